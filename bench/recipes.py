@@ -1,0 +1,101 @@
+"""How a network is trained: optimiser, schedule, augmentation; a row each."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+from bench.errors import UserError
+from bench.plan import Augmentation
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything about training that is not the network, the data or the framework.
+
+    The closed track computes exactly this arithmetic in every framework (SGD: weight decay as L2
+    in the gradient, v = m·v + g, w -= lr·v, or lr·(g + m·v) with Nesterov; Adam: bias-corrected
+    moments, eps outside the square root). The idiomatic track hands the numbers to each
+    framework's own optimiser.
+    """
+
+    name: str
+    description: str
+    optimizer: str = "sgd"
+    learning_rate: float = 0.02
+    """The highest of the schedule."""
+    momentum: float = 0.9
+    nesterov: bool = True
+    weight_decay: float = 0.0
+    eps: float = 1e-8
+    """Adam's."""
+    schedule: str = "constant"
+    warmup: float = 0.0
+    """Fraction of all steps over which the rate rises linearly from 0."""
+    epochs: float = 1.0
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    label_smoothing: float = 0.0
+
+    def rate(self, step: int, steps: int) -> float:
+        """Learning rate of ``step`` (from 0) out of ``steps``."""
+        if self.schedule == "constant":
+            return self.learning_rate
+        # A warm-up of n steps ends on the full rate; the first step already moves.
+        rising = self.warmup * steps
+        if step < rising:
+            return self.learning_rate * (step + 1) / (math.floor(rising) + 1)
+        progress = (step - rising) / max(steps - rising, 1)
+        return self.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
+
+    def shortened(self, budget: float) -> Recipe:
+        """The recipe with ``budget`` times the epochs; its name says so."""
+        if not 0 < budget <= 1:
+            raise UserError(f"budget {budget}: must be above 0 and at most 1")
+        if budget == 1:
+            return self
+        name = f"{self.name}@{budget:g}"
+        return dataclasses.replace(self, name=name, epochs=self.epochs * budget)
+
+    def to_json(self) -> dict[str, Any]:
+        """All settings, for a record."""
+        return dataclasses.asdict(self)
+
+
+RECIPES: dict[str, Recipe] = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe("steady", "constant rate, no augmentation: for measuring speed", learning_rate=0.01),
+        Recipe(
+            "short",
+            "two epochs over a small set, for the quick profile",
+            learning_rate=0.02,
+            schedule="cosine",
+            warmup=0.15,
+            epochs=2,
+            augmentation=Augmentation(padding=0, flip=True),
+        ),
+        Recipe(
+            "standard",
+            "crop and flip, cosine schedule: the reference training of the CIFAR networks",
+            learning_rate=0.02,
+            weight_decay=5e-4,
+            schedule="cosine",
+            warmup=0.1,
+            epochs=16,
+            augmentation=Augmentation(padding=4, flip=True),
+        ),
+    )
+}
+
+
+def recipe(name: str) -> Recipe:
+    """The row called ``name``, shortened when a ``@budget`` stands behind it."""
+    base, _, budget = name.partition("@")
+    if base not in RECIPES:
+        raise UserError(f"unknown recipe {base!r}; known: {', '.join(RECIPES)}")
+    try:
+        return RECIPES[base].shortened(float(budget)) if budget else RECIPES[base]
+    except ValueError as error:
+        raise UserError(f"recipe {name!r}: {budget!r} is not a number") from error

@@ -1,0 +1,92 @@
+"""The contract between the harness and an implementation: all that may differ lives behind it.
+
+The harness owns the clock, the batches, the schedule and the evaluation; a trainer only does what
+it is told. It must not read a clock, draw a random number of its own in the closed track, or keep
+data between steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.case import Case
+from bench.recipes import Recipe
+from bench.spec import Architecture
+
+Images = NDArray[np.uint8]
+"""(N, 32, 32, 3), RGB."""
+Logits = NDArray[np.float32]
+"""(N, classes)."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a trainer is built from."""
+
+    case: Case
+    architecture: Architecture
+    recipe: Recipe
+    steps: int
+    """Steps of the whole training: what a framework's own schedule needs to know."""
+    mean: tuple[float, float, float]
+    """Of the training pixels in 0..1, by channel."""
+    std: tuple[float, float, float]
+    threads: int
+    """Intra-op and inter-op threads, the same in every framework."""
+
+
+@dataclass(frozen=True)
+class StepInput:
+    """One training step's input, the same bytes for every framework."""
+
+    images: Images
+    labels: NDArray[np.int64]
+    masks: Mapping[str, NDArray[np.bool_]]
+    """Dropout masks by layer, (B, *features); empty in the idiomatic track."""
+    learning_rate: float
+
+
+class Trainer(Protocol):
+    """One network on one device. Normalisation and resize happen on the device, inside the step."""
+
+    def load_weights(self, weights: Mapping[str, NDArray[np.float32]]) -> None:
+        """Take weights in the core's layout; UserError when a name or a shape does not fit."""
+
+    def export_weights(self) -> dict[str, NDArray[np.float32]]:
+        """All weights and statistics in the core's layout."""
+
+    def train(
+        self, inputs: Iterable[StepInput], steps: int, after_step: Callable[[], None]
+    ) -> None:
+        """Queue ``steps`` steps, calling ``after_step`` after each (which may sync and pause)."""
+
+    def losses(self) -> list[float]:
+        """Mean loss of every step (or of every ``train`` call) since the last call, in order."""
+
+    def predict(self, images: Images) -> Logits:
+        """Evaluation-mode logits, on the host: the work is done when this returns."""
+
+    def sync(self) -> None:
+        """Return when all queued work is done."""
+
+    def settings(self) -> dict[str, Any]:
+        """What is in force, read back from the framework; None where it has no way to tell."""
+
+    def device_memory(self) -> int | None:
+        """Peak bytes on the accelerator, None without one."""
+
+    def bare_loop(self, step_input: StepInput) -> Callable[[int], None] | None:
+        """A hand-written loop with the same network, batch and precision, and nothing around it.
+
+        The callable runs n steps on one resident batch, normalised and resized beforehand, and
+        returns when they are done. The harness's own throughput is held against it. None where a
+        framework's own ``fit`` is the loop.
+        """
+
+
+TrainerFactory = Callable[[Setup], Trainer]
