@@ -1,0 +1,1 @@
+"""AlexNet in Keras 3, built from the rows of ``bench.variants``, on any of its backends."""

@@ -1,0 +1,193 @@
+"""Keras models from a framework-free :class:`bench.spec.Architecture`.
+
+Every layer is named after its row. Pictures are (B, H, W, C) inside Keras; the core's weights
+(OIHW kernels, dense (out, in) over C·H·W) are converted here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers
+from numpy.typing import NDArray
+
+from bench import spec
+from bench.errors import UserError
+from models_keras.layers import LocalResponseNorm, SharedMaskDropout
+
+Weights = Mapping[str, NDArray[np.float32]]
+
+
+def build(architecture: spec.Architecture) -> keras.Model:
+    """The network with Keras's own dropout: (B, S, S, 3) float -> (B, classes) logits."""
+    picture = _picture_input(architecture)
+    x = picture
+    for step in architecture.steps():
+        x = _apply(step, x)
+    return keras.Model(picture, _logits(x), name=architecture.name)
+
+
+def build_closed(architecture: spec.Architecture) -> tuple[keras.Model, keras.Model]:
+    """(training model, evaluation model) over the same layers.
+
+    The training model takes [pictures, one mask per dropout in order]; the evaluation model takes
+    pictures and has no dropout at all.
+    """
+    picture = _picture_input(architecture)
+    masks, train, evaluate = [], picture, picture
+    for step in architecture.steps():
+        if isinstance(step.layer, spec.Dropout):
+            mask = keras.Input(step.before, name=f"{step.layer.name}_mask", dtype="bool")
+            masks.append(mask)
+            train = SharedMaskDropout(step.layer.rate, name=step.layer.name)((train, mask))
+            continue
+        block = _layers(step)
+        train, evaluate = _chain(block, train), _chain(block, evaluate)
+    return (
+        keras.Model([picture, *masks], _logits(train), name=f"{architecture.name}-training"),
+        keras.Model(picture, _logits(evaluate), name=f"{architecture.name}-evaluation"),
+    )
+
+
+def _picture_input(architecture: spec.Architecture) -> Any:
+    size = architecture.input_size
+    return keras.Input((size, size, architecture.channels), name="pictures")
+
+
+def _logits(x: Any) -> Any:
+    # Under a mixed policy the loss is computed in float32.
+    return layers.Activation("linear", dtype="float32", name="logits")(x)
+
+
+def _apply(step: spec.Step, x: Any) -> Any:
+    return _chain(_layers(step), x)
+
+
+def _chain(block: list[keras.layers.Layer], x: Any) -> Any:
+    for layer in block:
+        x = layer(x)
+    return x
+
+
+def _layers(step: spec.Step) -> list[keras.layers.Layer]:
+    """The Keras layers of one row."""
+    match step.layer:
+        case spec.Conv() as conv:
+            return _conv(conv)
+        case spec.BatchNorm() as norm:
+            if norm.unbiased:
+                raise UserError(f"layer {norm.name}: Keras's running variance is the biased one")
+            return [
+                layers.BatchNormalization(momentum=norm.momentum, epsilon=norm.eps, name=norm.name)
+            ]
+        case spec.LocalResponseNorm() as lrn:
+            return [LocalResponseNorm(lrn.size, lrn.alpha, lrn.beta, lrn.k, name=lrn.name)]
+        case spec.ReLU() as relu:
+            return [layers.ReLU(name=relu.name)]
+        case spec.MaxPool() as pool:
+            return [layers.MaxPooling2D(pool.size, pool.stride, name=pool.name)]
+        case spec.Flatten() as flatten:
+            return [layers.Flatten(name=flatten.name)]
+        case spec.Dropout() as dropout:
+            return [layers.Dropout(dropout.rate, name=dropout.name)]
+        case spec.Dense() as dense:
+            return [layers.Dense(dense.units, name=dense.name)]
+    raise NotImplementedError(f"no Keras layer for {type(step.layer).__name__}")
+
+
+def _conv(row: spec.Conv) -> list[keras.layers.Layer]:
+    conv = layers.Conv2D(
+        row.filters, row.kernel, strides=row.stride, groups=row.groups, name=row.name
+    )
+    if row.padding == (0, 0):
+        return [conv]
+    if row.stride == 1 and row.padding[0] == row.padding[1] == (row.kernel - 1) / 2:
+        # At stride 1 "same" pads exactly so: no copy of the input is needed.
+        conv.padding = "same"
+        return [conv]
+    return [layers.ZeroPadding2D((row.padding, row.padding), name=f"{row.name}_pad"), conv]
+
+
+# What a weight of the core is called in a Keras layer.
+_PARTS = {
+    "weight": ("kernel", "gamma"),
+    "bias": ("bias", "beta"),
+    "running_mean": ("moving_mean",),
+    "running_var": ("moving_variance",),
+}
+
+
+def variables(model: keras.Model, architecture: spec.Architecture) -> dict[str, Any]:
+    """The model's variables by the core's names of the weights."""
+    found: dict[str, Any] = {}
+    for name in [*architecture.weight_shapes(), *architecture.statistic_shapes()]:
+        layer_name, part = name.rsplit(".", 1)
+        layer = model.get_layer(layer_name)
+        own = {variable.name: variable for variable in layer.variables}
+        found[name] = next(own[keras_name] for keras_name in _PARTS[part] if keras_name in own)
+    return found
+
+
+def load_weights(model: keras.Model, architecture: spec.Architecture, weights: Weights) -> None:
+    """Assign weights in the core's layout; UserError before anything is assigned if they misfit."""
+    targets = variables(model, architecture)
+    if targets.keys() != weights.keys():
+        missing, extra = targets.keys() - weights.keys(), weights.keys() - targets.keys()
+        raise UserError(f"weights do not fit: missing {sorted(missing)}, extra {sorted(extra)}")
+    shapes = architecture.weight_shapes() | architecture.statistic_shapes()
+    for name, shape in shapes.items():
+        if weights[name].shape != shape:
+            raise UserError(f"weight {name}: expected shape {shape}, got {weights[name].shape}")
+    order = _flattened(architecture)
+    for name, variable in targets.items():
+        variable.assign(_to_keras(name, weights[name], order))
+
+
+def export_weights(
+    model: keras.Model, architecture: spec.Architecture
+) -> dict[str, NDArray[np.float32]]:
+    """All weights and statistics in the core's layout."""
+    order = _flattened(architecture)
+    return {
+        name: _from_keras(name, keras.ops.convert_to_numpy(variable), order)
+        for name, variable in variables(model, architecture).items()
+    }
+
+
+def _flattened(architecture: spec.Architecture) -> dict[str, spec.Shape]:
+    """The dense weight that reads a flattened picture, with that picture's (C, H, W)."""
+    picture: spec.Shape | None = None
+    for step in architecture.steps():
+        if isinstance(step.layer, spec.Flatten):
+            picture = step.before
+        elif isinstance(step.layer, spec.Dense) and picture is not None:
+            return {f"{step.layer.name}.weight": picture}
+    return {}
+
+
+def _to_keras(name: str, weight: NDArray[Any], order: Mapping[str, spec.Shape]) -> NDArray[Any]:
+    if weight.ndim == 4:
+        return weight.transpose(2, 3, 1, 0)  # OIHW -> HWIO
+    if weight.ndim == 2:
+        if name in order:
+            # (out, C·H·W) -> (out, H·W·C)
+            pictures = weight.reshape(-1, *order[name])
+            weight = pictures.transpose(0, 2, 3, 1).reshape(weight.shape)
+        return weight.T
+    return weight
+
+
+def _from_keras(name: str, weight: NDArray[Any], order: Mapping[str, spec.Shape]) -> NDArray[Any]:
+    if weight.ndim == 4:
+        weight = weight.transpose(3, 2, 0, 1)  # HWIO -> OIHW
+    elif weight.ndim == 2:
+        weight = weight.T
+        if name in order:
+            channels, height, width = order[name]
+            pictures = weight.reshape(-1, height, width, channels)
+            weight = pictures.transpose(0, 3, 1, 2).reshape(-1, math.prod(order[name]))
+    return np.array(weight, np.float32, order="C")

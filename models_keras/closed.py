@@ -1,0 +1,131 @@
+"""The closed track in Keras: one compiled step of given weights, bytes, masks and arithmetic.
+
+What a backend does in its own way (trace, compile, differentiate, keep state) is one small file
+each: ``step_tensorflow.py``, ``step_jax.py``, ``step_torch.py``.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.recipes import Recipe
+from bench.trainer import Images, Logits, Setup, StepInput
+from models_keras import alexnet
+from models_keras.layers import Prepare
+
+
+@dataclass(frozen=True)
+class Network:
+    """What a backend's step is made from."""
+
+    prepare: Prepare
+    training: keras.Model
+    """[pictures, *masks] -> logits"""
+    evaluation: keras.Model
+    """pictures -> logits, over the same layers"""
+    recipe: Recipe
+
+
+class BackendStep(Protocol):
+    """A compiled training step and a compiled forward pass of one backend."""
+
+    def train(self, images: Any, labels: Any, masks: list[Any], rate: float) -> Any:
+        """Queue one step; return its loss as the backend's scalar."""
+
+    def forward(self, images: Any) -> Any:
+        """Queue the evaluation-mode forward pass of uint8 pictures."""
+
+    def sync(self) -> None:
+        """Wait for all queued work."""
+
+    def store(self) -> None:
+        """Write the state back to the Keras variables."""
+
+    def reload(self) -> None:
+        """Take the state from the Keras variables."""
+
+    def bare(
+        self, images: Any, labels: Any, masks: list[Any], rate: float
+    ) -> Callable[[int], None]:
+        """n steps on one prepared batch, synced at the end."""
+
+    def settings(self) -> dict[str, Any]:
+        """What is in force in this backend."""
+
+
+class ClosedTrainer:
+    """:class:`bench.trainer.Trainer` over a backend's step."""
+
+    def __init__(self, setup: Setup) -> None:
+        keras.utils.set_random_seed(setup.case.seed)
+        backend = importlib.import_module(f"models_keras.step_{keras.backend.backend()}")
+        backend.configure(setup.threads)
+        self._architecture = setup.architecture
+        training, evaluation = alexnet.build_closed(setup.architecture)
+        self.network = training
+        self._masks = list(setup.architecture.dropouts())
+        prepare = Prepare(setup.architecture.input_size, setup.mean, setup.std)
+        network = Network(prepare, training, evaluation, setup.recipe)
+        self._backend: BackendStep = backend.Step(network)
+        self._losses: list[Any] = []
+
+    def load_weights(self, weights: Mapping[str, NDArray[np.float32]]) -> None:
+        """Take all weights by name."""
+        alexnet.load_weights(self.network, self._architecture, weights)
+        self._backend.reload()
+
+    def export_weights(self) -> dict[str, NDArray[np.float32]]:
+        """All weights and statistics in the core's layout."""
+        self._backend.store()
+        return alexnet.export_weights(self.network, self._architecture)
+
+    def train(
+        self, inputs: Iterable[StepInput], steps: int, after_step: Callable[[], None]
+    ) -> None:
+        """Queue ``steps`` steps."""
+        for given, _ in zip(inputs, range(steps), strict=False):
+            self._losses.append(self._backend.train(*self._arguments(given)))
+            after_step()
+
+    def _arguments(self, given: StepInput) -> tuple[Any, Any, list[Any], float]:
+        masks = [given.masks[name] for name in self._masks]
+        return given.images, given.labels, masks, given.learning_rate
+
+    def losses(self) -> list[float]:
+        """Loss of every step since the last call."""
+        values = [float(loss) for loss in self._losses]
+        self._losses.clear()
+        return values
+
+    def predict(self, images: Images) -> Logits:
+        """Evaluation-mode logits, on the host."""
+        return np.asarray(keras.ops.convert_to_numpy(self._backend.forward(images)))
+
+    def sync(self) -> None:
+        """Wait for all queued work."""
+        self._backend.sync()
+
+    def settings(self) -> dict[str, Any]:
+        """Read back from Keras and the backend."""
+        kernel = next(v for v in self.network.trainable_variables if v.name == "kernel")
+        return {
+            "weight_dtype": kernel.dtype,
+            "compute_dtype": self.network.layers[-1].compute_dtype,
+            "memory_layout": "NHWC",
+            **self._backend.settings(),
+        }
+
+    def device_memory(self) -> int | None:
+        """Not read on the CPU."""
+        return None
+
+    def bare_loop(self, step_input: StepInput) -> Callable[[int], None]:
+        """The backend's own hand-written loop on one prepared batch."""
+        return self._backend.bare(*self._arguments(step_input))

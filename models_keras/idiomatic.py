@@ -1,0 +1,164 @@
+"""The idiomatic track in Keras: ``compile`` and ``fit``, Keras's own layers and optimisers."""
+
+from __future__ import annotations
+
+import importlib
+import math
+from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+from numpy.typing import NDArray
+
+from bench.recipes import Recipe
+from bench.trainer import Images, Logits, Setup, StepInput
+from models_keras import alexnet
+from models_keras.layers import Prepare
+
+JIT = {"tensorflow": False, "jax": True, "torch": False}
+"""``jit_compile`` on the CPU. XLA's convolutions make it several times slower on TensorFlow, and
+without it JAX would run operation by operation."""
+
+
+class RecipeSchedule(keras.optimizers.schedules.LearningRateSchedule):
+    """:meth:`bench.recipes.Recipe.rate` in ``keras.ops``."""
+
+    def __init__(self, recipe: Recipe, steps: int) -> None:
+        self._recipe, self._steps = recipe, steps
+
+    def __call__(self, step: Any) -> Any:
+        """Learning rate of ``step`` (from 0)."""
+        recipe, step = self._recipe, ops.cast(step, "float32")
+        if recipe.schedule == "constant":
+            return ops.full((), recipe.learning_rate, "float32")
+        rising = recipe.warmup * self._steps
+        up = (step + 1) / (math.floor(rising) + 1)
+        progress = ops.clip((step - rising) / max(self._steps - rising, 1), 0, 1)
+        down = 0.5 * (1 + ops.cos(math.pi * progress))
+        return recipe.learning_rate * ops.where(step < rising, up, down)
+
+    def get_config(self) -> dict[str, Any]:
+        """The recipe's settings."""
+        return {"recipe": self._recipe.to_json(), "steps": self._steps}
+
+
+class _AfterStep(keras.callbacks.Callback):  # type: ignore[misc]
+    """Hands control to the harness after every batch."""
+
+    def __init__(self, after_step: Callable[[], None]) -> None:
+        super().__init__()
+        self._after_step = after_step
+        self.logs: Mapping[str, Any] = {}
+
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
+        """Keep the logs: reading their loss waits for the step that wrote it."""
+        self.logs = logs or {}
+        self._after_step()
+
+    def wait(self) -> None:
+        """Wait for the step whose logs came last."""
+        if "loss" in self.logs:
+            float(self.logs["loss"])
+
+
+class IdiomaticTrainer:
+    """:class:`bench.trainer.Trainer` over ``model.fit``."""
+
+    def __init__(self, setup: Setup) -> None:
+        keras.utils.set_random_seed(setup.case.seed)
+        self._backend = importlib.import_module(f"models_keras.step_{keras.backend.backend()}")
+        self._backend.configure(setup.threads)
+        mixed = setup.case.precision == "bfloat16"
+        keras.mixed_precision.set_dtype_policy("mixed_bfloat16" if mixed else "float32")
+        self._architecture = setup.architecture
+        self.network = alexnet.build(setup.architecture)
+        pictures = keras.Input((32, 32, 3), dtype="uint8")
+        prepared = Prepare(setup.architecture.input_size, setup.mean, setup.std)(pictures)
+        self._model = keras.Model(pictures, self.network(prepared))
+        self._compile(setup)
+        self._losses: list[float] = []
+        self._last = _AfterStep(lambda: None)
+
+    def _compile(self, setup: Setup) -> None:
+        on_cpu = setup.case.device == "cpu"
+        self._jit = JIT[keras.backend.backend()] or (
+            not on_cpu and keras.backend.backend() != "torch"
+        )
+        self._model.compile(
+            optimizer=_optimizer(setup),
+            loss=_loss(setup.recipe, self._architecture.classes),
+            jit_compile=self._jit,
+        )
+
+    def load_weights(self, weights: Mapping[str, NDArray[np.float32]]) -> None:
+        """Take all weights by name."""
+        alexnet.load_weights(self.network, self._architecture, weights)
+
+    def export_weights(self) -> dict[str, NDArray[np.float32]]:
+        """All weights and statistics in the core's layout."""
+        return alexnet.export_weights(self.network, self._architecture)
+
+    def train(
+        self, inputs: Iterable[StepInput], steps: int, after_step: Callable[[], None]
+    ) -> None:
+        """One ``fit`` over ``steps`` batches."""
+        batches = ((given.images, given.labels) for given in islice(inputs, steps))
+        self._last = _AfterStep(after_step)
+        history = self._model.fit(
+            batches, steps_per_epoch=steps, epochs=1, verbose=0, callbacks=[self._last]
+        )
+        self._losses.extend(float(loss) for loss in history.history["loss"])
+
+    def losses(self) -> list[float]:
+        """Mean loss of every ``fit`` since the last call."""
+        values, self._losses = self._losses, []
+        return values
+
+    def predict(self, images: Images) -> Logits:
+        """``predict_on_batch``."""
+        return np.asarray(self._model.predict_on_batch(images), np.float32)
+
+    def sync(self) -> None:
+        """Wait for the last step."""
+        self._last.wait()
+
+    def settings(self) -> dict[str, Any]:
+        """Read back from Keras and the backend."""
+        kernel = next(v for v in self.network.trainable_variables if v.name == "kernel")
+        return {
+            "weight_dtype": kernel.dtype,
+            "compute_dtype": keras.mixed_precision.dtype_policy().compute_dtype,
+            "memory_layout": "NHWC",
+            "execution": "fit",
+            "jit_compile": bool(self._model.jit_compile),
+            **self._backend.settings(),
+        }
+
+    def device_memory(self) -> int | None:
+        """Not read on the CPU."""
+        return None
+
+    def bare_loop(self, step_input: StepInput) -> None:
+        """``fit`` is the loop that Keras's users write."""
+
+
+def _optimizer(setup: Setup) -> keras.optimizers.Optimizer:
+    recipe = setup.recipe
+    rate = RecipeSchedule(recipe, setup.steps)
+    decay = recipe.weight_decay or None
+    if recipe.optimizer == "adam":
+        return keras.optimizers.Adam(rate, epsilon=recipe.eps, weight_decay=decay)
+    nesterov = recipe.nesterov and recipe.momentum > 0
+    return keras.optimizers.SGD(rate, recipe.momentum, nesterov, weight_decay=decay)
+
+
+def _loss(recipe: Recipe, classes: int) -> keras.losses.Loss | Callable[[Any, Any], Any]:
+    if not recipe.label_smoothing:
+        return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    smoothed = keras.losses.CategoricalCrossentropy(
+        from_logits=True, label_smoothing=recipe.label_smoothing
+    )
+    return lambda labels, logits: smoothed(ops.one_hot(ops.reshape(labels, (-1,)), classes), logits)

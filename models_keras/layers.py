@@ -1,0 +1,99 @@
+"""The layers that Keras 3 lacks, written with ``keras.ops`` so that they run on every backend."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+
+@keras.saving.register_keras_serializable("alexbench")
+class LocalResponseNorm(keras.layers.Layer):
+    """x / (k + alpha / size * sum of x² over ``size`` neighbouring channels) ** beta.
+
+    Krizhevsky et al. 2012, section 3.3, with alpha divided by ``size`` as in Caffe and PyTorch.
+    (B, H, W, C) -> (B, H, W, C). The sum over neighbours is a product with a banded (C, C) matrix
+    of ones: exact, one call on every backend, and faster than shifted slices.
+    """
+
+    def __init__(self, size: int, alpha: float, beta: float, k: float, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.size, self.alpha, self.beta, self.k = size, alpha, beta, k
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Lay down the band for this number of channels."""
+        channels = np.arange(input_shape[-1] or 0)
+        # Channel j counts for channel i when i - size//2 <= j <= i + (size-1)//2: for an even size
+        # the window leans to the lower side, as in torch.nn.LocalResponseNorm.
+        distance = channels[:, None] - channels[None, :]  # j - i
+        window = (distance >= -(self.size // 2)) & (distance <= (self.size - 1) // 2)
+        self.band = window.astype("float32") * (self.alpha / self.size)
+
+    def call(self, x: Any) -> Any:
+        """Same shape as ``x``."""
+        band = ops.convert_to_tensor(self.band, dtype=x.dtype)
+        denominator = self.k + ops.matmul(ops.square(x), band)
+        if self.beta == 0.75:
+            # d ** -0.75 from two square roots: several times faster than a general power.
+            root = ops.rsqrt(denominator)
+            return x * (root * ops.sqrt(root))
+        return x * ops.power(denominator, -self.beta)
+
+    def get_config(self) -> dict[str, Any]:
+        """For saving."""
+        constants = {"size": self.size, "alpha": self.alpha, "beta": self.beta, "k": self.k}
+        return {**super().get_config(), **constants}
+
+
+@keras.saving.register_keras_serializable("alexbench")
+class SharedMaskDropout(keras.layers.Layer):
+    """Dropout whose mask is an input: [(B, F), (B, F) of 0 and 1] -> (B, F)."""
+
+    def __init__(self, rate: float, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.rate = rate
+
+    def call(self, inputs: tuple[Any, Any]) -> Any:
+        """Drop where the mask is 0 and scale the rest."""
+        x, mask = inputs
+        return x * ops.cast(mask, x.dtype) * (1 / (1 - self.rate))
+
+    def get_config(self) -> dict[str, Any]:
+        """For saving."""
+        return {**super().get_config(), "rate": self.rate}
+
+
+@keras.saving.register_keras_serializable("alexbench")
+class Prepare(keras.layers.Layer):
+    """(B, 32, 32, 3) uint8 -> (B, S, S, 3), normalised by channel and resized bilinearly.
+
+    Half-pixel centres and no antialiasing, as in every framework here. In float32 whatever the
+    policy: bfloat16 has fewer bits than a picture.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        mean: tuple[float, float, float],
+        std: tuple[float, float, float],
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(dtype="float32", **kwargs)
+        self.size, self.mean, self.std = size, mean, std
+
+    def call(self, images: Any) -> Any:
+        """Normalise, then resize."""
+        x = ops.cast(images, "float32") / 255.0
+        x = (x - ops.convert_to_tensor(self.mean, dtype="float32")) / ops.convert_to_tensor(
+            self.std, dtype="float32"
+        )
+        if images.shape[1] == self.size:
+            return x
+        size = (self.size, self.size)
+        return ops.image.resize(x, size, interpolation="bilinear", antialias=False)
+
+    def get_config(self) -> dict[str, Any]:
+        """For saving."""
+        return {**super().get_config(), "size": self.size, "mean": self.mean, "std": self.std}

@@ -1,0 +1,132 @@
+"""One compiled training step of the closed track on JAX."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from models_keras.closed import Network
+from models_keras.update import cross_entropy, update_for
+
+
+def configure(threads: int) -> None:
+    """JAX has no supported way to set its CPU threads; the affinity of the process binds them."""
+    jax.config.update("jax_default_matmul_precision", "highest")
+
+
+def settings() -> dict[str, Any]:
+    """What JAX says is in force; None where it cannot tell."""
+    return {
+        "intra_op_threads": None,
+        "inter_op_threads": None,
+        "device": jax.devices()[0].platform,
+        "tf32": jax.config.jax_default_matmul_precision not in ("highest", "float32"),
+        "deterministic": None,
+        "onednn": None,
+    }
+
+
+class Step:
+    """The training step as a pure function, compiled by XLA; its state is replaced each step."""
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+        self._update = update_for(network.recipe)
+        self._weights: list[Any] = []
+        self._statistics: list[Any] = []
+        self.reload()
+        self._slots = [
+            [jnp.zeros_like(w) for _ in range(self._update.slots)] for w in self._weights
+        ]
+        self._count = jnp.zeros((), jnp.float32)
+        donated = ("weights", "statistics", "slots", "count")
+        self._step = jax.jit(partial(self._pure_step, prepared=False), donate_argnames=donated)
+        self._bare_step = jax.jit(partial(self._pure_step, prepared=True), donate_argnames=donated)
+        self._forward = jax.jit(self._pure_forward)
+
+    def _loss(
+        self, weights: list[Any], statistics: list[Any], x: Any, labels: Any, masks: list[Any]
+    ) -> tuple[Any, list[Any]]:
+        logits, statistics = self._network.training.stateless_call(
+            weights, statistics, [x, *masks], training=True
+        )
+        smoothing = self._network.recipe.label_smoothing
+        return cross_entropy(labels, logits, smoothing), statistics
+
+    def _pure_step(
+        self, *, weights: Any, statistics: Any, slots: Any, count: Any, inputs: Any, prepared: bool
+    ) -> tuple[Any, ...]:
+        images, labels, masks, rate = inputs
+        x = images if prepared else self._network.prepare(images)
+        differentiate = jax.value_and_grad(self._loss, has_aux=True)
+        (loss, statistics), gradients = differentiate(weights, statistics, x, labels, masks)
+        count = count + 1
+        updated = [
+            self._update(w, g, s, count, rate)
+            for w, g, s in zip(weights, gradients, slots, strict=True)
+        ]
+        return [w for w, _ in updated], statistics, [s for _, s in updated], count, loss
+
+    def _pure_forward(self, weights: Any, statistics: Any, images: Any) -> Any:
+        logits, _ = self._network.evaluation.stateless_call(
+            weights, statistics, self._network.prepare(images), training=False
+        )
+        return logits
+
+    def _run(self, step: Callable[..., tuple[Any, ...]], inputs: tuple[Any, ...]) -> Any:
+        self._weights, self._statistics, self._slots, self._count, loss = step(
+            weights=self._weights,
+            statistics=self._statistics,
+            slots=self._slots,
+            count=self._count,
+            inputs=inputs,
+        )
+        return loss
+
+    def train(self, images: Any, labels: Any, masks: list[Any], rate: float) -> Any:
+        """Queue one step."""
+        return self._run(self._step, (images, labels, masks, jnp.float32(rate)))
+
+    def forward(self, images: Any) -> Any:
+        """Evaluation-mode logits."""
+        return self._forward(self._weights, self._statistics, images)
+
+    def sync(self) -> None:
+        """Wait for the newest state: everything before it is done then."""
+        jax.block_until_ready((self._weights, self._count))
+
+    def store(self) -> None:
+        """Copy the state into the Keras variables."""
+        model = self._network.training
+        for variable, value in zip(model.trainable_variables, self._weights, strict=True):
+            variable.assign(value)
+        for variable, value in zip(model.non_trainable_variables, self._statistics, strict=True):
+            variable.assign(value)
+
+    def reload(self) -> None:
+        """Copies, since a step gives its old state's memory to the new one."""
+        model = self._network.training
+        self._weights = [jnp.array(v.value, copy=True) for v in model.trainable_variables]
+        self._statistics = [jnp.array(v.value, copy=True) for v in model.non_trainable_variables]
+
+    def bare(
+        self, images: Any, labels: Any, masks: list[Any], rate: float
+    ) -> Callable[[int], None]:
+        """The same step on one prepared batch that stays on the device."""
+        x = self._network.prepare(images)
+        inputs = jax.device_put((x, labels, masks, jnp.float32(rate)))
+
+        def loop(steps: int) -> None:
+            for _ in range(steps):
+                self._run(self._bare_step, inputs)
+            self.sync()
+
+        return loop
+
+    def settings(self) -> dict[str, Any]:
+        """What is in force."""
+        return {"execution": "jax.jit", **settings()}

@@ -1,0 +1,112 @@
+"""One compiled training step of the closed track on TensorFlow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+from models_keras.closed import Network
+from models_keras.update import cross_entropy, update_for
+
+
+def configure(threads: int) -> None:
+    """Set the thread pools; must come before the first operation of the process."""
+    if tf.config.threading.get_intra_op_parallelism_threads() != threads:
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+
+
+def settings() -> dict[str, Any]:
+    """What TensorFlow says is in force."""
+    from tensorflow.python.framework import config  # noqa: PLC0415
+
+    devices = tf.config.list_physical_devices("GPU") or tf.config.list_physical_devices("CPU")
+    return {
+        "intra_op_threads": tf.config.threading.get_intra_op_parallelism_threads(),
+        "inter_op_threads": tf.config.threading.get_inter_op_parallelism_threads(),
+        "device": devices[0].device_type.lower(),
+        "tf32": tf.config.experimental.tensor_float_32_execution_enabled(),
+        "deterministic": config.is_op_determinism_enabled(),
+        "onednn": None,  # TensorFlow has no supported way to tell
+    }
+
+
+class Step:
+    """The training step as a graph (not XLA: on the CPU its convolutions are far slower)."""
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+        self._update = update_for(network.recipe)
+        self._weights = [v.value for v in network.training.trainable_variables]
+        self._slots = [
+            [tf.Variable(tf.zeros_like(w)) for _ in range(self._update.slots)]
+            for w in self._weights
+        ]
+        self._count = tf.Variable(0.0)
+        self._step = tf.function(self._prepared_step, autograph=False)
+        self._bare_step = tf.function(self._training_step, autograph=False)
+        self._forward = tf.function(self._prepared_forward, autograph=False)
+
+    def _prepared_step(self, images: Any, labels: Any, masks: list[Any], rate: Any) -> Any:
+        return self._training_step(self._network.prepare(images), labels, masks, rate)
+
+    def _training_step(self, x: Any, labels: Any, masks: list[Any], rate: Any) -> Any:
+        with tf.GradientTape() as tape:
+            logits = self._network.training([x, *masks], training=True)
+            loss = cross_entropy(labels, logits, self._network.recipe.label_smoothing)
+        gradients = tape.gradient(loss, self._weights)
+        count = self._count.assign_add(1.0)
+        for weight, gradient, slots in zip(self._weights, gradients, self._slots, strict=True):
+            new, kept = self._update(weight, gradient, slots, count, rate)
+            for slot, value in zip(slots, kept, strict=True):
+                slot.assign(value)
+            weight.assign(new)
+        return loss
+
+    def _prepared_forward(self, images: Any) -> Any:
+        return self._network.evaluation(self._network.prepare(images), training=False)
+
+    def train(self, images: Any, labels: Any, masks: list[Any], rate: float) -> Any:
+        """Queue one step."""
+        return self._step(
+            tf.constant(images),
+            tf.constant(labels),
+            [tf.constant(m) for m in masks],
+            tf.constant(rate, tf.float32),
+        )
+
+    def forward(self, images: Any) -> Any:
+        """Evaluation-mode logits."""
+        return self._forward(tf.constant(images))
+
+    def sync(self) -> None:
+        """Reading the step counter waits for the step that wrote it."""
+        self._count.numpy()
+        tf.test.experimental.sync_devices()
+
+    def store(self) -> None:
+        """The Keras variables are the state."""
+
+    def reload(self) -> None:
+        """The Keras variables are the state."""
+
+    def bare(
+        self, images: Any, labels: Any, masks: list[Any], rate: float
+    ) -> Callable[[int], None]:
+        """The same step on one prepared batch that stays where it is."""
+        x, y = self._network.prepare(tf.constant(images)), tf.constant(labels)
+        kept, speed = [tf.constant(m) for m in masks], tf.constant(rate, tf.float32)
+
+        def loop(steps: int) -> None:
+            for _ in range(steps):
+                self._bare_step(x, y, kept, speed)
+            self.sync()
+
+        return loop
+
+    def settings(self) -> dict[str, Any]:
+        """What is in force."""
+        return {"execution": "tf.function", **settings()}

@@ -1,0 +1,110 @@
+"""One training step of the closed track on Keras's torch backend, eager."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from bench.recipes import Recipe
+from models_keras.closed import Network
+from models_keras.update import cross_entropy
+
+
+def configure(threads: int) -> None:
+    """Threads as in every framework; TF32 off."""
+    torch.set_num_threads(threads)
+    if torch.get_num_interop_threads() != threads:  # can be set once per process only
+        torch.set_num_interop_threads(threads)
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+
+
+def settings() -> dict[str, Any]:
+    """What PyTorch says is in force."""
+    return {
+        "intra_op_threads": torch.get_num_threads(),
+        "inter_op_threads": torch.get_num_interop_threads(),
+        "device": "cuda" if torch.cuda.is_available() else "cpu",
+        "tf32": torch.backends.cuda.matmul.allow_tf32,
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
+        "onednn": torch.backends.mkldnn.is_available(),
+    }
+
+
+def _optimizer(weights: list[torch.nn.Parameter], recipe: Recipe) -> torch.optim.Optimizer:
+    """``torch.optim`` defines the closed track's arithmetic, and Keras's variables here are its
+    parameters."""
+    if recipe.optimizer == "adam":
+        return torch.optim.Adam(weights, eps=recipe.eps, weight_decay=recipe.weight_decay)
+    return torch.optim.SGD(
+        weights,
+        momentum=recipe.momentum,
+        nesterov=recipe.nesterov and recipe.momentum > 0,
+        weight_decay=recipe.weight_decay,
+    )
+
+
+class Step:
+    """Forward, backward and update on the Keras variables in place."""
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+        weights = [v.value for v in network.training.trainable_variables]
+        self._optimizer = _optimizer(weights, network.recipe)
+        self._device = weights[0].device
+
+    def _training_step(self, x: Any, labels: Any, masks: list[Any], rate: float) -> Any:
+        self._optimizer.zero_grad(set_to_none=True)
+        logits = self._network.training([x, *masks], training=True)
+        loss = cross_entropy(labels, logits, self._network.recipe.label_smoothing)
+        loss.backward()
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        self._optimizer.step()
+        return loss.detach()
+
+    def train(self, images: Any, labels: Any, masks: list[Any], rate: float) -> Any:
+        """Queue one step."""
+        x = self._network.prepare(self._tensor(images))
+        return self._training_step(x, self._tensor(labels), [self._tensor(m) for m in masks], rate)
+
+    def forward(self, images: Any) -> Any:
+        """Evaluation-mode logits."""
+        with torch.no_grad():
+            x = self._network.prepare(self._tensor(images))
+            return self._network.evaluation(x, training=False)
+
+    def _tensor(self, array: np.ndarray[Any, Any]) -> torch.Tensor:
+        return torch.from_numpy(array).to(self._device)
+
+    def sync(self) -> None:
+        """Eager work on the CPU is done when its call returns."""
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+
+    def store(self) -> None:
+        """The Keras variables are the state."""
+
+    def reload(self) -> None:
+        """The Keras variables are the state."""
+
+    def bare(
+        self, images: Any, labels: Any, masks: list[Any], rate: float
+    ) -> Callable[[int], None]:
+        """The same step on one prepared batch."""
+        x, y = self._network.prepare(self._tensor(images)), self._tensor(labels)
+        kept = [self._tensor(m) for m in masks]
+
+        def loop(steps: int) -> None:
+            for _ in range(steps):
+                self._training_step(x, y, kept, rate)
+            self.sync()
+
+        return loop
+
+    def settings(self) -> dict[str, Any]:
+        """What is in force."""
+        return {"execution": "eager", **settings()}

@@ -1,0 +1,141 @@
+"""PyTorch modules from a framework-free :class:`bench.spec.Architecture`.
+
+Every module is named after its row, so ``state_dict`` keys are the core's names of the weights.
+Layouts are the core's own: NCHW pictures, OIHW kernels, dense inputs flattened as C·H·W.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from bench import spec
+
+
+class SharedMaskDropout(nn.Module):
+    """Dropout whose mask comes from outside; without one it is the identity.
+
+    ``nn.Dropout`` draws its own mask, which no other framework can repeat.
+    """
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.scale = 1 / (1 - rate)
+        self.mask: Tensor | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, F) -> (B, F)."""
+        if not self.training or self.mask is None:
+            return x
+        return x * self.mask * self.scale
+
+
+class BiasedBatchNorm(nn.Module):
+    """Batch normalisation whose running variance divides by n, as Keras's does.
+
+    PyTorch's own divides by n - 1: 3 % more at 32 values, so that evaluation logits could not
+    agree. Works on (B, C) and (B, C, H, W).
+    """
+
+    def __init__(self, channels: int, eps: float, momentum: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+        self.running_mean: Tensor
+        self.running_var: Tensor
+        self.register_buffer("running_mean", torch.zeros(channels))
+        self.register_buffer("running_var", torch.ones(channels))
+        self.eps = eps
+        self.update = 1 - momentum
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Same shape; updates the running moments while training."""
+        if not self.training:
+            return self._normalise(x, self.running_var)
+        # F.batch_norm adds update * var * n / (n - 1) to a copy, since autograd keeps what it was
+        # given; the correction is taken back on the way to the buffer.
+        n = x.numel() // x.shape[1]
+        moved = self.running_var.clone()
+        y = self._normalise(x, moved)
+        kept = self.running_var * (1 - self.update)
+        self.running_var.copy_(kept + (moved - kept) * ((n - 1) / n))
+        return y
+
+    def _normalise(self, x: Tensor, variance: Tensor) -> Tensor:
+        moments = (self.running_mean, variance)
+        scale = (self.weight, self.bias)
+        return F.batch_norm(x, *moments, *scale, self.training, self.update, self.eps)
+
+
+def _batch_norm(layer: spec.BatchNorm, shape: spec.Shape, closed: bool) -> nn.Module:
+    if closed and not layer.unbiased:
+        return BiasedBatchNorm(shape[0], layer.eps, layer.momentum)
+    native = nn.BatchNorm2d if len(shape) == 3 else nn.BatchNorm1d
+    return native(shape[0], eps=layer.eps, momentum=1 - layer.momentum)
+
+
+def _conv(layer: spec.Conv, shape: spec.Shape) -> nn.Module:
+    return nn.Conv2d(
+        shape[0],
+        layer.filters,
+        layer.kernel,
+        stride=layer.stride,
+        # Conv2d pads both sides alike; what is uneven stands in front of it (see build).
+        padding=min(layer.padding),
+        groups=layer.groups,
+    )
+
+
+def module_for(layer: spec.Layer, shape: spec.Shape, *, closed: bool) -> nn.Module:
+    """The module of one row for an input of ``shape`` (one sample, without the batch axis)."""
+    match layer:
+        case spec.Conv():
+            return _conv(layer, shape)
+        case spec.BatchNorm():
+            return _batch_norm(layer, shape, closed)
+        case spec.LocalResponseNorm():
+            return nn.LocalResponseNorm(layer.size, layer.alpha, layer.beta, layer.k)
+        case spec.ReLU():
+            return nn.ReLU(inplace=True)
+        case spec.MaxPool():
+            return nn.MaxPool2d(layer.size, layer.stride)
+        case spec.Flatten():
+            return nn.Flatten()
+        case spec.Dropout():
+            return SharedMaskDropout(layer.rate) if closed else nn.Dropout(layer.rate)
+        case spec.Dense():
+            return nn.Linear(shape[0], layer.units)
+    raise NotImplementedError(f"no PyTorch module for {type(layer).__name__}")
+
+
+def build(architecture: spec.Architecture, *, closed: bool = True) -> nn.Sequential:
+    """The network as a Sequential: (B, 3, S, S) float -> (B, classes) logits.
+
+    ``closed`` takes the layers whose arithmetic every framework shares (dropout by given masks,
+    the row's BatchNorm variance); otherwise PyTorch's own.
+    """
+    modules: OrderedDict[str, nn.Module] = OrderedDict()
+    for step in architecture.steps():
+        layer = step.layer
+        if isinstance(layer, spec.Conv) and layer.padding[0] != layer.padding[1]:
+            modules[f"{layer.name}_pad"] = _uneven_padding(layer)
+        modules[layer.name] = module_for(layer, step.before, closed=closed)
+    return nn.Sequential(modules)
+
+
+def _uneven_padding(layer: spec.Conv) -> nn.Module:
+    before, after = layer.padding
+    even = min(layer.padding)
+    return nn.ZeroPad2d((before - even, after - even, before - even, after - even))
+
+
+def set_masks(network: nn.Module, masks: Mapping[str, Tensor]) -> None:
+    """Give every shared-mask dropout its mask of this step, (B, F) of 0 and 1."""
+    for name, mask in masks.items():
+        module = network.get_submodule(name)
+        if isinstance(module, SharedMaskDropout):
+            module.mask = mask

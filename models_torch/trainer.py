@@ -1,0 +1,224 @@
+"""PyTorch behind the harness's :class:`bench.trainer.Trainer`.
+
+The closed track is eager float32 with the shared layers. The idiomatic track is what a PyTorch
+user on this device would write: channels_last memory, bfloat16 autocast, PyTorch's own layers and
+initialisation.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from bench.errors import UserError
+from bench.trainer import Images, Logits, Setup, StepInput
+from models_torch.alexnet import build, set_masks
+
+
+class TorchTrainer:
+    """One network on one device."""
+
+    def __init__(self, setup: Setup) -> None:
+        torch.manual_seed(setup.case.seed)
+        torch.set_num_threads(setup.threads)
+        if torch.get_num_interop_threads() != setup.threads:  # can be set once per process only
+            torch.set_num_interop_threads(setup.threads)
+        self._closed = setup.case.track == "closed"
+        self._device = torch.device(setup.case.device)
+        _set_precision(self._closed)
+        self._layout = torch.contiguous_format if self._closed else torch.channels_last
+        self._autocast = setup.case.precision == "bfloat16"
+        self._size = setup.architecture.input_size
+        self._smoothing = setup.recipe.label_smoothing
+        self._mean = _per_channel(setup.mean, self._device)
+        self._std = _per_channel(setup.std, self._device)
+        network = build(setup.architecture, closed=self._closed)
+        self.network = network.to(self._device, memory_format=self._layout)
+        self._optimizer = _optimizer(self.network, setup)
+        self._losses: list[Tensor] = []
+        self._serving: torch.nn.Module | None = None
+
+    def load_weights(self, weights: Mapping[str, NDArray[np.float32]]) -> None:
+        """Take all weights by name; nothing is changed when a name or a shape does not fit."""
+        state = self.network.state_dict()
+        expected = {name: t for name, t in state.items() if not name.endswith("batches_tracked")}
+        _check_fit(expected, weights)
+        self._serving = None
+        with torch.no_grad():
+            for name, tensor in expected.items():
+                tensor.copy_(torch.from_numpy(np.array(weights[name])))
+
+    def export_weights(self) -> dict[str, NDArray[np.float32]]:
+        """All weights and statistics in the core's layout."""
+        return {
+            name: tensor.detach().float().cpu().contiguous().numpy().copy()
+            for name, tensor in self.network.state_dict().items()
+            if not name.endswith("batches_tracked")
+        }
+
+    def train(
+        self, inputs: Iterable[StepInput], steps: int, after_step: Callable[[], None]
+    ) -> None:
+        """Queue ``steps`` steps."""
+        self.network.train()
+        self._serving = None
+        for step_input, _ in zip(inputs, range(steps), strict=False):
+            for group in self._optimizer.param_groups:
+                group["lr"] = step_input.learning_rate
+            set_masks(self.network, {k: self._tensor(v) for k, v in step_input.masks.items()})
+            loss = self._step(self._tensor(step_input.images), self._tensor(step_input.labels))
+            self._losses.append(loss)
+            after_step()
+
+    def _step(self, images: Tensor, labels: Tensor) -> Tensor:
+        self._optimizer.zero_grad(set_to_none=True)
+        logits = self._forward(self.network, self._prepare(images))
+        loss = F.cross_entropy(logits, labels, label_smoothing=self._smoothing)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self._optimizer.step()
+        return loss.detach()
+
+    def _prepare(self, images: Tensor) -> Tensor:
+        """(B, 32, 32, 3) uint8 -> (B, 3, S, S) normalised float32."""
+        x = images.permute(0, 3, 1, 2)  # (B, 3, 32, 32), a view
+        x = x.to(torch.float32, memory_format=self._layout)
+        x = (x / 255 - self._mean) / self._std
+        if self._size != x.shape[-1]:
+            size = (self._size, self._size)
+            # Half-pixel centres and no antialiasing: the same in every framework.
+            x = F.interpolate(x, size=size, mode="bilinear", align_corners=False)
+        return x
+
+    def _forward(self, network: torch.nn.Module, x: Tensor) -> Tensor:
+        """(B, 3, S, S) -> (B, classes) float32."""
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._autocast):
+            logits: Tensor = network(x)
+        return logits.float()
+
+    def losses(self) -> list[float]:
+        """Loss of every step since the last call."""
+        values = torch.stack(self._losses).tolist() if self._losses else []
+        self._losses.clear()
+        return values
+
+    def predict(self, images: Images) -> Logits:
+        """Evaluation-mode logits, on the host."""
+        if self._serving is None:
+            self._serving = _for_serving(self.network, self._autocast)
+        with torch.inference_mode():
+            x = self._prepare(self._tensor(images))
+            return self._forward(self._serving.eval(), x).cpu().numpy()
+
+    def sync(self) -> None:
+        """Wait for the device; eager work on the CPU is done when its call returns."""
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+
+    def settings(self) -> dict[str, Any]:
+        """Read back from PyTorch."""
+        weight = next(p for p in self.network.parameters() if p.ndim == 4)
+        last = weight.is_contiguous(memory_format=torch.channels_last)
+        return {
+            "intra_op_threads": torch.get_num_threads(),
+            "inter_op_threads": torch.get_num_interop_threads(),
+            "device": str(weight.device),
+            "weight_dtype": str(weight.dtype).removeprefix("torch."),
+            "compute_dtype": "bfloat16" if self._autocast else "float32",
+            "memory_layout": "NHWC" if last and not self._closed else "NCHW",
+            "execution": "eager",
+            "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+            "onednn": torch.backends.mkldnn.is_available(),
+            "tf32": torch.backends.cuda.matmul.allow_tf32 or torch.backends.cudnn.allow_tf32,
+            "deterministic": torch.are_deterministic_algorithms_enabled(),
+        }
+
+    def device_memory(self) -> int | None:
+        """Peak bytes that PyTorch's allocator held on the accelerator."""
+        if self._device.type != "cuda":
+            return None
+        return int(torch.cuda.max_memory_allocated(self._device))
+
+    def bare_loop(self, step_input: StepInput) -> Callable[[int], None]:
+        """The training loop of a tutorial, on one batch that is normalised and resized already."""
+        network, optimizer = self.network.train(), self._optimizer
+        x, y = self._prepare(self._tensor(step_input.images)), self._tensor(step_input.labels)
+        set_masks(network, {k: self._tensor(v) for k, v in step_input.masks.items()})
+
+        def loop(steps: int) -> None:
+            for _ in range(steps):
+                optimizer.zero_grad()
+                with torch.autocast(self._device.type, torch.bfloat16, enabled=self._autocast):
+                    loss = F.cross_entropy(network(x), y, label_smoothing=self._smoothing)
+                loss.backward()  # type: ignore[no-untyped-call]
+                optimizer.step()
+            self.sync()
+
+        return loop
+
+    def _tensor(self, array: NDArray[Any]) -> Tensor:
+        return torch.from_numpy(array).to(self._device, non_blocking=True)
+
+
+def create(setup: Setup) -> TorchTrainer:
+    """What ``bench.frameworks`` names."""
+    return TorchTrainer(setup)
+
+
+def _set_precision(closed: bool) -> None:
+    """TF32 is off in the closed track: it is not float32."""
+    torch.backends.cuda.matmul.allow_tf32 = not closed
+    torch.backends.cudnn.allow_tf32 = not closed
+
+
+def _per_channel(values: tuple[float, float, float], device: torch.device) -> Tensor:
+    return torch.tensor(values, dtype=torch.float32, device=device).view(1, 3, 1, 1)
+
+
+def _optimizer(network: torch.nn.Module, setup: Setup) -> torch.optim.Optimizer:
+    recipe = setup.recipe
+    if recipe.optimizer == "adam":
+        return torch.optim.Adam(
+            network.parameters(),
+            lr=recipe.learning_rate,
+            eps=recipe.eps,
+            weight_decay=recipe.weight_decay,
+        )
+    return torch.optim.SGD(
+        network.parameters(),
+        lr=recipe.learning_rate,
+        momentum=recipe.momentum,
+        nesterov=recipe.nesterov and recipe.momentum > 0,
+        weight_decay=recipe.weight_decay,
+    )
+
+
+def _for_serving(network: torch.nn.Module, autocast: bool) -> torch.nn.Module:
+    """The network to evaluate with: the same one, or a copy whose large weights are bfloat16.
+
+    Autocast would convert every weight in every call, which takes longer than a picture does.
+    """
+    if not autocast:
+        return network
+    converted = copy.deepcopy(network)
+    for module in converted.modules():
+        if isinstance(module, torch.nn.Conv2d | torch.nn.Linear):
+            module.to(torch.bfloat16)
+    return converted
+
+
+def _check_fit(expected: Mapping[str, Any], given: Mapping[str, NDArray[Any]]) -> None:
+    if expected.keys() != given.keys():
+        missing, extra = expected.keys() - given.keys(), given.keys() - expected.keys()
+        raise UserError(f"weights do not fit: missing {sorted(missing)}, extra {sorted(extra)}")
+    for name, tensor in expected.items():
+        if tuple(tensor.shape) != given[name].shape:
+            raise UserError(
+                f"weight {name}: expected the shape {tuple(tensor.shape)}, got {given[name].shape}"
+            )
