@@ -1,0 +1,184 @@
+"""The parent end: start a worker, talk to it, and survive whatever becomes of it.
+
+The parent sleeps in ``select`` while the worker measures: on two cores a busy parent would take
+one from what is being measured.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+from bench.case import Case
+from bench.frameworks import framework
+from bench.process import oom_kills
+from bench.profiles import Limits
+
+OnProgress = Callable[[float, str], None]
+
+_TAIL_LINES = 12
+
+
+class WorkerError(Exception):
+    """A worker failed, died, or was stopped; ``status`` is the record's."""
+
+    def __init__(self, status: str, message: str, *, dead: bool) -> None:
+        super().__init__(message)
+        self.status = status
+        self.dead = dead
+
+
+class Worker:
+    """One worker process. Use as a context manager: it never outlives the block."""
+
+    def __init__(self, case: Case, data: Path, limits: Limits) -> None:
+        self._case, self._data, self._limits = case, data, limits
+        self._stderr = tempfile.TemporaryFile("w+b")  # noqa: SIM115  closed in close()
+        self._home = tempfile.TemporaryDirectory(prefix="alexbench-")
+        self._oom_kills = oom_kills()
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "bench.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._stderr,
+            env=environment(case, Path(self._home.name)),
+            start_new_session=True,
+        )
+        self._buffer = b""
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def open(self, on_progress: OnProgress) -> None:
+        """Import, build and load; raises WorkerError."""
+        self._request(
+            {
+                "do": "open",
+                "case": self._case.to_json(),
+                "data": str(self._data),
+                "limits": dataclasses.asdict(self._limits),
+                "cpus": sorted(os.sched_getaffinity(0)),
+            },
+            on_progress,
+        )
+
+    def measure(self, kind: str, on_progress: OnProgress) -> dict[str, Any]:
+        """One measurement's answer; raises WorkerError."""
+        return self._request({"do": "measure", "kind": kind}, on_progress)
+
+    def close(self) -> None:
+        """End the process, its children and its temporary files."""
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe:
+                try:
+                    pipe.close()
+                except BrokenPipeError:
+                    pass
+        self._kill()
+        self._stderr.close()
+        self._home.cleanup()
+
+    def _kill(self) -> None:
+        try:
+            os.killpg(self._process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self._process.wait()
+
+    def _request(self, command: dict[str, Any], on_progress: OnProgress) -> dict[str, Any]:
+        deadline = monotonic() + self._limits.timeout_seconds
+        try:
+            assert self._process.stdin is not None
+            self._process.stdin.write(json.dumps(command).encode() + b"\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            raise self._death() from None
+        while True:
+            event = self._event(deadline)
+            match event.pop("event"):
+                case "progress":
+                    on_progress(event["done"], event["note"])
+                case "error":
+                    raise WorkerError(event["status"], event["error"], dead=False)
+                case _:
+                    return event
+
+    def _event(self, deadline: float) -> dict[str, Any]:
+        line = self._line(deadline)
+        try:
+            event: dict[str, Any] = json.loads(line)
+        except json.JSONDecodeError:
+            self._kill()
+            raise WorkerError(
+                "failed", f"worker said something that is not JSON: {line[:200]!r}", dead=True
+            ) from None
+        return event
+
+    def _line(self, deadline: float) -> bytes:
+        assert self._process.stdout is not None
+        descriptor = self._process.stdout.fileno()
+        while b"\n" not in self._buffer:
+            ready, _, _ = select.select([descriptor], [], [], max(0.0, deadline - monotonic()))
+            if not ready:
+                raise self._timeout()
+            chunk = os.read(descriptor, 1 << 16)
+            if not chunk:
+                raise self._death()
+            self._buffer += chunk
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        return line
+
+    def _timeout(self) -> WorkerError:
+        self._kill()
+        seconds = self._limits.timeout_seconds
+        return WorkerError(
+            "timeout", f"no answer within {seconds:g} s, worker stopped{self._tail()}", dead=True
+        )
+
+    def _death(self) -> WorkerError:
+        code = self._process.wait()
+        if code >= 0:
+            return WorkerError("failed", f"worker exited with {code}{self._tail()}", dead=True)
+        name = signal.Signals(-code).name
+        if code == -signal.SIGKILL and oom_kills() > self._oom_kills:
+            return WorkerError("oom", f"killed by the kernel, out of memory ({name})", dead=True)
+        return WorkerError("failed", f"worker killed by {name}{self._tail()}", dead=True)
+
+    def _tail(self) -> str:
+        """The last lines of the worker's stderr, to put behind an error."""
+        self._stderr.seek(0)
+        text = self._stderr.read().decode(errors="replace")
+        lines = text.strip().splitlines()[-_TAIL_LINES:]
+        return ":\n" + "\n".join(lines) if lines else ""
+
+
+def environment(case: Case, home: Path) -> dict[str, str]:
+    """The worker's environment: the same threads for everybody, and nobody's private settings."""
+    threads = str(len(os.sched_getaffinity(0)))
+    root = str(Path(__file__).resolve().parent.parent)
+    inherited = {k: v for k, v in os.environ.items() if k not in ("KERAS_BACKEND", "TF_XLA_FLAGS")}
+    paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {
+        **inherited,
+        "PYTHONPATH": os.pathsep.join(paths),
+        # One answer for every BLAS and OpenMP that a framework may bring.
+        **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), threads),
+        "TF_CPP_MIN_LOG_LEVEL": "2",
+        # A user's ~/.keras/keras.json could change the float type or the layout.
+        "KERAS_HOME": str(home),
+        **({"CUDA_VISIBLE_DEVICES": ""} if case.device == "cpu" else {}),
+        **framework(case.framework).environment,
+    }

@@ -1,0 +1,173 @@
+"""From a selection to the list of jobs: which cases, with which kinds, in which worker."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+from bench import frameworks, variants
+from bench.case import INITS, KINDS, PRECISIONS, TRACKS, Case
+from bench.errors import UserError
+from bench.profiles import Profile
+from bench.recipes import recipe
+from bench.variants import HEADS
+
+TIMED = ("startup", "train_throughput", "inference", "latency")
+"""Kinds that one worker takes one after the other: they need the same network and no training."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What a user asked for; an empty tuple means what the profile says."""
+
+    variants: tuple[str, ...] = ()
+    frameworks: tuple[str, ...] = ()
+    tracks: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
+    inits: tuple[str, ...] = ()
+    heads: tuple[str, ...] = ()
+    recipes: tuple[str, ...] = ()
+    precisions: tuple[str, ...] = ()
+    batch_sizes: tuple[int, ...] = ()
+    seeds: int | None = None
+    budget: float = 1.0
+
+    def check(self) -> None:
+        """Raise UserError for the first name that does not exist or cannot run here."""
+        for name in self.variants:
+            variants.variant(name)
+        for name in self.frameworks:
+            missing = frameworks.framework(name).missing()
+            if missing:
+                raise UserError(f"framework {name}: {missing}")
+        for name in self.recipes:
+            recipe(name)
+        _known("track", self.tracks, TRACKS)
+        _known("kind", self.kinds, KINDS)
+        _known("head", self.heads, HEADS)
+        _known("precision", self.precisions, PRECISIONS)
+        _known("init", self.inits, INITS)
+        if "pretrained" in self.inits:
+            raise UserError("init 'pretrained': no weight source is registered; use scratch")
+        if self.seeds is not None and self.seeds < 1:
+            raise UserError(f"--seeds {self.seeds}: must be at least 1")
+        if any(size < 1 for size in self.batch_sizes):
+            raise UserError(f"--batch-sizes {self.batch_sizes}: must all be at least 1")
+
+
+def _known(what: str, names: Sequence[str], known: Sequence[str]) -> None:
+    for name in names:
+        if name not in known:
+            raise UserError(f"unknown {what} {name!r}; known: {', '.join(known)}")
+
+
+@dataclass(frozen=True)
+class Task:
+    """One record to be: a case and what is measured of it."""
+
+    case: Case
+    kind: str
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """(case id, kind)."""
+        return self.case.id, self.kind
+
+
+@dataclass(frozen=True)
+class Job:
+    """What one worker process does: all tasks share one network in one framework."""
+
+    case: Case
+    tasks: tuple[Task, ...]
+
+
+def jobs(selection: Selection, profile: Profile) -> list[Job]:
+    """All jobs in the order of measuring; UserError when the selection is empty."""
+    selection.check()
+    names = selection.frameworks or tuple(frameworks.installed(profile.frameworks))
+    if not names:
+        raise UserError(
+            f"none of {', '.join(profile.frameworks)} is installed; "
+            "pip install 'alexbench[torch,tensorflow]'"
+        )
+    found = [*_timed_jobs(selection, profile, names), *_accuracy_jobs(selection, profile, names)]
+    if not found:
+        raise UserError(f"nothing to measure: {selection} selects no case of {profile.name}")
+    return found
+
+
+def _timed_jobs(selection: Selection, profile: Profile, names: tuple[str, ...]) -> Iterator[Job]:
+    wanted = [kind for kind in TIMED if kind in (selection.kinds or KINDS)]
+    for case in _cases(selection, profile, names, "train_throughput", ("steady",), seeds=1):
+        tasks = [
+            Task(_of_kind(case, kind), kind)
+            for kind in wanted
+            if _selected(selection, profile, case, kind)
+        ]
+        if tasks:
+            yield Job(case, tuple(tasks))
+
+
+def _of_kind(case: Case, kind: str) -> Case:
+    """Latency is that of a single picture, and its record says so."""
+    return dataclasses.replace(case, batch_size=1) if kind == "latency" else case
+
+
+def _selected(selection: Selection, profile: Profile, case: Case, kind: str) -> bool:
+    tracks = selection.tracks or profile.tracks[kind]
+    names = selection.variants or profile.variants[kind]
+    return case.track in tracks and case.variant in names
+
+
+def _accuracy_jobs(selection: Selection, profile: Profile, names: tuple[str, ...]) -> Iterator[Job]:
+    if "accuracy" not in (selection.kinds or KINDS):
+        return
+    recipes = tuple(
+        recipe(name).shortened(selection.budget).name
+        for name in selection.recipes or (profile.recipe,)
+    )
+    seeds = selection.seeds or profile.seeds
+    for case in _cases(selection, profile, names, "accuracy", recipes, seeds=seeds):
+        yield Job(case, (Task(case, "accuracy"),))
+
+
+def _cases(
+    selection: Selection,
+    profile: Profile,
+    names: tuple[str, ...],
+    kind: str,
+    recipes: tuple[str, ...],
+    *,
+    seeds: int,
+) -> Iterator[Case]:
+    rows = selection.variants or profile.variants[kind]
+    tracks = selection.tracks or profile.tracks[kind]
+    heads = selection.heads or ("source",)
+    # Frameworks turn fastest: those that are compared are measured close together in time.
+    for seed, row, head, name_of_recipe, track in product(
+        range(seeds), rows, heads, recipes, tracks
+    ):
+        for name in names:
+            for precision in _precisions(selection, track, name):
+                size = variants.variant(row).input_size
+                for batch in selection.batch_sizes or (profile.batch_sizes[size],):
+                    yield Case(
+                        variant=row,
+                        framework=name,
+                        track=track,
+                        head=head,
+                        recipe=name_of_recipe,
+                        input_size=size,
+                        precision=precision,
+                        batch_size=batch,
+                        seed=seed,
+                    )
+
+
+def _precisions(selection: Selection, track: str, name: str) -> tuple[str, ...]:
+    if track == "closed":
+        return ("float32",)  # the closed track is defined in float32
+    return selection.precisions or (frameworks.framework(name).idiomatic_precision,)

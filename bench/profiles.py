@@ -1,0 +1,109 @@
+"""How much is measured: a profile per purpose."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bench.case import KINDS, TRACKS
+from bench.errors import UserError
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long each measurement takes. Travels to the worker as it stands."""
+
+    warmup_steps: int = 2
+    """After the first step, not counted."""
+    blocks: int = 5
+    """Counted blocks of steps; one sample each."""
+    block_seconds: float = 0.8
+    """A block has as many steps as fit, at least one."""
+    overhead_blocks: int = 0
+    """Blocks of the bare loop, each beside one of the harness's; 0 measures no overhead."""
+    latency_calls: int = 100
+    latency_seconds: float = 2.0
+    """Whichever ends first, but never fewer than 20 calls."""
+    evaluations: int = 2
+    """Points on an accuracy curve, evenly spread; the last is the end of training."""
+    timeout_seconds: float = 300.0
+    """For one measurement; then the worker is stopped and the case marked."""
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A choice of cases with the time to spend on each."""
+
+    name: str
+    description: str
+    frameworks: tuple[str, ...]
+    tracks: dict[str, tuple[str, ...]]
+    """Tracks by kind."""
+    variants: dict[str, tuple[str, ...]]
+    """Variants by kind."""
+    recipe: str
+    """Of the accuracy cases."""
+    batch_sizes: dict[int, int]
+    """By input size."""
+    seeds: int
+    train_images: int | None
+    """Class-balanced subset of the data; None is all of it."""
+    test_images: int | None
+    limits: Limits
+
+
+_CIFAR = ("cifar-bn", "cifar-lrn", "cifar-plain")
+_IMAGENET = ("imagenet-lrn", "imagenet-bn", "torchvision")
+
+PROFILES: dict[str, Profile] = {
+    profile.name: profile
+    for profile in (
+        Profile(
+            "quick",
+            "a look at everything in under ten minutes on two cores",
+            frameworks=("pytorch", "keras-tensorflow"),
+            tracks={
+                **dict.fromkeys(KINDS, TRACKS),
+                "accuracy": ("closed",),
+            },
+            variants={
+                **dict.fromkeys(KINDS, (*_CIFAR, "torchvision")),
+                "accuracy": _CIFAR,
+            },
+            recipe="short",
+            batch_sizes={32: 128, 224: 32, 227: 32},
+            seeds=1,
+            train_images=8_000,
+            test_images=2_000,
+            limits=Limits(),
+        ),
+        Profile(
+            "full",
+            "the publishable run: all variants, five seeds, real epochs; goes on with --resume",
+            frameworks=("pytorch", "keras-tensorflow", "keras-jax", "keras-torch"),
+            tracks=dict.fromkeys(KINDS, TRACKS),
+            variants=dict.fromkeys(KINDS, (*_CIFAR, *_IMAGENET)),
+            recipe="standard",
+            batch_sizes={32: 128, 224: 128, 227: 128},
+            seeds=5,
+            train_images=None,
+            test_images=None,
+            limits=Limits(
+                warmup_steps=5,
+                blocks=20,
+                block_seconds=2.0,
+                overhead_blocks=10,
+                latency_calls=1000,
+                latency_seconds=20.0,
+                evaluations=16,
+                timeout_seconds=24 * 3600.0,
+            ),
+        ),
+    )
+}
+
+
+def profile(name: str) -> Profile:
+    """The row called ``name``; UserError with the known names when there is none."""
+    if name not in PROFILES:
+        raise UserError(f"unknown profile {name!r}; known: {', '.join(PROFILES)}")
+    return PROFILES[name]

@@ -1,0 +1,224 @@
+"""Jobs to records: open the data, take one worker per job, write what comes back."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Set
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from time import perf_counter
+from typing import Any, Protocol
+
+from bench.contact_sheet import write_contact_sheet
+from bench.data import Dataset
+from bench.environment import capture
+from bench.errors import UserError
+from bench.frameworks import framework
+from bench.launch import OnProgress, Worker, WorkerError
+from bench.matrix import Job, Task
+from bench.profiles import Limits, Profile
+from bench.records import FILE, Record, RecordStore
+from bench.report import write_results
+from bench.sources import cache_folder, open_dataset, prepared
+from bench.stats import summary_of
+
+Keys = Set[tuple[str, str]]
+"""(case id, kind) of records that are there already."""
+NOTHING: Keys = frozenset()
+
+
+class Listener(Protocol):
+    """Whoever shows what is going on."""
+
+    def started(self, task: Task) -> None:
+        """A measurement begins."""
+
+    def progress(self, done: float, note: str) -> None:
+        """Its done fraction."""
+
+    def finished(self, record: Record) -> None:
+        """Its record is written."""
+
+
+@dataclass
+class Run:
+    """One folder under ``results``: its data, its records, its report."""
+
+    folder: Path
+    profile: Profile
+    data: str = "auto"
+
+    def __post_init__(self) -> None:
+        self.store = RecordStore(self.folder)
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        """The pictures as this profile takes them."""
+        whole = open_dataset(self.data)
+        train = self.profile.train_images or len(whole.train.labels)
+        test = self.profile.test_images or len(whole.test.labels)
+        return whole.subset(train, test)
+
+    @cached_property
+    def data_folder(self) -> Path:
+        """Where workers map the pictures from."""
+        return prepared(self.dataset, cache_folder())
+
+    def create(self) -> None:
+        """Make the folder and the contact sheet; UserError before anything is measured."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            (self.folder / ".writable").touch()
+            (self.folder / ".writable").unlink()
+        except OSError as error:
+            raise UserError(
+                f"cannot write to {self.folder}: {error.strerror}; "
+                "give a folder that can be written to with --results"
+            ) from error
+        write_contact_sheet(self.dataset, self.folder / "contact_sheet.png")
+
+    def execute(self, job: Job, listener: Listener) -> Iterator[Record]:
+        """Run one job; yield each record when it is on the disk."""
+        for record in measure_job(job, self.data_folder, self.profile.limits, listener):
+            complete = dataclasses.replace(record, dataset=self.dataset.describe())
+            self.store.append(complete)
+            listener.finished(complete)
+            yield complete
+
+    def write_report(self) -> Path:
+        """Tables, plots and report of all records in the folder."""
+        return write_results(self.store.read(), self.folder)
+
+
+def measure_job(job: Job, data: Path, limits: Limits, listener: Listener) -> Iterator[Record]:
+    """One worker, all tasks of the job. A task that fails marks itself, and the rest go on.
+
+    When the worker itself dies, what it had still to do gets a fresh one, once per task.
+    """
+    remaining = list(job.tasks)
+    while remaining:
+        with Worker(job.case, data, limits) as worker:
+            opened = _Opening(worker)
+            while remaining:
+                task = remaining.pop(0)
+                listener.started(task)
+                record, dead = _take(task, opened, listener.progress)
+                yield record
+                if dead:
+                    break
+
+
+class _Opening:
+    """Opens the worker with the first task, so that a failure to build is that task's failure."""
+
+    def __init__(self, worker: Worker) -> None:
+        self.worker = worker
+        self._open = False
+
+    def measure(self, kind: str, on_progress: OnProgress) -> dict[str, Any]:
+        if not self._open:
+            try:
+                self.worker.open(on_progress)
+            except WorkerError as error:
+                raise WorkerError(error.status, str(error), dead=True) from None
+            self._open = True
+        return self.worker.measure(kind, on_progress)
+
+
+def _take(task: Task, opened: _Opening, on_progress: OnProgress) -> tuple[Record, bool]:
+    started_at = datetime.now(UTC).isoformat(timespec="seconds")
+    started = perf_counter()
+    result: dict[str, Any] = {}
+    error: WorkerError | None = None
+    try:
+        result = opened.measure(task.kind, on_progress)
+    except WorkerError as caught:
+        error = caught
+    record = _record(task, result, error)
+    record = dataclasses.replace(
+        record,
+        started_at=started_at,
+        seconds=perf_counter() - started,
+        environment=capture(framework(task.case.framework)),
+    )
+    return record, bool(error and error.dead)
+
+
+def _record(task: Task, result: dict[str, Any], error: WorkerError | None) -> Record:
+    if error:
+        return Record(task.case, task.kind, error.status, error=str(error), parity=_parity(task))
+    samples, images = result["samples"], result["images_per_sample"]
+    return Record(
+        task.case,
+        task.kind,
+        "ok",
+        samples=tuple(samples),
+        unit=result["unit"],
+        images_per_sample=images,
+        summary=summary_of(task.kind, samples, images),
+        metrics=result["metrics"],
+        parity=_parity(task),
+        settings=result["settings"],
+        peak_memory_bytes=result["peak_memory_bytes"],
+    )
+
+
+def _parity(task: Task) -> dict[str, Any]:
+    return {"status": "unchecked" if task.case.track == "closed" else "not applicable"}
+
+
+def run_all(run: Run, jobs: list[Job], listener: Listener, *, done: Keys = NOTHING) -> None:
+    """Every job whose records are not there yet, in order."""
+    for job in jobs:
+        tasks = tuple(task for task in job.tasks if task.key not in done)
+        if tasks:
+            for _ in run.execute(dataclasses.replace(job, tasks=tasks), listener):
+                pass
+
+
+def open_run(
+    results: Path, name: str | None, resume: bool, profile: Profile, data: str
+) -> tuple[Run, Keys]:
+    """A new run's folder, or an old one to go on with and what it has already.
+
+    Raises UserError when a new run's name is taken, when there is nothing to resume, or when the
+    data of the old run is another.
+    """
+    folder = _folder_to_resume(results, name) if resume else results / (name or _name_now())
+    run = Run(folder, profile, data)
+    if not resume and run.store.path.exists():
+        raise UserError(
+            f"{folder} holds a run already; go on with it with --resume, or name another"
+        )
+    run.create()
+    done = run.store.set_aside_failures()
+    _same_data(run)
+    return run, done
+
+
+def _name_now() -> str:
+    """UTC to the second: names sort by age."""
+    return datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+
+
+def _folder_to_resume(results: Path, name: str | None) -> Path:
+    if name:
+        return results / name
+    runs = sorted(results.glob(f"*/{FILE}"), key=lambda path: path.stat().st_mtime)
+    if not runs:
+        raise UserError(f"no run to resume in {results}; start one without --resume")
+    return runs[-1].parent
+
+
+def _same_data(run: Run) -> None:
+    if not run.store.path.exists():
+        return
+    for record in run.store.read():
+        known = record.dataset["fingerprint"]
+        if known != run.dataset.fingerprint:
+            raise UserError(
+                f"{run.folder} was measured on {record.dataset['name']} ({known[:12]}), --data is "
+                f"{run.dataset.name} ({run.dataset.fingerprint[:12]}); resume with the same data"
+            )

@@ -1,0 +1,161 @@
+"""The child end: one fresh process, one framework, JSON lines in and out.
+
+Commands on stdin: ``{"do": "open", ...}`` once, then ``{"do": "measure", "kind": ...}`` as often
+as wanted; the end of stdin ends the process. Every command is answered by ``progress`` events and
+then one ``ready``, ``result`` or ``error``. Whatever a framework prints goes to stderr, so that
+nothing but protocol is on the pipe.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from time import perf_counter
+from typing import Any, TextIO
+
+from bench import extensions
+from bench.case import Case
+from bench.data import Dataset, load
+from bench.errors import UserError
+from bench.frameworks import Framework, framework
+from bench.initial import initial_weights, weights_digest
+from bench.measure import MEASUREMENTS, Bench, plan_for
+from bench.process import die_with_parent, peak_memory_bytes
+from bench.profiles import Limits
+from bench.recipes import recipe
+from bench.trainer import Setup, Trainer
+from bench.variants import variant
+
+
+def main() -> None:
+    """Answer commands until stdin ends."""
+    die_with_parent()
+    out = _take_stdout()
+    extensions.load()
+    bench: Bench | None = None
+    for line in sys.stdin:
+        command = json.loads(line)
+        try:
+            if command["do"] == "open":
+                bench = open_bench(command, out)
+                send(out, "ready")
+            elif bench is None:
+                raise RuntimeError("measure before open")
+            else:
+                send(out, "result", **measure(bench, command["kind"]))
+        except Exception as error:
+            send(out, "error", status=_status(error), error=_describe(error))
+
+
+def _take_stdout() -> TextIO:
+    """Keep the pipe for the protocol and send every other print to stderr."""
+    pipe = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
+    os.dup2(2, 1)
+    return pipe
+
+
+def send(out: TextIO, event: str, **fields: Any) -> None:
+    """One event, one line."""
+    out.write(json.dumps({"event": event, **fields}) + "\n")
+    out.flush()
+
+
+def _status(error: BaseException) -> str:
+    name = type(error).__name__
+    # Matched by name: importing the frameworks' own classes would import the frameworks.
+    exhausted = ("OutOfMemory", "ResourceExhausted")
+    if isinstance(error, MemoryError) or any(part in name for part in exhausted):
+        return "oom"
+    return "oom" if "not enough memory" in str(error) else "failed"
+
+
+def _describe(error: BaseException) -> str:
+    if isinstance(error, UserError):
+        return str(error)
+    return "".join(traceback.format_exception(error)[-12:]).strip()
+
+
+def open_bench(command: Mapping[str, Any], out: TextIO) -> Bench:
+    """Bind the process, import the framework, build the network and load the data."""
+    os.sched_setaffinity(0, command["cpus"])
+    case = Case.from_json(command["case"])
+    row = framework(case.framework)
+    _block(row)
+    dataset = load(Path(command["data"]))
+    setup = _setup(case, dataset, threads=len(command["cpus"]))
+    started = perf_counter()
+    factory = _import(row)
+    imported = perf_counter()
+    trainer = factory(setup)
+    if case.track == "closed":
+        trainer.load_weights(initial_weights(setup.architecture, case.seed))
+    built = perf_counter()
+    return Bench(
+        trainer,
+        setup,
+        dataset,
+        Limits(**command["limits"]),
+        progress=lambda done, note: send(out, "progress", done=done, note=note),
+        build_seconds=built - imported,
+        import_seconds=imported - started,
+    )
+
+
+def _block(row: Framework) -> None:
+    for module in row.blocked:
+        sys.modules[module] = None  # type: ignore[assignment]
+
+
+def _import(row: Framework) -> Any:
+    module, _, function = row.trainer.partition(":")
+    return getattr(importlib.import_module(module), function)
+
+
+def _setup(case: Case, dataset: Dataset, threads: int) -> Setup:
+    chosen = recipe(case.recipe)
+    steps = int(chosen.epochs * len(dataset.train.labels) / case.batch_size)
+    architecture = variant(case.variant).architecture(
+        len(dataset.classes), head=case.head, input_size=case.input_size
+    )
+    return Setup(
+        case, architecture, chosen, max(steps, 1), dataset.mean, dataset.std, threads=threads
+    )
+
+
+def measure(bench: Bench, kind: str) -> dict[str, Any]:
+    """One measurement, with the settings in force and the memory it took."""
+    result = MEASUREMENTS[kind](bench)
+    return {
+        "samples": result.samples,
+        "images_per_sample": result.images_per_sample,
+        "unit": result.unit,
+        "metrics": result.metrics,
+        "settings": _settings(bench),
+        "peak_memory_bytes": peak_memory_bytes(),
+        "device_memory_bytes": bench.trainer.device_memory(),
+    }
+
+
+def _settings(bench: Bench) -> dict[str, Any]:
+    trainer: Trainer = bench.trainer
+    case = bench.setup.case
+    inputs = {}
+    if case.track == "closed":
+        weights = initial_weights(bench.setup.architecture, case.seed)
+        inputs = {"initial_weights_sha256": weights_digest(weights)}
+    return {
+        "cpus": sorted(os.sched_getaffinity(0)),
+        **trainer.settings(),
+        **inputs,
+        "batch_plan_sha256": plan_for(bench.setup, bench.dataset).digest(10),
+        "recipe": bench.setup.recipe.to_json(),
+    }
+
+
+if __name__ == "__main__":
+    main()
