@@ -1,0 +1,5 @@
+"""``python -m bench`` is ``alexbench``."""
+
+from bench.cli import main
+
+main()

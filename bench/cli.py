@@ -1,0 +1,257 @@
+"""The ``alexbench`` command.
+
+Exit codes: 0 all well; 1 some case failed (the rest is written); 2 wrong usage or bad input, with
+one line that says what was wrong, where, and what would be right.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from bench import __version__, extensions
+from bench.case import INITS, KINDS, PRECISIONS, TRACKS
+from bench.errors import UserError
+from bench.frameworks import FRAMEWORKS
+from bench.matrix import Selection
+from bench.profiles import PROFILES
+from bench.recipes import RECIPES
+from bench.variants import HEADS, VARIANTS
+
+
+def main() -> None:
+    """Entry point: run a command and turn what a user did wrong into one line and exit code 2."""
+    warnings.showwarning = _show_warning
+    try:
+        extensions.load()
+        code = cli.main(standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        sys.exit(2)
+    except click.ClickException as error:
+        _fail(error.format_message())
+    except UserError as error:
+        _fail(str(error))
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("stopped; what was measured is written", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(1)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(message: str) -> None:
+    click.echo(f"alexbench: {' '.join(message.split())}", err=True)
+    sys.exit(2)
+
+
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    click.echo(f"alexbench: warning: {message}", err=True)
+
+
+def _names(_: click.Context, __: click.Parameter, value: str | None) -> tuple[str, ...]:
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if value else ()
+
+
+def _numbers(_: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in value.split(",")) if value else ()
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is not a list of whole numbers") from None
+
+
+def _listed(*flags: str, known: Any) -> Callable[[Any], Any]:
+    """An option that takes several names with commas between them."""
+    text = f"Any of {', '.join(known)}; commas between them."
+    return click.option(*flags, callback=_names, metavar="A,B", help=text)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="alexbench")
+def cli() -> None:
+    """The same AlexNet in PyTorch and Keras, trained and timed by one harness."""
+
+
+@cli.command("list")
+@click.option("--json", "as_json", is_flag=True, help="A JSON object instead of tables.")
+def list_command(as_json: bool) -> None:
+    """Show the variants and frameworks, and whether each framework can run here."""
+    found = {"variants": _variant_rows(), "frameworks": _framework_rows()}
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+        return
+    console = Console()
+    for title, rows in found.items():
+        console.print(_table(title, rows))
+
+
+def _variant_rows() -> list[dict[str, Any]]:
+    rows = []
+    for variant in VARIANTS.values():
+        architecture = variant.architecture()
+        rows.append(
+            {
+                "name": variant.name,
+                "source": variant.source,
+                "input_size": variant.input_size,
+                "classes": variant.classes,
+                "parameters": architecture.parameters,
+                "forward_flops": architecture.forward_flops(),
+            }
+        )
+    return rows
+
+
+def _framework_rows() -> list[dict[str, Any]]:
+    rows = []
+    for row in FRAMEWORKS.values():
+        missing = row.missing()
+        versions = ", ".join(f"{name} {number}" for name, number in row.versions().items())
+        rows.append(
+            {
+                "name": row.name,
+                "available": missing is None,
+                "reason": missing,
+                "versions": versions,
+            }
+        )
+    return rows
+
+
+def _table(title: str, rows: list[dict[str, Any]]) -> Table:
+    table = Table(title=title, title_justify="left")
+    for name in rows[0]:
+        numeric = all(type(row[name]) is int for row in rows)
+        prose = name in ("source", "reason", "versions")
+        table.add_column(
+            name.replace("_", " "), justify="right" if numeric else "left", no_wrap=not prose
+        )
+    for row in rows:
+        table.add_row(*(_cell(value) for value in row.values()))
+    return table
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+@cli.command()
+@_listed("--variants", known=VARIANTS)
+@_listed("--frameworks", known=FRAMEWORKS)
+@_listed("--tracks", known=TRACKS)
+@_listed("--kinds", known=KINDS)
+@_listed("--inits", known=INITS)
+@_listed("--heads", known=HEADS)
+@_listed("--recipes", known=RECIPES)
+@_listed("--precisions", known=PRECISIONS)
+@click.option("--batch-sizes", callback=_numbers, metavar="N,M", help="Images per batch.")
+@click.option("--seeds", type=int, help="How many seeds the accuracy cases take.")
+@click.option("--budget", type=float, default=1.0, help="Fraction of a recipe's epochs; said so.")
+@click.option("--profile", default="quick", help=f"One of {', '.join(PROFILES)}.")
+@click.option("--data", default="auto", help="auto, cifar10, generated or a path.")
+@click.option("--results", type=click.Path(path_type=Path), default=Path("results"))
+@click.option("--run", "run_name", help="Name of the run's folder; a UTC time when not given.")
+@click.option("--resume", is_flag=True, help="Go on with --run, or with the newest run.")
+def run(
+    profile: str,
+    data: str,
+    results: Path,
+    run_name: str | None,
+    resume: bool,
+    **selection: Any,
+) -> int:
+    """Measure the matrix; write records, tables, plots and report.html."""
+    from bench.display import Display
+    from bench.matrix import jobs
+    from bench.profiles import profile as profile_called
+    from bench.runner import open_run, run_all
+
+    chosen = profile_called(profile)
+    todo = jobs(Selection(**selection), chosen)
+    current, done = open_run(results, run_name, resume, chosen, data)
+    with Display(sum(len(job.tasks) for job in todo)) as display:
+        run_all(current, todo, display, done=done)
+    click.echo(current.write_report())
+    return 1 if display.failed else 0
+
+
+@cli.command()
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Default: the first RUN.")
+@click.option("--readme", type=click.Path(path_type=Path), help="Renew this README's result block.")
+def report(runs: tuple[Path, ...], output: Path | None, readme: Path | None) -> None:
+    """Make tables, plots and HTML from the records of one or more runs, and from nothing else."""
+    from bench.report import merge, update_readme, write_results
+
+    merged = merge(runs)
+    click.echo(write_results(merged.records, output or runs[0], notes=merged.notes))
+    if readme:
+        update_readme(readme, merged.records)
+
+
+@cli.command()
+@click.argument("run_a", type=click.Path(path_type=Path))
+@click.argument("run_b", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="A JSON list instead of a table.")
+def compare(run_a: Path, run_b: Path, as_json: bool) -> None:
+    """Per case: time of B over time of A, its interval and the verdict."""
+    from bench.compare import as_text
+    from bench.compare import compare as compare_runs
+    from bench.records import RecordStore
+
+    found = compare_runs(RecordStore(run_a).read(), RecordStore(run_b).read())
+    if as_json:
+        click.echo(json.dumps([row.to_json() for row in found], indent=2))
+    else:
+        click.echo(as_text(found))
+
+
+@cli.command()
+@click.argument("what", type=click.Choice(["cifar10"]))
+def fetch(what: str) -> None:
+    """Download, verify and cache a data set."""
+    from bench.download import fetch_cifar10
+    from bench.sources import cache_folder
+
+    click.echo(fetch_cifar10(cache_folder()))
+
+
+@cli.command()
+@click.option("--json", "as_json", is_flag=True, help="A JSON object instead of text.")
+def doctor(as_json: bool) -> None:
+    """Show what each framework will really use here, and what is missing."""
+    from bench.doctor import diagnose
+
+    found = diagnose()
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+        return
+    for section in ("machine", "data"):
+        click.echo(section)
+        _show(found[section])
+    for name, row in found["frameworks"].items():
+        click.echo(name)
+        _show(row)
+
+
+def _show(fields: dict[str, Any]) -> None:
+    for key, value in fields.items():
+        if isinstance(value, dict):
+            value = ", ".join(f"{k} {v}" for k, v in value.items())
+        click.echo(f"  {key.replace('_', ' ')}: {value}")
+
+
+if __name__ == "__main__":
+    main()

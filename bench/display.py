@@ -1,0 +1,93 @@
+"""What a person sees while a matrix runs: one bar for all, one for the case in flight."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
+
+from bench.matrix import Task
+from bench.records import Record
+
+
+def label(task: Task) -> str:
+    """A case in a few words."""
+    case = task.case
+    return f"{case.variant} {case.framework} {case.track} {task.kind}"
+
+
+def result_line(record: Record) -> str:
+    """The result of a record in a few words."""
+    if not record.ok:
+        first_line, *_ = (record.error or "no reason given").splitlines()
+        return f"{record.status}: {first_line}"
+    summary = record.summary
+    match record.kind:
+        case "train_throughput" | "inference":
+            return f"{summary['images_per_second']:,.0f} images/s"
+        case "latency":
+            return f"p50 {summary['p50'] * 1e3:.2f} ms, p99 {summary['p99'] * 1e3:.2f} ms"
+        case "startup":
+            return f"{record.samples[0]:.1f} s to the end of the first step"
+        case _:
+            seconds = record.metrics["train_seconds"]
+            return f"{record.samples[0]:.2%} test accuracy after {seconds:.0f} s of training"
+
+
+class Display:
+    """A :class:`bench.runner.Listener` on a terminal; plain lines when it is not one."""
+
+    def __init__(self, total: int, console: Console | None = None, *, lines: bool = True) -> None:
+        self.console = console or Console(stderr=True)
+        self._lines = lines
+        self.failed = 0
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TaskProgressColumn(),
+            TimeElapsedColumn(),
+            console=self.console,
+            disable=not self.console.is_terminal,
+            transient=not lines,
+        )
+        self._all = self._progress.add_task("all", total=total)
+        self._current = self._progress.add_task("", total=100)
+
+    def __enter__(self) -> Display:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._progress.stop()
+
+    def started(self, task: Task) -> None:
+        """Show what is measured now."""
+        self._progress.reset(self._current, description=label(task))
+
+    def progress(self, done: float, note: str) -> None:
+        """Move the bar of the case."""
+        self._progress.update(self._current, completed=100 * done)
+
+    def finished(self, record: Record) -> None:
+        """One line per record, and the bar of all moves on."""
+        self.failed += record.status in ("failed", "timeout", "oom")
+        mark = "[green]ok[/]  " if record.ok else f"[red]{record.status}[/]"
+        text = escape(f"{label(Task(record.case, record.kind))}: {result_line(record)}")
+        if self._lines:
+            self.console.print(f"{mark} {text}", soft_wrap=True)
+        self._progress.advance(self._all)

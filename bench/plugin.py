@@ -1,0 +1,254 @@
+"""The bridge to pytest-benchmark: options, parametrisation, and worker seconds as its timings.
+
+``pytest --benchmark-only`` collects ``bench/bench_*.py``. Each of their tests takes one ``task``
+(a case and a kind); the worker that measures it runs once and serves all tests of its job, and
+pytest-benchmark is shown the worker's own samples, never the parent's waiting time.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from bench import extensions
+from bench.display import Display, label, result_line
+from bench.errors import UserError
+from bench.frameworks import framework
+from bench.matrix import Job, Selection, Task, jobs
+from bench.profiles import PROFILES, profile
+from bench.records import Record
+from bench.runner import Run, open_run
+
+_HERE = Path(__file__).resolve().parent
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Options that begin with ``--bench-``; pytest-benchmark's own begin with ``--benchmark-``."""
+    group = parser.getgroup("alexbench", "AlexNet in PyTorch and Keras")
+    group.addoption("--bench-profile", default="quick", help=f"one of {', '.join(PROFILES)}")
+    group.addoption(
+        "--bench-data", default="auto", help="auto, cifar10, generated or a path to pictures"
+    )
+    group.addoption("--bench-results", default="results", help="folder that holds the runs")
+    group.addoption(
+        "--bench-frameworks", default="", help="frameworks to measure, commas between them"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the session's run; check what was asked for before anything is collected."""
+    extensions.load()
+    config.addinivalue_line("markers", "measures(kind): the kind of measurement of a benchmark")
+    if not _benchmarking(config):
+        return
+    try:
+        config.pluginmanager.register(Session(config), "alexbench-session")
+    except UserError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+def _benchmarking(config: pytest.Config) -> bool:
+    return bool(config.getoption("benchmark_only", default=False))
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Module | None:
+    """Collect this package's benchmarks wherever pytest runs (``--pyargs bench`` included)."""
+    if file_path.parent == _HERE and file_path.match("bench_*.py"):
+        module: pytest.Module = pytest.Module.from_parent(parent, path=file_path)
+        return module
+    return None
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """One test per task of the benchmark's kind."""
+    if "task" not in metafunc.fixturenames:
+        return
+    marker = metafunc.definition.get_closest_marker("measures")
+    session = metafunc.config.pluginmanager.get_plugin("alexbench-session")
+    tasks = session.tasks(marker.args[0]) if marker and session else []
+    metafunc.parametrize("task", tasks, ids=[_test_id(task) for task in tasks])
+
+
+def _test_id(task: Task) -> str:
+    """``cifar-bn-pytorch-closed``: what ``-k`` selects by, with what else tells cases apart."""
+    case = task.case
+    seed = f"-s{case.seed}" if task.kind == "accuracy" else ""
+    return f"{case.variant}-{case.framework}-{case.track}{seed}"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Without ``--benchmark-only`` the benchmarks are no part of the tests."""
+    session = config.pluginmanager.get_plugin("alexbench-session")
+    if session:
+        for item in items:
+            session.prepare(item)
+        return
+    benchmarks = [item for item in items if item.get_closest_marker("measures")]
+    if benchmarks:
+        config.hook.pytest_deselected(items=benchmarks)
+        items[:] = [item for item in items if item not in benchmarks]
+
+
+class WorkerClock:
+    """A timer for pytest-benchmark that shows the worker's seconds.
+
+    ``pedantic`` reads it before and after each round; in between, the round moves it on by the
+    next sample.
+    """
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def __call__(self) -> float:
+        """Worker seconds so far."""
+        return self.seconds
+
+
+class Session:
+    """One ``--benchmark-only`` run: its jobs, its folder and the records so far."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._clock = WorkerClock()
+        self._profile = profile(config.getoption("bench_profile"))
+        names = config.getoption("bench_frameworks")
+        chosen = tuple(name for name in names.split(",") if name)
+        self._jobs = jobs(Selection(frameworks=chosen), self._profile)
+        self._run: Run | None = None
+        self._wanted: set[tuple[str, str]] = set()
+        self._records: dict[tuple[str, str], Record] = {}
+
+    def tasks(self, kind: str) -> list[Task]:
+        """All tasks of a kind, in the order of measuring."""
+        return [task for job in self._jobs for task in job.tasks if task.kind == kind]
+
+    def prepare(self, item: pytest.Item) -> None:
+        """Note that an item was selected, and give pytest-benchmark its group and its clock."""
+        task = _task_of(item)
+        if task is None:
+            return
+        case = task.case
+        group = f"{task.kind}: {case.variant}, {case.track}, batch {case.batch_size}"
+        item.add_marker(pytest.mark.benchmark(group=group, timer=self._clock))
+
+    @pytest.hookimpl
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Remember what ``-k`` left; make the run's folder before anything is measured."""
+        tasks = [task for item in session.items if (task := _task_of(item))]
+        self._wanted = {task.key for task in tasks}
+        if not tasks or self._config.getoption("collectonly"):
+            return
+        results = Path(self._config.getoption("bench_results"))
+        try:
+            data = self._config.getoption("bench_data")
+            self._run, _ = open_run(results, None, False, self._profile, data)
+        except UserError as error:
+            raise pytest.UsageError(str(error)) from None
+        self._open_json(self._run.folder)
+
+    def _open_json(self, folder: Path) -> None:
+        """Have pytest-benchmark write its JSON beside the records, unless told where else."""
+        session = self._config._benchmarksession  # type: ignore[attr-defined]
+        if not session.json:
+            session.json = str(folder / "benchmark.json")
+
+    def record(self, task: Task) -> Record:
+        """The record of a task; its whole job is measured when the first of them is asked for."""
+        if task.key not in self._records:
+            job = next(job for job in self._jobs if task in job.tasks)
+            self._measure(job)
+        return self._records[task.key]
+
+    def _measure(self, job: Job) -> None:
+        assert self._run is not None
+        tasks = tuple(task for task in job.tasks if task.key in self._wanted)
+        # pytest captures stderr; its terminal is where a person looks.
+        with (
+            self._terminal() as console,
+            Display(len(tasks), console, lines=False) as display,
+        ):
+            for record in self._run.execute(Job(job.case, tasks), display):
+                self._records[record.key] = record
+
+    def _terminal(self) -> _Terminal:
+        return _Terminal(self._config)
+
+    def show(self, benchmark: Any, record: Record) -> None:
+        """Hand a record's samples to pytest-benchmark, one round each."""
+        seconds = record.samples if record.unit == "s" else (record.metrics["train_seconds"],)
+        readings = iter(seconds)
+
+        def advance() -> None:
+            self._clock.seconds += next(readings)
+
+        benchmark.extra_info.update(_extra(record))
+        benchmark.pedantic(advance, rounds=len(seconds), iterations=1)
+
+    def pytest_benchmark_update_machine_info(self, machine_info: dict[str, Any]) -> None:
+        """What is published names no machine."""
+        machine_info.pop("node", None)
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Our own table: pytest-benchmark's columns cannot hold images/s and accuracy."""
+        if not self._records:
+            return
+        terminalreporter.section("alexbench")
+        for record in self._records.values():
+            task = Task(record.case, record.kind)
+            terminalreporter.write_line(f"{label(task):<58} {result_line(record)}")
+
+    def pytest_unconfigure(self) -> None:
+        """Write the report; its path is the last line printed."""
+        if self._run is not None and self._run.store.path.exists():
+            print(self._run.write_report())
+
+
+class _Terminal:
+    """A console on the real terminal while pytest captures the standard streams."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._capture = config.pluginmanager.get_plugin("capturemanager")
+
+    def __enter__(self) -> Console:
+        if self._capture:
+            self._capture.suspend_global_capture(in_=False)
+        return Console(file=sys.stderr)
+
+    def __exit__(self, *_: object) -> None:
+        if self._capture:
+            self._capture.resume_global_capture()
+
+
+def _task_of(item: pytest.Item) -> Task | None:
+    callspec = getattr(item, "callspec", None)
+    task = callspec.params.get("task") if callspec else None
+    return task if isinstance(task, Task) else None
+
+
+def _extra(record: Record) -> dict[str, Any]:
+    """What pytest-benchmark's JSON carries beside its seconds."""
+    return {
+        "case": record.case.to_json(),
+        "kind": record.kind,
+        **record.summary,
+        "images_per_sample": record.images_per_sample,
+        "peak_memory_bytes": record.peak_memory_bytes,
+        "dataset": record.dataset,
+        "framework_versions": framework(record.case.framework).versions(),
+    }
+
+
+@pytest.fixture
+def measured(task: Task, benchmark: Any, request: pytest.FixtureRequest) -> Record:
+    """The record of a task, shown to pytest-benchmark; a case that failed fails its test."""
+    session = request.config.pluginmanager.get_plugin("alexbench-session")
+    assert isinstance(session, Session)
+    record = session.record(task)
+    if not record.ok:
+        pytest.fail(f"{record.status}: {record.error}", pytrace=False)
+    session.show(benchmark, record)
+    return record
