@@ -28,8 +28,10 @@ def label(task: Task) -> str:
 def result_line(record: Record) -> str:
     """The result of a record in a few words."""
     if not record.ok:
-        first_line, *_ = (record.error or "no reason given").splitlines()
-        return f"{record.status}: {first_line}"
+        lines = (record.error or "no reason given").splitlines()
+        # What a worker died of stands first, what it raised stands last.
+        told = lines[-1] if lines[0].startswith("Traceback") else lines[0]
+        return f"{record.status}: {told}"
     summary = record.summary
     match record.kind:
         case "train_throughput" | "inference":

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.case import Case
+from bench.download import cifar10_archive
 from bench.environment import capture
 from bench.frameworks import FRAMEWORKS, Framework
 from bench.generated import generate
@@ -36,8 +37,7 @@ def _machine() -> dict[str, Any]:
 
 
 def _cache() -> dict[str, Any]:
-    archive = cache_folder() / "cifar-10-binary.tar.gz"
-    return {"cifar10_downloaded": archive.exists()}
+    return {"cifar10_downloaded": cifar10_archive(cache_folder()).exists()}
 
 
 def _framework(row: Framework, data: Path) -> dict[str, Any]:

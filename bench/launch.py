@@ -27,6 +27,10 @@ from bench.profiles import Limits
 OnProgress = Callable[[float, str], None]
 
 _TAIL_LINES = 12
+_TAIL_BYTES = 1 << 16
+_LOOK_SECONDS = 1.0
+"""How often a silent worker is looked at: when it dies, a child of its own may hold the pipe open,
+and no end of file would ever come."""
 
 
 class WorkerError(Exception):
@@ -44,7 +48,8 @@ class Worker:
     def __init__(self, case: Case, data: Path, limits: Limits) -> None:
         self._case, self._data, self._limits = case, data, limits
         self._stderr = tempfile.TemporaryFile("w+b")  # noqa: SIM115  closed in close()
-        self._home = tempfile.TemporaryDirectory(prefix="alexbench-")
+        # Children of the worker may still be writing there while they are killed.
+        self._home = tempfile.TemporaryDirectory(prefix="alexbench-", ignore_cleanup_errors=True)
         self._oom_kills = oom_kills()
         self._process = subprocess.Popen(
             [sys.executable, "-m", "bench.worker"],
@@ -131,12 +136,15 @@ class Worker:
         assert self._process.stdout is not None
         descriptor = self._process.stdout.fileno()
         while b"\n" not in self._buffer:
-            ready, _, _ = select.select([descriptor], [], [], max(0.0, deadline - monotonic()))
-            if not ready:
-                raise self._timeout()
-            chunk = os.read(descriptor, 1 << 16)
-            if not chunk:
+            left = max(0.0, deadline - monotonic())
+            dead = self._process.poll() is not None  # asked first: what it said is read below
+            wait = 0.0 if dead else min(left, _LOOK_SECONDS)
+            ready, _, _ = select.select([descriptor], [], [], wait)
+            chunk = os.read(descriptor, 1 << 16) if ready else b""
+            if not chunk and (ready or dead):
                 raise self._death()
+            if not ready and not left:
+                raise self._timeout()
             self._buffer += chunk
         line, _, self._buffer = self._buffer.partition(b"\n")
         return line
@@ -149,7 +157,11 @@ class Worker:
         )
 
     def _death(self) -> WorkerError:
-        code = self._process.wait()
+        try:
+            code = self._process.wait(timeout=_LOOK_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._kill()  # it closed its end and lives on: nothing more can come from it
+            code = self._process.wait()
         if code >= 0:
             return WorkerError("failed", f"worker exited with {code}{self._tail()}", dead=True)
         name = signal.Signals(-code).name
@@ -159,7 +171,8 @@ class Worker:
 
     def _tail(self) -> str:
         """The last lines of the worker's stderr, to put behind an error."""
-        self._stderr.seek(0)
+        size = self._stderr.seek(0, os.SEEK_END)
+        self._stderr.seek(max(0, size - _TAIL_BYTES))
         text = self._stderr.read().decode(errors="replace")
         lines = text.strip().splitlines()[-_TAIL_LINES:]
         return ":\n" + "\n".join(lines) if lines else ""

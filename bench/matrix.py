@@ -53,6 +53,8 @@ class Selection:
             raise UserError("init 'pretrained': no weight source is registered; use scratch")
         if self.seeds is not None and self.seeds < 1:
             raise UserError(f"--seeds {self.seeds}: must be at least 1")
+        if not 0 < self.budget <= 1:
+            raise UserError(f"--budget {self.budget:g}: must be above 0 and at most 1")
         if any(size < 1 for size in self.batch_sizes):
             raise UserError(f"--batch-sizes {self.batch_sizes}: must all be at least 1")
 
@@ -93,10 +95,21 @@ def jobs(selection: Selection, profile: Profile) -> list[Job]:
             f"none of {', '.join(profile.frameworks)} is installed; "
             "pip install 'alexbench[torch,tensorflow]'"
         )
-    found = [*_timed_jobs(selection, profile, names), *_accuracy_jobs(selection, profile, names)]
+    every = [*_timed_jobs(selection, profile, names), *_accuracy_jobs(selection, profile, names)]
+    found = list(_once(every))
     if not found:
         raise UserError(f"nothing to measure: {selection} selects no case of {profile.name}")
     return found
+
+
+def _once(found: Sequence[Job]) -> Iterator[Job]:
+    """Each (case, kind) in its first job only: two batch sizes share one latency, for example."""
+    seen: set[tuple[str, str]] = set()
+    for job in found:
+        tasks = tuple(task for task in job.tasks if task.key not in seen)
+        seen.update(task.key for task in tasks)
+        if tasks:
+            yield Job(job.case, tasks)
 
 
 def _timed_jobs(selection: Selection, profile: Profile, names: tuple[str, ...]) -> Iterator[Job]:
@@ -153,7 +166,7 @@ def _cases(
         for name in names:
             for precision in _precisions(selection, track, name):
                 size = variants.variant(row).input_size
-                for batch in selection.batch_sizes or (profile.batch_sizes[size],):
+                for batch in selection.batch_sizes or (_batch_size(profile, row, size),):
                     yield Case(
                         variant=row,
                         framework=name,
@@ -165,6 +178,15 @@ def _cases(
                         batch_size=batch,
                         seed=seed,
                     )
+
+
+def _batch_size(profile: Profile, row: str, size: int) -> int:
+    if size not in profile.batch_sizes:
+        raise UserError(
+            f"variant {row}: profile {profile.name} has no batch size for {size} pixels; "
+            "give one with --batch-sizes"
+        )
+    return profile.batch_sizes[size]
 
 
 def _precisions(selection: Selection, track: str, name: str) -> tuple[str, ...]:

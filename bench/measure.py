@@ -62,12 +62,6 @@ class Bench:
         self._closed = case.track == "closed"
         self._padding = recipe.augmentation.padding
 
-    def inputs(self) -> Iterator[StepInput]:
-        """The training's inputs from the next step on, without end."""
-        while True:
-            yield self.input_at(self._next_step)
-            self._next_step += 1
-
     def input_at(self, step: int) -> StepInput:
         """Everything that one step gets: a function of (data, recipe, seed, step)."""
         batch = self.plan.batch(step)
@@ -78,7 +72,11 @@ class Bench:
 
     def train(self, steps: int, after_step: Callable[[], None] = lambda: None) -> None:
         """The next ``steps`` steps of the training."""
-        self.trainer.train(self.inputs(), steps, after_step)
+        # Counted here and cut to size: a trainer that reads ahead, or stops reading at the last
+        # step, would otherwise skip or repeat a batch between two calls.
+        first, self._next_step = self._next_step, self._next_step + steps
+        inputs = map(self.input_at, range(first, first + steps))
+        self.trainer.train(inputs, steps, after_step)
 
     def first_step(self) -> float:
         """Seconds of the very first step: trace, compile, allocate."""

@@ -41,12 +41,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the session's run; check what was asked for before anything is collected."""
-    extensions.load()
     config.addinivalue_line("markers", "measures(kind): the kind of measurement of a benchmark")
-    if not _benchmarking(config):
-        return
     try:
-        config.pluginmanager.register(Session(config), "alexbench-session")
+        extensions.load()
+        if _benchmarking(config):
+            config.pluginmanager.register(Session(config), "alexbench-session")
     except UserError as error:
         raise pytest.UsageError(str(error)) from None
 

@@ -90,10 +90,17 @@ def _check(value: Mapping[str, Any]) -> None:
     if value["status"] not in STATUSES:
         raise UserError(f"unknown status {value['status']!r}; known: {', '.join(STATUSES)}")
     samples = value["samples"]
-    if not isinstance(samples, list) or not all(isinstance(s, int | float) for s in samples):
+    if not isinstance(samples, list) or not all(map(_is_number, samples)):
         raise UserError("samples must be a flat list of numbers")
     if value["status"] == "ok" and not samples:
         raise UserError("status ok without samples")
+    for name in ("case", "summary", "metrics", "dataset", "parity", "settings", "environment"):
+        if not isinstance(value[name], dict):
+            raise UserError(f"{name} must be an object, got {value[name]!r}")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 class RecordStore:
@@ -107,13 +114,13 @@ class RecordStore:
         """Write one line and wait until it is on the disk. Raises UserError when it cannot be."""
         # NaN is not JSON: a diverged loss must have been turned into null before.
         line = json.dumps(record.to_json(), allow_nan=False) + "\n"
+        before = 0
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(line)
-                file.flush()
-                os.fsync(file.fileno())
+            before = self.path.stat().st_size if self.path.exists() else 0
+            _append(self.path, (line,))
         except OSError as error:
+            _cut(self.path, before)
             raise UserError(
                 f"cannot write {self.path}: {error.strerror}; what was written before is intact, "
                 "give a folder with room that can be written to with --results"
@@ -153,19 +160,37 @@ class RecordStore:
         kept = [(line, record) for line, record in lines if record.ok]
         aside = [line for line, record in lines if not record.ok]
         if aside:
-            with (self.folder / "attempts.jsonl").open("a", encoding="utf-8") as file:
-                file.writelines(aside)
+            _append(self.folder / "attempts.jsonl", aside)
         _replace(self.path, (line for line, _ in kept))
         return {record.key for _, record in kept}
 
 
 def _parse(line: str, where: str) -> Record:
     try:
-        return Record.from_json(json.loads(line))
+        return Record.from_json(json.loads(line, parse_constant=_refuse))
     except json.JSONDecodeError as error:
         raise UserError(f"{where}: not a JSON object ({error.msg})") from error
     except UserError as error:
         raise UserError(f"{where}: {error}") from error
+
+
+def _refuse(constant: str) -> None:
+    raise UserError(f"{constant} is no number that a record can hold")
+
+
+def _append(path: Path, lines: Iterable[str]) -> None:
+    with path.open("a", encoding="utf-8") as file:
+        file.writelines(lines)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _cut(path: Path, size: int) -> None:
+    """Take back half a line (a full disk leaves one): the next would be glued to it."""
+    try:
+        os.truncate(path, size)
+    except OSError:
+        pass  # nothing was written there, or nothing can be done about it
 
 
 def _replace(path: Path, lines: Iterable[str]) -> None:

@@ -16,6 +16,7 @@ from bench.data import Dataset
 from bench.environment import capture
 from bench.errors import UserError
 from bench.frameworks import framework
+from bench.grouping import without_folders
 from bench.launch import OnProgress, Worker, WorkerError
 from bench.matrix import Job, Task
 from bench.profiles import Limits, Profile
@@ -148,7 +149,9 @@ def _take(task: Task, opened: _Opening, on_progress: OnProgress) -> tuple[Record
 
 def _record(task: Task, result: dict[str, Any], error: WorkerError | None) -> Record:
     if error:
-        return Record(task.case, task.kind, error.status, error=str(error), parity=_parity(task))
+        # A traceback names folders, and a record is published.
+        text = without_folders(str(error))
+        return Record(task.case, task.kind, error.status, error=text, parity=_parity(task))
     samples, images = result["samples"], result["images_per_sample"]
     return Record(
         task.case,
@@ -192,10 +195,9 @@ def open_run(
         raise UserError(
             f"{folder} holds a run already; go on with it with --resume, or name another"
         )
+    _same_data(run)  # before anything in the folder is touched
     run.create()
-    done = run.store.set_aside_failures()
-    _same_data(run)
-    return run, done
+    return run, run.store.set_aside_failures()
 
 
 def _name_now() -> str:
@@ -205,6 +207,8 @@ def _name_now() -> str:
 
 def _folder_to_resume(results: Path, name: str | None) -> Path:
     if name:
+        if not (results / name).is_dir():
+            raise UserError(f"no run {name!r} to resume in {results}; start it without --resume")
         return results / name
     runs = sorted(results.glob(f"*/{FILE}"), key=lambda path: path.stat().st_mtime)
     if not runs:
@@ -216,9 +220,10 @@ def _same_data(run: Run) -> None:
     if not run.store.path.exists():
         return
     for record in run.store.read():
-        known = record.dataset["fingerprint"]
+        known = str(record.dataset.get("fingerprint"))
         if known != run.dataset.fingerprint:
+            name = record.dataset.get("name")
             raise UserError(
-                f"{run.folder} was measured on {record.dataset['name']} ({known[:12]}), --data is "
+                f"{run.folder} was measured on {name} ({known[:12]}), --data is "
                 f"{run.dataset.name} ({run.dataset.fingerprint[:12]}); resume with the same data"
             )

@@ -60,8 +60,8 @@ def _take_stdout() -> TextIO:
 
 
 def send(out: TextIO, event: str, **fields: Any) -> None:
-    """One event, one line."""
-    out.write(json.dumps({"event": event, **fields}) + "\n")
+    """One event, one line. ValueError for NaN: JSON has none, and no record could hold it."""
+    out.write(json.dumps({"event": event, **fields}, allow_nan=False) + "\n")
     out.flush()
 
 
@@ -71,7 +71,9 @@ def _status(error: BaseException) -> str:
     exhausted = ("OutOfMemory", "ResourceExhausted")
     if isinstance(error, MemoryError) or any(part in name for part in exhausted):
         return "oom"
-    return "oom" if "not enough memory" in str(error) else "failed"
+    # PyTorch's CPU allocator raises a RuntimeError, JAX one class for all that XLA reports.
+    phrases = ("can't allocate memory", "not enough memory", "RESOURCE_EXHAUSTED")
+    return "oom" if any(phrase in str(error) for phrase in phrases) else "failed"
 
 
 def _describe(error: BaseException) -> str:

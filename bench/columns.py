@@ -1,0 +1,272 @@
+"""Which columns a reader sees of each table, and how a row of numbers turns into cells.
+
+The CSV files have more: every column of `rows`, unrounded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from bench.case import Case
+from bench.grouping import device_of, start_of
+from bench.markup import NOTHING, count, interval, known, percent, ratio, share, significant
+from bench.rows import IDENTITY, Row
+
+_GIB = 2**30
+
+
+@dataclass(frozen=True)
+class Column:
+    """A header and the cell below it."""
+
+    header: str
+    show: Callable[[Row], str]
+    right: bool = True
+    """Whether it holds numbers."""
+    usual: str | None = None
+    """The column is left out where every cell says this."""
+
+    def worth_showing(self, rows: Sequence[Row]) -> bool:
+        """Whether a reader learns something from it."""
+        return self.usual is None or any(self.show(row) != self.usual for row in rows)
+
+
+def case_of(row: Row, **changes: str) -> Case:
+    """The case that a row is about, with seed 0."""
+    fields = {name: row[name] for name in IDENTITY[2:]}
+    return Case(**{**fields, **changes})
+
+
+def _who(rows: Sequence[Row]) -> list[Column]:
+    """What a row is about: first, so that it is seen with the numbers."""
+    return [
+        Column("network", lambda row: str(row["variant"]), right=False),
+        Column("framework", lambda row: str(row["framework"]), right=False),
+        *_proof(rows),
+        Column("weights", lambda row: start_of(case_of(row)), right=False, usual="scratch"),
+    ]
+
+
+def _how() -> list[Column]:
+    """Under which conditions: last, since they are mostly the same down the table."""
+    return [
+        Column("recipe", lambda row: str(row["recipe"]), right=False),
+        Column("precision", lambda row: str(row["precision"]), right=False),
+        Column("batch", lambda row: count(row["batch_size"])),
+        Column("px", lambda row: count(row["input_size"])),
+        Column("device", lambda row: device_of(case_of(row)), right=False, usual="cpu"),
+    ]
+
+
+def uncertified(row: Row) -> bool:
+    """Whether a row of the closed track lacks the proof that it is the same network."""
+    measured = row.get("seeds", 0) > 0
+    return bool(measured and row["track"] == "closed" and row["parity"] != "pass")
+
+
+def _parity(row: Row) -> str:
+    return f"uncertified ({row['parity']})" if uncertified(row) else str(row["parity"])
+
+
+def _proof(rows: Sequence[Row]) -> list[Column]:
+    """The parity column: the closed track only, since the other track promises no such thing."""
+    closed = any(row["track"] == "closed" for row in rows)
+    return [Column("parity", _parity, right=False)] if closed else []
+
+
+def _seeds(row: Row) -> str:
+    """``3``, or ``2 of 3 (1 failed)``: nothing that went wrong is silent."""
+    asked = row["seeds"] + row["failed"]
+    trouble = [f"{row[name]} {name}" for name in ("failed", "diverged") if row.get(name)]
+    if not trouble:
+        return count(asked)
+    got = f"{row['seeds']} of {asked}" if row["failed"] else count(asked)
+    return f"{got} ({', '.join(trouble)})"
+
+
+def _dagger(show: Callable[[float | None], str], row: Row) -> str:
+    return f"{show(row['published'])} †" if row["published"] else NOTHING
+
+
+def _range(show: Callable[[float | None], str], row: Row) -> str:
+    return interval(show(row["low"]), show(row["high"]))
+
+
+def _percent_range(row: Row) -> str:
+    """Both ends in percent; an accuracy's t interval is cut at what is possible at all."""
+    low, high = row["low"], row["high"]
+    if not known(low) or not known(high):
+        return NOTHING
+    return f"[{100 * max(low, 0):.2f}, {100 * (high if 'share' in row else min(high, 1)):.2f}] %"
+
+
+def _number(key: str, row: Row) -> str:
+    return significant(row[key])
+
+
+def _thousandths(key: str, row: Row) -> str:
+    return significant(None if row[key] is None else 1000 * row[key])
+
+
+def _memory(row: Row) -> str:
+    held = row["peak_memory_bytes"]
+    return significant(held / _GIB) if held else NOTHING
+
+
+def accuracy(rows: Sequence[Row]) -> list[Column]:
+    """Accuracy and what it cost."""
+    return [
+        *_who(rows),
+        Column("seeds", _seeds),
+        Column("test accuracy", lambda row: percent(row["accuracy"], 2)),
+        Column("95 % interval", _percent_range, usual=NOTHING),
+        Column("published †", partial(_dagger, share), usual=NOTHING),
+        Column("training s", partial(_number, "train_seconds")),
+        Column("training images", lambda row: count(row["train_images"])),
+        *_how(),
+    ]
+
+
+def time_to_accuracy(rows: Sequence[Row]) -> list[Column]:
+    """What it cost to get part of the way."""
+    return [*_who(rows), Column("seeds", _seeds), *_thresholds(rows), *_how()]
+
+
+def _thresholds(rows: Sequence[Row]) -> list[Column]:
+    """Two columns for each threshold that some row reached."""
+    goals = sorted(
+        {k.removeprefix("reached_") for r in rows for k in r if "reached_" in k}, key=float
+    )
+    found = []
+    for goal in goals:
+        if any(row.get(f"reached_{goal}") for row in rows):
+            title = f"to {100 * float(goal):g} %"
+            found.append(Column(f"s {title}", partial(_time_to, goal)))
+            found.append(Column(f"images {title}", partial(_images_to, goal)))
+    return found
+
+
+def _time_to(goal: str, row: Row) -> str:
+    return _reached(significant(row.get(f"seconds_to_{goal}")), goal, row)
+
+
+def _images_to(goal: str, row: Row) -> str:
+    return _reached(count(row.get(f"images_to_{goal}")), goal, row)
+
+
+def _reached(shown: str, goal: str, row: Row) -> str:
+    if f"reached_{goal}" not in row:
+        return NOTHING
+    if shown == NOTHING:
+        shown = "never"
+    reached = row[f"reached_{goal}"]
+    partly = 0 < reached < row["seeds"]
+    return f"{shown} ({reached} of {row['seeds']})" if partly else shown
+
+
+def _kind(row: Row) -> str:
+    return {"train_throughput": "training"}.get(row["kind"], str(row["kind"]))
+
+
+def _versus(rows: Sequence[Row]) -> list[Column]:
+    references = sorted({row["reference"] for row in rows if row["reference"]})
+    title = references[0] if len(references) == 1 else "reference"
+    return [
+        Column("reference", lambda row: row["reference"] or title, right=False, usual=title),
+        Column(f"x {title}", _ratio),
+        Column("verdict", lambda row: row["verdict"] or NOTHING, right=False),
+    ]
+
+
+def _ratio(row: Row) -> str:
+    return ratio(row["ratio"], row["ratio_low"], row["ratio_high"])
+
+
+def throughput(rows: Sequence[Row]) -> list[Column]:
+    """Images/s of training and inference, side by side with the reference."""
+    return [
+        Column("of", _kind, right=False),
+        *_who(rows),
+        Column("seeds", _seeds),
+        Column("blocks", lambda row: count(row["blocks"])),
+        Column("images/s", partial(_number, "images_per_second")),
+        Column("95 % interval", partial(_range, significant)),
+        *_versus(rows),
+        Column("published †", partial(_dagger, significant), usual=NOTHING),
+        Column("GFLOP/s", lambda row: significant(_giga(row["flops_per_second"])), usual=NOTHING),
+        Column("first step s", partial(_number, "first_step_seconds"), usual=NOTHING),
+        Column("peak GiB", _memory, usual=NOTHING),
+        *_how(),
+    ]
+
+
+def _giga(value: float | None) -> float | None:
+    return value / 1e9 if value is not None and known(value) else None
+
+
+def latency(rows: Sequence[Row]) -> list[Column]:
+    """Milliseconds of one call."""
+    return [
+        *_who(rows),
+        Column("seeds", _seeds),
+        Column("calls", lambda row: count(row["calls"])),
+        *(Column(f"{p} ms", partial(_thousandths, p)) for p in ("p50", "p90", "p99")),
+        *_versus(rows),
+        *_how(),
+    ]
+
+
+def startup(rows: Sequence[Row]) -> list[Column]:
+    """Seconds until the first step is done, by part."""
+    return [
+        *_who(rows),
+        Column("seeds", _seeds),
+        Column("import s", partial(_number, "import_seconds")),
+        Column("build s", partial(_number, "build_seconds")),
+        Column("first step s", partial(_number, "first_step_seconds")),
+        Column("total s", partial(_number, "seconds")),
+        *_how(),
+    ]
+
+
+def per_class(rows: Sequence[Row]) -> list[Column]:
+    """A column for each class, in the order of the dataset."""
+    facts = {*IDENTITY, "seeds", "failed", "parity", "peak_memory_bytes", "mean_of_classes"}
+    classes = list(dict.fromkeys(key for row in rows for key in row if key not in facts))
+    return [
+        *_who(rows),
+        Column("seeds", _seeds),
+        *(Column(name, partial(_share, name)) for name in classes),
+        Column("mean", partial(_share, "mean_of_classes")),
+        *_how(),
+    ]
+
+
+def _share(key: str, row: Row) -> str:
+    return percent(row.get(key))
+
+
+def overhead(rows: Sequence[Row]) -> list[Column]:
+    """The suite's loop beside a bare one."""
+    return [
+        Column("of", _kind, right=False),
+        *_who(rows),
+        Column("pairs", lambda row: count(row["pairs"])),
+        Column("suite images/s", partial(_number, "harness_images_per_second")),
+        Column("bare loop images/s", partial(_number, "bare_images_per_second")),
+        Column("suite / bare", partial(_share, "share")),
+        Column("95 % interval", _percent_range),
+        *_how(),
+    ]
+
+
+def failures(rows: Sequence[Row]) -> list[Column]:
+    """Case, kind, status and the last line of the error."""
+    return [
+        Column("case", lambda row: str(row["case"]), right=False),
+        Column("kind", lambda row: str(row["kind"]), right=False),
+        Column("status", lambda row: str(row["status"]), right=False),
+        Column("reason (last line)", lambda row: str(row["error"]).splitlines()[-1], right=False),
+    ]

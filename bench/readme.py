@@ -1,0 +1,123 @@
+"""The results table of the README, between two markers: renewed by machine, never stale."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from bench.case import Case
+from bench.columns import case_of, uncertified
+from bench.errors import UserError
+from bench.grouping import by_dataset, labels, latest
+from bench.markup import NOTHING, markdown, percent, ratio, significant
+from bench.records import Record
+from bench.rows import Row, accuracy_rows, latency_rows, throughput_rows
+from bench.summary import which_data, which_machine
+from bench.tables import TRACK_TITLES
+
+BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
+
+_HEADERS = (
+    "network",
+    "framework",
+    "test accuracy",
+    "training images/s",
+    "x reference",
+    "inference images/s",
+    "latency p50 ms",
+)
+_RIGHT = (False, False, True, True, True, True, True)
+
+
+def readme_block(records: Sequence[Record]) -> str:
+    """Markdown for the README, markers included: a table per dataset and track."""
+    records, _ = latest(records)
+    parts = [BEGIN]
+    for (data, some), line in zip(by_dataset(records), which_data(records), strict=True):
+        parts.append(f"**{data.label}.** {line}")
+        accuracies = accuracy_rows(some, data)
+        timed = throughput_rows(some, data) + latency_rows(some, data)
+        for track, title in TRACK_TITLES.items():
+            rows = [row for row in (*timed, *accuracies) if row["track"] == track and row["seeds"]]
+            if rows:
+                parts += [f"*{title}*", _table(rows)]
+    machines = dict.fromkeys(which_machine(r.environment) for r in records if r.ok)
+    parts += [f"Measured on {machine}." for machine in machines] or ["No results yet."]
+    return "\n\n".join([*parts, END])
+
+
+def _table(rows: Sequence[Row]) -> str:
+    """A row per network and framework; rows of different recipes meet, as speed has none."""
+    merged: dict[Case, dict[str, Row]] = {}
+    for row in rows:
+        kind = row.get("kind") or ("accuracy" if "accuracy" in row else "latency")
+        merged.setdefault(replace(case_of(row), recipe=""), {})[kind] = row
+    # Latency is taken at batch 1: it stands beside its network's rows of every batch size.
+    _spread_latency(merged)
+    names = labels(replace(case, framework="") for case in merged)
+    cells = [
+        (names[replace(case, framework="")], case.framework, *_cells(found))
+        for case, found in merged.items()
+    ]
+    return markdown(_HEADERS, cells, _RIGHT)
+
+
+def _spread_latency(merged: dict[Case, dict[str, Row]]) -> None:
+    alone = [case for case, found in merged.items() if set(found) == {"latency"}]
+    for case in alone:
+        homes = [
+            other
+            for other in merged
+            if other != case and replace(other, batch_size=case.batch_size) == case
+        ]
+        if homes:
+            row = merged.pop(case)["latency"]
+            for home in homes:
+                merged[home].setdefault("latency", row)
+
+
+def _cells(found: dict[str, Row]) -> list[str]:
+    accuracy, train = found.get("accuracy"), found.get("train_throughput")
+    inference, latency = found.get("inference"), found.get("latency")
+    mark = " (uncertified)" if any(uncertified(row) for row in found.values()) else ""
+    return [
+        percent(accuracy["accuracy"]) + _seeds(accuracy) + mark if accuracy else NOTHING + mark,
+        significant(train["images_per_second"]) if train else NOTHING,
+        ratio(train["ratio"], train["ratio_low"], train["ratio_high"]) if train else NOTHING,
+        significant(inference["images_per_second"]) if inference else NOTHING,
+        significant(1000 * latency["p50"]) if latency else NOTHING,
+    ]
+
+
+def _seeds(row: Row) -> str:
+    """How many seeds a mean is over, where it is over more than one; and those that diverged."""
+    over = f" ({row['seeds']} seeds)" if row["seeds"] > 1 else ""
+    return over + (f" ({row['diverged']} diverged)" if row["diverged"] else "")
+
+
+def update_readme(path: Path, records: Sequence[Record]) -> None:
+    """Replace what stands between the markers of the file at `path`; the rest stays as it is.
+
+    Raises UserError when the file cannot be read or written, or has not each marker once, in order.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        before, rest = _cut(text, BEGIN)
+        _, after = _cut(rest, END)
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read {path}: {error}") from error
+    except ValueError as error:
+        raise UserError(
+            f"{path}: needs a line {BEGIN} and below it a line {END}, once each"
+        ) from error
+    try:
+        path.write_text(before + readme_block(records) + after, encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror}") from error
+
+
+def _cut(text: str, marker: str) -> tuple[str, str]:
+    """Text before and after the one place of `marker`; ValueError when there is not one place."""
+    before, after = text.split(marker)
+    return before, after

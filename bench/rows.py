@@ -1,0 +1,272 @@
+"""Records to rows of numbers: one dict per experiment, in full precision, nothing rounded.
+
+The rows are what the CSV files hold. How a row looks to a reader is decided in `tables`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from bench import stats
+from bench.grouping import Data, Experiment, experiments, flatten, without_folders
+from bench.published import figure_beside
+from bench.records import Record
+
+Row = dict[str, Any]
+Rates = Callable[[Record], list[float]]
+
+IDENTITY = (
+    "dataset",
+    "fingerprint",
+    "track",
+    "variant",
+    "framework",
+    "init",
+    "weights",
+    "head",
+    "frozen",
+    "recipe",
+    "input_size",
+    "precision",
+    "batch_size",
+    "device",
+    "devices",
+)
+"""Columns that every table begins with."""
+
+# Rows may stand beside each other although their layouts differ (that is the idiomatic track), but
+# not when one had more of the machine than the other.
+_RESOURCES = re.compile(r"thread|affinity")
+_MACHINE = ("cpu", "cores")
+
+
+def identity(experiment: Experiment, data: Data) -> Row:
+    """What a row is about: the columns of ``IDENTITY``."""
+    case = experiment.case
+    facts = {name: getattr(case, name) for name in IDENTITY[2:]}
+    return {"dataset": data.name, "fingerprint": data.fingerprint, **facts}
+
+
+def _counts(experiment: Experiment) -> Row:
+    memory = [r.peak_memory_bytes for r in experiment.ok if r.peak_memory_bytes is not None]
+    return {
+        "seeds": len(experiment.ok),
+        "failed": experiment.failed,
+        "parity": experiment.parity,
+        "peak_memory_bytes": max(memory, default=None),
+    }
+
+
+def accuracy_rows(records: Sequence[Record], data: Data) -> list[Row]:
+    """Mean test accuracy over seeds (fraction) with its interval; cost of training in s and images.
+
+    A seed that diverged is in the mean; one that failed has no accuracy and is counted.
+    """
+    return [_accuracy_row(e, data) for e in experiments(records, ("accuracy",))]
+
+
+def time_to_accuracy_rows(records: Sequence[Record], data: Data) -> list[Row]:
+    """The accuracy rows that reached a threshold, with seconds and images of training to each."""
+    rows = accuracy_rows(records, data)
+    return [row for row in rows if any(k.startswith("reached_") and row[k] for k in row)]
+
+
+def _accuracy_row(experiment: Experiment, data: Data) -> Row:
+    row = identity(experiment, data) | _counts(experiment)
+    metrics = [record.metrics for record in experiment.ok]
+    row["diverged"] = sum(bool(m.get("diverged")) for m in metrics)
+    row |= _estimate("accuracy", _mean([record.samples[0] for record in experiment.ok]))
+    for name in ("train_seconds", "train_images"):
+        row[name] = _mean([m[name] for m in metrics if m.get(name) is not None]).value
+    row |= _threshold_columns([m.get("thresholds") or [] for m in metrics])
+    # A figure for CIFAR-10 says nothing beside a row on other pictures.
+    cifar = "cifar" in data.name.lower()
+    return row | _published("accuracy", experiment, relevant=cifar)
+
+
+def _threshold_columns(seeds: Sequence[Sequence[Row]]) -> Row:
+    """Median seconds and images to each threshold, and how many seeds reached it."""
+    goals = sorted({goal["accuracy"] for seed in seeds for goal in seed})
+    columns: Row = {}
+    for goal in goals:
+        met = [entry for seed in seeds for entry in seed if entry["accuracy"] == goal]
+        for unit in ("seconds", "images"):
+            columns[f"{unit}_to_{goal:g}"] = stats.median_with_never([m[unit] for m in met])
+        columns[f"reached_{goal:g}"] = sum(m["images"] is not None for m in met)
+    return columns
+
+
+def _mean(values: Sequence[float]) -> stats.Estimate:
+    return stats.mean_estimate(values) if values else stats.Estimate(np.nan, None, None)
+
+
+def _estimate(name: str, estimate: stats.Estimate) -> Row:
+    return {name: estimate.value, "low": estimate.low, "high": estimate.high}
+
+
+def _published(kind: str, experiment: Experiment, *, relevant: bool) -> Row:
+    figure = figure_beside(kind, experiment.case) if relevant else None
+    return {
+        "published": figure.value if figure else None,
+        "published_source": figure.source if figure else None,
+    }
+
+
+def image_rates(record: Record) -> list[float]:
+    """Images/s of each block."""
+    return stats.rates(record.samples, record.images_per_sample)
+
+
+def call_rates(record: Record) -> list[float]:
+    """Calls/s of each call, so that a ratio above 1 is faster here too."""
+    return stats.rates(record.samples, 1)
+
+
+def throughput_rows(records: Sequence[Record], data: Data) -> list[Row]:
+    """Images/s of training and inference: median, interval, ratio to the reference framework."""
+    found = experiments(records, ("train_throughput", "inference"))
+    return [_throughput_row(e, found, data) for e in found]
+
+
+def _throughput_row(experiment: Experiment, found: Sequence[Experiment], data: Data) -> Row:
+    row = identity(experiment, data) | {"kind": experiment.kind} | _counts(experiment)
+    row["blocks"] = sum(len(record.samples) for record in experiment.ok)
+    rate = _median(experiment, image_rates)
+    row |= _estimate("images_per_second", rate)
+    flops = [
+        r.metrics["flops_per_image"] for r in experiment.ok if r.metrics.get("flops_per_image")
+    ]
+    row["flops_per_second"] = rate.value * flops[0] if flops else None
+    first = [r.metrics.get("first_step_seconds") for r in experiment.ok]
+    row["first_step_seconds"] = stats.median_with_never(first)
+    row |= _versus(experiment, found, image_rates)
+    return row | _published(experiment.kind, experiment, relevant=True)
+
+
+def _median(experiment: Experiment, values: Rates) -> stats.Estimate:
+    processes = [values(record) for record in experiment.ok]
+    return stats.median_estimate(processes) if processes else stats.Estimate(np.nan, None, None)
+
+
+def latency_rows(records: Sequence[Record], data: Data) -> list[Row]:
+    """Seconds of one call with one picture: p50, p90, p99 over the calls of all seeds."""
+    found = experiments(records, ("latency",))
+    rows = []
+    for experiment in found:
+        calls = [seconds for record in experiment.ok for seconds in record.samples]
+        p50, p90, p99 = stats.percentiles(calls) if calls else (np.nan, np.nan, np.nan)
+        row = identity(experiment, data) | _counts(experiment)
+        row |= {"calls": len(calls), "p50": p50, "p90": p90, "p99": p99}
+        rows.append(row | _versus(experiment, found, call_rates))
+    return rows
+
+
+def startup_rows(records: Sequence[Record], data: Data) -> list[Row]:
+    """Seconds from an empty process to the end of the first step, and its parts: seed means."""
+    rows = []
+    for experiment in experiments(records, ("startup",)):
+        row = identity(experiment, data) | _counts(experiment)
+        row |= _estimate("seconds", _mean([s for r in experiment.ok for s in r.samples]))
+        for part in ("import_seconds", "build_seconds", "first_step_seconds"):
+            told = [r.metrics[part] for r in experiment.ok if r.metrics.get(part) is not None]
+            row[part] = _mean(told).value
+        rows.append(row)
+    return rows
+
+
+def per_class_rows(records: Sequence[Record], data: Data) -> list[Row]:
+    """Test accuracy (fraction) of each class, mean over seeds; a column named after each class."""
+    rows = []
+    for experiment in experiments(records, ("accuracy",)):
+        told = [r.metrics["per_class"] for r in experiment.ok if r.metrics.get("per_class")]
+        if told:
+            means = {name: _mean([seed[name] for seed in told]).value for name in told[0]}
+            row = identity(experiment, data) | _counts(experiment)
+            rows.append(row | {"mean_of_classes": float(np.mean(list(means.values())))} | means)
+    return rows
+
+
+def failure_rows(records: Sequence[Record], data: Data) -> list[Row]:
+    """Everything without a result, with its error text; no folder of a machine in it."""
+    return [
+        {
+            "dataset": data.name,
+            "fingerprint": data.fingerprint,
+            "track": record.case.track,
+            "case": record.case.id,
+            "kind": record.kind,
+            "status": record.status,
+            "error": without_folders(record.error or "no reason was recorded").strip(),
+        }
+        for record in records
+        if not record.ok
+    ]
+
+
+def overhead_rows(records: Sequence[Record], data: Data) -> list[Row]:
+    """The harness beside a bare hand-written loop, measured in turns.
+
+    ``share`` is bare time over harness time of each pair: 0.99 means that the harness reaches 99 %
+    of the bare loop's throughput.
+    """
+    rows = []
+    for experiment in experiments(records, ("train_throughput", "inference")):
+        pairs = [r.metrics["overhead"] for r in experiment.ok if r.metrics.get("overhead")]
+        if not pairs:
+            continue
+        bare = [seconds for pair in pairs for seconds in pair["bare"]]
+        harness = [seconds for pair in pairs for seconds in pair["harness"]]
+        images = pairs[0]["images_per_sample"]
+        row = identity(experiment, data) | {"kind": experiment.kind} | _counts(experiment)
+        row["harness_images_per_second"] = float(np.median(stats.rates(harness, images)))
+        row["bare_images_per_second"] = float(np.median(stats.rates(bare, images)))
+        row["pairs"] = len(bare)
+        rows.append(row | _estimate("share", stats.paired_ratio(bare, harness)))
+    return rows
+
+
+def _versus(experiment: Experiment, found: Iterable[Experiment], values: Rates) -> Row:
+    """Ratio of throughput to the reference framework: pytorch where it has a result."""
+    same = [e for e in found if e.peers == experiment.peers and e.kind == experiment.kind and e.ok]
+    if not experiment.ok or not same:
+        return _ratio_columns(None, None, "")
+    reference = same[0]  # experiments come framework by framework, pytorch first
+    name = reference.case.framework
+    if reference is experiment:
+        return _ratio_columns(name, stats.Estimate(1.0, None, None), "reference")
+    unequal = unequal_resources(experiment.ok[0], reference.ok[0])
+    if unequal:
+        return _ratio_columns(name, None, f"not comparable ({', '.join(unequal)})")
+    ratio = stats.ratio_of_medians(
+        [values(record) for record in experiment.ok], [values(r) for r in reference.ok]
+    )
+    return _ratio_columns(name, ratio, stats.verdict(ratio.low, ratio.high))
+
+
+def _ratio_columns(reference: str | None, ratio: stats.Estimate | None, verdict: str) -> Row:
+    value, low, high = ratio or (None, None, None)
+    return {
+        "reference": reference,
+        "ratio": value,
+        "ratio_low": low,
+        "ratio_high": high,
+        "verdict": verdict,
+    }
+
+
+def unequal_resources(one: Record, other: Record) -> list[str]:
+    """Names of threads, affinity or machine facts that are known of both records and differ."""
+    left, right = (_resources(record) for record in (one, other))
+    shared = sorted(left.keys() & right.keys())
+    return [key for key in shared if left[key] != right[key]]
+
+
+def _resources(record: Record) -> Row:
+    # None is what a framework says that cannot be asked (JAX and its threads): unknown, not equal.
+    settings = {k: v for k, v in flatten(record.settings).items() if _RESOURCES.search(k)}
+    machine = {name: record.environment.get(name) for name in _MACHINE}
+    return {key: value for key, value in (settings | machine).items() if value is not None}
