@@ -10,7 +10,7 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.spec import Architecture, Shape
+from bench.spec import Architecture, BatchNorm, Layer, Shape
 
 Weights = dict[str, NDArray[np.float32]]
 
@@ -24,7 +24,9 @@ def initial_weights(architecture: Architecture, seed: int) -> Weights:
     adding a layer does not change the others.
     """
     weights = {
-        name: _draw(name, shape, seed) for name, shape in architecture.weight_shapes().items()
+        name: _draw(name, shape, seed, step.layer)
+        for step in architecture.steps()
+        for name, shape in step.layer.weights(step.before).items()
     }
     statistics = architecture.statistic_shapes()
     return weights | {
@@ -33,10 +35,10 @@ def initial_weights(architecture: Architecture, seed: int) -> Weights:
     }
 
 
-def _draw(name: str, shape: Shape, seed: int) -> NDArray[np.float32]:
+def _draw(name: str, shape: Shape, seed: int, layer: Layer) -> NDArray[np.float32]:
     if len(shape) == 1:
         # One-dimensional weights: BatchNorm's scale starts at 1, every bias and offset at 0.
-        scale = name.endswith("_bn.weight")
+        scale = isinstance(layer, BatchNorm) and name.endswith(".weight")
         return np.full(shape, float(scale), np.float32)
     bound = math.sqrt(6 / math.prod(shape[1:]))
     generator = np.random.default_rng([seed, crc32(name.encode())])

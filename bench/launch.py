@@ -36,10 +36,9 @@ and no end of file would ever come."""
 class WorkerError(Exception):
     """A worker failed, died, or was stopped; ``status`` is the record's."""
 
-    def __init__(self, status: str, message: str, *, dead: bool) -> None:
+    def __init__(self, status: str, message: str) -> None:
         super().__init__(message)
         self.status = status
-        self.dead = dead
 
 
 class Worker:
@@ -117,7 +116,7 @@ class Worker:
                 case "progress":
                     on_progress(event["done"], event["note"])
                 case "error":
-                    raise WorkerError(event["status"], event["error"], dead=False)
+                    raise WorkerError(event["status"], event["error"])
                 case _:
                     return event
 
@@ -128,7 +127,7 @@ class Worker:
         except json.JSONDecodeError:
             self._kill()
             raise WorkerError(
-                "failed", f"worker said something that is not JSON: {line[:200]!r}", dead=True
+                "failed", f"worker said something that is not JSON: {line[:200]!r}"
             ) from None
         return event
 
@@ -153,7 +152,7 @@ class Worker:
         self._kill()
         seconds = self._limits.timeout_seconds
         return WorkerError(
-            "timeout", f"no answer within {seconds:g} s, worker stopped{self._tail()}", dead=True
+            "timeout", f"no answer within {seconds:g} s, worker stopped{self._tail()}"
         )
 
     def _death(self) -> WorkerError:
@@ -163,11 +162,11 @@ class Worker:
             self._kill()  # it closed its end and lives on: nothing more can come from it
             code = self._process.wait()
         if code >= 0:
-            return WorkerError("failed", f"worker exited with {code}{self._tail()}", dead=True)
+            return WorkerError("failed", f"worker exited with {code}{self._tail()}")
         name = signal.Signals(-code).name
         if code == -signal.SIGKILL and oom_kills() > self._oom_kills:
-            return WorkerError("oom", f"killed by the kernel, out of memory ({name})", dead=True)
-        return WorkerError("failed", f"worker killed by {name}{self._tail()}", dead=True)
+            return WorkerError("oom", f"killed by the kernel, out of memory ({name})")
+        return WorkerError("failed", f"worker killed by {name}{self._tail()}")
 
     def _tail(self) -> str:
         """The last lines of the worker's stderr, to put behind an error."""

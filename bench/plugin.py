@@ -8,6 +8,7 @@ pytest-benchmark is shown the worker's own samples, never the parent's waiting t
 from __future__ import annotations
 
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from bench.matrix import Job, Selection, Task, jobs
 from bench.profiles import PROFILES, profile
 from bench.records import Record
 from bench.runner import Run, open_run
+from bench.sources import GeneratedDataWarning
 
 _HERE = Path(__file__).resolve().parent
 
@@ -37,6 +39,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--bench-frameworks", default="", help="frameworks to measure, commas between them"
     )
+    group.addoption("--bench-variants", default="", help="variants to measure, commas between them")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -56,6 +59,9 @@ def _benchmarking(config: pytest.Config) -> bool:
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Module | None:
     """Collect this package's benchmarks wherever pytest runs (``--pyargs bench`` included)."""
+    # pytest itself collects a file that is named on the command line.
+    if parent.session.isinitpath(file_path):
+        return None
     if file_path.parent == _HERE and file_path.match("bench_*.py"):
         module: pytest.Module = pytest.Module.from_parent(parent, path=file_path)
         return module
@@ -114,9 +120,11 @@ class Session:
         self._config = config
         self._clock = WorkerClock()
         self._profile = profile(config.getoption("bench_profile"))
-        names = config.getoption("bench_frameworks")
-        chosen = tuple(name for name in names.split(",") if name)
-        self._jobs = jobs(Selection(frameworks=chosen), self._profile)
+        selection = Selection(
+            variants=_names(config.getoption("bench_variants")),
+            frameworks=_names(config.getoption("bench_frameworks")),
+        )
+        self._jobs = jobs(selection, self._profile)
         self._run: Run | None = None
         self._wanted: set[tuple[str, str]] = set()
         self._records: dict[tuple[str, str], Record] = {}
@@ -144,7 +152,10 @@ class Session:
         results = Path(self._config.getoption("bench_results"))
         try:
             data = self._config.getoption("bench_data")
-            self._run, _ = open_run(results, None, False, self._profile, data)
+            with warnings.catch_warnings():
+                # Loud, but a stand-in for the data stops no run, even where warnings are errors.
+                warnings.simplefilter("always", GeneratedDataWarning)
+                self._run, _ = open_run(results, None, False, self._profile, data)
         except UserError as error:
             raise pytest.UsageError(str(error)) from None
         self._open_json(self._run.folder)
@@ -193,9 +204,11 @@ class Session:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Our own table: pytest-benchmark's columns cannot hold images/s and accuracy."""
-        if not self._records:
+        if not self._records or self._run is None:
             return
+        data = self._run.dataset
         terminalreporter.section("alexbench")
+        terminalreporter.write_line(f"data: {data.name}, fingerprint {data.fingerprint[:12]}")
         for record in self._records.values():
             task = Task(record.case, record.kind)
             terminalreporter.write_line(f"{label(task):<58} {result_line(record)}")
@@ -204,6 +217,10 @@ class Session:
         """Write the report; its path is the last line printed."""
         if self._run is not None and self._run.store.path.exists():
             print(self._run.write_report())
+
+
+def _names(value: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in value.split(",") if name.strip())
 
 
 class _Terminal:
@@ -248,6 +265,7 @@ def measured(task: Task, benchmark: Any, request: pytest.FixtureRequest) -> Reco
     assert isinstance(session, Session)
     record = session.record(task)
     if not record.ok:
+        benchmark.skipped = True  # else pytest-benchmark adds that nobody used it
         pytest.fail(f"{record.status}: {record.error}", pytrace=False)
     session.show(benchmark, record)
     return record

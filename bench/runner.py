@@ -21,7 +21,6 @@ from bench.launch import OnProgress, Worker, WorkerError
 from bench.matrix import Job, Task
 from bench.profiles import Limits, Profile
 from bench.records import FILE, Record, RecordStore
-from bench.report import write_results
 from bench.sources import cache_folder, open_dataset, prepared
 from bench.stats import summary_of
 
@@ -69,6 +68,7 @@ class Run:
 
     def create(self) -> None:
         """Make the folder and the contact sheet; UserError before anything is measured."""
+        dataset = self.dataset  # opened first: a wrong path leaves no empty run behind
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             (self.folder / ".writable").touch()
@@ -78,7 +78,7 @@ class Run:
                 f"cannot write to {self.folder}: {error.strerror}; "
                 "give a folder that can be written to with --results"
             ) from error
-        write_contact_sheet(self.dataset, self.folder / "contact_sheet.png")
+        write_contact_sheet(dataset, self.folder / "contact_sheet.png")
 
     def execute(self, job: Job, listener: Listener) -> Iterator[Record]:
         """Run one job; yield each record when it is on the disk."""
@@ -90,13 +90,18 @@ class Run:
 
     def write_report(self) -> Path:
         """Tables, plots and report of all records in the folder."""
+        # Here, since pytest imports this module wherever alexbench is installed, and the plots
+        # take seconds to import.
+        from bench.report import write_results  # noqa: PLC0415
+
         return write_results(self.store.read(), self.folder)
 
 
 def measure_job(job: Job, data: Path, limits: Limits, listener: Listener) -> Iterator[Record]:
     """One worker, all tasks of the job. A task that fails marks itself, and the rest go on.
 
-    When the worker itself dies, what it had still to do gets a fresh one, once per task.
+    After a failure the tasks left over get a fresh worker: the old one, if it lives at all, may
+    hold memory or half a state.
     """
     remaining = list(job.tasks)
     while remaining:
@@ -105,9 +110,9 @@ def measure_job(job: Job, data: Path, limits: Limits, listener: Listener) -> Ite
             while remaining:
                 task = remaining.pop(0)
                 listener.started(task)
-                record, dead = _take(task, opened, listener.progress)
+                record = _take(task, opened, listener.progress)
                 yield record
-                if dead:
+                if not record.ok:
                     break
 
 
@@ -120,15 +125,12 @@ class _Opening:
 
     def measure(self, kind: str, on_progress: OnProgress) -> dict[str, Any]:
         if not self._open:
-            try:
-                self.worker.open(on_progress)
-            except WorkerError as error:
-                raise WorkerError(error.status, str(error), dead=True) from None
+            self.worker.open(on_progress)
             self._open = True
         return self.worker.measure(kind, on_progress)
 
 
-def _take(task: Task, opened: _Opening, on_progress: OnProgress) -> tuple[Record, bool]:
+def _take(task: Task, opened: _Opening, on_progress: OnProgress) -> Record:
     started_at = datetime.now(UTC).isoformat(timespec="seconds")
     started = perf_counter()
     result: dict[str, Any] = {}
@@ -137,14 +139,12 @@ def _take(task: Task, opened: _Opening, on_progress: OnProgress) -> tuple[Record
         result = opened.measure(task.kind, on_progress)
     except WorkerError as caught:
         error = caught
-    record = _record(task, result, error)
-    record = dataclasses.replace(
-        record,
+    return dataclasses.replace(
+        _record(task, result, error),
         started_at=started_at,
         seconds=perf_counter() - started,
         environment=capture(framework(task.case.framework)),
     )
-    return record, bool(error and error.dead)
 
 
 def _record(task: Task, result: dict[str, Any], error: WorkerError | None) -> Record:

@@ -151,7 +151,7 @@ def _settings(bench: Bench) -> dict[str, Any]:
         weights = initial_weights(bench.setup.architecture, case.seed)
         inputs = {"initial_weights_sha256": weights_digest(weights)}
     return {
-        "cpus": sorted(os.sched_getaffinity(0)),
+        "cpu_affinity": sorted(os.sched_getaffinity(0)),
         **trainer.settings(),
         **inputs,
         "batch_plan_sha256": plan_for(bench.setup, bench.dataset).digest(10),

@@ -39,11 +39,17 @@ def build_closed(architecture: spec.Architecture) -> tuple[keras.Model, keras.Mo
     """
     picture = _picture_input(architecture)
     masks, train, evaluate = [], picture, picture
+    flattened: spec.Shape | None = None  # the picture in whose order the features still are
     for step in architecture.steps():
+        if isinstance(step.layer, spec.Flatten):
+            flattened = step.before
+        elif isinstance(step.layer, spec.Dense):
+            flattened = None
         if isinstance(step.layer, spec.Dropout):
             mask = keras.Input(step.before, name=f"{step.layer.name}_mask", dtype="bool")
             masks.append(mask)
-            train = SharedMaskDropout(step.layer.rate, name=step.layer.name)((train, mask))
+            dropout = SharedMaskDropout(step.layer.rate, flattened, name=step.layer.name)
+            train = dropout((train, mask))
             continue
         block = _layers(step)
         train, evaluate = _chain(block, train), _chain(block, evaluate)

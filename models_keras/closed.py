@@ -67,6 +67,7 @@ class ClosedTrainer:
         keras.utils.set_random_seed(setup.case.seed)
         backend = importlib.import_module(f"models_keras.step_{keras.backend.backend()}")
         backend.configure(setup.threads)
+        keras.mixed_precision.set_dtype_policy("float32")  # whatever keras.json says
         self._architecture = setup.architecture
         training, evaluation = alexnet.build_closed(setup.architecture)
         self.network = training
@@ -114,10 +115,10 @@ class ClosedTrainer:
 
     def settings(self) -> dict[str, Any]:
         """Read back from Keras and the backend."""
-        kernel = next(v for v in self.network.trainable_variables if v.name == "kernel")
+        layer = next(layer for layer in self.network.layers if hasattr(layer, "kernel"))
         return {
-            "weight_dtype": kernel.dtype,
-            "compute_dtype": self.network.layers[-1].compute_dtype,
+            "weight_dtype": layer.kernel.dtype,
+            "compute_dtype": layer.compute_dtype,
             "memory_layout": "NHWC",
             **self._backend.settings(),
         }

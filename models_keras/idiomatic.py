@@ -127,10 +127,10 @@ class IdiomaticTrainer:
 
     def settings(self) -> dict[str, Any]:
         """Read back from Keras and the backend."""
-        kernel = next(v for v in self.network.trainable_variables if v.name == "kernel")
+        layer = next(layer for layer in self.network.layers if hasattr(layer, "kernel"))
         return {
-            "weight_dtype": kernel.dtype,
-            "compute_dtype": keras.mixed_precision.dtype_policy().compute_dtype,
+            "weight_dtype": layer.kernel.dtype,
+            "compute_dtype": layer.compute_dtype,
             "memory_layout": "NHWC",
             "execution": "fit",
             "jit_compile": bool(self._model.jit_compile),

@@ -49,20 +49,27 @@ class LocalResponseNorm(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("alexbench")
 class SharedMaskDropout(keras.layers.Layer):
-    """Dropout whose mask is an input: [(B, F), (B, F) of 0 and 1] -> (B, F)."""
+    """Dropout whose mask is an input: [(B, F), (B, F) of 0 and 1] -> (B, F).
 
-    def __init__(self, rate: float, **kwargs: Any) -> None:
+    Masks come in the core's order. Where the features are a flattened picture, that is C·H·W and
+    Keras's is H·W·C: ``picture`` is then its (C, H, W), and the mask is brought into Keras's order.
+    """
+
+    def __init__(self, rate: float, picture: tuple[int, ...] | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.rate = rate
+        self.rate, self.picture = rate, picture
 
     def call(self, inputs: tuple[Any, Any]) -> Any:
         """Drop where the mask is 0 and scale the rest."""
         x, mask = inputs
+        if self.picture is not None:
+            pictures = ops.reshape(mask, (-1, *self.picture))  # (B, C, H, W)
+            mask = ops.reshape(ops.transpose(pictures, (0, 2, 3, 1)), (-1, x.shape[-1]))
         return x * ops.cast(mask, x.dtype) * (1 / (1 - self.rate))
 
     def get_config(self) -> dict[str, Any]:
         """For saving."""
-        return {**super().get_config(), "rate": self.rate}
+        return {**super().get_config(), "rate": self.rate, "picture": self.picture}
 
 
 @keras.saving.register_keras_serializable("alexbench")

@@ -8,7 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from models_keras.closed import Network
-from models_keras.update import cross_entropy, update_for
+from models_keras.update import Sgd, cross_entropy, update_for
 
 
 def configure(threads: int) -> None:
@@ -60,11 +60,28 @@ class Step:
         gradients = tape.gradient(loss, self._weights)
         count = self._count.assign_add(1.0)
         for weight, gradient, slots in zip(self._weights, gradients, self._slots, strict=True):
-            new, kept = self._update(weight, gradient, slots, count, rate)
-            for slot, value in zip(slots, kept, strict=True):
-                slot.assign(value)
-            weight.assign(new)
+            self._apply(weight, gradient, slots, (count, rate))
         return loss
+
+    def _apply(
+        self, weight: Any, gradient: Any, slots: list[Any], scalars: tuple[Any, Any]
+    ) -> None:
+        recipe = self._network.recipe
+        if isinstance(self._update, Sgd):
+            # This kernel is Sgd's arithmetic in one pass over memory instead of six.
+            tf.raw_ops.ResourceApplyMomentum(
+                var=weight.handle,
+                accum=slots[0].handle,
+                lr=scalars[1],
+                grad=gradient + recipe.weight_decay * weight if recipe.weight_decay else gradient,
+                momentum=recipe.momentum,
+                use_nesterov=recipe.nesterov and recipe.momentum > 0,
+            )
+            return
+        new, kept = self._update(weight, gradient, slots, *scalars)
+        for slot, value in zip(slots, kept, strict=True):
+            slot.assign(value)
+        weight.assign(new)
 
     def _prepared_forward(self, images: Any) -> Any:
         return self._network.evaluation(self._network.prepare(images), training=False)

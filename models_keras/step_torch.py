@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from bench.recipes import Recipe
 from models_keras.closed import Network
 from models_keras.update import cross_entropy
+from models_torch.optimizer import optimizer_for
 
 
 def configure(threads: int) -> None:
@@ -34,26 +34,14 @@ def settings() -> dict[str, Any]:
     }
 
 
-def _optimizer(weights: list[torch.nn.Parameter], recipe: Recipe) -> torch.optim.Optimizer:
-    """``torch.optim`` defines the closed track's arithmetic, and Keras's variables here are its
-    parameters."""
-    if recipe.optimizer == "adam":
-        return torch.optim.Adam(weights, eps=recipe.eps, weight_decay=recipe.weight_decay)
-    return torch.optim.SGD(
-        weights,
-        momentum=recipe.momentum,
-        nesterov=recipe.nesterov and recipe.momentum > 0,
-        weight_decay=recipe.weight_decay,
-    )
-
-
 class Step:
     """Forward, backward and update on the Keras variables in place."""
 
     def __init__(self, network: Network) -> None:
         self._network = network
         weights = [v.value for v in network.training.trainable_variables]
-        self._optimizer = _optimizer(weights, network.recipe)
+        # torch.optim defines the closed track's arithmetic, and Keras's variables are parameters.
+        self._optimizer = optimizer_for(weights, network.recipe)
         self._device = weights[0].device
 
     def _training_step(self, x: Any, labels: Any, masks: list[Any], rate: float) -> Any:

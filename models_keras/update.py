@@ -7,6 +7,7 @@ are pure functions of (weight, gradient, slots), so each backend applies them in
 
 from __future__ import annotations
 
+import math
 from typing import Any, Protocol
 
 from keras import ops
@@ -65,8 +66,9 @@ class Adam:
             gradient = gradient + recipe.weight_decay * weight
         first = b1 * slots[0] + (1 - b1) * gradient
         second = b2 * slots[1] + (1 - b2) * ops.square(gradient)
-        corrected = ops.sqrt(second / (1 - ops.power(b2, step))) + recipe.eps
-        return weight - rate * (first / (1 - ops.power(b1, step))) / corrected, [first, second]
+        # 1 - b ** step; written so, float32 would keep only five digits of 1 - 0.999.
+        c1, c2 = (-ops.expm1(step * math.log(b)) for b in (b1, b2))
+        return weight - rate * (first / c1) / (ops.sqrt(second / c2) + recipe.eps), [first, second]
 
 
 def update_for(recipe: Recipe) -> Update:

@@ -20,6 +20,7 @@ from torch.nn import functional as F
 from bench.errors import UserError
 from bench.trainer import Images, Logits, Setup, StepInput
 from models_torch.alexnet import build, set_masks
+from models_torch.optimizer import optimizer_for
 
 
 class TorchTrainer:
@@ -41,7 +42,7 @@ class TorchTrainer:
         self._std = _per_channel(setup.std, self._device)
         network = build(setup.architecture, closed=self._closed)
         self.network = network.to(self._device, memory_format=self._layout)
-        self._optimizer = _optimizer(self.network, setup)
+        self._optimizer = optimizer_for(self.network.parameters(), setup.recipe)
         self._losses: list[Tensor] = []
         self._serving: torch.nn.Module | None = None
 
@@ -148,6 +149,7 @@ class TorchTrainer:
     def bare_loop(self, step_input: StepInput) -> Callable[[int], None]:
         """The training loop of a tutorial, on one batch that is normalised and resized already."""
         network, optimizer = self.network.train(), self._optimizer
+        self._serving = None
         x, y = self._prepare(self._tensor(step_input.images)), self._tensor(step_input.labels)
         set_masks(network, {k: self._tensor(v) for k, v in step_input.masks.items()})
 
@@ -179,24 +181,6 @@ def _set_precision(closed: bool) -> None:
 
 def _per_channel(values: tuple[float, float, float], device: torch.device) -> Tensor:
     return torch.tensor(values, dtype=torch.float32, device=device).view(1, 3, 1, 1)
-
-
-def _optimizer(network: torch.nn.Module, setup: Setup) -> torch.optim.Optimizer:
-    recipe = setup.recipe
-    if recipe.optimizer == "adam":
-        return torch.optim.Adam(
-            network.parameters(),
-            lr=recipe.learning_rate,
-            eps=recipe.eps,
-            weight_decay=recipe.weight_decay,
-        )
-    return torch.optim.SGD(
-        network.parameters(),
-        lr=recipe.learning_rate,
-        momentum=recipe.momentum,
-        nesterov=recipe.nesterov and recipe.momentum > 0,
-        weight_decay=recipe.weight_decay,
-    )
 
 
 def _for_serving(network: torch.nn.Module, autocast: bool) -> torch.nn.Module:

@@ -1,0 +1,35 @@
+"""The optimiser of a recipe: PyTorch's arithmetic is what the closed track means."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+
+from bench.recipes import Recipe
+
+
+def optimizer_for(
+    parameters: Iterable[torch.nn.Parameter], recipe: Recipe
+) -> torch.optim.Optimizer:
+    """SGD or Adam with L2 weight decay in the gradient.
+
+    Fused: one pass over the weights instead of one per operation, which on a CPU takes a sixth of
+    the time for the 25 to 61 million weights of these networks.
+    """
+    if recipe.optimizer == "adam":
+        return torch.optim.Adam(
+            parameters,
+            lr=recipe.learning_rate,
+            eps=recipe.eps,
+            weight_decay=recipe.weight_decay,
+            fused=True,
+        )
+    return torch.optim.SGD(
+        parameters,
+        lr=recipe.learning_rate,
+        momentum=recipe.momentum,
+        nesterov=recipe.nesterov and recipe.momentum > 0,
+        weight_decay=recipe.weight_decay,
+        fused=True,
+    )

@@ -1,0 +1,114 @@
+"""The identity of an experiment: ids, JSON, and what a foreign record may hold."""
+
+import dataclasses
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.case import INITS, PRECISIONS, TRACKS, Case
+from bench.errors import UserError
+from bench.frameworks import FRAMEWORKS
+from bench.matrix import Selection, jobs
+from bench.profiles import PROFILES
+from bench.variants import HEADS, VARIANTS
+
+
+def cases() -> st.SearchStrategy[Case]:
+    """Cases that a user can ask for; weights belong to the pretrained ones alone."""
+    return st.builds(
+        _case,
+        variant=st.sampled_from(sorted(VARIANTS)),
+        framework=st.sampled_from(sorted(FRAMEWORKS)),
+        track=st.sampled_from(TRACKS),
+        source=st.sampled_from([("scratch", None), *((INITS[1], name) for name in ("bvlc", "tv"))]),
+        head=st.sampled_from(HEADS),
+        frozen=st.booleans(),
+        recipe=st.sampled_from(["steady", "short", "short@0.5", "standard"]),
+        input_size=st.sampled_from([32, 224, 227]),
+        precision=st.sampled_from(PRECISIONS),
+        batch_size=st.integers(1, 512),
+        seed=st.integers(0, 20),
+        device=st.sampled_from(["cpu", "gpu"]),
+        devices=st.integers(1, 12),
+    )
+
+
+def _case(source: tuple[str, str | None], **fields: Any) -> Case:
+    init, weights = source
+    return Case(init=init, weights=weights, **fields)
+
+
+@given(cases(), cases())
+def test_two_cases_share_an_id_only_when_they_are_equal(one: Case, other: Case) -> None:
+    assert (one.id == other.id) == (one == other)
+
+
+CHANGES = {
+    "variant": "torchvision",
+    "framework": "keras-torch",
+    "track": "idiomatic",
+    "init": "pretrained",
+    "weights": "bvlc",
+    "head": "narrow",
+    "frozen": True,
+    "recipe": "short",
+    "input_size": 224,
+    "precision": "bfloat16",
+    "batch_size": 64,
+    "seed": 1,
+    "device": "gpu",
+    "devices": 2,
+}
+
+
+def test_every_field_can_be_changed_in_the_test_below() -> None:
+    assert set(CHANGES) == {field.name for field in dataclasses.fields(Case)}
+
+
+@pytest.mark.parametrize("field", CHANGES)
+def test_every_field_is_part_of_the_id(field: str) -> None:
+    case = Case("cifar-bn", "pytorch", init="pretrained", weights="torchvision")
+    if field == "init":
+        case = dataclasses.replace(case, init="scratch")
+    changed = dataclasses.replace(case, **{field: CHANGES[field]})
+    assert changed.id != case.id
+
+
+def test_no_two_cases_of_a_profile_share_an_id() -> None:
+    for profile in PROFILES.values():
+        found = {job.case for job in jobs(Selection(frameworks=("pytorch",)), profile)}
+        assert len({case.id for case in found}) == len(found) > 0
+
+
+@given(cases())
+def test_a_case_survives_json(case: Case) -> None:
+    assert Case.from_json(json.loads(json.dumps(case.to_json()))) == case
+
+
+def test_a_framework_is_a_whole_part_of_the_id() -> None:
+    pytorch = Case("cifar-bn", "pytorch").id.split("/")
+    keras = Case("cifar-bn", "keras-torch").id.split("/")
+    assert "pytorch" in pytorch
+    assert "pytorch" not in keras
+    assert "keras-torch" in keras
+
+
+def test_a_missing_field_is_named() -> None:
+    value = Case("cifar-bn", "pytorch").to_json()
+    del value["seed"], value["track"]
+    with pytest.raises(UserError, match="case without seed, track"):
+        Case.from_json(value)
+
+
+def test_an_id_that_does_not_follow_from_the_fields_is_refused() -> None:
+    value = {**Case("cifar-bn", "pytorch").to_json(), "seed": 3}
+    with pytest.raises(UserError, match="does not belong to its fields"):
+        Case.from_json(value)
+
+
+def test_fields_of_a_later_version_are_passed_over() -> None:
+    case = Case("cifar-bn", "pytorch")
+    assert Case.from_json({**case.to_json(), "added_later": 1}) == case
