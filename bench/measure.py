@@ -246,8 +246,9 @@ def accuracy(bench: Bench) -> Result:
     seconds, done = 0.0, 0
     confusion = np.zeros((1, 1), np.int64)
     bench.trainer.sync()
-    for index in range(bench.limits.evaluations):
-        target = round(steps * (index + 1) / bench.limits.evaluations)
+    points = bench.limits.evaluations or max(1, round(2 * bench.setup.recipe.epochs))
+    for index in range(points):
+        target = round(steps * (index + 1) / points)
         if target == done:
             continue
         seconds += _train_until(bench, done, target)

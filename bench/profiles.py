@@ -23,8 +23,9 @@ class Limits:
     latency_calls: int = 100
     latency_seconds: float = 2.0
     """Whichever ends first, but never fewer than 20 calls."""
-    evaluations: int = 2
-    """Points on an accuracy curve, evenly spread; the last is the end of training."""
+    evaluations: int | None = 2
+    """Points on an accuracy curve, evenly spread; the last is the end of training. None: two per
+    epoch."""
     timeout_seconds: float = 300.0
     """For one measurement; then the worker is stopped and the case marked."""
 
@@ -94,7 +95,7 @@ PROFILES: dict[str, Profile] = {
                 overhead_blocks=10,
                 latency_calls=1000,
                 latency_seconds=20.0,
-                evaluations=16,
+                evaluations=None,
                 timeout_seconds=24 * 3600.0,
             ),
         ),

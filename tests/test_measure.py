@@ -383,3 +383,10 @@ def test_progress_is_told_outside_the_clock_and_within_bounds(clock: Clock, data
     assert told
     assert all(0 <= done <= 1 for done in told)
     assert told == sorted(told)
+
+
+def test_two_points_per_epoch_unless_told(clock: Clock, data: Dataset) -> None:
+    bench, _ = bench_of(clock, data, recipe="short", limits=Limits(evaluations=None))
+    epochs = [point["epoch"] for point in measure.accuracy(bench).metrics["curve"]]
+    assert len(epochs) == 4
+    assert epochs[-1] == pytest.approx(2, abs=0.1)
