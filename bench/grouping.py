@@ -62,8 +62,8 @@ class Experiment:
 
     @property
     def peers(self) -> Case:
-        """What experiments share that may be compared: the case without its framework."""
-        return replace(self.case, framework="")
+        """What experiments share that may be compared."""
+        return peers_of(self.case)
 
     @property
     def parity(self) -> str:
@@ -71,6 +71,16 @@ class Experiment:
         told = self.ok or self.records
         found = [str(record.parity.get("status", "unchecked")) for record in told]
         return next((status for status in found if status != "pass"), "pass")
+
+
+def peers_of(case: Case) -> Case:
+    """What cases share that may be compared: the case without its framework.
+
+    In the idiomatic track the precision is each framework's own choice, and so a part of what is
+    compared; in the closed track it is one for all.
+    """
+    anonymous = replace(case, framework="")
+    return replace(anonymous, precision="") if case.track == "idiomatic" else anonymous
 
 
 def latest(records: Iterable[Record]) -> tuple[list[Record], list[Record]]:
@@ -130,8 +140,9 @@ def _order(experiment: Experiment) -> tuple[Any, ...]:
         experiment.kind != "train_throughput",
         _place(case.variant, tuple(VARIANTS)),
         case.init != "scratch",
-        replace(case, framework="").id,
+        experiment.peers.id,
         framework_place(case.framework),
+        case.precision,
     )
 
 
@@ -192,6 +203,14 @@ def _facts(case: Case) -> tuple[str, ...]:
         f"batch {case.batch_size}",
         device_of(case),
     )
+
+
+def bar_names(panel: Sequence[Experiment]) -> list[str]:
+    """A name for each experiment of a panel: its framework, and its precision where they differ."""
+    several = len({experiment.case.precision for experiment in panel}) > 1
+    return [
+        f"{e.case.framework} {e.case.precision}" if several else e.case.framework for e in panel
+    ]
 
 
 def flatten(settings: Settings, prefix: str = "") -> dict[str, Any]:

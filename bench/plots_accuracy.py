@@ -55,7 +55,7 @@ def accuracy_curves(records: Sequence[Record], data: Data, track: str) -> Drawin
             axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
             axes.xaxis.set_major_formatter(plain_numbers())
             axes.set_xlim(left=0)
-            axes.set_ylim(bottom=0)
+            axes.set_ylim(0, 1.08 * axes.dataLim.y1)  # room for the marks at the top
     framework_legend(figure, frameworks_of(e.records[0] for e in found), lines=True)
     return Drawing(
         f"accuracy_curves_{track}",
@@ -149,7 +149,10 @@ def confusion(records: Sequence[Record], data: Data, track: str) -> Drawing | No
     ]
     if not found:
         return None
-    panels = panels_of(found)
+    # One matrix per place: here cases that differ in precision stand apart in either track.
+    panels: dict[Case, list[Experiment]] = {}
+    for experiment in found:
+        panels.setdefault(replace(experiment.case, framework=""), []).append(experiment)
     names = labels(panels)
     frameworks = frameworks_of(e.records[0] for e in found)
     title = f"Confusion of classes, {track} track"

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
+from matplotlib.ticker import LogLocator, NullLocator
 
 from bench import stats
 from bench.case import Case
-from bench.grouping import Data, Experiment, experiments, frameworks_of, labels
+from bench.grouping import Data, Experiment, bar_names, experiments, frameworks_of, labels
 from bench.markup import significant
 from bench.plot_style import (
     INK,
@@ -35,7 +36,7 @@ _CURVE_POINTS = 200  # of a distribution: more than a screen can show, less than
 
 
 def panels_of(found: Sequence[Experiment]) -> dict[Case, list[Experiment]]:
-    """Experiments by what they share but the framework: a panel each, in the order of tables."""
+    """Experiments by what may be compared: a panel each, in the order of tables."""
     panels: dict[Case, list[Experiment]] = {}
     for experiment in found:
         panels.setdefault(experiment.peers, []).append(experiment)
@@ -87,7 +88,7 @@ def _bars(axes: Axes, panel: Sequence[Experiment], frameworks: Sequence[str]) ->
             textcoords="offset points",
             va="center",
         )
-    axes.set_yticks(range(len(panel)), [experiment.case.framework for experiment in panel])
+    axes.set_yticks(range(len(panel)), bar_names(panel))
     axes.invert_yaxis()
     axes.grid(visible=False, axis="y")
     axes.set_xlim(left=0)
@@ -138,6 +139,10 @@ def _distributions(axes: Axes, panel: Sequence[Experiment], frameworks: Sequence
     low, high = min(m[0] for m in marks), max(m[-1] for m in marks)
     if high > 8 * low:
         axes.set_xscale("log")
+        for formatting in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
+            formatting(plain_numbers())
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=8))
+        axes.xaxis.set_minor_locator(NullLocator())
         axes.set_xlim(low / 1.1, high * 1.2)
     else:
         axes.set_xlim(low - 0.03 * (high - low) - 1e-6, high + 0.08 * (high - low) + 1e-6)
@@ -190,7 +195,7 @@ def _stacks(axes: Axes, panel: Sequence[Experiment]) -> None:
             textcoords="offset points",
             va="center",
         )
-    axes.set_yticks(range(len(panel)), [experiment.case.framework for experiment in panel])
+    axes.set_yticks(range(len(panel)), bar_names(panel))
     axes.invert_yaxis()
     axes.grid(visible=False, axis="y")
     axes.margins(x=0.1)

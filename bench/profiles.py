@@ -23,7 +23,7 @@ class Limits:
     latency_calls: int = 100
     latency_seconds: float = 2.0
     """Whichever ends first, but never fewer than 20 calls."""
-    evaluations: int | None = 2
+    evaluations: int | None = 4
     """Points on an accuracy curve, evenly spread; the last is the end of training. None: two per
     epoch."""
     timeout_seconds: float = 300.0

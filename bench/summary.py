@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from bench.case import TRACKS, Case
 from bench.columns import case_of
-from bench.grouping import Data, by_dataset, frameworks_of, labels
+from bench.grouping import Data, by_dataset, frameworks_of, labels, peers_of
 from bench.markup import known, percent, significant
 from bench.records import Record
 from bench.rows import Row, accuracy_rows, throughput_rows
@@ -119,23 +119,24 @@ def headlines(records: Sequence[Record]) -> list[Headlines]:
         speeds = [r for r in throughput_rows(some, data) if r["kind"] == "train_throughput"]
         rows = [*speeds, *accuracy_rows(some, data)]
         for track in TRACKS:
-            lines = _lines([row for row in rows if row["track"] == track and row["seeds"]])
+            told = [row for row in rows if row["track"] == track and row["seeds"]]
+            lines = [
+                *_lines([row for row in told if "accuracy" in row], _accuracies),
+                *_lines([row for row in told if "accuracy" not in row], _speeds),
+            ]
             if lines:
                 title = f"{track.capitalize()} track on {data.name} ({data.short})"
                 found.append(Headlines(title, tuple(lines)))
     return found
 
 
-def _lines(rows: Sequence[Row]) -> list[str]:
-    """A line per network and kind, each with all its frameworks."""
-    names = labels(case_of(row, framework="") for row in rows)
-    parts: dict[tuple[Case, bool], list[Row]] = {}
+def _lines(rows: Sequence[Row], words: Callable[[Sequence[Row]], str]) -> list[str]:
+    """A line per network, each with all its frameworks."""
+    parts: dict[Case, list[Row]] = {}
     for row in rows:
-        parts.setdefault((case_of(row, framework=""), "accuracy" in row), []).append(row)
-    return [
-        f"{names[case]}: {_accuracies(part) if accuracy else _speeds(part)}"
-        for (case, accuracy), part in sorted(parts.items(), key=lambda item: names[item[0][0]])
-    ]
+        parts.setdefault(peers_of(case_of(row)), []).append(row)
+    names = labels(parts)
+    return [f"{names[case]}: {words(part)}" for case, part in parts.items()]
 
 
 def _speeds(rows: Sequence[Row]) -> str:

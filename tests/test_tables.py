@@ -362,3 +362,23 @@ def test_the_later_of_two_equal_cases_counts():
     old, new = (make_record(started_at=f"2025-01-0{day}T00:00:00+00:00") for day in (1, 2))
     assert latest([new, old]) == ([new], [old])
     assert latest([old, new]) == ([new], [old])
+
+
+def test_idiomatic_frameworks_are_compared_whatever_precision_each_chose() -> None:
+    records = [
+        make_record(kind="inference", framework="pytorch", track="idiomatic", precision="bfloat16"),
+        make_record(
+            kind="inference", framework="keras-tensorflow", track="idiomatic", precision="float32"
+        ),
+    ]
+    found = frame(TABLE["throughput"], records)
+    assert set(found["reference"]) == {"pytorch"}
+    assert list(found["verdict"]).count("reference") == 1
+
+
+def test_closed_rows_of_different_precision_are_never_compared() -> None:
+    records = [
+        make_record(kind="inference", framework="pytorch", precision="float64"),
+        make_record(kind="inference", framework="keras-tensorflow", precision="float32"),
+    ]
+    assert set(frame(TABLE["throughput"], records)["verdict"]) == {"reference"}
