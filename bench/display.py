@@ -40,9 +40,11 @@ def result_line(record: Record) -> str:
             return f"p50 {summary['p50'] * 1e3:.2f} ms, p99 {summary['p99'] * 1e3:.2f} ms"
         case "startup":
             return f"{record.samples[0]:.1f} s to the end of the first step"
-        case _:
+        case "accuracy":
             seconds = record.metrics["train_seconds"]
             return f"{record.samples[0]:.2%} test accuracy after {seconds:.0f} s of training"
+        case _:
+            return ", ".join(f"{name} {value:.4g}" for name, value in summary.items())
 
 
 class Display:

@@ -158,13 +158,16 @@ class Session:
                 self._run, _ = open_run(results, None, False, self._profile, data)
         except UserError as error:
             raise pytest.UsageError(str(error)) from None
-        self._open_json(self._run.folder)
 
-    def _open_json(self, folder: Path) -> None:
-        """Have pytest-benchmark write its JSON beside the records, unless told where else."""
+    def _want_json(self) -> None:
+        """Have pytest-benchmark write its JSON beside the records, unless told where else.
+
+        Asked for with the first result: it warns when it is to write and there is none.
+        """
+        assert self._run is not None
         session = self._config._benchmarksession  # type: ignore[attr-defined]
         if not session.json:
-            session.json = str(folder / "benchmark.json")
+            session.json = str(self._run.folder / "benchmark.json")
 
     def record(self, task: Task) -> Record:
         """The record of a task; its whole job is measured when the first of them is asked for."""
@@ -191,6 +194,7 @@ class Session:
         """Hand a record's samples to pytest-benchmark, one round each."""
         seconds = record.samples if record.unit == "s" else (record.metrics["train_seconds"],)
         readings = iter(seconds)
+        self._want_json()
 
         def advance() -> None:
             self._clock.seconds += next(readings)

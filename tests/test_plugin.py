@@ -140,6 +140,17 @@ def test_a_failed_case_fails_its_own_test_alone(batches: str) -> None:
     assert done.stdout.splitlines()[-1] == str(the_run() / "report.html")
 
 
+def test_a_run_without_one_result_still_reports(batches: str) -> None:
+    done = benchmark(
+        batches, "-k", "closed and startup", "-W", "error", frameworks="fake-exit"
+    )  # fmt: skip
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "INTERNALERROR" not in done.stdout + done.stderr
+    assert "exited with 3" in done.stdout
+    assert not (the_run() / "benchmark.json").exists()
+    assert done.stdout.splitlines()[-1] == str(the_run() / "report.html")
+
+
 def test_collect_only_lists_and_writes_nothing(batches: str) -> None:
     done = benchmark(batches, "--collect-only", "-q")
     assert done.returncode == 0, done.stdout + done.stderr
