@@ -81,16 +81,8 @@ def _bars(axes: Axes, panel: Sequence[Experiment], frameworks: Sequence[str]) ->
         if rate.low is not None and rate.high is not None:
             axes.plot((rate.low, rate.high), (place, place), color=INK, linewidth=1.6)
             end = max(rate.value, rate.high)
-        axes.annotate(
-            significant(rate.value),
-            (end, place),
-            xytext=(4, 0),
-            textcoords="offset points",
-            va="center",
-        )
-    axes.set_yticks(range(len(panel)), bar_names(panel))
-    axes.invert_yaxis()
-    axes.grid(visible=False, axis="y")
+        _figure_behind(axes, end, place, significant(rate.value))
+    _name_bars(axes, panel)
     axes.set_xlim(left=0)
     axes.margins(x=0.16)  # room for the numbers
     axes.locator_params(axis="x", nbins=5)
@@ -188,16 +180,20 @@ def _stacks(axes: Axes, panel: Sequence[Experiment]) -> None:
         for seconds, (_, tint) in zip(parts, _PARTS.values(), strict=True):
             axes.barh(place, seconds, 0.72, left=left, color=tint)
             left += float(seconds)
-        axes.annotate(
-            f"{significant(left)} s",
-            (left, place),
-            xytext=(4, 0),
-            textcoords="offset points",
-            va="center",
-        )
-    axes.set_yticks(range(len(panel)), bar_names(panel))
-    axes.invert_yaxis()
-    axes.grid(visible=False, axis="y")
+        _figure_behind(axes, left, place, f"{significant(left)} s")
+    _name_bars(axes, panel)
     axes.margins(x=0.1)
     axes.set_xlim(left=0)
     axes.set_xlabel("seconds")
+
+
+def _figure_behind(axes: Axes, end: float, place: int, text: str) -> None:
+    """Write a bar's figure just behind its end."""
+    axes.annotate(text, (end, place), xytext=(4, 0), textcoords="offset points", va="center")
+
+
+def _name_bars(axes: Axes, panel: Sequence[Experiment]) -> None:
+    """One bar a row, the first on top."""
+    axes.set_yticks(range(len(panel)), bar_names(panel))
+    axes.invert_yaxis()
+    axes.grid(visible=False, axis="y")

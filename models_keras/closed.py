@@ -115,13 +115,7 @@ class ClosedTrainer:
 
     def settings(self) -> dict[str, Any]:
         """Read back from Keras and the backend."""
-        layer = next(layer for layer in self.network.layers if hasattr(layer, "kernel"))
-        return {
-            "weight_dtype": layer.kernel.dtype,
-            "compute_dtype": layer.compute_dtype,
-            "memory_layout": "NHWC",
-            **self._backend.settings(),
-        }
+        return {**alexnet.settings(self.network), **self._backend.settings()}
 
     def device_memory(self) -> int | None:
         """Not read on the CPU."""

@@ -127,11 +127,8 @@ class IdiomaticTrainer:
 
     def settings(self) -> dict[str, Any]:
         """Read back from Keras and the backend."""
-        layer = next(layer for layer in self.network.layers if hasattr(layer, "kernel"))
         return {
-            "weight_dtype": layer.kernel.dtype,
-            "compute_dtype": layer.compute_dtype,
-            "memory_layout": "NHWC",
+            **alexnet.settings(self.network),
             "execution": "fit",
             "jit_compile": bool(self._model.jit_compile),
             **self._backend.settings(),
