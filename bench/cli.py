@@ -15,6 +15,7 @@ from typing import Any
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from bench import __version__, extensions
@@ -144,7 +145,8 @@ def _cell(value: Any) -> str:
         return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return f"{value:,}" if isinstance(value, int) else str(value)
+    # Escaped: [torch] in an install line is no markup.
+    return f"{value:,}" if isinstance(value, int) else escape(str(value))
 
 
 @cli.command()

@@ -150,6 +150,14 @@ def test_list_says_what_can_run_and_why_not(
     assert "no_such_module not installed" in rows["fake-missing"]["reason"]
 
 
+def test_list_shows_the_extra_that_is_missing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+    assert call(monkeypatch, "list") == 0
+    assert "pip install 'alexbench[" in capsys.readouterr().out
+
+
 def test_python_m_bench_lists_the_networks_and_frameworks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ALEXBENCH_EXTENSIONS")
     done = alexbench("list", "--json")
