@@ -203,8 +203,9 @@ class Session:
         benchmark.pedantic(advance, rounds=len(seconds), iterations=1)
 
     def pytest_benchmark_update_machine_info(self, machine_info: dict[str, Any]) -> None:
-        """What is published names no machine."""
-        machine_info.pop("node", None)
+        """What is published names no machine and no provider's kernel."""
+        for private in ("node", "release"):
+            machine_info.pop(private, None)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Our own table: pytest-benchmark's columns cannot hold images/s and accuracy."""

@@ -21,7 +21,7 @@ from bench.rows import IDENTITY, Row
 
 TRACK_TITLES = {
     "closed": "Closed track (same weights, batches and arithmetic: only the framework differs)",
-    "idiomatic": "Idiomatic track (each framework as its users write it and tuned its best)",
+    "idiomatic": "Idiomatic track (each framework as its users write it)",
 }
 
 
