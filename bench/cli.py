@@ -166,12 +166,16 @@ def _cell(value: Any) -> str:
 @click.option("--results", type=click.Path(path_type=Path), default=Path("results"))
 @click.option("--run", "run_name", help="Name of the run's folder; a UTC time when not given.")
 @click.option("--resume", is_flag=True, help="Go on with --run, or with the newest run.")
+@click.option(
+    "--no-parity", is_flag=True, help="Make no certificates: closed rows are uncertified."
+)
 def run(
     profile: str,
     data: str,
     results: Path,
     run_name: str | None,
     resume: bool,
+    no_parity: bool,
     **selection: Any,
 ) -> int:
     """Measure the matrix; write records, tables, plots and report.html."""
@@ -184,9 +188,30 @@ def run(
     todo = jobs(Selection(**selection), chosen)
     current, done = open_run(results, run_name, resume, chosen, data)
     with Display(sum(len(job.tasks) for job in todo)) as display:
-        run_all(current, todo, display, done=done)
+        run_all(current, todo, display, done=done, parity=not no_parity)
     click.echo(current.write_report())
     return 1 if display.failed else 0
+
+
+@cli.command()
+@_listed("--variants", known=VARIANTS)
+@_listed("--frameworks", known=FRAMEWORKS)
+@click.option("--fresh", is_flag=True, help="Prove again what the cache has a certificate of.")
+@click.option("--json", "as_json", is_flag=True, help="A JSON list instead of a table.")
+def parity(
+    variants: tuple[str, ...], frameworks: tuple[str, ...], fresh: bool, as_json: bool
+) -> int:
+    """Prove that every variant is the same network in every framework here."""
+    from bench.display import Display
+    from bench.prove import as_table, prove
+
+    with Display(0, Console(stderr=True), lines=False) as display:
+        found = list(prove(variants, frameworks, display, fresh=fresh))
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+    else:
+        click.echo(as_table(found))
+    return 1 if any(certificate["status"] != "pass" for certificate in found) else 0
 
 
 @cli.command()

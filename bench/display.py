@@ -15,6 +15,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
+from bench.certificates import Certificate
 from bench.matrix import Task
 from bench.records import Record
 
@@ -45,6 +46,16 @@ def result_line(record: Record) -> str:
             return f"{record.samples[0]:.2%} test accuracy after {seconds:.0f} s of training"
         case _:
             return ", ".join(f"{name} {value:.4g}" for name, value in summary.items())
+
+
+def certificate_line(certificate: Certificate) -> str:
+    """A certificate in a few words."""
+    subject = f"parity of {certificate['variant']} in {certificate['framework']}"
+    if certificate["status"] != "pass":
+        return f"{subject}: {certificate['problem']}"
+    logits = certificate["figures"]["float32 logits"]["worst"]
+    weights = certificate["figures"]["float64 weights, SGD"]["worst"]
+    return f"{subject}: float32 logits within {logits:.0e}, ten float64 steps within {weights:.0e}"
 
 
 class Display:
@@ -86,6 +97,17 @@ class Display:
     def progress(self, done: float, note: str) -> None:
         """Move the bar of the case."""
         self._progress.update(self._current, completed=100 * done)
+
+    def proving(self, done: float, note: str) -> None:
+        """Show which certificate is being made."""
+        self._progress.update(self._current, description=note, completed=100 * done)
+
+    def proven(self, certificate: Certificate) -> None:
+        """One line per certificate; a failed one says where the two part, even without lines."""
+        passed = certificate["status"] == "pass"
+        if self._lines or not passed:
+            mark = "[green]ok[/]  " if passed else "[red]fail[/]"
+            self.console.print(f"{mark} {escape(certificate_line(certificate))}", soft_wrap=True)
 
     def finished(self, record: Record) -> None:
         """One line per record, and the bar of all moves on."""

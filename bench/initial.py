@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
-from collections.abc import Mapping
 from zlib import crc32
 
 import numpy as np
@@ -44,15 +42,6 @@ def _draw(name: str, shape: Shape, seed: int, layer: Layer) -> NDArray[np.float3
     generator = np.random.default_rng([seed, crc32(name.encode())])
     uniform = generator.random(shape, dtype=np.float32)
     return (uniform * np.float32(2 * bound) - np.float32(bound)).astype(np.float32)
-
-
-def weights_digest(weights: Mapping[str, NDArray[np.float32]]) -> str:
-    """sha256 over names, shapes and bytes, in the order of the names."""
-    digest = hashlib.sha256()
-    for name in sorted(weights):
-        digest.update(f"{name}{weights[name].shape}".encode())
-        digest.update(np.ascontiguousarray(weights[name]).data)
-    return digest.hexdigest()
 
 
 _LEVELS = 1 << 16

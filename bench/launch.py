@@ -23,6 +23,7 @@ from bench.case import Case
 from bench.frameworks import framework
 from bench.process import oom_kills
 from bench.profiles import Limits
+from bench.spec import Architecture
 
 OnProgress = Callable[[float, str], None]
 
@@ -82,6 +83,16 @@ class Worker:
     def measure(self, kind: str, on_progress: OnProgress) -> dict[str, Any]:
         """One measurement's answer; raises WorkerError."""
         return self._request({"do": "measure", "kind": kind}, on_progress)
+
+    def certify(self, architecture: Architecture, on_progress: OnProgress) -> dict[str, Any]:
+        """A parity certificate of a network in this worker's framework; raises WorkerError."""
+        command = {
+            "do": "certify",
+            "framework": self._case.framework,
+            "architecture": architecture.to_json(),
+            "cpus": sorted(os.sched_getaffinity(0)),
+        }
+        return self._request(command, on_progress)
 
     def close(self) -> None:
         """End the process, its children and its temporary files."""

@@ -16,6 +16,7 @@ import pytest
 from rich.console import Console
 
 from bench import extensions
+from bench.case import Case
 from bench.display import Display, label, result_line
 from bench.errors import UserError
 from bench.frameworks import framework
@@ -40,6 +41,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--bench-frameworks", default="", help="frameworks to measure, commas between them"
     )
     group.addoption("--bench-variants", default="", help="variants to measure, commas between them")
+    group.addoption(
+        "--bench-no-parity",
+        action="store_true",
+        help="make no parity certificates: closed rows stay uncertified",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -184,8 +190,16 @@ class Session:
             self._terminal() as console,
             Display(len(tasks), console, lines=False) as display,
         ):
+            # All at once, with the first job: no certificate is made between two measurements.
+            self._run.certify(self._cases(), display)
             for record in self._run.execute(Job(job.case, tasks), display):
                 self._records[record.key] = record
+
+    def _cases(self) -> list[Case]:
+        """What ``-k`` left, unless certificates are not wanted."""
+        if self._config.getoption("bench_no_parity"):
+            return []
+        return [job.case for job in self._jobs if any(t.key in self._wanted for t in job.tasks)]
 
     def _terminal(self) -> _Terminal:
         return _Terminal(self._config)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Set
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Set
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Protocol
 
+from bench.case import Case
+from bench.certificates import Certificate, Subject, obtain
 from bench.contact_sheet import write_contact_sheet
 from bench.data import Dataset
 from bench.environment import capture
@@ -41,6 +43,12 @@ class Listener(Protocol):
     def finished(self, record: Record) -> None:
         """Its record is written."""
 
+    def proving(self, done: float, note: str) -> None:
+        """A parity certificate is being made."""
+
+    def proven(self, certificate: Certificate) -> None:
+        """It is made, or was there."""
+
 
 @dataclass
 class Run:
@@ -49,6 +57,8 @@ class Run:
     folder: Path
     profile: Profile
     data: str = "auto"
+    certificates: dict[Subject, Certificate] = field(default_factory=dict)
+    """Filled by ``certify``; a closed case without one is recorded as unchecked."""
 
     def __post_init__(self) -> None:
         self.store = RecordStore(self.folder)
@@ -80,10 +90,27 @@ class Run:
             ) from error
         write_contact_sheet(dataset, self.folder / "contact_sheet.png")
 
+    def certify(self, cases: Iterable[Case], listener: Listener) -> None:
+        """Get the certificates of the closed cases, before anything is measured."""
+        classes = len(self.dataset.classes)
+        wanted = {Subject.of(case, classes): None for case in cases if case.track == "closed"}
+        missing = [subject for subject in wanted if subject not in self.certificates]
+        for subject, certificate in obtain(missing, listener.proving):
+            self.certificates[subject] = certificate
+            listener.proven(certificate)
+
+    def _parity(self, case: Case) -> dict[str, Any]:
+        if case.track != "closed":
+            return {"status": "not applicable"}
+        subject = Subject.of(case, len(self.dataset.classes))
+        unchecked = {"status": "unchecked", "problem": "no parity certificate was made in this run"}
+        return self.certificates.get(subject, unchecked)
+
     def execute(self, job: Job, listener: Listener) -> Iterator[Record]:
         """Run one job; yield each record when it is on the disk."""
         for record in measure_job(job, self.data_folder, self.profile.limits, listener):
-            complete = dataclasses.replace(record, dataset=self.dataset.describe())
+            parity = self._parity(record.case)
+            complete = dataclasses.replace(record, dataset=self.dataset.describe(), parity=parity)
             self.store.append(complete)
             listener.finished(complete)
             yield complete
@@ -151,7 +178,7 @@ def _record(task: Task, result: dict[str, Any], error: WorkerError | None) -> Re
     if error:
         # A traceback names folders, and a record is published.
         text = without_folders(str(error))
-        return Record(task.case, task.kind, error.status, error=text, parity=_parity(task))
+        return Record(task.case, task.kind, error.status, error=text)
     samples, images = result["samples"], result["images_per_sample"]
     return Record(
         task.case,
@@ -162,23 +189,25 @@ def _record(task: Task, result: dict[str, Any], error: WorkerError | None) -> Re
         images_per_sample=images,
         summary=summary_of(task.kind, samples, images),
         metrics=result["metrics"],
-        parity=_parity(task),
         settings=result["settings"],
         peak_memory_bytes=result["peak_memory_bytes"],
     )
 
 
-def _parity(task: Task) -> dict[str, Any]:
-    return {"status": "unchecked" if task.case.track == "closed" else "not applicable"}
-
-
-def run_all(run: Run, jobs: list[Job], listener: Listener, *, done: Keys = NOTHING) -> None:
-    """Every job whose records are not there yet, in order."""
-    for job in jobs:
-        tasks = tuple(task for task in job.tasks if task.key not in done)
-        if tasks:
-            for _ in run.execute(dataclasses.replace(job, tasks=tasks), listener):
-                pass
+def run_all(
+    run: Run, jobs: list[Job], listener: Listener, *, done: Keys = NOTHING, parity: bool = True
+) -> None:
+    """Every job whose records are not there yet, in order; their certificates first."""
+    remaining = [
+        dataclasses.replace(job, tasks=tasks)
+        for job in jobs
+        if (tasks := tuple(task for task in job.tasks if task.key not in done))
+    ]
+    if parity:
+        run.certify((job.case for job in remaining), listener)
+    for job in remaining:
+        for _ in run.execute(job, listener):
+            pass
 
 
 def open_run(

@@ -51,13 +51,27 @@ class StepInput:
     learning_rate: float
 
 
+@dataclass(frozen=True)
+class Gradients:
+    """One pass of a training step, before the weights move."""
+
+    loss: float
+    logits: NDArray[Any]
+    """(B, classes), in training mode: with the masks, and the batch's moments in BatchNorm."""
+    by_name: Mapping[str, NDArray[Any]]
+    """Of every weight, by the core's name and in its layout, without weight decay."""
+
+
 class Trainer(Protocol):
     """One network on one device. Normalisation and resize happen on the device, inside the step."""
 
-    def load_weights(self, weights: Mapping[str, NDArray[np.float32]]) -> None:
-        """Take weights in the core's layout; UserError when a name or a shape does not fit."""
+    def load_weights(self, weights: Mapping[str, NDArray[Any]]) -> None:
+        """Take weights in the core's layout; UserError before any is taken if one does not fit.
 
-    def export_weights(self) -> dict[str, NDArray[np.float32]]:
+        :func:`bench.weights.check_weights` says what fits.
+        """
+
+    def export_weights(self) -> dict[str, NDArray[Any]]:
         """All weights and statistics in the core's layout."""
 
     def train(
@@ -86,6 +100,24 @@ class Trainer(Protocol):
         The callable runs n steps on one resident batch, normalised and resized beforehand, and
         returns when they are done. The harness's own throughput is held against it. None where a
         framework's own ``fit`` is the loop.
+        """
+
+
+class ProvableTrainer(Trainer, Protocol):
+    """A trainer of the closed track: it can be looked into, so that it can be proven.
+
+    Built with ``precision="float64"`` it computes everything, normalisation included, in float64,
+    and ``export_weights`` gives that.
+    """
+
+    def gradients(self, step_input: StepInput) -> Gradients:
+        """What a step would start from. Weights stay; running statistics may move."""
+
+    def activations(self, images: Images) -> Mapping[str, NDArray[Any]]:
+        """Evaluation mode: the prepared pictures as ``input``, and the output of every layer.
+
+        By the layer's name, in the core's layouts: (B, C, H, W), or (B, F) in the order C·H·W.
+        Layers that do nothing in evaluation (dropout) may be left out.
         """
 
 

@@ -1,13 +1,15 @@
 """The child end: one fresh process, one framework, JSON lines in and out.
 
 Commands on stdin: ``{"do": "open", ...}`` once, then ``{"do": "measure", "kind": ...}`` as often
-as wanted; the end of stdin ends the process. Every command is answered by ``progress`` events and
-then one ``ready``, ``result`` or ``error``. Whatever a framework prints goes to stderr, so that
+as wanted, or ``{"do": "certify", ...}`` as often as wanted; the end of stdin ends the process.
+Every command is answered by ``progress`` events and then one ``ready``, ``result`` or ``error``.
+Whatever a framework prints goes to stderr, so that
 nothing but protocol is on the pipe.
 """
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
@@ -18,18 +20,20 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, TextIO
 
-from bench import extensions
+from bench import extensions, parity
 from bench.case import Case
 from bench.data import Dataset, load
 from bench.errors import UserError
 from bench.frameworks import Framework, framework
-from bench.initial import initial_weights, weights_digest
+from bench.initial import initial_weights
 from bench.measure import MEASUREMENTS, Bench, plan_for
 from bench.process import die_with_parent, peak_memory_bytes
 from bench.profiles import Limits
 from bench.recipes import recipe
+from bench.spec import Architecture
 from bench.trainer import Setup, Trainer
 from bench.variants import variant
+from bench.weights import weights_digest
 
 
 def main() -> None:
@@ -44,6 +48,8 @@ def main() -> None:
             if command["do"] == "open":
                 bench = open_bench(command, out)
                 send(out, "ready")
+            elif command["do"] == "certify":
+                send(out, "result", certificate=certify(command, out))
             elif bench is None:
                 raise RuntimeError("measure before open")
             else:
@@ -106,6 +112,22 @@ def open_bench(command: Mapping[str, Any], out: TextIO) -> Bench:
         build_seconds=built - imported,
         import_seconds=imported - started,
     )
+
+
+def certify(command: Mapping[str, Any], out: TextIO) -> dict[str, Any]:
+    """Prove one network in one framework."""
+    os.sched_setaffinity(0, command["cpus"])
+    row = framework(command["framework"])
+    _block(row)
+    certificate = parity.certify(
+        Architecture.from_json(command["architecture"]),
+        row.name,
+        _import(row),
+        threads=len(command["cpus"]),
+        progress=lambda done, note: send(out, "progress", done=done, note=note),
+    )
+    gc.collect()  # models refer to themselves in circles, and the next network wants the memory
+    return certificate.to_json()
 
 
 def _block(row: Framework) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -17,9 +18,10 @@ from numpy.typing import NDArray
 
 from bench import spec
 from bench.errors import UserError
+from bench.weights import check_weights
 from models_keras.layers import LocalResponseNorm, SharedMaskDropout
 
-Weights = Mapping[str, NDArray[np.float32]]
+Weights = Mapping[str, NDArray[Any]]
 
 
 def build(architecture: spec.Architecture) -> keras.Model:
@@ -31,14 +33,23 @@ def build(architecture: spec.Architecture) -> keras.Model:
     return keras.Model(picture, _logits(x), name=architecture.name)
 
 
-def build_closed(architecture: spec.Architecture) -> tuple[keras.Model, keras.Model]:
-    """(training model, evaluation model) over the same layers.
+@dataclass(frozen=True)
+class ClosedModels:
+    """Two models over the same layers."""
 
-    The training model takes [pictures, one mask per dropout in order]; the evaluation model takes
-    pictures and has no dropout at all.
-    """
+    training: keras.Model
+    """[pictures, one mask per dropout in order] -> logits"""
+    evaluation: keras.Model
+    """pictures -> logits, with no dropout at all"""
+    outputs: dict[str, Any]
+    """Output of every row of the evaluation model, by the row's name."""
+
+
+def build_closed(architecture: spec.Architecture) -> ClosedModels:
+    """The network with dropout by given masks."""
     picture = _picture_input(architecture)
     masks, train, evaluate = [], picture, picture
+    outputs: dict[str, Any] = {}
     flattened: spec.Shape | None = None  # the picture in whose order the features still are
     for step in architecture.steps():
         if isinstance(step.layer, spec.Flatten):
@@ -53,20 +64,27 @@ def build_closed(architecture: spec.Architecture) -> tuple[keras.Model, keras.Mo
             continue
         block = _layers(step)
         train, evaluate = _chain(block, train), _chain(block, evaluate)
-    return (
+        outputs[step.layer.name] = evaluate
+    return ClosedModels(
         keras.Model([picture, *masks], _logits(train), name=f"{architecture.name}-training"),
         keras.Model(picture, _logits(evaluate), name=f"{architecture.name}-evaluation"),
+        outputs,
     )
 
 
 def _picture_input(architecture: spec.Architecture) -> Any:
     size = architecture.input_size
-    return keras.Input((size, size, architecture.channels), name="pictures")
+    shape = (size, size, architecture.channels)
+    return keras.Input(shape, name="pictures", dtype=_weight_dtype())
 
 
 def _logits(x: Any) -> Any:
-    # Under a mixed policy the loss is computed in float32.
-    return layers.Activation("linear", dtype="float32", name="logits")(x)
+    # Under a mixed policy the loss is computed in the type of the weights, float32.
+    return layers.Activation("linear", dtype=_weight_dtype(), name="logits")(x)
+
+
+def _weight_dtype() -> str:
+    return str(keras.mixed_precision.dtype_policy().variable_dtype)
 
 
 def _apply(step: spec.Step, x: Any) -> Any:
@@ -141,27 +159,47 @@ def variables(model: keras.Model, architecture: spec.Architecture) -> dict[str, 
 def load_weights(model: keras.Model, architecture: spec.Architecture, weights: Weights) -> None:
     """Assign weights in the core's layout; UserError before anything is assigned if they misfit."""
     targets = variables(model, architecture)
-    if targets.keys() != weights.keys():
-        missing, extra = targets.keys() - weights.keys(), weights.keys() - targets.keys()
-        raise UserError(f"weights do not fit: missing {sorted(missing)}, extra {sorted(extra)}")
-    shapes = architecture.weight_shapes() | architecture.statistic_shapes()
-    for name, shape in shapes.items():
-        if weights[name].shape != shape:
-            raise UserError(f"weight {name}: expected shape {shape}, got {weights[name].shape}")
+    check_weights(architecture, weights, next(iter(targets.values())).dtype)
     order = _flattened(architecture)
     for name, variable in targets.items():
         variable.assign(_to_keras(name, weights[name], order))
 
 
-def export_weights(
-    model: keras.Model, architecture: spec.Architecture
-) -> dict[str, NDArray[np.float32]]:
+def export_weights(model: keras.Model, architecture: spec.Architecture) -> dict[str, NDArray[Any]]:
     """All weights and statistics in the core's layout."""
+    return to_core(variables(model, architecture), architecture)
+
+
+def to_core(tensors: Mapping[str, Any], architecture: spec.Architecture) -> dict[str, NDArray[Any]]:
+    """Tensors of the weights' shapes in Keras, by the core's names, in the core's layout."""
     order = _flattened(architecture)
     return {
-        name: _from_keras(name, keras.ops.convert_to_numpy(variable), order)
-        for name, variable in variables(model, architecture).items()
+        name: _from_keras(name, keras.ops.convert_to_numpy(tensor), order)
+        for name, tensor in tensors.items()
     }
+
+
+def activations(
+    models: ClosedModels, architecture: spec.Architecture, pictures: Any
+) -> dict[str, NDArray[Any]]:
+    """Output of every row that the evaluation model has, in the core's layout."""
+    values = keras.Model(models.evaluation.input, models.outputs)(pictures, training=False)
+    found: dict[str, NDArray[Any]] = {}
+    for step in architecture.steps():
+        if step.layer.name not in values:
+            continue
+        array = keras.ops.convert_to_numpy(values[step.layer.name])
+        if isinstance(step.layer, spec.Flatten):
+            channels, height, width = step.before
+            array = array.reshape(-1, height, width, channels)
+            array = picture_to_core(array).reshape(len(array), -1)
+        found[step.layer.name] = picture_to_core(array) if array.ndim == 4 else array
+    return found
+
+
+def picture_to_core(array: NDArray[Any]) -> NDArray[Any]:
+    """(B, H, W, C) -> (B, C, H, W)."""
+    return array.transpose(0, 3, 1, 2)
 
 
 def settings(model: keras.Model) -> dict[str, Any]:
@@ -206,4 +244,4 @@ def _from_keras(name: str, weight: NDArray[Any], order: Mapping[str, spec.Shape]
             channels, height, width = order[name]
             pictures = weight.reshape(-1, height, width, channels)
             weight = pictures.transpose(0, 3, 1, 2).reshape(-1, math.prod(order[name]))
-    return np.array(weight, np.float32, order="C")
+    return np.array(weight)  # a copy, in the order of memory that it has: transposing is slow

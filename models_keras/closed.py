@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.recipes import Recipe
-from bench.trainer import Images, Logits, Setup, StepInput
-from models_keras import alexnet
+from bench.trainer import Gradients, Images, Logits, Setup, StepInput
+from models_keras import alexnet, precision
 from models_keras.layers import Prepare
 
 
@@ -51,6 +51,9 @@ class BackendStep(Protocol):
     def reload(self) -> None:
         """Take the state from the Keras variables."""
 
+    def gradients(self, images: Any, labels: Any, masks: list[Any]) -> tuple[Any, Any, list[Any]]:
+        """Loss, logits, and the gradients of the trainable variables in their order."""
+
     def bare(
         self, images: Any, labels: Any, masks: list[Any], rate: float
     ) -> Callable[[int], None]:
@@ -67,22 +70,27 @@ class ClosedTrainer:
         keras.utils.set_random_seed(setup.case.seed)
         backend = importlib.import_module(f"models_keras.step_{keras.backend.backend()}")
         backend.configure(setup.threads)
-        keras.mixed_precision.set_dtype_policy("float32")  # whatever keras.json says
+        backend.use_precision(setup.case.precision)
+        self._dtype = "float64" if setup.case.precision == "float64" else "float32"
+        precision.use(self._dtype)
         self._architecture = setup.architecture
-        training, evaluation = alexnet.build_closed(setup.architecture)
-        self.network = training
+        self._models = alexnet.build_closed(setup.architecture)
+        self.network = self._models.training
         self._masks = list(setup.architecture.dropouts())
-        prepare = Prepare(setup.architecture.input_size, setup.mean, setup.std)
-        network = Network(prepare, training, evaluation, setup.recipe)
+        size, constants = setup.architecture.input_size, (setup.mean, setup.std)
+        prepare = Prepare(size, *constants, dtype=self._dtype)
+        models = (self._models.training, self._models.evaluation)
+        network = Network(prepare, *models, setup.recipe)
+        self._prepare = prepare
         self._backend: BackendStep = backend.Step(network)
         self._losses: list[Any] = []
 
-    def load_weights(self, weights: Mapping[str, NDArray[np.float32]]) -> None:
+    def load_weights(self, weights: Mapping[str, NDArray[Any]]) -> None:
         """Take all weights by name."""
         alexnet.load_weights(self.network, self._architecture, weights)
         self._backend.reload()
 
-    def export_weights(self) -> dict[str, NDArray[np.float32]]:
+    def export_weights(self) -> dict[str, NDArray[Any]]:
         """All weights and statistics in the core's layout."""
         self._backend.store()
         return alexnet.export_weights(self.network, self._architecture)
@@ -94,6 +102,25 @@ class ClosedTrainer:
         for given, _ in zip(inputs, range(steps), strict=False):
             self._losses.append(self._backend.train(*self._arguments(given)))
             after_step()
+
+    def gradients(self, step_input: StepInput) -> Gradients:
+        """Through the differentiation that the backend's step is made of."""
+        images, labels, masks, _ = self._arguments(step_input)
+        loss, logits, found = self._backend.gradients(images, labels, masks)
+        names = {v.path: n for n, v in alexnet.variables(self.network, self._architecture).items()}
+        trained = [names[v.path] for v in self.network.trainable_variables]
+        by_name = alexnet.to_core(dict(zip(trained, found, strict=True)), self._architecture)
+        return Gradients(float(loss), keras.ops.convert_to_numpy(logits), by_name)
+
+    def activations(self, images: Images) -> dict[str, NDArray[Any]]:
+        """The evaluation model, layer by layer, not compiled."""
+        self._backend.store()
+        pictures = self._prepare(keras.ops.convert_to_tensor(images))
+        prepared = keras.ops.convert_to_numpy(pictures)
+        return {
+            "input": alexnet.picture_to_core(prepared),
+            **alexnet.activations(self._models, self._architecture, pictures),
+        }
 
     def _arguments(self, given: StepInput) -> tuple[Any, Any, list[Any], float]:
         masks = [given.masks[name] for name in self._masks]

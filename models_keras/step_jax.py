@@ -18,6 +18,11 @@ def configure(threads: int) -> None:
     jax.config.update("jax_default_matmul_precision", "highest")
 
 
+def use_precision(precision: str) -> None:
+    """JAX has float64 only when asked, and must not have it when it is not wanted."""
+    jax.config.update("jax_enable_x64", precision == "float64")
+
+
 def settings() -> dict[str, Any]:
     """What JAX says is in force; None where it cannot tell."""
     return {
@@ -42,20 +47,22 @@ class Step:
         self._slots = [
             [jnp.zeros_like(w) for _ in range(self._update.slots)] for w in self._weights
         ]
-        self._count = jnp.zeros((), jnp.float32)
+        self._dtype = self._weights[0].dtype
+        self._count = jnp.zeros((), self._dtype)
         donated = ("weights", "statistics", "slots", "count")
         self._step = jax.jit(partial(self._pure_step, prepared=False), donate_argnames=donated)
         self._bare_step = jax.jit(partial(self._pure_step, prepared=True), donate_argnames=donated)
         self._forward = jax.jit(self._pure_forward)
+        self._gradients = jax.jit(self._pure_gradients)
 
     def _loss(
         self, weights: list[Any], statistics: list[Any], x: Any, labels: Any, masks: list[Any]
-    ) -> tuple[Any, list[Any]]:
+    ) -> tuple[Any, tuple[Any, list[Any]]]:
         logits, statistics = self._network.training.stateless_call(
             weights, statistics, [x, *masks], training=True
         )
         smoothing = self._network.recipe.label_smoothing
-        return cross_entropy(labels, logits, smoothing), statistics
+        return cross_entropy(labels, logits, smoothing), (logits, statistics)
 
     def _pure_step(
         self, *, weights: Any, statistics: Any, slots: Any, count: Any, inputs: Any, prepared: bool
@@ -63,13 +70,21 @@ class Step:
         images, labels, masks, rate = inputs
         x = images if prepared else self._network.prepare(images)
         differentiate = jax.value_and_grad(self._loss, has_aux=True)
-        (loss, statistics), gradients = differentiate(weights, statistics, x, labels, masks)
+        (loss, (_, statistics)), gradients = differentiate(weights, statistics, x, labels, masks)
         count = count + 1
         updated = [
             self._update(w, g, s, count, rate)
             for w, g, s in zip(weights, gradients, slots, strict=True)
         ]
         return [w for w, _ in updated], statistics, [s for _, s in updated], count, loss
+
+    def _pure_gradients(
+        self, weights: Any, statistics: Any, images: Any, labels: Any, masks: list[Any]
+    ) -> tuple[Any, Any, list[Any]]:
+        differentiate = jax.value_and_grad(self._loss, has_aux=True)
+        x = self._network.prepare(images)
+        (loss, (logits, _)), found = differentiate(weights, statistics, x, labels, masks)
+        return loss, logits, found
 
     def _pure_forward(self, weights: Any, statistics: Any, images: Any) -> Any:
         logits, _ = self._network.evaluation.stateless_call(
@@ -89,7 +104,14 @@ class Step:
 
     def train(self, images: Any, labels: Any, masks: list[Any], rate: float) -> Any:
         """Queue one step."""
-        return self._run(self._step, (images, labels, masks, jnp.float32(rate)))
+        return self._run(self._step, (images, labels, masks, jnp.asarray(rate, self._dtype)))
+
+    def gradients(self, images: Any, labels: Any, masks: list[Any]) -> tuple[Any, Any, list[Any]]:
+        """Loss, logits and gradients."""
+        found: tuple[Any, Any, list[Any]] = self._gradients(
+            self._weights, self._statistics, images, labels, masks
+        )
+        return found
 
     def forward(self, images: Any) -> Any:
         """Evaluation-mode logits."""
@@ -118,7 +140,7 @@ class Step:
     ) -> Callable[[int], None]:
         """The same step on one prepared batch that stays on the device."""
         x = self._network.prepare(images)
-        inputs = jax.device_put((x, labels, masks, jnp.float32(rate)))
+        inputs = jax.device_put((x, labels, masks, jnp.asarray(rate, self._dtype)))
 
         def loop(steps: int) -> None:
             for _ in range(steps):

@@ -19,6 +19,10 @@ def configure(threads: int) -> None:
     tf.config.experimental.enable_tensor_float_32_execution(False)
 
 
+def use_precision(precision: str) -> None:
+    """TensorFlow computes in the type of the variables."""
+
+
 def settings() -> dict[str, Any]:
     """What TensorFlow says is in force."""
     from tensorflow.python.framework import config  # noqa: PLC0415
@@ -45,23 +49,31 @@ class Step:
             [tf.Variable(tf.zeros_like(w)) for _ in range(self._update.slots)]
             for w in self._weights
         ]
-        self._count = tf.Variable(0.0)
+        self._dtype = self._weights[0].dtype
+        self._count = tf.Variable(0.0, dtype=self._dtype)
         self._step = tf.function(self._prepared_step, autograph=False)
         self._bare_step = tf.function(self._training_step, autograph=False)
         self._forward = tf.function(self._prepared_forward, autograph=False)
+        self._gradients = tf.function(self._prepared_gradients, autograph=False)
 
     def _prepared_step(self, images: Any, labels: Any, masks: list[Any], rate: Any) -> Any:
         return self._training_step(self._network.prepare(images), labels, masks, rate)
 
     def _training_step(self, x: Any, labels: Any, masks: list[Any], rate: Any) -> Any:
-        with tf.GradientTape() as tape:
-            logits = self._network.training([x, *masks], training=True)
-            loss = cross_entropy(labels, logits, self._network.recipe.label_smoothing)
-        gradients = tape.gradient(loss, self._weights)
+        loss, _, gradients = self._differentiate(x, labels, masks)
         count = self._count.assign_add(1.0)
         for weight, gradient, slots in zip(self._weights, gradients, self._slots, strict=True):
             self._apply(weight, gradient, slots, (count, rate))
         return loss
+
+    def _differentiate(self, x: Any, labels: Any, masks: list[Any]) -> tuple[Any, Any, list[Any]]:
+        with tf.GradientTape() as tape:
+            logits = self._network.training([x, *masks], training=True)
+            loss = cross_entropy(labels, logits, self._network.recipe.label_smoothing)
+        return loss, logits, tape.gradient(loss, self._weights)
+
+    def _prepared_gradients(self, images: Any, labels: Any, masks: list[Any]) -> Any:
+        return self._differentiate(self._network.prepare(images), labels, masks)
 
     def _apply(
         self, weight: Any, gradient: Any, slots: list[Any], scalars: tuple[Any, Any]
@@ -92,8 +104,16 @@ class Step:
             tf.constant(images),
             tf.constant(labels),
             [tf.constant(m) for m in masks],
-            tf.constant(rate, tf.float32),
+            tf.constant(rate, self._dtype),
         )
+
+    def gradients(self, images: Any, labels: Any, masks: list[Any]) -> tuple[Any, Any, list[Any]]:
+        """Loss, logits and gradients."""
+        kept = [tf.constant(m) for m in masks]
+        found: tuple[Any, Any, list[Any]] = self._gradients(
+            tf.constant(images), tf.constant(labels), kept
+        )
+        return found
 
     def forward(self, images: Any) -> Any:
         """Evaluation-mode logits."""
@@ -115,7 +135,7 @@ class Step:
     ) -> Callable[[int], None]:
         """The same step on one prepared batch that stays where it is."""
         x, y = self._network.prepare(tf.constant(images)), tf.constant(labels)
-        kept, speed = [tf.constant(m) for m in masks], tf.constant(rate, tf.float32)
+        kept, speed = [tf.constant(m) for m in masks], tf.constant(rate, self._dtype)
 
         def loop(steps: int) -> None:
             for _ in range(steps):

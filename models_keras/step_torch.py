@@ -22,6 +22,10 @@ def configure(threads: int) -> None:
     torch.backends.cudnn.allow_tf32 = False
 
 
+def use_precision(precision: str) -> None:
+    """PyTorch computes in the type of the variables."""
+
+
 def settings() -> dict[str, Any]:
     """What PyTorch says is in force."""
     return {
@@ -45,14 +49,27 @@ class Step:
         self._device = weights[0].device
 
     def _training_step(self, x: Any, labels: Any, masks: list[Any], rate: float) -> Any:
+        loss, _ = self._differentiate(x, labels, masks)
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        self._optimizer.step()
+        return loss
+
+    def _differentiate(self, x: Any, labels: Any, masks: list[Any]) -> tuple[Any, Any]:
+        """Loss and logits; the gradients stand at the variables."""
         self._optimizer.zero_grad(set_to_none=True)
         logits = self._network.training([x, *masks], training=True)
         loss = cross_entropy(labels, logits, self._network.recipe.label_smoothing)
         loss.backward()
-        for group in self._optimizer.param_groups:
-            group["lr"] = rate
-        self._optimizer.step()
-        return loss.detach()
+        return loss.detach(), logits.detach()
+
+    def gradients(self, images: Any, labels: Any, masks: list[Any]) -> tuple[Any, Any, list[Any]]:
+        """Loss, logits and gradients."""
+        x = self._network.prepare(self._tensor(images))
+        kept = [self._tensor(m) for m in masks]
+        loss, logits = self._differentiate(x, self._tensor(labels), kept)
+        variables = self._network.training.trainable_variables
+        return loss, logits, [v.value.grad for v in variables]
 
     def train(self, images: Any, labels: Any, masks: list[Any], rate: float) -> Any:
         """Queue one step."""

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from bench.errors import UserError
-from bench.trainer import Images, Logits, Setup, StepInput
+from bench.trainer import Gradients, Images, Logits, Setup, StepInput
+from bench.weights import check_weights
 from models_torch.alexnet import build, set_masks
 from models_torch.optimizer import optimizer_for
 
@@ -36,30 +36,32 @@ class TorchTrainer:
         _set_precision(self._closed)
         self._layout = torch.contiguous_format if self._closed else torch.channels_last
         self._autocast = setup.case.precision == "bfloat16"
+        # float64 is for proofs only: there rounding hides no mistake.
+        self._dtype = torch.float64 if setup.case.precision == "float64" else torch.float32
+        self._architecture = setup.architecture
         self._size = setup.architecture.input_size
         self._smoothing = setup.recipe.label_smoothing
-        self._mean = _per_channel(setup.mean, self._device)
-        self._std = _per_channel(setup.std, self._device)
+        self._mean = self._per_channel(setup.mean)
+        self._std = self._per_channel(setup.std)
         network = build(setup.architecture, closed=self._closed)
-        self.network = network.to(self._device, memory_format=self._layout)
+        self.network = network.to(self._device, self._dtype, memory_format=self._layout)
         self._optimizer = optimizer_for(self.network.parameters(), setup.recipe)
         self._losses: list[Tensor] = []
         self._serving: torch.nn.Module | None = None
 
-    def load_weights(self, weights: Mapping[str, NDArray[np.float32]]) -> None:
-        """Take all weights by name; nothing is changed when a name or a shape does not fit."""
-        state = self.network.state_dict()
-        expected = {name: t for name, t in state.items() if not name.endswith("batches_tracked")}
-        _check_fit(expected, weights)
+    def load_weights(self, weights: Mapping[str, NDArray[Any]]) -> None:
+        """Take all weights by name; nothing is changed when one does not fit."""
+        check_weights(self._architecture, weights, str(self._dtype).removeprefix("torch."))
         self._serving = None
+        state = self.network.state_dict()
         with torch.no_grad():
-            for name, tensor in expected.items():
-                tensor.copy_(torch.from_numpy(np.array(weights[name])))
+            for name, weight in weights.items():
+                state[name].copy_(torch.from_numpy(np.array(weight)))
 
-    def export_weights(self) -> dict[str, NDArray[np.float32]]:
+    def export_weights(self) -> dict[str, NDArray[Any]]:
         """All weights and statistics in the core's layout."""
         return {
-            name: tensor.detach().float().cpu().contiguous().numpy().copy()
+            name: _on_host(tensor)
             for name, tensor in self.network.state_dict().items()
             if not name.endswith("batches_tracked")
         }
@@ -79,17 +81,51 @@ class TorchTrainer:
             after_step()
 
     def _step(self, images: Tensor, labels: Tensor) -> Tensor:
+        loss, _ = self._differentiate(images, labels)
+        self._optimizer.step()
+        return loss
+
+    def _differentiate(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Loss and logits; the gradients stand at the parameters."""
         self._optimizer.zero_grad(set_to_none=True)
         logits = self._forward(self.network, self._prepare(images))
         loss = F.cross_entropy(logits, labels, label_smoothing=self._smoothing)
         loss.backward()  # type: ignore[no-untyped-call]
-        self._optimizer.step()
-        return loss.detach()
+        return loss.detach(), logits.detach()
+
+    def gradients(self, step_input: StepInput) -> Gradients:
+        """Loss, logits and every weight's gradient, through the training step's own code."""
+        self.network.train()
+        self._serving = None
+        set_masks(self.network, {k: self._tensor(v) for k, v in step_input.masks.items()})
+        loss, logits = self._differentiate(
+            self._tensor(step_input.images), self._tensor(step_input.labels)
+        )
+        found = {name: p.grad for name, p in self.network.named_parameters()}
+        by_name = {name: _on_host(g) for name, g in found.items() if g is not None}
+        return Gradients(loss.item(), _on_host(logits), by_name)
+
+    def activations(self, images: Images) -> dict[str, NDArray[Any]]:
+        """What ``predict`` computes, layer by layer."""
+        found = {"input": _on_host(self._prepare(self._tensor(images)))}
+
+        def keep(name: str) -> Callable[..., None]:
+            # A copy: the next ReLU works in place.
+            return lambda module, args, output: found.update({name: _on_host(output)})
+
+        rows = self.network.named_children()
+        hooks = [module.register_forward_hook(keep(name)) for name, module in rows]
+        try:
+            self.predict(images)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return found
 
     def _prepare(self, images: Tensor) -> Tensor:
-        """(B, 32, 32, 3) uint8 -> (B, 3, S, S) normalised float32."""
+        """(B, 32, 32, 3) uint8 -> (B, 3, S, S), normalised; float32 whatever autocast does."""
         x = images.permute(0, 3, 1, 2)  # (B, 3, 32, 32), a view
-        x = x.to(torch.float32, memory_format=self._layout)
+        x = x.to(self._dtype, memory_format=self._layout)
         x = (x / 255 - self._mean) / self._std
         if self._size != x.shape[-1]:
             size = (self._size, self._size)
@@ -98,10 +134,10 @@ class TorchTrainer:
         return x
 
     def _forward(self, network: torch.nn.Module, x: Tensor) -> Tensor:
-        """(B, 3, S, S) -> (B, classes) float32."""
+        """(B, 3, S, S) -> (B, classes)."""
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._autocast):
             logits: Tensor = network(x)
-        return logits.float()
+        return logits.to(self._dtype)  # the loss is never computed in bfloat16
 
     def losses(self) -> list[float]:
         """Loss of every step since the last call."""
@@ -164,6 +200,9 @@ class TorchTrainer:
 
         return loop
 
+    def _per_channel(self, values: tuple[float, float, float]) -> Tensor:
+        return torch.tensor(values, dtype=self._dtype, device=self._device).view(1, 3, 1, 1)
+
     def _tensor(self, array: NDArray[Any]) -> Tensor:
         return torch.from_numpy(array).to(self._device, non_blocking=True)
 
@@ -179,8 +218,10 @@ def _set_precision(closed: bool) -> None:
     torch.backends.cudnn.allow_tf32 = not closed
 
 
-def _per_channel(values: tuple[float, float, float], device: torch.device) -> Tensor:
-    return torch.tensor(values, dtype=torch.float32, device=device).view(1, 3, 1, 1)
+def _on_host(tensor: Tensor) -> NDArray[Any]:
+    """A copy in main memory."""
+    host: NDArray[Any] = tensor.detach().cpu().contiguous().numpy()
+    return host.copy()
 
 
 def _for_serving(network: torch.nn.Module, autocast: bool) -> torch.nn.Module:
@@ -195,14 +236,3 @@ def _for_serving(network: torch.nn.Module, autocast: bool) -> torch.nn.Module:
         if isinstance(module, torch.nn.Conv2d | torch.nn.Linear):
             module.to(torch.bfloat16)
     return converted
-
-
-def _check_fit(expected: Mapping[str, Any], given: Mapping[str, NDArray[Any]]) -> None:
-    if expected.keys() != given.keys():
-        missing, extra = expected.keys() - given.keys(), given.keys() - expected.keys()
-        raise UserError(f"weights do not fit: missing {sorted(missing)}, extra {sorted(extra)}")
-    for name, tensor in expected.items():
-        if tuple(tensor.shape) != given[name].shape:
-            raise UserError(
-                f"weight {name}: expected the shape {tuple(tensor.shape)}, got {given[name].shape}"
-            )

@@ -13,11 +13,13 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 import numpy as np
+from reference_trainer import ReferenceTrainer
 
 from bench import frameworks, profiles, variants
 from bench.case import KINDS, TRACKS, Case
@@ -26,7 +28,7 @@ from bench.frameworks import Framework
 from bench.generated import generate
 from bench.profiles import Limits, Profile
 from bench.spec import Conv, Dense, Dropout, Flatten, Layer, ReLU
-from bench.trainer import Images, Logits, Setup, StepInput
+from bench.trainer import Gradients, Images, Logits, Setup, StepInput
 from bench.variants import Variant
 
 if TYPE_CHECKING:
@@ -227,13 +229,38 @@ class Slow(FakeTrainer):
         time.sleep(0.02)
 
 
-def _row(name: str, trainer: type[FakeTrainer], **changes: Any) -> Framework:
+class Proven(ReferenceTrainer):
+    """The numpy reference, which passes every proof."""
+
+    def settings(self) -> dict[str, Any]:
+        return {"pid": os.getpid()}
+
+    def device_memory(self) -> int | None:
+        return None
+
+    def bare_loop(self, step_input: StepInput) -> None:
+        """No loop of its own."""
+
+
+class Wrong(Proven):
+    def gradients(self, step_input: StepInput) -> Gradients:
+        return super().gradients(replace(step_input, labels=step_input.labels[::-1]))
+
+
+class DiesInProof(Proven):
+    def activations(self, images: Images) -> dict[str, Any]:
+        os.kill(os.getpid(), signal.SIGKILL)
+        return {}
+
+
+def _row(name: str, trainer: type, **changes: Any) -> Framework:
     return Framework(
         name, f"fakes:{trainer.__name__}", "fake", **{"modules": ("numpy",), **changes}
     )
 
 
 VARIANT = Variant("tiny", "made up for tests", 32, 10, _tiny)
+WIDER = Variant("wider", "made up for tests", 40, 10, _tiny)
 FRAMEWORKS = (
     _row("fake", FakeTrainer),
     _row("fake-two", FakeTrainer),
@@ -252,6 +279,9 @@ FRAMEWORKS = (
     _row("fake-not-json", NotJson),
     _row("fake-sleep", Sleep),
     _row("fake-slow", Slow),
+    _row("fake-proven", Proven),
+    _row("fake-wrong", Wrong),
+    _row("fake-dies-in-proof", DiesInProof),
     _row("fake-missing", FakeTrainer, modules=("no_such_module", "numpy")),
 )
 LIMITS = Limits(
@@ -281,6 +311,7 @@ PROFILE = Profile(
 def register() -> None:
     """For good: what an extension does in the process that imports it."""
     variants.register(VARIANT)
+    variants.register(WIDER)
     for row in FRAMEWORKS:
         frameworks.register(row)
     profiles.PROFILES[PROFILE.name] = PROFILE
@@ -288,7 +319,8 @@ def register() -> None:
 
 def install(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
     """For one test: the rows here and in every worker, and a cache that is nobody's."""
-    monkeypatch.setitem(variants.VARIANTS, VARIANT.name, VARIANT)
+    for variant in (VARIANT, WIDER):
+        monkeypatch.setitem(variants.VARIANTS, variant.name, variant)
     monkeypatch.setitem(profiles.PROFILES, PROFILE.name, PROFILE)
     for row in FRAMEWORKS:
         monkeypatch.setitem(frameworks.FRAMEWORKS, row.name, row)

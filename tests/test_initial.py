@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from probes.networks import TINY
 
-from bench.initial import DropoutMasks, Weights, initial_weights, weights_digest
+from bench.initial import DropoutMasks, Weights, initial_weights
 from bench.spec import Dense, Dropout, Flatten
 from bench.variants import variant
+from bench.weights import weights_digest
 
 CIFAR = variant("cifar-bn").architecture()
 
