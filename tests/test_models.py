@@ -89,6 +89,8 @@ def test_weights_come_out_as_they_went_in(framework: str, name: str) -> None:
         ("extra", ["missing []", "extra ['c9.weight']"]),
         ("statistic", ["missing ['c1_norm.running_var']"]),
         ("shape", ["d2.weight", "(7, 16)", "(16, 7)"]),
+        ("dtype", ["d2.weight", "expected float32, got float64"]),
+        ("not finite", ["d2.weight", "112 of 112 values are not finite"]),
     ],
 )
 def test_weights_that_do_not_fit_are_refused_by_name(
@@ -103,7 +105,7 @@ def test_weights_that_do_not_fit_are_refused_by_name(
 @each_framework
 def test_refused_weights_change_nothing(framework: str) -> None:
     refusals = ask(framework, "closed").facts["refusals"]
-    assert len(refusals["said"]) == 4
+    assert len(refusals["said"]) == 6
     assert refusals["changed"] == []
     assert refusals["same_logits"]
 

@@ -47,6 +47,8 @@ def _refusals(framework: str) -> dict[str, Any]:
         "missing": {k: v for k, v in wrong.items() if k != "c2.bias"},
         "extra": {**wrong, "c9.weight": np.zeros(1, np.float32)},
         "shape": {**wrong, last: wrong[last].T},
+        "dtype": {**wrong, last: wrong[last].astype(np.float64)},
+        "not finite": {**wrong, last: wrong[last] * np.nan},
         "statistic": {k: v for k, v in wrong.items() if k != "c1_norm.running_var"},
     }
     said = {}
