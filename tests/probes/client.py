@@ -49,6 +49,18 @@ class Answer:
     arrays: dict[str, NDArray[Any]]
 
 
+def environment(row: Framework) -> dict[str, str]:
+    """Of a process that may import this framework and find the probes."""
+    return {
+        **os.environ,
+        **row.environment,
+        "PYTHONPATH": os.pathsep.join((str(TESTS.parent), str(TESTS))),
+        "CUDA_VISIBLE_DEVICES": "",
+        "JAX_PLATFORMS": "cpu",
+        "TF_CPP_MIN_LOG_LEVEL": "2",
+    }
+
+
 class _Probe:
     def __init__(self, row: Framework, folder: Path) -> None:
         self._errors = (folder / f"{row.name}.stderr").open("w+b")
@@ -59,14 +71,7 @@ class _Probe:
             stderr=self._errors,
             text=True,
             cwd=TESTS.parent,
-            env={
-                **os.environ,
-                **row.environment,
-                "PYTHONPATH": os.pathsep.join((str(TESTS.parent), str(TESTS))),
-                "CUDA_VISIBLE_DEVICES": "",
-                "JAX_PLATFORMS": "cpu",
-                "TF_CPP_MIN_LOG_LEVEL": "2",
-            },
+            env=environment(row),
         )
 
     def ask(self, concern: str, out: Path) -> dict[str, Any]:
