@@ -41,6 +41,11 @@ each_keras = pytest.mark.parametrize(
 )
 
 
+each_repeatable = pytest.mark.parametrize(
+    "framework", [_parameter(row) for row in FRAMEWORKS.values() if row.repeatable]
+)
+
+
 @dataclass(frozen=True)
 class Answer:
     """What a probe found out."""
