@@ -43,8 +43,8 @@ class Setup:
     def deterministic(self) -> bool:
         """Whether to switch on a framework's mode of repeating its results to the bit.
 
-        In the closed track on the CPU, where it costs nothing that could be measured. An
-        accelerator pays for it, and PyTorch refuses some operations there.
+        In the closed track on the CPU, where it costs nothing that could be measured. For
+        accelerators the frameworks warn of its cost, and PyTorch refuses some operations there.
         """
         return self.case.track == "closed" and self.case.device == "cpu"
 
