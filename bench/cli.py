@@ -122,6 +122,7 @@ def _framework_rows() -> list[dict[str, Any]]:
                 "available": missing is None,
                 "reason": missing,
                 "versions": versions,
+                "repeatable": row.repeatable,
             }
         )
     return rows
@@ -273,11 +274,14 @@ def doctor(as_json: bool) -> None:
         _show(row)
 
 
-def _show(fields: dict[str, Any]) -> None:
+def _show(fields: dict[str, Any], indent: str = "  ") -> None:
     for key, value in fields.items():
+        name = key.replace("_", " ")
         if isinstance(value, dict):
-            value = ", ".join(f"{k} {v}" for k, v in value.items())
-        click.echo(f"  {key.replace('_', ' ')}: {value}")
+            click.echo(f"{indent}{name}:")
+            _show(value, indent + "  ")
+        else:
+            click.echo(f"{indent}{name}: {'cannot be asked' if value is None else value}")
 
 
 if __name__ == "__main__":

@@ -51,5 +51,15 @@ def _framework(row: Framework, data: Path) -> dict[str, Any]:
             answer = worker.measure("startup", lambda done, note: None)
     except WorkerError as error:
         return {"available": False, "reason": str(error), "versions": row.versions()}
-    settings = {k: v for k, v in answer["settings"].items() if k != "recipe"}
-    return {"available": True, "versions": row.versions(), "settings": settings}
+    return {
+        "available": True,
+        "versions": row.versions(),
+        "repeatability": row.repeatability,
+        # Of the closed track: nothing there is a choice of ours but what every framework shares.
+        "settings": {k: v for k, v in answer["settings"].items() if not _of_the_case(k)},
+    }
+
+
+def _of_the_case(key: str) -> bool:
+    """Whether a setting tells of the probe's case and not of this machine."""
+    return key == "recipe" or key.endswith("_sha256")

@@ -26,6 +26,11 @@ class Framework:
     environment: dict[str, str] = field(default_factory=dict)
     idiomatic_precision: str = "float32"
     """What its users would choose on this kind of device because it is faster there."""
+    repeatable: bool = False
+    """Whether a closed case run twice on the same CPUs and threads is promised to give equal bits.
+    A test holds those that promise it to their word."""
+    repeatability: str = "nobody promises anything"
+    """Who promises what."""
 
     @property
     def packages(self) -> tuple[str, ...]:
@@ -48,6 +53,14 @@ class Framework:
             except PackageNotFoundError:
                 continue
         return found
+
+
+# https://docs.pytorch.org/docs/stable/generated/torch.use_deterministic_algorithms.html
+_TORCH_PROMISE = "torch.use_deterministic_algorithms: same input, software and hardware, same bits"
+# https://www.tensorflow.org/api_docs/python/tf/config/experimental/enable_op_determinism
+_TENSORFLOW_PROMISE = "tf.config.experimental.enable_op_determinism: same inputs, same bits"
+# Reported to differ with more than one thread: https://github.com/jax-ml/jax/issues/39741
+_JAX_PROMISE = "not promised: JAX has no deterministic mode on the CPU"
 
 
 def _keras(backend: str, extra: str, **changes: object) -> Framework:
@@ -73,10 +86,18 @@ FRAMEWORKS: dict[str, Framework] = {
             modules=("torch", "torchvision"),
             blocked=("tensorflow", "jax", "keras"),
             idiomatic_precision="bfloat16",
+            repeatable=True,
+            repeatability=_TORCH_PROMISE,
         ),
-        _keras("tensorflow", "tensorflow"),
-        _keras("jax", "jax"),
-        _keras("torch", "keras-torch", idiomatic_precision="bfloat16"),
+        _keras("tensorflow", "tensorflow", repeatable=True, repeatability=_TENSORFLOW_PROMISE),
+        _keras("jax", "jax", repeatability=_JAX_PROMISE),
+        _keras(
+            "torch",
+            "keras-torch",
+            idiomatic_precision="bfloat16",
+            repeatable=True,
+            repeatability=_TORCH_PROMISE,
+        ),
     )
 }
 

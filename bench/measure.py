@@ -20,6 +20,7 @@ from bench.data import Dataset, Split
 from bench.initial import DropoutMasks
 from bench.plan import BatchPlan, gather
 from bench.profiles import Limits
+from bench.repeatability import digests
 from bench.trainer import Images, Setup, StepInput, Trainer
 
 Progress = Callable[[float, str], None]
@@ -242,7 +243,7 @@ def _test_batches(split: Split, size: int) -> Iterator[Images]:
 
 def accuracy(bench: Bench) -> Result:
     """Train by the recipe and evaluate on all of the test pictures; the clock stands meanwhile."""
-    steps, curve = bench.setup.steps, []
+    steps, curve, history = bench.setup.steps, [], list[float]()
     seconds, done = 0.0, 0
     confusion = np.zeros((1, 1), np.int64)
     bench.trainer.sync()
@@ -254,11 +255,13 @@ def accuracy(bench: Bench) -> Result:
         seconds += _train_until(bench, done, target)
         done = target
         losses = bench.trainer.losses()
+        history.extend(losses)
         confusion = evaluate(bench.trainer, bench.dataset)
         curve.append(_point(bench, done, seconds, losses, confusion))
         if curve[-1]["train_loss"] is None:
             break  # it has diverged: more steps would measure nothing
-    return Result([curve[-1]["test_accuracy"]], None, _summary(bench, curve, confusion), "fraction")
+    metrics = _summary(bench, curve, confusion) | digests(bench.trainer, history)
+    return Result([curve[-1]["test_accuracy"]], None, metrics, "fraction")
 
 
 def _train_until(bench: Bench, done: int, target: int) -> float:

@@ -39,6 +39,15 @@ class Setup:
     threads: int
     """Intra-op and inter-op threads, the same in every framework."""
 
+    @property
+    def deterministic(self) -> bool:
+        """Whether to switch on a framework's mode of repeating its results to the bit.
+
+        In the closed track on the CPU, where it costs nothing that could be measured. For
+        accelerators the frameworks warn of its cost, and PyTorch refuses some operations there.
+        """
+        return self.case.track == "closed" and self.case.device == "cpu"
+
 
 @dataclass(frozen=True)
 class StepInput:
@@ -89,7 +98,8 @@ class Trainer(Protocol):
         """Return when all queued work is done."""
 
     def settings(self) -> dict[str, Any]:
-        """What is in force, read back from the framework; None where it has no way to tell."""
+        """What is in force, read back from the framework: every key of
+        :class:`bench.settings.Settings`, None where it has no way to tell."""
 
     def device_memory(self) -> int | None:
         """Peak bytes on the accelerator, None without one."""

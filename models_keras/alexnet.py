@@ -202,16 +202,6 @@ def picture_to_core(array: NDArray[Any]) -> NDArray[Any]:
     return array.transpose(0, 3, 1, 2)
 
 
-def settings(model: keras.Model) -> dict[str, Any]:
-    """What Keras says is in force, read from a layer that has weights."""
-    layer = next(layer for layer in model.layers if hasattr(layer, "kernel"))
-    return {
-        "weight_dtype": layer.kernel.dtype,
-        "compute_dtype": layer.compute_dtype,
-        "memory_layout": "NHWC",
-    }
-
-
 def _flattened(architecture: spec.Architecture) -> dict[str, spec.Shape]:
     """The dense weight that reads a flattened picture, with that picture's (C, H, W)."""
     picture: spec.Shape | None = None

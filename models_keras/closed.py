@@ -19,6 +19,7 @@ from bench.recipes import Recipe
 from bench.trainer import Gradients, Images, Logits, Setup, StepInput
 from models_keras import alexnet, precision
 from models_keras.layers import Prepare
+from models_keras.settings import in_force
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class BackendStep(Protocol):
         """n steps on one prepared batch, synced at the end."""
 
     def settings(self) -> dict[str, Any]:
-        """What is in force in this backend."""
+        """``execution`` and ``jit_compile`` of a step."""
 
 
 class ClosedTrainer:
@@ -69,7 +70,7 @@ class ClosedTrainer:
     def __init__(self, setup: Setup) -> None:
         keras.utils.set_random_seed(setup.case.seed)
         backend = importlib.import_module(f"models_keras.step_{keras.backend.backend()}")
-        backend.configure(setup.threads)
+        backend.configure(setup.threads, deterministic=setup.deterministic)
         backend.use_precision(setup.case.precision)
         self._dtype = "float64" if setup.case.precision == "float64" else "float32"
         precision.use(self._dtype)
@@ -142,7 +143,7 @@ class ClosedTrainer:
 
     def settings(self) -> dict[str, Any]:
         """Read back from Keras and the backend."""
-        return {**alexnet.settings(self.network), **self._backend.settings()}
+        return in_force(self.network, self._backend.settings()).to_json()
 
     def device_memory(self) -> int | None:
         """Not read on the CPU."""

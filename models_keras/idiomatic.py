@@ -17,6 +17,7 @@ from bench.recipes import Recipe
 from bench.trainer import Images, Logits, Setup, StepInput
 from models_keras import alexnet
 from models_keras.layers import Prepare
+from models_keras.settings import in_force
 
 JIT = {"tensorflow": False, "jax": True, "torch": False}
 """``jit_compile`` on the CPU. XLA's convolutions make it several times slower on TensorFlow, and
@@ -69,8 +70,8 @@ class IdiomaticTrainer:
 
     def __init__(self, setup: Setup) -> None:
         keras.utils.set_random_seed(setup.case.seed)
-        self._backend = importlib.import_module(f"models_keras.step_{keras.backend.backend()}")
-        self._backend.configure(setup.threads)
+        backend = importlib.import_module(f"models_keras.step_{keras.backend.backend()}")
+        backend.configure(setup.threads, deterministic=setup.deterministic)
         mixed = setup.case.precision == "bfloat16"
         keras.mixed_precision.set_dtype_policy("mixed_bfloat16" if mixed else "float32")
         self._architecture = setup.architecture
@@ -127,12 +128,11 @@ class IdiomaticTrainer:
 
     def settings(self) -> dict[str, Any]:
         """Read back from Keras and the backend."""
-        return {
-            **alexnet.settings(self.network),
-            "execution": "fit",
+        execution = {
+            "execution": "fit, eager" if self._model.run_eagerly else "fit",
             "jit_compile": bool(self._model.jit_compile),
-            **self._backend.settings(),
         }
+        return in_force(self.network, execution).to_json()
 
     def device_memory(self) -> int | None:
         """Not read on the CPU."""

@@ -13,26 +13,17 @@ from models_keras.closed import Network
 from models_keras.update import cross_entropy, update_for
 
 
-def configure(threads: int) -> None:
-    """JAX has no supported way to set its CPU threads; the affinity of the process binds them."""
+def configure(threads: int, deterministic: bool) -> None:
+    """JAX has no supported way to set its CPU threads; the affinity of the process binds them.
+
+    Nor has it a deterministic mode on the CPU.
+    """
     jax.config.update("jax_default_matmul_precision", "highest")
 
 
 def use_precision(precision: str) -> None:
     """JAX has float64 only when asked, and must not have it when it is not wanted."""
     jax.config.update("jax_enable_x64", precision == "float64")
-
-
-def settings() -> dict[str, Any]:
-    """What JAX says is in force; None where it cannot tell."""
-    return {
-        "intra_op_threads": None,
-        "inter_op_threads": None,
-        "device": jax.devices()[0].platform,
-        "tf32": jax.config.jax_default_matmul_precision not in ("highest", "float32"),
-        "deterministic": None,
-        "onednn": None,
-    }
 
 
 class Step:
@@ -150,5 +141,6 @@ class Step:
         return loop
 
     def settings(self) -> dict[str, Any]:
-        """What is in force."""
-        return {"execution": "jax.jit", **settings()}
+        """How a step runs."""
+        jit = not jax.config.jax_disable_jit
+        return {"execution": "jax.jit" if jit else "eager", "jit_compile": jit}

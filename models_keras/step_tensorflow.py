@@ -8,34 +8,25 @@ from typing import Any
 import tensorflow as tf
 
 from models_keras.closed import Network
+from models_keras.settings_tensorflow import compiled
 from models_keras.update import Sgd, cross_entropy, update_for
 
 
-def configure(threads: int) -> None:
-    """Set the thread pools; must come before the first operation of the process."""
+def configure(threads: int, deterministic: bool) -> None:
+    """Set the thread pools; must come before the first operation of the process.
+
+    The deterministic mode is the process's and has no public way back.
+    """
     if tf.config.threading.get_intra_op_parallelism_threads() != threads:
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(threads)
     tf.config.experimental.enable_tensor_float_32_execution(False)
+    if deterministic:
+        tf.config.experimental.enable_op_determinism()
 
 
 def use_precision(precision: str) -> None:
     """TensorFlow computes in the type of the variables."""
-
-
-def settings() -> dict[str, Any]:
-    """What TensorFlow says is in force."""
-    from tensorflow.python.framework import config  # noqa: PLC0415
-
-    devices = tf.config.list_physical_devices("GPU") or tf.config.list_physical_devices("CPU")
-    return {
-        "intra_op_threads": tf.config.threading.get_intra_op_parallelism_threads(),
-        "inter_op_threads": tf.config.threading.get_inter_op_parallelism_threads(),
-        "device": devices[0].device_type.lower(),
-        "tf32": tf.config.experimental.tensor_float_32_execution_enabled(),
-        "deterministic": config.is_op_determinism_enabled(),
-        "onednn": None,  # TensorFlow has no supported way to tell
-    }
 
 
 class Step:
@@ -145,5 +136,9 @@ class Step:
         return loop
 
     def settings(self) -> dict[str, Any]:
-        """What is in force."""
-        return {"execution": "tf.function", **settings()}
+        """How a step runs."""
+        eager = tf.config.functions_run_eagerly()
+        return {
+            "execution": "eager" if eager else "tf.function",
+            "jit_compile": compiled(self._step),
+        }

@@ -11,31 +11,21 @@ import torch
 from models_keras.closed import Network
 from models_keras.update import cross_entropy
 from models_torch.optimizer import optimizer_for
+from models_torch.settings import set_deterministic
 
 
-def configure(threads: int) -> None:
-    """Threads as in every framework; TF32 off."""
+def configure(threads: int, deterministic: bool) -> None:
+    """Threads and determinism as in every framework; TF32 off."""
     torch.set_num_threads(threads)
     if torch.get_num_interop_threads() != threads:  # can be set once per process only
         torch.set_num_interop_threads(threads)
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
+    set_deterministic(deterministic)
 
 
 def use_precision(precision: str) -> None:
     """PyTorch computes in the type of the variables."""
-
-
-def settings() -> dict[str, Any]:
-    """What PyTorch says is in force."""
-    return {
-        "intra_op_threads": torch.get_num_threads(),
-        "inter_op_threads": torch.get_num_interop_threads(),
-        "device": "cuda" if torch.cuda.is_available() else "cpu",
-        "tf32": torch.backends.cuda.matmul.allow_tf32,
-        "deterministic": torch.are_deterministic_algorithms_enabled(),
-        "onednn": torch.backends.mkldnn.is_available(),
-    }
 
 
 class Step:
@@ -111,5 +101,5 @@ class Step:
         return loop
 
     def settings(self) -> dict[str, Any]:
-        """What is in force."""
-        return {"execution": "eager", **settings()}
+        """How a step runs."""
+        return {"execution": "eager", "jit_compile": False}

@@ -21,6 +21,7 @@ from bench.trainer import Gradients, Images, Logits, Setup, StepInput
 from bench.weights import check_weights
 from models_torch.alexnet import build, set_masks
 from models_torch.optimizer import optimizer_for
+from models_torch.settings import in_force, set_deterministic
 
 
 class TorchTrainer:
@@ -34,6 +35,7 @@ class TorchTrainer:
         self._closed = setup.case.track == "closed"
         self._device = torch.device(setup.case.device)
         _set_precision(self._closed)
+        set_deterministic(setup.deterministic)
         self._layout = torch.contiguous_format if self._closed else torch.channels_last
         self._autocast = setup.case.precision == "bfloat16"
         # float64 is for proofs only: there rounding hides no mistake.
@@ -160,21 +162,8 @@ class TorchTrainer:
 
     def settings(self) -> dict[str, Any]:
         """Read back from PyTorch."""
-        weight = next(p for p in self.network.parameters() if p.ndim == 4)
-        last = weight.is_contiguous(memory_format=torch.channels_last)
-        return {
-            "intra_op_threads": torch.get_num_threads(),
-            "inter_op_threads": torch.get_num_interop_threads(),
-            "device": str(weight.device),
-            "weight_dtype": str(weight.dtype).removeprefix("torch."),
-            "compute_dtype": "bfloat16" if self._autocast else "float32",
-            "memory_layout": "NHWC" if last and not self._closed else "NCHW",
-            "execution": "eager",
-            "cpu_capability": torch.backends.cpu.get_cpu_capability(),
-            "onednn": torch.backends.mkldnn.is_available(),
-            "tf32": torch.backends.cuda.matmul.allow_tf32 or torch.backends.cudnn.allow_tf32,
-            "deterministic": torch.are_deterministic_algorithms_enabled(),
-        }
+        pictures = self._prepare(self._tensor(np.zeros((2, 32, 32, 3), np.uint8)))
+        return in_force(self.network, lambda part: self._forward(part, pictures)).to_json()
 
     def device_memory(self) -> int | None:
         """Peak bytes that PyTorch's allocator held on the accelerator."""

@@ -146,6 +146,8 @@ def test_list_says_what_can_run_and_why_not(
     assert rows["fake"]["available"] is True
     assert rows["fake"]["reason"] is None
     assert rows["fake"]["versions"].startswith("numpy ")
+    promised = {name: rows[name]["repeatable"] for name in ("pytorch", "keras-jax", "fake")}
+    assert promised == {"pytorch": True, "keras-jax": False, "fake": False}
     assert rows["fake-missing"]["available"] is False
     assert "no_such_module not installed" in rows["fake-missing"]["reason"]
 
@@ -256,6 +258,8 @@ def test_doctor_says_what_runs_and_why_not(
     found = doctor.diagnose()["frameworks"]
     assert found["fake"]["available"] is True
     assert found["fake"]["settings"]["threads"] == len(os.sched_getaffinity(0))
+    assert found["fake"]["repeatability"] == "nobody promises anything"
+    assert "recipe" not in found["fake"]["settings"]
     assert found["fake-missing"]["available"] is False
     assert "pip install" in found["fake-missing"]["reason"]
     assert found["fake-killed"]["available"] is False

@@ -273,6 +273,15 @@ def test_training_learns_and_its_result_is_the_last_point(clock: Clock, data: Da
     assert not found.metrics["diverged"]
 
 
+def test_the_losses_of_the_whole_training_have_a_digest(clock: Clock, data: Dataset) -> None:
+    """Told in one piece or in four, they are the same losses; another seed has others."""
+    once, _ = accuracy(clock, data, evaluations=1)
+    parts, _ = accuracy(clock, data, evaluations=4)
+    other, _ = accuracy(clock, data, evaluations=4, seed=1)
+    found = [result.metrics["losses_sha256"] for result in (once, parts, other)]
+    assert found[0] == found[1] != found[2]
+
+
 @pytest.mark.parametrize("read_ahead", [0, 1, 3])
 @pytest.mark.parametrize("evaluations", [1, 3, 10])
 def test_every_picture_is_used_once_per_epoch(

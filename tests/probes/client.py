@@ -41,12 +41,29 @@ each_keras = pytest.mark.parametrize(
 )
 
 
+each_repeatable = pytest.mark.parametrize(
+    "framework", [_parameter(row) for row in FRAMEWORKS.values() if row.repeatable]
+)
+
+
 @dataclass(frozen=True)
 class Answer:
     """What a probe found out."""
 
     facts: dict[str, Any]
     arrays: dict[str, NDArray[Any]]
+
+
+def environment(row: Framework) -> dict[str, str]:
+    """Of a process that may import this framework and find the probes."""
+    return {
+        **os.environ,
+        **row.environment,
+        "PYTHONPATH": os.pathsep.join((str(TESTS.parent), str(TESTS))),
+        "CUDA_VISIBLE_DEVICES": "",
+        "JAX_PLATFORMS": "cpu",
+        "TF_CPP_MIN_LOG_LEVEL": "2",
+    }
 
 
 class _Probe:
@@ -59,14 +76,7 @@ class _Probe:
             stderr=self._errors,
             text=True,
             cwd=TESTS.parent,
-            env={
-                **os.environ,
-                **row.environment,
-                "PYTHONPATH": os.pathsep.join((str(TESTS.parent), str(TESTS))),
-                "CUDA_VISIBLE_DEVICES": "",
-                "JAX_PLATFORMS": "cpu",
-                "TF_CPP_MIN_LOG_LEVEL": "2",
-            },
+            env=environment(row),
         )
 
     def ask(self, concern: str, out: Path) -> dict[str, Any]:

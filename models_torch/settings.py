@@ -1,0 +1,96 @@
+"""What PyTorch says is in force; Keras's torch backend asks here too."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bench.settings import Settings
+
+
+def set_deterministic(on: bool) -> None:
+    """Take only algorithms that repeat their results to the bit, or whatever is fastest."""
+    torch.use_deterministic_algorithms(on)
+    # It would fill every new tensor with NaN, to show what reads memory before writing it: time
+    # spent, and none of these networks does.
+    torch.utils.deterministic.fill_uninitialized_memory = not on
+
+
+def in_force(network: nn.Module, forward: Callable[[nn.Module], object]) -> Settings:
+    """Read back around one run of the network's beginning, up to its first convolution.
+
+    ``forward`` runs a module on a few pictures exactly as a training step would: what comes out of
+    the convolution then has the dtype and the strides that it has in training.
+    """
+    layers: nn.Sequential = getattr(network, "_orig_mod", network)  # as torch.compile wraps it
+    end = next(i for i, layer in enumerate(layers) if isinstance(layer, nn.Conv2d))
+    conv = layers[end]
+    seen: dict[str, Any] = {}
+
+    def look(module: nn.Module, given: Any, activation: Tensor) -> None:
+        kind = activation.device.type
+        autocast = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else None
+        seen.update(activation=activation, compute=autocast or conv.weight.dtype)
+
+    hook = conv.register_forward_hook(look)
+    try:
+        with torch.no_grad():
+            forward(layers[: end + 1])
+    finally:
+        hook.remove()
+    compiled = layers is not network or getattr(network, "_compiled_call_impl", None) is not None
+    return Settings(
+        **of_process(),
+        **of_device(conv.weight),
+        weight_dtype=_name(conv.weight.dtype),
+        compute_dtype=_name(seen["compute"]),
+        activation_dtype=_name(seen["activation"].dtype),
+        accumulation_dtype=None,
+        memory_layout=layout(seen["activation"], "NCHW"),
+        weight_layout=layout(conv.weight, "OIHW"),
+        execution="torch.compile" if compiled else "eager",
+        jit_compile=compiled,
+    )
+
+
+def of_process() -> dict[str, Any]:
+    """What holds for every tensor of this process."""
+    cuda, cudnn, mkldnn = torch.backends.cuda, torch.backends.cudnn, torch.backends.mkldnn
+    return {
+        "intra_op_threads": torch.get_num_threads(),
+        "inter_op_threads": torch.get_num_interop_threads(),
+        "blas": _blas(),
+        "onednn": mkldnn.is_available() and getattr(mkldnn, "enabled", True),
+        "instruction_set": torch.backends.cpu.get_cpu_capability(),
+        "tf32": cuda.matmul.allow_tf32 or cudnn.allow_tf32,
+        "float32_matmul_precision": torch.get_float32_matmul_precision(),
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
+    }
+
+
+def of_device(weight: Tensor) -> dict[str, Any]:
+    """Where a tensor lies."""
+    device = weight.device
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else None
+    return {"device": str(device), "device_name": name}
+
+
+def layout(tensor: Tensor, axes: str) -> str | None:
+    """``axes`` from the largest stride to the smallest; None where an axis of size 1 hides it."""
+    if 1 in tensor.shape:
+        return None
+    order = sorted(range(tensor.ndim), key=lambda axis: -tensor.stride(axis))
+    return "".join(axes[axis] for axis in order)
+
+
+def _blas() -> str | None:
+    found = re.search(r"\bBLAS_INFO=(\w+)", torch.__config__.show())
+    return found.group(1) if found else None
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
