@@ -11,12 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench import notes, plots_accuracy, plots_parting, plots_speed
-from bench.case import TRACKS
+from bench.case import KINDS, TRACKS
 from bench.certified import is_certified
 from bench.grouping import Data, by_dataset
 from bench.plot_style import Drawing, Plot, retitle, save, style
 from bench.records import Record
-from bench.rows import standing_rows
+from bench.rows import Row, standing_rows
 
 DRAW: dict[str, Callable[[Sequence[Record], Data, str], Drawing | None]] = {
     "accuracy_curves": plots_accuracy.accuracy_curves,
@@ -29,6 +29,15 @@ DRAW: dict[str, Callable[[Sequence[Record], Data, str], Drawing | None]] = {
     "accuracy_vs_throughput": plots_accuracy.accuracy_vs_throughput,
 }
 """Plots by the first part of their file names; each gets the records of one dataset and track."""
+
+_KINDS = {
+    **dict.fromkeys(("accuracy_curves", "parting", "per_class", "confusion"), ("accuracy",)),
+    "throughput": ("train_throughput", "inference"),
+    "latency": ("latency",),
+    "startup": ("startup",),
+    "accuracy_vs_throughput": ("accuracy", "train_throughput"),
+}
+"""The measurements that a plot shows, so that its caption speaks of these alone."""
 
 
 def write_plots(records: Sequence[Record], folder: Path) -> list[Plot]:
@@ -59,27 +68,37 @@ def _drawings(records: Sequence[Record], data: Data, track: str) -> list[Drawing
     """The plots of one dataset and track: first of what is certified, then of what is not."""
     certified = [record for record in records if is_certified(record)]
     apart = [record for record in records if not is_certified(record)]
-    refused = notes.not_compared(standing_rows(certified, data))
-    why = notes.why_uncertified(standing_rows(apart, data))
-    if any(record.ok for record in apart):
-        refused.append("Results without a passed parity certificate are drawn apart")
-    return [
-        *(_with_notes(drawing, refused) for drawing in _drawn(certified, data, track)),
-        *(_with_notes(_uncertified(drawing), why) for drawing in _drawn(apart, data, track)),
-    ]
+    standing, proofless = standing_rows(certified, data), standing_rows(apart, data)
+    together, alone = [], []
+    for name, draw in DRAW.items():
+        kinds = _KINDS.get(name, KINDS)
+        refused = notes.not_compared(row for row in standing if row["kind"] in kinds)
+        left_out = [row for row in proofless if row["kind"] in kinds]
+        together.append(_with_notes(draw(certified, data, track), [*refused, *_absent(left_out)]))
+        why = notes.why_uncertified(left_out)
+        alone.append(_uncertified(_with_notes(draw(apart, data, track), why)))
+    return [drawing for drawing in (*together, *alone) if drawing is not None]
 
 
-def _drawn(records: Sequence[Record], data: Data, track: str) -> list[Drawing]:
-    drawings = (draw(records, data, track) for draw in DRAW.values())
-    return [drawing for drawing in drawings if drawing is not None]
+def _absent(rows: Sequence[Row]) -> list[str]:
+    """What a plot of certified rows says about the others."""
+    number = sum(row["seeds"] > 0 for row in rows)
+    if not number:
+        return []
+    what = "1 row is" if number == 1 else f"{number} rows are"
+    return [f"{what} not in this plot, for want of a passed parity certificate"]
 
 
-def _with_notes(drawing: Drawing, lines: Sequence[str]) -> Drawing:
+def _with_notes(drawing: Drawing | None, lines: Sequence[str]) -> Drawing | None:
+    if drawing is None:
+        return None
     return replace(drawing, how=" ".join([drawing.how, *(f"{line}." for line in lines)]))
 
 
-def _uncertified(drawing: Drawing) -> Drawing:
+def _uncertified(drawing: Drawing | None) -> Drawing | None:
     """The same drawing under a name and a title that say what it is not."""
+    if drawing is None:
+        return None
     title = f"{drawing.title}, uncertified"
     retitle(drawing.figure, title)
     how = f"{drawing.how} {notes.UNCERTIFIED}"

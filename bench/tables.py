@@ -85,7 +85,7 @@ TABLES = (
         "from the same seed, and the first step (from 1) at which they differ by more than 0.1 % "
         "and 1 %; from about there on they are different runs. They part because float32 sums "
         "round differently in each framework: a last digit tips a ReLU or a pool over its kink, "
-        "and each step makes the difference larger, fastest with BatchNorm, which divides by what "
+        "and every step multiplies the difference, fastest with BatchNorm, which divides by what "
         "a batch happens to be. Parting late is rounding; parting at step 1 would be an error.",
         rows_closed.parting_rows,
         columns_closed.parting,

@@ -175,11 +175,26 @@ def test_plots_of_uncertified_rows_are_drawings_of_their_own(tmp_path):
     assert together.name == "latency_closed"
     assert apart.name == "latency_closed_uncertified"
     assert "keras-jax" not in words(together)
-    assert "drawn apart" in together.how
+    assert "1 row is not in this plot, for want of a passed parity certificate." in together.how
     assert "keras-jax" in words(apart)
     assert "pytorch" not in words(apart)
     assert "closed track, uncertified" in words(apart)
     assert WHY in apart.how
+
+
+def test_captions_count_what_is_left_out_of_their_own_plot(tmp_path):
+    records = [
+        *(make_record(framework=name) for name in FRAMEWORKS),
+        *(make_record(framework=name, kind="startup", parity=UNCHECKED) for name in FRAMEWORKS),
+        *(make_record(framework=name, kind="accuracy") for name in FRAMEWORKS[:3]),
+        make_record(framework="keras-torch", kind="accuracy", parity=UNCHECKED),
+    ]
+    captions = {plot.name: plot.how for plot in write_plots(records, tmp_path)}
+    assert "not in this plot" not in captions["latency_closed"]
+    assert "1 row is not in this plot" in captions["accuracy_curves_closed"]
+    assert "1 row is not in this plot" in captions["parting_closed"]
+    assert "no certificate was made" in captions["startup_closed_uncertified"]
+    assert "parting_closed_uncertified" not in captions
 
 
 def test_titles_of_uncertified_plots_are_not_cut(tmp_path):
