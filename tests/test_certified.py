@@ -14,7 +14,8 @@ from synthetic import (
     make_run,
 )
 
-from bench.grouping import experiments
+from bench.grouping import Data, experiments
+from bench.plot_style import new_figure, retitle, style
 from bench.plots import write_plots
 from bench.readme import readme_block
 from bench.report import write_results
@@ -197,13 +198,14 @@ def test_captions_count_what_is_left_out_of_their_own_plot(tmp_path):
     assert "parting_closed_uncertified" not in captions
 
 
-def test_titles_of_uncertified_plots_are_not_cut(tmp_path):
-    for plot in write_plots(uncertified(make_run(seeds=1)[:10]), tmp_path):
-        root = ET.parse(plot.svg).getroot()
-        width = float(root.get("viewBox").split()[2])
-        title = next(e for e in root.iter("{http://www.w3.org/2000/svg}text") if e.text)
-        size = float(title.get("style").partition("px")[0].rpartition(" ")[2])
-        assert len(title.text) * 0.75 * size < width  # a bold letter is about 0.7 em wide
+@pytest.mark.parametrize("width", [4, 5, 12])
+def test_the_longer_title_is_not_cut(width):
+    with style():
+        figure = new_figure(width, 3, "short", Data("cifar10", "0a"))
+        retitle(figure, "Latency of one picture, closed track, uncertified")
+        (title,) = [text for text in figure.texts if "Latency" in text.get_text()]
+        assert title.get_window_extent().x1 <= figure.bbox.width
+        assert title.get_fontsize() == 12 or width < 12
 
 
 def test_a_report_without_a_certificate_is_complete(tmp_path):

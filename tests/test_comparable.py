@@ -200,3 +200,23 @@ def test_a_bar_that_may_not_be_compared_says_so(tmp_path):
     assert names == ["pytorch", "keras-jax\n(not comparable)"]
     (plot,) = write_plots(records, tmp_path)
     assert "keras-jax is not compared with pytorch on cifar-bn: affinity [0]" in plot.how
+
+
+def test_a_caption_speaks_of_what_its_plot_shows(tmp_path):
+    settings = {**SETTINGS, "affinity": [0]}
+    records = [*pair("inference", settings=settings), *pair("startup"), *pair("latency")]
+    captions = {plot.name: plot.how for plot in write_plots(records, tmp_path)}
+    assert "is not compared" in captions["throughput_closed"]
+    assert "is not compared" not in captions["startup_closed"]
+    assert "is not compared" not in captions["latency_closed"]
+
+
+def test_kinds_that_differ_in_recipe_or_batch_share_a_line():
+    settings = {**SETTINGS, "affinity": [0]}
+    records = [
+        *pair("accuracy", settings=settings, recipe="short"),
+        *pair("latency", settings=settings),
+        *pair("inference", settings=settings),
+        make_record(kind="accuracy", recipe="short"),
+    ]
+    assert readme_block(records).count("keras-jax is not compared with pytorch on cifar-bn: ") == 1
