@@ -12,7 +12,7 @@ from functools import partial
 from bench.case import Case
 from bench.grouping import device_of, start_of
 from bench.markup import NOTHING, count, interval, known, percent, ratio, share, significant
-from bench.rows import IDENTITY, Row
+from bench.rows import FACTS, IDENTITY, Row
 
 _GIB = 2**30
 
@@ -39,7 +39,7 @@ def case_of(row: Row, **changes: str) -> Case:
     return Case(**{**fields, **changes})
 
 
-def _who(rows: Sequence[Row]) -> list[Column]:
+def who(rows: Sequence[Row]) -> list[Column]:
     """What a row is about: first, so that it is seen with the numbers."""
     return [
         Column("network", lambda row: str(row["variant"]), right=False),
@@ -49,7 +49,7 @@ def _who(rows: Sequence[Row]) -> list[Column]:
     ]
 
 
-def _how() -> list[Column]:
+def how() -> list[Column]:
     """Under which conditions: last, since they are mostly the same down the table."""
     return [
         Column("recipe", lambda row: str(row["recipe"]), right=False),
@@ -60,20 +60,10 @@ def _how() -> list[Column]:
     ]
 
 
-def uncertified(row: Row) -> bool:
-    """Whether a row of the closed track lacks the proof that it is the same network."""
-    measured = row.get("seeds", 0) > 0
-    return bool(measured and row["track"] == "closed" and row["parity"] != "pass")
-
-
-def _parity(row: Row) -> str:
-    return f"uncertified ({row['parity']})" if uncertified(row) else str(row["parity"])
-
-
 def _proof(rows: Sequence[Row]) -> list[Column]:
     """The parity column: the closed track only, since the other track promises no such thing."""
     closed = any(row["track"] == "closed" for row in rows)
-    return [Column("parity", _parity, right=False)] if closed else []
+    return [Column("parity", lambda row: str(row["parity"]), right=False)] if closed else []
 
 
 def _seeds(row: Row) -> str:
@@ -118,20 +108,20 @@ def _memory(row: Row) -> str:
 def accuracy(rows: Sequence[Row]) -> list[Column]:
     """Accuracy and what it cost."""
     return [
-        *_who(rows),
+        *who(rows),
         Column("seeds", _seeds),
         Column("test accuracy", lambda row: percent(row["accuracy"], 2)),
         Column("95 % interval", _percent_range, usual=NOTHING),
         Column("published †", partial(_dagger, share), usual=NOTHING),
         Column("training s", partial(_number, "train_seconds")),
         Column("training images", lambda row: count(row["train_images"])),
-        *_how(),
+        *how(),
     ]
 
 
 def time_to_accuracy(rows: Sequence[Row]) -> list[Column]:
     """What it cost to get part of the way."""
-    return [*_who(rows), Column("seeds", _seeds), *_thresholds(rows), *_how()]
+    return [*who(rows), Column("seeds", _seeds), *_thresholds(rows), *how()]
 
 
 def _thresholds(rows: Sequence[Row]) -> list[Column]:
@@ -175,8 +165,8 @@ def _versus(rows: Sequence[Row]) -> list[Column]:
     title = references[0] if len(references) == 1 else "reference"
     return [
         Column("reference", lambda row: row["reference"] or title, right=False, usual=title),
-        Column(f"x {title}", _ratio),
-        Column("verdict", lambda row: row["verdict"] or NOTHING, right=False),
+        Column(f"x {title}", _ratio, usual=NOTHING),
+        Column("verdict", lambda row: row["verdict"] or NOTHING, right=False, usual=NOTHING),
     ]
 
 
@@ -188,7 +178,7 @@ def throughput(rows: Sequence[Row]) -> list[Column]:
     """Images/s of training and inference, side by side with the reference."""
     return [
         Column("of", _kind, right=False),
-        *_who(rows),
+        *who(rows),
         Column("seeds", _seeds),
         Column("blocks", lambda row: count(row["blocks"])),
         Column("images/s", partial(_number, "images_per_second")),
@@ -198,7 +188,7 @@ def throughput(rows: Sequence[Row]) -> list[Column]:
         Column("GFLOP/s", lambda row: significant(_giga(row["flops_per_second"])), usual=NOTHING),
         Column("first step s", partial(_number, "first_step_seconds"), usual=NOTHING),
         Column("peak GiB", _memory, usual=NOTHING),
-        *_how(),
+        *how(),
     ]
 
 
@@ -209,38 +199,38 @@ def _giga(value: float | None) -> float | None:
 def latency(rows: Sequence[Row]) -> list[Column]:
     """Milliseconds of one call."""
     return [
-        *_who(rows),
+        *who(rows),
         Column("seeds", _seeds),
         Column("calls", lambda row: count(row["calls"])),
         *(Column(f"{p} ms", partial(_thousandths, p)) for p in ("p50", "p90", "p99")),
         *_versus(rows),
-        *_how(),
+        *how(),
     ]
 
 
 def startup(rows: Sequence[Row]) -> list[Column]:
     """Seconds until the first step is done, by part."""
     return [
-        *_who(rows),
+        *who(rows),
         Column("seeds", _seeds),
         Column("import s", partial(_number, "import_seconds")),
         Column("build s", partial(_number, "build_seconds")),
         Column("first step s", partial(_number, "first_step_seconds")),
         Column("total s", partial(_number, "seconds")),
-        *_how(),
+        *how(),
     ]
 
 
 def per_class(rows: Sequence[Row]) -> list[Column]:
     """A column for each class, in the order of the dataset."""
-    facts = {*IDENTITY, "seeds", "failed", "parity", "peak_memory_bytes", "mean_of_classes"}
+    facts = {*IDENTITY, *FACTS, "mean_of_classes"}
     classes = list(dict.fromkeys(key for row in rows for key in row if key not in facts))
     return [
-        *_who(rows),
+        *who(rows),
         Column("seeds", _seeds),
         *(Column(name, partial(_share, name)) for name in classes),
         Column("mean", partial(_share, "mean_of_classes")),
-        *_how(),
+        *how(),
     ]
 
 
@@ -252,13 +242,13 @@ def overhead(rows: Sequence[Row]) -> list[Column]:
     """The suite's loop beside a bare one."""
     return [
         Column("of", _kind, right=False),
-        *_who(rows),
+        *who(rows),
         Column("pairs", lambda row: count(row["pairs"])),
         Column("suite images/s", partial(_number, "harness_images_per_second")),
         Column("bare loop images/s", partial(_number, "bare_images_per_second")),
         Column("suite / bare", partial(_share, "share")),
         Column("95 % interval", _percent_range),
-        *_how(),
+        *how(),
     ]
 
 

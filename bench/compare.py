@@ -1,7 +1,8 @@
 """Two runs side by side, case by case: did B take longer than A?
 
-Only like is compared with like. A pair whose data, settings or parity status differ is refused, and
-the reason says what differs; so is one where a side has no result.
+Only like is compared with like. A pair whose data, parity status, machine or settings differ is
+refused, and the reason says what differs; so is one where a side has no result. What must be the
+same is listed in `comparable`.
 """
 
 from __future__ import annotations
@@ -12,12 +13,10 @@ from typing import Any
 
 from bench import stats
 from bench.case import Case
-from bench.grouping import flatten, latest, without_folders
+from bench.certified import status_of
+from bench.comparable import RUNS, differences
+from bench.grouping import latest, without_folders
 from bench.records import Record
-
-# The recipe is part of the case already; the others differ from one start to the next.
-_VOLATILE = frozenset({"recipe", "pid", "port", "started_at", "seconds", "load_average"})
-_SHOWN = 60  # characters of a setting's value in a reason
 
 
 @dataclass(frozen=True)
@@ -75,27 +74,11 @@ def refusal(a: Record, b: Record) -> str | None:
     prints = [str(record.dataset.get("fingerprint")) for record in (a, b)]
     if prints[0] != prints[1]:
         return f"different data: {prints[0][:12]} in A, {prints[1][:12]} in B"
-    parity = [str(record.parity.get("status", "unchecked")) for record in (a, b)]
+    parity = [status_of(record) for record in (a, b)]
     if parity[0] != parity[1]:
         return f"different parity status: {parity[0]} in A, {parity[1]} in B"
-    return _unlike_settings(a.settings, b.settings)
-
-
-def _unlike_settings(a: Mapping[str, Any], b: Mapping[str, Any]) -> str | None:
-    left, right = (
-        flatten({key: value for key, value in settings.items() if key not in _VOLATILE})
-        for settings in (a, b)
-    )
-    unlike = [
-        f"{key} is {_shown(left, key)} in A, {_shown(right, key)} in B"
-        for key in sorted(left.keys() | right.keys())
-        if left.get(key) != right.get(key)  # None and absent both mean unknown
-    ]
+    unlike = [f"{d.key} is {d.one} in A, {d.other} in B" for d in differences(a, b, RUNS)]
     return f"different settings: {'; '.join(unlike)}" if unlike else None
-
-
-def _shown(settings: Mapping[str, Any], key: str) -> str:
-    return without_folders(str(settings[key]))[:_SHOWN] if key in settings else "not told"
 
 
 def _timed(a: Record, b: Record) -> Comparison:

@@ -1,7 +1,7 @@
 """Puts records in order for tables and plots: by dataset, by experiment, framework by framework.
 
 An experiment is a case without its seed. Nothing is dropped here: failed records stay with their
-experiment, and records of different data never come together.
+experiment. Records of different data never come together, nor do certified and uncertified ones.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from bench.case import TRACKS, Case
+from bench.certified import is_certified, problem_of, status_of
 from bench.records import Record
 from bench.variants import VARIANTS
 
@@ -67,10 +68,19 @@ class Experiment:
 
     @property
     def parity(self) -> str:
-        """``pass`` when every seed with a result passed; else the first other status."""
-        told = self.ok or self.records
-        found = [str(record.parity.get("status", "unchecked")) for record in told]
-        return next((status for status in found if status != "pass"), "pass")
+        """The status of the certificate; of all seeds, since they are grouped by it."""
+        return status_of((self.ok or self.records)[0])
+
+    @property
+    def certified(self) -> bool:
+        """Whether it may stand with the others of its track."""
+        return all(map(is_certified, self.records))
+
+    @property
+    def problem(self) -> str | None:
+        """Why it is uncertified, in one line; None when it is not."""
+        told = dict.fromkeys(problem_of(record) for record in self.records)
+        return "; ".join(without_folders(why) for why in told if why) or None
 
 
 def peers_of(case: Case) -> Case:
@@ -121,14 +131,14 @@ def _data(record: Record) -> Data:
 
 def experiments(records: Iterable[Record], kinds: Collection[str]) -> list[Experiment]:
     """Experiments of the given kinds in the order of tables; records of one dataset only."""
-    groups: dict[tuple[Case, str], list[Record]] = {}
+    groups: dict[tuple[Case, str, bool], list[Record]] = {}
     for record in records:
         if record.kind in kinds:
-            key = (replace(record.case, seed=0), record.kind)
+            key = (replace(record.case, seed=0), record.kind, is_certified(record))
             groups.setdefault(key, []).append(record)
     found = [
         Experiment(case, kind, tuple(sorted(members, key=lambda r: r.case.seed)))
-        for (case, kind), members in groups.items()
+        for (case, kind, _), members in groups.items()
     ]
     return sorted(found, key=_order)
 
@@ -138,16 +148,22 @@ def _order(experiment: Experiment) -> tuple[Any, ...]:
     return (
         _place(case.track, TRACKS),
         experiment.kind != "train_throughput",
-        _place(case.variant, tuple(VARIANTS)),
+        variant_place(case),
         case.init != "scratch",
         experiment.peers.id,
         framework_place(case.framework),
         case.precision,
+        not experiment.certified,
     )
 
 
 def _place(name: str, order: Sequence[str]) -> tuple[int, str]:
     return (order.index(name) if name in order else len(order)), name
+
+
+def variant_place(case: Case) -> tuple[int, str]:
+    """Sorting key of a network."""
+    return _place(case.variant, tuple(VARIANTS))
 
 
 def framework_place(name: str) -> tuple[int, str]:

@@ -18,10 +18,13 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
+from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter
 from matplotlib.transforms import ScaledTranslation
 
 from bench.grouping import FRAMEWORK_ORDER, Data
+
+_TITLE_SIZE = 12
 
 INK, SOFT, GRID = "#1f2328", "#59636e", "#d8dde3"
 
@@ -116,13 +119,25 @@ def new_figure(width: float, height: float, title: str, data: Data) -> Figure:
     air = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08, wspace=0.04, hspace=0.06)
     figure = Figure(figsize=(width, height), layout=air)
     FigureCanvasAgg(figure)
-    # The empty second line keeps the place of the data's name, which is set in a smaller face.
-    figure.suptitle(f"{title}\n", x=0.01, ha="left", fontsize=12, fontweight="bold")
+    _title(figure, title)
     below_title = figure.transFigure + ScaledTranslation(0, -0.3, figure.dpi_scale_trans)
     name = figure.text(0.01, 1, f"Data: {data.label}", va="top", fontsize=8.5, color=SOFT)
     name.set_transform(below_title)
     name.set_in_layout(False)
     return figure
+
+
+def retitle(figure: Figure, title: str) -> None:
+    """Another title, as large as before where it fits and smaller where it would be cut."""
+    room = 0.98 * figure.bbox.width
+    for size in (_TITLE_SIZE, 11, 10, 9, 8):
+        if _title(figure, title, size).get_window_extent().width <= room:
+            return
+
+
+def _title(figure: Figure, title: str, size: float = _TITLE_SIZE) -> Text:
+    # The empty second line keeps the place of the data's name, which is set in a smaller face.
+    return figure.suptitle(f"{title}\n", x=0.01, ha="left", fontsize=size, fontweight="bold")
 
 
 def grid_of_axes(figure: Figure, rows: int, columns: int) -> list[list[Axes]]:

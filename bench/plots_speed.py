@@ -11,6 +11,7 @@ from matplotlib.ticker import LogLocator, NullLocator
 
 from bench import stats
 from bench.case import Case
+from bench.comparable import between
 from bench.grouping import Data, Experiment, bar_names, experiments, frameworks_of, labels
 from bench.markup import significant
 from bench.plot_style import (
@@ -194,6 +195,15 @@ def _figure_behind(axes: Axes, end: float, place: int, text: str) -> None:
 
 def _name_bars(axes: Axes, panel: Sequence[Experiment]) -> None:
     """One bar a row, the first on top."""
-    axes.set_yticks(range(len(panel)), bar_names(panel))
+    names = [
+        f"{name}\n(not comparable)" if _refused(experiment, panel[0]) else name
+        for name, experiment in zip(bar_names(panel), panel, strict=True)
+    ]
+    axes.set_yticks(range(len(panel)), names)
     axes.invert_yaxis()
     axes.grid(visible=False, axis="y")
+
+
+def _refused(experiment: Experiment, reference: Experiment) -> bool:
+    """Whether a bar must not be read against the first; uncertified ones never are anyway."""
+    return experiment.certified and bool(between(experiment, reference))

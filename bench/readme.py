@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from bench import notes
 from bench.case import Case
-from bench.columns import case_of, uncertified
+from bench.certified import is_certified_row
+from bench.columns import case_of
 from bench.errors import UserError
 from bench.grouping import by_dataset, labels, latest
 from bench.markup import NOTHING, markdown, percent, ratio, significant
@@ -41,10 +43,20 @@ def readme_block(records: Sequence[Record]) -> str:
         for track, title in TRACK_TITLES.items():
             rows = [row for row in (*timed, *accuracies) if row["track"] == track and row["seeds"]]
             if rows:
-                parts += [f"*{title}*", _table(rows)]
+                parts += [f"*{title}*", *_track(rows)]
     machines = dict.fromkeys(which_machine(r.environment) for r in records if r.ok)
     parts += [f"Measured on {machine}." for machine in machines] or ["No results yet."]
     return "\n\n".join([*parts, END])
+
+
+def _track(rows: Sequence[Row]) -> list[str]:
+    """The table of the certified rows, and below it what is not compared or left out, and why."""
+    certified = [row for row in rows if is_certified_row(row)]
+    below = [
+        *notes.not_compared(certified),
+        *(f"Left out as uncertified: {why}" for why in notes.why_uncertified(rows)),
+    ]
+    return [*([_table(certified)] if certified else []), *(f"{line}." for line in below)]
 
 
 def _table(rows: Sequence[Row]) -> str:
@@ -80,14 +92,19 @@ def _spread_latency(merged: dict[Case, dict[str, Row]]) -> None:
 def _cells(found: dict[str, Row]) -> list[str]:
     accuracy, train = found.get("accuracy"), found.get("train_throughput")
     inference, latency = found.get("inference"), found.get("latency")
-    mark = " (uncertified)" if any(uncertified(row) for row in found.values()) else ""
     return [
-        percent(accuracy["accuracy"]) + _seeds(accuracy) + mark if accuracy else NOTHING + mark,
+        percent(accuracy["accuracy"]) + _seeds(accuracy) if accuracy else NOTHING,
         significant(train["images_per_second"]) if train else NOTHING,
-        ratio(train["ratio"], train["ratio_low"], train["ratio_high"]) if train else NOTHING,
+        _ratio(train) if train else NOTHING,
         significant(inference["images_per_second"]) if inference else NOTHING,
         significant(1000 * latency["p50"]) if latency else NOTHING,
     ]
+
+
+def _ratio(row: Row) -> str:
+    if row["not_compared"]:
+        return str(row["verdict"])
+    return ratio(row["ratio"], row["ratio_low"], row["ratio_high"])
 
 
 def _seeds(row: Row) -> str:

@@ -33,6 +33,7 @@ CONTACT_SHEET = "contact_sheet.png"
 
 _PLOTS_OF = {
     "accuracy": ("accuracy_curves", "accuracy_vs_throughput"),
+    "parting": ("parting",),
     "throughput": ("throughput",),
     "latency": ("latency",),
     "startup": ("startup",),

@@ -5,14 +5,15 @@ The rows are what the CSV files hold. How a row looks to a reader is decided in 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from bench import stats
-from bench.grouping import Data, Experiment, experiments, flatten, without_folders
+from bench.case import KINDS
+from bench.comparable import between, in_words
+from bench.grouping import Data, Experiment, experiments, without_folders
 from bench.published import figure_beside
 from bench.records import Record
 
@@ -38,10 +39,16 @@ IDENTITY = (
 )
 """Columns that every table begins with."""
 
-# Rows may stand beside each other although their layouts differ (that is the idiomatic track), but
-# not when one had more of the machine than the other.
-_RESOURCES = re.compile(r"thread|affinity")
-_MACHINE = ("cpu", "cores")
+FACTS = (
+    "seeds",
+    "failed",
+    "parity",
+    "parity_problem",
+    "peak_memory_bytes",
+    "reference",
+    "not_compared",
+)
+"""Columns about a row as a whole: what it was made from, and what it may be held against."""
 
 
 def identity(experiment: Experiment, data: Data) -> Row:
@@ -57,8 +64,15 @@ def _counts(experiment: Experiment) -> Row:
         "seeds": len(experiment.ok),
         "failed": experiment.failed,
         "parity": experiment.parity,
+        "parity_problem": experiment.problem,
         "peak_memory_bytes": max(memory, default=None),
     }
+
+
+def standing_rows(records: Sequence[Record], data: Data) -> list[Row]:
+    """Every experiment with its proof and what it may be held against, without its numbers."""
+    found = experiments(records, KINDS)
+    return [identity(e, data) | {"kind": e.kind} | _counts(e) | _standing(e, found) for e in found]
 
 
 def accuracy_rows(records: Sequence[Record], data: Data) -> list[Row]:
@@ -66,7 +80,8 @@ def accuracy_rows(records: Sequence[Record], data: Data) -> list[Row]:
 
     A seed that diverged is in the mean; one that failed has no accuracy and is counted.
     """
-    return [_accuracy_row(e, data) for e in experiments(records, ("accuracy",))]
+    found = experiments(records, ("accuracy",))
+    return [_accuracy_row(e, data) | _standing(e, found) for e in found]
 
 
 def time_to_accuracy_rows(records: Sequence[Record], data: Data) -> list[Row]:
@@ -168,8 +183,9 @@ def latency_rows(records: Sequence[Record], data: Data) -> list[Row]:
 def startup_rows(records: Sequence[Record], data: Data) -> list[Row]:
     """Seconds from an empty process to the end of the first step, and its parts: seed means."""
     rows = []
-    for experiment in experiments(records, ("startup",)):
-        row = identity(experiment, data) | _counts(experiment)
+    found = experiments(records, ("startup",))
+    for experiment in found:
+        row = identity(experiment, data) | _counts(experiment) | _standing(experiment, found)
         row |= _estimate("seconds", _mean([s for r in experiment.ok for s in r.samples]))
         for part in ("import_seconds", "build_seconds", "first_step_seconds"):
             told = [r.metrics[part] for r in experiment.ok if r.metrics.get(part) is not None]
@@ -181,11 +197,12 @@ def startup_rows(records: Sequence[Record], data: Data) -> list[Row]:
 def per_class_rows(records: Sequence[Record], data: Data) -> list[Row]:
     """Test accuracy (fraction) of each class, mean over seeds; a column named after each class."""
     rows = []
-    for experiment in experiments(records, ("accuracy",)):
+    found = experiments(records, ("accuracy",))
+    for experiment in found:
         told = [r.metrics["per_class"] for r in experiment.ok if r.metrics.get("per_class")]
         if told:
             means = {name: _mean([seed[name] for seed in told]).value for name in told[0]}
-            row = identity(experiment, data) | _counts(experiment)
+            row = identity(experiment, data) | _counts(experiment) | _standing(experiment, found)
             rows.append(row | {"mean_of_classes": float(np.mean(list(means.values())))} | means)
     return rows
 
@@ -229,44 +246,40 @@ def overhead_rows(records: Sequence[Record], data: Data) -> list[Row]:
     return rows
 
 
-def _versus(experiment: Experiment, found: Iterable[Experiment], values: Rates) -> Row:
-    """Ratio of throughput to the reference framework: pytorch where it has a result."""
-    same = [e for e in found if e.peers == experiment.peers and e.kind == experiment.kind and e.ok]
-    if not experiment.ok or not same:
-        return _ratio_columns(None, None, "")
-    reference = same[0]  # experiments come framework by framework, pytorch first
-    name = reference.case.framework
+def _reference(experiment: Experiment, found: Iterable[Experiment]) -> Experiment | None:
+    """Whom a row is held against: pytorch where it has a result, and nobody when uncertified."""
+    if not experiment.ok or not experiment.certified:
+        return None
+    same = (e for e in found if e.peers == experiment.peers and e.kind == experiment.kind)
+    # Experiments come framework by framework, pytorch first.
+    return next((e for e in same if e.ok and e.certified), None)
+
+
+def _standing(experiment: Experiment, found: Iterable[Experiment]) -> Row:
+    """Name of the reference, and in words what forbids to compare the row with it."""
+    reference = _reference(experiment, found)
+    if reference is None:
+        return {"reference": None, "not_compared": None}
+    words = in_words(between(experiment, reference)) if reference is not experiment else ""
+    return {"reference": reference.case.framework, "not_compared": words or None}
+
+
+def _versus(experiment: Experiment, found: Sequence[Experiment], values: Rates) -> Row:
+    """Ratio of throughput to the reference framework, where the two may be compared."""
+    row = _standing(experiment, found)
+    reference = _reference(experiment, found)
+    if reference is None:
+        return row | _ratio_columns(None, "")
     if reference is experiment:
-        return _ratio_columns(name, stats.Estimate(1.0, None, None), "reference")
-    unequal = unequal_resources(experiment.ok[0], reference.ok[0])
-    if unequal:
-        return _ratio_columns(name, None, f"not comparable ({', '.join(unequal)})")
+        return row | _ratio_columns(stats.Estimate(1.0, None, None), "reference")
+    if row["not_compared"]:
+        return row | _ratio_columns(None, "not comparable")
     ratio = stats.ratio_of_medians(
         [values(record) for record in experiment.ok], [values(r) for r in reference.ok]
     )
-    return _ratio_columns(name, ratio, stats.verdict(ratio.low, ratio.high))
+    return row | _ratio_columns(ratio, stats.verdict(ratio.low, ratio.high))
 
 
-def _ratio_columns(reference: str | None, ratio: stats.Estimate | None, verdict: str) -> Row:
+def _ratio_columns(ratio: stats.Estimate | None, verdict: str) -> Row:
     value, low, high = ratio or (None, None, None)
-    return {
-        "reference": reference,
-        "ratio": value,
-        "ratio_low": low,
-        "ratio_high": high,
-        "verdict": verdict,
-    }
-
-
-def unequal_resources(one: Record, other: Record) -> list[str]:
-    """Names of threads, affinity or machine facts that are known of both records and differ."""
-    left, right = (_resources(record) for record in (one, other))
-    shared = sorted(left.keys() & right.keys())
-    return [key for key in shared if left[key] != right[key]]
-
-
-def _resources(record: Record) -> Row:
-    # None is what a framework says that cannot be asked (JAX and its threads): unknown, not equal.
-    settings = {k: v for k, v in flatten(record.settings).items() if _RESOURCES.search(k)}
-    machine = {name: record.environment.get(name) for name in _MACHINE}
-    return {key: value for key, value in (settings | machine).items() if value is not None}
+    return {"ratio": value, "ratio_low": low, "ratio_high": high, "verdict": verdict}

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from bench import notes
 from bench.case import TRACKS, Case
+from bench.certified import is_certified_row
 from bench.columns import case_of
 from bench.grouping import Data, by_dataset, frameworks_of, labels, peers_of
 from bench.markup import known, percent, significant
@@ -113,16 +115,21 @@ def which_machine(environment: Mapping[str, Any]) -> str:
 
 
 def headlines(records: Sequence[Record]) -> list[Headlines]:
-    """Training speed and accuracy of every network that has them, by dataset and track."""
+    """Training speed and accuracy of every network that has them, by dataset and track.
+
+    Uncertified rows are named, with why, but their numbers are not.
+    """
     found = []
     for data, some in by_dataset(records):
         speeds = [r for r in throughput_rows(some, data) if r["kind"] == "train_throughput"]
         rows = [*speeds, *accuracy_rows(some, data)]
         for track in TRACKS:
             told = [row for row in rows if row["track"] == track and row["seeds"]]
+            certified = [row for row in told if is_certified_row(row)]
             lines = [
-                *_lines([row for row in told if "accuracy" in row], _accuracies),
-                *_lines([row for row in told if "accuracy" not in row], _speeds),
+                *_lines([row for row in certified if "accuracy" in row], _accuracies),
+                *_lines([row for row in certified if "accuracy" not in row], _speeds),
+                *(f"Uncertified and shown apart: {why}." for why in notes.why_uncertified(told)),
             ]
             if lines:
                 title = f"{track.capitalize()} track on {data.name} ({data.short})"
@@ -149,15 +156,19 @@ def _speeds(rows: Sequence[Row]) -> str:
 def _against(row: Row) -> str:
     if row["ratio"] is None:
         speed = significant(row["images_per_second"])
-        return f"{row['framework']} at {speed} images/s, {row['verdict'] or 'no reference'}"
+        told = f"not comparable ({row['not_compared']})" if row["not_compared"] else "no reference"
+        return f"{row['framework']} at {speed} images/s, {told}"
     return f"{row['framework']} {row['ratio']:.2f}x ({row['verdict']})"
 
 
 def _accuracies(rows: Sequence[Row]) -> str:
-    told = [
-        f"{row['framework']} {percent(row['accuracy'])}" for row in rows if known(row["accuracy"])
-    ]
+    told = [_accuracy(row) for row in rows if known(row["accuracy"])]
     seeds = sorted({row["seeds"] for row in rows})
     over = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
     what = "seed" if seeds[-1] == 1 else "seeds"
     return f"test accuracy {', '.join(told)} ({over} {what})."
+
+
+def _accuracy(row: Row) -> str:
+    shown = f"{row['framework']} {percent(row['accuracy'])}"
+    return f"{shown}, not comparable ({row['not_compared']})" if row["not_compared"] else shown

@@ -1,6 +1,7 @@
 """Tables: what is written as CSV (full precision) and Markdown, and shown in the report.
 
-Closed and idiomatic rows, and rows of different data, stand in sections of their own.
+Closed and idiomatic rows, certified and uncertified ones, and rows of different data stand in
+sections of their own.
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from bench import columns, rows
+from bench import columns, columns_closed, notes, rows, rows_closed
 from bench.case import TRACKS
+from bench.certified import is_certified_row
 from bench.columns import Column
 from bench.grouping import Data, by_dataset
-from bench.markup import markdown, share, significant
+from bench.markup import markdown
 from bench.records import Record
 from bench.rows import IDENTITY, Row
 
@@ -23,6 +25,7 @@ TRACK_TITLES = {
     "closed": "Closed track (same weights, batches and arithmetic: only the framework differs)",
     "idiomatic": "Idiomatic track (each framework as its users write it)",
 }
+UNCERTIFIED_TITLE = "Closed track, uncertified (not shown to be the same network and arithmetic)"
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,8 @@ class Table:
     columns: Callable[[Sequence[Row]], list[Column]]
     always: bool = False
     """Whether the files are written without rows, too."""
+    part: str | None = None
+    """What its rows are, where that is not the track's promise."""
 
 
 @dataclass(frozen=True)
@@ -51,11 +56,15 @@ class Section:
     """Which columns hold numbers."""
     cells: tuple[tuple[str, ...], ...]
     notes: tuple[str, ...] = ()
+    certified: bool = True
+    """False for the rows that stand apart for want of a passed certificate."""
 
     @property
     def title(self) -> str:
         """The track in words; an unknown one by its name."""
-        return TRACK_TITLES.get(self.track, self.track)
+        if not self.certified:
+            return UNCERTIFIED_TITLE
+        return self.table.part or TRACK_TITLES.get(self.track, self.track)
 
 
 TABLES = (
@@ -68,6 +77,18 @@ TABLES = (
         rows.accuracy_rows,
         columns.accuracy,
         always=True,
+    ),
+    Table(
+        "parting",
+        "How long the trainings are the same",
+        "Closed track, certified rows: the loss of each of the first steps beside the reference's "
+        "from the same seed, and the first step (from 1) at which they differ by more than 0.1 % "
+        "and 1 %; from about there on they are different runs. They part because float32 sums "
+        "round differently in each framework: a last digit tips a ReLU or a pool over its kink, "
+        "and every step multiplies the difference, fastest with BatchNorm, which divides by what "
+        "a batch happens to be. Parting late is rounding; parting at step 1 would be an error.",
+        rows_closed.parting_rows,
+        columns_closed.parting,
     ),
     Table(
         "time_to_accuracy",
@@ -118,6 +139,18 @@ TABLES = (
         columns.overhead,
     ),
     Table(
+        "parity",
+        "Parity",
+        "A line per certificate: a network with its head, in a framework, was held against the "
+        "reference from the same weights and batches, and each cell is the largest relative "
+        "error, beside the bound it must keep (≤ kept, > broken). float64 shows that the "
+        "arithmetic is the same over several steps; float32 is what is timed. A row of the "
+        "closed track whose certificate did not pass is shown apart as uncertified.",
+        rows_closed.certificate_rows,
+        columns_closed.certificates,
+        part="Certificates of the closed track",
+    ),
+    Table(
         "failures",
         "Failed and skipped",
         "What has no result, and why; the CSV file has the whole text.",
@@ -134,19 +167,32 @@ def frame(table: Table, records: Sequence[Record]) -> pd.DataFrame:
 
 
 def sections(table: Table, records: Sequence[Record]) -> list[Section]:
-    """The table's rows as text, apart by dataset and by track."""
+    """The table's rows as text, apart by dataset, by track, and by whether they are certified."""
     found = []
     for data, some in by_dataset(records):
-        all_rows = table.rows(some, data)
-        tracks = {row["track"]: None for row in all_rows}
-        for track in sorted(tracks, key=lambda t: (t not in TRACKS, t)):
-            part = [row for row in all_rows if row["track"] == track]
-            found.append(_section(table, data, track, part))
+        parts: dict[tuple[str, bool], list[Row]] = {}
+        for row in table.rows(some, data):
+            parts.setdefault((row["track"], is_certified_row(row)), []).append(row)
+        for (track, certified), part in sorted(parts.items(), key=_section_order):
+            found.append(_section(table, data, (track, certified), part))
     return found
 
 
-def _section(table: Table, data: Data, track: str, part: Sequence[Row]) -> Section:
+def _section_order(part: tuple[tuple[str, bool], list[Row]]) -> tuple[bool, str, bool]:
+    track, certified = part[0]
+    return track not in TRACKS, track, not certified
+
+
+def _section(table: Table, data: Data, kind: tuple[str, bool], part: Sequence[Row]) -> Section:
+    track, certified = kind
     shown = [column for column in table.columns(part) if column.worth_showing(part)]
+    dagger = any("†" in column.header for column in shown)
+    below = [
+        *(notes.published(part) if dagger else ()),
+        *notes.not_compared(part),
+        *(() if certified else (notes.UNCERTIFIED,)),
+        *notes.why_uncertified(part),
+    ]
     return Section(
         table=table,
         data=data,
@@ -154,25 +200,9 @@ def _section(table: Table, data: Data, track: str, part: Sequence[Row]) -> Secti
         headers=tuple(column.header for column in shown),
         right=tuple(column.right for column in shown),
         cells=tuple(tuple(column.show(row) for column in shown) for row in part),
-        notes=_notes(part, published=any("†" in column.header for column in shown)),
+        notes=tuple(below),
+        certified=certified,
     )
-
-
-def _notes(part: Sequence[Row], *, published: bool) -> tuple[str, ...]:
-    """What stands below a section: where the published figures come from, and missing proofs."""
-    notes = []
-    for row in part:
-        if published and row["published"]:
-            accuracy = "accuracy" in row
-            value = row["published"]
-            shown = share(value) if accuracy else f"{significant(value)} images/s"
-            notes.append(f"† published, other data/hardware: {shown}, {row['published_source']}")
-    if any(columns.uncertified(row) for row in part):
-        notes.append(
-            "uncertified: no passed parity certificate says that this row is the same network "
-            "and arithmetic as its neighbours; do not read it as a comparison of frameworks."
-        )
-    return tuple(dict.fromkeys(notes))
 
 
 def as_markdown(table: Table, records: Sequence[Record]) -> str:

@@ -379,6 +379,35 @@ def test_a_training_that_diverges_is_flagged_and_stops(clock: Clock, data: Datas
     assert np.sum(found.metrics["confusion"]) == len(data.test)
 
 
+def test_a_closed_training_keeps_the_loss_of_each_of_its_first_steps(
+    clock: Clock, data: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, _ = accuracy(clock, data, evaluations=4)
+    losses = whole.metrics["step_losses"]
+    assert len(losses) == 10
+    assert len(set(losses)) == 10  # each step's own, not the mean of several
+    means = [point["train_loss"] for point in whole.metrics["curve"]]
+    ends = [point["step"] for point in whole.metrics["curve"]]
+    parts = np.split(losses, ends[:-1])
+    assert [np.mean(part) for part in parts] == pytest.approx(means)
+    monkeypatch.setattr(measure, "STEP_LOSSES", 4)
+    cut, _ = accuracy(clock, data, evaluations=4)
+    assert cut.metrics["step_losses"] == losses[:4]
+
+
+def test_elsewhere_a_loss_may_be_a_mean_and_is_not_kept_as_a_steps(
+    clock: Clock, data: Dataset
+) -> None:
+    found, _ = accuracy(clock, data, track="idiomatic")
+    assert "step_losses" not in found.metrics
+
+
+def test_a_loss_that_is_no_number_is_kept_as_none(clock: Clock, data: Dataset) -> None:
+    found, _ = accuracy(clock, data, evaluations=5, trainer=DivergingTrainer)
+    losses = found.metrics["step_losses"]
+    assert [loss is None for loss in losses] == [False] * 4 + [True] * 2
+
+
 def test_progress_is_told_outside_the_clock_and_within_bounds(clock: Clock, data: Dataset) -> None:
     bench, _ = bench_of(clock, data, limits=LIMITS)
     told: list[float] = []

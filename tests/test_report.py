@@ -89,7 +89,7 @@ def test_the_page_needs_nothing_but_itself(html):
     page = Page(html)
     assert all(link.startswith(("#", "data:")) for link in page.links)
     assert not re.search(r"https?:|@import|<link|<script", html)
-    assert html.count("<svg") == 14
+    assert html.count("<svg") == 15
 
 
 def test_every_id_is_there_once_and_every_reference_finds_one(html):
@@ -167,13 +167,6 @@ def test_a_report_without_a_record_says_so(tmp_path):
     assert (tmp_path / "tables" / "accuracy.md").is_file()
 
 
-def test_uncertified_rows_are_marked_and_counted(tmp_path):
-    records = [make_record(), make_record(framework="keras-jax", parity={"status": "fail"})]
-    text = report(records, tmp_path).text
-    assert "uncertified (fail)" in text
-    assert "1 of 2 results of the closed track have a passed certificate." in text
-
-
 def test_notes_of_the_dataset_are_told(tmp_path):
     dataset = {**OTHER_DATASET, "notes": ["Ten drawn classes, not CIFAR-10."]}
     assert (
@@ -239,11 +232,6 @@ def test_readme_has_a_table_for_each_track_and_dataset():
     row = next(line for line in block.splitlines() if "cifar-lrn" in line and "keras-jax" in line)
     assert "(2 seeds)" in row
     assert "—" not in row  # accuracy, training, inference and latency have met in one row
-
-
-def test_readme_marks_rows_without_certificate():
-    assert "(uncertified)" in readme_block([make_record(parity={"status": "unchecked"})])
-    assert "uncertified" not in readme_block([make_record()])
 
 
 def test_readme_without_results_says_so():

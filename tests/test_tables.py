@@ -5,16 +5,13 @@ import pandas as pd
 import pytest
 from synthetic import (
     CLASSES,
-    ENVIRONMENT,
     FRAMEWORKS,
     OTHER_DATASET,
-    SETTINGS,
     make_failure,
     make_record,
     make_run,
 )
 
-from bench import rows
 from bench.grouping import by_dataset, labels, latest, without_folders
 from bench.markup import markdown, ratio, significant
 from bench.tables import TABLES, as_markdown, frame, sections, write_tables
@@ -226,39 +223,6 @@ def test_training_is_not_held_against_inference():
         make_record(framework="keras-jax", kind="train_throughput"),
     ]
     assert set(frame(TABLE["throughput"], records)["verdict"]) == {"reference"}
-
-
-@pytest.mark.parametrize(
-    ("changes", "named"),
-    [
-        ({"settings": {**SETTINGS, "threads": {"intra_op": 1}}}, "threads.intra_op"),
-        ({"settings": {**SETTINGS, "affinity": [0]}}, "affinity"),
-        ({"environment": {**ENVIRONMENT, "cpu": "Another"}}, "cpu"),
-    ],
-)
-def test_rows_with_unequal_resources_are_not_compared(changes, named):
-    records = [make_record(), make_record(framework="keras-jax", **changes)]
-    row = frame(TABLE["latency"], records).iloc[1]
-    assert row["verdict"] == f"not comparable ({named})"
-    assert pd.isna(row["ratio"])
-
-
-def test_threads_that_cannot_be_asked_are_unknown_and_not_unequal():
-    jax = make_record(framework="keras-jax", settings={**SETTINGS, "threads": {"intra_op": None}})
-    assert rows.unequal_resources(make_record(), jax) == []
-
-
-@pytest.mark.parametrize("status", ["fail", "unchecked"])
-def test_closed_rows_without_certificate_are_uncertified(status):
-    records = [make_record(parity={"status": status})]
-    (shown,) = cells("latency", records)
-    assert shown["parity"] == f"uncertified ({status})"
-    assert "no passed parity certificate" in as_markdown(TABLE["latency"], records)
-
-
-@pytest.mark.parametrize("changes", [{}, {"track": "idiomatic", "parity": {"status": "unchecked"}}])
-def test_certified_and_idiomatic_rows_have_no_such_note(changes):
-    assert "certificate" not in as_markdown(TABLE["latency"], [make_record(**changes)])
 
 
 def test_published_figures_are_marked_as_such():

@@ -1,0 +1,77 @@
+"""The lines below a table: sources of published figures, missing proofs, refused comparisons."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from bench.case import Case
+from bench.columns import case_of
+from bench.grouping import labels, peers_of
+from bench.markup import share, significant
+from bench.rows import Row
+
+UNCERTIFIED = (
+    "Uncertified: no passed parity certificate says that these rows are the same network and "
+    "arithmetic as the others of the track; they are no comparison of frameworks."
+)
+
+
+def published(rows: Iterable[Row]) -> list[str]:
+    """A line for each published figure that stands beside a row."""
+    lines = []
+    for row in rows:
+        if row["published"]:
+            value = row["published"]
+            shown = share(value) if "accuracy" in row else f"{significant(value)} images/s"
+            lines.append(f"† published, other data/hardware: {shown}, {row['published_source']}")
+    return list(dict.fromkeys(lines))
+
+
+def not_compared(rows: Iterable[Row]) -> list[str]:
+    """A line for each row that was refused for comparison, with the difference in words."""
+    kinds: dict[tuple[object, ...], list[Row]] = {}
+    for row in rows:
+        kinds.setdefault((row.get("kind"), "accuracy" in row), []).append(row)
+    # Names tell apart what one table shows: speed and accuracy differ in recipe anyway.
+    lines = [line for same in kinds.values() for line in _refusals(same)]
+    return list(dict.fromkeys(lines))
+
+
+def _refusals(rows: Sequence[Row]) -> list[str]:
+    names = labels(_network(row) for row in rows if "recipe" in row)
+    return [
+        f"{row['framework']} is not compared with {row['reference']} on "
+        f"{names[_network(row)]}: {row['not_compared']}"
+        for row in rows
+        if row.get("not_compared")
+    ]
+
+
+def why_uncertified(rows: Iterable[Row]) -> list[str]:
+    """A line for each reason, with the rows that it holds for: ``cifar-bn in pytorch: …``."""
+    by_reason: dict[str, dict[str, list[str]]] = {}
+    for row in rows:
+        if not row.get("parity_problem"):
+            continue
+        networks = by_reason.setdefault(str(row["parity_problem"]), {})
+        named = networks.setdefault(str(row["variant"]), [])
+        if row["framework"] not in named:
+            named.append(str(row["framework"]))
+    return [f"{_where(networks)}: {reason}" for reason, networks in by_reason.items()]
+
+
+def _where(networks: dict[str, list[str]]) -> str:
+    """Networks that lack their proof in the same frameworks are named together."""
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for network, frameworks in networks.items():
+        alike.setdefault(tuple(frameworks), []).append(network)
+    parts = [f"{_and(names)} in {_and(frameworks)}" for frameworks, names in alike.items()]
+    return "; ".join(parts)
+
+
+def _and(words: Sequence[str]) -> str:
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def _network(row: Row) -> Case:
+    return peers_of(case_of(row))
