@@ -29,7 +29,7 @@ def build(architecture: spec.Architecture) -> keras.Model:
     picture = _picture_input(architecture)
     x = picture
     for step in architecture.steps():
-        x = _apply(step, x)
+        x = _chain(_layers(step, _DRAWN), x)
     return keras.Model(picture, _logits(x), name=architecture.name)
 
 
@@ -62,7 +62,7 @@ def build_closed(architecture: spec.Architecture) -> ClosedModels:
             dropout = SharedMaskDropout(step.layer.rate, flattened, name=step.layer.name)
             train = dropout((train, mask))
             continue
-        block = _layers(step)
+        block = _layers(step, _UNDRAWN)
         train, evaluate = _chain(block, train), _chain(block, evaluate)
         outputs[step.layer.name] = evaluate
     return ClosedModels(
@@ -87,21 +87,22 @@ def _weight_dtype() -> str:
     return str(keras.mixed_precision.dtype_policy().variable_dtype)
 
 
-def _apply(step: spec.Step, x: Any) -> Any:
-    return _chain(_layers(step), x)
-
-
 def _chain(block: list[keras.layers.Layer], x: Any) -> Any:
     for layer in block:
         x = layer(x)
     return x
 
 
-def _layers(step: spec.Step) -> list[keras.layers.Layer]:
-    """The Keras layers of one row."""
+_DRAWN = "glorot_uniform"  # Keras's own default
+_UNDRAWN = "zeros"
+"""In the closed track the core's weights are loaded at once: drawing millions takes seconds."""
+
+
+def _layers(step: spec.Step, kernels: str) -> list[keras.layers.Layer]:
+    """The Keras layers of one row, their kernels initialised as ``kernels`` says."""
     match step.layer:
         case spec.Conv() as conv:
-            return _conv(conv)
+            return _conv(conv, kernels)
         case spec.BatchNorm() as norm:
             if norm.unbiased:
                 raise UserError(f"layer {norm.name}: Keras's running variance is the biased one")
@@ -119,13 +120,18 @@ def _layers(step: spec.Step) -> list[keras.layers.Layer]:
         case spec.Dropout() as dropout:
             return [layers.Dropout(dropout.rate, name=dropout.name)]
         case spec.Dense() as dense:
-            return [layers.Dense(dense.units, name=dense.name)]
+            return [layers.Dense(dense.units, kernel_initializer=kernels, name=dense.name)]
     raise NotImplementedError(f"no Keras layer for {type(step.layer).__name__}")
 
 
-def _conv(row: spec.Conv) -> list[keras.layers.Layer]:
+def _conv(row: spec.Conv, kernels: str) -> list[keras.layers.Layer]:
     conv = layers.Conv2D(
-        row.filters, row.kernel, strides=row.stride, groups=row.groups, name=row.name
+        row.filters,
+        row.kernel,
+        strides=row.stride,
+        groups=row.groups,
+        kernel_initializer=kernels,
+        name=row.name,
     )
     if row.padding == (0, 0):
         return [conv]
