@@ -82,7 +82,7 @@ def _losses(axes: Axes, panel: Sequence[Pair], frameworks: Sequence[str]) -> Non
         known = losses[np.isfinite(losses)]
         ends.append((float(known[-1]) if len(known) else 0.0, name, tint))
     axes.set_ylabel("loss of the step")
-    axes.set_ylim(bottom=0)
+    axes.margins(y=0.08)  # room for the broad line
     axes.tick_params(labelbottom=False)
     _across(axes, panel)
     _name_ends(axes, ends)
