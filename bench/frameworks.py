@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 
 from bench.errors import UserError
+from bench.own_defaults import KERAS, TORCH, Own
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,8 @@ class Framework:
     environment: dict[str, str] = field(default_factory=dict)
     idiomatic_precision: str = "float32"
     """What its users would choose on this kind of device because it is faster there."""
+    own: Own | None = None
+    """What it does when its user sets nothing: where the waterfall starts."""
 
     @property
     def packages(self) -> tuple[str, ...]:
@@ -59,6 +62,7 @@ def _keras(backend: str, extra: str, **changes: object) -> Framework:
         modules=("keras", backend),
         blocked=others,
         environment={"KERAS_BACKEND": backend},
+        own=KERAS,
         **changes,  # type: ignore[arg-type]
     )
 
@@ -73,6 +77,7 @@ FRAMEWORKS: dict[str, Framework] = {
             modules=("torch", "torchvision"),
             blocked=("tensorflow", "jax", "keras"),
             idiomatic_precision="bfloat16",
+            own=TORCH,
         ),
         _keras("tensorflow", "tensorflow"),
         _keras("jax", "jax"),

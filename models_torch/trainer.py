@@ -17,8 +17,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from bench.case import WATERFALL
+from bench.defaults import switched
 from bench.errors import UserError
 from bench.trainer import Images, Logits, Setup, StepInput
+from models_torch import defaults
 from models_torch.alexnet import build, set_masks
 from models_torch.optimizer import optimizer_for
 
@@ -33,16 +36,20 @@ class TorchTrainer:
             torch.set_num_interop_threads(setup.threads)
         self._closed = setup.case.track == "closed"
         self._device = torch.device(setup.case.device)
-        _set_precision(self._closed)
-        self._layout = torch.contiguous_format if self._closed else torch.channels_last
+        self._waterfall, shared = setup.case.track == WATERFALL, switched(setup.case)
+        own_layers = setup.case.track == "idiomatic"
+        _set_precision(not own_layers)
+        last = own_layers or "layout" in shared
+        self._layout = torch.channels_last if last else torch.contiguous_format
         self._autocast = setup.case.precision == "bfloat16"
         self._size = setup.architecture.input_size
         self._smoothing = setup.recipe.label_smoothing
         self._mean = _per_channel(setup.mean, self._device)
         self._std = _per_channel(setup.std, self._device)
-        network = build(setup.architecture, closed=self._closed)
+        network = build(setup.architecture, closed=not own_layers, own_dropout=not self._closed)
         self.network = network.to(self._device, memory_format=self._layout)
-        self._optimizer = optimizer_for(self.network.parameters(), setup.recipe)
+        fused = not self._waterfall or "fused-update" in shared
+        self._optimizer = optimizer_for(self.network.parameters(), setup.recipe, fused=fused)
         self._losses: list[Tensor] = []
         self._serving: torch.nn.Module | None = None
 
@@ -132,13 +139,18 @@ class TorchTrainer:
             "device": str(weight.device),
             "weight_dtype": str(weight.dtype).removeprefix("torch."),
             "compute_dtype": "bfloat16" if self._autocast else "float32",
-            "memory_layout": "NHWC" if last and not self._closed else "NCHW",
+            "memory_layout": "NHWC" if last and self._layout == torch.channels_last else "NCHW",
             "execution": "eager",
             "cpu_capability": torch.backends.cpu.get_cpu_capability(),
             "onednn": torch.backends.mkldnn.is_available(),
             "tf32": torch.backends.cuda.matmul.allow_tf32 or torch.backends.cudnn.allow_tf32,
             "deterministic": torch.are_deterministic_algorithms_enabled(),
+            **({"defaults": self._defaults()} if self._waterfall else {}),
         }
+
+    def _defaults(self) -> dict[str, Any]:
+        layout = "NHWC" if self._layout == torch.channels_last else "NCHW"
+        return {"layout": layout, **defaults.in_force(self.network, self._optimizer)}
 
     def device_memory(self) -> int | None:
         """Peak bytes that PyTorch's allocator held on the accelerator."""
