@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bench import plots_accuracy, plots_speed
-from bench.case import TRACKS
+from bench import plots_accuracy, plots_speed, plots_waterfall
+from bench.case import ALL_TRACKS
 from bench.grouping import Data, by_dataset
 from bench.plot_style import Drawing, Plot, save, style
 from bench.records import Record
@@ -23,6 +23,7 @@ DRAW: dict[str, Callable[[Sequence[Record], Data, str], Drawing | None]] = {
     "latency": plots_speed.latency,
     "startup": plots_speed.startup,
     "accuracy_vs_throughput": plots_accuracy.accuracy_vs_throughput,
+    "defaults": plots_waterfall.defaults,
 }
 """Plots by the first part of their file names; each gets the records of one dataset and track."""
 
@@ -42,7 +43,7 @@ def write_plots(records: Sequence[Record], folder: Path) -> list[Plot]:
     with style():
         for data, some in datasets:
             suffix = _suffix(data) if len(datasets) > 1 else ""
-            for track in TRACKS:
+            for track in ALL_TRACKS:
                 part = [record for record in some if record.case.track == track]
                 drawings = [draw(part, data, track) for draw in DRAW.values()]
                 plots += [

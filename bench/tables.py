@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from bench import columns, rows
+from bench import columns, columns_waterfall, rows, waterfall
 from bench.case import TRACKS
 from bench.columns import Column
 from bench.grouping import Data, by_dataset
@@ -22,6 +22,7 @@ from bench.rows import IDENTITY, Row
 TRACK_TITLES = {
     "closed": "Closed track (same weights, batches and arithmetic: only the framework differs)",
     "idiomatic": "Idiomatic track (each framework as its users write it)",
+    "waterfall": "Waterfall (from each framework's own defaults to the shared ones, one by one)",
 }
 
 
@@ -116,6 +117,17 @@ TABLES = (
         "The suite's own loop beside a bare hand-written one, measured in turns: 100 % is no cost.",
         rows.overhead_rows,
         columns.overhead,
+    ),
+    Table(
+        "waterfall",
+        "What each default costs",
+        "Top to bottom: everything as the framework has it, then one default after the other "
+        "switched to the shared value and kept there. Changes are to the stage above that was "
+        "measured, paired by seed, with 95 % t intervals: one that holds 0 points (or 1x) was not "
+        "told apart. Images/s are of the same runs, behind the first evaluation. The last lines "
+        "of a network are the gap between the frameworks at both ends.",
+        waterfall.waterfall_rows,
+        columns_waterfall.columns,
     ),
     Table(
         "failures",
