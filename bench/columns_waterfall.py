@@ -17,7 +17,6 @@ def columns(rows: Sequence[Row]) -> list[Column]:
         Column("network", lambda row: str(row["variant"]), right=False),
         Column("framework", lambda row: str(row["framework"]), right=False),
         Column("switched", lambda row: str(row["switched"]), right=False),
-        Column("from → to", from_to, right=False),
         Column("seeds", _seeds),
         Column("test accuracy", _accuracy),
         Column(
@@ -25,6 +24,7 @@ def columns(rows: Sequence[Row]) -> list[Column]:
         ),
         Column("images/s", _rate),
         Column("change, x", lambda row: ratio(row["ratio"], row["ratio_low"], row["ratio_high"])),
+        Column("from → to", from_to, right=False),
         Column("recipe", lambda row: str(row["recipe"]), right=False, usual="waterfall"),
         Column("batch", lambda row: count(row["batch_size"])),
     ]

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from synthetic import DATASET, make_failure, make_record, make_run
+from synthetic import DATASET, make_failure, make_run
+from synthetic_waterfall import FRAMEWORKS, made, make_waterfall
 
 from bench.case import WATERFALL
 from bench.columns_waterfall import columns, gap_lines
@@ -25,43 +26,6 @@ from bench.waterfall import GAP_OWN, GAP_SHARED, steady_rate, waterfall_rows
 
 DATA = Data(str(DATASET["name"]), str(DATASET["fingerprint"]))
 TABLE = next(table for table in TABLES if table.name == "waterfall")
-FRAMEWORKS = ("pytorch", "keras-tensorflow")
-GAIN = {"initialisation": 0.05, "bn-momentum": 0.2, "weight-decay": -0.03}
-SPEED = {"layout": 1.5, "fused-update": 1.25, "bn-variance": 0.9}
-
-
-def run_of(seeds: int = 3, name: str = "cifar-bn", frameworks: Any = FRAMEWORKS) -> list[Record]:
-    """A whole waterfall: every stage moves accuracy and speed by what stands above, and a little
-    noise that a seed has at every stage."""
-    return [
-        staged(one, stage, seed, name)
-        for seed in range(seeds)
-        for one in frameworks
-        for stage in chain(variant(name).architecture(), one)
-    ]
-
-
-def staged(name: str, stage: str, seed: int = 0, network: str = "cifar-bn") -> Record:
-    stages = chain(variant(network).architecture(), name)
-    until = stages[: stages.index(stage) + 1]
-    accuracy = 0.4 + 0.01 * seed + sum(GAIN.get(s, 0) for s in until)
-    rate = (300 + 10 * seed) * math.prod(SPEED.get(s, 1) for s in until)
-    return made(name, stage, seed, network, accuracy=accuracy, rate=rate)
-
-
-def made(
-    name: str, stage: str, seed: int, network: str = "cifar-bn", *, accuracy: float, rate: float
-) -> Record:
-    record = make_record(
-        network, name, "accuracy", track=WATERFALL, defaults=stage, seed=seed, recipe="waterfall"
-    )
-    # The first stretch is slow: trace and compile are in it.
-    curve = [
-        {"images": 10_000 * i, "seconds": 100 + 10_000 * i / rate, "test_accuracy": accuracy}
-        for i in range(1, 4)
-    ]
-    metrics = {**record.metrics, "curve": curve, "test_accuracy": accuracy}
-    return replace(record, samples=(accuracy,), metrics=metrics, parity={"status": "none"})
 
 
 def row(rows: list[dict[str, Any]], name: str, stage: str) -> dict[str, Any]:
@@ -75,7 +39,7 @@ def shown(records: list[Record]) -> list[dict[str, str]]:
 
 
 def test_a_change_is_to_the_stage_before_and_paired_by_seed() -> None:
-    rows = waterfall_rows(run_of(), DATA)
+    rows = waterfall_rows(make_waterfall(), DATA)
     momentum = row(rows, "keras-tensorflow", "bn-momentum")
     assert momentum["accuracy"] == pytest.approx(0.66)
     # Seeds differ by far more than the change does from seed to seed.
@@ -112,7 +76,7 @@ def test_speed_is_taken_behind_the_first_evaluated_point() -> None:
 
 
 def test_stages_that_are_already_default_have_a_row_and_no_figures() -> None:
-    rows = waterfall_rows(run_of(), DATA)
+    rows = waterfall_rows(make_waterfall(), DATA)
     for name in FRAMEWORKS:
         measured = [
             r["stage"] for r in rows if r["framework"] == name and r["status"] == "measured"
@@ -122,13 +86,13 @@ def test_stages_that_are_already_default_have_a_row_and_no_figures() -> None:
     assert already["status"] == "already its default"
     assert already["seeds"] == 0
     assert all(math.isnan(already[k]) for k in ("accuracy", "delta", "images_per_second", "ratio"))
-    (cells,) = [c for c in shown(run_of()) if c["switched"] == "BatchNorm momentum"][:1]
+    (cells,) = [c for c in shown(make_waterfall()) if c["switched"] == "BatchNorm momentum"][:1]
     assert cells["from → to"] == "already its default: 0.9"
     assert {cells[k] for k in ("seeds", "test accuracy", "images/s", "change, x")} == {"—"}
 
 
 def test_networks_have_the_stages_of_their_layers() -> None:
-    rows = waterfall_rows(run_of() + run_of(name="cifar-lrn"), DATA)
+    rows = waterfall_rows(make_waterfall() + make_waterfall(name="cifar-lrn"), DATA)
     stages = {
         name: {r["stage"] for r in rows if r["variant"] == name}
         for name in ("cifar-bn", "cifar-lrn")
@@ -138,7 +102,7 @@ def test_networks_have_the_stages_of_their_layers() -> None:
 
 
 def test_gap_between_frameworks_at_both_ends() -> None:
-    rows = waterfall_rows(run_of(), DATA)
+    rows = waterfall_rows(make_waterfall(), DATA)
     assert [r["stage"] for r in rows][-2:] == [GAP_OWN, GAP_SHARED]
     pair = "keras-tensorflow − pytorch"
     assert row(rows, pair, GAP_OWN)["delta"] == pytest.approx(0, abs=1e-12)
@@ -152,7 +116,9 @@ def test_gap_between_frameworks_at_both_ends() -> None:
 
 
 def test_failed_seeds_are_counted_and_left_out_of_pairs() -> None:
-    records = [r for r in run_of() if not (r.case.defaults == "layout" and r.case.seed == 1)]
+    records = [
+        r for r in make_waterfall() if not (r.case.defaults == "layout" and r.case.seed == 1)
+    ]
     failed = make_failure(
         framework="pytorch", track=WATERFALL, defaults="layout", seed=1, recipe="waterfall"
     )
@@ -167,7 +133,7 @@ def test_failed_seeds_are_counted_and_left_out_of_pairs() -> None:
 
 def test_a_stage_without_results_breaks_the_chain_openly() -> None:
     """The one behind it has nothing to be compared with: not silently the one before the gap."""
-    records = [r for r in run_of() if r.case.defaults != "layout"]
+    records = [r for r in make_waterfall() if r.case.defaults != "layout"]
     rows = waterfall_rows(records, DATA)
     assert row(rows, "pytorch", "layout")["seeds"] == 0
     assert math.isnan(row(rows, "pytorch", "fused-update")["ratio"])
@@ -178,7 +144,7 @@ def test_a_stage_without_results_breaks_the_chain_openly() -> None:
 
 
 def test_a_diverged_seed_counts_and_is_named() -> None:
-    records = run_of()
+    records = make_waterfall()
     worst = records[0]
     diverged = replace(worst, metrics={**worst.metrics, "diverged": True})
     first = shown([diverged, *records[1:]])[0]
@@ -186,15 +152,15 @@ def test_a_diverged_seed_counts_and_is_named() -> None:
 
 
 def test_one_seed_has_values_and_no_intervals() -> None:
-    rows = waterfall_rows(run_of(seeds=1), DATA)
+    rows = waterfall_rows(make_waterfall(seeds=1), DATA)
     found = row(rows, "keras-tensorflow", "bn-momentum")
     assert found["delta"] == pytest.approx(0.2)
     assert found["delta_low"] is found["ratio_high"] is None
-    assert "[" not in "".join(shown(run_of(seeds=1))[1].values())
+    assert "[" not in "".join(shown(make_waterfall(seeds=1))[1].values())
 
 
 def test_one_framework_alone_has_no_gap() -> None:
-    rows = waterfall_rows(run_of(frameworks=("pytorch",)), DATA)
+    rows = waterfall_rows(make_waterfall(frameworks=("pytorch",)), DATA)
     assert rows
     assert {r["framework"] for r in rows} == {"pytorch"}
     assert gap_lines(rows) == []
@@ -203,7 +169,7 @@ def test_one_framework_alone_has_no_gap() -> None:
 def test_records_of_somebody_elses_extension_are_tabled() -> None:
     records = [
         replace(r, case=replace(r.case, framework="theirs", variant="small"))
-        for r in run_of(frameworks=("pytorch",))
+        for r in make_waterfall(frameworks=("pytorch",))
     ]
     stages = [r["stage"] for r in waterfall_rows(records, DATA)]
     assert stages == chain(variant("cifar-bn").architecture(), "pytorch")
@@ -211,7 +177,7 @@ def test_records_of_somebody_elses_extension_are_tabled() -> None:
 
 def test_the_other_tables_and_plots_know_nothing_of_it(tmp_path: Path) -> None:
     others = make_run()
-    both = [*others, *run_of()]
+    both = [*others, *make_waterfall()]
     assert experiments(both, ("accuracy",)) == experiments(others, ("accuracy",))
     for table in TABLES:
         if table.name not in ("waterfall", "failures"):
@@ -228,7 +194,7 @@ def test_other_records_make_no_waterfall(tmp_path: Path) -> None:
 
 
 def test_csv_has_the_raw_estimates_and_the_reasons() -> None:
-    table = frame(TABLE, run_of())
+    table = frame(TABLE, make_waterfall())
     assert {"stage", "default", "shared", "why", "delta_low", "ratio_high"} <= set(table.columns)
     assert (table["fingerprint"] == DATASET["fingerprint"]).all()
     momentum = table[(table["framework"] == "keras-tensorflow") & (table["stage"] == "bn-momentum")]
@@ -237,19 +203,19 @@ def test_csv_has_the_raw_estimates_and_the_reasons() -> None:
 
 
 def test_every_row_has_every_cell() -> None:
-    rows = waterfall_rows(run_of(), DATA)
+    rows = waterfall_rows(make_waterfall(), DATA)
     for column in columns(rows):
         assert all(column.show(r) for r in rows), column.header
 
 
 def test_report_shows_table_plot_and_gap(tmp_path: Path) -> None:
-    page = write_results(run_of(), tmp_path).read_text(encoding="utf-8")
+    page = write_results(make_waterfall(), tmp_path).read_text(encoding="utf-8")
     assert 'id="waterfall"' in page
     assert page.count("<svg") == 1
     assert "gap between the frameworks (keras-tensorflow − pytorch)" in page
     assert "already its default" in page
-    assert headlines(run_of())[0].title.startswith("Waterfall on cifar10")
-    assert "waterfall track" in what_was_run(run_of())
+    assert headlines(make_waterfall())[0].title.startswith("Waterfall on cifar10")
+    assert "waterfall track" in what_was_run(make_waterfall())
 
 
 def texts(svg: Path) -> list[str]:
@@ -257,7 +223,7 @@ def texts(svg: Path) -> list[str]:
 
 
 def test_plot_has_a_figure_for_every_stage_that_was_measured(tmp_path: Path) -> None:
-    records = run_of() + run_of(name="cifar-lrn")
+    records = make_waterfall() + make_waterfall(name="cifar-lrn")
     (plot,) = write_plots(records, tmp_path)
     found = texts(plot.svg)
     assert found.count("+20.0") == 1  # BatchNorm's momentum, in Keras
@@ -271,7 +237,7 @@ def test_plot_has_a_figure_for_every_stage_that_was_measured(tmp_path: Path) -> 
 
 
 def test_plot_says_where_there_is_no_result(tmp_path: Path) -> None:
-    records = [r for r in run_of() if r.case.defaults != "layout"]
+    records = [r for r in make_waterfall() if r.case.defaults != "layout"]
     failed = make_failure(
         framework="pytorch", track=WATERFALL, defaults="layout", seed=1, recipe="waterfall"
     )
@@ -288,7 +254,7 @@ def test_nothing_of_the_plot_is_cut_off(tmp_path: Path) -> None:
     from bench.plots_waterfall import defaults  # noqa: PLC0415
 
     with style():
-        drawing = defaults(run_of() + run_of(name="cifar-lrn"), DATA, WATERFALL)
+        drawing = defaults(make_waterfall() + make_waterfall(name="cifar-lrn"), DATA, WATERFALL)
         assert drawing is not None
         drawing.figure.canvas.draw()
         whole = drawing.figure.bbox
