@@ -101,6 +101,11 @@ def jobs(selection: Selection, profile: Profile) -> list[Job]:
         )
     every = [*_timed_jobs(selection, profile, names), *_accuracy_jobs(selection, profile, names)]
     found = list(_once(every))
+    if selection.stages and not any(job.case.defaults for job in found):
+        raise UserError(
+            f"--stages {','.join(selection.stages)}: no case here has one of them; only the track "
+            f"{WATERFALL} has stages (--profile waterfall)"
+        )
     if not found:
         raise UserError(f"nothing to measure: {selection} selects no case of {profile.name}")
     return found

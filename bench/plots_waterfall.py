@@ -101,15 +101,12 @@ def _bars(axes: Axes, steps: Ladder, measure: _Measure, tint: str) -> None:
     """One bar a stage; where there is none, why not."""
     before = steps[0]
     for place, step in enumerate(steps[1:]):
-        if not step.measured:
-            _remark(axes, place, "already its default")
-            continue
         change = measure.change(before, step)
-        before = step
         if known(change.value):
             _bar(axes, place, change, tint)
         else:
             _remark(axes, place, _why_no_bar(step))
+        before = step if step.records else before
     axes.axvline(0, color=INK, linewidth=0.8)
     axes.set_ylim(len(steps) - 1.4, -0.6)  # the first on top
     axes.grid(visible=False, axis="y")
@@ -120,7 +117,7 @@ def _bars(axes: Axes, steps: Ladder, measure: _Measure, tint: str) -> None:
 
 def _why_no_bar(step: Step) -> str:
     if not step.records:
-        return "not measured"
+        return "not run" if step.measured else "already its default"
     return "no result before it" if any(r.ok for r in step.records) else "no result"
 
 

@@ -123,7 +123,7 @@ TABLES = (
         "What each default costs",
         "Top to bottom: everything as the framework has it, then one default after the other "
         "switched to the shared value and kept there. Changes are to the stage above that was "
-        "measured, paired by seed, with 95 % t intervals: one that holds 0 points (or 1x) was not "
+        "run, paired by seed, with 95 % t intervals: one that holds 0 points (or 1x) was not "
         "told apart. Images/s are of the same runs, behind the first evaluation. The last lines "
         "of a network are the gap between the frameworks at both ends.",
         waterfall.waterfall_rows,

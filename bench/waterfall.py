@@ -130,7 +130,9 @@ def waterfall_rows(records: Sequence[Record], data: Data) -> list[Row]:
     """A row per stage, and two per framework beside the first one for the gap at both ends.
 
     Accuracies are fractions: means over seeds with t intervals. Images/s are geometric means, their
-    changes ratios; `delta` and `ratio` are to the measured stage before, paired by seed.
+    changes ratios; `delta` and `ratio` are to the stage before that was run, paired by seed. A
+    stage whose runs failed leaves the one behind it without a change, since two switches would be
+    in it; stages that were never asked for are passed over.
     """
     rows = []
     for network, frameworks in ladders(records).items():
@@ -159,7 +161,7 @@ def _rows_of(case: Case, steps: Ladder, data: Data) -> list[Row]:
         row |= _columns("images_per_second", _geometric_mean(list(rates.values())))
         row |= _columns("ratio", rate_change(before, step))
         rows.append(row)
-        before = step if step.measured else before
+        before = step if step.records else before
     return rows
 
 

@@ -131,16 +131,34 @@ def test_failed_seeds_are_counted_and_left_out_of_pairs() -> None:
     assert "layout" in as_markdown(next(t for t in TABLES if t.name == "failures"), [failed])
 
 
-def test_a_stage_without_results_breaks_the_chain_openly() -> None:
-    """The one behind it has nothing to be compared with: not silently the one before the gap."""
-    records = [r for r in make_waterfall() if r.case.defaults != "layout"]
+def without_layout() -> list[Record]:
+    return [r for r in make_waterfall() if r.case.defaults != "layout"]
+
+
+def failed_layout() -> Record:
+    return make_failure(
+        framework="pytorch", track=WATERFALL, defaults="layout", seed=1, recipe="waterfall"
+    )
+
+
+def test_a_stage_that_failed_breaks_the_chain_openly() -> None:
+    """The one behind it has nothing to be compared with: two switches would be in its change."""
+    records = [*without_layout(), failed_layout()]
     rows = waterfall_rows(records, DATA)
     assert row(rows, "pytorch", "layout")["seeds"] == 0
     assert math.isnan(row(rows, "pytorch", "fused-update")["ratio"])
     cells = {c["switched"]: c for c in shown(records) if c["framework"] == "pytorch"}
-    assert cells["memory layout"]["seeds"] == "not run"
+    assert cells["memory layout"]["seeds"] == "0 of 1 (1 failed)"
     assert cells["optimiser's passes"]["change, x"] == "—"
     assert cells["optimiser's passes"]["images/s"] != "—"
+
+
+def test_a_stage_that_was_not_asked_for_is_passed_over() -> None:
+    rows = waterfall_rows(without_layout(), DATA)
+    assert math.isnan(row(rows, "pytorch", "layout")["ratio"])
+    assert row(rows, "pytorch", "fused-update")["ratio"] == pytest.approx(1.5 * 1.25)
+    cells = {c["switched"]: c for c in shown(without_layout()) if c["framework"] == "pytorch"}
+    assert cells["memory layout"]["seeds"] == "not run"
 
 
 def test_a_diverged_seed_counts_and_is_named() -> None:
@@ -237,15 +255,12 @@ def test_plot_has_a_figure_for_every_stage_that_was_measured(tmp_path: Path) -> 
 
 
 def test_plot_says_where_there_is_no_result(tmp_path: Path) -> None:
-    records = [r for r in make_waterfall() if r.case.defaults != "layout"]
-    failed = make_failure(
-        framework="pytorch", track=WATERFALL, defaults="layout", seed=1, recipe="waterfall"
-    )
-    (plot,) = write_plots([*records, failed], tmp_path)
+    (plot,) = write_plots([*without_layout(), failed_layout()], tmp_path)
     assert texts(plot.svg).count("no result") == 2
     assert texts(plot.svg).count("no result before it") == 2
-    (plot,) = write_plots(records, tmp_path)
-    assert texts(plot.svg).count("not measured") == 2
+    (plot,) = write_plots(without_layout(), tmp_path)
+    assert texts(plot.svg).count("not run") == 2
+    assert "no result before it" not in texts(plot.svg)
 
 
 def test_nothing_of_the_plot_is_cut_off(tmp_path: Path) -> None:
