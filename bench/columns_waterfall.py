@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
-from bench.columns import Column
+from bench.case import Case
+from bench.columns import Column, case_of
+from bench.grouping import labels
 from bench.markup import NOTHING, count, interval, known, percent, ratio, significant
 from bench.rows import Row
 from bench.waterfall import GAP_OWN, GAP_SHARED
@@ -78,16 +81,16 @@ def points(value: float, low: float | None, high: float | None) -> str:
 
 def gap_lines(rows: Sequence[Row]) -> list[str]:
     """A line per network and pair of frameworks: how far apart before, and how far behind it."""
-    ends = {(row["variant"], row["framework"], row["stage"]): row for row in rows}
-    lines = []
-    for (variant, pair, stage), own in ends.items():
-        if stage == GAP_OWN:
-            shared = ends[variant, pair, GAP_SHARED]
-            lines.append(
-                f"{variant}: gap between the frameworks ({pair}): at own defaults {_gap(own)} → "
-                f"at shared ones {_gap(shared)}."
-            )
-    return lines
+    ends: dict[Case, dict[str, Row]] = {}
+    for row in rows:
+        if row["status"] == "gap":
+            ends.setdefault(case_of(row), {})[row["stage"]] = row
+    names = labels(replace(case, framework="") for case in ends)
+    return [
+        f"{names[replace(case, framework='')]}: gap between the frameworks ({case.framework}): "
+        f"at own defaults {_gap(found[GAP_OWN])} → at shared ones {_gap(found[GAP_SHARED])}."
+        for case, found in ends.items()
+    ]
 
 
 def _gap(row: Row) -> str:

@@ -76,8 +76,8 @@ def ladders(records: Sequence[Record]) -> dict[Case, dict[str, Ladder]]:
         if record.case.track == WATERFALL and record.kind == "accuracy":
             network = replace(record.case, framework="", seed=0, defaults="")
             groups.setdefault(network, {}).setdefault(record.case.framework, []).append(record)
-    order = list(VARIANTS)
-    networks = sorted(groups, key=lambda c: (c.variant not in order, *_place(c, order), c.id))
+    places = {name: place for place, name in enumerate(VARIANTS)}
+    networks = sorted(groups, key=lambda c: (places.get(c.variant, len(places)), c.id))
     return {
         network: {
             name: _ladder(network, name, groups[network][name])
@@ -85,10 +85,6 @@ def ladders(records: Sequence[Record]) -> dict[Case, dict[str, Ladder]]:
         }
         for network in networks
     }
-
-
-def _place(case: Case, order: list[str]) -> tuple[int]:
-    return (order.index(case.variant) if case.variant in order else 0,)
 
 
 def _ladder(network: Case, framework: str, records: Sequence[Record]) -> Ladder:

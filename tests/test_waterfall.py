@@ -115,6 +115,15 @@ def test_gap_between_frameworks_at_both_ends() -> None:
     assert "→ at shared ones +17.00 [+17.00, +17.00] points and 0.59x" in line
 
 
+def test_networks_that_differ_in_a_setting_keep_gaps_of_their_own() -> None:
+    other = [replace(r, case=replace(r.case, batch_size=64)) for r in make_waterfall()]
+    lines = gap_lines(waterfall_rows([*make_waterfall(), *other], DATA))
+    assert [line.partition(":")[0] for line in lines] == [
+        "cifar-bn · batch 128",
+        "cifar-bn · batch 64",
+    ]
+
+
 def test_failed_seeds_are_counted_and_left_out_of_pairs() -> None:
     records = [
         r for r in make_waterfall() if not (r.case.defaults == "layout" and r.case.seed == 1)
