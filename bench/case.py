@@ -13,6 +13,10 @@ KINDS = ("startup", "train_throughput", "inference", "latency", "accuracy")
 """In the order in which one worker takes them: start-up is over before anything else begins."""
 
 TRACKS = ("closed", "idiomatic")
+WATERFALL = "waterfall"
+"""The third track: from a framework's own defaults to the shared ones (see `bench.defaults`). Apart
+from the two above, since its cases are stages of one comparison and belong into no other table."""
+ALL_TRACKS = (*TRACKS, WATERFALL)
 INITS = ("scratch", "pretrained")
 PRECISIONS = ("float32", "bfloat16")
 
@@ -37,6 +41,8 @@ class Case:
     seed: int = 0
     device: str = "cpu"
     devices: int = 1
+    defaults: str = ""
+    """In the waterfall, the last stage whose default is the shared one; else empty."""
 
     @property
     def id(self) -> str:
@@ -62,6 +68,8 @@ class Case:
                 f"b{self.batch_size}",
                 f"s{self.seed}",
                 f"{self.device}x{self.devices}",
+                # Only where there is one: ids of records from before the field stay what they are.
+                *([f"defaults:{self.defaults}"] if self.defaults else []),
             )
         )
 
@@ -73,10 +81,10 @@ class Case:
     def from_json(cls, value: Mapping[str, Any]) -> Case:
         """The case that :meth:`to_json` wrote; UserError when its id does not follow from it."""
         fields = {field.name for field in dataclasses.fields(cls)}
-        missing = fields - value.keys()
+        missing = fields - value.keys() - {"defaults"}  # younger than the first records
         if missing:
             raise UserError(f"case without {', '.join(sorted(missing))}: {dict(value)}")
-        case = cls(**{name: value[name] for name in fields})
+        case = cls(**{name: value[name] for name in fields & value.keys()})
         if value.get("id", case.id) != case.id:
             raise UserError(f"case id {value['id']!r} does not belong to its fields ({case.id})")
         return case

@@ -19,7 +19,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from bench import __version__, extensions
-from bench.case import INITS, KINDS, PRECISIONS, TRACKS
+from bench.case import ALL_TRACKS, INITS, KINDS, PRECISIONS
+from bench.defaults import NAMES as STAGES
 from bench.errors import UserError
 from bench.frameworks import FRAMEWORKS
 from bench.matrix import Selection
@@ -153,12 +154,13 @@ def _cell(value: Any) -> str:
 @cli.command()
 @_listed("--variants", known=VARIANTS)
 @_listed("--frameworks", known=FRAMEWORKS)
-@_listed("--tracks", known=TRACKS)
+@_listed("--tracks", known=ALL_TRACKS)
 @_listed("--kinds", known=KINDS)
 @_listed("--inits", known=INITS)
 @_listed("--heads", known=HEADS)
 @_listed("--recipes", known=RECIPES)
 @_listed("--precisions", known=PRECISIONS)
+@_listed("--stages", known=STAGES)
 @click.option("--batch-sizes", callback=_numbers, metavar="N,M", help="Images per batch.")
 @click.option("--seeds", type=int, help="How many seeds the accuracy cases take.")
 @click.option("--budget", type=float, default=1.0, help="Fraction of a recipe's epochs; said so.")

@@ -23,7 +23,8 @@ from bench.records import Record
 def label(task: Task) -> str:
     """A case in a few words."""
     case = task.case
-    return f"{case.variant} {case.framework} {case.track} {task.kind}"
+    what = case.defaults or task.kind
+    return f"{case.variant} {case.framework} {case.track} {what}"
 
 
 def result_line(record: Record) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 
 from bench.errors import UserError
+from bench.own_defaults import KERAS, TORCH, Own
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,8 @@ class Framework:
     A test holds those that promise it to their word."""
     repeatability: str = "nobody promises anything"
     """Who promises what."""
+    own: Own | None = None
+    """What it does when its user sets nothing: where the waterfall starts."""
 
     @property
     def packages(self) -> tuple[str, ...]:
@@ -72,6 +75,7 @@ def _keras(backend: str, extra: str, **changes: object) -> Framework:
         modules=("keras", backend),
         blocked=others,
         environment={"KERAS_BACKEND": backend},
+        own=KERAS,
         **changes,  # type: ignore[arg-type]
     )
 
@@ -86,6 +90,7 @@ FRAMEWORKS: dict[str, Framework] = {
             modules=("torch", "torchvision"),
             blocked=("tensorflow", "jax", "keras"),
             idiomatic_precision="bfloat16",
+            own=TORCH,
             repeatable=True,
             repeatability=_TORCH_PROMISE,
         ),

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from bench.case import TRACKS, Case
+from bench.case import ALL_TRACKS, WATERFALL, Case
 from bench.certified import is_certified, problem_of, status_of
 from bench.records import Record
 from bench.variants import VARIANTS
@@ -130,10 +130,13 @@ def _data(record: Record) -> Data:
 
 
 def experiments(records: Iterable[Record], kinds: Collection[str]) -> list[Experiment]:
-    """Experiments of the given kinds in the order of tables; records of one dataset only."""
+    """Experiments of the given kinds in the order of tables; records of one dataset only.
+
+    Stages of the waterfall are no experiments to stand beside others: `bench.waterfall` has them.
+    """
     groups: dict[tuple[Case, str, bool], list[Record]] = {}
     for record in records:
-        if record.kind in kinds:
+        if record.kind in kinds and record.case.track != WATERFALL:
             key = (replace(record.case, seed=0), record.kind, is_certified(record))
             groups.setdefault(key, []).append(record)
     found = [
@@ -146,7 +149,7 @@ def experiments(records: Iterable[Record], kinds: Collection[str]) -> list[Exper
 def _order(experiment: Experiment) -> tuple[Any, ...]:
     case = experiment.case
     return (
-        _place(case.track, TRACKS),
+        _place(case.track, ALL_TRACKS),
         experiment.kind != "train_throughput",
         variant_place(case),
         case.init != "scratch",

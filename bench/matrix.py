@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from itertools import product
 
 from bench import frameworks, variants
-from bench.case import INITS, KINDS, PRECISIONS, TRACKS, Case
+from bench.case import ALL_TRACKS, INITS, KINDS, PRECISIONS, WATERFALL, Case
+from bench.defaults import NAMES, chain
 from bench.errors import UserError
 from bench.profiles import Profile
 from bench.recipes import recipe
@@ -31,6 +32,8 @@ class Selection:
     recipes: tuple[str, ...] = ()
     precisions: tuple[str, ...] = ()
     batch_sizes: tuple[int, ...] = ()
+    stages: tuple[str, ...] = ()
+    """Of the waterfall."""
     seeds: int | None = None
     budget: float = 1.0
 
@@ -44,7 +47,8 @@ class Selection:
                 raise UserError(f"framework {name}: {missing}")
         for name in self.recipes:
             recipe(name)
-        _known("track", self.tracks, TRACKS)
+        _known("track", self.tracks, ALL_TRACKS)
+        _known("stage", self.stages, NAMES)
         _known("kind", self.kinds, KINDS)
         _known("head", self.heads, HEADS)
         _known("precision", self.precisions, PRECISIONS)
@@ -97,6 +101,11 @@ def jobs(selection: Selection, profile: Profile) -> list[Job]:
         )
     every = [*_timed_jobs(selection, profile, names), *_accuracy_jobs(selection, profile, names)]
     found = list(_once(every))
+    if selection.stages and not any(job.case.defaults for job in found):
+        raise UserError(
+            f"--stages {','.join(selection.stages)}: no case here has one of them; only the track "
+            f"{WATERFALL} has stages (--profile waterfall)"
+        )
     if not found:
         raise UserError(f"nothing to measure: {selection} selects no case of {profile.name}")
     return found
@@ -157,27 +166,54 @@ def _cases(
     seeds: int,
 ) -> Iterator[Case]:
     rows = selection.variants or profile.variants[kind]
-    tracks = selection.tracks or profile.tracks[kind]
+    tracks = _tracks(selection, profile, kind)
     heads = selection.heads or ("source",)
     # Frameworks turn fastest: those that are compared are measured close together in time.
     for seed, row, head, name_of_recipe, track in product(
         range(seeds), rows, heads, recipes, tracks
     ):
+        size = variants.variant(row).input_size
         for name in names:
-            for precision in _precisions(selection, track, name):
-                size = variants.variant(row).input_size
-                for batch in selection.batch_sizes or (_batch_size(profile, row, size),):
-                    yield Case(
-                        variant=row,
-                        framework=name,
-                        track=track,
-                        head=head,
-                        recipe=name_of_recipe,
-                        input_size=size,
-                        precision=precision,
-                        batch_size=batch,
-                        seed=seed,
-                    )
+            choices = product(
+                _precisions(selection, track, name),
+                selection.batch_sizes or (_batch_size(profile, row, size),),
+                _stages(selection, Case(row, name, track, recipe=name_of_recipe, seed=seed)),
+            )
+            for precision, batch, stage in choices:
+                yield Case(
+                    variant=row,
+                    framework=name,
+                    track=track,
+                    head=head,
+                    recipe=name_of_recipe,
+                    input_size=size,
+                    precision=precision,
+                    batch_size=batch,
+                    seed=seed,
+                    defaults=stage,
+                )
+
+
+def _tracks(selection: Selection, profile: Profile, kind: str) -> tuple[str, ...]:
+    """The waterfall has accuracy cases only: their images/s come with them."""
+    tracks = selection.tracks or profile.tracks[kind]
+    return tuple(track for track in tracks if track != WATERFALL or kind == "accuracy")
+
+
+def _stages(selection: Selection, case: Case) -> tuple[str, ...]:
+    """What ``Case.defaults`` takes: the stages of the waterfall; one empty one elsewhere."""
+    if case.track != WATERFALL:
+        return ("",)
+    if recipe(case.recipe).optimizer != "adam":
+        raise UserError(
+            f"recipe {case.recipe!r}: the {WATERFALL} track switches Adam's defaults; "
+            "take a recipe with Adam, as --recipes waterfall"
+        )
+    architecture = variants.variant(case.variant).architecture()
+    stages = chain(architecture, case.framework)
+    wanted = [stage for stage in stages if stage in (selection.stages or NAMES)]
+    # Every other seed in the other direction: a machine that drifts favours no stage.
+    return tuple(reversed(wanted) if case.seed % 2 else wanted)
 
 
 def _batch_size(profile: Profile, row: str, size: int) -> int:
@@ -190,6 +226,6 @@ def _batch_size(profile: Profile, row: str, size: int) -> int:
 
 
 def _precisions(selection: Selection, track: str, name: str) -> tuple[str, ...]:
-    if track == "closed":
-        return ("float32",)  # the closed track is defined in float32
+    if track in ("closed", WATERFALL):
+        return ("float32",)  # both are defined in float32
     return selection.precisions or (frameworks.framework(name).idiomatic_precision,)

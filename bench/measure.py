@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data import Dataset, Split
+from bench.defaults import shuffles
 from bench.initial import DropoutMasks
 from bench.plan import BatchPlan, gather
 from bench.profiles import Limits
@@ -100,6 +101,7 @@ def plan_for(setup: Setup, dataset: Dataset) -> BatchPlan:
         batch_size=setup.case.batch_size,
         seed=setup.case.seed,
         augmentation=setup.recipe.augmentation,
+        shuffle=shuffles(setup.case),
     )
 
 

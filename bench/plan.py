@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from bench.data import SIDE, Split
 
+_FIXED_ORDER_SEED = 10_000_000  # any fixed number: the one order of a plan without shuffling
 _EPOCHS_KEPT = 2  # a batch seldom touches more; an epoch of 50,000 images takes 1.6 MB
 
 
@@ -59,6 +60,10 @@ class BatchPlan:
     the same shape. A batch larger than the set spans several epochs. Offsets and flips are drawn
     per image and epoch, from a stream of their own, so that augmentation leaves the order alone.
 
+    Without `shuffle` every epoch of every seed has one and the same order. That is a random one, as
+    in the official CIFAR-10 files: pictures from folders stand class by class here, and in that
+    order nothing could be learnt. Batches still flow over the end of an epoch.
+
     Raises ValueError for sizes below 1 and for a negative seed.
     """
 
@@ -69,6 +74,7 @@ class BatchPlan:
         batch_size: int,
         seed: int,
         augmentation: Augmentation = Augmentation(),  # frozen, so safe to share
+        shuffle: bool = True,
     ) -> None:
         if images < 1 or batch_size < 1 or seed < 0:
             raise ValueError(
@@ -79,6 +85,7 @@ class BatchPlan:
         self.batch_size = batch_size
         self.seed = seed
         self.augmentation = augmentation
+        self.shuffle = shuffle
         self._epochs: OrderedDict[int, _Epoch] = OrderedDict()
 
     def batch(self, step: int) -> Batch:
@@ -127,7 +134,8 @@ class BatchPlan:
         return self._epochs[epoch]
 
     def _draw(self, epoch: int) -> _Epoch:
-        order = np.random.default_rng([self.seed, epoch]).permutation(self.images)
+        entropy = [self.seed, epoch] if self.shuffle else [_FIXED_ORDER_SEED]
+        order = np.random.default_rng(entropy).permutation(self.images)
         offsets = np.zeros((self.images, 2), np.int64)
         flips = np.zeros(self.images, np.bool_)
         chance = np.random.default_rng([self.seed, epoch, 1])

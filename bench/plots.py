@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bench import notes, plots_accuracy, plots_parting, plots_speed
-from bench.case import KINDS, TRACKS
+from bench import notes, plots_accuracy, plots_parting, plots_speed, plots_waterfall
+from bench.case import ALL_TRACKS, KINDS
 from bench.certified import is_certified
 from bench.grouping import Data, by_dataset
 from bench.plot_style import Drawing, Plot, retitle, save, style
@@ -27,6 +27,7 @@ DRAW: dict[str, Callable[[Sequence[Record], Data, str], Drawing | None]] = {
     "latency": plots_speed.latency,
     "startup": plots_speed.startup,
     "accuracy_vs_throughput": plots_accuracy.accuracy_vs_throughput,
+    "defaults": plots_waterfall.defaults,
 }
 """Plots by the first part of their file names; each gets the records of one dataset and track."""
 
@@ -55,7 +56,7 @@ def write_plots(records: Sequence[Record], folder: Path) -> list[Plot]:
     with style():
         for data, some in datasets:
             suffix = _suffix(data) if len(datasets) > 1 else ""
-            for track in TRACKS:
+            for track in ALL_TRACKS:
                 part = [record for record in some if record.case.track == track]
                 plots += [
                     save(replace(drawing, name=drawing.name + suffix), target)

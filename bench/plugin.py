@@ -88,7 +88,8 @@ def _test_id(task: Task) -> str:
     """``cifar-bn-pytorch-closed``: what ``-k`` selects by, with what else tells cases apart."""
     case = task.case
     seed = f"-s{case.seed}" if task.kind == "accuracy" else ""
-    return f"{case.variant}-{case.framework}-{case.track}{seed}"
+    stage = f"-{case.defaults}" if case.defaults else ""
+    return f"{case.variant}-{case.framework}-{case.track}{stage}{seed}"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bench.case import KINDS, TRACKS
+from bench.case import KINDS, TRACKS, WATERFALL
 from bench.errors import UserError
 
 
@@ -98,6 +98,20 @@ PROFILES: dict[str, Profile] = {
                 evaluations=None,
                 timeout_seconds=24 * 3600.0,
             ),
+        ),
+        Profile(
+            "waterfall",
+            "what each default costs: from every framework's own to the shared ones, step by step",
+            frameworks=("pytorch", "keras-tensorflow"),
+            tracks={**dict.fromkeys(KINDS, ()), "accuracy": (WATERFALL,)},
+            variants={**dict.fromkeys(KINDS, ()), "accuracy": ("cifar-bn", "cifar-lrn")},
+            recipe="waterfall",
+            batch_sizes={32: 128},
+            seeds=3,
+            train_images=10_000,
+            test_images=5_000,
+            # Images/s are taken behind the first point, so that no trace or compile is in them.
+            limits=Limits(evaluations=4, timeout_seconds=3600.0),
         ),
     )
 }

@@ -86,6 +86,14 @@ RECIPES: dict[str, Recipe] = {
             epochs=16,
             augmentation=Augmentation(padding=4, flip=True),
         ),
+        Recipe(
+            "waterfall",
+            "Adam with weight decay, no augmentation: frameworks differ in its eps and its decay",
+            optimizer="adam",
+            learning_rate=3e-4,  # at Adam's usual 1e-3 the network without BatchNorm may not start
+            weight_decay=5e-4,
+            epochs=3,
+        ),
     )
 }
 

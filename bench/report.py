@@ -18,7 +18,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from bench import summary
-from bench.case import KINDS, TRACKS
+from bench.case import ALL_TRACKS, KINDS
 from bench.errors import UserError
 from bench.grouping import flatten, latest, without_folders
 from bench.plot_style import Plot
@@ -38,6 +38,7 @@ _PLOTS_OF = {
     "latency": ("latency",),
     "startup": ("startup",),
     "per_class": ("per_class", "confusion"),
+    "waterfall": ("defaults",),
 }
 _ERROR_LINES = 40  # of a traceback: its end says what happened
 # Facts about a machine that would say whose it is; the others are what a reader needs.
@@ -150,7 +151,7 @@ def _topics(records: Sequence[Record], plots: Sequence[Plot]) -> list[_Topic]:
         if table.name == "failures":
             continue  # they stand at the top
         names = _PLOTS_OF.get(table.name, ())
-        prefixes = tuple(f"{name}_{track}" for name in names for track in TRACKS)
+        prefixes = tuple(f"{name}_{track}" for name in names for track in ALL_TRACKS)
         figures = [(plot, svg) for plot, svg in inlined if plot.name.startswith(prefixes)]
         found = sections(table, records)
         if found or figures:

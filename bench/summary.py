@@ -9,13 +9,15 @@ from datetime import datetime
 from typing import Any
 
 from bench import notes
-from bench.case import TRACKS, Case
+from bench.case import ALL_TRACKS, TRACKS, Case
 from bench.certified import is_certified_row
 from bench.columns import case_of
+from bench.columns_waterfall import gap_lines
 from bench.grouping import Data, by_dataset, frameworks_of, labels, peers_of
 from bench.markup import known, percent, significant
 from bench.records import Record
 from bench.rows import Row, accuracy_rows, throughput_rows
+from bench.waterfall import waterfall_rows
 
 _GIB = 2**30
 
@@ -34,7 +36,7 @@ def what_was_run(records: Sequence[Record]) -> str:
         return "Nothing was measured: the run has no records."
     ok = sum(record.ok for record in records)
     networks = dict.fromkeys(record.case.variant for record in records)
-    tracks = [track for track in TRACKS if any(r.case.track == track for r in records)]
+    tracks = [track for track in ALL_TRACKS if any(r.case.track == track for r in records)]
     seeds = len({record.case.seed for record in records})
     sentences = [
         f"{ok} of {_many(len(records), 'measurement')} gave a result{_trouble(records)}.",
@@ -134,6 +136,9 @@ def headlines(records: Sequence[Record]) -> list[Headlines]:
             if lines:
                 title = f"{track.capitalize()} track on {data.name} ({data.short})"
                 found.append(Headlines(title, tuple(lines)))
+        gaps = gap_lines(waterfall_rows(some, data))
+        if gaps:
+            found.append(Headlines(f"Waterfall on {data.name} ({data.short})", tuple(gaps)))
     return found
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from bench import columns, columns_closed, notes, rows, rows_closed
+from bench import columns, columns_closed, columns_waterfall, notes, rows, rows_closed, waterfall
 from bench.case import TRACKS
 from bench.certified import is_certified_row
 from bench.columns import Column
@@ -24,6 +24,7 @@ from bench.rows import IDENTITY, Row
 TRACK_TITLES = {
     "closed": "Closed track (same weights, batches and arithmetic: only the framework differs)",
     "idiomatic": "Idiomatic track (each framework as its users write it)",
+    "waterfall": "Waterfall (from each framework's own defaults to the shared ones, one by one)",
 }
 UNCERTIFIED_TITLE = "Closed track, uncertified (not shown to be the same network and arithmetic)"
 
@@ -150,6 +151,17 @@ TABLES = (
         rows_closed.certificate_rows,
         columns_closed.certificates,
         part="Certificates of the closed track",
+    ),
+    Table(
+        "waterfall",
+        "What each default costs",
+        "Top to bottom: everything as the framework has it, then one default after the other "
+        "switched to the shared value and kept there. Changes are to the stage above that was "
+        "run, paired by seed, with 95 % t intervals: one that holds 0 points (or 1x) was not "
+        "told apart. Images/s are of the same runs, behind the first evaluation. The last lines "
+        "of a network are the gap between the frameworks at both ends.",
+        waterfall.waterfall_rows,
+        columns_waterfall.columns,
     ),
     Table(
         "failures",

@@ -21,8 +21,9 @@ from time import perf_counter
 from typing import Any, TextIO
 
 from bench import extensions, parity
-from bench.case import Case
+from bench.case import WATERFALL, Case
 from bench.data import Dataset, load
+from bench.defaults import switched, takes_shared_weights, with_own_constants
 from bench.errors import UserError
 from bench.frameworks import Framework, framework
 from bench.initial import initial_weights
@@ -100,8 +101,7 @@ def open_bench(command: Mapping[str, Any], out: TextIO) -> Bench:
     factory = _import(row)
     imported = perf_counter()
     trainer = factory(setup)
-    if case.track == "closed":
-        trainer.load_weights(initial_weights(setup.architecture, case.seed))
+    take_weights(trainer, setup)
     built = perf_counter()
     return Bench(
         trainer,
@@ -112,6 +112,12 @@ def open_bench(command: Mapping[str, Any], out: TextIO) -> Bench:
         build_seconds=built - imported,
         import_seconds=imported - started,
     )
+
+
+def take_weights(trainer: Trainer, setup: Setup) -> None:
+    """Load the core's initial weights where the case starts from them; else leave its own."""
+    if takes_shared_weights(setup.case):
+        trainer.load_weights(initial_weights(setup.architecture, setup.case.seed))
 
 
 def certify(command: Mapping[str, Any], out: TextIO) -> dict[str, Any]:
@@ -146,6 +152,7 @@ def _setup(case: Case, dataset: Dataset, threads: int) -> Setup:
     architecture = variant(case.variant).architecture(
         len(dataset.classes), head=case.head, input_size=case.input_size
     )
+    architecture = with_own_constants(architecture, case)
     return Setup(
         case, architecture, chosen, max(steps, 1), dataset.mean, dataset.std, threads=threads
     )
@@ -169,13 +176,14 @@ def _settings(bench: Bench) -> dict[str, Any]:
     trainer: Trainer = bench.trainer
     case = bench.setup.case
     inputs = {}
-    if case.track == "closed":
+    if takes_shared_weights(case):
         weights = initial_weights(bench.setup.architecture, case.seed)
         inputs = {"initial_weights_sha256": weights_digest(weights)}
     return {
         "cpu_affinity": sorted(os.sched_getaffinity(0)),
         **trainer.settings(),
         **inputs,
+        **({"shared_defaults": sorted(switched(case))} if case.track == WATERFALL else {}),
         "batch_plan_sha256": plan_for(bench.setup, bench.dataset).digest(10),
         "recipe": bench.setup.recipe.to_json(),
     }

@@ -1,4 +1,8 @@
-"""The idiomatic track in Keras: ``compile`` and ``fit``, Keras's own layers and optimisers."""
+"""``compile`` and ``fit``, Keras's own layers and optimisers: the idiomatic track in Keras.
+
+The waterfall trains in the same way; its stages reach Keras as the network's constants, as initial
+weights, and as the optimiser of `defaults`.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +17,11 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
+from bench.case import WATERFALL
+from bench.defaults import switched
 from bench.recipes import Recipe
 from bench.trainer import Images, Logits, Setup, StepInput
-from models_keras import alexnet
+from models_keras import alexnet, defaults
 from models_keras.layers import Prepare
 from models_keras.settings import in_force
 
@@ -75,6 +81,7 @@ class IdiomaticTrainer:
         mixed = setup.case.precision == "bfloat16"
         keras.mixed_precision.set_dtype_policy("mixed_bfloat16" if mixed else "float32")
         self._architecture = setup.architecture
+        self._waterfall = setup.case.track == WATERFALL
         self.network = alexnet.build(setup.architecture)
         pictures = keras.Input((32, 32, 3), dtype="uint8")
         prepared = Prepare(setup.architecture.input_size, setup.mean, setup.std)(pictures)
@@ -132,7 +139,11 @@ class IdiomaticTrainer:
             "execution": "fit, eager" if self._model.run_eagerly else "fit",
             "jit_compile": bool(self._model.jit_compile),
         }
-        return in_force(self.network, execution).to_json()
+        shared = {"defaults": self._defaults()} if self._waterfall else {}
+        return {**in_force(self.network, execution).to_json(), **shared}
+
+    def _defaults(self) -> dict[str, Any]:
+        return defaults.in_force(self.network, self._model.optimizer)
 
     def device_memory(self) -> int | None:
         """Not read on the CPU."""
@@ -145,6 +156,8 @@ class IdiomaticTrainer:
 def _optimizer(setup: Setup) -> keras.optimizers.Optimizer:
     recipe = setup.recipe
     rate = RecipeSchedule(recipe, setup.steps)
+    if setup.case.track == WATERFALL:
+        return defaults.optimizer_for(recipe, rate, switched(setup.case))
     decay = recipe.weight_decay or None
     if recipe.optimizer == "adam":
         return keras.optimizers.Adam(rate, epsilon=recipe.eps, weight_decay=decay)

@@ -42,6 +42,8 @@ class LocalResponseNorm(keras.layers.Layer):
             # d ** -0.75 from two square roots: several times faster than a general power.
             root = ops.rsqrt(denominator)
             return x * (root * ops.sqrt(root))
+        if self.beta == 0.5:
+            return x * ops.rsqrt(denominator)
         return x * ops.power(denominator, -self.beta)
 
     def get_config(self) -> dict[str, Any]:

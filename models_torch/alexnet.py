@@ -90,7 +90,9 @@ def _conv(layer: spec.Conv, shape: spec.Shape) -> nn.Module:
     )
 
 
-def module_for(layer: spec.Layer, shape: spec.Shape, *, closed: bool) -> nn.Module:
+def module_for(
+    layer: spec.Layer, shape: spec.Shape, *, closed: bool, own_dropout: bool
+) -> nn.Module:
     """The module of one row for an input of ``shape`` (one sample, without the batch axis)."""
     match layer:
         case spec.Conv():
@@ -106,24 +108,28 @@ def module_for(layer: spec.Layer, shape: spec.Shape, *, closed: bool) -> nn.Modu
         case spec.Flatten():
             return nn.Flatten()
         case spec.Dropout():
-            return SharedMaskDropout(layer.rate) if closed else nn.Dropout(layer.rate)
+            return nn.Dropout(layer.rate) if own_dropout else SharedMaskDropout(layer.rate)
         case spec.Dense():
             return nn.Linear(shape[0], layer.units)
     raise NotImplementedError(f"no PyTorch module for {type(layer).__name__}")
 
 
-def build(architecture: spec.Architecture, *, closed: bool = True) -> nn.Sequential:
+def build(
+    architecture: spec.Architecture, *, closed: bool = True, own_dropout: bool | None = None
+) -> nn.Sequential:
     """The network as a Sequential: (B, 3, S, S) float -> (B, classes) logits.
 
     ``closed`` takes the layers whose arithmetic every framework shares (dropout by given masks,
-    the row's BatchNorm variance); otherwise PyTorch's own.
+    the row's BatchNorm variance); otherwise PyTorch's own. ``own_dropout`` takes PyTorch's dropout
+    with the shared layers; without it, dropout follows ``closed``.
     """
+    own = not closed if own_dropout is None else own_dropout
     modules: OrderedDict[str, nn.Module] = OrderedDict()
     for step in architecture.steps():
         layer = step.layer
         if isinstance(layer, spec.Conv) and layer.padding[0] != layer.padding[1]:
             modules[f"{layer.name}_pad"] = _uneven_padding(layer)
-        modules[layer.name] = module_for(layer, step.before, closed=closed)
+        modules[layer.name] = module_for(layer, step.before, closed=closed, own_dropout=own)
     return nn.Sequential(modules)
 
 

@@ -17,8 +17,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from bench.case import WATERFALL
+from bench.defaults import switched
 from bench.trainer import Gradients, Images, Logits, Setup, StepInput
 from bench.weights import check_weights
+from models_torch import defaults
 from models_torch.alexnet import build, set_masks
 from models_torch.optimizer import optimizer_for
 from models_torch.settings import in_force, set_deterministic
@@ -34,9 +37,12 @@ class TorchTrainer:
             torch.set_num_interop_threads(setup.threads)
         self._closed = setup.case.track == "closed"
         self._device = torch.device(setup.case.device)
-        _set_precision(self._closed)
+        self._waterfall, shared = setup.case.track == WATERFALL, switched(setup.case)
+        own_layers = setup.case.track == "idiomatic"
+        _set_precision(not own_layers)
         set_deterministic(setup.deterministic)
-        self._layout = torch.contiguous_format if self._closed else torch.channels_last
+        last = own_layers or "layout" in shared
+        self._layout = torch.channels_last if last else torch.contiguous_format
         self._autocast = setup.case.precision == "bfloat16"
         # float64 is for proofs only: there rounding hides no mistake.
         self._dtype = torch.float64 if setup.case.precision == "float64" else torch.float32
@@ -45,9 +51,10 @@ class TorchTrainer:
         self._smoothing = setup.recipe.label_smoothing
         self._mean = self._per_channel(setup.mean)
         self._std = self._per_channel(setup.std)
-        network = build(setup.architecture, closed=self._closed)
+        network = build(setup.architecture, closed=not own_layers, own_dropout=not self._closed)
         self.network = network.to(self._device, self._dtype, memory_format=self._layout)
-        self._optimizer = optimizer_for(self.network.parameters(), setup.recipe)
+        fused = not self._waterfall or "fused-update" in shared
+        self._optimizer = optimizer_for(self.network.parameters(), setup.recipe, fused=fused)
         self._losses: list[Tensor] = []
         self._serving: torch.nn.Module | None = None
 
@@ -163,7 +170,12 @@ class TorchTrainer:
     def settings(self) -> dict[str, Any]:
         """Read back from PyTorch."""
         pictures = self._prepare(self._tensor(np.zeros((2, 32, 32, 3), np.uint8)))
-        return in_force(self.network, lambda part: self._forward(part, pictures)).to_json()
+        found = in_force(self.network, lambda part: self._forward(part, pictures)).to_json()
+        return {**found, **({"defaults": self._defaults()} if self._waterfall else {})}
+
+    def _defaults(self) -> dict[str, Any]:
+        layout = "NHWC" if self._layout == torch.channels_last else "NCHW"
+        return {"layout": layout, **defaults.in_force(self.network, self._optimizer)}
 
     def device_memory(self) -> int | None:
         """Peak bytes that PyTorch's allocator held on the accelerator."""

@@ -26,6 +26,7 @@ from bench.case import KINDS, TRACKS, Case
 from bench.data import Dataset, Split
 from bench.frameworks import Framework
 from bench.generated import generate
+from bench.own_defaults import TORCH
 from bench.profiles import Limits, Profile
 from bench.spec import Conv, Dense, Dropout, Flatten, Layer, ReLU
 from bench.trainer import Gradients, Images, Logits, Setup, StepInput
@@ -255,7 +256,10 @@ class DiesInProof(Proven):
 
 def _row(name: str, trainer: type, **changes: Any) -> Framework:
     return Framework(
-        name, f"fakes:{trainer.__name__}", "fake", **{"modules": ("numpy",), **changes}
+        name,
+        f"fakes:{trainer.__name__}",
+        "fake",
+        **{"modules": ("numpy",), "own": TORCH, **changes},
     )
 
 

@@ -2,17 +2,20 @@
 
 import dataclasses
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.case import INITS, PRECISIONS, TRACKS, Case
+from bench.case import ALL_TRACKS, INITS, PRECISIONS, WATERFALL, Case
+from bench.defaults import NAMES
 from bench.errors import UserError
 from bench.frameworks import FRAMEWORKS, Framework
 from bench.matrix import Selection, jobs
 from bench.profiles import PROFILES
+from bench.records import RecordStore
 from bench.variants import HEADS, VARIANTS
 
 
@@ -22,7 +25,7 @@ def cases() -> st.SearchStrategy[Case]:
         _case,
         variant=st.sampled_from(sorted(VARIANTS)),
         framework=st.sampled_from(sorted(FRAMEWORKS)),
-        track=st.sampled_from(TRACKS),
+        track=st.sampled_from(ALL_TRACKS),
         source=st.sampled_from([("scratch", None), *((INITS[1], name) for name in ("bvlc", "tv"))]),
         head=st.sampled_from(HEADS),
         frozen=st.booleans(),
@@ -33,6 +36,7 @@ def cases() -> st.SearchStrategy[Case]:
         seed=st.integers(0, 20),
         device=st.sampled_from(["cpu", "gpu"]),
         devices=st.integers(1, 12),
+        defaults=st.sampled_from(["", *NAMES]),
     )
 
 
@@ -61,6 +65,7 @@ CHANGES = {
     "seed": 1,
     "device": "gpu",
     "devices": 2,
+    "defaults": "bn-eps",
 }
 
 
@@ -95,6 +100,31 @@ def test_a_framework_is_a_whole_part_of_the_id() -> None:
     assert "pytorch" in pytorch
     assert "pytorch" not in keras
     assert "keras-torch" in keras
+
+
+def test_an_id_without_a_stage_is_what_it_always_was() -> None:
+    expected = "cifar-bn/pytorch/closed/scratch/source/trained/steady/32px/float32/b128/s0/cpux1"
+    assert Case("cifar-bn", "pytorch").id == expected
+    staged = Case("cifar-bn", "pytorch", WATERFALL, defaults="bn-eps")
+    assert staged.id == expected.replace("closed", "waterfall") + "/defaults:bn-eps"
+
+
+def test_a_case_from_before_there_were_stages_is_read() -> None:
+    value = Case("cifar-bn", "pytorch").to_json()
+    del value["defaults"]
+    assert Case.from_json(value) == Case("cifar-bn", "pytorch")
+
+
+RUNS = sorted((Path(__file__).parent.parent / "results").glob("reference-*/records.jsonl"))
+
+
+@pytest.mark.parametrize("path", RUNS, ids=lambda path: path.parent.name)
+def test_published_records_are_read_as_they_stand(path: Path) -> None:
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    records = RecordStore(path.parent).read()
+    assert [record.case.id for record in records] == [line["case"]["id"] for line in lines]
+    assert len(records) > 0
+    assert all(record.case.defaults == "" for record in records)
 
 
 def test_a_missing_field_is_named() -> None:

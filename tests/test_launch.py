@@ -80,6 +80,29 @@ def test_every_picture_reaches_the_trainer_once_per_epoch(data: Path) -> None:
     assert settings["masks"] == 2 * fakes.TRAIN // fakes.BATCH
 
 
+def test_the_waterfall_takes_weights_and_order_from_their_stages_on(data: Path) -> None:
+    def at(stage: str, seed: int = 0) -> dict[str, Any]:
+        chosen = {"track": "waterfall", "recipe": "waterfall@0.5", "seed": seed, "defaults": stage}
+        settings: dict[str, Any] = measure(data, "fake", "accuracy", **chosen)["settings"]
+        return settings
+
+    own, weights, shuffled = (at(stage) for stage in ("own", "initialisation", "shuffle"))
+    assert "initial_weights_sha256" not in own
+    assert "initial_weights_sha256" in weights
+    assert (
+        own["batch_plan_sha256"]
+        == weights["batch_plan_sha256"]
+        == at("own", 1)["batch_plan_sha256"]
+    )
+    assert shuffled["batch_plan_sha256"] not in (
+        own["batch_plan_sha256"],
+        at("shuffle", 1)["batch_plan_sha256"],
+    )
+    assert own["shared_defaults"] == []
+    assert set(shuffled["shared_defaults"]) >= {"initialisation", "shuffle"}
+    assert own["masks"] == shuffled["masks"] == 0  # dropout is each framework's own
+
+
 def test_settings_name_what_was_in_force(data: Path) -> None:
     closed = measure(data, "fake")["settings"]
     again = measure(data, "fake-two")["settings"]

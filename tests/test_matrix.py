@@ -8,6 +8,7 @@ import fakes
 import pytest
 
 from bench.case import KINDS
+from bench.defaults import chain
 from bench.errors import UserError
 from bench.frameworks import Framework
 from bench.matrix import TIMED, Selection, Task, jobs
@@ -130,6 +131,42 @@ def test_one_record_per_case_and_kind_whatever_is_asked_for(selection: dict[str,
     assert set(counts.values()) == {1}
 
 
+def stages(framework: str, seed: int, **selection: object) -> list[str]:
+    found = tasks(PROFILES["waterfall"], **selection)
+    return [t.case.defaults for t in found if (t.case.framework, t.case.seed) == (framework, seed)]
+
+
+def test_the_waterfall_takes_every_stage_of_a_framework_once_a_seed() -> None:
+    chosen = {"variants": ("tiny",), "frameworks": BOTH, "seeds": 2}
+    expected = chain(fakes.VARIANT.architecture(), "fake")
+    assert len(expected) > 3
+    for name in BOTH:
+        assert stages(name, 0, **chosen) == expected
+        assert stages(name, 1, **chosen) == expected[::-1]  # a drift favours no stage
+    seeds = [task.case.seed for task in tasks(PROFILES["waterfall"], **chosen)]
+    assert seeds == sorted(seeds)
+
+
+def test_stages_can_be_chosen() -> None:
+    chosen = {"variants": ("tiny",), "frameworks": ("fake",), "stages": ("layout", "own")}
+    assert stages("fake", 0, **chosen) == ["own", "layout"]
+
+
+def test_the_waterfall_has_no_timed_kinds_and_one_precision() -> None:
+    found = tasks(PROFILES["waterfall"], frameworks=BOTH, precisions=("bfloat16",))
+    assert {(t.kind, t.case.track, t.case.precision) for t in found} == {
+        ("accuracy", "waterfall", "float32")
+    }
+    both = tasks(FULL, frameworks=BOTH, tracks=("closed", "waterfall"), recipes=("waterfall",))
+    assert {t.kind for t in both if t.case.track == "waterfall"} == {"accuracy"}
+
+
+@pytest.mark.parametrize("profile", [QUICK, FULL], ids=["quick", "full"])
+def test_other_profiles_have_no_waterfall(profile: Profile) -> None:
+    assert all(task.case.defaults == "" for task in tasks(profile, frameworks=BOTH))
+    assert "waterfall" not in {t.case.track for t in tasks(profile, frameworks=BOTH)}
+
+
 def test_a_shortened_recipe_says_so_in_its_name() -> None:
     (found,) = tasks(frameworks=("fake",), kinds=("accuracy",), budget=0.25)
     assert found.case.recipe == "short@0.25"
@@ -152,6 +189,9 @@ def test_nothing_installed_says_what_to_install() -> None:
         ({"frameworks": ("theano",)}, "unknown framework 'theano'; known: pytorch, "),
         ({"frameworks": ("fake-missing",)}, r"no_such_module .*pip install 'alexbench\[fake\]'"),
         ({"tracks": ("open",)}, "unknown track 'open'; known: closed, idiomatic"),
+        ({"stages": ("bn",)}, "unknown stage 'bn'; known: own, initialisation"),
+        ({"stages": ("own",)}, "--stages own: no case here has one of them; only the track waterf"),
+        ({"tracks": ("waterfall",)}, "recipe 'short': .* take a recipe with Adam"),
         ({"kinds": ("speed",)}, "unknown kind 'speed'; known: startup"),
         ({"heads": ("big",)}, "unknown head 'big'; known: source"),
         ({"precisions": ("int8",)}, "unknown precision 'int8'; known: float32"),

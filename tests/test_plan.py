@@ -79,6 +79,27 @@ def test_seed_and_epoch_change_the_order() -> None:
     assert len({order.tobytes() for order in orders}) == 3
 
 
+def test_without_shuffling_every_epoch_and_seed_has_one_order() -> None:
+    plans = [BatchPlan(images=50, batch_size=50, seed=seed, shuffle=False) for seed in (1, 2)]
+    orders = [plan.batch(step).indices for plan in plans for step in range(3)]
+    for order in orders[1:]:
+        np.testing.assert_array_equal(order, orders[0])
+    assert sorted(orders[0]) == list(range(50))
+    # Not that of the files: pictures from folders stand there class by class.
+    assert orders[0].tolist() != list(range(50))
+    assert not np.array_equal(
+        BatchPlan(images=50, batch_size=50, seed=1).batch(0).indices, orders[0]
+    )
+
+
+def test_augmentation_is_drawn_anew_without_shuffling() -> None:
+    plan = BatchPlan(images=50, batch_size=50, seed=1, augmentation=BOTH, shuffle=False)
+    first, second = plan.batch(0), plan.batch(1)
+    assert not np.array_equal(first.offsets, second.offsets)
+    shuffled = BatchPlan(images=50, batch_size=50, seed=1, augmentation=BOTH)
+    np.testing.assert_array_equal(first.offsets, shuffled.batch(0).offsets)
+
+
 def test_augmentation_leaves_the_order_alone() -> None:
     plain = BatchPlan(images=40, batch_size=13, seed=5).batch(6)
     busy = BatchPlan(images=40, batch_size=13, seed=5, augmentation=BOTH).batch(6)

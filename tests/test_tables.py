@@ -11,6 +11,7 @@ from synthetic import (
     make_record,
     make_run,
 )
+from synthetic_waterfall import make_waterfall
 
 from bench.grouping import by_dataset, labels, latest, without_folders
 from bench.markup import markdown, ratio, significant
@@ -38,7 +39,7 @@ def cells(table, records):
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
-    write_tables([*make_run(), make_failure(seed=7)], folder)
+    write_tables([*make_run(), *make_waterfall(), make_failure(seed=7)], folder)
     return folder / "tables"
 
 

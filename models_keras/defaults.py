@@ -1,0 +1,114 @@
+"""The waterfall in Keras: Adam with one default after the other made the shared one.
+
+The classes are made at run time from the class that Keras hands out for Adam, since that is another
+one on its torch backend: so each keeps the update that the backend has for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import keras
+from keras import ops
+
+from bench.recipes import Recipe
+from models_keras.layers import LocalResponseNorm
+
+
+def optimizer_for(recipe: Recipe, rate: Any, shared: frozenset[str]) -> keras.optimizers.Optimizer:
+    """Adam with `rate` and the recipe's weight decay; what is not in `shared` is Keras's own.
+
+    With ``weight-decay`` and ``adam-eps`` the arithmetic is that of ``update.Adam`` but for
+    rounding: Keras takes 1 - b ** t as it stands, which costs up to 6e-5 of a step at t = 1.
+    """
+    decay = recipe.weight_decay or None
+    adam: Any = type(keras.optimizers.Adam())
+    if "adam-eps" in shared:
+        adam = _with_eps_after_correction(adam, recipe.eps)
+    if "weight-decay" not in shared or decay is None:
+        return adam(rate, weight_decay=decay)
+    return _with_l2(adam, decay)(rate)
+
+
+def _with_l2(adam: Any, decay: float) -> Any:
+    """The same optimiser with decay · w added to every gradient."""
+
+    class L2Adam(adam):  # type: ignore[misc]
+        l2 = decay
+
+        def apply(self, grads: Any, trainable_variables: Any = None) -> Any:
+            """Keras's own, on gradients with the decay in them."""
+            variables = self._trainable_variables
+            if trainable_variables is not None:
+                variables = trainable_variables = list(trainable_variables)
+            decayed = [
+                gradient + self.l2 * ops.stop_gradient(ops.convert_to_tensor(variable))
+                for gradient, variable in zip(grads, variables, strict=True)
+            ]
+            return super().apply(decayed, trainable_variables)
+
+    return L2Adam
+
+
+def _with_eps_after_correction(adam: Any, eps: float) -> Any:
+    """The same optimiser with eps added to the corrected second moment's root.
+
+    m / c1 / (sqrt(v / c2) + eps) = sqrt(c2) / c1 · m / (sqrt(v) + eps · sqrt(c2)), and Keras
+    computes the latter with a constant in the place of eps · sqrt(c2): so that is all to change.
+    """
+
+    class CorrectedAdam(adam):  # type: ignore[misc]
+        corrected_eps = eps
+
+        @property
+        def epsilon(self) -> Any:
+            """What Keras adds to sqrt(v) in the step to come."""
+            step = ops.cast(self.iterations + 1, "float32")
+            return self.corrected_eps * ops.sqrt(1 - ops.power(self.beta_2, step))
+
+        @epsilon.setter
+        def epsilon(self, value: float) -> None:
+            """Keras's constructor sets it; the one above stands."""
+
+    return CorrectedAdam
+
+
+def in_force(network: keras.Model, optimizer: keras.optimizers.Optimizer) -> dict[str, Any]:
+    """By stage of ``bench.defaults.STAGES``; a stage that the network has no layer for is left out.
+
+    Where Keras cannot be asked (the variance of its BatchNorm), its class says it.
+    """
+    norms = _of(network, keras.layers.BatchNormalization)
+    convolution = _of(network, keras.layers.Conv2D)[0]
+    corrected = getattr(optimizer, "corrected_eps", None)
+    return {
+        **_same("bn-eps", norms, lambda layer: layer.epsilon),
+        **_same("bn-momentum", norms, lambda layer: layer.momentum),
+        **_same("bn-variance", norms, lambda _: "n"),
+        "weight-decay": "decoupled" if optimizer.weight_decay else "L2",
+        **_same(
+            "lrn",
+            _of(network, LocalResponseNorm),
+            lambda layer: [layer.size, layer.alpha, layer.beta, layer.k],
+        ),
+        "layout": {"channels_last": "NHWC"}.get(convolution.data_format, "NCHW"),
+        "precision": convolution.compute_dtype,
+        "adam-eps": [corrected, "after"] if corrected else [optimizer.epsilon, "before"],
+        "fused-update": None,
+    }
+
+
+def _of(network: keras.Model, kind: type[Any]) -> list[Any]:
+    return [layer for layer in network.layers if isinstance(layer, kind)]
+
+
+def _same(stage: str, layers: Iterable[Any], fact: Callable[[Any], Any]) -> dict[str, Any]:
+    """The fact of all layers: alone where they agree, else a list of what there is."""
+    found: list[Any] = []
+    for layer in layers:
+        if fact(layer) not in found:
+            found.append(fact(layer))
+    if not found:
+        return {}
+    return {stage: found[0] if len(found) == 1 else found}

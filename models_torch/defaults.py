@@ -1,0 +1,56 @@
+"""What of the waterfall's stages is in force in a PyTorch network, read back from its modules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import nn
+
+from models_torch.alexnet import BiasedBatchNorm
+
+_Modules = list[nn.Module]
+
+
+def in_force(network: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """By stage of ``bench.defaults.STAGES``; a stage that the network has no layer for is left out.
+
+    Where PyTorch cannot be asked (the place of Adam's eps, the form of its decay) the class says
+    it: ``torch.optim.Adam`` adds ``weight_decay * w`` to the gradient.
+    """
+    norms = _of(network, nn.BatchNorm1d, nn.BatchNorm2d, BiasedBatchNorm)
+    responses = _of(network, nn.LocalResponseNorm)
+    weight = next(p for p in network.parameters() if p.ndim == 4)
+    chosen = optimizer.defaults
+    return {
+        **_same("bn-eps", norms, lambda m: m.eps),
+        **_same("bn-momentum", norms, _kept),
+        **_same("bn-variance", norms, lambda m: "n" if isinstance(m, BiasedBatchNorm) else "n - 1"),
+        "weight-decay": "decoupled" if chosen["decoupled_weight_decay"] else "L2",
+        **_same("lrn", responses, lambda m: [m.size, m.alpha, m.beta, m.k]),
+        "precision": str(weight.dtype).removeprefix("torch."),
+        "adam-eps": [chosen["eps"], "after"],
+        "fused-update": bool(chosen["fused"]),
+    }
+
+
+def _of(network: nn.Module, *kinds: type[nn.Module]) -> _Modules:
+    return [module for module in network.modules() if isinstance(module, kinds)]
+
+
+def _kept(module: Any) -> float:
+    """Weight of the old running value, without the digits that 1 - 0.1 loses."""
+    new = module.update if isinstance(module, BiasedBatchNorm) else module.momentum
+    return round(1 - new, 9)
+
+
+def _same(stage: str, modules: Iterable[nn.Module], fact: Callable[[Any], Any]) -> dict[str, Any]:
+    """The fact of all modules: alone where they agree, else a list of what there is."""
+    found: list[Any] = []
+    for module in modules:
+        if fact(module) not in found:
+            found.append(fact(module))
+    if not found:
+        return {}
+    return {stage: found[0] if len(found) == 1 else found}
