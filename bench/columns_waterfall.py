@@ -34,16 +34,16 @@ def columns(rows: Sequence[Row]) -> list[Column]:
 
 
 def from_to(row: Row) -> str:
-    """``1e-3 → 1e-5``, or that there was nothing to switch."""
+    """``1e-3 → 1e-5``, or the default alone where there was nothing to switch."""
     if row["status"] == "already its default":
-        return f"already its default: {row['default']}"
+        return str(row["default"])
     return f"{row['default']} → {row['shared']}" if row["shared"] else NOTHING
 
 
 def _seeds(row: Row) -> str:
-    """How many gave a result; a stage without runs of its own has none to speak of."""
+    """How many gave a result; for a stage without runs of its own, why."""
     if row["status"] == "already its default":
-        return NOTHING
+        return str(row["status"])
     asked = row["seeds"] + row["failed"]
     if not asked:
         return "not run"
