@@ -9,7 +9,7 @@ from dataclasses import replace
 from bench.case import Case
 from bench.columns import Column, case_of
 from bench.grouping import labels
-from bench.markup import NOTHING, count, interval, known, percent, ratio, significant
+from bench.markup import NOTHING, count, known, percent, ratio, significant
 from bench.rows import Row
 from bench.waterfall import GAP_OWN, GAP_SHARED
 
@@ -25,8 +25,8 @@ def columns(rows: Sequence[Row]) -> list[Column]:
         Column(
             "change, points", lambda row: points(row["delta"], row["delta_low"], row["delta_high"])
         ),
-        Column("images/s", _rate),
-        Column("change, x", lambda row: ratio(row["ratio"], row["ratio_low"], row["ratio_high"])),
+        Column("images/s", lambda row: significant(row["images_per_second"])),
+        Column("change, x", lambda row: factor(row["ratio"], row["ratio_low"], row["ratio_high"])),
         Column("from → to", from_to, right=False),
         Column("recipe", lambda row: str(row["recipe"]), right=False, usual="waterfall"),
         Column("batch", lambda row: count(row["batch_size"])),
@@ -34,16 +34,16 @@ def columns(rows: Sequence[Row]) -> list[Column]:
 
 
 def from_to(row: Row) -> str:
-    """``1e-3 → 1e-5``, or that there was nothing to switch."""
+    """``1e-3 → 1e-5``, or the default alone where there was nothing to switch."""
     if row["status"] == "already its default":
-        return f"already its default: {row['default']}"
+        return str(row["default"])
     return f"{row['default']} → {row['shared']}" if row["shared"] else NOTHING
 
 
 def _seeds(row: Row) -> str:
-    """How many gave a result; a stage without runs of its own has none to speak of."""
+    """How many gave a result; for a stage without runs of its own, why."""
     if row["status"] == "already its default":
-        return NOTHING
+        return str(row["status"])
     asked = row["seeds"] + row["failed"]
     if not asked:
         return "not run"
@@ -61,19 +61,19 @@ def _accuracy(row: Row) -> str:
     return f"{percent(row['accuracy'], 2)} {ends}"
 
 
-def _rate(row: Row) -> str:
-    ends = interval(
-        significant(row["images_per_second_low"]), significant(row["images_per_second_high"])
-    )
-    shown = significant(row["images_per_second"])
-    return shown if ends == NOTHING else f"{shown} {ends}"
+def factor(value: float, low: float | None, high: float | None) -> str:
+    """``0.80x [0.78, 0.82]``; two seeds give intervals of which only the size is worth saying."""
+    if low is None or high is None or not known(value):
+        return ratio(value, low, high)
+    end = ">100" if high > 100 else f"{high:.2f}"
+    return f"{value:.2f}x [{low:.2f}, {end}]"
 
 
 def points(value: float, low: float | None, high: float | None) -> str:
     """A difference of fractions in percentage points: ``+1.25 [+0.40, +2.10]``."""
     if not known(value):
         return NOTHING
-    shown = f"{100 * value:+.2f}"
+    shown = f"{round(100 * value, 2) + 0.0:+.2f}"  # no -0.00
     if low is None or high is None or math.isnan(low):
         return shown
     return f"{shown} [{100 * low:+.2f}, {100 * high:+.2f}]"
@@ -95,5 +95,5 @@ def gap_lines(rows: Sequence[Row]) -> list[str]:
 
 def _gap(row: Row) -> str:
     accuracy = points(row["delta"], row["delta_low"], row["delta_high"])
-    speed = ratio(row["ratio"], row["ratio_low"], row["ratio_high"])
+    speed = factor(row["ratio"], row["ratio_low"], row["ratio_high"])
     return f"{accuracy} points and {speed} in images/s"

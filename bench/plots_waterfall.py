@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -14,9 +13,18 @@ from bench.markup import known, percent, significant
 from bench.plot_style import INK, SOFT, Drawing, colour, new_figure
 from bench.records import Record
 from bench.stats import Estimate
-from bench.waterfall import Ladder, Step, accuracy_change, ladders, rate_change
+from bench.waterfall import (
+    Ladder,
+    Step,
+    accuracy_change,
+    geometric_mean,
+    ladders,
+    mean,
+    rate_change,
+)
 
 _BAR = 0.62
+_REACH = 2.0  # an interval is drawn as far as this times the longest bar: few seeds give huge ones
 
 
 @dataclass(frozen=True)
@@ -27,8 +35,9 @@ class _Measure:
     axis: str
     change: Callable[[Step | None, Step], Estimate]
     of: Callable[[Step], dict[int, float]]
+    level: Callable[[Sequence[float]], Estimate]
+    """Mean over seeds, as in the table."""
     show: Callable[[float], str]
-    """A level: the mean over seeds at a stage."""
 
 
 def _percent_change(before: Step | None, step: Step) -> Estimate:
@@ -40,11 +49,14 @@ def _points(before: Step | None, step: Step) -> Estimate:
 
 
 _MEASURES = (
+    _Measure("test accuracy", "points of accuracy", _points, Step.accuracies, mean, percent),
     _Measure(
-        "test accuracy", "points of accuracy", _points, Step.accuracies, lambda x: percent(x, 1)
-    ),
-    _Measure(
-        "training images/s", "% of images/s", _percent_change, Step.rates, lambda x: significant(x)
+        "training images/s",
+        "% of images/s",
+        _percent_change,
+        Step.rates,
+        geometric_mean,
+        significant,
     ),
 )
 
@@ -65,13 +77,15 @@ def defaults(records: Sequence[Record], data: Data, track: str) -> Drawing | Non
     figure = new_figure(11.5, 1.1 + sum(0.95 + 0.27 * n for n in bars), title, data)
     names = labels(network for network, _, _ in rows)
     frameworks = sorted({name for _, name, _ in rows}, key=framework_place)
+    limits = [_limit([steps for _, _, steps in rows], measure) for measure in _MEASURES]
     grid = figure.subplots(
         len(rows), 2, squeeze=False, height_ratios=[0.95 + 0.27 * n for n in bars]
     )
     for line, (network, name, steps) in zip(grid, rows, strict=True):
-        for axes, measure in zip(line, _MEASURES, strict=True):
+        for axes, measure, limit in zip(line, _MEASURES, limits, strict=True):
             axes.set_title(_heading(f"{names[network]}, {name}", steps, measure), fontsize=9)
-            _bars(axes, steps, measure, colour(name, frameworks))
+            axes.set_xlabel(f"change, {measure.axis}")
+            _bars(axes, _changes(steps, measure), limit, colour(name, frameworks))
             axes.set_yticks(
                 range(len(steps) - 1),
                 [step.title for step in steps[1:]] if axes is line[0] else [],
@@ -83,7 +97,8 @@ def defaults(records: Sequence[Record], data: Data, track: str) -> Drawing | Non
         title,
         "Top to bottom, one default after the other is switched to the shared value and kept "
         "there. A bar is the change to the stage before, the thin line its 95 % interval over "
-        "seeds, paired by seed; a line that crosses zero was not told apart. Above each panel: "
+        "seeds, paired by seed; a line that crosses zero was not told apart, an arrow says that it "
+        "goes on beyond the panel. Above each panel: "
         "the level at own defaults and when all is shared.",
         figure,
     )
@@ -93,24 +108,36 @@ def _heading(name: str, steps: Ladder, measure: _Measure) -> str:
     """``cifar-bn, pytorch: test accuracy 41.0 % → 47.2 %``."""
     measured = [step for step in steps if step.measured]
     ends = [measure.of(step) for step in (measured[0], measured[-1])]
-    levels = [measure.show(sum(end.values()) / len(end)) if end else "?" for end in ends]
+    levels = [measure.show(measure.level(list(end.values())).value) if end else "?" for end in ends]
     return f"{name}: {measure.title} {' → '.join(levels)}"
 
 
-def _bars(axes: Axes, steps: Ladder, measure: _Measure, tint: str) -> None:
-    """One bar a stage; where there is none, why not."""
+def _changes(steps: Ladder, measure: _Measure) -> list[tuple[Step, Estimate]]:
+    """Every stage behind the first with what it changed against the one before that was run."""
+    found = []
     before = steps[0]
-    for place, step in enumerate(steps[1:]):
-        change = measure.change(before, step)
+    for step in steps[1:]:
+        found.append((step, measure.change(before, step)))
+        before = step if step.records else before
+    return found
+
+
+def _limit(columns: Sequence[Ladder], measure: _Measure) -> float:
+    """How far from zero an interval is drawn in a column of panels."""
+    changes = [change.value for steps in columns for _, change in _changes(steps, measure)]
+    return _REACH * max([abs(value) for value in changes if known(value)] + [0.5])
+
+
+def _bars(axes: Axes, changes: Sequence[tuple[Step, Estimate]], limit: float, tint: str) -> None:
+    """One bar a stage; where there is none, why not."""
+    for place, (step, change) in enumerate(changes):
         if known(change.value):
-            _bar(axes, place, change, tint)
+            _bar(axes, place, change, limit, tint)
         else:
             _remark(axes, place, _why_no_bar(step))
-        before = step if step.records else before
     axes.axvline(0, color=INK, linewidth=0.8)
-    axes.set_ylim(len(steps) - 1.4, -0.6)  # the first on top
+    axes.set_ylim(len(changes) - 0.4, -0.6)  # the first on top
     axes.grid(visible=False, axis="y")
-    axes.set_xlabel(f"change, {measure.axis}")
     axes.xaxis.set_major_locator(MaxNLocator(6))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:+g}" if value else "0"))
 
@@ -121,19 +148,23 @@ def _why_no_bar(step: Step) -> str:
     return "no result before it" if any(r.ok for r in step.records) else "no result"
 
 
-def _bar(axes: Axes, place: int, change: Estimate, tint: str) -> None:
+def _bar(axes: Axes, place: int, change: Estimate, limit: float, tint: str) -> None:
     value, low, high = change
     axes.barh(place, value, _BAR, color=tint)
-    ends = [value]
+    ends = [0.0, value]
     if low is not None and high is not None:
-        axes.plot((low, high), (place, place), color=INK, linewidth=1.6)
-        ends += [low, high]
+        shown = (max(low, -limit), min(high, limit))
+        axes.plot(shown, (place, place), color=INK, linewidth=1.6)
+        for end, whole, arrow in zip(shown, (low, high), "<>", strict=True):
+            if end != whole:
+                axes.plot(end, place, arrow, color=INK, markersize=5)
+        ends += shown
     # Beyond the interval, on the side to which the bar points.
     rising = value >= 0
     axes.annotate(
-        f"{value:+.1f}",
-        (max(*ends, 0) if rising else min(*ends, 0), place),
-        xytext=(4 if rising else -4, 0),
+        f"{round(value, 1) + 0.0:+.1f}",  # no -0.0
+        (max(ends) if rising else min(ends), place),
+        xytext=(5 if rising else -5, 0),
         textcoords="offset points",
         va="center",
         ha="left" if rising else "right",
@@ -157,11 +188,7 @@ def _remark(axes: Axes, place: int, text: str) -> None:
 def _same_scale(column: Sequence[Axes]) -> None:
     """One scale down a column, with room for the figures at both ends."""
     ends = [end for axes in column for end in (axes.dataLim.x0, axes.dataLim.x1)]
-    low, high = (min([*ends, 0.0], key=_finite), max([*ends, 0.0], key=_finite))
+    low, high = min([*ends, 0.0]), max([*ends, 0.0])
     room = 0.16 * max(high - low, 1.0)
     for axes in column:
         axes.set_xlim(low - room, high + room)
-
-
-def _finite(value: float) -> float:
-    return value if math.isfinite(value) else 0.0

@@ -152,9 +152,9 @@ def _rows_of(case: Case, steps: Ladder, data: Data) -> list[Row]:
         }
         row |= _counts(step)
         accuracies, rates = step.accuracies(), step.rates()
-        row |= _columns("accuracy", _mean(list(accuracies.values())))
+        row |= _columns("accuracy", mean(list(accuracies.values())))
         row |= _columns("delta", accuracy_change(before, step))
-        row |= _columns("images_per_second", _geometric_mean(list(rates.values())))
+        row |= _columns("images_per_second", geometric_mean(list(rates.values())))
         row |= _columns("ratio", rate_change(before, step))
         rows.append(row)
         before = step if step.records else before
@@ -201,25 +201,26 @@ def _columns(name: str, estimate: stats.Estimate) -> Row:
 def accuracy_change(before: Step | None, step: Step) -> stats.Estimate:
     """Mean of the differences of a seed's accuracies (fractions), with its t interval."""
     pairs = _pairs(before.accuracies() if before else {}, step.accuracies())
-    return _mean([after - earlier for earlier, after in pairs])
+    return mean([after - earlier for earlier, after in pairs])
 
 
 def rate_change(before: Step | None, step: Step) -> stats.Estimate:
     """Geometric mean of the ratios of a seed's images/s, with the t interval of its logarithm."""
     pairs = _pairs(before.rates() if before else {}, step.rates())
-    return _geometric_mean([after / earlier for earlier, after in pairs])
+    return geometric_mean([after / earlier for earlier, after in pairs])
 
 
 def _pairs(before: Mapping[int, float], after: Mapping[int, float]) -> list[tuple[float, float]]:
     return [(before[seed], after[seed]) for seed in sorted(before.keys() & after.keys())]
 
 
-def _mean(values: Sequence[float]) -> stats.Estimate:
+def mean(values: Sequence[float]) -> stats.Estimate:
+    """Mean over seeds with its t interval; not a number where there is none."""
     return stats.mean_estimate(values) if values else UNKNOWN
 
 
-def _geometric_mean(values: Sequence[float]) -> stats.Estimate:
+def geometric_mean(values: Sequence[float]) -> stats.Estimate:
     """A ratio of 2 and one of 1/2 cancel; the interval is never below 0."""
-    middle = _mean([math.log(value) for value in values])
+    middle = mean([math.log(value) for value in values])
     ends = (None if end is None else math.exp(end) for end in middle[1:])
     return stats.Estimate(math.exp(middle.value), *ends)

@@ -16,7 +16,9 @@ from bench.columns_waterfall import columns, gap_lines
 from bench.defaults import OWN, chain
 from bench.frameworks import framework
 from bench.grouping import Data, experiments
+from bench.plot_style import style
 from bench.plots import write_plots
+from bench.plots_waterfall import defaults
 from bench.records import Record
 from bench.report import write_results
 from bench.summary import headlines, what_was_run
@@ -87,8 +89,9 @@ def test_stages_that_are_already_default_have_a_row_and_no_figures() -> None:
     assert already["seeds"] == 0
     assert all(math.isnan(already[k]) for k in ("accuracy", "delta", "images_per_second", "ratio"))
     (cells,) = [c for c in shown(make_waterfall()) if c["switched"] == "BatchNorm momentum"][:1]
-    assert cells["from → to"] == "already its default: 0.9"
-    assert {cells[k] for k in ("seeds", "test accuracy", "images/s", "change, x")} == {"—"}
+    assert cells["from → to"] == "0.9"
+    assert cells["seeds"] == "already its default"
+    assert {cells[k] for k in ("test accuracy", "images/s", "change, x")} == {"—"}
 
 
 def test_networks_have_the_stages_of_their_layers() -> None:
@@ -272,11 +275,30 @@ def test_plot_says_where_there_is_no_result(tmp_path: Path) -> None:
     assert "no result before it" not in texts(plot.svg)
 
 
+def test_a_huge_interval_does_not_hide_the_bars(tmp_path: Path) -> None:
+    """Two seeds whose speeds part give an interval of a million percent: it ends in an arrow."""
+    rates = {OWN: (300, 400), "initialisation": (330, 200)}
+    records = [
+        made("pytorch", stage, seed, accuracy=0.5, rate=rate)
+        for stage, both in rates.items()
+        for seed, rate in enumerate(both)
+    ]
+    found = row(waterfall_rows(records, DATA), "pytorch", "initialisation")
+    assert found["ratio_high"] > 10
+    assert shown(records)[1]["change, x"].endswith(", >100]")
+    with style():
+        drawing = defaults(records, DATA, WATERFALL)
+    assert drawing is not None
+    right = drawing.figure.axes[1]
+    (bar,) = right.patches
+    low, high = right.get_xlim()
+    assert bar.get_width() == pytest.approx(100 * (found["ratio"] - 1))
+    assert abs(bar.get_width()) > 0.1 * (high - low)
+    assert {line.get_marker() for line in right.lines} >= {"<", ">"}
+
+
 def test_nothing_of_the_plot_is_cut_off(tmp_path: Path) -> None:
     """Figures and bars lie within their panels."""
-    from bench.plot_style import style  # noqa: PLC0415
-    from bench.plots_waterfall import defaults  # noqa: PLC0415
-
     with style():
         drawing = defaults(make_waterfall() + make_waterfall(name="cifar-lrn"), DATA, WATERFALL)
         assert drawing is not None
