@@ -13,11 +13,13 @@ import json
 import os
 import platform
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+from queue import Queue
 from typing import Any
 
 from bench.case import Case
@@ -84,7 +86,6 @@ class Subject:
             "environment": row.environment,
             "versions": _versions(row),
             "cpu": capture(row)["cpu"],
-            "threads": len(os.sched_getaffinity(0)),
             "code": _code_digest(row.trainer),
         }
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
@@ -119,40 +120,89 @@ def _code(trainer: str) -> Iterator[Path]:
 def obtain(
     subjects: Iterable[Subject], progress: Progress, *, fresh: bool = False
 ) -> Iterator[tuple[Subject, Certificate]]:
-    """Every subject's certificate, framework by framework; ``fresh`` passes the cache over.
+    """Every subject's certificate, in their order; ``fresh`` passes the cache over.
 
     A proof that could not be carried out (the worker died, say) is a failed one, with the reason.
     """
-    wanted = dict.fromkeys(subjects)
-    for name in dict.fromkeys(subject.framework for subject in wanted):
-        missing = []
-        for subject in (s for s in wanted if s.framework == name):
-            kept = None if fresh else _read(subject)
-            if kept is None:
-                missing.append(subject)
-            else:
-                yield subject, kept
-        yield from _prove(missing, progress)
+    wanted = list(dict.fromkeys(subjects))
+    kept = {} if fresh else {s: found for s in wanted if (found := _read(s))}
+    with _Proofs([s for s in wanted if s not in kept], progress) as proofs:
+        for subject in wanted:
+            yield subject, kept[subject] if subject in kept else proofs.of(subject)
 
 
-def _prove(subjects: list[Subject], progress: Progress) -> Iterator[tuple[Subject, Certificate]]:
-    """Proofs of one framework in one worker; after a death the rest get a fresh one."""
-    remaining = list(subjects)
-    while remaining:
-        with Worker(Case(remaining[0].variant, remaining[0].framework), Path(), _LIMITS) as worker:
-            while remaining:
-                subject = remaining.pop(0)
-                certificate = _facts(subject)
-                try:
-                    certificate |= _ask(worker, subject, progress)
-                except WorkerError as error:
-                    told = without_folders(str(error)).strip().splitlines()[-1]
-                    certificate["problem"] = f"the proof could not be carried out: {told}"
-                    yield subject, certificate
-                    break
-                if certificate["status"] == "pass":
-                    _write(subject, certificate)
-                yield subject, certificate
+class _Proofs:
+    """Proofs of several frameworks side by side, each framework's in a worker with its own CPUs.
+
+    A proof is many small operations that gain little from a second core, and nothing is timed.
+    """
+
+    def __init__(self, subjects: list[Subject], progress: Progress) -> None:
+        self._progress = progress
+        self._found: dict[Subject, Future[Certificate]] = {s: Future() for s in subjects}
+        self._workers: set[Worker] = set()
+        self._stopped = False
+        groups = [
+            [s for s in subjects if s.framework == name]
+            for name in dict.fromkeys(s.framework for s in subjects)
+        ]
+        cpus = sorted(os.sched_getaffinity(0))
+        places = max(1, min(len(groups), len(cpus)))
+        self._shares: Queue[list[int]] = Queue()
+        for place in range(places):
+            self._shares.put(cpus[place::places])
+        self._pool = ThreadPoolExecutor(places)
+        for group in groups:
+            self._pool.submit(self._prove_all, group)
+
+    def __enter__(self) -> _Proofs:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopped = True
+        for worker in list(self._workers):
+            worker.stop()  # its thread would wait for an answer
+        self._pool.shutdown(cancel_futures=True)
+
+    def of(self, subject: Subject) -> Certificate:
+        """Waits for it."""
+        return self._found[subject].result()
+
+    def _prove_all(self, subjects: list[Subject]) -> None:
+        cpus = self._shares.get()
+        remaining = list(subjects)
+        try:
+            while remaining and not self._stopped:
+                self._prove_in_one_worker(remaining, cpus)
+        except BaseException as error:
+            for subject in remaining:
+                self._found[subject].set_exception(error)
+        finally:
+            self._shares.put(cpus)
+
+    def _prove_in_one_worker(self, remaining: list[Subject], cpus: list[int]) -> None:
+        """Until none remains or one fails to answer: the rest then get a fresh worker."""
+        case = Case(remaining[0].variant, remaining[0].framework)
+        with Worker(case, Path(), _LIMITS, cpus) as worker:
+            self._workers.add(worker)
+            alive = True
+            while remaining and alive:
+                certificate, alive = self._prove(worker, remaining[0])
+                self._found[remaining.pop(0)].set_result(certificate)
+            self._workers.discard(worker)
+
+    def _prove(self, worker: Worker, subject: Subject) -> tuple[Certificate, bool]:
+        """The certificate, and whether the worker can make another."""
+        certificate = _facts(subject)
+        try:
+            certificate |= _ask(worker, subject, self._progress)
+        except WorkerError as error:
+            told = without_folders(str(error)).strip().splitlines()[-1]
+            certificate["problem"] = f"the proof could not be carried out: {told}"
+            return certificate, False
+        if certificate["status"] == "pass":
+            _write(subject, certificate)
+        return certificate, True
 
 
 def _ask(worker: Worker, subject: Subject, progress: Progress) -> Certificate:

@@ -40,6 +40,12 @@ class Stage:
 
 STAGES = (
     Stage(
+        "fused-update",
+        "optimiser's passes",
+        "one fused pass",
+        "the arithmetic is the same, the memory is read once",
+    ),
+    Stage(
         "initialisation",
         "initial weights",
         "He-uniform, biases 0",
@@ -85,12 +91,6 @@ STAGES = (
         "Adam's eps",
         "1e-8 after the bias correction",
         "Kingma and Ba 2015, algorithm 1",
-    ),
-    Stage(
-        "fused-update",
-        "optimiser's passes",
-        "one fused pass",
-        "the arithmetic is the same, the memory is read once",
     ),
 )
 

@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -45,8 +45,12 @@ class WorkerError(Exception):
 class Worker:
     """One worker process. Use as a context manager: it never outlives the block."""
 
-    def __init__(self, case: Case, data: Path, limits: Limits) -> None:
+    def __init__(
+        self, case: Case, data: Path, limits: Limits, cpus: Sequence[int] | None = None
+    ) -> None:
+        """``cpus``: what it is bound to, by default all that this process may use."""
         self._case, self._data, self._limits = case, data, limits
+        self._cpus = sorted(os.sched_getaffinity(0) if cpus is None else cpus)
         self._stderr = tempfile.TemporaryFile("w+b")  # noqa: SIM115  closed in close()
         # Children of the worker may still be writing there while they are killed.
         self._home = tempfile.TemporaryDirectory(prefix="alexbench-", ignore_cleanup_errors=True)
@@ -56,7 +60,7 @@ class Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,
-            env=environment(case, Path(self._home.name)),
+            env=environment(case, Path(self._home.name), threads=len(self._cpus)),
             start_new_session=True,
         )
         self._buffer = b""
@@ -75,7 +79,7 @@ class Worker:
                 "case": self._case.to_json(),
                 "data": str(self._data),
                 "limits": dataclasses.asdict(self._limits),
-                "cpus": sorted(os.sched_getaffinity(0)),
+                "cpus": self._cpus,
             },
             on_progress,
         )
@@ -90,9 +94,13 @@ class Worker:
             "do": "certify",
             "framework": self._case.framework,
             "architecture": architecture.to_json(),
-            "cpus": sorted(os.sched_getaffinity(0)),
+            "cpus": self._cpus,
         }
         return self._request(command, on_progress)
+
+    def stop(self) -> None:
+        """Kill the process; whoever waits for an answer gets a WorkerError."""
+        self._kill()
 
     def close(self) -> None:
         """End the process, its children and its temporary files."""
@@ -188,9 +196,8 @@ class Worker:
         return ":\n" + "\n".join(lines) if lines else ""
 
 
-def environment(case: Case, home: Path) -> dict[str, str]:
+def environment(case: Case, home: Path, threads: int) -> dict[str, str]:
     """The worker's environment: the same threads for everybody, and nobody's private settings."""
-    threads = str(len(os.sched_getaffinity(0)))
     root = str(Path(__file__).resolve().parent.parent)
     inherited = {k: v for k, v in os.environ.items() if k not in ("KERAS_BACKEND", "TF_XLA_FLAGS")}
     paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
@@ -198,7 +205,9 @@ def environment(case: Case, home: Path) -> dict[str, str]:
         **inherited,
         "PYTHONPATH": os.pathsep.join(paths),
         # One answer for every BLAS and OpenMP that a framework may bring.
-        **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), threads),
+        **dict.fromkeys(
+            ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads)
+        ),
         "TF_CPP_MIN_LOG_LEVEL": "2",
         # A user's ~/.keras/keras.json could change the float type or the layout.
         "KERAS_HOME": str(home),

@@ -225,7 +225,7 @@ def distance(found: NDArray[Any], expected: NDArray[Any], scale: float | None = 
         return math.inf
     gap = total = 0.0
     for start in range(0, len(expected), 64):
-        part = expected[start : start + 64].astype(np.float64)
+        part = expected[start : start + 64].astype(np.float64, copy=False)
         difference = (found[start : start + 64] - part).ravel()
         gap += float(difference @ difference)
         total += float(part.ravel() @ part.ravel())

@@ -111,7 +111,7 @@ PROFILES: dict[str, Profile] = {
             train_images=10_000,
             test_images=5_000,
             # Images/s are taken behind the first point, so that no trace or compile is in them.
-            limits=Limits(evaluations=4, timeout_seconds=3600.0),
+            limits=Limits(evaluations=2, timeout_seconds=3600.0),
         ),
     )
 }

@@ -92,7 +92,7 @@ RECIPES: dict[str, Recipe] = {
             optimizer="adam",
             learning_rate=3e-4,  # at Adam's usual 1e-3 the network without BatchNorm may not start
             weight_decay=5e-4,
-            epochs=3,
+            epochs=2,
         ),
     )
 }

@@ -179,10 +179,14 @@ def export_weights(model: keras.Model, architecture: spec.Architecture) -> dict[
 def to_core(tensors: Mapping[str, Any], architecture: spec.Architecture) -> dict[str, NDArray[Any]]:
     """Tensors of the weights' shapes in Keras, by the core's names, in the core's layout."""
     order = _flattened(architecture)
-    return {
-        name: _from_keras(name, keras.ops.convert_to_numpy(tensor), order)
-        for name, tensor in tensors.items()
-    }
+    return {name: _from_keras(name, _on_host(t), order) for name, t in tensors.items()}
+
+
+def _on_host(tensor: Any) -> NDArray[Any]:
+    """A copy of its own: what some backends give is a view of what the next step changes."""
+    array: NDArray[Any] = keras.ops.convert_to_numpy(tensor)
+    own = array.base is None and array.flags.writeable
+    return array if own else np.array(array)
 
 
 def activations(
@@ -240,4 +244,4 @@ def _from_keras(name: str, weight: NDArray[Any], order: Mapping[str, spec.Shape]
             channels, height, width = order[name]
             pictures = weight.reshape(-1, height, width, channels)
             weight = pictures.transpose(0, 3, 1, 2).reshape(-1, math.prod(order[name]))
-    return np.array(weight)  # a copy, in the order of memory that it has: transposing is slow
+    return weight
