@@ -189,7 +189,7 @@ def test_nothing_installed_says_what_to_install() -> None:
         ({"frameworks": ("theano",)}, "unknown framework 'theano'; known: pytorch, "),
         ({"frameworks": ("fake-missing",)}, r"no_such_module .*pip install 'alexbench\[fake\]'"),
         ({"tracks": ("open",)}, "unknown track 'open'; known: closed, idiomatic"),
-        ({"stages": ("bn",)}, "unknown stage 'bn'; known: own, initialisation"),
+        ({"stages": ("bn",)}, "unknown stage 'bn'; known: own, fused-update"),
         ({"stages": ("own",)}, "--stages own: no case here has one of them; only the track waterf"),
         ({"tracks": ("waterfall",)}, "recipe 'short': .* take a recipe with Adam"),
         ({"kinds": ("speed",)}, "unknown kind 'speed'; known: startup"),
