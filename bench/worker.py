@@ -27,7 +27,8 @@ from bench.defaults import switched, takes_shared_weights, with_own_constants
 from bench.errors import UserError
 from bench.frameworks import Framework, framework
 from bench.initial import initial_weights
-from bench.measure import MEASUREMENTS, Bench, plan_for
+from bench.measure import MEASUREMENTS
+from bench.measuring import Bench, plan_for
 from bench.process import die_with_parent, peak_memory_bytes
 from bench.profiles import Limits
 from bench.recipes import recipe

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.parity import Build
+from bench.parity_examination import Build
 from bench.recipes import Recipe
 from bench.spec import BatchNorm, Conv, Flatten, Layer, LocalResponseNorm
 from bench.trainer import Gradients, Setup, StepInput

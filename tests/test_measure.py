@@ -13,10 +13,10 @@ import fakes
 import numpy as np
 import pytest
 
-from bench import measure
+from bench import measure, measure_accuracy, measure_speed, measuring
 from bench.case import KINDS
 from bench.data import Dataset, describe_pixels
-from bench.measure import Bench, Result
+from bench.measuring import Bench, Result
 from bench.profiles import Limits
 from bench.recipes import recipe
 from bench.trainer import Images, Logits, Setup, StepInput
@@ -87,7 +87,8 @@ class QueueTrainer(fakes.FakeTrainer):
 def clock(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> Clock:
     fakes.install(monkeypatch, tmp_path)
     made = Clock()
-    monkeypatch.setattr(measure, "perf_counter", made)
+    for module in (measuring, measure_speed, measure_accuracy):
+        monkeypatch.setattr(module, "perf_counter", made)
     return made
 
 
@@ -350,7 +351,9 @@ def test_thresholds_are_null_where_never_reached() -> None:
         {**point, "test_accuracy": 0.6, "seconds": 2.0, "images": 20},
         {**point, "test_accuracy": 0.55, "seconds": 3.0, "images": 30},
     ]
-    reached = {found: measure._reached(found, curve) for found in measure.THRESHOLDS}
+    reached = {
+        found: measure_accuracy._reached(found, curve) for found in measure_accuracy.THRESHOLDS
+    }
     assert reached[0.5] == {"accuracy": 0.5, "seconds": 2.0, "images": 20}
     assert reached[0.6] == {"accuracy": 0.6, "seconds": 2.0, "images": 20}
     assert reached[0.9] == {"accuracy": 0.9, "seconds": None, "images": None}
@@ -359,7 +362,7 @@ def test_thresholds_are_null_where_never_reached() -> None:
 def test_a_run_that_never_reaches_anything_says_so(clock: Clock, data: Dataset) -> None:
     found, _ = accuracy(clock, data, evaluations=1)
     rows = {row["accuracy"]: row for row in found.metrics["thresholds"]}
-    assert tuple(rows) == measure.THRESHOLDS
+    assert tuple(rows) == measure_accuracy.THRESHOLDS
     assert rows[0.9]["seconds"] is None
     assert rows[0.9]["images"] is None
 
@@ -390,7 +393,7 @@ def test_a_closed_training_keeps_the_loss_of_each_of_its_first_steps(
     ends = [point["step"] for point in whole.metrics["curve"]]
     parts = np.split(losses, ends[:-1])
     assert [np.mean(part) for part in parts] == pytest.approx(means)
-    monkeypatch.setattr(measure, "STEP_LOSSES", 4)
+    monkeypatch.setattr(measure_accuracy, "STEP_LOSSES", 4)
     cut, _ = accuracy(clock, data, evaluations=4)
     assert cut.metrics["step_losses"] == losses[:4]
 

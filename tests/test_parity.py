@@ -12,9 +12,10 @@ from probes.networks import TINY
 from probes.parity import faults_for
 from reference_trainer import ReferenceTrainer
 
-from bench import parity, plan, proof
+from bench import plan, proof
 from bench.frameworks import FRAMEWORKS
-from bench.parity import BOUNDS, Certificate, certify, distance
+from bench.parity import certify
+from bench.parity_figures import BOUNDS, Certificate, PartedError, distance
 from bench.reference_training import Reference
 from bench.spec import Architecture, Dense, Flatten
 from bench.variants import VARIANTS
@@ -167,7 +168,7 @@ def test_distance_where_nothing_can_be_divided(found: Any, expected: Any, gap: f
 
 def test_a_distance_that_is_not_a_number_is_refused() -> None:
     certificate = Certificate("numpy", TINY)
-    with pytest.raises(parity.PartedError, match="nan"):
+    with pytest.raises(PartedError, match="nan"):
         certificate.hold("float32 logits", "logits", float("nan"))
     assert certificate.to_json()["figures"]["float32 logits"]["worst"] is None
 

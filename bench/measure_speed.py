@@ -1,0 +1,160 @@
+"""Start-up, throughput and latency: seconds of what is done over and over.
+
+The first step (trace, compile, autotune) is timed apart; every ``train`` call then drops its first
+block, since a call may have a start-up of its own.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from bench.data import Split
+from bench.measuring import Bench, Result
+from bench.trainer import Images, Trainer
+
+
+def startup(bench: Bench) -> Result:
+    """Import, build and first step of a fresh process."""
+    first = bench.first_step()
+    parts = {
+        "import_seconds": bench.import_seconds,
+        "build_seconds": bench.build_seconds,
+        "first_step_seconds": first,
+    }
+    return Result([sum(parts.values())], bench.setup.case.batch_size, parts)
+
+
+class _Blocks:
+    """Reads the clock at the end of every block of steps, and runs something between blocks."""
+
+    def __init__(self, sync: Callable[[], None], steps: int, between: Callable[[], None]) -> None:
+        self._sync, self._steps, self._between = sync, steps, between
+        self._taken = 0
+        self._started = perf_counter()
+        self.seconds: list[float] = []
+
+    def after_step(self) -> None:
+        self._taken += 1
+        if self._taken % self._steps:
+            return
+        self._sync()
+        self.seconds.append(perf_counter() - self._started)
+        self._between()
+        self._started = perf_counter()
+
+
+def train_throughput(bench: Bench) -> Result:
+    """Seconds per block of training steps; with a bare loop's blocks beside them when asked."""
+    first, limits = bench.first_step(), bench.limits
+    steps = _steps_per_block(bench)
+    bare = _bare(bench, steps)
+    count = max(limits.blocks, limits.overhead_blocks if bare else 0)
+    bare_seconds: list[float] = []
+
+    def between() -> None:
+        bench.progress(min(len(blocks.seconds) / (count + 1), 1.0), "training")
+        if bare and len(bare_seconds) <= limits.overhead_blocks:
+            started = perf_counter()
+            bare(steps)
+            bare_seconds.append(perf_counter() - started)
+
+    blocks = _Blocks(bench.trainer.sync, steps, between)
+    bench.train((count + 1) * steps, blocks.after_step)
+    samples = blocks.seconds[1:]
+    images = steps * bench.setup.case.batch_size
+    metrics = {
+        "first_step_seconds": first,
+        "steps_per_sample": steps,
+        "flops_per_image": bench.setup.architecture.training_flops(),
+        "overhead": _overhead(samples, bare_seconds[1:], images),
+    }
+    return Result(samples, images, metrics)
+
+
+def _steps_per_block(bench: Bench) -> int:
+    """As many steps as fill a block, from the pace of the warm-up."""
+    readings: list[float] = []
+
+    def after_step() -> None:
+        bench.trainer.sync()
+        readings.append(perf_counter())
+
+    bench.train(bench.limits.warmup_steps + 1, after_step)
+    pace = float(np.median(np.diff(readings)))
+    return max(1, round(bench.limits.block_seconds / pace))
+
+
+def _bare(bench: Bench, steps: int) -> Callable[[int], None] | None:
+    if not bench.limits.overhead_blocks:
+        return None
+    loop = bench.trainer.bare_loop(bench.input_at(0))
+    if loop is not None:
+        loop(min(steps, 2))  # trace and compile outside the clock
+    return loop
+
+
+def _overhead(harness: list[float], bare: list[float], images: int) -> dict[str, Any] | None:
+    pairs = min(len(harness), len(bare))
+    if not pairs:
+        return None
+    return {"harness": harness[:pairs], "bare": bare[:pairs], "images_per_sample": images}
+
+
+def inference(bench: Bench) -> Result:
+    """Seconds per block of evaluation-mode batches."""
+    size, limits = bench.setup.case.batch_size, bench.limits
+    batches = _test_batches(bench.dataset.test, size)
+    first = _timed(lambda: bench.trainer.predict(next(batches)))
+    pace = min(_timed(lambda: bench.trainer.predict(next(batches))) for _ in range(2))
+    steps = max(1, round(limits.block_seconds / pace))
+    samples = []
+    for block in range(limits.blocks):
+        samples.append(_timed(lambda: _predict(bench.trainer, batches, steps)))
+        bench.progress((block + 1) / limits.blocks, "inference")
+    metrics = {
+        "first_step_seconds": first,
+        "steps_per_sample": steps,
+        "flops_per_image": bench.setup.architecture.forward_flops(),
+        "overhead": None,
+    }
+    return Result(samples, steps * size, metrics)
+
+
+def _predict(trainer: Trainer, batches: Iterator[Images], steps: int) -> None:
+    for _ in range(steps):
+        trainer.predict(next(batches))
+
+
+def latency(bench: Bench) -> Result:
+    """Seconds of single calls with one picture, from host memory to logits on the host."""
+    limits = bench.limits
+    pictures = _test_batches(bench.dataset.test, 1)
+    for _ in range(max(3, limits.warmup_steps)):
+        bench.trainer.predict(next(pictures))
+    samples: list[float] = []
+    ends = perf_counter() + limits.latency_seconds
+    while len(samples) < limits.latency_calls and (len(samples) < 20 or perf_counter() < ends):
+        picture = next(pictures)
+        samples.append(_timed(lambda given=picture: bench.trainer.predict(given)))  # type: ignore[misc]
+    bench.progress(1.0, "latency")
+    return Result(samples, 1, {})
+
+
+def _timed(work: Callable[[], object]) -> float:
+    """Seconds of work that is done when it returns."""
+    started = perf_counter()
+    work()
+    return perf_counter() - started
+
+
+def _test_batches(split: Split, size: int) -> Iterator[Images]:
+    """Batches of the test pictures, over and over, all of one shape."""
+    order = np.resize(np.arange(len(split.labels)), math.lcm(size, len(split.labels)))
+    while True:
+        for start in range(0, len(order), size):
+            yield np.ascontiguousarray(split.images[order[start : start + size]])

@@ -1,0 +1,86 @@
+"""What every measurement works with: a built trainer, its inputs, and the form of a result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+from bench.data import Dataset
+from bench.defaults import shuffles
+from bench.initial import DropoutMasks
+from bench.plan import BatchPlan, gather
+from bench.profiles import Limits
+from bench.trainer import Setup, StepInput, Trainer
+
+Progress = Callable[[float, str], None]
+"""Called with the done fraction and a few words."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a measurement gives: the part of a record that only the worker knows."""
+
+    samples: list[float]
+    images_per_sample: int | None
+    metrics: dict[str, Any]
+    unit: str = "s"
+
+
+@dataclass
+class Bench:
+    """One built trainer with its inputs."""
+
+    trainer: Trainer
+    setup: Setup
+    dataset: Dataset
+    limits: Limits
+    progress: Progress
+    build_seconds: float
+    import_seconds: float
+    first_step_seconds: float | None = None
+    _next_step: int = 0
+
+    def __post_init__(self) -> None:
+        case, recipe = self.setup.case, self.setup.recipe
+        self.plan = plan_for(self.setup, self.dataset)
+        self._masks = DropoutMasks(self.setup.architecture, case.seed)
+        self._closed = case.track == "closed"
+        self._padding = recipe.augmentation.padding
+
+    def input_at(self, step: int) -> StepInput:
+        """Everything that one step gets: a function of (data, recipe, seed, step)."""
+        batch = self.plan.batch(step)
+        images, labels = gather(self.dataset.train, batch, self._padding)
+        masks = self._masks.at(step, len(labels)) if self._closed else {}
+        rate = self.setup.recipe.rate(step, self.setup.steps)
+        return StepInput(images, labels, masks, rate)
+
+    def train(self, steps: int, after_step: Callable[[], None] = lambda: None) -> None:
+        """The next ``steps`` steps of the training."""
+        # Counted here and cut to size: a trainer that reads ahead, or stops reading at the last
+        # step, would otherwise skip or repeat a batch between two calls.
+        first, self._next_step = self._next_step, self._next_step + steps
+        inputs = map(self.input_at, range(first, first + steps))
+        self.trainer.train(inputs, steps, after_step)
+
+    def first_step(self) -> float:
+        """Seconds of the very first step: trace, compile, allocate."""
+        if self.first_step_seconds is None:
+            started = perf_counter()
+            self.train(1)
+            self.trainer.sync()
+            self.first_step_seconds = perf_counter() - started
+        return self.first_step_seconds
+
+
+def plan_for(setup: Setup, dataset: Dataset) -> BatchPlan:
+    """Order, crops and flips of a case's seed."""
+    return BatchPlan(
+        images=len(dataset.train.labels),
+        batch_size=setup.case.batch_size,
+        seed=setup.case.seed,
+        augmentation=setup.recipe.augmentation,
+        shuffle=shuffles(setup.case),
+    )

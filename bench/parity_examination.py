@@ -1,0 +1,102 @@
+"""What the checks of a proof share: the network on small pictures, its weights, its batches, and
+the trainers that are examined."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench import proof
+from bench.case import Case
+from bench.parity_figures import Certificate, distance
+from bench.recipes import Recipe
+from bench.reference_training import Reference
+from bench.spec import Architecture, BatchNorm
+from bench.trainer import ProvableTrainer, Setup
+from bench.weights import weights_digest
+
+Build = Callable[[Setup], ProvableTrainer]
+Tensors = Mapping[str, NDArray[Any]]
+
+
+class Examination:
+    """What the checks share: the network on small pictures, its weights and its batches."""
+
+    def __init__(self, certificate: Certificate, build: Build, threads: int) -> None:
+        self.certificate, self._build, self._threads = certificate, build, threads
+        self.architecture = proof.proof_architecture(certificate.architecture)
+        self.batches = proof.Batches.of(self.architecture)
+        self.weights = proof.proof_weights(self.architecture)
+        self.states: list[dict[str, NDArray[np.float32]]] = []
+        """The reference's weights before the steps of FLOAT32_STATES."""
+        certificate.facts |= {
+            "input_size": self.architecture.input_size,
+            "batch_size": self.batches.batch_size,
+            "steps": proof.STEPS,
+            "weights_sha256": weights_digest(self.weights),
+        }
+
+    @cached_property
+    def single(self) -> ProvableTrainer:
+        """In float32; built once, since building and compiling is what takes long."""
+        return self.trainer(proof.SGD, "float32")
+
+    @cached_property
+    def double(self) -> ProvableTrainer:
+        """In float64, with SGD; nothing trains it before its ten steps."""
+        return self.trainer(proof.SGD, "float64")
+
+    def trainer(
+        self, recipe: Recipe, precision: str, architecture: Architecture | None = None
+    ) -> ProvableTrainer:
+        """A fresh trainer of the small network, or of another."""
+        rows = architecture or self.architecture
+        case = Case(
+            rows.name,
+            self.certificate.framework,
+            input_size=rows.input_size,
+            precision=precision,
+            batch_size=self.batches.batch_size,
+        )
+        constants = (proof.MEAN, proof.STD)
+        return self._build(Setup(case, rows, recipe, proof.STEPS, *constants, self._threads))
+
+    def reference(self, recipe: Recipe, weights: Tensors) -> Reference:
+        """The small network in numpy, at the given weights."""
+        return Reference.at(self.architecture, recipe, (proof.MEAN, proof.STD), weights)
+
+    def hold_tensors(self, check: str, where: str, found: Tensors, expected: Tensors) -> None:
+        """Every tensor that is expected, in order; one that is missing parts, too."""
+        for name, tensor in expected.items():
+            there = found.get(name)
+            gap = math.inf if there is None else distance(there, tensor)
+            self.certificate.hold(check, f"{name}{where}", gap)
+
+    def hold_gradients(self, check: str, where: str, found: Tensors, expected: Tensors) -> None:
+        """The same for what goes by gradients.
+
+        A bias in front of BatchNorm has a true gradient of 0, and what is there is rounding: it is
+        judged on the scale of its layer's other gradient, and the figure says so.
+        """
+        for name, tensor in expected.items():
+            layer, _, part = name.rpartition(".")
+            if part == "bias" and layer in self._before_batch_norm:
+                weight = f"{layer}.weight"
+                scale = float(np.linalg.norm(expected[weight]))
+                gap = distance(found[name], tensor, scale) if name in found else math.inf
+                on_scale = f"{name}{where} (on the scale of {weight})"
+                self.certificate.hold(check, on_scale, gap)
+            else:
+                self.hold_tensors(check, where, found, {name: tensor})
+
+    @cached_property
+    def _before_batch_norm(self) -> set[str]:
+        rows = self.architecture.layers
+        followed = pairwise(rows)
+        return {row.name for row, after in followed if isinstance(after, BatchNorm)}
