@@ -23,7 +23,7 @@ from queue import Queue
 from typing import Any
 
 from bench.case import Case
-from bench.environment import capture
+from bench.environment import processor
 from bench.frameworks import Framework, framework
 from bench.grouping import without_folders
 from bench.launch import Worker, WorkerError
@@ -54,6 +54,9 @@ PROVING_MODULES = (
     "weights",
 )
 """Modules of this package that a proof runs through; a test holds the list against the imports."""
+
+_PROOF_BYTES = 6 << 30
+"""What a proof may take: float64 weights, gradients and slots, in the framework and beside it."""
 
 _LIMITS = Limits(timeout_seconds=1800)
 
@@ -88,7 +91,7 @@ class Subject:
             "framework": self.framework,
             "environment": row.environment,
             "versions": _versions(row),
-            "cpu": capture(row)["cpu"],
+            "cpu": processor(),
             "code": _code_digest(row.trainer),
         }
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
@@ -150,7 +153,8 @@ class _Proofs:
             for name in dict.fromkeys(s.framework for s in subjects)
         ]
         cpus = sorted(os.sched_getaffinity(0))
-        places = max(1, min(len(groups), len(cpus)))
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // _PROOF_BYTES
+        places = max(1, min(len(groups), len(cpus), memory))
         self._shares: Queue[list[int]] = Queue()
         for place in range(places):
             self._shares.put(cpus[place::places])

@@ -205,11 +205,15 @@ def parity(
     variants: tuple[str, ...], frameworks: tuple[str, ...], fresh: bool, as_json: bool
 ) -> int:
     """Prove that every variant is the same network in every framework here."""
-    from bench.display import Display
-    from bench.prove import as_table, prove
+    from bench.certificates import obtain
+    from bench.display import proof_progress
+    from bench.prove import as_table, subjects
 
-    with Display(0, Console(stderr=True), lines=False) as display:
-        found = list(prove(variants, frameworks, display, fresh=fresh))
+    wanted, found = subjects(variants, frameworks), []
+    with proof_progress(len(wanted)) as (proving, proven):
+        for _, certificate in obtain(wanted, proving, fresh=fresh):
+            found.append(certificate)
+            proven()
     if as_json:
         click.echo(json.dumps(found, indent=2))
     else:

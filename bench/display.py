@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 
 from rich.console import Console
@@ -16,6 +18,7 @@ from rich.progress import (
 )
 
 from bench.certificates import Certificate
+from bench.launch import OnProgress
 from bench.matrix import Task
 from bench.records import Record
 
@@ -57,6 +60,22 @@ def certificate_line(certificate: Certificate) -> str:
     logits = certificate["figures"]["float32 logits"]["worst"]
     weights = certificate["figures"]["float64 weights, SGD"]["worst"]
     return f"{subject}: float32 logits within {logits:.0e}, ten float64 steps within {weights:.0e}"
+
+
+@contextmanager
+def proof_progress(total: int) -> Iterator[tuple[OnProgress, Callable[[], None]]]:
+    """A bar over ``total`` proofs: what to tell of the one in hand, and what to call after each."""
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )
+    task = bar.add_task("parity", total=total)
+    with bar:
+        yield lambda _, note: bar.update(task, description=note), lambda: bar.advance(task)
 
 
 class Display:

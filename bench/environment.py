@@ -17,7 +17,7 @@ _ROOT = Path(__file__).resolve().parent.parent
 def capture(row: Framework) -> dict[str, Any]:
     """The ``environment`` of a record made in one framework."""
     return {
-        "cpu": _cpu(),
+        "cpu": processor(),
         "cores": len(os.sched_getaffinity(0)),
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         "os": f"{platform.system()} {platform.machine()}",
@@ -28,7 +28,7 @@ def capture(row: Framework) -> dict[str, Any]:
     }
 
 
-def _cpu() -> str:
+def processor() -> str:
     """Model name with the vector extensions that decide how fast it is."""
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")

@@ -20,6 +20,7 @@ from bench.case import Case
 from bench.display import Display, label, result_line
 from bench.errors import UserError
 from bench.frameworks import framework
+from bench.gate import Gate
 from bench.matrix import Job, Selection, Task, jobs
 from bench.profiles import PROFILES, profile
 from bench.records import Record
@@ -41,6 +42,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--bench-frameworks", default="", help="frameworks to measure, commas between them"
     )
     group.addoption("--bench-variants", default="", help="variants to measure, commas between them")
+    group.addoption(
+        "--bench-compare", metavar="RUN", help="hold the results against those of an earlier run"
+    )
+    group.addoption(
+        "--bench-fail-if",
+        metavar="slower:5%",
+        help="with --bench-compare: fail where the interval says that a case is that much slower",
+    )
     group.addoption(
         "--bench-no-parity",
         action="store_true",
@@ -132,6 +141,8 @@ class Session:
             frameworks=_names(config.getoption("bench_frameworks")),
         )
         self._jobs = jobs(selection, self._profile)
+        # Read first: a wrong path is told before an hour of measuring, not after it.
+        self._gate = Gate.of(config.getoption("bench_compare"), config.getoption("bench_fail_if"))
         self._run: Run | None = None
         self._wanted: set[tuple[str, str]] = set()
         self._records: dict[tuple[str, str], Record] = {}
@@ -222,6 +233,13 @@ class Session:
         for private in ("node", "release"):
             machine_info.pop(private, None)
 
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """A run that is slower than the gate allows fails, whatever its tests said."""
+        broken = self._gate and self._gate.broken(self._records.values())
+        if broken and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Our own table: pytest-benchmark's columns cannot hold images/s and accuracy."""
         if not self._records or self._run is None:
@@ -232,6 +250,11 @@ class Session:
         for record in self._records.values():
             task = Task(record.case, record.kind)
             terminalreporter.write_line(f"{label(task):<58} {result_line(record)}")
+        if self._gate:
+            terminalreporter.section(f"against {self._config.getoption('bench_compare')}")
+            terminalreporter.write_line(self._gate.as_text(self._records.values()))
+            for line in self._gate.broken(self._records.values()):
+                terminalreporter.write_line(f"FAILED {line}", red=True)
 
     def pytest_unconfigure(self) -> None:
         """Write the report; its path is the last line printed."""

@@ -73,7 +73,7 @@ PROFILES: dict[str, Profile] = {
             recipe="short",
             batch_sizes={32: 128, 224: 32, 227: 32},
             seeds=1,
-            train_images=8_000,
+            train_images=6_000,
             test_images=2_000,
             limits=Limits(),
         ),

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from bench import frameworks, variants
-from bench.certificates import Certificate, Subject, obtain
+from bench.certificates import Certificate, Subject
 from bench.errors import UserError
 from bench.frameworks import FRAMEWORKS
 from bench.markup import NOTHING, markdown
 from bench.proof import CLASSES
-from bench.runner import Listener
 from bench.variants import VARIANTS
 
 COLUMNS = {
@@ -23,10 +20,8 @@ COLUMNS = {
 """Figures that the table shows; the JSON has all."""
 
 
-def prove(
-    rows: tuple[str, ...], names: tuple[str, ...], listener: Listener, *, fresh: bool
-) -> Iterator[Certificate]:
-    """Certificates of ``rows`` (all variants when empty) in ``names`` (all that can run here).
+def subjects(rows: tuple[str, ...], names: tuple[str, ...]) -> list[Subject]:
+    """The networks ``rows`` (all variants when empty) in ``names`` (all that can run here).
 
     Raises UserError for an unknown name, one that cannot run here, or when no framework can.
     """
@@ -40,14 +35,11 @@ def prove(
         raise UserError(
             "no framework is installed to prove; pip install 'alexbench[torch,tensorflow]'"
         )
-    subjects = [
+    return [
         Subject(row.name, name, "source", row.input_size, CLASSES)
         for name in found
         for row in chosen
     ]
-    for _, certificate in obtain(subjects, listener.proving, fresh=fresh):
-        listener.proven(certificate)
-        yield certificate
 
 
 def as_table(certificates: list[Certificate]) -> str:

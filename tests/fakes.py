@@ -254,6 +254,12 @@ class DiesInProof(Proven):
         return {}
 
 
+class SlowProof(Proven):
+    def activations(self, images: Images) -> dict[str, Any]:
+        time.sleep(600)
+        return {}
+
+
 def _row(name: str, trainer: type, **changes: Any) -> Framework:
     return Framework(
         name,
@@ -286,6 +292,7 @@ FRAMEWORKS = (
     _row("fake-proven", Proven),
     _row("fake-wrong", Wrong),
     _row("fake-dies-in-proof", DiesInProof),
+    _row("fake-slow-proof", SlowProof),
     _row("fake-missing", FakeTrainer, modules=("no_such_module", "numpy")),
 )
 LIMITS = Limits(

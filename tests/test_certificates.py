@@ -124,6 +124,38 @@ def test_networks_of_one_framework_share_a_worker(monkeypatch: pytest.MonkeyPatc
     assert started == [1]
 
 
+def test_frameworks_are_proven_side_by_side_on_cpus_of_their_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given: dict[str, list[int]] = {}
+    real = certificates.Worker
+
+    def noting(case: Any, data: Any, limits: Any, cpus: list[int]) -> Any:
+        given[case.framework] = cpus
+        return real(case, data, limits, cpus)
+
+    monkeypatch.setattr(certificates, "Worker", noting)
+    monkeypatch.setattr(certificates.os, "sched_getaffinity", lambda _: {0, 1})
+    prove(subject(), subject("fake-wrong"))
+    assert sorted(given.values()) == [[0], [1]]
+
+
+def test_whoever_stops_waiting_leaves_no_worker_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[Any] = []
+    real = certificates.Worker
+
+    def noting(*arguments: Any) -> Any:
+        started.append(real(*arguments))
+        return started[-1]
+
+    monkeypatch.setattr(certificates, "Worker", noting)
+    proofs = obtain([subject(), subject("fake-slow-proof")], lambda done, note: None)
+    next(proofs)
+    proofs.close()  # as when the user presses Ctrl-C
+    assert len(started) == 2
+    assert all(fakes.gone(worker._process.pid) for worker in started)
+
+
 # ---- what it depends on
 
 

@@ -76,6 +76,20 @@ def test_a_run_from_any_folder_measures_shows_and_reports(batches: str) -> None:
     _check_benchmarks({row["name"]: row for row in found["benchmarks"]}, records)
 
 
+def test_closed_results_carry_certificates_unless_they_are_not_wanted(batches: str) -> None:
+    done = benchmark(batches, "-k", "latency", frameworks="fake-proven")
+    assert done.returncode == 0, done.stdout
+    found = {r.case.track: r.parity["status"] for r in RecordStore(the_run()).read()}
+    assert found == {"closed": "pass", "idiomatic": "not applicable"}
+    done = benchmark(
+        batches, "-k", "latency", "--bench-no-parity", "--bench-results", "bare",
+        frameworks="fake-proven",
+    )  # fmt: skip
+    (folder,) = Path("bare").iterdir()
+    found = {r.case.track: r.parity["status"] for r in RecordStore(folder).read()}
+    assert found["closed"] == "unchecked"
+
+
 def _id(record: Record) -> str:
     seed = f"-s{record.case.seed}" if record.kind == "accuracy" else ""
     return f"test_{record.kind}[tiny-{record.case.framework}-{record.case.track}{seed}]"
