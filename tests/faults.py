@@ -227,6 +227,43 @@ class CoarseWeights(Wrapped):
         return self._exact if single else self.inner.export_weights()
 
 
+class CoarseGradients(Wrapped):
+    """Right in float64, and a hundredth off in float32: another kernel is at work there."""
+
+    def gradients(self, step_input: StepInput) -> Gradients:
+        found = self.inner.gradients(step_input)
+        if self.setup.case.precision == "float64":
+            return found
+        wrong = {
+            name: g * np.float32(1.01) for name, g in found.by_name.items() if name == "c2.weight"
+        }
+        return dataclasses.replace(found, by_name={**found.by_name, **wrong})
+
+
+class CoarseUpdate(StepByStep):
+    """The same of the optimiser's kernel."""
+
+    def after(self, before: Weights, weights: dict[str, Any], given: StepInput) -> None:
+        if self.setup.case.precision == "float32":
+            name = "c2.weight"
+            weights[name] = before[name] + np.float32(1.01) * (weights[name] - before[name])
+
+
+class StaleEvaluation(Wrapped):
+    """Evaluates with the weights that were loaded, whatever training made of them."""
+
+    def load_weights(self, weights: Weights) -> None:
+        self._loaded = dict(weights)
+        self.inner.load_weights(weights)
+
+    def predict(self, images: Any) -> Any:
+        trained = self.inner.export_weights()
+        self.inner.load_weights(self._loaded)
+        found = self.inner.predict(images)
+        self.inner.load_weights(trained)
+        return found
+
+
 class FrozenLayer(Wrapped):
     def gradients(self, step_input: StepInput) -> Gradients:
         found = self.inner.gradients(step_input)
@@ -323,6 +360,15 @@ FAULTS: dict[str, Fault] = {
     "dropout in evaluation": Fault(DropoutInEvaluation, _DENSE2),
     "logits that are not numbers": Fault(NotANumber, "float64 logits: logits parts by nan"),
     "coarser than float32": Fault(CoarseWeights, "float32 loss: loss, step 1 parts"),
+    "gradients of another kernel in float32": Fault(
+        CoarseGradients, "float32 gradients: c2.weight gradient, step 1 parts by 1.0e-02"
+    ),
+    "an update of another kernel in float32": Fault(
+        CoarseUpdate, "float32 update: c2.weight changed by step 1 parts by 1.0e-02"
+    ),
+    "evaluation with stale weights": Fault(
+        StaleEvaluation, "float64 evaluation, SGD: logits after step 10 parts"
+    ),
     "a layer without gradient": Fault(
         FrozenLayer, "float64 gradients: c2.bias gradient, step 1 parts by inf"
     ),

@@ -90,7 +90,9 @@ def earlier(batches: str, factor: float) -> str:
 
 
 def chosen(batches: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return benchmark(batches, "-k", "throughput and closed", "--bench-no-parity", *arguments)
+    """With a framework whose settings are the same each time: others are refused."""
+    wanted = ("-k", "throughput and closed", "--bench-no-parity")
+    return benchmark(batches, *wanted, *arguments, frameworks="fake-proven")
 
 
 def test_a_run_that_is_slower_fails_and_says_what(batches: str) -> None:
@@ -98,7 +100,7 @@ def test_a_run_that_is_slower_fails_and_says_what(batches: str) -> None:
     done = chosen(batches, "--bench-compare", run, "--bench-fail-if", "slower:50%")
     assert done.returncode == 1
     assert "= against earlier =" in done.stdout
-    assert "FAILED tiny/fake/closed/" in done.stdout
+    assert "FAILED tiny/fake-proven/closed/" in done.stdout
     assert done.stdout.splitlines()[-1].endswith("report.html")
 
 
