@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from bench import proof
 from bench.case import Case
-from bench.parity_figures import Certificate, distance
+from bench.parity_figures import Certificate, distance, norm
 from bench.recipes import Recipe
 from bench.reference_training import Reference
 from bench.spec import Architecture, BatchNorm
@@ -84,16 +84,20 @@ class Examination:
         A bias in front of BatchNorm has a true gradient of 0, and what is there is rounding: it is
         judged on the scale of its layer's other gradient, and the figure says so.
         """
+        for place, gap in self.gradient_distances(where, found, expected).items():
+            self.certificate.hold(check, place, gap)
+
+    def gradient_distances(self, where: str, found: Tensors, expected: Tensors) -> dict[str, float]:
+        """Distance of every gradient by the place that a figure names."""
+        gaps = {}
         for name, tensor in expected.items():
             layer, _, part = name.rpartition(".")
+            place, scale = f"{name}{where}", None
             if part == "bias" and layer in self._before_batch_norm:
                 weight = f"{layer}.weight"
-                scale = float(np.linalg.norm(expected[weight]))
-                gap = distance(found[name], tensor, scale) if name in found else math.inf
-                on_scale = f"{name}{where} (on the scale of {weight})"
-                self.certificate.hold(check, on_scale, gap)
-            else:
-                self.hold_tensors(check, where, found, {name: tensor})
+                place, scale = f"{place} (on the scale of {weight})", norm(expected[weight])
+            gaps[place] = distance(found[name], tensor, scale) if name in found else math.inf
+        return gaps
 
     @cached_property
     def _before_batch_norm(self) -> set[str]:

@@ -29,9 +29,12 @@ BOUNDS = {
     "float64 evaluation, Adam": 5e-7,
     "float32 logits": 1e-5,  # 1e-6
     "float32 loss": 1e-5,  # 2e-6
-    # 4e-5 at worst, through BatchNorm. A ReLU that rounding flips takes its whole gradient along.
+    # At the state where it is smallest: 5e-5 at worst, through BatchNorm.
     "float32 gradients": 1e-3,
     "float32 update": 1e-3,
+    # At the others: a ReLU or the winner of a pool that rounding lets fall the other way takes its
+    # gradient along, and one of a few in the last 2×2 maps is a large part: 1.5e-2 at worst.
+    "float32 gradients, any state": 1e-1,
 }
 """Relative L2 distance per tensor from the reference, by check, with what was measured."""
 
@@ -97,7 +100,12 @@ def distance(found: NDArray[Any], expected: NDArray[Any], scale: float | None = 
         difference = (found[start : start + 64] - part).ravel()
         gap += float(difference @ difference)
         total += float(part.ravel() @ part.ravel())
-    norm = math.sqrt(total) if scale is None else scale
-    if not norm:
+    size = math.sqrt(total) if scale is None else scale
+    if not size:
         return 0.0 if gap == 0 else math.inf
-    return math.sqrt(gap) / norm
+    return math.sqrt(gap) / size
+
+
+def norm(tensor: NDArray[Any]) -> float:
+    """L2 norm over all elements."""
+    return float(np.linalg.norm(tensor))
