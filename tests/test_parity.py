@@ -131,6 +131,37 @@ def test_a_trainer_that_cannot_be_looked_into_is_told_so() -> None:
     )
 
 
+def _off_at_the_second_state(factor: float) -> Any:
+    """All gradients of the second float32 state are off: as if units had fallen the other way."""
+
+    class Trainer(ReferenceTrainer):
+        passes = 0
+
+        def gradients(self, step_input: Any) -> Any:
+            found = super().gradients(step_input)
+            self.passes += self._dtype == "float32"
+            if self.passes != 2:
+                return found
+            wrong = {name: factor * gradient for name, gradient in found.by_name.items()}
+            return dataclasses.replace(found, by_name=wrong)
+
+    return Trainer
+
+
+def test_units_that_fall_the_other_way_at_one_state_are_no_mistake() -> None:
+    found = numpy_certificate(_off_at_the_second_state(1.01))
+    assert found.problem == ""
+    assert found.figures["float32 gradients, any state"].worst == pytest.approx(0.01)
+    assert found.figures["float32 gradients"].worst < 1e-6
+
+
+def test_no_state_may_be_far_off() -> None:
+    problem = numpy_certificate(_off_at_the_second_state(1.5)).problem
+    assert problem.startswith(
+        "float32 gradients, any state: c1.weight gradient, step 3 parts by 5.0e-01"
+    )
+
+
 def test_later_checks_wait_for_the_first_that_fails() -> None:
     found = numpy_certificate(FAULTS["groups swapped"].into(reference_build))
     assert list(found.figures) == ["float64 activations"]
