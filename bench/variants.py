@@ -19,10 +19,12 @@ from bench.spec import (
     ReLU,
 )
 
-HEADS = ("source", "replace-last", "narrow")
+HEADS = ("source", "replace-last", "narrow", "pool-linear", "pool-narrow")
 """``source``: the network's own last layer, with as many units as there are classes.
 ``replace-last``: the last dense layer (and what follows it) gives way to a new Dense(classes).
-``narrow``: the same with Dense(1024), ReLU, Dropout, Dense(classes), as in the transfer article."""
+``narrow``: the same with Dense(1024), ReLU, Dropout, Dense(classes), as in the transfer article.
+``pool-linear``, ``pool-narrow``: the same two in the place of all dense layers, so that they stand
+on the last pool and the pictures may have another size than the source's."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +53,8 @@ def _with_head(layers: tuple[Layer, ...], head: str, classes: int) -> tuple[Laye
         raise UserError(f"unknown head {head!r}; known: {', '.join(HEADS)}")
     if head == "source":
         return layers
-    last = max(i for i, layer in enumerate(layers) if isinstance(layer, Dense))
-    trunk = layers[:last]
-    if head == "replace-last":
+    trunk = layers[: _first_of_head(layers, head)]
+    if head in ("replace-last", "pool-linear"):
         return (*trunk, Dense("head", classes))
     return (
         *trunk,
@@ -62,6 +63,13 @@ def _with_head(layers: tuple[Layer, ...], head: str, classes: int) -> tuple[Laye
         Dropout("head1_dropout", 0.5),
         Dense("head2", classes),
     )
+
+
+def _first_of_head(layers: tuple[Layer, ...], head: str) -> int:
+    """Where the layers end that a head keeps."""
+    if head.startswith("pool-"):
+        return next(i for i, layer in enumerate(layers) if isinstance(layer, Flatten)) + 1
+    return max(i for i, layer in enumerate(layers) if isinstance(layer, Dense))
 
 
 def _cifar(norm: str) -> Callable[[int], tuple[Layer, ...]]:
