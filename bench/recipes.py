@@ -37,6 +37,17 @@ class Recipe:
     epochs: float = 1.0
     augmentation: Augmentation = field(default_factory=Augmentation)
     label_smoothing: float = 0.0
+    # What belongs to the recipe beside the training. None leaves it to the user and the profile;
+    # a selection that says otherwise is a contradiction, and a UserError.
+    frozen: bool = False
+    """Only the layers that the pretrained weights do not have are trained."""
+    input_size: int | None = None
+    batch_size: int | None = None
+    variant: str | None = None
+    head: str | None = None
+    init: str | None = None
+    weights: str | None = None
+    """The weight source that is taken when none is named; another one is no contradiction."""
 
     def rate(self, step: int, steps: int) -> float:
         """Learning rate of ``step`` (from 0) out of ``steps``."""
@@ -85,6 +96,30 @@ RECIPES: dict[str, Recipe] = {
             warmup=0.1,
             epochs=16,
             augmentation=Augmentation(padding=4, flip=True),
+        ),
+        Recipe(
+            "transfer-frozen",
+            "pretrained convolutions as they are, a new head on what they give",
+            learning_rate=0.001,
+            schedule="cosine",
+            warmup=0.05,
+            epochs=10,
+            augmentation=Augmentation(padding=0, flip=True),
+            frozen=True,
+            batch_size=128,
+        ),
+        Recipe(
+            "transfer-finetune",
+            "all layers from pretrained convolutions, on small pictures",
+            learning_rate=0.01,
+            weight_decay=5e-4,
+            schedule="cosine",
+            warmup=0.15,
+            epochs=4,
+            augmentation=Augmentation(padding=4, flip=True),
+            batch_size=128,
+            head="pool-narrow",
+            input_size=131,
         ),
         Recipe(
             "waterfall",
