@@ -168,6 +168,9 @@ def _cell(value: Any) -> str:
 @click.option("--budget", type=float, default=1.0, help="Fraction of a recipe's epochs; said so.")
 @click.option("--profile", default="quick", help=f"One of {', '.join(PROFILES)}.")
 @click.option("--data", default="auto", help="auto, cifar10, generated or a path.")
+@click.option(
+    "--validation", is_flag=True, help="Test on a part of the training set: for choosing settings."
+)
 @click.option("--results", type=click.Path(path_type=Path), default=Path("results"))
 @click.option("--run", "run_name", help="Name of the run's folder; a UTC time when not given.")
 @click.option("--resume", is_flag=True, help="Go on with --run, or with the newest run.")
@@ -177,6 +180,7 @@ def _cell(value: Any) -> str:
 def run(
     profile: str,
     data: str,
+    validation: bool,
     results: Path,
     run_name: str | None,
     resume: bool,
@@ -191,7 +195,7 @@ def run(
 
     chosen = profile_called(profile)
     todo = jobs(Selection(**selection), chosen)
-    current, done = open_run(results, run_name, resume, chosen, data)
+    current, done = open_run(results, run_name, resume, chosen, data, validation=validation)
     with Display(sum(len(job.tasks) for job in todo)) as display:
         run_all(current, todo, display, done=done, parity=not no_parity)
     click.echo(current.write_report())

@@ -57,6 +57,8 @@ class Run:
     folder: Path
     profile: Profile
     data: str = "auto"
+    validation: bool = False
+    """Whether a part of the training set stands in for the test set, which is then not touched."""
     certificates: dict[Subject, Certificate] = field(default_factory=dict)
     """Filled by ``certify``; a closed case without one is recorded as unchecked."""
 
@@ -67,6 +69,8 @@ class Run:
     def dataset(self) -> Dataset:
         """The pictures as this profile takes them."""
         whole = open_dataset(self.data)
+        if self.validation:
+            whole = whole.validation()
         train = self.profile.train_images or len(whole.train.labels)
         test = self.profile.test_images or len(whole.test.labels)
         return whole.subset(train, test)
@@ -211,7 +215,13 @@ def run_all(
 
 
 def open_run(
-    results: Path, name: str | None, resume: bool, profile: Profile, data: str
+    results: Path,
+    name: str | None,
+    resume: bool,
+    profile: Profile,
+    data: str,
+    *,
+    validation: bool = False,
 ) -> tuple[Run, Keys]:
     """A new run's folder, or an old one to go on with and what it has already.
 
@@ -219,7 +229,7 @@ def open_run(
     data of the old run is another.
     """
     folder = _folder_to_resume(results, name) if resume else results / (name or _name_now())
-    run = Run(folder, profile, data)
+    run = Run(folder, profile, data, validation)
     if not resume and run.store.path.exists():
         raise UserError(
             f"{folder} holds a run already; go on with it with --resume, or name another"

@@ -52,6 +52,7 @@ class _Buffers:
         self.denominator = _like(picture, (channels, height, width), wide)
         self.power = torch.empty_like(self.denominator)
         self.x = torch.empty_like(self.denominator)
+        self.spare = torch.empty_like(self.denominator)
         self.channels = channels
 
     def window(self, first: int, out: Tensor) -> None:
@@ -122,7 +123,7 @@ def _denominator(
     if beta == 0.75:
         # From two square roots: several times faster than a general power.
         torch.rsqrt(buffers.denominator, out=buffers.power)
-        torch.sqrt(buffers.power, out=buffers.values)
-        buffers.power.mul_(buffers.values)
+        torch.sqrt(buffers.power, out=buffers.spare)
+        buffers.power.mul_(buffers.spare)
     else:
         torch.pow(buffers.denominator, -beta, out=buffers.power)
