@@ -34,6 +34,10 @@ class Framework:
     """Who promises what."""
     own: Own | None = None
     """What it does when its user sets nothing: where the waterfall starts."""
+    files: str | None = None
+    """Module whose functions read, write and try its users' weight files (see `helper`)."""
+    suffixes: tuple[str, ...] = ()
+    """Of the files that need its own module to be written."""
 
     @property
     def packages(self) -> tuple[str, ...]:
@@ -76,6 +80,8 @@ def _keras(backend: str, extra: str, **changes: object) -> Framework:
         blocked=others,
         environment={"KERAS_BACKEND": backend},
         own=KERAS,
+        files="models_keras.weight_files",
+        suffixes=(".keras", ".weights.h5"),
         **changes,  # type: ignore[arg-type]
     )
 
@@ -91,6 +97,8 @@ FRAMEWORKS: dict[str, Framework] = {
             blocked=("tensorflow", "jax", "keras"),
             idiomatic_precision="bfloat16",
             own=TORCH,
+            files="models_torch.weight_files",
+            suffixes=(".pth", ".pt"),
             repeatable=True,
             repeatability=_TORCH_PROMISE,
         ),
@@ -115,6 +123,18 @@ def framework(name: str) -> Framework:
     if name not in FRAMEWORKS:
         raise UserError(f"unknown framework {name!r}; known: {', '.join(FRAMEWORKS)}")
     return FRAMEWORKS[name]
+
+
+def for_files(suffix: str) -> Framework:
+    """The first row that can run here and knows files of this suffix.
+
+    UserError with the install command where none can.
+    """
+    rows = [row for row in FRAMEWORKS.values() if suffix in row.suffixes]
+    missing = [why for row in rows if (why := row.missing())]
+    if len(missing) == len(rows):
+        raise UserError(f"{suffix} files: {missing[0] if missing else 'no framework knows them'}")
+    return next(row for row in rows if row.missing() is None)
 
 
 def installed(names: tuple[str, ...]) -> list[str]:
