@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
+from bench import tutorials
 from bench.errors import UserError
 from bench.plan import Augmentation
 
@@ -37,6 +38,17 @@ class Recipe:
     epochs: float = 1.0
     augmentation: Augmentation = field(default_factory=Augmentation)
     label_smoothing: float = 0.0
+    # What belongs to the recipe beside the training. None leaves it to the user and the profile;
+    # a selection that says otherwise is a contradiction, and a UserError.
+    frozen: bool = False
+    """Only the layers that the pretrained weights do not have are trained."""
+    input_size: int | None = None
+    batch_size: int | None = None
+    variant: str | None = None
+    head: str | None = None
+    init: str | None = None
+    weights: str | None = None
+    """The weight source that is taken when none is named; another one is no contradiction."""
 
     def rate(self, step: int, steps: int) -> float:
         """Learning rate of ``step`` (from 0) out of ``steps``."""
@@ -94,6 +106,7 @@ RECIPES: dict[str, Recipe] = {
             weight_decay=5e-4,
             epochs=2,
         ),
+        *tutorials.rows(Recipe),
     )
 }
 
