@@ -14,6 +14,9 @@ from bench.plan import Augmentation
 if TYPE_CHECKING:
     from bench.recipes import Recipe
 
+PREFIX = "tutorial-"
+"""Of the names of recipes that do what one source did."""
+
 
 def rows(row: type[Recipe]) -> tuple[Recipe, ...]:
     """The tutorials as rows of ``row``, which `recipes` hands in: it takes them in itself."""
@@ -31,7 +34,7 @@ def _keras_bn(row: type[Recipe]) -> Recipe:
     ±10 % is left out.
     """
     return row(
-        "tutorial-keras-bn",
+        f"{PREFIX}keras-bn",
         "Keras BatchNorm AlexNet article, from scratch; the article's: Adam 1e-3, batch 100, "
         "turns of 2 degrees, flips, 35,000 steps; ours: cosine for its plateau rule, no zoom",
         optimizer="adam",
@@ -57,7 +60,7 @@ def _transfer(row: type[Recipe]) -> Recipe:
     off), and the whole picture becomes 224 pixels (it enlarges to 256 and cuts out the middle).
     """
     return row(
-        "tutorial-transfer",
+        f"{PREFIX}transfer",
         "PyTorch AlexNet transfer article: torchvision's weights, head 4096→1024→classes, all "
         "weights trained; SGD 0.001 with momentum 0.9, batch 4, 10 epochs, 224 px",
         learning_rate=1e-3,
@@ -81,7 +84,7 @@ def _torch_scratch(row: type[Recipe]) -> tuple[Recipe, Recipe]:
     enlarged: a shift of 4 of 32 pixels is one of 28 of 224.
     """
     plain = row(
-        "tutorial-torch-scratch",
+        f"{PREFIX}torch-scratch",
         "torchvision's layout from scratch as PyTorch tutorials train it: Adam 1e-3, batch 64, "
         "5 epochs, 224 px",
         optimizer="adam",
@@ -95,7 +98,7 @@ def _torch_scratch(row: type[Recipe]) -> tuple[Recipe, Recipe]:
     )
     augmented = dataclasses.replace(
         plain,
-        name="tutorial-torch-scratch-augmented",
+        name=f"{PREFIX}torch-scratch-augmented",
         description=f"{plain.description}, with crops, turns and colours (strengths ours)",
         augmentation=Augmentation(padding=4, rotation=15, colour=0.2),
     )
@@ -109,7 +112,7 @@ def _replace_last(row: type[Recipe]) -> Recipe:
     (its ``feature_extract``). Ours: CIFAR-10 for its ants and bees, without its crops and flips.
     """
     return row(
-        "tutorial-replace-last",
+        f"{PREFIX}replace-last",
         "PyTorch's finetuning tutorial: torchvision's weights, last layer replaced and it alone "
         "trained; SGD 0.001 with momentum 0.9, batch 8, 15 epochs, 224 px; ours: no augmentation",
         learning_rate=1e-3,
