@@ -162,6 +162,8 @@ def _cell(value: Any) -> str:
 @_listed("--precisions", known=PRECISIONS)
 @_listed("--stages", known=STAGES)
 @click.option("--batch-sizes", callback=_numbers, metavar="N,M", help="Images per batch.")
+@click.option("--input-sizes", callback=_numbers, metavar="N,M", help="Pixels; resized on device.")
+@click.option("--weights", metavar="NAME|FILE", help="Pretrained weights to start from.")
 @click.option("--seeds", type=int, help="How many seeds the accuracy cases take.")
 @click.option("--budget", type=float, default=1.0, help="Fraction of a recipe's epochs; said so.")
 @click.option("--profile", default="quick", help=f"One of {', '.join(PROFILES)}.")

@@ -46,10 +46,16 @@ class Worker:
     """One worker process. Use as a context manager: it never outlives the block."""
 
     def __init__(
-        self, case: Case, data: Path, limits: Limits, cpus: Sequence[int] | None = None
+        self,
+        case: Case,
+        data: Path,
+        limits: Limits,
+        cpus: Sequence[int] | None = None,
+        weights: Path | None = None,
     ) -> None:
-        """``cpus``: what it is bound to, by default all that this process may use."""
-        self._case, self._data, self._limits = case, data, limits
+        """``cpus``: what it is bound to, by default all that this process may use. ``weights``: a
+        file of :class:`bench.pretrained.Pretrained`, for a case that starts from one."""
+        self._case, self._data, self._limits, self._weights = case, data, limits, weights
         self._cpus = sorted(os.sched_getaffinity(0) if cpus is None else cpus)
         self._stderr = tempfile.TemporaryFile("w+b")  # noqa: SIM115  closed in close()
         # Children of the worker may still be writing there while they are killed.
@@ -80,6 +86,7 @@ class Worker:
                 "data": str(self._data),
                 "limits": dataclasses.asdict(self._limits),
                 "cpus": self._cpus,
+                "weights": None if self._weights is None else str(self._weights),
             },
             on_progress,
         )

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
+from pathlib import Path
 
 from bench import frameworks, variants
 from bench.case import ALL_TRACKS, INITS, KINDS, PRECISIONS, WATERFALL, Case
 from bench.defaults import NAMES, chain
 from bench.errors import UserError
+from bench.networks import Network, networks
 from bench.profiles import Profile
 from bench.recipes import recipe
 from bench.variants import HEADS
@@ -28,10 +29,13 @@ class Selection:
     tracks: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ()
     inits: tuple[str, ...] = ()
+    weights: str | None = None
+    """Weight source, a name or a file; naming one asks for pretrained networks."""
     heads: tuple[str, ...] = ()
     recipes: tuple[str, ...] = ()
     precisions: tuple[str, ...] = ()
     batch_sizes: tuple[int, ...] = ()
+    input_sizes: tuple[int, ...] = ()
     stages: tuple[str, ...] = ()
     """Of the waterfall."""
     seeds: int | None = None
@@ -53,14 +57,18 @@ class Selection:
         _known("head", self.heads, HEADS)
         _known("precision", self.precisions, PRECISIONS)
         _known("init", self.inits, INITS)
-        if "pretrained" in self.inits:
-            raise UserError("init 'pretrained': no weight source is registered; use scratch")
+        if self.weights and self.inits and "pretrained" not in self.inits:
+            raise UserError(
+                f"--weights {self.weights}: --inits {','.join(self.inits)} starts from none; "
+                "add pretrained"
+            )
         if self.seeds is not None and self.seeds < 1:
             raise UserError(f"--seeds {self.seeds}: must be at least 1")
         if not 0 < self.budget <= 1:
             raise UserError(f"--budget {self.budget:g}: must be above 0 and at most 1")
-        if any(size < 1 for size in self.batch_sizes):
-            raise UserError(f"--batch-sizes {self.batch_sizes}: must all be at least 1")
+        for option, sizes in (("batch", self.batch_sizes), ("input", self.input_sizes)):
+            if any(size < 1 for size in sizes):
+                raise UserError(f"--{option}-sizes {sizes}: must all be at least 1")
 
 
 def _known(what: str, names: Sequence[str], known: Sequence[str]) -> None:
@@ -88,6 +96,8 @@ class Job:
 
     case: Case
     tasks: tuple[Task, ...]
+    weights: Path | None = None
+    """Where the worker reads pretrained weights from."""
 
 
 def jobs(selection: Selection, profile: Profile) -> list[Job]:
@@ -118,80 +128,87 @@ def _once(found: Sequence[Job]) -> Iterator[Job]:
         tasks = tuple(task for task in job.tasks if task.key not in seen)
         seen.update(task.key for task in tasks)
         if tasks:
-            yield Job(job.case, tasks)
+            yield replace(job, tasks=tasks)
 
 
 def _timed_jobs(selection: Selection, profile: Profile, names: tuple[str, ...]) -> Iterator[Job]:
+    if selection.recipes and not selection.kinds:
+        return  # who names a recipe wants a training
     wanted = [kind for kind in TIMED if kind in (selection.kinds or KINDS)]
-    for case in _cases(selection, profile, names, "train_throughput", ("steady",), seeds=1):
+    if not wanted:
+        return
+    for case, file in _cases(selection, profile, names, "train_throughput", 0):
         tasks = [
             Task(_of_kind(case, kind), kind)
             for kind in wanted
             if _selected(selection, profile, case, kind)
         ]
         if tasks:
-            yield Job(case, tuple(tasks))
+            yield Job(case, tuple(tasks), file)
 
 
 def _of_kind(case: Case, kind: str) -> Case:
     """Latency is that of a single picture, and its record says so."""
-    return dataclasses.replace(case, batch_size=1) if kind == "latency" else case
+    return replace(case, batch_size=1) if kind == "latency" else case
 
 
 def _selected(selection: Selection, profile: Profile, case: Case, kind: str) -> bool:
     tracks = selection.tracks or profile.tracks[kind]
-    names = selection.variants or profile.variants[kind]
-    return case.track in tracks and case.variant in names
+    named = selection.variants or case.init == "pretrained"
+    return case.track in tracks and bool(named or case.variant in profile.variants[kind])
 
 
 def _accuracy_jobs(selection: Selection, profile: Profile, names: tuple[str, ...]) -> Iterator[Job]:
     if "accuracy" not in (selection.kinds or KINDS):
         return
-    recipes = tuple(
-        recipe(name).shortened(selection.budget).name
-        for name in selection.recipes or (profile.recipe,)
-    )
-    seeds = selection.seeds or profile.seeds
-    for case in _cases(selection, profile, names, "accuracy", recipes, seeds=seeds):
-        yield Job(case, (Task(case, "accuracy"),))
+    for seed in range(selection.seeds or profile.seeds):
+        for case, file in _cases(selection, profile, names, "accuracy", seed):
+            yield Job(case, (Task(case, "accuracy"),), file)
 
 
 def _cases(
-    selection: Selection,
-    profile: Profile,
-    names: tuple[str, ...],
-    kind: str,
-    recipes: tuple[str, ...],
-    *,
-    seeds: int,
-) -> Iterator[Case]:
-    rows = selection.variants or profile.variants[kind]
+    selection: Selection, profile: Profile, names: tuple[str, ...], kind: str, seed: int
+) -> Iterator[tuple[Case, Path | None]]:
+    """Every case of a kind, with the file of the weights that it starts from."""
     tracks = _tracks(selection, profile, kind)
-    heads = selection.heads or ("source",)
     # Frameworks turn fastest: those that are compared are measured close together in time.
-    for seed, row, head, name_of_recipe, track in product(
-        range(seeds), rows, heads, recipes, tracks
-    ):
-        size = variants.variant(row).input_size
-        for name in names:
-            choices = product(
-                _precisions(selection, track, name),
-                selection.batch_sizes or (_batch_size(profile, row, size),),
-                _stages(selection, Case(row, name, track, recipe=name_of_recipe, seed=seed)),
-            )
-            for precision, batch, stage in choices:
-                yield Case(
-                    variant=row,
-                    framework=name,
-                    track=track,
-                    head=head,
-                    recipe=name_of_recipe,
-                    input_size=size,
-                    precision=precision,
-                    batch_size=batch,
-                    seed=seed,
-                    defaults=stage,
-                )
+    for network, track, name in product(_networks(selection, profile, kind), tracks, names):
+        case = Case(
+            variant=network.variant,
+            framework=name,
+            track=track,
+            init=network.init,
+            weights=network.weights,
+            head=network.head,
+            frozen=network.recipe.frozen,
+            recipe=network.recipe.name,
+            input_size=network.input_size,
+            seed=seed,
+        )
+        choices = product(
+            _precisions(selection, track, name),
+            _batch_sizes(selection, profile, network),
+            _stages(selection, case),
+        )
+        for precision, batch, stage in choices:
+            made = replace(case, precision=precision, batch_size=batch, defaults=stage)
+            yield made, network.file
+
+
+def _networks(selection: Selection, profile: Profile, kind: str) -> list[Network]:
+    if kind == "accuracy":
+        recipes = [recipe(name) for name in selection.recipes or (profile.recipe,)]
+        recipes = [row.shortened(selection.budget) for row in recipes]
+    else:
+        recipes = [recipe("steady")]
+    rows = selection.variants or profile.variants[kind]
+    found = [network for row in recipes for network in networks(selection, rows, row)]
+    # By variant, as the profile has them; within one by recipe and head.
+    return sorted(found, key=lambda network: _place(rows, network.variant))
+
+
+def _place(rows: Sequence[str], name: str) -> int:
+    return rows.index(name) if name in rows else len(rows)
 
 
 def _tracks(selection: Selection, profile: Profile, kind: str) -> tuple[str, ...]:
@@ -216,13 +233,23 @@ def _stages(selection: Selection, case: Case) -> tuple[str, ...]:
     return tuple(reversed(wanted) if case.seed % 2 else wanted)
 
 
-def _batch_size(profile: Profile, row: str, size: int) -> int:
+def _batch_sizes(selection: Selection, profile: Profile, network: Network) -> tuple[int, ...]:
+    asked, fixed, size = selection.batch_sizes, network.recipe.batch_size, network.input_size
+    if fixed is not None:
+        if asked and fixed not in asked:
+            listed = ", ".join(map(str, asked))
+            raise UserError(
+                f"recipe {network.recipe.name}: its batch size is {fixed}, not {listed}"
+            )
+        return (fixed,)
+    if asked:
+        return asked
     if size not in profile.batch_sizes:
         raise UserError(
-            f"variant {row}: profile {profile.name} has no batch size for {size} pixels; "
-            "give one with --batch-sizes"
+            f"variant {network.variant}: profile {profile.name} has no batch size for {size} "
+            "pixels; give one with --batch-sizes"
         )
-    return profile.batch_sizes[size]
+    return (profile.batch_sizes[size],)
 
 
 def _precisions(selection: Selection, track: str, name: str) -> tuple[str, ...]:

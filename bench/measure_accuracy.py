@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data import Dataset
+from bench.inputs import Inputs
 from bench.measuring import Bench, Result
 from bench.repeatability import digests
 from bench.trainer import Trainer
@@ -39,11 +40,12 @@ def accuracy(bench: Bench) -> Result:
         done = target
         losses = bench.trainer.losses()
         history.extend(losses)
-        confusion = evaluate(bench.trainer, bench.dataset)
+        confusion = evaluate(bench.trainer, bench.dataset, bench.inputs)
         curve.append(_point(bench, done, seconds, losses, confusion))
         if curve[-1]["train_loss"] is None:
             break  # it has diverged: more steps would measure nothing
     metrics = _summary(bench, curve, confusion) | digests(bench.trainer, history)
+    metrics |= bench.inputs.metrics()
     if bench.setup.case.track == "closed":  # elsewhere a loss may be the mean of many steps
         metrics["step_losses"] = [_finite(loss) for loss in history[:STEP_LOSSES]]
     return Result([curve[-1]["test_accuracy"]], None, metrics, "fraction")
@@ -69,14 +71,14 @@ def _train_until(bench: Bench, done: int, target: int) -> float:
     return perf_counter() - started
 
 
-def evaluate(trainer: Trainer, dataset: Dataset) -> NDArray[np.int64]:
+def evaluate(trainer: Trainer, dataset: Dataset, inputs: Inputs) -> NDArray[np.int64]:
     """Confusion counts over every test picture, (classes, classes), rows the true class."""
     classes = len(dataset.classes)
     counts = np.zeros((classes, classes), np.int64)
     split = dataset.test
     for start in range(0, len(split.labels), EVALUATION_BATCH):
         part = slice(start, start + EVALUATION_BATCH)
-        logits = trainer.predict(np.ascontiguousarray(split.images[part]))
+        logits = trainer.predict(inputs.test(part))
         np.add.at(counts, (split.labels[part], logits.argmax(axis=1)), 1)
     return counts
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
 
 from bench.data import Dataset
 from bench.defaults import shuffles
 from bench.initial import DropoutMasks
-from bench.plan import BatchPlan, gather
+from bench.inputs import Inputs, Pictures
+from bench.plan import BatchPlan
 from bench.profiles import Limits
 from bench.trainer import Setup, StepInput, Trainer
 
@@ -40,19 +41,25 @@ class Bench:
     build_seconds: float
     import_seconds: float
     first_step_seconds: float | None = None
+    inputs: Inputs = field(init=False)
+    """Pictures, until somebody puts a frozen trunk in front of the network."""
+    trunk: Trainer | None = None
+    """The frozen part, where there is one."""
+    start: dict[str, Any] = field(default_factory=dict)
+    """What the settings of a record say of the weights it starts from."""
     _next_step: int = 0
 
     def __post_init__(self) -> None:
-        case, recipe = self.setup.case, self.setup.recipe
+        case = self.setup.case
         self.plan = plan_for(self.setup, self.dataset)
+        self.inputs = Pictures(self.dataset, self.plan)
         self._masks = DropoutMasks(self.setup.architecture, case.seed)
         self._closed = case.track == "closed"
-        self._padding = recipe.augmentation.padding
 
     def input_at(self, step: int) -> StepInput:
         """Everything that one step gets: a function of (data, recipe, seed, step)."""
         batch = self.plan.batch(step)
-        images, labels = gather(self.dataset.train, batch, self._padding)
+        images, labels = self.inputs.train(batch)
         masks = self._masks.at(step, len(labels)) if self._closed else {}
         rate = self.setup.recipe.rate(step, self.setup.steps)
         return StepInput(images, labels, masks, rate)

@@ -26,6 +26,8 @@ class Limits:
     evaluations: int | None = 4
     """Points on an accuracy curve, evenly spread; the last is the end of training. None: two per
     epoch."""
+    keep_features: bool = True
+    """Whether a frozen trunk's features are kept, or computed anew for every batch."""
     timeout_seconds: float = 300.0
     """For one measurement; then the worker is stopped and the case marked."""
 

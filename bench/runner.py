@@ -132,7 +132,7 @@ def measure_job(job: Job, data: Path, limits: Limits, listener: Listener) -> Ite
     """
     remaining = list(job.tasks)
     while remaining:
-        with Worker(job.case, data, limits) as worker:
+        with Worker(job.case, data, limits, weights=job.weights) as worker:
             opened = _Opening(worker)
             while remaining:
                 task = remaining.pop(0)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -213,10 +213,20 @@ class Architecture:
     input_size: int
     layers: tuple[Layer, ...]
     channels: int = 3
+    features: int | None = None
+    """Length of the vector that the network takes in the place of a picture: what another network
+    made of it. None for pictures."""
+
+    @property
+    def input_shape(self) -> Shape:
+        """Shape of one sample before the first layer."""
+        if self.features is not None:
+            return (self.features,)
+        return self.channels, self.input_size, self.input_size
 
     def steps(self) -> Iterator[Step]:
         """Yield every layer with the shapes around it. Raises UserError where they do not fit."""
-        shape: Shape = (self.channels, self.input_size, self.input_size)
+        shape = self.input_shape
         for layer in self.layers:
             after = layer.output_shape(shape)
             yield Step(layer, shape, after)
@@ -256,6 +266,31 @@ class Architecture:
         costs = [2 * step.layer.macs(step.before) for step in self.steps()]
         first = next((cost for cost in costs if cost), 0)
         return 3 * sum(costs) - first
+
+    def split(self, frozen: Collection[str]) -> tuple[Architecture, Architecture]:
+        """The layers that stay as they are, and those that are trained on their output.
+
+        ``frozen`` names layers with weights. The cut is before the first layer with weights that is
+        not among them; dropout right before it stays with what is trained. Raises UserError where
+        either part would be empty, or the cut would hand over anything but a vector.
+        """
+        steps = list(self.steps())
+        weighted = [i for i, step in enumerate(steps) if step.layer.weights(step.before)]
+        trained = [i for i in weighted if steps[i].layer.name not in frozen]
+        if not trained or trained[0] == weighted[0]:
+            rest = "nothing is left to train" if not trained else "its first layer is not frozen"
+            raise UserError(f"{self.name}: cannot be trained with its trunk frozen: {rest}")
+        cut = trained[0]
+        while isinstance(steps[cut - 1].layer, Dropout):
+            cut -= 1
+        if len(steps[cut].before) != 1:
+            raise UserError(
+                f"{self.name}: with {steps[cut].layer.name} trained, the frozen layers end inside "
+                "the convolutions; freeze all of them, or none"
+            )
+        trunk = dataclasses.replace(self, layers=self.layers[:cut])
+        width = steps[cut].before[0]
+        return trunk, dataclasses.replace(self, layers=self.layers[cut:], features=width)
 
     def dropouts(self) -> dict[str, tuple[Shape, float]]:
         """Dropout layers by name: the shape of one sample's mask and the rate."""

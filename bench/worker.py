@@ -10,32 +10,25 @@ nothing but protocol is on the pipe.
 from __future__ import annotations
 
 import gc
-import importlib
 import json
 import os
 import sys
 import traceback
 from collections.abc import Mapping
-from pathlib import Path
-from time import perf_counter
+from functools import partial
 from typing import Any, TextIO
 
 from bench import extensions, parity
-from bench.case import WATERFALL, Case
-from bench.data import Dataset, load
-from bench.defaults import switched, takes_shared_weights, with_own_constants
+from bench.case import WATERFALL
+from bench.defaults import switched
 from bench.errors import UserError
-from bench.frameworks import Framework, framework
-from bench.initial import initial_weights
+from bench.frameworks import framework
 from bench.measure import MEASUREMENTS
 from bench.measuring import Bench, plan_for
+from bench.opening import block_others, import_trainer, open_bench
 from bench.process import die_with_parent, peak_memory_bytes
-from bench.profiles import Limits
-from bench.recipes import recipe
 from bench.spec import Architecture
-from bench.trainer import Setup, Trainer
-from bench.variants import variant
-from bench.weights import weights_digest
+from bench.trainer import Trainer
 
 
 def main() -> None:
@@ -48,7 +41,8 @@ def main() -> None:
         command = json.loads(line)
         try:
             if command["do"] == "open":
-                bench = open_bench(command, out)
+                os.sched_setaffinity(0, command["cpus"])
+                bench = open_bench(command, partial(_progress, out))
                 send(out, "ready")
             elif command["do"] == "certify":
                 send(out, "result", certificate=certify(command, out))
@@ -73,6 +67,10 @@ def send(out: TextIO, event: str, **fields: Any) -> None:
     out.flush()
 
 
+def _progress(out: TextIO, done: float, note: str) -> None:
+    send(out, "progress", done=done, note=note)
+
+
 def _status(error: BaseException) -> str:
     name = type(error).__name__
     # Matched by name: importing the frameworks' own classes would import the frameworks.
@@ -90,73 +88,20 @@ def _describe(error: BaseException) -> str:
     return "".join(traceback.format_exception(error)[-12:]).strip()
 
 
-def open_bench(command: Mapping[str, Any], out: TextIO) -> Bench:
-    """Bind the process, import the framework, build the network and load the data."""
-    os.sched_setaffinity(0, command["cpus"])
-    case = Case.from_json(command["case"])
-    row = framework(case.framework)
-    _block(row)
-    dataset = load(Path(command["data"]))
-    setup = _setup(case, dataset, threads=len(command["cpus"]))
-    started = perf_counter()
-    factory = _import(row)
-    imported = perf_counter()
-    trainer = factory(setup)
-    take_weights(trainer, setup)
-    built = perf_counter()
-    return Bench(
-        trainer,
-        setup,
-        dataset,
-        Limits(**command["limits"]),
-        progress=lambda done, note: send(out, "progress", done=done, note=note),
-        build_seconds=built - imported,
-        import_seconds=imported - started,
-    )
-
-
-def take_weights(trainer: Trainer, setup: Setup) -> None:
-    """Load the core's initial weights where the case starts from them; else leave its own."""
-    if takes_shared_weights(setup.case):
-        trainer.load_weights(initial_weights(setup.architecture, setup.case.seed))
-
-
 def certify(command: Mapping[str, Any], out: TextIO) -> dict[str, Any]:
     """Prove one network in one framework."""
     os.sched_setaffinity(0, command["cpus"])
     row = framework(command["framework"])
-    _block(row)
+    block_others(row)
     certificate = parity.certify(
         Architecture.from_json(command["architecture"]),
         row.name,
-        _import(row),
+        import_trainer(row),
         threads=len(command["cpus"]),
-        progress=lambda done, note: send(out, "progress", done=done, note=note),
+        progress=partial(_progress, out),
     )
     gc.collect()  # models refer to themselves in circles, and the next network wants the memory
     return certificate.to_json()
-
-
-def _block(row: Framework) -> None:
-    for module in row.blocked:
-        sys.modules[module] = None  # type: ignore[assignment]
-
-
-def _import(row: Framework) -> Any:
-    module, _, function = row.trainer.partition(":")
-    return getattr(importlib.import_module(module), function)
-
-
-def _setup(case: Case, dataset: Dataset, threads: int) -> Setup:
-    chosen = recipe(case.recipe)
-    steps = int(chosen.epochs * len(dataset.train.labels) / case.batch_size)
-    architecture = variant(case.variant).architecture(
-        len(dataset.classes), head=case.head, input_size=case.input_size
-    )
-    architecture = with_own_constants(architecture, case)
-    return Setup(
-        case, architecture, chosen, max(steps, 1), dataset.mean, dataset.std, threads=threads
-    )
 
 
 def measure(bench: Bench, kind: str) -> dict[str, Any]:
@@ -174,16 +119,13 @@ def measure(bench: Bench, kind: str) -> dict[str, Any]:
 
 
 def _settings(bench: Bench) -> dict[str, Any]:
-    trainer: Trainer = bench.trainer
     case = bench.setup.case
-    inputs = {}
-    if takes_shared_weights(case):
-        weights = initial_weights(bench.setup.architecture, case.seed)
-        inputs = {"initial_weights_sha256": weights_digest(weights)}
+    # Read back around a convolution, which a head alone does not have.
+    convolutional: Trainer = bench.trunk or bench.trainer
     return {
         "cpu_affinity": sorted(os.sched_getaffinity(0)),
-        **trainer.settings(),
-        **inputs,
+        **convolutional.settings(),
+        **bench.start,
         **({"shared_defaults": sorted(switched(case))} if case.track == WATERFALL else {}),
         "batch_plan_sha256": plan_for(bench.setup, bench.dataset).digest(10),
         "recipe": bench.setup.recipe.to_json(),

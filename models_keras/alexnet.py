@@ -26,7 +26,7 @@ Weights = Mapping[str, NDArray[Any]]
 
 def build(architecture: spec.Architecture) -> keras.Model:
     """The network with Keras's own dropout: (B, S, S, 3) float -> (B, classes) logits."""
-    picture = _picture_input(architecture)
+    picture = _input(architecture)
     x = picture
     for step in architecture.steps():
         x = _chain(_layers(step, _DRAWN), x)
@@ -47,7 +47,7 @@ class ClosedModels:
 
 def build_closed(architecture: spec.Architecture) -> ClosedModels:
     """The network with dropout by given masks."""
-    picture = _picture_input(architecture)
+    picture = _input(architecture)
     masks, train, evaluate = [], picture, picture
     outputs: dict[str, Any] = {}
     flattened: spec.Shape | None = None  # the picture in whose order the features still are
@@ -72,7 +72,9 @@ def build_closed(architecture: spec.Architecture) -> ClosedModels:
     )
 
 
-def _picture_input(architecture: spec.Architecture) -> Any:
+def _input(architecture: spec.Architecture) -> Any:
+    if architecture.features is not None:
+        return keras.Input(architecture.input_shape, name="features", dtype=_weight_dtype())
     size = architecture.input_size
     shape = (size, size, architecture.channels)
     return keras.Input(shape, name="pictures", dtype=_weight_dtype())
@@ -200,9 +202,7 @@ def activations(
             continue
         array = keras.ops.convert_to_numpy(values[step.layer.name])
         if isinstance(step.layer, spec.Flatten):
-            channels, height, width = step.before
-            array = array.reshape(-1, height, width, channels)
-            array = picture_to_core(array).reshape(len(array), -1)
+            array = _flat_to_core(array, step.before)
         found[step.layer.name] = picture_to_core(array) if array.ndim == 4 else array
     return found
 
@@ -210,6 +210,21 @@ def activations(
 def picture_to_core(array: NDArray[Any]) -> NDArray[Any]:
     """(B, H, W, C) -> (B, C, H, W)."""
     return array.transpose(0, 3, 1, 2)
+
+
+def features_to_core(array: NDArray[Any], architecture: spec.Architecture) -> NDArray[Any]:
+    """What the network gives, (B, F): in the order C·H·W where its last row is a flattened map."""
+    *_, last = architecture.steps()
+    if not isinstance(last.layer, spec.Flatten):
+        return array
+    return _flat_to_core(array, last.before)
+
+
+def _flat_to_core(array: NDArray[Any], shape: spec.Shape) -> NDArray[Any]:
+    """(B, H·W·C) -> (B, C·H·W)."""
+    channels, height, width = shape
+    pictures = array.reshape(-1, height, width, channels)
+    return np.ascontiguousarray(picture_to_core(pictures)).reshape(len(array), -1)
 
 
 def _flattened(architecture: spec.Architecture) -> dict[str, spec.Shape]:

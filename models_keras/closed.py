@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from bench.recipes import Recipe
 from bench.trainer import Gradients, Images, Logits, Setup, StepInput
 from models_keras import alexnet, precision
-from models_keras.layers import Prepare
+from models_keras.layers import prepare_for
 from models_keras.settings import in_force
 
 
@@ -26,7 +26,7 @@ from models_keras.settings import in_force
 class Network:
     """What a backend's step is made from."""
 
-    prepare: Prepare
+    prepare: keras.layers.Layer
     training: keras.Model
     """[pictures, *masks] -> logits"""
     evaluation: keras.Model
@@ -78,8 +78,7 @@ class ClosedTrainer:
         self._models = alexnet.build_closed(setup.architecture)
         self.network = self._models.training
         self._masks = list(setup.architecture.dropouts())
-        size, constants = setup.architecture.input_size, (setup.mean, setup.std)
-        prepare = Prepare(size, *constants, dtype=self._dtype)
+        prepare = prepare_for(setup, self._dtype)
         models = (self._models.training, self._models.evaluation)
         network = Network(prepare, *models, setup.recipe)
         self._prepare = prepare
@@ -135,7 +134,8 @@ class ClosedTrainer:
 
     def predict(self, images: Images) -> Logits:
         """Evaluation-mode logits, on the host."""
-        return np.asarray(keras.ops.convert_to_numpy(self._backend.forward(images)))
+        logits = np.asarray(keras.ops.convert_to_numpy(self._backend.forward(images)))
+        return alexnet.features_to_core(logits, self._architecture)
 
     def sync(self) -> None:
         """Wait for all queued work."""

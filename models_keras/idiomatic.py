@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 from bench.case import WATERFALL
 from bench.defaults import switched
 from bench.recipes import Recipe
+from bench.spec import Architecture
 from bench.trainer import Images, Logits, Setup, StepInput
 from models_keras import alexnet, defaults
-from models_keras.layers import Prepare
+from models_keras.layers import prepare_for
 from models_keras.settings import in_force
 
 JIT = {"tensorflow": False, "jax": True, "torch": False}
@@ -83,9 +84,8 @@ class IdiomaticTrainer:
         self._architecture = setup.architecture
         self._waterfall = setup.case.track == WATERFALL
         self.network = alexnet.build(setup.architecture)
-        pictures = keras.Input((32, 32, 3), dtype="uint8")
-        prepared = Prepare(setup.architecture.input_size, setup.mean, setup.std)(pictures)
-        self._model = keras.Model(pictures, self.network(prepared))
+        given = _input(self._architecture)
+        self._model = keras.Model(given, self.network(prepare_for(setup)(given)))
         self._compile(setup)
         self._losses: list[float] = []
         self._last = _AfterStep(lambda: None)
@@ -127,7 +127,8 @@ class IdiomaticTrainer:
 
     def predict(self, images: Images) -> Logits:
         """``predict_on_batch``."""
-        return np.asarray(self._model.predict_on_batch(images), np.float32)
+        logits = np.asarray(self._model.predict_on_batch(images), np.float32)
+        return alexnet.features_to_core(logits, self._architecture)
 
     def sync(self) -> None:
         """Wait for the last step."""
@@ -151,6 +152,12 @@ class IdiomaticTrainer:
 
     def bare_loop(self, step_input: StepInput) -> None:
         """``fit`` is the loop that Keras's users write."""
+
+
+def _input(architecture: Architecture) -> Any:
+    if architecture.features is not None:
+        return keras.Input(architecture.input_shape, dtype="float32")
+    return keras.Input((32, 32, 3), dtype="uint8")
 
 
 def _optimizer(setup: Setup) -> keras.optimizers.Optimizer:

@@ -9,6 +9,8 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
+from bench.trainer import Setup
+
 
 @keras.saving.register_keras_serializable("alexbench")
 class LocalResponseNorm(keras.layers.Layer):
@@ -128,3 +130,10 @@ class Prepare(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """For saving."""
         return {**super().get_config(), "size": self.size, "mean": self.mean, "std": self.std}
+
+
+def prepare_for(setup: Setup, dtype: str = "float32") -> keras.layers.Layer:
+    """What stands in front of a network: features of a frozen trunk are taken as they are."""
+    if setup.architecture.features is not None:
+        return keras.layers.Identity(dtype=dtype)
+    return Prepare(setup.architecture.input_size, setup.mean, setup.std, dtype=dtype)

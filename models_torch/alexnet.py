@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bench import spec
+from models_torch.lrn import LocalResponseNorm
 
 
 class SharedMaskDropout(nn.Module):
@@ -100,7 +101,7 @@ def module_for(
         case spec.BatchNorm():
             return _batch_norm(layer, shape, closed)
         case spec.LocalResponseNorm():
-            return nn.LocalResponseNorm(layer.size, layer.alpha, layer.beta, layer.k)
+            return LocalResponseNorm(layer.size, layer.alpha, layer.beta, layer.k)
         case spec.ReLU():
             return nn.ReLU(inplace=True)
         case spec.MaxPool():

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from models_torch.alexnet import BiasedBatchNorm
+from models_torch.lrn import LocalResponseNorm
 
 _Modules = list[nn.Module]
 
@@ -20,7 +21,7 @@ def in_force(network: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, 
     it: ``torch.optim.Adam`` adds ``weight_decay * w`` to the gradient.
     """
     norms = _of(network, nn.BatchNorm1d, nn.BatchNorm2d, BiasedBatchNorm)
-    responses = _of(network, nn.LocalResponseNorm)
+    responses = _of(network, LocalResponseNorm)
     weight = next(p for p in network.parameters() if p.ndim == 4)
     chosen = optimizer.defaults
     return {

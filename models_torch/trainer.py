@@ -48,6 +48,7 @@ class TorchTrainer:
         self._dtype = torch.float64 if setup.case.precision == "float64" else torch.float32
         self._architecture = setup.architecture
         self._size = setup.architecture.input_size
+        self._takes_features = setup.architecture.features is not None
         self._smoothing = setup.recipe.label_smoothing
         self._mean = self._per_channel(setup.mean)
         self._std = self._per_channel(setup.std)
@@ -132,7 +133,12 @@ class TorchTrainer:
         return found
 
     def _prepare(self, images: Tensor) -> Tensor:
-        """(B, 32, 32, 3) uint8 -> (B, 3, S, S), normalised; float32 whatever autocast does."""
+        """(B, 32, 32, 3) uint8 -> (B, 3, S, S), normalised; float32 whatever autocast does.
+
+        Features of a frozen trunk, (B, F), are taken as they are.
+        """
+        if self._takes_features:
+            return images.to(self._dtype)
         x = images.permute(0, 3, 1, 2)  # (B, 3, 32, 32), a view
         x = x.to(self._dtype, memory_format=self._layout)
         x = (x / 255 - self._mean) / self._std

@@ -12,7 +12,7 @@ from bench.defaults import chain, switched, with_own_constants
 from bench.recipes import Recipe
 from bench.spec import Architecture, Dropout
 from bench.trainer import Setup
-from bench.worker import take_weights
+from bench.opening import take_weights
 from probes.networks import MEAN, STD, TINY, pictures, step_input
 from probes.trainers import create
 

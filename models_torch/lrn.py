@@ -1,0 +1,128 @@
+"""Local response normalisation for the CPU: exact, with a backward pass of its own.
+
+``nn.LocalResponseNorm`` pools squares in three dimensions and keeps five tensors of the size of its
+input for autograd. On a CPU such tensors do not stay in the cache, and moving them is nearly all
+of the time. Here one picture after the other goes through buffers that do stay there, and nothing
+but the input is kept.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+class LocalResponseNorm(nn.Module):
+    """x / (k + alpha / size * sum of x² over ``size`` neighbouring channels) ** beta.
+
+    The same result as ``torch.nn.LocalResponseNorm`` with the same constants. Sums and powers are
+    taken in float32 at least, also where autocast made x bfloat16.
+    """
+
+    def __init__(self, size: int, alpha: float, beta: float, k: float) -> None:
+        super().__init__()
+        self.size, self.alpha, self.beta, self.k = size, alpha, beta, k
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> the same shape."""
+        if x.device.type != "cpu" or x.ndim != 4:
+            # Launching kernels picture by picture would only cost time there.
+            return nn.functional.local_response_norm(x, self.size, self.alpha, self.beta, self.k)
+        y: Tensor = _PictureByPicture.apply(x, (self.size, self.alpha, self.beta, self.k))  # type: ignore[no-untyped-call]
+        return y
+
+    def extra_repr(self) -> str:
+        """The constants."""
+        return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"
+
+
+class _Buffers:
+    """Memory for one picture at a time, and the sums over neighbouring channels in it."""
+
+    def __init__(self, picture: Tensor, size: int) -> None:
+        channels, height, width = picture.shape
+        self.size = size
+        wide = picture.dtype if picture.dtype == torch.float64 else torch.float32
+        # Zeros in front and behind stand for the channels that are not there. The memory order is
+        # that of the picture, so that no operation has to turn it round.
+        self._padded = _like(picture, (channels + 2 * size, height, width), wide).zero_()
+        self.values = self._padded.narrow(0, size, channels)
+        self.denominator = _like(picture, (channels, height, width), wide)
+        self.power = torch.empty_like(self.denominator)
+        self.x = torch.empty_like(self.denominator)
+        self.channels = channels
+
+    def window(self, first: int, out: Tensor) -> None:
+        """Sum ``values`` over channels c + first … c + first + size - 1 into ``out``."""
+        start = self.size + first
+        out.copy_(self._padded.narrow(0, start, self.channels))
+        for shift in range(1, self.size):
+            out.add_(self._padded.narrow(0, start + shift, self.channels))
+
+
+def _like(picture: Tensor, shape: tuple[int, int, int], dtype: torch.dtype) -> Tensor:
+    """An empty tensor whose memory order is that of ``picture``: CHW, or HWC."""
+    channels, height, width = shape
+    if picture.stride(0) == 1 and picture.shape[0] > 1:
+        return torch.empty((height, width, channels), dtype=dtype).permute(2, 0, 1)
+    return torch.empty((channels, height, width), dtype=dtype)
+
+
+class _PictureByPicture(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, constants: tuple[int, float, float, float]) -> Tensor:
+        ctx.save_for_backward(x)
+        ctx.constants = constants
+        y = torch.empty_like(x)
+        if not x.numel():
+            return y
+        buffers = _Buffers(x[0], constants[0])
+        for picture, out in zip(x, y, strict=True):
+            _denominator(picture, buffers, constants)
+            torch.mul(buffers.x, buffers.power, out=buffers.denominator)
+            out.copy_(buffers.denominator)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        """dx = dy · d^-beta - 2·alpha·beta/size · x · (sum of dy · x · d^(-beta - 1)).
+
+        The sum is over the channels whose windows this one stands in: the window mirrored.
+        """
+        (x,), (gradient,) = ctx.saved_tensors, gradients
+        size, alpha, beta, _ = ctx.constants
+        dx = torch.empty_like(x)
+        if not x.numel():
+            return dx, None
+        # In x's memory order: what comes in may have another.
+        dy = torch.empty_like(x).copy_(gradient)
+        buffers = _Buffers(x[0], size)
+        for picture, given, out in zip(x, dy, dx, strict=True):
+            _denominator(picture, buffers, ctx.constants)
+            direct = buffers.power.mul_(given)  # dy · d^-beta
+            torch.mul(direct, buffers.x, out=buffers.values)
+            buffers.values.div_(buffers.denominator)
+            buffers.window(size // 2 - size + 1, buffers.denominator)
+            buffers.denominator.mul_(buffers.x)
+            out.copy_(direct.add_(buffers.denominator, alpha=-2 * alpha * beta / size))
+        return dx, None
+
+
+def _denominator(
+    picture: Tensor, buffers: _Buffers, constants: tuple[int, float, float, float]
+) -> None:
+    """Leave x, d = k + alpha / size * window of x², and d ** -beta in the buffers."""
+    size, alpha, beta, k = constants
+    buffers.x.copy_(picture)
+    torch.mul(buffers.x, buffers.x, out=buffers.values)
+    buffers.window(-(size // 2), buffers.denominator)
+    buffers.denominator.mul_(alpha / size).add_(k)
+    if beta == 0.75:
+        # From two square roots: several times faster than a general power.
+        torch.rsqrt(buffers.denominator, out=buffers.power)
+        torch.sqrt(buffers.power, out=buffers.values)
+        buffers.power.mul_(buffers.values)
+    else:
+        torch.pow(buffers.denominator, -beta, out=buffers.power)
