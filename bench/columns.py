@@ -12,6 +12,7 @@ from functools import partial
 from bench.case import Case
 from bench.grouping import device_of, start_of
 from bench.markup import NOTHING, count, interval, known, percent, ratio, share, significant
+from bench.published import MEAN_OF_CLASSES
 from bench.rows import FACTS, IDENTITY, Row
 
 _GIB = 2**30
@@ -223,13 +224,14 @@ def startup(rows: Sequence[Row]) -> list[Column]:
 
 def per_class(rows: Sequence[Row]) -> list[Column]:
     """A column for each class, in the order of the dataset."""
-    facts = {*IDENTITY, *FACTS, "mean_of_classes"}
+    facts = {*IDENTITY, *FACTS, MEAN_OF_CLASSES, "published", "published_source"}
     classes = list(dict.fromkeys(key for row in rows for key in row if key not in facts))
     return [
         *who(rows),
         Column("seeds", _seeds),
         *(Column(name, partial(_share, name)) for name in classes),
-        Column("mean", partial(_share, "mean_of_classes")),
+        Column("mean", partial(_share, MEAN_OF_CLASSES)),
+        Column("published mean †", partial(_dagger, share), usual=NOTHING),
         *how(),
     ]
 

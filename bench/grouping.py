@@ -186,6 +186,8 @@ def start_of(case: Case) -> str:
         words.append(f"head {case.head}")
     if case.frozen:
         words.append("trunk frozen")
+    elif case.init != "scratch":
+        words.append("fine-tuned")
     return ", ".join(words)
 
 
@@ -197,7 +199,8 @@ def device_of(case: Case) -> str:
 def labels(cases: Iterable[Case]) -> dict[Case, str]:
     """A short name for each case: the network, and only what tells it from its namesakes.
 
-    Cases that differ in framework or seed alone share a label.
+    That it starts from somebody's weights, or that its recipe was shortened, is always said. Cases
+    that differ in framework or seed alone share a label.
     """
     cases = list(cases)
     facts = {case: _facts(case) for case in cases}
@@ -207,10 +210,18 @@ def labels(cases: Iterable[Case]) -> dict[Case, str]:
         telling = [
             fact
             for place, fact in enumerate(facts[case])
-            if len({other[place] for other in alike}) > 1
+            if len({other[place] for other in alike}) > 1 or fact in _unusual(case)
         ]
         names[case] = " · ".join([case.variant, *telling])
     return names
+
+
+def _unusual(case: Case) -> set[str]:
+    """Facts that a reader would not take for granted where they are not said."""
+    return {
+        *([start_of(case)] if start_of(case) != "scratch" else ()),
+        *([case.recipe] if "@" in case.recipe else ()),
+    }
 
 
 def _facts(case: Case) -> tuple[str, ...]:

@@ -1,4 +1,5 @@
-"""The lines below a table: sources of published figures, missing proofs, refused comparisons."""
+"""The lines below a table: published figures, shortened recipes, where weights came from, missing
+proofs, refused comparisons."""
 
 from __future__ import annotations
 
@@ -6,8 +7,11 @@ from collections.abc import Iterable, Sequence
 
 from bench.case import Case
 from bench.columns import case_of
-from bench.grouping import labels, peers_of
+from bench.errors import UserError
+from bench.grouping import labels, peers_of, start_of
 from bench.markup import share, significant
+from bench.published import MEAN_OF_CLASSES
+from bench.recipes import recipe
 from bench.rows import Row
 
 UNCERTIFIED = (
@@ -22,9 +26,43 @@ def published(rows: Iterable[Row]) -> list[str]:
     for row in rows:
         if row["published"]:
             value = row["published"]
-            shown = share(value) if "accuracy" in row else f"{significant(value)} images/s"
+            fraction = "accuracy" in row or MEAN_OF_CLASSES in row
+            shown = share(value) if fraction else f"{significant(value)} images/s"
             lines.append(f"† published, other data/hardware: {shown}, {row['published_source']}")
     return list(dict.fromkeys(lines))
+
+
+def shortened(rows: Iterable[Row]) -> list[str]:
+    """A line for each recipe that was not carried through."""
+    rows = list(rows)
+    names = dict.fromkeys(str(row["recipe"]) for row in rows if "@" in str(row.get("recipe")))
+    daggers = {row["recipe"] for row in rows if row.get("published")}
+    return [_shortened(name, published=name in daggers) for name in names]
+
+
+def _shortened(name: str, *, published: bool) -> str:
+    base, _, budget = name.partition("@")
+    line = f"{name}: shortened to {100 * float(budget):g} % of its epochs"
+    try:
+        line += f", {recipe(name).epochs:g} of {recipe(base).epochs:g}"
+    except UserError:  # a recipe of an extension that is not here
+        pass
+    return f"{line}; the published figure is of a whole training" if published else line
+
+
+def origins(rows: Iterable[Row]) -> list[str]:
+    """A line for each way in which pretrained rows came by their weights."""
+    named: dict[str, dict[str, None]] = {}
+    for row in rows:
+        if row.get("weights_layers") is not None:
+            line = (
+                f"{row['weights_layers']} from {row['weights_source']}; "
+                f"initialised: {row['weights_initialised'] or 'nothing'}; "
+                f"pictures: {row['weights_pictures']}, brought to {row['input_size']} px"
+            )
+            who = f"{row['variant']}, {start_of(case_of(row))}"
+            named.setdefault(f"{who}: {line}", {})[str(row["framework"])] = None
+    return [f"{line} (in {_and(list(frameworks))})" for line, frameworks in named.items()]
 
 
 def not_compared(rows: Iterable[Row]) -> list[str]:

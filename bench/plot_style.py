@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import matplotlib as mpl
@@ -144,6 +145,11 @@ def grid_of_axes(figure: Figure, rows: int, columns: int) -> list[list[Axes]]:
     """Axes by row and column."""
     axes = figure.subplots(rows, columns, squeeze=False)
     return [[axes[r][c] for c in range(columns)] for r in range(rows)]
+
+
+def in_lines(title: str, letters: int) -> str:
+    """A title above axes, in lines of at most so many letters; names stay in one piece."""
+    return fill(title, letters, break_on_hyphens=False, break_long_words=False)
 
 
 def plain_numbers() -> FuncFormatter:

@@ -21,6 +21,7 @@ from bench.plot_style import (
     colour,
     framework_legend,
     grid_of_axes,
+    in_lines,
     marker,
     new_figure,
     plain_numbers,
@@ -30,6 +31,8 @@ from bench.records import Record
 from bench.rows import image_rates
 
 _AXES = {"epoch": "epochs", "seconds": "seconds of training"}
+
+_LETTERS = 48  # of a title above axes 4.5 inches wide
 
 Curve = list[dict[str, Any]]
 
@@ -47,7 +50,7 @@ def accuracy_curves(records: Sequence[Record], data: Data, track: str) -> Drawin
         grid_of_axes(figure, len(panels), 2), panels.items(), strict=True
     ):
         for axes, unit in zip(row, _AXES, strict=True):
-            axes.set_title(names[case])
+            axes.set_title(in_lines(names[case], _LETTERS))
             for experiment in panel:
                 _learning(axes, experiment, unit, frameworks_of(records))
             axes.set_xlabel(_AXES[unit])
@@ -104,7 +107,7 @@ def per_class(records: Sequence[Record], data: Data, track: str) -> Drawing | No
     figure = new_figure(5 * columns, 1.3 + rows * (0.8 + 0.29 * len(classes)), title, data)
     places = [axes for row in grid_of_axes(figure, rows, columns) for axes in row]
     for axes, (case, panel) in zip(places, panels.items(), strict=False):
-        axes.set_title(names[case])
+        axes.set_title(in_lines(names[case], _LETTERS))
         _dots(axes, panel, frameworks_of(records))
     for axes in places[len(panels) :]:
         axes.set_axis_off()
@@ -162,7 +165,7 @@ def confusion(records: Sequence[Record], data: Data, track: str) -> Drawing | No
         by_name = {experiment.case.framework: experiment for experiment in panel}
         for axes, framework in zip(row, frameworks, strict=True):
             if framework in by_name:
-                axes.set_title(f"{names[case]}\n{framework}", fontsize=9)
+                axes.set_title(f"{in_lines(names[case], 26)}\n{framework}", fontsize=9)
                 _matrix(axes, by_name[framework], first=axes is row[0])
             else:
                 axes.set_axis_off()

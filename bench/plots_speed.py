@@ -20,6 +20,7 @@ from bench.plot_style import (
     colour,
     framework_legend,
     grid_of_axes,
+    in_lines,
     marker,
     new_figure,
     plain_numbers,
@@ -33,6 +34,7 @@ _PARTS = {
     "build_seconds": ("build", "#e0a526"),
     "first_step_seconds": ("first step", "#8fb8de"),
 }
+_LETTERS = 48  # of a title above axes 4.5 inches wide
 _CURVE_POINTS = 200  # of a distribution: more than a screen can show, less than thousands of calls
 
 
@@ -60,7 +62,7 @@ def throughput(records: Sequence[Record], data: Data, track: str) -> Drawing | N
         grid_of_axes(figure, len(panels), len(kinds)), panels.items(), strict=True
     ):
         for axes, kind in zip(row, kinds, strict=True):
-            axes.set_title(f"{names[case]}: {_KINDS[kind].lower()}")
+            axes.set_title(in_lines(f"{names[case]}: {_KINDS[kind].lower()}", _LETTERS))
             _bars(axes, [e for e in panel if e.kind == kind], frameworks_of(records))
     return Drawing(
         f"throughput_{track}",
@@ -104,7 +106,7 @@ def latency(records: Sequence[Record], data: Data, track: str) -> Drawing | None
     figure = new_figure(5 * columns, 1.1 + 2.7 * rows, title, data)
     places = [axes for row in grid_of_axes(figure, rows, columns) for axes in row]
     for axes, (case, panel) in zip(places, panels.items(), strict=False):
-        axes.set_title(names[case])
+        axes.set_title(in_lines(names[case], _LETTERS))
         _distributions(axes, panel, frameworks_of(records))
     for axes in places[len(panels) :]:
         axes.set_axis_off()
@@ -156,7 +158,7 @@ def startup(records: Sequence[Record], data: Data, track: str) -> Drawing | None
     figure = new_figure(8.2, 1.3 + len(panels) * (0.7 + 0.27 * bars), title, data)
     rows = grid_of_axes(figure, len(panels), 1)
     for (axes,), (case, panel) in zip(rows, panels.items(), strict=True):
-        axes.set_title(names[case])
+        axes.set_title(in_lines(names[case], _LETTERS))
         _stacks(axes, panel)
     handles = [Patch(color=tint, label=name) for name, tint in _PARTS.values()]
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))

@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
+from bench import tutorials
 from bench.errors import UserError
 from bench.plan import Augmentation
 
@@ -129,6 +130,7 @@ RECIPES: dict[str, Recipe] = {
             weight_decay=5e-4,
             epochs=2,
         ),
+        *tutorials.rows(Recipe),
     )
 }
 

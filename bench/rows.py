@@ -14,7 +14,8 @@ from bench import stats
 from bench.case import KINDS
 from bench.comparable import between, in_words
 from bench.grouping import Data, Experiment, experiments, without_folders
-from bench.published import figure_beside
+from bench.origin import origin_of
+from bench.published import MEAN_OF_CLASSES, figure_beside
 from bench.records import Record
 
 Row = dict[str, Any]
@@ -98,9 +99,13 @@ def _accuracy_row(experiment: Experiment, data: Data) -> Row:
     for name in ("train_seconds", "train_images"):
         row[name] = _mean([m[name] for m in metrics if m.get(name) is not None]).value
     row |= _threshold_columns([m.get("thresholds") or [] for m in metrics])
-    # A figure for CIFAR-10 says nothing beside a row on other pictures.
-    cifar = "cifar" in data.name.lower()
-    return row | _published("accuracy", experiment, relevant=cifar)
+    row |= origin_of(experiment.ok)
+    return row | _published("accuracy", experiment, relevant=_is_cifar(data))
+
+
+def _is_cifar(data: Data) -> bool:
+    """A figure for CIFAR-10 says nothing beside a row on other pictures."""
+    return "cifar" in data.name.lower()
 
 
 def _threshold_columns(seeds: Sequence[Sequence[Row]]) -> Row:
@@ -195,7 +200,10 @@ def startup_rows(records: Sequence[Record], data: Data) -> list[Row]:
 
 
 def per_class_rows(records: Sequence[Record], data: Data) -> list[Row]:
-    """Test accuracy (fraction) of each class, mean over seeds; a column named after each class."""
+    """Test accuracy (fraction) of each class, mean over seeds; a column named after each class.
+
+    ``published`` is somebody's mean over the classes.
+    """
     rows = []
     found = experiments(records, ("accuracy",))
     for experiment in found:
@@ -203,7 +211,9 @@ def per_class_rows(records: Sequence[Record], data: Data) -> list[Row]:
         if told:
             means = {name: _mean([seed[name] for seed in told]).value for name in told[0]}
             row = identity(experiment, data) | _counts(experiment) | _standing(experiment, found)
-            rows.append(row | {"mean_of_classes": float(np.mean(list(means.values())))} | means)
+            row[MEAN_OF_CLASSES] = float(np.mean(list(means.values())))
+            row |= _published(MEAN_OF_CLASSES, experiment, relevant=_is_cifar(data))
+            rows.append(row | means)
     return rows
 
 

@@ -202,6 +202,8 @@ def _section(table: Table, data: Data, kind: tuple[str, bool], part: Sequence[Ro
     dagger = any("†" in column.header for column in shown)
     below = [
         *(notes.published(part) if dagger else ()),
+        *notes.shortened(part),
+        *notes.origins(part),
         *notes.not_compared(part),
         *(() if certified else (notes.UNCERTIFIED,)),
         *notes.why_uncertified(part),

@@ -12,6 +12,7 @@ from bench.data import Split
 from bench.plan import Augmentation, Batch, BatchPlan, gather
 
 BOTH = Augmentation(padding=4, flip=True)
+ALL = Augmentation(padding=4, flip=True, rotation=15, colour=0.3)
 
 
 def split_of(size: int) -> Split:
@@ -59,7 +60,7 @@ def test_rest_of_an_epoch_flows_into_the_next_batch() -> None:
 
 
 def test_batches_can_be_asked_for_in_any_order() -> None:
-    settings_ = {"images": 50, "batch_size": 16, "seed": 9, "augmentation": BOTH}
+    settings_ = {"images": 50, "batch_size": 16, "seed": 9, "augmentation": ALL}
     forward = BatchPlan(**settings_)  # type: ignore[arg-type]
     expected = [forward.batch(step) for step in range(20)]
     for step in (19, 0, 7, 7, 3, 18):
@@ -69,6 +70,8 @@ def test_batches_can_be_asked_for_in_any_order() -> None:
             np.testing.assert_array_equal(batch.indices, expected[step].indices)
             np.testing.assert_array_equal(batch.offsets, expected[step].offsets)
             np.testing.assert_array_equal(batch.flips, expected[step].flips)
+            np.testing.assert_array_equal(batch.angles, expected[step].angles)
+            np.testing.assert_array_equal(batch.factors, expected[step].factors)
             assert batch.step == step
 
 
@@ -102,10 +105,44 @@ def test_augmentation_is_drawn_anew_without_shuffling() -> None:
 
 def test_augmentation_leaves_the_order_alone() -> None:
     plain = BatchPlan(images=40, batch_size=13, seed=5).batch(6)
-    busy = BatchPlan(images=40, batch_size=13, seed=5, augmentation=BOTH).batch(6)
+    busy = BatchPlan(images=40, batch_size=13, seed=5, augmentation=ALL).batch(6)
     np.testing.assert_array_equal(plain.indices, busy.indices)
     assert not plain.offsets.any()
     assert not plain.flips.any()
+    assert plain.angles is None
+    assert plain.factors is None
+
+
+def test_no_augmentation_changes_what_another_draws() -> None:
+    def drawn(augmentation: Augmentation) -> Batch:
+        return BatchPlan(images=40, batch_size=40, seed=5, augmentation=augmentation).batch(3)
+
+    everything = drawn(ALL)
+    np.testing.assert_array_equal(drawn(BOTH).offsets, everything.offsets)
+    np.testing.assert_array_equal(drawn(BOTH).flips, everything.flips)
+    np.testing.assert_array_equal(drawn(Augmentation(rotation=15)).angles, everything.angles)
+    np.testing.assert_array_equal(drawn(Augmentation(colour=0.3)).factors, everything.factors)
+
+
+def test_angles_and_factors_are_drawn_per_image_and_cover_their_range() -> None:
+    plan = BatchPlan(images=2000, batch_size=1000, seed=0, augmentation=ALL)
+    batch, later = plan.batch(0), plan.batch(2)
+    assert batch.angles is not None
+    assert batch.factors is not None
+    assert -15 <= batch.angles.min() < -14 < 14 < batch.angles.max() <= 15
+    assert batch.factors.shape == (1000, 3)
+    for factor in batch.factors.T:
+        assert 0.7 <= factor.min() < 0.72 < 1.28 < factor.max() <= 1.3
+    assert abs(np.corrcoef(batch.factors.T) - np.eye(3)).max() < 0.2  # the three move apart
+    assert (batch.angles != later.angles).all()
+    assert (batch.factors != later.factors).all()
+
+
+def test_colours_are_never_turned_round() -> None:
+    plan = BatchPlan(images=500, batch_size=500, seed=0, augmentation=Augmentation(colour=1.5))
+    factors = plan.batch(0).factors
+    assert factors is not None
+    assert 0 <= factors.min() < 0.1 < 2.4 < factors.max() <= 2.5
 
 
 def test_offsets_and_flips_are_drawn_per_image_and_cover_their_range() -> None:
@@ -148,6 +185,10 @@ def test_digest_tells_plans_apart() -> None:
         BatchPlan(images=50, batch_size=9, seed=0),
         BatchPlan(images=50, batch_size=8, seed=0, augmentation=Augmentation(padding=2)),
         BatchPlan(images=50, batch_size=8, seed=0, augmentation=Augmentation(flip=True)),
+        BatchPlan(images=50, batch_size=8, seed=0, augmentation=Augmentation(rotation=5)),
+        BatchPlan(images=50, batch_size=8, seed=0, augmentation=Augmentation(rotation=6)),
+        BatchPlan(images=50, batch_size=8, seed=0, augmentation=Augmentation(colour=0.1)),
+        BatchPlan(images=50, batch_size=8, seed=0, augmentation=Augmentation(colour=0.2)),
     ]
     digests = {plan.digest(3) for plan in variants}
     assert len(digests) == len(variants)
@@ -161,6 +202,11 @@ def test_plan_of_a_seed_stays_what_it_was() -> None:
     assert plan.digest(20) == ("1851b5cff2b7a0633df10853e5d965a1ccb665d9aaa4232d9e1a149709eb12de")
 
 
+def test_angles_and_factors_of_a_seed_stay_what_they_were() -> None:
+    plan = BatchPlan(images=1000, batch_size=128, seed=7, augmentation=ALL)
+    assert plan.digest(20) == "af45394b183b1d495dd35c33a198bc7a24670896ed3dbdb1bbea221620777978"
+
+
 @pytest.mark.parametrize(
     "wrong",
     [{"images": 0}, {"batch_size": 0}, {"seed": -1}],
@@ -172,6 +218,18 @@ def test_impossible_plans_are_refused(wrong: dict[str, int]) -> None:
         BatchPlan(images=5, batch_size=5, seed=5).batch(-1)
     with pytest.raises(ValueError, match="padding"):
         Augmentation(padding=-1)
+
+
+@pytest.mark.parametrize("wrong", [-1.0, 180.5, math.nan])
+def test_impossible_rotations_are_refused(wrong: float) -> None:
+    with pytest.raises(ValueError, match="0 to 180 degrees"):
+        Augmentation(rotation=wrong)
+
+
+@pytest.mark.parametrize("wrong", [-0.1, math.inf, math.nan])
+def test_impossible_colours_are_refused(wrong: float) -> None:
+    with pytest.raises(ValueError, match="colour must be 0 or more"):
+        Augmentation(colour=wrong)
 
 
 @given(
@@ -211,7 +269,7 @@ def test_extreme_crops_show_the_padding_in_the_right_corner(dy: int, dx: int) ->
 def test_gather_writes_to_nothing_shared() -> None:
     split = split_of(8)
     split.images.flags.writeable = split.labels.flags.writeable = False
-    plan = BatchPlan(images=8, batch_size=8, seed=0, augmentation=BOTH)
+    plan = BatchPlan(images=8, batch_size=8, seed=0, augmentation=ALL)
     before = plan.digest(4)
     images, labels = gather(split, plan.batch(0), 4)
     images[:] = 0

@@ -5,11 +5,12 @@ import matplotlib as mpl
 import pytest
 from PIL import Image
 from synthetic import FRAMEWORKS, OTHER_DATASET, make_failure, make_record, make_run
+from synthetic_pretrained import make_transfer
 
 from bench.grouping import Data
 from bench.plot_style import colour, marker, style
 from bench.plots import DRAW, write_plots
-from bench.plots_accuracy import accuracy_curves, accuracy_vs_throughput, confusion
+from bench.plots_accuracy import accuracy_curves, accuracy_vs_throughput, confusion, per_class
 from bench.plots_speed import latency, startup, throughput
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -112,6 +113,39 @@ def test_curves_are_drawn_against_epochs_and_against_seconds(data):
     assert right.lines[0].get_xdata().tolist() == [point["seconds"] for point in curve]
     mean = sum(r.metrics["curve"][-1]["test_accuracy"] for r in records) / 3
     assert left.lines[-1].get_ydata()[-1] == pytest.approx(mean)
+
+
+def titles_of(drawing):
+    """What stands above the axes, each once, in one line."""
+    places = (axes.get_title(loc) for axes in drawing.figure.axes for loc in ("left", "center"))
+    return {" ".join(title.split()) for title in places if title}
+
+
+FOUR_STARTS = [
+    make_transfer(init="scratch", weights=None, head="source", recipe="tutorial-torch-scratch"),
+    make_transfer(),
+    make_transfer(frozen=True),
+    make_transfer(recipe="tutorial-transfer@0.01"),
+]
+
+
+@pytest.mark.parametrize("function", [accuracy_curves, per_class, confusion])
+def test_scratch_frozen_fine_tuned_and_shortened_have_panels_that_say_so(data, function):
+    titles = titles_of(draw(function, FOUR_STARTS, data))
+    assert len(titles) == 4
+    for words in (
+        ("scratch", "tutorial-torch-scratch"),
+        ("pretrained torchvision@01234567", "fine-tuned", "tutorial-transfer"),
+        ("pretrained torchvision@01234567", "trunk frozen"),
+        ("fine-tuned", "tutorial-transfer@0.01"),
+    ):
+        assert any(all(word in title for word in words) for title in titles), words
+
+
+@pytest.mark.parametrize("function", [accuracy_curves, per_class, confusion])
+def test_a_pretrained_network_alone_says_so_too(data, function):
+    (title,) = titles_of(draw(function, [make_transfer(frozen=True)], data))
+    assert "pretrained torchvision@01234567, head narrow, trunk frozen" in title
 
 
 def test_a_seed_that_stopped_early_does_not_stop_the_plot(data):

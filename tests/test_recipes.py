@@ -101,4 +101,6 @@ def test_rows_are_known_by_their_names_and_go_into_a_record() -> None:
         assert written["augmentation"] == {
             "padding": row.augmentation.padding,
             "flip": row.augmentation.flip,
+            "rotation": row.augmentation.rotation,
+            "colour": row.augmentation.colour,
         }

@@ -1,0 +1,55 @@
+"""Made-up accuracy records of pretrained networks, beside those of `synthetic`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from synthetic import SETTINGS, make_record
+
+from bench.preprocessing import BVLC, TORCHVISION, Preprocessing
+from bench.records import Record
+
+DIGEST = "0123456789abcdef" * 4
+TRUNK = ["conv1", "conv2", "conv3", "conv4", "conv5"]
+
+
+def weights(
+    name: str = "torchvision",
+    initialised: tuple[str, ...] = ("dense2", "dense3"),
+    preprocessing: Preprocessing = TORCHVISION,
+    **changes: Any,
+) -> dict[str, Any]:
+    """What a worker writes into ``settings["weights"]``."""
+    return {
+        "name": name,
+        "sha256": DIGEST,
+        "variant": "torchvision",
+        "layers": [*TRUNK, "dense1"],
+        "initialised": list(initialised),
+        "preprocessing": preprocessing.to_json(),
+        "notes": "",
+        **changes,
+    }
+
+
+def make_transfer(framework: str = "pytorch", **changes: Any) -> Record:
+    """The transfer article's training, whole; `changes` as in `make_record`."""
+    case = {
+        "variant": "torchvision",
+        "track": "idiomatic",
+        "init": "pretrained",
+        "weights": f"torchvision@{DIGEST[:8]}",
+        "head": "narrow",
+        "recipe": "tutorial-transfer",
+        "input_size": 224,
+        "batch_size": 4,
+        "settings": {**SETTINGS, "weights": weights()},
+    }
+    return make_record(framework=framework, kind="accuracy", **{**case, **changes})
+
+
+def bvlc(**changes: Any) -> dict[str, Any]:
+    """The same of weights that were published in BGR, with words of their own."""
+    told = weights("bvlc", ("head",), BVLC, layers=TRUNK, notes="for non-commercial use")
+    told["preprocessing"]["channel_order"] = "BGR"
+    return {**told, **changes}
