@@ -9,10 +9,10 @@ import numpy as np
 
 from bench.case import Case
 from bench.defaults import chain, switched, with_own_constants
+from bench.opening import take_weights
 from bench.recipes import Recipe
 from bench.spec import Architecture, Dropout
 from bench.trainer import Setup
-from bench.opening import take_weights
 from probes.networks import MEAN, STD, TINY, pictures, step_input
 from probes.trainers import create
 
