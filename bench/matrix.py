@@ -196,15 +196,22 @@ def _cases(
 
 
 def _networks(selection: Selection, profile: Profile, kind: str) -> list[Network]:
-    if kind == "accuracy":
-        recipes = [recipe(name) for name in selection.recipes or (profile.recipe,)]
-        recipes = [row.shortened(selection.budget) for row in recipes]
-    else:
-        recipes = [recipe("steady")]
     rows = selection.variants or profile.variants[kind]
-    found = [network for row in recipes for network in networks(selection, rows, row)]
+    if kind != "accuracy":
+        return list(networks(selection, rows, recipe("steady")))
+    names = selection.recipes or (profile.recipe,)
+    found = [network for name in names for network in networks(selection, rows, recipe(name))]
+    found = [_trained(network, selection, profile) for network in found]
     # By variant, as the profile has them; within one by recipe and head.
     return sorted(found, key=lambda network: _place(rows, network.variant))
+
+
+def _trained(network: Network, selection: Selection, profile: Profile) -> Network:
+    """With the recipe that its start asks for where the user names none, and with the budget."""
+    chosen = network.recipe
+    if network.weights and not selection.recipes:
+        chosen = recipe(profile.pretrained_recipe)
+    return replace(network, recipe=chosen.shortened(selection.budget))
 
 
 def _place(rows: Sequence[str], name: str) -> int:

@@ -94,6 +94,7 @@ def _scratch(wanted: Wanted, rows: Sequence[str], recipe: Recipe) -> Iterator[Ne
 
 
 def _pretrained(wanted: Wanted, rows: Sequence[str], recipe: Recipe) -> Iterator[Network]:
+    _chosen(recipe, "variant", wanted.variants, recipe.variant, ())  # before weights are looked for
     named = wanted.weights or recipe.weights
     for spec in [named] if named else _published(wanted, rows, recipe):
         opened, file = open_weights(spec)

@@ -44,7 +44,7 @@ class Profile:
     variants: dict[str, tuple[str, ...]]
     """Variants by kind."""
     recipe: str
-    """Of the accuracy cases."""
+    """Of the accuracy cases that start from scratch."""
     batch_sizes: dict[int, int]
     """By input size."""
     seeds: int
@@ -52,6 +52,9 @@ class Profile:
     """Class-balanced subset of the data; None is all of it."""
     test_images: int | None
     limits: Limits
+    pretrained_recipe: str = "transfer-short"
+    """Of accuracy cases that start from pretrained weights: at the rates of scratch these would be
+    lost."""
 
 
 _CIFAR = ("cifar-bn", "cifar-lrn", "cifar-plain")
@@ -86,6 +89,7 @@ PROFILES: dict[str, Profile] = {
             tracks=dict.fromkeys(KINDS, TRACKS),
             variants=dict.fromkeys(KINDS, (*_CIFAR, *_IMAGENET)),
             recipe="standard",
+            pretrained_recipe="transfer",
             batch_sizes={32: 128, 224: 128, 227: 128},
             seeds=5,
             train_images=None,

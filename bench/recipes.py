@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench import tutorials
+from bench import transfer, tutorials
 from bench.errors import UserError
 from bench.plan import Augmentation
 
@@ -99,30 +99,6 @@ RECIPES: dict[str, Recipe] = {
             augmentation=Augmentation(padding=4, flip=True),
         ),
         Recipe(
-            "transfer-frozen",
-            "pretrained convolutions as they are, a new head on what they give",
-            learning_rate=0.001,
-            schedule="cosine",
-            warmup=0.05,
-            epochs=10,
-            augmentation=Augmentation(padding=0, flip=True),
-            frozen=True,
-            batch_size=128,
-        ),
-        Recipe(
-            "transfer-finetune",
-            "all layers from pretrained convolutions, on small pictures",
-            learning_rate=0.01,
-            weight_decay=5e-4,
-            schedule="cosine",
-            warmup=0.15,
-            epochs=4,
-            augmentation=Augmentation(padding=4, flip=True),
-            batch_size=128,
-            head="pool-narrow",
-            input_size=131,
-        ),
-        Recipe(
             "waterfall",
             "Adam with weight decay, no augmentation: frameworks differ in its eps and its decay",
             optimizer="adam",
@@ -130,6 +106,7 @@ RECIPES: dict[str, Recipe] = {
             weight_decay=5e-4,
             epochs=2,
         ),
+        *transfer.rows(Recipe),
         *tutorials.rows(Recipe),
     )
 }

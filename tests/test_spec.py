@@ -199,3 +199,45 @@ def test_normalisations_have_no_weights_but_batch_norm() -> None:
     assert LocalResponseNorm("l").output_shape(shape) == shape
     assert BatchNorm("b").output_shape(shape) == shape
     assert BatchNorm("b").weights((7,)) == {"b.weight": (7,), "b.bias": (7,)}
+
+
+# ---- a frozen trunk and what is trained on it
+
+
+def split(frozen: tuple[str, ...], head: str = "source") -> tuple[Architecture, Architecture]:
+    return variant("imagenet-lrn").architecture(10, head=head).split(frozen)
+
+
+CONVOLUTIONS = ("conv1", "conv2", "conv3", "conv4", "conv5")
+
+
+def test_a_split_network_is_the_network() -> None:
+    whole = variant("imagenet-lrn").architecture(10)
+    trunk, head = split(CONVOLUTIONS)
+    assert trunk.layers + head.layers == whole.layers
+    assert trunk.weight_shapes() | head.weight_shapes() == whole.weight_shapes()
+    assert trunk.layers[-1].name == "flatten"
+    assert head.input_shape == (256 * 6 * 6,)
+    assert head.classes == 10
+    assert Architecture.from_json(head.to_json()) == head
+
+
+def test_dropout_in_front_of_what_is_trained_is_trained_with_it() -> None:
+    trunk, head = split((*CONVOLUTIONS, "dense1"))
+    assert trunk.layers[-1].name == "dense1_relu"
+    assert [layer.name for layer in head.layers[:2]] == ["dense1_dropout", "dense2"]
+    assert list(head.dropouts()) == ["dense1_dropout", "dense2_dropout"]
+
+
+@pytest.mark.parametrize(
+    ("frozen", "words"),
+    [
+        ((*CONVOLUTIONS, "dense1", "dense2", "dense3"), "nothing is left to train"),
+        ((), "its first layer is not frozen"),
+        (("conv2",), "its first layer is not frozen"),
+        (CONVOLUTIONS[:3], "inside the convolutions"),
+    ],
+)
+def test_a_trunk_that_cannot_be_cut_off(frozen: tuple[str, ...], words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        split(frozen)

@@ -1,0 +1,69 @@
+"""Our own recipes for networks that start from pretrained weights, a row each.
+
+Rates, epochs and pictures' sizes were chosen on the validation split (``alexbench run
+--validation``); what was tried stands in `docs/transfer.md`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from bench.plan import Augmentation
+
+if TYPE_CHECKING:
+    from bench.recipes import Recipe
+
+
+def rows(row: type[Recipe]) -> tuple[Recipe, ...]:
+    """The rows, made with ``row``, which `recipes` hands in: it takes them in itself."""
+    transfer = row(
+        "transfer",
+        "all layers trained from pretrained ones, at the weights' own picture size",
+        learning_rate=0.003,
+        weight_decay=5e-4,
+        schedule="cosine",
+        warmup=0.15,
+        epochs=4,
+        augmentation=Augmentation(padding=4, flip=True),
+        batch_size=128,
+        init="pretrained",
+    )
+    finetune = dataclasses.replace(
+        transfer,
+        name="transfer-finetune",
+        description="all layers trained from pretrained convolutions, on small pictures: fast",
+        head="pool-narrow",
+        input_size=131,  # leaves the last pool 3×3, and costs a third of 227
+    )
+    return (
+        transfer,
+        dataclasses.replace(
+            transfer,
+            name="transfer-short",
+            description="two epochs from pretrained layers, for the quick profile",
+            learning_rate=0.001,
+            augmentation=Augmentation(flip=True),
+            epochs=2,
+            batch_size=None,
+        ),
+        finetune,
+        dataclasses.replace(
+            finetune,
+            name="transfer-long",
+            description="the same for longer",
+            epochs=8,
+        ),
+        dataclasses.replace(
+            transfer,
+            name="transfer-frozen",
+            description="pretrained layers as they are, a new head on what they give",
+            learning_rate=0.001,
+            weight_decay=0.0,
+            warmup=0.05,
+            epochs=10,
+            # Two views of a picture: what the trunk gives is computed twice in all.
+            augmentation=Augmentation(flip=True),
+            frozen=True,
+        ),
+    )
