@@ -34,6 +34,9 @@ class Framework:
     """Who promises what."""
     own: Own | None = None
     """What it does when its user sets nothing: where the waterfall starts."""
+    server: str | None = None
+    """``module:function`` that takes a :class:`bench.serving.ServerSetup` and gives a Server, for
+    ``predict`` and ``embed``."""
 
     @property
     def packages(self) -> tuple[str, ...]:
@@ -76,6 +79,7 @@ def _keras(backend: str, extra: str, **changes: object) -> Framework:
         blocked=others,
         environment={"KERAS_BACKEND": backend},
         own=KERAS,
+        server="models_keras.serving:create",
         **changes,  # type: ignore[arg-type]
     )
 
@@ -91,6 +95,7 @@ FRAMEWORKS: dict[str, Framework] = {
             blocked=("tensorflow", "jax", "keras"),
             idiomatic_precision="bfloat16",
             own=TORCH,
+            server="models_torch.serving:create",
             repeatable=True,
             repeatability=_TORCH_PROMISE,
         ),

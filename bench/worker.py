@@ -1,7 +1,8 @@
 """The child end: one fresh process, one framework, JSON lines in and out.
 
 Commands on stdin: ``{"do": "open", ...}`` once, then ``{"do": "measure", "kind": ...}`` as often
-as wanted, or ``{"do": "certify", ...}`` as often as wanted; the end of stdin ends the process.
+as wanted, or ``{"do": "certify", ...}`` as often as wanted, or ``{"do": "serve", ...}`` once and
+then ``{"do": "answer", ...}`` for every batch of pictures; the end of stdin ends the process.
 Every command is answered by ``progress`` events and then one ``ready``, ``result`` or ``error``.
 Whatever a framework prints goes to stderr, so that
 nothing but protocol is on the pipe.
@@ -32,6 +33,7 @@ from bench.measuring import Bench, plan_for
 from bench.process import die_with_parent, peak_memory_bytes
 from bench.profiles import Limits
 from bench.recipes import recipe
+from bench.serving import Desk
 from bench.spec import Architecture
 from bench.trainer import Setup, Trainer
 from bench.variants import variant
@@ -44,6 +46,7 @@ def main() -> None:
     out = _take_stdout()
     extensions.load()
     bench: Bench | None = None
+    desk: Desk | None = None
     for line in sys.stdin:
         command = json.loads(line)
         try:
@@ -52,6 +55,12 @@ def main() -> None:
                 send(out, "ready")
             elif command["do"] == "certify":
                 send(out, "result", certificate=certify(command, out))
+            elif command["do"] == "serve":
+                desk = open_desk(command)
+                send(out, "ready")
+            elif desk is not None:
+                found = desk.answer(Path(command["pictures"]), Path(command["out"]))
+                send(out, "result", **found)
             elif bench is None:
                 raise RuntimeError("measure before open")
             else:
@@ -137,13 +146,27 @@ def certify(command: Mapping[str, Any], out: TextIO) -> dict[str, Any]:
     return certificate.to_json()
 
 
+def open_desk(command: Mapping[str, Any]) -> Desk:
+    """Bind the process, import the framework and load the network that is to answer."""
+    os.sched_setaffinity(0, command["cpus"])
+    row = framework(command["framework"])
+    if row.server is None:
+        raise UserError(f"framework {row.name} has no server: it can neither predict nor embed")
+    _block(row)
+    return Desk(_named(row.server), command)
+
+
 def _block(row: Framework) -> None:
     for module in row.blocked:
         sys.modules[module] = None  # type: ignore[assignment]
 
 
 def _import(row: Framework) -> Any:
-    module, _, function = row.trainer.partition(":")
+    return _named(row.trainer)
+
+
+def _named(target: str) -> Any:
+    module, _, function = target.partition(":")
     return getattr(importlib.import_module(module), function)
 
 
