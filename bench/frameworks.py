@@ -37,6 +37,10 @@ class Framework:
     server: str | None = None
     """``module:function`` that takes a :class:`bench.serving.ServerSetup` and gives a Server, for
     ``predict`` and ``embed``."""
+    files: str | None = None
+    """Module whose functions read, write and try its users' weight files (see `helper`)."""
+    suffixes: tuple[str, ...] = ()
+    """Of the files that need its own module to be written."""
 
     @property
     def packages(self) -> tuple[str, ...]:
@@ -80,6 +84,8 @@ def _keras(backend: str, extra: str, **changes: object) -> Framework:
         environment={"KERAS_BACKEND": backend},
         own=KERAS,
         server="models_keras.serving:create",
+        files="models_keras.weight_files",
+        suffixes=(".keras", ".weights.h5"),
         **changes,  # type: ignore[arg-type]
     )
 
@@ -96,6 +102,8 @@ FRAMEWORKS: dict[str, Framework] = {
             idiomatic_precision="bfloat16",
             own=TORCH,
             server="models_torch.serving:create",
+            files="models_torch.weight_files",
+            suffixes=(".pth", ".pt"),
             repeatable=True,
             repeatability=_TORCH_PROMISE,
         ),
@@ -120,6 +128,18 @@ def framework(name: str) -> Framework:
     if name not in FRAMEWORKS:
         raise UserError(f"unknown framework {name!r}; known: {', '.join(FRAMEWORKS)}")
     return FRAMEWORKS[name]
+
+
+def for_files(suffix: str) -> Framework:
+    """The first row that can run here and knows files of this suffix.
+
+    UserError with the install command where none can.
+    """
+    rows = [row for row in FRAMEWORKS.values() if suffix in row.suffixes]
+    missing = [why for row in rows if (why := row.missing())]
+    if len(missing) == len(rows):
+        raise UserError(f"{suffix} files: {missing[0] if missing else 'no framework knows them'}")
+    return next(row for row in rows if row.missing() is None)
 
 
 def installed(names: tuple[str, ...]) -> list[str]:

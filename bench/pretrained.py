@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,7 +86,13 @@ class Pretrained:
         """Write both into one safetensors file. Raises OSError where it cannot."""
         arrays = {name: np.ascontiguousarray(array) for name, array in self.tensors.items()}
         partial = path.with_name(f"{path.name}.part")
-        save_file(arrays, partial, {_KEY: json.dumps(self.facts.to_json())})
+        try:
+            save_file(arrays, partial, {_KEY: json.dumps(self.facts.to_json())})
+        except SafetensorError as error:  # the library's own class for what the system said
+            code = re.search(r"os error (\d+)", str(error))
+            raise OSError(
+                *((int(code[1]), os.strerror(int(code[1]))) if code else error.args)
+            ) from error
         partial.replace(path)
 
     @classmethod

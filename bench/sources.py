@@ -51,7 +51,7 @@ def open_dataset(
     A path is an archive or a folder in one of the forms of `archives.FORMS`. `cifar10` is `auto`
     without the generated set. Raises UserError where the data is not there or not whole.
     """
-    store = _writable(cache or cache_folder())
+    store = writable(cache or cache_folder())
     if spec == "generated":
         return _open_generated(store, "")
     if spec not in ("auto", "cifar10"):
@@ -84,13 +84,13 @@ def prepared(dataset: Dataset, cache: Path | None = None) -> Path:
     facts = {key: value for key, value in data.meta(dataset).items() if key != "fingerprint"}
     suffix = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:8]
     name = f"{dataset.fingerprint[:32]}-{suffix}"
-    folder = _writable(cache or cache_folder()) / "prepared" / name
+    folder = writable(cache or cache_folder()) / "prepared" / name
     if _load_whole(folder) is not None:
         return folder
     try:
         data.save(dataset, folder)
     except OSError:  # full, perhaps; the temporary folder may lie on another disk
-        folder = _temporary_folder() / "prepared" / name
+        folder = temporary_folder() / "prepared" / name
         try:
             data.save(dataset, folder)
         except OSError as error:
@@ -188,18 +188,19 @@ def is_official(dataset: Dataset) -> bool:
     )
 
 
-def _writable(folder: Path) -> Path:
+def writable(folder: Path) -> Path:
     """`folder`, made where it is missing, or the temporary folder where it cannot be written."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             return folder
     except OSError:
-        return _temporary_folder()
+        return temporary_folder()
 
 
 @functools.cache
-def _temporary_folder() -> Path:
+def temporary_folder() -> Path:
+    """A folder that is gone when this process ends."""
     folder = Path(tempfile.mkdtemp(prefix="alexbench-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder

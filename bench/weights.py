@@ -31,7 +31,7 @@ def check_weights(
 
 def _check_one(name: str, weight: NDArray[Any], shape: Shape, dtype: str) -> None:
     if weight.shape != shape:
-        hint = _other_order(weight.shape, shape)
+        hint = other_order(weight.shape, shape)
         raise UserError(f"weight {name}: expected the shape {shape}, got {weight.shape}{hint}")
     if weight.dtype != np.dtype(dtype):
         raise UserError(f"weight {name}: expected {dtype}, got {weight.dtype}")
@@ -40,7 +40,7 @@ def _check_one(name: str, weight: NDArray[Any], shape: Shape, dtype: str) -> Non
         raise UserError(f"weight {name}: {wrong} of {weight.size} values are not finite")
 
 
-def _other_order(found: Shape, expected: Shape) -> str:
+def other_order(found: Shape, expected: Shape) -> str:
     """A hint where the shape is that of another framework's layout."""
     if len(expected) == 4 and found == tuple(expected[i] for i in (2, 3, 1, 0)):
         return ": this is HWIO (Keras's order), OIHW is wanted"

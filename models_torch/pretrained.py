@@ -7,18 +7,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from bench.errors import UserError
-
-TORCHVISION_NAMES = {
-    "features.0": "conv1",
-    "features.3": "conv2",
-    "features.6": "conv3",
-    "features.8": "conv4",
-    "features.10": "conv5",
-    "classifier.1": "dense1",
-    "classifier.4": "dense2",
-    "classifier.6": "dense3",
-}
-"""torchvision/models/alexnet.py: module path -> row of the ``torchvision`` variant."""
+from bench.weight_names import TORCHVISION_NAMES
 
 
 def from_torchvision(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
