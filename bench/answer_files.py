@@ -10,7 +10,7 @@ import csv
 import json
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Protocol, TextIO
 from zipfile import ZipFile
@@ -162,11 +162,20 @@ class FileSheet:
         made = CsvSheet if kind == ".csv" else JsonSheet
         return made(self._out, self._answers)
 
+    def _give_up(self) -> None:
+        """Leave nothing behind, as far as that can be; the first error is the one that counts."""
+        self._sheet = None
+        with suppress(OSError):
+            if self._out:
+                self._out.close()
+        with suppress(OSError):
+            self._part.unlink(missing_ok=True)
+
     @contextmanager
     def _writing(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:
-            self._part.unlink(missing_ok=True)
+            self._give_up()
             reason = error.strerror or str(error)
             raise UserError(f"cannot write to {self._path}: {reason}; give another -o") from error

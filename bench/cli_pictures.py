@@ -27,7 +27,11 @@ def _shared(command: Callable[..., Any]) -> Callable[..., Any]:
     """The arguments of both commands."""
     for option in (
         click.option(
-            "--batch-size", type=click.IntRange(min=1), default=32, help="Pictures at a time."
+            "--batch-size",
+            type=click.IntRange(min=1),
+            default=32,
+            metavar="N",
+            help="Pictures at a time; 32 unless told.",
         ),
         click.option(
             "--convert",
@@ -36,7 +40,10 @@ def _shared(command: Callable[..., Any]) -> Callable[..., Any]:
             "frame) pictures as RGB.",
         ),
         click.option(
-            "--weights", default="torchvision", metavar="NAME|FILE", help="Default: torchvision."
+            "--weights",
+            default="torchvision",
+            metavar="NAME|FILE",
+            help="Of a source or a file; torchvision unless told.",
         ),
         click.option(
             "--framework",
@@ -53,7 +60,13 @@ def _shared(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.command()
 @_shared
-@click.option("--top", type=click.IntRange(min=1), default=5, help="Classes per picture.")
+@click.option(
+    "--top",
+    type=click.IntRange(min=1),
+    default=5,
+    metavar="K",
+    help="Classes per picture; 5 unless told.",
+)
 @click.option("--json", "as_json", is_flag=True, help="A JSON list instead of tables.")
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), help="A .csv, .json or .npz file instead."
@@ -68,6 +81,8 @@ def predict(top: int, as_json: bool, output: Path | None, **given: Any) -> int:
     if output:
         check_output(output)
     run = _Run(**given)
+    if run.refuses_all():
+        return 2
     served = for_predictions(*open_weights(given["weights"]))
     answers = Predictions(served, top)
     sheets: list[Any] = [FileSheet(output, answers)] if output else []
@@ -102,6 +117,8 @@ def embed(output: Path, **given: Any) -> int:
 
     check_output(output)
     run = _Run(**given)
+    if run.refuses_all():
+        return 2
     served = for_embeddings(*open_weights(given["weights"]))
     code = run.through(served, [FileSheet(output, Embeddings(served))])
     if run.done:
@@ -134,6 +151,23 @@ class _Run:
         self._batch_size = min(batch_size, len(self._paths))
         self._convert, self._refused = convert, 0
         self._console = Console(stderr=True, highlight=False)
+
+    def refuses_all(self) -> bool:
+        """Whether no picture can be taken; then all are named, and nothing need be started."""
+        from bench.errors import UserError
+        from bench.picture_files import read_rgb
+
+        reasons = []
+        for path in self._paths:
+            try:
+                read_rgb(path, self._convert)
+            except UserError as error:
+                reasons.append(str(error))
+                continue
+            return False
+        for reason in reasons:
+            self._refuse(reason)
+        return True
 
     def through(self, served: Any, sheets: list[Any]) -> int:
         """Exit code: 2 where a picture was refused, 1 where the worker failed."""

@@ -150,8 +150,7 @@ def open_desk(command: Mapping[str, Any]) -> Desk:
     """Bind the process, import the framework and load the network that is to answer."""
     os.sched_setaffinity(0, command["cpus"])
     row = framework(command["framework"])
-    if row.server is None:
-        raise UserError(f"framework {row.name} has no server: it can neither predict nor embed")
+    assert row.server is not None, "the parent asks only those that have one"
     _block(row)
     return Desk(_named(row.server), command)
 
