@@ -90,13 +90,19 @@ cli.add_command(embed)
 @cli.command("list")
 @click.option("--json", "as_json", is_flag=True, help="A JSON object instead of tables.")
 def list_command(as_json: bool) -> None:
-    """Show the variants and frameworks, and whether each framework can run here."""
-    found = {"variants": _variant_rows(), "frameworks": _framework_rows()}
+    """Show the variants, frameworks and weights, and whether each can be had here."""
+    from bench import weight_sources
+
+    found = {
+        "variants": _variant_rows(),
+        "frameworks": _framework_rows(),
+        "weights": weight_sources.rows(),
+    }
     if as_json:
         click.echo(json.dumps(found, indent=2))
         return
     console = Console()
-    for title, rows in found.items():
+    for title, rows in (found | {"weights": weight_sources.brief()}).items():
         console.print(_table(title, rows))
 
 
@@ -138,7 +144,7 @@ def _table(title: str, rows: list[dict[str, Any]]) -> Table:
     table = Table(title=title, title_justify="left")
     for name in rows[0]:
         numeric = all(type(row[name]) is int for row in rows)
-        prose = name in ("source", "reason", "versions")
+        prose = name in ("source", "reason", "versions", "layers", "pixels", "checksum")
         table.add_column(
             name.replace("_", " "), justify="right" if numeric else "left", no_wrap=not prose
         )
@@ -258,13 +264,28 @@ def compare(run_a: Path, run_b: Path, as_json: bool) -> None:
 
 
 @cli.command()
-@click.argument("what", type=click.Choice(["cifar10"]))
+@click.argument("source", metavar="IN")
+@click.argument("out", metavar="OUT", type=click.Path(path_type=Path))
+@click.option("--variant", help="The network, where the file fits several.")
+@click.option("--force", is_flag=True, help="Replace OUT where it is there already.")
+def convert(source: str, out: Path, variant: str | None, force: bool) -> None:
+    """Write weights (a file, or the name of a source) in the form that OUT's suffix says."""
+    from bench.convert import convert as write
+
+    for sentence in write(source, out, named=variant, force=force):
+        click.echo(sentence)
+    click.echo(out)
+
+
+@cli.command()
+@click.argument("what", type=click.Choice(["cifar10", "weights"]))
 def fetch(what: str) -> None:
-    """Download, verify and cache a data set."""
+    """Download, verify and cache a data set, or torchvision's weights."""
     from bench.download import fetch_cifar10
     from bench.sources import cache_folder
+    from bench.weight_sources import fetch_weights
 
-    click.echo(fetch_cifar10(cache_folder()))
+    click.echo(fetch_weights() if what == "weights" else fetch_cifar10(cache_folder()))
 
 
 @cli.command()

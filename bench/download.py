@@ -107,7 +107,7 @@ def _transfer(url: str, part: Path, resumed: int, progress: bool) -> None:
         headers["Range"] = f"bytes={resumed}-"
     timeout = httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS)
     try:
-        _look_up(url)
+        look_up(url)
         with (
             httpx.Client(timeout=timeout, follow_redirects=True) as client,
             client.stream("GET", url, headers=headers) as response,
@@ -142,7 +142,7 @@ def _write(response: httpx.Response, part: Path, resumed: int, progress: bool) -
             bar.advance(task, len(chunk))
 
 
-def _look_up(url: str) -> None:
+def look_up(url: str) -> None:
     """Raise httpx.ConnectTimeout when the host's name does not resolve in CONNECT_SECONDS.
 
     The connect timeout does not cover the system's name lookup, which can take a minute offline.

@@ -69,7 +69,10 @@ def main() -> None:
     os.dup2(2, 1)  # whatever else is printed, in C as well, goes to stderr
     extensions.load()
     with pipe:
-        json.dump(_answer(json.load(sys.stdin)), pipe)
+        try:
+            json.dump(_answer(json.load(sys.stdin)), pipe)
+        except KeyboardInterrupt:  # the parent was told as well, and says so
+            sys.exit(130)
 
 
 def _answer(command: dict[str, Any]) -> dict[str, Any]:

@@ -58,6 +58,12 @@ class Facts:
         """What a case calls its weights: unique, and without a ``/``."""
         return f"{self.name.replace('/', '_')}@{self.sha256[:8]}"
 
+    def architecture(self) -> Architecture:
+        """Their network, whole; its own classes and pictures where the weights do not say them."""
+        return variant(self.variant).architecture(
+            self.classes, head=self.head, input_size=self.input_size
+        )
+
     def to_json(self) -> dict[str, Any]:
         """A JSON object that :meth:`from_json` reads back."""
         return dataclasses.asdict(self)

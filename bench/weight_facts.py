@@ -13,11 +13,13 @@ import numpy as np
 from bench.errors import UserError
 from bench.identify import Network, identify
 from bench.initial import Weights
+from bench.keras_names import from_keras
 from bench.preprocessing import BVLC, TORCHVISION, Preprocessing
 from bench.pretrained import Facts, Pretrained
 from bench.sources import OFFICIAL_MEAN, OFFICIAL_STD
 from bench.variants import variant
-from bench.weight_files import FACTS, Raw, Tensors, suffix_of
+from bench.weight_files import Raw, Tensors, suffix_of
+from bench.weight_h5 import FACTS
 from bench.weight_names import core_names, renamed
 
 CIFAR10 = Preprocessing(OFFICIAL_MEAN, OFFICIAL_STD, size=32, resize=32)
@@ -34,14 +36,8 @@ def with_facts(raw: Raw, path: Path, sha256: str, named: str | None = None) -> P
     where = str(path)
     told = _told(raw.metadata, where)
     head = told.get("head")
-    names = core_names(raw.tensors, head or "source")
-    by_name = renamed(raw.tensors, names)
-    shapes = {name: array.shape for name, array in by_name.items()}
     wanted = named or told.get("variant")
-    if wanted is not None:
-        variant(wanted)
-    theirs = {ours: own for own, ours in names.items()}
-    network = identify(shapes, where, named=wanted, head=head, theirs=theirs)
+    by_name, network = _recognised(raw, where, wanted and variant(wanted).name, head)
     tensors, converted = _float32(by_name, raw, where)
     usual = preprocessing_of(network.variant, network.input_size)
     facts = Facts(
@@ -57,6 +53,19 @@ def with_facts(raw: Raw, path: Path, sha256: str, named: str | None = None) -> P
         notes="; ".join(filter(None, (told.get("notes", ""), *converted))),
     )
     return Pretrained(facts, tensors)
+
+
+def _recognised(
+    raw: Raw, where: str, named: str | None, head: str | None
+) -> tuple[Tensors, Network]:
+    """The tensors under the core's names in its layouts, and the network that they are of."""
+    if raw.keras:
+        return from_keras(raw.tensors, where, named, head)
+    names = core_names(raw.tensors, head or "source")
+    by_name = renamed(raw.tensors, names)
+    shapes = {name: array.shape for name, array in by_name.items()}
+    theirs = {ours: own for own, ours in names.items()}
+    return by_name, identify(shapes, where, named=named, head=head, theirs=theirs)
 
 
 def preprocessing_of(name: str, size: int | None) -> Preprocessing:

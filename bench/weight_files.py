@@ -21,9 +21,8 @@ from safetensors import SafetensorError, safe_open
 from bench import helper
 from bench.errors import UserError
 from bench.frameworks import for_files
+from bench.weight_h5 import FACTS, read_h5
 
-FACTS = "alexbench"
-"""Under which the facts stand as JSON in a file that was written here."""
 Tensors = dict[str, NDArray[Any]]
 
 
@@ -87,7 +86,7 @@ def _bfloat16(path: Path, name: str) -> NDArray[np.float32]:
 
 def _read_npz(path: Path) -> Raw:
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise ValueError("a single array, and no archive of them")
             arrays = {name: archive[name] for name in archive.files}
@@ -110,6 +109,11 @@ def _read_pytorch(path: Path) -> Raw:
     return Raw(found.tensors, answer["metadata"], tuple(answer["bfloat16"]))
 
 
+def _read_keras(path: Path) -> Raw:
+    tensors, metadata = read_h5(path)
+    return Raw(tensors, metadata, keras=True)
+
+
 def _damaged(path: Path, form: str, error: BaseException) -> UserError:
     reason = " ".join(str(error).split()) or type(error).__name__
     return UserError(f"{path}: not a whole {form} file ({reason}); get it anew")
@@ -120,5 +124,7 @@ SUFFIXES: dict[str, Callable[[Path], Raw]] = {
     ".npz": _read_npz,
     ".pth": _read_pytorch,
     ".pt": _read_pytorch,
+    ".keras": _read_keras,
+    ".weights.h5": _read_keras,
 }
 """How a file is read, by the end of its name."""

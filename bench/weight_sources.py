@@ -132,6 +132,36 @@ def locate(spec: str) -> tuple[Path, Source | None]:
     raise UserError(f"weights {spec}: {path}: {what}; {hint}")
 
 
+def fetch_weights(progress: bool = True) -> Path:
+    """The file of torchvision's weights in the cache, downloaded where it is not there yet.
+
+    $ALEXBENCH_WEIGHTS_URL names a mirror; the checksum stays. An interrupted download leaves
+    nothing. Raises UserError where PyTorch is not installed, the download fails, or its checksum
+    is wrong.
+    """
+    source = SOURCES["torchvision"]
+    target = source.path()
+    if target.is_file():
+        if source.is_checksum(_sha256(target)):
+            return target
+        target.unlink()
+    folder = target.parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"{folder}: cannot be made ({error.strerror}); set $ALEXBENCH_CACHE to a folder that "
+            "can be written"
+        ) from error
+    url = os.environ.get("ALEXBENCH_WEIGHTS_URL")
+    asked = {"folder": str(folder), "file": source.file, "url": url, "progress": progress}
+    helper.ask(for_files(".pth"), "fetch", shown=progress, **asked)
+    if not source.is_checksum(_sha256(target)):
+        target.unlink()
+        raise UserError(f"{target}: wrong checksum, expected {source.checksum}; fetch it again")
+    return target
+
+
 def rows() -> list[dict[str, Any]]:
     """What is known of every source by name, for `alexbench list`."""
     return [
@@ -143,6 +173,21 @@ def rows() -> list[dict[str, Any]]:
             "checksum": source.checksum,
             "here": source.path().is_file(),
             "notes": source.notes,
+        }
+        for source in SOURCES.values()
+    ]
+
+
+def brief() -> list[dict[str, Any]]:
+    """The same in a few words each, for a table."""
+    return [
+        {
+            "name": source.name,
+            "variant": source.variant,
+            "layers": f"{source.layers[0]} to {source.layers[-1]}",
+            "pixels": f"{source.preprocessing.size}², 0 to {source.preprocessing.pixel_range:g}",
+            "checksum": source.checksum[: len("sha256:") + 8],
+            "here": source.path().is_file(),
         }
         for source in SOURCES.values()
     ]

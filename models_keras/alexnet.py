@@ -1,12 +1,11 @@
 """Keras models from a framework-free :class:`bench.spec.Architecture`.
 
 Every layer is named after its row. Pictures are (B, H, W, C) inside Keras; the core's weights
-(OIHW kernels, dense (out, in) over C·H·W) are converted here and nowhere else.
+(OIHW kernels, dense (out, in) over C·H·W) are converted by `bench.layouts`.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +15,7 @@ import numpy as np
 from keras import layers
 from numpy.typing import NDArray
 
-from bench import spec
+from bench import layouts, spec
 from bench.errors import UserError
 from bench.weights import check_weights
 from models_keras.layers import LocalResponseNorm, SharedMaskDropout
@@ -93,6 +92,11 @@ def _chain(block: list[keras.layers.Layer], x: Any) -> Any:
     return x
 
 
+def undrawn(step: spec.Step) -> list[keras.layers.Layer]:
+    """The Keras layers of one row, for weights that are loaded at once."""
+    return _layers(step, _UNDRAWN)
+
+
 _DRAWN = "glorot_uniform"  # Keras's own default
 _UNDRAWN = "zeros"
 """In the closed track the core's weights are loaded at once: drawing millions takes seconds."""
@@ -166,9 +170,9 @@ def load_weights(model: keras.Model, architecture: spec.Architecture, weights: W
     """Assign weights in the core's layout; UserError before anything is assigned if they misfit."""
     targets = variables(model, architecture)
     check_weights(architecture, weights, next(iter(targets.values())).dtype)
-    order = _flattened(architecture)
+    order = layouts.flattened(architecture)
     for name, variable in targets.items():
-        variable.assign(_to_keras(name, weights[name], order))
+        variable.assign(layouts.to_keras(name, weights[name], order))
 
 
 def export_weights(model: keras.Model, architecture: spec.Architecture) -> dict[str, NDArray[Any]]:
@@ -178,8 +182,8 @@ def export_weights(model: keras.Model, architecture: spec.Architecture) -> dict[
 
 def to_core(tensors: Mapping[str, Any], architecture: spec.Architecture) -> dict[str, NDArray[Any]]:
     """Tensors of the weights' shapes in Keras, by the core's names, in the core's layout."""
-    order = _flattened(architecture)
-    return {name: _from_keras(name, _on_host(t), order) for name, t in tensors.items()}
+    order = layouts.flattened(architecture)
+    return {name: layouts.from_keras(name, _on_host(t), order) for name, t in tensors.items()}
 
 
 def _on_host(tensor: Any) -> NDArray[Any]:
@@ -210,38 +214,3 @@ def activations(
 def picture_to_core(array: NDArray[Any]) -> NDArray[Any]:
     """(B, H, W, C) -> (B, C, H, W)."""
     return array.transpose(0, 3, 1, 2)
-
-
-def _flattened(architecture: spec.Architecture) -> dict[str, spec.Shape]:
-    """The dense weight that reads a flattened picture, with that picture's (C, H, W)."""
-    picture: spec.Shape | None = None
-    for step in architecture.steps():
-        if isinstance(step.layer, spec.Flatten):
-            picture = step.before
-        elif isinstance(step.layer, spec.Dense) and picture is not None:
-            return {f"{step.layer.name}.weight": picture}
-    return {}
-
-
-def _to_keras(name: str, weight: NDArray[Any], order: Mapping[str, spec.Shape]) -> NDArray[Any]:
-    if weight.ndim == 4:
-        return weight.transpose(2, 3, 1, 0)  # OIHW -> HWIO
-    if weight.ndim == 2:
-        if name in order:
-            # (out, C·H·W) -> (out, H·W·C)
-            pictures = weight.reshape(-1, *order[name])
-            weight = pictures.transpose(0, 2, 3, 1).reshape(weight.shape)
-        return weight.T
-    return weight
-
-
-def _from_keras(name: str, weight: NDArray[Any], order: Mapping[str, spec.Shape]) -> NDArray[Any]:
-    if weight.ndim == 4:
-        weight = weight.transpose(3, 2, 0, 1)  # HWIO -> OIHW
-    elif weight.ndim == 2:
-        weight = weight.T
-        if name in order:
-            channels, height, width = order[name]
-            pictures = weight.reshape(-1, height, width, channels)
-            weight = pictures.transpose(0, 3, 1, 2).reshape(-1, math.prod(order[name]))
-    return weight

@@ -5,17 +5,29 @@
 
 from __future__ import annotations
 
+import json
 import re
+import socket
+from collections import OrderedDict
 from collections.abc import Mapping
+from http.client import HTTPException
+from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
-from torch import Tensor
+from torch import Tensor, nn
+from torchvision.models import AlexNet_Weights, alexnet
 
+from bench.download import READ_SECONDS, look_up
 from bench.errors import UserError
+from bench.pretrained import Pretrained
+from bench.spec import Architecture
+from bench.weight_names import core_names, published_names
+from models_torch.alexnet import build
 
 _ADVICE = "save model.state_dict() and give that file"
 _NESTED = ("state_dict", "model_state_dict", "model")
@@ -83,6 +95,73 @@ def _array(tensor: Tensor) -> NDArray[Any]:
 
 def categories() -> dict[str, Any]:
     """Names of the 1000 ImageNet classes, in the order of the logits, as torchvision has them."""
-    from torchvision.models import AlexNet_Weights  # noqa: PLC0415  seconds that only this needs
-
     return {"categories": list(AlexNet_Weights.IMAGENET1K_V1.meta["categories"])}
+
+
+def write(source: str, out: str) -> None:
+    """Write prepared weights as a state: under torchvision's names where the network is its own.
+
+    The facts go along as an attribute of the state, which ``load_state_dict`` does not look at.
+    """
+    found = Pretrained.load(Path(source))
+    facts = found.facts
+    names = published_names(found.tensors, facts.variant, facts.head)
+    state: OrderedDict[str, Tensor] = OrderedDict(
+        (theirs, torch.from_numpy(found.tensors[ours])) for ours, theirs in names.items()
+    )
+    setattr(state, _FACTS, json.dumps(facts.to_json()))
+    torch.save(state, out)
+
+
+def logits(path: str, architecture: dict[str, Any], pictures: str, out: str) -> None:
+    """Evaluate what a file holds on prepared pictures (npy, (B, 3, S, S)); write the output (npy).
+
+    A ``.pth`` under torchvision's names goes into torchvision's own network.
+    """
+    network = _network(path, Architecture.from_json(architecture))
+    with torch.inference_mode():
+        np.save(out, network.eval()(torch.from_numpy(np.load(pictures))).numpy())
+
+
+def _network(path: str, architecture: Architecture) -> nn.Module:
+    wanted = architecture.weight_shapes() | architecture.statistic_shapes()
+    network: nn.Module = build(architecture)
+    if not path.endswith((".pth", ".pt")):
+        tensors = Pretrained.load(Path(path)).tensors
+        network.load_state_dict({name: torch.from_numpy(tensors[name]) for name in wanted})
+        return network
+    state, _ = _state(path)
+    if len(state) == len(wanted) and "classifier.6.weight" in state:
+        network = alexnet(num_classes=architecture.classes)
+        network.load_state_dict(state)
+        return network
+    names = {ours: theirs for theirs, ours in core_names(state).items()}
+    network.load_state_dict({name: state[names[name]] for name in wanted})
+    return network
+
+
+def fetch(folder: str, file: str, url: str | None, progress: bool) -> None:
+    """Have torchvision's weights downloaded into ``folder`` by torch.hub, as torchvision does it.
+
+    The hash in the name ``file`` is checked. ``url`` is that of a mirror. Raises UserError where
+    the network, the server, the hash or the disk fails; then no file is left.
+    """
+    address = url or AlexNet_Weights.IMAGENET1K_V1.url
+    socket.setdefaulttimeout(READ_SECONDS)  # torch.hub sets none and would wait for ever
+    try:
+        look_up(address)
+        torch.hub.load_state_dict_from_url(
+            address,
+            model_dir=folder,
+            file_name=file,
+            progress=progress,
+            check_hash=True,
+            map_location="cpu",
+            weights_only=True,
+        )
+    except (OSError, HTTPException, httpx.HTTPError, RuntimeError, ValueError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(
+            f"{address}: cannot be downloaded ({reason}); check the network, or get {file} "
+            "elsewhere and pass it with --weights FILE, or set $ALEXBENCH_WEIGHTS_URL to a mirror"
+        ) from error
