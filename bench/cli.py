@@ -20,6 +20,7 @@ from rich.table import Table
 
 from bench import __version__, extensions
 from bench.case import ALL_TRACKS, INITS, KINDS, PRECISIONS
+from bench.cli_pictures import embed, predict
 from bench.defaults import NAMES as STAGES
 from bench.errors import UserError
 from bench.frameworks import FRAMEWORKS
@@ -80,6 +81,10 @@ def _listed(*flags: str, known: Any) -> Callable[[Any], Any]:
 @click.version_option(__version__, prog_name="alexbench")
 def cli() -> None:
     """The same AlexNet in PyTorch and Keras, trained and timed by one harness."""
+
+
+cli.add_command(predict)
+cli.add_command(embed)
 
 
 @cli.command("list")

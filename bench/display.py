@@ -18,7 +18,7 @@ from rich.progress import (
 )
 
 from bench.certificates import Certificate
-from bench.launch import OnProgress
+from bench.launch import OnProgress, headline
 from bench.matrix import Task
 from bench.records import Record
 
@@ -33,10 +33,7 @@ def label(task: Task) -> str:
 def result_line(record: Record) -> str:
     """The result of a record in a few words."""
     if not record.ok:
-        lines = (record.error or "no reason given").splitlines()
-        # What a worker died of stands first, what it raised stands last.
-        told = lines[-1] if lines[0].startswith("Traceback") else lines[0]
-        return f"{record.status}: {told}"
+        return f"{record.status}: {headline(record.error or 'no reason given')}"
     summary = record.summary
     match record.kind:
         case "train_throughput" | "inference":

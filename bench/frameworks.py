@@ -34,6 +34,9 @@ class Framework:
     """Who promises what."""
     own: Own | None = None
     """What it does when its user sets nothing: where the waterfall starts."""
+    server: str | None = None
+    """``module:function`` that takes a :class:`bench.serving.ServerSetup` and gives a Server, for
+    ``predict`` and ``embed``."""
     files: str | None = None
     """Module whose functions read, write and try its users' weight files (see `helper`)."""
     suffixes: tuple[str, ...] = ()
@@ -80,6 +83,7 @@ def _keras(backend: str, extra: str, **changes: object) -> Framework:
         blocked=others,
         environment={"KERAS_BACKEND": backend},
         own=KERAS,
+        server="models_keras.serving:create",
         files="models_keras.weight_files",
         suffixes=(".keras", ".weights.h5"),
         **changes,  # type: ignore[arg-type]
@@ -97,6 +101,7 @@ FRAMEWORKS: dict[str, Framework] = {
             blocked=("tensorflow", "jax", "keras"),
             idiomatic_precision="bfloat16",
             own=TORCH,
+            server="models_torch.serving:create",
             files="models_torch.weight_files",
             suffixes=(".pth", ".pt"),
             repeatable=True,

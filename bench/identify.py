@@ -32,6 +32,8 @@ class Network:
     """Layers that are there, in the network's order."""
     missing: tuple[str, ...]
     """Layers with weights that are not."""
+    gaps: int
+    """How many of the missing ones have one behind them that is there."""
 
 
 def identify(
@@ -45,7 +47,8 @@ def identify(
     """The one network that tensors of these shapes, by the core's names, fit exactly.
 
     Layers may be missing, but a layer is whole or absent. Where several fit, the one with the
-    fewest missing layers is taken; ``named`` (a variant) and ``head`` choose where the file says
+    fewest gaps is taken: convolutions with no BatchNorm between them are of a network that has
+    none. ``named`` (a variant) and ``head`` choose where the file says
     them. ``theirs`` has the file's own names by the core's, for the errors. Raises UserError that
     names the tensor, its shape and what would be right, or the variants that fit alike.
     """
@@ -57,12 +60,12 @@ def identify(
     fitting = [network for network in tried if not _misfits(network.architecture, shapes)]
     if not fitting:
         raise UserError(_describe(tried, shapes, where, theirs or {}))
-    fewest = min(len(network.missing) for network in fitting)
-    best = [network for network in fitting if len(network.missing) == fewest]
+    fewest = min(network.gaps for network in fitting)
+    best = [network for network in fitting if network.gaps == fewest]
     names = list(dict.fromkeys(network.variant for network in best))
     if len(names) > 1:
         raise UserError(
-            f"{where}: fits {' and '.join(names)} alike; say which it is: "
+            f"{where}: fits {', '.join(names)} alike; say which it is: "
             f"alexbench convert {where} NEW.safetensors --variant {names[0]}"
         )
     return best[0]
@@ -83,6 +86,8 @@ def _candidate(row: Variant, head: str, shapes: Mapping[str, Shape]) -> Network:
     architecture = row.architecture(classes, head=head, input_size=size)
     weighted = [step.layer.name for step in architecture.steps() if step.layer.weights(step.before)]
     there = {name.rpartition(".")[0] for name in shapes}
+    missing = tuple(name for name in weighted if name not in there)
+    last = max((i for i, name in enumerate(weighted) if name in there), default=0)
     return Network(
         row.name,
         head,
@@ -90,7 +95,8 @@ def _candidate(row: Variant, head: str, shapes: Mapping[str, Shape]) -> Network:
         size,
         architecture,
         tuple(name for name in weighted if name in there),
-        tuple(name for name in weighted if name not in there),
+        missing,
+        sum(name in missing for name in weighted[:last]),
     )
 
 

@@ -42,6 +42,13 @@ class WorkerError(Exception):
         self.status = status
 
 
+def headline(error: str) -> str:
+    """The line of an error that says most: what a worker died of stands first, what it raised
+    stands last."""
+    lines = error.splitlines() or [""]
+    return lines[-1] if lines[0].startswith("Traceback") else lines[0].removesuffix(":")
+
+
 class Worker:
     """One worker process. Use as a context manager: it never outlives the block."""
 
@@ -103,6 +110,16 @@ class Worker:
             "architecture": architecture.to_json(),
             "cpus": self._cpus,
         }
+        return self._request(command, on_progress)
+
+    def serve(self, command: dict[str, Any], on_progress: OnProgress) -> None:
+        """Load the network that is to answer (see :class:`bench.serving.Desk`); WorkerError."""
+        given = {"framework": self._case.framework, "cpus": self._cpus, **command}
+        self._request({"do": "serve", **given}, on_progress)
+
+    def answer(self, pictures: Path, out: Path, on_progress: OnProgress) -> dict[str, Any]:
+        """One batch, from a .npy file to another, with what is told of it; raises WorkerError."""
+        command = {"do": "answer", "pictures": str(pictures), "out": str(out)}
         return self._request(command, on_progress)
 
     def stop(self) -> None:

@@ -86,7 +86,7 @@ def open_bench(command: Mapping[str, Any], progress: Progress) -> Bench:
     dataset = load(Path(command["data"]))
     setup = _setup(case, dataset, threads=len(command["cpus"]))
     started = perf_counter()
-    factory = import_trainer(row)
+    factory = named(row.trainer)
     imported = perf_counter()
     weights = command.get("weights")
     start = Start.of(setup, Path(weights) if weights else None)
@@ -161,9 +161,9 @@ def block_others(row: Framework) -> None:
         sys.modules[module] = None  # type: ignore[assignment]
 
 
-def import_trainer(row: Framework) -> Any:
-    """The function that builds a framework's trainers."""
-    module, _, function = row.trainer.partition(":")
+def named(target: str) -> Any:
+    """The function that ``module:function`` names."""
+    module, _, function = target.partition(":")
     return getattr(importlib.import_module(module), function)
 
 

@@ -86,7 +86,7 @@ def _bfloat16(path: Path, name: str) -> NDArray[np.float32]:
 
 def _read_npz(path: Path) -> Raw:
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise ValueError("a single array, and no archive of them")
             arrays = {name: archive[name] for name in archive.files}

@@ -1,7 +1,8 @@
 """The child end: one fresh process, one framework, JSON lines in and out.
 
 Commands on stdin: ``{"do": "open", ...}`` once, then ``{"do": "measure", "kind": ...}`` as often
-as wanted, or ``{"do": "certify", ...}`` as often as wanted; the end of stdin ends the process.
+as wanted, or ``{"do": "certify", ...}`` as often as wanted, or ``{"do": "serve", ...}`` once and
+then ``{"do": "answer", ...}`` for every batch of pictures; the end of stdin ends the process.
 Every command is answered by ``progress`` events and then one ``ready``, ``result`` or ``error``.
 Whatever a framework prints goes to stderr, so that
 nothing but protocol is on the pipe.
@@ -16,6 +17,7 @@ import sys
 import traceback
 from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any, TextIO
 
 from bench import extensions, parity
@@ -25,8 +27,9 @@ from bench.errors import UserError
 from bench.frameworks import framework
 from bench.measure import MEASUREMENTS
 from bench.measuring import Bench, plan_for
-from bench.opening import block_others, import_trainer, open_bench
+from bench.opening import block_others, named, open_bench
 from bench.process import die_with_parent, peak_memory_bytes
+from bench.serving import Desk
 from bench.spec import Architecture
 from bench.trainer import Trainer
 
@@ -37,6 +40,7 @@ def main() -> None:
     out = _take_stdout()
     extensions.load()
     bench: Bench | None = None
+    desk: Desk | None = None
     for line in sys.stdin:
         command = json.loads(line)
         try:
@@ -46,6 +50,12 @@ def main() -> None:
                 send(out, "ready")
             elif command["do"] == "certify":
                 send(out, "result", certificate=certify(command, out))
+            elif command["do"] == "serve":
+                desk = open_desk(command)
+                send(out, "ready")
+            elif desk is not None:
+                found = desk.answer(Path(command["pictures"]), Path(command["out"]))
+                send(out, "result", **found)
             elif bench is None:
                 raise RuntimeError("measure before open")
             else:
@@ -96,12 +106,21 @@ def certify(command: Mapping[str, Any], out: TextIO) -> dict[str, Any]:
     certificate = parity.certify(
         Architecture.from_json(command["architecture"]),
         row.name,
-        import_trainer(row),
+        named(row.trainer),
         threads=len(command["cpus"]),
         progress=partial(_progress, out),
     )
     gc.collect()  # models refer to themselves in circles, and the next network wants the memory
     return certificate.to_json()
+
+
+def open_desk(command: Mapping[str, Any]) -> Desk:
+    """Bind the process, import the framework and load the network that is to answer."""
+    os.sched_setaffinity(0, command["cpus"])
+    row = framework(command["framework"])
+    assert row.server is not None, "the parent asks only those that have one"
+    block_others(row)
+    return Desk(named(row.server), command)
 
 
 def measure(bench: Bench, kind: str) -> dict[str, Any]:

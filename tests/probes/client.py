@@ -76,7 +76,7 @@ class _Probe:
             stderr=self._errors,
             text=True,
             cwd=TESTS.parent,
-            env=environment(row),
+            env={**environment(row), "PROBES": str(folder)},
         )
 
     def ask(self, concern: str, out: Path) -> dict[str, Any]:
