@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 from typing import Any
+
+import numpy as np
 
 from bench.case import Case
 from bench.data import Dataset, load
@@ -36,6 +38,8 @@ class Start:
     layers: tuple[str, ...] = ()
     """Those that came with pretrained weights."""
     facts: Facts | None = None
+    zeroed: tuple[str, ...] = ()
+    """New weights that start from zeros."""
 
     @classmethod
     def of(cls, setup: Setup, file: Path | None) -> Start:
@@ -46,9 +50,11 @@ class Start:
             return cls(drawn)
         source = Pretrained.load(file)
         weights, layers = source.fit(setup.architecture, setup.case.seed)
+        zeroed = _new_last(setup, layers) if setup.recipe.zero_last else ()
+        zeros = {name: np.zeros_like(weights[name]) for name in zeroed}
         if not shared:
             weights = {k: w for k, w in weights.items() if k.rpartition(".")[0] in layers}
-        return cls(weights, layers, source.facts)
+        return cls(weights | zeros, layers, source.facts, zeroed)
 
     def load_into(self, trainer: Trainer, names: Mapping[str, Any]) -> None:
         """Give a network those of ``names`` that are here; what is not stays as it is."""
@@ -72,6 +78,7 @@ class Start:
                 "variant": self.facts.variant,
                 "layers": list(self.layers),
                 "initialised": [name for name in every if name not in self.layers],
+                "zeroed": list(self.zeroed),
                 "preprocessing": self.facts.preprocessing.to_json(),
                 "notes": self.facts.notes,
             }
@@ -92,7 +99,9 @@ def open_bench(command: Mapping[str, Any], progress: Progress) -> Bench:
     start = Start.of(setup, Path(weights) if weights else None)
     if start.facts:
         mean, std = start.facts.preprocessing.in_unit
-        setup = dataclasses.replace(setup, mean=mean, std=std)
+        own = setup.recipe.trunk_rate
+        rates = {} if own == 1 else dict.fromkeys(start.layers, own)
+        setup = dataclasses.replace(setup, mean=mean, std=std, rates=rates)
     opening = _Opening(factory, setup, start, dataset, Limits(**command["limits"]))
     made = opening.frozen if case.frozen else opening.whole
     return made(progress, import_seconds=imported - started, imported=imported)
@@ -165,6 +174,12 @@ def named(target: str) -> Any:
     """The function that ``module:function`` names."""
     module, _, function = target.partition(":")
     return getattr(importlib.import_module(module), function)
+
+
+def _new_last(setup: Setup, layers: Collection[str]) -> tuple[str, ...]:
+    """Names of the last layer's weights, unless they came with the source."""
+    *_, last = (step for step in setup.architecture.steps() if step.layer.weights(step.before))
+    return () if last.layer.name in layers else tuple(last.layer.weights(last.before))
 
 
 def _setup(case: Case, dataset: Dataset, threads: int) -> Setup:

@@ -65,11 +65,13 @@ class Examination:
             batch_size=self.batches.batch_size,
         )
         constants = (proof.MEAN, proof.STD)
-        return self._build(Setup(case, rows, recipe, proof.STEPS, *constants, self._threads))
+        rates = proof.layer_rates(rows)
+        return self._build(Setup(case, rows, recipe, proof.STEPS, *constants, self._threads, rates))
 
     def reference(self, recipe: Recipe, weights: Tensors) -> Reference:
         """The small network in numpy, at the given weights."""
-        return Reference.at(self.architecture, recipe, (proof.MEAN, proof.STD), weights)
+        rates = proof.layer_rates(self.architecture)
+        return Reference.at(self.architecture, recipe, (proof.MEAN, proof.STD), weights, rates)
 
     def hold_tensors(self, check: str, where: str, found: Tensors, expected: Tensors) -> None:
         """Every tensor that is expected, in order; one that is missing parts, too."""

@@ -61,6 +61,12 @@ def _last_map(architecture: Architecture) -> int:
     return 0
 
 
+def layer_rates(architecture: Architecture) -> dict[str, float]:
+    """The first layer at half the learning rate: a framework that has one rate for all shows."""
+    first = next(s.layer.name for s in architecture.steps() if s.layer.weights(s.before))
+    return {first: 0.5}
+
+
 def proof_weights(architecture: Architecture) -> Weights:
     """The seeded initial weights with every bias, scale and moment moved off its start.
 

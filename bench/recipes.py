@@ -38,6 +38,12 @@ class Recipe:
     epochs: float = 1.0
     augmentation: Augmentation = field(default_factory=Augmentation)
     label_smoothing: float = 0.0
+    trunk_rate: float = 1.0
+    """Fraction of the learning rate at which layers that came with pretrained weights are trained;
+    their own optimum is far below that of a new head, and beyond it they forget."""
+    zero_last: bool = False
+    """Start the last layer from zeros where the weights do not have it: the first gradients that
+    reach pretrained layers then are not those of a random head."""
     # What belongs to the recipe beside the training. None leaves it to the user and the profile;
     # a selection that says otherwise is a contradiction, and a UserError.
     frozen: bool = False

@@ -31,6 +31,8 @@ class Reference:
     mean: Channels
     std: Channels
     weights: dict[str, Array]
+    rates: Mapping[str, float] = field(default_factory=dict)
+    """Fraction of the learning rate by layer."""
     _slots: dict[str, list[Array]] = field(default_factory=dict)
     _step: int = 0
 
@@ -41,11 +43,12 @@ class Reference:
         recipe: Recipe,
         pixels: tuple[Channels, Channels],
         weights: Mapping[str, NDArray[Any]],
+        rates: Mapping[str, float] | None = None,
     ) -> Reference:
         """A network at the given weights, which are copied; ``pixels`` is (mean, std)."""
         copies = {name: np.array(weight, np.float64) for name, weight in weights.items()}
         mean, std = pixels
-        return cls(architecture, recipe, mean, std, copies)
+        return cls(architecture, recipe, mean, std, copies, rates or {})
 
     def prepare(self, images: NDArray[np.uint8]) -> Array:
         """(B, H, W, 3) uint8 -> (B, 3, S, S), normalised by channel, then resized."""
@@ -76,7 +79,8 @@ class Reference:
         self.weights.update(moments)
         self._step += 1
         for name, gradient in found.by_name.items():
-            self._update(name, gradient, given.learning_rate)
+            own = self.rates.get(name.rpartition(".")[0], 1.0)
+            self._update(name, gradient, own * given.learning_rate)
         return found.loss
 
     def _of(self, step: Step) -> dict[str, Array]:

@@ -8,7 +8,7 @@ data between steps.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -38,6 +38,12 @@ class Setup:
     std: tuple[float, float, float]
     threads: int
     """Intra-op and inter-op threads, the same in every framework."""
+    rates: Mapping[str, float] = field(default_factory=dict)
+    """Fraction of the learning rate by layer; 1 for a layer that is not named."""
+
+    def rate_of(self, weight: str) -> float:
+        """Fraction of the learning rate for a weight by its full name."""
+        return self.rates.get(weight.rpartition(".")[0], 1.0)
 
     @property
     def deterministic(self) -> bool:

@@ -32,6 +32,8 @@ class Network:
     evaluation: keras.Model
     """pictures -> logits, over the same layers"""
     recipe: Recipe
+    rates: list[float]
+    """Fraction of the learning rate of every trainable variable, in their order."""
 
 
 class BackendStep(Protocol):
@@ -80,10 +82,14 @@ class ClosedTrainer:
         self._masks = list(setup.architecture.dropouts())
         prepare = prepare_for(setup, self._dtype)
         models = (self._models.training, self._models.evaluation)
-        network = Network(prepare, *models, setup.recipe)
+        network = Network(prepare, *models, setup.recipe, self._rates(setup))
         self._prepare = prepare
         self._backend: BackendStep = backend.Step(network)
         self._losses: list[Any] = []
+
+    def _rates(self, setup: Setup) -> list[float]:
+        names = {v.path: n for n, v in alexnet.variables(self.network, self._architecture).items()}
+        return [setup.rate_of(names[v.path]) for v in self.network.trainable_variables]
 
     def load_weights(self, weights: Mapping[str, NDArray[Any]]) -> None:
         """Take all weights by name."""

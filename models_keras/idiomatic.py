@@ -24,6 +24,7 @@ from bench.spec import Architecture
 from bench.trainer import Images, Logits, Setup, StepInput
 from models_keras import alexnet, defaults
 from models_keras.layers import prepare_for
+from models_keras.rates import slow
 from models_keras.settings import in_force
 
 JIT = {"tensorflow": False, "jax": True, "torch": False}
@@ -96,10 +97,17 @@ class IdiomaticTrainer:
             not on_cpu and keras.backend.backend() != "torch"
         )
         self._model.compile(
-            optimizer=_optimizer(setup),
+            optimizer=self._optimizer(setup),
             loss=_loss(setup.recipe, self._architecture.classes),
             jit_compile=self._jit,
         )
+
+    def _optimizer(self, setup: Setup) -> keras.optimizers.Optimizer:
+        optimizer = _optimizer(setup)
+        if setup.rates:
+            names = alexnet.variables(self.network, self._architecture).items()
+            slow(optimizer, {variable.path: setup.rate_of(name) for name, variable in names})
+        return optimizer
 
     def load_weights(self, weights: Mapping[str, NDArray[np.float32]]) -> None:
         """Take all weights by name."""

@@ -64,8 +64,8 @@ class Step:
         (loss, (_, statistics)), gradients = differentiate(weights, statistics, x, labels, masks)
         count = count + 1
         updated = [
-            self._update(w, g, s, count, rate)
-            for w, g, s in zip(weights, gradients, slots, strict=True)
+            self._update(w, g, s, count, rate if own == 1 else own * rate)
+            for w, g, s, own in zip(weights, gradients, slots, self._network.rates, strict=True)
         ]
         return [w for w, _ in updated], statistics, [s for _, s in updated], count, loss
 

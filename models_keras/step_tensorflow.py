@@ -53,8 +53,9 @@ class Step:
     def _training_step(self, x: Any, labels: Any, masks: list[Any], rate: Any) -> Any:
         loss, _, gradients = self._differentiate(x, labels, masks)
         count = self._count.assign_add(1.0)
-        for weight, gradient, slots in zip(self._weights, gradients, self._slots, strict=True):
-            self._apply(weight, gradient, slots, (count, rate))
+        rows = (self._weights, gradients, self._slots, self._network.rates)
+        for weight, gradient, slots, own in zip(*rows, strict=True):
+            self._apply(weight, gradient, slots, (count, rate if own == 1 else own * rate))
         return loss
 
     def _differentiate(self, x: Any, labels: Any, masks: list[Any]) -> tuple[Any, Any, list[Any]]:

@@ -10,7 +10,7 @@ import torch
 
 from models_keras.closed import Network
 from models_keras.update import cross_entropy
-from models_torch.optimizer import optimizer_for
+from models_torch.optimizer import optimizer_for, set_rate
 from models_torch.settings import set_deterministic
 
 
@@ -35,13 +35,12 @@ class Step:
         self._network = network
         weights = [v.value for v in network.training.trainable_variables]
         # torch.optim defines the closed track's arithmetic, and Keras's variables are parameters.
-        self._optimizer = optimizer_for(weights, network.recipe)
+        self._optimizer = optimizer_for(zip(network.rates, weights, strict=True), network.recipe)
         self._device = weights[0].device
 
     def _training_step(self, x: Any, labels: Any, masks: list[Any], rate: float) -> Any:
         loss, _ = self._differentiate(x, labels, masks)
-        for group in self._optimizer.param_groups:
-            group["lr"] = rate
+        set_rate(self._optimizer, rate)
         self._optimizer.step()
         return loss
 

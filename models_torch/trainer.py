@@ -23,7 +23,7 @@ from bench.trainer import Gradients, Images, Logits, Setup, StepInput
 from bench.weights import check_weights
 from models_torch import defaults
 from models_torch.alexnet import build, set_masks
-from models_torch.optimizer import optimizer_for
+from models_torch.optimizer import optimizer_for, set_rate
 from models_torch.settings import in_force, set_deterministic
 
 
@@ -55,7 +55,8 @@ class TorchTrainer:
         network = build(setup.architecture, closed=not own_layers, own_dropout=not self._closed)
         self.network = network.to(self._device, self._dtype, memory_format=self._layout)
         fused = not self._waterfall or "fused-update" in shared
-        self._optimizer = optimizer_for(self.network.parameters(), setup.recipe, fused=fused)
+        parameters = [(setup.rate_of(n), p) for n, p in self.network.named_parameters()]
+        self._optimizer = optimizer_for(parameters, setup.recipe, fused=fused)
         self._losses: list[Tensor] = []
         self._serving: torch.nn.Module | None = None
 
@@ -83,8 +84,7 @@ class TorchTrainer:
         self.network.train()
         self._serving = None
         for step_input, _ in zip(inputs, range(steps), strict=False):
-            for group in self._optimizer.param_groups:
-                group["lr"] = step_input.learning_rate
+            set_rate(self._optimizer, step_input.learning_rate)
             set_masks(self.network, {k: self._tensor(v) for k, v in step_input.masks.items()})
             loss = self._step(self._tensor(step_input.images), self._tensor(step_input.labels))
             self._losses.append(loss)

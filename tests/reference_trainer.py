@@ -27,7 +27,7 @@ class ReferenceTrainer:
     def _at(self, weights: Mapping[str, Any]) -> Reference:
         setup = self._setup
         pixels = (setup.mean, setup.std)
-        return self.reference.at(setup.architecture, setup.recipe, pixels, weights)
+        return self.reference.at(setup.architecture, setup.recipe, pixels, weights, setup.rates)
 
     def load_weights(self, weights: Mapping[str, Any]) -> None:
         check_weights(self._setup.architecture, weights, self._dtype)
