@@ -44,6 +44,7 @@ PROVING_MODULES = (
     "parity_checks",
     "parity_examination",
     "parity_figures",
+    "pixels",
     "plan",
     "proof",
     "recipes",
@@ -51,6 +52,8 @@ PROVING_MODULES = (
     "reference_training",
     "spec",
     "trainer",
+    "transfer",
+    "tutorials",
     "weights",
 )
 """Modules of this package that a proof runs through; a test holds the list against the imports."""

@@ -67,7 +67,7 @@ def networks(wanted: Wanted, rows: Sequence[str], recipe: Recipe) -> Iterator[Ne
 
 
 def _inits(wanted: Wanted, recipe: Recipe) -> tuple[str, ...]:
-    pretrained = bool(wanted.weights or recipe.frozen)
+    pretrained = bool(wanted.weights or recipe.frozen or recipe.trunk_rate != 1)
     fixed = "pretrained" if recipe.frozen else recipe.init
     return _chosen(
         recipe, "init", wanted.inits, fixed, ("pretrained",) if pretrained else ("scratch",)

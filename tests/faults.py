@@ -65,6 +65,11 @@ def _recipe(**changes: Any) -> type[Wrapped]:
     return Changed
 
 
+class OneRate(Wrapped):
+    def given(self, setup: Setup) -> Setup:
+        return dataclasses.replace(setup, rates={})
+
+
 class Constants(Wrapped):
     def given(self, setup: Setup) -> Setup:
         return dataclasses.replace(setup, std=(0.2023, 0.1994, 0.2010))
@@ -341,6 +346,9 @@ FAULTS: dict[str, Fault] = {
         # Nesterov's first step shows it already.
         _recipe(momentum=0.99),
         "float64 weights, SGD: c1.weight after step 1 parts",
+    ),
+    "one rate for every layer": Fault(
+        OneRate, "float64 weights, SGD: c1.weight after step 1 parts"
     ),
     "Adam's other eps": Fault(
         _recipe(eps=1e-7), "float64 weights, Adam: c1.weight after step 1 parts"

@@ -12,7 +12,7 @@ from probes.networks import TINY
 from probes.parity import faults_for
 from reference_trainer import ReferenceTrainer
 
-from bench import plan, proof
+from bench import pixels, proof
 from bench.frameworks import FRAMEWORKS
 from bench.parity import certify
 from bench.parity_figures import BOUNDS, Certificate, PartedError, distance
@@ -112,12 +112,12 @@ def test_a_velocity_that_holds_the_rate_parts_when_the_rate_changes() -> None:
 
 
 def test_a_crop_that_is_off_by_one_in_the_harness(monkeypatch: pytest.MonkeyPatch) -> None:
-    crop = plan._crop
+    crop = pixels.crop
 
     def shifted(images: Any, offsets: Any, padding: int) -> Any:
         return crop(images, np.minimum(offsets + 1, 2 * padding), padding)
 
-    monkeypatch.setattr(plan, "_crop", shifted)
+    monkeypatch.setattr(pixels, "crop", shifted)
     problem = numpy_certificate().problem
     assert problem == "batches: the bytes of step 1 are not those of the plan"
 
