@@ -32,6 +32,8 @@ class Framework:
     A test holds those that promise it to their word."""
     repeatability: str = "nobody promises anything"
     """Who promises what."""
+    article_loop: str | None = None
+    """``module:function`` that gives the transfer article's own loop (`bench.measure_article`)."""
     own: Own | None = None
     """What it does when its user sets nothing: where the waterfall starts."""
 
@@ -90,6 +92,7 @@ FRAMEWORKS: dict[str, Framework] = {
             modules=("torch", "torchvision"),
             blocked=("tensorflow", "jax", "keras"),
             idiomatic_precision="bfloat16",
+            article_loop="models_torch.article_loop:create",
             own=TORCH,
             repeatable=True,
             repeatability=_TORCH_PROMISE,
