@@ -17,7 +17,7 @@ from models_torch.article_loop import ArticleLoop
 from models_torch.pretrained import TORCHVISION_NAMES
 
 CLASSES = 10
-STEPS = 40
+STEPS = 30
 
 
 def run(framework: str) -> tuple[dict[str, Any], dict[str, Any]]:
