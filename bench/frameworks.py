@@ -32,6 +32,8 @@ class Framework:
     A test holds those that promise it to their word."""
     repeatability: str = "nobody promises anything"
     """Who promises what."""
+    article_loop: str | None = None
+    """``module:function`` that gives the transfer article's own loop (`bench.measure_article`)."""
     own: Own | None = None
     """What it does when its user sets nothing: where the waterfall starts."""
     server: str | None = None
@@ -100,6 +102,7 @@ FRAMEWORKS: dict[str, Framework] = {
             modules=("torch", "torchvision"),
             blocked=("tensorflow", "jax", "keras"),
             idiomatic_precision="bfloat16",
+            article_loop="models_torch.article_loop:create",
             own=TORCH,
             server="models_torch.serving:create",
             files="models_torch.weight_files",

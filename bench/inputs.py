@@ -85,10 +85,7 @@ class Features:
     def __post_init__(self) -> None:
         augmentation = self.plan.augmentation
         if augmentation.rotation or augmentation.colour:
-            raise UserError(
-                "a frozen trunk's features are kept by view, and a picture that is turned or "
-                "recoloured is never the same twice; take a recipe with crops and flips alone"
-            )
+            self.keep = False  # no two views of a picture are alike, so none is worth keeping
         self._places = 2 * augmentation.padding + 1
         views = self._places**2 * (2 if augmentation.flip else 1)
         width = self._features(self.dataset.train.images[:1]).shape[1]

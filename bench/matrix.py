@@ -198,7 +198,7 @@ def _cases(
 def _networks(selection: Selection, profile: Profile, kind: str) -> list[Network]:
     rows = selection.variants or profile.variants[kind]
     if kind != "accuracy":
-        return list(networks(selection, rows, recipe("steady")))
+        return list(networks(selection, rows, recipe(profile.timed_recipe)))
     names = selection.recipes or (profile.recipe,)
     found = [network for name in names for network in networks(selection, rows, recipe(name))]
     found = [_trained(network, selection, profile) for network in found]

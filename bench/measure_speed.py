@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from bench.data import Split
+from bench.measure_article import article_beside
 from bench.measuring import Bench, Result
 from bench.trainer import Images, Trainer
 
@@ -49,12 +50,13 @@ class _Blocks:
 
 
 def train_throughput(bench: Bench) -> Result:
-    """Seconds per block of training steps; with a bare loop's blocks beside them when asked."""
+    """Seconds per block of training steps; with other loops' blocks beside them when asked."""
     first, limits = bench.first_step(), bench.limits
     steps = _steps_per_block(bench)
     bare = _bare(bench, steps)
     count = max(limits.blocks, limits.overhead_blocks if bare else 0)
     bare_seconds: list[float] = []
+    article = article_beside(bench, count)
 
     def between() -> None:
         bench.progress(min(len(blocks.seconds) / (count + 1), 1.0), "training")
@@ -62,6 +64,8 @@ def train_throughput(bench: Bench) -> Result:
             started = perf_counter()
             bare(steps)
             bare_seconds.append(perf_counter() - started)
+        if article:
+            article.block()
 
     blocks = _Blocks(bench.trainer.sync, steps, between)
     bench.train((count + 1) * steps, blocks.after_step)
@@ -72,6 +76,7 @@ def train_throughput(bench: Bench) -> Result:
         "steps_per_sample": steps,
         "flops_per_image": bench.setup.architecture.training_flops(),
         "overhead": _overhead(samples, bare_seconds[1:], images),
+        **({"article_loop": article.metrics()} if article else {}),
     }
     return Result(samples, images, metrics)
 

@@ -9,7 +9,7 @@ from bench.case import Case
 from bench.columns import case_of
 from bench.errors import UserError
 from bench.grouping import labels, peers_of, start_of
-from bench.markup import share, significant
+from bench.markup import known, share, significant
 from bench.published import MEAN_OF_CLASSES
 from bench.recipes import recipe
 from bench.rows import Row
@@ -63,6 +63,22 @@ def origins(rows: Iterable[Row]) -> list[str]:
             who = f"{row['variant']}, {start_of(case_of(row))}"
             named.setdefault(f"{who}: {line}", {})[str(row["framework"])] = None
     return [f"{line} (in {_and(list(frameworks))})" for line, frameworks in named.items()]
+
+
+def extrapolated(rows: Iterable[Row]) -> list[str]:
+    """A line for each timing of the article's loop: from how little its training is told."""
+    lines = []
+    for row in rows:
+        if row.get("article_steps"):
+            line = (
+                f"The article's loop was timed for {row['article_steps']:,} steps of "
+                f"{row['article_batch_size']} pictures on this machine"
+            )
+            first, last = row["article_first_loss"], row["article_last_loss"]
+            if known(first) and known(last):
+                line += f" (loss {first:.2f} in its first block, {last:.2f} in its last)"
+            lines.append(f"{line}; the rest of its seconds is extrapolated.")
+    return list(dict.fromkeys(lines))
 
 
 def not_compared(rows: Iterable[Row]) -> list[str]:

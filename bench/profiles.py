@@ -20,6 +20,8 @@ class Limits:
     """A block has as many steps as fit, at least one."""
     overhead_blocks: int = 0
     """Blocks of the bare loop, each beside one of the harness's; 0 measures no overhead."""
+    article_steps: int = 0
+    """Steps of the transfer article's own loop, spread over the blocks; 0 runs none."""
     latency_calls: int = 100
     latency_seconds: float = 2.0
     """Whichever ends first, but never fewer than 20 calls."""
@@ -48,6 +50,7 @@ class Profile:
     batch_sizes: dict[int, int]
     """By input size."""
     seeds: int
+    """Of the accuracy cases."""
     train_images: int | None
     """Class-balanced subset of the data; None is all of it."""
     test_images: int | None
@@ -55,6 +58,8 @@ class Profile:
     pretrained_recipe: str = "transfer-short"
     """Of accuracy cases that start from pretrained weights: at the rates of scratch these would be
     lost."""
+    timed_recipe: str = "steady"
+    """Of all other cases."""
 
 
 _CIFAR = ("cifar-bn", "cifar-lrn", "cifar-plain")
@@ -118,6 +123,30 @@ PROFILES: dict[str, Profile] = {
             test_images=5_000,
             # Images/s are taken behind the first point, so that no trace or compile is in them.
             limits=Limits(evaluations=2, timeout_seconds=3600.0),
+        ),
+        Profile(
+            "article",
+            "accuracy from pretrained weights (give --weights) beside the transfer article's loop",
+            frameworks=("pytorch",),
+            tracks={
+                **dict.fromkeys(KINDS, ()),
+                "train_throughput": ("idiomatic",),
+                "accuracy": ("idiomatic",),
+            },
+            variants={
+                **dict.fromkeys(KINDS, ()),
+                "train_throughput": ("torchvision",),
+                "accuracy": ("imagenet-lrn",),
+            },
+            recipe="transfer-finetune",
+            timed_recipe="tutorial-transfer-speed",
+            batch_sizes={131: 128, 224: 4},
+            seeds=1,
+            train_images=None,
+            test_images=None,
+            limits=Limits(
+                blocks=10, article_steps=300, evaluations=None, timeout_seconds=2 * 3600.0
+            ),
         ),
     )
 }

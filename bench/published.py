@@ -55,7 +55,7 @@ FIGURES = (
         "torchvision",
         "pretrained",
         0.83,
-        f"{_TRANSFER}: mean of the accuracies by class, each told in whole percent",
+        f"{_TRANSFER}: mean of the accuracies by class",
         "tutorial-transfer",
     ),
     # 128 pictures, forward and backward in 81 ms.

@@ -17,11 +17,13 @@ if TYPE_CHECKING:
 PREFIX = "tutorial-"
 """Of the names of recipes that do what one source did."""
 
+ARTICLE_RECIPES = (f"{PREFIX}transfer", f"{PREFIX}transfer-speed")
+"""Recipes beside which the transfer article's own loop can be timed."""
+
 
 def rows(row: type[Recipe]) -> tuple[Recipe, ...]:
     """The tutorials as rows of ``row``, which `recipes` hands in: it takes them in itself."""
-    scratch, augmented = _torch_scratch(row)
-    return _keras_bn(row), _transfer(row), scratch, augmented, _replace_last(row)
+    return (_keras_bn(row), *_transfer(row), *_torch_scratch(row), _replace_last(row))
 
 
 def _keras_bn(row: type[Recipe]) -> Recipe:
@@ -51,16 +53,18 @@ def _keras_bn(row: type[Recipe]) -> Recipe:
     )
 
 
-def _transfer(row: type[Recipe]) -> Recipe:
+def _transfer(row: type[Recipe]) -> tuple[Recipe, Recipe]:
     """Analytics India Magazine, "Implementing AlexNet Using PyTorch As A Transfer Learning Model".
 
     All of it is the article's: torchvision's weights, head 4096→1024→10, every weight trained, SGD
     0.001 with momentum 0.9 (not Nesterov's), batch 4, 10 epochs, 224 pixels, no augmentation. Ours
     are two things: dropout is on (the article calls ``eval()`` before it trains, which switches it
     off), and the whole picture becomes 224 pixels (it enlarges to 256 and cuts out the middle).
+
+    The second row is the same from random weights, for measuring speed: it needs no source.
     """
-    return row(
-        f"{PREFIX}transfer",
+    transfer = row(
+        ARTICLE_RECIPES[0],
         "PyTorch AlexNet transfer article: torchvision's weights, head 4096→1024→classes, all "
         "weights trained; SGD 0.001 with momentum 0.9, batch 4, 10 epochs, 224 px",
         learning_rate=1e-3,
@@ -74,6 +78,14 @@ def _transfer(row: type[Recipe]) -> Recipe:
         init="pretrained",
         weights="torchvision",
     )
+    speed = dataclasses.replace(
+        transfer,
+        name=ARTICLE_RECIPES[1],
+        description="tutorial-transfer from random weights, for measuring speed",
+        init="scratch",
+        weights=None,
+    )
+    return transfer, speed
 
 
 def _torch_scratch(row: type[Recipe]) -> tuple[Recipe, Recipe]:

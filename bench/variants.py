@@ -22,9 +22,10 @@ from bench.spec import (
 HEADS = ("source", "replace-last", "narrow", "pool-linear", "pool-narrow")
 """``source``: the network's own last layer, with as many units as there are classes.
 ``replace-last``: the last dense layer (and what follows it) gives way to a new Dense(classes).
-``narrow``: the same with Dense(1024), ReLU, Dropout, Dense(classes), as in the transfer article.
-``pool-linear``, ``pool-narrow``: the same two in the place of all dense layers, so that they stand
-on the last pool and the pictures may have another size than the source's."""
+``narrow``: the last two give way to Dense(1024), ReLU, Dense(classes), as in the transfer article.
+``pool-linear``: all dense layers give way to Dense(classes), so that it stands on the last pool and
+the pictures may have another size than the source's.
+``pool-narrow``: the same with Dense(1024), ReLU, Dropout, Dense(classes)."""
 
 
 @dataclass(frozen=True)
@@ -53,23 +54,16 @@ def _with_head(layers: tuple[Layer, ...], head: str, classes: int) -> tuple[Laye
         raise UserError(f"unknown head {head!r}; known: {', '.join(HEADS)}")
     if head == "source":
         return layers
-    trunk = layers[: _first_of_head(layers, head)]
-    if head in ("replace-last", "pool-linear"):
-        return (*trunk, Dense("head", classes))
-    return (
-        *trunk,
-        Dense("head1", 1024),
-        ReLU("head1_relu"),
-        Dropout("head1_dropout", 0.5),
-        Dense("head2", classes),
-    )
-
-
-def _first_of_head(layers: tuple[Layer, ...], head: str) -> int:
-    """Where the layers end that a head keeps."""
-    if head.startswith("pool-"):
-        return next(i for i, layer in enumerate(layers) if isinstance(layer, Flatten)) + 1
-    return max(i for i, layer in enumerate(layers) if isinstance(layer, Dense))
+    dense = [place for place, layer in enumerate(layers) if isinstance(layer, Dense)]
+    flat = next(place for place, layer in enumerate(layers) if isinstance(layer, Flatten))
+    if head == "replace-last":
+        return (*layers[: dense[-1]], Dense("head", classes))
+    if head == "pool-linear":
+        return (*layers[: flat + 1], Dense("head", classes))
+    hidden = (Dense("head1", 1024), ReLU("head1_relu"))
+    if head == "narrow":
+        return (*layers[: dense[-2:][0]], *hidden, Dense("head2", classes))
+    return (*layers[: flat + 1], *hidden, Dropout("head1_dropout", 0.5), Dense("head2", classes))
 
 
 def _cifar(norm: str) -> Callable[[int], tuple[Layer, ...]]:

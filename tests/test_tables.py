@@ -11,6 +11,7 @@ from synthetic import (
     make_record,
     make_run,
 )
+from synthetic_pretrained import make_article_run
 from synthetic_waterfall import make_waterfall
 
 from bench.grouping import by_dataset, labels, latest, without_folders
@@ -39,7 +40,8 @@ def cells(table, records):
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
-    write_tables([*make_run(), *make_waterfall(), make_failure(seed=7)], folder)
+    records = [*make_run(), *make_waterfall(), *make_article_run(), make_failure(seed=7)]
+    write_tables(records, folder)
     return folder / "tables"
 
 

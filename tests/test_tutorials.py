@@ -16,6 +16,7 @@ def test_all_are_there_by_name() -> None:
     assert set(TUTORIALS) == {
         "tutorial-keras-bn",
         "tutorial-transfer",
+        "tutorial-transfer-speed",
         "tutorial-torch-scratch",
         "tutorial-torch-scratch-augmented",
         "tutorial-replace-last",
@@ -62,6 +63,12 @@ def test_the_transfer_article() -> None:
     assert (row.variant, row.head, row.init) == ("torchvision", "narrow", "pretrained")
     assert not row.frozen
     assert row.augmentation == Augmentation()
+
+
+def test_the_one_for_speed_differs_in_where_it_starts_alone() -> None:
+    whole, speed = (recipe(f"tutorial-transfer{name}").to_json() for name in ("", "-speed"))
+    assert {k for k in whole if whole[k] != speed[k]} == {"name", "description", "init", "weights"}
+    assert (speed["init"], speed["weights"]) == ("scratch", None)
 
 
 def test_the_two_from_scratch_differ_in_augmentation_alone() -> None:

@@ -207,12 +207,38 @@ def test_replaced_last_layer(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(VARIANTS))
 def test_narrow_head(name: str) -> None:
-    trunk = variant(name).architecture(10, head="replace-last").layers[:-1]
-    narrow = variant(name).architecture(10, head="narrow").layers
-    assert narrow[: len(trunk)] == trunk
-    new = narrow[len(trunk) :]
-    assert [type(layer) for layer in new] == [Dense, ReLU, Dropout, Dense]
-    assert (new[0].units, new[2].rate, new[3].units) == (1024, 0.5, 10)
+    source = variant(name).architecture(10).layers
+    *_, hidden, _last = [i for i, layer in enumerate(source) if isinstance(layer, Dense)]
+    new = variant(name).architecture(10, head="narrow").layers
+    assert new == (
+        *source[:hidden],
+        Dense("head1", 1024),
+        ReLU("head1_relu"),
+        Dense("head2", 10),
+    )
+
+
+def test_the_narrow_head_of_torchvision_is_the_article_s() -> None:
+    # torchvision.models.alexnet() with classifier[4] = Linear(4096, 1024), [6] = Linear(1024, 10)
+    assert variant("torchvision").architecture(10, head="narrow").parameters == 44_428_106
+
+
+@pytest.mark.parametrize("name", sorted(VARIANTS))
+@pytest.mark.parametrize("size", [96, 131, 227])
+def test_heads_on_the_last_pool_take_any_size(name: str, size: int) -> None:
+    source = variant(name).architecture(10).layers
+    flat = next(i for i, layer in enumerate(source) if isinstance(layer, Flatten))
+    linear = variant(name).architecture(10, head="pool-linear", input_size=size)
+    narrow = variant(name).architecture(10, head="pool-narrow", input_size=size)
+    assert linear.layers == (*source[: flat + 1], Dense("head", 10))
+    assert narrow.layers == (
+        *source[: flat + 1],
+        Dense("head1", 1024),
+        ReLU("head1_relu"),
+        Dropout("head1_dropout", 0.5),
+        Dense("head2", 10),
+    )
+    assert linear.classes == narrow.classes == 10
 
 
 def test_new_heads_share_no_weight_name_with_the_source() -> None:
