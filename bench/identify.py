@@ -110,8 +110,13 @@ def _side(row: Variant, features: int) -> int | None:
 
     None where no side does.
     """
-    sides = (row.input_size, *_SIDES)
-    return next((side for side in sides if _flattened(row, side) == features), None)
+    if _flattened(row, row.input_size) == features:
+        return row.input_size
+    for side in _SIDES:
+        count = _flattened(row, side)
+        if count is not None and count >= features:  # larger pictures have more features
+            return side if count == features else None
+    return None
 
 
 @functools.cache

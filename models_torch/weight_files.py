@@ -80,7 +80,8 @@ def _load(path: str) -> object:
             ) from error
         if "weights_only" in said:
             raise UserError(
-                f"{path}: a pickle that asks for more than tensors; nothing was run; {_ADVICE}"
+                f"{path}: no file of torch.save, or one that asks for more than tensors; nothing "
+                f"was run; {_ADVICE}"
             ) from error
         reason = " ".join(said.split(". ")[0].split())[:200]
         reason = reason if " " in reason else f"{type(error).__name__} {reason}".strip()

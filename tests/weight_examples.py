@@ -14,13 +14,15 @@ import tempfile
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pytest
 from safetensors.numpy import save_file
 
 import bench
 from bench import variants
+from bench.frameworks import FRAMEWORKS, REFERENCE
 from bench.initial import Weights
 from bench.spec import (
     BatchNorm,
@@ -34,9 +36,6 @@ from bench.spec import (
     ReLU,
 )
 from bench.variants import Variant, variant
-
-if TYPE_CHECKING:
-    import pytest  # helper processes import this module too
 
 HERE = Path(__file__).resolve().parent
 
@@ -98,18 +97,43 @@ def write(path: Path, tensors: Mapping[str, Any], **metadata: str) -> Path:
     return path
 
 
-_STATE = """
-import sys, torch, torchvision
-torch.manual_seed(0)
-torch.save(torchvision.models.alexnet().state_dict(), sys.argv[1])
-"""
+_MAKE = {
+    "alexnet": "torch.save(torchvision.models.alexnet().state_dict(), path)",
+    "small": "torch.save({'features.0.weight': torch.randn(64, 3, 11, 11),"
+    " 'features.0.bias': torch.randn(64)}, path)",
+    "evil": "Evil = type('Evil', (), {'__reduce__': lambda self: (os.mkdir, (sys.argv[2],))});"
+    "torch.save({'a': Evil()}, path)",
+}
+
+
+def _make(kind: str, path: Path, *arguments: str) -> Path:
+    if why := FRAMEWORKS[REFERENCE].missing():
+        pytest.skip(why)
+    start = "import os, sys, torch, torchvision; path = sys.argv[1]; torch.manual_seed(0)"
+    lines = f"{start}; {_MAKE[kind]}"
+    subprocess.run([sys.executable, "-c", lines, str(path), *arguments], check=True)
+    return path
+
+
+@cache
+def _folder() -> Path:
+    folder = tempfile.TemporaryDirectory(prefix="alexbench-tests-")
+    atexit.register(folder.cleanup)
+    return Path(folder.name)
 
 
 @cache
 def torchvision_state() -> Path:
     """A ``.pth`` of ``torchvision.models.alexnet()``, freshly drawn; 244 MB, so made once."""
-    folder = tempfile.TemporaryDirectory(prefix="alexbench-tests-")
-    atexit.register(folder.cleanup)
-    path = Path(folder.name) / "alexnet.pth"
-    subprocess.run([sys.executable, "-c", _STATE, str(path)], check=True)
-    return path
+    return _make("alexnet", _folder() / "alexnet.pth")
+
+
+@cache
+def small_state() -> Path:
+    """A ``.pth`` with the first layer of torchvision's network."""
+    return _make("small", _folder() / "small.pth")
+
+
+def evil_state(path: Path, planted: Path) -> Path:
+    """A ``.pth`` that makes the folder ``planted`` when it is unpickled."""
+    return _make("evil", path, str(planted))
