@@ -23,7 +23,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from bench.data import Split
-from models_torch.pretrained import TORCHVISION_NAMES
+from bench.weight_names import TORCHVISION_NAMES
 
 BATCH_SIZE = 4
 WORKERS = 2

@@ -13,8 +13,8 @@ from torch import nn
 from bench.data import Split
 from bench.initial import Weights, initial_weights
 from bench.variants import variant
+from bench.weight_names import TORCHVISION_NAMES
 from models_torch.article_loop import ArticleLoop
-from models_torch.pretrained import TORCHVISION_NAMES
 
 CLASSES = 10
 STEPS = 30
