@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+import fake_weights
 import fakes
 import pytest
 
@@ -21,6 +22,7 @@ BOTH = ("fake", "fake-two")
 @pytest.fixture(autouse=True)
 def _fakes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     fakes.install(monkeypatch, tmp_path)
+    fake_weights.install(monkeypatch)
 
 
 def tasks(profile: Profile = fakes.PROFILE, **selection: object) -> list[Task]:

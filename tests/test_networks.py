@@ -4,41 +4,24 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+import fake_weights
 import numpy as np
 import pytest
+from fake_weights import TRUNK
 
-from bench import networks as module
 from bench.errors import UserError
 from bench.initial import initial_weights
 from bench.matrix import Selection, jobs
 from bench.networks import Network, networks
-from bench.preprocessing import BVLC, TORCHVISION
-from bench.pretrained import Facts, Pretrained
+from bench.pretrained import Pretrained
 from bench.profiles import PROFILES
 from bench.recipes import RECIPES, recipe
 from bench.variants import variant
 
-TRUNK = ("conv1", "conv2", "conv3", "conv4", "conv5")
-SOURCES = {
-    "torchvision": Facts(
-        "torchvision",
-        "a" * 64,
-        "torchvision",
-        (*TRUNK, "dense1", "dense2", "dense3"),
-        TORCHVISION,
-        classes=1000,
-        input_size=224,
-    ),
-    "bvlc": Facts("bvlc", "b" * 64, "imagenet-lrn", TRUNK, BVLC),
-}
-
 
 @pytest.fixture(autouse=True)
 def _sources(monkeypatch: pytest.MonkeyPatch) -> None:
-    def opened(spec: str) -> tuple[Pretrained, Path]:
-        return Pretrained(SOURCES[spec], {}), Path(f"{spec}.safetensors")
-
-    monkeypatch.setattr(module, "open_weights", opened)
+    fake_weights.install(monkeypatch)
 
 
 def found(
@@ -181,7 +164,7 @@ def _jobs(selection: Selection) -> list:  # type: ignore[type-arg]
 def _source(*layers: str, size: int = 227) -> Pretrained:
     drawn = initial_weights(variant("imagenet-lrn").architecture(10, input_size=size), 9)
     tensors = {k: w for k, w in drawn.items() if k.rpartition(".")[0] in layers}
-    return Pretrained(replace(SOURCES["bvlc"], layers=layers), tensors)
+    return Pretrained(replace(fake_weights.SOURCES["bvlc"], layers=layers), tensors)
 
 
 def test_what_a_source_lacks_gets_seeded_weights() -> None:
@@ -202,6 +185,6 @@ def test_weights_of_another_network_are_refused() -> None:
         whole.fit(variant("imagenet-lrn").architecture(10, input_size=131), 0)
     with pytest.raises(UserError, match=r"conv1\.weight is"):
         whole.fit(variant("torchvision").architecture(10), 0)
-    stranger = Pretrained(SOURCES["bvlc"], {"stem.weight": np.zeros(3, np.float32)})
+    stranger = Pretrained(fake_weights.SOURCES["bvlc"], {"stem.weight": np.zeros(3, np.float32)})
     with pytest.raises(UserError, match="no layer of imagenet-lrn is in them"):
         stranger.fit(variant("imagenet-lrn").architecture(10), 0)
