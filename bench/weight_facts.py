@@ -24,6 +24,7 @@ from bench.weight_names import core_names, renamed
 
 CIFAR10 = Preprocessing(OFFICIAL_MEAN, OFFICIAL_STD, size=32, resize=32)
 _USUAL = {"torchvision": TORCHVISION, "imagenet-lrn": BVLC, "imagenet-bn": BVLC}
+_INTERPOLATIONS = ("nearest", "bilinear", "bicubic")
 _WIDENED = ("float16", "float64")
 
 
@@ -41,7 +42,7 @@ def with_facts(raw: Raw, path: Path, sha256: str, named: str | None = None) -> P
     tensors, converted = _float32(by_name, raw, where)
     usual = preprocessing_of(network.variant, network.input_size)
     facts = Facts(
-        name=told.get("name") or path.name.removesuffix(suffix_of(path)),
+        name=told.get("name") or path.name[: -len(suffix_of(path))],
         sha256=sha256,
         variant=network.variant,
         layers=network.layers,
@@ -97,6 +98,8 @@ def _preprocessing(told: Mapping[str, Any], where: str) -> Preprocessing | None:
         numbers = (*found.mean, *found.std, found.size, found.resize, found.pixel_range)
         if len(numbers) != 9 or not all(np.isfinite(numbers)) or min(numbers[3:]) <= 0:
             raise ValueError("mean and std of three channels, std and sizes above 0 are wanted")
+        if found.interpolation not in _INTERPOLATIONS:
+            raise ValueError(f"interpolation is one of {', '.join(_INTERPOLATIONS)}")
     except (TypeError, ValueError, AttributeError) as error:
         raise UserError(f"{where}: its facts say no preprocessing ({error})") from error
     return found

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -90,11 +91,11 @@ def _read_npz(path: Path) -> Raw:
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise ValueError("a single array, and no archive of them")
             arrays = {name: archive[name] for name in archive.files}
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile, NotImplementedError) as error:
+    except (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         if "allow_pickle" in str(error):
             raise UserError(
-                f"{path}: an array in it is a pickle, which could run code; nothing was run; "
-                "save plain arrays of floats"
+                f"{path}: holds a pickle, which could run code, or is no archive of arrays; "
+                "nothing was run; save plain arrays of floats by numpy.savez"
             ) from error
         raise _damaged(path, ".npz", error) from error
     facts = arrays.pop(FACTS, None)

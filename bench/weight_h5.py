@@ -10,6 +10,7 @@ import contextlib
 import io
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,8 @@ _PARTS = {
 }
 _UNUSED = ("optimizer", "seed_generator")
 """State that no forward pass depends on."""
+_DAMAGED = (OSError, EOFError, KeyError, RuntimeError, TypeError, ValueError, AttributeError)
+"""What reading a file that is not as it should be may raise."""
 Arrays = dict[str, NDArray[Any]]
 
 
@@ -43,7 +46,7 @@ def read_h5(path: Path) -> tuple[Arrays, dict[str, str]]:
     try:
         with _opened(path) as file:
             return dict(_tensors(file, str(path))), _metadata(path, file)
-    except (OSError, KeyError, RuntimeError, ValueError, zipfile.BadZipFile) as error:
+    except (*_DAMAGED, zipfile.BadZipFile, zlib.error) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(f"{path}: not a whole Keras file ({reason}); get it anew") from error
 
@@ -51,7 +54,7 @@ def read_h5(path: Path) -> tuple[Arrays, dict[str, str]]:
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[Any]:
     """The HDF5 file, from within the zip where it is in one."""
-    if path.name.endswith(".h5"):
+    if path.name.lower().endswith(".h5"):
         with h5py.File(path, "r") as file:
             yield file
         return
@@ -64,7 +67,7 @@ def _opened(path: Path) -> Iterator[Any]:
 def _metadata(path: Path, file: Any) -> dict[str, str]:
     if FACTS in file:
         return {FACTS: file[FACTS][()].decode()}
-    if path.name.endswith(".h5"):
+    if path.name.lower().endswith(".h5"):
         return {}
     with zipfile.ZipFile(path) as archive:
         there = FACTS_FILE in archive.namelist()

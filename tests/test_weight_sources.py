@@ -203,7 +203,7 @@ class Planted:
 def test_a_pickle_within_an_npz_is_not_run(tmp_path: Path) -> None:
     planted = tmp_path / "ran"
     np.savez(tmp_path / "evil.npz", a=np.array([Planted(planted)], object))
-    with pytest.raises(UserError, match="a pickle, which could run code; nothing was run"):
+    with pytest.raises(UserError, match=r"holds a pickle, which could run code.*nothing was run"):
         open_weights(str(tmp_path / "evil.npz"))
     assert not planted.exists()
     with np.load(tmp_path / "evil.npz", allow_pickle=True) as archive:
