@@ -60,11 +60,16 @@ def _track(rows: Sequence[Row]) -> list[str]:
 
 
 def _table(rows: Sequence[Row]) -> str:
-    """A row per network and framework; rows of different recipes meet, as speed has none."""
+    """A row per network and framework; rows of different recipes meet, as speed has none.
+
+    Where two recipes trained one network, each has an accuracy of its own, and a row.
+    """
     merged: dict[Case, dict[str, Row]] = {}
     for row in rows:
         kind = row.get("kind") or ("accuracy" if "accuracy" in row else "latency")
-        merged.setdefault(replace(case_of(row), recipe=""), {})[kind] = row
+        own = case_of(row)
+        taken = kind in merged.get(replace(own, recipe=""), {})
+        merged.setdefault(own if taken else replace(own, recipe=""), {})[kind] = row
     # Latency is taken at batch 1: it stands beside its network's rows of every batch size.
     _spread_latency(merged)
     names = labels(replace(case, framework="") for case in merged)

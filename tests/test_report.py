@@ -281,3 +281,13 @@ def test_diverged_seeds_are_told_in_the_readme():
     record = make_record(kind="accuracy")
     diverged = replace(record, metrics={**record.metrics, "diverged": True})
     assert "(1 diverged)" in readme_block([diverged])
+
+
+def test_two_recipes_of_one_network_keep_a_row_each_in_the_readme():
+    kinds = ("accuracy", "train_throughput")
+    one, speed = (make_record(kind=kind) for kind in kinds)
+    other = make_record(kind="accuracy", recipe="another")
+    lines = readme_block([one, speed, other]).splitlines()
+    rows = [line for line in lines if "pytorch" in line and line.startswith("|")]
+    assert len(rows) == 2
+    assert sum("another" in row for row in rows) == 1
