@@ -70,6 +70,7 @@ def _table(rows: Sequence[Row]) -> str:
         own = case_of(row)
         taken = kind in merged.get(replace(own, recipe=""), {})
         merged.setdefault(own if taken else replace(own, recipe=""), {})[kind] = row
+    merged = _named(merged)
     # Latency is taken at batch 1: it stands beside its network's rows of every batch size.
     _spread_latency(merged)
     names = labels(replace(case, framework="") for case in merged)
@@ -78,6 +79,17 @@ def _table(rows: Sequence[Row]) -> str:
         for case, found in merged.items()
     ]
     return markdown(_HEADERS, cells, _RIGHT)
+
+
+def _named(merged: dict[Case, dict[str, Row]]) -> dict[Case, dict[str, Row]]:
+    """With the recipe of the row that speeds stand in, where another one has its own."""
+    several = {replace(case, recipe="") for case in merged if case.recipe}
+    return {
+        replace(case, recipe=found["accuracy"]["recipe"])
+        if case in several and "accuracy" in found
+        else case: found
+        for case, found in merged.items()
+    }
 
 
 def _spread_latency(merged: dict[Case, dict[str, Row]]) -> None:
