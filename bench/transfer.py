@@ -20,8 +20,8 @@ def rows(row: type[Recipe]) -> tuple[Recipe, ...]:
     transfer = row(
         "transfer",
         "all layers trained from pretrained ones, at the weights' own picture size",
-        learning_rate=0.004,
-        trunk_rate=0.4,
+        learning_rate=0.003,
+        trunk_rate=0.25,
         zero_last=True,
         weight_decay=5e-4,
         schedule="cosine",
@@ -36,6 +36,7 @@ def rows(row: type[Recipe]) -> tuple[Recipe, ...]:
         description="all layers trained from pretrained convolutions, on small pictures: fast",
         head="pool-narrow",
         input_size=131,  # leaves the last pool 3×3, and costs a third of 227
+        epochs=3,
     )
     return (
         transfer,
@@ -52,7 +53,9 @@ def rows(row: type[Recipe]) -> tuple[Recipe, ...]:
         dataclasses.replace(
             finetune,
             name="transfer-long",
-            description="the same for longer",
+            description="the same for longer, at higher rates",
+            learning_rate=0.004,
+            trunk_rate=0.4,
             epochs=6,
         ),
         dataclasses.replace(
