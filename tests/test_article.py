@@ -5,6 +5,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
+import fake_weights
 import fakes
 import numpy as np
 import pytest
@@ -268,7 +269,8 @@ def test_the_table_says_from_how_little_it_was_extrapolated() -> None:
     assert "loss 2.31 in its first block, 0.90 in its last" in line
 
 
-def test_the_profile_times_the_loop_and_trains_in_pytorch() -> None:
+def test_the_profile_times_the_loop_and_trains_in_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_weights.install(monkeypatch)
     profile = PROFILES["article"]
     assert profile.limits.article_steps >= 200
     assert recipe(profile.timed_recipe).name in measure_article.ARTICLE_RECIPES

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import fake_weights
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -84,6 +85,7 @@ def test_every_field_is_part_of_the_id(field: str) -> None:
 
 def test_no_two_cases_of_a_profile_share_an_id(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Framework, "missing", lambda _: None)
+    fake_weights.install(monkeypatch)
     for profile in PROFILES.values():
         found = {job.case for job in jobs(Selection(frameworks=("pytorch",)), profile)}
         assert len({case.id for case in found}) == len(found) > 0
