@@ -14,9 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from bench import __version__, extensions
 from bench.case import ALL_TRACKS, INITS, KINDS, PRECISIONS
@@ -91,75 +88,12 @@ cli.add_command(embed)
 @click.option("--json", "as_json", is_flag=True, help="A JSON object instead of tables.")
 def list_command(as_json: bool) -> None:
     """Show the variants, frameworks and weights, and whether each can be had here."""
-    from bench import weight_sources
+    from bench.listing import everything, print_tables
 
-    found = {
-        "variants": _variant_rows(),
-        "frameworks": _framework_rows(),
-        "weights": weight_sources.rows(),
-    }
     if as_json:
-        click.echo(json.dumps(found, indent=2))
-        return
-    console = Console()
-    for title, rows in (found | {"weights": weight_sources.brief()}).items():
-        console.print(_table(title, rows))
-
-
-def _variant_rows() -> list[dict[str, Any]]:
-    rows = []
-    for variant in VARIANTS.values():
-        architecture = variant.architecture()
-        rows.append(
-            {
-                "name": variant.name,
-                "source": variant.source,
-                "input_size": variant.input_size,
-                "classes": variant.classes,
-                "parameters": architecture.parameters,
-                "forward_flops": architecture.forward_flops(),
-            }
-        )
-    return rows
-
-
-def _framework_rows() -> list[dict[str, Any]]:
-    rows = []
-    for row in FRAMEWORKS.values():
-        missing = row.missing()
-        versions = ", ".join(f"{name} {number}" for name, number in row.versions().items())
-        rows.append(
-            {
-                "name": row.name,
-                "available": missing is None,
-                "reason": missing,
-                "versions": versions,
-                "repeatable": row.repeatable,
-            }
-        )
-    return rows
-
-
-def _table(title: str, rows: list[dict[str, Any]]) -> Table:
-    table = Table(title=title, title_justify="left")
-    for name in rows[0]:
-        numeric = all(type(row[name]) is int for row in rows)
-        prose = name in ("source", "reason", "versions", "layers", "pixels", "checksum")
-        table.add_column(
-            name.replace("_", " "), justify="right" if numeric else "left", no_wrap=not prose
-        )
-    for row in rows:
-        table.add_row(*(_cell(value) for value in row.values()))
-    return table
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    # Escaped: [torch] in an install line is no markup.
-    return f"{value:,}" if isinstance(value, int) else escape(str(value))
+        click.echo(json.dumps(everything(), indent=2))
+    else:
+        print_tables()
 
 
 @cli.command()
