@@ -199,19 +199,27 @@ def _networks(selection: Selection, profile: Profile, kind: str) -> list[Network
     rows = selection.variants or profile.variants[kind]
     if kind != "accuracy":
         return list(networks(selection, rows, recipe(profile.timed_recipe)))
-    names = selection.recipes or (profile.recipe,)
-    found = [network for name in names for network in networks(selection, rows, recipe(name))]
-    found = [_trained(network, selection, profile) for network in found]
+    if selection.recipes:
+        named = [recipe(name) for name in selection.recipes]
+        found = [network for row in named for network in networks(selection, rows, row)]
+    else:
+        found = list(_by_profile(selection, profile, rows))
+    found = [replace(n, recipe=n.recipe.shortened(selection.budget)) for n in found]
     # By variant, as the profile has them; within one by recipe and head.
     return sorted(found, key=lambda network: _place(rows, network.variant))
 
 
-def _trained(network: Network, selection: Selection, profile: Profile) -> Network:
-    """With the recipe that its start asks for where the user names none, and with the budget."""
-    chosen = network.recipe
-    if network.weights and not selection.recipes:
-        chosen = recipe(profile.pretrained_recipe)
-    return replace(network, recipe=chosen.shortened(selection.budget))
+def _by_profile(selection: Selection, profile: Profile, rows: Sequence[str]) -> Iterator[Network]:
+    """Every start with the recipe that the profile has for it."""
+    first = recipe(profile.recipe)
+    usual = ("pretrained",) if selection.weights or first.starts_pretrained else ("scratch",)
+    for init in selection.inits or usual:
+        pretrained = init == "pretrained"
+        wanted = replace(
+            selection, inits=(init,), weights=selection.weights if pretrained else None
+        )
+        name = profile.pretrained_recipe if pretrained else profile.recipe
+        yield from networks(wanted, rows, recipe(name))
 
 
 def _place(rows: Sequence[str], name: str) -> int:

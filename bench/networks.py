@@ -67,11 +67,10 @@ def networks(wanted: Wanted, rows: Sequence[str], recipe: Recipe) -> Iterator[Ne
 
 
 def _inits(wanted: Wanted, recipe: Recipe) -> tuple[str, ...]:
-    pretrained = bool(wanted.weights or recipe.frozen or recipe.trunk_rate != 1)
+    pretrained = wanted.weights or recipe.starts_pretrained
+    usual = ("pretrained",) if pretrained else ("scratch",)
     fixed = "pretrained" if recipe.frozen else recipe.init
-    return _chosen(
-        recipe, "init", wanted.inits, fixed, ("pretrained",) if pretrained else ("scratch",)
-    )
+    return _chosen(recipe, "init", wanted.inits, fixed, usual)
 
 
 def _chosen(

@@ -56,6 +56,11 @@ class Recipe:
     weights: str | None = None
     """The weight source that is taken when none is named; another one is no contradiction."""
 
+    @property
+    def starts_pretrained(self) -> bool:
+        """Whether it makes sense from pretrained weights alone, or is meant for them."""
+        return self.frozen or self.trunk_rate != 1 or self.init == "pretrained"
+
     def rate(self, step: int, steps: int) -> float:
         """Learning rate of ``step`` (from 0) out of ``steps``."""
         if self.schedule == "constant":

@@ -20,14 +20,15 @@ def rows(row: type[Recipe]) -> tuple[Recipe, ...]:
     transfer = row(
         "transfer",
         "all layers trained from pretrained ones, at the weights' own picture size",
-        learning_rate=0.003,
+        learning_rate=0.002,
         trunk_rate=0.25,
         zero_last=True,
         weight_decay=5e-4,
         schedule="cosine",
         warmup=0.15,
         epochs=4,
-        augmentation=Augmentation(padding=4, flip=True),
+        # Crops pay only in longer trainings than these.
+        augmentation=Augmentation(flip=True),
         batch_size=128,
     )
     finetune = dataclasses.replace(
@@ -44,8 +45,6 @@ def rows(row: type[Recipe]) -> tuple[Recipe, ...]:
             transfer,
             name="transfer-short",
             description="two epochs from pretrained layers, for the quick profile",
-            learning_rate=0.002,
-            augmentation=Augmentation(flip=True),
             epochs=2,
             batch_size=None,
         ),
@@ -53,9 +52,10 @@ def rows(row: type[Recipe]) -> tuple[Recipe, ...]:
         dataclasses.replace(
             finetune,
             name="transfer-long",
-            description="the same for longer, at higher rates",
+            description="the same for longer, at higher rates, with crops",
             learning_rate=0.004,
             trunk_rate=0.4,
+            augmentation=Augmentation(padding=4, flip=True),
             epochs=6,
         ),
         dataclasses.replace(
@@ -67,8 +67,15 @@ def rows(row: type[Recipe]) -> tuple[Recipe, ...]:
             weight_decay=0.0,
             warmup=0.05,
             epochs=10,
-            # Two views of a picture: what the trunk gives is computed twice in all.
-            augmentation=Augmentation(flip=True),
-            frozen=True,
+            frozen=True,  # two views of a picture: the trunk sees each twice in all
+        ),
+        dataclasses.replace(
+            finetune,
+            name="transfer-scratch",
+            description="the network, pictures and epochs of transfer-finetune, from scratch",
+            learning_rate=0.02,
+            trunk_rate=1.0,
+            zero_last=False,
+            init="scratch",
         ),
     )
