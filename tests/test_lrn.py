@@ -56,6 +56,18 @@ def test_outputs_and_gradients(framework: str, part: str, i: int) -> None:
     assert np.abs(found - expected).max() < ROUNDING * np.abs(expected).max()
 
 
+@pytest.mark.parametrize("part", ["y", "gradient"])
+@pytest.mark.parametrize("i", CASES)
+def test_pytorchs_layer_here_is_pytorchs_own(part: str, i: int) -> None:
+    """In float64 to rounding, in both memory orders; in bfloat16 to its eight bits."""
+    arrays = ask_reference("layers").arrays
+    expected = arrays[f"lrn{i}/{part}64"]
+    scale = np.abs(expected).max()
+    for order in ("own", "last"):
+        assert np.abs(arrays[f"lrn{i}/{part}_{order}64"] - expected).max() < 1e-14 * scale
+    assert np.abs(arrays[f"lrn{i}/{part}_16"] - expected).max() < 2e-2 * scale
+
+
 @pytest.mark.parametrize("i", [i for i in CASES if pieces.LRN_CASES[i].size % 2])
 def test_tensorflows_operation_takes_a_radius_and_alpha_divided(i: int) -> None:
     """tf.nn.local_response_normalization(depth_radius=(size - 1) / 2, alpha=alpha / size)."""

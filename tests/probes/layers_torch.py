@@ -10,23 +10,38 @@ from torch.nn import functional as F
 
 from bench.recipes import Recipe
 from models_torch.alexnet import BiasedBatchNorm, SharedMaskDropout, build
-from models_torch.optimizer import optimizer_for
+from models_torch.lrn import LocalResponseNorm
+from models_torch.optimizer import optimizer_for, set_rate
 from models_torch.trainer import TorchTrainer
 from probes import pieces
 from probes.networks import TINY, pictures, setup
 
 
 def lrn(case: pieces.Lrn) -> dict[str, Any]:
-    found = {}
-    for dtype, suffix in ((torch.float32, ""), (torch.float64, "64")):
-        x, weight = (torch.tensor(a, dtype=dtype) for a in pieces.lrn_input(case))
-        x.requires_grad_()
-        layer = torch.nn.LocalResponseNorm(case.size, case.alpha, case.beta, case.k)
-        y = layer(x)
-        (y * weight).sum().backward()
-        assert x.grad is not None
-        found |= {f"y{suffix}": y.detach().numpy(), f"gradient{suffix}": x.grad.numpy()}
-    return found
+    constants = (case.size, case.alpha, case.beta, case.k)
+    own, theirs = LocalResponseNorm(*constants), torch.nn.LocalResponseNorm(*constants)
+    planes, last = torch.contiguous_format, torch.channels_last
+    return {
+        **_lrn(case, own, torch.float32, planes, ""),
+        **_lrn(case, theirs, torch.float64, planes, "64"),
+        **_lrn(case, own, torch.float64, planes, "_own64"),
+        **_lrn(case, own, torch.float64, last, "_last64"),
+        **_lrn(case, own, torch.bfloat16, last, "_16"),
+    }
+
+
+def _lrn(
+    case: pieces.Lrn, layer: Any, dtype: torch.dtype, order: torch.memory_format, suffix: str
+) -> dict[str, Any]:
+    x, weight = (torch.tensor(a, dtype=dtype) for a in pieces.lrn_input(case))
+    x = x.contiguous(memory_format=order).requires_grad_()
+    y = layer(x)
+    assert y.dtype == dtype
+    (y * weight).sum().backward()
+    assert x.grad is not None
+    wide = torch.float32 if dtype == torch.bfloat16 else dtype
+    found = {"y": y.detach(), "gradient": x.grad}
+    return {f"{name}{suffix}": a.to(wide).contiguous().numpy() for name, a in found.items()}
 
 
 def dropout(rate: float, x: Any, mask: Any) -> Any:
@@ -43,11 +58,10 @@ def prepare(size: int) -> Any:
 def updates(recipe: Recipe) -> Any:
     start, gradients = pieces.update_input()
     weight = torch.nn.Parameter(torch.tensor(start))
-    optimizer = optimizer_for([weight], recipe)
+    optimizer = optimizer_for([(1.0, weight)], recipe)
     for gradient, rate in zip(gradients, pieces.RATES, strict=True):
         weight.grad = torch.tensor(gradient)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
+        set_rate(optimizer, rate)
         optimizer.step()
     return weight.detach().numpy()
 

@@ -16,7 +16,7 @@ from models_torch.optimizer import optimizer_for
 def optimizer_steps(recipe: Recipe, shared: frozenset[str], start: Any, gradients: Any) -> Any:
     """(steps, n) weights."""
     weight = nn.Parameter(torch.tensor(start))
-    optimizer = optimizer_for([weight], recipe, fused="fused-update" in shared)
+    optimizer = optimizer_for([(1.0, weight)], recipe, fused="fused-update" in shared)
     found = []
     for gradient in gradients:
         weight.grad = torch.tensor(gradient)
