@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -263,7 +264,11 @@ def test_stopping_keeps_what_is_done_and_leaves_no_file_behind(
     monkeypatch.setattr(tempfile, "tempdir", None)
     command = [sys.executable, "-m", "bench", "predict", *map(str, paths), "-o", "out.csv"]
     command += ["--framework", "served-sleeping", "--weights", "w.safetensors", "--batch-size", "3"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+    # A job in the background of a shell, as tests may be, hands down that it ignores the signal.
+    heeding = partial(signal.signal, signal.SIGINT, signal.default_int_handler)
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, preexec_fn=heeding
+    ) as process:
         ends = time.monotonic() + 300
         while not Path(".out.csv.part").exists() and time.monotonic() < ends:
             time.sleep(0.05)

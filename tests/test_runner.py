@@ -314,7 +314,7 @@ def test_a_killed_run_keeps_its_records_and_is_completed_by_resume(
 @pytest.mark.parametrize(
     ("error", "told"),
     [
-        ("worker killed by SIGSEGV:\nlast\nwords", "failed: worker killed by SIGSEGV:"),
+        ("worker killed by SIGSEGV:\nlast\nwords", "failed: worker killed by SIGSEGV"),
         ("Traceback (most recent call last):\n  x\nValueError: why", "failed: ValueError: why"),
         (None, "failed: no reason given"),
     ],
