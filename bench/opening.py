@@ -50,10 +50,19 @@ class Start:
             return cls(drawn)
         source = Pretrained.load(file)
         weights, layers = source.fit(setup.architecture, setup.case.seed)
+        came = {name: w for name, w in weights.items() if name.rpartition(".")[0] in layers}
+        scale = setup.recipe.head_scale
+        if scale is not None:
+            weights |= {
+                name: weight * np.float32(scale)
+                for name, weight in weights.items()
+                if name not in came and weight.ndim > 1  # not BatchNorm's own scale
+            }
+        elif not shared:
+            weights = came
         zeroed = _new_last(setup, layers) if setup.recipe.zero_last else ()
-        zeros = {name: np.zeros_like(weights[name]) for name in zeroed}
-        if not shared:
-            weights = {k: w for k, w in weights.items() if k.rpartition(".")[0] in layers}
+        shapes = setup.architecture.weight_shapes()
+        zeros = {name: np.zeros(shapes[name], np.float32) for name in zeroed}
         return cls(weights | zeros, layers, source.facts, zeroed)
 
     def load_into(self, trainer: Trainer, names: Mapping[str, Any]) -> None:

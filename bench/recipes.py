@@ -44,6 +44,11 @@ class Recipe:
     zero_last: bool = False
     """Start the last layer from zeros where the weights do not have it: the first gradients that
     reach pretrained layers then are not those of a random head."""
+    head_scale: float | None = None
+    """New layers under pretrained ones start from the harness's seeded weights times this, in
+    every framework and track; None leaves them to the track. Features of pretrained convolutions
+    are not normalised, and the scale of what reads them decides the first epoch: Keras's own
+    start is twice PyTorch's."""
     # What belongs to the recipe beside the training. None leaves it to the user and the profile;
     # a selection that says otherwise is a contradiction, and a UserError.
     frozen: bool = False

@@ -23,6 +23,7 @@ def rows(row: type[Recipe]) -> tuple[Recipe, ...]:
         learning_rate=0.002,
         trunk_rate=0.25,
         zero_last=True,
+        head_scale=0.4,  # of sqrt(2 / fan_in): what nn.Linear starts from
         weight_decay=5e-4,
         schedule="cosine",
         warmup=0.15,
@@ -37,6 +38,8 @@ def rows(row: type[Recipe]) -> tuple[Recipe, ...]:
         description="all layers trained from pretrained convolutions, on small pictures: fast",
         head="pool-narrow",
         input_size=131,  # leaves the last pool 3×3, and costs a third of 227
+        learning_rate=0.003,
+        trunk_rate=0.33,
         epochs=3,
     )
     return (
@@ -52,11 +55,9 @@ def rows(row: type[Recipe]) -> tuple[Recipe, ...]:
         dataclasses.replace(
             finetune,
             name="transfer-long",
-            description="the same for longer, at higher rates, with crops",
-            learning_rate=0.004,
-            trunk_rate=0.4,
+            description="the same for longer, with crops",
             augmentation=Augmentation(padding=4, flip=True),
-            epochs=6,
+            epochs=8,
         ),
         dataclasses.replace(
             transfer,
@@ -76,6 +77,7 @@ def rows(row: type[Recipe]) -> tuple[Recipe, ...]:
             learning_rate=0.02,
             trunk_rate=1.0,
             zero_last=False,
+            head_scale=None,
             init="scratch",
         ),
     )

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 from probes.client import ask, each_framework, each_keras
+from probes.idiomatic import RATES, STEPS
 from probes.idiomatic import RECIPES as TRAINED
-from probes.idiomatic import STEPS
 
 from bench.recipes import RECIPES, recipe
 
@@ -33,12 +33,26 @@ def test_precision_is_the_one_asked_for(framework: str, precision: str) -> None:
 @each_framework
 def test_precision_shows_in_the_logits(framework: str) -> None:
     """The same weights: equal to float32 rounding, or to bfloat16's three digits."""
-    arrays = ask(framework, "idiomatic").arrays
+    found = ask(framework, "idiomatic").arrays
+    arrays = {name: found[name] for name in (*PRECISIONS, "closed")}
     closed = arrays["closed"]
     scale = np.abs(closed).max()
     assert {array.dtype for array in arrays.values()} == {np.dtype(np.float32)}
     assert np.abs(arrays["float32"] - closed).max() < 1e-5 * scale
     assert 1e-4 * scale < np.abs(arrays["bfloat16"] - closed).max() < 0.05 * scale
+
+
+@each_framework
+def test_a_layer_with_a_rate_of_its_own_moves_by_that_much(framework: str) -> None:
+    arrays = ask(framework, "idiomatic").arrays
+    names = [n.removeprefix("moved at 1.0/") for n in arrays if n.startswith("moved at 1.0/")]
+    moving = [name for name in names if np.abs(arrays[f"moved at 1.0/{name}"]).max() > 1e-6]
+    assert {"c1.weight", "c2.weight"} <= set(moving)
+    for name in moving:
+        whole, slowed = (arrays[f"moved at {rate}/{name}"] for rate in RATES)
+        expected = whole * (0.25 if name.startswith("c1.") else 1.0)
+        # A step is the difference of float32 weights, of a size around 1.
+        np.testing.assert_allclose(slowed, expected, rtol=1e-2, atol=3e-7)
 
 
 @each_framework

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from probes.networks import TINY, pictures, seeded_weights, setup, step_input
 from probes.trainers import create, create_loaded
 
 STEPS = 20
+RATES = (1.0, 0.25)
 RECIPES = {
     "smoothed": Recipe("smoothed", "", learning_rate=0.02, label_smoothing=0.1),
     "adam": Recipe("adam", "", optimizer="adam", learning_rate=0.01, weight_decay=1e-4),
@@ -35,6 +37,8 @@ def run(framework: str) -> tuple[dict[str, Any], dict[str, Any]]:
             "evaluates_after_bare_loop": _bare(trainer) and _evaluates(framework, trainer, given),
             "computed_in": _computed_in(trainer),
         }
+    for rate in RATES:
+        arrays |= {f"moved at {rate}/{k}": v for k, v in _moved(framework, rate).items()}
     # bfloat16 went before: nothing of it may stay behind in the process.
     closed = create_loaded(framework, setup(TINY), weights)
     arrays["closed"] = closed.predict(pictures(4))
@@ -53,6 +57,18 @@ def _train(trainer: Any) -> dict[str, Any]:
         found = trainer.losses()
         losses.append(sum(found) / len(found))
     return {"losses": losses, "calls": len(calls)}
+
+
+def _moved(framework: str, rate: float) -> dict[str, Any]:
+    """How far one step takes every weight, with the first layer trained at ``rate``."""
+    recipe = Recipe("plain", "", learning_rate=0.02)
+    given = setup(TINY, recipe, steps=1, track="idiomatic")
+    rates = {} if rate == 1 else {"c1": rate}
+    weights = seeded_weights(TINY)
+    trainer = create_loaded(framework, dataclasses.replace(given, rates=rates), weights)
+    trainer.train(iter([step_input(TINY, 16, {}, 0.02)]), 1, lambda: None)
+    after = trainer.export_weights()
+    return {name: after[name] - weights[name] for name in TINY.weight_shapes()}
 
 
 def _evaluates(framework: str, trained: Any, given: Setup) -> bool:
