@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from bench.case import Case
+from bench.clocks import COSTLY, EARLY
 from bench.grouping import device_of, start_of
 from bench.markup import NOTHING, count, interval, known, percent, ratio, share, significant
 from bench.published import MEAN_OF_CLASSES
@@ -157,11 +158,13 @@ def _reached(shown: str, goal: str, row: Row) -> str:
     return f"{shown} ({reached} of {row['seeds']})" if partly else shown
 
 
-def _kind(row: Row) -> str:
+def kind_of(row: Row) -> str:
+    """What was measured, in a word."""
     return {"train_throughput": "training"}.get(row["kind"], str(row["kind"]))
 
 
-def _versus(rows: Sequence[Row]) -> list[Column]:
+def versus_columns(rows: Sequence[Row]) -> list[Column]:
+    """The ratio to the reference, and what it says."""
     references = sorted({row["reference"] for row in rows if row["reference"]})
     title = references[0] if len(references) == 1 else "reference"
     return [
@@ -178,16 +181,18 @@ def _ratio(row: Row) -> str:
 def throughput(rows: Sequence[Row]) -> list[Column]:
     """Images/s of training and inference, side by side with the reference."""
     return [
-        Column("of", _kind, right=False),
+        Column("of", kind_of, right=False),
         *who(rows),
         Column("seeds", _seeds),
+        Column("processes", lambda row: count(row["processes"]), usual="1"),
         Column("blocks", lambda row: count(row["blocks"])),
         Column("images/s", partial(_number, "images_per_second")),
         Column("95 % interval", partial(_range, significant)),
-        *_versus(rows),
+        *versus_columns(rows),
         Column("published †", partial(_dagger, significant), usual=NOTHING),
         Column("GFLOP/s", lambda row: significant(_giga(row["flops_per_second"])), usual=NOTHING),
         Column("first step s", partial(_number, "first_step_seconds"), usual=NOTHING),
+        Column("clock", _clock, right=False, usual=NOTHING),
         Column("peak GiB", _memory, usual=NOTHING),
         *how(),
     ]
@@ -197,6 +202,11 @@ def _giga(value: float | None) -> float | None:
     return value / 1e9 if value is not None and known(value) else None
 
 
+def _clock(row: Row) -> str:
+    """Only what is wrong with it: the audit has a table of its own."""
+    return row["clock"] if row["clock"] in (EARLY, COSTLY) else NOTHING
+
+
 def latency(rows: Sequence[Row]) -> list[Column]:
     """Milliseconds of one call."""
     return [
@@ -204,7 +214,7 @@ def latency(rows: Sequence[Row]) -> list[Column]:
         Column("seeds", _seeds),
         Column("calls", lambda row: count(row["calls"])),
         *(Column(f"{p} ms", partial(_thousandths, p)) for p in ("p50", "p90", "p99")),
-        *_versus(rows),
+        *versus_columns(rows),
         *how(),
     ]
 
@@ -243,7 +253,7 @@ def _share(key: str, row: Row) -> str:
 def overhead(rows: Sequence[Row]) -> list[Column]:
     """The suite's loop beside a bare one."""
     return [
-        Column("of", _kind, right=False),
+        Column("of", kind_of, right=False),
         *who(rows),
         Column("pairs", lambda row: count(row["pairs"])),
         Column("suite images/s", partial(_number, "harness_images_per_second")),

@@ -16,6 +16,7 @@ from bench.case import Case
 from bench.certified import status_of
 from bench.comparable import RUNS, differences
 from bench.grouping import latest, without_folders
+from bench.pairs import by_process
 from bench.records import Record
 
 
@@ -83,8 +84,8 @@ def refusal(a: Record, b: Record) -> str | None:
 
 def _timed(a: Record, b: Record) -> Comparison:
     """Ratio of the median seconds per image (a run with longer blocks is not slower for that)."""
-    ratio = stats.ratio_of_medians([_seconds_per_image(b)], [_seconds_per_image(a)])
-    reason = None
+    ratio = stats.ratio_of_medians(_seconds_per_image(b), _seconds_per_image(a))
+    reason = _why_wide(a, b)
     if ratio.low is None:
         ratio = stats.assume_spread(ratio)
         percent = 100 * (stats.SINGLE_SAMPLE_SPREAD - 1)
@@ -102,8 +103,21 @@ def _timed(a: Record, b: Record) -> Comparison:
     )
 
 
-def _seconds_per_image(record: Record) -> list[float]:
-    return [sample / (record.images_per_sample or 1) for sample in record.samples]
+def _seconds_per_image(record: Record) -> list[list[float]]:
+    """By process; a clock too coarse for a call reads zero, and a ratio needs more."""
+    images = record.images_per_sample or 1
+    return [[max(s, 1e-9) / images for s in process] for process in by_process(record)]
+
+
+def _why_wide(a: Record, b: Record) -> str | None:
+    """What had to be assumed, where a run took one process only."""
+    if min(len(by_process(record)) for record in (a, b)) > 1:
+        return None
+    percent = 100 * stats.PROCESS_SPREAD
+    return (
+        f"a run has one process: the interval assumes that processes differ by {percent:.0f} % "
+        "(standard deviation)"
+    )
 
 
 def _differences(

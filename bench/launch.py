@@ -102,6 +102,37 @@ class Worker:
         """One measurement's answer; raises WorkerError."""
         return self._request({"do": "measure", "kind": kind}, on_progress)
 
+    def begin(self, kind: str, steps: int | None, *, extras: bool, on_progress: OnProgress) -> None:
+        """Start a measurement that takes turns, up to its first; raises WorkerError.
+
+        ``steps`` of a block where they are fixed; ``extras`` is :attr:`bench.turns.Turns.extras`.
+        """
+        command = {"do": "measure", "kind": kind, "turns": True, "steps": steps, "extras": extras}
+        self._request(command, on_progress)
+
+    def block(self, on_progress: OnProgress) -> list[float]:
+        """One turn's samples; raises WorkerError."""
+        samples: list[float] = self._request({"do": "block"}, on_progress)["samples"]
+        return samples
+
+    def end(self, on_progress: OnProgress) -> dict[str, Any]:
+        """The whole measurement's answer; raises WorkerError."""
+        return self._request({"do": "end"}, on_progress)
+
+    def pause(self) -> None:
+        """Stop all of its threads: a pool that spins for its next work would burn a core."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let them go on."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        try:
+            os.killpg(self._process.pid, number)
+        except ProcessLookupError:
+            pass  # it is dead, which the next request will find out
+
     def certify(self, architecture: Architecture, on_progress: OnProgress) -> dict[str, Any]:
         """A parity certificate of a network in this worker's framework; raises WorkerError."""
         command = {

@@ -11,6 +11,7 @@ from bench import frameworks, variants
 from bench.case import ALL_TRACKS, INITS, KINDS, PRECISIONS, WATERFALL, Case
 from bench.defaults import NAMES, chain
 from bench.errors import UserError
+from bench.grouping import peers_of
 from bench.networks import Network, networks
 from bench.profiles import Profile
 from bench.recipes import recipe
@@ -98,6 +99,16 @@ class Job:
     tasks: tuple[Task, ...]
     weights: Path | None = None
     """Where the worker reads pretrained weights from."""
+
+
+def matches(found: Sequence[Job]) -> list[tuple[Job, ...]]:
+    """Jobs apart by what is measured together: all frameworks of one network where it is timed,
+    each training on its own."""
+    groups: dict[object, list[Job]] = {}
+    for job in found:
+        timed = job.tasks[0].kind in TIMED
+        groups.setdefault(peers_of(job.case) if timed else job.case, []).append(job)
+    return [tuple(group) for group in groups.values()]
 
 
 def jobs(selection: Selection, profile: Profile) -> list[Job]:

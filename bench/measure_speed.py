@@ -1,7 +1,7 @@
 """Start-up, throughput and latency: seconds of what is done over and over.
 
-The first step (trace, compile, autotune) is timed apart; every ``train`` call then drops its first
-block, since a call may have a start-up of its own.
+The first step (trace, compile, autotune) is timed apart. Blocks are taken in turns
+(:mod:`bench.turns`), and each begins with steps that do not count.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.audit import audit
 from bench.data import Split
 from bench.measure_article import article_beside
 from bench.measuring import Bench, Result
@@ -31,52 +32,71 @@ def startup(bench: Bench) -> Result:
 
 
 class _Blocks:
-    """Reads the clock at the end of every block of steps, and runs something between blocks."""
+    """Takes a block of steps at each turn, and reads the clock at both of its ends.
 
-    def __init__(self, sync: Callable[[], None], steps: int, between: Callable[[], None]) -> None:
-        self._sync, self._steps, self._between = sync, steps, between
-        self._taken = 0
-        self._started = perf_counter()
+    Some steps at the head of a block are not counted: what starts or wakes up is no steady state.
+    """
+
+    def __init__(self, bench: Bench, steps: int, between: Callable[[], None]) -> None:
+        self._bench, self._steps, self._between = bench, steps, between
+        self._lead = lead_of(steps)
+        self._taken, self._started = 0, 0.0
         self.seconds: list[float] = []
 
-    def after_step(self) -> None:
+    def take(self) -> None:
+        """As many blocks as there are turns, in one call of ``train``."""
+        if self._bench.turns.next():
+            self._bench.train_while(self._after_step)
+
+    def _after_step(self) -> bool:
         self._taken += 1
-        if self._taken % self._steps:
-            return
-        self._sync()
+        if self._taken == self._lead:
+            self._bench.trainer.sync()
+            self._started = perf_counter()
+        if self._taken < self._lead + self._steps:
+            return True
+        self._bench.trainer.sync()
         self.seconds.append(perf_counter() - self._started)
+        self._taken = 0
+        self._bench.turns.took(self.seconds[-1:])
         self._between()
-        self._started = perf_counter()
+        return self._bench.turns.next()
+
+
+def lead_of(steps: int) -> int:
+    """Uncounted steps at the head of a block of ``steps``."""
+    return max(1, steps // 8)
 
 
 def train_throughput(bench: Bench) -> Result:
     """Seconds per block of training steps; with other loops' blocks beside them when asked."""
     first, limits = bench.first_step(), bench.limits
-    steps = _steps_per_block(bench)
+    found = _steps_per_block(bench)
+    steps = bench.turns.steps or found
     bare = _bare(bench, steps)
-    count = max(limits.blocks, limits.overhead_blocks if bare else 0)
     bare_seconds: list[float] = []
-    article = article_beside(bench, count)
+    article = article_beside(bench, limits.blocks) if bench.turns.extras else None
 
     def between() -> None:
-        bench.progress(min(len(blocks.seconds) / (count + 1), 1.0), "training")
-        if bare and len(bare_seconds) <= limits.overhead_blocks:
+        bench.progress(min(len(blocks.seconds) / limits.blocks, 1.0), "training")
+        if bare and len(bare_seconds) < limits.overhead_blocks:
             started = perf_counter()
             bare(steps)
             bare_seconds.append(perf_counter() - started)
         if article:
             article.block()
 
-    blocks = _Blocks(bench.trainer.sync, steps, between)
-    bench.train((count + 1) * steps, blocks.after_step)
-    samples = blocks.seconds[1:]
+    blocks = _Blocks(bench, steps, between)
+    blocks.take()
+    samples = blocks.seconds
     images = steps * bench.setup.case.batch_size
     metrics = {
         "first_step_seconds": first,
         "steps_per_sample": steps,
         "flops_per_image": bench.setup.architecture.training_flops(),
-        "overhead": _overhead(samples, bare_seconds[1:], images),
+        "overhead": _overhead(samples, bare_seconds, images),
         **({"article_loop": article.metrics()} if article else {}),
+        **(audit(bench, samples, steps) if bench.turns.extras else {}),
     }
     return Result(samples, images, metrics)
 
@@ -95,7 +115,7 @@ def _steps_per_block(bench: Bench) -> int:
 
 
 def _bare(bench: Bench, steps: int) -> Callable[[int], None] | None:
-    if not bench.limits.overhead_blocks:
+    if not bench.limits.overhead_blocks or not bench.turns.extras:
         return None
     loop = bench.trainer.bare_loop(bench.input_at(0))
     if loop is not None:
@@ -116,11 +136,13 @@ def inference(bench: Bench) -> Result:
     batches = _test_batches(bench.dataset.test, size)
     first = _timed(lambda: bench.trainer.predict(next(batches)))
     pace = min(_timed(lambda: bench.trainer.predict(next(batches))) for _ in range(2))
-    steps = max(1, round(limits.block_seconds / pace))
-    samples = []
-    for block in range(limits.blocks):
+    steps = bench.turns.steps or max(1, round(limits.block_seconds / pace))
+    samples: list[float] = []
+    while bench.turns.next():
+        _predict(bench.trainer, batches, lead_of(steps))
         samples.append(_timed(lambda: _predict(bench.trainer, batches, steps)))
-        bench.progress((block + 1) / limits.blocks, "inference")
+        bench.turns.took(samples[-1:])
+        bench.progress(min(len(samples) / limits.blocks, 1.0), "inference")
     metrics = {
         "first_step_seconds": first,
         "steps_per_sample": steps,
@@ -142,12 +164,25 @@ def latency(bench: Bench) -> Result:
     for _ in range(max(3, limits.warmup_steps)):
         bench.trainer.predict(next(pictures))
     samples: list[float] = []
-    ends = perf_counter() + limits.latency_seconds
-    while len(samples) < limits.latency_calls and (len(samples) < 20 or perf_counter() < ends):
-        picture = next(pictures)
-        samples.append(_timed(lambda given=picture: bench.trainer.predict(given)))  # type: ignore[misc]
-    bench.progress(1.0, "latency")
+    while bench.turns.next():
+        bench.trainer.predict(next(pictures))
+        calls = _calls(bench, pictures)
+        samples.extend(calls)
+        bench.turns.took(calls)
+        bench.progress(min(len(samples) / limits.latency_calls, 1.0), "latency")
     return Result(samples, 1, {})
+
+
+def _calls(bench: Bench, pictures: Iterator[Images]) -> list[float]:
+    """One turn's share of the calls, and of the seconds that they may take."""
+    limits = bench.limits
+    most, least = (-(-calls // limits.blocks) for calls in (limits.latency_calls, 20))
+    ends = perf_counter() + limits.latency_seconds / limits.blocks
+    calls: list[float] = []
+    while len(calls) < most and (len(calls) < least or perf_counter() < ends):
+        picture = next(pictures)
+        calls.append(_timed(lambda given=picture: bench.trainer.predict(given)))  # type: ignore[misc]
+    return calls
 
 
 def _timed(work: Callable[[], object]) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
@@ -14,6 +14,9 @@ from bench.inputs import Inputs, Pictures
 from bench.plan import BatchPlan
 from bench.profiles import Limits
 from bench.trainer import Setup, StepInput, Trainer
+from bench.turns import Counted, Turns
+
+_ENDLESS = 1 << 40  # steps; a loop that stops on its own needs some number
 
 Progress = Callable[[float, str], None]
 """Called with the done fraction and a few words."""
@@ -47,6 +50,8 @@ class Bench:
     """The frozen part, where there is one."""
     start: dict[str, Any] = field(default_factory=dict)
     """What the settings of a record say of the weights it starts from."""
+    turns: Turns = field(init=False)
+    """Counts the profile's blocks, until somebody else gives the turns."""
     _next_step: int = 0
 
     def __post_init__(self) -> None:
@@ -55,6 +60,7 @@ class Bench:
         self.inputs = Pictures(self.dataset, self.plan)
         self._masks = DropoutMasks(self.setup.architecture, case.seed)
         self._closed = case.track == "closed"
+        self.turns = Counted(self.limits.blocks)
 
     def input_at(self, step: int) -> StepInput:
         """Everything that one step gets: a function of (data, recipe, seed, step)."""
@@ -71,6 +77,28 @@ class Bench:
         first, self._next_step = self._next_step, self._next_step + steps
         inputs = map(self.input_at, range(first, first + steps))
         self.trainer.train(inputs, steps, after_step)
+
+    def train_while(self, going_on: Callable[[], bool]) -> None:
+        """Train in one call until ``going_on``, asked after every step, says no.
+
+        The inputs end there, and the trainer ends as at the end of an epoch. It may have read
+        ahead: those steps are taken, but not asked about.
+        """
+        first, taken, going = self._next_step, 0, True
+
+        def after_step() -> None:
+            nonlocal taken, going
+            taken += 1
+            going = going and going_on()
+
+        def inputs() -> Iterator[StepInput]:
+            step = first
+            while going:
+                yield self.input_at(step)
+                step += 1
+
+        self.trainer.train(inputs(), _ENDLESS, after_step)
+        self._next_step = first + taken
 
     def first_step(self) -> float:
         """Seconds of the very first step: trace, compile, allocate."""

@@ -28,7 +28,7 @@ from bench.plot_style import (
 )
 from bench.plots_speed import panels_of
 from bench.records import Record
-from bench.rows import image_rates
+from bench.speeds import speeds
 
 _AXES = {"epoch": "epochs", "seconds": "seconds of training"}
 
@@ -204,7 +204,7 @@ def accuracy_vs_throughput(records: Sequence[Record], data: Data, track: str) ->
     """A mark per network and framework: training images/s across, test accuracy up."""
     accuracies = [e for e in experiments(records, ("accuracy",)) if e.ok]
     rates = {
-        _whatever_the_recipe(e): stats.median_estimate([image_rates(r) for r in e.ok]).value
+        _whatever_the_recipe(e): stats.median_estimate(speeds(e)).value
         for e in experiments(records, ("train_throughput",))
         if e.ok
     }

@@ -26,7 +26,7 @@ from bench.plot_style import (
     plain_numbers,
 )
 from bench.records import Record
-from bench.rows import image_rates
+from bench.speeds import speeds
 
 _KINDS = {"train_throughput": "Training", "inference": "Inference"}
 _PARTS = {
@@ -78,7 +78,7 @@ def _bars(axes: Axes, panel: Sequence[Experiment], frameworks: Sequence[str]) ->
         axes.set_axis_off()
         return
     for place, experiment in enumerate(panel):
-        rate = stats.median_estimate([image_rates(record) for record in experiment.ok])
+        rate = stats.median_estimate(speeds(experiment))
         axes.barh(place, rate.value, 0.72, color=colour(experiment.case.framework, frameworks))
         end = rate.value
         if rate.low is not None and rate.high is not None:

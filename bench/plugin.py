@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import sys
 import warnings
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ from bench.display import Display, label, result_line
 from bench.errors import UserError
 from bench.frameworks import framework
 from bench.gate import Gate
-from bench.matrix import Job, Selection, Task, jobs
+from bench.matrix import Job, Selection, Task, jobs, matches
 from bench.profiles import PROFILES, profile
 from bench.records import Record
 from bench.runner import Run, open_run
@@ -141,6 +143,7 @@ class Session:
             frameworks=_names(config.getoption("bench_frameworks")),
         )
         self._jobs = jobs(selection, self._profile)
+        self._matches = matches(self._jobs)
         # Read first: a wrong path is told before an hour of measuring, not after it.
         self._gate = Gate.of(config.getoption("bench_compare"), config.getoption("bench_fail_if"))
         self._run: Run | None = None
@@ -188,23 +191,27 @@ class Session:
             session.json = str(self._run.folder / "benchmark.json")
 
     def record(self, task: Task) -> Record:
-        """The record of a task; its whole job is measured when the first of them is asked for."""
+        """The record of a task; all that is measured together is, when the first is asked for."""
         if task.key not in self._records:
-            job = next(job for job in self._jobs if task in job.tasks)
-            self._measure(job)
+            match = next(m for m in self._matches if any(task in job.tasks for job in m))
+            self._measure(match)
         return self._records[task.key]
 
-    def _measure(self, job: Job) -> None:
+    def _measure(self, match: Sequence[Job]) -> None:
         assert self._run is not None
-        tasks = tuple(task for task in job.tasks if task.key in self._wanted)
+        wanted = [
+            replace(job, tasks=tuple(task for task in job.tasks if task.key in self._wanted))
+            for job in match
+        ]
+        wanted = [job for job in wanted if job.tasks]
         # pytest captures stderr; its terminal is where a person looks.
         with (
             self._terminal() as console,
-            Display(len(tasks), console, lines=False) as display,
+            Display(sum(len(job.tasks) for job in wanted), console, lines=False) as display,
         ):
             # All at once, with the first job: no certificate is made between two measurements.
             self._run.certify(self._cases(), display)
-            for record in self._run.execute(Job(job.case, tasks), display):
+            for record in self._run.execute(wanted, display):
                 self._records[record.key] = record
 
     def _cases(self) -> list[Case]:

@@ -14,8 +14,17 @@ class Limits:
 
     warmup_steps: int = 2
     """After the first step, not counted."""
+    processes: int = 1
+    """Fresh processes of every timed case, at the least; a verdict without three of them has to
+    assume how much they differ."""
+    precision: float | None = None
+    """Half the width of a ratio's interval, relative, at which no further process is taken."""
+    match_seconds: float = 0.0
+    """For all processes of one network in all its frameworks: no further one is begun that would
+    not be done by then."""
     blocks: int = 5
-    """Counted blocks of steps; one sample each."""
+    """Counted blocks of steps in each process, in turns with the other frameworks'; one sample
+    each."""
     block_seconds: float = 0.8
     """A block has as many steps as fit, at least one."""
     overhead_blocks: int = 0
@@ -32,6 +41,11 @@ class Limits:
     """Whether a frozen trunk's features are kept, or computed anew for every batch."""
     timeout_seconds: float = 300.0
     """For one measurement; then the worker is stopped and the case marked."""
+
+    def turns(self, kind: str, *, extras: bool) -> int:
+        """Blocks of one process; ``extras`` for the one that also runs other loops beside them."""
+        beside = self.overhead_blocks if extras and kind == "train_throughput" else 0
+        return max(self.blocks, beside)
 
 
 @dataclass(frozen=True)
@@ -85,8 +99,17 @@ PROFILES: dict[str, Profile] = {
             seeds=1,
             train_images=6_000,
             test_images=2_000,
-            # The large networks at 227 pixels, which a user may ask for, train for minutes.
-            limits=Limits(timeout_seconds=1800.0),
+            limits=Limits(
+                processes=3,
+                precision=0.03,
+                match_seconds=45.0,
+                blocks=4,
+                block_seconds=0.3,
+                latency_calls=40,
+                latency_seconds=0.6,
+                # The large networks at 227 pixels, which a user may ask for, train for minutes.
+                timeout_seconds=1800.0,
+            ),
         ),
         Profile(
             "full",
@@ -101,12 +124,15 @@ PROFILES: dict[str, Profile] = {
             train_images=None,
             test_images=None,
             limits=Limits(
+                processes=5,
+                precision=0.01,
+                match_seconds=1800.0,
                 warmup_steps=5,
-                blocks=20,
-                block_seconds=2.0,
+                blocks=8,
+                block_seconds=1.0,
                 overhead_blocks=10,
-                latency_calls=1000,
-                latency_seconds=20.0,
+                latency_calls=200,
+                latency_seconds=4.0,
                 evaluations=None,
                 timeout_seconds=24 * 3600.0,
             ),

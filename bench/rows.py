@@ -5,21 +5,22 @@ The rows are what the CSV files hold. How a row looks to a reader is decided in 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from bench import stats
 from bench.case import KINDS
+from bench.clocks import clock_of
 from bench.comparable import between, in_words
 from bench.grouping import Data, Experiment, experiments, without_folders
 from bench.origin import origin_of
 from bench.published import MEAN_OF_CLASSES, figure_beside
 from bench.records import Record
+from bench.speeds import speeds, versus
 
 Row = dict[str, Any]
-Rates = Callable[[Record], list[float]]
 
 IDENTITY = (
     "dataset",
@@ -73,7 +74,7 @@ def _counts(experiment: Experiment) -> Row:
 def standing_rows(records: Sequence[Record], data: Data) -> list[Row]:
     """Every experiment with its proof and what it may be held against, without its numbers."""
     found = experiments(records, KINDS)
-    return [identity(e, data) | {"kind": e.kind} | _counts(e) | _standing(e, found) for e in found]
+    return [identity(e, data) | {"kind": e.kind} | _counts(e) | standing(e, found) for e in found]
 
 
 def accuracy_rows(records: Sequence[Record], data: Data) -> list[Row]:
@@ -82,7 +83,7 @@ def accuracy_rows(records: Sequence[Record], data: Data) -> list[Row]:
     A seed that diverged is in the mean; one that failed has no accuracy and is counted.
     """
     found = experiments(records, ("accuracy",))
-    return [_accuracy_row(e, data) | _standing(e, found) for e in found]
+    return [_accuracy_row(e, data) | standing(e, found) for e in found]
 
 
 def time_to_accuracy_rows(records: Sequence[Record], data: Data) -> list[Row]:
@@ -136,16 +137,6 @@ def _published(kind: str, experiment: Experiment, *, relevant: bool) -> Row:
     }
 
 
-def image_rates(record: Record) -> list[float]:
-    """Images/s of each block."""
-    return stats.rates(record.samples, record.images_per_sample)
-
-
-def call_rates(record: Record) -> list[float]:
-    """Calls/s of each call, so that a ratio above 1 is faster here too."""
-    return stats.rates(record.samples, 1)
-
-
 def throughput_rows(records: Sequence[Record], data: Data) -> list[Row]:
     """Images/s of training and inference: median, interval, ratio to the reference framework."""
     found = experiments(records, ("train_throughput", "inference"))
@@ -155,7 +146,8 @@ def throughput_rows(records: Sequence[Record], data: Data) -> list[Row]:
 def _throughput_row(experiment: Experiment, found: Sequence[Experiment], data: Data) -> Row:
     row = identity(experiment, data) | {"kind": experiment.kind} | _counts(experiment)
     row["blocks"] = sum(len(record.samples) for record in experiment.ok)
-    rate = _median(experiment, image_rates)
+    rate = _median(experiment)
+    row["processes"] = len(speeds(experiment))
     row |= _estimate("images_per_second", rate)
     flops = [
         r.metrics["flops_per_image"] for r in experiment.ok if r.metrics.get("flops_per_image")
@@ -163,12 +155,14 @@ def _throughput_row(experiment: Experiment, found: Sequence[Experiment], data: D
     row["flops_per_second"] = rate.value * flops[0] if flops else None
     first = [r.metrics.get("first_step_seconds") for r in experiment.ok]
     row["first_step_seconds"] = stats.median_with_never(first)
-    row |= _versus(experiment, found, image_rates)
+    clock = clock_of(experiment)
+    row["clock"] = clock.said if clock else None
+    row |= _versus(experiment, found)
     return row | _published(experiment.kind, experiment, relevant=True)
 
 
-def _median(experiment: Experiment, values: Rates) -> stats.Estimate:
-    processes = [values(record) for record in experiment.ok]
+def _median(experiment: Experiment) -> stats.Estimate:
+    processes = speeds(experiment)
     return stats.median_estimate(processes) if processes else stats.Estimate(np.nan, None, None)
 
 
@@ -181,7 +175,7 @@ def latency_rows(records: Sequence[Record], data: Data) -> list[Row]:
         p50, p90, p99 = stats.percentiles(calls) if calls else (np.nan, np.nan, np.nan)
         row = identity(experiment, data) | _counts(experiment)
         row |= {"calls": len(calls), "p50": p50, "p90": p90, "p99": p99}
-        rows.append(row | _versus(experiment, found, call_rates))
+        rows.append(row | _versus(experiment, found))
     return rows
 
 
@@ -190,7 +184,7 @@ def startup_rows(records: Sequence[Record], data: Data) -> list[Row]:
     rows = []
     found = experiments(records, ("startup",))
     for experiment in found:
-        row = identity(experiment, data) | _counts(experiment) | _standing(experiment, found)
+        row = identity(experiment, data) | _counts(experiment) | standing(experiment, found)
         row |= _estimate("seconds", _mean([s for r in experiment.ok for s in r.samples]))
         for part in ("import_seconds", "build_seconds", "first_step_seconds"):
             told = [r.metrics[part] for r in experiment.ok if r.metrics.get(part) is not None]
@@ -210,7 +204,7 @@ def per_class_rows(records: Sequence[Record], data: Data) -> list[Row]:
         told = [r.metrics["per_class"] for r in experiment.ok if r.metrics.get("per_class")]
         if told:
             means = {name: _mean([seed[name] for seed in told]).value for name in told[0]}
-            row = identity(experiment, data) | _counts(experiment) | _standing(experiment, found)
+            row = identity(experiment, data) | _counts(experiment) | standing(experiment, found)
             row[MEAN_OF_CLASSES] = float(np.mean(list(means.values())))
             row |= _published(MEAN_OF_CLASSES, experiment, relevant=_is_cifar(data))
             rows.append(row | means)
@@ -256,7 +250,7 @@ def overhead_rows(records: Sequence[Record], data: Data) -> list[Row]:
     return rows
 
 
-def _reference(experiment: Experiment, found: Iterable[Experiment]) -> Experiment | None:
+def reference_of(experiment: Experiment, found: Iterable[Experiment]) -> Experiment | None:
     """Whom a row is held against: pytorch where it has a result, and nobody when uncertified."""
     if not experiment.ok or not experiment.certified:
         return None
@@ -265,31 +259,30 @@ def _reference(experiment: Experiment, found: Iterable[Experiment]) -> Experimen
     return next((e for e in same if e.ok and e.certified), None)
 
 
-def _standing(experiment: Experiment, found: Iterable[Experiment]) -> Row:
+def standing(experiment: Experiment, found: Iterable[Experiment]) -> Row:
     """Name of the reference, and in words what forbids to compare the row with it."""
-    reference = _reference(experiment, found)
+    reference = reference_of(experiment, found)
     if reference is None:
         return {"reference": None, "not_compared": None}
     words = in_words(between(experiment, reference)) if reference is not experiment else ""
     return {"reference": reference.case.framework, "not_compared": words or None}
 
 
-def _versus(experiment: Experiment, found: Sequence[Experiment], values: Rates) -> Row:
+def _versus(experiment: Experiment, found: Sequence[Experiment]) -> Row:
     """Ratio of throughput to the reference framework, where the two may be compared."""
-    row = _standing(experiment, found)
-    reference = _reference(experiment, found)
+    row = standing(experiment, found)
+    reference = reference_of(experiment, found)
     if reference is None:
-        return row | _ratio_columns(None, "")
+        return row | ratio_columns(None, "")
     if reference is experiment:
-        return row | _ratio_columns(stats.Estimate(1.0, None, None), "reference")
+        return row | ratio_columns(stats.Estimate(1.0, None, None), "reference")
     if row["not_compared"]:
-        return row | _ratio_columns(None, "not comparable")
-    ratio = stats.ratio_of_medians(
-        [values(record) for record in experiment.ok], [values(r) for r in reference.ok]
-    )
-    return row | _ratio_columns(ratio, stats.verdict(ratio.low, ratio.high))
+        return row | ratio_columns(None, "not comparable")
+    held = versus(experiment, reference)
+    return row | ratio_columns(held.ratio, held.verdict)
 
 
-def _ratio_columns(ratio: stats.Estimate | None, verdict: str) -> Row:
+def ratio_columns(ratio: stats.Estimate | None, verdict: str) -> Row:
+    """A ratio with its interval and what it says, as columns."""
     value, low, high = ratio or (None, None, None)
     return {"ratio": value, "ratio_low": low, "ratio_high": high, "verdict": verdict}

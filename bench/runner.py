@@ -1,28 +1,35 @@
-"""Jobs to records: open the data, take one worker per job, write what comes back."""
+"""Jobs to records: open the data, have workers measure, write what comes back."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
+from itertools import count
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Protocol
+from uuid import uuid4
+
+import numpy as np
 
 from bench.case import Case
 from bench.certificates import Certificate, Subject, obtain
 from bench.contact_sheet import write_contact_sheet
 from bench.data import Dataset
+from bench.enough import why_enough
 from bench.environment import capture
 from bench.errors import UserError
 from bench.frameworks import framework
 from bench.grouping import without_folders
-from bench.launch import OnProgress, Worker, WorkerError
-from bench.matrix import Job, Task
+from bench.launch import Worker, WorkerError, headline
+from bench.matrix import TIMED, Job, Task, matches
+from bench.pairs import Timed
 from bench.profiles import Limits, Profile
 from bench.records import FILE, Record, RecordStore
+from bench.relay import Match, Tally
 from bench.sources import cache_folder, open_dataset, prepared
 from bench.stats import summary_of
 
@@ -110,9 +117,9 @@ class Run:
         unchecked = {"status": "unchecked", "problem": "no parity certificate was made in this run"}
         return self.certificates.get(subject, unchecked)
 
-    def execute(self, job: Job, listener: Listener) -> Iterator[Record]:
-        """Run one job; yield each record when it is on the disk."""
-        for record in measure_job(job, self.data_folder, self.profile.limits, listener):
+    def execute(self, match: Sequence[Job], listener: Listener) -> Iterator[Record]:
+        """Measure jobs together; yield each record when it is on the disk."""
+        for record in measure(match, self.data_folder, self.profile.limits, listener):
             parity = self._parity(record.case)
             complete = dataclasses.replace(record, dataset=self.dataset.describe(), parity=parity)
             self.store.append(complete)
@@ -128,73 +135,109 @@ class Run:
         return write_results(self.store.read(), self.folder)
 
 
-def measure_job(job: Job, data: Path, limits: Limits, listener: Listener) -> Iterator[Record]:
-    """One worker, all tasks of the job. A task that fails marks itself, and the rest go on.
-
-    After a failure the tasks left over get a fresh worker: the old one, if it lives at all, may
-    hold memory or half a state.
-    """
-    remaining = list(job.tasks)
-    while remaining:
-        with Worker(job.case, data, limits, weights=job.weights) as worker:
-            opened = _Opening(worker)
-            while remaining:
-                task = remaining.pop(0)
-                listener.started(task)
-                record = _take(task, opened, listener.progress)
-                yield record
-                if not record.ok:
-                    break
+def measure(
+    jobs: Sequence[Job], data: Path, limits: Limits, listener: Listener
+) -> Iterator[Record]:
+    """The records of jobs that are measured together (`bench.matrix.matches`)."""
+    if jobs[0].tasks[0].kind in TIMED:
+        return _measure_in_turns(jobs, data, limits, listener)
+    return (record for job in jobs for record in _measure_alone(job, data, limits, listener))
 
 
-class _Opening:
-    """Opens the worker with the first task, so that a failure to build is that task's failure."""
+def _measure_in_turns(
+    jobs: Sequence[Job], data: Path, limits: Limits, listener: Listener
+) -> Iterator[Record]:
+    """Relay after relay, until it is enough; then every record."""
+    match = Match(jobs, data, limits, listener.started, listener.progress)
+    began = perf_counter()
+    for process in count():
+        match.relay(process)
+        enough = why_enough(match.tallies, limits, process + 1, perf_counter() - began)
+        if enough:
+            break
+    name = uuid4().hex[:12]  # joins the records of a match, whatever run they are read from
+    for tally in match.tallies:
+        turns = {
+            "match": name,
+            "blocks": tally.blocks,
+            "stopped": enough,
+            "precision_goal": limits.precision,
+            "match_seconds": limits.match_seconds,
+        }
+        yield _timed_record(tally, turns)
 
-    def __init__(self, worker: Worker) -> None:
-        self.worker = worker
-        self._open = False
 
-    def measure(self, kind: str, on_progress: OnProgress) -> dict[str, Any]:
-        if not self._open:
-            self.worker.open(on_progress)
-            self._open = True
-        return self.worker.measure(kind, on_progress)
-
-
-def _take(task: Task, opened: _Opening, on_progress: OnProgress) -> Record:
-    started_at = datetime.now(UTC).isoformat(timespec="seconds")
-    started = perf_counter()
-    result: dict[str, Any] = {}
-    error: WorkerError | None = None
-    try:
-        result = opened.measure(task.kind, on_progress)
-    except WorkerError as caught:
-        error = caught
+def _timed_record(tally: Tally, turns: dict[str, Any]) -> Record:
+    if not tally.begun:
+        record = _failure(tally.task, tally.error)
+    else:
+        # What once per case is measured, the first process has.
+        first, *_ = tally.answers
+        blocks, answer = tally.blocks, {**first, "samples": tally.samples}
+        if tally.error:
+            turns = {**turns, "lost": without_folders(headline(str(tally.error)))}
+        peaks = [a["peak_memory_bytes"] for a in tally.answers if a["peak_memory_bytes"]]
+        answer["peak_memory_bytes"] = max(peaks, default=None)
+        answer["metrics"] = {**_typical(tally.answers), "turns": turns}
+        images = answer["images_per_sample"] or 1
+        record = _record(tally.task, answer, Timed(tally.samples, blocks, images).by_process())
     return dataclasses.replace(
-        _record(task, result, error),
-        started_at=started_at,
-        seconds=perf_counter() - started,
-        environment=capture(framework(task.case.framework)),
+        record,
+        started_at=tally.started_at,
+        seconds=tally.seconds,
+        environment=capture(framework(tally.task.case.framework)),
     )
 
 
-def _record(task: Task, result: dict[str, Any], error: WorkerError | None) -> Record:
-    if error:
-        # A traceback names folders, and a record is published.
-        text = without_folders(str(error))
-        return Record(task.case, task.kind, error.status, error=text)
-    samples, images = result["samples"], result["images_per_sample"]
+def _typical(answers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The first process's metrics, but the median over processes of what each one timed once."""
+    metrics = dict(answers[0]["metrics"])
+    for name in metrics:
+        if name.endswith("_seconds"):
+            metrics[name] = float(np.median([answer["metrics"][name] for answer in answers]))
+    return metrics
+
+
+def _measure_alone(job: Job, data: Path, limits: Limits, listener: Listener) -> Iterator[Record]:
+    """One worker for each task: a training leaves nothing behind that another could start from."""
+    for task in job.tasks:
+        listener.started(task)
+        started_at = datetime.now(UTC).isoformat(timespec="seconds")
+        began = perf_counter()
+        with Worker(job.case, data, limits, weights=job.weights) as worker:
+            try:
+                worker.open(listener.progress)
+                answer = worker.measure(task.kind, listener.progress)
+                record = _record(task, answer, [answer["samples"]])
+            except WorkerError as error:
+                record = _failure(task, error)
+        yield dataclasses.replace(
+            record,
+            started_at=started_at,
+            seconds=perf_counter() - began,
+            environment=capture(framework(task.case.framework)),
+        )
+
+
+def _failure(task: Task, error: WorkerError | None) -> Record:
+    assert error is not None, "what has no answer has a reason"
+    # A traceback names folders, and a record is published.
+    return Record(task.case, task.kind, error.status, error=without_folders(str(error)))
+
+
+def _record(task: Task, answer: dict[str, Any], processes: Sequence[Sequence[float]]) -> Record:
+    images = answer["images_per_sample"]
     return Record(
         task.case,
         task.kind,
         "ok",
-        samples=tuple(samples),
-        unit=result["unit"],
+        samples=tuple(answer["samples"]),
+        unit=answer["unit"],
         images_per_sample=images,
-        summary=summary_of(task.kind, samples, images),
-        metrics=result["metrics"],
-        settings=result["settings"],
-        peak_memory_bytes=result["peak_memory_bytes"],
+        summary=summary_of(task.kind, processes, images),
+        metrics=answer["metrics"],
+        settings=answer["settings"],
+        peak_memory_bytes=answer["peak_memory_bytes"],
     )
 
 
@@ -209,8 +252,8 @@ def run_all(
     ]
     if parity:
         run.certify((job.case for job in remaining), listener)
-    for job in remaining:
-        for _ in run.execute(job, listener):
+    for match in matches(remaining):
+        for _ in run.execute(match, listener):
             pass
 
 

@@ -16,11 +16,14 @@ from bench import (
     columns,
     columns_article,
     columns_closed,
+    columns_paired,
     columns_waterfall,
     notes,
     rows,
     rows_article,
+    rows_clock,
     rows_closed,
+    rows_paired,
     waterfall,
 )
 from bench.case import TRACKS
@@ -126,12 +129,36 @@ TABLES = (
     Table(
         "throughput",
         "Throughput",
-        "Images/s in steady state: median over blocks with a 95 % bootstrap interval, which covers "
-        "the spread between processes where there is more than one seed. Ratios are of throughput: "
-        "above 1x is faster than the reference; a tie was not told apart.",
+        "Images/s in steady state: mean over processes of the median of each one's blocks, with a "
+        "95 % bootstrap interval, which covers the spread between processes where there were "
+        "several. Ratios are of throughput: above 1x is faster than the reference; a tie was not "
+        "told apart.",
         rows.throughput_rows,
         columns.throughput,
         always=True,
+    ),
+    Table(
+        "paired",
+        "Side by side",
+        "The frameworks were alive together and took turns, a block each, A B B A, in fresh "
+        "processes every time. The ratio is of speed, pair by pair, above 1x faster than the "
+        "reference; its 95 % interval resamples processes and pairs, and is as wide as Student's t "
+        "over the processes says. *Could show* is the smallest difference that this many would "
+        "have found four times out of five: a tie means no more than that the two are closer than "
+        "this. No more were taken when every ratio was as precise as the goal, or at a time limit.",
+        rows_paired.paired_rows,
+        columns_paired.paired,
+    ),
+    Table(
+        "clock",
+        "Sync audit",
+        "Milliseconds of one training step, three ways: in blocks that end in a sync (as every one "
+        "here), in calls that are not waited for, and as the slope of time over the number of "
+        "steps, each time up to the trained weights on the host, which nothing can deliver early. "
+        "A case whose synced blocks are surely more than 10 % faster than the slope returns early, "
+        "and its speed is not to be believed; more than 10 % slower, and the sync itself costs.",
+        rows_clock.clock_rows,
+        columns_paired.clock,
     ),
     Table(
         "latency",

@@ -92,7 +92,10 @@ class Trainer(Protocol):
     def train(
         self, inputs: Iterable[StepInput], steps: int, after_step: Callable[[], None]
     ) -> None:
-        """Queue ``steps`` steps, calling ``after_step`` after each (which may sync and pause)."""
+        """Queue ``steps`` steps, calling ``after_step`` after each (which may sync and pause).
+
+        Fewer when the inputs end before: that is an end like any other.
+        """
 
     def losses(self) -> list[float]:
         """Mean loss of every step (or of every ``train`` call) since the last call, in order."""

@@ -1,10 +1,11 @@
 """The child end: one fresh process, one framework, JSON lines in and out.
 
 Commands on stdin: ``{"do": "open", ...}`` once, then ``{"do": "measure", "kind": ...}`` as often
-as wanted, or ``{"do": "certify", ...}`` as often as wanted, or ``{"do": "serve", ...}`` once and
-then ``{"do": "answer", ...}`` for every batch of pictures; the end of stdin ends the process.
-Every command is answered by ``progress`` events and then one ``ready``, ``result`` or ``error``.
-Whatever a framework prints goes to stderr, so that
+as wanted; with ``"turns": true`` it says ``waiting`` before every block, and goes on at
+``{"do": "block"}`` until ``{"do": "end"}``. Or ``{"do": "certify", ...}`` as often as wanted; or
+``{"do": "serve", ...}`` once and then ``{"do": "answer", ...}`` for every batch of pictures. The
+end of stdin ends the process. Every command is answered by ``progress`` events and then one
+``ready``, ``waiting``, ``result`` or ``error``. Whatever a framework prints goes to stderr, so that
 nothing but protocol is on the pipe.
 """
 
@@ -32,6 +33,7 @@ from bench.process import die_with_parent, peak_memory_bytes
 from bench.serving import Desk
 from bench.spec import Architecture
 from bench.trainer import Trainer
+from bench.turns import Called, Counted, Turns
 
 
 def main() -> None:
@@ -59,6 +61,7 @@ def main() -> None:
             elif bench is None:
                 raise RuntimeError("measure before open")
             else:
+                bench.turns = _turns(bench, command, out)
                 send(out, "result", **measure(bench, command["kind"]))
         except Exception as error:
             send(out, "error", status=_status(error), error=_describe(error))
@@ -79,6 +82,25 @@ def send(out: TextIO, event: str, **fields: Any) -> None:
 
 def _progress(out: TextIO, done: float, note: str) -> None:
     send(out, "progress", done=done, note=note)
+
+
+def _turns(bench: Bench, command: Mapping[str, Any], out: TextIO) -> Turns:
+    """Those that the parent gives, or as many as the profile has blocks."""
+    if not command.get("turns"):
+        return Counted(bench.limits.blocks)
+
+    def following() -> dict[str, Any]:
+        line = sys.stdin.readline()
+        if not line:
+            sys.exit()  # nobody is there any more
+        return dict(json.loads(line))
+
+    waiting = partial(_waiting, out)
+    return Called(waiting, following, command["steps"], extras=command["extras"])
+
+
+def _waiting(out: TextIO, samples: list[float]) -> None:
+    send(out, "waiting", samples=samples)
 
 
 def _status(error: BaseException) -> str:

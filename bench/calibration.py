@@ -1,0 +1,205 @@
+"""Is a tie a tie? The comparison tried on a framework against itself, and against a slowed one.
+
+``python -m bench.calibration -o FOLDER`` counts how often a difference is called where there is
+none (which must be no oftener than 1 in 20), and how often a planted one is found: on made-up
+timings with the noise of real ones, thousands of times, and on real matches of a framework with
+its twins (`bench.twins`), as many as there is time for.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from scipy.stats import binomtest
+
+from bench import extensions, stats
+from bench.display import Display
+from bench.grouping import by_dataset
+from bench.markup import markdown, percent
+from bench.matrix import Selection, jobs
+from bench.profiles import profile
+from bench.records import Record
+from bench.rows_paired import paired_rows
+from bench.runner import open_run, run_all
+
+PLANTED = 0.05
+"""The slowdown that is to be found (and :data:`bench.twins.SLOWDOWN` is)."""
+
+
+@dataclass(frozen=True)
+class Noise:
+    """What makes two equal programs differ, as standard deviations of the logarithm of a ratio."""
+
+    name: str
+    between_processes: float
+    within: float
+    """From pair to pair in one process."""
+    disturbed: float = 0.05
+    """Share of blocks that something else delays, by an exponential of mean `delay`."""
+    delay: float = 0.2
+
+
+NOISES = (
+    Noise("quiet", between_processes=0.003, within=0.005),
+    Noise("usual", between_processes=0.01, within=0.02),
+    Noise("processes differ", between_processes=0.03, within=0.01),
+    Noise("busy neighbours", between_processes=0.02, within=0.05, disturbed=0.2),
+)
+SHAPES = ((1, 5), (3, 4), (5, 8), (8, 8))
+"""(processes, pairs in each)."""
+
+
+@dataclass(frozen=True)
+class Count:
+    """How often something was said, of how many times."""
+
+    what: str
+    processes: int
+    pairs: int
+    planted: float
+    said: int
+    of: int
+
+    @property
+    def share(self) -> stats.Estimate:
+        """Fraction with its 95 % interval (Wilson)."""
+        found = binomtest(self.said, self.of).proportion_ci(method="wilson")
+        return stats.Estimate(self.said / self.of, float(found.low), float(found.high))
+
+
+def ratios(noise: Noise, shape: tuple[int, int], planted: float, rng: Any) -> list[list[float]]:
+    """Made-up speed ratios of one match, by process; ``planted`` is how much longer one takes."""
+    processes, pairs = shape
+    own = rng.normal(0, noise.between_processes, (processes, 1))
+    logarithms = own + rng.normal(0, noise.within, (processes, pairs))
+    for sign in (1, -1):  # either of the two may be the one that is disturbed
+        hit = rng.random((processes, pairs)) < noise.disturbed / 2
+        logarithms += sign * hit * rng.exponential(noise.delay, (processes, pairs))
+    made: list[list[float]] = (np.exp(logarithms) / (1 + planted)).tolist()
+    return made
+
+
+def simulated(times: int, seed: int = 0) -> Iterator[Count]:
+    """Ties where nothing is planted, and "slower" where something is, for every noise and shape."""
+    rng = np.random.default_rng(seed)
+    for noise in NOISES:
+        for shape in SHAPES:
+            for planted, wanted in ((0.0, "tie"), (PLANTED, "slower")):
+                said = sum(
+                    _said(ratios(noise, shape, planted, rng)) == wanted for _ in range(times)
+                )
+                yield Count(noise.name, *shape, planted, said, times)
+
+
+def _said(found: list[list[float]]) -> str:
+    ratio = stats.paired(found).ratio
+    return stats.verdict(ratio.low, ratio.high)
+
+
+def real(
+    folder: Path, matches: int, framework: str, variant: str, chosen: str, data: str
+) -> list[dict[str, Any]]:
+    """The rows of matches of a framework with its twin and with its slowed self."""
+    os.environ["ALEXBENCH_EXTENSIONS"] = "bench.twins"
+    extensions.load()
+    selection = Selection(
+        variants=(variant,),
+        frameworks=(framework, f"{framework}-twin", f"{framework}-slowed"),
+        tracks=("closed",),
+        kinds=("train_throughput", "inference"),
+    )
+    found: list[dict[str, Any]] = []
+    for number in range(1, matches + 1):
+        run, done = open_run(folder, f"match-{number:02}", False, profile(chosen), data)
+        todo = jobs(selection, run.profile)
+        with Display(sum(len(job.tasks) for job in todo)) as display:
+            run_all(run, todo, display, done=done, parity=False)
+        found += _rows(run.store.read())
+    return found
+
+
+def _rows(records: Sequence[Record]) -> list[dict[str, Any]]:
+    # Twins have no certificates, and need none: they are held against themselves.
+    certified = [_as_certified(record) for record in records]
+    rows = [row for data, some in by_dataset(certified) for row in paired_rows(some, data)]
+    kept = ("framework", "kind", "ratio", "ratio_low", "ratio_high", "verdict", "pairs")
+    more = ("processes", "smallest", "stopped")
+    return [{name: row[name] for name in (*kept, *more)} for row in rows]
+
+
+def _as_certified(record: Record) -> Record:
+    return replace(record, parity={"status": "pass"})
+
+
+def counted(rows: Sequence[dict[str, Any]]) -> list[Count]:
+    """Verdicts of real matches: ties with the twin, "slower" of the slowed."""
+    counts = []
+    for suffix, planted, wanted in (("-twin", 0.0, "tie"), ("-slowed", PLANTED, "slower")):
+        for kind in dict.fromkeys(row["kind"] for row in rows):
+            mine = [r for r in rows if r["framework"].endswith(suffix) and r["kind"] == kind]
+            if mine:
+                said = sum(row["verdict"] == wanted for row in mine)
+                processes = mine[0]["processes"]
+                shape = (processes, mine[0]["pairs"] // processes)
+                counts.append(Count(kind, *shape, planted, said, len(mine)))
+    return counts
+
+
+def as_markdown(counts: Sequence[Count]) -> str:
+    """A table of counts."""
+    headers = ("noise or kind", "processes", "pairs each", "planted", "said", "share", "95 %")
+    cells = []
+    for count in counts:
+        share = count.share
+        said = "tie" if count.planted == 0 else "slower"
+        ends = f"[{percent(share.low)}, {percent(share.high)}]"
+        planted = percent(count.planted, 0)
+        row = (count.what, count.processes, count.pairs, planted, said, percent(share.value), ends)
+        cells.append(tuple(map(str, row)))
+    return markdown(headers, cells, (False, True, True, True, False, True, True))
+
+
+@click.command()
+@click.option("--simulations", default=1000, show_default=True, help="made-up matches of each kind")
+@click.option("--matches", default=0, show_default=True, help="real matches")
+@click.option("--framework", default="pytorch", show_default=True)
+@click.option("--variant", default="cifar-plain", show_default=True)
+@click.option("--profile", "chosen", default="quick", show_default=True)
+@click.option("--data", default="auto", show_default=True)
+@click.option("-o", "folder", type=click.Path(path_type=Path), required=True)
+def main(
+    simulations: int,
+    matches: int,
+    framework: str,
+    variant: str,
+    chosen: str,
+    data: str,
+    folder: Path,
+) -> None:
+    """Try the comparison on what is equal, and on what is not."""
+    folder.mkdir(parents=True, exist_ok=True)
+    made_up = list(simulated(simulations))
+    rows = real(folder, matches, framework, variant, chosen, data) if matches else []
+    found = {
+        "simulated": [asdict(count) for count in made_up],
+        "real": rows,
+        "real_counts": [asdict(count) for count in counted(rows)],
+    }
+    (folder / "calibration.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    parts = ["# Is a tie a tie?", "## Made-up timings", as_markdown(made_up)]
+    if rows:
+        parts += [f"## Real matches of {framework} on {variant}", as_markdown(counted(rows))]
+    text = "\n\n".join(parts) + "\n"
+    (folder / "calibration.md").write_text(text, encoding="utf-8")
+    click.echo(text)
+
+
+if __name__ == "__main__":
+    main()

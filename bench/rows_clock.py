@@ -1,0 +1,29 @@
+"""Rows of the sync audit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bench.clocks import clock_of
+from bench.grouping import Data, experiments
+from bench.records import Record
+from bench.rows import Row, identity
+
+
+def clock_rows(records: Sequence[Record], data: Data) -> list[Row]:
+    """Seconds per training step: ``synced`` blocks, ``unsynced`` calls, and the ``slope`` of time
+    over steps up to their weights on the host; medians.
+
+    ``ratio`` is synced over slope with its 95 % interval, and ``clock`` what it says
+    (:attr:`bench.clocks.Clock.said`).
+    """
+    rows = []
+    for experiment in experiments(records, ("train_throughput",)):
+        clock = clock_of(experiment)
+        if clock:
+            row = identity(experiment, data) | {"seeds": len(experiment.ok)}
+            row |= {"parity": experiment.parity, "parity_problem": experiment.problem}
+            row |= {name: getattr(clock, name) for name in ("synced", "unsynced", "slope")}
+            row |= {"ratio": clock.ratio.value, "ratio_low": clock.ratio.low}
+            rows.append(row | {"ratio_high": clock.ratio.high, "clock": clock.said})
+    return rows

@@ -1,0 +1,48 @@
+"""Rows of what was measured in turns: the ratio pair by pair, and how much it could have shown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bench.case import KINDS
+from bench.grouping import Data, Experiment, experiments
+from bench.records import Record
+from bench.rows import Row, identity, ratio_columns, reference_of, standing
+from bench.speeds import versus
+
+TIMED = tuple(kind for kind in KINDS if kind != "accuracy")
+
+
+def paired_rows(records: Sequence[Record], data: Data) -> list[Row]:
+    """Speed of every framework over that of the reference beside which it took turns.
+
+    ``ratio`` with its 95 % interval, ``pairs`` and ``processes`` that it rests on, ``smallest``
+    (relative difference that so many would have shown four times out of five), ``stopped`` and
+    ``precision_goal``: why no more were taken. A start-up is one pair of processes.
+    """
+    found = experiments(records, TIMED)
+    rows = []
+    for experiment in found:
+        reference = reference_of(experiment, found)
+        if reference is None or reference is experiment:
+            continue
+        row = _row(experiment, reference, found, data)
+        if row:
+            rows.append(row)
+    return rows
+
+
+def _row(
+    experiment: Experiment, reference: Experiment, found: Sequence[Experiment], data: Data
+) -> Row | None:
+    row = identity(experiment, data) | {"kind": experiment.kind} | standing(experiment, found)
+    row |= {"parity": experiment.parity, "parity_problem": experiment.problem}
+    held = versus(experiment, reference)
+    if held.how != "paired":
+        return None
+    told = experiment.ok[0].metrics.get("turns", {})
+    row |= {"pairs": held.pairs, "processes": held.processes, "smallest": held.smallest}
+    row |= {name: told.get(name) for name in ("stopped", "precision_goal", "match_seconds", "lost")}
+    if row["not_compared"]:
+        return row | ratio_columns(None, "not comparable")
+    return row | ratio_columns(held.ratio, held.verdict)

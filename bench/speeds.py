@@ -1,0 +1,55 @@
+"""Speeds of experiments, and how one stands to another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bench import stats
+from bench.grouping import Experiment
+from bench.pairs import by_process, ratios, side_by_side, timed
+
+
+def speeds(experiment: Experiment) -> list[list[float]]:
+    """Images/s (of calls and starts: how many a second) of every sample, by process."""
+    return [
+        stats.rates(process, record.images_per_sample if record.kind != "latency" else 1)
+        for record in experiment.ok
+        for process in by_process(record)
+    ]
+
+
+@dataclass(frozen=True)
+class Versus:
+    """A ratio of speeds, above 1 where the first is faster, and what it rests on."""
+
+    ratio: stats.Estimate
+    how: str
+    """``paired`` (blocks in turns), or ``apart`` (measured one after the other)."""
+    pairs: int | None = None
+    processes: int | None = None
+    smallest: float | None = None
+    """Relative; see :class:`bench.stats.Paired`."""
+
+    @property
+    def verdict(self) -> str:
+        """Faster, slower or tie."""
+        return stats.verdict(self.ratio.low, self.ratio.high)
+
+
+def versus(one: Experiment, other: Experiment) -> Versus:
+    """Speed of ``one`` over that of ``other``: pair by pair where they took turns."""
+    pairs = _pairs(one, other)
+    if pairs:
+        found = stats.paired(pairs)
+        return Versus(found.ratio, "paired", found.pairs, found.processes, found.smallest)
+    return Versus(stats.ratio_of_medians(speeds(one), speeds(other)), "apart")
+
+
+def _pairs(one: Experiment, other: Experiment) -> list[list[float]]:
+    seeds = {record.case.seed: record for record in other.ok}
+    return [
+        process
+        for record in one.ok
+        if record.case.seed in seeds and side_by_side(record, seeds[record.case.seed])
+        for process in ratios(timed(record), timed(seeds[record.case.seed]))
+    ]
