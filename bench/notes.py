@@ -90,7 +90,7 @@ def ceiling(rows: Iterable[Row]) -> list[str]:
             highest[precision] = max(of, highest.get(precision, 0.0))
     if not highest:
         return []
-    told = ", ".join(f"{name} {significant(of / 1e9)}" for name, of in highest.items())
+    told = ", ".join(f"{name} {significant(of / 1e9)}" for name, of in sorted(highest.items()))
     return [
         "Of ceiling: FLOP/s over those of the quickest matrix product or convolution that the "
         f"frameworks of the run reached on this machine (GFLOP/s: {told})."

@@ -33,7 +33,7 @@ class KerasMaker:
     def __call__(self, operation: Operation, precision: str) -> Run:
         """Operands are made once, so that only the operation is timed."""
         if isinstance(operation, MatMul):
-            shapes = [(operation.m, operation.k), (operation.k, operation.n)]
+            shapes: list[tuple[int, ...]] = [(operation.m, operation.k), (operation.k, operation.n)]
             function = ops.matmul
         else:
             side, kernel = operation.side, operation.kernel
