@@ -150,7 +150,8 @@ def _read(key: dict[str, Any], operations: Sequence[Operation]) -> Found | None:
         return None
     if not isinstance(kept, dict) or kept.get("key") != key:
         return None
-    answers, date = kept.get("ceilings"), kept.get("measured_at")
+    answers: Any = kept.get("ceilings")
+    date = kept.get("measured_at")
     if not isinstance(date, str) or not _whole(answers, operations):
         return None
     return Found(key["framework"], tuple(answers), date, cached=True)

@@ -83,8 +83,8 @@ def ceiling_lines(ceilings: dict[str, Any]) -> list[str]:
             if answer["flops_per_second"] is None
         ]
     for precision, answer in ceilings["best"].items():
-        told = _in_words(answer["operation"], answer)
-        lines.append(f"  this machine's {precision}: {told}, in {answer['framework']}")
+        winner = _in_words(answer["operation"], answer)
+        lines.append(f"  this machine's {precision}: {winner}, in {answer['framework']}")
     return lines
 
 
