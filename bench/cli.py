@@ -229,12 +229,14 @@ def fetch(what: str) -> None:
 
 
 @cli.command()
+@click.option("--no-ceilings", is_flag=True, help="Do not measure the highest FLOP/s.")
+@click.option("--fresh", is_flag=True, help="Measure anew the ceilings that the cache has.")
 @click.option("--json", "as_json", is_flag=True, help="A JSON object instead of text.")
-def doctor(as_json: bool) -> None:
-    """Show what each framework will really use here, and what is missing."""
-    from bench.doctor import diagnose
+def doctor(no_ceilings: bool, fresh: bool, as_json: bool) -> None:
+    """Show what each framework will really use here, how fast it can be, and what is missing."""
+    from bench.doctor import ceiling_lines, diagnose
 
-    found = diagnose()
+    found = diagnose(with_ceilings=not no_ceilings, fresh=fresh)
     if as_json:
         click.echo(json.dumps(found, indent=2))
         return
@@ -244,6 +246,8 @@ def doctor(as_json: bool) -> None:
     for name, row in found["frameworks"].items():
         click.echo(name)
         _show(row)
+    if "ceilings" in found:
+        click.echo("\n".join(ceiling_lines(found["ceilings"])))
 
 
 def _show(fields: dict[str, Any], indent: str = "  ") -> None:

@@ -102,8 +102,8 @@ def _thousandths(key: str, row: Row) -> str:
     return significant(None if row[key] is None else 1000 * row[key])
 
 
-def _memory(row: Row) -> str:
-    held = row["peak_memory_bytes"]
+def _memory(key: str, row: Row) -> str:
+    held = row[key]
     return significant(held / _GIB) if held else NOTHING
 
 
@@ -191,9 +191,12 @@ def throughput(rows: Sequence[Row]) -> list[Column]:
         *versus_columns(rows),
         Column("published †", partial(_dagger, significant), usual=NOTHING),
         Column("GFLOP/s", lambda row: significant(_giga(row["flops_per_second"])), usual=NOTHING),
+        Column("of ceiling", lambda row: percent(row["utilisation"]), usual=NOTHING),
+        Column("J/image", partial(_number, "joules_per_image"), usual=NOTHING),
         Column("first step s", partial(_number, "first_step_seconds"), usual=NOTHING),
         Column("clock", _clock, right=False, usual=NOTHING),
-        Column("peak GiB", _memory, usual=NOTHING),
+        Column("peak GiB", partial(_memory, "peak_memory_bytes"), usual=NOTHING),
+        Column("peak device GiB", partial(_memory, "device_memory_bytes"), usual=NOTHING),
         *how(),
     ]
 

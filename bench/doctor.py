@@ -9,25 +9,90 @@ from pathlib import Path
 from typing import Any
 
 from bench.case import Case
+from bench.ceilings import Found, best, obtain
 from bench.download import cifar10_archive
 from bench.environment import capture
 from bench.frameworks import FRAMEWORKS, Framework
 from bench.generated import generate
 from bench.launch import Worker, WorkerError
+from bench.markup import significant
+from bench.operations import KINDS, PRECISIONS
 from bench.profiles import Limits
 from bench.sources import cache_folder, prepared
 
 _PROBE = Case(variant="cifar-plain", framework="", batch_size=2)
 
 
-def diagnose() -> dict[str, Any]:
-    """The machine, the data and every framework, each asked in a process of its own."""
+def diagnose(*, with_ceilings: bool = False, fresh: bool = False) -> dict[str, Any]:
+    """The machine, the data and every framework, each asked in a process of its own.
+
+    Ceilings are the cache's where it has them, unless ``fresh``; measuring them takes some 10 s a
+    framework.
+    """
     data = prepared(generate(train=20, test=20, seed=0), Path(tempfile.gettempdir()))
-    return {
+    found = {
         "machine": _machine(),
         "data": {"ALEXBENCH_DATA": bool(os.environ.get("ALEXBENCH_DATA")), **_cache()},
         "frameworks": {name: _framework(row, data) for name, row in FRAMEWORKS.items()},
     }
+    if with_ceilings:
+        found["ceilings"] = _ceilings(fresh)
+    return found
+
+
+def _ceilings(fresh: bool) -> dict[str, Any]:
+    """Of each framework the best of both kinds by precision, and the best of them all."""
+    found = [obtain(name, fresh=fresh) for name in FRAMEWORKS]
+    return {
+        "frameworks": {one.framework: _ceiling(one) for one in found},
+        "best": best(found),
+    }
+
+
+def _ceiling(found: Found) -> dict[str, Any]:
+    if found.reason:
+        return {"available": False, "reason": found.reason}
+    kinds = {kind: best([found], kind) for kind in KINDS}
+    return {
+        "available": True,
+        "measured_at": found.measured_at,
+        "cached": found.cached,
+        "best": {
+            precision: {kind: kinds[kind].get(precision) for kind in KINDS}
+            for precision in PRECISIONS
+        },
+        "operations": list(found.ceilings),
+    }
+
+
+def ceiling_lines(ceilings: dict[str, Any]) -> list[str]:
+    """The ceilings as text."""
+    lines = ["ceilings (the highest GFLOP/s that was measured)"]
+    for name, row in ceilings["frameworks"].items():
+        if not row["available"]:
+            lines.append(f"  {name}: none: {row['reason']}")
+            continue
+        when = "kept in the cache; --fresh measures anew" if row["cached"] else "measured now"
+        lines.append(f"  {name}: of {row['measured_at']} ({when})")
+        for precision, kinds in row["best"].items():
+            told = [_in_words(kind, kinds[kind]) for kind in KINDS]
+            lines.append(f"    {precision}: {'; '.join(told)}")
+        lines += [
+            f"    {answer['precision']} {answer['shape']}: {answer['reason']}"
+            for answer in row["operations"]
+            if answer["flops_per_second"] is None
+        ]
+    for precision, answer in ceilings["best"].items():
+        winner = _in_words(answer["operation"], answer)
+        lines.append(f"  this machine's {precision}: {winner}, in {answer['framework']}")
+    return lines
+
+
+def _in_words(kind: str, answer: dict[str, Any] | None) -> str:
+    if answer is None:
+        return f"no {KINDS[kind]}"
+    pace = significant(answer["flops_per_second"] / 1e9)
+    return f"{KINDS[kind]} {pace} GFLOP/s ({answer['shape']})"
 
 
 def _machine() -> dict[str, Any]:

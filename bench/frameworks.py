@@ -39,6 +39,8 @@ class Framework:
     server: str | None = None
     """``module:function`` that takes a :class:`bench.serving.ServerSetup` and gives a Server, for
     ``predict`` and ``embed``."""
+    ceiling: str | None = None
+    """``module:function`` that takes the threads and gives a :data:`bench.operations.Maker`."""
     files: str | None = None
     """Module whose functions read, write and try its users' weight files (see `helper`)."""
     suffixes: tuple[str, ...] = ()
@@ -86,6 +88,7 @@ def _keras(backend: str, extra: str, **changes: object) -> Framework:
         environment={"KERAS_BACKEND": backend},
         own=KERAS,
         server="models_keras.serving:create",
+        ceiling="models_keras.ceiling:create",
         files="models_keras.weight_files",
         suffixes=(".keras", ".weights.h5"),
         **changes,  # type: ignore[arg-type]
@@ -105,6 +108,7 @@ FRAMEWORKS: dict[str, Framework] = {
             article_loop="models_torch.article_loop:create",
             own=TORCH,
             server="models_torch.serving:create",
+            ceiling="models_torch.ceiling:create",
             files="models_torch.weight_files",
             suffixes=(".pth", ".pt"),
             repeatable=True,

@@ -21,6 +21,7 @@ from typing import Any
 
 from bench.case import Case
 from bench.frameworks import framework
+from bench.operations import Answer, Operation, to_json
 from bench.process import oom_kills
 from bench.profiles import Limits
 from bench.spec import Architecture
@@ -142,6 +143,17 @@ class Worker:
             "cpus": self._cpus,
         }
         return self._request(command, on_progress)
+
+    def ceiling(self, operations: Sequence[Operation], on_progress: OnProgress) -> list[Answer]:
+        """The pace of each operation in this worker's framework; raises WorkerError."""
+        command = {
+            "do": "ceiling",
+            "framework": self._case.framework,
+            "cpus": self._cpus,
+            "operations": [to_json(operation) for operation in operations],
+        }
+        found: list[Answer] = self._request(command, on_progress)["ceilings"]
+        return found
 
     def serve(self, command: dict[str, Any], on_progress: OnProgress) -> None:
         """Load the network that is to answer (see :class:`bench.serving.Desk`); WorkerError."""

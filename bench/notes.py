@@ -81,6 +81,32 @@ def extrapolated(rows: Iterable[Row]) -> list[str]:
     return list(dict.fromkeys(lines))
 
 
+def ceiling(rows: Iterable[Row]) -> list[str]:
+    """What the shares of the ceiling are taken of, by precision; only where such a share stands."""
+    highest: dict[str, float] = {}
+    for row in rows:
+        if known(row.get("utilisation")):
+            precision, of = str(row["precision"]), row["ceiling_flops_per_second"]
+            highest[precision] = max(of, highest.get(precision, 0.0))
+    if not highest:
+        return []
+    told = ", ".join(f"{name} {significant(of / 1e9)}" for name, of in sorted(highest.items()))
+    return [
+        "Of ceiling: FLOP/s over those of the quickest matrix product or convolution that the "
+        f"frameworks of the run reached on this machine (GFLOP/s: {told})."
+    ]
+
+
+def energy(rows: Iterable[Row]) -> list[str]:
+    """What was counted; only where joules stand."""
+    if not any(known(row.get("joules_per_image")) for row in rows):
+        return []
+    return [
+        "J/image: of the processor's packages, with whatever else ran on them; no graphics card, "
+        "no other part of the machine."
+    ]
+
+
 def not_compared(rows: Iterable[Row]) -> list[str]:
     """A line for each row that was refused for comparison, with the difference in words."""
     kinds: dict[tuple[object, ...], list[Row]] = {}

@@ -18,6 +18,7 @@ from bench.grouping import Data, Experiment, experiments, without_folders
 from bench.origin import origin_of
 from bench.published import MEAN_OF_CLASSES, figure_beside
 from bench.records import Record
+from bench.rows_utilisation import device_memory, energy, utilisation
 from bench.speeds import speeds, versus
 
 Row = dict[str, Any]
@@ -153,6 +154,8 @@ def _throughput_row(experiment: Experiment, found: Sequence[Experiment], data: D
         r.metrics["flops_per_image"] for r in experiment.ok if r.metrics.get("flops_per_image")
     ]
     row["flops_per_second"] = rate.value * flops[0] if flops else None
+    row |= utilisation(experiment.ok, row["flops_per_second"])
+    row |= energy(experiment.ok) | device_memory(experiment.ok)
     first = [r.metrics.get("first_step_seconds") for r in experiment.ok]
     row["first_step_seconds"] = stats.median_with_never(first)
     clock = clock_of(experiment)

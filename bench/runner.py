@@ -16,13 +16,14 @@ from uuid import uuid4
 import numpy as np
 
 from bench.case import Case
+from bench.ceilings import OF_THROUGHPUT, Beside
 from bench.certificates import Certificate, Subject, obtain
 from bench.contact_sheet import write_contact_sheet
 from bench.data import Dataset
 from bench.enough import why_enough
 from bench.environment import capture
 from bench.errors import UserError
-from bench.frameworks import framework
+from bench.frameworks import framework, installed
 from bench.grouping import without_folders
 from bench.launch import Worker, WorkerError, headline
 from bench.matrix import TIMED, Job, Task, matches
@@ -68,6 +69,9 @@ class Run:
     """Whether a part of the training set stands in for the test set, which is then not touched."""
     certificates: dict[Subject, Certificate] = field(default_factory=dict)
     """Filled by ``certify``; a closed case without one is recorded as unchecked."""
+    frameworks: tuple[str, ...] = ()
+    """Whose ceilings are asked for; empty means the profile's. Those of a job are always."""
+    ceilings: Beside = field(default_factory=Beside)
 
     def __post_init__(self) -> None:
         self.store = RecordStore(self.folder)
@@ -119,12 +123,27 @@ class Run:
 
     def execute(self, match: Sequence[Job], listener: Listener) -> Iterator[Record]:
         """Measure jobs together; yield each record when it is on the disk."""
+        for job in match:
+            self._prepare_ceilings(job, listener)
         for record in measure(match, self.data_folder, self.profile.limits, listener):
             parity = self._parity(record.case)
             complete = dataclasses.replace(record, dataset=self.dataset.describe(), parity=parity)
+            complete = self._with_ceiling(complete)
             self.store.append(complete)
             listener.finished(complete)
             yield complete
+
+    def _prepare_ceilings(self, job: Job, listener: Listener) -> None:
+        """Before the first throughput of the run; the cache has them after the first run."""
+        if any(task.kind in OF_THROUGHPUT for task in job.tasks):
+            names = self.frameworks or installed(self.profile.frameworks)
+            self.ceilings.prepare([*names, job.case.framework], listener.progress)
+
+    def _with_ceiling(self, record: Record) -> Record:
+        if record.kind not in OF_THROUGHPUT or not record.ok:
+            return record
+        beside = self.ceilings.metrics(record.case)
+        return dataclasses.replace(record, metrics={**record.metrics, **beside})
 
     def write_report(self) -> Path:
         """Tables, plots and report of all records in the folder."""
@@ -235,10 +254,16 @@ def _record(task: Task, answer: dict[str, Any], processes: Sequence[Sequence[flo
         unit=answer["unit"],
         images_per_sample=images,
         summary=summary_of(task.kind, processes, images),
-        metrics=answer["metrics"],
+        metrics=answer["metrics"] | _device_memory(answer),
         settings=answer["settings"],
         peak_memory_bytes=answer["peak_memory_bytes"],
     )
+
+
+def _device_memory(result: dict[str, Any]) -> dict[str, Any]:
+    """Its peak, where the framework tells one."""
+    held = result.get("device_memory_bytes")
+    return {} if held is None else {"device_memory_bytes": held}
 
 
 def run_all(
@@ -250,6 +275,7 @@ def run_all(
         for job in jobs
         if (tasks := tuple(task for task in job.tasks if task.key not in done))
     ]
+    run.frameworks = tuple(dict.fromkeys(job.case.framework for job in jobs))
     if parity:
         run.certify((job.case for job in remaining), listener)
     for match in matches(remaining):

@@ -254,6 +254,8 @@ def _section(table: Table, data: Data, kind: tuple[str, bool], part: Sequence[Ro
         *notes.shortened(part),
         *notes.origins(part),
         *notes.extrapolated(part),
+        *notes.ceiling(part),
+        *notes.energy(part),
         *notes.not_compared(part),
         *(() if certified else (notes.UNCERTIFIED,)),
         *notes.why_uncertified(part),

@@ -3,9 +3,10 @@
 Commands on stdin: ``{"do": "open", ...}`` once, then ``{"do": "measure", "kind": ...}`` as often
 as wanted; with ``"turns": true`` it says ``waiting`` before every block, and goes on at
 ``{"do": "block"}`` until ``{"do": "end"}``. Or ``{"do": "certify", ...}`` as often as wanted; or
-``{"do": "serve", ...}`` once and then ``{"do": "answer", ...}`` for every batch of pictures. The
-end of stdin ends the process. Every command is answered by ``progress`` events and then one
-``ready``, ``waiting``, ``result`` or ``error``. Whatever a framework prints goes to stderr, so that
+``{"do": "ceiling", ...}``; or ``{"do": "serve", ...}`` once and then ``{"do": "answer", ...}`` for
+every batch of pictures. The end of stdin ends the process. Every command is answered by
+``progress`` events and then one ``ready``, ``waiting``, ``result`` or ``error``. Whatever a
+framework prints goes to stderr, so that
 nothing but protocol is on the pipe.
 """
 
@@ -21,7 +22,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
-from bench import extensions, parity
+from bench import extensions, operations, parity
 from bench.case import WATERFALL
 from bench.defaults import switched
 from bench.errors import UserError
@@ -52,6 +53,8 @@ def main() -> None:
                 send(out, "ready")
             elif command["do"] == "certify":
                 send(out, "result", certificate=certify(command, out))
+            elif command["do"] == "ceiling":
+                send(out, "result", ceilings=ceilings(command))
             elif command["do"] == "serve":
                 desk = open_desk(command)
                 send(out, "ready")
@@ -143,6 +146,16 @@ def open_desk(command: Mapping[str, Any]) -> Desk:
     assert row.server is not None, "the parent asks only those that have one"
     block_others(row)
     return Desk(named(row.server), command)
+
+
+def ceilings(command: Mapping[str, Any]) -> list[operations.Answer]:
+    """The pace of each operation in one framework, without a network or data."""
+    os.sched_setaffinity(0, command["cpus"])
+    row = framework(command["framework"])
+    assert row.ceiling is not None, "the parent asks only those that have one"
+    block_others(row)
+    make: operations.Maker = named(row.ceiling)(len(command["cpus"]))
+    return operations.measure_all(make, [*map(operations.from_json, command["operations"])])
 
 
 def measure(bench: Bench, kind: str) -> dict[str, Any]:

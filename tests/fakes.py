@@ -26,6 +26,7 @@ from bench.case import KINDS, TRACKS, Case
 from bench.data import Dataset, Split
 from bench.frameworks import Framework
 from bench.generated import generate
+from bench.operations import Maker, Operation, Run
 from bench.own_defaults import TORCH
 from bench.profiles import Limits, Profile
 from bench.spec import Conv, Dense, Dropout, Flatten, Layer, ReLU
@@ -260,6 +261,24 @@ class SlowProof(Proven):
         return {}
 
 
+def quick_maker(threads: int) -> Maker:
+    """A thousand calls a second for each thread."""
+
+    def make(operation: Operation, precision: str) -> Run:
+        return lambda times: time.sleep(0.001 * times / threads)
+
+    return make
+
+
+def broken_maker(threads: int) -> Maker:
+    raise ValueError("planted failure")
+
+
+def dying_maker(threads: int) -> Maker:
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError("dead")
+
+
 def _row(name: str, trainer: type, **changes: Any) -> Framework:
     return Framework(
         name,
@@ -293,6 +312,9 @@ FRAMEWORKS = (
     _row("fake-wrong", Wrong),
     _row("fake-dies-in-proof", DiesInProof),
     _row("fake-slow-proof", SlowProof),
+    _row("fake-ceiling", FakeTrainer, ceiling="fakes:quick_maker"),
+    _row("fake-ceiling-raise", FakeTrainer, ceiling="fakes:broken_maker"),
+    _row("fake-ceiling-killed", FakeTrainer, ceiling="fakes:dying_maker"),
     _row("fake-missing", FakeTrainer, modules=("no_such_module", "numpy")),
 )
 LIMITS = Limits(

@@ -115,7 +115,7 @@ def make_record(
         peak_memory_bytes=1_500_000_000,
     )
     record = replace(record, **{**measured, **changes})
-    summary = summary_of(kind, record.samples, record.images_per_sample)
+    summary = summary_of(kind, [record.samples], record.images_per_sample)
     return replace(record, summary=summary)
 
 

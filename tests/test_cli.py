@@ -13,6 +13,7 @@ import pytest
 
 from bench import doctor, frameworks
 from bench.case import Case
+from bench.ceilings import Found
 from bench.cli import main
 from bench.records import Record, RecordStore
 
@@ -268,3 +269,51 @@ def test_doctor_says_what_runs_and_why_not(
     rows.pop("fake")
     assert call(monkeypatch, "doctor") == 0
     assert "no_such_module" in capsys.readouterr().out
+
+
+def _told(name: str, *, fresh: bool) -> Found:
+    pace = {"operation": "matmul", "shape": "planted", "precision": "float32"}
+    answer = {**pace, "flops_per_second": 123e9}
+    return Found(name, (answer,), "2025-01-02T03:04:05+00:00", cached=not fresh)
+
+
+@pytest.fixture
+def quick_doctor(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = {"fake-missing": frameworks.FRAMEWORKS["fake-missing"]}
+    monkeypatch.setattr(doctor, "FRAMEWORKS", rows)
+    monkeypatch.setattr(doctor, "_machine", lambda: {"cores": os.cpu_count()})
+    monkeypatch.setattr(doctor, "obtain", _told)
+
+
+@pytest.mark.usefixtures("quick_doctor")
+@pytest.mark.parametrize(("flags", "when"), [((), "kept in the cache"), (("--fresh",), "now")])
+def test_doctor_shows_how_fast_this_machine_is(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    flags: tuple[str, ...],
+    when: str,
+) -> None:
+    assert call(monkeypatch, "doctor", *flags) == 0
+    text = capsys.readouterr().out
+    assert "matrix product 123 GFLOP/s (planted); no convolution" in text
+    assert f"fake-missing: of 2025-01-02T03:04:05+00:00 ({'measured ' * (when == 'now')}" in text
+    assert when in text
+
+
+@pytest.mark.usefixtures("quick_doctor")
+def test_doctor_gives_ceilings_as_json(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(monkeypatch, "doctor", "--json") == 0
+    found = json.loads(capsys.readouterr().out)["ceilings"]
+    assert found["best"]["float32"]["framework"] == "fake-missing"
+    assert found["frameworks"]["fake-missing"]["cached"] is True
+
+
+@pytest.mark.usefixtures("quick_doctor")
+@pytest.mark.parametrize("flags", [(), ("--json",)])
+def test_doctor_leaves_ceilings_out_when_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], flags: tuple[str, ...]
+) -> None:
+    assert call(monkeypatch, "doctor", "--no-ceilings", *flags) == 0
+    assert "ceilings" not in capsys.readouterr().out

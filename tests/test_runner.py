@@ -16,7 +16,8 @@ import fakes
 import pytest
 from rich.console import Console
 
-from bench import runner
+from bench import ceilings, runner
+from bench.ceilings import Found
 from bench.display import Display, result_line
 from bench.errors import UserError
 from bench.matrix import TIMED, Selection, Task, jobs
@@ -337,3 +338,73 @@ def test_a_record_is_one_json_object_a_line(results: Path, batches: str) -> None
     measure(run, selection("fake", "fake-raise", kinds=("startup",)))
     lines = run.store.path.read_text("utf-8").splitlines()
     assert [json.loads(line)["status"] for line in lines] == ["ok", "failed"]
+
+
+def test_throughput_records_have_the_ceiling_of_the_runs_frameworks(
+    results: Path, batches: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ceilings, "obtain", _obtain)
+    _ASKED.clear()
+    run, _ = start(results, batches)
+    measure(run, selection("fake", "fake-ceiling", kinds=TIMED))
+    assert _ASKED == ["fake", "fake-ceiling"]
+    winner = {
+        "framework": "fake-ceiling",
+        "operation": "matmul",
+        "shape": "planted",
+        "precision": "float32",
+        "flops_per_second": 5e9,
+    }
+    for record in run.store.read():
+        timed = record.kind in ("train_throughput", "inference")
+        assert record.metrics.get("ceiling") == (winner if timed else None)
+        assert "ceiling_reason" not in record.metrics
+
+
+_ASKED: list[str] = []
+
+
+def _obtain(name: str, progress: object) -> Found:
+    _ASKED.append(name)
+    if name == "fake":
+        return Found(name, reason="planted")
+    answer = {"operation": "matmul", "shape": "planted", "precision": "float32"}
+    return Found(name, ({**answer, "flops_per_second": 5e9},))
+
+
+def test_no_ceiling_fails_nothing_and_says_why(results: Path, batches: str) -> None:
+    run, _ = start(results, batches)
+    measure(run, selection("fake", "fake-ceiling-killed", kinds=("inference", "latency")))
+    timed = [record for record in run.store.read() if record.kind == "inference"]
+    assert len(run.store.read()) == 4
+    for record in timed:
+        assert record.ok
+        assert record.metrics["ceiling"] is None
+        assert "fake: it has no function" in record.metrics["ceiling_reason"]
+        assert "SIGKILL" in record.metrics["ceiling_reason"]
+
+
+def test_no_throughput_asks_for_no_ceiling(
+    results: Path, batches: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ceilings, "obtain", _obtain)
+    _ASKED.clear()
+    run, _ = start(results, batches)
+    measure(run, selection("fake", kinds=("startup",)))
+    assert _ASKED == []
+
+
+def test_a_devices_memory_is_in_the_record_where_it_is_told() -> None:
+    task = Task(fakes.case(), "inference")
+    result = {
+        "samples": [1.0],
+        "images_per_sample": 16,
+        "unit": "s",
+        "metrics": {"flops_per_image": 1},
+        "settings": {},
+        "peak_memory_bytes": 1,
+    }
+    told = runner._record(task, {**result, "device_memory_bytes": 7}, None).metrics
+    assert told == {"flops_per_image": 1, "device_memory_bytes": 7}
+    untold = runner._record(task, {**result, "device_memory_bytes": None}, None).metrics
+    assert untold == {"flops_per_image": 1}

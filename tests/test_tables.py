@@ -199,6 +199,106 @@ def test_throughput_stands_against_pytorch():
     assert shown[1]["x pytorch"].startswith("2.00x [1.9")
 
 
+def beside(record, **metrics):
+    return replace(record, metrics={**record.metrics, **metrics})
+
+
+def timed(seconds, **changes):
+    """100 pictures of 0.3 GFLOP in so many seconds a block."""
+    return make_record(
+        kind="train_throughput", samples=(seconds,) * 3, images_per_sample=100, **changes
+    )
+
+
+def ceiling(flops_per_second, precision="float32"):
+    return {
+        "flops_per_second": flops_per_second,
+        "framework": "keras-jax",
+        "operation": "matmul",
+        "shape": "1024x1024 @ 1024x1024",
+        "precision": precision,
+    }
+
+
+def test_utilisation_is_achieved_over_the_highest():
+    record = beside(timed(0.5), ceiling=ceiling(240e9))
+    row = only("throughput", [record])
+    assert row["flops_per_second"] == pytest.approx(60e9)  # 200 images/s of 0.3 GFLOP
+    assert row["ceiling_flops_per_second"] == 240e9
+    assert row["utilisation"] == pytest.approx(0.25)
+    (shown,) = cells("throughput", [record])
+    assert shown["of ceiling"] == "25.0 %"
+    text = as_markdown(TABLE["throughput"], [record])
+    assert "on this machine (GFLOP/s: float32 240)." in text
+
+
+def test_utilisation_is_of_the_rows_own_precision_and_of_the_highest_of_its_records():
+    records = [
+        beside(timed(0.5), ceiling=ceiling(120e9)),
+        beside(timed(0.5, seed=1), ceiling=ceiling(240e9)),
+        beside(timed(0.25, precision="bfloat16"), ceiling=ceiling(480e9, "bfloat16")),
+    ]
+    rows = frame(TABLE["throughput"], records).set_index("precision")
+    assert rows.loc["float32", "utilisation"] == pytest.approx(0.25)
+    assert rows.loc["bfloat16", "utilisation"] == pytest.approx(0.25)
+    text = as_markdown(TABLE["throughput"], records)
+    assert "(GFLOP/s: bfloat16 480, float32 240)." in text
+
+
+@pytest.mark.parametrize("told", [{}, {"ceiling": None, "ceiling_reason": "why"}])
+def test_without_a_ceiling_no_utilisation_is_shown(told):
+    record = beside(timed(0.5), **told)
+    row = only("throughput", [record])
+    assert row["ceiling_flops_per_second"] is None
+    assert row["utilisation"] is None
+    (shown,) = cells("throughput", [record])
+    assert not shown.keys() & {"of ceiling", "J/image", "peak device GiB"}
+    assert "ceiling" not in as_markdown(TABLE["throughput"], [record])
+    both = cells(
+        "throughput", [record, beside(timed(0.5, variant="cifar-lrn"), ceiling=ceiling(240e9))]
+    )
+    assert sorted(cell["of ceiling"] for cell in both) == ["25.0 %", "—"]
+
+
+def test_joules_of_all_records_are_over_all_their_images():
+    def counted(joules, images):
+        source = {"reason": None, "source": "powercap: package-0"}
+        return {"joules": joules, "images": images, **source}
+
+    records = [
+        beside(timed(0.5), energy=counted(30.0, 300)),
+        beside(timed(0.5, seed=1), energy=counted(30.0, 100)),
+        beside(timed(0.5, seed=2), energy={"joules": None, "images": 300, "reason": "why"}),
+        timed(0.5, seed=3),
+    ]
+    row = only("throughput", records)
+    assert row["joules_per_image"] == pytest.approx(60 / 400)
+    assert row["energy_reason"] is None
+    (shown,) = cells("throughput", records)
+    assert shown["J/image"] == "0.150"
+    assert "J/image: of the processor's packages" in as_markdown(TABLE["throughput"], records)
+
+
+def test_unknown_joules_are_a_reason_in_the_csv_and_no_column():
+    record = beside(timed(0.5), energy={"joules": None, "images": 300, "reason": "root alone"})
+    row = only("throughput", [record])
+    assert row["joules_per_image"] is None
+    assert row["energy_reason"] == "root alone"
+    (shown,) = cells("throughput", [record])
+    assert "J/image" not in shown
+    assert "J/image" not in as_markdown(TABLE["throughput"], [record])
+
+
+def test_a_devices_memory_has_a_column_where_somebody_tells_it():
+    records = [
+        beside(timed(0.5), device_memory_bytes=3 * 2**30),
+        beside(timed(0.5, seed=1), device_memory_bytes=2 * 2**30),
+    ]
+    assert only("throughput", records)["device_memory_bytes"] == 3 * 2**30
+    (shown,) = cells("throughput", records)
+    assert shown["peak device GiB"] == "3.00"
+
+
 def test_a_longer_latency_is_slower():
     record = make_record()
     other = replace(
