@@ -14,7 +14,7 @@ from typing import Any
 
 from bench.measuring import Bench
 
-REPEATS = 4
+REPEATS = 3
 """Slopes; every other one is taken from many steps to few, so that a drift favours neither."""
 LONGER = 3
 """How many times as many steps the longer of two timings has."""

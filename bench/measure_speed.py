@@ -15,6 +15,7 @@ import numpy as np
 
 from bench.audit import audit
 from bench.data import Split
+from bench.energy import Energy, Meter, added
 from bench.measure_article import article_beside
 from bench.measuring import Bench, Result
 from bench.trainer import Images, Trainer
@@ -41,7 +42,10 @@ class _Blocks:
         self._bench, self._steps, self._between = bench, steps, between
         self._lead = lead_of(steps)
         self._taken, self._started = 0, 0.0
+        self._meter = Meter()
+        self._energy = self._meter.read()
         self.seconds: list[float] = []
+        self.joules: list[Energy] = []
 
     def take(self) -> None:
         """As many blocks as there are turns, in one call of ``train``."""
@@ -52,11 +56,13 @@ class _Blocks:
         self._taken += 1
         if self._taken == self._lead:
             self._bench.trainer.sync()
+            self._energy = self._meter.read()
             self._started = perf_counter()
         if self._taken < self._lead + self._steps:
             return True
         self._bench.trainer.sync()
         self.seconds.append(perf_counter() - self._started)
+        self.joules.append(self._meter.between(self._energy, self._meter.read()))
         self._taken = 0
         self._bench.turns.took(self.seconds[-1:])
         self._between()
@@ -95,6 +101,7 @@ def train_throughput(bench: Bench) -> Result:
         "steps_per_sample": steps,
         "flops_per_image": bench.setup.architecture.training_flops(),
         "overhead": _overhead(samples, bare_seconds, images),
+        "energy": added(blocks.joules) | {"images": images * len(samples)},
         **({"article_loop": article.metrics()} if article else {}),
         **(audit(bench, samples, steps) if bench.turns.extras else {}),
     }
@@ -138,9 +145,13 @@ def inference(bench: Bench) -> Result:
     pace = min(_timed(lambda: bench.trainer.predict(next(batches))) for _ in range(2))
     steps = bench.turns.steps or max(1, round(limits.block_seconds / pace))
     samples: list[float] = []
+    joules: list[Energy] = []
+    meter = Meter()
     while bench.turns.next():
         _predict(bench.trainer, batches, lead_of(steps))
+        before = meter.read()
         samples.append(_timed(lambda: _predict(bench.trainer, batches, steps)))
+        joules.append(meter.between(before, meter.read()))
         bench.turns.took(samples[-1:])
         bench.progress(min(len(samples) / limits.blocks, 1.0), "inference")
     metrics = {
@@ -148,6 +159,7 @@ def inference(bench: Bench) -> Result:
         "steps_per_sample": steps,
         "flops_per_image": bench.setup.architecture.forward_flops(),
         "overhead": None,
+        "energy": added(joules) | {"images": steps * size * len(samples)},
     }
     return Result(samples, steps * size, metrics)
 

@@ -20,6 +20,7 @@ from bench.ceilings import OF_THROUGHPUT, Beside
 from bench.certificates import Certificate, Subject, obtain
 from bench.contact_sheet import write_contact_sheet
 from bench.data import Dataset
+from bench.energy import added
 from bench.enough import why_enough
 from bench.environment import capture
 from bench.errors import UserError
@@ -214,6 +215,9 @@ def _typical(answers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     for name in metrics:
         if name.endswith("_seconds"):
             metrics[name] = float(np.median([answer["metrics"][name] for answer in answers]))
+    if "energy" in metrics:
+        parts = [answer["metrics"]["energy"] for answer in answers]
+        metrics["energy"] = added(parts) | {"images": sum(part["images"] for part in parts)}
     return metrics
 
 
