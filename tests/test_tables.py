@@ -177,9 +177,6 @@ def test_thresholds_take_the_median_and_never_is_never():
     assert row["seconds_to_0.5"] == 30
     assert row["images_to_0.5"] == 30_000
     assert row["reached_0.5"] == 2
-    (shown,) = cells("time_to_accuracy", records)
-    assert shown["s to 50 %"] == "30.0 (2 of 3)"
-    assert "s to 90 %" not in shown
 
 
 def test_throughput_stands_against_pytorch():
