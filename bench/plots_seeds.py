@@ -48,10 +48,11 @@ def seeds(records: Sequence[Record], data: Data, track: str) -> Drawing | None:
     return Drawing(
         f"seeds_{track}",
         title,
-        "A point is the test accuracy at the end of one seed's training, a cross that of one which "
-        "diverged; both are in the mean. The line below them is the mean with its 95 % t interval, "
-        "where there are two seeds at least; an arrow says that it goes on beyond the panel. Failed "
-        "seeds have no point and are counted below the name. Scales do not start at zero.",
+        "A point is the test accuracy at the end of one seed's training, a cross that of one "
+        "that diverged; both are in the mean. The line below them is the mean with its 95 % t "
+        "interval, where there are two seeds at least; an arrow says that it goes on beyond the "
+        "panel. Failed seeds have no point and are counted below the name. Scales do not start at "
+        "zero.",
         figure,
     )
 

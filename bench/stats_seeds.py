@@ -6,6 +6,7 @@ Values are fractions of accuracy and so are differences; all intervals are for 9
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 
 from scipy.stats import ttest_ind
@@ -38,7 +39,10 @@ def welch_difference(ours: Sequence[float], theirs: Sequence[float]) -> Estimate
         return Estimate(value, None, None)
     if min(ours) == max(ours) and min(theirs) == max(theirs):
         return Estimate(value, value, value)  # no spread at all: scipy divides by it
-    found = ttest_ind(ours, theirs, equal_var=False).confidence_interval(CONFIDENCE)
+    with warnings.catch_warnings():
+        # Of one side without a spread scipy says that it lost precision: its variance is 0.
+        warnings.simplefilter("ignore", RuntimeWarning)
+        found = ttest_ind(ours, theirs, equal_var=False).confidence_interval(CONFIDENCE)
     return Estimate(value, float(found.low), float(found.high))
 
 
