@@ -93,7 +93,9 @@ def _whole(experiment: Experiment) -> bool:
 def _row(one: Side, other: Side, data: Data) -> Row:
     faster, slower = (one, other) if one.rate >= other.rate else (other, one)
     row = identity(faster.steady, data) | counts(faster.steady)
-    refused = in_words([*between(one.steady, other.steady), *between(one.start, other.start)])
+    # The two measurements may be refused for the same reason: it is said once.
+    told = [*between(faster.steady, slower.steady), *between(faster.start, slower.start)]
+    refused = in_words(list(dict.fromkeys(told)))
     row |= {"reference": slower.steady.case.framework, "not_compared": refused or None}
     ratio = stats.ratio_of_medians(faster.rates, slower.rates)
     row |= {"ratio": ratio.value, "ratio_low": ratio.low, "ratio_high": ratio.high}

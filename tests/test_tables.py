@@ -11,6 +11,7 @@ from synthetic import (
     make_record,
     make_run,
 )
+from synthetic_normalisation import make_normalisations
 from synthetic_pretrained import make_article_run
 from synthetic_waterfall import make_waterfall
 
@@ -40,7 +41,13 @@ def cells(table, records):
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
-    records = [*make_run(), *make_waterfall(), *make_article_run(), make_failure(seed=7)]
+    records = [
+        *make_run(),
+        *make_normalisations(),
+        *make_waterfall(),
+        *make_article_run(),
+        make_failure(seed=7),
+    ]
     write_tables(records, folder)
     return folder / "tables"
 
