@@ -20,7 +20,7 @@ def columns(rows: Sequence[Row]) -> list[Column]:
         Column("pairs", lambda row: count(row["pairs"]), usual=NOTHING),
         Column("difference, points", _difference),
         Column("verdict", lambda row: str(row["verdict"]), right=False),
-        Column("method", lambda row: str(row["method"]), right=False),
+        Column("method", lambda row: row["method"] or NOTHING, right=False),
         *how(),
     ]
 

@@ -6,6 +6,7 @@ the closed track its partner has no pair.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -125,8 +126,9 @@ def _row(
         row["against_diverged"] = diverged(other)
         if not refused:
             difference, pairs = accuracy_difference(experiment, other)
-    closed = experiment.case.track == "closed"
-    row |= {"method": "paired by seed" if closed else "Welch", "pairs": pairs}
+    method = "Welch" if pairs is None else "paired by seed"
+    known = not math.isnan(difference.value)
+    row |= {"method": method if known else None, "pairs": pairs}
     row |= {"difference": difference.value, "low": difference.low, "high": difference.high}
     row["verdict"] = _verdict(experiment, other, refused, difference)
     return row
