@@ -38,13 +38,12 @@ def normalisation(records: Sequence[Record], data: Data, track: str) -> Drawing 
     ((axes,),) = grid_of_axes(figure, 1, 1)
     frameworks = sorted({str(row["framework"]) for row in rows}, key=framework_place)
     marks = [(row, percent_change(row), _points(row)) for row in rows]
-    limits = tuple(
-        _REACH * max(1.0, *(abs(mark[place].value) for mark in marks)) for place in (1, 2)
-    )
+    widest = _REACH * max(1.0, *(abs(across.value) for _, across, _ in marks))
+    highest = _REACH * max(1.0, *(abs(up.value) for _, _, up in marks))
     for row, across, up in marks:
         tint = _COLOURS[row["normalisation"]]
-        _bar(axes, across, up.value, limits[0], tint)
-        _bar(axes, up, across.value, limits[1], tint, upright=True)
+        _bar(axes, across, up.value, widest, tint)
+        _bar(axes, up, across.value, highest, tint, upright=True)
         shape = marker(row["framework"], frameworks)
         axes.plot(across.value, up.value, shape, color=tint, markersize=9, markeredgecolor="white")
     _scales(axes)

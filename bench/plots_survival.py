@@ -92,14 +92,14 @@ def _curve(
     axes.step(x, y, where="post", color=tint, linewidth=1.6)
     arrived = {seed.time for seed in seeds if seed.reached}
     level = dict(zip(x, y, strict=True))
-    style = {"color": tint, "linestyle": ""}
     axes.plot(
         sorted(arrived),
         [level[time] for time in sorted(arrived)],
         marker=marker(framework, frameworks),
         markersize=5.5,
-        **style,
+        color=tint,
+        linestyle="",
     )
     ended = sorted({seed.time for seed in seeds if not seed.reached})
     ticks = [level[time] for time in ended]
-    axes.plot(ended, ticks, marker="|", markersize=11, markeredgewidth=1.6, **style)
+    axes.plot(ended, ticks, "|", color=tint, markersize=11, markeredgewidth=1.6)
