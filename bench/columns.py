@@ -68,7 +68,7 @@ def _proof(rows: Sequence[Row]) -> list[Column]:
     return [Column("parity", lambda row: str(row["parity"]), right=False)] if closed else []
 
 
-def _seeds(row: Row) -> str:
+def seeds_of(row: Row) -> str:
     """``3``, or ``2 of 3 (1 failed)``: nothing that went wrong is silent."""
     asked = row["seeds"] + row["failed"]
     trouble = [f"{row[name]} {name}" for name in ("failed", "diverged") if row.get(name)]
@@ -111,7 +111,7 @@ def accuracy(rows: Sequence[Row]) -> list[Column]:
     """Accuracy and what it cost."""
     return [
         *who(rows),
-        Column("seeds", _seeds),
+        Column("seeds", seeds_of),
         Column("test accuracy", lambda row: percent(row["accuracy"], 2)),
         Column("95 % interval", _percent_range, usual=NOTHING),
         Column("published †", partial(_dagger, share), usual=NOTHING),
@@ -119,43 +119,6 @@ def accuracy(rows: Sequence[Row]) -> list[Column]:
         Column("training images", lambda row: count(row["train_images"])),
         *how(),
     ]
-
-
-def time_to_accuracy(rows: Sequence[Row]) -> list[Column]:
-    """What it cost to get part of the way."""
-    return [*who(rows), Column("seeds", _seeds), *_thresholds(rows), *how()]
-
-
-def _thresholds(rows: Sequence[Row]) -> list[Column]:
-    """Two columns for each threshold that some row reached."""
-    goals = sorted(
-        {k.removeprefix("reached_") for r in rows for k in r if "reached_" in k}, key=float
-    )
-    found = []
-    for goal in goals:
-        if any(row.get(f"reached_{goal}") for row in rows):
-            title = f"to {100 * float(goal):g} %"
-            found.append(Column(f"s {title}", partial(_time_to, goal)))
-            found.append(Column(f"images {title}", partial(_images_to, goal)))
-    return found
-
-
-def _time_to(goal: str, row: Row) -> str:
-    return _reached(significant(row.get(f"seconds_to_{goal}")), goal, row)
-
-
-def _images_to(goal: str, row: Row) -> str:
-    return _reached(count(row.get(f"images_to_{goal}")), goal, row)
-
-
-def _reached(shown: str, goal: str, row: Row) -> str:
-    if f"reached_{goal}" not in row:
-        return NOTHING
-    if shown == NOTHING:
-        shown = "never"
-    reached = row[f"reached_{goal}"]
-    partly = 0 < reached < row["seeds"]
-    return f"{shown} ({reached} of {row['seeds']})" if partly else shown
 
 
 def kind_of(row: Row) -> str:
@@ -183,7 +146,7 @@ def throughput(rows: Sequence[Row]) -> list[Column]:
     return [
         Column("of", kind_of, right=False),
         *who(rows),
-        Column("seeds", _seeds),
+        Column("seeds", seeds_of),
         Column("processes", lambda row: count(row["processes"]), usual="1"),
         Column("blocks", lambda row: count(row["blocks"])),
         Column("images/s", partial(_number, "images_per_second")),
@@ -214,7 +177,7 @@ def latency(rows: Sequence[Row]) -> list[Column]:
     """Milliseconds of one call."""
     return [
         *who(rows),
-        Column("seeds", _seeds),
+        Column("seeds", seeds_of),
         Column("calls", lambda row: count(row["calls"])),
         *(Column(f"{p} ms", partial(_thousandths, p)) for p in ("p50", "p90", "p99")),
         *versus_columns(rows),
@@ -226,7 +189,7 @@ def startup(rows: Sequence[Row]) -> list[Column]:
     """Seconds until the first step is done, by part."""
     return [
         *who(rows),
-        Column("seeds", _seeds),
+        Column("seeds", seeds_of),
         Column("import s", partial(_number, "import_seconds")),
         Column("build s", partial(_number, "build_seconds")),
         Column("first step s", partial(_number, "first_step_seconds")),
@@ -241,7 +204,7 @@ def per_class(rows: Sequence[Row]) -> list[Column]:
     classes = list(dict.fromkeys(key for row in rows for key in row if key not in facts))
     return [
         *who(rows),
-        Column("seeds", _seeds),
+        Column("seeds", seeds_of),
         *(Column(name, partial(_share, name)) for name in classes),
         Column("mean", partial(_share, MEAN_OF_CLASSES)),
         Column("published mean †", partial(_dagger, share), usual=NOTHING),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from time import perf_counter
 from typing import Any
 
@@ -26,29 +27,60 @@ EVALUATION_BATCH = 500  # divides 10,000: one shape to compile, and small enough
 
 
 def accuracy(bench: Bench) -> Result:
-    """Train by the recipe and evaluate on all of the test pictures; the clock stands meanwhile."""
-    steps, curve, history = bench.setup.steps, [], list[float]()
-    seconds, done = 0.0, 0
+    """Train by the recipe and evaluate on all of the test pictures; the clock stands meanwhile.
+
+    The first step (trace, compile, allocate) is a part of the training and of its seconds; how long
+    it took stands in ``metrics["startup"]`` beside the seconds before the training.
+    """
+    curve, history = [], list[float]()
     confusion = np.zeros((1, 1), np.int64)
     bench.trainer.sync()
-    points = bench.limits.evaluations or max(1, round(2 * bench.setup.recipe.epochs))
-    for index in range(points):
-        target = round(steps * (index + 1) / points)
-        if target == done:
-            continue
-        seconds += _train_until(bench, done, target)
+    seconds, done = bench.first_step(), 1
+    stretches = [(bench.trainer.losses(), 1)]
+    for target in _targets(bench):
+        if target > done:  # else the first step alone leads to the first point
+            seconds += _train_until(bench, done, target)
+            stretches.append((bench.trainer.losses(), target - done))
         done = target
-        losses = bench.trainer.losses()
-        history.extend(losses)
+        history.extend(loss for losses, _ in stretches for loss in losses)
         confusion = evaluate(bench.trainer, bench.dataset, bench.inputs)
-        curve.append(_point(bench, done, seconds, losses, confusion))
+        curve.append(_point(bench, done, seconds, _mean_loss(stretches), confusion))
+        stretches = []
         if curve[-1]["train_loss"] is None:
             break  # it has diverged: more steps would measure nothing
     metrics = _summary(bench, curve, confusion) | digests(bench.trainer, history)
-    metrics |= bench.inputs.metrics()
+    metrics |= bench.inputs.metrics() | {"startup": _startup(bench)}
     if bench.setup.case.track == "closed":  # elsewhere a loss may be the mean of many steps
         metrics["step_losses"] = [_finite(loss) for loss in history[:STEP_LOSSES]]
     return Result([curve[-1]["test_accuracy"]], None, metrics, "fraction")
+
+
+def _targets(bench: Bench) -> list[int]:
+    """The steps behind which is evaluated, evenly spread; each once, the last step among them."""
+    points = bench.limits.evaluations or max(1, round(2 * bench.setup.recipe.epochs))
+    spread = (round(bench.setup.steps * (index + 1) / points) for index in range(points))
+    return [step for step in dict.fromkeys(spread) if step]
+
+
+def _mean_loss(stretches: Sequence[tuple[list[float], int]]) -> float:
+    """Mean loss of a step over stretches of (losses, steps); not a number where none is known.
+
+    Some trainers tell one mean of a whole stretch: the steps are its weight, not the losses told.
+    """
+    told = [(float(np.mean(losses)), steps) for losses, steps in stretches if losses]
+    if not told:
+        return math.nan
+    means, steps = zip(*told, strict=True)
+    return float(np.average(means, weights=steps))
+
+
+def _startup(bench: Bench) -> dict[str, float | None]:
+    """Seconds before the training and of its first step, as a record of start-up has them."""
+    return {
+        "import_seconds": bench.import_seconds,
+        "build_seconds": bench.build_seconds,
+        "first_step_seconds": bench.first_step_seconds,
+    }
 
 
 def _finite(loss: float) -> float | None:
@@ -84,9 +116,8 @@ def evaluate(trainer: Trainer, dataset: Dataset, inputs: Inputs) -> NDArray[np.i
 
 
 def _point(
-    bench: Bench, step: int, seconds: float, losses: list[float], confusion: NDArray[np.int64]
+    bench: Bench, step: int, seconds: float, loss: float, confusion: NDArray[np.int64]
 ) -> dict[str, Any]:
-    loss = float(np.mean(losses)) if losses else math.nan
     images = step * bench.setup.case.batch_size
     return {
         "epoch": images / bench.plan.images,

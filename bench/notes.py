@@ -107,6 +107,21 @@ def energy(rows: Iterable[Row]) -> list[str]:
     ]
 
 
+def startup_unknown(rows: Iterable[Row]) -> list[str]:
+    """A line where seconds to an accuracy lack the start-up, with the networks it holds for."""
+    names = dict.fromkeys(
+        str(row["variant"]) for row in rows if row.get("seconds_from") == "training"
+    )
+    return [_startup_unknown(list(names))] if names else []
+
+
+def _startup_unknown(names: Sequence[str]) -> str:
+    return (
+        f"{_and(names)}: seconds are of training alone, without start-up, since not all of these "
+        "records tell theirs (n/a)"
+    )
+
+
 def not_compared(rows: Iterable[Row]) -> list[str]:
     """A line for each row that was refused for comparison, with the difference in words."""
     kinds: dict[tuple[object, ...], list[Row]] = {}

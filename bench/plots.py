@@ -10,7 +10,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bench import notes, plots_accuracy, plots_parting, plots_speed, plots_waterfall
+from bench import (
+    notes,
+    plots_accuracy,
+    plots_normalisation,
+    plots_parting,
+    plots_seeds,
+    plots_speed,
+    plots_survival,
+    plots_waterfall,
+)
 from bench.case import ALL_TRACKS, KINDS
 from bench.certified import is_certified
 from bench.grouping import Data, by_dataset
@@ -20,6 +29,8 @@ from bench.rows import Row, standing_rows
 
 DRAW: dict[str, Callable[[Sequence[Record], Data, str], Drawing | None]] = {
     "accuracy_curves": plots_accuracy.accuracy_curves,
+    "seeds": plots_seeds.seeds,
+    "time_to_accuracy": plots_survival.time_to_accuracy,
     "parting": plots_parting.parting,
     "per_class": plots_accuracy.per_class,
     "confusion": plots_accuracy.confusion,
@@ -27,16 +38,21 @@ DRAW: dict[str, Callable[[Sequence[Record], Data, str], Drawing | None]] = {
     "latency": plots_speed.latency,
     "startup": plots_speed.startup,
     "accuracy_vs_throughput": plots_accuracy.accuracy_vs_throughput,
+    "normalisation": plots_normalisation.normalisation,
     "defaults": plots_waterfall.defaults,
 }
 """Plots by the first part of their file names; each gets the records of one dataset and track."""
 
 _KINDS = {
-    **dict.fromkeys(("accuracy_curves", "parting", "per_class", "confusion"), ("accuracy",)),
+    **dict.fromkeys(
+        ("accuracy_curves", "seeds", "time_to_accuracy", "parting", "per_class", "confusion"),
+        ("accuracy",),
+    ),
     "throughput": ("train_throughput", "inference"),
     "latency": ("latency",),
     "startup": ("startup",),
     "accuracy_vs_throughput": ("accuracy", "train_throughput"),
+    "normalisation": ("accuracy", "train_throughput"),
 }
 """The measurements that a plot shows, so that its caption speaks of these alone."""
 

@@ -32,7 +32,9 @@ __all__ = ["BEGIN", "END", "Merged", "merge", "readme_block", "update_readme", "
 CONTACT_SHEET = "contact_sheet.png"
 
 _PLOTS_OF = {
-    "accuracy": ("accuracy_curves", "accuracy_vs_throughput"),
+    "accuracy": ("accuracy_curves", "seeds", "accuracy_vs_throughput"),
+    "time_to_accuracy": ("time_to_accuracy",),
+    "normalisation": ("normalisation",),
     "parting": ("parting",),
     "throughput": ("throughput",),
     "latency": ("latency",),

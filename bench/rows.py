@@ -61,7 +61,8 @@ def identity(experiment: Experiment, data: Data) -> Row:
     return {"dataset": data.name, "fingerprint": data.fingerprint, **facts}
 
 
-def _counts(experiment: Experiment) -> Row:
+def counts(experiment: Experiment) -> Row:
+    """What a row was made from: seeds, failures, its proof, and the most memory it took."""
     memory = [r.peak_memory_bytes for r in experiment.ok if r.peak_memory_bytes is not None]
     return {
         "seeds": len(experiment.ok),
@@ -75,7 +76,7 @@ def _counts(experiment: Experiment) -> Row:
 def standing_rows(records: Sequence[Record], data: Data) -> list[Row]:
     """Every experiment with its proof and what it may be held against, without its numbers."""
     found = experiments(records, KINDS)
-    return [identity(e, data) | {"kind": e.kind} | _counts(e) | standing(e, found) for e in found]
+    return [identity(e, data) | {"kind": e.kind} | counts(e) | standing(e, found) for e in found]
 
 
 def accuracy_rows(records: Sequence[Record], data: Data) -> list[Row]:
@@ -87,19 +88,13 @@ def accuracy_rows(records: Sequence[Record], data: Data) -> list[Row]:
     return [_accuracy_row(e, data) | standing(e, found) for e in found]
 
 
-def time_to_accuracy_rows(records: Sequence[Record], data: Data) -> list[Row]:
-    """The accuracy rows that reached a threshold, with seconds and images of training to each."""
-    rows = accuracy_rows(records, data)
-    return [row for row in rows if any(k.startswith("reached_") and row[k] for k in row)]
-
-
 def _accuracy_row(experiment: Experiment, data: Data) -> Row:
-    row = identity(experiment, data) | _counts(experiment)
+    row = identity(experiment, data) | counts(experiment)
     metrics = [record.metrics for record in experiment.ok]
     row["diverged"] = sum(bool(m.get("diverged")) for m in metrics)
-    row |= _estimate("accuracy", _mean([record.samples[0] for record in experiment.ok]))
+    row |= _estimate("accuracy", mean_over_seeds([record.samples[0] for record in experiment.ok]))
     for name in ("train_seconds", "train_images"):
-        row[name] = _mean([m[name] for m in metrics if m.get(name) is not None]).value
+        row[name] = mean_over_seeds([m[name] for m in metrics if m.get(name) is not None]).value
     row |= _threshold_columns([m.get("thresholds") or [] for m in metrics])
     row |= origin_of(experiment.ok)
     return row | _published("accuracy", experiment, relevant=_is_cifar(data))
@@ -122,7 +117,8 @@ def _threshold_columns(seeds: Sequence[Sequence[Row]]) -> Row:
     return columns
 
 
-def _mean(values: Sequence[float]) -> stats.Estimate:
+def mean_over_seeds(values: Sequence[float]) -> stats.Estimate:
+    """Mean with its t interval; not a number where there is no value."""
     return stats.mean_estimate(values) if values else stats.Estimate(np.nan, None, None)
 
 
@@ -145,7 +141,7 @@ def throughput_rows(records: Sequence[Record], data: Data) -> list[Row]:
 
 
 def _throughput_row(experiment: Experiment, found: Sequence[Experiment], data: Data) -> Row:
-    row = identity(experiment, data) | {"kind": experiment.kind} | _counts(experiment)
+    row = identity(experiment, data) | {"kind": experiment.kind} | counts(experiment)
     row["blocks"] = sum(len(record.samples) for record in experiment.ok)
     rate = _median(experiment)
     row["processes"] = len(speeds(experiment))
@@ -176,7 +172,7 @@ def latency_rows(records: Sequence[Record], data: Data) -> list[Row]:
     for experiment in found:
         calls = [seconds for record in experiment.ok for seconds in record.samples]
         p50, p90, p99 = stats.percentiles(calls) if calls else (np.nan, np.nan, np.nan)
-        row = identity(experiment, data) | _counts(experiment)
+        row = identity(experiment, data) | counts(experiment)
         row |= {"calls": len(calls), "p50": p50, "p90": p90, "p99": p99}
         rows.append(row | _versus(experiment, found))
     return rows
@@ -187,11 +183,11 @@ def startup_rows(records: Sequence[Record], data: Data) -> list[Row]:
     rows = []
     found = experiments(records, ("startup",))
     for experiment in found:
-        row = identity(experiment, data) | _counts(experiment) | standing(experiment, found)
-        row |= _estimate("seconds", _mean([s for r in experiment.ok for s in r.samples]))
+        row = identity(experiment, data) | counts(experiment) | standing(experiment, found)
+        row |= _estimate("seconds", mean_over_seeds([s for r in experiment.ok for s in r.samples]))
         for part in ("import_seconds", "build_seconds", "first_step_seconds"):
             told = [r.metrics[part] for r in experiment.ok if r.metrics.get(part) is not None]
-            row[part] = _mean(told).value
+            row[part] = mean_over_seeds(told).value
         rows.append(row)
     return rows
 
@@ -206,8 +202,8 @@ def per_class_rows(records: Sequence[Record], data: Data) -> list[Row]:
     for experiment in found:
         told = [r.metrics["per_class"] for r in experiment.ok if r.metrics.get("per_class")]
         if told:
-            means = {name: _mean([seed[name] for seed in told]).value for name in told[0]}
-            row = identity(experiment, data) | _counts(experiment) | standing(experiment, found)
+            means = {name: mean_over_seeds([seed[name] for seed in told]).value for name in told[0]}
+            row = identity(experiment, data) | counts(experiment) | standing(experiment, found)
             row[MEAN_OF_CLASSES] = float(np.mean(list(means.values())))
             row |= _published(MEAN_OF_CLASSES, experiment, relevant=_is_cifar(data))
             rows.append(row | means)
@@ -245,7 +241,7 @@ def overhead_rows(records: Sequence[Record], data: Data) -> list[Row]:
         bare = [seconds for pair in pairs for seconds in pair["bare"]]
         harness = [seconds for pair in pairs for seconds in pair["harness"]]
         images = pairs[0]["images_per_sample"]
-        row = identity(experiment, data) | {"kind": experiment.kind} | _counts(experiment)
+        row = identity(experiment, data) | {"kind": experiment.kind} | counts(experiment)
         row["harness_images_per_second"] = float(np.median(stats.rates(harness, images)))
         row["bare_images_per_second"] = float(np.median(stats.rates(bare, images)))
         row["pairs"] = len(bare)

@@ -15,15 +15,23 @@ import pandas as pd
 from bench import (
     columns,
     columns_article,
+    columns_break_even,
     columns_closed,
+    columns_differences,
+    columns_normalisation,
     columns_paired,
+    columns_survival,
     columns_waterfall,
     notes,
     rows,
     rows_article,
+    rows_break_even,
     rows_clock,
     rows_closed,
+    rows_differences,
+    rows_normalisation,
     rows_paired,
+    rows_survival,
     waterfall,
 )
 from bench.case import TRACKS
@@ -106,13 +114,37 @@ TABLES = (
         columns_closed.parting,
     ),
     Table(
+        "accuracy_differences",
+        "Differences in accuracy",
+        "Percentage points of mean test accuracy between a row and what it is held against "
+        "(another framework on the same network, or the same framework without, or with another, "
+        "normalisation), with a 95 % interval: t, paired by seed, in the closed track, where a "
+        "seed has the same batches everywhere; Welch's in the idiomatic track. Higher and lower "
+        "are intervals without 0; a tie was not told apart; a single seed has no interval and no "
+        "verdict. Intervals are per row, without a correction for how many rows there are.",
+        rows_differences.difference_rows,
+        columns_differences.columns,
+    ),
+    Table(
         "time_to_accuracy",
         "Time to accuracy",
-        "Seconds and images of training until an evaluation first reached the accuracy: median "
-        "over seeds, where a seed that never got there counts as never. Accuracies that no row "
+        "When an evaluation first reached the accuracy, over seeds. Seconds count from the empty "
+        "process: import, build and training with its first step, without evaluation. A seed that "
+        "ended without reaching it is right-censored (Kaplan-Meier). The mean is restricted: a "
+        "seed that has not reached it by the end that all frameworks of the network share (up to) "
+        "counts as that, and ≥ says that there was one. Accuracies that no framework of a network "
         "reached are left out.",
-        rows.time_to_accuracy_rows,
-        columns.time_to_accuracy,
+        rows_survival.time_to_accuracy_rows,
+        columns_survival.columns,
+    ),
+    Table(
+        "normalisation",
+        "What normalisation costs and brings",
+        "The network with a normalisation beside the same one without (or with the other one), in "
+        "one framework: change of test accuracy in percentage points (intervals as in the "
+        "differences in accuracy) and of training images/s in percent (95 % bootstrap).",
+        rows_normalisation.normalisation_rows,
+        columns_normalisation.columns,
     ),
     Table(
         "article",
@@ -174,6 +206,16 @@ TABLES = (
         "Seconds from an empty process to the end of the first training step, and where they went.",
         rows.startup_rows,
         columns.startup,
+    ),
+    Table(
+        "break_even",
+        "Break-even",
+        "Pairs of frameworks on one network, the one with more images/s first: how many images "
+        "behind the first step it takes until it has made up for a slower start (import, build, "
+        "first step), and how much of that is the first step, where it traces and compiles. Epochs "
+        "are of all training pictures. No number where the rates were not told apart.",
+        rows_break_even.break_even_rows,
+        columns_break_even.columns,
     ),
     Table(
         "per_class",
@@ -256,6 +298,7 @@ def _section(table: Table, data: Data, kind: tuple[str, bool], part: Sequence[Ro
         *notes.extrapolated(part),
         *notes.ceiling(part),
         *notes.energy(part),
+        *notes.startup_unknown(part),
         *notes.not_compared(part),
         *(() if certified else (notes.UNCERTIFIED,)),
         *notes.why_uncertified(part),

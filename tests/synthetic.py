@@ -66,6 +66,7 @@ FIGURES = {
     "float64 weights, Adam": {"worst": 5.4e-11, "bound": 1e-8, "where": "conv1.bias"},
     "float64 running statistics": {"worst": 6.5e-13, "bound": 1e-10, "where": "conv1_bn.mean"},
 }
+STARTUP = {"import_seconds": 3.0, "build_seconds": 0.5, "first_step_seconds": 1.5}
 PARITY = {
     "status": "pass",
     "key": "c0ffee12",
@@ -202,6 +203,7 @@ def _accuracy(case: Case, rng: np.random.Generator) -> Measured:
             "confusion": confusion.tolist(),
             "curve": _curve(accuracy, _rate(case)),
             "thresholds": _thresholds(accuracy, _rate(case)),
+            "startup": STARTUP,
             "train_seconds": 400_000 / _rate(case),
             "train_images": 400_000,
             "diverged": False,

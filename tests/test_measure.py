@@ -257,11 +257,51 @@ def test_more_points_than_steps_are_one_per_step(clock: Clock, data: Dataset) ->
 
 def test_the_clock_stands_while_evaluating(clock: Clock, data: Dataset) -> None:
     found, _ = accuracy(clock, data, evaluations=4)
-    # What was queued before the training is not its own; each point is a call of its own.
-    assert found.metrics["train_seconds"] == pytest.approx(10 * STEP + 4 * CALL)
+    # What was queued before the training is not its own; the first step is a call of its own, and
+    # so is the way to each point.
+    assert found.metrics["train_seconds"] == pytest.approx(10 * STEP + 5 * CALL)
     seconds = [point["seconds"] for point in found.metrics["curve"]]
     assert seconds == sorted(seconds)
     assert seconds[-1] == found.metrics["train_seconds"]
+
+
+def test_a_training_tells_what_its_start_took_and_has_its_first_step_in_its_seconds(
+    clock: Clock, data: Dataset
+) -> None:
+    found, _ = accuracy(clock, data, evaluations=10)
+    first = found.metrics["curve"][0]
+    assert first["step"] == 1
+    assert first["seconds"] == pytest.approx(CALL + STEP)  # that step alone, in one call
+    assert found.metrics["startup"] == {
+        "import_seconds": 3.0,
+        "build_seconds": 2.0,
+        "first_step_seconds": first["seconds"],
+    }
+
+
+class MeanTrainer(QueueTrainer):
+    """Tells one mean loss for each call, as Keras's ``fit`` does, and refuses an empty call."""
+
+    def train(
+        self, inputs: Iterable[StepInput], steps: int, after_step: Callable[[], None]
+    ) -> None:
+        assert steps > 0
+        before = len(self._losses)
+        super().train(inputs, steps, after_step)
+        self._losses[before:] = [float(np.mean(self._losses[before:]))]
+
+
+@pytest.mark.parametrize("evaluations", [1, 3, 10])
+def test_a_points_loss_is_the_mean_of_its_steps_however_they_are_told(
+    clock: Clock, data: Dataset, evaluations: int
+) -> None:
+    each, means = (
+        accuracy(clock, data, evaluations=evaluations, trainer=kind)[0].metrics["curve"]
+        for kind in (QueueTrainer, MeanTrainer)
+    )
+    assert len(each) == evaluations
+    for one, other in zip(each, means, strict=True):
+        assert one["train_loss"] == pytest.approx(other["train_loss"])
 
 
 def test_training_learns_and_its_result_is_the_last_point(clock: Clock, data: Dataset) -> None:
