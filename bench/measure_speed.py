@@ -117,7 +117,9 @@ def _steps_per_block(bench: Bench) -> int:
         readings.append(perf_counter())
 
     bench.train(bench.limits.warmup_steps + 1, after_step)
-    pace = float(np.median(np.diff(readings)))
+    pace = max(
+        float(np.median(np.diff(readings))), 1e-5
+    )  # a sync may not wait, or a clock be coarse
     return max(1, round(bench.limits.block_seconds / pace))
 
 

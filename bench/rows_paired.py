@@ -8,7 +8,7 @@ from bench.case import KINDS
 from bench.grouping import Data, Experiment, experiments
 from bench.records import Record
 from bench.rows import Row, identity, ratio_columns, reference_of, standing
-from bench.speeds import versus
+from bench.speeds import side_by_side_versus
 
 TIMED = tuple(kind for kind in KINDS if kind != "accuracy")
 
@@ -35,11 +35,11 @@ def paired_rows(records: Sequence[Record], data: Data) -> list[Row]:
 def _row(
     experiment: Experiment, reference: Experiment, found: Sequence[Experiment], data: Data
 ) -> Row | None:
+    held = side_by_side_versus(experiment, reference)
+    if held is None:
+        return None
     row = identity(experiment, data) | {"kind": experiment.kind} | standing(experiment, found)
     row |= {"parity": experiment.parity, "parity_problem": experiment.problem}
-    held = versus(experiment, reference)
-    if held.how != "paired":
-        return None
     told = experiment.ok[0].metrics.get("turns", {})
     row |= {"pairs": held.pairs, "processes": held.processes, "smallest": held.smallest}
     row |= {name: told.get(name) for name in ("stopped", "precision_goal", "match_seconds", "lost")}

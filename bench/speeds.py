@@ -8,11 +8,14 @@ from bench import stats
 from bench.grouping import Experiment
 from bench.pairs import by_process, ratios, side_by_side, timed
 
+IMAGES = ("train_throughput", "inference")
+"""Kinds whose samples are of many images; the others' are of one call or one start."""
+
 
 def speeds(experiment: Experiment) -> list[list[float]]:
     """Images/s (of calls and starts: how many a second) of every sample, by process."""
     return [
-        stats.rates(process, record.images_per_sample if record.kind != "latency" else 1)
+        stats.rates(process, record.images_per_sample if record.kind in IMAGES else 1)
         for record in experiment.ok
         for process in by_process(record)
     ]
@@ -23,9 +26,8 @@ class Versus:
     """A ratio of speeds, above 1 where the first is faster, and what it rests on."""
 
     ratio: stats.Estimate
-    how: str
-    """``paired`` (blocks in turns), or ``apart`` (measured one after the other)."""
     pairs: int | None = None
+    """Of blocks taken in turns; None where the two were measured one after the other."""
     processes: int | None = None
     smallest: float | None = None
     """Relative; see :class:`bench.stats.Paired`."""
@@ -38,11 +40,17 @@ class Versus:
 
 def versus(one: Experiment, other: Experiment) -> Versus:
     """Speed of ``one`` over that of ``other``: pair by pair where they took turns."""
+    apart = Versus(stats.ratio_of_medians(speeds(one), speeds(other)))
+    return side_by_side_versus(one, other) or apart
+
+
+def side_by_side_versus(one: Experiment, other: Experiment) -> Versus | None:
+    """The same, of two that took turns; None when they did not."""
     pairs = _pairs(one, other)
-    if pairs:
-        found = stats.paired(pairs)
-        return Versus(found.ratio, "paired", found.pairs, found.processes, found.smallest)
-    return Versus(stats.ratio_of_medians(speeds(one), speeds(other)), "apart")
+    if not pairs:
+        return None
+    found = stats.paired(pairs)
+    return Versus(found.ratio, found.pairs, found.processes, found.smallest)
 
 
 def _pairs(one: Experiment, other: Experiment) -> list[list[float]]:

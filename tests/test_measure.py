@@ -13,13 +13,17 @@ import fakes
 import numpy as np
 import pytest
 
-from bench import measure, measure_accuracy, measure_speed, measuring
+from bench import audit, measure, measure_accuracy, measure_speed, measuring
 from bench.case import KINDS
+from bench.clocks import clock_of
 from bench.data import Dataset, describe_pixels
+from bench.grouping import Experiment
 from bench.measuring import Bench, Result
 from bench.profiles import Limits
 from bench.recipes import recipe
+from bench.records import Record
 from bench.trainer import Images, Logits, Setup, StepInput
+from bench.turns import Called, Counted
 
 FIRST, CALL, STEP, BARE, PREDICT = 50.0, 7.0, 0.25, 0.2, 0.03
 """Seconds: the very first step more, the first of every call more, a step, a bare one, a batch."""
@@ -61,6 +65,8 @@ class QueueTrainer(fakes.FakeTrainer):
         for _ in range(steps):
             while len(ahead) <= self.read_ahead and (following := next(given, None)):
                 ahead.append(following)
+            if not ahead:
+                break
             taken = ahead.pop(0)
             self.inputs.append(taken)
             self._step(taken)
@@ -87,7 +93,7 @@ class QueueTrainer(fakes.FakeTrainer):
 def clock(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> Clock:
     fakes.install(monkeypatch, tmp_path)
     made = Clock()
-    for module in (measuring, measure_speed, measure_accuracy):
+    for module in (audit, measuring, measure_speed, measure_accuracy):
         monkeypatch.setattr(module, "perf_counter", made)
     return made
 
@@ -141,17 +147,19 @@ def test_the_first_step_is_taken_once(clock: Clock, data: Dataset) -> None:
     assert found.metrics["first_step_seconds"] == pytest.approx(FIRST + CALL + STEP)
 
 
-def test_first_step_and_first_block_are_in_no_sample(clock: Clock, data: Dataset) -> None:
+def test_first_step_and_the_head_of_a_block_are_in_no_sample(clock: Clock, data: Dataset) -> None:
     bench, trainer = bench_of(clock, data, limits=LIMITS)
     found = measure.train_throughput(bench)
     assert found.samples == [pytest.approx(1.0)] * LIMITS.blocks
     assert found.metrics["steps_per_sample"] == 4  # as many as fill block_seconds
     assert found.images_per_sample == 4 * fakes.BATCH
-    assert len(trainer.inputs) == 1 + (LIMITS.warmup_steps + 1) + 4 * (LIMITS.blocks + 1)
+    audited = audit.REPEATS * (1 + audit.LONGER)
+    assert len(trainer.inputs) == 1 + (LIMITS.warmup_steps + 1) + (1 + 4) * LIMITS.blocks + audited
 
 
 def test_every_reading_of_a_training_comes_right_after_a_sync(clock: Clock, data: Dataset) -> None:
     bench, _ = bench_of(clock, data, limits=LIMITS)
+    bench.turns.extras = False  # the audit times what is not synced, too
     measure.train_throughput(bench)
     # A reading either ends an interval, right behind a sync, or begins one, right behind the
     # reading that ended the last (nothing ran in between), or begins a call.
@@ -169,15 +177,19 @@ def test_a_block_has_one_step_at_least(clock: Clock, data: Dataset) -> None:
 
 def test_overhead_holds_each_block_against_a_bare_one(clock: Clock, data: Dataset) -> None:
     limits = Limits(blocks=2, overhead_blocks=5, block_seconds=1.0)
-    found = measure.train_throughput(bench_of(clock, data, limits=limits)[0])
+    bench, _ = bench_of(clock, data, limits=limits)
+    bench.turns = Counted(limits.turns("train_throughput", extras=True))
+    found = measure.train_throughput(bench)
     overhead = found.metrics["overhead"]
     assert overhead["harness"] == [pytest.approx(4 * STEP)] * 5
-    # The call before the clock is number 0, and number 1 goes with the block that is dropped.
-    assert overhead["bare"] == pytest.approx([4 * BARE + call for call in range(2, 7)])
+    # The call before the clock is number 0.
+    assert overhead["bare"] == pytest.approx([4 * BARE + call for call in range(1, 6)])
     assert overhead["images_per_sample"] == found.images_per_sample
     assert found.samples == overhead["harness"]  # the bare loop's seconds are in no sample
-    turns = [event for event in clock.events if event in ("step", "bare 4")][-6 * 5 :]
-    assert turns == (["step"] * 4 + ["bare 4"]) * 6  # side by side, the first pair dropped
+    turns = [event for event in clock.events if event in ("step", "bare 4")]
+    last = len(turns) - turns[::-1].index("bare 4")
+    # Side by side; the first step of a block does not count.
+    assert turns[last - 6 * 5 : last] == (["step"] * 5 + ["bare 4"]) * 5
 
 
 @pytest.mark.parametrize("blocks", [0, 3])
@@ -216,21 +228,21 @@ def test_latency_is_that_of_one_picture_at_a_time(clock: Clock, data: Dataset) -
     bench, trainer = bench_of(clock, data, limits=LIMITS)
     trainer.sync()
     found = measure.latency(bench)
-    assert found.samples == [pytest.approx(PREDICT)] * LIMITS.latency_calls
+    assert found.samples == [pytest.approx(PREDICT)] * 28  # four turns of seven, for 25
     assert found.images_per_sample == 1
     assert {images.shape for images in trainer.predicted} == {(1, 32, 32, 3)}
     assert len(trainer.predicted) > len(found.samples)  # warm-up is not counted
     assert trainer.inputs == []
 
 
-@pytest.mark.parametrize(("seconds", "calls"), [(0.0, 20), (30 * PREDICT, 31), (99.0, 50)])
+@pytest.mark.parametrize(("seconds", "calls"), [(0.0, 20), (31 * PREDICT, 35), (99.0, 50)])
 def test_latency_ends_by_time_or_calls(
     clock: Clock, data: Dataset, seconds: float, calls: int
 ) -> None:
     limits = Limits(latency_calls=50, latency_seconds=seconds)
     bench, trainer = bench_of(clock, data, limits=limits)
     trainer.sync()
-    assert len(measure.latency(bench).samples) in (calls, calls - 1, max(20, calls - 2))
+    assert len(measure.latency(bench).samples) == calls  # five turns, the last call of each whole
 
 
 def accuracy(
@@ -460,6 +472,7 @@ def test_progress_is_told_outside_the_clock_and_within_bounds(clock: Clock, data
         clock.now += 1000  # a listener that takes its time
 
     bench.progress = progress
+    bench.turns.extras = False
     assert measure.train_throughput(bench).samples == [pytest.approx(1.0)] * 4
     assert told
     assert all(0 <= done <= 1 for done in told)
@@ -471,3 +484,66 @@ def test_two_points_per_epoch_unless_told(clock: Clock, data: Dataset) -> None:
     epochs = [point["epoch"] for point in measure.accuracy(bench).metrics["curve"]]
     assert len(epochs) == 4
     assert epochs[-1] == pytest.approx(2, abs=0.1)
+
+
+class Early(QueueTrainer):
+    """Says that it is done when it is not: only who asks for the weights waits."""
+
+    def sync(self) -> None:
+        self.clock.does("sync", 0.01)
+
+    def export_weights(self) -> dict[str, Any]:
+        super().sync()
+        return super().export_weights()
+
+
+class Waits(QueueTrainer):
+    """A sync that takes as long as eight steps."""
+
+    def sync(self) -> None:
+        super().sync()
+        self.clock.does("sync", 8 * STEP)
+
+    def export_weights(self) -> dict[str, Any]:
+        super().sync()
+        return super().export_weights()
+
+
+class Honest(QueueTrainer):
+    def export_weights(self) -> dict[str, Any]:
+        self.sync()
+        self.clock.does("copy", 3.0)
+        return super().export_weights()
+
+
+@pytest.mark.parametrize(
+    ("trainer", "said"),
+    [(Honest, "agrees"), (Early, "returns early"), (Waits, "sync costs time")],
+)
+def test_the_audit_knows_a_sync_that_does_not_wait(
+    clock: Clock, data: Dataset, trainer: type[QueueTrainer], said: str
+) -> None:
+    bench, _ = bench_of(clock, data, limits=LIMITS, trainer=trainer)
+    clock.now = 0.0
+    bench.turns.steps = 8  # type: ignore[misc]
+    found = measure.train_throughput(bench)
+    slopes = found.metrics["clock"]["slope_seconds_per_step"]
+    # Reading the weights takes its time, and none of it is in a slope.
+    assert slopes == pytest.approx([STEP] * audit.REPEATS)
+    record = Record(bench.setup.case, "train_throughput", "ok", metrics=found.metrics)
+    clock_found = clock_of(Experiment(bench.setup.case, "train_throughput", (record,)))
+    assert clock_found is not None
+    assert clock_found.said == said
+
+
+def test_a_process_after_the_first_takes_its_blocks_alone(clock: Clock, data: Dataset) -> None:
+    limits = Limits(blocks=2, overhead_blocks=5, block_seconds=1.0)
+    bench, _ = bench_of(clock, data, limits=limits)
+    given: list[list[float]] = []
+    commands = iter([{"do": "block"}, {"do": "end"}])
+    bench.turns = Called(given.append, lambda: next(commands), 3, extras=False)
+    found = measure.train_throughput(bench)
+    assert found.metrics["steps_per_sample"] == 3
+    assert given == [[], found.samples] == [[], [pytest.approx(3 * STEP)]]
+    assert found.metrics["overhead"] is None
+    assert "clock" not in found.metrics

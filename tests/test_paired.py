@@ -1,0 +1,119 @@
+"""Ratios of what took turns: pair by pair in the tables, and by process in a comparison."""
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from synthetic import make_record, make_run
+
+from bench import stats
+from bench.compare import compare
+from bench.records import Record
+from bench.tables import TABLES, frame, sections
+
+TABLE = {table.name: table for table in TABLES}
+
+
+def taken(framework: str, samples: list[list[float]], match: str = "m", **told: Any) -> Record:
+    """A record whose processes have these samples, 100 images each."""
+    blocks = [[p, turn, 1] for p, some in enumerate(samples) for turn in range(len(some))]
+    turns = {"match": match, "blocks": blocks, "stopped": "precision", "precision_goal": 0.03}
+    record = make_record(framework=framework, kind="train_throughput")
+    metrics = {**record.metrics, "turns": {**turns, "match_seconds": 45.0, **told}}
+    flat = tuple(sample for some in samples for sample in some)
+    return replace(record, samples=flat, images_per_sample=100, metrics=metrics)
+
+
+def drifting(factor: float) -> list[list[float]]:
+    """A machine that becomes three times slower, and processes that hardly differ."""
+    return [[factor * (1 + turn + 0.001 * p) for turn in range(3)] for p in range(3)]
+
+
+def test_a_drift_that_both_saw_is_no_part_of_the_ratio() -> None:
+    records = [taken("pytorch", drifting(1.0)), taken("keras-jax", drifting(1.25))]
+    (row,) = frame(TABLE["paired"], records).to_dict("records")
+    assert row["framework"] == "keras-jax"
+    assert row["ratio"] == pytest.approx(0.8)
+    assert 0.79 < row["ratio_low"] <= 0.8 <= row["ratio_high"] < 0.81
+    assert row["verdict"] == "slower"
+    assert (row["pairs"], row["processes"]) == (9, 3)
+    # The throughput table says the same, and does not see it as two independent runs would.
+    shown = frame(TABLE["throughput"], records).set_index("framework").loc["keras-jax"]
+    assert shown["ratio"] == row["ratio"]
+    assert shown["processes"] == 3
+
+
+def test_two_matches_are_held_against_each_other_apart() -> None:
+    one, other = taken("pytorch", drifting(1.0)), taken("keras-jax", drifting(1.25), match="n")
+    assert frame(TABLE["paired"], [one, other]).empty
+    shown = frame(TABLE["throughput"], [one, other]).set_index("framework").loc["keras-jax"]
+    assert shown["ratio"] == pytest.approx(0.8)
+
+
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        ({"stopped": "precision"}, "goal reached (± 3.0 %)"),
+        ({"stopped": "time limit"}, "time limit (45 s)"),
+        ({"stopped": "processes"}, "as many as asked for"),
+    ],
+)
+def test_why_no_more_were_taken_is_told(told: dict[str, Any], words: str) -> None:
+    records = [taken("pytorch", drifting(1.0)), taken("keras-jax", drifting(1.0), **told)]
+    (section,) = sections(TABLE["paired"], records)
+    row = dict(zip(section.headers, section.cells[0], strict=True))
+    assert row["stopped at"] == words
+    assert row["verdict"] == "tie"
+    assert row["could show"].startswith("± 0.")
+
+
+def test_every_framework_stands_beside_pytorch_in_every_kind_that_takes_turns() -> None:
+    rows = frame(TABLE["paired"], make_run())
+    assert set(rows["reference"]) == {"pytorch"}
+    assert set(rows["framework"]) == {"keras-tensorflow", "keras-jax", "keras-torch"}
+    assert set(rows["kind"]) == {"train_throughput", "inference"}
+    assert set(rows["track"]) == {"closed", "idiomatic"}
+
+
+def test_an_early_clock_is_told_beside_the_speed_it_spoils() -> None:
+    honest = make_record(kind="train_throughput")
+    clock = {**honest.metrics["clock"], "synced_seconds_per_step": [1e-6] * 4}
+    early = replace(honest, metrics={**honest.metrics, "clock": clock})
+    assert list(frame(TABLE["clock"], [honest])["clock"]) == ["agrees"]
+    assert list(frame(TABLE["clock"], [early])["clock"]) == ["returns early"]
+    (section,) = sections(TABLE["throughput"], [early])
+    assert "returns early" in section.cells[0]
+    (section,) = sections(TABLE["throughput"], [honest])
+    assert "clock" not in section.headers
+
+
+def test_a_run_against_itself_is_a_tie_and_against_a_slower_copy_slower() -> None:
+    run = [r for r in make_run() if r.kind != "accuracy"]
+    assert {row.verdict for row in compare(run, run)} == {"tie"}
+    slower = [replace(r, samples=tuple(1.5 * s for s in r.samples)) for r in run]
+    rows = compare(run, slower)
+    assert len(rows) == len(run)
+    for row in rows:
+        assert row.verdict == "slower"
+        assert row.ratio == pytest.approx(1.5)
+        assert row.low is not None
+        assert row.high is not None
+        assert 1.0 < row.low < 1.5 < row.high < 2.25
+
+
+def test_a_comparison_counts_processes_and_not_blocks() -> None:
+    """Blocks that agree in processes that do not: no verdict, however many blocks there are."""
+    one = taken("pytorch", [[1.0] * 50, [1.1] * 50, [1.2] * 50])
+    other = taken("pytorch", [[1.1] * 50, [1.2] * 50, [1.3] * 50])
+    (row,) = compare([one], [other])
+    assert row.verdict == "tie"
+    assert row.ratio == pytest.approx((1.1 * 1.2 * 1.3 / (1.0 * 1.1 * 1.2)) ** (1 / 3))
+
+
+def test_one_process_each_says_what_was_assumed() -> None:
+    (row,) = compare([taken("pytorch", [[1.0] * 9])], [taken("pytorch", [[1.0] * 9])])
+    reach = 1.96 * math.sqrt(2) * stats.PROCESS_SPREAD
+    assert row.high is not None
+    assert math.log(row.high) == pytest.approx(reach, rel=0.01)
+    assert "one process" in (row.reason or "")
