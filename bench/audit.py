@@ -14,8 +14,6 @@ from typing import Any
 
 from bench.measuring import Bench
 
-REPEATS = 3
-"""Slopes; every other one is taken from many steps to few, so that a drift favours neither."""
 LONGER = 3
 """How many times as many steps the longer of two timings has."""
 
@@ -27,10 +25,11 @@ def audit(bench: Bench, samples: Sequence[float], steps: int) -> dict[str, Any]:
     many = LONGER * few
     unsynced, slopes = [], []
     bench.trainer.export_weights()
-    for repeat in range(REPEATS):
+    for repeat in range(bench.limits.audit_repeats):
+        # Every other one from many to few: a drift then favours neither.
         order = (few, many) if repeat % 2 == 0 else (many, few)
         taken = {count: _timed(bench, count) for count in order}
-        bench.progress((repeat + 1) / REPEATS, "sync audit")
+        bench.progress((repeat + 1) / bench.limits.audit_repeats, "sync audit")
         unsynced.append(taken[many][0] / many)
         slopes.append((taken[many][1] - taken[few][1]) / (many - few))
     return {

@@ -50,9 +50,10 @@ NOISES = (
     Noise("quiet", between_processes=0.003, within=0.005),
     Noise("usual", between_processes=0.01, within=0.02),
     Noise("processes differ", between_processes=0.03, within=0.01),
+    Noise("processes differ much", between_processes=0.06, within=0.01),
     Noise("busy neighbours", between_processes=0.02, within=0.05, disturbed=0.2),
 )
-SHAPES = ((1, 5), (3, 4), (5, 8), (8, 8))
+SHAPES = ((1, 5), (2, 3), (3, 4), (5, 8), (8, 8))
 """(processes, pairs in each)."""
 
 

@@ -114,10 +114,7 @@ def _why_wide(a: Record, b: Record) -> str | None:
     if min(len(by_process(record)) for record in (a, b)) > 1:
         return None
     percent = 100 * stats.PROCESS_SPREAD
-    return (
-        f"a run has one process: the interval assumes that processes differ by {percent:.0f} % "
-        "(standard deviation)"
-    )
+    return f"a run has one process: the interval takes {percent:.0f} % for the spread between them"
 
 
 def _differences(

@@ -23,10 +23,15 @@ Runs of one benchmark on a shared machine differ by about 20 % (TorchBench found
 too narrow for that reason)."""
 
 PROCESS_SPREAD = 0.03
-"""Standard deviation between processes, relative, that is assumed where there was only one.
+"""Standard deviation between processes, relative, that is taken for usual.
 
 What a process happens to get (addresses, pages, places of threads) stays with it, so its blocks
 cannot show it. `docs/statistics.md` has what was found between processes."""
+PRIOR_WEIGHT = 2
+"""Degrees of freedom that the usual spread counts for where fewer than `ENOUGH` processes tell of
+their own: two that happen to agree, or not to, say next to nothing (a moderated t: Smyth 2004)."""
+ENOUGH = 4
+"""Processes whose own spread is believed."""
 POWER = 0.8
 """How surely a difference of the smallest size that is told would have been found."""
 
@@ -111,8 +116,8 @@ def median_estimate(processes: Processes) -> Estimate:
 def ratio_of_medians(numerator: Processes, denominator: Processes) -> Estimate:
     """Ratio of two independent levels (as in `median_estimate`) with a bootstrap interval.
 
-    Taken of logarithms: the ratio of geometric means over processes. A side with one process is
-    given an assumed spread between processes (`PROCESS_SPREAD`). The interval is unknown when
+    Taken of logarithms: the ratio of geometric means over processes. The spread between few
+    processes is held against a usual one (`PROCESS_SPREAD`). The interval is unknown when
     either side has one sample only. Raises ValueError when a side is empty or not positive.
     """
     above, below = (_Level.of(_logarithms(side)) for side in (numerator, denominator))
@@ -160,8 +165,9 @@ def paired(ratios: Processes) -> Paired:
     """Ratios of two speeds, measured side by side, by the pair of processes that took them.
 
     The value is the geometric mean over processes of each process's median ratio: pairing takes
-    out what both saw alike. Its interval resamples processes and pairs (see `_Level`). One process
-    is given an assumed spread (`PROCESS_SPREAD`); one pair in all has no interval. Raises
+    out what both saw alike. Its interval resamples processes and pairs (see `_Level`). The spread
+    between few processes is held against a usual one (`PROCESS_SPREAD`); one pair in all has no
+    interval. Raises
     ValueError when there is no pair, or a ratio that is not positive.
     """
     level = _Level.of(_logarithms(ratios))
@@ -288,18 +294,26 @@ class _Level:
 
 
 def _error(*levels: _Level) -> tuple[float, float]:
-    """Standard error of a sum or difference of logarithms, and its degrees of freedom (Welch)."""
-    parts = []
-    for level in levels:
-        if level.spread is None:
-            # Twice: of few samples a median's bootstrap knows little more than half its error.
-            parts.append((math.hypot(2 * level.within, PROCESS_SPREAD), math.inf))
-        else:
-            between = level.spread / math.sqrt(level.processes)
-            parts.append((max(between, level.within), level.processes - 1.0))
+    """Standard error of a difference of logarithms, and its degrees of freedom (Welch)."""
+    parts = [_error_of_one(level) for level in levels]
     variance = sum(error**2 for error, _ in parts)
     uncertain = sum(error**4 / freedom for error, freedom in parts)
     return math.sqrt(variance), variance**2 / uncertain if uncertain else math.inf
+
+
+def _error_of_one(level: _Level) -> tuple[float, float]:
+    freedom = level.processes - 1
+    variance = 0.0 if level.spread is None else level.spread**2
+    # Of few samples a median's bootstrap knows little more than half its error.
+    within = level.within if freedom else 2 * level.within
+    if level.processes < ENOUGH:
+        total = PRIOR_WEIGHT + freedom
+        variance = (PRIOR_WEIGHT * PROCESS_SPREAD**2 + freedom * variance) / total
+        freedom = total
+    between = math.sqrt(variance / level.processes)
+    # The spread between processes has that of their samples in it, unless it is the usual one.
+    together = math.hypot(between, within) if level.processes == 1 else max(between, within)
+    return together, float(freedom)
 
 
 def _t(freedom: float, probability: float) -> float:

@@ -153,7 +153,7 @@ def test_first_step_and_the_head_of_a_block_are_in_no_sample(clock: Clock, data:
     assert found.samples == [pytest.approx(1.0)] * LIMITS.blocks
     assert found.metrics["steps_per_sample"] == 4  # as many as fill block_seconds
     assert found.images_per_sample == 4 * fakes.BATCH
-    audited = audit.REPEATS * (1 + audit.LONGER)
+    audited = LIMITS.audit_repeats * (1 + audit.LONGER)
     assert len(trainer.inputs) == 1 + (LIMITS.warmup_steps + 1) + (1 + 4) * LIMITS.blocks + audited
 
 
@@ -529,7 +529,7 @@ def test_the_audit_knows_a_sync_that_does_not_wait(
     found = measure.train_throughput(bench)
     slopes = found.metrics["clock"]["slope_seconds_per_step"]
     # Reading the weights takes its time, and none of it is in a slope.
-    assert slopes == pytest.approx([STEP] * audit.REPEATS)
+    assert slopes == pytest.approx([STEP] * LIMITS.audit_repeats)
     record = Record(bench.setup.case, "train_throughput", "ok", metrics=found.metrics)
     clock_found = clock_of(Experiment(bench.setup.case, "train_throughput", (record,)))
     assert clock_found is not None

@@ -35,7 +35,7 @@ def test_a_drift_that_both_saw_is_no_part_of_the_ratio() -> None:
     (row,) = frame(TABLE["paired"], records).to_dict("records")
     assert row["framework"] == "keras-jax"
     assert row["ratio"] == pytest.approx(0.8)
-    assert 0.79 < row["ratio_low"] <= 0.8 <= row["ratio_high"] < 0.81
+    assert 0.75 < row["ratio_low"] <= 0.8 <= row["ratio_high"] < 0.85
     assert row["verdict"] == "slower"
     assert (row["pairs"], row["processes"]) == (9, 3)
     # The throughput table says the same, and does not see it as two independent runs would.
@@ -65,7 +65,7 @@ def test_why_no_more_were_taken_is_told(told: dict[str, Any], words: str) -> Non
     row = dict(zip(section.headers, section.cells[0], strict=True))
     assert row["stopped at"] == words
     assert row["verdict"] == "tie"
-    assert row["could show"].startswith("± 0.")
+    assert row["could show"].startswith("± 4.")  # mostly what is assumed of three
 
 
 def test_every_framework_stands_beside_pytorch_in_every_kind_that_takes_turns() -> None:
@@ -113,7 +113,7 @@ def test_a_comparison_counts_processes_and_not_blocks() -> None:
 
 def test_one_process_each_says_what_was_assumed() -> None:
     (row,) = compare([taken("pytorch", [[1.0] * 9])], [taken("pytorch", [[1.0] * 9])])
-    reach = 1.96 * math.sqrt(2) * stats.PROCESS_SPREAD
+    reach = 2.776 * math.sqrt(2) * stats.PROCESS_SPREAD  # two degrees of freedom on each side
     assert row.high is not None
     assert math.log(row.high) == pytest.approx(reach, rel=0.01)
     assert "one process" in (row.reason or "")

@@ -95,31 +95,40 @@ def test_interval_covers_the_spread_between_processes():
     assert held >= 0.9 * 200
 
 
-def test_few_processes_are_given_what_they_do_not_know_of_their_spread():
-    """Student's t over three processes: 4.30 standard errors to each side."""
-    found = stats.paired([[math.exp(x)] * 4 for x in (-0.01, 0.0, 0.01)])
-    error = 0.01 / math.sqrt(3)
+def test_processes_are_given_what_they_do_not_know_of_their_spread():
+    """Student's t over five processes: 2.776 standard errors to each side."""
+    logarithms = (-0.01, -0.005, 0.0, 0.005, 0.01)
+    found = stats.paired([[math.exp(x)] * 4 for x in logarithms])
+    error = np.std(logarithms, ddof=1) / math.sqrt(5)
     assert found.ratio.value == pytest.approx(1)
-    assert math.log(found.ratio.high) == pytest.approx(4.303 * error, rel=0.1)
-    assert math.log(found.ratio.low) == pytest.approx(-4.303 * error, rel=0.1)
-    # Four times out of five: 1.061 standard errors more.
-    assert math.log1p(found.smallest) == pytest.approx((4.303 + 1.061) * error, rel=0.01)
-    assert (found.pairs, found.processes) == (12, 3)
-    assert found.precision == pytest.approx(math.expm1(4.303 * error), rel=0.1)
+    assert math.log(found.ratio.high) == pytest.approx(2.776 * error, rel=0.1)
+    assert math.log(found.ratio.low) == pytest.approx(-2.776 * error, rel=0.1)
+    # Four times out of five: 0.941 standard errors more.
+    assert math.log1p(found.smallest) == pytest.approx((2.776 + 0.941) * error, rel=0.01)
+    assert (found.pairs, found.processes) == (20, 5)
+    assert found.precision == pytest.approx(math.expm1(2.776 * error), rel=0.1)
+
+
+def test_a_spread_of_few_processes_is_held_against_the_usual_one():
+    """Three that happen to agree: two degrees of the usual 3 %, and two of their own."""
+    found = stats.paired([[1.0] * 4] * 3)
+    error = math.sqrt(2 * stats.PROCESS_SPREAD**2 / 4 / 3)
+    assert math.log(found.ratio.high) == pytest.approx(2.776 * error, rel=0.01)
+    assert stats.paired([[1.0] * 4] * 4).ratio.high == pytest.approx(1)
 
 
 def test_more_processes_show_smaller_differences():
     sizes = [
         stats.paired([[1.0 + 0.01 * (i % 3), 1.01] for i in range(number)]).smallest
-        for number in (3, 6, 12, 24)
+        for number in (2, 6, 12, 24)
     ]
     assert sizes == sorted(sizes, reverse=True)
 
 
 def test_one_process_is_given_a_spread_it_cannot_know():
     found = stats.paired([[1.0] * 10])
-    assert math.log(found.ratio.high) == pytest.approx(1.96 * stats.PROCESS_SPREAD, rel=0.01)
-    assert math.log(found.ratio.low) == pytest.approx(-1.96 * stats.PROCESS_SPREAD, rel=0.01)
+    assert math.log(found.ratio.high) == pytest.approx(4.303 * stats.PROCESS_SPREAD, rel=0.01)
+    assert math.log(found.ratio.low) == pytest.approx(-4.303 * stats.PROCESS_SPREAD, rel=0.01)
 
 
 def test_one_pair_has_no_interval():
