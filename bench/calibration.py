@@ -28,9 +28,9 @@ from bench.profiles import profile
 from bench.records import Record
 from bench.rows_paired import paired_rows
 from bench.runner import open_run, run_all
+from bench.slowed import SLOWDOWN
 
-PLANTED = 0.05
-"""The slowdown that is to be found (and :data:`bench.twins.SLOWDOWN` is)."""
+EXTENSIONS = "bench.twins"
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def simulated(times: int, seed: int = 0) -> Iterator[Count]:
     rng = np.random.default_rng(seed)
     for noise in NOISES:
         for shape in SHAPES:
-            for planted, wanted in ((0.0, "tie"), (PLANTED, "slower")):
+            for planted, wanted in ((0.0, "tie"), (SLOWDOWN, "slower")):
                 said = sum(
                     _said(ratios(noise, shape, planted, rng)) == wanted for _ in range(times)
                 )
@@ -108,13 +108,13 @@ def real(
     folder: Path, matches: int, framework: str, variant: str, chosen: str, data: str
 ) -> list[dict[str, Any]]:
     """The rows of matches of a framework with its twin and with its slowed self."""
-    os.environ["ALEXBENCH_EXTENSIONS"] = "bench.twins"
+    os.environ["ALEXBENCH_EXTENSIONS"] = EXTENSIONS
     extensions.load()
     selection = Selection(
         variants=(variant,),
         frameworks=(framework, f"{framework}-twin", f"{framework}-slowed"),
         tracks=("closed",),
-        kinds=("train_throughput", "inference"),
+        kinds=("train_throughput",),
     )
     found: list[dict[str, Any]] = []
     for number in range(1, matches + 1):
@@ -142,7 +142,7 @@ def _as_certified(record: Record) -> Record:
 def counted(rows: Sequence[dict[str, Any]]) -> list[Count]:
     """Verdicts of real matches: ties with the twin, "slower" of the slowed."""
     counts = []
-    for suffix, planted, wanted in (("-twin", 0.0, "tie"), ("-slowed", PLANTED, "slower")):
+    for suffix, planted, wanted in (("-twin", 0.0, "tie"), ("-slowed", SLOWDOWN, "slower")):
         for kind in dict.fromkeys(row["kind"] for row in rows):
             mine = [r for r in rows if r["framework"].endswith(suffix) and r["kind"] == kind]
             if mine:
@@ -172,7 +172,7 @@ def as_markdown(counts: Sequence[Count]) -> str:
 @click.option("--matches", default=0, show_default=True, help="real matches")
 @click.option("--framework", default="pytorch", show_default=True)
 @click.option("--variant", default="cifar-plain", show_default=True)
-@click.option("--profile", "chosen", default="quick", show_default=True)
+@click.option("--profile", "chosen", default="calibration", show_default=True)
 @click.option("--data", default="auto", show_default=True)
 @click.option("-o", "folder", type=click.Path(path_type=Path), required=True)
 def main(
@@ -186,19 +186,21 @@ def main(
 ) -> None:
     """Try the comparison on what is equal, and on what is not."""
     folder.mkdir(parents=True, exist_ok=True)
-    made_up = list(simulated(simulations))
-    rows = real(folder, matches, framework, variant, chosen, data) if matches else []
-    found = {
-        "simulated": [asdict(count) for count in made_up],
-        "real": rows,
-        "real_counts": [asdict(count) for count in counted(rows)],
-    }
-    (folder / "calibration.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    parts = ["# Is a tie a tie?", "## Made-up timings", as_markdown(made_up)]
-    if rows:
-        parts += [f"## Real matches of {framework} on {variant}", as_markdown(counted(rows))]
-    text = "\n\n".join(parts) + "\n"
-    (folder / "calibration.md").write_text(text, encoding="utf-8")
+    if simulations:
+        made_up = list(simulated(simulations))
+        _write(folder / "simulated", "Is a tie a tie? Made-up timings", made_up, made_up)
+    if matches:
+        rows = real(folder, matches, framework, variant, chosen, data)
+        title = f"Is a tie a tie? {matches} matches of {framework} with its twins on {variant}"
+        _write(folder / "real", title, counted(rows), rows)
+
+
+def _write(path: Path, title: str, counts: Sequence[Count], found: Sequence[Any]) -> None:
+    """A JSON file of what was found, and a Markdown table of how often what was said."""
+    plain = [asdict(one) if isinstance(one, Count) else one for one in found]
+    path.with_suffix(".json").write_text(json.dumps(plain, indent=1) + "\n", encoding="utf-8")
+    text = f"# {title}\n\n{as_markdown(counts)}\n"
+    path.with_suffix(".md").write_text(text, encoding="utf-8")
     click.echo(text)
 
 

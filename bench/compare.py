@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bench import stats
+from bench import bootstrap, stats
 from bench.case import Case
 from bench.certified import status_of
 from bench.comparable import RUNS, differences
@@ -113,7 +113,7 @@ def _why_wide(a: Record, b: Record) -> str | None:
     """What had to be assumed, where a run took one process only."""
     if min(len(by_process(record)) for record in (a, b)) > 1:
         return None
-    percent = 100 * stats.PROCESS_SPREAD
+    percent = 100 * bootstrap.PROCESS_SPREAD
     return f"a run has one process: the interval takes {percent:.0f} % for the spread between them"
 
 

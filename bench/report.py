@@ -37,6 +37,7 @@ _PLOTS_OF = {
     "normalisation": ("normalisation",),
     "parting": ("parting",),
     "throughput": ("throughput",),
+    "paired": ("paired",),
     "latency": ("latency",),
     "startup": ("startup",),
     "per_class": ("per_class", "confusion"),

@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 
 from scipy.stats import ttest_ind
 
-from bench.stats import CONFIDENCE, Estimate, mean_estimate
+from bench.bootstrap import CONFIDENCE
+from bench.stats import Estimate, mean_estimate
 
 UNKNOWN = Estimate(math.nan, None, None)
 

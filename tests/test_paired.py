@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from synthetic import make_record, make_run
 
-from bench import stats
+from bench import bootstrap
 from bench.compare import compare
 from bench.records import Record
 from bench.tables import TABLES, frame, sections
@@ -113,7 +113,7 @@ def test_a_comparison_counts_processes_and_not_blocks() -> None:
 
 def test_one_process_each_says_what_was_assumed() -> None:
     (row,) = compare([taken("pytorch", [[1.0] * 9])], [taken("pytorch", [[1.0] * 9])])
-    reach = 2.776 * math.sqrt(2) * stats.PROCESS_SPREAD  # two degrees of freedom on each side
+    reach = 2.776 * math.sqrt(2) * bootstrap.PROCESS_SPREAD  # two degrees of freedom on each side
     assert row.high is not None
     assert math.log(row.high) == pytest.approx(reach, rel=0.01)
     assert "one process" in (row.reason or "")

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench import stats
+from bench import bootstrap, stats
 
 SECONDS = st.floats(1e-6, 1e4)
 SAMPLES = st.lists(SECONDS, min_size=1, max_size=40)
@@ -70,7 +70,7 @@ def test_resampled_medians_are_those_of_drawn_resamples(number):
     samples = np.sort(np.random.default_rng(1).lognormal(0, 0.5, number))
     drawn = np.random.default_rng(2).choice(samples, (20_000, number))
     expected = np.percentile(np.median(drawn, axis=1), (2.5, 25, 75, 97.5))
-    fast = stats._medians_of_one(samples, np.random.default_rng(3))
+    fast = bootstrap._medians_of_one(samples, np.random.default_rng(3))
     spread = samples.std()
     assert np.percentile(fast, (2.5, 25, 75, 97.5)) == pytest.approx(expected, abs=0.1 * spread)
 
@@ -112,7 +112,7 @@ def test_processes_are_given_what_they_do_not_know_of_their_spread():
 def test_a_spread_of_few_processes_is_held_against_the_usual_one():
     """Three that happen to agree: two degrees of the usual 3 %, and two of their own."""
     found = stats.paired([[1.0] * 4] * 3)
-    error = math.sqrt(2 * stats.PROCESS_SPREAD**2 / 4 / 3)
+    error = math.sqrt(2 * bootstrap.PROCESS_SPREAD**2 / 4 / 3)
     assert math.log(found.ratio.high) == pytest.approx(2.776 * error, rel=0.01)
     assert stats.paired([[1.0] * 4] * 4).ratio.high == pytest.approx(1)
 
@@ -127,8 +127,8 @@ def test_more_processes_show_smaller_differences():
 
 def test_one_process_is_given_a_spread_it_cannot_know():
     found = stats.paired([[1.0] * 10])
-    assert math.log(found.ratio.high) == pytest.approx(4.303 * stats.PROCESS_SPREAD, rel=0.01)
-    assert math.log(found.ratio.low) == pytest.approx(-4.303 * stats.PROCESS_SPREAD, rel=0.01)
+    assert math.log(found.ratio.high) == pytest.approx(4.303 * bootstrap.PROCESS_SPREAD, rel=0.01)
+    assert math.log(found.ratio.low) == pytest.approx(-4.303 * bootstrap.PROCESS_SPREAD, rel=0.01)
 
 
 def test_one_pair_has_no_interval():
