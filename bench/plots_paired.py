@@ -51,7 +51,7 @@ def paired(records: Sequence[Record], data: Data, track: str) -> Drawing | None:
         f"paired_{track}",
         title,
         "Right of the line is faster. Marks are ratios taken pair by pair in turns, lines their "
-        "95 % intervals over processes and pairs; one that crosses the line is a tie, drawn hollow.",
+        "95 % intervals over processes and pairs; a tie (the interval holds 1) is drawn hollow.",
         figure,
     )
 
