@@ -24,6 +24,7 @@ def audit(bench: Bench, samples: Sequence[float], steps: int) -> dict[str, Any]:
     few = max(1, steps // 4)
     many = LONGER * few
     unsynced, slopes = [], []
+    began = perf_counter()
     bench.trainer.export_weights()
     for repeat in range(bench.limits.audit_repeats):
         # Every other one from many to few: a drift then favours neither.
@@ -38,6 +39,7 @@ def audit(bench: Bench, samples: Sequence[float], steps: int) -> dict[str, Any]:
             "unsynced_seconds_per_step": unsynced,
             "slope_seconds_per_step": slopes,
             "slope_between_steps": [few, many],
+            "seconds": perf_counter() - began,
         }
     }
 

@@ -13,10 +13,10 @@ JUDGED = ("train_throughput", "inference")
 """Kinds whose precision decides: latency and start-up take as many processes as these."""
 
 
-def why_enough(
-    tallies: Sequence[Tally], limits: Limits, processes: int, seconds: float
-) -> str | None:
+def why_enough(tallies: Sequence[Tally], limits: Limits, relays: Sequence[float]) -> str | None:
     """Why no further process is taken, as a record says it; None while one is wanted.
+
+    ``relays``: how many seconds each of those that were has taken.
 
     ``precision``: the goal is reached for every ratio. ``time limit``: another process would not
     be done in time. ``processes``: as many as the profile asks for, and there is no goal.
@@ -24,14 +24,21 @@ def why_enough(
     alive = [tally for tally in tallies if tally.error is None]
     if not alive:
         return "failure"
-    if processes >= limits.processes:
+    if len(relays) >= limits.processes:
         judged = [tally for tally in alive if tally.task.kind in JUDGED]
         if limits.precision is None or not judged:
             return "processes"
         if all(reached <= limits.precision for reached in _precisions(judged)):
             return "precision"
-    another = seconds / processes
-    return "time limit" if seconds + another > limits.match_seconds else None
+    # The first one had more to do, once for all.
+    another = relays[-1] - (_once(tallies) if len(relays) == 1 else 0)
+    return "time limit" if sum(relays) + another > limits.match_seconds else None
+
+
+def _once(tallies: Sequence[Tally]) -> float:
+    """Seconds of what is measured in the first process alone."""
+    clocks = (answer["metrics"].get("clock") for t in tallies for answer in t.answers)
+    return float(sum(clock["seconds"] for clock in clocks if clock))
 
 
 def _precisions(tallies: Sequence[Tally]) -> list[float]:

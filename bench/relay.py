@@ -21,7 +21,8 @@ from bench.profiles import Limits
 from bench.turns import Block
 
 TURNED = ("train_throughput", "inference", "latency")
-"""Kinds that are measured in turns; a start-up is over when its process can take one."""
+"""Kinds that are measured in turns; a start-up is over when its process can take one, and a kind
+that is not named here is measured at once, after these."""
 
 
 @dataclass
@@ -107,15 +108,19 @@ class Match:
                 stack.callback(seat.leave)
             order = seats if process % 2 == 0 else seats[::-1]
             for seat in order:
-                self._startup(seat, process)
+                self._at_once(seat, "startup", process)
             for kind in TURNED:
                 self._in_turns(kind, order, process)
+            kinds = dict.fromkeys(tally.task.kind for tally in self.tallies)
+            for kind in (kind for kind in kinds if kind not in ("startup", *TURNED)):
+                for seat in order:
+                    self._at_once(seat, kind, process)
 
-    def _startup(self, seat: Seat, process: int) -> None:
-        for tally in self._open_tallies(seat, "startup"):
+    def _at_once(self, seat: Seat, kind: str, process: int) -> None:
+        for tally in self._open_tallies(seat, kind):
 
             def measure(tally: Tally = tally) -> None:
-                answer = seat.use(self._on_progress).measure("startup", self._on_progress)
+                answer = seat.use(self._on_progress).measure(kind, self._on_progress)
                 tally.add(process, 0, answer["samples"])
                 tally.answers.append(answer)
 

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
-from itertools import count
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Protocol
@@ -169,12 +168,13 @@ def _measure_in_turns(
 ) -> Iterator[Record]:
     """Relay after relay, until it is enough; then every record."""
     match = Match(jobs, data, limits, listener.started, listener.progress)
-    began = perf_counter()
-    for process in count():
-        match.relay(process)
-        enough = why_enough(match.tallies, limits, process + 1, perf_counter() - began)
-        if enough:
-            break
+    relays: list[float] = []
+    enough = None
+    while enough is None:
+        began = perf_counter()
+        match.relay(len(relays))
+        relays.append(perf_counter() - began)
+        enough = why_enough(match.tallies, limits, relays)
     name = uuid4().hex[:12]  # joins the records of a match, whatever run they are read from
     for tally in match.tallies:
         turns = {

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from bench.case import Case
+from bench.pairs import by_process
 from bench.records import Record
 from bench.stats import summary_of
 
@@ -119,7 +120,7 @@ def make_record(
         # Other samples than these turns': as a record of one process has them.
         del measured["metrics"]["turns"]
     record = replace(record, **{**measured, **changes})
-    summary = summary_of(kind, [record.samples], record.images_per_sample)
+    summary = summary_of(kind, by_process(record), record.images_per_sample)
     return replace(record, summary=summary)
 
 

@@ -212,7 +212,7 @@ def test_a_report_without_a_certificate_is_complete(tmp_path):
     page = write_results(uncertified(make_run(seeds=1)), tmp_path).read_text(encoding="utf-8")
     for name in ("accuracy", "throughput", "latency", "startup", "per_class", "parity"):
         assert f'<section id="{name}">' in page
-    assert page.count("<svg") == 18  # all but the parting of trainings
+    assert page.count("<svg") == 19  # all but the parting of trainings and the closed ratios
     assert "0 of 40 results of the closed track have a passed certificate." in page
     assert "Closed track (same weights" not in page
 

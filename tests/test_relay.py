@@ -151,6 +151,18 @@ def test_startup_comes_first_and_while_nobody_else_is_awake(script: Script) -> N
     ]
 
 
+def test_a_kind_that_takes_no_turns_is_measured_at_once_and_last(script: Script) -> None:
+    kinds = ("startup", "inference", "my_kind")
+    match = match_of(job("a", *kinds), job("b", *kinds))
+    match.relay(0)
+    assert [what for _, what in script.of("startup", "end", "my_kind")] == [
+        *["startup"] * 2,
+        *["end"] * 2,
+        *["my_kind"] * 2,
+    ]
+    assert tallies(match)["b", "my_kind"].samples == [2.5]
+
+
 def test_a_failure_takes_its_own_task_and_the_rest_get_a_fresh_process(script: Script) -> None:
     kinds = ("train_throughput", "inference")
     script.fails["a", "block"] = 1

@@ -89,7 +89,7 @@ def test_the_page_needs_nothing_but_itself(html):
     page = Page(html)
     assert all(link.startswith(("#", "data:")) for link in page.links)
     assert not re.search(r"https?:|@import|<link|<script", html)
-    assert html.count("<svg") == 19
+    assert html.count("<svg") == 21
 
 
 def test_every_id_is_there_once_and_every_reference_finds_one(html):
