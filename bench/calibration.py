@@ -21,7 +21,7 @@ from scipy.stats import binomtest
 
 from bench import extensions, stats
 from bench.display import Display
-from bench.grouping import by_dataset
+from bench.grouping import by_dataset, experiments
 from bench.markup import markdown, percent
 from bench.matrix import Selection, jobs
 from bench.profiles import profile
@@ -29,8 +29,10 @@ from bench.records import Record
 from bench.rows_paired import paired_rows
 from bench.runner import open_run, run_all
 from bench.slowed import SLOWDOWN
+from bench.speeds import pairs_of
 
 EXTENSIONS = "bench.twins"
+TOGETHER = "all matches as one"
 
 
 @dataclass(frozen=True)
@@ -116,31 +118,45 @@ def real(
         tracks=("closed",),
         kinds=("train_throughput",),
     )
-    found: list[dict[str, Any]] = []
+    records: list[list[Record]] = []
     for number in range(1, matches + 1):
         run, done = open_run(folder, f"match-{number:02}", False, profile(chosen), data)
         todo = jobs(selection, run.profile)
         with Display(sum(len(job.tasks) for job in todo)) as display:
             run_all(run, todo, display, done=done, parity=False)
-        found += _rows(run.store.read())
-    return found
+        # Twins have no certificates, and need none: they are held against themselves.
+        records.append([replace(record, parity={"status": "pass"}) for record in run.store.read()])
+    return [row for some in records for row in _rows(some)] + _together(records)
 
 
 def _rows(records: Sequence[Record]) -> list[dict[str, Any]]:
-    # Twins have no certificates, and need none: they are held against themselves.
-    certified = [_as_certified(record) for record in records]
-    rows = [row for data, some in by_dataset(certified) for row in paired_rows(some, data)]
+    rows = [row for data, some in by_dataset(records) for row in paired_rows(some, data)]
     kept = ("framework", "kind", "ratio", "ratio_low", "ratio_high", "verdict", "pairs")
     more = ("processes", "smallest", "stopped")
     return [{name: row[name] for name in (*kept, *more)} for row in rows]
 
 
-def _as_certified(record: Record) -> Record:
-    return replace(record, parity={"status": "pass"})
+def _together(matches: Sequence[Sequence[Record]]) -> list[dict[str, Any]]:
+    """What all matches say as one."""
+    ratios: dict[tuple[str, str], list[list[float]]] = {}
+    for records in matches:
+        first, *others = experiments(records, ("train_throughput", "inference"))
+        for other in others:
+            ratios.setdefault((other.case.framework, other.kind), []).extend(pairs_of(other, first))
+    rows = []
+    for (framework, kind), processes in ratios.items():
+        found = stats.paired(processes)
+        value, low, high = found.ratio
+        row = {"framework": framework, "kind": kind, "ratio": value, "ratio_low": low}
+        row |= {"ratio_high": high, "verdict": stats.verdict(low, high), "stopped": TOGETHER}
+        row |= {"pairs": found.pairs, "processes": found.processes, "smallest": found.smallest}
+        rows.append(row)
+    return rows
 
 
 def counted(rows: Sequence[dict[str, Any]]) -> list[Count]:
     """Verdicts of real matches: ties with the twin, "slower" of the slowed."""
+    rows = [row for row in rows if row["stopped"] != TOGETHER]
     counts = []
     for suffix, planted, wanted in (("-twin", 0.0, "tie"), ("-slowed", SLOWDOWN, "slower")):
         for kind in dict.fromkeys(row["kind"] for row in rows):
@@ -151,6 +167,25 @@ def counted(rows: Sequence[dict[str, Any]]) -> list[Count]:
                 shape = (processes, mine[0]["pairs"] // processes)
                 counts.append(Count(kind, *shape, planted, said, len(mine)))
     return counts
+
+
+def pooled_as_markdown(rows: Sequence[dict[str, Any]]) -> str:
+    """A table of what all matches say as one."""
+    headers = ("framework", "of", "processes", "ratio", "95 %", "verdict", "could show")
+    cells = [
+        (
+            row["framework"],
+            row["kind"],
+            str(row["processes"]),
+            f"{row['ratio']:.3f}x",
+            f"[{row['ratio_low']:.3f}x, {row['ratio_high']:.3f}x]",
+            row["verdict"],
+            f"± {percent(row['smallest'])}",
+        )
+        for row in rows
+        if row["stopped"] == TOGETHER
+    ]
+    return markdown(headers, cells, (False, False, True, True, True, False, True))
 
 
 def as_markdown(counts: Sequence[Count]) -> str:
@@ -192,14 +227,17 @@ def main(
     if matches:
         rows = real(folder, matches, framework, variant, chosen, data)
         title = f"Is a tie a tie? {matches} matches of {framework} with its twins on {variant}"
-        _write(folder / "real", title, counted(rows), rows)
+        _write(folder / "real", title, counted(rows), rows, pooled_as_markdown(rows))
 
 
-def _write(path: Path, title: str, counts: Sequence[Count], found: Sequence[Any]) -> None:
+def _write(
+    path: Path, title: str, counts: Sequence[Count], found: Sequence[Any], more: str = ""
+) -> None:
     """A JSON file of what was found, and a Markdown table of how often what was said."""
     plain = [asdict(one) if isinstance(one, Count) else one for one in found]
     path.with_suffix(".json").write_text(json.dumps(plain, indent=1) + "\n", encoding="utf-8")
-    text = f"# {title}\n\n{as_markdown(counts)}\n"
+    parts = [f"# {title}", as_markdown(counts)]
+    text = "\n\n".join([*parts, *(["All matches as one:", more] if more else [])]) + "\n"
     path.with_suffix(".md").write_text(text, encoding="utf-8")
     click.echo(text)
 

@@ -12,32 +12,30 @@ from bench import stats
 from bench.grouping import Experiment
 
 TOLERANCE = 0.1
-"""How far the two may be apart, relative: a block's own cost (its sync, its first steps after a
-pause) is real, and below this nobody's ranking turns on it."""
-EARLY, COSTLY, AGREES, UNTOLD = "returns early", "sync costs time", "agrees", "no slope"
+"""How far a synced step may be ahead of one whose weights were read, relative: below this nobody's
+ranking turns on it."""
+EARLY, AGREES, UNTOLD = "returns early", "agrees", "no slope"
 
 
 @dataclass(frozen=True)
 class Clock:
-    """Seconds of a training step, three ways (medians), and what they say together."""
+    """Seconds of a training step (medians), and what they say together."""
 
-    synced: float
+    block: float
     unsynced: float
+    synced: float
     slope: float
     ratio: stats.Estimate
-    """Synced over slope."""
+    """Synced over slope, call by call."""
 
     @property
     def said(self) -> str:
         """``returns early`` where the interval lies wholly below 1 - `TOLERANCE`: a sync that does
-        not wait. ``sync costs time`` where it lies above 1 + `TOLERANCE`."""
+        not wait."""
         if np.isnan(self.ratio.value):
             return UNTOLD
-        if self.ratio.high is not None and self.ratio.high < 1 - TOLERANCE:
-            return EARLY
-        if self.ratio.low is not None and self.ratio.low > 1 + TOLERANCE:
-            return COSTLY
-        return AGREES
+        early = self.ratio.high is not None and self.ratio.high < 1 - TOLERANCE
+        return EARLY if early else AGREES
 
 
 def clock_of(experiment: Experiment) -> Clock | None:
@@ -45,14 +43,16 @@ def clock_of(experiment: Experiment) -> Clock | None:
     told = [clock for r in experiment.ok if (clock := r.metrics.get("clock"))]
     if not told:
         return None
-    seconds = {name: _seconds(told, name) for name in ("synced", "unsynced", "slope")}
-    # A slope of a few noisy timings may come out negative; it then says nothing.
-    slopes = [slope for slope in seconds["slope"] if slope > 0]
+    seconds = {name: _seconds(told, name) for name in ("block", "unsynced", "synced", "slope")}
+    pairs = zip(seconds["synced"], seconds["slope"], strict=True)
+    # A slope of few noisy timings may come out negative; it then says nothing. A synced one at or
+    # below zero beside a positive one says most of all.
+    believed = [(max(synced, 1e-6 * slope), slope) for synced, slope in pairs if slope > 0]
     ratio = stats.Estimate(np.nan, None, None)
-    if slopes:
-        ratio = stats.ratio_in_one_process(seconds["synced"], slopes)
-    synced, unsynced, slope = (float(np.median(values)) for values in seconds.values())
-    return Clock(synced, unsynced, slope, ratio)
+    if believed:
+        ratio = stats.paired_ratio(*zip(*believed, strict=True))
+    block, unsynced, synced, slope = (float(np.median(v)) for v in seconds.values())
+    return Clock(block, unsynced, synced, slope, ratio)
 
 
 def _seconds(told: Sequence[Mapping[str, Any]], name: str) -> list[float]:

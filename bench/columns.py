@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from bench.case import Case
-from bench.clocks import COSTLY, EARLY
+from bench.clocks import EARLY
 from bench.grouping import device_of, start_of
 from bench.markup import NOTHING, count, interval, known, percent, ratio, share, significant
 from bench.published import MEAN_OF_CLASSES
@@ -170,7 +170,7 @@ def _giga(value: float | None) -> float | None:
 
 def _clock(row: Row) -> str:
     """Only what is wrong with it: the audit has a table of its own."""
-    return row["clock"] if row["clock"] in (EARLY, COSTLY) else NOTHING
+    return EARLY if row["clock"] == EARLY else NOTHING
 
 
 def latency(rows: Sequence[Row]) -> list[Column]:

@@ -58,10 +58,11 @@ def clock(rows: Sequence[Row]) -> list[Column]:
     """Milliseconds of a step, three ways."""
     return [
         *who(rows),
-        Column("synced ms", lambda row: _milliseconds(row["synced"])),
+        Column("in blocks ms", lambda row: _milliseconds(row["block"])),
         Column("unsynced ms", lambda row: _milliseconds(row["unsynced"])),
-        Column("slope ms", lambda row: _milliseconds(row["slope"])),
-        Column("synced / slope", lambda row: f"{row['ratio']:.2f}"),
+        Column("synced ms", lambda row: _milliseconds(row["synced"])),
+        Column("weights read ms", lambda row: _milliseconds(row["slope"])),
+        Column("synced / read", lambda row: f"{row['ratio']:.2f}"),
         Column("95 % interval", _clock_range),
         Column("clock", lambda row: str(row["clock"]), right=False),
         *how(),

@@ -16,7 +16,7 @@ from bench.measuring import Bench, Result
 from bench.repeatability import digests
 from bench.trainer import Trainer
 
-THRESHOLDS = (0.5, 0.6, 0.648, 0.7, 0.75, 0.8, 0.8441, 0.9)
+THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.648, 0.7, 0.75, 0.8, 0.8441, 0.9)
 """Accuracies to time: round ones, and the two published figures that recipes are held against."""
 
 STEP_LOSSES = 500

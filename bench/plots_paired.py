@@ -22,9 +22,8 @@ from bench.plot_style import (
 )
 from bench.records import Record
 from bench.rows import Row
-from bench.rows_paired import paired_rows
+from bench.rows_paired import TIMED, paired_rows
 
-_KINDS = ("train_throughput", "inference", "latency", "startup")
 _LINE = 0.27  # inches
 _REACH = 1.6  # an interval is drawn as far as this times the farthest ratio (one pair gives none)
 
@@ -35,7 +34,7 @@ def paired(records: Sequence[Record], data: Data, track: str) -> Drawing | None:
     if not rows:
         return None
     title = f"Side by side: speed against {_references(rows)}, {track} track"
-    kinds = [kind for kind in _KINDS if any(row["kind"] == kind for row in rows)]
+    kinds = [kind for kind in TIMED if any(row["kind"] == kind for row in rows)]
     lines = max(sum(row["kind"] == kind for row in rows) for kind in kinds)
     columns = min(2, len(kinds))
     tall = math.ceil(len(kinds) / columns)
@@ -69,7 +68,7 @@ def _panel(axes: Axes, rows: Sequence[Row], frameworks: Sequence[str]) -> None:
         if low is not None and high is not None:
             ends = [max(low, math.exp(-farthest)), min(high, math.exp(farthest))]
             axes.plot(ends, (place, place), color=tint, linewidth=1.6, zorder=2)
-        face = "white" if row["verdict"] == "tie" else tint
+        face = tint if row["verdict"] in ("faster", "slower") else "white"
         shape = marker(row["framework"], frameworks)
         axes.plot(row["ratio"], place, shape, color=tint, markerfacecolor=face, zorder=3)
     axes.axvline(1, color=INK, linewidth=0.9, zorder=1)

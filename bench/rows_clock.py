@@ -11,8 +11,8 @@ from bench.rows import Row, identity
 
 
 def clock_rows(records: Sequence[Record], data: Data) -> list[Row]:
-    """Seconds per training step: ``synced`` blocks, ``unsynced`` calls, and the ``slope`` of time
-    over steps up to their weights on the host; medians.
+    """Seconds per training step: in ``block``s, in ``unsynced`` calls, as ``synced`` slope of time
+    over steps, and as ``slope`` up to the trained weights on the host; medians.
 
     ``ratio`` is synced over slope with its 95 % interval, and ``clock`` what it says
     (:attr:`bench.clocks.Clock.said`).
@@ -23,7 +23,7 @@ def clock_rows(records: Sequence[Record], data: Data) -> list[Row]:
         if clock:
             row = identity(experiment, data) | {"seeds": len(experiment.ok)}
             row |= {"parity": experiment.parity, "parity_problem": experiment.problem}
-            row |= {name: getattr(clock, name) for name in ("synced", "unsynced", "slope")}
+            row |= {name: getattr(clock, name) for name in ("block", "unsynced", "synced", "slope")}
             row |= {"ratio": clock.ratio.value, "ratio_low": clock.ratio.low}
             rows.append(row | {"ratio_high": clock.ratio.high, "clock": clock.said})
     return rows

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.case import KINDS
 from bench.grouping import Data, Experiment, experiments
 from bench.records import Record
 from bench.rows import Row, identity, ratio_columns, reference_of, standing
 from bench.speeds import side_by_side_versus
 
-TIMED = tuple(kind for kind in KINDS if kind != "accuracy")
+TIMED = ("train_throughput", "inference", "latency", "startup")
 
 
 def paired_rows(records: Sequence[Record], data: Data) -> list[Row]:
@@ -29,7 +28,7 @@ def paired_rows(records: Sequence[Record], data: Data) -> list[Row]:
         row = _row(experiment, reference, found, data)
         if row:
             rows.append(row)
-    return rows
+    return sorted(rows, key=lambda row: TIMED.index(row["kind"]))
 
 
 def _row(
@@ -45,4 +44,6 @@ def _row(
     row |= {name: told.get(name) for name in ("stopped", "precision_goal", "match_seconds", "lost")}
     if row["not_compared"]:
         return row | ratio_columns(None, "not comparable")
-    return row | ratio_columns(held.ratio, held.verdict)
+    # One pair has no interval, and is no tie for that.
+    verdict = held.verdict if held.ratio.low is not None else "one pair"
+    return row | ratio_columns(held.ratio, verdict)

@@ -46,14 +46,15 @@ def versus(one: Experiment, other: Experiment) -> Versus:
 
 def side_by_side_versus(one: Experiment, other: Experiment) -> Versus | None:
     """The same, of two that took turns; None when they did not."""
-    pairs = _pairs(one, other)
+    pairs = pairs_of(one, other)
     if not pairs:
         return None
     found = stats.paired(pairs)
     return Versus(found.ratio, found.pairs, found.processes, found.smallest)
 
 
-def _pairs(one: Experiment, other: Experiment) -> list[list[float]]:
+def pairs_of(one: Experiment, other: Experiment) -> list[list[float]]:
+    """Ratios of speed of what took turns, by process; none where nothing did."""
     seeds = {record.case.seed: record for record in other.ok}
     return [
         process

@@ -184,11 +184,12 @@ TABLES = (
     Table(
         "clock",
         "Sync audit",
-        "Milliseconds of one training step, three ways: in blocks that end in a sync (as every one "
-        "here), in calls that are not waited for, and as the slope of time over the number of "
-        "steps, each time up to the trained weights on the host, which nothing can deliver early. "
-        "A case whose synced blocks are surely more than 10 % faster than the slope returns early, "
-        "and its speed is not to be believed; more than 10 % slower, and the sync itself costs.",
+        "Milliseconds of one training step: in the blocks that everything here is timed by, in "
+        "calls that are not waited for, and as the slope of time over the number of steps, up to "
+        "the sync and up to the trained weights on the host, which nothing can deliver early. "
+        "Where the synced slope is surely more than 10 % below the other, the sync does not wait: "
+        "the row returns early, and its speed is not to be believed. Slopes are of short calls, "
+        "and a framework may be slower in these than in blocks.",
         rows_clock.clock_rows,
         columns_paired.clock,
     ),

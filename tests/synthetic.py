@@ -171,7 +171,8 @@ def _train(case: Case, rng: np.random.Generator) -> Measured:
             "steps_per_sample": 10,
             "flops_per_image": 300_000_000,
             "clock": {
-                "synced_seconds_per_step": [128 / _rate(case)] * 4,
+                "block_seconds_per_step": [128 / _rate(case)] * 4,
+                "synced_seconds_per_step": [128 / _rate(case) * d for d in (0.98, 1.01, 1.0)],
                 "unsynced_seconds_per_step": [1 / _rate(case)] * 3,
                 "slope_seconds_per_step": [128 / _rate(case) * d for d in (0.98, 1.0, 1.01)],
                 "slope_between_steps": [2, 6],
