@@ -49,7 +49,7 @@ def test_a_share_has_the_interval_of_a_count() -> None:
 def test_real_verdicts_are_counted_by_what_was_planted() -> None:
     rows = [
         {"framework": f"fake{suffix}", "kind": "inference", "verdict": said}
-        | {"processes": 2, "pairs": 6}
+        | {"processes": 2, "pairs": 6, "stopped": "precision"}
         for suffix, said in (("-twin", "tie"), ("-twin", "slower"), ("-slowed", "slower"))
     ]
     twin, slow = counted(rows)
@@ -130,6 +130,7 @@ def test_real_matches_are_run_and_counted(monkeypatch: pytest.MonkeyPatch, tmp_p
     found = json.loads((tmp_path / "out" / "real.json").read_text("utf-8"))
     assert {row["framework"] for row in found} == {"fake-twin", "fake-slowed"}
     assert {row["kind"] for row in found} == {"train_throughput"}
+    assert [row["stopped"] for row in found].count(calibration.TOGETHER) == 2
     text = (tmp_path / "out" / "real.md").read_text("utf-8")
     assert "| tie " in text
     assert "| slower " in text
