@@ -12,7 +12,6 @@ import json
 import math
 import os
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +21,7 @@ from bench.case import Case
 from bench.environment import processor
 from bench.frameworks import Framework, framework
 from bench.grouping import without_folders
+from bench.kept import keep
 from bench.launch import OnProgress, Worker, WorkerError, headline
 from bench.operations import OPERATIONS, PRECISIONS, Answer, Operation, to_json
 from bench.profiles import Limits
@@ -174,14 +174,6 @@ def _plausible(answer: Answer) -> bool:
 
 
 def _write(key: dict[str, Any], found: Found) -> None:
-    """Keep it for the next time; a cache that cannot be written only costs that one seconds."""
-    path = _path(key)
-    partial = path.with_suffix(f".{os.getpid()}")
+    """Keep it for the next time."""
     kept = {"key": key, "measured_at": found.measured_at, "ceilings": found.ceilings}
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps(kept), encoding="utf-8")
-        partial.replace(path)
-    except OSError:
-        with suppress(OSError):
-            partial.unlink()
+    keep(_path(key), kept)

@@ -14,7 +14,6 @@ import os
 import platform
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
@@ -26,6 +25,7 @@ from bench.case import Case
 from bench.environment import processor
 from bench.frameworks import Framework, framework
 from bench.grouping import without_folders
+from bench.kept import keep
 from bench.launch import Worker, WorkerError
 from bench.profiles import Limits
 from bench.sources import cache_folder
@@ -211,7 +211,7 @@ class _Proofs:
             certificate["problem"] = f"the proof could not be carried out: {told}"
             return certificate, False
         if certificate["status"] == "pass":
-            _write(subject, certificate)
+            keep(_path(subject), certificate)
         return certificate, True
 
 
@@ -251,16 +251,3 @@ def _read(subject: Subject) -> Certificate | None:
     if not isinstance(found, dict) or found.get("key") != subject.key:
         return None
     return found if found.get("status") == "pass" else None
-
-
-def _write(subject: Subject, certificate: Certificate) -> None:
-    """Keep it for the next run; a cache that cannot be written only costs that run its time."""
-    path = _path(subject)
-    partial = path.with_suffix(f".{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps(certificate), encoding="utf-8")
-        partial.replace(path)
-    except OSError:
-        with suppress(OSError):
-            partial.unlink()
