@@ -8,7 +8,9 @@ import pytest
 from synthetic import make_record, make_run
 
 from bench import bootstrap
+from bench.clocks import clock_of
 from bench.compare import compare
+from bench.grouping import Experiment
 from bench.records import Record
 from bench.tables import TABLES, frame, sections
 
@@ -86,6 +88,40 @@ def test_an_early_clock_is_told_beside_the_speed_it_spoils() -> None:
     assert "returns early" in section.cells[0]
     (section,) = sections(TABLE["throughput"], [honest])
     assert "clock" not in section.headers
+
+
+@pytest.mark.parametrize(
+    ("synced", "said"),
+    [
+        ((0.88, 0.87, 0.88), "returns early"),
+        ((0.95, 0.94, 0.95), "agrees"),  # within the tolerance
+        ((0.3, 1.0, 1.0), "agrees"),  # one disturbed call is no finding
+        ((-0.1, -0.2, -0.1), "returns early"),
+        ((1.4, 1.5, 1.3), "agrees"),
+    ],
+)
+def test_only_what_is_surely_early_is_said_to_be(synced: tuple[float, ...], said: str) -> None:
+    clock = {
+        "block_seconds_per_step": [1.0],
+        "unsynced_seconds_per_step": [0.1] * 3,
+        "synced_seconds_per_step": list(synced),
+        "slope_seconds_per_step": [1.0] * 3,
+    }
+    record = replace(make_record(kind="train_throughput"), metrics={"clock": clock})
+    found = clock_of(Experiment(record.case, record.kind, (record,)))
+    assert found is not None
+    assert found.said == said
+
+
+def test_slopes_that_are_only_noise_say_nothing() -> None:
+    clock = {f"{name}_seconds_per_step": [0.1] for name in ("block", "unsynced", "synced")}
+    record = replace(
+        make_record(kind="train_throughput"),
+        metrics={"clock": clock | {"slope_seconds_per_step": [-0.1]}},
+    )
+    found = clock_of(Experiment(record.case, record.kind, (record,)))
+    assert found is not None
+    assert found.said == "no slope"
 
 
 def test_a_run_against_itself_is_a_tie_and_against_a_slower_copy_slower() -> None:
