@@ -76,7 +76,7 @@ def proof_progress(total: int) -> Iterator[tuple[OnProgress, Callable[[], None]]
 
 
 class Display:
-    """A :class:`bench.runner.Listener` on a terminal; plain lines when it is not one."""
+    """A :class:`bench.listener.Listener` on a terminal; plain lines when it is not one."""
 
     def __init__(self, total: int, console: Console | None = None, *, lines: bool = True) -> None:
         self.console = console or Console(stderr=True)

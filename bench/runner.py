@@ -1,61 +1,32 @@
-"""Jobs to records: open the data, have workers measure, write what comes back."""
+"""A run: its folder, its data, its certificates, and every record as it comes."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from time import perf_counter
-from typing import Any, Protocol
-from uuid import uuid4
-
-import numpy as np
+from typing import Any
 
 from bench.case import Case
 from bench.ceilings import OF_THROUGHPUT, Beside
 from bench.certificates import Certificate, Subject, obtain
 from bench.contact_sheet import write_contact_sheet
 from bench.data import Dataset
-from bench.energy import added
-from bench.enough import why_enough
-from bench.environment import capture
 from bench.errors import UserError
-from bench.frameworks import framework, installed
-from bench.grouping import without_folders
-from bench.launch import Worker, WorkerError, headline
-from bench.matrix import TIMED, Job, Task, matches
-from bench.pairs import Timed
-from bench.profiles import Limits, Profile
+from bench.frameworks import installed
+from bench.listener import Listener
+from bench.matrix import Job, matches
+from bench.measurements import measure
+from bench.profiles import Profile
 from bench.records import FILE, Record, RecordStore
-from bench.relay import Match, Tally
 from bench.sources import cache_folder, open_dataset, prepared
-from bench.stats import summary_of
 
 Keys = Set[tuple[str, str]]
 """(case id, kind) of records that are there already."""
 NOTHING: Keys = frozenset()
-
-
-class Listener(Protocol):
-    """Whoever shows what is going on."""
-
-    def started(self, task: Task) -> None:
-        """A measurement begins."""
-
-    def progress(self, done: float, note: str) -> None:
-        """Its done fraction."""
-
-    def finished(self, record: Record) -> None:
-        """Its record is written."""
-
-    def proving(self, done: float, note: str) -> None:
-        """A parity certificate is being made."""
-
-    def proven(self, certificate: Certificate) -> None:
-        """It is made, or was there."""
 
 
 @dataclass
@@ -152,122 +123,6 @@ class Run:
         from bench.report import write_results  # noqa: PLC0415
 
         return write_results(self.store.read(), self.folder)
-
-
-def measure(
-    jobs: Sequence[Job], data: Path, limits: Limits, listener: Listener
-) -> Iterator[Record]:
-    """The records of jobs that are measured together (`bench.matrix.matches`)."""
-    if jobs[0].tasks[0].kind in TIMED:
-        return _measure_in_turns(jobs, data, limits, listener)
-    return (record for job in jobs for record in _measure_alone(job, data, limits, listener))
-
-
-def _measure_in_turns(
-    jobs: Sequence[Job], data: Path, limits: Limits, listener: Listener
-) -> Iterator[Record]:
-    """Relay after relay, until it is enough; then every record."""
-    match = Match(jobs, data, limits, listener.started, listener.progress)
-    relays: list[float] = []
-    enough = None
-    while enough is None:
-        began = perf_counter()
-        match.relay(len(relays))
-        relays.append(perf_counter() - began)
-        enough = why_enough(match.tallies, limits, relays)
-    name = uuid4().hex[:12]  # joins the records of a match, whatever run they are read from
-    for tally in match.tallies:
-        turns = {
-            "match": name,
-            "blocks": tally.blocks,
-            "stopped": enough,
-            "precision_goal": limits.precision,
-            "match_seconds": limits.match_seconds,
-        }
-        yield _timed_record(tally, turns)
-
-
-def _timed_record(tally: Tally, turns: dict[str, Any]) -> Record:
-    if not tally.begun:
-        record = _failure(tally.task, tally.error)
-    else:
-        # What once per case is measured, the first process has.
-        first, *_ = tally.answers
-        blocks, answer = tally.blocks, {**first, "samples": tally.samples}
-        if tally.error:
-            turns = {**turns, "lost": without_folders(headline(str(tally.error)))}
-        peaks = [a["peak_memory_bytes"] for a in tally.answers if a["peak_memory_bytes"]]
-        answer["peak_memory_bytes"] = max(peaks, default=None)
-        answer["metrics"] = {**_typical(tally.answers), "turns": turns}
-        images = answer["images_per_sample"] or 1
-        record = _record(tally.task, answer, Timed(tally.samples, blocks, images).by_process())
-    return dataclasses.replace(
-        record,
-        started_at=tally.started_at,
-        seconds=tally.seconds,
-        environment=capture(framework(tally.task.case.framework)),
-    )
-
-
-def _typical(answers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The first process's metrics, but the median over processes of what each one timed once."""
-    metrics = dict(answers[0]["metrics"])
-    for name in metrics:
-        if name.endswith("_seconds"):
-            metrics[name] = float(np.median([answer["metrics"][name] for answer in answers]))
-    if "energy" in metrics:
-        parts = [answer["metrics"]["energy"] for answer in answers]
-        metrics["energy"] = added(parts) | {"images": sum(part["images"] for part in parts)}
-    return metrics
-
-
-def _measure_alone(job: Job, data: Path, limits: Limits, listener: Listener) -> Iterator[Record]:
-    """One worker for each task: a training leaves nothing behind that another could start from."""
-    for task in job.tasks:
-        listener.started(task)
-        started_at = datetime.now(UTC).isoformat(timespec="seconds")
-        began = perf_counter()
-        with Worker(job.case, data, limits, weights=job.weights) as worker:
-            try:
-                worker.open(listener.progress)
-                answer = worker.measure(task.kind, listener.progress)
-                record = _record(task, answer, [answer["samples"]])
-            except WorkerError as error:
-                record = _failure(task, error)
-        yield dataclasses.replace(
-            record,
-            started_at=started_at,
-            seconds=perf_counter() - began,
-            environment=capture(framework(task.case.framework)),
-        )
-
-
-def _failure(task: Task, error: WorkerError | None) -> Record:
-    assert error is not None, "what has no answer has a reason"
-    # A traceback names folders, and a record is published.
-    return Record(task.case, task.kind, error.status, error=without_folders(str(error)))
-
-
-def _record(task: Task, answer: dict[str, Any], processes: Sequence[Sequence[float]]) -> Record:
-    images = answer["images_per_sample"]
-    return Record(
-        task.case,
-        task.kind,
-        "ok",
-        samples=tuple(answer["samples"]),
-        unit=answer["unit"],
-        images_per_sample=images,
-        summary=summary_of(task.kind, processes, images),
-        metrics=answer["metrics"] | _device_memory(answer),
-        settings=answer["settings"],
-        peak_memory_bytes=answer["peak_memory_bytes"],
-    )
-
-
-def _device_memory(result: dict[str, Any]) -> dict[str, Any]:
-    """Its peak, where the framework tells one."""
-    held = result.get("device_memory_bytes")
-    return {} if held is None else {"device_memory_bytes": held}
 
 
 def run_all(

@@ -8,7 +8,7 @@ from typing import Any
 import fakes
 import pytest
 
-from bench import relay, runner
+from bench import measurements, relay
 from bench.launch import Worker, WorkerError
 from bench.matrix import Job, Task, matches
 from bench.profiles import Limits
@@ -242,7 +242,7 @@ def test_records_of_a_match_say_where_their_samples_come_from(data: Path) -> Non
     kinds = ("startup", "train_throughput", "latency")
     listener = Quiet()
     match = [job(name, *kinds) for name in ("fake", "fake-two")]
-    records = list(runner.measure(match, data, limits, listener))
+    records = list(measurements.measure(match, data, limits, listener))
     assert [(r.case.framework, r.kind) for r in records] == [
         (name, kind) for name in ("fake", "fake-two") for kind in kinds
     ]

@@ -16,7 +16,7 @@ import fakes
 import pytest
 from rich.console import Console
 
-from bench import ceilings, runner
+from bench import ceilings, measurements, runner
 from bench.ceilings import Found
 from bench.display import Display, result_line
 from bench.errors import UserError
@@ -405,7 +405,7 @@ def test_a_devices_memory_is_in_the_record_where_it_is_told() -> None:
         "settings": {},
         "peak_memory_bytes": 1,
     }
-    told = runner._record(task, {**result, "device_memory_bytes": 7}, [[1.0]]).metrics
+    told = measurements.record_of(task, {**result, "device_memory_bytes": 7}, [[1.0]]).metrics
     assert told == {"flops_per_image": 1, "device_memory_bytes": 7}
-    untold = runner._record(task, {**result, "device_memory_bytes": None}, [[1.0]]).metrics
+    untold = measurements.record_of(task, {**result, "device_memory_bytes": None}, [[1.0]]).metrics
     assert untold == {"flops_per_image": 1}
