@@ -16,7 +16,7 @@ from bench.case import Case
 from bench.certified import status_of
 from bench.comparable import RUNS, differences
 from bench.grouping import latest, without_folders
-from bench.pairs import by_process
+from bench.pairs import by_process, ratios, side_by_side, timed
 from bench.records import Record
 
 
@@ -84,7 +84,11 @@ def refusal(a: Record, b: Record) -> str | None:
 
 def _timed(a: Record, b: Record) -> Comparison:
     """Ratio of the median seconds per image (a run with longer blocks is not slower for that)."""
-    ratio = stats.ratio_of_medians(_seconds_per_image(b), _seconds_per_image(a))
+    if side_by_side(a, b):
+        # Two copies of one measurement, sample by sample: what made it noisy is in both.
+        ratio = stats.paired(ratios(timed(a), timed(b))).ratio
+    else:
+        ratio = stats.ratio_of_medians(_seconds_per_image(b), _seconds_per_image(a))
     reason = _why_wide(a, b)
     if ratio.low is None:
         ratio = stats.assume_spread(ratio)

@@ -166,6 +166,8 @@ def _of_kind(case: Case, kind: str) -> Case:
 def _selected(selection: Selection, profile: Profile, case: Case, kind: str) -> bool:
     tracks = selection.tracks or profile.tracks[kind]
     named = selection.variants or case.init == "pretrained"
+    if case.track != "closed" and case.variant in profile.closed_only and not named:
+        return False
     return case.track in tracks and bool(named or case.variant in profile.variants[kind])
 
 

@@ -71,6 +71,8 @@ class Profile:
     """Class-balanced subset of the data; None is all of it."""
     test_images: int | None
     limits: Limits
+    closed_only: tuple[str, ...] = ()
+    """Variants that are timed in the closed track alone, unless somebody names them."""
     pretrained_recipe: str = "transfer-short"
     """Of accuracy cases that start from pretrained weights: at the rates of scratch these would be
     lost."""
@@ -101,10 +103,11 @@ PROFILES: dict[str, Profile] = {
             seeds=1,
             train_images=4_000,
             test_images=2_000,
+            closed_only=("cifar-lrn", "cifar-plain"),
             limits=Limits(
                 processes=2,
                 precision=0.05,
-                match_seconds=60.0,
+                match_seconds=50.0,
                 blocks=3,
                 block_seconds=0.3,
                 audit_repeats=2,

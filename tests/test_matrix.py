@@ -41,6 +41,7 @@ def test_a_profile_measures_every_kind_of_every_variant_it_names(profile: Profil
             for variant in profile.variants[kind]
             for framework in BOTH
             for track in profile.tracks[kind]
+            if track == "closed" or variant not in profile.closed_only
         }
         assert mine == wanted
 
@@ -220,3 +221,11 @@ def test_a_network_of_another_size_asks_for_a_batch_size(monkeypatch: pytest.Mon
     with pytest.raises(UserError, match="no batch size for 64 pixels; give one with --batch-sizes"):
         tasks(variants=("large",))
     assert tasks(variants=("large",), batch_sizes=(4,))
+
+
+def test_a_profile_may_time_a_variant_in_the_closed_track_alone_unless_it_is_named() -> None:
+    profile = replace(fakes.PROFILE, closed_only=("tiny",))
+    kinds = ("inference",)
+    assert {task.case.track for task in tasks(profile, kinds=kinds)} == {"closed"}
+    found = {task.case.track for task in tasks(profile, kinds=kinds, variants=("tiny",))}
+    assert found == {"closed", "idiomatic"}

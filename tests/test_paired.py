@@ -138,17 +138,30 @@ def test_a_run_against_itself_is_a_tie_and_against_a_slower_copy_slower() -> Non
         assert 1.0 < row.low < 1.5 < row.high < 2.25
 
 
+def test_a_noisy_measurement_against_its_own_copy_is_told_apart() -> None:
+    noisy = [[1.0, 9.0, 3.0], [0.5, 4.0, 2.0]]
+    record = taken("pytorch", noisy)
+    assert compare([record], [record])[0].verdict == "tie"
+    slower = replace(record, samples=tuple(1.5 * s for s in record.samples))
+    (row,) = compare([record], [slower])
+    assert row.verdict == "slower"
+    assert row.ratio == pytest.approx(1.5)
+    # Of two different measurements that noisy nothing can be said.
+    (row,) = compare([record], [taken("pytorch", [[1.5 * s for s in p] for p in noisy], match="n")])
+    assert row.verdict == "tie"
+
+
 def test_a_comparison_counts_processes_and_not_blocks() -> None:
     """Blocks that agree in processes that do not: no verdict, however many blocks there are."""
     one = taken("pytorch", [[1.0] * 50, [1.1] * 50, [1.2] * 50])
-    other = taken("pytorch", [[1.1] * 50, [1.2] * 50, [1.3] * 50])
+    other = taken("pytorch", [[1.1] * 50, [1.2] * 50, [1.3] * 50], match="n")
     (row,) = compare([one], [other])
     assert row.verdict == "tie"
     assert row.ratio == pytest.approx((1.1 * 1.2 * 1.3 / (1.0 * 1.1 * 1.2)) ** (1 / 3))
 
 
 def test_one_process_each_says_what_was_assumed() -> None:
-    (row,) = compare([taken("pytorch", [[1.0] * 9])], [taken("pytorch", [[1.0] * 9])])
+    (row,) = compare([taken("pytorch", [[1.0] * 9])], [taken("pytorch", [[1.0] * 9], match="n")])
     reach = 2.776 * math.sqrt(2) * bootstrap.PROCESS_SPREAD  # two degrees of freedom on each side
     assert row.high is not None
     assert math.log(row.high) == pytest.approx(reach, rel=0.01)
