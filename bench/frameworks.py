@@ -6,6 +6,7 @@ import importlib.util
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 
+from bench.case import Case
 from bench.errors import UserError
 from bench.own_defaults import KERAS, TORCH, Own
 
@@ -25,6 +26,8 @@ class Framework:
     """Modules the worker must not import: Keras takes in whatever backend it finds, and two
     frameworks in one process fight over threads or abort."""
     environment: dict[str, str] = field(default_factory=dict)
+    tuned_environment: dict[str, str] = field(default_factory=dict)
+    """Set as well in the idiomatic track on the CPU, where it makes this framework faster."""
     idiomatic_precision: str = "float32"
     """What its users would choose on this kind of device because it is faster there."""
     repeatable: bool = False
@@ -34,6 +37,10 @@ class Framework:
     """Who promises what."""
     article_loop: str | None = None
     """``module:function`` that gives the transfer article's own loop (`bench.measure_article`)."""
+    tutorial_loop: str | None = None
+    """``module:function`` that gives its tutorials' loop (`bench.measure_tutorial`)."""
+    layer_pairs: str | None = None
+    """``module:function`` that gives the suite's layers beside its own (`bench.measure_layers`)."""
     own: Own | None = None
     """What it does when its user sets nothing: where the waterfall starts."""
     server: str | None = None
@@ -86,6 +93,7 @@ def _keras(backend: str, extra: str, **changes: object) -> Framework:
         modules=("keras", backend),
         blocked=others,
         environment={"KERAS_BACKEND": backend},
+        tutorial_loop="models_keras.tutorial_loop:create",
         own=KERAS,
         server="models_keras.serving:create",
         ceiling="models_keras.ceiling:create",
@@ -94,6 +102,16 @@ def _keras(backend: str, extra: str, **changes: object) -> Framework:
         **changes,  # type: ignore[arg-type]
     )
 
+
+_KEEP_MEMORY = {
+    "MALLOC_MMAP_MAX_": "0",
+    "MALLOC_TRIM_THRESHOLD_": "100000000000",
+    "MALLOC_TOP_PAD_": "268435456",
+    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
+}
+"""glibc's malloc keeps what is freed, in large pages. PyTorch frees and allocates every activation
+of a step, which else goes back to the kernel and comes again page by page: 20 % of a training step
+of these networks. TensorFlow has an allocator of its own, and gets slower."""
 
 FRAMEWORKS: dict[str, Framework] = {
     row.name: row
@@ -104,8 +122,11 @@ FRAMEWORKS: dict[str, Framework] = {
             extra="torch",
             modules=("torch", "torchvision"),
             blocked=("tensorflow", "jax", "keras"),
+            tuned_environment=_KEEP_MEMORY,
             idiomatic_precision="bfloat16",
             article_loop="models_torch.article_loop:create",
+            tutorial_loop="models_torch.tutorial_loop:create",
+            layer_pairs="models_torch.layer_pairs:create",
             own=TORCH,
             server="models_torch.serving:create",
             ceiling="models_torch.ceiling:create",
@@ -114,7 +135,13 @@ FRAMEWORKS: dict[str, Framework] = {
             repeatable=True,
             repeatability=_TORCH_PROMISE,
         ),
-        _keras("tensorflow", "tensorflow", repeatable=True, repeatability=_TENSORFLOW_PROMISE),
+        _keras(
+            "tensorflow",
+            "tensorflow",
+            layer_pairs="models_keras.layer_pairs_tensorflow:create",
+            repeatable=True,
+            repeatability=_TENSORFLOW_PROMISE,
+        ),
         _keras("jax", "jax", repeatability=_JAX_PROMISE),
         _keras(
             "torch",
@@ -135,6 +162,12 @@ def framework(name: str) -> Framework:
     if name not in FRAMEWORKS:
         raise UserError(f"unknown framework {name!r}; known: {', '.join(FRAMEWORKS)}")
     return FRAMEWORKS[name]
+
+
+def tuned(case: Case) -> dict[str, str]:
+    """What a case's framework has set in the idiomatic track on the CPU; nothing elsewhere."""
+    own = case.track == "idiomatic" and case.device == "cpu"
+    return framework(case.framework).tuned_environment if own else {}
 
 
 def for_files(suffix: str) -> Framework:

@@ -20,7 +20,7 @@ from time import monotonic
 from typing import Any
 
 from bench.case import Case
-from bench.frameworks import framework
+from bench.frameworks import framework, tuned
 from bench.operations import Answer, Operation, to_json
 from bench.process import oom_kills
 from bench.profiles import Limits
@@ -266,7 +266,10 @@ class Worker:
 def environment(case: Case, home: Path, threads: int) -> dict[str, str]:
     """The worker's environment: the same threads for everybody, and nobody's private settings."""
     root = str(Path(__file__).resolve().parent.parent)
-    inherited = {k: v for k, v in os.environ.items() if k not in ("KERAS_BACKEND", "TF_XLA_FLAGS")}
+    private = ("KERAS_BACKEND", "TF_XLA_FLAGS", "GLIBC_TUNABLES")
+    inherited = {
+        k: v for k, v in os.environ.items() if k not in private and not k.startswith("MALLOC_")
+    }
     paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
     return {
         **inherited,
@@ -280,4 +283,5 @@ def environment(case: Case, home: Path, threads: int) -> dict[str, str]:
         "KERAS_HOME": str(home),
         **({"CUDA_VISIBLE_DEVICES": ""} if case.device == "cpu" else {}),
         **framework(case.framework).environment,
+        **tuned(case),
     }

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data import Dataset
-from bench.inputs import Inputs
+from bench.evaluation import accuracy_of, evaluate
+from bench.measure_features import anew_beside
+from bench.measure_tutorial import tutorial_training
 from bench.measuring import Bench, Result
 from bench.repeatability import digests
-from bench.trainer import Trainer
 
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.648, 0.7, 0.75, 0.8, 0.8441, 0.9)
 """Accuracies to time: round ones, and the two published figures that recipes are held against."""
@@ -22,8 +22,6 @@ THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.648, 0.7, 0.75, 0.8, 0.8441, 0.9)
 STEP_LOSSES = 500
 """Steps of a closed training whose losses are kept one by one: how long two frameworks take the
 same steps is told from them, and they have parted long before."""
-
-EVALUATION_BATCH = 500  # divides 10,000: one shape to compile, and small enough at 227 pixels
 
 
 def accuracy(bench: Bench) -> Result:
@@ -50,8 +48,12 @@ def accuracy(bench: Bench) -> Result:
             break  # it has diverged: more steps would measure nothing
     metrics = _summary(bench, curve, confusion) | digests(bench.trainer, history)
     metrics |= bench.inputs.metrics() | {"startup": _startup(bench)}
+    if (anew := anew_beside(bench)) is not None:
+        metrics["features"]["anew"] = anew
     if bench.setup.case.track == "closed":  # elsewhere a loss may be the mean of many steps
         metrics["step_losses"] = [_finite(loss) for loss in history[:STEP_LOSSES]]
+    if (tutorial := tutorial_training(bench, curve[-1]["images"])) is not None:
+        metrics["tutorial_loop"] = tutorial
     return Result([curve[-1]["test_accuracy"]], None, metrics, "fraction")
 
 
@@ -103,18 +105,6 @@ def _train_until(bench: Bench, done: int, target: int) -> float:
     return perf_counter() - started
 
 
-def evaluate(trainer: Trainer, dataset: Dataset, inputs: Inputs) -> NDArray[np.int64]:
-    """Confusion counts over every test picture, (classes, classes), rows the true class."""
-    classes = len(dataset.classes)
-    counts = np.zeros((classes, classes), np.int64)
-    split = dataset.test
-    for start in range(0, len(split.labels), EVALUATION_BATCH):
-        part = slice(start, start + EVALUATION_BATCH)
-        logits = trainer.predict(inputs.test(part))
-        np.add.at(counts, (split.labels[part], logits.argmax(axis=1)), 1)
-    return counts
-
-
 def _point(
     bench: Bench, step: int, seconds: float, loss: float, confusion: NDArray[np.int64]
 ) -> dict[str, Any]:
@@ -125,7 +115,7 @@ def _point(
         "images": images,
         "seconds": seconds,
         "train_loss": _finite(loss),
-        "test_accuracy": float(np.trace(confusion) / confusion.sum()),
+        "test_accuracy": accuracy_of(confusion),
     }
 
 

@@ -19,8 +19,8 @@ WARMUP_STEPS = 2
 """At the head of every block, outside the clock: starting the loader's workers is no step."""
 
 
-class ArticleLoop(Protocol):
-    """What a framework's row names under ``article_loop``."""
+class CopiedLoop(Protocol):
+    """A loop that people copy: a framework's row names it (``article_loop``, ``tutorial_loop``)."""
 
     facts: dict[str, Any]
     """What a record says of it, with ``batch_size``."""
@@ -33,9 +33,9 @@ class ArticleLoop(Protocol):
 
 
 class Beside:
-    """The article's loop, cut into as many blocks as ours."""
+    """Such a loop, cut into as many blocks as ours."""
 
-    def __init__(self, loop: ArticleLoop, steps: int, blocks: int) -> None:
+    def __init__(self, loop: CopiedLoop, steps: int, blocks: int) -> None:
         self._loop, self._blocks = loop, blocks
         self._steps = max(1, math.ceil(steps / blocks))
         self._seconds: list[float] = []
@@ -75,7 +75,7 @@ def article_beside(bench: Bench, blocks: int) -> Beside | None:
         return None
     module, _, function = where.partition(":")
     create = getattr(importlib.import_module(module), function)
-    loop: ArticleLoop = create(
+    loop: CopiedLoop = create(
         bench.dataset.train,
         len(bench.dataset.classes),
         bench.trainer.export_weights(),

@@ -16,7 +16,9 @@ import numpy as np
 from bench.audit import audit
 from bench.data import Split
 from bench.energy import Energy, Meter, added
-from bench.measure_article import article_beside
+from bench.measure_article import Beside, article_beside
+from bench.measure_layers import layers_beside
+from bench.measure_tutorial import tutorial_beside
 from bench.measuring import Bench, Result
 from bench.trainer import Images, Trainer
 
@@ -81,7 +83,7 @@ def train_throughput(bench: Bench) -> Result:
     steps = bench.turns.steps or found
     bare = _bare(bench, steps)
     bare_seconds: list[float] = []
-    article = article_beside(bench, limits.blocks) if bench.turns.extras else None
+    copied = _copied_loops(bench)
 
     def between() -> None:
         bench.progress(min(len(blocks.seconds) / limits.blocks, 1.0), "training")
@@ -89,23 +91,37 @@ def train_throughput(bench: Bench) -> Result:
             started = perf_counter()
             bare(steps)
             bare_seconds.append(perf_counter() - started)
-        if article:
-            article.block()
+        for loop in copied.values():
+            loop.block()
 
     blocks = _Blocks(bench, steps, between)
     blocks.take()
     samples = blocks.seconds
     images = steps * bench.setup.case.batch_size
+    layers = layers_beside(bench)
     metrics = {
         "first_step_seconds": first,
         "steps_per_sample": steps,
         "flops_per_image": bench.setup.architecture.training_flops(),
         "overhead": _overhead(samples, bare_seconds, images),
         "energy": added(blocks.joules) | {"images": images * len(samples)},
-        **({"article_loop": article.metrics()} if article else {}),
+        **{name: loop.metrics() for name, loop in copied.items()},
+        **({"layers": layers} if layers else {}),
         **(audit(bench, samples, steps) if bench.turns.extras else {}),
     }
     return Result(samples, images, metrics)
+
+
+def _copied_loops(bench: Bench) -> dict[str, Beside]:
+    """Other people's loops that run beside ours, by the name of their metrics."""
+    if not bench.turns.extras:
+        return {}
+    blocks = bench.limits.blocks
+    made = {
+        "article_loop": article_beside(bench, blocks),
+        "tutorial_loop": tutorial_beside(bench, blocks),
+    }
+    return {name: loop for name, loop in made.items() if loop}
 
 
 def _steps_per_block(bench: Bench) -> int:

@@ -31,6 +31,11 @@ class Limits:
     """Blocks of the bare loop, each beside one of the harness's; 0 measures no overhead."""
     article_steps: int = 0
     """Steps of the transfer article's own loop, spread over the blocks; 0 runs none."""
+    tutorial_loop: bool = False
+    """Whether the framework's tutorials' loop runs beside ours: a block of it after each of our
+    blocks, and after a training as many pictures of it as ours took."""
+    layer_pairs: bool = False
+    """Whether layers that the suite writes itself are timed beside the framework's own."""
     audit_repeats: int = 3
     """Slopes of time over steps that the clock is checked by, in the first process of a case."""
     latency_calls: int = 100
@@ -192,6 +197,35 @@ PROFILES: dict[str, Profile] = {
             train_images=10_000,
             test_images=5_000,
             limits=Limits(evaluations=6, timeout_seconds=2 * 3600.0),
+        ),
+        Profile(
+            "loops",
+            "the idiomatic track beside the loops that the frameworks' tutorials show",
+            frameworks=("pytorch", "keras-tensorflow", "keras-torch"),
+            tracks={
+                **dict.fromkeys(KINDS, ()),
+                "train_throughput": ("idiomatic",),
+                "accuracy": ("idiomatic",),
+            },
+            variants={
+                **dict.fromkeys(KINDS, ()),
+                "train_throughput": ("cifar-bn", "torchvision"),
+                "accuracy": ("cifar-bn",),
+            },
+            recipe="fast-look",
+            batch_sizes={32: 512, 224: 64},
+            seeds=1,
+            train_images=10_000,
+            test_images=5_000,
+            limits=Limits(
+                warmup_steps=2,
+                blocks=8,
+                block_seconds=3.0,
+                tutorial_loop=True,
+                layer_pairs=True,
+                evaluations=3,
+                timeout_seconds=3600.0,
+            ),
         ),
         Profile(
             "article",

@@ -23,10 +23,10 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from bench import extensions, operations, parity
-from bench.case import WATERFALL
+from bench.case import WATERFALL, Case
 from bench.defaults import switched
 from bench.errors import UserError
-from bench.frameworks import framework
+from bench.frameworks import framework, tuned
 from bench.measure import MEASUREMENTS
 from bench.measuring import Bench, plan_for
 from bench.opening import block_others, named, open_bench
@@ -180,10 +180,17 @@ def _settings(bench: Bench) -> dict[str, Any]:
         "cpu_affinity": sorted(os.sched_getaffinity(0)),
         **convolutional.settings(),
         **bench.start,
+        **_tuned(case),
         **({"shared_defaults": sorted(switched(case))} if case.track == WATERFALL else {}),
         "batch_plan_sha256": plan_for(bench.setup, bench.dataset).digest(10),
         "recipe": bench.setup.recipe.to_json(),
     }
+
+
+def _tuned(case: Case) -> dict[str, Any]:
+    """What of the environment was set for this framework alone, read back."""
+    found = {name: os.environ.get(name) for name in tuned(case)}
+    return {"tuned_environment": found} if found else {}
 
 
 if __name__ == "__main__":

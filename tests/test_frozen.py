@@ -76,3 +76,12 @@ def test_a_record_says_what_came_from_the_weights(framework: str) -> None:
     assert told["weights"]["initialised"] == ["head1", "head2"]
     assert told["weights"]["preprocessing"]["pixel_range"] == 255.0
     assert len(told["initial_weights_sha256"]) == 64
+
+
+@each_framework
+@each_track
+def test_a_record_says_what_it_costs_to_keep_nothing(framework: str, track: str) -> None:
+    kept, anew = (recorded(framework, track, how)["features"] for how in ("kept", "anew"))
+    assert kept["anew"]["images"] == 4 * frozen.BATCH
+    assert kept["anew"]["seconds"] > 0
+    assert "anew" not in anew

@@ -8,12 +8,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import fakes
 import pytest
 
+from bench import worker
 from bench.case import KINDS
 from bench.data import save
 from bench.frameworks import FRAMEWORKS
@@ -271,17 +273,44 @@ def test_the_environment_is_the_same_for_everybody_and_nobodys(
     monkeypatch.setenv("KERAS_HOME", "somebody's")
     monkeypatch.setenv("TF_XLA_FLAGS", "somebody's")
     monkeypatch.setenv("OMP_NUM_THREADS", "77")
+    monkeypatch.setenv("MALLOC_ARENA_MAX", "77")
+    monkeypatch.setenv("GLIBC_TUNABLES", "somebody's")
     for name, row in FRAMEWORKS.items():
         found = environment(fakes.case(name), tmp_path, threads=3)
         assert found["KERAS_HOME"] == str(tmp_path)
         assert found.get("KERAS_BACKEND") == row.environment.get("KERAS_BACKEND")
-        assert "TF_XLA_FLAGS" not in found
+        assert not found.keys() & {"TF_XLA_FLAGS", "MALLOC_ARENA_MAX", "GLIBC_TUNABLES"}
         for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
             assert found[variable] == "3"
         assert found["CUDA_VISIBLE_DEVICES"] == ""
         assert str(fakes.HERE) in found["PYTHONPATH"].split(os.pathsep)
     on_gpu = environment(fakes.case(device="gpu"), tmp_path, threads=1)
     assert on_gpu.get("CUDA_VISIBLE_DEVICES") == os.environ.get("CUDA_VISIBLE_DEVICES")
+
+
+def test_what_makes_one_framework_faster_is_set_in_the_idiomatic_track_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, data: Path
+) -> None:
+    row = replace(FRAMEWORKS["fake"], tuned_environment={"MALLOC_TOP_PAD_": "4096"})
+    monkeypatch.setitem(FRAMEWORKS, "fake", row)
+    for track, device, expected in (
+        ("idiomatic", "cpu", "4096"),
+        ("idiomatic", "gpu", None),
+        ("closed", "cpu", None),
+    ):
+        found = environment(fakes.case(track=track, device=device), tmp_path, threads=1)
+        assert found.get("MALLOC_TOP_PAD_") == expected
+
+
+def test_the_record_says_what_was_set_for_a_framework_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    row = replace(FRAMEWORKS["fake"], tuned_environment={"MALLOC_TOP_PAD_": "4096"})
+    monkeypatch.setitem(FRAMEWORKS, "fake", row)
+    monkeypatch.setenv("MALLOC_TOP_PAD_", "1")  # read back, not repeated
+    found = worker._tuned(fakes.case(track="idiomatic"))
+    assert found == {"tuned_environment": {"MALLOC_TOP_PAD_": "1"}}
+    assert worker._tuned(fakes.case()) == {}
 
 
 def test_a_worker_has_a_home_of_its_own_for_keras(data: Path) -> None:

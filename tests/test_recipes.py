@@ -82,8 +82,8 @@ def test_budget_out_of_range(budget: float) -> None:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("fast", r"unknown recipe 'fast'.*steady.*standard"),
-        ("fast@0.5", r"unknown recipe 'fast'"),
+        ("quickest", r"unknown recipe 'quickest'.*steady.*standard"),
+        ("quickest@0.5", r"unknown recipe 'quickest'"),
         ("standard@half", r"'half' is not a number"),
         ("standard@2", r"at most 1"),
     ],
