@@ -194,6 +194,9 @@ def startup(rows: Sequence[Row]) -> list[Column]:
         Column("build s", partial(_number, "build_seconds")),
         Column("first step s", partial(_number, "first_step_seconds")),
         Column("total s", partial(_number, "seconds")),
+        Column("worker s", partial(_number, "worker_seconds"), usual=NOTHING),
+        Column("bare s", partial(_number, "bare_seconds"), usual=NOTHING),
+        Column("worker / bare", partial(_number, "worker_ratio"), usual=NOTHING),
         *how(),
     ]
 

@@ -16,7 +16,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from time import monotonic
+from time import monotonic, perf_counter
 from typing import Any
 
 from bench.case import Case
@@ -261,6 +261,23 @@ class Worker:
         text = self._stderr.read().decode(errors="replace")
         lines = text.strip().splitlines()[-_TAIL_LINES:]
         return ":\n" + "\n".join(lines) if lines else ""
+
+
+def bare_start(case: Case) -> float:
+    """Seconds of a process that imports the case's framework, as a worker would, and ends."""
+    module = framework(case.framework).modules[0]
+    with tempfile.TemporaryDirectory(prefix="alexbench-") as home:
+        threads = len(os.sched_getaffinity(0))
+        began = perf_counter()
+        subprocess.run(
+            [sys.executable, "-c", f"import {module}"],
+            env=environment(case, Path(home), threads),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            check=True,
+        )
+        return perf_counter() - began
 
 
 def environment(case: Case, home: Path, threads: int) -> dict[str, str]:

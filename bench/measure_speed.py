@@ -81,16 +81,12 @@ def train_throughput(bench: Bench) -> Result:
     first, limits = bench.first_step(), bench.limits
     found = _steps_per_block(bench)
     steps = bench.turns.steps or found
-    bare = _bare(bench, steps)
-    bare_seconds: list[float] = []
+    bare = _Bare(bench, lambda: bench.trainer.bare_loop(bench.input_at(0)), steps)
     copied = _copied_loops(bench)
 
     def between() -> None:
         bench.progress(min(len(blocks.seconds) / limits.blocks, 1.0), "training")
-        if bare and len(bare_seconds) < limits.overhead_blocks:
-            started = perf_counter()
-            bare(steps)
-            bare_seconds.append(perf_counter() - started)
+        bare.block()
         for loop in copied.values():
             loop.block()
 
@@ -103,7 +99,7 @@ def train_throughput(bench: Bench) -> Result:
         "first_step_seconds": first,
         "steps_per_sample": steps,
         "flops_per_image": bench.setup.architecture.training_flops(),
-        "overhead": _overhead(samples, bare_seconds, images),
+        "overhead": bare.beside(samples, images),
         "energy": added(blocks.joules) | {"images": images * len(samples)},
         **{name: loop.metrics() for name, loop in copied.items()},
         **({"layers": layers} if layers else {}),
@@ -139,20 +135,35 @@ def _steps_per_block(bench: Bench) -> int:
     return max(1, round(bench.limits.block_seconds / pace))
 
 
-def _bare(bench: Bench, steps: int) -> Callable[[int], None] | None:
-    if not bench.limits.overhead_blocks or not bench.turns.extras:
-        return None
-    loop = bench.trainer.bare_loop(bench.input_at(0))
-    if loop is not None:
-        loop(min(steps, 2))  # trace and compile outside the clock
-    return loop
+class _Bare:
+    """A bare loop in blocks of as many steps as the harness's, each behind one of them."""
 
+    def __init__(
+        self,
+        bench: Bench,
+        make: Callable[[], Callable[[int], None] | None],
+        steps: int,
+    ) -> None:
+        self._most = bench.limits.overhead_blocks if bench.turns.extras else 0
+        self._loop = make() if self._most else None
+        self._steps = steps
+        self._seconds: list[float] = []
+        if self._loop is not None:
+            self._loop(min(steps, 2))  # trace and compile outside the clock
 
-def _overhead(harness: list[float], bare: list[float], images: int) -> dict[str, Any] | None:
-    pairs = min(len(harness), len(bare))
-    if not pairs:
-        return None
-    return {"harness": harness[:pairs], "bare": bare[:pairs], "images_per_sample": images}
+    def block(self) -> None:
+        """Time one, unless all have been."""
+        loop, steps = self._loop, self._steps
+        if loop is not None and len(self._seconds) < self._most:
+            self._seconds.append(_timed(lambda: loop(steps)))
+
+    def beside(self, harness: list[float], images: int) -> dict[str, Any] | None:
+        """The pairs; None where nothing was asked for or can be compared."""
+        pairs = min(len(harness), len(self._seconds))
+        if not pairs:
+            return None
+        bare = self._seconds[:pairs]
+        return {"harness": harness[:pairs], "bare": bare, "images_per_sample": images}
 
 
 def inference(bench: Bench) -> Result:
@@ -162,6 +173,7 @@ def inference(bench: Bench) -> Result:
     first = _timed(lambda: bench.trainer.predict(next(batches)))
     pace = min(_timed(lambda: bench.trainer.predict(next(batches))) for _ in range(2))
     steps = bench.turns.steps or max(1, round(limits.block_seconds / pace))
+    bare = _Bare(bench, lambda: bench.trainer.bare_predict(next(batches)), steps)
     samples: list[float] = []
     joules: list[Energy] = []
     meter = Meter()
@@ -171,12 +183,13 @@ def inference(bench: Bench) -> Result:
         samples.append(_timed(lambda: _predict(bench.trainer, batches, steps)))
         joules.append(meter.between(before, meter.read()))
         bench.turns.took(samples[-1:])
+        bare.block()
         bench.progress(min(len(samples) / limits.blocks, 1.0), "inference")
     metrics = {
         "first_step_seconds": first,
         "steps_per_sample": steps,
         "flops_per_image": bench.setup.architecture.forward_flops(),
-        "overhead": None,
+        "overhead": bare.beside(samples, steps * size),
         "energy": added(joules) | {"images": steps * size * len(samples)},
     }
     return Result(samples, steps * size, metrics)

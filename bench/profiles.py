@@ -36,6 +36,8 @@ class Limits:
     blocks, and after a training as many pictures of it as ours took."""
     layer_pairs: bool = False
     """Whether layers that the suite writes itself are timed beside the framework's own."""
+    bare_start: bool = False
+    """Whether a process that does nothing but import the framework is timed beside a start-up."""
     audit_repeats: int = 3
     """Slopes of time over steps that the clock is checked by, in the first process of a case."""
     latency_calls: int = 100
@@ -51,8 +53,8 @@ class Limits:
 
     def turns(self, kind: str, *, extras: bool) -> int:
         """Blocks of one process; ``extras`` for the one that also runs other loops beside them."""
-        beside = self.overhead_blocks if extras and kind == "train_throughput" else 0
-        return max(self.blocks, beside)
+        compared = extras and kind in ("train_throughput", "inference")
+        return max(self.blocks, self.overhead_blocks if compared else 0)
 
 
 @dataclass(frozen=True)
@@ -143,6 +145,7 @@ PROFILES: dict[str, Profile] = {
                 blocks=8,
                 block_seconds=1.0,
                 overhead_blocks=10,
+                bare_start=True,
                 audit_repeats=6,
                 latency_calls=200,
                 latency_seconds=4.0,
@@ -223,6 +226,7 @@ PROFILES: dict[str, Profile] = {
                 block_seconds=3.0,
                 tutorial_loop=True,
                 layer_pairs=True,
+                bare_start=True,
                 evaluations=3,
                 timeout_seconds=3600.0,
             ),

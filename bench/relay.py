@@ -15,7 +15,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from bench.launch import OnProgress, Worker, WorkerError
+from bench.launch import OnProgress, Worker, WorkerError, bare_start
 from bench.matrix import Job, Task
 from bench.profiles import Limits
 from bench.turns import Block
@@ -120,7 +120,10 @@ class Match:
         for tally in self._open_tallies(seat, kind):
 
             def measure(tally: Tally = tally) -> None:
+                began = perf_counter()
                 answer = seat.use(self._on_progress).measure(kind, self._on_progress)
+                if kind == "startup" and self._limits.bare_start:
+                    answer["metrics"] |= _beside_bare(seat, perf_counter() - began)
                 tally.add(process, 0, answer["samples"])
                 tally.answers.append(answer)
 
@@ -182,3 +185,10 @@ class Match:
             for tally in self.tallies
             if tally.task in seat.job.tasks and tally.task.kind == kind and tally.error is None
         )
+
+
+def _beside_bare(seat: Seat, worker_seconds: float) -> dict[str, float]:
+    """A start-up as the parent sees it, from the birth of the process to the end of the first step,
+    and that of a process which only imports the framework."""
+    seat.rest()
+    return {"worker_seconds": worker_seconds, "bare_import_seconds": bare_start(seat.job.case)}

@@ -188,8 +188,19 @@ def startup_rows(records: Sequence[Record], data: Data) -> list[Row]:
         for part in ("import_seconds", "build_seconds", "first_step_seconds"):
             told = [r.metrics[part] for r in experiment.ok if r.metrics.get(part) is not None]
             row[part] = mean_over_seeds(told).value
-        rows.append(row)
+        rows.append(row | _beside_bare(experiment))
     return rows
+
+
+def _beside_bare(experiment: Experiment) -> Row:
+    """From the birth of a worker to the end of its first step, and the same first step behind a
+    process that does nothing but import the framework; None where that was not measured."""
+    told = [r.metrics for r in experiment.ok if r.metrics.get("bare_import_seconds")]
+    if not told:
+        return dict.fromkeys(("worker_seconds", "bare_seconds", "worker_ratio"))
+    worker = mean_over_seeds([m["worker_seconds"] for m in told]).value
+    bare = mean_over_seeds([m["bare_import_seconds"] + m["first_step_seconds"] for m in told]).value
+    return {"worker_seconds": worker, "bare_seconds": bare, "worker_ratio": worker / bare}
 
 
 def per_class_rows(records: Sequence[Record], data: Data) -> list[Row]:

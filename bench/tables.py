@@ -240,7 +240,9 @@ TABLES = (
     Table(
         "startup",
         "Start-up",
-        "Seconds from an empty process to the end of the first training step, and where they went.",
+        "Seconds from an empty process to the end of the first training step, and where they went. "
+        "*Worker* is the same seen from outside, from the birth of the process, with the data "
+        "opened; *bare* is a process that only imports the framework, and that first step.",
         rows.startup_rows,
         columns.startup,
     ),

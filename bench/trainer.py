@@ -121,6 +121,13 @@ class Trainer(Protocol):
         framework's own ``fit`` is the loop.
         """
 
+    def bare_predict(self, images: Images) -> Callable[[int], None] | None:
+        """The same for evaluation: n forward passes of one batch that is prepared beforehand.
+
+        Only the last pass's logits are brought to the host. None where a framework's own
+        ``predict`` is what its users write.
+        """
+
 
 class ProvableTrainer(Trainer, Protocol):
     """A trainer of the closed track: it can be looked into, so that it can be proven.

@@ -62,6 +62,9 @@ class BackendStep(Protocol):
     ) -> Callable[[int], None]:
         """n steps on one prepared batch, synced at the end."""
 
+    def bare_forward(self, images: Any) -> Callable[[int], None]:
+        """n evaluation-mode forward passes of one prepared batch, synced at the end."""
+
     def settings(self) -> dict[str, Any]:
         """``execution`` and ``jit_compile`` of a step."""
 
@@ -158,3 +161,7 @@ class ClosedTrainer:
     def bare_loop(self, step_input: StepInput) -> Callable[[int], None]:
         """The backend's own hand-written loop on one prepared batch."""
         return self._backend.bare(*self._arguments(step_input))
+
+    def bare_predict(self, images: Images) -> Callable[[int], None]:
+        """The backend's own forward pass on one prepared batch."""
+        return self._backend.bare_forward(images)

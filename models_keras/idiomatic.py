@@ -161,6 +161,9 @@ class IdiomaticTrainer:
     def bare_loop(self, step_input: StepInput) -> None:
         """``fit`` is the loop that Keras's users write."""
 
+    def bare_predict(self, images: Images) -> None:
+        """``predict_on_batch`` is the call that they write."""
+
 
 def _input(architecture: Architecture) -> Any:
     if architecture.features is not None:

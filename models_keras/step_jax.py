@@ -44,6 +44,7 @@ class Step:
         self._step = jax.jit(partial(self._pure_step, prepared=False), donate_argnames=donated)
         self._bare_step = jax.jit(partial(self._pure_step, prepared=True), donate_argnames=donated)
         self._forward = jax.jit(self._pure_forward)
+        self._bare_forward = jax.jit(self._pure_logits)
         self._gradients = jax.jit(self._pure_gradients)
 
     def _loss(
@@ -78,9 +79,10 @@ class Step:
         return loss, logits, found
 
     def _pure_forward(self, weights: Any, statistics: Any, images: Any) -> Any:
-        logits, _ = self._network.evaluation.stateless_call(
-            weights, statistics, self._network.prepare(images), training=False
-        )
+        return self._pure_logits(weights, statistics, self._network.prepare(images))
+
+    def _pure_logits(self, weights: Any, statistics: Any, x: Any) -> Any:
+        logits, _ = self._network.evaluation.stateless_call(weights, statistics, x, training=False)
         return logits
 
     def _run(self, step: Callable[..., tuple[Any, ...]], inputs: tuple[Any, ...]) -> Any:
@@ -137,6 +139,17 @@ class Step:
             for _ in range(steps):
                 self._run(self._bare_step, inputs)
             self.sync()
+
+        return loop
+
+    def bare_forward(self, images: Any) -> Callable[[int], None]:
+        """The same forward pass on one prepared batch that stays on the device."""
+        x = jax.device_put(self._network.prepare(images))
+
+        def loop(passes: int) -> None:
+            for _ in range(passes):
+                logits = self._bare_forward(self._weights, self._statistics, x)
+            jax.block_until_ready(logits)
 
         return loop
 

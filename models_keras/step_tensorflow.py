@@ -45,6 +45,7 @@ class Step:
         self._step = tf.function(self._prepared_step, autograph=False)
         self._bare_step = tf.function(self._training_step, autograph=False)
         self._forward = tf.function(self._prepared_forward, autograph=False)
+        self._bare_forward = tf.function(self._prepared_logits, autograph=False)
         self._gradients = tf.function(self._prepared_gradients, autograph=False)
 
     def _prepared_step(self, images: Any, labels: Any, masks: list[Any], rate: Any) -> Any:
@@ -88,7 +89,10 @@ class Step:
         weight.assign(new)
 
     def _prepared_forward(self, images: Any) -> Any:
-        return self._network.evaluation(self._network.prepare(images), training=False)
+        return self._prepared_logits(self._network.prepare(images))
+
+    def _prepared_logits(self, x: Any) -> Any:
+        return self._network.evaluation(x, training=False)
 
     def train(self, images: Any, labels: Any, masks: list[Any], rate: float) -> Any:
         """Queue one step."""
@@ -133,6 +137,17 @@ class Step:
             for _ in range(steps):
                 self._bare_step(x, y, kept, speed)
             self.sync()
+
+        return loop
+
+    def bare_forward(self, images: Any) -> Callable[[int], None]:
+        """The same forward pass on one prepared batch."""
+        x = self._network.prepare(tf.constant(images))
+
+        def loop(passes: int) -> None:
+            for _ in range(passes):
+                logits = self._bare_forward(x)
+            logits.numpy()
 
         return loop
 

@@ -99,6 +99,18 @@ class Step:
 
         return loop
 
+    def bare_forward(self, images: Any) -> Callable[[int], None]:
+        """The same forward pass on one prepared batch."""
+        x = self._network.prepare(self._tensor(images))
+
+        def loop(passes: int) -> None:
+            with torch.no_grad():
+                for _ in range(passes):
+                    logits = self._network.evaluation(x, training=False)
+            logits.cpu().numpy()
+
+        return loop
+
     def settings(self) -> dict[str, Any]:
         """How a step runs."""
         return {"execution": "eager", "jit_compile": False}

@@ -7,7 +7,8 @@ Layouts are the core's own: NCHW pictures, OIHW kernels, dense inputs flattened 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -72,6 +73,15 @@ class BiasedBatchNorm(nn.Module):
         return F.batch_norm(x, *moments, *scale, self.training, self.update, self.eps)
 
 
+_Make = Callable[..., nn.Module]
+"""From a module's class and its arguments to the module."""
+
+
+def _drawn(kind: type[nn.Module], *args: Any, **options: Any) -> nn.Module:
+    """With weights as PyTorch draws them."""
+    return kind(*args, **options)
+
+
 def _batch_norm(layer: spec.BatchNorm, shape: spec.Shape, closed: bool) -> nn.Module:
     if closed and not layer.unbiased:
         return BiasedBatchNorm(shape[0], layer.eps, layer.momentum)
@@ -79,8 +89,9 @@ def _batch_norm(layer: spec.BatchNorm, shape: spec.Shape, closed: bool) -> nn.Mo
     return native(shape[0], eps=layer.eps, momentum=1 - layer.momentum)
 
 
-def _conv(layer: spec.Conv, shape: spec.Shape) -> nn.Module:
-    return nn.Conv2d(
+def _conv(layer: spec.Conv, shape: spec.Shape, make: _Make) -> nn.Module:
+    return make(
+        nn.Conv2d,
         shape[0],
         layer.filters,
         layer.kernel,
@@ -92,12 +103,17 @@ def _conv(layer: spec.Conv, shape: spec.Shape) -> nn.Module:
 
 
 def module_for(
-    layer: spec.Layer, shape: spec.Shape, *, closed: bool, own_dropout: bool
+    layer: spec.Layer,
+    shape: spec.Shape,
+    *,
+    closed: bool,
+    own_dropout: bool,
+    make: _Make = _drawn,
 ) -> nn.Module:
     """The module of one row for an input of ``shape`` (one sample, without the batch axis)."""
     match layer:
         case spec.Conv():
-            return _conv(layer, shape)
+            return _conv(layer, shape, make)
         case spec.BatchNorm():
             return _batch_norm(layer, shape, closed)
         case spec.LocalResponseNorm():
@@ -111,26 +127,34 @@ def module_for(
         case spec.Dropout():
             return nn.Dropout(layer.rate) if own_dropout else SharedMaskDropout(layer.rate)
         case spec.Dense():
-            return nn.Linear(shape[0], layer.units)
+            return make(nn.Linear, shape[0], layer.units)
     raise NotImplementedError(f"no PyTorch module for {type(layer).__name__}")
 
 
 def build(
-    architecture: spec.Architecture, *, closed: bool = True, own_dropout: bool | None = None
+    architecture: spec.Architecture,
+    *,
+    closed: bool = True,
+    own_dropout: bool | None = None,
+    drawn: bool = True,
 ) -> nn.Sequential:
     """The network as a Sequential: (B, 3, S, S) float -> (B, classes) logits.
 
     ``closed`` takes the layers whose arithmetic every framework shares (dropout by given masks,
     the row's BatchNorm variance); otherwise PyTorch's own. ``own_dropout`` takes PyTorch's dropout
-    with the shared layers; without it, dropout follows ``closed``.
+    with the shared layers; without it, dropout follows ``closed``. Without ``drawn``, weights hold
+    whatever was in memory, for those who load all of them at once.
     """
+    make = _drawn if drawn else nn.utils.skip_init
     own = not closed if own_dropout is None else own_dropout
     modules: OrderedDict[str, nn.Module] = OrderedDict()
     for step in architecture.steps():
         layer = step.layer
         if isinstance(layer, spec.Conv) and layer.padding[0] != layer.padding[1]:
             modules[f"{layer.name}_pad"] = _uneven_padding(layer)
-        modules[layer.name] = module_for(layer, step.before, closed=closed, own_dropout=own)
+        modules[layer.name] = module_for(
+            layer, step.before, closed=closed, own_dropout=own, make=make
+        )
     return nn.Sequential(modules)
 
 

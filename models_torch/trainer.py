@@ -52,7 +52,13 @@ class TorchTrainer:
         self._smoothing = setup.recipe.label_smoothing
         self._mean = self._per_channel(setup.mean)
         self._std = self._per_channel(setup.std)
-        network = build(setup.architecture, closed=not own_layers, own_dropout=not self._closed)
+        network = build(
+            setup.architecture,
+            closed=not own_layers,
+            own_dropout=not self._closed,
+            # The closed track loads the core's weights at once: drawing millions takes seconds.
+            drawn=not self._closed,
+        )
         self.network = network.to(self._device, self._dtype, memory_format=self._layout)
         fused = not self._waterfall or "fused-update" in shared
         parameters = [(setup.rate_of(n), p) for n, p in self.network.named_parameters()]
@@ -207,6 +213,21 @@ class TorchTrainer:
                 loss.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
             self.sync()
+
+        return loop
+
+    def bare_predict(self, images: Images) -> Callable[[int], None]:
+        """The forward passes of a tutorial's evaluation, on one prepared batch."""
+        self.predict(images)  # makes the network that predicts
+        network, x = self._serving, self._prepare(self._tensor(images))
+        assert network is not None
+
+        def loop(passes: int) -> None:
+            with torch.inference_mode():
+                for _ in range(passes):
+                    with torch.autocast(self._device.type, torch.bfloat16, enabled=self._autocast):
+                        logits = network(x)
+                logits.float().cpu().numpy()
 
         return loop
 

@@ -125,6 +125,9 @@ class FakeTrainer:
     def bare_loop(self, step_input: StepInput) -> Callable[[int], None] | None:
         return lambda steps: None
 
+    def bare_predict(self, images: Images) -> Callable[[int], None] | None:
+        return lambda passes: None
+
 
 def _identity(image: Any) -> int:
     """The same number for a picture and its mirror image, which training may show instead."""
@@ -241,6 +244,9 @@ class Proven(ReferenceTrainer):
         return None
 
     def bare_loop(self, step_input: StepInput) -> None:
+        """No loop of its own."""
+
+    def bare_predict(self, images: Images) -> None:
         """No loop of its own."""
 
 

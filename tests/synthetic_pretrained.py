@@ -82,3 +82,32 @@ def make_article(seconds: tuple[float, ...] = (8.0, 8.2, 7.9), **changes: Any) -
 def make_article_run() -> list[Record]:
     """The loop, and a training beside it."""
     return [make_article(), make_transfer()]
+
+
+def make_beside_run() -> list[Record]:
+    """The idiomatic track beside a tutorial's loop, a layer beside its framework's, and a head on
+    kept features beside one on features computed anew."""
+    loop = {"seconds": [2.0, 2.1], "images_per_sample": 128, "batch_size": 64, "loop": "plain"}
+    layer = {
+        "layer": "conv1_lrn",
+        "shape": [64, 96, 55, 55],
+        "theirs": "torch.nn.LocalResponseNorm",
+        "our_seconds": [0.1, 0.1],
+        "their_seconds": [0.4, 0.5],
+        "largest_difference": 1e-7,
+    }
+    timed = make_record(kind="train_throughput", track="idiomatic")
+    beside = {"tutorial_loop": loop, "layers": [layer]}
+    head = make_transfer(frozen=True)
+    features = {
+        "kept": True,
+        "trunk_images": 1000,
+        "trunk_seconds": 4.0,
+        "largest_difference": 0.0,
+        "anew": {"seconds": 2.0, "images": 500},
+    }
+    told = {"features": features, "train_images": 10_000, "train_seconds": 5.0}
+    return [
+        replace(timed, metrics=timed.metrics | beside),
+        replace(head, metrics=head.metrics | told),
+    ]

@@ -88,6 +88,11 @@ class QueueTrainer(fakes.FakeTrainer):
         taken = iter(range(1000))  # each call takes a second more than the one before
         return lambda steps: self.clock.does(f"bare {steps}", steps * BARE + next(taken))
 
+    def bare_predict(self, images: Images) -> Callable[[int], None]:
+        self.bare_given = images
+        taken = iter(range(1000))
+        return lambda passes: self.clock.does(f"bare {passes}", passes * BARE + next(taken))
+
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> Clock:
@@ -202,6 +207,32 @@ def test_no_overhead_where_none_is_asked_for_or_can_be(
     found = measure.train_throughput(bench)
     assert found.metrics["overhead"] is None
     assert len(found.samples) == 2
+    assert not any(event.startswith("bare") for event in clock.events)
+
+
+def test_the_bare_forward_pass_is_timed_beside_inference(clock: Clock, data: Dataset) -> None:
+    limits = Limits(blocks=2, overhead_blocks=5, block_seconds=10 * PREDICT)
+    bench, trainer = bench_of(clock, data, limits=limits)
+    bench.turns = Counted(5)
+    found = measure.inference(bench)
+    overhead = found.metrics["overhead"]
+    assert overhead["harness"] == found.samples == [pytest.approx(10 * PREDICT)] * 5
+    # The call before the clock is number 0.
+    assert overhead["bare"] == pytest.approx([10 * BARE + call for call in range(1, 6)])
+    assert overhead["images_per_sample"] == found.images_per_sample
+    assert trainer.bare_given.shape == (bench.setup.case.batch_size, 32, 32, 3)
+    turns = [event for event in clock.events if event in ("predict", "bare 10")]
+    assert turns[-11 * 5 :] == (["predict"] * 10 + ["bare 10"]) * 5 or (
+        turns[-12 * 5 :] == (["predict"] * 11 + ["bare 10"]) * 5
+    )
+
+
+def test_no_bare_forward_pass_unless_asked(clock: Clock, data: Dataset) -> None:
+    bench, _ = bench_of(clock, data, limits=Limits(blocks=2))
+    assert measure.inference(bench).metrics["overhead"] is None
+    bench, _ = bench_of(clock, data, limits=Limits(blocks=2, overhead_blocks=2))
+    bench.turns.extras = False
+    assert measure.inference(bench).metrics["overhead"] is None
     assert not any(event.startswith("bare") for event in clock.events)
 
 

@@ -317,7 +317,12 @@ def test_running_moments_follow_the_rows_convention(framework: str, layer: str) 
 @each_framework
 def test_evaluation_is_deterministic_and_without_dropout(framework: str) -> None:
     found = ask(framework, "steps").facts["tiny-nesterov"]["predict"]
-    assert found == {"repeats": True, "as_untrained": True, "finite": True}
+    assert found == {
+        "repeats": True,
+        "as_untrained": True,
+        "finite": True,
+        "unmoved_by_bare": True,
+    }
 
 
 @each_framework

@@ -151,6 +151,29 @@ def test_startup_comes_first_and_while_nobody_else_is_awake(script: Script) -> N
     ]
 
 
+def test_a_start_is_held_against_a_bare_one_while_the_worker_rests(
+    script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    awake: list[set[str]] = []
+
+    def bare(case: Any) -> float:
+        awake.append(set(script.awake))
+        return 1.25
+
+    monkeypatch.setattr(relay, "bare_start", bare)
+    limits = replace(LIMITS, bare_start=True)
+    jobs = (job("a", "startup"), job("b", "startup"))
+    match = Match(jobs, Path("data"), limits, lambda task: None, lambda done, note: None)
+    match.relay(0)
+    assert awake == [set(), set()]
+    for tally in match.tallies:
+        metrics = tally.answers[0]["metrics"]
+        assert metrics["bare_import_seconds"] == 1.25
+        assert metrics["worker_seconds"] > 0
+    match_of(job("a", "startup")).relay(0)  # where it is not asked for
+    assert len(awake) == 2
+
+
 def test_a_kind_that_takes_no_turns_is_measured_at_once_and_last(script: Script) -> None:
     kinds = ("startup", "inference", "my_kind")
     match = match_of(job("a", *kinds), job("b", *kinds))

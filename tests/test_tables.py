@@ -12,7 +12,7 @@ from synthetic import (
     make_run,
 )
 from synthetic_normalisation import make_normalisations
-from synthetic_pretrained import make_article_run
+from synthetic_pretrained import make_article_run, make_beside_run
 from synthetic_waterfall import make_waterfall
 
 from bench.grouping import by_dataset, labels, latest, without_folders
@@ -46,6 +46,7 @@ def written(tmp_path_factory):
         *make_normalisations(),
         *make_waterfall(),
         *make_article_run(),
+        *make_beside_run(),
         make_failure(seed=7),
     ]
     write_tables(records, folder)
@@ -350,6 +351,15 @@ def test_per_class_has_a_column_for_each_class():
     assert shown["cat"] == f"{100 * record.metrics['per_class']['cat']:.1f} %"
 
 
+def test_a_start_stands_beside_a_bare_one_where_that_was_measured():
+    record = make_record(kind="startup")
+    told = {"worker_seconds": 6.0, "bare_import_seconds": 3.5, "first_step_seconds": 0.5}
+    beside = replace(record, metrics=record.metrics | told)
+    row = only("startup", [beside])
+    assert (row["bare_seconds"], row["worker_ratio"]) == (4.0, 1.5)
+    assert pd.isna(only("startup", [record])["worker_ratio"])
+
+
 def test_startup_has_its_parts():
     record = make_record(kind="startup")
     row = only("startup", [record])
@@ -364,6 +374,16 @@ def test_overhead_is_bare_time_over_harness_time():
     row = only("overhead", [record])
     assert row["share"] == pytest.approx(0.9)
     assert row["harness_images_per_second"] == pytest.approx(67.5)
+
+
+def test_features_anew_are_at_the_pace_of_the_steps_that_were_timed():
+    row = only("features", make_beside_run())
+    assert row["anew_seconds"] == pytest.approx(10_000 * 2 / 500)
+    assert row["ratio"] == pytest.approx(40 / 5)
+    assert row["ratio_again"] == pytest.approx(40 / (5 - 4))
+    kept = make_beside_run()[1]
+    del kept.metrics["features"]["anew"]
+    assert frame(TABLE["features"], [kept]).empty
 
 
 def test_failures_show_the_last_line_and_keep_the_text():

@@ -83,6 +83,9 @@ def _bare(trainer: Any) -> bool:
     loop = trainer.bare_loop(step_input(TINY, 16, {}, 0.02))
     if loop is not None:
         loop(2)
+    forward = trainer.bare_predict(pictures(4))
+    if forward is not None:
+        forward(2)
     return True
 
 

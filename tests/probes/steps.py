@@ -63,7 +63,9 @@ def _predictions(framework: str, job: Job, trained: Any, weights: Any) -> dict[s
     fresh = create_loaded(framework, setup(job.architecture, job.recipe), weights)
     images = pictures(job.batch_size)
     first, second = trained.predict(images), trained.predict(images)
+    trained.bare_predict(images)(2)
     return {
+        "unmoved_by_bare": bool(np.array_equal(first, trained.predict(images))),
         "repeats": bool(np.array_equal(first, second)),
         "as_untrained": bool(np.array_equal(first, fresh.predict(images))),
         "finite": bool(np.isfinite(first).all() and first.std() > 0),
