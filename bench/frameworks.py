@@ -41,6 +41,8 @@ class Framework:
     """``module:function`` that gives its tutorials' loop (`bench.measure_tutorial`)."""
     layer_pairs: str | None = None
     """``module:function`` that gives the suite's layers beside its own (`bench.measure_layers`)."""
+    bare_start: str | None = None
+    """Module that takes one step by the shortest way, to hold a worker's start-up against."""
     own: Own | None = None
     """What it does when its user sets nothing: where the waterfall starts."""
     server: str | None = None
@@ -94,6 +96,7 @@ def _keras(backend: str, extra: str, **changes: object) -> Framework:
         blocked=others,
         environment={"KERAS_BACKEND": backend},
         tutorial_loop="models_keras.tutorial_loop:create",
+        bare_start="models_keras.bare_start",
         own=KERAS,
         server="models_keras.serving:create",
         ceiling="models_keras.ceiling:create",
@@ -127,6 +130,7 @@ FRAMEWORKS: dict[str, Framework] = {
             article_loop="models_torch.article_loop:create",
             tutorial_loop="models_torch.tutorial_loop:create",
             layer_pairs="models_torch.layer_pairs:create",
+            bare_start="models_torch.bare_start",
             own=TORCH,
             server="models_torch.serving:create",
             ceiling="models_torch.ceiling:create",

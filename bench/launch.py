@@ -263,21 +263,30 @@ class Worker:
         return ":\n" + "\n".join(lines) if lines else ""
 
 
-def bare_start(case: Case) -> float:
-    """Seconds of a process that imports the case's framework, as a worker would, and ends."""
-    module = framework(case.framework).modules[0]
+def bare_start(case: Case) -> float | None:
+    """Seconds of the shortest process that takes one step of the case's network; None without one.
+
+    In the environment of a worker, from its birth to the end of the step.
+    """
+    module = framework(case.framework).bare_start
+    if module is None:
+        return None
+    arguments = (case.variant, str(case.input_size), str(case.batch_size))
     with tempfile.TemporaryDirectory(prefix="alexbench-") as home:
-        threads = len(os.sched_getaffinity(0))
         began = perf_counter()
-        subprocess.run(
-            [sys.executable, "-c", f"import {module}"],
-            env=environment(case, Path(home), threads),
+        with subprocess.Popen(
+            [sys.executable, "-m", module, *arguments],
+            env=environment(case, Path(home), threads=len(os.sched_getaffinity(0))),
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            check=True,
-        )
-        return perf_counter() - began
+            text=True,
+        ) as process:
+            assert process.stdout is not None
+            # Until the word is there, not until the process has ended, too.
+            done = any(line.strip() == "done" for line in process.stdout)
+            seconds = perf_counter() - began
+    return seconds if done else None
 
 
 def environment(case: Case, home: Path, threads: int) -> dict[str, str]:

@@ -37,7 +37,7 @@ class Limits:
     layer_pairs: bool = False
     """Whether layers that the suite writes itself are timed beside the framework's own."""
     bare_start: bool = False
-    """Whether a process that does nothing but import the framework is timed beside a start-up."""
+    """Whether the shortest process that takes one step is timed beside a start-up."""
     audit_repeats: int = 3
     """Slopes of time over steps that the clock is checked by, in the first process of a case."""
     latency_calls: int = 100

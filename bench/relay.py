@@ -189,6 +189,7 @@ class Match:
 
 def _beside_bare(seat: Seat, worker_seconds: float) -> dict[str, float]:
     """A start-up as the parent sees it, from the birth of the process to the end of the first step,
-    and that of a process which only imports the framework."""
+    and that of a process which takes the shortest way there."""
     seat.rest()
-    return {"worker_seconds": worker_seconds, "bare_import_seconds": bare_start(seat.job.case)}
+    bare = bare_start(seat.job.case)
+    return {} if bare is None else {"worker_seconds": worker_seconds, "bare_seconds": bare}

@@ -193,13 +193,15 @@ def startup_rows(records: Sequence[Record], data: Data) -> list[Row]:
 
 
 def _beside_bare(experiment: Experiment) -> Row:
-    """From the birth of a worker to the end of its first step, and the same first step behind a
-    process that does nothing but import the framework; None where that was not measured."""
-    told = [r.metrics for r in experiment.ok if r.metrics.get("bare_import_seconds")]
+    """From the birth of a worker to the end of its first step, and of a process that takes the
+    shortest way to one; None where that was not measured."""
+    told = [r.metrics for r in experiment.ok if r.metrics.get("bare_seconds")]
     if not told:
         return dict.fromkeys(("worker_seconds", "bare_seconds", "worker_ratio"))
-    worker = mean_over_seeds([m["worker_seconds"] for m in told]).value
-    bare = mean_over_seeds([m["bare_import_seconds"] + m["first_step_seconds"] for m in told]).value
+    worker, bare = (
+        mean_over_seeds([metrics[name] for metrics in told]).value
+        for name in ("worker_seconds", "bare_seconds")
+    )
     return {"worker_seconds": worker, "bare_seconds": bare, "worker_ratio": worker / bare}
 
 

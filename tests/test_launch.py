@@ -16,10 +16,10 @@ import fakes
 import pytest
 
 from bench import worker
-from bench.case import KINDS
+from bench.case import KINDS, Case
 from bench.data import save
 from bench.frameworks import FRAMEWORKS
-from bench.launch import Worker, WorkerError, environment
+from bench.launch import Worker, WorkerError, bare_start, environment
 from bench.profiles import Limits
 
 
@@ -311,6 +311,38 @@ def test_the_record_says_what_was_set_for_a_framework_alone(
     found = worker._tuned(fakes.case(track="idiomatic"))
     assert found == {"tuned_environment": {"MALLOC_TOP_PAD_": "1"}}
     assert worker._tuned(fakes.case()) == {}
+
+
+def test_a_bare_start_is_over_when_it_says_so(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "bare_fake.py").write_text(
+        "import sys, time\n"
+        "assert sys.argv[1:] == ['tiny', '32', '16'], sys.argv\n"
+        "time.sleep(0.2)\nprint('done', flush=True)\ntime.sleep(1.5)\n"
+    )
+    (tmp_path / "bare_broken.py").write_text("raise SystemExit(3)\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    case = fakes.case(batch_size=16)
+    for module, least, most in (("bare_fake", 0.2, 1.5), ("bare_broken", None, None)):
+        row = replace(FRAMEWORKS["fake"], bare_start=module)
+        monkeypatch.setitem(FRAMEWORKS, "fake", row)
+        seconds = bare_start(case)
+        if least is None:
+            assert seconds is None
+        else:
+            assert seconds is not None
+            assert least < seconds < most
+    monkeypatch.setitem(FRAMEWORKS, "fake", replace(FRAMEWORKS["fake"], bare_start=None))
+    assert bare_start(case) is None
+
+
+@pytest.mark.parametrize("name", [n for n, r in FRAMEWORKS.items() if r.bare_start])
+def test_a_bare_start_takes_a_step(name: str) -> None:
+    if why := FRAMEWORKS[name].missing():
+        pytest.skip(why)
+    case = Case("cifar-bn", name, batch_size=4)
+    assert bare_start(case)
 
 
 def test_a_worker_has_a_home_of_its_own_for_keras(data: Path) -> None:

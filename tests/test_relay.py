@@ -168,7 +168,7 @@ def test_a_start_is_held_against_a_bare_one_while_the_worker_rests(
     assert awake == [set(), set()]
     for tally in match.tallies:
         metrics = tally.answers[0]["metrics"]
-        assert metrics["bare_import_seconds"] == 1.25
+        assert metrics["bare_seconds"] == 1.25
         assert metrics["worker_seconds"] > 0
     match_of(job("a", "startup")).relay(0)  # where it is not asked for
     assert len(awake) == 2
