@@ -6,7 +6,7 @@ Every layer is named after its row. Pictures are (B, H, W, C) inside Keras; the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,16 +19,20 @@ from bench import layouts, spec
 from bench.errors import UserError
 from bench.weights import check_weights
 from models_keras.layers import LocalResponseNorm, SharedMaskDropout
+from models_keras.patches import convolution
 
 Weights = Mapping[str, NDArray[Any]]
 
 
-def build(architecture: spec.Architecture) -> keras.Model:
-    """The network with Keras's own dropout: (B, S, S, 3) float -> (B, classes) logits."""
+def build(architecture: spec.Architecture, *, tuned: bool = False) -> keras.Model:
+    """The network with Keras's own dropout: (B, S, S, 3) float -> (B, classes) logits.
+
+    ``tuned`` takes what is faster on this backend's CPU and computes the same (`patches`).
+    """
     picture = _input(architecture)
     x = picture
     for step in architecture.steps():
-        x = _chain(_layers(step, _DRAWN), x)
+        x = _chain(_layers(step, _DRAWN, tuned=tuned), x)
     return keras.Model(picture, _logits(x), name=architecture.name)
 
 
@@ -104,11 +108,11 @@ _UNDRAWN = "zeros"
 """In the closed track the core's weights are loaded at once: drawing millions takes seconds."""
 
 
-def _layers(step: spec.Step, kernels: str) -> list[keras.layers.Layer]:
+def _layers(step: spec.Step, kernels: str, *, tuned: bool = False) -> list[keras.layers.Layer]:
     """The Keras layers of one row, their kernels initialised as ``kernels`` says."""
     match step.layer:
         case spec.Conv() as conv:
-            return _conv(conv, kernels)
+            return _conv(conv, convolution(conv, step.before, tuned=tuned), kernels)
         case spec.BatchNorm() as norm:
             if norm.unbiased:
                 raise UserError(f"layer {norm.name}: Keras's running variance is the biased one")
@@ -130,8 +134,8 @@ def _layers(step: spec.Step, kernels: str) -> list[keras.layers.Layer]:
     raise NotImplementedError(f"no Keras layer for {type(step.layer).__name__}")
 
 
-def _conv(row: spec.Conv, kernels: str) -> list[keras.layers.Layer]:
-    conv = layers.Conv2D(
+def _conv(row: spec.Conv, kind: Callable[..., Any], kernels: str) -> list[keras.layers.Layer]:
+    conv = kind(
         row.filters,
         row.kernel,
         strides=row.stride,

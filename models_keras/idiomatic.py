@@ -84,7 +84,8 @@ class IdiomaticTrainer:
         keras.mixed_precision.set_dtype_policy("mixed_bfloat16" if mixed else "float32")
         self._architecture = setup.architecture
         self._waterfall = setup.case.track == WATERFALL
-        self.network = alexnet.build(setup.architecture)
+        on_cpu = setup.case.device == "cpu"
+        self.network = alexnet.build(setup.architecture, tuned=on_cpu and not self._waterfall)
         given = _input(self._architecture)
         self._model = keras.Model(given, self.network(prepare_for(setup)(given)))
         self._compile(setup)

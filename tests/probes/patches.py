@@ -1,0 +1,54 @@
+"""A convolution as a product of patches beside Keras's own, and where the network takes which."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import keras
+import numpy as np
+
+from bench.case import ALL_TRACKS, WATERFALL
+from bench.recipes import recipe
+from bench.variants import variant
+from models_keras import alexnet
+from models_keras.patches import PatchConv2D
+from probes.networks import setup
+from probes.trainers import create
+
+KERNELS = (2, 3, 4, 5)
+
+
+def run(framework: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    # Before anything is computed: threads can be set no later.
+    tracks = {track: _patched(_network(framework, track)) for track in ALL_TRACKS}
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((3, 4, 3, 6)).astype(np.float32)
+    arrays: dict[str, Any] = {}
+    for kernel in KERNELS:
+        for name, kind in (("own", keras.layers.Conv2D), ("patches", PatchConv2D)):
+            layer = kind(7, kernel, padding="same")
+            layer.build(x.shape)
+            drawn = np.random.default_rng(kernel)
+            layer.set_weights([drawn.standard_normal(w.shape) for w in layer.get_weights()])
+            arrays[f"{kernel}/{name}"] = keras.ops.convert_to_numpy(layer(x))
+    facts: dict[str, Any] = {
+        name: {
+            "tuned": _patched(alexnet.build(variant(name).architecture(10), tuned=True)),
+            "plain": _patched(alexnet.build(variant(name).architecture(10))),
+        }
+        for name in ("cifar-bn", "imagenet-lrn")
+    }
+    facts["tracks"] = tracks
+    return facts, arrays
+
+
+def _network(framework: str, track: str) -> keras.Model:
+    rows = variant("cifar-bn").architecture(10)
+    made = setup(rows, recipe("waterfall"), track=track, defaults="own" * (track == WATERFALL))
+    case = dataclasses.replace(made.case, framework=framework)
+    return create(framework, dataclasses.replace(made, case=case)).network
+
+
+def _patched(network: keras.Model) -> list[str]:
+    return [layer.name for layer in network.layers if isinstance(layer, PatchConv2D)]

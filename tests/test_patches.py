@@ -1,0 +1,26 @@
+"""Convolutions as products of patches: the same result, only where a backend's own are slow."""
+
+import numpy as np
+import pytest
+from probes.client import ask, each_keras
+from probes.patches import KERNELS
+
+
+@each_keras
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_patches_are_the_same_convolution(framework: str, kernel: int) -> None:
+    arrays = ask(framework, "patches").arrays
+    own, patches = arrays[f"{kernel}/own"], arrays[f"{kernel}/patches"]
+    assert own.shape == (3, 4, 3, 7)
+    np.testing.assert_allclose(patches, own, rtol=0, atol=1e-5 * np.abs(own).max())
+
+
+@each_keras
+def test_they_are_taken_where_the_kernel_is_larger_than_the_map(framework: str) -> None:
+    facts = ask(framework, "patches").facts
+    slow = framework == "keras-jax"
+    # 5×5 on 4×4, then 3×3 on 2×2
+    expected = ["conv2", "conv3", "conv4", "conv5"] if slow else []
+    assert facts["cifar-bn"] == {"tuned": expected, "plain": []}
+    assert facts["imagenet-lrn"] == {"tuned": [], "plain": []}  # maps of 13×13 at the least
+    assert facts["tracks"] == {"idiomatic": expected, "closed": [], "waterfall": []}
