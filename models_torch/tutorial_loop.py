@@ -10,59 +10,36 @@ The network is the case's, from PyTorch's own initial weights; where it has LRN,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional as F
-from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from bench import data
 from bench.trainer import Images, Setup
 from models_torch import alexnet
+from models_torch.eager_loop import WORKERS, EagerLoop, OneByOne, loader_of
 from models_torch.lrn import LocalResponseNorm
 
 BATCH_SIZE = 64
-WORKERS = 2
 
 
-class _Pictures(Dataset[tuple[Tensor, int]]):
-    """A split, a picture at a time."""
-
-    def __init__(self, split: data.Split, transform: Callable[[Any], Tensor]) -> None:
-        self._split, self._transform = split, transform
-
-    def __len__(self) -> int:
-        return len(self._split.labels)
-
-    def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        image = Image.fromarray(np.asarray(self._split.images[index]))
-        return self._transform(image), int(self._split.labels[index])
-
-
-class TutorialLoop:
+class TutorialLoop(EagerLoop):
     """:class:`bench.measure_tutorial.TutorialLoop` in PyTorch."""
 
     def __init__(self, setup: Setup, dataset: data.Dataset) -> None:
-        self._device = torch.device(setup.case.device)
+        device = torch.device(setup.case.device)
         self._size = setup.architecture.input_size
         self._mean, self._std = setup.mean, setup.std
-        network = _with_own_lrn(alexnet.build(setup.architecture, closed=False))
-        self.network = network.to(self._device)
-        self._criterion = nn.CrossEntropyLoss()
-        self._optimizer = torch.optim.Adam(self.network.parameters(), lr=1e-3)
-        self.loader = DataLoader(
-            _Pictures(dataset.train, self._transform()),
-            batch_size=BATCH_SIZE,
-            shuffle=True,
-            num_workers=WORKERS,
-            generator=torch.Generator().manual_seed(setup.case.seed),
-        )
+        network = _with_own_lrn(alexnet.build(setup.architecture, closed=False)).to(device)
+        optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
+        pictures = OneByOne(dataset.train, self._transform())
+        loader = loader_of(pictures, BATCH_SIZE, setup.case.seed)
+        super().__init__(network, optimizer, loader, device)
         self.facts: dict[str, Any] = {
             "batch_size": BATCH_SIZE,
             "workers": WORKERS,
@@ -79,32 +56,9 @@ class TutorialLoop:
         return transforms.Compose([*steps, transforms.ToTensor(), normalise])
 
     def train(self, steps: int, after_step: Callable[[], None]) -> list[float]:
-        """Take ``steps`` steps from the start of an epoch on; their losses."""
+        """As every loop, in training mode."""
         self.network.train()
-        losses: list[float] = []
-        batches = self._batches()
-        for _ in range(steps):
-            losses.append(self._step(*next(batches)))
-            after_step()
-        batches.close()  # ends the workers: they take no time from what is measured in between
-        return losses
-
-    def _batches(self) -> Generator[Any, None, None]:
-        while True:  # epoch after epoch
-            yield from self.loader
-
-    def _step(self, images: Tensor, labels: Tensor) -> float:
-        images, labels = images.to(self._device), labels.to(self._device)
-        self._optimizer.zero_grad()
-        loss = self._criterion(self.network(images), labels)
-        loss.backward()
-        self._optimizer.step()
-        return float(loss.item())
-
-    def sync(self) -> None:
-        """Wait for the device."""
-        if self._device.type == "cuda":
-            torch.cuda.synchronize(self._device)
+        return super().train(steps, after_step)
 
     def predict(self, images: Images) -> NDArray[Any]:
         """Evaluation-mode logits of (N, 32, 32, 3) uint8, normalised and enlarged as a batch."""
