@@ -226,6 +226,7 @@ PROFILES: dict[str, Profile] = {
                 warmup_steps=2,
                 blocks=6,
                 block_seconds=2.0,
+                overhead_blocks=6,
                 tutorial_loop=True,
                 layer_pairs=True,
                 bare_start=True,

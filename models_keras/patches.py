@@ -1,8 +1,9 @@
-"""A convolution as a matrix product of patches, where the compiler's own is slow.
+"""Convolutions written another way where a backend's own are slow on the CPU.
 
 XLA on the CPU hands a convolution to a fast kernel unless its window is larger than the picture: a
 5×5 one on a 4×4 map is then fifteen times slower than the same product of patches, and
-the last layers of a CIFAR network are just that (``docs/performance.md``).
+the last layers of a CIFAR network are just that. Convolutions in groups are slow as well, and a
+convolution for each group is not (``docs/performance.md``).
 """
 
 from __future__ import annotations
@@ -17,6 +18,24 @@ from bench import spec
 
 SLOW_ON_SMALL_MAPS = ("jax",)
 """Backends that hand their convolutions to XLA, on the CPU."""
+
+
+SLOW_IN_GROUPS = ("tensorflow", "jax")
+"""Backends whose convolution in groups is slower than one convolution for each group."""
+
+
+class SplitConv2D(keras.layers.Conv2D):  # type: ignore[misc]
+    """``Conv2D`` in groups, one convolution for each, with the same weights."""
+
+    def call(self, inputs: Any) -> Any:
+        """(B, H, W, C) -> (B, H', W', F)."""
+        pictures = ops.split(inputs, self.groups, axis=-1)
+        kernels = ops.split(self.kernel, self.groups, axis=-1)
+        maps = [
+            ops.conv(part, kernel, strides=list(self.strides), padding=self.padding)
+            for part, kernel in zip(pictures, kernels, strict=True)
+        ]
+        return ops.concatenate(maps, axis=-1) + self.bias
 
 
 class PatchConv2D(keras.layers.Conv2D):  # type: ignore[misc]
@@ -40,7 +59,11 @@ class PatchConv2D(keras.layers.Conv2D):  # type: ignore[misc]
 def convolution(row: spec.Conv, shape: spec.Shape, *, tuned: bool) -> Callable[..., Any]:
     """The class for a row on an input of ``shape`` (C, H, W): Keras's own, unless ``tuned`` and
     the backend would be slow at it."""
+    backend = keras.backend.backend()
+    if not tuned:
+        return keras.layers.Conv2D
+    if row.groups > 1 and backend in SLOW_IN_GROUPS:
+        return SplitConv2D
     same = row.stride == 1 and row.groups == 1 and row.padding == (row.kernel // 2,) * 2
     larger = row.kernel > min(shape[1:])
-    slow = keras.backend.backend() in SLOW_ON_SMALL_MAPS
-    return PatchConv2D if tuned and slow and larger and same else keras.layers.Conv2D
+    return PatchConv2D if same and larger and backend in SLOW_ON_SMALL_MAPS else keras.layers.Conv2D

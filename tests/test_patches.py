@@ -1,9 +1,9 @@
-"""Convolutions as products of patches: the same result, only where a backend's own are slow."""
+"""Convolutions written another way: the same result, only where a backend's own are slow."""
 
 import numpy as np
 import pytest
 from probes.client import ask, each_keras
-from probes.patches import KERNELS
+from probes.patches import GROUPED, KERNELS
 
 
 @each_keras
@@ -16,11 +16,22 @@ def test_patches_are_the_same_convolution(framework: str, kernel: int) -> None:
 
 
 @each_keras
+@pytest.mark.parametrize("how", ["/".join(map(str, pair)) for pair in GROUPED])
+def test_a_convolution_for_each_group_is_the_same(framework: str, how: str) -> None:
+    arrays = ask(framework, "patches").arrays
+    own, split = arrays[f"{how}/own"], arrays[f"{how}/split"]
+    assert own.shape[-1] == 8
+    np.testing.assert_allclose(split, own, rtol=0, atol=1e-5 * np.abs(own).max())
+
+
+@each_keras
 def test_they_are_taken_where_the_kernel_is_larger_than_the_map(framework: str) -> None:
     facts = ask(framework, "patches").facts
     slow = framework == "keras-jax"
     # 5×5 on 4×4, then 3×3 on 2×2
     expected = ["conv2", "conv3", "conv4", "conv5"] if slow else []
     assert facts["cifar-bn"] == {"tuned": expected, "plain": []}
-    assert facts["imagenet-lrn"] == {"tuned": [], "plain": []}  # maps of 13×13 at the least
+    # Maps of 13×13 at the least, but groups.
+    groups = [] if framework == "keras-torch" else ["conv2", "conv4", "conv5"]
+    assert facts["imagenet-lrn"] == {"tuned": groups, "plain": []}
     assert facts["tracks"] == {"idiomatic": expected, "closed": [], "waterfall": []}

@@ -12,11 +12,12 @@ from bench.case import ALL_TRACKS, WATERFALL
 from bench.recipes import recipe
 from bench.variants import variant
 from models_keras import alexnet
-from models_keras.patches import PatchConv2D
+from models_keras.patches import PatchConv2D, SplitConv2D
 from probes.networks import setup
 from probes.trainers import create
 
 KERNELS = (2, 3, 4, 5)
+GROUPED = ((1, "same"), (1, "valid"), (2, "valid"))
 
 
 def run(framework: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -27,11 +28,14 @@ def run(framework: str) -> tuple[dict[str, Any], dict[str, Any]]:
     arrays: dict[str, Any] = {}
     for kernel in KERNELS:
         for name, kind in (("own", keras.layers.Conv2D), ("patches", PatchConv2D)):
-            layer = kind(7, kernel, padding="same")
-            layer.build(x.shape)
-            drawn = np.random.default_rng(kernel)
-            layer.set_weights([drawn.standard_normal(w.shape) for w in layer.get_weights()])
+            layer = _drawn(kind(7, kernel, padding="same"), x.shape)
             arrays[f"{kernel}/{name}"] = keras.ops.convert_to_numpy(layer(x))
+    pictures = rng.standard_normal((2, 9, 8, 6)).astype(np.float32)
+    for strides, padding in GROUPED:
+        options = {"strides": strides, "padding": padding, "groups": 2}
+        for name, kind in (("own", keras.layers.Conv2D), ("split", SplitConv2D)):
+            layer = _drawn(kind(8, 3, **options), pictures.shape)
+            arrays[f"{strides}/{padding}/{name}"] = keras.ops.convert_to_numpy(layer(pictures))
     facts: dict[str, Any] = {
         name: {
             "tuned": _patched(alexnet.build(variant(name).architecture(10), tuned=True)),
@@ -43,6 +47,14 @@ def run(framework: str) -> tuple[dict[str, Any], dict[str, Any]]:
     return facts, arrays
 
 
+def _drawn(layer: keras.layers.Layer, shape: tuple[int, ...]) -> keras.layers.Layer:
+    """With weights that are the same for every layer of these shapes."""
+    layer.build(shape)
+    drawn = np.random.default_rng(1)
+    layer.set_weights([drawn.standard_normal(w.shape) for w in layer.get_weights()])
+    return layer
+
+
 def _network(framework: str, track: str) -> keras.Model:
     rows = variant("cifar-bn").architecture(10)
     made = setup(rows, recipe("waterfall"), track=track, defaults="own" * (track == WATERFALL))
@@ -51,4 +63,5 @@ def _network(framework: str, track: str) -> keras.Model:
 
 
 def _patched(network: keras.Model) -> list[str]:
-    return [layer.name for layer in network.layers if isinstance(layer, PatchConv2D)]
+    kinds = (PatchConv2D, SplitConv2D)
+    return [layer.name for layer in network.layers if isinstance(layer, kinds)]
