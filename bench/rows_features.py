@@ -22,6 +22,7 @@ def feature_rows(records: Sequence[Record], data: Data) -> list[Row]:
         told = [r.metrics for r in experiment.ok if (r.metrics.get("features") or {}).get("anew")]
         if told:
             row = identity(experiment, data) | _means([_one(metrics) for metrics in told])
+            row |= {"parity": experiment.parity, "parity_problem": experiment.problem}
             row["ratio"] = row["anew_seconds"] / row["seconds"]
             row["ratio_again"] = row["anew_seconds"] / row["head_seconds"]
             rows.append(row)

@@ -25,6 +25,8 @@ def layer_rows(records: Sequence[Record], data: Data) -> list[Row]:
             rows.append(
                 identity(experiment, data)
                 | {
+                    "parity": experiment.parity,
+                    "parity_problem": experiment.problem,
                     "layer": layer["layer"],
                     "shape": "x".join(map(str, layer["shape"])),
                     "theirs": layer["theirs"],

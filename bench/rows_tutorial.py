@@ -48,6 +48,8 @@ def _speed(experiment: Experiment, data: Data) -> Row:
     ours = np.array(record.samples[: len(theirs)]) / record.images_per_sample
     ratio = stats.paired_ratio(theirs.tolist(), ours.tolist())
     return identity(experiment, data) | {
+        "parity": experiment.parity,
+        "parity_problem": experiment.problem,
         "images_per_second": float(np.median(1 / ours)),
         "loop_images_per_second": float(np.median(1 / theirs)),
         "loop_batch_size": loop["batch_size"],

@@ -84,7 +84,7 @@ def make_article_run() -> list[Record]:
     return [make_article(), make_transfer()]
 
 
-def make_beside_run() -> list[Record]:
+def make_beside_run(track: str = "idiomatic") -> list[Record]:
     """The idiomatic track beside a tutorial's loop, a layer beside its framework's, and a head on
     kept features beside one on features computed anew."""
     loop = {"seconds": [2.0, 2.1], "images_per_sample": 128, "batch_size": 64, "loop": "plain"}
@@ -96,9 +96,9 @@ def make_beside_run() -> list[Record]:
         "their_seconds": [0.4, 0.5],
         "largest_difference": 1e-7,
     }
-    timed = make_record(kind="train_throughput", track="idiomatic")
+    timed = make_record(kind="train_throughput", track=track)
     beside = {"tutorial_loop": loop, "layers": [layer]}
-    head = make_transfer(frozen=True)
+    head = make_transfer(frozen=True, track=track)
     features = {
         "kept": True,
         "trunk_images": 1000,

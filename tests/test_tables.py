@@ -376,6 +376,13 @@ def test_overhead_is_bare_time_over_harness_time():
     assert row["harness_images_per_second"] == pytest.approx(67.5)
 
 
+@pytest.mark.parametrize("table", ["layers", "features", "tutorial"])
+@pytest.mark.parametrize("track", ["closed", "idiomatic"])
+def test_what_stands_beside_others_is_shown_in_every_track(table, track):
+    (shown,) = cells(table, make_beside_run(track))
+    assert ("parity" in shown) == (track == "closed")
+
+
 def test_features_anew_are_at_the_pace_of_the_steps_that_were_timed():
     row = only("features", make_beside_run())
     assert row["anew_seconds"] == pytest.approx(10_000 * 2 / 500)
