@@ -2,12 +2,13 @@
 
 ``nn.LocalResponseNorm`` pools squares in three dimensions and keeps five tensors of the size of its
 input for autograd. On a CPU such tensors do not stay in the cache, and moving them is nearly all
-of the time. Here one picture after the other goes through buffers that do stay there, and nothing
+of the time. Here a few pictures after the others go through buffers that do stay there, and nothing
 but the input is kept.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -28,9 +29,9 @@ class LocalResponseNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> the same shape."""
         if x.device.type != "cpu" or x.ndim != 4:
-            # Launching kernels picture by picture would only cost time there.
+            # Launching kernels group by group would only cost time there.
             return nn.functional.local_response_norm(x, self.size, self.alpha, self.beta, self.k)
-        y: Tensor = _PictureByPicture.apply(x, (self.size, self.alpha, self.beta, self.k))  # type: ignore[no-untyped-call]
+        y: Tensor = _GroupByGroup.apply(x, (self.size, self.alpha, self.beta, self.k))  # type: ignore[no-untyped-call]
         return y
 
     def extra_repr(self) -> str:
@@ -38,18 +39,22 @@ class LocalResponseNorm(nn.Module):
         return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"
 
 
-class _Buffers:
-    """Memory for one picture at a time, and the sums over neighbouring channels in it."""
+_GROUP = 300_000
+"""Numbers that are worked on at once: buffers of them stay in the cache, and a call is worth it."""
 
-    def __init__(self, picture: Tensor, size: int) -> None:
-        channels, height, width = picture.shape
+
+class _Buffers:
+    """Memory for a few pictures at a time, and the sums over neighbouring channels in it."""
+
+    def __init__(self, group: Tensor, size: int) -> None:
+        pictures, channels, height, width = group.shape
         self.size = size
-        wide = picture.dtype if picture.dtype == torch.float64 else torch.float32
+        wide = group.dtype if group.dtype == torch.float64 else torch.float32
         # Zeros in front and behind stand for the channels that are not there. The memory order is
-        # that of the picture, so that no operation has to turn it round.
-        self._padded = _like(picture, (channels + 2 * size, height, width), wide).zero_()
-        self.values = self._padded.narrow(0, size, channels)
-        self.denominator = _like(picture, (channels, height, width), wide)
+        # that of the pictures, so that no operation has to turn it round.
+        self._padded = _like(group, (pictures, channels + 2 * size, height, width), wide).zero_()
+        self.values = self._padded.narrow(1, size, channels)
+        self.denominator = _like(group, (pictures, channels, height, width), wide)
         self.power = torch.empty_like(self.denominator)
         self.x = torch.empty_like(self.denominator)
         self.spare = torch.empty_like(self.denominator)
@@ -58,20 +63,27 @@ class _Buffers:
     def window(self, first: int, out: Tensor) -> None:
         """Sum ``values`` over channels c + first … c + first + size - 1 into ``out``."""
         start = self.size + first
-        out.copy_(self._padded.narrow(0, start, self.channels))
+        out.copy_(self._padded.narrow(1, start, self.channels))
         for shift in range(1, self.size):
-            out.add_(self._padded.narrow(0, start + shift, self.channels))
+            out.add_(self._padded.narrow(1, start + shift, self.channels))
 
 
-def _like(picture: Tensor, shape: tuple[int, int, int], dtype: torch.dtype) -> Tensor:
-    """An empty tensor whose memory order is that of ``picture``: CHW, or HWC."""
-    channels, height, width = shape
-    if picture.stride(0) == 1 and picture.shape[0] > 1:
-        return torch.empty((height, width, channels), dtype=dtype).permute(2, 0, 1)
-    return torch.empty((channels, height, width), dtype=dtype)
+def _like(group: Tensor, shape: tuple[int, int, int, int], dtype: torch.dtype) -> Tensor:
+    """An empty tensor whose memory order is that of ``group``: NCHW, or NHWC."""
+    pictures, channels, height, width = shape
+    if group.stride(1) == 1 and group.shape[1] > 1:
+        return torch.empty((pictures, height, width, channels), dtype=dtype).permute(0, 3, 1, 2)
+    return torch.empty(shape, dtype=dtype)
 
 
-class _PictureByPicture(torch.autograd.Function):
+def _groups(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """The same few pictures of each."""
+    first = tensors[0]
+    pictures = max(1, _GROUP // max(first[0].numel(), 1))
+    yield from zip(*(tensor.split(pictures) for tensor in tensors), strict=True)
+
+
+class _GroupByGroup(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, constants: tuple[int, float, float, float]) -> Tensor:
         ctx.save_for_backward(x)
@@ -79,9 +91,10 @@ class _PictureByPicture(torch.autograd.Function):
         y = torch.empty_like(x)
         if not x.numel():
             return y
-        buffers = _Buffers(x[0], constants[0])
-        for picture, out in zip(x, y, strict=True):
-            _denominator(picture, buffers, constants)
+        buffers = None
+        for group, out in _groups(x, y):
+            buffers = _for(group, constants[0], buffers)
+            _denominator(group, buffers, constants)
             torch.mul(buffers.x, buffers.power, out=buffers.denominator)
             out.copy_(buffers.denominator)
         return y
@@ -99,9 +112,10 @@ class _PictureByPicture(torch.autograd.Function):
             return dx, None
         # In x's memory order: what comes in may have another.
         dy = torch.empty_like(x).copy_(gradient)
-        buffers = _Buffers(x[0], size)
-        for picture, given, out in zip(x, dy, dx, strict=True):
-            _denominator(picture, buffers, ctx.constants)
+        buffers = None
+        for group, given, out in _groups(x, dy, dx):
+            buffers = _for(group, size, buffers)
+            _denominator(group, buffers, ctx.constants)
             direct = buffers.power.mul_(given)  # dy · d^-beta
             torch.mul(direct, buffers.x, out=buffers.values)
             buffers.values.div_(buffers.denominator)
@@ -111,12 +125,19 @@ class _PictureByPicture(torch.autograd.Function):
         return dx, None
 
 
+def _for(group: Tensor, size: int, buffers: _Buffers | None) -> _Buffers:
+    """Those of the group before, unless this one, the last, is smaller."""
+    if buffers is not None and len(buffers.x) == len(group):
+        return buffers
+    return _Buffers(group, size)
+
+
 def _denominator(
-    picture: Tensor, buffers: _Buffers, constants: tuple[int, float, float, float]
+    group: Tensor, buffers: _Buffers, constants: tuple[int, float, float, float]
 ) -> None:
     """Leave x, d = k + alpha / size * window of x², and d ** -beta in the buffers."""
     size, alpha, beta, k = constants
-    buffers.x.copy_(picture)
+    buffers.x.copy_(group)
     torch.mul(buffers.x, buffers.x, out=buffers.values)
     buffers.window(-(size // 2), buffers.denominator)
     buffers.denominator.mul_(alpha / size).add_(k)
