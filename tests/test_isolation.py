@@ -88,3 +88,16 @@ def test_the_test_above_finds_what_it_looks_for() -> None:
     planted = "if framework == 'pytorch' or name in ('jax',) or key.startswith('keras-torch'): 0"
     found = {text for node in ast.walk(ast.parse(planted)) for text in _compared(node)}
     assert found == {"pytorch", "jax", "keras-torch"}
+
+
+def test_the_tests_themselves_import_no_framework() -> None:
+    """Two in one process abort it, and with it every test that was to come."""
+    folder = Path(__file__).parent
+    names = sorted(path.stem for path in folder.glob("test_*.py"))
+    lines = "\n".join(f"import {name}" for name in names)
+    script = f"import sys\nsys.path.insert(0, {str(folder)!r})\n{lines}\nprint(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    found = {name.partition(".")[0] for name in done.stdout.split()}
+    assert not found & IMPORTABLE

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from probes.client import ask, each_keras
-from probes.patches import GROUPED, KERNELS
+from probes.convolutions import GROUPED, KERNELS
 
 
 @each_keras

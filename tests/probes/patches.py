@@ -13,11 +13,9 @@ from bench.recipes import recipe
 from bench.variants import variant
 from models_keras import alexnet
 from models_keras.patches import PatchConv2D, SplitConv2D
+from probes.convolutions import GROUPED, KERNELS
 from probes.networks import setup
 from probes.trainers import create
-
-KERNELS = (2, 3, 4, 5)
-GROUPED = ((1, "same"), (1, "valid"), (2, "valid"))
 
 
 def run(framework: str) -> tuple[dict[str, Any], dict[str, Any]]:
