@@ -95,7 +95,9 @@ def test_no_sample_is_lost_or_counted_twice(parts: list[tuple[int, int]]) -> Non
     [
         ("train_throughput", True, 9),
         ("train_throughput", False, 4),
-        ("inference", True, 4),
+        ("inference", True, 9),
+        ("inference", False, 4),
+        ("latency", True, 4),
     ],
 )
 def test_other_loops_run_beside_the_first_process_alone(
