@@ -112,9 +112,10 @@ _KEEP_MEMORY = {
     "MALLOC_TOP_PAD_": "268435456",
     "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
 }
-"""glibc's malloc keeps what is freed, in large pages. PyTorch frees and allocates every activation
-of a step, which else goes back to the kernel and comes again page by page: 20 % of a training step
-of these networks. TensorFlow has an allocator of its own, and gets slower."""
+"""glibc's malloc keeps what is freed, in large pages. PyTorch, also under Keras, frees and
+allocates every activation of a step, which else goes back to the kernel and comes again page by
+page: 20 % of a training step of these networks. TensorFlow has an allocator of its own, and gets
+slower."""
 
 FRAMEWORKS: dict[str, Framework] = {
     row.name: row
@@ -142,6 +143,7 @@ FRAMEWORKS: dict[str, Framework] = {
         _keras(
             "tensorflow",
             "tensorflow",
+            idiomatic_precision="bfloat16",
             layer_pairs="models_keras.layer_pairs_tensorflow:create",
             repeatable=True,
             repeatability=_TENSORFLOW_PROMISE,
@@ -150,6 +152,7 @@ FRAMEWORKS: dict[str, Framework] = {
         _keras(
             "torch",
             "keras-torch",
+            tuned_environment=_KEEP_MEMORY,
             idiomatic_precision="bfloat16",
             repeatable=True,
             repeatability=_TORCH_PROMISE,

@@ -77,6 +77,13 @@ class Conv(Layer):
         per_output = shape[0] // self.groups * self.kernel**2
         return math.prod(self.output_shape(shape)) * per_output
 
+    def sees_all(self, shape: Shape) -> bool:
+        """Whether every window reaches over the whole map of an input of (C, H, W), which comes
+        out as large as it went in: then it is a dense layer from all places to all places."""
+        reach = (self.kernel - 1) // 2
+        same = self.stride == 1 and self.kernel % 2 == 1 and self.padding == (reach, reach)
+        return same and self.groups == 1 and reach >= max(shape[1:]) - 1
+
 
 @dataclass(frozen=True)
 class BatchNorm(Layer):

@@ -80,6 +80,7 @@ class IdiomaticTrainer:
         keras.utils.set_random_seed(setup.case.seed)
         backend = importlib.import_module(f"models_keras.step_{keras.backend.backend()}")
         backend.configure(setup.threads, deterministic=setup.deterministic)
+        self._fed: Callable[[Iterable[Any]], Any] = backend.fed
         mixed = setup.case.precision == "bfloat16"
         keras.mixed_precision.set_dtype_policy("mixed_bfloat16" if mixed else "float32")
         self._architecture = setup.architecture
@@ -125,7 +126,7 @@ class IdiomaticTrainer:
         batches = ((given.images, given.labels) for given in islice(inputs, steps))
         self._last = _AfterStep(after_step)
         history = self._model.fit(
-            batches, steps_per_epoch=steps, epochs=1, verbose=0, callbacks=[self._last]
+            self._fed(batches), steps_per_epoch=steps, epochs=1, verbose=0, callbacks=[self._last]
         )
         self._losses.extend(float(loss) for loss in history.history["loss"])
 

@@ -3,7 +3,9 @@
 XLA on the CPU hands a convolution to a fast kernel unless its window is larger than the picture: a
 5×5 one on a 4×4 map is then fifteen times slower than the same product of patches, and
 the last layers of a CIFAR network are just that. Convolutions in groups are slow as well, and a
-convolution for each group is not (``docs/performance.md``).
+convolution for each group is not. And where every window reaches over all of the map, a 3×3 one on
+2×2 say, a convolution multiplies mostly padding; it is a dense layer from all places to all places
+(``docs/performance.md``).
 """
 
 from __future__ import annotations
@@ -19,9 +21,13 @@ from bench import spec
 SLOW_ON_SMALL_MAPS = ("jax",)
 """Backends that hand their convolutions to XLA, on the CPU."""
 
-
 SLOW_IN_GROUPS = ("tensorflow", "jax")
 """Backends whose convolution in groups is slower than one convolution for each group."""
+
+
+FASTER_AS_DENSE = ("jax", "torch")
+"""Backends whose matrix products outrun their convolutions where every window sees all; on
+TensorFlow these take as long as each other."""
 
 
 class SplitConv2D(keras.layers.Conv2D):  # type: ignore[misc]
@@ -56,6 +62,40 @@ class PatchConv2D(keras.layers.Conv2D):  # type: ignore[misc]
         return ops.matmul(patches, kernel) + self.bias
 
 
+def _as_dense(layer: Any, inputs: Any) -> Any:
+    """(B, H, W, I) -> (B, H, W, O), by one product: the kernel's taps each at several places."""
+    _, height, width, channels = inputs.shape
+    places, reach = height * width, (layer.kernel_size[0] - 1) // 2
+    columns = []
+    for y in range(height):
+        for x in range(width):
+            down, right = reach - y, reach - x
+            taps = layer.kernel[down : down + height, right : right + width]
+            columns.append(ops.reshape(taps, (places * channels, layer.filters)))
+    rows = ops.reshape(inputs, (-1, places * channels))
+    maps = ops.matmul(rows, ops.concatenate(columns, axis=1))
+    return ops.reshape(maps, (-1, height, width, layer.filters)) + layer.bias
+
+
+class DenseConv2D(keras.layers.Conv2D):  # type: ignore[misc]
+    """``Conv2D`` of a row that sees all of its map, with the same weights, in training.
+
+    In evaluation it is the convolution: to lay out the kernel takes longer than a few pictures.
+    """
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        """(B, H, W, C) -> (B, H, W, F)."""
+        return _as_dense(self, inputs) if training else super().call(inputs)
+
+
+class DensePatchConv2D(PatchConv2D):
+    """The same, but a product of patches in evaluation."""
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        """(B, H, W, C) -> (B, H, W, F)."""
+        return _as_dense(self, inputs) if training else super().call(inputs)
+
+
 def convolution(row: spec.Conv, shape: spec.Shape, *, tuned: bool) -> Callable[..., Any]:
     """The class for a row on an input of ``shape`` (C, H, W): Keras's own, unless ``tuned`` and
     the backend would be slow at it."""
@@ -64,6 +104,9 @@ def convolution(row: spec.Conv, shape: spec.Shape, *, tuned: bool) -> Callable[.
         return keras.layers.Conv2D
     if row.groups > 1 and backend in SLOW_IN_GROUPS:
         return SplitConv2D
+    slow = backend in SLOW_ON_SMALL_MAPS
+    if row.sees_all(shape) and backend in FASTER_AS_DENSE:
+        return DensePatchConv2D if slow else DenseConv2D
     same = row.stride == 1 and row.groups == 1 and row.padding == (row.kernel // 2,) * 2
     larger = row.kernel > min(shape[1:])
-    return PatchConv2D if same and larger and backend in SLOW_ON_SMALL_MAPS else keras.layers.Conv2D
+    return PatchConv2D if same and larger and slow else keras.layers.Conv2D

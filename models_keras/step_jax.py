@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -24,6 +24,11 @@ def configure(threads: int, deterministic: bool) -> None:
 def use_precision(precision: str) -> None:
     """JAX has float64 only when asked, and must not have it when it is not wanted."""
     jax.config.update("jax_enable_x64", precision == "float64")
+
+
+def fed(batches: Iterable[Any]) -> Iterable[Any]:
+    """What ``fit`` is to be given for batches of (images, labels): themselves."""
+    return batches
 
 
 class Step:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import chain
 from typing import Any
 
 import tensorflow as tf
@@ -27,6 +28,22 @@ def configure(threads: int, deterministic: bool) -> None:
 
 def use_precision(precision: str) -> None:
     """TensorFlow computes in the type of the variables."""
+
+
+def fed(batches: Iterable[Any]) -> Any:
+    """What ``fit`` is to be given for batches of (images, labels): a dataset that is not tuned.
+
+    Of a generator Keras makes one whose buffers TensorFlow tunes as it runs. The thread that does
+    so sleeps for 10 ms, 20, 40 and so on, and does not always wake up when the dataset is done
+    with: ``fit`` then returns after up to twice the time of its steps.
+    """
+    kept = iter(batches)
+    first = next(kept)
+    signature = tuple(tf.TensorSpec((None, *part.shape[1:]), part.dtype) for part in first)
+    made = tf.data.Dataset.from_generator(lambda: chain([first], kept), output_signature=signature)
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return made.prefetch(1).with_options(options)
 
 
 class Step:

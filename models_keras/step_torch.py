@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,11 @@ def configure(threads: int, deterministic: bool) -> None:
 
 def use_precision(precision: str) -> None:
     """PyTorch computes in the type of the variables."""
+
+
+def fed(batches: Iterable[Any]) -> Iterable[Any]:
+    """What ``fit`` is to be given for batches of (images, labels): themselves."""
+    return batches
 
 
 class Step:

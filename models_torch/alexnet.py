@@ -15,7 +15,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bench import spec
+from models_torch import dense
 from models_torch.lrn import LocalResponseNorm
+from models_torch.small_maps import SmallMapConv2d
 
 
 class SharedMaskDropout(nn.Module):
@@ -89,9 +91,9 @@ def _batch_norm(layer: spec.BatchNorm, shape: spec.Shape, closed: bool) -> nn.Mo
     return native(shape[0], eps=layer.eps, momentum=1 - layer.momentum)
 
 
-def _conv(layer: spec.Conv, shape: spec.Shape, make: _Make) -> nn.Module:
+def _conv(layer: spec.Conv, shape: spec.Shape, make: _Make, tuned: bool) -> nn.Module:
     return make(
-        nn.Conv2d,
+        SmallMapConv2d if tuned and layer.sees_all(shape) else nn.Conv2d,
         shape[0],
         layer.filters,
         layer.kernel,
@@ -108,12 +110,13 @@ def module_for(
     *,
     closed: bool,
     own_dropout: bool,
+    tuned: bool = False,
     make: _Make = _drawn,
 ) -> nn.Module:
     """The module of one row for an input of ``shape`` (one sample, without the batch axis)."""
     match layer:
         case spec.Conv():
-            return _conv(layer, shape, make)
+            return _conv(layer, shape, make, tuned)
         case spec.BatchNorm():
             return _batch_norm(layer, shape, closed)
         case spec.LocalResponseNorm():
@@ -125,9 +128,10 @@ def module_for(
         case spec.Flatten():
             return nn.Flatten()
         case spec.Dropout():
-            return nn.Dropout(layer.rate) if own_dropout else SharedMaskDropout(layer.rate)
+            own = dense.Dropout if tuned else nn.Dropout
+            return own(layer.rate) if own_dropout else SharedMaskDropout(layer.rate)
         case spec.Dense():
-            return make(nn.Linear, shape[0], layer.units)
+            return make(dense.Linear if tuned else nn.Linear, shape[0], layer.units)
     raise NotImplementedError(f"no PyTorch module for {type(layer).__name__}")
 
 
@@ -136,13 +140,15 @@ def build(
     *,
     closed: bool = True,
     own_dropout: bool | None = None,
+    tuned: bool = False,
     drawn: bool = True,
 ) -> nn.Sequential:
     """The network as a Sequential: (B, 3, S, S) float -> (B, classes) logits.
 
     ``closed`` takes the layers whose arithmetic every framework shares (dropout by given masks,
     the row's BatchNorm variance); otherwise PyTorch's own. ``own_dropout`` takes PyTorch's dropout
-    with the shared layers; without it, dropout follows ``closed``. Without ``drawn``, weights hold
+    with the shared layers; without it, dropout follows ``closed``. ``tuned`` takes what is faster
+    on a CPU and computes the same (`dense`, `small_maps`). Without ``drawn``, weights hold
     whatever was in memory, for those who load all of them at once.
     """
     make = _drawn if drawn else nn.utils.skip_init
@@ -153,7 +159,7 @@ def build(
         if isinstance(layer, spec.Conv) and layer.padding[0] != layer.padding[1]:
             modules[f"{layer.name}_pad"] = _uneven_padding(layer)
         modules[layer.name] = module_for(
-            layer, step.before, closed=closed, own_dropout=own, make=make
+            layer, step.before, closed=closed, own_dropout=own, tuned=tuned, make=make
         )
     return nn.Sequential(modules)
 

@@ -56,6 +56,7 @@ class TorchTrainer:
             setup.architecture,
             closed=not own_layers,
             own_dropout=not self._closed,
+            tuned=own_layers and self._device.type == "cpu",
             # The closed track loads the core's weights at once: drawing millions takes seconds.
             drawn=not self._closed,
         )

@@ -1,5 +1,6 @@
 """Jobs to records: failures that stay with their own case, and runs that go on where they ended."""
 
+import gc
 import io
 import json
 import os
@@ -7,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import weakref
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +17,7 @@ from typing import Any
 import fakes
 import pytest
 from rich.console import Console
+from synthetic import make_record
 
 from bench import ceilings, measurements, runner
 from bench.ceilings import Found
@@ -106,6 +109,36 @@ def test_a_record_says_all_about_its_measurement(results: Path, batches: str) ->
     assert timed.summary["images_per_second"] > 0
     assert trained.unit == "fraction"
     assert sum(map(sum, trained.metrics["confusion"])) == fakes.TEST
+
+
+def test_the_parent_keeps_no_record_that_is_written(
+    results: Path, batches: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long a run is: its records are on the disk, and only there."""
+    alive: list[weakref.ref[Record]] = []
+    most = 0
+
+    def measured(match: Any, data: Path, limits: Any, listener: Any) -> Iterator[Record]:
+        nonlocal most
+        for task in match[0].tasks:
+            record = replace(make_record(kind=task.kind), case=task.case)
+            alive.append(weakref.ref(record))
+            yield record
+            del record
+            gc.collect()
+            most = max(most, sum(ref() is not None for ref in alive))
+
+    monkeypatch.setattr(runner, "measure", measured)
+
+    def kept(self: RecordStore, record: Record) -> None:
+        alive.append(weakref.ref(record))
+
+    monkeypatch.setattr(RecordStore, "append", kept)
+    run, _ = start(results, batches)
+    chosen = selection("fake", kinds=("startup", "inference", "train_throughput"))
+    run_all(run, jobs(chosen, run.profile), Display(9, Console(file=io.StringIO())), parity=False)
+    assert len(alive) > 5
+    assert most <= 2  # the one that was just yielded, as measured and as complete
 
 
 def test_nothing_in_a_record_names_this_machine_or_its_user(results: Path, batches: str) -> None:

@@ -123,6 +123,27 @@ def test_operations_are_two_per_multiply_accumulate() -> None:
     assert SMALL.training_flops() == 6 * macs - 2 * first
 
 
+@pytest.mark.parametrize(
+    ("row", "size", "sees"),
+    [
+        (Conv("c", 4, 3, padding=(1, 1)), (2, 2), True),
+        (Conv("c", 4, 3, padding=(1, 1)), (2, 3), False),  # from one end not the other
+        (Conv("c", 4, 5, padding=(2, 2)), (3, 3), True),
+        (Conv("c", 4, 5, padding=(2, 2)), (4, 4), False),
+        (Conv("c", 4, 1), (1, 1), True),
+        (Conv("c", 4, 3), (3, 3), False),  # one place comes out
+        (Conv("c", 4, 3, padding=(0, 2)), (2, 2), False),
+        (Conv("c", 4, 3, stride=2, padding=(1, 1)), (2, 2), False),
+        (Conv("c", 4, 3, padding=(1, 1), groups=2), (2, 2), False),
+        (Conv("c", 4, 4, padding=(1, 2)), (2, 2), False),
+    ],
+)
+def test_whether_every_window_sees_the_whole_map(
+    row: Conv, size: tuple[int, int], sees: bool
+) -> None:
+    assert row.sees_all((8, *size)) is sees
+
+
 def test_dense_alone_counts_its_operations() -> None:
     assert network(Flatten("f"), Dense("d", 2), size=2).forward_flops() == 2 * 2 * 12
 
