@@ -110,8 +110,9 @@ class _GroupByGroup(torch.autograd.Function):
         dx = torch.empty_like(x)
         if not x.numel():
             return dx, None
-        # In x's memory order: what comes in may have another.
-        dy = torch.empty_like(x).copy_(gradient)
+        # In x's memory order and type: what comes in may have others.
+        alike = gradient.stride() == x.stride() and gradient.dtype == x.dtype
+        dy = gradient if alike else torch.empty_like(x).copy_(gradient)
         buffers = None
         for group, given, out in _groups(x, dy, dx):
             buffers = _for(group, size, buffers)

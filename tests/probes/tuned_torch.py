@@ -85,15 +85,19 @@ def _passes(name: str, layer: nn.Module, x: Tensor) -> dict[str, Any]:
 
 
 def _linear() -> dict[str, Any]:
-    """In float32, and under autocast, beside ``nn.Linear``."""
+    """In float32 and float64, and under autocast, beside ``nn.Linear``."""
     torch.manual_seed(0)
     own, ours = nn.Linear(40, 30), dense.Linear(40, 30)
     ours.load_state_dict(own.state_dict())
     x = torch.randn(20, 40)
-    arrays = {**_passes("linear/float32/own", own, x), **_passes("linear/float32/ours", ours, x)}
-    with torch.autocast("cpu", torch.bfloat16):
-        arrays |= _passes("linear/bfloat16/own", own, x)
-        arrays |= _passes("linear/bfloat16/ours", ours, x)
+    dense._ONEDNN, operation = None, dense._ONEDNN
+    arrays = _passes("linear/without", ours, x)
+    dense._ONEDNN = operation
+    arrays |= {**_passes("linear/float32/own", own, x), **_passes("linear/float32/ours", ours, x)}
+    for side, layer in (("own", own), ("ours", ours)):
+        with torch.autocast("cpu", torch.bfloat16):
+            arrays |= _passes(f"linear/bfloat16/{side}", layer, x)
+        arrays |= _passes(f"linear/float64/{side}", layer.double(), x.double())
     return arrays
 
 
