@@ -94,16 +94,17 @@ class Recipe:
 def _fast(standard: Recipe) -> tuple[Recipe, Recipe]:
     """`cifar-bn` to 75 % on a CPU in little time, and the same for a look.
 
-    Chosen on the validation split: four epochs in batches of 256, padded by 2, end at 66.7 % with
-    the rate 0.1, at 65.9 % with 0.2 and at 65.4 % with 0.1 and smoothed labels; nine epochs with
-    0.05 at 72.7 %, six padded by 4 at 67.0 %, five in batches of 128 with 0.03 at 65.9 %.
+    Chosen on the validation split. After four epochs in batches of 256, padded by 2: 66.7 % with
+    the rate 0.1, 65.9 % with 0.2, 65.4 % with smoothed labels; padded by 0, 67.5 %; in batches of
+    128, 66.5 % and later. Six epochs at 0.05, padded by 4, end at 67.0 %, nine padded by 2 at
+    72.7 %.
     """
     fast = dataclasses.replace(
         standard,
         name="fast",
         description="cifar-bn to 75 % on a CPU in little time: a high rate, larger batches",
         learning_rate=0.1,
-        epochs=10,
+        epochs=15,
         warmup=0.2,
         augmentation=Augmentation(padding=2, flip=True),
         batch_size=256,
