@@ -37,15 +37,20 @@ class _SmallMapConv(torch.autograd.Function):
         """(B, I, H, W), (O, I, K, K), (O,) -> (B, O, H, W) of ``dtype``, channels last."""
         batch, inputs, height, width = x.shape
         places, outputs = height * width, len(kernel)
-        weights = kernel.new_empty((height, width, outputs, height, width, inputs), dtype=dtype)
+        weights = torch.empty((height, width, outputs, height, width, inputs), dtype=dtype)
         for at, taps in _places(height, width, kernel.shape[2]):
             weights[at].copy_(kernel[taps].permute(0, 2, 3, 1))
         matrix = weights.view(places * outputs, places * inputs)
         rows = _rows(x.to(dtype))
         ctx.save_for_backward(rows, matrix)
         ctx.kernel = kernel
-        y = (rows @ matrix.t()).view(batch, height, width, outputs)
-        return y.add_(bias.to(dtype)).permute(0, 3, 1, 2)
+        # Not a view of what is computed: a ReLU in place may not follow one.
+        shape = (batch, outputs, height, width)
+        y = torch.empty(shape, dtype=dtype, memory_format=torch.channels_last)
+        flat = y.permute(0, 2, 3, 1).view(batch, places * outputs)
+        torch.mm(rows, matrix.t(), out=flat)
+        flat.view(-1, outputs).add_(bias.to(dtype))
+        return y
 
     @staticmethod
     def backward(ctx: Any, *given: Tensor) -> tuple[Tensor | None, ...]:

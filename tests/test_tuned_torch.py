@@ -86,6 +86,15 @@ def test_dropout_keeps_its_share_and_scales_it() -> None:
     assert set(np.unique(arrays["dropout/bfloat16"])) == {0, np.float32(1.6640625)}
 
 
+@pytest.mark.parametrize("name", ["cifar-bn", "cifar-lrn", "cifar-plain"])
+def test_every_network_trains_with_them(name: str) -> None:
+    """In `cifar-lrn` and `cifar-plain` a ReLU works in place on what the convolution gave."""
+    losses = found().facts["trained"][name]
+    assert len(losses) == 3
+    assert np.isfinite(losses).all()
+    assert min(losses) > 0
+
+
 def test_only_the_idiomatic_track_takes_them() -> None:
     tracks = found().facts["tracks"]
     assert tracks.pop("idiomatic") == {

@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from bench.case import ALL_TRACKS, WATERFALL
 from bench.data import Split, describe_pixels
 from bench.recipes import recipe
-from bench.variants import variant
+from bench.variants import VARIANTS, variant
 from models_torch import dense, tutorial_loop
 from models_torch.small_maps import SmallMapConv2d
 from probes.convolutions import SEEING_ALL
-from probes.networks import setup
+from probes.networks import setup, step_input
 from probes.pieces import DROPOUT_RATES
 from probes.trainers import create
 
@@ -31,7 +31,18 @@ def run(framework: str) -> tuple[dict[str, Any], dict[str, Any]]:
     for name, (size, kernel) in SEEING_ALL.items():
         arrays |= _conv(name, size, kernel)
     arrays |= _linear() | _dropout()
-    return {"tracks": tracks, "types": _types()}, arrays
+    trained = {name: _trained(framework, name) for name in VARIANTS if name.startswith("cifar")}
+    return {"tracks": tracks, "types": _types(), "trained": trained}, arrays
+
+
+def _trained(framework: str, name: str) -> list[float]:
+    """Losses of three steps of a whole network in bfloat16, on one batch."""
+    rows = variant(name).architecture(10)
+    given = setup(rows, steps=3, track="idiomatic", precision="bfloat16")
+    trainer = create(framework, given)
+    trainer.train(iter([step_input(rows, 16, {}, 0.01)] * 3), 3, lambda: None)
+    losses: list[float] = trainer.losses()
+    return losses
 
 
 def _rows() -> Any:
