@@ -64,6 +64,9 @@ def test_a_dense_layer_where_pytorch_has_no_such_operation(part: str) -> None:
 @pytest.mark.parametrize("layer", ["linear", "conv"])
 def test_weights_have_float32_gradients_and_frozen_ones_none(layer: str) -> None:
     types = found().facts["types"][layer]
+    trained, evaluated = types.pop("by")
+    assert trained == {"linear": "_DenseBackward", "conv": "_SmallMapConvBackward"}[layer]
+    assert layer == "linear" or evaluated == "ConvolutionBackward0"
     assert types == {
         "y": "torch.bfloat16",
         "dx": "torch.float32",

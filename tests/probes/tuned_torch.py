@@ -127,6 +127,9 @@ def _types() -> dict[str, Any]:
         assert given.grad is not None
         gradients = {part: str(p.grad.dtype) for part, p in layer.named_parameters()}
         found[name] = {"y": str(y.dtype), "dx": str(given.grad.dtype), **gradients}
+        # Who computed it, in training and in evaluation.
+        found[name]["by"] = [type(out.grad_fn).__name__ for out in (y, layer.eval()(given))]
+        layer.train()
         layer.requires_grad_(False).zero_grad()
         with torch.autocast("cpu", torch.bfloat16):
             layer(given).sum().backward()
