@@ -68,5 +68,8 @@ class DropoutMasks:
 
     def _draw(self, name: str, step: int, shape: Shape, rate: float) -> NDArray[np.bool_]:
         seed = np.random.SeedSequence([self._seed, step, crc32(name.encode())])
-        raw = np.random.Generator(np.random.SFC64(seed)).bytes(2 * math.prod(shape))
-        return np.frombuffer(raw, np.uint16).reshape(shape) >= round(rate * _LEVELS)
+        numbers = math.prod(shape)
+        # Whole 64-bit words: `Generator.bytes` draws the same bits, eight times as slowly.
+        words = np.random.SFC64(seed).random_raw(-(-numbers // 4))
+        drawn = words.astype("<u8", copy=False).view("<u2")[:numbers]
+        return drawn.reshape(shape) >= round(rate * _LEVELS)

@@ -109,21 +109,23 @@ class Prepare(keras.layers.Layer):
 
     def call(self, images: Any) -> Any:
         """Normalise, then resize."""
+        height, width, channels = images.shape[1:]
+        # By whole rows of pixels: three channels are too few for a vector unit.
         mean, std = (
-            ops.convert_to_tensor(values, dtype=self.compute_dtype)
+            ops.convert_to_tensor(np.tile(values, width), dtype=self.compute_dtype)
             for values in (self.mean, self.std)
         )
-        x = (ops.cast(images, self.compute_dtype) / 255.0 - mean) / std
-        height, width, channels = images.shape[1:]
+        x = ops.reshape(images, (-1, height, width * channels))
+        x = (ops.cast(x, self.compute_dtype) / 255.0 - mean) / std
         if (height, width) == (self.size, self.size):
-            return x
+            return ops.reshape(x, (-1, height, width, channels))
         rows = interpolation(height, self.size)  # (S, H)
         # (W·C, S·C): every channel of a row of pixels in one product
         columns = np.kron(interpolation(width, self.size).T, np.eye(channels))
         rows, columns = (
             ops.convert_to_tensor(matrix.astype(self.compute_dtype)) for matrix in (rows, columns)
         )
-        x = ops.matmul(ops.reshape(x, (-1, height, width * channels)), columns)  # (B, H, S·C)
+        x = ops.matmul(x, columns)  # (B, H, S·C)
         x = ops.matmul(rows, x)  # (B, S, S·C)
         return ops.reshape(x, (-1, self.size, self.size, channels))
 
