@@ -257,9 +257,9 @@ PROFILES: dict[str, Profile] = {
             test_images=2_000,
             limits=Limits(
                 # Blocks of a second or less, and many: what else the machine does lasts longer.
-                blocks=12,
+                blocks=24,
                 block_seconds=0.5,
-                overhead_blocks=12,
+                overhead_blocks=24,
                 audit_repeats=2,
                 timeout_seconds=3600.0,
             ),
