@@ -7,7 +7,6 @@ weights, and as the optimiser of `defaults`.
 from __future__ import annotations
 
 import importlib
-import math
 from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from typing import Any
@@ -18,40 +17,18 @@ from keras import ops
 from numpy.typing import NDArray
 
 from bench.case import WATERFALL
-from bench.defaults import switched
 from bench.recipes import Recipe
 from bench.spec import Architecture
 from bench.trainer import Images, Logits, Setup, StepInput
 from models_keras import alexnet, defaults
 from models_keras.layers import prepare_for
+from models_keras.optimizer import optimizer_for
 from models_keras.rates import slow
 from models_keras.settings import in_force
 
 JIT = {"tensorflow": False, "jax": True, "torch": False}
 """``jit_compile`` on the CPU. XLA's convolutions make it several times slower on TensorFlow, and
 without it JAX would run operation by operation."""
-
-
-class RecipeSchedule(keras.optimizers.schedules.LearningRateSchedule):
-    """:meth:`bench.recipes.Recipe.rate` in ``keras.ops``."""
-
-    def __init__(self, recipe: Recipe, steps: int) -> None:
-        self._recipe, self._steps = recipe, steps
-
-    def __call__(self, step: Any) -> Any:
-        """Learning rate of ``step`` (from 0)."""
-        recipe, step = self._recipe, ops.cast(step, "float32")
-        if recipe.schedule == "constant":
-            return ops.full((), recipe.learning_rate, "float32")
-        rising = recipe.warmup * self._steps
-        up = (step + 1) / (math.floor(rising) + 1)
-        progress = ops.clip((step - rising) / max(self._steps - rising, 1), 0, 1)
-        down = 0.5 * (1 + ops.cos(math.pi * progress))
-        return recipe.learning_rate * ops.where(step < rising, up, down)
-
-    def get_config(self) -> dict[str, Any]:
-        """The recipe's settings."""
-        return {"recipe": self._recipe.to_json(), "steps": self._steps}
 
 
 class _AfterStep(keras.callbacks.Callback):  # type: ignore[misc]
@@ -99,13 +76,13 @@ class IdiomaticTrainer:
             not on_cpu and keras.backend.backend() != "torch"
         )
         self._model.compile(
-            optimizer=self._optimizer(setup),
+            optimizer=self._optimizer_for(setup),
             loss=_loss(setup.recipe, self._architecture.classes),
             jit_compile=self._jit,
         )
 
-    def _optimizer(self, setup: Setup) -> keras.optimizers.Optimizer:
-        optimizer = _optimizer(setup)
+    def _optimizer_for(self, setup: Setup) -> keras.optimizers.Optimizer:
+        optimizer = optimizer_for(setup)
         if setup.rates:
             names = alexnet.variables(self.network, self._architecture).items()
             slow(optimizer, {variable.path: setup.rate_of(name) for name, variable in names})
@@ -171,18 +148,6 @@ def _input(architecture: Architecture) -> Any:
     if architecture.features is not None:
         return keras.Input(architecture.input_shape, dtype="float32")
     return keras.Input((32, 32, 3), dtype="uint8")
-
-
-def _optimizer(setup: Setup) -> keras.optimizers.Optimizer:
-    recipe = setup.recipe
-    rate = RecipeSchedule(recipe, setup.steps)
-    if setup.case.track == WATERFALL:
-        return defaults.optimizer_for(recipe, rate, switched(setup.case))
-    decay = recipe.weight_decay or None
-    if recipe.optimizer == "adam":
-        return keras.optimizers.Adam(rate, epsilon=recipe.eps, weight_decay=decay)
-    nesterov = recipe.nesterov and recipe.momentum > 0
-    return keras.optimizers.SGD(rate, recipe.momentum, nesterov, weight_decay=decay)
 
 
 def _loss(recipe: Recipe, classes: int) -> keras.losses.Loss | Callable[[Any, Any], Any]:

@@ -10,8 +10,8 @@ import numpy as np
 from keras import ops
 
 from bench.recipes import RECIPES, Recipe
-from models_keras.idiomatic import RecipeSchedule
 from models_keras.layers import LocalResponseNorm, Prepare, SharedMaskDropout
+from models_keras.optimizer import RecipeSchedule
 from models_keras.update import cross_entropy, update_for
 from probes import pieces
 from probes.networks import MEAN, STD, pictures
