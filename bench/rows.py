@@ -240,28 +240,6 @@ def failure_rows(records: Sequence[Record], data: Data) -> list[Row]:
     ]
 
 
-def overhead_rows(records: Sequence[Record], data: Data) -> list[Row]:
-    """The harness beside a bare hand-written loop, measured in turns.
-
-    ``share`` is bare time over harness time of each pair: 0.99 means that the harness reaches 99 %
-    of the bare loop's throughput.
-    """
-    rows = []
-    for experiment in experiments(records, ("train_throughput", "inference")):
-        pairs = [r.metrics["overhead"] for r in experiment.ok if r.metrics.get("overhead")]
-        if not pairs:
-            continue
-        bare = [seconds for pair in pairs for seconds in pair["bare"]]
-        harness = [seconds for pair in pairs for seconds in pair["harness"]]
-        images = pairs[0]["images_per_sample"]
-        row = identity(experiment, data) | {"kind": experiment.kind} | counts(experiment)
-        row["harness_images_per_second"] = float(np.median(stats.rates(harness, images)))
-        row["bare_images_per_second"] = float(np.median(stats.rates(bare, images)))
-        row["pairs"] = len(bare)
-        rows.append(row | _estimate("share", stats.paired_ratio(bare, harness)))
-    return rows
-
-
 def reference_of(experiment: Experiment, found: Iterable[Experiment]) -> Experiment | None:
     """Whom a row is held against: pytorch where it has a result, and nobody when uncertified."""
     if not experiment.ok or not experiment.certified:
