@@ -268,7 +268,8 @@ TABLES = (
         "overhead",
         "Cost of the harness",
         "The suite's own loop beside a bare hand-written one, measured in turns: 100 % is no cost. "
-        "Pairs of one network spread more than the suite costs; *all of them* is of every pair.",
+        "Pairs of one network spread more than the suite costs; *all of them* is the geometric "
+        "mean over networks.",
         rows_overhead.overhead_rows,
         columns.overhead,
     ),

@@ -1,4 +1,4 @@
-"""``compile`` and ``fit``, Keras's own layers and optimisers: the idiomatic track in Keras.
+"""``compile`` and ``fit``, with the arithmetic of Keras's optimisers: the idiomatic track in Keras.
 
 The waterfall trains in the same way; its stages reach Keras as the network's constants, as initial
 weights, and as the optimiser of `defaults`.

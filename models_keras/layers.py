@@ -107,26 +107,31 @@ class Prepare(keras.layers.Layer):
         super().__init__(**{"dtype": "float32"} | kwargs)
         self.size, self.mean, self.std = size, mean, std
 
+    def build(self, shape: tuple[int | None, ...]) -> None:
+        """Constants, once: on torch a call is not traced, and would make them anew."""
+        _, height, width, channels = shape
+        # By whole rows of pixels: three channels are too few for a vector unit.
+        normalising = (np.tile(values, width) for values in (self.mean, self.std))
+        # (S, H), and (W·C, S·C): every channel of a row of pixels in one product
+        resizing = (
+            interpolation(height, self.size),
+            np.kron(interpolation(width, self.size).T, np.eye(channels)),
+        )
+        self._constants = tuple(
+            constant.astype(self.compute_dtype) for constant in (*normalising, *resizing)
+        )
+
     def call(self, images: Any) -> Any:
         """Normalise, then resize."""
         height, width, channels = images.shape[1:]
-        # By whole rows of pixels: three channels are too few for a vector unit.
-        mean, std = (
-            ops.convert_to_tensor(np.tile(values, width), dtype=self.compute_dtype)
-            for values in (self.mean, self.std)
-        )
+        resized = (height, width) != (self.size, self.size)
+        needed = self._constants if resized else self._constants[:2]
+        mean, std, *resizing = (ops.convert_to_tensor(constant) for constant in needed)
         x = ops.reshape(images, (-1, height, width * channels))
         x = (ops.cast(x, self.compute_dtype) / 255.0 - mean) / std
-        if (height, width) == (self.size, self.size):
-            return ops.reshape(x, (-1, height, width, channels))
-        rows = interpolation(height, self.size)  # (S, H)
-        # (W·C, S·C): every channel of a row of pixels in one product
-        columns = np.kron(interpolation(width, self.size).T, np.eye(channels))
-        rows, columns = (
-            ops.convert_to_tensor(matrix.astype(self.compute_dtype)) for matrix in (rows, columns)
-        )
-        x = ops.matmul(x, columns)  # (B, H, S·C)
-        x = ops.matmul(rows, x)  # (B, S, S·C)
+        if resized:
+            rows, columns = resizing
+            x = ops.matmul(rows, ops.matmul(x, columns))  # (B, H, S·C), then (B, S, S·C)
         return ops.reshape(x, (-1, self.size, self.size, channels))
 
     def get_config(self) -> dict[str, Any]:

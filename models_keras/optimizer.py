@@ -46,7 +46,7 @@ class RecipeSchedule(keras.optimizers.schedules.LearningRateSchedule):
 
 
 def optimizer_for(setup: Setup) -> keras.optimizers.Optimizer:
-    """SGD or Adam as Keras has them; in the waterfall, Adam with the stages that are shared."""
+    """SGD or Adam with Keras's arithmetic; in the waterfall, Adam with the shared stages."""
     recipe = setup.recipe
     rate = RecipeSchedule(recipe, setup.steps)
     if setup.case.track == WATERFALL:
@@ -54,11 +54,13 @@ def optimizer_for(setup: Setup) -> keras.optimizers.Optimizer:
     decay = recipe.weight_decay or None
     if recipe.optimizer == "adam":
         return keras.optimizers.Adam(rate, epsilon=recipe.eps, weight_decay=decay)
-    if recipe.momentum and keras.backend.backend() in FEW_PASSES:
-        own = importlib.import_module(f"models_keras.sgd_{keras.backend.backend()}")
-        sgd: keras.optimizers.Optimizer = own.FewPassesSGD(
-            rate, recipe.momentum, recipe.nesterov, recipe.weight_decay
-        )
-        return sgd
     nesterov = recipe.nesterov and recipe.momentum > 0
-    return keras.optimizers.SGD(rate, recipe.momentum, nesterov, weight_decay=decay)
+    return _sgd(recipe.momentum)(rate, recipe.momentum, nesterov, weight_decay=decay)
+
+
+def _sgd(momentum: float) -> Any:
+    """Keras's class, or the one of the same arithmetic."""
+    backend = keras.backend.backend()
+    if not momentum or backend not in FEW_PASSES:
+        return keras.optimizers.SGD
+    return importlib.import_module(f"models_keras.sgd_{backend}").FewPassesSGD

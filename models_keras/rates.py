@@ -28,7 +28,7 @@ def slow(optimizer: keras.optimizers.Optimizer, rates: Mapping[str, float]) -> N
         variables = trainable_variables or optimizer._trainable_variables
         factors = [rates.get(variable.path, 1.0) for variable in variables]
         return apply(
-            [g if f == 1 else g * f for g, f in zip(grads, factors, strict=True)],
+            [g if g is None or f == 1 else g * f for g, f in zip(grads, factors, strict=True)],
             trainable_variables,
         )
 

@@ -13,16 +13,15 @@ _KerasSGD: Any = type(keras.optimizers.SGD())
 
 
 class FewPassesSGD(_KerasSGD):  # type: ignore[misc]
-    """Keras's SGD with momentum: the same update but for rounding, in half the memory traffic."""
+    """Keras's SGD with momentum and its arguments: the same update but for rounding.
 
-    def __init__(self, rate: Any, momentum: float, nesterov: bool, decay: float) -> None:
-        super().__init__(rate, momentum, nesterov)
-        self._decay = decay
+    What else an optimiser does, weight decay too, is Keras's own. Gradients are overwritten.
+    """
 
     def _parallel_update_step(
         self, grads: list[torch.Tensor], variables: list[Any], learning_rate: Any
     ) -> None:
-        """Decay the weights, v = m·v - lr·g, and w += v, or m·v - lr·g with Nesterov.
+        """v = m·v - lr·g, and w += v, or m·v - lr·g with Nesterov.
 
         PyTorch's own velocity is m·v + g, and its update -lr·v: with every gradient taken as
         -lr·g and a rate of -1 it is Keras's, whose velocity remembers earlier rates.
@@ -30,16 +29,17 @@ class FewPassesSGD(_KerasSGD):  # type: ignore[misc]
         rate = float(learning_rate)
         weights = [variable.value for variable in variables]
         slots = [self.momentums[self._get_variable_index(v)].value for v in variables]
-        if self._decay:
-            torch._foreach_mul_(weights, 1 - rate * self._decay)
-        # The kernel divides by the scale as it reads the gradient.
-        scale = torch.tensor(-1 / rate if rate else float("-inf"))
+        if any(w.stride() != slot.stride() for w, slot in zip(weights, slots, strict=True)):
+            # On a CPU the kernel runs over memory, whatever the order of the elements there.
+            super()._parallel_update_step(grads, variables, learning_rate)
+            return
         sgd(
             weights,
-            grads,
+            [_laid_out_as(w, g) for w, g in zip(weights, grads, strict=True)],
             slots,
             fused=True,
-            grad_scale=scale,
+            # The kernel divides by it as it reads the gradient, and writes the quotient back.
+            grad_scale=torch.tensor(-1 / rate if rate else float("-inf")),
             found_inf=None,
             weight_decay=0.0,
             momentum=self.momentum,
@@ -48,3 +48,9 @@ class FewPassesSGD(_KerasSGD):  # type: ignore[misc]
             nesterov=self.nesterov,
             maximize=False,
         )
+
+
+def _laid_out_as(weight: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
+    if gradient.stride() == weight.stride():
+        return gradient
+    return torch.empty_like(weight).copy_(gradient)

@@ -68,7 +68,8 @@ class Linear(nn.Linear):
         """(B, I) -> (B, O)."""
         half = torch.is_autocast_enabled("cpu")
         faster = half or (x.dtype == torch.float32 and _ONEDNN is not None)
-        if not (faster and torch.is_grad_enabled()):
+        possible = x.device.type == "cpu" and self.bias is not None
+        if not (faster and possible and torch.is_grad_enabled()):
             return super().forward(x)
         dtype = torch.get_autocast_dtype("cpu") if half else x.dtype
         y: Tensor = _Dense.apply(x, self.weight, self.bias, dtype)  # type: ignore[no-untyped-call]
@@ -83,7 +84,7 @@ class Dropout(nn.Dropout):
 
     def forward(self, x: Tensor) -> Tensor:
         """Same shape and type."""
-        if not self.training:
-            return x
-        kept = torch.rand(x.shape) >= self.p
+        if not self.training or self.p == 1:
+            return super().forward(x)
+        kept = torch.rand(x.shape, device=x.device) >= self.p
         return x * (kept.to(x.dtype) * (1 / (1 - self.p)))

@@ -3,7 +3,7 @@
 A 3×3 window on a 2×2 map, padded by 1, sees the same four places from everywhere; most of what the
 convolution multiplies is padding. It is a dense layer from all places to all places, whose weights
 are the kernel's taps, each at several places: for 3×3 on 2×2, 16 blocks in place of 4 · 9. On a CPU
-that matrix product takes a half to a fifth of the convolution's time, forward and backward.
+that matrix product takes a quarter (bfloat16) to three fifths of the convolution's time.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ class SmallMapConv2d(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, I, H, W) -> (B, O, H, W)."""
-        if not (self.training and torch.is_grad_enabled()):
+        possible = x.device.type == "cpu" and self.bias is not None
+        if not (possible and self.training and torch.is_grad_enabled()):
             return super().forward(x)
-        half = x.device.type == "cpu" and torch.is_autocast_enabled("cpu")
+        half = torch.is_autocast_enabled("cpu")
         dtype = torch.get_autocast_dtype("cpu") if half else x.dtype
         y: Tensor = _SmallMapConv.apply(x, self.weight, self.bias, dtype)  # type: ignore[no-untyped-call]
         return y

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+from collections.abc import Callable
 from itertools import product
 from typing import Any
 
@@ -12,42 +14,64 @@ from bench.recipes import Recipe
 from models_keras.optimizer import RecipeSchedule, optimizer_for
 from probes.networks import TINY, setup
 
-SHAPES = ((3, 3, 4, 8), (8,), (40, 7))
+SHAPES = ((3, 3, 4, 8), (8,), (400, 301))
 STEPS = 6
 RISING_AND_FALLING = 5
 """Steps of the schedule: the last of ``STEPS`` is behind its end, where the rate is 0."""
-ARMS = tuple(product((0.0, 0.9), (False, True), (0.0, 0.01)))
-"""Momentum, Nesterov, weight decay."""
+ARMS = tuple(product((False, True), (0.0, 0.01)))
+"""Nesterov, weight decay."""
 
 
 def run(framework: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    facts: dict[str, Any] = {"with_momentum": [], "without": []}
+    facts: dict[str, Any] = {"plain": type(_ours(_recipe(0.0, True, 0.0))).__name__}
     arrays: dict[str, Any] = {}
-    for momentum, nesterov, decay in ARMS:
-        recipe = Recipe(
-            "probe", "", learning_rate=0.3, momentum=momentum, nesterov=nesterov,
-            weight_decay=decay, schedule="cosine", warmup=0.4,
-        )  # fmt: skip
-        given = setup(TINY, recipe, steps=RISING_AND_FALLING, track="idiomatic")
+    for nesterov, decay in ARMS:
+        recipe = _recipe(0.9, nesterov, decay)
+        ours = {"ours": _ours(recipe)}
+        if keras.backend.backend() == "tensorflow":
+            ours["compiled"] = _ours(recipe)
+        facts.setdefault("with_momentum", []).append(type(ours["ours"]).__name__)
+        facts.setdefault("decay", []).append(ours["ours"].weight_decay)
         rate = RecipeSchedule(recipe, RISING_AND_FALLING)
-        ours = optimizer_for(given)
-        theirs = keras.optimizers.SGD(
-            rate, momentum, nesterov and momentum > 0, weight_decay=decay or None
-        )
-        facts["with_momentum" if momentum else "without"].append(type(ours).__name__)
-        for who, optimizer in (("ours", ours), ("theirs", theirs)):
-            for index, value in enumerate(_trained(optimizer)):
-                arrays[f"{who}/{momentum}/{nesterov}/{decay}/{index}"] = value
-    facts["rates"] = [float(rate(step)) for step in range(STEPS)]
+        theirs = keras.optimizers.SGD(rate, 0.9, nesterov, weight_decay=decay or None)
+        for who, optimizer in {**ours, "theirs": theirs}.items():
+            for index, value in enumerate(_trained(optimizer, compiled=who == "compiled")):
+                arrays[f"{who}/{nesterov}/{decay}/{index}"] = value
+        facts["rates"] = [float(rate(step)) for step in range(STEPS)]
     return facts, arrays
 
 
-def _trained(optimizer: Any) -> list[Any]:
+def _recipe(momentum: float, nesterov: bool, decay: float) -> Recipe:
+    return Recipe(
+        "probe", "", learning_rate=0.3, momentum=momentum, nesterov=nesterov,
+        weight_decay=decay, schedule="cosine", warmup=0.4,
+    )  # fmt: skip
+
+
+def _ours(recipe: Recipe) -> Any:
+    return optimizer_for(setup(TINY, recipe, steps=RISING_AND_FALLING, track="idiomatic"))
+
+
+def _trained(optimizer: Any, compiled: bool) -> list[Any]:
     """Weights and velocities after the steps."""
     rng = np.random.default_rng(0)
     weights = [keras.Variable(rng.normal(size=shape).astype("float32")) for shape in SHAPES]
+    optimizer.build(weights)
+    apply = _compiled(optimizer.apply) if compiled else optimizer.apply
     for _ in range(STEPS):
-        drawn = [rng.normal(size=shape).astype("float32") for shape in SHAPES]
-        optimizer.apply([keras.ops.convert_to_tensor(gradient) for gradient in drawn], weights)
-    slots = optimizer.momentums if optimizer.momentum else []
-    return [keras.ops.convert_to_numpy(variable) for variable in (*weights, *slots)]
+        drawn = [rng.normal(size=shape[::-1]).astype("float32") for shape in SHAPES]
+        # Views of the other order in memory, where a backend has such.
+        given = [keras.ops.transpose(keras.ops.convert_to_tensor(part)) for part in drawn]
+        apply(given, weights)
+    return [keras.ops.convert_to_numpy(v) for v in (*weights, *optimizer.momentums)]
+
+
+def _compiled(apply: Callable[..., None]) -> Callable[..., None]:
+    """By XLA, as ``fit`` does it on an accelerator."""
+    tf = importlib.import_module("tensorflow")
+    compiled = tf.function(lambda gradients, weights: apply(gradients, weights), jit_compile=True)
+
+    def call(gradients: list[Any], weights: list[Any]) -> None:
+        compiled(gradients, [weight.value for weight in weights])
+
+    return call
