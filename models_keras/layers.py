@@ -126,7 +126,9 @@ class Prepare(keras.layers.Layer):
         height, width, channels = images.shape[1:]
         resized = (height, width) != (self.size, self.size)
         needed = self._constants if resized else self._constants[:2]
-        mean, std, *resizing = (ops.convert_to_tensor(constant) for constant in needed)
+        mean, std, *resizing = (
+            ops.convert_to_tensor(constant, dtype=self.compute_dtype) for constant in needed
+        )
         x = ops.reshape(images, (-1, height, width * channels))
         x = (ops.cast(x, self.compute_dtype) / 255.0 - mean) / std
         if resized:
