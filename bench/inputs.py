@@ -152,10 +152,9 @@ class Features:
             step += 1
         pairs = np.array(sorted(found), np.int64)
         fresh = self._through(self._batch(pairs[:, 0], pairs[:, 1]))
-        places = np.arange(self._filled, self._filled + len(pairs))
-        self._pool[places] = fresh
-        self._rows[pairs[:, 0], pairs[:, 1]] = places
-        self._filled += len(pairs)
+        first, self._filled = self._filled, self._filled + len(pairs)
+        self._pool[first : self._filled] = fresh
+        self._rows[pairs[:, 0], pairs[:, 1]] = np.arange(first, self._filled)
 
     def _lacking(self, batch: Batch) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         views = self._views(batch)
