@@ -107,7 +107,7 @@ class Prepare(keras.layers.Layer):
         super().__init__(**{"dtype": "float32"} | kwargs)
         self.size, self.mean, self.std = size, mean, std
 
-    def build(self, shape: tuple[int | None, ...]) -> None:
+    def build(self, shape: tuple[Any, int, int, int]) -> None:
         """Constants, once: on torch a call is not traced, and would make them anew."""
         _, height, width, channels = shape
         # By whole rows of pixels: three channels are too few for a vector unit.
