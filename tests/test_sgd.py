@@ -33,3 +33,8 @@ def test_xla_is_left_to_fuse_by_itself(framework: str) -> None:
 @each_keras
 def test_weight_decay_is_left_to_keras(framework: str) -> None:
     assert ask(framework, "sgd").facts["decay"] == [None, 0.01, None, 0.01]
+
+
+@each_keras
+def test_a_slowed_weight_without_a_gradient_stays(framework: str) -> None:
+    assert ask(framework, "sgd").facts["moved"] == [False, True]

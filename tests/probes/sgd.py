@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import warnings
 from collections.abc import Callable
 from itertools import product
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 
 from bench.recipes import Recipe
 from models_keras.optimizer import RecipeSchedule, optimizer_for
+from models_keras.rates import slow
 from probes.networks import TINY, setup
 
 SHAPES = ((3, 3, 4, 8), (8,), (400, 301))
@@ -38,7 +40,20 @@ def run(framework: str) -> tuple[dict[str, Any], dict[str, Any]]:
             for index, value in enumerate(_trained(optimizer, compiled=who == "compiled")):
                 arrays[f"{who}/{nesterov}/{decay}/{index}"] = value
         facts["rates"] = [float(rate(step)) for step in range(STEPS)]
+    facts["moved"] = _moved_without_a_gradient()
     return facts, arrays
+
+
+def _moved_without_a_gradient() -> list[bool]:
+    """Which of two weights moved, the first slowed and reached by no loss."""
+    weights = [keras.Variable(np.ones(3, "float32"), name=name) for name in ("first", "second")]
+    optimizer = _ours(_recipe(0.9, True, 0.0))
+    optimizer.build(weights)
+    slow(optimizer, {weight.path: 0.5 for weight in weights})
+    with warnings.catch_warnings():  # Keras's own, of the weight without a gradient
+        warnings.simplefilter("ignore")
+        optimizer.apply([None, keras.ops.ones(3)], weights)
+    return [bool(np.any(keras.ops.convert_to_numpy(weight) != 1)) for weight in weights]
 
 
 def _recipe(momentum: float, nesterov: bool, decay: float) -> Recipe:
