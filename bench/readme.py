@@ -37,7 +37,7 @@ def readme_block(records: Sequence[Record]) -> str:
     records, _ = latest(records)
     parts = [BEGIN]
     for (data, some), line in zip(by_dataset(records), which_data(records), strict=True):
-        parts.append(f"**{data.label}.** {line}")
+        parts.append(line.replace(data.name, f"**{data.name}**", 1))
         accuracies = accuracy_rows(some, data)
         timed = throughput_rows(some, data) + latency_rows(some, data)
         for track, title in TRACK_TITLES.items():
