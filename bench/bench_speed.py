@@ -17,13 +17,13 @@ def test_startup(measured: Record) -> None:
 
 @pytest.mark.measures("train_throughput")
 def test_train_throughput(measured: Record) -> None:
-    """Seconds per block of training steps, first step and warm-up apart."""
+    """Seconds per training step, from blocks of them, first step and warm-up apart."""
     assert measured.summary["images_per_second"] > 0
 
 
 @pytest.mark.measures("inference")
 def test_inference(measured: Record) -> None:
-    """Seconds per block of evaluation-mode batches."""
+    """Seconds per evaluation-mode batch, from blocks of them."""
     assert measured.summary["images_per_second"] > 0
 
 

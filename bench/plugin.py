@@ -224,16 +224,22 @@ class Session:
         return _Terminal(self._config)
 
     def show(self, benchmark: Any, record: Record) -> None:
-        """Hand a record's samples to pytest-benchmark, one round each."""
+        """Hand a record's samples to pytest-benchmark, one round each.
+
+        Of a block it is shown the seconds of one step: frameworks side by side in its table may
+        have blocks of different lengths.
+        """
         seconds = record.samples if record.unit == "s" else (record.metrics["train_seconds"],)
-        readings = iter(seconds)
+        steps = int(record.metrics.get("steps_per_sample", 1))
+        readings = iter([block / steps for block in seconds for _ in range(steps)])
         self._want_json()
 
         def advance() -> None:
-            self._clock.seconds += next(readings)
+            # It calls once more behind the last round of several iterations, for the result.
+            self._clock.seconds += next(readings, 0.0)
 
         benchmark.extra_info.update(_extra(record))
-        benchmark.pedantic(advance, rounds=len(seconds), iterations=1)
+        benchmark.pedantic(advance, rounds=len(seconds), iterations=steps)
 
     def pytest_benchmark_update_machine_info(self, machine_info: dict[str, Any]) -> None:
         """What is published names no machine and no provider's kernel."""
