@@ -7,8 +7,8 @@ from typing import Any
 import keras
 import numpy as np
 from keras import ops
-from numpy.typing import NDArray
 
+from bench.bilinear import interpolation
 from bench.trainer import Setup
 
 
@@ -77,13 +77,6 @@ class SharedMaskDropout(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """For saving."""
         return {**super().get_config(), "rate": self.rate, "picture": self.picture}
-
-
-def interpolation(extent: int, size: int) -> NDArray[np.float64]:
-    """(size, extent): how much of every old pixel is in every new one, bilinearly."""
-    places = np.clip((np.arange(size) + 0.5) * (extent / size) - 0.5, 0, extent - 1)
-    # A pixel reaches as far as its neighbour's centre, and falls off linearly.
-    return np.maximum(0.0, 1 - np.abs(places[:, None] - np.arange(extent)[None, :]))
 
 
 @keras.saving.register_keras_serializable("alexbench")

@@ -24,6 +24,7 @@ from bench.weights import check_weights
 from models_torch import defaults
 from models_torch.alexnet import build, set_masks
 from models_torch.optimizer import optimizer_for, set_rate
+from models_torch.preparing import Prepare
 from models_torch.settings import in_force, set_deterministic
 
 
@@ -47,11 +48,8 @@ class TorchTrainer:
         # float64 is for proofs only: there rounding hides no mistake.
         self._dtype = torch.float64 if setup.case.precision == "float64" else torch.float32
         self._architecture = setup.architecture
-        self._size = setup.architecture.input_size
-        self._takes_features = setup.architecture.features is not None
         self._smoothing = setup.recipe.label_smoothing
-        self._mean = self._per_channel(setup.mean)
-        self._std = self._per_channel(setup.std)
+        self._prepare = Prepare(setup, self._device, self._dtype, self._layout)
         network = build(
             setup.architecture,
             closed=not own_layers,
@@ -139,25 +137,6 @@ class TorchTrainer:
                 hook.remove()
         return found
 
-    def _prepare(self, images: Tensor) -> Tensor:
-        """(B, 32, 32, 3) uint8 -> (B, 3, S, S), normalised; float32 whatever autocast does.
-
-        Features of a frozen trunk, (B, F), are taken as they are.
-        """
-        if self._takes_features:
-            return images.to(self._dtype)
-        x = images.permute(0, 3, 1, 2)  # (B, 3, 32, 32), a view
-        resized = self._size != x.shape[-1]
-        # With three channels, the resize and the first convolution are faster on whole planes.
-        layout = torch.contiguous_format if resized else self._layout
-        x = x.to(self._dtype, memory_format=layout)
-        x = (x / 255 - self._mean) / self._std
-        if resized:
-            size = (self._size, self._size)
-            # Half-pixel centres and no antialiasing: the same in every framework.
-            x = F.interpolate(x, size=size, mode="bilinear", align_corners=False)
-        return x
-
     def _forward(self, network: torch.nn.Module, x: Tensor) -> Tensor:
         """(B, 3, S, S) -> (B, classes)."""
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._autocast):
@@ -201,12 +180,13 @@ class TorchTrainer:
 
     def bare_loop(self, step_input: StepInput) -> Callable[[int], None]:
         """The training loop of a tutorial, on one batch that is normalised and resized already."""
-        network, optimizer = self.network.train(), self._optimizer
+        network, optimizer = self.network, self._optimizer
         self._serving = None
-        x, y = self._prepare(self._tensor(step_input.images)), self._tensor(step_input.labels)
+        x, y = self._prepared(step_input.images), self._tensor(step_input.labels)
         set_masks(network, {k: self._tensor(v) for k, v in step_input.masks.items()})
 
         def loop(steps: int) -> None:
+            network.train()
             for _ in range(steps):
                 optimizer.zero_grad()
                 with torch.autocast(self._device.type, torch.bfloat16, enabled=self._autocast):
@@ -220,7 +200,7 @@ class TorchTrainer:
     def bare_predict(self, images: Images) -> Callable[[int], None]:
         """The forward passes of a tutorial's evaluation, on one prepared batch."""
         self.predict(images)  # makes the network that predicts
-        network, x = self._serving, self._prepare(self._tensor(images))
+        network, x = self._serving, self._prepared(images)
         assert network is not None
 
         def loop(passes: int) -> None:
@@ -232,8 +212,9 @@ class TorchTrainer:
 
         return loop
 
-    def _per_channel(self, values: tuple[float, float, float]) -> Tensor:
-        return torch.tensor(values, dtype=self._dtype, device=self._device).view(1, 3, 1, 1)
+    def _prepared(self, images: Images) -> Tensor:
+        """One batch that later ones leave alone."""
+        return self._prepare(self._tensor(images)).clone()
 
     def _tensor(self, array: NDArray[Any]) -> Tensor:
         return torch.from_numpy(array).to(self._device, non_blocking=True)

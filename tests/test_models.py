@@ -326,8 +326,9 @@ def test_evaluation_is_deterministic_and_without_dropout(framework: str) -> None
 
 
 @each_framework
-def test_bare_loop_does_the_same_steps(framework: str) -> None:
-    assert ask(framework, "steps").facts["tiny-nesterov"]["bare"] < 1e-4
+@pytest.mark.parametrize("size", ["bare", "bare_enlarged"])
+def test_bare_loop_does_the_same_steps(framework: str, size: str) -> None:
+    assert ask(framework, "steps").facts["tiny-nesterov"][size] < 1e-4
 
 
 @each_framework

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from bench.initial import DropoutMasks
-from bench.trainer import StepInput
 from probes.networks import (
     TINY,
     Job,
@@ -54,7 +53,9 @@ def _steps(framework: str, name: str, job: Job) -> tuple[dict[str, Any], dict[st
     }
     if name == "tiny-nesterov":
         facts["predict"] = _predictions(framework, job, trainer, after)
-        facts["bare"] = _bare(framework, job, inputs[0])
+        enlarged = replace(job, architecture=replace(job.architecture, input_size=48))
+        facts["bare"] = _bare(framework, job)
+        facts["bare_enlarged"] = _bare(framework, enlarged)
     return facts, {name: sampled(name, change) for name, change in changes.items()}
 
 
@@ -72,15 +73,24 @@ def _predictions(framework: str, job: Job, trained: Any, weights: Any) -> dict[s
     }
 
 
-def _bare(framework: str, job: Job, given: StepInput) -> float:
-    """How far two steps of the bare loop part from two ordinary ones, relative to the change."""
-    given = replace(given, learning_rate=job.recipe.learning_rate)
+def _bare(framework: str, job: Job) -> float:
+    """How far two steps of the bare loop part from two ordinary ones, relative to the change.
+
+    With other pictures predicted in between, which must leave the loop's batch alone.
+    """
+    size = job.batch_size
+    others = pictures(size, seed=9)
+    masks = DropoutMasks(job.architecture, seed=5).at(0, size)
+    given = step_input(job.architecture, size, masks, job.recipe.learning_rate)
     before = seeded_weights(job.architecture)
     chosen = setup(job.architecture, job.recipe)
     one, other = (create_loaded(framework, chosen, before) for _ in range(2))
     one.train(iter([given] * 2), 2, lambda: None)
     one.sync()
-    other.bare_loop(given)(2)
+    other.predict(others)
+    loop = other.bare_loop(given)
+    other.predict(others)
+    loop(2)
     ours, theirs = (
         np.concatenate([(after[n] - before[n]).ravel() for n in before])
         for after in (one.export_weights(), other.export_weights())
