@@ -24,6 +24,7 @@ from models_keras import alexnet, defaults
 from models_keras.layers import prepare_for
 from models_keras.optimizer import optimizer_for
 from models_keras.rates import slow
+from models_keras.rounded import RoundedCopy
 from models_keras.settings import in_force
 
 JIT = {"tensorflow": False, "jax": True, "torch": False}
@@ -65,8 +66,14 @@ class IdiomaticTrainer:
         on_cpu = setup.case.device == "cpu"
         self.network = alexnet.build(setup.architecture, tuned=on_cpu and not self._waterfall)
         given = _input(self._architecture)
-        self._model = keras.Model(given, self.network(prepare_for(setup)(given)))
+        prepared = prepare_for(setup)(given)
+        self._model = keras.Model(given, self.network(prepared))
         self._compile(setup)
+        self._copy = RoundedCopy(self.network) if mixed else None
+        self._serving = self._model
+        if self._copy is not None:
+            self._serving = keras.Model(given, self._copy.network(prepared))
+            self._serving.compile(jit_compile=self._jit)
         self._losses: list[float] = []
         self._last = _AfterStep(lambda: None)
 
@@ -91,6 +98,7 @@ class IdiomaticTrainer:
     def load_weights(self, weights: Mapping[str, NDArray[np.float32]]) -> None:
         """Take all weights by name."""
         alexnet.load_weights(self.network, self._architecture, weights)
+        self._weights_changed()
 
     def export_weights(self) -> dict[str, NDArray[np.float32]]:
         """All weights and statistics in the core's layout."""
@@ -100,6 +108,7 @@ class IdiomaticTrainer:
         self, inputs: Iterable[StepInput], steps: int, after_step: Callable[[], None]
     ) -> None:
         """One ``fit`` over ``steps`` batches."""
+        self._weights_changed()
         batches = ((given.images, given.labels) for given in islice(inputs, steps))
         self._last = _AfterStep(after_step)
         history = self._model.fit(
@@ -114,8 +123,14 @@ class IdiomaticTrainer:
 
     def predict(self, images: Images) -> Logits:
         """``predict_on_batch``."""
-        logits = np.asarray(self._model.predict_on_batch(images), np.float32)
+        if self._copy is not None:
+            self._copy.refresh()
+        logits = np.asarray(self._serving.predict_on_batch(images), np.float32)
         return alexnet.features_to_core(logits, self._architecture)
+
+    def _weights_changed(self) -> None:
+        if self._copy is not None:
+            self._copy.outdate()
 
     def sync(self) -> None:
         """Wait for the last step."""

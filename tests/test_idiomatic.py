@@ -63,6 +63,14 @@ def test_evaluation_is_of_the_weights_that_were_trained(framework: str, precisio
     assert facts["evaluates_after_bare_loop"]
 
 
+@each_keras
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_weights_are_rounded_once_and_nothing_else_changes(framework: str, precision: str) -> None:
+    """BatchNorm computes in float32 under a mixed policy, so its weights stay as they are."""
+    found = ask(framework, "idiomatic").facts[precision]["predicts_as_it_trains"]
+    assert found == [True, precision, "float32", precision]
+
+
 @each_framework
 def test_closed_track_stays_float32_whatever_went_before(framework: str) -> None:
     facts = ask(framework, "idiomatic").facts["closed"]

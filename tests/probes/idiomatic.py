@@ -36,6 +36,7 @@ def run(framework: str) -> tuple[dict[str, Any], dict[str, Any]]:
             "evaluates_what_it_trained": _evaluates(framework, trainer, given),
             "evaluates_after_bare_loop": _bare(trainer) and _evaluates(framework, trainer, given),
             "computed_in": _computed_in(trainer),
+            "predicts_as_it_trains": _as_trained(framework, trainer),
         }
     for rate in RATES:
         arrays |= {f"moved at {rate}/{k}": v for k, v in _moved(framework, rate).items()}
@@ -76,6 +77,16 @@ def _evaluates(framework: str, trained: Any, given: Setup) -> bool:
     fresh = create(framework, given)
     fresh.load_weights(trained.export_weights())
     return bool(np.array_equal(fresh.predict(pictures(4)), trained.predict(pictures(4))))
+
+
+def _as_trained(framework: str, trainer: Any) -> Any:
+    """Keras: whether logits are those of the model that is trained, and who converts weights."""
+    if not framework.startswith("keras"):
+        return None
+    wanted = trainer._model.predict_on_batch(pictures(4))
+    same = np.array_equal(np.asarray(wanted, np.float32), trainer.predict(pictures(4)))
+    (network,) = [layer for layer in trainer._serving.layers if layer.name == TINY.name]
+    return [same, *(network.get_layer(name).variables[0].dtype for name in ("c1", "c1_norm", "d1"))]
 
 
 def _bare(trainer: Any) -> bool:
