@@ -300,6 +300,8 @@ def environment(case: Case, home: Path, threads: int) -> dict[str, str]:
     return {
         **inherited,
         "PYTHONPATH": os.pathsep.join(paths),
+        # A user's own random.py or profile.py, where they stand, is not what frameworks import.
+        "PYTHONSAFEPATH": "1",
         # One answer for every BLAS and OpenMP that a framework may bring.
         **dict.fromkeys(
             ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads)

@@ -313,6 +313,15 @@ def test_the_record_says_what_was_set_for_a_framework_alone(
     assert worker._tuned(fakes.case()) == {}
 
 
+def test_what_lies_where_the_user_stands_is_not_imported(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, data: Path
+) -> None:
+    for name in ("json", "numpy", "random", "profile"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('the wrong module')\n")
+    monkeypatch.chdir(tmp_path)
+    assert measure(data, "fake")
+
+
 def test_a_bare_start_is_over_when_it_says_so(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
