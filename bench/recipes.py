@@ -121,6 +121,27 @@ def _fast(standard: Recipe) -> tuple[Recipe, Recipe]:
     return fast, look
 
 
+def _accurate(standard: Recipe) -> Recipe:
+    """What a network of this family comes to on CIFAR-10, written for a GPU.
+
+    Chosen on the validation split after four epochs: 81.3 % with 256 channels in conv 2, 80.8 %
+    with 128 (and 1.3 times the pictures a second); pools without overlap gain nothing for their
+    cost (75.3 against 76.3 % on the way). Labels were smoothed for the length of the training; in
+    a short one they cost (65.7 against 67.6 % on the way, at the rate 0.15).
+    """
+    return dataclasses.replace(
+        standard,
+        name="accurate",
+        description="cifar-3x3 as accurate as it gets in 24 epochs: for a GPU, or a patient CPU",
+        learning_rate=0.1,
+        epochs=24,
+        warmup=0.2,
+        label_smoothing=0.1,
+        batch_size=256,
+        variant="cifar-3x3",
+    )
+
+
 _STANDARD = Recipe(
     "standard",
     "crop and flip, cosine schedule: the reference training of the CIFAR networks",
@@ -155,6 +176,7 @@ RECIPES: dict[str, Recipe] = {
             epochs=2,
         ),
         *_fast(_STANDARD),
+        _accurate(_STANDARD),
         *transfer.rows(Recipe),
         *tutorials.rows(Recipe),
     )

@@ -46,6 +46,9 @@ def before_flatten(architecture: Architecture) -> tuple[int, ...]:
         # BN holds 2 · (96 + 256 + 384 + 384 + 256 + 4096 + 4096 + 1000 + 10) of them
         ("cifar-lrn", 25_709_350 - 2 * 10_578),
         ("cifar-plain", 25_709_350 - 2 * 10_578),
+        # kernels 9 · (3·64 + 64·256 + 3·256·256), 2304·1024 + 1024·10, biases, BN twice those of
+        # all layers but the last
+        ("cifar-3x3", 1_918_656 + 2_369_536 + 2_122 + 4_224),
         ("imagenet-lrn", 60_965_224),  # BVLC's own count
         ("imagenet-bn", 60_965_224 + 2 * (96 + 256)),
         ("torchvision", 61_100_840),
@@ -53,12 +56,12 @@ def before_flatten(architecture: Architecture) -> tuple[int, ...]:
 )
 def test_parameters_at_the_sources_own_classes(name: str, parameters: int) -> None:
     row = variant(name)
-    assert row.classes == (10 if name in CIFAR else 1000)
+    assert row.classes == (10 if name.startswith("cifar") else 1000)
     assert row.architecture().parameters == parameters
 
 
 def test_every_variant_has_its_count_here() -> None:
-    assert set(VARIANTS) == {*CIFAR, *IMAGENET, "torchvision"}
+    assert set(VARIANTS) == {*CIFAR, "cifar-3x3", *IMAGENET, "torchvision"}
 
 
 def test_operations() -> None:
@@ -99,6 +102,15 @@ def test_extents_of_the_cifar_network() -> None:
             (256, 2, 2),
             (256, 1, 1),
         ]
+
+
+def test_small_kernels_leave_maps_to_look_at() -> None:
+    assert [after("cifar-3x3", f"pool{i}") for i in (1, 2, 5)] == [
+        (64, 15, 15),
+        (256, 7, 7),
+        (256, 3, 3),
+    ]
+    assert {(c.kernel, c.stride, c.padding) for c in of_kind("cifar-3x3", Conv)} == {(3, 1, (1, 1))}
 
 
 def test_torchvision_takes_224_pixels() -> None:
@@ -151,6 +163,10 @@ ORDERS = {
     "cifar-plain": f"conv relu max_pool conv relu max_pool {CONV5} "
     + "dense relu dropout " * 3
     + "dense",
+    # A pool takes the largest number before three quarters of them would be normalised in vain.
+    "cifar-3x3": "conv max_pool batch_norm relu " * 2
+    + "conv batch_norm relu " * 2
+    + "conv max_pool batch_norm relu flatten dense batch_norm relu dropout dense",
     "imagenet-lrn": f"conv relu lrn max_pool conv relu lrn max_pool {CONV5} "
     + "dense relu dropout " * 2
     + "dense",
@@ -171,13 +187,14 @@ def test_order_of_the_layers(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(VARIANTS))
 def test_dropout_rates(name: str) -> None:
     rates = [layer.rate for layer in of_kind(name, Dropout)]
-    assert rates == ([0.4] * 3 if name in CIFAR else [0.5] * 2)
+    assert rates == {"cifar-3x3": [0.2]}.get(name, [0.4] * 3 if name in CIFAR else [0.5] * 2)
 
 
 @pytest.mark.parametrize("name", sorted(VARIANTS))
 def test_units_of_the_dense_layers(name: str) -> None:
     units = [layer.units for layer in of_kind(name, Dense)]
-    assert units == ([4096, 4096, 1000, 10] if name in CIFAR else [4096, 4096, 1000])
+    usual = [4096, 4096, 1000, 10] if name in CIFAR else [4096, 4096, 1000]
+    assert units == {"cifar-3x3": [1024, 10]}.get(name, usual)
 
 
 @pytest.mark.parametrize("name", ["cifar-lrn", "imagenet-lrn"])
