@@ -17,7 +17,7 @@ from bench.case import Case
 from bench.parity_figures import Certificate, distance, norm
 from bench.recipes import Recipe
 from bench.reference_training import Reference
-from bench.spec import Architecture, BatchNorm
+from bench.spec import Architecture, BatchNorm, MaxPool
 from bench.trainer import ProvableTrainer, Setup
 from bench.weights import weights_digest
 
@@ -103,6 +103,7 @@ class Examination:
 
     @cached_property
     def _before_batch_norm(self) -> set[str]:
-        rows = self.architecture.layers
+        # A pool between them hands on what was added to all of a channel.
+        rows = [row for row in self.architecture.layers if not isinstance(row, MaxPool)]
         followed = pairwise(rows)
         return {row.name for row, after in followed if isinstance(after, BatchNorm)}

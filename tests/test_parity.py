@@ -15,9 +15,19 @@ from reference_trainer import ReferenceTrainer
 from bench import pixels, proof
 from bench.frameworks import FRAMEWORKS
 from bench.parity import certify
+from bench.parity_examination import Examination
 from bench.parity_figures import BOUNDS, Certificate, PartedError, distance
 from bench.reference_training import Reference
-from bench.spec import Architecture, Dense, Flatten
+from bench.spec import (
+    Architecture,
+    BatchNorm,
+    Conv,
+    Dense,
+    Flatten,
+    Layer,
+    MaxPool,
+    ReLU,
+)
 from bench.variants import VARIANTS
 
 
@@ -202,6 +212,28 @@ def test_a_distance_that_is_not_a_number_is_refused() -> None:
     with pytest.raises(PartedError, match="nan"):
         certificate.hold("float32 logits", "logits", float("nan"))
     assert certificate.to_json()["figures"]["float32 logits"]["worst"] is None
+
+
+@pytest.mark.parametrize(
+    ("between", "rounding"),
+    [((), True), ((MaxPool("p", 2, 2),), True), ((ReLU("r"),), False)],
+    ids=["nothing", "a pool", "a ReLU"],
+)
+def test_a_bias_that_batch_norm_takes_away_again_has_rounding_for_a_gradient(
+    between: tuple[Layer, ...], rounding: bool
+) -> None:
+    """Behind a pool, too: it hands on what was added to all of a channel."""
+    layers = (Conv("c", 4, 3), *between, BatchNorm("n"), Flatten("flatten"), Dense("d", 3))
+    rows = Architecture("rows", "", 8, layers)
+    examination = Examination(Certificate("numpy", rows), reference_build, threads=1)
+    expected = {"c.weight": np.ones((4, 3, 3, 3)), "c.bias": np.full(4, 1e-17)}
+    found = {**expected, "c.bias": np.full(4, -3e-17)}
+    (gap,) = [
+        gap
+        for place, gap in examination.gradient_distances("", found, expected).items()
+        if place.startswith("c.bias")
+    ]
+    assert (gap < 1e-15) == rounding
 
 
 # ---- what a proof is made on
