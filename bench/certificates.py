@@ -58,6 +58,9 @@ PROVING_MODULES = (
 )
 """Modules of this package that a proof runs through; a test holds the list against the imports."""
 
+COMPUTING_MODULES = ("bilinear", "defaults", "layouts")
+"""Others that the trainers compute with; a test holds them against theirs."""
+
 _PROOF_BYTES = 6 << 30
 """What a proof may take: float64 weights, gradients and slots, in the framework and beside it."""
 
@@ -115,7 +118,7 @@ def _code_digest(trainer: str) -> str:
 def _code(trainer: str) -> Iterator[Path]:
     """Source files that decide what a certificate says."""
     here = Path(__file__).resolve().parent
-    yield from (here / f"{name}.py" for name in PROVING_MODULES)
+    yield from (here / f"{name}.py" for name in (*PROVING_MODULES, *COMPUTING_MODULES))
     # Keras's torch backend trains with the optimiser of models_torch.
     packages = dict.fromkeys(["models_torch", trainer.partition(":")[0].partition(".")[0]])
     for name in packages:

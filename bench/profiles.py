@@ -127,7 +127,7 @@ PROFILES: dict[str, Profile] = {
         ),
         Profile(
             "full",
-            "the publishable run: all variants, five seeds, real epochs; goes on with --resume",
+            "the publishable run: six networks, five seeds, real epochs; goes on with --resume",
             frameworks=("pytorch", "keras-tensorflow", "keras-jax", "keras-torch"),
             tracks=dict.fromkeys(KINDS, TRACKS),
             variants=dict.fromkeys(KINDS, (*_CIFAR, *_IMAGENET)),

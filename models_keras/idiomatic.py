@@ -66,14 +66,12 @@ class IdiomaticTrainer:
         on_cpu = setup.case.device == "cpu"
         self.network = alexnet.build(setup.architecture, tuned=on_cpu and not self._waterfall)
         given = _input(self._architecture)
-        prepared = prepare_for(setup)(given)
-        self._model = keras.Model(given, self.network(prepared))
+        self._prepare = prepare_for(setup)
+        self._model = keras.Model(given, self.network(self._prepare(given)))
         self._compile(setup)
-        self._copy = RoundedCopy(self.network) if mixed else None
+        self._mixed = mixed
+        self._copy: RoundedCopy | None = None
         self._serving = self._model
-        if self._copy is not None:
-            self._serving = keras.Model(given, self._copy.network(prepared))
-            self._serving.compile(jit_compile=self._jit)
         self._losses: list[float] = []
         self._last = _AfterStep(lambda: None)
 
@@ -108,12 +106,18 @@ class IdiomaticTrainer:
         self, inputs: Iterable[StepInput], steps: int, after_step: Callable[[], None]
     ) -> None:
         """One ``fit`` over ``steps`` batches."""
-        self._weights_changed()
         batches = ((given.images, given.labels) for given in islice(inputs, steps))
         self._last = _AfterStep(after_step)
-        history = self._model.fit(
-            self._fed(batches), steps_per_epoch=steps, epochs=1, verbose=0, callbacks=[self._last]
-        )
+        try:
+            history = self._model.fit(
+                self._fed(batches),
+                steps_per_epoch=steps,
+                epochs=1,
+                verbose=0,
+                callbacks=[self._last],
+            )
+        finally:
+            self._weights_changed()
         self._losses.extend(float(loss) for loss in history.history["loss"])
 
     def losses(self) -> list[float]:
@@ -122,11 +126,19 @@ class IdiomaticTrainer:
         return values
 
     def predict(self, images: Images) -> Logits:
-        """``predict_on_batch``."""
-        if self._copy is not None:
-            self._copy.refresh()
+        """``predict_on_batch``, under a mixed policy of the copy whose weights are rounded."""
+        if self._mixed:
+            self._serve_rounded()
         logits = np.asarray(self._serving.predict_on_batch(images), np.float32)
         return alexnet.features_to_core(logits, self._architecture)
+
+    def _serve_rounded(self) -> None:
+        if self._copy is None:  # not before it is asked for: a training alone has no use for it
+            self._copy = RoundedCopy(self.network)
+            given = _input(self._architecture)
+            self._serving = keras.Model(given, self._copy.network(self._prepare(given)))
+            self._serving.compile(jit_compile=self._jit)
+        self._copy.refresh()
 
     def _weights_changed(self) -> None:
         if self._copy is not None:
@@ -156,7 +168,7 @@ class IdiomaticTrainer:
         """``fit`` is the loop that Keras's users write."""
 
     def bare_predict(self, images: Images) -> None:
-        """``predict_on_batch`` is the call that they write."""
+        """``predict_on_batch`` is the call that Keras's users write."""
 
 
 def _input(architecture: Architecture) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from bench.bilinear import interpolation
 from bench.trainer import Setup
@@ -18,9 +19,9 @@ class Prepare:
     Half-pixel centres and no antialiasing, as in every framework here; in ``dtype`` whatever
     autocast does. Features of a frozen trunk, (B, F), are taken as they are.
 
-    Resized as two matrix products, one for each side, into memory that is kept: ten megabytes of
-    new memory for every batch cost more than the arithmetic. So what a call gave is good until
-    the next one.
+    On the CPU it is resized as two matrix products, one for each side, into memory that is kept:
+    ten megabytes of new memory for every batch cost more than the arithmetic. So what a call gave
+    is good until the next one.
     """
 
     def __init__(
@@ -48,17 +49,20 @@ class Prepare:
 
     def _resize(self, x: Tensor) -> Tensor:
         count, channels, height, width = x.shape
+        if x.device.type != "cpu":
+            # There a product may round to TF32, and freed memory is kept anyway.
+            size = (self._size, self._size)
+            return F.interpolate(x, size=size, mode="bilinear", align_corners=False)
         if self._resizing is None:
-            matrices = (interpolation(extent, self._size) for extent in (height, width))
-            rows, columns = (self._constant(matrix) for matrix in matrices)
-            self._resizing = rows, columns.T.contiguous()
-        rows, columns = self._resizing
+            rows, columns = (interpolation(extent, self._size) for extent in (height, width))
+            self._resizing = self._constant(rows), self._constant(columns.T.copy())
+        by_rows, by_columns = self._resizing
         shape = (count, channels, self._size, self._size)
         if self._resized.shape != shape:
             # What is made in inference mode can never be trained on.
             with torch.inference_mode(False):
                 self._resized = torch.empty(shape, dtype=self._dtype, device=self._device)
-        return torch.matmul(rows, torch.matmul(x, columns), out=self._resized)
+        return torch.matmul(by_rows, torch.matmul(x, by_columns), out=self._resized)
 
     def _constant(self, values: Any) -> Tensor:
         # Computed in float64: in float32 they would be too coarse for a proof in float64.

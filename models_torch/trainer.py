@@ -181,12 +181,12 @@ class TorchTrainer:
     def bare_loop(self, step_input: StepInput) -> Callable[[int], None]:
         """The training loop of a tutorial, on one batch that is normalised and resized already."""
         network, optimizer = self.network, self._optimizer
-        self._serving = None
         x, y = self._prepared(step_input.images), self._tensor(step_input.labels)
         set_masks(network, {k: self._tensor(v) for k, v in step_input.masks.items()})
 
         def loop(steps: int) -> None:
             network.train()
+            self._serving = None
             for _ in range(steps):
                 optimizer.zero_grad()
                 with torch.autocast(self._device.type, torch.bfloat16, enabled=self._autocast):

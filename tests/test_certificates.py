@@ -1,9 +1,10 @@
 """Certificates are made once, kept, carried by every closed record, and made again when stale."""
 
+import ast
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -189,6 +190,38 @@ def test_the_code_of_a_proof_is_all_that_it_imports() -> None:
     )
     imported = {name.removeprefix("bench.") for name in done.stdout.split()}
     assert imported == set(certificates.PROVING_MODULES)
+
+
+ROOT = Path(certificates.__file__).parent.parent
+
+REPORTING = {"frameworks", "own_defaults", "settings"}
+"""Modules from which trainers take names and what they tell, nothing that they compute."""
+
+
+def test_the_code_of_a_proof_is_all_that_the_trainers_compute_with() -> None:
+    steps = [f"models_keras.{path.stem}" for path in (ROOT / "models_keras").glob("step_*.py")]
+    found = _reached(["models_torch.trainer", "models_keras.trainer", *steps])
+    assert {"models_torch.preparing", "models_keras.layers", "bench.bilinear"} <= found
+    core = {name.removeprefix("bench.") for name in found if name.startswith("bench.")}
+    known = {*certificates.PROVING_MODULES, *certificates.COMPUTING_MODULES}
+    assert core - known == REPORTING
+    assert set(certificates.COMPUTING_MODULES) <= core
+
+
+def _reached(modules: Iterable[str]) -> set[str]:
+    """Modules of this repository that are imported from there on, read from their source."""
+    found: set[str] = set()
+    waiting = list(modules)
+    while waiting:
+        name = waiting.pop()
+        path = ROOT / Path(*name.split(".")).with_suffix(".py")
+        if name in found or not path.is_file():
+            continue
+        found.add(name)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                waiting += [node.module, *(f"{node.module}.{part.name}" for part in node.names)]
+    return found
 
 
 def test_the_code_of_a_proof_includes_the_implementation() -> None:

@@ -61,6 +61,7 @@ def test_evaluation_is_of_the_weights_that_were_trained(framework: str, precisio
     facts = ask(framework, "idiomatic").facts[precision]
     assert facts["evaluates_what_it_trained"]
     assert facts["evaluates_after_bare_loop"]
+    assert facts["evaluates_what_was_loaded"]
 
 
 @each_keras

@@ -8,6 +8,7 @@ from probes.convolutions import SEEING_ALL
 from probes.pieces import DROPOUT_RATES
 
 from bench.frameworks import FRAMEWORKS
+from bench.variants import VARIANTS
 
 _WHY = FRAMEWORKS["pytorch"].missing()
 pytestmark = pytest.mark.skipif(bool(_WHY), reason=_WHY or "")
@@ -89,7 +90,7 @@ def test_dropout_keeps_its_share_and_scales_it() -> None:
     assert set(np.unique(arrays["dropout/bfloat16"])) == {0, np.float32(1.6640625)}
 
 
-@pytest.mark.parametrize("name", ["cifar-bn", "cifar-lrn", "cifar-plain"])
+@pytest.mark.parametrize("name", [name for name in VARIANTS if name.startswith("cifar")])
 def test_every_network_trains_with_them(name: str) -> None:
     """In `cifar-lrn` and `cifar-plain` a ReLU works in place on what the convolution gave."""
     losses = found().facts["trained"][name]

@@ -37,6 +37,7 @@ def run(framework: str) -> tuple[dict[str, Any], dict[str, Any]]:
             "evaluates_after_bare_loop": _bare(trainer) and _evaluates(framework, trainer, given),
             "computed_in": _computed_in(trainer),
             "predicts_as_it_trains": _as_trained(framework, trainer),
+            "evaluates_what_was_loaded": _loaded(framework, trainer, given),
         }
     for rate in RATES:
         arrays |= {f"moved at {rate}/{k}": v for k, v in _moved(framework, rate).items()}
@@ -79,6 +80,13 @@ def _evaluates(framework: str, trained: Any, given: Setup) -> bool:
     return bool(np.array_equal(fresh.predict(pictures(4)), trained.predict(pictures(4))))
 
 
+def _loaded(framework: str, trainer: Any, given: Setup) -> bool:
+    """Whether logits after new weights are those of a fresh network, whatever was there before."""
+    trainer.predict(pictures(4))
+    trainer.load_weights(seeded_weights(TINY, seed=7))
+    return _evaluates(framework, trainer, given)
+
+
 def _as_trained(framework: str, trainer: Any) -> Any:
     """Keras: whether logits are those of the model that is trained, and who converts weights."""
     if not framework.startswith("keras"):
@@ -93,6 +101,7 @@ def _bare(trainer: Any) -> bool:
     """Two steps of the bare loop, where there is one."""
     loop = trainer.bare_loop(step_input(TINY, 16, {}, 0.02))
     if loop is not None:
+        trainer.predict(pictures(4))  # which may keep a copy of the weights as they are now
         loop(2)
     forward = trainer.bare_predict(pictures(4))
     if forward is not None:
