@@ -126,14 +126,15 @@ def _accurate(standard: Recipe) -> Recipe:
 
     On pictures that were JPEG at quality 75 all 24 epochs end at 88.2 % (``docs/performance.md``).
     Chosen on the validation split after four epochs: 81.3 % with 256 channels in conv 2 (and no
-    hidden dense layer), 80.8 % with 128 (and 1.3 times the pictures a second); pools without overlap gain nothing for their
-    cost (75.3 against 76.3 % on the way). Labels were smoothed for the length of the training; in
-    a short one they cost (65.7 against 67.6 % on the way, at the rate 0.15).
+    hidden dense layer), 80.8 % with 128 (and 1.3 times the pictures a second); pools without
+    overlap gain nothing for their cost (75.3 against 76.3 % on the way). Labels were smoothed for
+    the length of the training; in a short one they cost (65.7 against 67.6 % on the way, at the
+    rate 0.15).
     """
     return dataclasses.replace(
         standard,
         name="accurate",
-        description="cifar-3x3 for 24 epochs: the most accurate from scratch; 47 minutes on two cores",
+        description="cifar-3x3 for 24 epochs: the most accurate from scratch; long on a CPU",
         learning_rate=0.1,
         epochs=24,
         warmup=0.2,
