@@ -14,7 +14,7 @@ from pictures_cli import Call, caller, features, write_pictures
 from bench.errors import UserError
 from bench.pretrained import Pretrained
 from bench.served import embedding_layer, for_embeddings, for_predictions
-from bench.variants import VARIANTS, variant
+from bench.variants import HEADS, VARIANTS, variant
 
 COUNT = 7
 
@@ -127,7 +127,7 @@ def test_missing_layers_are_named(
     assert "without dense2, which embed needs" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", [name for name in VARIANTS if name != "served"])
+@pytest.mark.parametrize("name", [n for n in VARIANTS if n not in ("served", "cifar-3x3")])
 @pytest.mark.parametrize("head", ["source", "replace-last", "narrow"])
 def test_features_stand_behind_the_second_hidden_layer(name: str, head: str) -> None:
     architecture = variant(name).architecture(head=head)
@@ -143,6 +143,12 @@ def test_features_stand_behind_the_second_hidden_layer(name: str, head: str) -> 
 def test_a_head_without_a_second_hidden_layer_has_no_features(head: str) -> None:
     with pytest.raises(UserError, match="torchvision with this head has no second hidden layer"):
         embedding_layer(variant("torchvision").architecture(head=head))
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_a_network_with_one_hidden_layer_has_no_features(head: str) -> None:
+    with pytest.raises(UserError, match=r"cifar-3x3 .* no second .*all but cifar-3x3"):
+        embedding_layer(variant("cifar-3x3").architecture(head=head))
 
 
 def test_the_network_is_cut_only_where_weights_end() -> None:

@@ -18,8 +18,14 @@ def shapes_of(architecture: Architecture) -> dict[str, Shape]:
     return architecture.weight_shapes() | architecture.statistic_shapes()
 
 
-@pytest.mark.parametrize("head", HEADS)
-@pytest.mark.parametrize("name", [name for name in VARIANTS if name not in ALIKE])
+SAME_HEAD = ("cifar-3x3", "pool-narrow")
+"""Its dense layers are two, so that its narrow head stands on the last pool, too. Dropout apart,
+which has no weights, these are one network."""
+
+CASES = [(name, head) for name in VARIANTS if name not in ALIKE for head in HEADS]
+
+
+@pytest.mark.parametrize(("name", "head"), [case for case in CASES if case != SAME_HEAD])
 def test_every_network_is_told_from_its_shapes(name: str, head: str) -> None:
     wanted = variant(name).architecture(7, head=head)
     found = identify(shapes_of(wanted), "file")
@@ -27,6 +33,12 @@ def test_every_network_is_told_from_its_shapes(name: str, head: str) -> None:
     assert found.input_size == variant(name).input_size
     assert found.architecture == wanted
     assert not found.missing
+
+
+def test_of_two_heads_with_the_same_weights_the_first_is_taken() -> None:
+    name, head = SAME_HEAD
+    found = identify(shapes_of(variant(name).architecture(7, head=head)), "file")
+    assert (found.variant, found.head, found.classes) == (name, "narrow", 7)
 
 
 @pytest.mark.parametrize("name", ALIKE)
