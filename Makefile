@@ -11,7 +11,7 @@ ARGS ?=
 help:
 	@echo 'make bench   measure (quick profile) and write results/<run>/report.html'
 	@echo 'make test    run the tests'
-	@echo 'make check   format, lint, types and tests: what CI runs'
+	@echo 'make check   format, lint, types, import contracts and tests: what CI runs'
 	@echo 'make format  rewrite the sources in the house format'
 	@echo 'make clean   remove the environment and the caches (never results)'
 
@@ -33,6 +33,7 @@ check: $(VENV)/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 	$(BIN)/pytest $(ARGS)
 
 format: $(VENV)/installed

@@ -1,8 +1,8 @@
 """The bridge to pytest-benchmark: options, parametrisation, and worker seconds as its timings.
 
-``pytest --benchmark-only`` collects ``bench/bench_*.py``. Each of their tests takes one ``task``
-(a case and a kind); the worker that measures it runs once and serves all tests of its job, and
-pytest-benchmark is shown the worker's own samples, never the parent's waiting time.
+``pytest --benchmark-only`` collects ``bench/benchmarks/bench_*.py``. Each of their tests takes one
+``task`` (a case and a kind); the worker that measures it runs once and serves all tests of its job,
+and pytest-benchmark is shown the worker's own samples, never the parent's waiting time.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from bench import extensions
-from bench.case import Case
-from bench.display import Display, label, result_line
-from bench.errors import UserError
-from bench.frameworks import framework
-from bench.gate import Gate
-from bench.matrix import Job, Selection, Task, jobs, matches
-from bench.profiles import PROFILES, profile
-from bench.records import Record
-from bench.runner import Run, open_run
-from bench.sources import GeneratedDataWarning
+from bench.analysis.gate import Gate
+from bench.cli.progress import Display, label, result_line
+from bench.core import extensions
+from bench.core.case import Case
+from bench.core.errors import UserError
+from bench.core.records import Record
+from bench.data.sources import GeneratedDataWarning
+from bench.harness.matrix import Job, Selection, Task, jobs, matches
+from bench.harness.profiles import PROFILES, profile
+from bench.harness.run import Run, open_run
+from bench.training.frameworks import framework
 
-_HERE = Path(__file__).resolve().parent
+_BENCHMARKS = Path(__file__).resolve().parent / "benchmarks"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -79,7 +79,7 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Mod
     # pytest itself collects a file that is named on the command line.
     if parent.session.isinitpath(file_path):
         return None
-    if file_path.parent == _HERE and file_path.match("bench_*.py"):
+    if file_path.parent == _BENCHMARKS and file_path.match("bench_*.py"):
         module: pytest.Module = pytest.Module.from_parent(parent, path=file_path)
         return module
     return None
@@ -272,7 +272,10 @@ class Session:
     def pytest_unconfigure(self) -> None:
         """Write the report; its path is the last line printed."""
         if self._run is not None and self._run.store.path.exists():
-            print(self._run.write_report())
+            # Here: the plots take seconds to import, and every pytest run imports this module.
+            from bench.report.html import write_results  # noqa: PLC0415
+
+            print(write_results(self._run.store.read(), self._run.folder))
 
 
 def _names(value: str) -> tuple[str, ...]:

@@ -1,1 +1,2 @@
-"""AlexNet in Keras 3, built from the rows of ``bench.variants``, on any of its backends."""
+"""AlexNet in Keras 3, built from the rows of ``bench.networks.variants``, on any of its
+backends."""

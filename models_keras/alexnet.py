@@ -1,7 +1,7 @@
-"""Keras models from a framework-free :class:`bench.spec.Architecture`.
+"""Keras models from a framework-free :class:`bench.networks.architecture.Architecture`.
 
 Every layer is named after its row. Pictures are (B, H, W, C) inside Keras; the core's weights
-(OIHW kernels, dense (out, in) over C·H·W) are converted by `bench.layouts`.
+(OIHW kernels, dense (out, in) over C·H·W) are converted by `bench.networks.layouts`.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ import numpy as np
 from keras import layers
 from numpy.typing import NDArray
 
-from bench import layouts, spec
-from bench.errors import UserError
-from bench.weights import check_weights
-from models_keras.layers import LocalResponseNorm, SharedMaskDropout
-from models_keras.patches import convolution
+from bench.core.errors import UserError
+from bench.networks import architecture as spec
+from bench.networks import layouts
+from bench.networks.weights import check_weights
+from models_keras.layers.conv import convolution
+from models_keras.layers.lrn import LocalResponseNorm, SharedMaskDropout
 
 Weights = Mapping[str, NDArray[Any]]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from bench.operations import Run
+from bench.training.interfaces import Run
 
 
 def compiled(function: Callable[..., Any], operands: Sequence[Any]) -> Run:

@@ -15,10 +15,10 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.recipes import Recipe
-from bench.trainer import Gradients, Images, Logits, Setup, StepInput
+from bench.training.interfaces import Gradients, Images, Logits, Setup, StepInput
+from bench.training.recipes.base import Recipe
 from models_keras import alexnet, precision
-from models_keras.layers import prepare_for
+from models_keras.layers.lrn import prepare_for
 from models_keras.settings import in_force
 
 
@@ -70,7 +70,7 @@ class BackendStep(Protocol):
 
 
 class ClosedTrainer:
-    """:class:`bench.trainer.Trainer` over a backend's step."""
+    """:class:`bench.training.interfaces.Trainer` over a backend's step."""
 
     def __init__(self, setup: Setup) -> None:
         keras.utils.set_random_seed(setup.case.seed)

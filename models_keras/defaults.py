@@ -12,8 +12,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from bench.recipes import Recipe
-from models_keras.layers import LocalResponseNorm
+from bench.training.recipes.base import Recipe
+from models_keras.layers.lrn import LocalResponseNorm
 
 
 def optimizer_for(recipe: Recipe, rate: Any, shared: frozenset[str]) -> keras.optimizers.Optimizer:
@@ -75,7 +75,8 @@ def _with_eps_after_correction(adam: Any, eps: float) -> Any:
 
 
 def in_force(network: keras.Model, optimizer: keras.optimizers.Optimizer) -> dict[str, Any]:
-    """By stage of ``bench.defaults.STAGES``; a stage that the network has no layer for is left out.
+    """By stage of ``bench.training.defaults.STAGES``; a stage that the network has no layer for is
+    left out.
 
     Where Keras cannot be asked (the variance of its BatchNorm), its class says it.
     """

@@ -12,8 +12,9 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from bench import layouts, spec
-from bench.initial import Weights
+from bench.networks import architecture as spec
+from bench.networks import layouts
+from bench.networks.init import Weights
 from models_keras.alexnet import undrawn
 
 

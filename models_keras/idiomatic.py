@@ -16,12 +16,12 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from bench.case import WATERFALL
-from bench.recipes import Recipe
-from bench.spec import Architecture
-from bench.trainer import Images, Logits, Setup, StepInput
+from bench.core.case import WATERFALL
+from bench.networks.architecture import Architecture
+from bench.training.interfaces import Images, Logits, Setup, StepInput
+from bench.training.recipes.base import Recipe
 from models_keras import alexnet, defaults
-from models_keras.layers import prepare_for
+from models_keras.layers.lrn import prepare_for
 from models_keras.optimizer import optimizer_for
 from models_keras.rates import slow
 from models_keras.rounded import RoundedCopy
@@ -52,7 +52,7 @@ class _AfterStep(keras.callbacks.Callback):  # type: ignore[misc]
 
 
 class IdiomaticTrainer:
-    """:class:`bench.trainer.Trainer` over ``model.fit``."""
+    """:class:`bench.training.interfaces.Trainer` over ``model.fit``."""
 
     def __init__(self, setup: Setup) -> None:
         keras.utils.set_random_seed(setup.case.seed)

@@ -12,10 +12,10 @@ from typing import Any
 import keras
 from keras import ops
 
-from bench.case import WATERFALL
-from bench.defaults import switched
-from bench.recipes import Recipe
-from bench.trainer import Setup
+from bench.core.case import WATERFALL
+from bench.training.defaults import switched
+from bench.training.interfaces import Setup
+from bench.training.recipes.base import Recipe
 from models_keras import defaults
 
 FEW_PASSES = ("tensorflow", "torch")
@@ -24,7 +24,7 @@ again. XLA makes one pass of it by itself."""
 
 
 class RecipeSchedule(keras.optimizers.schedules.LearningRateSchedule):
-    """:meth:`bench.recipes.Recipe.rate` in ``keras.ops``."""
+    """:meth:`bench.training.recipes.base.Recipe.rate` in ``keras.ops``."""
 
     def __init__(self, recipe: Recipe, steps: int) -> None:
         self._recipe, self._steps = recipe, steps

@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from bench.errors import UserError
+from bench.core.errors import UserError
 
 
 def slow(optimizer: keras.optimizers.Optimizer, rates: Mapping[str, float]) -> None:

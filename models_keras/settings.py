@@ -12,7 +12,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from bench.settings import Settings
+from bench.training.settings import Settings
 
 _AXES = {"channels_last": "NHWC", "channels_first": "NCHW"}
 

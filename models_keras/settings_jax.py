@@ -8,7 +8,7 @@ import jax
 
 
 def in_backend(kernel: Any, activation: Any, axes: str) -> dict[str, Any]:
-    """The backend's part of :class:`bench.settings.Settings`.
+    """The backend's part of :class:`bench.training.settings.Settings`.
 
     JAX tells neither its threads (the affinity binds them) nor what XLA generated code for, and
     it has no switch for oneDNN or for determinism on the CPU.

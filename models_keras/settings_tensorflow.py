@@ -8,7 +8,7 @@ import tensorflow as tf
 
 
 def in_backend(kernel: Any, activation: Any, axes: str) -> dict[str, Any]:
-    """The backend's part of :class:`bench.settings.Settings`.
+    """The backend's part of :class:`bench.training.settings.Settings`.
 
     A tensor of TensorFlow is dense in the order of its axes; it has no strides.
     """

@@ -8,7 +8,7 @@ from models_torch.settings import layout, of_device, of_process
 
 
 def in_backend(kernel: Any, activation: Any, axes: str) -> dict[str, Any]:
-    """The backend's part of :class:`bench.settings.Settings`."""
+    """The backend's part of :class:`bench.training.settings.Settings`."""
     return {
         **of_process(),
         **of_device(kernel),

@@ -1,12 +1,12 @@
-"""Keras behind the harness's :class:`bench.trainer.Trainer`, one class per track."""
+"""Keras behind the harness's :class:`bench.training.interfaces.Trainer`, one class per track."""
 
 from __future__ import annotations
 
-from bench.trainer import Setup, Trainer
+from bench.training.interfaces import Setup, Trainer
 from models_keras.closed import ClosedTrainer
 from models_keras.idiomatic import IdiomaticTrainer
 
 
 def create(setup: Setup) -> Trainer:
-    """What ``bench.frameworks`` names; the backend is the one of this process."""
+    """What ``bench.training.frameworks`` names; the backend is the one of this process."""
     return ClosedTrainer(setup) if setup.case.track == "closed" else IdiomaticTrainer(setup)

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from keras import ops
 
-from bench.recipes import Recipe
+from bench.training.recipes.base import Recipe
 
 
 class Update(Protocol):

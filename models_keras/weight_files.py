@@ -1,6 +1,7 @@
-"""Keras's own files of weights: written, tried. They are read without Keras, in `bench.weight_h5`.
+"""Keras's own files of weights: written, tried. They are read without Keras, in
+`bench.weights.hdf5`.
 
-`bench.helper` calls these functions, each in a process of its own; paths come as strings.
+`bench.worker.files` calls these functions, each in a process of its own; paths come as strings.
 """
 
 from __future__ import annotations
@@ -14,9 +15,8 @@ import h5py
 import keras
 import numpy as np
 
-from bench.pretrained import Pretrained
-from bench.spec import Architecture
-from bench.weight_h5 import FACTS, FACTS_FILE
+from bench.networks.architecture import Architecture
+from bench.networks.pretrained import FACTS, FACTS_FILE, Pretrained
 from models_keras.alexnet import build, load_weights
 from models_keras.export import plain_model
 

@@ -1,1 +1,1 @@
-"""AlexNet in PyTorch, built from the rows of ``bench.variants``."""
+"""AlexNet in PyTorch, built from the rows of ``bench.networks.variants``."""

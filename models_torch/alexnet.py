@@ -1,4 +1,4 @@
-"""PyTorch modules from a framework-free :class:`bench.spec.Architecture`.
+"""PyTorch modules from a framework-free :class:`bench.networks.architecture.Architecture`.
 
 Every module is named after its row, so ``state_dict`` keys are the core's names of the weights.
 Layouts are the core's own: NCHW pictures, OIHW kernels, dense inputs flattened as C·H·W.
@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bench import spec
-from models_torch import dense
-from models_torch.lrn import LocalResponseNorm
-from models_torch.small_maps import SmallMapConv2d
+from bench.networks import architecture as spec
+from models_torch.layers import dense
+from models_torch.layers.conv import SmallMapConv2d
+from models_torch.layers.lrn import LocalResponseNorm
 
 
 class SharedMaskDropout(nn.Module):

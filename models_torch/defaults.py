@@ -9,13 +9,14 @@ import torch
 from torch import nn
 
 from models_torch.alexnet import BiasedBatchNorm
-from models_torch.lrn import LocalResponseNorm
+from models_torch.layers.lrn import LocalResponseNorm
 
 _Modules = list[nn.Module]
 
 
 def in_force(network: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    """By stage of ``bench.defaults.STAGES``; a stage that the network has no layer for is left out.
+    """By stage of ``bench.training.defaults.STAGES``; a stage that the network has no layer for is
+    left out.
 
     Where PyTorch cannot be asked (the place of Adam's eps, the form of its decay) the class says
     it: ``torch.optim.Adam`` adds ``weight_decay * w`` to the gradient.

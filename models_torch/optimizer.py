@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import torch
 
-from bench.recipes import Recipe
+from bench.training.recipes.base import Recipe
 
 
 def optimizer_for(

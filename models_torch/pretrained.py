@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from bench.errors import UserError
-from bench.weight_names import TORCHVISION_NAMES
+from bench.core.errors import UserError
+from bench.networks.names import TORCHVISION_NAMES
 
 
 def from_torchvision(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

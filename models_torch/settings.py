@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench.settings import Settings
+from bench.training.settings import Settings
 
 
 def set_deterministic(on: bool) -> None:

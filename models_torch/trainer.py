@@ -1,4 +1,4 @@
-"""PyTorch behind the harness's :class:`bench.trainer.Trainer`.
+"""PyTorch behind the harness's :class:`bench.training.interfaces.Trainer`.
 
 The closed track is eager float32 with the shared layers. The idiomatic track is what a PyTorch
 user on this device would write: channels_last memory, bfloat16 autocast, PyTorch's own layers and
@@ -17,14 +17,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from bench.case import WATERFALL
-from bench.defaults import switched
-from bench.trainer import Gradients, Images, Logits, Setup, StepInput
-from bench.weights import check_weights
+from bench.core.case import WATERFALL
+from bench.networks.weights import check_weights
+from bench.training.defaults import switched
+from bench.training.interfaces import Gradients, Images, Logits, Setup, StepInput
 from models_torch import defaults
 from models_torch.alexnet import build, set_masks
 from models_torch.optimizer import optimizer_for, set_rate
-from models_torch.preparing import Prepare
+from models_torch.preprocess import Prepare
 from models_torch.settings import in_force, set_deterministic
 
 
@@ -221,7 +221,7 @@ class TorchTrainer:
 
 
 def create(setup: Setup) -> TorchTrainer:
-    """What ``bench.frameworks`` names."""
+    """What ``bench.training.frameworks`` names."""
     return TorchTrainer(setup)
 
 

@@ -1,6 +1,6 @@
 """PyTorch's own files of weights: read without running what they hold, written, tried.
 
-`bench.helper` calls these functions, each in a process of its own; paths come as strings.
+`bench.worker.files` calls these functions, each in a process of its own; paths come as strings.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from safetensors.numpy import save_file
 from torch import Tensor, nn
 from torchvision.models import AlexNet_Weights, alexnet
 
-from bench.download import READ_SECONDS, look_up
-from bench.errors import UserError
-from bench.pretrained import Pretrained
-from bench.spec import Architecture
-from bench.weight_names import core_names, published_names
+from bench.core.download import READ_SECONDS, look_up
+from bench.core.errors import UserError
+from bench.networks.architecture import Architecture
+from bench.networks.names import core_names, published_names
+from bench.networks.pretrained import Pretrained
 from models_torch.alexnet import build
 
 _ADVICE = "save model.state_dict() and give that file"

@@ -9,10 +9,17 @@ from pathlib import Path
 import pytest
 
 import bench
-from bench.frameworks import FRAMEWORKS
+from bench.training.frameworks import FRAMEWORKS
 
 FOLDER = Path(bench.__file__).parent
-MODULES = sorted(path for path in FOLDER.glob("*.py") if path.stem != "__main__")
+MODULES = sorted(path for path in FOLDER.rglob("*.py") if path.stem != "__main__")
+
+
+def dotted(path: Path) -> str:
+    """The module's name, for an import and for a test's id."""
+    return ".".join(path.relative_to(FOLDER.parent).with_suffix("").parts).removesuffix(".__init__")
+
+
 IMPORTABLE = {"torch", "torchvision", "tensorflow", "jax", "keras"}
 NAMES = set(FRAMEWORKS) | {"tensorflow", "jax", "torch"}
 
@@ -29,22 +36,22 @@ def imported(modules: list[str]) -> set[str]:
 
 def test_every_module_of_the_core_together_imports_no_framework() -> None:
     assert len(MODULES) > 30
-    found = imported([f"bench.{path.stem}" for path in MODULES if path.stem != "__init__"])
+    found = imported([dotted(path) for path in MODULES])
     assert "numpy" in found
     assert not found & IMPORTABLE
     assert not found & {"models_torch", "models_keras"}
 
 
-@pytest.mark.parametrize("module", ["bench.cli", "bench.plugin"])
+@pytest.mark.parametrize("module", ["bench.cli.main", "bench.plugin"])
 def test_what_every_command_and_every_pytest_imports_is_light(module: str) -> None:
     assert not imported([module]) & {"matplotlib", "pandas"}
 
 
 def test_a_worker_imports_neither_pytest_nor_a_terminal() -> None:
-    assert not imported(["bench.worker"]) & {"pytest", "matplotlib", "pandas", "click"}
+    assert not imported(["bench.worker.__main__"]) & {"pytest", "matplotlib", "pandas", "click"}
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", MODULES, ids=dotted)
 def test_no_module_names_a_framework_in_an_import(path: Path) -> None:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     names = [name.partition(".")[0] for name in _imports(tree)]
@@ -59,7 +66,7 @@ def _imports(tree: ast.AST) -> Iterator[str]:
             yield node.module or ""
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", MODULES, ids=dotted)
 def test_no_module_decides_by_the_name_of_a_framework(path: Path) -> None:
     if path.stem == "frameworks":
         return  # the one place where names belong
@@ -93,9 +100,12 @@ def test_the_test_above_finds_what_it_looks_for() -> None:
 def test_the_tests_themselves_import_no_framework() -> None:
     """Two in one process abort it, and with it every test that was to come."""
     folder = Path(__file__).parent
-    names = sorted(path.stem for path in folder.glob("test_*.py"))
+    names = sorted(
+        ".".join(path.relative_to(folder.parent).with_suffix("").parts)
+        for path in folder.rglob("test_*.py")
+    )
     lines = "\n".join(f"import {name}" for name in names)
-    script = f"import sys\nsys.path.insert(0, {str(folder)!r})\n{lines}\nprint(*sys.modules)"
+    script = f"import sys\nsys.path.insert(0, {str(folder.parent)!r})\n{lines}\nprint(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )

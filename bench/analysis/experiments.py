@@ -1,0 +1,235 @@
+"""Puts records in order for tables and plots: by dataset, by experiment, framework by framework.
+
+An experiment is a case without its seed. Nothing is dropped here: failed records stay with their
+experiment. Records of different data never come together, nor do certified and uncertified ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+from bench.analysis.certified import is_certified, problem_of, status_of
+from bench.core.case import ALL_TRACKS, WATERFALL, Case
+from bench.core.records import Record
+from bench.core.text import without_folders
+from bench.networks.variants import VARIANTS
+from bench.training.tracks import peers_of
+
+FRAMEWORK_ORDER = ("pytorch", "keras-tensorflow", "keras-jax", "keras-torch")
+"""Order of rows and the reference first; a framework that is not here comes after, by name."""
+
+Settings = Mapping[str, Any]
+
+
+class Data(NamedTuple):
+    """Which data a record was measured on."""
+
+    name: str
+    fingerprint: str
+
+    @property
+    def short(self) -> str:
+        """First 12 digits of the fingerprint."""
+        return self.fingerprint[:12]
+
+    @property
+    def label(self) -> str:
+        """What every table and plot says about its data."""
+        return f"{self.name}, fingerprint {self.short}" if self.fingerprint else self.name
+
+
+UNKNOWN = Data("unknown data", "")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """The records of all seeds of one case and kind."""
+
+    case: Case
+    """With seed 0, whatever the seeds were."""
+    kind: str
+    records: tuple[Record, ...]
+
+    @property
+    def ok(self) -> tuple[Record, ...]:
+        """The records with a result."""
+        return tuple(record for record in self.records if record.ok)
+
+    @property
+    def failed(self) -> int:
+        """How many seeds have no result."""
+        return len(self.records) - len(self.ok)
+
+    @property
+    def peers(self) -> Case:
+        """What experiments share that may be compared."""
+        return peers_of(self.case)
+
+    @property
+    def parity(self) -> str:
+        """The status of the certificate; of all seeds, since they are grouped by it."""
+        return status_of((self.ok or self.records)[0])
+
+    @property
+    def certified(self) -> bool:
+        """Whether it may stand with the others of its track."""
+        return all(map(is_certified, self.records))
+
+    @property
+    def problem(self) -> str | None:
+        """Why it is uncertified, in one line; None when it is not."""
+        told = dict.fromkeys(problem_of(record) for record in self.records)
+        return "; ".join(without_folders(why) for why in told if why) or None
+
+
+def latest(records: Iterable[Record]) -> tuple[list[Record], list[Record]]:
+    """Records with one per case, kind and dataset (the one started last), and those passed over."""
+    newest: dict[tuple[str, str, str], Record] = {}
+    older: list[Record] = []
+    for record in records:
+        key = (*record.key, str(record.dataset.get("fingerprint", "")))
+        if key not in newest:
+            newest[key] = record
+            continue
+        first, second = sorted((newest[key], record), key=lambda r: r.started_at)
+        newest[key] = second
+        older.append(first)
+    return list(newest.values()), older
+
+
+def by_dataset(records: Sequence[Record]) -> list[tuple[Data, list[Record]]]:
+    """Records apart by the fingerprint of their data, in the order of the dataset's name.
+
+    A case that failed before it had data belongs to the only dataset there is, when there is one.
+    """
+    known = sorted({_data(record) for record in records} - {UNKNOWN})
+    home = known[0] if len(known) == 1 else UNKNOWN
+    groups: dict[Data, list[Record]] = {data: [] for data in known}
+    for record in records:
+        data = _data(record)
+        groups.setdefault(home if data == UNKNOWN else data, []).append(record)
+    return list(groups.items())
+
+
+def _data(record: Record) -> Data:
+    fingerprint = record.dataset.get("fingerprint")
+    if not fingerprint:
+        return UNKNOWN
+    return Data(str(record.dataset.get("name", "unnamed data")), str(fingerprint))
+
+
+def experiments(records: Iterable[Record], kinds: Collection[str]) -> list[Experiment]:
+    """Experiments of the given kinds in the order of tables; records of one dataset only.
+
+    Stages of the waterfall are no experiments to stand beside others: `bench.analysis.ablation` has
+    them.
+    """
+    groups: dict[tuple[Case, str, bool], list[Record]] = {}
+    for record in records:
+        if record.kind in kinds and record.case.track != WATERFALL:
+            key = (replace(record.case, seed=0), record.kind, is_certified(record))
+            groups.setdefault(key, []).append(record)
+    found = [
+        Experiment(case, kind, tuple(sorted(members, key=lambda r: r.case.seed)))
+        for (case, kind, _), members in groups.items()
+    ]
+    return sorted(found, key=_order)
+
+
+def _order(experiment: Experiment) -> tuple[Any, ...]:
+    case = experiment.case
+    return (
+        _place(case.track, ALL_TRACKS),
+        experiment.kind != "train_throughput",
+        variant_place(case),
+        case.init != "scratch",
+        experiment.peers.id,
+        framework_place(case.framework),
+        case.precision,
+        not experiment.certified,
+    )
+
+
+def _place(name: str, order: Sequence[str]) -> tuple[int, str]:
+    return (order.index(name) if name in order else len(order)), name
+
+
+def variant_place(case: Case) -> tuple[int, str]:
+    """Sorting key of a network."""
+    return _place(case.variant, tuple(VARIANTS))
+
+
+def framework_place(name: str) -> tuple[int, str]:
+    """Sorting key of a framework."""
+    return _place(name, FRAMEWORK_ORDER)
+
+
+def frameworks_of(records: Iterable[Record]) -> list[str]:
+    """Names of the frameworks, in the order of tables."""
+    return sorted({record.case.framework for record in records}, key=framework_place)
+
+
+def start_of(case: Case) -> str:
+    """From which weights a case starts, in words: ``scratch``, or source, head and trunk."""
+    words = [case.init if case.init == "scratch" else f"{case.init} {case.weights or ''}".strip()]
+    if case.head != "source":
+        words.append(f"head {case.head}")
+    if case.frozen:
+        words.append("trunk frozen")
+    elif case.init != "scratch":
+        words.append("fine-tuned")
+    return ", ".join(words)
+
+
+def device_of(case: Case) -> str:
+    """``cpu``, ``cuda`` or ``cuda x2``."""
+    return case.device if case.devices == 1 else f"{case.device} x{case.devices}"
+
+
+def labels(cases: Iterable[Case]) -> dict[Case, str]:
+    """A short name for each case: the network, and only what tells it from its namesakes.
+
+    That it starts from somebody's weights, or that its recipe was shortened, is always said. Cases
+    that differ in framework or seed alone share a label.
+    """
+    cases = list(cases)
+    facts = {case: _facts(case) for case in cases}
+    names = {}
+    for case in cases:
+        alike = [facts[other] for other in cases if other.variant == case.variant]
+        telling = [
+            fact
+            for place, fact in enumerate(facts[case])
+            if len({other[place] for other in alike}) > 1 or fact in _unusual(case)
+        ]
+        names[case] = " · ".join([case.variant, *telling])
+    return names
+
+
+def _unusual(case: Case) -> set[str]:
+    """Facts that a reader would not take for granted where they are not said."""
+    return {
+        *([start_of(case)] if start_of(case) != "scratch" else ()),
+        *([case.recipe] if "@" in case.recipe else ()),
+    }
+
+
+def _facts(case: Case) -> tuple[str, ...]:
+    return (
+        start_of(case),
+        case.recipe,
+        f"{case.input_size} px",
+        case.precision,
+        f"batch {case.batch_size}",
+        device_of(case),
+    )
+
+
+def bar_names(panel: Sequence[Experiment]) -> list[str]:
+    """A name for each experiment of a panel: its framework, and its precision where they differ."""
+    several = len({experiment.case.precision for experiment in panel}) > 1
+    return [
+        f"{e.case.framework} {e.case.precision}" if several else e.case.framework for e in panel
+    ]

@@ -1,0 +1,42 @@
+"""Where a pretrained row's weights came from, out of what its records say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bench.core.records import Record
+
+COLUMNS = ("weights_source", "weights_layers", "weights_initialised", "weights_pictures")
+_DIGEST = 12
+
+
+def origin_of(records: Sequence[Record]) -> dict[str, str | None]:
+    """``COLUMNS`` in words, from ``settings["weights"]``; None where no record has it."""
+    told = (record.settings.get("weights") for record in records)
+    weights = next((found for found in told if isinstance(found, Mapping)), None)
+    if weights is None:
+        return dict.fromkeys(COLUMNS)
+    notes = str(weights.get("notes") or "").strip()
+    source = f"{weights.get('name')} (sha256 {str(weights.get('sha256'))[:_DIGEST]})"
+    return {
+        "weights_source": f"{source}, {notes}" if notes else source,
+        "weights_layers": _names(weights.get("layers")),
+        "weights_initialised": _names(weights.get("initialised")),
+        "weights_pictures": _pictures(weights.get("preprocessing") or {}),
+    }
+
+
+def _names(layers: Any) -> str:
+    return ", ".join(map(str, layers or ()))
+
+
+def _pictures(how: Mapping[str, Any]) -> str:
+    """The normalisation: what `bench.networks.preprocessing.Preprocessing` has, as far as it was
+    told."""
+    if not how.get("mean"):
+        return "normalisation not recorded"
+    mean, std = (", ".join(f"{value:g}" for value in how[name]) for name in ("mean", "std"))
+    order = how.get("channel_order", "RGB")
+    published = "" if order == "RGB" else f" (published in {order})"
+    return f"RGB{published} in 0 to {how.get('pixel_range', 1):g}, minus ({mean}), over ({std})"

@@ -1,0 +1,1 @@
+"""The ``alexbench`` command; a subcommand is a file."""

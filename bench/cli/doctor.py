@@ -1,0 +1,165 @@
+"""What is installed, what each framework will really use here, and what is missing."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bench.core.cache import cache_folder
+from bench.core.case import Case
+from bench.core.download import cifar10_archive
+from bench.core.environment import capture
+from bench.core.limits import Limits
+from bench.data.sources import prepared
+from bench.data.synthetic import generate
+from bench.harness.ceilings import Found, best, obtain
+from bench.report.format import significant
+from bench.training.frameworks import FRAMEWORKS, Framework
+from bench.worker.ceilings import KINDS, PRECISIONS
+from bench.worker.client import Worker, WorkerError
+
+
+@click.command()
+@click.option("--no-ceilings", is_flag=True, help="Do not measure the highest FLOP/s.")
+@click.option("--fresh", is_flag=True, help="Measure anew the ceilings that the cache has.")
+@click.option("--json", "as_json", is_flag=True, help="A JSON object instead of text.")
+def doctor(no_ceilings: bool, fresh: bool, as_json: bool) -> None:
+    """Show what each framework will really use here, how fast it can be, and what is missing."""
+    found = diagnose(with_ceilings=not no_ceilings, fresh=fresh)
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+        return
+    for section in ("machine", "data"):
+        click.echo(section)
+        _show(found[section])
+    for name, row in found["frameworks"].items():
+        click.echo(name)
+        _show(row)
+    if "ceilings" in found:
+        click.echo("\n".join(ceiling_lines(found["ceilings"])))
+
+
+def _show(fields: dict[str, Any], indent: str = "  ") -> None:
+    for key, value in fields.items():
+        name = key.replace("_", " ")
+        if isinstance(value, dict):
+            click.echo(f"{indent}{name}:")
+            _show(value, indent + "  ")
+        else:
+            click.echo(f"{indent}{name}: {'cannot be asked' if value is None else value}")
+
+
+_PROBE = Case(variant="cifar-plain", framework="", batch_size=2)
+
+
+def diagnose(*, with_ceilings: bool = False, fresh: bool = False) -> dict[str, Any]:
+    """The machine, the data and every framework, each asked in a process of its own.
+
+    Ceilings are the cache's where it has them, unless ``fresh``; measuring them takes some 10 s a
+    framework.
+    """
+    data = prepared(generate(train=20, test=20, seed=0), Path(tempfile.gettempdir()))
+    found = {
+        "machine": _machine(),
+        "data": {"ALEXBENCH_DATA": bool(os.environ.get("ALEXBENCH_DATA")), **_cache()},
+        "frameworks": {name: _framework(row, data) for name, row in FRAMEWORKS.items()},
+    }
+    if with_ceilings:
+        found["ceilings"] = _ceilings(fresh)
+    return found
+
+
+def _ceilings(fresh: bool) -> dict[str, Any]:
+    """Of each framework the best of both kinds by precision, and the best of them all."""
+    found = [obtain(name, fresh=fresh) for name in FRAMEWORKS]
+    return {
+        "frameworks": {one.framework: _ceiling(one) for one in found},
+        "best": best(found),
+    }
+
+
+def _ceiling(found: Found) -> dict[str, Any]:
+    if found.reason:
+        return {"available": False, "reason": found.reason}
+    kinds = {kind: best([found], kind) for kind in KINDS}
+    return {
+        "available": True,
+        "measured_at": found.measured_at,
+        "cached": found.cached,
+        "best": {
+            precision: {kind: kinds[kind].get(precision) for kind in KINDS}
+            for precision in PRECISIONS
+        },
+        "operations": list(found.ceilings),
+    }
+
+
+def ceiling_lines(ceilings: dict[str, Any]) -> list[str]:
+    """The ceilings as text."""
+    lines = ["ceilings (the highest GFLOP/s that was measured)"]
+    for name, row in ceilings["frameworks"].items():
+        if not row["available"]:
+            lines.append(f"  {name}: none: {row['reason']}")
+            continue
+        when = "kept in the cache; --fresh measures anew" if row["cached"] else "measured now"
+        lines.append(f"  {name}: of {row['measured_at']} ({when})")
+        for precision, kinds in row["best"].items():
+            told = [_in_words(kind, kinds[kind]) for kind in KINDS]
+            lines.append(f"    {precision}: {'; '.join(told)}")
+        lines += [
+            f"    {answer['precision']} {answer['shape']}: {answer['reason']}"
+            for answer in row["operations"]
+            if answer["flops_per_second"] is None
+        ]
+    for precision, answer in ceilings["best"].items():
+        winner = _in_words(answer["operation"], answer)
+        lines.append(f"  this machine's {precision}: {winner}, in {answer['framework']}")
+    return lines
+
+
+def _in_words(kind: str, answer: dict[str, Any] | None) -> str:
+    if answer is None:
+        return f"no {KINDS[kind]}"
+    pace = significant(answer["flops_per_second"] / 1e9)
+    return f"{KINDS[kind]} {pace} GFLOP/s ({answer['shape']})"
+
+
+def _machine() -> dict[str, Any]:
+    environment = capture({})
+    kept = ("cpu", "cores", "memory_bytes", "os", "python", "alexbench", "commit")
+    return {"libc": " ".join(platform.libc_ver()), **{key: environment[key] for key in kept}}
+
+
+def _cache() -> dict[str, Any]:
+    return {"cifar10_downloaded": cifar10_archive(cache_folder()).exists()}
+
+
+def _framework(row: Framework, data: Path) -> dict[str, Any]:
+    missing = row.missing()
+    if missing:
+        return {"available": False, "reason": missing}
+    case = Case(**{**_PROBE.__dict__, "framework": row.name})
+    try:
+        with Worker(case, data, Limits(timeout_seconds=120)) as worker:
+            worker.open(lambda done, note: None)
+            answer = worker.measure("startup", lambda done, note: None)
+    except WorkerError as error:
+        return {"available": False, "reason": str(error), "versions": row.versions()}
+    return {
+        "available": True,
+        "versions": row.versions(),
+        "repeatability": row.repeatability,
+        # Of the closed track: nothing there is a choice of ours but what every framework shares.
+        "settings": {k: v for k, v in answer["settings"].items() if not _of_the_case(k)},
+    }
+
+
+def _of_the_case(key: str) -> bool:
+    """Whether a setting tells of the probe's case and not of this machine."""
+    return key == "recipe" or key.endswith("_sha256")

@@ -1,0 +1,46 @@
+"""``alexbench embed``: features of images after the second hidden layer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bench.cli.images import ImageRun, image_options
+
+
+@click.command()
+@image_options
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="A .npz, .csv or .json file.",
+)
+def embed(output: Path, **given: Any) -> int:
+    """Write the 4096 features of pictures (files, or folders of them) after the second hidden
+    layer.
+
+    They are computed in two ways, by a slice of the network and by the framework's own look inside
+    (a hook, a sub-model); on the first batch both must agree.
+    """
+    from bench.inference.output import Embeddings
+    from bench.inference.output_files import FileSheet, check_output
+    from bench.networks.outputs import for_embeddings
+    from bench.weights.sources import open_weights
+
+    check_output(output)
+    run = ImageRun(**given)
+    if run.refuses_all():
+        return 2
+    served = for_embeddings(*open_weights(given["weights"]))
+    code = run.through(served, [FileSheet(output, Embeddings(served))])
+    if run.done:
+        said = "to the bit" if run.difference == 0 else f"within {run.difference:.0e}"
+        click.echo(
+            f"{output}: {run.done} x {served.width} after {served.embedding}; "
+            f"slice and whole network agree {said}"
+        )
+    return code

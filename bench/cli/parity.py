@@ -1,0 +1,97 @@
+"""``alexbench parity``: every variant in every framework here, as certificates."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from bench.cli.options import listed
+from bench.core.errors import UserError
+from bench.harness.certificates import Certificate, Subject
+from bench.networks import variants
+from bench.networks.variants import VARIANTS
+from bench.parity.problem import CLASSES
+from bench.report.format import NOTHING, markdown
+from bench.training import frameworks
+from bench.training.frameworks import FRAMEWORKS
+
+COLUMNS = {
+    "float32 logits": "float32 logits",
+    "float32 gradients": "float32 gradients",
+    "float64 gradients": "float64 gradients",
+    "float64 weights, SGD": "10 steps SGD",
+    "float64 weights, Adam": "10 steps Adam",
+}
+"""Figures that the table shows; the JSON has all."""
+
+
+@click.command()
+@listed("--variants", known=VARIANTS)
+@listed("--frameworks", known=FRAMEWORKS)
+@click.option("--fresh", is_flag=True, help="Prove again what the cache has a certificate of.")
+@click.option("--json", "as_json", is_flag=True, help="A JSON list instead of a table.")
+def parity(
+    variants: tuple[str, ...], frameworks: tuple[str, ...], fresh: bool, as_json: bool
+) -> int:
+    """Prove that every variant is the same network in every framework here."""
+    from bench.cli.progress import proof_progress
+    from bench.harness.certificates import obtain
+
+    wanted, found = subjects(variants, frameworks), []
+    with proof_progress(len(wanted)) as (proving, proven):
+        for _, certificate in obtain(wanted, proving, fresh=fresh):
+            found.append(certificate)
+            proven()
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+    else:
+        click.echo(as_table(found))
+    return 1 if any(certificate["status"] != "pass" for certificate in found) else 0
+
+
+def subjects(rows: tuple[str, ...], names: tuple[str, ...]) -> list[Subject]:
+    """The networks ``rows`` (all variants when empty) in ``names`` (all that can run here).
+
+    Raises UserError for an unknown name, one that cannot run here, or when no framework can.
+    """
+    chosen = [variants.variant(name) for name in rows or VARIANTS]
+    for name in names:
+        why = frameworks.framework(name).missing()
+        if why:
+            raise UserError(f"framework {name}: {why}")
+    found = names or frameworks.installed(tuple(FRAMEWORKS))
+    if not found:
+        raise UserError(
+            "no framework is installed to prove; pip install 'alexbench[torch,tensorflow]'"
+        )
+    return [
+        Subject(row.name, name, "source", row.input_size, CLASSES)
+        for name in found
+        for row in chosen
+    ]
+
+
+def as_table(certificates: list[Certificate]) -> str:
+    """A row per certificate; below it, where each that failed parts from the reference."""
+    headers = ("variant", "framework", "parity", *COLUMNS.values(), "proof at")
+    cells = [
+        (c["variant"], c["framework"], c["status"], *_figures(c), _scale(c)) for c in certificates
+    ]
+    right = (False, False, False, *(True for _ in COLUMNS), False)
+    problems = [
+        f"{c['variant']} in {c['framework']}: {c['problem']}" for c in certificates if c["problem"]
+    ]
+    return "\n".join([markdown(headers, cells, right), *problems])
+
+
+def _figures(certificate: Certificate) -> list[str]:
+    figures = certificate["figures"]
+    worst = [figures[name]["worst"] if name in figures else None for name in COLUMNS]
+    return [NOTHING if value is None else f"{value:.0e}" for value in worst]
+
+
+def _scale(certificate: Certificate) -> str:
+    if "input_size" not in certificate:
+        return NOTHING
+    return f"{certificate['input_size']} px, batch {certificate['batch_size']}"

@@ -1,0 +1,137 @@
+"""What a person sees while a matrix runs: one bar for all, one for the case in flight."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import TracebackType
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
+
+from bench.core.records import Record
+from bench.core.text import headline
+from bench.harness.certificates import Certificate
+from bench.harness.matrix import Task
+from bench.worker.client import OnProgress
+
+
+def label(task: Task) -> str:
+    """A case in a few words."""
+    case = task.case
+    what = case.defaults or task.kind
+    return f"{case.variant} {case.framework} {case.track} {what}"
+
+
+def result_line(record: Record) -> str:
+    """The result of a record in a few words."""
+    if not record.ok:
+        return f"{record.status}: {headline(record.error or 'no reason given')}"
+    summary = record.summary
+    match record.kind:
+        case "train_throughput" | "inference":
+            return f"{summary['images_per_second']:,.0f} images/s"
+        case "latency":
+            return f"p50 {summary['p50'] * 1e3:.2f} ms, p99 {summary['p99'] * 1e3:.2f} ms"
+        case "startup":
+            return f"{record.samples[0]:.1f} s to the end of the first step"
+        case "accuracy":
+            seconds = record.metrics["train_seconds"]
+            return f"{record.samples[0]:.2%} test accuracy after {seconds:.0f} s of training"
+        case _:
+            return ", ".join(f"{name} {value:.4g}" for name, value in summary.items())
+
+
+def certificate_line(certificate: Certificate) -> str:
+    """A certificate in a few words."""
+    subject = f"parity of {certificate['variant']} in {certificate['framework']}"
+    if certificate["status"] != "pass":
+        return f"{subject}: {certificate['problem']}"
+    logits = certificate["figures"]["float32 logits"]["worst"]
+    weights = certificate["figures"]["float64 weights, SGD"]["worst"]
+    return f"{subject}: float32 logits within {logits:.0e}, ten float64 steps within {weights:.0e}"
+
+
+@contextmanager
+def proof_progress(total: int) -> Iterator[tuple[OnProgress, Callable[[], None]]]:
+    """A bar over ``total`` proofs: what to tell of the one in hand, and what to call after each."""
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )
+    task = bar.add_task("parity", total=total)
+    with bar:
+        yield lambda _, note: bar.update(task, description=note), lambda: bar.advance(task)
+
+
+class Display:
+    """A :class:`bench.harness.listener.Listener` on a terminal; plain lines when it is not one."""
+
+    def __init__(self, total: int, console: Console | None = None, *, lines: bool = True) -> None:
+        self.console = console or Console(stderr=True)
+        self._lines = lines
+        self.failed = 0
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TaskProgressColumn(),
+            TimeElapsedColumn(),
+            console=self.console,
+            disable=not self.console.is_terminal,
+            transient=not lines,
+        )
+        self._all = self._progress.add_task("all", total=total)
+        self._current = self._progress.add_task("", total=100)
+
+    def __enter__(self) -> Display:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._progress.stop()
+
+    def started(self, task: Task) -> None:
+        """Show what is measured now."""
+        self._progress.reset(self._current, description=label(task))
+
+    def progress(self, done: float, note: str) -> None:
+        """Move the bar of the case."""
+        self._progress.update(self._current, completed=100 * done)
+
+    def proving(self, done: float, note: str) -> None:
+        """Show which certificate is being made."""
+        self._progress.update(self._current, description=note, completed=100 * done)
+
+    def proven(self, certificate: Certificate) -> None:
+        """One line per certificate; a failed one says where the two part, even without lines."""
+        passed = certificate["status"] == "pass"
+        if self._lines or not passed:
+            mark = "[green]ok[/]  " if passed else "[red]fail[/]"
+            self.console.print(f"{mark} {escape(certificate_line(certificate))}", soft_wrap=True)
+
+    def finished(self, record: Record) -> None:
+        """One line per record, and the bar of all moves on."""
+        self.failed += record.status in ("failed", "timeout", "oom")
+        mark = "[green]ok[/]  " if record.ok else f"[red]{record.status}[/]"
+        text = escape(f"{label(Task(record.case, record.kind))}: {result_line(record)}")
+        if self._lines:
+            self.console.print(f"{mark} {text}", soft_wrap=True)
+        self._progress.advance(self._all)

@@ -1,0 +1,166 @@
+"""Downloads a file whole or not at all: resumable, checked, renamed into place at the end."""
+
+import errno
+import hashlib
+import os
+import socket
+import threading
+import urllib.request
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+from bench.core.errors import UserError
+
+CIFAR10_URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
+# Published on the same author's CIFAR-10 page, beside the link.
+CIFAR10_CHECKSUM = "md5:c32a1d4ab5d03f1284b67883e8d87530"
+
+CONNECT_SECONDS = 4.0  # offline has to show soon: other data may stand in
+READ_SECONDS = 30.0  # a slow server is not an absent one
+_ADVICE = "check the network, or get the file elsewhere and set $ALEXBENCH_DATA or pass --data PATH"
+
+
+class DownloadError(UserError):
+    """The server could not be reached or did not give the file; nothing is wrong with the input."""
+
+
+class _StalePartError(Exception):
+    """What was downloaded before cannot be continued."""
+
+
+def fetch_cifar10(cache: Path, progress: bool = True) -> Path:
+    """The official binary archive within `cache`, downloaded where it is not there yet.
+
+    $ALEXBENCH_CIFAR10_URL names a mirror; the checksum stays the official one. Raises as `fetch`.
+    """
+    url = os.environ.get("ALEXBENCH_CIFAR10_URL") or CIFAR10_URL
+    return fetch(url, cifar10_archive(cache), checksum=CIFAR10_CHECKSUM, progress=progress)
+
+
+def cifar10_archive(cache: Path) -> Path:
+    """Where `fetch_cifar10` puts the archive."""
+    return cache / "downloads" / "cifar-10-binary.tar.gz"
+
+
+def fetch(url: str, target: Path, *, checksum: str, progress: bool = True) -> Path:
+    """Download `url` to `target` and return it; at once when `target` is there and correct.
+
+    `checksum` is "md5:…" or "sha256:…" with hex digits. An interrupted download stays beside the
+    target as `.part` and is continued next time, or begun anew where the server cannot continue
+    it. `progress` shows a bar on stderr. Raises DownloadError when the network or the server
+    fails, UserError on a wrong checksum (the part is removed) or when the disk does not take it.
+    """
+    part = target.with_name(f"{target.name}.part")
+    try:
+        if target.is_file() and file_checksum(target, checksum) == checksum:
+            return target
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return _fetch(url, part, target, checksum, progress)
+    except OSError as error:
+        reason = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or error
+        raise UserError(
+            f"{part}: cannot be written ({reason}); make room, or set $ALEXBENCH_CACHE to a "
+            "folder that can be written"
+        ) from error
+
+
+def file_checksum(path: Path, like: str) -> str:
+    """The checksum of a file as "md5:…" or "sha256:…", whichever `like` is. Raises OSError."""
+    kind = like.partition(":")[0]
+    if kind not in ("md5", "sha256"):
+        raise ValueError(f"a checksum is md5:… or sha256:…. Received: {like}")
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, lambda: hashlib.new(kind, usedforsecurity=False))
+    return f"{kind}:{digest.hexdigest()}"
+
+
+def _fetch(url: str, part: Path, target: Path, checksum: str, progress: bool) -> Path:
+    received = ""
+    for attempt in ("resume", "afresh"):
+        resumed = part.stat().st_size if part.exists() and attempt == "resume" else 0
+        try:
+            _transfer(url, part, resumed, progress)
+        except _StalePartError:
+            continue
+        received = file_checksum(part, checksum)
+        if received == checksum:
+            os.replace(part, target)
+            return target
+        part.unlink()
+        if not resumed:  # an old part may be of another version; a fresh file has no excuse
+            break
+    raise UserError(
+        f"{url}: wrong checksum: expected {checksum}, received {received}; "
+        "the file there is not the right one: get it elsewhere and set $ALEXBENCH_DATA "
+        "or pass --data PATH"
+    )
+
+
+def _transfer(url: str, part: Path, resumed: int, progress: bool) -> None:
+    # identity: the checksum is over the file as it is stored, not as a server may repack it
+    headers = {"Accept-Encoding": "identity"}
+    if resumed:
+        headers["Range"] = f"bytes={resumed}-"
+    timeout = httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS)
+    try:
+        look_up(url)
+        with (
+            httpx.Client(timeout=timeout, follow_redirects=True) as client,
+            client.stream("GET", url, headers=headers) as response,
+        ):
+            if resumed and response.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
+                raise _StalePartError
+            response.raise_for_status()
+            _write(response, part, resumed, progress)
+    except httpx.HTTPStatusError as error:
+        status = f"HTTP {error.response.status_code} {error.response.reason_phrase}".strip()
+        raise DownloadError(f"{url}: {status}; {_ADVICE}") from error
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError, ImportError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DownloadError(f"{url}: cannot be downloaded ({reason}); {_ADVICE}") from error
+
+
+def _write(response: httpx.Response, part: Path, resumed: int, progress: bool) -> None:
+    if resumed and response.status_code == httpx.codes.PARTIAL_CONTENT:
+        if not response.headers.get("Content-Range", "").startswith(f"bytes {resumed}-"):
+            raise _StalePartError
+    else:
+        resumed = 0  # the server sends all of it
+    length = response.headers.get("Content-Length", "")
+    total = resumed + int(length) if length.isdigit() else None
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+    console = Console(stderr=True)
+    bar = Progress(*columns, TimeRemainingColumn(), console=console, disable=not progress)
+    with bar, part.open("ab" if resumed else "wb") as file:
+        task = bar.add_task(part.stem, total=total, completed=resumed)
+        for chunk in response.iter_raw(1 << 16):
+            file.write(chunk)
+            bar.advance(task, len(chunk))
+
+
+def look_up(url: str) -> None:
+    """Raise httpx.ConnectTimeout when the host's name does not resolve in CONNECT_SECONDS.
+
+    The connect timeout does not cover the system's name lookup, which can take a minute offline.
+    """
+    parts = urlsplit(url)
+    host = parts.hostname
+    proxies = urllib.request.getproxies()
+    if host is None or parts.scheme in proxies or "all" in proxies:  # a proxy looks names up
+        return
+
+    def resolve() -> None:
+        try:
+            socket.getaddrinfo(host, None)
+        except OSError:  # the connection itself reports it better
+            return
+
+    thread = threading.Thread(target=resolve, daemon=True)
+    thread.start()
+    thread.join(CONNECT_SECONDS)
+    if thread.is_alive():
+        raise httpx.ConnectTimeout(f"no answer to the name lookup in {CONNECT_SECONDS:.0f} s")

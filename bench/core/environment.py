@@ -1,0 +1,61 @@
+"""The machine and the software a record was made with. No host name, user name or path."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from bench import __version__
+
+_ROOT = Path(__file__).resolve().parents[2]
+
+
+def capture(versions: Mapping[str, str]) -> dict[str, Any]:
+    """The ``environment`` of a record: the machine, and the versions of the framework's
+    packages."""
+    return {
+        "cpu": processor(),
+        "cores": len(os.sched_getaffinity(0)),
+        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "os": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "versions": dict(versions),
+        "commit": commit(),
+        "alexbench": __version__,
+    }
+
+
+def processor() -> str:
+    """Model name with the vector extensions that decide how fast it is."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return platform.processor() or platform.machine()
+    pairs = (line.partition(":") for line in text.splitlines())
+    fields = {name.strip(): value.strip() for name, _, value in pairs}
+    flags = fields.get("flags", "").split()
+    widest = [name for name in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if name in flags]
+    return f"{fields.get('model name', platform.machine())} ({', '.join(widest) or 'no AVX2'})"
+
+
+def commit() -> str | None:
+    """Short hash of the checkout this runs from, with ``+`` when it has changes; None elsewhere."""
+    if not (_ROOT / ".git").exists():
+        return None
+    try:
+        head = _git("rev-parse", "--short=12", "HEAD")
+        changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!results")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return f"{head}{'+' if changed else ''}"
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(
+        ["git", "-C", str(_ROOT), *arguments], capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()

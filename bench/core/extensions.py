@@ -1,0 +1,24 @@
+"""Rows that live outside this repository.
+
+``ALEXBENCH_EXTENSIONS`` names modules, commas between them. Each is imported in the parent and in
+every worker, and registers its variants and frameworks when it is imported.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+
+from bench.core.errors import UserError
+
+
+def load() -> None:
+    """Import every named module; UserError when one cannot be imported."""
+    for name in filter(None, os.environ.get("ALEXBENCH_EXTENSIONS", "").split(",")):
+        try:
+            importlib.import_module(name.strip())
+        except ImportError as error:
+            raise UserError(
+                f"ALEXBENCH_EXTENSIONS: cannot import {name.strip()!r} ({error}); "
+                "give modules that are on PYTHONPATH"
+            ) from error

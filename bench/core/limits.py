@@ -1,0 +1,54 @@
+"""How long each measurement takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long each measurement takes. Travels to the worker as it stands."""
+
+    warmup_steps: int = 2
+    """After the first step, not counted."""
+    processes: int = 1
+    """Fresh processes of every timed case, at the least; a verdict without three of them has to
+    assume how much they differ."""
+    precision: float | None = None
+    """Half the width of a ratio's interval, relative, at which no further process is taken."""
+    match_seconds: float = 0.0
+    """For all processes of one network in all its frameworks: no further one is begun that would
+    not be done by then."""
+    blocks: int = 5
+    """Counted blocks of steps in each process, in turns with the other frameworks'; one sample
+    each."""
+    block_seconds: float = 0.8
+    """A block has as many steps as fit, at least one."""
+    overhead_blocks: int = 0
+    """Blocks of the bare loop, each beside one of the harness's; 0 measures no overhead."""
+    article_steps: int = 0
+    """Steps of the transfer article's own loop, spread over the blocks; 0 runs none."""
+    tutorial_loop: bool = False
+    """Whether the framework's tutorials' loop runs beside ours: a block of it after each of our
+    blocks, and after a training as many pictures of it as ours took."""
+    layer_pairs: bool = False
+    """Whether layers that the suite writes itself are timed beside the framework's own."""
+    bare_start: bool = False
+    """Whether the shortest process that takes one step is timed beside a start-up."""
+    audit_repeats: int = 3
+    """Slopes of time over steps that the clock is checked by, in the first process of a case."""
+    latency_calls: int = 100
+    latency_seconds: float = 2.0
+    """Whichever ends first, but never fewer than 20 calls."""
+    evaluations: int | None = 4
+    """Points on an accuracy curve, evenly spread; the last is the end of training. None: two per
+    epoch."""
+    keep_features: bool = True
+    """Whether a frozen trunk's features are kept, or computed anew for every batch."""
+    timeout_seconds: float = 300.0
+    """For one measurement; then the worker is stopped and the case marked."""
+
+    def turns(self, kind: str, *, extras: bool) -> int:
+        """Blocks of one process; ``extras`` for the one that also runs other loops beside them."""
+        compared = extras and kind in ("train_throughput", "inference")
+        return max(self.blocks, self.overhead_blocks if compared else 0)

@@ -1,0 +1,202 @@
+"""The record of one measurement, and the append-only file that holds them.
+
+``results/<run>/records.jsonl`` has one JSON object a line. A line is flushed and fsynced before
+the next case starts, so killing the run at any moment loses at most the case in flight.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench.core.case import KINDS, Case
+from bench.core.errors import UserError
+
+SCHEMA_VERSION = 1
+"""Raised with every change of what a field means or of how a result is obtained."""
+
+STATUSES = ("ok", "failed", "timeout", "oom", "skipped")
+FILE = "records.jsonl"
+
+
+@dataclass(frozen=True)
+class Record:
+    """What one (case, kind) gave. Tables, plots and reports are functions of these alone."""
+
+    case: Case
+    kind: str
+    status: str
+    error: str | None = None
+    samples: tuple[float, ...] = ()
+    """Raw: seconds per block for everything timed, one fraction for accuracy."""
+    unit: str = "s"
+    images_per_sample: int | None = None
+    summary: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)
+    dataset: dict[str, Any] = field(default_factory=dict)
+    parity: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    environment: dict[str, Any] = field(default_factory=dict)
+    started_at: str = ""
+    """UTC, ISO 8601."""
+    seconds: float = 0.0
+    """Wall time of the whole measurement, building and warm-up included."""
+    peak_memory_bytes: int | None = None
+    schema_version: int = SCHEMA_VERSION
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """(case id, kind): a run has one record of each."""
+        return self.case.id, self.kind
+
+    @property
+    def ok(self) -> bool:
+        """Whether there is a result to table."""
+        return self.status == "ok"
+
+    def to_json(self) -> dict[str, Any]:
+        """The object that is written as one line."""
+        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return {**fields, "case": self.case.to_json(), "samples": list(self.samples)}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Record:
+        """The record of one line. Raises UserError that names what is wrong with it."""
+        if not isinstance(value, Mapping):
+            raise UserError(f"a record is a JSON object, got {type(value).__name__}")
+        version = value.get("schema_version")
+        if version != SCHEMA_VERSION:
+            raise UserError(
+                f"schema_version {version!r}; this version of alexbench reads {SCHEMA_VERSION}"
+            )
+        names = {f.name for f in dataclasses.fields(cls)}
+        missing = names - value.keys()
+        if missing:
+            raise UserError(f"a record without {', '.join(sorted(missing))}")
+        _check(value)
+        known = {name: value[name] for name in names}
+        case = Case.from_json(value["case"])
+        return cls(**{**known, "case": case, "samples": tuple(value["samples"])})
+
+
+def _check(value: Mapping[str, Any]) -> None:
+    if value["kind"] not in KINDS:
+        raise UserError(f"unknown kind {value['kind']!r}; known: {', '.join(KINDS)}")
+    if value["status"] not in STATUSES:
+        raise UserError(f"unknown status {value['status']!r}; known: {', '.join(STATUSES)}")
+    samples = value["samples"]
+    if not isinstance(samples, list) or not all(map(_is_number, samples)):
+        raise UserError("samples must be a flat list of numbers")
+    if value["status"] == "ok" and not samples:
+        raise UserError("status ok without samples")
+    for name in ("case", "summary", "metrics", "dataset", "parity", "settings", "environment"):
+        if not isinstance(value[name], dict):
+            raise UserError(f"{name} must be an object, got {value[name]!r}")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+class RecordStore:
+    """The records of one run's folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.path = folder / FILE
+
+    def append(self, record: Record) -> None:
+        """Write one line and wait until it is on the disk. Raises UserError when it cannot be."""
+        # NaN is not JSON: a diverged loss must have been turned into null before.
+        line = json.dumps(record.to_json(), allow_nan=False) + "\n"
+        before = 0
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            before = self.path.stat().st_size if self.path.exists() else 0
+            _append(self.path, (line,))
+        except OSError as error:
+            _cut(self.path, before)
+            raise UserError(
+                f"cannot write {self.path}: {error.strerror}; what was written before is intact, "
+                "give a folder with room that can be written to with --results"
+            ) from error
+
+    def read(self) -> list[Record]:
+        """All records in the order of writing.
+
+        A last line without its newline is what a killed run leaves: it is passed over. Any other
+        line that is no record raises UserError with its number.
+        """
+        return [record for _, record in self._lines()]
+
+    def _lines(self) -> Iterator[tuple[str, Record]]:
+        try:
+            with self.path.open(encoding="utf-8") as file:
+                for number, line in enumerate(file, start=1):
+                    if not line.endswith("\n"):
+                        return
+                    yield line, _parse(line, f"{self.path}:{number}")
+        except FileNotFoundError as error:
+            raise UserError(
+                f"no {FILE} in {self.folder}; give the folder of a run, like results/<run>"
+            ) from error
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"cannot read {self.path}: {error}") from error
+
+    def set_aside_failures(self) -> set[tuple[str, str]]:
+        """Make the file ready to go on with; return the keys that need no second measurement.
+
+        What failed is tried again when a run is resumed. Its line moves to ``attempts.jsonl``
+        (nothing measured is lost), so that the run keeps one record per key.
+        """
+        if not self.path.exists():
+            return set()
+        lines = list(self._lines())
+        kept = [(line, record) for line, record in lines if record.ok]
+        aside = [line for line, record in lines if not record.ok]
+        if aside:
+            _append(self.folder / "attempts.jsonl", aside)
+        _replace(self.path, (line for line, _ in kept))
+        return {record.key for _, record in kept}
+
+
+def _parse(line: str, where: str) -> Record:
+    try:
+        return Record.from_json(json.loads(line, parse_constant=_refuse))
+    except json.JSONDecodeError as error:
+        raise UserError(f"{where}: not a JSON object ({error.msg})") from error
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from error
+
+
+def _refuse(constant: str) -> None:
+    raise UserError(f"{constant} is no number that a record can hold")
+
+
+def _append(path: Path, lines: Iterable[str]) -> None:
+    with path.open("a", encoding="utf-8") as file:
+        file.writelines(lines)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _cut(path: Path, size: int) -> None:
+    """Take back half a line (a full disk leaves one): the next would be glued to it."""
+    try:
+        os.truncate(path, size)
+    except OSError:
+        pass  # nothing was written there, or nothing can be done about it
+
+
+def _replace(path: Path, lines: Iterable[str]) -> None:
+    temporary = path.with_suffix(".tmp")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.writelines(lines)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)

@@ -1,0 +1,91 @@
+"""Samples by the process and the turn that they were taken in: what may stand beside what.
+
+A record keeps its samples flat; ``metrics.turns`` says where each comes from. A record from before
+turns is one process, and was measured beside nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from bench.core.records import Record
+
+
+class Block(NamedTuple):
+    """Where samples come from: they are kept flat, in the order of taking."""
+
+    process: int
+    """Of the case, from 0."""
+    turn: int
+    """In that process, from 0: what others took in the same turn was measured beside it."""
+    samples: int
+
+
+Turn = tuple[int, int]
+"""(process, turn)."""
+
+
+class Timed(NamedTuple):
+    """Samples with where they come from."""
+
+    samples: Sequence[float]
+    blocks: Sequence[Block]
+    images_per_sample: int
+
+    def by_process(self) -> list[list[float]]:
+        """Samples of each process, in order."""
+        found: dict[int, list[float]] = {}
+        for block, part in self._parts():
+            found.setdefault(block.process, []).extend(part)
+        return list(found.values())
+
+    def speeds(self) -> dict[Turn, float]:
+        """Images/s of each turn: of the median sample, where a turn has several."""
+        return {
+            (block.process, block.turn): self.images_per_sample / max(float(np.median(part)), 1e-9)
+            for block, part in self._parts()
+            if part
+        }
+
+    def _parts(self) -> list[tuple[Block, list[float]]]:
+        ends = np.cumsum([block.samples for block in self.blocks]).tolist()
+        return [
+            (block, list(self.samples[end - block.samples : end]))
+            for block, end in zip(self.blocks, ends, strict=True)
+        ]
+
+
+def timed(record: Record) -> Timed:
+    """The samples of a record that is timed in seconds; calls count as one image each."""
+    told = _turns(record).get("blocks")
+    blocks = [Block(*block) for block in told] if told else [Block(0, 0, len(record.samples))]
+    return Timed(record.samples, blocks, record.images_per_sample or 1)
+
+
+def by_process(record: Record) -> list[list[float]]:
+    """Samples of each process."""
+    return timed(record).by_process()
+
+
+def side_by_side(one: Record, other: Record) -> bool:
+    """Whether the two took turns with each other."""
+    match = _turns(one).get("match")
+    return match is not None and match == _turns(other).get("match")
+
+
+def ratios(one: Timed, other: Timed) -> list[list[float]]:
+    """Speed of ``one`` over that of ``other`` in every turn that both took, by process."""
+    left, right = one.speeds(), other.speeds()
+    found: dict[int, list[float]] = {}
+    for process, turn in sorted(left.keys() & right.keys()):
+        ratio = left[process, turn] / right[process, turn]
+        found.setdefault(process, []).append(ratio)
+    return list(found.values())
+
+
+def _turns(record: Record) -> Mapping[str, Any]:
+    told = record.metrics.get("turns")
+    return told if isinstance(told, Mapping) else {}

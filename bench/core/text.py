@@ -1,0 +1,34 @@
+"""Texts and nested values as records keep them: error headlines, paths without folders, dotted
+keys."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+
+def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one, with dotted keys: ``{"a": {"b": 1}}`` becomes ``{"a.b": 1}``."""
+    flat: dict[str, Any] = {}
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            flat.update(flatten(value, f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+_FOLDERS = re.compile(r"(?<![\w.:/\\])(?:[A-Za-z]:)?[/\\](?:[^\s/\\:\"'<>|]+[/\\])+")
+
+
+def without_folders(text: str) -> str:
+    """Text whose absolute paths keep their last part only: results are published, machines not."""
+    return _FOLDERS.sub("…/", text)
+
+
+def headline(error: str) -> str:
+    """The line of an error that says most: what a worker died of stands first, what it raised
+    stands last."""
+    lines = error.splitlines() or [""]
+    return lines[-1] if lines[0].startswith("Traceback") else lines[0].removesuffix(":")

@@ -1,0 +1,190 @@
+"""Which images a training step sees, how each is augmented: a function of a seed.
+
+Every framework trains on these batches, so none of them shuffles or augments by itself. `gather`
+runs inside the timed loop and therefore does everything with whole-batch array operations.
+"""
+
+import hashlib
+import math
+from collections import OrderedDict
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.data import augmentation as pixels
+from bench.data.dataset import Split
+
+_FIXED_ORDER_SEED = 10_000_000  # any fixed number: the one order of a plan without shuffling
+_EPOCHS_KEPT = 2  # a batch seldom touches more; an epoch of 50,000 images takes 1.6 MB
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """What is done to a training image, in this order, in uint8 before normalisation.
+
+    `padding`: black pixels added on each side, of which a random 32x32 crop is taken (0: no crop).
+    `flip`: mirror half of the images left to right. `rotation`: degrees; each image is turned by an
+    angle drawn from ±rotation. `colour`: brightness, contrast and saturation are each multiplied by
+    a factor drawn from max(0, 1 - colour) to 1 + colour. Hue stays: no tutorial here needs it.
+    """
+
+    padding: int = 0
+    flip: bool = False
+    rotation: float = 0.0
+    colour: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.padding < 0:
+            raise ValueError(f"padding must be 0 or more. Received: {self.padding}")
+        if not 0 <= self.rotation <= 180:
+            raise ValueError(f"rotation must be 0 to 180 degrees. Received: {self.rotation}")
+        if not 0 <= self.colour < math.inf:
+            raise ValueError(f"colour must be 0 or more, and finite. Received: {self.colour}")
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """One step's images: `indices` (B,) int64 into the training split, `offsets` (B, 2) int64
+    (dy, dx) in 0..2·padding, `flips` (B,) bool. `angles` (B,) float64 in degrees and `factors`
+    (B, 3) float64 of brightness, contrast and saturation; None where nothing is drawn."""
+
+    step: int
+    indices: NDArray[np.int64]
+    offsets: NDArray[np.int64]
+    flips: NDArray[np.bool_]
+    angles: NDArray[np.float64] | None = None
+    factors: NDArray[np.float64] | None = None
+
+
+_Epoch = dict[str, NDArray[Any]]
+"""What was drawn, by its name in a :class:`Batch`."""
+
+
+class BatchPlan:
+    """All batches of a seed, each reachable by its step.
+
+    An epoch is a permutation of the set, drawn from (seed, epoch). The permutations follow one
+    another in one stream that is cut into batches of equal size: the rest of an epoch flows into
+    the first batch of the next, so every image is used exactly once per epoch and every batch has
+    the same shape. A batch larger than the set spans several epochs. What is done to an image is
+    drawn per image and epoch, from streams of its own (offsets and flips one, angles one, colours
+    one), so that no augmentation changes the order or what another one draws.
+
+    Without `shuffle` every epoch of every seed has one and the same order. That is a random one, as
+    in the official CIFAR-10 files: pictures from folders stand class by class here, and in that
+    order nothing could be learnt. Batches still flow over the end of an epoch.
+
+    Raises ValueError for sizes below 1 and for a negative seed.
+    """
+
+    def __init__(
+        self,
+        *,
+        images: int,
+        batch_size: int,
+        seed: int,
+        augmentation: Augmentation = Augmentation(),  # frozen, so safe to share
+        shuffle: bool = True,
+    ) -> None:
+        if images < 1 or batch_size < 1 or seed < 0:
+            raise ValueError(
+                "images and batch_size must be 1 or more and seed 0 or more. "
+                f"Received: images={images}, batch_size={batch_size}, seed={seed}"
+            )
+        self.images = images
+        self.batch_size = batch_size
+        self.seed = seed
+        self.augmentation = augmentation
+        self.shuffle = shuffle
+        self._epochs: OrderedDict[int, _Epoch] = OrderedDict()
+
+    def batch(self, step: int) -> Batch:
+        """The batch of `step` (0 is the first). Raises ValueError for a negative step."""
+        if step < 0:
+            raise ValueError(f"steps count from 0. Received: {step}")
+        start, stop = step * self.batch_size, (step + 1) * self.batch_size
+        pieces: list[_Epoch] = []
+        while start < stop:
+            epoch, first = divmod(start, self.images)
+            last = min(self.images, first + stop - start)
+            drawn = self._epoch(epoch)
+            pieces.append({name: column[first:last] for name, column in drawn.items()})
+            start += last - first
+        if len(pieces) == 1:
+            return Batch(step, **pieces[0])
+        return Batch(step, **{n: np.concatenate([p[n] for p in pieces]) for n in pieces[0]})
+
+    def steps(self, epochs: float) -> int:
+        """Whole batches in `epochs` passes over the set: floor(epochs · images / batch_size).
+
+        `epochs` is taken as it is written, so 0.29 of 100 images is 29 and not 28.999….
+        """
+        return math.floor(Fraction(str(epochs)) * self.images / self.batch_size)
+
+    def digest(self, steps: int) -> str:
+        """sha256 (hex) over all that is drawn of the first `steps` batches."""
+        digest = hashlib.sha256()
+        for step in range(steps):
+            batch = self.batch(step)
+            digest.update(np.ascontiguousarray(batch.indices, dtype="<i8").data)
+            digest.update(np.ascontiguousarray(batch.offsets, dtype="<i8").data)
+            digest.update(np.ascontiguousarray(batch.flips).data)
+            for column in (batch.angles, batch.factors):
+                if column is not None:
+                    digest.update(np.ascontiguousarray(column, dtype="<f8").data)
+        return digest.hexdigest()
+
+    def _epoch(self, epoch: int) -> _Epoch:
+        if epoch not in self._epochs:
+            drawn = self._draw(epoch)
+            for column in drawn.values():  # batches are views of these
+                column.flags.writeable = False
+            self._epochs[epoch] = drawn
+            while len(self._epochs) > _EPOCHS_KEPT:
+                self._epochs.popitem(last=False)
+        return self._epochs[epoch]
+
+    def _draw(self, epoch: int) -> _Epoch:
+        entropy = [self.seed, epoch] if self.shuffle else [_FIXED_ORDER_SEED]
+        order = np.random.default_rng(entropy).permutation(self.images)
+        drawn: _Epoch = {
+            "indices": order.astype(np.int64),
+            "offsets": np.zeros((self.images, 2), np.int64),
+            "flips": np.zeros(self.images, np.bool_),
+        }
+        wanted, size = self.augmentation, self.images
+        chance = np.random.default_rng([self.seed, epoch, 1])
+        if wanted.padding:
+            drawn["offsets"][:] = chance.integers(0, 2 * wanted.padding + 1, (size, 2))
+        if wanted.flip:
+            drawn["flips"][:] = chance.integers(0, 2, size, np.uint8)
+        if wanted.rotation:
+            chance = np.random.default_rng([self.seed, epoch, 2])
+            drawn["angles"] = chance.uniform(-wanted.rotation, wanted.rotation, size)
+        if wanted.colour:
+            chance = np.random.default_rng([self.seed, epoch, 3])
+            lowest = max(0.0, 1 - wanted.colour)
+            drawn["factors"] = chance.uniform(lowest, 1 + wanted.colour, (size, 3))
+        return drawn
+
+
+def gather(split: Split, batch: Batch, padding: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """The pixels (B, 32, 32, 3) uint8, contiguous, and labels (B,) int64 of a batch.
+
+    `padding` is that of the plan's augmentation; what else is done stands in the batch. The arrays
+    are fresh: nothing shared is written.
+    """
+    images = np.asarray(split.images)[batch.indices]
+    labels = np.asarray(split.labels)[batch.indices]
+    if padding:
+        images = pixels.crop(images, batch.offsets, padding)
+    if batch.flips.any():
+        pixels.flip(images, batch.flips)
+    if batch.angles is not None:
+        images = pixels.rotate(images, batch.angles)
+    if batch.factors is not None:
+        images = pixels.recolour(images, batch.factors)
+    return images, labels

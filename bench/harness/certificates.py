@@ -1,0 +1,235 @@
+"""Where parity certificates come from: the cache, else a worker per framework.
+
+A certificate holds for one network in one framework as long as neither the code that computes it,
+nor the versions of what it runs on, nor the processor change; its key is the digest of all that.
+Only passed certificates are kept: what failed is tried again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import os
+import platform
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from queue import Queue
+from typing import Any
+
+from bench.core.cache import cache_folder, keep
+from bench.core.case import Case
+from bench.core.environment import processor
+from bench.core.limits import Limits
+from bench.core.text import without_folders
+from bench.networks.architecture import Architecture
+from bench.networks.variants import variant
+from bench.training.frameworks import Framework, framework
+from bench.worker.client import Worker, WorkerError
+
+Certificate = dict[str, Any]
+Progress = Callable[[float, str], None]
+
+CERTIFIED_PACKAGES = ("core", "networks", "data", "training", "parity")
+"""Packages of ``bench`` whose code a certificate depends on: the parity check and all below it."""
+
+_PROOF_BYTES = 6 << 30
+"""What a proof may take: float64 weights, gradients and slots, in the framework and beside it."""
+
+_LIMITS = Limits(timeout_seconds=1800)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is certified: a network in a framework."""
+
+    variant: str
+    framework: str
+    head: str
+    input_size: int
+    classes: int
+
+    @classmethod
+    def of(cls, case: Case, classes: int) -> Subject:
+        """What a case's certificate is about; seeds, batches and recipes share it."""
+        return cls(case.variant, case.framework, case.head, case.input_size, classes)
+
+    @property
+    def architecture(self) -> Architecture:
+        """The rows that are proven."""
+        row = variant(self.variant)
+        return row.architecture(self.classes, head=self.head, input_size=self.input_size)
+
+    @property
+    def key(self) -> str:
+        """Digest of everything the certificate depends on."""
+        row = framework(self.framework)
+        facts = {
+            "architecture": self.architecture.to_json(),
+            "framework": self.framework,
+            "environment": row.environment,
+            "versions": _versions(row),
+            "cpu": processor(),
+            "code": _code_digest(row.trainer),
+        }
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _versions(row: Framework) -> dict[str, str]:
+    return {**row.versions(), "numpy": version("numpy"), "python": platform.python_version()}
+
+
+@cache
+def _code_digest(trainer: str) -> str:
+    digest = hashlib.sha256()
+    for path in _code(trainer):
+        digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def _code(trainer: str) -> Iterator[Path]:
+    """Source files that decide what a certificate says."""
+    here = Path(__file__).resolve().parents[1]
+    for package in CERTIFIED_PACKAGES:
+        yield from sorted((here / package).rglob("*.py"))
+    # Keras's torch backend trains with the optimiser of models_torch.
+    module = trainer.partition(":")[0]
+    for name in dict.fromkeys(["models_torch", module.rpartition(".")[0] or module]):
+        found = importlib.util.find_spec(name)
+        if found is None or found.origin is None:
+            continue
+        origin = Path(found.origin)
+        yield from (
+            sorted(origin.parent.rglob("*.py")) if found.submodule_search_locations else [origin]
+        )
+
+
+def obtain(
+    subjects: Iterable[Subject], progress: Progress, *, fresh: bool = False
+) -> Iterator[tuple[Subject, Certificate]]:
+    """Every subject's certificate, in their order; ``fresh`` passes the cache over.
+
+    A proof that could not be carried out (the worker died, say) is a failed one, with the reason.
+    """
+    wanted = list(dict.fromkeys(subjects))
+    kept = {} if fresh else {s: found for s in wanted if (found := _read(s))}
+    with _Proofs([s for s in wanted if s not in kept], progress) as proofs:
+        for subject in wanted:
+            yield subject, kept[subject] if subject in kept else proofs.of(subject)
+
+
+class _Proofs:
+    """Proofs of several frameworks side by side, each framework's in a worker with its own CPUs.
+
+    A proof is many small operations that gain little from a second core, and nothing is timed.
+    """
+
+    def __init__(self, subjects: list[Subject], progress: Progress) -> None:
+        self._progress = progress
+        self._found: dict[Subject, Future[Certificate]] = {s: Future() for s in subjects}
+        self._workers: set[Worker] = set()
+        self._stopped = False
+        groups = [
+            [s for s in subjects if s.framework == name]
+            for name in dict.fromkeys(s.framework for s in subjects)
+        ]
+        cpus = sorted(os.sched_getaffinity(0))
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // _PROOF_BYTES
+        places = max(1, min(len(groups), len(cpus), memory))
+        self._shares: Queue[list[int]] = Queue()
+        for place in range(places):
+            self._shares.put(cpus[place::places])
+        self._pool = ThreadPoolExecutor(places)
+        for group in groups:
+            self._pool.submit(self._prove_all, group)
+
+    def __enter__(self) -> _Proofs:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopped = True
+        for worker in list(self._workers):
+            worker.stop()  # its thread would wait for an answer
+        self._pool.shutdown(cancel_futures=True)
+
+    def of(self, subject: Subject) -> Certificate:
+        """Waits for it."""
+        return self._found[subject].result()
+
+    def _prove_all(self, subjects: list[Subject]) -> None:
+        cpus = self._shares.get()
+        remaining = list(subjects)
+        try:
+            while remaining and not self._stopped:
+                self._prove_in_one_worker(remaining, cpus)
+        except BaseException as error:
+            for subject in remaining:
+                self._found[subject].set_exception(error)
+        finally:
+            self._shares.put(cpus)
+
+    def _prove_in_one_worker(self, remaining: list[Subject], cpus: list[int]) -> None:
+        """Until none remains or one fails to answer: the rest then get a fresh worker."""
+        case = Case(remaining[0].variant, remaining[0].framework)
+        with Worker(case, Path(), _LIMITS, cpus) as worker:
+            self._workers.add(worker)
+            alive = True
+            while remaining and alive:
+                certificate, alive = self._prove(worker, remaining[0])
+                self._found[remaining.pop(0)].set_result(certificate)
+            self._workers.discard(worker)
+
+    def _prove(self, worker: Worker, subject: Subject) -> tuple[Certificate, bool]:
+        """The certificate, and whether the worker can make another."""
+        certificate = _facts(subject)
+        try:
+            certificate |= _ask(worker, subject, self._progress)
+        except WorkerError as error:
+            told = without_folders(str(error)).strip().splitlines()[-1]
+            certificate["problem"] = f"the proof could not be carried out: {told}"
+            return certificate, False
+        if certificate["status"] == "pass":
+            keep(_path(subject), certificate)
+        return certificate, True
+
+
+def _ask(worker: Worker, subject: Subject, progress: Progress) -> Certificate:
+    def shown(done: float, note: str) -> None:
+        progress(done, f"parity of {subject.variant} in {subject.framework}: {note}")
+
+    found: Certificate = worker.certify(subject.architecture, shown)["certificate"]
+    return found
+
+
+def _facts(subject: Subject) -> Certificate:
+    row = framework(subject.framework)
+    return {
+        "variant": subject.variant,
+        "framework": subject.framework,
+        "status": "fail",
+        "problem": "",
+        "head": subject.head,
+        "logits_input_size": subject.input_size,
+        "figures": {},
+        "key": subject.key,
+        "versions": _versions(row),
+    }
+
+
+def _path(subject: Subject) -> Path:
+    return cache_folder() / "parity" / f"{subject.key}.json"
+
+
+def _read(subject: Subject) -> Certificate | None:
+    try:
+        found = json.loads(_path(subject).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    # Whatever else lies there under this name is no certificate of this subject.
+    if not isinstance(found, dict) or found.get("key") != subject.key:
+        return None
+    return found if found.get("status") == "pass" else None

@@ -1,0 +1,28 @@
+"""Whoever shows what a run is doing."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from bench.core.records import Record
+from bench.harness.certificates import Certificate
+from bench.harness.matrix import Task
+
+
+class Listener(Protocol):
+    """Told of every measurement and proof, as it goes."""
+
+    def started(self, task: Task) -> None:
+        """A measurement begins."""
+
+    def progress(self, done: float, note: str) -> None:
+        """Its done fraction."""
+
+    def finished(self, record: Record) -> None:
+        """Its record is written."""
+
+    def proving(self, done: float, note: str) -> None:
+        """A parity certificate is being made."""
+
+    def proven(self, certificate: Certificate) -> None:
+        """It is made, or was there."""

@@ -1,0 +1,252 @@
+"""How much is measured: a profile per purpose."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bench.core.case import KINDS, TRACKS, WATERFALL
+from bench.core.errors import UserError
+from bench.core.limits import Limits
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A choice of cases with the time to spend on each."""
+
+    name: str
+    description: str
+    frameworks: tuple[str, ...]
+    tracks: dict[str, tuple[str, ...]]
+    """Tracks by kind."""
+    variants: dict[str, tuple[str, ...]]
+    """Variants by kind."""
+    recipe: str
+    """Of the accuracy cases that start from scratch."""
+    batch_sizes: dict[int, int]
+    """By input size."""
+    seeds: int
+    """Of the accuracy cases."""
+    train_images: int | None
+    """Class-balanced subset of the data; None is all of it."""
+    test_images: int | None
+    limits: Limits
+    closed_only: tuple[str, ...] = ()
+    """Variants that are timed in the closed track alone, unless somebody names them."""
+    pretrained_recipe: str = "transfer-short"
+    """Of accuracy cases that start from pretrained weights: at the rates of scratch these would be
+    lost."""
+    timed_recipe: str = "steady"
+    """Of all other cases."""
+
+
+_CIFAR = ("cifar-bn", "cifar-lrn", "cifar-plain")
+_IMAGENET = ("imagenet-lrn", "imagenet-bn", "torchvision")
+
+PROFILES: dict[str, Profile] = {
+    profile.name: profile
+    for profile in (
+        Profile(
+            "quick",
+            "a look at everything in under ten minutes on two cores",
+            frameworks=("pytorch", "keras-tensorflow"),
+            tracks={
+                **dict.fromkeys(KINDS, TRACKS),
+                "accuracy": ("closed",),
+            },
+            variants={
+                **dict.fromkeys(KINDS, (*_CIFAR, "torchvision")),
+                "accuracy": _CIFAR,
+            },
+            recipe="short",
+            batch_sizes={32: 128, 224: 16, 227: 16},
+            seeds=1,
+            train_images=4_000,
+            test_images=2_000,
+            closed_only=("cifar-lrn", "cifar-plain"),
+            limits=Limits(
+                processes=2,
+                precision=0.05,
+                match_seconds=50.0,
+                blocks=3,
+                block_seconds=0.3,
+                audit_repeats=2,
+                evaluations=3,
+                latency_calls=51,
+                latency_seconds=0.6,
+                # The large networks at 227 pixels, which a user may ask for, train for minutes.
+                timeout_seconds=1800.0,
+            ),
+        ),
+        Profile(
+            "full",
+            "the publishable run: six networks, five seeds, real epochs; goes on with --resume",
+            frameworks=("pytorch", "keras-tensorflow", "keras-jax", "keras-torch"),
+            tracks=dict.fromkeys(KINDS, TRACKS),
+            variants=dict.fromkeys(KINDS, (*_CIFAR, *_IMAGENET)),
+            recipe="standard",
+            pretrained_recipe="transfer",
+            batch_sizes={32: 128, 224: 128, 227: 128},
+            seeds=5,
+            train_images=None,
+            test_images=None,
+            limits=Limits(
+                processes=5,
+                precision=0.01,
+                match_seconds=1800.0,
+                warmup_steps=5,
+                blocks=8,
+                block_seconds=1.0,
+                overhead_blocks=10,
+                bare_start=True,
+                audit_repeats=6,
+                latency_calls=200,
+                latency_seconds=4.0,
+                evaluations=None,
+                timeout_seconds=24 * 3600.0,
+            ),
+        ),
+        Profile(
+            "calibration",
+            "for python -m bench.cli.calibrate: small steps, many turns, four processes",
+            frameworks=("pytorch",),
+            tracks=dict.fromkeys(KINDS, ("closed",)),
+            variants=dict.fromkeys(KINDS, ("cifar-plain",)),
+            recipe="short",
+            batch_sizes={32: 16},
+            seeds=1,
+            train_images=2_000,
+            test_images=500,
+            limits=Limits(
+                processes=4,
+                match_seconds=600.0,
+                blocks=6,
+                block_seconds=0.25,
+                audit_repeats=2,
+                timeout_seconds=600.0,
+            ),
+        ),
+        Profile(
+            "waterfall",
+            "what each default costs: from every framework's own to the shared ones, step by step",
+            frameworks=("pytorch", "keras-tensorflow"),
+            tracks={**dict.fromkeys(KINDS, ()), "accuracy": (WATERFALL,)},
+            variants={**dict.fromkeys(KINDS, ()), "accuracy": ("cifar-bn", "cifar-lrn")},
+            recipe="waterfall",
+            batch_sizes={32: 128},
+            seeds=3,
+            train_images=10_000,
+            test_images=5_000,
+            # Images/s are taken behind the first point, so that no trace or compile is in them.
+            limits=Limits(evaluations=2, timeout_seconds=3600.0),
+        ),
+        Profile(
+            "transfer",
+            "pretrained beside scratch (--inits pretrained,scratch --weights …), 10,000 pictures",
+            frameworks=("pytorch", "keras-torch"),
+            tracks={**dict.fromkeys(KINDS, ()), "accuracy": ("idiomatic",)},
+            variants={**dict.fromkeys(KINDS, ()), "accuracy": ("imagenet-lrn",)},
+            recipe="transfer-scratch",
+            pretrained_recipe="transfer-finetune",
+            batch_sizes={131: 128, 227: 128},
+            seeds=1,
+            train_images=10_000,
+            test_images=5_000,
+            limits=Limits(evaluations=6, timeout_seconds=2 * 3600.0),
+        ),
+        Profile(
+            "loops",
+            "the idiomatic track beside the loops that the frameworks' tutorials show",
+            frameworks=("pytorch", "keras-tensorflow", "keras-torch"),
+            tracks={
+                **dict.fromkeys(KINDS, ()),
+                "startup": ("idiomatic",),
+                "train_throughput": ("idiomatic",),
+                "accuracy": ("idiomatic",),
+            },
+            variants={
+                **dict.fromkeys(KINDS, ()),
+                "startup": ("cifar-bn", "torchvision"),
+                "train_throughput": ("cifar-bn", "torchvision"),
+                "accuracy": ("cifar-bn",),
+            },
+            recipe="fast-look",
+            # The tutorials' loops keep theirs. Larger batches suit the CPU; that they learn no less
+            # from as many pictures, the accuracy cases show.
+            batch_sizes={32: 256, 224: 64, 227: 64},
+            seeds=1,
+            train_images=10_000,
+            test_images=5_000,
+            limits=Limits(
+                warmup_steps=2,
+                blocks=6,
+                block_seconds=2.0,
+                overhead_blocks=6,
+                tutorial_loop=True,
+                layer_pairs=True,
+                bare_start=True,
+                evaluations=3,
+                timeout_seconds=3600.0,
+            ),
+        ),
+        Profile(
+            "overhead",
+            "what the harness costs: the closed track's steps and passes in turns with bare loops",
+            frameworks=("pytorch", "keras-tensorflow", "keras-torch", "keras-jax"),
+            tracks={
+                **dict.fromkeys(KINDS, ()),
+                "train_throughput": ("closed",),
+                "inference": ("closed",),
+            },
+            variants={
+                **dict.fromkeys(KINDS, ()),
+                "train_throughput": (*_CIFAR, *_IMAGENET),
+                "inference": (*_CIFAR, *_IMAGENET),
+            },
+            recipe="short",
+            batch_sizes={32: 128, 224: 16, 227: 16},
+            seeds=1,
+            train_images=4_000,
+            test_images=2_000,
+            limits=Limits(
+                # Blocks of a second or less, and many: what else the machine does lasts longer.
+                blocks=24,
+                block_seconds=0.5,
+                overhead_blocks=24,
+                audit_repeats=2,
+                timeout_seconds=3600.0,
+            ),
+        ),
+        Profile(
+            "article",
+            "accuracy from pretrained weights (give --weights) beside the transfer article's loop",
+            frameworks=("pytorch",),
+            tracks={
+                **dict.fromkeys(KINDS, ()),
+                "train_throughput": ("idiomatic",),
+                "accuracy": ("idiomatic",),
+            },
+            variants={
+                **dict.fromkeys(KINDS, ()),
+                "train_throughput": ("torchvision",),
+                "accuracy": ("imagenet-lrn",),
+            },
+            recipe="transfer-finetune",
+            pretrained_recipe="transfer-finetune",
+            timed_recipe="tutorial-transfer-speed",
+            batch_sizes={131: 128, 224: 4},
+            seeds=1,
+            train_images=None,
+            test_images=None,
+            limits=Limits(
+                blocks=10, article_steps=300, evaluations=None, timeout_seconds=2 * 3600.0
+            ),
+        ),
+    )
+}
+
+
+def profile(name: str) -> Profile:
+    """The row called ``name``; UserError with the known names when there is none."""
+    if name not in PROFILES:
+        raise UserError(f"unknown profile {name!r}; known: {', '.join(PROFILES)}")
+    return PROFILES[name]

@@ -1,0 +1,189 @@
+"""A run: its folder, its data, its certificates, and every record as it comes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Sequence, Set
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from bench.core.cache import cache_folder
+from bench.core.case import Case
+from bench.core.errors import UserError
+from bench.core.records import FILE, Record, RecordStore
+from bench.data.contact_sheet import write_contact_sheet
+from bench.data.dataset import Dataset
+from bench.data.sources import open_dataset, prepared
+from bench.harness.ceilings import OF_THROUGHPUT, Beside
+from bench.harness.certificates import Certificate, Subject, obtain
+from bench.harness.listener import Listener
+from bench.harness.matrix import Job, matches
+from bench.harness.measure import measure
+from bench.harness.profiles import Profile
+from bench.training.frameworks import installed
+
+Keys = Set[tuple[str, str]]
+"""(case id, kind) of records that are there already."""
+NOTHING: Keys = frozenset()
+
+
+@dataclass
+class Run:
+    """One folder under ``results``: its data, its records, its report."""
+
+    folder: Path
+    profile: Profile
+    data: str = "auto"
+    validation: bool = False
+    """Whether a part of the training set stands in for the test set, which is then not touched."""
+    certificates: dict[Subject, Certificate] = field(default_factory=dict)
+    """Filled by ``certify``; a closed case without one is recorded as unchecked."""
+    frameworks: tuple[str, ...] = ()
+    """Whose ceilings are asked for; empty means the profile's. Those of a job are always."""
+    ceilings: Beside = field(default_factory=Beside)
+
+    def __post_init__(self) -> None:
+        self.store = RecordStore(self.folder)
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        """The pictures as this profile takes them."""
+        whole = open_dataset(self.data)
+        if self.validation:
+            whole = whole.validation()
+        train = self.profile.train_images or len(whole.train.labels)
+        test = self.profile.test_images or len(whole.test.labels)
+        return whole.subset(train, test)
+
+    @cached_property
+    def data_folder(self) -> Path:
+        """Where workers map the pictures from."""
+        return prepared(self.dataset, cache_folder())
+
+    def create(self) -> None:
+        """Make the folder and the contact sheet; UserError before anything is measured."""
+        dataset = self.dataset  # opened first: a wrong path leaves no empty run behind
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            (self.folder / ".writable").touch()
+            (self.folder / ".writable").unlink()
+        except OSError as error:
+            raise UserError(
+                f"cannot write to {self.folder}: {error.strerror}; "
+                "give a folder that can be written to with --results"
+            ) from error
+        write_contact_sheet(dataset, self.folder / "contact_sheet.png")
+
+    def certify(self, cases: Iterable[Case], listener: Listener) -> None:
+        """Get the certificates of the closed cases, before anything is measured."""
+        classes = len(self.dataset.classes)
+        wanted = {Subject.of(case, classes): None for case in cases if case.track == "closed"}
+        missing = [subject for subject in wanted if subject not in self.certificates]
+        for subject, certificate in obtain(missing, listener.proving):
+            self.certificates[subject] = certificate
+            listener.proven(certificate)
+
+    def _parity(self, case: Case) -> dict[str, Any]:
+        if case.track != "closed":
+            return {"status": "not applicable"}
+        subject = Subject.of(case, len(self.dataset.classes))
+        unchecked = {"status": "unchecked", "problem": "no parity certificate was made in this run"}
+        return self.certificates.get(subject, unchecked)
+
+    def execute(self, match: Sequence[Job], listener: Listener) -> Iterator[Record]:
+        """Measure jobs together; yield each record when it is on the disk."""
+        for job in match:
+            self._prepare_ceilings(job, listener)
+        for record in measure(match, self.data_folder, self.profile.limits, listener):
+            parity = self._parity(record.case)
+            complete = dataclasses.replace(record, dataset=self.dataset.describe(), parity=parity)
+            complete = self._with_ceiling(complete)
+            self.store.append(complete)
+            listener.finished(complete)
+            yield complete
+
+    def _prepare_ceilings(self, job: Job, listener: Listener) -> None:
+        """Before the first throughput of the run; the cache has them after the first run."""
+        if any(task.kind in OF_THROUGHPUT for task in job.tasks):
+            names = self.frameworks or installed(self.profile.frameworks)
+            self.ceilings.prepare([*names, job.case.framework], listener.progress)
+
+    def _with_ceiling(self, record: Record) -> Record:
+        if record.kind not in OF_THROUGHPUT or not record.ok:
+            return record
+        beside = self.ceilings.metrics(record.case)
+        return dataclasses.replace(record, metrics={**record.metrics, **beside})
+
+
+def run_all(
+    run: Run, jobs: list[Job], listener: Listener, *, done: Keys = NOTHING, parity: bool = True
+) -> None:
+    """Every job whose records are not there yet, in order; their certificates first."""
+    remaining = [
+        dataclasses.replace(job, tasks=tasks)
+        for job in jobs
+        if (tasks := tuple(task for task in job.tasks if task.key not in done))
+    ]
+    run.frameworks = tuple(dict.fromkeys(job.case.framework for job in jobs))
+    if parity:
+        run.certify((job.case for job in remaining), listener)
+    for match in matches(remaining):
+        for _ in run.execute(match, listener):
+            pass
+
+
+def open_run(
+    results: Path,
+    name: str | None,
+    resume: bool,
+    profile: Profile,
+    data: str,
+    *,
+    validation: bool = False,
+) -> tuple[Run, Keys]:
+    """A new run's folder, or an old one to go on with and what it has already.
+
+    Raises UserError when a new run's name is taken, when there is nothing to resume, or when the
+    data of the old run is another.
+    """
+    folder = _folder_to_resume(results, name) if resume else results / (name or _name_now())
+    run = Run(folder, profile, data, validation)
+    if not resume and run.store.path.exists():
+        raise UserError(
+            f"{folder} holds a run already; go on with it with --resume, or name another"
+        )
+    _same_data(run)  # before anything in the folder is touched
+    run.create()
+    return run, run.store.set_aside_failures()
+
+
+def _name_now() -> str:
+    """UTC to the second: names sort by age."""
+    return datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+
+
+def _folder_to_resume(results: Path, name: str | None) -> Path:
+    if name:
+        if not (results / name).is_dir():
+            raise UserError(f"no run {name!r} to resume in {results}; start it without --resume")
+        return results / name
+    runs = sorted(results.glob(f"*/{FILE}"), key=lambda path: path.stat().st_mtime)
+    if not runs:
+        raise UserError(f"no run to resume in {results}; start one without --resume")
+    return runs[-1].parent
+
+
+def _same_data(run: Run) -> None:
+    if not run.store.path.exists():
+        return
+    for record in run.store.read():
+        known = str(record.dataset.get("fingerprint"))
+        if known != run.dataset.fingerprint:
+            name = record.dataset.get("name")
+            raise UserError(
+                f"{run.folder} was measured on {name} ({known[:12]}), --data is "
+                f"{run.dataset.name} ({run.dataset.fingerprint[:12]}); resume with the same data"
+            )

@@ -1,0 +1,1 @@
+"""Predictions and embeddings for a user's images."""

@@ -1,0 +1,130 @@
+"""What is said of a picture, classes with probabilities or features: as JSON, CSV lines, arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.core.errors import UserError
+from bench.networks.outputs import Served
+from bench.training.interfaces import Rows
+
+
+class Answers(Protocol):
+    """One kind of answer, made from what the network gives for a batch."""
+
+    def header(self) -> list[str]:
+        """Of the CSV columns behind ``image``."""
+
+    def table(self, row: NDArray[np.float32]) -> Iterator[list[Any]]:
+        """The CSV lines of one picture."""
+
+    def to_json(self, image: str, row: NDArray[np.float32]) -> dict[str, Any]:
+        """The JSON object of one picture."""
+
+    def arrays(self, rows: Rows) -> dict[str, NDArray[Any]]:
+        """The batch's part of every array of an npz file, pictures along the first axis."""
+
+    def constants(self) -> dict[str, NDArray[Any]]:
+        """Arrays of an npz file that do not depend on the pictures."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One class of one picture."""
+
+    label: str
+    index: int
+    probability: float
+
+
+class Predictions:
+    """The ``top`` likeliest classes, the likeliest first."""
+
+    def __init__(self, served: Served, top: int) -> None:
+        """UserError where the network has fewer classes than ``top``."""
+        if top > served.width:
+            raise UserError(f"--top {top}: the network has {served.width} classes")
+        self._served, self._top = served, top
+
+    def of(self, row: NDArray[np.float32]) -> list[Prediction]:
+        """From the logits of one picture, (classes,)."""
+        classes, probabilities = self._best(row[None])
+        return [
+            Prediction(self._served.label(int(index)), int(index), float(probability))
+            for index, probability in zip(classes[0], probabilities[0], strict=True)
+        ]
+
+    def _best(self, logits: Rows) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Classes and probabilities, (B, top) both."""
+        probabilities = softmax(logits)
+        # Stable: of equals the first class is named first, in every framework.
+        order = np.argsort(-probabilities, axis=1, kind="stable")[:, : self._top]
+        return order.astype(np.int64), np.take_along_axis(probabilities, order, axis=1)
+
+    def header(self) -> list[str]:
+        """See :class:`Answers`."""
+        return ["rank", "class", "label", "probability"]
+
+    def table(self, row: NDArray[np.float32]) -> Iterator[list[Any]]:
+        """See :class:`Answers`."""
+        for rank, found in enumerate(self.of(row), start=1):
+            yield [rank, found.index, found.label, found.probability]
+
+    def to_json(self, image: str, row: NDArray[np.float32]) -> dict[str, Any]:
+        """See :class:`Answers`."""
+        return {
+            "image": image,
+            "predictions": [
+                {"label": found.label, "class": found.index, "probability": found.probability}
+                for found in self.of(row)
+            ],
+        }
+
+    def arrays(self, rows: Rows) -> dict[str, NDArray[Any]]:
+        """``classes`` and ``probabilities``, (N, top)."""
+        classes, probabilities = self._best(rows)
+        return {"classes": classes, "probabilities": probabilities}
+
+    def constants(self) -> dict[str, NDArray[Any]]:
+        """``categories``: the label of every class, (classes,)."""
+        return {"categories": np.array([self._served.label(i) for i in range(self._served.width)])}
+
+
+class Embeddings:
+    """The features as they come, float32."""
+
+    def __init__(self, served: Served) -> None:
+        self._width = served.width
+
+    def header(self) -> list[str]:
+        """See :class:`Answers`."""
+        return [f"f{index}" for index in range(self._width)]
+
+    def table(self, row: NDArray[np.float32]) -> Iterator[list[Any]]:
+        """One line; every number in the fewest digits that are the same float32."""
+        yield [str(value) for value in row]
+
+    def to_json(self, image: str, row: NDArray[np.float32]) -> dict[str, Any]:
+        """See :class:`Answers`."""
+        return {"image": image, "embedding": [float(str(value)) for value in row]}
+
+    def arrays(self, rows: Rows) -> dict[str, NDArray[Any]]:
+        """``embeddings``, (N, features)."""
+        return {"embeddings": rows.astype(np.float32, copy=False)}
+
+    def constants(self) -> dict[str, NDArray[Any]]:
+        """None."""
+        return {}
+
+
+def softmax(logits: Rows) -> NDArray[np.float64]:
+    """(B, classes) -> (B, classes), rows that add up to 1; in float64, which costs nothing here."""
+    wide = logits.astype(np.float64)
+    powers = np.exp(wide - wide.max(axis=1, keepdims=True))
+    shares: NDArray[np.float64] = powers / powers.sum(axis=1, keepdims=True)
+    return shares

@@ -1,0 +1,2 @@
+"""The networks as data: layers, variants, initial weights, layouts, preprocessing; no framework and
+no training."""

@@ -1,0 +1,116 @@
+"""What a set of weights can answer with: the network, and where in it the features stand."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.core.errors import UserError
+from bench.networks.architecture import Architecture, Dense, ReLU
+from bench.networks.init import Weights
+from bench.networks.preprocessing import Preprocessing
+from bench.networks.pretrained import Facts, Pretrained
+from bench.networks.variants import variant
+from bench.networks.weights import check_weights
+
+
+@dataclass(frozen=True)
+class Served:
+    """A network that a worker can load as it stands."""
+
+    facts: Facts
+    file: Path
+    """Safetensors in the core's names, see :mod:`bench.networks.pretrained`."""
+    architecture: Architecture
+    embedding: str | None = None
+    """The layer whose output is wanted; None for logits."""
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """What is done to a picture first."""
+        return self.facts.preprocessing
+
+    @property
+    def width(self) -> int:
+        """Numbers per picture that come back."""
+        wanted = self.embedding or self.architecture.layers[-1].name
+        return next(s.after[0] for s in self.architecture.steps() if s.layer.name == wanted)
+
+    def label(self, index: int) -> str:
+        """The name of a class, or its number where names are not known."""
+        known = self.facts.categories
+        return known[index] if index < len(known) else f"class {index}"
+
+
+def for_predictions(source: Pretrained, file: Path) -> Served:
+    """The whole network. Raises UserError that names the layers that the weights do not have."""
+    served = Served(source.facts, file, _architecture(source.facts))
+    _check(served, source.tensors, "predict")
+    return served
+
+
+def for_embeddings(source: Pretrained, file: Path) -> Served:
+    """The network as far as the weights go, but at least to the second hidden layer.
+
+    Raises UserError where there is no such layer, or the weights do not go so far.
+    """
+    whole = _architecture(source.facts)
+    name = embedding_layer(whole)
+    end = next(i for i, layer in enumerate(whole.layers) if layer.name == name)
+    head = dataclasses.replace(whole, layers=whole.layers[: end + 1])
+    absent = _missing(whole, source.tensors)
+    served = Served(source.facts, file, head if absent else whole, name)
+    _check(served, source.tensors, "embed")
+    return served
+
+
+def embedding_layer(architecture: Architecture) -> str:
+    """The ReLU after the second hidden dense layer; UserError where there is none.
+
+    The last dense layer gives the logits and is not hidden.
+    """
+    dense = [i for i, row in enumerate(architecture.layers) if isinstance(row, Dense)]
+    between = architecture.layers[dense[1] : dense[2]] if len(dense) > 2 else ()
+    for row in between:
+        if isinstance(row, ReLU):
+            return row.name
+    raise UserError(
+        f"{architecture.name} with this head has no second hidden layer, whose output embed gives; "
+        "take a network with two hidden dense layers (all but cifar-3x3), with a source, "
+        "replace-last or narrow head"
+    )
+
+
+def _architecture(facts: Facts) -> Architecture:
+    size = facts.preprocessing.size if facts.input_size is None else facts.input_size
+    if size != facts.preprocessing.size:
+        raise UserError(
+            f"weights {facts.name}: for pictures of {size} pixels, and their preprocessing gives "
+            f"{facts.preprocessing.size}"
+        )
+    return variant(facts.variant).architecture(facts.classes, head=facts.head, input_size=size)
+
+
+def _missing(architecture: Architecture, tensors: Weights) -> list[str]:
+    """Layers of which something is not there, in order."""
+    wanted = architecture.weight_shapes() | architecture.statistic_shapes()
+    names = [name.rpartition(".")[0] for name in wanted if name not in tensors]
+    return [row.name for row in architecture.layers if row.name in names]
+
+
+def _check(served: Served, tensors: Weights, command: str) -> None:
+    network = served.architecture
+    absent = _missing(network, tensors)
+    if absent:
+        raise UserError(
+            f"weights {served.facts.name}: without {', '.join(absent)}, which {command} needs; "
+            "take those of a whole network, as --weights torchvision"
+        )
+    check_weights(network, of_network(network, tensors))
+
+
+def of_network(architecture: Architecture, tensors: Weights) -> Weights:
+    """Of ``tensors``, what the network has: a source may have more."""
+    wanted = architecture.weight_shapes() | architecture.statistic_shapes()
+    return {name: tensors[name] for name in wanted}

@@ -1,0 +1,151 @@
+"""Weights that somebody trained before, in the core's names and layouts, and what goes with them.
+
+Wherever they come from (see `weight_sources`), a worker gets them as one safetensors file in this
+form: it needs neither the framework that wrote them nor to trust the file that they were in.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from bench.core.errors import UserError
+from bench.networks.architecture import Architecture
+from bench.networks.init import Weights, initial_weights
+from bench.networks.preprocessing import Preprocessing
+from bench.networks.variants import variant
+
+FACTS = "alexbench"
+FACTS_FILE = "alexbench.json"
+"""In a ``.keras`` zip; in a ``.weights.h5`` they are a text beside the layers."""
+_KEY = "alexbench"
+"""Of the safetensors metadata under which the facts stand, as JSON."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a set of weights beside the numbers."""
+
+    name: str
+    """Of the source: a registry's name, or the file's."""
+    sha256: str
+    """Of the file that was read, in hex."""
+    variant: str
+    """The network whose layers they are."""
+    layers: tuple[str, ...]
+    """The layers that are there, in order; the network may have more."""
+    preprocessing: Preprocessing
+    head: str = "source"
+    classes: int | None = None
+    """Number of logits; None where the last layer is not there."""
+    input_size: int | None = None
+    """Side of the picture that the first dense layer fits; None without one."""
+    categories: tuple[str, ...] = ()
+    """Names of the logits, where they are known."""
+    notes: str = ""
+    """Precision, licence and whatever else a reader of the results has to know."""
+
+    @property
+    def label(self) -> str:
+        """What a case calls its weights: unique, and without a ``/``."""
+        return f"{self.name.replace('/', '_')}@{self.sha256[:8]}"
+
+    def architecture(self) -> Architecture:
+        """Their network, whole; its own classes and pictures where the weights do not say them."""
+        return variant(self.variant).architecture(
+            self.classes, head=self.head, input_size=self.input_size
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object that :meth:`from_json` reads back."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Facts:
+        """What :meth:`to_json` wrote."""
+        return cls(
+            **{
+                **value,
+                "layers": tuple(value["layers"]),
+                "categories": tuple(value["categories"]),
+                "preprocessing": Preprocessing.from_json(value["preprocessing"]),
+            }
+        )
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """A set of weights with its facts; ``tensors`` is float32 under the core's names."""
+
+    facts: Facts
+    tensors: Weights
+
+    def save(self, path: Path) -> None:
+        """Write both into one safetensors file. Raises OSError where it cannot."""
+        arrays = {name: np.ascontiguousarray(array) for name, array in self.tensors.items()}
+        partial = path.with_name(f"{path.name}.part")
+        try:
+            save_file(arrays, partial, {_KEY: json.dumps(self.facts.to_json())})
+        except SafetensorError as error:  # the library's own class for what the system said
+            code = re.search(r"os error (\d+)", str(error))
+            raise OSError(
+                *((int(code[1]), os.strerror(int(code[1]))) if code else error.args)
+            ) from error
+        partial.replace(path)
+
+    @classmethod
+    def load(cls, path: Path) -> Pretrained:
+        """What :meth:`save` wrote; UserError where the file is not that."""
+        try:
+            with safe_open(path, "numpy") as file:
+                facts = Facts.from_json(json.loads((file.metadata() or {})[_KEY]))
+                return cls(facts, {name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+        except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+            raise UserError(f"{path}: not a file of prepared weights ({error})") from error
+
+    def fit(self, architecture: Architecture, seed: int) -> tuple[Weights, tuple[str, ...]]:
+        """Weights to start ``architecture`` from, and the layers that these are of.
+
+        Layers that the source does not have get the seeded initial weights. Raises UserError where
+        a layer of the same name has another shape, or nothing of the network is in the source.
+        """
+        start = initial_weights(architecture, seed)
+        taken = self._taken(start)
+        if not taken:
+            raise UserError(
+                f"weights {self.facts.name}: of {self.facts.variant}; no layer of "
+                f"{architecture.name} is in them"
+            )
+        for name in taken:
+            _check_shape(self.facts, name, self.tensors[name], start[name])
+        names = dict.fromkeys(name.rpartition(".")[0] for name in taken)
+        return start | {name: self.tensors[name] for name in taken}, tuple(names)
+
+    def _taken(self, wanted: Iterable[str]) -> list[str]:
+        return [name for name in wanted if name in self.tensors]
+
+
+def _check_shape(facts: Facts, name: str, found: NDArray[Any], wanted: NDArray[Any]) -> None:
+    if found.shape == wanted.shape:
+        return
+    last = variant(facts.variant).architecture().layers[-1].name
+    hint = (
+        "take --heads replace-last or narrow for another number of classes"
+        if name.startswith(f"{last}.")
+        else f"they fit pictures of {facts.input_size} pixels; a head on the last pool "
+        "(--heads pool-linear, pool-narrow) takes any size"
+    )
+    raise UserError(
+        f"weights {facts.name}: {name} is {found.shape}, the network wants {wanted.shape}; {hint}"
+    )

@@ -1,0 +1,201 @@
+"""The checks of a proof, in their order: each raises PartedError where the two first part."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.parity import problem
+from bench.parity.comparison import Examination, Tensors
+from bench.parity.figures import PartedError
+from bench.parity.reference_training import Reference
+from bench.training.interfaces import ProvableTrainer
+from bench.training.recipes.base import Recipe
+
+FLOAT32_STATES = (0, 2, 4, 6, 9)
+"""Steps of the reference's training from whose state float32 takes one step."""
+
+
+def check_batches(examination: Examination) -> None:
+    """The harness applies crops and flips to the very pictures that the plan names."""
+    batches, steps = examination.batches, range(problem.STEPS)
+    given = [(s.images, s.labels) for s in map(batches.at, steps)]
+    for step, images_and_labels in zip(steps, given, strict=True):
+        pair = (images_and_labels, batches.by_definition(step))
+        if problem.batch_digest(pair[:1]) != problem.batch_digest(pair[1:]):
+            raise PartedError(f"batches: the bytes of step {step + 1} are not those of the plan")
+    examination.certificate.facts["batches_sha256"] = problem.batch_digest(given)
+
+
+def _cannot_be_proven(trainer: object) -> str:
+    for name in ("gradients", "activations"):
+        if not callable(getattr(trainer, name, None)):
+            return (
+                f"the trainer has no {name}(): it cannot be proven; "
+                "see bench.training.interfaces.ProvableTrainer"
+            )
+    return ""
+
+
+def check_weights_are_taken(examination: Examination) -> None:
+    """What was loaded comes out again, bit for bit."""
+    if missing := _cannot_be_proven(examination.single):
+        raise PartedError(missing)
+    examination.single.load_weights(examination.weights)
+    there = examination.single.export_weights()
+    for name, weight in examination.weights.items():
+        if name not in there or not np.array_equal(there[name], weight):
+            raise PartedError(f"weights: {name} does not come out as it was loaded")
+
+
+def check_activations(examination: Examination) -> None:
+    """Every layer in evaluation mode, in float64."""
+    weights, images = examination.weights, examination.batches.at(0).images
+    examination.double.load_weights(_doubles(weights))
+    found = examination.double.activations(images)
+    reference = examination.reference(problem.SGD, weights)
+    for name, expected in reference.activations(images):
+        if name in found:
+            examination.hold_tensors("float64 activations", "", found, {name: expected})
+    logits = {"logits": examination.double.predict(images)}
+    examination.hold_tensors("float64 logits", "", logits, {"logits": expected})
+
+
+def check_gradients(examination: Examination) -> None:
+    """Loss and every weight's gradient in training mode, in float64."""
+    weights = _doubles(examination.weights)
+    examination.double.load_weights(weights)
+    gaps = _compare(examination, examination.double, "float64", (weights, 0))
+    for place, gap in gaps.items():
+        examination.certificate.hold("float64 gradients", place, gap)
+
+
+def _compare(
+    examination: Examination, trainer: ProvableTrainer, dtype: str, at: tuple[Tensors, int]
+) -> dict[str, float]:
+    """Hold the loss of a pass, and return the distances of its gradients by place."""
+    weights, step = at
+    given, where = examination.batches.at(step), f", step {step + 1}"
+    expected = examination.reference(problem.SGD, weights).gradients(given)
+    found = trainer.gradients(given)
+    gap = abs(found.loss - expected.loss) / abs(expected.loss)
+    examination.certificate.hold(f"{dtype} loss", f"loss{where}", gap)
+    return examination.gradient_distances(f" gradient{where}", found.by_name, expected.by_name)
+
+
+def check_sgd(examination: Examination) -> None:
+    """Ten steps of SGD with Nesterov momentum and L2 weight decay, in float64."""
+    trainer = examination.double
+    for step, reference in _follow(examination, trainer, problem.SGD, "SGD"):
+        if step in FLOAT32_STATES:
+            state = {k: v.astype(np.float32) for k, v in reference.weights.items()}
+            examination.states.append(state)
+    del examination.double  # its weights and slots take most of a GiB
+
+
+def check_adam(examination: Examination) -> None:
+    """Ten steps of Adam with L2 weight decay, in float64."""
+    trainer = examination.trainer(problem.ADAM, "float64")
+    for _ in _follow(examination, trainer, problem.ADAM, "Adam"):
+        pass
+
+
+def _follow(
+    examination: Examination, trainer: ProvableTrainer, recipe: Recipe, label: str
+) -> Iterator[tuple[int, Reference]]:
+    """Train both side by side and hold them after every step; yields the state before each."""
+    hold = examination.certificate.hold
+    weights = _doubles(examination.weights)
+    trainer.load_weights(weights)
+    reference = examination.reference(recipe, weights)
+    statistics = examination.architecture.statistic_shapes()
+    for step in range(problem.STEPS):
+        yield step, reference
+        given, where = examination.batches.at(step), f" after step {step + 1}"
+        trainer.train([given], 1, lambda: None)
+        trainer.sync()
+        loss, expected = trainer.losses()[-1], reference.train(given)
+        hold("float64 loss", f"loss, step {step + 1}, {label}", abs(loss - expected) / expected)
+        there = trainer.export_weights()
+        for name, tensor in reference.weights.items():
+            what = "statistics" if name in statistics else "weights"
+            examination.hold_tensors(f"float64 {what}, {label}", where, there, {name: tensor})
+    images = examination.batches.at(0).images
+    logits = {"logits": trainer.predict(images)}
+    expected_logits = {"logits": reference.predict(images)}
+    where = f" after step {problem.STEPS}"
+    examination.hold_tensors(f"float64 evaluation, {label}", where, logits, expected_logits)
+
+
+def check_float32_steps(examination: Examination) -> None:
+    """Loss and gradients in float32, each from a state of the reference; then an update.
+
+    A mistake shows at every state, a unit that rounding lets fall the other way only at some:
+    so the state with the smallest distances is held to the bound of rounding.
+    """
+    trainer, passes = examination.single, []
+    for step, weights in zip(FLOAT32_STATES, examination.states, strict=True):
+        trainer.load_weights(weights)
+        gaps = _compare(examination, trainer, "float32", (weights, step))
+        passes.append((max(gaps.values()), step, weights, gaps))
+    _, best, weights, gaps = min(passes, key=lambda found: (math.isnan(found[0]), *found[:2]))
+    for place, gap in gaps.items():
+        examination.certificate.hold("float32 gradients", place, gap)
+    for _, _, _, others in passes:
+        for place, gap in others.items():
+            examination.certificate.hold("float32 gradients, any state", place, gap)
+    _hold_update(examination, trainer, (weights, best))
+
+
+def _hold_update(
+    examination: Examination, trainer: ProvableTrainer, at: tuple[Tensors, int]
+) -> None:
+    """What one step did to the weights: the change, which is small beside the weight itself."""
+    before, step = at
+    # A large rate lifts the change above the rounding of the weight that it is added to.
+    given = dataclasses.replace(examination.batches.at(step), learning_rate=1.0)
+    trainer.load_weights(before)
+    trainer.train([given], 1, lambda: None)
+    trainer.sync()
+    reference = examination.reference(problem.SGD, before)
+    reference.train(given)
+    after = trainer.export_weights()
+    trained = examination.architecture.weight_shapes()
+    changes = {name: after[name] - before[name] for name in trained}
+    expected = {name: reference.weights[name] - before[name] for name in trained}
+    where = f" changed by step {step + 1}"
+    examination.hold_gradients("float32 update", where, changes, expected)
+
+
+def check_float32_logits(examination: Examination) -> None:
+    """Evaluation-mode logits in float32 at the input size that is measured."""
+    own = examination.certificate.architecture
+    weights = problem.proof_weights(own)
+    images = examination.batches.at(0).images[:2]
+    trainer = examination.trainer(problem.SGD, "float32", own)
+    trainer.load_weights(weights)
+    expected = Reference.at(own, problem.SGD, (problem.MEAN, problem.STD), weights).predict(images)
+    where = f" at {own.input_size} px"
+    found = {"logits": trainer.predict(images)}
+    examination.hold_tensors("float32 logits", where, found, {"logits": expected})
+
+
+def _doubles(weights: Tensors) -> dict[str, NDArray[np.float64]]:
+    return {name: weight.astype(np.float64) for name, weight in weights.items()}
+
+
+CHECKS: tuple[tuple[str, Callable[[Examination], None]], ...] = (
+    ("batches", check_batches),
+    ("weights", check_weights_are_taken),
+    ("activations", check_activations),
+    ("gradients", check_gradients),
+    ("SGD", check_sgd),
+    ("Adam", check_adam),
+    ("float32 steps", check_float32_steps),
+    ("float32 logits", check_float32_logits),
+)
+"""In this order: the first that fails names the cause, not a consequence."""

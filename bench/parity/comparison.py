@@ -1,0 +1,111 @@
+"""What the checks of a proof share: the network on small pictures, its weights, its batches, and
+the trainers that are examined."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.core.case import Case
+from bench.networks.architecture import Architecture, BatchNorm, MaxPool
+from bench.networks.weights import weights_digest
+from bench.parity import problem
+from bench.parity.figures import Certificate, distance, norm
+from bench.parity.reference_training import Reference
+from bench.training.interfaces import ProvableTrainer, Setup
+from bench.training.recipes.base import Recipe
+
+Build = Callable[[Setup], ProvableTrainer]
+Tensors = Mapping[str, NDArray[Any]]
+
+
+class Examination:
+    """What the checks share: the network on small pictures, its weights and its batches."""
+
+    def __init__(self, certificate: Certificate, build: Build, threads: int) -> None:
+        self.certificate, self._build, self._threads = certificate, build, threads
+        self.architecture = problem.proof_architecture(certificate.architecture)
+        self.batches = problem.Batches.of(self.architecture)
+        self.weights = problem.proof_weights(self.architecture)
+        self.states: list[dict[str, NDArray[np.float32]]] = []
+        """The reference's weights before the steps of FLOAT32_STATES."""
+        certificate.facts |= {
+            "input_size": self.architecture.input_size,
+            "batch_size": self.batches.batch_size,
+            "steps": problem.STEPS,
+            "weights_sha256": weights_digest(self.weights),
+        }
+
+    @cached_property
+    def single(self) -> ProvableTrainer:
+        """In float32; built once, since building and compiling is what takes long."""
+        return self.trainer(problem.SGD, "float32")
+
+    @cached_property
+    def double(self) -> ProvableTrainer:
+        """In float64, with SGD; nothing trains it before its ten steps."""
+        return self.trainer(problem.SGD, "float64")
+
+    def trainer(
+        self, recipe: Recipe, precision: str, architecture: Architecture | None = None
+    ) -> ProvableTrainer:
+        """A fresh trainer of the small network, or of another."""
+        rows = architecture or self.architecture
+        case = Case(
+            rows.name,
+            self.certificate.framework,
+            input_size=rows.input_size,
+            precision=precision,
+            batch_size=self.batches.batch_size,
+        )
+        constants = (problem.MEAN, problem.STD)
+        rates = problem.layer_rates(rows)
+        return self._build(
+            Setup(case, rows, recipe, problem.STEPS, *constants, self._threads, rates)
+        )
+
+    def reference(self, recipe: Recipe, weights: Tensors) -> Reference:
+        """The small network in numpy, at the given weights."""
+        rates = problem.layer_rates(self.architecture)
+        return Reference.at(self.architecture, recipe, (problem.MEAN, problem.STD), weights, rates)
+
+    def hold_tensors(self, check: str, where: str, found: Tensors, expected: Tensors) -> None:
+        """Every tensor that is expected, in order; one that is missing parts, too."""
+        for name, tensor in expected.items():
+            there = found.get(name)
+            gap = math.inf if there is None else distance(there, tensor)
+            self.certificate.hold(check, f"{name}{where}", gap)
+
+    def hold_gradients(self, check: str, where: str, found: Tensors, expected: Tensors) -> None:
+        """The same for what goes by gradients.
+
+        A bias in front of BatchNorm has a true gradient of 0, and what is there is rounding: it is
+        judged on the scale of its layer's other gradient, and the figure says so.
+        """
+        for place, gap in self.gradient_distances(where, found, expected).items():
+            self.certificate.hold(check, place, gap)
+
+    def gradient_distances(self, where: str, found: Tensors, expected: Tensors) -> dict[str, float]:
+        """Distance of every gradient by the place that a figure names."""
+        gaps = {}
+        for name, tensor in expected.items():
+            layer, _, part = name.rpartition(".")
+            place, scale = f"{name}{where}", None
+            if part == "bias" and layer in self._before_batch_norm:
+                weight = f"{layer}.weight"
+                place, scale = f"{place} (on the scale of {weight})", norm(expected[weight])
+            gaps[place] = distance(found[name], tensor, scale) if name in found else math.inf
+        return gaps
+
+    @cached_property
+    def _before_batch_norm(self) -> set[str]:
+        # A pool between them hands on what was added to all of a channel.
+        rows = [row for row in self.architecture.layers if not isinstance(row, MaxPool)]
+        followed = pairwise(rows)
+        return {row.name for row, after in followed if isinstance(after, BatchNorm)}

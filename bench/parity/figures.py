@@ -1,0 +1,111 @@
+"""What a proof notes down: distances from the reference, the bounds they must keep, and the line
+that says where one was not kept."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.networks.architecture import Architecture
+
+BOUNDS = {
+    # Sums in another order over up to 9,216 products, through eight layers: 5e-15 at worst.
+    "float64 activations": 1e-11,
+    "float64 logits": 1e-11,
+    # The loss is a mean of a few numbers near 1: 2e-15; gradients 2e-14 at worst.
+    "float64 loss": 5e-9,
+    "float64 gradients": 5e-9,
+    # Rounding grows over ten steps, fastest through BatchNorm: 2e-13 with SGD. Adam divides by
+    # roots of gradients that may be nearly 0: 2e-10.
+    "float64 weights, SGD": 5e-9,
+    "float64 statistics, SGD": 5e-9,
+    "float64 evaluation, SGD": 5e-9,
+    "float64 weights, Adam": 5e-7,
+    "float64 statistics, Adam": 5e-7,
+    "float64 evaluation, Adam": 5e-7,
+    "float32 logits": 1e-5,  # 1e-6
+    "float32 loss": 1e-5,  # 2e-6
+    # At the state where it is smallest: 5e-5 at worst, through BatchNorm.
+    "float32 gradients": 1e-3,
+    "float32 update": 1e-3,
+    # At the others: a ReLU or the winner of a pool that rounding lets fall the other way takes its
+    # gradient along, and one of a few in the last 2×2 maps is a large part: 1.5e-2 at worst.
+    "float32 gradients, any state": 1e-1,
+}
+"""Relative L2 distance per tensor from the reference, by check, with what was measured."""
+
+
+@dataclass
+class Figure:
+    """The worst distance of one check, and where it was."""
+
+    bound: float
+    worst: float = 0.0
+    where: str = ""
+
+
+class PartedError(Exception):
+    """A check was not passed; the message says which, where and by how much."""
+
+
+@dataclass
+class Certificate:
+    """The figures of one network in one framework; ``problem`` is empty when all checks passed."""
+
+    framework: str
+    architecture: Architecture
+    figures: dict[str, Figure] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
+    problem: str = ""
+
+    def hold(self, check: str, where: str, distance: float) -> None:
+        """Note a distance; raises PartedError when it is above its bound, or not a number."""
+        figure = self.figures.setdefault(check, Figure(BOUNDS[check]))
+        if not distance <= figure.worst:
+            figure.worst, figure.where = distance, where
+        if not distance <= figure.bound:
+            raise PartedError(f"{check}: {where} parts by {distance:.1e}, bound {figure.bound:.0e}")
+
+    def to_json(self) -> dict[str, Any]:
+        """As a record carries it; a figure that is not finite becomes null."""
+        return {
+            "variant": self.architecture.name,
+            "framework": self.framework,
+            "status": "fail" if self.problem else "pass",
+            "problem": self.problem,
+            "figures": {name: _figure_json(figure) for name, figure in self.figures.items()},
+            **self.facts,
+        }
+
+
+def _figure_json(figure: Figure) -> dict[str, Any]:
+    worst = figure.worst if math.isfinite(figure.worst) else None
+    return {"worst": worst, "bound": figure.bound, "where": figure.where}
+
+
+def distance(found: NDArray[Any], expected: NDArray[Any], scale: float | None = None) -> float:
+    """L2 norm of the difference over ``scale``, by default the norm of what is expected.
+
+    inf for another shape; by blocks of rows, since the two may lie in memory in different orders.
+    """
+    if found.shape != expected.shape:
+        return math.inf
+    gap = total = 0.0
+    for start in range(0, len(expected), 64):
+        part = expected[start : start + 64].astype(np.float64, copy=False)
+        difference = (found[start : start + 64] - part).ravel()
+        gap += float(difference @ difference)
+        total += float(part.ravel() @ part.ravel())
+    size = math.sqrt(total) if scale is None else scale
+    if not size:
+        return 0.0 if gap == 0 else math.inf
+    return math.sqrt(gap) / size
+
+
+def norm(tensor: NDArray[Any]) -> float:
+    """L2 norm over all elements."""
+    return float(np.linalg.norm(tensor))

@@ -1,0 +1,129 @@
+"""The plot of seeds: every final accuracy as a point, with the mean and its interval beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from bench.analysis.experiments import (
+    Data,
+    Experiment,
+    bar_names,
+    experiments,
+    frameworks_of,
+    labels,
+)
+from bench.analysis.rows import mean_over_seeds
+from bench.core.records import Record
+from bench.report.chapters.plots_speed import panels_of
+from bench.report.chapters.rows_differences import diverged
+from bench.report.plot_style import INK, SOFT, Drawing, colour, in_lines, marker, new_figure
+
+_LETTERS = 56  # of a title above axes 5 inches wide
+_LIFT = 0.24  # of the seeds above the line of their framework; the mean is as far below it
+_DIVERGED = "X"
+
+
+def seeds(records: Sequence[Record], data: Data, track: str) -> Drawing | None:
+    """A panel per network, a line per framework: its seeds above, mean and interval below."""
+    found = experiments(records, ("accuracy",))
+    panels = {case: panel for case, panel in panels_of(found).items() if any(e.ok for e in panel)}
+    if not panels:
+        return None
+    names = labels(panels)
+    title = f"Every seed's accuracy, {track} track"
+    lines = [len(panel) for panel in panels.values()]
+    figure = new_figure(8.2, 1.3 + sum(0.8 + 0.48 * n for n in lines), title, data)
+    heights = [0.8 + 0.48 * n for n in lines]
+    grid = figure.subplots(len(panels), 1, squeeze=False, height_ratios=heights)
+    for (axes,), (case, panel) in zip(grid, panels.items(), strict=True):
+        axes.set_title(in_lines(names[case], _LETTERS))
+        _panel(axes, panel, frameworks_of(records))
+    figure.legend(handles=_legend(), loc="outside lower center", ncols=3)
+    return Drawing(
+        f"seeds_{track}",
+        title,
+        "A point is the test accuracy at the end of one seed's training, a cross that of one "
+        "that diverged; both are in the mean. The line below them is the mean with its 95 % t "
+        "interval, where there are two seeds at least; an arrow says that it goes on beyond the "
+        "panel. Failed seeds have no point and are counted below the name. Scales do not start at "
+        "zero.",
+        figure,
+    )
+
+
+def _panel(axes: Axes, panel: Sequence[Experiment], frameworks: Sequence[str]) -> None:
+    for place, experiment in enumerate(panel):
+        _points(axes, place, experiment, frameworks)
+    _frame(axes, [r.samples[0] for e in panel for r in e.ok])
+    for place, experiment in enumerate(panel):
+        _mean(axes, place, experiment)
+    names = zip(bar_names(panel), panel, strict=True)
+    axes.set_yticks(range(len(panel)), [_label(name, experiment) for name, experiment in names])
+    axes.set_ylim(len(panel) - 0.4, -0.6)  # the first on top
+    axes.grid(visible=False, axis="y")
+    axes.xaxis.set_major_locator(MaxNLocator(7))
+    axes.xaxis.set_major_formatter(PercentFormatter(1))
+    axes.set_xlabel("test accuracy")
+
+
+def _frame(axes: Axes, values: Sequence[float]) -> None:
+    """As wide as the points twice over: the interval of two seeds would make dots of them all."""
+    low, high = min(values), max(values)
+    room = max(high - low, 0.02)
+    axes.set_xlim(max(low - 0.5 * room, -0.02), min(high + 0.5 * room, 1.02))
+
+
+def _points(axes: Axes, place: int, experiment: Experiment, frameworks: Sequence[str]) -> None:
+    framework = experiment.case.framework
+    gone = [bool(record.metrics.get("diverged")) for record in experiment.ok]
+    values = np.array([record.samples[0] for record in experiment.ok])
+    for shape, chosen in (
+        (marker(framework, frameworks), ~np.array(gone, dtype=bool)),
+        (_DIVERGED, np.array(gone, dtype=bool)),
+    ):
+        axes.plot(
+            values[chosen],
+            np.full(chosen.sum(), place - _LIFT),
+            shape,
+            color=colour(framework, frameworks),
+            markersize=7,
+            alpha=0.75,
+            markeredgecolor="white",
+            markeredgewidth=0.6,
+        )
+
+
+def _mean(axes: Axes, place: int, experiment: Experiment) -> None:
+    value, low, high = mean_over_seeds([record.samples[0] for record in experiment.ok])
+    if low is None or high is None:
+        return  # one seed is its own mean
+    y, limits = place + _LIFT, axes.get_xlim()
+    shown = (max(low, limits[0]), min(high, limits[1]))
+    axes.plot(shown, (y, y), color=INK, linewidth=1.4)
+    axes.plot(value, y, "|", color=INK, markersize=9, markeredgewidth=1.8)
+    for end, whole, arrow in zip(shown, (low, high), "<>", strict=True):
+        if end != whole:
+            axes.plot(end, y, arrow, color=INK, markersize=5, clip_on=False)
+
+
+def _label(name: str, experiment: Experiment) -> str:
+    """Name, seeds, and below it what went wrong: ``2 of 3 seeds, 1 failed``."""
+    asked = len(experiment.records)
+    got = f"{len(experiment.ok)} of {asked}" if experiment.failed else f"{asked}"
+    told = [f"{got} seed" + ("" if asked == 1 else "s")]
+    told += [f"{experiment.failed} failed"] if experiment.failed else []
+    told += [f"{diverged(experiment)} diverged"] if diverged(experiment) else []
+    return f"{name}\n{', '.join(told)}"
+
+
+def _legend() -> list[Line2D]:
+    return [
+        Line2D([], [], color=SOFT, marker="o", linestyle="", label="a seed"),
+        Line2D([], [], color=SOFT, marker=_DIVERGED, linestyle="", label="a seed that diverged"),
+        Line2D([], [], color=INK, marker="|", markersize=9, label="mean, 95 % interval"),
+    ]

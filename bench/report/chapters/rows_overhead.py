@@ -1,0 +1,79 @@
+"""What the harness costs: rows of its own loop beside a bare one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from bench.analysis.experiments import Data, Experiment, experiments
+from bench.analysis.rows import IDENTITY, Row, counts, identity
+from bench.core.records import Record
+from bench.stats import estimates
+
+TOGETHER = "all of them"
+"""In the place of a network: all networks that a framework was measured on."""
+
+_Pairs = tuple[list[float], list[float]]
+"""Seconds of bare blocks, and of the harness's beside them."""
+
+_OF_A_NETWORK = ("variant", "batch_size", "input_size", "head")
+"""What may differ between networks that stand together."""
+
+
+def overhead_rows(records: Sequence[Record], data: Data) -> list[Row]:
+    """The harness beside a bare hand-written loop, measured in turns.
+
+    ``share`` is bare time over harness time of each pair: 0.99 means that the harness reaches 99 %
+    of the bare loop's throughput. Pairs of one network spread more than the harness costs, so that
+    a framework with several has a row of them all: the geometric mean of what each gives.
+    """
+    rows: list[Row] = []
+    together: dict[tuple[Any, ...], list[tuple[Row, _Pairs]]] = {}
+    for experiment in experiments(records, ("train_throughput", "inference")):
+        found = _row(experiment, data)
+        if found:
+            rows.append(found[0])
+            together.setdefault(_alike(found[0]), []).append(found)
+    several = (g for g in together.values() if len({row["variant"] for row, _ in g}) > 1)
+    return rows + [_together(group) for group in several]
+
+
+def _row(experiment: Experiment, data: Data) -> tuple[Row, _Pairs] | None:
+    measured = [r.metrics["overhead"] for r in experiment.ok if r.metrics.get("overhead")]
+    if not measured:
+        return None
+    bare = [seconds for pair in measured for seconds in pair["bare"]]
+    harness = [seconds for pair in measured for seconds in pair["harness"]]
+    images = measured[0]["images_per_sample"]
+    row = identity(experiment, data) | {"kind": experiment.kind} | counts(experiment)
+    row["harness_images_per_second"] = float(np.median(estimates.rates(harness, images)))
+    row["bare_images_per_second"] = float(np.median(estimates.rates(bare, images)))
+    row["pairs"] = len(bare)
+    return row | _share(estimates.paired_ratio(bare, harness)), (bare, harness)
+
+
+def _alike(row: Row) -> tuple[Any, ...]:
+    """Conditions under which networks may stand together."""
+    shared = [row[name] for name in IDENTITY if name not in _OF_A_NETWORK]
+    return row["kind"], row["parity"], *shared
+
+
+def _together(group: Sequence[tuple[Row, _Pairs]]) -> Row:
+    # Every network was a process of its own.
+    ratios = [[b / h for b, h in zip(*pairs, strict=True)] for _, pairs in group]
+    first = group[0][0]
+    unlike = {"variant": TOGETHER, "batch_size": None, "input_size": None, "head": "source"}
+    speeds = {"harness_images_per_second": None, "bare_images_per_second": None}
+    told = {
+        "pairs": sum(map(len, ratios)),
+        "seeds": sum(row["seeds"] for row, _ in group),
+        "failed": sum(row["failed"] for row, _ in group),
+        "peak_memory_bytes": None,
+    }
+    return first | unlike | speeds | told | _share(estimates.median_estimate(ratios))
+
+
+def _share(share: estimates.Estimate) -> Row:
+    return {"share": share.value, "low": share.low, "high": share.high}

@@ -1,0 +1,183 @@
+"""The words at the head of a report: what was run, on which data and machine, what came out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from bench.analysis.ablation import waterfall_rows
+from bench.analysis.certified import is_certified_row
+from bench.analysis.experiments import Data, by_dataset, frameworks_of, labels
+from bench.analysis.rows import Row, accuracy_rows, throughput_rows
+from bench.core.case import ALL_TRACKS, TRACKS, Case
+from bench.core.records import Record
+from bench.report import footnotes
+from bench.report.chapters.columns_waterfall import gap_lines
+from bench.report.columns import case_of
+from bench.report.format import known, percent, significant
+from bench.training.tracks import peers_of
+
+_GIB = 2**30
+
+
+@dataclass(frozen=True)
+class Headlines:
+    """The main numbers of one dataset and track, a line per network."""
+
+    title: str
+    lines: tuple[str, ...]
+
+
+def what_was_run(records: Sequence[Record]) -> str:
+    """One paragraph: how many measurements, of what, and when."""
+    if not records:
+        return "Nothing was measured: the run has no records."
+    ok = sum(record.ok for record in records)
+    networks = dict.fromkeys(record.case.variant for record in records)
+    tracks = [track for track in ALL_TRACKS if any(r.case.track == track for r in records)]
+    seeds = len({record.case.seed for record in records})
+    sentences = [
+        f"{ok} of {_many(len(records), 'measurement')} gave a result{_trouble(records)}.",
+        f"{_many(len(networks), 'network')} ({', '.join(networks)}) in "
+        f"{', '.join(frameworks_of(records))}; {' and '.join(tracks)} track; "
+        f"{_many(seeds, 'seed')}.",
+    ]
+    started = sorted(record.started_at for record in records if record.started_at)
+    if started:
+        took = _duration(sum(record.seconds for record in records))
+        sentences.append(f"Begun {_minute(started[0])}; measuring took {took}.")
+    return " ".join(sentences)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{significant(seconds, 2)} seconds"
+    if seconds < 7200:
+        return f"{seconds / 60:.0f} minutes"
+    return f"{seconds / 3600:.1f} hours"
+
+
+def _minute(moment: str) -> str:
+    """An ISO 8601 time as a reader would write it; as it is when it cannot be read."""
+    try:
+        return f"{datetime.fromisoformat(moment):%Y-%m-%d %H:%M} UTC"
+    except ValueError:
+        return moment
+
+
+def _trouble(records: Iterable[Record]) -> str:
+    counts = Counter(record.status for record in records if not record.ok)
+    words = {"timeout": "ran out of time", "oom": "ran out of memory", "skipped": "skipped"}
+    told = [f"{number} {words.get(status, status)}" for status, number in sorted(counts.items())]
+    return "".join(f", {part}" for part in told)
+
+
+def _many(number: int, thing: str) -> str:
+    return f"{number:,} {thing}" + ("" if number == 1 else "s")
+
+
+def which_data(records: Sequence[Record]) -> list[str]:
+    """A line per dataset: name, sizes, fingerprint, and what its source said about it."""
+    return [_data_line(data, some) for data, some in by_dataset(records)]
+
+
+def _data_line(data: Data, records: Sequence[Record]) -> str:
+    told = next((r.dataset for r in records if r.dataset.get("fingerprint")), {})
+    if not told:
+        return f"{_many(len(records), 'measurement')} ended before the data was known."
+    line = f"{data.name}: {_pictures(told)}, fingerprint {data.short}."
+    notes = told.get("notes") or ()
+    return " ".join([line, *([notes] if isinstance(notes, str) else map(str, notes))])
+
+
+def _pictures(dataset: Mapping[str, Any]) -> str:
+    parts = [
+        f"{dataset[key]:,} {what} pictures"
+        for key, what in (("train_images", "training"), ("test_images", "test"))
+        if isinstance(dataset.get(key), int)
+    ]
+    return " and ".join(parts) or "sizes unknown"
+
+
+def which_machine(environment: Mapping[str, Any]) -> str:
+    """One line: processor, memory, system, Python, framework versions."""
+    memory = environment.get("memory_bytes")
+    parts = [
+        str(environment.get("cpu") or "unknown processor"),
+        f"{environment['cores']} cores" if environment.get("cores") else "",
+        f"{memory / _GIB:.1f} GiB" if memory else "",
+        str(environment.get("gpu") or ""),
+        str(environment.get("os") or ""),
+        f"Python {environment['python']}" if environment.get("python") else "",
+        *(f"{name} {version}" for name, version in (environment.get("versions") or {}).items()),
+    ]
+    return ", ".join(part for part in parts if part)
+
+
+def headlines(records: Sequence[Record]) -> list[Headlines]:
+    """Training speed and accuracy of every network that has them, by dataset and track.
+
+    Uncertified rows are named, with why, but their numbers are not.
+    """
+    found = []
+    for data, some in by_dataset(records):
+        speeds = [r for r in throughput_rows(some, data) if r["kind"] == "train_throughput"]
+        rows = [*speeds, *accuracy_rows(some, data)]
+        for track in TRACKS:
+            told = [row for row in rows if row["track"] == track and row["seeds"]]
+            certified = [row for row in told if is_certified_row(row)]
+            lines = [
+                *_lines([row for row in certified if "accuracy" in row], _accuracies),
+                *_lines([row for row in certified if "accuracy" not in row], _speeds),
+                *(
+                    f"Uncertified and shown apart: {why}."
+                    for why in footnotes.why_uncertified(told)
+                ),
+            ]
+            if lines:
+                title = f"{track.capitalize()} track on {data.name} ({data.short})"
+                found.append(Headlines(title, tuple(lines)))
+        gaps = gap_lines(waterfall_rows(some, data))
+        if gaps:
+            found.append(Headlines(f"Waterfall on {data.name} ({data.short})", tuple(gaps)))
+    return found
+
+
+def _lines(rows: Sequence[Row], words: Callable[[Sequence[Row]], str]) -> list[str]:
+    """A line per network, each with all its frameworks."""
+    parts: dict[Case, list[Row]] = {}
+    for row in rows:
+        parts.setdefault(peers_of(case_of(row)), []).append(row)
+    names = labels(parts)
+    return [f"{names[case]}: {words(part)}" for case, part in parts.items()]
+
+
+def _speeds(rows: Sequence[Row]) -> str:
+    first, *others = rows
+    line = f"{first['framework']} trains at {significant(first['images_per_second'])} images/s"
+    told = [_against(row) for row in others]
+    return "; ".join([line, *told]) + "."
+
+
+def _against(row: Row) -> str:
+    if row["ratio"] is None:
+        speed = significant(row["images_per_second"])
+        told = f"not comparable ({row['not_compared']})" if row["not_compared"] else "no reference"
+        return f"{row['framework']} at {speed} images/s, {told}"
+    return f"{row['framework']} {row['ratio']:.2f}x ({row['verdict']})"
+
+
+def _accuracies(rows: Sequence[Row]) -> str:
+    told = [_accuracy(row) for row in rows if known(row["accuracy"])]
+    seeds = sorted({row["seeds"] for row in rows})
+    over = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
+    what = "seed" if seeds[-1] == 1 else "seeds"
+    return f"test accuracy {', '.join(told)} ({over} {what})."
+
+
+def _accuracy(row: Row) -> str:
+    shown = f"{row['framework']} {percent(row['accuracy'])}"
+    return f"{shown}, not comparable ({row['not_compared']})" if row["not_compared"] else shown

@@ -1,0 +1,2 @@
+"""Pure statistics: estimates, intervals, differences, survival; no files, no state, no
+framework."""

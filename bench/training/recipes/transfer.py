@@ -1,0 +1,80 @@
+"""Our own recipes for networks that start from pretrained weights, a row each.
+
+Rates, epochs and pictures' sizes were chosen on the validation split (``alexbench run
+--validation``); what was tried stands in `docs/transfer.md`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from bench.data.batching import Augmentation
+from bench.training.recipes.base import Recipe
+
+
+def rows() -> tuple[Recipe, ...]:
+    """The rows, in the order of `alexbench list`."""
+    transfer = Recipe(
+        "transfer",
+        "all layers trained from pretrained ones, at the weights' own picture size",
+        learning_rate=0.002,
+        trunk_rate=0.25,
+        zero_last=True,
+        head_scale=0.4,  # of sqrt(2 / fan_in): what nn.Linear starts from
+        weight_decay=5e-4,
+        schedule="cosine",
+        warmup=0.15,
+        epochs=4,
+        # Crops pay only in longer trainings than these.
+        augmentation=Augmentation(flip=True),
+        batch_size=128,
+    )
+    finetune = dataclasses.replace(
+        transfer,
+        name="transfer-finetune",
+        description="all layers trained from pretrained convolutions, on small pictures: fast",
+        head="pool-narrow",
+        input_size=131,  # leaves the last pool 3×3, and costs a third of 227
+        learning_rate=0.003,
+        trunk_rate=0.33,
+        epochs=3,
+    )
+    return (
+        transfer,
+        dataclasses.replace(
+            transfer,
+            name="transfer-short",
+            description="two epochs from pretrained layers, for the quick profile",
+            epochs=2,
+            batch_size=None,
+        ),
+        finetune,
+        dataclasses.replace(
+            finetune,
+            name="transfer-long",
+            description="the same for longer, with crops",
+            augmentation=Augmentation(padding=4, flip=True),
+            epochs=8,
+        ),
+        dataclasses.replace(
+            transfer,
+            name="transfer-frozen",
+            description="pretrained layers as they are, a new head on what they give",
+            learning_rate=0.001,
+            trunk_rate=1.0,
+            weight_decay=0.0,
+            warmup=0.05,
+            epochs=10,
+            frozen=True,  # two views of a picture: the trunk sees each twice in all
+        ),
+        dataclasses.replace(
+            finetune,
+            name="transfer-scratch",
+            description="the network, pictures and epochs of transfer-finetune, from scratch",
+            learning_rate=0.02,
+            trunk_rate=1.0,
+            zero_last=False,
+            head_scale=None,
+            init="scratch",
+        ),
+    )

@@ -1,0 +1,1 @@
+"""Files of weights: read, identified, converted between frameworks, never executed."""

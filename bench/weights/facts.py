@@ -1,0 +1,132 @@
+"""From the contents of a file to weights with their facts: names, types, network, preprocessing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.core.errors import UserError
+from bench.data.sources import OFFICIAL_MEAN, OFFICIAL_STD
+from bench.networks.init import Weights
+from bench.networks.names import core_names, renamed
+from bench.networks.preprocessing import BVLC, TORCHVISION, Preprocessing
+from bench.networks.pretrained import FACTS, Facts, Pretrained
+from bench.networks.variants import variant
+from bench.weights.files import Raw, Tensors, suffix_of
+from bench.weights.identify import Network, identify
+from bench.weights.keras import from_keras
+
+CIFAR10 = Preprocessing(OFFICIAL_MEAN, OFFICIAL_STD, size=32, resize=32)
+_USUAL = {"torchvision": TORCHVISION, "imagenet-lrn": BVLC, "imagenet-bn": BVLC}
+_INTERPOLATIONS = ("nearest", "bilinear", "bicubic")
+_WIDENED = ("float16", "float64")
+
+
+def with_facts(raw: Raw, path: Path, sha256: str, named: str | None = None) -> Pretrained:
+    """The weights of a file as the core has them, and all that the file says or shows of them.
+
+    ``named`` is the variant where the user says it. Raises UserError that names the tensor that is
+    of another type, not finite, missing, too many or of another shape.
+    """
+    where = str(path)
+    told = _told(raw.metadata, where)
+    head = told.get("head")
+    wanted = named or told.get("variant")
+    by_name, network = _recognised(raw, where, wanted and variant(wanted).name, head)
+    tensors, converted = _float32(by_name, raw, where)
+    usual = preprocessing_of(network.variant, network.input_size)
+    facts = Facts(
+        name=told.get("name") or path.name[: -len(suffix_of(path))],
+        sha256=sha256,
+        variant=network.variant,
+        layers=network.layers,
+        preprocessing=_preprocessing(told, where) or usual,
+        head=network.head,
+        classes=network.classes,
+        input_size=network.input_size,
+        categories=_categories(told, network, where),
+        notes="; ".join(filter(None, (told.get("notes", ""), *converted))),
+    )
+    return Pretrained(facts, tensors)
+
+
+def _recognised(
+    raw: Raw, where: str, named: str | None, head: str | None
+) -> tuple[Tensors, Network]:
+    """The tensors under the core's names in its layouts, and the network that they are of."""
+    if raw.keras:
+        return from_keras(raw.tensors, where, named, head)
+    names = core_names(raw.tensors, head or "source")
+    by_name = renamed(raw.tensors, names)
+    shapes = {name: array.shape for name, array in by_name.items()}
+    theirs = {ours: own for own, ours in names.items()}
+    return by_name, identify(shapes, where, named=named, head=head, theirs=theirs)
+
+
+def preprocessing_of(name: str, size: int | None) -> Preprocessing:
+    """What a variant's pictures usually go through; ``size`` in pixels where it is not its own."""
+    usual = _USUAL.get(name, CIFAR10)
+    side = variant(name).input_size if size is None else size
+    return replace(usual, size=side, resize=round(usual.resize * side / usual.size))
+
+
+def _told(metadata: Mapping[str, str], where: str) -> dict[str, Any]:
+    """What the file says of itself: facts as they are written here, or a variant alone."""
+    if FACTS not in metadata:
+        return {"variant": metadata["variant"]} if "variant" in metadata else {}
+    try:
+        told = json.loads(metadata[FACTS])
+    except json.JSONDecodeError as error:
+        raise UserError(f"{where}: its facts ({FACTS!r}) are not JSON ({error})") from error
+    texts = ("name", "variant", "head", "notes")
+    if not isinstance(told, dict) or not all(isinstance(told.get(t, ""), str) for t in texts):
+        raise UserError(f"{where}: its facts ({FACTS!r}) are not an object with {', '.join(texts)}")
+    return told
+
+
+def _preprocessing(told: Mapping[str, Any], where: str) -> Preprocessing | None:
+    if "preprocessing" not in told:
+        return None
+    try:
+        found = Preprocessing.from_json(told["preprocessing"])
+        numbers = (*found.mean, *found.std, found.size, found.resize, found.pixel_range)
+        if len(numbers) != 9 or not all(np.isfinite(numbers)) or min(numbers[3:]) <= 0:
+            raise ValueError("mean and std of three channels, std and sizes above 0 are wanted")
+        if found.interpolation not in _INTERPOLATIONS:
+            raise ValueError(f"interpolation is one of {', '.join(_INTERPOLATIONS)}")
+    except (TypeError, ValueError, AttributeError) as error:
+        raise UserError(f"{where}: its facts say no preprocessing ({error})") from error
+    return found
+
+
+def _categories(told: Mapping[str, Any], network: Network, where: str) -> tuple[str, ...]:
+    names = told.get("categories") or ()
+    if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+        raise UserError(f"{where}: its facts have categories that are no list of names")
+    if names and network.classes is not None and len(names) != network.classes:
+        raise UserError(
+            f"{where}: its facts name {len(names)} categories, and it has {network.classes} logits"
+        )
+    return tuple(names)
+
+
+def _float32(by_name: Tensors, raw: Raw, where: str) -> tuple[Weights, list[str]]:
+    """The tensors in float32, and what was converted to that, in words."""
+    found, kinds = {}, {"bfloat16"} if raw.bfloat16 else set()
+    for name, array in by_name.items():
+        if array.dtype not in ("float32", *_WIDENED):
+            raise UserError(f"{where}: {name} is {array.dtype}; floats of 16, 32 or 64 bits fit")
+        if array.dtype != "float32":
+            kinds.add(array.dtype.name)
+        with np.errstate(over="ignore"):  # what does not fit becomes infinite and is found below
+            single = np.ascontiguousarray(array, np.float32)
+        wrong = single.size - int(np.isfinite(single).sum())
+        if wrong:
+            raise UserError(f"{where}: {name}: {wrong} of {single.size} values are not finite")
+        found[name] = single
+    return found, [f"converted from {kind} to float32" for kind in sorted(kinds)]

@@ -1,0 +1,1 @@
+"""The child process that runs one framework, and the parent's end of it."""

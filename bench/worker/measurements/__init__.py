@@ -1,0 +1,1 @@
+"""What a worker can measure, by kind."""

@@ -1,0 +1,85 @@
+"""The transfer article's own loop, a few steps at a time between the blocks of ours.
+
+What is measured is its pace; how long it would take for its epochs is extrapolated in a table.
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+from collections.abc import Callable
+from time import perf_counter
+from typing import Any, Protocol
+
+from bench.training.frameworks import framework
+from bench.training.recipes.tutorials import ARTICLE_RECIPES
+from bench.worker.session import Bench
+
+WARMUP_STEPS = 2
+"""At the head of every block, outside the clock: starting the loader's workers is no step."""
+
+
+class CopiedLoop(Protocol):
+    """A loop that people copy: a framework's row names it (``article_loop``, ``tutorial_loop``)."""
+
+    facts: dict[str, Any]
+    """What a record says of it, with ``batch_size``."""
+
+    def train(self, steps: int, after_step: Callable[[], None]) -> list[float]:
+        """Take steps, calling ``after_step`` after each; their losses."""
+
+    def sync(self) -> None:
+        """Return when all queued work is done."""
+
+
+class Beside:
+    """Such a loop, cut into as many blocks as ours."""
+
+    def __init__(self, loop: CopiedLoop, steps: int, blocks: int) -> None:
+        self._loop, self._blocks = loop, blocks
+        self._steps = max(1, math.ceil(steps / blocks))
+        self._seconds: list[float] = []
+        self._losses: list[float | None] = []
+
+    def block(self) -> None:
+        """Time one block, unless all have been."""
+        if len(self._seconds) == self._blocks:
+            return
+        ends: list[float] = []
+
+        def after_step() -> None:
+            self._loop.sync()
+            ends.append(perf_counter())
+
+        losses = self._loop.train(WARMUP_STEPS + self._steps, after_step)
+        self._seconds.append(ends[-1] - ends[WARMUP_STEPS - 1])
+        mean = sum(losses) / len(losses)
+        self._losses.append(mean if math.isfinite(mean) else None)
+
+    def metrics(self) -> dict[str, Any]:
+        """Seconds, images and mean loss of each block; the loss shows whether it learns."""
+        return {
+            "seconds": self._seconds,
+            "steps_per_sample": self._steps,
+            "images_per_sample": self._steps * int(self._loop.facts["batch_size"]),
+            "losses": self._losses,
+            **self._loop.facts,
+        }
+
+
+def article_beside(bench: Bench, blocks: int) -> Beside | None:
+    """The loop for a case of the article's recipe, where it is asked for and there is one."""
+    case, steps = bench.setup.case, bench.limits.article_steps
+    where = framework(case.framework).article_loop
+    if not steps or where is None or case.recipe.partition("@")[0] not in ARTICLE_RECIPES:
+        return None
+    module, _, function = where.partition(":")
+    create = getattr(importlib.import_module(module), function)
+    loop: CopiedLoop = create(
+        bench.dataset.train,
+        len(bench.dataset.classes),
+        bench.trainer.export_weights(),
+        seed=case.seed,
+        device=case.device,
+    )
+    return Beside(loop, steps, blocks)

@@ -1,0 +1,243 @@
+"""Start-up, throughput and latency: seconds of what is done over and over.
+
+The first step (trace, compile, autotune) is timed apart. Blocks are taken in turns
+(:mod:`bench.worker.schedule`), and each begins with steps that do not count.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from bench.data.dataset import Split
+from bench.training.interfaces import Images, Trainer
+from bench.worker.energy import Energy, Meter, added
+from bench.worker.measurements.article_loop import Beside, article_beside
+from bench.worker.measurements.layers import layers_beside
+from bench.worker.measurements.sync_audit import audit
+from bench.worker.measurements.tutorial_loop import tutorial_beside
+from bench.worker.session import Bench, Result
+
+
+def startup(bench: Bench) -> Result:
+    """Import, build and first step of a fresh process."""
+    first = bench.first_step()
+    parts = {
+        "import_seconds": bench.import_seconds,
+        "build_seconds": bench.build_seconds,
+        "first_step_seconds": first,
+    }
+    return Result([sum(parts.values())], bench.setup.case.batch_size, parts)
+
+
+class _Blocks:
+    """Takes a block of steps at each turn, and reads the clock at both of its ends.
+
+    Some steps at the head of a block are not counted: what starts or wakes up is no steady state.
+    """
+
+    def __init__(self, bench: Bench, steps: int, between: Callable[[], None]) -> None:
+        self._bench, self._steps, self._between = bench, steps, between
+        self._lead = lead_of(steps)
+        self._taken, self._started = 0, 0.0
+        self._meter = Meter()
+        self._energy = self._meter.read()
+        self.seconds: list[float] = []
+        self.joules: list[Energy] = []
+
+    def take(self) -> None:
+        """As many blocks as there are turns, in one call of ``train``."""
+        if self._bench.turns.next():
+            self._bench.train_while(self._after_step)
+
+    def _after_step(self) -> bool:
+        self._taken += 1
+        if self._taken == self._lead:
+            self._bench.trainer.sync()
+            self._energy = self._meter.read()
+            self._started = perf_counter()
+        if self._taken < self._lead + self._steps:
+            return True
+        self._bench.trainer.sync()
+        self.seconds.append(perf_counter() - self._started)
+        self.joules.append(self._meter.between(self._energy, self._meter.read()))
+        self._taken = 0
+        self._bench.turns.took(self.seconds[-1:])
+        self._between()
+        return self._bench.turns.next()
+
+
+def lead_of(steps: int) -> int:
+    """Uncounted steps at the head of a block of ``steps``."""
+    return max(1, steps // 8)
+
+
+def train_throughput(bench: Bench) -> Result:
+    """Seconds per block of training steps; with other loops' blocks beside them when asked."""
+    first, limits = bench.first_step(), bench.limits
+    found = _steps_per_block(bench)
+    steps = bench.turns.steps or found
+    bare = _Bare(bench, lambda: bench.trainer.bare_loop(bench.input_at(0)), steps)
+    copied = _copied_loops(bench)
+
+    def between() -> None:
+        bench.progress(min(len(blocks.seconds) / limits.blocks, 1.0), "training")
+        bare.block()
+        for loop in copied.values():
+            loop.block()
+
+    blocks = _Blocks(bench, steps, between)
+    blocks.take()
+    samples = blocks.seconds
+    images = steps * bench.setup.case.batch_size
+    layers = layers_beside(bench)
+    metrics = {
+        "first_step_seconds": first,
+        "steps_per_sample": steps,
+        "flops_per_image": bench.setup.architecture.training_flops(),
+        "overhead": bare.beside(samples, images),
+        "energy": added(blocks.joules) | {"images": images * len(samples)},
+        **{name: loop.metrics() for name, loop in copied.items()},
+        **({"layers": layers} if layers else {}),
+        **(audit(bench, samples, steps) if bench.turns.extras else {}),
+    }
+    return Result(samples, images, metrics)
+
+
+def _copied_loops(bench: Bench) -> dict[str, Beside]:
+    """Other people's loops that run beside ours, by the name of their metrics."""
+    if not bench.turns.extras:
+        return {}
+    blocks = bench.limits.blocks
+    made = {
+        "article_loop": article_beside(bench, blocks),
+        "tutorial_loop": tutorial_beside(bench, blocks),
+    }
+    return {name: loop for name, loop in made.items() if loop}
+
+
+def _steps_per_block(bench: Bench) -> int:
+    """As many steps as fill a block, from the pace of the warm-up."""
+    readings: list[float] = []
+
+    def after_step() -> None:
+        bench.trainer.sync()
+        readings.append(perf_counter())
+
+    bench.train(bench.limits.warmup_steps + 1, after_step)
+    pace = max(
+        float(np.median(np.diff(readings))), 1e-5
+    )  # a sync may not wait, or a clock be coarse
+    return max(1, round(bench.limits.block_seconds / pace))
+
+
+class _Bare:
+    """A bare loop in blocks of as many steps as the harness's, each behind one of them."""
+
+    def __init__(
+        self,
+        bench: Bench,
+        make: Callable[[], Callable[[int], None] | None],
+        steps: int,
+    ) -> None:
+        self._most = bench.limits.overhead_blocks if bench.turns.extras else 0
+        self._loop = make() if self._most else None
+        self._steps = steps
+        self._seconds: list[float] = []
+        if self._loop is not None:
+            self._loop(min(steps, 2))  # trace and compile outside the clock
+
+    def block(self) -> None:
+        """Time one, unless all have been."""
+        loop, steps = self._loop, self._steps
+        if loop is not None and len(self._seconds) < self._most:
+            self._seconds.append(_timed(lambda: loop(steps)))
+
+    def beside(self, harness: list[float], images: int) -> dict[str, Any] | None:
+        """The pairs; None where nothing was asked for or can be compared."""
+        pairs = min(len(harness), len(self._seconds))
+        if not pairs:
+            return None
+        bare = self._seconds[:pairs]
+        return {"harness": harness[:pairs], "bare": bare, "images_per_sample": images}
+
+
+def inference(bench: Bench) -> Result:
+    """Seconds per block of evaluation-mode batches."""
+    size, limits = bench.setup.case.batch_size, bench.limits
+    batches = _test_batches(bench.dataset.test, size)
+    first = _timed(lambda: bench.trainer.predict(next(batches)))
+    pace = min(_timed(lambda: bench.trainer.predict(next(batches))) for _ in range(2))
+    steps = bench.turns.steps or max(1, round(limits.block_seconds / pace))
+    bare = _Bare(bench, lambda: bench.trainer.bare_predict(next(batches)), steps)
+    samples: list[float] = []
+    joules: list[Energy] = []
+    meter = Meter()
+    while bench.turns.next():
+        _predict(bench.trainer, batches, lead_of(steps))
+        before = meter.read()
+        samples.append(_timed(lambda: _predict(bench.trainer, batches, steps)))
+        joules.append(meter.between(before, meter.read()))
+        bench.turns.took(samples[-1:])
+        bare.block()
+        bench.progress(min(len(samples) / limits.blocks, 1.0), "inference")
+    metrics = {
+        "first_step_seconds": first,
+        "steps_per_sample": steps,
+        "flops_per_image": bench.setup.architecture.forward_flops(),
+        "overhead": bare.beside(samples, steps * size),
+        "energy": added(joules) | {"images": steps * size * len(samples)},
+    }
+    return Result(samples, steps * size, metrics)
+
+
+def _predict(trainer: Trainer, batches: Iterator[Images], steps: int) -> None:
+    for _ in range(steps):
+        trainer.predict(next(batches))
+
+
+def latency(bench: Bench) -> Result:
+    """Seconds of single calls with one picture, from host memory to logits on the host."""
+    limits = bench.limits
+    pictures = _test_batches(bench.dataset.test, 1)
+    for _ in range(max(3, limits.warmup_steps)):
+        bench.trainer.predict(next(pictures))
+    samples: list[float] = []
+    while bench.turns.next():
+        bench.trainer.predict(next(pictures))
+        calls = _calls(bench, pictures)
+        samples.extend(calls)
+        bench.turns.took(calls)
+        bench.progress(min(len(samples) / limits.latency_calls, 1.0), "latency")
+    return Result(samples, 1, {})
+
+
+def _calls(bench: Bench, pictures: Iterator[Images]) -> list[float]:
+    """One turn's share of the calls, and of the seconds that they may take."""
+    limits = bench.limits
+    most, least = (-(-calls // limits.blocks) for calls in (limits.latency_calls, 20))
+    ends = perf_counter() + limits.latency_seconds / limits.blocks
+    calls: list[float] = []
+    while len(calls) < most and (len(calls) < least or perf_counter() < ends):
+        picture = next(pictures)
+        calls.append(_timed(lambda given=picture: bench.trainer.predict(given)))  # type: ignore[misc]
+    return calls
+
+
+def _timed(work: Callable[[], object]) -> float:
+    """Seconds of work that is done when it returns."""
+    started = perf_counter()
+    work()
+    return perf_counter() - started
+
+
+def _test_batches(split: Split, size: int) -> Iterator[Images]:
+    """Batches of the test pictures, over and over, all of one shape."""
+    order = np.resize(np.arange(len(split.labels)), math.lcm(size, len(split.labels)))
+    while True:
+        for start in range(0, len(order), size):
+            yield np.ascontiguousarray(split.images[order[start : start + size]])

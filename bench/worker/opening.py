@@ -1,0 +1,205 @@
+"""From a command to a built network with its inputs and the weights that it starts from."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import sys
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from bench.core.case import Case
+from bench.core.errors import UserError
+from bench.core.limits import Limits
+from bench.data.dataset import Dataset, load
+from bench.networks.init import Weights, initial_weights
+from bench.networks.pretrained import Facts, Pretrained
+from bench.networks.variants import variant
+from bench.networks.weights import weights_digest
+from bench.training.defaults import takes_shared_weights, with_own_constants
+from bench.training.frameworks import Framework, framework
+from bench.training.interfaces import Setup, Trainer, TrainerFactory
+from bench.training.recipes import recipe
+from bench.worker.inputs import Features
+from bench.worker.session import Bench, Progress, plan_for
+
+
+@dataclass(frozen=True)
+class Start:
+    """The weights that a case starts from, as far as the harness decides it."""
+
+    weights: Weights
+    """Every weight that is given to the network; the others keep the framework's own beginning."""
+    layers: tuple[str, ...] = ()
+    """Those that came with pretrained weights."""
+    facts: Facts | None = None
+    zeroed: tuple[str, ...] = ()
+    """New weights that start from zeros."""
+
+    @classmethod
+    def of(cls, setup: Setup, file: Path | None) -> Start:
+        """Seeded ones in the closed track, pretrained ones over them where a file is named."""
+        shared = takes_shared_weights(setup.case)
+        if file is None:
+            drawn = initial_weights(setup.architecture, setup.case.seed) if shared else {}
+            return cls(drawn)
+        source = Pretrained.load(file)
+        weights, layers = source.fit(setup.architecture, setup.case.seed)
+        came = {name: w for name, w in weights.items() if name.rpartition(".")[0] in layers}
+        scale = setup.recipe.head_scale
+        if scale is not None:
+            weights |= {
+                name: weight * np.float32(scale)
+                for name, weight in weights.items()
+                if name not in came and weight.ndim > 1  # not BatchNorm's own scale
+            }
+        elif not shared:
+            weights = came
+        zeroed = _new_last(setup, layers) if setup.recipe.zero_last else ()
+        shapes = setup.architecture.weight_shapes()
+        zeros = {name: np.zeros(shapes[name], np.float32) for name in zeroed}
+        return cls(weights | zeros, layers, source.facts, zeroed)
+
+    def load_into(self, trainer: Trainer, names: Mapping[str, Any]) -> None:
+        """Give a network those of ``names`` that are here; what is not stays as it is."""
+        given = {name: self.weights[name] for name in names if name in self.weights}
+        if not given:
+            return
+        missing = names.keys() - given.keys()
+        trainer.load_weights(trainer.export_weights() | given if missing else given)
+
+    def settings(self, setup: Setup) -> dict[str, Any]:
+        """What a record says of it."""
+        found: dict[str, Any] = {}
+        if takes_shared_weights(setup.case):
+            found["initial_weights_sha256"] = weights_digest(self.weights)
+        if self.facts:
+            steps = setup.architecture.steps()
+            every = [step.layer.name for step in steps if step.layer.weights(step.before)]
+            found["weights"] = {
+                "name": self.facts.name,
+                "sha256": self.facts.sha256,
+                "variant": self.facts.variant,
+                "layers": list(self.layers),
+                "initialised": [name for name in every if name not in self.layers],
+                "zeroed": list(self.zeroed),
+                "preprocessing": self.facts.preprocessing.to_json(),
+                "notes": self.facts.notes,
+            }
+        return found
+
+
+def open_bench(command: Mapping[str, Any], progress: Progress) -> Bench:
+    """Import the framework, build the network and load the data."""
+    case = Case.from_json(command["case"])
+    row = framework(case.framework)
+    block_others(row)
+    dataset = load(Path(command["data"]))
+    setup = _setup(case, dataset, threads=len(command["cpus"]))
+    started = perf_counter()
+    factory = named(row.trainer)
+    imported = perf_counter()
+    weights = command.get("weights")
+    start = Start.of(setup, Path(weights) if weights else None)
+    if start.facts:
+        mean, std = start.facts.preprocessing.in_unit
+        own = setup.recipe.trunk_rate
+        rates = {} if own == 1 else dict.fromkeys(start.layers, own)
+        setup = dataclasses.replace(setup, mean=mean, std=std, rates=rates)
+    opening = _Opening(factory, setup, start, dataset, Limits(**command["limits"]))
+    made = opening.frozen if case.frozen else opening.whole
+    return made(progress, import_seconds=imported - started, imported=imported)
+
+
+@dataclass(frozen=True)
+class _Opening:
+    """Everything that a network is built from."""
+
+    factory: TrainerFactory
+    setup: Setup
+    start: Start
+    dataset: Dataset
+    limits: Limits
+
+    def whole(self, progress: Progress, import_seconds: float, imported: float) -> Bench:
+        """All layers are trained."""
+        trainer = self._build(self.setup)
+        build_seconds = perf_counter() - imported
+        return self._bench(trainer, self.setup, progress, (import_seconds, build_seconds))
+
+    def frozen(self, progress: Progress, import_seconds: float, imported: float) -> Bench:
+        """A trunk that stays as it is, and a head that is trained on what it gives."""
+        trunk_rows, head_rows = self.setup.architecture.split(self.start.layers)
+        trunk = self._build(dataclasses.replace(self.setup, architecture=trunk_rows))
+        head_setup = dataclasses.replace(self.setup, architecture=head_rows)
+        head = self._build(head_setup)
+        build_seconds = perf_counter() - imported
+        bench = self._bench(head, head_setup, progress, (import_seconds, build_seconds))
+        plan = plan_for(self.setup, self.dataset)
+        keep = self.limits.keep_features
+        bench.trunk = trunk
+        bench.inputs = Features(trunk, self.dataset, plan, self.setup.steps, keep=keep)
+        return bench
+
+    def _build(self, setup: Setup) -> Trainer:
+        trainer = self.factory(setup)
+        rows = setup.architecture
+        self.start.load_into(trainer, rows.weight_shapes() | rows.statistic_shapes())
+        return trainer
+
+    def _bench(
+        self, trainer: Trainer, setup: Setup, progress: Progress, seconds: tuple[float, float]
+    ) -> Bench:
+        return Bench(
+            trainer,
+            setup,
+            self.dataset,
+            self.limits,
+            progress,
+            build_seconds=seconds[1],
+            import_seconds=seconds[0],
+            start=self.start.settings(self.setup),
+        )
+
+
+def take_weights(trainer: Trainer, setup: Setup) -> None:
+    """Load the core's initial weights where the case starts from them; else leave its own."""
+    rows = setup.architecture
+    Start.of(setup, None).load_into(trainer, rows.weight_shapes() | rows.statistic_shapes())
+
+
+def block_others(row: Framework) -> None:
+    """Forbid the import of what must not be in this process."""
+    for module in row.blocked:
+        sys.modules[module] = None  # type: ignore[assignment]
+
+
+def named(target: str) -> Any:
+    """The function that ``module:function`` names."""
+    module, _, function = target.partition(":")
+    return getattr(importlib.import_module(module), function)
+
+
+def _new_last(setup: Setup, layers: Collection[str]) -> tuple[str, ...]:
+    """Names of the last layer's weights, unless they came with the source."""
+    *_, last = (step for step in setup.architecture.steps() if step.layer.weights(step.before))
+    return () if last.layer.name in layers else tuple(last.layer.weights(last.before))
+
+
+def _setup(case: Case, dataset: Dataset, threads: int) -> Setup:
+    chosen = recipe(case.recipe)
+    steps = int(chosen.epochs * len(dataset.train.labels) / case.batch_size)
+    architecture = variant(case.variant).architecture(
+        len(dataset.classes), head=case.head, input_size=case.input_size
+    )
+    architecture = with_own_constants(architecture, case)
+    if case.init == "pretrained" and not case.weights:
+        raise UserError(f"{case.id}: pretrained, but no weights are named")
+    return Setup(
+        case, architecture, chosen, max(steps, 1), dataset.mean, dataset.std, threads=threads
+    )

@@ -1,0 +1,121 @@
+"""What every measurement works with: a built trainer, its inputs, and the form of a result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any
+
+from bench.core.limits import Limits
+from bench.data.batching import BatchPlan
+from bench.data.dataset import Dataset
+from bench.networks.init import DropoutMasks
+from bench.training.defaults import shuffles
+from bench.training.interfaces import Setup, StepInput, Trainer
+from bench.worker.inputs import Inputs, Pictures
+from bench.worker.schedule import Counted, Turns
+
+_ENDLESS = 1 << 40  # steps; a loop that stops on its own needs some number
+
+Progress = Callable[[float, str], None]
+"""Called with the done fraction and a few words."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a measurement gives: the part of a record that only the worker knows."""
+
+    samples: list[float]
+    images_per_sample: int | None
+    metrics: dict[str, Any]
+    unit: str = "s"
+
+
+@dataclass
+class Bench:
+    """One built trainer with its inputs."""
+
+    trainer: Trainer
+    setup: Setup
+    dataset: Dataset
+    limits: Limits
+    progress: Progress
+    build_seconds: float
+    import_seconds: float
+    first_step_seconds: float | None = None
+    inputs: Inputs = field(init=False)
+    """Pictures, until somebody puts a frozen trunk in front of the network."""
+    trunk: Trainer | None = None
+    """The frozen part, where there is one."""
+    start: dict[str, Any] = field(default_factory=dict)
+    """What the settings of a record say of the weights it starts from."""
+    turns: Turns = field(init=False)
+    """Counts the profile's blocks, until somebody else gives the turns."""
+    _next_step: int = 0
+
+    def __post_init__(self) -> None:
+        case = self.setup.case
+        self.plan = plan_for(self.setup, self.dataset)
+        self.inputs = Pictures(self.dataset, self.plan)
+        self._masks = DropoutMasks(self.setup.architecture, case.seed)
+        self._closed = case.track == "closed"
+        self.turns = Counted(self.limits.blocks)
+
+    def input_at(self, step: int) -> StepInput:
+        """Everything that one step gets: a function of (data, recipe, seed, step)."""
+        batch = self.plan.batch(step)
+        images, labels = self.inputs.train(batch)
+        masks = self._masks.at(step, len(labels)) if self._closed else {}
+        rate = self.setup.recipe.rate(step, self.setup.steps)
+        return StepInput(images, labels, masks, rate)
+
+    def train(self, steps: int, after_step: Callable[[], None] = lambda: None) -> None:
+        """The next ``steps`` steps of the training."""
+        # Counted here and cut to size: a trainer that reads ahead, or stops reading at the last
+        # step, would otherwise skip or repeat a batch between two calls.
+        first, self._next_step = self._next_step, self._next_step + steps
+        inputs = map(self.input_at, range(first, first + steps))
+        self.trainer.train(inputs, steps, after_step)
+
+    def train_while(self, going_on: Callable[[], bool]) -> None:
+        """Train in one call until ``going_on``, asked after every step, says no.
+
+        The inputs end there, and the trainer ends as at the end of an epoch. It may have read
+        ahead: those steps are taken, but not asked about.
+        """
+        first, taken, going = self._next_step, 0, True
+
+        def after_step() -> None:
+            nonlocal taken, going
+            taken += 1
+            going = going and going_on()
+
+        def inputs() -> Iterator[StepInput]:
+            step = first
+            while going:
+                yield self.input_at(step)
+                step += 1
+
+        self.trainer.train(inputs(), _ENDLESS, after_step)
+        self._next_step = first + taken
+
+    def first_step(self) -> float:
+        """Seconds of the very first step: trace, compile, allocate."""
+        if self.first_step_seconds is None:
+            started = perf_counter()
+            self.train(1)
+            self.trainer.sync()
+            self.first_step_seconds = perf_counter() - started
+        return self.first_step_seconds
+
+
+def plan_for(setup: Setup, dataset: Dataset) -> BatchPlan:
+    """Order, crops and flips of a case's seed."""
+    return BatchPlan(
+        images=len(dataset.train.labels),
+        batch_size=setup.case.batch_size,
+        seed=setup.case.seed,
+        augmentation=setup.recipe.augmentation,
+        shuffle=shuffles(setup.case),
+    )

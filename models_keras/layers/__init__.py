@@ -1,0 +1,1 @@
+"""The layers that Keras lacks or computes slowly on the CPU."""

@@ -1,0 +1,92 @@
+"""What tutorials have in common: pictures one at a time, a DataLoader, an eager loop around it.
+
+Not the suite's way to train: these loops are here to be timed beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from bench.data.dataset import Split
+
+WORKERS = 2
+
+
+class OneByOne(Dataset[tuple[Tensor, int]]):
+    """A split whose pictures become Pillow images and go through ``transform`` alone."""
+
+    def __init__(self, split: Split, transform: Callable[[Any], Tensor]) -> None:
+        self._split, self._transform = split, transform
+
+    def __len__(self) -> int:
+        return len(self._split.labels)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        image = Image.fromarray(np.asarray(self._split.images[index]))
+        return self._transform(image), int(self._split.labels[index])
+
+
+def loader_of(
+    pictures: OneByOne, batch_size: int, seed: int, workers: int = WORKERS
+) -> DataLoader[tuple[Tensor, int]]:
+    """Shuffled, in processes of its own."""
+    return DataLoader(
+        pictures,
+        batch_size=batch_size,
+        shuffle=True,
+        num_workers=workers,
+        generator=torch.Generator().manual_seed(seed),
+    )
+
+
+class EagerLoop:
+    """Forward, loss, backward, update, and a look at the loss, step after step."""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        loader: DataLoader[tuple[Tensor, int]],
+        device: torch.device,
+    ) -> None:
+        self.network, self.loader = network, loader
+        self._optimizer, self._device = optimizer, device
+        self._criterion = nn.CrossEntropyLoss()
+
+    def train(self, steps: int, after_step: Callable[[], None]) -> list[float]:
+        """Take ``steps`` steps from the start of an epoch on, calling ``after_step`` after each.
+
+        The losses of the steps, in order. The workers are new and gone again afterwards, so that
+        they take no time from what is measured between two calls.
+        """
+        losses: list[float] = []
+        batches = self._batches()
+        for _ in range(steps):
+            losses.append(self._step(*next(batches)))
+            after_step()
+        batches.close()
+        return losses
+
+    def _batches(self) -> Generator[Any, None, None]:
+        while True:  # epoch after epoch
+            yield from self.loader
+
+    def _step(self, images: Tensor, labels: Tensor) -> float:
+        images, labels = images.to(self._device), labels.to(self._device)
+        self._optimizer.zero_grad()
+        loss = self._criterion(self.network(images), labels)
+        loss.backward()
+        self._optimizer.step()
+        return float(loss.item())  # waits for the device
+
+    def sync(self) -> None:
+        """Wait for the device."""
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)

@@ -1,0 +1,69 @@
+"""PyTorch behind :class:`bench.worker.serve.Server`: eager float32 on the closed track's layers."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from bench.training.interfaces import Pictures, Rows, ServerSetup
+from models_torch.alexnet import build
+from models_torch.settings import set_deterministic
+
+
+class TorchServer:
+    """One network in evaluation mode."""
+
+    def __init__(self, setup: ServerSetup) -> None:
+        torch.set_num_threads(setup.threads)
+        if torch.get_num_interop_threads() != setup.threads:  # can be set once per process only
+            torch.set_num_interop_threads(setup.threads)
+        torch.backends.cuda.matmul.allow_tf32 = False
+        torch.backends.cudnn.allow_tf32 = False
+        set_deterministic(setup.device == "cpu")
+        self._device = torch.device(setup.device)
+        with torch.device("meta"):  # drawing initial weights that are thrown away takes seconds
+            network = build(setup.architecture)
+        state = {name: torch.from_numpy(np.array(array)) for name, array in setup.weights.items()}
+        network.load_state_dict(state, assign=True)
+        self._network = network.to(self._device).eval()
+        self._embedding = setup.embedding
+
+    def logits(self, pictures: Pictures) -> Rows:
+        """(B, 3, S, S) -> (B, classes)."""
+        return self._rows(self._network, pictures)
+
+    def embed(self, pictures: Pictures) -> Rows:
+        """By a forward hook, while the whole network runs."""
+        seen: list[Tensor] = []
+        layer = self._network.get_submodule(self._layer())
+        # A copy: ReLUs work in place, and a later one could write into what was seen.
+        hook = layer.register_forward_hook(lambda module, args, y: seen.append(y.clone()))
+        try:
+            self._rows(self._network, pictures)
+        finally:
+            hook.remove()
+        return _on_host(seen[0])
+
+    def embed_by_slice(self, pictures: Pictures) -> Rows:
+        """By the modules up to the layer, as a Sequential of their own."""
+        names = [name for name, _ in self._network.named_children()]
+        return self._rows(self._network[: names.index(self._layer()) + 1], pictures)
+
+    def _layer(self) -> str:
+        assert self._embedding is not None, "a server without an embedding has only logits"
+        return self._embedding
+
+    def _rows(self, network: nn.Module, pictures: Pictures) -> Rows:
+        with torch.inference_mode():
+            return _on_host(network(torch.from_numpy(pictures).to(self._device)))
+
+
+def _on_host(tensor: Tensor) -> NDArray[np.float32]:
+    return tensor.cpu().numpy()
+
+
+def create(setup: ServerSetup) -> TorchServer:
+    """What ``bench.training.frameworks`` names."""
+    return TorchServer(setup)

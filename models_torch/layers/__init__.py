@@ -1,0 +1,1 @@
+"""The layers that PyTorch lacks or computes slowly on the CPU."""

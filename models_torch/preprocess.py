@@ -1,0 +1,71 @@
+"""From pictures as they are stored to what a network takes, on the device, inside the step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from bench.networks.resize import interpolation
+from bench.training.interfaces import Setup
+
+
+class Prepare:
+    """(B, 32, 32, 3) uint8 -> (B, 3, S, S), normalised by channel and resized bilinearly.
+
+    Half-pixel centres and no antialiasing, as in every framework here; in ``dtype`` whatever
+    autocast does. Features of a frozen trunk, (B, F), are taken as they are.
+
+    On the CPU it is resized as two matrix products, one for each side, into memory that is kept:
+    ten megabytes of new memory for every batch cost more than the arithmetic. So what a call gave
+    is good until the next one.
+    """
+
+    def __init__(
+        self, setup: Setup, device: torch.device, dtype: torch.dtype, layout: torch.memory_format
+    ) -> None:
+        self._size = setup.architecture.input_size
+        self._takes_features = setup.architecture.features is not None
+        self._device, self._dtype, self._layout = device, dtype, layout
+        self._mean = self._constant(setup.mean).view(1, 3, 1, 1)
+        self._std = self._constant(setup.std).view(1, 3, 1, 1)
+        self._resizing: tuple[Tensor, Tensor] | None = None
+        self._resized = torch.empty(0)
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Normalise, then resize."""
+        if self._takes_features:
+            return images.to(self._dtype)
+        x = images.permute(0, 3, 1, 2)  # (B, 3, 32, 32), a view
+        resized = x.shape[2:] != (self._size, self._size)
+        # With three channels, the resize and the first convolution are faster on whole planes.
+        layout = torch.contiguous_format if resized else self._layout
+        x = x.to(self._dtype, memory_format=layout)  # a copy: bytes become floating point
+        x.div_(255).sub_(self._mean).div_(self._std)
+        return self._resize(x) if resized else x
+
+    def _resize(self, x: Tensor) -> Tensor:
+        count, channels, height, width = x.shape
+        if x.device.type != "cpu":
+            # There a product may round to TF32, and freed memory is kept anyway.
+            size = (self._size, self._size)
+            return F.interpolate(x, size=size, mode="bilinear", align_corners=False)
+        if self._resizing is None:
+            rows, columns = (interpolation(extent, self._size) for extent in (height, width))
+            self._resizing = self._constant(rows), self._constant(columns.T.copy())
+        by_rows, by_columns = self._resizing
+        shape = (count, channels, self._size, self._size)
+        if self._resized.shape != shape:
+            # What is made in inference mode can never be trained on.
+            with torch.inference_mode(False):
+                self._resized = torch.empty(shape, dtype=self._dtype, device=self._device)
+        return torch.matmul(by_rows, torch.matmul(x, by_columns), out=self._resized)
+
+    def _constant(self, values: Any) -> Tensor:
+        # Computed in float64: in float32 they would be too coarse for a proof in float64.
+        array = np.asarray(values, np.float64)
+        with torch.inference_mode(False):
+            return torch.from_numpy(array).to(self._device, self._dtype)

@@ -1,0 +1,185 @@
+import json
+from dataclasses import replace
+
+import pytest
+
+from bench.analysis.compare import as_text, compare
+from tests.support.synthetic import (
+    ENVIRONMENT,
+    FRAMEWORKS,
+    OTHER_DATASET,
+    SETTINGS,
+    make_failure,
+    make_record,
+    make_run,
+)
+
+TIMED = ("train_throughput", "inference", "latency", "startup")
+
+
+def slowed(record, factor):
+    """The same record with every sample `factor` times as long."""
+    return replace(record, samples=tuple(factor * sample for sample in record.samples))
+
+
+def test_a_run_against_itself_is_a_tie_in_every_row():
+    run = make_run(seeds=1)
+    rows = compare(run, run)
+    assert len(rows) == len(run)
+    assert {row.verdict for row in rows} == {"tie"}
+
+
+@pytest.mark.parametrize("kind", TIMED)
+def test_samples_half_as_long_again_are_slower(kind):
+    record = make_record(kind=kind)
+    (row,) = compare([record], [slowed(record, 1.5)])
+    assert row.verdict == "slower"
+    assert row.ratio == pytest.approx(1.5)
+    assert 1 < row.low < 1.5 < row.high < 2
+
+
+@pytest.mark.parametrize("kind", TIMED)
+def test_shorter_samples_are_faster(kind):
+    record = make_record(kind=kind)
+    (row,) = compare([record], [slowed(record, 0.5)])
+    assert row.verdict == "faster"
+    assert row.ratio == pytest.approx(0.5)
+
+
+def test_one_sample_a_side_says_what_its_interval_assumes():
+    record = make_record(kind="startup")
+    (row,) = compare([record], [slowed(record, 1.1)])
+    assert row.verdict == "tie"
+    assert "single sample" in row.reason
+
+
+def test_longer_blocks_alone_are_not_slower():
+    record = make_record(kind="train_throughput")
+    doubled = replace(slowed(record, 2), images_per_sample=2 * record.images_per_sample)
+    (row,) = compare([record], [doubled])
+    assert (row.ratio, row.verdict) == (pytest.approx(1), "tie")
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"dataset": OTHER_DATASET}, "different data: 0a1b2c3d4e5f in A, ffffffffffff in B"),
+        ({"parity": {"status": "fail"}}, "parity status: pass in A, fail in B"),
+        ({"parity": {}}, "parity status: pass in A, unchecked in B"),
+        ({"settings": {**SETTINGS, "precision": "bfloat16"}}, "precision is float32 in A"),
+        (
+            {"settings": {**SETTINGS, "threads": {"intra_op": 4, "inter_op": 1}}},
+            "threads.intra_op is 2 in A, 4 in B",
+        ),
+        (
+            {"settings": {**SETTINGS, "recipe": {**SETTINGS["recipe"], "momentum": 0.8}}},
+            "recipe.momentum is 0.9 in A, 0.8 in B",
+        ),
+        ({"settings": {**SETTINGS, "layout": "NCHW"}}, "layout is channels_last in A, NCHW in B"),
+        ({"settings": {**SETTINGS, "compile": True}}, "compile is False in A, True in B"),
+        (
+            {"environment": {**ENVIRONMENT, "cpu": "Another"}},
+            "cpu is Example CPU 9000 in A, Another in B",
+        ),
+    ],
+)
+def test_unlike_is_refused_and_the_difference_named(changes, named):
+    record = make_record()
+    (row,) = compare([record], [replace(record, **changes)])
+    assert row.verdict == "refused"
+    assert named in row.reason
+    assert row.ratio is None
+
+
+def test_what_changes_from_start_to_start_is_no_reason_to_refuse():
+    a, b = (make_record(settings={**SETTINGS, "pid": pid}) for pid in (1, 2))
+    assert [row.verdict for row in compare([a], [b])] == ["tie"]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {**SETTINGS, "affinity": None},
+        {**SETTINGS, "tf32": None},
+        {key: value for key, value in SETTINGS.items() if key != "compile"},
+    ],
+)
+def test_what_is_unknown_of_a_side_is_no_reason_to_refuse(settings):
+    a, b = make_record(), make_record(settings=settings)
+    assert {row.verdict for row in (*compare([a], [b]), *compare([b], [a]))} == {"tie"}
+
+
+def test_a_side_without_result_is_refused_with_its_error():
+    record = make_record(kind="accuracy")
+    failed = make_failure("accuracy", error="Traceback\nOSError: /home/someone/data is gone")
+    (row,) = compare([record], [failed])
+    assert row.verdict == "refused"
+    assert row.reason == "B has no result: failed (OSError: …/data is gone)"
+    (row,) = compare([failed], [record])
+    assert row.reason.startswith("A has no result")
+
+
+def test_cases_of_one_run_only_are_listed():
+    both, left, right = (make_record(framework=name) for name in FRAMEWORKS[:3])
+    verdicts = {row.case: row.verdict for row in compare([both, left], [both, right])}
+    assert verdicts == {both.case.id: "tie", left.case.id: "only in A", right.case.id: "only in B"}
+
+
+def accuracies(*fractions):
+    return [
+        make_record(kind="accuracy", seed=seed, samples=(fraction,))
+        for seed, fraction in enumerate(fractions)
+    ]
+
+
+def test_accuracy_of_one_seed_gets_no_verdict():
+    (row,) = compare(accuracies(0.60), accuracies(0.65))
+    assert row.verdict == "single seed"
+    assert row.difference == pytest.approx(5)
+    assert row.ratio is row.low is row.high is None
+
+
+@pytest.mark.parametrize(
+    ("fractions", "verdict"),
+    [
+        ((0.65, 0.651, 0.652), "higher"),
+        ((0.55, 0.551, 0.552), "lower"),
+        ((0.61, 0.59, 0.602), "tie"),
+    ],
+)
+def test_accuracy_of_several_seeds_is_compared_in_pairs(fractions, verdict):
+    rows = compare(accuracies(0.60, 0.601, 0.602), accuracies(*fractions))
+    assert [row.verdict for row in rows] == [verdict] * 3
+    assert all("3 seeds" in row.reason for row in rows)
+    assert rows[0].difference == pytest.approx(100 * (fractions[0] - 0.6))
+    assert rows[0].low <= rows[0].high
+
+
+def test_a_refused_seed_does_not_vote():
+    a, b = accuracies(0.60, 0.61), accuracies(0.65, 0.66)
+    b[1] = replace(b[1], dataset=OTHER_DATASET)
+    assert [row.verdict for row in compare(a, b)] == ["single seed", "refused"]
+
+
+def test_json_has_the_promised_keys_and_survives_json():
+    row = compare([make_record()], [make_record()])[0].to_json()
+    assert {"case", "kind", "ratio", "low", "high", "verdict", "reason"} <= row.keys()
+    assert json.loads(json.dumps(row, allow_nan=False)) == row
+
+
+def test_text_says_which_way_round_the_ratio_is():
+    record = make_record(kind="train_throughput")
+    text = as_text(compare([record, *accuracies(0.6)], [slowed(record, 1.5), *accuracies(0.7)]))
+    assert "above 1: B takes longer" in text
+    assert "1.500" in text
+    assert "+10.00 pt" in text
+    assert text.endswith("2 rows: 1 slower, 1 single seed")
+
+
+def test_text_shows_why_a_pair_was_refused():
+    text = as_text(compare([make_record()], [make_record(parity={"status": "fail"})]))
+    assert "parity status" in text
+
+
+def test_text_of_two_empty_runs_says_so():
+    assert as_text(compare([], [])) == "Neither run has a record."

@@ -1,0 +1,141 @@
+"""The tool that tries the comparison on what is equal, and on what is not."""
+
+import json
+from collections.abc import Callable, Iterable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from bench.cli import calibrate
+from bench.cli.calibrate import NOISES, Count, Noise, counted, ratios, simulated
+from bench.core import extensions
+from bench.training import frameworks
+from bench.training.interfaces import StepInput
+from bench.worker import slowdown
+from tests.support import fakes
+
+QUIET = Noise("none", between_processes=0.0, within=0.0, disturbed=0.0)
+
+
+def test_a_planted_slowdown_is_in_the_ratios_and_nothing_else_is() -> None:
+    made = ratios(QUIET, (3, 4), 0.05, np.random.default_rng(0))
+    assert np.shape(made) == (3, 4)
+    np.testing.assert_allclose(made, 1 / 1.05)
+
+
+def test_noise_between_processes_is_one_factor_for_all_their_pairs() -> None:
+    noise = Noise("processes", between_processes=0.1, within=0.0, disturbed=0.0)
+    made = np.log(ratios(noise, (500, 3), 0.0, np.random.default_rng(0)))
+    assert np.allclose(made, made[:, :1])
+    assert np.std(made[:, 0]) == pytest.approx(0.1, rel=0.1)
+
+
+def test_equals_are_ties_and_a_planted_slowdown_is_found_in_small_noise() -> None:
+    counts = list(simulated(20))
+    assert len(counts) == len(NOISES) * len(calibrate.SHAPES) * 2
+    quiet = [c for c in counts if c.what == "quiet" and c.processes >= 5]
+    assert all(count.said >= 18 for count in quiet)
+
+
+def test_a_share_has_the_interval_of_a_count() -> None:
+    share = Count("x", 5, 8, 0.0, 95, 100).share
+    assert share.value == 0.95
+    # Wilson's interval for 95 of 100.
+    assert share.low == pytest.approx(0.888, abs=1e-3)
+    assert share.high == pytest.approx(0.978, abs=1e-3)
+
+
+def test_real_verdicts_are_counted_by_what_was_planted() -> None:
+    rows = [
+        {"framework": f"fake{suffix}", "kind": "inference", "verdict": said}
+        | {"processes": 2, "pairs": 6, "stopped": "precision"}
+        for suffix, said in (("-twin", "tie"), ("-twin", "slower"), ("-slowed", "slower"))
+    ]
+    twin, slow = counted(rows)
+    assert (twin.said, twin.of, twin.planted, twin.pairs) == (1, 2, 0.0, 3)
+    assert (slow.said, slow.of, slow.planted) == (1, 1, slowdown.SLOWDOWN)
+
+
+class Clock:
+    """Goes on by a hundredth every time it is read: whoever waits for it gets there."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        self.now += 0.01
+        return self.now
+
+
+class Steps:
+    """A second for each step, three for a call."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+
+    def train(
+        self, inputs: Iterable[StepInput], steps: int, after_step: Callable[[], None]
+    ) -> None:
+        for _ in range(steps):
+            self.clock.now += 1.0
+            after_step()
+
+    def predict(self, images: Any) -> str:
+        self.clock.now += 3.0
+        return "logits"
+
+    def sync(self) -> None:
+        """Nothing is queued."""
+
+    def settings(self) -> dict[str, Any]:
+        return {"of": "the original"}
+
+
+def test_the_slowed_twin_takes_that_much_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    monkeypatch.setattr(slowdown, "perf_counter", clock)
+    slow = slowdown.Slowed(Steps(clock))  # type: ignore[arg-type]
+    ends: list[float] = []
+
+    def after_step() -> None:
+        ends.append(clock.now)
+        clock.now += 100.0  # a turn that was waited for is no part of a step
+
+    slow.train(iter([]), 3, after_step)
+    steps = [ends[0], *(b - a - 100.0 for a, b in pairwise(ends))]
+    assert steps == [pytest.approx(1.05, abs=0.06)] * 3
+    assert min(steps) > 1.04
+    before = clock.now
+    assert slow.predict(None) == "logits"  # type: ignore[arg-type,comparison-overlap]
+    assert clock.now - before == pytest.approx(3.15, abs=0.06)
+    assert slow.settings() == {"of": "the original"}
+
+
+def test_real_matches_are_run_and_counted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    fakes.install(monkeypatch, tmp_path / "cache")
+    # Workers register the twins of the fakes; here they are taken out again behind the test.
+    monkeypatch.setenv("ALEXBENCH_EXTENSIONS", "tests.support.fake_framework,bench.harness.aa_test")
+    monkeypatch.setattr(extensions, "load", lambda: None)
+    twin = frameworks.FRAMEWORKS["fake"]
+    for suffix in ("-twin", "-slowed"):
+        row = {**vars(twin), "name": f"fake{suffix}"}
+        monkeypatch.setitem(frameworks.FRAMEWORKS, row["name"], frameworks.Framework(**row))
+    monkeypatch.setattr(
+        calibrate, "EXTENSIONS", "tests.support.fake_framework,bench.harness.aa_test"
+    )
+    data = fakes.write_batches(tmp_path / "data", fakes.pictures())
+    options = ["--simulations", "0", "--matches", "1", "--framework", "fake", "--variant", "tiny"]
+    more = ["--profile", "tiny", "--data", str(data), "-o", str(tmp_path / "out")]
+    done = CliRunner().invoke(calibrate.calibrate, [*options, *more], catch_exceptions=False)
+    assert done.exit_code == 0
+    found = json.loads((tmp_path / "out" / "real.json").read_text("utf-8"))
+    assert {row["framework"] for row in found} == {"fake-twin", "fake-slowed"}
+    assert {row["kind"] for row in found} == {"train_throughput"}
+    assert [row["stopped"] for row in found].count(calibrate.TOGETHER) == 2
+    text = (tmp_path / "out" / "real.md").read_text("utf-8")
+    assert "| tie " in text
+    assert "| slower " in text

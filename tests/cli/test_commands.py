@@ -1,0 +1,320 @@
+"""The command line: exit codes, and the one line on stderr that goes with a 2."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import pytest
+
+from bench.cli import doctor
+from bench.cli.main import main
+from bench.core.case import Case
+from bench.core.records import Record, RecordStore
+from bench.harness.ceilings import Found
+from bench.training import frameworks
+from tests.support import fakes
+
+
+@pytest.fixture(autouse=True)
+def _fakes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    fakes.install(monkeypatch, tmp_path / "cache")
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)  # main sets another one
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def batches(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(fakes.write_batches(tmp_path_factory.mktemp("data") / "small", fakes.pictures()))
+
+
+def call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    """The command in this process, where the fakes are installed already; its exit code."""
+    monkeypatch.delenv("ALEXBENCH_EXTENSIONS")
+    monkeypatch.setattr(sys, "argv", ["alexbench", *arguments])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert isinstance(caught.value.code, int)
+    return caught.value.code
+
+
+def alexbench(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """The command in a process of its own, as the user has it."""
+    command = [sys.executable, "-m", "bench", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+RUN = ("run", "--profile", "tiny")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("run", "--variants", "alexnet"), "unknown variant 'alexnet'; known: cifar-bn"),
+        (("run", "--frameworks", "theano"), "unknown framework 'theano'; known: pytorch"),
+        (("run", "--frameworks", "fake-missing"), "pip install 'alexbench[fake]'"),
+        (("run", "--kinds", "speed"), "unknown kind 'speed'; known: startup"),
+        (("run", "--tracks", "open"), "unknown track 'open'; known: closed"),
+        (("run", "--heads", "big"), "unknown head 'big'; known: source"),
+        (("run", "--recipes", "long"), "unknown recipe 'long'; known: steady"),
+        (("run", "--inits", "random"), "unknown init 'random'; known: scratch"),
+        (("run", "--precisions", "int8"), "unknown precision 'int8'; known: float32"),
+        (("run", "--profile", "medium"), "unknown profile 'medium'; known: quick, full"),
+        (("run", "--batch-sizes", "8,x"), "'8,x' is not a list of whole numbers"),
+        (("run", "--batch-sizes", "0"), "at least 1"),
+        (("run", "--seeds", "0"), "--seeds 0: must be at least 1"),
+        (("run", "--seeds", "many"), "'many' is not a valid integer"),
+        (("run", "--budget", "2"), "must be above 0 and at most 1"),
+        (("run", "--unheard-of"), "No such option"),
+        ((*RUN, "--data", "nowhere"), "nowhere: no such file or folder; expected"),
+        ((*RUN, "--data", "damaged.tar.gz"), "damaged.tar.gz"),
+        ((*RUN, "--data", "empty"), "empty: no dataset in this folder; expected"),
+        ((*RUN, "--resume", "--data", "generated"), "no run to resume in results"),
+        ((*RUN, "--resume", "--run", "x", "--data", "generated"), "no run 'x' to resume"),
+        (("report",), "Missing argument"),
+        (("report", "nowhere"), "no records.jsonl in nowhere; give the folder of a run"),
+        (("compare", "nowhere", "nowhere"), "no records.jsonl in nowhere"),
+        (("compare", "nowhere"), "Missing argument"),
+        (("fetch", "imagenet"), "'imagenet' is not"),
+        (("unheard-of",), "No such command 'unheard-of'"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    arguments: tuple[str, ...],
+    message: str,
+) -> None:
+    (tmp_path / "damaged.tar.gz").write_bytes(b"no archive")
+    (tmp_path / "empty").mkdir()
+    assert call(monkeypatch, *arguments) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.startswith("alexbench: ")
+    assert shown.err.count("\n") == 1
+    assert message in shown.err
+    assert not (tmp_path / "results").exists()
+
+
+def test_results_that_cannot_be_written_are_bad_input(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], batches: str
+) -> None:
+    Path("file").write_text("")
+    assert call(monkeypatch, *RUN, "--data", batches, "--results", "file/below") == 2
+    shown = capsys.readouterr()
+    assert shown.err.startswith("alexbench: cannot write to file/below/")
+    assert shown.err.count("\n") == 1
+    assert "--results" in shown.err
+
+
+@pytest.mark.parametrize("command", ["report", "compare"])
+def test_a_damaged_record_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    Path("run").mkdir()
+    Path("run", "records.jsonl").write_text('{"schema_version": 99}\n')
+    assert call(monkeypatch, command, *["run"] * (2 if command == "compare" else 1)) == 2
+    assert "run/records.jsonl:1: schema_version 99" in capsys.readouterr().err
+
+
+def test_no_arguments_show_the_help(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(monkeypatch) == 2
+    shown = capsys.readouterr()
+    assert "Commands:" in shown.out + shown.err
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("--version",), ("run", "-h"), ("list",)])
+def test_questions_are_answered(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]
+) -> None:
+    assert call(monkeypatch, *arguments) == 0
+    shown = capsys.readouterr()
+    assert shown.out
+    assert shown.err == ""
+
+
+def test_list_says_what_can_run_and_why_not(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(monkeypatch, "list", "--json") == 0
+    found = json.loads(capsys.readouterr().out)["frameworks"]
+    rows = {row["name"]: row for row in found}
+    assert rows["fake"]["available"] is True
+    assert rows["fake"]["reason"] is None
+    assert rows["fake"]["versions"].startswith("numpy ")
+    promised = {name: rows[name]["repeatable"] for name in ("pytorch", "keras-jax", "fake")}
+    assert promised == {"pytorch": True, "keras-jax": False, "fake": False}
+    assert rows["fake-missing"]["available"] is False
+    assert "no_such_module not installed" in rows["fake-missing"]["reason"]
+
+
+def test_list_shows_the_extra_that_is_missing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+    assert call(monkeypatch, "list") == 0
+    assert "pip install 'alexbench[" in capsys.readouterr().out
+
+
+def test_python_m_bench_lists_the_networks_and_frameworks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ALEXBENCH_EXTENSIONS")
+    done = alexbench("list", "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    found = json.loads(done.stdout)
+    sizes = {row["name"]: row["parameters"] for row in found["variants"]}
+    assert len(sizes) == 7
+    assert sizes["cifar-bn"] == 25_709_350
+    assert sizes["torchvision"] == 61_100_840
+    assert all(row["source"] for row in found["variants"])
+    names = [row["name"] for row in found["frameworks"]]
+    assert names == ["pytorch", "keras-tensorflow", "keras-jax", "keras-torch"]
+
+
+def test_an_extension_that_is_not_there_is_bad_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALEXBENCH_EXTENSIONS", "no_such_extension")
+    done = alexbench("list")
+    assert done.returncode == 2
+    assert done.stderr.startswith("alexbench: ALEXBENCH_EXTENSIONS: cannot import")
+    assert done.stderr.count("\n") == 1
+
+
+def test_fetch_without_a_network_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.socket() as reserved:
+        reserved.bind(("127.0.0.1", 0))  # bound and not listening: nobody answers there
+        url = f"http://127.0.0.1:{reserved.getsockname()[1]}/cifar.tar.gz"
+        monkeypatch.setenv("ALEXBENCH_CIFAR10_URL", url)
+        assert call(monkeypatch, "fetch", "cifar10") == 2
+    shown = capsys.readouterr().err.strip().splitlines()
+    assert shown[-1].startswith(f"alexbench: {url}: cannot be downloaded")
+    assert "$ALEXBENCH_DATA" in shown[-1]
+
+
+def test_a_run_prints_its_report_last_and_can_be_reported_and_compared(batches: str) -> None:
+    done = alexbench(*RUN, "--data", batches, "--run", "one", "--frameworks", "fake,fake-two")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "results/one/report.html"
+    assert "fake closed train_throughput" in done.stderr
+    folder = Path("results", "one")
+    records = RecordStore(folder).read()
+    assert len(records) == 2 * (4 + 4 + 1)
+    assert all(record.ok for record in records)
+    assert (folder / "report.html").stat().st_size > 1000
+    assert list((folder / "tables").iterdir())
+    assert list((folder / "plots").iterdir())
+
+    again = alexbench("report", str(folder), "-o", "elsewhere")
+    assert again.returncode == 0, again.stderr
+    assert again.stdout.splitlines()[-1] == str(Path("elsewhere", "report.html"))
+    assert Path("elsewhere", "report.html").is_file()
+
+    compared = alexbench("compare", str(folder), str(folder), "--json")
+    assert compared.returncode == 0, compared.stderr
+    rows = json.loads(compared.stdout)
+    assert rows
+    assert {row["verdict"] for row in rows} == {"tie"}
+    assert alexbench("compare", str(folder), str(folder)).stdout
+
+
+def test_one_failed_case_is_exit_code_1_and_the_rest_is_written(batches: str) -> None:
+    chosen = ("--frameworks", "fake-killed,fake-unbuildable,fake", "--kinds", "startup,latency")
+    done = alexbench(*RUN, "--data", batches, "--run", "one", "--tracks", "closed", *chosen)
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[-1] == "results/one/report.html"
+    assert "failed: worker killed by SIGKILL" in done.stderr
+    assert "failed: ValueError: cannot be built" in done.stderr
+    assert "Traceback" not in done.stderr
+    found = [record.status for record in RecordStore(Path("results", "one")).read()]
+    assert found == ["failed", "ok", "failed", "failed", "ok", "ok"]
+
+
+def test_a_readme_block_is_renewed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    RecordStore(Path("run")).append(Record(Case("tiny", "fake"), "latency", "failed", error="why"))
+    Path("README.md").write_text("no block here\n")
+    code = call(monkeypatch, "report", "run", "--readme", "README.md")
+    assert code == 2
+    assert "README.md" in capsys.readouterr().err
+
+
+def test_doctor_says_what_runs_and_why_not(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = ("pytorch", "fake", "fake-missing", "fake-killed")
+    rows = {name: frameworks.FRAMEWORKS[name] for name in names}
+    monkeypatch.setattr(doctor, "FRAMEWORKS", rows)
+    monkeypatch.setattr(
+        doctor, "_PROBE", Case(variant="tiny", framework="", batch_size=2), raising=True
+    )
+    del rows["pytorch"]
+    monkeypatch.setattr(doctor, "_machine", lambda: {"cores": os.cpu_count()})
+    # call() takes the extension away from the workers too, so doctor is asked before it.
+    found = doctor.diagnose()["frameworks"]
+    assert found["fake"]["available"] is True
+    assert found["fake"]["settings"]["threads"] == len(os.sched_getaffinity(0))
+    assert found["fake"]["repeatability"] == "nobody promises anything"
+    assert "recipe" not in found["fake"]["settings"]
+    assert found["fake-missing"]["available"] is False
+    assert "pip install" in found["fake-missing"]["reason"]
+    assert found["fake-killed"]["available"] is False
+    assert "SIGKILL" in found["fake-killed"]["reason"]
+    rows.pop("fake-killed")
+    rows.pop("fake")
+    assert call(monkeypatch, "doctor") == 0
+    assert "no_such_module" in capsys.readouterr().out
+
+
+def _told(name: str, *, fresh: bool) -> Found:
+    pace = {"operation": "matmul", "shape": "planted", "precision": "float32"}
+    answer = {**pace, "flops_per_second": 123e9}
+    return Found(name, (answer,), "2025-01-02T03:04:05+00:00", cached=not fresh)
+
+
+@pytest.fixture
+def quick_doctor(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = {"fake-missing": frameworks.FRAMEWORKS["fake-missing"]}
+    monkeypatch.setattr(doctor, "FRAMEWORKS", rows)
+    monkeypatch.setattr(doctor, "_machine", lambda: {"cores": os.cpu_count()})
+    monkeypatch.setattr(doctor, "obtain", _told)
+
+
+@pytest.mark.usefixtures("quick_doctor")
+@pytest.mark.parametrize(("flags", "when"), [((), "kept in the cache"), (("--fresh",), "now")])
+def test_doctor_shows_how_fast_this_machine_is(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    flags: tuple[str, ...],
+    when: str,
+) -> None:
+    assert call(monkeypatch, "doctor", *flags) == 0
+    text = capsys.readouterr().out
+    assert "matrix product 123 GFLOP/s (planted); no convolution" in text
+    assert f"fake-missing: of 2025-01-02T03:04:05+00:00 ({'measured ' * (when == 'now')}" in text
+    assert when in text
+
+
+@pytest.mark.usefixtures("quick_doctor")
+def test_doctor_gives_ceilings_as_json(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(monkeypatch, "doctor", "--json") == 0
+    found = json.loads(capsys.readouterr().out)["ceilings"]
+    assert found["best"]["float32"]["framework"] == "fake-missing"
+    assert found["frameworks"]["fake-missing"]["cached"] is True
+
+
+@pytest.mark.usefixtures("quick_doctor")
+@pytest.mark.parametrize("flags", [(), ("--json",)])
+def test_doctor_leaves_ceilings_out_when_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], flags: tuple[str, ...]
+) -> None:
+    assert call(monkeypatch, "doctor", "--no-ceilings", *flags) == 0
+    assert "ceilings" not in capsys.readouterr().out

@@ -1,0 +1,207 @@
+"""The append-only file: what survives a kill, and what is refused with its place."""
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.core.case import Case
+from bench.core.errors import UserError
+from bench.core.records import SCHEMA_VERSION, Record, RecordStore
+
+CASE = Case("cifar-bn", "pytorch")
+RECORD = Record(
+    CASE,
+    "latency",
+    "ok",
+    samples=(0.25, 0.5),
+    images_per_sample=1,
+    summary={"p50": 0.375},
+    dataset={"name": "generated", "fingerprint": "f" * 64},
+    started_at="2026-01-01T00:00:00+00:00",
+    seconds=1.5,
+    peak_memory_bytes=1024,
+)
+FAILED = replace(RECORD, kind="inference", status="oom", error="too big", samples=())
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> RecordStore:
+    return RecordStore(tmp_path / "run")
+
+
+def write(store: RecordStore, *lines: str) -> None:
+    store.folder.mkdir(exist_ok=True)
+    store.path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
+def line(**changes: Any) -> str:
+    value = {**RECORD.to_json(), **changes}
+    return json.dumps({key: item for key, item in value.items() if item is not ...})
+
+
+def test_records_come_back_equal_and_in_order(store: RecordStore) -> None:
+    others = [replace(RECORD, case=replace(CASE, seed=seed)) for seed in range(5)]
+    for record in [*others, FAILED]:
+        store.append(record)
+    assert store.read() == [*others, FAILED]
+
+
+def test_a_record_has_the_published_fields() -> None:
+    assert list(RECORD.to_json()) == [
+        "case", "kind", "status", "error", "samples", "unit", "images_per_sample", "summary",
+        "metrics", "dataset", "parity", "settings", "environment", "started_at", "seconds",
+        "peak_memory_bytes", "schema_version",
+    ]  # fmt: skip
+    assert RECORD.to_json()["case"]["id"] == CASE.id
+
+
+def test_every_line_is_on_the_disk_before_append_returns(
+    store: RecordStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_disk: list[str] = []
+    monkeypatch.setattr(os, "fsync", lambda _: on_disk.append(store.path.read_text("utf-8")))
+    for number in (1, 2):
+        store.append(RECORD)
+        assert len(on_disk) == number
+        assert on_disk[-1].count("\n") == number
+        assert on_disk[-1].endswith("\n")
+
+
+@pytest.mark.parametrize("keep", [1, 10, -2])
+def test_a_torn_last_line_is_passed_over(store: RecordStore, keep: int) -> None:
+    write(store, line())
+    with store.path.open("a", encoding="utf-8") as file:
+        file.write(line()[:keep])
+    assert store.read() == [RECORD]
+
+
+def test_a_run_goes_on_behind_a_torn_line(store: RecordStore) -> None:
+    write(store, line())
+    with store.path.open("a", encoding="utf-8") as file:
+        file.write(line()[:40])
+    store.set_aside_failures()
+    store.append(FAILED)
+    assert store.read() == [RECORD, FAILED]
+
+
+@pytest.mark.parametrize("damage", ["not json", '{"half": ', "[]", "null", "7", ""])
+def test_a_damaged_line_is_named(store: RecordStore, damage: str) -> None:
+    write(store, line(), damage, line())
+    with pytest.raises(UserError, match=r"records\.jsonl:2: "):
+        store.read()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"schema_version": SCHEMA_VERSION + 1}, rf"reads {SCHEMA_VERSION}$"),
+        ({"schema_version": ...}, "schema_version None"),
+        ({"kind": "speed"}, "unknown kind 'speed'; known: startup"),
+        ({"status": "fine"}, "unknown status 'fine'; known: ok"),
+        ({"samples": ..., "unit": ...}, "without samples, unit"),
+        ({"samples": [[1.0]]}, "flat list of numbers"),
+        ({"samples": ["1.0"]}, "flat list of numbers"),
+        ({"samples": [True]}, "flat list of numbers"),
+        ({"samples": 1.0}, "flat list of numbers"),
+        ({"samples": []}, "ok without samples"),
+        ({"samples": [float("nan")]}, "NaN"),
+        ({"seconds": float("-inf")}, "-Infinity"),
+        ({"case": "cifar-bn"}, "case must be an object"),
+        ({"case": {}}, "case without"),
+        ({"metrics": None}, "metrics must be an object"),
+        ({"dataset": []}, "dataset must be an object"),
+    ],
+)
+def test_what_is_no_record_is_refused_with_its_place(
+    store: RecordStore, changes: dict[str, Any], message: str
+) -> None:
+    write(store, line(), line(**changes))
+    with pytest.raises(UserError, match=message) as caught:
+        store.read()
+    assert str(caught.value).startswith(f"{store.path}:2: ")
+
+
+def test_fields_of_a_later_minor_version_are_passed_over(store: RecordStore) -> None:
+    write(store, line(added_later=1))
+    assert store.read() == [RECORD]
+
+
+def test_nan_is_never_written(store: RecordStore) -> None:
+    store.append(RECORD)
+    with pytest.raises(ValueError, match="JSON"):
+        store.append(replace(RECORD, metrics={"loss": float("nan")}))
+    assert store.read() == [RECORD]
+
+
+def test_failures_are_set_aside_and_kept(store: RecordStore) -> None:
+    statuses = ("ok", "failed", "timeout", "oom", "skipped")
+    for seed, status in enumerate(statuses):
+        store.append(replace(RECORD, case=replace(CASE, seed=seed), status=status))
+    before = store.path.read_text("utf-8").splitlines()
+    done = store.set_aside_failures()
+    assert done == {(CASE.id, "latency")}
+    assert store.path.read_text("utf-8").splitlines() == before[:1]
+    aside = store.folder / "attempts.jsonl"
+    assert aside.read_text("utf-8").splitlines() == before[1:]
+
+
+def test_a_second_attempt_that_fails_joins_the_first(store: RecordStore) -> None:
+    for error in ("first", "second"):
+        store.append(replace(FAILED, error=error))
+        assert store.set_aside_failures() == set()
+    lines = (store.folder / "attempts.jsonl").read_text("utf-8").splitlines()
+    assert [json.loads(text)["error"] for text in lines] == ["first", "second"]
+
+
+def test_nothing_is_set_aside_where_nothing_is(store: RecordStore) -> None:
+    assert store.set_aside_failures() == set()
+    assert not store.folder.exists()
+
+
+def test_a_damaged_file_is_left_as_it_is(store: RecordStore) -> None:
+    write(store, line(status="failed"), "damage", line())
+    before = store.path.read_bytes()
+    with pytest.raises(UserError):
+        store.set_aside_failures()
+    assert store.path.read_bytes() == before
+    assert not (store.folder / "attempts.jsonl").exists()
+
+
+def test_a_folder_without_records_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no records\.jsonl in .*give the folder of a run"):
+        RecordStore(tmp_path).read()
+
+
+def test_bytes_that_are_no_text_are_bad_input(store: RecordStore) -> None:
+    store.folder.mkdir()
+    store.path.write_bytes(b"\xff\xfe\n")
+    with pytest.raises(UserError, match="cannot read"):
+        store.read()
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"cannot write .*--results"):
+        RecordStore(tmp_path / "file" / "run").append(RECORD)
+
+
+def test_half_a_line_on_a_full_disk_is_taken_back(
+    store: RecordStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.append(RECORD)
+
+    def full(_: int) -> None:
+        with store.path.open("r+", encoding="utf-8") as file:
+            file.truncate(store.path.stat().st_size - 30)
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        with pytest.raises(UserError, match="No space left"):
+            store.append(FAILED)
+    store.append(FAILED)
+    assert store.read() == [RECORD, FAILED]

@@ -1,0 +1,145 @@
+"""Rotation and colour, held against the definition of one picture and against torchvision."""
+
+import math
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from bench.data import augmentation as pixels
+from bench.data.batching import Augmentation, BatchPlan, gather
+from bench.data.dataset import Split
+from tests.frameworks.probes.client import ask_reference
+
+Image = NDArray[np.uint8]
+
+ANGLES = (0.0, 7.3, -14.9, 44.0, 90.0, -90.0, 123.4, 180.0)
+FACTORS = ((1, 1, 1), (0, 1, 1), (1, 0, 1), (1, 1, 0), (1.4, 1.3, 0.7), (0.6, 1.7, 2.5), (3, 3, 3))
+NEAR_A_TIE = 1e-3  # of a pixel: rounding decides there, and nothing else
+
+
+def noise(count: int, lowest: int = 0) -> Image:
+    rng = np.random.default_rng(count)
+    return rng.integers(lowest, 256, (count, 32, 32, 3), np.uint8)
+
+
+def turned(image: Image, angle: float) -> tuple[Image, NDArray[np.bool_]]:
+    """One picture pixel by pixel, and which pixels rounding may decide otherwise."""
+    found, tie = np.zeros_like(image), np.zeros((32, 32), bool)
+    cos, sin = math.cos(math.radians(angle)), math.sin(math.radians(angle))
+    for row in range(32):
+        for column in range(32):
+            across, down = column - 15.5, row - 15.5
+            x, y = across * cos - down * sin + 15.5, across * sin + down * cos + 15.5
+            tie[row, column] = any(abs(v - math.floor(v) - 0.5) < NEAR_A_TIE for v in (x, y))
+            at = (math.floor(y + 0.5), math.floor(x + 0.5))
+            if all(0 <= place < 32 for place in at):
+                found[row, column] = image[at]
+    return found, tie
+
+
+def recoloured(image: Image, factors: NDArray[np.float64]) -> Image:
+    """One picture, by the formulas of brightness, contrast and saturation."""
+
+    def blend(one: NDArray[np.float64], other: object, factor: float) -> NDArray[np.float64]:
+        return np.floor(np.clip(factor * one + (1 - factor) * np.asarray(other), 0, 255))
+
+    def grey(x: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.floor(x @ [0.2989, 0.587, 0.114])
+
+    x = blend(image.astype(float), 0, factors[0])
+    x = blend(x, grey(x).mean(), factors[1])
+    return blend(x, grey(x)[..., None], factors[2]).astype(np.uint8)
+
+
+def test_rotation_is_that_of_one_picture_at_a_time() -> None:
+    images = noise(len(ANGLES), lowest=1)  # no black of their own
+    found = pixels.rotate(images, np.array(ANGLES))
+    for image, angle, rotated in zip(images, ANGLES, found, strict=True):
+        expected, tie = turned(image, angle)
+        assert tie.mean() < 0.05
+        np.testing.assert_array_equal(rotated[~tie], expected[~tie], err_msg=f"{angle} degrees")
+
+
+def test_quarter_turns_go_counter_clockwise_and_lose_nothing() -> None:
+    images = noise(4)
+    found = pixels.rotate(images, np.array([0.0, 90.0, 180.0, -90.0]))
+    for quarters, (image, rotated) in enumerate(zip(images, found, strict=True)):
+        np.testing.assert_array_equal(rotated, np.rot90(image, quarters))
+
+
+def test_what_turns_in_from_outside_is_black() -> None:
+    (found,) = pixels.rotate(noise(1, lowest=1), np.array([45.0]))
+    corners = found[[0, 0, -1, -1], [0, -1, 0, -1]]
+    assert not corners.any()
+    assert found[16, 16].all()
+    assert 0.1 < (found == 0).all(axis=2).mean() < 0.25  # 1 - 2(√2 - 1) = 17 % of a square
+
+
+def test_colour_is_that_of_one_picture_at_a_time() -> None:
+    images, factors = noise(len(FACTORS)), np.array(FACTORS, float)
+    found = pixels.recolour(images, factors)
+    for image, some, changed in zip(images, factors, found, strict=True):
+        # float32 here and float64 there: a level where a value falls on a whole number.
+        apart = np.abs(changed.astype(int) - recoloured(image, some))
+        assert apart.max() <= 1
+        assert (apart > 0).mean() < 0.02
+    np.testing.assert_array_equal(found[0], images[0])  # factors of 1 change nothing
+    assert not found[1].any()  # no brightness: black
+    assert len(np.unique(found[2])) == 1  # no contrast: one grey
+    assert (found[3] == found[3][..., :1]).all()  # no saturation: greys
+
+
+def test_one_picture_does_not_change_another() -> None:
+    images, angles, factors = noise(3), np.array([5.0, 50.0, -80.0]), np.array(FACTORS[3:6], float)
+    for i in range(3):
+        alone = slice(i, i + 1)
+        together = pixels.rotate(images, angles)[alone]
+        np.testing.assert_array_equal(pixels.rotate(images[alone], angles[alone]), together)
+        together = pixels.recolour(images, factors)[alone]
+        np.testing.assert_array_equal(pixels.recolour(images[alone], factors[alone]), together)
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 30])
+def test_gather_crops_flips_turns_and_colours_in_that_order(batch_size: int) -> None:
+    split = Split(noise(9), np.arange(9))
+    split.images.flags.writeable = False
+    every = Augmentation(padding=4, flip=True, rotation=30, colour=0.4)
+    plain = Augmentation(padding=4, flip=True)
+    whole, part = (
+        BatchPlan(images=9, batch_size=batch_size, seed=1, augmentation=some).batch(3)
+        for some in (every, plain)
+    )
+    assert whole.angles is not None
+    assert whole.factors is not None
+    images, labels = gather(split, whole, 4)
+    cropped, same_labels = gather(split, part, 4)
+    np.testing.assert_array_equal(labels, same_labels)
+    expected = pixels.recolour(pixels.rotate(cropped, whole.angles), whole.factors)
+    np.testing.assert_array_equal(images, expected)
+    assert images.dtype == np.uint8
+    assert images.flags.c_contiguous
+    assert (images != cropped).any()
+
+
+def test_rotation_is_torchvisions() -> None:
+    arrays = ask_reference("augmentation").arrays
+    found = pixels.rotate(arrays["images"], arrays["angles"])
+    # torchvision computes the places in float32: a few pixels fall to the other neighbour.
+    assert (found == arrays["rotated"]).all(axis=3).mean() > 0.999
+
+
+@pytest.mark.parametrize("which", [0, 1, 2])
+def test_brightness_contrast_and_saturation_are_torchvisions(which: int) -> None:
+    arrays = ask_reference("augmentation").arrays
+    alone = np.ones_like(arrays["factors"])
+    alone[:, which] = arrays["factors"][:, which]
+    found = pixels.recolour(arrays["images"], alone)
+    assert np.abs(found.astype(int) - arrays[f"coloured{which}"]).max() <= 1
+    assert np.abs(found.astype(int) - arrays["images"]).mean() > 5
+
+
+def test_the_colours_together_are_torchvisions_one_after_the_other() -> None:
+    arrays = ask_reference("augmentation").arrays
+    found = pixels.recolour(arrays["images"], arrays["factors"])
+    assert np.abs(found.astype(int) - arrays["coloured"]).max() <= 1

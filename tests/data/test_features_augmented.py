@@ -1,0 +1,42 @@
+"""A frozen trunk's features are of the pictures as they were augmented, whatever that was."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench.data.batching import Augmentation, BatchPlan, gather
+from bench.data.dataset import Split
+from bench.worker.inputs import Features
+
+
+def trunk(images: Any) -> Any:
+    """Two features: a corner that turns away, and the sum of all pixels."""
+    corner = images[:, :4, :4].astype(np.float32).mean(axis=(1, 2, 3))
+    return np.stack([corner, images.astype(np.float32).mean(axis=(1, 2, 3))], axis=1)
+
+
+@pytest.mark.parametrize(
+    ("augmentation", "kept"),
+    [
+        (Augmentation(padding=1, flip=True), True),
+        (Augmentation(flip=True, rotation=40), False),
+        (Augmentation(padding=1, colour=0.5), False),
+    ],
+)
+def test_turned_and_coloured_pictures_go_through_the_trunk_anew(
+    augmentation: Augmentation, kept: bool
+) -> None:
+    rng = np.random.default_rng(0)
+    train = Split(rng.integers(0, 256, (12, 32, 32, 3), np.uint8), np.arange(12))
+    plan = BatchPlan(images=12, batch_size=6, seed=1, augmentation=augmentation)
+    data: Any = SimpleNamespace(train=train, test=train)
+    features = Features(SimpleNamespace(predict=trunk), data, plan, steps=8)  # type: ignore[arg-type]
+    for step in range(8):
+        batch = plan.batch(step)
+        images, labels = gather(train, batch, augmentation.padding)
+        found, named = features.train(batch)
+        np.testing.assert_allclose(found, trunk(images), rtol=1e-6)
+        np.testing.assert_array_equal(named, labels)
+    assert features.metrics()["features"]["kept"] is kept

@@ -1,0 +1,57 @@
+"""The tutorials' loop on a few pictures, in every framework that has one."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import numpy as np
+
+from bench.core.case import Case
+from bench.data.dataset import Dataset, Split, describe_pixels
+from bench.networks.variants import variant
+from bench.training.frameworks import framework as row_of
+from bench.training.interfaces import Setup
+from bench.training.recipes import recipe
+
+CLASSES = 10
+PICTURES = 150
+STEPS = 40
+
+
+def run(framework: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    split = _coloured()
+    dataset = describe_pixels("made-up", tuple(map(str, range(CLASSES))), split, split)
+    loop = _create(framework, "cifar-bn", dataset)
+    called: list[None] = []
+    losses = loop.train(STEPS, lambda: called.append(None))
+    facts: dict[str, Any] = {
+        "losses": losses,
+        "called": len(called),
+        "labels": split.labels.tolist(),
+        "loop": loop.facts,
+    }
+    arrays = {"logits": loop.predict(split.images)}
+    if framework == "keras-jax":  # large networks compile for half a minute there
+        return facts, arrays
+    large = _create(framework, "torchvision", dataset)
+    large.train(1, lambda: None)
+    arrays["large"] = large.predict(split.images[:2])
+    return facts, arrays
+
+
+def _create(framework: str, name: str, dataset: Dataset) -> Any:
+    rows = variant(name).architecture(CLASSES)
+    case = Case(name, framework, "idiomatic", input_size=rows.input_size)
+    made = Setup(case, rows, recipe("steady"), 10, dataset.mean, dataset.std, threads=2)
+    module, _, function = str(row_of(framework).tutorial_loop).partition(":")
+    return getattr(importlib.import_module(module), function)(made, dataset)
+
+
+def _coloured() -> Split:
+    """Pictures that their colour gives away."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(PICTURES) % CLASSES
+    colours = rng.integers(0, 256, (CLASSES, 1, 1, 3))[labels]
+    noise = rng.integers(-10, 10, (PICTURES, 32, 32, 3))
+    return Split(np.clip(colours + noise, 0, 255).astype(np.uint8), labels)

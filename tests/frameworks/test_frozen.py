@@ -1,0 +1,88 @@
+"""A head on kept features of a frozen trunk becomes what it becomes on features computed anew."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.frameworks.probes import frozen
+from tests.frameworks.probes.client import ask, each_framework
+
+each_track = pytest.mark.parametrize("track", frozen.TRACKS)
+
+
+def recorded(framework: str, track: str, how: str) -> dict[str, Any]:
+    found: dict[str, Any] = ask(framework, "frozen").facts[f"{track}/{how}"]
+    return found
+
+
+@each_framework
+@each_track
+def test_kept_features_train_the_same_head(framework: str, track: str) -> None:
+    arrays = ask(framework, "frozen").arrays
+    names = [name.removeprefix(f"{track}/kept/") for name in arrays if f"{track}/kept" in name]
+    assert sorted(names) == ["head1.bias", "head1.weight", "head2.bias", "head2.weight"]
+    for name in names:
+        kept, anew = arrays[f"{track}/kept/{name}"], arrays[f"{track}/anew/{name}"]
+        # bfloat16 keeps 8 bits, and a batch of another size may be summed in another order.
+        bound = 2e-2 if track == "idiomatic" else 1e-4
+        # Dropout of the idiomatic track is drawn, from one seed, in both.
+        assert np.abs(kept - anew).max() <= bound * np.abs(anew).max()
+
+
+@each_framework
+def test_losses_are_the_same_step_by_step(framework: str) -> None:
+    kept, anew = (recorded(framework, "closed", how)["step_losses"] for how in ("kept", "anew"))
+    assert len(kept) == frozen.steps()
+    assert kept == pytest.approx(anew, rel=1e-4)
+    assert kept[0] != pytest.approx(kept[-1], rel=1e-3)
+
+
+@each_framework
+@each_track
+def test_every_view_goes_through_the_trunk_once(framework: str, track: str) -> None:
+    kept, anew = (recorded(framework, track, how)["features"] for how in ("kept", "anew"))
+    images = frozen.steps() * frozen.BATCH
+    assert anew["trunk_images"] == images
+    assert anew["kept"] is False
+    # 900 pictures in three epochs, of 300 with two views each
+    assert kept["trunk_images"] <= 600 < images
+    assert kept["kept"] is True
+    assert kept["trunk_seconds"] > 0
+
+
+@each_framework
+@each_track
+def test_a_record_says_how_far_kept_features_are_from_fresh_ones(
+    framework: str, track: str
+) -> None:
+    found = recorded(framework, track, "kept")["features"]["largest_difference"]
+    assert found is not None
+    assert found <= (1e-2 if track == "idiomatic" else 1e-5)
+
+
+@each_framework
+@each_track
+def test_features_are_those_of_the_whole_network(framework: str, track: str) -> None:
+    arrays = ask(framework, "frozen").arrays
+    whole = arrays["whole"]
+    bound = 3e-2 if track == "idiomatic" else 1e-5
+    assert np.abs(arrays[f"{track}/features"] - whole).max() <= bound * np.abs(whole).max()
+
+
+@each_framework
+def test_a_record_says_what_came_from_the_weights(framework: str) -> None:
+    told = recorded(framework, "closed", "kept")["start"]
+    assert told["weights"]["layers"] == list(frozen.TRUNK)
+    assert told["weights"]["initialised"] == ["head1", "head2"]
+    assert told["weights"]["preprocessing"]["pixel_range"] == 255.0
+    assert len(told["initial_weights_sha256"]) == 64
+
+
+@each_framework
+@each_track
+def test_a_record_says_what_it_costs_to_keep_nothing(framework: str, track: str) -> None:
+    kept, anew = (recorded(framework, track, how)["features"] for how in ("kept", "anew"))
+    assert kept["anew"]["images"] == 4 * frozen.BATCH
+    assert kept["anew"]["seconds"] > 0
+    assert "anew" not in anew

@@ -1,0 +1,109 @@
+"""PyTorch's layers of the idiomatic track on the CPU compute what PyTorch's own do."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from bench.networks.variants import VARIANTS
+from bench.training.frameworks import FRAMEWORKS
+from tests.frameworks.probes.client import Answer, ask
+from tests.frameworks.probes.convolutions import SEEING_ALL
+from tests.frameworks.probes.pieces import DROPOUT_RATES
+
+_WHY = FRAMEWORKS["pytorch"].missing()
+pytestmark = pytest.mark.skipif(bool(_WHY), reason=_WHY or "")
+
+RATE = DROPOUT_RATES[1]
+PARTS = ("y", "dx", "dweight", "dbias")
+
+
+def found() -> Answer:
+    return ask("pytorch", "tuned_torch")
+
+
+def close(ours: NDArray[np.floating], own: NDArray[np.floating], relative: float) -> None:
+    assert ours.shape == own.shape
+    assert np.abs(own).max() > 0
+    np.testing.assert_allclose(ours, own, rtol=0, atol=relative * np.abs(own).max())
+
+
+@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("side", ["ours", "last"])
+@pytest.mark.parametrize("case", SEEING_ALL)
+def test_a_convolution_as_a_dense_layer(case: str, side: str, part: str) -> None:
+    """In float64, where only the order of sums differs."""
+    arrays = found().arrays
+    close(arrays[f"{case}/{side}/{part}"], arrays[f"{case}/own/{part}"], 1e-14)
+
+
+@pytest.mark.parametrize("case", SEEING_ALL)
+def test_it_evaluates_to_the_same(case: str) -> None:
+    arrays = found().arrays
+    close(arrays[f"{case}/evaluated"], arrays[f"{case}/own/y"], 1e-14)
+
+
+@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize(
+    ("precision", "relative"), [("float32", 3e-6), ("float64", 0), ("bfloat16", 0.01)]
+)
+def test_a_dense_layer(precision: str, relative: float, part: str) -> None:
+    """To rounding, which in bfloat16 is eight bits; in float64 it is PyTorch's own."""
+    arrays = found().arrays
+    close(
+        arrays[f"linear/{precision}/ours/{part}"],
+        arrays[f"linear/{precision}/own/{part}"],
+        relative,
+    )
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_dense_layer_where_pytorch_has_no_such_operation(part: str) -> None:
+    arrays = found().arrays
+    close(arrays[f"linear/without/{part}"], arrays[f"linear/float32/own/{part}"], 0)
+
+
+@pytest.mark.parametrize("layer", ["linear", "conv"])
+def test_weights_have_float32_gradients_and_frozen_ones_none(layer: str) -> None:
+    types = found().facts["types"][layer]
+    trained, evaluated = types.pop("by")
+    assert trained == {"linear": "_DenseBackward", "conv": "_SmallMapConvBackward"}[layer]
+    assert layer == "linear" or evaluated == "ConvolutionBackward0"
+    assert types == {
+        "y": "torch.bfloat16",
+        "dx": "torch.float32",
+        "weight": "torch.float32",
+        "bias": "torch.float32",
+        "frozen": True,
+    }
+
+
+def test_dropout_keeps_its_share_and_scales_it() -> None:
+    arrays = found().arrays
+    y = arrays["dropout/y"]
+    np.testing.assert_allclose(np.unique(y), [0, 1 / (1 - RATE)], rtol=1e-6)
+    # 100,000 independent draws: five standard deviations.
+    assert abs((y > 0).mean() - (1 - RATE)) < 5 * np.sqrt(RATE * (1 - RATE) / y.size)
+    np.testing.assert_array_equal(arrays["dropout/dx"], y)
+    assert (arrays["dropout/evaluated"] == 1).all()
+    both = ((arrays["dropout/again"] > 0) & (y > 0)).mean()
+    assert both == pytest.approx((1 - RATE) ** 2, abs=0.01)
+    assert set(np.unique(arrays["dropout/bfloat16"])) == {0, np.float32(1.6640625)}
+
+
+@pytest.mark.parametrize("name", [name for name in VARIANTS if name.startswith("cifar")])
+def test_every_network_trains_with_them(name: str) -> None:
+    """In `cifar-lrn` and `cifar-plain` a ReLU works in place on what the convolution gave."""
+    losses = found().facts["trained"][name]
+    assert len(losses) == 3
+    assert np.isfinite(losses).all()
+    assert min(losses) > 0
+
+
+def test_only_the_idiomatic_track_takes_them() -> None:
+    tracks = found().facts["tracks"]
+    assert tracks.pop("idiomatic") == {
+        "SmallMapConv2d": ["conv3", "conv4", "conv5"],
+        "Linear": ["dense1", "dense2", "dense3", "dense4"],
+        "Dropout": ["dense1_dropout", "dense2_dropout", "dense3_dropout"],
+    }
+    assert tracks == {"closed": {}, "waterfall": {}, "tutorial": {}}

@@ -1,0 +1,367 @@
+"""Ceilings: operation counts, the clock, the cache, the best, and what records say of them."""
+
+import json
+import os
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.cli import doctor
+from bench.core.case import Case
+from bench.core.limits import Limits
+from bench.harness import ceilings
+from bench.harness.ceilings import Beside, Found, best, obtain
+from bench.training import frameworks
+from bench.training.frameworks import FRAMEWORKS
+from bench.training.interfaces import Conv, MatMul, Operation
+from bench.worker import ceilings as operations
+from bench.worker.ceilings import OPERATIONS, PRECISIONS, Answer
+from bench.worker.client import Worker, WorkerError
+from tests.frameworks.probes.client import each_framework
+from tests.support import fakes
+
+SMALL = (MatMul(8, 16, 32), Conv(2, 5, 3, 4, 3))
+
+
+@pytest.fixture(autouse=True)
+def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    fakes.install(monkeypatch, tmp_path / "cache")
+    for name in ("fake-two", "fake-missing"):
+        row = replace(FRAMEWORKS[name], ceiling="tests.support.fakes:quick_maker")
+        monkeypatch.setitem(frameworks.FRAMEWORKS, name, row)
+    return tmp_path / "cache" / "ceilings"
+
+
+def answers(operation_list: tuple[Operation, ...], pace: float | None) -> list[Answer]:
+    """A whole answer; each operation and precision has a pace of its own, the last the highest."""
+    found: list[Answer] = []
+    for precision in PRECISIONS:
+        for operation in operation_list:
+            told = None if pace is None else pace + len(found)
+            found.append(
+                {
+                    "operation": operation.operation,
+                    "shape": operation.text,
+                    "precision": precision,
+                    "flops_per_second": told,
+                    **({"reason": "planted"} if told is None else {}),
+                }
+            )
+    return found
+
+
+class Asked:
+    """Stands in for the workers, and counts how often one is asked."""
+
+    def __init__(self) -> None:
+        self.times = 0
+        self.answer: Any = answers(SMALL, 100.0)
+
+    def __call__(self, *_: object) -> Any:
+        return nullcontext(self)
+
+    def ceiling(self, *_: object) -> Any:
+        self.times += 1
+        if isinstance(self.answer, BaseException):
+            raise self.answer
+        return self.answer
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
+    asked = Asked()
+    monkeypatch.setattr(ceilings, "Worker", asked)
+    return asked
+
+
+# Counted by hand: two for each multiply-add.
+@pytest.mark.parametrize(
+    ("operation", "flops"),
+    [
+        (MatMul(1024, 1024, 1024), 2_147_483_648),
+        (MatMul(2048, 2048, 2048), 17_179_869_184),
+        (MatMul(256, 9216, 4096), 19_327_352_832),
+        (Conv(64, 13, 256, 384, 3), 19_138_609_152),  # 2 · 64·13·13 · 384 · 256·3·3
+        (Conv(32, 32, 128, 128, 3), 9_663_676_416),
+        (Conv(32, 27, 64, 192, 5), 14_332_723_200),
+    ],
+)
+def test_flops_are_those_counted_by_hand(operation: Operation, flops: int) -> None:
+    assert operation.flops == flops
+    assert operation in OPERATIONS
+
+
+def test_both_kinds_are_there_and_a_shape_names_one_operation_alone() -> None:
+    assert {operation.operation for operation in OPERATIONS} == set(operations.KINDS)
+    assert len({operation.text for operation in OPERATIONS}) == len(OPERATIONS) == 6
+
+
+def test_an_operation_travels_as_json() -> None:
+    for operation in OPERATIONS:
+        sent = json.loads(json.dumps(operations.to_json(operation)))
+        assert operations.from_json(sent) == operation
+
+
+class Clock:
+    """Time passes only while an operation runs: a first call of 3 s, then as planned."""
+
+    def __init__(self, *seconds: float) -> None:
+        self.now, self.calls = 0.0, 0
+        self._seconds = list(seconds)
+
+    def run(self, times: int) -> None:
+        each = 3.0 if not self.calls else self._seconds[0]
+        if len(self._seconds) > 1 and self.calls:
+            self._seconds.pop(0)
+        self.calls += times
+        self.now += times * each
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_the_quickest_block_counts_and_the_warm_up_does_not() -> None:
+    clock = Clock(0.02, 0.03, 0.01, 0.02, 0.02, 0.02)
+    assert operations.best_seconds(clock.run, clock) == pytest.approx(0.01)
+    assert clock.calls == 2 + 5 * 5  # blocks of a tenth of a second
+
+
+def test_a_slow_operation_is_not_run_over_and_over() -> None:
+    clock = Clock(2.0)
+    assert operations.best_seconds(clock.run, clock) == 2.0
+    assert clock.calls == 2
+
+
+def test_what_a_framework_lacks_is_a_reason_and_the_rest_is_measured() -> None:
+    def make(operation: Operation, precision: str) -> Callable[[int], None]:
+        if isinstance(operation, Conv) and precision == "bfloat16":
+            raise NotImplementedError("no such kernel\nand more")
+        return lambda times: time.sleep(0.001 * times)
+
+    found = operations.measure_all(make, SMALL)
+    assert [answer["flops_per_second"] is None for answer in found] == [False, False, False, True]
+    assert found[-1]["reason"] == "NotImplementedError: no such kernel"
+    assert ceilings._whole(found, SMALL)
+
+
+def test_what_is_emulated_is_left_out_once_its_pace_is_known() -> None:
+    made: list[Operation] = []
+
+    def make(operation: Operation, precision: str) -> Callable[[int], None]:
+        made.append(operation)
+        return lambda times: time.sleep(0.01 * times)  # 8·16·32 in 10 ms: hardly a megaflop
+
+    huge = MatMul(4096, 4096, 4096)
+    found = operations.measure_all(make, (*SMALL, huge), ("float32",))
+    assert made == list(SMALL)
+    assert found[-1]["flops_per_second"] is None
+    assert found[-1]["reason"].startswith("left out: about ")
+
+
+def test_a_worker_answers_every_operation(cache: Path) -> None:
+    found = obtain("fake-ceiling")
+    assert found.reason is None
+    assert not found.cached
+    wanted = [(o.operation, o.text, precision) for precision in PRECISIONS for o in OPERATIONS]
+    told = [(a["operation"], a["shape"], a["precision"]) for a in found.ceilings]
+    assert told == wanted
+    assert all(answer["flops_per_second"] > 0 for answer in found.ceilings)
+    assert [path.suffix for path in cache.iterdir()] == [".json"]
+
+
+def test_a_worker_is_bound_and_told_its_threads() -> None:
+    one = sorted(os.sched_getaffinity(0))[:1]
+    with Worker(Case("", "fake-ceiling"), Path(), fakes.LIMITS, one) as worker:
+        found = worker.ceiling(SMALL, lambda done, note: None)
+    # The fake's pace is its threads: a thousand calls a second for each.
+    paces = [answer["flops_per_second"] for answer in found[:2]]
+    assert paces == [pytest.approx(o.flops * 1000, rel=0.9) for o in SMALL]
+
+
+def test_what_the_cache_has_is_not_measured_again(asked: Asked) -> None:
+    first = obtain("fake-ceiling", operations=SMALL)
+    second = obtain("fake-ceiling", operations=SMALL)
+    assert asked.times == 1
+    assert (first.cached, second.cached) == (False, True)
+    assert second == replace(first, cached=True)
+    assert second.measured_at.endswith("+00:00")
+    obtain("fake-ceiling", operations=SMALL, fresh=True)
+    assert asked.times == 2
+
+
+def test_another_machine_version_or_affinity_is_measured_anew(
+    asked: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    obtain("fake-ceiling", operations=SMALL)
+    changes: list[tuple[Any, str, Any]] = [
+        (ceilings, "processor", lambda: "another"),
+        (ceilings, "_FORMAT", 99),
+        (os, "sched_getaffinity", lambda pid: {7, 8}),
+        (frameworks.Framework, "versions", lambda row: {"numpy": "0"}),
+    ]
+    for number, (owner, name, value) in enumerate(changes, start=2):
+        with monkeypatch.context() as patch:
+            patch.setattr(owner, name, value)
+            obtain("fake-ceiling", operations=SMALL)
+        assert asked.times == number, name
+    asked.answer = answers(SMALL[:1], 100.0)
+    obtain("fake-ceiling", operations=SMALL[:1])
+    obtain("fake-two", operations=SMALL)
+    assert asked.times == len(changes) + 3
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda kept: "",
+        lambda kept: "[]",
+        lambda kept: json.dumps(kept)[:-20],
+        lambda kept: json.dumps({**kept, "key": {}}),
+        lambda kept: json.dumps({**kept, "measured_at": None}),
+        lambda kept: json.dumps({**kept, "ceilings": kept["ceilings"][1:]}),
+        lambda kept: json.dumps({**kept, "ceilings": [[], 1]}),
+        lambda kept: json.dumps(kept).replace("100.0", "-1"),
+        lambda kept: json.dumps(kept).replace("100.0", "Infinity"),
+        lambda kept: json.dumps(kept).replace("100.0", '"fast"'),
+        lambda kept: json.dumps(kept).replace("100.0", "null"),  # no pace, and no reason
+    ],
+)
+def test_a_damaged_cache_is_measured_again_and_mended(
+    asked: Asked, cache: Path, damage: Callable[[Any], str]
+) -> None:
+    whole = obtain("fake-ceiling", operations=SMALL)
+    (path,) = cache.iterdir()
+    path.write_text(damage(json.loads(path.read_text())))
+    assert obtain("fake-ceiling", operations=SMALL).ceilings == whole.ceilings
+    assert asked.times == 2
+    assert obtain("fake-ceiling", operations=SMALL).cached
+    assert list(cache.iterdir()) == [path]
+
+
+def test_a_cache_that_cannot_be_written_costs_only_time(asked: Asked, cache: Path) -> None:
+    cache.parent.mkdir(exist_ok=True)
+    cache.write_text("a file where the folder should be")
+    assert obtain("fake-ceiling", operations=SMALL).reason is None
+    assert obtain("fake-ceiling", operations=SMALL).reason is None
+    assert asked.times == 2
+
+
+@pytest.mark.parametrize(
+    ("framework", "reason"),
+    [
+        ("fake-slow", "no function that measures one"),
+        ("fake-missing", "no_such_module"),
+        ("fake-ceiling-raise", "planted failure"),
+        ("fake-ceiling-killed", "SIGKILL"),
+    ],
+)
+def test_a_ceiling_that_cannot_be_had_is_a_reason(framework: str, reason: str, cache: Path) -> None:
+    found = obtain(framework)
+    assert found.ceilings == ()
+    assert reason in str(found.reason)
+    assert "\n" not in str(found.reason)
+    assert not cache.exists()
+
+
+@pytest.mark.parametrize("answer", [[], answers(SMALL[:1], 1.0), OSError("no process")])
+def test_half_an_answer_is_none(asked: Asked, answer: Any) -> None:
+    asked.answer = answer
+    assert obtain("fake-ceiling", operations=SMALL).reason
+
+
+def test_the_best_is_over_all_frameworks_by_precision() -> None:
+    slow, quick = answers(SMALL, 10.0), answers(SMALL, 20.0)
+    slow[0] |= {"flops_per_second": 500.0}
+    quick[3] |= {"flops_per_second": None, "reason": "planted"}
+    found = [Found("slow", tuple(slow)), Found("quick", tuple(quick)), Found("none", reason="why")]
+    shape = {"framework": "slow", "operation": "matmul", "shape": "8x16 @ 16x32"}
+    winners = best(found)
+    assert winners["float32"] == {**shape, "precision": "float32", "flops_per_second": 500.0}
+    assert winners["bfloat16"]["framework"] == "quick"
+    assert winners["bfloat16"]["flops_per_second"] == 22.0
+    assert best(found, "conv")["float32"]["flops_per_second"] == 21.0
+    assert best(found, "conv")["bfloat16"]["framework"] == "slow"
+    assert best([Found("none", reason="why")]) == {}
+
+
+def test_a_run_asks_each_framework_once_and_takes_the_cases_precision(asked: Asked) -> None:
+    asked.answer = answers(OPERATIONS, 100.0)
+    beside = Beside()
+    for _ in range(3):
+        beside.prepare(["fake-ceiling", "fake-two", "fake-ceiling"], lambda done, note: None)
+    assert asked.times == 2
+    told = beside.metrics(Case("tiny", "fake-ceiling", precision="bfloat16"))
+    assert told["ceiling"]["precision"] == "bfloat16"
+    assert told["ceiling"]["flops_per_second"] == 100.0 + 2 * len(OPERATIONS) - 1
+    assert "ceiling_reason" not in told
+
+
+def test_no_ceiling_says_why(asked: Asked) -> None:
+    beside = Beside()
+    assert beside.metrics(Case("tiny", "fake-ceiling"))["ceiling_reason"] == "none was measured"
+    asked.answer = WorkerError("failed", "Traceback\n/home/me/x.py\nValueError: in /home/me/x.py")
+    beside.prepare(["fake-ceiling", "fake-slow"], lambda done, note: None)
+    told = beside.metrics(Case("tiny", "fake-ceiling"))
+    assert told["ceiling"] is None
+    assert "fake-ceiling: ValueError" in told["ceiling_reason"]
+    assert "/home/me" not in told["ceiling_reason"]
+    assert "fake-slow: it has no function" in told["ceiling_reason"]
+    on_gpu = beside.metrics(Case("tiny", "fake-ceiling", device="gpu"))
+    assert on_gpu == {"ceiling": None, "ceiling_reason": "ceilings are measured on the CPU alone"}
+
+
+def test_a_precision_without_a_pace_says_why(asked: Asked) -> None:
+    asked.answer = answers(OPERATIONS, None)
+    beside = Beside()
+    beside.prepare(["fake-ceiling"], lambda done, note: None)
+    told = beside.metrics(Case("tiny", "fake-ceiling"))
+    assert told == {"ceiling": None, "ceiling_reason": "fake-ceiling: planted"}
+
+
+def test_doctor_tells_ceilings_and_where_they_come_from(
+    asked: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked.answer = answers(OPERATIONS, 1e9)
+    rows = {name: frameworks.FRAMEWORKS[name] for name in ("fake-ceiling", "fake-slow")}
+    monkeypatch.setattr(doctor, "FRAMEWORKS", rows)
+    first = doctor._ceilings(fresh=False)
+    again = doctor._ceilings(fresh=False)
+    assert asked.times == 1
+    assert doctor._ceilings(fresh=True)["frameworks"]["fake-ceiling"]["cached"] is False
+    assert asked.times == 2
+    json.dumps(again, allow_nan=False)
+    told = again["frameworks"]["fake-ceiling"]["best"]["bfloat16"]
+    assert (told["matmul"]["operation"], told["conv"]["operation"]) == ("matmul", "conv")
+    text = "\n".join(doctor.ceiling_lines(again))
+    assert "kept in the cache; --fresh measures anew" in text
+    assert again["frameworks"]["fake-ceiling"]["measured_at"] in text
+    assert "float32: matrix product 1.00 GFLOP/s (" in text
+    assert "this machine's float32: convolution 1.00 GFLOP/s (" in text
+    assert "fake-slow: none: it has no function" in text
+    assert "measured now" in "\n".join(doctor.ceiling_lines(first))
+
+
+def test_doctor_tells_what_has_no_pace(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked.answer = answers(OPERATIONS, None)
+    monkeypatch.setattr(
+        doctor, "FRAMEWORKS", {"fake-ceiling": frameworks.FRAMEWORKS["fake-ceiling"]}
+    )
+    text = "\n".join(doctor.ceiling_lines(doctor._ceilings(fresh=False)))
+    assert "bfloat16: no matrix product; no convolution" in text
+    assert f"{OPERATIONS[0].text}: planted" in text
+
+
+@each_framework
+def test_a_framework_carries_every_kind_of_operation_out(framework: str) -> None:
+    """Small ones on one CPU: what is tested is that they run, not how fast this machine is."""
+    one = sorted(os.sched_getaffinity(0))[:1]
+    with Worker(Case("", framework), Path(), Limits(timeout_seconds=500), one) as worker:
+        found = worker.ceiling(SMALL, lambda done, note: None)
+    assert ceilings._whole(found, SMALL)
+    assert [answer.get("reason") for answer in found] == [None] * 4
+    assert all(0 < answer["flops_per_second"] < 1e15 for answer in found)

@@ -1,0 +1,289 @@
+"""Workers taking turns: whose it is, who sleeps meanwhile, and what a failure takes with it."""
+
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.core.limits import Limits
+from bench.data.sources import prepared
+from bench.harness import interleave
+from bench.harness import measure as measurements
+from bench.harness.interleave import Match, Tally
+from bench.harness.matrix import Job, Task, matches
+from bench.worker.client import Worker, WorkerError
+from tests.support import fakes
+
+LIMITS = Limits(blocks=3)
+
+
+class Script:
+    """What the workers of a test do: the log of all of them, and who fails at what."""
+
+    def __init__(self) -> None:
+        self.log: list[tuple[str, str]] = []
+        self.awake: set[str] = set()
+        self.fails: dict[tuple[str, str], int] = {}
+        """(framework, what) -> how often it goes well before it fails."""
+
+    def does(self, name: str, what: str) -> None:
+        self.log.append((name, what))
+        left = self.fails.get((name, what))
+        if left is not None:
+            self.fails[name, what] = left - 1
+            if left <= 0:
+                raise WorkerError("failed", f"{name} cannot {what}")
+
+    def of(self, *what: str) -> list[tuple[str, str]]:
+        return [entry for entry in self.log if entry[1] in what]
+
+
+class FakeWorker:
+    """Logs what it is asked; awake from its start until it is paused."""
+
+    script: Script
+
+    def __init__(self, case: Any, data: Path, limits: Limits, weights: Any = None) -> None:
+        self.name = case.framework
+        self.script.awake.add(self.name)
+
+    def open(self, on_progress: Any) -> None:
+        self.script.does(self.name, "open")
+
+    def measure(self, kind: str, on_progress: Any) -> dict[str, Any]:
+        self._alone()
+        self.script.does(self.name, kind)
+        return {"samples": [2.5], "metrics": {}, "images_per_sample": None}
+
+    def begin(self, kind: str, steps: int | None, *, extras: bool, on_progress: Any) -> None:
+        self._alone()
+        self.steps = steps or 7
+        self.script.does(self.name, f"begin {steps} {extras}")
+
+    def block(self, on_progress: Any) -> list[float]:
+        self._alone()
+        self.script.does(self.name, "block")
+        return [1.0]
+
+    def end(self, on_progress: Any) -> dict[str, Any]:
+        self._alone()
+        self.script.does(self.name, "end")
+        return {"metrics": {"steps_per_sample": self.steps}, "images_per_sample": 10}
+
+    def _alone(self) -> None:
+        assert self.script.awake == {self.name}, "somebody else is awake"
+
+    def pause(self) -> None:
+        self.script.awake.discard(self.name)
+
+    def resume(self) -> None:
+        self.script.awake.add(self.name)
+
+    def close(self) -> None:
+        self.script.awake.discard(self.name)
+        self.script.does(self.name, "close")
+
+
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch) -> Script:
+    made = Script()
+    monkeypatch.setattr(FakeWorker, "script", made, raising=False)
+    monkeypatch.setattr(interleave, "Worker", FakeWorker)
+    return made
+
+
+def job(framework: str, *kinds: str) -> Job:
+    case = fakes.case(framework)
+    return Job(case, tuple(Task(case, kind) for kind in kinds))
+
+
+def match_of(*jobs: Job) -> Match:
+    return Match(jobs, Path("data"), LIMITS, lambda task: None, lambda done, note: None)
+
+
+def tallies(match: Match) -> dict[tuple[str, str], Tally]:
+    return {(t.task.case.framework, t.task.kind): t for t in match.tallies}
+
+
+def test_they_take_turns_and_the_other_one_goes_first_next_time(script: Script) -> None:
+    match = match_of(job("a", "train_throughput"), job("b", "train_throughput"))
+    match.relay(0)
+    assert [name for name, _ in script.of("block")] == ["a", "b", "b", "a", "a", "b"]
+    script.log.clear()
+    match.relay(1)  # and the other one goes first in the next process
+    assert [name for name, _ in script.of("block")] == ["b", "a", "a", "b", "b", "a"]
+
+
+def test_each_process_is_fresh_and_ends(script: Script) -> None:
+    match = match_of(job("a", "inference"), job("b", "inference"))
+    for process in range(3):
+        match.relay(process)
+    assert len(script.of("open")) == len(script.of("close")) == 6
+    assert script.awake == set()
+
+
+def test_samples_know_their_process_and_turn(script: Script) -> None:
+    match = match_of(job("a", "inference"), job("b", "inference"))
+    match.relay(0)
+    match.relay(1)
+    for tally in match.tallies:
+        assert tally.blocks == [(p, turn, 1) for p in (0, 1) for turn in range(3)]
+        assert tally.samples == [1.0] * 6
+
+
+def test_later_processes_take_blocks_of_the_first_ones_size_and_no_extras(script: Script) -> None:
+    match = match_of(job("a", "train_throughput"))
+    match.relay(0)
+    match.relay(1)
+    begun = [what for _, what in script.log if what.startswith("begin")]
+    assert begun == ["begin None True", "begin 7 False"]
+
+
+def test_startup_comes_first_and_while_nobody_else_is_awake(script: Script) -> None:
+    kinds = ("startup", "inference")
+    match_of(job("a", *kinds), job("b", *kinds)).relay(0)
+    assert [entry for entry in script.log if entry[1] in ("open", "startup")] == [
+        ("a", "open"),
+        ("a", "startup"),
+        ("b", "open"),
+        ("b", "startup"),
+    ]
+
+
+def test_a_start_is_held_against_a_bare_one_while_the_worker_rests(
+    script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    awake: list[set[str]] = []
+
+    def bare(case: Any) -> float:
+        awake.append(set(script.awake))
+        return 1.25
+
+    monkeypatch.setattr(interleave, "bare_start", bare)
+    limits = replace(LIMITS, bare_start=True)
+    jobs = (job("a", "startup"), job("b", "startup"))
+    match = Match(jobs, Path("data"), limits, lambda task: None, lambda done, note: None)
+    match.relay(0)
+    assert awake == [set(), set()]
+    for tally in match.tallies:
+        metrics = tally.answers[0]["metrics"]
+        assert metrics["bare_seconds"] == 1.25
+        assert metrics["worker_seconds"] > 0
+    match_of(job("a", "startup")).relay(0)  # where it is not asked for
+    assert len(awake) == 2
+
+
+def test_a_kind_that_takes_no_turns_is_measured_at_once_and_last(script: Script) -> None:
+    kinds = ("startup", "inference", "my_kind")
+    match = match_of(job("a", *kinds), job("b", *kinds))
+    match.relay(0)
+    assert [what for _, what in script.of("startup", "end", "my_kind")] == [
+        *["startup"] * 2,
+        *["end"] * 2,
+        *["my_kind"] * 2,
+    ]
+    assert tallies(match)["b", "my_kind"].samples == [2.5]
+
+
+def test_a_failure_takes_its_own_task_and_the_rest_get_a_fresh_process(script: Script) -> None:
+    kinds = ("train_throughput", "inference")
+    script.fails["a", "block"] = 1
+    match = match_of(job("a", *kinds), job("b", *kinds))
+    match.relay(0)
+    found = tallies(match)
+    lost = found["a", "train_throughput"]
+    assert lost.error is not None
+    assert not lost.begun
+    assert found["b", "train_throughput"].samples == [1.0] * 3
+    assert script.of("open") == [("a", "open"), ("b", "open"), ("a", "open")]
+    assert found["b", "inference"].begun
+
+
+def test_what_was_measured_before_a_failure_is_kept(script: Script) -> None:
+    script.fails["b", "block"] = 3 + 2
+    match = match_of(job("a", "inference"), job("b", "inference"))
+    match.relay(0)
+    match.relay(1)
+    found = tallies(match)["b", "inference"]
+    assert found.error is not None
+    assert found.begun
+    assert found.samples == [1.0] * 5
+    match.relay(2)  # nothing more is asked of it
+    assert len(tallies(match)["b", "inference"].samples) == 5
+    assert len(tallies(match)["a", "inference"].samples) == 9
+
+
+def test_a_job_that_cannot_be_built_fails_task_by_task(script: Script) -> None:
+    script.fails["a", "open"] = 0
+    match = match_of(job("a", "startup", "inference"), job("b", "startup", "inference"))
+    match.relay(0)
+    found = tallies(match)
+    assert [found["a", kind].error is not None for kind in ("startup", "inference")] == [True] * 2
+    assert [found["b", kind].begun for kind in ("startup", "inference")] == [True] * 2
+
+
+def test_frameworks_on_one_network_are_a_match_and_trainings_are_not() -> None:
+    timed = [job("a", "inference"), job("b", "inference")]
+    wider = [replace(j, case=replace(j.case, variant="wider")) for j in timed]
+    trainings = [job("a", "accuracy"), job("b", "accuracy")]
+    found = matches([timed[0], wider[0], timed[1], wider[1], *trainings])
+    assert found == [tuple(timed), tuple(wider), (trainings[0],), (trainings[1],)]
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    fakes.install(monkeypatch, tmp_path / "cache")
+    return prepared(fakes.pictures(), tmp_path / "data")
+
+
+def _stopped(worker: Worker) -> bool:
+    """Within five seconds: the kernel takes a moment."""
+    status = Path(f"/proc/{worker._process.pid}/stat")
+    ends = time.monotonic() + 5
+    while time.monotonic() < ends:
+        if status.read_text("ascii").rpartition(")")[2].split()[0] == "T":
+            return True
+    return False
+
+
+def test_a_resting_process_is_stopped_and_goes_on_where_it_was(data: Path) -> None:
+    with Worker(fakes.case("fake"), data, fakes.LIMITS) as worker:
+        worker.open(lambda done, note: None)
+        worker.begin("train_throughput", 2, extras=False, on_progress=lambda done, note: None)
+        worker.pause()
+        assert _stopped(worker)
+        worker.resume()
+        samples = worker.block(lambda done, note: None)
+        answer = worker.end(lambda done, note: None)
+    assert answer["samples"] == samples
+    assert answer["metrics"]["steps_per_sample"] == 2
+
+
+def test_records_of_a_match_say_where_their_samples_come_from(data: Path) -> None:
+    limits = replace(fakes.LIMITS, processes=2, match_seconds=1000.0)
+    kinds = ("startup", "train_throughput", "latency")
+    listener = Quiet()
+    match = [job(name, *kinds) for name in ("fake", "fake-two")]
+    records = list(measurements.measure(match, data, limits, listener))
+    assert [(r.case.framework, r.kind) for r in records] == [
+        (name, kind) for name in ("fake", "fake-two") for kind in kinds
+    ]
+    assert len({r.metrics["turns"]["match"] for r in records}) == 1
+    for record in records:
+        turns = record.metrics["turns"]
+        assert turns["stopped"] == "processes"
+        assert sum(block[2] for block in turns["blocks"]) == len(record.samples)
+        assert {block[0] for block in turns["blocks"]} == {0, 1}
+        assert record.seconds > 0
+    assert len(records[0].samples) == 2
+    assert records[1].summary["processes"] == 2
+
+
+class Quiet:
+    def started(self, task: Task) -> None: ...
+    def progress(self, done: float, note: str) -> None: ...
+    def finished(self, record: Any) -> None: ...
+    def proving(self, done: float, note: str) -> None: ...
+    def proven(self, certificate: Any) -> None: ...

@@ -1,0 +1,171 @@
+"""``alexbench embed`` on servers made up for tests, and what of a network it takes."""
+
+import csv
+import dataclasses
+import json
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.core.errors import UserError
+from bench.networks.outputs import embedding_layer, for_embeddings, for_predictions
+from bench.networks.pretrained import Pretrained
+from bench.networks.variants import HEADS, VARIANTS, variant
+from tests.support import fake_server
+from tests.support.pictures_cli import Call, caller, features, write_pictures
+
+COUNT = 7
+
+
+@pytest.fixture(autouse=True)
+def call(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Call:
+    fake_server.install(monkeypatch, tmp_path / "cache")
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)  # main sets another one
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    fake_server.pretrained().save(Path("w.safetensors"))
+    return caller(monkeypatch)
+
+
+@pytest.fixture
+def paths() -> list[Path]:
+    return write_pictures(Path(), COUNT)
+
+
+def embed(call: Call, *arguments: object, framework: str = "served") -> int:
+    return call("embed", *arguments, "--framework", framework, "--weights", "w.safetensors")
+
+
+@pytest.mark.parametrize("size", [1, 3, 32])
+def test_npz_has_the_features_of_every_picture_in_order(
+    call: Call, paths: list[Path], capsys: pytest.CaptureFixture[str], size: int
+) -> None:
+    mixed = [paths[i] for i in (5, 0, 6, 1, 5)]
+    assert embed(call, *mixed, "-o", "out.npz", "--batch-size", size) == 0
+    with np.load("out.npz") as arrays:
+        assert set(arrays) == {"embeddings", "images"}
+        assert arrays["images"].tolist() == [str(path) for path in mixed]
+        assert arrays["embeddings"].dtype == np.float32
+        assert arrays["embeddings"].shape == (5, fake_server.FEATURES)
+        np.testing.assert_allclose(arrays["embeddings"], features(mixed), rtol=1e-6)
+        assert len(np.unique(arrays["embeddings"], axis=0)) == 4
+    shown = capsys.readouterr()
+    assert shown.err == ""
+    assert shown.out == (
+        "out.npz: 5 x 6 after dense2_relu; slice and whole network agree to the bit\n"
+    )
+
+
+def test_csv_and_json_have_the_same_numbers(call: Call, paths: list[Path]) -> None:
+    for ending in ("json", "csv", "npz"):
+        assert embed(call, *paths, "-o", f"out.{ending}", "--batch-size", 2) == 0
+    with np.load("out.npz") as arrays:
+        wanted = arrays["embeddings"]
+    rows = json.loads(Path("out.json").read_text(encoding="utf-8"))
+    assert [row["image"] for row in rows] == [str(path) for path in paths]
+    np.testing.assert_array_equal(np.float32([row["embedding"] for row in rows]), wanted)
+    with Path("out.csv").open(encoding="utf-8", newline="") as file:
+        header, *lines = csv.reader(file)
+    assert header == ["image", *(f"f{i}" for i in range(fake_server.FEATURES))]
+    assert [line[0] for line in lines] == [str(path) for path in paths]
+    np.testing.assert_array_equal(np.float32([line[1:] for line in lines]), wanted)
+
+
+def test_ways_that_part_are_an_error_and_nothing_is_written(
+    call: Call, paths: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert embed(call, *paths, "-o", "out.npz", framework="served-parting") == 1
+    said = capsys.readouterr().err
+    assert "way to dense2_relu do not agree: they part by 1.0e-05, allowed is 1e-06" in said
+    assert said.count("\n") == 1
+    assert not list(Path().glob("*out*"))
+
+
+def test_what_came_before_a_worker_died_is_kept(
+    call: Call, paths: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Two ways on the first batch are two calls; it dies when there was one only.
+    assert embed(call, *paths, "-o", "out.npz", "--batch-size", 3, framework="served-dying") == 1
+    assert "worker killed by SIGKILL; no picture is done" in capsys.readouterr().err
+    assert not list(Path().glob("*out*"))
+
+
+def test_the_output_is_asked_for(call: Call, capsys: pytest.CaptureFixture[str]) -> None:
+    assert embed(call, "x.png") == 2
+    assert "Missing option '-o'" in capsys.readouterr().err
+
+
+def test_an_output_that_was_there_stays_until_the_new_one_is_whole(
+    call: Call, paths: list[Path]
+) -> None:
+    Path("out.npz").write_text("old")
+    Path("bad.png").write_text("no picture")
+    assert embed(call, "bad.png", "-o", "out.npz") == 2
+    assert Path("out.npz").read_text(encoding="utf-8") == "old"
+    assert embed(call, "bad.png", *paths[:1], "-o", "out.npz") == 2
+    with np.load("out.npz") as arrays:
+        assert arrays["images"].tolist() == [str(paths[0])]
+
+
+def test_a_source_without_the_last_layer_still_has_features(call: Call, paths: list[Path]) -> None:
+    part = fake_server.pretrained(layers=("conv1", "dense1", "dense2"), classes=None)
+    part.save(Path("w.safetensors"))
+    assert embed(call, *paths, "-o", "out.npz") == 0
+    with np.load("out.npz") as arrays:
+        np.testing.assert_allclose(arrays["embeddings"], features(paths), rtol=1e-6)
+
+
+def test_missing_layers_are_named(
+    call: Call, paths: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    part = fake_server.pretrained(layers=("conv1", "dense1"), classes=None)
+    part.save(Path("w.safetensors"))
+    assert embed(call, *paths, "-o", "out.npz") == 2
+    assert "without dense2, which embed needs" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", [n for n in VARIANTS if n not in ("served", "cifar-3x3")])
+@pytest.mark.parametrize("head", ["source", "replace-last", "narrow"])
+def test_features_stand_behind_the_second_hidden_layer(name: str, head: str) -> None:
+    architecture = variant(name).architecture(head=head)
+    # The narrow head takes the place of the last two dense layers: of dense2 among three.
+    new = head == "narrow" and not name.startswith("cifar")
+    layer, width = ("head1_relu", 1024) if new else ("dense2_relu", 4096)
+    assert embedding_layer(architecture) == layer
+    after = {step.layer.name: step.after for step in architecture.steps()}
+    assert after[layer] == (width,)
+
+
+@pytest.mark.parametrize("head", ["pool-linear", "pool-narrow"])
+def test_a_head_without_a_second_hidden_layer_has_no_features(head: str) -> None:
+    with pytest.raises(UserError, match="torchvision with this head has no second hidden layer"):
+        embedding_layer(variant("torchvision").architecture(head=head))
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_a_network_with_one_hidden_layer_has_no_features(head: str) -> None:
+    with pytest.raises(UserError, match=r"cifar-3x3 .* no second .*all but cifar-3x3"):
+        embedding_layer(variant("cifar-3x3").architecture(head=head))
+
+
+def test_the_network_is_cut_only_where_weights_end() -> None:
+    whole, part = Path("whole"), Path("part")
+    assert for_embeddings(fake_server.pretrained(), whole).architecture.layers[-1].name == "dense3"
+    shorter = fake_server.pretrained(layers=("conv1", "dense1", "dense2"), classes=None)
+    served = for_embeddings(shorter, part)
+    assert served.architecture.layers[-1].name == served.embedding == "dense2_relu"
+    assert (served.width, served.file) == (fake_server.FEATURES, part)
+    assert for_predictions(fake_server.pretrained(), whole).width == fake_server.CLASSES
+
+
+def test_weights_of_another_shape_or_size_are_refused() -> None:
+    source = fake_server.pretrained()
+    wrong = {**source.tensors, "dense2.weight": source.tensors["dense2.weight"].T.copy()}
+    with pytest.raises(UserError, match=r"weight dense2\.weight: expected the shape \(6, 8\)"):
+        for_predictions(Pretrained(source.facts, wrong), Path())
+    facts = dataclasses.replace(source.facts, input_size=20)
+    with pytest.raises(UserError, match="pictures of 20 pixels, and their preprocessing gives 16"):
+        for_predictions(Pretrained(facts, source.tensors), Path())

@@ -1,0 +1,296 @@
+"""Files that are pictures, files that are not, and what --convert makes of the odd ones."""
+
+import io
+import os
+import struct
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from bench.core.errors import UserError
+from bench.inference.images import expand, read_rgb
+from tests.frameworks.probes.photos import photograph
+
+Array = NDArray[np.integer]
+
+
+def refusal(path: Path, convert: bool = False) -> str:
+    with pytest.raises(UserError) as caught:
+        read_rgb(path, convert)
+    said = str(caught.value)
+    assert said.startswith(str(path))
+    assert "\n" not in said
+    assert "expected" in said or "make it smaller" in said
+    return said.removeprefix(f"{path}: ")
+
+
+def pixels(path: Path, convert: bool = True) -> Array:
+    picture = read_rgb(path, convert)
+    assert picture.mode == "RGB"
+    return np.asarray(picture)
+
+
+def png16(array: Array, kind: int) -> bytes:
+    """A PNG of 16 bits a channel, which Pillow cannot write; ``kind`` is PNG's colour type."""
+    height, width = array.shape[:2]
+    rows = array.astype(">u2").reshape(height, -1)
+    raw = b"".join(b"\0" + row.tobytes() for row in rows)
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        whole = name + data
+        return struct.pack(">I", len(data)) + whole + struct.pack(">I", zlib.crc32(whole))
+
+    header = struct.pack(">IIBBBBB", width, height, 16, kind, 0, 0, 0)
+    body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(raw)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + body
+
+
+def tiff16(array: Array, order: str) -> bytes:
+    """An RGB TIFF of 16 bits a channel, not compressed; ``order`` is "<" or ">"."""
+    height, width, _ = array.shape
+    data = array.astype(f"{order}u2").tobytes()
+    tags = [
+        (256, 3, 1, width),
+        (257, 3, 1, height),
+        (258, 3, 3, None),
+        (259, 3, 1, 1),
+        (262, 3, 1, 2),
+        (273, 4, 1, None),
+        (277, 3, 1, 3),
+        (278, 3, 1, height),
+        (279, 4, 1, len(data)),
+    ]
+    bits = 8 + 2 + 12 * len(tags) + 4
+    places = {258: bits, 273: bits + 6}
+    entries = b""
+    for tag, kind, count, value in tags:
+        wide = value is None or kind == 4
+        value = places.get(tag, value)
+        packed = struct.pack(f"{order}I" if wide else f"{order}Hxx", value)
+        entries += struct.pack(f"{order}HHI", tag, kind, count) + packed
+    mark = b"II*\0" if order == "<" else b"MM\0*"
+    head = mark + struct.pack(f"{order}I", 8) + struct.pack(f"{order}H", len(tags))
+    return head + entries + b"\0\0\0\0" + struct.pack(f"{order}3H", 16, 16, 16) + data
+
+
+def encoded(picture: Image.Image, kind: str, **options: object) -> bytes:
+    out = io.BytesIO()
+    picture.save(out, kind, **options)
+    return out.getvalue()
+
+
+def small(mode: str) -> Image.Image:
+    return photograph().resize((20, 24)).convert(mode)
+
+
+ODD: dict[str, tuple[Callable[[], bytes], str]] = {
+    "bits.png": (lambda: encoded(small("1"), "PNG"), "black and white (1 bit)"),
+    "grey.jpg": (lambda: encoded(small("L"), "JPEG"), "grey"),
+    "grey-alpha.png": (lambda: encoded(small("LA"), "PNG"), "grey with alpha"),
+    "palette.gif": (lambda: encoded(small("P"), "GIF"), "a palette picture"),
+    "alpha.png": (lambda: encoded(small("RGBA"), "PNG"), "RGB with alpha"),
+    "cmyk.jpg": (lambda: encoded(small("CMYK"), "JPEG"), "CMYK"),
+    "grey16.png": (
+        lambda: encoded(Image.fromarray(np.full((3, 4), 999, np.uint16)), "PNG"),
+        "16-bit grey",
+    ),
+    "colour16.png": (lambda: png16(np.ones((3, 4, 3), np.uint16), 2), "16 bits a channel"),
+    "colour16.tif": (lambda: tiff16(np.ones((3, 4, 3), np.uint16), "<"), "16 bits a channel"),
+    "key.png": (
+        lambda: encoded(small("RGB"), "PNG", transparency=(1, 2, 3)),
+        "with a transparent colour",
+    ),
+    "moving.webp": (
+        lambda: encoded(
+            small("RGB"), "WEBP", save_all=True, append_images=[Image.new("RGB", (20, 24))]
+        ),
+        "animated or of several pages (2)",
+    ),
+    "moving.png": (
+        lambda: encoded(
+            small("RGB"), "PNG", save_all=True, append_images=[Image.new("RGB", (20, 24))]
+        ),
+        "animated or of several pages (2)",
+    ),
+    "pages.tif": (
+        lambda: encoded(
+            small("RGB"), "TIFF", save_all=True, append_images=[Image.new("RGB", (20, 24))]
+        ),
+        "animated or of several pages (2)",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_what_is_not_plain_rgb_says_what_it_is_and_how_to_take_it(
+    tmp_path: Path, name: str
+) -> None:
+    make, what = ODD[name]
+    path = tmp_path / name
+    path.write_bytes(make())
+    said = refusal(path)
+    assert said.startswith(what)
+    assert "--convert takes it as RGB" in said
+    assert ("first frame" in said) == ("animated" in what)
+    assert pixels(path).shape[2] == 3
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "BMP", "TIFF"])
+@pytest.mark.parametrize("convert", [False, True])
+def test_plain_rgb_is_taken_as_it_is(tmp_path: Path, kind: str, convert: bool) -> None:
+    path = tmp_path / "named-as-one-likes"
+    small("RGB").save(path, kind)
+    with Image.open(path) as picture:
+        assert picture.mode == "RGB"
+        np.testing.assert_array_equal(pixels(path, convert), np.asarray(picture))
+
+
+def test_a_picture_with_a_preview_behind_it_is_one_picture(tmp_path: Path) -> None:
+    path = tmp_path / "phone.jpg"
+    small("RGB").save(path, "MPO", save_all=True, append_images=[Image.new("RGB", (4, 4))])
+    assert pixels(path, convert=False).shape == (24, 20, 3)
+
+
+def test_a_rotation_that_exif_asks_for_is_left_alone_as_torchvision_does(tmp_path: Path) -> None:
+    path = tmp_path / "turned.jpg"
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    small("RGB").save(path, exif=exif)
+    assert pixels(path, convert=False).shape == (24, 20, 3)
+
+
+def test_grey_becomes_three_equal_channels(tmp_path: Path) -> None:
+    path = tmp_path / "grey.png"
+    small("L").save(path)
+    found = pixels(path)
+    np.testing.assert_array_equal(found, np.asarray(small("L"))[..., None].repeat(3, axis=2))
+
+
+def test_what_is_transparent_lies_on_white(tmp_path: Path) -> None:
+    path = tmp_path / "alpha.png"
+    Image.fromarray(np.array([[[0, 0, 0, 0], [0, 100, 200, 255], [0, 0, 0, 51]]], np.uint8)).save(
+        path
+    )
+    assert pixels(path)[0].tolist() == [[255] * 3, [0, 100, 200], [204] * 3]
+
+
+def test_a_transparent_colour_lies_on_white(tmp_path: Path) -> None:
+    picture = Image.fromarray(np.array([[[1, 2, 3], [9, 9, 9]]], np.uint8))
+    picture.save(tmp_path / "key.png", transparency=(1, 2, 3))
+    assert pixels(tmp_path / "key.png")[0].tolist() == [[255] * 3, [9] * 3]
+    picture.convert("P").save(
+        tmp_path / "key.gif", transparency=picture.convert("P").getpixel((0, 0))
+    )
+    assert pixels(tmp_path / "key.gif")[0, 0].tolist() == [255] * 3
+
+
+def test_of_an_animation_the_first_frame_is_taken(tmp_path: Path) -> None:
+    path = tmp_path / "moving.png"
+    first, second = (Image.new("RGB", (4, 4), colour) for colour in ("red", "blue"))
+    first.save(path, save_all=True, append_images=[second])
+    assert pixels(path)[0, 0].tolist() == [255, 0, 0]
+
+
+VALUES = np.array([0, 1, 128, 129, 255, 256, 385, 386, 32768, 65279, 65407, 65535], np.uint16)
+EIGHT = np.round(VALUES / 257).astype(np.uint8)
+"""None is in the middle between two: 257 is odd."""
+
+
+def test_sixteen_bits_are_scaled_and_rounded_not_cut_off(tmp_path: Path) -> None:
+    assert not np.array_equal(EIGHT, VALUES >> 8), "values that tell the two apart"
+    colour = np.stack([VALUES, VALUES[::-1], VALUES], axis=1).reshape(3, 4, 3)
+    wanted = np.stack([EIGHT, EIGHT[::-1], EIGHT], axis=1).reshape(3, 4, 3)
+    opaque = np.full((3, 4, 1), 65535, np.uint16)
+    grey = VALUES.reshape(3, 4, 1)
+    files = {
+        "rgb.png": (png16(colour, 2), wanted),
+        "rgba.png": (png16(np.concatenate([colour, opaque], axis=2), 6), wanted),
+        "grey.png": (png16(grey, 0), EIGHT.reshape(3, 4, 1).repeat(3, axis=2)),
+        "grey-alpha.png": (
+            png16(np.concatenate([grey, opaque], axis=2), 4),
+            EIGHT.reshape(3, 4, 1).repeat(3, axis=2),
+        ),
+        "little.tif": (tiff16(colour, "<"), wanted),
+        "big.tif": (tiff16(colour, ">"), wanted),
+    }
+    for name, (content, expected) in files.items():
+        (tmp_path / name).write_bytes(content)
+        np.testing.assert_array_equal(pixels(tmp_path / name), expected, err_msg=name)
+
+
+def test_a_text_is_not_a_picture(tmp_path: Path) -> None:
+    path = tmp_path / "notes.jpg"
+    path.write_text("no picture at all\n" * 100)
+    assert refusal(path).startswith("not a picture; expected PNG, JPEG, WEBP")
+
+
+def test_a_format_that_is_not_taken_is_not_a_picture_here(tmp_path: Path) -> None:
+    path = tmp_path / "a.ppm"
+    small("RGB").save(path)
+    assert refusal(path).startswith("not a picture; expected PNG, JPEG, WEBP")
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF"])
+@pytest.mark.parametrize("share", [0.02, 0.5, 0.9])
+def test_a_truncated_file_is_not_a_whole_picture(tmp_path: Path, kind: str, share: float) -> None:
+    path = tmp_path / "half"
+    whole = encoded(photograph(), kind)
+    path.write_bytes(whole[: int(share * len(whole))])
+    assert refusal(path, convert=True).startswith("not a")
+
+
+def test_an_empty_file_a_folder_and_nothing_at_all_are_told_apart(tmp_path: Path) -> None:
+    empty = tmp_path / "empty.png"
+    empty.touch()
+    assert refusal(empty).startswith("an empty file")
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    assert refusal(folder).startswith("no picture in this folder; expected *.bmp")
+    assert refusal(tmp_path / "nothing").startswith("No such file")
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    assert refusal(pipe).startswith("not a file")
+
+
+def test_a_picture_without_pixels_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "none.gif"
+    path.write_bytes(b"GIF89a\0\0\0\0\0\0\0,\0\0\0\0\0\0\0\0\0\x02\x02D\x01\0;")
+    assert refusal(path).startswith(("0x0 pixels", "not a"))
+    bitmap = tmp_path / "none.png"
+    bitmap.write_bytes(encoded(Image.new("RGB", (1, 1)), "PNG").replace(b"\0\0\0\1" * 2, bytes(8)))
+    assert refusal(bitmap).startswith(("0x0 pixels", "not a"))
+
+
+@pytest.mark.parametrize("side", [9_500, 14_000])  # Pillow warns of the one and refuses the other
+def test_a_decompression_bomb_is_refused_unread(tmp_path: Path, side: int) -> None:
+    path = tmp_path / "bomb.png"
+    Image.new("1", (side, side)).save(path)
+    assert path.stat().st_size < 100_000
+    said = refusal(path, convert=True)
+    assert said.startswith("more than 89,478,485 pixels, which may be a decompression bomb")
+
+
+@pytest.mark.parametrize("mode", ["F", "I"])
+def test_pixels_without_a_known_range_are_refused_even_then(tmp_path: Path, mode: str) -> None:
+    path = tmp_path / "range.tif"
+    Image.new(mode, (3, 3)).save(path)
+    assert refusal(path, convert=True).startswith(f"pixels of kind {mode}; expected 8-bit RGB")
+
+
+def test_folders_stand_for_their_pictures_in_order(tmp_path: Path) -> None:
+    for name in ("b.PNG", "a.jpeg", "notes.txt", ".hidden.png", "c.webp"):
+        (tmp_path / name).touch()
+    empty = tmp_path / "d.png"
+    empty.mkdir()
+    alone = tmp_path / "notes.txt"
+    assert list(expand([alone, tmp_path, empty, Path("nothing")])) == [
+        alone,
+        *(tmp_path / name for name in ("a.jpeg", "b.PNG", "c.webp", "d.png")),
+        empty,
+        Path("nothing"),
+    ]

@@ -1,0 +1,294 @@
+"""``alexbench predict`` on servers made up for tests: outputs, bad pictures, workers that die."""
+
+import csv
+import json
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.support import fake_server
+from tests.support.pictures_cli import NAMES, Call, caller, features, logits, write_pictures
+
+COUNT = 7
+
+
+@pytest.fixture(autouse=True)
+def call(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Call:
+    fake_server.install(monkeypatch, tmp_path / "cache")
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)  # main sets another one
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    fake_server.pretrained(NAMES).save(Path("w.safetensors"))
+    return caller(monkeypatch)
+
+
+@pytest.fixture
+def paths() -> list[Path]:
+    return write_pictures(Path(), COUNT)
+
+
+@pytest.fixture
+def nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No process of any kind may be started."""
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise AssertionError("a process was started")
+
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+
+
+def predict(call: Call, *arguments: object, framework: str = "served") -> int:
+    return call("predict", *arguments, "--framework", framework, "--weights", "w.safetensors")
+
+
+def expected(paths: list[Path], top: int = 5) -> list[list[tuple[int, float]]]:
+    wide = logits(paths).astype(np.float64)
+    shares = np.exp(wide) / np.exp(wide).sum(axis=1, keepdims=True)
+    return [[(int(i), row[i]) for i in np.argsort(-row)[:top]] for row in shares]
+
+
+def assert_rows(found: list[dict[str, Any]], paths: list[Path], top: int = 5) -> None:
+    assert [row["image"] for row in found] == [str(path) for path in paths]
+    for row, wanted in zip(found, expected(paths, top), strict=True):
+        classes = [entry["class"] for entry in row["predictions"]]
+        assert classes == [index for index, _ in wanted]
+        assert [entry["label"] for entry in row["predictions"]] == [NAMES[i] for i in classes]
+        probabilities = [entry["probability"] for entry in row["predictions"]]
+        np.testing.assert_allclose(probabilities, [p for _, p in wanted], rtol=1e-5)
+
+
+@pytest.mark.parametrize("size", [1, 3, 32])
+def test_json_has_the_five_likeliest_of_every_picture_in_order(
+    call: Call, paths: list[Path], capsys: pytest.CaptureFixture[str], size: int
+) -> None:
+    mixed = [paths[i] for i in (3, 0, 6, 1, 3)]
+    assert predict(call, *mixed, "--json", "--batch-size", size) == 0
+    shown = capsys.readouterr()
+    assert_rows(json.loads(shown.out), mixed)
+    assert shown.err == ""
+    assert len({row[0][0] for row in expected(paths)}) > 1, "pictures that differ"
+
+
+def test_text_names_every_picture_and_its_classes(
+    call: Call, paths: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert predict(call, *paths[:2], "--top", 2) == 0
+    shown = capsys.readouterr().out
+    for path, wanted in zip(paths[:2], expected(paths[:2], 2), strict=True):
+        assert str(path) in shown
+        for index, probability in wanted:
+            line = next(x for x in shown.splitlines() if f"{probability:.2%}" in x)
+            assert f"{index}   kind {index}" in line
+    assert shown.count("kind") == 4
+
+
+def test_a_folder_stands_for_its_pictures(
+    call: Call, paths: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert predict(call, ".", "--json") == 0
+    assert_rows(json.loads(capsys.readouterr().out), paths)
+
+
+def test_names_that_are_not_known_are_numbers(
+    call: Call, paths: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake_server.pretrained().save(Path("w.safetensors"))
+    assert predict(call, paths[0], "--json", "--top", 10) == 0
+    (found,) = json.loads(capsys.readouterr().out)
+    labels = {entry["label"] for entry in found["predictions"]}
+    assert labels == {f"class {index}" for index in range(10)}
+
+
+def test_files_of_every_ending_say_the_same(
+    call: Call, paths: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for ending in ("json", "csv", "npz"):
+        assert predict(call, *paths, "-o", f"out.{ending}", "--batch-size", 3, "--top", 3) == 0
+        assert capsys.readouterr() == (f"out.{ending}\n", "")
+    found = json.loads(Path("out.json").read_text(encoding="utf-8"))
+    assert_rows(found, paths, top=3)
+
+    with Path("out.csv").open(encoding="utf-8", newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert [line["image"] for line in lines] == [str(path) for path in paths for _ in range(3)]
+    assert [line["rank"] for line in lines] == ["1", "2", "3"] * COUNT
+    flat = [entry for row in found for entry in row["predictions"]]
+    assert [line["label"] for line in lines] == [entry["label"] for entry in flat]
+    assert [float(line["probability"]) for line in lines] == [e["probability"] for e in flat]
+
+    with np.load("out.npz") as arrays:
+        assert arrays["images"].tolist() == [str(path) for path in paths]
+        assert arrays["categories"].tolist() == list(NAMES)
+        assert arrays["classes"].shape == arrays["probabilities"].shape == (COUNT, 3)
+        assert arrays["classes"].ravel().tolist() == [entry["class"] for entry in flat]
+        assert arrays["probabilities"].ravel().tolist() == [e["probability"] for e in flat]
+    assert sorted(path.name for path in Path().glob("*out*")) == ["out.csv", "out.json", "out.npz"]
+
+
+def test_the_good_go_through_and_the_bad_are_named(
+    call: Call, paths: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.new("L", (20, 20)).save("grey.png")
+    Path("text.jpg").write_text("no picture")
+    given = [paths[0], "grey.png", paths[1], "text.jpg", "absent.png", paths[2]]
+    assert predict(call, *given, "--json", "--batch-size", 2) == 2
+    shown = capsys.readouterr()
+    assert_rows(json.loads(shown.out), paths[:3])
+    assert [line.partition(";")[0] for line in shown.err.splitlines()] == [
+        "alexbench: grey.png: grey",
+        "alexbench: text.jpg: not a picture",
+        "alexbench: absent.png: No such file or directory",
+    ]
+    assert predict(call, *given, "--json", "--convert") == 2
+    assert len(json.loads(capsys.readouterr().out)) == 4
+
+
+@pytest.mark.usefixtures("nothing_runs")
+@pytest.mark.parametrize("output", [(), ("--json",), ("-o", "out.npz")])
+def test_a_bad_picture_alone_starts_nothing_and_writes_nothing(
+    call: Call, capsys: pytest.CaptureFixture[str], output: tuple[str, ...]
+) -> None:
+    Path("a  b\n.png").write_text("no picture")
+    assert predict(call, "a  b\n.png", *output) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.startswith(r"alexbench: a  b\n.png: not a picture; expected PNG")
+    assert shown.err.count("\n") == 1
+    assert not list(Path().glob("*out*"))
+
+
+@pytest.mark.usefixtures("nothing_runs")
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--framework", "theano"), "unknown framework 'theano'; known: pytorch"),
+        (("--framework", "served-missing"), "no_such_module not installed; pip install"),
+        (("--framework", "served-none"), "served-none has no server"),
+        (("--weights", "nowhere.pth"), "nowhere.pth"),
+        (("--top", "11"), "--top 11: the network has 10 classes"),
+        (("--top", "0"), "0 is not in the range"),
+        (("--batch-size", "0"), "0 is not in the range"),
+        (("-o", "out.txt"), "-o out.txt: unknown ending; expected one of .csv, .json, .npz"),
+        (("-o", "no/out.csv"), "-o no/out.csv: no folder no; make it first"),
+        (("-o", "folder.csv"), "-o folder.csv: a folder"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(
+    call: Call,
+    paths: list[Path],
+    capsys: pytest.CaptureFixture[str],
+    arguments: tuple[str, ...],
+    message: str,
+) -> None:
+    Path("folder.csv").mkdir()
+    given = {"--framework": "served", "--weights": "w.safetensors"} | dict(
+        zip(arguments[::2], arguments[1::2], strict=True)
+    )
+    assert call("predict", paths[0], *(part for pair in given.items() for part in pair)) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.startswith("alexbench: ")
+    assert shown.err.count("\n") == 1
+    assert message in shown.err
+
+
+@pytest.mark.usefixtures("nothing_runs")
+def test_weights_without_all_layers_name_those_that_are_missing(
+    call: Call, paths: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    part = fake_server.pretrained(layers=("conv1",), classes=None, input_size=None)
+    part.save(Path("w.safetensors"))
+    assert predict(call, paths[0]) == 2
+    said = capsys.readouterr().err
+    assert "without dense1, dense2, dense3, which predict needs" in said
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("output", [("--json",), ("-o", "out.json")])
+@pytest.mark.parametrize(
+    ("framework", "said"),
+    [
+        ("served-dying", "worker killed by SIGKILL; 3 of 7 pictures are done"),
+        ("served-raising", "ValueError: no more; 3 of 7 pictures are done"),
+    ],
+)
+def test_what_came_before_a_worker_failed_is_kept(
+    call: Call,
+    paths: list[Path],
+    capsys: pytest.CaptureFixture[str],
+    framework: str,
+    said: str,
+    output: tuple[str, ...],
+) -> None:
+    assert predict(call, *paths, *output, "--batch-size", 3, framework=framework) == 1
+    shown = capsys.readouterr()
+    assert shown.err == f"alexbench: {framework}: {said}\n"
+    text = shown.out if output == ("--json",) else Path("out.json").read_text(encoding="utf-8")
+    assert_rows(json.loads(text), paths[:3])
+
+
+def test_answers_that_are_no_numbers_are_not_written(
+    call: Call, paths: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert predict(call, paths[0], "-o", "out.json", framework="served-infinite") == 1
+    assert "not finite numbers; no picture is done" in capsys.readouterr().err
+    assert not list(Path().glob("*out*"))
+
+
+def test_a_failed_write_is_one_line(
+    call: Call, paths: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path(".out.csv.part").mkdir()
+    assert predict(call, *paths, "-o", "out.csv") == 2
+    assert capsys.readouterr().err == (
+        "alexbench: cannot write to out.csv: Is a directory; give another -o\n"
+    )
+
+
+def test_stopping_keeps_what_is_done_and_leaves_no_file_behind(
+    paths: list[Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    command = [sys.executable, "-m", "bench", "predict", *map(str, paths), "-o", "out.csv"]
+    command += ["--framework", "served-sleeping", "--weights", "w.safetensors", "--batch-size", "3"]
+    # A job in the background of a shell, as tests may be, hands down that it ignores the signal.
+    heeding = partial(signal.signal, signal.SIGINT, signal.default_int_handler)
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, preexec_fn=heeding
+    ) as process:
+        ends = time.monotonic() + 300
+        while not Path(".out.csv.part").exists() and time.monotonic() < ends:
+            time.sleep(0.05)
+        assert list(temporary.iterdir())
+        time.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert said.split("\n") == ["", "stopped; what was measured is written", ""]
+    assert Path("out.csv").read_text(encoding="utf-8").count("\n") == 1 + 3 * 5
+    assert not Path(".out.csv.part").exists()
+    assert list(temporary.iterdir()) == []
+
+
+def test_the_server_gets_no_more_than_a_batch_and_the_bad_take_no_place(
+    call: Call, paths: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("bad.png").write_text("no")
+    # FakeServer asserts the size of what it gets.
+    assert predict(call, paths[0], "bad.png", *paths[1:], "--json", "--batch-size", 2) == 2
+    assert_rows(json.loads(capsys.readouterr().out), paths)
+    assert features(paths).any()

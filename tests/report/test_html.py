@@ -1,0 +1,296 @@
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+from PIL import Image
+
+from bench.core.errors import UserError
+from bench.core.records import RecordStore
+from bench.report.html import merge, write_results
+from bench.report.readme import BEGIN, END, readme_block, update_readme
+from tests.support.synthetic import (
+    ENVIRONMENT,
+    FRAMEWORKS,
+    OTHER_DATASET,
+    SETTINGS,
+    make_failure,
+    make_record,
+    make_run,
+)
+
+VOID = {"meta", "br", "img"}
+ATTACK = "Traceback\nValueError: <script>alert('x')</script> <img src=x onerror=alert(1)>"
+
+
+class Page(HTMLParser):
+    """Checks that elements are closed in order, and keeps attributes and text."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.ids, self.links, self.words = [], [], [], []
+        self.tags = set()
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.add(tag)
+        if tag not in VOID:
+            self.open.append(tag)
+        for name, value in attrs:
+            if name == "id":
+                self.ids.append(value)
+            if name in ("src", "href", "xlink:href"):
+                self.links.append(value)
+
+    def handle_startendtag(self, tag, attrs):
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+    @property
+    def text(self):
+        return " ".join(" ".join(self.words).split())
+
+
+def report(records, folder, **options):
+    return Page(write_results(records, folder, **options).read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    Image.new("RGB", (8, 8)).save(folder / "contact_sheet.png")
+    write_results([*make_run(seeds=1), make_failure(seed=5, error=ATTACK)], folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def html(folder):
+    return (folder / "report.html").read_text(encoding="utf-8")
+
+
+def test_results_lie_where_they_should(tmp_path):
+    path = write_results([make_record()], tmp_path / "new" / "run")
+    assert path == tmp_path / "new" / "run" / "report.html"
+    assert (path.parent / "tables" / "latency.csv").is_file()
+    assert (path.parent / "plots" / "latency_closed.svg").is_file()
+
+
+def test_the_page_needs_nothing_but_itself(html):
+    page = Page(html)
+    assert all(link.startswith(("#", "data:")) for link in page.links)
+    assert not re.search(r"https?:|@import|<link|<script", html)
+    assert html.count("<svg") == 21
+
+
+def test_every_id_is_there_once_and_every_reference_finds_one(html):
+    page = Page(html)
+    assert len(page.ids) == len(set(page.ids))
+    wanted = {link[1:] for link in page.links if link.startswith("#")}
+    wanted |= set(re.findall(r"url\(#([^)]+)\)", html))
+    assert wanted
+    assert wanted <= set(page.ids)
+
+
+def test_the_page_fits_a_phone_and_a_dark_room(html):
+    assert 'name="viewport"' in html
+    assert "prefers-color-scheme: dark" in html
+
+
+def test_the_head_says_what_was_run_on_which_data_and_machine(html):
+    text = Page(html).text
+    assert "80 of 81 measurements gave a result, 1 failed." in text
+    assert "50,000 training pictures and 10,000 test pictures, fingerprint 0a1b2c3d4e5f" in text
+    assert "Example CPU 9000, 2 cores, 8.0 GiB, Linux 6.1, Python 3.11.7, torch 2.9.0" in text
+    assert re.search(r"cifar-bn: pytorch trains at [\d,]+ images/s; keras-tensorflow 0\.7", text)
+    assert re.search(r"cifar-bn: test accuracy pytorch \d\d\.\d %", text)
+
+
+def test_failures_come_before_tables(html):
+    assert html.index('id="failures"') < html.index('id="accuracy"')
+
+
+def test_everything_is_escaped(html):
+    assert "<script>alert" not in html
+    assert "<img src=x" not in html
+    assert "&lt;script&gt;alert" in html
+
+
+def test_the_contact_sheet_is_part_of_the_page(html):
+    assert "data:image/png;base64," in html
+
+
+def test_no_contact_sheet_no_chapter(tmp_path):
+    assert "pictures" not in report([make_record()], tmp_path).ids
+
+
+def test_settings_and_environment_are_shown_without_places_or_names(tmp_path):
+    settings = {**SETTINGS, "cache": "/home/someone/.cache/x", "allow_tf32": None}
+    environment = {**ENVIRONMENT, "hostname": "box17", "user": "someone"}
+    text = report([make_record(settings=settings, environment=environment)], tmp_path).text
+    assert "recipe.learning_rate 0.01" in text
+    assert "allow_tf32 unknown (no way to ask)" in text
+    assert "versions.torch 2.9.0" in text
+    assert "box17" not in text
+    assert "someone" not in text
+
+
+def test_a_long_error_shows_its_end_in_a_fold(tmp_path):
+    error = "\n".join(f"line {number}" for number in range(100))
+    page = report([make_failure(error=error)], tmp_path)
+    assert "details" in page.tags
+    assert "line 99" in page.text
+    assert "line 60" in page.text
+    assert "line 59" not in page.text
+    assert "(60 lines before)" in page.text
+
+
+def test_a_report_without_a_result_says_so(tmp_path):
+    page = report([make_failure(), make_failure("latency", status="timeout")], tmp_path)
+    assert "There is no result in this report." in page.text
+    assert "0 of 2 measurements gave a result, 1 failed, 1 ran out of time." in page.text
+    assert "svg" not in page.tags
+
+
+def test_a_report_without_a_record_says_so(tmp_path):
+    page = report([], tmp_path)
+    assert "Nothing was measured: the run has no records." in page.text
+    assert (tmp_path / "tables" / "accuracy.md").is_file()
+
+
+def test_notes_of_the_dataset_are_told(tmp_path):
+    dataset = {**OTHER_DATASET, "notes": ["Ten drawn classes, not CIFAR-10."]}
+    assert (
+        "Ten drawn classes, not CIFAR-10." in report([make_record(dataset=dataset)], tmp_path).text
+    )
+
+
+def test_title_can_be_given(tmp_path):
+    assert "My <run>" in report([make_record()], tmp_path, title="My <run>").text
+
+
+def test_the_same_records_give_the_same_page(tmp_path):
+    records = [make_record(framework=name) for name in FRAMEWORKS]
+    pages = [write_results(records, tmp_path / side).read_bytes() for side in ("a", "b")]
+    assert pages[0] == pages[1]
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    with pytest.raises(UserError, match="cannot write results into") as caught:
+        write_results([make_record()], tmp_path / "file")
+    assert "\n" not in str(caught.value)
+
+
+def store(folder, *records):
+    for record in records:
+        RecordStore(folder).append(record)
+    return folder
+
+
+def test_runs_are_merged_and_the_later_measurement_counts(tmp_path):
+    old, new = (make_record(started_at=f"2025-01-0{day}T00:00:00+00:00") for day in (1, 2))
+    other = make_record(framework="keras-jax")
+    runs = [store(tmp_path / "a", new), store(tmp_path / "b", old, other)]
+    merged = merge(runs)
+    assert merged.records == [new, other]
+    (note,) = merged.notes
+    assert old.case.id in note
+    assert "2025-01-01" in note
+    assert note in report(merged.records, tmp_path / "out", notes=merged.notes).text
+
+
+def test_the_same_case_on_other_data_is_kept(tmp_path):
+    runs = [
+        store(tmp_path / "a", make_record()),
+        store(tmp_path / "b", make_record(dataset=OTHER_DATASET)),
+    ]
+    assert len(merge(runs).records) == 2
+    assert merge(runs).notes == []
+
+
+def test_a_folder_without_records_is_named(tmp_path):
+    with pytest.raises(UserError, match="nowhere"):
+        merge([tmp_path / "nowhere"])
+
+
+def test_readme_has_a_table_for_each_track_and_dataset():
+    block = readme_block([*make_run(seeds=2), make_record(dataset=OTHER_DATASET)])
+    assert block.startswith(BEGIN)
+    assert block.endswith(END)
+    assert block.count("| network ") == 3
+    assert "**generated**: 2,000 training pictures and 1,000 test pictures, " in block
+    row = next(line for line in block.splitlines() if "cifar-lrn" in line and "keras-jax" in line)
+    assert "(2 seeds)" in row
+    assert "—" not in row  # accuracy, training, inference and latency have met in one row
+
+
+def test_readme_without_results_says_so():
+    assert "No results yet." in readme_block([])
+    assert "No results yet." in readme_block([make_failure()])
+
+
+def test_readme_is_renewed_between_its_markers_only(tmp_path):
+    path = tmp_path / "README.md"
+    path.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n", encoding="utf-8")
+    update_readme(path, [make_record()])
+    once = path.read_text(encoding="utf-8")
+    assert once.startswith(f"before\n{BEGIN}")
+    assert once.endswith(f"{END}\nafter\n")
+    assert "old" not in once
+    assert "pytorch" in once
+    update_readme(path, [make_record()])
+    assert path.read_text(encoding="utf-8") == once
+
+
+@pytest.mark.parametrize("text", ["no markers", f"{END}\n{BEGIN}", f"{BEGIN}{BEGIN}{END}"])
+def test_a_readme_without_its_markers_is_left_alone(tmp_path, text):
+    path = tmp_path / "README.md"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(UserError, match="results:begin"):
+        update_readme(path, [make_record()])
+    assert path.read_text(encoding="utf-8") == text
+
+
+def test_a_readme_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"cannot read .*README\.md"):
+        update_readme(tmp_path / "README.md", [])
+
+
+def test_reports_are_made_without_a_framework():
+    program = (
+        "import sys, bench.report.html, bench.analysis.compare; "
+        "print({'torch', 'tensorflow', 'jax', 'keras'} & set(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "set()"
+
+
+def test_diverged_seeds_are_told_in_the_readme():
+    record = make_record(kind="accuracy")
+    diverged = replace(record, metrics={**record.metrics, "diverged": True})
+    assert "(1 diverged)" in readme_block([diverged])
+
+
+def test_two_recipes_of_one_network_keep_a_row_each_in_the_readme():
+    kinds = ("accuracy", "train_throughput")
+    one, speed = (make_record(kind=kind) for kind in kinds)
+    other = make_record(kind="accuracy", recipe="another")
+    lines = readme_block([one, speed, other]).splitlines()
+    rows = [line for line in lines if "pytorch" in line and line.startswith("|")]
+    assert len(rows) == 2
+    assert [row.split("|")[1].strip() for row in rows] == [
+        "cifar-bn · another",
+        "cifar-bn · steady",
+    ]

@@ -1,0 +1,139 @@
+"""Layers that the suite writes itself, beside the framework's own: the same, and timed in turns."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench.analysis.experiments import by_dataset
+from bench.core.limits import Limits
+from bench.report.chapters.rows_layers import layer_rows
+from bench.report.tables import TABLES
+from bench.training.frameworks import FRAMEWORKS
+from bench.training.interfaces import LayerPair
+from bench.worker.measurements import layers as measure_layers
+from bench.worker.measurements.layers import layers_beside
+from tests.frameworks.probes.client import ask
+from tests.support.synthetic import make_record
+
+with_pairs = pytest.mark.parametrize(
+    "framework",
+    [
+        pytest.param(name, marks=[pytest.mark.skip(reason=why)] if (why := row.missing()) else ())
+        for name, row in FRAMEWORKS.items()
+        if row.layer_pairs
+    ],
+)
+
+
+@with_pairs
+def test_both_sides_give_the_same_output_and_gradient(framework: str) -> None:
+    answer = ask(framework, "layer_pairs")
+    pairs = answer.facts["pairs"]
+    assert [pair["layer"] for pair in pairs] == ["conv1_lrn", "conv2_lrn"]
+    for pair in pairs:
+        assert pair["shape"][0] == 3
+        assert pair["difference"] < 1e-5
+        for part in ("y", "dx"):
+            ours, theirs = (
+                answer.arrays[f"{pair['layer']}/{side}/{part}"] for side in ("ours", "theirs")
+            )
+            assert ours.shape == tuple(pair["shape"])
+            np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5 * np.abs(theirs).max())
+            assert ours.std() > 0
+
+
+@with_pairs
+def test_the_inputs_are_large_enough_for_the_norm_to_matter(framework: str) -> None:
+    answer = ask(framework, "layer_pairs")
+    y = answer.arrays["conv1_lrn/theirs/y"]
+    # Without the norm it would be a ReLU of normal numbers times 200: 160 in the mean, 800 at most.
+    assert y[y > 0].mean() < 120
+    assert 100 < y.max() < 600
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch) -> tuple[list[dict[str, Any]], list[str]]:
+    """What is told of a layer of 0.1 s beside one of 0.4 s, and the order of the calls."""
+    clock, order = Clock(), list[str]()
+    monkeypatch.setattr(measure_layers, "perf_counter", clock)
+
+    def side(name: str, seconds: float) -> Any:
+        def run() -> None:
+            order.append(name)
+            clock.now += seconds
+
+        return run
+
+    pair = LayerPair("lrn", (2, 3), "own", side("ours", 0.1), side("theirs", 0.4), lambda: 3e-7)
+    module = SimpleNamespace(made=lambda setup: [pair])
+    monkeypatch.setattr(measure_layers.importlib, "import_module", lambda name: module)
+    row = SimpleNamespace(layer_pairs="somewhere:made")
+    monkeypatch.setattr(measure_layers, "framework", lambda name: row)
+    return layers_beside(bench(Limits(layer_pairs=True, blocks=4, block_seconds=1.6))), order
+
+
+def bench(limits: Limits, *, extras: bool = True) -> Any:
+    return SimpleNamespace(
+        setup=SimpleNamespace(case=SimpleNamespace(framework="some")),
+        limits=limits,
+        turns=SimpleNamespace(extras=extras),
+        progress=lambda done, note: None,
+    )
+
+
+def test_a_block_is_filled_and_the_sides_take_turns(
+    measured: tuple[list[dict[str, Any]], list[str]],
+) -> None:
+    (told,), order = measured
+    assert told["our_seconds"] == pytest.approx([0.1] * 4)
+    assert told["their_seconds"] == pytest.approx([0.4] * 4)
+    assert (told["layer"], told["shape"], told["theirs"]) == ("lrn", [2, 3], "own")
+    assert told["largest_difference"] == 3e-7
+    ours, theirs = ["ours"] * 4, ["theirs"]  # as many calls as fill a quarter of 1.6 s
+    assert order[4:] == [*ours, *theirs, *theirs, *ours] * 2
+
+
+@pytest.mark.parametrize(
+    ("asked", "extras", "where"),
+    [(False, True, "a:b"), (True, False, "a:b"), (True, True, None)],
+)
+def test_nothing_is_timed_unless_asked(
+    monkeypatch: pytest.MonkeyPatch, asked: bool, extras: bool, where: str | None
+) -> None:
+    row = SimpleNamespace(layer_pairs=where)
+    monkeypatch.setattr(measure_layers, "framework", lambda name: row)
+    monkeypatch.setattr(measure_layers.importlib, "import_module", lambda name: pytest.fail(name))
+    assert layers_beside(bench(Limits(layer_pairs=asked), extras=extras)) == []
+
+
+@pytest.mark.parametrize("track", ["closed", "idiomatic"])
+def test_the_table_says_how_many_times_faster(track: str) -> None:
+    layer = {
+        "layer": "conv1_lrn",
+        "shape": [64, 96, 55, 55],
+        "theirs": "torch.nn.LocalResponseNorm",
+        "our_seconds": [0.1, 0.1, 0.1],
+        "their_seconds": [0.4, 0.5, 0.6],
+        "largest_difference": 1e-7,
+    }
+    record = make_record(kind="train_throughput", track=track, metrics={"layers": [layer]})
+    table = next(table for table in TABLES if table.name == "layers")
+    assert table.rows is layer_rows
+    ((data, records),) = by_dataset([record, make_record(kind="latency")])
+    (row,) = layer_rows(records, data)
+    assert row["ratio"] == pytest.approx(5)
+    assert row["shape"] == "64x96x55x55"
+    cells = {column.header: column.show(row) for column in table.columns([row])}
+    assert (cells["ours ms"], cells["theirs ms"]) == ("100", "500")
+    assert cells["theirs / ours"] == "5.00x"
+    assert ("parity" in cells) == (track == "closed")

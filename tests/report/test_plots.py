@@ -1,0 +1,253 @@
+import xml.etree.ElementTree as ET
+from dataclasses import replace
+
+import matplotlib as mpl
+import pytest
+from PIL import Image
+
+from bench.analysis.experiments import Data
+from bench.report.chapters.plots_accuracy import (
+    accuracy_curves,
+    accuracy_vs_throughput,
+    confusion,
+    per_class,
+)
+from bench.report.chapters.plots_speed import latency, startup, throughput
+from bench.report.plot_style import colour, marker, style
+from bench.report.plots import DRAW, write_plots
+from tests.support.synthetic import FRAMEWORKS, OTHER_DATASET, make_failure, make_record, make_run
+from tests.support.synthetic_pretrained import make_transfer
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def texts(path):
+    """Every piece of text of an SVG file."""
+    return [element.text for element in ET.parse(path).iter(f"{SVG}text") if element.text]
+
+
+def shown(figure):
+    """Axes of a figure that are drawn at all."""
+    return [axes for axes in figure.axes if axes.axison]
+
+
+@pytest.fixture(scope="module")
+def plots(tmp_path_factory):
+    return write_plots(make_run(), tmp_path_factory.mktemp("run"))
+
+
+def test_every_plot_is_there_for_both_tracks(plots):
+    # The waterfall's own, and that of a network with and without its normalisation.
+    shared = DRAW.keys() - {"defaults", "normalisation"}
+    names = {f"{name}_{track}" for name in shared for track in ("closed", "idiomatic")}
+    names.remove("parting_idiomatic")  # only the closed track has the same trainings twice
+    assert {plot.name for plot in plots} == names
+
+
+def test_every_plot_names_its_data_and_track(plots):
+    for plot in plots:
+        words = texts(plot.svg)
+        assert "Data: cifar10, fingerprint 0a1b2c3d4e5f" in words
+        track = plot.name.rsplit("_", 1)[1]
+        assert any(f"{track} track" in word for word in words)
+
+
+def test_png_and_svg_are_the_same_drawing(plots):
+    for plot in plots:
+        with Image.open(plot.png) as picture:
+            width, height = picture.size
+        _, _, wide, high = map(float, ET.parse(plot.svg).getroot().get("viewBox").split())
+        assert width / height == pytest.approx(wide / high, rel=0.01)
+        assert width > 1000
+
+
+def test_svg_says_nothing_of_when_or_by_what_it_was_made(plots):
+    for plot in plots:
+        text = plot.svg.read_text(encoding="utf-8")
+        assert "<dc:date>" not in text
+        assert "Matplotlib v" not in text
+
+
+def test_the_same_records_give_the_same_bytes(tmp_path):
+    records = [make_record(framework=name) for name in FRAMEWORKS]
+    files = [write_plots(records, tmp_path / side)[0] for side in ("a", "b")]
+    assert files[0].svg.read_bytes() == files[1].svg.read_bytes()
+    assert files[0].png.read_bytes() == files[1].png.read_bytes()
+
+
+def test_no_plot_without_data(tmp_path):
+    assert write_plots([], tmp_path) == []
+    assert (
+        write_plots([make_failure(kind=kind) for kind in ("accuracy", "latency")], tmp_path) == []
+    )
+    assert list((tmp_path / "plots").iterdir()) == []
+
+
+def test_plots_of_an_earlier_report_go_and_other_files_stay(tmp_path):
+    write_plots([make_record()], tmp_path)
+    mine = tmp_path / "plots/notes.svg"
+    mine.write_text("mine", encoding="utf-8")
+    write_plots([], tmp_path)
+    assert list((tmp_path / "plots").iterdir()) == [mine]
+
+
+def test_two_datasets_have_files_of_their_own(tmp_path):
+    plots = write_plots([make_record(), make_record(dataset=OTHER_DATASET)], tmp_path)
+    names = [plot.name for plot in plots]
+    assert names == ["latency_closed_cifar10_0a1b2c3d4e5f", "latency_closed_generated_ffffffffffff"]
+    assert any("ffffffffffff" in word for word in texts(plots[1].svg))
+    assert not any("ffffffffffff" in word for word in texts(plots[0].svg))
+
+
+def draw(function, records, data):
+    with style():
+        return function(records, data, "closed")
+
+
+@pytest.fixture
+def data():
+    return Data("cifar10", "0a1b2c3d4e5f")
+
+
+def test_curves_are_drawn_against_epochs_and_against_seconds(data):
+    records = [make_record(kind="accuracy", seed=seed) for seed in range(3)]
+    left, right = draw(accuracy_curves, records, data).figure.axes
+    assert left.get_xlabel() == "epochs"
+    assert "seconds" in right.get_xlabel()
+    assert len(left.lines) == 4  # three seeds and their mean
+    curve = records[0].metrics["curve"]
+    assert right.lines[0].get_xdata().tolist() == [point["seconds"] for point in curve]
+    mean = sum(r.metrics["curve"][-1]["test_accuracy"] for r in records) / 3
+    assert left.lines[-1].get_ydata()[-1] == pytest.approx(mean)
+
+
+def titles_of(drawing):
+    """What stands above the axes, each once, in one line."""
+    places = (axes.get_title(loc) for axes in drawing.figure.axes for loc in ("left", "center"))
+    return {" ".join(title.split()) for title in places if title}
+
+
+FOUR_STARTS = [
+    make_transfer(init="scratch", weights=None, head="source", recipe="tutorial-torch-scratch"),
+    make_transfer(),
+    make_transfer(frozen=True),
+    make_transfer(recipe="tutorial-transfer@0.01"),
+]
+
+
+@pytest.mark.parametrize("function", [accuracy_curves, per_class, confusion])
+def test_scratch_frozen_fine_tuned_and_shortened_have_panels_that_say_so(data, function):
+    titles = titles_of(draw(function, FOUR_STARTS, data))
+    assert len(titles) == 4
+    for words in (
+        ("scratch", "tutorial-torch-scratch"),
+        ("pretrained torchvision@01234567", "fine-tuned", "tutorial-transfer"),
+        ("pretrained torchvision@01234567", "trunk frozen"),
+        ("fine-tuned", "tutorial-transfer@0.01"),
+    ):
+        assert any(all(word in title for word in words) for title in titles), words
+
+
+@pytest.mark.parametrize("function", [accuracy_curves, per_class, confusion])
+def test_a_pretrained_network_alone_says_so_too(data, function):
+    (title,) = titles_of(draw(function, [make_transfer(frozen=True)], data))
+    assert "pretrained torchvision@01234567, head narrow, trunk frozen" in title
+
+
+def test_a_seed_that_stopped_early_does_not_stop_the_plot(data):
+    whole, stopped = (make_record(kind="accuracy", seed=seed) for seed in range(2))
+    metrics = {**stopped.metrics, "curve": stopped.metrics["curve"][:2]}
+    left, _ = draw(accuracy_curves, [whole, replace(stopped, metrics=metrics)], data).figure.axes
+    assert [len(line.get_xdata()) for line in left.lines] == [9, 2, 2]
+
+
+def test_a_bar_for_each_framework_as_long_as_its_rate(data):
+    records = [make_record(framework=name, kind="inference") for name in FRAMEWORKS]
+    (axes,) = draw(throughput, records, data).figure.axes
+    rates = [bar.get_width() for bar in axes.patches]
+    expected = sorted(r.summary["images_per_second"] for r in records)
+    assert sorted(rates) == pytest.approx(expected)
+    assert axes.get_xlim()[0] == 0
+
+
+def test_a_panel_for_each_kind_and_network(data):
+    records = [
+        make_record(variant, kind=kind)
+        for variant in ("cifar-bn", "cifar-lrn")
+        for kind in ("train_throughput", "inference")
+    ]
+    titles = [axes.get_title("left") for axes in draw(throughput, records, data).figure.axes]
+    assert titles == [
+        "cifar-bn: training",
+        "cifar-bn: inference",
+        "cifar-lrn: training",
+        "cifar-lrn: inference",
+    ]
+
+
+def test_latency_marks_its_percentiles_in_milliseconds(data):
+    record = make_record()
+    (axes,) = draw(latency, [record], data).figure.axes
+    marks = axes.lines[-1]
+    summary = record.summary
+    expected = [1000 * summary[p] for p in ("p50", "p90", "p99")]
+    assert list(marks.get_xdata()) == pytest.approx(expected)
+    assert list(marks.get_ydata()) == [50, 90, 99]
+
+
+def test_an_odd_number_of_panels_leaves_no_empty_axes(data):
+    records = [make_record(variant) for variant in ("cifar-bn", "cifar-lrn", "cifar-plain")]
+    assert len(shown(draw(latency, records, data).figure)) == 3
+
+
+def test_startup_stacks_its_three_parts(data):
+    record = make_record(kind="startup")
+    (axes,) = draw(startup, [record], data).figure.axes
+    assert len(axes.patches) == 3
+    last = axes.patches[-1]
+    assert last.get_x() + last.get_width() == pytest.approx(record.samples[0])
+
+
+def test_startup_without_its_parts_is_not_drawn(data):
+    assert draw(startup, [make_record(kind="startup", metrics={})], data) is None
+
+
+def test_confusion_is_a_share_of_each_true_class(data):
+    record = make_record(kind="accuracy")
+    metrics = {"confusion": [[8, 2], [5, 15]], "classes": ["cat", "dog"], "per_class": None}
+    (axes,) = draw(confusion, [replace(record, metrics=metrics)], data).figure.axes
+    assert [text.get_text() for text in axes.texts] == ["80", "75"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["cat", "dog"]
+    assert axes.yaxis_inverted()
+
+
+def test_accuracy_meets_throughput_whatever_the_recipe(data):
+    records = [
+        make_record(kind="accuracy", recipe="long"),
+        make_record(kind="train_throughput"),
+        make_record(framework="keras-jax", kind="accuracy"),
+    ]
+    (axes,) = draw(accuracy_vs_throughput, records, data).figure.axes
+    points = [line for line in axes.lines if line.get_marker() != "None"]
+    assert len(points) == 1
+    rate = records[1].summary["images_per_second"]
+    assert points[0].get_xdata()[0] == pytest.approx(rate)
+
+
+def test_frameworks_keep_colour_and_marker_whoever_else_is_there():
+    alone = [(colour(name, [name]), marker(name, [name])) for name in FRAMEWORKS]
+    together = [(colour(name, FRAMEWORKS), marker(name, FRAMEWORKS)) for name in FRAMEWORKS]
+    assert alone == together
+    assert len({c for c, _ in alone}) == len({m for _, m in alone}) == len(FRAMEWORKS)
+
+
+def test_a_new_framework_gets_a_colour_of_its_own():
+    names = [*FRAMEWORKS, "another", "newcomer"]
+    assert len({colour(name, names) for name in names}) == len(names)
+    assert len({marker(name, names) for name in names}) == len(names)
+
+
+def test_drawing_leaves_matplotlib_as_it_was(tmp_path, data):
+    before = dict(mpl.rcParams)
+    write_plots([make_record()], tmp_path)
+    assert dict(mpl.rcParams) == before

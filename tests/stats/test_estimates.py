@@ -1,0 +1,259 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.stats import bootstrap
+from bench.stats import estimates as stats
+
+SECONDS = st.floats(1e-6, 1e4)
+SAMPLES = st.lists(SECONDS, min_size=1, max_size=40)
+
+
+def test_throughput_summary_is_the_median_rate_over_blocks():
+    summary = stats.summary_of("train_throughput", [[1.0, 2.0, 4.0]], 100)
+    assert summary["images_per_second"] == 50
+    assert summary["blocks"] == 3
+    assert summary["processes"] == 1
+    assert summary["low"] == 25
+    assert summary["high"] == 100
+
+
+def test_latency_summary_interpolates_between_calls():
+    summary = stats.summary_of("latency", [[float(i) for i in range(101)]], 1)
+    assert summary == {"p50": 50, "p90": 90, "p99": 99, "calls": 101}
+
+
+def test_startup_and_accuracy_summaries():
+    assert stats.summary_of("startup", [[3.5]], None) == {"seconds": 3.5}
+    assert stats.summary_of("accuracy", [[0.65]], None) == {"fraction": 0.65}
+
+
+def test_a_record_without_samples_has_an_empty_summary():
+    assert stats.summary_of("train_throughput", [], None) == {}
+
+
+def test_an_unknown_kind_is_named():
+    with pytest.raises(ValueError, match="'energy'"):
+        stats.summary_of("energy", [[1.0]], 1)
+
+
+def test_a_rate_without_images_is_refused():
+    with pytest.raises(ValueError, match="images_per_sample"):
+        stats.rates([1.0], None)
+
+
+@given(SAMPLES)
+def test_interval_holds_the_median_and_stays_within_the_samples(samples):
+    value, low, high = stats.median_estimate([samples])
+    assert value == np.median(samples)
+    if len(samples) == 1:
+        assert low is None
+        assert high is None
+    else:
+        assert min(samples) <= low <= value <= high <= max(samples)
+
+
+@given(SECONDS, st.integers(2, 20))
+def test_equal_samples_have_an_interval_of_no_width(sample, number):
+    assert stats.median_estimate([[sample] * number]) == (sample, sample, sample)
+
+
+def test_median_of_nothing_is_an_error():
+    with pytest.raises(ValueError, match="needs a sample"):
+        stats.median_estimate([[], []])
+
+
+@pytest.mark.parametrize("number", [4, 5, 12, 31])
+def test_resampled_medians_are_those_of_drawn_resamples(number):
+    samples = np.sort(np.random.default_rng(1).lognormal(0, 0.5, number))
+    drawn = np.random.default_rng(2).choice(samples, (20_000, number))
+    expected = np.percentile(np.median(drawn, axis=1), (2.5, 25, 75, 97.5))
+    fast = bootstrap._medians_of_one(samples, np.random.default_rng(3))
+    spread = samples.std()
+    assert np.percentile(fast, (2.5, 25, 75, 97.5)) == pytest.approx(expected, abs=0.1 * spread)
+
+
+def test_interval_covers_the_truth_about_as_often_as_it_says():
+    rng = np.random.default_rng(4)
+    estimates = [stats.median_estimate([rng.normal(10, 1, 25).tolist()]) for _ in range(200)]
+    covered = sum(e.low <= 10 <= e.high for e in estimates)
+    assert 180 <= covered <= 199
+
+
+def test_interval_covers_the_spread_between_processes():
+    """Five processes that differ by 5 %, each with ten samples that hardly do."""
+    rng = np.random.default_rng(7)
+    held = 0
+    for _ in range(200):
+        levels = rng.normal(1.0, 0.05, 5)
+        processes = [list(level + rng.normal(0, 0.001, 10)) for level in levels]
+        value, low, high = stats.median_estimate(processes)
+        assert low <= value <= high
+        held += low <= 1.0 <= high
+    assert held >= 0.9 * 200
+
+
+def test_processes_are_given_what_they_do_not_know_of_their_spread():
+    """Student's t over five processes: 2.776 standard errors to each side."""
+    logarithms = (-0.01, -0.005, 0.0, 0.005, 0.01)
+    found = stats.paired([[math.exp(x)] * 4 for x in logarithms])
+    error = np.std(logarithms, ddof=1) / math.sqrt(5)
+    assert found.ratio.value == pytest.approx(1)
+    assert math.log(found.ratio.high) == pytest.approx(2.776 * error, rel=0.1)
+    assert math.log(found.ratio.low) == pytest.approx(-2.776 * error, rel=0.1)
+    # Four times out of five: 0.941 standard errors more.
+    assert math.log1p(found.smallest) == pytest.approx((2.776 + 0.941) * error, rel=0.01)
+    assert (found.pairs, found.processes) == (20, 5)
+    assert found.precision == pytest.approx(math.expm1(2.776 * error), rel=0.1)
+
+
+def test_a_spread_of_few_processes_is_held_against_the_usual_one():
+    """Three that happen to agree: two degrees of the usual 3 %, and two of their own."""
+    found = stats.paired([[1.0] * 4] * 3)
+    error = math.sqrt(2 * bootstrap.PROCESS_SPREAD**2 / 4 / 3)
+    assert math.log(found.ratio.high) == pytest.approx(2.776 * error, rel=0.01)
+    assert stats.paired([[1.0] * 4] * 4).ratio.high == pytest.approx(1)
+
+
+def test_more_processes_show_smaller_differences():
+    sizes = [
+        stats.paired([[1.0 + 0.01 * (i % 3), 1.01] for i in range(number)]).smallest
+        for number in (2, 6, 12, 24)
+    ]
+    assert sizes == sorted(sizes, reverse=True)
+
+
+def test_one_process_is_given_a_spread_it_cannot_know():
+    found = stats.paired([[1.0] * 10])
+    assert math.log(found.ratio.high) == pytest.approx(4.303 * bootstrap.PROCESS_SPREAD, rel=0.01)
+    assert math.log(found.ratio.low) == pytest.approx(-4.303 * bootstrap.PROCESS_SPREAD, rel=0.01)
+
+
+def test_one_pair_has_no_interval():
+    found = stats.paired([[1.3]])
+    assert found.ratio == (pytest.approx(1.3), None, None)
+    assert found.smallest is None
+    assert found.precision == math.inf
+
+
+@given(st.lists(st.lists(st.floats(0.1, 10), min_size=1, max_size=6), min_size=1, max_size=6))
+def test_a_paired_ratio_turned_round_is_its_inverse(processes):
+    there = stats.paired(processes)
+    back = stats.paired([[1 / ratio for ratio in process] for process in processes])
+    assert there.ratio.value * back.ratio.value == pytest.approx(1)
+    if there.ratio.low is not None:
+        assert there.ratio.low <= there.ratio.value * (1 + 1e-9)
+        assert there.ratio.high >= there.ratio.value * (1 - 1e-9)
+        assert there.smallest >= 0
+
+
+@pytest.mark.parametrize("processes", [[], [[]], [[1.0, 0.0]], [[-1.0]]])
+def test_what_is_no_ratio_is_an_error(processes):
+    with pytest.raises(ValueError, match=r"sample|positive"):
+        stats.paired(processes)
+
+
+def test_ratio_in_one_process_assumes_nothing():
+    value, low, high = stats.ratio_in_one_process([2.0, 2.0, 2.0], [1.0, 1.0, 1.0])
+    assert (value, low, high) == pytest.approx((2.0, 2.0, 2.0))
+
+
+@given(st.lists(SECONDS, min_size=2, max_size=20))
+def test_samples_against_themselves_are_a_tie(samples):
+    value, low, high = stats.ratio_of_medians([samples], [samples])
+    assert value == 1
+    assert stats.verdict(low, high) == "tie"
+
+
+@given(st.lists(st.floats(0.99, 1.01), min_size=3, max_size=20), st.floats(1.2, 10))
+def test_ratio_of_scaled_samples_is_the_scale(samples, scale):
+    value, low, high = stats.ratio_of_medians([[scale * s for s in samples]], [samples])
+    assert value == pytest.approx(scale)
+    assert low <= value * (1 + 1e-9)
+    assert high >= value * (1 - 1e-9)
+    assert stats.verdict(low, high) == "faster"
+
+
+@given(SAMPLES, SAMPLES)
+def test_ratio_turned_round_is_its_inverse(one, other):
+    ratio = stats.ratio_of_medians([one], [other]).value
+    assert ratio * stats.ratio_of_medians([other], [one]).value == pytest.approx(1)
+
+
+def test_ratio_of_single_samples_has_no_interval_until_one_is_assumed():
+    ratio = stats.ratio_of_medians([[3.0]], [[2.0]])
+    assert ratio == (pytest.approx(1.5), None, None)
+    assert stats.assume_spread(ratio) == pytest.approx((1.5, 1.25, 1.8))
+
+
+def test_an_interval_that_is_known_is_kept():
+    assert stats.assume_spread(stats.Estimate(2, 1.9, 2.1)) == (2, 1.9, 2.1)
+
+
+def test_ratio_to_nothing_is_an_error():
+    with pytest.raises(ValueError, match="positive"):
+        stats.ratio_of_medians([[1.0]], [[0.0]])
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [
+        (1.1, 1.2, "faster"),
+        (0.8, 0.9, "slower"),
+        (0.9, 1.1, "tie"),
+        (1.0, 1.2, "tie"),
+        (0.8, 1.0, "tie"),
+        (None, None, "tie"),
+    ],
+)
+def test_verdict_needs_an_interval_beside_one(low, high, said):
+    assert stats.verdict(low, high) == said
+
+
+def test_pairs_take_out_what_both_saw():
+    bare = [1.0, 5.0, 2.0, 9.0]
+    harness = [seconds / 0.98 for seconds in bare]
+    assert stats.paired_ratio(bare, harness) == pytest.approx((0.98, 0.98, 0.98))
+
+
+def test_pairs_of_unequal_number_are_an_error():
+    with pytest.raises(ValueError, match="zip"):
+        stats.paired_ratio([1.0, 2.0], [1.0])
+
+
+def test_mean_over_seeds_has_the_t_interval():
+    # Student's t at 97.5 % with 2 degrees of freedom is 4.3027 (any printed table).
+    mean, low, high = stats.mean_estimate([0.6, 0.7, 0.8])
+    assert mean == pytest.approx(0.7)
+    reach = 4.3027 * 0.1 / math.sqrt(3)
+    assert (low, high) == pytest.approx((0.7 - reach, 0.7 + reach), abs=1e-4)
+
+
+def test_one_seed_has_no_interval():
+    assert stats.mean_estimate([0.6]) == (0.6, None, None)
+
+
+def test_equal_seeds_are_exact():
+    assert stats.mean_estimate([0.1, 0.1, 0.1]) == (0.1, 0.1, 0.1)
+
+
+def test_mean_of_nothing_is_an_error():
+    with pytest.raises(ValueError, match="needs a value"):
+        stats.mean_estimate([])
+
+
+@pytest.mark.parametrize(
+    ("values", "median"),
+    [
+        ([1.0, 3.0], 2.0),
+        ([1.0, 3.0, None], 3.0),
+        ([1.0, None], None),
+        ([1.0, None, None], None),
+        ([], None),
+    ],
+)
+def test_never_counts_as_infinitely_late(values, median):
+    assert stats.median_with_never(values) == median

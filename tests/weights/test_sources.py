@@ -1,0 +1,355 @@
+"""Sources by name and by path: what is read, what is refused, and what is kept."""
+
+import errno
+import hashlib
+import json
+import os
+import struct
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench.core.errors import UserError
+from bench.networks.names import published_names, renamed
+from bench.networks.preprocessing import BVLC, TORCHVISION
+from bench.networks.pretrained import Pretrained
+from bench.weights import sources
+from bench.weights.facts import CIFAR10
+from bench.weights.sources import SOURCES, open_weights
+from tests.support import weight_examples as examples
+from tests.support.weight_examples import weights, write
+
+
+@pytest.fixture(autouse=True)
+def _cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    examples.install(monkeypatch, tmp_path / "cache")
+    monkeypatch.chdir(tmp_path)
+    # The names of ImageNet's classes would be asked from a framework.
+    monkeypatch.setattr(sources, "_imagenet_categories", lambda: ("class",) * 1000)
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_a_file_is_opened_with_its_facts_and_lies_prepared(tmp_path: Path) -> None:
+    path = write(tmp_path / "mine.safetensors", weights())
+    found, prepared = open_weights(str(path))
+    facts = found.facts
+    assert (facts.name, facts.sha256, facts.variant) == ("mine", sha256(path), "mixed")
+    assert facts.layers == ("conv1", "conv2", "conv2_bn", "dense1", "dense2")
+    assert (facts.head, facts.classes, facts.input_size) == ("source", 6, 20)
+    assert (facts.preprocessing.size, facts.categories, facts.notes) == (20, (), "")
+    again = Pretrained.load(prepared)
+    assert again.facts == facts
+    assert set(again.tensors) == set(weights())
+    for name, tensor in weights().items():
+        assert again.tensors[name].tobytes() == found.tensors[name].tobytes() == tensor.tobytes()
+
+
+def test_npz_is_read_as_well(tmp_path: Path) -> None:
+    np.savez(tmp_path / "mine.npz", **weights())
+    found, _ = open_weights(str(tmp_path / "mine.npz"))
+    assert (found.facts.name, found.facts.variant) == ("mine", "mixed")
+    assert all(np.array_equal(found.tensors[k], v) for k, v in weights().items())
+
+
+def test_preprocessing_follows_the_variant(tmp_path: Path) -> None:
+    trunk = {"torchvision": TORCHVISION, "imagenet-lrn": BVLC, "imagenet-bn": BVLC}
+    for name, wanted in trunk.items():
+        tensors = weights(name, "conv1", "conv1_bn", "conv2")
+        found, _ = open_weights(str(write(tmp_path / f"{name}.safetensors", tensors)))
+        assert (found.facts.variant, found.facts.preprocessing) == (name, wanted)
+    tensors = weights("cifar-bn", "conv1", "conv1_bn", "conv2")
+    found, _ = open_weights(str(write(tmp_path / "cifar.safetensors", tensors)))
+    assert (found.facts.variant, found.facts.preprocessing) == ("cifar-bn", CIFAR10)
+    assert (CIFAR10.size, CIFAR10.mean) == (32, (0.4914, 0.4822, 0.4465))
+
+
+def test_torchvisions_names_are_taken(tmp_path: Path) -> None:
+    tensors = weights("torchvision", "conv1", "conv3")
+    names = published_names(tensors, "torchvision", "source")
+    assert "features.6.weight" in names.values()
+    found, _ = open_weights(str(write(tmp_path / "tv.safetensors", renamed(tensors, names))))
+    assert found.facts.layers == ("conv1", "conv3")
+    assert np.array_equal(found.tensors["conv3.weight"], tensors["conv3.weight"])
+
+
+def test_a_file_of_ours_keeps_what_it_says(tmp_path: Path) -> None:
+    first, _ = open_weights(str(write(tmp_path / "one.safetensors", weights())))
+    told = replace(
+        first.facts,
+        name="named",
+        categories=tuple("abcdef"),
+        notes="noted",
+        preprocessing=replace(TORCHVISION, size=20, resize=21, interpolation="bicubic"),
+    )
+    Pretrained(told, first.tensors).save(tmp_path / "two.safetensors")
+    found, _ = open_weights(str(tmp_path / "two.safetensors"))
+    assert found.facts == replace(told, sha256=sha256(tmp_path / "two.safetensors"))
+
+
+def test_the_variant_can_be_said_in_the_file_or_by_the_user(tmp_path: Path) -> None:
+    tensors = weights("cifar-lrn", "conv1")
+    path = write(tmp_path / "a.safetensors", tensors, variant="cifar-plain")
+    assert open_weights(str(path))[0].facts.variant == "cifar-plain"
+    path = write(tmp_path / "b.safetensors", tensors)
+    with pytest.raises(UserError, match="fits cifar-bn, cifar-lrn, cifar-plain"):
+        open_weights(str(path))
+    for name in ("cifar-lrn", "cifar-plain"):  # not one from the other's copy in the cache
+        assert open_weights(str(path), named=name)[0].facts.variant == name
+
+
+@pytest.mark.parametrize("kind", ["float16", "float64"])
+def test_other_floats_become_float32_and_that_is_noted(tmp_path: Path, kind: str) -> None:
+    tensors = {name: array.astype(kind) for name, array in weights().items()}
+    found, _ = open_weights(str(write(tmp_path / "a.safetensors", tensors)))
+    assert found.facts.notes == f"converted from {kind} to float32"
+    for name, array in tensors.items():
+        assert found.tensors[name].dtype == np.float32
+        assert np.array_equal(found.tensors[name], array.astype(np.float32))
+
+
+def test_bfloat16_becomes_float32_and_that_is_noted(tmp_path: Path) -> None:
+    upper = {name: array.view("<u4") >> 16 for name, array in weights().items()}
+    content, header, at = b"", {}, 0
+    for name, bits in upper.items():
+        data = bits.astype("<u2").tobytes()
+        offsets = [at, at + len(data)]
+        header[name] = {"dtype": "BF16", "shape": bits.shape, "data_offsets": offsets}
+        content, at = content + data, at + len(data)
+    told = json.dumps(header).encode()
+    (tmp_path / "a.safetensors").write_bytes(struct.pack("<Q", len(told)) + told + content)
+    found, _ = open_weights(str(tmp_path / "a.safetensors"))
+    assert found.facts.notes == "converted from bfloat16 to float32"
+    for name, bits in upper.items():
+        assert np.array_equal(found.tensors[name].view("<u4"), bits.astype("<u4") << 16)
+
+
+def changed(name: str, array: Any) -> dict[str, Any]:
+    return weights() | {name: array}
+
+
+def with_nan() -> Any:
+    array = weights()["dense1.weight"]
+    array[3, 4] = np.nan
+    return array
+
+
+@pytest.mark.parametrize(
+    ("tensors", "said"),
+    [
+        (changed("conv1.bias", np.zeros(8, np.int32)), "conv1.bias is int32; floats of 16, 32"),
+        (changed("dense1.weight", with_nan()), "dense1.weight: 1 of 4800 values are not finite"),
+        (changed("conv1.bias", np.full(8, 1e300)), "conv1.bias: 8 of 8 values are not finite"),
+        (changed("conv1.bias", np.zeros(9, np.float32)), "conv1.bias is (9,), and (8,) is wanted"),
+        (changed("conv7.bias", np.zeros(9, np.float32)), "conv7.bias (9,) has no place in it"),
+    ],
+)
+def test_tensors_that_do_not_fit_are_named(
+    tmp_path: Path, tensors: dict[str, Any], said: str
+) -> None:
+    path = write(tmp_path / "wrong.safetensors", tensors)
+    with pytest.raises(UserError) as caught:
+        open_weights(str(path))
+    assert str(caught.value).startswith(str(path))
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+FACTS: dict[str, Any] = {"name": "x", "variant": "mixed"}
+
+
+@pytest.mark.parametrize(
+    ("metadata", "said"),
+    [
+        ({"variant": "alexnet"}, "unknown variant 'alexnet'; known: cifar-bn"),
+        ({"variant": "torchvision"}, "torchvision"),
+        ({"alexbench": "{"}, "are not JSON"),
+        ({"alexbench": "[]"}, "are not an object with name"),
+        ({"alexbench": json.dumps(FACTS | {"name": 3})}, "are not an object with name"),
+        ({"alexbench": json.dumps(FACTS | {"head": "big"})}, "unknown head 'big'"),
+        ({"alexbench": json.dumps(FACTS | {"categories": ["a"]})}, "1 categories, and it has 6"),
+        ({"alexbench": json.dumps(FACTS | {"categories": 3})}, "no list of names"),
+        ({"alexbench": json.dumps(FACTS | {"preprocessing": {}})}, "say no preprocessing"),
+        (
+            {"alexbench": json.dumps(FACTS | {"preprocessing": {**vars(CIFAR10), "std": [0] * 3}})},
+            "say no preprocessing",
+        ),
+    ],
+)
+def test_facts_that_cannot_be_are_refused(
+    tmp_path: Path, metadata: dict[str, str], said: str
+) -> None:
+    path = write(tmp_path / "wrong.safetensors", weights(), **metadata)
+    with pytest.raises(UserError) as caught:
+        open_weights(str(path))
+    assert said in str(caught.value)
+
+
+class Planted:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (str(self.path),)
+
+
+def test_a_pickle_within_an_npz_is_not_run(tmp_path: Path) -> None:
+    planted = tmp_path / "ran"
+    np.savez(tmp_path / "evil.npz", a=np.array([Planted(planted)], object))
+    with pytest.raises(UserError, match=r"holds a pickle, which could run code.*nothing was run"):
+        open_weights(str(tmp_path / "evil.npz"))
+    assert not planted.exists()
+    with np.load(tmp_path / "evil.npz", allow_pickle=True) as archive:
+        assert archive["a"] is not None
+    assert planted.exists()  # it would have
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".npz", ".keras", ".weights.h5"])
+@pytest.mark.parametrize("kept", [0, 100, -100])
+def test_damaged_files_are_one_line(tmp_path: Path, suffix: str, kept: int) -> None:
+    whole = write(tmp_path / "whole.safetensors", weights())
+    if suffix == ".npz":
+        whole = tmp_path / "whole.npz"
+        np.savez(whole, **weights())
+    path = tmp_path / f"damaged{suffix}"
+    path.write_bytes(whole.read_bytes()[:kept])
+    with pytest.raises(UserError) as caught:
+        open_weights(str(path))
+    assert str(caught.value).startswith(f"{path}: not a whole ")
+    assert "get it anew" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ("nowhere.pth", "weights nowhere.pth: nowhere.pth: no such file; give a file"),
+        (".", "a folder; give a file of weights or one of torchvision, bvlc"),
+        ("torchvision", "no such file; alexbench fetch weights downloads it"),
+        ("bvlc", "no such file; set $ALEXBENCH_DATA to the folder that has bvlc-alexnet-trunk"),
+        ("some.h5", "some.h5: not a form of weights that is known; known: .safetensors, .npz"),
+    ],
+)
+def test_what_is_not_there_says_how_to_go_on(spec: str, said: str) -> None:
+    Path("some.h5").touch()
+    with pytest.raises(UserError) as caught:
+        open_weights(spec)
+    assert said in str(caught.value)
+
+
+def test_a_prepared_copy_is_used_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    path = write(tmp_path / "a.safetensors", weights())
+    first, prepared = open_weights(str(path))
+    with monkeypatch.context() as patched:
+        patched.setattr(sources, "read", lambda path: pytest.fail("was read again"))
+        second, same = open_weights(str(path))
+    assert (second.facts, same) == (first.facts, prepared)
+    assert np.array_equal(second.tensors["conv1.weight"], first.tensors["conv1.weight"])
+    prepared.write_bytes(prepared.read_bytes()[:-1])
+    assert open_weights(str(path))[0].facts == first.facts
+    assert Pretrained.load(prepared).facts == first.facts  # made anew
+
+
+def test_another_file_of_the_same_name_is_another_source(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.safetensors", weights())
+    first, _ = open_weights(str(path))
+    write(path, weights(classes=4))
+    second, _ = open_weights(str(path))
+    assert second.facts.classes == 4
+    assert second.facts.label != first.facts.label
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("ALEXBENCH_CACHE", str(tmp_path / "file"))
+    found, prepared = open_weights(str(write(tmp_path / "a.safetensors", weights())))
+    assert Pretrained.load(prepared).facts == found.facts
+
+
+def test_a_full_disk_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def full(self: Pretrained, path: Path) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Pretrained, "save", full)
+    with pytest.raises(UserError, match=r"the disk is full.*\$ALEXBENCH_CACHE"):
+        open_weights(str(write(tmp_path / "a.safetensors", weights())))
+
+
+def test_what_the_system_says_of_saving_is_an_oserror(tmp_path: Path) -> None:
+    found, _ = open_weights(str(write(tmp_path / "a.safetensors", weights())))
+    with pytest.raises(FileNotFoundError):
+        found.save(tmp_path / "nowhere" / "a.safetensors")
+
+
+@pytest.fixture
+def planted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A file that takes the place of BVLC's."""
+    (tmp_path / "data").mkdir()
+    tensors = weights("imagenet-lrn", *SOURCES["bvlc"].layers)
+    path = write(tmp_path / "data" / SOURCES["bvlc"].file, tensors)
+    source = replace(SOURCES["bvlc"], checksum=f"sha256:{sha256(path)}")
+    monkeypatch.setitem(SOURCES, "bvlc", source)
+    return path
+
+
+@pytest.mark.parametrize("named", ["folder", "file beside it"])
+def test_a_source_by_name_lies_where_the_data_lies(
+    monkeypatch: pytest.MonkeyPatch, planted: Path, named: str
+) -> None:
+    (planted.parent / "cifar.tar").touch()
+    there = planted.parent if named == "folder" else planted.parent / "cifar.tar"
+    monkeypatch.setenv("ALEXBENCH_DATA", str(there))
+    found, _ = open_weights("bvlc")
+    assert (found.facts.name, found.facts.variant) == ("bvlc", "imagenet-lrn")
+    assert found.facts.layers == ("conv1", "conv2", "conv3", "conv4", "conv5")
+    assert found.facts.preprocessing == BVLC
+    assert "rounded to multiples of 1/256" in found.facts.notes
+
+
+def test_the_same_bytes_under_another_name_are_that_source(planted: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.safetensors"
+    copy.write_bytes(planted.read_bytes())
+    facts = open_weights(str(copy))[0].facts
+    assert facts.label == f"bvlc@{sha256(planted)[:8]}"
+    assert "1/256" in facts.notes
+
+
+def test_a_source_with_other_bytes_is_refused(
+    monkeypatch: pytest.MonkeyPatch, planted: Path
+) -> None:
+    monkeypatch.setenv("ALEXBENCH_DATA", str(planted.parent))
+    write(planted, weights("imagenet-lrn", "conv1"))
+    with pytest.raises(UserError, match=r"weights bvlc: wrong checksum of .*expected sha256:"):
+        open_weights("bvlc")
+
+
+def test_the_real_trunk_is_the_one_that_is_registered() -> None:
+    there = sources.SOURCES["bvlc"].path()
+    if not os.environ.get("ALEXBENCH_DATA") or not there.is_file():
+        pytest.skip(f"$ALEXBENCH_DATA has no {there.name}")
+    found, _ = open_weights("bvlc")
+    assert found.tensors["conv1.weight"].shape == (96, 3, 11, 11)
+    assert np.all(found.tensors["conv4.weight"] * 256 % 1 == 0)
+
+
+def test_rows_say_what_is_known_of_each_source(
+    monkeypatch: pytest.MonkeyPatch, planted: Path
+) -> None:
+    monkeypatch.setenv("ALEXBENCH_DATA", str(planted.parent))
+    rows = {row["name"]: row for row in sources.rows()}
+    assert list(rows) == list(SOURCES)
+    assert rows["bvlc"]["here"] is True
+    assert rows["torchvision"]["here"] is False
+    assert rows["torchvision"]["preprocessing"] == TORCHVISION.to_json()
+    assert rows["torchvision"]["checksum"] == "sha256:7be5be79"
+    assert json.loads(json.dumps(list(rows.values())))
+    assert [row["name"] for row in sources.brief()] == list(rows)

@@ -1,0 +1,75 @@
+"""What a network starts from: pretrained layers, and new layers over them."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.core.case import Case
+from bench.networks.init import initial_weights
+from bench.networks.preprocessing import BVLC
+from bench.networks.pretrained import Facts, Pretrained
+from bench.networks.variants import variant
+from bench.training.interfaces import Setup
+from bench.training.recipes import RECIPES
+from bench.training.recipes.base import Recipe
+from bench.worker.opening import Start
+
+ROWS = variant("cifar-bn").architecture(10, head="pool-narrow")
+TRUNK = ("conv1",)
+PLAIN = Recipe("plain", "")
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    names = [name for name in ROWS.weight_shapes() if name.rpartition(".")[0] in TRUNK]
+    tensors = {name: np.full(ROWS.weight_shapes()[name], 0.5, np.float32) for name in names}
+    path = tmp_path / "trunk.safetensors"
+    Pretrained(Facts("made-up", "0" * 64, "cifar-bn", TRUNK, BVLC), tensors).save(path)
+    return path
+
+
+def start(file: Path, track: str, recipe: Recipe) -> Start:
+    case = Case("cifar-bn", "pytorch", track, seed=3, init="pretrained", weights="made-up")
+    return Start.of(Setup(case, ROWS, recipe, 1, (0.5,) * 3, (0.2,) * 3, 1), file)
+
+
+@pytest.mark.parametrize("track", ["closed", "idiomatic"])
+def test_pretrained_layers_are_as_they_came(file: Path, track: str) -> None:
+    found = start(file, track, dataclasses.replace(PLAIN, head_scale=0.5))
+    assert (found.weights["conv1.weight"] == 0.5).all()
+    assert found.layers == TRUNK
+
+
+@pytest.mark.parametrize("track", ["closed", "idiomatic"])
+def test_scaled_new_layers_are_the_same_in_every_track(file: Path, track: str) -> None:
+    found = start(file, track, dataclasses.replace(PLAIN, head_scale=0.5)).weights
+    drawn = initial_weights(ROWS, 3)
+    assert found.keys() == drawn.keys()
+    for name in ("conv2.weight", "head1.weight", "head2.weight"):
+        np.testing.assert_array_equal(found[name], drawn[name] * np.float32(0.5))
+    # A scale of 1 is BatchNorm's own beginning, and not a draw.
+    assert (found["conv2_bn.weight"] == 1).all()
+    assert (found["conv2_bn.running_var"] == 1).all()
+
+
+def test_without_a_scale_the_idiomatic_track_keeps_the_frameworks_own_start(file: Path) -> None:
+    names = set(start(file, "idiomatic", PLAIN).weights)
+    assert {name.rpartition(".")[0] for name in names} == set(TRUNK)
+    assert set(start(file, "closed", PLAIN).weights) == set(initial_weights(ROWS, 3))
+
+
+@pytest.mark.parametrize("scale", [None, 0.5])
+@pytest.mark.parametrize("track", ["closed", "idiomatic"])
+def test_last_layer_starts_from_zeros(file: Path, track: str, scale: float | None) -> None:
+    recipe = dataclasses.replace(PLAIN, zero_last=True, head_scale=scale)
+    found = start(file, track, recipe)
+    assert found.zeroed == ("head2.weight", "head2.bias")
+    assert not found.weights["head2.weight"].any()
+    assert scale is None or found.weights["head1.weight"].any()
+
+
+def test_our_transfer_recipes_start_every_framework_from_the_same_head() -> None:
+    ours = [row for row in RECIPES.values() if row.name.startswith("transfer")]
+    assert {row.name for row in ours if row.head_scale is None} == {"transfer-scratch"}
