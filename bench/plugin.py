@@ -23,7 +23,7 @@ from bench.core import extensions
 from bench.core.case import Case
 from bench.core.errors import UserError
 from bench.core.records import Record
-from bench.data.sources import GeneratedDataWarning
+from bench.data.sources import SyntheticDataWarning
 from bench.harness.matrix import Job, Selection, Task, jobs, matches
 from bench.harness.profiles import PROFILES, profile
 from bench.harness.run import Run, open_run
@@ -175,7 +175,7 @@ class Session:
             data = self._config.getoption("bench_data")
             with warnings.catch_warnings():
                 # Loud, but a stand-in for the data stops no run, even where warnings are errors.
-                warnings.simplefilter("always", GeneratedDataWarning)
+                warnings.simplefilter("always", SyntheticDataWarning)
                 self._run, _ = open_run(results, None, False, self._profile, data)
         except UserError as error:
             raise pytest.UsageError(str(error)) from None

@@ -1,4 +1,5 @@
-"""Keras behind :class:`bench.worker.serve.Server`, on any backend, through ``predict_on_batch``."""
+"""Keras behind :class:`bench.worker.serve.InferenceModel`, on any backend, through
+``predict_on_batch``."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ import importlib
 import keras
 import numpy as np
 
-from bench.training.interfaces import Pictures, Rows, ServerSetup
+from bench.training.interfaces import InferenceSetup, Outputs, PreparedImages
 from models_keras import alexnet, precision
 from models_keras.idiomatic import JIT
 
@@ -15,7 +16,7 @@ from models_keras.idiomatic import JIT
 class KerasServer:
     """One network in evaluation mode."""
 
-    def __init__(self, setup: ServerSetup) -> None:
+    def __init__(self, setup: InferenceSetup) -> None:
         backend = importlib.import_module(f"models_keras.step_{keras.backend.backend()}")
         backend.configure(setup.threads, deterministic=setup.device == "cpu")
         precision.use("float32")
@@ -30,15 +31,15 @@ class KerasServer:
         self._model = keras.Model(models.evaluation.input, wanted)
         self._model.compile(jit_compile=self._jit)
 
-    def logits(self, pictures: Pictures) -> Rows:
+    def logits(self, pictures: PreparedImages) -> Outputs:
         """(B, 3, S, S) -> (B, classes)."""
         return self._rows(pictures)
 
-    def embed(self, pictures: Pictures) -> Rows:
+    def embed(self, pictures: PreparedImages) -> Outputs:
         """By a sub-model from the pictures to the layer's output, compiled as the backend does."""
         return self._rows(pictures)
 
-    def embed_by_slice(self, pictures: Pictures) -> Rows:
+    def embed_by_slice(self, pictures: PreparedImages) -> Outputs:
         """By the network's layers, one called after the other up to the wanted one."""
         x = keras.ops.convert_to_tensor(_channels_last(pictures))
         first, *layers = self._network.layers
@@ -49,7 +50,7 @@ class KerasServer:
                 break
         return np.asarray(keras.ops.convert_to_numpy(x))
 
-    def _rows(self, pictures: Pictures) -> Rows:
+    def _rows(self, pictures: PreparedImages) -> Outputs:
         x = _channels_last(pictures)
         lacking = max(self._full - len(x), 0)
         if lacking:
@@ -57,11 +58,11 @@ class KerasServer:
         return np.asarray(self._model.predict_on_batch(x))[: len(pictures)]
 
 
-def _channels_last(pictures: Pictures) -> Pictures:
+def _channels_last(pictures: PreparedImages) -> PreparedImages:
     """(B, 3, S, S) -> (B, S, S, 3)."""
     return np.ascontiguousarray(pictures.transpose(0, 2, 3, 1))
 
 
-def create(setup: ServerSetup) -> KerasServer:
+def create(setup: InferenceSetup) -> KerasServer:
     """What ``bench.training.frameworks`` names; the backend is the one of this process."""
     return KerasServer(setup)

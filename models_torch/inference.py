@@ -1,4 +1,5 @@
-"""PyTorch behind :class:`bench.worker.serve.Server`: eager float32 on the closed track's layers."""
+"""PyTorch behind :class:`bench.worker.serve.InferenceModel`: eager float32 on the closed track's
+layers."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from bench.training.interfaces import Pictures, Rows, ServerSetup
+from bench.training.interfaces import InferenceSetup, Outputs, PreparedImages
 from models_torch.alexnet import build
 from models_torch.settings import set_deterministic
 
@@ -15,7 +16,7 @@ from models_torch.settings import set_deterministic
 class TorchServer:
     """One network in evaluation mode."""
 
-    def __init__(self, setup: ServerSetup) -> None:
+    def __init__(self, setup: InferenceSetup) -> None:
         torch.set_num_threads(setup.threads)
         if torch.get_num_interop_threads() != setup.threads:  # can be set once per process only
             torch.set_num_interop_threads(setup.threads)
@@ -30,11 +31,11 @@ class TorchServer:
         self._network = network.to(self._device).eval()
         self._embedding = setup.embedding
 
-    def logits(self, pictures: Pictures) -> Rows:
+    def logits(self, pictures: PreparedImages) -> Outputs:
         """(B, 3, S, S) -> (B, classes)."""
         return self._rows(self._network, pictures)
 
-    def embed(self, pictures: Pictures) -> Rows:
+    def embed(self, pictures: PreparedImages) -> Outputs:
         """By a forward hook, while the whole network runs."""
         seen: list[Tensor] = []
         layer = self._network.get_submodule(self._layer())
@@ -46,7 +47,7 @@ class TorchServer:
             hook.remove()
         return _on_host(seen[0])
 
-    def embed_by_slice(self, pictures: Pictures) -> Rows:
+    def embed_by_slice(self, pictures: PreparedImages) -> Outputs:
         """By the modules up to the layer, as a Sequential of their own."""
         names = [name for name, _ in self._network.named_children()]
         return self._rows(self._network[: names.index(self._layer()) + 1], pictures)
@@ -55,7 +56,7 @@ class TorchServer:
         assert self._embedding is not None, "a server without an embedding has only logits"
         return self._embedding
 
-    def _rows(self, network: nn.Module, pictures: Pictures) -> Rows:
+    def _rows(self, network: nn.Module, pictures: PreparedImages) -> Outputs:
         with torch.inference_mode():
             return _on_host(network(torch.from_numpy(pictures).to(self._device)))
 
@@ -64,6 +65,6 @@ def _on_host(tensor: Tensor) -> NDArray[np.float32]:
     return tensor.cpu().numpy()
 
 
-def create(setup: ServerSetup) -> TorchServer:
+def create(setup: InferenceSetup) -> TorchServer:
     """What ``bench.training.frameworks`` names."""
     return TorchServer(setup)

@@ -122,7 +122,7 @@ def _applies(network: Case, name: str) -> bool:
     return any(stage.applies(architecture) for stage in STAGES if stage.name == name)
 
 
-def waterfall_rows(records: Sequence[Record], data: Data) -> list[Row]:
+def ablation_rows(records: Sequence[Record], data: Data) -> list[Row]:
     """A row per stage, and two per framework beside the first one for the gap at both ends.
 
     Accuracies are fractions: means over seeds with t intervals. Images/s are geometric means, their

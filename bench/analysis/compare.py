@@ -16,7 +16,7 @@ from bench.analysis.comparability import RUNS, differences
 from bench.analysis.experiments import latest
 from bench.core.case import Case
 from bench.core.records import Record
-from bench.core.samples import by_process, ratios, side_by_side, timed
+from bench.core.samples import by_process, interleaved_together, ratios, timed
 from bench.core.text import without_folders
 from bench.stats import bootstrap, estimates
 
@@ -85,7 +85,7 @@ def refusal(a: Record, b: Record) -> str | None:
 
 def _timed(a: Record, b: Record) -> Comparison:
     """Ratio of the median seconds per image (a run with longer blocks is not slower for that)."""
-    if side_by_side(a, b):
+    if interleaved_together(a, b):
         # Two copies of one measurement, sample by sample: what made it noisy is in both.
         ratio = estimates.paired(ratios(timed(a), timed(b))).ratio
     else:

@@ -11,7 +11,7 @@ COLUMNS = ("weights_source", "weights_layers", "weights_initialised", "weights_p
 _DIGEST = 12
 
 
-def origin_of(records: Sequence[Record]) -> dict[str, str | None]:
+def provenance_of(records: Sequence[Record]) -> dict[str, str | None]:
     """``COLUMNS`` in words, from ``settings["weights"]``; None where no record has it."""
     told = (record.settings.get("weights") for record in records)
     weights = next((found for found in told if isinstance(found, Mapping)), None)

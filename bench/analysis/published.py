@@ -70,7 +70,7 @@ FIGURES = (
 )
 
 
-def figure_beside(kind: str, case: Case) -> Figure | None:
+def published_figure(kind: str, case: Case) -> Figure | None:
     """The figure of the case's own recipe, else one for the same network, or None.
 
     A recipe that is itself somebody's tutorial has that tutorial's figure or none: another's beside

@@ -13,8 +13,8 @@ import numpy as np
 from bench.analysis.clock import clock_of
 from bench.analysis.comparability import between, in_words
 from bench.analysis.experiments import Data, Experiment, experiments
-from bench.analysis.provenance import origin_of
-from bench.analysis.published import MEAN_OF_CLASSES, figure_beside
+from bench.analysis.provenance import provenance_of
+from bench.analysis.published import MEAN_OF_CLASSES, published_figure
 from bench.analysis.speeds import speeds, versus
 from bench.analysis.utilisation import device_memory, energy, utilisation
 from bench.core.case import KINDS
@@ -97,7 +97,7 @@ def _accuracy_row(experiment: Experiment, data: Data) -> Row:
     for name in ("train_seconds", "train_images"):
         row[name] = mean_over_seeds([m[name] for m in metrics if m.get(name) is not None]).value
     row |= _threshold_columns([m.get("thresholds") or [] for m in metrics])
-    row |= origin_of(experiment.ok)
+    row |= provenance_of(experiment.ok)
     return row | _published("accuracy", experiment, relevant=_is_cifar(data))
 
 
@@ -128,7 +128,7 @@ def _estimate(name: str, estimate: estimates.Estimate) -> Row:
 
 
 def _published(kind: str, experiment: Experiment, *, relevant: bool) -> Row:
-    figure = figure_beside(kind, experiment.case) if relevant else None
+    figure = published_figure(kind, experiment.case) if relevant else None
     return {
         "published": figure.value if figure else None,
         "published_source": figure.source if figure else None,

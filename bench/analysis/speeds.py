@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bench.analysis.experiments import Experiment
-from bench.core.samples import by_process, ratios, side_by_side, timed
+from bench.core.samples import by_process, interleaved_together, ratios, timed
 from bench.stats import estimates
 
 IMAGES = ("train_throughput", "inference")
@@ -59,6 +59,6 @@ def pairs_of(one: Experiment, other: Experiment) -> list[list[float]]:
     return [
         process
         for record in one.ok
-        if record.case.seed in seeds and side_by_side(record, seeds[record.case.seed])
+        if record.case.seed in seeds and interleaved_together(record, seeds[record.case.seed])
         for process in ratios(timed(record), timed(seeds[record.case.seed]))
     ]

@@ -223,8 +223,8 @@ def calibrate(
     """Try the comparison on what is equal, and on what is not."""
     folder.mkdir(parents=True, exist_ok=True)
     if simulations:
-        made_up = list(simulated(simulations))
-        _write(folder / "simulated", "Is a tie a tie? Made-up timings", made_up, made_up)
+        synthetic = list(simulated(simulations))
+        _write(folder / "simulated", "Is a tie a tie? Made-up timings", synthetic, synthetic)
     if matches:
         rows = real(folder, matches, framework, variant, chosen, data)
         title = f"Is a tie a tie? {matches} matches of {framework} with its twins on {variant}"

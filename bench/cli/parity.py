@@ -35,14 +35,14 @@ def parity(
     variants: tuple[str, ...], frameworks: tuple[str, ...], fresh: bool, as_json: bool
 ) -> int:
     """Prove that every variant is the same network in every framework here."""
-    from bench.cli.progress import proof_progress
+    from bench.cli.progress import certificate_progress
     from bench.harness.certificates import obtain
 
     wanted, found = subjects(variants, frameworks), []
-    with proof_progress(len(wanted)) as (proving, proven):
-        for _, certificate in obtain(wanted, proving, fresh=fresh):
+    with certificate_progress(len(wanted)) as (certifying, certificate_done):
+        for _, certificate in obtain(wanted, certifying, fresh=fresh):
             found.append(certificate)
-            proven()
+            certificate_done()
     if as_json:
         click.echo(json.dumps(found, indent=2))
     else:

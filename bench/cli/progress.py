@@ -61,7 +61,7 @@ def certificate_line(certificate: Certificate) -> str:
 
 
 @contextmanager
-def proof_progress(total: int) -> Iterator[tuple[OnProgress, Callable[[], None]]]:
+def certificate_progress(total: int) -> Iterator[tuple[OnProgress, Callable[[], None]]]:
     """A bar over ``total`` proofs: what to tell of the one in hand, and what to call after each."""
     bar = Progress(
         TextColumn("{task.description}"),
@@ -116,11 +116,11 @@ class Display:
         """Move the bar of the case."""
         self._progress.update(self._current, completed=100 * done)
 
-    def proving(self, done: float, note: str) -> None:
+    def certifying(self, done: float, note: str) -> None:
         """Show which certificate is being made."""
         self._progress.update(self._current, description=note, completed=100 * done)
 
-    def proven(self, certificate: Certificate) -> None:
+    def certificate_done(self, certificate: Certificate) -> None:
         """One line per certificate; a failed one says where the two part, even without lines."""
         passed = certificate["status"] == "pass"
         if self._lines or not passed:

@@ -16,7 +16,7 @@ class Limits:
     assume how much they differ."""
     precision: float | None = None
     """Half the width of a ratio's interval, relative, at which no further process is taken."""
-    match_seconds: float = 0.0
+    group_seconds: float = 0.0
     """For all processes of one network in all its frameworks: no further one is begun that would
     not be done by then."""
     blocks: int = 5

@@ -70,7 +70,7 @@ def by_process(record: Record) -> list[list[float]]:
     return timed(record).by_process()
 
 
-def side_by_side(one: Record, other: Record) -> bool:
+def interleaved_together(one: Record, other: Record) -> bool:
     """Whether the two took turns with each other."""
     match = _turns(one).get("match")
     return match is not None and match == _turns(other).get("match")

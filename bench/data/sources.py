@@ -36,7 +36,7 @@ OFFICIAL_STD = (0.2470, 0.2435, 0.2616)
 _CACHE_FORMAT = 1  # raise it when decoded copies of before must not be used any more
 
 
-class GeneratedDataWarning(UserWarning):
+class SyntheticDataWarning(UserWarning):
     """CIFAR-10 could not be had, and the generated set stands in for it."""
 
 
@@ -61,7 +61,7 @@ def open_dataset(
         if spec == "cifar10":
             raise
         notes = f"CIFAR-10 could not be had, so this is the GENERATED set instead: {error}"
-        warnings.warn(notes, GeneratedDataWarning, stacklevel=2)
+        warnings.warn(notes, SyntheticDataWarning, stacklevel=2)
         return _open_generated(store, notes)
 
 

@@ -117,12 +117,12 @@ def obtain(
     """
     wanted = list(dict.fromkeys(subjects))
     kept = {} if fresh else {s: found for s in wanted if (found := _read(s))}
-    with _Proofs([s for s in wanted if s not in kept], progress) as proofs:
+    with _ParityChecks([s for s in wanted if s not in kept], progress) as proofs:
         for subject in wanted:
             yield subject, kept[subject] if subject in kept else proofs.of(subject)
 
 
-class _Proofs:
+class _ParityChecks:
     """Proofs of several frameworks side by side, each framework's in a worker with its own CPUs.
 
     A proof is many small operations that gain little from a second core, and nothing is timed.
@@ -147,7 +147,7 @@ class _Proofs:
         for group in groups:
             self._pool.submit(self._prove_all, group)
 
-    def __enter__(self) -> _Proofs:
+    def __enter__(self) -> _ParityChecks:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -26,7 +26,7 @@ that is not named here is measured at once, after these."""
 
 
 @dataclass
-class Tally:
+class TaskResults:
     """What the processes of one task have given so far."""
 
     task: Task
@@ -55,7 +55,7 @@ class Tally:
         return bool(self.answers)
 
 
-class Seat:
+class Slot:
     """One job's place in a relay: its worker, opened when it is first needed."""
 
     def __init__(self, job: Job, data: Path, limits: Limits, alone: bool) -> None:
@@ -84,7 +84,7 @@ class Seat:
         self._worker = None
 
 
-class Match:
+class InterleavedRun:
     """The jobs of one network, in turns, for as many relays as are wanted."""
 
     def __init__(
@@ -97,99 +97,103 @@ class Match:
     ) -> None:
         self._jobs, self._data, self._limits = jobs, data, limits
         self._started, self._on_progress = started, on_progress
-        self.tallies = [Tally(task) for job in jobs for task in job.tasks]
+        self.all_results = [TaskResults(task) for job in jobs for task in job.tasks]
 
-    def relay(self, process: int) -> None:
+    def run_process(self, process: int) -> None:
         """One fresh process of everyone, through all kinds."""
         alone = len(self._jobs) == 1
-        seats = [Seat(job, self._data, self._limits, alone) for job in self._jobs]
+        slots = [Slot(job, self._data, self._limits, alone) for job in self._jobs]
         with ExitStack() as stack:
-            for seat in seats:
-                stack.callback(seat.leave)
-            order = seats if process % 2 == 0 else seats[::-1]
-            for seat in order:
-                self._at_once(seat, "startup", process)
+            for slot in slots:
+                stack.callback(slot.leave)
+            order = slots if process % 2 == 0 else slots[::-1]
+            for slot in order:
+                self._at_once(slot, "startup", process)
             for kind in TURNED:
                 self._in_turns(kind, order, process)
-            kinds = dict.fromkeys(tally.task.kind for tally in self.tallies)
+            kinds = dict.fromkeys(task_results.task.kind for task_results in self.all_results)
             for kind in (kind for kind in kinds if kind not in ("startup", *TURNED)):
-                for seat in order:
-                    self._at_once(seat, kind, process)
+                for slot in order:
+                    self._at_once(slot, kind, process)
 
-    def _at_once(self, seat: Seat, kind: str, process: int) -> None:
-        for tally in self._open_tallies(seat, kind):
+    def _at_once(self, slot: Slot, kind: str, process: int) -> None:
+        for task_results in self._open_tasks(slot, kind):
 
-            def measure(tally: Tally = tally) -> None:
+            def measure(task_results: TaskResults = task_results) -> None:
                 began = perf_counter()
-                answer = seat.use(self._on_progress).measure(kind, self._on_progress)
+                answer = slot.use(self._on_progress).measure(kind, self._on_progress)
                 if kind == "startup" and self._limits.bare_start:
-                    answer["metrics"] |= _beside_bare(seat, perf_counter() - began)
-                tally.add(process, 0, answer["samples"])
-                tally.answers.append(answer)
+                    answer["metrics"] |= _beside_bare(slot, perf_counter() - began)
+                task_results.add(process, 0, answer["samples"])
+                task_results.answers.append(answer)
 
-            self._attempt(seat, tally, measure)
-        seat.rest()
+            self._attempt(slot, task_results, measure)
+        slot.rest()
 
-    def _in_turns(self, kind: str, order: Sequence[Seat], process: int) -> None:
+    def _in_turns(self, kind: str, order: Sequence[Slot], process: int) -> None:
         extras = process == 0
-        pairs = [(seat, tally) for seat in order for tally in self._open_tallies(seat, kind)]
+        pairs = [
+            (slot, task_results) for slot in order for task_results in self._open_tasks(slot, kind)
+        ]
         ready = [pair for pair in pairs if self._begin(*pair, kind, extras=extras)]
         turns = self._limits.turns(kind, extras=extras)
         for turn in range(turns):
-            for seat, tally in ready if turn % 2 == 0 else ready[::-1]:
-                self._block(seat, tally, process, turn)
+            for slot, task_results in ready if turn % 2 == 0 else ready[::-1]:
+                self._block(slot, task_results, process, turn)
             ready = [pair for pair in ready if pair[1].error is None]
             self._on_progress((turn + 1) / turns, f"{kind}, process {process + 1}")
-        for seat, tally in ready:
-            self._end(seat, tally)
+        for slot, task_results in ready:
+            self._end(slot, task_results)
 
-    def _begin(self, seat: Seat, tally: Tally, kind: str, *, extras: bool) -> bool:
+    def _begin(self, slot: Slot, task_results: TaskResults, kind: str, *, extras: bool) -> bool:
         def begin() -> None:
-            worker = seat.use(self._on_progress)
-            worker.begin(kind, tally.steps, extras=extras, on_progress=self._on_progress)
+            worker = slot.use(self._on_progress)
+            worker.begin(kind, task_results.steps, extras=extras, on_progress=self._on_progress)
 
-        return self._attempt(seat, tally, begin)
+        return self._attempt(slot, task_results, begin)
 
-    def _block(self, seat: Seat, tally: Tally, process: int, turn: int) -> None:
+    def _block(self, slot: Slot, task_results: TaskResults, process: int, turn: int) -> None:
         def block() -> None:
-            samples = seat.use(self._on_progress).block(lambda done, note: None)
-            tally.add(process, turn, samples)
+            samples = slot.use(self._on_progress).block(lambda done, note: None)
+            task_results.add(process, turn, samples)
 
-        self._attempt(seat, tally, block)
+        self._attempt(slot, task_results, block)
 
-    def _end(self, seat: Seat, tally: Tally) -> None:
+    def _end(self, slot: Slot, task_results: TaskResults) -> None:
         def end() -> None:
-            tally.answers.append(seat.use(self._on_progress).end(self._on_progress))
+            task_results.answers.append(slot.use(self._on_progress).end(self._on_progress))
 
-        self._attempt(seat, tally, end)
+        self._attempt(slot, task_results, end)
 
-    def _attempt(self, seat: Seat, tally: Tally, work: Callable[[], None]) -> bool:
+    def _attempt(self, slot: Slot, task_results: TaskResults, work: Callable[[], None]) -> bool:
         """Do it on the task's account; a failure is the task's own, and the seat is left."""
         began = perf_counter()
-        if not tally.started_at:
-            tally.started_at = datetime.now(UTC).isoformat(timespec="seconds")
-            self._started(tally.task)
+        if not task_results.started_at:
+            task_results.started_at = datetime.now(UTC).isoformat(timespec="seconds")
+            self._started(task_results.task)
         try:
             work()
         except WorkerError as error:
-            tally.error = error
-            seat.leave()
+            task_results.error = error
+            slot.leave()
         finally:
-            tally.seconds += perf_counter() - began
-        seat.rest()
-        return tally.error is None
+            task_results.seconds += perf_counter() - began
+        slot.rest()
+        return task_results.error is None
 
-    def _open_tallies(self, seat: Seat, kind: str) -> Iterator[Tally]:
+    def _open_tasks(self, slot: Slot, kind: str) -> Iterator[TaskResults]:
         return (
-            tally
-            for tally in self.tallies
-            if tally.task in seat.job.tasks and tally.task.kind == kind and tally.error is None
+            task_results
+            for task_results in self.all_results
+            if task_results.task in slot.job.tasks
+            and task_results.task.kind == kind
+            and task_results.error is None
         )
 
 
-def _beside_bare(seat: Seat, worker_seconds: float) -> dict[str, float]:
+def _beside_bare(slot: Slot, worker_seconds: float) -> dict[str, float]:
     """A start-up as the parent sees it, from the birth of the process to the end of the first step,
     and that of a process which takes the shortest way there."""
-    seat.rest()
-    bare = bare_start(seat.job.case)
+    slot.rest()
+    bare = bare_start(slot.job.case)
     return {} if bare is None else {"worker_seconds": worker_seconds, "bare_seconds": bare}

@@ -21,8 +21,8 @@ class Listener(Protocol):
     def finished(self, record: Record) -> None:
         """Its record is written."""
 
-    def proving(self, done: float, note: str) -> None:
+    def certifying(self, done: float, note: str) -> None:
         """A parity certificate is being made."""
 
-    def proven(self, certificate: Certificate) -> None:
+    def certificate_done(self, certificate: Certificate) -> None:
         """It is made, or was there."""

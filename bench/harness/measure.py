@@ -17,10 +17,10 @@ from bench.core.limits import Limits
 from bench.core.records import Record
 from bench.core.samples import Timed
 from bench.core.text import headline, without_folders
-from bench.harness.interleave import Match, Tally
+from bench.harness.interleave import InterleavedRun, TaskResults
 from bench.harness.listener import Listener
 from bench.harness.matrix import TIMED, Job, Task
-from bench.harness.stopping import why_enough
+from bench.harness.stopping import stopping_reason
 from bench.stats.estimates import summary_of
 from bench.training.frameworks import framework
 from bench.worker.client import Worker, WorkerError
@@ -32,53 +32,55 @@ def measure(
 ) -> Iterator[Record]:
     """The records of jobs that are measured together (`bench.harness.matrix.matches`)."""
     if jobs[0].tasks[0].kind in TIMED:
-        return _measure_in_turns(jobs, data, limits, listener)
+        return _measure_interleaved(jobs, data, limits, listener)
     return (record for job in jobs for record in _measure_alone(job, data, limits, listener))
 
 
-def _measure_in_turns(
+def _measure_interleaved(
     jobs: Sequence[Job], data: Path, limits: Limits, listener: Listener
 ) -> Iterator[Record]:
     """Relay after relay, until it is enough; then every record."""
-    match = Match(jobs, data, limits, listener.started, listener.progress)
-    relays: list[float] = []
+    match = InterleavedRun(jobs, data, limits, listener.started, listener.progress)
+    process_seconds: list[float] = []
     enough = None
     while enough is None:
         began = perf_counter()
-        match.relay(len(relays))
-        relays.append(perf_counter() - began)
-        enough = why_enough(match.tallies, limits, relays)
+        match.run_process(len(process_seconds))
+        process_seconds.append(perf_counter() - began)
+        enough = stopping_reason(match.all_results, limits, process_seconds)
     name = uuid4().hex[:12]  # joins the records of a match, whatever run they are read from
-    for tally in match.tallies:
+    for task_results in match.all_results:
         turns = {
             "match": name,
-            "blocks": tally.blocks,
+            "blocks": task_results.blocks,
             "stopped": enough,
             "precision_goal": limits.precision,
-            "match_seconds": limits.match_seconds,
+            "match_seconds": limits.group_seconds,
         }
-        yield _timed_record(tally, turns)
+        yield _timed_record(task_results, turns)
 
 
-def _timed_record(tally: Tally, turns: dict[str, Any]) -> Record:
-    if not tally.begun:
-        record = _failure(tally.task, tally.error)
+def _timed_record(task_results: TaskResults, turns: dict[str, Any]) -> Record:
+    if not task_results.begun:
+        record = _failure(task_results.task, task_results.error)
     else:
         # What once per case is measured, the first process has.
-        first, *_ = tally.answers
-        blocks, answer = tally.blocks, {**first, "samples": tally.samples}
-        if tally.error:
-            turns = {**turns, "lost": without_folders(headline(str(tally.error)))}
-        peaks = [a["peak_memory_bytes"] for a in tally.answers if a["peak_memory_bytes"]]
+        first, *_ = task_results.answers
+        blocks, answer = task_results.blocks, {**first, "samples": task_results.samples}
+        if task_results.error:
+            turns = {**turns, "lost": without_folders(headline(str(task_results.error)))}
+        peaks = [a["peak_memory_bytes"] for a in task_results.answers if a["peak_memory_bytes"]]
         answer["peak_memory_bytes"] = max(peaks, default=None)
-        answer["metrics"] = {**_typical(tally.answers), "turns": turns}
+        answer["metrics"] = {**_typical(task_results.answers), "turns": turns}
         images = answer["images_per_sample"] or 1
-        record = record_of(tally.task, answer, Timed(tally.samples, blocks, images).by_process())
+        record = record_of(
+            task_results.task, answer, Timed(task_results.samples, blocks, images).by_process()
+        )
     return dataclasses.replace(
         record,
-        started_at=tally.started_at,
-        seconds=tally.seconds,
-        environment=capture(framework(tally.task.case.framework).versions()),
+        started_at=task_results.started_at,
+        seconds=task_results.seconds,
+        environment=capture(framework(task_results.task.case.framework).versions()),
     )
 
 

@@ -82,9 +82,9 @@ class Run:
         classes = len(self.dataset.classes)
         wanted = {Subject.of(case, classes): None for case in cases if case.track == "closed"}
         missing = [subject for subject in wanted if subject not in self.certificates]
-        for subject, certificate in obtain(missing, listener.proving):
+        for subject, certificate in obtain(missing, listener.certifying):
             self.certificates[subject] = certificate
-            listener.proven(certificate)
+            listener.certificate_done(certificate)
 
     def _parity(self, case: Case) -> dict[str, Any]:
         if case.track != "closed":

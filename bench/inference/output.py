@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.errors import UserError
-from bench.networks.outputs import Served
-from bench.training.interfaces import Rows
+from bench.networks.outputs import InferenceNetwork
+from bench.training.interfaces import Outputs
 
 
 class Answers(Protocol):
@@ -26,7 +26,7 @@ class Answers(Protocol):
     def to_json(self, image: str, row: NDArray[np.float32]) -> dict[str, Any]:
         """The JSON object of one picture."""
 
-    def arrays(self, rows: Rows) -> dict[str, NDArray[Any]]:
+    def arrays(self, rows: Outputs) -> dict[str, NDArray[Any]]:
         """The batch's part of every array of an npz file, pictures along the first axis."""
 
     def constants(self) -> dict[str, NDArray[Any]]:
@@ -45,7 +45,7 @@ class Prediction:
 class Predictions:
     """The ``top`` likeliest classes, the likeliest first."""
 
-    def __init__(self, served: Served, top: int) -> None:
+    def __init__(self, served: InferenceNetwork, top: int) -> None:
         """UserError where the network has fewer classes than ``top``."""
         if top > served.width:
             raise UserError(f"--top {top}: the network has {served.width} classes")
@@ -59,7 +59,7 @@ class Predictions:
             for index, probability in zip(classes[0], probabilities[0], strict=True)
         ]
 
-    def _best(self, logits: Rows) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    def _best(self, logits: Outputs) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Classes and probabilities, (B, top) both."""
         probabilities = softmax(logits)
         # Stable: of equals the first class is named first, in every framework.
@@ -85,7 +85,7 @@ class Predictions:
             ],
         }
 
-    def arrays(self, rows: Rows) -> dict[str, NDArray[Any]]:
+    def arrays(self, rows: Outputs) -> dict[str, NDArray[Any]]:
         """``classes`` and ``probabilities``, (N, top)."""
         classes, probabilities = self._best(rows)
         return {"classes": classes, "probabilities": probabilities}
@@ -98,7 +98,7 @@ class Predictions:
 class Embeddings:
     """The features as they come, float32."""
 
-    def __init__(self, served: Served) -> None:
+    def __init__(self, served: InferenceNetwork) -> None:
         self._width = served.width
 
     def header(self) -> list[str]:
@@ -113,7 +113,7 @@ class Embeddings:
         """See :class:`Answers`."""
         return {"image": image, "embedding": [float(str(value)) for value in row]}
 
-    def arrays(self, rows: Rows) -> dict[str, NDArray[Any]]:
+    def arrays(self, rows: Outputs) -> dict[str, NDArray[Any]]:
         """``embeddings``, (N, features)."""
         return {"embeddings": rows.astype(np.float32, copy=False)}
 
@@ -122,7 +122,7 @@ class Embeddings:
         return {}
 
 
-def softmax(logits: Rows) -> NDArray[np.float64]:
+def softmax(logits: Outputs) -> NDArray[np.float64]:
     """(B, classes) -> (B, classes), rows that add up to 1; in float64, which costs nothing here."""
     wide = logits.astype(np.float64)
     powers = np.exp(wide - wide.max(axis=1, keepdims=True))

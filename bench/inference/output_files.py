@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from bench.core.errors import UserError
 from bench.inference.output import Answers
-from bench.training.interfaces import Rows
+from bench.training.interfaces import Outputs
 
 _CHUNK = 1 << 20
 
@@ -29,7 +29,7 @@ _CHUNK = 1 << 20
 class Sheet(Protocol):
     """Takes a batch after the other."""
 
-    def add(self, names: list[str], rows: Rows) -> None:
+    def add(self, names: list[str], rows: Outputs) -> None:
         """Paths of the pictures, and what the network gives for each."""
 
     def close(self) -> None:
@@ -43,7 +43,7 @@ class JsonSheet:
         self._out, self._answers = out, answers
         self._before = "[\n"
 
-    def add(self, names: list[str], rows: Rows) -> None:
+    def add(self, names: list[str], rows: Outputs) -> None:
         """See :class:`Sheet`."""
         for name, row in zip(names, rows, strict=True):
             self._out.write(self._before + json.dumps(self._answers.to_json(name, row)))
@@ -63,7 +63,7 @@ class CsvSheet:
         self._rows = csv.writer(out, lineterminator="\n")
         self._rows.writerow(["image", *answers.header()])
 
-    def add(self, names: list[str], rows: Rows) -> None:
+    def add(self, names: list[str], rows: Outputs) -> None:
         """See :class:`Sheet`."""
         for name, row in zip(names, rows, strict=True):
             self._rows.writerows([name, *line] for line in self._answers.table(row))
@@ -81,7 +81,7 @@ class NpzSheet:
         self._names: list[str] = []
         self._parts: dict[str, tuple[IO[bytes], NDArray[Any]]] = {}
 
-    def add(self, names: list[str], rows: Rows) -> None:
+    def add(self, names: list[str], rows: Outputs) -> None:
         """See :class:`Sheet`."""
         self._names += names
         for key, array in self._answers.arrays(rows).items():
@@ -136,7 +136,7 @@ class FileSheet:
         self._out: IO[Any] | None = None
         self._sheet: Sheet | None = None
 
-    def add(self, names: list[str], rows: Rows) -> None:
+    def add(self, names: list[str], rows: Outputs) -> None:
         """UserError where it cannot be written."""
         with self._writing():
             if self._sheet is None:

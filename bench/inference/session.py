@@ -20,10 +20,10 @@ from bench.core.errors import UserError
 from bench.core.limits import Limits
 from bench.inference.images import read_rgb
 from bench.inference.transforms import prepare
-from bench.networks.outputs import Served
+from bench.networks.outputs import InferenceNetwork
 from bench.networks.preprocessing import Preprocessing
 from bench.training.frameworks import FRAMEWORKS, Framework, framework, installed
-from bench.training.interfaces import Pictures, Rows
+from bench.training.interfaces import Outputs, PreparedImages
 from bench.worker.client import Worker, WorkerError
 
 TOLERANCE = 1e-6
@@ -39,7 +39,7 @@ class Batch:
     """Pictures that are ready, and how many were looked at for it (bad ones among them)."""
 
     names: list[str]
-    pictures: Pictures
+    pictures: PreparedImages
     looked_at: int
 
 
@@ -93,7 +93,7 @@ class Session:
     """One network in a worker that starts with the first batch. Use as a context manager: neither
     the worker nor its files outlive the block."""
 
-    def __init__(self, served: Served, row: Framework, batch_size: int) -> None:
+    def __init__(self, served: InferenceNetwork, row: Framework, batch_size: int) -> None:
         self._served, self._row, self._batch_size = served, row, batch_size
         self._stack = ExitStack()
         self._worker: Worker | None = None
@@ -107,7 +107,7 @@ class Session:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def rows(self, pictures: Pictures) -> Rows:
+    def rows(self, pictures: PreparedImages) -> Outputs:
         """The network's answers; WorkerError where the worker fails or the two ways part."""
         if self._worker is None:
             self._worker = self._started()
@@ -116,7 +116,7 @@ class Session:
         told = self._worker.answer(given, out, _unheard)
         if "difference" in told:
             self._compare(told["difference"])
-        rows: Rows = np.load(out)
+        rows: Outputs = np.load(out)
         if not np.isfinite(rows).all():
             raise WorkerError("failed", "the network's answers are not finite numbers")
         return rows

@@ -16,7 +16,7 @@ from bench.networks.weights import check_weights
 
 
 @dataclass(frozen=True)
-class Served:
+class InferenceNetwork:
     """A network that a worker can load as it stands."""
 
     facts: Facts
@@ -43,14 +43,14 @@ class Served:
         return known[index] if index < len(known) else f"class {index}"
 
 
-def for_predictions(source: Pretrained, file: Path) -> Served:
+def for_predictions(source: Pretrained, file: Path) -> InferenceNetwork:
     """The whole network. Raises UserError that names the layers that the weights do not have."""
-    served = Served(source.facts, file, _architecture(source.facts))
+    served = InferenceNetwork(source.facts, file, _architecture(source.facts))
     _check(served, source.tensors, "predict")
     return served
 
 
-def for_embeddings(source: Pretrained, file: Path) -> Served:
+def for_embeddings(source: Pretrained, file: Path) -> InferenceNetwork:
     """The network as far as the weights go, but at least to the second hidden layer.
 
     Raises UserError where there is no such layer, or the weights do not go so far.
@@ -60,7 +60,7 @@ def for_embeddings(source: Pretrained, file: Path) -> Served:
     end = next(i for i, layer in enumerate(whole.layers) if layer.name == name)
     head = dataclasses.replace(whole, layers=whole.layers[: end + 1])
     absent = _missing(whole, source.tensors)
-    served = Served(source.facts, file, head if absent else whole, name)
+    served = InferenceNetwork(source.facts, file, head if absent else whole, name)
     _check(served, source.tensors, "embed")
     return served
 
@@ -99,7 +99,7 @@ def _missing(architecture: Architecture, tensors: Weights) -> list[str]:
     return [row.name for row in architecture.layers if row.name in names]
 
 
-def _check(served: Served, tensors: Weights, command: str) -> None:
+def _check(served: InferenceNetwork, tensors: Weights, command: str) -> None:
     network = served.architecture
     absent = _missing(network, tensors)
     if absent:
@@ -107,10 +107,10 @@ def _check(served: Served, tensors: Weights, command: str) -> None:
             f"weights {served.facts.name}: without {', '.join(absent)}, which {command} needs; "
             "take those of a whole network, as --weights torchvision"
         )
-    check_weights(network, of_network(network, tensors))
+    check_weights(network, weights_for(network, tensors))
 
 
-def of_network(architecture: Architecture, tensors: Weights) -> Weights:
+def weights_for(architecture: Architecture, tensors: Weights) -> Weights:
     """Of ``tensors``, what the network has: a source may have more."""
     wanted = architecture.weight_shapes() | architecture.statistic_shapes()
     return {name: tensors[name] for name in wanted}

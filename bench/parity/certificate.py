@@ -17,8 +17,8 @@ from collections.abc import Callable
 
 from bench.networks.architecture import Architecture
 from bench.parity.checks import CHECKS
-from bench.parity.comparison import Build, Examination
-from bench.parity.figures import Certificate, PartedError
+from bench.parity.comparison import Build, ParityComparison
+from bench.parity.figures import Certificate, MismatchError
 
 Progress = Callable[[float, str], None]
 
@@ -32,11 +32,11 @@ def certify(
 ) -> Certificate:
     """Hold one network of one framework against the reference, and stop at the first difference."""
     certificate = Certificate(framework, architecture)
-    examination = Examination(certificate, build, threads)
+    examination = ParityComparison(certificate, build, threads)
     try:
         for place, (note, check) in enumerate(CHECKS):
             progress(place / len(CHECKS), note)
             check(examination)
-    except PartedError as parted:
+    except MismatchError as parted:
         certificate.problem = str(parted)
     return certificate

@@ -10,24 +10,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.parity import problem
-from bench.parity.comparison import Examination, Tensors
-from bench.parity.figures import PartedError
+from bench.parity.comparison import ParityComparison, Tensors
+from bench.parity.figures import MismatchError
 from bench.parity.reference_training import Reference
-from bench.training.interfaces import ProvableTrainer
+from bench.training.interfaces import CertifiableTrainer
 from bench.training.recipes.base import Recipe
 
 FLOAT32_STATES = (0, 2, 4, 6, 9)
 """Steps of the reference's training from whose state float32 takes one step."""
 
 
-def check_batches(examination: Examination) -> None:
+def check_batches(examination: ParityComparison) -> None:
     """The harness applies crops and flips to the very pictures that the plan names."""
     batches, steps = examination.batches, range(problem.STEPS)
     given = [(s.images, s.labels) for s in map(batches.at, steps)]
     for step, images_and_labels in zip(steps, given, strict=True):
         pair = (images_and_labels, batches.by_definition(step))
         if problem.batch_digest(pair[:1]) != problem.batch_digest(pair[1:]):
-            raise PartedError(f"batches: the bytes of step {step + 1} are not those of the plan")
+            raise MismatchError(f"batches: the bytes of step {step + 1} are not those of the plan")
     examination.certificate.facts["batches_sha256"] = problem.batch_digest(given)
 
 
@@ -36,23 +36,23 @@ def _cannot_be_proven(trainer: object) -> str:
         if not callable(getattr(trainer, name, None)):
             return (
                 f"the trainer has no {name}(): it cannot be proven; "
-                "see bench.training.interfaces.ProvableTrainer"
+                "see bench.training.interfaces.CertifiableTrainer"
             )
     return ""
 
 
-def check_weights_are_taken(examination: Examination) -> None:
+def check_weights_are_taken(examination: ParityComparison) -> None:
     """What was loaded comes out again, bit for bit."""
     if missing := _cannot_be_proven(examination.single):
-        raise PartedError(missing)
+        raise MismatchError(missing)
     examination.single.load_weights(examination.weights)
     there = examination.single.export_weights()
     for name, weight in examination.weights.items():
         if name not in there or not np.array_equal(there[name], weight):
-            raise PartedError(f"weights: {name} does not come out as it was loaded")
+            raise MismatchError(f"weights: {name} does not come out as it was loaded")
 
 
-def check_activations(examination: Examination) -> None:
+def check_activations(examination: ParityComparison) -> None:
     """Every layer in evaluation mode, in float64."""
     weights, images = examination.weights, examination.batches.at(0).images
     examination.double.load_weights(_doubles(weights))
@@ -60,12 +60,12 @@ def check_activations(examination: Examination) -> None:
     reference = examination.reference(problem.SGD, weights)
     for name, expected in reference.activations(images):
         if name in found:
-            examination.hold_tensors("float64 activations", "", found, {name: expected})
+            examination.check_tensors("float64 activations", "", found, {name: expected})
     logits = {"logits": examination.double.predict(images)}
-    examination.hold_tensors("float64 logits", "", logits, {"logits": expected})
+    examination.check_tensors("float64 logits", "", logits, {"logits": expected})
 
 
-def check_gradients(examination: Examination) -> None:
+def check_gradients(examination: ParityComparison) -> None:
     """Loss and every weight's gradient in training mode, in float64."""
     weights = _doubles(examination.weights)
     examination.double.load_weights(weights)
@@ -75,7 +75,7 @@ def check_gradients(examination: Examination) -> None:
 
 
 def _compare(
-    examination: Examination, trainer: ProvableTrainer, dtype: str, at: tuple[Tensors, int]
+    examination: ParityComparison, trainer: CertifiableTrainer, dtype: str, at: tuple[Tensors, int]
 ) -> dict[str, float]:
     """Hold the loss of a pass, and return the distances of its gradients by place."""
     weights, step = at
@@ -87,7 +87,7 @@ def _compare(
     return examination.gradient_distances(f" gradient{where}", found.by_name, expected.by_name)
 
 
-def check_sgd(examination: Examination) -> None:
+def check_sgd(examination: ParityComparison) -> None:
     """Ten steps of SGD with Nesterov momentum and L2 weight decay, in float64."""
     trainer = examination.double
     for step, reference in _follow(examination, trainer, problem.SGD, "SGD"):
@@ -97,7 +97,7 @@ def check_sgd(examination: Examination) -> None:
     del examination.double  # its weights and slots take most of a GiB
 
 
-def check_adam(examination: Examination) -> None:
+def check_adam(examination: ParityComparison) -> None:
     """Ten steps of Adam with L2 weight decay, in float64."""
     trainer = examination.trainer(problem.ADAM, "float64")
     for _ in _follow(examination, trainer, problem.ADAM, "Adam"):
@@ -105,7 +105,7 @@ def check_adam(examination: Examination) -> None:
 
 
 def _follow(
-    examination: Examination, trainer: ProvableTrainer, recipe: Recipe, label: str
+    examination: ParityComparison, trainer: CertifiableTrainer, recipe: Recipe, label: str
 ) -> Iterator[tuple[int, Reference]]:
     """Train both side by side and hold them after every step; yields the state before each."""
     hold = examination.certificate.hold
@@ -123,15 +123,15 @@ def _follow(
         there = trainer.export_weights()
         for name, tensor in reference.weights.items():
             what = "statistics" if name in statistics else "weights"
-            examination.hold_tensors(f"float64 {what}, {label}", where, there, {name: tensor})
+            examination.check_tensors(f"float64 {what}, {label}", where, there, {name: tensor})
     images = examination.batches.at(0).images
     logits = {"logits": trainer.predict(images)}
     expected_logits = {"logits": reference.predict(images)}
     where = f" after step {problem.STEPS}"
-    examination.hold_tensors(f"float64 evaluation, {label}", where, logits, expected_logits)
+    examination.check_tensors(f"float64 evaluation, {label}", where, logits, expected_logits)
 
 
-def check_float32_steps(examination: Examination) -> None:
+def check_float32_steps(examination: ParityComparison) -> None:
     """Loss and gradients in float32, each from a state of the reference; then an update.
 
     A mistake shows at every state, a unit that rounding lets fall the other way only at some:
@@ -152,7 +152,7 @@ def check_float32_steps(examination: Examination) -> None:
 
 
 def _hold_update(
-    examination: Examination, trainer: ProvableTrainer, at: tuple[Tensors, int]
+    examination: ParityComparison, trainer: CertifiableTrainer, at: tuple[Tensors, int]
 ) -> None:
     """What one step did to the weights: the change, which is small beside the weight itself."""
     before, step = at
@@ -168,27 +168,27 @@ def _hold_update(
     changes = {name: after[name] - before[name] for name in trained}
     expected = {name: reference.weights[name] - before[name] for name in trained}
     where = f" changed by step {step + 1}"
-    examination.hold_gradients("float32 update", where, changes, expected)
+    examination.check_gradients_of("float32 update", where, changes, expected)
 
 
-def check_float32_logits(examination: Examination) -> None:
+def check_float32_logits(examination: ParityComparison) -> None:
     """Evaluation-mode logits in float32 at the input size that is measured."""
     own = examination.certificate.architecture
-    weights = problem.proof_weights(own)
+    weights = problem.problem_weights(own)
     images = examination.batches.at(0).images[:2]
     trainer = examination.trainer(problem.SGD, "float32", own)
     trainer.load_weights(weights)
     expected = Reference.at(own, problem.SGD, (problem.MEAN, problem.STD), weights).predict(images)
     where = f" at {own.input_size} px"
     found = {"logits": trainer.predict(images)}
-    examination.hold_tensors("float32 logits", where, found, {"logits": expected})
+    examination.check_tensors("float32 logits", where, found, {"logits": expected})
 
 
 def _doubles(weights: Tensors) -> dict[str, NDArray[np.float64]]:
     return {name: weight.astype(np.float64) for name, weight in weights.items()}
 
 
-CHECKS: tuple[tuple[str, Callable[[Examination], None]], ...] = (
+CHECKS: tuple[tuple[str, Callable[[ParityComparison], None]], ...] = (
     ("batches", check_batches),
     ("weights", check_weights_are_taken),
     ("activations", check_activations),

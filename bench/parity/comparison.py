@@ -18,21 +18,21 @@ from bench.networks.weights import weights_digest
 from bench.parity import problem
 from bench.parity.figures import Certificate, distance, norm
 from bench.parity.reference_training import Reference
-from bench.training.interfaces import ProvableTrainer, Setup
+from bench.training.interfaces import CertifiableTrainer, Setup
 from bench.training.recipes.base import Recipe
 
-Build = Callable[[Setup], ProvableTrainer]
+Build = Callable[[Setup], CertifiableTrainer]
 Tensors = Mapping[str, NDArray[Any]]
 
 
-class Examination:
+class ParityComparison:
     """What the checks share: the network on small pictures, its weights and its batches."""
 
     def __init__(self, certificate: Certificate, build: Build, threads: int) -> None:
         self.certificate, self._build, self._threads = certificate, build, threads
-        self.architecture = problem.proof_architecture(certificate.architecture)
+        self.architecture = problem.problem_architecture(certificate.architecture)
         self.batches = problem.Batches.of(self.architecture)
-        self.weights = problem.proof_weights(self.architecture)
+        self.weights = problem.problem_weights(self.architecture)
         self.states: list[dict[str, NDArray[np.float32]]] = []
         """The reference's weights before the steps of FLOAT32_STATES."""
         certificate.facts |= {
@@ -43,18 +43,18 @@ class Examination:
         }
 
     @cached_property
-    def single(self) -> ProvableTrainer:
+    def single(self) -> CertifiableTrainer:
         """In float32; built once, since building and compiling is what takes long."""
         return self.trainer(problem.SGD, "float32")
 
     @cached_property
-    def double(self) -> ProvableTrainer:
+    def double(self) -> CertifiableTrainer:
         """In float64, with SGD; nothing trains it before its ten steps."""
         return self.trainer(problem.SGD, "float64")
 
     def trainer(
         self, recipe: Recipe, precision: str, architecture: Architecture | None = None
-    ) -> ProvableTrainer:
+    ) -> CertifiableTrainer:
         """A fresh trainer of the small network, or of another."""
         rows = architecture or self.architecture
         case = Case(
@@ -75,14 +75,14 @@ class Examination:
         rates = problem.layer_rates(self.architecture)
         return Reference.at(self.architecture, recipe, (problem.MEAN, problem.STD), weights, rates)
 
-    def hold_tensors(self, check: str, where: str, found: Tensors, expected: Tensors) -> None:
+    def check_tensors(self, check: str, where: str, found: Tensors, expected: Tensors) -> None:
         """Every tensor that is expected, in order; one that is missing parts, too."""
         for name, tensor in expected.items():
             there = found.get(name)
             gap = math.inf if there is None else distance(there, tensor)
             self.certificate.hold(check, f"{name}{where}", gap)
 
-    def hold_gradients(self, check: str, where: str, found: Tensors, expected: Tensors) -> None:
+    def check_gradients_of(self, check: str, where: str, found: Tensors, expected: Tensors) -> None:
         """The same for what goes by gradients.
 
         A bias in front of BatchNorm has a true gradient of 0, and what is there is rounding: it is

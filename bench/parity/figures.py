@@ -48,7 +48,7 @@ class Figure:
     where: str = ""
 
 
-class PartedError(Exception):
+class MismatchError(Exception):
     """A check was not passed; the message says which, where and by how much."""
 
 
@@ -68,7 +68,9 @@ class Certificate:
         if not distance <= figure.worst:
             figure.worst, figure.where = distance, where
         if not distance <= figure.bound:
-            raise PartedError(f"{check}: {where} parts by {distance:.1e}, bound {figure.bound:.0e}")
+            raise MismatchError(
+                f"{check}: {where} parts by {distance:.1e}, bound {figure.bound:.0e}"
+            )
 
     def to_json(self) -> dict[str, Any]:
         """As a record carries it; a figure that is not finite becomes null."""

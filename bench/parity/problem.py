@@ -36,7 +36,7 @@ RATES = (0.001, 0.002, 0.0005)
 AUGMENTATION = Augmentation(padding=4, flip=True)
 
 
-def proof_architecture(architecture: Architecture) -> Architecture:
+def problem_architecture(architecture: Architecture) -> Architecture:
     """The same layers on the smallest pictures that leave the dense layers a 2×2 map.
 
     A 1×1 map would hide a wrong order of flattening, and anything larger only costs time. Where
@@ -67,7 +67,7 @@ def layer_rates(architecture: Architecture) -> dict[str, float]:
     return {first: 0.5}
 
 
-def proof_weights(architecture: Architecture) -> Weights:
+def problem_weights(architecture: Architecture) -> Weights:
     """The seeded initial weights with every bias, scale and moment moved off its start.
 
     At 0 and 1 a layer that left them out would not be found out.

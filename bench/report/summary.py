@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from bench.analysis.ablation import waterfall_rows
+from bench.analysis.ablation import ablation_rows
 from bench.analysis.certified import is_certified_row
 from bench.analysis.experiments import Data, by_dataset, frameworks_of, labels
 from bench.analysis.rows import Row, accuracy_rows, throughput_rows
@@ -140,7 +140,7 @@ def headlines(records: Sequence[Record]) -> list[Headlines]:
             if lines:
                 title = f"{track.capitalize()} track on {data.name} ({data.short})"
                 found.append(Headlines(title, tuple(lines)))
-        gaps = gap_lines(waterfall_rows(some, data))
+        gaps = gap_lines(ablation_rows(some, data))
         if gaps:
             found.append(Headlines(f"Waterfall on {data.name} ({data.short})", tuple(gaps)))
     return found

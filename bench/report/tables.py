@@ -291,7 +291,7 @@ TABLES = (
         "run, paired by seed, with 95 % t intervals: one that holds 0 points (or 1x) was not "
         "told apart. Images/s are of the same runs, behind the first evaluation. The last lines "
         "of a network are the gap between the frameworks at both ends.",
-        ablation.waterfall_rows,
+        ablation.ablation_rows,
         columns_waterfall.columns,
     ),
     Table(

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from bench.core.case import WATERFALL, Case
 from bench.core.errors import UserError
 from bench.networks.architecture import Architecture, BatchNorm, Layer, LocalResponseNorm
-from bench.training.framework_defaults import Own
+from bench.training.framework_defaults import FrameworkDefaults
 from bench.training.frameworks import framework
 
 OWN = "own"
@@ -101,7 +101,7 @@ NAMES = (OWN, *_PLACES)
 """Everything that ``Case.defaults`` may be in the waterfall."""
 
 
-def own_of(name: str) -> Own:
+def defaults_of(name: str) -> FrameworkDefaults:
     """The own defaults of a framework; UserError when its row has none."""
     own = framework(name).own
     if own is None:
@@ -114,14 +114,14 @@ def own_of(name: str) -> Own:
 
 def chain(architecture: Architecture, name: str) -> list[str]:
     """The stages that are measured in a framework, in order: its own defaults first."""
-    own = own_of(name)
+    own = defaults_of(name)
     return [
         OWN,
         *(s.name for s in STAGES if s.applies(architecture) and _changes(s, architecture, own)),
     ]
 
 
-def _changes(stage: Stage, architecture: Architecture, own: Own) -> bool:
+def _changes(stage: Stage, architecture: Architecture, own: FrameworkDefaults) -> bool:
     """Whether a stage changes anything at all in a framework."""
     if stage.layer is None:
         return stage.name not in own.already
@@ -142,7 +142,9 @@ def switched(case: Case) -> frozenset[str]:
             f"track {WATERFALL}: unknown stage {case.defaults!r}; known: {', '.join(NAMES)}"
         )
     last = _PLACES.get(case.defaults, -1)
-    return frozenset(stage.name for stage in STAGES[: last + 1]) - own_of(case.framework).already
+    return (
+        frozenset(stage.name for stage in STAGES[: last + 1]) - defaults_of(case.framework).already
+    )
 
 
 def takes_shared_weights(case: Case) -> bool:
@@ -154,19 +156,19 @@ def shuffles(case: Case) -> bool:
     """Whether every epoch has an order of its own: all but a framework that does not by default."""
     if case.track != WATERFALL:
         return True
-    return "shuffle" in switched(case) | own_of(case.framework).already
+    return "shuffle" in switched(case) | defaults_of(case.framework).already
 
 
 def with_own_constants(architecture: Architecture, case: Case) -> Architecture:
     """The network with the framework's own constants where the case does not share them."""
     if case.track != WATERFALL:
         return architecture
-    own, shared = own_of(case.framework), switched(case)
+    own, shared = defaults_of(case.framework), switched(case)
     layers = tuple(_with_own(layer, own, shared) for layer in architecture.layers)
     return dataclasses.replace(architecture, layers=layers)
 
 
-def _with_own(layer: Layer, own: Own, shared: Set[str]) -> Layer:
+def _with_own(layer: Layer, own: FrameworkDefaults, shared: Set[str]) -> Layer:
     if isinstance(layer, BatchNorm):
         return dataclasses.replace(
             layer,

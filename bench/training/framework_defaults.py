@@ -34,7 +34,7 @@ class LrnDefaults:
 
 
 @dataclass(frozen=True)
-class Own:
+class FrameworkDefaults:
     """A framework's own defaults, stage by stage of :data:`bench.training.defaults.STAGES`."""
 
     batch_norm: BatchNormDefaults
@@ -46,7 +46,7 @@ class Own:
     constants of BatchNorm and LRN are the shared ones follows from the network and is not said."""
 
 
-TORCH = Own(
+TORCH = FrameworkDefaults(
     # torch/nn/modules/batchnorm.py: eps=1e-5, momentum=0.1 (weight of the new value); the kernel
     # keeps the unbiased variance.
     BatchNormDefaults(eps=1e-5, momentum=0.9, unbiased=True),
@@ -75,7 +75,7 @@ TORCH = Own(
     already=frozenset({"weight-decay", "precision", "adam-eps"}),
 )
 
-KERAS = Own(
+KERAS = FrameworkDefaults(
     # keras/src/layers/normalization/batch_normalization.py: momentum=0.99 (weight of the old
     # value), epsilon=1e-3; ops.moments gives the biased variance.
     BatchNormDefaults(eps=1e-3, momentum=0.99, unbiased=False),

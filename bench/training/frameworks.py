@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from bench.core.case import Case
 from bench.core.errors import UserError
-from bench.training.framework_defaults import KERAS, TORCH, Own
+from bench.training.framework_defaults import KERAS, TORCH, FrameworkDefaults
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,11 @@ class Framework:
     (`bench.worker.measurements.layers`)."""
     bare_start: str | None = None
     """Module that takes one step by the shortest way, to hold a worker's start-up against."""
-    own: Own | None = None
+    own: FrameworkDefaults | None = None
     """What it does when its user sets nothing: where the waterfall starts."""
     server: str | None = None
-    """``module:function`` that takes a :class:`bench.worker.serve.ServerSetup` and gives a Server,
-    for ``predict`` and ``embed``."""
+    """``module:function`` that takes a :class:`bench.worker.serve.InferenceSetup` and gives a
+    Server, for ``predict`` and ``embed``."""
     ceiling: str | None = None
     """``module:function`` that takes the threads and gives a
     :data:`bench.worker.ceilings.Maker`."""

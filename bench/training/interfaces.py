@@ -130,7 +130,7 @@ class Trainer(Protocol):
         """
 
 
-class ProvableTrainer(Trainer, Protocol):
+class CertifiableTrainer(Trainer, Protocol):
     """A trainer of the closed track: it can be looked into, so that it can be proven.
 
     Built with ``precision="float64"`` it computes everything, normalisation included, in float64,
@@ -151,16 +151,16 @@ class ProvableTrainer(Trainer, Protocol):
 TrainerFactory = Callable[[Setup], Trainer]
 
 
-Pictures = NDArray[np.float32]
+PreparedImages = NDArray[np.float32]
 """(B, 3, S, S), prepared."""
 
 
-Rows = NDArray[np.float32]
+Outputs = NDArray[np.float32]
 """(B, classes) or (B, features), on the host."""
 
 
 @dataclass(frozen=True)
-class ServerSetup:
+class InferenceSetup:
     """What a server is built from."""
 
     architecture: Architecture
@@ -175,20 +175,20 @@ class ServerSetup:
     device: str = "cpu"
 
 
-class Server(Protocol):
+class InferenceModel(Protocol):
     """One network in evaluation mode, in float32 (no TF32)."""
 
-    def logits(self, pictures: Pictures) -> Rows:
+    def logits(self, pictures: PreparedImages) -> Outputs:
         """(B, classes) for any B."""
 
-    def embed(self, pictures: Pictures) -> Rows:
+    def embed(self, pictures: PreparedImages) -> Outputs:
         """(B, features): looked at inside the framework's own network (a hook, a sub-model)."""
 
-    def embed_by_slice(self, pictures: Pictures) -> Rows:
+    def embed_by_slice(self, pictures: PreparedImages) -> Outputs:
         """The same another way: the layers up to there, taken out and run one after the other."""
 
 
-ServerFactory = Callable[[ServerSetup], Server]
+InferenceFactory = Callable[[InferenceSetup], InferenceModel]
 
 
 @dataclass(frozen=True)

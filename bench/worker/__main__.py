@@ -33,10 +33,10 @@ from bench.training.frameworks import framework, tuned
 from bench.training.interfaces import Maker, Trainer
 from bench.worker import ceilings as operations
 from bench.worker.measurements.registry import MEASUREMENTS
-from bench.worker.opening import block_others, named, open_bench
-from bench.worker.schedule import Called, Counted, Turns
-from bench.worker.serve import Desk
-from bench.worker.session import Bench, plan_for
+from bench.worker.opening import block_others, named, open_session
+from bench.worker.schedule import FixedSchedule, RemoteSchedule, Schedule
+from bench.worker.serve import InferenceWorker
+from bench.worker.session import Session, plan_for
 
 
 def main() -> None:
@@ -44,21 +44,21 @@ def main() -> None:
     die_with_parent()
     out = _take_stdout()
     extensions.load()
-    bench: Bench | None = None
-    desk: Desk | None = None
+    bench: Session | None = None
+    desk: InferenceWorker | None = None
     for line in sys.stdin:
         command = json.loads(line)
         try:
             if command["do"] == "open":
                 os.sched_setaffinity(0, command["cpus"])
-                bench = open_bench(command, partial(_progress, out))
+                bench = open_session(command, partial(_progress, out))
                 send(out, "ready")
             elif command["do"] == "certify":
                 send(out, "result", certificate=certify(command, out))
             elif command["do"] == "ceiling":
                 send(out, "result", ceilings=ceilings(command))
             elif command["do"] == "serve":
-                desk = open_desk(command)
+                desk = open_inference(command)
                 send(out, "ready")
             elif desk is not None:
                 found = desk.answer(Path(command["pictures"]), Path(command["out"]))
@@ -89,10 +89,10 @@ def _progress(out: TextIO, done: float, note: str) -> None:
     send(out, "progress", done=done, note=note)
 
 
-def _turns(bench: Bench, command: Mapping[str, Any], out: TextIO) -> Turns:
+def _turns(bench: Session, command: Mapping[str, Any], out: TextIO) -> Schedule:
     """Those that the parent gives, or as many as the profile has blocks."""
     if not command.get("turns"):
-        return Counted(bench.limits.blocks)
+        return FixedSchedule(bench.limits.blocks)
 
     def following() -> dict[str, Any]:
         line = sys.stdin.readline()
@@ -101,7 +101,7 @@ def _turns(bench: Bench, command: Mapping[str, Any], out: TextIO) -> Turns:
         return dict(json.loads(line))
 
     waiting = partial(_waiting, out)
-    return Called(waiting, following, command["steps"], extras=command["extras"])
+    return RemoteSchedule(waiting, following, command["steps"], extras=command["extras"])
 
 
 def _waiting(out: TextIO, samples: list[float]) -> None:
@@ -141,13 +141,13 @@ def certify(command: Mapping[str, Any], out: TextIO) -> dict[str, Any]:
     return certificate.to_json()
 
 
-def open_desk(command: Mapping[str, Any]) -> Desk:
+def open_inference(command: Mapping[str, Any]) -> InferenceWorker:
     """Bind the process, import the framework and load the network that is to answer."""
     os.sched_setaffinity(0, command["cpus"])
     row = framework(command["framework"])
     assert row.server is not None, "the parent asks only those that have one"
     block_others(row)
-    return Desk(named(row.server), command)
+    return InferenceWorker(named(row.server), command)
 
 
 def ceilings(command: Mapping[str, Any]) -> list[operations.Answer]:
@@ -160,7 +160,7 @@ def ceilings(command: Mapping[str, Any]) -> list[operations.Answer]:
     return operations.measure_all(make, [*map(operations.from_json, command["operations"])])
 
 
-def measure(bench: Bench, kind: str) -> dict[str, Any]:
+def measure(bench: Session, kind: str) -> dict[str, Any]:
     """One measurement, with the settings in force and the memory it took."""
     result = MEASUREMENTS[kind](bench)
     return {
@@ -174,7 +174,7 @@ def measure(bench: Bench, kind: str) -> dict[str, Any]:
     }
 
 
-def _settings(bench: Bench) -> dict[str, Any]:
+def _settings(bench: Session) -> dict[str, Any]:
     case = bench.setup.case
     # Read back around a convolution, which a head alone does not have.
     convolutional: Trainer = bench.trunk or bench.trainer

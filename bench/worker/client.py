@@ -101,7 +101,7 @@ class Worker:
         """Start a measurement that takes turns, up to its first; raises WorkerError.
 
         ``steps`` of a block where they are fixed; ``extras`` is
-        :attr:`bench.worker.schedule.Turns.extras`.
+        :attr:`bench.worker.schedule.Schedule.extras`.
         """
         command = {"do": "measure", "kind": kind, "turns": True, "steps": steps, "extras": extras}
         self._request(command, on_progress)
@@ -151,7 +151,7 @@ class Worker:
         return found
 
     def serve(self, command: dict[str, Any], on_progress: OnProgress) -> None:
-        """Load the network that is to answer (see :class:`bench.worker.serve.Desk`);
+        """Load the network that is to answer (see :class:`bench.worker.serve.InferenceWorker`);
         WorkerError."""
         given = {"framework": self._case.framework, "cpus": self._cpus, **command}
         self._request({"do": "serve", **given}, on_progress)

@@ -37,7 +37,7 @@ class Inputs(Protocol):
         """What a record says of them."""
 
 
-class Pictures:
+class ImageInputs:
     """uint8 pictures, cropped and flipped as the plan says."""
 
     def __init__(self, dataset: Dataset, plan: BatchPlan) -> None:
@@ -57,7 +57,7 @@ class Pictures:
 
 
 @dataclass
-class Features:
+class FeatureInputs:
     """What a trunk that is never trained gives for every picture, computed once per view.
 
     A view is one crop and flip of a picture. Each is computed when a step first needs it, together

@@ -25,8 +25,8 @@ from bench.training.defaults import takes_shared_weights, with_own_constants
 from bench.training.frameworks import Framework, framework
 from bench.training.interfaces import Setup, Trainer, TrainerFactory
 from bench.training.recipes import recipe
-from bench.worker.inputs import Features
-from bench.worker.session import Bench, Progress, plan_for
+from bench.worker.inputs import FeatureInputs
+from bench.worker.session import Progress, Session, plan_for
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class Start:
         return found
 
 
-def open_bench(command: Mapping[str, Any], progress: Progress) -> Bench:
+def open_session(command: Mapping[str, Any], progress: Progress) -> Session:
     """Import the framework, build the network and load the data."""
     case = Case.from_json(command["case"])
     row = framework(case.framework)
@@ -126,13 +126,13 @@ class _Opening:
     dataset: Dataset
     limits: Limits
 
-    def whole(self, progress: Progress, import_seconds: float, imported: float) -> Bench:
+    def whole(self, progress: Progress, import_seconds: float, imported: float) -> Session:
         """All layers are trained."""
         trainer = self._build(self.setup)
         build_seconds = perf_counter() - imported
         return self._bench(trainer, self.setup, progress, (import_seconds, build_seconds))
 
-    def frozen(self, progress: Progress, import_seconds: float, imported: float) -> Bench:
+    def frozen(self, progress: Progress, import_seconds: float, imported: float) -> Session:
         """A trunk that stays as it is, and a head that is trained on what it gives."""
         trunk_rows, head_rows = self.setup.architecture.split(self.start.layers)
         trunk = self._build(dataclasses.replace(self.setup, architecture=trunk_rows))
@@ -143,7 +143,7 @@ class _Opening:
         plan = plan_for(self.setup, self.dataset)
         keep = self.limits.keep_features
         bench.trunk = trunk
-        bench.inputs = Features(trunk, self.dataset, plan, self.setup.steps, keep=keep)
+        bench.inputs = FeatureInputs(trunk, self.dataset, plan, self.setup.steps, keep=keep)
         return bench
 
     def _build(self, setup: Setup) -> Trainer:
@@ -154,8 +154,8 @@ class _Opening:
 
     def _bench(
         self, trainer: Trainer, setup: Setup, progress: Progress, seconds: tuple[float, float]
-    ) -> Bench:
-        return Bench(
+    ) -> Session:
+        return Session(
             trainer,
             setup,
             self.dataset,

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 
-class Turns(Protocol):
+class Schedule(Protocol):
     """What a measurement asks before every block."""
 
     steps: int | None
@@ -20,11 +20,11 @@ class Turns(Protocol):
     def next(self) -> bool:
         """Wait for the next turn; False when there is none any more."""
 
-    def took(self, seconds: list[float]) -> None:
+    def record_block(self, seconds: list[float]) -> None:
         """The samples of the turn that is over."""
 
 
-class Counted:
+class FixedSchedule:
     """So many turns, at once."""
 
     def __init__(self, turns: int) -> None:
@@ -37,11 +37,11 @@ class Counted:
         self._left -= 1
         return self._left >= 0
 
-    def took(self, seconds: list[float]) -> None:
+    def record_block(self, seconds: list[float]) -> None:
         """Nobody is waiting for it."""
 
 
-class Called:
+class RemoteSchedule:
     """Turns that somebody gives: told through ``waiting``, answered by the next command."""
 
     def __init__(
@@ -63,6 +63,6 @@ class Called:
         self._waiting(taken)
         return bool(self._command()["do"] == "block")
 
-    def took(self, seconds: list[float]) -> None:
+    def record_block(self, seconds: list[float]) -> None:
         """Kept until the next wait."""
         self._seconds = seconds

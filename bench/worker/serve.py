@@ -13,24 +13,24 @@ from typing import Any
 import numpy as np
 
 from bench.networks.architecture import Architecture
-from bench.networks.outputs import of_network
+from bench.networks.outputs import weights_for
 from bench.networks.pretrained import Pretrained
-from bench.training.interfaces import Rows, ServerFactory, ServerSetup
+from bench.training.interfaces import InferenceFactory, InferenceSetup, Outputs
 
 
-class Desk:
+class InferenceWorker:
     """Answers a worker's ``serve`` commands: one that opens, then one per batch."""
 
-    def __init__(self, create: ServerFactory, command: Mapping[str, Any]) -> None:
+    def __init__(self, create: InferenceFactory, command: Mapping[str, Any]) -> None:
         """``command``: ``architecture``, ``weights`` (a file), ``embedding``, ``batch_size``."""
         architecture = Architecture.from_json(command["architecture"])
         tensors = Pretrained.load(Path(command["weights"])).tensors
         self._embeds = command["embedding"] is not None
         self._checked = not self._embeds
         self._server = create(
-            ServerSetup(
+            InferenceSetup(
                 architecture,
-                of_network(architecture, tensors),
+                weights_for(architecture, tensors),
                 command["embedding"],
                 command["batch_size"],
                 threads=len(command["cpus"]),
@@ -52,7 +52,7 @@ class Desk:
         return found
 
 
-def difference(ours: Rows, theirs: Rows) -> float | None:
+def difference(ours: Outputs, theirs: Outputs) -> float | None:
     """The largest difference over the largest entry; None where that is not a number."""
     if ours.shape != theirs.shape:
         return None

@@ -13,8 +13,8 @@ from bench.data.dataset import Dataset
 from bench.networks.init import DropoutMasks
 from bench.training.defaults import shuffles
 from bench.training.interfaces import Setup, StepInput, Trainer
-from bench.worker.inputs import Inputs, Pictures
-from bench.worker.schedule import Counted, Turns
+from bench.worker.inputs import ImageInputs, Inputs
+from bench.worker.schedule import FixedSchedule, Schedule
 
 _ENDLESS = 1 << 40  # steps; a loop that stops on its own needs some number
 
@@ -33,7 +33,7 @@ class Result:
 
 
 @dataclass
-class Bench:
+class Session:
     """One built trainer with its inputs."""
 
     trainer: Trainer
@@ -50,17 +50,17 @@ class Bench:
     """The frozen part, where there is one."""
     start: dict[str, Any] = field(default_factory=dict)
     """What the settings of a record say of the weights it starts from."""
-    turns: Turns = field(init=False)
+    turns: Schedule = field(init=False)
     """Counts the profile's blocks, until somebody else gives the turns."""
     _next_step: int = 0
 
     def __post_init__(self) -> None:
         case = self.setup.case
         self.plan = plan_for(self.setup, self.dataset)
-        self.inputs = Pictures(self.dataset, self.plan)
+        self.inputs = ImageInputs(self.dataset, self.plan)
         self._masks = DropoutMasks(self.setup.architecture, case.seed)
         self._closed = case.track == "closed"
-        self.turns = Counted(self.limits.blocks)
+        self.turns = FixedSchedule(self.limits.blocks)
 
     def input_at(self, step: int) -> StepInput:
         """Everything that one step gets: a function of (data, recipe, seed, step)."""

@@ -17,7 +17,7 @@ SUFFIX = "-slowed"
 """Of the names of slowed rows."""
 
 
-class Slowed:
+class SlowedTrainer:
     """A trainer whose every step is followed by idling on the clock, in proportion to it."""
 
     def __init__(self, trainer: Trainer) -> None:
@@ -55,8 +55,8 @@ def _idle(seconds: float) -> None:
         pass
 
 
-def slowed(setup: Setup) -> Slowed:
+def slowed(setup: Setup) -> SlowedTrainer:
     """What the slowed rows name as their trainer."""
     original = frameworks.framework(setup.case.framework.removesuffix(SUFFIX))
     case = replace(setup.case, framework=original.name)
-    return Slowed(named(original.trainer)(replace(setup, case=case)))
+    return SlowedTrainer(named(original.trainer)(replace(setup, case=case)))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.analysis.ablation import GAP_OWN, GAP_SHARED, steady_rate, waterfall_rows
+from bench.analysis.ablation import GAP_OWN, GAP_SHARED, ablation_rows, steady_rate
 from bench.analysis.experiments import Data, experiments
 from bench.core.case import WATERFALL
 from bench.core.records import Record
@@ -41,7 +41,7 @@ def shown(records: list[Record]) -> list[dict[str, str]]:
 
 
 def test_a_change_is_to_the_stage_before_and_paired_by_seed() -> None:
-    rows = waterfall_rows(make_waterfall(), DATA)
+    rows = ablation_rows(make_waterfall(), DATA)
     momentum = row(rows, "keras-tensorflow", "bn-momentum")
     assert momentum["accuracy"] == pytest.approx(0.66)
     # Seeds differ by far more than the change does from seed to seed.
@@ -59,7 +59,7 @@ def test_interval_of_a_change_is_students_over_the_pairs() -> None:
         for stage, accuracies in values.items()
         for seed, accuracy in enumerate(accuracies)
     ]
-    found = row(waterfall_rows(records, DATA), "pytorch", "initialisation")
+    found = row(ablation_rows(records, DATA), "pytorch", "initialisation")
     assert found["delta"] == pytest.approx(0.04)
     reach = 4.302653 * 0.02 / math.sqrt(3)  # t of 2 degrees of freedom, table; deviation 0.02
     assert found["delta_low"] == pytest.approx(0.04 - reach, rel=1e-6)
@@ -72,13 +72,13 @@ def test_speed_is_taken_behind_the_first_evaluated_point() -> None:
     assert steady_rate(record) == pytest.approx(250)
     short = replace(record, metrics={**record.metrics, "curve": record.metrics["curve"][:1]})
     assert steady_rate(short) is None
-    found = row(waterfall_rows([short], DATA), "pytorch", OWN)
+    found = row(ablation_rows([short], DATA), "pytorch", OWN)
     assert math.isnan(found["images_per_second"])
     assert found["accuracy"] == pytest.approx(0.5)
 
 
 def test_stages_that_are_already_default_have_a_row_and_no_figures() -> None:
-    rows = waterfall_rows(make_waterfall(), DATA)
+    rows = ablation_rows(make_waterfall(), DATA)
     for name in FRAMEWORKS:
         measured = [
             r["stage"] for r in rows if r["framework"] == name and r["status"] == "measured"
@@ -95,7 +95,7 @@ def test_stages_that_are_already_default_have_a_row_and_no_figures() -> None:
 
 
 def test_networks_have_the_stages_of_their_layers() -> None:
-    rows = waterfall_rows(make_waterfall() + make_waterfall(name="cifar-lrn"), DATA)
+    rows = ablation_rows(make_waterfall() + make_waterfall(name="cifar-lrn"), DATA)
     stages = {
         name: {r["stage"] for r in rows if r["variant"] == name}
         for name in ("cifar-bn", "cifar-lrn")
@@ -105,7 +105,7 @@ def test_networks_have_the_stages_of_their_layers() -> None:
 
 
 def test_gap_between_frameworks_at_both_ends() -> None:
-    rows = waterfall_rows(make_waterfall(), DATA)
+    rows = ablation_rows(make_waterfall(), DATA)
     assert [r["stage"] for r in rows][-2:] == [GAP_OWN, GAP_SHARED]
     pair = "keras-tensorflow − pytorch"
     assert row(rows, pair, GAP_OWN)["delta"] == pytest.approx(0, abs=1e-12)
@@ -120,7 +120,7 @@ def test_gap_between_frameworks_at_both_ends() -> None:
 
 def test_networks_that_differ_in_a_setting_keep_gaps_of_their_own() -> None:
     other = [replace(r, case=replace(r.case, batch_size=64)) for r in make_waterfall()]
-    lines = gap_lines(waterfall_rows([*make_waterfall(), *other], DATA))
+    lines = gap_lines(ablation_rows([*make_waterfall(), *other], DATA))
     assert [line.partition(":")[0] for line in lines] == [
         "cifar-bn · batch 128",
         "cifar-bn · batch 64",
@@ -134,7 +134,7 @@ def test_failed_seeds_are_counted_and_left_out_of_pairs() -> None:
     failed = make_failure(
         framework="pytorch", track=WATERFALL, defaults="layout", seed=1, recipe="waterfall"
     )
-    rows = waterfall_rows([*records, failed], DATA)
+    rows = ablation_rows([*records, failed], DATA)
     layout = row(rows, "pytorch", "layout")
     assert (layout["seeds"], layout["failed"]) == (2, 1)
     assert layout["ratio"] == pytest.approx(1.5)
@@ -156,7 +156,7 @@ def failed_shuffle() -> Record:
 def test_a_stage_that_failed_breaks_the_chain_openly() -> None:
     """The one behind it has nothing to be compared with: two switches would be in its change."""
     records = [*without_shuffle(), failed_shuffle()]
-    rows = waterfall_rows(records, DATA)
+    rows = ablation_rows(records, DATA)
     assert row(rows, "pytorch", "shuffle")["seeds"] == 0
     assert math.isnan(row(rows, "pytorch", "layout")["ratio"])
     cells = {c["switched"]: c for c in shown(records) if c["framework"] == "pytorch"}
@@ -166,7 +166,7 @@ def test_a_stage_that_failed_breaks_the_chain_openly() -> None:
 
 
 def test_a_stage_that_was_not_asked_for_is_passed_over() -> None:
-    rows = waterfall_rows(without_shuffle(), DATA)
+    rows = ablation_rows(without_shuffle(), DATA)
     assert math.isnan(row(rows, "pytorch", "shuffle")["ratio"])
     assert row(rows, "pytorch", "layout")["ratio"] == pytest.approx(1.5 * 1.25)
     cells = {c["switched"]: c for c in shown(without_shuffle()) if c["framework"] == "pytorch"}
@@ -182,7 +182,7 @@ def test_a_diverged_seed_counts_and_is_named() -> None:
 
 
 def test_one_seed_has_values_and_no_intervals() -> None:
-    rows = waterfall_rows(make_waterfall(seeds=1), DATA)
+    rows = ablation_rows(make_waterfall(seeds=1), DATA)
     found = row(rows, "keras-tensorflow", "bn-momentum")
     assert found["delta"] == pytest.approx(0.2)
     assert found["delta_low"] is found["ratio_high"] is None
@@ -190,7 +190,7 @@ def test_one_seed_has_values_and_no_intervals() -> None:
 
 
 def test_one_framework_alone_has_no_gap() -> None:
-    rows = waterfall_rows(make_waterfall(frameworks=("pytorch",)), DATA)
+    rows = ablation_rows(make_waterfall(frameworks=("pytorch",)), DATA)
     assert rows
     assert {r["framework"] for r in rows} == {"pytorch"}
     assert gap_lines(rows) == []
@@ -201,7 +201,7 @@ def test_records_of_somebody_elses_extension_are_tabled() -> None:
         replace(r, case=replace(r.case, framework="theirs", variant="small"))
         for r in make_waterfall(frameworks=("pytorch",))
     ]
-    stages = [r["stage"] for r in waterfall_rows(records, DATA)]
+    stages = [r["stage"] for r in ablation_rows(records, DATA)]
     assert stages == chain(variant("cifar-bn").architecture(), "pytorch")
 
 
@@ -219,7 +219,7 @@ def test_the_other_tables_and_plots_know_nothing_of_it(tmp_path: Path) -> None:
 
 
 def test_other_records_make_no_waterfall(tmp_path: Path) -> None:
-    assert waterfall_rows(make_run(), DATA) == []
+    assert ablation_rows(make_run(), DATA) == []
     assert not any("waterfall" in path.name for path in write_tables(make_run(), tmp_path))
 
 
@@ -233,7 +233,7 @@ def test_csv_has_the_raw_estimates_and_the_reasons() -> None:
 
 
 def test_every_row_has_every_cell() -> None:
-    rows = waterfall_rows(make_waterfall(), DATA)
+    rows = ablation_rows(make_waterfall(), DATA)
     for column in columns(rows):
         assert all(column.show(r) for r in rows), column.header
 
@@ -261,7 +261,7 @@ def test_plot_has_a_figure_for_every_stage_that_was_measured(tmp_path: Path) -> 
     assert found.count("+50.0") == 2  # layout, on both networks
     assert "memory layout" in found
     assert found.count("already its default") == 2 * sum(
-        r["status"] == "already its default" for r in waterfall_rows(records, DATA)
+        r["status"] == "already its default" for r in ablation_rows(records, DATA)
     )
     assert plot.png.stat().st_size > 10_000
 
@@ -283,7 +283,7 @@ def test_a_huge_interval_does_not_hide_the_bars(tmp_path: Path) -> None:
         for stage, both in rates.items()
         for seed, rate in enumerate(both)
     ]
-    found = row(waterfall_rows(records, DATA), "pytorch", "fused-update")
+    found = row(ablation_rows(records, DATA), "pytorch", "fused-update")
     assert found["ratio_high"] > 10
     assert shown(records)[1]["change, x"].endswith(", >100]")
     with style():

@@ -123,10 +123,10 @@ def test_certified_and_idiomatic_rows_stand_with_the_others(changes):
 def test_seeds_with_and_without_proof_are_rows_apart():
     records = [make_record(kind="accuracy", seed=seed) for seed in range(3)]
     records[1] = replace(records[1], parity=FAILED_PARITY)
-    proven, apart = experiments(records, ("accuracy",))
-    assert [r.case.seed for r in proven.records] == [0, 2]
+    certificate_done, apart = experiments(records, ("accuracy",))
+    assert [r.case.seed for r in certificate_done.records] == [0, 2]
     assert [r.case.seed for r in apart.records] == [1]
-    assert (proven.parity, apart.parity) == ("pass", "fail")
+    assert (certificate_done.parity, apart.parity) == ("pass", "fail")
     assert frame(TABLE["accuracy"], records)["seeds"].tolist() == [2, 1]
 
 

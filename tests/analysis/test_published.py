@@ -4,7 +4,7 @@ import pytest
 
 from bench.analysis.experiments import labels, start_of
 from bench.analysis.provenance import COLUMNS
-from bench.analysis.published import MEAN_OF_CLASSES, figure_beside
+from bench.analysis.published import MEAN_OF_CLASSES, published_figure
 from bench.core.case import Case
 from bench.report.summary import headlines
 from bench.report.tables import TABLES, frame, sections
@@ -29,7 +29,7 @@ def cells(table, records):
 
 
 def value(kind, **case):
-    figure = figure_beside(kind, Case(framework="pytorch", **case))
+    figure = published_figure(kind, Case(framework="pytorch", **case))
     return figure and figure.value
 
 

@@ -98,7 +98,7 @@ class Steps:
 def test_the_slowed_twin_takes_that_much_longer(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock()
     monkeypatch.setattr(slowdown, "perf_counter", clock)
-    slow = slowdown.Slowed(Steps(clock))  # type: ignore[arg-type]
+    slow = slowdown.SlowedTrainer(Steps(clock))  # type: ignore[arg-type]
     ends: list[float] = []
 
     def after_step() -> None:

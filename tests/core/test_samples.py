@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from bench.core.limits import Limits
 from bench.core.records import Record
-from bench.core.samples import Block, Timed, by_process, ratios, side_by_side, timed
-from bench.worker.schedule import Called, Counted
+from bench.core.samples import Block, Timed, by_process, interleaved_together, ratios, timed
+from bench.worker.schedule import FixedSchedule, RemoteSchedule
 from tests.support import fakes
 
 
@@ -27,7 +27,7 @@ def record(samples: list[float], turns: dict[str, Any] | None = None, images: in
 
 
 def test_counted_turns_come_at_once_and_end() -> None:
-    turns = Counted(2)
+    turns = FixedSchedule(2)
     assert [turns.next() for _ in range(4)] == [True, True, False, False]
     assert turns.extras
     assert turns.steps is None
@@ -36,11 +36,11 @@ def test_counted_turns_come_at_once_and_end() -> None:
 def test_a_called_turn_hands_over_what_the_one_before_took() -> None:
     handed: list[list[float]] = []
     commands = iter([{"do": "block"}, {"do": "block"}, {"do": "end"}])
-    turns = Called(handed.append, lambda: next(commands), 7, extras=False)
+    turns = RemoteSchedule(handed.append, lambda: next(commands), 7, extras=False)
     assert turns.next()
-    turns.took([1.0, 2.0])
+    turns.record_block([1.0, 2.0])
     assert turns.next()
-    turns.took([3.0])
+    turns.record_block([3.0])
     assert not turns.next()
     assert handed == [[], [1.0, 2.0], [3.0]]
     assert (turns.steps, turns.extras) == (7, False)
@@ -53,15 +53,15 @@ def test_samples_go_back_to_their_processes() -> None:
 
 def test_a_record_from_before_turns_is_one_process() -> None:
     assert by_process(record([1, 2, 3])) == [[1, 2, 3]]
-    assert not side_by_side(record([1]), record([1]))
+    assert not interleaved_together(record([1]), record([1]))
 
 
 def test_only_records_of_one_match_were_side_by_side() -> None:
     one, same, other = (
         record([1], {"match": name, "blocks": [[0, 0, 1]]}) for name in ("x", "x", "y")
     )
-    assert side_by_side(one, same)
-    assert not side_by_side(one, other)
+    assert interleaved_together(one, same)
+    assert not interleaved_together(one, other)
 
 
 def test_ratio_is_of_speed_turn_by_turn() -> None:

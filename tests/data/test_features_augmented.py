@@ -8,7 +8,7 @@ import pytest
 
 from bench.data.batching import Augmentation, BatchPlan, gather
 from bench.data.dataset import Split
-from bench.worker.inputs import Features
+from bench.worker.inputs import FeatureInputs
 
 
 def trunk(images: Any) -> Any:
@@ -32,7 +32,7 @@ def test_turned_and_coloured_pictures_go_through_the_trunk_anew(
     train = Split(rng.integers(0, 256, (12, 32, 32, 3), np.uint8), np.arange(12))
     plan = BatchPlan(images=12, batch_size=6, seed=1, augmentation=augmentation)
     data: Any = SimpleNamespace(train=train, test=train)
-    features = Features(SimpleNamespace(predict=trunk), data, plan, steps=8)  # type: ignore[arg-type]
+    features = FeatureInputs(SimpleNamespace(predict=trunk), data, plan, steps=8)  # type: ignore[arg-type]
     for step in range(8):
         batch = plan.batch(step)
         images, labels = gather(train, batch, augmentation.padding)

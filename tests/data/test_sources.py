@@ -477,7 +477,7 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("offline")
 def test_auto_offline_uses_the_generated_set_and_says_so() -> None:
-    with pytest.warns(sources.GeneratedDataWarning, match="GENERATED set instead: http") as seen:
+    with pytest.warns(sources.SyntheticDataWarning, match="GENERATED set instead: http") as seen:
         found = sources.open_dataset("auto", progress=False)
     assert len(seen) == 1
     assert found.name == "generated"

@@ -19,7 +19,7 @@ from bench.training.defaults import (
     OWN,
     STAGES,
     chain,
-    own_of,
+    defaults_of,
     shuffles,
     switched,
     takes_shared_weights,
@@ -51,7 +51,7 @@ def links(framework: str) -> Iterator[tuple[str, str]]:
 
 @pytest.mark.parametrize("name", FRAMEWORKS)
 def test_a_framework_says_what_it_does_at_every_stage(name: str) -> None:
-    own = own_of(name)
+    own = defaults_of(name)
     assert set(own.words) == set(NAMES) - {OWN}
     assert own.already < set(NAMES)
     assert all(own.words.values())
@@ -161,7 +161,7 @@ def test_a_framework_without_own_defaults_is_refused(monkeypatch: pytest.MonkeyP
 
 @each_framework
 def test_own_defaults_are_the_installed_frameworks(framework: str) -> None:
-    found, own = ask(framework, "waterfall").facts["own"], own_of(framework)
+    found, own = ask(framework, "waterfall").facts["own"], defaults_of(framework)
     norm = own.batch_norm
     assert found["bn-eps"] == pytest.approx(norm.eps, rel=1e-9)
     assert found["bn-momentum"] == pytest.approx(norm.momentum, rel=1e-9)
@@ -178,7 +178,7 @@ def test_own_defaults_are_the_installed_frameworks(framework: str) -> None:
 def test_own_initial_weights_are_of_the_size_that_is_said(framework: str) -> None:
     """10,000 inputs, 64 units: ±1/√fan_in, or Glorot's ±√(6 / (fan_in + fan_out))."""
     weight, bias = ask(framework, "waterfall").facts["own"]["initialisation"]
-    words = own_of(framework).words["initialisation"]
+    words = defaults_of(framework).words["initialisation"]
     glorot = words.startswith("Glorot")
     bound = (6 / 10_064) ** 0.5 if glorot else 0.01
     assert 0.999 * bound < weight <= 1.000001 * bound
@@ -187,7 +187,7 @@ def test_own_initial_weights_are_of_the_size_that_is_said(framework: str) -> Non
 
 @each_framework
 def test_own_response_normalisation(framework: str) -> None:
-    found, lrn = ask(framework, "waterfall").facts["own"]["lrn"], own_of(framework).lrn
+    found, lrn = ask(framework, "waterfall").facts["own"]["lrn"], defaults_of(framework).lrn
     if found is None:
         pytest.skip("this backend has no such operation; it takes TensorFlow's constants")
     if len(found) == 3:  # a layer without a size of its own

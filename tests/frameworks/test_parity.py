@@ -21,8 +21,8 @@ from bench.networks.architecture import (
 from bench.networks.variants import VARIANTS
 from bench.parity import problem as proof
 from bench.parity.certificate import certify
-from bench.parity.comparison import Examination
-from bench.parity.figures import BOUNDS, Certificate, PartedError, distance
+from bench.parity.comparison import ParityComparison
+from bench.parity.figures import BOUNDS, Certificate, MismatchError, distance
 from bench.parity.reference_training import Reference
 from bench.training.frameworks import FRAMEWORKS
 from tests.frameworks.probes.client import ask, each_framework
@@ -139,7 +139,7 @@ def test_a_trainer_that_cannot_be_looked_into_is_told_so() -> None:
 
     assert numpy_certificate(Closed).problem == (
         "the trainer has no gradients(): it cannot be proven; see "
-        "bench.training.interfaces.ProvableTrainer"
+        "bench.training.interfaces.CertifiableTrainer"
     )
 
 
@@ -211,7 +211,7 @@ def test_distance_where_nothing_can_be_divided(found: Any, expected: Any, gap: f
 
 def test_a_distance_that_is_not_a_number_is_refused() -> None:
     certificate = Certificate("numpy", TINY)
-    with pytest.raises(PartedError, match="nan"):
+    with pytest.raises(MismatchError, match="nan"):
         certificate.hold("float32 logits", "logits", float("nan"))
     assert certificate.to_json()["figures"]["float32 logits"]["worst"] is None
 
@@ -227,7 +227,7 @@ def test_a_bias_that_batch_norm_takes_away_again_has_rounding_for_a_gradient(
     """Behind a pool, too: it hands on what was added to all of a channel."""
     layers = (Conv("c", 4, 3), *between, BatchNorm("n"), Flatten("flatten"), Dense("d", 3))
     rows = Architecture("rows", "", 8, layers)
-    examination = Examination(Certificate("numpy", rows), reference_build, threads=1)
+    examination = ParityComparison(Certificate("numpy", rows), reference_build, threads=1)
     expected = {"c.weight": np.ones((4, 3, 3, 3)), "c.bias": np.full(4, 1e-17)}
     found = {**expected, "c.bias": np.full(4, -3e-17)}
     (gap,) = [
@@ -244,7 +244,7 @@ def test_a_bias_that_batch_norm_takes_away_again_has_rounding_for_a_gradient(
 @pytest.mark.parametrize("name", VARIANTS)
 def test_small_networks_keep_every_row_and_a_map_whose_order_matters(name: str) -> None:
     own = VARIANTS[name].architecture(10)
-    small = proof.proof_architecture(own)
+    small = proof.problem_architecture(own)
     assert small.layers == own.layers
     assert small.input_size <= own.input_size
     at = {step.layer.name: step.before for step in small.steps()}
@@ -254,12 +254,12 @@ def test_small_networks_keep_every_row_and_a_map_whose_order_matters(name: str) 
 
 def test_a_network_that_cannot_be_smaller_stays() -> None:
     row = Architecture("flat", "", 4, (Flatten("flatten"), Dense("d", 3)))
-    assert proof.proof_architecture(row).input_size == 2
-    assert proof.proof_architecture(dataclasses.replace(row, input_size=1)).input_size == 1
+    assert proof.problem_architecture(row).input_size == 2
+    assert proof.problem_architecture(dataclasses.replace(row, input_size=1)).input_size == 1
 
 
 def test_no_weight_starts_where_leaving_it_out_would_not_show() -> None:
-    for name, weight in proof.proof_weights(TINY).items():
+    for name, weight in proof.problem_weights(TINY).items():
         assert not np.isin(weight, (0, 1)).any(), name
 
 

@@ -240,10 +240,10 @@ class Listener:
     def progress(self, done: float, note: str) -> None:
         assert 0 <= done <= 1
 
-    def proving(self, done: float, note: str) -> None:
+    def certifying(self, done: float, note: str) -> None:
         assert note.startswith("parity of ")
 
-    def proven(self, certificate: Certificate) -> None:
+    def certificate_done(self, certificate: Certificate) -> None:
         self.told.append(f"{certificate['framework']} {certificate['status']}")
 
     def finished(self, record: Record) -> None:

@@ -11,7 +11,7 @@ from bench.core.limits import Limits
 from bench.data.sources import prepared
 from bench.harness import interleave
 from bench.harness import measure as measurements
-from bench.harness.interleave import Match, Tally
+from bench.harness.interleave import InterleavedRun, TaskResults
 from bench.harness.matrix import Job, Task, matches
 from bench.worker.client import Worker, WorkerError
 from tests.support import fakes
@@ -99,51 +99,51 @@ def job(framework: str, *kinds: str) -> Job:
     return Job(case, tuple(Task(case, kind) for kind in kinds))
 
 
-def match_of(*jobs: Job) -> Match:
-    return Match(jobs, Path("data"), LIMITS, lambda task: None, lambda done, note: None)
+def match_of(*jobs: Job) -> InterleavedRun:
+    return InterleavedRun(jobs, Path("data"), LIMITS, lambda task: None, lambda done, note: None)
 
 
-def tallies(match: Match) -> dict[tuple[str, str], Tally]:
-    return {(t.task.case.framework, t.task.kind): t for t in match.tallies}
+def all_results(match: InterleavedRun) -> dict[tuple[str, str], TaskResults]:
+    return {(t.task.case.framework, t.task.kind): t for t in match.all_results}
 
 
 def test_they_take_turns_and_the_other_one_goes_first_next_time(script: Script) -> None:
     match = match_of(job("a", "train_throughput"), job("b", "train_throughput"))
-    match.relay(0)
+    match.run_process(0)
     assert [name for name, _ in script.of("block")] == ["a", "b", "b", "a", "a", "b"]
     script.log.clear()
-    match.relay(1)  # and the other one goes first in the next process
+    match.run_process(1)  # and the other one goes first in the next process
     assert [name for name, _ in script.of("block")] == ["b", "a", "a", "b", "b", "a"]
 
 
 def test_each_process_is_fresh_and_ends(script: Script) -> None:
     match = match_of(job("a", "inference"), job("b", "inference"))
     for process in range(3):
-        match.relay(process)
+        match.run_process(process)
     assert len(script.of("open")) == len(script.of("close")) == 6
     assert script.awake == set()
 
 
 def test_samples_know_their_process_and_turn(script: Script) -> None:
     match = match_of(job("a", "inference"), job("b", "inference"))
-    match.relay(0)
-    match.relay(1)
-    for tally in match.tallies:
-        assert tally.blocks == [(p, turn, 1) for p in (0, 1) for turn in range(3)]
-        assert tally.samples == [1.0] * 6
+    match.run_process(0)
+    match.run_process(1)
+    for task_results in match.all_results:
+        assert task_results.blocks == [(p, turn, 1) for p in (0, 1) for turn in range(3)]
+        assert task_results.samples == [1.0] * 6
 
 
 def test_later_processes_take_blocks_of_the_first_ones_size_and_no_extras(script: Script) -> None:
     match = match_of(job("a", "train_throughput"))
-    match.relay(0)
-    match.relay(1)
+    match.run_process(0)
+    match.run_process(1)
     begun = [what for _, what in script.log if what.startswith("begin")]
     assert begun == ["begin None True", "begin 7 False"]
 
 
 def test_startup_comes_first_and_while_nobody_else_is_awake(script: Script) -> None:
     kinds = ("startup", "inference")
-    match_of(job("a", *kinds), job("b", *kinds)).relay(0)
+    match_of(job("a", *kinds), job("b", *kinds)).run_process(0)
     assert [entry for entry in script.log if entry[1] in ("open", "startup")] == [
         ("a", "open"),
         ("a", "startup"),
@@ -164,35 +164,35 @@ def test_a_start_is_held_against_a_bare_one_while_the_worker_rests(
     monkeypatch.setattr(interleave, "bare_start", bare)
     limits = replace(LIMITS, bare_start=True)
     jobs = (job("a", "startup"), job("b", "startup"))
-    match = Match(jobs, Path("data"), limits, lambda task: None, lambda done, note: None)
-    match.relay(0)
+    match = InterleavedRun(jobs, Path("data"), limits, lambda task: None, lambda done, note: None)
+    match.run_process(0)
     assert awake == [set(), set()]
-    for tally in match.tallies:
-        metrics = tally.answers[0]["metrics"]
+    for task_results in match.all_results:
+        metrics = task_results.answers[0]["metrics"]
         assert metrics["bare_seconds"] == 1.25
         assert metrics["worker_seconds"] > 0
-    match_of(job("a", "startup")).relay(0)  # where it is not asked for
+    match_of(job("a", "startup")).run_process(0)  # where it is not asked for
     assert len(awake) == 2
 
 
 def test_a_kind_that_takes_no_turns_is_measured_at_once_and_last(script: Script) -> None:
     kinds = ("startup", "inference", "my_kind")
     match = match_of(job("a", *kinds), job("b", *kinds))
-    match.relay(0)
+    match.run_process(0)
     assert [what for _, what in script.of("startup", "end", "my_kind")] == [
         *["startup"] * 2,
         *["end"] * 2,
         *["my_kind"] * 2,
     ]
-    assert tallies(match)["b", "my_kind"].samples == [2.5]
+    assert all_results(match)["b", "my_kind"].samples == [2.5]
 
 
 def test_a_failure_takes_its_own_task_and_the_rest_get_a_fresh_process(script: Script) -> None:
     kinds = ("train_throughput", "inference")
     script.fails["a", "block"] = 1
     match = match_of(job("a", *kinds), job("b", *kinds))
-    match.relay(0)
-    found = tallies(match)
+    match.run_process(0)
+    found = all_results(match)
     lost = found["a", "train_throughput"]
     assert lost.error is not None
     assert not lost.begun
@@ -204,22 +204,22 @@ def test_a_failure_takes_its_own_task_and_the_rest_get_a_fresh_process(script: S
 def test_what_was_measured_before_a_failure_is_kept(script: Script) -> None:
     script.fails["b", "block"] = 3 + 2
     match = match_of(job("a", "inference"), job("b", "inference"))
-    match.relay(0)
-    match.relay(1)
-    found = tallies(match)["b", "inference"]
+    match.run_process(0)
+    match.run_process(1)
+    found = all_results(match)["b", "inference"]
     assert found.error is not None
     assert found.begun
     assert found.samples == [1.0] * 5
-    match.relay(2)  # nothing more is asked of it
-    assert len(tallies(match)["b", "inference"].samples) == 5
-    assert len(tallies(match)["a", "inference"].samples) == 9
+    match.run_process(2)  # nothing more is asked of it
+    assert len(all_results(match)["b", "inference"].samples) == 5
+    assert len(all_results(match)["a", "inference"].samples) == 9
 
 
 def test_a_job_that_cannot_be_built_fails_task_by_task(script: Script) -> None:
     script.fails["a", "open"] = 0
     match = match_of(job("a", "startup", "inference"), job("b", "startup", "inference"))
-    match.relay(0)
-    found = tallies(match)
+    match.run_process(0)
+    found = all_results(match)
     assert [found["a", kind].error is not None for kind in ("startup", "inference")] == [True] * 2
     assert [found["b", kind].begun for kind in ("startup", "inference")] == [True] * 2
 
@@ -262,7 +262,7 @@ def test_a_resting_process_is_stopped_and_goes_on_where_it_was(data: Path) -> No
 
 
 def test_records_of_a_match_say_where_their_samples_come_from(data: Path) -> None:
-    limits = replace(fakes.LIMITS, processes=2, match_seconds=1000.0)
+    limits = replace(fakes.LIMITS, processes=2, group_seconds=1000.0)
     kinds = ("startup", "train_throughput", "latency")
     listener = Quiet()
     match = [job(name, *kinds) for name in ("fake", "fake-two")]
@@ -285,5 +285,5 @@ class Quiet:
     def started(self, task: Task) -> None: ...
     def progress(self, done: float, note: str) -> None: ...
     def finished(self, record: Any) -> None: ...
-    def proving(self, done: float, note: str) -> None: ...
-    def proven(self, certificate: Any) -> None: ...
+    def certifying(self, done: float, note: str) -> None: ...
+    def certificate_done(self, certificate: Any) -> None: ...

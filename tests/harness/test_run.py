@@ -61,10 +61,10 @@ class Listener:
     def progress(self, done: float, note: str) -> None:
         assert 0 <= done <= 1
 
-    def proving(self, done: float, note: str) -> None:
+    def certifying(self, done: float, note: str) -> None:
         raise AssertionError("these runs ask for no certificate")
 
-    def proven(self, certificate: Any) -> None:
+    def certificate_done(self, certificate: Any) -> None:
         raise AssertionError("these runs ask for no certificate")
 
     def finished(self, record: Record) -> None:

@@ -3,18 +3,20 @@
 import pytest
 
 from bench.core.limits import Limits
-from bench.harness.interleave import Tally
+from bench.harness.interleave import TaskResults
 from bench.harness.matrix import Task
-from bench.harness.stopping import why_enough
+from bench.harness.stopping import stopping_reason
 from bench.worker.client import WorkerError
 from tests.support import fakes
 
-LIMITS = Limits(processes=3, precision=0.06, match_seconds=100.0)
+LIMITS = Limits(processes=3, precision=0.06, group_seconds=100.0)
 
 
-def tally(framework: str, speeds: list[float], kind: str = "train_throughput") -> Tally:
+def task_results(
+    framework: str, speeds: list[float], kind: str = "train_throughput"
+) -> TaskResults:
     """Two blocks in each process, 1 % apart."""
-    made = Tally(Task(fakes.case(framework), kind))
+    made = TaskResults(Task(fakes.case(framework), kind))
     for process, speed in enumerate(speeds):
         for turn, factor in enumerate((1.0, 1.01)):
             made.add(process, turn, [10 * factor / speed])
@@ -22,69 +24,75 @@ def tally(framework: str, speeds: list[float], kind: str = "train_throughput") -
     return made
 
 
-def match(*speeds: float) -> list[Tally]:
+def match(*speeds: float) -> list[TaskResults]:
     """The second framework is ``speeds`` times as fast as the first, process by process."""
-    return [tally("fake", [1.0] * len(speeds)), tally("fake-two", list(speeds))]
+    return [task_results("fake", [1.0] * len(speeds)), task_results("fake-two", list(speeds))]
 
 
-def relays(number: int, seconds: float) -> list[float]:
+def process_seconds(number: int, seconds: float) -> list[float]:
     """So many, of so many seconds together."""
     return [seconds / number] * number
 
 
 def test_as_many_processes_as_asked_for_are_taken_whatever_the_precision() -> None:
-    assert why_enough(match(2.0, 2.0), LIMITS, relays(2, 10.0)) is None
+    assert stopping_reason(match(2.0, 2.0), LIMITS, process_seconds(2, 10.0)) is None
 
 
 def test_a_precise_ratio_is_enough() -> None:
-    assert why_enough(match(2.0, 2.01, 2.0), LIMITS, relays(3, 10.0)) == "precision"
+    assert stopping_reason(match(2.0, 2.01, 2.0), LIMITS, process_seconds(3, 10.0)) == "precision"
 
 
 def test_a_ratio_that_spreads_wants_more() -> None:
-    assert why_enough(match(2.0, 2.4, 1.8), LIMITS, relays(3, 10.0)) is None
+    assert stopping_reason(match(2.0, 2.4, 1.8), LIMITS, process_seconds(3, 10.0)) is None
 
 
 def test_one_imprecise_ratio_of_several_wants_more() -> None:
-    tallies = [*match(2.0, 2.01, 2.0), tally("fake-three", [1.0, 2.0, 3.0])]
-    assert why_enough(tallies, LIMITS, relays(3, 10.0)) is None
+    all_results = [*match(2.0, 2.01, 2.0), task_results("fake-three", [1.0, 2.0, 3.0])]
+    assert stopping_reason(all_results, LIMITS, process_seconds(3, 10.0)) is None
 
 
 @pytest.mark.parametrize(("seconds", "expected"), [(74.0, None), (76.0, "time limit")])
 def test_no_process_is_begun_that_would_not_be_done_in_time(
     seconds: float, expected: str | None
 ) -> None:
-    assert why_enough(match(2.0, 2.4, 1.8), LIMITS, relays(3, seconds)) == expected
+    assert stopping_reason(match(2.0, 2.4, 1.8), LIMITS, process_seconds(3, seconds)) == expected
 
 
 def test_without_a_goal_the_number_of_processes_decides() -> None:
-    limits = Limits(processes=2, match_seconds=1000.0)
-    assert why_enough(match(2.0), limits, relays(1, 10.0)) is None
-    assert why_enough(match(2.0, 3.0), limits, relays(2, 10.0)) == "processes"
+    limits = Limits(processes=2, group_seconds=1000.0)
+    assert stopping_reason(match(2.0), limits, process_seconds(1, 10.0)) is None
+    assert stopping_reason(match(2.0, 3.0), limits, process_seconds(2, 10.0)) == "processes"
 
 
 def test_latency_alone_takes_the_number_that_is_asked_for() -> None:
-    tallies = [tally("fake", [1.0, 2.0, 3.0], "latency")]
-    assert why_enough(tallies, LIMITS, relays(3, 10.0)) == "processes"
+    all_results = [task_results("fake", [1.0, 2.0, 3.0], "latency")]
+    assert stopping_reason(all_results, LIMITS, process_seconds(3, 10.0)) == "processes"
 
 
 def test_one_framework_alone_is_judged_by_its_own_speed() -> None:
-    assert why_enough([tally("fake", [1.0, 1.0, 1.01])], LIMITS, relays(3, 10.0)) == "precision"
-    assert why_enough([tally("fake", [1.0, 1.3, 0.9])], LIMITS, relays(3, 10.0)) is None
+    assert (
+        stopping_reason([task_results("fake", [1.0, 1.0, 1.01])], LIMITS, process_seconds(3, 10.0))
+        == "precision"
+    )
+    assert (
+        stopping_reason([task_results("fake", [1.0, 1.3, 0.9])], LIMITS, process_seconds(3, 10.0))
+        is None
+    )
 
 
 def test_what_failed_is_not_waited_for() -> None:
-    tallies = match(2.0, 2.01, 2.0)
-    lost = tally("fake-three", [1.0, 9.0])
+    all_results = match(2.0, 2.01, 2.0)
+    lost = task_results("fake-three", [1.0, 9.0])
     lost.error = WorkerError("failed", "planted")
-    assert why_enough([*tallies, lost], LIMITS, relays(3, 10.0)) == "precision"
-    for one in tallies:
+    assert stopping_reason([*all_results, lost], LIMITS, process_seconds(3, 10.0)) == "precision"
+    for one in all_results:
         one.error = WorkerError("failed", "planted")
-    assert why_enough(tallies, LIMITS, relays(1, 10.0)) == "failure"
+    assert stopping_reason(all_results, LIMITS, process_seconds(1, 10.0)) == "failure"
 
 
 def test_what_is_measured_once_is_not_expected_again() -> None:
-    tallies = match(2.0)
-    assert why_enough(tallies, LIMITS, [60.0]) == "time limit"
-    tallies[0].answers[0]["metrics"] = {"clock": {"seconds": 25.0}}
-    assert why_enough(tallies, LIMITS, [60.0]) is None
-    assert why_enough(tallies, LIMITS, [30.0, 60.0]) == "time limit"
+    all_results = match(2.0)
+    assert stopping_reason(all_results, LIMITS, [60.0]) == "time limit"
+    all_results[0].answers[0]["metrics"] = {"clock": {"seconds": 25.0}}
+    assert stopping_reason(all_results, LIMITS, [60.0]) is None
+    assert stopping_reason(all_results, LIMITS, [30.0, 60.0]) == "time limit"

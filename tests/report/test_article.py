@@ -161,7 +161,7 @@ def test_its_blocks_come_between_ours(monkeypatch: pytest.MonkeyPatch, tmp_path:
         2,
     )
     limits = Limits(warmup_steps=1, blocks=3, block_seconds=0.0)
-    bench = session.Bench(Trainer(setup), setup, data, limits, lambda *_: None, 0.0, 0.0)
+    bench = session.Session(Trainer(setup), setup, data, limits, lambda *_: None, 0.0, 0.0)
     found = measure_speed.train_throughput(bench)
     assert found.metrics["article_loop"] == {"seconds": []}
     first = order.index("article")

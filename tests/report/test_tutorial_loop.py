@@ -100,13 +100,13 @@ def made(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> list[Loop]:
     return loops
 
 
-def made_bench(limits: Limits, track: str = "idiomatic") -> session.Bench:
+def made_bench(limits: Limits, track: str = "idiomatic") -> session.Session:
     data = fakes.pictures(80, 40)
     case = fakes.case(recipe="steady", track=track)
     rows = fakes.VARIANT.architecture(len(data.classes))
     setup = session.Setup(case, rows, recipe("steady"), 5, data.mean, data.std, 2)
     trainer = fakes.FakeTrainer(setup)
-    return session.Bench(trainer, setup, data, limits, lambda *_: None, 0.0, 0.0)
+    return session.Session(trainer, setup, data, limits, lambda *_: None, 0.0, 0.0)
 
 
 ASKED = Limits(warmup_steps=1, blocks=3, block_seconds=2.0, tutorial_loop=True)

@@ -24,7 +24,7 @@ from bench.networks.pretrained import Facts, Pretrained
 from bench.networks.variants import Variant
 from bench.training import frameworks
 from bench.training.frameworks import Framework
-from bench.training.interfaces import Pictures, Rows, ServerSetup
+from bench.training.interfaces import InferenceSetup, Outputs, PreparedImages
 
 if TYPE_CHECKING:
     import pytest  # workers import this module too, and need no pytest
@@ -51,35 +51,35 @@ VARIANT = Variant("served", "made up for tests", 16, CLASSES, _layers)
 class FakeServer:
     """Features are the mean colour twice; logits their product with the last layer's weights."""
 
-    def __init__(self, setup: ServerSetup) -> None:
+    def __init__(self, setup: InferenceSetup) -> None:
         self.setup = setup
         self.calls = 0
 
-    def embed(self, pictures: Pictures) -> Rows:
+    def embed(self, pictures: PreparedImages) -> Outputs:
         self.calls += 1
         assert 1 <= len(pictures) <= self.setup.batch_size
         means = pictures.mean(axis=(2, 3))
         return np.maximum(np.concatenate([means, -means], axis=1), 0)
 
-    def embed_by_slice(self, pictures: Pictures) -> Rows:
+    def embed_by_slice(self, pictures: PreparedImages) -> Outputs:
         return self.embed(pictures)
 
-    def logits(self, pictures: Pictures) -> Rows:
-        rows: Rows = self.embed(pictures) @ self.setup.weights["dense3.weight"].T
+    def logits(self, pictures: PreparedImages) -> Outputs:
+        rows: Outputs = self.embed(pictures) @ self.setup.weights["dense3.weight"].T
         return rows
 
 
 class Parting(FakeServer):
     """Its two ways to the features are not the same."""
 
-    def embed_by_slice(self, pictures: Pictures) -> Rows:
+    def embed_by_slice(self, pictures: PreparedImages) -> Outputs:
         return self.embed(pictures) * np.float32(1.00001)
 
 
 class Dying(FakeServer):
     """Is killed in its second batch."""
 
-    def embed(self, pictures: Pictures) -> Rows:
+    def embed(self, pictures: PreparedImages) -> Outputs:
         if self.calls == 1:
             os.kill(os.getpid(), signal.SIGKILL)
         return super().embed(pictures)
@@ -88,7 +88,7 @@ class Dying(FakeServer):
 class Raising(FakeServer):
     """Fails in its second batch."""
 
-    def embed(self, pictures: Pictures) -> Rows:
+    def embed(self, pictures: PreparedImages) -> Outputs:
         if self.calls == 1:
             raise ValueError("no more")
         return super().embed(pictures)
@@ -97,14 +97,14 @@ class Raising(FakeServer):
 class Infinite(FakeServer):
     """Its logits are no numbers."""
 
-    def logits(self, pictures: Pictures) -> Rows:
+    def logits(self, pictures: PreparedImages) -> Outputs:
         return super().logits(pictures) * np.float32("nan")
 
 
 class Sleeping(FakeServer):
     """Sleeps in its second batch, for as long as a test may take."""
 
-    def embed(self, pictures: Pictures) -> Rows:
+    def embed(self, pictures: PreparedImages) -> Outputs:
         if self.calls == 1:
             time.sleep(60)
         return super().embed(pictures)

@@ -14,7 +14,7 @@ from bench.training.interfaces import Gradients, Setup, StepInput
 
 
 class ReferenceTrainer:
-    """:class:`bench.training.interfaces.ProvableTrainer` in float64; float32 where it is asked
+    """:class:`bench.training.interfaces.CertifiableTrainer` in float64; float32 where it is asked
     for."""
 
     reference: type[Reference] = Reference

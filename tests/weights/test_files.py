@@ -115,8 +115,8 @@ def test_without_pytorch_its_files_say_what_to_install(
 
 @pytest.fixture
 def published(
-    monkeypatch: pytest.MonkeyPatch, server: test_download.Server
-) -> test_download.Server:
+    monkeypatch: pytest.MonkeyPatch, server: test_download.InferenceModel
+) -> test_download.InferenceModel:
     """A server that has a file in the place of torchvision's."""
     server.content = examples.small_state().read_bytes()
     digest = hashlib.sha256(server.content).hexdigest()[:8]
@@ -129,7 +129,7 @@ def published(
 def test_fetched_weights_are_there_by_name(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
-    published: test_download.Server,
+    published: test_download.InferenceModel,
 ) -> None:
     assert call(monkeypatch, "fetch", "weights") == 0
     path = Path(capfd.readouterr().out.strip())

@@ -23,8 +23,8 @@ from bench.training.recipes import recipe
 from bench.worker import session
 from bench.worker.measurements import accuracy as measure_accuracy
 from bench.worker.measurements import registry, speed, sync_audit
-from bench.worker.schedule import Called, Counted
-from bench.worker.session import Bench, Result
+from bench.worker.schedule import FixedSchedule, RemoteSchedule
+from bench.worker.session import Result, Session
 from tests.support import fakes
 
 FIRST, CALL, STEP, BARE, PREDICT = 50.0, 7.0, 0.25, 0.2, 0.03
@@ -117,7 +117,7 @@ def bench_of(
     limits: Limits = fakes.LIMITS,
     trainer: type[QueueTrainer] = QueueTrainer,
     **changes: Any,
-) -> tuple[Bench, QueueTrainer]:
+) -> tuple[Session, QueueTrainer]:
     case = fakes.case(**changes)
     chosen = recipe(case.recipe)
     steps = int(chosen.epochs * len(data.train) / case.batch_size)
@@ -125,7 +125,7 @@ def bench_of(
     setup = Setup(case, network, chosen, steps, data.mean, data.std, threads=2)
     made = trainer(setup, clock)
     notes: list[float] = []
-    bench = Bench(made, setup, data, limits, lambda done, note: notes.append(done), 2.0, 3.0)
+    bench = Session(made, setup, data, limits, lambda done, note: notes.append(done), 2.0, 3.0)
     return bench, made
 
 
@@ -185,7 +185,7 @@ def test_a_block_has_one_step_at_least(clock: Clock, data: Dataset) -> None:
 def test_overhead_holds_each_block_against_a_bare_one(clock: Clock, data: Dataset) -> None:
     limits = Limits(blocks=2, overhead_blocks=5, block_seconds=1.0)
     bench, _ = bench_of(clock, data, limits=limits)
-    bench.turns = Counted(limits.turns("train_throughput", extras=True))
+    bench.turns = FixedSchedule(limits.turns("train_throughput", extras=True))
     found = registry.train_throughput(bench)
     overhead = found.metrics["overhead"]
     assert overhead["harness"] == [pytest.approx(4 * STEP)] * 5
@@ -215,7 +215,7 @@ def test_no_overhead_where_none_is_asked_for_or_can_be(
 def test_the_bare_forward_pass_is_timed_beside_inference(clock: Clock, data: Dataset) -> None:
     limits = Limits(blocks=2, overhead_blocks=5, block_seconds=10 * PREDICT)
     bench, trainer = bench_of(clock, data, limits=limits)
-    bench.turns = Counted(5)
+    bench.turns = FixedSchedule(5)
     found = registry.inference(bench)
     overhead = found.metrics["overhead"]
     assert overhead["harness"] == found.samples == [pytest.approx(10 * PREDICT)] * 5
@@ -562,7 +562,7 @@ def test_a_process_after_the_first_takes_its_blocks_alone(clock: Clock, data: Da
     bench, _ = bench_of(clock, data, limits=limits)
     given: list[list[float]] = []
     commands = iter([{"do": "block"}, {"do": "end"}])
-    bench.turns = Called(given.append, lambda: next(commands), 3, extras=False)
+    bench.turns = RemoteSchedule(given.append, lambda: next(commands), 3, extras=False)
     found = registry.train_throughput(bench)
     assert found.metrics["steps_per_sample"] == 3
     assert given == [[], found.samples] == [[], [pytest.approx(3 * STEP)]]

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from bench.worker.digests import digests
 from bench.worker.evaluation import accuracy_of, evaluate
-from bench.worker.measurements.features import anew_beside
+from bench.worker.measurements.features import recomputed_features
 from bench.worker.measurements.tutorial_loop import tutorial_training
-from bench.worker.session import Bench, Result
+from bench.worker.session import Result, Session
 
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.648, 0.7, 0.75, 0.8, 0.8441, 0.9)
 """Accuracies to time: round ones, and the two published figures that recipes are held against."""
@@ -24,7 +24,7 @@ STEP_LOSSES = 500
 same steps is told from them, and they have parted long before."""
 
 
-def accuracy(bench: Bench) -> Result:
+def accuracy(bench: Session) -> Result:
     """Train by the recipe and evaluate on all of the test pictures; the clock stands meanwhile.
 
     The first step (trace, compile, allocate) is a part of the training and of its seconds; how long
@@ -48,7 +48,7 @@ def accuracy(bench: Bench) -> Result:
             break  # it has diverged: more steps would measure nothing
     metrics = _summary(bench, curve, confusion) | digests(bench.trainer, history)
     metrics |= bench.inputs.metrics() | {"startup": _startup(bench)}
-    if (anew := anew_beside(bench)) is not None:
+    if (anew := recomputed_features(bench)) is not None:
         metrics["features"]["anew"] = anew
     if bench.setup.case.track == "closed":  # elsewhere a loss may be the mean of many steps
         metrics["step_losses"] = [_finite(loss) for loss in history[:STEP_LOSSES]]
@@ -57,7 +57,7 @@ def accuracy(bench: Bench) -> Result:
     return Result([curve[-1]["test_accuracy"]], None, metrics, "fraction")
 
 
-def _targets(bench: Bench) -> list[int]:
+def _targets(bench: Session) -> list[int]:
     """The steps behind which is evaluated, evenly spread; each once, the last step among them."""
     points = bench.limits.evaluations or max(1, round(2 * bench.setup.recipe.epochs))
     spread = (round(bench.setup.steps * (index + 1) / points) for index in range(points))
@@ -76,7 +76,7 @@ def _mean_loss(stretches: Sequence[tuple[list[float], int]]) -> float:
     return float(np.average(means, weights=steps))
 
 
-def _startup(bench: Bench) -> dict[str, float | None]:
+def _startup(bench: Session) -> dict[str, float | None]:
     """Seconds before the training and of its first step, as a record of start-up has them."""
     return {
         "import_seconds": bench.import_seconds,
@@ -90,7 +90,7 @@ def _finite(loss: float) -> float | None:
     return loss if math.isfinite(loss) else None
 
 
-def _train_until(bench: Bench, done: int, target: int) -> float:
+def _train_until(bench: Session, done: int, target: int) -> float:
     steps, started = target - done, perf_counter()
     taken = 0
 
@@ -106,7 +106,7 @@ def _train_until(bench: Bench, done: int, target: int) -> float:
 
 
 def _point(
-    bench: Bench, step: int, seconds: float, loss: float, confusion: NDArray[np.int64]
+    bench: Session, step: int, seconds: float, loss: float, confusion: NDArray[np.int64]
 ) -> dict[str, Any]:
     images = step * bench.setup.case.batch_size
     return {
@@ -120,7 +120,7 @@ def _point(
 
 
 def _summary(
-    bench: Bench, curve: list[dict[str, Any]], confusion: NDArray[np.int64]
+    bench: Session, curve: list[dict[str, Any]], confusion: NDArray[np.int64]
 ) -> dict[str, Any]:
     per_class = np.diag(confusion) / np.maximum(confusion.sum(axis=1), 1)
     last = curve[-1]

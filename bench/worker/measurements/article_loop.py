@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from bench.training.frameworks import framework
 from bench.training.recipes.tutorials import ARTICLE_RECIPES
-from bench.worker.session import Bench
+from bench.worker.session import Session
 
 WARMUP_STEPS = 2
 """At the head of every block, outside the clock: starting the loader's workers is no step."""
@@ -67,7 +67,7 @@ class Beside:
         }
 
 
-def article_beside(bench: Bench, blocks: int) -> Beside | None:
+def article_beside(bench: Session, blocks: int) -> Beside | None:
     """The loop for a case of the article's recipe, where it is asked for and there is one."""
     case, steps = bench.setup.case, bench.limits.article_steps
     where = framework(case.framework).article_loop

@@ -5,22 +5,22 @@ from __future__ import annotations
 from time import perf_counter
 from typing import Any
 
-from bench.worker.inputs import Features
-from bench.worker.session import Bench
+from bench.worker.inputs import FeatureInputs
+from bench.worker.session import Session
 
 STEPS = 4
 
 
-def anew_beside(bench: Bench) -> dict[str, Any] | None:
+def recomputed_features(bench: Session) -> dict[str, Any] | None:
     """Seconds and pictures of steps whose batches go through the trunk again.
 
     Taken behind the training; the head is left as it was found. None where no features were kept.
     """
     kept = bench.inputs
-    if bench.trunk is None or not isinstance(kept, Features) or not kept.keep:
+    if bench.trunk is None or not isinstance(kept, FeatureInputs) or not kept.keep:
         return None
     trained = bench.trainer.export_weights()
-    bench.inputs = Features(
+    bench.inputs = FeatureInputs(
         bench.trunk, bench.dataset, bench.plan, steps=bench.setup.steps, keep=False
     )
     try:

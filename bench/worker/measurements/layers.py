@@ -12,13 +12,13 @@ from typing import Any
 
 from bench.training.frameworks import framework
 from bench.training.interfaces import LayerPair, Setup
-from bench.worker.session import Bench
+from bench.worker.session import Session
 
 Maker = Callable[[Setup], Iterable[LayerPair]]
 """What a framework's row names under ``layer_pairs``."""
 
 
-def layers_beside(bench: Bench) -> list[dict[str, Any]]:
+def layers_beside(bench: Session) -> list[dict[str, Any]]:
     """Seconds of one call of each side, block by block; empty where none are asked for."""
     where = framework(bench.setup.case.framework).layer_pairs
     if not bench.limits.layer_pairs or where is None or not bench.turns.extras:
@@ -28,7 +28,7 @@ def layers_beside(bench: Bench) -> list[dict[str, Any]]:
     return [_measured(pair, bench) for pair in make(bench.setup)]
 
 
-def _measured(pair: LayerPair, bench: Bench) -> dict[str, Any]:
+def _measured(pair: LayerPair, bench: Session) -> dict[str, Any]:
     sides = (pair.ours, pair.theirs)
     seconds: tuple[list[float], list[float]] = ([], [])
     for side in sides:

@@ -9,9 +9,9 @@ from collections.abc import Callable
 
 from bench.worker.measurements.accuracy import accuracy
 from bench.worker.measurements.speed import inference, latency, startup, train_throughput
-from bench.worker.session import Bench, Result
+from bench.worker.session import Result, Session
 
-MEASUREMENTS: dict[str, Callable[[Bench], Result]] = {
+MEASUREMENTS: dict[str, Callable[[Session], Result]] = {
     "startup": startup,
     "train_throughput": train_throughput,
     "inference": inference,

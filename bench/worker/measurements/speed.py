@@ -20,10 +20,10 @@ from bench.worker.measurements.article_loop import Beside, article_beside
 from bench.worker.measurements.layers import layers_beside
 from bench.worker.measurements.sync_audit import audit
 from bench.worker.measurements.tutorial_loop import tutorial_beside
-from bench.worker.session import Bench, Result
+from bench.worker.session import Result, Session
 
 
-def startup(bench: Bench) -> Result:
+def startup(bench: Session) -> Result:
     """Import, build and first step of a fresh process."""
     first = bench.first_step()
     parts = {
@@ -40,7 +40,7 @@ class _Blocks:
     Some steps at the head of a block are not counted: what starts or wakes up is no steady state.
     """
 
-    def __init__(self, bench: Bench, steps: int, between: Callable[[], None]) -> None:
+    def __init__(self, bench: Session, steps: int, between: Callable[[], None]) -> None:
         self._bench, self._steps, self._between = bench, steps, between
         self._lead = lead_of(steps)
         self._taken, self._started = 0, 0.0
@@ -66,7 +66,7 @@ class _Blocks:
         self.seconds.append(perf_counter() - self._started)
         self.joules.append(self._meter.between(self._energy, self._meter.read()))
         self._taken = 0
-        self._bench.turns.took(self.seconds[-1:])
+        self._bench.turns.record_block(self.seconds[-1:])
         self._between()
         return self._bench.turns.next()
 
@@ -76,7 +76,7 @@ def lead_of(steps: int) -> int:
     return max(1, steps // 8)
 
 
-def train_throughput(bench: Bench) -> Result:
+def train_throughput(bench: Session) -> Result:
     """Seconds per block of training steps; with other loops' blocks beside them when asked."""
     first, limits = bench.first_step(), bench.limits
     found = _steps_per_block(bench)
@@ -108,7 +108,7 @@ def train_throughput(bench: Bench) -> Result:
     return Result(samples, images, metrics)
 
 
-def _copied_loops(bench: Bench) -> dict[str, Beside]:
+def _copied_loops(bench: Session) -> dict[str, Beside]:
     """Other people's loops that run beside ours, by the name of their metrics."""
     if not bench.turns.extras:
         return {}
@@ -120,7 +120,7 @@ def _copied_loops(bench: Bench) -> dict[str, Beside]:
     return {name: loop for name, loop in made.items() if loop}
 
 
-def _steps_per_block(bench: Bench) -> int:
+def _steps_per_block(bench: Session) -> int:
     """As many steps as fill a block, from the pace of the warm-up."""
     readings: list[float] = []
 
@@ -140,7 +140,7 @@ class _Bare:
 
     def __init__(
         self,
-        bench: Bench,
+        bench: Session,
         make: Callable[[], Callable[[int], None] | None],
         steps: int,
     ) -> None:
@@ -166,7 +166,7 @@ class _Bare:
         return {"harness": harness[:pairs], "bare": bare, "images_per_sample": images}
 
 
-def inference(bench: Bench) -> Result:
+def inference(bench: Session) -> Result:
     """Seconds per block of evaluation-mode batches."""
     size, limits = bench.setup.case.batch_size, bench.limits
     batches = _test_batches(bench.dataset.test, size)
@@ -182,7 +182,7 @@ def inference(bench: Bench) -> Result:
         before = meter.read()
         samples.append(_timed(lambda: _predict(bench.trainer, batches, steps)))
         joules.append(meter.between(before, meter.read()))
-        bench.turns.took(samples[-1:])
+        bench.turns.record_block(samples[-1:])
         bare.block()
         bench.progress(min(len(samples) / limits.blocks, 1.0), "inference")
     metrics = {
@@ -200,7 +200,7 @@ def _predict(trainer: Trainer, batches: Iterator[Images], steps: int) -> None:
         trainer.predict(next(batches))
 
 
-def latency(bench: Bench) -> Result:
+def latency(bench: Session) -> Result:
     """Seconds of single calls with one picture, from host memory to logits on the host."""
     limits = bench.limits
     pictures = _test_batches(bench.dataset.test, 1)
@@ -211,12 +211,12 @@ def latency(bench: Bench) -> Result:
         bench.trainer.predict(next(pictures))
         calls = _calls(bench, pictures)
         samples.extend(calls)
-        bench.turns.took(calls)
+        bench.turns.record_block(calls)
         bench.progress(min(len(samples) / limits.latency_calls, 1.0), "latency")
     return Result(samples, 1, {})
 
 
-def _calls(bench: Bench, pictures: Iterator[Images]) -> list[float]:
+def _calls(bench: Session, pictures: Iterator[Images]) -> list[float]:
     """One turn's share of the calls, and of the seconds that they may take."""
     limits = bench.limits
     most, least = (-(-calls // limits.blocks) for calls in (limits.latency_calls, 20))

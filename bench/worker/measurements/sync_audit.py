@@ -13,13 +13,13 @@ from collections.abc import Sequence
 from time import perf_counter
 from typing import Any, NamedTuple
 
-from bench.worker.session import Bench
+from bench.worker.session import Session
 
 LONGER = 3
 """How many times as many steps the longer of two timings has."""
 
 
-def audit(bench: Bench, samples: Sequence[float], steps: int) -> dict[str, Any]:
+def audit(bench: Session, samples: Sequence[float], steps: int) -> dict[str, Any]:
     """``clock``: seconds per step in blocks (the given samples of ``steps`` steps), of calls that
     are not waited for, and as slopes up to ``sync`` and up to the weights."""
     few = max(1, steps // 4)
@@ -55,7 +55,7 @@ class _Moments(NamedTuple):
     read: float
 
 
-def _timed(bench: Bench, steps: int) -> _Moments:
+def _timed(bench: Session, steps: int) -> _Moments:
     started = perf_counter()
     bench.train(steps)
     returned = perf_counter()

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from bench.training.frameworks import framework
 from bench.training.interfaces import Images
 from bench.worker.evaluation import accuracy_of, evaluate
-from bench.worker.inputs import Pictures
+from bench.worker.inputs import ImageInputs
 from bench.worker.measurements.article_loop import WARMUP_STEPS, Beside, CopiedLoop
-from bench.worker.session import Bench
+from bench.worker.session import Session
 
 
 class TutorialLoop(CopiedLoop, Protocol):
@@ -29,7 +29,7 @@ class TutorialLoop(CopiedLoop, Protocol):
         """Evaluation-mode logits on the host, (N, classes)."""
 
 
-def tutorial_beside(bench: Bench, blocks: int) -> Beside | None:
+def tutorial_beside(bench: Session, blocks: int) -> Beside | None:
     """The loop in as many blocks as ours, each about as long; None where none is asked for."""
     loop = _loop(bench)
     if loop is None:
@@ -39,7 +39,7 @@ def tutorial_beside(bench: Bench, blocks: int) -> Beside | None:
     return Beside(loop, steps * blocks, blocks)
 
 
-def tutorial_training(bench: Bench, images: int) -> dict[str, Any] | None:
+def tutorial_training(bench: Session, images: int) -> dict[str, Any] | None:
     """Accuracy and seconds of the loop after ``images`` pictures, as ours are measured.
 
     Its seconds begin with its first step, as ours do.
@@ -60,7 +60,7 @@ def tutorial_training(bench: Bench, images: int) -> dict[str, Any] | None:
     loop.train(steps, after_step)
     loop.sync()
     seconds = perf_counter() - started
-    counts = evaluate(loop, bench.dataset, Pictures(bench.dataset, bench.plan))
+    counts = evaluate(loop, bench.dataset, ImageInputs(bench.dataset, bench.plan))
     return {
         "test_accuracy": accuracy_of(counts),
         "train_seconds": seconds,
@@ -69,7 +69,7 @@ def tutorial_training(bench: Bench, images: int) -> dict[str, Any] | None:
     }
 
 
-def _loop(bench: Bench) -> TutorialLoop | None:
+def _loop(bench: Session) -> TutorialLoop | None:
     case = bench.setup.case
     where = framework(case.framework).tutorial_loop
     if not bench.limits.tutorial_loop or where is None or case.track != "idiomatic":

@@ -19,10 +19,10 @@ from bench.networks.preprocessing import BVLC
 from bench.networks.pretrained import Facts, Pretrained
 from bench.networks.variants import variant
 from bench.training.recipes import recipe
-from bench.worker.inputs import Features
+from bench.worker.inputs import FeatureInputs
 from bench.worker.measurements.accuracy import accuracy
-from bench.worker.opening import open_bench
-from bench.worker.session import Bench
+from bench.worker.opening import open_session
+from bench.worker.session import Session
 from tests.frameworks.probes.networks import setup
 from tests.frameworks.probes.trainers import create
 
@@ -64,7 +64,7 @@ def run(framework: str) -> tuple[dict[str, Any], dict[str, Any]]:
             made = case(framework, track)
             for keep in (True, False):
                 limits = Limits(keep_features=keep, evaluations=1)
-                bench = open_bench(
+                bench = open_session(
                     {**command, "case": made.to_json(), "limits": dataclasses.asdict(limits)},
                     lambda done, note: None,
                 )
@@ -93,9 +93,9 @@ def prepare(folder: Path) -> dict[str, Any]:
     }
 
 
-def features(bench: Bench) -> Any:
+def features(bench: Session) -> Any:
     """Of the first test pictures."""
-    assert isinstance(bench.inputs, Features)
+    assert isinstance(bench.inputs, FeatureInputs)
     return bench.inputs.test(slice(0, 3))
 
 

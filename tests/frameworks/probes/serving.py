@@ -19,7 +19,7 @@ from bench.networks.architecture import (
     ReLU,
 )
 from bench.training.frameworks import framework as row_called
-from bench.training.interfaces import ServerSetup
+from bench.training.interfaces import InferenceSetup
 from tests.frameworks.probes.networks import seeded_weights
 
 COUNT = 35
@@ -70,7 +70,7 @@ def run(framework: str) -> tuple[dict[str, Any], dict[str, Any]]:
         for size in BATCHES[architecture.name]:
             parts = np.split(pictures(), range(size, COUNT, size))
             for embedding in (None, "d2_relu"):
-                setup = ServerSetup(architecture, weights, embedding, size, threads=1)
+                setup = InferenceSetup(architecture, weights, embedding, size, threads=1)
                 server = create(setup)
                 way = server.embed if embedding else server.logits
                 key = f"{architecture.name}/{embedding}/{size}"
