@@ -22,6 +22,7 @@ from bench.cli.progress import Display, label, result_line
 from bench.core import extensions
 from bench.core.case import Case
 from bench.core.errors import UserError
+from bench.core.kinds import kind
 from bench.core.records import Record
 from bench.data.sources import SyntheticDataWarning
 from bench.harness.matrix import Job, Selection, Task, jobs, matches
@@ -98,7 +99,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def _test_id(task: Task) -> str:
     """``cifar-bn-pytorch-closed``: what ``-k`` selects by, with what else tells cases apart."""
     case = task.case
-    seed = f"-s{case.seed}" if task.kind == "accuracy" else ""
+    seed = f"-s{case.seed}" if kind(task.kind).trained else ""
     stage = f"-{case.defaults}" if case.defaults else ""
     return f"{case.variant}-{case.framework}-{case.track}{stage}{seed}"
 

@@ -16,10 +16,10 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from bench.core.case import WATERFALL
 from bench.networks.architecture import Architecture
 from bench.training.interfaces import Images, Logits, Setup, StepInput
 from bench.training.recipes.base import Recipe
+from bench.training.tracks import track
 from models_keras import alexnet, defaults
 from models_keras.layers.lrn import prepare_for
 from models_keras.optimizer import optimizer_for
@@ -62,7 +62,7 @@ class IdiomaticTrainer:
         mixed = setup.case.precision == "bfloat16"
         keras.mixed_precision.set_dtype_policy("mixed_bfloat16" if mixed else "float32")
         self._architecture = setup.architecture
-        self._waterfall = setup.case.track == WATERFALL
+        self._waterfall = track(setup.case.track).stages
         on_cpu = setup.case.device == "cpu"
         self.network = alexnet.build(setup.architecture, tuned=on_cpu and not self._waterfall)
         given = _input(self._architecture)

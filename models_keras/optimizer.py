@@ -12,10 +12,10 @@ from typing import Any
 import keras
 from keras import ops
 
-from bench.core.case import WATERFALL
 from bench.training.defaults import switched
 from bench.training.interfaces import Setup
 from bench.training.recipes.base import Recipe
+from bench.training.tracks import track
 from models_keras import defaults
 
 FEW_PASSES = ("tensorflow", "torch")
@@ -49,7 +49,7 @@ def optimizer_for(setup: Setup) -> keras.optimizers.Optimizer:
     """SGD or Adam with Keras's arithmetic; in the waterfall, Adam with the shared stages."""
     recipe = setup.recipe
     rate = RecipeSchedule(recipe, setup.steps)
-    if setup.case.track == WATERFALL:
+    if track(setup.case.track).stages:
         return defaults.optimizer_for(recipe, rate, switched(setup.case))
     decay = recipe.weight_decay or None
     if recipe.optimizer == "adam":

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from bench.core.case import WATERFALL
 from bench.networks.weights import check_weights
 from bench.training.defaults import switched
 from bench.training.interfaces import Gradients, Images, Logits, Setup, StepInput
+from bench.training.tracks import track
 from models_torch import defaults
 from models_torch.alexnet import build, set_masks
 from models_torch.optimizer import optimizer_for, set_rate
@@ -36,10 +36,10 @@ class TorchTrainer:
         torch.set_num_threads(setup.threads)
         if torch.get_num_interop_threads() != setup.threads:  # can be set once per process only
             torch.set_num_interop_threads(setup.threads)
-        self._closed = setup.case.track == "closed"
+        self._closed = track(setup.case.track).certified
         self._device = torch.device(setup.case.device)
-        self._waterfall, shared = setup.case.track == WATERFALL, switched(setup.case)
-        own_layers = setup.case.track == "idiomatic"
+        self._waterfall, shared = track(setup.case.track).stages, switched(setup.case)
+        own_layers = track(setup.case.track).recommended_settings
         _set_precision(not own_layers)
         set_deterministic(setup.deterministic)
         last = own_layers or "layout" in shared

@@ -1,4 +1,4 @@
-"""The waterfall as numbers: what each default costs in accuracy and in images/s.
+"""The ablation of defaults as numbers: what each default costs in accuracy and in images/s.
 
 One row per network, framework and stage, and below them the gap between the frameworks at both
 ends. Every change is paired by seed: the same seed's run at a stage and at the stage before.
@@ -14,13 +14,15 @@ from statistics import median
 
 from bench.analysis.experiments import Data, framework_place
 from bench.analysis.rows import IDENTITY, Row
-from bench.core.case import WATERFALL, Case
+from bench.core.case import Case
 from bench.core.errors import UserError
+from bench.core.kinds import kind
 from bench.core.records import Record
 from bench.networks.variants import VARIANTS
 from bench.stats import estimates
 from bench.training.defaults import OWN, STAGES, chain
 from bench.training.frameworks import FRAMEWORKS
+from bench.training.tracks import track
 
 GAP_OWN, GAP_SHARED = "gap at own defaults", "gap when all is shared"
 
@@ -73,7 +75,7 @@ def ladders(records: Sequence[Record]) -> dict[Case, dict[str, Ladder]]:
     """Steps in order, by network (a case without framework, stage and seed) and by framework."""
     groups: dict[Case, dict[str, list[Record]]] = {}
     for record in records:
-        if record.case.track == WATERFALL and record.kind == "accuracy":
+        if track(record.case.track).stages and kind(record.kind).trained:
             network = replace(record.case, framework="", seed=0, defaults="")
             groups.setdefault(network, {}).setdefault(record.case.framework, []).append(record)
     places = {name: place for place, name in enumerate(VARIANTS)}

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bench.core.records import Record
+from bench.training.tracks import track
 
 PASS, UNCHECKED = "pass", "unchecked"
 
@@ -21,7 +22,7 @@ def status_of(record: Record) -> str:
 
 def is_certified(record: Record) -> bool:
     """Whether a record may stand with the others of its track: only the closed one asks proof."""
-    return record.case.track != "closed" or status_of(record) == PASS
+    return not track(record.case.track).certified or status_of(record) == PASS
 
 
 def problem_of(record: Record) -> str | None:
@@ -38,4 +39,4 @@ def problem_of(record: Record) -> str | None:
 
 def is_certified_row(row: Mapping[str, Any]) -> bool:
     """The same of a row of a table; one without a parity column promises nothing."""
-    return bool(row["track"] != "closed" or row.get("parity", PASS) == PASS)
+    return bool(not track(row["track"]).certified or row.get("parity", PASS) == PASS)

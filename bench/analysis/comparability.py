@@ -14,6 +14,7 @@ from typing import Any
 from bench.analysis.experiments import Experiment
 from bench.core.records import Record
 from bench.core.text import flatten, without_folders
+from bench.training.tracks import track
 
 _SHOWN = 60  # characters of a value: enough to tell two apart
 _DIGEST = 12  # and of a hash
@@ -27,14 +28,14 @@ class Rule:
     """The field of a record that holds them: ``settings`` or ``environment``."""
     keys: str
     """A regular expression for whole dotted keys."""
-    tracks: tuple[str, ...] | None = None
-    """None is every track."""
+    certified: bool = False
+    """Whether only certified tracks promise it; else every track does."""
     per_seed: bool = False
     """Whether two seeds differ in it rightly."""
 
-    def holds(self, track: str, *, same_seed: bool) -> bool:
-        """Whether it is asked of two records of `track`."""
-        return (self.tracks is None or track in self.tracks) and (same_seed or not self.per_seed)
+    def holds(self, name: str, *, same_seed: bool) -> bool:
+        """Whether it is asked of two records of the track `name`."""
+        return (track(name).certified or not self.certified) and (same_seed or not self.per_seed)
 
 
 ROWS = (
@@ -44,10 +45,10 @@ ROWS = (
     Rule("settings", r"device"),
     Rule("environment", r"cpu|cores|gpu"),
     # The closed track's promise. Layout and execution are each framework's own and may differ.
-    Rule("settings", r"weight_dtype|compute_dtype|accumulat.*", ("closed",)),
-    Rule("settings", r".*tf32.*", ("closed",)),
-    Rule("settings", r"initial_weights_sha256|batch_plan_sha256", ("closed",), per_seed=True),
-    Rule("settings", r"recipe\.(?!description$).*", ("closed",)),  # a better wording is no change
+    Rule("settings", r"weight_dtype|compute_dtype|accumulat.*", certified=True),
+    Rule("settings", r".*tf32.*", certified=True),
+    Rule("settings", r"initial_weights_sha256|batch_plan_sha256", certified=True, per_seed=True),
+    Rule("settings", r"recipe\.(?!description$).*", certified=True),
 )
 """Two frameworks in one table: what the track says they share."""
 

@@ -15,6 +15,7 @@ from bench.analysis.certified import status_of
 from bench.analysis.comparability import RUNS, differences
 from bench.analysis.experiments import latest
 from bench.core.case import Case
+from bench.core.kinds import kind
 from bench.core.records import Record
 from bench.core.samples import by_process, interleaved_together, ratios, timed
 from bench.core.text import without_folders
@@ -55,7 +56,7 @@ def compare(a: Sequence[Record], b: Sequence[Record]) -> list[Comparison]:
             rows.append(Comparison(*key, verdict=f"only in {'A' if key in old else 'B'}"))
         elif reason := refusal(old[key], new[key]):
             rows.append(Comparison(*key, verdict="refused", reason=reason))
-        elif old[key].kind == "accuracy":
+        elif kind(old[key].kind).trained:
             rows.append(_accuracy(old[key], new[key], differences))
         else:
             rows.append(_timed(old[key], new[key]))
@@ -131,7 +132,7 @@ def _differences(
     """
     found: dict[Case, list[float]] = {}
     for key, a in old.items():
-        if a.kind == "accuracy" and key in new and refusal(a, new[key]) is None:
+        if kind(a.kind).trained and key in new and refusal(a, new[key]) is None:
             found.setdefault(replace(a.case, seed=0), []).append(_points(a, new[key]))
     return found
 

@@ -18,8 +18,9 @@ from bench.analysis.certified import is_certified
 from bench.analysis.comparability import differences, in_words
 from bench.analysis.experiments import framework_place
 from bench.core.case import Case
+from bench.core.kinds import kind
 from bench.core.records import Record
-from bench.training.tracks import peers_of
+from bench.training.tracks import peers_of, track
 
 THRESHOLDS = (1e-3, 1e-2)
 """Relative differences to look for. Above the second one, the batch losses of two runs differ more
@@ -77,8 +78,8 @@ def pairs(records: Iterable[Record]) -> list[Pair]:
     """Certified trainings beside the reference (pytorch where it is), network by network."""
     seeds: dict[Case, list[Record]] = {}
     for record in sorted(records, key=lambda r: framework_place(r.case.framework)):
-        closed = record.case.track == "closed" and is_certified(record)
-        if closed and record.kind == "accuracy" and record.ok and len(step_losses(record)):
+        closed = track(record.case.track).certified and is_certified(record)
+        if closed and kind(record.kind).trained and record.ok and len(step_losses(record)):
             seeds.setdefault(peers_of(record.case), []).append(record)
     return [Pair(record, same[0]) for same in seeds.values() for record in same[1:]]
 

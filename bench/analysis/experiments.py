@@ -11,11 +11,12 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from bench.analysis.certified import is_certified, problem_of, status_of
-from bench.core.case import ALL_TRACKS, WATERFALL, Case
+from bench.core.case import Case
+from bench.core.kinds import TRAIN_THROUGHPUT
 from bench.core.records import Record
 from bench.core.text import without_folders
 from bench.networks.variants import VARIANTS
-from bench.training.tracks import peers_of
+from bench.training.tracks import TRACKS, peers_of, track
 
 FRAMEWORK_ORDER = ("pytorch", "keras-tensorflow", "keras-jax", "keras-torch")
 """Order of rows and the reference first; a framework that is not here comes after, by name."""
@@ -123,12 +124,12 @@ def _data(record: Record) -> Data:
 def experiments(records: Iterable[Record], kinds: Collection[str]) -> list[Experiment]:
     """Experiments of the given kinds in the order of tables; records of one dataset only.
 
-    Stages of the waterfall are no experiments to stand beside others: `bench.analysis.ablation` has
+    Stages of the ablation are no experiments to stand beside others: `bench.analysis.ablation` has
     them.
     """
     groups: dict[tuple[Case, str, bool], list[Record]] = {}
     for record in records:
-        if record.kind in kinds and record.case.track != WATERFALL:
+        if record.kind in kinds and not track(record.case.track).stages:
             key = (replace(record.case, seed=0), record.kind, is_certified(record))
             groups.setdefault(key, []).append(record)
     found = [
@@ -141,8 +142,8 @@ def experiments(records: Iterable[Record], kinds: Collection[str]) -> list[Exper
 def _order(experiment: Experiment) -> tuple[Any, ...]:
     case = experiment.case
     return (
-        _place(case.track, ALL_TRACKS),
-        experiment.kind != "train_throughput",
+        _place(case.track, tuple(TRACKS)),
+        experiment.kind != TRAIN_THROUGHPUT,
         variant_place(case),
         case.init != "scratch",
         experiment.peers.id,

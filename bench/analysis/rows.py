@@ -17,7 +17,7 @@ from bench.analysis.provenance import provenance_of
 from bench.analysis.published import MEAN_OF_CLASSES, published_figure
 from bench.analysis.speeds import speeds, versus
 from bench.analysis.utilisation import device_memory, energy, utilisation
-from bench.core.case import KINDS
+from bench.core.kinds import KINDS
 from bench.core.records import Record
 from bench.core.text import without_folders
 from bench.stats import estimates

@@ -5,17 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bench.analysis.experiments import Experiment
+from bench.core.kinds import kind
 from bench.core.samples import by_process, interleaved_together, ratios, timed
 from bench.stats import estimates
-
-IMAGES = ("train_throughput", "inference")
-"""Kinds whose samples are of many images; the others' are of one call or one start."""
 
 
 def speeds(experiment: Experiment) -> list[list[float]]:
     """Images/s (of calls and starts: how many a second) of every sample, by process."""
     return [
-        estimates.rates(process, record.images_per_sample if record.kind in IMAGES else 1)
+        estimates.rates(process, record.images_per_sample if kind(record.kind).throughput else 1)
         for record in experiment.ok
         for process in by_process(record)
     ]

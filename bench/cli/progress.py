@@ -17,6 +17,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
+from bench.core.kinds import kind
 from bench.core.records import Record
 from bench.core.text import headline
 from bench.harness.certificates import Certificate
@@ -36,14 +37,15 @@ def result_line(record: Record) -> str:
     if not record.ok:
         return f"{record.status}: {headline(record.error or 'no reason given')}"
     summary = record.summary
-    match record.kind:
-        case "train_throughput" | "inference":
+    row = kind(record.kind)
+    match row.summary:
+        case "rate":
             return f"{summary['images_per_second']:,.0f} images/s"
-        case "latency":
+        case "percentiles":
             return f"p50 {summary['p50'] * 1e3:.2f} ms, p99 {summary['p99'] * 1e3:.2f} ms"
-        case "startup":
+        case "median" if row.startup:
             return f"{record.samples[0]:.1f} s to the end of the first step"
-        case "accuracy":
+        case "mean" if row.trained:
             seconds = record.metrics["train_seconds"]
             return f"{record.samples[0]:.2%} test accuracy after {seconds:.0f} s of training"
         case _:

@@ -8,19 +8,21 @@ from typing import Any
 import click
 
 from bench.cli.options import listed, numbers
-from bench.core.case import ALL_TRACKS, INITS, KINDS, PRECISIONS
+from bench.core.case import INITS, PRECISIONS
+from bench.core.kinds import KINDS
 from bench.harness.matrix import Selection
 from bench.harness.profiles import PROFILES
 from bench.networks.variants import HEADS, VARIANTS
 from bench.training.defaults import NAMES as STAGES
 from bench.training.frameworks import FRAMEWORKS
 from bench.training.recipes import RECIPES
+from bench.training.tracks import TRACKS
 
 
 @click.command()
 @listed("--variants", known=VARIANTS)
 @listed("--frameworks", known=FRAMEWORKS)
-@listed("--tracks", known=ALL_TRACKS)
+@listed("--tracks", known=TRACKS)
 @listed("--kinds", known=KINDS)
 @listed("--inits", known=INITS)
 @listed("--heads", known=HEADS)

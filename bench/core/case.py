@@ -9,15 +9,6 @@ from typing import Any
 
 from bench.core.errors import UserError
 
-KINDS = ("startup", "train_throughput", "inference", "latency", "accuracy")
-"""In the order in which one worker takes them: start-up is over before anything else begins."""
-
-TRACKS = ("closed", "idiomatic")
-WATERFALL = "waterfall"
-"""The third track: from a framework's own defaults to the shared ones (see
-`bench.training.defaults`). Apart from the two above, since its cases are stages of one comparison
-and belong into no other table."""
-ALL_TRACKS = (*TRACKS, WATERFALL)
 INITS = ("scratch", "pretrained")
 PRECISIONS = ("float32", "bfloat16")
 
@@ -43,7 +34,7 @@ class Case:
     device: str = "cpu"
     devices: int = 1
     defaults: str = ""
-    """In the waterfall, the last stage whose default is the shared one; else empty."""
+    """In the ablation of defaults, the last stage whose default is the shared one; else empty."""
 
     @property
     def id(self) -> str:

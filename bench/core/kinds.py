@@ -19,34 +19,59 @@ class Kind:
         name: As records and the command line have it.
         label: As tables and plots have it.
         unit: Of its samples: ``s``, or ``fraction`` for accuracies.
+        summary: What a record's ``summary`` holds: ``rate`` (images/s), ``percentiles``,
+            ``median`` or ``mean`` of the samples.
         timed: Whether its samples are seconds of work repeated in fresh processes.
         interleaved: Whether its blocks alternate with those of the other frameworks of a group.
         judged: Whether the precision of its ratio decides when a group has been measured enough.
         throughput: Whether its samples turn into images/s, which can be compared with a peak.
         trained: Whether it trains to the end of a recipe, once per seed.
+        startup: Whether it measures a process from its birth to its first step.
+        batch_size: Images of one call where the kind fixes it; else the case's.
     """
 
     name: str
     label: str
     unit: str = "s"
+    summary: str = "median"
     timed: bool = True
     interleaved: bool = False
     judged: bool = False
     throughput: bool = False
     trained: bool = False
+    startup: bool = False
+    batch_size: int | None = None
 
+
+STARTUP = "startup"
+TRAIN_THROUGHPUT = "train_throughput"
+INFERENCE = "inference"
+LATENCY = "latency"
+ACCURACY = "accuracy"
 
 KINDS: dict[str, Kind] = {
     row.name: row
     for row in (
         # In the order in which one worker takes them: start-up is over before anything else begins.
-        Kind("startup", "start-up"),
-        Kind("train_throughput", "training", interleaved=True, judged=True, throughput=True),
-        Kind("inference", "inference", interleaved=True, judged=True, throughput=True),
-        Kind("latency", "latency"),
-        Kind("accuracy", "accuracy", unit="fraction", timed=False, trained=True),
+        Kind(STARTUP, "start-up", startup=True),
+        Kind(
+            TRAIN_THROUGHPUT,
+            "training",
+            summary="rate",
+            interleaved=True,
+            judged=True,
+            throughput=True,
+        ),
+        Kind(
+            INFERENCE, "inference", summary="rate", interleaved=True, judged=True, throughput=True
+        ),
+        Kind(LATENCY, "latency", summary="percentiles", interleaved=True, batch_size=1),
+        Kind(ACCURACY, "accuracy", unit="fraction", summary="mean", timed=False, trained=True),
     )
 }
+
+TIMED = tuple(row.name for row in KINDS.values() if row.timed)
+THROUGHPUT = tuple(row.name for row in KINDS.values() if row.throughput)
 
 
 def kind(name: str) -> Kind:

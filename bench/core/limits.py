@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bench.core.kinds import kind
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -48,7 +50,7 @@ class Limits:
     timeout_seconds: float = 300.0
     """For one measurement; then the worker is stopped and the case marked."""
 
-    def turns(self, kind: str, *, extras: bool) -> int:
+    def turns(self, name: str, *, extras: bool) -> int:
         """Blocks of one process; ``extras`` for the one that also runs other loops beside them."""
-        compared = extras and kind in ("train_throughput", "inference")
+        compared = extras and kind(name).throughput
         return max(self.blocks, self.overhead_blocks if compared else 0)

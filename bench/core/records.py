@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.core.case import KINDS, Case
+from bench.core.case import Case
 from bench.core.errors import UserError
+from bench.core.kinds import KINDS
 
 SCHEMA_VERSION = 1
 """Raised with every change of what a field means or of how a result is obtained."""

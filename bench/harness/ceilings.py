@@ -33,9 +33,6 @@ _FORMAT = 1
 _LIMITS = Limits(timeout_seconds=300)
 """Many times what it takes; a machine so slow or so busy tells no ceiling."""
 
-OF_THROUGHPUT = ("train_throughput", "inference")
-"""Kinds whose records have a ceiling beside them."""
-
 
 @dataclass(frozen=True)
 class Found:

@@ -15,14 +15,11 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+from bench.core.kinds import KINDS, STARTUP
 from bench.core.limits import Limits
 from bench.core.samples import Block
 from bench.harness.matrix import Job, Task
 from bench.worker.client import OnProgress, Worker, WorkerError, bare_start
-
-TURNED = ("train_throughput", "inference", "latency")
-"""Kinds that are measured in turns; a start-up is over when its process can take one, and a kind
-that is not named here is measured at once, after these."""
 
 
 @dataclass
@@ -107,14 +104,12 @@ class InterleavedRun:
             for slot in slots:
                 stack.callback(slot.leave)
             order = slots if process % 2 == 0 else slots[::-1]
-            for slot in order:
-                self._at_once(slot, "startup", process)
-            for kind in TURNED:
-                self._in_turns(kind, order, process)
-            kinds = dict.fromkeys(task_results.task.kind for task_results in self.all_results)
-            for kind in (kind for kind in kinds if kind not in ("startup", *TURNED)):
+            for row in KINDS.values():
+                if row.interleaved:
+                    self._in_turns(row.name, order, process)
+                    continue
                 for slot in order:
-                    self._at_once(slot, kind, process)
+                    self._at_once(slot, row.name, process)
 
     def _at_once(self, slot: Slot, kind: str, process: int) -> None:
         for task_results in self._open_tasks(slot, kind):
@@ -122,7 +117,7 @@ class InterleavedRun:
             def measure(task_results: TaskResults = task_results) -> None:
                 began = perf_counter()
                 answer = slot.use(self._on_progress).measure(kind, self._on_progress)
-                if kind == "startup" and self._limits.bare_start:
+                if kind == STARTUP and self._limits.bare_start:
                     answer["metrics"] |= _beside_bare(slot, perf_counter() - began)
                 task_results.add(process, 0, answer["samples"])
                 task_results.answers.append(answer)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 
-from bench.core.case import ALL_TRACKS, INITS, KINDS, PRECISIONS, WATERFALL, Case
+from bench.core.case import INITS, PRECISIONS, Case
 from bench.core.errors import UserError
+from bench.core.kinds import ACCURACY, KINDS, TRAIN_THROUGHPUT, kind
 from bench.harness.profiles import Profile
 from bench.harness.selection import Network, networks
 from bench.networks import variants
@@ -16,10 +17,7 @@ from bench.networks.variants import HEADS
 from bench.training import frameworks
 from bench.training.defaults import NAMES, chain
 from bench.training.recipes import recipe
-from bench.training.tracks import peers_of
-
-TIMED = ("startup", "train_throughput", "inference", "latency")
-"""Kinds that one worker takes one after the other: they need the same network and no training."""
+from bench.training.tracks import ABLATION, TRACKS, peers_of, track
 
 
 @dataclass(frozen=True)
@@ -39,7 +37,7 @@ class Selection:
     batch_sizes: tuple[int, ...] = ()
     input_sizes: tuple[int, ...] = ()
     stages: tuple[str, ...] = ()
-    """Of the waterfall."""
+    """Of the ablation."""
     seeds: int | None = None
     budget: float = 1.0
 
@@ -53,7 +51,7 @@ class Selection:
                 raise UserError(f"framework {name}: {missing}")
         for name in self.recipes:
             recipe(name)
-        _known("track", self.tracks, ALL_TRACKS)
+        _known("track", self.tracks, TRACKS)
         _known("stage", self.stages, NAMES)
         _known("kind", self.kinds, KINDS)
         _known("head", self.heads, HEADS)
@@ -73,7 +71,7 @@ class Selection:
                 raise UserError(f"--{option}-sizes {sizes}: must all be at least 1")
 
 
-def _known(what: str, names: Sequence[str], known: Sequence[str]) -> None:
+def _known(what: str, names: Sequence[str], known: Collection[str]) -> None:
     for name in names:
         if name not in known:
             raise UserError(f"unknown {what} {name!r}; known: {', '.join(known)}")
@@ -107,7 +105,7 @@ def matches(found: Sequence[Job]) -> list[tuple[Job, ...]]:
     each training on its own."""
     groups: dict[object, list[Job]] = {}
     for job in found:
-        timed = job.tasks[0].kind in TIMED
+        timed = kind(job.tasks[0].kind).timed
         groups.setdefault(peers_of(job.case) if timed else job.case, []).append(job)
     return [tuple(group) for group in groups.values()]
 
@@ -126,7 +124,7 @@ def jobs(selection: Selection, profile: Profile) -> list[Job]:
     if selection.stages and not any(job.case.defaults for job in found):
         raise UserError(
             f"--stages {','.join(selection.stages)}: no case here has one of them; only the track "
-            f"{WATERFALL} has stages (--profile waterfall)"
+            f"{ABLATION} has stages (--profile {ABLATION})"
         )
     if not found:
         raise UserError(f"nothing to measure: {selection} selects no case of {profile.name}")
@@ -146,51 +144,58 @@ def _once(found: Sequence[Job]) -> Iterator[Job]:
 def _timed_jobs(selection: Selection, profile: Profile, names: tuple[str, ...]) -> Iterator[Job]:
     if selection.recipes and not selection.kinds:
         return  # who names a recipe wants a training
-    wanted = [kind for kind in TIMED if kind in (selection.kinds or KINDS)]
+    # One worker takes them one after the other: they need the same network and no training.
+    wanted = [row.name for row in KINDS.values() if row.timed and row.name in _kinds(selection)]
     if not wanted:
         return
-    for case, file in _cases(selection, profile, names, "train_throughput", 0):
+    for case, file in _cases(selection, profile, names, TRAIN_THROUGHPUT, 0):
         tasks = [
-            Task(_of_kind(case, kind), kind)
-            for kind in wanted
-            if _selected(selection, profile, case, kind)
+            Task(_of_kind(case, name), name)
+            for name in wanted
+            if _selected(selection, profile, case, name)
         ]
         if tasks:
             yield Job(case, tuple(tasks), file)
 
 
-def _of_kind(case: Case, kind: str) -> Case:
-    """Latency is that of a single picture, and its record says so."""
-    return replace(case, batch_size=1) if kind == "latency" else case
+def _kinds(selection: Selection) -> Collection[str]:
+    return selection.kinds or KINDS
 
 
-def _selected(selection: Selection, profile: Profile, case: Case, kind: str) -> bool:
-    tracks = selection.tracks or profile.tracks[kind]
+def _of_kind(case: Case, name: str) -> Case:
+    """Latency is that of a single image, and its record says so."""
+    batch = kind(name).batch_size
+    return case if batch is None else replace(case, batch_size=batch)
+
+
+def _selected(selection: Selection, profile: Profile, case: Case, name: str) -> bool:
+    tracks = selection.tracks or profile.tracks[name]
     named = selection.variants or case.init == "pretrained"
-    if case.track != "closed" and case.variant in profile.closed_only and not named:
+    certified = track(case.track).certified
+    if not certified and case.variant in profile.closed_only and not named:
         return False
-    return case.track in tracks and bool(named or case.variant in profile.variants[kind])
+    return case.track in tracks and bool(named or case.variant in profile.variants[name])
 
 
 def _accuracy_jobs(selection: Selection, profile: Profile, names: tuple[str, ...]) -> Iterator[Job]:
-    if "accuracy" not in (selection.kinds or KINDS):
+    if ACCURACY not in _kinds(selection):
         return
     for seed in range(selection.seeds or profile.seeds):
-        for case, file in _cases(selection, profile, names, "accuracy", seed):
-            yield Job(case, (Task(case, "accuracy"),), file)
+        for case, file in _cases(selection, profile, names, ACCURACY, seed):
+            yield Job(case, (Task(case, ACCURACY),), file)
 
 
 def _cases(
-    selection: Selection, profile: Profile, names: tuple[str, ...], kind: str, seed: int
+    selection: Selection, profile: Profile, names: tuple[str, ...], of_kind: str, seed: int
 ) -> Iterator[tuple[Case, Path | None]]:
     """Every case of a kind, with the file of the weights that it starts from."""
-    tracks = _tracks(selection, profile, kind)
+    tracks = _tracks(selection, profile, of_kind)
     # Frameworks turn fastest: those that are compared are measured close together in time.
-    for network, track, name in product(_networks(selection, profile, kind), tracks, names):
+    for network, on, name in product(_networks(selection, profile, of_kind), tracks, names):
         case = Case(
             variant=network.variant,
             framework=name,
-            track=track,
+            track=on,
             init=network.init,
             weights=network.weights,
             head=network.head,
@@ -200,7 +205,7 @@ def _cases(
             seed=seed,
         )
         choices = product(
-            _precisions(selection, track, name),
+            _precisions(selection, on, name),
             _batch_sizes(selection, profile, network),
             _stages(selection, case),
         )
@@ -209,9 +214,9 @@ def _cases(
             yield made, network.file
 
 
-def _networks(selection: Selection, profile: Profile, kind: str) -> list[Network]:
-    rows = selection.variants or profile.variants[kind]
-    if kind != "accuracy":
+def _networks(selection: Selection, profile: Profile, of_kind: str) -> list[Network]:
+    rows = selection.variants or profile.variants[of_kind]
+    if not kind(of_kind).trained:
         return list(networks(selection, rows, recipe(profile.timed_recipe)))
     if selection.recipes:
         named = [recipe(name) for name in selection.recipes]
@@ -240,20 +245,20 @@ def _place(rows: Sequence[str], name: str) -> int:
     return rows.index(name) if name in rows else len(rows)
 
 
-def _tracks(selection: Selection, profile: Profile, kind: str) -> tuple[str, ...]:
-    """The waterfall has accuracy cases only: their images/s come with them."""
-    tracks = selection.tracks or profile.tracks[kind]
-    return tuple(track for track in tracks if track != WATERFALL or kind == "accuracy")
+def _tracks(selection: Selection, profile: Profile, of_kind: str) -> tuple[str, ...]:
+    """The ablation has accuracy cases only: their images/s come with them."""
+    tracks = selection.tracks or profile.tracks[of_kind]
+    return tuple(name for name in tracks if kind(of_kind).trained or not track(name).stages)
 
 
 def _stages(selection: Selection, case: Case) -> tuple[str, ...]:
-    """What ``Case.defaults`` takes: the stages of the waterfall; one empty one elsewhere."""
-    if case.track != WATERFALL:
+    """What ``Case.defaults`` takes: the stages of the ablation; one empty one elsewhere."""
+    if not track(case.track).stages:
         return ("",)
     if recipe(case.recipe).optimizer != "adam":
         raise UserError(
-            f"recipe {case.recipe!r}: the {WATERFALL} track switches Adam's defaults; "
-            "take a recipe with Adam, as --recipes waterfall"
+            f"recipe {case.recipe!r}: the {ABLATION} track switches Adam's defaults; "
+            "take a recipe with Adam, as --recipes ablation"
         )
     architecture = variants.variant(case.variant).architecture()
     stages = chain(architecture, case.framework)
@@ -281,7 +286,7 @@ def _batch_sizes(selection: Selection, profile: Profile, network: Network) -> tu
     return (profile.batch_sizes[size],)
 
 
-def _precisions(selection: Selection, track: str, name: str) -> tuple[str, ...]:
-    if track in ("closed", WATERFALL):
-        return ("float32",)  # both are defined in float32
-    return selection.precisions or (frameworks.framework(name).idiomatic_precision,)
+def _precisions(selection: Selection, on: str, name: str) -> tuple[str, ...]:
+    if track(on).shared_precision:
+        return ("float32",)  # such tracks are defined in float32
+    return selection.precisions or (frameworks.framework(name).precision,)

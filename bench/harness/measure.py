@@ -13,13 +13,14 @@ from uuid import uuid4
 import numpy as np
 
 from bench.core.environment import capture
+from bench.core.kinds import kind
 from bench.core.limits import Limits
 from bench.core.records import Record
 from bench.core.samples import Timed
 from bench.core.text import headline, without_folders
 from bench.harness.interleave import InterleavedRun, TaskResults
 from bench.harness.listener import Listener
-from bench.harness.matrix import TIMED, Job, Task
+from bench.harness.matrix import Job, Task
 from bench.harness.stopping import stopping_reason
 from bench.stats.estimates import summary_of
 from bench.training.frameworks import framework
@@ -31,7 +32,7 @@ def measure(
     jobs: Sequence[Job], data: Path, limits: Limits, listener: Listener
 ) -> Iterator[Record]:
     """The records of jobs that are measured together (`bench.harness.matrix.matches`)."""
-    if jobs[0].tasks[0].kind in TIMED:
+    if kind(jobs[0].tasks[0].kind).timed:
         return _measure_interleaved(jobs, data, limits, listener)
     return (record for job in jobs for record in _measure_alone(job, data, limits, listener))
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bench.core.case import KINDS, TRACKS, WATERFALL
 from bench.core.errors import UserError
+from bench.core.kinds import KINDS
 from bench.core.limits import Limits
+from bench.training.tracks import ABLATION, COMPARED_TRACKS, TRACKS
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class Profile:
 
 _CIFAR = ("cifar-bn", "cifar-lrn", "cifar-plain")
 _IMAGENET = ("imagenet-lrn", "imagenet-bn", "torchvision")
+_RECOMMENDED = tuple(row.name for row in TRACKS.values() if row.recommended_settings)
 
 PROFILES: dict[str, Profile] = {
     profile.name: profile
@@ -50,7 +52,7 @@ PROFILES: dict[str, Profile] = {
             "a look at everything in under ten minutes on two cores",
             frameworks=("pytorch", "keras-tensorflow"),
             tracks={
-                **dict.fromkeys(KINDS, TRACKS),
+                **dict.fromkeys(KINDS, COMPARED_TRACKS),
                 "accuracy": ("closed",),
             },
             variants={
@@ -66,7 +68,7 @@ PROFILES: dict[str, Profile] = {
             limits=Limits(
                 processes=2,
                 precision=0.05,
-                group_seconds=50.0,
+                group_seconds=40.0,
                 blocks=3,
                 block_seconds=0.3,
                 audit_repeats=2,
@@ -81,7 +83,7 @@ PROFILES: dict[str, Profile] = {
             "full",
             "the publishable run: six networks, five seeds, real epochs; goes on with --resume",
             frameworks=("pytorch", "keras-tensorflow", "keras-jax", "keras-torch"),
-            tracks=dict.fromkeys(KINDS, TRACKS),
+            tracks=dict.fromkeys(KINDS, COMPARED_TRACKS),
             variants=dict.fromkeys(KINDS, (*_CIFAR, *_IMAGENET)),
             recipe="standard",
             pretrained_recipe="transfer",
@@ -126,12 +128,12 @@ PROFILES: dict[str, Profile] = {
             ),
         ),
         Profile(
-            "waterfall",
+            ABLATION,
             "what each default costs: from every framework's own to the shared ones, step by step",
             frameworks=("pytorch", "keras-tensorflow"),
-            tracks={**dict.fromkeys(KINDS, ()), "accuracy": (WATERFALL,)},
+            tracks={**dict.fromkeys(KINDS, ()), "accuracy": (ABLATION,)},
             variants={**dict.fromkeys(KINDS, ()), "accuracy": ("cifar-bn", "cifar-lrn")},
-            recipe="waterfall",
+            recipe="ablation",
             batch_sizes={32: 128},
             seeds=3,
             train_images=10_000,
@@ -143,7 +145,7 @@ PROFILES: dict[str, Profile] = {
             "transfer",
             "pretrained beside scratch (--inits pretrained,scratch --weights …), 10,000 pictures",
             frameworks=("pytorch", "keras-torch"),
-            tracks={**dict.fromkeys(KINDS, ()), "accuracy": ("idiomatic",)},
+            tracks={**dict.fromkeys(KINDS, ()), "accuracy": ("tuned",)},
             variants={**dict.fromkeys(KINDS, ()), "accuracy": ("imagenet-lrn",)},
             recipe="transfer-scratch",
             pretrained_recipe="transfer-finetune",
@@ -155,13 +157,13 @@ PROFILES: dict[str, Profile] = {
         ),
         Profile(
             "loops",
-            "the idiomatic track beside the loops that the frameworks' tutorials show",
+            "idiomatic and tuned track next to the loops of the frameworks' tutorials",
             frameworks=("pytorch", "keras-tensorflow", "keras-torch"),
             tracks={
                 **dict.fromkeys(KINDS, ()),
-                "startup": ("idiomatic",),
-                "train_throughput": ("idiomatic",),
-                "accuracy": ("idiomatic",),
+                "startup": _RECOMMENDED,
+                "train_throughput": _RECOMMENDED,
+                "accuracy": _RECOMMENDED,
             },
             variants={
                 **dict.fromkeys(KINDS, ()),
@@ -222,8 +224,8 @@ PROFILES: dict[str, Profile] = {
             frameworks=("pytorch",),
             tracks={
                 **dict.fromkeys(KINDS, ()),
-                "train_throughput": ("idiomatic",),
-                "accuracy": ("idiomatic",),
+                "train_throughput": ("tuned",),
+                "accuracy": ("tuned",),
             },
             variants={
                 **dict.fromkeys(KINDS, ()),
@@ -245,8 +247,17 @@ PROFILES: dict[str, Profile] = {
 }
 
 
+ALIASES = {"waterfall": ABLATION}
+"""Former names that the command line still takes."""
+
+
 def profile(name: str) -> Profile:
-    """The row called ``name``; UserError with the known names when there is none."""
+    """The row called ``name``, or by its former name.
+
+    Raises:
+        UserError: There is no such profile; the message names those there are.
+    """
+    name = ALIASES.get(name, name)
     if name not in PROFILES:
         raise UserError(f"unknown profile {name!r}; known: {', '.join(PROFILES)}")
     return PROFILES[name]

@@ -13,17 +13,19 @@ from typing import Any
 from bench.core.cache import cache_folder
 from bench.core.case import Case
 from bench.core.errors import UserError
+from bench.core.kinds import kind
 from bench.core.records import FILE, Record, RecordStore
 from bench.data.contact_sheet import write_contact_sheet
 from bench.data.dataset import Dataset
 from bench.data.sources import open_dataset, prepared
-from bench.harness.ceilings import OF_THROUGHPUT, Beside
+from bench.harness.ceilings import Beside
 from bench.harness.certificates import Certificate, Subject, obtain
 from bench.harness.listener import Listener
 from bench.harness.matrix import Job, matches
 from bench.harness.measure import measure
 from bench.harness.profiles import Profile
 from bench.training.frameworks import installed
+from bench.training.tracks import track
 
 Keys = Set[tuple[str, str]]
 """(case id, kind) of records that are there already."""
@@ -80,14 +82,14 @@ class Run:
     def certify(self, cases: Iterable[Case], listener: Listener) -> None:
         """Get the certificates of the closed cases, before anything is measured."""
         classes = len(self.dataset.classes)
-        wanted = {Subject.of(case, classes): None for case in cases if case.track == "closed"}
+        wanted = {Subject.of(case, classes): None for case in cases if track(case.track).certified}
         missing = [subject for subject in wanted if subject not in self.certificates]
         for subject, certificate in obtain(missing, listener.certifying):
             self.certificates[subject] = certificate
             listener.certificate_done(certificate)
 
     def _parity(self, case: Case) -> dict[str, Any]:
-        if case.track != "closed":
+        if not track(case.track).certified:
             return {"status": "not applicable"}
         subject = Subject.of(case, len(self.dataset.classes))
         unchecked = {"status": "unchecked", "problem": "no parity certificate was made in this run"}
@@ -107,12 +109,12 @@ class Run:
 
     def _prepare_ceilings(self, job: Job, listener: Listener) -> None:
         """Before the first throughput of the run; the cache has them after the first run."""
-        if any(task.kind in OF_THROUGHPUT for task in job.tasks):
+        if any(kind(task.kind).throughput for task in job.tasks):
             names = self.frameworks or installed(self.profile.frameworks)
             self.ceilings.prepare([*names, job.case.framework], listener.progress)
 
     def _with_ceiling(self, record: Record) -> Record:
-        if record.kind not in OF_THROUGHPUT or not record.ok:
+        if not kind(record.kind).throughput or not record.ok:
             return record
         beside = self.ceilings.metrics(record.case)
         return dataclasses.replace(record, metrics={**record.metrics, **beside})

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bench.core.kinds import kind
 from bench.core.limits import Limits
 from bench.core.samples import Timed, ratios
 from bench.harness.interleave import TaskResults
 from bench.stats import estimates
-
-JUDGED = ("train_throughput", "inference")
-"""Kinds whose precision decides: latency and start-up take as many processes as these."""
 
 
 def stopping_reason(
@@ -27,7 +25,7 @@ def stopping_reason(
     if not alive:
         return "failure"
     if len(process_seconds) >= limits.processes:
-        judged = [task_results for task_results in alive if task_results.task.kind in JUDGED]
+        judged = [task_results for task_results in alive if kind(task_results.task.kind).judged]
         if limits.precision is None or not judged:
             return "processes"
         if all(reached <= limits.precision for reached in _precisions(judged)):
@@ -46,9 +44,9 @@ def _once(all_results: Sequence[TaskResults]) -> float:
 def _precisions(all_results: Sequence[TaskResults]) -> list[float]:
     """Half widths of the intervals of all ratios to the first framework; its own when alone."""
     found = []
-    for kind in dict.fromkeys(task_results.task.kind for task_results in all_results):
+    for name in dict.fromkeys(task_results.task.kind for task_results in all_results):
         first, *others = (
-            _timed(task_results) for task_results in all_results if task_results.task.kind == kind
+            _timed(task_results) for task_results in all_results if task_results.task.kind == name
         )
         # Alone, its speed is held against a speed of one.
         pairs = [ratios(other, first) for other in others] or [_alone(first)]

@@ -14,7 +14,9 @@ from bench.analysis.experiments import device_of, start_of
 from bench.analysis.published import MEAN_OF_CLASSES
 from bench.analysis.rows import FACTS, IDENTITY, Row
 from bench.core.case import Case
+from bench.core.kinds import kind
 from bench.report.format import NOTHING, count, interval, known, percent, ratio, share, significant
+from bench.training.tracks import track
 
 _GIB = 2**30
 
@@ -64,7 +66,7 @@ def how() -> list[Column]:
 
 def _proof(rows: Sequence[Row]) -> list[Column]:
     """The parity column: the closed track only, since the other track promises no such thing."""
-    closed = any(row["track"] == "closed" for row in rows)
+    closed = any(track(row["track"]).certified for row in rows)
     return [Column("parity", lambda row: str(row["parity"]), right=False)] if closed else []
 
 
@@ -123,7 +125,7 @@ def accuracy(rows: Sequence[Row]) -> list[Column]:
 
 def kind_of(row: Row) -> str:
     """What was measured, in a word."""
-    return {"train_throughput": "training"}.get(row["kind"], str(row["kind"]))
+    return kind(row["kind"]).label
 
 
 def versus_columns(rows: Sequence[Row]) -> list[Column]:

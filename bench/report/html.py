@@ -18,8 +18,8 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from bench.analysis.experiments import latest
-from bench.core.case import ALL_TRACKS, KINDS
 from bench.core.errors import UserError
+from bench.core.kinds import KINDS
 from bench.core.records import Record, RecordStore
 from bench.core.text import flatten, without_folders
 from bench.report import summary
@@ -27,6 +27,7 @@ from bench.report.plot_style import Plot
 from bench.report.plots import write_plots
 from bench.report.readme import BEGIN, END, readme_block, update_readme
 from bench.report.tables import TABLES, Section, Table, sections, write_tables
+from bench.training.tracks import TRACKS, track
 
 __all__ = ["BEGIN", "END", "Merged", "merge", "readme_block", "update_readme", "write_results"]
 
@@ -155,7 +156,7 @@ def _topics(records: Sequence[Record], plots: Sequence[Plot]) -> list[_Topic]:
         if table.name == "failures":
             continue  # they stand at the top
         names = _PLOTS_OF.get(table.name, ())
-        prefixes = tuple(f"{name}_{track}" for name in names for track in ALL_TRACKS)
+        prefixes = tuple(f"{name}_{on}" for name in names for on in TRACKS)
         figures = [(plot, svg) for plot, svg in inlined if plot.name.startswith(prefixes)]
         found = sections(table, records)
         if found or figures:
@@ -190,7 +191,7 @@ def _failure(record: Record) -> _Failure:
 def _settings(records: Sequence[Record]) -> list[tuple[str, str, list[tuple[str, str]]]]:
     """Case, its kinds, and the settings in force; kinds of one case with equal settings share."""
     found: dict[tuple[str, tuple[tuple[str, str], ...]], list[str]] = {}
-    for record in sorted(records, key=lambda r: (r.case.id, KINDS.index(r.kind))):
+    for record in sorted(records, key=lambda r: (r.case.id, list(KINDS).index(r.kind))):
         if record.settings:
             rows = tuple((key, _shown(value)) for key, value in flatten(record.settings).items())
             found.setdefault((record.case.id, rows), []).append(record.kind)
@@ -219,7 +220,7 @@ def _environments(records: Sequence[Record]) -> list[list[tuple[str, str]]]:
 
 def _parity(records: Sequence[Record]) -> str:
     """How many results of the closed track carry a passed certificate."""
-    closed = [r for r in records if r.ok and r.case.track == "closed"]
+    closed = [r for r in records if r.ok and track(r.case.track).certified]
     if not closed:
         return "This report has no results of the closed track."
     passed = sum(record.parity.get("status") == "pass" for record in closed)

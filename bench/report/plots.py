@@ -13,7 +13,7 @@ from pathlib import Path
 from bench.analysis.certified import is_certified
 from bench.analysis.experiments import Data, by_dataset
 from bench.analysis.rows import Row, standing_rows
-from bench.core.case import ALL_TRACKS, KINDS
+from bench.core.kinds import KINDS
 from bench.core.records import Record
 from bench.report import footnotes
 from bench.report.chapters import (
@@ -27,6 +27,7 @@ from bench.report.chapters import (
     plots_waterfall,
 )
 from bench.report.plot_style import Drawing, Plot, retitle, save, style
+from bench.training.tracks import TRACKS
 
 DRAW: dict[str, Callable[[Sequence[Record], Data, str], Drawing | None]] = {
     "accuracy_curves": plots_accuracy.accuracy_curves,
@@ -75,7 +76,7 @@ def write_plots(records: Sequence[Record], folder: Path) -> list[Plot]:
     with style():
         for data, some in datasets:
             suffix = _suffix(data) if len(datasets) > 1 else ""
-            for track in ALL_TRACKS:
+            for track in TRACKS:
                 part = [record for record in some if record.case.track == track]
                 plots += [
                     save(replace(drawing, name=drawing.name + suffix), target)
@@ -91,7 +92,7 @@ def _drawings(records: Sequence[Record], data: Data, track: str) -> list[Drawing
     standing, proofless = standing_rows(certified, data), standing_rows(apart, data)
     together, alone = [], []
     for name, draw in DRAW.items():
-        kinds = _KINDS.get(name, KINDS)
+        kinds = _KINDS.get(name, tuple(KINDS))
         refused = footnotes.not_compared(row for row in standing if row["kind"] in kinds)
         left_out = [row for row in proofless if row["kind"] in kinds]
         together.append(_with_notes(draw(certified, data, track), [*refused, *_absent(left_out)]))

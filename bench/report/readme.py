@@ -16,7 +16,7 @@ from bench.report import footnotes
 from bench.report.columns import case_of
 from bench.report.format import NOTHING, markdown, percent, ratio, significant
 from bench.report.summary import which_data, which_machine
-from bench.report.tables import TRACK_TITLES
+from bench.training.tracks import TRACKS
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 
@@ -40,7 +40,7 @@ def readme_block(records: Sequence[Record]) -> str:
         parts.append(line.replace(data.name, f"**{data.name}**", 1))
         accuracies = accuracy_rows(some, data)
         timed = throughput_rows(some, data) + latency_rows(some, data)
-        for track, title in TRACK_TITLES.items():
+        for track, title in ((row.name, row.title) for row in TRACKS.values()):
             rows = [row for row in (*timed, *accuracies) if row["track"] == track and row["seeds"]]
             if rows:
                 parts += [f"*{title}*", *_track(rows)]

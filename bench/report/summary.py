@@ -12,13 +12,14 @@ from bench.analysis.ablation import ablation_rows
 from bench.analysis.certified import is_certified_row
 from bench.analysis.experiments import Data, by_dataset, frameworks_of, labels
 from bench.analysis.rows import Row, accuracy_rows, throughput_rows
-from bench.core.case import ALL_TRACKS, TRACKS, Case
+from bench.core.case import Case
+from bench.core.kinds import TRAIN_THROUGHPUT
 from bench.core.records import Record
 from bench.report import footnotes
 from bench.report.chapters.columns_waterfall import gap_lines
 from bench.report.columns import case_of
 from bench.report.format import known, percent, significant
-from bench.training.tracks import peers_of
+from bench.training.tracks import COMPARED_TRACKS, TRACKS, peers_of
 
 _GIB = 2**30
 
@@ -37,7 +38,7 @@ def what_was_run(records: Sequence[Record]) -> str:
         return "Nothing was measured: the run has no records."
     ok = sum(record.ok for record in records)
     networks = dict.fromkeys(record.case.variant for record in records)
-    tracks = [track for track in ALL_TRACKS if any(r.case.track == track for r in records)]
+    tracks = [track for track in TRACKS if any(r.case.track == track for r in records)]
     seeds = len({record.case.seed for record in records})
     sentences = [
         f"{ok} of {_many(len(records), 'measurement')} gave a result{_trouble(records)}.",
@@ -124,9 +125,9 @@ def headlines(records: Sequence[Record]) -> list[Headlines]:
     """
     found = []
     for data, some in by_dataset(records):
-        speeds = [r for r in throughput_rows(some, data) if r["kind"] == "train_throughput"]
+        speeds = [r for r in throughput_rows(some, data) if r["kind"] == TRAIN_THROUGHPUT]
         rows = [*speeds, *accuracy_rows(some, data)]
-        for track in TRACKS:
+        for track in COMPARED_TRACKS:
             told = [row for row in rows if row["track"] == track and row["seeds"]]
             certified = [row for row in told if is_certified_row(row)]
             lines = [

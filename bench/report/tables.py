@@ -16,7 +16,6 @@ from bench.analysis import ablation, rows
 from bench.analysis.certified import is_certified_row
 from bench.analysis.experiments import Data, by_dataset
 from bench.analysis.rows import IDENTITY, Row
-from bench.core.case import TRACKS
 from bench.core.records import Record
 from bench.report import columns, footnotes
 from bench.report.chapters import (
@@ -44,12 +43,8 @@ from bench.report.chapters import (
 )
 from bench.report.columns import Column
 from bench.report.format import markdown
+from bench.training.tracks import TRACKS, track
 
-TRACK_TITLES = {
-    "closed": "Closed track (same weights, batches and arithmetic: only the framework differs)",
-    "idiomatic": "Idiomatic track (each framework as its users write it)",
-    "waterfall": "Waterfall (from each framework's own defaults to the shared ones, one by one)",
-}
 UNCERTIFIED_TITLE = "Closed track, uncertified (not shown to be the same network and arithmetic)"
 
 
@@ -89,7 +84,7 @@ class Section:
         """The track in words; an unknown one by its name."""
         if not self.certified:
             return UNCERTIFIED_TITLE
-        return self.table.part or TRACK_TITLES.get(self.track, self.track)
+        return self.table.part or track(self.track).title
 
 
 TABLES = (
@@ -317,18 +312,18 @@ def sections(table: Table, records: Sequence[Record]) -> list[Section]:
         parts: dict[tuple[str, bool], list[Row]] = {}
         for row in table.rows(some, data):
             parts.setdefault((row["track"], is_certified_row(row)), []).append(row)
-        for (track, certified), part in sorted(parts.items(), key=_section_order):
-            found.append(_section(table, data, (track, certified), part))
+        for (on, certified), part in sorted(parts.items(), key=_section_order):
+            found.append(_section(table, data, (on, certified), part))
     return found
 
 
-def _section_order(part: tuple[tuple[str, bool], list[Row]]) -> tuple[bool, str, bool]:
-    track, certified = part[0]
-    return track not in TRACKS, track, not certified
+def _section_order(part: tuple[tuple[str, bool], list[Row]]) -> tuple[int, bool]:
+    name, certified = part[0]
+    return [*TRACKS].index(name), not certified
 
 
 def _section(table: Table, data: Data, kind: tuple[str, bool], part: Sequence[Row]) -> Section:
-    track, certified = kind
+    on, certified = kind
     shown = [column for column in table.columns(part) if column.worth_showing(part)]
     dagger = any("†" in column.header for column in shown)
     below = [
@@ -346,7 +341,7 @@ def _section(table: Table, data: Data, kind: tuple[str, bool], part: Sequence[Ro
     return Section(
         table=table,
         data=data,
-        track=track,
+        track=on,
         headers=tuple(column.header for column in shown),
         right=tuple(column.right for column in shown),
         cells=tuple(tuple(column.show(row) for column in shown) for row in part),

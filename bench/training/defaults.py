@@ -1,7 +1,7 @@
-"""The waterfall's stages: from a framework's own defaults to the shared ones, one at a time.
+"""The stages of the ablation: from a framework's own defaults to the shared ones, one at a time.
 
-A case of the track ``waterfall`` names the last stage that is shared; every stage before it is
-shared as well, every one behind it is the framework's own. What a framework does by default is data
+A case of the track ``ablation`` names the last stage that is shared; every stage before it is
+shared as well, every one after it is the framework's own. What a framework does by default is data
 in :mod:`bench.training.framework_defaults`; a stage at which it does the shared thing anyway is
 never measured.
 """
@@ -12,11 +12,12 @@ import dataclasses
 from collections.abc import Set
 from dataclasses import dataclass
 
-from bench.core.case import WATERFALL, Case
+from bench.core.case import Case
 from bench.core.errors import UserError
 from bench.networks.architecture import Architecture, BatchNorm, Layer, LocalResponseNorm
 from bench.training.framework_defaults import FrameworkDefaults
 from bench.training.frameworks import framework
+from bench.training.tracks import ABLATION, track
 
 OWN = "own"
 """The first stage: everything as the framework has it."""
@@ -98,7 +99,7 @@ STAGES = (
 
 _PLACES = {stage.name: place for place, stage in enumerate(STAGES)}
 NAMES = (OWN, *_PLACES)
-"""Everything that ``Case.defaults`` may be in the waterfall."""
+"""Everything that ``Case.defaults`` may be in the ablation."""
 
 
 def defaults_of(name: str) -> FrameworkDefaults:
@@ -107,7 +108,7 @@ def defaults_of(name: str) -> FrameworkDefaults:
     if own is None:
         raise UserError(
             f"framework {name}: its row says nothing of its own defaults, which the track "
-            f"{WATERFALL} starts from; give it `own`"
+            f"{ABLATION} starts from; give it `own`"
         )
     return own
 
@@ -130,16 +131,16 @@ def _changes(stage: Stage, architecture: Architecture, own: FrameworkDefaults) -
 
 
 def switched(case: Case) -> frozenset[str]:
-    """The stages that a case of the waterfall shares; nothing in the other tracks.
+    """The stages that a case of the ablation shares; nothing in the other tracks.
 
     What a framework shares without being told is not among them. Raises UserError when the case
     names no stage, or one that is unknown.
     """
-    if case.track != WATERFALL:
+    if not track(case.track).stages:
         return frozenset()
     if case.defaults not in NAMES:
         raise UserError(
-            f"track {WATERFALL}: unknown stage {case.defaults!r}; known: {', '.join(NAMES)}"
+            f"track {ABLATION}: unknown stage {case.defaults!r}; known: {', '.join(NAMES)}"
         )
     last = _PLACES.get(case.defaults, -1)
     return (
@@ -149,19 +150,19 @@ def switched(case: Case) -> frozenset[str]:
 
 def takes_shared_weights(case: Case) -> bool:
     """Whether training starts from the core's initial weights."""
-    return case.track == "closed" or "initialisation" in switched(case)
+    return track(case.track).shared_weights or "initialisation" in switched(case)
 
 
 def shuffles(case: Case) -> bool:
     """Whether every epoch has an order of its own: all but a framework that does not by default."""
-    if case.track != WATERFALL:
+    if not track(case.track).stages:
         return True
     return "shuffle" in switched(case) | defaults_of(case.framework).already
 
 
 def with_own_constants(architecture: Architecture, case: Case) -> Architecture:
     """The network with the framework's own constants where the case does not share them."""
-    if case.track != WATERFALL:
+    if not track(case.track).stages:
         return architecture
     own, shared = defaults_of(case.framework), switched(case)
     layers = tuple(_with_own(layer, own, shared) for layer in architecture.layers)

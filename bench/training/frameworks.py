@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from bench.core.case import Case
 from bench.core.errors import UserError
 from bench.training.framework_defaults import KERAS, TORCH, FrameworkDefaults
+from bench.training.tracks import track
 
 
 @dataclass(frozen=True)
@@ -28,9 +29,9 @@ class Framework:
     frameworks in one process fight over threads or abort."""
     environment: dict[str, str] = field(default_factory=dict)
     tuned_environment: dict[str, str] = field(default_factory=dict)
-    """Set as well in the idiomatic track on the CPU, where it makes this framework faster."""
-    idiomatic_precision: str = "float32"
-    """What its users would choose on this kind of device because it is faster there."""
+    """Set as well in the tuned track on the CPU, where it makes this framework faster."""
+    precision: str = "float32"
+    """Of the idiomatic and the tuned track: what its documentation recommends on this device."""
     repeatable: bool = False
     """Whether a closed case run twice on the same CPUs and threads is promised to give equal bits.
     A test holds those that promise it to their word."""
@@ -48,7 +49,7 @@ class Framework:
     bare_start: str | None = None
     """Module that takes one step by the shortest way, to hold a worker's start-up against."""
     own: FrameworkDefaults | None = None
-    """What it does when its user sets nothing: where the waterfall starts."""
+    """What it does when its user sets nothing: where the ablation starts."""
     server: str | None = None
     """``module:function`` that takes a :class:`bench.worker.serve.InferenceSetup` and gives a
     Server, for ``predict`` and ``embed``."""
@@ -132,7 +133,7 @@ FRAMEWORKS: dict[str, Framework] = {
             modules=("torch", "torchvision"),
             blocked=("tensorflow", "jax", "keras"),
             tuned_environment=_KEEP_MEMORY,
-            idiomatic_precision="bfloat16",
+            precision="bfloat16",
             article_loop="models_torch.baselines.article_loop:create",
             tutorial_loop="models_torch.baselines.tutorial_loop:create",
             layer_pairs="models_torch.baselines.layer_pairs:create",
@@ -148,7 +149,7 @@ FRAMEWORKS: dict[str, Framework] = {
         _keras(
             "tensorflow",
             "tensorflow",
-            idiomatic_precision="bfloat16",
+            precision="bfloat16",
             layer_pairs="models_keras.baselines.layer_pairs:create",
             repeatable=True,
             repeatability=_TENSORFLOW_PROMISE,
@@ -158,7 +159,7 @@ FRAMEWORKS: dict[str, Framework] = {
             "torch",
             "keras-torch",
             tuned_environment=_KEEP_MEMORY,
-            idiomatic_precision="bfloat16",
+            precision="bfloat16",
             repeatable=True,
             repeatability=_TORCH_PROMISE,
         ),
@@ -177,8 +178,8 @@ def framework(name: str) -> Framework:
 
 
 def tuned(case: Case) -> dict[str, str]:
-    """What a case's framework has set in the idiomatic track on the CPU; nothing elsewhere."""
-    own = case.track == "idiomatic" and case.device == "cpu"
+    """What a case's framework has set in the tuned track on the CPU; nothing elsewhere."""
+    own = track(case.track).tuned_environment and case.device == "cpu"
     return framework(case.framework).tuned_environment if own else {}
 
 

@@ -18,6 +18,7 @@ from bench.core.case import Case
 from bench.networks.architecture import Architecture
 from bench.networks.init import Weights
 from bench.training.recipes.base import Recipe
+from bench.training.tracks import track
 
 Images = NDArray[np.uint8]
 """(N, 32, 32, 3), RGB."""
@@ -53,7 +54,7 @@ class Setup:
         In the closed track on the CPU, where it costs nothing that could be measured. For
         accelerators the frameworks warn of its cost, and PyTorch refuses some operations there.
         """
-        return self.case.track == "closed" and self.case.device == "cpu"
+        return track(self.case.track).deterministic and self.case.device == "cpu"
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class StepInput:
     images: Images
     labels: NDArray[np.int64]
     masks: Mapping[str, NDArray[np.bool_]]
-    """Dropout masks by layer, (B, *features); empty in the idiomatic track."""
+    """Dropout masks by layer, (B, *features); empty where the track does not share them."""
     learning_rate: float
 
 

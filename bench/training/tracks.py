@@ -25,8 +25,11 @@ class Track:
         shared_precision: Whether the precision is one for all, or each framework's own choice.
         deterministic: Whether the framework's repeatable mode is switched on where it has one.
         own_kernels: Whether our own layers and updates stand in for the framework's.
+        recommended_settings: Whether memory layout, precision and execution are those that the
+            framework recommends on the device; else they are fixed by the track.
+        tuned_environment: Whether the environment that makes a framework faster on the CPU is set.
         paired_seeds: Whether the runs of one seed in two frameworks may be compared as a pair.
-        default: Whether it is measured when nobody names tracks.
+        default: Whether a profile measures it unless it says otherwise.
         stages: Whether its cases are stages of an ablation, which no other table shows.
     """
 
@@ -39,6 +42,8 @@ class Track:
     shared_precision: bool = False
     deterministic: bool = False
     own_kernels: bool = False
+    recommended_settings: bool = False
+    tuned_environment: bool = False
     paired_seeds: bool = False
     default: bool = False
     stages: bool = False
@@ -64,6 +69,7 @@ TRACKS: dict[str, Track] = {
             "idiomatic",
             "Idiomatic track (each framework as its documentation says)",
             "What do I get when I write it as the framework's documentation says?",
+            recommended_settings=True,
             default=True,
         ),
         Track(
@@ -71,9 +77,11 @@ TRACKS: dict[str, Track] = {
             "Tuned track (our own kernels and layouts)",
             "How fast can this network be made here?",
             own_kernels=True,
+            recommended_settings=True,
+            tuned_environment=True,
         ),
         Track(
-            "waterfall",
+            "ablation",
             "Ablation of defaults",
             "What does each of a framework's defaults cost?",
             shared_precision=True,
@@ -82,6 +90,13 @@ TRACKS: dict[str, Track] = {
         ),
     )
 }
+
+DEFAULT_TRACKS = tuple(row.name for row in TRACKS.values() if row.default)
+"""What a profile measures unless it says otherwise."""
+COMPARED_TRACKS = tuple(row.name for row in TRACKS.values() if not row.stages)
+"""Tracks whose cases are compared in the common tables."""
+ABLATION = next(row.name for row in TRACKS.values() if row.stages)
+"""The track of the ablation of defaults (`bench.training.defaults`)."""
 
 
 def track(name: str) -> Track:

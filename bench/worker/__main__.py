@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from bench.core import extensions
-from bench.core.case import WATERFALL, Case
+from bench.core.case import Case
 from bench.core.errors import UserError
 from bench.core.process import die_with_parent, peak_memory_bytes
 from bench.networks.architecture import Architecture
@@ -31,6 +31,7 @@ from bench.parity import certificate as parity
 from bench.training.defaults import switched
 from bench.training.frameworks import framework, tuned
 from bench.training.interfaces import Maker, Trainer
+from bench.training.tracks import track
 from bench.worker import ceilings as operations
 from bench.worker.measurements.registry import MEASUREMENTS
 from bench.worker.opening import block_others, named, open_session
@@ -183,7 +184,7 @@ def _settings(bench: Session) -> dict[str, Any]:
         **convolutional.settings(),
         **bench.start,
         **_tuned(case),
-        **({"shared_defaults": sorted(switched(case))} if case.track == WATERFALL else {}),
+        **({"shared_defaults": sorted(switched(case))} if track(case.track).stages else {}),
         "batch_plan_sha256": plan_for(bench.setup, bench.dataset).digest(10),
         "recipe": bench.setup.recipe.to_json(),
     }

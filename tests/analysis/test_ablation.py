@@ -11,7 +11,6 @@ import pytest
 
 from bench.analysis.ablation import GAP_OWN, GAP_SHARED, ablation_rows, steady_rate
 from bench.analysis.experiments import Data, experiments
-from bench.core.case import WATERFALL
 from bench.core.records import Record
 from bench.networks.variants import variant
 from bench.report.chapters.columns_waterfall import columns, gap_lines
@@ -23,6 +22,7 @@ from bench.report.summary import headlines, what_was_run
 from bench.report.tables import TABLES, as_markdown, frame, sections, write_tables
 from bench.training.defaults import OWN, chain
 from bench.training.frameworks import framework
+from bench.training.tracks import ABLATION
 from tests.support.synthetic import DATASET, make_failure, make_run
 from tests.support.synthetic_waterfall import FRAMEWORKS, SPEED, made, make_waterfall
 
@@ -132,7 +132,7 @@ def test_failed_seeds_are_counted_and_left_out_of_pairs() -> None:
         r for r in make_waterfall() if not (r.case.defaults == "layout" and r.case.seed == 1)
     ]
     failed = make_failure(
-        framework="pytorch", track=WATERFALL, defaults="layout", seed=1, recipe="waterfall"
+        framework="pytorch", track=ABLATION, defaults="layout", seed=1, recipe="ablation"
     )
     rows = ablation_rows([*records, failed], DATA)
     layout = row(rows, "pytorch", "layout")
@@ -149,7 +149,7 @@ def without_shuffle() -> list[Record]:
 
 def failed_shuffle() -> Record:
     return make_failure(
-        framework="pytorch", track=WATERFALL, defaults="shuffle", seed=1, recipe="waterfall"
+        framework="pytorch", track=ABLATION, defaults="shuffle", seed=1, recipe="ablation"
     )
 
 
@@ -214,7 +214,7 @@ def test_the_other_tables_and_plots_know_nothing_of_it(tmp_path: Path) -> None:
             assert as_markdown(table, both) == as_markdown(table, others)
     plain = {p.name for p in write_plots(others, tmp_path / "a")}
     drawn = {p.name for p in write_plots(both, tmp_path / "b")}
-    assert drawn - plain == {"defaults_waterfall"}
+    assert drawn - plain == {"defaults_ablation"}
     assert plain < drawn
 
 
@@ -245,7 +245,7 @@ def test_report_shows_table_plot_and_gap(tmp_path: Path) -> None:
     assert "gap between the frameworks (keras-tensorflow − pytorch)" in page
     assert "already its default" in page
     assert headlines(make_waterfall())[0].title.startswith("Waterfall on cifar10")
-    assert "waterfall track" in what_was_run(make_waterfall())
+    assert "ablation track" in what_was_run(make_waterfall())
 
 
 def texts(svg: Path) -> list[str]:
@@ -287,7 +287,7 @@ def test_a_huge_interval_does_not_hide_the_bars(tmp_path: Path) -> None:
     assert found["ratio_high"] > 10
     assert shown(records)[1]["change, x"].endswith(", >100]")
     with style():
-        drawing = defaults(records, DATA, WATERFALL)
+        drawing = defaults(records, DATA, ABLATION)
     assert drawing is not None
     right = drawing.figure.axes[1]
     (bar,) = right.patches
@@ -300,7 +300,7 @@ def test_a_huge_interval_does_not_hide_the_bars(tmp_path: Path) -> None:
 def test_nothing_of_the_plot_is_cut_off(tmp_path: Path) -> None:
     """Figures and bars lie within their panels."""
     with style():
-        drawing = defaults(make_waterfall() + make_waterfall(name="cifar-lrn"), DATA, WATERFALL)
+        drawing = defaults(make_waterfall() + make_waterfall(name="cifar-lrn"), DATA, ABLATION)
         assert drawing is not None
         drawing.figure.canvas.draw()
         whole = drawing.figure.bbox

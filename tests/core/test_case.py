@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.core.case import ALL_TRACKS, INITS, PRECISIONS, WATERFALL, Case
+from bench.core.case import INITS, PRECISIONS, Case
 from bench.core.errors import UserError
 from bench.core.records import RecordStore
 from bench.harness.matrix import Selection, jobs
@@ -17,6 +17,7 @@ from bench.harness.profiles import PROFILES
 from bench.networks.variants import HEADS, VARIANTS
 from bench.training.defaults import NAMES
 from bench.training.frameworks import FRAMEWORKS, Framework
+from bench.training.tracks import ABLATION, TRACKS
 from tests.support import fake_weights
 
 
@@ -26,7 +27,7 @@ def cases() -> st.SearchStrategy[Case]:
         _case,
         variant=st.sampled_from(sorted(VARIANTS)),
         framework=st.sampled_from(sorted(FRAMEWORKS)),
-        track=st.sampled_from(ALL_TRACKS),
+        track=st.sampled_from(TRACKS),
         source=st.sampled_from([("scratch", None), *((INITS[1], name) for name in ("bvlc", "tv"))]),
         head=st.sampled_from(HEADS),
         frozen=st.booleans(),
@@ -107,8 +108,8 @@ def test_a_framework_is_a_whole_part_of_the_id() -> None:
 def test_an_id_without_a_stage_is_what_it_always_was() -> None:
     expected = "cifar-bn/pytorch/closed/scratch/source/trained/steady/32px/float32/b128/s0/cpux1"
     assert Case("cifar-bn", "pytorch").id == expected
-    staged = Case("cifar-bn", "pytorch", WATERFALL, defaults="bn-eps")
-    assert staged.id == expected.replace("closed", "waterfall") + "/defaults:bn-eps"
+    staged = Case("cifar-bn", "pytorch", ABLATION, defaults="bn-eps")
+    assert staged.id == expected.replace("closed", "ablation") + "/defaults:bn-eps"
 
 
 def test_a_case_from_before_there_were_stages_is_read() -> None:
@@ -127,7 +128,7 @@ def test_published_records_are_read_as_they_stand(path: Path) -> None:
     assert [record.case.id for record in records] == [line["case"]["id"] for line in lines]
     assert len(records) > 0
     for record in records:
-        assert bool(record.case.defaults) == (record.case.track == WATERFALL)
+        assert bool(record.case.defaults) == (record.case.track == ABLATION)
 
 
 def test_a_missing_field_is_named() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bench.core.case import WATERFALL, Case
+from bench.core.case import Case
 from bench.core.errors import UserError
 from bench.networks.architecture import Architecture, BatchNorm, LocalResponseNorm
 from bench.networks.init import initial_weights
@@ -27,6 +27,7 @@ from bench.training.defaults import (
 )
 from bench.training.framework_defaults import LrnDefaults
 from bench.training.frameworks import FRAMEWORKS, Framework
+from bench.training.tracks import ABLATION
 from tests.frameworks.probes.client import Answer, ask, ask_reference, each_framework, each_keras
 from tests.frameworks.probes.networks import TINY
 from tests.frameworks.probes.waterfall import RECIPE, SCALES, case, undropped, update_input
@@ -87,7 +88,7 @@ def test_last_stage_is_the_row_and_the_first_is_not(name: str, framework: str) -
     architecture = variant(name).architecture()
     stages = chain(architecture, framework)
     ends = [
-        with_own_constants(architecture, Case(name, framework, WATERFALL, defaults=stage))
+        with_own_constants(architecture, Case(name, framework, ABLATION, defaults=stage))
         for stage in (stages[0], stages[-1])
     ]
     assert ends[1] == architecture

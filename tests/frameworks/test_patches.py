@@ -64,4 +64,4 @@ def test_they_are_taken_where_the_kernel_is_larger_than_the_map(framework: str) 
     # Maps of 13×13 at the least, but groups.
     groups = [] if framework == "keras-torch" else ["conv2", "conv4", "conv5"]
     assert facts["imagenet-lrn"] == {"tuned": groups, "plain": []}
-    assert facts["tracks"] == {"idiomatic": expected, "closed": [], "waterfall": []}
+    assert facts["tracks"] == {"idiomatic": expected, "closed": [], "ablation": []}

@@ -106,4 +106,4 @@ def test_only_the_idiomatic_track_takes_them() -> None:
         "Linear": ["dense1", "dense2", "dense3", "dense4"],
         "Dropout": ["dense1_dropout", "dense2_dropout", "dense3_dropout"],
     }
-    assert tracks == {"closed": {}, "waterfall": {}, "tutorial": {}}
+    assert tracks == {"closed": {}, "ablation": {}, "tutorial": {}}

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from bench.core.case import KINDS
 from bench.core.errors import UserError
-from bench.harness.matrix import TIMED, Selection, Task, jobs
+from bench.core.kinds import KINDS, TIMED
+from bench.harness.matrix import Selection, Task, jobs
 from bench.harness.profiles import PROFILES, Profile
 from bench.training.defaults import chain
 from bench.training.frameworks import Framework
@@ -134,7 +134,7 @@ def test_one_record_per_case_and_kind_whatever_is_asked_for(selection: dict[str,
 
 
 def stages(framework: str, seed: int, **selection: object) -> list[str]:
-    found = tasks(PROFILES["waterfall"], **selection)
+    found = tasks(PROFILES["ablation"], **selection)
     return [t.case.defaults for t in found if (t.case.framework, t.case.seed) == (framework, seed)]
 
 
@@ -145,7 +145,7 @@ def test_the_waterfall_takes_every_stage_of_a_framework_once_a_seed() -> None:
     for name in BOTH:
         assert stages(name, 0, **chosen) == expected
         assert stages(name, 1, **chosen) == expected[::-1]  # a drift favours no stage
-    seeds = [task.case.seed for task in tasks(PROFILES["waterfall"], **chosen)]
+    seeds = [task.case.seed for task in tasks(PROFILES["ablation"], **chosen)]
     assert seeds == sorted(seeds)
 
 
@@ -155,18 +155,18 @@ def test_stages_can_be_chosen() -> None:
 
 
 def test_the_waterfall_has_no_timed_kinds_and_one_precision() -> None:
-    found = tasks(PROFILES["waterfall"], frameworks=BOTH, precisions=("bfloat16",))
+    found = tasks(PROFILES["ablation"], frameworks=BOTH, precisions=("bfloat16",))
     assert {(t.kind, t.case.track, t.case.precision) for t in found} == {
-        ("accuracy", "waterfall", "float32")
+        ("accuracy", "ablation", "float32")
     }
-    both = tasks(FULL, frameworks=BOTH, tracks=("closed", "waterfall"), recipes=("waterfall",))
-    assert {t.kind for t in both if t.case.track == "waterfall"} == {"accuracy"}
+    both = tasks(FULL, frameworks=BOTH, tracks=("closed", "ablation"), recipes=("ablation",))
+    assert {t.kind for t in both if t.case.track == "ablation"} == {"accuracy"}
 
 
 @pytest.mark.parametrize("profile", [QUICK, FULL], ids=["quick", "full"])
 def test_other_profiles_have_no_waterfall(profile: Profile) -> None:
     assert all(task.case.defaults == "" for task in tasks(profile, frameworks=BOTH))
-    assert "waterfall" not in {t.case.track for t in tasks(profile, frameworks=BOTH)}
+    assert "ablation" not in {t.case.track for t in tasks(profile, frameworks=BOTH)}
 
 
 def test_a_shortened_recipe_says_so_in_its_name() -> None:
@@ -193,7 +193,7 @@ def test_nothing_installed_says_what_to_install() -> None:
         ({"tracks": ("open",)}, "unknown track 'open'; known: closed, idiomatic"),
         ({"stages": ("bn",)}, "unknown stage 'bn'; known: own, fused-update"),
         ({"stages": ("own",)}, "--stages own: no case here has one of them; only the track waterf"),
-        ({"tracks": ("waterfall",)}, "recipe 'short': .* take a recipe with Adam"),
+        ({"tracks": ("ablation",)}, "recipe 'short': .* take a recipe with Adam"),
         ({"kinds": ("speed",)}, "unknown kind 'speed'; known: startup"),
         ({"heads": ("big",)}, "unknown head 'big'; known: source"),
         ({"precisions": ("int8",)}, "unknown precision 'int8'; known: float32"),

@@ -19,12 +19,13 @@ from rich.console import Console
 
 from bench.cli.progress import Display, result_line
 from bench.core.errors import UserError
+from bench.core.kinds import TIMED
 from bench.core.records import Record, RecordStore
 from bench.harness import ceilings
 from bench.harness import measure as measurements
 from bench.harness import run as runner
 from bench.harness.ceilings import Found
-from bench.harness.matrix import TIMED, Selection, Task, jobs
+from bench.harness.matrix import Selection, Task, jobs
 from bench.harness.run import Run, open_run, run_all
 from tests.support import fakes
 from tests.support.synthetic import make_record

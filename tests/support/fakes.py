@@ -20,7 +20,8 @@ from zlib import crc32
 
 import numpy as np
 
-from bench.core.case import KINDS, TRACKS, Case
+from bench.core.case import Case
+from bench.core.kinds import KINDS
 from bench.core.limits import Limits
 from bench.data.dataset import Dataset, Split
 from bench.data.synthetic import generate
@@ -42,6 +43,7 @@ from bench.training.interfaces import (
     Setup,
     StepInput,
 )
+from bench.training.tracks import COMPARED_TRACKS
 from tests.support.reference_trainer import ReferenceTrainer
 
 if TYPE_CHECKING:
@@ -346,7 +348,7 @@ PROFILE = Profile(
     "tiny",
     "made up for tests",
     frameworks=("fake", "fake-two"),
-    tracks={**dict.fromkeys(KINDS, TRACKS), "accuracy": ("closed",)},
+    tracks={**dict.fromkeys(KINDS, COMPARED_TRACKS), "accuracy": ("closed",)},
     variants=dict.fromkeys(KINDS, ("tiny",)),
     recipe="short",
     batch_sizes={32: BATCH},

@@ -6,10 +6,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from bench.core.case import WATERFALL
 from bench.core.records import Record
 from bench.networks.variants import variant
 from bench.training.defaults import chain
+from bench.training.tracks import ABLATION
 from tests.support.synthetic import make_record
 
 FRAMEWORKS = ("pytorch", "keras-tensorflow")
@@ -42,7 +42,7 @@ def made(
     name: str, stage: str, seed: int, network: str = "cifar-bn", *, accuracy: float, rate: float
 ) -> Record:
     record = make_record(
-        network, name, "accuracy", track=WATERFALL, defaults=stage, seed=seed, recipe="waterfall"
+        network, name, "accuracy", track=ABLATION, defaults=stage, seed=seed, recipe="ablation"
     )
     # The first stretch is slow: trace and compile are in it.
     curve = [

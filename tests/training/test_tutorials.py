@@ -39,7 +39,7 @@ def test_each_says_which_network_it_trains_from_what_and_how(name: str) -> None:
 
 
 def test_other_recipes_leave_all_of_that_to_the_user() -> None:
-    for name in ("steady", "short", "standard", "waterfall"):
+    for name in ("steady", "short", "standard", "ablation"):
         row = recipe(name)
         found = (row.variant, row.head, row.init, row.weights, row.input_size, row.batch_size)
         assert found == (None,) * 6

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from bench.core.case import KINDS, Case
+from bench.core.case import Case
+from bench.core.kinds import KINDS
 from bench.core.limits import Limits
 from bench.data.dataset import save
 from bench.training.frameworks import FRAMEWORKS
@@ -84,7 +85,7 @@ def test_every_picture_reaches_the_trainer_once_per_epoch(data: Path) -> None:
 
 def test_the_waterfall_takes_weights_and_order_from_their_stages_on(data: Path) -> None:
     def at(stage: str, seed: int = 0) -> dict[str, Any]:
-        chosen = {"track": "waterfall", "recipe": "waterfall@0.5", "seed": seed, "defaults": stage}
+        chosen = {"track": "ablation", "recipe": "ablation@0.5", "seed": seed, "defaults": stage}
         settings: dict[str, Any] = measure(data, "fake", "accuracy", **chosen)["settings"]
         return settings
 

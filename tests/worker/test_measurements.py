@@ -14,7 +14,7 @@ import pytest
 
 from bench.analysis.clock import clock_of
 from bench.analysis.experiments import Experiment
-from bench.core.case import KINDS
+from bench.core.kinds import KINDS
 from bench.core.limits import Limits
 from bench.core.records import Record
 from bench.data.dataset import Dataset, describe_pixels

@@ -28,7 +28,7 @@ def columns(rows: Sequence[Row]) -> list[Column]:
         Column("images/s", lambda row: significant(row["images_per_second"])),
         Column("change, x", lambda row: factor(row["ratio"], row["ratio_low"], row["ratio_high"])),
         Column("from → to", from_to, right=False),
-        Column("recipe", lambda row: str(row["recipe"]), right=False, usual="waterfall"),
+        Column("recipe", lambda row: str(row["recipe"]), right=False, usual="ablation"),
         Column("batch", lambda row: count(row["batch_size"])),
     ]
 

@@ -15,6 +15,7 @@ from bench.analysis.experiments import Data, Experiment, experiments
 from bench.analysis.rows import Row, counts, identity
 from bench.analysis.speeds import speeds
 from bench.analysis.time_to_accuracy import PARTS
+from bench.core.kinds import kind
 from bench.core.records import Record
 from bench.stats import estimates
 
@@ -69,11 +70,11 @@ def break_even_rows(records: Sequence[Record], data: Data) -> list[Row]:
     part of the first step (trace and compile) in that.
     """
     found = experiments(records, ("train_throughput", "startup"))
-    starts = {(e.case, e.certified): e for e in found if e.kind == "startup" and _whole(e)}
+    starts = {(e.case, e.certified): e for e in found if kind(e.kind).startup and _whole(e)}
     sides = [
         Side(e, starts[e.case, e.certified])
         for e in found
-        if e.kind == "train_throughput" and e.ok and (e.case, e.certified) in starts
+        if kind(e.kind).throughput and e.ok and (e.case, e.certified) in starts
     ]
     pairs = [
         (one, other)

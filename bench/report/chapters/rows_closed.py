@@ -12,6 +12,7 @@ from bench.analysis.experiments import Data, Experiment, framework_place, varian
 from bench.analysis.rows import Row, identity
 from bench.core.records import Record
 from bench.core.text import without_folders
+from bench.training.tracks import track
 
 
 def parting_rows(records: Sequence[Record], data: Data) -> list[Row]:
@@ -50,7 +51,7 @@ def certificate_rows(records: Sequence[Record], data: Data) -> list[Row]:
     """
     # What failed before its certificate was made says nothing about the network.
     told = (r for r in records if r.ok or r.parity.get("figures"))
-    closed = sorted((r for r in told if r.case.track == "closed"), key=_certificate_order)
+    closed = sorted((r for r in told if track(r.case.track).certified), key=_certificate_order)
     found: dict[tuple[str, ...], Record] = {}
     for record in closed:
         case = record.case

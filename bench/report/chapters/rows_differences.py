@@ -16,6 +16,7 @@ from bench.analysis.rows import Row, counts, identity, reference_of
 from bench.core.records import Record
 from bench.stats.estimates import Estimate
 from bench.stats.seeds import UNKNOWN, paired_difference, verdict, welch_difference
+from bench.training.tracks import track
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ def accuracy_difference(ours: Experiment, theirs: Experiment) -> tuple[Estimate,
     idiomatic track leaves each framework its own random numbers, and there are none.
     """
     left, right = ({r.case.seed: r.samples[0] for r in e.ok} for e in (ours, theirs))
-    if ours.case.track == "closed":
+    if track(ours.case.track).paired_seeds:
         return paired_difference(left, right), len(left.keys() & right.keys())
     return welch_difference(list(left.values()), list(right.values())), None
 

@@ -34,7 +34,7 @@ def rows() -> tuple[Recipe, ...]:
         ),
         _STANDARD,
         Recipe(
-            "waterfall",
+            "ablation",
             "Adam with weight decay, no augmentation: frameworks differ in its eps and its decay",
             optimizer="adam",
             learning_rate=3e-4,  # at Adam's usual 1e-3 the network without BatchNorm may not start

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.training.tracks import track
 from bench.worker.digests import digests
 from bench.worker.evaluation import accuracy_of, evaluate
 from bench.worker.measurements.features import recomputed_features
@@ -50,7 +51,7 @@ def accuracy(bench: Session) -> Result:
     metrics |= bench.inputs.metrics() | {"startup": _startup(bench)}
     if (anew := recomputed_features(bench)) is not None:
         metrics["features"]["anew"] = anew
-    if bench.setup.case.track == "closed":  # elsewhere a loss may be the mean of many steps
+    if track(bench.setup.case.track).certified:  # elsewhere a loss may be the mean of many steps
         metrics["step_losses"] = [_finite(loss) for loss in history[:STEP_LOSSES]]
     if (tutorial := tutorial_training(bench, curve[-1]["images"])) is not None:
         metrics["tutorial_loop"] = tutorial

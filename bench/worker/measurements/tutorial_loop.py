@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from bench.training.frameworks import framework
 from bench.training.interfaces import Images
+from bench.training.tracks import track
 from bench.worker.evaluation import accuracy_of, evaluate
 from bench.worker.inputs import ImageInputs
 from bench.worker.measurements.article_loop import WARMUP_STEPS, Beside, CopiedLoop
@@ -72,7 +73,8 @@ def tutorial_training(bench: Session, images: int) -> dict[str, Any] | None:
 def _loop(bench: Session) -> TutorialLoop | None:
     case = bench.setup.case
     where = framework(case.framework).tutorial_loop
-    if not bench.limits.tutorial_loop or where is None or case.track != "idiomatic":
+    asked = bench.limits.tutorial_loop and track(case.track).recommended_settings
+    if not asked or where is None:
         return None
     module, _, function = where.partition(":")
     create: Callable[..., TutorialLoop] = getattr(importlib.import_module(module), function)

@@ -10,9 +10,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from bench.core.case import ALL_TRACKS, WATERFALL
 from bench.networks.variants import variant
 from bench.training.recipes import recipe
+from bench.training.tracks import ABLATION, TRACKS
 from models_keras import alexnet
 from models_keras.layers import conv
 from models_keras.layers.conv import DenseConv2D, DensePatchConv2D, PatchConv2D, SplitConv2D
@@ -23,7 +23,7 @@ from tests.frameworks.probes.trainers import create
 
 def run(framework: str) -> tuple[dict[str, Any], dict[str, Any]]:
     # Before anything is computed: threads can be set no later.
-    tracks = {track: _patched(_network(framework, track)) for track in ALL_TRACKS}
+    tracks = {track: _patched(_network(framework, track)) for track in TRACKS}
     rng = np.random.default_rng(0)
     x = rng.standard_normal((3, 4, 3, 6)).astype(np.float32)
     arrays: dict[str, Any] = {}
@@ -100,7 +100,7 @@ def _drawn(layer: keras.layers.Layer, shape: tuple[int, ...]) -> keras.layers.La
 
 def _network(framework: str, track: str) -> keras.Model:
     rows = variant("cifar-bn").architecture(10)
-    made = setup(rows, recipe("waterfall"), track=track, defaults="own" * (track == WATERFALL))
+    made = setup(rows, recipe("ablation"), track=track, defaults="own" * (track == ABLATION))
     case = dataclasses.replace(made.case, framework=framework)
     return create(framework, dataclasses.replace(made, case=case)).network
 

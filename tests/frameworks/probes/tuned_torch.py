@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bench.core.case import ALL_TRACKS, WATERFALL
 from bench.data.dataset import Split, describe_pixels
 from bench.networks.variants import VARIANTS, variant
 from bench.training.recipes import recipe
+from bench.training.tracks import ABLATION, TRACKS
 from models_torch.baselines import tutorial_loop
 from models_torch.layers import dense
 from models_torch.layers.conv import SmallMapConv2d
@@ -23,7 +23,7 @@ from tests.frameworks.probes.trainers import create
 
 
 def run(framework: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    tracks = {track: _layers(_network(framework, track)) for track in ALL_TRACKS}
+    tracks = {track: _layers(_network(framework, track)) for track in TRACKS}
     split = Split(np.zeros((2, 32, 32, 3), np.uint8), np.arange(2))
     dataset = describe_pixels("made-up", ("a", "b"), split, split)
     loop = tutorial_loop.create(setup(_rows(), track="idiomatic"), dataset)
@@ -51,7 +51,7 @@ def _rows() -> Any:
 
 
 def _network(framework: str, track: str) -> Any:
-    given = setup(_rows(), recipe("waterfall"), track=track, defaults="own" * (track == WATERFALL))
+    given = setup(_rows(), recipe("ablation"), track=track, defaults="own" * (track == ABLATION))
     given = dataclasses.replace(given, case=dataclasses.replace(given.case, framework=framework))
     return create(framework, given).network
 

@@ -29,7 +29,7 @@ def undropped(architecture: Architecture) -> Architecture:
 
 
 def case(framework: str, stage: str) -> Case:
-    return Case("tiny", framework, "waterfall", recipe="probe", seed=3, defaults=stage)
+    return Case("tiny", framework, "ablation", recipe="probe", seed=3, defaults=stage)
 
 
 def setup(framework: str, stage: str) -> Setup:
