@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from bench.networks.resize import interpolation
+from bench.networks.resize import interpolation_matrix
 from bench.training.interfaces import Setup
 
 
@@ -54,7 +54,7 @@ class Prepare:
             size = (self._size, self._size)
             return F.interpolate(x, size=size, mode="bilinear", align_corners=False)
         if self._resizing is None:
-            rows, columns = (interpolation(extent, self._size) for extent in (height, width))
+            rows, columns = (interpolation_matrix(extent, self._size) for extent in (height, width))
             self._resizing = self._constant(rows), self._constant(columns.T.copy())
         by_rows, by_columns = self._resizing
         shape = (count, channels, self._size, self._size)

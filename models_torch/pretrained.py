@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from bench.core.errors import UserError
-from bench.networks.names import TORCHVISION_NAMES
+from bench.networks.weight_names import TORCHVISION_NAMES
 
 
 def from_torchvision(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

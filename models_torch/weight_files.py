@@ -25,8 +25,8 @@ from torchvision.models import AlexNet_Weights, alexnet
 from bench.core.download import READ_SECONDS, look_up
 from bench.core.errors import UserError
 from bench.networks.architecture import Architecture
-from bench.networks.names import core_names, published_names
 from bench.networks.pretrained import Pretrained
+from bench.networks.weight_names import core_names, published_names
 from models_torch.alexnet import build
 
 _ADVICE = "save model.state_dict() and give that file"

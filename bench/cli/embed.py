@@ -28,14 +28,14 @@ def embed(output: Path, **given: Any) -> int:
     """
     from bench.inference.output import Embeddings
     from bench.inference.output_files import FileSheet, check_output
-    from bench.networks.outputs import for_embeddings
+    from bench.networks.inference import embedding_network
     from bench.weights.sources import open_weights
 
     check_output(output)
     run = ImageRun(**given)
     if run.refuses_all():
         return 2
-    served = for_embeddings(*open_weights(given["weights"]))
+    served = embedding_network(*open_weights(given["weights"]))
     code = run.through(served, [FileSheet(output, Embeddings(served))])
     if run.done:
         said = "to the bit" if run.difference == 0 else f"within {run.difference:.0e}"

@@ -34,7 +34,7 @@ def predict(top: int, as_json: bool, output: Path | None, **given: Any) -> int:
     """Name the likeliest classes of pictures (files, or folders of them) with probabilities."""
     from bench.inference.output import Predictions
     from bench.inference.output_files import FileSheet, JsonSheet, check_output
-    from bench.networks.outputs import for_predictions
+    from bench.networks.inference import prediction_network
     from bench.weights.sources import open_weights
 
     if output:
@@ -42,7 +42,7 @@ def predict(top: int, as_json: bool, output: Path | None, **given: Any) -> int:
     run = ImageRun(**given)
     if run.refuses_all():
         return 2
-    served = for_predictions(*open_weights(given["weights"]))
+    served = prediction_network(*open_weights(given["weights"]))
     answers = Predictions(served, top)
     sheets: list[Any] = [FileSheet(output, answers)] if output else []
     if as_json:

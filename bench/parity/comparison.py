@@ -80,7 +80,7 @@ class ParityComparison:
         for name, tensor in expected.items():
             there = found.get(name)
             gap = math.inf if there is None else distance(there, tensor)
-            self.certificate.hold(check, f"{name}{where}", gap)
+            self.certificate.record(check, f"{name}{where}", gap)
 
     def check_gradients_of(self, check: str, where: str, found: Tensors, expected: Tensors) -> None:
         """The same for what goes by gradients.
@@ -89,7 +89,7 @@ class ParityComparison:
         judged on the scale of its layer's other gradient, and the figure says so.
         """
         for place, gap in self.gradient_distances(where, found, expected).items():
-            self.certificate.hold(check, place, gap)
+            self.certificate.record(check, place, gap)
 
     def gradient_distances(self, where: str, found: Tensors, expected: Tensors) -> dict[str, float]:
         """Distance of every gradient by the place that a figure names."""

@@ -62,14 +62,14 @@ class Certificate:
     facts: dict[str, Any] = field(default_factory=dict)
     problem: str = ""
 
-    def hold(self, check: str, where: str, distance: float) -> None:
+    def record(self, check: str, where: str, distance: float) -> None:
         """Note a distance; raises PartedError when it is above its bound, or not a number."""
         figure = self.figures.setdefault(check, Figure(BOUNDS[check]))
         if not distance <= figure.worst:
             figure.worst, figure.where = distance, where
         if not distance <= figure.bound:
             raise MismatchError(
-                f"{check}: {where} parts by {distance:.1e}, bound {figure.bound:.0e}"
+                f"{check}: {where} differs by {distance:.1e}, bound {figure.bound:.0e}"
             )
 
     def to_json(self) -> dict[str, Any]:

@@ -28,10 +28,10 @@ _LARGEST_BATCH = 8
 
 # Large enough that a wrong form shows in one step, small enough that ten steps stay finite. The
 # rate changes from step to step: only then do the forms of Nesterov's momentum part.
-SGD = Recipe("proof-sgd", "", momentum=0.9, nesterov=True, weight_decay=0.01, label_smoothing=0.1)
+SGD = Recipe("parity-sgd", "", momentum=0.9, nesterov=True, weight_decay=0.01, label_smoothing=0.1)
 # eps of the gradients' size: with 1e-8 Adam's first step is the gradient's sign, and rounding
 # decides it wherever the true gradient is nearly 0.
-ADAM = Recipe("proof-adam", "", optimizer="adam", eps=1e-3, weight_decay=0.01)
+ADAM = Recipe("parity-adam", "", optimizer="adam", eps=1e-3, weight_decay=0.01)
 RATES = (0.001, 0.002, 0.0005)
 AUGMENTATION = Augmentation(padding=4, flip=True)
 

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from bench.core.errors import UserError
 from bench.networks.architecture import Architecture, Flatten, Layer
-from bench.networks.names import published_names, renamed
 from bench.networks.preprocessing import Preprocessing
 from bench.networks.pretrained import FACTS, Facts, Pretrained
+from bench.networks.weight_names import published_names, renamed
 from bench.training.frameworks import FRAMEWORKS, Framework, for_files
 from bench.weights.facts import with_facts
 from bench.weights.files import read, suffix_of

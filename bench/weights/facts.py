@@ -13,10 +13,10 @@ import numpy as np
 from bench.core.errors import UserError
 from bench.data.sources import OFFICIAL_MEAN, OFFICIAL_STD
 from bench.networks.init import Weights
-from bench.networks.names import core_names, renamed
 from bench.networks.preprocessing import BVLC, TORCHVISION, Preprocessing
 from bench.networks.pretrained import FACTS, Facts, Pretrained
 from bench.networks.variants import variant
+from bench.networks.weight_names import core_names, renamed
 from bench.weights.files import Raw, Tensors, suffix_of
 from bench.weights.identify import Network, identify
 from bench.weights.keras import from_keras

@@ -8,8 +8,8 @@ from itertools import chain
 from bench.core.errors import UserError
 from bench.networks import layouts
 from bench.networks.architecture import BatchNorm, Conv, Dense, Layer
-from bench.networks.names import renamed
 from bench.networks.variants import HEADS, VARIANTS
+from bench.networks.weight_names import renamed
 from bench.weights.files import Tensors
 from bench.weights.identify import Network, identify
 

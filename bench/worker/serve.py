@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from bench.networks.architecture import Architecture
-from bench.networks.outputs import weights_for
+from bench.networks.inference import weights_for
 from bench.networks.pretrained import Pretrained
 from bench.training.interfaces import InferenceFactory, InferenceSetup, Outputs
 

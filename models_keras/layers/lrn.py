@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from bench.networks.resize import interpolation
+from bench.networks.resize import interpolation_matrix
 from bench.training.interfaces import Setup
 
 
@@ -107,8 +107,8 @@ class Prepare(keras.layers.Layer):
         normalising = (np.tile(values, width) for values in (self.mean, self.std))
         # (S, H), and (W·C, S·C): every channel of a row of pixels in one product
         resizing = (
-            interpolation(height, self.size),
-            np.kron(interpolation(width, self.size).T, np.eye(channels)),
+            interpolation_matrix(height, self.size),
+            np.kron(interpolation_matrix(width, self.size).T, np.eye(channels)),
         )
         self._constants = tuple(
             constant.astype(self.compute_dtype) for constant in (*normalising, *resizing)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torchvision import transforms
 
 from bench.data.dataset import Split
-from bench.networks.names import TORCHVISION_NAMES
+from bench.networks.weight_names import TORCHVISION_NAMES
 from models_torch.baselines.eager_loop import WORKERS, EagerLoop, OneByOne, loader_of
 
 BATCH_SIZE = 4

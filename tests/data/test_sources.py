@@ -17,8 +17,8 @@ from bench.core import download
 from bench.core.errors import UserError
 from bench.data import archives, sources, synthetic
 from bench.data import dataset as data
+from bench.data.cifar_batches import CLASSES
 from bench.data.dataset import Dataset
-from bench.data.formats import CLASSES
 
 Files = dict[str, bytes]
 REAL = Path(os.environ.get("ALEXBENCH_DATA", "")) / "cifar10-jpeg75.tar.xz"

@@ -119,7 +119,7 @@ def test_a_velocity_that_holds_the_rate_parts_when_the_rate_changes() -> None:
         reference = _KerasMomentum
 
     problem = numpy_certificate(Trainer).problem
-    assert problem.startswith("float64 weights, SGD: c1.weight after step 2 parts")
+    assert problem.startswith("float64 weights, SGD: c1.weight after step 2 differs")
 
 
 def test_a_crop_that_is_off_by_one_in_the_harness(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,7 +138,7 @@ def test_a_trainer_that_cannot_be_looked_into_is_told_so() -> None:
         gradients = None
 
     assert numpy_certificate(Closed).problem == (
-        "the trainer has no gradients(): it cannot be proven; see "
+        "the trainer has no gradients(): it cannot be checked; see "
         "bench.training.interfaces.CertifiableTrainer"
     )
 
@@ -170,7 +170,7 @@ def test_units_that_fall_the_other_way_at_one_state_are_no_mistake() -> None:
 def test_no_state_may_be_far_off() -> None:
     problem = numpy_certificate(_off_at_the_second_state(1.5)).problem
     assert problem.startswith(
-        "float32 gradients, any state: c1.weight gradient, step 3 parts by 5.0e-01"
+        "float32 gradients, any state: c1.weight gradient, step 3 differs by 5.0e-01"
     )
 
 
@@ -212,7 +212,7 @@ def test_distance_where_nothing_can_be_divided(found: Any, expected: Any, gap: f
 def test_a_distance_that_is_not_a_number_is_refused() -> None:
     certificate = Certificate("numpy", TINY)
     with pytest.raises(MismatchError, match="nan"):
-        certificate.hold("float32 logits", "logits", float("nan"))
+        certificate.record("float32 logits", "logits", float("nan"))
     assert certificate.to_json()["figures"]["float32 logits"]["worst"] is None
 
 

@@ -82,7 +82,7 @@ def test_fresh_passes_the_cache_over(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_failed_is_not_kept(cache: Path) -> None:
     (found,) = prove(subject("fake-wrong"))
     assert found["status"] == "fail"
-    assert found["problem"].startswith("float64 loss: loss, step 1 parts by")
+    assert found["problem"].startswith("float64 loss: loss, step 1 differs by")
     assert not cache.exists()
 
 
@@ -327,7 +327,7 @@ def test_parity_says_below_the_table_where_the_two_part(
 ) -> None:
     assert run_cli(monkeypatch, "parity", "--frameworks", "fake-wrong", "--variants", "tiny") == 1
     last = capsys.readouterr().out.splitlines()[-1]
-    assert last.startswith("tiny in fake-wrong: float64 loss: loss, step 1 parts by")
+    assert last.startswith("tiny in fake-wrong: float64 loss: loss, step 1 differs by")
 
 
 @pytest.mark.parametrize(

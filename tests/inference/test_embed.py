@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from bench.core.errors import UserError
-from bench.networks.outputs import embedding_layer, for_embeddings, for_predictions
+from bench.networks.inference import embedding_layer, embedding_network, prediction_network
 from bench.networks.pretrained import Pretrained
 from bench.networks.variants import HEADS, VARIANTS, variant
 from tests.support import fake_server
@@ -153,19 +153,21 @@ def test_a_network_with_one_hidden_layer_has_no_features(head: str) -> None:
 
 def test_the_network_is_cut_only_where_weights_end() -> None:
     whole, part = Path("whole"), Path("part")
-    assert for_embeddings(fake_server.pretrained(), whole).architecture.layers[-1].name == "dense3"
+    assert (
+        embedding_network(fake_server.pretrained(), whole).architecture.layers[-1].name == "dense3"
+    )
     shorter = fake_server.pretrained(layers=("conv1", "dense1", "dense2"), classes=None)
-    served = for_embeddings(shorter, part)
+    served = embedding_network(shorter, part)
     assert served.architecture.layers[-1].name == served.embedding == "dense2_relu"
     assert (served.width, served.file) == (fake_server.FEATURES, part)
-    assert for_predictions(fake_server.pretrained(), whole).width == fake_server.CLASSES
+    assert prediction_network(fake_server.pretrained(), whole).width == fake_server.CLASSES
 
 
 def test_weights_of_another_shape_or_size_are_refused() -> None:
     source = fake_server.pretrained()
     wrong = {**source.tensors, "dense2.weight": source.tensors["dense2.weight"].T.copy()}
     with pytest.raises(UserError, match=r"weight dense2\.weight: expected the shape \(6, 8\)"):
-        for_predictions(Pretrained(source.facts, wrong), Path())
+        prediction_network(Pretrained(source.facts, wrong), Path())
     facts = dataclasses.replace(source.facts, input_size=20)
     with pytest.raises(UserError, match="pictures of 20 pixels, and their preprocessing gives 16"):
-        for_predictions(Pretrained(facts, source.tensors), Path())
+        prediction_network(Pretrained(facts, source.tensors), Path())

@@ -14,14 +14,14 @@ import pytest
 from bench.core.errors import UserError
 from bench.inference.output import Embeddings, softmax
 from bench.inference.output_files import ENDINGS, FileSheet
-from bench.networks.outputs import for_embeddings
+from bench.networks.inference import embedding_network
 from tests.support import fake_server
 
 
 @pytest.fixture(autouse=True)
 def answers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Embeddings:
     fake_server.install(monkeypatch, tmp_path / "cache")
-    return Embeddings(for_embeddings(fake_server.pretrained(), Path()))
+    return Embeddings(embedding_network(fake_server.pretrained(), Path()))
 
 
 def rows(count: int, width: int = fake_server.FEATURES) -> np.ndarray:

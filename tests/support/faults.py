@@ -297,12 +297,12 @@ class Fault:
 
 
 LRN, BN = LocalResponseNorm, BatchNorm
-_DENSE2 = "float64 activations: d2 parts"
+_DENSE2 = "float64 activations: d2 differs"
 
 FAULTS: dict[str, Fault] = {
     "LRN alpha not divided by size": Fault(
         _row(LRN, lambda row: {"alpha": row.alpha * row.size}),
-        "float64 activations: c1_response parts",
+        "float64 activations: c1_response differs",
     ),
     "LRN radius for size": Fault(
         _row(
@@ -312,62 +312,62 @@ FAULTS: dict[str, Fault] = {
                 "alpha": row.alpha / row.size * (2 * row.size + 1),
             },
         ),
-        "float64 activations: c1_response parts",
+        "float64 activations: c1_response differs",
     ),
     "LRN k of the paper": Fault(
-        _row(LRN, lambda row: {"k": row.k + 1}), "float64 activations: c1_response parts"
+        _row(LRN, lambda row: {"k": row.k + 1}), "float64 activations: c1_response differs"
     ),
     "BatchNorm's other eps": Fault(
-        _row(BN, lambda row: {"eps": 1e-3}), "float64 activations: c1_norm parts"
+        _row(BN, lambda row: {"eps": 1e-3}), "float64 activations: c1_norm differs"
     ),
     "BatchNorm's momentum swapped": Fault(
         _row(BN, lambda row: {"momentum": 1 - row.momentum}),
-        "float64 statistics, SGD: c1_norm.running_mean after step 1 parts",
+        "float64 statistics, SGD: c1_norm.running_mean after step 1 differs",
     ),
     "unbiased running variance": Fault(
-        UnbiasedVariance, "float64 statistics, SGD: c1_norm.running_var after step 1 parts"
+        UnbiasedVariance, "float64 statistics, SGD: c1_norm.running_var after step 1 differs"
     ),
     "symmetric padding for same": Fault(
         _row(Conv, lambda row: {"padding": (sum(row.padding) // 2,) * 2}),
-        "float64 activations: c1 parts",
+        "float64 activations: c1 differs",
     ),
-    "flattened as H·W·C": Fault(FlattenedChannelsLast, "float64 activations: d1 parts"),
-    "groups swapped": Fault(SwappedGroups, "float64 activations: c2 parts"),
+    "flattened as H·W·C": Fault(FlattenedChannelsLast, "float64 activations: d1 differs"),
+    "groups swapped": Fault(SwappedGroups, "float64 activations: c2 differs"),
     "decoupled weight decay": Fault(
-        DecoupledDecay, "float64 weights, SGD: c1.weight after step 1 parts"
+        DecoupledDecay, "float64 weights, SGD: c1.weight after step 1 differs"
     ),
     "no weight decay": Fault(
-        _recipe(weight_decay=0.0), "float64 weights, SGD: c1.weight after step 1 parts"
+        _recipe(weight_decay=0.0), "float64 weights, SGD: c1.weight after step 1 differs"
     ),
     "no Nesterov": Fault(
-        _recipe(nesterov=False), "float64 weights, SGD: c1.weight after step 1 parts"
+        _recipe(nesterov=False), "float64 weights, SGD: c1.weight after step 1 differs"
     ),
     "another momentum": Fault(
         # Nesterov's first step shows it already.
         _recipe(momentum=0.99),
-        "float64 weights, SGD: c1.weight after step 1 parts",
+        "float64 weights, SGD: c1.weight after step 1 differs",
     ),
     "one rate for every layer": Fault(
-        OneRate, "float64 weights, SGD: c1.weight after step 1 parts"
+        OneRate, "float64 weights, SGD: c1.weight after step 1 differs"
     ),
     "Adam's other eps": Fault(
-        _recipe(eps=1e-7), "float64 weights, Adam: c1.weight after step 1 parts"
+        _recipe(eps=1e-7), "float64 weights, Adam: c1.weight after step 1 differs"
     ),
     "Adam's eps before the bias correction": Fault(
         # In the first step that is eps / sqrt(1 - 0.999) in the place where it is wanted.
         _recipe(eps=1e-3 / np.sqrt(1e-3)),
-        "float64 weights, Adam: c1.weight after step 1 parts",
+        "float64 weights, Adam: c1.weight after step 1 differs",
     ),
     "label smoothing left out": Fault(
-        _recipe(label_smoothing=0.0), "float64 loss: loss, step 1 parts"
+        _recipe(label_smoothing=0.0), "float64 loss: loss, step 1 differs"
     ),
-    "the often copied std": Fault(Constants, "float64 activations: input parts"),
-    "crop off by one": Fault(CropByOne, "float64 loss: loss, step 1 parts"),
-    "shuffled labels": Fault(ShuffledLabels, "float64 loss: loss, step 1 parts"),
-    "dropout masks inverted": Fault(InvertedMasks, "float64 loss: loss, step 1 parts"),
+    "the often copied std": Fault(Constants, "float64 activations: input differs"),
+    "crop off by one": Fault(CropByOne, "float64 loss: loss, step 1 differs"),
+    "shuffled labels": Fault(ShuffledLabels, "float64 loss: loss, step 1 differs"),
+    "dropout masks inverted": Fault(InvertedMasks, "float64 loss: loss, step 1 differs"),
     "dropout in evaluation": Fault(DropoutInEvaluation, _DENSE2),
-    "logits that are not numbers": Fault(NotANumber, "float64 logits: logits parts by nan"),
-    "coarser than float32": Fault(CoarseWeights, "float32 loss: loss, step 1 parts"),
+    "logits that are not numbers": Fault(NotANumber, "float64 logits: logits differs by nan"),
+    "coarser than float32": Fault(CoarseWeights, "float32 loss: loss, step 1 differs"),
     "gradients of another kernel in float32": Fault(
         CoarseGradients, "float32 gradients: c2.weight gradient, step "
     ),
@@ -375,10 +375,10 @@ FAULTS: dict[str, Fault] = {
         CoarseUpdate, "float32 update: c2.weight changed by step "
     ),
     "evaluation with stale weights": Fault(
-        StaleEvaluation, "float64 evaluation, SGD: logits after step 10 parts"
+        StaleEvaluation, "float64 evaluation, SGD: logits after step 10 differs"
     ),
     "a layer without gradient": Fault(
-        FrozenLayer, "float64 gradients: c2.bias gradient, step 1 parts by inf"
+        FrozenLayer, "float64 gradients: c2.bias gradient, step 1 differs by inf"
     ),
     "a weight that is not loaded": Fault(
         UnloadedBias, "weights: c2.bias does not come out as it was loaded"

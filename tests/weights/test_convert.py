@@ -14,9 +14,9 @@ import pytest
 from numpy.typing import NDArray
 
 from bench.core.errors import UserError
-from bench.networks.names import TORCHVISION_NAMES
 from bench.networks.preprocessing import TORCHVISION
 from bench.networks.pretrained import Facts, Pretrained
+from bench.networks.weight_names import TORCHVISION_NAMES
 from bench.training.frameworks import FRAMEWORKS, REFERENCE
 from bench.weights import convert as module
 from bench.weights import sources

@@ -6,8 +6,8 @@ import pytest
 
 from bench.core.errors import UserError
 from bench.networks.architecture import Architecture, Dense, Shape
-from bench.networks.names import TORCHVISION_NAMES, core_names, published_names
 from bench.networks.variants import HEADS, VARIANTS, variant
+from bench.networks.weight_names import TORCHVISION_NAMES, core_names, published_names
 from bench.weights.identify import identify
 from tests.support import weight_examples as examples
 

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from bench.core.errors import UserError
-from bench.networks.names import published_names, renamed
 from bench.networks.preprocessing import BVLC, TORCHVISION
 from bench.networks.pretrained import Pretrained
+from bench.networks.weight_names import published_names, renamed
 from bench.weights import sources
 from bench.weights.facts import CIFAR10
 from bench.weights.sources import SOURCES, open_weights

@@ -12,8 +12,8 @@ from torch import nn
 
 from bench.data.dataset import Split
 from bench.networks.init import Weights, initial_weights
-from bench.networks.names import TORCHVISION_NAMES
 from bench.networks.variants import variant
+from bench.networks.weight_names import TORCHVISION_NAMES
 from models_torch.baselines.article_loop import ArticleLoop
 
 CLASSES = 10

@@ -43,14 +43,14 @@ class InferenceNetwork:
         return known[index] if index < len(known) else f"class {index}"
 
 
-def for_predictions(source: Pretrained, file: Path) -> InferenceNetwork:
+def prediction_network(source: Pretrained, file: Path) -> InferenceNetwork:
     """The whole network. Raises UserError that names the layers that the weights do not have."""
     served = InferenceNetwork(source.facts, file, _architecture(source.facts))
     _check(served, source.tensors, "predict")
     return served
 
 
-def for_embeddings(source: Pretrained, file: Path) -> InferenceNetwork:
+def embedding_network(source: Pretrained, file: Path) -> InferenceNetwork:
     """The network as far as the weights go, but at least to the second hidden layer.
 
     Raises UserError where there is no such layer, or the weights do not go so far.

@@ -18,7 +18,7 @@ from bench.data.dataset import SIDE, Split
 _MODES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"}  # 8 bits or fewer
 
 
-def read_pictures(bundle: Bundle, progress: bool) -> tuple[tuple[str, ...], Split, Split]:
+def read_image_folder(bundle: Bundle, progress: bool) -> tuple[tuple[str, ...], Split, Split]:
     """Class names (the sorted folder names), training split and test split.
 
     Pictures stand in the sorted order of their paths; grey and transparent ones become RGB.
