@@ -22,13 +22,13 @@ from bench.stats import estimates
 from bench.training.defaults import OWN, STAGES, chain
 from bench.training.frameworks import FRAMEWORKS
 
-GAP_OWN, GAP_SHARED = "gap at own defaults", "gap when all is shared"
+GAP_DEFAULTS, GAP_SHARED = "gap at own defaults", "gap when all is shared"
 
 UNKNOWN = estimates.Estimate(math.nan, None, None)
 
 
 @dataclass(frozen=True)
-class Step:
+class StageResult:
     """One stage of one framework on one network, with what was measured there."""
 
     stage: str
@@ -52,7 +52,7 @@ class Step:
         return {seed: rate for seed, rate in found.items() if rate is not None}
 
 
-Ladder = list[Step]
+Stages = list[StageResult]
 
 
 def steady_rate(record: Record) -> float | None:
@@ -69,7 +69,7 @@ def steady_rate(record: Record) -> float | None:
     return median(rates) if rates else None
 
 
-def ladders(records: Sequence[Record]) -> dict[Case, dict[str, Ladder]]:
+def stages_by_network(records: Sequence[Record]) -> dict[Case, dict[str, Stages]]:
     """Steps in order, by network (a case without framework, stage and seed) and by framework."""
     groups: dict[Case, dict[str, list[Record]]] = {}
     for record in records:
@@ -87,14 +87,14 @@ def ladders(records: Sequence[Record]) -> dict[Case, dict[str, Ladder]]:
     }
 
 
-def _ladder(network: Case, framework: str, records: Sequence[Record]) -> Ladder:
+def _ladder(network: Case, framework: str, records: Sequence[Record]) -> Stages:
     by_stage: dict[str, list[Record]] = {}
     for record in sorted(records, key=lambda r: r.case.seed):
         by_stage.setdefault(record.case.defaults, []).append(record)
     own = FRAMEWORKS[framework].own if framework in FRAMEWORKS else None
     words = own.words if own else {}
     switchable = _switchable(network, framework)
-    first = Step(OWN, "own defaults", "", "", "", True, tuple(by_stage.get(OWN, ())))
+    first = StageResult(OWN, "own defaults", "", "", "", True, tuple(by_stage.get(OWN, ())))
     steps = [first]
     for stage in STAGES:
         measured = stage.name in by_stage or stage.name in switchable
@@ -102,7 +102,9 @@ def _ladder(network: Case, framework: str, records: Sequence[Record]) -> Ladder:
             found = tuple(by_stage.get(stage.name, ()))
             default = words.get(stage.name, "")
             steps.append(
-                Step(stage.name, stage.title, default, stage.shared, stage.why, measured, found)
+                StageResult(
+                    stage.name, stage.title, default, stage.shared, stage.why, measured, found
+                )
             )
     return steps
 
@@ -131,16 +133,16 @@ def ablation_rows(records: Sequence[Record], data: Data) -> list[Row]:
     in it; stages that were never asked for are passed over.
     """
     rows = []
-    for network, frameworks in ladders(records).items():
+    for network, frameworks in stages_by_network(records).items():
         for name, steps in frameworks.items():
             rows += _rows_of(replace(network, framework=name), steps, data)
         rows += _gap_rows(network, frameworks, data)
     return rows
 
 
-def _rows_of(case: Case, steps: Ladder, data: Data) -> list[Row]:
+def _rows_of(case: Case, steps: Stages, data: Data) -> list[Row]:
     rows = []
-    before: Step | None = None
+    before: StageResult | None = None
     for step in steps:
         row = _identity(case, data) | {
             "stage": step.stage,
@@ -161,12 +163,12 @@ def _rows_of(case: Case, steps: Ladder, data: Data) -> list[Row]:
     return rows
 
 
-def _gap_rows(network: Case, frameworks: Mapping[str, Ladder], data: Data) -> list[Row]:
+def _gap_rows(network: Case, frameworks: Mapping[str, Stages], data: Data) -> list[Row]:
     """How far each framework is from the first one, where both begin and where both end."""
     (reference, base), *others = frameworks.items()
     rows = []
     for name, steps in others:
-        for title, at in ((GAP_OWN, 0), (GAP_SHARED, -1)):
+        for title, at in ((GAP_DEFAULTS, 0), (GAP_SHARED, -1)):
             ours, theirs = ([s for s in ladder if s.measured][at] for ladder in (steps, base))
             row = _identity(replace(network, framework=f"{name} − {reference}"), data)
             row |= {"stage": title, "switched": title, "default": "", "shared": "", "why": ""}
@@ -185,7 +187,7 @@ def _identity(case: Case, data: Data) -> Row:
     return {"dataset": data.name, "fingerprint": data.fingerprint, **facts}
 
 
-def _counts(step: Step) -> Row:
+def _counts(step: StageResult) -> Row:
     got = [record for record in step.records if record.ok]
     return {
         "seeds": len(got),
@@ -198,13 +200,13 @@ def _columns(name: str, estimate: estimates.Estimate) -> Row:
     return {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
 
 
-def accuracy_change(before: Step | None, step: Step) -> estimates.Estimate:
+def accuracy_change(before: StageResult | None, step: StageResult) -> estimates.Estimate:
     """Mean of the differences of a seed's accuracies (fractions), with its t interval."""
     pairs = _pairs(before.accuracies() if before else {}, step.accuracies())
     return mean([after - earlier for earlier, after in pairs])
 
 
-def rate_change(before: Step | None, step: Step) -> estimates.Estimate:
+def rate_change(before: StageResult | None, step: StageResult) -> estimates.Estimate:
     """Geometric mean of the ratios of a seed's images/s, with the t interval of its logarithm."""
     pairs = _pairs(before.rates() if before else {}, step.rates())
     return geometric_mean([after / earlier for earlier, after in pairs])

@@ -14,11 +14,11 @@ from bench.stats import estimates
 TOLERANCE = 0.1
 """How far a synced step may be ahead of one whose weights were read, relative: below this nobody's
 ranking turns on it."""
-EARLY, AGREES, UNTOLD = "returns early", "agrees", "no slope"
+MISSING_SYNC, AGREES, NO_SLOPE = "returns early", "agrees", "no slope"
 
 
 @dataclass(frozen=True)
-class Clock:
+class SyncAudit:
     """Seconds of a training step (medians), and what they say together."""
 
     block: float
@@ -29,16 +29,16 @@ class Clock:
     """Synced over slope, call by call."""
 
     @property
-    def said(self) -> str:
+    def verdict(self) -> str:
         """``returns early`` where the interval lies wholly below 1 - `TOLERANCE`: a sync that does
         not wait."""
         if np.isnan(self.ratio.value):
-            return UNTOLD
+            return NO_SLOPE
         early = self.ratio.high is not None and self.ratio.high < 1 - TOLERANCE
-        return EARLY if early else AGREES
+        return MISSING_SYNC if early else AGREES
 
 
-def clock_of(experiment: Experiment) -> Clock | None:
+def sync_audit_of(experiment: Experiment) -> SyncAudit | None:
     """None where no audit was made."""
     told = [clock for r in experiment.ok if (clock := r.metrics.get("clock"))]
     if not told:
@@ -52,7 +52,7 @@ def clock_of(experiment: Experiment) -> Clock | None:
     if believed:
         ratio = estimates.paired_ratio(*zip(*believed, strict=True))
     block, unsynced, synced, slope = (float(np.median(v)) for v in seconds.values())
-    return Clock(block, unsynced, synced, slope, ratio)
+    return SyncAudit(block, unsynced, synced, slope, ratio)
 
 
 def _seconds(told: Sequence[Mapping[str, Any]], name: str) -> list[float]:

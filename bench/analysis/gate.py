@@ -31,7 +31,7 @@ class Rule:
             raise UserError(f"--bench-fail-if {text!r}: must look like slower:5%")
         return cls(float(found[1]) / 100)
 
-    def broken(self, comparisons: Iterable[Comparison]) -> list[str]:
+    def violations(self, comparisons: Iterable[Comparison]) -> list[str]:
         """A line for each case whose interval lies wholly above what is allowed."""
         return [
             f"{row.case} {row.kind}: {row.ratio:.3f} times as long "
@@ -62,9 +62,9 @@ class Gate:
         found = compare(self.earlier, list(records))
         return [row for row in found if row.verdict != "only in A"]
 
-    def broken(self, records: Iterable[Record]) -> list[str]:
+    def violations(self, records: Iterable[Record]) -> list[str]:
         """A line for each case that broke the rule."""
-        return self.rule.broken(self.compare(records)) if self.rule else []
+        return self.rule.violations(self.compare(records)) if self.rule else []
 
     def as_text(self, records: Iterable[Record]) -> str:
         """The comparison for a terminal, A the earlier run and B this one."""

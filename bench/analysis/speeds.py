@@ -29,7 +29,7 @@ class Versus:
     pairs: int | None = None
     """Of blocks taken in turns; None where the two were measured one after the other."""
     processes: int | None = None
-    smallest: float | None = None
+    detectable: float | None = None
     """Relative; see :class:`bench.stats.estimates.Paired`."""
 
     @property
@@ -41,19 +41,19 @@ class Versus:
 def versus(one: Experiment, other: Experiment) -> Versus:
     """Speed of ``one`` over that of ``other``: pair by pair where they took turns."""
     apart = Versus(estimates.ratio_of_medians(speeds(one), speeds(other)))
-    return side_by_side_versus(one, other) or apart
+    return interleaved_versus(one, other) or apart
 
 
-def side_by_side_versus(one: Experiment, other: Experiment) -> Versus | None:
+def interleaved_versus(one: Experiment, other: Experiment) -> Versus | None:
     """The same, of two that took turns; None when they did not."""
-    pairs = pairs_of(one, other)
+    pairs = paired_ratios(one, other)
     if not pairs:
         return None
     found = estimates.paired(pairs)
-    return Versus(found.ratio, found.pairs, found.processes, found.smallest)
+    return Versus(found.ratio, found.pairs, found.processes, found.detectable)
 
 
-def pairs_of(one: Experiment, other: Experiment) -> list[list[float]]:
+def paired_ratios(one: Experiment, other: Experiment) -> list[list[float]]:
     """Ratios of speed of what took turns, by process; none where nothing did."""
     seeds = {record.case.seed: record for record in other.ok}
     return [

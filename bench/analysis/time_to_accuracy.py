@@ -33,14 +33,14 @@ def before_training(record: Record) -> float:
 
 
 @dataclass(frozen=True)
-class Follow:
+class TimeToAccuracy:
     """Experiments that share how far they are followed up: one network in several frameworks."""
 
     members: tuple[Experiment, ...]
     with_startup: bool
     """Whether seconds have the start-up in them: not where one record does not know its own."""
 
-    def goals(self) -> list[float]:
+    def thresholds(self) -> list[float]:
         """The accuracies that some seed reached, in order."""
         entries = (entry for e in self.members for r in e.ok for entry in _thresholds(r))
         return sorted({entry["accuracy"] for entry in entries if entry["images"] is not None})
@@ -84,7 +84,7 @@ def _thresholds(record: Record) -> list[dict[str, Any]]:
     return record.metrics.get("thresholds") or []
 
 
-def follows(records: Iterable[Record], data: Data) -> list[Follow]:
+def times_to_accuracy(records: Iterable[Record], data: Data) -> list[TimeToAccuracy]:
     """Experiments with results by what may be compared, in the order of tables.
 
     What is uncertified, or may not be compared with the reference, is followed up alone.
@@ -98,6 +98,6 @@ def follows(records: Iterable[Record], data: Data) -> list[Follow]:
             key = (experiment.peers, experiment.certified, alone)
             groups.setdefault(key, []).append(experiment)
     return [
-        Follow(tuple(group), all(startup_of(r) is not None for e in group for r in e.ok))
+        TimeToAccuracy(tuple(group), all(startup_of(r) is not None for e in group for r in e.ok))
         for group in groups.values()
     ]

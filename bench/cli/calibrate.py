@@ -20,7 +20,7 @@ import numpy as np
 from scipy.stats import binomtest
 
 from bench.analysis.experiments import by_dataset, experiments
-from bench.analysis.speeds import pairs_of
+from bench.analysis.speeds import paired_ratios
 from bench.cli.progress import Display
 from bench.core import extensions
 from bench.core.records import Record
@@ -143,14 +143,16 @@ def _together(matches: Sequence[Sequence[Record]]) -> list[dict[str, Any]]:
     for records in matches:
         first, *others = experiments(records, ("train_throughput", "inference"))
         for other in others:
-            ratios.setdefault((other.case.framework, other.kind), []).extend(pairs_of(other, first))
+            ratios.setdefault((other.case.framework, other.kind), []).extend(
+                paired_ratios(other, first)
+            )
     rows = []
     for (framework, kind), processes in ratios.items():
         found = estimates.paired(processes)
         value, low, high = found.ratio
         row = {"framework": framework, "kind": kind, "ratio": value, "ratio_low": low}
         row |= {"ratio_high": high, "verdict": estimates.verdict(low, high), "stopped": TOGETHER}
-        row |= {"pairs": found.pairs, "processes": found.processes, "smallest": found.smallest}
+        row |= {"pairs": found.pairs, "processes": found.processes, "smallest": found.detectable}
         rows.append(row)
     return rows
 

@@ -139,7 +139,7 @@ class Paired(NamedTuple):
     """What pairs of blocks, taken in turns, say of two speeds."""
 
     ratio: Estimate
-    smallest: float | None
+    detectable: float | None
     """The smallest relative difference that this many pairs and processes would have found, four
     times out of five."""
     pairs: int

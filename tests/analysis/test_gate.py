@@ -27,30 +27,30 @@ def gate(rule: str | None = "slower:5%") -> Gate:
 
 @pytest.mark.parametrize("factor", [0.5, 1.0, 1.04, 1.05])
 def test_what_is_allowed_passes(factor: float) -> None:
-    assert gate().broken([timed(factor)]) == []
+    assert gate().violations([timed(factor)]) == []
 
 
 def test_what_is_surely_slower_is_named_with_its_interval() -> None:
-    (line,) = gate().broken([timed(1.2)])
+    (line,) = gate().violations([timed(1.2)])
     assert timed(1.2).case.id in line
     assert "1.200 times as long [1.06" in line
     assert line.endswith("surely more than 5 % slower")
 
 
 def test_noise_that_hides_a_slowdown_does_not_fail() -> None:
-    assert gate().broken([timed(1.2, noise=0.4)]) == []
-    assert gate("slower:25%").broken([timed(1.2)]) == []
+    assert gate().violations([timed(1.2, noise=0.4)]) == []
+    assert gate("slower:25%").violations([timed(1.2)]) == []
 
 
 def test_what_was_refused_or_not_measured_does_not_fail() -> None:
     other = timed(9.0, parity={"status": "fail"})
-    assert gate().broken([other]) == []
+    assert gate().violations([other]) == []
     assert [row.verdict for row in gate().compare([other])] == ["refused"]
     assert gate().compare([]) == []
 
 
 def test_without_a_rule_nothing_fails() -> None:
-    assert gate(None).broken([timed(9.0)]) == []
+    assert gate(None).violations([timed(9.0)]) == []
     assert "9.0" in gate(None).as_text([timed(9.0)])
 
 

@@ -105,7 +105,7 @@ def test_processes_are_given_what_they_do_not_know_of_their_spread():
     assert math.log(found.ratio.high) == pytest.approx(2.776 * error, rel=0.1)
     assert math.log(found.ratio.low) == pytest.approx(-2.776 * error, rel=0.1)
     # Four times out of five: 0.941 standard errors more.
-    assert math.log1p(found.smallest) == pytest.approx((2.776 + 0.941) * error, rel=0.01)
+    assert math.log1p(found.detectable) == pytest.approx((2.776 + 0.941) * error, rel=0.01)
     assert (found.pairs, found.processes) == (20, 5)
     assert found.precision == pytest.approx(math.expm1(2.776 * error), rel=0.1)
 
@@ -120,7 +120,7 @@ def test_a_spread_of_few_processes_is_held_against_the_usual_one():
 
 def test_more_processes_show_smaller_differences():
     sizes = [
-        stats.paired([[1.0 + 0.01 * (i % 3), 1.01] for i in range(number)]).smallest
+        stats.paired([[1.0 + 0.01 * (i % 3), 1.01] for i in range(number)]).detectable
         for number in (2, 6, 12, 24)
     ]
     assert sizes == sorted(sizes, reverse=True)
@@ -135,7 +135,7 @@ def test_one_process_is_given_a_spread_it_cannot_know():
 def test_one_pair_has_no_interval():
     found = stats.paired([[1.3]])
     assert found.ratio == (pytest.approx(1.3), None, None)
-    assert found.smallest is None
+    assert found.detectable is None
     assert found.precision == math.inf
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from bench.analysis.comparability import between, in_words
+from bench.analysis.comparability import differences_between, in_words
 from bench.analysis.experiments import Data, Experiment, experiments
 from bench.analysis.rows import Row, counts, identity
 from bench.analysis.speeds import speeds
@@ -95,7 +95,10 @@ def _row(one: Side, other: Side, data: Data) -> Row:
     faster, slower = (one, other) if one.rate >= other.rate else (other, one)
     row = identity(faster.steady, data) | counts(faster.steady)
     # The two measurements may be refused for the same reason: it is said once.
-    told = [*between(faster.steady, slower.steady), *between(faster.start, slower.start)]
+    told = [
+        *differences_between(faster.steady, slower.steady),
+        *differences_between(faster.start, slower.start),
+    ]
     refused = in_words(list(dict.fromkeys(told)))
     row |= {"reference": slower.steady.case.framework, "not_compared": refused or None}
     ratio = estimates.ratio_of_medians(faster.rates, slower.rates)

@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from bench.analysis.comparability import Difference, between, in_words
+from bench.analysis.comparability import Difference, differences_between, in_words
 from bench.analysis.experiments import Data, Experiment, experiments
 from bench.analysis.rows import Row, counts, identity, reference_of
 from bench.core.records import Record
@@ -54,7 +54,7 @@ def _against_reference(
     if reference is experiment:
         return None
     if reference is not None:
-        refused = in_words(between(experiment, reference))
+        refused = in_words(differences_between(experiment, reference))
         against = reference.case.framework
         return _row(experiment, reference, data, "framework", (against, refused))
     # Nothing to be held against: for want of a result, or of a proof. It is not left out silently.
@@ -88,7 +88,7 @@ def apart(experiment: Experiment, base: Experiment) -> list[Difference]:
     if not experiment.ok or not base.ok:
         return []
     # Two networks never have the same initial weights: that is a part of what is compared.
-    told = between(experiment, base)
+    told = differences_between(experiment, base)
     return [difference for difference in told if difference.key != "initial_weights_sha256"]
 
 
