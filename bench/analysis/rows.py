@@ -21,6 +21,7 @@ from bench.core.case import KINDS
 from bench.core.records import Record
 from bench.core.text import without_folders
 from bench.stats import estimates
+from bench.stats.verdicts import speed_verdict
 
 Row = dict[str, Any]
 
@@ -154,7 +155,8 @@ def _throughput_row(experiment: Experiment, found: Sequence[Experiment], data: D
     row |= utilisation(experiment.ok, row["flops_per_second"])
     row |= energy(experiment.ok) | device_memory(experiment.ok)
     first = [r.metrics.get("first_step_seconds") for r in experiment.ok]
-    row["first_step_seconds"] = estimates.median_with_never(first)
+    known = [seconds for seconds in first if seconds is not None]
+    row["first_step_seconds"] = estimates.median_with_never(known)
     clock = sync_audit_of(experiment)
     row["clock"] = clock.verdict if clock else None
     row |= _versus(experiment, found)
@@ -276,7 +278,7 @@ def _versus(experiment: Experiment, found: Sequence[Experiment]) -> Row:
     if row["not_compared"]:
         return row | ratio_columns(None, "not comparable")
     held = versus(experiment, reference)
-    return row | ratio_columns(held.ratio, held.verdict)
+    return row | ratio_columns(held.ratio, speed_verdict(held).word)
 
 
 def ratio_columns(ratio: estimates.Estimate | None, verdict: str) -> Row:

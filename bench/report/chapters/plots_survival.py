@@ -71,7 +71,8 @@ def _how(found: Sequence[TimeToAccuracy]) -> str:
 def _panel(axes: Axes, follow: TimeToAccuracy, goal: float, frameworks: Sequence[str]) -> None:
     horizon = follow.horizon("seconds")
     for experiment in follow.members:
-        _curve(axes, experiment, follow.seeds(experiment, goal, "seconds"), frameworks)
+        if seeds := follow.seeds(experiment, goal, "seconds"):
+            _curve(axes, experiment, seeds, frameworks)
     axes.axvline(horizon, color=SOFT, linewidth=0.9, linestyle=":")
     axes.set_xlim(left=0)
     axes.set_ylim(-0.05, 1.08)

@@ -97,9 +97,9 @@ def defaults(records: Sequence[Record], data: Data, track: str) -> Drawing | Non
         title,
         "Top to bottom, one default after the other is switched to the shared value and kept "
         "there. A bar is the change to the stage before, the thin line its 95 % interval over "
-        "seeds, paired by seed; a line that crosses zero was not told apart, an arrow says that it "
+        "seeds; a line that crosses zero is inconclusive, an arrow says that it "
         "goes on beyond the panel. Above each panel: "
-        "the level at own defaults and when all is shared.",
+        "the level at framework defaults and at shared ones.",
         figure,
     )
 

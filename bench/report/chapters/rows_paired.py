@@ -8,6 +8,7 @@ from bench.analysis.experiments import Data, Experiment, experiments
 from bench.analysis.rows import Row, identity, ratio_columns, reference_of, standing
 from bench.analysis.speeds import interleaved_versus
 from bench.core.records import Record
+from bench.stats.verdicts import speed_verdict
 
 TIMED = ("train_throughput", "inference", "latency", "startup")
 
@@ -44,6 +45,4 @@ def _row(
     row |= {name: told.get(name) for name in ("stopped", "precision_goal", "match_seconds", "lost")}
     if row["not_compared"]:
         return row | ratio_columns(None, "not comparable")
-    # One pair has no interval, and is no tie for that.
-    verdict = held.verdict if held.ratio.low is not None else "one pair"
-    return row | ratio_columns(held.ratio, verdict)
+    return row | ratio_columns(held.ratio, speed_verdict(held).word)

@@ -28,13 +28,15 @@ def time_to_accuracy_rows(records: Sequence[Record], data: Data) -> list[Row]:
         for follow in times_to_accuracy(records, data)
         for goal in follow.thresholds()
         for experiment in follow.members
+        if follow.seeds(experiment, goal, "images")
     ]
 
 
 def _row(experiment: Experiment, goal: float, follow: TimeToAccuracy, data: Data) -> Row:
     row = identity(experiment, data) | counts(experiment)
     row |= {"diverged": diverged(experiment), "threshold": goal}
-    row["reached"] = sum(seed.reached for seed in follow.seeds(experiment, goal, "images"))
+    known = follow.seeds(experiment, goal, "images")
+    row |= {"seeds": len(known), "reached": sum(seed.reached for seed in known)}
     for unit in UNITS:
         seeds, horizon = follow.seeds(experiment, goal, unit), follow.horizon(unit)
         row[f"median_{unit}"] = median_time(seeds)
