@@ -250,7 +250,7 @@ class Session:
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """A run that is slower than the gate allows fails, whatever its tests said."""
-        broken = self._gate and self._gate.broken(self._records.values())
+        broken = self._gate and self._gate.violations(self._records.values())
         if broken and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
@@ -267,7 +267,7 @@ class Session:
         if self._gate:
             terminalreporter.section(f"against {self._config.getoption('bench_compare')}")
             terminalreporter.write_line(self._gate.as_text(self._records.values()))
-            for line in self._gate.broken(self._records.values()):
+            for line in self._gate.violations(self._records.values()):
                 terminalreporter.write_line(f"FAILED {line}", red=True)
 
     def pytest_unconfigure(self) -> None:

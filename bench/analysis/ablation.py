@@ -1,7 +1,8 @@
-"""The ablation of defaults as numbers: what each default costs in accuracy and in images/s.
+"""The ablation of defaults: what each default of a framework costs in accuracy and in images/s.
 
-One row per network, framework and stage, and below them the gap between the frameworks at both
-ends. Every change is paired by seed: the same seed's run at a stage and at the stage before.
+A stage switches one more default to the value that all frameworks share. One row per network,
+framework and stage, and below them the gap between the frameworks at both ends. A change in
+accuracy is paired by seed where the runs of a seed share batches and initial weights.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from itertools import pairwise
 from statistics import median
 
 from bench.analysis.experiments import Data, framework_place
+from bench.analysis.pairing import AccuracyDifference, accuracy_difference
 from bench.analysis.rows import IDENTITY, Row
 from bench.core.case import Case
 from bench.core.errors import UserError
@@ -24,43 +26,54 @@ from bench.training.defaults import OWN, STAGES, chain
 from bench.training.frameworks import FRAMEWORKS
 from bench.training.tracks import track
 
-GAP_OWN, GAP_SHARED = "gap at own defaults", "gap when all is shared"
-
-UNKNOWN = estimates.Estimate(math.nan, None, None)
+GAP_DEFAULTS, GAP_SHARED = "gap at framework defaults", "gap at shared defaults"
 
 
 @dataclass(frozen=True)
-class Step:
-    """One stage of one framework on one network, with what was measured there."""
+class StageResult:
+    """One stage of one framework on one network, with its records.
+
+    Attributes:
+        stage: Name of the stage, that of the default it switches.
+        title: The same for a reader.
+        default: What the framework does by default, in words.
+        shared: The value it is switched to, in words; empty at the first stage.
+        why: Why that value is the shared one.
+        measured: Whether it has runs of its own: not where the framework's default is the shared
+            value.
+        records: Records of accuracy, one per seed, with or without a result.
+    """
 
     stage: str
     title: str
     default: str
-    """What the framework does by default, in words."""
     shared: str
-    """The value it is switched to, in words; empty at the first stage."""
     why: str
     measured: bool
-    """Whether it has runs of its own: not where the framework shares the value anyway."""
     records: tuple[Record, ...] = ()
+
+    @property
+    def ok(self) -> tuple[Record, ...]:
+        """The records with a result."""
+        return tuple(record for record in self.records if record.ok)
 
     def accuracies(self) -> dict[int, float]:
         """Test accuracy by seed."""
-        return {record.case.seed: record.samples[0] for record in self.records if record.ok}
+        return {record.case.seed: record.samples[0] for record in self.ok}
 
     def rates(self) -> dict[int, float]:
         """Training images/s by seed, where there is one."""
-        found = {r.case.seed: steady_rate(r) for r in self.records if r.ok}
+        found = {r.case.seed: steady_rate(r) for r in self.ok}
         return {seed: rate for seed, rate in found.items() if rate is not None}
 
 
-Ladder = list[Step]
+Stages = list[StageResult]
 
 
 def steady_rate(record: Record) -> float | None:
-    """Images/s of training behind the first evaluated point, so without trace and compile.
+    """Images/s of training after the first evaluation, so without trace and compile.
 
-    The median over the stretches between evaluations; None where there is no second point.
+    The median over the stretches between evaluations; None where there is no second one.
     """
     curve = record.metrics.get("curve") or []
     rates = [
@@ -71,8 +84,8 @@ def steady_rate(record: Record) -> float | None:
     return median(rates) if rates else None
 
 
-def ladders(records: Sequence[Record]) -> dict[Case, dict[str, Ladder]]:
-    """Steps in order, by network (a case without framework, stage and seed) and by framework."""
+def stages_by_network(records: Sequence[Record]) -> dict[Case, dict[str, Stages]]:
+    """Stages in order, by network (a case without framework, stage and seed) and by framework."""
     groups: dict[Case, dict[str, list[Record]]] = {}
     for record in records:
         if track(record.case.track).stages and kind(record.kind).trained:
@@ -82,21 +95,21 @@ def ladders(records: Sequence[Record]) -> dict[Case, dict[str, Ladder]]:
     networks = sorted(groups, key=lambda c: (places.get(c.variant, len(places)), c.id))
     return {
         network: {
-            name: _ladder(network, name, groups[network][name])
+            name: _stages(network, name, groups[network][name])
             for name in sorted(groups[network], key=framework_place)
         }
         for network in networks
     }
 
 
-def _ladder(network: Case, framework: str, records: Sequence[Record]) -> Ladder:
+def _stages(network: Case, framework: str, records: Sequence[Record]) -> Stages:
     by_stage: dict[str, list[Record]] = {}
     for record in sorted(records, key=lambda r: r.case.seed):
         by_stage.setdefault(record.case.defaults, []).append(record)
     own = FRAMEWORKS[framework].own if framework in FRAMEWORKS else None
     words = own.words if own else {}
     switchable = _switchable(network, framework)
-    first = Step(OWN, "own defaults", "", "", "", True, tuple(by_stage.get(OWN, ())))
+    first = StageResult(OWN, "framework defaults", "", "", "", True, tuple(by_stage.get(OWN, ())))
     steps = [first]
     for stage in STAGES:
         measured = stage.name in by_stage or stage.name in switchable
@@ -104,7 +117,9 @@ def _ladder(network: Case, framework: str, records: Sequence[Record]) -> Ladder:
             found = tuple(by_stage.get(stage.name, ()))
             default = words.get(stage.name, "")
             steps.append(
-                Step(stage.name, stage.title, default, stage.shared, stage.why, measured, found)
+                StageResult(
+                    stage.name, stage.title, default, stage.shared, stage.why, measured, found
+                )
             )
     return steps
 
@@ -114,7 +129,7 @@ def _switchable(network: Case, framework: str) -> list[str]:
     try:
         return chain(VARIANTS[network.variant].architecture(), framework)
     except (KeyError, UserError):
-        return []  # the records of somebody's extension: only what they hold is known
+        return []  # an extension's network or framework: its records alone are known
 
 
 def _applies(network: Case, name: str) -> bool:
@@ -125,24 +140,25 @@ def _applies(network: Case, name: str) -> bool:
 
 
 def ablation_rows(records: Sequence[Record], data: Data) -> list[Row]:
-    """A row per stage, and two per framework beside the first one for the gap at both ends.
+    """A row per stage, and two per framework after the first one for the gap at both ends.
 
     Accuracies are fractions: means over seeds with t intervals. Images/s are geometric means, their
-    changes ratios; `delta` and `ratio` are to the stage before that was run, paired by seed. A
-    stage whose runs failed leaves the one behind it without a change, since two switches would be
-    in it; stages that were never asked for are passed over.
+    changes ratios. `delta` and `ratio` compare with the last stage before that was run; `pairs`
+    seeds are paired in `delta`, None where they are independent. A stage whose runs failed leaves
+    the next one without a change, since that would hold two switches; stages that were not run are
+    passed over.
     """
     rows = []
-    for network, frameworks in ladders(records).items():
+    for network, frameworks in stages_by_network(records).items():
         for name, steps in frameworks.items():
             rows += _rows_of(replace(network, framework=name), steps, data)
         rows += _gap_rows(network, frameworks, data)
     return rows
 
 
-def _rows_of(case: Case, steps: Ladder, data: Data) -> list[Row]:
+def _rows_of(case: Case, steps: Stages, data: Data) -> list[Row]:
     rows = []
-    before: Step | None = None
+    before: StageResult | None = None
     for step in steps:
         row = _identity(case, data) | {
             "stage": step.stage,
@@ -155,7 +171,8 @@ def _rows_of(case: Case, steps: Ladder, data: Data) -> list[Row]:
         row |= _counts(step)
         accuracies, rates = step.accuracies(), step.rates()
         row |= _columns("accuracy", mean(list(accuracies.values())))
-        row |= _columns("delta", accuracy_change(before, step))
+        change = _accuracy_difference(before, step)
+        row |= _columns("delta", change.estimate) | {"pairs": change.pairs}
         row |= _columns("images_per_second", geometric_mean(list(rates.values())))
         row |= _columns("ratio", rate_change(before, step))
         rows.append(row)
@@ -163,20 +180,20 @@ def _rows_of(case: Case, steps: Ladder, data: Data) -> list[Row]:
     return rows
 
 
-def _gap_rows(network: Case, frameworks: Mapping[str, Ladder], data: Data) -> list[Row]:
-    """How far each framework is from the first one, where both begin and where both end."""
+def _gap_rows(network: Case, frameworks: Mapping[str, Stages], data: Data) -> list[Row]:
+    """The gap of each framework to the first one, at framework defaults and at shared ones."""
     (reference, base), *others = frameworks.items()
     rows = []
     for name, steps in others:
-        for title, at in ((GAP_OWN, 0), (GAP_SHARED, -1)):
-            ours, theirs = ([s for s in ladder if s.measured][at] for ladder in (steps, base))
+        for title, at in ((GAP_DEFAULTS, 0), (GAP_SHARED, -1)):
+            ours, theirs = ([s for s in stages if s.measured][at] for stages in (steps, base))
             row = _identity(replace(network, framework=f"{name} − {reference}"), data)
             row |= {"stage": title, "switched": title, "default": "", "shared": "", "why": ""}
-            pairs = len(ours.accuracies().keys() & theirs.accuracies().keys())
-            row |= {"status": "gap", "seeds": pairs, "failed": 0, "diverged": 0}
-            row |= _columns("accuracy", UNKNOWN)
-            row |= _columns("delta", accuracy_change(theirs, ours))
-            row |= _columns("images_per_second", UNKNOWN)
+            change = _accuracy_difference(theirs, ours)
+            row |= {"status": "gap", "seeds": change.seeds, "failed": 0, "diverged": 0}
+            row |= _columns("accuracy", estimates.UNKNOWN)
+            row |= _columns("delta", change.estimate) | {"pairs": change.pairs}
+            row |= _columns("images_per_second", estimates.UNKNOWN)
             row |= _columns("ratio", rate_change(theirs, ours))
             rows.append(row)
     return rows
@@ -187,7 +204,7 @@ def _identity(case: Case, data: Data) -> Row:
     return {"dataset": data.name, "fingerprint": data.fingerprint, **facts}
 
 
-def _counts(step: Step) -> Row:
+def _counts(step: StageResult) -> Row:
     got = [record for record in step.records if record.ok]
     return {
         "seeds": len(got),
@@ -200,29 +217,34 @@ def _columns(name: str, estimate: estimates.Estimate) -> Row:
     return {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
 
 
-def accuracy_change(before: Step | None, step: Step) -> estimates.Estimate:
-    """Mean of the differences of a seed's accuracies (fractions), with its t interval."""
-    pairs = _pairs(before.accuracies() if before else {}, step.accuracies())
-    return mean([after - earlier for earlier, after in pairs])
+def accuracy_change(before: StageResult | None, stage: StageResult) -> estimates.Estimate:
+    """Mean accuracy at a stage minus that before it, as a fraction, with its interval.
+
+    Paired by seed only where both share batches and initial weights; else Welch's.
+    """
+    return _accuracy_difference(before, stage).estimate
 
 
-def rate_change(before: Step | None, step: Step) -> estimates.Estimate:
-    """Geometric mean of the ratios of a seed's images/s, with the t interval of its logarithm."""
-    pairs = _pairs(before.rates() if before else {}, step.rates())
-    return geometric_mean([after / earlier for earlier, after in pairs])
+def _accuracy_difference(before: StageResult | None, stage: StageResult) -> AccuracyDifference:
+    return accuracy_difference(stage.ok, before.ok if before else ())
 
 
-def _pairs(before: Mapping[int, float], after: Mapping[int, float]) -> list[tuple[float, float]]:
-    return [(before[seed], after[seed]) for seed in sorted(before.keys() & after.keys())]
+def rate_change(before: StageResult | None, stage: StageResult) -> estimates.Estimate:
+    """Images/s at a stage over those before it, with its interval.
+
+    Stages are run one after the other, a process per seed: a ratio of independent levels.
+    """
+    above, below = ([[r] for r in s.rates().values()] if s else [] for s in (stage, before))
+    return estimates.unpaired(above, below).ratio if above and below else estimates.UNKNOWN
 
 
 def mean(values: Sequence[float]) -> estimates.Estimate:
     """Mean over seeds with its t interval; not a number where there is none."""
-    return estimates.mean_estimate(values) if values else UNKNOWN
+    return estimates.mean_estimate(values) if values else estimates.UNKNOWN
 
 
 def geometric_mean(values: Sequence[float]) -> estimates.Estimate:
-    """A ratio of 2 and one of 1/2 cancel; the interval is never below 0."""
+    """Geometric mean over seeds with the t interval of the logarithms, which is never below 0."""
     middle = mean([math.log(value) for value in values])
     ends = (None if end is None else math.exp(end) for end in middle[1:])
     return estimates.Estimate(math.exp(middle.value), *ends)

@@ -1,4 +1,4 @@
-"""Judges the sync audit of an experiment: does a synced block take as long as the work in it?"""
+"""The sync audit of an experiment: does a synced block take as long as the work in it?"""
 
 from __future__ import annotations
 
@@ -12,48 +12,63 @@ from bench.analysis.experiments import Experiment
 from bench.stats import estimates
 
 TOLERANCE = 0.1
-"""How far a synced step may be ahead of one whose weights were read, relative: below this nobody's
-ranking turns on it."""
-EARLY, AGREES, UNTOLD = "returns early", "agrees", "no slope"
+"""How far a synced step may be ahead of one whose weights were read, relative: a missing
+synchronisation makes a step several times too short, not a tenth."""
+MISSING_SYNC, AGREES = "missing synchronisation", "agrees"
+INCONCLUSIVE, NO_SLOPE = "inconclusive", "no slope"
 
 
 @dataclass(frozen=True)
-class Clock:
-    """Seconds of a training step (medians), and what they say together."""
+class SyncAudit:
+    """Seconds of a training step measured in four ways (medians), and their comparison.
+
+    Attributes:
+        block: Seconds a step of a timed block.
+        unsynced: Seconds a step until the call returns.
+        synced: Seconds a step until the sync returns: the slope over calls of several lengths.
+        slope: The same until the trained weights lie on the host, which nothing can deliver early.
+        ratio: Synced over slope, call by call, with its 95 % interval.
+    """
 
     block: float
     unsynced: float
     synced: float
     slope: float
     ratio: estimates.Estimate
-    """Synced over slope, call by call."""
 
     @property
-    def said(self) -> str:
-        """``returns early`` where the interval lies wholly below 1 - `TOLERANCE`: a sync that does
-        not wait."""
-        if np.isnan(self.ratio.value):
-            return UNTOLD
-        early = self.ratio.high is not None and self.ratio.high < 1 - TOLERANCE
-        return EARLY if early else AGREES
+    def verdict(self) -> str:
+        """``missing synchronisation``, ``agrees``, ``inconclusive`` or ``no slope``.
+
+        The synchronisation is missing where the interval lies wholly below 1 - `TOLERANCE`, and
+        agrees where it lies wholly above; an interval that holds both could see neither.
+        """
+        value, low, high = self.ratio
+        if np.isnan(value):
+            return NO_SLOPE
+        if low is None or high is None:
+            return INCONCLUSIVE
+        if high < 1 - TOLERANCE:
+            return MISSING_SYNC
+        return AGREES if low >= 1 - TOLERANCE else INCONCLUSIVE
 
 
-def clock_of(experiment: Experiment) -> Clock | None:
-    """None where no audit was made."""
-    told = [clock for r in experiment.ok if (clock := r.metrics.get("clock"))]
-    if not told:
+def sync_audit_of(experiment: Experiment) -> SyncAudit | None:
+    """The audit of an experiment's records; None where none was made."""
+    audits = [clock for r in experiment.ok if (clock := r.metrics.get("clock"))]
+    if not audits:
         return None
-    seconds = {name: _seconds(told, name) for name in ("block", "unsynced", "synced", "slope")}
+    seconds = {name: _seconds(audits, name) for name in ("block", "unsynced", "synced", "slope")}
     pairs = zip(seconds["synced"], seconds["slope"], strict=True)
     # A slope of few noisy timings may come out negative; it then says nothing. A synced one at or
     # below zero beside a positive one says most of all.
-    believed = [(max(synced, 1e-6 * slope), slope) for synced, slope in pairs if slope > 0]
-    ratio = estimates.Estimate(np.nan, None, None)
-    if believed:
-        ratio = estimates.paired_ratio(*zip(*believed, strict=True))
+    usable = [(max(synced, 1e-6 * slope), slope) for synced, slope in pairs if slope > 0]
+    ratio = estimates.UNKNOWN
+    if usable:
+        ratio = estimates.paired_ratio(*zip(*usable, strict=True))
     block, unsynced, synced, slope = (float(np.median(v)) for v in seconds.values())
-    return Clock(block, unsynced, synced, slope, ratio)
+    return SyncAudit(block, unsynced, synced, slope, ratio)
 
 
-def _seconds(told: Sequence[Mapping[str, Any]], name: str) -> list[float]:
-    return [value for clock in told for value in clock[f"{name}_seconds_per_step"]]
+def _seconds(audits: Sequence[Mapping[str, Any]], name: str) -> list[float]:
+    return [value for audit in audits for value in audit[f"{name}_seconds_per_step"]]

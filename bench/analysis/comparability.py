@@ -96,7 +96,7 @@ def differences(
     return list(found.values())
 
 
-def between(one: Experiment, other: Experiment) -> list[Difference]:
+def differences_between(one: Experiment, other: Experiment) -> list[Difference]:
     """What keeps two rows of a table from being compared, seed by seed."""
     seeds = {record.case.seed: record for record in other.ok}
     pairs = [(r, seeds[r.case.seed]) for r in one.ok if r.case.seed in seeds]

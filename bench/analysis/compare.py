@@ -1,69 +1,93 @@
-"""Two runs side by side, case by case: did B take longer than A?
+"""Two runs side by side, case by case: is B faster than A, or more accurate?
 
 Only like is compared with like. A pair whose data, parity status, machine or settings differ is
 refused, and the reason says what differs; so is one where a side has no result. What must be the
-same is listed in `comparable`.
+same is listed in `bench.analysis.comparability`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from bench.analysis.certified import status_of
 from bench.analysis.comparability import RUNS, differences
 from bench.analysis.experiments import latest
+from bench.analysis.pairing import AccuracyDifference, accuracy_difference
+from bench.analysis.speeds import speeds_of
 from bench.core.case import Case
 from bench.core.kinds import kind
 from bench.core.records import Record
-from bench.core.samples import by_process, interleaved_together, ratios, timed
+from bench.core.samples import interleaved_together, ratios, timed
 from bench.core.text import without_folders
-from bench.stats import bootstrap, estimates
+from bench.stats.estimates import Ratio, paired, unpaired
+from bench.stats.verdicts import speed_verdict
+
+ONLY_A, ONLY_B, REFUSED = "only in A", "only in B", "refused"
+_DIGEST = 12
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One case and kind of two runs."""
+    """One case and kind of two runs.
+
+    Attributes:
+        case: Id of the case.
+        kind: Kind of measurement.
+        verdict: ``faster``, ``slower``, ``tie`` (the interval lies within ± 10 %) or
+            ``inconclusive``; for accuracy ``higher``, ``lower``, ``tie`` (within ± 1 point) or
+            ``inconclusive``; ``refused``, ``only in A``, ``only in B``.
+        ratio: Speed of B over speed of A, above 1 where B is faster; None for accuracy. Speed is
+            images/s, for latencies and start-ups one over the seconds.
+        difference: Accuracy of B minus that of A, in percentage points, of this seed; None for
+            everything timed.
+        low: Lower end of the 95 % interval of the ratio; for accuracy, in points, of the mean
+            difference over all seeds.
+        high: Upper end of that interval.
+        detectable: The smallest relative difference in speed that these processes can find.
+        reason: Why it is inconclusive or refused, and what else a reader must know.
+    """
 
     case: str
     kind: str
     verdict: str
-    """``faster``, ``slower``, ``tie`` (not told apart); for accuracy ``higher``, ``lower``, ``tie``
-    or ``single seed``; ``refused``; ``only in A``, ``only in B``."""
     ratio: float | None = None
-    """Time of B over time of A: above 1, B takes longer. None for accuracy."""
     difference: float | None = None
-    """Accuracy of B minus that of A, in percentage points. None for everything timed."""
     low: float | None = None
     high: float | None = None
-    """95 % interval of the ratio; for accuracy, of the mean difference over all seeds."""
+    detectable: float | None = None
     reason: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object; ``ratio`` is null for accuracy, ``difference`` for everything else."""
         names = ("case", "kind", "ratio", "low", "high", "verdict", "reason", "difference")
-        return {name: getattr(self, name) for name in names}
+        return {name: getattr(self, name) for name in (*names, "detectable")}
 
 
-def compare(a: Sequence[Record], b: Sequence[Record]) -> list[Comparison]:
-    """One comparison per case and kind that is in either run, in the order of A, then of B."""
+def compare(a: Iterable[Record], b: Iterable[Record]) -> list[Comparison]:
+    """One comparison per case and kind that is in either run, in the order of A, then of B.
+
+    Args:
+        a: Records of the earlier run; of several with one key the last started counts.
+        b: Records of the later run.
+    """
     old, new = (_by_key(run) for run in (a, b))
     differences = _differences(old, new)
     rows = []
     for key in [*old, *(key for key in new if key not in old)]:
         if key not in old or key not in new:
-            rows.append(Comparison(*key, verdict=f"only in {'A' if key in old else 'B'}"))
+            rows.append(Comparison(*key, verdict=ONLY_A if key in old else ONLY_B))
         elif reason := refusal(old[key], new[key]):
-            rows.append(Comparison(*key, verdict="refused", reason=reason))
-        elif kind(old[key].kind).trained:
-            rows.append(_accuracy(old[key], new[key], differences))
-        else:
+            rows.append(Comparison(*key, verdict=REFUSED, reason=reason))
+        elif kind(old[key].kind).timed:
             rows.append(_timed(old[key], new[key]))
+        else:
+            rows.append(_accuracy(old[key], new[key], differences))
     return rows
 
 
-def _by_key(run: Sequence[Record]) -> dict[tuple[str, str], Record]:
+def _by_key(run: Iterable[Record]) -> dict[tuple[str, str], Record]:
     newest, _ = latest(run)
     return {record.key: record for record in sorted(newest, key=lambda r: r.started_at)}
 
@@ -84,94 +108,81 @@ def refusal(a: Record, b: Record) -> str | None:
     return f"different settings: {'; '.join(unlike)}" if unlike else None
 
 
-def _timed(a: Record, b: Record) -> Comparison:
-    """Ratio of the median seconds per image (a run with longer blocks is not slower for that)."""
+def ratio_of_speeds(a: Record, b: Record) -> Ratio:
+    """Speed of B over speed of A; a run with longer blocks is not slower for that."""
     if interleaved_together(a, b):
         # Two copies of one measurement, sample by sample: what made it noisy is in both.
-        ratio = estimates.paired(ratios(timed(a), timed(b))).ratio
-    else:
-        ratio = estimates.ratio_of_medians(_seconds_per_image(b), _seconds_per_image(a))
-    reason = _why_wide(a, b)
-    if ratio.low is None:
-        ratio = estimates.assume_spread(ratio)
-        percent = 100 * (estimates.SINGLE_SAMPLE_SPREAD - 1)
-        reason = f"a single sample: the interval assumes that it may be {percent:.0f} % off"
-    # The verdict is about speed, and the ratio about time.
-    said = {"faster": "slower", "slower": "faster"}
-    verdict = estimates.verdict(ratio.low, ratio.high)
+        return paired(ratios(timed(b), timed(a)))
+    return unpaired(speeds_of(b), speeds_of(a))
+
+
+def _timed(a: Record, b: Record) -> Comparison:
+    found = ratio_of_speeds(a, b)
+    verdict = speed_verdict(found)
     return Comparison(
         *a.key,
-        verdict=said.get(verdict, verdict),
-        ratio=ratio.value,
-        low=ratio.low,
-        high=ratio.high,
-        reason=reason,
+        verdict=verdict.word,
+        ratio=found.ratio.value,
+        low=found.ratio.low,
+        high=found.ratio.high,
+        detectable=found.detectable,
+        reason=verdict.reason,
     )
-
-
-def _seconds_per_image(record: Record) -> list[list[float]]:
-    """By process; a clock too coarse for a call reads zero, and a ratio needs more."""
-    images = record.images_per_sample or 1
-    return [[max(s, 1e-9) / images for s in process] for process in by_process(record)]
-
-
-def _why_wide(a: Record, b: Record) -> str | None:
-    """What had to be assumed, where a run took one process only."""
-    if min(len(by_process(record)) for record in (a, b)) > 1:
-        return None
-    percent = 100 * bootstrap.PROCESS_SPREAD
-    return f"a run has one process: the interval takes {percent:.0f} % for the spread between them"
 
 
 def _differences(
     old: Mapping[tuple[str, str], Record], new: Mapping[tuple[str, str], Record]
-) -> dict[Case, list[float]]:
-    """Accuracy of B minus A in points, seed by seed, of each case that may be compared.
-
-    Seeds are paired: the same seed has the same weights and batches in both runs.
-    """
-    found: dict[Case, list[float]] = {}
+) -> dict[Case, AccuracyDifference]:
+    """Accuracy of B minus A of each case, over all of its seeds that may be compared."""
+    seeds: dict[Case, list[tuple[Record, Record]]] = {}
     for key, a in old.items():
-        if kind(a.kind).trained and key in new and refusal(a, new[key]) is None:
-            found.setdefault(replace(a.case, seed=0), []).append(_points(a, new[key]))
-    return found
+        if not kind(a.kind).timed and key in new and refusal(a, new[key]) is None:
+            seeds.setdefault(replace(a.case, seed=0), []).append((a, new[key]))
+    return {
+        case: accuracy_difference([b for _, b in pairs], [a for a, _ in pairs])
+        for case, pairs in seeds.items()
+    }
 
 
-def _points(a: Record, b: Record) -> float:
-    return 100 * (b.samples[0] - a.samples[0])
-
-
-def _accuracy(a: Record, b: Record, differences: Mapping[Case, list[float]]) -> Comparison:
-    seeds = differences[replace(a.case, seed=0)]
-    mean = estimates.mean_estimate(seeds)
-    if mean.low is None or mean.high is None:
-        # Two equal numbers are a tie however few there are.
-        verdict = "single seed" if mean.value else "tie"
-        return Comparison(*a.key, verdict=verdict, difference=_points(a, b))
-    verdict = "higher" if mean.low > 0 else "lower" if mean.high < 0 else "tie"
+def _accuracy(a: Record, b: Record, differences: Mapping[Case, AccuracyDifference]) -> Comparison:
+    mean = differences[replace(a.case, seed=0)]
+    value, low, high = mean.estimate
+    verdict = mean.verdict
+    method = "paired by seed" if mean.pairs else "Welch"
+    over = f"mean over {mean.seeds} seeds: {100 * value:+.2f} points ({method})"
+    told = [over if mean.seeds > 1 else None, verdict.reason, _identical(a, b)]
     return Comparison(
         *a.key,
-        verdict=verdict,
-        difference=_points(a, b),
-        low=mean.low,
-        high=mean.high,
-        reason=f"mean over {len(seeds)} seeds: {mean.value:+.2f} points",
+        verdict=verdict.word,
+        difference=100 * (b.samples[0] - a.samples[0]),
+        low=None if low is None else 100 * low,
+        high=None if high is None else 100 * high,
+        reason="; ".join(part for part in told if part) or None,
     )
 
 
+def _identical(a: Record, b: Record) -> str | None:
+    """Says so where both trainings ended in the same weights, bit for bit."""
+    digests = [record.metrics.get("trained_weights_sha256") for record in (a, b)]
+    if digests[0] is None or digests[0] != digests[1]:
+        return None
+    return f"identical training: both ended in the weights {str(digests[0])[:_DIGEST]}"
+
+
 def as_text(comparisons: Sequence[Comparison]) -> str:
-    """A table for a terminal, its reading above it; refused pairs say why below their row."""
+    """A table for a terminal, its reading above it; reasons stand below their row."""
     if not comparisons:
         return "Neither run has a record."
     width = max(len(row.case) for row in comparisons)
     lines = [
-        "Time of B over time of A (above 1: B takes longer); accuracy: B minus A in points.",
-        f"{'case':{width}}  {'kind':16}  {'B / A':>9}  {'95 % interval':>18}  verdict",
+        "Speed of B over speed of A (above 1: B is faster); accuracy: B minus A in points.",
+        f"{'case':{width}}  {'kind':16}  {'B / A':>9}  {'95 % interval':>18}  {'detectable':>10}  "
+        "verdict",
     ]
     for row in comparisons:
         lines.append(
             f"{row.case:{width}}  {row.kind:16}  {_figure(row):>9}  {_interval(row):>18}  "
-            f"{row.verdict}"
+            f"{_detectable(row):>10}  {row.verdict}"
         )
         if row.reason:
             lines.append(f"    {row.reason}")
@@ -189,6 +200,10 @@ def _interval(row: Comparison) -> str:
         return ""
     sign, digits = ("+", 2) if row.difference is not None else ("", 3)
     return f"[{row.low:{sign}.{digits}f}, {row.high:{sign}.{digits}f}]"
+
+
+def _detectable(row: Comparison) -> str:
+    return "" if row.detectable is None else f"± {100 * row.detectable:.1f} %"
 
 
 def _count(comparisons: Sequence[Comparison]) -> str:

@@ -30,7 +30,7 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Pair:
+class TrainingPair:
     """One framework's training beside the reference's, from one seed."""
 
     record: Record
@@ -74,21 +74,21 @@ def step_losses(record: Record) -> Array:
     return np.array([np.nan if loss is None else loss for loss in told], dtype=np.float64)
 
 
-def pairs(records: Iterable[Record]) -> list[Pair]:
+def training_pairs(records: Iterable[Record]) -> list[TrainingPair]:
     """Certified trainings beside the reference (pytorch where it is), network by network."""
     seeds: dict[Case, list[Record]] = {}
     for record in sorted(records, key=lambda r: framework_place(r.case.framework)):
         closed = track(record.case.track).certified and is_certified(record)
         if closed and kind(record.kind).trained and record.ok and len(step_losses(record)):
             seeds.setdefault(peers_of(record.case), []).append(record)
-    return [Pair(record, same[0]) for same in seeds.values() for record in same[1:]]
+    return [TrainingPair(record, same[0]) for same in seeds.values() for record in same[1:]]
 
 
-def when(step: int | None, steps: int) -> str:
+def describe_step(step: int | None, steps: int) -> str:
     """``at step 143`` or ``not within 500 steps``."""
     return f"not within {steps:,} steps" if step is None else f"at step {step:,}"
 
 
-def comparable(found: Sequence[Pair]) -> list[Pair]:
+def comparable_pairs(found: Sequence[TrainingPair]) -> list[TrainingPair]:
     """The pairs that nothing forbids to compare and that took a step."""
     return [pair for pair in found if not pair.refused and len(pair.difference)]

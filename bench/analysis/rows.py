@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from bench.analysis.clock import clock_of
-from bench.analysis.comparability import between, in_words
+from bench.analysis.clock import sync_audit_of
+from bench.analysis.comparability import differences_between, in_words
 from bench.analysis.experiments import Data, Experiment, experiments
 from bench.analysis.provenance import provenance_of
 from bench.analysis.published import MEAN_OF_CLASSES, published_figure
@@ -21,6 +21,7 @@ from bench.core.kinds import KINDS
 from bench.core.records import Record
 from bench.core.text import without_folders
 from bench.stats import estimates
+from bench.stats.verdicts import speed_verdict
 
 Row = dict[str, Any]
 
@@ -154,9 +155,10 @@ def _throughput_row(experiment: Experiment, found: Sequence[Experiment], data: D
     row |= utilisation(experiment.ok, row["flops_per_second"])
     row |= energy(experiment.ok) | device_memory(experiment.ok)
     first = [r.metrics.get("first_step_seconds") for r in experiment.ok]
-    row["first_step_seconds"] = estimates.median_with_never(first)
-    clock = clock_of(experiment)
-    row["clock"] = clock.said if clock else None
+    known = [seconds for seconds in first if seconds is not None]
+    row["first_step_seconds"] = estimates.median_with_never(known)
+    clock = sync_audit_of(experiment)
+    row["clock"] = clock.verdict if clock else None
     row |= _versus(experiment, found)
     return row | _published(experiment.kind, experiment, relevant=True)
 
@@ -259,7 +261,9 @@ def standing(experiment: Experiment, found: Iterable[Experiment]) -> Row:
     reference = reference_of(experiment, found)
     if reference is None:
         return {"reference": None, "not_compared": None}
-    words = in_words(between(experiment, reference)) if reference is not experiment else ""
+    words = (
+        in_words(differences_between(experiment, reference)) if reference is not experiment else ""
+    )
     return {"reference": reference.case.framework, "not_compared": words or None}
 
 
@@ -274,7 +278,7 @@ def _versus(experiment: Experiment, found: Sequence[Experiment]) -> Row:
     if row["not_compared"]:
         return row | ratio_columns(None, "not comparable")
     held = versus(experiment, reference)
-    return row | ratio_columns(held.ratio, held.verdict)
+    return row | ratio_columns(held.ratio, speed_verdict(held).word)
 
 
 def ratio_columns(ratio: estimates.Estimate | None, verdict: str) -> Row:

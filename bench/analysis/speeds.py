@@ -1,58 +1,49 @@
-"""Speeds of experiments, and how one stands to another."""
+"""Speeds of experiments and of single records, and the one ratio between two of them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from bench.analysis.experiments import Experiment
 from bench.core.kinds import kind
+from bench.core.records import Record
 from bench.core.samples import by_process, interleaved_together, ratios, timed
 from bench.stats import estimates
+from bench.stats.estimates import Ratio
 
 
 def speeds(experiment: Experiment) -> list[list[float]]:
-    """Images/s (of calls and starts: how many a second) of every sample, by process."""
-    return [
-        estimates.rates(process, record.images_per_sample if kind(record.kind).throughput else 1)
-        for record in experiment.ok
-        for process in by_process(record)
-    ]
+    """Speed of every sample of an experiment, by process; see `speeds_of`."""
+    return [process for record in experiment.ok for process in speeds_of(record)]
 
 
-@dataclass(frozen=True)
-class Versus:
-    """A ratio of speeds, above 1 where the first is faster, and what it rests on."""
+def speeds_of(record: Record) -> list[list[float]]:
+    """Speed of every sample of a record, by process.
 
-    ratio: estimates.Estimate
-    pairs: int | None = None
-    """Of blocks taken in turns; None where the two were measured one after the other."""
-    processes: int | None = None
-    smallest: float | None = None
-    """Relative; see :class:`bench.stats.estimates.Paired`."""
-
-    @property
-    def verdict(self) -> str:
-        """Faster, slower or tie."""
-        return estimates.verdict(self.ratio.low, self.ratio.high)
+    Images/s of a throughput; calls or starts per second of a latency or a start-up.
+    """
+    images = record.images_per_sample if kind(record.kind).throughput else 1
+    return [estimates.rates(process, images) for process in by_process(record)]
 
 
-def versus(one: Experiment, other: Experiment) -> Versus:
-    """Speed of ``one`` over that of ``other``: pair by pair where they took turns."""
-    apart = Versus(estimates.ratio_of_medians(speeds(one), speeds(other)))
-    return side_by_side_versus(one, other) or apart
+def versus(one: Experiment, other: Experiment) -> Ratio:
+    """Speed of ``one`` over that of ``other``: the ratio that every table and plot shows.
+
+    Pair by pair where the two were interleaved; else the ratio of their medians.
+
+    Args:
+        one: The experiment in the numerator, with a result.
+        other: The experiment in the denominator, with a result.
+    """
+    return interleaved_versus(one, other) or estimates.unpaired(speeds(one), speeds(other))
 
 
-def side_by_side_versus(one: Experiment, other: Experiment) -> Versus | None:
-    """The same, of two that took turns; None when they did not."""
-    pairs = pairs_of(one, other)
-    if not pairs:
-        return None
-    found = estimates.paired(pairs)
-    return Versus(found.ratio, found.pairs, found.processes, found.smallest)
+def interleaved_versus(one: Experiment, other: Experiment) -> Ratio | None:
+    """The same for two that were interleaved; None where they were not."""
+    pairs = paired_ratios(one, other)
+    return estimates.paired(pairs) if pairs else None
 
 
-def pairs_of(one: Experiment, other: Experiment) -> list[list[float]]:
-    """Ratios of speed of what took turns, by process; none where nothing did."""
+def paired_ratios(one: Experiment, other: Experiment) -> list[list[float]]:
+    """Ratios of speed of interleaved blocks, by process; empty where none were interleaved."""
     seeds = {record.case.seed: record for record in other.ok}
     return [
         process

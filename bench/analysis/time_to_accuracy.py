@@ -1,11 +1,11 @@
-"""From accuracy records to seeds on their way to an accuracy: seconds or images, start-up or not.
+"""When each seed of an accuracy record reached an accuracy: in seconds or images.
 
 What the table and the plot of time to accuracy share.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,41 +15,45 @@ from bench.core.records import Record
 from bench.stats.survival import Seed
 
 PARTS = ("import_seconds", "build_seconds", "first_step_seconds")
-"""Of a start-up; the last is a part of the training's seconds, too."""
+"""Parts of a start-up; the last one is a part of the training's seconds, too."""
 
 
 def startup_of(record: Record) -> dict[str, float] | None:
-    """Seconds of each of ``PARTS``; None where a record does not say (those of old do not)."""
-    told = record.metrics.get("startup") or {}
-    if any(told.get(part) is None for part in PARTS):
+    """Seconds of each of ``PARTS``; None where a record lacks one (schema of before start-ups)."""
+    parts = record.metrics.get("startup") or {}
+    if any(parts.get(part) is None for part in PARTS):
         return None
-    return {part: float(told[part]) for part in PARTS}
+    return {part: float(parts[part]) for part in PARTS}
 
 
 def before_training(record: Record) -> float:
     """Seconds before the first step; 0 where they are unknown."""
-    told = startup_of(record)
-    return told["import_seconds"] + told["build_seconds"] if told else 0.0
+    parts = startup_of(record)
+    return parts["import_seconds"] + parts["build_seconds"] if parts else 0.0
 
 
 @dataclass(frozen=True)
-class Follow:
-    """Experiments that share how far they are followed up: one network in several frameworks."""
+class TimeToAccuracy:
+    """Experiments on one network whose times to an accuracy are compared.
+
+    Attributes:
+        members: One experiment per framework; they share how far they are followed.
+        with_startup: Whether seconds include the start-up: not where one record lacks its own.
+    """
 
     members: tuple[Experiment, ...]
     with_startup: bool
-    """Whether seconds have the start-up in them: not where one record does not know its own."""
 
-    def goals(self) -> list[float]:
-        """The accuracies that some seed reached, in order."""
+    def thresholds(self) -> list[float]:
+        """The accuracies (fractions) that some seed reached, in order."""
         entries = (entry for e in self.members for r in e.ok for entry in _thresholds(r))
         return sorted({entry["accuracy"] for entry in entries if entry["images"] is not None})
 
     def horizon(self, unit: str) -> float:
-        """How far every framework is followed up, in ``seconds`` or ``images``.
+        """How far every framework is followed, in ``seconds`` or ``images``.
 
         A framework is followed as far as its longest training went. One that diverged will never
-        reach anything, so it is known for ever and limits nobody.
+        reach anything, so its end is no limit for the others.
         """
         ends = [
             max(found)
@@ -58,16 +62,30 @@ class Follow:
         ]
         return min(ends) if ends else self._longest(self.members, unit)
 
-    def seeds(self, experiment: Experiment, goal: float, unit: str) -> list[Seed]:
-        """How each seed with a result went on its way to ``goal``."""
-        whole = max(self.horizon(unit), self._longest([experiment], unit))
-        return [self._seed(record, goal, unit, whole) for record in experiment.ok]
+    def seeds(self, experiment: Experiment, threshold: float, unit: str) -> list[Seed]:
+        """When each seed with a result reached an accuracy, or until when it had not.
 
-    def _seed(self, record: Record, goal: float, unit: str, whole: float) -> Seed:
-        at = next((e[unit] for e in _thresholds(record) if e["accuracy"] == goal), None)
-        if at is not None:
-            return Seed(float(at) + self._offset(record, unit), True)
-        # Its training ended early, but it is known of a diverged seed that it never arrives.
+        Args:
+            experiment: One of the members.
+            threshold: The accuracy, a fraction.
+            unit: ``seconds`` or ``images``.
+
+        Returns:
+            The seeds whose record has that threshold. A record without it was never asked: its
+            seed is unknown, not one that never reached it. Empty where all are unknown.
+        """
+        whole = max(self.horizon(unit), self._longest([experiment], unit))
+        return [
+            self._seed(record, entry, unit, whole)
+            for record in experiment.ok
+            for entry in _thresholds(record)
+            if entry["accuracy"] == threshold
+        ]
+
+    def _seed(self, record: Record, entry: Mapping[str, Any], unit: str, whole: float) -> Seed:
+        if entry[unit] is not None:
+            return Seed(float(entry[unit]) + self._offset(record, unit), True)
+        # A diverged training ended early, and it is known that it never reaches the accuracy.
         return Seed(whole if record.metrics.get("diverged") else self._end(record, unit), False)
 
     def _end(self, record: Record, unit: str) -> float:
@@ -84,10 +102,10 @@ def _thresholds(record: Record) -> list[dict[str, Any]]:
     return record.metrics.get("thresholds") or []
 
 
-def follows(records: Iterable[Record], data: Data) -> list[Follow]:
+def times_to_accuracy(records: Iterable[Record], data: Data) -> list[TimeToAccuracy]:
     """Experiments with results by what may be compared, in the order of tables.
 
-    What is uncertified, or may not be compared with the reference, is followed up alone.
+    What is uncertified, or may not be compared with the reference, is followed alone.
     """
     found = experiments(records, ("accuracy",))
     groups: dict[tuple[Any, ...], list[Experiment]] = {}
@@ -98,6 +116,6 @@ def follows(records: Iterable[Record], data: Data) -> list[Follow]:
             key = (experiment.peers, experiment.certified, alone)
             groups.setdefault(key, []).append(experiment)
     return [
-        Follow(tuple(group), all(startup_of(r) is not None for e in group for r in e.ok))
+        TimeToAccuracy(tuple(group), all(startup_of(r) is not None for e in group for r in e.ok))
         for group in groups.values()
     ]

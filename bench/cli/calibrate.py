@@ -20,7 +20,7 @@ import numpy as np
 from scipy.stats import binomtest
 
 from bench.analysis.experiments import by_dataset, experiments
-from bench.analysis.speeds import pairs_of
+from bench.analysis.speeds import paired_ratios
 from bench.cli.progress import Display
 from bench.core import extensions
 from bench.core.records import Record
@@ -30,6 +30,7 @@ from bench.harness.run import open_run, run_all
 from bench.report.chapters.rows_paired import paired_rows
 from bench.report.format import markdown, percent
 from bench.stats import estimates
+from bench.stats.verdicts import INCONCLUSIVE, TIE, speed_verdict
 from bench.worker.slowdown import SLOWDOWN
 
 EXTENSIONS = "bench.harness.aa_test"
@@ -91,20 +92,25 @@ def ratios(noise: Noise, shape: tuple[int, int], planted: float, rng: Any) -> li
 
 
 def simulated(times: int, seed: int = 0) -> Iterator[Count]:
-    """Ties where nothing is planted, and "slower" where something is, for every noise and shape."""
+    """No difference where nothing is planted, "slower" where something is, by noise and shape."""
     rng = np.random.default_rng(seed)
     for noise in NOISES:
         for shape in SHAPES:
-            for planted, wanted in ((0.0, "tie"), (SLOWDOWN, "slower")):
+            for planted in (0.0, SLOWDOWN):
                 said = sum(
-                    _said(ratios(noise, shape, planted, rng)) == wanted for _ in range(times)
+                    _right(_verdict(ratios(noise, shape, planted, rng)), planted)
+                    for _ in range(times)
                 )
                 yield Count(noise.name, *shape, planted, said, times)
 
 
-def _said(found: list[list[float]]) -> str:
-    ratio = estimates.paired(found).ratio
-    return estimates.verdict(ratio.low, ratio.high)
+def _verdict(found: list[list[float]]) -> str:
+    return speed_verdict(estimates.paired(found)).word
+
+
+def _right(word: str, planted: float) -> bool:
+    """Whether a planted slowdown was found, or no difference was called where none is."""
+    return word == "slower" if planted else word in (TIE, INCONCLUSIVE)
 
 
 def real(
@@ -143,27 +149,29 @@ def _together(matches: Sequence[Sequence[Record]]) -> list[dict[str, Any]]:
     for records in matches:
         first, *others = experiments(records, ("train_throughput", "inference"))
         for other in others:
-            ratios.setdefault((other.case.framework, other.kind), []).extend(pairs_of(other, first))
+            ratios.setdefault((other.case.framework, other.kind), []).extend(
+                paired_ratios(other, first)
+            )
     rows = []
     for (framework, kind), processes in ratios.items():
         found = estimates.paired(processes)
         value, low, high = found.ratio
         row = {"framework": framework, "kind": kind, "ratio": value, "ratio_low": low}
-        row |= {"ratio_high": high, "verdict": estimates.verdict(low, high), "stopped": TOGETHER}
-        row |= {"pairs": found.pairs, "processes": found.processes, "smallest": found.smallest}
+        row |= {"ratio_high": high, "verdict": speed_verdict(found).word, "stopped": TOGETHER}
+        row |= {"pairs": found.pairs, "processes": found.processes, "smallest": found.detectable}
         rows.append(row)
     return rows
 
 
 def counted(rows: Sequence[dict[str, Any]]) -> list[Count]:
-    """Verdicts of real matches: ties with the twin, "slower" of the slowed."""
+    """Verdicts of real matches: no difference from the twin, "slower" of the slowed."""
     rows = [row for row in rows if row["stopped"] != TOGETHER]
     counts = []
-    for suffix, planted, wanted in (("-twin", 0.0, "tie"), ("-slowed", SLOWDOWN, "slower")):
+    for suffix, planted in (("-twin", 0.0), ("-slowed", SLOWDOWN)):
         for kind in dict.fromkeys(row["kind"] for row in rows):
             mine = [r for r in rows if r["framework"].endswith(suffix) and r["kind"] == kind]
             if mine:
-                said = sum(row["verdict"] == wanted for row in mine)
+                said = sum(_right(row["verdict"], planted) for row in mine)
                 processes = mine[0]["processes"]
                 shape = (processes, mine[0]["pairs"] // processes)
                 counts.append(Count(kind, *shape, planted, said, len(mine)))
@@ -195,7 +203,7 @@ def as_markdown(counts: Sequence[Count]) -> str:
     cells = []
     for count in counts:
         share = count.share
-        said = "tie" if count.planted == 0 else "slower"
+        said = "no difference" if count.planted == 0 else "slower"
         ends = f"[{percent(share.low)}, {percent(share.high)}]"
         planted = percent(count.planted, 0)
         row = (count.what, count.processes, count.pairs, planted, said, percent(share.value), ends)

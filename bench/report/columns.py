@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from bench.analysis.clock import EARLY
+from bench.analysis.clock import MISSING_SYNC
 from bench.analysis.experiments import device_of, start_of
 from bench.analysis.published import MEAN_OF_CLASSES
 from bench.analysis.rows import FACTS, IDENTITY, Row
@@ -172,7 +172,7 @@ def _giga(value: float | None) -> float | None:
 
 def _clock(row: Row) -> str:
     """Only what is wrong with it: the audit has a table of its own."""
-    return EARLY if row["clock"] == EARLY else NOTHING
+    return MISSING_SYNC if row["clock"] == MISSING_SYNC else NOTHING
 
 
 def latency(rows: Sequence[Row]) -> list[Column]:

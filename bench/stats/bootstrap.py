@@ -1,13 +1,15 @@
-"""The bootstrap over processes, and samples inside them, that every interval of a speed rests on.
+"""The bootstrap over processes, and over samples within them, behind every interval of a speed.
 
 Nothing here keeps state: the same samples always give the same interval, since the draws start from
-one fixed seed.
+one fixed seed. The draws depend on nothing but how many samples each process has, so they are made
+once per shape and looked up afterwards.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,18 +18,19 @@ from scipy.special import ndtri, stdtrit
 CONFIDENCE = 0.95
 RESAMPLES = 4000  # the ends of the interval then move by far less than the interval is wide
 PROCESS_SPREAD = 0.03
-"""Standard deviation between processes, relative, that is taken for usual.
+"""Usual standard deviation between processes, relative: the prior where few processes were run.
 
-What a process happens to get (addresses, pages, places of threads) stays with it, so its blocks
-cannot show it. `docs/statistics.md` has what was found between processes."""
+Addresses, memory pages and the placement of threads stay with a process, so its blocks cannot show
+their effect. `docs/statistics.md` has the spread that was measured between processes."""
 PRIOR_WEIGHT = 2
-"""Degrees of freedom that the usual spread counts for where fewer than `ENOUGH` processes tell of
-their own: two that happen to agree, or not to, say next to nothing (a moderated t: Smyth 2004)."""
+"""Degrees of freedom of that prior where fewer than `ENOUGH` processes were run: the agreement of
+two processes says next to nothing about their spread (a moderated t: Smyth 2004)."""
 ENOUGH = 4
-"""Processes whose own spread is believed."""
+"""Number of processes from which on their own spread is used alone."""
 _SEED = 20120930  # any fixed number: the same samples must give the same interval
 
 Array = NDArray[np.float64]
+Places = NDArray[np.int32]
 Processes = Sequence[Sequence[float]]
 """Samples by the process that took them: blocks of one process are more alike than processes."""
 
@@ -36,58 +39,71 @@ class Level:
     """The mean over processes of their medians, with its error from a bootstrap.
 
     Processes are resampled, and samples within them. Percentiles of that would be too narrow: few
-    processes vary less in resamples than in the world (by (P - 1) / P, which is put right), and
-    their spread is itself uncertain (for which Student's t stands). The shape of so few points is
-    not believed: intervals reach as far to both sides, on a scale of logarithms. Davison and
-    Hinkley 1997, sections 2.3 and 3.8; Kalibera and Jones 2013, section 6.
+    processes vary less in resamples than in the world (by (P - 1) / P, which is corrected), and
+    their spread is itself uncertain (hence Student's t). The shape of so few points is not
+    used: intervals reach as far to both sides, on a logarithmic scale. Davison and Hinkley 1997,
+    sections 2.3 and 3.8; Kalibera and Jones 2013, section 6.
+
+    Attributes:
+        processes: Number of processes with a sample.
+        samples: Number of samples in all.
+        centre: Mean over processes of their medians, in the unit of the samples.
+        spread: Standard deviation of these medians; None with one process.
     """
 
-    def __init__(self, kept: Sequence[Array]) -> None:
-        medians = [float(np.median(samples)) for samples in kept]
-        self.processes = len(kept)
-        self.samples = sum(map(len, kept))
+    def __init__(self, ordered: Sequence[Array]) -> None:
+        medians = [float(np.median(samples)) for samples in ordered]
+        self.processes = len(ordered)
+        self.samples = sum(map(len, ordered))
         self.centre = float(np.mean(medians))
-        self.spread = float(np.std(medians, ddof=1)) if len(kept) > 1 else None
-        self._kept = kept
+        self.spread = float(np.std(medians, ddof=1)) if len(ordered) > 1 else None
+        self._counts = tuple(map(len, ordered))
+        self._pooled = np.concatenate(ordered)
 
     @classmethod
-    def of(cls, processes: Processes) -> Level:
-        """Raises ValueError without a sample."""
-        kept = [np.sort(np.asarray(samples, dtype=float)) for samples in processes if len(samples)]
-        if not kept:
-            raise ValueError("a median needs a sample. Received: none")
-        return cls(kept)
+    def of(cls, processes: Processes, *, logarithmic: bool = False) -> Level:
+        """The level of samples by process.
 
-    @property
+        Args:
+            processes: Samples by process; processes without a sample are left out.
+            logarithmic: Whether to take the logarithm of every sample first.
+
+        Raises:
+            ValueError: There is no sample, or one that is not positive has no logarithm.
+        """
+        return _level(tuple(tuple(some) for some in processes if len(some)), logarithmic)
+
+    @cached_property
     def resampled(self) -> Array:
-        """(RESAMPLES,) means of resamples, the same in every call."""
-        return self._resample(np.random.default_rng(_SEED))
-
-    @property
-    def mirrored(self) -> Array:
-        """The same for the other side of a ratio: other draws."""
-        return self._resample(np.random.default_rng(_SEED + 1))
-
-    def _resample(self, rng: np.random.Generator) -> Array:
-        slots = []
-        for _ in self._kept:
-            medians = np.stack([_medians_of_one(samples, rng) for samples in self._kept])
-            chosen = rng.integers(len(self._kept), size=RESAMPLES)
-            slots.append(medians[chosen, np.arange(RESAMPLES)])
-        means: Array = np.mean(np.stack(slots), axis=0)
+        """(RESAMPLES,) means of resamples."""
+        means: Array = np.mean(self._medians_at(*_places_over_processes(self._counts)), axis=0)
         return means
 
-    @property
+    @cached_property
     def error(self) -> float:
-        """Standard error of the mean: of its bootstrap distribution."""
+        """Standard error of the mean: the standard deviation of its bootstrap distribution."""
         return float(np.std(self.resampled))
 
-    @property
-    def within(self) -> float:
-        """Standard error of the mean as far as the samples inside the processes tell it."""
-        rng = np.random.default_rng(_SEED)
-        variances = [np.var(_medians_of_one(samples, rng)) for samples in self._kept]
-        return math.sqrt(float(np.mean(variances)) / self.processes)
+    @cached_property
+    def error_within(self) -> float:
+        """Standard error of the mean from the spread of samples inside the processes alone."""
+        medians = self._medians_at(*_places_within(self._counts))
+        return math.sqrt(float(np.mean([np.var(row) for row in medians])) / self.processes)
+
+    def _medians_at(self, lower: Places, upper: Places) -> Array:
+        medians: Array = (self._pooled[lower] + self._pooled[upper]) / 2
+        return medians
+
+
+@lru_cache(maxsize=4096)
+def _level(processes: tuple[tuple[float, ...], ...], logarithmic: bool) -> Level:
+    if not processes:
+        raise ValueError("a median needs a sample. Received: none")
+    if logarithmic:
+        if any(value <= 0 for samples in processes for value in samples):
+            raise ValueError("a ratio needs positive values")
+        processes = tuple(tuple(map(math.log, samples)) for samples in processes)
+    return Level([np.sort(np.asarray(samples, dtype=float)) for samples in processes])
 
 
 def error_of(*levels: Level) -> tuple[float, float]:
@@ -103,9 +119,9 @@ def _error_of_one(level: Level) -> tuple[float, float]:
     if level.processes >= ENOUGH:
         return level.error * math.sqrt(level.processes / freedom), float(freedom)
     total = PRIOR_WEIGHT + freedom
-    found = freedom * level.spread**2 if level.spread else 0.0
-    usual = (PRIOR_WEIGHT * PROCESS_SPREAD**2 + found) / total
-    return math.hypot(math.sqrt(usual / level.processes), level.within), float(total)
+    own = freedom * level.spread**2 if level.spread else 0.0
+    variance = (PRIOR_WEIGHT * PROCESS_SPREAD**2 + own) / total
+    return math.hypot(math.sqrt(variance / level.processes), level.error_within), float(total)
 
 
 def t_quantile(freedom: float, probability: float) -> float:
@@ -116,17 +132,10 @@ def t_quantile(freedom: float, probability: float) -> float:
 
 
 def interval_of(centre: float, *levels: Level) -> tuple[float, float]:
-    """The 95 % interval of a level, or of a difference of levels, of logarithms."""
+    """The 95 % interval of a logarithmic level, or of a difference of such levels."""
     error, freedom = error_of(*levels)
     reach = t_quantile(freedom, (1 + CONFIDENCE) / 2) * error
     return centre - reach, centre + reach
-
-
-def logarithms(processes: Processes) -> list[list[float]]:
-    """Of every sample. Raises ValueError for one that is not positive."""
-    if any(value <= 0 for samples in processes for value in samples):
-        raise ValueError("a ratio needs positive values")
-    return [[math.log(value) for value in samples] for samples in processes]
 
 
 def ends_of(resampled: Array) -> tuple[float, float]:
@@ -136,19 +145,56 @@ def ends_of(resampled: Array) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _medians_of_one(ordered: Array, rng: np.random.Generator) -> Array:
-    """(RESAMPLES,) medians of resamples of sorted values, without drawing the resamples.
+@lru_cache(maxsize=256)
+def _places_over_processes(counts: tuple[int, ...]) -> tuple[Places, Places]:
+    """Places of the two middle samples of every resample, in the samples of all processes.
 
-    The k-th smallest of n uniform draws is Beta(k, n + 1 - k) distributed, so the k-th smallest of
-    a resample is ``ordered[floor(n * that)]``; the next one follows from it (David and Nagaraja,
-    Order Statistics, section 2). Thousands of latency samples then cost no more than ten.
+    Args:
+        counts: Number of samples of each of P processes.
+
+    Returns:
+        Two arrays (P, RESAMPLES): for each of the P processes of a resample, drawn with
+        replacement, where the middle samples of its own resample stand.
     """
-    n = len(ordered)
+    rng = np.random.default_rng(_SEED)
+    columns = np.arange(RESAMPLES)
+    lower, upper = [], []
+    for _ in counts:
+        drawn = _places_of_each(counts, rng)
+        chosen = rng.integers(len(counts), size=RESAMPLES)
+        lower.append(drawn[0][chosen, columns])
+        upper.append(drawn[1][chosen, columns])
+    return np.stack(lower), np.stack(upper)
+
+
+@lru_cache(maxsize=256)
+def _places_within(counts: tuple[int, ...]) -> tuple[Places, Places]:
+    """The same without resampling processes: (P, RESAMPLES), a row per process."""
+    return _places_of_each(counts, np.random.default_rng(_SEED))
+
+
+def _places_of_each(counts: Sequence[int], rng: np.random.Generator) -> tuple[Places, Places]:
+    drawn = [_middle_places(count, rng) for count in counts]
+    starts = np.cumsum([0, *counts[:-1]], dtype=np.int32)
+    lower, upper = (
+        np.stack([places[side] + start for places, start in zip(drawn, starts, strict=True)])
+        for side in (0, 1)
+    )
+    return lower, upper
+
+
+def _middle_places(n: int, rng: np.random.Generator) -> tuple[Places, Places]:
+    """Places of the two middle values of resamples of n sorted samples, (RESAMPLES,) each.
+
+    The resamples themselves are not drawn. The k-th smallest of n uniform draws is
+    Beta(k, n + 1 - k) distributed, so the k-th smallest of a resample stands at ``floor(n * that)``
+    of the sorted samples; the next one follows from it (David and Nagaraja, Order Statistics,
+    section 2). Thousands of latency samples then cost no more than ten.
+    """
     lower = (n + 1) // 2
     first = rng.beta(lower, n + 1 - lower, RESAMPLES)
     second = first
     if n % 2 == 0:
         second = first + (1 - first) * rng.beta(1, n - lower, RESAMPLES)
-    places = [np.minimum((n * u).astype(int), n - 1) for u in (first, second)]
-    middle: Array = (ordered[places[0]] + ordered[places[1]]) / 2
-    return middle
+    below, above = (np.minimum((n * u).astype(np.int32), n - 1) for u in (first, second))
+    return below, above

@@ -1,4 +1,4 @@
-"""Pure summaries of raw samples: medians, percentiles, intervals, ratios, verdicts.
+"""Estimates from raw samples: medians, percentiles, ratios of speed and means, with intervals.
 
 Nothing here reads a file, knows a framework or keeps state: the same samples always give the same
 numbers, since the bootstrap starts from one fixed seed. All intervals are for 95 %.
@@ -20,25 +20,23 @@ from bench.stats.bootstrap import (
     ends_of,
     error_of,
     interval_of,
-    logarithms,
     t_quantile,
 )
 
-SINGLE_SAMPLE_SPREAD = 1.2
-"""What one reading may be off by, as a factor, when there is no second one to tell.
-
-Runs of one benchmark on a shared machine differ by about 20 % (TorchBench found its fixed 7 % gate
-too narrow for that reason)."""
 POWER = 0.8
-"""How surely a difference of the smallest size that is told would have been found."""
+"""Power of the detectable difference: how often a true difference of that size is found."""
 
 
 class Estimate(NamedTuple):
-    """A value with its 95 % interval; ``low`` and ``high`` are None where nothing is known."""
+    """A value with its 95 % interval; ``low`` and ``high`` are None where it is unknown."""
 
     value: float
     low: float | None
     high: float | None
+
+
+UNKNOWN = Estimate(math.nan, None, None)
+"""The estimate of what was not measured."""
 
 
 def summary_of(
@@ -92,57 +90,43 @@ def percentiles(samples: Sequence[float]) -> tuple[float, float, float]:
 def median_estimate(processes: Processes) -> Estimate:
     """Geometric mean over processes of each one's median, with a bootstrap interval.
 
-    With several processes the interval covers the spread between them (`bench.stats.bootstrap`),
-    and values must be positive; with one it is of its samples alone. One sample in all has no
-    interval. Raises ValueError when there is no sample.
+    With several processes the interval covers the spread between them (`bench.stats.bootstrap`);
+    with one it is of its samples alone.
+
+    Args:
+        processes: Samples by process, in any unit; positive where there are several processes.
+
+    Returns:
+        The estimate in the unit of the samples; without interval for a single sample.
+
+    Raises:
+        ValueError: There is no sample, or one of several processes is not positive.
     """
-    kept = [samples for samples in processes if len(samples)]
-    if len(kept) > 1:
-        level = Level.of(logarithms(kept))
+    measured = [samples for samples in processes if len(samples)]
+    if len(measured) > 1:
+        level = Level.of(measured, logarithmic=True)
         low, high = interval_of(level.centre, level)
         return Estimate(math.exp(level.centre), math.exp(low), math.exp(high))
-    level = Level.of(kept)
+    level = Level.of(measured)
     if level.samples < 2:
         return Estimate(level.centre, None, None)
     return Estimate(level.centre, *ends_of(level.resampled))
 
 
-def ratio_of_medians(numerator: Processes, denominator: Processes) -> Estimate:
-    """Ratio of two independent levels: of geometric means over processes of their medians.
+class Ratio(NamedTuple):
+    """A ratio of two speeds and what it rests on.
 
-    Its interval covers the spread between processes (`bench.stats.bootstrap`); it is unknown when
-    either side has one sample only. Raises ValueError when a side is empty or not positive.
+    Attributes:
+        ratio: Speed over speed, above 1 where the first is faster, with its interval.
+        detectable: The smallest relative difference that so many pairs and processes find with a
+            power of 80 %; None without an interval.
+        pairs: Pairs of interleaved blocks; None where the two were measured one after the other.
+        processes: Processes of the side that has fewer.
     """
-    above, below = (Level.of(logarithms(side)) for side in (numerator, denominator))
-    centre = above.centre - below.centre
-    if min(above.samples, below.samples) < 2:
-        return Estimate(math.exp(centre), None, None)
-    low, high = interval_of(centre, above, below)
-    return Estimate(math.exp(centre), math.exp(low), math.exp(high))
-
-
-def ratio_in_one_process(numerator: Sequence[float], denominator: Sequence[float]) -> Estimate:
-    """Ratio of two medians of one process: no spread between processes is in it, or assumed.
-
-    Raises ValueError when a side is empty or not positive.
-    """
-    above, below = (Level.of(logarithms([side])) for side in (numerator, denominator))
-    centre = above.centre - below.centre
-    if min(above.samples, below.samples) < 2:
-        return Estimate(math.exp(centre), None, None)
-    # Each side draws from a generator of its own: the same samples twice must not move together.
-    low, high = ends_of(above.resampled - below.mirrored)
-    return Estimate(math.exp(centre), math.exp(low), math.exp(high))
-
-
-class Paired(NamedTuple):
-    """What pairs of blocks, taken in turns, say of two speeds."""
 
     ratio: Estimate
-    smallest: float | None
-    """The smallest relative difference that this many pairs and processes would have found, four
-    times out of five."""
-    pairs: int
+    detectable: float | None
+    pairs: int | None
     processes: int
 
     @property
@@ -154,52 +138,59 @@ class Paired(NamedTuple):
         return max(high / value - 1, 1 - low / value)
 
 
-def paired(ratios: Processes) -> Paired:
-    """Ratios of two speeds, measured side by side, by the pair of processes that took them.
+def paired(ratios: Processes) -> Ratio:
+    """A ratio of two speeds from interleaved blocks.
 
-    The value is the geometric mean over processes of each process's median ratio: pairing takes
-    out what both saw alike. Its interval resamples processes and pairs (`bench.stats.bootstrap`);
-    the spread between few processes is held against a usual one. One pair in all has no interval.
-    Raises ValueError when there is no pair, or a ratio that is not positive.
+    Geometric mean over processes of each process's median ratio: pairing cancels what both blocks
+    of a pair saw alike. The interval resamples processes and pairs (`bench.stats.bootstrap`); the
+    spread between few processes is moderated by a usual one.
+
+    Args:
+        ratios: Ratios of speed pair by pair, by pair of processes.
+
+    Raises:
+        ValueError: There is no pair, or a ratio that is not positive.
     """
-    level = Level.of(logarithms(ratios))
-    value = math.exp(level.centre)
-    if level.samples < 2:
-        return Paired(Estimate(value, None, None), None, level.samples, level.processes)
-    low, high = interval_of(level.centre, level)
-    error, freedom = error_of(level)
+    level = Level.of(ratios, logarithmic=True)
+    return _ratio(level.centre, (level,), level.samples)
+
+
+def unpaired(numerator: Processes, denominator: Processes) -> Ratio:
+    """A ratio of two independent levels: of geometric means over processes of their medians.
+
+    Its interval covers the spread between the processes of both sides.
+
+    Args:
+        numerator: Samples by process (images/s).
+        denominator: The same of the other side.
+
+    Raises:
+        ValueError: A side has no sample, or one that is not positive.
+    """
+    above, below = (Level.of(side, logarithmic=True) for side in (numerator, denominator))
+    return _ratio(above.centre - below.centre, (above, below), None)
+
+
+def _ratio(centre: float, levels: tuple[Level, ...], pairs: int | None) -> Ratio:
+    processes = min(level.processes for level in levels)
+    if min(level.samples for level in levels) < 2:
+        return Ratio(Estimate(math.exp(centre), None, None), None, pairs, processes)
+    low, high = interval_of(centre, *levels)
+    error, freedom = error_of(*levels)
     reach = (t_quantile(freedom, (1 + CONFIDENCE) / 2) + t_quantile(freedom, POWER)) * error
-    ratio = Estimate(value, math.exp(low), math.exp(high))
-    return Paired(ratio, math.expm1(reach), level.samples, level.processes)
+    estimate = Estimate(math.exp(centre), math.exp(low), math.exp(high))
+    return Ratio(estimate, math.expm1(reach), pairs, processes)
 
 
 def paired_ratio(numerator: Sequence[float], denominator: Sequence[float]) -> Estimate:
     """Median of the ratios of pairs measured in one process, with a bootstrap interval.
 
-    Pairing takes out what both saw alike (a clock that slows down, a busy neighbour, what the
-    process happened to get). Raises ValueError when the lengths differ or there is no pair.
+    No spread between processes is in it: for two pieces of code that share a process.
+
+    Raises:
+        ValueError: The lengths differ, or there is no pair.
     """
     return median_estimate([[a / b for a, b in zip(numerator, denominator, strict=True)]])
-
-
-def assume_spread(estimate: Estimate) -> Estimate:
-    """The estimate with an assumed interval (``SINGLE_SAMPLE_SPREAD``) where it has none."""
-    if estimate.low is not None:
-        return estimate
-    value = estimate.value
-    return Estimate(value, value / SINGLE_SAMPLE_SPREAD, value * SINGLE_SAMPLE_SPREAD)
-
-
-def verdict(low: float | None, high: float | None) -> str:
-    """What the interval of a ratio of throughputs says: faster (above 1), slower or tie.
-
-    A tie means "not told apart": the interval holds 1, or there is none.
-    """
-    if low is not None and low > 1:
-        return "faster"
-    if high is not None and high < 1:
-        return "slower"
-    return "tie"
 
 
 def mean_estimate(values: Sequence[float]) -> Estimate:
@@ -221,9 +212,13 @@ def mean_estimate(values: Sequence[float]) -> Estimate:
 
 
 def median_with_never(values: Sequence[float | None]) -> float | None:
-    """Median of times to a goal where None is "never": infinity, not a value to leave out.
+    """Median of times to an accuracy where None is "never": infinity, not a value to leave out.
 
-    None when half of the values or more are never (or there are none at all).
+    For seeds that were followed and did not reach it. A seed whose record does not say is unknown
+    and has no place among the values.
+
+    Returns:
+        None when half of the values or more are never (or there are none at all).
     """
     times = sorted(math.inf if value is None else value for value in values)
     if not times:

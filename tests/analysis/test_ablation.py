@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.analysis.ablation import GAP_OWN, GAP_SHARED, ablation_rows, steady_rate
+from bench.analysis.ablation import GAP_DEFAULTS, GAP_SHARED, ablation_rows, steady_rate
 from bench.analysis.experiments import Data, experiments
 from bench.core.records import Record
 from bench.networks.variants import variant
@@ -106,9 +106,9 @@ def test_networks_have_the_stages_of_their_layers() -> None:
 
 def test_gap_between_frameworks_at_both_ends() -> None:
     rows = ablation_rows(make_waterfall(), DATA)
-    assert [r["stage"] for r in rows][-2:] == [GAP_OWN, GAP_SHARED]
+    assert [r["stage"] for r in rows][-2:] == [GAP_DEFAULTS, GAP_SHARED]
     pair = "keras-tensorflow − pytorch"
-    assert row(rows, pair, GAP_OWN)["delta"] == pytest.approx(0, abs=1e-12)
+    assert row(rows, pair, GAP_DEFAULTS)["delta"] == pytest.approx(0, abs=1e-12)
     shared = row(rows, pair, GAP_SHARED)
     assert shared["delta"] == pytest.approx(0.2 - 0.03)
     assert shared["ratio"] == pytest.approx(1 / math.prod(SPEED.values()))

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from bench.analysis.comparability import RUNS, between, differences, in_words
+from bench.analysis.comparability import RUNS, differences, differences_between, in_words
 from bench.analysis.experiments import Data, experiments
 from bench.report.chapters.plots_speed import throughput
 from bench.report.plot_style import style
@@ -138,7 +138,7 @@ def seeds(framework, numbers):
 def test_seeds_are_held_against_their_own(numbers):
     records = [*seeds("pytorch", (0, 1)), *seeds("keras-jax", numbers)]
     reference, other = experiments(records, ("accuracy",))
-    assert between(other, reference) == []
+    assert differences_between(other, reference) == []
 
 
 def test_one_seed_that_differs_is_enough():
@@ -146,7 +146,7 @@ def test_one_seed_that_differs_is_enough():
     changed = {**records[-1].settings, "batch_plan_sha256": "f" * 64}
     records[-1] = replace(records[-1], settings=changed)
     reference, other = experiments(records, ("accuracy",))
-    assert in_words(between(other, reference)) == (
+    assert in_words(differences_between(other, reference)) == (
         "batch_plan_sha256 ffffffffffff against 111111111111"
     )
 

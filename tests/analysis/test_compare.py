@@ -22,39 +22,69 @@ def slowed(record, factor):
     return replace(record, samples=tuple(factor * sample for sample in record.samples))
 
 
-def test_a_run_against_itself_is_a_tie_in_every_row():
-    run = make_run(seeds=1)
+def in_processes(record, number=2):
+    """The same samples as of so many processes."""
+    each = max(len(record.samples) // number, 1)
+    blocks = [[process, turn, 1] for process in range(number) for turn in range(each)]
+    samples = (record.samples * number)[: number * each]
+    turns = {"match": record.case.id, "blocks": blocks}
+    return replace(record, samples=samples, metrics={**record.metrics, "turns": turns})
+
+
+def test_a_run_against_itself_is_different_in_no_row():
+    run = make_run(seeds=2)
     rows = compare(run, run)
     assert len(rows) == len(run)
-    assert {row.verdict for row in rows} == {"tie"}
+    for row, record in zip(rows, run, strict=True):
+        interleaved = record.kind in ("train_throughput", "inference", "accuracy")
+        assert row.verdict == ("tie" if interleaved else "inconclusive")  # one process each
 
 
 @pytest.mark.parametrize("kind", TIMED)
 def test_samples_half_as_long_again_are_slower(kind):
-    record = make_record(kind=kind)
+    record = in_processes(make_record(kind=kind))
     (row,) = compare([record], [slowed(record, 1.5)])
     assert row.verdict == "slower"
-    assert row.ratio == pytest.approx(1.5)
-    assert 1 < row.low < 1.5 < row.high < 2
+    assert row.ratio == pytest.approx(1 / 1.5)
+    assert 0.5 < row.low < 1 / 1.5 < row.high < 1
+    assert 0 < row.detectable < 0.5
 
 
 @pytest.mark.parametrize("kind", TIMED)
 def test_shorter_samples_are_faster(kind):
-    record = make_record(kind=kind)
+    record = in_processes(make_record(kind=kind))
     (row,) = compare([record], [slowed(record, 0.5)])
     assert row.verdict == "faster"
-    assert row.ratio == pytest.approx(0.5)
+    assert row.ratio == pytest.approx(2)
 
 
-def test_one_sample_a_side_says_what_its_interval_assumes():
+@pytest.mark.parametrize("kind", ["latency", "startup"])
+def test_one_process_gives_no_verdict_however_large_the_difference(kind):
+    record = make_record(kind=kind)
+    (row,) = compare([record], [slowed(record, 25)])
+    assert row.verdict == "inconclusive"
+    assert row.ratio == pytest.approx(1 / 25)
+    assert "one process" in row.reason
+
+
+def test_one_sample_a_side_has_no_interval():
     record = make_record(kind="startup")
     (row,) = compare([record], [slowed(record, 1.1)])
-    assert row.verdict == "tie"
-    assert "single sample" in row.reason
+    assert (row.low, row.high, row.detectable) == (None, None, None)
+
+
+def test_an_interval_that_holds_everything_is_no_tie():
+    record = in_processes(make_record(kind="latency", samples=(1.0, 0.3, 3.0, 0.4, 2.5, 1.0)))
+    other = replace(record, metrics={**record.metrics, "turns": {
+        **record.metrics["turns"], "match": "another"}})  # fmt: skip
+    (row,) = compare([record], [other])
+    assert row.low < 0.6 < 1.6 < row.high
+    assert row.verdict == "inconclusive"
+    assert "margin" in row.reason
 
 
 def test_longer_blocks_alone_are_not_slower():
-    record = make_record(kind="train_throughput")
+    record = in_processes(make_record(kind="train_throughput"))
     doubled = replace(slowed(record, 2), images_per_sample=2 * record.images_per_sample)
     (row,) = compare([record], [doubled])
     assert (row.ratio, row.verdict) == (pytest.approx(1), "tie")
@@ -93,7 +123,7 @@ def test_unlike_is_refused_and_the_difference_named(changes, named):
 
 def test_what_changes_from_start_to_start_is_no_reason_to_refuse():
     a, b = (make_record(settings={**SETTINGS, "pid": pid}) for pid in (1, 2))
-    assert [row.verdict for row in compare([a], [b])] == ["tie"]
+    assert [row.verdict for row in compare([a], [b])] == ["inconclusive"]
 
 
 @pytest.mark.parametrize(
@@ -106,7 +136,7 @@ def test_what_changes_from_start_to_start_is_no_reason_to_refuse():
 )
 def test_what_is_unknown_of_a_side_is_no_reason_to_refuse(settings):
     a, b = make_record(), make_record(settings=settings)
-    assert {row.verdict for row in (*compare([a], [b]), *compare([b], [a]))} == {"tie"}
+    assert {row.verdict for row in (*compare([a], [b]), *compare([b], [a]))} == {"inconclusive"}
 
 
 def test_a_side_without_result_is_refused_with_its_error():
@@ -122,7 +152,11 @@ def test_a_side_without_result_is_refused_with_its_error():
 def test_cases_of_one_run_only_are_listed():
     both, left, right = (make_record(framework=name) for name in FRAMEWORKS[:3])
     verdicts = {row.case: row.verdict for row in compare([both, left], [both, right])}
-    assert verdicts == {both.case.id: "tie", left.case.id: "only in A", right.case.id: "only in B"}
+    assert verdicts == {
+        both.case.id: "inconclusive",
+        left.case.id: "only in A",
+        right.case.id: "only in B",
+    }
 
 
 def accuracies(*fractions):
@@ -134,7 +168,8 @@ def accuracies(*fractions):
 
 def test_accuracy_of_one_seed_gets_no_verdict():
     (row,) = compare(accuracies(0.60), accuracies(0.65))
-    assert row.verdict == "single seed"
+    assert row.verdict == "inconclusive"
+    assert row.reason.startswith("one seed on a side")
     assert row.difference == pytest.approx(5)
     assert row.ratio is row.low is row.high is None
 
@@ -144,7 +179,8 @@ def test_accuracy_of_one_seed_gets_no_verdict():
     [
         ((0.65, 0.651, 0.652), "higher"),
         ((0.55, 0.551, 0.552), "lower"),
-        ((0.61, 0.59, 0.602), "tie"),
+        ((0.602, 0.601, 0.600), "tie"),
+        ((0.61, 0.59, 0.602), "inconclusive"),
     ],
 )
 def test_accuracy_of_several_seeds_is_compared_in_pairs(fractions, verdict):
@@ -158,7 +194,7 @@ def test_accuracy_of_several_seeds_is_compared_in_pairs(fractions, verdict):
 def test_a_refused_seed_does_not_vote():
     a, b = accuracies(0.60, 0.61), accuracies(0.65, 0.66)
     b[1] = replace(b[1], dataset=OTHER_DATASET)
-    assert [row.verdict for row in compare(a, b)] == ["single seed", "refused"]
+    assert [row.verdict for row in compare(a, b)] == ["inconclusive", "refused"]
 
 
 def test_json_has_the_promised_keys_and_survives_json():
@@ -170,10 +206,24 @@ def test_json_has_the_promised_keys_and_survives_json():
 def test_text_says_which_way_round_the_ratio_is():
     record = make_record(kind="train_throughput")
     text = as_text(compare([record, *accuracies(0.6)], [slowed(record, 1.5), *accuracies(0.7)]))
-    assert "above 1: B takes longer" in text
-    assert "1.500" in text
+    assert "above 1: B is faster" in text
+    assert "0.667" in text
     assert "+10.00 pt" in text
-    assert text.endswith("2 rows: 1 slower, 1 single seed")
+    assert text.endswith("2 rows: 1 slower, 1 inconclusive")
+
+
+def test_trainings_that_ended_in_the_same_bits_are_called_identical():
+    a, b = accuracies(0.6)[0], accuracies(0.6)[0]
+    a, b = (
+        replace(r, metrics={**r.metrics, "trained_weights_sha256": "9ad281b0ff8d" + tail})
+        for r, tail in ((a, "00"), (b, "00"))
+    )
+    (row,) = compare([a], [b])
+    assert "identical training" in row.reason
+    assert "9ad281b0ff8d" in row.reason
+    other = replace(b, metrics={**b.metrics, "trained_weights_sha256": "efc2"})
+    (row,) = compare([a], [other])
+    assert "identical" not in row.reason
 
 
 def test_text_shows_why_a_pair_was_refused():

@@ -15,10 +15,12 @@ from tests.support import fakes
 from tests.support.synthetic import make_record
 
 
-def timed(factor: float, noise: float = 0.01, **changes: object) -> Record:
+def timed(factor: float, noise: float = 0.01, processes: int = 2, **changes: object) -> Record:
     """Ten blocks around ``factor`` seconds."""
     samples = tuple(factor * (1 + noise * ((7 * i) % 10 - 4.5) / 4.5) for i in range(10))
-    return replace(make_record(**changes), samples=samples)  # type: ignore[arg-type]
+    record = replace(make_record(**changes), samples=samples)  # type: ignore[arg-type]
+    blocks = [[process, turn, 1] for process in range(processes) for turn in range(10 // processes)]
+    return replace(record, metrics={"turns": {"match": f"of {factor}", "blocks": blocks}})
 
 
 def gate(rule: str | None = "slower:5%") -> Gate:
@@ -27,31 +29,37 @@ def gate(rule: str | None = "slower:5%") -> Gate:
 
 @pytest.mark.parametrize("factor", [0.5, 1.0, 1.04, 1.05])
 def test_what_is_allowed_passes(factor: float) -> None:
-    assert gate().broken([timed(factor)]) == []
+    assert gate().violations([timed(factor)]) == []
 
 
 def test_what_is_surely_slower_is_named_with_its_interval() -> None:
-    (line,) = gate().broken([timed(1.2)])
+    (line,) = gate().violations([timed(1.2)])
     assert timed(1.2).case.id in line
-    assert "1.200 times as long [1.06" in line
-    assert line.endswith("surely more than 5 % slower")
+    assert "0.833 times the speed [0.7" in line
+    assert line.endswith("more than 5 % slower (whole 95 % interval)")
+
+
+def test_one_process_fails_no_build_however_slow_it_was() -> None:
+    alone = Gate([timed(1.0, processes=1)], Rule.parse("slower:5%"))
+    assert alone.violations([timed(25.0, processes=1)]) == []
+    assert "inconclusive" in alone.as_text([timed(25.0, processes=1)])
 
 
 def test_noise_that_hides_a_slowdown_does_not_fail() -> None:
-    assert gate().broken([timed(1.2, noise=0.4)]) == []
-    assert gate("slower:25%").broken([timed(1.2)]) == []
+    assert gate().violations([timed(1.2, noise=0.4)]) == []
+    assert gate("slower:25%").violations([timed(1.2)]) == []
 
 
 def test_what_was_refused_or_not_measured_does_not_fail() -> None:
     other = timed(9.0, parity={"status": "fail"})
-    assert gate().broken([other]) == []
+    assert gate().violations([other]) == []
     assert [row.verdict for row in gate().compare([other])] == ["refused"]
     assert gate().compare([]) == []
 
 
 def test_without_a_rule_nothing_fails() -> None:
-    assert gate(None).broken([timed(9.0)]) == []
-    assert "9.0" in gate(None).as_text([timed(9.0)])
+    assert gate(None).violations([timed(9.0)]) == []
+    assert "0.111" in gate(None).as_text([timed(9.0)])
 
 
 @pytest.mark.parametrize("text", ["", "5%", "slower", "slower:5", "slower:-5%", "faster:5%"])

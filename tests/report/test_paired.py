@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bench.analysis.clock import clock_of
+from bench.analysis.clock import sync_audit_of
 from bench.analysis.compare import compare
 from bench.analysis.experiments import Experiment
 from bench.core.records import Record
@@ -108,9 +108,9 @@ def test_only_what_is_surely_early_is_said_to_be(synced: tuple[float, ...], said
         "slope_seconds_per_step": [1.0] * 3,
     }
     record = replace(make_record(kind="train_throughput"), metrics={"clock": clock})
-    found = clock_of(Experiment(record.case, record.kind, (record,)))
+    found = sync_audit_of(Experiment(record.case, record.kind, (record,)))
     assert found is not None
-    assert found.said == said
+    assert found.verdict == said
 
 
 def test_slopes_that_are_only_noise_say_nothing() -> None:
@@ -119,9 +119,9 @@ def test_slopes_that_are_only_noise_say_nothing() -> None:
         make_record(kind="train_throughput"),
         metrics={"clock": clock | {"slope_seconds_per_step": [-0.1]}},
     )
-    found = clock_of(Experiment(record.case, record.kind, (record,)))
+    found = sync_audit_of(Experiment(record.case, record.kind, (record,)))
     assert found is not None
-    assert found.said == "no slope"
+    assert found.verdict == "no slope"
 
 
 def test_a_run_against_itself_is_a_tie_and_against_a_slower_copy_slower() -> None:

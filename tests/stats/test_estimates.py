@@ -71,7 +71,7 @@ def test_resampled_medians_are_those_of_drawn_resamples(number):
     samples = np.sort(np.random.default_rng(1).lognormal(0, 0.5, number))
     drawn = np.random.default_rng(2).choice(samples, (20_000, number))
     expected = np.percentile(np.median(drawn, axis=1), (2.5, 25, 75, 97.5))
-    fast = bootstrap._medians_of_one(samples, np.random.default_rng(3))
+    fast = bootstrap.Level.of([samples.tolist()]).resampled
     spread = samples.std()
     assert np.percentile(fast, (2.5, 25, 75, 97.5)) == pytest.approx(expected, abs=0.1 * spread)
 
@@ -105,7 +105,7 @@ def test_processes_are_given_what_they_do_not_know_of_their_spread():
     assert math.log(found.ratio.high) == pytest.approx(2.776 * error, rel=0.1)
     assert math.log(found.ratio.low) == pytest.approx(-2.776 * error, rel=0.1)
     # Four times out of five: 0.941 standard errors more.
-    assert math.log1p(found.smallest) == pytest.approx((2.776 + 0.941) * error, rel=0.01)
+    assert math.log1p(found.detectable) == pytest.approx((2.776 + 0.941) * error, rel=0.01)
     assert (found.pairs, found.processes) == (20, 5)
     assert found.precision == pytest.approx(math.expm1(2.776 * error), rel=0.1)
 
@@ -120,7 +120,7 @@ def test_a_spread_of_few_processes_is_held_against_the_usual_one():
 
 def test_more_processes_show_smaller_differences():
     sizes = [
-        stats.paired([[1.0 + 0.01 * (i % 3), 1.01] for i in range(number)]).smallest
+        stats.paired([[1.0 + 0.01 * (i % 3), 1.01] for i in range(number)]).detectable
         for number in (2, 6, 12, 24)
     ]
     assert sizes == sorted(sizes, reverse=True)
@@ -135,7 +135,7 @@ def test_one_process_is_given_a_spread_it_cannot_know():
 def test_one_pair_has_no_interval():
     found = stats.paired([[1.3]])
     assert found.ratio == (pytest.approx(1.3), None, None)
-    assert found.smallest is None
+    assert found.detectable is None
     assert found.precision == math.inf
 
 
@@ -156,61 +156,38 @@ def test_what_is_no_ratio_is_an_error(processes):
         stats.paired(processes)
 
 
-def test_ratio_in_one_process_assumes_nothing():
-    value, low, high = stats.ratio_in_one_process([2.0, 2.0, 2.0], [1.0, 1.0, 1.0])
-    assert (value, low, high) == pytest.approx((2.0, 2.0, 2.0))
-
-
 @given(st.lists(SECONDS, min_size=2, max_size=20))
-def test_samples_against_themselves_are_a_tie(samples):
-    value, low, high = stats.ratio_of_medians([samples], [samples])
-    assert value == 1
-    assert stats.verdict(low, high) == "tie"
+def test_samples_against_themselves_have_a_ratio_of_one(samples):
+    found = stats.unpaired([samples] * 2, [samples] * 2)
+    assert found.ratio.value == 1
+    assert found.ratio.low <= 1 <= found.ratio.high
+    assert found.detectable > 0
+    assert found.processes == 2
+    assert found.pairs is None
 
 
 @given(st.lists(st.floats(0.99, 1.01), min_size=3, max_size=20), st.floats(1.2, 10))
 def test_ratio_of_scaled_samples_is_the_scale(samples, scale):
-    value, low, high = stats.ratio_of_medians([[scale * s for s in samples]], [samples])
+    value, low, high = stats.unpaired([[scale * s for s in samples]], [samples]).ratio
     assert value == pytest.approx(scale)
-    assert low <= value * (1 + 1e-9)
+    assert 1 < low <= value * (1 + 1e-9)
     assert high >= value * (1 - 1e-9)
-    assert stats.verdict(low, high) == "faster"
 
 
 @given(SAMPLES, SAMPLES)
 def test_ratio_turned_round_is_its_inverse(one, other):
-    ratio = stats.ratio_of_medians([one], [other]).value
-    assert ratio * stats.ratio_of_medians([other], [one]).value == pytest.approx(1)
+    ratio = stats.unpaired([one], [other]).ratio.value
+    assert ratio * stats.unpaired([other], [one]).ratio.value == pytest.approx(1)
 
 
-def test_ratio_of_single_samples_has_no_interval_until_one_is_assumed():
-    ratio = stats.ratio_of_medians([[3.0]], [[2.0]])
-    assert ratio == (pytest.approx(1.5), None, None)
-    assert stats.assume_spread(ratio) == pytest.approx((1.5, 1.25, 1.8))
-
-
-def test_an_interval_that_is_known_is_kept():
-    assert stats.assume_spread(stats.Estimate(2, 1.9, 2.1)) == (2, 1.9, 2.1)
+def test_ratio_of_single_samples_has_no_interval():
+    found = stats.unpaired([[3.0]], [[2.0]])
+    assert found == ((pytest.approx(1.5), None, None), None, None, 1)
 
 
 def test_ratio_to_nothing_is_an_error():
     with pytest.raises(ValueError, match="positive"):
-        stats.ratio_of_medians([[1.0]], [[0.0]])
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "said"),
-    [
-        (1.1, 1.2, "faster"),
-        (0.8, 0.9, "slower"),
-        (0.9, 1.1, "tie"),
-        (1.0, 1.2, "tie"),
-        (0.8, 1.0, "tie"),
-        (None, None, "tie"),
-    ],
-)
-def test_verdict_needs_an_interval_beside_one(low, high, said):
-    assert stats.verdict(low, high) == said
+        stats.unpaired([[1.0]], [[0.0]])
 
 
 def test_pairs_take_out_what_both_saw():

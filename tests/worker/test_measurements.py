@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.analysis.clock import clock_of
+from bench.analysis.clock import sync_audit_of
 from bench.analysis.experiments import Experiment
 from bench.core.kinds import KINDS
 from bench.core.limits import Limits
@@ -552,9 +552,9 @@ def test_the_audit_knows_a_sync_that_does_not_wait(
     # Reading the weights takes its time, and none of it is in a slope.
     assert slopes == pytest.approx([STEP] * LIMITS.audit_repeats)
     record = Record(bench.setup.case, "train_throughput", "ok", metrics=found.metrics)
-    clock_found = clock_of(Experiment(bench.setup.case, "train_throughput", (record,)))
+    clock_found = sync_audit_of(Experiment(bench.setup.case, "train_throughput", (record,)))
     assert clock_found is not None
-    assert clock_found.said == said
+    assert clock_found.verdict == said
 
 
 def test_a_process_after_the_first_takes_its_blocks_alone(clock: Clock, data: Dataset) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from bench.analysis.divergence import THRESHOLDS, when
+from bench.analysis.divergence import THRESHOLDS, describe_step
 from bench.analysis.experiments import start_of
 from bench.analysis.rows import Row
 from bench.report.columns import Column, case_of, how
@@ -47,7 +47,7 @@ def _parted(threshold: float, row: Row) -> str:
     if row["first_difference"] is None:
         return NOTHING
     step = row[f"parted_{threshold:g}"]
-    return when(None if step is None or not known(step) else int(step), row["steps"])
+    return describe_step(None if step is None or not known(step) else int(step), row["steps"])
 
 
 def certificates(rows: Sequence[Row]) -> list[Column]:

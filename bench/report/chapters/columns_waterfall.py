@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from bench.analysis.ablation import GAP_OWN, GAP_SHARED
+from bench.analysis.ablation import GAP_DEFAULTS, GAP_SHARED
 from bench.analysis.experiments import labels
 from bench.analysis.rows import Row
 from bench.core.case import Case
@@ -88,7 +88,8 @@ def gap_lines(rows: Sequence[Row]) -> list[str]:
     names = labels(replace(case, framework="") for case in ends)
     return [
         f"{names[replace(case, framework='')]}: gap between the frameworks ({case.framework}): "
-        f"at own defaults {_gap(found[GAP_OWN])} → at shared ones {_gap(found[GAP_SHARED])}."
+        f"at framework defaults {_gap(found[GAP_DEFAULTS])} → "
+        f"at shared ones {_gap(found[GAP_SHARED])}."
         for case, found in ends.items()
     ]
 

@@ -13,7 +13,14 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
 from numpy.typing import NDArray
 
-from bench.analysis.divergence import THRESHOLDS, Pair, comparable, pairs, step_losses, when
+from bench.analysis.divergence import (
+    THRESHOLDS,
+    TrainingPair,
+    comparable_pairs,
+    describe_step,
+    step_losses,
+    training_pairs,
+)
 from bench.analysis.experiments import Data, frameworks_of, labels, variant_place
 from bench.core.case import Case
 from bench.core.records import Record
@@ -31,7 +38,7 @@ def parting(records: Sequence[Record], data: Data, track: str) -> Drawing | None
     Of several seeds the first is drawn; the table has them all. None where no two certified
     frameworks kept their losses.
     """
-    panels = _panels(comparable(pairs(records)))
+    panels = _panels(comparable_pairs(training_pairs(records)))
     if not panels:
         return None
     frameworks = frameworks_of(records)
@@ -61,16 +68,16 @@ def parting(records: Sequence[Record], data: Data, track: str) -> Drawing | None
     )
 
 
-def _panels(found: Sequence[Pair]) -> dict[Case, list[Pair]]:
+def _panels(found: Sequence[TrainingPair]) -> dict[Case, list[TrainingPair]]:
     """The pairs of the first seed of each network, in the order of tables."""
-    seeds: dict[Case, dict[int, list[Pair]]] = {}
+    seeds: dict[Case, dict[int, list[TrainingPair]]] = {}
     for pair in sorted(found, key=lambda p: (variant_place(p.network), p.network.id)):
         network = replace(pair.network, seed=0)
         seeds.setdefault(network, {}).setdefault(pair.network.seed, []).append(pair)
     return {network: by_seed[min(by_seed)] for network, by_seed in seeds.items()}
 
 
-def _losses(axes: Axes, panel: Sequence[Pair], frameworks: Sequence[str]) -> None:
+def _losses(axes: Axes, panel: Sequence[TrainingPair], frameworks: Sequence[str]) -> None:
     ends = []
     for record in (panel[0].reference, *(pair.record for pair in panel)):
         losses, name = step_losses(record), record.case.framework
@@ -108,7 +115,7 @@ def _name_ends(axes: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
         )
 
 
-def _differences(axes: Axes, panel: Sequence[Pair], frameworks: Sequence[str]) -> None:
+def _differences(axes: Axes, panel: Sequence[TrainingPair], frameworks: Sequence[str]) -> None:
     words = (len(panel) + 0.5) * _LINE  # room for a line each, above the curves
     _logarithmic(axes, panel, 1 - words)
     for threshold in THRESHOLDS:
@@ -124,7 +131,7 @@ def _differences(axes: Axes, panel: Sequence[Pair], frameworks: Sequence[str]) -
         if step is not None:
             axes.axvline(step, ymax=1 - words, color=tint, linewidth=1.4, linestyle=":")
         top = 1 - (line + 0.6) * _LINE
-        said = f"{name} parts by more than {share(_PARTED)}: {when(step, len(difference))}"
+        said = f"{name} parts by more than {share(_PARTED)}: {describe_step(step, len(difference))}"
         axes.text(0.015, top, said, color=tint, va="center", fontsize=8, transform=axes.transAxes)
     axes.set_ylabel("relative difference")
     axes.set_xlabel("steps of training")
@@ -132,7 +139,7 @@ def _differences(axes: Axes, panel: Sequence[Pair], frameworks: Sequence[str]) -
     _across(axes, panel)
 
 
-def _logarithmic(axes: Axes, panel: Sequence[Pair], used: float) -> None:
+def _logarithmic(axes: Axes, panel: Sequence[TrainingPair], used: float) -> None:
     """A scale on which the curves take the lower share `used` of the height."""
     finite = [pair.difference[np.isfinite(pair.difference)] for pair in panel]
     highest = max((float(values.max()) for values in finite if len(values)), default=1.0)
@@ -144,7 +151,7 @@ def _logarithmic(axes: Axes, panel: Sequence[Pair], used: float) -> None:
     axes.yaxis.set_minor_locator(NullLocator())
 
 
-def _across(axes: Axes, panel: Sequence[Pair]) -> None:
+def _across(axes: Axes, panel: Sequence[TrainingPair]) -> None:
     """The same steps in both panels."""
     axes.set_xlim(0, max(len(pair.difference) for pair in panel) + 1)
 

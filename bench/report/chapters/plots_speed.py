@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 from matplotlib.ticker import LogLocator, NullLocator
 
-from bench.analysis.comparability import between
+from bench.analysis.comparability import differences_between
 from bench.analysis.experiments import (
     Data,
     Experiment,
@@ -215,4 +215,4 @@ def _name_bars(axes: Axes, panel: Sequence[Experiment]) -> None:
 
 def _refused(experiment: Experiment, reference: Experiment) -> bool:
     """Whether a bar must not be read against the first; uncertified ones never are anyway."""
-    return experiment.certified and bool(between(experiment, reference))
+    return experiment.certified and bool(differences_between(experiment, reference))

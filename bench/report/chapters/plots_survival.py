@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from bench.analysis.experiments import Data, Experiment, frameworks_of, labels
-from bench.analysis.time_to_accuracy import Follow, follows
+from bench.analysis.time_to_accuracy import TimeToAccuracy, times_to_accuracy
 from bench.core.records import Record
 from bench.report.plot_style import (
     SOFT,
@@ -31,16 +31,16 @@ _LETTERS = 34  # of a title above axes 3.4 inches wide
 
 def time_to_accuracy(records: Sequence[Record], data: Data, track: str) -> Drawing | None:
     """A row of panels per network, one for each of the highest accuracies that a seed reached."""
-    found = [follow for follow in follows(records, data) if follow.goals()]
+    found = [follow for follow in times_to_accuracy(records, data) if follow.thresholds()]
     if not found:
         return None
     names = labels(follow.members[0].peers for follow in found)
-    columns = max(min(GOALS, len(follow.goals())) for follow in found)
+    columns = max(min(GOALS, len(follow.thresholds())) for follow in found)
     title = f"Time to accuracy, {track} track"
     figure = new_figure(max(5.5, 0.6 + 3.4 * columns), 1.2 + 2.4 * len(found), title, data)
     frameworks = frameworks_of(records)
     for line, follow in zip(grid_of_axes(figure, len(found), columns), found, strict=True):
-        goals = follow.goals()[-GOALS:]
+        goals = follow.thresholds()[-GOALS:]
         for axes, goal in zip(line, goals, strict=False):
             name = f"{names[follow.members[0].peers]}: {100 * goal:g} %"
             axes.set_title(in_lines(name, _LETTERS))
@@ -54,7 +54,7 @@ def time_to_accuracy(records: Sequence[Record], data: Data, track: str) -> Drawi
     return Drawing(f"time_to_accuracy_{track}", title, _how(found), figure)
 
 
-def _how(found: Sequence[Follow]) -> str:
+def _how(found: Sequence[TimeToAccuracy]) -> str:
     seconds = "Seconds count from the empty process: import, build, compile and training."
     if not all(follow.with_startup for follow in found):
         seconds = (
@@ -68,10 +68,11 @@ def _how(found: Sequence[Follow]) -> str:
     )
 
 
-def _panel(axes: Axes, follow: Follow, goal: float, frameworks: Sequence[str]) -> None:
+def _panel(axes: Axes, follow: TimeToAccuracy, goal: float, frameworks: Sequence[str]) -> None:
     horizon = follow.horizon("seconds")
     for experiment in follow.members:
-        _curve(axes, experiment, follow.seeds(experiment, goal, "seconds"), frameworks)
+        if seeds := follow.seeds(experiment, goal, "seconds"):
+            _curve(axes, experiment, seeds, frameworks)
     axes.axvline(horizon, color=SOFT, linewidth=0.9, linestyle=":")
     axes.set_xlim(left=0)
     axes.set_ylim(-0.05, 1.08)

@@ -9,13 +9,13 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from bench.analysis.ablation import (
-    Ladder,
-    Step,
+    StageResult,
+    Stages,
     accuracy_change,
     geometric_mean,
-    ladders,
     mean,
     rate_change,
+    stages_by_network,
 )
 from bench.analysis.experiments import Data, framework_place, labels
 from bench.core.records import Record
@@ -33,28 +33,28 @@ class _Measure:
 
     title: str
     axis: str
-    change: Callable[[Step | None, Step], Estimate]
-    of: Callable[[Step], dict[int, float]]
+    change: Callable[[StageResult | None, StageResult], Estimate]
+    of: Callable[[StageResult], dict[int, float]]
     level: Callable[[Sequence[float]], Estimate]
     """Mean over seeds, as in the table."""
     show: Callable[[float], str]
 
 
-def _percent_change(before: Step | None, step: Step) -> Estimate:
+def _percent_change(before: StageResult | None, step: StageResult) -> Estimate:
     return Estimate(*(None if x is None else 100 * (x - 1) for x in rate_change(before, step)))  # type: ignore[arg-type]
 
 
-def _points(before: Step | None, step: Step) -> Estimate:
+def _points(before: StageResult | None, step: StageResult) -> Estimate:
     return Estimate(*(None if x is None else 100 * x for x in accuracy_change(before, step)))  # type: ignore[arg-type]
 
 
 _MEASURES = (
-    _Measure("test accuracy", "points of accuracy", _points, Step.accuracies, mean, percent),
+    _Measure("test accuracy", "points of accuracy", _points, StageResult.accuracies, mean, percent),
     _Measure(
         "training images/s",
         "% of images/s",
         _percent_change,
-        Step.rates,
+        StageResult.rates,
         geometric_mean,
         significant,
     ),
@@ -63,7 +63,7 @@ _MEASURES = (
 
 def defaults(records: Sequence[Record], data: Data, track: str) -> Drawing | None:
     """Bars of change, a row of panels per network and framework: accuracy left, images/s right."""
-    found = ladders([record for record in records if record.case.track == track])
+    found = stages_by_network([record for record in records if record.case.track == track])
     rows = [
         (network, name, steps)
         for network, frameworks in found.items()
@@ -97,14 +97,14 @@ def defaults(records: Sequence[Record], data: Data, track: str) -> Drawing | Non
         title,
         "Top to bottom, one default after the other is switched to the shared value and kept "
         "there. A bar is the change to the stage before, the thin line its 95 % interval over "
-        "seeds, paired by seed; a line that crosses zero was not told apart, an arrow says that it "
+        "seeds; a line that crosses zero is inconclusive, an arrow says that it "
         "goes on beyond the panel. Above each panel: "
-        "the level at own defaults and when all is shared.",
+        "the level at framework defaults and at shared ones.",
         figure,
     )
 
 
-def _heading(name: str, steps: Ladder, measure: _Measure) -> str:
+def _heading(name: str, steps: Stages, measure: _Measure) -> str:
     """``cifar-bn, pytorch: test accuracy 41.0 % → 47.2 %``."""
     measured = [step for step in steps if step.measured]
     ends = [measure.of(step) for step in (measured[0], measured[-1])]
@@ -112,7 +112,7 @@ def _heading(name: str, steps: Ladder, measure: _Measure) -> str:
     return f"{name}: {measure.title} {' → '.join(levels)}"
 
 
-def _changes(steps: Ladder, measure: _Measure) -> list[tuple[Step, Estimate]]:
+def _changes(steps: Stages, measure: _Measure) -> list[tuple[StageResult, Estimate]]:
     """Every stage behind the first with what it changed against the one before that was run."""
     found = []
     before = steps[0]
@@ -122,13 +122,15 @@ def _changes(steps: Ladder, measure: _Measure) -> list[tuple[Step, Estimate]]:
     return found
 
 
-def _limit(columns: Sequence[Ladder], measure: _Measure) -> float:
+def _limit(columns: Sequence[Stages], measure: _Measure) -> float:
     """How far from zero an interval is drawn in a column of panels."""
     changes = [change.value for steps in columns for _, change in _changes(steps, measure)]
     return _REACH * max([abs(value) for value in changes if known(value)] + [0.5])
 
 
-def _bars(axes: Axes, changes: Sequence[tuple[Step, Estimate]], limit: float, tint: str) -> None:
+def _bars(
+    axes: Axes, changes: Sequence[tuple[StageResult, Estimate]], limit: float, tint: str
+) -> None:
     """One bar a stage; where there is none, why not."""
     for place, (step, change) in enumerate(changes):
         if known(change.value):
@@ -142,7 +144,7 @@ def _bars(axes: Axes, changes: Sequence[tuple[Step, Estimate]], limit: float, ti
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:+g}" if value else "0"))
 
 
-def _why_no_bar(step: Step) -> str:
+def _why_no_bar(step: StageResult) -> str:
     if not step.records:
         return "not run" if step.measured else "already its default"
     return "no result before it" if any(r.ok for r in step.records) else "no result"

@@ -10,16 +10,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from bench.analysis.comparability import between, in_words
+from bench.analysis.comparability import differences_between, in_words
 from bench.analysis.experiments import Data, Experiment, experiments
 from bench.analysis.rows import Row, counts, identity
-from bench.analysis.speeds import speeds
+from bench.analysis.speeds import speeds, versus
 from bench.analysis.time_to_accuracy import PARTS
 from bench.core.kinds import kind
 from bench.core.records import Record
 from bench.stats import estimates
+from bench.stats.verdicts import speed_verdict
 
-AHEAD, EVEN, TIE, REFUSED = "ahead from the start", "break-even", "tie in rate", "not comparable"
+AHEAD, EVEN, REFUSED = "ahead from the start", "break-even", "not comparable"
 
 
 @dataclass(frozen=True)
@@ -96,18 +97,22 @@ def _row(one: Side, other: Side, data: Data) -> Row:
     faster, slower = (one, other) if one.rate >= other.rate else (other, one)
     row = identity(faster.steady, data) | counts(faster.steady)
     # The two measurements may be refused for the same reason: it is said once.
-    told = [*between(faster.steady, slower.steady), *between(faster.start, slower.start)]
+    told = [
+        *differences_between(faster.steady, slower.steady),
+        *differences_between(faster.start, slower.start),
+    ]
     refused = in_words(list(dict.fromkeys(told)))
     row |= {"reference": slower.steady.case.framework, "not_compared": refused or None}
-    ratio = estimates.ratio_of_medians(faster.rates, slower.rates)
-    row |= {"ratio": ratio.value, "ratio_low": ratio.low, "ratio_high": ratio.high}
+    held = versus(faster.steady, slower.steady)
+    value, low, high = held.ratio
+    row |= {"ratio": value, "ratio_low": low, "ratio_high": high}
     row |= _start_columns(faster, slower)
     row |= {"images": None, "epochs": None, "verdict": REFUSED}
     if refused:
         return row
-    if estimates.verdict(ratio.low, ratio.high) != "faster":
-        # The point would lie anywhere: the intervals of the two rates hold each other.
-        return row | {"verdict": TIE}
+    if (word := speed_verdict(held).word) != "faster":
+        # The point would lie anywhere: the interval of the ratio holds 1.
+        return row | {"verdict": f"{word} in rate"}
     images = break_even_images((faster.startup, slower.startup), (faster.rate, slower.rate))
     pictures = faster.steady.ok[0].dataset.get("train_images")
     row |= {"images": images, "epochs": images / pictures if pictures else None}

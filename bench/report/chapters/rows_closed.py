@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from bench.analysis.certified import problem_of, status_of
-from bench.analysis.divergence import THRESHOLDS, Pair, pairs
+from bench.analysis.divergence import THRESHOLDS, TrainingPair, training_pairs
 from bench.analysis.experiments import Data, Experiment, framework_place, variant_place
 from bench.analysis.rows import Row, identity
 from bench.core.records import Record
@@ -21,16 +21,16 @@ def parting_rows(records: Sequence[Record], data: Data) -> list[Row]:
     ``steps`` were compared; ``first_difference`` is relative, at step 1; ``parted_<threshold>`` is
     the first step (from 1) above the threshold, None where no step was.
     """
-    found = pairs(records)
+    found = training_pairs(records)
     return [_parting_row(pair, data) for pair in sorted(found, key=_pair_order)]
 
 
-def _pair_order(pair: Pair) -> tuple[object, ...]:
+def _pair_order(pair: TrainingPair) -> tuple[object, ...]:
     case = pair.record.case
     return variant_place(case), framework_place(case.framework), case.seed
 
 
-def _parting_row(pair: Pair, data: Data) -> Row:
+def _parting_row(pair: TrainingPair, data: Data) -> Row:
     case = pair.record.case
     row = identity(Experiment(replace(case, seed=0), "accuracy", (pair.record,)), data)
     row |= {"seed": case.seed, "parity": status_of(pair.record), "parity_problem": None}

@@ -10,13 +10,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from bench.analysis.comparability import Difference, between, in_words
+from bench.analysis.comparability import Difference, differences_between, in_words
 from bench.analysis.experiments import Data, Experiment, experiments
+from bench.analysis.pairing import accuracy_difference
 from bench.analysis.rows import Row, counts, identity, reference_of
 from bench.core.records import Record
-from bench.stats.estimates import Estimate
-from bench.stats.seeds import UNKNOWN, paired_difference, verdict, welch_difference
-from bench.training.tracks import track
+from bench.stats.estimates import UNKNOWN
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ def _against_reference(
     if reference is experiment:
         return None
     if reference is not None:
-        refused = in_words(between(experiment, reference))
+        refused = in_words(differences_between(experiment, reference))
         against = reference.case.framework
         return _row(experiment, reference, data, "framework", (against, refused))
     # Nothing to be held against: for want of a result, or of a proof. It is not left out silently.
@@ -89,20 +88,8 @@ def apart(experiment: Experiment, base: Experiment) -> list[Difference]:
     if not experiment.ok or not base.ok:
         return []
     # Two networks never have the same initial weights: that is a part of what is compared.
-    told = between(experiment, base)
+    told = differences_between(experiment, base)
     return [difference for difference in told if difference.key != "initial_weights_sha256"]
-
-
-def accuracy_difference(ours: Experiment, theirs: Experiment) -> tuple[Estimate, int | None]:
-    """Ours minus theirs as fractions, and from how many pairs of seeds; None is without pairs.
-
-    The closed track gives a seed the same batches everywhere, so that its runs are pairs; the
-    idiomatic track leaves each framework its own random numbers, and there are none.
-    """
-    left, right = ({r.case.seed: r.samples[0] for r in e.ok} for e in (ours, theirs))
-    if track(ours.case.track).paired_seeds:
-        return paired_difference(left, right), len(left.keys() & right.keys())
-    return welch_difference(list(left.values()), list(right.values())), None
 
 
 def diverged(experiment: Experiment) -> int:
@@ -120,28 +107,27 @@ def _row(
     against, refused = standing
     row = identity(experiment, data) | counts(experiment) | {"diverged": diverged(experiment)}
     row |= {"compared": compared, "reference": against or None, "not_compared": refused or None}
-    difference, pairs = UNKNOWN, None
+    difference, pairs, word = UNKNOWN, None, ""
     row |= {f"against_{name}": None for name in ("seeds", "failed", "diverged")}
     if other is not None:
         row |= {"against_seeds": len(other.ok), "against_failed": other.failed}
         row["against_diverged"] = diverged(other)
         if not refused:
-            difference, pairs = accuracy_difference(experiment, other)
+            found = accuracy_difference(experiment.ok, other.ok)
+            difference, pairs, word = found.estimate, found.pairs, found.verdict.word
     method = "Welch" if pairs is None else "paired by seed"
     known = not math.isnan(difference.value)
     row |= {"method": method if known else None, "pairs": pairs}
     row |= {"difference": difference.value, "low": difference.low, "high": difference.high}
-    row["verdict"] = _verdict(experiment, other, refused, difference)
+    row["verdict"] = _verdict(experiment, other, refused, word)
     return row
 
 
-def _verdict(
-    experiment: Experiment, other: Experiment | None, refused: str, difference: Estimate
-) -> str:
+def _verdict(experiment: Experiment, other: Experiment | None, refused: str, word: str) -> str:
     if not experiment.certified:
         return "uncertified"
     if not experiment.ok or other is None or not other.ok:
         return "no result"
     if refused:
         return "not comparable"
-    return verdict(difference) or "no shared seed"
+    return word

@@ -7,20 +7,20 @@ from dataclasses import replace
 
 from bench.analysis.comparability import in_words
 from bench.analysis.experiments import Data, Experiment, experiments
+from bench.analysis.pairing import accuracy_difference
 from bench.analysis.rows import Row, counts, identity
-from bench.analysis.speeds import speeds
+from bench.analysis.speeds import versus
 from bench.core.case import Case
 from bench.core.records import Record
 from bench.report.chapters.rows_differences import (
     NORMALISATIONS,
     Normalisation,
-    accuracy_difference,
     apart,
     base_of,
     diverged,
 )
-from bench.stats import estimates
-from bench.stats.seeds import UNKNOWN, verdict
+from bench.stats.estimates import UNKNOWN
+from bench.stats.verdicts import speed_verdict
 
 Pair = tuple[Experiment, Experiment]
 """A network with a normalisation, and the same case of the network it is held against."""
@@ -73,30 +73,31 @@ def _refused(*pairs: Pair | None) -> str | None:
 
 
 def _accuracy(pair: Pair | None) -> Row:
-    difference, pairs, sides = UNKNOWN, None, {}
+    difference, pairs, sides, word = UNKNOWN, None, {}, ""
     if pair is not None:
         ours, theirs = pair
         sides = {"against_seeds": len(theirs.ok), "against_failed": theirs.failed}
         sides["against_diverged"] = diverged(theirs)
         if not apart(ours, theirs):
-            difference, pairs = accuracy_difference(ours, theirs)
+            found = accuracy_difference(ours.ok, theirs.ok)
+            difference, pairs, word = found.estimate, found.pairs, found.verdict.word
     return sides | {
         "pairs": pairs,
         "difference": difference.value,
         "low": difference.low,
         "high": difference.high,
-        "accuracy_verdict": verdict(difference),
+        "accuracy_verdict": word,
     }
 
 
 def _speed(pair: Pair | None) -> Row:
-    ratio = UNKNOWN
+    ratio, word = UNKNOWN, ""
     if pair is not None and not apart(*pair):
-        ours, theirs = (speeds(e) for e in pair)
-        ratio = estimates.ratio_of_medians(ours, theirs)
+        held = versus(*pair)
+        ratio, word = held.ratio, speed_verdict(held).word
     return {
         "ratio": ratio.value,
         "ratio_low": ratio.low,
         "ratio_high": ratio.high,
-        "speed_verdict": estimates.verdict(ratio.low, ratio.high) if ratio.value > 0 else "",
+        "speed_verdict": word,
     }

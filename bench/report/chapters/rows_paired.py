@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from bench.analysis.experiments import Data, Experiment, experiments
 from bench.analysis.rows import Row, identity, ratio_columns, reference_of, standing
-from bench.analysis.speeds import side_by_side_versus
+from bench.analysis.speeds import interleaved_versus
 from bench.core.records import Record
+from bench.stats.verdicts import speed_verdict
 
 TIMED = ("train_throughput", "inference", "latency", "startup")
 
@@ -34,16 +35,14 @@ def paired_rows(records: Sequence[Record], data: Data) -> list[Row]:
 def _row(
     experiment: Experiment, reference: Experiment, found: Sequence[Experiment], data: Data
 ) -> Row | None:
-    held = side_by_side_versus(experiment, reference)
+    held = interleaved_versus(experiment, reference)
     if held is None:
         return None
     row = identity(experiment, data) | {"kind": experiment.kind} | standing(experiment, found)
     row |= {"parity": experiment.parity, "parity_problem": experiment.problem}
     told = experiment.ok[0].metrics.get("turns", {})
-    row |= {"pairs": held.pairs, "processes": held.processes, "smallest": held.smallest}
+    row |= {"pairs": held.pairs, "processes": held.processes, "smallest": held.detectable}
     row |= {name: told.get(name) for name in ("stopped", "precision_goal", "match_seconds", "lost")}
     if row["not_compared"]:
         return row | ratio_columns(None, "not comparable")
-    # One pair has no interval, and is no tie for that.
-    verdict = held.verdict if held.ratio.low is not None else "one pair"
-    return row | ratio_columns(held.ratio, verdict)
+    return row | ratio_columns(held.ratio, speed_verdict(held).word)

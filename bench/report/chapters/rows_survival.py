@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from bench.analysis.experiments import Data, Experiment, experiments
 from bench.analysis.rows import Row, counts, identity, mean_over_seeds, standing
-from bench.analysis.time_to_accuracy import PARTS, Follow, follows, startup_of
+from bench.analysis.time_to_accuracy import PARTS, TimeToAccuracy, startup_of, times_to_accuracy
 from bench.core.records import Record
 from bench.report.chapters.rows_differences import diverged
 from bench.stats.survival import median_time, restricted_mean
@@ -25,16 +25,18 @@ def time_to_accuracy_rows(records: Sequence[Record], data: Data) -> list[Row]:
     found = experiments(records, ("accuracy",))
     return [
         _row(experiment, goal, follow, data) | standing(experiment, found)
-        for follow in follows(records, data)
-        for goal in follow.goals()
+        for follow in times_to_accuracy(records, data)
+        for goal in follow.thresholds()
         for experiment in follow.members
+        if follow.seeds(experiment, goal, "images")
     ]
 
 
-def _row(experiment: Experiment, goal: float, follow: Follow, data: Data) -> Row:
+def _row(experiment: Experiment, goal: float, follow: TimeToAccuracy, data: Data) -> Row:
     row = identity(experiment, data) | counts(experiment)
     row |= {"diverged": diverged(experiment), "threshold": goal}
-    row["reached"] = sum(seed.reached for seed in follow.seeds(experiment, goal, "images"))
+    known = follow.seeds(experiment, goal, "images")
+    row |= {"seeds": len(known), "reached": sum(seed.reached for seed in known)}
     for unit in UNITS:
         seeds, horizon = follow.seeds(experiment, goal, unit), follow.horizon(unit)
         row[f"median_{unit}"] = median_time(seeds)

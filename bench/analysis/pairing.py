@@ -1,0 +1,73 @@
+"""Which runs of one seed are a pair, and the difference of accuracy that follows from it.
+
+Two runs of a seed are a pair when they share what the seed decides: the order of batches, told by
+its digest, and on one network the initial weights. Seeds that merely have the same number are
+independent: the difference of their means has Welch's interval.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from bench.core.records import Record
+from bench.stats.estimates import Estimate
+from bench.stats.seeds import paired_difference, welch_difference
+from bench.stats.verdicts import ACCURACY, Verdict, verdict
+from bench.training.tracks import track
+
+
+class AccuracyDifference(NamedTuple):
+    """A difference of mean accuracies and what it rests on.
+
+    Attributes:
+        estimate: Ours minus theirs, as a fraction, with its 95 % interval.
+        pairs: Number of pairs of seeds; None where the seeds are independent (Welch).
+        seeds: Seeds of the side that has fewer.
+    """
+
+    estimate: Estimate
+    pairs: int | None
+    seeds: int
+
+    @property
+    def verdict(self) -> Verdict:
+        """``higher``, ``lower``, ``tie`` or ``inconclusive``, with the reason."""
+        return verdict(self.estimate, ACCURACY, self.seeds)
+
+
+def is_pair(one: Record, other: Record) -> bool:
+    """Whether two trainings of one seed share their batches and, on one network, their weights.
+
+    An unknown digest is not shared. Two runs of one framework that draw initial weights from the
+    framework's own generator, seeded alike, have no digest on either side and start equally.
+    """
+    batches = [record.settings.get("batch_plan_sha256") for record in (one, other)]
+    if None in batches or batches[0] != batches[1]:
+        return False
+    if one.case.variant != other.case.variant:
+        # Two networks cannot share weights: where a track pairs seeds, batches are what it shares.
+        return track(one.case.track).paired_seeds
+    weights = [record.settings.get("initial_weights_sha256") for record in (one, other)]
+    if None in weights:
+        return weights[0] == weights[1] and one.case.framework == other.case.framework
+    return bool(weights[0] == weights[1])
+
+
+def accuracy_difference(ours: Sequence[Record], theirs: Sequence[Record]) -> AccuracyDifference:
+    """Mean test accuracy of our seeds minus that of theirs.
+
+    Args:
+        ours: Records of accuracy with a result, one per seed.
+        theirs: The same of the other side.
+
+    Returns:
+        Paired by seed where every seed of both sides is a pair, else Welch's.
+    """
+    left, right = ({record.case.seed: record for record in side} for side in (ours, theirs))
+    shared = sorted(left.keys() & right.keys())
+    values = [{seed: record.samples[0] for seed, record in side.items()} for side in (left, right)]
+    if shared and all(is_pair(left[seed], right[seed]) for seed in shared):
+        return AccuracyDifference(paired_difference(*values), len(shared), len(shared))
+    means = welch_difference(list(values[0].values()), list(values[1].values()))
+    return AccuracyDifference(means, None, min(len(left), len(right)))
