@@ -43,7 +43,7 @@ _KINDS = {
 """Pillow's modes that ``--convert`` takes, beside RGB."""
 
 
-def expand(given: Iterable[Path]) -> Iterator[Path]:
+def image_paths(given: Iterable[Path]) -> Iterator[Path]:
     """Every picture that is meant, in the order given: files as they are, folders by what is in
     them, sorted. An empty folder stands for itself, so that reading it says what is wrong."""
     for path in given:

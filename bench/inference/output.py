@@ -14,7 +14,7 @@ from bench.networks.outputs import InferenceNetwork
 from bench.training.interfaces import Outputs
 
 
-class Answers(Protocol):
+class Output(Protocol):
     """One kind of answer, made from what the network gives for a batch."""
 
     def header(self) -> list[str]:
@@ -67,16 +67,16 @@ class Predictions:
         return order.astype(np.int64), np.take_along_axis(probabilities, order, axis=1)
 
     def header(self) -> list[str]:
-        """See :class:`Answers`."""
+        """See :class:`Output`."""
         return ["rank", "class", "label", "probability"]
 
     def table(self, row: NDArray[np.float32]) -> Iterator[list[Any]]:
-        """See :class:`Answers`."""
+        """See :class:`Output`."""
         for rank, found in enumerate(self.of(row), start=1):
             yield [rank, found.index, found.label, found.probability]
 
     def to_json(self, image: str, row: NDArray[np.float32]) -> dict[str, Any]:
-        """See :class:`Answers`."""
+        """See :class:`Output`."""
         return {
             "image": image,
             "predictions": [
@@ -102,7 +102,7 @@ class Embeddings:
         self._width = served.width
 
     def header(self) -> list[str]:
-        """See :class:`Answers`."""
+        """See :class:`Output`."""
         return [f"f{index}" for index in range(self._width)]
 
     def table(self, row: NDArray[np.float32]) -> Iterator[list[Any]]:
@@ -110,7 +110,7 @@ class Embeddings:
         yield [str(value) for value in row]
 
     def to_json(self, image: str, row: NDArray[np.float32]) -> dict[str, Any]:
-        """See :class:`Answers`."""
+        """See :class:`Output`."""
         return {"image": image, "embedding": [float(str(value)) for value in row]}
 
     def arrays(self, rows: Outputs) -> dict[str, NDArray[Any]]:

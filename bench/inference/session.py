@@ -39,8 +39,8 @@ class Batch:
     """Pictures that are ready, and how many were looked at for it (bad ones among them)."""
 
     names: list[str]
-    pictures: PreparedImages
-    looked_at: int
+    images: PreparedImages
+    examined: int
 
 
 def batches(
@@ -52,9 +52,9 @@ def batches(
     """Pictures in their order, ``size`` together; ``refuse`` is told why one is left out."""
     names: list[str] = []
     pictures: list[NDArray[np.float32]] = []
-    looked_at = 0
+    examined = 0
     for path in paths:
-        looked_at += 1
+        examined += 1
         try:
             pictures.append(read(path))
         except UserError as error:
@@ -62,13 +62,13 @@ def batches(
             continue
         names.append(str(path))
         if len(names) == size:
-            yield Batch(names, np.stack(pictures), looked_at)
-            names, pictures, looked_at = [], [], 0
+            yield Batch(names, np.stack(pictures), examined)
+            names, pictures, examined = [], [], 0
     if names:
-        yield Batch(names, np.stack(pictures), looked_at)
+        yield Batch(names, np.stack(pictures), examined)
 
 
-def reader(how: Preprocessing, convert: bool) -> Callable[[Path], NDArray[np.float32]]:
+def image_reader(how: Preprocessing, convert: bool) -> Callable[[Path], NDArray[np.float32]]:
     """What makes a network's input (3, S, S) of a path; UserError where it is no such picture."""
     return lambda path: prepare(read_rgb(path, convert), how, path)
 
@@ -89,7 +89,7 @@ def chosen_framework(name: str | None) -> Framework:
     return row
 
 
-class Session:
+class InferenceSession:
     """One network in a worker that starts with the first batch. Use as a context manager: neither
     the worker nor its files outlive the block."""
 
@@ -101,13 +101,13 @@ class Session:
         self.difference: float | None = None
         """Of the two ways to an embedding, on the first batch; None before it and for logits."""
 
-    def __enter__(self) -> Session:
+    def __enter__(self) -> InferenceSession:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def rows(self, pictures: PreparedImages) -> Outputs:
+    def run(self, pictures: PreparedImages) -> Outputs:
         """The network's answers; WorkerError where the worker fails or the two ways part."""
         if self._worker is None:
             self._worker = self._started()

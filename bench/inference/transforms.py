@@ -35,24 +35,24 @@ def prepare(picture: Image.Image, how: Preprocessing, where: Path) -> NDArray[np
         raise UserError(
             f"unknown interpolation {how.interpolation!r}; known: {', '.join(_FILTERS)}"
         )
-    width, height = resized(picture.size, how.resize)
+    width, height = resized_size(picture.size, how.resize)
     if width * height > _MOST_PIXELS:
         raise UserError(
             f"{where}: {picture.width}x{picture.height} pixels, which would be resized to "
             f"{width}x{height}; expected a picture that is less long and narrow"
         )
     small = picture.resize((width, height), _FILTERS[how.interpolation])
-    return normalised(np.asarray(cut(small, how.size)), how)
+    return normalise(np.asarray(center_crop(small, how.size)), how)
 
 
-def resized(size: tuple[int, int], shorter: int) -> tuple[int, int]:
+def resized_size(size: tuple[int, int], shorter: int) -> tuple[int, int]:
     """(width, height) when the shorter side becomes ``shorter``; the longer is rounded down."""
     width, height = size
     longer = int(shorter * max(size) / min(size))
     return (shorter, longer) if width <= height else (longer, shorter)
 
 
-def cut(picture: Image.Image, size: int) -> Image.Image:
+def center_crop(picture: Image.Image, size: int) -> Image.Image:
     """The middle ``size`` × ``size`` pixels; black stands where the picture does not reach."""
     (left, lacking_right), (top, lacking_below) = (
         _lacking(extent, size) for extent in picture.size
@@ -71,7 +71,7 @@ def _lacking(extent: int, size: int) -> tuple[int, int]:
     return short // 2, (short + 1) // 2
 
 
-def normalised(pixels: NDArray[np.uint8], how: Preprocessing) -> NDArray[np.float32]:
+def normalise(pixels: NDArray[np.uint8], how: Preprocessing) -> NDArray[np.float32]:
     """(H, W, 3) of 0..255 -> (3, H, W), in float32 at every step, as torchvision does it."""
     x = pixels.transpose(2, 0, 1).astype(np.float32)
     if how.pixel_range != 255:

@@ -23,7 +23,7 @@ from bench.networks.names import published_names, renamed
 from bench.networks.preprocessing import Preprocessing
 from bench.networks.pretrained import FACTS, Facts, Pretrained
 from bench.training.frameworks import FRAMEWORKS, Framework, for_files
-from bench.weights.facts import with_facts
+from bench.weights.facts import interpret
 from bench.weights.files import read, suffix_of
 from bench.weights.sources import open_weights
 from bench.worker import files as helper
@@ -92,7 +92,7 @@ def _write(found: Pretrained, prepared: Path, fresh: Path) -> None:
 
 
 def _check_bits(found: Pretrained, fresh: Path) -> str:
-    again = with_facts(read(fresh), fresh, found.facts.sha256)
+    again = interpret(read(fresh), fresh, found.facts.sha256)
     if again.facts != found.facts:
         raise UserError(f"{fresh.suffix}: the facts were not read back as they were written")
     for name, tensor in found.tensors.items():

@@ -17,7 +17,7 @@ from bench.networks.names import core_names, renamed
 from bench.networks.preprocessing import BVLC, TORCHVISION, Preprocessing
 from bench.networks.pretrained import FACTS, Facts, Pretrained
 from bench.networks.variants import variant
-from bench.weights.files import Raw, Tensors, suffix_of
+from bench.weights.files import RawWeights, Tensors, suffix_of
 from bench.weights.identify import Network, identify
 from bench.weights.keras import from_keras
 
@@ -27,7 +27,7 @@ _INTERPOLATIONS = ("nearest", "bilinear", "bicubic")
 _WIDENED = ("float16", "float64")
 
 
-def with_facts(raw: Raw, path: Path, sha256: str, named: str | None = None) -> Pretrained:
+def interpret(raw: RawWeights, path: Path, sha256: str, named: str | None = None) -> Pretrained:
     """The weights of a file as the core has them, and all that the file says or shows of them.
 
     ``named`` is the variant where the user says it. Raises UserError that names the tensor that is
@@ -56,7 +56,7 @@ def with_facts(raw: Raw, path: Path, sha256: str, named: str | None = None) -> P
 
 
 def _recognised(
-    raw: Raw, where: str, named: str | None, head: str | None
+    raw: RawWeights, where: str, named: str | None, head: str | None
 ) -> tuple[Tensors, Network]:
     """The tensors under the core's names in its layouts, and the network that they are of."""
     if raw.keras:
@@ -115,7 +115,7 @@ def _categories(told: Mapping[str, Any], network: Network, where: str) -> tuple[
     return tuple(names)
 
 
-def _float32(by_name: Tensors, raw: Raw, where: str) -> tuple[Weights, list[str]]:
+def _float32(by_name: Tensors, raw: RawWeights, where: str) -> tuple[Weights, list[str]]:
     """The tensors in float32, and what was converted to that, in words."""
     found, kinds = {}, {"bfloat16"} if raw.bfloat16 else set()
     for name, array in by_name.items():

@@ -29,7 +29,7 @@ Tensors = dict[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
-class Raw:
+class RawWeights:
     """The contents of a file."""
 
     tensors: Tensors
@@ -53,7 +53,7 @@ def suffix_of(path: Path) -> str:
     raise UserError(f"{path}: not a form of weights that is known; known: {', '.join(SUFFIXES)}")
 
 
-def read(path: Path) -> Raw:
+def read(path: Path) -> RawWeights:
     """Everything in a file of weights. Raises UserError where it is damaged or asks for code."""
     if not path.is_file():
         what = "a folder" if path.is_dir() else "no such file"
@@ -61,7 +61,7 @@ def read(path: Path) -> Raw:
     return SUFFIXES[suffix_of(path)](path)
 
 
-def _read_safetensors(path: Path) -> Raw:
+def _read_safetensors(path: Path) -> RawWeights:
     try:
         with safe_open(path, "numpy") as file:
             kinds = {name: file.get_slice(name).get_dtype() for name in sorted(file.keys())}
@@ -70,7 +70,7 @@ def _read_safetensors(path: Path) -> Raw:
                 name: _bfloat16(path, name) if name in widened else file.get_tensor(name)
                 for name in kinds
             }
-            return Raw(tensors, file.metadata() or {}, widened)
+            return RawWeights(tensors, file.metadata() or {}, widened)
     except (OSError, SafetensorError, ValueError) as error:
         raise _damaged(path, "safetensors", error) from error
 
@@ -86,7 +86,7 @@ def _bfloat16(path: Path, name: str) -> NDArray[np.float32]:
     return (upper.astype("<u4") << 16).view("<f4").reshape(entry["shape"])
 
 
-def _read_npz(path: Path) -> Raw:
+def _read_npz(path: Path) -> RawWeights:
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             if not isinstance(archive, np.lib.npyio.NpzFile):
@@ -100,20 +100,20 @@ def _read_npz(path: Path) -> Raw:
             ) from error
         raise _damaged(path, ".npz", error) from error
     facts = arrays.pop(FACTS, None)
-    return Raw(arrays, {} if facts is None else {FACTS: str(facts)})
+    return RawWeights(arrays, {} if facts is None else {FACTS: str(facts)})
 
 
-def _read_pytorch(path: Path) -> Raw:
+def _read_pytorch(path: Path) -> RawWeights:
     with tempfile.TemporaryDirectory(prefix="alexbench-") as folder:
         out = Path(folder) / "read.safetensors"
         answer = helper.ask(for_files(".pth"), "read", path=str(path), out=str(out))
         found = _read_safetensors(out)
-    return Raw(found.tensors, answer["metadata"], tuple(answer["bfloat16"]))
+    return RawWeights(found.tensors, answer["metadata"], tuple(answer["bfloat16"]))
 
 
-def _read_keras(path: Path) -> Raw:
+def _read_keras(path: Path) -> RawWeights:
     tensors, metadata = read_h5(path)
-    return Raw(tensors, metadata, keras=True)
+    return RawWeights(tensors, metadata, keras=True)
 
 
 def _damaged(path: Path, form: str, error: BaseException) -> UserError:
@@ -121,7 +121,7 @@ def _damaged(path: Path, form: str, error: BaseException) -> UserError:
     return UserError(f"{path}: not a whole {form} file ({reason}); get it anew")
 
 
-SUFFIXES: dict[str, Callable[[Path], Raw]] = {
+SUFFIXES: dict[str, Callable[[Path], RawWeights]] = {
     ".safetensors": _read_safetensors,
     ".npz": _read_npz,
     ".pth": _read_pytorch,

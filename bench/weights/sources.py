@@ -21,7 +21,7 @@ from bench.core.errors import UserError
 from bench.networks.preprocessing import BVLC, TORCHVISION, Preprocessing
 from bench.networks.pretrained import Facts, Pretrained
 from bench.training.frameworks import for_files
-from bench.weights.facts import with_facts
+from bench.weights.facts import interpret
 from bench.weights.files import read
 from bench.worker import files
 
@@ -106,7 +106,7 @@ def open_weights(spec: str, *, named: str | None = None) -> tuple[Pretrained, Pa
     kept = _kept(writable(cache_folder()) / file)
     if kept is not None and not _lacks_categories(kept):
         return kept, writable(cache_folder()) / file
-    found = with_facts(read(path), path, sha256, named or (source.variant if source else None))
+    found = interpret(read(path), path, sha256, named or (source.variant if source else None))
     if source:
         found = replace(found, facts=_published(source, found.facts))
     found = _with_categories(found)

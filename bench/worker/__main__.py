@@ -25,6 +25,7 @@ from typing import Any, TextIO
 from bench.core import extensions
 from bench.core.case import WATERFALL, Case
 from bench.core.errors import UserError
+from bench.core.extensions import load_object
 from bench.core.process import die_with_parent, peak_memory_bytes
 from bench.networks.architecture import Architecture
 from bench.parity import certificate as parity
@@ -33,7 +34,7 @@ from bench.training.frameworks import framework, tuned
 from bench.training.interfaces import Maker, Trainer
 from bench.worker import ceilings as operations
 from bench.worker.measurements.registry import MEASUREMENTS
-from bench.worker.opening import block_others, named, open_session
+from bench.worker.opening import block_other_frameworks, open_session
 from bench.worker.schedule import FixedSchedule, RemoteSchedule, Schedule
 from bench.worker.serve import InferenceWorker
 from bench.worker.session import Session, plan_for
@@ -66,7 +67,7 @@ def main() -> None:
             elif bench is None:
                 raise RuntimeError("measure before open")
             else:
-                bench.turns = _turns(bench, command, out)
+                bench.schedule = _turns(bench, command, out)
                 send(out, "result", **measure(bench, command["kind"]))
         except Exception as error:
             send(out, "error", status=_status(error), error=_describe(error))
@@ -129,11 +130,11 @@ def certify(command: Mapping[str, Any], out: TextIO) -> dict[str, Any]:
     """Prove one network in one framework."""
     os.sched_setaffinity(0, command["cpus"])
     row = framework(command["framework"])
-    block_others(row)
+    block_other_frameworks(row)
     certificate = parity.certify(
         Architecture.from_json(command["architecture"]),
         row.name,
-        named(row.trainer),
+        load_object(row.trainer),
         threads=len(command["cpus"]),
         progress=partial(_progress, out),
     )
@@ -146,17 +147,17 @@ def open_inference(command: Mapping[str, Any]) -> InferenceWorker:
     os.sched_setaffinity(0, command["cpus"])
     row = framework(command["framework"])
     assert row.server is not None, "the parent asks only those that have one"
-    block_others(row)
-    return InferenceWorker(named(row.server), command)
+    block_other_frameworks(row)
+    return InferenceWorker(load_object(row.server), command)
 
 
-def ceilings(command: Mapping[str, Any]) -> list[operations.Answer]:
+def ceilings(command: Mapping[str, Any]) -> list[operations.OperationResult]:
     """The pace of each operation in one framework, without a network or data."""
     os.sched_setaffinity(0, command["cpus"])
     row = framework(command["framework"])
     assert row.ceiling is not None, "the parent asks only those that have one"
-    block_others(row)
-    make: Maker = named(row.ceiling)(len(command["cpus"]))
+    block_other_frameworks(row)
+    make: Maker = load_object(row.ceiling)(len(command["cpus"]))
     return operations.measure_all(make, [*map(operations.from_json, command["operations"])])
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from bench.training.interfaces import Conv, Maker, MatMul, Operation, Run
 
 PRECISIONS = ("float32", "bfloat16")
-KINDS = {"matmul": "matrix product", "conv": "convolution"}
+OPERATION_NAMES = {"matmul": "matrix product", "conv": "convolution"}
 """With their names for a reader."""
 
 BLOCK_SECONDS = 0.1
@@ -35,7 +35,7 @@ OPERATIONS: tuple[Operation, ...] = (
 )
 
 
-Answer = dict[str, Any]
+OperationResult = dict[str, Any]
 """``operation``, ``shape``, ``precision``, ``flops_per_second``; ``reason`` where that is None."""
 
 
@@ -52,9 +52,9 @@ def from_json(value: Mapping[str, Any]) -> Operation:
 
 def measure_all(
     make: Maker, operations: Sequence[Operation], precisions: Sequence[str] = PRECISIONS
-) -> list[Answer]:
+) -> list[OperationResult]:
     """Every operation in every precision. One that the framework lacks says so in its answer."""
-    found: list[Answer] = []
+    found: list[OperationResult] = []
     for precision in precisions:
         paces: dict[str, float] = {}  # by kind of operation, the best so far
         for operation in operations:
@@ -66,8 +66,10 @@ def measure_all(
     return found
 
 
-def _measure(make: Maker, operation: Operation, precision: str, pace: float | None) -> Answer:
-    answer: Answer = {
+def _measure(
+    make: Maker, operation: Operation, precision: str, pace: float | None
+) -> OperationResult:
+    answer: OperationResult = {
         "operation": operation.operation,
         "shape": operation.text,
         "precision": precision,

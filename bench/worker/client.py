@@ -25,7 +25,7 @@ from bench.core.process import oom_kills
 from bench.networks.architecture import Architecture
 from bench.training.frameworks import framework, tuned
 from bench.training.interfaces import Operation
-from bench.worker.ceilings import Answer, to_json
+from bench.worker.ceilings import OperationResult, to_json
 
 OnProgress = Callable[[float, str], None]
 
@@ -139,7 +139,9 @@ class Worker:
         }
         return self._request(command, on_progress)
 
-    def ceiling(self, operations: Sequence[Operation], on_progress: OnProgress) -> list[Answer]:
+    def ceiling(
+        self, operations: Sequence[Operation], on_progress: OnProgress
+    ) -> list[OperationResult]:
         """The pace of each operation in this worker's framework; raises WorkerError."""
         command = {
             "do": "ceiling",
@@ -147,7 +149,7 @@ class Worker:
             "cpus": self._cpus,
             "operations": [to_json(operation) for operation in operations],
         }
-        found: list[Answer] = self._request(command, on_progress)["ceilings"]
+        found: list[OperationResult] = self._request(command, on_progress)["ceilings"]
         return found
 
     def serve(self, command: dict[str, Any], on_progress: OnProgress) -> None:

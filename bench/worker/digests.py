@@ -11,7 +11,7 @@ from bench.networks.weights import weights_digest
 from bench.training.interfaces import Trainer
 
 
-def digests(trainer: Trainer, losses: Sequence[float]) -> dict[str, str]:
+def training_digests(trainer: Trainer, losses: Sequence[float]) -> dict[str, str]:
     """sha256 of the losses of a training, in order, and of the weights that it ended with.
 
     A float32 loss is exact in float64, so one bit more or less in any loss is another digest.

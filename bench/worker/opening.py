@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import sys
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import numpy as np
 
 from bench.core.case import Case
 from bench.core.errors import UserError
+from bench.core.extensions import load_object
 from bench.core.limits import Limits
 from bench.data.dataset import Dataset, load
 from bench.networks.init import Weights, initial_weights
@@ -30,7 +30,7 @@ from bench.worker.session import Progress, Session, plan_for
 
 
 @dataclass(frozen=True)
-class Start:
+class InitialWeights:
     """The weights that a case starts from, as far as the harness decides it."""
 
     weights: Weights
@@ -42,7 +42,7 @@ class Start:
     """New weights that start from zeros."""
 
     @classmethod
-    def of(cls, setup: Setup, file: Path | None) -> Start:
+    def of(cls, setup: Setup, file: Path | None) -> InitialWeights:
         """Seeded ones in the closed track, pretrained ones over them where a file is named."""
         shared = takes_shared_weights(setup.case)
         if file is None:
@@ -98,14 +98,14 @@ def open_session(command: Mapping[str, Any], progress: Progress) -> Session:
     """Import the framework, build the network and load the data."""
     case = Case.from_json(command["case"])
     row = framework(case.framework)
-    block_others(row)
+    block_other_frameworks(row)
     dataset = load(Path(command["data"]))
     setup = _setup(case, dataset, threads=len(command["cpus"]))
     started = perf_counter()
-    factory = named(row.trainer)
+    factory = load_object(row.trainer)
     imported = perf_counter()
     weights = command.get("weights")
-    start = Start.of(setup, Path(weights) if weights else None)
+    start = InitialWeights.of(setup, Path(weights) if weights else None)
     if start.facts:
         mean, std = start.facts.preprocessing.in_unit
         own = setup.recipe.trunk_rate
@@ -122,7 +122,7 @@ class _Opening:
 
     factory: TrainerFactory
     setup: Setup
-    start: Start
+    start: InitialWeights
     dataset: Dataset
     limits: Limits
 
@@ -167,22 +167,10 @@ class _Opening:
         )
 
 
-def take_weights(trainer: Trainer, setup: Setup) -> None:
-    """Load the core's initial weights where the case starts from them; else leave its own."""
-    rows = setup.architecture
-    Start.of(setup, None).load_into(trainer, rows.weight_shapes() | rows.statistic_shapes())
-
-
-def block_others(row: Framework) -> None:
+def block_other_frameworks(row: Framework) -> None:
     """Forbid the import of what must not be in this process."""
     for module in row.blocked:
         sys.modules[module] = None  # type: ignore[assignment]
-
-
-def named(target: str) -> Any:
-    """The function that ``module:function`` names."""
-    module, _, function = target.partition(":")
-    return getattr(importlib.import_module(module), function)
 
 
 def _new_last(setup: Setup, layers: Collection[str]) -> tuple[str, ...]:

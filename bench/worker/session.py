@@ -50,7 +50,7 @@ class Session:
     """The frozen part, where there is one."""
     start: dict[str, Any] = field(default_factory=dict)
     """What the settings of a record say of the weights it starts from."""
-    turns: Schedule = field(init=False)
+    schedule: Schedule = field(init=False)
     """Counts the profile's blocks, until somebody else gives the turns."""
     _next_step: int = 0
 
@@ -60,7 +60,7 @@ class Session:
         self.inputs = ImageInputs(self.dataset, self.plan)
         self._masks = DropoutMasks(self.setup.architecture, case.seed)
         self._closed = case.track == "closed"
-        self.turns = FixedSchedule(self.limits.blocks)
+        self.schedule = FixedSchedule(self.limits.blocks)
 
     def input_at(self, step: int) -> StepInput:
         """Everything that one step gets: a function of (data, recipe, seed, step)."""

@@ -14,7 +14,7 @@ from bench.networks.outputs import embedding_layer, for_embeddings, for_predicti
 from bench.networks.pretrained import Pretrained
 from bench.networks.variants import HEADS, VARIANTS, variant
 from tests.support import fake_server
-from tests.support.pictures_cli import Call, caller, features, write_pictures
+from tests.support.images_cli import Call, caller, features, write_images
 
 COUNT = 7
 
@@ -32,7 +32,7 @@ def call(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Call:
 
 @pytest.fixture
 def paths() -> list[Path]:
-    return write_pictures(Path(), COUNT)
+    return write_images(Path(), COUNT)
 
 
 def embed(call: Call, *arguments: object, framework: str = "served") -> int:

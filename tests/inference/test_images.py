@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bench.core.errors import UserError
-from bench.inference.images import expand, read_rgb
+from bench.inference.images import image_paths, read_rgb
 from tests.frameworks.probes.photos import photograph
 
 Array = NDArray[np.integer]
@@ -288,7 +288,7 @@ def test_folders_stand_for_their_pictures_in_order(tmp_path: Path) -> None:
     empty = tmp_path / "d.png"
     empty.mkdir()
     alone = tmp_path / "notes.txt"
-    assert list(expand([alone, tmp_path, empty, Path("nothing")])) == [
+    assert list(image_paths([alone, tmp_path, empty, Path("nothing")])) == [
         alone,
         *(tmp_path / name for name in ("a.jpeg", "b.PNG", "c.webp", "d.png")),
         empty,

@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from tests.support import fake_server
-from tests.support.pictures_cli import NAMES, Call, caller, features, logits, write_pictures
+from tests.support.images_cli import NAMES, Call, caller, features, logits, write_images
 
 COUNT = 7
 
@@ -35,7 +35,7 @@ def call(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Call:
 
 @pytest.fixture
 def paths() -> list[Path]:
-    return write_pictures(Path(), COUNT)
+    return write_images(Path(), COUNT)
 
 
 @pytest.fixture

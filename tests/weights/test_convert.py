@@ -21,7 +21,7 @@ from bench.training.frameworks import FRAMEWORKS, REFERENCE
 from bench.weights import convert as module
 from bench.weights import sources
 from bench.weights.convert import convert, leading
-from bench.weights.facts import with_facts
+from bench.weights.facts import interpret
 from bench.weights.files import read
 from bench.weights.sources import open_weights
 from bench.worker import files as helper
@@ -96,7 +96,7 @@ def test_every_form_keeps_the_bits_and_the_facts(mixed: Path, tmp_path: Path) ->
     for form in (*FORMS, ".safetensors"):  # each from the one before
         out = tmp_path / f"through{len(list(tmp_path.iterdir()))}{form}"
         convert(str(source), out)
-        found = with_facts(read(out), out, first.facts.sha256)
+        found = interpret(read(out), out, first.facts.sha256)
         assert found.facts == first.facts, form
         assert {k: v.tobytes() for k, v in found.tensors.items()} == {
             k: v.tobytes() for k, v in first.tensors.items()
@@ -201,7 +201,7 @@ def test_facts_come_round_as_well(travelled: Path) -> None:
     path = travelled / "alexnet.safetensors"
     raw = read(path)
     assert {name.rpartition(".")[0] for name in raw.tensors} == set(TORCHVISION_NAMES)
-    facts = with_facts(raw, path, "0" * 64).facts
+    facts = interpret(raw, path, "0" * 64).facts
     assert (facts.name, facts.variant, facts.classes) == ("alexnet", "torchvision", 1000)
     assert facts.preprocessing == TORCHVISION
     assert len(facts.categories) == 1000
@@ -211,7 +211,7 @@ def test_facts_come_round_as_well(travelled: Path) -> None:
 def reference(travelled: Path) -> NDArray[np.float32]:
     """Logits of the ``.pth`` that it all began with, by torchvision's own network."""
     path = travelled / "alexnet.safetensors"
-    facts = with_facts(read(path), path, "0" * 64).facts
+    facts = interpret(read(path), path, "0" * 64).facts
     return outputs(REFERENCE, examples.torchvision_state(), facts, travelled)
 
 
@@ -220,7 +220,7 @@ def test_logits_agree_in_every_framework(
     framework: str, travelled: Path, reference: NDArray[np.float32], tmp_path: Path
 ) -> None:
     path = travelled / "alexnet.safetensors"
-    facts = with_facts(read(path), path, "0" * 64).facts
+    facts = interpret(read(path), path, "0" * 64).facts
     found = outputs(framework, travelled / "alexnet.keras", facts, tmp_path)
     assert apart(reference, found) < 1e-5
 

@@ -26,7 +26,7 @@ from tests.support import fakes
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("prepared") / "data"
-    save(fakes.pictures(), folder)
+    save(fakes.images(), folder)
     return folder
 
 

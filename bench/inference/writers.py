@@ -1,4 +1,4 @@
-"""Answers into a file as they come: JSON, CSV or npz, told by the name's ending.
+"""Output into a file as they come: JSON, CSV or npz, told by the name's ending.
 
 What was added is there when the block ends, however it ends, and memory does not grow with the
 number of pictures. A file of that name is replaced only then, and by a whole one.
@@ -20,13 +20,13 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from bench.core.errors import UserError
-from bench.inference.output import Answers
+from bench.inference.output import Output
 from bench.training.interfaces import Outputs
 
 _CHUNK = 1 << 20
 
 
-class Sheet(Protocol):
+class Writer(Protocol):
     """Takes a batch after the other."""
 
     def add(self, names: list[str], rows: Outputs) -> None:
@@ -36,15 +36,15 @@ class Sheet(Protocol):
         """Finish what was begun."""
 
 
-class JsonSheet:
+class JsonWriter:
     """A list of one object per picture."""
 
-    def __init__(self, out: TextIO, answers: Answers) -> None:
+    def __init__(self, out: TextIO, answers: Output) -> None:
         self._out, self._answers = out, answers
         self._before = "[\n"
 
     def add(self, names: list[str], rows: Outputs) -> None:
-        """See :class:`Sheet`."""
+        """See :class:`Writer`."""
         for name, row in zip(names, rows, strict=True):
             self._out.write(self._before + json.dumps(self._answers.to_json(name, row)))
             self._before = ",\n"
@@ -55,16 +55,16 @@ class JsonSheet:
             self._out.write("\n]\n")
 
 
-class CsvSheet:
+class CsvWriter:
     """A header, and a line or several per picture."""
 
-    def __init__(self, out: TextIO, answers: Answers) -> None:
+    def __init__(self, out: TextIO, answers: Output) -> None:
         self._answers = answers
         self._rows = csv.writer(out, lineterminator="\n")
         self._rows.writerow(["image", *answers.header()])
 
     def add(self, names: list[str], rows: Outputs) -> None:
-        """See :class:`Sheet`."""
+        """See :class:`Writer`."""
         for name, row in zip(names, rows, strict=True):
             self._rows.writerows([name, *line] for line in self._answers.table(row))
 
@@ -72,17 +72,17 @@ class CsvSheet:
         """Nothing is missing."""
 
 
-class NpzSheet:
+class NpzWriter:
     """``images`` and the arrays of the answers. What came so far waits in a file without a name:
     an array's length stands in front of it, and is known at the end."""
 
-    def __init__(self, out: IO[bytes], answers: Answers) -> None:
+    def __init__(self, out: IO[bytes], answers: Output) -> None:
         self._out, self._answers = out, answers
         self._names: list[str] = []
         self._parts: dict[str, tuple[IO[bytes], NDArray[Any]]] = {}
 
     def add(self, names: list[str], rows: Outputs) -> None:
-        """See :class:`Sheet`."""
+        """See :class:`Writer`."""
         self._names += names
         for key, array in self._answers.arrays(rows).items():
             if key not in self._parts:
@@ -114,27 +114,27 @@ class NpzSheet:
             entry.write(chunk)
 
 
-ENDINGS = (".csv", ".json", ".npz")
+SUFFIXES = (".csv", ".json", ".npz")
 
 
 def check_output(path: Path) -> None:
     """Raise UserError before anything is computed for a file that could not be written."""
-    if path.suffix.lower() not in ENDINGS:
-        raise UserError(f"-o {path}: unknown ending; expected one of {', '.join(ENDINGS)}")
+    if path.suffix.lower() not in SUFFIXES:
+        raise UserError(f"-o {path}: unknown ending; expected one of {', '.join(SUFFIXES)}")
     if path.is_dir():
         raise UserError(f"-o {path}: a folder; expected the name of a file")
     if not path.parent.is_dir():
         raise UserError(f"-o {path}: no folder {path.parent}; make it first")
 
 
-class FileSheet:
-    """A :class:`Sheet` into a file that appears when it is whole; none without a picture."""
+class FileWriter:
+    """A :class:`Writer` into a file that appears when it is whole; none without a picture."""
 
-    def __init__(self, path: Path, answers: Answers) -> None:
+    def __init__(self, path: Path, answers: Output) -> None:
         self._path, self._answers = path, answers
         self._part = path.with_name(f".{path.name}.part")
         self._out: IO[Any] | None = None
-        self._sheet: Sheet | None = None
+        self._sheet: Writer | None = None
 
     def add(self, names: list[str], rows: Outputs) -> None:
         """UserError where it cannot be written."""
@@ -152,14 +152,14 @@ class FileSheet:
             self._out.close()
             self._part.replace(self._path)
 
-    def _open(self) -> Sheet:
+    def _open(self) -> Writer:
         kind = self._path.suffix.lower()
         if kind == ".npz":
             self._out = self._part.open("wb")
-            return NpzSheet(self._out, self._answers)
+            return NpzWriter(self._out, self._answers)
         # Names of files are bytes, and need not be text.
         self._out = self._part.open("w", encoding="utf-8", errors="surrogateescape", newline="")
-        made = CsvSheet if kind == ".csv" else JsonSheet
+        made = CsvWriter if kind == ".csv" else JsonWriter
         return made(self._out, self._answers)
 
     def _give_up(self) -> None:
