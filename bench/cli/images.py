@@ -122,7 +122,7 @@ class ImageRun:
 
     def _written(self) -> str:
         count = len(self._paths)
-        return f"{self.done} of {count} pictures are done" if self.done else "no picture is done"
+        return f"{self.done} of {count} images are done" if self.done else "no image is done"
 
     def _bar(self) -> Progress:
         return Progress(

@@ -160,7 +160,7 @@ def test_what_is_emulated_is_left_out_once_its_pace_is_known() -> None:
     found = operations.measure_all(make, (*SMALL, huge), ("float32",))
     assert made == list(SMALL)
     assert found[-1]["flops_per_second"] is None
-    assert found[-1]["reason"].startswith("left out: about ")
+    assert found[-1]["reason"].startswith("skipped: about ")
 
 
 def test_a_worker_answers_every_operation(cache: Path) -> None:

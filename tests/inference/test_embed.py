@@ -79,7 +79,7 @@ def test_ways_that_part_are_an_error_and_nothing_is_written(
 ) -> None:
     assert embed(call, *paths, "-o", "out.npz", framework="served-parting") == 1
     said = capsys.readouterr().err
-    assert "way to dense2_relu do not agree: they part by 1.0e-05, allowed is 1e-06" in said
+    assert "access to dense2_relu do not agree: they differ by 1.0e-05, allowed is 1e-06" in said
     assert said.count("\n") == 1
     assert not list(Path().glob("*out*"))
 
@@ -89,7 +89,7 @@ def test_what_came_before_a_worker_died_is_kept(
 ) -> None:
     # Two ways on the first batch are two calls; it dies when there was one only.
     assert embed(call, *paths, "-o", "out.npz", "--batch-size", 3, framework="served-dying") == 1
-    assert "worker killed by SIGKILL; no picture is done" in capsys.readouterr().err
+    assert "worker killed by SIGKILL; no image is done" in capsys.readouterr().err
     assert not list(Path().glob("*out*"))
 
 

@@ -24,7 +24,7 @@ from bench.weights.convert import convert, leading
 from bench.weights.facts import interpret
 from bench.weights.files import read
 from bench.weights.sources import open_weights
-from bench.worker import files as helper
+from bench.worker.client import call
 from tests.frameworks.probes.client import each_keras, environment
 from tests.support import weight_examples as examples
 from tests.support.weight_examples import weights, write
@@ -70,12 +70,12 @@ def outputs(framework: str, path: Path, facts: Facts, folder: Path) -> NDArray[n
     """What a framework makes of two random pictures."""
     size = facts.architecture().input_size
     np.save(folder / "in.npy", np.random.default_rng(5).normal(size=(2, 3, size, size)).astype("f"))
-    helper.ask(
+    call(
         FRAMEWORKS[framework],
         "logits",
         path=str(path),
         architecture=facts.architecture().to_json(),
-        pictures=str(folder / "in.npy"),
+        images=str(folder / "in.npy"),
         out=str(folder / "out.npy"),
     )
     found: NDArray[np.float32] = np.load(folder / "out.npy")
@@ -308,7 +308,7 @@ def test_weights_that_lie_in_another_file_are_not_read(tmp_path: Path) -> None:
     ("out", "said"),
     [
         ("there.npz", "there.npz: is there already; give another name, or --force"),
-        ("x.onnx", "x.onnx: not a form of weights that is known; known: .safetensors"),
+        ("x.onnx", "x.onnx: unknown format of weights; known: .safetensors"),
         ("nowhere/x.npz", "nowhere: no such folder"),
         ("x.keras", "a .keras file holds a whole network, and part lacks conv2, conv2_bn, dense2;"),
     ],
@@ -342,14 +342,14 @@ def test_the_variant_that_the_user_says_is_kept(tmp_path: Path) -> None:
 
 
 def test_a_wrong_output_leaves_no_file(monkeypatch: pytest.MonkeyPatch, mixed: Path) -> None:
-    def ask(row: Any, task: str, *, out: str, **_: Any) -> dict[str, Any]:
-        assert task == "logits"
+    def ask(row: Any, function: str, *, out: str, **_: Any) -> dict[str, Any]:
+        assert function == "logits"
         np.save(out, np.array([[1.0, 1.0 + 2e-5 * (row.name == REFERENCE)]]))
         return {}
 
     for row in list(FRAMEWORKS.values()):  # as if all were installed
         monkeypatch.setitem(FRAMEWORKS, row.name, replace(row, modules=("numpy",)))
-    monkeypatch.setattr(helper, "ask", ask)
+    monkeypatch.setattr(module, "call", ask)
     with pytest.raises(UserError, match=r"logits of .* differ by 2\.0e-05 .*nothing was written"):
         convert(str(mixed), Path("out.npz"))
     assert not Path("out.npz").exists()
