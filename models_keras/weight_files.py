@@ -1,7 +1,7 @@
 """Keras's own files of weights: written, tried. They are read without Keras, in
 `bench.weights.hdf5`.
 
-`bench.worker.files` calls these functions, each in a process of its own; paths come as strings.
+`bench.worker.client.call` runs these functions in a worker; paths are strings.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ def write(source: str, out: str) -> None:
         file[FACTS] = facts
 
 
-def logits(path: str, architecture: dict[str, Any], pictures: str, out: str) -> None:
-    """Evaluate what a file holds on prepared pictures (npy, (B, 3, S, S)); write the output (npy).
+def logits(path: str, architecture: dict[str, Any], images: str, out: str) -> None:
+    """Evaluate what a file holds on prepared images (npy, (B, 3, S, S)); write the output (npy).
 
     A ``.keras`` is loaded as it is, anything else into ``architecture``. A picture comes out as
     (B, C, H, W).
     """
     model = _model(path, Architecture.from_json(architecture))
-    x = np.load(pictures).transpose(0, 2, 3, 1)
+    x = np.load(images).transpose(0, 2, 3, 1)
     y = keras.ops.convert_to_numpy(model(keras.ops.convert_to_tensor(x), training=False))
     np.save(out, y.transpose(0, 3, 1, 2) if y.ndim == 4 else y)
 

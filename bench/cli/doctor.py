@@ -21,7 +21,7 @@ from bench.data.synthetic import generate
 from bench.harness.ceilings import Found, best, obtain
 from bench.report.format import significant
 from bench.training.frameworks import FRAMEWORKS, Framework
-from bench.worker.ceilings import KINDS, PRECISIONS
+from bench.worker.ceilings import OPERATION_NAMES, PRECISIONS
 from bench.worker.client import Worker, WorkerError
 
 
@@ -87,13 +87,13 @@ def _ceilings(fresh: bool) -> dict[str, Any]:
 def _ceiling(found: Found) -> dict[str, Any]:
     if found.reason:
         return {"available": False, "reason": found.reason}
-    kinds = {kind: best([found], kind) for kind in KINDS}
+    kinds = {kind: best([found], kind) for kind in OPERATION_NAMES}
     return {
         "available": True,
         "measured_at": found.measured_at,
         "cached": found.cached,
         "best": {
-            precision: {kind: kinds[kind].get(precision) for kind in KINDS}
+            precision: {kind: kinds[kind].get(precision) for kind in OPERATION_NAMES}
             for precision in PRECISIONS
         },
         "operations": list(found.ceilings),
@@ -110,7 +110,7 @@ def ceiling_lines(ceilings: dict[str, Any]) -> list[str]:
         when = "kept in the cache; --fresh measures anew" if row["cached"] else "measured now"
         lines.append(f"  {name}: of {row['measured_at']} ({when})")
         for precision, kinds in row["best"].items():
-            told = [_in_words(kind, kinds[kind]) for kind in KINDS]
+            told = [_in_words(kind, kinds[kind]) for kind in OPERATION_NAMES]
             lines.append(f"    {precision}: {'; '.join(told)}")
         lines += [
             f"    {answer['precision']} {answer['shape']}: {answer['reason']}"
@@ -125,9 +125,9 @@ def ceiling_lines(ceilings: dict[str, Any]) -> list[str]:
 
 def _in_words(kind: str, answer: dict[str, Any] | None) -> str:
     if answer is None:
-        return f"no {KINDS[kind]}"
+        return f"no {OPERATION_NAMES[kind]}"
     pace = significant(answer["flops_per_second"] / 1e9)
-    return f"{KINDS[kind]} {pace} GFLOP/s ({answer['shape']})"
+    return f"{OPERATION_NAMES[kind]} {pace} GFLOP/s ({answer['shape']})"
 
 
 def _machine() -> dict[str, Any]:

@@ -27,7 +27,7 @@ def embed(output: Path, **given: Any) -> int:
     (a hook, a sub-model); on the first batch both must agree.
     """
     from bench.inference.output import Embeddings
-    from bench.inference.output_files import FileSheet, check_output
+    from bench.inference.writers import FileWriter, check_output
     from bench.networks.inference import embedding_network
     from bench.weights.sources import open_weights
 
@@ -36,7 +36,7 @@ def embed(output: Path, **given: Any) -> int:
     if run.refuses_all():
         return 2
     served = embedding_network(*open_weights(given["weights"]))
-    code = run.through(served, [FileSheet(output, Embeddings(served))])
+    code = run.through(served, [FileWriter(output, Embeddings(served))])
     if run.done:
         said = "to the bit" if run.difference == 0 else f"within {run.difference:.0e}"
         click.echo(

@@ -64,13 +64,13 @@ class ImageRun:
         convert: bool,
         weights: str,
     ) -> None:
-        from bench.inference.images import expand
+        from bench.inference.images import image_paths
         from bench.inference.session import chosen_framework
 
         self.row = chosen_framework(framework)
         self.done = 0
         self.difference: float | None = None
-        self._paths = list(expand(images))
+        self._paths = list(image_paths(images))
         self._batch_size = min(batch_size, len(self._paths))
         self._convert, self._refused = convert, 0
         self._console = Console(stderr=True, highlight=False)
@@ -95,21 +95,22 @@ class ImageRun:
     def through(self, served: Any, sheets: list[Any]) -> int:
         """Exit code: 2 where a picture was refused, 1 where the worker failed."""
         from bench.core.text import headline
-        from bench.inference.session import Session, batches, reader
+        from bench.inference.session import InferenceSession, batches, image_reader
         from bench.worker.client import WorkerError
 
-        read = reader(served.preprocessing, self._convert)
+        read = image_reader(served.preprocessing, self._convert)
         try:
-            with self._bar() as bar, Session(served, self.row, self._batch_size) as session:
+            opened = InferenceSession(served, self.row, self._batch_size)
+            with self._bar() as bar, opened as session:
                 task = bar.add_task(f"starting {self.row.name}", total=len(self._paths))
                 for batch in batches(self._paths, read, self._batch_size, self._refuse):
-                    rows = session.rows(batch.pictures)
+                    rows = session.run(batch.images)
                     bar.stop()  # what is printed below must not land in it
                     for sheet in sheets:
                         sheet.add(batch.names, rows)
                     bar.start()
                     self.done += len(batch.names)
-                    bar.update(task, advance=batch.looked_at, description=self.row.name)
+                    bar.update(task, advance=batch.examined, description=self.row.name)
                 self.difference = session.difference
         except WorkerError as error:
             self._say(f"{self.row.name}: {headline(str(error))}; {self._written()}")
@@ -121,7 +122,7 @@ class ImageRun:
 
     def _written(self) -> str:
         count = len(self._paths)
-        return f"{self.done} of {count} pictures are done" if self.done else "no picture is done"
+        return f"{self.done} of {count} images are done" if self.done else "no image is done"
 
     def _bar(self) -> Progress:
         return Progress(

@@ -33,7 +33,7 @@ from bench.cli.images import ImageRun, image_options, shown
 def predict(top: int, as_json: bool, output: Path | None, **given: Any) -> int:
     """Name the likeliest classes of pictures (files, or folders of them) with probabilities."""
     from bench.inference.output import Predictions
-    from bench.inference.output_files import FileSheet, JsonSheet, check_output
+    from bench.inference.writers import FileWriter, JsonWriter, check_output
     from bench.networks.inference import prediction_network
     from bench.weights.sources import open_weights
 
@@ -44,9 +44,9 @@ def predict(top: int, as_json: bool, output: Path | None, **given: Any) -> int:
         return 2
     served = prediction_network(*open_weights(given["weights"]))
     answers = Predictions(served, top)
-    sheets: list[Any] = [FileSheet(output, answers)] if output else []
+    sheets: list[Any] = [FileWriter(output, answers)] if output else []
     if as_json:
-        sheets.append(JsonSheet(sys.stdout, answers))
+        sheets.append(JsonWriter(sys.stdout, answers))
     code = run.through(served, sheets or [_Tables(answers)])
     if output and not as_json and run.done:
         click.echo(output)
@@ -61,7 +61,7 @@ class _Tables:
         self._console = Console(highlight=False)
 
     def add(self, names: list[str], rows: NDArray[np.float32]) -> None:
-        """See :class:`bench.inference.output_files.Sheet`."""
+        """See :class:`bench.inference.writers.Writer`."""
         for name, row in zip(names, rows, strict=True):
             self._console.print(Text(shown(name), style="bold"), soft_wrap=True)
             table = Table(box=box.SIMPLE_HEAD, pad_edge=True)

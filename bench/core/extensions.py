@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import os
+from typing import Any
 
 from bench.core.errors import UserError
 
@@ -22,3 +23,12 @@ def load() -> None:
                 f"ALEXBENCH_EXTENSIONS: cannot import {name.strip()!r} ({error}); "
                 "give modules that are on PYTHONPATH"
             ) from error
+
+
+def load_object(target: str) -> Any:
+    """The object that ``module:name`` names; its module is imported here.
+
+    Registry rows name implementations this way, so that the core imports no framework.
+    """
+    module, _, name = target.partition(":")
+    return getattr(importlib.import_module(module), name)

@@ -24,7 +24,7 @@ from bench.core.limits import Limits
 from bench.core.text import headline, without_folders
 from bench.training.frameworks import Framework, framework
 from bench.training.interfaces import Operation
-from bench.worker.ceilings import OPERATIONS, PRECISIONS, Answer, to_json
+from bench.worker.ceilings import OPERATIONS, PRECISIONS, OperationResult, to_json
 from bench.worker.client import OnProgress, Worker, WorkerError
 
 _FORMAT = 1
@@ -39,7 +39,7 @@ class Found:
     """What is known of one framework."""
 
     framework: str
-    ceilings: tuple[Answer, ...] = ()
+    ceilings: tuple[OperationResult, ...] = ()
     measured_at: str = ""
     """UTC, ISO 8601."""
     cached: bool = False
@@ -163,7 +163,7 @@ def _whole(answers: Any, operations: Sequence[Operation]) -> bool:
     return told == wanted and all(map(_plausible, answers))
 
 
-def _plausible(answer: Answer) -> bool:
+def _plausible(answer: OperationResult) -> bool:
     pace = answer.get("flops_per_second")
     if pace is None:
         return isinstance(answer.get("reason"), str)

@@ -1,4 +1,4 @@
-"""What is said of a picture, classes with probabilities or features: as JSON, CSV lines, arrays."""
+"""The output for images, classes with probabilities or features: as JSON, CSV rows and arrays."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from bench.networks.inference import InferenceNetwork
 from bench.training.interfaces import Outputs
 
 
-class Answers(Protocol):
-    """One kind of answer, made from what the network gives for a batch."""
+class Output(Protocol):
+    """One kind of output, made from what the network computes for a batch."""
 
     def header(self) -> list[str]:
-        """Of the CSV columns behind ``image``."""
+        """Names of the CSV columns after ``image``."""
 
     def table(self, row: NDArray[np.float32]) -> Iterator[list[Any]]:
-        """The CSV lines of one picture."""
+        """The CSV rows of one image."""
 
     def to_json(self, image: str, row: NDArray[np.float32]) -> dict[str, Any]:
-        """The JSON object of one picture."""
+        """The JSON object of one image."""
 
     def arrays(self, rows: Outputs) -> dict[str, NDArray[Any]]:
-        """The batch's part of every array of an npz file, pictures along the first axis."""
+        """The arrays of an npz file for a batch, images along the first axis."""
 
     def constants(self) -> dict[str, NDArray[Any]]:
-        """Arrays of an npz file that do not depend on the pictures."""
+        """Arrays of an npz file that do not depend on the images."""
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """One class of one picture."""
+    """A class of an image, with its probability."""
 
     label: str
     index: int
@@ -43,40 +43,40 @@ class Prediction:
 
 
 class Predictions:
-    """The ``top`` likeliest classes, the likeliest first."""
+    """The ``top`` classes with the highest probabilities, in that order."""
 
-    def __init__(self, served: InferenceNetwork, top: int) -> None:
-        """UserError where the network has fewer classes than ``top``."""
-        if top > served.width:
-            raise UserError(f"--top {top}: the network has {served.width} classes")
-        self._served, self._top = served, top
+    def __init__(self, network: InferenceNetwork, top: int) -> None:
+        """Raises UserError where the network has fewer classes than ``top``."""
+        if top > network.width:
+            raise UserError(f"--top {top}: the network has {network.width} classes")
+        self._network, self._top = network, top
 
     def of(self, row: NDArray[np.float32]) -> list[Prediction]:
-        """From the logits of one picture, (classes,)."""
+        """The classes of one image from its logits, (classes,)."""
         classes, probabilities = self._best(row[None])
         return [
-            Prediction(self._served.label(int(index)), int(index), float(probability))
+            Prediction(self._network.label(int(index)), int(index), float(probability))
             for index, probability in zip(classes[0], probabilities[0], strict=True)
         ]
 
     def _best(self, logits: Outputs) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Classes and probabilities, (B, top) both."""
         probabilities = softmax(logits)
-        # Stable: of equals the first class is named first, in every framework.
+        # Stable, so that equal probabilities have the same order in every framework.
         order = np.argsort(-probabilities, axis=1, kind="stable")[:, : self._top]
         return order.astype(np.int64), np.take_along_axis(probabilities, order, axis=1)
 
     def header(self) -> list[str]:
-        """See :class:`Answers`."""
+        """See :class:`Output`."""
         return ["rank", "class", "label", "probability"]
 
     def table(self, row: NDArray[np.float32]) -> Iterator[list[Any]]:
-        """See :class:`Answers`."""
+        """See :class:`Output`."""
         for rank, found in enumerate(self.of(row), start=1):
             yield [rank, found.index, found.label, found.probability]
 
     def to_json(self, image: str, row: NDArray[np.float32]) -> dict[str, Any]:
-        """See :class:`Answers`."""
+        """See :class:`Output`."""
         return {
             "image": image,
             "predictions": [
@@ -92,25 +92,27 @@ class Predictions:
 
     def constants(self) -> dict[str, NDArray[Any]]:
         """``categories``: the label of every class, (classes,)."""
-        return {"categories": np.array([self._served.label(i) for i in range(self._served.width)])}
+        return {
+            "categories": np.array([self._network.label(i) for i in range(self._network.width)])
+        }
 
 
 class Embeddings:
-    """The features as they come, float32."""
+    """The features, float32."""
 
-    def __init__(self, served: InferenceNetwork) -> None:
-        self._width = served.width
+    def __init__(self, network: InferenceNetwork) -> None:
+        self._width = network.width
 
     def header(self) -> list[str]:
-        """See :class:`Answers`."""
+        """See :class:`Output`."""
         return [f"f{index}" for index in range(self._width)]
 
     def table(self, row: NDArray[np.float32]) -> Iterator[list[Any]]:
-        """One line; every number in the fewest digits that are the same float32."""
+        """One row; every number in the fewest digits that give the same float32."""
         yield [str(value) for value in row]
 
     def to_json(self, image: str, row: NDArray[np.float32]) -> dict[str, Any]:
-        """See :class:`Answers`."""
+        """See :class:`Output`."""
         return {"image": image, "embedding": [float(str(value)) for value in row]}
 
     def arrays(self, rows: Outputs) -> dict[str, NDArray[Any]]:
@@ -123,7 +125,7 @@ class Embeddings:
 
 
 def softmax(logits: Outputs) -> NDArray[np.float64]:
-    """(B, classes) -> (B, classes), rows that add up to 1; in float64, which costs nothing here."""
+    """(B, classes) -> (B, classes), each row sums to 1; computed in float64."""
     wide = logits.astype(np.float64)
     powers = np.exp(wide - wide.max(axis=1, keepdims=True))
     shares: NDArray[np.float64] = powers / powers.sum(axis=1, keepdims=True)

@@ -1,11 +1,12 @@
-"""From pictures to a network's answers: read and prepare here, compute in a worker, batch by batch.
+"""Inference for a user's images: read and preprocess here, compute in a worker, batch by batch.
 
-Only a batch is in memory at a time, however many pictures there are. A picture that cannot be
-taken is told of and left out; no worker is started before there is a picture for it.
+Only one batch is in memory at a time. An image that cannot be used is reported and skipped; no
+worker starts before there is an image for it.
 """
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
@@ -27,54 +28,66 @@ from bench.training.interfaces import Outputs, PreparedImages
 from bench.worker.client import Worker, WorkerError
 
 TOLERANCE = 1e-6
-"""Between the two ways to an embedding, over its largest entry. Measured: 0 in PyTorch, up to 3e-7
-where one way is compiled and the other is not."""
+"""Allowed difference of the two ways to compute an embedding, over its largest entry. Measured: 0
+in PyTorch, up to 3e-7 where one way is compiled and the other is not."""
 
 _LIMITS = Limits(timeout_seconds=900)
-"""For loading or for one batch: far more than either takes, so that only what hangs is stopped."""
+"""For loading or one batch: far longer than either takes, so that only a hung worker is stopped."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Pictures that are ready, and how many were looked at for it (bad ones among them)."""
+    """A batch of preprocessed images.
+
+    Attributes:
+        names: Paths of the images.
+        images: (B, 3, S, S) float32.
+        examined: Files read for this batch, including those that were rejected.
+    """
 
     names: list[str]
-    pictures: PreparedImages
-    looked_at: int
+    images: PreparedImages
+    examined: int
 
 
 def batches(
     paths: Iterable[Path],
     read: Callable[[Path], NDArray[np.float32]],
     size: int,
-    refuse: Callable[[str], None],
+    on_rejected: Callable[[str], None],
 ) -> Iterator[Batch]:
-    """Pictures in their order, ``size`` together; ``refuse`` is told why one is left out."""
+    """Batches of up to ``size`` images, in order; ``on_rejected`` gets the reason for a skip."""
     names: list[str] = []
-    pictures: list[NDArray[np.float32]] = []
-    looked_at = 0
+    images: list[NDArray[np.float32]] = []
+    examined = 0
     for path in paths:
-        looked_at += 1
+        examined += 1
         try:
-            pictures.append(read(path))
+            images.append(read(path))
         except UserError as error:
-            refuse(str(error))
+            on_rejected(str(error))
             continue
         names.append(str(path))
         if len(names) == size:
-            yield Batch(names, np.stack(pictures), looked_at)
-            names, pictures, looked_at = [], [], 0
+            yield Batch(names, np.stack(images), examined)
+            names, images, examined = [], [], 0
     if names:
-        yield Batch(names, np.stack(pictures), looked_at)
+        yield Batch(names, np.stack(images), examined)
 
 
-def reader(how: Preprocessing, convert: bool) -> Callable[[Path], NDArray[np.float32]]:
-    """What makes a network's input (3, S, S) of a path; UserError where it is no such picture."""
-    return lambda path: prepare(read_rgb(path, convert), how, path)
+def image_reader(
+    preprocessing: Preprocessing, convert: bool
+) -> Callable[[Path], NDArray[np.float32]]:
+    """A function from a path to the network's input, (3, S, S); it raises UserError."""
+    return lambda path: prepare(read_rgb(path, convert), preprocessing, path)
 
 
 def chosen_framework(name: str | None) -> Framework:
-    """The one called ``name``, else the first that is installed; UserError where it is not."""
+    """The framework for inference: the one called ``name``, or the first that is installed.
+
+    Raises:
+        UserError: It is unknown, not installed, or has no inference.
+    """
     if name is None:
         found = installed(tuple(FRAMEWORKS))
         if not found:
@@ -89,62 +102,73 @@ def chosen_framework(name: str | None) -> Framework:
     return row
 
 
-class Session:
-    """One network in a worker that starts with the first batch. Use as a context manager: neither
-    the worker nor its files outlive the block."""
+class InferenceSession:
+    """An inference session: one network in a worker that starts with the first batch.
 
-    def __init__(self, served: InferenceNetwork, row: Framework, batch_size: int) -> None:
-        self._served, self._row, self._batch_size = served, row, batch_size
+    A context manager: neither the worker nor its files outlive the block.
+
+    Attributes:
+        difference: Of the two ways to compute an embedding, relative, on the first batch; None
+            before it and for logits.
+    """
+
+    def __init__(self, network: InferenceNetwork, row: Framework, batch_size: int) -> None:
+        self._network, self._row, self._batch_size = network, row, batch_size
         self._stack = ExitStack()
         self._worker: Worker | None = None
         self._folder = Path()
         self.difference: float | None = None
-        """Of the two ways to an embedding, on the first batch; None before it and for logits."""
 
-    def __enter__(self) -> Session:
+    def __enter__(self) -> InferenceSession:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def rows(self, pictures: PreparedImages) -> Outputs:
-        """The network's answers; WorkerError where the worker fails or the two ways part."""
+    def run(self, images: PreparedImages) -> Outputs:
+        """The network's output for a batch, (B, classes) or (B, features).
+
+        Raises:
+            WorkerError: The worker fails, the output is not finite, or the two ways to compute an
+                embedding differ.
+        """
         if self._worker is None:
             self._worker = self._started()
-        given, out = self._folder / "pictures.npy", self._folder / "rows.npy"
-        np.save(given, pictures)
-        told = self._worker.answer(given, out, _unheard)
-        if "difference" in told:
-            self._compare(told["difference"])
+        given, out = self._folder / "images.npy", self._folder / "output.npy"
+        np.save(given, images)
+        difference = self._worker.infer(given, out, _ignore)
+        if difference is not None:
+            self._compare(difference)
         rows: Outputs = np.load(out)
         if not np.isfinite(rows).all():
-            raise WorkerError("failed", "the network's answers are not finite numbers")
+            raise WorkerError("failed", "the network's output is not finite")
         return rows
 
     def _started(self) -> Worker:
         self._folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory("-alexbench")))
-        served = self._served
-        case = Case(served.architecture.name, self._row.name, batch_size=self._batch_size)
+        network = self._network
+        case = Case(network.architecture.name, self._row.name, batch_size=self._batch_size)
         worker = self._stack.enter_context(Worker(case, Path(), _LIMITS))
         command = {
-            "architecture": served.architecture.to_json(),
-            "weights": str(served.file),
-            "embedding": served.embedding,
+            "architecture": network.architecture.to_json(),
+            "weights": str(network.file),
+            "embedding": network.embedding,
             "batch_size": self._batch_size,
         }
-        worker.serve(command, _unheard)
+        worker.open_inference(command, _ignore)
         return worker
 
-    def _compare(self, difference: float | None) -> None:
-        if difference is None or difference > TOLERANCE:
-            found = "one is not finite" if difference is None else f"they part by {difference:.1e}"
+    def _compare(self, difference: float) -> None:
+        if not difference <= TOLERANCE:
+            nan = math.isnan(difference)
+            found = "one is not finite" if nan else f"they differ by {difference:.1e}"
             raise WorkerError(
                 "failed",
-                f"the slice of the network and {self._row.name}'s own way to "
-                f"{self._served.embedding} do not agree: {found}, allowed is {TOLERANCE:g}",
+                f"the slice of the network and {self._row.name}'s own access to "
+                f"{self._network.embedding} do not agree: {found}, allowed is {TOLERANCE:g}",
             )
         self.difference = difference
 
 
-def _unheard(done: float, note: str) -> None:
-    """A batch is too short to tell of."""
+def _ignore(done: float, note: str) -> None:
+    """Progress within a batch, which is too short to report."""

@@ -1,6 +1,6 @@
-"""A picture as a network takes it: resized, its middle cut out, normalised.
+"""The input of a network from an image: resized, cropped to the centre, normalised.
 
-The arithmetic of torchvision's ``ImageClassification`` preset on a Pillow picture (torchvision,
+The arithmetic of torchvision's ``ImageClassification`` preset on a Pillow image (torchvision,
 transforms/_presets.py), in Pillow and numpy: resizing an array of floats instead would change
 probabilities in the third digit.
 """
@@ -23,58 +23,68 @@ _FILTERS = {
     "lanczos": Image.Resampling.LANCZOS,
 }
 _MOST_PIXELS = 1 << 26
-"""Of a resized picture: one of 1×10000 pixels would become 256×2560000."""
+"""Of a resized image: one of 1×10000 pixels would become 256×2560000."""
 
 
-def prepare(picture: Image.Image, how: Preprocessing, where: Path) -> NDArray[np.float32]:
-    """(3, size, size), from a picture of mode RGB and any size.
+def prepare(image: Image.Image, preprocessing: Preprocessing, path: Path) -> NDArray[np.float32]:
+    """Preprocess an image.
 
-    Raises UserError that begins with ``where`` for a picture too long and narrow to be resized.
+    Args:
+        image: Of mode RGB, of any size.
+        preprocessing: That of the weights.
+        path: The file, for errors.
+
+    Returns:
+        (3, S, S) float32, with S = ``preprocessing.size``.
+
+    Raises:
+        UserError: The image is too long and narrow to be resized, or the interpolation is unknown.
     """
-    if how.interpolation not in _FILTERS:
+    if preprocessing.interpolation not in _FILTERS:
         raise UserError(
-            f"unknown interpolation {how.interpolation!r}; known: {', '.join(_FILTERS)}"
+            f"unknown interpolation {preprocessing.interpolation!r}; known: {', '.join(_FILTERS)}"
         )
-    width, height = resized(picture.size, how.resize)
+    width, height = resized_size(image.size, preprocessing.resize)
     if width * height > _MOST_PIXELS:
         raise UserError(
-            f"{where}: {picture.width}x{picture.height} pixels, which would be resized to "
-            f"{width}x{height}; expected a picture that is less long and narrow"
+            f"{path}: {image.width}x{image.height} pixels, which would be resized to "
+            f"{width}x{height}; expected an image that is less long and narrow"
         )
-    small = picture.resize((width, height), _FILTERS[how.interpolation])
-    return normalised(np.asarray(cut(small, how.size)), how)
+    small = image.resize((width, height), _FILTERS[preprocessing.interpolation])
+    return normalise(np.asarray(center_crop(small, preprocessing.size)), preprocessing)
 
 
-def resized(size: tuple[int, int], shorter: int) -> tuple[int, int]:
-    """(width, height) when the shorter side becomes ``shorter``; the longer is rounded down."""
+def resized_size(size: tuple[int, int], shorter: int) -> tuple[int, int]:
+    """(width, height) with the shorter side at ``shorter``; the longer one is rounded down."""
     width, height = size
     longer = int(shorter * max(size) / min(size))
     return (shorter, longer) if width <= height else (longer, shorter)
 
 
-def cut(picture: Image.Image, size: int) -> Image.Image:
-    """The middle ``size`` × ``size`` pixels; black stands where the picture does not reach."""
-    (left, lacking_right), (top, lacking_below) = (
-        _lacking(extent, size) for extent in picture.size
-    )
-    width = picture.width + left + lacking_right
-    height = picture.height + top + lacking_below
-    # torchvision pads first and rounds the middle afterwards, to the even number at a half.
+def center_crop(image: Image.Image, size: int) -> Image.Image:
+    """The middle ``size`` × ``size`` pixels, padded with black where the image is smaller."""
+    (left, pad_right), (top, pad_below) = (_padding(extent, size) for extent in image.size)
+    width = image.width + left + pad_right
+    height = image.height + top + pad_below
+    # As torchvision: pad first, then round the centre, halves to the even number.
     x = round((width - size) / 2) - left
     y = round((height - size) / 2) - top
-    return picture.crop((x, y, x + size, y + size))
+    return image.crop((x, y, x + size, y + size))
 
 
-def _lacking(extent: int, size: int) -> tuple[int, int]:
-    """Pixels to add before and after."""
+def _padding(extent: int, size: int) -> tuple[int, int]:
+    """Pixels to add before and after along one side."""
     short = max(size - extent, 0)
     return short // 2, (short + 1) // 2
 
 
-def normalised(pixels: NDArray[np.uint8], how: Preprocessing) -> NDArray[np.float32]:
-    """(H, W, 3) of 0..255 -> (3, H, W), in float32 at every step, as torchvision does it."""
+def normalise(pixels: NDArray[np.uint8], preprocessing: Preprocessing) -> NDArray[np.float32]:
+    """(H, W, 3) in 0..255 -> (3, H, W), in float32 at every step, as in torchvision."""
     x = pixels.transpose(2, 0, 1).astype(np.float32)
-    if how.pixel_range != 255:
-        x = x / np.float32(255 / how.pixel_range)
-    mean, std = (np.array(values, np.float32).reshape(3, 1, 1) for values in (how.mean, how.std))
+    if preprocessing.pixel_range != 255:
+        x = x / np.float32(255 / preprocessing.pixel_range)
+    mean, std = (
+        np.array(values, np.float32).reshape(3, 1, 1)
+        for values in (preprocessing.mean, preprocessing.std)
+    )
     return np.ascontiguousarray((x - mean) / std)

@@ -111,7 +111,14 @@ class Pretrained:
             with safe_open(path, "numpy") as file:
                 facts = Facts.from_json(json.loads((file.metadata() or {})[_KEY]))
                 return cls(facts, {name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
-        except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        except (
+            OSError,
+            SafetensorError,
+            KeyError,
+            TypeError,
+            ValueError,
+            RecursionError,
+        ) as error:
             raise UserError(f"{path}: not a file of prepared weights ({error})") from error
 
     def fit(self, architecture: Architecture, seed: int) -> tuple[Weights, tuple[str, ...]]:

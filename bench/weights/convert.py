@@ -1,7 +1,7 @@
-"""Writes weights in another form, and does not let go of the file before it is proven.
+"""Converts weights to another file format, and verifies the new file before it appears.
 
-Read back, every tensor has to have the same bits; and the networks of both frameworks have to give
-the same outputs.
+Read back, every tensor must have the same bits, and the networks of both frameworks must give the
+same outputs.
 """
 
 from __future__ import annotations
@@ -23,25 +23,33 @@ from bench.networks.preprocessing import Preprocessing
 from bench.networks.pretrained import FACTS, Facts, Pretrained
 from bench.networks.weight_names import published_names, renamed
 from bench.training.frameworks import FRAMEWORKS, Framework, for_files
-from bench.weights.facts import with_facts
+from bench.weights.facts import interpret
 from bench.weights.files import read, suffix_of
 from bench.weights.sources import open_weights
-from bench.worker import files as helper
+from bench.worker.client import call
 
 TOLERANCE = 1e-5
-"""Of the outputs, relative to the largest: float32 with sums in another order stays well below."""
+"""Allowed difference of outputs over the largest one; sums in another order stay well below."""
 _WHOLE = (".keras", ".weights.h5")
-"""Forms that hold a whole network."""
-_PICTURES = 4
+"""Formats that hold a whole network."""
+_IMAGES = 4
 _SEED = 0
 
 
 def convert(source: str, out: Path, *, named: str | None = None, force: bool = False) -> list[str]:
-    """Write the weights that ``source`` names to ``out``, in the form that its suffix says.
+    """Convert weights to the file format of a suffix.
 
-    Gives what was verified, a sentence each. ``named`` is the variant where the file fits several.
-    Nothing is left at ``out`` unless all went well; what is there already stays unless ``force``.
-    Raises UserError where the source cannot be read, the form does not hold it, or a check fails.
+    Args:
+        source: Name of a source, or path of a file.
+        out: The new file, which appears only after all checks have passed.
+        named: The variant, where the source fits several.
+        force: Whether to replace a file at ``out``.
+
+    Returns:
+        What was verified, a sentence each.
+
+    Raises:
+        UserError: The source cannot be read, the format cannot hold it, or a check fails.
     """
     suffix = suffix_of(out)
     if out.exists() and not (force and out.is_file()):
@@ -54,14 +62,14 @@ def convert(source: str, out: Path, *, named: str | None = None, force: bool = F
         with tempfile.TemporaryDirectory(dir=out.parent, prefix=".alexbench-") as folder:
             fresh = Path(folder) / f"converted{suffix}"
             _write(found, prepared, fresh)
-            said = [_check_bits(found, fresh), *_check_outputs(found.facts, prepared, fresh)]
+            verified = [_check_bits(found, fresh), *_check_outputs(found.facts, prepared, fresh)]
             os.replace(fresh, out)
     except OSError as error:
         reason = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or error
         raise UserError(f"{out}: cannot be written ({reason}); make room or write elsewhere") from (
             error
         )
-    return said
+    return verified
 
 
 def _check_whole(facts: Facts, suffix: str, out: Path) -> None:
@@ -84,15 +92,17 @@ def _write(found: Pretrained, prepared: Path, fresh: Path) -> None:
         case ".safetensors":
             Pretrained(facts, renamed(found.tensors, names)).save(fresh)
         case ".npz":
-            told = np.array(json.dumps(facts.to_json()))
-            arrays: dict[str, Any] = {FACTS: told, **renamed(found.tensors, names)}
+            arrays: dict[str, Any] = {
+                FACTS: np.array(json.dumps(facts.to_json())),
+                **renamed(found.tensors, names),
+            }
             np.savez(fresh, **arrays)
         case suffix:
-            helper.ask(for_files(suffix), "write", source=str(prepared), out=str(fresh))
+            call(for_files(suffix), "write", source=str(prepared), out=str(fresh))
 
 
 def _check_bits(found: Pretrained, fresh: Path) -> str:
-    again = with_facts(read(fresh), fresh, found.facts.sha256)
+    again = interpret(read(fresh), fresh, found.facts.sha256)
     if again.facts != found.facts:
         raise UserError(f"{fresh.suffix}: the facts were not read back as they were written")
     for name, tensor in found.tensors.items():
@@ -104,46 +114,49 @@ def _check_bits(found: Pretrained, fresh: Path) -> str:
 
 
 def _check_outputs(facts: Facts, prepared: Path, fresh: Path) -> list[str]:
-    """Run both frameworks on the same pictures, the new file where one takes it as it is."""
-    rows, said = _a_row_each()
+    """Run both frameworks on the same images, from the new file where they read its format."""
+    rows, missing = _one_row_each()
     architecture = leading(facts)
     if architecture is None:
-        return [*said, f"outputs not compared: {facts.layers[0]} is not the network's first layer"]
+        return [
+            *missing,
+            f"outputs not compared: {facts.layers[0]} is not the network's first layer",
+        ]
     outputs: dict[str, NDArray[Any]] = {}
     with tempfile.TemporaryDirectory(prefix="alexbench-") as folder:
-        pictures = Path(folder) / "pictures.npy"
-        np.save(pictures, _pictures(facts.preprocessing, architecture.input_size))
+        images = Path(folder) / "images.npy"
+        np.save(images, _images(facts.preprocessing, architecture.input_size))
         for row in rows:
             path = fresh if suffix_of(fresh) in row.suffixes else prepared
             out = Path(folder) / f"{row.name}.npy"
-            helper.ask(
+            call(
                 row,
                 "logits",
                 path=str(path),
                 architecture=architecture.to_json(),
-                pictures=str(pictures),
+                images=str(images),
                 out=str(out),
             )
             outputs[row.name] = np.load(out)
-    return said + _compared(outputs, _part(facts, architecture))
+    return missing + _compared(outputs, _part(facts, architecture))
 
 
-def _a_row_each() -> tuple[list[Framework], list[str]]:
-    """A framework that can run here for each way of reading files, and who is missing."""
+def _one_row_each() -> tuple[list[Framework], list[str]]:
+    """An installed framework per weight-file module, and a sentence for each missing one."""
     rows: dict[str, list[Framework]] = {}
     for row in FRAMEWORKS.values():
         if row.files:
             rows.setdefault(row.files, []).append(row)
-    here = {key: [row for row in group if row.missing() is None] for key, group in rows.items()}
-    lost = [rows[key][0] for key, group in here.items() if not group]
-    said = [f"not verified in {row.name}: {row.missing()}" for row in lost]
-    return [group[0] for group in here.values() if group], said
+    usable = {key: [row for row in group if not row.missing()] for key, group in rows.items()}
+    absent = [rows[key][0] for key, group in usable.items() if not group]
+    sentences = [f"not verified in {row.name}: {row.missing()}" for row in absent]
+    return [group[0] for group in usable.values() if group], sentences
 
 
 def leading(facts: Facts) -> Architecture | None:
-    """The network up to the first layer that the weights do not have; None where that is nothing.
+    """The network before the first layer that the weights do not have; None where none is left.
 
-    Where a dense layer is the first that is missing, it ends on the last pool.
+    Where a dense layer is the first that is missing, the network ends with the last pool.
     """
     architecture = facts.architecture()
     rows: list[Layer] = []
@@ -158,7 +171,7 @@ def leading(facts: Facts) -> Architecture | None:
 
 
 def _flat(rows: list[Layer]) -> bool:
-    """Whether nothing with weights comes after the flattening."""
+    """Whether no dense layer follows the flattening."""
     kinds = [type(row) for row in rows]
     return Flatten in kinds and not any(kind.kind == "dense" for kind in kinds)
 
@@ -168,12 +181,12 @@ def _part(facts: Facts, architecture: Architecture) -> str:
     return "logits" if whole else f"outputs of {architecture.layers[-1].name}"
 
 
-def _pictures(preprocessing: Preprocessing, size: int) -> NDArray[np.float32]:
-    """(4, 3, S, S): random pixels after the weights' own preprocessing."""
-    pixels = np.random.default_rng(_SEED).random((_PICTURES, 3, size, size))
+def _images(preprocessing: Preprocessing, size: int) -> NDArray[np.float32]:
+    """(4, 3, S, S): random pixels after the preprocessing of the weights."""
+    pixels = np.random.default_rng(_SEED).random((_IMAGES, 3, size, size))
     mean, std = (np.array(each).reshape(3, 1, 1) for each in preprocessing.in_unit)
-    pictures: NDArray[np.float32] = ((pixels - mean) / std).astype(np.float32)
-    return pictures
+    images: NDArray[np.float32] = ((pixels - mean) / std).astype(np.float32)
+    return images
 
 
 def _compared(outputs: dict[str, NDArray[Any]], what: str) -> list[str]:
@@ -181,11 +194,11 @@ def _compared(outputs: dict[str, NDArray[Any]], what: str) -> list[str]:
     if len(names) < 2:
         return [f"{what} computed in {', '.join(names)} only, so not compared"]
     first = outputs[names[0]].astype(np.float64)
-    said = []
+    sentences = []
     for name in names[1:]:
         apart = float(np.abs(first - outputs[name]).max() / np.abs(first).max())
         figure = f"{what} of {names[0]} and {name} differ by {apart:.1e} of the largest"
         if not apart <= TOLERANCE:
             raise UserError(f"{figure}, more than {TOLERANCE:g}; nothing was written")
-        said.append(f"{figure} ({_PICTURES} random pictures; {TOLERANCE:g} is allowed)")
-    return said
+        sentences.append(f"{figure} ({_IMAGES} random images; {TOLERANCE:g} is allowed)")
+    return sentences

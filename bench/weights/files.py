@@ -1,78 +1,94 @@
-"""Reads files of weights, in whatever form, into arrays under the names that the file has.
+"""Reads files of weights of any format into arrays under the names in the file.
 
-Nothing here runs what a file holds: safetensors, ``.npz`` without pickles and HDF5 are plain data,
-and PyTorch's pickles are read in a helper process by PyTorch's own reader of weights only.
+Nothing that a file contains is executed: safetensors, ``.npz`` without pickles and HDF5 are plain
+data, and PyTorch's pickles are read in a worker by PyTorch's loader of weights only. Declared sizes
+are checked before memory is allocated.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
+from numpy.lib import format as npy
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 
 from bench.core.errors import UserError
 from bench.networks.pretrained import FACTS
 from bench.training.frameworks import for_files
 from bench.weights.hdf5 import read_h5
-from bench.worker import files as helper
+from bench.weights.limits import check_members
+from bench.worker.client import call
 
 Tensors = dict[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
-class Raw:
-    """The contents of a file."""
+class RawWeights:
+    """The contents of a file.
+
+    Attributes:
+        tensors: By the names in the file.
+        metadata: Texts by name.
+        bfloat16: Tensors of that type, which numpy lacks; they are float32 in ``tensors``.
+        keras: Whether the layouts are Keras's.
+    """
 
     tensors: Tensors
-    """By the file's own names."""
     metadata: dict[str, str] = field(default_factory=dict)
     bfloat16: tuple[str, ...] = ()
-    """Tensors that are of that type in the file, and float32 here: numpy does not have it."""
     keras: bool = False
-    """Whether the layouts are Keras's."""
 
 
 def suffix_of(path: Path) -> str:
     """The suffix that decides how a file is read or written: one of `SUFFIXES`.
 
-    Raises UserError with the known ones for any other.
+    Raises:
+        UserError: It is another one; the message names those that are known.
     """
     name = path.name.lower()
     for suffix in SUFFIXES:
         if name.endswith(suffix):
             return suffix
-    raise UserError(f"{path}: not a form of weights that is known; known: {', '.join(SUFFIXES)}")
+    raise UserError(f"{path}: unknown format of weights; known: {', '.join(SUFFIXES)}")
 
 
-def read(path: Path) -> Raw:
-    """Everything in a file of weights. Raises UserError where it is damaged or asks for code."""
+def read(path: Path) -> RawWeights:
+    """The contents of a file of weights.
+
+    Raises:
+        UserError: It is missing, damaged, or a pickle that asks for code.
+    """
     if not path.is_file():
         what = "a folder" if path.is_dir() else "no such file"
         raise UserError(f"weights {path}: {what}; expected a file of {', '.join(SUFFIXES)}")
-    return SUFFIXES[suffix_of(path)](path)
-
-
-def _read_safetensors(path: Path) -> Raw:
+    label, reader = SUFFIXES[suffix_of(path)]
     try:
-        with safe_open(path, "numpy") as file:
-            kinds = {name: file.get_slice(name).get_dtype() for name in sorted(file.keys())}
-            widened = tuple(name for name, kind in kinds.items() if kind == "BF16")
-            tensors = {
-                name: _bfloat16(path, name) if name in widened else file.get_tensor(name)
-                for name in kinds
-            }
-            return Raw(tensors, file.metadata() or {}, widened)
-    except (OSError, SafetensorError, ValueError) as error:
-        raise _damaged(path, "safetensors", error) from error
+        return reader(path)
+    except UserError:
+        raise
+    except Exception as error:  # damaged files raise nearly every type there is
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        raise UserError(f"{path}: not a whole {label} file ({reason}); get it again") from error
+
+
+def _read_safetensors(path: Path) -> RawWeights:
+    with safe_open(path, "numpy") as file:
+        kinds = {name: file.get_slice(name).get_dtype() for name in sorted(file.keys())}
+        widened = tuple(name for name, kind in kinds.items() if kind == "BF16")
+        tensors = {
+            name: _bfloat16(path, name) if name in widened else file.get_tensor(name)
+            for name in kinds
+        }
+        return RawWeights(tensors, file.metadata() or {}, widened)
 
 
 def _bfloat16(path: Path, name: str) -> NDArray[np.float32]:
@@ -86,47 +102,55 @@ def _bfloat16(path: Path, name: str) -> NDArray[np.float32]:
     return (upper.astype("<u4") << 16).view("<f4").reshape(entry["shape"])
 
 
-def _read_npz(path: Path) -> Raw:
-    try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise ValueError("a single array, and no archive of them")
-            arrays = {name: archive[name] for name in archive.files}
-    except (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
-        if "allow_pickle" in str(error):
-            raise UserError(
-                f"{path}: holds a pickle, which could run code, or is no archive of arrays; "
-                "nothing was run; save plain arrays of floats by numpy.savez"
-            ) from error
-        raise _damaged(path, ".npz", error) from error
+def _read_npz(path: Path) -> RawWeights:
+    arrays: Tensors = {}
+    with zipfile.ZipFile(path) as archive:
+        check_members(archive, path.stat().st_size)
+        for member in archive.infolist():
+            with archive.open(member) as stream:
+                _check_header(path, member, stream)
+            with archive.open(member) as stream:
+                array = npy.read_array(stream, allow_pickle=False)
+            arrays[member.filename.removesuffix(".npy")] = array
     facts = arrays.pop(FACTS, None)
-    return Raw(arrays, {} if facts is None else {FACTS: str(facts)})
+    return RawWeights(arrays, {} if facts is None else {FACTS: str(facts)})
 
 
-def _read_pytorch(path: Path) -> Raw:
+def _check_header(path: Path, member: zipfile.ZipInfo, stream: IO[bytes]) -> None:
+    version = npy.read_magic(stream)
+    readers = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+    if version not in readers:
+        raise ValueError(f"{member.filename} is an array of format {version}")
+    shape, _, dtype = readers[version](stream)
+    if dtype.hasobject:
+        raise UserError(
+            f"{path}: holds a pickle, which could run code; nothing was run; save plain arrays of "
+            "floats with numpy.savez"
+        )
+    there = member.file_size - stream.tell()  # bounded by check_members
+    if math.prod(shape) * dtype.itemsize != there:
+        raise ValueError(f"{member.filename} declares {shape} of {dtype}, and has {there} bytes")
+
+
+def _read_pytorch(path: Path) -> RawWeights:
     with tempfile.TemporaryDirectory(prefix="alexbench-") as folder:
         out = Path(folder) / "read.safetensors"
-        answer = helper.ask(for_files(".pth"), "read", path=str(path), out=str(out))
-        found = _read_safetensors(out)
-    return Raw(found.tensors, answer["metadata"], tuple(answer["bfloat16"]))
+        found = call(for_files(".pth"), "read", path=str(path), out=str(out))
+        raw = _read_safetensors(out)
+    return RawWeights(raw.tensors, found["metadata"], tuple(found["bfloat16"]))
 
 
-def _read_keras(path: Path) -> Raw:
+def _read_keras(path: Path) -> RawWeights:
     tensors, metadata = read_h5(path)
-    return Raw(tensors, metadata, keras=True)
+    return RawWeights(tensors, metadata, keras=True)
 
 
-def _damaged(path: Path, form: str, error: BaseException) -> UserError:
-    reason = " ".join(str(error).split()) or type(error).__name__
-    return UserError(f"{path}: not a whole {form} file ({reason}); get it anew")
-
-
-SUFFIXES: dict[str, Callable[[Path], Raw]] = {
-    ".safetensors": _read_safetensors,
-    ".npz": _read_npz,
-    ".pth": _read_pytorch,
-    ".pt": _read_pytorch,
-    ".keras": _read_keras,
-    ".weights.h5": _read_keras,
+SUFFIXES: dict[str, tuple[str, Callable[[Path], RawWeights]]] = {
+    ".safetensors": ("safetensors", _read_safetensors),
+    ".npz": (".npz", _read_npz),
+    ".pth": ("PyTorch", _read_pytorch),
+    ".pt": ("PyTorch", _read_pytorch),
+    ".keras": ("Keras", _read_keras),
+    ".weights.h5": ("Keras", _read_keras),
 }
-"""How a file is read, by the end of its name."""
+"""The name of a format and its reader, by the suffix of a file."""

@@ -1,4 +1,4 @@
-"""Which network a set of tensors belongs to, told from their names and shapes alone."""
+"""Identifies the network of a set of tensors from their names and shapes."""
 
 from __future__ import annotations
 
@@ -12,28 +12,32 @@ from bench.networks.variants import HEADS, VARIANTS, Variant, variant
 from bench.networks.weights import other_order
 
 _SIDES = range(16, 1025)
-"""Sides of pictures that are tried, in pixels, where the first dense layer does not fit the
-variant's own."""
+"""Image sizes that are tried, in pixels, where the first dense layer does not fit the variant's."""
 
 
 @dataclass(frozen=True)
 class Network:
-    """The network of a file, which may have only some of its layers."""
+    """The network of a file, which may have only some of its layers.
+
+    Attributes:
+        variant: Its name.
+        head: Name of its head.
+        classes: Number of logits; None without the last dense layer.
+        input_size: Side in pixels of the images that the first dense layer fits; None without one.
+        architecture: At ``classes`` and ``input_size``, at the variant's own where they are None.
+        layers: Layers that are in the file, in the network's order.
+        missing: Layers with weights that are not in it.
+        gaps: Number of missing layers before the last one that is in it.
+    """
 
     variant: str
     head: str
     classes: int | None
-    """Number of logits; None where the last dense layer is not there."""
     input_size: int | None
-    """Side of the picture that the first dense layer fits, in pixels; None without one."""
     architecture: Architecture
-    """At ``classes`` and ``input_size``, at the variant's own where they are None."""
     layers: tuple[str, ...]
-    """Layers that are there, in the network's order."""
     missing: tuple[str, ...]
-    """Layers with weights that are not."""
     gaps: int
-    """How many of the missing ones have one behind them that is there."""
 
 
 def identify(
@@ -44,13 +48,22 @@ def identify(
     head: str | None = None,
     theirs: Mapping[str, str] | None = None,
 ) -> Network:
-    """The one network that tensors of these shapes, by the core's names, fit exactly.
+    """The one network that tensors of these shapes fit exactly.
 
-    Layers may be missing, but a layer is whole or absent. Where several fit, the one with the
-    fewest gaps is taken: convolutions with no BatchNorm between them are of a network that has
-    none. ``named`` (a variant) and ``head`` choose where the file says
-    them. ``theirs`` has the file's own names by the core's, for the errors. Raises UserError that
-    names the tensor, its shape and what would be right, or the variants that fit alike.
+    Layers may be missing, but a layer is whole or absent. Where several networks fit, the one with
+    the fewest gaps is taken: convolutions without BatchNorm between them belong to a network that
+    has none.
+
+    Args:
+        shapes: By the core's names.
+        where: The file, for errors.
+        named: The variant, where it is known.
+        head: The head, where it is known.
+        theirs: The file's names by the core's, for errors.
+
+    Raises:
+        UserError: None fits, or several fit equally well; the message names the tensor with its
+            shape and the expected one, or the variants.
     """
     if not shapes:
         raise UserError(f"{where}: no weights in it; expected those of an AlexNet")
@@ -72,7 +85,7 @@ def identify(
 
 
 def _possible_heads(shapes: Mapping[str, Shape]) -> list[str]:
-    """The source's own head, and the others where a layer that only they have is there."""
+    """The source's head, and the others where one of their layers is in the file."""
     own = any(name.startswith("head") for name in shapes)
     return [head for head in HEADS if own or head == "source"]
 
@@ -101,27 +114,27 @@ def _candidate(row: Variant, head: str, shapes: Mapping[str, Shape]) -> Network:
 
 
 def _extent(shape: Shape | None, axis: int) -> int | None:
-    """Of a matrix; None for what is no matrix, which is then found to have the wrong shape."""
+    """Of a matrix; None for any other tensor, which then does not fit."""
     return shape[axis] if shape is not None and len(shape) == 2 and min(shape) else None
 
 
 def _side(row: Variant, features: int) -> int | None:
-    """The picture's side that flattens to so many features: the variant's own, else the smallest.
+    """The image size that gives so many features: the variant's own, else the smallest.
 
-    None where no side does.
+    None where no size does.
     """
     if _flattened(row, row.input_size) == features:
         return row.input_size
     for side in _SIDES:
         count = _flattened(row, side)
-        if count is not None and count >= features:  # larger pictures have more features
+        if count is not None and count >= features:  # larger images have more features
             return side if count == features else None
     return None
 
 
 @functools.cache
 def _flattened(row: Variant, side: int) -> int | None:
-    """Features on the last pool for pictures of this side; None where nothing is left of them."""
+    """Features after the last pool for images of this size; None where no pixel is left."""
     layers = row.layers(row.classes)
     trunk = layers[: next(i for i, layer in enumerate(layers) if isinstance(layer, Flatten)) + 1]
     try:
@@ -132,7 +145,7 @@ def _flattened(row: Variant, side: int) -> int | None:
 
 
 def _misfits(architecture: Architecture, shapes: Mapping[str, Shape]) -> list[str]:
-    """What does not fit, a clause each."""
+    """The tensors that do not fit, a clause each."""
     return list(_each_misfit(architecture, shapes))
 
 
@@ -145,7 +158,7 @@ def _each_misfit(architecture: Architecture, shapes: Mapping[str, Shape]) -> Ite
                 yield f"{name} {shape} is missing, and the rest of its layer is there"
         elif shapes[name] != shape:
             hint = other_order(shapes[name], shape)
-            yield f"{name} is {shapes[name]}, and {shape} is wanted{hint}"
+            yield f"{name} is {shapes[name]}, expected {shape}{hint}"
     for name in shapes:
         if name not in wanted:
             yield f"{name} {shapes[name]} has no place in it"
@@ -154,7 +167,7 @@ def _each_misfit(architecture: Architecture, shapes: Mapping[str, Shape]) -> Ite
 def _describe(
     tried: list[Network], shapes: Mapping[str, Shape], where: str, theirs: Mapping[str, str]
 ) -> str:
-    """The error of a file that fits no network: what is wrong for the nearest one."""
+    """The error of a file that fits no network: the difference from the nearest one."""
     near = min(tried, key=lambda network: len(_misfits(network.architecture, shapes)))
     wrong = _misfits(near.architecture, shapes)
     network = near.variant + ("" if near.head == "source" else f" with the head {near.head}")
@@ -166,7 +179,7 @@ def _describe(
 
 
 def _called(name: str, theirs: Mapping[str, str]) -> str:
-    """A tensor's name as the file has it, or would have it beside the rest of its layer."""
+    """A tensor's name in the file's own convention, from the rest of its layer."""
     layer, _, part = name.rpartition(".")
     for ours, own in theirs.items():
         if ours.rpartition(".")[0] == layer:

@@ -1,4 +1,4 @@
-"""Keras's weights by the core's names and axes: by the layers' names, else by their order."""
+"""Keras's weights in the core's names and layouts: by the names of layers, else by their order."""
 
 from __future__ import annotations
 
@@ -21,8 +21,11 @@ def from_keras(
 ) -> tuple[Tensors, Network]:
     """The tensors under the core's names in the core's layouts, and their network.
 
-    Files written here have the core's names; in a model of somebody else's the i-th convolution,
-    dense layer and BatchNorm is the row's i-th. Raises UserError where neither fits a network.
+    Files that the suite wrote have the core's names. In any other model the i-th convolution, dense
+    layer and BatchNorm is that of the variant.
+
+    Raises:
+        UserError: Neither fits a network.
     """
     turned = {name: layouts.from_keras(name, array, {}) for name, array in tensors.items()}
     first: UserError | None = None
@@ -43,7 +46,7 @@ def from_keras(
 def _namings(
     turned: Tensors, variants: Iterable[str], head: str | None
 ) -> Iterable[Mapping[str, str]]:
-    """Ways to name the tensors, the file's own first; each once."""
+    """Possible names of the tensors, the file's own first; each once."""
     seen: list[Mapping[str, str]] = [{name: name for name in turned}]
     theirs = _by_kind(turned)
     for name in variants:
@@ -66,7 +69,7 @@ def _layers_of(rows: Iterable[Layer]) -> list[list[str]]:
 
 
 def _by_kind(turned: Tensors) -> list[list[str]]:
-    """Names of the layers of each of `_KINDS`, told by the axes of their weights, in order."""
+    """Names of the layers of each of `_KINDS`, by the axes of their weights, in order."""
     axes = {name.rpartition(".")[0]: 0 for name in turned}
     for name, array in turned.items():
         if name.endswith(".weight"):

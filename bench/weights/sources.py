@@ -1,6 +1,6 @@
-"""Weight sources by name or path, brought into the one form that workers read.
+"""Sources of weights, by name or path, converted to the one format that workers read.
 
-A source that is known by name is a row of `SOURCES`; any file that `weight_files` reads is one too.
+A source with a name is a row of `SOURCES`; any file that :mod:`bench.weights.files` reads is one.
 """
 
 from __future__ import annotations
@@ -21,35 +21,45 @@ from bench.core.errors import UserError
 from bench.networks.preprocessing import BVLC, TORCHVISION, Preprocessing
 from bench.networks.pretrained import Facts, Pretrained
 from bench.training.frameworks import for_files
-from bench.weights.facts import with_facts
+from bench.weights.facts import interpret
 from bench.weights.files import read
-from bench.worker import files
+from bench.worker.client import call
 
-_FORMAT = 1  # raise it when prepared copies of before must not be used any more
+_FORMAT = 1  # raise it when older prepared copies must not be used any more
 _TRUNK = ("conv1", "conv2", "conv3", "conv4", "conv5")
 
 
 @dataclass(frozen=True)
 class Source:
-    """A set of weights that can be asked for by name."""
+    """A source of weights with a name.
+
+    Attributes:
+        name: On the command line and in records.
+        variant: The network that the weights belong to.
+        layers: Layers that have weights, in order.
+        preprocessing: Of the images that the weights were trained on.
+        checksum: ``sha256:`` and its first digits, as many as the publisher states.
+        file: Name of the file.
+        notes: Provenance, licence and precision.
+        downloadable: Whether `fetch_weights` downloads the file; else it is expected next to the
+            data that ``$ALEXBENCH_DATA`` names.
+    """
 
     name: str
     variant: str
     layers: tuple[str, ...]
     preprocessing: Preprocessing
     checksum: str
-    """``sha256:`` and its first digits, as many as the publisher states."""
     file: str
     notes: str
     downloadable: bool = False
-    """Whether `fetch_weights` gets it; else it lies beside the data that $ALEXBENCH_DATA names."""
 
     def is_checksum(self, sha256: str) -> bool:
         """Whether a file with this sha256 is the published one."""
         return sha256.startswith(self.checksum.removeprefix("sha256:"))
 
     def path(self) -> Path:
-        """Where its file lies, or would."""
+        """Where its file is expected."""
         if self.downloadable:
             return cache_folder() / "downloads" / self.file
         named = Path(os.environ.get("ALEXBENCH_DATA") or ".").expanduser()
@@ -85,38 +95,45 @@ SOURCES = {
 
 
 def open_weights(spec: str, *, named: str | None = None) -> tuple[Pretrained, Path]:
-    """The weights that ``spec`` names, and where they lie in the form that workers read.
+    """Open weights by name or path, and prepare them for workers.
 
-    ``spec`` is a name in `SOURCES` or the path of a file. ``named`` says the variant where a file
-    fits several. The prepared copy is kept in the cache, or where that cannot be written in a
-    temporary folder that goes with this process. Raises UserError where the source is not there,
-    damaged, of no network that is known, or the disk is full.
+    Args:
+        spec: A name in `SOURCES`, or the path of a file.
+        named: The variant, where a file fits several.
+
+    Returns:
+        The weights, and the path of the prepared copy: in the cache, or where that cannot be
+        written in a temporary folder that is removed with this process.
+
+    Raises:
+        UserError: The source is missing, damaged or of an unknown network, or the disk is full.
     """
     path, source = locate(spec)
     sha256 = _sha256(path)
     if source and not source.is_checksum(sha256):
         raise UserError(
             f"weights {spec}: wrong checksum of {path}: expected {source.checksum}, "
-            f"received sha256:{sha256}; get the file anew"
+            f"received sha256:{sha256}; get the file again"
         )
     source = source or next((s for s in SOURCES.values() if s.is_checksum(sha256)), None)
     name = source.name if source else path.name
     key = hashlib.sha256(f"{_FORMAT} {__version__} {name} {named}".encode()).hexdigest()[:8]
     file = Path("weights") / f"{sha256[:32]}-{key}.safetensors"
-    kept = _kept(writable(cache_folder()) / file)
-    if kept is not None and not _lacks_categories(kept):
-        return kept, writable(cache_folder()) / file
-    found = with_facts(read(path), path, sha256, named or (source.variant if source else None))
+    cached = _cached(writable(cache_folder()) / file)
+    if cached is not None and not _lacks_categories(cached):
+        return cached, writable(cache_folder()) / file
+    found = interpret(read(path), path, sha256, named or (source.variant if source else None))
     if source:
         found = replace(found, facts=_published(source, found.facts))
     found = _with_categories(found)
-    return found, _keep(found, file)
+    return found, _cache(found, file)
 
 
 def locate(spec: str) -> tuple[Path, Source | None]:
-    """The file of a source or path, with the row when it was asked for by name.
+    """The file of a source or path, with the row where ``spec`` is a name.
 
-    Raises UserError that says how to go on where there is none.
+    Raises:
+        UserError: There is no such file; the message says how to get it.
     """
     source = SOURCES.get(spec)
     path = source.path() if source else Path(spec).expanduser()
@@ -134,11 +151,13 @@ def locate(spec: str) -> tuple[Path, Source | None]:
 
 
 def fetch_weights(progress: bool = True) -> Path:
-    """The file of torchvision's weights in the cache, downloaded where it is not there yet.
+    """Torchvision's file of weights in the cache, downloaded where it is not there yet.
 
-    $ALEXBENCH_WEIGHTS_URL names a mirror; the checksum stays. An interrupted download leaves
-    nothing. Raises UserError where PyTorch is not installed, the download fails, or its checksum
-    is wrong.
+    ``$ALEXBENCH_WEIGHTS_URL`` names a mirror, whose file must have the same checksum. An
+    interrupted download leaves nothing.
+
+    Raises:
+        UserError: PyTorch is not installed, the download fails, or the checksum is wrong.
     """
     source = SOURCES["torchvision"]
     target = source.path()
@@ -155,16 +174,18 @@ def fetch_weights(progress: bool = True) -> Path:
             "can be written"
         ) from error
     url = os.environ.get("ALEXBENCH_WEIGHTS_URL")
-    asked = {"folder": str(folder), "file": source.file, "url": url, "progress": progress}
-    files.ask(for_files(".pth"), "fetch", shown=progress, **asked)
-    if not source.is_checksum(_sha256(target)):
-        target.unlink()
-        raise UserError(f"{target}: wrong checksum, expected {source.checksum}; fetch it again")
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".alexbench-") as part:
+        wanted = {"folder": part, "file": source.file, "url": url, "progress": progress}
+        call(for_files(".pth"), "fetch", show_stderr=progress, **wanted)
+        fetched = Path(part) / source.file
+        if not source.is_checksum(_sha256(fetched)):
+            raise UserError(f"{target}: wrong checksum, expected {source.checksum}; fetch it again")
+        os.replace(fetched, target)
     return target
 
 
 def rows() -> list[dict[str, Any]]:
-    """What is known of every source by name, for `alexbench list`."""
+    """All sources with a name, for ``alexbench list --json``."""
     return [
         {
             "name": source.name,
@@ -172,7 +193,7 @@ def rows() -> list[dict[str, Any]]:
             "layers": list(source.layers),
             "preprocessing": source.preprocessing.to_json(),
             "checksum": source.checksum,
-            "here": source.path().is_file(),
+            "available": source.path().is_file(),
             "notes": source.notes,
         }
         for source in SOURCES.values()
@@ -180,7 +201,7 @@ def rows() -> list[dict[str, Any]]:
 
 
 def brief() -> list[dict[str, Any]]:
-    """The same in a few words each, for a table."""
+    """The same in a few words each, for the table of ``alexbench list``."""
     return [
         {
             "name": source.name,
@@ -188,7 +209,7 @@ def brief() -> list[dict[str, Any]]:
             "layers": f"{source.layers[0]} to {source.layers[-1]}",
             "pixels": f"{source.preprocessing.size}², 0 to {source.preprocessing.pixel_range:g}",
             "checksum": source.checksum[: len("sha256:") + 8],
-            "here": source.path().is_file(),
+            "available": source.path().is_file(),
         }
         for source in SOURCES.values()
     ]
@@ -206,8 +227,8 @@ def _published(source: Source, facts: Facts) -> Facts:
     return replace(facts, name=source.name, preprocessing=source.preprocessing, notes=notes)
 
 
-def _kept(path: Path) -> Pretrained | None:
-    """The prepared copy, or None where there is none that is whole."""
+def _cached(path: Path) -> Pretrained | None:
+    """The prepared copy; None where there is none or it is damaged."""
     try:
         return Pretrained.load(path) if path.is_file() else None
     except UserError:
@@ -215,7 +236,7 @@ def _kept(path: Path) -> Pretrained | None:
 
 
 def _lacks_categories(found: Pretrained) -> bool:
-    """Whether the logits have no names, and somebody here could give them."""
+    """Whether the logits have no names although torchvision, which has them, is installed."""
     facts = found.facts
     nameless = facts.variant == "torchvision" and facts.classes == 1000 and not facts.categories
     try:
@@ -232,11 +253,11 @@ def _with_categories(found: Pretrained) -> Pretrained:
 
 @functools.cache
 def _imagenet_categories() -> tuple[str, ...]:
-    return tuple(files.ask(for_files(".pth"), "categories")["categories"])
+    return tuple(call(for_files(".pth"), "categories")["categories"])
 
 
-def _keep(found: Pretrained, file: Path) -> Path:
-    """Write the prepared copy, whole or not at all; elsewhere where the cache does not take it."""
+def _cache(found: Pretrained, file: Path) -> Path:
+    """Write the prepared copy: to the cache, or to a temporary folder where that fails."""
     target = writable(cache_folder()) / file
     try:
         _write(found, target)
@@ -256,7 +277,7 @@ def _keep(found: Pretrained, file: Path) -> Path:
 
 def _write(found: Pretrained, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent) as folder:  # nobody else writes there
+    with tempfile.TemporaryDirectory(dir=target.parent) as folder:  # of this process alone
         fresh = Path(folder) / target.name
         found.save(fresh)
         os.replace(fresh, target)

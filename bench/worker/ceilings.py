@@ -1,7 +1,7 @@
-"""The operations whose best pace is a machine's ceiling: shapes, operation counts, and the clock.
+"""The ceiling of a machine: the best measured speed of single operations, in FLOP/s.
 
-The worker's end of `ceilings`. Nothing here knows a framework: it gives a maker, the contract
-below, and the parent gives the operations.
+The worker's part of :mod:`bench.harness.ceilings`. It knows no framework: a framework provides a
+:data:`bench.training.interfaces.Maker`, the parent chooses the operations.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from typing import Any
 from bench.training.interfaces import Conv, Maker, MatMul, Operation, Run
 
 PRECISIONS = ("float32", "bfloat16")
-KINDS = {"matmul": "matrix product", "conv": "convolution"}
-"""With their names for a reader."""
+OPERATION_NAMES = {"matmul": "matrix product", "conv": "convolution"}
+"""Labels of the operations, for tables."""
 
 BLOCK_SECONDS = 0.1
-"""Long enough that the clock's own cost is nothing, short enough to fall between disturbances."""
+"""Long compared with reading the clock, short compared with disturbances by other processes."""
 BLOCKS = 5
-"""The best of them counts: whatever else the machine does can only slow an operation down."""
+"""The best counts: other processes can only slow an operation down."""
 OPERATION_SECONDS = 0.8
-"""Blocks begin within this time: six operations then take a framework 5 s per precision."""
+"""No block begins later than this: six operations take a framework 5 s per precision."""
 
 
 OPERATIONS: tuple[Operation, ...] = (
@@ -35,60 +35,65 @@ OPERATIONS: tuple[Operation, ...] = (
 )
 
 
-Answer = dict[str, Any]
+OperationResult = dict[str, Any]
 """``operation``, ``shape``, ``precision``, ``flops_per_second``; ``reason`` where that is None."""
 
 
 def to_json(operation: Operation) -> dict[str, Any]:
-    """For a command and for a cache."""
+    """An operation as a JSON object, for a command or a cache."""
     return {"operation": operation.operation, **dataclasses.asdict(operation)}
 
 
 def from_json(value: Mapping[str, Any]) -> Operation:
-    """What `to_json` wrote."""
+    """The operation that `to_json` wrote."""
     sizes = {name: size for name, size in value.items() if name != "operation"}
     return MatMul(**sizes) if value["operation"] == MatMul.operation else Conv(**sizes)
 
 
 def measure_all(
     make: Maker, operations: Sequence[Operation], precisions: Sequence[str] = PRECISIONS
-) -> list[Answer]:
-    """Every operation in every precision. One that the framework lacks says so in its answer."""
-    found: list[Answer] = []
+) -> list[OperationResult]:
+    """Measure every operation in every precision.
+
+    An operation that the framework lacks, or that would take too long, has no speed but a reason.
+    """
+    found: list[OperationResult] = []
     for precision in precisions:
-        paces: dict[str, float] = {}  # by kind of operation, the best so far
+        best: dict[str, float] = {}  # FLOP/s by kind of operation, so far
         for operation in operations:
-            answer = _measure(make, operation, precision, paces.get(operation.operation))
-            pace = answer["flops_per_second"]
-            if pace is not None:
-                paces[operation.operation] = max(pace, paces.get(operation.operation, 0.0))
-            found.append(answer)
+            result = _measure(make, operation, precision, best.get(operation.operation))
+            speed = result["flops_per_second"]
+            if speed is not None:
+                best[operation.operation] = max(speed, best.get(operation.operation, 0.0))
+            found.append(result)
     return found
 
 
-def _measure(make: Maker, operation: Operation, precision: str, pace: float | None) -> Answer:
-    answer: Answer = {
+def _measure(
+    make: Maker, operation: Operation, precision: str, speed: float | None
+) -> OperationResult:
+    result: OperationResult = {
         "operation": operation.operation,
         "shape": operation.text,
         "precision": precision,
         "flops_per_second": None,
     }
-    # What is emulated would take minutes, and cannot be the ceiling of a machine.
-    if pace is not None and operation.flops / pace > 2 * OPERATION_SECONDS:
-        seconds = operation.flops / pace
-        return answer | {"reason": f"left out: about {seconds:.1f} s a call, by those before it"}
+    # An emulated operation would take minutes, and cannot be the ceiling of a machine.
+    if speed is not None and operation.flops / speed > 2 * OPERATION_SECONDS:
+        seconds = operation.flops / speed
+        return result | {"reason": f"skipped: about {seconds:.1f} s per call, from smaller ones"}
     try:
         run = make(operation, precision)
         seconds = best_seconds(run)
-    except Exception as error:  # each framework has classes of its own for what it lacks
+    except Exception as error:  # each framework has exception classes of its own
         lines = str(error).strip().splitlines() or [""]
-        return answer | {"reason": f"{type(error).__name__}: {lines[0][:200]}"}
-    return answer | {"flops_per_second": operation.flops / seconds}
+        return result | {"reason": f"{type(error).__name__}: {lines[0][:200]}"}
+    return result | {"flops_per_second": operation.flops / seconds}
 
 
 def best_seconds(run: Run, clock: Callable[[], float] = perf_counter) -> float:
-    """Seconds of one call in the quickest of a few blocks, behind a warm-up."""
-    run(1)  # traces, compiles, touches the memory
+    """Seconds of one call in the fastest of a few blocks, after a warm-up."""
+    run(1)  # warm-up: trace, compile, allocate
     started = clock()
     run(1)
     single = best = clock() - started

@@ -1,4 +1,4 @@
-"""What two runs of one case have in common when they are equal to the bit."""
+"""Digests of a training: equal for two runs of a case that agree to the bit."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from bench.networks.weights import weights_digest
 from bench.training.interfaces import Trainer
 
 
-def digests(trainer: Trainer, losses: Sequence[float]) -> dict[str, str]:
-    """sha256 of the losses of a training, in order, and of the weights that it ended with.
+def training_digests(trainer: Trainer, losses: Sequence[float]) -> dict[str, str]:
+    """sha256 of the losses of a training, in order, and of its final weights.
 
-    A float32 loss is exact in float64, so one bit more or less in any loss is another digest.
+    A float32 loss is exact in float64, so a change of one bit in any loss changes the digest.
     """
     return {
         "losses_sha256": hashlib.sha256(np.array(losses, "<f8").tobytes()).hexdigest(),

@@ -1,4 +1,4 @@
-"""Joules that the processor took, where the machine counts them.
+"""Energy of the processor in joules, where the machine has a counter.
 
 Linux shows the counters of Intel and AMD processors (RAPL) as files of ``powercap``:
 https://www.kernel.org/doc/html/latest/power/powercap/powercap.html. They count a whole package,
@@ -15,8 +15,8 @@ from typing import Any
 
 ROOT = Path("/sys/class/powercap")
 
-# Packages alone: what is below one (intel-rapl:0:0, its cores) is counted in it, psys counts them
-# all once more, and intel-rapl-mmio shows the same counters another way.
+# Packages only: a package includes its parts (intel-rapl:0:0, the cores), psys counts all packages
+# again, and intel-rapl-mmio is another view of the same counters.
 _DOMAIN = re.compile(r"intel-rapl:\d+")
 
 NO_COUNTER = "this machine shows no energy counter (Linux powercap, intel-rapl)"
@@ -37,12 +37,12 @@ class Domain:
     name: str
     counter: Path
     wraps_at: int
-    """Microjoules after which it begins at 0 again."""
+    """Microjoules after which the counter starts at 0 again."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """Where every counter stood at one moment, in microjoules by package; or why nobody knows."""
+    """Values of all counters at one moment, in microjoules by package; or why they are unknown."""
 
     microjoules: tuple[int, ...] = ()
     reason: str | None = None
@@ -75,7 +75,7 @@ class Meter:
         return f"powercap: {names}" if names else None
 
     def read(self) -> Reading:
-        """Some 20 microseconds a package."""
+        """Read all counters, about 20 microseconds per package."""
         if self._reason:
             return Reading(reason=self._reason)
         try:
@@ -86,7 +86,7 @@ class Meter:
     def between(self, before: Reading, after: Reading) -> Energy:
         """Joules from one reading to a later one.
 
-        A counter that began again at 0 is seen, once: it takes at least minutes to get around.
+        One wrap of a counter is accounted for: it takes minutes at least.
         """
         reason = before.reason or after.reason
         if reason:
@@ -100,7 +100,7 @@ class Meter:
 
 
 def added(parts: Iterable[Energy]) -> Energy:
-    """Several stretches as one: their sum, or the first reason why one of them is unknown."""
+    """The sum of several measurements, or the first reason why one of them is unknown."""
     parts = list(parts)
     if not parts:
         return {"joules": None, "reason": "nothing was measured", "source": None}

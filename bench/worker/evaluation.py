@@ -1,4 +1,4 @@
-"""How right a network is: over every test picture, whoever trained it."""
+"""Top-1 accuracy over all test images, the same for every training loop."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ BATCH = 500  # divides 10,000: one shape to compile, and small enough at 227 pix
 
 
 class Predictor(Protocol):
-    """All that an evaluation asks for."""
+    """The part of a trainer that an evaluation needs."""
 
     def predict(self, images: Any) -> NDArray[Any]:
         """Evaluation-mode logits of prepared inputs, (N, classes), on the host."""
 
 
 def evaluate(predictor: Predictor, dataset: Dataset, inputs: Inputs) -> NDArray[np.int64]:
-    """Confusion counts over every test picture, (classes, classes), rows the true class."""
+    """Confusion counts over all test images, (classes, classes); rows are the true class."""
     classes = len(dataset.classes)
     counts = np.zeros((classes, classes), np.int64)
     split = dataset.test
@@ -33,5 +33,5 @@ def evaluate(predictor: Predictor, dataset: Dataset, inputs: Inputs) -> NDArray[
 
 
 def accuracy_of(confusion: NDArray[np.int64]) -> float:
-    """Share of the pictures on the diagonal."""
+    """Top-1 accuracy, 0 to 1: the share of the counts on the diagonal."""
     return float(np.trace(confusion) / confusion.sum())

@@ -1,4 +1,4 @@
-"""What training and evaluation are given: pictures, or what a frozen trunk made of them."""
+"""Inputs of training and evaluation: images, or the features of a frozen trunk."""
 
 from __future__ import annotations
 
@@ -18,27 +18,28 @@ from bench.training.interfaces import Trainer
 Array = NDArray[Any]
 
 _CHUNK = 250
-"""Pictures that the trunk takes at once: one shape to compile, small enough at 227 pixels."""
+"""Images per batch of the trunk: one shape to compile, small enough at 227 pixels."""
 _CHECKED = 2 * _CHUNK
+"""Cached features that are recomputed, to record how far they are from fresh ones."""
 _MEMORY_SHARE = 0.5
-"""Of the machine's memory that kept features may take."""
+"""Of the machine's memory that cached features may take."""
 
 
 class Inputs(Protocol):
-    """Where batches come from."""
+    """The source of a session's batches."""
 
     def train(self, batch: Batch) -> tuple[Array, NDArray[np.int64]]:
         """Inputs (B, …) and labels (B,) of a batch of the plan."""
 
     def test(self, part: slice) -> Array:
-        """Inputs of a part of the test split."""
+        """Inputs of a part of the test split, (N, …)."""
 
     def metrics(self) -> dict[str, Any]:
-        """What a record says of them."""
+        """Metrics for the record."""
 
 
 class ImageInputs:
-    """uint8 pictures, cropped and flipped as the plan says."""
+    """uint8 images, cropped and flipped by the batch plan."""
 
     def __init__(self, dataset: Dataset, plan: BatchPlan) -> None:
         self._dataset, self._padding = dataset, plan.augmentation.padding
@@ -52,32 +53,36 @@ class ImageInputs:
         return np.ascontiguousarray(self._dataset.test.images[part])
 
     def metrics(self) -> dict[str, Any]:
-        """Nothing."""
+        """None."""
         return {}
 
 
 @dataclass
 class FeatureInputs:
-    """What a trunk that is never trained gives for every picture, computed once per view.
+    """Features of a frozen trunk, computed once per view of an image.
 
-    A view is one crop and flip of a picture. Each is computed when a step first needs it, together
-    with the next ones that the plan will ask for, so that the trunk always gets whole chunks.
+    A view is one crop and flip. It is computed when a step first needs it, together with the next
+    views of the batch plan, so that the trunk always gets whole chunks.
+
+    Attributes:
+        trunk: Its logits are the features, (B, F) float32.
+        dataset: The images.
+        plan: The batches of the training.
+        steps: Steps of the whole training, the limit of looking ahead.
+        keep: Whether features are cached; False recomputes them for every batch.
+        seconds: Spent in the trunk for training images.
+        computed: Training images that went through the trunk.
     """
 
     trunk: Trainer
-    """Gives features (B, F) float32 as its logits."""
     dataset: Dataset
     plan: BatchPlan
     steps: int
-    """Steps of the whole training: how far it is worth looking ahead."""
     keep: bool = True
-    """False computes every batch anew, as a loop without a cache would."""
     seconds: float = 0.0
-    """Spent in the trunk for training pictures."""
     computed: int = 0
-    """Training pictures that went through the trunk."""
     _rows: NDArray[np.int32] = field(init=False)
-    """(views, pictures): where in the pool, -1 where it is not yet there."""
+    """(views, images): row of the pool, -1 where the features are not there yet."""
     _pool: NDArray[np.float32] = field(init=False)
     _filled: int = 0
     _test: NDArray[np.float32] | None = None
@@ -85,7 +90,7 @@ class FeatureInputs:
     def __post_init__(self) -> None:
         augmentation = self.plan.augmentation
         if augmentation.rotation or augmentation.colour:
-            self.keep = False  # no two views of a picture are alike, so none is worth keeping
+            self.keep = False  # no view occurs twice, so none is worth caching
         self._places = 2 * augmentation.padding + 1
         views = self._places**2 * (2 if augmentation.flip else 1)
         width = self._features(self.dataset.train.images[:1]).shape[1]
@@ -93,7 +98,7 @@ class FeatureInputs:
         if self.keep:
             _check_memory(most, width)
             self._rows = np.full((views, self.plan.images), -1, np.int32)
-            # Pages of memory come into being when they are written.
+            # The system allocates a page of memory when it is first written.
             self._pool = np.empty((most, width), np.float32)
 
     def train(self, batch: Batch) -> tuple[Array, NDArray[np.int64]]:
@@ -108,7 +113,7 @@ class FeatureInputs:
         return self._pool[rows], labels
 
     def test(self, part: slice) -> Array:
-        """(B, F); all of them are computed at the first call."""
+        """(N, F); the features of all test images are computed at the first call."""
         if self._test is None:
             images = self.dataset.test.images
             chunks = [images[i : i + _CHUNK] for i in range(0, len(images), _CHUNK)]
@@ -116,7 +121,7 @@ class FeatureInputs:
         return self._test[part]
 
     def metrics(self) -> dict[str, Any]:
-        """What it took, and how far kept features are from fresh ones."""
+        """Cost of the trunk, and the difference between cached and recomputed features."""
         return {
             "features": {
                 "kept": self.keep,
@@ -127,26 +132,26 @@ class FeatureInputs:
         }
 
     def _difference(self) -> float | None:
-        """Kept against recomputed, relative to the largest feature; None without kept ones.
+        """Between cached and recomputed, relative to the largest feature; None without a cache.
 
-        Recomputed in another order: a feature may not depend on its neighbours in a batch.
+        Recomputed in another order: a feature must not depend on the rest of its batch.
         """
         if not self.keep or not self._filled:
             return None
         views, indices = np.nonzero(self._rows >= 0)
         chosen = np.random.default_rng(self.plan.seed).permutation(len(views))[:_CHECKED]
         batch = self._batch(views[chosen], indices[chosen])
-        kept = self._pool[self._rows[views[chosen], indices[chosen]]]
+        cached = self._pool[self._rows[views[chosen], indices[chosen]]]
         fresh = np.concatenate([self._features(part) for part in self._pixels(batch)])
-        return float(np.abs(kept - fresh).max() / max(float(np.abs(kept).max()), 1e-30))
+        return float(np.abs(cached - fresh).max() / max(float(np.abs(cached).max()), 1e-30))
 
     def _fill(self, batch: Batch) -> None:
-        """Compute what this batch lacks, and as much of what follows as fills the chunk."""
-        views, indices = self._lacking(batch)
+        """Compute the missing views of a batch, and of later batches until the chunk is full."""
+        views, indices = self._missing(batch)
         step, wanted = batch.step + 1, -(-len(views) // _CHUNK) * _CHUNK
         found = set(zip(views.tolist(), indices.tolist(), strict=True))
         while len(found) < wanted and step < self.steps:
-            for pair in zip(*self._lacking(self.plan.batch(step)), strict=True):
+            for pair in zip(*self._missing(self.plan.batch(step)), strict=True):
                 if len(found) < wanted:
                     found.add((int(pair[0]), int(pair[1])))
             step += 1
@@ -156,7 +161,7 @@ class FeatureInputs:
         self._pool[first : self._filled] = fresh
         self._rows[pairs[:, 0], pairs[:, 1]] = np.arange(first, self._filled)
 
-    def _lacking(self, batch: Batch) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def _missing(self, batch: Batch) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         views = self._views(batch)
         absent = self._rows[views, batch.indices] < 0
         return views[absent], batch.indices[absent]
@@ -178,7 +183,7 @@ class FeatureInputs:
         started = perf_counter()
         if self.keep:
             found = np.concatenate([self._features(part) for part in self._pixels(batch)])
-        else:  # batches are all of one size already
+        else:  # batches have one size already
             images, _ = gather(self.dataset.train, batch, self.plan.augmentation.padding)
             found = self.trunk.predict(images)
         self.seconds += perf_counter() - started
@@ -186,17 +191,17 @@ class FeatureInputs:
         return found
 
     def _features(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Filled up to a whole chunk: a compiled trunk sees one shape only."""
+        """(N, F) of up to a chunk of images, padded to a whole one: one shape to compile."""
         padded = np.resize(images, (_CHUNK, *images.shape[1:]))
         return self.trunk.predict(padded)[: len(images)]
 
 
 def _check_memory(rows: int, width: int) -> None:
-    wanted = 4 * rows * width
-    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if wanted > _MEMORY_SHARE * there:
+    needed = 4 * rows * width
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > _MEMORY_SHARE * memory:
         raise UserError(
             f"features of a frozen trunk: {rows:,} views of {width:,} numbers take "
-            f"{wanted / 2**30:.0f} GiB, this machine has {there / 2**30:.0f}; take a recipe "
+            f"{needed / 2**30:.0f} GiB, and this machine has {memory / 2**30:.0f}; use a recipe "
             "without crops, fewer epochs or a smaller input size"
         )

@@ -1,9 +1,8 @@
-"""From a command to a built network with its inputs and the weights that it starts from."""
+"""Opens a session: imports the framework, builds the network, loads data and initial weights."""
 
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import sys
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import numpy as np
 
 from bench.core.case import Case
 from bench.core.errors import UserError
+from bench.core.extensions import load_object
 from bench.core.limits import Limits
 from bench.data.dataset import Dataset, load
 from bench.networks.init import Weights, initial_weights
@@ -30,43 +30,52 @@ from bench.worker.session import Progress, Session, plan_for
 
 
 @dataclass(frozen=True)
-class Start:
-    """The weights that a case starts from, as far as the harness decides it."""
+class InitialWeights:
+    """The initial weights of a case, as far as the harness decides them.
+
+    Attributes:
+        weights: Loaded into the network; weights that are not here keep the framework's own
+            initialisation.
+        layers: Layers that come from pretrained weights.
+        facts: Of the pretrained weights, where there are any.
+        zeroed: Names of new weights that start from zeros.
+    """
 
     weights: Weights
-    """Every weight that is given to the network; the others keep the framework's own beginning."""
     layers: tuple[str, ...] = ()
-    """Those that came with pretrained weights."""
     facts: Facts | None = None
     zeroed: tuple[str, ...] = ()
-    """New weights that start from zeros."""
 
     @classmethod
-    def of(cls, setup: Setup, file: Path | None) -> Start:
-        """Seeded ones in the closed track, pretrained ones over them where a file is named."""
+    def of(cls, setup: Setup, file: Path | None) -> InitialWeights:
+        """Seeded weights in tracks that share them, and pretrained ones over them from a file.
+
+        Raises:
+            UserError: The pretrained weights do not fit the network.
+        """
         shared = takes_shared_weights(setup.case)
         if file is None:
             drawn = initial_weights(setup.architecture, setup.case.seed) if shared else {}
             return cls(drawn)
         source = Pretrained.load(file)
         weights, layers = source.fit(setup.architecture, setup.case.seed)
-        came = {name: w for name, w in weights.items() if name.rpartition(".")[0] in layers}
+        taken = {name: w for name, w in weights.items() if name.rpartition(".")[0] in layers}
         scale = setup.recipe.head_scale
         if scale is not None:
             weights |= {
                 name: weight * np.float32(scale)
                 for name, weight in weights.items()
-                if name not in came and weight.ndim > 1  # not BatchNorm's own scale
+                if name not in taken and weight.ndim > 1  # not BatchNorm's own scale
             }
         elif not shared:
-            weights = came
+            weights = taken
         zeroed = _new_last(setup, layers) if setup.recipe.zero_last else ()
         shapes = setup.architecture.weight_shapes()
         zeros = {name: np.zeros(shapes[name], np.float32) for name in zeroed}
         return cls(weights | zeros, layers, source.facts, zeroed)
 
     def load_into(self, trainer: Trainer, names: Mapping[str, Any]) -> None:
-        """Give a network those of ``names`` that are here; what is not stays as it is."""
+        """Load those of ``names`` that are here; the other weights of the network stay."""
         given = {name: self.weights[name] for name in names if name in self.weights}
         if not given:
             return
@@ -74,7 +83,7 @@ class Start:
         trainer.load_weights(trainer.export_weights() | given if missing else given)
 
     def settings(self, setup: Setup) -> dict[str, Any]:
-        """What a record says of it."""
+        """Their provenance, as the settings of a record have it."""
         found: dict[str, Any] = {}
         if takes_shared_weights(setup.case):
             found["initial_weights_sha256"] = weights_digest(self.weights)
@@ -95,17 +104,26 @@ class Start:
 
 
 def open_session(command: Mapping[str, Any], progress: Progress) -> Session:
-    """Import the framework, build the network and load the data."""
+    """Import the framework, build the network and load the data.
+
+    Args:
+        command: ``case``, ``data``, ``limits``, ``cpus`` and ``weights``, see
+            :meth:`bench.worker.client.Worker.open`.
+        progress: Called during measurements.
+
+    Raises:
+        UserError: The case, the data or the weights cannot be used.
+    """
     case = Case.from_json(command["case"])
     row = framework(case.framework)
-    block_others(row)
+    block_other_frameworks(row)
     dataset = load(Path(command["data"]))
     setup = _setup(case, dataset, threads=len(command["cpus"]))
     started = perf_counter()
-    factory = named(row.trainer)
+    factory = load_object(row.trainer)
     imported = perf_counter()
     weights = command.get("weights")
-    start = Start.of(setup, Path(weights) if weights else None)
+    start = InitialWeights.of(setup, Path(weights) if weights else None)
     if start.facts:
         mean, std = start.facts.preprocessing.in_unit
         own = setup.recipe.trunk_rate
@@ -118,33 +136,33 @@ def open_session(command: Mapping[str, Any], progress: Progress) -> Session:
 
 @dataclass(frozen=True)
 class _Opening:
-    """Everything that a network is built from."""
+    """Everything that a session is built from."""
 
     factory: TrainerFactory
     setup: Setup
-    start: Start
+    start: InitialWeights
     dataset: Dataset
     limits: Limits
 
     def whole(self, progress: Progress, import_seconds: float, imported: float) -> Session:
-        """All layers are trained."""
+        """A session in which all layers are trained."""
         trainer = self._build(self.setup)
         build_seconds = perf_counter() - imported
-        return self._bench(trainer, self.setup, progress, (import_seconds, build_seconds))
+        return self._session(trainer, self.setup, progress, (import_seconds, build_seconds))
 
     def frozen(self, progress: Progress, import_seconds: float, imported: float) -> Session:
-        """A trunk that stays as it is, and a head that is trained on what it gives."""
+        """A session with a frozen trunk, and a head that is trained on its features."""
         trunk_rows, head_rows = self.setup.architecture.split(self.start.layers)
         trunk = self._build(dataclasses.replace(self.setup, architecture=trunk_rows))
         head_setup = dataclasses.replace(self.setup, architecture=head_rows)
         head = self._build(head_setup)
         build_seconds = perf_counter() - imported
-        bench = self._bench(head, head_setup, progress, (import_seconds, build_seconds))
+        session = self._session(head, head_setup, progress, (import_seconds, build_seconds))
         plan = plan_for(self.setup, self.dataset)
         keep = self.limits.keep_features
-        bench.trunk = trunk
-        bench.inputs = FeatureInputs(trunk, self.dataset, plan, self.setup.steps, keep=keep)
-        return bench
+        session.trunk = trunk
+        session.inputs = FeatureInputs(trunk, self.dataset, plan, self.setup.steps, keep=keep)
+        return session
 
     def _build(self, setup: Setup) -> Trainer:
         trainer = self.factory(setup)
@@ -152,7 +170,7 @@ class _Opening:
         self.start.load_into(trainer, rows.weight_shapes() | rows.statistic_shapes())
         return trainer
 
-    def _bench(
+    def _session(
         self, trainer: Trainer, setup: Setup, progress: Progress, seconds: tuple[float, float]
     ) -> Session:
         return Session(
@@ -163,30 +181,18 @@ class _Opening:
             progress,
             build_seconds=seconds[1],
             import_seconds=seconds[0],
-            start=self.start.settings(self.setup),
+            initial_weights=self.start.settings(self.setup),
         )
 
 
-def take_weights(trainer: Trainer, setup: Setup) -> None:
-    """Load the core's initial weights where the case starts from them; else leave its own."""
-    rows = setup.architecture
-    Start.of(setup, None).load_into(trainer, rows.weight_shapes() | rows.statistic_shapes())
-
-
-def block_others(row: Framework) -> None:
-    """Forbid the import of what must not be in this process."""
+def block_other_frameworks(row: Framework) -> None:
+    """Make the import of frameworks that must not be in this process fail."""
     for module in row.blocked:
         sys.modules[module] = None  # type: ignore[assignment]
 
 
-def named(target: str) -> Any:
-    """The function that ``module:function`` names."""
-    module, _, function = target.partition(":")
-    return getattr(importlib.import_module(module), function)
-
-
 def _new_last(setup: Setup, layers: Collection[str]) -> tuple[str, ...]:
-    """Names of the last layer's weights, unless they came with the source."""
+    """Names of the last layer's weights; none where they are pretrained."""
     *_, last = (step for step in setup.architecture.steps() if step.layer.weights(step.before))
     return () if last.layer.name in layers else tuple(last.layer.weights(last.before))
 

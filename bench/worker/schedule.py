@@ -1,6 +1,6 @@
-"""Whose turn it is: a measurement takes its timed blocks one at a time, when it is told to.
+"""When a measurement takes its timed blocks: at once, or one by one when the parent asks.
 
-A process that is measured beside others waits for its turn here; one that is alone just counts.
+In an interleaved run the parent alternates between the workers of a group, a block of each.
 """
 
 from __future__ import annotations
@@ -10,39 +10,44 @@ from typing import Any, Protocol
 
 
 class Schedule(Protocol):
-    """What a measurement asks before every block."""
+    """The schedule of a measurement's blocks.
+
+    Attributes:
+        steps: Steps of a block where an earlier process of the case has fixed them; None where the
+            measurement chooses.
+        extras: Whether to run what is measured once per case and not in every process: other
+            loops, layer pairs, the audit of the clock.
+    """
 
     steps: int | None
-    """Steps of a block where they are fixed (an earlier process of the case has found them)."""
     extras: bool
-    """Whether to measure beside the blocks what is wanted once per case, not once per process."""
 
     def next(self) -> bool:
-        """Wait for the next turn; False when there is none any more."""
+        """Wait for the next block; False when the measurement is over."""
 
     def record_block(self, seconds: list[float]) -> None:
-        """The samples of the turn that is over."""
+        """Take the samples of the block that has just been measured."""
 
 
 class FixedSchedule:
-    """So many turns, at once."""
+    """A given number of blocks, one after the other."""
 
-    def __init__(self, turns: int) -> None:
+    def __init__(self, blocks: int) -> None:
         self.steps: int | None = None
         self.extras = True
-        self._left = turns
+        self._left = blocks
 
     def next(self) -> bool:
-        """True as often as was said."""
+        """See :class:`Schedule`."""
         self._left -= 1
         return self._left >= 0
 
     def record_block(self, seconds: list[float]) -> None:
-        """Nobody is waiting for it."""
+        """Nothing: the parent gets all samples with the result."""
 
 
 class RemoteSchedule:
-    """Turns that somebody gives: told through ``waiting``, answered by the next command."""
+    """Blocks that the parent requests, one command each."""
 
     def __init__(
         self,
@@ -52,17 +57,17 @@ class RemoteSchedule:
         *,
         extras: bool,
     ) -> None:
-        """``waiting`` takes the samples of the turn before; ``command`` blocks for the next."""
+        """``waiting`` sends the samples of the block before; ``command`` waits for the next."""
         self.steps, self.extras = steps, extras
         self._waiting, self._command = waiting, command
         self._seconds: list[float] = []
 
     def next(self) -> bool:
-        """Hand over the last samples and wait."""
-        taken, self._seconds = self._seconds, []
-        self._waiting(taken)
+        """Send the last samples and wait."""
+        samples, self._seconds = self._seconds, []
+        self._waiting(samples)
         return bool(self._command()["do"] == "block")
 
     def record_block(self, seconds: list[float]) -> None:
-        """Kept until the next wait."""
+        """Keep them until the next wait."""
         self._seconds = seconds

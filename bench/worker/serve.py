@@ -1,7 +1,7 @@
-"""The contract of a network that answers, and the worker's end of it.
+"""Inference in a worker: a network of a framework, and one batch after the other.
 
-Pictures come prepared (see `preparing`), so that every framework sees the same numbers; arrays
-travel as .npy files, since the pipe is for short lines.
+Images arrive prepared (:mod:`bench.inference.transforms`), so that every framework gets the same
+numbers. Arrays travel as .npy files, since the pipe is for short lines.
 """
 
 from __future__ import annotations
@@ -19,15 +19,22 @@ from bench.training.interfaces import InferenceFactory, InferenceSetup, Outputs
 
 
 class InferenceWorker:
-    """Answers a worker's ``serve`` commands: one that opens, then one per batch."""
+    """A network with its weights, ready for batches of images."""
 
     def __init__(self, create: InferenceFactory, command: Mapping[str, Any]) -> None:
-        """``command``: ``architecture``, ``weights`` (a file), ``embedding``, ``batch_size``."""
+        """Build it.
+
+        Args:
+            create: The framework's factory.
+            command: ``architecture``, ``weights`` (path of a file of prepared weights),
+                ``embedding`` (name of the layer whose output is wanted; None for logits),
+                ``batch_size`` and ``cpus``.
+        """
         architecture = Architecture.from_json(command["architecture"])
         tensors = Pretrained.load(Path(command["weights"])).tensors
         self._embeds = command["embedding"] is not None
-        self._checked = not self._embeds
-        self._server = create(
+        self._compared = not self._embeds
+        self._model = create(
             InferenceSetup(
                 architecture,
                 weights_for(architecture, tensors),
@@ -37,24 +44,25 @@ class InferenceWorker:
             )
         )
 
-    def answer(self, pictures: Path, out: Path) -> dict[str, Any]:
-        """Rows for the pictures in one .npy file, written to another.
+    def run(self, images: Path, out: Path) -> dict[str, Any]:
+        """Compute the output for the images in one .npy file, (B, 3, S, S), into another.
 
-        ``difference`` is that of the two ways to the features, on the first batch of an embedding.
+        Returns:
+            ``compared``: whether the two ways to the features were compared, which is done on the
+            first batch of an embedding. ``difference``: see :func:`difference`.
         """
-        given = np.load(pictures)
-        rows = self._server.embed(given) if self._embeds else self._server.logits(given)
-        found: dict[str, Any] = {}
-        if not self._checked:
-            found["difference"] = difference(rows, self._server.embed_by_slice(given))
-            self._checked = True
-        np.save(out, rows)
-        return found
+        batch = np.load(images)
+        outputs = self._model.embed(batch) if self._embeds else self._model.logits(batch)
+        compared = not self._compared
+        apart = difference(outputs, self._model.embed_by_slice(batch)) if compared else None
+        self._compared = True
+        np.save(out, outputs)
+        return {"compared": compared, "difference": apart}
 
 
-def difference(ours: Outputs, theirs: Outputs) -> float | None:
-    """The largest difference over the largest entry; None where that is not a number."""
-    if ours.shape != theirs.shape:
+def difference(one: Outputs, other: Outputs) -> float | None:
+    """The largest difference over the largest entry; None where that is not a finite number."""
+    if one.shape != other.shape:
         return None
-    apart = float(np.abs(ours - theirs).max()) / max(float(np.abs(theirs).max()), 1e-30)
+    apart = float(np.abs(one - other).max()) / max(float(np.abs(other).max()), 1e-30)
     return apart if np.isfinite(apart) else None

@@ -1,4 +1,4 @@
-"""What every measurement works with: a built trainer, its inputs, and the form of a result."""
+"""The session of a worker: a built trainer with its inputs, and the result of a measurement."""
 
 from __future__ import annotations
 
@@ -20,12 +20,19 @@ from bench.worker.schedule import FixedSchedule, Schedule
 _ENDLESS = 1 << 40  # steps; a loop that stops on its own needs some number
 
 Progress = Callable[[float, str], None]
-"""Called with the done fraction and a few words."""
+"""Called with the share that is done, 0 to 1, and a few words."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a measurement gives: the part of a record that only the worker knows."""
+    """The result of a measurement: the part of a record that only the worker knows.
+
+    Attributes:
+        samples: In ``unit``, in the order in which they were taken.
+        images_per_sample: Images that one sample stands for; None where that has no meaning.
+        metrics: Further quantities by name.
+        unit: ``s``, or ``fraction`` for accuracies.
+    """
 
     samples: list[float]
     images_per_sample: int | None
@@ -46,13 +53,13 @@ class Session:
     import_seconds: float
     first_step_seconds: float | None = None
     inputs: Inputs = field(init=False)
-    """Pictures, until somebody puts a frozen trunk in front of the network."""
+    """Images; with a frozen trunk its features."""
     trunk: Trainer | None = None
-    """The frozen part, where there is one."""
-    start: dict[str, Any] = field(default_factory=dict)
-    """What the settings of a record say of the weights it starts from."""
-    turns: Schedule = field(init=False)
-    """Counts the profile's blocks, until somebody else gives the turns."""
+    """The frozen part of the network, where there is one."""
+    initial_weights: dict[str, Any] = field(default_factory=dict)
+    """Where the initial weights come from, as the settings of a record have it."""
+    schedule: Schedule = field(init=False)
+    """The blocks of the current measurement."""
     _next_step: int = 0
 
     def __post_init__(self) -> None:
@@ -61,10 +68,10 @@ class Session:
         self.inputs = ImageInputs(self.dataset, self.plan)
         self._masks = DropoutMasks(self.setup.architecture, case.seed)
         self._shared_masks = track(case.track).shared_masks
-        self.turns = FixedSchedule(self.limits.blocks)
+        self.schedule = FixedSchedule(self.limits.blocks)
 
     def input_at(self, step: int) -> StepInput:
-        """Everything that one step gets: a function of (data, recipe, seed, step)."""
+        """The input of a training step: a function of data, recipe, seed and step."""
         batch = self.plan.batch(step)
         images, labels = self.inputs.train(batch)
         masks = self._masks.at(step, len(labels)) if self._shared_masks else {}
@@ -80,10 +87,10 @@ class Session:
         self.trainer.train(inputs, steps, after_step)
 
     def train_while(self, going_on: Callable[[], bool]) -> None:
-        """Train in one call until ``going_on``, asked after every step, says no.
+        """Train in one call of the trainer until ``going_on`` returns False after a step.
 
-        The inputs end there, and the trainer ends as at the end of an epoch. It may have read
-        ahead: those steps are taken, but not asked about.
+        The inputs end there, and the trainer stops as at the end of an epoch. Steps that it has
+        read ahead by then are taken without a call of ``going_on``.
         """
         first, taken, going = self._next_step, 0, True
 
@@ -102,7 +109,7 @@ class Session:
         self._next_step = first + taken
 
     def first_step(self) -> float:
-        """Seconds of the very first step: trace, compile, allocate."""
+        """Seconds of the first step: trace, compile, allocate. Later calls return the same."""
         if self.first_step_seconds is None:
             started = perf_counter()
             self.train(1)
@@ -112,7 +119,7 @@ class Session:
 
 
 def plan_for(setup: Setup, dataset: Dataset) -> BatchPlan:
-    """Order, crops and flips of a case's seed."""
+    """The order, crops and flips of all batches, from the seed of the case."""
     return BatchPlan(
         images=len(dataset.train.labels),
         batch_size=setup.case.batch_size,

@@ -1,4 +1,4 @@
-"""A framework slowed on purpose, to try the comparison on."""
+"""An injected slowdown: frameworks that are slower by a known share, to validate the comparison."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from dataclasses import replace
 from time import perf_counter
 from typing import Any
 
+from bench.core.extensions import load_object
 from bench.training import frameworks
 from bench.training.interfaces import Images, Logits, Setup, StepInput, Trainer
-from bench.worker.opening import named
 
 SLOWDOWN = 0.05
-"""Fraction of its time that a slowed step takes longer."""
+"""Share by which a slowed step takes longer."""
 SUFFIX = "-slowed"
-"""Of the names of slowed rows."""
+"""Ends the names of slowed frameworks."""
 
 
 class SlowedTrainer:
-    """A trainer whose every step is followed by idling on the clock, in proportion to it."""
+    """A trainer that idles after every step, in proportion to the step's time."""
 
     def __init__(self, trainer: Trainer) -> None:
         self._trainer = trainer
@@ -29,20 +29,20 @@ class SlowedTrainer:
     def train(
         self, inputs: Iterable[StepInput], steps: int, after_step: Callable[[], None]
     ) -> None:
-        """As the original, and `SLOWDOWN` longer."""
+        """See :class:`Trainer`; takes `SLOWDOWN` longer."""
         began = perf_counter()
 
         def slower() -> None:
             nonlocal began
             self._trainer.sync()
             _idle(perf_counter() - began)
-            after_step()  # which may wait for a turn, and that is no part of a step
+            after_step()  # may wait for the next block, which is not part of a step
             began = perf_counter()
 
         self._trainer.train(inputs, steps, slower)
 
     def predict(self, images: Images) -> Logits:
-        """As the original, and `SLOWDOWN` longer."""
+        """See :class:`Trainer`; takes `SLOWDOWN` longer."""
         began = perf_counter()
         logits = self._trainer.predict(images)
         _idle(perf_counter() - began)
@@ -56,7 +56,7 @@ def _idle(seconds: float) -> None:
 
 
 def slowed(setup: Setup) -> SlowedTrainer:
-    """What the slowed rows name as their trainer."""
+    """The trainer of a slowed framework (:mod:`bench.harness.aa_test`)."""
     original = frameworks.framework(setup.case.framework.removesuffix(SUFFIX))
     case = replace(setup.case, framework=original.name)
-    return SlowedTrainer(named(original.trainer)(replace(setup, case=case)))
+    return SlowedTrainer(load_object(original.trainer)(replace(setup, case=case)))

@@ -81,7 +81,7 @@ def test_a_rule_without_a_run_is_refused() -> None:
 def batches(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
     fakes.install(monkeypatch, tmp_path / "cache")
     monkeypatch.chdir(tmp_path)
-    return str(fakes.write_batches(tmp_path / "data" / "small", fakes.pictures()))
+    return str(fakes.write_batches(tmp_path / "data" / "small", fakes.images()))
 
 
 def earlier(batches: str, factor: float) -> str:
@@ -100,7 +100,7 @@ def earlier(batches: str, factor: float) -> str:
 def chosen(batches: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """With a framework whose settings are the same each time: others are refused."""
     wanted = ("-k", "throughput and closed", "--bench-no-parity")
-    return benchmark(batches, *wanted, *arguments, frameworks="fake-proven")
+    return benchmark(batches, *wanted, *arguments, frameworks="fake-certified")
 
 
 def test_a_run_that_is_slower_fails_and_says_what(batches: str) -> None:
@@ -108,7 +108,7 @@ def test_a_run_that_is_slower_fails_and_says_what(batches: str) -> None:
     done = chosen(batches, "--bench-compare", run, "--bench-fail-if", "slower:50%")
     assert done.returncode == 1
     assert "= against earlier =" in done.stdout
-    assert "FAILED tiny/fake-proven/closed/" in done.stdout
+    assert "FAILED tiny/fake-certified/closed/" in done.stdout
     assert done.stdout.splitlines()[-1].endswith("report.html")
 
 

@@ -26,7 +26,7 @@ def _fakes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def batches(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(fakes.write_batches(tmp_path_factory.mktemp("data") / "small", fakes.pictures()))
+    return str(fakes.write_batches(tmp_path_factory.mktemp("data") / "small", fakes.images()))
 
 
 def run_pytest(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -86,13 +86,13 @@ def test_a_run_from_any_folder_measures_shows_and_reports(batches: str) -> None:
 
 
 def test_closed_results_carry_certificates_unless_they_are_not_wanted(batches: str) -> None:
-    done = benchmark(batches, "-k", "latency", frameworks="fake-proven")
+    done = benchmark(batches, "-k", "latency", frameworks="fake-certified")
     assert done.returncode == 0, done.stdout
     found = {r.case.track: r.parity["status"] for r in RecordStore(the_run()).read()}
     assert found == {"closed": "pass", "idiomatic": "not applicable"}
     done = benchmark(
         batches, "-k", "latency", "--bench-no-parity", "--bench-results", "bare",
-        frameworks="fake-proven",
+        frameworks="fake-certified",
     )  # fmt: skip
     (folder,) = Path("bare").iterdir()
     found = {r.case.track: r.parity["status"] for r in RecordStore(folder).read()}

@@ -127,7 +127,7 @@ def test_real_matches_are_run_and_counted(monkeypatch: pytest.MonkeyPatch, tmp_p
     monkeypatch.setattr(
         calibrate, "EXTENSIONS", "tests.support.fake_framework,bench.harness.aa_test"
     )
-    data = fakes.write_batches(tmp_path / "data", fakes.pictures())
+    data = fakes.write_batches(tmp_path / "data", fakes.images())
     options = ["--simulations", "0", "--matches", "1", "--framework", "fake", "--variant", "tiny"]
     more = ["--profile", "tiny", "--data", str(data), "-o", str(tmp_path / "out")]
     done = CliRunner().invoke(calibrate.calibrate, [*options, *more], catch_exceptions=False)

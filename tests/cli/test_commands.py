@@ -28,7 +28,7 @@ def _fakes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def batches(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(fakes.write_batches(tmp_path_factory.mktemp("data") / "small", fakes.pictures()))
+    return str(fakes.write_batches(tmp_path_factory.mktemp("data") / "small", fakes.images()))
 
 
 def call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:

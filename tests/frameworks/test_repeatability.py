@@ -14,7 +14,7 @@ from bench.data.dataset import save
 from bench.data.synthetic import generate
 from bench.training.frameworks import FRAMEWORKS
 from bench.worker.client import Worker
-from bench.worker.digests import digests
+from bench.worker.digests import training_digests
 from tests.frameworks.probes.client import each_repeatable
 
 BATCH, STEPS = 8, 20
@@ -90,7 +90,7 @@ class Ended:
 
 
 def of(losses: list[float], weight: float) -> list[str]:
-    return list(digests(Ended(weight), losses).values())  # type: ignore[arg-type]
+    return list(training_digests(Ended(weight), losses).values())  # type: ignore[arg-type]
 
 
 def test_one_bit_is_another_digest() -> None:

@@ -20,7 +20,7 @@ from bench.training import frameworks
 from bench.training.frameworks import FRAMEWORKS
 from bench.training.interfaces import Conv, MatMul, Operation
 from bench.worker import ceilings as operations
-from bench.worker.ceilings import OPERATIONS, PRECISIONS, Answer
+from bench.worker.ceilings import OPERATIONS, PRECISIONS, OperationResult
 from bench.worker.client import Worker, WorkerError
 from tests.frameworks.probes.client import each_framework
 from tests.support import fakes
@@ -37,9 +37,9 @@ def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path / "cache" / "ceilings"
 
 
-def answers(operation_list: tuple[Operation, ...], pace: float | None) -> list[Answer]:
+def answers(operation_list: tuple[Operation, ...], pace: float | None) -> list[OperationResult]:
     """A whole answer; each operation and precision has a pace of its own, the last the highest."""
-    found: list[Answer] = []
+    found: list[OperationResult] = []
     for precision in PRECISIONS:
         for operation in operation_list:
             told = None if pace is None else pace + len(found)
@@ -160,7 +160,7 @@ def test_what_is_emulated_is_left_out_once_its_pace_is_known() -> None:
     found = operations.measure_all(make, (*SMALL, huge), ("float32",))
     assert made == list(SMALL)
     assert found[-1]["flops_per_second"] is None
-    assert found[-1]["reason"].startswith("left out: about ")
+    assert found[-1]["reason"].startswith("skipped: about ")
 
 
 def test_a_worker_answers_every_operation(cache: Path) -> None:

@@ -27,7 +27,7 @@ def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path / "cache" / "parity"
 
 
-def subject(framework: str = "fake-proven", variant: str = "tiny") -> Subject:
+def subject(framework: str = "fake-certified", variant: str = "tiny") -> Subject:
     return Subject(variant, framework, "source", 32, 10)
 
 
@@ -54,7 +54,7 @@ def test_a_certificate_says_what_was_proven_and_with_what() -> None:
     (found,) = prove(subject())
     assert (found["variant"], found["framework"], found["status"]) == (
         "tiny",
-        "fake-proven",
+        "fake-certified",
         "pass",
     )
     assert found["figures"]["float32 logits"]["worst"] <= 1e-5
@@ -102,8 +102,8 @@ def test_a_cache_that_cannot_be_written_stops_nothing(cache: Path) -> None:
 
 
 def test_a_worker_that_dies_fails_its_own_proof_alone() -> None:
-    wider = Subject("wider", "fake-dies-in-proof", "source", 40, 10)
-    dead, dead_too, sound = prove(subject("fake-dies-in-proof"), wider, subject())
+    wider = Subject("wider", "fake-dies-in-check", "source", 40, 10)
+    dead, dead_too, sound = prove(subject("fake-dies-in-check"), wider, subject())
     for certificate in (dead, dead_too):
         assert certificate["status"] == "fail"
         assert certificate["problem"].startswith(
@@ -121,7 +121,7 @@ def test_networks_of_one_framework_share_a_worker(monkeypatch: pytest.MonkeyPatc
     started = []
     real = certificates.Worker
     monkeypatch.setattr(certificates, "Worker", lambda *a: started.append(1) or real(*a))
-    found = prove(subject(), Subject("wider", "fake-proven", "source", 40, 10))
+    found = prove(subject(), Subject("wider", "fake-certified", "source", 40, 10))
     assert [c["status"] for c in found] == ["pass", "pass"]
     assert started == [1]
 
@@ -151,7 +151,7 @@ def test_whoever_stops_waiting_leaves_no_worker_behind(monkeypatch: pytest.Monke
         return started[-1]
 
     monkeypatch.setattr(certificates, "Worker", noting)
-    proofs = obtain([subject(), subject("fake-slow-proof")], lambda done, note: None)
+    proofs = obtain([subject(), subject("fake-slow-check")], lambda done, note: None)
     next(proofs)
     proofs.close()  # as when the user presses Ctrl-C
     assert len(started) == 2
@@ -251,10 +251,12 @@ class Listener:
 
 
 def measured(tmp_path: Path, **more: Any) -> tuple[list[Record], Listener]:
-    data = str(fakes.write_batches(tmp_path / "small", fakes.pictures()))
+    data = str(fakes.write_batches(tmp_path / "small", fakes.images()))
     run, _ = open_run(tmp_path / "results", "run", False, fakes.PROFILE, data)
     chosen = Selection(
-        frameworks=("fake-proven", "fake-wrong"), kinds=("latency",), tracks=("closed", "idiomatic")
+        frameworks=("fake-certified", "fake-wrong"),
+        kinds=("latency",),
+        tracks=("closed", "idiomatic"),
     )
     listener = Listener()
     run_all(run, jobs(chosen, run.profile), listener, **more)
@@ -263,14 +265,14 @@ def measured(tmp_path: Path, **more: Any) -> tuple[list[Record], Listener]:
 
 def test_every_closed_record_carries_its_certificate(tmp_path: Path) -> None:
     records, listener = measured(tmp_path)
-    assert listener.told[:2] == ["fake-proven pass", "fake-wrong fail"]
+    assert listener.told[:2] == ["fake-certified pass", "fake-wrong fail"]
     assert set(listener.told[2:]) == {"measuring"}
     found = {(r.case.framework, r.case.track): r.parity for r in records}
-    assert found["fake-proven", "closed"]["status"] == "pass"
-    assert found["fake-proven", "closed"]["figures"]["float32 logits"]["worst"] <= 1e-5
+    assert found["fake-certified", "closed"]["status"] == "pass"
+    assert found["fake-certified", "closed"]["figures"]["float32 logits"]["worst"] <= 1e-5
     assert found["fake-wrong", "closed"]["status"] == "fail"
     assert "loss, step 1" in found["fake-wrong", "closed"]["problem"]
-    for framework in ("fake-proven", "fake-wrong"):
+    for framework in ("fake-certified", "fake-wrong"):
         assert found[framework, "idiomatic"] == {"status": "not applicable"}
 
 
@@ -300,12 +302,12 @@ def run_cli(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
 def test_parity_lists_every_variant_of_every_framework(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    chosen = ("--frameworks", "fake-proven,fake-wrong", "--variants", "tiny,wider")
+    chosen = ("--frameworks", "fake-certified,fake-wrong", "--variants", "tiny,wider")
     assert run_cli(monkeypatch, "parity", "--json", *chosen) == 1
     found = json.loads(capsys.readouterr().out)
     assert [(row["variant"], row["framework"], row["status"]) for row in found] == [
-        ("tiny", "fake-proven", "pass"),
-        ("wider", "fake-proven", "pass"),
+        ("tiny", "fake-certified", "pass"),
+        ("wider", "fake-certified", "pass"),
         ("tiny", "fake-wrong", "fail"),
         ("wider", "fake-wrong", "fail"),
     ]
@@ -314,7 +316,9 @@ def test_parity_lists_every_variant_of_every_framework(
 def test_parity_of_what_is_sound_exits_0_and_shows_the_figures(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run_cli(monkeypatch, "parity", "--frameworks", "fake-proven", "--variants", "tiny") == 0
+    assert (
+        run_cli(monkeypatch, "parity", "--frameworks", "fake-certified", "--variants", "tiny") == 0
+    )
     lines = capsys.readouterr().out.splitlines()
     assert [cell.strip() for cell in lines[0].split("|")[1:5]] == [
         "variant", "framework", "parity", "float32 logits",

@@ -235,7 +235,7 @@ def test_frameworks_on_one_network_are_a_match_and_trainings_are_not() -> None:
 @pytest.fixture
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     fakes.install(monkeypatch, tmp_path / "cache")
-    return prepared(fakes.pictures(), tmp_path / "data")
+    return prepared(fakes.images(), tmp_path / "data")
 
 
 def _stopped(worker: Worker) -> bool:

@@ -38,7 +38,7 @@ def _fakes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def batches(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(fakes.write_batches(tmp_path_factory.mktemp("data") / "small", fakes.pictures()))
+    return str(fakes.write_batches(tmp_path_factory.mktemp("data") / "small", fakes.images()))
 
 
 @pytest.fixture
@@ -255,7 +255,7 @@ def test_other_data_is_refused_and_nothing_is_touched(
     measure(run, selection("fake-raise", kinds=("startup",)))
     before = {path.name: path.read_bytes() for path in run.folder.iterdir()}
     assert "contact_sheet.png" in before
-    other = fakes.write_batches(tmp_path / "other", fakes.pictures(90, 40))
+    other = fakes.write_batches(tmp_path / "other", fakes.images(90, 40))
     with pytest.raises(UserError, match="resume with the same data") as caught:
         start(results, str(other), resume=True)
     assert run.dataset.fingerprint[:12] in str(caught.value)

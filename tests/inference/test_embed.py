@@ -14,7 +14,7 @@ from bench.networks.inference import embedding_layer, embedding_network, predict
 from bench.networks.pretrained import Pretrained
 from bench.networks.variants import HEADS, VARIANTS, variant
 from tests.support import fake_server
-from tests.support.pictures_cli import Call, caller, features, write_pictures
+from tests.support.images_cli import Call, caller, features, write_images
 
 COUNT = 7
 
@@ -32,7 +32,7 @@ def call(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Call:
 
 @pytest.fixture
 def paths() -> list[Path]:
-    return write_pictures(Path(), COUNT)
+    return write_images(Path(), COUNT)
 
 
 def embed(call: Call, *arguments: object, framework: str = "served") -> int:
@@ -79,7 +79,7 @@ def test_ways_that_part_are_an_error_and_nothing_is_written(
 ) -> None:
     assert embed(call, *paths, "-o", "out.npz", framework="served-parting") == 1
     said = capsys.readouterr().err
-    assert "way to dense2_relu do not agree: they part by 1.0e-05, allowed is 1e-06" in said
+    assert "access to dense2_relu do not agree: they differ by 1.0e-05, allowed is 1e-06" in said
     assert said.count("\n") == 1
     assert not list(Path().glob("*out*"))
 
@@ -89,7 +89,7 @@ def test_what_came_before_a_worker_died_is_kept(
 ) -> None:
     # Two ways on the first batch are two calls; it dies when there was one only.
     assert embed(call, *paths, "-o", "out.npz", "--batch-size", 3, framework="served-dying") == 1
-    assert "worker killed by SIGKILL; no picture is done" in capsys.readouterr().err
+    assert "worker killed by SIGKILL; no image is done" in capsys.readouterr().err
     assert not list(Path().glob("*out*"))
 
 

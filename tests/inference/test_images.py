@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bench.core.errors import UserError
-from bench.inference.images import expand, read_rgb
+from bench.inference.images import image_paths, read_rgb
 from tests.frameworks.probes.photos import photograph
 
 Array = NDArray[np.integer]
@@ -92,7 +92,7 @@ ODD: dict[str, tuple[Callable[[], bytes], str]] = {
     "bits.png": (lambda: encoded(small("1"), "PNG"), "black and white (1 bit)"),
     "grey.jpg": (lambda: encoded(small("L"), "JPEG"), "grey"),
     "grey-alpha.png": (lambda: encoded(small("LA"), "PNG"), "grey with alpha"),
-    "palette.gif": (lambda: encoded(small("P"), "GIF"), "a palette picture"),
+    "palette.gif": (lambda: encoded(small("P"), "GIF"), "a palette image"),
     "alpha.png": (lambda: encoded(small("RGBA"), "PNG"), "RGB with alpha"),
     "cmyk.jpg": (lambda: encoded(small("CMYK"), "JPEG"), "CMYK"),
     "grey16.png": (
@@ -226,13 +226,13 @@ def test_sixteen_bits_are_scaled_and_rounded_not_cut_off(tmp_path: Path) -> None
 def test_a_text_is_not_a_picture(tmp_path: Path) -> None:
     path = tmp_path / "notes.jpg"
     path.write_text("no picture at all\n" * 100)
-    assert refusal(path).startswith("not a picture; expected PNG, JPEG, WEBP")
+    assert refusal(path).startswith("not an image; expected PNG, JPEG, WEBP")
 
 
 def test_a_format_that_is_not_taken_is_not_a_picture_here(tmp_path: Path) -> None:
     path = tmp_path / "a.ppm"
     small("RGB").save(path)
-    assert refusal(path).startswith("not a picture; expected PNG, JPEG, WEBP")
+    assert refusal(path).startswith("not an image; expected PNG, JPEG, WEBP")
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF"])
@@ -250,7 +250,7 @@ def test_an_empty_file_a_folder_and_nothing_at_all_are_told_apart(tmp_path: Path
     assert refusal(empty).startswith("an empty file")
     folder = tmp_path / "folder"
     folder.mkdir()
-    assert refusal(folder).startswith("no picture in this folder; expected *.bmp")
+    assert refusal(folder).startswith("no image in this folder; expected *.bmp")
     assert refusal(tmp_path / "nothing").startswith("No such file")
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
@@ -288,7 +288,7 @@ def test_folders_stand_for_their_pictures_in_order(tmp_path: Path) -> None:
     empty = tmp_path / "d.png"
     empty.mkdir()
     alone = tmp_path / "notes.txt"
-    assert list(expand([alone, tmp_path, empty, Path("nothing")])) == [
+    assert list(image_paths([alone, tmp_path, empty, Path("nothing")])) == [
         alone,
         *(tmp_path / name for name in ("a.jpeg", "b.PNG", "c.webp", "d.png")),
         empty,

@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from tests.support import fake_server
-from tests.support.pictures_cli import NAMES, Call, caller, features, logits, write_pictures
+from tests.support.images_cli import NAMES, Call, caller, features, logits, write_images
 
 COUNT = 7
 
@@ -35,7 +35,7 @@ def call(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Call:
 
 @pytest.fixture
 def paths() -> list[Path]:
-    return write_pictures(Path(), COUNT)
+    return write_images(Path(), COUNT)
 
 
 @pytest.fixture
@@ -147,7 +147,7 @@ def test_the_good_go_through_and_the_bad_are_named(
     assert_rows(json.loads(shown.out), paths[:3])
     assert [line.partition(";")[0] for line in shown.err.splitlines()] == [
         "alexbench: grey.png: grey",
-        "alexbench: text.jpg: not a picture",
+        "alexbench: text.jpg: not an image",
         "alexbench: absent.png: No such file or directory",
     ]
     assert predict(call, *given, "--json", "--convert") == 2
@@ -163,7 +163,7 @@ def test_a_bad_picture_alone_starts_nothing_and_writes_nothing(
     assert predict(call, "a  b\n.png", *output) == 2
     shown = capsys.readouterr()
     assert shown.out == ""
-    assert shown.err.startswith(r"alexbench: a  b\n.png: not a picture; expected PNG")
+    assert shown.err.startswith(r"alexbench: a  b\n.png: not an image; expected PNG")
     assert shown.err.count("\n") == 1
     assert not list(Path().glob("*out*"))
 
@@ -179,7 +179,7 @@ def test_a_bad_picture_alone_starts_nothing_and_writes_nothing(
         (("--top", "11"), "--top 11: the network has 10 classes"),
         (("--top", "0"), "0 is not in the range"),
         (("--batch-size", "0"), "0 is not in the range"),
-        (("-o", "out.txt"), "-o out.txt: unknown ending; expected one of .csv, .json, .npz"),
+        (("-o", "out.txt"), "-o out.txt: unknown suffix; expected one of .csv, .json, .npz"),
         (("-o", "no/out.csv"), "-o no/out.csv: no folder no; make it first"),
         (("-o", "folder.csv"), "-o folder.csv: a folder"),
     ],
@@ -219,8 +219,8 @@ def test_weights_without_all_layers_name_those_that_are_missing(
 @pytest.mark.parametrize(
     ("framework", "said"),
     [
-        ("served-dying", "worker killed by SIGKILL; 3 of 7 pictures are done"),
-        ("served-raising", "ValueError: no more; 3 of 7 pictures are done"),
+        ("served-dying", "worker killed by SIGKILL; 3 of 7 images are done"),
+        ("served-raising", "ValueError: no more; 3 of 7 images are done"),
     ],
 )
 def test_what_came_before_a_worker_failed_is_kept(
@@ -242,7 +242,7 @@ def test_answers_that_are_no_numbers_are_not_written(
     call: Call, paths: list[Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert predict(call, paths[0], "-o", "out.json", framework="served-infinite") == 1
-    assert "not finite numbers; no picture is done" in capsys.readouterr().err
+    assert "not finite; no image is done" in capsys.readouterr().err
     assert not list(Path().glob("*out*"))
 
 

@@ -89,7 +89,7 @@ def test_a_loss_that_is_no_number_is_none(clock: Clock) -> None:
 
 
 def made_bench(steps: int, name: str, framework: str = "fake") -> Any:
-    data = fakes.pictures(20, 10)
+    data = fakes.images(20, 10)
     case = SimpleNamespace(framework=framework, recipe=name, seed=3, device="cpu")
     return SimpleNamespace(
         setup=SimpleNamespace(case=case),
@@ -144,7 +144,7 @@ def test_its_blocks_come_between_ours(monkeypatch: pytest.MonkeyPatch, tmp_path:
     order: list[str] = []
     beside = SimpleNamespace(block=lambda: order.append("article"), metrics=lambda: {"seconds": []})
     monkeypatch.setattr(measure_speed, "article_beside", lambda bench, blocks: beside)
-    data = fakes.pictures(80, 40)
+    data = fakes.images(80, 40)
 
     class Trainer(fakes.FakeTrainer):
         def sync(self) -> None:

@@ -101,7 +101,7 @@ def made(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> list[Loop]:
 
 
 def made_bench(limits: Limits, track: str = "idiomatic") -> session.Session:
-    data = fakes.pictures(80, 40)
+    data = fakes.images(80, 40)
     case = fakes.case(recipe="steady", track=track)
     rows = fakes.VARIANT.architecture(len(data.classes))
     setup = session.Setup(case, rows, recipe("steady"), 5, data.mean, data.std, 2)

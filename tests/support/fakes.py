@@ -246,7 +246,7 @@ class Slow(FakeTrainer):
         time.sleep(0.02)
 
 
-class Proven(ReferenceTrainer):
+class Certified(ReferenceTrainer):
     """The numpy reference, which passes every proof."""
 
     def settings(self) -> dict[str, Any]:
@@ -262,18 +262,18 @@ class Proven(ReferenceTrainer):
         """No loop of its own."""
 
 
-class Wrong(Proven):
+class Wrong(Certified):
     def gradients(self, step_input: StepInput) -> Gradients:
         return super().gradients(replace(step_input, labels=step_input.labels[::-1]))
 
 
-class DiesInProof(Proven):
+class DiesInCheck(Certified):
     def activations(self, images: Images) -> dict[str, Any]:
         os.kill(os.getpid(), signal.SIGKILL)
         return {}
 
 
-class SlowProof(Proven):
+class SlowCheck(Certified):
     def activations(self, images: Images) -> dict[str, Any]:
         time.sleep(600)
         return {}
@@ -326,10 +326,10 @@ FRAMEWORKS = (
     _row("fake-not-json", NotJson),
     _row("fake-sleep", Sleep),
     _row("fake-slow", Slow),
-    _row("fake-proven", Proven),
+    _row("fake-certified", Certified),
     _row("fake-wrong", Wrong),
-    _row("fake-dies-in-proof", DiesInProof),
-    _row("fake-slow-proof", SlowProof),
+    _row("fake-dies-in-check", DiesInCheck),
+    _row("fake-slow-check", SlowCheck),
     _row("fake-ceiling", FakeTrainer, ceiling="tests.support.fakes:quick_maker"),
     _row("fake-ceiling-raise", FakeTrainer, ceiling="tests.support.fakes:broken_maker"),
     _row("fake-ceiling-killed", FakeTrainer, ceiling="tests.support.fakes:dying_maker"),
@@ -392,7 +392,7 @@ def environment(cache: Path) -> dict[str, str]:
     }
 
 
-def pictures(train: int = TRAIN, test: int = TEST) -> Dataset:
+def images(train: int = TRAIN, test: int = TEST) -> Dataset:
     """Generated, class-balanced, no two alike."""
     return generate(train=train, test=test, seed=1)
 

@@ -2,8 +2,6 @@
 
 import errno
 import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,20 +14,14 @@ from numpy.typing import NDArray
 from bench.core.errors import UserError
 from bench.networks.preprocessing import TORCHVISION
 from bench.networks.pretrained import Facts, Pretrained
-from bench.networks.weight_names import TORCHVISION_NAMES
 from bench.training.frameworks import FRAMEWORKS, REFERENCE
 from bench.weights import convert as module
 from bench.weights import sources
 from bench.weights.convert import convert, leading
-from bench.weights.facts import with_facts
 from bench.weights.files import read
 from bench.weights.sources import open_weights
-from bench.worker import files as helper
-from tests.frameworks.probes.client import each_keras, environment
 from tests.support import weight_examples as examples
 from tests.support.weight_examples import weights, write
-
-FORMS = (".safetensors", ".npz", ".pth", ".keras", ".weights.h5")
 
 
 @pytest.fixture(autouse=True)
@@ -64,207 +56,6 @@ def mixed(tmp_path: Path) -> Path:
     path = tmp_path / "mixed.safetensors"
     Pretrained(told, plain.tensors).save(path)
     return path
-
-
-def outputs(framework: str, path: Path, facts: Facts, folder: Path) -> NDArray[np.float32]:
-    """What a framework makes of two random pictures."""
-    size = facts.architecture().input_size
-    np.save(folder / "in.npy", np.random.default_rng(5).normal(size=(2, 3, size, size)).astype("f"))
-    helper.ask(
-        FRAMEWORKS[framework],
-        "logits",
-        path=str(path),
-        architecture=facts.architecture().to_json(),
-        pictures=str(folder / "in.npy"),
-        out=str(folder / "out.npy"),
-    )
-    found: NDArray[np.float32] = np.load(folder / "out.npy")
-    return found
-
-
-def apart(a: NDArray[Any], b: NDArray[Any]) -> float:
-    assert a.shape == b.shape
-    assert np.abs(a).max() > 0.01
-    return float(np.abs(a.astype(np.float64) - b).max() / np.abs(a).max())
-
-
-@pytest.mark.usefixtures("unproven")
-def test_every_form_keeps_the_bits_and_the_facts(mixed: Path, tmp_path: Path) -> None:
-    needs(REFERENCE, "keras-tensorflow")
-    first, _ = open_weights(str(mixed))
-    source = mixed
-    for form in (*FORMS, ".safetensors"):  # each from the one before
-        out = tmp_path / f"through{len(list(tmp_path.iterdir()))}{form}"
-        convert(str(source), out)
-        found = with_facts(read(out), out, first.facts.sha256)
-        assert found.facts == first.facts, form
-        assert {k: v.tobytes() for k, v in found.tensors.items()} == {
-            k: v.tobytes() for k, v in first.tensors.items()
-        }, form
-        source = out
-    assert not list(tmp_path.glob(".alexbench-*"))
-
-
-def test_the_command_says_what_it_verified(mixed: Path, tmp_path: Path) -> None:
-    needs(REFERENCE, "keras-tensorflow")
-    command = [sys.executable, "-m", "bench", "convert", str(mixed), "out.keras"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    bits, logits, path = done.stdout.splitlines()
-    assert bits == "12 tensors read back, all bits equal"
-    assert logits.startswith("logits of pytorch and keras-tensorflow differ by ")
-    assert float(logits.split(" by ")[1].split()[0]) <= 1e-5
-    assert (path, (tmp_path / path).is_file()) == ("out.keras", True)
-
-
-_ALONE = """
-import sys
-for name in ("bench", "models_keras", "models_torch"):
-    sys.modules[name] = None
-for name in sys.argv[4:]:
-    sys.modules[name] = None
-import keras, numpy as np
-model = keras.models.load_model(sys.argv[1])
-x = np.load(sys.argv[2]).transpose(0, 2, 3, 1)
-np.save(sys.argv[3], model.predict(x, verbose=0))
-assert not model.get_layer("conv1_lrn").trainable
-"""
-
-
-@pytest.fixture(scope="module")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a ``.keras`` of the small network, and PyTorch's outputs of it."""
-    needs(REFERENCE, "keras-tensorflow")
-    folder = tmp_path_factory.mktemp("exported")
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        examples.install(monkeypatch, folder / "cache")
-        monkeypatch.setattr(module, "_check_outputs", lambda *_: [])
-        source = write(folder / "mixed.safetensors", weights())
-        convert(str(source), folder / "mixed.keras")
-        found, prepared = open_weights(str(source))
-        np.save(folder / "wanted.npy", outputs(REFERENCE, prepared, found.facts, folder))
-    return folder
-
-
-@each_keras
-def test_a_keras_file_needs_keras_alone(framework: str, exported: Path, tmp_path: Path) -> None:
-    row = FRAMEWORKS[framework]
-    names = ("mixed.keras", "in.npy")
-    given = [*(str(exported / name) for name in names), str(tmp_path / "out.npy"), *row.blocked]
-    done = subprocess.run(
-        [sys.executable, "-c", _ALONE, *given],
-        cwd=tmp_path,
-        env=environment(row) | {"PYTHONPATH": ""},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert apart(np.load(exported / "wanted.npy"), np.load(tmp_path / "out.npy")) < 1e-5
-
-
-@pytest.fixture(scope="module")
-def travelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """torchvision's network from ``.pth`` to ``.keras`` to ``.safetensors`` to ``.pth``."""
-    needs(REFERENCE, "keras-tensorflow")
-    folder = tmp_path_factory.mktemp("travelled")
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        examples.install(monkeypatch, folder / "cache")
-        monkeypatch.setattr(module, "_check_outputs", lambda *_: [])
-        source = examples.torchvision_state()
-        for out in ("alexnet.keras", "alexnet.safetensors", "alexnet.pth"):
-            convert(str(source), folder / out)
-            source = folder / out
-    for path in (folder / "cache" / "weights").iterdir():
-        path.unlink()  # 244 MB each
-    return folder
-
-
-_ONWARD = """
-import sys, torch, torchvision
-first, last = (torch.load(path, weights_only=True) for path in sys.argv[1:])
-network = torchvision.models.alexnet()
-print(network.load_state_dict(last))
-print(first.keys() == last.keys(), all(torch.equal(first[name], last[name]) for name in first))
-"""
-
-
-def test_torchvisions_state_comes_round_to_the_bit_and_fits_its_network(travelled: Path) -> None:
-    paths = [str(examples.torchvision_state()), str(travelled / "alexnet.pth")]
-    done = subprocess.run(
-        [sys.executable, "-c", _ONWARD, *paths], capture_output=True, text=True, check=True
-    )
-    assert done.stdout.split("\n")[:2] == ["<All keys matched successfully>", "True True"]
-
-
-def test_facts_come_round_as_well(travelled: Path) -> None:
-    path = travelled / "alexnet.safetensors"
-    raw = read(path)
-    assert {name.rpartition(".")[0] for name in raw.tensors} == set(TORCHVISION_NAMES)
-    facts = with_facts(raw, path, "0" * 64).facts
-    assert (facts.name, facts.variant, facts.classes) == ("alexnet", "torchvision", 1000)
-    assert facts.preprocessing == TORCHVISION
-    assert len(facts.categories) == 1000
-
-
-@pytest.fixture(scope="module")
-def reference(travelled: Path) -> NDArray[np.float32]:
-    """Logits of the ``.pth`` that it all began with, by torchvision's own network."""
-    path = travelled / "alexnet.safetensors"
-    facts = with_facts(read(path), path, "0" * 64).facts
-    return outputs(REFERENCE, examples.torchvision_state(), facts, travelled)
-
-
-@each_keras
-def test_logits_agree_in_every_framework(
-    framework: str, travelled: Path, reference: NDArray[np.float32], tmp_path: Path
-) -> None:
-    path = travelled / "alexnet.safetensors"
-    facts = with_facts(read(path), path, "0" * 64).facts
-    found = outputs(framework, travelled / "alexnet.keras", facts, tmp_path)
-    assert apart(reference, found) < 1e-5
-
-
-_OWN = """
-import sys, keras, numpy as np
-from keras import layers
-keras.utils.set_random_seed(3)
-model = keras.Sequential([
-    keras.Input((20, 20, 3)),
-    layers.ZeroPadding2D(((1, 2), (1, 2))),
-    layers.Conv2D(8, 5, strides=2, activation="relu"), layers.MaxPooling2D(2),
-    layers.Conv2D(12, 3, padding="same", groups=2), layers.BatchNormalization(), layers.ReLU(),
-    layers.Flatten(), layers.Dense(16, activation="relu"), layers.Dropout(0.5), layers.Dense(6),
-])
-model.compile("adam", "mse")
-model.fit(np.random.rand(8, 20, 20, 3), np.random.rand(8, 6), verbose=0)  # so that nothing is 0
-model.save(sys.argv[1] + "/own.keras")
-model.save_weights(sys.argv[1] + "/own.weights.h5")
-model.layers[1].rename = None
-names = ["conv1", "conv2", "conv2_bn", "dense1", "dense2"]
-kept = [layer for layer in model.layers if layer.weights]
-arrays = {f"{n}.{i}": np.array(v) for n, l in zip(names, kept) for i, v in enumerate(l.variables)}
-np.savez(sys.argv[1] + "/own.npz", **arrays)
-"""
-
-
-def test_a_model_of_somebody_elses_is_told_by_the_order_of_its_layers(tmp_path: Path) -> None:
-    needs("keras-tensorflow")
-    row = FRAMEWORKS["keras-tensorflow"]
-    command = [sys.executable, "-c", _OWN, str(tmp_path)]
-    subprocess.run(command, env=environment(row), check=True, capture_output=True)
-    with np.load(tmp_path / "own.npz") as stored:
-        own = dict(stored)
-    for form in (".keras", ".weights.h5"):
-        found, _ = open_weights(str(tmp_path / f"own{form}"))
-        assert (found.facts.name, found.facts.variant) == ("own", "mixed")
-        assert found.facts.layers == ("conv1", "conv2", "conv2_bn", "dense1", "dense2")
-        assert np.array_equal(found.tensors["conv2.weight"], own["conv2.0"].transpose(3, 2, 0, 1))
-        assert np.array_equal(found.tensors["conv2_bn.running_var"], own["conv2_bn.3"])
-        assert np.array_equal(found.tensors["dense2.weight"], own["dense2.0"].T)
-        # H·W·C -> C·H·W: the 12 maps of 5 × 5 on the last pool
-        first = own["dense1.0"].reshape(5, 5, 12, 16).transpose(3, 2, 0, 1).reshape(16, -1)
-        assert np.array_equal(found.tensors["dense1.weight"], first)
 
 
 def keras_layers(path: Path, layers: dict[str, list[NDArray[Any]]]) -> Path:
@@ -308,7 +99,7 @@ def test_weights_that_lie_in_another_file_are_not_read(tmp_path: Path) -> None:
     ("out", "said"),
     [
         ("there.npz", "there.npz: is there already; give another name, or --force"),
-        ("x.onnx", "x.onnx: not a form of weights that is known; known: .safetensors"),
+        ("x.onnx", "x.onnx: unknown format of weights; known: .safetensors"),
         ("nowhere/x.npz", "nowhere: no such folder"),
         ("x.keras", "a .keras file holds a whole network, and part lacks conv2, conv2_bn, dense2;"),
     ],
@@ -342,14 +133,14 @@ def test_the_variant_that_the_user_says_is_kept(tmp_path: Path) -> None:
 
 
 def test_a_wrong_output_leaves_no_file(monkeypatch: pytest.MonkeyPatch, mixed: Path) -> None:
-    def ask(row: Any, task: str, *, out: str, **_: Any) -> dict[str, Any]:
-        assert task == "logits"
+    def ask(row: Any, function: str, *, out: str, **_: Any) -> dict[str, Any]:
+        assert function == "logits"
         np.save(out, np.array([[1.0, 1.0 + 2e-5 * (row.name == REFERENCE)]]))
         return {}
 
     for row in list(FRAMEWORKS.values()):  # as if all were installed
         monkeypatch.setitem(FRAMEWORKS, row.name, replace(row, modules=("numpy",)))
-    monkeypatch.setattr(helper, "ask", ask)
+    monkeypatch.setattr(module, "call", ask)
     with pytest.raises(UserError, match=r"logits of .* differ by 2\.0e-05 .*nothing was written"):
         convert(str(mixed), Path("out.npz"))
     assert not Path("out.npz").exists()

@@ -1,103 +1,29 @@
-"""PyTorch's files, read in its own process; nothing that they hold is run. And `fetch weights`."""
+"""Files of weights whose contents cannot be trusted: declared sizes, nesting, pickles."""
 
-import hashlib
-import re
-import sys
+import dataclasses
+import json
+import struct
+import zipfile
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
+import h5py
+import numpy as np
 import pytest
 
-from bench.cli.main import main
 from bench.core.errors import UserError
+from bench.networks.preprocessing import TORCHVISION
 from bench.training import frameworks
 from bench.training.frameworks import Framework
-from bench.weights.sources import SOURCES, fetch_weights, open_weights
-from tests.core import test_download
-from tests.frameworks.probes.client import ask_reference
+from bench.weights.files import read
+from bench.weights.sources import fetch_weights, open_weights
 from tests.support import weight_examples as examples
-
-server = test_download.server
 
 
 @pytest.fixture(autouse=True)
 def _cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     examples.install(monkeypatch, tmp_path / "cache")
     monkeypatch.chdir(tmp_path)
-
-
-def ask() -> dict[str, Any]:
-    return ask_reference("weight_files").facts
-
-
-@pytest.mark.parametrize(
-    ("name", "said"),
-    [
-        ("code", r"the pickle asks for code \(posix.mkdir\), .*nothing was run; save model.state_"),
-        (
-            "bare",
-            r"no file of torch.save, or one that asks for more than tensors; nothing was run; save",
-        ),
-        (
-            "module",
-            r"the pickle asks for code \(torch.nn.modules.linear.Linear\), as a whole pickled m",
-        ),
-        ("number", r"holds a int, no state by name; save model.state_dict\(\)"),
-        ("checkpoint", r"'epoch' is a int, no tensor; save model.state_dict\(\)"),
-        ("sparse", r"a is sparse or quantized; save it dense"),
-        ("truncated", r"not a whole PyTorch file \(.*\); get it anew"),
-        ("junk", r"no file of torch.save, or one that asks for more"),
-        ("empty", r"not a whole PyTorch file \(EOFError\); get it anew"),
-    ],
-)
-def test_what_is_no_state_is_refused_in_one_line(name: str, said: str) -> None:
-    found = ask()["refused"][name]
-    assert re.search(rf"{name}\.pth: {said}", found), found
-    assert "\n" not in found
-    assert ask()["planted_code_ran"] is False
-
-
-@pytest.mark.parametrize("form", ["plain", "parameters", "wrapped", "bfloat16"])
-def test_states_are_read_to_the_bit(form: str) -> None:
-    found = ask()["taken"][form]
-    prefix = "module." if form == "wrapped" else ""
-    assert found["names"] == [f"{prefix}features.0.bias", f"{prefix}features.0.weight"]
-    assert found["same"] is True
-    assert len(found["bfloat16"]) == (2 if form == "bfloat16" else 0)
-
-
-def test_torchvision_names_the_classes() -> None:
-    names = ask()["categories"]
-    assert len(names) == 1000
-    assert names[281] == "tabby"
-
-
-@pytest.mark.parametrize(
-    ("name", "said"),
-    [
-        ("wrong hash", "invalid hash value"),
-        ("interrupted", "(incomplete|invalid hash value|IncompleteRead)"),
-        ("absent", "HTTP Error 404"),
-        ("offline", "refused"),
-    ],
-)
-def test_downloads_that_fail_say_how_to_go_on_and_leave_nothing(name: str, said: str) -> None:
-    found = ask()["fetched"][name]
-    assert re.match(f"URL: cannot be downloaded .*{said}", found["said"]), found
-    assert "pass it with --weights FILE, or set $ALEXBENCH_WEIGHTS_URL" in found["said"]
-    assert "\n" not in found["said"]
-    assert found["left"] == []
-
-
-def test_a_mirror_that_is_no_address_is_one_line() -> None:
-    assert "cannot be downloaded" in ask()["fetched"]["no address"]["said"]
-
-
-def test_a_download_is_checked_and_kept() -> None:
-    found = ask()["fetched"]["right"]
-    assert found["said"].startswith("taken")
-    assert len(found["left"]) == 1
 
 
 def test_without_pytorch_its_files_say_what_to_install(
@@ -113,57 +39,92 @@ def test_without_pytorch_its_files_say_what_to_install(
             call()
 
 
-@pytest.fixture
-def published(
-    monkeypatch: pytest.MonkeyPatch, server: test_download.InferenceModel
-) -> test_download.InferenceModel:
-    """A server that has a file in the place of torchvision's."""
-    server.content = examples.small_state().read_bytes()
-    digest = hashlib.sha256(server.content).hexdigest()[:8]
-    source = replace(SOURCES["torchvision"], file=f"w-{digest}.pth", checksum=f"sha256:{digest}")
-    monkeypatch.setitem(SOURCES, "torchvision", source)
-    monkeypatch.setenv("ALEXBENCH_WEIGHTS_URL", server.url)
-    return server
+def npz(path: Path, header: str, data: bytes = bytes(32)) -> Path:
+    """An archive of one array, with any header."""
+    text = header.encode("latin1")
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.npy", b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text + data)
+    return path
 
 
-def test_fetched_weights_are_there_by_name(
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
-    published: test_download.InferenceModel,
+def header(shape: str = "(8,)", kind: str = "'<f4'") -> str:
+    return f"{{'descr': {kind}, 'fortran_order': False, 'shape': {shape}, }}\n"
+
+
+def test_the_headers_of_these_tests_can_be_read(tmp_path: Path) -> None:
+    assert read(npz(tmp_path / "a.npz", header())).tensors["a"].shape == (8,)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        header("(1000000000000000000,)"),
+        header("(2, 4)", "'<f8'"),
+        header("(-1,)"),
+        header("(8,", "'<f4'"),
+        header("8"),
+        header("('a',)"),
+        header(kind="'no type'"),
+        "{" * 5000,
+        "[" * 9000 + "]" * 9000,
+        "'" * 33,
+        "",
+    ],
+)
+def test_npz_headers_that_cannot_be_true_are_one_line(tmp_path: Path, text: str) -> None:
+    refused(npz(tmp_path / "a.npz", text))
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".keras"])
+def test_a_zip_member_cannot_declare_more_than_its_data_can_hold(
+    tmp_path: Path, suffix: str
 ) -> None:
-    assert call(monkeypatch, "fetch", "weights") == 0
-    path = Path(capfd.readouterr().out.strip())
-    assert path.read_bytes() == published.content
-    assert fetch_weights() == path
-    assert len(published.asked) == 1  # not asked again
-    found, _ = open_weights("torchvision")
-    assert (found.facts.name, found.facts.layers) == ("torchvision", ("conv1",))
-    path.write_bytes(b"damaged")
-    with pytest.raises(UserError, match="wrong checksum"):
-        open_weights("torchvision")
-    published.status = 500
-    with pytest.raises(UserError, match="HTTP Error 500"):
-        fetch_weights(progress=False)
-    assert not path.exists()
+    path = npz(tmp_path / f"a{suffix}", header())
+    content = bytearray(path.read_bytes())
+    sizes = content.rindex(b"PK\x01\x02") + 24  # the size in the central directory
+    content[sizes : sizes + 4] = struct.pack("<I", 1 << 30)
+    path.write_bytes(content)
+    assert "declares 1073741824 bytes" in refused(path)
 
 
-def call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    """The command in this process; its exit code."""
-    monkeypatch.setattr(sys, "argv", ["alexbench", *arguments])
-    monkeypatch.setenv("ALEXBENCH_EXTENSIONS", "")
-    with pytest.raises(SystemExit) as caught:
-        main()
-    assert isinstance(caught.value.code, int)
-    return caught.value.code
+def test_an_hdf5_dataset_cannot_declare_more_than_is_stored(tmp_path: Path) -> None:
+    path = tmp_path / "a.weights.h5"
+    with h5py.File(path, "w") as file:
+        group = file.create_group("layers/conv1/vars")
+        group.create_dataset("0", (1 << 20, 1 << 20, 3, 8), "f")  # no element of it is stored
+        group["1"] = np.ones(8, "f")
+    assert "declares 105553116266496 bytes" in refused(path)
+    with h5py.File(path, "w") as file:
+        group = file.create_group("layers/conv1/vars")
+        group.create_dataset("0", (5, 5, 3, 8), "f")
+        group["1"] = np.ones(8, "f")
+    assert "and 0 are in the file" in refused(path)
 
 
-def test_bad_weights_end_a_command_with_one_line_and_2(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    path = examples.evil_state(tmp_path / "evil.pth", tmp_path / "ran")
-    assert call(monkeypatch, "convert", str(path), "out.npz") == 2
-    shown = capfd.readouterr()
-    assert shown.err.startswith(f"alexbench: {path}: the pickle asks for code")
-    assert (shown.err.count("\n"), shown.out) == (1, "")
-    assert not (tmp_path / "ran").exists()
-    assert {p.name for p in tmp_path.iterdir()} <= {"evil.pth", "cache"}
+@pytest.mark.parametrize("brackets", ["[" * 100_000, '{"a":' * 100_000])
+def test_deep_nesting_in_safetensors_is_one_line(tmp_path: Path, brackets: str) -> None:
+    path = examples.write(tmp_path / "a.safetensors", examples.weights(), alexbench=brackets)
+    with pytest.raises(UserError, match=r"its facts \('alexbench'\) are not JSON") as caught:
+        open_weights(str(path))
+    assert "\n" not in str(caught.value)
+    path.write_bytes(struct.pack("<Q", len(brackets)) + brackets.encode())
+    refused(path)
+
+
+@pytest.mark.parametrize("size", [100_000, 20.5, 10**400])
+def test_an_image_size_out_of_range_is_refused(tmp_path: Path, size: float) -> None:
+    how = dataclasses.asdict(TORCHVISION) | {"size": size}
+    facts = json.dumps({"variant": "mixed", "preprocessing": how})
+    path = examples.write(tmp_path / "a.safetensors", examples.weights(), alexbench=facts)
+    with pytest.raises(UserError, match="its facts say no preprocessing"):
+        open_weights(str(path))
+
+
+def refused(path: Path) -> str:
+    with pytest.raises(UserError) as caught:
+        read(path)
+    said = str(caught.value)
+    assert said.startswith(f"{path}: not a whole ")
+    assert "\n" not in said
+    assert len(said) < 600
+    return said

@@ -91,14 +91,14 @@ def test_layers_may_be_missing() -> None:
     ("change", "said"),
     [
         ({"conv3.bias": None}, "does not fit torchvision: conv3.bias (384,) is missing"),
-        ({"conv3.bias": (383,)}, "conv3.bias is (383,), and (384,) is wanted"),
+        ({"conv3.bias": (383,)}, "conv3.bias is (383,), expected (384,)"),
         ({"dense2.weight": (4096, 4095)}, "dense2.weight is (4096, 4095), and (4096, 4096) is"),
         ({"dense1.weight": (4096, 9217)}, "dense1.weight is (4096, 9217), and (4096, 9216) is"),
         ({"conv9.weight": (3, 3)}, "conv9.weight (3, 3) has no place in it"),
         ({"scale": ()}, "scale () has no place in it"),
         ({"conv2.weight": (5, 5, 64, 192)}, "this is HWIO (Keras's order)"),
-        ({"dense3.bias": (10,)}, "dense3.bias is (10,), and (1000,) is wanted"),
-        ({"dense3.weight": (10,)}, "dense3.weight is (10,), and (1000, 4096) is wanted"),
+        ({"dense3.bias": (10,)}, "dense3.bias is (10,), expected (1000,)"),
+        ({"dense3.weight": (10,)}, "dense3.weight is (10,), expected (1000, 4096)"),
         ({"conv1.bias": (1,), "x": (1,)}, "; 1 more do not fit"),
     ],
 )

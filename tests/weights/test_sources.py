@@ -145,7 +145,7 @@ def with_nan() -> Any:
         (changed("conv1.bias", np.zeros(8, np.int32)), "conv1.bias is int32; floats of 16, 32"),
         (changed("dense1.weight", with_nan()), "dense1.weight: 1 of 4800 values are not finite"),
         (changed("conv1.bias", np.full(8, 1e300)), "conv1.bias: 8 of 8 values are not finite"),
-        (changed("conv1.bias", np.zeros(9, np.float32)), "conv1.bias is (9,), and (8,) is wanted"),
+        (changed("conv1.bias", np.zeros(9, np.float32)), "conv1.bias is (9,), expected (8,)"),
         (changed("conv7.bias", np.zeros(9, np.float32)), "conv7.bias (9,) has no place in it"),
     ],
 )
@@ -223,7 +223,7 @@ def test_damaged_files_are_one_line(tmp_path: Path, suffix: str, kept: int) -> N
     with pytest.raises(UserError) as caught:
         open_weights(str(path))
     assert str(caught.value).startswith(f"{path}: not a whole ")
-    assert "get it anew" in str(caught.value)
+    assert "get it again" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
@@ -234,7 +234,7 @@ def test_damaged_files_are_one_line(tmp_path: Path, suffix: str, kept: int) -> N
         (".", "a folder; give a file of weights or one of torchvision, bvlc"),
         ("torchvision", "no such file; alexbench fetch weights downloads it"),
         ("bvlc", "no such file; set $ALEXBENCH_DATA to the folder that has bvlc-alexnet-trunk"),
-        ("some.h5", "some.h5: not a form of weights that is known; known: .safetensors, .npz"),
+        ("some.h5", "some.h5: unknown format of weights; known: .safetensors, .npz"),
     ],
 )
 def test_what_is_not_there_says_how_to_go_on(spec: str, said: str) -> None:
@@ -347,8 +347,8 @@ def test_rows_say_what_is_known_of_each_source(
     monkeypatch.setenv("ALEXBENCH_DATA", str(planted.parent))
     rows = {row["name"]: row for row in sources.rows()}
     assert list(rows) == list(SOURCES)
-    assert rows["bvlc"]["here"] is True
-    assert rows["torchvision"]["here"] is False
+    assert rows["bvlc"]["available"] is True
+    assert rows["torchvision"]["available"] is False
     assert rows["torchvision"]["preprocessing"] == TORCHVISION.to_json()
     assert rows["torchvision"]["checksum"] == "sha256:7be5be79"
     assert json.loads(json.dumps(list(rows.values())))

@@ -14,20 +14,18 @@ from typing import Any
 
 import pytest
 
-from bench.core.case import Case
 from bench.core.kinds import KINDS
 from bench.core.limits import Limits
 from bench.data.dataset import save
 from bench.training.frameworks import FRAMEWORKS
-from bench.worker import __main__ as worker
-from bench.worker.client import Worker, WorkerError, bare_start, environment
+from bench.worker.client import Worker, WorkerError, bare_start
 from tests.support import fakes
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("prepared") / "data"
-    save(fakes.pictures(), folder)
+    save(fakes.images(), folder)
     return folder
 
 
@@ -112,6 +110,7 @@ def test_settings_name_what_was_in_force(data: Path) -> None:
     idiomatic = measure(data, "fake", track="idiomatic", seed=1)["settings"]
     assert closed["cpu_affinity"] == sorted(os.sched_getaffinity(0))
     assert closed["threads"] == len(closed["cpu_affinity"])
+    assert closed["keras_home"] is True
     assert closed["recipe"]["name"] == "steady"
     for name in ("initial_weights_sha256", "batch_plan_sha256"):
         assert re.fullmatch("[0-9a-f]{64}", closed[name])
@@ -267,53 +266,6 @@ def test_the_parent_sleeps_while_the_worker_measures(data: Path) -> None:
         assert time.process_time() - used < passed / 4
 
 
-def test_the_environment_is_the_same_for_everybody_and_nobodys(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setenv("KERAS_BACKEND", "somebody's")
-    monkeypatch.setenv("KERAS_HOME", "somebody's")
-    monkeypatch.setenv("TF_XLA_FLAGS", "somebody's")
-    monkeypatch.setenv("OMP_NUM_THREADS", "77")
-    monkeypatch.setenv("MALLOC_ARENA_MAX", "77")
-    monkeypatch.setenv("GLIBC_TUNABLES", "somebody's")
-    for name, row in FRAMEWORKS.items():
-        found = environment(fakes.case(name), tmp_path, threads=3)
-        assert found["KERAS_HOME"] == str(tmp_path)
-        assert found.get("KERAS_BACKEND") == row.environment.get("KERAS_BACKEND")
-        assert not found.keys() & {"TF_XLA_FLAGS", "MALLOC_ARENA_MAX", "GLIBC_TUNABLES"}
-        for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-            assert found[variable] == "3"
-        assert found["CUDA_VISIBLE_DEVICES"] == ""
-        assert str(tmp_path) in found["PYTHONPATH"].split(os.pathsep)
-    on_gpu = environment(fakes.case(device="gpu"), tmp_path, threads=1)
-    assert on_gpu.get("CUDA_VISIBLE_DEVICES") == os.environ.get("CUDA_VISIBLE_DEVICES")
-
-
-def test_what_makes_one_framework_faster_is_set_in_the_idiomatic_track_alone(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, data: Path
-) -> None:
-    row = replace(FRAMEWORKS["fake"], tuned_environment={"MALLOC_TOP_PAD_": "4096"})
-    monkeypatch.setitem(FRAMEWORKS, "fake", row)
-    for track, device, expected in (
-        ("idiomatic", "cpu", "4096"),
-        ("idiomatic", "gpu", None),
-        ("closed", "cpu", None),
-    ):
-        found = environment(fakes.case(track=track, device=device), tmp_path, threads=1)
-        assert found.get("MALLOC_TOP_PAD_") == expected
-
-
-def test_the_record_says_what_was_set_for_a_framework_alone(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    row = replace(FRAMEWORKS["fake"], tuned_environment={"MALLOC_TOP_PAD_": "4096"})
-    monkeypatch.setitem(FRAMEWORKS, "fake", row)
-    monkeypatch.setenv("MALLOC_TOP_PAD_", "1")  # read back, not repeated
-    found = worker._tuned(fakes.case(track="idiomatic"))
-    assert found == {"tuned_environment": {"MALLOC_TOP_PAD_": "1"}}
-    assert worker._tuned(fakes.case()) == {}
-
-
 def test_what_lies_where_the_user_stands_is_not_imported(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, data: Path
 ) -> None:
@@ -345,15 +297,3 @@ def test_a_bare_start_is_over_when_it_says_so(
             assert least < seconds < most
     monkeypatch.setitem(FRAMEWORKS, "fake", replace(FRAMEWORKS["fake"], bare_start=None))
     assert bare_start(case) is None
-
-
-@pytest.mark.parametrize("name", [n for n, r in FRAMEWORKS.items() if r.bare_start])
-def test_a_bare_start_takes_a_step(name: str) -> None:
-    if why := FRAMEWORKS[name].missing():
-        pytest.skip(why)
-    case = Case("cifar-bn", name, batch_size=4)
-    assert bare_start(case)
-
-
-def test_a_worker_has_a_home_of_its_own_for_keras(data: Path) -> None:
-    assert measure(data, "fake")["settings"]["keras_home"] is True

@@ -107,7 +107,7 @@ def clock(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> Clock:
 
 @pytest.fixture(scope="module")
 def data() -> Dataset:
-    return fakes.pictures(80, 40)
+    return fakes.images(80, 40)
 
 
 def bench_of(
@@ -166,7 +166,7 @@ def test_first_step_and_the_head_of_a_block_are_in_no_sample(clock: Clock, data:
 
 def test_every_reading_of_a_training_comes_right_after_a_sync(clock: Clock, data: Dataset) -> None:
     bench, _ = bench_of(clock, data, limits=LIMITS)
-    bench.turns.extras = False  # the audit times what is not synced, too
+    bench.schedule.extras = False  # the audit times what is not synced, too
     registry.train_throughput(bench)
     # A reading either ends an interval, right behind a sync, or begins one, right behind the
     # reading that ended the last (nothing ran in between), or begins a call.
@@ -185,7 +185,7 @@ def test_a_block_has_one_step_at_least(clock: Clock, data: Dataset) -> None:
 def test_overhead_holds_each_block_against_a_bare_one(clock: Clock, data: Dataset) -> None:
     limits = Limits(blocks=2, overhead_blocks=5, block_seconds=1.0)
     bench, _ = bench_of(clock, data, limits=limits)
-    bench.turns = FixedSchedule(limits.turns("train_throughput", extras=True))
+    bench.schedule = FixedSchedule(limits.turns("train_throughput", extras=True))
     found = registry.train_throughput(bench)
     overhead = found.metrics["overhead"]
     assert overhead["harness"] == [pytest.approx(4 * STEP)] * 5
@@ -215,7 +215,7 @@ def test_no_overhead_where_none_is_asked_for_or_can_be(
 def test_the_bare_forward_pass_is_timed_beside_inference(clock: Clock, data: Dataset) -> None:
     limits = Limits(blocks=2, overhead_blocks=5, block_seconds=10 * PREDICT)
     bench, trainer = bench_of(clock, data, limits=limits)
-    bench.turns = FixedSchedule(5)
+    bench.schedule = FixedSchedule(5)
     found = registry.inference(bench)
     overhead = found.metrics["overhead"]
     assert overhead["harness"] == found.samples == [pytest.approx(10 * PREDICT)] * 5
@@ -233,7 +233,7 @@ def test_no_bare_forward_pass_unless_asked(clock: Clock, data: Dataset) -> None:
     bench, _ = bench_of(clock, data, limits=Limits(blocks=2))
     assert registry.inference(bench).metrics["overhead"] is None
     bench, _ = bench_of(clock, data, limits=Limits(blocks=2, overhead_blocks=2))
-    bench.turns.extras = False
+    bench.schedule.extras = False
     assert registry.inference(bench).metrics["overhead"] is None
     assert not any(event.startswith("bare") for event in clock.events)
 
@@ -412,7 +412,7 @@ def test_the_idiomatic_track_gets_no_masks(clock: Clock, data: Dataset) -> None:
 
 @pytest.mark.parametrize("count", [40, 500, 523])
 def test_every_test_picture_is_counted_once(clock: Clock, count: int) -> None:
-    found, trainer = accuracy(clock, fakes.pictures(80, count), evaluations=1)
+    found, trainer = accuracy(clock, fakes.images(80, count), evaluations=1)
     confusion = np.array(found.metrics["confusion"])
     assert confusion.shape == (10, 10)
     assert confusion.sum() == count == sum(len(images) for images in trainer.predicted)
@@ -505,7 +505,7 @@ def test_progress_is_told_outside_the_clock_and_within_bounds(clock: Clock, data
         clock.now += 1000  # a listener that takes its time
 
     bench.progress = progress
-    bench.turns.extras = False
+    bench.schedule.extras = False
     assert registry.train_throughput(bench).samples == [pytest.approx(1.0)] * 4
     assert told
     assert all(0 <= done <= 1 for done in told)
@@ -546,7 +546,7 @@ def test_the_audit_knows_a_sync_that_does_not_wait(
 ) -> None:
     bench, _ = bench_of(clock, data, limits=LIMITS, trainer=trainer)
     clock.now = 0.0
-    bench.turns.steps = 8  # type: ignore[misc]
+    bench.schedule.steps = 8  # type: ignore[misc]
     found = registry.train_throughput(bench)
     slopes = found.metrics["clock"]["slope_seconds_per_step"]
     # Reading the weights takes its time, and none of it is in a slope.
@@ -562,7 +562,7 @@ def test_a_process_after_the_first_takes_its_blocks_alone(clock: Clock, data: Da
     bench, _ = bench_of(clock, data, limits=limits)
     given: list[list[float]] = []
     commands = iter([{"do": "block"}, {"do": "end"}])
-    bench.turns = RemoteSchedule(given.append, lambda: next(commands), 3, extras=False)
+    bench.schedule = RemoteSchedule(given.append, lambda: next(commands), 3, extras=False)
     found = registry.train_throughput(bench)
     assert found.metrics["steps_per_sample"] == 3
     assert given == [[], found.samples] == [[], [pytest.approx(3 * STEP)]]

@@ -14,7 +14,7 @@ from bench.networks.variants import variant
 from bench.training.interfaces import Setup
 from bench.training.recipes import RECIPES
 from bench.training.recipes.base import Recipe
-from bench.worker.opening import Start
+from bench.worker.opening import InitialWeights
 
 ROWS = variant("cifar-bn").architecture(10, head="pool-narrow")
 TRUNK = ("conv1",)
@@ -30,9 +30,9 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def start(file: Path, track: str, recipe: Recipe) -> Start:
+def start(file: Path, track: str, recipe: Recipe) -> InitialWeights:
     case = Case("cifar-bn", "pytorch", track, seed=3, init="pretrained", weights="made-up")
-    return Start.of(Setup(case, ROWS, recipe, 1, (0.5,) * 3, (0.2,) * 3, 1), file)
+    return InitialWeights.of(Setup(case, ROWS, recipe, 1, (0.5,) * 3, (0.2,) * 3, 1), file)
 
 
 @pytest.mark.parametrize("track", ["closed", "idiomatic"])

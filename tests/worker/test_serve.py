@@ -1,72 +1,8 @@
-"""Every framework's server against the float64 reference, for batches of any size."""
-
-from typing import Any
+"""Inference in a worker: the comparison of two ways to compute an embedding."""
 
 import numpy as np
-import pytest
-from numpy.typing import NDArray
 
-from bench.networks.architecture import Architecture
-from bench.parity.reference import Context, apply
 from bench.worker.serve import difference
-from tests.frameworks.probes.client import ask, each_framework
-from tests.frameworks.probes.networks import seeded_weights
-from tests.frameworks.probes.serving import BATCHES, COUNT, network, pictures
-
-Array = NDArray[Any]
-
-
-def outputs(architecture: Architecture) -> dict[str, Array]:
-    """Output of every layer in evaluation mode, in float64, by its name."""
-    weights = {k: v.astype(np.float64) for k, v in seeded_weights(architecture).items()}
-    x, found = pictures().astype(np.float64), {}
-    for layer in architecture.layers:
-        front = f"{layer.name}."
-        own = {k.removeprefix(front): w for k, w in weights.items() if k.startswith(front)}
-        x, _ = apply(layer, x, Context(own))
-        found[layer.name] = x
-    return found
-
-
-def worst(found: Array, expected: Array) -> float:
-    assert found.shape == expected.shape
-    return float(np.abs(found - expected).max() / np.abs(expected).max())
-
-
-@each_framework
-@pytest.mark.parametrize("norm", [False, True])
-def test_batches_of_any_size_give_the_references_numbers(framework: str, norm: bool) -> None:
-    architecture = network(norm)
-    expected = outputs(architecture)
-    arrays = ask(framework, "serving").arrays
-    for size in BATCHES[architecture.name]:
-        key = f"{architecture.name}/{{}}/{size}"
-        logits, features = arrays[key.format(None)], arrays[key.format("d2_relu")]
-        assert logits.dtype == features.dtype == np.float32
-        assert len(logits) == COUNT
-        assert worst(logits, expected["d3"]) < 2e-6  # measured: 5e-7
-        assert worst(features, expected["d2_relu"]) < 2e-6
-
-
-@each_framework
-def test_a_batchs_size_changes_no_number(framework: str) -> None:
-    arrays = ask(framework, "serving").arrays
-    for embedding in (None, "d2_relu"):
-        one, *others = (arrays[f"small/{embedding}/{size}"] for size in BATCHES["small"])
-        assert others
-        assert max(worst(other, one) for other in others) < 1e-6
-
-
-@each_framework
-@pytest.mark.parametrize("norm", [False, True])
-def test_the_slice_and_the_look_inside_agree(framework: str, norm: bool) -> None:
-    arrays = ask(framework, "serving").arrays
-    name = network(norm).name
-    for size in BATCHES[name]:
-        key = f"{name}/d2_relu/{size}"
-        assert (arrays[key] >= 0).all(), "after the ReLU"
-        assert (arrays[key] > 0).any()
-        assert worst(arrays[f"{key}/slice"], arrays[key]) < 1e-6
 
 
 def test_a_difference_is_relative_to_the_largest_entry() -> None:

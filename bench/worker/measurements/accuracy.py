@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.training.tracks import track
-from bench.worker.digests import digests
+from bench.worker.digests import training_digests
 from bench.worker.evaluation import accuracy_of, evaluate
 from bench.worker.measurements.features import recomputed_features
 from bench.worker.measurements.tutorial_loop import tutorial_training
@@ -47,7 +47,7 @@ def accuracy(bench: Session) -> Result:
         stretches = []
         if curve[-1]["train_loss"] is None:
             break  # it has diverged: more steps would measure nothing
-    metrics = _summary(bench, curve, confusion) | digests(bench.trainer, history)
+    metrics = _summary(bench, curve, confusion) | training_digests(bench.trainer, history)
     metrics |= bench.inputs.metrics() | {"startup": _startup(bench)}
     if (anew := recomputed_features(bench)) is not None:
         metrics["features"]["anew"] = anew

@@ -21,7 +21,7 @@ Maker = Callable[[Setup], Iterable[LayerPair]]
 def layers_beside(bench: Session) -> list[dict[str, Any]]:
     """Seconds of one call of each side, block by block; empty where none are asked for."""
     where = framework(bench.setup.case.framework).layer_pairs
-    if not bench.limits.layer_pairs or where is None or not bench.turns.extras:
+    if not bench.limits.layer_pairs or where is None or not bench.schedule.extras:
         return []
     module, _, function = where.partition(":")
     make: Maker = getattr(importlib.import_module(module), function)

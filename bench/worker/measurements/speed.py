@@ -51,7 +51,7 @@ class _Blocks:
 
     def take(self) -> None:
         """As many blocks as there are turns, in one call of ``train``."""
-        if self._bench.turns.next():
+        if self._bench.schedule.next():
             self._bench.train_while(self._after_step)
 
     def _after_step(self) -> bool:
@@ -66,9 +66,9 @@ class _Blocks:
         self.seconds.append(perf_counter() - self._started)
         self.joules.append(self._meter.between(self._energy, self._meter.read()))
         self._taken = 0
-        self._bench.turns.record_block(self.seconds[-1:])
+        self._bench.schedule.record_block(self.seconds[-1:])
         self._between()
-        return self._bench.turns.next()
+        return self._bench.schedule.next()
 
 
 def lead_of(steps: int) -> int:
@@ -80,7 +80,7 @@ def train_throughput(bench: Session) -> Result:
     """Seconds per block of training steps; with other loops' blocks beside them when asked."""
     first, limits = bench.first_step(), bench.limits
     found = _steps_per_block(bench)
-    steps = bench.turns.steps or found
+    steps = bench.schedule.steps or found
     bare = _Bare(bench, lambda: bench.trainer.bare_loop(bench.input_at(0)), steps)
     copied = _copied_loops(bench)
 
@@ -103,14 +103,14 @@ def train_throughput(bench: Session) -> Result:
         "energy": added(blocks.joules) | {"images": images * len(samples)},
         **{name: loop.metrics() for name, loop in copied.items()},
         **({"layers": layers} if layers else {}),
-        **(audit(bench, samples, steps) if bench.turns.extras else {}),
+        **(audit(bench, samples, steps) if bench.schedule.extras else {}),
     }
     return Result(samples, images, metrics)
 
 
 def _copied_loops(bench: Session) -> dict[str, Beside]:
     """Other people's loops that run beside ours, by the name of their metrics."""
-    if not bench.turns.extras:
+    if not bench.schedule.extras:
         return {}
     blocks = bench.limits.blocks
     made = {
@@ -144,7 +144,7 @@ class _Bare:
         make: Callable[[], Callable[[int], None] | None],
         steps: int,
     ) -> None:
-        self._most = bench.limits.overhead_blocks if bench.turns.extras else 0
+        self._most = bench.limits.overhead_blocks if bench.schedule.extras else 0
         self._loop = make() if self._most else None
         self._steps = steps
         self._seconds: list[float] = []
@@ -172,17 +172,17 @@ def inference(bench: Session) -> Result:
     batches = _test_batches(bench.dataset.test, size)
     first = _timed(lambda: bench.trainer.predict(next(batches)))
     pace = min(_timed(lambda: bench.trainer.predict(next(batches))) for _ in range(2))
-    steps = bench.turns.steps or max(1, round(limits.block_seconds / pace))
+    steps = bench.schedule.steps or max(1, round(limits.block_seconds / pace))
     bare = _Bare(bench, lambda: bench.trainer.bare_predict(next(batches)), steps)
     samples: list[float] = []
     joules: list[Energy] = []
     meter = Meter()
-    while bench.turns.next():
+    while bench.schedule.next():
         _predict(bench.trainer, batches, lead_of(steps))
         before = meter.read()
         samples.append(_timed(lambda: _predict(bench.trainer, batches, steps)))
         joules.append(meter.between(before, meter.read()))
-        bench.turns.record_block(samples[-1:])
+        bench.schedule.record_block(samples[-1:])
         bare.block()
         bench.progress(min(len(samples) / limits.blocks, 1.0), "inference")
     metrics = {
@@ -207,11 +207,11 @@ def latency(bench: Session) -> Result:
     for _ in range(max(3, limits.warmup_steps)):
         bench.trainer.predict(next(pictures))
     samples: list[float] = []
-    while bench.turns.next():
+    while bench.schedule.next():
         bench.trainer.predict(next(pictures))
         calls = _calls(bench, pictures)
         samples.extend(calls)
-        bench.turns.record_block(calls)
+        bench.schedule.record_block(calls)
         bench.progress(min(len(samples) / limits.latency_calls, 1.0), "latency")
     return Result(samples, 1, {})
 

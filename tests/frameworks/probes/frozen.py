@@ -70,7 +70,7 @@ def run(framework: str) -> tuple[dict[str, Any], dict[str, Any]]:
                 )
                 result = accuracy(bench)
                 name = f"{track}/{'kept' if keep else 'anew'}"
-                facts[name] = {**result.metrics, "start": bench.start}
+                facts[name] = {**result.metrics, "start": bench.initial_weights}
                 for weight, array in bench.trainer.export_weights().items():
                     arrays[f"{name}/{weight}"] = array
             arrays[f"{track}/features"] = features(bench)

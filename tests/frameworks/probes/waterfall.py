@@ -12,7 +12,7 @@ from bench.networks.architecture import Architecture, Dropout
 from bench.training.defaults import chain, switched, with_own_constants
 from bench.training.interfaces import Setup
 from bench.training.recipes.base import Recipe
-from bench.worker.opening import take_weights
+from bench.worker.opening import InitialWeights
 from tests.frameworks.probes.networks import MEAN, STD, TINY, pictures, step_input
 from tests.frameworks.probes.trainers import create
 
@@ -44,7 +44,10 @@ def run(framework: str) -> tuple[dict[str, Any], dict[str, Any]]:
     for stage in facts["chain"]:
         given = setup(framework, stage)
         trainer = create(framework, given)
-        take_weights(trainer, given)
+        rows = given.architecture
+        InitialWeights.of(given, None).load_into(
+            trainer, rows.weight_shapes() | rows.statistic_shapes()
+        )
         arrays |= {f"{stage}/start/{k}": v for k, v in trainer.export_weights().items()}
         facts["settings"][stage] = trainer.settings()
         facts["losses"][stage] = _losses(trainer)

@@ -1,7 +1,7 @@
-"""Answers into a file as they come: JSON, CSV or npz, told by the name's ending.
+"""Writers of output files, batch by batch: JSON, CSV or npz, by the suffix of the name.
 
-What was added is there when the block ends, however it ends, and memory does not grow with the
-number of pictures. A file of that name is replaced only then, and by a whole one.
+All batches that were added are in the file after ``close``, also when a run was cut short. Memory
+does not grow with the number of images. An existing file is replaced at the end, by a whole one.
 """
 
 from __future__ import annotations
@@ -20,71 +20,74 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from bench.core.errors import UserError
-from bench.inference.output import Answers
+from bench.inference.output import Output
 from bench.training.interfaces import Outputs
 
 _CHUNK = 1 << 20
 
 
-class Sheet(Protocol):
-    """Takes a batch after the other."""
+class Writer(Protocol):
+    """Writes one batch after the other."""
 
     def add(self, names: list[str], rows: Outputs) -> None:
-        """Paths of the pictures, and what the network gives for each."""
+        """Add a batch: paths of the images, and the network's output for each."""
 
     def close(self) -> None:
-        """Finish what was begun."""
+        """Finish the file."""
 
 
-class JsonSheet:
-    """A list of one object per picture."""
+class JsonWriter:
+    """A JSON list of one object per image."""
 
-    def __init__(self, out: TextIO, answers: Answers) -> None:
-        self._out, self._answers = out, answers
-        self._before = "[\n"
+    def __init__(self, out: TextIO, output: Output) -> None:
+        self._out, self._output = out, output
+        self._separator = "[\n"
 
     def add(self, names: list[str], rows: Outputs) -> None:
-        """See :class:`Sheet`."""
+        """See :class:`Writer`."""
         for name, row in zip(names, rows, strict=True):
-            self._out.write(self._before + json.dumps(self._answers.to_json(name, row)))
-            self._before = ",\n"
+            self._out.write(self._separator + json.dumps(self._output.to_json(name, row)))
+            self._separator = ",\n"
 
     def close(self) -> None:
-        """End the list, if there is one."""
-        if self._before != "[\n":
+        """End the list, if one was begun."""
+        if self._separator != "[\n":
             self._out.write("\n]\n")
 
 
-class CsvSheet:
-    """A header, and a line or several per picture."""
+class CsvWriter:
+    """A CSV header, and one or more rows per image."""
 
-    def __init__(self, out: TextIO, answers: Answers) -> None:
-        self._answers = answers
+    def __init__(self, out: TextIO, output: Output) -> None:
+        self._output = output
         self._rows = csv.writer(out, lineterminator="\n")
-        self._rows.writerow(["image", *answers.header()])
+        self._rows.writerow(["image", *output.header()])
 
     def add(self, names: list[str], rows: Outputs) -> None:
-        """See :class:`Sheet`."""
+        """See :class:`Writer`."""
         for name, row in zip(names, rows, strict=True):
-            self._rows.writerows([name, *line] for line in self._answers.table(row))
+            self._rows.writerows([name, *line] for line in self._output.table(row))
 
     def close(self) -> None:
-        """Nothing is missing."""
+        """Nothing: every row is complete."""
 
 
-class NpzSheet:
-    """``images`` and the arrays of the answers. What came so far waits in a file without a name:
-    an array's length stands in front of it, and is known at the end."""
+class NpzWriter:
+    """``images`` and the arrays of the output.
 
-    def __init__(self, out: IO[bytes], answers: Answers) -> None:
-        self._out, self._answers = out, answers
+    An array's length comes before its data and is known only at the end, so the data of earlier
+    batches are kept in unnamed temporary files.
+    """
+
+    def __init__(self, out: IO[bytes], output: Output) -> None:
+        self._out, self._output = out, output
         self._names: list[str] = []
         self._parts: dict[str, tuple[IO[bytes], NDArray[Any]]] = {}
 
     def add(self, names: list[str], rows: Outputs) -> None:
-        """See :class:`Sheet`."""
+        """See :class:`Writer`."""
         self._names += names
-        for key, array in self._answers.arrays(rows).items():
+        for key, array in self._output.arrays(rows).items():
             if key not in self._parts:
                 self._parts[key] = (tempfile.TemporaryFile(), array[:0])  # noqa: SIM115
             self._parts[key][0].write(np.ascontiguousarray(array).data)
@@ -94,7 +97,7 @@ class NpzSheet:
         with ZipFile(self._out, "w") as archive:
             for key, array in {
                 "images": np.array(self._names),
-                **self._answers.constants(),
+                **self._output.constants(),
             }.items():
                 with archive.open(f"{key}.npy", "w", force_zip64=True) as entry:
                     npy.write_array(entry, array, allow_pickle=False)
@@ -114,57 +117,57 @@ class NpzSheet:
             entry.write(chunk)
 
 
-ENDINGS = (".csv", ".json", ".npz")
+SUFFIXES = (".csv", ".json", ".npz")
 
 
 def check_output(path: Path) -> None:
-    """Raise UserError before anything is computed for a file that could not be written."""
-    if path.suffix.lower() not in ENDINGS:
-        raise UserError(f"-o {path}: unknown ending; expected one of {', '.join(ENDINGS)}")
+    """Raise UserError for a file that could not be written, before anything is computed."""
+    if path.suffix.lower() not in SUFFIXES:
+        raise UserError(f"-o {path}: unknown suffix; expected one of {', '.join(SUFFIXES)}")
     if path.is_dir():
         raise UserError(f"-o {path}: a folder; expected the name of a file")
     if not path.parent.is_dir():
         raise UserError(f"-o {path}: no folder {path.parent}; make it first")
 
 
-class FileSheet:
-    """A :class:`Sheet` into a file that appears when it is whole; none without a picture."""
+class FileWriter:
+    """A :class:`Writer` of a file that appears when it is complete; no file without an image."""
 
-    def __init__(self, path: Path, answers: Answers) -> None:
-        self._path, self._answers = path, answers
+    def __init__(self, path: Path, output: Output) -> None:
+        self._path, self._output = path, output
         self._part = path.with_name(f".{path.name}.part")
         self._out: IO[Any] | None = None
-        self._sheet: Sheet | None = None
+        self._writer: Writer | None = None
 
     def add(self, names: list[str], rows: Outputs) -> None:
-        """UserError where it cannot be written."""
+        """See :class:`Writer`; UserError where the file cannot be written."""
         with self._writing():
-            if self._sheet is None:
-                self._sheet = self._open()
-            self._sheet.add(names, rows)
+            if self._writer is None:
+                self._writer = self._open()
+            self._writer.add(names, rows)
 
     def close(self) -> None:
-        """Put the file in its place; UserError where that fails."""
-        if self._sheet is None or self._out is None:
+        """Move the file to its path; UserError where that fails."""
+        if self._writer is None or self._out is None:
             return
         with self._writing():
-            self._sheet.close()
+            self._writer.close()
             self._out.close()
             self._part.replace(self._path)
 
-    def _open(self) -> Sheet:
+    def _open(self) -> Writer:
         kind = self._path.suffix.lower()
         if kind == ".npz":
             self._out = self._part.open("wb")
-            return NpzSheet(self._out, self._answers)
-        # Names of files are bytes, and need not be text.
+            return NpzWriter(self._out, self._output)
+        # Names of files are bytes and may not be valid UTF-8.
         self._out = self._part.open("w", encoding="utf-8", errors="surrogateescape", newline="")
-        made = CsvSheet if kind == ".csv" else JsonSheet
-        return made(self._out, self._answers)
+        made = CsvWriter if kind == ".csv" else JsonWriter
+        return made(self._out, self._output)
 
-    def _give_up(self) -> None:
-        """Leave nothing behind, as far as that can be; the first error is the one that counts."""
-        self._sheet = None
+    def _discard(self) -> None:
+        """Remove the partial file as far as possible; the first error is the one that is raised."""
+        self._writer = None
         with suppress(OSError):
             if self._out:
                 self._out.close()
@@ -176,6 +179,6 @@ class FileSheet:
         try:
             yield
         except OSError as error:
-            self._give_up()
+            self._discard()
             reason = error.strerror or str(error)
             raise UserError(f"cannot write to {self._path}: {reason}; give another -o") from error

@@ -34,7 +34,7 @@ def caller(monkeypatch: pytest.MonkeyPatch) -> Call:
     return call
 
 
-def write_pictures(folder: Path, count: int) -> list[Path]:
+def write_images(folder: Path, count: int) -> list[Path]:
     """Pictures of noise around a colour each, of several sizes."""
     rng = np.random.default_rng(0)
     paths = []

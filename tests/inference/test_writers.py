@@ -13,7 +13,7 @@ import pytest
 
 from bench.core.errors import UserError
 from bench.inference.output import Embeddings, softmax
-from bench.inference.output_files import ENDINGS, FileSheet
+from bench.inference.writers import SUFFIXES, FileWriter
 from bench.networks.inference import embedding_network
 from tests.support import fake_server
 
@@ -38,11 +38,11 @@ def files_of_at_most(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize("ending", SUFFIXES)
 def test_a_disk_that_is_full_is_told_in_one_line_and_leaves_nothing(
     tmp_path: Path, answers: Embeddings, ending: str
 ) -> None:
-    sheet = FileSheet(tmp_path / f"out{ending}", answers)
+    sheet = FileWriter(tmp_path / f"out{ending}", answers)
 
     def write() -> None:
         sheet.add([str(i) for i in range(500)], rows(500))
@@ -57,7 +57,7 @@ def test_a_disk_that_is_full_is_told_in_one_line_and_leaves_nothing(
 def test_a_folder_that_goes_away_is_told_in_one_line(tmp_path: Path, answers: Embeddings) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
-    sheet = FileSheet(folder / "out.json", answers)
+    sheet = FileWriter(folder / "out.json", answers)
     sheet.add(["a"], rows(1))
     shutil.rmtree(folder)
     with pytest.raises(UserError, match=r"cannot write to .*out\.json: No such file"):
@@ -65,15 +65,15 @@ def test_a_folder_that_goes_away_is_told_in_one_line(tmp_path: Path, answers: Em
 
 
 def test_nothing_added_is_no_file(tmp_path: Path, answers: Embeddings) -> None:
-    FileSheet(tmp_path / "out.json", answers).close()
+    FileWriter(tmp_path / "out.json", answers).close()
     assert not list(tmp_path.glob("*out*"))
 
 
-@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize("ending", SUFFIXES)
 def test_memory_does_not_grow_with_what_is_written(
     tmp_path: Path, answers: Embeddings, ending: str
 ) -> None:
-    sheet, batch = FileSheet(tmp_path / f"out{ending}", answers), rows(100)
+    sheet, batch = FileWriter(tmp_path / f"out{ending}", answers), rows(100)
     names = [f"{i:04}" for i in range(100)]
     sheet.add(names, batch)
     tracemalloc.start()
@@ -89,8 +89,8 @@ def test_memory_does_not_grow_with_what_is_written(
 
 @pytest.mark.parametrize("name", ["ein \u00e4.png", 'comma,"quote"\n.png', "\udcff.png"])
 def test_names_come_back_as_they_were(tmp_path: Path, answers: Embeddings, name: str) -> None:
-    for ending in ENDINGS:
-        sheet = FileSheet(tmp_path / f"out{ending}", answers)
+    for ending in SUFFIXES:
+        sheet = FileWriter(tmp_path / f"out{ending}", answers)
         sheet.add([name], rows(1))
         sheet.close()
     assert json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))[0]["image"] == name

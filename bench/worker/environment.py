@@ -1,0 +1,70 @@
+"""The environment variables of a worker: equal for all frameworks, free of the user's settings."""
+
+from __future__ import annotations
+
+import os
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from bench.core.case import Case
+from bench.training.frameworks import framework, tuned
+
+NOT_INHERITED = {
+    "COVERAGE_*": "coverage would trace the measured code",
+    "COV_CORE_*": "pytest-cov starts coverage in every child process that has these",
+    "DNNL_*": "oneDNN's older prefix: instruction set, verbosity, cache sizes",
+    "GLIBC_TUNABLES": "glibc's allocator; a registry row sets it where a track asks for it",
+    "GOMP_*": "thread binding and spinning of GCC's OpenMP runtime",
+    "JAX_*": "platform, float width, matrix precision, compilation cache",
+    "KERAS_BACKEND": "a registry row sets it",
+    "KMP_*": "thread binding and spinning of Intel's and LLVM's OpenMP runtimes",
+    "MALLOC_*": "glibc's allocator; a registry row sets it where a track asks for it",
+    "MKL_*": "thread count and instruction set of MKL",
+    "OMP_*": "thread count, binding (OMP_PROC_BIND, OMP_PLACES) and wait policy",
+    "ONEDNN_*": "instruction set, verbosity and cache sizes of oneDNN",
+    "OPENBLAS_*": "thread count and kernel selection of OpenBLAS",
+    "PYTORCH_*": "allocator, fusion and fallback switches of PyTorch",
+    "TF_ENABLE_ONEDNN_OPTS": "switches TensorFlow's kernels",
+    "TF_XLA_FLAGS": "switches automatic compilation on or off",
+    "XLA_FLAGS": "compiler passes, thread pool and device count of XLA",
+}
+"""Variables of the user that do not reach a worker, as patterns, with what they would change.
+
+Each changes the speed or the results of one framework and not of the others, or binds threads to
+other CPUs than those that the harness chose.
+"""
+
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+_ROOT = Path(__file__).resolve().parents[2]
+
+
+def environment(case: Case, home: Path, threads: int) -> dict[str, str]:
+    """The environment of a worker.
+
+    Args:
+        case: Its framework, track and device decide what the registry adds.
+        home: An empty folder in the place of ``~/.keras``.
+        threads: Of every BLAS and OpenMP runtime.
+
+    Returns:
+        This process's environment without `NOT_INHERITED`, with the settings of the suite.
+    """
+    paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {
+        **{name: value for name, value in os.environ.items() if inherited(name)},
+        "PYTHONPATH": os.pathsep.join(paths),
+        # A user's own random.py or profile.py in the current folder is not what frameworks import.
+        "PYTHONSAFEPATH": "1",
+        **dict.fromkeys(_THREADS, str(threads)),
+        "TF_CPP_MIN_LOG_LEVEL": "2",
+        # A user's ~/.keras/keras.json could change the float type or the layout.
+        "KERAS_HOME": str(home),
+        **({"CUDA_VISIBLE_DEVICES": ""} if case.device == "cpu" else {}),
+        **framework(case.framework).environment,
+        **tuned(case),
+    }
+
+
+def inherited(name: str) -> bool:
+    """Whether a variable of the user's reaches a worker."""
+    return not any(fnmatchcase(name, pattern) for pattern in NOT_INHERITED)

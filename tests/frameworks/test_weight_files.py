@@ -1,0 +1,154 @@
+"""PyTorch's weight files: read in a worker, nothing in them is executed; and `fetch weights`."""
+
+import hashlib
+import re
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.cli.main import main
+from bench.core.errors import UserError
+from bench.weights.sources import SOURCES, fetch_weights, open_weights
+from tests.core import test_download
+from tests.frameworks.probes.client import ask_reference
+from tests.support import weight_examples as examples
+
+server = test_download.server
+
+
+@pytest.fixture(autouse=True)
+def _cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    examples.install(monkeypatch, tmp_path / "cache")
+    monkeypatch.chdir(tmp_path)
+
+
+def ask() -> dict[str, Any]:
+    return ask_reference("weight_files").facts
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("code", r"the pickle asks for code \(posix.mkdir\), .*nothing was run; save model.state_"),
+        (
+            "bare",
+            r"no file of torch.save, or one that asks for more than tensors; nothing was run; save",
+        ),
+        (
+            "module",
+            r"the pickle asks for code \(torch.nn.modules.linear.Linear\), as a whole pickled m",
+        ),
+        ("number", r"holds a int, no state by name; save model.state_dict\(\)"),
+        ("checkpoint", r"'epoch' is a int, no tensor; save model.state_dict\(\)"),
+        ("sparse", r"a is sparse or quantized; save it dense"),
+        ("truncated", r"not a whole PyTorch file \(.*\); get it anew"),
+        ("junk", r"no file of torch.save, or one that asks for more"),
+        ("empty", r"not a whole PyTorch file \(EOFError\); get it anew"),
+    ],
+)
+def test_what_is_no_state_is_refused_in_one_line(name: str, said: str) -> None:
+    found = ask()["refused"][name]
+    assert re.search(rf"{name}\.pth: {said}", found), found
+    assert "\n" not in found
+    assert ask()["planted_code_ran"] is False
+
+
+@pytest.mark.parametrize("form", ["plain", "parameters", "wrapped", "bfloat16"])
+def test_states_are_read_to_the_bit(form: str) -> None:
+    found = ask()["taken"][form]
+    prefix = "module." if form == "wrapped" else ""
+    assert found["names"] == [f"{prefix}features.0.bias", f"{prefix}features.0.weight"]
+    assert found["same"] is True
+    assert len(found["bfloat16"]) == (2 if form == "bfloat16" else 0)
+
+
+def test_torchvision_names_the_classes() -> None:
+    names = ask()["categories"]
+    assert len(names) == 1000
+    assert names[281] == "tabby"
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("wrong hash", "invalid hash value"),
+        ("interrupted", "(incomplete|invalid hash value|IncompleteRead)"),
+        ("absent", "HTTP Error 404"),
+        ("offline", "refused"),
+    ],
+)
+def test_downloads_that_fail_say_how_to_go_on_and_leave_nothing(name: str, said: str) -> None:
+    found = ask()["fetched"][name]
+    assert re.match(f"URL: cannot be downloaded .*{said}", found["said"]), found
+    assert "pass it with --weights FILE, or set $ALEXBENCH_WEIGHTS_URL" in found["said"]
+    assert "\n" not in found["said"]
+    assert found["left"] == []
+
+
+def test_a_mirror_that_is_no_address_is_one_line() -> None:
+    assert "cannot be downloaded" in ask()["fetched"]["no address"]["said"]
+
+
+def test_a_download_is_checked_and_kept() -> None:
+    found = ask()["fetched"]["right"]
+    assert found["said"].startswith("taken")
+    assert len(found["left"]) == 1
+
+
+@pytest.fixture
+def published(
+    monkeypatch: pytest.MonkeyPatch, server: test_download.InferenceModel
+) -> test_download.InferenceModel:
+    """A server that has a file in the place of torchvision's."""
+    server.content = examples.small_state().read_bytes()
+    digest = hashlib.sha256(server.content).hexdigest()[:8]
+    source = replace(SOURCES["torchvision"], file=f"w-{digest}.pth", checksum=f"sha256:{digest}")
+    monkeypatch.setitem(SOURCES, "torchvision", source)
+    monkeypatch.setenv("ALEXBENCH_WEIGHTS_URL", server.url)
+    return server
+
+
+def test_fetched_weights_are_there_by_name(
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    published: test_download.InferenceModel,
+) -> None:
+    assert call(monkeypatch, "fetch", "weights") == 0
+    path = Path(capfd.readouterr().out.strip())
+    assert path.read_bytes() == published.content
+    assert fetch_weights() == path
+    assert len(published.asked) == 1  # not asked again
+    found, _ = open_weights("torchvision")
+    assert (found.facts.name, found.facts.layers) == ("torchvision", ("conv1",))
+    path.write_bytes(b"damaged")
+    with pytest.raises(UserError, match="wrong checksum"):
+        open_weights("torchvision")
+    published.status = 500
+    with pytest.raises(UserError, match="HTTP Error 500"):
+        fetch_weights(progress=False)
+    assert not path.exists()
+
+
+def call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    """The command in this process; its exit code."""
+    monkeypatch.setattr(sys, "argv", ["alexbench", *arguments])
+    monkeypatch.setenv("ALEXBENCH_EXTENSIONS", "")
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert isinstance(caught.value.code, int)
+    return caught.value.code
+
+
+def test_bad_weights_end_a_command_with_one_line_and_2(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = examples.evil_state(tmp_path / "evil.pth", tmp_path / "ran")
+    assert call(monkeypatch, "convert", str(path), "out.npz") == 2
+    shown = capfd.readouterr()
+    assert shown.err.startswith(f"alexbench: {path}: the pickle asks for code")
+    assert (shown.err.count("\n"), shown.out) == (1, "")
+    assert not (tmp_path / "ran").exists()
+    assert {p.name for p in tmp_path.iterdir()} <= {"evil.pth", "cache"}

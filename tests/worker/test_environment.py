@@ -1,0 +1,95 @@
+"""The environment of a worker: what reaches it, and what is set for all and for one framework."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import bench
+from bench.training.frameworks import FRAMEWORKS
+from bench.worker import __main__ as worker
+from bench.worker.environment import NOT_INHERITED, environment
+from tests.support import fakes
+
+
+@pytest.fixture(autouse=True)
+def _fakes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    fakes.install(monkeypatch, tmp_path / "cache")
+
+
+def test_it_is_the_same_for_all_frameworks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("KERAS_BACKEND", "KERAS_HOME", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        monkeypatch.setenv(name, "77")
+    monkeypatch.setenv("MY_VARIABLE", "mine")
+    for name, row in FRAMEWORKS.items():
+        found = environment(fakes.case(name), tmp_path, threads=3)
+        assert found["KERAS_HOME"] == str(tmp_path)
+        assert found.get("KERAS_BACKEND") == row.environment.get("KERAS_BACKEND")
+        for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+            assert found[variable] == "3"
+        assert found["CUDA_VISIBLE_DEVICES"] == ""
+        assert found["MY_VARIABLE"] == "mine"
+    on_gpu = environment(fakes.case(device="gpu"), tmp_path, threads=1)
+    assert on_gpu.get("CUDA_VISIBLE_DEVICES") == os.environ.get("CUDA_VISIBLE_DEVICES")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "COVERAGE_PROCESS_START",
+        "COV_CORE_SOURCE",
+        "GLIBC_TUNABLES",
+        "GOMP_CPU_AFFINITY",
+        "JAX_ENABLE_X64",
+        "JAX_PLATFORMS",
+        "KMP_AFFINITY",
+        "MALLOC_ARENA_MAX",
+        "OMP_PLACES",
+        "OMP_PROC_BIND",
+        "ONEDNN_MAX_CPU_ISA",
+        "PYTORCH_CUDA_ALLOC_CONF",
+        "TF_ENABLE_ONEDNN_OPTS",
+        "TF_XLA_FLAGS",
+        "XLA_FLAGS",
+    ],
+)
+def test_variables_that_change_one_framework_do_not_reach_a_worker(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
+    monkeypatch.setenv(name, "1")
+    assert name not in environment(fakes.case(), tmp_path, threads=1)
+
+
+def test_every_variable_that_is_left_out_has_a_reason() -> None:
+    assert all(NOT_INHERITED.values())
+
+
+def test_pythonpath_of_the_user_comes_after_ours(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(["/one", "/two"]))
+    found = environment(fakes.case(), tmp_path, threads=1)["PYTHONPATH"].split(os.pathsep)
+    assert found == [str(Path(bench.__file__).parents[1]), "/one", "/two"]
+
+
+@pytest.mark.parametrize(
+    ("track", "device", "expected"),
+    [("idiomatic", "cpu", "4096"), ("idiomatic", "gpu", None), ("closed", "cpu", None)],
+)
+def test_what_makes_one_framework_faster_is_set_in_the_idiomatic_track_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, track: str, device: str, expected: str | None
+) -> None:
+    row = replace(FRAMEWORKS["fake"], tuned_environment={"MALLOC_TOP_PAD_": "4096"})
+    monkeypatch.setitem(FRAMEWORKS, "fake", row)
+    found = environment(fakes.case(track=track, device=device), tmp_path, threads=1)
+    assert found.get("MALLOC_TOP_PAD_") == expected
+
+
+def test_a_record_has_what_was_set_for_a_framework_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    row = replace(FRAMEWORKS["fake"], tuned_environment={"MALLOC_TOP_PAD_": "4096"})
+    monkeypatch.setitem(FRAMEWORKS, "fake", row)
+    monkeypatch.setenv("MALLOC_TOP_PAD_", "1")  # read back, not repeated
+    found = worker._tuned(fakes.case(track="idiomatic"))
+    assert found == {"tuned_environment": {"MALLOC_TOP_PAD_": "1"}}
+    assert worker._tuned(fakes.case()) == {}
