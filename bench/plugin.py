@@ -112,7 +112,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def _test_id(task: Task) -> str:
-    """``cifar-bn-pytorch-closed``, what ``-k`` selects by, with stage and seed where there are any."""
+    """``cifar-bn-pytorch-closed``: what ``-k`` selects by. Stage and seed where a case has one."""
     case = task.case
     seed = f"-s{case.seed}" if kind(task.kind).trained else ""
     stage = f"-{case.defaults}" if case.defaults else ""

@@ -55,7 +55,7 @@ def test_npz_has_the_features_of_every_picture_in_order(
     shown = capsys.readouterr()
     assert shown.err == ""
     assert shown.out == (
-        "out.npz: 5 x 6 after dense2_relu; slice and whole network agree to the bit\n"
+        "out.npz: 5 x 6 after dense2_relu; slice and whole network agree bit for bit\n"
     )
 
 
@@ -89,7 +89,7 @@ def test_what_came_before_a_worker_died_is_kept(
 ) -> None:
     # Two ways on the first batch are two calls; it dies when there was one only.
     assert embed(call, *paths, "-o", "out.npz", "--batch-size", 3, framework="served-dying") == 1
-    assert "worker killed by SIGKILL; no picture is done" in capsys.readouterr().err
+    assert "worker killed by SIGKILL; no image is done" in capsys.readouterr().err
     assert not list(Path().glob("*out*"))
 
 
