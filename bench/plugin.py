@@ -1,8 +1,11 @@
-"""The bridge to pytest-benchmark: options, parametrisation, and worker seconds as its timings.
+"""The pytest plugin: options, one test per case and kind, worker seconds in pytest-benchmark.
 
-``pytest --benchmark-only`` collects ``bench/benchmarks/bench_*.py``. Each of their tests takes one
-``task`` (a case and a kind); the worker that measures it runs once and serves all tests of its job,
-and pytest-benchmark is shown the worker's own samples, never the parent's waiting time.
+``pytest -p bench.plugin --pyargs bench --benchmark-only`` collects ``bench/benchmarks/bench_*.py``.
+Each of their tests takes one ``task`` (a case and a kind). A worker measures all tasks of its job
+in one go, and pytest-benchmark receives the worker's samples, never the parent's waiting time.
+
+Nothing is registered as a pytest entry point: a project that has alexbench installed and does not
+name this plugin is not affected by it.
 """
 
 from __future__ import annotations
@@ -31,6 +34,8 @@ from bench.harness.run import Run, open_run
 from bench.training.frameworks import framework
 
 _BENCHMARKS = Path(__file__).resolve().parent / "benchmarks"
+_SESSION = "alexbench-session"
+_COLUMNS = ["min", "median", "iqr", "rounds"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -38,41 +43,51 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("alexbench", "AlexNet in PyTorch and Keras")
     group.addoption("--bench-profile", default="quick", help=f"one of {', '.join(PROFILES)}")
     group.addoption(
-        "--bench-data", default="auto", help="auto, cifar10, generated or a path to pictures"
+        "--bench-data", default="auto", help="auto, cifar10, generated or a path to images"
     )
-    group.addoption("--bench-results", default="results", help="folder that holds the runs")
+    group.addoption("--bench-results", default="results", help="folder of all runs")
     group.addoption(
         "--bench-frameworks", default="", help="frameworks to measure, commas between them"
     )
     group.addoption("--bench-variants", default="", help="variants to measure, commas between them")
     group.addoption(
-        "--bench-compare", metavar="RUN", help="hold the results against those of an earlier run"
+        "--bench-compare", metavar="RUN", help="compare the results with those of an earlier run"
     )
     group.addoption(
         "--bench-fail-if",
         metavar="slower:5%",
-        help="with --bench-compare: fail where the interval says that a case is that much slower",
+        help="with --bench-compare: fail when the whole interval of a case is that much slower",
     )
     group.addoption(
         "--bench-no-parity",
         action="store_true",
-        help="make no parity certificates: closed rows stay uncertified",
+        help="make no parity certificates: rows of the closed track stay uncertified",
     )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the session's run; check what was asked for before anything is collected."""
+    """Register the session of ``--benchmark-only``; wrong options end it before collection."""
     config.addinivalue_line("markers", "measures(kind): the kind of measurement of a benchmark")
     try:
         extensions.load()
-        if _benchmarking(config):
-            config.pluginmanager.register(Session(config), "alexbench-session")
+        if config.getoption("benchmark_only", default=False):
+            config.pluginmanager.register(Session(config), _SESSION)
+            _set_table(config)
     except UserError as error:
         raise pytest.UsageError(str(error)) from None
 
 
-def _benchmarking(config: pytest.Config) -> bool:
-    return bool(config.getoption("benchmark_only", default=False))
+def _set_table(config: pytest.Config) -> None:
+    """Have pytest-benchmark show our columns, sorted by name, unless its options say otherwise.
+
+    pytest-benchmark reads its options in a ``pytest_configure`` that runs after all others.
+    """
+    arguments = (*config.getini("addopts"), *config.invocation_params.args)
+    given = {str(argument).partition("=")[0] for argument in arguments}
+    if "--benchmark-columns" not in given:
+        config.option.benchmark_columns = _COLUMNS
+    if "--benchmark-sort" not in given:
+        config.option.benchmark_sort = "name"
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Module | None:
@@ -87,17 +102,17 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Mod
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """One test per task of the benchmark's kind."""
-    if "task" not in metafunc.fixturenames:
-        return
+    """One test per task of the kind that a benchmark's ``measures`` marker names."""
     marker = metafunc.definition.get_closest_marker("measures")
-    session = metafunc.config.pluginmanager.get_plugin("alexbench-session")
-    tasks = session.tasks(marker.args[0]) if marker and session else []
+    if marker is None:  # a test of another project may have a fixture called task
+        return
+    session = metafunc.config.pluginmanager.get_plugin(_SESSION)
+    tasks = session.tasks(marker.args[0]) if session else []
     metafunc.parametrize("task", tasks, ids=[_test_id(task) for task in tasks])
 
 
 def _test_id(task: Task) -> str:
-    """``cifar-bn-pytorch-closed``: what ``-k`` selects by, with what else tells cases apart."""
+    """``cifar-bn-pytorch-closed``: what ``-k`` selects by. Stage and seed where a case has one."""
     case = task.case
     seed = f"-s{case.seed}" if kind(task.kind).trained else ""
     stage = f"-{case.defaults}" if case.defaults else ""
@@ -105,8 +120,8 @@ def _test_id(task: Task) -> str:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Without ``--benchmark-only`` the benchmarks are no part of the tests."""
-    session = config.pluginmanager.get_plugin("alexbench-session")
+    """Deselect the benchmarks in a session without ``--benchmark-only``."""
+    session = config.pluginmanager.get_plugin(_SESSION)
     if session:
         for item in items:
             session.prepare(item)
@@ -118,10 +133,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 class WorkerClock:
-    """A timer for pytest-benchmark that shows the worker's seconds.
+    """A timer for pytest-benchmark that returns seconds measured in a worker.
 
-    ``pedantic`` reads it before and after each round; in between, the round moves it on by the
-    next sample.
+    ``pedantic`` reads it before and after each round; the round itself advances it by the next
+    sample.
     """
 
     def __init__(self) -> None:
@@ -133,7 +148,7 @@ class WorkerClock:
 
 
 class Session:
-    """One ``--benchmark-only`` run: its jobs, its folder and the records so far."""
+    """A ``--benchmark-only`` session: its jobs, the folder of its run, and the records so far."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
@@ -144,19 +159,19 @@ class Session:
             frameworks=_names(config.getoption("bench_frameworks")),
         )
         self._jobs = jobs(selection, self._profile)
-        self._matches = matches(self._jobs)
-        # Read first: a wrong path is told before an hour of measuring, not after it.
+        self._groups = matches(self._jobs)
+        # Read first: a wrong path is an error before an hour of measuring, not after it.
         self._gate = Gate.of(config.getoption("bench_compare"), config.getoption("bench_fail_if"))
         self._run: Run | None = None
         self._wanted: set[tuple[str, str]] = set()
         self._records: dict[tuple[str, str], Record] = {}
 
-    def tasks(self, kind: str) -> list[Task]:
-        """All tasks of a kind, in the order of measuring."""
-        return [task for job in self._jobs for task in job.tasks if task.kind == kind]
+    def tasks(self, name: str) -> list[Task]:
+        """All tasks of the kind called ``name``, in the order in which they are measured."""
+        return [task for job in self._jobs for task in job.tasks if task.kind == name]
 
     def prepare(self, item: pytest.Item) -> None:
-        """Note that an item was selected, and give pytest-benchmark its group and its clock."""
+        """Give a benchmark its group in pytest-benchmark's table and the worker's clock."""
         task = _task_of(item)
         if task is None:
             return
@@ -166,7 +181,7 @@ class Session:
 
     @pytest.hookimpl
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Remember what ``-k`` left; make the run's folder before anything is measured."""
+        """Note the tasks that ``-k`` left; create the run's folder before anything is measured."""
         tasks = [task for item in session.items if (task := _task_of(item))]
         self._wanted = {task.key for task in tasks}
         if not tasks or self._config.getoption("collectonly"):
@@ -175,16 +190,16 @@ class Session:
         try:
             data = self._config.getoption("bench_data")
             with warnings.catch_warnings():
-                # Loud, but a stand-in for the data stops no run, even where warnings are errors.
+                # Synthetic data must not stop a run, even where warnings are errors.
                 warnings.simplefilter("always", SyntheticDataWarning)
                 self._run, _ = open_run(results, None, False, self._profile, data)
         except UserError as error:
             raise pytest.UsageError(str(error)) from None
 
     def _want_json(self) -> None:
-        """Have pytest-benchmark write its JSON beside the records, unless told where else.
+        """Have pytest-benchmark write its JSON next to the records, unless an option says where.
 
-        Asked for with the first result: it warns when it is to write and there is none.
+        Requested with the first result: pytest-benchmark warns when it has none to write.
         """
         assert self._run is not None
         session = self._config._benchmarksession  # type: ignore[attr-defined]
@@ -192,31 +207,31 @@ class Session:
             session.json = str(self._run.folder / "benchmark.json")
 
     def record(self, task: Task) -> Record:
-        """The record of a task; all that is measured together is, when the first is asked for."""
+        """The record of a task; the first request measures the task's whole group."""
         if task.key not in self._records:
-            match = next(m for m in self._matches if any(task in job.tasks for job in m))
-            self._measure(match)
+            group = next(g for g in self._groups if any(task in job.tasks for job in g))
+            self._measure(group)
         return self._records[task.key]
 
-    def _measure(self, match: Sequence[Job]) -> None:
+    def _measure(self, group: Sequence[Job]) -> None:
         assert self._run is not None
         wanted = [
             replace(job, tasks=tuple(task for task in job.tasks if task.key in self._wanted))
-            for job in match
+            for job in group
         ]
         wanted = [job for job in wanted if job.tasks]
-        # pytest captures stderr; its terminal is where a person looks.
+        # pytest captures stderr: progress goes to the terminal itself.
         with (
             self._terminal() as console,
             Display(sum(len(job.tasks) for job in wanted), console, lines=False) as display,
         ):
-            # All at once, with the first job: no certificate is made between two measurements.
+            # All with the first group: no certificate is made between two measurements.
             self._run.certify(self._cases(), display)
             for record in self._run.execute(wanted, display):
                 self._records[record.key] = record
 
     def _cases(self) -> list[Case]:
-        """What ``-k`` left, unless certificates are not wanted."""
+        """The cases to certify: those that ``-k`` left, none with ``--bench-no-parity``."""
         if self._config.getoption("bench_no_parity"):
             return []
         return [job.case for job in self._jobs if any(t.key in self._wanted for t in job.tasks)]
@@ -225,10 +240,9 @@ class Session:
         return _Terminal(self._config)
 
     def show(self, benchmark: Any, record: Record) -> None:
-        """Hand a record's samples to pytest-benchmark, one round each.
+        """Pass a record's samples to pytest-benchmark, one round each.
 
-        Of a block it is shown the seconds of one step: frameworks side by side in its table may
-        have blocks of different lengths.
+        Its unit is one step: blocks of two frameworks in one table may differ in length.
         """
         seconds = record.samples if record.unit == "s" else (record.metrics["train_seconds"],)
         steps = int(record.metrics.get("steps_per_sample", 1))
@@ -236,26 +250,26 @@ class Session:
         self._want_json()
 
         def advance() -> None:
-            # It calls once more behind the last round of several iterations, for the result.
+            # After the last round of several iterations, it calls once more for the result.
             self._clock.seconds += next(readings, 0.0)
 
         benchmark.extra_info.update(_extra(record))
         benchmark.pedantic(advance, rounds=len(seconds), iterations=steps)
 
     def pytest_benchmark_update_machine_info(self, machine_info: dict[str, Any]) -> None:
-        """What is published names no machine and no provider's kernel."""
+        """Remove the host's name and kernel release: ``benchmark.json`` may be published."""
         for private in ("node", "release"):
             machine_info.pop(private, None)
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """A run that is slower than the gate allows fails, whatever its tests said."""
+        """Fail a session whose tests passed but whose results break ``--bench-fail-if``."""
         broken = self._gate and self._gate.violations(self._records.values())
         if broken and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Our own table: pytest-benchmark's columns cannot hold images/s and accuracy."""
+        """A line per record: pytest-benchmark's columns cannot hold images/s and accuracy."""
         if not self._records or self._run is None:
             return
         data = self._run.dataset
@@ -265,7 +279,7 @@ class Session:
             task = Task(record.case, record.kind)
             terminalreporter.write_line(f"{label(task):<58} {result_line(record)}")
         if self._gate:
-            terminalreporter.section(f"against {self._config.getoption('bench_compare')}")
+            terminalreporter.section(f"compared with {self._config.getoption('bench_compare')}")
             terminalreporter.write_line(self._gate.as_text(self._records.values()))
             for line in self._gate.violations(self._records.values()):
                 terminalreporter.write_line(f"FAILED {line}", red=True)
@@ -273,7 +287,7 @@ class Session:
     def pytest_unconfigure(self) -> None:
         """Write the report; its path is the last line printed."""
         if self._run is not None and self._run.store.path.exists():
-            # Here: the plots take seconds to import, and every pytest run imports this module.
+            # Imported here: plots take seconds to import, and each session imports this module.
             from bench.report.html import write_results  # noqa: PLC0415
 
             print(write_results(self._run.store.read(), self._run.folder))
@@ -306,7 +320,7 @@ def _task_of(item: pytest.Item) -> Task | None:
 
 
 def _extra(record: Record) -> dict[str, Any]:
-    """What pytest-benchmark's JSON carries beside its seconds."""
+    """The ``extra_info`` of a benchmark in pytest-benchmark's JSON."""
     return {
         "case": record.case.to_json(),
         "kind": record.kind,
@@ -320,12 +334,12 @@ def _extra(record: Record) -> dict[str, Any]:
 
 @pytest.fixture
 def measured(task: Task, benchmark: Any, request: pytest.FixtureRequest) -> Record:
-    """The record of a task, shown to pytest-benchmark; a case that failed fails its test."""
-    session = request.config.pluginmanager.get_plugin("alexbench-session")
+    """The record of a task, passed to pytest-benchmark; a failed case fails its test."""
+    session = request.config.pluginmanager.get_plugin(_SESSION)
     assert isinstance(session, Session)
     record = session.record(task)
     if not record.ok:
-        benchmark.skipped = True  # else pytest-benchmark adds that nobody used it
+        benchmark.skipped = True  # else pytest-benchmark warns that the fixture was not used
         pytest.fail(f"{record.status}: {record.error}", pytrace=False)
     session.show(benchmark, record)
     return record

@@ -9,7 +9,7 @@ from bench.core.records import Record
 
 @pytest.mark.measures("accuracy")
 def test_accuracy(measured: Record) -> None:
-    """Seconds of training; accuracy, its classes and its curve stand in the record."""
+    """Seconds of training; the record has the accuracy, per class and as a curve."""
     metrics = measured.metrics
     counted = sum(sum(row) for row in metrics["confusion"])
     assert counted == measured.dataset["test_images"]

@@ -17,18 +17,18 @@ def test_startup(measured: Record) -> None:
 
 @pytest.mark.measures("train_throughput")
 def test_train_throughput(measured: Record) -> None:
-    """Seconds per training step, from blocks of them, first step and warm-up apart."""
+    """Seconds per training step, from blocks of steps, without first step and warm-up."""
     assert measured.summary["images_per_second"] > 0
 
 
 @pytest.mark.measures("inference")
 def test_inference(measured: Record) -> None:
-    """Seconds per evaluation-mode batch, from blocks of them."""
+    """Seconds per evaluation-mode batch, from blocks of batches."""
     assert measured.summary["images_per_second"] > 0
 
 
 @pytest.mark.measures("latency")
 def test_latency(measured: Record) -> None:
-    """Seconds from one picture to its logits."""
+    """Seconds from one image to its logits."""
     summary = measured.summary
     assert 0 < summary["p50"] <= summary["p90"] <= summary["p99"]

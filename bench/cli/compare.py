@@ -7,18 +7,20 @@ from pathlib import Path
 
 import click
 
+from bench.cli.options import json_option
 
-@click.command()
-@click.argument("run_a", type=click.Path(path_type=Path))
-@click.argument("run_b", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="A JSON list instead of a table.")
+
+@click.command(short_help="Compare two runs, case by case.")
+@click.argument("run_a", metavar="A", type=click.Path(path_type=Path))
+@click.argument("run_b", metavar="B", type=click.Path(path_type=Path))
+@json_option("a table")
 def compare(run_a: Path, run_b: Path, as_json: bool) -> None:
-    """Per case: time of B over time of A, its interval and the verdict."""
+    """Compare run B with run A: per case the time of B over the time of A, its 95 % interval and
+    the verdict."""
     from bench.analysis.compare import as_text
-    from bench.analysis.compare import compare as compare_runs
-    from bench.core.records import RecordStore
+    from bench.analysis.runs import compare as compare_runs
 
-    found = compare_runs(RecordStore(run_a).read(), RecordStore(run_b).read())
+    found = compare_runs(run_a, run_b)
     if as_json:
         click.echo(json.dumps([row.to_json() for row in found], indent=2))
     else:

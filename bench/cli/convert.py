@@ -7,13 +7,13 @@ from pathlib import Path
 import click
 
 
-@click.command()
+@click.command(short_help="Convert weights between frameworks and file formats.")
 @click.argument("source", metavar="IN")
 @click.argument("out", metavar="OUT", type=click.Path(path_type=Path))
 @click.option("--variant", help="The network, where the file fits several.")
-@click.option("--force", is_flag=True, help="Replace OUT where it is there already.")
+@click.option("--force", is_flag=True, help="Overwrite OUT.")
 def convert(source: str, out: Path, variant: str | None, force: bool) -> None:
-    """Write weights (a file, or the name of a source) in the form that OUT's suffix says."""
+    """Write the weights IN (a file, or the name of a source) to OUT; its suffix is the format."""
     from bench.weights.convert import convert as write
 
     for sentence in write(source, out, named=variant, force=force):

@@ -1,4 +1,4 @@
-"""What is installed, what each framework will really use here, and what is missing."""
+"""``alexbench doctor``: the settings each framework really uses here, and what is missing."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import json
 import os
 import platform
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
+from bench.cli.options import json_option
 from bench.core.cache import cache_folder
 from bench.core.case import Case
 from bench.core.download import cifar10_archive
@@ -25,12 +27,12 @@ from bench.worker.ceilings import OPERATION_NAMES, PRECISIONS
 from bench.worker.client import Worker, WorkerError
 
 
-@click.command()
-@click.option("--no-ceilings", is_flag=True, help="Do not measure the highest FLOP/s.")
-@click.option("--fresh", is_flag=True, help="Measure anew the ceilings that the cache has.")
-@click.option("--json", "as_json", is_flag=True, help="A JSON object instead of text.")
+@click.command(short_help="Show what each framework uses here and what is missing.")
+@click.option("--no-ceilings", is_flag=True, help="Do not measure the peak FLOP/s.")
+@click.option("--fresh", is_flag=True, help="Measure peaks again that are in the cache.")
+@json_option("text")
 def doctor(no_ceilings: bool, fresh: bool, as_json: bool) -> None:
-    """Show what each framework will really use here, how fast it can be, and what is missing."""
+    """Show the settings each framework really uses here, its peak FLOP/s, and what is missing."""
     found = diagnose(with_ceilings=not no_ceilings, fresh=fresh)
     if as_json:
         click.echo(json.dumps(found, indent=2))
@@ -52,17 +54,19 @@ def _show(fields: dict[str, Any], indent: str = "  ") -> None:
             click.echo(f"{indent}{name}:")
             _show(value, indent + "  ")
         else:
-            click.echo(f"{indent}{name}: {'cannot be asked' if value is None else value}")
+            click.echo(f"{indent}{name}: {'not reported' if value is None else value}")
 
 
 _PROBE = Case(variant="cifar-plain", framework="", batch_size=2)
 
 
 def diagnose(*, with_ceilings: bool = False, fresh: bool = False) -> dict[str, Any]:
-    """The machine, the data and every framework, each asked in a process of its own.
+    """The machine, the data and every framework, each probed in a process of its own.
 
-    Ceilings are the cache's where it has them, unless ``fresh``; measuring them takes some 10 s a
-    framework.
+    Args:
+        with_ceilings: Whether peak FLOP/s are included; measuring them takes about 10 s per
+            framework.
+        fresh: Whether they are measured even where the cache has them.
     """
     data = prepared(generate(train=20, test=20, seed=0), Path(tempfile.gettempdir()))
     found = {
@@ -76,7 +80,7 @@ def diagnose(*, with_ceilings: bool = False, fresh: bool = False) -> dict[str, A
 
 
 def _ceilings(fresh: bool) -> dict[str, Any]:
-    """Of each framework the best of both kinds by precision, and the best of them all."""
+    """The best of each framework per precision and operation, and the best of all frameworks."""
     found = [obtain(name, fresh=fresh) for name in FRAMEWORKS]
     return {
         "frameworks": {one.framework: _ceiling(one) for one in found},
@@ -101,17 +105,17 @@ def _ceiling(found: Found) -> dict[str, Any]:
 
 
 def ceiling_lines(ceilings: dict[str, Any]) -> list[str]:
-    """The ceilings as text."""
-    lines = ["ceilings (the highest GFLOP/s that was measured)"]
+    """Lines of text for ``ceilings`` of `diagnose`."""
+    lines = ["peaks (highest GFLOP/s that was measured)"]
     for name, row in ceilings["frameworks"].items():
         if not row["available"]:
             lines.append(f"  {name}: none: {row['reason']}")
             continue
-        when = "kept in the cache; --fresh measures anew" if row["cached"] else "measured now"
+        when = "cached; --fresh measures again" if row["cached"] else "measured now"
         lines.append(f"  {name}: of {row['measured_at']} ({when})")
         for precision, kinds in row["best"].items():
-            told = [_in_words(kind, kinds[kind]) for kind in OPERATION_NAMES]
-            lines.append(f"    {precision}: {'; '.join(told)}")
+            words = [_in_words(kind, kinds[kind]) for kind in OPERATION_NAMES]
+            lines.append(f"    {precision}: {'; '.join(words)}")
         lines += [
             f"    {answer['precision']} {answer['shape']}: {answer['reason']}"
             for answer in row["operations"]
@@ -144,7 +148,7 @@ def _framework(row: Framework, data: Path) -> dict[str, Any]:
     missing = row.missing()
     if missing:
         return {"available": False, "reason": missing}
-    case = Case(**{**_PROBE.__dict__, "framework": row.name})
+    case = replace(_PROBE, framework=row.name)
     try:
         with Worker(case, data, Limits(timeout_seconds=120)) as worker:
             worker.open(lambda done, note: None)
@@ -155,11 +159,11 @@ def _framework(row: Framework, data: Path) -> dict[str, Any]:
         "available": True,
         "versions": row.versions(),
         "repeatability": row.repeatability,
-        # Of the closed track: nothing there is a choice of ours but what every framework shares.
+        # Of the closed track, where all settings that are ours are the same in every framework.
         "settings": {k: v for k, v in answer["settings"].items() if not _of_the_case(k)},
     }
 
 
 def _of_the_case(key: str) -> bool:
-    """Whether a setting tells of the probe's case and not of this machine."""
+    """Whether a setting describes the probe's case and not this machine."""
     return key == "recipe" or key.endswith("_sha256")

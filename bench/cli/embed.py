@@ -7,10 +7,11 @@ from typing import Any
 
 import click
 
-from bench.cli.images import ImageRun, image_options
+from bench.cli.images import ImageRun
+from bench.cli.options import image_options
 
 
-@click.command()
+@click.command(short_help="Write the 4096 features of images to a file.")
 @image_options
 @click.option(
     "-o",
@@ -20,11 +21,10 @@ from bench.cli.images import ImageRun, image_options
     help="A .npz, .csv or .json file.",
 )
 def embed(output: Path, **given: Any) -> int:
-    """Write the 4096 features of pictures (files, or folders of them) after the second hidden
-    layer.
+    """Write the 4096 features of images (files, or folders of them) after the second hidden layer.
 
-    They are computed in two ways, by a slice of the network and by the framework's own look inside
-    (a hook, a sub-model); on the first batch both must agree.
+    They are computed in two ways, by a slice of the network and by the framework's own access to an
+    inner layer (a hook, a sub-model); both must agree on the first batch.
     """
     from bench.inference.output import Embeddings
     from bench.inference.writers import FileWriter, check_output
@@ -38,9 +38,9 @@ def embed(output: Path, **given: Any) -> int:
     served = embedding_network(*open_weights(given["weights"]))
     code = run.through(served, [FileWriter(output, Embeddings(served))])
     if run.done:
-        said = "to the bit" if run.difference == 0 else f"within {run.difference:.0e}"
+        equal = "bit for bit" if run.difference == 0 else f"within {run.difference:.0e}"
         click.echo(
             f"{output}: {run.done} x {served.width} after {served.embedding}; "
-            f"slice and whole network agree {said}"
+            f"slice and whole network agree {equal}"
         )
     return code

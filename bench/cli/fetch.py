@@ -5,10 +5,10 @@ from __future__ import annotations
 import click
 
 
-@click.command()
+@click.command(short_help="Download, verify and cache CIFAR-10 or weights.")
 @click.argument("what", type=click.Choice(["cifar10", "weights"]))
 def fetch(what: str) -> None:
-    """Download, verify and cache a data set, or torchvision's weights."""
+    """Download, verify and cache CIFAR-10, or the weights that torchvision publishes."""
     from bench.core.cache import cache_folder
     from bench.core.download import fetch_cifar10
     from bench.weights.sources import fetch_weights

@@ -1,60 +1,38 @@
-"""What ``predict`` and ``embed`` share: their options, and one call of them.
+"""One call of ``predict`` or ``embed``: images through a network, results into sheets.
 
-Results go to stdout or into a file, everything else to stderr. An image that cannot be taken
-costs one line there and exit code 2; the others go through.
+Results go to stdout or into a file, everything else to stderr. An image that cannot be read costs
+one line there and exit code 2; all others are processed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from bench.training.frameworks import FRAMEWORKS
+from bench.core.errors import UserError
+from bench.core.text import headline
 
-
-def image_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The arguments of both commands."""
-    for option in (
-        click.option(
-            "--batch-size",
-            type=click.IntRange(min=1),
-            default=32,
-            metavar="N",
-            help="Pictures at a time; 32 unless told.",
-        ),
-        click.option(
-            "--convert",
-            is_flag=True,
-            help="Take grey, CMYK, palette, transparent (on white), 16-bit and animated (first "
-            "frame) pictures as RGB.",
-        ),
-        click.option(
-            "--weights",
-            default="torchvision",
-            metavar="NAME|FILE",
-            help="Of a source or a file; torchvision unless told.",
-        ),
-        click.option(
-            "--framework",
-            metavar="F",
-            help=f"One of {', '.join(FRAMEWORKS)}; the first installed when not given.",
-        ),
-        click.argument(
-            "images", nargs=-1, required=True, metavar="IMAGE...", type=click.Path(path_type=Path)
-        ),
-    ):
-        command = option(command)
-    return command
+if TYPE_CHECKING:
+    from bench.networks.inference import InferenceNetwork
 
 
 class ImageRun:
-    """One call of a command: pictures through a network, into sheets."""
+    """The images of one call, and how many of them are done.
+
+    Args:
+        images: Files, or folders of them.
+        framework: Its name; None takes the first that is installed.
+        batch_size: Images per batch, at most.
+        convert: Whether images that are not RGB are converted instead of refused.
+        weights: The weights that the caller has opened already.
+
+    Raises:
+        UserError: The framework or a path does not exist.
+    """
 
     def __init__(
         self,
@@ -70,14 +48,14 @@ class ImageRun:
         self.row = chosen_framework(framework)
         self.done = 0
         self.difference: float | None = None
+        """Largest relative difference of the two ways to an embedding; None for logits."""
         self._paths = list(image_paths(images))
         self._batch_size = min(batch_size, len(self._paths))
         self._convert, self._refused = convert, 0
         self._console = Console(stderr=True, highlight=False)
 
     def refuses_all(self) -> bool:
-        """Whether no picture can be taken; then all are named, and nothing need be started."""
-        from bench.core.errors import UserError
+        """Whether no image can be read. All are then reported, and no worker need be started."""
         from bench.inference.images import read_rgb
 
         reasons = []
@@ -92,9 +70,12 @@ class ImageRun:
             self._refuse(reason)
         return True
 
-    def through(self, served: Any, sheets: list[Any]) -> int:
-        """Exit code: 2 where a picture was refused, 1 where the worker failed."""
-        from bench.core.text import headline
+    def through(self, served: InferenceNetwork, sheets: list[Any]) -> int:
+        """Run the images through ``served`` into every sheet.
+
+        Returns:
+            The exit code: 0, 2 when an image was refused, 1 when the worker failed.
+        """
         from bench.inference.session import InferenceSession, batches, image_reader
         from bench.worker.client import WorkerError
 
@@ -105,7 +86,7 @@ class ImageRun:
                 task = bar.add_task(f"starting {self.row.name}", total=len(self._paths))
                 for batch in batches(self._paths, read, self._batch_size, self._refuse):
                     rows = session.run(batch.images)
-                    bar.stop()  # what is printed below must not land in it
+                    bar.stop()  # else it would be drawn into the lines that are printed below
                     for sheet in sheets:
                         sheet.add(batch.names, rows)
                     bar.start()
@@ -113,14 +94,14 @@ class ImageRun:
                     bar.update(task, advance=batch.examined, description=self.row.name)
                 self.difference = session.difference
         except WorkerError as error:
-            self._say(f"{self.row.name}: {headline(str(error))}; {self._written()}")
+            self._report(f"{self.row.name}: {headline(str(error))}; {self._progress()}")
             return 1
         finally:
             for sheet in sheets:
                 sheet.close()
         return 2 if self._refused else 0
 
-    def _written(self) -> str:
+    def _progress(self) -> str:
         count = len(self._paths)
         return f"{self.done} of {count} images are done" if self.done else "no image is done"
 
@@ -133,19 +114,20 @@ class ImageRun:
             console=self._console,
             disable=not self._console.is_terminal,
             transient=True,
-            redirect_stdout=False,  # it would take what is piped elsewhere to the terminal
+            redirect_stdout=False,  # else output that is piped elsewhere goes to the terminal
         )
 
-    def _refuse(self, why: str) -> None:
+    def _refuse(self, reason: str) -> None:
         self._refused += 1
-        self._say(why)
+        self._report(reason)
 
-    def _say(self, what: str) -> None:
-        """One line, beside the bar."""
-        self._console.print(Text(f"alexbench: {shown(what)}"), soft_wrap=True)
+    def _report(self, message: str) -> None:
+        """Print one line on stderr."""
+        self._console.print(Text(f"alexbench: {printable(message)}"), soft_wrap=True)
 
 
-def shown(text: str) -> str:
-    """A name as a terminal can show it: one line, and no bytes that are no text."""
+def printable(text: str) -> str:
+    """Text (a file name, say) that fits one line of a terminal: control characters and bytes that
+    are not text are escaped."""
     clean = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in clean)

@@ -1,5 +1,4 @@
-"""``alexbench list``: what there is to choose from: variants, frameworks and weight sources, as
-JSON or as tables."""
+"""``alexbench list``: the variants, frameworks and weight sources there are, as JSON or tables."""
 
 from __future__ import annotations
 
@@ -11,17 +10,17 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from bench.cli.options import json_option
 from bench.networks.variants import VARIANTS
 from bench.training.frameworks import FRAMEWORKS
-from bench.weights import sources as weight_sources
 
 Rows = list[dict[str, Any]]
 
 
-@click.command("list")
-@click.option("--json", "as_json", is_flag=True, help="A JSON object instead of tables.")
+@click.command("list", short_help="List variants, frameworks and weights.")
+@json_option("tables")
 def list_command(as_json: bool) -> None:
-    """Show the variants, frameworks and weights, and whether each can be had here."""
+    """List the variants, frameworks and weight sources, and whether each is available here."""
     if as_json:
         click.echo(json.dumps(everything(), indent=2))
     else:
@@ -29,18 +28,22 @@ def list_command(as_json: bool) -> None:
 
 
 def everything() -> dict[str, Rows]:
-    """``variants``, ``frameworks`` and ``weights``, a row each, whole."""
+    """Rows under ``variants``, ``frameworks`` and ``weights``, with every field."""
+    from bench.weights.sources import rows
+
     return {
         "variants": _variants(),
         "frameworks": _frameworks(),
-        "weights": weight_sources.rows(),
+        "weights": rows(),
     }
 
 
 def print_tables() -> None:
-    """The same for a reader, the weights in a few words each."""
+    """Print the same as tables; those of weights have fewer fields."""
+    from bench.weights.sources import brief
+
     console = Console()
-    for title, rows in (everything() | {"weights": weight_sources.brief()}).items():
+    for title, rows in (everything() | {"weights": brief()}).items():
         console.print(_table(title, rows))
 
 
@@ -96,5 +99,5 @@ def _cell(value: Any) -> str:
         return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
-    # Escaped: [torch] in an install line is no markup.
+    # Escaped: rich would take the [torch] of an install line for markup.
     return f"{value:,}" if isinstance(value, int) else escape(str(value))

@@ -1,6 +1,6 @@
 """The ``alexbench`` command.
 
-Exit codes: 0 all well; 1 some case failed (the rest is written); 2 wrong usage or bad input, with
+Exit codes: 0 success; 1 some case failed (all others are written); 2 wrong usage or bad input, with
 one line that says what was wrong, where, and what would be right.
 """
 
@@ -30,18 +30,18 @@ COMMANDS = (
     "doctor",
     "calibrate",
 )
-"""Subcommands, a module of this package each; imported when one is called or described."""
+"""Subcommands: a module of this package each, imported when called or listed by ``--help``."""
 
 
 class Commands(click.Group):
-    """The subcommands, imported when they are needed: each brings only what it uses."""
+    """The subcommands, imported on demand: a call pays for the imports of its own command only."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Names in the order of ``--help``."""
+        """Their names, in the order of ``--help``."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command called ``cmd_name``, None when there is none."""
+        """The command called ``cmd_name``; None when there is none."""
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"bench.cli.{cmd_name}")
@@ -50,7 +50,7 @@ class Commands(click.Group):
 
 
 def main() -> None:
-    """Entry point: run a command and turn what a user did wrong into one line and exit code 2."""
+    """Entry point: run a command; bad input becomes one line on stderr and exit code 2."""
     warnings.showwarning = _show_warning
     try:
         extensions.load()
@@ -63,7 +63,7 @@ def main() -> None:
     except UserError as error:
         _fail(str(error))
     except (KeyboardInterrupt, click.Abort):
-        click.echo("stopped; what was measured is written", err=True)
+        click.echo("stopped; finished measurements are written", err=True)
         sys.exit(130)
     except BrokenPipeError:
         sys.exit(1)

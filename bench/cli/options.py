@@ -1,27 +1,91 @@
-"""Options that several subcommands share."""
+"""Options that several subcommands share. Defaults are shown in ``--help``."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import click
 
+from bench.training.frameworks import FRAMEWORKS
+
+Decorator = Callable[[Any], Any]
+
 
 def names(_: click.Context, __: click.Parameter, value: str | None) -> tuple[str, ...]:
-    """Click callback: names with commas between them."""
+    """Click callback: names separated by commas."""
     return tuple(part.strip() for part in value.split(",") if part.strip()) if value else ()
 
 
 def numbers(_: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, ...]:
-    """Click callback: whole numbers with commas between them."""
+    """Click callback: integers separated by commas."""
     try:
         return tuple(int(part) for part in value.split(",")) if value else ()
     except ValueError:
         raise click.BadParameter(f"{value!r} is not a list of whole numbers") from None
 
 
-def listed(*flags: str, known: Any) -> Callable[[Any], Any]:
-    """An option that takes several names with commas between them."""
-    text = f"Any of {', '.join(known)}; commas between them."
+def listed(*flags: str, known: Iterable[str]) -> Decorator:
+    """An option that takes several names of ``known``, separated by commas."""
+    text = f"Any of {', '.join(known)}; separated by commas."
     return click.option(*flags, callback=names, metavar="A,B", help=text)
+
+
+def json_option(instead_of: str) -> Decorator:
+    """``--json``, passed on as ``as_json``."""
+    return click.option("--json", "as_json", is_flag=True, help=f"JSON instead of {instead_of}.")
+
+
+def profile_option(default: str, known: Iterable[str]) -> Decorator:
+    """``--profile``: how much is measured."""
+    text = f"One of {', '.join(known)}."
+    return click.option("--profile", default=default, show_default=True, help=text)
+
+
+data_option: Decorator = click.option(
+    "--data",
+    default="auto",
+    show_default=True,
+    metavar="NAME|PATH",
+    help="Data set: auto, cifar10, generated, or the path of one.",
+)
+
+_IMAGE_OPTIONS: tuple[Decorator, ...] = (
+    click.argument(
+        "images", nargs=-1, required=True, metavar="IMAGE...", type=click.Path(path_type=Path)
+    ),
+    click.option(
+        "--framework",
+        metavar="F",
+        help=f"One of {', '.join(FRAMEWORKS)}; by default the first that is installed.",
+    ),
+    click.option(
+        "--weights",
+        default="torchvision",
+        show_default=True,
+        metavar="NAME|FILE",
+        help="Name of a weight source, or a file.",
+    ),
+    click.option(
+        "--convert",
+        is_flag=True,
+        help="Convert grey, CMYK, palette, transparent (on white), 16-bit and animated (first "
+        "frame) images to RGB.",
+    ),
+    click.option(
+        "--batch-size",
+        type=click.IntRange(min=1),
+        default=32,
+        show_default=True,
+        metavar="N",
+        help="Images per batch.",
+    ),
+)
+
+
+def image_options(command: Any) -> Any:
+    """The arguments of ``predict`` and ``embed``: see `bench.cli.images.ImageRun`."""
+    for option in reversed(_IMAGE_OPTIONS):
+        command = option(command)
+    return command

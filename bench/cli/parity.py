@@ -1,4 +1,4 @@
-"""``alexbench parity``: every variant in every framework here, as certificates."""
+"""``alexbench parity``: certificates for every variant in every installed framework."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 
 import click
 
-from bench.cli.options import listed
+from bench.cli.options import json_option, listed
 from bench.core.errors import UserError
 from bench.harness.certificates import Certificate, Subject
 from bench.networks import variants
@@ -23,18 +23,18 @@ COLUMNS = {
     "float64 weights, SGD": "10 steps SGD",
     "float64 weights, Adam": "10 steps Adam",
 }
-"""Figures that the table shows; the JSON has all."""
+"""Figures of a certificate that are columns of the table; the JSON has all of them."""
 
 
-@click.command()
+@click.command(short_help="Check that all frameworks compute the same network.")
 @listed("--variants", known=VARIANTS)
 @listed("--frameworks", known=FRAMEWORKS)
-@click.option("--fresh", is_flag=True, help="Prove again what the cache has a certificate of.")
-@click.option("--json", "as_json", is_flag=True, help="A JSON list instead of a table.")
+@click.option("--fresh", is_flag=True, help="Repeat checks whose certificate is in the cache.")
+@json_option("a table")
 def parity(
     variants: tuple[str, ...], frameworks: tuple[str, ...], fresh: bool, as_json: bool
 ) -> int:
-    """Prove that every variant is the same network in every framework here."""
+    """Check that each variant is the same network in each framework that is installed here."""
     from bench.cli.progress import certificate_progress
     from bench.harness.certificates import obtain
 
@@ -51,9 +51,14 @@ def parity(
 
 
 def subjects(rows: tuple[str, ...], names: tuple[str, ...]) -> list[Subject]:
-    """The networks ``rows`` (all variants when empty) in ``names`` (all that can run here).
+    """Every network in every framework.
 
-    Raises UserError for an unknown name, one that cannot run here, or when no framework can.
+    Args:
+        rows: Names of variants; empty takes all.
+        names: Names of frameworks; empty takes all that can run here.
+
+    Raises:
+        UserError: A name is unknown, a framework cannot run here, or none can.
     """
     chosen = [variants.variant(name) for name in rows or VARIANTS]
     for name in names:
@@ -62,9 +67,7 @@ def subjects(rows: tuple[str, ...], names: tuple[str, ...]) -> list[Subject]:
             raise UserError(f"framework {name}: {why}")
     found = names or frameworks.installed(tuple(FRAMEWORKS))
     if not found:
-        raise UserError(
-            "no framework is installed to prove; pip install 'alexbench[torch,tensorflow]'"
-        )
+        raise UserError("no framework is installed; pip install 'alexbench[torch,tensorflow]'")
     return [
         Subject(row.name, name, "source", row.input_size, CLASSES)
         for name in found
@@ -73,8 +76,8 @@ def subjects(rows: tuple[str, ...], names: tuple[str, ...]) -> list[Subject]:
 
 
 def as_table(certificates: list[Certificate]) -> str:
-    """A row per certificate; below it, where each that failed parts from the reference."""
-    headers = ("variant", "framework", "parity", *COLUMNS.values(), "proof at")
+    """A row per certificate; below the table, where each failed one differs from the reference."""
+    headers = ("variant", "framework", "parity", *COLUMNS.values(), "checked at")
     cells = [
         (c["variant"], c["framework"], c["status"], *_figures(c), _scale(c)) for c in certificates
     ]

@@ -1,37 +1,46 @@
-"""``alexbench predict``: the likeliest classes of images."""
+"""``alexbench predict``: the most probable classes of images."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-import numpy as np
-from numpy.typing import NDArray
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bench.cli.images import ImageRun, image_options, shown
+from bench.cli.images import ImageRun, printable
+from bench.cli.options import image_options, json_option
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from bench.inference.output import Predictions
 
 
-@click.command()
+@click.command(short_help="Print the most probable classes of images.")
 @image_options
 @click.option(
     "--top",
     type=click.IntRange(min=1),
     default=5,
+    show_default=True,
     metavar="K",
-    help="Classes per picture; 5 unless told.",
+    help="Classes per image.",
 )
-@click.option("--json", "as_json", is_flag=True, help="A JSON list instead of tables.")
+@json_option("tables")
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path), help="A .csv, .json or .npz file instead."
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Write a .csv, .json or .npz file instead of printing tables.",
 )
 def predict(top: int, as_json: bool, output: Path | None, **given: Any) -> int:
-    """Name the likeliest classes of pictures (files, or folders of them) with probabilities."""
+    """Print the most probable classes of images (files, or folders of them) with probabilities."""
     from bench.inference.output import Predictions
     from bench.inference.writers import FileWriter, JsonWriter, check_output
     from bench.networks.inference import prediction_network
@@ -43,35 +52,35 @@ def predict(top: int, as_json: bool, output: Path | None, **given: Any) -> int:
     if run.refuses_all():
         return 2
     served = prediction_network(*open_weights(given["weights"]))
-    answers = Predictions(served, top)
-    sheets: list[Any] = [FileWriter(output, answers)] if output else []
+    predictions = Predictions(served, top)
+    sheets: list[Any] = [FileWriter(output, predictions)] if output else []
     if as_json:
-        sheets.append(JsonWriter(sys.stdout, answers))
-    code = run.through(served, sheets or [_Tables(answers)])
+        sheets.append(JsonWriter(sys.stdout, predictions))
+    code = run.through(served, sheets or [_Tables(predictions)])
     if output and not as_json and run.done:
         click.echo(output)
     return code
 
 
 class _Tables:
-    """A table per picture on stdout."""
+    """A sheet on stdout, a table per image."""
 
-    def __init__(self, answers: Any) -> None:
-        self._answers = answers
+    def __init__(self, predictions: Predictions) -> None:
+        self._predictions = predictions
         self._console = Console(highlight=False)
 
     def add(self, names: list[str], rows: NDArray[np.float32]) -> None:
         """See :class:`bench.inference.writers.Writer`."""
         for name, row in zip(names, rows, strict=True):
-            self._console.print(Text(shown(name), style="bold"), soft_wrap=True)
+            self._console.print(Text(printable(name), style="bold"), soft_wrap=True)
             table = Table(box=box.SIMPLE_HEAD, pad_edge=True)
             table.add_column("probability", justify="right", no_wrap=True)
             table.add_column("class", justify="right", no_wrap=True)
             table.add_column("label")
-            for found in self._answers.of(row):
+            for found in self._predictions.of(row):
                 label = Text(found.label)
                 table.add_row(f"{found.probability:.2%}", str(found.index), label)
             self._console.print(table)
 
     def close(self) -> None:
-        """Nothing is missing."""
+        """Every table is printed already."""

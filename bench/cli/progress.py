@@ -1,4 +1,4 @@
-"""What a person sees while a matrix runs: one bar for all, one for the case in flight."""
+"""Progress on the terminal: a bar for all measurements, one for the current case, a line each."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-from bench.core.kinds import kind
 from bench.core.records import Record
 from bench.core.text import headline
 from bench.harness.certificates import Certificate
@@ -26,34 +25,31 @@ from bench.worker.client import OnProgress
 
 
 def label(task: Task) -> str:
-    """A case in a few words."""
+    """The name of a task on the terminal."""
     case = task.case
-    what = case.defaults or task.kind
-    return f"{case.variant} {case.framework} {case.track} {what}"
+    return f"{case.variant} {case.framework} {case.track} {case.defaults or task.kind}"
 
 
 def result_line(record: Record) -> str:
-    """The result of a record in a few words."""
+    """The result of a record, or why there is none, in a few words."""
     if not record.ok:
         return f"{record.status}: {headline(record.error or 'no reason given')}"
-    summary = record.summary
-    row = kind(record.kind)
-    match row.summary:
-        case "rate":
-            return f"{summary['images_per_second']:,.0f} images/s"
-        case "percentiles":
-            return f"p50 {summary['p50'] * 1e3:.2f} ms, p99 {summary['p99'] * 1e3:.2f} ms"
-        case "median" if row.startup:
-            return f"{record.samples[0]:.1f} s to the end of the first step"
-        case "mean" if row.trained:
+    match record.summary:
+        case {"images_per_second": rate}:
+            return f"{rate:,.0f} images/s"
+        case {"p50": p50, "p99": p99}:
+            return f"p50 {p50 * 1e3:.2f} ms, p99 {p99 * 1e3:.2f} ms"
+        case {"seconds": seconds}:
+            return f"{seconds:.1f} s to the end of the first step"
+        case {"fraction": fraction}:
             seconds = record.metrics["train_seconds"]
-            return f"{record.samples[0]:.2%} test accuracy after {seconds:.0f} s of training"
-        case _:
+            return f"{fraction:.2%} test accuracy after {seconds:.0f} s of training"
+        case summary:
             return ", ".join(f"{name} {value:.4g}" for name, value in summary.items())
 
 
 def certificate_line(certificate: Certificate) -> str:
-    """A certificate in a few words."""
+    """The result of a parity check in a few words."""
     subject = f"parity of {certificate['variant']} in {certificate['framework']}"
     if certificate["status"] != "pass":
         return f"{subject}: {certificate['problem']}"
@@ -64,7 +60,7 @@ def certificate_line(certificate: Certificate) -> str:
 
 @contextmanager
 def certificate_progress(total: int) -> Iterator[tuple[OnProgress, Callable[[], None]]]:
-    """A bar over ``total`` proofs: what to tell of the one in hand, and what to call after each."""
+    """A bar over ``total`` parity checks: callbacks for the progress of one and for its end."""
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -79,7 +75,13 @@ def certificate_progress(total: int) -> Iterator[tuple[OnProgress, Callable[[], 
 
 
 class Display:
-    """A :class:`bench.harness.listener.Listener` on a terminal; plain lines when it is not one."""
+    """A :class:`bench.harness.listener.Listener` that draws bars on a terminal.
+
+    Args:
+        total: Number of measurements.
+        console: By default stderr. Where it is no terminal, there are lines and no bars.
+        lines: Whether each result is printed as a line; failed certificates always are.
+    """
 
     def __init__(self, total: int, console: Console | None = None, *, lines: bool = True) -> None:
         self.console = console or Console(stderr=True)
@@ -111,26 +113,26 @@ class Display:
         self._progress.stop()
 
     def started(self, task: Task) -> None:
-        """Show what is measured now."""
+        """Name the current measurement, its bar empty."""
         self._progress.reset(self._current, description=label(task))
 
     def progress(self, done: float, note: str) -> None:
-        """Move the bar of the case."""
+        """Advance the bar of the current measurement to ``done`` (0 to 1)."""
         self._progress.update(self._current, completed=100 * done)
 
     def certifying(self, done: float, note: str) -> None:
-        """Show which certificate is being made."""
+        """Show the current parity check."""
         self._progress.update(self._current, description=note, completed=100 * done)
 
     def certificate_done(self, certificate: Certificate) -> None:
-        """One line per certificate; a failed one says where the two part, even without lines."""
+        """Print the certificate: each as a line, failed ones also where lines are off."""
         passed = certificate["status"] == "pass"
         if self._lines or not passed:
             mark = "[green]ok[/]  " if passed else "[red]fail[/]"
             self.console.print(f"{mark} {escape(certificate_line(certificate))}", soft_wrap=True)
 
     def finished(self, record: Record) -> None:
-        """One line per record, and the bar of all moves on."""
+        """Print the result and advance the bar of all measurements."""
         self.failed += record.status in ("failed", "timeout", "oom")
         mark = "[green]ok[/]  " if record.ok else f"[red]{record.status}[/]"
         text = escape(f"{label(Task(record.case, record.kind))}: {result_line(record)}")

@@ -1,4 +1,4 @@
-"""``alexbench run``: measure the matrix."""
+"""``alexbench run``: measure a selection of cases."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from bench.cli.options import listed, numbers
+from bench.cli.options import data_option, listed, numbers, profile_option
 from bench.core.case import INITS, PRECISIONS
 from bench.core.kinds import KINDS
 from bench.harness.matrix import Selection
@@ -19,7 +19,7 @@ from bench.training.recipes import RECIPES
 from bench.training.tracks import TRACKS
 
 
-@click.command()
+@click.command(short_help="Measure; write records, tables, plots and a report.")
 @listed("--variants", known=VARIANTS)
 @listed("--frameworks", known=FRAMEWORKS)
 @listed("--tracks", known=TRACKS)
@@ -30,20 +30,41 @@ from bench.training.tracks import TRACKS
 @listed("--precisions", known=PRECISIONS)
 @listed("--stages", known=STAGES)
 @click.option("--batch-sizes", callback=numbers, metavar="N,M", help="Images per batch.")
-@click.option("--input-sizes", callback=numbers, metavar="N,M", help="Pixels; resized on device.")
-@click.option("--weights", metavar="NAME|FILE", help="Pretrained weights to start from.")
-@click.option("--seeds", type=int, help="How many seeds the accuracy cases take.")
-@click.option("--budget", type=float, default=1.0, help="Fraction of a recipe's epochs; said so.")
-@click.option("--profile", default="quick", help=f"One of {', '.join(PROFILES)}.")
-@click.option("--data", default="auto", help="auto, cifar10, generated or a path.")
 @click.option(
-    "--validation", is_flag=True, help="Test on a part of the training set: for choosing settings."
+    "--input-sizes",
+    callback=numbers,
+    metavar="N,M",
+    help="Height and width in pixels; images are resized on the device.",
 )
-@click.option("--results", type=click.Path(path_type=Path), default=Path("results"))
-@click.option("--run", "run_name", help="Name of the run's folder; a UTC time when not given.")
-@click.option("--resume", is_flag=True, help="Go on with --run, or with the newest run.")
+@click.option("--weights", metavar="NAME|FILE", help="Pretrained weights to start from.")
+@click.option("--seeds", type=int, help="Number of seeds of each training to an accuracy.")
 @click.option(
-    "--no-parity", is_flag=True, help="Make no certificates: closed rows are uncertified."
+    "--budget",
+    type=float,
+    default=1.0,
+    show_default=True,
+    help="Train only this fraction of a recipe's epochs; results are labelled as shortened.",
+)
+@profile_option("quick", PROFILES)
+@data_option
+@click.option(
+    "--validation",
+    is_flag=True,
+    help="Test on a part of the training set: for choosing settings.",
+)
+@click.option(
+    "--results",
+    type=click.Path(path_type=Path),
+    default=Path("results"),
+    show_default=True,
+    help="Folder of all runs.",
+)
+@click.option("--run", "run_name", help="Name of the run's folder; by default the time in UTC.")
+@click.option("--resume", is_flag=True, help="Continue the run of --run, or the newest one.")
+@click.option(
+    "--no-parity",
+    is_flag=True,
+    help="Make no parity certificates: rows of the closed track stay uncertified.",
 )
 def run(
     profile: str,
@@ -55,7 +76,7 @@ def run(
     no_parity: bool,
     **selection: Any,
 ) -> int:
-    """Measure the matrix; write records, tables, plots and report.html."""
+    """Measure the selected cases; write records, tables, plots and report.html."""
     from bench.cli.progress import Display
     from bench.harness.matrix import jobs
     from bench.harness.profiles import profile as profile_called

@@ -109,7 +109,7 @@ PROFILES: dict[str, Profile] = {
         ),
         Profile(
             "calibration",
-            "for python -m bench.cli.calibrate: small steps, many turns, four processes",
+            "for alexbench calibrate: small steps, many turns, four processes",
             frameworks=("pytorch",),
             tracks=dict.fromkeys(KINDS, ("closed",)),
             variants=dict.fromkeys(KINDS, ("cifar-plain",)),

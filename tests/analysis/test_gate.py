@@ -107,7 +107,7 @@ def test_a_run_that_is_slower_fails_and_says_what(batches: str) -> None:
     run = earlier(batches, 0.01)
     done = chosen(batches, "--bench-compare", run, "--bench-fail-if", "slower:50%")
     assert done.returncode == 1
-    assert "= against earlier =" in done.stdout
+    assert "= compared with earlier =" in done.stdout
     assert "FAILED tiny/fake-certified/closed/" in done.stdout
     assert done.stdout.splitlines()[-1].endswith("report.html")
 
@@ -116,7 +116,7 @@ def test_a_run_that_is_faster_passes(batches: str) -> None:
     run = earlier(batches, 100)
     done = chosen(batches, "--bench-compare", run, "--bench-fail-if", "slower:50%")
     assert done.returncode == 0, done.stdout
-    assert "faster" in done.stdout.partition("= against earlier =")[2]
+    assert "faster" in done.stdout.partition("= compared with earlier =")[2]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The tool that tries the comparison on what is equal, and on what is not."""
+"""Error rates of the comparison, from A/A tests and injected slowdowns."""
 
 import json
 from collections.abc import Callable, Iterable
@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from bench.cli import calibrate
-from bench.cli.calibrate import NOISES, Count, Noise, counted, ratios, simulated
+from bench.cli import calibration
+from bench.cli.calibrate import calibrate
+from bench.cli.calibration import NOISES, Count, Noise, counted, ratios, simulate
 from bench.core import extensions
 from bench.training import frameworks
 from bench.training.interfaces import StepInput
@@ -21,7 +22,7 @@ from tests.support import fakes
 QUIET = Noise("none", between_processes=0.0, within=0.0, disturbed=0.0)
 
 
-def test_a_planted_slowdown_is_in_the_ratios_and_nothing_else_is() -> None:
+def test_an_injected_slowdown_is_in_the_ratios_and_nothing_else_is() -> None:
     made = ratios(QUIET, (3, 4), 0.05, np.random.default_rng(0))
     assert np.shape(made) == (3, 4)
     np.testing.assert_allclose(made, 1 / 1.05)
@@ -34,11 +35,11 @@ def test_noise_between_processes_is_one_factor_for_all_their_pairs() -> None:
     assert np.std(made[:, 0]) == pytest.approx(0.1, rel=0.1)
 
 
-def test_equals_are_ties_and_a_planted_slowdown_is_found_in_small_noise() -> None:
-    counts = list(simulated(20))
-    assert len(counts) == len(NOISES) * len(calibrate.SHAPES) * 2
-    quiet = [c for c in counts if c.what == "quiet" and c.processes >= 5]
-    assert all(count.said >= 18 for count in quiet)
+def test_equals_are_ties_and_an_injected_slowdown_is_found_in_small_noise() -> None:
+    counts = list(simulate(20))
+    assert len(counts) == len(NOISES) * len(calibration.SHAPES) * 2
+    quiet = [c for c in counts if c.source == "quiet" and c.processes >= 5]
+    assert all(count.correct >= 18 for count in quiet)
 
 
 def test_a_share_has_the_interval_of_a_count() -> None:
@@ -49,19 +50,19 @@ def test_a_share_has_the_interval_of_a_count() -> None:
     assert share.high == pytest.approx(0.978, abs=1e-3)
 
 
-def test_real_verdicts_are_counted_by_what_was_planted() -> None:
+def test_real_verdicts_are_counted_by_what_was_injected() -> None:
     rows = [
-        {"framework": f"fake{suffix}", "kind": "inference", "verdict": said}
+        {"framework": f"fake{suffix}", "kind": "inference", "verdict": verdict}
         | {"processes": 2, "pairs": 6, "stopped": "precision"}
-        for suffix, said in (("-twin", "tie"), ("-twin", "slower"), ("-slowed", "slower"))
+        for suffix, verdict in (("-twin", "tie"), ("-twin", "slower"), ("-slowed", "slower"))
     ]
-    twin, slow = counted(rows)
-    assert (twin.said, twin.of, twin.planted, twin.pairs) == (1, 2, 0.0, 3)
-    assert (slow.said, slow.of, slow.planted) == (1, 1, slowdown.SLOWDOWN)
+    copy, slow = counted(rows)
+    assert (copy.correct, copy.total, copy.injected, copy.pairs) == (1, 2, 0.0, 3)
+    assert (slow.correct, slow.total, slow.injected) == (1, 1, slowdown.SLOWDOWN)
 
 
 class Clock:
-    """Goes on by a hundredth every time it is read: whoever waits for it gets there."""
+    """A clock that advances by a hundredth of a second each time it is read."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -72,7 +73,7 @@ class Clock:
 
 
 class Steps:
-    """A second for each step, three for a call."""
+    """A trainer that takes one second per step and three per call."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
@@ -95,7 +96,7 @@ class Steps:
         return {"of": "the original"}
 
 
-def test_the_slowed_twin_takes_that_much_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_slowed_copy_takes_that_much_longer(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock()
     monkeypatch.setattr(slowdown, "perf_counter", clock)
     slow = slowdown.SlowedTrainer(Steps(clock))  # type: ignore[arg-type]
@@ -103,7 +104,7 @@ def test_the_slowed_twin_takes_that_much_longer(monkeypatch: pytest.MonkeyPatch)
 
     def after_step() -> None:
         ends.append(clock.now)
-        clock.now += 100.0  # a turn that was waited for is no part of a step
+        clock.now += 100.0  # waiting for a slot is no part of a step
 
     slow.train(iter([]), 3, after_step)
     steps = [ends[0], *(b - a - 100.0 for a, b in pairwise(ends))]
@@ -115,27 +116,29 @@ def test_the_slowed_twin_takes_that_much_longer(monkeypatch: pytest.MonkeyPatch)
     assert slow.settings() == {"of": "the original"}
 
 
-def test_real_matches_are_run_and_counted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_real_runs_are_measured_and_counted(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     fakes.install(monkeypatch, tmp_path / "cache")
-    # Workers register the twins of the fakes; here they are taken out again behind the test.
+    # Workers register the copies of the fakes; here monkeypatch removes them after the test.
     monkeypatch.setenv("ALEXBENCH_EXTENSIONS", "tests.support.fake_framework,bench.harness.aa_test")
     monkeypatch.setattr(extensions, "load", lambda: None)
-    twin = frameworks.FRAMEWORKS["fake"]
+    original = frameworks.FRAMEWORKS["fake"]
     for suffix in ("-twin", "-slowed"):
-        row = {**vars(twin), "name": f"fake{suffix}"}
+        row = {**vars(original), "name": f"fake{suffix}"}
         monkeypatch.setitem(frameworks.FRAMEWORKS, row["name"], frameworks.Framework(**row))
     monkeypatch.setattr(
-        calibrate, "EXTENSIONS", "tests.support.fake_framework,bench.harness.aa_test"
+        calibration, "EXTENSIONS", "tests.support.fake_framework,bench.harness.aa_test"
     )
     data = fakes.write_batches(tmp_path / "data", fakes.images())
-    options = ["--simulations", "0", "--matches", "1", "--framework", "fake", "--variant", "tiny"]
+    options = ["--simulations", "0", "--runs", "1", "--framework", "fake", "--variant", "tiny"]
     more = ["--profile", "tiny", "--data", str(data), "-o", str(tmp_path / "out")]
-    done = CliRunner().invoke(calibrate.calibrate, [*options, *more], catch_exceptions=False)
+    done = CliRunner().invoke(calibrate, [*options, *more], catch_exceptions=False)
     assert done.exit_code == 0
     found = json.loads((tmp_path / "out" / "real.json").read_text("utf-8"))
     assert {row["framework"] for row in found} == {"fake-twin", "fake-slowed"}
     assert {row["kind"] for row in found} == {"train_throughput"}
-    assert [row["stopped"] for row in found].count(calibrate.TOGETHER) == 2
+    assert [row["stopped"] for row in found].count(calibration.POOLED) == 2
     text = (tmp_path / "out" / "real.md").read_text("utf-8")
     assert "| tie " in text
     assert "| slower " in text

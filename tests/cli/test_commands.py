@@ -287,7 +287,7 @@ def quick_doctor(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("quick_doctor")
-@pytest.mark.parametrize(("flags", "when"), [((), "kept in the cache"), (("--fresh",), "now")])
+@pytest.mark.parametrize(("flags", "when"), [((), "cached; --fresh"), (("--fresh",), "now")])
 def test_doctor_shows_how_fast_this_machine_is(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bench.networks.weight_names import TORCHVISION_NAMES
 from numpy.typing import NDArray
 
 from bench.networks.preprocessing import TORCHVISION
 from bench.networks.pretrained import Facts, Pretrained
+from bench.networks.weight_names import TORCHVISION_NAMES
 from bench.training.frameworks import FRAMEWORKS, REFERENCE
 from bench.weights import convert as module
 from bench.weights.convert import convert

@@ -55,7 +55,7 @@ def test_npz_has_the_features_of_every_picture_in_order(
     shown = capsys.readouterr()
     assert shown.err == ""
     assert shown.out == (
-        "out.npz: 5 x 6 after dense2_relu; slice and whole network agree to the bit\n"
+        "out.npz: 5 x 6 after dense2_relu; slice and whole network agree bit for bit\n"
     )
 
 

@@ -242,7 +242,7 @@ def test_answers_that_are_no_numbers_are_not_written(
     call: Call, paths: list[Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert predict(call, paths[0], "-o", "out.json", framework="served-infinite") == 1
-    assert "not finite; no image is done" in capsys.readouterr().err
+    assert "not finite numbers; no image is done" in capsys.readouterr().err
     assert not list(Path().glob("*out*"))
 
 
@@ -278,7 +278,7 @@ def test_stopping_keeps_what_is_done_and_leaves_no_file_behind(
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=120)
     assert process.returncode == 130
-    assert said.split("\n") == ["", "stopped; what was measured is written", ""]
+    assert said.split("\n") == ["", "stopped; finished measurements are written", ""]
     assert Path("out.csv").read_text(encoding="utf-8").count("\n") == 1 + 3 * 5
     assert not Path(".out.csv.part").exists()
     assert list(temporary.iterdir()) == []
