@@ -1,16 +1,14 @@
-"""The results table of the README, between two markers: renewed by machine, never stale."""
+"""The overview of a run: accuracy, speed and latency of each network in one table per track."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from bench.analysis.certified import is_certified_row
 from bench.analysis.experiments import by_dataset, labels, latest
 from bench.analysis.rows import Row, accuracy_rows, latency_rows, throughput_rows
 from bench.core.case import Case
-from bench.core.errors import UserError
 from bench.core.records import Record
 from bench.report import footnotes
 from bench.report.columns import case_of
@@ -18,35 +16,49 @@ from bench.report.format import NOTHING, markdown, percent, ratio, significant
 from bench.report.summary import which_data, which_machine
 from bench.report.tables import TRACK_TITLES
 
-BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
-
 _HEADERS = (
     "network",
     "framework",
     "test accuracy",
     "training images/s",
-    "x reference",
+    "speed vs reference",
     "inference images/s",
-    "latency p50 ms",
+    "latency p50 (ms)",
 )
 _RIGHT = (False, False, True, True, True, True, True)
 
 
 def readme_block(records: Sequence[Record]) -> str:
-    """Markdown for the README, markers included: a table per dataset and track."""
+    """Markdown of a whole run: its data, a table per dataset and track, its machines."""
     records, _ = latest(records)
-    parts = [BEGIN]
+    machines = dict.fromkeys(which_machine(r.environment) for r in records if r.ok)
+    told = [f"Measured on {machine}." for machine in machines] or ["No results yet."]
+    return "\n\n".join([*overview(records, titled=True), *told])
+
+
+def overview(
+    records: Sequence[Record], track: str | None = None, *, titled: bool = False
+) -> list[str]:
+    """Paragraphs of Markdown: a table for each dataset and track, with its notes.
+
+    Args:
+        records: One per case and kind.
+        track: The only track to show; all of them by default.
+        titled: Whether each dataset and each track is named before its tables.
+    """
+    parts = []
     for (data, some), line in zip(by_dataset(records), which_data(records), strict=True):
-        parts.append(line.replace(data.name, f"**{data.name}**", 1))
+        if titled:
+            parts.append(line.replace(data.name, f"**{data.name}**", 1))
         accuracies = accuracy_rows(some, data)
         timed = throughput_rows(some, data) + latency_rows(some, data)
-        for track, title in TRACK_TITLES.items():
-            rows = [row for row in (*timed, *accuracies) if row["track"] == track and row["seeds"]]
+        for name, title in TRACK_TITLES.items():
+            if track not in (None, name):
+                continue
+            rows = [row for row in (*timed, *accuracies) if row["track"] == name and row["seeds"]]
             if rows:
-                parts += [f"*{title}*", *_track(rows)]
-    machines = dict.fromkeys(which_machine(r.environment) for r in records if r.ok)
-    parts += [f"Measured on {machine}." for machine in machines] or ["No results yet."]
-    return "\n\n".join([*parts, END])
+                parts += [*([f"*{title}*"] if titled else []), *_track(rows)]
+    return parts
 
 
 def _track(rows: Sequence[Row]) -> list[str]:
@@ -128,30 +140,3 @@ def _seeds(row: Row) -> str:
     """How many seeds a mean is over, where it is over more than one; and those that diverged."""
     over = f" ({row['seeds']} seeds)" if row["seeds"] > 1 else ""
     return over + (f" ({row['diverged']} diverged)" if row["diverged"] else "")
-
-
-def update_readme(path: Path, records: Sequence[Record]) -> None:
-    """Replace what stands between the markers of the file at `path`; the rest stays as it is.
-
-    Raises UserError when the file cannot be read or written, or has not each marker once, in order.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-        before, rest = _cut(text, BEGIN)
-        _, after = _cut(rest, END)
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read {path}: {error}") from error
-    except ValueError as error:
-        raise UserError(
-            f"{path}: needs a line {BEGIN} and below it a line {END}, once each"
-        ) from error
-    try:
-        path.write_text(before + readme_block(records) + after, encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror}") from error
-
-
-def _cut(text: str, marker: str) -> tuple[str, str]:
-    """Text before and after the one place of `marker`; ValueError when there is not one place."""
-    before, after = text.split(marker)
-    return before, after
