@@ -8,8 +8,8 @@ A block is a table or a single value. Its opening comment says where the figures
 each between ``<!--`` and ``-->``, and ends at ``/table`` or ``/value`` in a comment of its own.
 
 - ``run``: folders below the nearest ``results/``, several separated by commas.
-- ``name``: a table of the report, or one of ``overview`` (all kinds side by side; takes ``track``),
-  ``networks``, ``data`` and ``machine``.
+- ``name``: a table of the report, or one of ``overview`` (accuracy, speed and latency in one table;
+  takes ``track`` alone), ``networks``, ``data`` and ``machine``.
 - ``columns``: keys of the table's rows as in its CSV file, in order; ``key=header`` names one anew.
 - Any other ``key=value`` keeps the rows whose ``key`` is that value, or one of several separated
   by ``|``.
@@ -20,7 +20,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
@@ -30,13 +30,23 @@ from bench.core.errors import UserError
 from bench.core.kinds import KINDS
 from bench.core.records import Record, RecordStore
 from bench.networks.variants import VARIANTS
-from bench.report.format import NOTHING, count, interval, known, markdown, percent, significant
+from bench.report.format import (
+    NOTHING,
+    count,
+    interval,
+    known,
+    markdown,
+    percent,
+    share,
+    significant,
+)
 from bench.report.readme import overview
 from bench.report.summary import which_data, which_machine
 from bench.report.tables import TABLES
 
 _BLOCK = re.compile(r"<!-- (table|value): (.*?) -->(.*?)<!-- /\1 -->", re.DOTALL)
 _OPENING = re.compile(r"<!-- /?(?:table|value)\b")
+_VALUE_FIRST = re.compile(r"^ {0,3}<!-- value.*?-->", re.MULTILINE)
 _OPTIONS = {"run", "name", "columns", "column"}
 
 _HEADERS = {
@@ -50,14 +60,14 @@ _HEADERS = {
     "p50": "p50 (ms)",
     "p99": "p99 (ms)",
 }
-_FRACTIONS = {"accuracy", "loop_accuracy", "share", "utilisation", "threshold", "goal", "smallest"}
+_FRACTIONS = {"accuracy", "loop_accuracy", "share", "utilisation", "smallest"}
+_AS_PUBLISHED = {"threshold", "goal"}
+"""Fractions that were chosen, not measured: shown with the digits they were given."""
 _DIFFERENCES = {"difference", "delta"}
 """Fractions that are shown in percentage points."""
 _RATIOS = {"ratio", "ratio_again", "worker_ratio"}
 _THOUSANDTHS = {"p50", "p90", "p99", "our_seconds", "their_seconds"}
 _SCIENTIFIC = {"first_difference", "largest_difference"}
-_FORMER_TRACKS = {"tuned": "idiomatic", "ablation": "waterfall"}
-"""What records of schema_version 1 call a track."""
 _MAIN = {"accuracy", "images_per_second", "share", "difference"}
 """Keys whose interval stands under ``low`` and ``high`` where no keys of their own hold it."""
 
@@ -80,6 +90,9 @@ def stale(path: Path, *, write: bool) -> list[str]:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"cannot read {path}: {error}") from error
+    if at_start := _VALUE_FIRST.search(text):
+        # Markdown ends the paragraph there: the line would be an HTML block of its own.
+        raise UserError(f"{path}: a line begins with a value: {at_start.group().strip()}")
     if len(_OPENING.findall(text)) != 2 * len(_BLOCK.findall(text)):
         raise UserError(f"{path}: a table or value comment without its partner")
     source = _Source(path)
@@ -125,10 +138,9 @@ class _Source:
     def text_of(self, kind: str, asked: Mapping[str, str]) -> str:
         """What belongs between the comments of a block."""
         name, run = asked.get("name", ""), asked.get("run", "")
-        if "track" in asked:
-            asked = {**asked, "track": self._track(run, asked["track"])}
         if name == "overview":
-            return _padded(overview(self._records(run), asked.get("track")))
+            tracks = asked.get("track", "").split("|")
+            return _padded(overview(self._records(run), [track for track in tracks if track]))
         if name == "data":
             return _padded(which_data(self._records(run)))
         if name == "machine":
@@ -148,13 +160,8 @@ class _Source:
     def _records(self, run: str) -> list[Record]:
         if run not in self.read:
             records = [r for name in run.split(",") for r in RecordStore(self._folder(name)).read()]
-            self.read[run] = latest(records)[0]
+            self.read[run] = latest(map(_relabelled, records))[0]
         return self.read[run]
-
-    def _track(self, run: str, track: str) -> str:
-        """The name under which records of the run have a track."""
-        found = {record.case.track for record in self._records(run)}
-        return track if track in found else _FORMER_TRACKS.get(track, track)
 
     def _folder(self, run: str) -> Path:
         homes = [parent / "results" for parent in self.path.resolve().parents]
@@ -168,6 +175,13 @@ class _Source:
             rows = _networks() if name == "networks" else rows_of(name, self._records(run))
             self.rows[run, name] = rows
         return self.rows[run, name]
+
+
+def _relabelled(record: Record) -> Record:
+    """A record of schema_version 1 with the present name of its track."""
+    if record.schema_version > 1 or record.case.track != "idiomatic":
+        return record
+    return replace(record, case=replace(record.case, track="tuned"))
 
 
 def rows_of(name: str, records: Sequence[Record]) -> list[Row]:
@@ -256,6 +270,8 @@ def _cell(key: str, row: Row) -> str:
     assert isinstance(value, int | float)
     if not known(value):
         return NOTHING
+    if key == "reached" and "goal" in row:  # the accuracy at the goal, elsewhere a number of seeds
+        return percent(value)
     shown = _number(key, value)
     ends = [_end(key, row, side) for side in ("low", "high")]
     if None in ends:
@@ -272,6 +288,8 @@ def _end(key: str, row: Row, side: str) -> float | None:
 def _number(key: str, value: float) -> str:
     if key in _FRACTIONS:
         return percent(value)
+    if key in _AS_PUBLISHED:
+        return share(value)
     if key in _DIFFERENCES:
         return f"{100 * value:+.1f}"
     if key in _RATIOS:

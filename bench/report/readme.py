@@ -37,14 +37,14 @@ def readme_block(records: Sequence[Record]) -> str:
 
 
 def overview(
-    records: Sequence[Record], track: str | None = None, *, titled: bool = False
+    records: Sequence[Record], tracks: Sequence[str] = (), *, titled: bool = False
 ) -> list[str]:
-    """Paragraphs of Markdown: a table for each dataset and track, with its notes.
+    """Paragraphs of Markdown: tables of accuracy, speed and latency, with their notes.
 
     Args:
         records: One per case and kind.
-        track: The only track to show; all of them by default.
-        titled: Whether each dataset and each track is named before its tables.
+        tracks: The tracks to show, one table per dataset for all of them; all by default.
+        titled: Whether each dataset and each track has a title and a table of its own instead.
     """
     parts = []
     for (data, some), line in zip(by_dataset(records), which_data(records), strict=True):
@@ -52,29 +52,32 @@ def overview(
             parts.append(line.replace(data.name, f"**{data.name}**", 1))
         accuracies = accuracy_rows(some, data)
         timed = throughput_rows(some, data) + latency_rows(some, data)
-        for name, title in TRACK_TITLES.items():
-            if track not in (None, name):
-                continue
+        cells: list[list[str]] = []
+        notes: list[str] = []
+        for name in tracks or TRACK_TITLES:
             rows = [row for row in (*timed, *accuracies) if row["track"] == name and row["seeds"]]
-            if rows:
-                parts += [*([f"*{title}*"] if titled else []), *_track(rows)]
+            certified = [row for row in rows if is_certified_row(row)]
+            found, below = _lines(certified), _notes(certified, rows)
+            if titled and rows:
+                table = [markdown(_HEADERS, found, _RIGHT)] if found else []
+                parts += [f"*{TRACK_TITLES[name]}*", *table, *below]
+            cells += [[name, *line] for line in found]
+            notes += below
+        if cells and not titled:
+            parts += [markdown(("track", *_HEADERS), cells, (False, *_RIGHT)), *notes]
     return parts
 
 
-def _track(rows: Sequence[Row]) -> list[str]:
-    """The table of the certified rows, and below it what is not compared or left out, and why."""
-    certified = [row for row in rows if is_certified_row(row)]
-    below = [
-        *footnotes.not_compared(certified),
-        *(f"Left out as uncertified: {why}" for why in footnotes.why_uncertified(rows)),
-    ]
-    return [*([_table(certified)] if certified else []), *(f"{line}." for line in below)]
+def _notes(certified: Sequence[Row], rows: Sequence[Row]) -> list[str]:
+    """What is not compared or left out, and why: a sentence each."""
+    left_out = (f"Left out as uncertified: {why}" for why in footnotes.why_uncertified(rows))
+    return [f"{line}." for line in (*footnotes.not_compared(certified), *left_out)]
 
 
-def _table(rows: Sequence[Row]) -> str:
-    """A row per network and framework; rows of different recipes meet, as speed has none.
+def _lines(rows: Sequence[Row]) -> list[list[str]]:
+    """A line per network and framework; rows of different recipes meet, as speed has none.
 
-    Where two recipes trained one network, each has an accuracy of its own, and a row.
+    Where two recipes trained one network, each has an accuracy of its own, and a line.
     """
     merged: dict[Case, dict[str, Row]] = {}
     for row in rows:
@@ -83,14 +86,13 @@ def _table(rows: Sequence[Row]) -> str:
         taken = kind in merged.get(replace(own, recipe=""), {})
         merged.setdefault(own if taken else replace(own, recipe=""), {})[kind] = row
     merged = _named(merged)
-    # Latency is taken at batch 1: it stands beside its network's rows of every batch size.
+    # Latency is measured at batch 1: it goes into its network's lines of every batch size.
     _spread_latency(merged)
     names = labels(replace(case, framework="") for case in merged)
-    cells = [
-        (names[replace(case, framework="")], case.framework, *_cells(found))
+    return [
+        [names[replace(case, framework="")], case.framework, *_cells(found)]
         for case, found in merged.items()
     ]
-    return markdown(_HEADERS, cells, _RIGHT)
 
 
 def _named(merged: dict[Case, dict[str, Row]]) -> dict[Case, dict[str, Row]]:
