@@ -25,11 +25,10 @@ from bench.core.text import flatten, without_folders
 from bench.report import summary
 from bench.report.plot_style import Plot
 from bench.report.plots import write_plots
-from bench.report.readme import BEGIN, END, readme_block, update_readme
 from bench.report.tables import TABLES, Section, Table, sections, write_tables
 from bench.training.tracks import TRACKS, track
 
-__all__ = ["BEGIN", "END", "Merged", "merge", "readme_block", "update_readme", "write_results"]
+__all__ = ["Merged", "merge", "write_results"]
 
 CONTACT_SHEET = "contact_sheet.png"
 

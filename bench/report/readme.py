@@ -1,16 +1,14 @@
-"""The results table of the README, between two markers: renewed by machine, never stale."""
+"""The overview of a run: accuracy, speed and latency of each network in one table per track."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from bench.analysis.certified import is_certified_row
 from bench.analysis.experiments import by_dataset, labels, latest
 from bench.analysis.rows import Row, accuracy_rows, latency_rows, throughput_rows
 from bench.core.case import Case
-from bench.core.errors import UserError
 from bench.core.records import Record
 from bench.report import footnotes
 from bench.report.columns import case_of
@@ -18,51 +16,68 @@ from bench.report.format import NOTHING, markdown, percent, ratio, significant
 from bench.report.summary import which_data, which_machine
 from bench.training.tracks import TRACKS
 
-BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
-
 _HEADERS = (
     "network",
     "framework",
     "test accuracy",
     "training images/s",
-    "x reference",
+    "speed vs reference",
     "inference images/s",
-    "latency p50 ms",
+    "latency p50 (ms)",
 )
 _RIGHT = (False, False, True, True, True, True, True)
 
 
 def readme_block(records: Sequence[Record]) -> str:
-    """Markdown for the README, markers included: a table per dataset and track."""
+    """Markdown of a whole run: its data, a table per dataset and track, its machines."""
     records, _ = latest(records)
-    parts = [BEGIN]
+    machines = dict.fromkeys(which_machine(r.environment) for r in records if r.ok)
+    told = [f"Measured on {machine}." for machine in machines] or ["No results yet."]
+    return "\n\n".join([*overview(records, titled=True), *told])
+
+
+def overview(
+    records: Sequence[Record], tracks: Sequence[str] = (), *, titled: bool = False
+) -> list[str]:
+    """Paragraphs of Markdown: tables of accuracy, speed and latency, with their notes.
+
+    Args:
+        records: One per case and kind.
+        tracks: The tracks to show, one table per dataset for all of them; all by default.
+        titled: Whether each dataset and each track has a title and a table of its own instead.
+    """
+    parts = []
     for (data, some), line in zip(by_dataset(records), which_data(records), strict=True):
-        parts.append(line.replace(data.name, f"**{data.name}**", 1))
+        if titled:
+            parts.append(line.replace(data.name, f"**{data.name}**", 1))
         accuracies = accuracy_rows(some, data)
         timed = throughput_rows(some, data) + latency_rows(some, data)
-        for track, title in ((row.name, row.title) for row in TRACKS.values()):
-            rows = [row for row in (*timed, *accuracies) if row["track"] == track and row["seeds"]]
-            if rows:
-                parts += [f"*{title}*", *_track(rows)]
-    machines = dict.fromkeys(which_machine(r.environment) for r in records if r.ok)
-    parts += [f"Measured on {machine}." for machine in machines] or ["No results yet."]
-    return "\n\n".join([*parts, END])
+        cells: list[list[str]] = []
+        notes: list[str] = []
+        for name in tracks or TRACKS:
+            rows = [row for row in (*timed, *accuracies) if row["track"] == name and row["seeds"]]
+            certified = [row for row in rows if is_certified_row(row)]
+            found, below = _lines(certified), _notes(certified, rows)
+            if titled and rows:
+                table = [markdown(_HEADERS, found, _RIGHT)] if found else []
+                parts += [f"*{TRACKS[name].title}*", *table, *below]
+            cells += [[name, *line] for line in found]
+            notes += below
+        if cells and not titled:
+            parts += [markdown(("track", *_HEADERS), cells, (False, *_RIGHT)), *notes]
+    return parts
 
 
-def _track(rows: Sequence[Row]) -> list[str]:
-    """The table of the certified rows, and below it what is not compared or left out, and why."""
-    certified = [row for row in rows if is_certified_row(row)]
-    below = [
-        *footnotes.not_compared(certified),
-        *(f"Left out as uncertified: {why}" for why in footnotes.why_uncertified(rows)),
-    ]
-    return [*([_table(certified)] if certified else []), *(f"{line}." for line in below)]
+def _notes(certified: Sequence[Row], rows: Sequence[Row]) -> list[str]:
+    """What is not compared or left out, and why: a sentence each."""
+    left_out = (f"Left out as uncertified: {why}" for why in footnotes.why_uncertified(rows))
+    return [f"{line}." for line in (*footnotes.not_compared(certified), *left_out)]
 
 
-def _table(rows: Sequence[Row]) -> str:
-    """A row per network and framework; rows of different recipes meet, as speed has none.
+def _lines(rows: Sequence[Row]) -> list[list[str]]:
+    """A line per network and framework; rows of different recipes meet, as speed has none.
 
-    Where two recipes trained one network, each has an accuracy of its own, and a row.
+    Where two recipes trained one network, each has an accuracy of its own, and a line.
     """
     merged: dict[Case, dict[str, Row]] = {}
     for row in rows:
@@ -71,14 +86,13 @@ def _table(rows: Sequence[Row]) -> str:
         taken = kind in merged.get(replace(own, recipe=""), {})
         merged.setdefault(own if taken else replace(own, recipe=""), {})[kind] = row
     merged = _named(merged)
-    # Latency is taken at batch 1: it stands beside its network's rows of every batch size.
+    # Latency is measured at batch 1: it goes into its network's lines of every batch size.
     _spread_latency(merged)
     names = labels(replace(case, framework="") for case in merged)
-    cells = [
-        (names[replace(case, framework="")], case.framework, *_cells(found))
+    return [
+        [names[replace(case, framework="")], case.framework, *_cells(found)]
         for case, found in merged.items()
     ]
-    return markdown(_HEADERS, cells, _RIGHT)
 
 
 def _named(merged: dict[Case, dict[str, Row]]) -> dict[Case, dict[str, Row]]:
@@ -128,30 +142,3 @@ def _seeds(row: Row) -> str:
     """How many seeds a mean is over, where it is over more than one; and those that diverged."""
     over = f" ({row['seeds']} seeds)" if row["seeds"] > 1 else ""
     return over + (f" ({row['diverged']} diverged)" if row["diverged"] else "")
-
-
-def update_readme(path: Path, records: Sequence[Record]) -> None:
-    """Replace what stands between the markers of the file at `path`; the rest stays as it is.
-
-    Raises UserError when the file cannot be read or written, or has not each marker once, in order.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-        before, rest = _cut(text, BEGIN)
-        _, after = _cut(rest, END)
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read {path}: {error}") from error
-    except ValueError as error:
-        raise UserError(
-            f"{path}: needs a line {BEGIN} and below it a line {END}, once each"
-        ) from error
-    try:
-        path.write_text(before + readme_block(records) + after, encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror}") from error
-
-
-def _cut(text: str, marker: str) -> tuple[str, str]:
-    """Text before and after the one place of `marker`; ValueError when there is not one place."""
-    before, after = text.split(marker)
-    return before, after

@@ -1,0 +1,301 @@
+"""Generated figures in Markdown files: blocks between two HTML comments, made from records.
+
+A block is a table or a single value. Its opening comment says where the figures come from:
+
+    table: run=reference-2026-11-22-quick name=paired track=closed columns="variant, ratio=speed"
+    value: run=reference-2026-11-22-quick name=paired variant=cifar-bn column=ratio
+
+each between ``<!--`` and ``-->``, and ends at ``/table`` or ``/value`` in a comment of its own.
+
+- ``run``: folders below the nearest ``results/``, several separated by commas.
+- ``name``: a table of the report, or one of ``overview`` (accuracy, speed and latency in one table;
+  takes ``track`` alone), ``networks``, ``data`` and ``machine``.
+- ``columns``: keys of the table's rows as in its CSV file, in order; ``key=header`` names one anew.
+- Any other ``key=value`` keeps the rows whose ``key`` is that value, or one of several separated
+  by ``|``.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+
+from bench.analysis.experiments import by_dataset, latest
+from bench.analysis.rows import Row
+from bench.core.errors import UserError
+from bench.core.kinds import KINDS
+from bench.core.records import Record, RecordStore
+from bench.networks.variants import VARIANTS
+from bench.report.format import (
+    NOTHING,
+    count,
+    interval,
+    known,
+    markdown,
+    percent,
+    share,
+    significant,
+)
+from bench.report.readme import overview
+from bench.report.summary import which_data, which_machine
+from bench.report.tables import TABLES
+
+_BLOCK = re.compile(r"<!-- (table|value): (.*?) -->(.*?)<!-- /\1 -->", re.DOTALL)
+_OPENING = re.compile(r"<!-- /?(?:table|value)\b")
+_VALUE_FIRST = re.compile(r"^ {0,3}<!-- value.*?-->", re.MULTILINE)
+_OPTIONS = {"run", "name", "columns", "column"}
+
+_HEADERS = {
+    "variant": "network",
+    "kind": "measured",
+    "input_size": "pixels",
+    "batch_size": "batch",
+    "accuracy": "test accuracy",
+    "images_per_second": "images/s",
+    "smallest": "detectable",
+    "p50": "p50 (ms)",
+    "p99": "p99 (ms)",
+}
+_FRACTIONS = {"accuracy", "loop_accuracy", "share", "utilisation", "smallest"}
+_AS_PUBLISHED = {"threshold", "goal"}
+"""Fractions that were chosen, not measured: shown with the digits they were given."""
+_DIFFERENCES = {"difference", "delta"}
+"""Fractions that are shown in percentage points."""
+_RATIOS = {"ratio", "ratio_again", "worker_ratio"}
+_THOUSANDTHS = {"p50", "p90", "p99", "our_seconds", "their_seconds"}
+_SCIENTIFIC = {"first_difference", "largest_difference"}
+_MAIN = {"accuracy", "images_per_second", "share", "difference"}
+"""Keys whose interval stands under ``low`` and ``high`` where no keys of their own hold it."""
+
+
+def stale(path: Path, *, write: bool) -> list[str]:
+    """The blocks of a Markdown file whose text differs from what the records give now.
+
+    Args:
+        path: A Markdown file below a folder that has ``results/``.
+        write: Whether those blocks are replaced in the file.
+
+    Returns:
+        The opening comment of each such block, in order; empty where all are up to date.
+
+    Raises:
+        UserError: The file cannot be read or written, has a comment without its partner, or a block
+            asks for a run, table, column or row that there is not.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read {path}: {error}") from error
+    if at_start := _VALUE_FIRST.search(text):
+        # Markdown ends the paragraph there: the line would be an HTML block of its own.
+        raise UserError(f"{path}: a line begins with a value: {at_start.group().strip()}")
+    if len(_OPENING.findall(text)) != 2 * len(_BLOCK.findall(text)):
+        raise UserError(f"{path}: a table or value comment without its partner")
+    source = _Source(path)
+    changed: list[str] = []
+
+    def renewed(found: re.Match[str]) -> str:
+        kind, told, old = found.groups()
+        try:
+            new = source.text_of(kind, _attributes(told))
+        except UserError as error:
+            raise UserError(f"{path}: {kind}: {told}: {error}") from error
+        if new != old:
+            changed.append(f"{kind}: {told}")
+        return f"<!-- {kind}: {told} -->{new}<!-- /{kind} -->"
+
+    text = _BLOCK.sub(renewed, text)
+    if changed and write:
+        try:
+            path.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise UserError(f"cannot write {path}: {error.strerror}") from error
+    return changed
+
+
+def _attributes(told: str) -> dict[str, str]:
+    try:
+        pairs = [word.partition("=") for word in shlex.split(told)]
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    if bad := [name for name, equals, _ in pairs if not equals]:
+        raise UserError(f"{bad[0]!r} is no key=value")
+    return {name: value for name, _, value in pairs}
+
+
+@dataclass
+class _Source:
+    """The runs that the blocks of one file are made from, each read once."""
+
+    path: Path
+    read: dict[str, list[Record]] = field(default_factory=dict)
+    rows: dict[tuple[str, str], list[Row]] = field(default_factory=dict)
+
+    def text_of(self, kind: str, asked: Mapping[str, str]) -> str:
+        """What belongs between the comments of a block."""
+        name, run = asked.get("name", ""), asked.get("run", "")
+        if name == "overview":
+            tracks = asked.get("track", "").split("|")
+            return _padded(overview(self._records(run), [track for track in tracks if track]))
+        if name == "data":
+            return _padded(which_data(self._records(run)))
+        if name == "machine":
+            return _padded([_machine(self._records(run))])
+        rows = self._rows(run, name)
+        for key, value in asked.items():
+            if key not in _OPTIONS:
+                rows = [row for row in rows if str(_get(row, key)) in value.split("|")]
+        if not rows:
+            raise UserError("no such row")
+        if kind == "table":
+            return _padded([_table(rows, asked.get("columns", ""))])
+        if len(rows) > 1:
+            raise UserError(f"{len(rows)} rows where one is meant")
+        return _cell(asked.get("column", ""), rows[0])
+
+    def _records(self, run: str) -> list[Record]:
+        if run not in self.read:
+            records = [r for name in run.split(",") for r in RecordStore(self._folder(name)).read()]
+            self.read[run] = latest(map(_relabelled, records))[0]
+        return self.read[run]
+
+    def _folder(self, run: str) -> Path:
+        homes = [parent / "results" for parent in self.path.resolve().parents]
+        found = next((home / run for home in homes if run and (home / run).is_dir()), None)
+        if found is None:
+            raise UserError(f"no folder results/{run} beside or above the file")
+        return found
+
+    def _rows(self, run: str, name: str) -> list[Row]:
+        if (run, name) not in self.rows:
+            rows = _networks() if name == "networks" else rows_of(name, self._records(run))
+            self.rows[run, name] = rows
+        return self.rows[run, name]
+
+
+def _relabelled(record: Record) -> Record:
+    """A record of schema_version 1 with the present name of its track."""
+    if record.schema_version > 1 or record.case.track != "idiomatic":
+        return record
+    return replace(record, case=replace(record.case, track="tuned"))
+
+
+def rows_of(name: str, records: Sequence[Record]) -> list[Row]:
+    """The rows of a table of the report, over all data sets.
+
+    Raises:
+        UserError: There is no such table; the message names those there are.
+    """
+    tables = {table.name: table for table in TABLES}
+    if name not in tables:
+        raise UserError(f"unknown table {name!r}; known: {', '.join(tables)}")
+    return [row for data, some in by_dataset(records) for row in tables[name].rows(some, data)]
+
+
+@cache
+def _networks() -> list[Row]:
+    """A row for each network as it is published by its source."""
+    rows = []
+    for variant in VARIANTS.values():
+        architecture = variant.architecture()
+        kinds = [type(layer).__name__ for layer in architecture.layers]
+        names = {"Conv": "conv", "Dense": "dense", "BatchNorm": "BN", "LocalResponseNorm": "LRN"}
+        layers = [f"{kinds.count(kind)} {name}" for kind, name in names.items() if kind in kinds]
+        rows.append(
+            {
+                "variant": variant.name,
+                "layers": ", ".join(layers),
+                "input_size": variant.input_size,
+                "classes": variant.classes,
+                "parameters": architecture.parameters,
+                "source": variant.source,
+            }
+        )
+    return rows
+
+
+def _machine(records: Iterable[Record]) -> str:
+    """One line: the machine, and every version of a framework that took part."""
+    told = [record.environment for record in records if record.ok]
+    if not told:
+        raise UserError("no record with a result")
+    versions: dict[str, dict[str, None]] = {}
+    for environment in told:
+        for name, version in (environment.get("versions") or {}).items():
+            versions.setdefault(name, {})[version] = None
+    joined = {name: " and ".join(found) for name, found in versions.items()}
+    machines = dict.fromkeys(which_machine(e | {"versions": joined}) for e in told)
+    return " ".join(f"Measured on {machine}." for machine in machines)
+
+
+def _padded(parts: Iterable[str]) -> str:
+    return "\n\n" + "\n\n".join(parts) + "\n\n"
+
+
+def _table(rows: Sequence[Row], columns: str) -> str:
+    asked = list(_columns(columns))
+    headers = [header for _, header in asked]
+    cells = [[_cell(key, row) for key, _ in asked] for row in rows]
+    right = [not any(isinstance(row[key], str) for row in rows) for key, _ in asked]
+    return markdown(headers, cells, right)
+
+
+def _columns(told: str) -> Iterator[tuple[str, str]]:
+    for part in told.split(","):
+        key, _, header = (word.strip() for word in part.partition("="))
+        if not key:
+            raise UserError("no columns")
+        yield key, header or _HEADERS.get(key, key.replace("_", " "))
+
+
+def _get(row: Row, key: str) -> object:
+    if key not in row:
+        raise UserError(f"no column {key!r}; there are {', '.join(row)}")
+    return row[key]
+
+
+def _cell(key: str, row: Row) -> str:
+    """A value in words, with its 95 % interval where the row has one."""
+    value = _get(row, key)
+    if key == "kind":
+        return KINDS[str(value)].label
+    if isinstance(value, str):
+        return value
+    if value is None or isinstance(value, bool):
+        return NOTHING if value is None else ("yes" if value else "no")
+    assert isinstance(value, int | float)
+    if not known(value):
+        return NOTHING
+    if key == "reached" and "goal" in row:  # the accuracy at the goal, elsewhere a number of seeds
+        return percent(value)
+    shown = _number(key, value)
+    ends = [_end(key, row, side) for side in ("low", "high")]
+    if None in ends:
+        return shown
+    bare = [_number(key, end).removesuffix(" %").removesuffix("x") for end in ends if end]
+    return f"{shown} {interval(*bare)}" if len(bare) == 2 else shown
+
+
+def _end(key: str, row: Row, side: str) -> float | None:
+    found = row.get(f"{key}_{side}", row.get(side) if key in _MAIN else None)
+    return found if known(found) else None
+
+
+def _number(key: str, value: float) -> str:
+    if key in _FRACTIONS:
+        return percent(value)
+    if key in _AS_PUBLISHED:
+        return share(value)
+    if key in _DIFFERENCES:
+        return f"{100 * value:+.1f}"
+    if key in _RATIOS:
+        return f"{value:.2f}x"
+    if key in _THOUSANDTHS:
+        return significant(1000 * value)
+    if key in _SCIENTIFIC:
+        return f"{value:.0e}"
+    return count(value) if float(value).is_integer() else significant(value)
