@@ -52,11 +52,11 @@ def _measure_interleaved(
     name = uuid4().hex[:12]  # joins the records of a match, whatever run they are read from
     for task_results in match.all_results:
         turns = {
-            "match": name,
+            "group": name,
             "blocks": task_results.blocks,
             "stopped": enough,
             "precision_goal": limits.precision,
-            "match_seconds": limits.group_seconds,
+            "group_seconds": limits.group_seconds,
         }
         yield _timed_record(task_results, turns)
 
@@ -72,7 +72,7 @@ def _timed_record(task_results: TaskResults, turns: dict[str, Any]) -> Record:
             turns = {**turns, "lost": without_folders(headline(str(task_results.error)))}
         peaks = [a["peak_memory_bytes"] for a in task_results.answers if a["peak_memory_bytes"]]
         answer["peak_memory_bytes"] = max(peaks, default=None)
-        answer["metrics"] = {**_typical(task_results.answers), "turns": turns}
+        answer["metrics"] = {**_typical(task_results.answers), "interleaving": turns}
         images = answer["images_per_sample"] or 1
         record = record_of(
             task_results.task, answer, Timed(task_results.samples, blocks, images).by_process()

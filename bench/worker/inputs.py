@@ -119,7 +119,7 @@ class FeatureInputs:
         """What it took, and how far kept features are from fresh ones."""
         return {
             "features": {
-                "kept": self.keep,
+                "cached": self.keep,
                 "trunk_images": self.computed,
                 "trunk_seconds": self.seconds,
                 "largest_difference": self._difference(),

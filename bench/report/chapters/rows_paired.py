@@ -39,9 +39,9 @@ def _row(
         return None
     row = identity(experiment, data) | {"kind": experiment.kind} | standing(experiment, found)
     row |= {"parity": experiment.parity, "parity_problem": experiment.problem}
-    told = experiment.ok[0].metrics.get("turns", {})
+    told = experiment.ok[0].metrics.get("interleaving", {})
     row |= {"pairs": held.pairs, "processes": held.processes, "smallest": held.smallest}
-    row |= {name: told.get(name) for name in ("stopped", "precision_goal", "match_seconds", "lost")}
+    row |= {name: told.get(name) for name in ("stopped", "precision_goal", "group_seconds", "lost")}
     if row["not_compared"]:
         return row | ratio_columns(None, "not comparable")
     # One pair has no interval, and is no tie for that.
