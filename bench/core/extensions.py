@@ -1,4 +1,4 @@
-"""Rows that live outside this repository.
+"""Code that is named by a string: extensions, and the functions that registries name.
 
 ``ALEXBENCH_EXTENSIONS`` names modules, commas between them. Each is imported in the parent and in
 every worker, and registers its variants and frameworks when it is imported.
@@ -8,8 +8,20 @@ from __future__ import annotations
 
 import importlib
 import os
+from typing import Any
 
 from bench.core.errors import UserError
+
+
+def load_object(target: str) -> Any:
+    """The object that ``module:name`` names, imported when it is asked for.
+
+    Raises:
+        ImportError: There is no such module.
+        AttributeError: The module has no such name.
+    """
+    module, _, name = target.partition(":")
+    return getattr(importlib.import_module(module), name)
 
 
 def load() -> None:

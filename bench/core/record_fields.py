@@ -49,17 +49,27 @@ def check(value: Mapping[str, Any]) -> None:
     """
     _known("kind", value["kind"], KINDS)
     _known("status", value["status"], STATUSES)
-    samples = value["samples"]
+    check_fields({name: value[name] for name in ("samples", *_FIELDS)})
+    if value["status"] == "ok" and not value["samples"]:
+        raise UserError("status ok without samples")
+    _check_caveats(value["caveats"])
+
+
+def check_fields(value: Mapping[str, Any]) -> None:
+    """Validate those fields that are given.
+
+    Raises:
+        UserError: A field has another type, or a value that it cannot have.
+    """
+    samples = value.get("samples", [])
     if not isinstance(samples, list) or not all(map(is_number, samples)):
         raise UserError("samples must be a flat list of numbers")
-    if value["status"] == "ok" and not samples:
-        raise UserError("status ok without samples")
-    for name, (holds, words) in _FIELDS.items():
+    for name in _FIELDS.keys() & value.keys():
+        holds, words = _FIELDS[name]
         if not holds(value[name]):
             raise UserError(f"{name} must be {words}, got {str(value[name])[:60]!r}")
         check_depth(name, value[name])
-    metrics.check(value["metrics"])
-    _check_caveats(value["caveats"])
+    metrics.check(value.get("metrics", {}))
 
 
 def check_depth(name: str, value: Any) -> None:

@@ -25,6 +25,7 @@ from typing import Any, TextIO
 from bench.core import extensions
 from bench.core.case import Case
 from bench.core.errors import UserError
+from bench.core.extensions import load_object
 from bench.core.process import die_with_parent, peak_memory_bytes
 from bench.networks.architecture import Architecture
 from bench.parity import certificate as parity
@@ -34,7 +35,7 @@ from bench.training.interfaces import Maker, Trainer
 from bench.training.tracks import track
 from bench.worker import ceilings as operations
 from bench.worker.measurements.registry import MEASUREMENTS
-from bench.worker.opening import block_others, named, open_session
+from bench.worker.opening import block_others, open_session
 from bench.worker.schedule import FixedSchedule, RemoteSchedule, Schedule
 from bench.worker.serve import InferenceWorker
 from bench.worker.session import Session, plan_for
@@ -134,7 +135,7 @@ def certify(command: Mapping[str, Any], out: TextIO) -> dict[str, Any]:
     certificate = parity.certify(
         Architecture.from_json(command["architecture"]),
         row.name,
-        named(row.trainer),
+        load_object(row.trainer),
         threads=len(command["cpus"]),
         progress=partial(_progress, out),
     )
@@ -148,7 +149,7 @@ def open_inference(command: Mapping[str, Any]) -> InferenceWorker:
     row = framework(command["framework"])
     assert row.server is not None, "the parent asks only those that have one"
     block_others(row)
-    return InferenceWorker(named(row.server), command)
+    return InferenceWorker(load_object(row.server), command)
 
 
 def ceilings(command: Mapping[str, Any]) -> list[operations.Answer]:
@@ -157,7 +158,7 @@ def ceilings(command: Mapping[str, Any]) -> list[operations.Answer]:
     row = framework(command["framework"])
     assert row.ceiling is not None, "the parent asks only those that have one"
     block_others(row)
-    make: Maker = named(row.ceiling)(len(command["cpus"]))
+    make: Maker = load_object(row.ceiling)(len(command["cpus"]))
     return operations.measure_all(make, [*map(operations.from_json, command["operations"])])
 
 

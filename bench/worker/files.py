@@ -7,7 +7,6 @@ line of JSON. Whatever the framework prints goes to stderr.
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import signal
@@ -81,7 +80,7 @@ def _answer(command: dict[str, Any]) -> dict[str, Any]:
     for module in row.blocked:
         sys.modules[module] = None  # type: ignore[assignment]
     try:
-        function = getattr(importlib.import_module(row.files), command["task"])
+        function = extensions.load_object(f"{row.files}:{command['task']}")
         found: dict[str, Any] = function(**command["arguments"]) or {}
     except UserError as error:
         return {"error": str(error)}

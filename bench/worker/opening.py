@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import sys
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import numpy as np
 
 from bench.core.case import Case
 from bench.core.errors import UserError
+from bench.core.extensions import load_object
 from bench.core.limits import Limits
 from bench.data.dataset import Dataset, load
 from bench.networks.init import Weights, initial_weights
@@ -102,7 +102,7 @@ def open_session(command: Mapping[str, Any], progress: Progress) -> Session:
     dataset = load(Path(command["data"]))
     setup = _setup(case, dataset, threads=len(command["cpus"]))
     started = perf_counter()
-    factory = named(row.trainer)
+    factory = load_object(row.trainer)
     imported = perf_counter()
     weights = command.get("weights")
     start = Start.of(setup, Path(weights) if weights else None)
@@ -177,12 +177,6 @@ def block_others(row: Framework) -> None:
     """Forbid the import of what must not be in this process."""
     for module in row.blocked:
         sys.modules[module] = None  # type: ignore[assignment]
-
-
-def named(target: str) -> Any:
-    """The function that ``module:function`` names."""
-    module, _, function = target.partition(":")
-    return getattr(importlib.import_module(module), function)
 
 
 def _new_last(setup: Setup, layers: Collection[str]) -> tuple[str, ...]:

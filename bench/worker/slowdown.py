@@ -7,9 +7,9 @@ from dataclasses import replace
 from time import perf_counter
 from typing import Any
 
+from bench.core.extensions import load_object
 from bench.training import frameworks
 from bench.training.interfaces import Images, Logits, Setup, StepInput, Trainer
-from bench.worker.opening import named
 
 SLOWDOWN = 0.05
 """Fraction of its time that a slowed step takes longer."""
@@ -59,4 +59,4 @@ def slowed(setup: Setup) -> SlowedTrainer:
     """What the slowed rows name as their trainer."""
     original = frameworks.framework(setup.case.framework.removesuffix(SUFFIX))
     case = replace(setup.case, framework=original.name)
-    return SlowedTrainer(named(original.trainer)(replace(setup, case=case)))
+    return SlowedTrainer(load_object(original.trainer)(replace(setup, case=case)))

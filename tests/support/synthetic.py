@@ -12,7 +12,7 @@ import numpy as np
 from bench.core.case import Case
 from bench.core.records import Record
 from bench.core.samples import by_process
-from bench.stats.estimates import summary_of
+from bench.harness.summaries import summary_of
 
 CLASSES = (
     "airplane",
