@@ -11,22 +11,52 @@ from bench.core.errors import UserError
 
 INITS = ("scratch", "pretrained")
 PRECISIONS = ("float32", "bfloat16")
+EXECUTIONS = ("eager", "compiled")
+
+DEFAULT_EXECUTION = {
+    "pytorch": "eager",
+    "keras-tensorflow": "compiled",
+    "keras-jax": "compiled",
+    "keras-torch": "eager",
+}
+"""How a framework executes a network unless it is told otherwise; eager where none is named.
+
+A part of the record format, since an id leaves the default out: never changed, and the rows of
+`bench.training.frameworks` take it from here."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """One row of the matrix. Two equal cases are the same experiment; the id says all of it."""
+    """One row of the matrix: equal cases are the same experiment, and have the same id.
+
+    Attributes:
+        variant: Name of the network (`bench.networks.variants`).
+        framework: Name of the implementation (`bench.training.frameworks`).
+        track: Name of the conditions (`bench.training.tracks`).
+        init: ``scratch`` or ``pretrained``.
+        weights: Name of the weight source when ``init`` is ``pretrained``, else None.
+        head: Which layers after the last pool are new (`bench.networks.variants.HEADS`).
+        frozen: Whether the weights below the head are kept as they are.
+        recipe: Name of the training recipe, followed by ``@budget`` when it was shortened.
+        input_size: Height and width of the network's input, in pixels.
+        precision: ``float32`` or ``bfloat16``, of activations and products.
+        batch_size: Images of a step.
+        seed: Of initial weights, batches, masks and the framework's own random numbers.
+        device: ``cpu``, ``cuda``, ...
+        devices: How many of them.
+        defaults: In the ablation of defaults, the last stage whose default is the shared one; else
+            empty.
+        execution: ``eager`` or ``compiled``; left out, it is the framework's default.
+    """
 
     variant: str
     framework: str
     track: str = "closed"
     init: str = "scratch"
     weights: str | None = None
-    """Name of the weight source when ``init`` is ``pretrained``."""
     head: str = "source"
     frozen: bool = False
     recipe: str = "steady"
-    """Name of the training recipe, with ``@budget`` behind it when it was shortened."""
     input_size: int = 32
     precision: str = "float32"
     batch_size: int = 128
@@ -34,7 +64,16 @@ class Case:
     device: str = "cpu"
     devices: int = 1
     defaults: str = ""
-    """In the ablation of defaults, the last stage whose default is the shared one; else empty."""
+    execution: str = ""
+
+    def __post_init__(self) -> None:
+        # A case without a framework stands for all frameworks, however each of them executes.
+        execution = (self.execution or self._default_execution) if self.framework else ""
+        object.__setattr__(self, "execution", execution)
+
+    @property
+    def _default_execution(self) -> str:
+        return DEFAULT_EXECUTION.get(self.framework, EXECUTIONS[0])
 
     @property
     def id(self) -> str:
@@ -46,6 +85,7 @@ class Case:
         weights = self.weights or "none"
         init = "scratch" if self.init == "scratch" else f"{self.init}:{weights}"
         trunk = "frozen" if self.frozen else "trained"
+        usual = not self.framework or self.execution == self._default_execution
         return "/".join(
             (
                 self.variant,
@@ -60,8 +100,9 @@ class Case:
                 f"b{self.batch_size}",
                 f"s{self.seed}",
                 f"{self.device}x{self.devices}",
-                # Only where there is one: ids of records from before the field stay what they are.
+                # Only where there is something to say: the ids of older records stay as they are.
                 *([f"defaults:{self.defaults}"] if self.defaults else []),
+                *([] if usual else [self.execution]),
             )
         )
 
@@ -71,12 +112,40 @@ class Case:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Case:
-        """The case that :meth:`to_json` wrote; UserError when its id does not follow from it."""
+        """The case that :meth:`to_json` wrote.
+
+        Raises:
+            UserError: A field is missing or of another type, or the id does not follow from the
+                fields.
+        """
+        if not isinstance(value, Mapping):
+            raise UserError(f"a case is a JSON object, got {type(value).__name__}")
         fields = {field.name for field in dataclasses.fields(cls)}
-        missing = fields - value.keys() - {"defaults"}  # younger than the first records
+        missing = fields - value.keys() - _YOUNGER
         if missing:
             raise UserError(f"case without {', '.join(sorted(missing))}: {dict(value)}")
+        for name in fields & value.keys():
+            _check(name, value[name])
         case = cls(**{name: value[name] for name in fields & value.keys()})
         if value.get("id", case.id) != case.id:
             raise UserError(f"case id {value['id']!r} does not belong to its fields ({case.id})")
         return case
+
+
+_YOUNGER = {"defaults", "execution"}
+"""Fields that the first records did not have."""
+
+_TYPES = {"frozen": bool, "input_size": int, "batch_size": int, "seed": int, "devices": int}
+"""Types of the fields that are no text."""
+
+
+def _check(name: str, value: Any) -> None:
+    """Raise UserError where a field of a case has a value that it cannot have."""
+    wanted = _TYPES.get(name, str)
+    if name == "weights" and value is None:
+        return
+    if type(value) is not wanted:
+        words = {bool: "true or false", int: "a whole number", str: "a text"}[wanted]
+        raise UserError(f"{name} of a case is {words}, got {str(value)[:60]!r}")
+    if name == "execution" and value not in EXECUTIONS:
+        raise UserError(f"unknown execution {value!r}; known: {', '.join(EXECUTIONS)}")

@@ -1,4 +1,4 @@
-"""Rows that live outside this repository.
+"""Code that is named by a string: extensions, and the functions that registries name.
 
 ``ALEXBENCH_EXTENSIONS`` names modules, commas between them. Each is imported in the parent and in
 every worker, and registers its variants and frameworks when it is imported.
@@ -13,6 +13,19 @@ from typing import Any
 from bench.core.errors import UserError
 
 
+def load_object(target: str) -> Any:
+    """The object that ``module:name`` names, imported when it is asked for.
+
+    Rows of a registry name implementations this way, so that the core imports no framework.
+
+    Raises:
+        ImportError: There is no such module.
+        AttributeError: The module has no such name.
+    """
+    module, _, name = target.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
 def load() -> None:
     """Import every named module; UserError when one cannot be imported."""
     for name in filter(None, os.environ.get("ALEXBENCH_EXTENSIONS", "").split(",")):
@@ -23,12 +36,3 @@ def load() -> None:
                 f"ALEXBENCH_EXTENSIONS: cannot import {name.strip()!r} ({error}); "
                 "give modules that are on PYTHONPATH"
             ) from error
-
-
-def load_object(target: str) -> Any:
-    """The object that ``module:name`` names; its module is imported here.
-
-    Registry rows name implementations this way, so that the core imports no framework.
-    """
-    module, _, name = target.partition(":")
-    return getattr(importlib.import_module(module), name)

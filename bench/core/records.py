@@ -16,25 +16,43 @@ from typing import Any
 
 from bench.core.case import Case
 from bench.core.errors import UserError
-from bench.core.kinds import KINDS
+from bench.core.record_fields import check
+from bench.core.upgrade import SCHEMA_VERSION, upgraded
 
-SCHEMA_VERSION = 1
-"""Raised with every change of what a field means or of how a result is obtained."""
-
-STATUSES = ("ok", "failed", "timeout", "oom", "skipped")
 FILE = "records.jsonl"
 
 
 @dataclass(frozen=True)
 class Record:
-    """What one (case, kind) gave. Tables, plots and reports are functions of these alone."""
+    """The result of one (case, kind). Tables, plots and reports are functions of these alone.
+
+    Attributes:
+        case: What was measured.
+        kind: Name of the kind of measurement (`bench.core.kinds`).
+        status: ``ok``, ``failed``, ``timeout``, ``oom`` or ``skipped``.
+        error: Why there is no result; None when there is one.
+        samples: Raw: seconds per block for everything timed, one fraction for accuracy.
+        unit: Of the samples: ``s`` or ``fraction``.
+        images_per_sample: Images of one sample where it is timed, else None.
+        summary: Computed from the samples (`bench.harness.summaries`).
+        metrics: Everything else that was measured, by the names in `bench.core.metrics`.
+        dataset: ``name``, ``fingerprint``, ``train_images`` and ``test_images``.
+        parity: The parity certificate: ``status`` and figures.
+        settings: What was in force in the worker, read back.
+        environment: Machine, versions and commit.
+        started_at: UTC, ISO 8601.
+        seconds: Wall time of the whole measurement, building and warm-up included.
+        peak_memory_bytes: Largest resident memory of its processes; None where it is not known.
+        caveats: What a reader must know of this result: ``on`` (seconds, accuracy or all) and
+            ``why``.
+        schema_version: Of the format.
+    """
 
     case: Case
     kind: str
     status: str
     error: str | None = None
     samples: tuple[float, ...] = ()
-    """Raw: seconds per block for everything timed, one fraction for accuracy."""
     unit: str = "s"
     images_per_sample: int | None = None
     summary: dict[str, Any] = field(default_factory=dict)
@@ -44,10 +62,9 @@ class Record:
     settings: dict[str, Any] = field(default_factory=dict)
     environment: dict[str, Any] = field(default_factory=dict)
     started_at: str = ""
-    """UTC, ISO 8601."""
     seconds: float = 0.0
-    """Wall time of the whole measurement, building and warm-up included."""
     peak_memory_bytes: int | None = None
+    caveats: tuple[dict[str, str], ...] = ()
     schema_version: int = SCHEMA_VERSION
 
     @property
@@ -63,45 +80,34 @@ class Record:
     def to_json(self) -> dict[str, Any]:
         """The object that is written as one line."""
         fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        return {**fields, "case": self.case.to_json(), "samples": list(self.samples)}
+        lists = {"samples": list(self.samples), "caveats": list(self.caveats)}
+        return {**fields, "case": self.case.to_json(), **lists}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Record:
-        """The record of one line. Raises UserError that names what is wrong with it."""
+        """The record of one line, of this version of the format or an older one.
+
+        Raises:
+            UserError: It is no record; the message names what is wrong with it.
+        """
         if not isinstance(value, Mapping):
             raise UserError(f"a record is a JSON object, got {type(value).__name__}")
+        value = upgraded(value)
         version = value.get("schema_version")
-        if version != SCHEMA_VERSION:
+        if type(version) is not int or version != SCHEMA_VERSION:
             raise UserError(
-                f"schema_version {version!r}; this version of alexbench reads {SCHEMA_VERSION}"
+                f"schema_version {str(version)[:60]}; "
+                f"this version of alexbench reads 1 to {SCHEMA_VERSION}"
             )
         names = {f.name for f in dataclasses.fields(cls)}
         missing = names - value.keys()
         if missing:
             raise UserError(f"a record without {', '.join(sorted(missing))}")
-        _check(value)
+        check(value)
         known = {name: value[name] for name in names}
         case = Case.from_json(value["case"])
-        return cls(**{**known, "case": case, "samples": tuple(value["samples"])})
-
-
-def _check(value: Mapping[str, Any]) -> None:
-    if value["kind"] not in KINDS:
-        raise UserError(f"unknown kind {value['kind']!r}; known: {', '.join(KINDS)}")
-    if value["status"] not in STATUSES:
-        raise UserError(f"unknown status {value['status']!r}; known: {', '.join(STATUSES)}")
-    samples = value["samples"]
-    if not isinstance(samples, list) or not all(map(_is_number, samples)):
-        raise UserError("samples must be a flat list of numbers")
-    if value["status"] == "ok" and not samples:
-        raise UserError("status ok without samples")
-    for name in ("case", "summary", "metrics", "dataset", "parity", "settings", "environment"):
-        if not isinstance(value[name], dict):
-            raise UserError(f"{name} must be an object, got {value[name]!r}")
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+        lists = {"samples": tuple(value["samples"]), "caveats": tuple(value["caveats"])}
+        return cls(**{**known, "case": case, **lists})
 
 
 class RecordStore:
@@ -171,6 +177,10 @@ def _parse(line: str, where: str) -> Record:
         return Record.from_json(json.loads(line, parse_constant=_refuse))
     except json.JSONDecodeError as error:
         raise UserError(f"{where}: not a JSON object ({error.msg})") from error
+    except RecursionError as error:
+        raise UserError(f"{where}: nested too deeply for a record") from error
+    except ValueError as error:  # a whole number of thousands of digits
+        raise UserError(f"{where}: not a record ({error})") from error
     except UserError as error:
         raise UserError(f"{where}: {error}") from error
 

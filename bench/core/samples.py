@@ -1,7 +1,7 @@
-"""Samples by the process and the turn that they were taken in: what may stand beside what.
+"""Samples by the process and the turn that they were taken in: which of them make a pair.
 
-A record keeps its samples flat; ``metrics.turns`` says where each comes from. A record from before
-turns is one process, and was measured beside nothing.
+A record keeps its samples flat; ``metrics.interleaving`` says where each comes from. A record
+without it is one process that was measured alone.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class Block(NamedTuple):
     process: int
     """Of the case, from 0."""
     turn: int
-    """In that process, from 0: what others took in the same turn was measured beside it."""
+    """In that process, from 0: samples of others in the same turn are paired with it."""
     samples: int
 
 
@@ -60,7 +60,7 @@ class Timed(NamedTuple):
 
 def timed(record: Record) -> Timed:
     """The samples of a record that is timed in seconds; calls count as one image each."""
-    told = _turns(record).get("blocks")
+    told = _interleaving(record).get("blocks")
     blocks = [Block(*block) for block in told] if told else [Block(0, 0, len(record.samples))]
     return Timed(record.samples, blocks, record.images_per_sample or 1)
 
@@ -71,9 +71,9 @@ def by_process(record: Record) -> list[list[float]]:
 
 
 def interleaved_together(one: Record, other: Record) -> bool:
-    """Whether the two took turns with each other."""
-    match = _turns(one).get("match")
-    return match is not None and match == _turns(other).get("match")
+    """Whether the two were measured in one interleaved run."""
+    group = _interleaving(one).get("group")
+    return group is not None and group == _interleaving(other).get("group")
 
 
 def ratios(one: Timed, other: Timed) -> list[list[float]]:
@@ -86,6 +86,6 @@ def ratios(one: Timed, other: Timed) -> list[list[float]]:
     return list(found.values())
 
 
-def _turns(record: Record) -> Mapping[str, Any]:
-    told = record.metrics.get("turns")
+def _interleaving(record: Record) -> Mapping[str, Any]:
+    told = record.metrics.get("interleaving")
     return told if isinstance(told, Mapping) else {}

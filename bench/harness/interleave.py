@@ -15,10 +15,12 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from bench.core.kinds import KINDS, STARTUP
+from bench.core.kinds import KINDS
+from bench.core.kinds import kind as row_of
 from bench.core.limits import Limits
 from bench.core.samples import Block
 from bench.harness.matrix import Job, Task
+from bench.harness.results import checked, checked_samples
 from bench.worker.client import OnProgress, Worker, WorkerError, bare_start
 
 
@@ -116,8 +118,8 @@ class InterleavedRun:
 
             def measure(task_results: TaskResults = task_results) -> None:
                 began = perf_counter()
-                answer = slot.use(self._on_progress).measure(kind, self._on_progress)
-                if kind == STARTUP and self._limits.bare_start:
+                answer = checked(slot.use(self._on_progress).measure(kind, self._on_progress))
+                if row_of(kind).startup and self._limits.bare_start:
                     answer["metrics"] |= _beside_bare(slot, perf_counter() - began)
                 task_results.add(process, 0, answer["samples"])
                 task_results.answers.append(answer)
@@ -150,13 +152,13 @@ class InterleavedRun:
     def _block(self, slot: Slot, task_results: TaskResults, process: int, turn: int) -> None:
         def block() -> None:
             samples = slot.use(self._on_progress).block(lambda done, note: None)
-            task_results.add(process, turn, samples)
+            task_results.add(process, turn, checked_samples(samples))
 
         self._attempt(slot, task_results, block)
 
     def _end(self, slot: Slot, task_results: TaskResults) -> None:
         def end() -> None:
-            task_results.answers.append(slot.use(self._on_progress).end(self._on_progress))
+            task_results.answers.append(checked(slot.use(self._on_progress).end(self._on_progress)))
 
         self._attempt(slot, task_results, end)
 

@@ -203,6 +203,7 @@ def _cases(
             recipe=network.recipe.name,
             input_size=network.input_size,
             seed=seed,
+            execution=frameworks.framework(name).execution,
         )
         choices = product(
             _precisions(selection, on, name),

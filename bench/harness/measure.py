@@ -1,16 +1,14 @@
-"""Jobs to records: have workers measure, and say in a record what came back."""
+"""Jobs to records: workers measure, and their checked results become records."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 from uuid import uuid4
-
-import numpy as np
 
 from bench.core.environment import capture
 from bench.core.kinds import kind
@@ -21,11 +19,12 @@ from bench.core.text import headline, without_folders
 from bench.harness.interleave import InterleavedRun, TaskResults
 from bench.harness.listener import Listener
 from bench.harness.matrix import Job, Task
+from bench.harness.pooling import pooled
+from bench.harness.results import checked
 from bench.harness.stopping import stopping_reason
-from bench.stats.estimates import summary_of
+from bench.harness.summaries import summary_of
 from bench.training.frameworks import framework
 from bench.worker.client import Worker, WorkerError
-from bench.worker.energy import added
 
 
 def measure(
@@ -40,39 +39,42 @@ def measure(
 def _measure_interleaved(
     jobs: Sequence[Job], data: Path, limits: Limits, listener: Listener
 ) -> Iterator[Record]:
-    """Relay after relay, until it is enough; then every record."""
-    match = InterleavedRun(jobs, data, limits, listener.started, listener.progress)
+    """Fresh processes of all jobs until the stopping criterion is met; then every record."""
+    interleaved = InterleavedRun(jobs, data, limits, listener.started, listener.progress)
     process_seconds: list[float] = []
-    enough = None
-    while enough is None:
+    stopped = None
+    while stopped is None:
         began = perf_counter()
-        match.run_process(len(process_seconds))
+        interleaved.run_process(len(process_seconds))
         process_seconds.append(perf_counter() - began)
-        enough = stopping_reason(match.all_results, limits, process_seconds)
-    name = uuid4().hex[:12]  # joins the records of a match, whatever run they are read from
-    for task_results in match.all_results:
-        turns = {
-            "match": name,
+        stopped = stopping_reason(interleaved.all_results, limits, process_seconds)
+    name = uuid4().hex[:12]  # joins the records of one group
+    for task_results in interleaved.all_results:
+        interleaving = {
+            "group": name,
             "blocks": task_results.blocks,
-            "stopped": enough,
+            "stopped": stopped,
             "precision_goal": limits.precision,
-            "match_seconds": limits.group_seconds,
+            "group_seconds": limits.group_seconds,
         }
-        yield _timed_record(task_results, turns)
+        yield _timed_record(task_results, interleaving)
 
 
-def _timed_record(task_results: TaskResults, turns: dict[str, Any]) -> Record:
+def _timed_record(task_results: TaskResults, interleaving: dict[str, Any]) -> Record:
     if not task_results.begun:
         record = _failure(task_results.task, task_results.error)
     else:
-        # What once per case is measured, the first process has.
+        # The first process has what is measured once per case.
         first, *_ = task_results.answers
         blocks, answer = task_results.blocks, {**first, "samples": task_results.samples}
         if task_results.error:
-            turns = {**turns, "lost": without_folders(headline(str(task_results.error)))}
+            lost = without_folders(headline(str(task_results.error)))
+            interleaving = {**interleaving, "lost": lost}
         peaks = [a["peak_memory_bytes"] for a in task_results.answers if a["peak_memory_bytes"]]
         answer["peak_memory_bytes"] = max(peaks, default=None)
-        answer["metrics"] = {**_typical(task_results.answers), "turns": turns}
+        metrics = pooled([a["metrics"] | _device_memory(a) for a in task_results.answers])
+        answer["metrics"] = {**metrics, "interleaving": interleaving}
+        answer["device_memory_bytes"] = None  # among the metrics already
         images = answer["images_per_sample"] or 1
         record = record_of(
             task_results.task, answer, Timed(task_results.samples, blocks, images).by_process()
@@ -85,20 +87,8 @@ def _timed_record(task_results: TaskResults, turns: dict[str, Any]) -> Record:
     )
 
 
-def _typical(answers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The first process's metrics, but the median over processes of what each one timed once."""
-    metrics = dict(answers[0]["metrics"])
-    for name in metrics:
-        if name.endswith("_seconds"):
-            metrics[name] = float(np.median([answer["metrics"][name] for answer in answers]))
-    if "energy" in metrics:
-        parts = [answer["metrics"]["energy"] for answer in answers]
-        metrics["energy"] = added(parts) | {"images": sum(part["images"] for part in parts)}
-    return metrics
-
-
 def _measure_alone(job: Job, data: Path, limits: Limits, listener: Listener) -> Iterator[Record]:
-    """One worker for each task: a training leaves nothing behind that another could start from."""
+    """One fresh worker for each task, so that a training starts from nothing of another."""
     for task in job.tasks:
         listener.started(task)
         started_at = datetime.now(UTC).isoformat(timespec="seconds")
@@ -106,7 +96,7 @@ def _measure_alone(job: Job, data: Path, limits: Limits, listener: Listener) -> 
         with Worker(job.case, data, limits, weights=job.weights) as worker:
             try:
                 worker.open(listener.progress)
-                answer = worker.measure(task.kind, listener.progress)
+                answer = checked(worker.measure(task.kind, listener.progress))
                 record = record_of(task, answer, [answer["samples"]])
             except WorkerError as error:
                 record = _failure(task, error)
@@ -119,13 +109,19 @@ def _measure_alone(job: Job, data: Path, limits: Limits, listener: Listener) -> 
 
 
 def _failure(task: Task, error: WorkerError | None) -> Record:
-    assert error is not None, "what has no answer has a reason"
+    assert error is not None, "a task without a result has an error"
     # A traceback names folders, and a record is published.
     return Record(task.case, task.kind, error.status, error=without_folders(str(error)))
 
 
 def record_of(task: Task, answer: dict[str, Any], processes: Sequence[Sequence[float]]) -> Record:
-    """What a worker answered, with its samples by process, as a record."""
+    """The record of a worker's result.
+
+    Args:
+        task: What was measured.
+        answer: The result as the worker reported it.
+        processes: Its samples, by process.
+    """
     images = answer["images_per_sample"]
     return Record(
         task.case,
@@ -142,6 +138,6 @@ def record_of(task: Task, answer: dict[str, Any], processes: Sequence[Sequence[f
 
 
 def _device_memory(result: dict[str, Any]) -> dict[str, Any]:
-    """Its peak, where the framework tells one."""
+    """Its peak, where the framework reports one."""
     held = result.get("device_memory_bytes")
     return {} if held is None else {"device_memory_bytes": held}

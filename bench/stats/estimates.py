@@ -39,40 +39,6 @@ UNKNOWN = Estimate(math.nan, None, None)
 """The estimate of what was not measured."""
 
 
-def summary_of(
-    kind: str, processes: Processes, images_per_sample: int | None
-) -> dict[str, float | int | None]:
-    """The ``summary`` of a record, from its raw samples by process.
-
-    train_throughput, inference: images/s (see `median_estimate`) with interval, ``blocks`` and
-    ``processes``.
-    latency: p50, p90 and p99 in seconds; ``calls``. startup: ``seconds``. accuracy: ``fraction``.
-    Empty samples give an empty summary. Raises ValueError for an unknown kind, and for a
-    throughput without ``images_per_sample``.
-    """
-    samples = [sample for process in processes for sample in process]
-    if not samples:
-        return {}
-    match kind:
-        case "train_throughput" | "inference":
-            rate = median_estimate([rates(process, images_per_sample) for process in processes])
-            return {
-                "images_per_second": rate.value,
-                "low": rate.low,
-                "high": rate.high,
-                "blocks": len(samples),
-                "processes": len(processes),
-            }
-        case "latency":
-            p50, p90, p99 = percentiles(samples)
-            return {"p50": p50, "p90": p90, "p99": p99, "calls": len(samples)}
-        case "startup":
-            return {"seconds": float(np.median(samples))}
-        case "accuracy":
-            return {"fraction": float(np.mean(samples))}
-    raise ValueError(f"unknown kind of record. Received: {kind!r}")
-
-
 def rates(samples: Sequence[float], images_per_sample: int | None) -> list[float]:
     """Images/s of every sample in seconds. Raises ValueError when a sample's images are unknown."""
     if not images_per_sample:

@@ -6,7 +6,7 @@ import importlib.util
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 
-from bench.core.case import Case
+from bench.core.case import DEFAULT_EXECUTION, Case
 from bench.core.errors import UserError
 from bench.training.framework_defaults import KERAS, TORCH, FrameworkDefaults
 from bench.training.tracks import track
@@ -32,6 +32,8 @@ class Framework:
     """Set as well in the tuned track on the CPU, where it makes this framework faster."""
     precision: str = "float32"
     """Of the idiomatic and the tuned track: what its documentation recommends on this device."""
+    execution: str = "eager"
+    """``eager`` or ``compiled``: what it does unless a case says otherwise."""
     repeatable: bool = False
     """Whether a closed case run twice on the same CPUs and threads is promised to give equal bits.
     A test holds those that promise it to their word."""
@@ -101,6 +103,7 @@ def _keras(backend: str, extra: str, **changes: object) -> Framework:
         modules=("keras", backend),
         blocked=others,
         environment={"KERAS_BACKEND": backend},
+        execution=DEFAULT_EXECUTION[f"keras-{backend}"],
         tutorial_loop="models_keras.baselines.tutorial_loop:create",
         bare_start="models_keras.baselines.bare_start",
         own=KERAS,
@@ -132,6 +135,7 @@ FRAMEWORKS: dict[str, Framework] = {
             extra="torch",
             modules=("torch", "torchvision"),
             blocked=("tensorflow", "jax", "keras"),
+            execution=DEFAULT_EXECUTION["pytorch"],
             tuned_environment=_KEEP_MEMORY,
             precision="bfloat16",
             article_loop="models_torch.baselines.article_loop:create",

@@ -124,7 +124,7 @@ class FeatureInputs:
         """Cost of the trunk, and the difference between cached and recomputed features."""
         return {
             "features": {
-                "kept": self.keep,
+                "cached": self.keep,
                 "trunk_images": self.computed,
                 "trunk_seconds": self.seconds,
                 "largest_difference": self._difference(),

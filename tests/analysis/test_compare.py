@@ -27,8 +27,8 @@ def in_processes(record, number=2):
     each = max(len(record.samples) // number, 1)
     blocks = [[process, turn, 1] for process in range(number) for turn in range(each)]
     samples = (record.samples * number)[: number * each]
-    turns = {"match": record.case.id, "blocks": blocks}
-    return replace(record, samples=samples, metrics={**record.metrics, "turns": turns})
+    turns = {"group": record.case.id, "blocks": blocks}
+    return replace(record, samples=samples, metrics={**record.metrics, "interleaving": turns})
 
 
 def test_a_run_against_itself_is_different_in_no_row():
@@ -75,8 +75,8 @@ def test_one_sample_a_side_has_no_interval():
 
 def test_an_interval_that_holds_everything_is_no_tie():
     record = in_processes(make_record(kind="latency", samples=(1.0, 0.3, 3.0, 0.4, 2.5, 1.0)))
-    other = replace(record, metrics={**record.metrics, "turns": {
-        **record.metrics["turns"], "match": "another"}})  # fmt: skip
+    other = replace(record, metrics={**record.metrics, "interleaving": {
+        **record.metrics["interleaving"], "group": "another"}})  # fmt: skip
     (row,) = compare([record], [other])
     assert row.low < 0.6 < 1.6 < row.high
     assert row.verdict == "inconclusive"

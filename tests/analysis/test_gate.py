@@ -20,7 +20,7 @@ def timed(factor: float, noise: float = 0.01, processes: int = 2, **changes: obj
     samples = tuple(factor * (1 + noise * ((7 * i) % 10 - 4.5) / 4.5) for i in range(10))
     record = replace(make_record(**changes), samples=samples)  # type: ignore[arg-type]
     blocks = [[process, turn, 1] for process in range(processes) for turn in range(10 // processes)]
-    return replace(record, metrics={"turns": {"match": f"of {factor}", "blocks": blocks}})
+    return replace(record, metrics={"interleaving": {"group": f"of {factor}", "blocks": blocks}})
 
 
 def gate(rule: str | None = "slower:5%") -> Gate:

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.core.case import INITS, PRECISIONS, Case
+from bench.core.case import DEFAULT_EXECUTION, EXECUTIONS, INITS, PRECISIONS, Case
 from bench.core.errors import UserError
-from bench.core.records import RecordStore
+from bench.core.records import SCHEMA_VERSION, RecordStore
 from bench.harness.matrix import Selection, jobs
 from bench.harness.profiles import PROFILES
 from bench.networks.variants import HEADS, VARIANTS
@@ -27,7 +27,7 @@ def cases() -> st.SearchStrategy[Case]:
         _case,
         variant=st.sampled_from(sorted(VARIANTS)),
         framework=st.sampled_from(sorted(FRAMEWORKS)),
-        track=st.sampled_from(TRACKS),
+        track=st.sampled_from(tuple(TRACKS)),
         source=st.sampled_from([("scratch", None), *((INITS[1], name) for name in ("bvlc", "tv"))]),
         head=st.sampled_from(HEADS),
         frozen=st.booleans(),
@@ -39,6 +39,7 @@ def cases() -> st.SearchStrategy[Case]:
         device=st.sampled_from(["cpu", "gpu"]),
         devices=st.integers(1, 12),
         defaults=st.sampled_from(["", *NAMES]),
+        execution=st.sampled_from(["", *EXECUTIONS]),
     )
 
 
@@ -68,6 +69,7 @@ CHANGES = {
     "device": "gpu",
     "devices": 2,
     "defaults": "bn-eps",
+    "execution": "compiled",
 }
 
 
@@ -112,21 +114,37 @@ def test_an_id_without_a_stage_is_what_it_always_was() -> None:
     assert staged.id == expected.replace("closed", "ablation") + "/defaults:bn-eps"
 
 
+@pytest.mark.parametrize("name", FRAMEWORKS)
+def test_an_id_names_the_execution_only_where_it_is_not_the_frameworks_default(name: str) -> None:
+    own = Case("cifar-bn", name)
+    assert own.execution == DEFAULT_EXECUTION[name] == FRAMEWORKS[name].execution
+    assert own.id.endswith("/cpux1")
+    (other,) = set(EXECUTIONS) - {own.execution}
+    assert dataclasses.replace(own, execution=other).id == f"{own.id}/{other}"
+
+
+def test_a_case_without_a_framework_has_no_execution() -> None:
+    peers = {dataclasses.replace(Case("cifar-bn", name), framework="") for name in FRAMEWORKS}
+    assert [case.execution for case in peers] == [""]
+
+
 def test_a_case_from_before_there_were_stages_is_read() -> None:
     value = Case("cifar-bn", "pytorch").to_json()
     del value["defaults"]
     assert Case.from_json(value) == Case("cifar-bn", "pytorch")
 
 
-RUNS = sorted((Path(__file__).parents[2] / "results").glob("reference-*/records.jsonl"))
+RESULTS = Path(__file__).parents[2] / "results"
+RUNS = sorted(RESULTS.rglob("records.jsonl"))
 
 
-@pytest.mark.parametrize("path", RUNS, ids=lambda path: path.parent.name)
+@pytest.mark.parametrize("path", RUNS, ids=lambda path: str(path.parent.relative_to(RESULTS)))
 def test_published_records_are_read_as_they_stand(path: Path) -> None:
     lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     records = RecordStore(path.parent).read()
     assert [record.case.id for record in records] == [line["case"]["id"] for line in lines]
     assert len(records) > 0
+    assert {line["schema_version"] for line in lines} == {SCHEMA_VERSION}
     for record in records:
         assert bool(record.case.defaults) == (record.case.track == ABLATION)
 

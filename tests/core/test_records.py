@@ -1,5 +1,6 @@
 """The append-only file: what survives a kill, and what is refused with its place."""
 
+import contextlib
 import json
 import os
 from dataclasses import replace
@@ -7,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bench.core.case import Case
 from bench.core.errors import UserError
@@ -25,6 +28,9 @@ RECORD = Record(
     seconds=1.5,
     peak_memory_bytes=1024,
 )
+NESTED: dict[str, Any] = {}
+for _ in range(100):
+    NESTED = {"deeper": NESTED}
 FAILED = replace(RECORD, kind="inference", status="oom", error="too big", samples=())
 
 
@@ -54,7 +60,7 @@ def test_a_record_has_the_published_fields() -> None:
     assert list(RECORD.to_json()) == [
         "case", "kind", "status", "error", "samples", "unit", "images_per_sample", "summary",
         "metrics", "dataset", "parity", "settings", "environment", "started_at", "seconds",
-        "peak_memory_bytes", "schema_version",
+        "peak_memory_bytes", "caveats", "schema_version",
     ]  # fmt: skip
     assert RECORD.to_json()["case"]["id"] == CASE.id
 
@@ -98,7 +104,7 @@ def test_a_damaged_line_is_named(store: RecordStore, damage: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"schema_version": SCHEMA_VERSION + 1}, rf"reads {SCHEMA_VERSION}$"),
+        ({"schema_version": SCHEMA_VERSION + 1}, rf"reads 1 to {SCHEMA_VERSION}$"),
         ({"schema_version": ...}, "schema_version None"),
         ({"kind": "speed"}, "unknown kind 'speed'; known: startup"),
         ({"status": "fine"}, "unknown status 'fine'; known: ok"),
@@ -114,6 +120,27 @@ def test_a_damaged_line_is_named(store: RecordStore, damage: str) -> None:
         ({"case": {}}, "case without"),
         ({"metrics": None}, "metrics must be an object"),
         ({"dataset": []}, "dataset must be an object"),
+        ({"kind": ["latency"]}, "unknown kind"),
+        ({"status": 0}, "unknown status '0'"),
+        ({"schema_version": "2"}, "schema_version 2; this version"),
+        ({"schema_version": True}, "schema_version True"),
+        ({"samples": [10**400]}, "flat list of numbers"),
+        ({"seconds": None}, "seconds must be a number"),
+        ({"started_at": 3}, "started_at must be a text"),
+        ({"error": {}}, "error must be a text or null"),
+        ({"images_per_sample": -1}, "images_per_sample must be a whole number or null"),
+        ({"peak_memory_bytes": 1.5}, "peak_memory_bytes must be a whole number or null"),
+        ({"metrics": {"curve": 3}}, "metrics: curve must be list"),
+        ({"metrics": {"test_accuracy": "0.5"}}, "metrics: test_accuracy must be number"),
+        ({"metrics": {"diverged": 1}}, "metrics: diverged must be true or false"),
+        ({"settings": NESTED}, "settings is nested deeper than"),
+        ({"case": {**CASE.to_json(), "seed": None}}, "seed of a case is a whole number"),
+        ({"case": {**CASE.to_json(), "track": None}}, "track of a case is a text"),
+        ({"case": {**CASE.to_json(), "execution": "fast"}}, "unknown execution 'fast'"),
+        ({"caveats": {}}, "caveats must be a list"),
+        ({"caveats": [{"on": "seconds"}]}, "a caveat has"),
+        ({"caveats": [{"on": "speed", "why": "x"}]}, "unknown caveat on 'speed'"),
+        ({"caveats": [{"on": "all", "why": " "}]}, "a caveat says why"),
     ],
 )
 def test_what_is_no_record_is_refused_with_its_place(
@@ -123,6 +150,45 @@ def test_what_is_no_record_is_refused_with_its_place(
     with pytest.raises(UserError, match=message) as caught:
         store.read()
     assert str(caught.value).startswith(f"{store.path}:2: ")
+
+
+def test_a_line_nested_beyond_the_parser_is_named(store: RecordStore) -> None:
+    deep = "[" * 100_000 + "]" * 100_000
+    write(store, line(), line()[:-1] + f', "later": {deep}}}')
+    with pytest.raises(UserError, match=r"records\.jsonl:2: nested too deeply"):
+        store.read()
+
+
+def test_a_number_of_thousands_of_digits_is_named(store: RecordStore) -> None:
+    write(store, line()[:-1] + f', "later": {"9" * 5000}}}')
+    with pytest.raises(UserError, match=r"records\.jsonl:1: not a record"):
+        store.read()
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=5,
+)
+
+
+@given(
+    st.sampled_from([*RECORD.to_json(), *(f"case.{name}" for name in CASE.to_json())]),
+    JSON,
+    st.sampled_from([1, SCHEMA_VERSION]),
+)
+def test_whatever_stands_in_a_field_is_read_or_refused(name: str, wrong: Any, version: int) -> None:
+    value = {**RECORD.to_json(), "schema_version": version}
+    head, _, part = name.partition(".")
+    value[head] = {**CASE.to_json(), part: wrong} if part else wrong
+    with contextlib.suppress(UserError):
+        assert Record.from_json(value).case.id
+
+
+def test_caveats_survive(store: RecordStore) -> None:
+    record = replace(RECORD, caveats=({"on": "seconds", "why": "another program ran"},))
+    store.append(record)
+    assert store.read() == [record]
 
 
 def test_fields_of_a_later_minor_version_are_passed_over(store: RecordStore) -> None:

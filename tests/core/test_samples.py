@@ -14,7 +14,7 @@ from tests.support import fakes
 
 
 def record(samples: list[float], turns: dict[str, Any] | None = None, images: int = 10) -> Record:
-    metrics = {"turns": turns} if turns else {}
+    metrics = {"interleaving": turns} if turns else {}
     case = fakes.case()
     return Record(
         case,
@@ -58,7 +58,7 @@ def test_a_record_from_before_turns_is_one_process() -> None:
 
 def test_only_records_of_one_match_were_side_by_side() -> None:
     one, same, other = (
-        record([1], {"match": name, "blocks": [[0, 0, 1]]}) for name in ("x", "x", "y")
+        record([1], {"group": name, "blocks": [[0, 0, 1]]}) for name in ("x", "x", "y")
     )
     assert interleaved_together(one, same)
     assert not interleaved_together(one, other)

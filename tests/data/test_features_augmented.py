@@ -39,4 +39,4 @@ def test_turned_and_coloured_pictures_go_through_the_trunk_anew(
         found, named = features.train(batch)
         np.testing.assert_allclose(found, trunk(images), rtol=1e-6)
         np.testing.assert_array_equal(named, labels)
-    assert features.metrics()["features"]["kept"] is kept
+    assert features.metrics()["features"]["cached"] is kept

@@ -270,9 +270,9 @@ def test_records_of_a_match_say_where_their_samples_come_from(data: Path) -> Non
     assert [(r.case.framework, r.kind) for r in records] == [
         (name, kind) for name in ("fake", "fake-two") for kind in kinds
     ]
-    assert len({r.metrics["turns"]["match"] for r in records}) == 1
+    assert len({r.metrics["interleaving"]["group"] for r in records}) == 1
     for record in records:
-        turns = record.metrics["turns"]
+        turns = record.metrics["interleaving"]
         assert turns["stopped"] == "processes"
         assert sum(block[2] for block in turns["blocks"]) == len(record.samples)
         assert {block[0] for block in turns["blocks"]} == {0, 1}

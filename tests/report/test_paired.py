@@ -20,9 +20,9 @@ TABLE = {table.name: table for table in TABLES}
 def taken(framework: str, samples: list[list[float]], match: str = "m", **told: Any) -> Record:
     """A record whose processes have these samples, 100 images each."""
     blocks = [[p, turn, 1] for p, some in enumerate(samples) for turn in range(len(some))]
-    turns = {"match": match, "blocks": blocks, "stopped": "precision", "precision_goal": 0.03}
+    turns = {"group": match, "blocks": blocks, "stopped": "precision", "precision_goal": 0.03}
     record = make_record(framework=framework, kind="train_throughput")
-    metrics = {**record.metrics, "turns": {**turns, "match_seconds": 45.0, **told}}
+    metrics = {**record.metrics, "interleaving": {**turns, "group_seconds": 45.0, **told}}
     flat = tuple(sample for some in samples for sample in some)
     return replace(record, samples=flat, images_per_sample=100, metrics=metrics)
 

@@ -390,7 +390,7 @@ def test_features_anew_are_at_the_pace_of_the_steps_that_were_timed():
     assert row["ratio"] == pytest.approx(40 / 5)
     assert row["ratio_again"] == pytest.approx(40 / (5 - 4))
     kept = make_beside_run()[1]
-    del kept.metrics["features"]["anew"]
+    del kept.metrics["features"]["recomputed"]
     assert frame(TABLE["features"], [kept]).empty
 
 

@@ -43,7 +43,7 @@ from bench.training.interfaces import (
     Setup,
     StepInput,
 )
-from bench.training.tracks import COMPARED_TRACKS
+from bench.training.tracks import DEFAULT_TRACKS
 from tests.support.reference_trainer import ReferenceTrainer
 
 if TYPE_CHECKING:
@@ -348,7 +348,7 @@ PROFILE = Profile(
     "tiny",
     "made up for tests",
     frameworks=("fake", "fake-two"),
-    tracks={**dict.fromkeys(KINDS, COMPARED_TRACKS), "accuracy": ("closed",)},
+    tracks={**dict.fromkeys(KINDS, DEFAULT_TRACKS), "accuracy": ("closed",)},
     variants=dict.fromkeys(KINDS, ("tiny",)),
     recipe="short",
     batch_sizes={32: BATCH},

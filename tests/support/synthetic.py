@@ -12,7 +12,7 @@ import numpy as np
 from bench.core.case import Case
 from bench.core.records import Record
 from bench.core.samples import by_process
-from bench.stats.estimates import summary_of
+from bench.harness.summaries import summary_of
 from bench.training.tracks import track
 
 CLASSES = (
@@ -117,9 +117,9 @@ def make_record(
         seconds=12.5,
         peak_memory_bytes=1_500_000_000,
     )
-    if "samples" in changes and "turns" in measured.get("metrics", {}):
+    if "samples" in changes and "interleaving" in measured.get("metrics", {}):
         # Other samples than these turns': as a record of one process has them.
-        del measured["metrics"]["turns"]
+        del measured["metrics"]["interleaving"]
     record = replace(record, **{**measured, **changes})
     summary = summary_of(kind, by_process(record), record.images_per_sample)
     return replace(record, summary=summary)
@@ -169,8 +169,8 @@ def _turns(case: Case, samples: int) -> dict[str, Any]:
     half = samples // 2
     blocks = [[process, turn, 1] for process in (0, 1) for turn in range(half)]
     match = f"{case.variant} {case.track} {case.init} {case.head} {case.batch_size}"
-    told = {"stopped": "precision", "precision_goal": 0.03, "match_seconds": 45.0}
-    return {"turns": {"match": match, "blocks": blocks, **told}}
+    told = {"stopped": "precision", "precision_goal": 0.03, "group_seconds": 45.0}
+    return {"interleaving": {"group": match, "blocks": blocks, **told}}
 
 
 def _train(case: Case, rng: np.random.Generator) -> Measured:

@@ -99,11 +99,11 @@ def make_beside_run(track: str = "idiomatic") -> list[Record]:
     beside = {"tutorial_loop": loop, "layers": [layer]}
     head = make_transfer(frozen=True, track=track)
     features = {
-        "kept": True,
+        "cached": True,
         "trunk_images": 1000,
         "trunk_seconds": 4.0,
         "largest_difference": 0.0,
-        "anew": {"seconds": 2.0, "images": 500},
+        "recomputed": {"seconds": 2.0, "images": 500},
     }
     told = {"features": features, "train_images": 10_000, "train_seconds": 5.0}
     return [

@@ -51,7 +51,7 @@ def _stopped(row: Row) -> str:
     told = _WHY.get(row["stopped"], str(row["stopped"]))
     if row["stopped"] == "precision":
         return f"{told} (± {percent(row['precision_goal'])})"
-    return f"{told} ({row['match_seconds']:g} s)" if row["stopped"] == "time limit" else told
+    return f"{told} ({row['group_seconds']:g} s)" if row["stopped"] == "time limit" else told
 
 
 def clock(rows: Sequence[Row]) -> list[Column]:

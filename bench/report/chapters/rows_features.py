@@ -19,7 +19,9 @@ def feature_rows(records: Sequence[Record], data: Data) -> list[Row]:
     """
     rows = []
     for experiment in experiments(records, ("accuracy",)):
-        told = [r.metrics for r in experiment.ok if (r.metrics.get("features") or {}).get("anew")]
+        told = [
+            r.metrics for r in experiment.ok if (r.metrics.get("features") or {}).get("recomputed")
+        ]
         if told:
             row = identity(experiment, data) | _means([_one(metrics) for metrics in told])
             row |= {"parity": experiment.parity, "parity_problem": experiment.problem}
@@ -31,7 +33,7 @@ def feature_rows(records: Sequence[Record], data: Data) -> list[Row]:
 
 def _one(metrics: Row) -> Row:
     features, seconds = metrics["features"], metrics["train_seconds"]
-    anew = features["anew"]
+    anew = features["recomputed"]
     return {
         "images": metrics["train_images"],
         "trunk_images": features["trunk_images"],

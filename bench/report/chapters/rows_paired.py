@@ -40,9 +40,9 @@ def _row(
         return None
     row = identity(experiment, data) | {"kind": experiment.kind} | standing(experiment, found)
     row |= {"parity": experiment.parity, "parity_problem": experiment.problem}
-    told = experiment.ok[0].metrics.get("turns", {})
+    told = experiment.ok[0].metrics.get("interleaving", {})
     row |= {"pairs": held.pairs, "processes": held.processes, "smallest": held.detectable}
-    row |= {name: told.get(name) for name in ("stopped", "precision_goal", "match_seconds", "lost")}
+    row |= {name: told.get(name) for name in ("stopped", "precision_goal", "group_seconds", "lost")}
     if row["not_compared"]:
         return row | ratio_columns(None, "not comparable")
     return row | ratio_columns(held.ratio, speed_verdict(held).word)

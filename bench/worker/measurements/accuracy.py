@@ -49,8 +49,8 @@ def accuracy(bench: Session) -> Result:
             break  # it has diverged: more steps would measure nothing
     metrics = _summary(bench, curve, confusion) | training_digests(bench.trainer, history)
     metrics |= bench.inputs.metrics() | {"startup": _startup(bench)}
-    if (anew := recomputed_features(bench)) is not None:
-        metrics["features"]["anew"] = anew
+    if (recomputed := recomputed_features(bench)) is not None:
+        metrics["features"]["recomputed"] = recomputed
     if track(bench.setup.case.track).certified:  # elsewhere a loss may be the mean of many steps
         metrics["step_losses"] = [_finite(loss) for loss in history[:STEP_LOSSES]]
     if (tutorial := tutorial_training(bench, curve[-1]["images"])) is not None:

@@ -5,12 +5,12 @@ What is measured is its pace; how long it would take for its epochs is extrapola
 
 from __future__ import annotations
 
-import importlib
 import math
 from collections.abc import Callable
 from time import perf_counter
 from typing import Any, Protocol
 
+from bench.core.extensions import load_object
 from bench.training.frameworks import framework
 from bench.training.recipes.tutorials import ARTICLE_RECIPES
 from bench.worker.session import Session
@@ -73,9 +73,7 @@ def article_beside(bench: Session, blocks: int) -> Beside | None:
     where = framework(case.framework).article_loop
     if not steps or where is None or case.recipe.partition("@")[0] not in ARTICLE_RECIPES:
         return None
-    module, _, function = where.partition(":")
-    create = getattr(importlib.import_module(module), function)
-    loop: CopiedLoop = create(
+    loop: CopiedLoop = load_object(where)(
         bench.dataset.train,
         len(bench.dataset.classes),
         bench.trainer.export_weights(),

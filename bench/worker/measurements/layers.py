@@ -5,11 +5,11 @@ Only what the suite writes itself where a framework has its own: the local respo
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Iterable
 from time import perf_counter
 from typing import Any
 
+from bench.core.extensions import load_object
 from bench.training.frameworks import framework
 from bench.training.interfaces import LayerPair, Setup
 from bench.worker.session import Session
@@ -23,8 +23,7 @@ def layers_beside(bench: Session) -> list[dict[str, Any]]:
     where = framework(bench.setup.case.framework).layer_pairs
     if not bench.limits.layer_pairs or where is None or not bench.schedule.extras:
         return []
-    module, _, function = where.partition(":")
-    make: Maker = getattr(importlib.import_module(module), function)
+    make: Maker = load_object(where)
     return [_measured(pair, bench) for pair in make(bench.setup)]
 
 

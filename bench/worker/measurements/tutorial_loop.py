@@ -6,14 +6,13 @@ takes as many pictures as ours took, and is evaluated by the same code.
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable
 from time import perf_counter
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.core.extensions import load_object
 from bench.training.frameworks import framework
 from bench.training.interfaces import Images
 from bench.training.tracks import track
@@ -76,9 +75,8 @@ def _loop(bench: Session) -> TutorialLoop | None:
     asked = bench.limits.tutorial_loop and track(case.track).recommended_settings
     if not asked or where is None:
         return None
-    module, _, function = where.partition(":")
-    create: Callable[..., TutorialLoop] = getattr(importlib.import_module(module), function)
-    return create(bench.setup, bench.dataset)
+    loop: TutorialLoop = load_object(where)(bench.setup, bench.dataset)
+    return loop
 
 
 def _pace(loop: CopiedLoop, steps: int) -> float:

@@ -1,0 +1,216 @@
+"""The metrics of a record, a row each: what a key of ``metrics`` holds and how it is pooled.
+
+A measurement writes keys that have a row here (a test compares them); a reader keeps keys that it
+does not know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bench.core.errors import UserError
+from bench.core.kinds import ACCURACY, STARTUP, THROUGHPUT, TIMED, TRAIN_THROUGHPUT
+
+NUMBER, TEXT, FLAG, LIST, OBJECT = "number", "text", "true or false", "list", "object"
+
+_TYPES: dict[str, tuple[type, ...]] = {
+    NUMBER: (int, float),
+    TEXT: (str,),
+    FLAG: (bool,),
+    LIST: (list,),
+    OBJECT: (dict,),
+}
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One key of a record's ``metrics``.
+
+    Attributes:
+        name: The key.
+        kinds: Names of the kinds of measurement that may have it.
+        what: What it is, in one sentence.
+        unit: Of a number, or of the numbers in it; empty where there is none.
+        type: Of its JSON value; null is allowed where there was nothing to measure.
+        pooled: How the values of several processes become one: ``first`` (that of the first
+            process, which alone has what is measured once), ``median``, ``max`` or ``energy``
+            (joules, seconds and images added up).
+    """
+
+    name: str
+    kinds: tuple[str, ...]
+    what: str
+    unit: str = ""
+    type: str = NUMBER
+    pooled: str = "first"
+
+
+_TRAINING = (TRAIN_THROUGHPUT,)
+
+METRICS: dict[str, Metric] = {
+    row.name: row
+    for row in (
+        Metric(
+            "import_seconds",
+            (STARTUP,),
+            "From the start of the process until the framework is imported.",
+            "s",
+            pooled="median",
+        ),
+        Metric("build_seconds", (STARTUP,), "Building the network.", "s", pooled="median"),
+        Metric(
+            "first_step_seconds",
+            (STARTUP, *THROUGHPUT),
+            "The first step or call: trace, compile, allocate.",
+            "s",
+            pooled="median",
+        ),
+        Metric(
+            "worker_seconds",
+            (STARTUP,),
+            "From the birth of the process to the end of the first step, as the parent sees it.",
+            "s",
+            pooled="median",
+        ),
+        Metric(
+            "bare_seconds",
+            (STARTUP,),
+            "The same of a process that takes the shortest way to a first step.",
+            "s",
+            pooled="median",
+        ),
+        Metric("steps_per_sample", THROUGHPUT, "Steps of one block.", "steps"),
+        Metric("flops_per_image", THROUGHPUT, "Computed from the architecture.", "FLOP"),
+        Metric(
+            "energy",
+            THROUGHPUT,
+            "Energy of all counted blocks: `joules`, `images`, `source`; `reason` where it could "
+            "not be read.",
+            "J",
+            OBJECT,
+            pooled="energy",
+        ),
+        Metric(
+            "ceiling",
+            THROUGHPUT,
+            "The fastest operation measured on this machine in the case's precision: "
+            "`flops_per_second`, `framework`, `operation`, `shape`, `precision`.",
+            "FLOP/s",
+            OBJECT,
+        ),
+        Metric("ceiling_reason", THROUGHPUT, "Why there is no ceiling.", type=TEXT),
+        Metric(
+            "overhead",
+            THROUGHPUT,
+            "Blocks of the harness and of a bare loop, in turns: `harness`, `bare`, "
+            "`images_per_sample`.",
+            "s",
+            OBJECT,
+        ),
+        Metric(
+            "clock",
+            _TRAINING,
+            "Audit of the synchronisation: seconds per step in blocks, unsynchronised, and as "
+            "slopes up to the synchronisation and up to the weights on the host.",
+            "s",
+            OBJECT,
+        ),
+        Metric(
+            "layers",
+            _TRAINING,
+            "Our own layers and the framework's, called in turns: `our_seconds`, `their_seconds`, "
+            "`largest_difference`.",
+            "s",
+            LIST,
+        ),
+        Metric(
+            "article_loop",
+            _TRAINING,
+            "Blocks of the transfer article's own loop: `seconds`, `images_per_sample`, `losses`.",
+            "s",
+            OBJECT,
+        ),
+        Metric(
+            "tutorial_loop",
+            (*_TRAINING, ACCURACY),
+            "The loop of the framework's tutorials: blocks in turns with ours, or after a "
+            "training its own on as many images.",
+            "s",
+            OBJECT,
+        ),
+        Metric(
+            "interleaving",
+            TIMED,
+            "Where the samples come from: `group` (shared by the records that were measured "
+            "together), `blocks` (process, turn and number of samples of each block), `stopped` "
+            "(the stopping criterion that was met), `precision_goal`, `group_seconds`, and `lost` "
+            "where a later process failed.",
+            type=OBJECT,
+        ),
+        Metric(
+            "device_memory_bytes",
+            (*TIMED, ACCURACY),
+            "Peak of the device's memory, where the framework reports it.",
+            "bytes",
+            pooled="max",
+        ),
+        Metric("test_accuracy", (ACCURACY,), "Top-1 at the end of the training.", "fraction"),
+        Metric("classes", (ACCURACY,), "Names of the classes, in their order.", type=LIST),
+        Metric("per_class", (ACCURACY,), "Accuracy by class.", "fraction", OBJECT),
+        Metric(
+            "confusion", (ACCURACY,), "Rows are true classes, columns predicted.", "images", LIST
+        ),
+        Metric(
+            "curve",
+            (ACCURACY,),
+            "Evaluated points: `epoch`, `step`, `images`, `seconds`, `train_loss` (null where it "
+            "was not finite), `test_accuracy`.",
+            type=LIST,
+        ),
+        Metric(
+            "thresholds",
+            (ACCURACY,),
+            "The first evaluated point at or above an `accuracy`: `seconds` and `images`, null "
+            "where it was never reached.",
+            type=LIST,
+        ),
+        Metric("train_seconds", (ACCURACY,), "Of training alone, without evaluations.", "s"),
+        Metric("train_images", (ACCURACY,), "Images that were trained on.", "images"),
+        Metric("diverged", (ACCURACY,), "Whether a loss was not finite.", type=FLAG),
+        Metric(
+            "startup",
+            (ACCURACY,),
+            "`import_seconds`, `build_seconds` and `first_step_seconds` of this process.",
+            "s",
+            OBJECT,
+        ),
+        Metric("losses_sha256", (ACCURACY,), "Digest of all losses.", type=TEXT),
+        Metric("trained_weights_sha256", (ACCURACY,), "Digest of the final weights.", type=TEXT),
+        Metric(
+            "step_losses",
+            (ACCURACY,),
+            "Losses of the first steps, in certified tracks; null where one was not finite.",
+            type=LIST,
+        ),
+        Metric(
+            "features",
+            (ACCURACY,),
+            "A frozen trunk's features: `cached`, `trunk_seconds`, `trunk_images`, "
+            "`largest_difference`; `recomputed` has `seconds` and `images` of steps without the "
+            "cache.",
+            type=OBJECT,
+        ),
+    )
+}
+
+
+def check(metrics: Mapping[str, Any]) -> None:
+    """Raise UserError where a known metric has a value of another type."""
+    for name, value in metrics.items():
+        row = METRICS.get(name)
+        if row is None or value is None:
+            continue
+        if type(value) not in _TYPES[row.type]:
+            raise UserError(f"metrics: {name} must be {row.type}, got {str(value)[:60]!r}")
