@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.analysis.certified import is_certified_row
-from bench.analysis.experiments import by_dataset, labels, latest
+from bench.analysis.experiments import labels, latest
 from bench.analysis.rows import Row, accuracy_rows, latency_rows, throughput_rows
 from bench.core.case import Case
 from bench.core.errors import UserError
@@ -15,6 +15,7 @@ from bench.core.records import Record
 from bench.report import footnotes
 from bench.report.columns import case_of
 from bench.report.format import NOTHING, markdown, percent, ratio, significant
+from bench.report.report import Report
 from bench.report.summary import which_data, which_machine
 from bench.report.tables import TRACK_TITLES
 
@@ -36,10 +37,12 @@ def readme_block(records: Sequence[Record]) -> str:
     """Markdown for the README, markers included: a table per dataset and track."""
     records, _ = latest(records)
     parts = [BEGIN]
-    for (data, some), line in zip(by_dataset(records), which_data(records), strict=True):
-        parts.append(line.replace(data.name, f"**{data.name}**", 1))
-        accuracies = accuracy_rows(some, data)
-        timed = throughput_rows(some, data) + latency_rows(some, data)
+    report = Report(records)
+    for results, line in zip(report.datasets, which_data(report), strict=True):
+        name = results.data.name
+        parts.append(line.replace(name, f"**{name}**", 1))
+        accuracies = results.once(accuracy_rows)
+        timed = results.once(throughput_rows) + results.once(latency_rows)
         for track, title in TRACK_TITLES.items():
             rows = [row for row in (*timed, *accuracies) if row["track"] == track and row["seeds"]]
             if rows:
