@@ -6,11 +6,12 @@ BIN := $(VENV)/bin
 # Extra arguments: make bench ARGS='-k cifar-bn --bench-data cifar10'
 ARGS ?=
 
-.PHONY: bench test check format clean help
+.PHONY: bench bench-report test check format clean help
 
 help:
 	@echo 'make bench   measure (quick profile) and write results/<run>/report.html'
 	@echo 'make test    run the tests'
+	@echo 'make bench-report  what a report of 1,000 and 10,000 synthetic records costs'
 	@echo 'make check   format, lint, types, import contracts and tests: what CI runs'
 	@echo 'make format  rewrite the sources in the house format'
 	@echo 'make clean   remove the environment and the caches (never results)'
@@ -25,6 +26,9 @@ $(VENV)/installed: pyproject.toml
 
 bench: $(VENV)/installed
 	@$(BIN)/pytest --benchmark-only $(ARGS)
+
+bench-report: $(VENV)/installed
+	@$(BIN)/python -m tests.benchmarks.report_cost $(ARGS)
 
 test: $(VENV)/installed
 	@$(BIN)/pytest $(ARGS)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from bench.analysis.certified import is_certified, problem_of, status_of
@@ -53,32 +54,32 @@ class Experiment:
     kind: str
     records: tuple[Record, ...]
 
-    @property
+    @cached_property
     def ok(self) -> tuple[Record, ...]:
         """The records with a result."""
         return tuple(record for record in self.records if record.ok)
 
-    @property
+    @cached_property
     def failed(self) -> int:
         """How many seeds have no result."""
         return len(self.records) - len(self.ok)
 
-    @property
+    @cached_property
     def peers(self) -> Case:
         """What experiments share that may be compared."""
         return peers_of(self.case)
 
-    @property
+    @cached_property
     def parity(self) -> str:
         """The status of the certificate; of all seeds, since they are grouped by it."""
         return status_of((self.ok or self.records)[0])
 
-    @property
+    @cached_property
     def certified(self) -> bool:
         """Whether it may stand with the others of its track."""
         return all(map(is_certified, self.records))
 
-    @property
+    @cached_property
     def problem(self) -> str | None:
         """Why it is uncertified, in one line; None when it is not."""
         told = dict.fromkeys(problem_of(record) for record in self.records)

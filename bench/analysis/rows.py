@@ -1,29 +1,46 @@
-"""Records to rows of numbers: one dict per experiment, in full precision, nothing rounded.
+"""Rows of numbers: one dict per experiment, in full precision, nothing rounded.
 
-The rows are what the CSV files hold. How a row looks to a reader is decided in `tables`.
+The columns that every table shares, and the rows of accuracy, throughput and latency, which more
+than one reader needs (tables, headlines, README). The rows of other tables stand in the tables'
+own files, `bench.report.chapters`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
-from bench.analysis.clock import sync_audit_of
-from bench.analysis.comparability import differences_between, in_words
-from bench.analysis.experiments import Data, Experiment, experiments
+from bench.analysis.experiments import Data, Experiment
 from bench.analysis.provenance import provenance_of
-from bench.analysis.published import MEAN_OF_CLASSES, published_figure
-from bench.analysis.speeds import speeds, versus
+from bench.analysis.published import published_figure
+from bench.analysis.results import Results, Row
+from bench.analysis.speeds import speeds
 from bench.analysis.utilisation import device_memory, energy, utilisation
 from bench.core.kinds import KINDS
 from bench.core.records import Record
-from bench.core.text import without_folders
 from bench.stats import estimates
 from bench.stats.verdicts import speed_verdict
 
-Row = dict[str, Any]
+__all__ = [
+    "FACTS",
+    "IDENTITY",
+    "TRAINING",
+    "Row",
+    "accuracy_rows",
+    "comparability_rows",
+    "counts",
+    "identity",
+    "is_cifar",
+    "latency_rows",
+    "mean_over_seeds",
+    "published_columns",
+    "ratio_columns",
+    "throughput_rows",
+]
+
+TRAINING = "train_throughput"
+"""The kind whose images/s headlines, break-even and normalisation are about."""
 
 IDENTITY = (
     "dataset",
@@ -53,7 +70,7 @@ FACTS = (
     "reference",
     "not_compared",
 )
-"""Columns about a row as a whole: what it was made from, and what it may be held against."""
+"""Columns about a row as a whole: what it was made from, and what it may be compared with."""
 
 
 def identity(experiment: Experiment, data: Data) -> Row:
@@ -64,7 +81,7 @@ def identity(experiment: Experiment, data: Data) -> Row:
 
 
 def counts(experiment: Experiment) -> Row:
-    """What a row was made from: seeds, failures, its proof, and the most memory it took."""
+    """What a row was made from: seeds, failures, its certificate, and the most memory it took."""
     memory = [r.peak_memory_bytes for r in experiment.ok if r.peak_memory_bytes is not None]
     return {
         "seeds": len(experiment.ok),
@@ -75,19 +92,35 @@ def counts(experiment: Experiment) -> Row:
     }
 
 
-def standing_rows(records: Sequence[Record], data: Data) -> list[Row]:
-    """Every experiment with its proof and what it may be held against, without its numbers."""
-    found = experiments(records, KINDS)
-    return [identity(e, data) | {"kind": e.kind} | counts(e) | standing(e, found) for e in found]
+def comparability_rows(results: Results) -> list[Row]:
+    """Every experiment with its certificate and what it may be compared with, without numbers."""
+    return [
+        identity(e, results.data) | {"kind": e.kind} | counts(e) | results.comparability(e)
+        for e in results.experiments(*KINDS)
+    ]
 
 
-def accuracy_rows(records: Sequence[Record], data: Data) -> list[Row]:
+def accuracy_rows(results: Results | Sequence[Record], data: Data | None = None) -> list[Row]:
     """Mean test accuracy over seeds (fraction) with its interval; cost of training in s and images.
 
     A seed that diverged is in the mean; one that failed has no accuracy and is counted.
+
+    Args:
+        results: The results of one dataset; or its records, with `data`.
+        data: The dataset of the records.
     """
-    found = experiments(records, ("accuracy",))
-    return [_accuracy_row(e, data) | standing(e, found) for e in found]
+    results = _results(results, data)
+    return [
+        _accuracy_row(e, results.data) | results.comparability(e)
+        for e in results.experiments("accuracy")
+    ]
+
+
+def _results(results: Results | Sequence[Record], data: Data | None) -> Results:
+    if isinstance(results, Results):
+        return results
+    assert data is not None, "records come with their dataset"
+    return Results(results, data)
 
 
 def _accuracy_row(experiment: Experiment, data: Data) -> Row:
@@ -99,11 +132,11 @@ def _accuracy_row(experiment: Experiment, data: Data) -> Row:
         row[name] = mean_over_seeds([m[name] for m in metrics if m.get(name) is not None]).value
     row |= _threshold_columns([m.get("thresholds") or [] for m in metrics])
     row |= provenance_of(experiment.ok)
-    return row | _published("accuracy", experiment, relevant=_is_cifar(data))
+    return row | published_columns("accuracy", experiment, relevant=is_cifar(data))
 
 
-def _is_cifar(data: Data) -> bool:
-    """A figure for CIFAR-10 says nothing beside a row on other pictures."""
+def is_cifar(data: Data) -> bool:
+    """Whether a figure for CIFAR-10 says something next to rows on these images."""
     return "cifar" in data.name.lower()
 
 
@@ -128,7 +161,8 @@ def _estimate(name: str, estimate: estimates.Estimate) -> Row:
     return {name: estimate.value, "low": estimate.low, "high": estimate.high}
 
 
-def _published(kind: str, experiment: Experiment, *, relevant: bool) -> Row:
+def published_columns(kind: str, experiment: Experiment, *, relevant: bool) -> Row:
+    """The published figure to show next to a row, and its source."""
     figure = published_figure(kind, experiment.case) if relevant else None
     return {
         "published": figure.value if figure else None,
@@ -136,16 +170,20 @@ def _published(kind: str, experiment: Experiment, *, relevant: bool) -> Row:
     }
 
 
-def throughput_rows(records: Sequence[Record], data: Data) -> list[Row]:
-    """Images/s of training and inference: median, interval, ratio to the reference framework."""
-    found = experiments(records, ("train_throughput", "inference"))
-    return [_throughput_row(e, found, data) for e in found]
+def throughput_rows(results: Results | Sequence[Record], data: Data | None = None) -> list[Row]:
+    """Images/s of training and inference: median, interval, ratio to the reference framework.
+
+    Arguments as for `accuracy_rows`.
+    """
+    results = _results(results, data)
+    kinds = [row.name for row in KINDS.values() if row.throughput]
+    return [_throughput_row(e, results) for e in results.experiments(*kinds)]
 
 
-def _throughput_row(experiment: Experiment, found: Sequence[Experiment], data: Data) -> Row:
-    row = identity(experiment, data) | {"kind": experiment.kind} | counts(experiment)
+def _throughput_row(experiment: Experiment, results: Results) -> Row:
+    row = identity(experiment, results.data) | {"kind": experiment.kind} | counts(experiment)
     row["blocks"] = sum(len(record.samples) for record in experiment.ok)
-    rate = _median(experiment)
+    rate = results.rate(experiment)
     row["processes"] = len(speeds(experiment))
     row |= _estimate("images_per_second", rate)
     flops = [
@@ -157,128 +195,40 @@ def _throughput_row(experiment: Experiment, found: Sequence[Experiment], data: D
     first = [r.metrics.get("first_step_seconds") for r in experiment.ok]
     known = [seconds for seconds in first if seconds is not None]
     row["first_step_seconds"] = estimates.median_with_never(known)
-    clock = sync_audit_of(experiment)
+    clock = results.clock(experiment)
     row["clock"] = clock.verdict if clock else None
-    row |= _versus(experiment, found)
-    return row | _published(experiment.kind, experiment, relevant=True)
+    row |= _versus_reference(experiment, results)
+    return row | published_columns(experiment.kind, experiment, relevant=True)
 
 
-def _median(experiment: Experiment) -> estimates.Estimate:
-    processes = speeds(experiment)
-    return (
-        estimates.median_estimate(processes)
-        if processes
-        else estimates.Estimate(np.nan, None, None)
-    )
+def latency_rows(results: Results | Sequence[Record], data: Data | None = None) -> list[Row]:
+    """Seconds of one call with one image: p50, p90, p99 over the calls of all seeds.
 
-
-def latency_rows(records: Sequence[Record], data: Data) -> list[Row]:
-    """Seconds of one call with one picture: p50, p90, p99 over the calls of all seeds."""
-    found = experiments(records, ("latency",))
+    Arguments as for `accuracy_rows`.
+    """
+    results = _results(results, data)
     rows = []
-    for experiment in found:
+    for experiment in results.experiments("latency"):
         calls = [seconds for record in experiment.ok for seconds in record.samples]
         p50, p90, p99 = estimates.percentiles(calls) if calls else (np.nan, np.nan, np.nan)
-        row = identity(experiment, data) | counts(experiment)
+        row = identity(experiment, results.data) | counts(experiment)
         row |= {"calls": len(calls), "p50": p50, "p90": p90, "p99": p99}
-        rows.append(row | _versus(experiment, found))
+        rows.append(row | _versus_reference(experiment, results))
     return rows
 
 
-def startup_rows(records: Sequence[Record], data: Data) -> list[Row]:
-    """Seconds from an empty process to the end of the first step, and its parts: seed means."""
-    rows = []
-    found = experiments(records, ("startup",))
-    for experiment in found:
-        row = identity(experiment, data) | counts(experiment) | standing(experiment, found)
-        row |= _estimate("seconds", mean_over_seeds([s for r in experiment.ok for s in r.samples]))
-        for part in ("import_seconds", "build_seconds", "first_step_seconds"):
-            told = [r.metrics[part] for r in experiment.ok if r.metrics.get(part) is not None]
-            row[part] = mean_over_seeds(told).value
-        rows.append(row | _beside_bare(experiment))
-    return rows
-
-
-def _beside_bare(experiment: Experiment) -> Row:
-    """From the birth of a worker to the end of its first step, and of a process that takes the
-    shortest way to one; None where that was not measured."""
-    told = [r.metrics for r in experiment.ok if r.metrics.get("bare_seconds")]
-    if not told:
-        return dict.fromkeys(("worker_seconds", "bare_seconds", "worker_ratio"))
-    worker, bare = (
-        mean_over_seeds([metrics[name] for metrics in told]).value
-        for name in ("worker_seconds", "bare_seconds")
-    )
-    return {"worker_seconds": worker, "bare_seconds": bare, "worker_ratio": worker / bare}
-
-
-def per_class_rows(records: Sequence[Record], data: Data) -> list[Row]:
-    """Test accuracy (fraction) of each class, mean over seeds; a column named after each class.
-
-    ``published`` is somebody's mean over the classes.
-    """
-    rows = []
-    found = experiments(records, ("accuracy",))
-    for experiment in found:
-        told = [r.metrics["per_class"] for r in experiment.ok if r.metrics.get("per_class")]
-        if told:
-            means = {name: mean_over_seeds([seed[name] for seed in told]).value for name in told[0]}
-            row = identity(experiment, data) | counts(experiment) | standing(experiment, found)
-            row[MEAN_OF_CLASSES] = float(np.mean(list(means.values())))
-            row |= _published(MEAN_OF_CLASSES, experiment, relevant=_is_cifar(data))
-            rows.append(row | means)
-    return rows
-
-
-def failure_rows(records: Sequence[Record], data: Data) -> list[Row]:
-    """Everything without a result, with its error text; no folder of a machine in it."""
-    return [
-        {
-            "dataset": data.name,
-            "fingerprint": data.fingerprint,
-            "track": record.case.track,
-            "case": record.case.id,
-            "kind": record.kind,
-            "status": record.status,
-            "error": without_folders(record.error or "no reason was recorded").strip(),
-        }
-        for record in records
-        if not record.ok
-    ]
-
-
-def reference_of(experiment: Experiment, found: Iterable[Experiment]) -> Experiment | None:
-    """Whom a row is held against: pytorch where it has a result, and nobody when uncertified."""
-    if not experiment.ok or not experiment.certified:
-        return None
-    same = (e for e in found if e.peers == experiment.peers and e.kind == experiment.kind)
-    # Experiments come framework by framework, pytorch first.
-    return next((e for e in same if e.ok and e.certified), None)
-
-
-def standing(experiment: Experiment, found: Iterable[Experiment]) -> Row:
-    """Name of the reference, and in words what forbids to compare the row with it."""
-    reference = reference_of(experiment, found)
-    if reference is None:
-        return {"reference": None, "not_compared": None}
-    words = (
-        in_words(differences_between(experiment, reference)) if reference is not experiment else ""
-    )
-    return {"reference": reference.case.framework, "not_compared": words or None}
-
-
-def _versus(experiment: Experiment, found: Sequence[Experiment]) -> Row:
-    """Ratio of throughput to the reference framework, where the two may be compared."""
-    row = standing(experiment, found)
-    reference = reference_of(experiment, found)
+def _versus_reference(experiment: Experiment, results: Results) -> Row:
+    """Ratio of speed to the reference framework, where the two may be compared."""
+    row = results.comparability(experiment)
+    reference = results.reference(experiment)
     if reference is None:
         return row | ratio_columns(None, "")
     if reference is experiment:
         return row | ratio_columns(estimates.Estimate(1.0, None, None), "reference")
     if row["not_compared"]:
         return row | ratio_columns(None, "not comparable")
-    held = versus(experiment, reference)
-    return row | ratio_columns(held.ratio, speed_verdict(held).word)
+    versus = results.ratio(experiment, reference)
+    return row | ratio_columns(versus.ratio, speed_verdict(versus).word)
 
 
 def ratio_columns(ratio: estimates.Estimate | None, verdict: str) -> Row:

@@ -5,12 +5,12 @@ What the table and the plot of time to accuracy share.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.analysis.experiments import Data, Experiment, experiments
-from bench.analysis.rows import standing
+from bench.analysis.experiments import Experiment
+from bench.analysis.results import Results
 from bench.core.records import Record
 from bench.stats.survival import Seed
 
@@ -102,16 +102,15 @@ def _thresholds(record: Record) -> list[dict[str, Any]]:
     return record.metrics.get("thresholds") or []
 
 
-def times_to_accuracy(records: Iterable[Record], data: Data) -> list[TimeToAccuracy]:
+def times_to_accuracy(results: Results) -> list[TimeToAccuracy]:
     """Experiments with results by what may be compared, in the order of tables.
 
     What is uncertified, or may not be compared with the reference, is followed alone.
     """
-    found = experiments(records, ("accuracy",))
     groups: dict[tuple[Any, ...], list[Experiment]] = {}
-    for experiment in found:
+    for experiment in results.experiments("accuracy"):
         if any("train_seconds" in record.metrics for record in experiment.ok):
-            refused = bool(standing(experiment, found)["not_compared"])
+            refused = bool(results.comparability(experiment)["not_compared"])
             alone = experiment.case if refused else None
             key = (experiment.peers, experiment.certified, alone)
             groups.setdefault(key, []).append(experiment)

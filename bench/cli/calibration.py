@@ -19,6 +19,7 @@ import numpy as np
 from scipy.stats import binomtest
 
 from bench.analysis.experiments import by_dataset, experiments
+from bench.analysis.results import Results
 from bench.analysis.speeds import paired_ratios
 from bench.cli.progress import Display
 from bench.core import extensions
@@ -27,7 +28,7 @@ from bench.core.records import Record
 from bench.harness.matrix import Selection, jobs
 from bench.harness.profiles import profile
 from bench.harness.run import open_run, run_all
-from bench.report.chapters.rows_paired import paired_rows
+from bench.report.chapters.interleaved import interleaved_rows
 from bench.report.format import markdown, percent
 from bench.stats import estimates
 from bench.stats.verdicts import INCONCLUSIVE, TIE, speed_verdict
@@ -173,9 +174,11 @@ def measured(runs: RealRuns) -> list[dict[str, Any]]:
 
 
 def _rows(records: Sequence[Record]) -> list[dict[str, Any]]:
-    rows = [row for data, some in by_dataset(records) for row in paired_rows(some, data)]
+    rows = [
+        row for data, some in by_dataset(records) for row in interleaved_rows(Results(some, data))
+    ]
     kept = ("framework", "kind", "ratio", "ratio_low", "ratio_high", "verdict", "pairs")
-    more = ("processes", "smallest", "stopped")
+    more = ("processes", "detectable", "stopped")
     return [{name: row[name] for name in (*kept, *more)} for row in rows]
 
 
@@ -194,7 +197,7 @@ def _pooled(runs: Sequence[Sequence[Record]]) -> list[dict[str, Any]]:
         value, low, high = found.ratio
         row = {"framework": framework, "kind": kind, "ratio": value, "ratio_low": low}
         row |= {"ratio_high": high, "verdict": speed_verdict(found).word, "stopped": POOLED}
-        row |= {"pairs": found.pairs, "processes": found.processes, "smallest": found.detectable}
+        row |= {"pairs": found.pairs, "processes": found.processes, "detectable": found.detectable}
         rows.append(row)
     return rows
 
@@ -225,7 +228,7 @@ def pooled_as_markdown(rows: Sequence[dict[str, Any]]) -> str:
             f"{row['ratio']:.3f}x",
             f"[{row['ratio_low']:.3f}x, {row['ratio_high']:.3f}x]",
             row["verdict"],
-            f"± {percent(row['smallest'])}",
+            f"± {percent(row['detectable'])}",
         )
         for row in rows
         if row["stopped"] == POOLED

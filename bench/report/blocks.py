@@ -24,7 +24,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
-from bench.analysis.experiments import by_dataset, latest
+from bench.analysis.experiments import latest
 from bench.analysis.rows import Row
 from bench.core.errors import UserError
 from bench.core.kinds import KINDS
@@ -41,6 +41,7 @@ from bench.report.format import (
     significant,
 )
 from bench.report.readme import overview
+from bench.report.report import Report
 from bench.report.summary import which_data, which_machine
 from bench.report.tables import TABLES
 
@@ -193,7 +194,7 @@ def rows_of(name: str, records: Sequence[Record]) -> list[Row]:
     tables = {table.name: table for table in TABLES}
     if name not in tables:
         raise UserError(f"unknown table {name!r}; known: {', '.join(tables)}")
-    return [row for data, some in by_dataset(records) for row in tables[name].rows(some, data)]
+    return [row for results in Report(records).datasets for row in results.once(tables[name].rows)]
 
 
 @cache

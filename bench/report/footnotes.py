@@ -1,5 +1,5 @@
-"""The lines below a table: published figures, shortened recipes, where weights came from, missing
-proofs, refused comparisons."""
+"""The lines below a table: published figures, shortened recipes, provenance of weights, missing
+certificates, refused comparisons."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bench.analysis.rows import Row
 from bench.core.case import Case
 from bench.core.errors import UserError
 from bench.report.columns import case_of
-from bench.report.format import known, share, significant
+from bench.report.format import joined, share, significant
 from bench.training.recipes import recipe
 from bench.training.tracks import peers_of
 
@@ -22,7 +22,7 @@ UNCERTIFIED = (
 
 
 def published(rows: Iterable[Row]) -> list[str]:
-    """A line for each published figure that stands beside a row."""
+    """A line for each published figure that is shown next to a row."""
     lines = []
     for row in rows:
         if row["published"]:
@@ -34,7 +34,7 @@ def published(rows: Iterable[Row]) -> list[str]:
 
 
 def shortened(rows: Iterable[Row]) -> list[str]:
-    """A line for each recipe that was not carried through."""
+    """A line for each recipe that was shortened."""
     rows = list(rows)
     names = dict.fromkeys(str(row["recipe"]) for row in rows if "@" in str(row.get("recipe")))
     daggers = {row["recipe"] for row in rows if row.get("published")}
@@ -51,76 +51,19 @@ def _shortened(name: str, *, published: bool) -> str:
     return f"{line}; the published figure is of a whole training" if published else line
 
 
-def origins(rows: Iterable[Row]) -> list[str]:
-    """A line for each way in which pretrained rows came by their weights."""
+def provenance(rows: Iterable[Row]) -> list[str]:
+    """A line for each source of pretrained weights, and what was taken from it."""
     named: dict[str, dict[str, None]] = {}
     for row in rows:
         if row.get("weights_layers") is not None:
             line = (
                 f"{row['weights_layers']} from {row['weights_source']}; "
                 f"initialised: {row['weights_initialised'] or 'nothing'}; "
-                f"pictures: {row['weights_pictures']}, brought to {row['input_size']} px"
+                f"images: {row['weights_pictures']}, resized to {row['input_size']} px"
             )
             who = f"{row['variant']}, {start_of(case_of(row))}"
             named.setdefault(f"{who}: {line}", {})[str(row["framework"])] = None
-    return [f"{line} (in {_and(list(frameworks))})" for line, frameworks in named.items()]
-
-
-def extrapolated(rows: Iterable[Row]) -> list[str]:
-    """A line for each timing of the article's loop: from how little its training is told."""
-    lines = []
-    for row in rows:
-        if row.get("article_steps"):
-            line = (
-                f"The article's loop was timed for {row['article_steps']:,} steps of "
-                f"{row['article_batch_size']} pictures on this machine"
-            )
-            first, last = row["article_first_loss"], row["article_last_loss"]
-            if known(first) and known(last):
-                line += f" (loss {first:.2f} in its first block, {last:.2f} in its last)"
-            lines.append(f"{line}; the rest of its seconds is extrapolated.")
-    return list(dict.fromkeys(lines))
-
-
-def ceiling(rows: Iterable[Row]) -> list[str]:
-    """What the shares of the ceiling are taken of, by precision; only where such a share stands."""
-    highest: dict[str, float] = {}
-    for row in rows:
-        if known(row.get("utilisation")):
-            precision, of = str(row["precision"]), row["ceiling_flops_per_second"]
-            highest[precision] = max(of, highest.get(precision, 0.0))
-    if not highest:
-        return []
-    told = ", ".join(f"{name} {significant(of / 1e9)}" for name, of in sorted(highest.items()))
-    return [
-        "Of ceiling: FLOP/s over those of the quickest matrix product or convolution that the "
-        f"frameworks of the run reached on this machine (GFLOP/s: {told})."
-    ]
-
-
-def energy(rows: Iterable[Row]) -> list[str]:
-    """What was counted; only where joules stand."""
-    if not any(known(row.get("joules_per_image")) for row in rows):
-        return []
-    return [
-        "J/image: of the processor's packages, with whatever else ran on them; no graphics card, "
-        "no other part of the machine."
-    ]
-
-
-def startup_unknown(rows: Iterable[Row]) -> list[str]:
-    """A line where seconds to an accuracy lack the start-up, with the networks it holds for."""
-    names = dict.fromkeys(
-        str(row["variant"]) for row in rows if row.get("seconds_from") == "training"
-    )
-    return [_startup_unknown(list(names))] if names else []
-
-
-def _startup_unknown(names: Sequence[str]) -> str:
-    return (
-        f"{_and(names)}: seconds are of training alone, without start-up, since not all of these "
-        "records tell theirs (n/a)"
-    )
+    return [f"{line} (in {joined(list(frameworks))})" for line, frameworks in named.items()]
 
 
 def not_compared(rows: Iterable[Row]) -> list[str]:
@@ -128,13 +71,15 @@ def not_compared(rows: Iterable[Row]) -> list[str]:
     kinds: dict[tuple[object, ...], list[Row]] = {}
     for row in rows:
         kinds.setdefault((row.get("kind"), "accuracy" in row), []).append(row)
-    # Names tell apart what one table shows: speed and accuracy differ in recipe anyway.
+    # Names distinguish what one table shows: speed and accuracy differ in recipe anyway.
     lines = [line for same in kinds.values() for line in _refusals(same)]
     return list(dict.fromkeys(lines))
 
 
 def _refusals(rows: Sequence[Row]) -> list[str]:
-    names = labels(_network(row) for row in rows if "recipe" in row)
+    if not any(row.get("not_compared") for row in rows):
+        return []
+    names = labels(dict.fromkeys(_network(row) for row in rows if "recipe" in row))
     return [
         f"{row['framework']} is not compared with {row['reference']} on "
         f"{names[_network(row)]}: {row['not_compared']}"
@@ -157,16 +102,12 @@ def why_uncertified(rows: Iterable[Row]) -> list[str]:
 
 
 def _where(networks: dict[str, list[str]]) -> str:
-    """Networks that lack their proof in the same frameworks are named together."""
+    """Networks that lack a certificate in the same frameworks are named together."""
     alike: dict[tuple[str, ...], list[str]] = {}
     for network, frameworks in networks.items():
         alike.setdefault(tuple(frameworks), []).append(network)
-    parts = [f"{_and(names)} in {_and(frameworks)}" for frameworks, names in alike.items()]
+    parts = [f"{joined(names)} in {joined(frameworks)}" for frameworks, names in alike.items()]
     return "; ".join(parts)
-
-
-def _and(words: Sequence[str]) -> str:
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 def _network(row: Row) -> Case:

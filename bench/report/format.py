@@ -22,7 +22,7 @@ def significant(value: float | None, digits: int = 3) -> str:
     places = digits - 1 - math.floor(math.log10(abs(value)))
     rounded = round(value, places)
     if rounded and math.floor(math.log10(abs(rounded))) > math.floor(math.log10(abs(value))):
-        places -= 1  # 99.96 has become 100.0: one digit fewer behind the point
+        places -= 1  # 99.96 has become 100.0: one digit fewer after the point
     return f"{rounded:,.{max(places, 0)}f}"
 
 
@@ -47,6 +47,36 @@ def ratio(value: float | None, low: float | None, high: float | None) -> str:
         return NOTHING
     shown = f"{value:.2f}x"
     return shown if low is None or high is None else f"{shown} [{low:.2f}, {high:.2f}]"
+
+
+def factor(value: float, low: float | None, high: float | None) -> str:
+    """``0.80x [0.78, 0.82]``; two seeds give intervals of which only the size is worth saying."""
+    if low is None or high is None or not known(value):
+        return ratio(value, low, high)
+    end = ">100" if high > 100 else f"{high:.2f}"
+    return f"{value:.2f}x [{low:.2f}, {end}]"
+
+
+def points(value: float, low: float | None, high: float | None) -> str:
+    """A difference of fractions in percentage points: ``+1.25 [+0.40, +2.10]``."""
+    if not known(value):
+        return NOTHING
+    shown = f"{round(100 * value, 2) + 0.0:+.2f}"  # no -0.00
+    if low is None or high is None or math.isnan(low):
+        return shown
+    return f"{shown} [{100 * low:+.2f}, {100 * high:+.2f}]"
+
+
+def power(value: float | None) -> str:
+    """A small number with its power of ten: ``2.1e-07``."""
+    if value is None or not known(value):
+        return NOTHING
+    return "0" if value == 0 else f"{value:.1e}"
+
+
+def joined(words: Sequence[str]) -> str:
+    """``one``, ``one and two``, ``one, two and three``."""
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 def interval(low: str, high: str) -> str:

@@ -1,7 +1,7 @@
-"""Everything a run leaves for its readers: tables, plots and one HTML page that needs nothing else.
+"""The results of a run: tables, plots and one HTML page that needs no other file.
 
-All of it follows from the records alone, so that any of it can be made again, and from several
-runs together.
+All of it follows from the records alone, so that it can be written again at any time, and for
+several runs together.
 """
 
 from __future__ import annotations
@@ -23,35 +23,28 @@ from bench.core.kinds import KINDS
 from bench.core.records import Record, RecordStore
 from bench.core.text import flatten, without_folders
 from bench.report import summary
+from bench.report.chapters import failures
 from bench.report.plot_style import Plot
 from bench.report.plots import write_plots
+from bench.report.report import Report
 from bench.report.tables import TABLES, Section, Table, sections, write_tables
-from bench.training.tracks import TRACKS, track
+from bench.training.tracks import TRACKS
 
 __all__ = ["Merged", "merge", "write_results"]
 
 CONTACT_SHEET = "contact_sheet.png"
 
-_PLOTS_OF = {
-    "accuracy": ("accuracy_curves", "seeds", "accuracy_vs_throughput"),
-    "time_to_accuracy": ("time_to_accuracy",),
-    "normalisation": ("normalisation",),
-    "parting": ("parting",),
-    "throughput": ("throughput",),
-    "paired": ("paired",),
-    "latency": ("latency",),
-    "startup": ("startup",),
-    "per_class": ("per_class", "confusion"),
-    "waterfall": ("defaults",),
-}
 _ERROR_LINES = 40  # of a traceback: its end says what happened
+# What the page has at most, so that a browser opens it; CSV files and records have the rest.
+_ROWS = 250  # of one section of a table
+_ENTRIES = 250  # failures, notes, settings
 # Facts about a machine that would say whose it is; the others are what a reader needs.
 _PRIVATE = re.compile(r"host|user|home|path|cwd|folder|directory", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Merged:
-    """Records of several runs as one, and what was passed over to make them so."""
+    """Records of several runs as one, and what was left out to make them so."""
 
     records: list[Record]
     notes: list[str]
@@ -59,11 +52,13 @@ class Merged:
 
 @dataclass(frozen=True)
 class _Topic:
-    """A chapter of the report."""
+    """A table with its plots, as the page shows them."""
 
     table: Table
     sections: list[Section]
     figures: list[tuple[Plot, Markup]]
+    rows: int = _ROWS
+    """Rows of a section that the page shows at most."""
 
 
 @dataclass(frozen=True)
@@ -84,13 +79,13 @@ def merge(runs: Iterable[Path]) -> Merged:
     """
     records = [record for run in runs for record in RecordStore(run).read()]
     kept, older = latest(records)
-    return Merged(kept, _passed_over(older))
+    return Merged(kept, _older(older))
 
 
-def _passed_over(older: Iterable[Record]) -> list[str]:
+def _older(older: Iterable[Record]) -> list[str]:
     return [
         f"{record.case.id}, {record.kind}: measured more than once; the one of "
-        f"{record.started_at or 'unknown time'} was passed over for a later one."
+        f"{record.started_at or 'unknown time'} gives way to a later one."
         for record in older
     ]
 
@@ -108,12 +103,13 @@ def write_results(
     becomes part of the page. Raises UserError when the folder cannot be written.
     """
     kept, older = latest(records)
-    notes = [*notes, *_passed_over(older)]
+    notes = [*notes, *_older(older)]
+    report = Report(kept)
     page = folder / "report.html"
     try:
-        write_tables(kept, folder)
-        plots = write_plots(kept, folder)
-        page.write_text(_page(kept, plots, folder, title, notes), encoding="utf-8")
+        write_tables(report, folder)
+        plots = write_plots(report, folder)
+        page.write_text(_page(report, plots, folder, title, notes), encoding="utf-8")
     except OSError as error:
         raise UserError(
             f"cannot write results into {folder}: {error.strerror}; give another folder with -o"
@@ -122,7 +118,7 @@ def write_results(
 
 
 def _page(
-    records: Sequence[Record],
+    report: Report,
     plots: Sequence[Plot],
     folder: Path,
     title: str | None,
@@ -131,33 +127,49 @@ def _page(
     source = resources.files("bench.report").joinpath("templates/report.html.j2")
     engine = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     template = engine.from_string(source.read_text(encoding="utf-8"))
+    records = report.records
+    settings = _settings(records)
+    failed = [record for record in records if not record.ok]
     return template.render(
         title=title or "AlexNet in PyTorch and Keras",
-        what=summary.what_was_run(records),
-        data=summary.which_data(records),
+        what=summary.what_was_run(report),
+        data=summary.which_data(report),
         machines=list(dict.fromkeys(summary.which_machine(r.environment) for r in records if r.ok)),
-        headlines=summary.headlines(records),
+        headlines=summary.headlines(report),
         results=sum(record.ok for record in records),
-        notes=[without_folders(note) for note in notes],
-        failures=[_failure(record) for record in records if not record.ok],
-        topics=_topics(records, plots),
+        notes=_first([without_folders(note) for note in notes]),
+        failures=[_failure(record) for record in failed[:_ENTRIES]],
+        failed=len(failed),
+        topics=_topics(report, plots),
         contact_sheet=_contact_sheet(folder / CONTACT_SHEET),
-        settings=_settings(records),
+        settings=settings[:_ENTRIES],
+        settings_found=len(settings),
         environments=_environments(records),
+        tracks=_tracks(report),
         parity=_parity(records),
     )
 
 
-def _topics(records: Sequence[Record], plots: Sequence[Plot]) -> list[_Topic]:
+def _first(lines: Sequence[str]) -> list[str]:
+    """The lines that the page has room for, and how many more there are."""
+    more = len(lines) - _ENTRIES
+    return [*lines[:_ENTRIES], *([f"… and {more:,} more."] if more > 0 else [])]
+
+
+def _tracks(report: Report) -> list[tuple[str, str]]:
+    """Title and question of every track in the report."""
+    found = {record.case.track for record in report.records}
+    return [(track.title, track.question) for track in TRACKS.values() if track.name in found]
+
+
+def _topics(report: Report, plots: Sequence[Plot]) -> list[_Topic]:
     inlined = [(plot, _inline_svg(plot, place)) for place, plot in enumerate(plots)]
     topics = []
     for table in TABLES:
-        if table.name == "failures":
+        if table is failures.TABLE:
             continue  # they stand at the top
-        names = _PLOTS_OF.get(table.name, ())
-        prefixes = tuple(f"{name}_{on}" for name in names for on in TRACKS)
-        figures = [(plot, svg) for plot, svg in inlined if plot.name.startswith(prefixes)]
-        found = sections(table, records)
+        figures = [(plot, svg) for plot, svg in inlined if plot.table == table.name]
+        found = sections(table, report)
         if found or figures:
             topics.append(_Topic(table, found, figures))
     return topics
@@ -190,7 +202,8 @@ def _failure(record: Record) -> _Failure:
 def _settings(records: Sequence[Record]) -> list[tuple[str, str, list[tuple[str, str]]]]:
     """Case, its kinds, and the settings in force; kinds of one case with equal settings share."""
     found: dict[tuple[str, tuple[tuple[str, str], ...]], list[str]] = {}
-    for record in sorted(records, key=lambda r: (r.case.id, list(KINDS).index(r.kind))):
+    places = list(KINDS)
+    for record in sorted(records, key=lambda r: (r.case.id, places.index(r.kind))):
         if record.settings:
             rows = tuple((key, _shown(value)) for key, value in flatten(record.settings).items())
             found.setdefault((record.case.id, rows), []).append(record.kind)
@@ -219,7 +232,8 @@ def _environments(records: Sequence[Record]) -> list[list[tuple[str, str]]]:
 
 def _parity(records: Sequence[Record]) -> str:
     """How many results of the closed track carry a passed certificate."""
-    closed = [r for r in records if r.ok and track(r.case.track).certified]
+    certified = {track.name for track in TRACKS.values() if track.certified}
+    closed = [r for r in records if r.ok and r.case.track in certified]
     if not closed:
         return "This report has no results of the closed track."
     passed = sum(record.parity.get("status") == "pass" for record in closed)

@@ -29,7 +29,7 @@ _TITLE_SIZE = 12
 
 INK, SOFT, GRID = "#1f2328", "#59636e", "#d8dde3"
 
-# Okabe and Ito, "Color Universal Design" (2008): told apart with every common colour blindness.
+# Okabe and Ito, "Color Universal Design" (2008): distinct with every common colour blindness.
 _COLOURS = ("#d55e00", "#0072b2", "#009e73", "#cc79a7")
 _MORE_COLOURS = ("#e69f00", "#56b4e9", "#000000")
 _MARKERS = ("o", "s", "^", "D")
@@ -76,14 +76,15 @@ class Drawing:
     """Name of its files."""
     title: str
     how: str
-    """How to read it, one line."""
+    """How to read it, one paragraph."""
     figure: Figure
 
 
 @dataclass(frozen=True)
 class Plot:
-    """The files of one drawing."""
+    """The files of one drawing, and the name of the table that the page shows it with."""
 
+    table: str
     name: str
     title: str
     how: str
@@ -97,7 +98,7 @@ def colour(framework: str, frameworks: Sequence[str]) -> str:
 
 
 def marker(framework: str, frameworks: Sequence[str]) -> str:
-    """The framework's fixed marker: colour is never the only thing that tells them apart."""
+    """The framework's fixed marker: colour is never the only difference."""
     return _fixed(framework, frameworks, _MARKERS, _MORE_MARKERS)
 
 
@@ -174,10 +175,10 @@ def framework_legend(figure: Figure, frameworks: Iterable[str], *, lines: bool =
     figure.legend(handles=handles, loc="outside lower center", ncols=max(len(names), 1))
 
 
-def save(drawing: Drawing, folder: Path) -> Plot:
+def save(drawing: Drawing, folder: Path, table: str) -> Plot:
     """Write ``<name>.svg`` and ``.png`` into `folder`. Raises OSError where it cannot."""
     svg, png = folder / f"{drawing.name}.svg", folder / f"{drawing.name}.png"
     # Without these the file would say when and by which version it was made.
     drawing.figure.savefig(svg, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
     drawing.figure.savefig(png, dpi=150, metadata={"Software": None})
-    return Plot(drawing.name, drawing.title, drawing.how, svg, png)
+    return Plot(table, drawing.name, drawing.title, drawing.how, svg, png)

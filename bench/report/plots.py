@@ -1,4 +1,4 @@
-"""Plots from records: SVG and PNG each, below ``plots/``, one set per dataset and track.
+"""Plots of a report: SVG and PNG each, below ``plots/``, one set per dataset and track.
 
 There is no plot without data, and none that mixes tracks, fingerprints, or certified rows with
 uncertified ones.
@@ -6,99 +6,71 @@ uncertified ones.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bench.analysis.certified import is_certified
-from bench.analysis.experiments import Data, by_dataset
-from bench.analysis.rows import Row, standing_rows
-from bench.core.kinds import KINDS
-from bench.core.records import Record
+from bench.analysis.experiments import Data
+from bench.analysis.results import Results
+from bench.analysis.rows import Row, comparability_rows
 from bench.report import footnotes
-from bench.report.chapters import (
-    plots_accuracy,
-    plots_normalisation,
-    plots_paired,
-    plots_parting,
-    plots_seeds,
-    plots_speed,
-    plots_survival,
-    plots_waterfall,
-)
+from bench.report.chapters import TABLES
 from bench.report.plot_style import Drawing, Plot, retitle, save, style
+from bench.report.report import Part, Records, Report
+from bench.report.table import Chart
 from bench.training.tracks import TRACKS
 
-DRAW: dict[str, Callable[[Sequence[Record], Data, str], Drawing | None]] = {
-    "accuracy_curves": plots_accuracy.accuracy_curves,
-    "seeds": plots_seeds.seeds,
-    "time_to_accuracy": plots_survival.time_to_accuracy,
-    "parting": plots_parting.parting,
-    "per_class": plots_accuracy.per_class,
-    "confusion": plots_accuracy.confusion,
-    "throughput": plots_speed.throughput,
-    "paired": plots_paired.paired,
-    "latency": plots_speed.latency,
-    "startup": plots_speed.startup,
-    "accuracy_vs_throughput": plots_accuracy.accuracy_vs_throughput,
-    "normalisation": plots_normalisation.normalisation,
-    "defaults": plots_waterfall.defaults,
-}
-"""Plots by the first part of their file names; each gets the records of one dataset and track."""
-
-_KINDS = {
-    **dict.fromkeys(
-        ("accuracy_curves", "seeds", "time_to_accuracy", "parting", "per_class", "confusion"),
-        ("accuracy",),
-    ),
-    "throughput": ("train_throughput", "inference"),
-    "paired": ("train_throughput", "inference", "latency", "startup"),
-    "latency": ("latency",),
-    "startup": ("startup",),
-    "accuracy_vs_throughput": ("accuracy", "train_throughput"),
-    "normalisation": ("accuracy", "train_throughput"),
-}
-"""The measurements that a plot shows, so that its caption speaks of these alone."""
+CHARTS = {chart.name: chart for table in TABLES for chart in table.charts}
+"""Kinds of plots by the first part of their file names."""
 
 
-def write_plots(records: Sequence[Record], folder: Path) -> list[Plot]:
+def write_plots(records: Records, folder: Path) -> list[Plot]:
     """Write every plot there is data for into ``plots/`` below `folder`.
 
-    Files are named ``<plot>_<track>``, with ``_uncertified`` behind it for the closed rows that
+    Files are named ``<plot>_<track>``, with ``_uncertified`` after it for the closed rows that
     stand apart, and ``_<dataset>_<fingerprint>`` where there is more than one dataset. What an
     earlier report left there is removed. Raises OSError where it cannot write.
     """
+    datasets = Report.of(records).datasets
     target = folder / "plots"
     target.mkdir(parents=True, exist_ok=True)
     _remove_old(target)
-    datasets = by_dataset(records)
     plots = []
     with style():
-        for data, some in datasets:
-            suffix = _suffix(data) if len(datasets) > 1 else ""
-            for track in TRACKS:
-                part = [record for record in some if record.case.track == track]
-                plots += [
-                    save(replace(drawing, name=drawing.name + suffix), target)
-                    for drawing in _drawings(part, data, track)
-                ]
+        for results in datasets:
+            suffix = _suffix(results.data) if len(datasets) > 1 else ""
+            for table, drawing in _drawings(results):
+                plots.append(save(replace(drawing, name=drawing.name + suffix), target, table))
     return plots
 
 
-def _drawings(records: Sequence[Record], data: Data, track: str) -> list[Drawing]:
-    """The plots of one dataset and track: first of what is certified, then of what is not."""
-    certified = [record for record in records if is_certified(record)]
-    apart = [record for record in records if not is_certified(record)]
-    standing, proofless = standing_rows(certified, data), standing_rows(apart, data)
-    together, alone = [], []
-    for name, draw in DRAW.items():
-        kinds = _KINDS.get(name, tuple(KINDS))
-        refused = footnotes.not_compared(row for row in standing if row["kind"] in kinds)
-        left_out = [row for row in proofless if row["kind"] in kinds]
-        together.append(_with_notes(draw(certified, data, track), [*refused, *_absent(left_out)]))
-        why = footnotes.why_uncertified(left_out)
-        alone.append(_uncertified(_with_notes(draw(apart, data, track), why)))
-    return [drawing for drawing in (*together, *alone) if drawing is not None]
+def _drawings(results: Results) -> Iterator[tuple[str, Drawing]]:
+    """The plots of one dataset, each with its table: by track, first of what is certified."""
+    for track in _tracks(results):
+        for certified in (True, False):
+            part = Part(results, track, certified)
+            for table in TABLES:
+                for chart in table.charts:
+                    drawing = _drawing(chart, part)
+                    if drawing is not None:
+                        yield table.name, drawing
+
+
+def _tracks(results: Results) -> list[str]:
+    found = {record.case.track for record in results.records}
+    return [track for track in TRACKS if track in found]
+
+
+def _drawing(chart: Chart, part: Part) -> Drawing | None:
+    drawing = chart.draw(part)
+    if drawing is None:
+        return None
+    rows = [row for row in part.rows(comparability_rows) if row["kind"] in chart.kinds]
+    if part.certified:
+        uncertified = replace(part, certified=False).rows(comparability_rows)
+        absent = _absent([row for row in uncertified if row["kind"] in chart.kinds])
+        return _with_notes(drawing, [*footnotes.not_compared(rows), *absent])
+    return _uncertified(_with_notes(drawing, footnotes.why_uncertified(rows)))
 
 
 def _absent(rows: Sequence[Row]) -> list[str]:
@@ -110,16 +82,12 @@ def _absent(rows: Sequence[Row]) -> list[str]:
     return [f"{what} not in this plot, for want of a passed parity certificate"]
 
 
-def _with_notes(drawing: Drawing | None, lines: Sequence[str]) -> Drawing | None:
-    if drawing is None:
-        return None
+def _with_notes(drawing: Drawing, lines: Sequence[str]) -> Drawing:
     return replace(drawing, how=" ".join([drawing.how, *(f"{line}." for line in lines)]))
 
 
-def _uncertified(drawing: Drawing | None) -> Drawing | None:
+def _uncertified(drawing: Drawing) -> Drawing:
     """The same drawing under a name and a title that say what it is not."""
-    if drawing is None:
-        return None
     title = f"{drawing.title}, uncertified"
     retitle(drawing.figure, title)
     how = f"{drawing.how} {footnotes.UNCERTIFIED}"
@@ -131,9 +99,13 @@ def _suffix(data: Data) -> str:
     return f"_{name}_{data.short}" if data.short else f"_{name}"
 
 
+_FORMER = ("paired", "parting")
+"""Names that kinds of plots had before: a report into an old folder removes their files, too."""
+
+
 def _remove_old(folder: Path) -> None:
-    """Take away plots of an earlier report: a plot without records behind it would mislead."""
-    for name in DRAW:
+    """Remove plots of an earlier report: a plot without its records would mislead."""
+    for name in (*CHARTS, *_FORMER):
         for path in folder.glob(f"{name}_*"):
             if path.suffix in (".svg", ".png"):
                 path.unlink()

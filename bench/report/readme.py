@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from bench.analysis.certified import is_certified_row
-from bench.analysis.experiments import by_dataset, labels, latest
+from bench.analysis.experiments import labels, latest
 from bench.analysis.rows import Row, accuracy_rows, latency_rows, throughput_rows
 from bench.core.case import Case
 from bench.core.records import Record
 from bench.report import footnotes
 from bench.report.columns import case_of
 from bench.report.format import NOTHING, markdown, percent, ratio, significant
+from bench.report.report import Report
 from bench.report.summary import which_data, which_machine
 from bench.training.tracks import TRACKS
 
@@ -47,11 +48,13 @@ def overview(
         titled: Whether each dataset and each track has a title and a table of its own instead.
     """
     parts = []
-    for (data, some), line in zip(by_dataset(records), which_data(records), strict=True):
+    report = Report(records)
+    for results, line in zip(report.datasets, which_data(report), strict=True):
+        data = results.data
         if titled:
             parts.append(line.replace(data.name, f"**{data.name}**", 1))
-        accuracies = accuracy_rows(some, data)
-        timed = throughput_rows(some, data) + latency_rows(some, data)
+        accuracies = results.once(accuracy_rows)
+        timed = results.once(throughput_rows) + results.once(latency_rows)
         cells: list[list[str]] = []
         notes: list[str] = []
         for name in tracks or TRACKS:

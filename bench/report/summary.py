@@ -8,18 +8,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from bench.analysis.ablation import ablation_rows
 from bench.analysis.certified import is_certified_row
-from bench.analysis.experiments import Data, by_dataset, frameworks_of, labels
-from bench.analysis.rows import Row, accuracy_rows, throughput_rows
+from bench.analysis.experiments import frameworks_of, labels
+from bench.analysis.results import Results
+from bench.analysis.rows import TRAINING, Row, accuracy_rows, throughput_rows
 from bench.core.case import Case
-from bench.core.kinds import TRAIN_THROUGHPUT
 from bench.core.records import Record
 from bench.report import footnotes
-from bench.report.chapters.columns_waterfall import gap_lines
+from bench.report.chapters import ablation
 from bench.report.columns import case_of
-from bench.report.format import known, percent, significant
-from bench.training.tracks import COMPARED_TRACKS, TRACKS, peers_of
+from bench.report.format import joined, known, percent, significant
+from bench.report.report import Records, Report
+from bench.training.tracks import TRACKS, peers_of
 
 _GIB = 2**30
 
@@ -32,18 +32,20 @@ class Headlines:
     lines: tuple[str, ...]
 
 
-def what_was_run(records: Sequence[Record]) -> str:
+def what_was_run(report: Records) -> str:
     """One paragraph: how many measurements, of what, and when."""
+    records = Report.of(report).records
     if not records:
         return "Nothing was measured: the run has no records."
     ok = sum(record.ok for record in records)
     networks = dict.fromkeys(record.case.variant for record in records)
-    tracks = [track for track in TRACKS if any(r.case.track == track for r in records)]
+    found = {record.case.track for record in records}
+    tracks = [track for track in TRACKS if track in found]
     seeds = len({record.case.seed for record in records})
     sentences = [
         f"{ok} of {_many(len(records), 'measurement')} gave a result{_trouble(records)}.",
         f"{_many(len(networks), 'network')} ({', '.join(networks)}) in "
-        f"{', '.join(frameworks_of(records))}; {' and '.join(tracks)} track; "
+        f"{', '.join(frameworks_of(records))}; {joined(tracks)} track; "
         f"{_many(seeds, 'seed')}.",
     ]
     started = sorted(record.started_at for record in records if record.started_at)
@@ -72,31 +74,32 @@ def _minute(moment: str) -> str:
 def _trouble(records: Iterable[Record]) -> str:
     counts = Counter(record.status for record in records if not record.ok)
     words = {"timeout": "ran out of time", "oom": "ran out of memory", "skipped": "skipped"}
-    told = [f"{number} {words.get(status, status)}" for status, number in sorted(counts.items())]
-    return "".join(f", {part}" for part in told)
+    parts = [f"{number} {words.get(status, status)}" for status, number in sorted(counts.items())]
+    return "".join(f", {part}" for part in parts)
 
 
 def _many(number: int, thing: str) -> str:
     return f"{number:,} {thing}" + ("" if number == 1 else "s")
 
 
-def which_data(records: Sequence[Record]) -> list[str]:
+def which_data(records: Records) -> list[str]:
     """A line per dataset: name, sizes, fingerprint, and what its source said about it."""
-    return [_data_line(data, some) for data, some in by_dataset(records)]
+    return [_data_line(results) for results in Report.of(records).datasets]
 
 
-def _data_line(data: Data, records: Sequence[Record]) -> str:
-    told = next((r.dataset for r in records if r.dataset.get("fingerprint")), {})
-    if not told:
+def _data_line(results: Results) -> str:
+    data, records = results.data, results.records
+    dataset = next((r.dataset for r in records if r.dataset.get("fingerprint")), {})
+    if not dataset:
         return f"{_many(len(records), 'measurement')} ended before the data was known."
-    line = f"{data.name}: {_pictures(told)}, fingerprint {data.short}."
-    notes = told.get("notes") or ()
+    line = f"{data.name}: {_sizes(dataset)}, fingerprint {data.short}."
+    notes = dataset.get("notes") or ()
     return " ".join([line, *([notes] if isinstance(notes, str) else map(str, notes))])
 
 
-def _pictures(dataset: Mapping[str, Any]) -> str:
+def _sizes(dataset: Mapping[str, Any]) -> str:
     parts = [
-        f"{dataset[key]:,} {what} pictures"
+        f"{dataset[key]:,} {what} images"
         for key, what in (("train_images", "training"), ("test_images", "test"))
         if isinstance(dataset.get(key), int)
     ]
@@ -118,32 +121,35 @@ def which_machine(environment: Mapping[str, Any]) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def headlines(records: Sequence[Record]) -> list[Headlines]:
+def headlines(records: Records) -> list[Headlines]:
     """Training speed and accuracy of every network that has them, by dataset and track.
 
     Uncertified rows are named, with why, but their numbers are not.
     """
     found = []
-    for data, some in by_dataset(records):
-        speeds = [r for r in throughput_rows(some, data) if r["kind"] == TRAIN_THROUGHPUT]
-        rows = [*speeds, *accuracy_rows(some, data)]
-        for track in COMPARED_TRACKS:
-            told = [row for row in rows if row["track"] == track and row["seeds"]]
-            certified = [row for row in told if is_certified_row(row)]
+    for results in Report.of(records).datasets:
+        data = results.data
+        speeds = [r for r in results.once(throughput_rows) if r["kind"] == TRAINING]
+        rows = [*speeds, *results.once(accuracy_rows)]
+        for track in TRACKS:
+            measured = [row for row in rows if row["track"] == track and row["seeds"]]
+            certified = [row for row in measured if is_certified_row(row)]
             lines = [
                 *_lines([row for row in certified if "accuracy" in row], _accuracies),
                 *_lines([row for row in certified if "accuracy" not in row], _speeds),
                 *(
                     f"Uncertified and shown apart: {why}."
-                    for why in footnotes.why_uncertified(told)
+                    for why in footnotes.why_uncertified(measured)
                 ),
             ]
             if lines:
                 title = f"{track.capitalize()} track on {data.name} ({data.short})"
                 found.append(Headlines(title, tuple(lines)))
-        gaps = gap_lines(ablation_rows(some, data))
+        gaps = ablation.gap_lines(results.once(ablation.TABLE.rows))
         if gaps:
-            found.append(Headlines(f"Waterfall on {data.name} ({data.short})", tuple(gaps)))
+            found.append(
+                Headlines(f"Ablation of defaults on {data.name} ({data.short})", tuple(gaps))
+            )
     return found
 
 
@@ -159,24 +165,23 @@ def _lines(rows: Sequence[Row], words: Callable[[Sequence[Row]], str]) -> list[s
 def _speeds(rows: Sequence[Row]) -> str:
     first, *others = rows
     line = f"{first['framework']} trains at {significant(first['images_per_second'])} images/s"
-    told = [_against(row) for row in others]
-    return "; ".join([line, *told]) + "."
+    return "; ".join([line, *map(_against, others)]) + "."
 
 
 def _against(row: Row) -> str:
     if row["ratio"] is None:
         speed = significant(row["images_per_second"])
-        told = f"not comparable ({row['not_compared']})" if row["not_compared"] else "no reference"
-        return f"{row['framework']} at {speed} images/s, {told}"
+        why = f"not comparable ({row['not_compared']})" if row["not_compared"] else "no reference"
+        return f"{row['framework']} at {speed} images/s, {why}"
     return f"{row['framework']} {row['ratio']:.2f}x ({row['verdict']})"
 
 
 def _accuracies(rows: Sequence[Row]) -> str:
-    told = [_accuracy(row) for row in rows if known(row["accuracy"])]
+    shown = [_accuracy(row) for row in rows if known(row["accuracy"])]
     seeds = sorted({row["seeds"] for row in rows})
     over = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
     what = "seed" if seeds[-1] == 1 else "seeds"
-    return f"test accuracy {', '.join(told)} ({over} {what})."
+    return f"test accuracy {', '.join(shown)} ({over} {what})."
 
 
 def _accuracy(row: Row) -> str:

@@ -26,7 +26,11 @@ PRIOR_WEIGHT = 2
 """Degrees of freedom of that prior where fewer than `ENOUGH` processes were run: the agreement of
 two processes says next to nothing about their spread (a moderated t: Smyth 2004)."""
 ENOUGH = 4
-"""Number of processes from which on their own spread is used alone."""
+"""Processes whose own spread is believed."""
+MANY = 8
+"""Processes from which on the error is computed from each process's resamples, without drawing
+means of them: the variance of a mean of independent draws is known, and the draws of P processes
+for P places cost P squared."""
 _SEED = 20120930  # any fixed number: the same samples must give the same interval
 
 Array = NDArray[np.float64]
@@ -81,8 +85,11 @@ class Level:
 
     @cached_property
     def error(self) -> float:
-        """Standard error of the mean: the standard deviation of its bootstrap distribution."""
-        return float(np.std(self.resampled))
+        """Standard error of the mean: of its bootstrap distribution."""
+        if self.processes < MANY:
+            return float(np.std(self.resampled))
+        medians = self._medians_at(*_places_within(self._counts))
+        return float(np.std(medians)) / math.sqrt(self.processes)
 
     @cached_property
     def error_within(self) -> float:

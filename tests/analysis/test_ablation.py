@@ -13,8 +13,7 @@ from bench.analysis.ablation import GAP_DEFAULTS, GAP_SHARED, ablation_rows, ste
 from bench.analysis.experiments import Data, experiments
 from bench.core.records import Record
 from bench.networks.variants import variant
-from bench.report.chapters.columns_waterfall import columns, gap_lines
-from bench.report.chapters.plots_waterfall import defaults
+from bench.report.chapters.ablation import columns, defaults, gap_lines
 from bench.report.html import write_results
 from bench.report.plot_style import style
 from bench.report.plots import write_plots
@@ -23,11 +22,12 @@ from bench.report.tables import TABLES, as_markdown, frame, sections, write_tabl
 from bench.training.defaults import OWN, chain
 from bench.training.frameworks import framework
 from bench.training.tracks import ABLATION
+from tests.support.parts import part_of
 from tests.support.synthetic import DATASET, make_failure, make_run
 from tests.support.synthetic_waterfall import FRAMEWORKS, SPEED, made, make_waterfall
 
 DATA = Data(str(DATASET["name"]), str(DATASET["fingerprint"]))
-TABLE = next(table for table in TABLES if table.name == "waterfall")
+TABLE = next(table for table in TABLES if table.name == "ablation")
 
 
 def row(rows: list[dict[str, Any]], name: str, stage: str) -> dict[str, Any]:
@@ -91,7 +91,7 @@ def test_stages_that_are_already_default_have_a_row_and_no_figures() -> None:
     (cells,) = [c for c in shown(make_waterfall()) if c["switched"] == "BatchNorm momentum"][:1]
     assert cells["from → to"] == "0.9"
     assert cells["seeds"] == "already its default"
-    assert {cells[k] for k in ("test accuracy", "images/s", "change, x")} == {"—"}
+    assert {cells[k] for k in ("test accuracy", "images/s", "change (x)")} == {"—"}
 
 
 def test_networks_have_the_stages_of_their_layers() -> None:
@@ -161,7 +161,7 @@ def test_a_stage_that_failed_breaks_the_chain_openly() -> None:
     assert math.isnan(row(rows, "pytorch", "layout")["ratio"])
     cells = {c["switched"]: c for c in shown(records) if c["framework"] == "pytorch"}
     assert cells["order of pictures"]["seeds"] == "0 of 1 (1 failed)"
-    assert cells["memory layout"]["change, x"] == "—"
+    assert cells["memory layout"]["change (x)"] == "—"
     assert cells["memory layout"]["images/s"] != "—"
 
 
@@ -210,7 +210,7 @@ def test_the_other_tables_and_plots_know_nothing_of_it(tmp_path: Path) -> None:
     both = [*others, *make_waterfall()]
     assert experiments(both, ("accuracy",)) == experiments(others, ("accuracy",))
     for table in TABLES:
-        if table.name not in ("waterfall", "failures"):
+        if table.name not in ("ablation", "failures"):
             assert as_markdown(table, both) == as_markdown(table, others)
     plain = {p.name for p in write_plots(others, tmp_path / "a")}
     drawn = {p.name for p in write_plots(both, tmp_path / "b")}
@@ -220,7 +220,7 @@ def test_the_other_tables_and_plots_know_nothing_of_it(tmp_path: Path) -> None:
 
 def test_other_records_make_no_waterfall(tmp_path: Path) -> None:
     assert ablation_rows(make_run(), DATA) == []
-    assert not any("waterfall" in path.name for path in write_tables(make_run(), tmp_path))
+    assert not any("ablation" in path.name for path in write_tables(make_run(), tmp_path))
 
 
 def test_csv_has_the_raw_estimates_and_the_reasons() -> None:
@@ -240,11 +240,11 @@ def test_every_row_has_every_cell() -> None:
 
 def test_report_shows_table_plot_and_gap(tmp_path: Path) -> None:
     page = write_results(make_waterfall(), tmp_path).read_text(encoding="utf-8")
-    assert 'id="waterfall"' in page
+    assert 'id="ablation"' in page
     assert page.count("<svg") == 1
     assert "gap between the frameworks (keras-tensorflow − pytorch)" in page
     assert "already its default" in page
-    assert headlines(make_waterfall())[0].title.startswith("Waterfall on cifar10")
+    assert headlines(make_waterfall())[0].title.startswith("Ablation of defaults on cifar10")
     assert "ablation track" in what_was_run(make_waterfall())
 
 
@@ -285,9 +285,9 @@ def test_a_huge_interval_does_not_hide_the_bars(tmp_path: Path) -> None:
     ]
     found = row(ablation_rows(records, DATA), "pytorch", "fused-update")
     assert found["ratio_high"] > 10
-    assert shown(records)[1]["change, x"].endswith(", >100]")
+    assert shown(records)[1]["change (x)"].endswith(", >100]")
     with style():
-        drawing = defaults(records, DATA, ABLATION)
+        drawing = defaults(part_of(records))
     assert drawing is not None
     right = drawing.figure.axes[1]
     (bar,) = right.patches
@@ -300,7 +300,7 @@ def test_a_huge_interval_does_not_hide_the_bars(tmp_path: Path) -> None:
 def test_nothing_of_the_plot_is_cut_off(tmp_path: Path) -> None:
     """Figures and bars lie within their panels."""
     with style():
-        drawing = defaults(make_waterfall() + make_waterfall(name="cifar-lrn"), DATA, ABLATION)
+        drawing = defaults(part_of(make_waterfall() + make_waterfall(name="cifar-lrn")))
         assert drawing is not None
         drawing.figure.canvas.draw()
         whole = drawing.figure.bbox

@@ -193,9 +193,9 @@ def test_captions_count_what_is_left_out_of_their_own_plot(tmp_path):
     captions = {plot.name: plot.how for plot in write_plots(records, tmp_path)}
     assert "not in this plot" not in captions["latency_closed"]
     assert "1 row is not in this plot" in captions["accuracy_curves_closed"]
-    assert "1 row is not in this plot" in captions["parting_closed"]
+    assert "1 row is not in this plot" in captions["divergence_closed"]
     assert "no certificate was made" in captions["startup_closed_uncertified"]
-    assert "parting_closed_uncertified" not in captions
+    assert "divergence_closed_uncertified" not in captions
 
 
 @pytest.mark.parametrize("width", [4, 5, 12])
@@ -212,7 +212,7 @@ def test_a_report_without_a_certificate_is_complete(tmp_path):
     page = write_results(uncertified(make_run(seeds=1)), tmp_path).read_text(encoding="utf-8")
     for name in ("accuracy", "throughput", "latency", "startup", "per_class", "parity"):
         assert f'<section id="{name}">' in page
-    assert page.count("<svg") == 19  # all but the parting of trainings and the closed ratios
+    assert page.count("<svg") == 19  # all but the divergence of trainings and the closed ratios
     assert "0 of 40 results of the closed track have a passed certificate." in page
     assert "Closed track (same weights" not in page
 

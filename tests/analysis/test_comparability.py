@@ -6,13 +6,14 @@ import pandas as pd
 import pytest
 
 from bench.analysis.comparability import RUNS, differences, differences_between, in_words
-from bench.analysis.experiments import Data, experiments
-from bench.report.chapters.plots_speed import throughput
+from bench.analysis.experiments import experiments
+from bench.report.chapters.throughput import throughput
 from bench.report.plot_style import style
 from bench.report.plots import write_plots
 from bench.report.readme import readme_block
 from bench.report.summary import headlines
 from bench.report.tables import TABLES, as_markdown, frame, sections
+from tests.support.parts import part_of
 from tests.support.synthetic import ENVIRONMENT, SETTINGS, make_record
 
 TABLE = {table.name: table for table in TABLES}
@@ -194,7 +195,7 @@ def test_accuracies_that_may_not_be_compared_say_so_in_the_headline():
 def test_a_bar_that_may_not_be_compared_says_so(tmp_path):
     records = pair("inference", settings={**SETTINGS, "affinity": [0]})
     with style():
-        drawing = throughput(records, Data("cifar10", "0a"), "closed")
+        drawing = throughput(part_of(records))
     (axes,) = drawing.figure.axes
     names = [label.get_text() for label in axes.get_yticklabels()]
     assert names == ["pytorch", "keras-jax\n(not comparable)"]

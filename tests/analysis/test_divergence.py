@@ -7,9 +7,10 @@ import pytest
 
 from bench.analysis.experiments import Data
 from bench.core.records import Record
-from bench.report.chapters.plots_parting import parting
+from bench.report.chapters.divergence import divergence
 from bench.report.plot_style import style
 from bench.report.tables import TABLES, as_markdown, frame, sections
+from tests.support.parts import part_of
 from tests.support.synthetic import (
     FAILED_PARITY,
     FRAMEWORKS,
@@ -19,7 +20,7 @@ from tests.support.synthetic import (
     make_run,
 )
 
-TABLE = next(table for table in TABLES if table.name == "parting")
+TABLE = next(table for table in TABLES if table.name == "divergence")
 DATA = Data("cifar10", "0a1b2c3d4e5f")
 
 
@@ -46,7 +47,7 @@ def test_the_difference_is_relative_to_the_reference_and_steps_count_from_one():
     row, shown = only([training(mine), reference(theirs)])
     assert (row["framework"], row["reference"], row["seed"]) == ("keras-jax", "pytorch", 0)
     assert row["first_difference"] == pytest.approx(1e-7)
-    assert (row["parted_0.001"], row["parted_0.01"], row["steps"]) == (3, 5, 6)
+    assert (row["divergence_step_0.001"], row["divergence_step_0.01"], row["steps"]) == (3, 5, 6)
     assert shown["difference at step 1"] == "1.0e-07"
     assert shown["above 0.1 %"] == "at step 3"
     assert shown["above 1 %"] == "at step 5"
@@ -54,7 +55,7 @@ def test_the_difference_is_relative_to_the_reference_and_steps_count_from_one():
 
 def test_trainings_that_stay_together_say_for_how_long():
     row, shown = only([training([1.0] * 500), reference([1.0005] * 500)])
-    assert row["parted_0.01"] is None
+    assert row["divergence_step_0.01"] is None
     assert shown["above 1 %"] == "not within 500 steps"
     assert shown["above 0.1 %"] == "not within 500 steps"
 
@@ -66,11 +67,11 @@ def test_equal_losses_differ_by_nothing():
 
 def test_a_loss_that_is_no_number_parts_at_its_step():
     row, shown = only([training([1.0, 1.0, None]), reference([1.0, 1.0, 1.0, 1.0])])
-    assert (row["parted_0.01"], row["steps"]) == (3, 3)
+    assert (row["divergence_step_0.01"], row["steps"]) == (3, 3)
     assert shown["above 1 %"] == "at step 3"
 
 
-def test_two_trainings_that_diverge_together_have_not_parted():
+def test_two_trainings_that_diverge_together_have_not_diverged_from_each_other():
     losses = [1.0, 9.0, None, None]
     row, shown = only([training(losses), reference(losses)])
     assert row["steps"] == 2
@@ -146,7 +147,7 @@ def test_records_with_lost_losses_are_json():
 
 def draw(records):
     with style():
-        return parting(records, DATA, "closed")
+        return divergence(part_of(records))
 
 
 def said(axes):
@@ -191,7 +192,7 @@ def test_a_network_is_drawn_once_whatever_its_seeds():
 def test_no_word_of_the_plot_is_cut_or_lies_on_another():
     records = [r for r in make_run(seeds=1) if r.case.track == "closed" and r.kind == "accuracy"]
     with style():
-        figure = parting(records, DATA, "closed").figure
+        figure = divergence(part_of(records)).figure
         figure.canvas.draw()
         page = figure.bbox
         boxes = [t.get_window_extent() for axes in figure.axes for t in axes.texts]

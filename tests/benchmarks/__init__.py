@@ -1,0 +1,1 @@
+"""Costs of the suite itself, run by hand: no part of the tests."""

@@ -11,7 +11,7 @@ import pytest
 from bench.core.limits import Limits
 from bench.harness.matrix import Selection, jobs
 from bench.harness.profiles import PROFILES
-from bench.report.chapters.rows_article import GOAL
+from bench.report.chapters.article import GOAL
 from bench.report.tables import TABLES, frame, sections
 from bench.training.frameworks import FRAMEWORKS
 from bench.training.recipes import recipe
@@ -267,9 +267,9 @@ def test_the_table_says_from_how_little_it_was_extrapolated() -> None:
     assert shown["our accuracy"] == "85.00 %"
     assert shown["reached after s"] == "100"
     assert shown["article's s / ours"] == "250x"
-    assert shown["its whole training s"] == "25,000"
+    assert shown["its whole training (s)"] == "25,000"
     (line,) = [note for note in section.notes if "extrapolated" in note]
-    assert "timed for 120 steps of 4 pictures" in line
+    assert "timed for 120 steps of 4 images" in line
     assert "loss 2.31 in its first block, 0.90 in its last" in line
 
 

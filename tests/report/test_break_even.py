@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.report.chapters.rows_break_even import break_even_images
+from bench.report.chapters.break_even import break_even_images
 from bench.report.tables import TABLES, frame, sections
 from tests.support.synthetic import FAILED_PARITY, make_record
 
@@ -51,7 +51,7 @@ def test_the_faster_one_catches_up_after_what_its_start_cost():
     assert row["verdict"] == "break-even"
     (shown,) = cells(records)
     assert (shown["level after images"], shown["level after epochs"]) == ("40,000", "0.800")
-    assert (shown["starts later by s"], shown["of it first step s"]) == ("+20.0", "+18.0")
+    assert (shown["starts later by (s)"], shown["of it first step (s)"]) == ("+20.0", "+18.0")
 
 
 def test_who_is_faster_and_starts_sooner_is_ahead_from_the_start():
@@ -59,7 +59,7 @@ def test_who_is_faster_and_starts_sooner_is_ahead_from_the_start():
     (row,) = rows(records)
     assert (row["framework"], row["verdict"]) == ("keras-jax", "ahead from the start")
     (shown,) = cells(records)
-    assert (shown["level after images"], shown["starts later by s"]) == ("—", "-2.00")
+    assert (shown["level after images"], shown["starts later by (s)"]) == ("—", "-2.00")
 
 
 def test_rates_that_were_not_told_apart_have_no_break_even():

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import ttest_rel
 
-from bench.analysis.experiments import Data
-from bench.report.chapters.plots_seeds import seeds as draw_seeds
+from bench.report.chapters.accuracy_seeds import seeds as draw_seeds
 from bench.report.plot_style import style
 from bench.report.tables import TABLES, frame, sections
 from bench.stats.seeds import paired_difference, welch_difference
+from tests.support.parts import part_of
 from tests.support.synthetic import FAILED_PARITY, make_failure, make_record
 from tests.support.synthetic_normalisation import make_trained
 
@@ -233,7 +233,7 @@ def axes():
         make_failure(framework="keras-jax", seed=2),
     ]
     with style():
-        drawing = draw_seeds(records, Data("cifar10", "0a1b2c3d4e5f"), "closed")
+        drawing = draw_seeds(part_of(records))
     (panel,) = drawing.figure.axes
     return panel
 

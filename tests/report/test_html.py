@@ -109,7 +109,7 @@ def test_the_page_fits_a_phone_and_a_dark_room(html):
 def test_the_head_says_what_was_run_on_which_data_and_machine(html):
     text = Page(html).text
     assert "80 of 81 measurements gave a result, 1 failed." in text
-    assert "50,000 training pictures and 10,000 test pictures, fingerprint 0a1b2c3d4e5f" in text
+    assert "50,000 training images and 10,000 test images, fingerprint 0a1b2c3d4e5f" in text
     assert "Example CPU 9000, 2 cores, 8.0 GiB, Linux 6.1, Python 3.11.7, torch 2.9.0" in text
     assert re.search(r"cifar-bn: pytorch trains at [\d,]+ images/s; keras-tensorflow 0\.7", text)
     assert re.search(r"cifar-bn: test accuracy pytorch \d\d\.\d %", text)
@@ -130,7 +130,7 @@ def test_the_contact_sheet_is_part_of_the_page(html):
 
 
 def test_no_contact_sheet_no_chapter(tmp_path):
-    assert "pictures" not in report([make_record()], tmp_path).ids
+    assert "images" not in report([make_record()], tmp_path).ids
 
 
 def test_settings_and_environment_are_shown_without_places_or_names(tmp_path):
@@ -228,7 +228,7 @@ def test_readme_has_a_table_for_each_track_and_dataset():
     assert block.startswith(BEGIN)
     assert block.endswith(END)
     assert block.count("| network ") == 3
-    assert "**generated**: 2,000 training pictures and 1,000 test pictures, " in block
+    assert "**generated**: 2,000 training images and 1,000 test images, " in block
     row = next(line for line in block.splitlines() if "cifar-lrn" in line and "keras-jax" in line)
     assert "(2 seeds)" in row
     assert "—" not in row  # accuracy, training, inference and latency have met in one row

@@ -6,15 +6,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.analysis.experiments import by_dataset
 from bench.core.limits import Limits
-from bench.report.chapters.rows_layers import layer_rows
+from bench.report.chapters.baselines import layer_rows
 from bench.report.tables import TABLES
 from bench.training.frameworks import FRAMEWORKS
 from bench.training.interfaces import LayerPair
 from bench.worker.measurements import layers as measure_layers
 from bench.worker.measurements.layers import layers_beside
 from tests.frameworks.probes.client import ask
+from tests.support.parts import results_of
 from tests.support.synthetic import make_record
 
 with_pairs = pytest.mark.parametrize(
@@ -129,11 +129,10 @@ def test_the_table_says_how_many_times_faster(track: str) -> None:
     record = make_record(kind="train_throughput", track=track, metrics={"layers": [layer]})
     table = next(table for table in TABLES if table.name == "layers")
     assert table.rows is layer_rows
-    ((data, records),) = by_dataset([record, make_record(kind="latency")])
-    (row,) = layer_rows(records, data)
+    (row,) = layer_rows(results_of([record, make_record(kind="latency")]))
     assert row["ratio"] == pytest.approx(5)
     assert row["shape"] == "64x96x55x55"
     cells = {column.header: column.show(row) for column in table.columns([row])}
-    assert (cells["ours ms"], cells["theirs ms"]) == ("100", "500")
+    assert (cells["ours (ms)"], cells["theirs (ms)"]) == ("100", "500")
     assert cells["theirs / ours"] == "5.00x"
     assert ("parity" in cells) == (track == "closed")

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from bench.analysis.experiments import Data
-from bench.report.chapters.plots_normalisation import normalisation
+from bench.report.chapters.normalisation import normalisation
 from bench.report.plot_style import style
 from bench.report.tables import TABLES, frame, sections
+from tests.support.parts import part_of
 from tests.support.synthetic import FAILED_PARITY, make_record
 from tests.support.synthetic_normalisation import make_normalisations, make_trained
 
@@ -96,7 +97,7 @@ def test_a_row_with_one_of_the_two_shows_that_and_is_in_no_plot():
     assert (shown["images/s, %"], shown["training is"]) == ("—", "—")
     for records in (speed, accuracy):
         with style():
-            assert normalisation(records, DATA, "closed") is None
+            assert normalisation(part_of(records)) is None
 
 
 def test_what_may_not_be_compared_is_refused_in_words():
@@ -115,7 +116,7 @@ def test_what_is_uncertified_is_not_held_against_anything():
 
 def drawn(records):
     with style():
-        drawing = normalisation(records, DATA, "closed")
+        drawing = normalisation(part_of(records))
     (axes,) = drawing.figure.axes
     return axes, drawing
 

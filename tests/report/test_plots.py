@@ -5,16 +5,14 @@ import matplotlib as mpl
 import pytest
 from PIL import Image
 
-from bench.analysis.experiments import Data
-from bench.report.chapters.plots_accuracy import (
-    accuracy_curves,
-    accuracy_vs_throughput,
-    confusion,
-    per_class,
-)
-from bench.report.chapters.plots_speed import latency, startup, throughput
+from bench.report.chapters.accuracy import accuracy_curves, accuracy_vs_throughput
+from bench.report.chapters.latency import latency
+from bench.report.chapters.per_class import confusion, per_class
+from bench.report.chapters.startup import startup
+from bench.report.chapters.throughput import throughput
 from bench.report.plot_style import colour, marker, style
-from bench.report.plots import DRAW, write_plots
+from bench.report.plots import CHARTS, write_plots
+from tests.support.parts import part_of
 from tests.support.synthetic import FRAMEWORKS, OTHER_DATASET, make_failure, make_record, make_run
 from tests.support.synthetic_pretrained import make_transfer
 
@@ -37,10 +35,10 @@ def plots(tmp_path_factory):
 
 
 def test_every_plot_is_there_for_both_tracks(plots):
-    # The waterfall's own, and that of a network with and without its normalisation.
-    shared = DRAW.keys() - {"defaults", "normalisation"}
+    # The ablation's own, and that of a network with and without its normalisation.
+    shared = CHARTS.keys() - {"defaults", "normalisation"}
     names = {f"{name}_{track}" for name in shared for track in ("closed", "idiomatic")}
-    names.remove("parting_idiomatic")  # only the closed track has the same trainings twice
+    names.remove("divergence_idiomatic")  # only the closed track has the same trainings twice
     assert {plot.name for plot in plots} == names
 
 
@@ -99,19 +97,14 @@ def test_two_datasets_have_files_of_their_own(tmp_path):
     assert not any("ffffffffffff" in word for word in texts(plots[0].svg))
 
 
-def draw(function, records, data):
+def draw(function, records):
     with style():
-        return function(records, data, "closed")
+        return function(part_of(records))
 
 
-@pytest.fixture
-def data():
-    return Data("cifar10", "0a1b2c3d4e5f")
-
-
-def test_curves_are_drawn_against_epochs_and_against_seconds(data):
+def test_curves_are_drawn_against_epochs_and_against_seconds():
     records = [make_record(kind="accuracy", seed=seed) for seed in range(3)]
-    left, right = draw(accuracy_curves, records, data).figure.axes
+    left, right = draw(accuracy_curves, records).figure.axes
     assert left.get_xlabel() == "epochs"
     assert "seconds" in right.get_xlabel()
     assert len(left.lines) == 4  # three seeds and their mean
@@ -136,8 +129,8 @@ FOUR_STARTS = [
 
 
 @pytest.mark.parametrize("function", [accuracy_curves, per_class, confusion])
-def test_scratch_frozen_fine_tuned_and_shortened_have_panels_that_say_so(data, function):
-    titles = titles_of(draw(function, FOUR_STARTS, data))
+def test_scratch_frozen_fine_tuned_and_shortened_have_panels_that_say_so(function):
+    titles = titles_of(draw(function, FOUR_STARTS))
     assert len(titles) == 4
     for words in (
         ("scratch", "tutorial-torch-scratch"),
@@ -149,34 +142,34 @@ def test_scratch_frozen_fine_tuned_and_shortened_have_panels_that_say_so(data, f
 
 
 @pytest.mark.parametrize("function", [accuracy_curves, per_class, confusion])
-def test_a_pretrained_network_alone_says_so_too(data, function):
-    (title,) = titles_of(draw(function, [make_transfer(frozen=True)], data))
+def test_a_pretrained_network_alone_says_so_too(function):
+    (title,) = titles_of(draw(function, [make_transfer(frozen=True)]))
     assert "pretrained torchvision@01234567, head narrow, trunk frozen" in title
 
 
-def test_a_seed_that_stopped_early_does_not_stop_the_plot(data):
+def test_a_seed_that_stopped_early_does_not_stop_the_plot():
     whole, stopped = (make_record(kind="accuracy", seed=seed) for seed in range(2))
     metrics = {**stopped.metrics, "curve": stopped.metrics["curve"][:2]}
-    left, _ = draw(accuracy_curves, [whole, replace(stopped, metrics=metrics)], data).figure.axes
+    left, _ = draw(accuracy_curves, [whole, replace(stopped, metrics=metrics)]).figure.axes
     assert [len(line.get_xdata()) for line in left.lines] == [9, 2, 2]
 
 
-def test_a_bar_for_each_framework_as_long_as_its_rate(data):
+def test_a_bar_for_each_framework_as_long_as_its_rate():
     records = [make_record(framework=name, kind="inference") for name in FRAMEWORKS]
-    (axes,) = draw(throughput, records, data).figure.axes
+    (axes,) = draw(throughput, records).figure.axes
     rates = [bar.get_width() for bar in axes.patches]
     expected = sorted(r.summary["images_per_second"] for r in records)
     assert sorted(rates) == pytest.approx(expected)
     assert axes.get_xlim()[0] == 0
 
 
-def test_a_panel_for_each_kind_and_network(data):
+def test_a_panel_for_each_kind_and_network():
     records = [
         make_record(variant, kind=kind)
         for variant in ("cifar-bn", "cifar-lrn")
         for kind in ("train_throughput", "inference")
     ]
-    titles = [axes.get_title("left") for axes in draw(throughput, records, data).figure.axes]
+    titles = [axes.get_title("left") for axes in draw(throughput, records).figure.axes]
     assert titles == [
         "cifar-bn: training",
         "cifar-bn: inference",
@@ -185,9 +178,9 @@ def test_a_panel_for_each_kind_and_network(data):
     ]
 
 
-def test_latency_marks_its_percentiles_in_milliseconds(data):
+def test_latency_marks_its_percentiles_in_milliseconds():
     record = make_record()
-    (axes,) = draw(latency, [record], data).figure.axes
+    (axes,) = draw(latency, [record]).figure.axes
     marks = axes.lines[-1]
     summary = record.summary
     expected = [1000 * summary[p] for p in ("p50", "p90", "p99")]
@@ -195,39 +188,39 @@ def test_latency_marks_its_percentiles_in_milliseconds(data):
     assert list(marks.get_ydata()) == [50, 90, 99]
 
 
-def test_an_odd_number_of_panels_leaves_no_empty_axes(data):
+def test_an_odd_number_of_panels_leaves_no_empty_axes():
     records = [make_record(variant) for variant in ("cifar-bn", "cifar-lrn", "cifar-plain")]
-    assert len(shown(draw(latency, records, data).figure)) == 3
+    assert len(shown(draw(latency, records).figure)) == 3
 
 
-def test_startup_stacks_its_three_parts(data):
+def test_startup_stacks_its_three_parts():
     record = make_record(kind="startup")
-    (axes,) = draw(startup, [record], data).figure.axes
+    (axes,) = draw(startup, [record]).figure.axes
     assert len(axes.patches) == 3
     last = axes.patches[-1]
     assert last.get_x() + last.get_width() == pytest.approx(record.samples[0])
 
 
-def test_startup_without_its_parts_is_not_drawn(data):
-    assert draw(startup, [make_record(kind="startup", metrics={})], data) is None
+def test_startup_without_its_parts_is_not_drawn():
+    assert draw(startup, [make_record(kind="startup", metrics={})]) is None
 
 
-def test_confusion_is_a_share_of_each_true_class(data):
+def test_confusion_is_a_share_of_each_true_class():
     record = make_record(kind="accuracy")
     metrics = {"confusion": [[8, 2], [5, 15]], "classes": ["cat", "dog"], "per_class": None}
-    (axes,) = draw(confusion, [replace(record, metrics=metrics)], data).figure.axes
+    (axes,) = draw(confusion, [replace(record, metrics=metrics)]).figure.axes
     assert [text.get_text() for text in axes.texts] == ["80", "75"]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["cat", "dog"]
     assert axes.yaxis_inverted()
 
 
-def test_accuracy_meets_throughput_whatever_the_recipe(data):
+def test_accuracy_meets_throughput_whatever_the_recipe():
     records = [
         make_record(kind="accuracy", recipe="long"),
         make_record(kind="train_throughput"),
         make_record(framework="keras-jax", kind="accuracy"),
     ]
-    (axes,) = draw(accuracy_vs_throughput, records, data).figure.axes
+    (axes,) = draw(accuracy_vs_throughput, records).figure.axes
     points = [line for line in axes.lines if line.get_marker() != "None"]
     assert len(points) == 1
     rate = records[1].summary["images_per_second"]
@@ -247,7 +240,7 @@ def test_a_new_framework_gets_a_colour_of_its_own():
     assert len({marker(name, names) for name in names}) == len(names)
 
 
-def test_drawing_leaves_matplotlib_as_it_was(tmp_path, data):
+def test_drawing_leaves_matplotlib_as_it_was(tmp_path):
     before = dict(mpl.rcParams)
     write_plots([make_record()], tmp_path)
     assert dict(mpl.rcParams) == before

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.analysis.experiments import Data
-from bench.report.chapters.plots_survival import time_to_accuracy
+from bench.report.chapters.time_to_accuracy import time_to_accuracy
 from bench.report.plot_style import style
 from bench.report.tables import TABLES, frame, sections
 from bench.stats.survival import Seed, median_time, restricted_mean, survival_curve
+from tests.support.parts import part_of
 from tests.support.synthetic import FAILED_PARITY, STARTUP, make_failure, make_record
 
 TABLE = {table.name: table for table in TABLES}["time_to_accuracy"]
@@ -157,7 +157,7 @@ def test_seconds_count_from_the_empty_process_and_images_do_not():
     (shown,) = cells(records)  # nobody reached 90 %
     assert (shown["accuracy"], shown["reached"]) == ("50 %", "2 of 3")
     assert (shown["median s"], shown["mean s"], shown["up to s"]) == ("33.5", "≥ 50.2", "104")
-    assert (shown["start-up s"], shown["of it first step s"]) == ("5.00", "1.50")
+    assert (shown["start-up (s)"], shown["of it first step (s)"]) == ("5.00", "1.50")
 
 
 def test_frameworks_share_the_horizon_of_the_one_that_ended_first():
@@ -197,7 +197,7 @@ def test_records_from_before_have_seconds_of_training_alone_and_say_so():
     shown = cells(records)
     # Both frameworks of the network: with start-up in one of them they could not be compared.
     assert [row["median s"] for row in shown] == ["10.0", "20.0", "23.5"]
-    assert [row["start-up s"] for row in shown] == ["n/a", "5.00", "5.00"]
+    assert [row["start-up (s)"] for row in shown] == ["n/a", "5.00", "5.00"]
     (note,) = [line for line in section.notes if "start-up" in line]
     assert note.startswith("cifar-bn: seconds are of training alone")
     assert not any("start-up" in n for n in sections(TABLE, [run(20.0)])[0].notes)
@@ -225,7 +225,7 @@ def test_the_plot_rises_where_seeds_arrive_and_ends_where_they_end():
         old(30.0, framework="keras-jax", variant="cifar-lrn"),
     ]
     with style():
-        drawing = time_to_accuracy(records, Data("cifar10", "0a1b2c3d4e5f"), "closed")
+        drawing = time_to_accuracy(part_of(records))
     with_startup, without = drawing.figure.axes
     curve, arrivals, ends, horizon = with_startup.lines
     assert list(curve.get_xdata()) == [0, 13.5, 23.5, 103.5]
@@ -239,4 +239,4 @@ def test_the_plot_rises_where_seeds_arrive_and_ends_where_they_end():
 
 
 def test_there_is_no_plot_where_nobody_got_anywhere():
-    assert time_to_accuracy([run(None)], Data("cifar10", "0"), "closed") is None
+    assert time_to_accuracy(part_of([run(None)])) is None

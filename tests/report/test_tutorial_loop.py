@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.analysis.experiments import by_dataset
 from bench.core.limits import Limits
 from bench.harness.matrix import Selection, jobs
 from bench.harness.profiles import PROFILES
-from bench.report.chapters.rows_tutorial import tutorial_rows
+from bench.report.chapters.baselines import tutorial_loop_rows
 from bench.report.tables import TABLES
 from bench.training.frameworks import FRAMEWORKS
 from bench.training.recipes import recipe
@@ -25,9 +24,10 @@ from bench.worker.measurements.speed import train_throughput
 from tests.frameworks.probes import tutorial_loop as probe
 from tests.frameworks.probes.client import ask, each_framework
 from tests.support import fakes
+from tests.support.parts import results_of
 from tests.support.synthetic import make_record
 
-TABLE = next(table for table in TABLES if table.name == "tutorial")
+TABLE = next(table for table in TABLES if table.name == "tutorial_loops")
 
 
 @each_framework
@@ -179,8 +179,7 @@ def trained(**changes: Any) -> Any:
 
 
 def rows_of(*records: Any) -> list[dict[str, Any]]:
-    ((data, kept),) = by_dataset(records)
-    return tutorial_rows(kept, data)
+    return tutorial_loop_rows(results_of(records))
 
 
 def test_the_ratio_is_taken_block_by_block() -> None:

@@ -1,4 +1,4 @@
-"""What the harness costs: rows of its own loop beside a bare one."""
+"""Cost of the harness: its own loop compared with a bare one."""
 
 from __future__ import annotations
 
@@ -7,23 +7,27 @@ from typing import Any
 
 import numpy as np
 
-from bench.analysis.experiments import Data, Experiment, experiments
+from bench.analysis.experiments import Data, Experiment
+from bench.analysis.results import Results
 from bench.analysis.rows import IDENTITY, Row, counts, identity
-from bench.core.records import Record
+from bench.core.kinds import KINDS
+from bench.report.columns import Column, fraction, how, kind_column, number, who, whole
+from bench.report.format import NOTHING, known
+from bench.report.table import Table
 from bench.stats import estimates
 
 TOGETHER = "all of them"
 """In the place of a network: all networks that a framework was measured on."""
 
 _Pairs = tuple[list[float], list[float]]
-"""Seconds of bare blocks, and of the harness's beside them."""
+"""Seconds of bare blocks, and of the harness's paired with them."""
 
 _OF_A_NETWORK = ("variant", "batch_size", "input_size", "head")
-"""What may differ between networks that stand together."""
+"""What may differ between networks that are pooled."""
 
 
-def overhead_rows(records: Sequence[Record], data: Data) -> list[Row]:
-    """The harness beside a bare hand-written loop, measured in turns.
+def overhead_rows(results: Results) -> list[Row]:
+    """The harness compared with a bare hand-written loop, measured in alternation.
 
     ``share`` is bare time over harness time of each pair: 0.99 means that the harness reaches 99 %
     of the bare loop's throughput. Pairs of one network spread more than the harness costs, so that
@@ -31,8 +35,9 @@ def overhead_rows(records: Sequence[Record], data: Data) -> list[Row]:
     """
     rows: list[Row] = []
     together: dict[tuple[Any, ...], list[tuple[Row, _Pairs]]] = {}
-    for experiment in experiments(records, ("train_throughput", "inference")):
-        found = _row(experiment, data)
+    kinds = [kind.name for kind in KINDS.values() if kind.throughput]
+    for experiment in results.experiments(*kinds):
+        found = _row(experiment, results.data)
         if found:
             rows.append(found[0])
             together.setdefault(_alike(found[0]), []).append(found)
@@ -55,7 +60,7 @@ def _row(experiment: Experiment, data: Data) -> tuple[Row, _Pairs] | None:
 
 
 def _alike(row: Row) -> tuple[Any, ...]:
-    """Conditions under which networks may stand together."""
+    """Conditions under which networks may be pooled."""
     shared = [row[name] for name in IDENTITY if name not in _OF_A_NETWORK]
     return row["kind"], row["parity"], *shared
 
@@ -66,14 +71,46 @@ def _together(group: Sequence[tuple[Row, _Pairs]]) -> Row:
     first = group[0][0]
     unlike = {"variant": TOGETHER, "batch_size": None, "input_size": None, "head": "source"}
     speeds = {"harness_images_per_second": None, "bare_images_per_second": None}
-    told = {
+    pooled = {
         "pairs": sum(map(len, ratios)),
         "seeds": sum(row["seeds"] for row, _ in group),
         "failed": sum(row["failed"] for row, _ in group),
         "peak_memory_bytes": None,
     }
-    return first | unlike | speeds | told | _share(estimates.median_estimate(ratios))
+    return first | unlike | speeds | pooled | _share(estimates.median_estimate(ratios))
 
 
 def _share(share: estimates.Estimate) -> Row:
     return {"share": share.value, "low": share.low, "high": share.high}
+
+
+def columns(rows: Sequence[Row]) -> list[Column]:
+    """The suite's loop compared with a bare one."""
+    return [
+        kind_column(),
+        *who(rows),
+        whole("pairs", "pairs"),
+        number("suite images/s", "harness_images_per_second"),
+        number("bare loop images/s", "bare_images_per_second"),
+        fraction("suite / bare", "share"),
+        Column("95 % interval", _interval),
+        *how(),
+    ]
+
+
+def _interval(row: Row) -> str:
+    low, high = row["low"], row["high"]
+    if not known(low) or not known(high):
+        return NOTHING
+    return f"[{100 * max(low, 0):.2f}, {100 * high:.2f}] %"
+
+
+TABLE = Table(
+    "overhead",
+    "Cost of the harness",
+    "The suite's own loop compared with a bare hand-written one, measured in alternation: 100 % is "
+    "no cost. Pairs of one network spread more than the suite costs; *all of them* is the "
+    "geometric mean over networks.",
+    overhead_rows,
+    columns,
+)

@@ -1,4 +1,4 @@
-"""The plot of seeds: every final accuracy as a point, with the mean and its interval beside it."""
+"""The plot of seeds: every final accuracy as a point, with the mean and its interval below it."""
 
 from __future__ import annotations
 
@@ -9,49 +9,43 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from bench.analysis.experiments import (
-    Data,
-    Experiment,
-    bar_names,
-    experiments,
-    frameworks_of,
-    labels,
-)
+from bench.analysis.experiments import Experiment, bar_names, labels
 from bench.analysis.rows import mean_over_seeds
-from bench.core.records import Record
-from bench.report.chapters.plots_speed import panels_of
-from bench.report.chapters.rows_differences import diverged
+from bench.report.chapters.accuracy_differences import diverged
+from bench.report.panels import first_panels, panels_of
 from bench.report.plot_style import INK, SOFT, Drawing, colour, in_lines, marker, new_figure
+from bench.report.report import Part
 
 _LETTERS = 56  # of a title above axes 5 inches wide
 _LIFT = 0.24  # of the seeds above the line of their framework; the mean is as far below it
 _DIVERGED = "X"
 
 
-def seeds(records: Sequence[Record], data: Data, track: str) -> Drawing | None:
+def seeds(part: Part) -> Drawing | None:
     """A panel per network, a line per framework: its seeds above, mean and interval below."""
-    found = experiments(records, ("accuracy",))
-    panels = {case: panel for case, panel in panels_of(found).items() if any(e.ok for e in panel)}
+    panels = panels_of(part.experiments("accuracy"))
+    panels = {case: panel for case, panel in panels.items() if any(e.ok for e in panel)}
     if not panels:
         return None
+    panels, left_out = first_panels(panels, "accuracy")
     names = labels(panels)
-    title = f"Every seed's accuracy, {track} track"
+    title = f"Every seed's accuracy, {part.track} track"
     lines = [len(panel) for panel in panels.values()]
-    figure = new_figure(8.2, 1.3 + sum(0.8 + 0.48 * n for n in lines), title, data)
+    figure = new_figure(8.2, 1.3 + sum(0.8 + 0.48 * n for n in lines), title, part.data)
     heights = [0.8 + 0.48 * n for n in lines]
     grid = figure.subplots(len(panels), 1, squeeze=False, height_ratios=heights)
     for (axes,), (case, panel) in zip(grid, panels.items(), strict=True):
         axes.set_title(in_lines(names[case], _LETTERS))
-        _panel(axes, panel, frameworks_of(records))
+        _panel(axes, panel, part.frameworks)
     figure.legend(handles=_legend(), loc="outside lower center", ncols=3)
     return Drawing(
-        f"seeds_{track}",
+        f"seeds_{part.track}",
         title,
         "A point is the test accuracy at the end of one seed's training, a cross that of one "
         "that diverged; both are in the mean. The line below them is the mean with its 95 % t "
         "interval, where there are two seeds at least; an arrow says that it goes on beyond the "
         "panel. Failed seeds have no point and are counted below the name. Scales do not start at "
-        "zero.",
+        f"zero.{left_out}",
         figure,
     )
 
@@ -115,10 +109,10 @@ def _label(name: str, experiment: Experiment) -> str:
     """Name, seeds, and below it what went wrong: ``2 of 3 seeds, 1 failed``."""
     asked = len(experiment.records)
     got = f"{len(experiment.ok)} of {asked}" if experiment.failed else f"{asked}"
-    told = [f"{got} seed" + ("" if asked == 1 else "s")]
-    told += [f"{experiment.failed} failed"] if experiment.failed else []
-    told += [f"{diverged(experiment)} diverged"] if diverged(experiment) else []
-    return f"{name}\n{', '.join(told)}"
+    words = [f"{got} seed" + ("" if asked == 1 else "s")]
+    words += [f"{experiment.failed} failed"] if experiment.failed else []
+    words += [f"{diverged(experiment)} diverged"] if diverged(experiment) else []
+    return f"{name}\n{', '.join(words)}"
 
 
 def _legend() -> list[Line2D]:

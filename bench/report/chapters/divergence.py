@@ -1,18 +1,21 @@
-"""The plot of how long two trainings of one seed are the same: losses, and how far they differ.
+"""Divergence: at which step the trainings of two frameworks from one seed stop being the same.
 
-Steps count from 1, as in the table.
+The plot has the losses of the first steps, and how far each framework is from the reference. Steps
+count from 1.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
 from numpy.typing import NDArray
 
+from bench.analysis.certified import status_of
 from bench.analysis.divergence import (
     THRESHOLDS,
     TrainingPair,
@@ -21,31 +24,94 @@ from bench.analysis.divergence import (
     step_losses,
     training_pairs,
 )
-from bench.analysis.experiments import Data, frameworks_of, labels, variant_place
+from bench.analysis.experiments import Data, Experiment, framework_place, labels, variant_place
+from bench.analysis.results import Results
+from bench.analysis.rows import Row, identity
 from bench.core.case import Case
-from bench.core.records import Record
-from bench.report.format import share
+from bench.report.columns import Column, how, text, weights, whole
+from bench.report.format import NOTHING, known, power, share
+from bench.report.panels import first_panels
 from bench.report.plot_style import SOFT, Drawing, colour, grid_of_axes, new_figure, plain_numbers
+from bench.report.report import Part
+from bench.report.table import Chart, Table
 
-_FLOOR = 1e-9  # far below what float32 can tell: equal losses are drawn here
-_PARTED = THRESHOLDS[-1]
+_FLOOR = 1e-9  # far below what float32 resolves: equal losses are drawn here
+_DIVERGED = THRESHOLDS[-1]
 _LINE = 0.09  # of the lower panel's height, for each line of words
 
 
-def parting(records: Sequence[Record], data: Data, track: str) -> Drawing | None:
+def divergence_rows(results: Results) -> list[Row]:
+    """Each certified training compared with the reference's of its seed, by the loss of each step.
+
+    ``steps`` were compared; ``first_difference`` is relative, at step 1;
+    ``divergence_step_<threshold>`` is the first step (from 1) above the threshold, None where no
+    step was.
+    """
+    found = sorted(results.once(_pairs), key=_pair_order)
+    return [_row(pair, results.data) for pair in found]
+
+
+def _pairs(results: Results) -> list[TrainingPair]:
+    return training_pairs(results.records)
+
+
+def _pair_order(pair: TrainingPair) -> tuple[object, ...]:
+    case = pair.record.case
+    return variant_place(case), framework_place(case.framework), case.seed
+
+
+def _row(pair: TrainingPair, data: Data) -> Row:
+    case = pair.record.case
+    row = identity(Experiment(replace(case, seed=0), "accuracy", (pair.record,)), data)
+    row |= {"seed": case.seed, "parity": status_of(pair.record), "parity_problem": None}
+    row |= {"reference": pair.reference.case.framework, "not_compared": pair.refused or None}
+    compared = len(pair.difference) > 0 and not pair.refused
+    row["steps"] = len(pair.difference)
+    row["first_difference"] = float(pair.difference[0]) if compared else None
+    for threshold in THRESHOLDS:
+        row[f"divergence_step_{threshold:g}"] = pair.first_above(threshold) if compared else None
+    return row
+
+
+def columns(rows: Sequence[Row]) -> list[Column]:
+    """At which step each training diverges from the reference's."""
+    return [
+        text("network", "variant"),
+        text("framework", "framework"),
+        text("compared with", "reference"),
+        weights(),
+        whole("seed", "seed"),
+        whole("steps compared", "steps"),
+        Column("difference at step 1", lambda row: power(row["first_difference"])),
+        *(Column(f"above {share(t)}", partial(_step, t), right=False) for t in THRESHOLDS),
+        *how(),
+    ]
+
+
+def _step(threshold: float, row: Row) -> str:
+    if row["not_compared"]:
+        return "not comparable"
+    if row["first_difference"] is None:
+        return NOTHING
+    step = row[f"divergence_step_{threshold:g}"]
+    return describe_step(None if step is None or not known(step) else int(step), row["steps"])
+
+
+def divergence(part: Part) -> Drawing | None:
     """Loss of all frameworks over the first steps, and how far each is from the reference.
 
     Of several seeds the first is drawn; the table has them all. None where no two certified
-    frameworks kept their losses.
+    frameworks recorded their losses.
     """
-    panels = _panels(comparable_pairs(training_pairs(records)))
+    panels = _panels([p for p in comparable_pairs(part.results.once(_pairs)) if _within(p, part)])
     if not panels:
         return None
-    frameworks = frameworks_of(records)
-    title = f"How long the trainings are the same, {track} track"
+    panels, left_out = first_panels(panels, "divergence")
+    frameworks = part.frameworks
+    title = f"Divergence of trainings, {part.track} track"
     columns = min(2, len(panels))
     blocks = -(-len(panels) // columns)
-    figure = new_figure(max(6.4, 5.6 * columns), 0.7 + 4.6 * blocks, title, data)
+    figure = new_figure(max(6.4, 5.6 * columns), 0.7 + 4.6 * blocks, title, part.data)
     grid = grid_of_axes(figure, 2 * blocks, columns)
     names = labels(panels)
     for place, (case, panel) in enumerate(panels.items()):
@@ -58,14 +124,18 @@ def parting(records: Sequence[Record], data: Data, track: str) -> Drawing | None
         for row in (0, 1):
             grid[2 * (place // columns) + row][place % columns].set_axis_off()
     return Drawing(
-        f"parting_{track}",
+        f"divergence_{part.track}",
         title,
         "Above: the loss of every step, the reference as the broad line. Below: how far each is "
         "from the reference, as a share of its loss; float32 rounding alone starts near 1e-7. The "
-        "dotted line marks the step at which a training has parted by more than "
-        f"{share(_PARTED)}. Equal losses are drawn at the foot.",
+        "dotted line marks the step at which a training differs by more than "
+        f"{share(_DIVERGED)}. Equal losses are drawn at the bottom.{left_out}",
         figure,
     )
+
+
+def _within(pair: TrainingPair, part: Part) -> bool:
+    return part.certified and pair.record.case.track == part.track
 
 
 def _panels(found: Sequence[TrainingPair]) -> dict[Case, list[TrainingPair]]:
@@ -127,11 +197,12 @@ def _differences(axes: Axes, panel: Sequence[TrainingPair], frameworks: Sequence
         tint = colour(name, frameworks)
         drawn = np.maximum(np.where(np.isfinite(difference), difference, np.nan), _FLOOR)
         axes.plot(_steps(drawn), drawn, color=tint, linewidth=1.1)
-        step = pair.first_above(_PARTED)
+        step = pair.first_above(_DIVERGED)
         if step is not None:
             axes.axvline(step, ymax=1 - words, color=tint, linewidth=1.4, linestyle=":")
         top = 1 - (line + 0.6) * _LINE
-        said = f"{name} parts by more than {share(_PARTED)}: {describe_step(step, len(difference))}"
+        step_text = describe_step(step, len(difference))
+        said = f"{name} differs by more than {share(_DIVERGED)}: {step_text}"
         axes.text(0.015, top, said, color=tint, va="center", fontsize=8, transform=axes.transAxes)
     axes.set_ylabel("relative difference")
     axes.set_xlabel("steps of training")
@@ -159,3 +230,19 @@ def _across(axes: Axes, panel: Sequence[TrainingPair]) -> None:
 def _steps(values: NDArray[np.float64]) -> NDArray[np.int64]:
     """Their numbers, from 1."""
     return np.arange(1, len(values) + 1)
+
+
+TABLE = Table(
+    "divergence",
+    "Divergence of trainings",
+    "Closed track, certified rows: the loss of each of the first steps compared with the "
+    "reference's from the same seed, and the first step (from 1) at which they differ by more than "
+    "0.1 % and 1 %; from about there on they are different runs. They diverge because float32 sums "
+    "round differently in each framework: a last digit tips a ReLU or a max pooling over its kink, "
+    "and every step multiplies the difference, fastest with BatchNorm, which divides by the batch "
+    "statistics: there within a few steps. A difference near 1e-7 at step 1 is rounding; one of "
+    "1e-4 there would be an error.",
+    divergence_rows,
+    columns,
+    charts=(Chart("divergence", divergence, ("accuracy",)),),
+)

@@ -34,7 +34,7 @@ def drifting(factor: float) -> list[list[float]]:
 
 def test_a_drift_that_both_saw_is_no_part_of_the_ratio() -> None:
     records = [taken("pytorch", drifting(1.0)), taken("keras-jax", drifting(1.25))]
-    (row,) = frame(TABLE["paired"], records).to_dict("records")
+    (row,) = frame(TABLE["interleaved"], records).to_dict("records")
     assert row["framework"] == "keras-jax"
     assert row["ratio"] == pytest.approx(0.8)
     assert 0.75 < row["ratio_low"] <= 0.8 <= row["ratio_high"] < 0.85
@@ -48,7 +48,7 @@ def test_a_drift_that_both_saw_is_no_part_of_the_ratio() -> None:
 
 def test_two_matches_are_held_against_each_other_apart() -> None:
     one, other = taken("pytorch", drifting(1.0)), taken("keras-jax", drifting(1.25), match="n")
-    assert frame(TABLE["paired"], [one, other]).empty
+    assert frame(TABLE["interleaved"], [one, other]).empty
     shown = frame(TABLE["throughput"], [one, other]).set_index("framework").loc["keras-jax"]
     assert shown["ratio"] == pytest.approx(0.8)
 
@@ -63,15 +63,15 @@ def test_two_matches_are_held_against_each_other_apart() -> None:
 )
 def test_why_no_more_were_taken_is_told(told: dict[str, Any], words: str) -> None:
     records = [taken("pytorch", drifting(1.0)), taken("keras-jax", drifting(1.0), **told)]
-    (section,) = sections(TABLE["paired"], records)
+    (section,) = sections(TABLE["interleaved"], records)
     row = dict(zip(section.headers, section.cells[0], strict=True))
     assert row["stopped at"] == words
     assert row["verdict"] == "tie"
-    assert row["could show"].startswith("± 4.")  # mostly what is assumed of three
+    assert row["detectable"].startswith("± 4.")  # mostly what is assumed of three
 
 
 def test_every_framework_stands_beside_pytorch_in_every_kind_that_takes_turns() -> None:
-    rows = frame(TABLE["paired"], make_run())
+    rows = frame(TABLE["interleaved"], make_run())
     assert set(rows["reference"]) == {"pytorch"}
     assert set(rows["framework"]) == {"keras-tensorflow", "keras-jax", "keras-torch"}
     assert set(rows["kind"]) == {"train_throughput", "inference"}

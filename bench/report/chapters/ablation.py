@@ -1,30 +1,114 @@
-"""The plot of the waterfall: a bar for what each default changes, with its interval."""
+"""Ablation of defaults: what each of a framework's defaults costs, its plot, and a line per
+network."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from bench.analysis.ablation import (
+    GAP_DEFAULTS,
+    GAP_SHARED,
     StageResult,
     Stages,
+    ablation_rows,
     accuracy_change,
     geometric_mean,
     mean,
     rate_change,
     stages_by_network,
 )
-from bench.analysis.experiments import Data, framework_place, labels
-from bench.core.records import Record
-from bench.report.format import known, percent, significant
+from bench.analysis.experiments import framework_place, labels
+from bench.analysis.results import Results
+from bench.analysis.rows import Row
+from bench.core.case import Case
+from bench.report.columns import Column, case_of, number, seeds_of, text, whole
+from bench.report.format import NOTHING, factor, known, percent, points, significant
+from bench.report.panels import PANELS, first_lines
 from bench.report.plot_style import INK, SOFT, Drawing, colour, new_figure
+from bench.report.report import Part
+from bench.report.table import Chart, Table
 from bench.stats.estimates import Estimate
+from bench.training.tracks import TRACKS
 
 _BAR = 0.62
 _REACH = 2.0  # an interval is drawn as far as this times the longest bar: few seeds give huge ones
+
+
+def rows_of(results: Results) -> list[Row]:
+    """A row per stage, and two per framework after the first one for the gap at both ends."""
+    return ablation_rows(results.records, results.data)
+
+
+def columns(rows: Sequence[Row]) -> list[Column]:
+    """Network, framework, what was switched, and what that did."""
+    return [
+        text("network", "variant"),
+        text("framework", "framework"),
+        text("switched", "switched"),
+        Column("seeds", _seeds),
+        Column("test accuracy", _accuracy),
+        Column("change (points)", _accuracy_change),
+        number("images/s", "images_per_second"),
+        Column("change (x)", _rate_change),
+        Column("from → to", from_to, right=False),
+        text("recipe", "recipe", usual="ablation"),
+        whole("batch", "batch_size"),
+    ]
+
+
+def _accuracy_change(row: Row) -> str:
+    return points(row["delta"], row["delta_low"], row["delta_high"])
+
+
+def _rate_change(row: Row) -> str:
+    return factor(row["ratio"], row["ratio_low"], row["ratio_high"])
+
+
+def _seeds(row: Row) -> str:
+    """How many gave a result; for a stage without runs of its own, why."""
+    if row["status"] == "already its default":
+        return str(row["status"])
+    return seeds_of(row) if row["seeds"] + row["failed"] else "not run"
+
+
+def from_to(row: Row) -> str:
+    """``1e-3 → 1e-5``, or the default alone where there was nothing to switch."""
+    if row["status"] == "already its default":
+        return str(row["default"])
+    return f"{row['default']} → {row['shared']}" if row["shared"] else NOTHING
+
+
+def _accuracy(row: Row) -> str:
+    low, high = row["accuracy_low"], row["accuracy_high"]
+    if low is None or high is None:
+        return percent(row["accuracy"], 2)
+    # A t interval knows nothing of 0 and 1.
+    ends = f"[{100 * max(low, 0):.2f}, {100 * min(high, 1):.2f}]"
+    return f"{percent(row['accuracy'], 2)} {ends}"
+
+
+def gap_lines(rows: Sequence[Row]) -> list[str]:
+    """A line per network and pair of frameworks: the gap between them at both ends."""
+    ends: dict[Case, dict[str, Row]] = {}
+    for row in rows:
+        if row["status"] == "gap":
+            ends.setdefault(case_of(row), {})[row["stage"]] = row
+    names = labels(replace(case, framework="") for case in ends)
+    return [
+        f"{names[replace(case, framework='')]}: gap between the frameworks ({case.framework}): "
+        f"at their defaults {_gap(found[GAP_DEFAULTS])} → at shared ones {_gap(found[GAP_SHARED])}."
+        for case, found in ends.items()
+    ]
+
+
+def _gap(row: Row) -> str:
+    accuracy = points(row["delta"], row["delta_low"], row["delta_high"])
+    speed = factor(row["ratio"], row["ratio_low"], row["ratio_high"])
+    return f"{accuracy} points and {speed} in images/s"
 
 
 @dataclass(frozen=True)
@@ -61,20 +145,27 @@ _MEASURES = (
 )
 
 
-def defaults(records: Sequence[Record], data: Data, track: str) -> Drawing | None:
+def _ladders(results: Results) -> dict[Case, dict[str, Stages]]:
+    return stages_by_network(results.records)
+
+
+def defaults(part: Part) -> Drawing | None:
     """Bars of change, a row of panels per network and framework: accuracy left, images/s right."""
-    found = stages_by_network([record for record in records if record.case.track == track])
-    rows = [
+    if part.track not in TRACKS or not TRACKS[part.track].stages:
+        return None
+    found = part.results.once(_ladders)
+    all_rows = [
         (network, name, steps)
         for network, frameworks in found.items()
         for name, steps in frameworks.items()
         if any(step.accuracies() for step in steps)
     ]
-    if not rows:
+    if not all_rows:
         return None
-    title = "What each default costs, from a framework's own to the shared ones"
+    rows, left_out = first_lines(all_rows, "ablation", 2 * PANELS)
+    title = "Ablation of defaults, from a framework's own to the shared ones"
     bars = [len(steps) - 1 for _, _, steps in rows]
-    figure = new_figure(11.5, 1.1 + sum(0.95 + 0.27 * n for n in bars), title, data)
+    figure = new_figure(11.5, 1.1 + sum(0.95 + 0.27 * n for n in bars), title, part.data)
     names = labels(network for network, _, _ in rows)
     frameworks = sorted({name for _, name, _ in rows}, key=framework_place)
     limits = [_limit([steps for _, _, steps in rows], measure) for measure in _MEASURES]
@@ -93,13 +184,13 @@ def defaults(records: Sequence[Record], data: Data, track: str) -> Drawing | Non
     for place in range(2):
         _same_scale([line[place] for line in grid])
     return Drawing(
-        f"defaults_{track}",
+        f"defaults_{part.track}",
         title,
-        "Top to bottom, one default after the other is switched to the shared value and kept "
+        "Top to bottom, one default after the other is switched to the shared value and left "
         "there. A bar is the change to the stage before, the thin line its 95 % interval over "
-        "seeds; a line that crosses zero is inconclusive, an arrow says that it "
-        "goes on beyond the panel. Above each panel: "
-        "the level at framework defaults and at shared ones.",
+        "seeds, paired by seed; a line that crosses zero is a tie, an arrow says that it goes on "
+        "beyond the panel. Above each panel: the level at the framework's defaults and when all is "
+        f"shared.{left_out}",
         figure,
     )
 
@@ -113,7 +204,7 @@ def _heading(name: str, steps: Stages, measure: _Measure) -> str:
 
 
 def _changes(steps: Stages, measure: _Measure) -> list[tuple[StageResult, Estimate]]:
-    """Every stage behind the first with what it changed against the one before that was run."""
+    """Every stage after the first with what it changed against the one before that was run."""
     found = []
     before = steps[0]
     for step in steps[1:]:
@@ -194,3 +285,17 @@ def _same_scale(column: Sequence[Axes]) -> None:
     room = 0.16 * max(high - low, 1.0)
     for axes in column:
         axes.set_xlim(low - room, high + room)
+
+
+TABLE = Table(
+    "ablation",
+    "Ablation of defaults",
+    "Top to bottom: everything at the framework's defaults, then one default after the other "
+    "switched to the shared value and left there. Changes are to the stage above that was "
+    "run, paired by seed, with 95 % t intervals: one that contains 0 points (or 1x) is a tie. "
+    "Images/s are of the same runs, after the first evaluation. The last lines of a network are "
+    "the gap between the frameworks at both ends.",
+    rows_of,
+    columns,
+    charts=(Chart("defaults", defaults),),
+)

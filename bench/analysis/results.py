@@ -1,0 +1,124 @@
+"""The results of one dataset: experiments, references, rates and ratios, each computed once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+
+from bench.analysis.clock import SyncAudit, sync_audit_of
+from bench.analysis.comparability import Difference, differences_between, in_words
+from bench.analysis.experiments import Data, Experiment, experiments
+from bench.analysis.speeds import interleaved_versus, speeds
+from bench.core.case import Case
+from bench.core.kinds import KINDS
+from bench.core.records import Record
+from bench.stats import estimates
+from bench.stats.estimates import Ratio
+
+T = TypeVar("T")
+Row = dict[str, Any]
+
+
+class Results:
+    """The records of one dataset, with all that several tables and plots need of them.
+
+    Nothing is computed before it is asked for, and nothing twice: the tables, plots, headlines and
+    the page of a report share one object for each dataset.
+
+    Args:
+        records: Records of one dataset only.
+        data: That dataset.
+    """
+
+    def __init__(self, records: Iterable[Record], data: Data) -> None:
+        self.records = tuple(records)
+        self.data = data
+        self._computed: dict[Hashable, Any] = {}
+        self._experiments = experiments(self.records, tuple(KINDS))
+        self._references: dict[tuple[Case, str], Experiment] = {}
+        for experiment in self._experiments:  # framework by framework, the reference first
+            if experiment.ok and experiment.certified:
+                self._references.setdefault((experiment.peers, experiment.kind), experiment)
+
+    def experiments(self, *kinds: str) -> list[Experiment]:
+        """Experiments of these kinds in the order of tables."""
+        return [experiment for experiment in self._experiments if experiment.kind in kinds]
+
+    def once(self, function: Callable[[Results], T]) -> T:
+        """What `function` returns for these results; it is called the first time only."""
+        return self._once(function, lambda: function(self))
+
+    def _once(self, key: Hashable, compute: Callable[[], T]) -> T:
+        if key not in self._computed:
+            self._computed[key] = compute()
+        found: T = self._computed[key]
+        return found
+
+    def reference(self, experiment: Experiment) -> Experiment | None:
+        """The experiment that this one is compared with; None when it has no result or certificate.
+
+        It is the first framework with a result, pytorch where it is.
+        """
+        if not experiment.ok or not experiment.certified:
+            return None
+        return self._references.get((experiment.peers, experiment.kind))
+
+    def peers(self, experiment: Experiment) -> list[Experiment]:
+        """The other experiments of its kind on the same network under the same conditions."""
+        groups = self._once("peers", self._by_peers)
+        same = groups[experiment.peers, experiment.kind]
+        return [other for other in same if other is not experiment]
+
+    def _by_peers(self) -> dict[tuple[Case, str], list[Experiment]]:
+        groups: dict[tuple[Case, str], list[Experiment]] = {}
+        for experiment in self._experiments:
+            groups.setdefault((experiment.peers, experiment.kind), []).append(experiment)
+        return groups
+
+    def between(self, one: Experiment, other: Experiment) -> list[Difference]:
+        """The differences in settings and machine that forbid to compare the two."""
+        return self._once(
+            ("between", _key(one), _key(other)), lambda: differences_between(one, other)
+        )
+
+    def comparability(self, experiment: Experiment) -> Row:
+        """Name of the reference, and in words what forbids to compare the row with it."""
+        reference = self.reference(experiment)
+        if reference is None:
+            return {"reference": None, "not_compared": None}
+        same = reference is experiment
+        words = "" if same else in_words(self.between(experiment, reference))
+        return {"reference": reference.case.framework, "not_compared": words or None}
+
+    def rate(self, experiment: Experiment) -> estimates.Estimate:
+        """Images/s (of calls and starts: a second) with its interval; NaN without a sample."""
+        return self._once(("rate", _key(experiment)), lambda: _rate(speeds(experiment)))
+
+    def interleaved(self, one: Experiment, other: Experiment) -> Ratio | None:
+        """Ratio of speeds by pairs of interleaved blocks; None where there are none."""
+        return self._once(
+            ("interleaved", _key(one), _key(other)), lambda: interleaved_versus(one, other)
+        )
+
+    def ratio(self, one: Experiment, other: Experiment) -> Ratio:
+        """Ratio of speeds: by pairs of blocks where the two ran interleaved."""
+        return self.interleaved(one, other) or self._once(
+            ("unpaired", _key(one), _key(other)),
+            lambda: estimates.unpaired(speeds(one), speeds(other)),
+        )
+
+    def clock(self, experiment: Experiment) -> SyncAudit | None:
+        """What the sync audit found; None where none was made."""
+        return self._once(("clock", _key(experiment)), lambda: sync_audit_of(experiment))
+
+
+def _key(experiment: Experiment) -> tuple[Case, str, bool]:
+    return experiment.case, experiment.kind, experiment.certified
+
+
+def _rate(processes: Sequence[Sequence[float]]) -> estimates.Estimate:
+    if not processes:
+        return estimates.Estimate(np.nan, None, None)
+    return estimates.median_estimate(processes)

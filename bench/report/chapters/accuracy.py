@@ -1,0 +1,198 @@
+"""Test accuracy: the table, curves while training, and accuracy against throughput."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator, NullFormatter, PercentFormatter
+from numpy.typing import NDArray
+
+from bench.analysis.experiments import Experiment, frameworks_of, labels
+from bench.analysis.rows import TRAINING, Row, accuracy_rows
+from bench.core.case import Case
+from bench.report.chapters.accuracy_seeds import seeds
+from bench.report.columns import Column, dagger, how, number, seeds_of, who, whole
+from bench.report.format import NOTHING, known, percent, share
+from bench.report.panels import SEEDS, first_panels, panels_of
+from bench.report.plot_style import (
+    SOFT,
+    Drawing,
+    colour,
+    framework_legend,
+    grid_of_axes,
+    in_lines,
+    marker,
+    new_figure,
+    plain_numbers,
+)
+from bench.report.report import Part
+from bench.report.table import Chart, Table
+
+_AXES = {"epoch": "epochs", "seconds": "seconds of training"}
+
+_LETTERS = 48  # of a title above axes 4.5 inches wide
+
+Curve = list[dict[str, Any]]
+
+
+def columns(rows: Sequence[Row]) -> list[Column]:
+    """Accuracy and what it cost."""
+    return [
+        *who(rows),
+        Column("seeds", seeds_of),
+        Column("test accuracy", lambda row: percent(row["accuracy"], 2)),
+        Column("95 % interval", _interval, usual=NOTHING),
+        dagger("published †", share),
+        number("training (s)", "train_seconds"),
+        whole("training images", "train_images"),
+        *how(),
+    ]
+
+
+def _interval(row: Row) -> str:
+    """Both ends in percent, cut at 0 and 100 %, of which a t interval knows nothing."""
+    low, high = row["low"], row["high"]
+    if not known(low) or not known(high):
+        return NOTHING
+    return f"[{100 * max(low, 0):.2f}, {100 * min(high, 1):.2f}] %"
+
+
+def accuracy_curves(part: Part) -> Drawing | None:
+    """Test accuracy while training: against epochs on the left, against seconds on the right."""
+    found = [e for e in part.experiments("accuracy") if _curves(e)]
+    if not found:
+        return None
+    panels, left_out = first_panels(panels_of(found), "accuracy")
+    names = labels(panels)
+    title = f"Accuracy while training, {part.track} track"
+    figure = new_figure(9.8, 1.1 + 2.7 * len(panels), title, part.data)
+    for row, (case, panel) in zip(
+        grid_of_axes(figure, len(panels), 2), panels.items(), strict=True
+    ):
+        for axes, unit in zip(row, _AXES, strict=True):
+            axes.set_title(in_lines(names[case], _LETTERS))
+            for experiment in panel:
+                _learning(axes, experiment, unit, part.frameworks)
+            axes.set_xlabel(_AXES[unit])
+            axes.set_ylabel("test accuracy")
+            axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+            axes.xaxis.set_major_formatter(plain_numbers())
+            axes.set_xlim(left=0)
+            axes.set_ylim(0, 1.08 * axes.dataLim.y1)  # room for the marks at the top
+    framework_legend(figure, frameworks_of(e.records[0] for e in found), lines=True)
+    return Drawing(
+        f"accuracy_curves_{part.track}",
+        title,
+        "The same runs twice: against epochs (what was learnt from the same images) and against "
+        f"seconds (what that cost). Thin lines are seeds ({SEEDS} at most), the bold one is the "
+        f"mean of all.{left_out}",
+        figure,
+    )
+
+
+def _curves(experiment: Experiment) -> list[Curve]:
+    return [record.metrics["curve"] for record in experiment.ok if record.metrics.get("curve")]
+
+
+def _learning(axes: Axes, experiment: Experiment, unit: str, frameworks: Sequence[str]) -> None:
+    framework = experiment.case.framework
+    tint = colour(framework, frameworks)
+    curves = _curves(experiment)
+    xs = [[point[unit] for point in curve] for curve in curves]
+    ys = [[point["test_accuracy"] for point in curve] for curve in curves]
+    if len(curves) > 1:
+        for x, y in zip(xs[:SEEDS], ys[:SEEDS], strict=True):
+            axes.plot(x, y, color=tint, linewidth=0.7, alpha=0.45)
+    # Seeds that stopped early (diverged) have shorter curves: the mean goes as far as all do.
+    length = min(map(len, ys))
+    x = np.mean([x[:length] for x in xs], axis=0)
+    y = np.mean([y[:length] for y in ys], axis=0)
+    axes.plot(x, y, color=tint, linewidth=2, marker=marker(framework, frameworks), markersize=4.5)
+
+
+def accuracy_vs_throughput(part: Part) -> Drawing | None:
+    """A mark per network and framework: training images/s across, test accuracy up."""
+    rates = {
+        _whatever_the_recipe(e): part.results.rate(e).value
+        for e in part.experiments(TRAINING)
+        if e.ok
+    }
+    both = [e for e in part.experiments("accuracy") if e.ok and _whatever_the_recipe(e) in rates]
+    if not both:
+        return None
+    panels, left_out = first_panels(panels_of(both), "accuracy")
+    title = f"Accuracy against training throughput, {part.track} track"
+    figure = new_figure(8.2, 5, title, part.data)
+    ((axes,),) = grid_of_axes(figure, 1, 1)
+    names = labels(panels)
+    for case, panel in panels.items():
+        points = np.array(
+            [(rates[_whatever_the_recipe(e)], np.mean([r.samples[0] for r in e.ok])) for e in panel]
+        )
+        _cloud(axes, [e.case.framework for e in panel], points, part.frameworks)
+        _name_cloud(axes, names[case], points)
+    axes.margins(0.12, 0.15)
+    drawn = [experiment for panel in panels.values() for experiment in panel]
+    _scale_across(axes, [rates[_whatever_the_recipe(e)] for e in drawn])
+    axes.set_ylabel("test accuracy, mean over seeds")
+    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=1))
+    framework_legend(figure, frameworks_of(e.records[0] for e in both))
+    return Drawing(
+        f"accuracy_vs_throughput_{part.track}",
+        title,
+        "Further right is faster, further up more accurate; a thin line joins the frameworks of "
+        f"one network.{left_out}",
+        figure,
+    )
+
+
+def _whatever_the_recipe(experiment: Experiment) -> Case:
+    """Speed does not depend on the schedule, so a row of either kind may have its own recipe."""
+    return replace(experiment.case, recipe="")
+
+
+def _cloud(
+    axes: Axes, names: Sequence[str], points: NDArray[np.float64], frameworks: Sequence[str]
+) -> None:
+    """Draw `points`, (frameworks, 2), and the line that joins them."""
+    ordered = points[np.argsort(points[:, 0])]
+    axes.plot(ordered[:, 0], ordered[:, 1], color=SOFT, linewidth=0.7, alpha=0.6, zorder=1)
+    for name, (x, y) in zip(names, points, strict=True):
+        axes.plot(x, y, marker(name, frameworks), color=colour(name, frameworks), markersize=8)
+
+
+def _name_cloud(axes: Axes, name: str, points: NDArray[np.float64]) -> None:
+    x, y = points[np.argmax(points[:, 0])]
+    axes.annotate(name, (x, y), xytext=(9, 0), textcoords="offset points", va="center", fontsize=8)
+
+
+def _scale_across(axes: Axes, values: Sequence[float]) -> None:
+    """Logarithmic where networks differ widely; labelled 500, 1,000 in either case."""
+    axes.set_xlabel("training images/s")
+    if max(values) > 5 * min(values):
+        axes.set_xscale("log")
+        axes.set_xlabel("training images/s (logarithmic)")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.xaxis.set_major_formatter(plain_numbers())
+
+
+TABLE = Table(
+    "accuracy",
+    "Test accuracy",
+    "Mean over seeds with a 95 % t interval (from two seeds on). Seconds are of training "
+    "alone, without evaluation. A seed that diverged counts in the mean; one that failed is "
+    "named next to the seeds.",
+    accuracy_rows,
+    columns,
+    charts=(
+        Chart("accuracy_curves", accuracy_curves, ("accuracy",)),
+        Chart("seeds", seeds, ("accuracy",)),
+        Chart("accuracy_vs_throughput", accuracy_vs_throughput, ("accuracy", TRAINING)),
+    ),
+    always=True,
+)

@@ -1,0 +1,237 @@
+"""Baselines: the tutorials' loops, the frameworks' own layers, and features that are recomputed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from bench.analysis.experiments import Data, Experiment
+from bench.analysis.results import Results
+from bench.analysis.rows import TRAINING, Row, identity
+from bench.core.records import Record
+from bench.report.columns import Column, ends, fraction, how, number, text, times, who, whole
+from bench.report.format import NOTHING
+from bench.report.table import Table
+from bench.stats import estimates
+
+_ACCURACY = ("accuracy", "seconds", "images")
+
+
+def tutorial_loop_rows(results: Results) -> list[Row]:
+    """A row for each network whose tutorials' loop was timed between our blocks.
+
+    ``ratio`` is our images/s over the loop's, block by block. Accuracies and seconds are of
+    trainings of the same network over the same number of images, where there were any: means
+    over seeds, ``loop_*`` the loop's. A training whose loop was not timed has no row.
+    """
+    trainings = [e for e in results.experiments("accuracy") if _with_loop(e)]
+    rows = []
+    for timed in results.experiments(TRAINING):
+        if _with_loop(timed):
+            training = next((e for e in trainings if _same_network(e, timed)), None)
+            rows.append(_speed(timed, results.data) | _accuracy(training))
+    return rows
+
+
+def _with_loop(experiment: Experiment) -> list[Record]:
+    return [record for record in experiment.ok if record.metrics.get("tutorial_loop")]
+
+
+def _same_network(one: Experiment, other: Experiment) -> bool:
+    fields = ("variant", "framework", "track", "head", "input_size", "precision", "device")
+    return all(getattr(one.case, field) == getattr(other.case, field) for field in fields)
+
+
+def _speed(experiment: Experiment, data: Data) -> Row:
+    record = _with_loop(experiment)[0]
+    loop = record.metrics["tutorial_loop"]
+    assert record.images_per_sample, "throughput counts images"
+    theirs = np.array(loop["seconds"]) / loop["images_per_sample"]
+    # Its blocks alternate with those of the first process, which are the first samples.
+    ours = np.array(record.samples[: len(theirs)]) / record.images_per_sample
+    ratio = estimates.paired_ratio(theirs.tolist(), ours.tolist())
+    return identity(experiment, data) | {
+        "parity": experiment.parity,
+        "parity_problem": experiment.problem,
+        "images_per_second": float(np.median(1 / ours)),
+        "loop_images_per_second": float(np.median(1 / theirs)),
+        "loop_batch_size": loop["batch_size"],
+        "loop": loop.get("loop"),
+        "pairs": len(theirs),
+        "ratio": ratio.value,
+        "ratio_low": ratio.low,
+        "ratio_high": ratio.high,
+    }
+
+
+def _accuracy(experiment: Experiment | None) -> Row:
+    if experiment is None:
+        return dict.fromkeys([*_ACCURACY, *(f"loop_{name}" for name in _ACCURACY)])
+    ours = [record.metrics for record in _with_loop(experiment)]
+    theirs = [metrics["tutorial_loop"] for metrics in ours]
+    return {
+        f"{whose}{name}": float(np.mean([metrics[key] for metrics in found]))
+        for whose, found in (("", ours), ("loop_", theirs))
+        for name, key in zip(
+            _ACCURACY, ("test_accuracy", "train_seconds", "train_images"), strict=True
+        )
+    }
+
+
+def tutorial_loop_columns(rows: Sequence[Row]) -> list[Column]:
+    """Speeds of both, then accuracies of both."""
+    return [
+        *who(rows),
+        number("our images/s", "images_per_second"),
+        Column("their loop", lambda row: str(row["loop"]), right=False),
+        whole("its batch", "loop_batch_size"),
+        number("its images/s", "loop_images_per_second"),
+        Column("ours / theirs", lambda row: times(row["ratio"])),
+        ends(times, "ratio_low", "ratio_high"),
+        whole("pairs", "pairs"),
+        fraction("our accuracy", "accuracy", usual=NOTHING, digits=2),
+        number("our training (s)", "seconds", usual=NOTHING),
+        fraction("their accuracy", "loop_accuracy", usual=NOTHING, digits=2),
+        number("their training (s)", "loop_seconds", usual=NOTHING),
+        whole("after images", "images", usual=NOTHING),
+        *how(),
+    ]
+
+
+TUTORIAL_LOOPS = Table(
+    "tutorial_loops",
+    "Compared with the tutorials' loops",
+    "The idiomatic track compared with the loop that the framework's tutorials show, on the same "
+    "network: a block of theirs after each of ours, in one process. The ratio is of images/s, "
+    "above 1x faster than theirs, with a 95 % bootstrap interval over the pairs. Accuracies "
+    "are of trainings over the same number of images (ours by its recipe, theirs as "
+    "described); seconds are of training alone, on the same machine, one after the other.",
+    tutorial_loop_rows,
+    tutorial_loop_columns,
+)
+
+
+def layer_rows(results: Results) -> list[Row]:
+    """A row for each layer that was timed twice: seconds of a call, forward and backward.
+
+    ``ratio`` is their seconds over ours, pair by pair: above 1 ours is faster.
+    """
+    rows = []
+    for experiment in results.experiments(TRAINING):
+        found = (record.metrics.get("layers") or [] for record in experiment.ok)
+        for layer in next((layers for layers in found if layers), []):
+            ratio = estimates.paired_ratio(layer["their_seconds"], layer["our_seconds"])
+            rows.append(
+                identity(experiment, results.data)
+                | {
+                    "parity": experiment.parity,
+                    "parity_problem": experiment.problem,
+                    "layer": layer["layer"],
+                    "shape": "x".join(map(str, layer["shape"])),
+                    "theirs": layer["theirs"],
+                    "our_seconds": float(np.median(layer["our_seconds"])),
+                    "their_seconds": float(np.median(layer["their_seconds"])),
+                    "pairs": len(layer["our_seconds"]),
+                    "ratio": ratio.value,
+                    "ratio_low": ratio.low,
+                    "ratio_high": ratio.high,
+                    "largest_difference": layer["largest_difference"],
+                }
+            )
+    return rows
+
+
+def layer_columns(rows: Sequence[Row]) -> list[Column]:
+    """Milliseconds of a call of both sides."""
+    return [
+        *who(rows),
+        text("layer", "layer"),
+        text("input", "shape"),
+        text("compared with", "theirs"),
+        number("ours (ms)", "our_seconds", factor=1000),
+        number("theirs (ms)", "their_seconds", factor=1000),
+        Column("theirs / ours", lambda row: times(row["ratio"])),
+        ends(times, "ratio_low", "ratio_high"),
+        whole("pairs", "pairs"),
+        Column("largest difference", lambda row: f"{row['largest_difference']:.1e}"),
+        *how(),
+    ]
+
+
+LAYERS = Table(
+    "layers",
+    "Our layers compared with the frameworks' own",
+    "One call, forward and backward, in float32 on activations as a ReLU leaves them, alternating "
+    "in one process. The ratio is of time, above 1x ours is faster, with a 95 % bootstrap "
+    "interval over the pairs; the difference is of outputs and gradients, relative to the "
+    "largest value.",
+    layer_rows,
+    layer_columns,
+)
+
+
+def feature_rows(results: Results) -> list[Row]:
+    """A row for each training on cached features that timed some steps without; means over seeds.
+
+    ``ratio`` is the seconds of the whole training with every batch recomputed, at the pace of
+    those steps, over its own; ``ratio_again`` the same where the features exist already.
+    """
+    rows = []
+    for experiment in results.experiments("accuracy"):
+        found = [r.metrics for r in experiment.ok if (r.metrics.get("features") or {}).get("anew")]
+        if found:
+            row = identity(experiment, results.data)
+            row |= _means([_of_one(metrics) for metrics in found])
+            row |= {"parity": experiment.parity, "parity_problem": experiment.problem}
+            row["ratio"] = row["recomputed_seconds"] / row["seconds"]
+            row["ratio_again"] = row["recomputed_seconds"] / row["head_seconds"]
+            rows.append(row)
+    return rows
+
+
+def _of_one(metrics: Row) -> Row:
+    features, seconds = metrics["features"], metrics["train_seconds"]
+    pace = features["anew"]["seconds"] / features["anew"]["images"]
+    return {
+        "images": metrics["train_images"],
+        "trunk_images": features["trunk_images"],
+        "accuracy": metrics["test_accuracy"],
+        "seconds": seconds,
+        "trunk_seconds": features["trunk_seconds"],
+        "head_seconds": max(seconds - features["trunk_seconds"], 1e-9),
+        "recomputed_seconds": pace * metrics["train_images"],
+    }
+
+
+def _means(rows: Sequence[Row]) -> Row:
+    return {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
+
+
+def feature_columns(rows: Sequence[Row]) -> list[Column]:
+    """What caching them saves."""
+    return [
+        *who(rows),
+        fraction("accuracy", "accuracy", digits=2),
+        whole("images trained", "images"),
+        whole("through the trunk", "trunk_images"),
+        number("training (s)", "seconds"),
+        number("of it in the trunk (s)", "trunk_seconds"),
+        number("recomputed (s)", "recomputed_seconds"),
+        Column("recomputed / cached", lambda row: times(row["ratio"])),
+        Column("features already cached", lambda row: times(row["ratio_again"])),
+        *how(),
+    ]
+
+
+FEATURES = Table(
+    "features",
+    "Features of a frozen trunk: cached and recomputed",
+    "Trainings of a head on a trunk that stays as it is. Its features are computed once for "
+    "each view of an image (mirrored is another view) and cached. Compared with it, at the pace of "
+    "some steps after the training: what the same training takes when every batch goes "
+    "through the trunk again; and the same without the seconds in which the cached features "
+    "were computed, as in a second training on them.",
+    feature_rows,
+    feature_columns,
+)

@@ -1,0 +1,168 @@
+"""Break-even: when the faster of two frameworks has made up for its slower start.
+
+After its start-up a framework needs images / rate seconds. The two are level where
+start_a + images / rate_a = start_b + images / rate_b.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from itertools import combinations
+
+from bench.analysis.comparability import in_words
+from bench.analysis.experiments import Experiment
+from bench.analysis.results import Results
+from bench.analysis.rows import TRAINING, Row, counts, identity
+from bench.analysis.time_to_accuracy import PARTS
+from bench.core.case import Case
+from bench.report.columns import Column, how, number, text, who
+from bench.report.format import NOTHING, count, known, ratio, significant
+from bench.report.table import Table
+from bench.stats import estimates
+from bench.stats.verdicts import speed_verdict
+
+AHEAD, EVEN, REFUSED = "ahead from the start", "break-even", "not comparable"
+
+
+@dataclass(frozen=True)
+class Side:
+    """One framework: its steady state, and the start-up of the same case."""
+
+    steady: Experiment
+    start: Experiment
+    results: Results
+
+    @property
+    def rate(self) -> float:
+        """Images/s of training: the median, as in the table of throughput."""
+        return self.results.rate(self.steady).value
+
+    @cached_property
+    def seconds(self) -> dict[str, float]:
+        """Mean over seeds of each of ``PARTS``."""
+        starts = [record.metrics for record in self.start.ok]
+        return {
+            part: estimates.mean_estimate([float(metrics[part]) for metrics in starts]).value
+            for part in PARTS
+        }
+
+    @property
+    def startup(self) -> float:
+        """Seconds from the empty process to the end of the first step."""
+        return sum(self.seconds.values())
+
+
+def break_even_images(startups: tuple[float, float], rates: tuple[float, float]) -> float:
+    """Images after which the first framework has caught up with the second; 0 if never behind.
+
+    Seconds of start-up and images/s of both; the first has the higher rate. Raises ValueError when
+    it has not.
+    """
+    (ours, theirs), (faster, slower) = startups, rates
+    if not faster > slower > 0:
+        raise ValueError(f"the first rate must be the higher one. Received: {rates}")
+    behind = ours - theirs
+    return 0.0 if behind <= 0 else behind / (1 / slower - 1 / faster)
+
+
+def break_even_rows(results: Results) -> list[Row]:
+    """A row per network and pair of frameworks that have both measurements, the faster one first.
+
+    ``images`` and ``epochs`` (of all training pictures) are counted from the end of the first step;
+    ``behind_seconds`` is how much later the faster one starts, ``behind_first_step_seconds`` the
+    part of the first step (trace and compile) in that.
+    """
+    starts = {e.case: e for e in results.experiments("startup") if e.certified and _whole(e)}
+    networks: dict[Case, list[Side]] = {}
+    for e in results.experiments(TRAINING):
+        if e.ok and e.certified and e.case in starts:
+            networks.setdefault(e.peers, []).append(Side(e, starts[e.case], results))
+    pairs = (pair for sides in networks.values() for pair in combinations(sides, 2))
+    return [_row(*pair) for pair in pairs]
+
+
+def _whole(experiment: Experiment) -> bool:
+    """Whether every start-up has its parts: without them nothing can be said of compilation."""
+    parts = [record.metrics.get(part) for record in experiment.ok for part in PARTS]
+    return bool(parts) and None not in parts
+
+
+def _row(one: Side, other: Side) -> Row:
+    results = one.results
+    faster, slower = (one, other) if one.rate >= other.rate else (other, one)
+    row = identity(faster.steady, results.data) | counts(faster.steady)
+    # The two measurements may be refused for the same reason: it is given once.
+    found = [
+        *results.between(faster.steady, slower.steady),
+        *results.between(faster.start, slower.start),
+    ]
+    refused = in_words(list(dict.fromkeys(found)))
+    row |= {"reference": slower.steady.case.framework, "not_compared": refused or None}
+    versus = results.ratio(faster.steady, slower.steady)
+    value, low, high = versus.ratio
+    row |= {"ratio": value, "ratio_low": low, "ratio_high": high}
+    row |= _start_columns(faster, slower)
+    row |= {"images": None, "epochs": None, "verdict": REFUSED}
+    if refused:
+        return row
+    if (word := speed_verdict(versus).word) != "faster":
+        # The point would lie anywhere: the interval of the ratio contains 1.
+        return row | {"verdict": f"{word} in rate"}
+    images = break_even_images((faster.startup, slower.startup), (faster.rate, slower.rate))
+    images_of_epoch = faster.steady.ok[0].dataset.get("train_images")
+    row |= {"images": images, "epochs": images / images_of_epoch if images_of_epoch else None}
+    return row | {"verdict": EVEN if images > 0 else AHEAD}
+
+
+def _start_columns(faster: Side, slower: Side) -> Row:
+    return {
+        "images_per_second": faster.rate,
+        "against_images_per_second": slower.rate,
+        "startup_seconds": faster.startup,
+        "against_startup_seconds": slower.startup,
+        "behind_seconds": faster.startup - slower.startup,
+        **{f"behind_{part}": faster.seconds[part] - slower.seconds[part] for part in PARTS},
+    }
+
+
+def columns(rows: Sequence[Row]) -> list[Column]:
+    """The faster one, which one it catches up with, and when."""
+    return [
+        *who(rows),
+        text("catches up with", "reference"),
+        Column("x images/s", lambda row: ratio(row["ratio"], row["ratio_low"], row["ratio_high"])),
+        number("start-up (s)", "startup_seconds"),
+        number("other's start-up (s)", "against_startup_seconds"),
+        Column("starts later by (s)", partial(_signed, "behind_seconds")),
+        Column("of it first step (s)", partial(_signed, "behind_first_step_seconds")),
+        Column("level after images", partial(_level, "images")),
+        Column("level after epochs", partial(_level, "epochs")),
+        text("verdict", "verdict"),
+        *how(),
+    ]
+
+
+def _signed(key: str, row: Row) -> str:
+    """``+3.20`` is later, ``-0.51`` sooner."""
+    value = row[key]
+    return f"{'-' if value < 0 else '+'}{significant(abs(value))}" if known(value) else NOTHING
+
+
+def _level(key: str, row: Row) -> str:
+    if row["verdict"] == AHEAD or row[key] is None:
+        return NOTHING
+    return count(row[key]) if key == "images" else significant(row[key])
+
+
+TABLE = Table(
+    "break_even",
+    "Break-even",
+    "Pairs of frameworks on one network, the one with more images/s first: how many images "
+    "after the first step it takes until it has made up for a slower start (import, build, "
+    "first step), and how much of that is the first step, where it traces and compiles. Epochs "
+    "are of all training images. No number where the rates are a tie.",
+    break_even_rows,
+    columns,
+)

@@ -1,0 +1,63 @@
+"""The sync audit: does a synchronised block take as long as the work in it?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bench.analysis.results import Results
+from bench.analysis.rows import TRAINING, Row, identity
+from bench.report.columns import Column, ends, how, number, text, who
+from bench.report.format import NOTHING, known
+from bench.report.table import Table
+
+
+def clock_rows(results: Results) -> list[Row]:
+    """Seconds per training step: in ``block``s, in ``unsynced`` calls, as ``synced`` slope of time
+    over steps, and as ``slope`` up to the trained weights on the host; medians.
+
+    ``ratio`` is synced over slope with its 95 % interval, and ``clock`` what it says
+    (:attr:`bench.analysis.clock.Clock.said`).
+    """
+    rows = []
+    for experiment in results.experiments(TRAINING):
+        clock = results.clock(experiment)
+        if clock:
+            row = identity(experiment, results.data) | {"seeds": len(experiment.ok)}
+            row |= {"parity": experiment.parity, "parity_problem": experiment.problem}
+            row |= {name: getattr(clock, name) for name in ("block", "unsynced", "synced", "slope")}
+            row |= {"ratio": clock.ratio.value, "ratio_low": clock.ratio.low}
+            rows.append(row | {"ratio_high": clock.ratio.high, "clock": clock.verdict})
+    return rows
+
+
+def columns(rows: Sequence[Row]) -> list[Column]:
+    """Milliseconds of a step, four ways."""
+    return [
+        *who(rows),
+        number("in blocks (ms)", "block", factor=1000),
+        number("unsynced (ms)", "unsynced", factor=1000),
+        number("synced (ms)", "synced", factor=1000),
+        number("weights read (ms)", "slope", factor=1000),
+        Column("synced / read", lambda row: f"{row['ratio']:.2f}"),
+        ends(_two_digits, "ratio_low", "ratio_high"),
+        text("clock", "clock"),
+        *how(),
+    ]
+
+
+def _two_digits(value: float | None) -> str:
+    return f"{value:.2f}" if value is not None and known(value) else NOTHING
+
+
+TABLE = Table(
+    "clock",
+    "Sync audit",
+    "Milliseconds of one training step: in the blocks that everything here is timed by, in "
+    "calls that are not waited for, and as the slope of time over the number of steps, up to "
+    "the synchronisation and up to the trained weights on the host, which cannot arrive early. "
+    "Where the synced slope is surely more than 10 % below the other, synchronisation is missing: "
+    "the row returns early, and its speed is not to be believed. Slopes are of short calls, "
+    "and a framework may be slower in these than in blocks.",
+    clock_rows,
+    columns,
+)

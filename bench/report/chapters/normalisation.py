@@ -1,0 +1,248 @@
+"""What normalisation costs and brings: change of images/s and change of accuracy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from bench.analysis.comparability import in_words
+from bench.analysis.experiments import Experiment, framework_place
+from bench.analysis.pairing import accuracy_difference
+from bench.analysis.results import Results
+from bench.analysis.rows import TRAINING, Row, counts, identity
+from bench.core.case import Case
+from bench.report.chapters.accuracy_differences import (
+    NORMALISATIONS,
+    Normalisation,
+    apart,
+    base_of,
+    diverged,
+    single_experiments,
+)
+from bench.report.columns import Column, how, seeds_of, text, who, whole
+from bench.report.format import NOTHING, known, points
+from bench.report.panels import first_lines
+from bench.report.plot_style import INK, SOFT, Drawing, grid_of_axes, marker, new_figure
+from bench.report.report import Part
+from bench.report.table import Chart, Table
+from bench.stats.estimates import UNKNOWN, Estimate
+from bench.stats.verdicts import speed_verdict
+
+Pair = tuple[Experiment, Experiment]
+"""A network with a normalisation, and the same case of the network it is compared with."""
+
+# Okabe and Ito's three that no framework has: here colour is the normalisation.
+_COLOURS = dict(
+    zip((n.name for n in NORMALISATIONS), ("#e69f00", "#56b4e9", "#000000"), strict=True)
+)
+_REACH = 1.5
+"""An interval is drawn as far as this times the farthest mark: few seeds give huge ones."""
+
+
+def normalisation_rows(results: Results) -> list[Row]:
+    """A row per framework, track and normalisation over its base, for every recipe of accuracy.
+
+    ``difference`` is of accuracies (fractions), ``ratio`` of images/s. Either is not a number where
+    it was not measured on both networks; a row has one of them at least.
+    """
+    rows = []
+    for norm in NORMALISATIONS:
+        trained, timed = (_pairs(norm, results, kind) for kind in ("accuracy", TRAINING))
+        speeds = {_whatever_the_recipe(pair[0]): pair for pair in timed}
+        matched = [(pair, speeds.get(_whatever_the_recipe(pair[0]))) for pair in trained]
+        used = {_whatever_the_recipe(pair[0]) for pair in trained}
+        alone = [(None, pair) for case, pair in speeds.items() if case not in used]
+        rows += [_row(norm, accuracy, speed, results) for accuracy, speed in [*matched, *alone]]
+    return rows
+
+
+def _pairs(norm: Normalisation, results: Results, kind: str) -> list[Pair]:
+    same = [e for e in results.experiments(kind) if e.ok]
+    certified = single_experiments(same)
+    pairs = [(e, base_of(e, norm, certified)) for e in same]
+    return [(experiment, base) for experiment, base in pairs if base is not None]
+
+
+def _whatever_the_recipe(experiment: Experiment) -> Case:
+    """Speed does not depend on the schedule, so the two may have recipes of their own."""
+    return replace(experiment.case, recipe="")
+
+
+def _row(norm: Normalisation, accuracy: Pair | None, speed: Pair | None, results: Results) -> Row:
+    pair = accuracy or speed
+    assert pair is not None, "a row has one of the two at least"
+    row = identity(pair[0], results.data) | counts(pair[0])
+    row |= {"normalisation": norm.name, "reference": f"its own {norm.base}"}
+    row |= {"base": norm.base, "diverged": diverged(pair[0])}
+    row |= {f"against_{name}": None for name in ("seeds", "failed", "diverged")}
+    row["not_compared"] = _refused((accuracy, speed), results)
+    return row | _accuracy(accuracy, results) | _speed(speed, results)
+
+
+def _refused(pairs: Sequence[Pair | None], results: Results) -> str | None:
+    """Why a pair is not compared, in words; the other pair keeps its number."""
+    reasons = [in_words(apart(*pair, results)) for pair in pairs if pair]
+    return "; ".join(dict.fromkeys(words for words in reasons if words)) or None
+
+
+def _accuracy(pair: Pair | None, results: Results) -> Row:
+    difference, pairs, sides, word = UNKNOWN, None, {}, ""
+    if pair is not None:
+        ours, theirs = pair
+        sides = {"against_seeds": len(theirs.ok), "against_failed": theirs.failed}
+        sides["against_diverged"] = diverged(theirs)
+        if not apart(ours, theirs, results):
+            found = accuracy_difference(ours.ok, theirs.ok)
+            difference, pairs, word = found.estimate, found.pairs, found.verdict.word
+    return sides | {
+        "pairs": pairs,
+        "difference": difference.value,
+        "low": difference.low,
+        "high": difference.high,
+        "accuracy_verdict": word,
+    }
+
+
+def _speed(pair: Pair | None, results: Results) -> Row:
+    ratio, word = UNKNOWN, ""
+    if pair is not None and not apart(*pair, results):
+        versus = results.ratio(*pair)
+        ratio, word = versus.ratio, speed_verdict(versus).word
+    return {
+        "ratio": ratio.value,
+        "ratio_low": ratio.low,
+        "ratio_high": ratio.high,
+        "speed_verdict": word,
+    }
+
+
+def columns(rows: Sequence[Row]) -> list[Column]:
+    """What is compared with what, and both changes."""
+    return [
+        *who(rows),
+        text("change", "normalisation"),
+        Column("seeds", seeds_of),
+        Column("seeds of base", partial(seeds_of, prefix="against_")),
+        whole("pairs", "pairs", usual=NOTHING),
+        Column("accuracy (points)", lambda row: points(row["difference"], row["low"], row["high"])),
+        text("accuracy is", "accuracy_verdict"),
+        Column("images/s (%)", _percent),
+        text("training is", "speed_verdict"),
+        *how(),
+    ]
+
+
+def percent_change(row: Row) -> Estimate:
+    """The ratio of images/s as a change in percent, with its interval: 0.8 becomes -20."""
+    low, high = (
+        None if row[k] is None else 100 * (row[k] - 1) for k in ("ratio_low", "ratio_high")
+    )
+    return Estimate(100 * (row["ratio"] - 1), low, high)
+
+
+def _percent(row: Row) -> str:
+    value, low, high = percent_change(row)
+    if not known(value):
+        return NOTHING
+    shown = f"{round(value, 1) + 0.0:+.1f}"  # no -0.0
+    return shown if low is None or high is None else f"{shown} [{low:+.1f}, {high:+.1f}]"
+
+
+def normalisation(part: Part) -> Drawing | None:
+    """A mark per framework and normalisation that has both changes."""
+    both = [row for row in part.rows(normalisation_rows) if _both(row)]
+    if not both:
+        return None
+    rows, left_out = first_lines(both, "normalisation")
+    title = f"What normalisation costs and brings, {part.track} track"
+    figure = new_figure(8.2, 5.4, title, part.data)
+    ((axes,),) = grid_of_axes(figure, 1, 1)
+    frameworks = sorted({str(row["framework"]) for row in rows}, key=framework_place)
+    marks = [(row, percent_change(row), _points(row)) for row in rows]
+    widest = _REACH * max(1.0, *(abs(across.value) for _, across, _ in marks))
+    highest = _REACH * max(1.0, *(abs(up.value) for _, _, up in marks))
+    for row, across, up in marks:
+        tint = _COLOURS[row["normalisation"]]
+        _bar(axes, across, up.value, widest, tint)
+        _bar(axes, up, across.value, highest, tint, upright=True)
+        shape = marker(row["framework"], frameworks)
+        axes.plot(across.value, up.value, shape, color=tint, markersize=9, markeredgecolor="white")
+    _scales(axes)
+    _legend(figure, frameworks, rows)
+    return Drawing(
+        f"normalisation_{part.track}",
+        title,
+        "Up is more accurate, left is slower, both against the same network without the "
+        "normalisation (BN over LRN: with LRN). Lines are 95 % intervals, from two seeds on; "
+        f"one that crosses a zero line is a tie, an arrow says that it goes on.{left_out}",
+        figure,
+    )
+
+
+def _both(row: Row) -> bool:
+    return known(row["ratio"]) and known(row["difference"])
+
+
+def _points(row: Row) -> Estimate:
+    low, high = (None if row[key] is None else 100 * row[key] for key in ("low", "high"))
+    return Estimate(100 * row["difference"], low, high)
+
+
+def _bar(
+    axes: Axes, change: Estimate, at: float, limit: float, tint: str, *, upright: bool = False
+) -> None:
+    """The interval of a change through its mark, cut at ``limit`` with an arrow."""
+    if change.low is None or change.high is None:
+        return
+    ends = (max(change.low, -limit), min(change.high, limit))
+    for xs, shape in ((ends, ""), *(((end,), arrow) for end, arrow in _cut(change, ends, upright))):
+        ats = (at,) * len(xs)
+        line = (ats, xs) if upright else (xs, ats)
+        axes.plot(*line, color=tint, linewidth=1.3, marker=shape, markersize=5, zorder=1.5)
+
+
+def _cut(change: Estimate, ends: tuple[float, float], upright: bool) -> list[tuple[float, str]]:
+    """The ends that are not the interval's own, each with its arrow."""
+    arrows = "v^" if upright else "<>"
+    whole = zip(ends, change[1:], arrows, strict=True)
+    return [(end, arrow) for end, own, arrow in whole if end != own]
+
+
+def _scales(axes: Axes) -> None:
+    """Zero lines, signs at the ticks, and room around the marks."""
+    axes.axvline(0, color=INK, linewidth=0.8, zorder=1)
+    axes.axhline(0, color=INK, linewidth=0.8, zorder=1)
+    axes.margins(0.08)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(MaxNLocator(8))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:+g}" if value else "0"))
+    axes.set_xlabel("change of training images/s, %")
+    axes.set_ylabel("change of test accuracy, points")
+
+
+def _legend(figure: Figure, frameworks: Sequence[str], rows: Sequence[Row]) -> None:
+    shown = dict.fromkeys(str(row["normalisation"]) for row in rows)
+    handles = [
+        Line2D([], [], color=SOFT, marker=marker(name, frameworks), linestyle="", label=name)
+        for name in frameworks
+    ]
+    handles += [Line2D([], [], color=_COLOURS[name], linewidth=5, label=name) for name in shown]
+    figure.legend(handles=handles, loc="outside lower center", ncols=4)
+
+
+TABLE = Table(
+    "normalisation",
+    "What normalisation costs and brings",
+    "The network with a normalisation compared with the same one without (or with the other one), "
+    "in one framework: change of test accuracy in percentage points (intervals as in the "
+    "differences in accuracy) and of training images/s in percent (95 % bootstrap).",
+    normalisation_rows,
+    columns,
+    charts=(Chart("normalisation", normalisation, ("accuracy", TRAINING)),),
+)

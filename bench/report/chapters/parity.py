@@ -1,0 +1,123 @@
+"""Parity: the certificates of the closed track, with what each check found and its bound."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from bench.analysis.certified import problem_of, status_of
+from bench.analysis.experiments import Data, framework_place, variant_place
+from bench.analysis.results import Results
+from bench.analysis.rows import Row
+from bench.core.records import Record
+from bench.core.text import without_folders
+from bench.report.columns import Column, text, whole
+from bench.report.format import NOTHING, power
+from bench.report.table import Table
+from bench.training.tracks import TRACKS
+
+FIGURES = {
+    "float32 logits": "float32 logits",
+    "float64 gradients": "float64 gradients",
+    "float64 weights, SGD": "float64 SGD weights",
+    "float64 weights, Adam": "float64 Adam weights",
+}
+"""The figures of a certificate that are shown, by their name in it; the CSV file has all."""
+
+_DIGEST = 12
+
+
+def certificate_rows(results: Results) -> list[Row]:
+    """A row for each certificate: of a network with its head, in a framework.
+
+    ``<figure>: worst`` is the largest error that was found, ``: bound`` what it may be, and
+    ``: where`` the layer, gradient or step that it was found at.
+    """
+    # What failed before its certificate was made says nothing about the network.
+    checked = (r for r in results.records if r.ok or r.parity.get("figures"))
+    certified = (r for r in checked if r.case.track in TRACKS and TRACKS[r.case.track].certified)
+    found: dict[tuple[str, ...], Record] = {}
+    for record in sorted(certified, key=_certificate_order):
+        case = record.case
+        certificate = (status_of(record), str(record.parity.get("key")))
+        found.setdefault((case.variant, case.head, case.framework, *certificate), record)
+    return [_certificate_row(record, results.data) for record in found.values()]
+
+
+def _certificate_order(record: Record) -> tuple[object, ...]:
+    case = record.case
+    return variant_place(case), case.head != "source", case.head, framework_place(case.framework)
+
+
+def _certificate_row(record: Record, data: Data) -> Row:
+    case, certificate = record.case, record.parity
+    problem = problem_of(record)
+    row: Row = {
+        "dataset": data.name,
+        "fingerprint": data.fingerprint,
+        "track": case.track,
+        "variant": case.variant,
+        "head": case.head,
+        "framework": case.framework,
+        "status": status_of(record),
+        "parity_problem": without_folders(problem) if problem else None,
+        "key": certificate.get("key"),
+    }
+    for name in ("input_size", "batch_size", "steps", "weights_sha256", "batches_sha256"):
+        row[name] = certificate.get(name)
+    row["versions"] = _versions(certificate.get("versions"))
+    for name, figure in (certificate.get("figures") or {}).items():
+        row |= {f"{name}: {part}": figure.get(part) for part in ("worst", "bound", "where")}
+    return row
+
+
+def _versions(versions: Any) -> str | None:
+    if isinstance(versions, Mapping):
+        return ", ".join(f"{name} {version}" for name, version in versions.items()) or None
+    return str(versions) if versions else None
+
+
+def columns(rows: Sequence[Row]) -> list[Column]:
+    """What each certificate found, each figure with its bound."""
+    return [
+        text("network", "variant"),
+        text("head", "head", usual="source"),
+        text("framework", "framework"),
+        text("certificate", "status"),
+        *(
+            Column(header, partial(_figure, name), usual=NOTHING)
+            for name, header in FIGURES.items()
+        ),
+        whole("steps", "steps", usual=NOTHING),
+        Column("weights sha256", partial(_digest, "weights_sha256"), right=False, usual=NOTHING),
+        text("versions", "versions", usual=NOTHING),
+    ]
+
+
+def _figure(name: str, row: Row) -> str:
+    """``2.1e-07 ≤ 1e-05``: what was found and what is allowed, with the sign that holds."""
+    worst, bound = row.get(f"{name}: worst"), row.get(f"{name}: bound")
+    if worst is None:
+        return NOTHING
+    if bound is None:
+        return power(worst)
+    return f"{power(worst)} {'≤' if worst <= bound else '>'} {bound:.2g}"
+
+
+def _digest(key: str, row: Row) -> str:
+    return str(row[key])[:_DIGEST] if row[key] else NOTHING
+
+
+TABLE = Table(
+    "parity",
+    "Parity",
+    "A line per certificate: a network with its head, in a framework, was compared with the "
+    "float64 reference from the same weights and batches, and each cell is the largest relative "
+    "error and the bound it must keep (≤ kept, > broken). float64 shows that the arithmetic is the "
+    "same over several steps; float32 is what is timed. A row of the closed track whose "
+    "certificate did not pass is shown apart as uncertified.",
+    certificate_rows,
+    columns,
+    part="Certificates of the closed track",
+)

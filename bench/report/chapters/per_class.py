@@ -1,0 +1,197 @@
+"""Accuracy by class: the table, its plot, and the confusion matrices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import PercentFormatter
+
+from bench.analysis.experiments import Experiment, frameworks_of, labels
+from bench.analysis.published import MEAN_OF_CLASSES
+from bench.analysis.results import Results
+from bench.analysis.rows import (
+    FACTS,
+    IDENTITY,
+    Row,
+    counts,
+    identity,
+    is_cifar,
+    mean_over_seeds,
+    published_columns,
+)
+from bench.core.case import Case
+from bench.report.columns import Column, dagger, fraction, how, seeds_of, who
+from bench.report.format import share
+from bench.report.panels import first_panels, panels_of
+from bench.report.plot_style import (
+    INK,
+    Drawing,
+    colour,
+    framework_legend,
+    grid_of_axes,
+    in_lines,
+    marker,
+    new_figure,
+)
+from bench.report.report import Part
+from bench.report.table import Chart, Table
+
+_LETTERS = 48  # of a title above axes 4.5 inches wide
+
+
+def per_class_rows(results: Results) -> list[Row]:
+    """Test accuracy (fraction) of each class, mean over seeds; a column named after each class.
+
+    ``published`` is a published mean over the classes.
+    """
+    rows = []
+    for experiment in results.experiments("accuracy"):
+        means = _per_class(experiment)
+        if means:
+            row = identity(experiment, results.data) | counts(experiment)
+            row |= results.comparability(experiment)
+            row[MEAN_OF_CLASSES] = float(np.mean(list(means.values())))
+            relevant = is_cifar(results.data)
+            row |= published_columns(MEAN_OF_CLASSES, experiment, relevant=relevant)
+            rows.append(row | means)
+    return rows
+
+
+def _per_class(experiment: Experiment) -> dict[str, float]:
+    """Mean over seeds of each class's accuracy; empty where none was recorded."""
+    found = [r.metrics["per_class"] for r in experiment.ok if r.metrics.get("per_class")]
+    names = found[0] if found else {}
+    return {name: mean_over_seeds([seed[name] for seed in found]).value for name in names}
+
+
+def columns(rows: Sequence[Row]) -> list[Column]:
+    """A column for each class, in the order of the dataset."""
+    facts = {*IDENTITY, *FACTS, MEAN_OF_CLASSES, "published", "published_source"}
+    classes = list(dict.fromkeys(key for row in rows for key in row if key not in facts))
+    return [
+        *who(rows),
+        Column("seeds", seeds_of),
+        *(fraction(name, name) for name in classes),
+        fraction("mean", MEAN_OF_CLASSES),
+        dagger("published mean †", share),
+        *how(),
+    ]
+
+
+def per_class(part: Part) -> Drawing | None:
+    """A dot per framework for each class, a panel per network."""
+    found = [e for e in part.experiments("accuracy") if _per_class(e)]
+    if not found:
+        return None
+    panels, left_out = first_panels(panels_of(found), "per_class")
+    names = labels(panels)
+    columns = min(2, len(panels))
+    rows = -(-len(panels) // columns)
+    classes = list(_per_class(found[0]))
+    title = f"Accuracy by class, {part.track} track"
+    figure = new_figure(5 * columns, 1.3 + rows * (0.8 + 0.29 * len(classes)), title, part.data)
+    places = [axes for row in grid_of_axes(figure, rows, columns) for axes in row]
+    for axes, (case, panel) in zip(places, panels.items(), strict=False):
+        axes.set_title(in_lines(names[case], _LETTERS))
+        _dots(axes, panel, part.frameworks)
+    for axes in places[len(panels) :]:
+        axes.set_axis_off()
+    framework_legend(figure, frameworks_of(e.records[0] for e in found))
+    return Drawing(
+        f"per_class_{part.track}",
+        title,
+        "Further right is better: the share of a class's test images that were classified "
+        f"correctly, mean over seeds. The scale does not start at zero.{left_out}",
+        figure,
+    )
+
+
+def _dots(axes: Axes, panel: Sequence[Experiment], frameworks: Sequence[str]) -> None:
+    classes = list(_per_class(panel[0]))
+    for place, experiment in enumerate(panel):
+        framework = experiment.case.framework
+        shift = 0.16 * (place - (len(panel) - 1) / 2)  # side by side where they agree
+        axes.plot(
+            list(_per_class(experiment).values()),
+            np.arange(len(classes)) + shift,
+            marker(framework, frameworks),
+            color=colour(framework, frameworks),
+            markersize=5.5,
+        )
+    axes.set_yticks(range(len(classes)), classes)
+    axes.invert_yaxis()
+    axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+
+
+def confusion(part: Part) -> Drawing | None:
+    """A small matrix per network and framework, each row a true class that sums to 100 %."""
+    found = [
+        e for e in part.experiments("accuracy") if any(r.metrics.get("confusion") for r in e.ok)
+    ]
+    if not found:
+        return None
+    # One matrix per place: here cases that differ in precision stand apart in either track.
+    matrices: dict[Case, list[Experiment]] = {}
+    for experiment in found:
+        matrices.setdefault(replace(experiment.case, framework=""), []).append(experiment)
+    panels, left_out = first_panels(matrices, "per_class")
+    names = labels(panels)
+    frameworks = frameworks_of(e.records[0] for e in found)
+    title = f"Confusion of classes, {part.track} track"
+    figure = new_figure(
+        max(5.5, 1.3 + 2.2 * len(frameworks)), 1.1 + 2.8 * len(panels), title, part.data
+    )
+    grid = grid_of_axes(figure, len(panels), len(frameworks))
+    for row, (case, panel) in zip(grid, panels.items(), strict=True):
+        by_name = {experiment.case.framework: experiment for experiment in panel}
+        for axes, framework in zip(row, frameworks, strict=True):
+            if framework in by_name:
+                axes.set_title(f"{in_lines(names[case], 26)}\n{framework}", fontsize=9)
+                _matrix(axes, by_name[framework], first=axes is row[0])
+            else:
+                axes.set_axis_off()
+    return Drawing(
+        f"confusion_{part.track}",
+        title,
+        "Rows are true classes, columns predictions; a darker square is a larger share of its row, "
+        "on a square-root scale. Errors are off the diagonal; the figures on it are percentages. "
+        f"Seeds are added up.{left_out}",
+        figure,
+    )
+
+
+def _matrix(axes: Axes, experiment: Experiment, *, first: bool) -> None:
+    found = [r.metrics for r in experiment.ok if r.metrics.get("confusion")]
+    counts = np.sum([np.asarray(m["confusion"], dtype=float) for m in found], axis=0)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    classes = found[0].get("classes") or [str(i) for i in range(len(counts))]
+    # By its square root: an error of 5 % must be visible next to a diagonal of 70 %.
+    axes.pcolormesh(np.sqrt(shares), cmap="Blues", vmin=0, vmax=1, edgecolor="w", linewidth=0.3)
+    axes.invert_yaxis()
+    axes.set_aspect("equal")
+    axes.grid(visible=False)
+    axes.spines[:].set_visible(False)
+    middles = np.arange(len(classes)) + 0.5
+    axes.set_xticks(middles, classes, rotation=90, fontsize=7)
+    axes.set_yticks(middles, classes if first else [], fontsize=7)
+    for i, right in enumerate(np.diagonal(shares)):
+        tint = "white" if right > 0.3 else INK
+        axes.text(
+            i + 0.5, i + 0.5, f"{100 * right:.0f}", ha="center", va="center", fontsize=6, color=tint
+        )
+
+
+TABLE = Table(
+    "per_class",
+    "Accuracy by class",
+    "Share of each class's test images that were classified correctly, mean over seeds.",
+    per_class_rows,
+    columns,
+    charts=(
+        Chart("per_class", per_class, ("accuracy",)),
+        Chart("confusion", confusion, ("accuracy",)),
+    ),
+)

@@ -1,0 +1,176 @@
+"""Throughput: images/s of training and inference in steady state, and their plot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from matplotlib.axes import Axes
+
+from bench.analysis.clock import MISSING_SYNC
+from bench.analysis.experiments import Experiment, labels
+from bench.analysis.rows import Row, throughput_rows
+from bench.core.kinds import KINDS, kind
+from bench.report.columns import (
+    Column,
+    dagger,
+    ends,
+    fraction,
+    how,
+    kind_column,
+    number,
+    seeds_of,
+    text,
+    who,
+    whole,
+)
+from bench.report.format import NOTHING, known, ratio, significant
+from bench.report.panels import figure_after_bar, first_panels, name_bars, panels_of
+from bench.report.plot_style import (
+    INK,
+    Drawing,
+    colour,
+    grid_of_axes,
+    in_lines,
+    new_figure,
+    plain_numbers,
+)
+from bench.report.report import Part
+from bench.report.table import Chart, Table
+
+_GIB = 2**30
+_LETTERS = 48  # of a title above axes 4.5 inches wide
+_KINDS = tuple(row.name for row in KINDS.values() if row.throughput)
+
+
+def columns(rows: Sequence[Row]) -> list[Column]:
+    """Images/s of training and inference, and their ratios to the reference."""
+    return [
+        kind_column(),
+        *who(rows),
+        Column("seeds", seeds_of),
+        whole("processes", "processes", usual="1"),
+        whole("blocks", "blocks"),
+        number("images/s", "images_per_second"),
+        ends(significant),
+        *versus_columns(rows),
+        dagger("published †", significant),
+        number("GFLOP/s", "flops_per_second", usual=NOTHING, factor=1e-9),
+        fraction("% of peak (measured)", "utilisation", usual=NOTHING),
+        number("J/image", "joules_per_image", usual=NOTHING),
+        number("first step (s)", "first_step_seconds", usual=NOTHING),
+        Column("clock", _clock, right=False, usual=NOTHING),
+        number("peak memory (GiB)", "peak_memory_bytes", usual=NOTHING, factor=1 / _GIB),
+        number("peak device memory (GiB)", "device_memory_bytes", usual=NOTHING, factor=1 / _GIB),
+        *how(),
+    ]
+
+
+def versus_columns(rows: Sequence[Row]) -> list[Column]:
+    """The ratio to the reference, and what it says."""
+    references = sorted({row["reference"] for row in rows if row["reference"]})
+    title = references[0] if len(references) == 1 else "reference"
+    return [
+        Column("reference", lambda row: row["reference"] or title, right=False, usual=title),
+        Column(f"x {title}", _ratio, usual=NOTHING),
+        text("verdict", "verdict", usual=NOTHING),
+    ]
+
+
+def _ratio(row: Row) -> str:
+    return ratio(row["ratio"], row["ratio_low"], row["ratio_high"])
+
+
+def _clock(row: Row) -> str:
+    """Only what is wrong with it: the sync audit has a table of its own."""
+    return MISSING_SYNC if row["clock"] == MISSING_SYNC else NOTHING
+
+
+def notes(rows: Sequence[Row]) -> list[str]:
+    """What the shares of the peak are taken of, and what joules count."""
+    return [*_peak(rows), *_energy(rows)]
+
+
+def _peak(rows: Iterable[Row]) -> list[str]:
+    highest: dict[str, float] = {}
+    for row in rows:
+        if known(row.get("utilisation")):
+            precision, of = str(row["precision"]), row["ceiling_flops_per_second"]
+            highest[precision] = max(of, highest.get(precision, 0.0))
+    if not highest:
+        return []
+    peaks = ", ".join(f"{name} {significant(of / 1e9)}" for name, of in sorted(highest.items()))
+    return [
+        "% of peak (measured): FLOP/s over those of the fastest matrix product or convolution that "
+        f"the frameworks of the run reached on this machine (GFLOP/s: {peaks})."
+    ]
+
+
+def _energy(rows: Iterable[Row]) -> list[str]:
+    if not any(known(row.get("joules_per_image")) for row in rows):
+        return []
+    return [
+        "J/image: of the processor's packages, with whatever else ran on them; no graphics card, "
+        "no other part of the machine."
+    ]
+
+
+def throughput(part: Part) -> Drawing | None:
+    """Bars of images/s: a row of panels per network, training left and inference right."""
+    found = [e for e in part.experiments(*_KINDS) if e.ok]
+    if not found:
+        return None
+    kinds = [row for row in map(kind, _KINDS) if any(e.kind == row.name for e in found)]
+    panels, left_out = first_panels(panels_of(found), "throughput")
+    names = labels(panels)
+    bars = max(len({e.case.framework for e in panel}) for panel in panels.values())
+    title = f"Throughput, {part.track} track"
+    height = 1.1 + len(panels) * (0.75 + 0.26 * bars)
+    figure = new_figure(4.6 * len(kinds) + 0.6, height, title, part.data)
+    for row, (case, panel) in zip(
+        grid_of_axes(figure, len(panels), len(kinds)), panels.items(), strict=True
+    ):
+        for axes, measured in zip(row, kinds, strict=True):
+            axes.set_title(in_lines(f"{names[case]}: {measured.label}", _LETTERS))
+            _bars(axes, [e for e in panel if e.kind == measured.name], part)
+    return Drawing(
+        f"throughput_{part.track}",
+        title,
+        "Longer is faster; the thin line at the end of a bar is its 95 % interval. Each panel has "
+        f"its own scale from zero.{left_out}",
+        figure,
+    )
+
+
+def _bars(axes: Axes, panel: Sequence[Experiment], part: Part) -> None:
+    if not panel:
+        axes.set_axis_off()
+        return
+    for place, experiment in enumerate(panel):
+        rate = part.results.rate(experiment)
+        axes.barh(place, rate.value, 0.72, color=colour(experiment.case.framework, part.frameworks))
+        end = rate.value
+        if rate.low is not None and rate.high is not None:
+            axes.plot((rate.low, rate.high), (place, place), color=INK, linewidth=1.6)
+            end = max(rate.value, rate.high)
+        figure_after_bar(axes, end, place, significant(rate.value))
+    name_bars(axes, panel, part.results)
+    axes.set_xlim(left=0)
+    axes.margins(x=0.16)  # room for the numbers
+    axes.locator_params(axis="x", nbins=5)
+    axes.xaxis.set_major_formatter(plain_numbers())
+    axes.set_xlabel("images/s")
+
+
+TABLE = Table(
+    "throughput",
+    "Throughput",
+    "Images/s in steady state: mean over processes of the median of each one's blocks, with a "
+    "95 % bootstrap interval, which covers the spread between processes where there were "
+    "several. Ratios are of throughput: above 1x is faster than the reference; a tie is no "
+    "difference that the run could detect.",
+    throughput_rows,
+    columns,
+    charts=(Chart("throughput", throughput, _KINDS),),
+    notes=notes,
+    always=True,
+)

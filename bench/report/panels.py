@@ -1,0 +1,65 @@
+"""Panels of a figure: experiments that may be compared, and how many of them are drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
+from matplotlib.axes import Axes
+
+from bench.analysis.experiments import Experiment, bar_names
+from bench.analysis.results import Results
+from bench.core.case import Case
+
+PANELS = 12
+"""Panels that one figure has at most: more are neither readable nor drawn in seconds."""
+LINES = 60
+"""Lines (one per network and framework) that one panel of ratios has at most."""
+SEEDS = 12
+"""Thin lines, one per seed, that one curve has at most."""
+
+T = TypeVar("T")
+
+
+def panels_of(found: Sequence[Experiment]) -> dict[Case, list[Experiment]]:
+    """Experiments by what may be compared: a panel each, in the order of tables."""
+    panels: dict[Case, list[Experiment]] = {}
+    for experiment in found:
+        panels.setdefault(experiment.peers, []).append(experiment)
+    return panels
+
+
+def first_panels(panels: Mapping[Case, T], table: str) -> tuple[dict[Case, T], str]:
+    """The panels that are drawn, and the sentence that says which are not and where they are."""
+    shown = dict(list(panels.items())[:PANELS])
+    return shown, _left_out(len(shown), len(panels), "networks", table)
+
+
+def first_lines(lines: Sequence[T], table: str, limit: int = LINES) -> tuple[list[T], str]:
+    """The same for the lines of a panel."""
+    shown = list(lines[:limit])
+    return shown, _left_out(len(shown), len(lines), "rows", table)
+
+
+def _left_out(shown: int, there: int, what: str, table: str) -> str:
+    if shown == there:
+        return ""
+    return f" Only the first {shown} of {there:,} {what} are drawn; tables/{table}.csv has all."
+
+
+def figure_after_bar(axes: Axes, end: float, place: int, text: str) -> None:
+    """Write a bar's figure just after its end."""
+    axes.annotate(text, (end, place), xytext=(4, 0), textcoords="offset points", va="center")
+
+
+def name_bars(axes: Axes, panel: Sequence[Experiment], results: Results) -> None:
+    """One bar a row, the first on top; a bar not to be compared with the first says so."""
+    first = panel[0]
+    names = [
+        # Uncertified ones are never compared anyway.
+        f"{name}\n(not comparable)" if bar.certified and results.between(bar, first) else name
+        for name, bar in zip(bar_names(panel), panel, strict=True)
+    ]
+    axes.set_yticks(range(len(panel)), names)
+    axes.invert_yaxis()
+    axes.grid(visible=False, axis="y")

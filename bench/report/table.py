@@ -1,0 +1,59 @@
+"""What a table is: its rows, columns, plots and words, in one value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from bench.analysis.results import Results
+from bench.analysis.rows import Row
+from bench.core.kinds import KINDS
+from bench.report.columns import Column
+from bench.report.plot_style import Drawing
+from bench.report.report import Part
+
+
+def _no_notes(_: Sequence[Row]) -> list[str]:
+    return []
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A kind of plot.
+
+    Attributes:
+        name: First part of the names of its files.
+        draw: The drawing of one part of a report; None where the part has nothing to draw.
+        kinds: The measurements that it shows, so that its caption speaks of these alone.
+    """
+
+    name: str
+    draw: Callable[[Part], Drawing | None]
+    kinds: tuple[str, ...] = tuple(KINDS)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of a report, a file of `bench.report.chapters`.
+
+    Attributes:
+        name: Name of its CSV and Markdown files, and its anchor in the page.
+        title: Its heading.
+        how: How to read it, one paragraph.
+        rows: The rows of one dataset, in full precision: what the CSV file holds.
+        columns: What Markdown and page show of a section's rows.
+        charts: The plots that the page shows below it.
+        notes: Lines below a section that only this table has.
+        always: Whether the files are written without rows, too.
+        part: The heading of its sections, where that is not the track's title.
+    """
+
+    name: str
+    title: str
+    how: str
+    rows: Callable[[Results], list[Row]]
+    columns: Callable[[Sequence[Row]], list[Column]]
+    charts: tuple[Chart, ...] = ()
+    notes: Callable[[Sequence[Row]], list[str]] = _no_notes
+    always: bool = False
+    part: str | None = None
