@@ -195,7 +195,7 @@ def test_grey_and_transparent_pictures_become_rgb(tmp_path: Path, mode: str) -> 
 def test_picture_of_another_size_is_named(tmp_path: Path, width: int, height: int) -> None:
     files = {**picture_files(), "test/cat/2.png": png(np.zeros((height, width, 3), np.uint8))}
     message = refusal(write_folder(tmp_path / "p", files))
-    assert f"test/cat/2.png: {width}x{height} pixels; pictures must be 32x32" in message
+    assert f"test/cat/2.png: {width}x{height} pixels; images must be 32x32" in message
 
 
 @pytest.mark.parametrize("kind", ["cut png", "cut jpeg", "rubbish", "empty", "gif"])
@@ -208,7 +208,7 @@ def test_damaged_picture_is_named(tmp_path: Path, kind: str) -> None:
         encoded[name] = out.getvalue()[: -400 if form == "JPEG" else None]
     files = {**picture_files(), "train/cat/5.jpg": encoded[kind]}
     message = refusal(write_folder(tmp_path / "p", files))
-    assert "train/cat/5.jpg: not a whole PNG or JPEG picture" in message
+    assert "train/cat/5.jpg: not a whole PNG or JPEG image" in message
 
 
 @pytest.mark.parametrize(
@@ -230,7 +230,7 @@ def test_pictures_need_both_splits_with_the_same_classes(
 def test_class_without_pictures_is_named(tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "p", {**picture_files(), "train/emu/a.bmp": b"x"})
     (folder / "test/emu").mkdir()
-    assert "no picture in test/emu/; expected *.png, *.jpg, *.jpeg" in refusal(folder)
+    assert "no image in test/emu/; expected *.png, *.jpg, *.jpeg" in refusal(folder)
 
 
 @pytest.mark.parametrize(
@@ -261,7 +261,7 @@ def pickled(**entries: object) -> bytes:
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        (pickled(labels=[*range(9)]), "9 labels for 10 pictures"),
+        (pickled(labels=[*range(9)]), "9 labels for 10 images"),
         (pickled(labels=[*range(9), 2**70]), "label 1180591620717411303424; labels are 0 to 9"),
         (pickled(labels=["a"] * 10), "no list of whole numbers under 'labels'"),
         (pickled(data=np.zeros((10, 3071), np.uint8)), "data of shape (10, 3071); expected"),
