@@ -131,7 +131,7 @@ def test_validation_split_is_cut_from_the_training_set_alone(dataset: Dataset) -
 
 @pytest.mark.parametrize("size", [0, 203])
 def test_validation_split_has_to_leave_training_pictures(dataset: Dataset, size: int) -> None:
-    with pytest.raises(UserError, match=f"cannot take {size} validation pictures from 203"):
+    with pytest.raises(UserError, match=f"cannot take {size} validation images from 203"):
         dataset.validation(size)
 
 
@@ -195,9 +195,47 @@ def test_load_names_the_folder_that_is_damaged(
     if damage == "gone":
         file.unlink()
     else:
-        kept = {"cut": content[: len(content) - 9], "empty": b"", "rubbish": b"\x93NUMPY{}"}
-        file.write_bytes(kept[damage])
+        damaged = {"cut": content[: len(content) - 9], "empty": b"", "rubbish": b"\x93NUMPY{}"}
+        file.write_bytes(damaged[damage])
     with pytest.raises(UserError, match="not a whole prepared dataset") as caught:
         data.load(folder)
     assert str(folder) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"{'descr': '|u1', 'shape': (1,",  # tokenize.TokenError
+        b"{'descr': '|u1', 'fortran_order': False, 'shape': (9223372036854775807, 32, 32, 3), }",
+        b"{'descr': '|u1', 'fortran_order': False, 'shape': (99999, 32, 32, 3), }",
+        b"{'descr': '|O', 'fortran_order': False, 'shape': (20,), }",
+        b"(" * 9000,
+        b"[1]",
+    ],
+)
+def test_damaged_headers_of_arrays_are_errors_of_one_line(
+    dataset: Dataset, tmp_path: Path, header: bytes
+) -> None:
+    data.save(dataset.subset(20, 8), tmp_path / "set")
+    content = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + bytes(100)
+    (tmp_path / "set" / "train_labels.npy").write_bytes(content)
+    with pytest.raises(UserError, match="not a whole prepared dataset") as caught:
+        data.load(tmp_path / "set")
+    assert "\n" not in str(caught.value)
+
+
+def test_every_altered_byte_of_the_description_is_noticed(dataset: Dataset, tmp_path: Path) -> None:
+    small = dataset.subset(20, 8)
+    data.save(small, tmp_path / "set")
+    file = tmp_path / "set" / "meta.json"
+    content, rng = file.read_bytes(), np.random.default_rng(0)
+    for place in rng.integers(0, len(content), 200):
+        altered = bytearray(content)
+        altered[place] ^= int(rng.integers(1, 256))
+        file.write_bytes(altered)
+        try:
+            found = data.load(tmp_path / "set")
+        except UserError:
+            continue
+        assert data.meta(found) == data.meta(small)  # white space, or the case of \\u00B7
