@@ -74,7 +74,7 @@ class BatchPlan:
     one), so that no augmentation changes the order or what another one draws.
 
     Without `shuffle` every epoch of every seed has one and the same order. That is a random one, as
-    in the official CIFAR-10 files: pictures from folders stand class by class here, and in that
+    in the official CIFAR-10 files: images from folders stand class by class here, and in that
     order nothing could be learnt. Batches still flow over the end of an epoch.
 
     Raises ValueError for sizes below 1 and for a negative seed.

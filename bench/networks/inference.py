@@ -28,12 +28,12 @@ class InferenceNetwork:
 
     @property
     def preprocessing(self) -> Preprocessing:
-        """What is done to a picture first."""
+        """What is done to an image first."""
         return self.facts.preprocessing
 
     @property
     def width(self) -> int:
-        """Numbers per picture that come back."""
+        """Numbers per image that come back."""
         wanted = self.embedding or self.architecture.layers[-1].name
         return next(s.after[0] for s in self.architecture.steps() if s.layer.name == wanted)
 
@@ -86,7 +86,7 @@ def _architecture(facts: Facts) -> Architecture:
     size = facts.preprocessing.size if facts.input_size is None else facts.input_size
     if size != facts.preprocessing.size:
         raise UserError(
-            f"weights {facts.name}: for pictures of {size} pixels, and their preprocessing gives "
+            f"weights {facts.name}: for images of {size} pixels, and their preprocessing gives "
             f"{facts.preprocessing.size}"
         )
     return variant(facts.variant).architecture(facts.classes, head=facts.head, input_size=size)

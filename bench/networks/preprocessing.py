@@ -1,4 +1,4 @@
-"""What is done to a picture before a network sees it: a fact about a set of weights."""
+"""What is done to an image before a network sees it: a fact about a set of weights."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Preprocessing:
 
 # torchvision.models.AlexNet_Weights.IMAGENET1K_V1.transforms()
 TORCHVISION = Preprocessing((0.485, 0.456, 0.406), (0.229, 0.224, 0.225), size=224, resize=256)
-# The mean of BVLC's ImageNet training pictures; caffe/models/bvlc_alexnet cuts 227 out of 256.
+# The mean of BVLC's ImageNet training images; caffe/models/bvlc_alexnet cuts 227 out of 256.
 BVLC = Preprocessing(
     (122.679, 116.669, 104.007), (1.0, 1.0, 1.0), size=227, resize=256, pixel_range=255.0
 )

@@ -50,7 +50,7 @@ class Facts:
     classes: int | None = None
     """Number of logits; None where the last layer is not there."""
     input_size: int | None = None
-    """Side of the picture that the first dense layer fits; None without one."""
+    """Side of the image that the first dense layer fits; None without one."""
     categories: tuple[str, ...] = ()
     """Names of the logits, where they are known."""
     notes: str = ""
@@ -62,7 +62,7 @@ class Facts:
         return f"{self.name.replace('/', '_')}@{self.sha256[:8]}"
 
     def architecture(self) -> Architecture:
-        """Their network, whole; its own classes and pictures where the weights do not say them."""
+        """Their network, whole; its own classes and images where the weights do not say them."""
         return variant(self.variant).architecture(
             self.classes, head=self.head, input_size=self.input_size
         )
@@ -143,7 +143,7 @@ def _check_shape(facts: Facts, name: str, found: NDArray[Any], wanted: NDArray[A
     hint = (
         "take --heads replace-last or narrow for another number of classes"
         if name.startswith(f"{last}.")
-        else f"they fit pictures of {facts.input_size} pixels; a head on the last pool "
+        else f"they fit images of {facts.input_size} pixels; a head on the last pool "
         "(--heads pool-linear, pool-narrow) takes any size"
     )
     raise UserError(

@@ -24,7 +24,7 @@ HEADS = ("source", "replace-last", "narrow", "pool-linear", "pool-narrow")
 ``replace-last``: the last dense layer (and what follows it) gives way to a new Dense(classes).
 ``narrow``: the last two give way to Dense(1024), ReLU, Dense(classes), as in the transfer article.
 ``pool-linear``: all dense layers give way to Dense(classes), so that it stands on the last pool and
-the pictures may have another size than the source's.
+the images may have another size than the source's.
 ``pool-narrow``: the same with Dense(1024), ReLU, Dropout, Dense(classes)."""
 
 
@@ -67,7 +67,7 @@ def _with_head(layers: tuple[Layer, ...], head: str, classes: int) -> tuple[Laye
 
 
 def _cifar(norm: str) -> Callable[[int], tuple[Layer, ...]]:
-    """The Keras tutorial's network for 32x32 pictures; ``norm`` is bn, lrn or none.
+    """The Keras tutorial's network for 32x32 images; ``norm`` is bn, lrn or none.
 
     Its ``padding="same"`` is written out: at stride 4 an 11×11 kernel on 32 pixels is padded by
     (3, 4), not symmetrically. Its "same" 2×2 pools see even extents only and pad nothing.
@@ -107,7 +107,7 @@ def _cifar(norm: str) -> Callable[[int], tuple[Layer, ...]]:
 
 
 def _cifar_3x3(classes: int) -> tuple[Layer, ...]:
-    """AlexNet's five convolutions and three overlapping pools on maps that pictures of 32 pixels
+    """AlexNet's five convolutions and three overlapping pools on maps that images of 32 pixels
     still fill: 3×3 kernels at stride 1.
 
     A pool stands before its BatchNorm: a quarter of the numbers are left to normalise.

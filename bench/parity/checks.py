@@ -21,7 +21,7 @@ FLOAT32_STATES = (0, 2, 4, 6, 9)
 
 
 def check_batches(comparison: ParityComparison) -> None:
-    """The harness applies crops and flips to the very pictures that the plan names."""
+    """The harness applies crops and flips to the very images that the plan names."""
     batches, steps = comparison.batches, range(problem.STEPS)
     given = [(s.images, s.labels) for s in map(batches.at, steps)]
     for step, images_and_labels in zip(steps, given, strict=True):

@@ -1,4 +1,4 @@
-"""What the checks of a proof share: the network on small pictures, its weights, its batches, and
+"""What the checks of a proof share: the network on small images, its weights, its batches, and
 the trainers that are examined."""
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Tensors = Mapping[str, NDArray[Any]]
 
 
 class ParityComparison:
-    """What the checks share: the network on small pictures, its weights and its batches."""
+    """What the checks share: the network on small images, its weights and its batches."""
 
     def __init__(self, certificate: Certificate, build: Build, threads: int) -> None:
         self.certificate, self._build, self._threads = certificate, build, threads

@@ -37,10 +37,10 @@ AUGMENTATION = Augmentation(padding=4, flip=True)
 
 
 def problem_architecture(architecture: Architecture) -> Architecture:
-    """The same layers on the smallest pictures that leave the dense layers a 2×2 map.
+    """The same layers on the smallest images that leave the dense layers a 2×2 map.
 
     A 1×1 map would hide a wrong order of flattening, and anything larger only costs time. Where
-    the network's own pictures leave less than 2×2, they stay as they are.
+    the network's own images leave less than 2×2, they stay as they are.
     """
     goal = min(2, _last_map(architecture) or 2)
     for size in range(1, architecture.input_size):
@@ -56,7 +56,7 @@ def _last_map(architecture: Architecture) -> int:
         for step in architecture.steps():
             if isinstance(step.layer, Flatten):
                 return step.before[-1]
-    except UserError:  # the picture is too small for a layer
+    except UserError:  # the image is too small for a layer
         return 0
     return 0
 
@@ -90,7 +90,7 @@ class Batches:
 
     @property
     def batch_size(self) -> int:
-        """BatchNorm over single features needs several pictures, or all its gradients are 0."""
+        """BatchNorm over single features needs several images, or all its gradients are 0."""
         normalised = any(isinstance(layer, BatchNorm) for layer in self.architecture.layers)
         return _LARGEST_BATCH if normalised else 4
 

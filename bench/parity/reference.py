@@ -6,7 +6,7 @@ It shares nothing with the implementations it judges but the rows of
 (:mod:`bench.parity.reference_training`) has to be fast.
 
 Every layer is a function of its input that returns its output and a function from the gradient of
-the output to (gradient of the input, gradients of the weights by their short names). Pictures are
+the output to (gradient of the input, gradients of the weights by their short names). Images are
 (B, C, H, W), features (B, F), all float64.
 """
 

@@ -56,7 +56,7 @@ class Reference:
         return _resize(x.transpose(0, 3, 1, 2), self.architecture.input_size)
 
     def activations(self, images: NDArray[np.uint8]) -> Iterator[tuple[str, Array]]:
-        """Evaluation mode: the prepared pictures as ``input``, then the output of every layer."""
+        """Evaluation mode: the prepared images as ``input``, then the output of every layer."""
         x = self.prepare(images)
         yield "input", x
         for step in self.architecture.steps():

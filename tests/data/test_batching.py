@@ -88,7 +88,7 @@ def test_without_shuffling_every_epoch_and_seed_has_one_order() -> None:
     for order in orders[1:]:
         np.testing.assert_array_equal(order, orders[0])
     assert sorted(orders[0]) == list(range(50))
-    # Not that of the files: pictures from folders stand there class by class.
+    # Not that of the files: images from folders stand there class by class.
     assert orders[0].tolist() != list(range(50))
     assert not np.array_equal(
         BatchPlan(images=50, batch_size=50, seed=1).batch(0).indices, orders[0]

@@ -22,7 +22,7 @@ def random_split(size: int, seed: int, classes: int = 4) -> Split:
 @pytest.fixture(scope="module")
 def dataset() -> Dataset:
     train, test = random_split(203, 1), random_split(40, 2)
-    return data.describe_pixels("pictures", ("a", "b", "c", "d"), train, test)
+    return data.describe_pixels("images", ("a", "b", "c", "d"), train, test)
 
 
 def keys(split: Split) -> set[bytes]:
@@ -66,7 +66,7 @@ def test_fingerprint_depends_on_everything(dataset: Dataset, change: str) -> Non
 
 def test_describe_gives_the_fields_of_a_record(dataset: Dataset) -> None:
     assert dataset.describe() == {
-        "name": "pictures",
+        "name": "images",
         "fingerprint": dataset.fingerprint,
         "train_images": 203,
         "test_images": 40,
@@ -87,12 +87,12 @@ def test_subset_is_balanced_and_repeatable(dataset: Dataset, train: int, test: i
 
 def test_subset_has_its_own_name_and_fingerprint_and_keeps_the_constants(dataset: Dataset) -> None:
     part = dataset.subset(100, 1000)
-    assert part.name == "pictures, subset 100 + 40"
+    assert part.name == "images, subset 100 + 40"
     assert part.fingerprint != dataset.fingerprint
     assert (part.mean, part.std) == (dataset.mean, dataset.std)
 
 
-def test_subsets_are_nested_and_labels_stay_with_their_pictures(dataset: Dataset) -> None:
+def test_subsets_are_nested_and_labels_stay_with_their_images(dataset: Dataset) -> None:
     small, large = dataset.subset(50, 10), dataset.subset(120, 20)
     assert keys(small.train) < keys(large.train)
     pairs = zip(dataset.train.images, dataset.train.labels.tolist(), strict=True)
@@ -120,7 +120,7 @@ def test_subset_of_nothing_is_refused(dataset: Dataset) -> None:
 
 def test_validation_split_is_cut_from_the_training_set_alone(dataset: Dataset) -> None:
     held = dataset.validation(40)
-    assert held.name == "pictures, validation split"
+    assert held.name == "images, validation split"
     assert (len(held.train), len(held.test)) == (163, 40)
     assert not keys(held.train) & keys(held.test)
     assert keys(held.train) | keys(held.test) == keys(dataset.train)
@@ -130,7 +130,7 @@ def test_validation_split_is_cut_from_the_training_set_alone(dataset: Dataset) -
 
 
 @pytest.mark.parametrize("size", [0, 203])
-def test_validation_split_has_to_leave_training_pictures(dataset: Dataset, size: int) -> None:
+def test_validation_split_has_to_leave_training_images(dataset: Dataset, size: int) -> None:
     with pytest.raises(UserError, match=f"cannot take {size} validation images from 203"):
         dataset.validation(size)
 

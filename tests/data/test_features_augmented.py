@@ -1,4 +1,4 @@
-"""A frozen trunk's features are of the pictures as they were augmented, whatever that was."""
+"""A frozen trunk's features are of the images as they were augmented, whatever that was."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -25,7 +25,7 @@ def trunk(images: Any) -> Any:
         (Augmentation(padding=1, colour=0.5), False),
     ],
 )
-def test_turned_and_coloured_pictures_go_through_the_trunk_anew(
+def test_turned_and_coloured_images_go_through_the_trunk_anew(
     augmentation: Augmentation, kept: bool
 ) -> None:
     rng = np.random.default_rng(0)

@@ -159,7 +159,7 @@ def test_folder_of_batches_is_read(tmp_path: Path, inner: str) -> None:
         assert_batches(open_quietly(root))
 
 
-def test_pictures_are_read_in_sorted_order(tmp_path: Path) -> None:
+def test_images_are_read_in_sorted_order(tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "pets", image_files())
     archive = write_tar(tmp_path / "pets.tar.xz", image_files(), "w:xz", "pets/")
     from_folder, from_archive = open_quietly(folder), open_quietly(archive)
@@ -185,7 +185,7 @@ def test_same_pixels_in_other_files_have_another_fingerprint(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("mode", ["L", "RGBA", "LA", "P", "1"])
-def test_grey_and_transparent_pictures_become_rgb(tmp_path: Path, mode: str) -> None:
+def test_grey_and_transparent_images_become_rgb(tmp_path: Path, mode: str) -> None:
     grey = np.repeat(pixels(1, 8)[0, :, :, :1] // 128 * 255, 3, axis=2)
     files = {**image_files(), "train/cat/1.png": png(grey, mode)}
     found = open_quietly(write_folder(tmp_path / "p", files))
@@ -193,14 +193,14 @@ def test_grey_and_transparent_pictures_become_rgb(tmp_path: Path, mode: str) -> 
 
 
 @pytest.mark.parametrize(("width", "height"), [(48, 32), (32, 31)])
-def test_picture_of_another_size_is_named(tmp_path: Path, width: int, height: int) -> None:
+def test_image_of_another_size_is_named(tmp_path: Path, width: int, height: int) -> None:
     files = {**image_files(), "test/cat/2.png": png(np.zeros((height, width, 3), np.uint8))}
     message = refusal(write_folder(tmp_path / "p", files))
     assert f"test/cat/2.png: {width}x{height} pixels; images must be 32x32" in message
 
 
 @pytest.mark.parametrize("kind", ["cut png", "cut jpeg", "rubbish", "empty", "gif"])
-def test_damaged_picture_is_named(tmp_path: Path, kind: str) -> None:
+def test_damaged_image_is_named(tmp_path: Path, kind: str) -> None:
     image = pixels(1, 0)[0]
     encoded = {"cut png": png(image)[:-200], "rubbish": b"rubbish" * 9, "empty": b""}
     for name, form in (("cut jpeg", "JPEG"), ("gif", "GIF")):
@@ -221,14 +221,14 @@ def test_damaged_picture_is_named(tmp_path: Path, kind: str) -> None:
         ("train/cat", "class 'cat' is only in test/"),
     ],
 )
-def test_pictures_need_both_splits_with_the_same_classes(
+def test_images_need_both_splits_with_the_same_classes(
     tmp_path: Path, drop: str, expected: str
 ) -> None:
     files = {name: file for name, file in image_files().items() if not name.startswith(drop)}
     assert expected in refusal(write_folder(tmp_path / "p", files))
 
 
-def test_class_without_pictures_is_named(tmp_path: Path) -> None:
+def test_class_without_images_is_named(tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "p", {**image_files(), "train/emu/a.bmp": b"x"})
     (folder / "test/emu").mkdir()
     assert "no image in test/emu/; expected *.png, *.jpg, *.jpeg" in refusal(folder)
@@ -557,8 +557,8 @@ def test_official_set_is_known_by_counts_names_and_statistics(
     assert not sources.is_official(dataclasses.replace(made, test=train))
 
 
-@pytest.mark.skipif(not REAL.is_file(), reason="needs the real pictures in $ALEXBENCH_DATA")
-def test_jpeg75_pictures_are_known() -> None:
+@pytest.mark.skipif(not REAL.is_file(), reason="needs the real images in $ALEXBENCH_DATA")
+def test_jpeg75_images_are_known() -> None:
     found = open_quietly(REAL)
     assert found.name == "CIFAR-10 (JPEG 75)"
     assert found.classes == CLASSES
@@ -566,6 +566,6 @@ def test_jpeg75_pictures_are_known() -> None:
     assert np.bincount(found.train.labels).tolist() == [5000] * 10
     assert np.bincount(found.test.labels).tolist() == [1000] * 10
     assert found.files_digest == sources.JPEG75_DIGEST
-    # the figures of the pictures' own README
+    # the figures of the images' own README
     assert found.mean == (0.4913, 0.4821, 0.4465)
     assert found.std == (0.2452, 0.2428, 0.2606)

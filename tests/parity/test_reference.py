@@ -213,7 +213,7 @@ def test_the_given_weights_are_copied() -> None:
     assert np.array_equal(weights["d2.weight"], before)
 
 
-def test_pictures_are_normalised_then_resized_around_half_pixel_centres() -> None:
+def test_images_are_normalised_then_resized_around_half_pixel_centres() -> None:
     double = dataclasses.replace(TINY, input_size=64)
     images = pictures(2)
     reference = Reference.at(double, SGD, (MEAN, STD), {})

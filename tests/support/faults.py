@@ -137,19 +137,19 @@ class SwappedGroups(WeightsInAnotherOrder):
 class FlattenedChannelsLast(WeightsInAnotherOrder):
     """The first dense layer's columns taken for H·W·C, as they come from a Keras model."""
 
-    def _picture(self) -> tuple[str, tuple[int, ...]]:
+    def _map_shape(self) -> tuple[str, tuple[int, ...]]:
         steps = list(self.setup.architecture.steps())
         place = next(i for i, step in enumerate(steps) if isinstance(step.layer, Flatten))
         dense = next(s.layer.name for s in steps[place:] if s.layer.kind == "dense")
         return f"{dense}.weight", steps[place].before
 
     def to_theirs(self, weights: dict[str, Any]) -> None:
-        name, (channels, height, width) = self._picture()
+        name, (channels, height, width) = self._map_shape()
         columns = weights[name].reshape(-1, height, width, channels)
         weights[name] = columns.transpose(0, 3, 1, 2).reshape(weights[name].shape)
 
     def to_ours(self, weights: dict[str, Any]) -> None:
-        name, shape = self._picture()
+        name, shape = self._map_shape()
         columns = weights[name].reshape(-1, *shape)
         weights[name] = columns.transpose(0, 2, 3, 1).reshape(weights[name].shape)
 
