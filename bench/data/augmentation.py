@@ -1,6 +1,6 @@
-"""What augmentation does to the pixels of a whole batch: uint8 in, uint8 out.
+"""Augmentation of the pixels of a whole batch: uint8 in, uint8 out.
 
-Nothing here draws a random number; the batch plan says what happens to which image. These run
+Nothing here draws a random number; the batch plan decides which image is changed and how. These run
 inside the timed loop, so there is no loop over images.
 """
 
@@ -50,8 +50,8 @@ def flip(images: Pixels, flips: NDArray[np.bool_]) -> None:
 def rotate(images: Pixels, angles: NDArray[np.float64]) -> Pixels:
     """Every image turned round its middle by its angle (B,) in degrees, counter-clockwise.
 
-    Each pixel is the one nearest to where it comes from, black where that is outside: what
-    torchvision's ``rotate`` does unless told otherwise.
+    Each pixel is the one nearest to where it comes from, black where that is outside: the
+    default of torchvision's ``rotate``.
     """
     count = len(images)
     padded = np.zeros((count, _WIDTH, _WIDTH, 3), np.uint8)

@@ -1,10 +1,10 @@
 """An unpickler for CIFAR-10's pickled batches, for files that are not trusted.
 
 A pickle is a program. This one may use the opcodes that a batch needs, asks for numpy's array
-constructors alone, and gets stand-ins for them: no code of numpy or of anybody else sees what the
-file says before it has been checked. Time and memory are bounded by the file's size: the pure
-Python unpickler allocates nothing that was only declared, dictionary keys are text (hashing a
-nested tuple takes exponential time or overflows the stack), and the number of opcodes is limited.
+constructors alone, and gets stand-ins for them: no code of numpy sees the file's values before
+they have been checked. Time and memory are bounded by the file's size: the pure Python unpickler
+allocates nothing that was only declared, dictionary keys are text (hashing a nested tuple takes
+exponential time or overflows the stack), and the number of opcodes is limited.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _OPCODES = {
 
 @dataclass
 class StoredArray:
-    """What a pickle says of an array, before any of it is believed."""
+    """An array as a pickle describes it; nothing has been checked yet."""
 
     shape: object = None
     kind: object = None
@@ -50,7 +50,7 @@ class StoredArray:
         """The array when it is of uint8, else None.
 
         Raises:
-            ValueError: The shape is none, or the bytes are not as many as it says.
+            ValueError: The shape is not a tuple of sizes, or does not fit the number of bytes.
         """
         if not isinstance(self.kind, _StoredType) or self.kind.code not in ("u1", "|u1"):
             return None
@@ -162,7 +162,7 @@ class _BatchUnpickler(pickle._Unpickler):
             return StoredArray(shape, kind, text(order) == "F", content)
 
         def encode(string: str, _encoding: object) -> bytes:
-            self._encodable -= len(string)  # each text once: what is shared stands in the memo
+            self._encodable -= len(string)  # each text once: shared ones are in the memo
             if self._encodable < 0:
                 raise pickle.UnpicklingError("more bytes than the file holds")
             return string.encode("latin1")  # how protocol 2 stores bytes

@@ -1,4 +1,4 @@
-"""Draws a few images of every class on one sheet, to be looked at before results are believed."""
+"""The contact sheet: a few images of every class, to check a dataset by eye."""
 
 from pathlib import Path
 

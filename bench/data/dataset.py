@@ -1,6 +1,6 @@
 """A decoded dataset: two splits of 32x32 images, class names, a fingerprint.
 
-Nothing here knows where images come from (see `sources`) or what a framework is. Worker
+Nothing here knows where images come from (see `sources`) or any framework. Worker
 processes get their data through `load`, which maps plain `.npy` files, so that several workers
 share the same pages.
 """
@@ -185,7 +185,7 @@ def save(dataset: Dataset, folder: Path) -> None:
         facts = meta(dataset)
         text = json.dumps({**facts, "sha256": _digest(facts)}, indent=1)
         (fresh / "meta.json").write_text(text, encoding="utf-8")
-        if folder.exists():  # a rename cannot replace a full folder; readers keep their maps
+        if folder.exists():  # a rename cannot replace a full folder; open memory maps stay valid
             os.rename(folder, fresh / "old")
         os.rename(fresh, folder)
         shutil.rmtree(folder / "old", ignore_errors=True)
@@ -198,13 +198,13 @@ def load(folder: Path) -> Dataset:
     """The dataset that `save` wrote, its arrays mapped read-only rather than read.
 
     The description, shapes and lengths are checked, pixels are not: `sources.open_dataset` does
-    that by the fingerprint. Raises UserError where something is missing, cut off or not what it
-    should be.
+    that by the fingerprint. Raises UserError where something is missing, cut off or not as
+    written.
     """
     try:
         facts = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
         if facts.pop("sha256") != _digest(facts):
-            raise ValueError("meta.json does not have the digest that stands in it")
+            raise ValueError("meta.json does not fit its own digest")
         arrays = [np.load(folder / f"{name}.npy", mmap_mode="r") for name in _ARRAYS]
         train, test = Split(arrays[0], arrays[1]), Split(arrays[2], arrays[3])
         return Dataset(

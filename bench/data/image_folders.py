@@ -22,7 +22,7 @@ _MODES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"}  # 
 def read_image_folder(bundle: Bundle, progress: bool) -> tuple[tuple[str, ...], Split, Split]:
     """Class names (the sorted folder names), training split and test split.
 
-    Images stand in the sorted order of their paths; grey and transparent ones become RGB.
+    Images are in the sorted order of their paths; grey and transparent ones become RGB.
     Raises UserError naming the file that is damaged or not 32x32, or the class folder that is
     empty or missing in one of the splits.
     """

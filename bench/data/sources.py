@@ -37,7 +37,7 @@ _CACHE_FORMAT = 1  # raise it when earlier decoded copies must not be used any m
 
 
 class SyntheticDataWarning(UserWarning):
-    """CIFAR-10 is not available, and the synthetic set stands in for it."""
+    """CIFAR-10 is not available, and the synthetic set replaces it."""
 
 
 def open_dataset(
@@ -108,7 +108,7 @@ def _open_path(path: Path, store: Path, progress: bool) -> Dataset:
         state = listing(source) if source.is_dir() else file_checksum(source, "sha256:")
     except OSError as error:
         raise UserError(f"{source}: cannot be read ({error.strerror})") from error
-    # The decoder is part of the key: another one may give other pixels.
+    # The decoder is part of the key: another version may give other pixels.
     return _cached(f"{PIL.__version__} {state}", store, lambda: _decode(source, progress))
 
 
@@ -156,16 +156,16 @@ def _load_whole(folder: Path) -> Dataset | None:
 
 def _decode(source: Path, progress: bool) -> Dataset:
     bundle = read_bundle(source)
-    kinds = {_kind(name) for name in bundle.files}
-    if len(kinds) > 1:
-        raise UserError(f"{source}: holds {' and '.join(sorted(kinds))}; keep only one of them")
-    if kinds == {"images"}:
+    forms = {_form(name) for name in bundle.files}
+    if len(forms) > 1:
+        raise UserError(f"{source}: holds {' and '.join(sorted(forms))}; keep only one of them")
+    if forms == {"images"}:
         digest = bundle.digest()
         found = read_image_folder(bundle, progress)
         known = digest == JPEG75_DIGEST
         name = "CIFAR-10 (JPEG 75)" if known else "image folder"
         return data.describe_pixels(name, *found, files_digest=digest)
-    batches = read_batches(bundle, kinds == {"binary batches"})
+    batches = read_batches(bundle, forms == {"binary batches"})
     dataset = data.describe_pixels("CIFAR-10 format", *batches)
     for split, labels in (("training", dataset.train.labels), ("test", dataset.test.labels)):
         for label in np.flatnonzero(np.bincount(labels, minlength=10) == 0):
@@ -174,7 +174,7 @@ def _decode(source: Path, progress: bool) -> Dataset:
     return replace(dataset, name="CIFAR-10") if is_official(dataset) else dataset
 
 
-def _kind(name: str) -> str:
+def _form(name: str) -> str:
     if "/" in name:
         return "images"
     return "binary batches" if name.endswith((".bin", ".txt")) else "pickled batches"

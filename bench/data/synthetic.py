@@ -1,8 +1,8 @@
 """Ten classes of 32x32 colour images drawn from a seed, for machines without CIFAR-10.
 
 Each image shows one shape at a random place, size, angle and stretch, in random colours on a
-sloping background, among discs that mean nothing, under noise. Place, size and contrast lean the
-same way often enough for a linear classifier to beat chance, and vary enough for it to stay far
+sloping background, among discs that carry no information, under noise. Place, size and contrast
+are correlated enough for a linear classifier to beat chance, and vary enough for it to stay far
 below a small convolutional network.
 
 The pixels come from integers, sums, products, quotients and square roots alone, which IEEE 754
@@ -25,7 +25,7 @@ Distance = Callable[[Plane, Plane], Plane]
 
 _CHUNK = 500  # images drawn at once: few enough for the processor's cache
 _ANGLES = 1024
-_CLUTTER = 2  # discs behind the shape
+_CLUTTER = 2  # discs beneath the shape
 _BRIGHTER = 0.85  # share of images whose shape is brighter than its background
 _JITTER = 4.0  # pixels that the centre lies off the middle at most, each way
 _NOISE = (8.0, 40.0)  # grey levels either way, drawn per image

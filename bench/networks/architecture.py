@@ -1,7 +1,7 @@
 """Networks as data: layers, and everything that follows from them by arithmetic.
 
 An :class:`Architecture` is a tuple of layer rows. Shapes, parameters and floating-point operations
-are computed here, so that the two implementations can be held against them. Nothing here knows
+are computed here, so that the implementations can be compared with them. Nothing here knows
 a framework.
 
 Conventions: one image has the shape (channels, height, width); a weight has the layout that
@@ -130,7 +130,7 @@ class ReLU(Layer):
 
 @dataclass(frozen=True)
 class MaxPool(Layer):
-    """Maximum over ``size`` × ``size`` windows, no padding; what does not fill a window is cut."""
+    """Maximum over ``size`` × ``size`` windows, no padding; a rest that fills no window is cut."""
 
     kind: ClassVar[str] = "max_pool"
     size: int
@@ -221,8 +221,8 @@ class Architecture:
     layers: tuple[Layer, ...]
     channels: int = 3
     features: int | None = None
-    """Length of the vector that the network takes in the place of an image: what another network
-    made of it. None for images."""
+    """Length of the vector that the network takes instead of an image: the features that another
+    network computed of it. None for images."""
 
     @property
     def input_shape(self) -> Shape:
@@ -275,11 +275,11 @@ class Architecture:
         return 3 * sum(costs) - first
 
     def split(self, frozen: Collection[str]) -> tuple[Architecture, Architecture]:
-        """The layers that stay as they are, and those that are trained on their output.
+        """The frozen layers, and the layers that are trained on their output.
 
         ``frozen`` names layers with weights. The cut is before the first layer with weights that is
-        not among them; dropout right before it stays with what is trained. Raises UserError where
-        either part would be empty, or the cut would hand over anything but a vector.
+        not among them; dropout right before it belongs to the trained part. Raises UserError where
+        either part would be empty, or the frozen part would not end in a vector.
         """
         steps = list(self.steps())
         weighted = [i for i, step in enumerate(steps) if step.layer.weights(step.before)]

@@ -1,5 +1,5 @@
-"""Whole networks, their loss and their optimisers in float64 numpy: what the certificate holds
-every framework against."""
+"""Whole networks, their loss and their optimisers in float64 numpy: the reference that
+every framework is compared with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rotation and colour, held against the definition of one image and against torchvision."""
+"""Rotation and colour, compared with the definition for one image and with torchvision."""
 
 import math
 

@@ -171,7 +171,7 @@ def test_saving_replaces_what_was_there(dataset: Dataset, tmp_path: Path) -> Non
     np.testing.assert_array_equal(mapped.train.images, dataset.train.images)  # still open
 
 
-def test_save_that_fails_leaves_nothing_behind(
+def test_save_that_fails_leaves_no_files(
     dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:

@@ -26,7 +26,7 @@ from tests.frameworks.probes.networks import TINY
 
 
 def network(*layers: Layer, size: int = 10) -> Architecture:
-    return Architecture("n", "made up", size, layers)
+    return Architecture("n", "synthetic", size, layers)
 
 
 SMALL = network(
@@ -119,7 +119,7 @@ def test_operations_are_two_per_multiply_accumulate() -> None:
     first = 4 * 5 * 5 * 3 * 3 * 3
     macs = first + 6 * 4 * 4 * 2 * 2 * 2 + 5 * 6
     assert SMALL.forward_flops() == 2 * macs
-    # Three times as much to train, but nobody asks for the gradient of the image.
+    # Three times as much to train, but the gradient of the image is not needed.
     assert SMALL.training_flops() == 6 * macs - 2 * first
 
 

@@ -1,4 +1,4 @@
-"""The judge itself: every gradient against differences, every output against a plain loop."""
+"""The reference: gradients compared with finite differences, outputs with a plain loop."""
 
 import dataclasses
 from typing import Any
@@ -220,7 +220,7 @@ def test_images_are_normalised_then_resized_around_half_pixel_centres() -> None:
     x = reference.prepare(images)
     assert x.shape == (2, 3, 64, 64)
     first = ((images / 255 - MEAN) / STD).transpose(0, 3, 1, 2)
-    # New centres lie a quarter of an old pixel beside the old ones; the border repeats.
+    # New centres lie a quarter of an old pixel from the old ones; the border repeats.
     np.testing.assert_allclose(x[..., 0, 0], first[..., 0, 0])
     np.testing.assert_allclose(x[..., 0, 1], 0.75 * first[..., 0, 0] + 0.25 * first[..., 0, 1])
     np.testing.assert_allclose(x[..., 2, 0], 0.25 * first[..., 0, 0] + 0.75 * first[..., 1, 0])

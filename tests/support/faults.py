@@ -1,4 +1,4 @@
-"""Mistakes that implementations of AlexNet really make, planted into a trainer one at a time.
+"""Mistakes found in published implementations of AlexNet, planted into a trainer one at a time.
 
 A fault wraps the function that builds a trainer, whatever the framework: it changes what the
 trainer is built from, what goes in, or what comes out.
@@ -22,7 +22,7 @@ Weights = Mapping[str, Any]
 
 
 class Wrapped:
-    """A trainer behind another; subclasses change one thing."""
+    """A trainer that wraps another; subclasses change one thing."""
 
     def __init__(self, build: Build, setup: Setup) -> None:
         self.setup = setup
@@ -286,7 +286,7 @@ class UnloadedBias(Wrapped):
 
 @dataclass(frozen=True)
 class Fault:
-    """A mistake, and where the certificate must say that it parts."""
+    """A mistake, and the beginning of the problem that the certificate must name."""
 
     plant: type[Wrapped]
     named: str

@@ -68,7 +68,7 @@ def _fast(standard: Recipe) -> tuple[Recipe, Recipe]:
     look = dataclasses.replace(
         fast,
         name="fast-look",
-        description="three epochs, beside the tutorials' loops",
+        description="three epochs, for comparison with the tutorials' loops",
         epochs=3,
         augmentation=Augmentation(flip=True),
         batch_size=None,

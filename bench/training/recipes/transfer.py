@@ -1,7 +1,7 @@
 """Our own recipes for networks that start from pretrained weights, a row each.
 
 Rates, epochs and images' sizes were chosen on the validation split (``alexbench run
---validation``); what was tried stands in `docs/transfer.md`.
+--validation``); the other settings that were tried are in `docs/transfer.md`.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def rows() -> tuple[Recipe, ...]:
         dataclasses.replace(
             transfer,
             name="transfer-frozen",
-            description="pretrained layers as they are, a new head on what they give",
+            description="pretrained layers frozen, a new head on their features",
             learning_rate=0.001,
             trunk_rate=1.0,
             weight_decay=0.0,

@@ -1,7 +1,7 @@
-"""The recipes of four tutorials, a row each: what each does, as far as a recipe can say it.
+"""The recipes of four tutorials, a row each: their settings, as far as a recipe can hold them.
 
-What is the source's and what is ours stands beside each row, and at length in `docs/tutorials.md`.
-The sources' code is not here, only what it does.
+The docstring of each row says which settings are the source's and which are ours; details are in
+`docs/tutorials.md`. The sources' code is not copied.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from bench.data.batching import Augmentation
 from bench.training.recipes.base import Recipe
 
 PREFIX = "tutorial-"
-"""Of the names of recipes that do what one source did."""
+"""Prefix of the names of recipes that follow one published source."""
 
 ARTICLE_RECIPES = (f"{PREFIX}transfer", f"{PREFIX}transfer-speed")
-"""Recipes beside which the transfer article's own loop can be timed."""
+"""Recipes that can be compared with the transfer article's own loop, timed in the same run."""
 
 
 def rows() -> tuple[Recipe, ...]:
@@ -27,7 +27,7 @@ def _keras_bn() -> Recipe:
     """Analytics India Magazine, "Hands-on Guide To Implementing AlexNet With Keras".
 
     The article's: Adam at Keras's defaults (1e-3, eps 1e-7), batch 100, turns of ±2 degrees, flips,
-    and 100 epochs of the 35,000 images that it keeps for training: 35,000 steps. Ours: all of
+    and 100 epochs of the 35,000 images that it uses for training: 35,000 steps. Ours: all of
     the training images, hence 70 epochs for as many steps; a cosine in the place of a rate that
     drops to a hundredth when the validation accuracy has stood still for three epochs; its zoom of
     ±10 % is left out.
