@@ -1,4 +1,4 @@
-"""The core imports no framework and asks for none by name."""
+"""The core imports no framework and decides by no name; import-linter checks the static imports."""
 
 import ast
 import subprocess
@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 import bench
+from bench.core.kinds import KINDS
 from bench.training.frameworks import FRAMEWORKS
+from bench.training.tracks import TRACKS
 
 FOLDER = Path(bench.__file__).parent
 MODULES = sorted(path for path in FOLDER.rglob("*.py") if path.stem != "__main__")
@@ -21,7 +23,6 @@ def dotted(path: Path) -> str:
 
 
 IMPORTABLE = {"torch", "torchvision", "tensorflow", "jax", "keras"}
-NAMES = set(FRAMEWORKS) | {"tensorflow", "jax", "torch"}
 
 
 def imported(modules: list[str]) -> set[str]:
@@ -51,50 +52,86 @@ def test_a_worker_imports_neither_pytest_nor_a_terminal() -> None:
     assert not imported(["bench.worker.__main__"]) & {"pytest", "matplotlib", "pandas", "click"}
 
 
-@pytest.mark.parametrize("path", MODULES, ids=dotted)
-def test_no_module_names_a_framework_in_an_import(path: Path) -> None:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    names = [name.partition(".")[0] for name in _imports(tree)]
-    assert not set(names) & (IMPORTABLE | {"models_torch", "models_keras"})
+REGISTRIES = {"bench.core.kinds", "bench.training.frameworks", "bench.training.tracks"}
+"""The modules whose rows may be compared by name."""
+
+STILL_COMPARING = {
+    "bench.analysis.ablation",
+    "bench.analysis.certified",
+    "bench.analysis.compare",
+    "bench.analysis.divergence",
+    "bench.analysis.experiments",
+    "bench.analysis.rows",
+    "bench.analysis.time_to_accuracy",
+    "bench.cli.progress",
+    "bench.core.limits",
+    "bench.harness.interleave",
+    "bench.harness.matrix",
+    "bench.harness.run",
+    "bench.plugin",
+    "bench.report.chapters.rows_article",
+    "bench.report.chapters.rows_break_even",
+    "bench.report.chapters.rows_closed",
+    "bench.report.chapters.rows_differences",
+    "bench.report.columns",
+    "bench.report.html",
+    "bench.report.readme",
+    "bench.report.summary",
+    "bench.stats.estimates",
+    "bench.training.defaults",
+    "bench.training.interfaces",
+    "bench.worker.measurements.accuracy",
+    "bench.worker.measurements.tutorial_loop",
+    "bench.worker.session",
+}
+"""Modules that compare the name of a kind or track. Remove a line when its module asks the row."""
 
 
-def _imports(tree: ast.AST) -> Iterator[str]:
+def trees() -> Iterator[tuple[str, ast.AST]]:
+    """Modules outside the registries, by dotted name."""
+    for path in MODULES:
+        if dotted(path) not in REGISTRIES:
+            yield dotted(path), ast.parse(path.read_text(encoding="utf-8"))
+
+
+def compared(tree: ast.AST) -> set[str]:
+    """Strings that something is compared with: ``==``, ``in``, ``match``, ``startswith``.
+
+    ``"accuracy" in metrics`` looks a key up and compares no name: the left of ``in`` is ignored.
+    """
+    parts: list[ast.AST] = []
     for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            yield node.module or ""
+        if isinstance(node, ast.Compare):
+            lookup = isinstance(node.ops[0], ast.In | ast.NotIn)
+            parts += node.comparators if lookup else [node.left, *node.comparators]
+        elif isinstance(node, ast.MatchValue):
+            parts.append(node.value)
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            parts += node.args if node.func.attr in ("startswith", "endswith") else []
+    leaves = (leaf for part in parts for leaf in ast.walk(part))
+    return {x.value for x in leaves if isinstance(x, ast.Constant) and isinstance(x.value, str)}
 
 
-@pytest.mark.parametrize("path", MODULES, ids=dotted)
-def test_no_module_decides_by_the_name_of_a_framework(path: Path) -> None:
-    if path.stem == "frameworks":
-        return  # the one place where names belong
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    found = {text for node in ast.walk(tree) for text in _compared(node)}
-    assert not found & NAMES
+def test_no_module_decides_by_the_name_of_a_framework() -> None:
+    names = set(FRAMEWORKS) | {"tensorflow", "jax", "torch"}
+    assert not {name: hit for name, tree in trees() if (hit := compared(tree) & names)}
 
 
-def _compared(node: ast.AST) -> Iterator[str]:
-    """Strings that something is compared with: ``==``, ``in``, ``match``, ``startswith``."""
-    if isinstance(node, ast.Compare):
-        parts = [node.left, *node.comparators]
-    elif isinstance(node, ast.MatchValue):
-        parts = [node.value]
-    elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-        parts = list(node.args) if node.func.attr in ("startswith", "endswith") else []
-    else:
-        return
-    for part in parts:
-        for leaf in ast.walk(part):
-            if isinstance(leaf, ast.Constant) and isinstance(leaf.value, str):
-                yield leaf.value
+def test_no_module_decides_by_the_name_of_a_kind_or_track() -> None:
+    names = set(KINDS) | set(TRACKS)
+    found = {name: hit for name, tree in trees() if (hit := compared(tree) & names)}
+    assert not {name: hit for name, hit in found.items() if name not in STILL_COMPARING}
+    assert not STILL_COMPARING - set(found), "these no longer compare: remove them from the list"
 
 
-def test_the_test_above_finds_what_it_looks_for() -> None:
-    planted = "if framework == 'pytorch' or name in ('jax',) or key.startswith('keras-torch'): 0"
-    found = {text for node in ast.walk(ast.parse(planted)) for text in _compared(node)}
-    assert found == {"pytorch", "jax", "keras-torch"}
+def test_the_tests_above_find_what_they_look_for() -> None:
+    planted = """
+if framework == "pytorch" or name in ("jax",) or key.startswith("keras-torch") or "x" in metrics:
+    match kind:
+        case "latency":
+            pass
+"""
+    assert compared(ast.parse(planted)) == {"pytorch", "jax", "keras-torch", "latency"}
 
 
 def test_the_tests_themselves_import_no_framework() -> None:

@@ -1,7 +1,8 @@
-"""Reads the files of a dataset, from a tar archive or a folder, into memory.
+"""Reader of a dataset's files, from a tar archive or a folder, into memory.
 
 Names from an archive never become paths on disk: members are read as streams, and only those
-whose names a known form of dataset uses are kept. Decoding is left to `batches` and `pictures`.
+whose names a known form of dataset uses are read. Decoding is left to `cifar_batches` and
+`image_folders`. Archives are not trusted: nothing is allocated for a size that is only declared.
 """
 
 import bz2
@@ -30,14 +31,13 @@ ARCHIVE_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".
 MAX_UNPACKED_BYTES = 2 * 1024**3
 MAX_FILE_BYTES = 512 * 1024**2
 MAX_MEMBERS = 300_000
+MAX_HEADER_BYTES = 64 * 1024  # of an extended header, which holds a long name
 
 _PART = r"[^/.][^/]*"  # a name that is not hidden, and neither . nor ..
-_PICTURE = rf"{_PART}\.(?i:png|jpg|jpeg)"
+_IMAGE = rf"{_PART}\.(?i:png|jpg|jpeg)"
 _BATCH = r"(?:data_batch_\d+|test_batch)(?:\.bin)?|batches\.meta(?:\.txt)?"
-_PICTURE_NAME, _BATCH_NAME = re.compile(_PICTURE), re.compile(_BATCH)
-_WANTED = re.compile(
-    rf"(?:(?P<top>{_PART})/)??(?P<path>{_BATCH}|(?:train|test)/{_PART}/{_PICTURE})"
-)
+_IMAGE_NAME, _BATCH_NAME = re.compile(_IMAGE), re.compile(_BATCH)
+_WANTED = re.compile(rf"(?:(?P<top>{_PART})/)??(?P<path>{_BATCH}|(?:train|test)/{_PART}/{_IMAGE})")
 _CLASS_FOLDER = re.compile(rf"(?:(?P<top>{_PART})/)??(?P<path>(?:train|test)/{_PART})")
 _DECODER_ERRORS = (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError, ValueError)
 
@@ -47,7 +47,7 @@ class Bundle:
     """The dataset files found at `origin`.
 
     `files`: path below the top folder to content, sorted by path. `folders`: the class folders
-    (`train/cat`) that were seen, those without a picture too.
+    (`train/cat`) that were seen, those without an image too.
     """
 
     origin: Path
@@ -147,7 +147,7 @@ def _below(folder: str, prefix: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
                     start = f"{prefix}{entry.name}/{group.name}"
                     yield start, group
                     for file in os.scandir(group.path):
-                        if _PICTURE_NAME.fullmatch(file.name) and file.is_file():
+                        if _IMAGE_NAME.fullmatch(file.name) and file.is_file():
                             yield f"{start}/{file.name}", file
         elif _BATCH_NAME.fullmatch(entry.name) and entry.is_file():
             yield prefix + entry.name, entry
@@ -161,7 +161,7 @@ def _read_folder(folder: Path) -> Iterator[tuple[str, bytes | None]]:
             raise UserError(f"{entry.path}: cannot be read ({error.strerror})") from error
 
 
-class _Watched:
+class _CheckedStream:
     """The unpacked stream of a tar: limits its length, and knows where its content ends.
 
     `tarfile` takes a damaged or missing header for the end of the archive without a word; after
@@ -191,15 +191,45 @@ class _Watched:
             raise EOFError(f"no whole member at byte {offset:,}, and no end mark")
 
 
+class _Member(tarfile.TarInfo):
+    """A member whose headers are small and whose content is as long as the archive's bytes.
+
+    `tarfile` reads an extended header whole, whatever length it declares, and fills the holes of a
+    sparse file with zeros that are nowhere in the archive.
+    """
+
+    _EXTENDED = (
+        tarfile.XHDTYPE,
+        tarfile.XGLTYPE,
+        tarfile.SOLARIS_XHDTYPE,
+        tarfile.GNUTYPE_LONGNAME,
+        tarfile.GNUTYPE_LONGLINK,
+    )
+
+    def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
+        if self.type in self._EXTENDED and self.size > MAX_HEADER_BYTES:
+            raise ValueError(f"a header of {self.size:,} bytes")
+        if self.type == tarfile.GNUTYPE_SPARSE:
+            self._refuse_sparse()
+        return super()._proc_member(archive)  # type: ignore[misc,no-any-return]
+
+    def _refuse_sparse(self, *_: object) -> None:
+        raise ValueError(f"{self.name} is a sparse file")
+
+    _proc_gnusparse_00 = _proc_gnusparse_01 = _proc_gnusparse_10 = _refuse_sparse
+
+
 def _read_archive(path: Path) -> Iterator[tuple[str, bytes | None]]:
     try:
         with _unpacked(path) as stream:
-            watched = _Watched(stream, path)
-            with tarfile.open(fileobj=watched, mode="r|", bufsize=1 << 18) as tar:  # type: ignore[call-overload]
+            checked = _CheckedStream(stream, path)
+            with tarfile.open(  # type: ignore[call-overload]
+                fileobj=checked, mode="r|", bufsize=1 << 18, tarinfo=_Member
+            ) as tar:
                 yield from _members(tar, path)
-                watched.check_end(tar.offset)
+                checked.check_end(tar.offset)
     except _DECODER_ERRORS as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise UserError(
             f"{path}: not a whole tar archive ({reason}); fetch it again, or give {FORMS}"
         ) from error

@@ -1,7 +1,7 @@
-"""What augmentation does to the pixels of a whole batch: uint8 in, uint8 out.
+"""Augmentation of the pixels of a whole batch: uint8 in, uint8 out.
 
-Nothing here draws a random number; the batch plan says what happens to which picture. These run
-inside the timed loop, so there is no loop over pictures.
+Nothing here draws a random number; the batch plan decides which image is changed and how. These run
+inside the timed loop, so there is no loop over images.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ Pixels = NDArray[np.uint8]
 """(B, 32, 32, 3), RGB, contiguous."""
 
 _MIDDLE = (SIDE - 1) / 2
-_BORDER = math.ceil(_MIDDLE * (math.sqrt(2) - 1))  # as far as a corner can turn out of the picture
+_BORDER = math.ceil(_MIDDLE * (math.sqrt(2) - 1))  # as far as a corner can turn out of the image
 _WIDTH = SIDE + 2 * _BORDER
 _BITS = 16  # of the fraction of a coordinate: whole numbers are the same on every machine
 _GREY = np.array([0.2989, 0.587, 0.114], np.float32)  # torchvision/transforms: rgb_to_grayscale
 
 
 def crop(images: Pixels, offsets: NDArray[np.int64], padding: int) -> Pixels:
-    """The 32×32 pixels at `offsets` (B, 2), (dy, dx), of pictures with a black border."""
+    """The 32×32 pixels at `offsets` (B, 2), (dy, dx), of images with a black border."""
     count, places, width = len(images), 2 * padding + 1, SIDE + 2 * padding
     padded = np.zeros((count, width, width, 3), np.uint8)
     padded[:, padding:-padding, padding:-padding] = images
@@ -42,16 +42,16 @@ def crop(images: Pixels, offsets: NDArray[np.int64], padding: int) -> Pixels:
 
 
 def flip(images: Pixels, flips: NDArray[np.bool_]) -> None:
-    """Mirror the pictures at `flips` (B,) left to right, in place."""
+    """Mirror the images at `flips` (B,) left to right, in place."""
     pixels = images.view("V3")[..., 0]  # (B, 32, 32): a pixel moves as one piece
     pixels[flips] = pixels[flips][:, :, ::-1]
 
 
 def rotate(images: Pixels, angles: NDArray[np.float64]) -> Pixels:
-    """Every picture turned round its middle by its angle (B,) in degrees, counter-clockwise.
+    """Every image turned round its middle by its angle (B,) in degrees, counter-clockwise.
 
-    Each pixel is the one nearest to where it comes from, black where that is outside: what
-    torchvision's ``rotate`` does unless told otherwise.
+    Each pixel is the one nearest to where it comes from, black where that is outside: the
+    default of torchvision's ``rotate``.
     """
     count = len(images)
     padded = np.zeros((count, _WIDTH, _WIDTH, 3), np.uint8)
@@ -64,7 +64,7 @@ def rotate(images: Pixels, angles: NDArray[np.float64]) -> Pixels:
 
 
 def _sources(angles: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Where each pixel comes from: (B, 32, 32) indices into the padded pictures laid end to end.
+    """Where each pixel comes from: (B, 32, 32) indices into the padded images laid end to end.
 
     The pixel at (x, y) from the middle comes from (x·cos - y·sin, x·sin + y·cos).
     """
@@ -85,10 +85,10 @@ def _sources(angles: NDArray[np.float64]) -> NDArray[np.intp]:
 
 
 def recolour(images: Pixels, factors: NDArray[np.float64]) -> Pixels:
-    """Brightness, contrast and saturation of every picture times its `factors` (B, 3).
+    """Brightness, contrast and saturation of every image times its `factors` (B, 3).
 
     The three of torchvision's ``ColorJitter``, one after the other in that order: a blend with
-    black, with the picture's mean grey, with its own grey. 1 changes nothing. As there, every one
+    black, with the image's mean grey, with its own grey. 1 changes nothing. As there, every one
     ends in whole levels, cut off below the point.
     """
     brightness, contrast, saturation = factors.astype(np.float32).T[..., None, None, None]

@@ -1,4 +1,4 @@
-"""Which images a training step sees, how each is augmented: a function of a seed.
+"""The batch plan: the images of each training step and their augmentation, from a seed.
 
 Every framework trains on these batches, so none of them shuffles or augments by itself. `gather`
 runs inside the timed loop and therefore does everything with whole-batch array operations.
@@ -18,12 +18,12 @@ from bench.data import augmentation as pixels
 from bench.data.dataset import Split
 
 _FIXED_ORDER_SEED = 10_000_000  # any fixed number: the one order of a plan without shuffling
-_EPOCHS_KEPT = 2  # a batch seldom touches more; an epoch of 50,000 images takes 1.6 MB
+_EPOCHS_CACHED = 2  # a batch seldom touches more; an epoch of 50,000 images takes 1.6 MB
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What is done to a training image, in this order, in uint8 before normalisation.
+    """The augmentation of a training image, in this order, in uint8 before normalisation.
 
     `padding`: black pixels added on each side, of which a random 32x32 crop is taken (0: no crop).
     `flip`: mirror half of the images left to right. `rotation`: degrees; each image is turned by an
@@ -60,7 +60,7 @@ class Batch:
 
 
 _Epoch = dict[str, NDArray[Any]]
-"""What was drawn, by its name in a :class:`Batch`."""
+"""The drawn columns, by their names in a :class:`Batch`."""
 
 
 class BatchPlan:
@@ -69,12 +69,12 @@ class BatchPlan:
     An epoch is a permutation of the set, drawn from (seed, epoch). The permutations follow one
     another in one stream that is cut into batches of equal size: the rest of an epoch flows into
     the first batch of the next, so every image is used exactly once per epoch and every batch has
-    the same shape. A batch larger than the set spans several epochs. What is done to an image is
-    drawn per image and epoch, from streams of its own (offsets and flips one, angles one, colours
-    one), so that no augmentation changes the order or what another one draws.
+    the same shape. A batch larger than the set spans several epochs. The augmentation of an image
+    is drawn per image and epoch, from streams of its own (offsets and flips one, angles one,
+    colours one), so that no augmentation changes the order or what another one draws.
 
     Without `shuffle` every epoch of every seed has one and the same order. That is a random one, as
-    in the official CIFAR-10 files: pictures from folders stand class by class here, and in that
+    in the official CIFAR-10 files: images from folders are sorted by class, and in that
     order nothing could be learnt. Batches still flow over the end of an epoch.
 
     Raises ValueError for sizes below 1 and for a negative seed.
@@ -143,7 +143,7 @@ class BatchPlan:
             for column in drawn.values():  # batches are views of these
                 column.flags.writeable = False
             self._epochs[epoch] = drawn
-            while len(self._epochs) > _EPOCHS_KEPT:
+            while len(self._epochs) > _EPOCHS_CACHED:
                 self._epochs.popitem(last=False)
         return self._epochs[epoch]
 
@@ -174,8 +174,8 @@ class BatchPlan:
 def gather(split: Split, batch: Batch, padding: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """The pixels (B, 32, 32, 3) uint8, contiguous, and labels (B,) int64 of a batch.
 
-    `padding` is that of the plan's augmentation; what else is done stands in the batch. The arrays
-    are fresh: nothing shared is written.
+    `padding` is that of the plan's augmentation; everything else is in the batch. The arrays are
+    new copies: nothing shared is written.
     """
     images = np.asarray(split.images)[batch.indices]
     labels = np.asarray(split.labels)[batch.indices]

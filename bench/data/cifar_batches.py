@@ -1,20 +1,18 @@
-"""Decodes the two batch forms in which CIFAR-10 is published: raw binary and Python pickle.
+"""Decoders of the two batch forms in which CIFAR-10 is published: raw binary and Python pickle.
 
 Layout: the "CIFAR-10 dataset" page of A. Krizhevsky, University of Toronto. A pickle can run any
-code when it is read, so these are read by an unpickler that knows numpy arrays and nothing else.
+code when it is read, so these are read by :mod:`bench.data.batch_pickles`.
 """
 
-import io
-import pickle
 import re
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.errors import UserError
 from bench.data.archives import Bundle
+from bench.data.batch_pickles import StoredArray, text, unpickle
 from bench.data.dataset import SIDE, Split
 
 CLASSES = (
@@ -71,16 +69,20 @@ def _read_binary(content: bytes, where: str) -> tuple[NDArray[np.uint8], NDArray
 
 
 def _read_pickle(content: bytes, where: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    batch = _unpickle(content, where)
-    pixels, labels = _entry(batch, "data"), _entry(batch, "labels")
-    if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8:
+    batch = unpickle(content, where)
+    data, labels = _entry(batch, "data"), _entry(batch, "labels")
+    try:
+        pixels = data.pixels() if isinstance(data, StoredArray) else None
+    except ValueError as error:
+        raise UserError(f"{where}: not a whole array under 'data' ({error})") from error
+    if pixels is None:
         raise UserError(f"{where}: no array of uint8 under 'data'")
     if pixels.ndim != 2 or pixels.shape[1] != PIXELS:
         raise UserError(f"{where}: data of shape {pixels.shape}; expected (N, {PIXELS})")
     if not isinstance(labels, list) or not all(type(label) is int for label in labels):
         raise UserError(f"{where}: no list of whole numbers under 'labels'")
     if len(labels) != len(pixels):
-        raise UserError(f"{where}: {len(labels):,} labels for {len(pixels):,} pictures")
+        raise UserError(f"{where}: {len(labels):,} labels for {len(pixels):,} images")
     if labels and not 0 <= min(labels) <= max(labels) <= 9:  # before they have to fit int64
         wrong = next(label for label in labels if not 0 <= label <= 9)
         raise UserError(f"{where}: label {wrong}; labels are 0 to 9")
@@ -95,8 +97,11 @@ def _class_names(bundle: Bundle, binary: bool) -> tuple[str, ...]:
     if binary:
         names = bundle.files[name].decode("utf-8", "replace").split()
     else:
-        listed = _entry(_unpickle(bundle.files[name], where), "label_names")
-        names = [_text(item) for item in listed] if isinstance(listed, list) else []
+        listed = _entry(unpickle(bundle.files[name], where), "label_names")
+        try:
+            names = [text(item) for item in listed] if isinstance(listed, list) else []
+        except ValueError as error:
+            raise UserError(f"{where}: {error} under 'label_names'") from error
     if len(set(names)) != len(CLASSES):
         raise UserError(f"{where}: {len(set(names))} class names; expected {len(CLASSES)}")
     return tuple(names)
@@ -107,67 +112,3 @@ def _entry(batch: object, key: str) -> object:
     if not isinstance(batch, dict):
         return None
     return batch.get(key, batch.get(key.encode()))
-
-
-def _text(item: object) -> str:
-    return item.decode("utf-8", "replace") if isinstance(item, bytes) else str(item)
-
-
-def _unpickle(content: bytes, where: str) -> object:
-    try:
-        return _ArraysOnly(content, where).load()
-    except UserError:
-        raise
-    except Exception as error:  # damaged pickles raise nearly every type there is
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"{where}: not a whole pickle of a CIFAR-10 batch ({reason})") from error
-
-
-class _ArraysOnly(pickle.Unpickler):
-    """Builds numpy arrays and plain values; any other global ends in a UserError.
-
-    A pickle gets no object of numpy itself but functions made for this one reading, so that it
-    can neither call nor alter anything that outlives it.
-    """
-
-    def __init__(self, content: bytes, where: str) -> None:
-        super().__init__(io.BytesIO(content), encoding="bytes")
-        self._where = where
-        self._allowed = _array_builders()
-
-    def find_class(self, module: str, name: str) -> Any:
-        """The stand-in for an allowed global; called by the unpickler."""
-        asked = f"{module}.{name}"
-        if asked not in self._allowed:
-            raise UserError(
-                f"{self._where}: the pickle asks for {asked}, which no CIFAR-10 batch needs; "
-                "nothing was run; get the batches from a source you trust"
-            )
-        return self._allowed[asked]
-
-
-def _array_builders() -> dict[str, object]:
-    def empty(_kind: object, _shape: object, _code: object) -> NDArray[Any]:
-        return np.empty(0, np.uint8)  # shape, type and bytes follow as the array's state
-
-    def dtype(code: str | bytes, *_rest: object) -> np.dtype[Any]:
-        return np.dtype(_text(code), copy=True)  # its state is set next: never numpy's own one
-
-    def from_buffer(
-        content: bytes, kind: np.dtype[Any], shape: tuple[int, ...], order: str
-    ) -> NDArray[Any]:
-        flat: NDArray[Any] = np.frombuffer(content, kind)
-        return flat.reshape(shape, order="F" if _text(order) == "F" else "C")
-
-    def encode(text: str, _encoding: object) -> bytes:
-        return text.encode("latin1")  # how protocol 2 stores bytes
-
-    builders: dict[str, object] = {
-        "numpy.ndarray": "the array type, which only `empty` is given",
-        "numpy.dtype": dtype,
-        "_codecs.encode": encode,
-    }
-    for core in ("numpy.core", "numpy._core"):  # the name before and since numpy 2
-        builders[f"{core}.multiarray._reconstruct"] = empty
-        builders[f"{core}.numeric._frombuffer"] = from_buffer
-    return builders

@@ -1,4 +1,4 @@
-"""Draws a few pictures of every class on one sheet, to be looked at before results are believed."""
+"""The contact sheet: a few images of every class, to check a dataset by eye."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from bench.data.dataset import SIDE, Dataset
 
-_SCALE = 3  # screen pixels per picture pixel
+_SCALE = 3  # screen pixels per image pixel
 _CELL = SIDE * _SCALE
 _GAP = 6
 _MARGIN = 24
@@ -16,9 +16,9 @@ _INK, _SOFT, _PAPER = (28, 28, 32), (112, 112, 120), (255, 255, 255)
 
 
 def write_contact_sheet(dataset: Dataset, path: Path, per_class: int = 8) -> None:
-    """A PNG at `path`: one row of `per_class` training pictures for each class, with its name.
+    """A PNG at `path`: one row of `per_class` training images for each class, with its name.
 
-    Pictures are spread evenly over the class, and enlarged without smoothing. The heading names
+    Images are spread evenly over the class, and enlarged without smoothing. The heading names
     dataset, sizes and the first 12 digits of the fingerprint. Raises ValueError for
     `per_class` below 1, OSError where the file cannot be written.
     """
@@ -28,7 +28,7 @@ def write_contact_sheet(dataset: Dataset, path: Path, per_class: int = 8) -> Non
     names = max(int(label.getlength(name)) for name in dataset.classes) + 16
     left = _MARGIN + names
     heading = (
-        f"{len(dataset.train):,} training and {len(dataset.test):,} test pictures, "
+        f"{len(dataset.train):,} training and {len(dataset.test):,} test images, "
         f"fingerprint {dataset.fingerprint[:12]}"
     )
     step = _CELL + _GAP
@@ -43,8 +43,8 @@ def write_contact_sheet(dataset: Dataset, path: Path, per_class: int = 8) -> Non
         top = _MARGIN + _HEADER + row * step
         pen.text((left - 16, top + _CELL // 2), name, _INK, label, anchor="rm")
         for column, index in enumerate(_samples(dataset, row, per_class)):
-            picture = Image.fromarray(np.array(dataset.train.images[index]))
-            enlarged = picture.resize((_CELL, _CELL), Image.Resampling.NEAREST)
+            image = Image.fromarray(np.array(dataset.train.images[index]))
+            enlarged = image.resize((_CELL, _CELL), Image.Resampling.NEAREST)
             sheet.paste(enlarged, (left + column * step, top))
     path.parent.mkdir(parents=True, exist_ok=True)
     sheet.save(path, format="PNG")

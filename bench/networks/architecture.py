@@ -1,10 +1,10 @@
 """Networks as data: layers, and everything that follows from them by arithmetic.
 
 An :class:`Architecture` is a tuple of layer rows. Shapes, parameters and floating-point operations
-are computed here, so that the two implementations can be held against them. Nothing here knows
+are computed here, so that the implementations can be compared with them. Nothing here knows
 a framework.
 
-Conventions: one picture has the shape (channels, height, width); a weight has the layout that
+Conventions: one image has the shape (channels, height, width); a weight has the layout that
 PyTorch uses (convolutions OIHW, dense (out, in) over C·H·W); every trainer converts from that.
 """
 
@@ -57,7 +57,7 @@ class Conv(Layer):
     groups: int = 1
 
     def output_shape(self, shape: Shape) -> Shape:
-        channels, height, width = _picture(self, shape)
+        channels, height, width = _spatial(self, shape)
         if channels % self.groups or self.filters % self.groups:
             raise UserError(
                 f"layer {self.name}: {channels} -> {self.filters} channels cannot be cut into "
@@ -130,14 +130,14 @@ class ReLU(Layer):
 
 @dataclass(frozen=True)
 class MaxPool(Layer):
-    """Maximum over ``size`` × ``size`` windows, no padding; what does not fill a window is cut."""
+    """Maximum over ``size`` × ``size`` windows, no padding; a rest that fills no window is cut."""
 
     kind: ClassVar[str] = "max_pool"
     size: int
     stride: int
 
     def output_shape(self, shape: Shape) -> Shape:
-        channels, *extents = _picture(self, shape)
+        channels, *extents = _spatial(self, shape)
         pooled = [
             _at_least_one(self, extent, (extent - self.size) // self.stride + 1)
             for extent in extents
@@ -188,7 +188,7 @@ LAYERS: dict[str, type[Layer]] = {
 }
 
 
-def _picture(layer: Layer, shape: Shape) -> tuple[int, int, int]:
+def _spatial(layer: Layer, shape: Shape) -> tuple[int, int, int]:
     if len(shape) != 3:
         raise UserError(f"layer {layer.name}: needs a (channels, height, width) input, got {shape}")
     return shape[0], shape[1], shape[2]
@@ -213,7 +213,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Architecture:
-    """A network: rows of layers from a picture of ``input_size`` to logits."""
+    """A network: rows of layers from an image of ``input_size`` to logits."""
 
     name: str
     source: str
@@ -221,8 +221,8 @@ class Architecture:
     layers: tuple[Layer, ...]
     channels: int = 3
     features: int | None = None
-    """Length of the vector that the network takes in the place of a picture: what another network
-    made of it. None for pictures."""
+    """Length of the vector that the network takes instead of an image: the features that another
+    network computed of it. None for images."""
 
     @property
     def input_shape(self) -> Shape:
@@ -275,11 +275,11 @@ class Architecture:
         return 3 * sum(costs) - first
 
     def split(self, frozen: Collection[str]) -> tuple[Architecture, Architecture]:
-        """The layers that stay as they are, and those that are trained on their output.
+        """The frozen layers, and the layers that are trained on their output.
 
         ``frozen`` names layers with weights. The cut is before the first layer with weights that is
-        not among them; dropout right before it stays with what is trained. Raises UserError where
-        either part would be empty, or the cut would hand over anything but a vector.
+        not among them; dropout right before it belongs to the trained part. Raises UserError where
+        either part would be empty, or the frozen part would not end in a vector.
         """
         steps = list(self.steps())
         weighted = [i for i, step in enumerate(steps) if step.layer.weights(step.before)]

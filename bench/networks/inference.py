@@ -1,4 +1,4 @@
-"""What a set of weights can answer with: the network, and where in it the features stand."""
+"""The network for inference that a set of weights allows: whole for logits, cut for features."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from bench.networks.weights import check_weights
 
 @dataclass(frozen=True)
 class InferenceNetwork:
-    """A network that a worker can load as it stands."""
+    """A network and its file of weights, for an inference session."""
 
     facts: Facts
     file: Path
     """Safetensors in the core's names, see :mod:`bench.networks.pretrained`."""
     architecture: Architecture
     embedding: str | None = None
-    """The layer whose output is wanted; None for logits."""
+    """The layer whose output is returned; None for logits."""
 
     @property
     def preprocessing(self) -> Preprocessing:
-        """What is done to a picture first."""
+        """The preprocessing of an image."""
         return self.facts.preprocessing
 
     @property
     def width(self) -> int:
-        """Numbers per picture that come back."""
+        """Length of the output for one image."""
         wanted = self.embedding or self.architecture.layers[-1].name
         return next(s.after[0] for s in self.architecture.steps() if s.layer.name == wanted)
 
@@ -45,9 +45,9 @@ class InferenceNetwork:
 
 def prediction_network(source: Pretrained, file: Path) -> InferenceNetwork:
     """The whole network. Raises UserError that names the layers that the weights do not have."""
-    served = InferenceNetwork(source.facts, file, _architecture(source.facts))
-    _check(served, source.tensors, "predict")
-    return served
+    network = InferenceNetwork(source.facts, file, _architecture(source.facts))
+    _check(network, source.tensors, "predict")
+    return network
 
 
 def embedding_network(source: Pretrained, file: Path) -> InferenceNetwork:
@@ -60,9 +60,9 @@ def embedding_network(source: Pretrained, file: Path) -> InferenceNetwork:
     end = next(i for i, layer in enumerate(whole.layers) if layer.name == name)
     head = dataclasses.replace(whole, layers=whole.layers[: end + 1])
     absent = _missing(whole, source.tensors)
-    served = InferenceNetwork(source.facts, file, head if absent else whole, name)
-    _check(served, source.tensors, "embed")
-    return served
+    network = InferenceNetwork(source.facts, file, head if absent else whole, name)
+    _check(network, source.tensors, "embed")
+    return network
 
 
 def embedding_layer(architecture: Architecture) -> str:
@@ -86,31 +86,31 @@ def _architecture(facts: Facts) -> Architecture:
     size = facts.preprocessing.size if facts.input_size is None else facts.input_size
     if size != facts.preprocessing.size:
         raise UserError(
-            f"weights {facts.name}: for pictures of {size} pixels, and their preprocessing gives "
+            f"weights {facts.name}: for images of {size} pixels, and their preprocessing gives "
             f"{facts.preprocessing.size}"
         )
     return variant(facts.variant).architecture(facts.classes, head=facts.head, input_size=size)
 
 
 def _missing(architecture: Architecture, tensors: Weights) -> list[str]:
-    """Layers of which something is not there, in order."""
+    """Layers with missing weights or statistics, in order."""
     wanted = architecture.weight_shapes() | architecture.statistic_shapes()
     names = [name.rpartition(".")[0] for name in wanted if name not in tensors]
     return [row.name for row in architecture.layers if row.name in names]
 
 
-def _check(served: InferenceNetwork, tensors: Weights, command: str) -> None:
-    network = served.architecture
-    absent = _missing(network, tensors)
+def _check(network: InferenceNetwork, tensors: Weights, command: str) -> None:
+    architecture = network.architecture
+    absent = _missing(architecture, tensors)
     if absent:
         raise UserError(
-            f"weights {served.facts.name}: without {', '.join(absent)}, which {command} needs; "
+            f"weights {network.facts.name}: without {', '.join(absent)}, which {command} needs; "
             "take those of a whole network, as --weights torchvision"
         )
-    check_weights(network, weights_for(network, tensors))
+    check_weights(architecture, weights_for(architecture, tensors))
 
 
 def weights_for(architecture: Architecture, tensors: Weights) -> Weights:
-    """Of ``tensors``, what the network has: a source may have more."""
+    """The tensors that the network has; a source may have more."""
     wanted = architecture.weight_shapes() | architecture.statistic_shapes()
     return {name: tensors[name] for name in wanted}

@@ -51,7 +51,7 @@ class DropoutMasks:
     """Masks that are a function of (seed, step, layer) and of nothing else.
 
     Neither framework's own dropout takes a mask or shares its random numbers with the other, so
-    the closed track feeds these. Sixteen random bits per element keep drawing them cheap beside a
+    the closed track feeds these. Sixteen random bits per element are drawn fast compared with a
     step: the rate is exact to 1/65536.
     """
 
@@ -60,7 +60,7 @@ class DropoutMasks:
         self._seed = seed
 
     def at(self, step: int, batch_size: int) -> dict[str, NDArray[np.bool_]]:
-        """Masks by layer name, (batch_size, *features), True where the value is kept."""
+        """Masks by layer name, (batch_size, *features), True where the value passes."""
         return {
             name: self._draw(name, step, (batch_size, *shape), rate)
             for name, (shape, rate) in self._layers.items()

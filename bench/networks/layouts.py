@@ -16,13 +16,13 @@ from bench.networks import architecture as spec
 
 
 def flattened(architecture: spec.Architecture) -> dict[str, spec.Shape]:
-    """The dense weight that reads a flattened picture, with that picture's (C, H, W)."""
-    picture: spec.Shape | None = None
+    """The dense weight that reads a flattened map, with that map's (C, H, W)."""
+    map_shape: spec.Shape | None = None
     for step in architecture.steps():
         if isinstance(step.layer, spec.Flatten):
-            picture = step.before
-        elif isinstance(step.layer, spec.Dense) and picture is not None:
-            return {f"{step.layer.name}.weight": picture}
+            map_shape = step.before
+        elif isinstance(step.layer, spec.Dense) and map_shape is not None:
+            return {f"{step.layer.name}.weight": map_shape}
     return {}
 
 
@@ -33,8 +33,8 @@ def to_keras(name: str, weight: NDArray[Any], order: Mapping[str, spec.Shape]) -
     if weight.ndim == 2:
         if name in order:
             # (out, C·H·W) -> (out, H·W·C)
-            pictures = weight.reshape(-1, *order[name])
-            weight = pictures.transpose(0, 2, 3, 1).reshape(weight.shape)
+            maps = weight.reshape(-1, *order[name])
+            weight = maps.transpose(0, 2, 3, 1).reshape(weight.shape)
         return weight.T
     return weight
 
@@ -47,6 +47,6 @@ def from_keras(name: str, weight: NDArray[Any], order: Mapping[str, spec.Shape])
         weight = weight.T
         if name in order:
             channels, height, width = order[name]
-            pictures = weight.reshape(-1, height, width, channels)
-            weight = pictures.transpose(0, 3, 1, 2).reshape(-1, math.prod(order[name]))
+            maps = weight.reshape(-1, height, width, channels)
+            weight = maps.transpose(0, 3, 1, 2).reshape(-1, math.prod(order[name]))
     return weight

@@ -1,4 +1,4 @@
-"""What is done to a picture before a network sees it: a fact about a set of weights."""
+"""The preprocessing of images that a set of weights was trained with."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Preprocessing:
 
     @property
     def in_unit(self) -> tuple[Triple, Triple]:
-        """Mean and deviation for pixels in 0..1, which is what trainers take."""
+        """Mean and deviation for pixels in 0..1, as trainers take them."""
         (a, b, c), (d, e, f), r = self.mean, self.std, self.pixel_range
         return (a / r, b / r, c / r), (d / r, e / r, f / r)
 
@@ -40,7 +40,7 @@ class Preprocessing:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Preprocessing:
-        """What :meth:`to_json` wrote."""
+        """The preprocessing that :meth:`to_json` wrote."""
         fields: dict[str, Any] = {
             name: tuple(item) if isinstance(item, list) else item for name, item in value.items()
         }
@@ -49,7 +49,7 @@ class Preprocessing:
 
 # torchvision.models.AlexNet_Weights.IMAGENET1K_V1.transforms()
 TORCHVISION = Preprocessing((0.485, 0.456, 0.406), (0.229, 0.224, 0.225), size=224, resize=256)
-# The mean of BVLC's ImageNet training pictures; caffe/models/bvlc_alexnet cuts 227 out of 256.
+# The mean of BVLC's ImageNet training images; caffe/models/bvlc_alexnet cuts 227 out of 256.
 BVLC = Preprocessing(
     (122.679, 116.669, 104.007), (1.0, 1.0, 1.0), size=227, resize=256, pixel_range=255.0
 )

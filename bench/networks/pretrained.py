@@ -1,7 +1,7 @@
-"""Weights that somebody trained before, in the core's names and layouts, and what goes with them.
+"""Pretrained weights in the core's names and layouts, with their facts.
 
-Wherever they come from (see `weight_sources`), a worker gets them as one safetensors file in this
-form: it needs neither the framework that wrote them nor to trust the file that they were in.
+Whatever their source (see `bench.weights.sources`), a worker gets them as one safetensors file
+in this form: it does not need the framework that wrote them, nor to trust the original file.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from bench.networks.variants import variant
 
 FACTS = "alexbench"
 FACTS_FILE = "alexbench.json"
-"""In a ``.keras`` zip; in a ``.weights.h5`` they are a text beside the layers."""
+"""In a ``.keras`` zip; in a ``.weights.h5`` they are a text next to the layers."""
 _KEY = "alexbench"
-"""Of the safetensors metadata under which the facts stand, as JSON."""
+"""Of the safetensors metadata that holds the facts, as JSON."""
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of a set of weights beside the numbers."""
+    """The facts about a set of weights: provenance, network, preprocessing."""
 
     name: str
     """Of the source: a registry's name, or the file's."""
@@ -50,19 +50,19 @@ class Facts:
     classes: int | None = None
     """Number of logits; None where the last layer is not there."""
     input_size: int | None = None
-    """Side of the picture that the first dense layer fits; None without one."""
+    """Side of the image that the first dense layer fits; None without one."""
     categories: tuple[str, ...] = ()
     """Names of the logits, where they are known."""
     notes: str = ""
-    """Precision, licence and whatever else a reader of the results has to know."""
+    """Precision, licence and other facts for a reader of the results."""
 
     @property
     def label(self) -> str:
-        """What a case calls its weights: unique, and without a ``/``."""
+        """The name of the weights in a case: unique, and without a ``/``."""
         return f"{self.name.replace('/', '_')}@{self.sha256[:8]}"
 
     def architecture(self) -> Architecture:
-        """Their network, whole; its own classes and pictures where the weights do not say them."""
+        """The whole network; the source's classes and input size where weights fix none."""
         return variant(self.variant).architecture(
             self.classes, head=self.head, input_size=self.input_size
         )
@@ -73,7 +73,7 @@ class Facts:
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Facts:
-        """What :meth:`to_json` wrote."""
+        """The facts that :meth:`to_json` wrote."""
         return cls(
             **{
                 **value,
@@ -97,7 +97,7 @@ class Pretrained:
         partial = path.with_name(f"{path.name}.part")
         try:
             save_file(arrays, partial, {_KEY: json.dumps(self.facts.to_json())})
-        except SafetensorError as error:  # the library's own class for what the system said
+        except SafetensorError as error:  # the library's own class for an error of the system
             code = re.search(r"os error (\d+)", str(error))
             raise OSError(
                 *((int(code[1]), os.strerror(int(code[1]))) if code else error.args)
@@ -106,7 +106,7 @@ class Pretrained:
 
     @classmethod
     def load(cls, path: Path) -> Pretrained:
-        """What :meth:`save` wrote; UserError where the file is not that."""
+        """The weights that :meth:`save` wrote; UserError for any other file."""
         try:
             with safe_open(path, "numpy") as file:
                 facts = Facts.from_json(json.loads((file.metadata() or {})[_KEY]))
@@ -150,7 +150,7 @@ def _check_shape(facts: Facts, name: str, found: NDArray[Any], wanted: NDArray[A
     hint = (
         "take --heads replace-last or narrow for another number of classes"
         if name.startswith(f"{last}.")
-        else f"they fit pictures of {facts.input_size} pixels; a head on the last pool "
+        else f"they fit images of {facts.input_size} pixels; a head on the last pool "
         "(--heads pool-linear, pool-narrow) takes any size"
     )
     raise UserError(

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 def interpolation_matrix(extent: int, size: int) -> NDArray[np.float64]:
     """(size, extent): how much of every old pixel is in every new one, along one side.
 
-    Half-pixel centres and no antialiasing. Rows @ picture @ columns.T, with one such matrix for
-    each side, is the resized picture.
+    Half-pixel centres and no antialiasing. Rows @ image @ columns.T, with one such matrix for
+    each side, is the resized image.
     """
     places = np.clip((np.arange(size) + 0.5) * (extent / size) - 0.5, 0, extent - 1)
     # A pixel reaches as far as its neighbour's centre, and falls off linearly.

@@ -21,10 +21,10 @@ from bench.networks.architecture import (
 
 HEADS = ("source", "replace-last", "narrow", "pool-linear", "pool-narrow")
 """``source``: the network's own last layer, with as many units as there are classes.
-``replace-last``: the last dense layer (and what follows it) gives way to a new Dense(classes).
-``narrow``: the last two give way to Dense(1024), ReLU, Dense(classes), as in the transfer article.
-``pool-linear``: all dense layers give way to Dense(classes), so that it stands on the last pool and
-the pictures may have another size than the source's.
+``replace-last``: the last dense layer (and what follows it) is replaced by a new Dense(classes).
+``narrow``: the last two are replaced by Dense(1024), ReLU, Dense(classes): the transfer article's.
+``pool-linear``: Dense(classes) on the last pool replaces all dense layers, so that images may have
+another size than the source's.
 ``pool-narrow``: the same with Dense(1024), ReLU, Dropout, Dense(classes)."""
 
 
@@ -36,7 +36,7 @@ class Variant:
     source: str
     input_size: int
     classes: int
-    """Number of classes of the source: what ``parameters`` in ``alexbench list`` counts."""
+    """Number of classes of the source: the basis of ``parameters`` in ``alexbench list``."""
     layers: Callable[[int], tuple[Layer, ...]]
 
     def architecture(
@@ -67,7 +67,7 @@ def _with_head(layers: tuple[Layer, ...], head: str, classes: int) -> tuple[Laye
 
 
 def _cifar(norm: str) -> Callable[[int], tuple[Layer, ...]]:
-    """The Keras tutorial's network for 32x32 pictures; ``norm`` is bn, lrn or none.
+    """The Keras tutorial's network for 32x32 images; ``norm`` is bn, lrn or none.
 
     Its ``padding="same"`` is written out: at stride 4 an 11×11 kernel on 32 pixels is padded by
     (3, 4), not symmetrically. Its "same" 2×2 pools see even extents only and pad nothing.
@@ -107,10 +107,10 @@ def _cifar(norm: str) -> Callable[[int], tuple[Layer, ...]]:
 
 
 def _cifar_3x3(classes: int) -> tuple[Layer, ...]:
-    """AlexNet's five convolutions and three overlapping pools on maps that pictures of 32 pixels
+    """AlexNet's five convolutions and three overlapping pools on maps that images of 32 pixels
     still fill: 3×3 kernels at stride 1.
 
-    A pool stands before its BatchNorm: a quarter of the numbers are left to normalise.
+    Pools come before BatchNorm: a quarter of the values are left to normalise.
     """
 
     def conv(index: int, filters: int) -> Iterable[Layer]:
@@ -138,7 +138,7 @@ def _cifar_3x3(classes: int) -> tuple[Layer, ...]:
 def _imagenet(norm: str) -> Callable[[int], tuple[Layer, ...]]:
     """The network of Krizhevsky et al. 2012 as BVLC trained it, two groups in conv 2, 4 and 5.
 
-    With ``norm="bn"`` a BatchNorm stands exactly where the LRN stood, so that nothing else differs.
+    With ``norm="bn"`` a BatchNorm replaces each LRN in its place, so that nothing else differs.
     """
     normalise = {"lrn": LocalResponseNorm, "bn": BatchNorm}[norm]
 

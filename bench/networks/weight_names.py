@@ -1,4 +1,4 @@
-"""What others call the layers of a network that the core knows, both ways. Strings only."""
+"""Names of weights: those of published files to the core's, and back. Strings only."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TORCHVISION_NAMES = {
 }
 """torchvision/models/alexnet.py: module path -> row of the ``torchvision`` variant."""
 
-# In front of every name: of a model within DataParallel, and of a compiled one.
+# Prefixes of every name: of a model within DataParallel, and of a compiled one.
 _WRAPPERS = ("module.", "_orig_mod.")
 _COUNTER = ".num_batches_tracked"
 """PyTorch's BatchNorm counts its batches; nothing that is computed here depends on it."""
@@ -28,8 +28,8 @@ _COUNTER = ".num_batches_tracked"
 def core_names(theirs: Iterable[str], head: str = "source") -> dict[str, str]:
     """Name in a file -> name in the core, for all that is a weight or a statistic.
 
-    Takes torchvision's names and the core's own, and either within a wrapper of PyTorch's. What is
-    not known keeps its name. ``head``: of the network, where the file says it; ``replace-last`` has
+    Takes torchvision's names and the core's own, and either within a wrapper of PyTorch's. Unknown
+    names stay as they are. ``head``: of the network, where the file states it; ``replace-last`` has
     its last layer under torchvision's name for it.
     """
     found = {name: name for name in theirs if not name.endswith(_COUNTER)}

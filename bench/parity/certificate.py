@@ -1,14 +1,14 @@
-"""The parity certificate: a proof that a framework computes the network that its row describes.
+"""The parity certificate: evidence that a framework computes the network that its row describes.
 
-The judge is :mod:`bench.parity.reference`, float64 numpy that no framework had a hand in. In
-float64 nothing is left of rounding, so bounds are tight and a mistake of arithmetic stands far
-above them; ten whole training steps are followed there. What is measured is float32: there the
-logits are held at the network's own input size, and loss, gradients and update one step at a time,
-always from the reference's state, because rounding grows from step to step (a ReLU that flips takes
-its gradient with it).
+The reference is :mod:`bench.parity.reference`, float64 numpy independent of every framework. In
+float64 rounding is negligible, so bounds are tight and an arithmetic mistake exceeds them by far;
+ten whole training steps are compared there. Speed is measured in float32: there the logits are
+compared at the network's own input size, and loss, gradients and update one step at a time, always
+from the reference's state, because rounding grows from step to step (a ReLU that flips changes its
+gradient).
 
-Every framework is held against the reference to half of what two frameworks may differ by, so
-that any two that pass are within the whole of it.
+The bound against the reference is half of what two frameworks may differ by, so that any two that
+pass are within the whole of it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,18 @@ def certify(
     threads: int,
     progress: Progress = lambda done, note: None,
 ) -> Certificate:
-    """Hold one network of one framework against the reference, and stop at the first difference."""
+    """Compare one network of one framework with the reference; stop at the first difference.
+
+    Args:
+        architecture: The network, at its own input size.
+        framework: Its name, for the certificate.
+        build: Makes a trainer of that framework.
+        threads: Of the CPU, for every trainer.
+        progress: Called before each check with the fraction done and the name of the check.
+
+    Returns:
+        The figures of all checks up to the first that failed; ``problem`` names that one.
+    """
     certificate = Certificate(framework, architecture)
     comparison = ParityComparison(certificate, build, threads)
     try:

@@ -1,4 +1,4 @@
-"""The checks of a proof, in their order: each raises PartedError where the two first part."""
+"""The parity checks, in their order: each raises MismatchError at the first difference."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FLOAT32_STATES = (0, 2, 4, 6, 9)
 
 
 def check_batches(comparison: ParityComparison) -> None:
-    """The harness applies crops and flips to the very pictures that the plan names."""
+    """Crops and flips of the harness are equal to those of one image at a time."""
     batches, steps = comparison.batches, range(problem.STEPS)
     given = [(s.images, s.labels) for s in map(batches.at, steps)]
     for step, images_and_labels in zip(steps, given, strict=True):
@@ -42,7 +42,7 @@ def _why_not_certifiable(trainer: object) -> str:
 
 
 def check_weights_round_trip(comparison: ParityComparison) -> None:
-    """What was loaded comes out again, bit for bit."""
+    """Exported weights are those that were loaded, bit for bit."""
     if missing := _why_not_certifiable(comparison.single):
         raise MismatchError(missing)
     comparison.single.load_weights(comparison.weights)
@@ -77,7 +77,7 @@ def check_gradients(comparison: ParityComparison) -> None:
 def _compare(
     comparison: ParityComparison, trainer: CertifiableTrainer, dtype: str, at: tuple[Tensors, int]
 ) -> dict[str, float]:
-    """Hold the loss of a pass, and return the distances of its gradients by place."""
+    """Compare the loss of a pass, and return the distances of its gradients by place."""
     weights, step = at
     given, where = comparison.batches.at(step), f", step {step + 1}"
     expected = comparison.reference(problem.SGD, weights).gradients(given)
@@ -107,7 +107,7 @@ def check_adam(comparison: ParityComparison) -> None:
 def _follow(
     comparison: ParityComparison, trainer: CertifiableTrainer, recipe: Recipe, label: str
 ) -> Iterator[tuple[int, Reference]]:
-    """Train both side by side and hold them after every step; yields the state before each."""
+    """Train both and compare them after every step; yields the state before each."""
     record = comparison.certificate.record
     weights = _doubles(comparison.weights)
     trainer.load_weights(weights)
@@ -134,8 +134,8 @@ def _follow(
 def check_float32_steps(comparison: ParityComparison) -> None:
     """Loss and gradients in float32, each from a state of the reference; then an update.
 
-    A mistake shows at every state, a unit that rounding lets fall the other way only at some:
-    so the state with the smallest distances is held to the bound of rounding.
+    A mistake shows at every state, a ReLU that flips by rounding only at some: the state with the
+    smallest distances must keep the bound of rounding.
     """
     trainer, passes = comparison.single, []
     for step, weights in zip(FLOAT32_STATES, comparison.states, strict=True):
@@ -148,13 +148,13 @@ def check_float32_steps(comparison: ParityComparison) -> None:
     for _, _, _, others in passes:
         for place, gap in others.items():
             comparison.certificate.record("float32 gradients, any state", place, gap)
-    _hold_update(comparison, trainer, (weights, best))
+    _check_update(comparison, trainer, (weights, best))
 
 
-def _hold_update(
+def _check_update(
     comparison: ParityComparison, trainer: CertifiableTrainer, at: tuple[Tensors, int]
 ) -> None:
-    """What one step did to the weights: the change, which is small beside the weight itself."""
+    """The change of the weights in one step, which is small compared with the weights."""
     before, step = at
     # A large rate lifts the change above the rounding of the weight that it is added to.
     given = dataclasses.replace(comparison.batches.at(step), learning_rate=1.0)

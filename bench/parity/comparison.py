@@ -1,5 +1,5 @@
-"""What the checks of a proof share: the network on small pictures, its weights, its batches, and
-the trainers that are examined."""
+"""The state that parity checks share: the test problem, and the trainers that are compared with
+the reference."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Tensors = Mapping[str, NDArray[Any]]
 
 
 class ParityComparison:
-    """What the checks share: the network on small pictures, its weights and its batches."""
+    """One certificate in the making: the test problem, the trainers and the reference."""
 
     def __init__(self, certificate: Certificate, build: Build, threads: int) -> None:
         self.certificate, self._build, self._threads = certificate, build, threads
@@ -44,7 +44,7 @@ class ParityComparison:
 
     @cached_property
     def single(self) -> CertifiableTrainer:
-        """In float32; built once, since building and compiling is what takes long."""
+        """In float32; built once, since building and compiling take long."""
         return self.trainer(problem.SGD, "float32")
 
     @cached_property
@@ -76,17 +76,17 @@ class ParityComparison:
         return Reference.at(self.architecture, recipe, (problem.MEAN, problem.STD), weights, rates)
 
     def check_tensors(self, check: str, where: str, found: Tensors, expected: Tensors) -> None:
-        """Every tensor that is expected, in order; one that is missing parts, too."""
+        """Compare every expected tensor, in order; a missing one is infinitely far."""
         for name, tensor in expected.items():
             there = found.get(name)
             gap = math.inf if there is None else distance(there, tensor)
             self.certificate.record(check, f"{name}{where}", gap)
 
     def check_gradients_of(self, check: str, where: str, found: Tensors, expected: Tensors) -> None:
-        """The same for what goes by gradients.
+        """The same for gradients and for changes of weights.
 
-        A bias in front of BatchNorm has a true gradient of 0, and what is there is rounding: it is
-        judged on the scale of its layer's other gradient, and the figure says so.
+        A bias before BatchNorm has a true gradient of 0, and a framework finds rounding: it is
+        compared on the scale of its layer's weight gradient, and the figure says so.
         """
         for place, gap in self.gradient_distances(where, found, expected).items():
             self.certificate.record(check, place, gap)
@@ -105,7 +105,7 @@ class ParityComparison:
 
     @cached_property
     def _before_batch_norm(self) -> set[str]:
-        # A pool between them hands on what was added to all of a channel.
+        # A pool between them passes on a constant that was added to a channel.
         rows = [row for row in self.architecture.layers if not isinstance(row, MaxPool)]
         followed = pairwise(rows)
         return {row.name for row, after in followed if isinstance(after, BatchNorm)}

@@ -1,5 +1,5 @@
-"""What a proof notes down: distances from the reference, the bounds they must keep, and the line
-that says where one was not kept."""
+"""The figures of a certificate: distances from the reference, their bounds, and the line that
+names the first that is exceeded."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ BOUNDS = {
     # At the state where it is smallest: 5e-5 at worst, through BatchNorm.
     "float32 gradients": 1e-3,
     "float32 update": 1e-3,
-    # At the others: a ReLU or the winner of a pool that rounding lets fall the other way takes its
-    # gradient along, and one of a few in the last 2×2 maps is a large part: 1.5e-2 at worst.
+    # At the others: a ReLU or the maximum of a pool that flips by rounding changes its gradient,
+    # and one of a few in the last 2×2 maps is a large share: 1.5e-2 at worst.
     "float32 gradients, any state": 1e-1,
 }
-"""Relative L2 distance per tensor from the reference, by check, with what was measured."""
+"""Relative L2 distance per tensor from the reference, by check; comments: the worst measured."""
 
 
 @dataclass
@@ -49,7 +49,7 @@ class Figure:
 
 
 class MismatchError(Exception):
-    """A check was not passed; the message says which, where and by how much."""
+    """A failed check; the message names it, the place and the distance."""
 
 
 @dataclass
@@ -63,7 +63,7 @@ class Certificate:
     problem: str = ""
 
     def record(self, check: str, where: str, distance: float) -> None:
-        """Note a distance; raises PartedError when it is above its bound, or not a number."""
+        """Record a distance; raises MismatchError when it is above its bound, or not a number."""
         figure = self.figures.setdefault(check, Figure(BOUNDS[check]))
         if not distance <= figure.worst:
             figure.worst, figure.where = distance, where
@@ -90,7 +90,7 @@ def _figure_json(figure: Figure) -> dict[str, Any]:
 
 
 def distance(found: NDArray[Any], expected: NDArray[Any], scale: float | None = None) -> float:
-    """L2 norm of the difference over ``scale``, by default the norm of what is expected.
+    """L2 norm of the difference over ``scale``, by default the norm of the expected tensor.
 
     inf for another shape; by blocks of rows, since the two may lie in memory in different orders.
     """

@@ -1,6 +1,6 @@
-"""What a proof is made on: a network small enough to compute, its weights, its batches.
+"""The test problem of the parity check: a network on small images, its weights, its batches.
 
-Everything is drawn from seeds, so that each framework gets the same without having met the others.
+Everything is drawn from seeds, so that each framework gets the same in a process of its own.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ CLASSES = 10
 _LARGEST_BATCH = 8
 
 # Large enough that a wrong form shows in one step, small enough that ten steps stay finite. The
-# rate changes from step to step: only then do the forms of Nesterov's momentum part.
+# rate changes from step to step: only then do the forms of Nesterov's momentum differ.
 SGD = Recipe("parity-sgd", "", momentum=0.9, nesterov=True, weight_decay=0.01, label_smoothing=0.1)
 # eps of the gradients' size: with 1e-8 Adam's first step is the gradient's sign, and rounding
 # decides it wherever the true gradient is nearly 0.
@@ -37,10 +37,10 @@ AUGMENTATION = Augmentation(padding=4, flip=True)
 
 
 def problem_architecture(architecture: Architecture) -> Architecture:
-    """The same layers on the smallest pictures that leave the dense layers a 2×2 map.
+    """The same layers on the smallest images that leave the dense layers a 2×2 map.
 
     A 1×1 map would hide a wrong order of flattening, and anything larger only costs time. Where
-    the network's own pictures leave less than 2×2, they stay as they are.
+    the network's own images leave less than 2×2, they stay as they are.
     """
     goal = min(2, _last_map(architecture) or 2)
     for size in range(1, architecture.input_size):
@@ -56,13 +56,13 @@ def _last_map(architecture: Architecture) -> int:
         for step in architecture.steps():
             if isinstance(step.layer, Flatten):
                 return step.before[-1]
-    except UserError:  # the picture is too small for a layer
+    except UserError:  # the image is too small for a layer
         return 0
     return 0
 
 
 def layer_rates(architecture: Architecture) -> dict[str, float]:
-    """The first layer at half the learning rate: a framework that has one rate for all shows."""
+    """The first layer at half the learning rate: a framework with one rate for all layers fails."""
     first = next(s.layer.name for s in architecture.steps() if s.layer.weights(s.before))
     return {first: 0.5}
 
@@ -70,7 +70,7 @@ def layer_rates(architecture: Architecture) -> dict[str, float]:
 def problem_weights(architecture: Architecture) -> Weights:
     """The seeded initial weights with every bias, scale and moment moved off its start.
 
-    At 0 and 1 a layer that left them out would not be found out.
+    At 0 and 1 a layer that left them out would not be noticed.
     """
     rng = np.random.default_rng(SEED)
     weights = initial_weights(architecture, SEED)
@@ -82,7 +82,7 @@ def problem_weights(architecture: Architecture) -> Weights:
 
 @dataclasses.dataclass(frozen=True)
 class Batches:
-    """The steps of a proof; ``images`` and ``labels`` are the set they are taken from."""
+    """The steps of the test problem; ``images`` and ``labels`` are the set they are taken from."""
 
     architecture: Architecture
     images: NDArray[np.uint8]
@@ -90,20 +90,20 @@ class Batches:
 
     @property
     def batch_size(self) -> int:
-        """BatchNorm over single features needs several pictures, or all its gradients are 0."""
+        """BatchNorm over single features needs several images, or all its gradients are 0."""
         normalised = any(isinstance(layer, BatchNorm) for layer in self.architecture.layers)
         return _LARGEST_BATCH if normalised else 4
 
     @classmethod
     def of(cls, architecture: Architecture) -> Batches:
-        """Noise: no two neighbouring pixels are alike, so no shift goes unseen."""
+        """Noise: no two neighbouring pixels are alike, so every shift shows."""
         rng = np.random.default_rng([SEED, 1])
         count = 3 * _LARGEST_BATCH + 1  # the batches flow over the end of an epoch
         images = rng.integers(0, 256, (count, SIDE, SIDE, 3), np.uint8)
         return cls(architecture, images, rng.integers(0, architecture.classes, count))
 
     def at(self, step: int) -> StepInput:
-        """What the harness gives a trainer at a step."""
+        """The input that the harness gives a trainer at a step."""
         split = Split(self.images, self.labels)
         images, labels = gather(split, self._batch(step), AUGMENTATION.padding)
         masks = DropoutMasks(self.architecture, SEED).at(step, self.batch_size)

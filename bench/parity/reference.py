@@ -1,12 +1,12 @@
 """The layers in float64 numpy, forward and backward, straight from their definitions.
 
-This is the judge of the parity certificate: an implementation that no framework had a hand in.
-It shares nothing with the implementations it judges but the rows of
+This is the reference of the parity certificate, independent of every framework. It shares
+nothing with the implementations that are compared with it but the rows of
 :mod:`bench.networks.architecture`, and it is written to be read; only the update of the weights
 (:mod:`bench.parity.reference_training`) has to be fast.
 
 Every layer is a function of its input that returns its output and a function from the gradient of
-the output to (gradient of the input, gradients of the weights by their short names). Pictures are
+the output to (gradient of the input, gradients of the weights by their short names). Images are
 (B, C, H, W), features (B, F), all float64.
 """
 
@@ -23,14 +23,14 @@ from numpy.typing import NDArray
 from bench.networks import architecture
 
 Array = NDArray[np.float64]
-Parts = dict[str, Array]
+WeightGradients = dict[str, Array]
 """Gradients of a layer's weights by their short names."""
-Backward = Callable[[Array], tuple[Array, Parts]]
+Backward = Callable[[Array], tuple[Array, WeightGradients]]
 
 
 @dataclass
 class Context:
-    """What a layer needs beside its input."""
+    """The state that a layer needs in addition to its input."""
 
     weights: Mapping[str, Array]
     """Of this layer, by short name: ``weight``, ``bias``, ``running_mean``, ``running_var``."""
@@ -64,7 +64,7 @@ def _conv(layer: architecture.Conv, x: Array, context: Context) -> tuple[Array, 
     y = np.concatenate([c @ k.T for c, k in zip(columns, kernels, strict=True)], axis=1)
     y = (y + context.weights["bias"]).reshape(count, height, width, -1).transpose(0, 3, 1, 2)
 
-    def backward(dy: Array) -> tuple[Array, Parts]:
+    def backward(dy: Array) -> tuple[Array, WeightGradients]:
         flat = dy.transpose(0, 2, 3, 1).reshape(count * height * width, -1)
         parts = np.split(flat, groups, axis=1)
         d_kernels = [d.T @ c for d, c in zip(parts, columns, strict=True)]
@@ -108,7 +108,7 @@ def _batch_norm(
     scale = context.weights["weight"].reshape(shape)
     y = normal * scale + context.weights["bias"].reshape(shape)
 
-    def backward(dy: Array) -> tuple[Array, Parts]:
+    def backward(dy: Array) -> tuple[Array, WeightGradients]:
         # Ioffe & Szegedy 2015, section 3, with the gradients through mean and variance gathered.
         d_normal = dy * scale
         mean_d = d_normal.mean(axis=axes, keepdims=True)
@@ -127,8 +127,8 @@ def _lrn(
     denominator = layer.k + layer.alpha / layer.size * _window_sum(np.square(x), lower, upper)
     y = x * denominator**-layer.beta
 
-    def backward(dy: Array) -> tuple[Array, Parts]:
-        # Channel i stands in the sums of the channels whose windows reach it: the window mirrored.
+    def backward(dy: Array) -> tuple[Array, WeightGradients]:
+        # Channel i is in the sums of the channels whose windows reach it: the window mirrored.
         inner = _window_sum(dy * y / denominator, upper, lower)
         d_x = dy * denominator**-layer.beta
         return d_x - 2 * layer.alpha * layer.beta / layer.size * x * inner, {}
@@ -160,7 +160,7 @@ def _max_pool(layer: architecture.MaxPool, x: Array, context: Context) -> tuple[
     where = flat.argmax(axis=-1)  # the first of equal maxima, in the order of rows
     y = np.take_along_axis(flat, where[..., None], axis=-1)[..., 0]
 
-    def backward(dy: Array) -> tuple[Array, Parts]:
+    def backward(dy: Array) -> tuple[Array, WeightGradients]:
         d_x = np.zeros_like(x)
         b, c, i, j = np.indices(where.shape)
         np.add.at(d_x, (b, c, i * stride + where // size, j * stride + where % size), dy)

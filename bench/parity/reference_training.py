@@ -1,5 +1,5 @@
-"""Whole networks, their loss and their optimisers in float64 numpy: what the certificate holds
-every framework against."""
+"""Whole networks, their loss and their optimisers in float64 numpy: the reference that
+every framework is compared with."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Reference:
         return _resize(x.transpose(0, 3, 1, 2), self.architecture.input_size)
 
     def activations(self, images: NDArray[np.uint8]) -> Iterator[tuple[str, Array]]:
-        """Evaluation mode: the prepared pictures as ``input``, then the output of every layer."""
+        """Evaluation mode: the prepared images as ``input``, then the output of every layer."""
         x = self.prepare(images)
         yield "input", x
         for step in self.architecture.steps():

@@ -242,7 +242,7 @@ def test_offline_the_generated_set_stands_in_and_says_so(monkeypatch: pytest.Mon
         # Warnings are errors in this repository's own settings: this one must not be.
         done = benchmark("auto", "-k", "latency and closed", "-W", "error")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "GENERATED" in done.stdout
+    assert "SYNTHETIC" in done.stdout
     (record,) = RecordStore(the_run()).read()
     assert record.dataset["name"].startswith("generated")
     assert done.stdout.splitlines()[-1] == str(the_run() / "report.html")

@@ -1,4 +1,4 @@
-"""Rotation and colour, held against the definition of one picture and against torchvision."""
+"""Rotation and colour, compared with the definition for one image and with torchvision."""
 
 import math
 
@@ -24,7 +24,7 @@ def noise(count: int, lowest: int = 0) -> Image:
 
 
 def turned(image: Image, angle: float) -> tuple[Image, NDArray[np.bool_]]:
-    """One picture pixel by pixel, and which pixels rounding may decide otherwise."""
+    """One image pixel by pixel, and which pixels rounding may decide otherwise."""
     found, tie = np.zeros_like(image), np.zeros((32, 32), bool)
     cos, sin = math.cos(math.radians(angle)), math.sin(math.radians(angle))
     for row in range(32):
@@ -39,7 +39,7 @@ def turned(image: Image, angle: float) -> tuple[Image, NDArray[np.bool_]]:
 
 
 def recoloured(image: Image, factors: NDArray[np.float64]) -> Image:
-    """One picture, by the formulas of brightness, contrast and saturation."""
+    """One image, by the formulas of brightness, contrast and saturation."""
 
     def blend(one: NDArray[np.float64], other: object, factor: float) -> NDArray[np.float64]:
         return np.floor(np.clip(factor * one + (1 - factor) * np.asarray(other), 0, 255))
@@ -52,7 +52,7 @@ def recoloured(image: Image, factors: NDArray[np.float64]) -> Image:
     return blend(x, grey(x)[..., None], factors[2]).astype(np.uint8)
 
 
-def test_rotation_is_that_of_one_picture_at_a_time() -> None:
+def test_rotation_is_that_of_one_image_at_a_time() -> None:
     images = noise(len(ANGLES), lowest=1)  # no black of their own
     found = pixels.rotate(images, np.array(ANGLES))
     for image, angle, rotated in zip(images, ANGLES, found, strict=True):
@@ -76,7 +76,7 @@ def test_what_turns_in_from_outside_is_black() -> None:
     assert 0.1 < (found == 0).all(axis=2).mean() < 0.25  # 1 - 2(√2 - 1) = 17 % of a square
 
 
-def test_colour_is_that_of_one_picture_at_a_time() -> None:
+def test_colour_is_that_of_one_image_at_a_time() -> None:
     images, factors = noise(len(FACTORS)), np.array(FACTORS, float)
     found = pixels.recolour(images, factors)
     for image, some, changed in zip(images, factors, found, strict=True):
@@ -90,7 +90,7 @@ def test_colour_is_that_of_one_picture_at_a_time() -> None:
     assert (found[3] == found[3][..., :1]).all()  # no saturation: greys
 
 
-def test_one_picture_does_not_change_another() -> None:
+def test_one_image_does_not_change_another() -> None:
     images, angles, factors = noise(3), np.array([5.0, 50.0, -80.0]), np.array(FACTORS[3:6], float)
     for i in range(3):
         alone = slice(i, i + 1)

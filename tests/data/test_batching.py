@@ -88,14 +88,14 @@ def test_without_shuffling_every_epoch_and_seed_has_one_order() -> None:
     for order in orders[1:]:
         np.testing.assert_array_equal(order, orders[0])
     assert sorted(orders[0]) == list(range(50))
-    # Not that of the files: pictures from folders stand there class by class.
+    # Not that of the files: images from folders stand there class by class.
     assert orders[0].tolist() != list(range(50))
     assert not np.array_equal(
         BatchPlan(images=50, batch_size=50, seed=1).batch(0).indices, orders[0]
     )
 
 
-def test_augmentation_is_drawn_anew_without_shuffling() -> None:
+def test_augmentation_is_drawn_for_every_epoch_without_shuffling() -> None:
     plan = BatchPlan(images=50, batch_size=50, seed=1, augmentation=BOTH, shuffle=False)
     first, second = plan.batch(0), plan.batch(1)
     assert not np.array_equal(first.offsets, second.offsets)
@@ -157,7 +157,7 @@ def test_offsets_and_flips_are_drawn_per_image_and_cover_their_range() -> None:
     assert (batch.flips != later.flips).any()
 
 
-def test_images_draw_anew_each_epoch() -> None:
+def test_augmentation_differs_between_epochs() -> None:
     plan = BatchPlan(images=64, batch_size=64, seed=2, augmentation=BOTH)
     drawn = []
     for epoch in range(2):

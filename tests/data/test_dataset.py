@@ -22,7 +22,7 @@ def random_split(size: int, seed: int, classes: int = 4) -> Split:
 @pytest.fixture(scope="module")
 def dataset() -> Dataset:
     train, test = random_split(203, 1), random_split(40, 2)
-    return data.describe_pixels("pictures", ("a", "b", "c", "d"), train, test)
+    return data.describe_pixels("images", ("a", "b", "c", "d"), train, test)
 
 
 def keys(split: Split) -> set[bytes]:
@@ -66,7 +66,7 @@ def test_fingerprint_depends_on_everything(dataset: Dataset, change: str) -> Non
 
 def test_describe_gives_the_fields_of_a_record(dataset: Dataset) -> None:
     assert dataset.describe() == {
-        "name": "pictures",
+        "name": "images",
         "fingerprint": dataset.fingerprint,
         "train_images": 203,
         "test_images": 40,
@@ -87,12 +87,12 @@ def test_subset_is_balanced_and_repeatable(dataset: Dataset, train: int, test: i
 
 def test_subset_has_its_own_name_and_fingerprint_and_keeps_the_constants(dataset: Dataset) -> None:
     part = dataset.subset(100, 1000)
-    assert part.name == "pictures, subset 100 + 40"
+    assert part.name == "images, subset 100 + 40"
     assert part.fingerprint != dataset.fingerprint
     assert (part.mean, part.std) == (dataset.mean, dataset.std)
 
 
-def test_subsets_are_nested_and_labels_stay_with_their_pictures(dataset: Dataset) -> None:
+def test_subsets_are_nested_and_labels_stay_with_their_images(dataset: Dataset) -> None:
     small, large = dataset.subset(50, 10), dataset.subset(120, 20)
     assert keys(small.train) < keys(large.train)
     pairs = zip(dataset.train.images, dataset.train.labels.tolist(), strict=True)
@@ -120,7 +120,7 @@ def test_subset_of_nothing_is_refused(dataset: Dataset) -> None:
 
 def test_validation_split_is_cut_from_the_training_set_alone(dataset: Dataset) -> None:
     held = dataset.validation(40)
-    assert held.name == "pictures, validation split"
+    assert held.name == "images, validation split"
     assert (len(held.train), len(held.test)) == (163, 40)
     assert not keys(held.train) & keys(held.test)
     assert keys(held.train) | keys(held.test) == keys(dataset.train)
@@ -130,8 +130,8 @@ def test_validation_split_is_cut_from_the_training_set_alone(dataset: Dataset) -
 
 
 @pytest.mark.parametrize("size", [0, 203])
-def test_validation_split_has_to_leave_training_pictures(dataset: Dataset, size: int) -> None:
-    with pytest.raises(UserError, match=f"cannot take {size} validation pictures from 203"):
+def test_validation_split_has_to_leave_training_images(dataset: Dataset, size: int) -> None:
+    with pytest.raises(UserError, match=f"cannot take {size} validation images from 203"):
         dataset.validation(size)
 
 
@@ -171,7 +171,7 @@ def test_saving_replaces_what_was_there(dataset: Dataset, tmp_path: Path) -> Non
     np.testing.assert_array_equal(mapped.train.images, dataset.train.images)  # still open
 
 
-def test_save_that_fails_leaves_nothing_behind(
+def test_save_that_fails_leaves_no_files(
     dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:
@@ -195,9 +195,47 @@ def test_load_names_the_folder_that_is_damaged(
     if damage == "gone":
         file.unlink()
     else:
-        kept = {"cut": content[: len(content) - 9], "empty": b"", "rubbish": b"\x93NUMPY{}"}
-        file.write_bytes(kept[damage])
+        damaged = {"cut": content[: len(content) - 9], "empty": b"", "rubbish": b"\x93NUMPY{}"}
+        file.write_bytes(damaged[damage])
     with pytest.raises(UserError, match="not a whole prepared dataset") as caught:
         data.load(folder)
     assert str(folder) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"{'descr': '|u1', 'shape': (1,",  # tokenize.TokenError
+        b"{'descr': '|u1', 'fortran_order': False, 'shape': (9223372036854775807, 32, 32, 3), }",
+        b"{'descr': '|u1', 'fortran_order': False, 'shape': (99999, 32, 32, 3), }",
+        b"{'descr': '|O', 'fortran_order': False, 'shape': (20,), }",
+        b"(" * 9000,
+        b"[1]",
+    ],
+)
+def test_damaged_headers_of_arrays_are_errors_of_one_line(
+    dataset: Dataset, tmp_path: Path, header: bytes
+) -> None:
+    data.save(dataset.subset(20, 8), tmp_path / "set")
+    content = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + bytes(100)
+    (tmp_path / "set" / "train_labels.npy").write_bytes(content)
+    with pytest.raises(UserError, match="not a whole prepared dataset") as caught:
+        data.load(tmp_path / "set")
+    assert "\n" not in str(caught.value)
+
+
+def test_every_altered_byte_of_the_description_is_noticed(dataset: Dataset, tmp_path: Path) -> None:
+    small = dataset.subset(20, 8)
+    data.save(small, tmp_path / "set")
+    file = tmp_path / "set" / "meta.json"
+    content, rng = file.read_bytes(), np.random.default_rng(0)
+    for place in rng.integers(0, len(content), 200):
+        altered = bytearray(content)
+        altered[place] ^= int(rng.integers(1, 256))
+        file.write_bytes(altered)
+        try:
+            found = data.load(tmp_path / "set")
+        except UserError:
+            continue
+        assert data.meta(found) == data.meta(small)  # white space, or the case of \\u00B7

@@ -1,4 +1,4 @@
-"""A frozen trunk's features are of the pictures as they were augmented, whatever that was."""
+"""A frozen trunk's features are of the images as they were augmented, whatever that was."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -25,9 +25,7 @@ def trunk(images: Any) -> Any:
         (Augmentation(padding=1, colour=0.5), False),
     ],
 )
-def test_turned_and_coloured_pictures_go_through_the_trunk_anew(
-    augmentation: Augmentation, kept: bool
-) -> None:
+def test_turned_and_coloured_images_are_not_cached(augmentation: Augmentation, kept: bool) -> None:
     rng = np.random.default_rng(0)
     train = Split(rng.integers(0, 256, (12, 32, 32, 3), np.uint8), np.arange(12))
     plan = BatchPlan(images=12, batch_size=6, seed=1, augmentation=augmentation)

@@ -5,6 +5,7 @@ import io
 import os
 import pickle
 import tarfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -73,7 +74,7 @@ def png(image: NDArray[np.uint8], mode: str = "RGB") -> bytes:
     return out.getvalue()
 
 
-def picture_files() -> Files:
+def image_files() -> Files:
     images = pixels(6, 4)
     return {
         "train/dog/2.png": png(images[0]),
@@ -158,9 +159,9 @@ def test_folder_of_batches_is_read(tmp_path: Path, inner: str) -> None:
         assert_batches(open_quietly(root))
 
 
-def test_pictures_are_read_in_sorted_order(tmp_path: Path) -> None:
-    folder = write_folder(tmp_path / "pets", picture_files())
-    archive = write_tar(tmp_path / "pets.tar.xz", picture_files(), "w:xz", "pets/")
+def test_images_are_read_in_sorted_order(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "pets", image_files())
+    archive = write_tar(tmp_path / "pets.tar.xz", image_files(), "w:xz", "pets/")
     from_folder, from_archive = open_quietly(folder), open_quietly(archive)
     images = pixels(6, 4)
     for found in (from_folder, from_archive):
@@ -172,7 +173,7 @@ def test_pictures_are_read_in_sorted_order(tmp_path: Path) -> None:
 
 
 def test_same_pixels_in_other_files_have_another_fingerprint(tmp_path: Path) -> None:
-    files = picture_files()
+    files = image_files()
     first = open_quietly(write_folder(tmp_path / "a", files))
     out = io.BytesIO()
     Image.open(io.BytesIO(files["train/cat/1.png"])).save(out, format="PNG", compress_level=0)
@@ -184,31 +185,31 @@ def test_same_pixels_in_other_files_have_another_fingerprint(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("mode", ["L", "RGBA", "LA", "P", "1"])
-def test_grey_and_transparent_pictures_become_rgb(tmp_path: Path, mode: str) -> None:
+def test_grey_and_transparent_images_become_rgb(tmp_path: Path, mode: str) -> None:
     grey = np.repeat(pixels(1, 8)[0, :, :, :1] // 128 * 255, 3, axis=2)
-    files = {**picture_files(), "train/cat/1.png": png(grey, mode)}
+    files = {**image_files(), "train/cat/1.png": png(grey, mode)}
     found = open_quietly(write_folder(tmp_path / "p", files))
     np.testing.assert_array_equal(found.train.images[0], grey)
 
 
 @pytest.mark.parametrize(("width", "height"), [(48, 32), (32, 31)])
-def test_picture_of_another_size_is_named(tmp_path: Path, width: int, height: int) -> None:
-    files = {**picture_files(), "test/cat/2.png": png(np.zeros((height, width, 3), np.uint8))}
+def test_image_of_another_size_is_named(tmp_path: Path, width: int, height: int) -> None:
+    files = {**image_files(), "test/cat/2.png": png(np.zeros((height, width, 3), np.uint8))}
     message = refusal(write_folder(tmp_path / "p", files))
-    assert f"test/cat/2.png: {width}x{height} pixels; pictures must be 32x32" in message
+    assert f"test/cat/2.png: {width}x{height} pixels; images must be 32x32" in message
 
 
 @pytest.mark.parametrize("kind", ["cut png", "cut jpeg", "rubbish", "empty", "gif"])
-def test_damaged_picture_is_named(tmp_path: Path, kind: str) -> None:
+def test_damaged_image_is_named(tmp_path: Path, kind: str) -> None:
     image = pixels(1, 0)[0]
     encoded = {"cut png": png(image)[:-200], "rubbish": b"rubbish" * 9, "empty": b""}
     for name, form in (("cut jpeg", "JPEG"), ("gif", "GIF")):
         out = io.BytesIO()
         Image.fromarray(image).save(out, format=form)
         encoded[name] = out.getvalue()[: -400 if form == "JPEG" else None]
-    files = {**picture_files(), "train/cat/5.jpg": encoded[kind]}
+    files = {**image_files(), "train/cat/5.jpg": encoded[kind]}
     message = refusal(write_folder(tmp_path / "p", files))
-    assert "train/cat/5.jpg: not a whole PNG or JPEG picture" in message
+    assert "train/cat/5.jpg: not a whole PNG or JPEG image" in message
 
 
 @pytest.mark.parametrize(
@@ -220,17 +221,17 @@ def test_damaged_picture_is_named(tmp_path: Path, kind: str) -> None:
         ("train/cat", "class 'cat' is only in test/"),
     ],
 )
-def test_pictures_need_both_splits_with_the_same_classes(
+def test_images_need_both_splits_with_the_same_classes(
     tmp_path: Path, drop: str, expected: str
 ) -> None:
-    files = {name: file for name, file in picture_files().items() if not name.startswith(drop)}
+    files = {name: file for name, file in image_files().items() if not name.startswith(drop)}
     assert expected in refusal(write_folder(tmp_path / "p", files))
 
 
-def test_class_without_pictures_is_named(tmp_path: Path) -> None:
-    folder = write_folder(tmp_path / "p", {**picture_files(), "train/emu/a.bmp": b"x"})
+def test_class_without_images_is_named(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "p", {**image_files(), "train/emu/a.bmp": b"x"})
     (folder / "test/emu").mkdir()
-    assert "no picture in test/emu/; expected *.png, *.jpg, *.jpeg" in refusal(folder)
+    assert "no image in test/emu/; expected *.png, *.jpg, *.jpeg" in refusal(folder)
 
 
 @pytest.mark.parametrize(
@@ -239,7 +240,7 @@ def test_class_without_pictures_is_named(tmp_path: Path) -> None:
         ({"data_batch_2.bin": records(10, 2)[:-1]}, "data_batch_2.bin: 30,729 bytes are not whole"),
         ({"data_batch_2.bin": b""}, "data_batch_2.bin: is empty"),
         ({"test_batch.bin": b"\x0a" + records(10, 3)[1:]}, "test_batch.bin: label 10; labels are"),
-        ({"test_batch.bin": records(9, 3)}, "class 'truck' has no test picture"),
+        ({"test_batch.bin": records(9, 3)}, "class 'truck' has no test image"),
         ({"test_batch.bin": None}, "no test batch; expected test_batch.bin"),
         ({"batches.meta.txt": b"one two"}, "batches.meta.txt: 2 class names; expected 10"),
         ({"data_batch_1": b"x"}, "holds binary batches and pickled batches; keep only one"),
@@ -261,7 +262,7 @@ def pickled(**entries: object) -> bytes:
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        (pickled(labels=[*range(9)]), "9 labels for 10 pictures"),
+        (pickled(labels=[*range(9)]), "9 labels for 10 images"),
         (pickled(labels=[*range(9), 2**70]), "label 1180591620717411303424; labels are 0 to 9"),
         (pickled(labels=["a"] * 10), "no list of whole numbers under 'labels'"),
         (pickled(data=np.zeros((10, 3071), np.uint8)), "data of shape (10, 3071); expected"),
@@ -308,7 +309,7 @@ def test_pickle_that_wants_to_run_code_is_refused_and_not_run(
 
 @pytest.mark.parametrize("mode", ["w", "w:gz", "w:xz", "w:bz2"])
 def test_archive_cut_off_anywhere_is_refused(tmp_path: Path, mode: str) -> None:
-    whole = write_tar(tmp_path / "whole.tar", picture_files(), mode).read_bytes()
+    whole = write_tar(tmp_path / "whole.tar", image_files(), mode).read_bytes()
     stops = [1, 100, len(whole) // 3, len(whole) // 2, len(whole) - 9]
     if mode == "w":  # between members, where nothing is torn
         stops = [1, 100, 512, 4096, len(whole.rstrip(b"\0")) // 512 * 512]
@@ -338,7 +339,7 @@ def test_archive_without_a_dataset_is_refused(tmp_path: Path) -> None:
 
 
 def test_two_datasets_in_one_archive_are_refused(tmp_path: Path) -> None:
-    files = {f"{top}/{name}": file for top in "ab" for name, file in picture_files().items()}
+    files = {f"{top}/{name}": file for top in "ab" for name, file in image_files().items()}
     assert "datasets in more than one place ('a', 'b')" in refusal(
         write_tar(tmp_path / "x.tar", files)
     )
@@ -370,7 +371,40 @@ def test_archives_that_fill_the_memory_are_refused(
     monkeypatch.setattr(archives, "MAX_FILE_BYTES", 50_000)
     assert "data_batch_1.bin has 61,460 bytes" in refusal(path)
     monkeypatch.setattr(archives, "MAX_MEMBERS", 2)
-    assert "more than 2 members" in refusal(write_tar(tmp_path / "b.tar", picture_files(), "w"))
+    assert "more than 2 members" in refusal(write_tar(tmp_path / "b.tar", image_files(), "w"))
+
+
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME])
+def test_long_headers_of_members_are_refused(tmp_path: Path, kind: bytes) -> None:
+    path = write_tar(tmp_path / "a.tar", binary_files(), "w")
+    with tarfile.open(path, "a") as tar:
+        header = tarfile.TarInfo("name")
+        header.type, header.size = kind, 100_000
+        tar.addfile(header, io.BytesIO(bytes(100_000)))
+    assert "a header of 100,000 bytes" in refusal(path)
+
+
+@pytest.mark.parametrize("form", ["gnu", "pax"])
+def test_sparse_members_are_refused(tmp_path: Path, form: str) -> None:
+    path = write_tar(tmp_path / "a.tar", binary_files(), "w")
+    with tarfile.open(path, "a", format=tarfile.PAX_FORMAT) as tar:
+        member = tarfile.TarInfo("data_batch_3.bin")
+        if form == "gnu":
+            member.type = tarfile.GNUTYPE_SPARSE
+        else:
+            member.pax_headers = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0"}
+        tar.addfile(member)
+    assert "is a sparse file" in refusal(path)
+
+
+def test_size_that_an_image_declares_is_checked_before_it_is_decoded(tmp_path: Path) -> None:
+    content = bytearray(png(pixels(1, 0)[0]))
+    for side, expected in ((12_000, "12000x12000 pixels"), (60_000, "not a whole PNG")):
+        size = side.to_bytes(4, "big")
+        content[16:24] = size + size
+        content[29:33] = zlib.crc32(content[12:29]).to_bytes(4, "big")
+        files = {**image_files(), "train/cat/1.png": bytes(content)}
+        assert expected in refusal(write_folder(tmp_path / str(side), files))
 
 
 def test_missing_path_is_named(tmp_path: Path) -> None:
@@ -400,14 +434,14 @@ def test_second_open_comes_from_the_cache(
 ) -> None:
     path = tmp_path / "pets"
     make = write_folder if form == "folder" else write_tar
-    make(path, picture_files())
+    make(path, image_files())
     first = open_quietly(path)
     with monkeypatch.context() as patch:
         forbid_decoding(patch)
         second = open_quietly(path)
     assert data.meta(first) == data.meta(second)
     np.testing.assert_array_equal(first.train.images, second.train.images)
-    changed = {**picture_files(), "train/cat/1.png": png(pixels(1, 77)[0])}
+    changed = {**image_files(), "train/cat/1.png": png(pixels(1, 77)[0])}
     make(path, changed)
     assert open_quietly(path).fingerprint != first.fingerprint
 
@@ -419,7 +453,9 @@ def test_damaged_cache_is_made_again(tmp_path: Path, cache: Path, victim: str) -
     pattern = "sources/*.json" if victim == "pointer" else f"prepared/*/{victim}"
     (file,) = cache.glob(pattern)
     content = bytearray(file.read_bytes())
-    content[-1] ^= 1  # for the arrays this is a pixel or a label: only the fingerprint shows it
+    content[-9 if victim == "pointer" else -1] ^= (
+        1  # for the arrays this is a pixel or a label: only the fingerprint shows it
+    )
     file.write_bytes(content)
     second = open_quietly(archive)
     assert second.fingerprint == first.fingerprint
@@ -477,7 +513,9 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("offline")
 def test_auto_offline_uses_the_generated_set_and_says_so() -> None:
-    with pytest.warns(sources.SyntheticDataWarning, match="GENERATED set instead: http") as seen:
+    with pytest.warns(
+        sources.SyntheticDataWarning, match=r"SYNTHETIC set \(generated\) instead: http"
+    ) as seen:
         found = sources.open_dataset("auto", progress=False)
     assert len(seen) == 1
     assert found.name == "generated"
@@ -519,8 +557,8 @@ def test_official_set_is_known_by_counts_names_and_statistics(
     assert not sources.is_official(dataclasses.replace(made, test=train))
 
 
-@pytest.mark.skipif(not REAL.is_file(), reason="needs the real pictures in $ALEXBENCH_DATA")
-def test_jpeg75_pictures_are_known() -> None:
+@pytest.mark.skipif(not REAL.is_file(), reason="needs the real images in $ALEXBENCH_DATA")
+def test_jpeg75_images_are_known() -> None:
     found = open_quietly(REAL)
     assert found.name == "CIFAR-10 (JPEG 75)"
     assert found.classes == CLASSES
@@ -528,6 +566,6 @@ def test_jpeg75_pictures_are_known() -> None:
     assert np.bincount(found.train.labels).tolist() == [5000] * 10
     assert np.bincount(found.test.labels).tolist() == [1000] * 10
     assert found.files_digest == sources.JPEG75_DIGEST
-    # the figures of the pictures' own README
+    # the figures of the images' own README
     assert found.mean == (0.4913, 0.4821, 0.4465)
     assert found.std == (0.2452, 0.2428, 0.2606)

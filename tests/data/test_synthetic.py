@@ -20,13 +20,13 @@ def features(split: Split) -> NDArray[np.float32]:
     return pixels / np.float32(255) - np.float32(0.5)
 
 
-def test_a_seed_gives_the_same_pictures_and_another_seed_others() -> None:
+def test_a_seed_gives_the_same_images_and_another_seed_others() -> None:
     first, again, other = (synthetic.generate(700, 300, seed) for seed in (3, 3, 4))
     assert first.fingerprint == again.fingerprint != other.fingerprint
     assert (first.train.images != other.train.images).any(axis=(1, 2, 3)).all()
 
 
-def test_pictures_of_a_seed_stay_what_they_were() -> None:
+def test_images_of_a_seed_stay_what_they_were() -> None:
     """Records of the generated set are comparable only while this holds; else raise VERSION."""
     assert synthetic.VERSION == 1
     assert synthetic.generate(600, 100, 0).fingerprint == (
@@ -48,12 +48,12 @@ def test_classes_are_ten_and_balanced(dataset: Dataset) -> None:
     assert np.bincount(synthetic.generate(25, 13).train.labels).tolist() == [3] * 5 + [2] * 5
 
 
-def test_no_picture_is_there_twice(dataset: Dataset) -> None:
+def test_no_image_is_there_twice(dataset: Dataset) -> None:
     seen = {image.tobytes() for split in (dataset.train, dataset.test) for image in split.images}
     assert len(seen) == 8000
 
 
-def test_pictures_are_in_colour_and_use_the_range(dataset: Dataset) -> None:
+def test_images_are_in_colour_and_use_the_range(dataset: Dataset) -> None:
     assert all(0.4 < value < 0.6 for value in dataset.mean)
     assert all(0.15 < value < 0.3 for value in dataset.std)
     red, blue = dataset.train.images[..., 0], dataset.train.images[..., 2]

@@ -26,7 +26,7 @@ from tests.frameworks.probes.networks import TINY
 
 
 def network(*layers: Layer, size: int = 10) -> Architecture:
-    return Architecture("n", "made up", size, layers)
+    return Architecture("n", "synthetic", size, layers)
 
 
 SMALL = network(
@@ -59,7 +59,7 @@ def test_convolution_extent(
 ) -> None:
     conv = Conv("c", 7, kernel, stride=stride, padding=padding)
     assert conv.output_shape((3, size, size)) == (7, after, after)
-    # Counted: the windows whose first and last rows lie within the padded picture.
+    # Counted: the windows whose first and last rows lie within the padded image.
     end = size + sum(padding) - kernel
     assert len(range(0, end + 1, stride)) == after
 
@@ -119,7 +119,7 @@ def test_operations_are_two_per_multiply_accumulate() -> None:
     first = 4 * 5 * 5 * 3 * 3 * 3
     macs = first + 6 * 4 * 4 * 2 * 2 * 2 + 5 * 6
     assert SMALL.forward_flops() == 2 * macs
-    # Three times as much to train, but nobody asks for the gradient of the picture.
+    # Three times as much to train, but the gradient of the image is not needed.
     assert SMALL.training_flops() == 6 * macs - 2 * first
 
 
@@ -205,7 +205,7 @@ def test_layers_that_do_not_fit(layers: tuple[Layer, ...], size: int, said: str)
         list(network(*layers, size=size).steps())
 
 
-def test_smallest_pictures_of_the_variants() -> None:
+def test_smallest_images_of_the_variants() -> None:
     assert variant("cifar-bn").architecture(input_size=32).classes == 10
     with pytest.raises(UserError, match="pool5"):
         list(variant("cifar-bn").architecture(input_size=31).steps())

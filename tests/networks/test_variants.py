@@ -210,7 +210,7 @@ def test_names_are_unique_and_the_classes_come_last(name: str, head: str) -> Non
     names = [layer.name for layer in architecture.layers]
     assert len(set(names)) == len(names)
     assert architecture.classes == 37
-    assert all("." not in layer for layer in names)  # the dot parts layer and weight
+    assert all("." not in layer for layer in names)  # the dot separates layer and weight
 
 
 @pytest.mark.parametrize("name", sorted(VARIANTS))
@@ -276,7 +276,7 @@ def test_unknown_names() -> None:
 def test_a_registered_variant_can_be_asked_for_and_is_not_overwritten(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    row = Variant("mine", "made up", 8, 2, lambda n: (Flatten("f"), Dense("d", n)))
+    row = Variant("mine", "synthetic", 8, 2, lambda n: (Flatten("f"), Dense("d", n)))
     with monkeypatch.context() as patch:
         patch.setattr("bench.networks.variants.VARIANTS", dict(VARIANTS))
         register(row)

@@ -1,4 +1,4 @@
-"""The judge itself: every gradient against differences, every output against a plain loop."""
+"""The reference: gradients compared with finite differences, outputs with a plain loop."""
 
 import dataclasses
 from typing import Any
@@ -213,14 +213,14 @@ def test_the_given_weights_are_copied() -> None:
     assert np.array_equal(weights["d2.weight"], before)
 
 
-def test_pictures_are_normalised_then_resized_around_half_pixel_centres() -> None:
+def test_images_are_normalised_then_resized_around_half_pixel_centres() -> None:
     double = dataclasses.replace(TINY, input_size=64)
     images = pictures(2)
     reference = Reference.at(double, SGD, (MEAN, STD), {})
     x = reference.prepare(images)
     assert x.shape == (2, 3, 64, 64)
     first = ((images / 255 - MEAN) / STD).transpose(0, 3, 1, 2)
-    # New centres lie a quarter of an old pixel beside the old ones; the border repeats.
+    # New centres lie a quarter of an old pixel from the old ones; the border repeats.
     np.testing.assert_allclose(x[..., 0, 0], first[..., 0, 0])
     np.testing.assert_allclose(x[..., 0, 1], 0.75 * first[..., 0, 0] + 0.25 * first[..., 0, 1])
     np.testing.assert_allclose(x[..., 2, 0], 0.25 * first[..., 0, 0] + 0.75 * first[..., 1, 0])

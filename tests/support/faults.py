@@ -1,4 +1,4 @@
-"""Mistakes that implementations of AlexNet really make, planted into a trainer one at a time.
+"""Mistakes found in published implementations of AlexNet, planted into a trainer one at a time.
 
 A fault wraps the function that builds a trainer, whatever the framework: it changes what the
 trainer is built from, what goes in, or what comes out.
@@ -22,7 +22,7 @@ Weights = Mapping[str, Any]
 
 
 class Wrapped:
-    """A trainer behind another; subclasses change one thing."""
+    """A trainer that wraps another; subclasses change one thing."""
 
     def __init__(self, build: Build, setup: Setup) -> None:
         self.setup = setup
@@ -137,19 +137,19 @@ class SwappedGroups(WeightsInAnotherOrder):
 class FlattenedChannelsLast(WeightsInAnotherOrder):
     """The first dense layer's columns taken for H·W·C, as they come from a Keras model."""
 
-    def _picture(self) -> tuple[str, tuple[int, ...]]:
+    def _map_shape(self) -> tuple[str, tuple[int, ...]]:
         steps = list(self.setup.architecture.steps())
         place = next(i for i, step in enumerate(steps) if isinstance(step.layer, Flatten))
         dense = next(s.layer.name for s in steps[place:] if s.layer.kind == "dense")
         return f"{dense}.weight", steps[place].before
 
     def to_theirs(self, weights: dict[str, Any]) -> None:
-        name, (channels, height, width) = self._picture()
+        name, (channels, height, width) = self._map_shape()
         columns = weights[name].reshape(-1, height, width, channels)
         weights[name] = columns.transpose(0, 3, 1, 2).reshape(weights[name].shape)
 
     def to_ours(self, weights: dict[str, Any]) -> None:
-        name, shape = self._picture()
+        name, shape = self._map_shape()
         columns = weights[name].reshape(-1, *shape)
         weights[name] = columns.transpose(0, 2, 3, 1).reshape(weights[name].shape)
 
@@ -286,7 +286,7 @@ class UnloadedBias(Wrapped):
 
 @dataclass(frozen=True)
 class Fault:
-    """A mistake, and where the certificate must say that it parts."""
+    """A mistake, and the beginning of the problem that the certificate must name."""
 
     plant: type[Wrapped]
     named: str

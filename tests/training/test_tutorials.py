@@ -46,7 +46,7 @@ def test_other_recipes_leave_all_of_that_to_the_user() -> None:
         assert not row.frozen
 
 
-def test_the_keras_article_takes_as_many_steps_as_its_35_000_pictures_do() -> None:
+def test_the_keras_article_takes_as_many_steps_as_its_35_000_images_do() -> None:
     row = recipe("tutorial-keras-bn")
     assert row.batch_size is not None
     assert row.epochs * 50_000 / row.batch_size == 100 * 35_000 / 100

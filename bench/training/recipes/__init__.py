@@ -12,7 +12,7 @@ RECIPES: dict[str, Recipe] = {
 
 
 def recipe(name: str) -> Recipe:
-    """The row called ``name``, shortened when a ``@budget`` stands behind it."""
+    """The row called ``name``, shortened when a ``@budget`` follows it."""
     base, _, budget = name.partition("@")
     if base not in RECIPES:
         raise UserError(f"unknown recipe {base!r}; known: {', '.join(RECIPES)}")

@@ -46,10 +46,10 @@ class Recipe:
     head_scale: float | None = None
     """New layers under pretrained ones start from the harness's seeded weights times this, in
     every framework and track; None leaves them to the track. Features of pretrained convolutions
-    are not normalised, and the scale of what reads them decides the first epoch: Keras's own
+    are not normalised, and the scale of the layer after them decides the first epoch: Keras's own
     start is twice PyTorch's."""
-    # What belongs to the recipe beside the training. None leaves it to the user and the profile;
-    # a selection that says otherwise is a contradiction, and a UserError.
+    # Fixed by the recipe in addition to the training. None leaves it to the user and the profile;
+    # a selection that contradicts it is a UserError.
     frozen: bool = False
     """Only the layers that the pretrained weights do not have are trained."""
     input_size: int | None = None
@@ -77,7 +77,7 @@ class Recipe:
         return self.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
 
     def shortened(self, budget: float) -> Recipe:
-        """The recipe with ``budget`` times the epochs; its name says so."""
+        """The recipe with ``budget`` times the epochs; its name ends in ``@budget``."""
         if not 0 < budget <= 1:
             raise UserError(f"budget {budget}: must be above 0 and at most 1")
         if budget == 1:

@@ -68,7 +68,7 @@ def _fast(standard: Recipe) -> tuple[Recipe, Recipe]:
     look = dataclasses.replace(
         fast,
         name="fast-look",
-        description="three epochs, beside the tutorials' loops",
+        description="three epochs, for comparison with the tutorials' loops",
         epochs=3,
         augmentation=Augmentation(flip=True),
         batch_size=None,
@@ -79,9 +79,9 @@ def _fast(standard: Recipe) -> tuple[Recipe, Recipe]:
 def _accurate(standard: Recipe) -> Recipe:
     """How far a network of this family comes on CIFAR-10; meant to reach 90 % on a GPU.
 
-    On pictures that were JPEG at quality 75 all 24 epochs end at 88.2 % (``docs/performance.md``).
+    On images that were JPEG at quality 75 all 24 epochs end at 88.2 % (``docs/performance.md``).
     Chosen on the validation split after four epochs: 81.3 % with 256 channels in conv 2 (and no
-    hidden dense layer), 80.8 % with 128 (and 1.3 times the pictures a second); pools without
+    hidden dense layer), 80.8 % with 128 (and 1.3 times the images a second); pools without
     overlap gain nothing for their cost (75.3 against 76.3 % on the way). Labels were smoothed for
     the length of the training; in a short one they cost (65.7 against 67.6 % on the way, at the
     rate 0.15).

@@ -1,7 +1,7 @@
 """Our own recipes for networks that start from pretrained weights, a row each.
 
-Rates, epochs and pictures' sizes were chosen on the validation split (``alexbench run
---validation``); what was tried stands in `docs/transfer.md`.
+Rates, epochs and images' sizes were chosen on the validation split (``alexbench run
+--validation``); the other settings that were tried are in `docs/transfer.md`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ def rows() -> tuple[Recipe, ...]:
     """The rows, in the order of `alexbench list`."""
     transfer = Recipe(
         "transfer",
-        "all layers trained from pretrained ones, at the weights' own picture size",
+        "all layers trained from pretrained ones, at the weights' own image size",
         learning_rate=0.002,
         trunk_rate=0.25,
         zero_last=True,
@@ -32,7 +32,7 @@ def rows() -> tuple[Recipe, ...]:
     finetune = dataclasses.replace(
         transfer,
         name="transfer-finetune",
-        description="all layers trained from pretrained convolutions, on small pictures: fast",
+        description="all layers trained from pretrained convolutions, on small images: fast",
         head="pool-narrow",
         input_size=131,  # leaves the last pool 3×3, and costs a third of 227
         learning_rate=0.003,
@@ -59,18 +59,18 @@ def rows() -> tuple[Recipe, ...]:
         dataclasses.replace(
             transfer,
             name="transfer-frozen",
-            description="pretrained layers as they are, a new head on what they give",
+            description="pretrained layers frozen, a new head on their features",
             learning_rate=0.001,
             trunk_rate=1.0,
             weight_decay=0.0,
             warmup=0.05,
             epochs=10,
-            frozen=True,  # two views of a picture: the trunk sees each twice in all
+            frozen=True,  # two views of an image: the trunk sees each twice in all
         ),
         dataclasses.replace(
             finetune,
             name="transfer-scratch",
-            description="the network, pictures and epochs of transfer-finetune, from scratch",
+            description="the network, images and epochs of transfer-finetune, from scratch",
             learning_rate=0.02,
             trunk_rate=1.0,
             zero_last=False,

@@ -1,7 +1,7 @@
-"""The recipes of four tutorials, a row each: what each does, as far as a recipe can say it.
+"""The recipes of four tutorials, a row each: their settings, as far as a recipe can hold them.
 
-What is the source's and what is ours stands beside each row, and at length in `docs/tutorials.md`.
-The sources' code is not here, only what it does.
+The docstring of each row says which settings are the source's and which are ours; details are in
+`docs/tutorials.md`. The sources' code is not copied.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from bench.data.batching import Augmentation
 from bench.training.recipes.base import Recipe
 
 PREFIX = "tutorial-"
-"""Of the names of recipes that do what one source did."""
+"""Prefix of the names of recipes that follow one published source."""
 
 ARTICLE_RECIPES = (f"{PREFIX}transfer", f"{PREFIX}transfer-speed")
-"""Recipes beside which the transfer article's own loop can be timed."""
+"""Recipes that can be compared with the transfer article's own loop, timed in the same run."""
 
 
 def rows() -> tuple[Recipe, ...]:
@@ -27,8 +27,8 @@ def _keras_bn() -> Recipe:
     """Analytics India Magazine, "Hands-on Guide To Implementing AlexNet With Keras".
 
     The article's: Adam at Keras's defaults (1e-3, eps 1e-7), batch 100, turns of ±2 degrees, flips,
-    and 100 epochs of the 35,000 pictures that it keeps for training: 35,000 steps. Ours: all of
-    the training pictures, hence 70 epochs for as many steps; a cosine in the place of a rate that
+    and 100 epochs of the 35,000 images that it uses for training: 35,000 steps. Ours: all of
+    the training images, hence 70 epochs for as many steps; a cosine in the place of a rate that
     drops to a hundredth when the validation accuracy has stood still for three epochs; its zoom of
     ±10 % is left out.
     """
@@ -56,7 +56,7 @@ def _transfer() -> tuple[Recipe, Recipe]:
     All of it is the article's: torchvision's weights, head 4096→1024→10, every weight trained, SGD
     0.001 with momentum 0.9 (not Nesterov's), batch 4, 10 epochs, 224 pixels, no augmentation. Ours
     are two things: dropout is on (the article calls ``eval()`` before it trains, which switches it
-    off), and the whole picture becomes 224 pixels (it enlarges to 256 and cuts out the middle).
+    off), and the whole image becomes 224 pixels (it enlarges to 256 and cuts out the middle).
 
     The second row is the same from random weights, for measuring speed: it needs no source.
     """
@@ -89,7 +89,7 @@ def _torch_scratch() -> tuple[Recipe, Recipe]:
     """torchvision's layout from scratch at 224 pixels, as PyTorch tutorials on CIFAR-10 train it.
 
     Theirs: Adam 1e-3 (eps 1e-8), batch 64, 5 epochs, once plain and once with random crops, turns
-    and colours. Ours: how strong these are, and that they are made before the pictures are
+    and colours. Ours: how strong these are, and that they are made before the images are
     enlarged: a shift of 4 of 32 pixels is one of 28 of 224.
     """
     plain = Recipe(
