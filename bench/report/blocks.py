@@ -83,8 +83,8 @@ def stale(path: Path, *, write: bool) -> list[str]:
         The opening comment of each such block, in order; empty where all are up to date.
 
     Raises:
-        UserError: The file cannot be read or written, has a comment without its partner, or a block
-            asks for a run, table, column or row that there is not.
+        UserError: The file cannot be read or written, has no block or a comment without its
+            partner, or a block asks for a run, table, column or row that there is not.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -95,6 +95,8 @@ def stale(path: Path, *, write: bool) -> list[str]:
         raise UserError(f"{path}: a line begins with a value: {at_start.group().strip()}")
     if len(_OPENING.findall(text)) != 2 * len(_BLOCK.findall(text)):
         raise UserError(f"{path}: a table or value comment without its partner")
+    if not _BLOCK.search(text):
+        raise UserError(f"{path}: has no block, a table or value between two comments")
     source = _Source(path)
     changed: list[str] = []
 

@@ -21,7 +21,7 @@ _HEADERS = (
     "framework",
     "test accuracy",
     "training images/s",
-    "speed vs reference",
+    "vs reference",
     "inference images/s",
     "latency p50 (ms)",
 )
