@@ -24,7 +24,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
-from bench.analysis.experiments import by_dataset, latest
+from bench.analysis.experiments import latest
 from bench.analysis.rows import Row
 from bench.core.errors import UserError
 from bench.core.kinds import KINDS
@@ -40,9 +40,8 @@ from bench.report.format import (
     share,
     significant,
 )
-from bench.report.readme import overview
+from bench.report.readme import overview, rows_of
 from bench.report.summary import which_data, which_machine
-from bench.report.tables import TABLES
 
 _BLOCK = re.compile(r"<!-- (table|value): (.*?) -->(.*?)<!-- /\1 -->", re.DOTALL)
 _OPENING = re.compile(r"<!-- /?(?:table|value)\b")
@@ -60,7 +59,7 @@ _HEADERS = {
     "p50": "p50 (ms)",
     "p99": "p99 (ms)",
 }
-_FRACTIONS = {"accuracy", "loop_accuracy", "share", "utilisation", "smallest"}
+_FRACTIONS = {"accuracy", "loop_accuracy", "share", "utilisation", "smallest", "detectable"}
 _AS_PUBLISHED = {"threshold", "goal"}
 """Fractions that were chosen, not measured: shown with the digits they were given."""
 _DIFFERENCES = {"difference", "delta"}
@@ -184,18 +183,6 @@ def _relabelled(record: Record) -> Record:
     if record.schema_version > 1 or record.case.track != "idiomatic":
         return record
     return replace(record, case=replace(record.case, track="tuned"))
-
-
-def rows_of(name: str, records: Sequence[Record]) -> list[Row]:
-    """The rows of a table of the report, over all data sets.
-
-    Raises:
-        UserError: There is no such table; the message names those there are.
-    """
-    tables = {table.name: table for table in TABLES}
-    if name not in tables:
-        raise UserError(f"unknown table {name!r}; known: {', '.join(tables)}")
-    return [row for data, some in by_dataset(records) for row in tables[name].rows(some, data)]
 
 
 @cache

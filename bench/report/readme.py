@@ -1,20 +1,25 @@
-"""The overview of a run: accuracy, speed and latency of each network in one table per track."""
+"""The overview of a run: accuracy, speed and latency of each network in one table; and the rows of
+any table, as README and docs show them."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from bench.analysis.certified import is_certified_row
 from bench.analysis.experiments import by_dataset, labels, latest
-from bench.analysis.rows import Row, accuracy_rows, latency_rows, throughput_rows
+from bench.analysis.rows import Row
 from bench.core.case import Case
+from bench.core.errors import UserError
 from bench.core.records import Record
 from bench.report import footnotes
 from bench.report.columns import case_of
 from bench.report.format import NOTHING, markdown, percent, ratio, significant
 from bench.report.summary import which_data, which_machine
-from bench.report.tables import TRACK_TITLES
+from bench.report.tables import TABLES, frame
+from bench.training.tracks import TRACKS
 
 _HEADERS = (
     "network",
@@ -25,6 +30,7 @@ _HEADERS = (
     "inference images/s",
     "latency p50 (ms)",
 )
+_TABLES = ("throughput", "latency", "accuracy")
 _RIGHT = (False, False, True, True, True, True, True)
 
 
@@ -34,6 +40,23 @@ def readme_block(records: Sequence[Record]) -> str:
     machines = dict.fromkeys(which_machine(r.environment) for r in records if r.ok)
     told = [f"Measured on {machine}." for machine in machines] or ["No results yet."]
     return "\n\n".join([*overview(records, titled=True), *told])
+
+
+def rows_of(name: str, records: Sequence[Record]) -> list[Row]:
+    """The rows of a table of the report, over all datasets; None for what is not known.
+
+    Raises:
+        UserError: There is no such table; the message names those there are.
+    """
+    tables = {table.name: table for table in TABLES}
+    if name not in tables:
+        raise UserError(f"unknown table {name!r}; known: {', '.join(tables)}")
+    rows = frame(tables[name], records).to_dict("records")
+    return [{str(key): _known(value) for key, value in row.items()} for row in rows]
+
+
+def _known(value: Any) -> Any:
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def overview(
@@ -50,17 +73,16 @@ def overview(
     for (data, some), line in zip(by_dataset(records), which_data(records), strict=True):
         if titled:
             parts.append(line.replace(data.name, f"**{data.name}**", 1))
-        accuracies = accuracy_rows(some, data)
-        timed = throughput_rows(some, data) + latency_rows(some, data)
+        rows = [row for table in _TABLES for row in rows_of(table, some)]
         cells: list[list[str]] = []
         notes: list[str] = []
-        for name in tracks or TRACK_TITLES:
-            rows = [row for row in (*timed, *accuracies) if row["track"] == name and row["seeds"]]
-            certified = [row for row in rows if is_certified_row(row)]
-            found, below = _lines(certified), _notes(certified, rows)
-            if titled and rows:
+        for name in tracks or TRACKS:
+            shown = [row for row in rows if row["track"] == name and row["seeds"]]
+            certified = [row for row in shown if is_certified_row(row)]
+            found, below = _lines(certified), _notes(certified, shown)
+            if titled and shown:
                 table = [markdown(_HEADERS, found, _RIGHT)] if found else []
-                parts += [f"*{TRACK_TITLES[name]}*", *table, *below]
+                parts += [f"*{TRACKS[name].title}*", *table, *below]
             cells += [[name, *line] for line in found]
             notes += below
         if cells and not titled:

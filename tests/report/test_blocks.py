@@ -9,7 +9,8 @@ from bench.cli.report import report
 from bench.core.errors import UserError
 from bench.core.records import RecordStore
 from bench.networks.variants import VARIANTS
-from bench.report.blocks import rows_of, stale
+from bench.report.blocks import stale
+from bench.report.readme import rows_of
 from bench.stats.estimates import summary_of
 from tests.support.synthetic import make_record
 
