@@ -282,7 +282,7 @@ def _number(key: str, value: float) -> str:
     if key in _DIFFERENCES:
         return f"{100 * value:+.1f}"
     if key in _RATIOS:
-        return f"{value:.2f}x"
+        return f"{value:.2f}x" if value < 10 else f"{significant(value)}x"
     if key in _THOUSANDTHS:
         return significant(1000 * value)
     if key in _SCIENTIFIC:
