@@ -37,7 +37,7 @@ def report(
     from bench.report.html import merge, write_results
 
     if not runs and not documents:
-        raise click.UsageError("give a RUN, a folder like results/<run>, or --readme FILE")
+        raise click.UsageError("Missing argument 'RUN...', like results/<run>, or --readme FILE.")
     if check and (runs or not documents):
         raise click.UsageError("--check needs --readme FILE, and takes no RUN")
     if runs:
