@@ -8,7 +8,7 @@ import click
 
 
 @click.command(short_help="Make tables, plots and report.html from records.")
-@click.argument("runs", metavar="[RUN...]", nargs=-1, type=click.Path(path_type=Path))
+@click.argument("runs", metavar="RUN...", nargs=-1, type=click.Path(path_type=Path))
 @click.option(
     "-o",
     "--output",
@@ -18,15 +18,16 @@ import click
 @click.option(
     "--readme",
     "documents",
+    metavar="FILE",
     multiple=True,
     type=click.Path(path_type=Path),
-    help="Renew the generated tables and values of this Markdown file, from the runs it names. "
-    "Repeatable.",
+    help="Update the generated tables and values of this Markdown file from the runs it names. "
+    "Repeatable; needs no RUN.",
 )
 @click.option(
     "--check",
     is_flag=True,
-    help="Write nothing: exit with 1 where a figure of a --readme file is not what records give.",
+    help="Write nothing; exit code 1 if a figure of a --readme FILE differs from its records.",
 )
 def report(
     runs: tuple[Path, ...], output: Path | None, documents: tuple[Path, ...], check: bool
@@ -36,13 +37,13 @@ def report(
     from bench.report.html import merge, write_results
 
     if not runs and not documents:
-        raise click.UsageError("give the folder of a run, like results/<run>, or --readme FILE")
+        raise click.UsageError("Missing argument 'RUN...', like results/<run>, or --readme FILE.")
     if check and (runs or not documents):
-        raise click.UsageError("--check goes with --readme FILE, and without runs")
+        raise click.UsageError("--check needs --readme FILE, and takes no RUN")
     if runs:
         merged = merge(runs)
         click.echo(write_results(merged.records, output or runs[0], notes=merged.notes))
     changed = [f"{path}: {block}" for path in documents for block in stale(path, write=not check)]
     for line in changed:
-        click.echo(f"{'stale' if check else 'renewed'}: {line}")
+        click.echo(f"{'stale' if check else 'updated'}: {line}")
     return int(check and bool(changed))

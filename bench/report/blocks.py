@@ -40,10 +40,8 @@ from bench.report.format import (
     share,
     significant,
 )
-from bench.report.readme import overview
-from bench.report.report import Report
+from bench.report.readme import overview, rows_of
 from bench.report.summary import which_data, which_machine
-from bench.report.tables import TABLES
 
 _BLOCK = re.compile(r"<!-- (table|value): (.*?) -->(.*?)<!-- /\1 -->", re.DOTALL)
 _OPENING = re.compile(r"<!-- /?(?:table|value)\b")
@@ -61,7 +59,7 @@ _HEADERS = {
     "p50": "p50 (ms)",
     "p99": "p99 (ms)",
 }
-_FRACTIONS = {"accuracy", "loop_accuracy", "share", "utilisation", "smallest"}
+_FRACTIONS = {"accuracy", "loop_accuracy", "share", "utilisation", "smallest", "detectable"}
 _AS_PUBLISHED = {"threshold", "goal"}
 """Fractions that were chosen, not measured: shown with the digits they were given."""
 _DIFFERENCES = {"difference", "delta"}
@@ -84,8 +82,8 @@ def stale(path: Path, *, write: bool) -> list[str]:
         The opening comment of each such block, in order; empty where all are up to date.
 
     Raises:
-        UserError: The file cannot be read or written, has a comment without its partner, or a block
-            asks for a run, table, column or row that there is not.
+        UserError: The file cannot be read or written, has no block or a comment without its
+            partner, or a block asks for a run, table, column or row that there is not.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -96,6 +94,8 @@ def stale(path: Path, *, write: bool) -> list[str]:
         raise UserError(f"{path}: a line begins with a value: {at_start.group().strip()}")
     if len(_OPENING.findall(text)) != 2 * len(_BLOCK.findall(text)):
         raise UserError(f"{path}: a table or value comment without its partner")
+    if not _BLOCK.search(text):
+        raise UserError(f"{path}: has no block, a table or value between two comments")
     source = _Source(path)
     changed: list[str] = []
 
@@ -183,18 +183,6 @@ def _relabelled(record: Record) -> Record:
     if record.schema_version > 1 or record.case.track != "idiomatic":
         return record
     return replace(record, case=replace(record.case, track="tuned"))
-
-
-def rows_of(name: str, records: Sequence[Record]) -> list[Row]:
-    """The rows of a table of the report, over all data sets.
-
-    Raises:
-        UserError: There is no such table; the message names those there are.
-    """
-    tables = {table.name: table for table in TABLES}
-    if name not in tables:
-        raise UserError(f"unknown table {name!r}; known: {', '.join(tables)}")
-    return [row for results in Report(records).datasets for row in results.once(tables[name].rows)]
 
 
 @cache
@@ -294,7 +282,7 @@ def _number(key: str, value: float) -> str:
     if key in _DIFFERENCES:
         return f"{100 * value:+.1f}"
     if key in _RATIOS:
-        return f"{value:.2f}x"
+        return f"{value:.2f}x" if value < 10 else f"{significant(value)}x"
     if key in _THOUSANDTHS:
         return significant(1000 * value)
     if key in _SCIENTIFIC:

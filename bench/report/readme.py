@@ -1,20 +1,25 @@
-"""The overview of a run: accuracy, speed and latency of each network in one table per track."""
+"""The overview of a run: accuracy, speed and latency of each network in one table; and the rows of
+any table, as README and docs show them."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from bench.analysis.certified import is_certified_row
 from bench.analysis.experiments import labels, latest
-from bench.analysis.rows import Row, accuracy_rows, latency_rows, throughput_rows
+from bench.analysis.rows import Row
 from bench.core.case import Case
+from bench.core.errors import UserError
 from bench.core.records import Record
 from bench.report import footnotes
 from bench.report.columns import case_of
 from bench.report.format import NOTHING, markdown, percent, ratio, significant
 from bench.report.report import Report
 from bench.report.summary import which_data, which_machine
+from bench.report.tables import TABLES, frame
 from bench.training.tracks import TRACKS
 
 _HEADERS = (
@@ -22,10 +27,11 @@ _HEADERS = (
     "framework",
     "test accuracy",
     "training images/s",
-    "speed vs reference",
+    "vs reference",
     "inference images/s",
     "latency p50 (ms)",
 )
+_TABLES = ("throughput", "latency", "accuracy")
 _RIGHT = (False, False, True, True, True, True, True)
 
 
@@ -35,6 +41,23 @@ def readme_block(records: Sequence[Record]) -> str:
     machines = dict.fromkeys(which_machine(r.environment) for r in records if r.ok)
     told = [f"Measured on {machine}." for machine in machines] or ["No results yet."]
     return "\n\n".join([*overview(records, titled=True), *told])
+
+
+def rows_of(name: str, records: Sequence[Record]) -> list[Row]:
+    """The rows of a table of the report, over all datasets; None for what is not known.
+
+    Raises:
+        UserError: There is no such table; the message names those there are.
+    """
+    tables = {table.name: table for table in TABLES}
+    if name not in tables:
+        raise UserError(f"unknown table {name!r}; known: {', '.join(tables)}")
+    rows = frame(tables[name], records).to_dict("records")
+    return [{str(key): _known(value) for key, value in row.items()} for row in rows]
+
+
+def _known(value: Any) -> Any:
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def overview(
@@ -53,15 +76,14 @@ def overview(
         data = results.data
         if titled:
             parts.append(line.replace(data.name, f"**{data.name}**", 1))
-        accuracies = results.once(accuracy_rows)
-        timed = results.once(throughput_rows) + results.once(latency_rows)
+        rows = [row for table in _TABLES for row in rows_of(table, results.records)]
         cells: list[list[str]] = []
         notes: list[str] = []
         for name in tracks or TRACKS:
-            rows = [row for row in (*timed, *accuracies) if row["track"] == name and row["seeds"]]
-            certified = [row for row in rows if is_certified_row(row)]
-            found, below = _lines(certified), _notes(certified, rows)
-            if titled and rows:
+            shown = [row for row in rows if row["track"] == name and row["seeds"]]
+            certified = [row for row in shown if is_certified_row(row)]
+            found, below = _lines(certified), _notes(certified, shown)
+            if titled and shown:
                 table = [markdown(_HEADERS, found, _RIGHT)] if found else []
                 parts += [f"*{TRACKS[name].title}*", *table, *below]
             cells += [[name, *line] for line in found]

@@ -1,7 +1,6 @@
 import re
 import subprocess
 import sys
-from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -10,7 +9,6 @@ from PIL import Image
 from bench.core.errors import UserError
 from bench.core.records import RecordStore
 from bench.report.html import merge, write_results
-from bench.report.readme import BEGIN, END, readme_block, update_readme
 from tests.support.synthetic import (
     ENVIRONMENT,
     FRAMEWORKS,
@@ -223,49 +221,6 @@ def test_a_folder_without_records_is_named(tmp_path):
         merge([tmp_path / "nowhere"])
 
 
-def test_readme_has_a_table_for_each_track_and_dataset():
-    block = readme_block([*make_run(seeds=2), make_record(dataset=OTHER_DATASET)])
-    assert block.startswith(BEGIN)
-    assert block.endswith(END)
-    assert block.count("| network ") == 3
-    assert "**generated**: 2,000 training images and 1,000 test images, " in block
-    row = next(line for line in block.splitlines() if "cifar-lrn" in line and "keras-jax" in line)
-    assert "(2 seeds)" in row
-    assert "—" not in row  # accuracy, training, inference and latency have met in one row
-
-
-def test_readme_without_results_says_so():
-    assert "No results yet." in readme_block([])
-    assert "No results yet." in readme_block([make_failure()])
-
-
-def test_readme_is_renewed_between_its_markers_only(tmp_path):
-    path = tmp_path / "README.md"
-    path.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n", encoding="utf-8")
-    update_readme(path, [make_record()])
-    once = path.read_text(encoding="utf-8")
-    assert once.startswith(f"before\n{BEGIN}")
-    assert once.endswith(f"{END}\nafter\n")
-    assert "old" not in once
-    assert "pytorch" in once
-    update_readme(path, [make_record()])
-    assert path.read_text(encoding="utf-8") == once
-
-
-@pytest.mark.parametrize("text", ["no markers", f"{END}\n{BEGIN}", f"{BEGIN}{BEGIN}{END}"])
-def test_a_readme_without_its_markers_is_left_alone(tmp_path, text):
-    path = tmp_path / "README.md"
-    path.write_text(text, encoding="utf-8")
-    with pytest.raises(UserError, match="results:begin"):
-        update_readme(path, [make_record()])
-    assert path.read_text(encoding="utf-8") == text
-
-
-def test_a_readme_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(UserError, match=r"cannot read .*README\.md"):
-        update_readme(tmp_path / "README.md", [])
-
-
 def test_reports_are_made_without_a_framework():
     program = (
         "import sys, bench.report.html, bench.analysis.compare; "
@@ -275,22 +230,3 @@ def test_reports_are_made_without_a_framework():
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "set()"
-
-
-def test_diverged_seeds_are_told_in_the_readme():
-    record = make_record(kind="accuracy")
-    diverged = replace(record, metrics={**record.metrics, "diverged": True})
-    assert "(1 diverged)" in readme_block([diverged])
-
-
-def test_two_recipes_of_one_network_keep_a_row_each_in_the_readme():
-    kinds = ("accuracy", "train_throughput")
-    one, speed = (make_record(kind=kind) for kind in kinds)
-    other = make_record(kind="accuracy", recipe="another")
-    lines = readme_block([one, speed, other]).splitlines()
-    rows = [line for line in lines if "pytorch" in line and line.startswith("|")]
-    assert len(rows) == 2
-    assert [row.split("|")[1].strip() for row in rows] == [
-        "cifar-bn · another",
-        "cifar-bn · steady",
-    ]

@@ -1,0 +1,46 @@
+from dataclasses import replace
+
+from bench.report.readme import overview, readme_block
+from tests.support.synthetic import OTHER_DATASET, make_failure, make_record, make_run
+
+
+def test_readme_has_a_table_for_each_track_and_dataset():
+    block = readme_block([*make_run(seeds=2), make_record(dataset=OTHER_DATASET)])
+    assert block.count("| network ") == 3
+    assert "**generated**: 2,000 training " in block
+    row = next(line for line in block.splitlines() if "cifar-lrn" in line and "keras-jax" in line)
+    assert "(2 seeds)" in row
+    assert "—" not in row  # accuracy, training, inference and latency have met in one row
+
+
+def test_readme_without_results_says_so():
+    assert "No results yet." in readme_block([])
+    assert "No results yet." in readme_block([make_failure()])
+
+
+def test_diverged_seeds_are_shown_in_the_readme():
+    record = make_record(kind="accuracy")
+    diverged = replace(record, metrics={**record.metrics, "diverged": True})
+    assert "(1 diverged)" in readme_block([diverged])
+
+
+def test_two_recipes_of_one_network_keep_a_row_each_in_the_readme():
+    kinds = ("accuracy", "train_throughput")
+    one, speed = (make_record(kind=kind) for kind in kinds)
+    other = make_record(kind="accuracy", recipe="another")
+    lines = readme_block([one, speed, other]).splitlines()
+    rows = [line for line in lines if "pytorch" in line and line.startswith("|")]
+    assert len(rows) == 2
+    assert [row.split("|")[1].strip() for row in rows] == [
+        "cifar-bn · another",
+        "cifar-bn · steady",
+    ]
+
+
+def test_an_overview_has_one_table_for_the_tracks_it_is_asked_for():
+    records = make_run(seeds=1)
+    (table,) = overview(records, ["closed"])
+    rows = table.splitlines()[2:]
+    assert rows
+    assert all(row.startswith("| closed ") for row in rows)
+    assert overview(records, ["no-such-track"]) == []
