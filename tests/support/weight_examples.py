@@ -55,13 +55,13 @@ def _mixed(classes: int) -> tuple[Layer, ...]:
     )
 
 
-MIXED = Variant("mixed", "made up for tests", 20, 6, _mixed)
+MIXED = Variant("mixed", "for tests", 20, 6, _mixed)
 if os.environ.get("ALEXBENCH_EXTENSIONS") == __name__:
     variants.register(MIXED)
 
 
 def install(monkeypatch: pytest.MonkeyPatch, cache_folder: Path) -> None:
-    """For one test: the network here and in helper processes, and a cache that is nobody's."""
+    """For one test: the network here and in helper processes, and a cache of its own."""
     monkeypatch.setitem(variants.VARIANTS, MIXED.name, MIXED)
     monkeypatch.setenv("ALEXBENCH_CACHE", str(cache_folder))
     monkeypatch.setenv("ALEXBENCH_EXTENSIONS", __name__)
