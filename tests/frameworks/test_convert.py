@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,20 @@ from bench.weights.convert import convert
 from bench.weights.facts import interpret
 from bench.weights.files import read
 from bench.weights.sources import open_weights
-from bench.worker.client import call
+from bench.worker.client import call, shared_workers
 from tests.frameworks.probes.client import each_keras, environment
 from tests.support import weight_examples as examples
 from tests.support.weight_examples import weights, write
 
 FORMS = (".safetensors", ".npz", ".pth", ".keras", ".weights.h5")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """One worker per framework for the whole module: each takes seconds to start."""
+    with pytest.MonkeyPatch.context() as monkeypatch, shared_workers():
+        examples.install(monkeypatch, tmp_path_factory.mktemp("cache"))
+        yield
 
 
 @pytest.fixture(autouse=True)

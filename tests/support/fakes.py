@@ -42,6 +42,7 @@ from bench.training.interfaces import (
     Setup,
     StepInput,
 )
+from tests.support import fake_weight_files
 from tests.support.reference_trainer import ReferenceTrainer
 
 if TYPE_CHECKING:
@@ -331,6 +332,12 @@ FRAMEWORKS = (
     _row("fake-ceiling", FakeTrainer, ceiling="tests.support.fakes:quick_maker"),
     _row("fake-ceiling-raise", FakeTrainer, ceiling="tests.support.fakes:broken_maker"),
     _row("fake-ceiling-killed", FakeTrainer, ceiling="tests.support.fakes:dying_maker"),
+    _row(
+        "fake-files",
+        FakeTrainer,
+        files="tests.support.fake_weight_files",
+        blocked=(fake_weight_files.BLOCKED,),
+    ),
     _row("fake-missing", FakeTrainer, modules=("no_such_module", "numpy")),
 )
 LIMITS = Limits(

@@ -89,7 +89,7 @@ def only(tensors: Mapping[str, Any], *layers: str) -> dict[str, Any]:
 
 
 def write(path: Path, tensors: Mapping[str, Any], **metadata: str) -> Path:
-    """A safetensors file as somebody else would have written it."""
+    """A safetensors file as another program writes it."""
     arrays = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
     save_file(arrays, path, metadata or None)
     return path
