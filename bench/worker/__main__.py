@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from bench.core import extensions
-from bench.core.case import WATERFALL, Case
+from bench.core.case import Case
 from bench.core.errors import UserError
 from bench.core.extensions import load_object
 from bench.core.process import die_with_parent, peak_memory_bytes
@@ -36,6 +36,7 @@ from bench.parity import certificate as parity
 from bench.training.defaults import switched
 from bench.training.frameworks import Framework, framework, tuned
 from bench.training.interfaces import Maker, Trainer
+from bench.training.tracks import track
 from bench.worker import ceilings as operations
 from bench.worker.measurements.registry import MEASUREMENTS
 from bench.worker.opening import block_other_frameworks, open_session
@@ -214,7 +215,7 @@ def _settings(session: Session) -> Fields:
         **convolutional.settings(),
         **session.initial_weights,
         **_tuned(case),
-        **({"shared_defaults": sorted(switched(case))} if case.track == WATERFALL else {}),
+        **({"shared_defaults": sorted(switched(case))} if track(case.track).stages else {}),
         "batch_plan_sha256": plan_for(session.setup, session.dataset).digest(10),
         "recipe": session.setup.recipe.to_json(),
     }

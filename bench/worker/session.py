@@ -13,6 +13,7 @@ from bench.data.dataset import Dataset
 from bench.networks.init import DropoutMasks
 from bench.training.defaults import shuffles
 from bench.training.interfaces import Setup, StepInput, Trainer
+from bench.training.tracks import track
 from bench.worker.inputs import ImageInputs, Inputs
 from bench.worker.schedule import FixedSchedule, Schedule
 
@@ -66,14 +67,14 @@ class Session:
         self.plan = plan_for(self.setup, self.dataset)
         self.inputs = ImageInputs(self.dataset, self.plan)
         self._masks = DropoutMasks(self.setup.architecture, case.seed)
-        self._closed = case.track == "closed"
+        self._shared_masks = track(case.track).shared_masks
         self.schedule = FixedSchedule(self.limits.blocks)
 
     def input_at(self, step: int) -> StepInput:
         """The input of a training step: a function of data, recipe, seed and step."""
         batch = self.plan.batch(step)
         images, labels = self.inputs.train(batch)
-        masks = self._masks.at(step, len(labels)) if self._closed else {}
+        masks = self._masks.at(step, len(labels)) if self._shared_masks else {}
         rate = self.setup.recipe.rate(step, self.setup.steps)
         return StepInput(images, labels, masks, rate)
 
