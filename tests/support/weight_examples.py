@@ -1,7 +1,7 @@
 """Weights for the tests: a small network with a layer of every kind, and torchvision's own.
 
 As an extension (``ALEXBENCH_EXTENSIONS=tests.support.weight_examples``) it makes the small network
-known to helper processes.
+known to workers.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ if os.environ.get("ALEXBENCH_EXTENSIONS") == __name__:
 
 
 def install(monkeypatch: pytest.MonkeyPatch, cache_folder: Path) -> None:
-    """For one test: the network here and in helper processes, and a cache of its own."""
+    """For one test: the network here and in workers, and a cache of its own."""
     monkeypatch.setitem(variants.VARIANTS, MIXED.name, MIXED)
     monkeypatch.setenv("ALEXBENCH_CACHE", str(cache_folder))
     monkeypatch.setenv("ALEXBENCH_EXTENSIONS", __name__)
