@@ -26,7 +26,7 @@ from bench.training.frameworks import FRAMEWORKS, Framework, for_files
 from bench.weights.facts import interpret
 from bench.weights.files import read, suffix_of
 from bench.weights.sources import open_weights
-from bench.worker.client import call
+from bench.worker.client import call, shared_workers
 
 TOLERANCE = 1e-5
 """Allowed difference of outputs over the largest one; sums in another order stay well below."""
@@ -56,19 +56,25 @@ def convert(source: str, out: Path, *, named: str | None = None, force: bool = F
         raise UserError(f"{out}: is there already; give another name, or --force to replace it")
     if not out.parent.is_dir():
         raise UserError(f"{out.parent}: no such folder; make it first")
-    found, prepared = open_weights(source, named=named)
-    _check_whole(found.facts, suffix, out)
-    try:
-        with tempfile.TemporaryDirectory(dir=out.parent, prefix=".alexbench-") as folder:
-            fresh = Path(folder) / f"converted{suffix}"
-            _write(found, prepared, fresh)
-            verified = [_check_bits(found, fresh), *_check_outputs(found.facts, prepared, fresh)]
-            os.replace(fresh, out)
-    except OSError as error:
-        reason = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or error
-        raise UserError(f"{out}: cannot be written ({reason}); make room or write elsewhere") from (
-            error
-        )
+    with shared_workers():
+        found, prepared = open_weights(source, named=named)
+        _check_whole(found.facts, suffix, out)
+        try:
+            return _verified(found, prepared, out)
+        except OSError as error:
+            full = error.errno == errno.ENOSPC
+            reason = "the disk is full" if full else error.strerror or error
+            advice = "make room or write elsewhere"
+            raise UserError(f"{out}: cannot be written ({reason}); {advice}") from error
+
+
+def _verified(found: Pretrained, prepared: Path, out: Path) -> list[str]:
+    """Write a temporary file, verify it, and move it to ``out``."""
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=".alexbench-") as folder:
+        fresh = Path(folder) / f"converted{suffix_of(out)}"
+        _write(found, prepared, fresh)
+        verified = [_check_bits(found, fresh), *_check_outputs(found.facts, prepared, fresh)]
+        os.replace(fresh, out)
     return verified
 
 

@@ -8,7 +8,8 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -25,7 +26,7 @@ from bench.worker.ceilings import OperationResult, to_json
 from bench.worker.environment import environment
 from bench.worker.process import OnProgress, WorkerError, WorkerProcess
 
-__all__ = ["OnProgress", "Worker", "WorkerError", "bare_start", "call"]
+__all__ = ["OnProgress", "Worker", "WorkerError", "bare_start", "call", "shared_workers"]
 
 
 class Worker(WorkerProcess):
@@ -150,10 +151,42 @@ class Worker(WorkerProcess):
         return {"do": do, "framework": self._case.framework, "cpus": self._cpus, **fields}
 
 
+class _Calls:
+    """Calls of functions of the frameworks' weight-file modules, in one worker per framework."""
+
+    def __init__(self) -> None:
+        self._workers: dict[str, Worker] = {}
+
+    def close(self) -> None:
+        """End the workers."""
+        while self._workers:
+            self._workers.popitem()[1].close()
+
+    def call(
+        self, row: Framework, function: str, *, show_stderr: bool = False, **arguments: Any
+    ) -> dict[str, Any]:
+        """What a function returns; see :func:`call`."""
+        try:
+            return self._worker(row, show_stderr).call(function, arguments)
+        except WorkerError as error:
+            if not error.reported:  # it is dead, and the next call needs a new one
+                self._workers.pop(row.name).close()
+            raise UserError(_one_line(row, function, error)) from None
+
+    def _worker(self, row: Framework, show_stderr: bool) -> Worker:
+        if row.name not in self._workers:
+            case = Case(variant="", framework=row.name)
+            limits = Limits(timeout_seconds=math.inf)  # a download may take hours
+            self._workers[row.name] = Worker(case, Path(), limits, show_stderr=show_stderr)
+        return self._workers[row.name]
+
+
 def call(
     row: Framework, function: str, *, show_stderr: bool = False, **arguments: Any
 ) -> dict[str, Any]:
-    """Call a function of a framework's weight-file module in a worker of its own.
+    """Call a function of a framework's weight-file module in a worker.
+
+    The worker is a fresh one, except within a block of :func:`shared_workers`.
 
     Args:
         row: The framework; ``row.files`` is the module.
@@ -167,17 +200,39 @@ def call(
     Raises:
         UserError: The function raises, or the worker dies; the message is one line.
     """
-    case = Case(variant="", framework=row.name)
-    limits = Limits(timeout_seconds=math.inf)  # a download may take hours, and reports its progress
-    with Worker(case, Path(), limits, show_stderr=show_stderr) as worker:
+    if _shared and not show_stderr:
+        return _shared[-1].call(row, function, **arguments)
+    with closing(_Calls()) as calls:
+        return calls.call(row, function, show_stderr=show_stderr, **arguments)
+
+
+_shared: list[_Calls] = []
+
+
+@contextmanager
+def shared_workers() -> Iterator[None]:
+    """One worker per framework for every :func:`call` within the block.
+
+    Importing a framework takes seconds, and a conversion makes several calls of each. Within
+    another such block the workers are those of the outer one.
+    """
+    if _shared:
+        yield
+        return
+    with closing(_Calls()) as calls:
+        _shared.append(calls)
         try:
-            return worker.call(function, arguments)
-        except WorkerError as error:
-            message = str(error)
-            if error.reported and not message.startswith("Traceback"):
-                raise UserError(message) from None
-            line = headline(message) if error.reported else " ".join(message.split())
-            raise UserError(f"{row.name}: {function}: {line}") from None
+            yield
+        finally:
+            _shared.remove(calls)
+
+
+def _one_line(row: Framework, function: str, error: WorkerError) -> str:
+    message = str(error)
+    if error.reported and not message.startswith("Traceback"):
+        return message  # a UserError of the function
+    line = headline(message) if error.reported else " ".join(message.split())
+    return f"{row.name}: {function}: {line}"
 
 
 def bare_start(case: Case) -> float | None:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,20 @@ from bench.weights.convert import convert
 from bench.weights.facts import interpret
 from bench.weights.files import read
 from bench.weights.sources import open_weights
-from bench.worker.client import call
+from bench.worker.client import call, shared_workers
 from tests.frameworks.probes.client import each_keras, environment
 from tests.support import weight_examples as examples
 from tests.support.weight_examples import weights, write
 
 FORMS = (".safetensors", ".npz", ".pth", ".keras", ".weights.h5")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """One worker per framework for the whole module: each takes seconds to start."""
+    with pytest.MonkeyPatch.context() as monkeypatch, shared_workers():
+        examples.install(monkeypatch, tmp_path_factory.mktemp("cache"))
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -62,7 +71,7 @@ def mixed(tmp_path: Path) -> Path:
 
 
 def outputs(framework: str, path: Path, facts: Facts, folder: Path) -> NDArray[np.float32]:
-    """What a framework makes of two random pictures."""
+    """What a framework makes of two random images."""
     size = facts.architecture().input_size
     np.save(folder / "in.npy", np.random.default_rng(5).normal(size=(2, 3, size, size)).astype("f"))
     call(
@@ -100,7 +109,7 @@ def test_every_form_keeps_the_bits_and_the_facts(mixed: Path, tmp_path: Path) ->
     assert not list(tmp_path.glob(".alexbench-*"))
 
 
-def test_the_command_says_what_it_verified(mixed: Path, tmp_path: Path) -> None:
+def test_the_command_prints_what_was_verified(mixed: Path, tmp_path: Path) -> None:
     needs(REFERENCE, "keras-tensorflow")
     command = [sys.executable, "-m", "bench", "convert", str(mixed), "out.keras"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -184,7 +193,7 @@ print(first.keys() == last.keys(), all(torch.equal(first[name], last[name]) for 
 """
 
 
-def test_torchvisions_state_comes_round_to_the_bit_and_fits_its_network(travelled: Path) -> None:
+def test_torchvisions_state_survives_the_round_trip_to_the_bit(travelled: Path) -> None:
     paths = [str(examples.torchvision_state()), str(travelled / "alexnet.pth")]
     done = subprocess.run(
         [sys.executable, "-c", _ONWARD, *paths], capture_output=True, text=True, check=True
@@ -192,7 +201,7 @@ def test_torchvisions_state_comes_round_to_the_bit_and_fits_its_network(travelle
     assert done.stdout.split("\n")[:2] == ["<All keys matched successfully>", "True True"]
 
 
-def test_facts_come_round_as_well(travelled: Path) -> None:
+def test_facts_survive_the_round_trip(travelled: Path) -> None:
     path = travelled / "alexnet.safetensors"
     raw = read(path)
     assert {name.rpartition(".")[0] for name in raw.tensors} == set(TORCHVISION_NAMES)
@@ -243,7 +252,7 @@ np.savez(sys.argv[1] + "/own.npz", **arrays)
 """
 
 
-def test_a_model_of_somebody_elses_is_told_by_the_order_of_its_layers(tmp_path: Path) -> None:
+def test_a_users_keras_model_is_identified_by_the_order_of_its_layers(tmp_path: Path) -> None:
     needs("keras-tensorflow")
     row = FRAMEWORKS["keras-tensorflow"]
     command = [sys.executable, "-c", _OWN, str(tmp_path)]

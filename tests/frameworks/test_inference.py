@@ -34,7 +34,7 @@ def worst(found: Array, expected: Array) -> float:
 
 @each_framework
 @pytest.mark.parametrize("norm", [False, True])
-def test_batches_of_any_size_give_the_references_numbers(framework: str, norm: bool) -> None:
+def test_output_is_the_references_for_every_batch_size(framework: str, norm: bool) -> None:
     architecture = network(norm)
     expected = outputs(architecture)
     arrays = ask(framework, "serving").arrays
@@ -48,7 +48,7 @@ def test_batches_of_any_size_give_the_references_numbers(framework: str, norm: b
 
 
 @each_framework
-def test_a_batchs_size_changes_no_number(framework: str) -> None:
+def test_the_batch_size_does_not_change_the_output(framework: str) -> None:
     arrays = ask(framework, "serving").arrays
     for embedding in (None, "d2_relu"):
         one, *others = (arrays[f"small/{embedding}/{size}"] for size in BATCHES["small"])
@@ -58,7 +58,7 @@ def test_a_batchs_size_changes_no_number(framework: str) -> None:
 
 @each_framework
 @pytest.mark.parametrize("norm", [False, True])
-def test_the_slice_and_the_look_inside_agree(framework: str, norm: bool) -> None:
+def test_both_ways_to_an_embedding_agree(framework: str, norm: bool) -> None:
     arrays = ask(framework, "serving").arrays
     name = network(norm).name
     for size in BATCHES[name]:

@@ -21,13 +21,13 @@ PRESETS = {
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_pictures_are_prepared_as_torchvision_does_it_to_the_bit(name: str) -> None:
+def test_preprocessing_is_torchvisions_to_the_bit(name: str) -> None:
     answer = ask_reference("tutorial")
     paths = [Path(path) for path in answer.facts["paths"]]
     assert len(paths) == 1 + len(photos.SIZES)
     for path in paths:
-        with Image.open(path) as picture:
-            found = prepare(picture, PRESETS[name], path)
+        with Image.open(path) as image:
+            found = prepare(image, PRESETS[name], path)
         expected = answer.arrays[f"{name}/{path.name}"]
         assert found.dtype == expected.dtype == np.float32
         assert found.flags.c_contiguous

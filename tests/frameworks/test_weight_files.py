@@ -30,7 +30,7 @@ def ask() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [
         ("code", r"the pickle asks for code \(posix.mkdir\), .*nothing was run; save model.state_"),
         (
@@ -49,9 +49,9 @@ def ask() -> dict[str, Any]:
         ("empty", r"not a whole PyTorch file \(EOFError\); get it anew"),
     ],
 )
-def test_what_is_no_state_is_refused_in_one_line(name: str, said: str) -> None:
+def test_files_that_are_no_state_are_refused_in_one_line(name: str, message: str) -> None:
     found = ask()["refused"][name]
-    assert re.search(rf"{name}\.pth: {said}", found), found
+    assert re.search(rf"{name}\.pth: {message}", found), found
     assert "\n" not in found
     assert ask()["planted_code_ran"] is False
 
@@ -72,7 +72,7 @@ def test_torchvision_names_the_classes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [
         ("wrong hash", "invalid hash value"),
         ("interrupted", "(incomplete|invalid hash value|IncompleteRead)"),
@@ -80,21 +80,21 @@ def test_torchvision_names_the_classes() -> None:
         ("offline", "refused"),
     ],
 )
-def test_downloads_that_fail_say_how_to_go_on_and_leave_nothing(name: str, said: str) -> None:
+def test_failed_downloads_leave_nothing_and_name_the_alternatives(name: str, message: str) -> None:
     found = ask()["fetched"][name]
-    assert re.match(f"URL: cannot be downloaded .*{said}", found["said"]), found
-    assert "pass it with --weights FILE, or set $ALEXBENCH_WEIGHTS_URL" in found["said"]
-    assert "\n" not in found["said"]
+    assert re.match(f"URL: cannot be downloaded .*{message}", found["message"]), found
+    assert "pass it with --weights FILE, or set $ALEXBENCH_WEIGHTS_URL" in found["message"]
+    assert "\n" not in found["message"]
     assert found["left"] == []
 
 
-def test_a_mirror_that_is_no_address_is_one_line() -> None:
-    assert "cannot be downloaded" in ask()["fetched"]["no address"]["said"]
+def test_an_invalid_mirror_is_one_line() -> None:
+    assert "cannot be downloaded" in ask()["fetched"]["no address"]["message"]
 
 
-def test_a_download_is_checked_and_kept() -> None:
+def test_a_download_is_verified_and_cached() -> None:
     found = ask()["fetched"]["right"]
-    assert found["said"].startswith("taken")
+    assert found["message"].startswith("taken")
     assert len(found["left"]) == 1
 
 
@@ -111,7 +111,7 @@ def published(
     return server
 
 
-def test_fetched_weights_are_there_by_name(
+def test_fetched_weights_are_available_by_name(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
     published: test_download.InferenceModel,

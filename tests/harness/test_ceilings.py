@@ -97,7 +97,7 @@ def test_flops_are_those_counted_by_hand(operation: Operation, flops: int) -> No
 
 
 def test_both_kinds_are_there_and_a_shape_names_one_operation_alone() -> None:
-    assert {operation.operation for operation in OPERATIONS} == set(operations.KINDS)
+    assert {operation.operation for operation in OPERATIONS} == set(operations.OPERATION_NAMES)
     assert len({operation.text for operation in OPERATIONS}) == len(OPERATIONS) == 6
 
 

@@ -1,4 +1,4 @@
-"""``alexbench embed`` on servers made up for tests, and what of a network it takes."""
+"""``alexbench embed`` on servers for tests, and what of a network it takes."""
 
 import csv
 import dataclasses
@@ -40,7 +40,7 @@ def embed(call: Call, *arguments: object, framework: str = "served") -> int:
 
 
 @pytest.mark.parametrize("size", [1, 3, 32])
-def test_npz_has_the_features_of_every_picture_in_order(
+def test_npz_has_the_features_of_every_image_in_order(
     call: Call, paths: list[Path], capsys: pytest.CaptureFixture[str], size: int
 ) -> None:
     mixed = [paths[i] for i in (5, 0, 6, 1, 5)]
@@ -74,17 +74,17 @@ def test_csv_and_json_have_the_same_numbers(call: Call, paths: list[Path]) -> No
     np.testing.assert_array_equal(np.float32([line[1:] for line in lines]), wanted)
 
 
-def test_ways_that_part_are_an_error_and_nothing_is_written(
+def test_different_ways_to_an_embedding_are_an_error_and_no_file(
     call: Call, paths: list[Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert embed(call, *paths, "-o", "out.npz", framework="served-parting") == 1
-    said = capsys.readouterr().err
-    assert "access to dense2_relu do not agree: they differ by 1.0e-05, allowed is 1e-06" in said
-    assert said.count("\n") == 1
+    message = capsys.readouterr().err
+    assert "access to dense2_relu do not agree: they differ by 1.0e-05, allowed is 1e-06" in message
+    assert message.count("\n") == 1
     assert not list(Path().glob("*out*"))
 
 
-def test_what_came_before_a_worker_died_is_kept(
+def test_a_worker_that_dies_in_the_first_batch_leaves_no_file(
     call: Call, paths: list[Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     # Two ways on the first batch are two calls; it dies when there was one only.
@@ -93,16 +93,16 @@ def test_what_came_before_a_worker_died_is_kept(
     assert not list(Path().glob("*out*"))
 
 
-def test_the_output_is_asked_for(call: Call, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_output_option_is_required(call: Call, capsys: pytest.CaptureFixture[str]) -> None:
     assert embed(call, "x.png") == 2
     assert "Missing option '-o'" in capsys.readouterr().err
 
 
-def test_an_output_that_was_there_stays_until_the_new_one_is_whole(
+def test_an_existing_output_stays_until_the_new_one_is_complete(
     call: Call, paths: list[Path]
 ) -> None:
     Path("out.npz").write_text("old")
-    Path("bad.png").write_text("no picture")
+    Path("bad.png").write_text("no image")
     assert embed(call, "bad.png", "-o", "out.npz") == 2
     assert Path("out.npz").read_text(encoding="utf-8") == "old"
     assert embed(call, "bad.png", *paths[:1], "-o", "out.npz") == 2
@@ -129,7 +129,7 @@ def test_missing_layers_are_named(
 
 @pytest.mark.parametrize("name", [n for n in VARIANTS if n not in ("served", "cifar-3x3")])
 @pytest.mark.parametrize("head", ["source", "replace-last", "narrow"])
-def test_features_stand_behind_the_second_hidden_layer(name: str, head: str) -> None:
+def test_features_are_those_after_the_second_hidden_layer(name: str, head: str) -> None:
     architecture = variant(name).architecture(head=head)
     # The narrow head takes the place of the last two dense layers: of dense2 among three.
     new = head == "narrow" and not name.startswith("cifar")
@@ -151,7 +151,7 @@ def test_a_network_with_one_hidden_layer_has_no_features(head: str) -> None:
         embedding_layer(variant("cifar-3x3").architecture(head=head))
 
 
-def test_the_network_is_cut_only_where_weights_end() -> None:
+def test_the_network_is_cut_only_where_the_weights_end() -> None:
     whole, part = Path("whole"), Path("part")
     assert (
         embedding_network(fake_server.pretrained(), whole).architecture.layers[-1].name == "dense3"

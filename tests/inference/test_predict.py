@@ -1,4 +1,4 @@
-"""``alexbench predict`` on servers made up for tests: outputs, bad pictures, workers that die."""
+"""``alexbench predict`` on servers for tests: outputs, bad images, workers that die."""
 
 import csv
 import json
@@ -69,7 +69,7 @@ def assert_rows(found: list[dict[str, Any]], paths: list[Path], top: int = 5) ->
 
 
 @pytest.mark.parametrize("size", [1, 3, 32])
-def test_json_has_the_five_likeliest_of_every_picture_in_order(
+def test_json_has_the_top_five_classes_of_every_image_in_order(
     call: Call, paths: list[Path], capsys: pytest.CaptureFixture[str], size: int
 ) -> None:
     mixed = [paths[i] for i in (3, 0, 6, 1, 3)]
@@ -77,10 +77,10 @@ def test_json_has_the_five_likeliest_of_every_picture_in_order(
     shown = capsys.readouterr()
     assert_rows(json.loads(shown.out), mixed)
     assert shown.err == ""
-    assert len({row[0][0] for row in expected(paths)}) > 1, "pictures that differ"
+    assert len({row[0][0] for row in expected(paths)}) > 1, "images that differ"
 
 
-def test_text_names_every_picture_and_its_classes(
+def test_text_names_every_image_and_its_classes(
     call: Call, paths: list[Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert predict(call, *paths[:2], "--top", 2) == 0
@@ -93,14 +93,14 @@ def test_text_names_every_picture_and_its_classes(
     assert shown.count("kind") == 4
 
 
-def test_a_folder_stands_for_its_pictures(
+def test_a_folder_is_replaced_by_its_images(
     call: Call, paths: list[Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert predict(call, ".", "--json") == 0
     assert_rows(json.loads(capsys.readouterr().out), paths)
 
 
-def test_names_that_are_not_known_are_numbers(
+def test_classes_without_names_are_numbered(
     call: Call, paths: list[Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     fake_server.pretrained().save(Path("w.safetensors"))
@@ -110,7 +110,7 @@ def test_names_that_are_not_known_are_numbers(
     assert labels == {f"class {index}" for index in range(10)}
 
 
-def test_files_of_every_ending_say_the_same(
+def test_files_of_every_suffix_have_the_same_numbers(
     call: Call, paths: list[Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     for ending in ("json", "csv", "npz"):
@@ -136,11 +136,11 @@ def test_files_of_every_ending_say_the_same(
     assert sorted(path.name for path in Path().glob("*out*")) == ["out.csv", "out.json", "out.npz"]
 
 
-def test_the_good_go_through_and_the_bad_are_named(
+def test_bad_images_are_named_and_the_others_are_predicted(
     call: Call, paths: list[Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     Image.new("L", (20, 20)).save("grey.png")
-    Path("text.jpg").write_text("no picture")
+    Path("text.jpg").write_text("no image")
     given = [paths[0], "grey.png", paths[1], "text.jpg", "absent.png", paths[2]]
     assert predict(call, *given, "--json", "--batch-size", 2) == 2
     shown = capsys.readouterr()
@@ -156,10 +156,10 @@ def test_the_good_go_through_and_the_bad_are_named(
 
 @pytest.mark.usefixtures("nothing_runs")
 @pytest.mark.parametrize("output", [(), ("--json",), ("-o", "out.npz")])
-def test_a_bad_picture_alone_starts_nothing_and_writes_nothing(
+def test_a_bad_image_alone_starts_nothing_and_writes_nothing(
     call: Call, capsys: pytest.CaptureFixture[str], output: tuple[str, ...]
 ) -> None:
-    Path("a  b\n.png").write_text("no picture")
+    Path("a  b\n.png").write_text("no image")
     assert predict(call, "a  b\n.png", *output) == 2
     shown = capsys.readouterr()
     assert shown.out == ""
@@ -210,35 +210,35 @@ def test_weights_without_all_layers_name_those_that_are_missing(
     part = fake_server.pretrained(layers=("conv1",), classes=None, input_size=None)
     part.save(Path("w.safetensors"))
     assert predict(call, paths[0]) == 2
-    said = capsys.readouterr().err
-    assert "without dense1, dense2, dense3, which predict needs" in said
-    assert said.count("\n") == 1
+    message = capsys.readouterr().err
+    assert "without dense1, dense2, dense3, which predict needs" in message
+    assert message.count("\n") == 1
 
 
 @pytest.mark.parametrize("output", [("--json",), ("-o", "out.json")])
 @pytest.mark.parametrize(
-    ("framework", "said"),
+    ("framework", "message"),
     [
         ("served-dying", "worker killed by SIGKILL; 3 of 7 images are done"),
         ("served-raising", "ValueError: no more; 3 of 7 images are done"),
     ],
 )
-def test_what_came_before_a_worker_failed_is_kept(
+def test_batches_before_a_failed_worker_are_written(
     call: Call,
     paths: list[Path],
     capsys: pytest.CaptureFixture[str],
     framework: str,
-    said: str,
+    message: str,
     output: tuple[str, ...],
 ) -> None:
     assert predict(call, *paths, *output, "--batch-size", 3, framework=framework) == 1
     shown = capsys.readouterr()
-    assert shown.err == f"alexbench: {framework}: {said}\n"
+    assert shown.err == f"alexbench: {framework}: {message}\n"
     text = shown.out if output == ("--json",) else Path("out.json").read_text(encoding="utf-8")
     assert_rows(json.loads(text), paths[:3])
 
 
-def test_answers_that_are_no_numbers_are_not_written(
+def test_output_that_is_not_finite_is_not_written(
     call: Call, paths: list[Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert predict(call, paths[0], "-o", "out.json", framework="served-infinite") == 1
@@ -256,7 +256,7 @@ def test_a_failed_write_is_one_line(
     )
 
 
-def test_stopping_keeps_what_is_done_and_leaves_no_file_behind(
+def test_an_interrupt_keeps_finished_batches_and_no_temporary_file(
     paths: list[Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     temporary = tmp_path / "temporary"
@@ -276,15 +276,15 @@ def test_stopping_keeps_what_is_done_and_leaves_no_file_behind(
         assert list(temporary.iterdir())
         time.sleep(0.2)
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=120)
+        _, message = process.communicate(timeout=120)
     assert process.returncode == 130
-    assert said.split("\n") == ["", "stopped; finished measurements are written", ""]
+    assert message.split("\n") == ["", "stopped; finished measurements are written", ""]
     assert Path("out.csv").read_text(encoding="utf-8").count("\n") == 1 + 3 * 5
     assert not Path(".out.csv.part").exists()
     assert list(temporary.iterdir()) == []
 
 
-def test_the_server_gets_no_more_than_a_batch_and_the_bad_take_no_place(
+def test_batches_are_full_although_bad_images_are_skipped(
     call: Call, paths: list[Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("bad.png").write_text("no")

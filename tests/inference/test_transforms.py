@@ -1,4 +1,4 @@
-"""What a network is fed with is what torchvision's own transforms make of the picture."""
+"""What a network is fed with is what torchvision's own transforms make of the image."""
 
 from pathlib import Path
 
@@ -28,15 +28,15 @@ def test_the_longer_side_is_rounded_down(
     assert resized_size(size, shorter) == expected
 
 
-def test_the_middle_is_cut_out_and_a_half_pixel_goes_to_the_even_side() -> None:
+def test_the_centre_crop_rounds_halves_to_the_even_number() -> None:
     columns = np.tile(np.arange(7, dtype=np.uint8)[None, :, None], (7, 1, 3))
-    picture = Image.fromarray(columns)
+    image = Image.fromarray(columns)
     # (7 - 4) / 2 = 1.5 -> 2, and (7 - 2) / 2 = 2.5 -> 2.
-    assert np.asarray(center_crop(picture, 4))[0, :, 0].tolist() == [2, 3, 4, 5]
-    assert np.asarray(center_crop(picture, 2))[0, :, 0].tolist() == [2, 3]
+    assert np.asarray(center_crop(image, 4))[0, :, 0].tolist() == [2, 3, 4, 5]
+    assert np.asarray(center_crop(image, 2))[0, :, 0].tolist() == [2, 3]
 
 
-def test_black_stands_where_a_picture_does_not_reach() -> None:
+def test_images_smaller_than_the_crop_are_padded_with_black() -> None:
     padded = np.asarray(center_crop(Image.new("RGB", (3, 2), "white"), 4))[..., 0]
     assert padded.tolist() == [[0] * 4, [255] * 3 + [0], [255] * 3 + [0], [0] * 4]
 

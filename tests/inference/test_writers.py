@@ -19,7 +19,7 @@ from tests.support import fake_server
 
 
 @pytest.fixture(autouse=True)
-def answers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Embeddings:
+def output(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Embeddings:
     fake_server.install(monkeypatch, tmp_path / "cache")
     return Embeddings(embedding_network(fake_server.pretrained(), Path()))
 
@@ -39,47 +39,47 @@ def files_of_at_most(size: int) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("ending", SUFFIXES)
-def test_a_disk_that_is_full_is_told_in_one_line_and_leaves_nothing(
-    tmp_path: Path, answers: Embeddings, ending: str
+def test_a_full_disk_is_one_line_and_no_file(
+    tmp_path: Path, output: Embeddings, ending: str
 ) -> None:
-    sheet = FileWriter(tmp_path / f"out{ending}", answers)
+    writer = FileWriter(tmp_path / f"out{ending}", output)
 
     def write() -> None:
-        sheet.add([str(i) for i in range(500)], rows(500))
-        sheet.close()
+        writer.add([str(i) for i in range(500)], rows(500))
+        writer.close()
 
     with files_of_at_most(10_000), pytest.raises(UserError, match=r"^cannot write to .*; give"):
         write()
-    sheet.close()
+    writer.close()
     assert not list(tmp_path.glob("*out*"))
 
 
-def test_a_folder_that_goes_away_is_told_in_one_line(tmp_path: Path, answers: Embeddings) -> None:
+def test_a_folder_that_is_removed_is_one_line(tmp_path: Path, output: Embeddings) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
-    sheet = FileWriter(folder / "out.json", answers)
-    sheet.add(["a"], rows(1))
+    writer = FileWriter(folder / "out.json", output)
+    writer.add(["a"], rows(1))
     shutil.rmtree(folder)
     with pytest.raises(UserError, match=r"cannot write to .*out\.json: No such file"):
-        sheet.close()
+        writer.close()
 
 
-def test_nothing_added_is_no_file(tmp_path: Path, answers: Embeddings) -> None:
-    FileWriter(tmp_path / "out.json", answers).close()
+def test_without_an_image_there_is_no_file(tmp_path: Path, output: Embeddings) -> None:
+    FileWriter(tmp_path / "out.json", output).close()
     assert not list(tmp_path.glob("*out*"))
 
 
 @pytest.mark.parametrize("ending", SUFFIXES)
-def test_memory_does_not_grow_with_what_is_written(
-    tmp_path: Path, answers: Embeddings, ending: str
+def test_memory_does_not_grow_with_the_number_of_images(
+    tmp_path: Path, output: Embeddings, ending: str
 ) -> None:
-    sheet, batch = FileWriter(tmp_path / f"out{ending}", answers), rows(100)
+    writer, batch = FileWriter(tmp_path / f"out{ending}", output), rows(100)
     names = [f"{i:04}" for i in range(100)]
-    sheet.add(names, batch)
+    writer.add(names, batch)
     tracemalloc.start()
     for _ in range(40):
-        sheet.add(names, batch)
-    sheet.close()
+        writer.add(names, batch)
+    writer.close()
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert (tmp_path / f"out{ending}").stat().st_size > 41 * batch.nbytes
@@ -88,11 +88,13 @@ def test_memory_does_not_grow_with_what_is_written(
 
 
 @pytest.mark.parametrize("name", ["ein \u00e4.png", 'comma,"quote"\n.png', "\udcff.png"])
-def test_names_come_back_as_they_were(tmp_path: Path, answers: Embeddings, name: str) -> None:
+def test_names_of_files_are_read_back_unchanged(
+    tmp_path: Path, output: Embeddings, name: str
+) -> None:
     for ending in SUFFIXES:
-        sheet = FileWriter(tmp_path / f"out{ending}", answers)
-        sheet.add([name], rows(1))
-        sheet.close()
+        writer = FileWriter(tmp_path / f"out{ending}", output)
+        writer.add([name], rows(1))
+        writer.close()
     assert json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))[0]["image"] == name
     with np.load(tmp_path / "out.npz") as arrays:
         assert arrays["images"].tolist() == [name]
@@ -100,7 +102,7 @@ def test_names_come_back_as_they_were(tmp_path: Path, answers: Embeddings, name:
     assert name.replace('"', '""') in content
 
 
-def test_probabilities_add_up_to_one_however_large_the_logits() -> None:
+def test_probabilities_sum_to_one_for_large_logits() -> None:
     found = softmax(np.array([[1000, 999, -1000], [0, 0, 0]], np.float32))
     np.testing.assert_allclose(found.sum(axis=1), 1)
     np.testing.assert_allclose(found[0], [1 / (1 + np.exp(-1)), 1 / (1 + np.exp(1)), 0])

@@ -45,7 +45,7 @@ def _layers(classes: int) -> tuple[Layer, ...]:
     )
 
 
-VARIANT = Variant("served", "made up for tests", 16, CLASSES, _layers)
+VARIANT = Variant("served", "for tests", 16, CLASSES, _layers)
 
 
 class FakeServer:
@@ -55,59 +55,59 @@ class FakeServer:
         self.setup = setup
         self.calls = 0
 
-    def embed(self, pictures: PreparedImages) -> Outputs:
+    def embed(self, images: PreparedImages) -> Outputs:
         self.calls += 1
-        assert 1 <= len(pictures) <= self.setup.batch_size
-        means = pictures.mean(axis=(2, 3))
+        assert 1 <= len(images) <= self.setup.batch_size
+        means = images.mean(axis=(2, 3))
         return np.maximum(np.concatenate([means, -means], axis=1), 0)
 
-    def embed_by_slice(self, pictures: PreparedImages) -> Outputs:
-        return self.embed(pictures)
+    def embed_by_slice(self, images: PreparedImages) -> Outputs:
+        return self.embed(images)
 
-    def logits(self, pictures: PreparedImages) -> Outputs:
-        rows: Outputs = self.embed(pictures) @ self.setup.weights["dense3.weight"].T
+    def logits(self, images: PreparedImages) -> Outputs:
+        rows: Outputs = self.embed(images) @ self.setup.weights["dense3.weight"].T
         return rows
 
 
 class Parting(FakeServer):
     """Its two ways to the features are not the same."""
 
-    def embed_by_slice(self, pictures: PreparedImages) -> Outputs:
-        return self.embed(pictures) * np.float32(1.00001)
+    def embed_by_slice(self, images: PreparedImages) -> Outputs:
+        return self.embed(images) * np.float32(1.00001)
 
 
 class Dying(FakeServer):
     """Is killed in its second batch."""
 
-    def embed(self, pictures: PreparedImages) -> Outputs:
+    def embed(self, images: PreparedImages) -> Outputs:
         if self.calls == 1:
             os.kill(os.getpid(), signal.SIGKILL)
-        return super().embed(pictures)
+        return super().embed(images)
 
 
 class Raising(FakeServer):
     """Fails in its second batch."""
 
-    def embed(self, pictures: PreparedImages) -> Outputs:
+    def embed(self, images: PreparedImages) -> Outputs:
         if self.calls == 1:
             raise ValueError("no more")
-        return super().embed(pictures)
+        return super().embed(images)
 
 
 class Infinite(FakeServer):
     """Its logits are no numbers."""
 
-    def logits(self, pictures: PreparedImages) -> Outputs:
-        return super().logits(pictures) * np.float32("nan")
+    def logits(self, images: PreparedImages) -> Outputs:
+        return super().logits(images) * np.float32("nan")
 
 
 class Sleeping(FakeServer):
     """Sleeps in its second batch, for as long as a test may take."""
 
-    def embed(self, pictures: PreparedImages) -> Outputs:
+    def embed(self, images: PreparedImages) -> Outputs:
         if self.calls == 1:
             time.sleep(60)
-        return super().embed(pictures)
+        return super().embed(images)
 
 
 def _row(name: str, server: str | None, **changes: Any) -> Framework:
@@ -135,7 +135,7 @@ def register() -> None:
 
 
 def install(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
-    """For one test: the rows here and in every worker, and a cache that is nobody's."""
+    """For one test: the rows here and in every worker, and a cache of its own."""
     monkeypatch.setitem(variants.VARIANTS, VARIANT.name, VARIANT)
     for row in FRAMEWORKS:
         monkeypatch.setitem(frameworks.FRAMEWORKS, row.name, row)
@@ -171,6 +171,6 @@ def pretrained(categories: tuple[str, ...] = (), **changes: Any) -> Pretrained:
         "categories": categories,
         **changes,
     }
-    facts = Facts("made-up", "0" * 64, VARIANT.name, preprocessing=how, **fields)
+    facts = Facts("synthetic", "0" * 64, VARIANT.name, preprocessing=how, **fields)
     kept = {k: w for k, w in tensors.items() if k.rpartition(".")[0] in facts.layers}
     return Pretrained(facts, kept)

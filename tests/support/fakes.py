@@ -44,6 +44,7 @@ from bench.training.interfaces import (
     StepInput,
 )
 from bench.training.tracks import DEFAULT_TRACKS
+from tests.support import fake_weight_files
 from tests.support.reference_trainer import ReferenceTrainer
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
 
 BATCH = 16
 TRAIN, TEST = 80, 40
-"""Pictures of `write_batches`: five batches an epoch."""
+"""Images of `write_batches`: five batches an epoch."""
 
 
 def _tiny(classes: int) -> tuple[Layer, ...]:
@@ -71,7 +72,7 @@ class FakeTrainer:
         self.setup = setup
         self.weights: dict[str, Any] = {}
         self.kernel = np.zeros((64 * 3, setup.architecture.classes))
-        self.pictures: Counter[int] = Counter()
+        self.images: Counter[int] = Counter()
         self.masks = 0
         self._losses: list[float] = []
 
@@ -95,7 +96,7 @@ class FakeTrainer:
         """What the other fakes do in place of training."""
 
     def _step(self, given: StepInput) -> None:
-        self.pictures.update(map(_identity, given.images))
+        self.images.update(map(_identity, given.images))
         self.masks += len(given.masks)
         features = self._features(given.images)
         wrong = _softmax(features @ self.kernel)
@@ -123,9 +124,9 @@ class FakeTrainer:
         return {
             "threads": self.setup.threads,
             "precision": self.setup.case.precision,
-            "pictures": sum(self.pictures.values()),
-            "distinct": len(self.pictures),
-            "times_each": sorted(set(self.pictures.values())),
+            "images": sum(self.images.values()),
+            "distinct": len(self.images),
+            "times_each": sorted(set(self.images.values())),
             "masks": self.masks,
             "keras_home": os.path.isdir(os.environ["KERAS_HOME"]),
             "pid": os.getpid(),
@@ -142,7 +143,7 @@ class FakeTrainer:
 
 
 def _identity(image: Any) -> int:
-    """The same number for a picture and its mirror image, which training may show instead."""
+    """The same number for an image and its mirror image, which training may show instead."""
     return min(crc32(image.tobytes()), crc32(image[:, ::-1].tobytes()))
 
 
@@ -306,8 +307,8 @@ def _row(name: str, trainer: type, **changes: Any) -> Framework:
     )
 
 
-VARIANT = Variant("tiny", "made up for tests", 32, 10, _tiny)
-WIDER = Variant("wider", "made up for tests", 40, 10, _tiny)
+VARIANT = Variant("tiny", "for tests", 32, 10, _tiny)
+WIDER = Variant("wider", "for tests", 40, 10, _tiny)
 FRAMEWORKS = (
     _row("fake", FakeTrainer),
     _row("fake-two", FakeTrainer),
@@ -333,6 +334,12 @@ FRAMEWORKS = (
     _row("fake-ceiling", FakeTrainer, ceiling="tests.support.fakes:quick_maker"),
     _row("fake-ceiling-raise", FakeTrainer, ceiling="tests.support.fakes:broken_maker"),
     _row("fake-ceiling-killed", FakeTrainer, ceiling="tests.support.fakes:dying_maker"),
+    _row(
+        "fake-files",
+        FakeTrainer,
+        files="tests.support.fake_weight_files",
+        blocked=(fake_weight_files.BLOCKED,),
+    ),
     _row("fake-missing", FakeTrainer, modules=("no_such_module", "numpy")),
 )
 LIMITS = Limits(
@@ -346,7 +353,7 @@ LIMITS = Limits(
 IMPATIENT = Limits(**{**vars(LIMITS), "timeout_seconds": 3})
 PROFILE = Profile(
     "tiny",
-    "made up for tests",
+    "for tests",
     frameworks=("fake", "fake-two"),
     tracks={**dict.fromkeys(KINDS, DEFAULT_TRACKS), "accuracy": ("closed",)},
     variants=dict.fromkeys(KINDS, ("tiny",)),
@@ -369,7 +376,7 @@ def register() -> None:
 
 
 def install(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
-    """For one test: the rows here and in every worker, and a cache that is nobody's."""
+    """For one test: the rows here and in every worker, and a cache of its own."""
     for variant in (VARIANT, WIDER):
         monkeypatch.setitem(variants.VARIANTS, variant.name, variant)
     monkeypatch.setitem(profiles.PROFILES, PROFILE.name, PROFILE)

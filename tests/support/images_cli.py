@@ -1,4 +1,4 @@
-"""What the tests of ``predict`` and ``embed`` share: the command, pictures, expected numbers."""
+"""What the tests of ``predict`` and ``embed`` share: the command, images, expected numbers."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def caller(monkeypatch: pytest.MonkeyPatch) -> Call:
 
 
 def write_images(folder: Path, count: int) -> list[Path]:
-    """Pictures of noise around a colour each, of several sizes."""
+    """Images of noise around a colour each, of several sizes."""
     rng = np.random.default_rng(0)
     paths = []
     for index in range(count):
@@ -48,12 +48,12 @@ def write_images(folder: Path, count: int) -> list[Path]:
 
 
 def features(paths: list[Path]) -> NDArray[np.float32]:
-    """What :class:`fake_server.FakeServer` makes of pictures, (N, 6)."""
+    """What :class:`fake_server.FakeServer` makes of images, (N, 6)."""
     how = fake_server.pretrained().facts.preprocessing
     rows = []
     for path in paths:
-        with Image.open(path) as picture:
-            means = prepare(picture, how, path).mean(axis=(1, 2))
+        with Image.open(path) as image:
+            means = prepare(image, how, path).mean(axis=(1, 2))
         rows.append(np.maximum(np.concatenate([means, -means]), 0))
     return np.array(rows, np.float32)
 

@@ -1,7 +1,7 @@
 """Weights for the tests: a small network with a layer of every kind, and torchvision's own.
 
 As an extension (``ALEXBENCH_EXTENSIONS=tests.support.weight_examples``) it makes the small network
-known to helper processes.
+known to workers.
 """
 
 from __future__ import annotations
@@ -55,13 +55,13 @@ def _mixed(classes: int) -> tuple[Layer, ...]:
     )
 
 
-MIXED = Variant("mixed", "made up for tests", 20, 6, _mixed)
+MIXED = Variant("mixed", "for tests", 20, 6, _mixed)
 if os.environ.get("ALEXBENCH_EXTENSIONS") == __name__:
     variants.register(MIXED)
 
 
 def install(monkeypatch: pytest.MonkeyPatch, cache_folder: Path) -> None:
-    """For one test: the network here and in helper processes, and a cache that is nobody's."""
+    """For one test: the network here and in workers, and a cache of its own."""
     monkeypatch.setitem(variants.VARIANTS, MIXED.name, MIXED)
     monkeypatch.setenv("ALEXBENCH_CACHE", str(cache_folder))
     monkeypatch.setenv("ALEXBENCH_EXTENSIONS", __name__)
@@ -89,7 +89,7 @@ def only(tensors: Mapping[str, Any], *layers: str) -> dict[str, Any]:
 
 
 def write(path: Path, tensors: Mapping[str, Any], **metadata: str) -> Path:
-    """A safetensors file as somebody else would have written it."""
+    """A safetensors file as another program writes it."""
     arrays = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
     save_file(arrays, path, metadata or None)
     return path

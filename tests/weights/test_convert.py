@@ -76,8 +76,12 @@ def test_keras_files_that_do_not_fit_are_one_line(tmp_path: Path) -> None:
         "conv1.weight is (8, 3, 4, 4)": {"conv1": [np.ones((4, 4, 3, 8), "f"), conv[1]]},
         "no weights in it": {},
     }
-    said = ["layer normalization has the weights (3,): no convolution", "conv1.weight is", "no wei"]
-    for layers, wanted in zip(given.values(), said, strict=True):
+    message = [
+        "layer normalization has the weights (3,): no convolution",
+        "conv1.weight is",
+        "no wei",
+    ]
+    for layers, wanted in zip(given.values(), message, strict=True):
         path = keras_layers(tmp_path / "wrong.weights.h5", layers)
         with pytest.raises(UserError) as caught:
             open_weights(str(path))
@@ -85,7 +89,7 @@ def test_keras_files_that_do_not_fit_are_one_line(tmp_path: Path) -> None:
         assert "\n" not in str(caught.value)
 
 
-def test_weights_that_lie_in_another_file_are_not_read(tmp_path: Path) -> None:
+def test_weights_in_external_files_are_not_read(tmp_path: Path) -> None:
     (tmp_path / "secret").write_bytes(bytes(8 * 4))
     with h5py.File(tmp_path / "a.weights.h5", "w") as file:
         group = file.create_group("layers/conv1/vars")
@@ -96,7 +100,7 @@ def test_weights_that_lie_in_another_file_are_not_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("out", "said"),
+    ("out", "message"),
     [
         ("there.npz", "there.npz: is there already; give another name, or --force"),
         ("x.onnx", "x.onnx: unknown format of weights; known: .safetensors"),
@@ -104,12 +108,14 @@ def test_weights_that_lie_in_another_file_are_not_read(tmp_path: Path) -> None:
         ("x.keras", "a .keras file holds a whole network, and part lacks conv2, conv2_bn, dense2;"),
     ],
 )
-def test_what_cannot_be_written_is_one_line(out: str, said: str, tmp_path: Path) -> None:
+def test_outputs_that_cannot_be_written_are_one_line(
+    out: str, message: str, tmp_path: Path
+) -> None:
     Path("there.npz").write_bytes(b"mine")
     write(tmp_path / "part.safetensors", weights("mixed", "conv1", "dense1"))
     with pytest.raises(UserError) as caught:
         convert("part.safetensors", Path(out))
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert Path("there.npz").read_bytes() == b"mine"
 
 
@@ -124,7 +130,7 @@ def test_force_replaces_a_file_and_not_a_folder(mixed: Path) -> None:
 
 
 @pytest.mark.usefixtures("unproven")
-def test_the_variant_that_the_user_says_is_kept(tmp_path: Path) -> None:
+def test_the_variant_of_the_user_is_written(tmp_path: Path) -> None:
     write(tmp_path / "a.safetensors", weights("cifar-lrn", "conv1", "conv2"))
     with pytest.raises(UserError, match="--variant cifar-lrn"):
         convert("a.safetensors", Path("b.npz"))
@@ -132,7 +138,7 @@ def test_the_variant_that_the_user_says_is_kept(tmp_path: Path) -> None:
     assert open_weights("b.npz")[0].facts.variant == "cifar-plain"
 
 
-def test_a_wrong_output_leaves_no_file(monkeypatch: pytest.MonkeyPatch, mixed: Path) -> None:
+def test_different_outputs_leave_no_file(monkeypatch: pytest.MonkeyPatch, mixed: Path) -> None:
     def ask(row: Any, function: str, *, out: str, **_: Any) -> dict[str, Any]:
         assert function == "logits"
         np.save(out, np.array([[1.0, 1.0 + 2e-5 * (row.name == REFERENCE)]]))
@@ -146,7 +152,7 @@ def test_a_wrong_output_leaves_no_file(monkeypatch: pytest.MonkeyPatch, mixed: P
     assert not Path("out.npz").exists()
 
 
-def test_other_bits_leave_no_file(monkeypatch: pytest.MonkeyPatch, mixed: Path) -> None:
+def test_changed_bits_leave_no_file(monkeypatch: pytest.MonkeyPatch, mixed: Path) -> None:
     def lossy(path: Path) -> Any:
         raw = read(path)
         return replace(raw, tensors={k: v.astype("float16") for k, v in raw.tensors.items()})
@@ -171,14 +177,12 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(
     assert {*tmp_path.iterdir()} - {*before} <= {tmp_path / "cache"}
 
 
-def test_frameworks_that_are_missing_are_said_so(
-    monkeypatch: pytest.MonkeyPatch, mixed: Path
-) -> None:
+def test_missing_frameworks_are_named(monkeypatch: pytest.MonkeyPatch, mixed: Path) -> None:
     for row in list(FRAMEWORKS.values()):
         monkeypatch.setitem(FRAMEWORKS, row.name, replace(row, modules=("no_such_module",)))
-    said = convert(str(mixed), Path("out.npz"))
-    assert said[0] == "12 tensors read back, all bits equal"
-    assert [s.split(":")[0] for s in said[1:3]] == [
+    message = convert(str(mixed), Path("out.npz"))
+    assert message[0] == "12 tensors read back, all bits equal"
+    assert [s.split(":")[0] for s in message[1:3]] == [
         "not verified in pytorch",
         "not verified in keras-tensorflow",
     ]
@@ -186,11 +190,9 @@ def test_frameworks_that_are_missing_are_said_so(
         convert(str(mixed), Path("out.keras"))
 
 
-def test_parts_are_compared_up_to_where_they_end() -> None:
+def test_partial_networks_are_compared_up_to_their_last_layer() -> None:
     def last_row(*layers: str) -> str | None:
-        shapes = weights("imagenet-lrn", *layers)
         facts = Facts("x", "0" * 64, "imagenet-lrn", layers, TORCHVISION)
-        assert shapes
         found = leading(facts)
         return found.layers[-1].name if found else None
 

@@ -26,7 +26,7 @@ def _cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def test_without_pytorch_its_files_say_what_to_install(
+def test_without_pytorch_its_files_name_the_install_command(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     for row in list(frameworks.FRAMEWORKS.values()):
@@ -123,8 +123,8 @@ def test_an_image_size_out_of_range_is_refused(tmp_path: Path, size: float) -> N
 def refused(path: Path) -> str:
     with pytest.raises(UserError) as caught:
         read(path)
-    said = str(caught.value)
-    assert said.startswith(f"{path}: not a whole ")
-    assert "\n" not in said
-    assert len(said) < 600
-    return said
+    message = str(caught.value)
+    assert message.startswith(f"{path}: not a whole ")
+    assert "\n" not in message
+    assert len(message) < 600
+    return message

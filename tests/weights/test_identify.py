@@ -26,7 +26,7 @@ CASES = [(name, head) for name in VARIANTS if name not in ALIKE for head in HEAD
 
 
 @pytest.mark.parametrize(("name", "head"), [case for case in CASES if case != SAME_HEAD])
-def test_every_network_is_told_from_its_shapes(name: str, head: str) -> None:
+def test_every_network_is_identified_from_its_shapes(name: str, head: str) -> None:
     wanted = variant(name).architecture(7, head=head)
     found = identify(shapes_of(wanted), "file")
     assert (found.variant, found.head, found.classes) == (name, head, 7)
@@ -50,7 +50,7 @@ def test_networks_with_the_same_tensors_have_to_be_named(name: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "size"), [("imagenet-lrn", 195), ("cifar-bn", 64)])
-def test_the_size_of_the_pictures_is_told_from_the_first_dense_layer(name: str, size: int) -> None:
+def test_the_image_size_follows_from_the_first_dense_layer(name: str, size: int) -> None:
     wanted = variant(name).architecture(10, input_size=size)
     found = identify(shapes_of(wanted), "file")
     assert found.input_size is not None
@@ -88,12 +88,12 @@ def test_layers_may_be_missing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"conv3.bias": None}, "does not fit torchvision: conv3.bias (384,) is missing"),
         ({"conv3.bias": (383,)}, "conv3.bias is (383,), expected (384,)"),
-        ({"dense2.weight": (4096, 4095)}, "dense2.weight is (4096, 4095), and (4096, 4096) is"),
-        ({"dense1.weight": (4096, 9217)}, "dense1.weight is (4096, 9217), and (4096, 9216) is"),
+        ({"dense2.weight": (4096, 4095)}, "dense2.weight is (4096, 4095), expected (4096, 4096)"),
+        ({"dense1.weight": (4096, 9217)}, "dense1.weight is (4096, 9217), expected (4096, 9216)"),
         ({"conv9.weight": (3, 3)}, "conv9.weight (3, 3) has no place in it"),
         ({"scale": ()}, "scale () has no place in it"),
         ({"conv2.weight": (5, 5, 64, 192)}, "this is HWIO (Keras's order)"),
@@ -102,10 +102,10 @@ def test_layers_may_be_missing() -> None:
         ({"conv1.bias": (1,), "x": (1,)}, "; 1 more do not fit"),
     ],
 )
-def test_what_does_not_fit_is_named(change: dict[str, Shape | None], said: str) -> None:
+def test_tensors_that_do_not_fit_are_named(change: dict[str, Shape | None], message: str) -> None:
     changed = shapes_of(variant("torchvision").architecture()) | change
     shapes = {name: shape for name, shape in changed.items() if shape is not None}
-    with pytest.raises(UserError, match=re.escape(said)):
+    with pytest.raises(UserError, match=re.escape(message)):
         identify(shapes, "file")
 
 

@@ -35,7 +35,7 @@ def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def test_a_file_is_opened_with_its_facts_and_lies_prepared(tmp_path: Path) -> None:
+def test_a_file_is_opened_with_its_facts_and_prepared(tmp_path: Path) -> None:
     path = write(tmp_path / "mine.safetensors", weights())
     found, prepared = open_weights(str(path))
     facts = found.facts
@@ -69,7 +69,7 @@ def test_preprocessing_follows_the_variant(tmp_path: Path) -> None:
     assert (CIFAR10.size, CIFAR10.mean) == (32, (0.4914, 0.4822, 0.4465))
 
 
-def test_torchvisions_names_are_taken(tmp_path: Path) -> None:
+def test_torchvisions_names_are_read(tmp_path: Path) -> None:
     tensors = weights("torchvision", "conv1", "conv3")
     names = published_names(tensors, "torchvision", "source")
     assert "features.6.weight" in names.values()
@@ -78,7 +78,7 @@ def test_torchvisions_names_are_taken(tmp_path: Path) -> None:
     assert np.array_equal(found.tensors["conv3.weight"], tensors["conv3.weight"])
 
 
-def test_a_file_of_ours_keeps_what_it_says(tmp_path: Path) -> None:
+def test_facts_in_a_file_are_read_back(tmp_path: Path) -> None:
     first, _ = open_weights(str(write(tmp_path / "one.safetensors", weights())))
     told = replace(
         first.facts,
@@ -92,7 +92,7 @@ def test_a_file_of_ours_keeps_what_it_says(tmp_path: Path) -> None:
     assert found.facts == replace(told, sha256=sha256(tmp_path / "two.safetensors"))
 
 
-def test_the_variant_can_be_said_in_the_file_or_by_the_user(tmp_path: Path) -> None:
+def test_the_variant_can_come_from_the_file_or_the_user(tmp_path: Path) -> None:
     tensors = weights("cifar-lrn", "conv1")
     path = write(tmp_path / "a.safetensors", tensors, variant="cifar-plain")
     assert open_weights(str(path))[0].facts.variant == "cifar-plain"
@@ -140,7 +140,7 @@ def with_nan() -> Any:
 
 
 @pytest.mark.parametrize(
-    ("tensors", "said"),
+    ("tensors", "message"),
     [
         (changed("conv1.bias", np.zeros(8, np.int32)), "conv1.bias is int32; floats of 16, 32"),
         (changed("dense1.weight", with_nan()), "dense1.weight: 1 of 4800 values are not finite"),
@@ -150,13 +150,13 @@ def with_nan() -> Any:
     ],
 )
 def test_tensors_that_do_not_fit_are_named(
-    tmp_path: Path, tensors: dict[str, Any], said: str
+    tmp_path: Path, tensors: dict[str, Any], message: str
 ) -> None:
     path = write(tmp_path / "wrong.safetensors", tensors)
     with pytest.raises(UserError) as caught:
         open_weights(str(path))
     assert str(caught.value).startswith(str(path))
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
@@ -164,7 +164,7 @@ FACTS: dict[str, Any] = {"name": "x", "variant": "mixed"}
 
 
 @pytest.mark.parametrize(
-    ("metadata", "said"),
+    ("metadata", "message"),
     [
         ({"variant": "alexnet"}, "unknown variant 'alexnet'; known: cifar-bn"),
         ({"variant": "torchvision"}, "torchvision"),
@@ -181,13 +181,11 @@ FACTS: dict[str, Any] = {"name": "x", "variant": "mixed"}
         ),
     ],
 )
-def test_facts_that_cannot_be_are_refused(
-    tmp_path: Path, metadata: dict[str, str], said: str
-) -> None:
+def test_invalid_facts_are_refused(tmp_path: Path, metadata: dict[str, str], message: str) -> None:
     path = write(tmp_path / "wrong.safetensors", weights(), **metadata)
     with pytest.raises(UserError) as caught:
         open_weights(str(path))
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
 class Planted:
@@ -200,7 +198,7 @@ class Planted:
         return os.mkdir, (str(self.path),)
 
 
-def test_a_pickle_within_an_npz_is_not_run(tmp_path: Path) -> None:
+def test_a_pickle_in_an_npz_is_not_executed(tmp_path: Path) -> None:
     planted = tmp_path / "ran"
     np.savez(tmp_path / "evil.npz", a=np.array([Planted(planted)], object))
     with pytest.raises(UserError, match=r"holds a pickle, which could run code.*nothing was run"):
@@ -228,7 +226,7 @@ def test_damaged_files_are_one_line(tmp_path: Path, suffix: str, kept: int) -> N
 
 
 @pytest.mark.parametrize(
-    ("spec", "said"),
+    ("spec", "message"),
     [
         ("nowhere.pth", "weights nowhere.pth: nowhere.pth: no such file; give a file"),
         (".", "a folder; give a file of weights or one of torchvision, bvlc"),
@@ -237,14 +235,14 @@ def test_damaged_files_are_one_line(tmp_path: Path, suffix: str, kept: int) -> N
         ("some.h5", "some.h5: unknown format of weights; known: .safetensors, .npz"),
     ],
 )
-def test_what_is_not_there_says_how_to_go_on(spec: str, said: str) -> None:
+def test_missing_sources_name_the_way_to_get_them(spec: str, message: str) -> None:
     Path("some.h5").touch()
     with pytest.raises(UserError) as caught:
         open_weights(spec)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
-def test_a_prepared_copy_is_used_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_prepared_copy_is_reused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     path = write(tmp_path / "a.safetensors", weights())
     first, prepared = open_weights(str(path))
     with monkeypatch.context() as patched:
@@ -266,7 +264,7 @@ def test_another_file_of_the_same_name_is_another_source(tmp_path: Path) -> None
     assert second.facts.label != first.facts.label
 
 
-def test_a_cache_that_cannot_be_written_is_done_without(
+def test_an_unwritable_cache_is_replaced_by_a_temporary_folder(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "file").touch()
@@ -284,7 +282,7 @@ def test_a_full_disk_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
         open_weights(str(write(tmp_path / "a.safetensors", weights())))
 
 
-def test_what_the_system_says_of_saving_is_an_oserror(tmp_path: Path) -> None:
+def test_errors_of_saving_are_oserrors(tmp_path: Path) -> None:
     found, _ = open_weights(str(write(tmp_path / "a.safetensors", weights())))
     with pytest.raises(FileNotFoundError):
         found.save(tmp_path / "nowhere" / "a.safetensors")
@@ -302,7 +300,7 @@ def planted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("named", ["folder", "file beside it"])
-def test_a_source_by_name_lies_where_the_data_lies(
+def test_a_source_by_name_is_found_next_to_the_data(
     monkeypatch: pytest.MonkeyPatch, planted: Path, named: str
 ) -> None:
     (planted.parent / "cifar.tar").touch()
@@ -315,7 +313,7 @@ def test_a_source_by_name_lies_where_the_data_lies(
     assert "rounded to multiples of 1/256" in found.facts.notes
 
 
-def test_the_same_bytes_under_another_name_are_that_source(planted: Path, tmp_path: Path) -> None:
+def test_a_copy_of_a_sources_file_is_that_source(planted: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy.safetensors"
     copy.write_bytes(planted.read_bytes())
     facts = open_weights(str(copy))[0].facts
@@ -323,7 +321,7 @@ def test_the_same_bytes_under_another_name_are_that_source(planted: Path, tmp_pa
     assert "1/256" in facts.notes
 
 
-def test_a_source_with_other_bytes_is_refused(
+def test_a_source_with_a_wrong_checksum_is_refused(
     monkeypatch: pytest.MonkeyPatch, planted: Path
 ) -> None:
     monkeypatch.setenv("ALEXBENCH_DATA", str(planted.parent))
@@ -332,7 +330,7 @@ def test_a_source_with_other_bytes_is_refused(
         open_weights("bvlc")
 
 
-def test_the_real_trunk_is_the_one_that_is_registered() -> None:
+def test_the_real_trunk_has_the_registered_checksum() -> None:
     there = sources.SOURCES["bvlc"].path()
     if not os.environ.get("ALEXBENCH_DATA") or not there.is_file():
         pytest.skip(f"$ALEXBENCH_DATA has no {there.name}")
@@ -341,9 +339,7 @@ def test_the_real_trunk_is_the_one_that_is_registered() -> None:
     assert np.all(found.tensors["conv4.weight"] * 256 % 1 == 0)
 
 
-def test_rows_say_what_is_known_of_each_source(
-    monkeypatch: pytest.MonkeyPatch, planted: Path
-) -> None:
+def test_rows_describe_every_source(monkeypatch: pytest.MonkeyPatch, planted: Path) -> None:
     monkeypatch.setenv("ALEXBENCH_DATA", str(planted.parent))
     rows = {row["name"]: row for row in sources.rows()}
     assert list(rows) == list(SOURCES)

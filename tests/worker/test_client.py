@@ -60,7 +60,7 @@ def failure(
     return caught.value
 
 
-def test_a_worker_answers_every_kind_it_is_asked_for(data: Path) -> None:
+def test_a_worker_measures_every_kind(data: Path) -> None:
     told: list[float] = []
     with Worker(fakes.case(recipe="short"), data, fakes.LIMITS) as worker:
         worker.open(lambda done, note: told.append(done))
@@ -73,15 +73,15 @@ def test_a_worker_answers_every_kind_it_is_asked_for(data: Path) -> None:
     assert told
 
 
-def test_every_picture_reaches_the_trainer_once_per_epoch(data: Path) -> None:
+def test_every_image_reaches_the_trainer_once_per_epoch(data: Path) -> None:
     settings = measure(data, "fake", "accuracy", recipe="short")["settings"]
-    assert settings["pictures"] == 2 * fakes.TRAIN
+    assert settings["images"] == 2 * fakes.TRAIN
     assert settings["distinct"] == fakes.TRAIN
     assert settings["times_each"] == [2]
     assert settings["masks"] == 2 * fakes.TRAIN // fakes.BATCH
 
 
-def test_the_waterfall_takes_weights_and_order_from_their_stages_on(data: Path) -> None:
+def test_the_ablation_takes_weights_and_order_from_their_stages_on(data: Path) -> None:
     def at(stage: str, seed: int = 0) -> dict[str, Any]:
         chosen = {"track": "ablation", "recipe": "ablation@0.5", "seed": seed, "defaults": stage}
         settings: dict[str, Any] = measure(data, "fake", "accuracy", **chosen)["settings"]
@@ -131,7 +131,7 @@ def test_what_a_framework_prints_does_not_reach_the_protocol(data: Path) -> None
         ("fake-exit", "failed", r"worker exited with 3:\nline 28\n(.*\n)+line 39$"),
     ],
 )
-def test_a_worker_that_dies_is_told_with_the_end_of_its_stderr(
+def test_the_error_of_a_dead_worker_has_the_end_of_its_stderr(
     data: Path, framework: str, status: str, message: str
 ) -> None:
     error = failure(data, framework)
@@ -157,7 +157,7 @@ def test_an_exception_leaves_the_worker_alive(
     assert message in str(error).splitlines()[-1]
 
 
-def test_a_worker_goes_on_behind_an_exception(data: Path) -> None:
+def test_a_worker_takes_commands_after_an_exception(data: Path) -> None:
     with Worker(fakes.case("fake-raise"), data, fakes.LIMITS) as worker:
         worker.open(nothing)
         with pytest.raises(WorkerError, match="planted failure"):
@@ -165,7 +165,7 @@ def test_a_worker_goes_on_behind_an_exception(data: Path) -> None:
         assert len(worker.measure("latency", nothing)["samples"]) >= 20
 
 
-def test_a_measurement_before_the_opening_is_an_error_and_no_crash(data: Path) -> None:
+def test_a_measurement_before_open_is_an_error(data: Path) -> None:
     with (
         Worker(fakes.case(), data, fakes.LIMITS) as worker,
         pytest.raises(WorkerError, match="measure before open"),
@@ -205,7 +205,7 @@ def test_leaving_the_block_ends_the_worker(data: Path) -> None:
     assert not fakes.alive(pid)
 
 
-def test_an_exception_of_the_listener_ends_the_worker(data: Path) -> None:
+def test_an_exception_of_the_progress_callback_ends_the_worker(data: Path) -> None:
     def interrupt(done: float, note: str) -> None:
         raise KeyboardInterrupt
 
@@ -216,7 +216,7 @@ def test_an_exception_of_the_listener_ends_the_worker(data: Path) -> None:
     assert worker._process.poll() is not None
 
 
-def test_a_worker_that_died_unasked_is_told_at_the_next_question(data: Path) -> None:
+def test_a_worker_that_died_between_commands_is_reported_at_the_next(data: Path) -> None:
     with Worker(fakes.case(), data, fakes.LIMITS) as worker:
         worker.open(nothing)
         os.kill(worker._process.pid, signal.SIGTERM)
@@ -266,7 +266,7 @@ def test_the_parent_sleeps_while_the_worker_measures(data: Path) -> None:
         assert time.process_time() - used < passed / 4
 
 
-def test_what_lies_where_the_user_stands_is_not_imported(
+def test_modules_in_the_current_folder_are_not_imported(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, data: Path
 ) -> None:
     for name in ("json", "numpy", "random", "profile"):
@@ -275,9 +275,7 @@ def test_what_lies_where_the_user_stands_is_not_imported(
     assert measure(data, "fake")
 
 
-def test_a_bare_start_is_over_when_it_says_so(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_bare_start_ends_with_its_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "bare_fake.py").write_text(
         "import sys, time\n"
         "assert sys.argv[1:] == ['tiny', '32', '16'], sys.argv\n"

@@ -377,8 +377,8 @@ def test_every_picture_is_used_once_per_epoch(
     bench, trainer = bench_of(clock, data, limits=limits, recipe="short")
     trainer.read_ahead = read_ahead
     registry.accuracy(bench)
-    assert len(trainer.pictures) == len(data.train)
-    assert set(trainer.pictures.values()) == {2}
+    assert len(trainer.images) == len(data.train)
+    assert set(trainer.images.values()) == {2}
     first = Counter(fakes._identity(i) for given in trainer.inputs[:5] for i in given.images)
     assert set(first.values()) == {1}
 

@@ -26,17 +26,17 @@ def file(tmp_path: Path) -> Path:
     names = [name for name in ROWS.weight_shapes() if name.rpartition(".")[0] in TRUNK]
     tensors = {name: np.full(ROWS.weight_shapes()[name], 0.5, np.float32) for name in names}
     path = tmp_path / "trunk.safetensors"
-    Pretrained(Facts("made-up", "0" * 64, "cifar-bn", TRUNK, BVLC), tensors).save(path)
+    Pretrained(Facts("synthetic", "0" * 64, "cifar-bn", TRUNK, BVLC), tensors).save(path)
     return path
 
 
 def start(file: Path, track: str, recipe: Recipe) -> InitialWeights:
-    case = Case("cifar-bn", "pytorch", track, seed=3, init="pretrained", weights="made-up")
+    case = Case("cifar-bn", "pytorch", track, seed=3, init="pretrained", weights="synthetic")
     return InitialWeights.of(Setup(case, ROWS, recipe, 1, (0.5,) * 3, (0.2,) * 3, 1), file)
 
 
 @pytest.mark.parametrize("track", ["closed", "idiomatic"])
-def test_pretrained_layers_are_as_they_came(file: Path, track: str) -> None:
+def test_pretrained_layers_are_unchanged(file: Path, track: str) -> None:
     found = start(file, track, dataclasses.replace(PLAIN, head_scale=0.5))
     assert (found.weights["conv1.weight"] == 0.5).all()
     assert found.layers == TRUNK
@@ -54,7 +54,9 @@ def test_scaled_new_layers_are_the_same_in_every_track(file: Path, track: str) -
     assert (found["conv2_bn.running_var"] == 1).all()
 
 
-def test_without_a_scale_the_idiomatic_track_keeps_the_frameworks_own_start(file: Path) -> None:
+def test_without_a_scale_the_idiomatic_track_keeps_the_frameworks_initialisation(
+    file: Path,
+) -> None:
     names = set(start(file, "idiomatic", PLAIN).weights)
     assert {name.rpartition(".")[0] for name in names} == set(TRUNK)
     assert set(start(file, "closed", PLAIN).weights) == set(initial_weights(ROWS, 3))
