@@ -13,7 +13,7 @@ import click
 @click.argument("run_b", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="A JSON list instead of a table.")
 def compare(run_a: Path, run_b: Path, as_json: bool) -> None:
-    """Per case: time of B over time of A, its interval and the verdict."""
+    """Per case: speed of B over speed of A (above 1: B is faster), its interval and the verdict."""
     from bench.analysis.compare import as_text
     from bench.analysis.compare import compare as compare_runs
     from bench.core.records import RecordStore

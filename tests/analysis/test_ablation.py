@@ -1,4 +1,4 @@
-"""The waterfall's table and plot, from made-up records: nothing was measured here."""
+"""The ablation of defaults: rows, table and plot, from synthetic records."""
 
 import math
 import re
@@ -183,7 +183,7 @@ def failed_shuffle() -> Record:
 
 
 def test_a_stage_that_failed_breaks_the_chain_openly() -> None:
-    """The one behind it has nothing to be compared with: two switches would be in its change."""
+    """The next stage has nothing to be compared with: its change would hold two switches."""
     records = [*without_shuffle(), failed_shuffle()]
     rows = ablation_rows(records, DATA)
     assert row(rows, "pytorch", "shuffle")["seeds"] == 0

@@ -19,8 +19,8 @@ FRAMEWORKS = ("pytorch", "keras-tensorflow")
 
 
 def blocks(processes: int = 4, match: str = "m") -> dict[str, Any]:
-    told = [[process, turn, 1] for process in range(processes) for turn in range(12 // processes)]
-    return {"match": match, "blocks": told, "stopped": "precision", "precision_goal": 0.03}
+    turns = [[process, turn, 1] for process in range(processes) for turn in range(12 // processes)]
+    return {"match": match, "blocks": turns, "stopped": "precision", "precision_goal": 0.03}
 
 
 def timed(framework: str = "pytorch", factor: float = 1.0, **changes: Any) -> Record:
