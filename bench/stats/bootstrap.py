@@ -27,6 +27,7 @@ PRIOR_WEIGHT = 2
 two processes says next to nothing about their spread (a moderated t: Smyth 2004)."""
 ENOUGH = 4
 """Number of processes from which on their own spread is used alone."""
+_CACHED_SAMPLES = 256  # of a level that is cached: thousands of latencies would fill the memory
 _SEED = 20120930  # any fixed number: the same samples must give the same interval
 
 Array = NDArray[np.float64]
@@ -71,9 +72,11 @@ class Level:
         Raises:
             ValueError: There is no sample, or one that is not positive has no logarithm.
         """
-        return _level(tuple(tuple(some) for some in processes if len(some)), logarithmic)
+        measured = tuple(tuple(some) for some in processes if len(some))
+        few = sum(map(len, measured)) <= _CACHED_SAMPLES
+        return (_level if few else _level.__wrapped__)(measured, logarithmic)
 
-    @cached_property
+    @property
     def resampled(self) -> Array:
         """(RESAMPLES,) means of resamples."""
         means: Array = np.mean(self._medians_at(*_places_over_processes(self._counts)), axis=0)
@@ -95,7 +98,7 @@ class Level:
         return medians
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=32768)
 def _level(processes: tuple[tuple[float, ...], ...], logarithmic: bool) -> Level:
     if not processes:
         raise ValueError("a median needs a sample. Received: none")

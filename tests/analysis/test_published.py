@@ -85,10 +85,8 @@ def test_other_pictures_and_networks_without_a_figure_have_no_mean_beside_them()
 def test_a_shortened_recipe_says_so_below(table):
     short = make_transfer(recipe="tutorial-transfer@0.01")
     lines = notes(table, [short, make_transfer(framework="keras-jax")])
-    shortened = [line for line in lines if "shortened" in line]
-    assert shortened[0].startswith(
-        "tutorial-transfer@0.01: shortened to 1 % of its epochs, 0.1 of 10"
-    )
+    (line,) = (line for line in lines if "shortened" in line)
+    assert line.startswith("tutorial-transfer@0.01: shortened to 1 % of its epochs, 0.1 of 10")
     assert not any("shortened" in line for line in notes(table, [make_transfer()]))
 
 
