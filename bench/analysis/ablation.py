@@ -22,6 +22,7 @@ from bench.core.kinds import kind
 from bench.core.records import Record
 from bench.networks.variants import VARIANTS
 from bench.stats import estimates
+from bench.stats.seeds import welch_difference
 from bench.training.defaults import OWN, STAGES, chain
 from bench.training.frameworks import FRAMEWORKS
 from bench.training.tracks import track
@@ -232,10 +233,11 @@ def _accuracy_difference(before: StageResult | None, stage: StageResult) -> Accu
 def rate_change(before: StageResult | None, stage: StageResult) -> estimates.Estimate:
     """Images/s at a stage over those before it, with its interval.
 
-    Stages are run one after the other, a process per seed: a ratio of independent levels.
+    Stages are trained one after the other, a process per seed and a rate per process: no pairs, and
+    no blocks to estimate a spread within processes from. Hence Welch's interval of the logarithms.
     """
-    above, below = ([[r] for r in s.rates().values()] if s else [] for s in (stage, before))
-    return estimates.unpaired(above, below).ratio if above and below else estimates.UNKNOWN
+    logarithms = ([math.log(r) for r in s.rates().values()] if s else [] for s in (stage, before))
+    return _exponential(welch_difference(*logarithms))
 
 
 def mean(values: Sequence[float]) -> estimates.Estimate:
@@ -245,6 +247,9 @@ def mean(values: Sequence[float]) -> estimates.Estimate:
 
 def geometric_mean(values: Sequence[float]) -> estimates.Estimate:
     """Geometric mean over seeds with the t interval of the logarithms, which is never below 0."""
-    middle = mean([math.log(value) for value in values])
-    ends = (None if end is None else math.exp(end) for end in middle[1:])
-    return estimates.Estimate(math.exp(middle.value), *ends)
+    return _exponential(mean([math.log(value) for value in values]))
+
+
+def _exponential(estimate: estimates.Estimate) -> estimates.Estimate:
+    ends = (None if end is None else math.exp(end) for end in estimate[1:])
+    return estimates.Estimate(math.exp(estimate.value), *ends)

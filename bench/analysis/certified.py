@@ -1,7 +1,7 @@
-"""Which records of the closed track are proven to be the same network and arithmetic.
+"""Which records of a certified track are checked to be the same network and arithmetic.
 
-The proof is the parity certificate that a record carries. Without a passed one a record is shown
-apart: beside the others it would read as a comparison of frameworks, which it is not.
+A record carries its parity certificate. Without a passed one it is shown apart: next to the others
+it would read as a comparison of frameworks, which it is not.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def status_of(record: Record) -> str:
 
 
 def is_certified(record: Record) -> bool:
-    """Whether a record may stand with the others of its track: only the closed one asks proof."""
+    """Whether a record may stand with the others of its track; most tracks ask no certificate."""
     return not track(record.case.track).certified or status_of(record) == PASS
 
 
@@ -29,14 +29,14 @@ def problem_of(record: Record) -> str | None:
     """Why a record is uncertified, in one line; None when it is not."""
     if is_certified(record):
         return None
-    told = " ".join(str(record.parity.get("problem") or "").split())
-    if told:
-        return told
+    problem = " ".join(str(record.parity.get("problem") or "").split())
+    if problem:
+        return problem
     if status_of(record) == UNCHECKED:
         return "no certificate was made"
     return f"its certificate says {status_of(record)!r}, and not why"
 
 
 def is_certified_row(row: Mapping[str, Any]) -> bool:
-    """The same of a row of a table; one without a parity column promises nothing."""
+    """The same of a row of a table; one without a parity column claims nothing."""
     return bool(not track(row["track"]).certified or row.get("parity", PASS) == PASS)

@@ -61,7 +61,7 @@ def sync_audit_of(experiment: Experiment) -> SyncAudit | None:
     seconds = {name: _seconds(audits, name) for name in ("block", "unsynced", "synced", "slope")}
     pairs = zip(seconds["synced"], seconds["slope"], strict=True)
     # A slope of few noisy timings may come out negative; it then says nothing. A synced one at or
-    # below zero beside a positive one says most of all.
+    # below zero next to a positive one is the strongest sign of a missing synchronisation.
     usable = [(max(synced, 1e-6 * slope), slope) for synced, slope in pairs if slope > 0]
     ratio = estimates.UNKNOWN
     if usable:

@@ -1,7 +1,7 @@
-"""What must be the same of two records before one is held against the other.
+"""Comparability: what must be the same of two records before one is compared with the other.
 
-The rules are data: which settings and machine facts, in which track. What is unknown of either
-side (None, or not recorded) is never a reason to refuse: some frameworks cannot be asked.
+The rules are data: which settings and machine facts, in which tracks. What is unknown of either
+side (None, or not recorded) is never a reason to refuse: some frameworks do not report it.
 """
 
 from __future__ import annotations
@@ -16,30 +16,35 @@ from bench.core.records import Record
 from bench.core.text import flatten, without_folders
 from bench.training.tracks import track
 
-_SHOWN = 60  # characters of a value: enough to tell two apart
+_SHOWN = 60  # characters of a value: enough to distinguish two
 _DIGEST = 12  # and of a hash
 
 
 @dataclass(frozen=True)
 class Rule:
-    """Keys that must be equal where both are known."""
+    """Keys that must be equal where both are known.
+
+    Attributes:
+        where: The field of a record that holds them: ``settings`` or ``environment``.
+        keys: A regular expression for whole dotted keys.
+        certified: Whether only certified tracks promise it; else every track does.
+        per_seed: Whether two seeds rightly differ in it.
+    """
 
     where: str
-    """The field of a record that holds them: ``settings`` or ``environment``."""
     keys: str
     """A regular expression for whole dotted keys."""
     certified: bool = False
     """Whether only certified tracks promise it; else every track does."""
     per_seed: bool = False
-    """Whether two seeds differ in it rightly."""
 
-    def holds(self, name: str, *, same_seed: bool) -> bool:
-        """Whether it is asked of two records of the track `name`."""
+    def applies(self, name: str, *, same_seed: bool) -> bool:
+        """Whether it applies to two records of the track `name`."""
         return (track(name).certified or not self.certified) and (same_seed or not self.per_seed)
 
 
 ROWS = (
-    # One had more of the machine than the other, whatever the track promises beside that.
+    # Every track: the same share of the machine.
     Rule("settings", r".*affinity.*"),
     Rule("settings", r".*thread.*"),
     Rule("settings", r"device"),
@@ -48,18 +53,18 @@ ROWS = (
     Rule("settings", r"weight_dtype|compute_dtype|accumulat.*", certified=True),
     Rule("settings", r".*tf32.*", certified=True),
     Rule("settings", r"initial_weights_sha256|batch_plan_sha256", certified=True, per_seed=True),
-    Rule("settings", r"recipe\.(?!description$).*", certified=True),
+    Rule("settings", r"recipe\.(?!description$).*", certified=True),  # a new wording is no change
 )
 """Two frameworks in one table: what the track says they share."""
 
 RUNS = (
     *ROWS,
     Rule("settings", r"recipe\.(?!description$).*"),
-    # One framework, one case: execution, compilation, layout, determinism and whatever else it
-    # says of itself, but for what differs from start to start.
+    # One framework, one case: execution, compilation, layout, determinism and all else that it
+    # reports, except what differs from start to start.
     Rule("settings", r"(?!(recipe|pid|port|started_at|seconds|load_average)\b).*"),
 )
-"""The same case in two runs: all that is known."""
+"""The same case in two runs: everything that was recorded."""
 
 
 @dataclass(frozen=True)
@@ -79,25 +84,33 @@ class Difference:
 def differences(
     one: Record, other: Record, rules: Iterable[Rule] = ROWS, *, same_seed: bool = True
 ) -> list[Difference]:
-    """What the rules of the first record's track forbid, in the order of the rules."""
-    facts = {
-        where: (flatten(getattr(one, where)), flatten(getattr(other, where)))
-        for where in ("settings", "environment")
-    }
+    """What the rules of the first record's track forbid, in the order of the rules.
+
+    Args:
+        one: A record.
+        other: The record that it is to be compared with, of the same track.
+        rules: `ROWS` for two frameworks in one table, `RUNS` for one case in two runs.
+        same_seed: Whether the two have the same seed, so that what follows from it must be equal.
+    """
+    facts = {where: _unequal_facts(one, other, where) for where in ("settings", "environment")}
     found: dict[str, Difference] = {}
     for rule in rules:
-        if not rule.holds(one.case.track, same_seed=same_seed):
+        if not rule.applies(one.case.track, same_seed=same_seed):
             continue
-        left, right = facts[rule.where]
-        for key in left:
-            if re.fullmatch(rule.keys, key) and _unequal(key, left, right):
-                shown = (_shown(key, left[key]), _shown(key, right[key]))
-                found.setdefault(key, Difference(key, *shown))
+        for key, values in facts[rule.where].items():
+            if re.fullmatch(rule.keys, key):
+                left, right = (_shown(key, value) for value in values)
+                found.setdefault(key, Difference(key, left, right))
     return list(found.values())
 
 
 def differences_between(one: Experiment, other: Experiment) -> list[Difference]:
-    """What keeps two rows of a table from being compared, seed by seed."""
+    """What keeps two rows of a table from being compared, seed by seed.
+
+    Args:
+        one: An experiment with a result.
+        other: The experiment that it is to be compared with, with a result.
+    """
     seeds = {record.case.seed: record for record in other.ok}
     pairs = [(r, seeds[r.case.seed]) for r in one.ok if r.case.seed in seeds]
     if pairs:
@@ -115,17 +128,27 @@ def in_words(found: Sequence[Difference]) -> str:
     return "; ".join(difference.words for difference in found)
 
 
-def _unequal(key: str, left: Mapping[str, Any], right: Mapping[str, Any]) -> bool:
-    values = left[key], right.get(key)
-    if None in values:
+def _unequal_facts(one: Record, other: Record, where: str) -> dict[str, tuple[Any, Any]]:
+    """Both values of every dotted key that both records know and that differs."""
+    whole: tuple[Mapping[str, Any], Mapping[str, Any]] = (
+        getattr(one, where),
+        getattr(other, where),
+    )
+    # Nearly all is equal, and flattening and matching it is what takes time.
+    unequal = [key for key in whole[0] if whole[0][key] != whole[1].get(key)]
+    left, right = (flatten({k: side[k] for k in unequal if k in side}) for side in whole)
+    values = {key: (left[key], right.get(key)) for key in left}
+    return {key: pair for key, pair in values.items() if _differ(key, *pair)}
+
+
+def _differ(key: str, one: Any, other: Any) -> bool:
+    if one is None or other is None:
         return False
-    if key == "device":
-        return _device(values[0]) != _device(values[1])
-    return bool(values[0] != values[1])
+    return bool(_device(one) != _device(other) if key == "device" else one != other)
 
 
 def _device(name: Any) -> str:
-    """``cuda:0``, ``cuda`` and ``gpu`` are one device, called by three frameworks."""
+    """``cuda:0``, ``cuda`` and ``gpu`` are one device in the words of three frameworks."""
     base = str(name).lower().partition(":")[0].strip("/")
     return "gpu" if base == "cuda" else base
 

@@ -150,14 +150,14 @@ def _accuracy(a: Record, b: Record, differences: Mapping[Case, AccuracyDifferenc
     verdict = mean.verdict
     method = "paired by seed" if mean.pairs else "Welch"
     over = f"mean over {mean.seeds} seeds: {100 * value:+.2f} points ({method})"
-    told = [over if mean.seeds > 1 else None, verdict.reason, _identical(a, b)]
+    notes = [over if mean.seeds > 1 else None, verdict.reason, _identical(a, b)]
     return Comparison(
         *a.key,
         verdict=verdict.word,
         difference=100 * (b.samples[0] - a.samples[0]),
         low=None if low is None else 100 * low,
         high=None if high is None else 100 * high,
-        reason="; ".join(part for part in told if part) or None,
+        reason="; ".join(part for part in notes if part) or None,
     )
 
 

@@ -1,8 +1,8 @@
-"""How long two frameworks' trainings of one seed are the same one, told from the loss of each step.
+"""Divergence of two frameworks' trainings of one seed: the step from which their losses differ.
 
-The closed track gives both the same weights, batches and arithmetic, so only rounding tells them
-apart. It starts in the last digits and grows: a sum that rounds otherwise lets a unit of a ReLU or
-the winner of a pool fall the other way, and from there the trainings go ways of their own.
+The closed track gives both the same weights, batches and arithmetic, so only rounding differs. It
+starts in the last digits and grows: another order of summation makes a ReLU or a max pool choose
+otherwise, and from there the two are different trainings.
 """
 
 from __future__ import annotations
@@ -23,27 +23,32 @@ from bench.core.records import Record
 from bench.training.tracks import peers_of, track
 
 THRESHOLDS = (1e-3, 1e-2)
-"""Relative differences to look for. Above the second one, the batch losses of two runs differ more
-than a reader could put down to rounding: they are different trainings from there on."""
+"""Relative differences of the loss whose first step is looked for. The second one is far above
+rounding: the two first become different trainings there, though later losses may be closer."""
 
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class TrainingPair:
-    """One framework's training beside the reference's, from one seed."""
+    """One framework's training and the reference's, from one seed.
+
+    Attributes:
+        record: Of the framework.
+        reference: Of the reference framework, same case otherwise.
+    """
 
     record: Record
     reference: Record
 
     @property
     def network(self) -> Case:
-        """What both are: the case without its framework."""
+        """The case of both, without its framework."""
         return peers_of(self.record.case)
 
     @property
     def refused(self) -> str:
-        """What forbids to compare the two, in words; empty where nothing does."""
+        """What forbids comparing the two, in words; empty where nothing does."""
         return in_words(differences(self.record, self.reference))
 
     @cached_property
@@ -69,13 +74,16 @@ class TrainingPair:
 
 
 def step_losses(record: Record) -> Array:
-    """(steps,) loss of each of the first steps, NaN where it was no number; empty if not kept."""
-    told = record.metrics.get("step_losses") or ()
-    return np.array([np.nan if loss is None else loss for loss in told], dtype=np.float64)
+    """(steps,) loss of each of the first steps, NaN where it was no number; empty if unrecorded."""
+    losses = record.metrics.get("step_losses") or ()
+    return np.array([np.nan if loss is None else loss for loss in losses], dtype=np.float64)
 
 
 def training_pairs(records: Iterable[Record]) -> list[TrainingPair]:
-    """Certified trainings beside the reference (pytorch where it is), network by network."""
+    """Certified trainings, each with the reference's (pytorch where it was run), by network.
+
+    Of tracks whose frameworks share weights: the others are different trainings from the start.
+    """
     seeds: dict[Case, list[Record]] = {}
     for record in sorted(records, key=lambda r: framework_place(r.case.framework)):
         closed = track(record.case.track).certified and is_certified(record)
@@ -90,5 +98,5 @@ def describe_step(step: int | None, steps: int) -> str:
 
 
 def comparable_pairs(found: Sequence[TrainingPair]) -> list[TrainingPair]:
-    """The pairs that nothing forbids to compare and that took a step."""
+    """The pairs that may be compared and have a step in common."""
     return [pair for pair in found if not pair.refused and len(pair.difference)]

@@ -1,4 +1,4 @@
-"""Puts records in order for tables and plots: by dataset, by experiment, framework by framework.
+"""Records in the order of tables and plots: by dataset, by experiment, framework by framework.
 
 An experiment is a case without its seed. Nothing is dropped here: failed records stay with their
 experiment. Records of different data never come together, nor do certified and uncertified ones.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
 from bench.analysis.certified import is_certified, problem_of, status_of
@@ -20,7 +20,7 @@ from bench.networks.variants import VARIANTS
 from bench.training.tracks import TRACKS, peers_of, track
 
 FRAMEWORK_ORDER = ("pytorch", "keras-tensorflow", "keras-jax", "keras-torch")
-"""Order of rows and the reference first; a framework that is not here comes after, by name."""
+"""Order of rows, the reference first; a framework that is not here comes after, by name."""
 
 Settings = Mapping[str, Any]
 
@@ -82,8 +82,8 @@ class Experiment:
     @cached_property
     def problem(self) -> str | None:
         """Why it is uncertified, in one line; None when it is not."""
-        told = dict.fromkeys(problem_of(record) for record in self.records)
-        return "; ".join(without_folders(why) for why in told if why) or None
+        problems = dict.fromkeys(problem_of(record) for record in self.records)
+        return "; ".join(without_folders(why) for why in problems if why) or None
 
 
 def latest(records: Iterable[Record]) -> tuple[list[Record], list[Record]]:
@@ -125,19 +125,24 @@ def _data(record: Record) -> Data:
 def experiments(records: Iterable[Record], kinds: Collection[str]) -> list[Experiment]:
     """Experiments of the given kinds in the order of tables; records of one dataset only.
 
-    Stages of the ablation are no experiments to stand beside others: `bench.analysis.ablation` has
-    them.
+    Stages of an ablation are compared with each other alone: see `bench.analysis.ablation`.
     """
     groups: dict[tuple[Case, str, bool], list[Record]] = {}
     for record in records:
         if record.kind in kinds and not track(record.case.track).stages:
-            key = (replace(record.case, seed=0), record.kind, is_certified(record))
+            key = (without_seed(record.case), record.kind, is_certified(record))
             groups.setdefault(key, []).append(record)
     found = [
         Experiment(case, kind, tuple(sorted(members, key=lambda r: r.case.seed)))
         for (case, kind, _), members in groups.items()
     ]
     return sorted(found, key=_order)
+
+
+@lru_cache(maxsize=65536)
+def without_seed(case: Case) -> Case:
+    """The case with seed 0: what the seeds of an experiment share."""
+    return replace(case, seed=0)
 
 
 def _order(experiment: Experiment) -> tuple[Any, ...]:
@@ -193,7 +198,7 @@ def device_of(case: Case) -> str:
 def labels(cases: Iterable[Case]) -> dict[Case, str]:
     """A short name for each case: the network, and only what tells it from its namesakes.
 
-    That it starts from somebody's weights, or that its recipe was shortened, is always said. Cases
+    That it starts from pretrained weights, or that its recipe was shortened, is always in it. Cases
     that differ in framework or seed alone share a label.
     """
     cases = list(cases)
@@ -211,7 +216,7 @@ def labels(cases: Iterable[Case]) -> dict[Case, str]:
 
 
 def _unusual(case: Case) -> set[str]:
-    """Facts that a reader would not take for granted where they are not said."""
+    """Facts that a label always has: a reader would assume their opposite."""
     return {
         *([start_of(case)] if start_of(case) != "scratch" else ()),
         *([case.recipe] if "@" in case.recipe else ()),

@@ -1,7 +1,7 @@
 """Which runs of one seed are a pair, and the difference of accuracy that follows from it.
 
-Two runs of a seed are a pair when they share what the seed decides: the order of batches, told by
-its digest, and on one network the initial weights. Seeds that merely have the same number are
+Two runs of a seed are a pair when they share what the seed decides: the order of batches, as
+its digest says, and on one network the initial weights. Seeds that merely have the same number are
 independent: the difference of their means has Welch's interval.
 """
 

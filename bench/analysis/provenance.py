@@ -1,4 +1,4 @@
-"""Where a pretrained row's weights came from, out of what its records say."""
+"""Provenance of a pretrained row's weights, from the settings of its records."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any
 
 from bench.core.records import Record
 
-COLUMNS = ("weights_source", "weights_layers", "weights_initialised", "weights_pictures")
+COLUMNS = ("weights_source", "weights_layers", "weights_initialised", "weights_preprocessing")
 _DIGEST = 12
 
 
 def provenance_of(records: Sequence[Record]) -> dict[str, str | None]:
     """``COLUMNS`` in words, from ``settings["weights"]``; None where no record has it."""
-    told = (record.settings.get("weights") for record in records)
-    weights = next((found for found in told if isinstance(found, Mapping)), None)
+    recorded = (record.settings.get("weights") for record in records)
+    weights = next((found for found in recorded if isinstance(found, Mapping)), None)
     if weights is None:
         return dict.fromkeys(COLUMNS)
     notes = str(weights.get("notes") or "").strip()
@@ -23,7 +23,7 @@ def provenance_of(records: Sequence[Record]) -> dict[str, str | None]:
         "weights_source": f"{source}, {notes}" if notes else source,
         "weights_layers": _names(weights.get("layers")),
         "weights_initialised": _names(weights.get("initialised")),
-        "weights_pictures": _pictures(weights.get("preprocessing") or {}),
+        "weights_preprocessing": _preprocessing(weights.get("preprocessing") or {}),
     }
 
 
@@ -31,9 +31,9 @@ def _names(layers: Any) -> str:
     return ", ".join(map(str, layers or ()))
 
 
-def _pictures(how: Mapping[str, Any]) -> str:
-    """The normalisation: what `bench.networks.preprocessing.Preprocessing` has, as far as it was
-    told."""
+def _preprocessing(how: Mapping[str, Any]) -> str:
+    """The normalisation in words: the recorded fields of
+    `bench.networks.preprocessing.Preprocessing`."""
     if not how.get("mean"):
         return "normalisation not recorded"
     mean, std = (", ".join(f"{value:g}" for value in how[name]) for name in ("mean", "std"))

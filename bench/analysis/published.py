@@ -1,4 +1,4 @@
-"""Figures that others published, to stand beside a row of ours.
+"""Figures that others published, shown next to a row of ours.
 
 None of them was measured on our data, our machine or with exactly our recipe: each says what was
 different. Only figures whose network is one of ours are here.
@@ -47,7 +47,7 @@ FIGURES = (
         "torchvision",
         "pretrained",
         0.8441,
-        f"{_TRANSFER}: accuracy on all test pictures",
+        f"{_TRANSFER}: accuracy on all test images",
         "tutorial-transfer",
     ),
     Figure(
@@ -58,7 +58,7 @@ FIGURES = (
         f"{_TRANSFER}: mean of the accuracies by class",
         "tutorial-transfer",
     ),
-    # 128 pictures, forward and backward in 81 ms.
+    # 128 images, forward and backward in 81 ms.
     Figure(
         "train_throughput",
         "torchvision",
@@ -73,8 +73,8 @@ FIGURES = (
 def published_figure(kind: str, case: Case) -> Figure | None:
     """The figure of the case's own recipe, else one for the same network, or None.
 
-    A recipe that is itself somebody's tutorial has that tutorial's figure or none: another's beside
-    it would read as its own.
+    A recipe that follows a tutorial has that tutorial's figure or none: another one next to it
+    would read as its own.
     """
     wanted = (kind, case.variant, case.init)
     alike = [f for f in FIGURES if (f.kind, f.variant, f.init) == wanted]

@@ -1,6 +1,6 @@
-"""What stands beside a speed: the machine's ceiling, joules, and the memory of a device.
+"""Columns next to a speed: the measured peak of the machine, energy, and device memory.
 
-Records of before have none of it: their cells are empty.
+Records of older versions have none of it: their cells are empty.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ Row = dict[str, Any]
 
 def utilisation(records: Sequence[Record], flops_per_second: float | None) -> Row:
     """Achieved FLOP/s over the highest that was measured on this machine in this precision."""
-    told = [r.metrics["ceiling"]["flops_per_second"] for r in records if r.metrics.get("ceiling")]
-    ceiling = max(told, default=None)
+    values = [r.metrics["ceiling"]["flops_per_second"] for r in records if r.metrics.get("ceiling")]
+    ceiling = max(values, default=None)
     share = None if ceiling is None or flops_per_second is None else flops_per_second / ceiling
     return {"ceiling_flops_per_second": ceiling, "utilisation": share}
 
 
 def energy(records: Sequence[Record]) -> Row:
     """Joules an image, over all records that have them; else why there are none."""
-    told = [r.metrics["energy"] for r in records if r.metrics.get("energy")]
-    counted = [one for one in told if one["joules"] is not None and one["images"]]
+    values = [r.metrics["energy"] for r in records if r.metrics.get("energy")]
+    counted = [one for one in values if one["joules"] is not None and one["images"]]
     images = sum(one["images"] for one in counted)
-    reasons = [one["reason"] for one in told if one.get("reason")]
+    reasons = [one["reason"] for one in values if one.get("reason")]
     return {
         "joules_per_image": sum(one["joules"] for one in counted) / images if images else None,
         "energy_reason": None if images or not reasons else reasons[0],
@@ -35,5 +35,5 @@ def energy(records: Sequence[Record]) -> Row:
 
 def device_memory(records: Sequence[Record]) -> Row:
     """The peak of the device's own memory, where there is such a device."""
-    told = [r.metrics.get("device_memory_bytes") for r in records]
-    return {"device_memory_bytes": max((held for held in told if held is not None), default=None)}
+    values = [r.metrics.get("device_memory_bytes") for r in records]
+    return {"device_memory_bytes": max((held for held in values if held is not None), default=None)}

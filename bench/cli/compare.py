@@ -15,8 +15,7 @@ from bench.cli.options import json_option
 @click.argument("run_b", metavar="B", type=click.Path(path_type=Path))
 @json_option("a table")
 def compare(run_a: Path, run_b: Path, as_json: bool) -> None:
-    """Compare run B with run A: per case the time of B over the time of A, its 95 % interval and
-    the verdict."""
+    """Per case: speed of B over speed of A (above 1: B is faster), its interval and the verdict."""
     from bench.analysis.compare import as_text
     from bench.analysis.runs import compare as compare_runs
 

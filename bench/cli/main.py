@@ -21,6 +21,7 @@ COMMANDS = (
     "run",
     "report",
     "compare",
+    "audit",
     "parity",
     "predict",
     "embed",

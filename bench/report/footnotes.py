@@ -59,7 +59,7 @@ def provenance(rows: Iterable[Row]) -> list[str]:
             line = (
                 f"{row['weights_layers']} from {row['weights_source']}; "
                 f"initialised: {row['weights_initialised'] or 'nothing'}; "
-                f"images: {row['weights_pictures']}, resized to {row['input_size']} px"
+                f"images: {row['weights_preprocessing']}, resized to {row['input_size']} px"
             )
             who = f"{row['variant']}, {start_of(case_of(row))}"
             named.setdefault(f"{who}: {line}", {})[str(row["framework"])] = None

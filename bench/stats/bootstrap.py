@@ -31,6 +31,7 @@ MANY = 8
 """Processes from which on the error is computed from each process's resamples, without drawing
 means of them: the variance of a mean of independent draws is known, and the draws of P processes
 for P places cost P squared."""
+_CACHED_SAMPLES = 256  # of a level that is cached: thousands of latencies would fill the memory
 _SEED = 20120930  # any fixed number: the same samples must give the same interval
 
 Array = NDArray[np.float64]
@@ -75,9 +76,11 @@ class Level:
         Raises:
             ValueError: There is no sample, or one that is not positive has no logarithm.
         """
-        return _level(tuple(tuple(some) for some in processes if len(some)), logarithmic)
+        measured = tuple(tuple(some) for some in processes if len(some))
+        few = sum(map(len, measured)) <= _CACHED_SAMPLES
+        return (_level if few else _level.__wrapped__)(measured, logarithmic)
 
-    @cached_property
+    @property
     def resampled(self) -> Array:
         """(RESAMPLES,) means of resamples."""
         means: Array = np.mean(self._medians_at(*_places_over_processes(self._counts)), axis=0)
@@ -102,7 +105,7 @@ class Level:
         return medians
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=32768)
 def _level(processes: tuple[tuple[float, ...], ...], logarithmic: bool) -> Level:
     if not processes:
         raise ValueError("a median needs a sample. Received: none")

@@ -1,7 +1,7 @@
-"""Time to a goal over seeds, where some seeds never got there: Kaplan-Meier, and what follows.
+"""Time to an accuracy over seeds, some of which never reached it: Kaplan-Meier estimates.
 
-Pure: times are in whatever unit the caller has. A seed that ended without reaching the goal is
-right-censored: nothing is known of it but that the goal lies further on.
+Pure: times are in the unit of the caller. A seed that ended without reaching the accuracy is
+right-censored: it is known only that it needs longer. A seed that was never asked is no seed here.
 
 Kaplan and Meier, "Nonparametric Estimation from Incomplete Observations" (1958); the restricted
 mean is that of Royston and Parmar (2013): the area below the survival curve up to a horizon.
@@ -17,17 +17,24 @@ from scipy.stats import CensoredData, ecdf
 
 
 class Seed(NamedTuple):
-    """How one seed went: when it reached the goal, or until when it had not."""
+    """The outcome of one seed.
+
+    Attributes:
+        time: When it reached the accuracy, or until when it had not.
+        reached: Whether it did.
+    """
 
     time: float
     reached: bool
 
 
 class Curve(NamedTuple):
-    """The share of seeds that have not yet reached the goal: 1 before ``times[0]``.
+    """The share of seeds that have not yet reached the accuracy: 1 before ``times[0]``.
 
-    From ``times[i]`` on it is ``shares[i]``. Behind the last time nothing is known, unless the
-    share is 0 there.
+    Attributes:
+        times: In increasing order.
+        shares: ``shares[i]`` holds from ``times[i]`` on. After the last time nothing is known,
+            unless the share is 0 there.
     """
 
     times: tuple[float, ...]
@@ -35,22 +42,29 @@ class Curve(NamedTuple):
 
 
 def survival_curve(seeds: Sequence[Seed]) -> Curve:
-    """The Kaplan-Meier curve. Raises ValueError when there is no seed."""
+    """The Kaplan-Meier curve.
+
+    Raises:
+        ValueError: There is no seed.
+    """
     if not seeds:
         raise ValueError("a survival curve needs a seed. Received: none")
     reached = [seed.time for seed in seeds if seed.reached]
     censored = [seed.time for seed in seeds if not seed.reached]
     found = ecdf(CensoredData(uncensored=reached, right=censored)).sf
-    # scipy leaves a share of 1e-17 where the last of all has arrived.
+    # scipy leaves a share of 1e-17 after the last of all seeds.
     shares = (0.0 if share < 1e-12 else float(share) for share in found.probabilities)
     return Curve(tuple(map(float, found.quantiles)), tuple(shares))
 
 
 def median_time(seeds: Sequence[Seed]) -> float | None:
-    """When half of the seeds had reached the goal; None is never, as far as is known.
+    """When half of the seeds had reached the accuracy; None is never, as far as is known.
 
-    Where a curve rests at one half, the middle of that rest, as for a median without censoring.
-    Raises ValueError when there is no seed.
+    Where the curve stays at one half, the middle of that stretch, as for a median without
+    censoring.
+
+    Raises:
+        ValueError: There is no seed.
     """
     curve = survival_curve(seeds)
     steps = list(zip(curve.times, curve.shares, strict=True))
@@ -63,10 +77,12 @@ def median_time(seeds: Sequence[Seed]) -> float | None:
 
 
 def restricted_mean(seeds: Sequence[Seed], horizon: float) -> float:
-    """Mean time to the goal, where whoever has not reached it by ``horizon`` counts as that.
+    """Mean time to the accuracy; a seed that has not reached it by ``horizon`` counts as that.
 
-    The area below the survival curve from 0 to ``horizon``. Raises ValueError when there is no
-    seed, or when the curve is not known as far as ``horizon``.
+    The area below the survival curve from 0 to ``horizon``.
+
+    Raises:
+        ValueError: There is no seed, or the curve is not known as far as ``horizon``.
     """
     curve = survival_curve(seeds)
     known = math.inf if curve.shares[-1] == 0 else curve.times[-1]

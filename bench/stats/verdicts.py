@@ -19,8 +19,8 @@ TIE, INCONCLUSIVE = "tie", "inconclusive"
 EQUIVALENT_SPEED = 0.10
 """Relative difference in speed below which two frameworks count as equally fast.
 
-Runs of one benchmark on a shared machine differ by about as much from day to day (docs/log), and
-nobody changes framework for less."""
+Runs of one benchmark on a shared machine differ by about as much from day to day, and the choice of
+a framework does not depend on less."""
 EQUIVALENT_ACCURACY = 0.01
 """The same for accuracy, as a fraction: one percentage point, two standard errors of an accuracy
 of 65 % on the 10,000 test images of CIFAR-10."""

@@ -1,4 +1,4 @@
-"""Which differences forbid a comparison, and what a reader is told instead of a ratio."""
+"""Which differences forbid a comparison, and what a table reports instead of a ratio."""
 
 from dataclasses import replace
 
@@ -36,7 +36,7 @@ def pair(kind="latency", track="closed", **changes):
     ]
 
 
-def told(key, one, other, track="closed"):
+def differing(key, one, other, track="closed"):
     """Keys that differ between two records of which one setting is given."""
     left = make_record(track=track, settings={**SETTINGS, key: one})
     right = make_record(framework="keras-jax", track=track, settings={**SETTINGS, key: other})
@@ -72,14 +72,14 @@ def test_rows_with_unequal_resources_are_not_compared_in_either_track(track, cha
 
 @pytest.mark.parametrize(("key", "one", "other"), CLOSED_ONLY)
 def test_the_closed_track_asks_for_the_same_arithmetic_and_inputs(key, one, other):
-    assert told(key, one, other) == [key]
-    assert told(key, one, one) == []
-    assert told(key, one, other, track="idiomatic") == []
+    assert differing(key, one, other) == [key]
+    assert differing(key, one, one) == []
+    assert differing(key, one, other, track="idiomatic") == []
 
 
 @pytest.mark.parametrize(("key", "one", "other"), OWN)
 def test_layout_and_execution_are_each_frameworks_own(key, one, other):
-    assert told(key, one, other) == []
+    assert differing(key, one, other) == []
 
 
 @pytest.mark.parametrize(("key", "one", "other"), [*CLOSED_ONLY, *OWN])
@@ -101,20 +101,20 @@ def test_what_is_unknown_of_either_is_no_difference(key):
 def test_every_field_of_the_recipe_counts_but_its_wording():
     recipe = {"momentum": 0.9, "augmentation": {"padding": 4}, "description": "quick"}
     changed = {"momentum": 0.8, "augmentation": {"padding": 0}, "description": "fast"}
-    left, right = (make_record(settings={"recipe": told}) for told in (recipe, changed))
+    left, right = (make_record(settings={"recipe": one}) for one in (recipe, changed))
     found = in_words(differences(left, right))
     assert found == "recipe.momentum 0.9 against 0.8; recipe.augmentation.padding 4 against 0"
 
 
 @pytest.mark.parametrize("name", ["cuda", "cuda:0", "gpu", "GPU:0"])
 def test_a_device_is_the_same_by_each_frameworks_name(name):
-    assert told("device", "cuda:0", name) == []
-    assert told("device", "cpu", name) == ["device"]
+    assert differing("device", "cuda:0", name) == []
+    assert differing("device", "cpu", name) == ["device"]
 
 
 def test_hashes_and_folders_are_shown_short():
     settings = ({"initial_weights_sha256": digit * 64} for digit in "ab")
-    left, right = (make_record(settings=told) for told in settings)
+    left, right = (make_record(settings=one) for one in settings)
     assert in_words(differences(left, right)) == (
         "initial_weights_sha256 aaaaaaaaaaaa against bbbbbbbbbbbb"
     )

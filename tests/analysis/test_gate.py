@@ -1,4 +1,4 @@
-"""Slower than an earlier run: only where the interval says so."""
+"""The gate: slower than an earlier run only where the whole interval says so."""
 
 import os
 import subprocess
@@ -120,16 +120,16 @@ def test_a_run_that_is_faster_passes(batches: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (("--bench-compare", "nowhere"), "nowhere"),
         (("--bench-fail-if", "slower:5%"), "--bench-compare RUN"),
     ],
 )
-def test_what_is_wrong_is_told_before_anything_is_measured(
-    batches: str, arguments: tuple[str, ...], said: str
+def test_wrong_usage_is_reported_before_anything_is_measured(
+    batches: str, arguments: tuple[str, ...], message: str
 ) -> None:
     done = chosen(batches, *arguments)
     assert done.returncode == 4
-    assert said in done.stderr
+    assert message in done.stderr
     assert not Path("results").exists()

@@ -1,4 +1,4 @@
-"""What stands beside and below a row: somebody's figure, a shortened recipe, whose weights."""
+"""Footnotes of a row: published figures, shortened recipes, provenance of weights."""
 
 import pytest
 
@@ -60,7 +60,7 @@ def test_the_accuracy_table_names_the_figure_and_its_source():
     assert row["published †"] == "84.41 % †"
     (line,) = [note for note in notes("accuracy", [make_transfer()]) if note.startswith("†")]
     assert "84.41 %, PyTorch AlexNet transfer-learning article" in line
-    assert "all test pictures" in line
+    assert "all test images" in line
 
 
 def test_the_table_by_class_has_the_articles_mean_of_classes():
@@ -85,9 +85,8 @@ def test_other_pictures_and_networks_without_a_figure_have_no_mean_beside_them()
 def test_a_shortened_recipe_says_so_below(table):
     short = make_transfer(recipe="tutorial-transfer@0.01")
     lines = notes(table, [short, make_transfer(framework="keras-jax")])
-    told = [line for line in lines if "shortened" in line]
-    assert len(told) == 1
-    assert told[0].startswith("tutorial-transfer@0.01: shortened to 1 % of its epochs, 0.1 of 10")
+    (line,) = (line for line in lines if "shortened" in line)
+    assert line.startswith("tutorial-transfer@0.01: shortened to 1 % of its epochs, 0.1 of 10")
     assert not any("shortened" in line for line in notes(table, [make_transfer()]))
 
 

@@ -20,8 +20,9 @@ def measured(framework, rate, parts, **changes):
     started = make_record(framework=framework, kind="startup", **changes)
     names = ("import_seconds", "build_seconds", "first_step_seconds")
     metrics = dict(zip(names, parts, strict=True))
+    turns = {"match": f"of {framework}", "blocks": [[0, 0, 1], [0, 1, 1], [1, 0, 1], [1, 1, 1]]}
     return [
-        replace(timed, samples=(1.0, 1.0, 1.0), images_per_sample=rate),
+        replace(timed, samples=(1.0,) * 4, images_per_sample=rate, metrics={"turns": turns}),
         replace(started, samples=(sum(parts),), metrics=metrics),
     ]
 
@@ -66,6 +67,31 @@ def test_rates_that_were_not_told_apart_have_no_break_even():
     (row,) = rows([*QUICK_START, *measured("keras-jax", 1000, (9.0, 1.0, 1.0))])
     assert row["verdict"] == "tie in rate"
     assert row["images"] is None
+    alone = [
+        replace(r, metrics={} if r.kind == "train_throughput" else r.metrics) for r in SLOW_START
+    ]
+    (row,) = rows([*QUICK_START, *alone])
+    assert row["verdict"] == "inconclusive in rate"  # one process
+    assert row["images"] is None
+
+
+def test_the_ratio_is_that_of_the_throughput_table():
+    """Planted: blocks whose pairs say another ratio than their medians do."""
+    blocks = [[p, turn, 1] for p in (0, 1) for turn in range(3)]
+    pairs = {"pytorch": (1.0, 2.0, 4.0) * 2, "keras-jax": (0.5, 0.8, 3.9) * 2}
+    records = []
+    for name, samples in pairs.items():
+        timed, started = measured(name, 100, (1.0, 1.0, 1.0))
+        turns = {"turns": {"match": "m", "blocks": blocks}}
+        records += [replace(timed, samples=samples, metrics=turns), started]
+    (row,) = rows(records)
+    table = next(t for t in TABLES if t.name == "throughput")
+    other = frame(table, records).set_index("framework").loc["keras-jax"]
+    assert row["framework"] == "keras-jax"
+    assert [row[k] for k in ("ratio", "ratio_low", "ratio_high")] == [
+        other[k] for k in ("ratio", "ratio_low", "ratio_high")
+    ]
+    assert row["ratio"] == pytest.approx(2.0)  # medians alone: 2.5
 
 
 def test_start_up_is_the_mean_over_seeds():

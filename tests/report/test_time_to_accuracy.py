@@ -240,3 +240,29 @@ def test_the_plot_rises_where_seeds_arrive_and_ends_where_they_end():
 
 def test_there_is_no_plot_where_nobody_got_anywhere():
     assert time_to_accuracy(part_of([run(None)])) is None
+
+
+def test_a_threshold_that_a_record_does_not_have_is_unknown_and_not_never():
+    """Planted: a training that ended at 85 %, of a record without the threshold of 50 %."""
+    silent = run(None, framework="keras-jax")
+    kept = [{"accuracy": 0.9, "seconds": None, "images": None}]
+    silent = replace(silent, metrics={**silent.metrics, "thresholds": kept})
+    assert set(rows([run(10.0), silent])) == {"pytorch"}
+    known = run(30.0, framework="keras-jax", seed=1)
+    row = rows([run(10.0), silent, known])["keras-jax"]
+    assert (row["reached"], row["seeds"], row["median_images"]) == (1, 1, 30_000)
+    with style():
+        assert time_to_accuracy(part_of([run(10.0), silent])) is not None
+
+
+def test_the_table_of_accuracies_asks_only_who_knows():
+    accuracy = {table.name: table for table in TABLES}["accuracy"]
+    silent = run(None, seed=1)
+    silent = replace(silent, metrics={**silent.metrics, "thresholds": []})
+    (row,) = frame(accuracy, [run(10.0), silent]).to_dict("records")
+    assert (row["images_to_0.5"], row["reached_0.5"]) == (10_000, 1)
+    first = make_record(kind="train_throughput", metrics={"first_step_seconds": 2.5})
+    old = make_record(kind="train_throughput", seed=1, metrics={})
+    throughput = {table.name: table for table in TABLES}["throughput"]
+    (row,) = frame(throughput, [first, old]).to_dict("records")
+    assert row["first_step_seconds"] == 2.5

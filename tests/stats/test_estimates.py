@@ -119,7 +119,7 @@ def test_a_paired_ratio_turned_round_is_its_inverse(processes):
     if there.ratio.low is not None:
         assert there.ratio.low <= there.ratio.value * (1 + 1e-9)
         assert there.ratio.high >= there.ratio.value * (1 - 1e-9)
-        assert there.smallest >= 0
+        assert there.detectable >= 0
 
 
 @pytest.mark.parametrize("processes", [[], [[]], [[1.0, 0.0]], [[-1.0]]])

@@ -1,0 +1,225 @@
+"""The audit of a run: every kind of false figure is planted, and found."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from bench.analysis.audit import audit, epoch_seconds
+from bench.cli.audit import audit as command
+from bench.core.records import Record, RecordStore
+from tests.support.synthetic import ENVIRONMENT, OTHER_DATASET, make_failure, make_record
+
+FRAMEWORKS = ("pytorch", "keras-tensorflow")
+
+
+def blocks(processes: int = 4, match: str = "m") -> dict[str, Any]:
+    turns = [[process, turn, 1] for process in range(processes) for turn in range(12 // processes)]
+    return {"match": match, "blocks": turns, "stopped": "precision", "precision_goal": 0.03}
+
+
+def timed(framework: str = "pytorch", factor: float = 1.0, **changes: Any) -> Record:
+    """Twelve blocks in four processes with hardly any noise."""
+    record = make_record(framework=framework, kind="train_throughput", **changes)
+    samples = tuple(factor * (1 + 0.001 * ((5 * i) % 12)) for i in range(12))
+    return replace(record, samples=samples, metrics={**record.metrics, "turns": blocks()})
+
+
+def trained(seconds: tuple[float, ...], framework: str = "pytorch", **changes: Any) -> Record:
+    """A training whose evaluations come after these seconds."""
+    record = make_record(framework=framework, kind="accuracy", **changes)
+    curve = [{"images": 100 * i, "seconds": s, "test_accuracy": 0.5} for i, s in enumerate(seconds)]
+    return replace(record, metrics={**record.metrics, "curve": curve})
+
+
+def honest() -> list[Record]:
+    return [
+        *(timed(name, factor) for name, factor in zip(FRAMEWORKS, (1.0, 1.5), strict=True)),
+        *(
+            trained((20.0 + 3 * n, 35.1 + 4.3 * n + 0.7 * seed), name, seed=seed)
+            for n, name in enumerate(FRAMEWORKS)
+            for seed in (0, 1)
+        ),
+    ]
+
+
+def checks(records: list[Record]) -> set[str]:
+    return {finding.check for finding in audit(records)}
+
+
+def test_an_honest_run_may_be_published() -> None:
+    assert audit(honest()) == []
+
+
+def test_a_run_without_a_record_may_not() -> None:
+    assert checks([]) == {"records"}
+
+
+def test_epochs_that_last_the_same_whatever_the_case_are_found() -> None:
+    """Planted: the `fit` that slept, whose epochs lasted 20.48 to 20.50 s in most stages."""
+    slept = [
+        trained((23.0 + seed, 23.0 + seed + (20.49 + 0.002 * seed if seed else 14.6)), v, seed=seed)
+        for v in ("pytorch", "keras-tensorflow", "keras-jax")
+        for seed in range(3)
+    ]
+    found = [finding for finding in audit(slept) if finding.check == "durations"]
+    assert len(found) == 1
+    assert "6 of 9 epochs of 3 cases last 20.492 to 20.494 s" in found[0].reason
+    assert "14.600" in found[0].reason
+
+
+def test_a_quiet_machine_is_no_quantised_clock() -> None:
+    """All epochs agree, and no case has others."""
+    quiet = [
+        trained((20.0, 35.0 + 0.001 * seed), name, seed=seed)
+        for name in ("pytorch", "keras-tensorflow", "keras-jax")
+        for seed in range(3)
+    ]
+    assert "durations" not in checks(quiet)
+
+
+def test_the_first_epoch_which_compiles_is_left_out() -> None:
+    assert epoch_seconds(trained((26.7, 51.9, 70.0))) == pytest.approx([25.2, 18.1])
+
+
+def test_a_record_that_was_copied_is_found() -> None:
+    copied = replace(timed("keras-tensorflow", 1.5), samples=timed().samples)
+    assert "durations" in checks([timed(), copied])
+
+
+def test_a_clock_of_coarse_steps_is_found() -> None:
+    coarse = replace(timed(), samples=tuple(0.015625 * (20 + i % 3) for i in range(12)))
+    (finding,) = (f for f in audit([coarse]) if f.check == "durations")
+    assert "12 durations have 3 different values" in finding.reason
+
+
+def clocked(synced: float) -> Record:
+    record = timed()
+    clock = {**record.metrics["clock"], "synced_seconds_per_step": [synced] * 3}
+    return replace(record, metrics={**record.metrics, "clock": clock})
+
+
+@pytest.mark.parametrize(
+    ("record", "reason"),
+    [
+        (clocked(1e-6), "missing synchronisation"),
+        (replace(timed(), metrics={"turns": blocks()}), "no sync audit was made"),
+    ],
+)
+def test_a_missing_synchronisation_or_its_missing_audit_is_found(
+    record: Record, reason: str
+) -> None:
+    (finding,) = (f for f in audit([record]) if f.check == "synchronisation")
+    assert reason in finding.reason
+
+
+def test_a_closed_row_without_a_certificate_is_found() -> None:
+    assert "certificate" in checks([replace(timed(), parity={})])
+    idiomatic = timed(track="idiomatic")
+    assert "certificate" not in checks([replace(idiomatic, parity={})])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"cpu": "Another"},
+        {"commit": "7654321"},
+        {"versions": {**ENVIRONMENT["versions"], "torch": "2.15.0"}},  # type: ignore[dict-item]
+    ],
+)
+def test_another_machine_or_version_within_a_run_is_found(change: dict[str, Any]) -> None:
+    records = honest()
+    records[1] = replace(records[1], environment={**records[1].environment, **change})
+    assert "environment" in checks(records)
+
+
+def test_versions_of_different_frameworks_are_no_difference() -> None:
+    records = [
+        replace(record, environment={**ENVIRONMENT, "versions": {name: "1"}})
+        for record, name in zip(honest()[:2], ("torch", "keras"), strict=True)
+    ]
+    assert "environment" not in checks(records)
+
+
+def test_an_interval_too_wide_for_a_verdict_is_found() -> None:
+    noisy = replace(timed("keras-tensorflow"), samples=(1.0, 3.0, 0.4) * 4)
+    other = replace(timed(), samples=(2.0, 0.5, 1.1) * 4)
+    (finding,) = (f for f in audit([other, noisy]) if f.check == "interval")
+    assert "detectable ±" in finding.reason
+
+
+def test_a_comparison_of_one_process_is_found() -> None:
+    one = [
+        replace(r, metrics={**r.metrics, "turns": blocks(1)})
+        for r in (timed(), timed("keras-jax", 4))
+    ]
+    (finding,) = (f for f in audit(one) if f.check == "interval")
+    assert "one process" in finding.reason
+
+
+def test_more_than_the_peak_is_found() -> None:
+    record = timed()
+    ceiling = {"flops_per_second": 1e9}
+    record = replace(record, metrics={**record.metrics, "ceiling": ceiling})
+    (finding,) = (f for f in audit([record]) if f.check == "peak")
+    assert finding.reason.endswith("% of the measured peak")
+
+
+def test_seeds_that_share_nothing_in_a_closed_comparison_are_found() -> None:
+    records = honest()
+    alone = {**records[-1].settings, "batch_plan_sha256": "0" * 64}
+    records[-1] = replace(records[-1], settings=alone)
+    assert {"seeds", "comparability"} <= checks(records)
+
+
+def test_a_failure_is_a_reason() -> None:
+    (finding,) = (f for f in audit([*honest(), make_failure()]) if f.check == "result")
+    assert finding.reason == "failed: ValueError: loss is NaN"
+
+
+@pytest.mark.parametrize(
+    ("record", "reason"),
+    [
+        (replace(timed(), metrics={**timed().metrics, "disturbed": True}), "machine was disturbed"),
+        (trained((1.0, 2.0), dataset=OTHER_DATASET), "trained on synthetic images"),
+    ],
+)
+def test_a_missing_caveat_is_found(record: Record, reason: str) -> None:
+    (finding,) = (f for f in audit([record]) if f.check == "caveat")
+    assert reason in finding.reason
+
+
+@dataclass(frozen=True)
+class WithCaveats(Record):
+    """A record as of the format that has caveats."""
+
+    caveats: tuple[dict[str, str], ...] = ()
+
+
+def test_a_caveat_answers_what_was_found() -> None:
+    record = replace(timed(), metrics={"turns": blocks(), "disturbed": True})
+    caveats = ({"on": "seconds", "why": "another program ran"},)
+    fields = {name: getattr(record, name) for name in record.__dataclass_fields__}
+    assert checks([record]) == {"synchronisation", "caveat"}
+    assert checks([WithCaveats(**{**fields, "caveats": caveats})]) == set()
+    other = ({"on": "accuracy", "why": "synthetic"},)
+    assert checks([WithCaveats(**{**fields, "caveats": other})]) == {"synchronisation", "caveat"}
+
+
+def test_the_command_says_the_reasons_and_exits_with_1(tmp_path: Path) -> None:
+    for folder, records in (("good", honest()), ("bad", [replace(timed(), parity={})])):
+        store = RecordStore(tmp_path / folder)
+        for record in records:
+            store.append(record)
+    good = CliRunner().invoke(command, [str(tmp_path / "good")], standalone_mode=False)
+    assert (good.return_value, good.output) == (0, "6 records, 0 findings\n")
+    bad = CliRunner().invoke(command, [str(tmp_path / "bad")], standalone_mode=False)
+    assert bad.return_value == 1
+    assert bad.output.startswith("certificate: cifar-bn/pytorch/closed/")
+    as_json = CliRunner().invoke(command, [str(tmp_path / "bad"), "--json"], standalone_mode=False)
+    assert json.loads(as_json.output)[0]["check"] == "certificate"
