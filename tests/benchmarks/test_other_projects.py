@@ -15,13 +15,8 @@ from tests.support.pytest_sessions import Call, Ended, run_sessions
 ROOT = Path(bench.__file__).parent.parent
 SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 INI = SETTINGS["tool"]["pytest"]["ini_options"]
-DEV_PLUGINS = (
-    "timeout",
-    "xdist",
-    "xdist.looponfail",
-    "hypothesispytest",
-    "_hypothesis_pytestplugin",
-)
+DEV_PLUGINS = ("timeout", "xdist", "xdist.looponfail", "hypothesispytest")
+QUICK = ("--benchmark-max-time=0.01", "--benchmark-min-rounds=1")
 
 OWN_TASK = """
 import pytest

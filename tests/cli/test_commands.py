@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bench.cli import doctor
-from bench.cli.main import main
+from bench.cli.main import COMMANDS, main
 from bench.core.case import Case
 from bench.core.records import Record, RecordStore
 from bench.harness.ceilings import Found
@@ -127,6 +127,23 @@ def test_no_arguments_show_the_help(
     assert call(monkeypatch) == 2
     shown = capsys.readouterr()
     assert "Commands:" in shown.out + shown.err
+
+
+def test_help_is_light_and_describes_every_command_whole() -> None:
+    script = (
+        "import sys\n"
+        "from bench.cli.main import cli\n"
+        "cli(['--help'], standalone_mode=False)\n"
+        "print(*{name.partition('.')[0] for name in sys.modules}, file=sys.stderr)"
+    )
+    command = [sys.executable, "-c", script]
+    environment = {**os.environ, "COLUMNS": "80"}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    assert not {"pandas", "matplotlib", "scipy", "h5py", "PIL"} & set(done.stderr.split())
+    _, _, commands = done.stdout.partition("Commands:\n")
+    rows = dict(line.split(maxsplit=1) for line in commands.splitlines())
+    assert tuple(rows) == COMMANDS
+    assert all(text.endswith(".") and "..." not in text for text in rows.values())
 
 
 @pytest.mark.parametrize("arguments", [("--help",), ("--version",), ("run", "-h"), ("list",)])
