@@ -25,7 +25,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if getattr(config.option, "timeout", 0) is None and "PYTEST_TIMEOUT" not in os.environ:
         config.option.timeout = TEST_TIMEOUT_SECONDS
     if importlib.util.find_spec("hypothesis"):
-        from hypothesis import settings
+        from hypothesis import settings  # noqa: PLC0415
 
         # Its limit of 200 ms per example fails on a busy machine, whatever is tested.
         settings.register_profile("alexbench", deadline=None)
