@@ -28,9 +28,10 @@ $(VENV)/installed: pyproject.toml
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[all,dev]'
 	@touch $@
 
-# The last line printed is the path of the report.
+# The last line printed is the path of the report. The plugin is named here too: without it, pytest
+# takes the PATH of `ARGS='--bench-data PATH'` for tests and looks for its settings there.
 bench: $(VENV)/installed
-	@$(BIN)/pytest --benchmark-only $(ARGS)
+	@$(BIN)/pytest -p bench.plugin --benchmark-only $(ARGS)
 
 bench-report: $(VENV)/installed
 	@$(BIN)/python -m tests.benchmarks.report_cost $(ARGS)
