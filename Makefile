@@ -28,8 +28,8 @@ $(VENV)/installed: pyproject.toml
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[all,dev]'
 	@touch $@
 
-# The last line printed is the path of the report. The plugin is named here too: without it, pytest
-# takes the PATH of `ARGS='--bench-data PATH'` for tests and looks for its settings there.
+# The last line printed is the path of the report. The plugin is named here too: pytest looks for its
+# settings at the PATH of `ARGS='--bench-data PATH'`, and may find none.
 bench: $(VENV)/installed
 	@$(BIN)/pytest -p bench.plugin --benchmark-only $(ARGS)
 
