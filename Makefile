@@ -5,16 +5,20 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 # Extra arguments: make bench ARGS='-k cifar-bn --bench-data cifar10'
 ARGS ?=
+# Processes that run the tests of `make test` and `make check`.
+JOBS ?= 2
+# tests/conftest.py makes the groups: tests of one framework, else of one file, in one process.
+PYTEST := $(BIN)/pytest -n $(JOBS) --dist loadgroup
 
-.PHONY: bench bench-report test check format clean help
+.PHONY: help bench bench-report test check format clean
 
 help:
-	@echo 'make bench   measure (quick profile) and write results/<run>/report.html'
-	@echo 'make test    run the tests'
-	@echo 'make bench-report  what a report of 1,000 and 10,000 synthetic records costs'
-	@echo 'make check   format, lint, types, import contracts and tests: what CI runs'
-	@echo 'make format  rewrite the sources in the house format'
-	@echo 'make clean   remove the environment and the caches (never results)'
+	@echo 'make bench         measure (quick profile) and write results/<run>/report.html'
+	@echo 'make bench-report  measure what a report of 10,000 records costs'
+	@echo 'make test          tests of the core, and some of each framework: minutes'
+	@echo 'make check         format, lint, types, import contracts and all tests: what CI runs'
+	@echo 'make format        rewrite the sources in the house format'
+	@echo 'make clean         remove the environment and the caches (never results)'
 
 $(VENV)/installed: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -24,21 +28,26 @@ $(VENV)/installed: pyproject.toml
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[all,dev]'
 	@touch $@
 
+# The last line printed is the path of the report. The plugin is named here too: pytest looks for its
+# settings at the PATH of `ARGS='--bench-data PATH'`, and may find none.
 bench: $(VENV)/installed
-	@$(BIN)/pytest --benchmark-only $(ARGS)
+	@$(BIN)/pytest -p bench.plugin --benchmark-only $(ARGS)
+
+bench-report: $(VENV)/installed
+	@$(BIN)/python -m tests.benchmarks.report_cost $(ARGS)
 
 bench-report: $(VENV)/installed
 	@$(BIN)/python -m tests.benchmarks.report_cost $(ARGS)
 
 test: $(VENV)/installed
-	@$(BIN)/pytest $(ARGS)
+	@$(PYTEST) -m 'not slow' $(ARGS)
 
 check: $(VENV)/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest $(ARGS)
+	$(PYTEST) $(ARGS)
 
 format: $(VENV)/installed
 	$(BIN)/ruff format .

@@ -2,28 +2,55 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from pathlib import Path
 
 import pytest
+
+from bench.training.frameworks import FRAMEWORKS
 
 TEST_TIMEOUT_SECONDS = 600
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Limit each test where pytest-timeout is installed and no other limit is given.
+    """Settings of plugins that the extra ``dev`` installs; none in a session of benchmarks.
 
-    As ``timeout`` in pyproject.toml it would be an unknown option without the extra ``dev``, and a
-    benchmark, which may train for hours, would have the same limit.
+    As ``timeout`` in pyproject.toml the limit of a test would be an unknown option without the
+    extra, and a benchmark, which may train for hours, would have the same limit.
     """
-    installed = hasattr(config.option, "timeout")
-    if not installed or config.getoption("benchmark_only", default=False):
+    if config.getoption("benchmark_only", default=False):
         return
-    if config.option.timeout is None and "PYTEST_TIMEOUT" not in os.environ:
+    if getattr(config.option, "timeout", 0) is None and "PYTEST_TIMEOUT" not in os.environ:
         config.option.timeout = TEST_TIMEOUT_SECONDS
+    if importlib.util.find_spec("hypothesis"):
+        from hypothesis import settings  # noqa: PLC0415
+
+        # Its limit of 200 ms per example fails on a busy machine, whatever is tested.
+        settings.register_profile("alexbench", deadline=None)
+        settings.load_profile("alexbench")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Collect no test in a session of benchmarks."""
     return True if config.getoption("benchmark_only", default=False) else None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Group the tests for ``-n 2 --dist loadgroup``, where pytest-xdist is installed.
+
+    Tests of one framework run in one process, since its probe process starts once there; all other
+    tests stay with those of their file, whose fixtures they share.
+    """
+    if config.pluginmanager.hasplugin("xdist"):
+        for item in items:
+            item.add_marker(pytest.mark.xdist_group(_group(item)))
+
+
+def _group(item: pytest.Item) -> str:
+    file = item.nodeid.partition("::")[0]
+    callspec = getattr(item, "callspec", None)
+    framework = callspec.params.get("framework") if callspec else None
+    return framework if "/frameworks/" in file and framework in FRAMEWORKS else file

@@ -1,4 +1,7 @@
-"""The bridge to pytest-benchmark, each time in a pytest of its own as the user starts it."""
+"""The pytest plugin, in a pytest process of its own as a user starts it.
+
+A session that measures takes seconds, so several behaviours are tested on each.
+"""
 
 import json
 import os
@@ -13,6 +16,7 @@ import pytest
 import bench
 from bench.core.records import Record, RecordStore
 from tests.support import fakes
+from tests.support.pytest_sessions import Call, Ended, run_sessions
 
 ROOT = Path(bench.__file__).parent.parent
 SPEED = ROOT / "bench" / "benchmarks" / "bench_speed.py"
@@ -31,30 +35,25 @@ def batches(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def run_pytest(*arguments: str) -> subprocess.CompletedProcess[str]:
     """pytest in the folder of the test, where there is neither a checkout nor a configuration."""
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-p",
-        "no:cacheprovider",
-        "-p",
-        "bench.plugin",
-        *arguments,
-    ]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "bench.plugin"]
+    return subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
+
+
+def options(batches: str, frameworks: str) -> tuple[str, ...]:
+    return (
+        "--benchmark-only", "--bench-profile", "tiny", "--bench-data", batches,
+        "--bench-frameworks", frameworks,
+    )  # fmt: skip
 
 
 def benchmark(
     batches: str, *arguments: str, frameworks: str = "fake"
 ) -> subprocess.CompletedProcess[str]:
-    return run_pytest(
-        "--pyargs", "bench", "--benchmark-only", "--bench-profile", "tiny",
-        "--bench-data", batches, "--bench-frameworks", frameworks, *arguments,
-    )  # fmt: skip
+    return run_pytest("--pyargs", "bench", *options(batches, frameworks), *arguments)
 
 
-def the_run() -> Path:
-    (folder,) = Path("results").iterdir()
+def the_run(results: str = "results") -> Path:
+    (folder,) = Path(results).iterdir()
     return folder
 
 
@@ -63,19 +62,24 @@ def passed(done: subprocess.CompletedProcess[str]) -> list[str]:
     return [line.split("::")[-1] for line in done.stdout.splitlines() if line.startswith("PASSED")]
 
 
-def test_a_run_from_any_folder_measures_shows_and_reports(batches: str) -> None:
-    done = benchmark(batches, "-rA")
+def test_a_run_from_any_folder_measures_certifies_shows_and_reports(batches: str) -> None:
+    done = benchmark(batches, "-rA", frameworks="fake-proven")
     assert done.returncode == 0, done.stdout + done.stderr
     records = RecordStore(the_run()).read()
     assert len(records) == 4 + 4 + 1
     assert all(record.ok for record in records)
     assert sorted(passed(done)) == sorted(_id(record) for record in records)
+    certified = {(r.case.track, r.parity["status"]) for r in records}
+    assert certified == {("closed", "pass"), ("idiomatic", "not applicable")}
 
     assert done.stdout.splitlines()[-1] == str(the_run() / "report.html")
     assert (the_run() / "report.html").is_file()
+    assert "Name (time in" in done.stdout
+    header = next(line for line in done.stdout.splitlines() if line.startswith("Name (time in"))
+    assert header.split()[-4:] == ["Min", "Median", "IQR", "Rounds"]
     _, _, table = done.stdout.partition("= alexbench =")
     assert f"fingerprint {records[0].dataset['fingerprint'][:12]}" in table
-    for part in ("tiny fake closed train_throughput", "images/s", "test accuracy", "p99"):
+    for part in ("tiny fake-proven closed train_throughput", "images/s", "test accuracy", "p99"):
         assert part in table
 
     text = (the_run() / "benchmark.json").read_text("utf-8")
@@ -85,27 +89,13 @@ def test_a_run_from_any_folder_measures_shows_and_reports(batches: str) -> None:
     _check_benchmarks({row["name"]: row for row in found["benchmarks"]}, records)
 
 
-def test_closed_results_carry_certificates_unless_they_are_not_wanted(batches: str) -> None:
-    done = benchmark(batches, "-k", "latency", frameworks="fake-certified")
-    assert done.returncode == 0, done.stdout
-    found = {r.case.track: r.parity["status"] for r in RecordStore(the_run()).read()}
-    assert found == {"closed": "pass", "idiomatic": "not applicable"}
-    done = benchmark(
-        batches, "-k", "latency", "--bench-no-parity", "--bench-results", "bare",
-        frameworks="fake-certified",
-    )  # fmt: skip
-    (folder,) = Path("bare").iterdir()
-    found = {r.case.track: r.parity["status"] for r in RecordStore(folder).read()}
-    assert found["closed"] == "unchecked"
-
-
 def _id(record: Record) -> str:
     seed = f"-s{record.case.seed}" if record.kind == "accuracy" else ""
     return f"test_{record.kind}[tiny-{record.case.framework}-{record.case.track}{seed}]"
 
 
 def _check_benchmarks(rows: dict[str, Any], records: list[Record]) -> None:
-    """pytest-benchmark was shown the worker's seconds a step, and what else a reader needs."""
+    """pytest-benchmark has the worker's seconds per step, and the facts of each record."""
     assert len(rows) == len(records)
     assert max(record.metrics.get("steps_per_sample", 1) for record in records) > 1
     for record in records:
@@ -127,28 +117,25 @@ def _check_benchmarks(rows: dict[str, Any], records: list[Record]) -> None:
         assert record.kind in row["group"]
 
 
-def test_k_selects_what_is_measured(batches: str) -> None:
-    done = benchmark(
-        batches, "-rA", "-k", "latency and tiny-fake-two and closed", frameworks="fake,fake-two"
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert passed(done) == ["test_latency[tiny-fake-two-closed]"]
-    (record,) = RecordStore(the_run()).read()
-    assert (record.kind, record.case.framework, record.case.batch_size) == (
-        "latency",
-        "fake-two",
-        1,
-    )
-
-
-def test_a_file_that_is_named_is_measured_once(batches: str) -> None:
+def test_a_named_file_is_measured_once_as_k_and_the_options_say(batches: str) -> None:
     done = run_pytest(
-        str(SPEED), "--benchmark-only", "--bench-profile", "tiny", "--bench-data", batches, "-rA",
-        "--bench-frameworks", "fake", "-k", "latency", "--rootdir", ".",
+        str(SPEED), *options(batches, "fake,fake-two"), "-rA", "-k", "latency and tiny-fake-two",
+        "--rootdir", ".", "--bench-no-parity", "--benchmark-json", "mine.json",
+        "--bench-results", "elsewhere", "--benchmark-columns=max",
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
-    assert len(passed(done)) == 2
-    assert len(RecordStore(the_run()).read()) == 2
+    expected = ["test_latency[tiny-fake-two-closed]", "test_latency[tiny-fake-two-idiomatic]"]
+    assert sorted(passed(done)) == expected
+    records = RecordStore(the_run("elsewhere")).read()
+    assert len(records) == 2
+    for record in records:
+        assert (record.kind, record.case.framework) == ("latency", "fake-two")
+        assert record.case.batch_size == 1
+    assert {r.case.track: r.parity["status"] for r in records}["closed"] == "unchecked"
+    assert len(json.loads(Path("mine.json").read_text("utf-8"))["benchmarks"]) == 2
+    assert not (the_run("elsewhere") / "benchmark.json").exists()
+    header = next(line for line in done.stdout.splitlines() if line.startswith("Name (time in"))
+    assert header.split()[-1] == "Max"
 
 
 def test_a_failed_case_fails_its_own_test_alone(batches: str) -> None:
@@ -168,9 +155,7 @@ def test_a_failed_case_fails_its_own_test_alone(batches: str) -> None:
 
 
 def test_a_run_without_one_result_still_reports(batches: str) -> None:
-    done = benchmark(
-        batches, "-k", "closed and startup", "-W", "error", frameworks="fake-exit"
-    )  # fmt: skip
+    done = benchmark(batches, "-k", "closed and startup", "-W", "error", frameworks="fake-exit")
     assert done.returncode == 1, done.stdout + done.stderr
     assert "INTERNALERROR" not in done.stdout + done.stderr
     assert "exited with 3" in done.stdout
@@ -178,65 +163,11 @@ def test_a_run_without_one_result_still_reports(batches: str) -> None:
     assert done.stdout.splitlines()[-1] == str(the_run() / "report.html")
 
 
-def test_collect_only_lists_and_writes_nothing(batches: str) -> None:
-    done = benchmark(batches, "--collect-only", "-q")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "test_latency[tiny-fake-closed]" in done.stdout
-    assert "test_accuracy[tiny-fake-closed-s0]" in done.stdout
-    assert not Path("results").exists()
-
-
-def test_without_benchmark_only_nothing_is_measured(tmp_path: Path) -> None:
-    (tmp_path / "test_other.py").write_text("def test_other():\n    pass\n")
-    done = run_pytest("--pyargs", "bench", "test_other.py")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "1 passed, 5 deselected" in done.stdout
-    assert not Path("results").exists()
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (("--bench-profile", "medium"), "unknown profile 'medium'; known: quick, full"),
-        (("--bench-frameworks", "theano"), "unknown framework 'theano'; known: pytorch"),
-        (("--bench-frameworks", "fake-missing"), "pip install 'alexbench[fake]'"),
-        (("--bench-data", "nowhere"), "nowhere: no such file or folder; expected"),
-        (("--bench-results", "file/below"), "cannot write to file/below/"),
-    ],
-)
-def test_bad_input_is_a_usage_error_of_one_line(
-    batches: str, arguments: tuple[str, str], message: str
+def test_offline_synthetic_images_stand_in_and_the_output_says_so(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    Path("file").write_text("")
-    done = benchmark(batches, *arguments)
-    assert done.returncode == pytest.ExitCode.USAGE_ERROR
-    errors = [line for line in done.stderr.splitlines() if line]
-    assert len(errors) == 1
-    assert errors[0].startswith("ERROR: ")
-    assert message in errors[0]
-    assert "INTERNALERROR" not in done.stdout
-    assert not Path("results").exists()
-
-
-def test_an_extension_that_is_not_there_is_a_usage_error(
-    batches: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("ALEXBENCH_EXTENSIONS", "no_such_extension")
-    done = benchmark(batches)
-    assert done.returncode == pytest.ExitCode.USAGE_ERROR
-    assert done.stderr.startswith("ERROR: ALEXBENCH_EXTENSIONS: cannot import")
-
-
-def test_a_json_that_the_user_asked_for_goes_where_he_said(batches: str) -> None:
-    done = benchmark(batches, "-k", "latency and closed", "--benchmark-json", "mine.json")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert len(json.loads(Path("mine.json").read_text("utf-8"))["benchmarks"]) == 1
-    assert not (the_run() / "benchmark.json").exists()
-
-
-def test_offline_the_generated_set_stands_in_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as reserved:
-        reserved.bind(("127.0.0.1", 0))  # bound and not listening: nobody answers there
+        reserved.bind(("127.0.0.1", 0))  # bound and not listening: connections are refused
         url = f"http://127.0.0.1:{reserved.getsockname()[1]}/cifar.tar.gz"
         monkeypatch.setenv("ALEXBENCH_CIFAR10_URL", url)
         # Warnings are errors in this repository's own settings: this one must not be.
@@ -246,3 +177,68 @@ def test_offline_the_generated_set_stands_in_and_says_so(monkeypatch: pytest.Mon
     (record,) = RecordStore(the_run()).read()
     assert record.dataset["name"].startswith("generated")
     assert done.stdout.splitlines()[-1] == str(the_run() / "report.html")
+
+
+# ---- sessions that measure nothing, all in one process
+
+WRONG = {
+    ("--bench-profile", "medium"): "unknown profile 'medium'; known: quick, full",
+    ("--bench-frameworks", "theano"): "unknown framework 'theano'; known: pytorch",
+    ("--bench-frameworks", "fake-missing"): "pip install 'alexbench[fake]'",
+    ("--bench-data", "nowhere"): "nowhere: no such file or folder; expected",
+    ("--bench-results", "file/below"): "cannot write to file/below/",
+    ("--bench-compare", "nowhere"): "no records.jsonl in nowhere",
+    ("--bench-fail-if", "slower:5%"): "--bench-compare RUN",
+}
+
+
+def session(folder: Path, *arguments: str, **environment: str) -> Call:
+    return Call(("-p", "bench.plugin", *arguments), str(folder), environment)
+
+
+@pytest.fixture(scope="module")
+def idle(tmp_path_factory: pytest.TempPathFactory, batches: str) -> dict[Any, Ended]:
+    """How each of these sessions ended, by name or by the options that are wrong in it."""
+    folder = tmp_path_factory.mktemp("idle")
+    (folder / "file").write_text("")
+    (folder / "test_other.py").write_text("def test_other():\n    pass\n")
+    here = ("--pyargs", "bench", *options(batches, "fake"))
+    calls = {wrong: session(folder, *here, *wrong) for wrong in WRONG} | {
+        "collect": session(folder, *here, "--collect-only", "-q"),
+        "tests": session(folder, "--pyargs", "bench", "test_other.py"),
+        "extension": session(folder, *here, ALEXBENCH_EXTENSIONS="no_such_extension"),
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        fakes.install(patch, folder / "cache")
+        ended = dict(zip(calls, run_sessions(list(calls.values())), strict=True))
+    assert not (folder / "results").exists()
+    return ended
+
+
+@pytest.mark.parametrize("arguments", WRONG)
+def test_bad_input_is_a_usage_error_of_one_line(
+    idle: dict[Any, Ended], arguments: tuple[str, str]
+) -> None:
+    done = idle[arguments]
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR
+    errors = [line for line in done.stderr.splitlines() if line]
+    assert len(errors) == 1
+    assert errors[0].startswith("ERROR: ")
+    assert WRONG[arguments] in errors[0]
+    assert "INTERNALERROR" not in done.stdout
+
+
+def test_a_missing_extension_is_a_usage_error(idle: dict[Any, Ended]) -> None:
+    assert idle["extension"].returncode == pytest.ExitCode.USAGE_ERROR
+    assert idle["extension"].stderr.startswith("ERROR: ALEXBENCH_EXTENSIONS: cannot import")
+
+
+def test_collect_only_lists_the_tasks(idle: dict[Any, Ended]) -> None:
+    assert idle["collect"].returncode == 0, idle["collect"].stdout
+    assert "test_latency[tiny-fake-closed]" in idle["collect"].stdout
+    assert "test_accuracy[tiny-fake-closed-s0]" in idle["collect"].stdout
+
+
+def test_without_benchmark_only_nothing_is_measured(idle: dict[Any, Ended]) -> None:
+    assert idle["tests"].returncode == 0, idle["tests"].stdout
+    assert "1 passed, 5 deselected" in idle["tests"].stdout

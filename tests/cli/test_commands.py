@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+import bench
 from bench.cli import doctor
-from bench.cli.main import main
+from bench.cli.main import COMMANDS, main
 from bench.core.case import Case
 from bench.core.records import Record, RecordStore
 from bench.harness.ceilings import Found
@@ -33,7 +34,7 @@ def batches(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     """The command in this process, where the fakes are installed already; its exit code."""
-    monkeypatch.delenv("ALEXBENCH_EXTENSIONS")
+    monkeypatch.delenv("ALEXBENCH_EXTENSIONS", raising=False)
     monkeypatch.setattr(sys, "argv", ["alexbench", *arguments])
     with pytest.raises(SystemExit) as caught:
         main()
@@ -129,8 +130,25 @@ def test_no_arguments_show_the_help(
     assert "Commands:" in shown.out + shown.err
 
 
+def test_help_is_light_and_describes_every_command_whole() -> None:
+    script = (
+        "import sys\n"
+        "from bench.cli.main import cli\n"
+        "cli(['--help'], standalone_mode=False)\n"
+        "print(*{name.partition('.')[0] for name in sys.modules}, file=sys.stderr)"
+    )
+    command = [sys.executable, "-c", script]
+    environment = {**os.environ, "COLUMNS": "80"}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    assert not {"pandas", "matplotlib", "scipy"} & set(done.stderr.split())
+    _, _, commands = done.stdout.partition("Commands:\n")
+    rows = dict(line.split(maxsplit=1) for line in commands.splitlines())
+    assert tuple(rows) == COMMANDS
+    assert all(text.endswith(".") and "..." not in text for text in rows.values())
+
+
 @pytest.mark.parametrize("arguments", [("--help",), ("--version",), ("run", "-h"), ("list",)])
-def test_questions_are_answered(
+def test_help_version_and_list_end_well(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]
 ) -> None:
     assert call(monkeypatch, *arguments) == 0
@@ -139,7 +157,7 @@ def test_questions_are_answered(
     assert shown.err == ""
 
 
-def test_list_says_what_can_run_and_why_not(
+def test_list_has_what_can_run_and_why_not(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert call(monkeypatch, "list", "--json") == 0
@@ -188,7 +206,7 @@ def test_fetch_without_a_network_is_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with socket.socket() as reserved:
-        reserved.bind(("127.0.0.1", 0))  # bound and not listening: nobody answers there
+        reserved.bind(("127.0.0.1", 0))  # bound and not listening: connections are refused
         url = f"http://127.0.0.1:{reserved.getsockname()[1]}/cifar.tar.gz"
         monkeypatch.setenv("ALEXBENCH_CIFAR10_URL", url)
         assert call(monkeypatch, "fetch", "cifar10") == 2
@@ -197,7 +215,9 @@ def test_fetch_without_a_network_is_one_line(
     assert "$ALEXBENCH_DATA" in shown[-1]
 
 
-def test_a_run_prints_its_report_last_and_can_be_reported_and_compared(batches: str) -> None:
+def test_a_run_prints_its_report_last_and_can_be_reported_and_compared(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], batches: str
+) -> None:
     done = alexbench(*RUN, "--data", batches, "--run", "one", "--frameworks", "fake,fake-two")
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "results/one/report.html"
@@ -210,17 +230,16 @@ def test_a_run_prints_its_report_last_and_can_be_reported_and_compared(batches: 
     assert list((folder / "tables").iterdir())
     assert list((folder / "plots").iterdir())
 
-    again = alexbench("report", str(folder), "-o", "elsewhere")
-    assert again.returncode == 0, again.stderr
-    assert again.stdout.splitlines()[-1] == str(Path("elsewhere", "report.html"))
+    assert call(monkeypatch, "report", str(folder), "-o", "elsewhere") == 0
+    assert capsys.readouterr().out.splitlines()[-1] == str(Path("elsewhere", "report.html"))
     assert Path("elsewhere", "report.html").is_file()
 
-    compared = alexbench("compare", str(folder), str(folder), "--json")
-    assert compared.returncode == 0, compared.stderr
-    rows = json.loads(compared.stdout)
-    assert rows
+    assert call(monkeypatch, "compare", str(folder), str(folder), "--json") == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert rows == [row.to_json() for row in bench.compare(folder, folder)]
     assert {row["verdict"] for row in rows} == {"tie"}
-    assert alexbench("compare", str(folder), str(folder)).stdout
+    assert call(monkeypatch, "compare", str(folder), str(folder)) == 0
+    assert capsys.readouterr().out
 
 
 def test_one_failed_case_is_exit_code_1_and_the_rest_is_written(batches: str) -> None:
@@ -235,7 +254,7 @@ def test_one_failed_case_is_exit_code_1_and_the_rest_is_written(batches: str) ->
     assert found == ["failed", "ok", "failed", "failed", "ok", "ok"]
 
 
-def test_a_readme_block_is_renewed(
+def test_a_readme_without_a_results_block_is_bad_input(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     RecordStore(Path("run")).append(Record(Case("tiny", "fake"), "latency", "failed", error="why"))
@@ -245,7 +264,7 @@ def test_a_readme_block_is_renewed(
     assert "README.md" in capsys.readouterr().err
 
 
-def test_doctor_says_what_runs_and_why_not(
+def test_doctor_reports_what_runs_and_why_not(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     names = ("pytorch", "fake", "fake-missing", "fake-killed")
@@ -256,7 +275,7 @@ def test_doctor_says_what_runs_and_why_not(
     )
     del rows["pytorch"]
     monkeypatch.setattr(doctor, "_machine", lambda: {"cores": os.cpu_count()})
-    # call() takes the extension away from the workers too, so doctor is asked before it.
+    # Before call(), which removes the extension from the environment of workers too.
     found = doctor.diagnose()["frameworks"]
     assert found["fake"]["available"] is True
     assert found["fake"]["settings"]["threads"] == len(os.sched_getaffinity(0))
@@ -272,8 +291,8 @@ def test_doctor_says_what_runs_and_why_not(
     assert "no_such_module" in capsys.readouterr().out
 
 
-def _told(name: str, *, fresh: bool) -> Found:
-    pace = {"operation": "matmul", "shape": "planted", "precision": "float32"}
+def _peak(name: str, *, fresh: bool) -> Found:
+    pace = {"operation": "matmul", "shape": "given", "precision": "float32"}
     answer = {**pace, "flops_per_second": 123e9}
     return Found(name, (answer,), "2025-01-02T03:04:05+00:00", cached=not fresh)
 
@@ -283,12 +302,12 @@ def quick_doctor(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = {"fake-missing": frameworks.FRAMEWORKS["fake-missing"]}
     monkeypatch.setattr(doctor, "FRAMEWORKS", rows)
     monkeypatch.setattr(doctor, "_machine", lambda: {"cores": os.cpu_count()})
-    monkeypatch.setattr(doctor, "obtain", _told)
+    monkeypatch.setattr(doctor, "obtain", _peak)
 
 
 @pytest.mark.usefixtures("quick_doctor")
 @pytest.mark.parametrize(("flags", "when"), [((), "cached; --fresh"), (("--fresh",), "now")])
-def test_doctor_shows_how_fast_this_machine_is(
+def test_doctor_shows_the_peaks_of_this_machine(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     flags: tuple[str, ...],
@@ -296,7 +315,7 @@ def test_doctor_shows_how_fast_this_machine_is(
 ) -> None:
     assert call(monkeypatch, "doctor", *flags) == 0
     text = capsys.readouterr().out
-    assert "matrix product 123 GFLOP/s (planted); no convolution" in text
+    assert "matrix product 123 GFLOP/s (given); no convolution" in text
     assert f"fake-missing: of 2025-01-02T03:04:05+00:00 ({'measured ' * (when == 'now')}" in text
     assert when in text
 
@@ -313,7 +332,7 @@ def test_doctor_gives_ceilings_as_json(
 
 @pytest.mark.usefixtures("quick_doctor")
 @pytest.mark.parametrize("flags", [(), ("--json",)])
-def test_doctor_leaves_ceilings_out_when_told(
+def test_doctor_without_ceilings_has_none(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], flags: tuple[str, ...]
 ) -> None:
     assert call(monkeypatch, "doctor", "--no-ceilings", *flags) == 0

@@ -32,6 +32,8 @@ from tests.frameworks.probes.client import Answer, ask, ask_reference, each_fram
 from tests.frameworks.probes.networks import TINY
 from tests.frameworks.probes.waterfall import RECIPE, SCALES, case, undropped, update_input
 
+pytestmark = pytest.mark.slow
+
 Array = NDArray[np.floating]
 
 NOT_IN_A_NETWORK = {"initialisation", "shuffle"}

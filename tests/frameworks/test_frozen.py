@@ -8,6 +8,8 @@ import pytest
 from tests.frameworks.probes import frozen
 from tests.frameworks.probes.client import ask, each_framework
 
+pytestmark = pytest.mark.slow
+
 each_track = pytest.mark.parametrize("track", frozen.TRACKS)
 
 

@@ -8,6 +8,8 @@ from tests.frameworks.probes.client import ask, each_framework, each_keras
 from tests.frameworks.probes.idiomatic import RATES, STEPS
 from tests.frameworks.probes.idiomatic import RECIPES as TRAINED
 
+pytestmark = pytest.mark.slow
+
 PRECISIONS = ("float32", "bfloat16")
 
 

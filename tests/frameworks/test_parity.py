@@ -31,6 +31,8 @@ from tests.frameworks.probes.parity import faults_for
 from tests.support.faults import FAULTS
 from tests.support.reference_trainer import ReferenceTrainer
 
+pytestmark = pytest.mark.slow
+
 
 def reference_build(setup: Any) -> Any:
     return ReferenceTrainer(setup)

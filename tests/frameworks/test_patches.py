@@ -6,6 +6,8 @@ import pytest
 from tests.frameworks.probes.client import ask, each_keras
 from tests.frameworks.probes.convolutions import GROUPED, KERNELS, SEEING_ALL
 
+pytestmark = pytest.mark.slow
+
 
 @each_keras
 @pytest.mark.parametrize("kernel", KERNELS)

@@ -17,6 +17,8 @@ from bench.worker.client import Worker
 from bench.worker.digests import training_digests
 from tests.frameworks.probes.client import each_repeatable
 
+pytestmark = pytest.mark.slow
+
 BATCH, STEPS = 8, 20
 
 

@@ -11,7 +11,7 @@ from tests.frameworks.probes.convolutions import SEEING_ALL
 from tests.frameworks.probes.pieces import DROPOUT_RATES
 
 _WHY = FRAMEWORKS["pytorch"].missing()
-pytestmark = pytest.mark.skipif(bool(_WHY), reason=_WHY or "")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(_WHY), reason=_WHY or "")]
 
 RATE = DROPOUT_RATES[1]
 PARTS = ("y", "dx", "dweight", "dbias")

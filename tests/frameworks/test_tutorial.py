@@ -14,6 +14,8 @@ import pytest
 
 from tests.frameworks.probes.client import ask_reference, each_framework
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:

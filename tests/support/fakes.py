@@ -384,7 +384,9 @@ def install(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
         monkeypatch.setitem(frameworks.FRAMEWORKS, row.name, row)
     for name, value in environment(cache).items():
         monkeypatch.setenv(name, value)
-    for name in ("ALEXBENCH_DATA", "ALEXBENCH_CIFAR10_URL", "PYTEST_ADDOPTS"):
+    # pytest-benchmark switches itself off in a process that believes to be a worker of xdist.
+    xdist = [name for name in os.environ if name.startswith("PYTEST_XDIST_")]
+    for name in ("ALEXBENCH_DATA", "ALEXBENCH_CIFAR10_URL", "PYTEST_ADDOPTS", *xdist):
         monkeypatch.delenv(name, raising=False)
 
 
