@@ -25,7 +25,7 @@ from bench.core.errors import UserError
 from bench.core.kinds import kind
 from bench.core.records import Record
 from bench.data.sources import SyntheticDataWarning
-from bench.harness.matrix import Job, Selection, Task, jobs, matches
+from bench.harness.matrix import Job, Selection, Task, groups, jobs
 from bench.harness.profiles import PROFILES, profile
 from bench.harness.run import Run, open_run
 from bench.training.frameworks import framework
@@ -144,7 +144,7 @@ class Session:
             frameworks=_names(config.getoption("bench_frameworks")),
         )
         self._jobs = jobs(selection, self._profile)
-        self._matches = matches(self._jobs)
+        self._groups = groups(self._jobs)
         # Read first: a wrong path is told before an hour of measuring, not after it.
         self._gate = Gate.of(config.getoption("bench_compare"), config.getoption("bench_fail_if"))
         self._run: Run | None = None
@@ -194,8 +194,8 @@ class Session:
     def record(self, task: Task) -> Record:
         """The record of a task; all that is measured together is, when the first is asked for."""
         if task.key not in self._records:
-            match = next(m for m in self._matches if any(task in job.tasks for job in m))
-            self._measure(match)
+            group = next(m for m in self._groups if any(task in job.tasks for job in m))
+            self._measure(group)
         return self._records[task.key]
 
     def _measure(self, match: Sequence[Job]) -> None:

@@ -22,7 +22,7 @@ from bench.training.tracks import ABLATION, TRACKS, peers_of, track
 
 @dataclass(frozen=True)
 class Selection:
-    """What a user asked for; an empty tuple means what the profile says."""
+    """The part of the matrix that a user asks for; an empty tuple leaves it to the profile."""
 
     variants: tuple[str, ...] = ()
     frameworks: tuple[str, ...] = ()
@@ -79,7 +79,7 @@ def _known(what: str, names: Sequence[str], known: Collection[str]) -> None:
 
 @dataclass(frozen=True)
 class Task:
-    """One record to be: a case and what is measured of it."""
+    """A case and a kind of measurement: one record, once it is measured."""
 
     case: Case
     kind: str
@@ -92,7 +92,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Job:
-    """What one worker process does: all tasks share one network in one framework."""
+    """The tasks of one worker process: all of one network in one framework."""
 
     case: Case
     tasks: tuple[Task, ...]
@@ -100,14 +100,14 @@ class Job:
     """Where the worker reads pretrained weights from."""
 
 
-def matches(found: Sequence[Job]) -> list[tuple[Job, ...]]:
-    """Jobs apart by what is measured together: all frameworks of one network where it is timed,
-    each training on its own."""
-    groups: dict[object, list[Job]] = {}
+def groups(found: Sequence[Job]) -> list[tuple[Job, ...]]:
+    """Jobs that are measured together: all frameworks of one network where it is timed; each
+    training alone."""
+    found_by: dict[object, list[Job]] = {}
     for job in found:
         timed = kind(job.tasks[0].kind).timed
-        groups.setdefault(peers_of(job.case) if timed else job.case, []).append(job)
-    return [tuple(group) for group in groups.values()]
+        found_by.setdefault(peers_of(job.case) if timed else job.case, []).append(job)
+    return [tuple(group) for group in found_by.values()]
 
 
 def jobs(selection: Selection, profile: Profile) -> list[Job]:
@@ -143,7 +143,7 @@ def _once(found: Sequence[Job]) -> Iterator[Job]:
 
 def _timed_jobs(selection: Selection, profile: Profile, names: tuple[str, ...]) -> Iterator[Job]:
     if selection.recipes and not selection.kinds:
-        return  # who names a recipe wants a training
+        return  # a recipe is named for a training
     # One worker takes them one after the other: they need the same network and no training.
     wanted = [row.name for row in KINDS.values() if row.timed and row.name in _kinds(selection)]
     if not wanted:

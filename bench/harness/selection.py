@@ -136,6 +136,6 @@ def _check_size(facts: Facts, head: str, size: int) -> None:
     if head.startswith("pool-") or facts.input_size in (None, size):
         return
     raise UserError(
-        f"weights {facts.name}: their dense layers fit pictures of {facts.input_size} pixels, "
+        f"weights {facts.name}: their dense layers fit images of {facts.input_size} pixels, "
         f"not {size}; heads pool-linear and pool-narrow stand on the last pool and take any size"
     )

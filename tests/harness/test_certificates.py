@@ -107,7 +107,7 @@ def test_a_worker_that_dies_fails_its_own_proof_alone() -> None:
     for certificate in (dead, dead_too):
         assert certificate["status"] == "fail"
         assert certificate["problem"].startswith(
-            "the proof could not be carried out: worker killed"
+            "the parity check could not be carried out: worker killed"
         )
     assert sound["status"] == "pass"
 

@@ -89,7 +89,7 @@ def test_a_recipe_alone_is_enough(name: str) -> None:
         ("tutorial-transfer", {"input_sizes": (131,)}, "input size is 224, not 131"),
         ("transfer-frozen", {"inits": ("scratch",)}, "init is pretrained, not scratch"),
         ("transfer", {"weights": "bvlc", "variants": ("cifar-bn",)}, "not among --variants"),
-        ("transfer", {"weights": "torchvision", "input_sizes": (131,)}, "fit pictures of 224"),
+        ("transfer", {"weights": "torchvision", "input_sizes": (131,)}, "fit images of 224"),
     ],
 )
 def test_a_contradiction_is_named(name: str, wanted: dict[str, object], words: str) -> None:

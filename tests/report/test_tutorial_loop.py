@@ -130,7 +130,7 @@ def test_only_where_it_is_asked_for_and_only_beside_the_idiomatic_track(
     made: list[Loop], limits: Limits, track: str
 ) -> None:
     bench = made_bench(limits, track)
-    assert measure_tutorial.tutorial_beside(bench, 3) is None
+    assert measure_tutorial.tutorial_blocks(bench, 3) is None
     assert measure_tutorial.tutorial_training(bench, 10) is None
     assert made == []
 
