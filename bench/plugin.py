@@ -25,9 +25,10 @@ from bench.core.errors import UserError
 from bench.core.kinds import kind
 from bench.core.records import Record
 from bench.data.sources import SyntheticDataWarning
-from bench.harness.matrix import Job, Selection, Task, groups, jobs
+from bench.harness.matrix import Job, Task, groups, jobs
 from bench.harness.profiles import PROFILES, profile
 from bench.harness.run import Run, open_run
+from bench.harness.selection import Selection
 from bench.training.frameworks import framework
 
 _BENCHMARKS = Path(__file__).resolve().parent / "benchmarks"

@@ -16,8 +16,9 @@ from bench.core.records import Record
 from bench.harness import certificates
 from bench.harness import run as runner
 from bench.harness.certificates import Certificate, Subject, obtain
-from bench.harness.matrix import Selection, jobs
+from bench.harness.matrix import jobs
 from bench.harness.run import open_run, run_all
+from bench.harness.selection import Selection
 from tests.support import fakes
 
 

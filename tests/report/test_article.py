@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from bench.core.limits import Limits
-from bench.harness.matrix import Selection, jobs
+from bench.harness.matrix import jobs
 from bench.harness.profiles import PROFILES
+from bench.harness.selection import Selection
 from bench.report.chapters.rows_article import GOAL
 from bench.report.tables import TABLES, frame, sections
 from bench.training.frameworks import FRAMEWORKS

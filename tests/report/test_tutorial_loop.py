@@ -10,8 +10,9 @@ import pytest
 
 from bench.analysis.experiments import by_dataset
 from bench.core.limits import Limits
-from bench.harness.matrix import Selection, jobs
+from bench.harness.matrix import jobs
 from bench.harness.profiles import PROFILES
+from bench.harness.selection import Selection
 from bench.report.chapters.rows_tutorial import tutorial_rows
 from bench.report.tables import TABLES
 from bench.training.frameworks import FRAMEWORKS
