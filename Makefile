@@ -36,9 +36,6 @@ bench: $(VENV)/installed
 bench-report: $(VENV)/installed
 	@$(BIN)/python -m tests.benchmarks.report_cost $(ARGS)
 
-bench-report: $(VENV)/installed
-	@$(BIN)/python -m tests.benchmarks.report_cost $(ARGS)
-
 test: $(VENV)/installed
 	@$(PYTEST) -m 'not slow' $(ARGS)
 

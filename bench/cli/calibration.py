@@ -25,9 +25,10 @@ from bench.cli.progress import Display
 from bench.core import extensions
 from bench.core.kinds import KINDS
 from bench.core.records import Record
-from bench.harness.matrix import Selection, jobs
+from bench.harness.matrix import jobs
 from bench.harness.profiles import profile
 from bench.harness.run import open_run, run_all
+from bench.harness.selection import Selection
 from bench.report.chapters.interleaved import interleaved_rows
 from bench.report.format import markdown, percent
 from bench.stats import estimates

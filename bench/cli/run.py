@@ -10,8 +10,8 @@ import click
 from bench.cli.options import data_option, listed, numbers, profile_option
 from bench.core.case import INITS, PRECISIONS
 from bench.core.kinds import KINDS
-from bench.harness.matrix import Selection
 from bench.harness.profiles import PROFILES
+from bench.harness.selection import Selection
 from bench.networks.variants import HEADS, VARIANTS
 from bench.training.defaults import NAMES as STAGES
 from bench.training.frameworks import FRAMEWORKS

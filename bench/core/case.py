@@ -19,7 +19,7 @@ DEFAULT_EXECUTION = {
     "keras-jax": "compiled",
     "keras-torch": "eager",
 }
-"""How a framework executes a network unless it is told otherwise; eager where none is named.
+"""How a framework executes a network by default; eager where it is not listed.
 
 A part of the record format, since an id leaves the default out: never changed, and the rows of
 `bench.training.frameworks` take it from here."""
@@ -36,7 +36,7 @@ class Case:
         init: ``scratch`` or ``pretrained``.
         weights: Name of the weight source when ``init`` is ``pretrained``, else None.
         head: Which layers after the last pool are new (`bench.networks.variants.HEADS`).
-        frozen: Whether the weights below the head are kept as they are.
+        frozen: Whether the weights below the head are not trained.
         recipe: Name of the training recipe, followed by ``@budget`` when it was shortened.
         input_size: Height and width of the network's input, in pixels.
         precision: ``float32`` or ``bfloat16``, of activations and products.

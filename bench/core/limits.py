@@ -9,7 +9,7 @@ from bench.core.kinds import kind
 
 @dataclass(frozen=True)
 class Limits:
-    """How long each measurement takes. Travels to the worker as it stands."""
+    """How long each measurement takes. The worker gets all of it."""
 
     warmup_steps: int = 2
     """After the first step, not counted."""
@@ -22,21 +22,21 @@ class Limits:
     """For all processes of one network in all its frameworks: no further one is begun that would
     not be done by then."""
     blocks: int = 5
-    """Counted blocks of steps in each process, in turns with the other frameworks'; one sample
+    """Counted blocks of steps in each process, interleaved with the other frameworks'; one sample
     each."""
     block_seconds: float = 0.8
     """A block has as many steps as fit, at least one."""
     overhead_blocks: int = 0
-    """Blocks of the bare loop, each beside one of the harness's; 0 measures no overhead."""
+    """Blocks of the bare loop, each after one of the harness's; 0 measures no overhead."""
     article_steps: int = 0
     """Steps of the transfer article's own loop, spread over the blocks; 0 runs none."""
     tutorial_loop: bool = False
-    """Whether the framework's tutorials' loop runs beside ours: a block of it after each of our
-    blocks, and after a training as many pictures of it as ours took."""
+    """Whether the framework's tutorials' loop is timed, too: a block of it after each of our
+    blocks, and after a training as many images of it as ours took."""
     layer_pairs: bool = False
-    """Whether layers that the suite writes itself are timed beside the framework's own."""
+    """Whether layers that the suite writes itself are compared with the framework's own."""
     bare_start: bool = False
-    """Whether the shortest process that takes one step is timed beside a start-up."""
+    """Whether the shortest process that takes one step is timed next to a start-up."""
     audit_repeats: int = 3
     """Slopes of time over steps that the clock is checked by, in the first process of a case."""
     latency_calls: int = 100
@@ -46,11 +46,11 @@ class Limits:
     """Points on an accuracy curve, evenly spread; the last is the end of training. None: two per
     epoch."""
     keep_features: bool = True
-    """Whether a frozen trunk's features are kept, or computed anew for every batch."""
+    """Whether a frozen trunk's features are cached, or recomputed for every batch."""
     timeout_seconds: float = 300.0
     """For one measurement; then the worker is stopped and the case marked."""
 
     def turns(self, name: str, *, extras: bool) -> int:
-        """Blocks of one process; ``extras`` for the one that also runs other loops beside them."""
+        """Blocks of one process; ``extras`` for the one that also runs other loops."""
         compared = extras and kind(name).throughput
         return max(self.blocks, self.overhead_blocks if compared else 0)

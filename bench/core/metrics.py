@@ -104,7 +104,7 @@ METRICS: dict[str, Metric] = {
         Metric(
             "overhead",
             THROUGHPUT,
-            "Blocks of the harness and of a bare loop, in turns: `harness`, `bare`, "
+            "Blocks of the harness and of a bare loop, alternating: `harness`, `bare`, "
             "`images_per_sample`.",
             "s",
             OBJECT,
@@ -120,8 +120,8 @@ METRICS: dict[str, Metric] = {
         Metric(
             "layers",
             _TRAINING,
-            "Our own layers and the framework's, called in turns: `our_seconds`, `their_seconds`, "
-            "`largest_difference`.",
+            "Our own layers and the framework's, called alternately: `our_seconds`, "
+            "`their_seconds`, `largest_difference`.",
             "s",
             LIST,
         ),
@@ -135,7 +135,7 @@ METRICS: dict[str, Metric] = {
         Metric(
             "tutorial_loop",
             (*_TRAINING, ACCURACY),
-            "The loop of the framework's tutorials: blocks in turns with ours, or after a "
+            "The loop of the framework's tutorials: blocks alternating with ours, or after a "
             "training its own on as many images.",
             "s",
             OBJECT,

@@ -15,7 +15,7 @@ from bench.core.records import Record
 
 
 class Block(NamedTuple):
-    """Where samples come from: they are kept flat, in the order of taking."""
+    """Where samples come from: samples are a flat list, in the order of taking."""
 
     process: int
     """Of the case, from 0."""
@@ -60,8 +60,8 @@ class Timed(NamedTuple):
 
 def timed(record: Record) -> Timed:
     """The samples of a record that is timed in seconds; calls count as one image each."""
-    told = _interleaving(record).get("blocks")
-    blocks = [Block(*block) for block in told] if told else [Block(0, 0, len(record.samples))]
+    found = _interleaving(record).get("blocks")
+    blocks = [Block(*block) for block in found] if found else [Block(0, 0, len(record.samples))]
     return Timed(record.samples, blocks, record.images_per_sample or 1)
 
 
@@ -87,5 +87,5 @@ def ratios(one: Timed, other: Timed) -> list[list[float]]:
 
 
 def _interleaving(record: Record) -> Mapping[str, Any]:
-    told = record.metrics.get("interleaving")
-    return told if isinstance(told, Mapping) else {}
+    found = record.metrics.get("interleaving")
+    return found if isinstance(found, Mapping) else {}

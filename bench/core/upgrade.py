@@ -60,8 +60,8 @@ def _case_from_1(value: Any, settings: Mapping[str, Any]) -> dict[str, Any]:
     recipe, at, budget = case.recipe.partition("@")
     found["track"] = _TRACKS.get(case.track, case.track)
     found["recipe"] = _RECIPES.get(recipe, recipe) + at + budget
-    told = settings.get("execution")
-    found["execution"] = _EXECUTIONS.get(str(told), case.execution)
+    recorded = settings.get("execution")
+    found["execution"] = _EXECUTIONS.get(str(recorded), case.execution)
     return Case.from_json(found).to_json()
 
 

@@ -1,8 +1,8 @@
-"""The highest FLOP/s that this machine gives: measured in every framework, and kept.
+"""The peak FLOP/s of this machine: measured in every framework, and cached.
 
-A ceiling holds for a processor, the CPUs that a worker may use, and a framework in a version; the
-cache keeps it under all these. A ceiling that cannot be had is a reason, never an error: it stands
-beside what is measured, and must not keep anybody from measuring.
+A ceiling holds for a processor, the CPUs that a worker may use, and a framework in a version; these
+are its key in the cache. A ceiling that cannot be measured is recorded with a reason; it is never
+an error, since no measurement depends on it.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ from bench.worker.ceilings import OPERATIONS, PRECISIONS, OperationResult, to_js
 from bench.worker.client import OnProgress, Worker, WorkerError
 
 _FORMAT = 1
-"""Raised when a kept ceiling of before must not be used any more."""
+"""Raised when cached ceilings must not be used any more."""
 
 _LIMITS = Limits(timeout_seconds=300)
-"""Many times what it takes; a machine so slow or so busy tells no ceiling."""
+"""Many times what it takes; a slower or busier machine has no ceiling worth recording."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """What is known of one framework."""
+    """The ceilings of one framework, or why there are none."""
 
     framework: str
     ceilings: tuple[OperationResult, ...] = ()
@@ -54,15 +54,16 @@ def obtain(
     fresh: bool = False,
     operations: Sequence[Operation] = OPERATIONS,
 ) -> Found:
-    """A framework's ceilings: the cache's, or measured now (some 10 s); ``fresh`` measures anew."""
+    """A framework's ceilings: from the cache, else measured (some 10 s); ``fresh`` ignores
+    the cache."""
     row = framework(name)
     if row.ceiling is None:
         return Found(name, reason="it has no function that measures one")
     if missing := row.missing():
         return Found(name, reason=missing)
     key = _key(row, operations)
-    if not fresh and (kept := _read(key, operations)):
-        return kept
+    if not fresh and (cached_file := _read(key, operations)):
+        return cached_file
     progress(0.0, f"ceiling of {name}")
     try:
         with Worker(Case("", name), Path(), _LIMITS) as worker:
@@ -70,31 +71,31 @@ def obtain(
     except (WorkerError, OSError) as error:
         return Found(name, reason=without_folders(headline(str(error))))
     if not _whole(answers, operations):
-        return Found(name, reason="the worker's answer has not every operation")
+        return Found(name, reason="the worker's result lacks an operation")
     found = Found(name, tuple(answers), datetime.now(UTC).isoformat(timespec="seconds"))
     _write(key, found)
     return found
 
 
 def best(found: Iterable[Found], operation: str | None = None) -> dict[str, dict[str, Any]]:
-    """By precision the quickest operation of all frameworks, with who, what and how large.
+    """The fastest operation of all frameworks by precision, with framework, name and shape.
 
-    ``operation`` looks at one kind alone. What has no pace is passed over.
+    ``operation`` looks at one kind alone. Operations without a figure are left out.
     """
-    told = [
+    answers = [
         {"framework": one.framework, **answer}
         for one in found
         for answer in one.ceilings
         if answer["flops_per_second"] is not None and operation in (None, answer["operation"])
     ]
-    # In ascending order: a slower one makes way for the quicker one behind it.
-    told.sort(key=lambda answer: float(answer["flops_per_second"]))
-    return {answer["precision"]: answer for answer in told}
+    # In ascending order: in the dictionary the last, fastest one remains.
+    answers.sort(key=lambda answer: float(answer["flops_per_second"]))
+    return {answer["precision"]: answer for answer in answers}
 
 
 @dataclass
-class Beside:
-    """What the records of one run say of the ceiling: every framework is asked once."""
+class RunCeilings:
+    """The ceilings of one run: each framework is measured at most once."""
 
     _found: dict[str, Found] = field(default_factory=dict)
 
@@ -118,8 +119,9 @@ class Beside:
 def _why(found: Found, precision: str) -> str:
     if found.reason:
         return found.reason
-    told = [a["reason"] for a in found.ceilings if a["precision"] == precision and a.get("reason")]
-    return told[0] if told else f"no operation in {precision}"
+    own = [one for one in found.ceilings if one["precision"] == precision]
+    reasons = [one["reason"] for one in own if one.get("reason")]
+    return reasons[0] if reasons else f"no operation in {precision}"
 
 
 def _key(row: Framework, operations: Sequence[Operation]) -> dict[str, Any]:
@@ -140,15 +142,15 @@ def _path(key: dict[str, Any]) -> Path:
 
 
 def _read(key: dict[str, Any], operations: Sequence[Operation]) -> Found | None:
-    """None where nothing is kept, and where what lies there is damaged or of something else."""
+    """None where nothing is cached, or the file is damaged or has another key."""
     try:
-        kept = json.loads(_path(key).read_text(encoding="utf-8"))
+        cached_file = json.loads(_path(key).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    if not isinstance(kept, dict) or kept.get("key") != key:
+    if not isinstance(cached_file, dict) or cached_file.get("key") != key:
         return None
-    answers: Any = kept.get("ceilings")
-    date = kept.get("measured_at")
+    answers: Any = cached_file.get("ceilings")
+    date = cached_file.get("measured_at")
     if not isinstance(date, str) or not _whole(answers, operations):
         return None
     return Found(key["framework"], tuple(answers), date, cached=True)
@@ -159,8 +161,8 @@ def _whole(answers: Any, operations: Sequence[Operation]) -> bool:
     if not isinstance(answers, list) or not all(isinstance(a, dict) for a in answers):
         return False
     wanted = {(o.operation, o.text, precision) for o in operations for precision in PRECISIONS}
-    told = {tuple(a.get(k) for k in ("operation", "shape", "precision")) for a in answers}
-    return told == wanted and all(map(_plausible, answers))
+    given = {tuple(a.get(k) for k in ("operation", "shape", "precision")) for a in answers}
+    return given == wanted and all(map(_plausible, answers))
 
 
 def _plausible(answer: OperationResult) -> bool:
@@ -171,6 +173,6 @@ def _plausible(answer: OperationResult) -> bool:
 
 
 def _write(key: dict[str, Any], found: Found) -> None:
-    """Keep it for the next time."""
-    kept = {"key": key, "measured_at": found.measured_at, "ceilings": found.ceilings}
-    keep(_path(key), kept)
+    """Cache it."""
+    cached_file = {"key": key, "measured_at": found.measured_at, "ceilings": found.ceilings}
+    keep(_path(key), cached_file)

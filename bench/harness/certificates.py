@@ -2,7 +2,7 @@
 
 A certificate holds for one network in one framework as long as neither the code that computes it,
 nor the versions of what it runs on, nor the processor change; its key is the digest of all that.
-Only passed certificates are kept: what failed is tried again.
+Only passed certificates are cached: a failed check is repeated.
 """
 
 from __future__ import annotations
@@ -37,8 +37,9 @@ Progress = Callable[[float, str], None]
 CERTIFIED_PACKAGES = ("core", "networks", "data", "training", "parity")
 """Packages of ``bench`` whose code a certificate depends on: the parity check and all below it."""
 
-_PROOF_BYTES = 6 << 30
-"""What a proof may take: float64 weights, gradients and slots, in the framework and beside it."""
+_CHECK_BYTES = 6 << 30
+"""Memory of one parity check: float64 weights, gradients and optimiser slots, in the framework and
+in the reference."""
 
 _LIMITS = Limits(timeout_seconds=1800)
 
@@ -60,7 +61,7 @@ class Subject:
 
     @property
     def architecture(self) -> Architecture:
-        """The rows that are proven."""
+        """The layers that are checked."""
         row = variant(self.variant)
         return row.architecture(self.classes, head=self.head, input_size=self.input_size)
 
@@ -113,19 +114,19 @@ def obtain(
 ) -> Iterator[tuple[Subject, Certificate]]:
     """Every subject's certificate, in their order; ``fresh`` passes the cache over.
 
-    A proof that could not be carried out (the worker died, say) is a failed one, with the reason.
+    A check that could not be carried out (the worker died, say) has failed, with the reason.
     """
     wanted = list(dict.fromkeys(subjects))
-    kept = {} if fresh else {s: found for s in wanted if (found := _read(s))}
-    with _ParityChecks([s for s in wanted if s not in kept], progress) as proofs:
+    cached = {} if fresh else {s: found for s in wanted if (found := _read(s))}
+    with _ParityChecks([s for s in wanted if s not in cached], progress) as checks:
         for subject in wanted:
-            yield subject, kept[subject] if subject in kept else proofs.of(subject)
+            yield subject, cached[subject] if subject in cached else checks.of(subject)
 
 
 class _ParityChecks:
-    """Proofs of several frameworks side by side, each framework's in a worker with its own CPUs.
+    """Parity checks of several frameworks at once, each in a worker with its own CPUs.
 
-    A proof is many small operations that gain little from a second core, and nothing is timed.
+    A check is many small operations that gain little from a second core, and nothing is timed.
     """
 
     def __init__(self, subjects: list[Subject], progress: Progress) -> None:
@@ -138,14 +139,14 @@ class _ParityChecks:
             for name in dict.fromkeys(s.framework for s in subjects)
         ]
         cpus = sorted(os.sched_getaffinity(0))
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // _PROOF_BYTES
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // _CHECK_BYTES
         places = max(1, min(len(groups), len(cpus), memory))
         self._shares: Queue[list[int]] = Queue()
         for place in range(places):
             self._shares.put(cpus[place::places])
         self._pool = ThreadPoolExecutor(places)
         for group in groups:
-            self._pool.submit(self._prove_all, group)
+            self._pool.submit(self._check_all, group)
 
     def __enter__(self) -> _ParityChecks:
         return self
@@ -160,37 +161,37 @@ class _ParityChecks:
         """Waits for it."""
         return self._found[subject].result()
 
-    def _prove_all(self, subjects: list[Subject]) -> None:
+    def _check_all(self, subjects: list[Subject]) -> None:
         cpus = self._shares.get()
         remaining = list(subjects)
         try:
             while remaining and not self._stopped:
-                self._prove_in_one_worker(remaining, cpus)
+                self._check_in_one_worker(remaining, cpus)
         except BaseException as error:
             for subject in remaining:
                 self._found[subject].set_exception(error)
         finally:
             self._shares.put(cpus)
 
-    def _prove_in_one_worker(self, remaining: list[Subject], cpus: list[int]) -> None:
+    def _check_in_one_worker(self, remaining: list[Subject], cpus: list[int]) -> None:
         """Until none remains or one fails to answer: the rest then get a fresh worker."""
         case = Case(remaining[0].variant, remaining[0].framework)
         with Worker(case, Path(), _LIMITS, cpus) as worker:
             self._workers.add(worker)
             alive = True
             while remaining and alive:
-                certificate, alive = self._prove(worker, remaining[0])
+                certificate, alive = self._check(worker, remaining[0])
                 self._found[remaining.pop(0)].set_result(certificate)
             self._workers.discard(worker)
 
-    def _prove(self, worker: Worker, subject: Subject) -> tuple[Certificate, bool]:
+    def _check(self, worker: Worker, subject: Subject) -> tuple[Certificate, bool]:
         """The certificate, and whether the worker can make another."""
         certificate = _facts(subject)
         try:
             certificate |= _ask(worker, subject, self._progress)
         except WorkerError as error:
-            told = without_folders(str(error)).strip().splitlines()[-1]
-            certificate["problem"] = f"the proof could not be carried out: {told}"
+            last_line = without_folders(str(error)).strip().splitlines()[-1]
+            certificate["problem"] = f"the parity check could not be carried out: {last_line}"
             return certificate, False
         if certificate["status"] == "pass":
             keep(_path(subject), certificate)

@@ -1,8 +1,8 @@
-"""Workers that are alive together and take turns: how frameworks are timed beside each other.
+"""The interleaved run: all frameworks of one network are timed block by block, A B B A.
 
-A *match* is one network in every framework that is compared. Each of its *relays* takes a fresh
-process of everyone and lets them run a block in turns, A B B A, so that a machine that slows down
-slows down all of them. Whoever does not run is stopped by the kernel, and burns no core.
+A *group* is one network in every framework that is compared. One process of each runs at a time;
+blocks alternate between them, so that a machine that slows down slows down all of them. Idle
+processes are paused with SIGSTOP and use no core. The next round takes fresh processes.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from bench.worker.client import OnProgress, Worker, WorkerError, bare_start
 
 @dataclass
 class TaskResults:
-    """What the processes of one task have given so far."""
+    """Samples and results of one task, of all processes so far."""
 
     task: Task
     blocks: list[Block] = field(default_factory=list)
     samples: list[float] = field(default_factory=list)
     answers: list[dict[str, Any]] = field(default_factory=list)
-    """Of each process that came to its end."""
+    """Results of the processes that completed."""
     error: WorkerError | None = None
-    """The first; nothing more is asked of this task then."""
+    """The first one; the task is not measured further."""
     started_at: str = ""
     seconds: float = 0.0
 
@@ -50,12 +50,12 @@ class TaskResults:
 
     @property
     def begun(self) -> bool:
-        """Whether there is a result, be it of fewer processes than were wanted."""
+        """Whether at least one process has completed."""
         return bool(self.answers)
 
 
 class Slot:
-    """One job's place in a relay: its worker, opened when it is first needed."""
+    """One job's worker in a round of processes, started when it is first needed."""
 
     def __init__(self, job: Job, data: Path, limits: Limits, alone: bool) -> None:
         self.job = job
@@ -84,7 +84,7 @@ class Slot:
 
 
 class InterleavedRun:
-    """The jobs of one network, in turns, for as many relays as are wanted."""
+    """The jobs of one group, measured in rounds of fresh processes."""
 
     def __init__(
         self,
@@ -99,7 +99,11 @@ class InterleavedRun:
         self.all_results = [TaskResults(task) for job in jobs for task in job.tasks]
 
     def run_process(self, process: int) -> None:
-        """One fresh process of everyone, through all kinds."""
+        """One fresh process of every job, through all kinds.
+
+        Args:
+            process: Number of the round, from 0; odd ones start with the last job.
+        """
         alone = len(self._jobs) == 1
         slots = [Slot(job, self._data, self._limits, alone) for job in self._jobs]
         with ExitStack() as stack:
@@ -108,7 +112,7 @@ class InterleavedRun:
             order = slots if process % 2 == 0 else slots[::-1]
             for row in KINDS.values():
                 if row.interleaved:
-                    self._in_turns(row.name, order, process)
+                    self._interleaved(row.name, order, process)
                     continue
                 for slot in order:
                     self._at_once(slot, row.name, process)
@@ -120,14 +124,14 @@ class InterleavedRun:
                 began = perf_counter()
                 answer = checked(slot.use(self._on_progress).measure(kind, self._on_progress))
                 if row_of(kind).startup and self._limits.bare_start:
-                    answer["metrics"] |= _beside_bare(slot, perf_counter() - began)
+                    answer["metrics"] |= _bare_start_seconds(slot, perf_counter() - began)
                 task_results.add(process, 0, answer["samples"])
                 task_results.answers.append(answer)
 
             self._attempt(slot, task_results, measure)
         slot.rest()
 
-    def _in_turns(self, kind: str, order: Sequence[Slot], process: int) -> None:
+    def _interleaved(self, kind: str, order: Sequence[Slot], process: int) -> None:
         extras = process == 0
         pairs = [
             (slot, task_results) for slot in order for task_results in self._open_tasks(slot, kind)
@@ -163,7 +167,7 @@ class InterleavedRun:
         self._attempt(slot, task_results, end)
 
     def _attempt(self, slot: Slot, task_results: TaskResults, work: Callable[[], None]) -> bool:
-        """Do it on the task's account; a failure is the task's own, and the seat is left."""
+        """Whether the work of a task succeeded; a failure is recorded, and the worker is closed."""
         began = perf_counter()
         if not task_results.started_at:
             task_results.started_at = datetime.now(UTC).isoformat(timespec="seconds")
@@ -188,9 +192,9 @@ class InterleavedRun:
         )
 
 
-def _beside_bare(slot: Slot, worker_seconds: float) -> dict[str, float]:
-    """A start-up as the parent sees it, from the birth of the process to the end of the first step,
-    and that of a process which takes the shortest way there."""
+def _bare_start_seconds(slot: Slot, worker_seconds: float) -> dict[str, float]:
+    """Start-up as the parent sees it, from the birth of the process to the end of the first step,
+    next to that of the shortest process that takes a step."""
     slot.rest()
     bare = bare_start(slot.job.case)
     return {} if bare is None else {"worker_seconds": worker_seconds, "bare_seconds": bare}

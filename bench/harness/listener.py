@@ -1,4 +1,4 @@
-"""Whoever shows what a run is doing."""
+"""The interface of what displays a run (`bench.cli.progress`)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bench.harness.matrix import Task
 
 
 class Listener(Protocol):
-    """Told of every measurement and proof, as it goes."""
+    """Called with every measurement and parity check, as it goes."""
 
     def started(self, task: Task) -> None:
         """A measurement begins."""

@@ -7,79 +7,21 @@ from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 
-from bench.core.case import INITS, PRECISIONS, Case
+from bench.core.case import Case
 from bench.core.errors import UserError
 from bench.core.kinds import ACCURACY, KINDS, TRAIN_THROUGHPUT, kind
 from bench.harness.profiles import Profile
-from bench.harness.selection import Network, networks
+from bench.harness.selection import Network, Selection, networks
 from bench.networks import variants
-from bench.networks.variants import HEADS
 from bench.training import frameworks
 from bench.training.defaults import NAMES, chain
 from bench.training.recipes import recipe
-from bench.training.tracks import ABLATION, TRACKS, peers_of, track
-
-
-@dataclass(frozen=True)
-class Selection:
-    """What a user asked for; an empty tuple means what the profile says."""
-
-    variants: tuple[str, ...] = ()
-    frameworks: tuple[str, ...] = ()
-    tracks: tuple[str, ...] = ()
-    kinds: tuple[str, ...] = ()
-    inits: tuple[str, ...] = ()
-    weights: str | None = None
-    """Weight source, a name or a file; naming one asks for pretrained networks."""
-    heads: tuple[str, ...] = ()
-    recipes: tuple[str, ...] = ()
-    precisions: tuple[str, ...] = ()
-    batch_sizes: tuple[int, ...] = ()
-    input_sizes: tuple[int, ...] = ()
-    stages: tuple[str, ...] = ()
-    """Of the ablation."""
-    seeds: int | None = None
-    budget: float = 1.0
-
-    def check(self) -> None:
-        """Raise UserError for the first name that does not exist or cannot run here."""
-        for name in self.variants:
-            variants.variant(name)
-        for name in self.frameworks:
-            missing = frameworks.framework(name).missing()
-            if missing:
-                raise UserError(f"framework {name}: {missing}")
-        for name in self.recipes:
-            recipe(name)
-        _known("track", self.tracks, TRACKS)
-        _known("stage", self.stages, NAMES)
-        _known("kind", self.kinds, KINDS)
-        _known("head", self.heads, HEADS)
-        _known("precision", self.precisions, PRECISIONS)
-        _known("init", self.inits, INITS)
-        if self.weights and self.inits and "pretrained" not in self.inits:
-            raise UserError(
-                f"--weights {self.weights}: --inits {','.join(self.inits)} starts from none; "
-                "add pretrained"
-            )
-        if self.seeds is not None and self.seeds < 1:
-            raise UserError(f"--seeds {self.seeds}: must be at least 1")
-        if not 0 < self.budget <= 1:
-            raise UserError(f"--budget {self.budget:g}: must be above 0 and at most 1")
-        for option, sizes in (("batch", self.batch_sizes), ("input", self.input_sizes)):
-            if any(size < 1 for size in sizes):
-                raise UserError(f"--{option}-sizes {sizes}: must all be at least 1")
-
-
-def _known(what: str, names: Sequence[str], known: Collection[str]) -> None:
-    for name in names:
-        if name not in known:
-            raise UserError(f"unknown {what} {name!r}; known: {', '.join(known)}")
+from bench.training.tracks import ABLATION, peers_of, track
 
 
 @dataclass(frozen=True)
 class Task:
-    """One record to be: a case and what is measured of it."""
+    """A case and a kind of measurement: one record, once it is measured."""
 
     case: Case
     kind: str
@@ -92,7 +34,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Job:
-    """What one worker process does: all tasks share one network in one framework."""
+    """The tasks of one worker process: all of one network in one framework."""
 
     case: Case
     tasks: tuple[Task, ...]
@@ -100,14 +42,14 @@ class Job:
     """Where the worker reads pretrained weights from."""
 
 
-def matches(found: Sequence[Job]) -> list[tuple[Job, ...]]:
-    """Jobs apart by what is measured together: all frameworks of one network where it is timed,
-    each training on its own."""
-    groups: dict[object, list[Job]] = {}
+def groups(found: Sequence[Job]) -> list[tuple[Job, ...]]:
+    """Jobs that are measured together: all frameworks of one network where it is timed; each
+    training alone."""
+    found_by: dict[object, list[Job]] = {}
     for job in found:
         timed = kind(job.tasks[0].kind).timed
-        groups.setdefault(peers_of(job.case) if timed else job.case, []).append(job)
-    return [tuple(group) for group in groups.values()]
+        found_by.setdefault(peers_of(job.case) if timed else job.case, []).append(job)
+    return [tuple(group) for group in found_by.values()]
 
 
 def jobs(selection: Selection, profile: Profile) -> list[Job]:
@@ -143,7 +85,7 @@ def _once(found: Sequence[Job]) -> Iterator[Job]:
 
 def _timed_jobs(selection: Selection, profile: Profile, names: tuple[str, ...]) -> Iterator[Job]:
     if selection.recipes and not selection.kinds:
-        return  # who names a recipe wants a training
+        return  # a recipe is named for a training
     # One worker takes them one after the other: they need the same network and no training.
     wanted = [row.name for row in KINDS.values() if row.timed and row.name in _kinds(selection)]
     if not wanted:

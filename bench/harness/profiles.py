@@ -12,7 +12,7 @@ from bench.training.tracks import ABLATION, COMPARED_TRACKS, TRACKS
 
 @dataclass(frozen=True)
 class Profile:
-    """A choice of cases with the time to spend on each."""
+    """The cases of a purpose, with the time to spend on each."""
 
     name: str
     description: str
@@ -32,7 +32,7 @@ class Profile:
     test_images: int | None
     limits: Limits
     closed_only: tuple[str, ...] = ()
-    """Variants that are timed in the closed track alone, unless somebody names them."""
+    """Variants that are timed in the closed track alone, unless they are named."""
     pretrained_recipe: str = "transfer-short"
     """Of accuracy cases that start from pretrained weights: at the rates of scratch these would be
     lost."""
@@ -138,12 +138,12 @@ PROFILES: dict[str, Profile] = {
             seeds=3,
             train_images=10_000,
             test_images=5_000,
-            # Images/s are taken behind the first point, so that no trace or compile is in them.
+            # Images/s are taken after the first point, so that no trace or compile is in them.
             limits=Limits(evaluations=2, timeout_seconds=3600.0),
         ),
         Profile(
             "transfer",
-            "pretrained beside scratch (--inits pretrained,scratch --weights …), 10,000 pictures",
+            "pretrained next to scratch (--inits pretrained,scratch --weights …), 10,000 images",
             frameworks=("pytorch", "keras-torch"),
             tracks={**dict.fromkeys(KINDS, ()), "accuracy": ("tuned",)},
             variants={**dict.fromkeys(KINDS, ()), "accuracy": ("imagenet-lrn",)},
@@ -173,7 +173,7 @@ PROFILES: dict[str, Profile] = {
             },
             recipe="fast-look",
             # The tutorials' loops keep theirs. Larger batches suit the CPU; that they learn no less
-            # from as many pictures, the accuracy cases show.
+            # from as many images, the accuracy cases show.
             batch_sizes={32: 256, 224: 64, 227: 64},
             seeds=1,
             train_images=10_000,
@@ -192,7 +192,7 @@ PROFILES: dict[str, Profile] = {
         ),
         Profile(
             "overhead",
-            "what the harness costs: the closed track's steps and passes in turns with bare loops",
+            "what the harness costs: steps and passes, closed track, interleaved with bare loops",
             frameworks=("pytorch", "keras-tensorflow", "keras-torch", "keras-jax"),
             tracks={
                 **dict.fromkeys(KINDS, ()),
@@ -220,7 +220,7 @@ PROFILES: dict[str, Profile] = {
         ),
         Profile(
             "article",
-            "accuracy from pretrained weights (give --weights) beside the transfer article's loop",
+            "accuracy from pretrained weights (give --weights) next to the transfer article's loop",
             frameworks=("pytorch",),
             tracks={
                 **dict.fromkeys(KINDS, ()),

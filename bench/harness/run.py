@@ -18,10 +18,10 @@ from bench.core.records import FILE, Record, RecordStore
 from bench.data.contact_sheet import write_contact_sheet
 from bench.data.dataset import Dataset
 from bench.data.sources import open_dataset, prepared
-from bench.harness.ceilings import Beside
+from bench.harness.ceilings import RunCeilings
 from bench.harness.certificates import Certificate, Subject, obtain
 from bench.harness.listener import Listener
-from bench.harness.matrix import Job, matches
+from bench.harness.matrix import Job, groups
 from bench.harness.measure import measure
 from bench.harness.profiles import Profile
 from bench.training.frameworks import installed
@@ -45,14 +45,14 @@ class Run:
     """Filled by ``certify``; a closed case without one is recorded as unchecked."""
     frameworks: tuple[str, ...] = ()
     """Whose ceilings are asked for; empty means the profile's. Those of a job are always."""
-    ceilings: Beside = field(default_factory=Beside)
+    ceilings: RunCeilings = field(default_factory=RunCeilings)
 
     def __post_init__(self) -> None:
         self.store = RecordStore(self.folder)
 
     @cached_property
     def dataset(self) -> Dataset:
-        """The pictures as this profile takes them."""
+        """The images, cut to the numbers of this profile."""
         whole = open_dataset(self.data)
         if self.validation:
             whole = whole.validation()
@@ -62,7 +62,7 @@ class Run:
 
     @cached_property
     def data_folder(self) -> Path:
-        """Where workers map the pictures from."""
+        """Folder that workers map the images from."""
         return prepared(self.dataset, cache_folder())
 
     def create(self) -> None:
@@ -95,11 +95,11 @@ class Run:
         unchecked = {"status": "unchecked", "problem": "no parity certificate was made in this run"}
         return self.certificates.get(subject, unchecked)
 
-    def execute(self, match: Sequence[Job], listener: Listener) -> Iterator[Record]:
+    def execute(self, group: Sequence[Job], listener: Listener) -> Iterator[Record]:
         """Measure jobs together; yield each record when it is on the disk."""
-        for job in match:
+        for job in group:
             self._prepare_ceilings(job, listener)
-        for record in measure(match, self.data_folder, self.profile.limits, listener):
+        for record in measure(group, self.data_folder, self.profile.limits, listener):
             parity = self._parity(record.case)
             complete = dataclasses.replace(record, dataset=self.dataset.describe(), parity=parity)
             complete = self._with_ceiling(complete)
@@ -116,8 +116,8 @@ class Run:
     def _with_ceiling(self, record: Record) -> Record:
         if not kind(record.kind).throughput or not record.ok:
             return record
-        beside = self.ceilings.metrics(record.case)
-        return dataclasses.replace(record, metrics={**record.metrics, **beside})
+        ceiling = self.ceilings.metrics(record.case)
+        return dataclasses.replace(record, metrics={**record.metrics, **ceiling})
 
 
 def run_all(
@@ -132,8 +132,8 @@ def run_all(
     run.frameworks = tuple(dict.fromkeys(job.case.framework for job in jobs))
     if parity:
         run.certify((job.case for job in remaining), listener)
-    for match in matches(remaining):
-        for _ in run.execute(match, listener):
+    for group in groups(remaining):
+        for _ in run.execute(group, listener):
             pass
 
 

@@ -5,34 +5,81 @@ A recipe may fix some of it; what it leaves open the user says, else the profile
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
+from bench.core.case import INITS, PRECISIONS
 from bench.core.errors import UserError
+from bench.core.kinds import KINDS
 from bench.networks import variants
 from bench.networks.pretrained import Facts
+from bench.networks.variants import HEADS
+from bench.training import frameworks, recipes
+from bench.training.defaults import NAMES
 from bench.training.recipes.base import Recipe
+from bench.training.tracks import TRACKS
 from bench.weights.sources import open_weights
 
 PUBLISHED = {"torchvision": "torchvision", "imagenet-lrn": "bvlc"}
 """Variants with the source of weights that is taken when none is named."""
 
 
-class Wanted(Protocol):
-    """The part of a selection that is decided here; empty means not said."""
+@dataclass(frozen=True)
+class Selection:
+    """The part of the matrix that a user asks for; an empty tuple leaves it to the profile."""
 
-    @property
-    def variants(self) -> tuple[str, ...]: ...  # noqa: D102
-    @property
-    def inits(self) -> tuple[str, ...]: ...  # noqa: D102
-    @property
-    def weights(self) -> str | None: ...  # noqa: D102
-    @property
-    def heads(self) -> tuple[str, ...]: ...  # noqa: D102
-    @property
-    def input_sizes(self) -> tuple[int, ...]: ...  # noqa: D102
+    variants: tuple[str, ...] = ()
+    frameworks: tuple[str, ...] = ()
+    tracks: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
+    inits: tuple[str, ...] = ()
+    weights: str | None = None
+    """Weight source, a name or a file; naming one asks for pretrained networks."""
+    heads: tuple[str, ...] = ()
+    recipes: tuple[str, ...] = ()
+    precisions: tuple[str, ...] = ()
+    batch_sizes: tuple[int, ...] = ()
+    input_sizes: tuple[int, ...] = ()
+    stages: tuple[str, ...] = ()
+    """Of the ablation."""
+    seeds: int | None = None
+    budget: float = 1.0
+
+    def check(self) -> None:
+        """Raise UserError for the first name that does not exist or cannot run here."""
+        for name in self.variants:
+            variants.variant(name)
+        for name in self.frameworks:
+            missing = frameworks.framework(name).missing()
+            if missing:
+                raise UserError(f"framework {name}: {missing}")
+        for name in self.recipes:
+            recipes.recipe(name)
+        _known("track", self.tracks, TRACKS)
+        _known("stage", self.stages, NAMES)
+        _known("kind", self.kinds, KINDS)
+        _known("head", self.heads, HEADS)
+        _known("precision", self.precisions, PRECISIONS)
+        _known("init", self.inits, INITS)
+        if self.weights and self.inits and "pretrained" not in self.inits:
+            raise UserError(
+                f"--weights {self.weights}: --inits {','.join(self.inits)} starts from none; "
+                "add pretrained"
+            )
+        if self.seeds is not None and self.seeds < 1:
+            raise UserError(f"--seeds {self.seeds}: must be at least 1")
+        if not 0 < self.budget <= 1:
+            raise UserError(f"--budget {self.budget:g}: must be above 0 and at most 1")
+        for option, sizes in (("batch", self.batch_sizes), ("input", self.input_sizes)):
+            if any(size < 1 for size in sizes):
+                raise UserError(f"--{option}-sizes {sizes}: must all be at least 1")
+
+
+def _known(what: str, names: Sequence[str], known: Collection[str]) -> None:
+    for name in names:
+        if name not in known:
+            raise UserError(f"unknown {what} {name!r}; known: {', '.join(known)}")
 
 
 @dataclass(frozen=True)
@@ -54,23 +101,23 @@ class Network:
         return "pretrained" if self.weights else "scratch"
 
 
-def networks(wanted: Wanted, rows: Sequence[str], recipe: Recipe) -> Iterator[Network]:
+def networks(selection: Selection, rows: Sequence[str], recipe: Recipe) -> Iterator[Network]:
     """Every network that is meant, trained by ``recipe``; ``rows`` are the profile's variants.
 
     Raises UserError where the selection contradicts the recipe or the weights.
     """
-    for init in _inits(wanted, recipe):
+    for init in _inits(selection, recipe):
         if init == "scratch":
-            yield from _scratch(wanted, rows, recipe)
+            yield from _scratch(selection, rows, recipe)
         else:
-            yield from _pretrained(wanted, rows, recipe)
+            yield from _pretrained(selection, rows, recipe)
 
 
-def _inits(wanted: Wanted, recipe: Recipe) -> tuple[str, ...]:
-    pretrained = wanted.weights or recipe.starts_pretrained
+def _inits(selection: Selection, recipe: Recipe) -> tuple[str, ...]:
+    pretrained = selection.weights or recipe.starts_pretrained
     usual = ("pretrained",) if pretrained else ("scratch",)
     fixed = "pretrained" if recipe.frozen else recipe.init
-    return _chosen(recipe, "init", wanted.inits, fixed, usual)
+    return _chosen(recipe, "init", selection.inits, fixed, usual)
 
 
 def _chosen(
@@ -83,37 +130,39 @@ def _chosen(
     return (fixed,)
 
 
-def _scratch(wanted: Wanted, rows: Sequence[str], recipe: Recipe) -> Iterator[Network]:
-    names = _chosen(recipe, "variant", wanted.variants, recipe.variant, tuple(rows))
-    heads = _chosen(recipe, "head", wanted.heads, recipe.head, ("source",))
+def _scratch(selection: Selection, rows: Sequence[str], recipe: Recipe) -> Iterator[Network]:
+    names = _chosen(recipe, "variant", selection.variants, recipe.variant, tuple(rows))
+    heads = _chosen(recipe, "head", selection.heads, recipe.head, ("source",))
     for name in names:
         for head in heads:
-            for size in _sizes(wanted, recipe, variants.variant(name).input_size):
+            for size in _sizes(selection, recipe, variants.variant(name).input_size):
                 yield Network(name, head, size, recipe)
 
 
-def _pretrained(wanted: Wanted, rows: Sequence[str], recipe: Recipe) -> Iterator[Network]:
-    _chosen(recipe, "variant", wanted.variants, recipe.variant, ())  # before weights are looked for
-    named = wanted.weights or recipe.weights
-    for spec in [named] if named else _published(wanted, rows, recipe):
+def _pretrained(selection: Selection, rows: Sequence[str], recipe: Recipe) -> Iterator[Network]:
+    _chosen(
+        recipe, "variant", selection.variants, recipe.variant, ()
+    )  # before weights are looked for
+    named = selection.weights or recipe.weights
+    for spec in [named] if named else _published(selection, rows, recipe):
         opened, file = open_weights(spec)
         facts = opened.facts
         _chosen(recipe, "variant", (facts.variant,), recipe.variant, ())
-        if wanted.variants and facts.variant not in wanted.variants:
+        if selection.variants and facts.variant not in selection.variants:
             raise UserError(
                 f"weights {spec}: of {facts.variant}, which is not among --variants "
-                f"{','.join(wanted.variants)}"
+                f"{','.join(selection.variants)}"
             )
         # With a last layer of its own classes there, a new one takes its place.
         own = "source" if facts.classes is None else "replace-last"
-        for head in _chosen(recipe, "head", wanted.heads, recipe.head, (own,)):
-            for size in _sizes(wanted, recipe, variants.variant(facts.variant).input_size):
+        for head in _chosen(recipe, "head", selection.heads, recipe.head, (own,)):
+            for size in _sizes(selection, recipe, variants.variant(facts.variant).input_size):
                 _check_size(facts, head, size)
                 yield Network(facts.variant, head, size, recipe, facts.label, file)
 
 
-def _published(wanted: Wanted, rows: Sequence[str], recipe: Recipe) -> list[str]:
-    names = _chosen(recipe, "variant", wanted.variants, recipe.variant, tuple(rows))
+def _published(selection: Selection, rows: Sequence[str], recipe: Recipe) -> list[str]:
+    names = _chosen(recipe, "variant", selection.variants, recipe.variant, tuple(rows))
     found = [PUBLISHED[name] for name in names if name in PUBLISHED]
     if not found:
         raise UserError(
@@ -123,11 +172,11 @@ def _published(wanted: Wanted, rows: Sequence[str], recipe: Recipe) -> list[str]
     return found
 
 
-def _sizes(wanted: Wanted, recipe: Recipe, own: int) -> tuple[int, ...]:
+def _sizes(selection: Selection, recipe: Recipe, own: int) -> tuple[int, ...]:
     if recipe.input_size is None:
-        return wanted.input_sizes or (own,)
-    if wanted.input_sizes and recipe.input_size not in wanted.input_sizes:
-        asked = ", ".join(str(size) for size in wanted.input_sizes)
+        return selection.input_sizes or (own,)
+    if selection.input_sizes and recipe.input_size not in selection.input_sizes:
+        asked = ", ".join(str(size) for size in selection.input_sizes)
         raise UserError(f"recipe {recipe.name}: its input size is {recipe.input_size}, not {asked}")
     return (recipe.input_size,)
 
@@ -136,6 +185,6 @@ def _check_size(facts: Facts, head: str, size: int) -> None:
     if head.startswith("pool-") or facts.input_size in (None, size):
         return
     raise UserError(
-        f"weights {facts.name}: their dense layers fit pictures of {facts.input_size} pixels, "
+        f"weights {facts.name}: their dense layers fit images of {facts.input_size} pixels, "
         f"not {size}; heads pool-linear and pool-narrow stand on the last pool and take any size"
     )

@@ -1,4 +1,4 @@
-"""When a match has been measured for long enough."""
+"""The stopping criterion of an interleaved run."""
 
 from __future__ import annotations
 
@@ -14,12 +14,17 @@ from bench.stats import estimates
 def stopping_reason(
     all_results: Sequence[TaskResults], limits: Limits, process_seconds: Sequence[float]
 ) -> str | None:
-    """Why no further process is taken, as a record says it; None while one is wanted.
+    """Why no further process is started; None while another is needed.
 
-    ``relays``: how many seconds each of those that were has taken.
+    Args:
+        all_results: Of every task of the group.
+        limits: The goal, the number of processes and the time limit.
+        process_seconds: Seconds that each round of processes took.
 
-    ``precision``: the goal is reached for every ratio. ``time limit``: another process would not
-    be done in time. ``processes``: as many as the profile asks for, and there is no goal.
+    Returns:
+        ``precision``: the goal is reached for every ratio. ``time limit``: another process would
+        not end in time. ``processes``: as many as the profile asks for, and there is no goal.
+        ``failure``: every task has failed.
     """
     alive = [task_results for task_results in all_results if task_results.error is None]
     if not alive:
@@ -48,7 +53,7 @@ def _precisions(all_results: Sequence[TaskResults]) -> list[float]:
         first, *others = (
             _timed(task_results) for task_results in all_results if task_results.task.kind == name
         )
-        # Alone, its speed is held against a speed of one.
+        # A framework alone is compared with a speed of one.
         pairs = [ratios(other, first) for other in others] or [_alone(first)]
         found += [estimates.paired(pair).precision for pair in pairs if any(pair)]
     return found

@@ -55,7 +55,11 @@ STAGES = (
         "the variance that keeps its scale through ReLU layers; the very same numbers for all",
     ),
     Stage(
-        "bn-eps", "BatchNorm eps", "1e-5", "small beside the variances of these layers", BatchNorm
+        "bn-eps",
+        "BatchNorm eps",
+        "1e-5",
+        "small next to the variances of these layers",
+        BatchNorm,
     ),
     Stage(
         "bn-momentum",
@@ -84,9 +88,7 @@ STAGES = (
         "those of BVLC's AlexNet",
         LocalResponseNorm,
     ),
-    Stage(
-        "shuffle", "order of pictures", "a new order every epoch", "stochastic gradients need it"
-    ),
+    Stage("shuffle", "order of images", "a new order every epoch", "stochastic gradients need it"),
     Stage("layout", "memory layout", "NHWC", "what convolutions on a CPU are written for"),
     Stage("precision", "precision", "float32", "TF32 and bfloat16 are not float32"),
     Stage(
@@ -133,7 +135,7 @@ def _changes(stage: Stage, architecture: Architecture, own: FrameworkDefaults) -
 def switched(case: Case) -> frozenset[str]:
     """The stages that a case of the ablation shares; nothing in the other tracks.
 
-    What a framework shares without being told is not among them. Raises UserError when the case
+    What a framework shares by default is not among them. Raises UserError when the case
     names no stage, or one that is unknown.
     """
     if not track(case.track).stages:

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from bench.core.case import DEFAULT_EXECUTION, EXECUTIONS, INITS, PRECISIONS, Case
 from bench.core.errors import UserError
 from bench.core.records import SCHEMA_VERSION, RecordStore
-from bench.harness.matrix import Selection, jobs
+from bench.harness.matrix import jobs
 from bench.harness.profiles import PROFILES
+from bench.harness.selection import Selection
 from bench.networks.variants import HEADS, VARIANTS
 from bench.training.defaults import NAMES
 from bench.training.frameworks import FRAMEWORKS, Framework

@@ -15,7 +15,7 @@ from bench.cli import doctor
 from bench.core.case import Case
 from bench.core.limits import Limits
 from bench.harness import ceilings
-from bench.harness.ceilings import Beside, Found, best, obtain
+from bench.harness.ceilings import Found, RunCeilings, best, obtain
 from bench.training import frameworks
 from bench.training.frameworks import FRAMEWORKS
 from bench.training.interfaces import Conv, MatMul, Operation
@@ -291,7 +291,7 @@ def test_the_best_is_over_all_frameworks_by_precision() -> None:
 
 def test_a_run_asks_each_framework_once_and_takes_the_cases_precision(asked: Asked) -> None:
     asked.answer = answers(OPERATIONS, 100.0)
-    beside = Beside()
+    beside = RunCeilings()
     for _ in range(3):
         beside.prepare(["fake-ceiling", "fake-two", "fake-ceiling"], lambda done, note: None)
     assert asked.times == 2
@@ -302,7 +302,7 @@ def test_a_run_asks_each_framework_once_and_takes_the_cases_precision(asked: Ask
 
 
 def test_no_ceiling_says_why(asked: Asked) -> None:
-    beside = Beside()
+    beside = RunCeilings()
     assert beside.metrics(Case("tiny", "fake-ceiling"))["ceiling_reason"] == "none was measured"
     asked.answer = WorkerError("failed", "Traceback\n/home/me/x.py\nValueError: in /home/me/x.py")
     beside.prepare(["fake-ceiling", "fake-slow"], lambda done, note: None)
@@ -317,7 +317,7 @@ def test_no_ceiling_says_why(asked: Asked) -> None:
 
 def test_a_precision_without_a_pace_says_why(asked: Asked) -> None:
     asked.answer = answers(OPERATIONS, None)
-    beside = Beside()
+    beside = RunCeilings()
     beside.prepare(["fake-ceiling"], lambda done, note: None)
     told = beside.metrics(Case("tiny", "fake-ceiling"))
     assert told == {"ceiling": None, "ceiling_reason": "fake-ceiling: planted"}

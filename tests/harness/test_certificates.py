@@ -16,8 +16,9 @@ from bench.core.records import Record
 from bench.harness import certificates
 from bench.harness import run as runner
 from bench.harness.certificates import Certificate, Subject, obtain
-from bench.harness.matrix import Selection, jobs
+from bench.harness.matrix import jobs
 from bench.harness.run import open_run, run_all
+from bench.harness.selection import Selection
 from tests.support import fakes
 
 
@@ -107,7 +108,7 @@ def test_a_worker_that_dies_fails_its_own_proof_alone() -> None:
     for certificate in (dead, dead_too):
         assert certificate["status"] == "fail"
         assert certificate["problem"].startswith(
-            "the proof could not be carried out: worker killed"
+            "the parity check could not be carried out: worker killed"
         )
     assert sound["status"] == "pass"
 

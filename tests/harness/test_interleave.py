@@ -7,16 +7,25 @@ from typing import Any
 
 import pytest
 
+from bench.core.kinds import KINDS, Kind
 from bench.core.limits import Limits
 from bench.data.sources import prepared
 from bench.harness import interleave
 from bench.harness import measure as measurements
 from bench.harness.interleave import InterleavedRun, TaskResults
-from bench.harness.matrix import Job, Task, matches
+from bench.harness.matrix import Job, Task, groups
 from bench.worker.client import Worker, WorkerError
 from tests.support import fakes
 
 LIMITS = Limits(blocks=3)
+RESULT: dict[str, Any] = {
+    "samples": [1.0],
+    "unit": "s",
+    "images_per_sample": None,
+    "metrics": {},
+    "settings": {},
+    "peak_memory_bytes": None,
+}
 
 
 class Script:
@@ -55,7 +64,7 @@ class FakeWorker:
     def measure(self, kind: str, on_progress: Any) -> dict[str, Any]:
         self._alone()
         self.script.does(self.name, kind)
-        return {"samples": [2.5], "metrics": {}, "images_per_sample": None}
+        return {**RESULT, "samples": [2.5]}
 
     def begin(self, kind: str, steps: int | None, *, extras: bool, on_progress: Any) -> None:
         self._alone()
@@ -70,7 +79,8 @@ class FakeWorker:
     def end(self, on_progress: Any) -> dict[str, Any]:
         self._alone()
         self.script.does(self.name, "end")
-        return {"metrics": {"steps_per_sample": self.steps}, "images_per_sample": 10}
+        metrics = {"steps_per_sample": self.steps}
+        return {**RESULT, "metrics": metrics, "images_per_sample": 10}
 
     def _alone(self) -> None:
         assert self.script.awake == {self.name}, "somebody else is awake"
@@ -175,7 +185,10 @@ def test_a_start_is_held_against_a_bare_one_while_the_worker_rests(
     assert len(awake) == 2
 
 
-def test_a_kind_that_takes_no_turns_is_measured_at_once_and_last(script: Script) -> None:
+def test_a_kind_that_is_not_interleaved_is_measured_at_once_in_its_place(
+    script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(KINDS, "my_kind", Kind("my_kind", "mine"))
     kinds = ("startup", "inference", "my_kind")
     match = match_of(job("a", *kinds), job("b", *kinds))
     match.run_process(0)
@@ -228,7 +241,7 @@ def test_frameworks_on_one_network_are_a_match_and_trainings_are_not() -> None:
     timed = [job("a", "inference"), job("b", "inference")]
     wider = [replace(j, case=replace(j.case, variant="wider")) for j in timed]
     trainings = [job("a", "accuracy"), job("b", "accuracy")]
-    found = matches([timed[0], wider[0], timed[1], wider[1], *trainings])
+    found = groups([timed[0], wider[0], timed[1], wider[1], *trainings])
     assert found == [tuple(timed), tuple(wider), (trainings[0],), (trainings[1],)]
 
 

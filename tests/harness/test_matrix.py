@@ -8,8 +8,9 @@ import pytest
 
 from bench.core.errors import UserError
 from bench.core.kinds import KINDS, TIMED
-from bench.harness.matrix import Selection, Task, jobs
+from bench.harness.matrix import Task, jobs
 from bench.harness.profiles import PROFILES, Profile
+from bench.harness.selection import Selection
 from bench.training.defaults import chain
 from bench.training.frameworks import Framework
 from tests.support import fake_weights, fakes

@@ -25,8 +25,9 @@ from bench.harness import ceilings
 from bench.harness import measure as measurements
 from bench.harness import run as runner
 from bench.harness.ceilings import Found
-from bench.harness.matrix import Selection, Task, jobs
+from bench.harness.matrix import Task, jobs
 from bench.harness.run import Run, open_run, run_all
+from bench.harness.selection import Selection
 from tests.support import fakes
 from tests.support.synthetic import make_record
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from bench.core.errors import UserError
-from bench.harness.matrix import Selection, jobs
+from bench.harness.matrix import jobs
 from bench.harness.profiles import PROFILES
-from bench.harness.selection import Network, networks
+from bench.harness.selection import Network, Selection, networks
 from bench.networks.init import initial_weights
 from bench.networks.pretrained import Pretrained
 from bench.networks.variants import variant

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from bench.core.limits import Limits
-from bench.harness.matrix import Selection, jobs
+from bench.harness.matrix import jobs
 from bench.harness.profiles import PROFILES
+from bench.harness.selection import Selection
 from bench.report.chapters.article import GOAL
 from bench.report.tables import TABLES, frame, sections
 from bench.training.frameworks import FRAMEWORKS
@@ -18,7 +19,7 @@ from bench.training.recipes import recipe
 from bench.worker import session
 from bench.worker.measurements import article_loop as measure_article
 from bench.worker.measurements import speed as measure_speed
-from bench.worker.measurements.article_loop import WARMUP_STEPS, Beside, article_beside
+from bench.worker.measurements.article_loop import WARMUP_STEPS, LoopBlocks, article_blocks
 from tests.frameworks.probes.client import ask_reference
 from tests.support import fake_weights, fakes
 from tests.support.synthetic import ENVIRONMENT, make_record
@@ -69,7 +70,7 @@ def test_steps_are_spread_over_the_blocks_and_warm_up_is_outside_the_clock(
     clock: Clock, steps: int, blocks: int, each: int
 ) -> None:
     loop = Loop(clock)
-    beside = Beside(loop, steps, blocks)
+    beside = LoopBlocks(loop, steps, blocks)
     for _ in range(blocks + 2):  # it is asked once more often than it has blocks
         beside.block()
     found = beside.metrics()
@@ -83,7 +84,7 @@ def test_steps_are_spread_over_the_blocks_and_warm_up_is_outside_the_clock(
 def test_a_loss_that_is_no_number_is_none(clock: Clock) -> None:
     loop = Loop(clock)
     loop.train = lambda steps, after: [float("nan") for _ in range(steps) if after() is None]  # type: ignore[method-assign]
-    beside = Beside(loop, 4, 2)
+    beside = LoopBlocks(loop, 4, 2)
     beside.block()
     assert beside.metrics()["losses"] == [None]
 
@@ -119,7 +120,7 @@ def given(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> list[Any]:
 @pytest.mark.parametrize("name", ["tutorial-transfer", "tutorial-transfer-speed@0.5"])
 def test_the_loop_gets_the_data_and_the_weights_of_the_case(given: list[Any], name: str) -> None:
     bench = made_bench(20, name)
-    assert article_beside(bench, 4) is not None
+    assert article_blocks(bench, 4) is not None
     ((split, classes, weights), options) = given[0]
     assert split is bench.dataset.train
     assert classes == len(bench.dataset.classes)
@@ -131,7 +132,7 @@ def test_the_loop_gets_the_data_and_the_weights_of_the_case(given: list[Any], na
 def test_no_loop_unless_it_is_asked_for_beside_its_own_recipe(
     given: list[Any], steps: int, name: str
 ) -> None:
-    assert article_beside(made_bench(steps, name), 4) is None
+    assert article_blocks(made_bench(steps, name), 4) is None
     assert given == []
 
 
@@ -143,7 +144,7 @@ def test_its_blocks_come_between_ours(monkeypatch: pytest.MonkeyPatch, tmp_path:
     fakes.install(monkeypatch, tmp_path)
     order: list[str] = []
     beside = SimpleNamespace(block=lambda: order.append("article"), metrics=lambda: {"seconds": []})
-    monkeypatch.setattr(measure_speed, "article_beside", lambda bench, blocks: beside)
+    monkeypatch.setattr(measure_speed, "article_blocks", lambda bench, blocks: beside)
     data = fakes.images(80, 40)
 
     class Trainer(fakes.FakeTrainer):

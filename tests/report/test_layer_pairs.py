@@ -12,7 +12,7 @@ from bench.report.tables import TABLES
 from bench.training.frameworks import FRAMEWORKS
 from bench.training.interfaces import LayerPair
 from bench.worker.measurements import layers as measure_layers
-from bench.worker.measurements.layers import layers_beside
+from bench.worker.measurements.layers import layer_pairs
 from tests.frameworks.probes.client import ask
 from tests.support.parts import results_of
 from tests.support.synthetic import make_record
@@ -79,7 +79,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> tuple[list[dict[str, Any]], lis
     monkeypatch.setattr(measure_layers.importlib, "import_module", lambda name: module)
     row = SimpleNamespace(layer_pairs="somewhere:made")
     monkeypatch.setattr(measure_layers, "framework", lambda name: row)
-    return layers_beside(bench(Limits(layer_pairs=True, blocks=4, block_seconds=1.6))), order
+    return layer_pairs(bench(Limits(layer_pairs=True, blocks=4, block_seconds=1.6))), order
 
 
 def bench(limits: Limits, *, extras: bool = True) -> Any:
@@ -113,7 +113,7 @@ def test_nothing_is_timed_unless_asked(
     row = SimpleNamespace(layer_pairs=where)
     monkeypatch.setattr(measure_layers, "framework", lambda name: row)
     monkeypatch.setattr(measure_layers.importlib, "import_module", lambda name: pytest.fail(name))
-    assert layers_beside(bench(Limits(layer_pairs=asked), extras=extras)) == []
+    assert layer_pairs(bench(Limits(layer_pairs=asked), extras=extras)) == []
 
 
 @pytest.mark.parametrize("track", ["closed", "idiomatic"])

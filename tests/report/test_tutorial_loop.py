@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from bench.core.limits import Limits
-from bench.harness.matrix import Selection, jobs
+from bench.harness.matrix import jobs
 from bench.harness.profiles import PROFILES
+from bench.harness.selection import Selection
 from bench.report.chapters.baselines import tutorial_loop_rows
 from bench.report.tables import TABLES
 from bench.training.frameworks import FRAMEWORKS
@@ -130,7 +131,7 @@ def test_only_where_it_is_asked_for_and_only_beside_the_idiomatic_track(
     made: list[Loop], limits: Limits, track: str
 ) -> None:
     bench = made_bench(limits, track)
-    assert measure_tutorial.tutorial_beside(bench, 3) is None
+    assert measure_tutorial.tutorial_blocks(bench, 3) is None
     assert measure_tutorial.tutorial_training(bench, 10) is None
     assert made == []
 

@@ -4,6 +4,7 @@ Its steps cost nothing when they are queued and everything when `sync` is called
 reading without a sync before it shows at once.
 """
 
+import dataclasses
 from collections import Counter
 from collections.abc import Callable, Iterable
 from itertools import pairwise
@@ -16,10 +17,12 @@ from bench.analysis.clock import sync_audit_of
 from bench.analysis.experiments import Experiment
 from bench.core.kinds import KINDS
 from bench.core.limits import Limits
+from bench.core.metrics import METRICS, check
 from bench.core.records import Record
 from bench.data.dataset import Dataset, describe_pixels
 from bench.training.interfaces import Images, Logits, Setup, StepInput
 from bench.training.recipes import recipe
+from bench.training.tracks import TRACKS
 from bench.worker import session
 from bench.worker.measurements import accuracy as measure_accuracy
 from bench.worker.measurements import registry, speed, sync_audit
@@ -134,6 +137,20 @@ LIMITS = Limits(warmup_steps=2, blocks=4, block_seconds=1.0, latency_calls=25)
 
 def test_every_kind_has_its_measurement() -> None:
     assert list(registry.MEASUREMENTS) == list(KINDS)
+
+
+@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("track", TRACKS)
+def test_every_metric_that_is_written_has_a_row_of_its_kind(
+    clock: Clock, data: Dataset, name: str, track: str
+) -> None:
+    staged = {"defaults": "own"} if TRACKS[track].stages else {}
+    limits = dataclasses.replace(LIMITS, overhead_blocks=2)
+    bench, _ = bench_of(clock, data, limits=limits, track=track, **staged)
+    metrics = registry.MEASUREMENTS[name](bench).metrics
+    assert {key for key in metrics if key not in METRICS} == set()
+    assert all(name in METRICS[key].kinds for key in metrics)
+    check(metrics)
 
 
 def test_startup_is_import_build_and_the_first_step(clock: Clock, data: Dataset) -> None:

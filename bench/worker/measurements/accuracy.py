@@ -18,18 +18,18 @@ from bench.worker.measurements.tutorial_loop import tutorial_training
 from bench.worker.session import Result, Session
 
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.648, 0.7, 0.75, 0.8, 0.8441, 0.9)
-"""Accuracies to time: round ones, and the two published figures that recipes are held against."""
+"""Accuracies to time: round ones, and the two published figures that recipes are compared with."""
 
 STEP_LOSSES = 500
-"""Steps of a closed training whose losses are kept one by one: how long two frameworks take the
-same steps is told from them, and they have parted long before."""
+"""Steps of a closed training whose losses are recorded one by one: their divergence step is found
+in them, and comes long before the last."""
 
 
 def accuracy(bench: Session) -> Result:
-    """Train by the recipe and evaluate on all of the test pictures; the clock stands meanwhile.
+    """Train by the recipe and evaluate on all test images; evaluations are not timed.
 
     The first step (trace, compile, allocate) is a part of the training and of its seconds; how long
-    it took stands in ``metrics["startup"]`` beside the seconds before the training.
+    it took is in ``metrics["startup"]`` with the seconds before the training.
     """
     curve, history = [], list[float]()
     confusion = np.zeros((1, 1), np.int64)
@@ -59,7 +59,7 @@ def accuracy(bench: Session) -> Result:
 
 
 def _targets(bench: Session) -> list[int]:
-    """The steps behind which is evaluated, evenly spread; each once, the last step among them."""
+    """The steps after which is evaluated: evenly spread, each once, the last step among them."""
     points = bench.limits.evaluations or max(1, round(2 * bench.setup.recipe.epochs))
     spread = (round(bench.setup.steps * (index + 1) / points) for index in range(points))
     return [step for step in dict.fromkeys(spread) if step]
@@ -68,12 +68,12 @@ def _targets(bench: Session) -> list[int]:
 def _mean_loss(stretches: Sequence[tuple[list[float], int]]) -> float:
     """Mean loss of a step over stretches of (losses, steps); not a number where none is known.
 
-    Some trainers tell one mean of a whole stretch: the steps are its weight, not the losses told.
+    Some trainers report one mean of a stretch: its weight is the number of steps, not of losses.
     """
-    told = [(float(np.mean(losses)), steps) for losses, steps in stretches if losses]
-    if not told:
+    known = [(float(np.mean(losses)), steps) for losses, steps in stretches if losses]
+    if not known:
         return math.nan
-    means, steps = zip(*told, strict=True)
+    means, steps = zip(*known, strict=True)
     return float(np.average(means, weights=steps))
 
 

@@ -32,7 +32,7 @@ class CopiedLoop(Protocol):
         """Return when all queued work is done."""
 
 
-class Beside:
+class LoopBlocks:
     """Such a loop, cut into as many blocks as ours."""
 
     def __init__(self, loop: CopiedLoop, steps: int, blocks: int) -> None:
@@ -67,7 +67,7 @@ class Beside:
         }
 
 
-def article_beside(bench: Session, blocks: int) -> Beside | None:
+def article_blocks(bench: Session, blocks: int) -> LoopBlocks | None:
     """The loop for a case of the article's recipe, where it is asked for and there is one."""
     case, steps = bench.setup.case, bench.limits.article_steps
     where = framework(case.framework).article_loop
@@ -80,4 +80,4 @@ def article_beside(bench: Session, blocks: int) -> Beside | None:
         seed=case.seed,
         device=case.device,
     )
-    return Beside(loop, steps, blocks)
+    return LoopBlocks(loop, steps, blocks)

@@ -1,4 +1,4 @@
-"""The suite's own layers beside the framework's: forward and backward, in turns.
+"""The suite's own layers compared with the framework's: forward and backward, alternately.
 
 Only what the suite writes itself where a framework has its own: the local response normalisation.
 """
@@ -18,7 +18,7 @@ Maker = Callable[[Setup], Iterable[LayerPair]]
 """What a framework's row names under ``layer_pairs``."""
 
 
-def layers_beside(bench: Session) -> list[dict[str, Any]]:
+def layer_pairs(bench: Session) -> list[dict[str, Any]]:
     """Seconds of one call of each side, block by block; empty where none are asked for."""
     where = framework(bench.setup.case.framework).layer_pairs
     if not bench.limits.layer_pairs or where is None or not bench.schedule.extras:

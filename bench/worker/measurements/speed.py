@@ -1,6 +1,6 @@
 """Start-up, throughput and latency: seconds of what is done over and over.
 
-The first step (trace, compile, autotune) is timed apart. Blocks are taken in turns
+The first step (trace, compile, autotune) is timed apart. Blocks are interleaved
 (:mod:`bench.worker.schedule`), and each begins with steps that do not count.
 """
 
@@ -16,10 +16,10 @@ import numpy as np
 from bench.data.dataset import Split
 from bench.training.interfaces import Images, Trainer
 from bench.worker.energy import Energy, Meter, added
-from bench.worker.measurements.article_loop import Beside, article_beside
-from bench.worker.measurements.layers import layers_beside
+from bench.worker.measurements.article_loop import LoopBlocks, article_blocks
+from bench.worker.measurements.layers import layer_pairs
 from bench.worker.measurements.sync_audit import audit
-from bench.worker.measurements.tutorial_loop import tutorial_beside
+from bench.worker.measurements.tutorial_loop import tutorial_blocks
 from bench.worker.session import Result, Session
 
 
@@ -77,7 +77,7 @@ def lead_of(steps: int) -> int:
 
 
 def train_throughput(bench: Session) -> Result:
-    """Seconds per block of training steps; with other loops' blocks beside them when asked."""
+    """Seconds per block of training steps; with blocks of other loops between them when asked."""
     first, limits = bench.first_step(), bench.limits
     found = _steps_per_block(bench)
     steps = bench.schedule.steps or found
@@ -94,12 +94,12 @@ def train_throughput(bench: Session) -> Result:
     blocks.take()
     samples = blocks.seconds
     images = steps * bench.setup.case.batch_size
-    layers = layers_beside(bench)
+    layers = layer_pairs(bench)
     metrics = {
         "first_step_seconds": first,
         "steps_per_sample": steps,
         "flops_per_image": bench.setup.architecture.training_flops(),
-        "overhead": bare.beside(samples, images),
+        "overhead": bare.pairs(samples, images),
         "energy": added(blocks.joules) | {"images": images * len(samples)},
         **{name: loop.metrics() for name, loop in copied.items()},
         **({"layers": layers} if layers else {}),
@@ -108,14 +108,14 @@ def train_throughput(bench: Session) -> Result:
     return Result(samples, images, metrics)
 
 
-def _copied_loops(bench: Session) -> dict[str, Beside]:
-    """Other people's loops that run beside ours, by the name of their metrics."""
+def _copied_loops(bench: Session) -> dict[str, LoopBlocks]:
+    """Copied loops that alternate with ours, by the name of their metrics."""
     if not bench.schedule.extras:
         return {}
     blocks = bench.limits.blocks
     made = {
-        "article_loop": article_beside(bench, blocks),
-        "tutorial_loop": tutorial_beside(bench, blocks),
+        "article_loop": article_blocks(bench, blocks),
+        "tutorial_loop": tutorial_blocks(bench, blocks),
     }
     return {name: loop for name, loop in made.items() if loop}
 
@@ -136,7 +136,7 @@ def _steps_per_block(bench: Session) -> int:
 
 
 class _Bare:
-    """A bare loop in blocks of as many steps as the harness's, each behind one of them."""
+    """A bare loop in blocks of as many steps as the harness's, each after one of them."""
 
     def __init__(
         self,
@@ -157,7 +157,7 @@ class _Bare:
         if loop is not None and len(self._seconds) < self._most:
             self._seconds.append(_timed(lambda: loop(steps)))
 
-    def beside(self, harness: list[float], images: int) -> dict[str, Any] | None:
+    def pairs(self, harness: list[float], images: int) -> dict[str, Any] | None:
         """The pairs; None where nothing was asked for or can be compared."""
         pairs = min(len(harness), len(self._seconds))
         if not pairs:
@@ -189,7 +189,7 @@ def inference(bench: Session) -> Result:
         "first_step_seconds": first,
         "steps_per_sample": steps,
         "flops_per_image": bench.setup.architecture.forward_flops(),
-        "overhead": bare.beside(samples, steps * size),
+        "overhead": bare.pairs(samples, steps * size),
         "energy": added(joules) | {"images": steps * size * len(samples)},
     }
     return Result(samples, steps * size, metrics)
@@ -201,30 +201,30 @@ def _predict(trainer: Trainer, batches: Iterator[Images], steps: int) -> None:
 
 
 def latency(bench: Session) -> Result:
-    """Seconds of single calls with one picture, from host memory to logits on the host."""
+    """Seconds of single calls with one image, from host memory to logits on the host."""
     limits = bench.limits
-    pictures = _test_batches(bench.dataset.test, 1)
+    images = _test_batches(bench.dataset.test, 1)
     for _ in range(max(3, limits.warmup_steps)):
-        bench.trainer.predict(next(pictures))
+        bench.trainer.predict(next(images))
     samples: list[float] = []
     while bench.schedule.next():
-        bench.trainer.predict(next(pictures))
-        calls = _calls(bench, pictures)
+        bench.trainer.predict(next(images))
+        calls = _calls(bench, images)
         samples.extend(calls)
         bench.schedule.record_block(calls)
         bench.progress(min(len(samples) / limits.latency_calls, 1.0), "latency")
     return Result(samples, 1, {})
 
 
-def _calls(bench: Session, pictures: Iterator[Images]) -> list[float]:
+def _calls(bench: Session, images: Iterator[Images]) -> list[float]:
     """One turn's share of the calls, and of the seconds that they may take."""
     limits = bench.limits
     most, least = (-(-calls // limits.blocks) for calls in (limits.latency_calls, 20))
     ends = perf_counter() + limits.latency_seconds / limits.blocks
     calls: list[float] = []
     while len(calls) < most and (len(calls) < least or perf_counter() < ends):
-        picture = next(pictures)
-        calls.append(_timed(lambda given=picture: bench.trainer.predict(given)))  # type: ignore[misc]
+        image = next(images)
+        calls.append(_timed(lambda given=image: bench.trainer.predict(given)))  # type: ignore[misc]
     return calls
 
 
@@ -236,7 +236,7 @@ def _timed(work: Callable[[], object]) -> float:
 
 
 def _test_batches(split: Split, size: int) -> Iterator[Images]:
-    """Batches of the test pictures, over and over, all of one shape."""
+    """Batches of the test images, over and over, all of one shape."""
     order = np.resize(np.arange(len(split.labels)), math.lcm(size, len(split.labels)))
     while True:
         for start in range(0, len(order), size):

@@ -1,7 +1,7 @@
-"""The loop that a framework's tutorials show, beside the idiomatic track's own.
+"""The loop that a framework's tutorials show, next to the harness's own.
 
-In a throughput case a block of it follows each of ours, in the same process. Behind a training it
-takes as many pictures as ours took, and is evaluated by the same code.
+In a throughput case a block of it follows each of ours, in the same process. After a training it
+takes as many images as ours took, and is evaluated by the same code.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from bench.training.interfaces import Images
 from bench.training.tracks import track
 from bench.worker.evaluation import accuracy_of, evaluate
 from bench.worker.inputs import ImageInputs
-from bench.worker.measurements.article_loop import WARMUP_STEPS, Beside, CopiedLoop
+from bench.worker.measurements.article_loop import WARMUP_STEPS, CopiedLoop, LoopBlocks
 from bench.worker.session import Session
 
 
@@ -29,18 +29,18 @@ class TutorialLoop(CopiedLoop, Protocol):
         """Evaluation-mode logits on the host, (N, classes)."""
 
 
-def tutorial_beside(bench: Session, blocks: int) -> Beside | None:
+def tutorial_blocks(bench: Session, blocks: int) -> LoopBlocks | None:
     """The loop in as many blocks as ours, each about as long; None where none is asked for."""
     loop = _loop(bench)
     if loop is None:
         return None
     pace = _pace(loop, bench.limits.warmup_steps + 1)
     steps = max(2, round(bench.limits.block_seconds / pace))
-    return Beside(loop, steps * blocks, blocks)
+    return LoopBlocks(loop, steps * blocks, blocks)
 
 
 def tutorial_training(bench: Session, images: int) -> dict[str, Any] | None:
-    """Accuracy and seconds of the loop after ``images`` pictures, as ours are measured.
+    """Accuracy and seconds of the loop after ``images`` images, as ours are measured.
 
     Its seconds begin with its first step, as ours do.
     """
