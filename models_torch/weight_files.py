@@ -1,4 +1,4 @@
-"""PyTorch's own files of weights: read without running what they hold, written, tried.
+"""PyTorch's own files of weights: read without running their code, written, and evaluated.
 
 `bench.worker.files` calls these functions, each in a process of its own; paths come as strings.
 """
@@ -38,7 +38,7 @@ _FACTS = "alexbench"
 def read(path: str, out: str) -> dict[str, Any]:
     """Write the tensors of a ``.pth`` to ``out`` (safetensors); give the metadata.
 
-    Those of bfloat16, which numpy lacks, become float32 and are named. Raises UserError where the
+    Those of bfloat16, which numpy lacks, become float32 and are listed. Raises UserError where the
     file is damaged, asks for code, or holds anything but tensors by name.
     """
     state, metadata = _state(path)
@@ -114,14 +114,14 @@ def write(source: str, out: str) -> None:
     torch.save(state, out)
 
 
-def logits(path: str, architecture: dict[str, Any], pictures: str, out: str) -> None:
-    """Evaluate what a file holds on prepared pictures (npy, (B, 3, S, S)); write the output (npy).
+def logits(path: str, architecture: dict[str, Any], images: str, out: str) -> None:
+    """Evaluate what a file holds on prepared images (npy, (B, 3, S, S)); write the output (npy).
 
     A ``.pth`` under torchvision's names goes into torchvision's own network.
     """
     network = _network(path, Architecture.from_json(architecture))
     with torch.inference_mode():
-        np.save(out, network.eval()(torch.from_numpy(np.load(pictures))).numpy())
+        np.save(out, network.eval()(torch.from_numpy(np.load(images))).numpy())
 
 
 def _network(path: str, architecture: Architecture) -> nn.Module:

@@ -15,10 +15,8 @@ from bench.core.case import ALL_TRACKS, WATERFALL, Case
 from bench.core.records import Record
 from bench.core.text import without_folders
 from bench.networks.variants import VARIANTS
+from bench.training import frameworks
 from bench.training.tracks import peers_of
-
-FRAMEWORK_ORDER = ("pytorch", "keras-tensorflow", "keras-jax", "keras-torch")
-"""Order of rows and the reference first; a framework that is not here comes after, by name."""
 
 Settings = Mapping[str, Any]
 
@@ -163,7 +161,7 @@ def variant_place(case: Case) -> tuple[int, str]:
 
 def framework_place(name: str) -> tuple[int, str]:
     """Sorting key of a framework."""
-    return _place(name, FRAMEWORK_ORDER)
+    return _place(name, frameworks.ORDER)
 
 
 def frameworks_of(records: Iterable[Record]) -> list[str]:

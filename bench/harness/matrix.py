@@ -284,4 +284,4 @@ def _batch_sizes(selection: Selection, profile: Profile, network: Network) -> tu
 def _precisions(selection: Selection, track: str, name: str) -> tuple[str, ...]:
     if track in ("closed", WATERFALL):
         return ("float32",)  # both are defined in float32
-    return selection.precisions or (frameworks.framework(name).idiomatic_precision,)
+    return selection.precisions or (frameworks.framework(name).precision,)

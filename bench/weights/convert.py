@@ -121,7 +121,7 @@ def _check_outputs(facts: Facts, prepared: Path, fresh: Path) -> list[str]:
                 "logits",
                 path=str(path),
                 architecture=architecture.to_json(),
-                pictures=str(pictures),
+                images=str(pictures),
                 out=str(out),
             )
             outputs[row.name] = np.load(out)
@@ -132,8 +132,8 @@ def _a_row_each() -> tuple[list[Framework], list[str]]:
     """A framework that can run here for each way of reading files, and who is missing."""
     rows: dict[str, list[Framework]] = {}
     for row in FRAMEWORKS.values():
-        if row.files:
-            rows.setdefault(row.files, []).append(row)
+        if row.weight_files:
+            rows.setdefault(row.weight_files, []).append(row)
     here = {key: [row for row in group if row.missing() is None] for key, group in rows.items()}
     lost = [rows[key][0] for key, group in here.items() if not group]
     said = [f"not verified in {row.name}: {row.missing()}" for row in lost]

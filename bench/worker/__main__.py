@@ -29,7 +29,7 @@ from bench.core.process import die_with_parent, peak_memory_bytes
 from bench.networks.architecture import Architecture
 from bench.parity import certificate as parity
 from bench.training.defaults import switched
-from bench.training.frameworks import framework, tuned
+from bench.training.frameworks import framework, tuned_environment_of
 from bench.training.interfaces import Maker, Trainer
 from bench.worker import ceilings as operations
 from bench.worker.measurements.registry import MEASUREMENTS
@@ -145,9 +145,9 @@ def open_inference(command: Mapping[str, Any]) -> InferenceWorker:
     """Bind the process, import the framework and load the network that is to answer."""
     os.sched_setaffinity(0, command["cpus"])
     row = framework(command["framework"])
-    assert row.server is not None, "the parent asks only those that have one"
+    assert row.inference is not None, "the parent asks only those that have one"
     block_others(row)
-    return InferenceWorker(named(row.server), command)
+    return InferenceWorker(named(row.inference), command)
 
 
 def ceilings(command: Mapping[str, Any]) -> list[operations.Answer]:
@@ -191,7 +191,7 @@ def _settings(bench: Session) -> dict[str, Any]:
 
 def _tuned(case: Case) -> dict[str, Any]:
     """What of the environment was set for this framework alone, read back."""
-    found = {name: os.environ.get(name) for name in tuned(case)}
+    found = {name: os.environ.get(name) for name in tuned_environment_of(case)}
     return {"tuned_environment": found} if found else {}
 
 

@@ -23,7 +23,7 @@ from bench.core.case import Case
 from bench.core.limits import Limits
 from bench.core.process import oom_kills
 from bench.networks.architecture import Architecture
-from bench.training.frameworks import framework, tuned
+from bench.training.frameworks import framework, tuned_environment_of
 from bench.training.interfaces import Operation
 from bench.worker.ceilings import Answer, to_json
 
@@ -307,5 +307,5 @@ def environment(case: Case, home: Path, threads: int) -> dict[str, str]:
         "KERAS_HOME": str(home),
         **({"CUDA_VISIBLE_DEVICES": ""} if case.device == "cpu" else {}),
         **framework(case.framework).environment,
-        **tuned(case),
+        **tuned_environment_of(case),
     }

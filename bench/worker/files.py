@@ -1,8 +1,8 @@
 """Asks a framework one thing about a file, in a process of its own.
 
-Both ends are here. The parent names a function of the framework's ``files`` module; the child
-blocks what that framework must not meet, imports the module, calls the function and answers in one
-line of JSON. Whatever the framework prints goes to stderr.
+Both ends are here. The parent names a function of the framework's ``weight_files`` module; the
+child blocks what that framework must not meet, imports the module, calls the function and answers
+in one line of JSON. Whatever the framework prints goes to stderr.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _TAIL_LINES = 4
 
 
 def ask(row: Framework, task: str, *, shown: bool = False, **arguments: Any) -> dict[str, Any]:
-    """What the function ``task`` of the framework's ``files`` module gives for the arguments.
+    """What the function ``task`` of the framework's module ``weight_files`` returns.
 
     ``shown`` lets the user see what it prints (a download's progress). Raises UserError with the
     child's own line where it raises one, and with its last words where it dies.
@@ -77,11 +77,11 @@ def main() -> None:
 
 def _answer(command: dict[str, Any]) -> dict[str, Any]:
     row = framework(command["framework"])
-    assert row.files is not None
+    assert row.weight_files is not None
     for module in row.blocked:
         sys.modules[module] = None  # type: ignore[assignment]
     try:
-        function = getattr(importlib.import_module(row.files), command["task"])
+        function = getattr(importlib.import_module(row.weight_files), command["task"])
         found: dict[str, Any] = function(**command["arguments"]) or {}
     except UserError as error:
         return {"error": str(error)}

@@ -107,7 +107,7 @@ def test_layouts(framework: str) -> None:
 
 @each_framework
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_idiomatic_track_is_in_the_precision_asked_for(framework: str, precision: str) -> None:
+def test_idiomatic_track_has_the_precision_asked_for(framework: str, precision: str) -> None:
     found = facts(framework)[precision]
     assert found["activation_dtype"] == found["compute_dtype"] == precision
     assert found["weight_dtype"] == "float32"
@@ -130,7 +130,7 @@ def test_a_fresh_process_reads_back_its_own_threads_and_mode(framework: str) -> 
     """Inter-op threads can be set once per process, TensorFlow's determinism never unset."""
     found = json.loads(
         subprocess.run(
-            [sys.executable, "-m", "probes.fresh", framework, "3"],
+            [sys.executable, "-m", "tests.frameworks.probes.fresh", framework, "3"],
             cwd=ROOT,
             env={**environment(FRAMEWORKS[framework]), "TF_ENABLE_ONEDNN_OPTS": "0"},
             capture_output=True,

@@ -75,7 +75,7 @@ def outputs(framework: str, path: Path, facts: Facts, folder: Path) -> NDArray[n
         "logits",
         path=str(path),
         architecture=facts.architecture().to_json(),
-        pictures=str(folder / "in.npy"),
+        images=str(folder / "in.npy"),
         out=str(folder / "out.npy"),
     )
     found: NDArray[np.float32] = np.load(folder / "out.npy")

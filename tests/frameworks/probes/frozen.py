@@ -23,11 +23,11 @@ from bench.worker.inputs import FeatureInputs
 from bench.worker.measurements.accuracy import accuracy
 from bench.worker.opening import open_session
 from bench.worker.session import Session
-from tests.frameworks.probes.networks import setup
+from tests.frameworks.probes.networks import FREE, setup
 from tests.frameworks.probes.trainers import create
 
 TRUNK = ("conv1", "conv2", "conv3", "conv4", "conv5")
-TRACKS = ("closed", "idiomatic")
+TRACKS = ("closed", *FREE)
 RECIPE = "transfer-frozen@0.3"
 BATCH = 32
 

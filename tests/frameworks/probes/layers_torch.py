@@ -9,7 +9,9 @@ import torch
 from torch.nn import functional as F
 
 from bench.training.recipes.base import Recipe
-from models_torch.alexnet import BiasedBatchNorm, SharedMaskDropout, build
+from models_torch.alexnet import STOCK, build
+from models_torch.layers.batch_norm import BiasedBatchNorm
+from models_torch.layers.dropout import SharedMaskDropout
 from models_torch.layers.lrn import LocalResponseNorm
 from models_torch.optimizer import optimizer_for, set_rate
 from models_torch.trainer import TorchTrainer
@@ -72,12 +74,12 @@ def loss(labels: Any, logits: Any, smoothing: float) -> Any:
 
 
 def others() -> dict[str, Any]:
-    """Dropout out of training; BatchNorm of the idiomatic track with a biased row."""
+    """Dropout out of training; BatchNorm of the stock layers with a biased row."""
     x, mask = (torch.from_numpy(a) for a in pieces.dropout_input())
     layer = SharedMaskDropout(0.5)
     unmasked = layer.train()(x).numpy()
     layer.mask = mask
-    native = build(TINY, closed=False)
+    native = build(TINY, STOCK)
     return {
         "dropout/evaluation": layer.eval()(x).numpy(),
         "dropout/unmasked": unmasked,

@@ -1,4 +1,4 @@
-"""What the tests and the probes agree on: networks, weights, pictures. No framework."""
+"""What the tests and the probes share: tracks, networks, weights, images. No framework."""
 
 from __future__ import annotations
 
@@ -26,6 +26,13 @@ from bench.networks.init import Weights, initial_weights
 from bench.networks.variants import HEADS, VARIANTS, variant
 from bench.training.interfaces import Setup, StepInput
 from bench.training.recipes.base import Recipe
+from bench.training.tracks import TRACKS
+
+FREE = tuple(row.name for row in TRACKS.values() if not row.shared_precision)
+"""The tracks in which every framework makes its own choices."""
+TUNED = next(name for name in FREE if TRACKS[name].own_kernels)
+IDIOMATIC = next(name for name in FREE if not TRACKS[name].own_kernels)
+ABLATION = next(row.name for row in TRACKS.values() if row.stages)
 
 MEAN = (0.49, 0.48, 0.45)
 STD = (0.25, 0.24, 0.26)

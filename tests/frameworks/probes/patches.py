@@ -1,4 +1,4 @@
-"""A convolution as a product of patches beside Keras's own, and where the network takes which."""
+"""A convolution as a product of patches compared with Keras's own, and which network takes it."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from typing import Any
 import keras
 import numpy as np
 
-from bench.core.case import ALL_TRACKS, WATERFALL
 from bench.networks.variants import variant
 from bench.training.recipes import recipe
+from bench.training.tracks import TRACKS
 from models_keras import alexnet
 from models_keras.layers import conv
 from models_keras.layers.conv import DenseConv2D, DensePatchConv2D, PatchConv2D, SplitConv2D
 from tests.frameworks.probes.convolutions import GROUPED, KERNELS, SEEING_ALL
-from tests.frameworks.probes.networks import pictures, setup, step_input
+from tests.frameworks.probes.networks import ABLATION, TUNED, pictures, setup, step_input
 from tests.frameworks.probes.trainers import create
 
 
 def run(framework: str) -> tuple[dict[str, Any], dict[str, Any]]:
     # Before anything is computed: threads can be set no later.
-    tracks = {track: _patched(_network(framework, track)) for track in ALL_TRACKS}
+    tracks = {track: _patched(_network(framework, track)) for track in TRACKS}
     rng = np.random.default_rng(0)
     x = rng.standard_normal((3, 4, 3, 6)).astype(np.float32)
     arrays: dict[str, Any] = {}
@@ -52,7 +52,7 @@ def run(framework: str) -> tuple[dict[str, Any], dict[str, Any]]:
                 facts["products"].setdefault(key, []).append(len(products))
     facts |= {
         name: {
-            "tuned": _patched(alexnet.build(variant(name).architecture(10), tuned=True)),
+            "tuned": _patched(alexnet.build(variant(name).architecture(10), alexnet.TUNED)),
             "plain": _patched(alexnet.build(variant(name).architecture(10))),
         }
         for name in ("cifar-bn", "imagenet-lrn")
@@ -82,7 +82,7 @@ def _counted() -> Iterator[list[str]]:
 def _products_of(framework: str) -> dict[str, list[str]]:
     """The layers of a whole network that one training step, and an evaluation, take as dense."""
     rows = variant("cifar-plain").architecture(10)
-    trainer = create(framework, setup(rows, steps=1, track="idiomatic"))
+    trainer = create(framework, setup(rows, steps=1, track=TUNED))
     with _counted() as trained:
         trainer.train(iter([step_input(rows, 2, {}, 0.01)]), 1, lambda: None)
     with _counted() as evaluated:
@@ -100,7 +100,7 @@ def _drawn(layer: keras.layers.Layer, shape: tuple[int, ...]) -> keras.layers.La
 
 def _network(framework: str, track: str) -> keras.Model:
     rows = variant("cifar-bn").architecture(10)
-    made = setup(rows, recipe("waterfall"), track=track, defaults="own" * (track == WATERFALL))
+    made = setup(rows, recipe("waterfall"), track=track, defaults="own" * (track == ABLATION))
     case = dataclasses.replace(made.case, framework=framework)
     return create(framework, dataclasses.replace(made, case=case)).network
 

@@ -61,7 +61,7 @@ def pictures() -> Any:
 
 
 def run(framework: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    module, _, name = str(row_called(framework).server).partition(":")
+    module, _, name = str(row_called(framework).inference).partition(":")
     create = getattr(importlib.import_module(module), name)
     arrays: dict[str, Any] = {}
     for norm in (False, True):

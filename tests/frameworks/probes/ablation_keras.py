@@ -1,4 +1,4 @@
-"""The pieces of ``probes.waterfall`` in Keras, on the backend of this process."""
+"""The pieces of ``probes.ablation`` in Keras, on the backend of this process."""
 
 from __future__ import annotations
 
