@@ -300,7 +300,7 @@ def _row(name: str, trainer: type, **changes: Any) -> Framework:
         name,
         f"tests.support.fakes:{trainer.__name__}",
         "fake",
-        **{"modules": ("numpy",), "own": TORCH, **changes},
+        **{"modules": ("numpy",), "defaults": TORCH, **changes},
     )
 
 
