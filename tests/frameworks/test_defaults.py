@@ -100,7 +100,7 @@ def test_last_stage_is_the_row_and_the_first_is_not(name: str, framework: str) -
 @each_framework
 def test_a_stage_changes_its_own_constant_only(framework: str) -> None:
     changed = {"bn-eps": "eps", "bn-momentum": "momentum", "bn-variance": "unbiased"}
-    told = 0
+    compared = 0
     for before, after in links(framework):
         ones, others = (
             constants(with_own_constants(TINY, case(framework, stage))) for stage in (before, after)
@@ -114,8 +114,8 @@ def test_a_stage_changes_its_own_constant_only(framework: str) -> None:
                 assert fields <= {"size", "alpha", "beta", "k"}
                 continue
             assert fields == expected
-            told += bool(fields)
-    assert told
+            compared += bool(fields)
+    assert compared
 
 
 def test_words_of_the_shared_constants_are_those_of_the_rows() -> None:

@@ -1,4 +1,4 @@
-"""A head on kept features of a frozen trunk becomes what it becomes on features computed anew."""
+"""A head on cached features of a frozen trunk equals one on recomputed features."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ def recorded(framework: str, track: str, how: str) -> dict[str, Any]:
 
 @each_framework
 @each_track
-def test_kept_features_train_the_same_head(framework: str, track: str) -> None:
+def test_cached_features_train_the_same_head(framework: str, track: str) -> None:
     arrays = ask(framework, "frozen").arrays
     names = [name.removeprefix(f"{track}/kept/") for name in arrays if f"{track}/kept" in name]
     assert sorted(names) == ["head1.bias", "head1.weight", "head2.bias", "head2.weight"]
@@ -46,7 +46,7 @@ def test_every_view_goes_through_the_trunk_once(framework: str, track: str) -> N
     images = frozen.steps() * frozen.BATCH
     assert anew["trunk_images"] == images
     assert anew["kept"] is False
-    # 900 pictures in three epochs, of 300 with two views each
+    # 900 images in three epochs, of 300 with two views each
     assert kept["trunk_images"] <= 600 < images
     assert kept["kept"] is True
     assert kept["trunk_seconds"] > 0
@@ -54,7 +54,7 @@ def test_every_view_goes_through_the_trunk_once(framework: str, track: str) -> N
 
 @each_framework
 @each_track
-def test_a_record_says_how_far_kept_features_are_from_fresh_ones(
+def test_a_record_has_the_difference_of_cached_and_recomputed_features(
     framework: str, track: str
 ) -> None:
     found = recorded(framework, track, "kept")["features"]["largest_difference"]
@@ -82,7 +82,7 @@ def test_a_record_says_what_came_from_the_weights(framework: str) -> None:
 
 @each_framework
 @each_track
-def test_a_record_says_what_it_costs_to_keep_nothing(framework: str, track: str) -> None:
+def test_a_record_has_the_cost_of_recomputing(framework: str, track: str) -> None:
     kept, anew = (recorded(framework, track, how)["features"] for how in ("kept", "anew"))
     assert kept["anew"]["images"] == 4 * frozen.BATCH
     assert kept["anew"]["seconds"] > 0

@@ -13,7 +13,7 @@ from bench.training.defaults import chain, switched, with_own_constants
 from bench.training.interfaces import Setup
 from bench.training.recipes.base import Recipe
 from bench.worker.opening import take_weights
-from tests.frameworks.probes.networks import ABLATION, MEAN, STD, TINY, pictures, step_input
+from tests.frameworks.probes.networks import ABLATION, MEAN, STD, TINY, random_images, step_input
 from tests.frameworks.probes.trainers import create
 
 STEPS = 6
@@ -48,7 +48,7 @@ def run(framework: str) -> tuple[dict[str, Any], dict[str, Any]]:
         arrays |= {f"{stage}/start/{k}": v for k, v in trainer.export_weights().items()}
         facts["settings"][stage] = trainer.settings()
         facts["losses"][stage] = _losses(trainer)
-        arrays[f"{stage}/logits"] = trainer.predict(pictures(8, seed=5))
+        arrays[f"{stage}/logits"] = trainer.predict(random_images(8, seed=5))
         arrays |= {f"{stage}/update/{k}": v for k, v in _updates(framework, given).items()}
     facts["own"] = _of(framework).own_defaults()
     return facts, arrays

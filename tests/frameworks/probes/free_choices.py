@@ -12,7 +12,7 @@ from bench.training.recipes.base import Recipe
 from tests.frameworks.probes.networks import (
     FREE,
     TINY,
-    pictures,
+    random_images,
     seeded_weights,
     setup,
     step_input,
@@ -35,7 +35,7 @@ def run(framework: str) -> tuple[dict[str, Any], dict[str, Any]]:
         arrays |= {f"{track}/{name}": array for name, array in found.items()}
     # bfloat16 was used before: nothing of it may remain in the process.
     closed = create_loaded(framework, setup(TINY), seeded_weights(TINY))
-    arrays["closed"] = closed.predict(pictures(4))
+    arrays["closed"] = closed.predict(random_images(4))
     facts["closed"] = {"settings": closed.settings(), "computed_in": _computed_in(closed)}
     return facts, arrays
 
@@ -48,7 +48,7 @@ def _track(framework: str, track: str) -> tuple[dict[str, Any], dict[str, Any]]:
     for precision in ("float32", "bfloat16"):
         given = setup(TINY, track=track, precision=precision)
         trainer = create_loaded(framework, given, seeded_weights(TINY))
-        arrays[precision] = trainer.predict(pictures(4))
+        arrays[precision] = trainer.predict(random_images(4))
         facts[precision] = {
             "settings": trainer.settings(),
             **_train(trainer),
@@ -93,12 +93,12 @@ def _evaluates(framework: str, trained: Any, given: Setup) -> bool:
     """Whether logits after training are those of a fresh network with the trained weights."""
     fresh = create(framework, given)
     fresh.load_weights(trained.export_weights())
-    return bool(np.array_equal(fresh.predict(pictures(4)), trained.predict(pictures(4))))
+    return bool(np.array_equal(fresh.predict(random_images(4)), trained.predict(random_images(4))))
 
 
 def _loaded(framework: str, trainer: Any, given: Setup) -> bool:
     """Whether logits after new weights are those of a fresh network, whatever was there before."""
-    trainer.predict(pictures(4))
+    trainer.predict(random_images(4))
     trainer.load_weights(seeded_weights(TINY, seed=7))
     return _evaluates(framework, trainer, given)
 
@@ -107,8 +107,8 @@ def _as_trained(framework: str, trainer: Any) -> Any:
     """Keras: whether logits are those of the trained model, and the types of its weights."""
     if not framework.startswith("keras"):
         return None
-    wanted = trainer._model.predict_on_batch(pictures(4))
-    same = np.array_equal(np.asarray(wanted, np.float32), trainer.predict(pictures(4)))
+    wanted = trainer._model.predict_on_batch(random_images(4))
+    same = np.array_equal(np.asarray(wanted, np.float32), trainer.predict(random_images(4)))
     evaluated = getattr(trainer, "_evaluated", trainer._model)
     (network,) = [layer for layer in evaluated.layers if layer.name == TINY.name]
     return [same, *(network.get_layer(name).variables[0].dtype for name in ("c1", "c1_norm", "d1"))]
@@ -118,9 +118,9 @@ def _bare(trainer: Any) -> bool:
     """Two steps of the bare loop, where there is one."""
     loop = trainer.bare_loop(step_input(TINY, 16, {}, 0.02))
     if loop is not None:
-        trainer.predict(pictures(4))  # which may make a copy of the current weights
+        trainer.predict(random_images(4))  # which may make a copy of the current weights
         loop(2)
-    forward = trainer.bare_predict(pictures(4))
+    forward = trainer.bare_predict(random_images(4))
     if forward is not None:
         forward(2)
     return True

@@ -14,7 +14,7 @@ from tests.frameworks.probes.ablation import undropped
 from tests.frameworks.probes.networks import (
     IDIOMATIC,
     TINY,
-    pictures,
+    random_images,
     seeded_weights,
     setup,
     step_input,
@@ -41,7 +41,7 @@ def run(framework: str) -> tuple[dict[str, Any], dict[str, Any]]:
         weights = seeded_weights(rows)
         for track in (IDIOMATIC, "closed"):
             trainer = create_loaded(framework, setup(rows, track=track), weights)
-            arrays[f"{size}/{track}"] = trainer.predict(pictures(4))
+            arrays[f"{size}/{track}"] = trainer.predict(random_images(4))
     return facts, arrays
 
 
@@ -73,7 +73,7 @@ def _settings(framework: str) -> dict[str, Any]:
 
 
 def _evaluated(trainer: Any) -> Any:
-    trainer.predict(pictures(2))
+    trainer.predict(random_images(2))
     return trainer._evaluated
 
 

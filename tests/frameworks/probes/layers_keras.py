@@ -16,7 +16,7 @@ from models_keras.layers.lrn import LocalResponseNorm, StockLocalResponseNorm
 from models_keras.optimizer import RecipeSchedule, cross_entropy, update_for
 from models_keras.preprocess import Prepare
 from tests.frameworks.probes import pieces
-from tests.frameworks.probes.networks import MEAN, STD, pictures
+from tests.frameworks.probes.networks import MEAN, STD, random_images
 
 BACKEND = keras.backend.backend()
 
@@ -46,7 +46,7 @@ def dropout(rate: float, x: Any, mask: Any) -> Any:
 
 
 def prepare(size: int) -> Any:
-    return ops.convert_to_numpy(Prepare(size, MEAN, STD)(pictures(2)))
+    return ops.convert_to_numpy(Prepare(size, MEAN, STD)(random_images(2)))
 
 
 def updates(recipe: Recipe) -> Any:

@@ -16,7 +16,7 @@ from models_torch.layers.lrn import LocalResponseNorm
 from models_torch.optimizer import optimizer_for, set_rate
 from models_torch.trainer import TorchTrainer
 from tests.frameworks.probes import pieces
-from tests.frameworks.probes.networks import TINY, pictures, setup
+from tests.frameworks.probes.networks import TINY, random_images, setup
 
 
 def lrn(case: pieces.Lrn) -> dict[str, Any]:
@@ -54,7 +54,7 @@ def dropout(rate: float, x: Any, mask: Any) -> Any:
 
 def prepare(size: int) -> Any:
     trainer = TorchTrainer(setup(replace(TINY, input_size=size)))
-    return trainer._prepare(torch.from_numpy(pictures(2))).permute(0, 2, 3, 1).numpy()
+    return trainer._prepare(torch.from_numpy(random_images(2))).permute(0, 2, 3, 1).numpy()
 
 
 def updates(recipe: Recipe) -> Any:

@@ -17,7 +17,7 @@ from models_keras import alexnet
 from models_keras.layers import conv
 from models_keras.layers.conv import DenseConv2D, DensePatchConv2D, PatchConv2D, SplitConv2D
 from tests.frameworks.probes.convolutions import GROUPED, KERNELS, SEEING_ALL
-from tests.frameworks.probes.networks import ABLATION, TUNED, pictures, setup, step_input
+from tests.frameworks.probes.networks import ABLATION, TUNED, random_images, setup, step_input
 from tests.frameworks.probes.trainers import create
 
 
@@ -86,7 +86,7 @@ def _products_of(framework: str) -> dict[str, list[str]]:
     with _counted() as trained:
         trainer.train(iter([step_input(rows, 2, {}, 0.01)]), 1, lambda: None)
     with _counted() as evaluated:
-        trainer.predict(pictures(2))
+        trainer.predict(random_images(2))
     return {"training": sorted(set(trained)), "evaluation": sorted(set(evaluated))}
 
 
