@@ -1,7 +1,9 @@
 """Keras models from a framework-free :class:`bench.networks.architecture.Architecture`.
 
-Every layer is named after its row. Pictures are (B, H, W, C) inside Keras; the core's weights
-(OIHW kernels, dense (out, in) over C·H·W) are converted by `bench.networks.layouts`.
+Every layer is named after its row. Images are (B, H, W, C) inside Keras; the core's weights (OIHW
+kernels, dense (out, in) over C·H·W) are converted by `bench.networks.layouts`.
+
+Which classes a track's networks are built from is a :class:`LayerSet`.
 """
 
 from __future__ import annotations
@@ -20,21 +22,40 @@ from bench.networks import architecture as spec
 from bench.networks import layouts
 from bench.networks.weights import check_weights
 from models_keras.layers.conv import convolution
-from models_keras.layers.lrn import LocalResponseNorm, SharedMaskDropout
+from models_keras.layers.dropout import SharedMaskDropout
+from models_keras.layers.lrn import LocalResponseNorm, StockLocalResponseNorm
 
 Weights = Mapping[str, NDArray[Any]]
 
 
-def build(architecture: spec.Architecture, *, tuned: bool = False) -> keras.Model:
-    """The network with Keras's own dropout: (B, S, S, 3) float -> (B, classes) logits.
+def _own_convolution(row: spec.Conv, shape: spec.Shape) -> Callable[..., Any]:
+    return layers.Conv2D
 
-    ``tuned`` takes what is faster on this backend's CPU and computes the same (`patches`).
-    """
-    picture = _input(architecture)
-    x = picture
+
+@dataclass(frozen=True)
+class LayerSet:
+    """The classes that a network is built from; every other layer is Keras's own."""
+
+    lrn: type[keras.layers.Layer] = LocalResponseNorm
+    convolution: Callable[[spec.Conv, spec.Shape], Callable[..., Any]] = _own_convolution
+    """From a row and its input shape (C, H, W) to the class."""
+
+
+STOCK = LayerSet(StockLocalResponseNorm)
+"""What a Keras user writes."""
+SHARED = LayerSet()
+"""The arithmetic that every framework shares."""
+TUNED = LayerSet(convolution=convolution)
+"""Our own forms for the CPU; the results are those of ``STOCK`` but for rounding."""
+
+
+def build(architecture: spec.Architecture, layer_set: LayerSet = SHARED) -> keras.Model:
+    """The network with Keras's own dropout: (B, S, S, 3) float -> (B, classes) logits."""
+    images = _input(architecture)
+    x = images
     for step in architecture.steps():
-        x = _chain(_layers(step, _DRAWN, tuned=tuned), x)
-    return keras.Model(picture, _logits(x), name=architecture.name)
+        x = _chain(_layers(step, _INITIALISED, layer_set), x)
+    return keras.Model(images, _logits(x), name=architecture.name)
 
 
 @dataclass(frozen=True)
@@ -42,19 +63,19 @@ class ClosedModels:
     """Two models over the same layers."""
 
     training: keras.Model
-    """[pictures, one mask per dropout in order] -> logits"""
+    """[images, one mask per dropout in order] -> logits"""
     evaluation: keras.Model
-    """pictures -> logits, with no dropout at all"""
+    """images -> logits, with no dropout at all"""
     outputs: dict[str, Any]
     """Output of every row of the evaluation model, by the row's name."""
 
 
 def build_closed(architecture: spec.Architecture) -> ClosedModels:
     """The network with dropout by given masks."""
-    picture = _input(architecture)
-    masks, train, evaluate = [], picture, picture
+    images = _input(architecture)
+    masks, train, evaluate = [], images, images
     outputs: dict[str, Any] = {}
-    flattened: spec.Shape | None = None  # the picture in whose order the features still are
+    flattened: spec.Shape | None = None  # the map in whose order the features still are
     for step in architecture.steps():
         if isinstance(step.layer, spec.Flatten):
             flattened = step.before
@@ -66,12 +87,12 @@ def build_closed(architecture: spec.Architecture) -> ClosedModels:
             dropout = SharedMaskDropout(step.layer.rate, flattened, name=step.layer.name)
             train = dropout((train, mask))
             continue
-        block = _layers(step, _UNDRAWN)
+        block = _layers(step, _ZEROS, SHARED)
         train, evaluate = _chain(block, train), _chain(block, evaluate)
         outputs[step.layer.name] = evaluate
     return ClosedModels(
-        keras.Model([picture, *masks], _logits(train), name=f"{architecture.name}-training"),
-        keras.Model(picture, _logits(evaluate), name=f"{architecture.name}-evaluation"),
+        keras.Model([images, *masks], _logits(train), name=f"{architecture.name}-training"),
+        keras.Model(images, _logits(evaluate), name=f"{architecture.name}-evaluation"),
         outputs,
     )
 
@@ -81,7 +102,7 @@ def _input(architecture: spec.Architecture) -> Any:
         return keras.Input(architecture.input_shape, name="features", dtype=_weight_dtype())
     size = architecture.input_size
     shape = (size, size, architecture.channels)
-    return keras.Input(shape, name="pictures", dtype=_weight_dtype())
+    return keras.Input(shape, name="images", dtype=_weight_dtype())
 
 
 def _logits(x: Any) -> Any:
@@ -99,21 +120,21 @@ def _chain(block: list[keras.layers.Layer], x: Any) -> Any:
     return x
 
 
-def undrawn(step: spec.Step) -> list[keras.layers.Layer]:
-    """The Keras layers of one row, for weights that are loaded at once."""
-    return _layers(step, _UNDRAWN)
+def uninitialised(step: spec.Step) -> list[keras.layers.Layer]:
+    """The Keras layers of one row, for a caller that loads all weights."""
+    return _layers(step, _ZEROS, SHARED)
 
 
-_DRAWN = "glorot_uniform"  # Keras's own default
-_UNDRAWN = "zeros"
-"""In the closed track the core's weights are loaded at once: drawing millions takes seconds."""
+_INITIALISED = "glorot_uniform"  # Keras's own default
+_ZEROS = "zeros"
+"""In the closed track all of the core's weights are loaded: drawing millions takes seconds."""
 
 
-def _layers(step: spec.Step, kernels: str, *, tuned: bool = False) -> list[keras.layers.Layer]:
+def _layers(step: spec.Step, kernels: str, layer_set: LayerSet) -> list[keras.layers.Layer]:
     """The Keras layers of one row, their kernels initialised as ``kernels`` says."""
     match step.layer:
         case spec.Conv() as conv:
-            return _conv(conv, convolution(conv, step.before, tuned=tuned), kernels)
+            return _conv(conv, layer_set.convolution(conv, step.before), kernels)
         case spec.BatchNorm() as norm:
             if norm.unbiased:
                 raise UserError(f"layer {norm.name}: Keras's running variance is the biased one")
@@ -121,7 +142,7 @@ def _layers(step: spec.Step, kernels: str, *, tuned: bool = False) -> list[keras
                 layers.BatchNormalization(momentum=norm.momentum, epsilon=norm.eps, name=norm.name)
             ]
         case spec.LocalResponseNorm() as lrn:
-            return [LocalResponseNorm(lrn.size, lrn.alpha, lrn.beta, lrn.k, name=lrn.name)]
+            return [_lrn(lrn, layer_set.lrn)]
         case spec.ReLU() as relu:
             return [layers.ReLU(name=relu.name)]
         case spec.MaxPool() as pool:
@@ -133,6 +154,12 @@ def _layers(step: spec.Step, kernels: str, *, tuned: bool = False) -> list[keras
         case spec.Dense() as dense:
             return [layers.Dense(dense.units, kernel_initializer=kernels, name=dense.name)]
     raise NotImplementedError(f"no Keras layer for {type(step.layer).__name__}")
+
+
+def _lrn(row: spec.LocalResponseNorm, kind: type[keras.layers.Layer]) -> keras.layers.Layer:
+    # Under a mixed policy powers and sums need float32, as Keras's guide on it recommends.
+    dtype = {"dtype": "float32"} if kind is StockLocalResponseNorm else {}
+    return kind(row.size, row.alpha, row.beta, row.k, name=row.name, **dtype)
 
 
 def _conv(row: spec.Conv, kind: Callable[..., Any], kernels: str) -> list[keras.layers.Layer]:
@@ -154,7 +181,7 @@ def _conv(row: spec.Conv, kind: Callable[..., Any], kernels: str) -> list[keras.
 
 
 # What a weight of the core is called in a Keras layer.
-_PARTS = {
+PARTS = {
     "weight": ("kernel", "gamma"),
     "bias": ("bias", "beta"),
     "running_mean": ("moving_mean",),
@@ -169,12 +196,12 @@ def variables(model: keras.Model, architecture: spec.Architecture) -> dict[str, 
         layer_name, part = name.rsplit(".", 1)
         layer = model.get_layer(layer_name)
         own = {variable.name: variable for variable in layer.variables}
-        found[name] = next(own[keras_name] for keras_name in _PARTS[part] if keras_name in own)
+        found[name] = next(own[keras_name] for keras_name in PARTS[part] if keras_name in own)
     return found
 
 
 def load_weights(model: keras.Model, architecture: spec.Architecture, weights: Weights) -> None:
-    """Assign weights in the core's layout; UserError before anything is assigned if they misfit."""
+    """Assign weights in the core's layout; UserError before any is assigned if one does not fit."""
     targets = variables(model, architecture)
     check_weights(architecture, weights, next(iter(targets.values())).dtype)
     order = layouts.flattened(architecture)
@@ -194,17 +221,17 @@ def to_core(tensors: Mapping[str, Any], architecture: spec.Architecture) -> dict
 
 
 def _on_host(tensor: Any) -> NDArray[Any]:
-    """A copy of its own: what some backends give is a view of what the next step changes."""
+    """A copy: some backends return a view of memory that the next step overwrites."""
     array: NDArray[Any] = keras.ops.convert_to_numpy(tensor)
     own = array.base is None and array.flags.writeable
     return array if own else np.array(array)
 
 
 def activations(
-    models: ClosedModels, architecture: spec.Architecture, pictures: Any
+    models: ClosedModels, architecture: spec.Architecture, images: Any
 ) -> dict[str, NDArray[Any]]:
-    """Output of every row that the evaluation model has, in the core's layout."""
-    values = keras.Model(models.evaluation.input, models.outputs)(pictures, training=False)
+    """Output of every row of the evaluation model, in the core's layout."""
+    values = keras.Model(models.evaluation.input, models.outputs)(images, training=False)
     found: dict[str, NDArray[Any]] = {}
     for step in architecture.steps():
         if step.layer.name not in values:
@@ -212,17 +239,17 @@ def activations(
         array = keras.ops.convert_to_numpy(values[step.layer.name])
         if isinstance(step.layer, spec.Flatten):
             array = _flat_to_core(array, step.before)
-        found[step.layer.name] = picture_to_core(array) if array.ndim == 4 else array
+        found[step.layer.name] = map_to_core(array) if array.ndim == 4 else array
     return found
 
 
-def picture_to_core(array: NDArray[Any]) -> NDArray[Any]:
+def map_to_core(array: NDArray[Any]) -> NDArray[Any]:
     """(B, H, W, C) -> (B, C, H, W)."""
     return array.transpose(0, 3, 1, 2)
 
 
 def features_to_core(array: NDArray[Any], architecture: spec.Architecture) -> NDArray[Any]:
-    """What the network gives, (B, F): in the order C·H·W where its last row is a flattened map."""
+    """The network's output, (B, F): in the order C·H·W where its last row is a flattened map."""
     *_, last = architecture.steps()
     if not isinstance(last.layer, spec.Flatten):
         return array
@@ -232,5 +259,5 @@ def features_to_core(array: NDArray[Any], architecture: spec.Architecture) -> ND
 def _flat_to_core(array: NDArray[Any], shape: spec.Shape) -> NDArray[Any]:
     """(B, H·W·C) -> (B, C·H·W)."""
     channels, height, width = shape
-    pictures = array.reshape(-1, height, width, channels)
-    return np.ascontiguousarray(picture_to_core(pictures)).reshape(len(array), -1)
+    maps = array.reshape(-1, height, width, channels)
+    return np.ascontiguousarray(map_to_core(maps)).reshape(len(array), -1)

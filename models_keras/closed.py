@@ -1,72 +1,23 @@
-"""The closed track in Keras: one compiled step of given weights, bytes, masks and arithmetic.
+"""The closed track in Keras: one compiled step of given weights, images, masks and arithmetic.
 
-What a backend does in its own way (trace, compile, differentiate, keep state) is one small file
-each: ``step_tensorflow.py``, ``step_jax.py``, ``step_torch.py``.
+Tracing, compiling, differentiating and holding the state is each backend's own
+(`models_keras.backend`).
 """
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.training.interfaces import Gradients, Images, Logits, Setup, StepInput
-from bench.training.recipes.base import Recipe
-from models_keras import alexnet, precision
-from models_keras.layers.lrn import prepare_for
-from models_keras.settings import in_force
-
-
-@dataclass(frozen=True)
-class Network:
-    """What a backend's step is made from."""
-
-    prepare: keras.layers.Layer
-    training: keras.Model
-    """[pictures, *masks] -> logits"""
-    evaluation: keras.Model
-    """pictures -> logits, over the same layers"""
-    recipe: Recipe
-    rates: list[float]
-    """Fraction of the learning rate of every trainable variable, in their order."""
-
-
-class BackendStep(Protocol):
-    """A compiled training step and a compiled forward pass of one backend."""
-
-    def train(self, images: Any, labels: Any, masks: list[Any], rate: float) -> Any:
-        """Queue one step; return its loss as the backend's scalar."""
-
-    def forward(self, images: Any) -> Any:
-        """Queue the evaluation-mode forward pass of uint8 pictures."""
-
-    def sync(self) -> None:
-        """Wait for all queued work."""
-
-    def store(self) -> None:
-        """Write the state back to the Keras variables."""
-
-    def reload(self) -> None:
-        """Take the state from the Keras variables."""
-
-    def gradients(self, images: Any, labels: Any, masks: list[Any]) -> tuple[Any, Any, list[Any]]:
-        """Loss, logits, and the gradients of the trainable variables in their order."""
-
-    def bare(
-        self, images: Any, labels: Any, masks: list[Any], rate: float
-    ) -> Callable[[int], None]:
-        """n steps on one prepared batch, synced at the end."""
-
-    def bare_forward(self, images: Any) -> Callable[[int], None]:
-        """n evaluation-mode forward passes of one prepared batch, synced at the end."""
-
-    def settings(self) -> dict[str, Any]:
-        """``execution`` and ``jit_compile`` of a step."""
+from models_keras import alexnet
+from models_keras.backend import BackendStep, Network, current
+from models_keras.preprocess import prepare_for
+from models_keras.settings import in_force, use_precision
 
 
 class ClosedTrainer:
@@ -74,11 +25,11 @@ class ClosedTrainer:
 
     def __init__(self, setup: Setup) -> None:
         keras.utils.set_random_seed(setup.case.seed)
-        backend = importlib.import_module(f"models_keras.step_{keras.backend.backend()}")
+        backend = current()
         backend.configure(setup.threads, deterministic=setup.deterministic)
         backend.use_precision(setup.case.precision)
         self._dtype = "float64" if setup.case.precision == "float64" else "float32"
-        precision.use(self._dtype)
+        use_precision(self._dtype)
         self._architecture = setup.architecture
         self._models = alexnet.build_closed(setup.architecture)
         self.network = self._models.training
@@ -113,7 +64,7 @@ class ClosedTrainer:
             after_step()
 
     def gradients(self, step_input: StepInput) -> Gradients:
-        """Through the differentiation that the backend's step is made of."""
+        """By the same differentiation as the backend's step."""
         images, labels, masks, _ = self._arguments(step_input)
         loss, logits, found = self._backend.gradients(images, labels, masks)
         names = {v.path: n for n, v in alexnet.variables(self.network, self._architecture).items()}
@@ -124,11 +75,10 @@ class ClosedTrainer:
     def activations(self, images: Images) -> dict[str, NDArray[Any]]:
         """The evaluation model, layer by layer, not compiled."""
         self._backend.store()
-        pictures = self._prepare(keras.ops.convert_to_tensor(images))
-        prepared = keras.ops.convert_to_numpy(pictures)
+        prepared = self._prepare(keras.ops.convert_to_tensor(images))
         return {
-            "input": alexnet.picture_to_core(prepared),
-            **alexnet.activations(self._models, self._architecture, pictures),
+            "input": alexnet.map_to_core(keras.ops.convert_to_numpy(prepared)),
+            **alexnet.activations(self._models, self._architecture, prepared),
         }
 
     def _arguments(self, given: StepInput) -> tuple[Any, Any, list[Any], float]:

@@ -1,7 +1,9 @@
-"""The waterfall in Keras: Adam with one default after the other made the shared one.
+"""The ablation of defaults in Keras: ``fit`` with Adam, one default after the other replaced by the
+shared one.
 
-The classes are made at run time from the class that Keras hands out for Adam, since that is another
-one on its torch backend: so each keeps the update that the backend has for it.
+A stage reaches Keras as the network's constants, as initial weights, or as the optimiser. The
+optimiser's classes are made at run time from the class that Keras returns for Adam, which is
+another one on its torch backend: so each has the backend's own update.
 """
 
 from __future__ import annotations
@@ -12,15 +14,46 @@ from typing import Any
 import keras
 from keras import ops
 
+from bench.training.defaults import switched
+from bench.training.interfaces import Setup
 from bench.training.recipes.base import Recipe
+from models_keras import alexnet
+from models_keras.idiomatic import IdiomaticTrainer
 from models_keras.layers.lrn import LocalResponseNorm
+from models_keras.optimizer import RecipeSchedule
+from models_keras.preprocess import prepare_for
+
+
+class AblationTrainer(IdiomaticTrainer):
+    """:class:`bench.training.interfaces.Trainer` over ``model.fit``, at one stage of the ablation.
+
+    Constants and preparation are the closed track's, so that nothing but the stages differs.
+    """
+
+    def _build(self, setup: Setup) -> keras.Model:
+        return alexnet.build(setup.architecture, alexnet.SHARED)
+
+    def _preparation(self, setup: Setup) -> Callable[[Any], Any]:
+        layer: Callable[[Any], Any] = prepare_for(setup)
+        return layer
+
+    def _optimizer(self, setup: Setup) -> keras.optimizers.Optimizer:
+        rate = RecipeSchedule(setup.recipe, setup.steps)
+        return optimizer_for(setup.recipe, rate, switched(setup.case))
+
+    def _jit_compile(self, setup: Setup) -> bool | str:
+        return self._backend.JIT if setup.case.device == "cpu" else "auto"
+
+    def settings(self) -> dict[str, Any]:
+        """Read back from Keras and the backend, with what of the stages is in force."""
+        return {**super().settings(), "defaults": in_force(self.network, self._model.optimizer)}
 
 
 def optimizer_for(recipe: Recipe, rate: Any, shared: frozenset[str]) -> keras.optimizers.Optimizer:
     """Adam with `rate` and the recipe's weight decay; what is not in `shared` is Keras's own.
 
-    With ``weight-decay`` and ``adam-eps`` the arithmetic is that of ``update.Adam`` but for
-    rounding: Keras takes 1 - b ** t as it stands, which costs up to 6e-5 of a step at t = 1.
+    With ``weight-decay`` and ``adam-eps`` the arithmetic is that of ``optimizer.Adam`` but for
+    rounding: Keras computes 1 - b ** t directly, which costs up to 6e-5 of a step at t = 1.
     """
     decay = recipe.weight_decay or None
     adam: Any = type(keras.optimizers.Adam())
@@ -55,7 +88,7 @@ def _with_eps_after_correction(adam: Any, eps: float) -> Any:
     """The same optimiser with eps added to the corrected second moment's root.
 
     m / c1 / (sqrt(v / c2) + eps) = sqrt(c2) / c1 · m / (sqrt(v) + eps · sqrt(c2)), and Keras
-    computes the latter with a constant in the place of eps · sqrt(c2): so that is all to change.
+    computes the latter with a constant in the place of eps · sqrt(c2): only that changes.
     """
 
     class CorrectedAdam(adam):  # type: ignore[misc]
@@ -63,13 +96,13 @@ def _with_eps_after_correction(adam: Any, eps: float) -> Any:
 
         @property
         def epsilon(self) -> Any:
-            """What Keras adds to sqrt(v) in the step to come."""
+            """What Keras adds to sqrt(v) in the next step."""
             step = ops.cast(self.iterations + 1, "float32")
             return self.corrected_eps * ops.sqrt(1 - ops.power(self.beta_2, step))
 
         @epsilon.setter
         def epsilon(self, value: float) -> None:
-            """Keras's constructor sets it; the one above stands."""
+            """Keras's constructor sets it; the property above ignores that."""
 
     return CorrectedAdam
 
@@ -78,7 +111,7 @@ def in_force(network: keras.Model, optimizer: keras.optimizers.Optimizer) -> dic
     """By stage of ``bench.training.defaults.STAGES``; a stage that the network has no layer for is
     left out.
 
-    Where Keras cannot be asked (the variance of its BatchNorm), its class says it.
+    Where Keras reports nothing (the variance of its BatchNorm), its class decides.
     """
     norms = _of(network, keras.layers.BatchNormalization)
     convolution = _of(network, keras.layers.Conv2D)[0]

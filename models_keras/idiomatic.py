@@ -1,12 +1,14 @@
-"""``compile`` and ``fit``, with the arithmetic of Keras's optimisers: the idiomatic track in Keras.
+"""The idiomatic track in Keras: ``compile`` and ``fit`` as the documentation recommends them.
 
-The waterfall trains in the same way; its stages reach Keras as the network's constants, as initial
-weights, and as the optimiser of `defaults`.
+Layers, optimisers and loops are Keras's own, the precision is a mixed policy, and
+``jit_compile="auto"`` decides on compiling. The one layer that Keras lacks, local response
+normalisation, is written as a user would (`models_keras.layers.lrn.StockLocalResponseNorm`).
+
+https://keras.io/api/mixed_precision/, https://keras.io/api/models/model_training_apis/
 """
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from typing import Any
@@ -16,24 +18,17 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from bench.networks.architecture import Architecture
 from bench.training.interfaces import Images, Logits, Setup, StepInput
 from bench.training.recipes.base import Recipe
-from bench.training.tracks import track
-from models_keras import alexnet, defaults
-from models_keras.layers.lrn import prepare_for
-from models_keras.optimizer import optimizer_for
-from models_keras.rates import slow
-from models_keras.rounded import RoundedCopy
+from models_keras import alexnet
+from models_keras.backend import current
+from models_keras.optimizer import optimizer_for, slow
+from models_keras.preprocess import input_for, stock_prepare_for
 from models_keras.settings import in_force
-
-JIT = {"tensorflow": False, "jax": True, "torch": False}
-"""``jit_compile`` on the CPU. XLA's convolutions make it several times slower on TensorFlow, and
-without it JAX would run operation by operation."""
 
 
 class _AfterStep(keras.callbacks.Callback):  # type: ignore[misc]
-    """Hands control to the harness after every batch."""
+    """Returns control to the harness after every batch."""
 
     def __init__(self, after_step: Callable[[], None]) -> None:
         super().__init__()
@@ -41,53 +36,59 @@ class _AfterStep(keras.callbacks.Callback):  # type: ignore[misc]
         self.logs: Mapping[str, Any] = {}
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Keep the logs: reading their loss waits for the step that wrote it."""
+        """Store the logs: reading their loss waits for the step that wrote it."""
         self.logs = logs or {}
         self._after_step()
 
     def wait(self) -> None:
-        """Wait for the step whose logs came last."""
+        """Wait for the last step."""
         if "loss" in self.logs:
             float(self.logs["loss"])
 
 
 class IdiomaticTrainer:
-    """:class:`bench.training.interfaces.Trainer` over ``model.fit``."""
+    """:class:`bench.training.interfaces.Trainer` over ``model.fit``.
+
+    What another track does differently overrides a method: `tuned`, `defaults`.
+    """
 
     def __init__(self, setup: Setup) -> None:
         keras.utils.set_random_seed(setup.case.seed)
-        backend = importlib.import_module(f"models_keras.step_{keras.backend.backend()}")
-        backend.configure(setup.threads, deterministic=setup.deterministic)
-        self._fed: Callable[[Iterable[Any]], Any] = backend.fed
-        mixed = setup.case.precision == "bfloat16"
-        keras.mixed_precision.set_dtype_policy("mixed_bfloat16" if mixed else "float32")
+        self._backend = current()
+        self._backend.configure(setup.threads, deterministic=setup.deterministic)
+        self._mixed = setup.case.precision == "bfloat16"
+        keras.mixed_precision.set_dtype_policy("mixed_bfloat16" if self._mixed else "float32")
         self._architecture = setup.architecture
-        self._waterfall = track(setup.case.track).stages
-        on_cpu = setup.case.device == "cpu"
-        self.network = alexnet.build(setup.architecture, tuned=on_cpu and not self._waterfall)
-        given = _input(self._architecture)
-        self._prepare = prepare_for(setup)
-        self._model = keras.Model(given, self.network(self._prepare(given)))
-        self._compile(setup)
-        self._mixed = mixed
-        self._copy: RoundedCopy | None = None
-        self._serving = self._model
+        self.network = self._build(setup)
+        self._prepare = self._preparation(setup)
+        images = input_for(self._architecture)
+        self._model = keras.Model(images, self.network(self._prepare(images)))
+        self._model.compile(
+            optimizer=self._slowed(self._optimizer(setup), setup),
+            loss=_loss(setup.recipe, self._architecture.classes),
+            jit_compile=self._jit_compile(setup),
+        )
         self._losses: list[float] = []
         self._last = _AfterStep(lambda: None)
 
-    def _compile(self, setup: Setup) -> None:
-        on_cpu = setup.case.device == "cpu"
-        self._jit = JIT[keras.backend.backend()] or (
-            not on_cpu and keras.backend.backend() != "torch"
-        )
-        self._model.compile(
-            optimizer=self._optimizer_for(setup),
-            loss=_loss(setup.recipe, self._architecture.classes),
-            jit_compile=self._jit,
-        )
+    def _build(self, setup: Setup) -> keras.Model:
+        """The network: images that are prepared -> logits."""
+        return alexnet.build(setup.architecture, alexnet.STOCK)
 
-    def _optimizer_for(self, setup: Setup) -> keras.optimizers.Optimizer:
-        optimizer = optimizer_for(setup)
+    def _preparation(self, setup: Setup) -> Callable[[Any], Any]:
+        """From stored images to the network's input."""
+        return stock_prepare_for(setup)
+
+    def _optimizer(self, setup: Setup) -> keras.optimizers.Optimizer:
+        return optimizer_for(setup)
+
+    def _jit_compile(self, setup: Setup) -> bool | str:
+        return "auto"
+
+    def _slowed(
+        self, optimizer: keras.optimizers.Optimizer, setup: Setup
+    ) -> keras.optimizers.Optimizer:
+        """With the fractions of the learning rate that the setup gives some layers."""
         if setup.rates:
             names = alexnet.variables(self.network, self._architecture).items()
             slow(optimizer, {variable.path: setup.rate_of(name) for name, variable in names})
@@ -96,7 +97,6 @@ class IdiomaticTrainer:
     def load_weights(self, weights: Mapping[str, NDArray[np.float32]]) -> None:
         """Take all weights by name."""
         alexnet.load_weights(self.network, self._architecture, weights)
-        self._weights_changed()
 
     def export_weights(self) -> dict[str, NDArray[np.float32]]:
         """All weights and statistics in the core's layout."""
@@ -108,16 +108,13 @@ class IdiomaticTrainer:
         """One ``fit`` over ``steps`` batches."""
         batches = ((given.images, given.labels) for given in islice(inputs, steps))
         self._last = _AfterStep(after_step)
-        try:
-            history = self._model.fit(
-                self._fed(batches),
-                steps_per_epoch=steps,
-                epochs=1,
-                verbose=0,
-                callbacks=[self._last],
-            )
-        finally:
-            self._weights_changed()
+        history = self._model.fit(
+            self._backend.fed(batches),
+            steps_per_epoch=steps,
+            epochs=1,
+            verbose=0,
+            callbacks=[self._last],
+        )
         self._losses.extend(float(loss) for loss in history.history["loss"])
 
     def losses(self) -> list[float]:
@@ -126,23 +123,13 @@ class IdiomaticTrainer:
         return values
 
     def predict(self, images: Images) -> Logits:
-        """``predict_on_batch``, under a mixed policy of the copy whose weights are rounded."""
-        if self._mixed:
-            self._serve_rounded()
-        logits = np.asarray(self._serving.predict_on_batch(images), np.float32)
+        """``predict_on_batch``."""
+        return self._logits(self._model, images)
+
+    def _logits(self, model: keras.Model, images: Images) -> Logits:
+        """(B, classes) float32, or features in the core's order."""
+        logits = np.asarray(model.predict_on_batch(images), np.float32)
         return alexnet.features_to_core(logits, self._architecture)
-
-    def _serve_rounded(self) -> None:
-        if self._copy is None:  # not before it is asked for: a training alone has no use for it
-            self._copy = RoundedCopy(self.network)
-            given = _input(self._architecture)
-            self._serving = keras.Model(given, self._copy.network(self._prepare(given)))
-            self._serving.compile(jit_compile=self._jit)
-        self._copy.refresh()
-
-    def _weights_changed(self) -> None:
-        if self._copy is not None:
-            self._copy.outdate()
 
     def sync(self) -> None:
         """Wait for the last step."""
@@ -154,11 +141,7 @@ class IdiomaticTrainer:
             "execution": "fit, eager" if self._model.run_eagerly else "fit",
             "jit_compile": bool(self._model.jit_compile),
         }
-        shared = {"defaults": self._defaults()} if self._waterfall else {}
-        return {**in_force(self.network, execution).to_json(), **shared}
-
-    def _defaults(self) -> dict[str, Any]:
-        return defaults.in_force(self.network, self._model.optimizer)
+        return in_force(self.network, execution).to_json()
 
     def device_memory(self) -> int | None:
         """Not read on the CPU."""
@@ -169,12 +152,6 @@ class IdiomaticTrainer:
 
     def bare_predict(self, images: Images) -> None:
         """``predict_on_batch`` is the call that Keras's users write."""
-
-
-def _input(architecture: Architecture) -> Any:
-    if architecture.features is not None:
-        return keras.Input(architecture.input_shape, dtype="float32")
-    return keras.Input((32, 32, 3), dtype="uint8")
 
 
 def _loss(recipe: Recipe, classes: int) -> keras.losses.Loss | Callable[[Any, Any], Any]:

@@ -1,4 +1,4 @@
-"""PyTorch's matrix products and convolutions, as fast as it can, for `bench.harness.ceilings`."""
+"""The fastest matrix products and convolutions of PyTorch, for `bench.harness.ceilings`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def create(threads: int) -> TorchMaker:
 
 
 class TorchMaker:
-    """Eager calls in inference mode: on the CPU they return when the result is there."""
+    """Eager calls in inference mode: on the CPU they return when the result is complete."""
 
     def __call__(self, operation: Operation, precision: str) -> Run:
         """Operands are made once, so that only the operation is timed."""
@@ -30,7 +30,7 @@ class TorchMaker:
         side, kernel = operation.side, operation.kernel
         x = torch.randn(operation.batch, operation.inputs, side, side)
         w = torch.randn(operation.outputs, operation.inputs, kernel, kernel)
-        last = torch.channels_last  # what oneDNN works in: the other layout is copied into it
+        last = torch.channels_last  # oneDNN's own layout: it converts any other
         x, w = (tensor.to(dtype).to(memory_format=last) for tensor in (x, w))
         return _repeated(lambda x, w: F.conv2d(x, w, padding=kernel // 2), x, w)
 

@@ -1,4 +1,4 @@
-"""What of the waterfall's stages is in force in a PyTorch network, read back from its modules."""
+"""Which of the ablation's stages are in force in a PyTorch network, read back from its modules."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from models_torch.alexnet import BiasedBatchNorm
+from models_torch.layers.batch_norm import BiasedBatchNorm
 from models_torch.layers.lrn import LocalResponseNorm
 
 _Modules = list[nn.Module]
@@ -18,8 +18,8 @@ def in_force(network: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, 
     """By stage of ``bench.training.defaults.STAGES``; a stage that the network has no layer for is
     left out.
 
-    Where PyTorch cannot be asked (the place of Adam's eps, the form of its decay) the class says
-    it: ``torch.optim.Adam`` adds ``weight_decay * w`` to the gradient.
+    Where PyTorch cannot be asked (the place of Adam's eps, the form of its decay) the class
+    decides: ``torch.optim.Adam`` adds ``weight_decay * w`` to the gradient.
     """
     norms = _of(network, nn.BatchNorm1d, nn.BatchNorm2d, BiasedBatchNorm)
     responses = _of(network, LocalResponseNorm)
@@ -27,7 +27,7 @@ def in_force(network: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, 
     chosen = optimizer.defaults
     return {
         **_same("bn-eps", norms, lambda m: m.eps),
-        **_same("bn-momentum", norms, _kept),
+        **_same("bn-momentum", norms, _old_weight),
         **_same("bn-variance", norms, lambda m: "n" if isinstance(m, BiasedBatchNorm) else "n - 1"),
         "weight-decay": "decoupled" if chosen["decoupled_weight_decay"] else "L2",
         **_same("lrn", responses, lambda m: [m.size, m.alpha, m.beta, m.k]),
@@ -41,7 +41,7 @@ def _of(network: nn.Module, *kinds: type[nn.Module]) -> _Modules:
     return [module for module in network.modules() if isinstance(module, kinds)]
 
 
-def _kept(module: Any) -> float:
+def _old_weight(module: Any) -> float:
     """Weight of the old running value, without the digits that 1 - 0.1 loses."""
     new = module.update if isinstance(module, BiasedBatchNorm) else module.momentum
     return round(1 - new, 9)

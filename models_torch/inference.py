@@ -1,4 +1,4 @@
-"""PyTorch behind :class:`bench.worker.serve.InferenceModel`: eager float32 on the closed track's
+"""PyTorch's :class:`bench.training.interfaces.InferenceModel`: eager float32 on the closed track's
 layers."""
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from models_torch.alexnet import build
 from models_torch.settings import set_deterministic
 
 
-class TorchServer:
+class TorchInference:
     """One network in evaluation mode."""
 
     def __init__(self, setup: InferenceSetup) -> None:
@@ -24,47 +24,47 @@ class TorchServer:
         torch.backends.cudnn.allow_tf32 = False
         set_deterministic(setup.device == "cpu")
         self._device = torch.device(setup.device)
-        with torch.device("meta"):  # drawing initial weights that are thrown away takes seconds
+        with torch.device("meta"):  # drawing initial weights only to discard them takes seconds
             network = build(setup.architecture)
         state = {name: torch.from_numpy(np.array(array)) for name, array in setup.weights.items()}
         network.load_state_dict(state, assign=True)
         self._network = network.to(self._device).eval()
         self._embedding = setup.embedding
 
-    def logits(self, pictures: PreparedImages) -> Outputs:
+    def logits(self, images: PreparedImages) -> Outputs:
         """(B, 3, S, S) -> (B, classes)."""
-        return self._rows(self._network, pictures)
+        return self._rows(self._network, images)
 
-    def embed(self, pictures: PreparedImages) -> Outputs:
+    def embed(self, images: PreparedImages) -> Outputs:
         """By a forward hook, while the whole network runs."""
         seen: list[Tensor] = []
         layer = self._network.get_submodule(self._layer())
-        # A copy: ReLUs work in place, and a later one could write into what was seen.
+        # A copy: ReLUs work in place, and a later one could overwrite this output.
         hook = layer.register_forward_hook(lambda module, args, y: seen.append(y.clone()))
         try:
-            self._rows(self._network, pictures)
+            self._rows(self._network, images)
         finally:
             hook.remove()
         return _on_host(seen[0])
 
-    def embed_by_slice(self, pictures: PreparedImages) -> Outputs:
+    def embed_by_slice(self, images: PreparedImages) -> Outputs:
         """By the modules up to the layer, as a Sequential of their own."""
         names = [name for name, _ in self._network.named_children()]
-        return self._rows(self._network[: names.index(self._layer()) + 1], pictures)
+        return self._rows(self._network[: names.index(self._layer()) + 1], images)
 
     def _layer(self) -> str:
-        assert self._embedding is not None, "a server without an embedding has only logits"
+        assert self._embedding is not None, "built without an embedding: only logits"
         return self._embedding
 
-    def _rows(self, network: nn.Module, pictures: PreparedImages) -> Outputs:
+    def _rows(self, network: nn.Module, images: PreparedImages) -> Outputs:
         with torch.inference_mode():
-            return _on_host(network(torch.from_numpy(pictures).to(self._device)))
+            return _on_host(network(torch.from_numpy(images).to(self._device)))
 
 
 def _on_host(tensor: Tensor) -> NDArray[np.float32]:
     return tensor.cpu().numpy()
 
 
-def create(setup: InferenceSetup) -> TorchServer:
+def create(setup: InferenceSetup) -> TorchInference:
     """What ``bench.training.frameworks`` names."""
-    return TorchServer(setup)
+    return TorchInference(setup)

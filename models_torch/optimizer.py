@@ -1,4 +1,4 @@
-"""The optimiser of a recipe: PyTorch's arithmetic is what the closed track means."""
+"""The optimiser of a recipe: PyTorch's arithmetic defines the closed track's."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def optimizer_for(
     Every parameter comes with its fraction of the learning rate; see :func:`set_rate`.
 
     Fused: one pass over the weights instead of one per operation, which on a CPU takes a sixth of
-    the time for the 25 to 61 million weights of these networks. Without ``fused``, what PyTorch
-    does by itself: on a CPU a loop over weights and operations.
+    the time for the 25 to 61 million weights of these networks. Without ``fused``, PyTorch's
+    default: on a CPU a loop over weights and operations.
     """
     groups: dict[float, list[torch.nn.Parameter]] = {}
     for fraction, parameter in parameters:

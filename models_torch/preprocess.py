@@ -1,4 +1,4 @@
-"""From pictures as they are stored to what a network takes, on the device, inside the step."""
+"""From stored images to a network's input, on the device, inside the step."""
 
 from __future__ import annotations
 
@@ -17,11 +17,8 @@ class Prepare:
     """(B, 32, 32, 3) uint8 -> (B, 3, S, S), normalised by channel and resized bilinearly.
 
     Half-pixel centres and no antialiasing, as in every framework here; in ``dtype`` whatever
-    autocast does. Features of a frozen trunk, (B, F), are taken as they are.
-
-    On the CPU it is resized as two matrix products, one for each side, into memory that is kept:
-    ten megabytes of new memory for every batch cost more than the arithmetic. So what a call gave
-    is good until the next one.
+    autocast does. Features of a frozen trunk, (B, F), pass unchanged. The resize is
+    ``F.interpolate``.
     """
 
     def __init__(
@@ -32,8 +29,6 @@ class Prepare:
         self._device, self._dtype, self._layout = device, dtype, layout
         self._mean = self._constant(setup.mean).view(1, 3, 1, 1)
         self._std = self._constant(setup.std).view(1, 3, 1, 1)
-        self._resizing: tuple[Tensor, Tensor] | None = None
-        self._resized = torch.empty(0)
 
     def __call__(self, images: Tensor) -> Tensor:
         """Normalise, then resize."""
@@ -41,31 +36,56 @@ class Prepare:
             return images.to(self._dtype)
         x = images.permute(0, 3, 1, 2)  # (B, 3, 32, 32), a view
         resized = x.shape[2:] != (self._size, self._size)
-        # With three channels, the resize and the first convolution are faster on whole planes.
-        layout = torch.contiguous_format if resized else self._layout
+        layout = self._layout_before_resize() if resized else self._layout
         x = x.to(self._dtype, memory_format=layout)  # a copy: bytes become floating point
         x.div_(255).sub_(self._mean).div_(self._std)
         return self._resize(x) if resized else x
 
+    def _layout_before_resize(self) -> torch.memory_format:
+        return self._layout
+
+    def _resize(self, x: Tensor) -> Tensor:
+        size = (self._size, self._size)
+        return F.interpolate(x, size=size, mode="bilinear", align_corners=False)
+
+    def _constant(self, values: Any) -> Tensor:
+        # Computed in float64: float32 constants would be too coarse for a parity check in float64.
+        array = np.asarray(values, np.float64)
+        with torch.inference_mode(False):
+            return torch.from_numpy(array).to(self._device, self._dtype)
+
+
+class PrepareByProducts(Prepare):
+    """The same, resized on the CPU by two matrix products, one for the rows and one for the
+    columns, into a buffer that is reused.
+
+    Allocating ten megabytes for every batch costs more than the arithmetic. The result of a call is
+    therefore valid only until the next call.
+    """
+
+    def __init__(
+        self, setup: Setup, device: torch.device, dtype: torch.dtype, layout: torch.memory_format
+    ) -> None:
+        super().__init__(setup, device, dtype, layout)
+        self._resizing: tuple[Tensor, Tensor] | None = None
+        self._resized = torch.empty(0)
+
+    def _layout_before_resize(self) -> torch.memory_format:
+        # With three channels, the resize and the first convolution are faster on whole planes.
+        return torch.contiguous_format
+
     def _resize(self, x: Tensor) -> Tensor:
         count, channels, height, width = x.shape
         if x.device.type != "cpu":
-            # There a product may round to TF32, and freed memory is kept anyway.
-            size = (self._size, self._size)
-            return F.interpolate(x, size=size, mode="bilinear", align_corners=False)
+            # There a product may be rounded to TF32, and the allocator caches freed memory.
+            return super()._resize(x)
         if self._resizing is None:
             rows, columns = (interpolation_matrix(extent, self._size) for extent in (height, width))
             self._resizing = self._constant(rows), self._constant(columns.T.copy())
         by_rows, by_columns = self._resizing
         shape = (count, channels, self._size, self._size)
         if self._resized.shape != shape:
-            # What is made in inference mode can never be trained on.
+            # A tensor made in inference mode can never take part in training.
             with torch.inference_mode(False):
                 self._resized = torch.empty(shape, dtype=self._dtype, device=self._device)
         return torch.matmul(by_rows, torch.matmul(x, by_columns), out=self._resized)
-
-    def _constant(self, values: Any) -> Tensor:
-        # Computed in float64: in float32 they would be too coarse for a proof in float64.
-        array = np.asarray(values, np.float64)
-        with torch.inference_mode(False):
-            return torch.from_numpy(array).to(self._device, self._dtype)

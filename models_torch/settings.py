@@ -1,4 +1,4 @@
-"""What PyTorch says is in force; Keras's torch backend asks here too."""
+"""The settings in force, read back from PyTorch; Keras's torch backend uses it as well."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from bench.training.settings import Settings
 def set_deterministic(on: bool) -> None:
     """Take only algorithms that repeat their results to the bit, or whatever is fastest."""
     torch.use_deterministic_algorithms(on)
-    # It would fill every new tensor with NaN, to show what reads memory before writing it: time
-    # spent, and none of these networks does.
+    # The mode would fill every new tensor with NaN, to expose reads of uninitialised memory: that
+    # costs time, and none of these networks reads any.
     torch.utils.deterministic.fill_uninitialized_memory = not on
 
 
 def in_force(network: nn.Module, forward: Callable[[nn.Module], object]) -> Settings:
     """Read back around one run of the network's beginning, up to its first convolution.
 
-    ``forward`` runs a module on a few pictures exactly as a training step would: what comes out of
+    ``forward`` runs a module on a few images exactly as a training step would: what comes out of
     the convolution then has the dtype and the strides that it has in training.
     """
     layers: nn.Sequential = getattr(network, "_orig_mod", network)  # as torch.compile wraps it
@@ -58,7 +58,7 @@ def in_force(network: nn.Module, forward: Callable[[nn.Module], object]) -> Sett
 
 
 def of_process() -> dict[str, Any]:
-    """What holds for every tensor of this process."""
+    """Settings of the whole process."""
     cuda, cudnn, mkldnn = torch.backends.cuda, torch.backends.cudnn, torch.backends.mkldnn
     return {
         "intra_op_threads": torch.get_num_threads(),
@@ -73,7 +73,7 @@ def of_process() -> dict[str, Any]:
 
 
 def of_device(weight: Tensor) -> dict[str, Any]:
-    """Where a tensor lies."""
+    """Of the device that holds a tensor."""
     device = weight.device
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else None
     return {"device": str(device), "device_name": name}

@@ -1,14 +1,16 @@
-"""PyTorch behind the harness's :class:`bench.training.interfaces.Trainer`.
+"""PyTorch's :class:`bench.training.interfaces.Trainer`: one class, and what each track's row means
+for it (:func:`choices_for`).
 
-The closed track is eager float32 with the shared layers. The idiomatic track is what a PyTorch
-user on this device would write: channels_last memory, bfloat16 autocast, PyTorch's own layers and
-initialisation.
+`closed` is eager float32 with the shared layers. `idiomatic` is PyTorch as its documentation
+recommends it: layers of ``torch.nn``, channels_last memory, bfloat16 autocast, a fused optimiser.
+`tuned` puts our own kernels for the CPU in the place of PyTorch's.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,10 +24,51 @@ from bench.training.defaults import switched
 from bench.training.interfaces import Gradients, Images, Logits, Setup, StepInput
 from bench.training.tracks import track
 from models_torch import defaults
-from models_torch.alexnet import build, set_masks
+from models_torch.alexnet import STOCK, LayerSet, build, layers_of, set_masks
 from models_torch.optimizer import optimizer_for, set_rate
-from models_torch.preprocess import Prepare
+from models_torch.preprocess import Prepare, PrepareByProducts
 from models_torch.settings import in_force, set_deterministic
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What a case's track means in PyTorch."""
+
+    layers: LayerSet
+    prepare: type[Prepare]
+    layout: torch.memory_format
+    """Of the network's weights and activations."""
+    fused: bool
+    """Whether the optimiser updates all weights in one fused pass."""
+    tf32: bool
+    """Whether an accelerator may round float32 products to TensorFloat-32."""
+    rounded_copy: bool
+    """Whether evaluation under autocast uses a copy whose large weights are bfloat16."""
+    initialise: bool
+    """Whether PyTorch draws initial weights; the core's are loaded otherwise, all at once."""
+    reports_defaults: bool
+    """Whether ``settings`` lists what of the ablation's stages is in force."""
+
+
+def choices_for(setup: Setup) -> Choices:
+    """The choices of the case's track.
+
+    https://docs.pytorch.org/tutorials/recipes/recipes/tuning_guide.html recommends channels_last
+    and mixed precision, https://docs.pytorch.org/docs/stable/optim.html the fused optimisers.
+    """
+    row, shared = track(setup.case.track), switched(setup.case)
+    layers = layers_of(row, setup.case.device)
+    last = "layout" in shared if row.stages else not row.certified
+    return Choices(
+        layers=layers,
+        prepare=Prepare if layers is STOCK else PrepareByProducts,
+        layout=torch.channels_last if last else torch.contiguous_format,
+        fused=not row.stages or "fused-update" in shared,
+        tf32=not row.shared_precision,
+        rounded_copy=row.own_kernels,
+        initialise=not row.shared_weights,
+        reports_defaults=row.stages,
+    )
 
 
 class TorchTrainer:
@@ -36,39 +79,29 @@ class TorchTrainer:
         torch.set_num_threads(setup.threads)
         if torch.get_num_interop_threads() != setup.threads:  # can be set once per process only
             torch.set_num_interop_threads(setup.threads)
-        self._closed = track(setup.case.track).certified
+        self._choices = choices = choices_for(setup)
         self._device = torch.device(setup.case.device)
-        self._waterfall, shared = track(setup.case.track).stages, switched(setup.case)
-        own_layers = track(setup.case.track).recommended_settings
-        _set_precision(not own_layers)
+        torch.backends.cuda.matmul.allow_tf32 = choices.tf32
+        torch.backends.cudnn.allow_tf32 = choices.tf32
         set_deterministic(setup.deterministic)
-        last = own_layers or "layout" in shared
-        self._layout = torch.channels_last if last else torch.contiguous_format
         self._autocast = setup.case.precision == "bfloat16"
-        # float64 is for proofs only: there rounding hides no mistake.
+        # float64 is for parity checks only: there rounding hides no error.
         self._dtype = torch.float64 if setup.case.precision == "float64" else torch.float32
         self._architecture = setup.architecture
         self._smoothing = setup.recipe.label_smoothing
-        self._prepare = Prepare(setup, self._device, self._dtype, self._layout)
-        network = build(
-            setup.architecture,
-            closed=not own_layers,
-            own_dropout=not self._closed,
-            tuned=own_layers and self._device.type == "cpu",
-            # The closed track loads the core's weights at once: drawing millions takes seconds.
-            drawn=not self._closed,
-        )
-        self.network = network.to(self._device, self._dtype, memory_format=self._layout)
-        fused = not self._waterfall or "fused-update" in shared
+        self._prepare = choices.prepare(setup, self._device, self._dtype, choices.layout)
+        network = build(setup.architecture, choices.layers, initialise=choices.initialise)
+        self.network = network.to(self._device, self._dtype, memory_format=choices.layout)
         parameters = [(setup.rate_of(n), p) for n, p in self.network.named_parameters()]
-        self._optimizer = optimizer_for(parameters, setup.recipe, fused=fused)
+        self._optimizer = optimizer_for(parameters, setup.recipe, fused=choices.fused)
         self._losses: list[Tensor] = []
-        self._serving: torch.nn.Module | None = None
+        self._evaluated: torch.nn.Module | None = None
+        """What ``predict`` runs; None after the weights have changed."""
 
     def load_weights(self, weights: Mapping[str, NDArray[Any]]) -> None:
         """Take all weights by name; nothing is changed when one does not fit."""
         check_weights(self._architecture, weights, str(self._dtype).removeprefix("torch."))
-        self._serving = None
+        self._evaluated = None
         state = self.network.state_dict()
         with torch.no_grad():
             for name, weight in weights.items():
@@ -87,7 +120,7 @@ class TorchTrainer:
     ) -> None:
         """Queue ``steps`` steps."""
         self.network.train()
-        self._serving = None
+        self._evaluated = None
         for step_input, _ in zip(inputs, range(steps), strict=False):
             set_rate(self._optimizer, step_input.learning_rate)
             set_masks(self.network, {k: self._tensor(v) for k, v in step_input.masks.items()})
@@ -101,7 +134,7 @@ class TorchTrainer:
         return loss
 
     def _differentiate(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Loss and logits; the gradients stand at the parameters."""
+        """Loss and logits; the gradients are in the parameters' ``grad``."""
         self._optimizer.zero_grad(set_to_none=True)
         logits = self._forward(self.network, self._prepare(images))
         loss = F.cross_entropy(logits, labels, label_smoothing=self._smoothing)
@@ -111,7 +144,7 @@ class TorchTrainer:
     def gradients(self, step_input: StepInput) -> Gradients:
         """Loss, logits and every weight's gradient, through the training step's own code."""
         self.network.train()
-        self._serving = None
+        self._evaluated = None
         set_masks(self.network, {k: self._tensor(v) for k, v in step_input.masks.items()})
         loss, logits = self._differentiate(
             self._tensor(step_input.images), self._tensor(step_input.labels)
@@ -124,12 +157,12 @@ class TorchTrainer:
         """What ``predict`` computes, layer by layer."""
         found = {"input": _on_host(self._prepare(self._tensor(images)))}
 
-        def keep(name: str) -> Callable[..., None]:
+        def save(name: str) -> Callable[..., None]:
             # A copy: the next ReLU works in place.
             return lambda module, args, output: found.update({name: _on_host(output)})
 
         rows = self.network.named_children()
-        hooks = [module.register_forward_hook(keep(name)) for name, module in rows]
+        hooks = [module.register_forward_hook(save(name)) for name, module in rows]
         try:
             self.predict(images)
         finally:
@@ -151,11 +184,24 @@ class TorchTrainer:
 
     def predict(self, images: Images) -> Logits:
         """Evaluation-mode logits, on the host."""
-        if self._serving is None:
-            self._serving = _for_serving(self.network, self._autocast)
+        if self._evaluated is None:
+            self._evaluated = self._for_evaluation()
         with torch.inference_mode():
             x = self._prepare(self._tensor(images))
-            return self._forward(self._serving.eval(), x).cpu().numpy()
+            return self._forward(self._evaluated.eval(), x).cpu().numpy()
+
+    def _for_evaluation(self) -> torch.nn.Module:
+        """The network itself, or a copy whose large weights are bfloat16.
+
+        Autocast converts every weight in every call, which takes longer than evaluating an image.
+        """
+        if not (self._autocast and self._choices.rounded_copy):
+            return self.network
+        converted = copy.deepcopy(self.network)
+        for module in converted.modules():
+            if isinstance(module, torch.nn.Conv2d | torch.nn.Linear):
+                module.to(torch.bfloat16)
+        return converted
 
     def sync(self) -> None:
         """Wait for the device; eager work on the CPU is done when its call returns."""
@@ -164,12 +210,12 @@ class TorchTrainer:
 
     def settings(self) -> dict[str, Any]:
         """Read back from PyTorch."""
-        pictures = self._prepare(self._tensor(np.zeros((2, 32, 32, 3), np.uint8)))
-        found = in_force(self.network, lambda part: self._forward(part, pictures)).to_json()
-        return {**found, **({"defaults": self._defaults()} if self._waterfall else {})}
+        images = self._prepare(self._tensor(np.zeros((2, 32, 32, 3), np.uint8)))
+        found = in_force(self.network, lambda part: self._forward(part, images)).to_json()
+        return found | ({"defaults": self._defaults()} if self._choices.reports_defaults else {})
 
     def _defaults(self) -> dict[str, Any]:
-        layout = "NHWC" if self._layout == torch.channels_last else "NCHW"
+        layout = "NHWC" if self._choices.layout == torch.channels_last else "NCHW"
         return {"layout": layout, **defaults.in_force(self.network, self._optimizer)}
 
     def device_memory(self) -> int | None:
@@ -186,7 +232,7 @@ class TorchTrainer:
 
         def loop(steps: int) -> None:
             network.train()
-            self._serving = None
+            self._evaluated = None
             for _ in range(steps):
                 optimizer.zero_grad()
                 with torch.autocast(self._device.type, torch.bfloat16, enabled=self._autocast):
@@ -199,8 +245,8 @@ class TorchTrainer:
 
     def bare_predict(self, images: Images) -> Callable[[int], None]:
         """The forward passes of a tutorial's evaluation, on one prepared batch."""
-        self.predict(images)  # makes the network that predicts
-        network, x = self._serving, self._prepared(images)
+        self.predict(images)  # makes the network to evaluate with
+        network, x = self._evaluated, self._prepared(images)
         assert network is not None
 
         def loop(passes: int) -> None:
@@ -213,7 +259,7 @@ class TorchTrainer:
         return loop
 
     def _prepared(self, images: Images) -> Tensor:
-        """One batch that later ones leave alone."""
+        """One batch in memory of its own: later calls do not overwrite it."""
         return self._prepare(self._tensor(images)).clone()
 
     def _tensor(self, array: NDArray[Any]) -> Tensor:
@@ -225,27 +271,7 @@ def create(setup: Setup) -> TorchTrainer:
     return TorchTrainer(setup)
 
 
-def _set_precision(closed: bool) -> None:
-    """TF32 is off in the closed track: it is not float32."""
-    torch.backends.cuda.matmul.allow_tf32 = not closed
-    torch.backends.cudnn.allow_tf32 = not closed
-
-
 def _on_host(tensor: Tensor) -> NDArray[Any]:
     """A copy in main memory."""
     host: NDArray[Any] = tensor.detach().cpu().contiguous().numpy()
     return host.copy()
-
-
-def _for_serving(network: torch.nn.Module, autocast: bool) -> torch.nn.Module:
-    """The network to evaluate with: the same one, or a copy whose large weights are bfloat16.
-
-    Autocast would convert every weight in every call, which takes longer than a picture does.
-    """
-    if not autocast:
-        return network
-    converted = copy.deepcopy(network)
-    for module in converted.modules():
-        if isinstance(module, torch.nn.Conv2d | torch.nn.Linear):
-            module.to(torch.bfloat16)
-    return converted

@@ -1,4 +1,4 @@
-"""PyTorch's own files of weights: read without running what they hold, written, tried.
+"""PyTorch's own files of weights: read without running their code, written, and evaluated.
 
 `bench.worker.client.call` runs these functions in a worker; paths are strings.
 """
@@ -38,7 +38,7 @@ _FACTS = "alexbench"
 def read(path: str, out: str) -> dict[str, Any]:
     """Write the tensors of a ``.pth`` to ``out`` (safetensors); give the metadata.
 
-    Those of bfloat16, which numpy lacks, become float32 and are named. Raises UserError where the
+    Those of bfloat16, which numpy lacks, become float32 and are listed. Raises UserError where the
     file is damaged, asks for code, or holds anything but tensors by name.
     """
     state, metadata = _state(path)

@@ -107,7 +107,7 @@ def _stages(network: Case, framework: str, records: Sequence[Record]) -> Stages:
     by_stage: dict[str, list[Record]] = {}
     for record in sorted(records, key=lambda r: r.case.seed):
         by_stage.setdefault(record.case.defaults, []).append(record)
-    own = FRAMEWORKS[framework].own if framework in FRAMEWORKS else None
+    own = FRAMEWORKS[framework].defaults if framework in FRAMEWORKS else None
     words = own.words if own else {}
     switchable = _switchable(network, framework)
     first = StageResult(OWN, "framework defaults", "", "", "", True, tuple(by_stage.get(OWN, ())))

@@ -17,10 +17,8 @@ from bench.core.kinds import TRAIN_THROUGHPUT
 from bench.core.records import Record
 from bench.core.text import without_folders
 from bench.networks.variants import VARIANTS
+from bench.training import frameworks
 from bench.training.tracks import TRACKS, peers_of, track
-
-FRAMEWORK_ORDER = ("pytorch", "keras-tensorflow", "keras-jax", "keras-torch")
-"""Order of rows, the reference first; a framework that is not here comes after, by name."""
 
 Settings = Mapping[str, Any]
 
@@ -170,7 +168,7 @@ def variant_place(case: Case) -> tuple[int, str]:
 
 def framework_place(name: str) -> tuple[int, str]:
     """Sorting key of a framework."""
-    return _place(name, FRAMEWORK_ORDER)
+    return _place(name, frameworks.ORDER)
 
 
 def frameworks_of(records: Iterable[Record]) -> list[str]:

@@ -14,7 +14,8 @@ from bench.worker.slowdown import SUFFIX
 
 
 def _register() -> None:
-    for row in list(frameworks.FRAMEWORKS.values()):
+    for original in list(frameworks.FRAMEWORKS.values()):
+        row = replace(original, reference=False, colour=None, marker=None)
         frameworks.register(replace(row, name=f"{row.name}-twin"))
         frameworks.register(
             replace(row, name=row.name + SUFFIX, trainer="bench.worker.slowdown:slowed")

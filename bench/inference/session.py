@@ -97,7 +97,7 @@ def chosen_framework(name: str | None) -> Framework:
     missing = row.missing()
     if missing:
         raise UserError(f"framework {name}: {missing}")
-    if row.server is None:
+    if row.inference is None:
         raise UserError(f"framework {name} has no server: it can neither predict nor embed")
     return row
 

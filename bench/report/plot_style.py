@@ -6,7 +6,7 @@ the same records is the same file, byte for byte.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,17 +23,16 @@ from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter
 from matplotlib.transforms import ScaledTranslation
 
-from bench.analysis.experiments import FRAMEWORK_ORDER, Data
+from bench.analysis.experiments import Data
+from bench.training.frameworks import FRAMEWORKS
 
 _TITLE_SIZE = 12
 
 INK, SOFT, GRID = "#1f2328", "#59636e", "#d8dde3"
 
-# Okabe and Ito, "Color Universal Design" (2008): distinct with every common colour blindness.
-_COLOURS = ("#d55e00", "#0072b2", "#009e73", "#cc79a7")
-_MORE_COLOURS = ("#e69f00", "#56b4e9", "#000000")
-_MARKERS = ("o", "s", "^", "D")
-_MORE_MARKERS = ("v", "P", "X")
+# For frameworks whose row has none; the rest of Okabe and Ito's palette (see the rows).
+_SPARE_COLOURS = ("#e69f00", "#56b4e9", "#000000")
+_SPARE_MARKERS = ("v", "P", "X")
 
 STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
@@ -94,20 +93,22 @@ class Plot:
 
 def colour(framework: str, frameworks: Sequence[str]) -> str:
     """The framework's fixed colour; newcomers take the spare ones in the order of `frameworks`."""
-    return _fixed(framework, frameworks, _COLOURS, _MORE_COLOURS)
+    own = {name: row.colour for name, row in FRAMEWORKS.items() if row.colour}
+    return _fixed(framework, frameworks, own, _SPARE_COLOURS)
 
 
 def marker(framework: str, frameworks: Sequence[str]) -> str:
-    """The framework's fixed marker: colour is never the only difference."""
-    return _fixed(framework, frameworks, _MARKERS, _MORE_MARKERS)
+    """The framework's fixed marker: colour is never the only thing that tells them apart."""
+    own = {name: row.marker for name, row in FRAMEWORKS.items() if row.marker}
+    return _fixed(framework, frameworks, own, _SPARE_MARKERS)
 
 
 def _fixed(
-    framework: str, frameworks: Sequence[str], own: Sequence[str], spare: Sequence[str]
+    framework: str, frameworks: Sequence[str], own: Mapping[str, str], spare: Sequence[str]
 ) -> str:
-    if framework in FRAMEWORK_ORDER:
-        return own[FRAMEWORK_ORDER.index(framework)]
-    newcomers = [name for name in frameworks if name not in FRAMEWORK_ORDER]
+    if framework in own:
+        return own[framework]
+    newcomers = [name for name in frameworks if name not in own]
     return spare[newcomers.index(framework) % len(spare)]
 
 

@@ -106,11 +106,11 @@ NAMES = (OWN, *_PLACES)
 
 def defaults_of(name: str) -> FrameworkDefaults:
     """The own defaults of a framework; UserError when its row has none."""
-    own = framework(name).own
+    own = framework(name).defaults
     if own is None:
         raise UserError(
             f"framework {name}: its row says nothing of its own defaults, which the track "
-            f"{ABLATION} starts from; give it `own`"
+            f"{ABLATION} starts from; give it `defaults`"
         )
     return own
 

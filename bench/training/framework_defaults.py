@@ -1,7 +1,7 @@
-"""What each framework does when its user sets nothing, as data; no framework is imported here.
+"""The defaults of each framework, as data; no framework is imported here.
 
 One row per family of frameworks, named by the rows of :mod:`bench.training.frameworks`. The tests
-hold every number here against the installed framework.
+compare every number with the installed framework.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class BatchNormDefaults:
-    """Constants of the framework's batch normalisation, in the sense of
+    """Constants of the framework's batch normalisation, defined as in
     :mod:`bench.networks.architecture`."""
 
     eps: float
@@ -23,27 +23,27 @@ class BatchNormDefaults:
 
 @dataclass(frozen=True)
 class LrnDefaults:
-    """Constants of local response normalisation, alpha as :mod:`bench.networks.architecture` has it
-    (divided)."""
+    """Constants of local response normalisation, alpha divided by the size as in
+    :mod:`bench.networks.architecture`."""
 
     alpha: float
     beta: float
     k: float
     size: int | None = None
-    """None where the framework has no default and the network's own is taken."""
+    """None where the framework has no default: then the network's own."""
 
 
 @dataclass(frozen=True)
 class FrameworkDefaults:
-    """A framework's own defaults, stage by stage of :data:`bench.training.defaults.STAGES`."""
+    """A framework's defaults, stage by stage of :data:`bench.training.defaults.STAGES`."""
 
     batch_norm: BatchNormDefaults
     lrn: LrnDefaults
     words: dict[str, str]
-    """What it does by default, for every stage."""
+    """A description of its default for every stage."""
     already: frozenset[str]
-    """The stages at which that is the shared value, or where it has nothing to switch. Whether the
-    constants of BatchNorm and LRN are the shared ones follows from the network and is not said."""
+    """The stages at which the default is the shared value, or where there is nothing to switch.
+    Whether the constants of BatchNorm and LRN are the shared ones follows from the network."""
 
 
 TORCH = FrameworkDefaults(

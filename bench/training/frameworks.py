@@ -1,4 +1,7 @@
-"""The frameworks, a row each. Strings only: nothing is imported before a worker needs it."""
+"""The frameworks, a row each. Strings only: nothing is imported before a worker needs it.
+
+Their order in tables, their colours in plots and the reference of ratios are facts of the rows.
+"""
 
 from __future__ import annotations
 
@@ -14,54 +17,67 @@ from bench.training.tracks import track
 
 @dataclass(frozen=True)
 class Framework:
-    """How to reach one implementation in a fresh process."""
+    """How to reach one implementation in a fresh process.
+
+    The contracts that ``module:function`` strings must fulfil are in `bench.training.interfaces`
+    unless another module is named. None: the framework has no such part, and is left out there.
+
+    Attributes:
+        name: As records and the command line have it.
+        trainer: ``module:function``, a :data:`~bench.training.interfaces.TrainerFactory`.
+        extra: ``pip install 'alexbench[extra]'`` installs what it needs.
+        modules: Top-level modules that must be installed.
+        blocked: Modules that the worker must not import: Keras imports whatever backend it finds,
+            and two frameworks in one process compete for threads or abort.
+        environment: Variables of its worker, in every track.
+        tuned_environment: Variables of its worker that make it faster, in the tracks with our own
+            kernels on the CPU (:func:`tuned_environment_of`).
+        precision: Its own choice where the track does not prescribe one: what its users would
+            choose on a CPU because it is faster there.
+        repeatable: Whether a closed case run twice on the same CPUs and threads gives equal bits. A
+            test checks those that promise it.
+        repeatability: What is promised, and by which function or document.
+        article_loop: ``module:function``, the transfer article's own loop
+            (`bench.worker.measurements.article_loop`).
+        tutorial_loop: ``module:function``, its tutorials' loop
+            (`bench.worker.measurements.tutorial_loop`).
+        layer_pairs: ``module:function``, a :data:`~bench.training.interfaces.LayerPairFactory`.
+        bare_start: Module that takes one step by the shortest way; a worker's start-up is compared
+            with it.
+        defaults: Its own defaults, where the ablation starts.
+        inference: ``module:function``, an :data:`~bench.training.interfaces.InferenceFactory`.
+        ceiling: ``module:function``, a :data:`~bench.training.interfaces.MakerFactory`.
+        weight_files: Module whose functions read, write and evaluate its users' weight files
+            (`bench.worker.files`).
+        suffixes: Of the files that only its own module can write.
+        reference: Whether ratios are taken to it.
+        colour: In plots; None takes a spare one.
+        marker: In plots; None takes a spare one.
+    """
 
     name: str
     trainer: str
-    """``module:function`` that takes a :class:`bench.training.interfaces.Setup` and gives a
-    Trainer."""
     extra: str
-    """``pip install 'alexbench[extra]'`` brings what it needs."""
     modules: tuple[str, ...]
-    """Top-level modules that must be there."""
     blocked: tuple[str, ...] = ()
-    """Modules the worker must not import: Keras takes in whatever backend it finds, and two
-    frameworks in one process fight over threads or abort."""
     environment: dict[str, str] = field(default_factory=dict)
     tuned_environment: dict[str, str] = field(default_factory=dict)
-    """Set as well in the tuned track on the CPU, where it makes this framework faster."""
     precision: str = "float32"
-    """Of the idiomatic and the tuned track: what its documentation recommends on this device."""
     execution: str = "eager"
-    """``eager`` or ``compiled``: what it does unless a case says otherwise."""
     repeatable: bool = False
-    """Whether a closed case run twice on the same CPUs and threads is promised to give equal bits.
-    A test holds those that promise it to their word."""
-    repeatability: str = "nobody promises anything"
-    """Who promises what."""
+    repeatability: str = "not promised"
     article_loop: str | None = None
-    """``module:function`` that gives the transfer article's own loop
-    (`bench.worker.measurements.article_loop`)."""
     tutorial_loop: str | None = None
-    """``module:function`` that gives its tutorials' loop
-    (`bench.worker.measurements.tutorial_loop`)."""
     layer_pairs: str | None = None
-    """``module:function`` that gives the suite's layers beside its own
-    (`bench.worker.measurements.layers`)."""
     bare_start: str | None = None
-    """Module that takes one step by the shortest way, to hold a worker's start-up against."""
-    own: FrameworkDefaults | None = None
-    """What it does when its user sets nothing: where the ablation starts."""
-    server: str | None = None
-    """``module:function`` that takes a :class:`bench.worker.serve.InferenceSetup` and gives a
-    Server, for ``predict`` and ``embed``."""
+    defaults: FrameworkDefaults | None = None
+    inference: str | None = None
     ceiling: str | None = None
-    """``module:function`` that takes the threads and gives a
-    :data:`bench.worker.ceilings.Maker`."""
-    files: str | None = None
-    """Module whose functions read, write and try its users' weight files (see `helper`)."""
+    weight_files: str | None = None
     suffixes: tuple[str, ...] = ()
-    """Of the files that need its own module to be written."""
+    reference: bool = False
+    colour: str | None = None
+    marker: str | None = None
 
     @property
     def packages(self) -> tuple[str, ...]:
@@ -69,7 +85,7 @@ class Framework:
         return self.modules
 
     def missing(self) -> str | None:
-        """Why it cannot run here, or None when it can."""
+        """Why it cannot run here, with the command that installs it; None when it can."""
         absent = [name for name in self.modules if importlib.util.find_spec(name) is None]
         if not absent:
             return None
@@ -106,10 +122,10 @@ def _keras(backend: str, extra: str, **changes: object) -> Framework:
         execution=DEFAULT_EXECUTION[f"keras-{backend}"],
         tutorial_loop="models_keras.baselines.tutorial_loop:create",
         bare_start="models_keras.baselines.bare_start",
-        own=KERAS,
-        server="models_keras.inference:create",
+        defaults=KERAS,
+        inference="models_keras.inference:create",
         ceiling="models_keras.ceilings:create",
-        files="models_keras.weight_files",
+        weight_files="models_keras.weight_files",
         suffixes=(".keras", ".weights.h5"),
         **changes,  # type: ignore[arg-type]
     )
@@ -121,10 +137,13 @@ _KEEP_MEMORY = {
     "MALLOC_TOP_PAD_": "268435456",
     "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
 }
-"""glibc's malloc keeps what is freed, in large pages. PyTorch, also under Keras, frees and
-allocates every activation of a step, which else goes back to the kernel and comes again page by
-page: 20 % of a training step of these networks. TensorFlow has an allocator of its own, and gets
-slower."""
+"""glibc's malloc retains freed memory, in large pages. PyTorch, also under Keras, frees and
+allocates every activation of a step; by default that memory returns to the kernel and is faulted in
+again page by page: 20 % of a training step of these networks. TensorFlow has an allocator of its
+own, and becomes slower."""
+
+# Colours: Okabe and Ito, "Color Universal Design" (2008), distinguishable with every common colour
+# blindness.
 
 FRAMEWORKS: dict[str, Framework] = {
     row.name: row
@@ -142,13 +161,16 @@ FRAMEWORKS: dict[str, Framework] = {
             tutorial_loop="models_torch.baselines.tutorial_loop:create",
             layer_pairs="models_torch.baselines.layer_pairs:create",
             bare_start="models_torch.baselines.bare_start",
-            own=TORCH,
-            server="models_torch.inference:create",
+            defaults=TORCH,
+            inference="models_torch.inference:create",
             ceiling="models_torch.ceilings:create",
-            files="models_torch.weight_files",
+            weight_files="models_torch.weight_files",
             suffixes=(".pth", ".pt"),
             repeatable=True,
             repeatability=_TORCH_PROMISE,
+            reference=True,
+            colour="#d55e00",
+            marker="o",
         ),
         _keras(
             "tensorflow",
@@ -157,8 +179,10 @@ FRAMEWORKS: dict[str, Framework] = {
             layer_pairs="models_keras.baselines.layer_pairs:create",
             repeatable=True,
             repeatability=_TENSORFLOW_PROMISE,
+            colour="#0072b2",
+            marker="s",
         ),
-        _keras("jax", "jax", repeatability=_JAX_PROMISE),
+        _keras("jax", "jax", repeatability=_JAX_PROMISE, colour="#009e73", marker="^"),
         _keras(
             "torch",
             "keras-torch",
@@ -166,31 +190,40 @@ FRAMEWORKS: dict[str, Framework] = {
             precision="bfloat16",
             repeatable=True,
             repeatability=_TORCH_PROMISE,
+            colour="#cc79a7",
+            marker="D",
         ),
     )
 }
 
-REFERENCE = "pytorch"
+ORDER: tuple[str, ...] = tuple(sorted(FRAMEWORKS, key=lambda name: not FRAMEWORKS[name].reference))
+"""Of rows in tables, the reference first; a framework registered later comes after, by name."""
+REFERENCE = ORDER[0]
 """Ratios are taken to this one."""
 
 
 def framework(name: str) -> Framework:
-    """The row called ``name``; UserError with the known names when there is none."""
+    """The row called ``name``.
+
+    Raises:
+        UserError: There is no such framework; the message names those there are.
+    """
     if name not in FRAMEWORKS:
         raise UserError(f"unknown framework {name!r}; known: {', '.join(FRAMEWORKS)}")
     return FRAMEWORKS[name]
 
 
-def tuned(case: Case) -> dict[str, str]:
-    """What a case's framework has set in the tuned track on the CPU; nothing elsewhere."""
-    own = track(case.track).tuned_environment and case.device == "cpu"
-    return framework(case.framework).tuned_environment if own else {}
+def tuned_environment_of(case: Case) -> dict[str, str]:
+    """The ``tuned_environment`` of a case's framework; empty in the tracks that do not set it."""
+    applies = track(case.track).tuned_environment and case.device == "cpu"
+    return framework(case.framework).tuned_environment if applies else {}
 
 
 def for_files(suffix: str) -> Framework:
-    """The first row that can run here and knows files of this suffix.
+    """The first row that can run here and writes files of this suffix.
 
-    UserError with the install command where none can.
+    Raises:
+        UserError: No such framework is installed; the message has the install command.
     """
     rows = [row for row in FRAMEWORKS.values() if suffix in row.suffixes]
     missing = [why for row in rows if (why := row.missing())]
@@ -205,7 +238,11 @@ def installed(names: tuple[str, ...]) -> list[str]:
 
 
 def register(row: Framework) -> Framework:
-    """Add a row at run time (for extensions and tests); its name must be new."""
+    """Add a row at run time, for extensions and tests.
+
+    Raises:
+        UserError: The name is in use already.
+    """
     if row.name in FRAMEWORKS:
         raise UserError(f"framework {row.name!r} exists already; give the new one another name")
     FRAMEWORKS[row.name] = row

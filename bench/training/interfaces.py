@@ -1,13 +1,16 @@
-"""The contract between the harness and an implementation: all that may differ lives behind it.
+"""The contract between the suite and an implementation: everything an implementation must offer.
 
-The harness owns the clock, the batches, the schedule and the evaluation; a trainer only does what
-it is told. It must not read a clock, draw a random number of its own in the closed track, or keep
+The harness owns the clock, the batches, the schedule and the evaluation. A trainer carries out what
+it is given: it must not read a clock, draw random numbers of its own in the closed track, or retain
 data between steps.
+
+`frameworks` names a factory for each part: :data:`TrainerFactory`, :data:`InferenceFactory`,
+:data:`MakerFactory` (operations for the peak), :data:`LayerPairFactory`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
@@ -20,181 +23,275 @@ from bench.networks.init import Weights
 from bench.training.recipes.base import Recipe
 from bench.training.tracks import track
 
+# ---- training
+
 Images = NDArray[np.uint8]
-"""(N, 32, 32, 3), RGB."""
+"""(N, 32, 32, 3), RGB, 0 to 255. For a head on a frozen trunk: (N, features) float32."""
 Logits = NDArray[np.float32]
 """(N, classes)."""
 
 
 @dataclass(frozen=True)
 class Setup:
-    """What a trainer is built from."""
+    """Everything that a trainer is built from.
+
+    Attributes:
+        case: What is measured; ``track(case.track)`` says which layers and which precision.
+        architecture: The network, layer by layer.
+        recipe: Optimiser, schedule and loss.
+        steps: Steps of the whole training: what a framework's own schedule needs.
+        mean: Of the training pixels in 0..1, by channel.
+        std: Of the training pixels in 0..1, by channel.
+        threads: Intra-op and inter-op threads, the same in every framework.
+        rates: Fraction of the learning rate by layer; 1 for a layer that is not named.
+    """
 
     case: Case
     architecture: Architecture
     recipe: Recipe
     steps: int
-    """Steps of the whole training: what a framework's own schedule needs to know."""
     mean: tuple[float, float, float]
-    """Of the training pixels in 0..1, by channel."""
     std: tuple[float, float, float]
     threads: int
-    """Intra-op and inter-op threads, the same in every framework."""
     rates: Mapping[str, float] = field(default_factory=dict)
-    """Fraction of the learning rate by layer; 1 for a layer that is not named."""
 
     def rate_of(self, weight: str) -> float:
-        """Fraction of the learning rate for a weight by its full name."""
+        """Fraction of the learning rate for a weight by its full name, ``conv1.weight``."""
         return self.rates.get(weight.rpartition(".")[0], 1.0)
 
     @property
     def deterministic(self) -> bool:
-        """Whether to switch on a framework's mode of repeating its results to the bit.
+        """Whether to switch on the framework's mode of bitwise repeatable results.
 
-        In the closed track on the CPU, where it costs nothing that could be measured. For
-        accelerators the frameworks warn of its cost, and PyTorch refuses some operations there.
+        In the tracks that ask for it, on the CPU, where it costs nothing that could be measured.
+        For accelerators the frameworks warn of its cost, and PyTorch refuses some operations there.
         """
         return track(self.case.track).deterministic and self.case.device == "cpu"
 
 
 @dataclass(frozen=True)
 class StepInput:
-    """One training step's input, the same bytes for every framework."""
+    """One training step's input, the same bytes for every framework.
+
+    Attributes:
+        images: (B, 32, 32, 3) uint8.
+        labels: (B,) int64.
+        masks: Dropout masks by layer, (B, *features) bool, True where a feature stays. Empty
+            unless the track shares masks.
+        learning_rate: Of this step.
+    """
 
     images: Images
     labels: NDArray[np.int64]
     masks: Mapping[str, NDArray[np.bool_]]
-    """Dropout masks by layer, (B, *features); empty where the track does not share them."""
     learning_rate: float
 
 
 @dataclass(frozen=True)
 class Gradients:
-    """One pass of a training step, before the weights move."""
+    """Loss, logits and gradients of one training step, before the weights are updated.
+
+    Attributes:
+        loss: Mean over the batch.
+        logits: (B, classes), in training mode: with the masks, and the batch's moments in
+            BatchNorm.
+        by_name: Of every weight, by the core's name and in its layout, without weight decay.
+    """
 
     loss: float
     logits: NDArray[Any]
-    """(B, classes), in training mode: with the masks, and the batch's moments in BatchNorm."""
     by_name: Mapping[str, NDArray[Any]]
-    """Of every weight, by the core's name and in its layout, without weight decay."""
 
 
 class Trainer(Protocol):
     """One network on one device. Normalisation and resize happen on the device, inside the step."""
 
     def load_weights(self, weights: Mapping[str, NDArray[Any]]) -> None:
-        """Take weights in the core's layout; UserError before any is taken if one does not fit.
+        """Take all weights and running statistics.
 
-        :func:`bench.networks.weights.check_weights` says what fits.
+        Args:
+            weights: By the core's names, in its layout (OIHW kernels, dense (out, in)).
+
+        Raises:
+            UserError: One is missing, unknown, or of another shape or type
+                (:func:`bench.networks.weights.check_weights`). Then none has been taken.
         """
 
     def export_weights(self) -> dict[str, NDArray[Any]]:
-        """All weights and statistics in the core's layout."""
+        """All weights and running statistics.
+
+        Returns:
+            Copies in main memory by the core's names, in its layout.
+        """
 
     def train(
         self, inputs: Iterable[StepInput], steps: int, after_step: Callable[[], None]
     ) -> None:
-        """Queue ``steps`` steps, calling ``after_step`` after each (which may sync and pause).
+        """Queue training steps.
 
-        Fewer when the inputs end before: that is an end like any other.
+        Args:
+            inputs: One for each step. When they end early, so does the training.
+            steps: How many steps to take at most.
+            after_step: Called after each step is queued; it may sync and pause.
         """
 
     def losses(self) -> list[float]:
-        """Mean loss of every step (or of every ``train`` call) since the last call, in order."""
+        """Training losses since the last call.
+
+        Returns:
+            Mean loss of every step (or of every ``train`` call), in order.
+        """
 
     def predict(self, images: Images) -> Logits:
-        """Evaluation-mode logits, on the host: the work is done when this returns."""
+        """Evaluation-mode logits.
+
+        Args:
+            images: (B, 32, 32, 3) uint8, for any B.
+
+        Returns:
+            (B, classes) float32 in main memory: the work is complete when this returns.
+        """
 
     def sync(self) -> None:
-        """Return when all queued work is done."""
+        """Return when all queued work is complete."""
 
     def settings(self) -> dict[str, Any]:
-        """What is in force, read back from the framework: every key of
-        :class:`bench.training.settings.Settings`, None where it has no way to tell."""
+        """The settings in force, read back from the framework.
+
+        Returns:
+            Every key of :class:`bench.training.settings.Settings`, None where the framework has
+            no way to report it. In the ablation also ``defaults``: what of its stages is in force.
+        """
 
     def device_memory(self) -> int | None:
-        """Peak bytes on the accelerator, None without one."""
+        """Peak memory on the accelerator in bytes; None without one."""
 
     def bare_loop(self, step_input: StepInput) -> Callable[[int], None] | None:
-        """A hand-written loop with the same network, batch and precision, and nothing around it.
+        """A hand-written training loop with the same network, batch and precision, and no harness.
 
-        The callable runs n steps on one resident batch, normalised and resized beforehand, and
-        returns when they are done. The harness's own throughput is held against it. None where a
-        framework's own ``fit`` is the loop.
+        The harness's own throughput is compared with it.
+
+        Args:
+            step_input: The one batch that every step takes, normalised and resized beforehand.
+
+        Returns:
+            A function that takes n steps and returns when they are complete; None where the
+            framework's own ``fit`` is the loop.
         """
 
     def bare_predict(self, images: Images) -> Callable[[int], None] | None:
-        """The same for evaluation: n forward passes of one batch that is prepared beforehand.
+        """The same for evaluation.
 
-        Only the last pass's logits are brought to the host. None where a framework's own
-        ``predict`` is what its users write.
+        Args:
+            images: The one batch of every pass, normalised and resized beforehand.
+
+        Returns:
+            A function that runs n forward passes and transfers the last pass's logits to the host;
+            None where the framework's own ``predict`` is what its users write.
         """
 
 
 class CertifiableTrainer(Trainer, Protocol):
-    """A trainer of the closed track: it can be looked into, so that it can be proven.
+    """A trainer of a certified track: a parity check can inspect it.
 
     Built with ``precision="float64"`` it computes everything, normalisation included, in float64,
-    and ``export_weights`` gives that.
+    and ``export_weights`` returns float64.
     """
 
     def gradients(self, step_input: StepInput) -> Gradients:
-        """What a step would start from. Weights stay; running statistics may move."""
+        """Loss, logits and gradients of one step.
+
+        Args:
+            step_input: One batch.
+
+        Returns:
+            What the step would start from. The weights stay; running statistics may change.
+        """
 
     def activations(self, images: Images) -> Mapping[str, NDArray[Any]]:
-        """Evaluation mode: the prepared pictures as ``input``, and the output of every layer.
+        """Outputs of all layers in evaluation mode.
 
-        By the layer's name, in the core's layouts: (B, C, H, W), or (B, F) in the order C·H·W.
-        Layers that do nothing in evaluation (dropout) may be left out.
+        Args:
+            images: (B, 32, 32, 3) uint8.
+
+        Returns:
+            The prepared images as ``input`` and every layer's output by its name, in the core's
+            layouts: (B, C, H, W), or (B, F) in the order C·H·W. Layers that do nothing in
+            evaluation (dropout) may be missing.
         """
 
 
 TrainerFactory = Callable[[Setup], Trainer]
+"""What ``trainer`` of a row in `frameworks` names."""
 
+# ---- inference
 
 PreparedImages = NDArray[np.float32]
-"""(B, 3, S, S), prepared."""
+"""(B, 3, S, S), normalised and resized."""
 
 
 Outputs = NDArray[np.float32]
-"""(B, classes) or (B, features), on the host."""
+"""(B, classes) or (B, features), in main memory."""
 
 
 @dataclass(frozen=True)
 class InferenceSetup:
-    """What a server is built from."""
+    """Everything that an inference model is built from.
+
+    Attributes:
+        architecture: The network, layer by layer.
+        weights: All that the architecture has, in the core's names and layouts.
+        embedding: The layer whose output the two ``embed`` methods return; None where only logits
+            are needed.
+        batch_size: Images in a full batch; the last one may have fewer.
+        threads: Intra-op and inter-op threads, the same in every framework.
+        device: ``cpu`` or the framework's name of an accelerator.
+    """
 
     architecture: Architecture
     weights: Weights
-    """All that the architecture has, in the core's names and layouts."""
     embedding: str | None
-    """The layer whose output the two ``embed`` methods give; None where only logits are wanted."""
     batch_size: int
-    """Pictures in a full batch: what comes last may have fewer."""
     threads: int
-    """Intra-op and inter-op threads, the same in every framework."""
     device: str = "cpu"
 
 
 class InferenceModel(Protocol):
     """One network in evaluation mode, in float32 (no TF32)."""
 
-    def logits(self, pictures: PreparedImages) -> Outputs:
-        """(B, classes) for any B."""
+    def logits(self, images: PreparedImages) -> Outputs:
+        """Logits of a batch.
 
-    def embed(self, pictures: PreparedImages) -> Outputs:
-        """(B, features): looked at inside the framework's own network (a hook, a sub-model)."""
+        Args:
+            images: (B, 3, S, S) float32, for any B.
 
-    def embed_by_slice(self, pictures: PreparedImages) -> Outputs:
-        """The same another way: the layers up to there, taken out and run one after the other."""
+        Returns:
+            (B, classes) float32.
+        """
+
+    def embed(self, images: PreparedImages) -> Outputs:
+        """The embedding layer's output, read inside the framework's network (a hook, a sub-model).
+
+        Args:
+            images: (B, 3, S, S) float32, for any B.
+
+        Returns:
+            (B, features) float32.
+        """
+
+    def embed_by_slice(self, images: PreparedImages) -> Outputs:
+        """The same by a second method: the layers up to the embedding, run one after the other."""
 
 
 InferenceFactory = Callable[[InferenceSetup], InferenceModel]
+"""What ``inference`` of a row in `frameworks` names."""
+
+# ---- operations for the peak of a machine
 
 
 @dataclass(frozen=True)
 class MatMul:
-    """(m, k) @ (k, n) -> (m, n)."""
+    """Matrix product: (m, k) @ (k, n) -> (m, n)."""
 
     operation: ClassVar[str] = "matmul"
     m: int
@@ -203,18 +300,21 @@ class MatMul:
 
     @property
     def flops(self) -> int:
-        """A multiplication and an addition for each of the k terms of every entry."""
+        """Floating-point operations: 2·m·k·n."""
         return 2 * self.m * self.k * self.n
 
     @property
     def text(self) -> str:
-        """As it is shown."""
+        """The shape as tables show it."""
         return f"{self.m}x{self.k} @ {self.k}x{self.n}"
 
 
 @dataclass(frozen=True)
 class Conv:
-    """Stride 1, an odd kernel, zeros around the picture so that its sides stay as they are."""
+    """Convolution at stride 1 with an odd kernel, padded so that the map keeps its size.
+
+    (batch, inputs, side, side) -> (batch, outputs, side, side).
+    """
 
     operation: ClassVar[str] = "conv"
     batch: int
@@ -225,13 +325,13 @@ class Conv:
 
     @property
     def flops(self) -> int:
-        """2·N·Ho·Wo·Co·Ci·kh·kw; products with the zeros around are counted, as in `spec`."""
-        places = self.batch * self.side**2
-        return 2 * places * self.outputs * self.inputs * self.kernel**2
+        """2·N·Ho·Wo·Co·Ci·kh·kw; products with padding are counted, as in `architecture`."""
+        positions = self.batch * self.side**2
+        return 2 * positions * self.outputs * self.inputs * self.kernel**2
 
     @property
     def text(self) -> str:
-        """As it is shown."""
+        """The shape as tables show it."""
         kernel = f"{self.kernel}x{self.kernel} {self.inputs}->{self.outputs}"
         return f"{kernel} at {self.side}x{self.side}, batch {self.batch}"
 
@@ -240,26 +340,42 @@ Operation = MatMul | Conv
 
 
 Run = Callable[[int], None]
-"""Carries an operation out so many times and returns when the last result is there."""
+"""Carries an operation out n times and returns when the last result is complete."""
 
 
 Maker = Callable[[Operation, str], Run]
-"""From an operation and a precision, with operands made and code compiled as the framework does."""
+"""From an operation and a precision (``float32``, ``bfloat16``): operands are allocated and code is
+compiled as the framework does, so that a run times only the operation. May raise any error for what
+the framework lacks."""
 
 
 MakerFactory = Callable[[int], Maker]
 """From the number of threads; what ``ceiling`` of a row in `frameworks` names."""
 
+# ---- single layers
+
 
 @dataclass(frozen=True)
 class LayerPair:
-    """One layer twice. Calling a side does forward and backward and waits for both."""
+    """One layer in the suite's form and in the framework's.
+
+    Attributes:
+        layer: The row's name.
+        shape: Of the input in the framework's own order, batch included.
+        theirs_name: What the framework calls its form.
+        ours: Forward and backward of the suite's form, complete when it returns.
+        theirs: The same of the framework's form.
+        difference: Largest difference between the two, output and gradient, relative to the
+            largest value.
+    """
 
     layer: str
     shape: tuple[int, ...]
-    """Of its input in the framework's own order, with the batch."""
     theirs_name: str
     ours: Callable[[], object]
     theirs: Callable[[], object]
     difference: Callable[[], float]
-    """Largest difference between the two, output and gradient, relative to the largest value."""
+
+
+LayerPairFactory = Callable[[Setup], Iterator[LayerPair]]
+"""What ``layer_pairs`` of a row in `frameworks` names: a pair for each layer that has two forms."""

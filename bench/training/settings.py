@@ -1,8 +1,8 @@
-"""What is in force in a worker: one set of keys that every trainer fills.
+"""The settings in force in a worker: one set of keys that every trainer fills.
 
-Read back from the framework, not repeated from what it was told. None means that the framework has
-no way to tell (or, where its only way is private, that this version has it no more): never a
-guess. Records carry these keys beside the worker's own (``cpu_affinity``, digests, the recipe).
+Read back from the framework, not repeated from the request. None means that the framework has no
+way to report it (or, where its only way is private, that this version no longer has it): never a
+guess. Records have these keys next to the worker's own (``cpu_affinity``, digests, the recipe).
 """
 
 from __future__ import annotations
@@ -14,45 +14,45 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Settings:
-    """A field each; none has a default, so that a trainer that forgets one cannot be built."""
+    """One field per setting; none has a default, so that a trainer cannot leave one out."""
 
     intra_op_threads: int | None
     inter_op_threads: int | None
     device: str
-    """Where the first convolution's weights lie."""
+    """The device of the first convolution's weights."""
     device_name: str | None
-    """What the framework calls the accelerator. None on a CPU: its name is in the environment."""
+    """The framework's name of the accelerator. None on a CPU: its name is in the environment."""
     weight_dtype: str
     """Of the first convolution's weights."""
     compute_dtype: str
-    """What the framework says that the first convolution computes in."""
+    """The type that the first convolution computes in, as the framework reports it."""
     activation_dtype: str
-    """Of what the first convolution gives when it is run as in a training step."""
+    """Of the first convolution's output when it is run as in a training step."""
     accumulation_dtype: str | None
-    """Of the sums inside of a convolution or product. No framework tells."""
+    """Of the sums inside a convolution or product. No framework reports it."""
     memory_layout: str | None
     """Axes of that activation from the slowest to the fastest in memory, by its strides. Where
-    tensors have none, the order that the layer works in. What a compiled graph does between its
-    inputs and outputs cannot be asked."""
+    tensors have none, the order that the layer works in. The layouts inside a compiled graph
+    cannot be read back."""
     weight_layout: str | None
     """The same of the first convolution's weights: O output and I input channels."""
     execution: str
-    """``eager``, or what traces, compiles and runs a step."""
+    """``eager``, or the function that traces, compiles and runs a step."""
     jit_compile: bool | None
     """Whether a compiler generates the kernels of a step."""
     blas: str | None
-    """The BLAS that the framework calls; NumPy's own plays no part."""
+    """The BLAS that the framework calls; NumPy's is not used."""
     onednn: bool | None
-    """Whether oneDNN's kernels are there and switched on."""
+    """Whether oneDNN's kernels are available and switched on."""
     instruction_set: str | None
-    """What the framework's own kernels were chosen for. What the CPU could do is in the
+    """What the framework's own kernels were chosen for. What the CPU supports is in the
     environment."""
     tf32: bool | None
     """Whether float32 products or convolutions may be rounded to TensorFloat-32."""
     float32_matmul_precision: str | None
-    """The framework's own word for the rounding that it allows itself in float32 products."""
+    """The framework's name for the rounding that it allows in float32 products."""
     deterministic: bool | None
-    """Whether the framework was told to take only algorithms that repeat their results."""
+    """Whether the framework is set to take only algorithms with repeatable results."""
 
     def to_json(self) -> dict[str, Any]:
         """A plain dictionary, for a record."""

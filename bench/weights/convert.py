@@ -151,8 +151,8 @@ def _one_row_each() -> tuple[list[Framework], list[str]]:
     """An installed framework per weight-file module, and a sentence for each missing one."""
     rows: dict[str, list[Framework]] = {}
     for row in FRAMEWORKS.values():
-        if row.files:
-            rows.setdefault(row.files, []).append(row)
+        if row.weight_files:
+            rows.setdefault(row.weight_files, []).append(row)
     usable = {key: [row for row in group if not row.missing()] for key, group in rows.items()}
     absent = [rows[key][0] for key, group in usable.items() if not group]
     sentences = [f"not verified in {row.name}: {row.missing()}" for row in absent]

@@ -34,7 +34,7 @@ from bench.core.process import die_with_parent, peak_memory_bytes
 from bench.networks.architecture import Architecture
 from bench.parity import certificate as parity
 from bench.training.defaults import switched
-from bench.training.frameworks import Framework, framework, tuned
+from bench.training.frameworks import Framework, framework, tuned_environment_of
 from bench.training.interfaces import Maker, Trainer
 from bench.training.tracks import track
 from bench.worker import ceilings as operations
@@ -131,8 +131,8 @@ class Commands:
 
     def _open_inference(self, command: Command) -> None:
         row = _enter(command)
-        assert row.server is not None, "the parent asks only frameworks that have one"
-        self._inference = InferenceWorker(load_object(row.server), command)
+        assert row.inference is not None, "the parent asks only frameworks that have one"
+        self._inference = InferenceWorker(load_object(row.inference), command)
 
     def _infer(self, command: Command) -> Fields:
         if self._inference is None:
@@ -159,8 +159,8 @@ def _ceiling(command: Command) -> Fields:
 
 def _call(command: Command) -> Fields:
     row = _enter(command)
-    assert row.files is not None, "the parent asks only frameworks that have one"
-    function = load_object(f"{row.files}:{command['function']}")
+    assert row.weight_files is not None, "the parent asks only frameworks that have one"
+    function = load_object(f"{row.weight_files}:{command['function']}")
     return {"returned": function(**command["arguments"]) or {}}
 
 
@@ -223,7 +223,7 @@ def _settings(session: Session) -> Fields:
 
 def _tuned(case: Case) -> Fields:
     """Variables that the registry sets for this framework alone, read back."""
-    found = {name: os.environ.get(name) for name in tuned(case)}
+    found = {name: os.environ.get(name) for name in tuned_environment_of(case)}
     return {"tuned_environment": found} if found else {}
 
 

@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from bench.core.case import Case
-from bench.training.frameworks import framework, tuned
+from bench.training.frameworks import framework, tuned_environment_of
 
 NOT_INHERITED = {
     "COVERAGE_*": "coverage would trace the measured code",
@@ -61,7 +61,7 @@ def environment(case: Case, home: Path, threads: int) -> dict[str, str]:
         "KERAS_HOME": str(home),
         **({"CUDA_VISIBLE_DEVICES": ""} if case.device == "cpu" else {}),
         **framework(case.framework).environment,
-        **tuned(case),
+        **tuned_environment_of(case),
     }
 
 

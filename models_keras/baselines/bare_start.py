@@ -1,7 +1,7 @@
 """The shortest way from an empty process to one training step: ``python -m … VARIANT SIZE BATCH``.
 
-Says ``done`` behind the step and ends. The worker's own start-up is held against it. The backend is
-that of ``KERAS_BACKEND``.
+Prints ``done`` after the step and ends. The worker's own start-up is compared with it. The backend
+is that of ``KERAS_BACKEND``.
 """
 
 from __future__ import annotations
@@ -12,18 +12,16 @@ import keras
 import numpy as np
 
 from bench.networks.variants import variant
-from models_keras.alexnet import build
-from models_keras.idiomatic import JIT
+from models_keras.alexnet import STOCK, build
 
 
 def main() -> None:
-    """Import, build, compile, one step in float32 on made-up pictures."""
+    """Import, build, compile, one step in float32 on synthetic images."""
     name, size, batch = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-    network = build(variant(name).architecture(10, input_size=size))
+    network = build(variant(name).architecture(10, input_size=size), STOCK)
     network.compile(
         keras.optimizers.SGD(0.01, 0.9),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        jit_compile=JIT[keras.backend.backend()],
     )
     images = np.zeros((batch, size, size, 3), np.float32)
     network.train_on_batch(images, np.zeros(batch, np.int64))

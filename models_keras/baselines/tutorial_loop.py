@@ -1,9 +1,9 @@
-"""Plain ``compile`` and ``fit``, to be timed beside the idiomatic track's.
+"""Plain ``compile`` and ``fit``, to be compared with the idiomatic track's.
 
-What a Keras tutorial does: pictures as one float32 array, ``compile`` with Adam and nothing else
-said, ``fit`` at Keras's default batch size. Whatever ``jit_compile="auto"`` decides holds.
+What a Keras tutorial does: images as one float32 array, ``compile`` with Adam and no other setting,
+``fit`` at Keras's default batch size, ``jit_compile="auto"``.
 
-The network is the case's, from Keras's own initial weights.
+The network is the case's, of the idiomatic track's layers with Keras's own initial weights.
 """
 
 from __future__ import annotations
@@ -57,14 +57,14 @@ class TutorialLoop:
         }
 
     def _built(self, setup: Setup) -> keras.Model:
-        network = alexnet.build(setup.architecture)
+        network = alexnet.build(setup.architecture, alexnet.STOCK)
         if self._size == 32:
             return network
-        pictures = keras.Input((32, 32, 3))
+        images = keras.Input((32, 32, 3))
         size = (self._size, self._size)
         # Not the layer ``Resizing``: on other backends than TensorFlow it asks for TensorFlow.
-        enlarged = keras.layers.Lambda(lambda x: keras.ops.image.resize(x, size))(pictures)
-        return keras.Model(pictures, network(enlarged))
+        enlarged = keras.layers.Lambda(lambda x: keras.ops.image.resize(x, size))(images)
+        return keras.Model(images, network(enlarged))
 
     def _normalised(self, images: Images) -> NDArray[np.float32]:
         """(N, 32, 32, 3) float32."""

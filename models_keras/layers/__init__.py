@@ -1,1 +1,1 @@
-"""The layers that Keras lacks or computes slowly on the CPU."""
+"""Layers that Keras lacks, or that our own forms compute faster on a CPU."""

@@ -1,11 +1,11 @@
-"""Convolutions written another way where a backend's own are slow on the CPU.
+"""Convolutions rewritten where a backend's own are slow on the CPU.
 
-XLA on the CPU hands a convolution to a fast kernel unless its window is larger than the picture: a
-5×5 one on a 4×4 map is then fifteen times slower than the same product of patches, and
-the last layers of a CIFAR network are just that. Convolutions in groups are slow as well, and a
-convolution for each group is not. And where every window reaches over all of the map, a 3×3 one on
-2×2 say, a convolution multiplies mostly padding; it is a dense layer from all places to all places
-(``docs/performance.md``).
+XLA on the CPU uses a fast kernel for a convolution unless its window is larger than the map: 5×5 on
+4×4 is then fifteen times slower than the same product of patches, and the last layers of a CIFAR
+network are such. Convolutions in groups are slow as well, and one convolution for each group is
+not. Where every window reaches over all of the map, such as 3×3 on 2×2, a convolution multiplies
+mostly padding; it equals a dense layer from all positions to all positions
+(``docs/performance.md``). Which of these hold for a backend is its ``CONVOLUTIONS``.
 """
 
 from __future__ import annotations
@@ -17,17 +17,7 @@ import keras
 from keras import ops
 
 from bench.networks import architecture
-
-SLOW_ON_SMALL_MAPS = ("jax",)
-"""Backends that hand their convolutions to XLA, on the CPU."""
-
-SLOW_IN_GROUPS = ("tensorflow", "jax")
-"""Backends whose convolution in groups is slower than one convolution for each group."""
-
-
-FASTER_AS_DENSE = ("jax", "torch")
-"""Backends whose matrix products outrun their convolutions where every window sees all; on
-TensorFlow these take as long as each other."""
+from models_keras.backend import current
 
 
 class SplitConv2D(keras.layers.Conv2D):  # type: ignore[misc]
@@ -35,11 +25,11 @@ class SplitConv2D(keras.layers.Conv2D):  # type: ignore[misc]
 
     def call(self, inputs: Any) -> Any:
         """(B, H, W, C) -> (B, H', W', F)."""
-        pictures = ops.split(inputs, self.groups, axis=-1)
+        parts = ops.split(inputs, self.groups, axis=-1)
         kernels = ops.split(self.kernel, self.groups, axis=-1)
         maps = [
             ops.conv(part, kernel, strides=list(self.strides), padding=self.padding)
-            for part, kernel in zip(pictures, kernels, strict=True)
+            for part, kernel in zip(parts, kernels, strict=True)
         ]
         return ops.concatenate(maps, axis=-1) + self.bias
 
@@ -48,7 +38,7 @@ class PatchConv2D(keras.layers.Conv2D):  # type: ignore[misc]
     """``Conv2D`` of one group at stride 1, with the same weights: (B, H, W, C) -> (B, H, W, F)."""
 
     def call(self, inputs: Any) -> Any:
-        """The k·k shifted pictures side by side, times the kernel as a matrix."""
+        """The k·k shifted maps, concatenated, times the kernel as a matrix."""
         (height, width), (rows, columns) = inputs.shape[1:3], self.kernel_size
         padding = [((size - 1) // 2, size // 2) for size in (rows, columns)]
         padded = ops.pad(inputs, [(0, 0), *padding, (0, 0)])
@@ -80,7 +70,7 @@ def _as_dense(layer: Any, inputs: Any) -> Any:
 class DenseConv2D(keras.layers.Conv2D):  # type: ignore[misc]
     """``Conv2D`` of a row that sees all of its map, with the same weights, in training.
 
-    In evaluation it is the convolution: to lay out the kernel takes longer than a few pictures.
+    In evaluation it is the convolution: laying out the kernel takes longer than a few images.
     """
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
@@ -96,18 +86,14 @@ class DensePatchConv2D(PatchConv2D):
         return _as_dense(self, inputs) if training else super().call(inputs)
 
 
-def convolution(
-    row: architecture.Conv, shape: architecture.Shape, *, tuned: bool
-) -> Callable[..., Any]:
-    """The class for a row on an input of ``shape`` (C, H, W): Keras's own, unless ``tuned`` and
-    the backend would be slow at it."""
-    backend = keras.backend.backend()
-    if not tuned:
-        return keras.layers.Conv2D
-    if row.groups > 1 and backend in SLOW_IN_GROUPS:
+def convolution(row: architecture.Conv, shape: architecture.Shape) -> Callable[..., Any]:
+    """The class for a row on an input of ``shape`` (C, H, W): Keras's own, unless the backend is
+    slow at it."""
+    traits = current().CONVOLUTIONS
+    if row.groups > 1 and traits.slow_in_groups:
         return SplitConv2D
-    slow = backend in SLOW_ON_SMALL_MAPS
-    if row.sees_all(shape) and backend in FASTER_AS_DENSE:
+    slow = traits.slow_on_small_maps
+    if row.sees_all(shape) and traits.faster_as_dense:
         return DensePatchConv2D if slow else DenseConv2D
     same = row.stride == 1 and row.groups == 1 and row.padding == (row.kernel // 2,) * 2
     larger = row.kernel > min(shape[1:])

@@ -1,1 +1,1 @@
-"""Loops as tutorials and bare scripts write them, to compare the suite with."""
+"""Loops as tutorials and bare scripts write them, which the suite is compared with."""

@@ -1,8 +1,8 @@
 """The training loop of the transfer-learning article, as its readers copy it.
 
-It is here to be timed beside ours, so it does what the article does, also where that is slow: every
-picture becomes a Pillow image and is resized alone, in a DataLoader of two workers; batches are of
-four; all weights are trained, eagerly in float32; and the loss is read after every step.
+It is compared with the suite's own loop, so it does what the article does, also where that is slow:
+every image becomes a Pillow image and is resized alone, in a DataLoader of two workers; the batch
+size is 4; all weights are trained, eagerly in float32; and the loss is read after every step.
 
 Source: Analytics India Magazine, "Implementing AlexNet Using PyTorch As A Transfer Learning Model
 In Multi-Class Classification". What it does is taken from there, its words and code are not.
@@ -24,7 +24,7 @@ from bench.networks.weight_names import TORCHVISION_NAMES
 from models_torch.baselines.eager_loop import WORKERS, EagerLoop, OneByOne, loader_of
 
 BATCH_SIZE = 4
-TRANSFORM = "Pillow: resize to 256, middle 224 cut out, normalised, a picture at a time"
+TRANSFORM = "Pillow: resize to 256, middle 224 cut out, normalised, one image at a time"
 
 
 _TRANSFORM = transforms.Compose(

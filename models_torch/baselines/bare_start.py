@@ -1,6 +1,6 @@
 """The shortest way from an empty process to one training step: ``python -m … VARIANT SIZE BATCH``.
 
-Says ``done`` behind the step and ends. The worker's own start-up is held against it.
+Prints ``done`` after the step and ends. The worker's own start-up is compared with it.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ import torch
 from torch import nn
 
 from bench.networks.variants import variant
-from models_torch.alexnet import build
+from models_torch.alexnet import STOCK, build
 
 
 def main() -> None:
-    """Import, build, one step in float32 on made-up pictures."""
+    """Import, build, one step in float32 on synthetic images."""
     name, size, batch = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-    network = build(variant(name).architecture(10, input_size=size), closed=False)
+    network = build(variant(name).architecture(10, input_size=size), STOCK)
     optimizer = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9)
     images, labels = torch.randn(batch, 3, size, size), torch.zeros(batch, dtype=torch.long)
     nn.CrossEntropyLoss()(network(images), labels).backward()

@@ -1,6 +1,6 @@
-"""What tutorials have in common: pictures one at a time, a DataLoader, an eager loop around it.
+"""The parts that tutorials share: images transformed one at a time, a DataLoader, an eager loop.
 
-Not the suite's way to train: these loops are here to be timed beside it.
+Not how the suite trains: these loops are compared with it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ WORKERS = 2
 
 
 class OneByOne(Dataset[tuple[Tensor, int]]):
-    """A split whose pictures become Pillow images and go through ``transform`` alone."""
+    """A split whose images become Pillow images and are transformed one at a time."""
 
     def __init__(self, split: Split, transform: Callable[[Any], Tensor]) -> None:
         self._split, self._transform = split, transform
@@ -34,11 +34,11 @@ class OneByOne(Dataset[tuple[Tensor, int]]):
 
 
 def loader_of(
-    pictures: OneByOne, batch_size: int, seed: int, workers: int = WORKERS
+    images: OneByOne, batch_size: int, seed: int, workers: int = WORKERS
 ) -> DataLoader[tuple[Tensor, int]]:
     """Shuffled, in processes of its own."""
     return DataLoader(
-        pictures,
+        images,
         batch_size=batch_size,
         shuffle=True,
         num_workers=workers,
@@ -47,7 +47,7 @@ def loader_of(
 
 
 class EagerLoop:
-    """Forward, loss, backward, update, and a look at the loss, step after step."""
+    """Forward, loss, backward, update, and reading the loss, step after step."""
 
     def __init__(
         self,
@@ -63,8 +63,8 @@ class EagerLoop:
     def train(self, steps: int, after_step: Callable[[], None]) -> list[float]:
         """Take ``steps`` steps from the start of an epoch on, calling ``after_step`` after each.
 
-        The losses of the steps, in order. The workers are new and gone again afterwards, so that
-        they take no time from what is measured between two calls.
+        Returns the losses of the steps, in order. The loader's workers live only during the call,
+        so that they take no CPU time from other measurements between two calls.
         """
         losses: list[float] = []
         batches = self._batches()

@@ -1,4 +1,4 @@
-"""The suite's local response normalisation beside ``torch.nn.LocalResponseNorm``."""
+"""The suite's local response normalisation compared with ``torch.nn.LocalResponseNorm``."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The layers that PyTorch lacks or computes slowly on the CPU."""
+"""Layers that PyTorch lacks, or that our own kernels compute faster on a CPU."""

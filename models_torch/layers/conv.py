@@ -19,7 +19,7 @@ class SmallMapConv2d(nn.Conv2d):
     """``nn.Conv2d`` for rows of which :meth:`bench.networks.architecture.Conv.sees_all` is true, in
     training.
 
-    In evaluation it is the convolution: spreading the kernel takes longer than a few pictures.
+    In evaluation it is the convolution: spreading the kernel takes longer than a few images.
     """
 
     def forward(self, x: Tensor) -> Tensor:

@@ -1,7 +1,4 @@
-"""Dense layers and dropout for training on a CPU.
-
-The arithmetic is ``nn.Linear``'s and ``nn.Dropout``'s; what differs is who does it, and how.
-"""
+"""Dense layers for training on a CPU: the arithmetic of ``nn.Linear`` by other kernels."""
 
 from __future__ import annotations
 
@@ -16,17 +13,18 @@ _ONEDNN = (
     if torch.backends.mkldnn.is_available()
     else None
 )
-"""What PyTorch's compiler puts in the place of a float32 ``nn.Linear``, which by itself goes to the
-BLAS that PyTorch was built with. That is MKL, and on processors that are not Intel's oneDNN takes
-half to four fifths of its time. Not public: without it, ``nn.Linear`` stays what it is."""
+"""oneDNN's linear operation, which PyTorch's compiler substitutes for a float32 ``nn.Linear``.
+Eager ``nn.Linear`` calls the BLAS that PyTorch was built with, MKL; on processors that are not
+Intel's, oneDNN takes half to four fifths of its time. Not public: where it is missing,
+``nn.Linear`` is used unchanged."""
 
 
 class _Dense(torch.autograd.Function):
     """x @ w.T + b in ``dtype``, with gradients of the weights in the weights' own type.
 
     Under autocast, autograd's own gradient of a weight comes out transposed, and the pass that
-    makes it float32 and turns it round runs against the grain of memory. This one asks for the
-    product the right way round.
+    converts it to float32 and transposes it reads memory with a large stride. This function
+    computes the product in the weight's own layout.
     """
 
     @staticmethod
@@ -74,17 +72,3 @@ class Linear(nn.Linear):
         dtype = torch.get_autocast_dtype("cpu") if half else x.dtype
         y: Tensor = _Dense.apply(x, self.weight, self.bias, dtype)  # type: ignore[no-untyped-call]
         return y
-
-
-class Dropout(nn.Dropout):
-    """``nn.Dropout`` whose mask is a comparison of uniform numbers.
-
-    ``nn.Dropout`` draws Bernoulli numbers one after another, four times as slowly.
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Same shape and type."""
-        if not self.training or self.p == 1:
-            return super().forward(x)
-        kept = torch.rand(x.shape, device=x.device) >= self.p
-        return x * (kept.to(x.dtype) * (1 / (1 - self.p)))

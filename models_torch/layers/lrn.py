@@ -1,9 +1,9 @@
 """Local response normalisation for the CPU: exact, with a backward pass of its own.
 
-``nn.LocalResponseNorm`` pools squares in three dimensions and keeps five tensors of the size of its
-input for autograd. On a CPU such tensors do not stay in the cache, and moving them is nearly all
-of the time. Here a few pictures after the others go through buffers that do stay there, and nothing
-but the input is kept.
+``nn.LocalResponseNorm`` pools squares in three dimensions and saves five tensors of the size of its
+input for autograd. On a CPU such tensors do not fit into the cache, and moving them is nearly all
+of the time. Here the images are processed in groups whose buffers fit into the cache, and only the
+input is saved.
 """
 
 from __future__ import annotations
@@ -40,21 +40,21 @@ class LocalResponseNorm(nn.Module):
 
 
 _GROUP = 300_000
-"""Numbers that are worked on at once: buffers of them stay in the cache, and a call is worth it."""
+"""Elements of a group: its buffers fit into the cache, and a call's overhead is small."""
 
 
 class _Buffers:
-    """Memory for a few pictures at a time, and the sums over neighbouring channels in it."""
+    """Memory for a group of images, and the sums over neighbouring channels in it."""
 
     def __init__(self, group: Tensor, size: int) -> None:
-        pictures, channels, height, width = group.shape
+        images, channels, height, width = group.shape
         self.size = size
         wide = group.dtype if group.dtype == torch.float64 else torch.float32
-        # Zeros in front and behind stand for the channels that are not there. The memory order is
-        # that of the pictures, so that no operation has to turn it round.
-        self._padded = _like(group, (pictures, channels + 2 * size, height, width), wide).zero_()
+        # Zeros before and after stand for the channels outside of the range. The memory order is
+        # that of the images, so that no operation has to transpose.
+        self._padded = _like(group, (images, channels + 2 * size, height, width), wide).zero_()
         self.values = self._padded.narrow(1, size, channels)
-        self.denominator = _like(group, (pictures, channels, height, width), wide)
+        self.denominator = _like(group, (images, channels, height, width), wide)
         self.power = torch.empty_like(self.denominator)
         self.x = torch.empty_like(self.denominator)
         self.spare = torch.empty_like(self.denominator)
@@ -70,17 +70,17 @@ class _Buffers:
 
 def _like(group: Tensor, shape: tuple[int, int, int, int], dtype: torch.dtype) -> Tensor:
     """An empty tensor whose memory order is that of ``group``: NCHW, or NHWC."""
-    pictures, channels, height, width = shape
+    images, channels, height, width = shape
     if group.stride(1) == 1 and group.shape[1] > 1:
-        return torch.empty((pictures, height, width, channels), dtype=dtype).permute(0, 3, 1, 2)
+        return torch.empty((images, height, width, channels), dtype=dtype).permute(0, 3, 1, 2)
     return torch.empty(shape, dtype=dtype)
 
 
 def _groups(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
-    """The same few pictures of each."""
+    """The same group of images of each."""
     first = tensors[0]
-    pictures = max(1, _GROUP // max(first[0].numel(), 1))
-    yield from zip(*(tensor.split(pictures) for tensor in tensors), strict=True)
+    images = max(1, _GROUP // max(first[0].numel(), 1))
+    yield from zip(*(tensor.split(images) for tensor in tensors), strict=True)
 
 
 class _GroupByGroup(torch.autograd.Function):
@@ -103,14 +103,14 @@ class _GroupByGroup(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         """dx = dy · d^-beta - 2·alpha·beta/size · x · (sum of dy · x · d^(-beta - 1)).
 
-        The sum is over the channels whose windows this one stands in: the window mirrored.
+        The sum is over the channels whose windows contain this one: the window mirrored.
         """
         (x,), (gradient,) = ctx.saved_tensors, gradients
         size, alpha, beta, _ = ctx.constants
         dx = torch.empty_like(x)
         if not x.numel():
             return dx, None
-        # In x's memory order and type: what comes in may have others.
+        # In x's memory order and type: the incoming gradient may have others.
         alike = gradient.stride() == x.stride() and gradient.dtype == x.dtype
         dy = gradient if alike else torch.empty_like(x).copy_(gradient)
         buffers = None
@@ -127,7 +127,7 @@ class _GroupByGroup(torch.autograd.Function):
 
 
 def _for(group: Tensor, size: int, buffers: _Buffers | None) -> _Buffers:
-    """Those of the group before, unless this one, the last, is smaller."""
+    """The previous group's buffers, unless this one, the last, is smaller."""
     if buffers is not None and len(buffers.x) == len(group):
         return buffers
     return _Buffers(group, size)

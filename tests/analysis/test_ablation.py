@@ -258,7 +258,7 @@ def test_csv_has_the_raw_estimates_and_the_reasons() -> None:
     assert (table["fingerprint"] == DATASET["fingerprint"]).all()
     momentum = table[(table["framework"] == "keras-tensorflow") & (table["stage"] == "bn-momentum")]
     assert momentum["delta"].item() == pytest.approx(0.2)
-    assert momentum["default"].item() == framework("keras-tensorflow").own.words["bn-momentum"]  # type: ignore[union-attr]
+    assert momentum["default"].item() == framework("keras-tensorflow").defaults.words["bn-momentum"]  # type: ignore[union-attr]
 
 
 def test_every_row_has_every_cell() -> None:

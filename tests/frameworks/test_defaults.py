@@ -1,4 +1,4 @@
-"""The waterfall's stages: each changes what it says and nothing else, in every framework."""
+"""The ablation's stages: each changes what it says and nothing else, in every framework."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -27,10 +27,10 @@ from bench.training.defaults import (
 )
 from bench.training.framework_defaults import LrnDefaults
 from bench.training.frameworks import FRAMEWORKS, Framework
-from bench.training.tracks import ABLATION
+from bench.training.tracks import TRACKS
+from tests.frameworks.probes.ablation import RECIPE, SCALES, case, undropped, update_input
 from tests.frameworks.probes.client import Answer, ask, ask_reference, each_framework, each_keras
-from tests.frameworks.probes.networks import TINY
-from tests.frameworks.probes.waterfall import RECIPE, SCALES, case, undropped, update_input
+from tests.frameworks.probes.networks import ABLATION, TINY
 
 pytestmark = pytest.mark.slow
 
@@ -102,7 +102,7 @@ def test_last_stage_is_the_row_and_the_first_is_not(name: str, framework: str) -
 @each_framework
 def test_a_stage_changes_its_own_constant_only(framework: str) -> None:
     changed = {"bn-eps": "eps", "bn-momentum": "momentum", "bn-variance": "unbiased"}
-    told = 0
+    compared = 0
     for before, after in links(framework):
         ones, others = (
             constants(with_own_constants(TINY, case(framework, stage))) for stage in (before, after)
@@ -116,8 +116,8 @@ def test_a_stage_changes_its_own_constant_only(framework: str) -> None:
                 assert fields <= {"size", "alpha", "beta", "k"}
                 continue
             assert fields == expected
-            told += bool(fields)
-    assert told
+            compared += bool(fields)
+    assert compared
 
 
 def test_words_of_the_shared_constants_are_those_of_the_rows() -> None:
@@ -137,12 +137,12 @@ def test_words_of_the_shared_constants_are_those_of_the_rows() -> None:
 
 
 def test_other_tracks_switch_nothing() -> None:
-    for track in ("closed", "idiomatic"):
-        one = Case("cifar-bn", "keras-jax", track)
+    for row in (row for row in TRACKS.values() if not row.stages):
+        one = Case("cifar-bn", "keras-jax", row.name)
         architecture = variant("cifar-bn").architecture()
         assert switched(one) == frozenset()
         assert shuffles(one)
-        assert takes_shared_weights(one) == (track == "closed")
+        assert takes_shared_weights(one) == row.shared_weights
         assert with_own_constants(architecture, one) is architecture
 
 
@@ -164,7 +164,7 @@ def test_a_framework_without_own_defaults_is_refused(monkeypatch: pytest.MonkeyP
 
 @each_framework
 def test_own_defaults_are_the_installed_frameworks(framework: str) -> None:
-    found, own = ask(framework, "waterfall").facts["own"], defaults_of(framework)
+    found, own = ask(framework, "ablation").facts["own"], defaults_of(framework)
     norm = own.batch_norm
     assert found["bn-eps"] == pytest.approx(norm.eps, rel=1e-9)
     assert found["bn-momentum"] == pytest.approx(norm.momentum, rel=1e-9)
@@ -180,7 +180,7 @@ def test_own_defaults_are_the_installed_frameworks(framework: str) -> None:
 @each_framework
 def test_own_initial_weights_are_of_the_size_that_is_said(framework: str) -> None:
     """10,000 inputs, 64 units: ±1/√fan_in, or Glorot's ±√(6 / (fan_in + fan_out))."""
-    weight, bias = ask(framework, "waterfall").facts["own"]["initialisation"]
+    weight, bias = ask(framework, "ablation").facts["own"]["initialisation"]
     words = defaults_of(framework).words["initialisation"]
     glorot = words.startswith("Glorot")
     bound = (6 / 10_064) ** 0.5 if glorot else 0.01
@@ -190,7 +190,7 @@ def test_own_initial_weights_are_of_the_size_that_is_said(framework: str) -> Non
 
 @each_framework
 def test_own_response_normalisation(framework: str) -> None:
-    found, lrn = ask(framework, "waterfall").facts["own"]["lrn"], defaults_of(framework).lrn
+    found, lrn = ask(framework, "ablation").facts["own"]["lrn"], defaults_of(framework).lrn
     if found is None:
         pytest.skip("this backend has no such operation; it takes TensorFlow's constants")
     if len(found) == 3:  # a layer without a size of its own
@@ -203,7 +203,7 @@ def test_own_response_normalisation(framework: str) -> None:
 
 @each_framework
 def test_a_stage_changes_what_it_says_and_nothing_else(framework: str) -> None:
-    settings = ask(framework, "waterfall").facts["settings"]
+    settings = ask(framework, "ablation").facts["settings"]
     assert list(settings) == chain(TINY, framework)
     for before, after in links(framework):
         one, other = settings[before]["defaults"], settings[after]["defaults"]
@@ -214,7 +214,7 @@ def test_a_stage_changes_what_it_says_and_nothing_else(framework: str) -> None:
 
 @each_framework
 def test_layout_and_threads_are_read_back(framework: str) -> None:
-    for found in ask(framework, "waterfall").facts["settings"].values():
+    for found in ask(framework, "ablation").facts["settings"].values():
         assert found["memory_layout"] == found["defaults"]["layout"]
         assert found["compute_dtype"] == "float32"
 
@@ -223,14 +223,14 @@ def test_layout_and_threads_are_read_back(framework: str) -> None:
 def test_all_is_shared_at_the_last_stage(framework: str) -> None:
     ours, theirs = (
         list(answer.facts["settings"].values())[-1]["defaults"]
-        for answer in (ask(framework, "waterfall"), ask_reference("waterfall"))
+        for answer in (ask(framework, "ablation"), ask_reference("ablation"))
     )
     assert {**ours, "fused-update": None} == {**theirs, "fused-update": None}
 
 
 @each_framework
 def test_initial_weights_are_the_cores_from_their_stage_on(framework: str) -> None:
-    arrays = ask(framework, "waterfall").arrays
+    arrays = ask(framework, "ablation").arrays
     expected = initial_weights(undropped(TINY), 3)
     stages = chain(TINY, framework)
     for stage in stages:
@@ -274,7 +274,7 @@ def adam(scale: float, *, l2: bool, corrected: bool) -> Array:
 @each_framework
 @pytest.mark.parametrize("scale", SCALES)
 def test_adam_of_every_stage_is_its_formula(framework: str, scale: float) -> None:
-    answer = ask(framework, "waterfall")
+    answer = ask(framework, "ablation")
     start, _ = update_input(scale)
     for stage in chain(TINY, framework):
         facts = answer.facts["settings"][stage]["defaults"]
@@ -304,7 +304,7 @@ def test_the_formulas_can_be_told_apart() -> None:
 
 @each_keras
 def test_frameworks_agree_at_the_last_stage_and_not_at_the_first(framework: str) -> None:
-    ours, theirs = ask(framework, "waterfall"), ask_reference("waterfall")
+    ours, theirs = ask(framework, "ablation"), ask_reference("ablation")
     losses = [list(answer.facts["losses"].values()) for answer in (ours, theirs)]
     assert len(losses[0][-1]) == 6
     # 1e-5 measured: float32, and the 6e-5 of Adam's first step.
@@ -326,7 +326,7 @@ def _apart(one: Answer, other: Answer, place: int) -> float:
 @each_framework
 def test_stages_that_reach_the_loss_do(framework: str) -> None:
     """Running moments, layout and the kernel of the update leave the training loss alone."""
-    losses = ask(framework, "waterfall").facts["losses"]
+    losses = ask(framework, "ablation").facts["losses"]
     silent = {"bn-momentum", "bn-variance", "shuffle", "layout", "fused-update"}
     for before, after in links(framework):
         same = np.allclose(losses[before], losses[after], rtol=2e-6)
@@ -335,7 +335,7 @@ def test_stages_that_reach_the_loss_do(framework: str) -> None:
 
 @each_framework
 def test_running_moments_reach_the_evaluation(framework: str) -> None:
-    arrays = ask(framework, "waterfall").arrays
+    arrays = ask(framework, "ablation").arrays
     for before, after in links(framework):
         if after in ("bn-momentum", "bn-variance"):
             one, other = arrays[f"{before}/logits"], arrays[f"{after}/logits"]

@@ -1,4 +1,4 @@
-"""Batches reach Keras's ``fit`` as they are, each once, and nothing sleeps behind them."""
+"""Batches reach Keras's ``fit`` unchanged, each once, without autotuning."""
 
 from tests.frameworks.probes.client import ask, each_keras
 
@@ -12,6 +12,6 @@ def test_every_batch_comes_once_and_unchanged(framework: str) -> None:
 
 @each_keras
 def test_tensorflow_tunes_no_buffer(framework: str) -> None:
-    """Its tuning thread would keep ``fit`` for up to as long as the training took."""
+    """Its tuning thread could delay the return of ``fit`` by up to the training's time."""
     facts = ask(framework, "fed").facts
     assert facts.get("tuned") == (False if framework == "keras-tensorflow" else None)

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from bench.training.frameworks import FRAMEWORKS
 from tests.frameworks.probes import pieces
-from tests.frameworks.probes.client import ask, ask_reference, each_framework
+from tests.frameworks.probes.client import ask, ask_reference, each_framework, each_keras
 
 CASES = range(len(pieces.LRN_CASES))
 Array = NDArray[np.floating]
@@ -52,6 +52,17 @@ def test_reference_in_float64_is_the_definition(i: int) -> None:
 def test_outputs_and_gradients(framework: str, part: str, i: int) -> None:
     expected = ask_reference("layers").arrays[f"lrn{i}/{part}64"]
     found = ask(framework, "layers").arrays[f"lrn{i}/{part}"]
+    assert (found.shape, found.dtype) == (expected.shape, np.float32)
+    assert np.abs(found - expected).max() < ROUNDING * np.abs(expected).max()
+
+
+@each_keras
+@pytest.mark.parametrize("part", ["y", "gradient"])
+@pytest.mark.parametrize("i", CASES)
+def test_the_stock_form_in_keras(framework: str, part: str, i: int) -> None:
+    """The backend's operation, or the formula in ``keras.ops``; odd and even sizes."""
+    expected = ask_reference("layers").arrays[f"lrn{i}/{part}64"]
+    found = ask(framework, "layers").arrays[f"lrn{i}/stock_{part}"]
     assert (found.shape, found.dtype) == (expected.shape, np.float32)
     assert np.abs(found - expected).max() < ROUNDING * np.abs(expected).max()
 

@@ -30,7 +30,7 @@ from tests.frameworks.probes.networks import (
     STD,
     TINY,
     jobs,
-    pictures,
+    random_images,
     seeded_weights,
     structures,
     whole_networks,
@@ -133,9 +133,9 @@ def test_logits_of_the_same_weights_agree(framework: str, name: str) -> None:
 
 @each_framework
 def test_logits_are_those_of_the_definition(framework: str) -> None:
-    """The made-up network in float64 numpy: a mistake that all frameworks share would show."""
+    """The synthetic network in float64 numpy: a mistake that all frameworks share would show."""
     found = ask(framework, "closed").arrays["tiny"]
-    assert distance(found, numpy_network(TINY, pictures(3))[0]) < 1e-5
+    assert distance(found, numpy_network(TINY, random_images(3))[0]) < 1e-5
 
 
 def numpy_network(
@@ -222,18 +222,18 @@ def numpy_prepared(images: NDArray[np.uint8], size: int) -> Array:
 
 @each_framework
 @pytest.mark.parametrize("size", pieces.SIZES)
-def test_pictures_are_normalised_and_enlarged_alike(framework: str, size: int) -> None:
+def test_images_are_normalised_and_resized_alike(framework: str, size: int) -> None:
     """2e-6 measured: float32 places of the samples at sizes that do not divide."""
     found = ask(framework, "layers").arrays[f"prepare/{size}"]
     assert found.shape == (2, size, size, 3)
-    assert distance(found, numpy_prepared(pictures(2), size)) < 1e-5
+    assert distance(found, numpy_prepared(random_images(2), size)) < 1e-5
 
 
 # ---- training
 
 CHANGES = {
-    # BatchNorm over eight pictures divides by small deviations, and that raises the rounding of
-    # everything behind it: 4e-6 without it, 6e-5 with it (Adam is the worst).
+    # BatchNorm over eight images divides by small deviations, and that raises the rounding of
+    # everything after it: 4e-6 without it, 6e-5 with it (Adam is the worst).
     "cifar-lrn": 2e-5,
     "imagenet-lrn": 2e-5,
     "torchvision": 2e-5,
@@ -306,7 +306,7 @@ def test_running_moments_follow_the_rows_convention(framework: str, layer: str) 
     """
     row = next(row for row in TINY.layers if row.name == layer)
     assert isinstance(row, BatchNorm)
-    mean, variance = numpy_network(TINY, pictures(8), training=True)[1][layer]
+    mean, variance = numpy_network(TINY, random_images(8), training=True)[1][layer]
     arrays = ask(framework, "steps").arrays
     new = 1 - row.momentum
     found = [arrays[f"moments/{layer}.{part}"] for part in ("running_mean", "running_var")]

@@ -19,7 +19,7 @@ from bench.networks.architecture import (
     ReLU,
 )
 from bench.networks.variants import VARIANTS
-from bench.parity import problem as proof
+from bench.parity import problem as parity_problem
 from bench.parity.certificate import certify
 from bench.parity.comparison import ParityComparison
 from bench.parity.figures import BOUNDS, Certificate, MismatchError, distance
@@ -240,13 +240,13 @@ def test_a_bias_that_batch_norm_takes_away_again_has_rounding_for_a_gradient(
     assert (gap < 1e-15) == rounding
 
 
-# ---- what a proof is made on
+# ---- the test problem
 
 
 @pytest.mark.parametrize("name", VARIANTS)
 def test_small_networks_keep_every_row_and_a_map_whose_order_matters(name: str) -> None:
     own = VARIANTS[name].architecture(10)
-    small = proof.problem_architecture(own)
+    small = parity_problem.problem_architecture(own)
     assert small.layers == own.layers
     assert small.input_size <= own.input_size
     at = {step.layer.name: step.before for step in small.steps()}
@@ -256,21 +256,22 @@ def test_small_networks_keep_every_row_and_a_map_whose_order_matters(name: str) 
 
 def test_a_network_that_cannot_be_smaller_stays() -> None:
     row = Architecture("flat", "", 4, (Flatten("flatten"), Dense("d", 3)))
-    assert proof.problem_architecture(row).input_size == 2
-    assert proof.problem_architecture(dataclasses.replace(row, input_size=1)).input_size == 1
+    assert parity_problem.problem_architecture(row).input_size == 2
+    small = dataclasses.replace(row, input_size=1)
+    assert parity_problem.problem_architecture(small).input_size == 1
 
 
 def test_no_weight_starts_where_leaving_it_out_would_not_show() -> None:
-    for name, weight in proof.problem_weights(TINY).items():
+    for name, weight in parity_problem.problem_weights(TINY).items():
         assert not np.isin(weight, (0, 1)).any(), name
 
 
 def test_batches_flow_over_an_epoch_and_use_every_augmentation() -> None:
-    batches = proof.Batches.of(TINY)
-    used = proof.STEPS * batches.batch_size
+    batches = parity_problem.Batches.of(TINY)
+    used = parity_problem.STEPS * batches.batch_size
     assert used > len(batches.images)
-    crops = [batches._batch(step) for step in range(proof.STEPS)]
+    crops = [batches._batch(step) for step in range(parity_problem.STEPS)]
     assert {bool(f) for batch in crops for f in batch.flips} == {True, False}
     assert len({tuple(o) for batch in crops for o in batch.offsets}) > 20
-    rates = {batches.at(step).learning_rate for step in range(proof.STEPS)}
+    rates = {batches.at(step).learning_rate for step in range(parity_problem.STEPS)}
     assert len(rates) == 3

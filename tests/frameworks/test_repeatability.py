@@ -24,7 +24,7 @@ BATCH, STEPS = 8, 20
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """As many pictures as make STEPS steps in the two epochs of the recipe."""
+    """As many images as make STEPS steps in the two epochs of the recipe."""
     folder = tmp_path_factory.mktemp("prepared") / "data"
     save(generate(train=BATCH * STEPS // 2, test=10, seed=0), folder)
     return folder
@@ -69,13 +69,13 @@ def test_two_processes_give_the_same_bits_and_another_seed_others(
     assert one["settings"]["intra_op_threads"] == len(os.sched_getaffinity(0))
 
 
-def test_who_promises_nothing_is_said() -> None:
+def test_a_framework_without_a_promise_says_so() -> None:
     silent = {row.name: row.repeatability for row in FRAMEWORKS.values() if not row.repeatable}
     assert list(silent) == ["keras-jax"]
     assert silent["keras-jax"].startswith("not promised")
 
 
-def test_whoever_promises_says_by_what() -> None:
+def test_every_promise_names_its_source() -> None:
     promises = [row.repeatability for row in FRAMEWORKS.values() if row.repeatable]
     assert promises
     assert all("determinis" in promise for promise in promises)

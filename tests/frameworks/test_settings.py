@@ -1,4 +1,4 @@
-"""What is in force is read back: it follows reality, and is None where nobody can tell."""
+"""Settings are read back from the framework, and None where it cannot report them."""
 
 import dataclasses
 import json
@@ -14,13 +14,13 @@ from bench.training.frameworks import FRAMEWORKS, REFERENCE
 from bench.training.settings import NAMES, Settings
 from tests.frameworks.probes.client import ROOT, ask, each_framework, environment
 
-NOBODY_TELLS = {"accumulation_dtype", "device_name"}  # on a CPU
+NOT_REPORTED = {"accumulation_dtype", "device_name"}  # on a CPU
 UNKNOWN = {
-    "pytorch": NOBODY_TELLS,
-    "keras-torch": NOBODY_TELLS,
-    "keras-tensorflow": {*NOBODY_TELLS, "blas", "instruction_set", "float32_matmul_precision"},
+    "pytorch": NOT_REPORTED,
+    "keras-torch": NOT_REPORTED,
+    "keras-tensorflow": {*NOT_REPORTED, "blas", "instruction_set", "float32_matmul_precision"},
     "keras-jax": {
-        *NOBODY_TELLS,
+        *NOT_REPORTED,
         "intra_op_threads",
         "inter_op_threads",
         "blas",
@@ -69,12 +69,12 @@ def test_every_key_is_there_and_no_other(framework: str, case: str) -> None:
     assert set(facts(framework)[case]) == set(NAMES)
 
 
-def test_every_framework_is_spoken_of() -> None:
+def test_every_framework_is_covered() -> None:
     assert set(UNKNOWN) == set(CHANGED) == set(FRAMEWORKS)
 
 
 @each_framework
-def test_none_stands_where_a_framework_cannot_tell_and_nowhere_else(framework: str) -> None:
+def test_none_only_where_a_framework_cannot_report(framework: str) -> None:
     found = facts(framework)["closed"]
     assert {name for name, value in found.items() if value is None} == UNKNOWN[framework]
 
@@ -96,7 +96,7 @@ def test_closed_track(framework: str) -> None:
 
 @each_framework
 def test_layouts(framework: str) -> None:
-    """Pictures are NCHW to PyTorch and NHWC to Keras; PyTorch's idiomatic track lays them NHWC."""
+    """Images are NCHW to PyTorch and NHWC to Keras; PyTorch's idiomatic track lays them NHWC."""
     keras = "keras" in FRAMEWORKS[framework].modules
     for case in ("closed", "cifar-plain", "float32"):
         found = facts(framework)[case]
@@ -107,7 +107,7 @@ def test_layouts(framework: str) -> None:
 
 @each_framework
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_idiomatic_track_is_in_the_precision_asked_for(framework: str, precision: str) -> None:
+def test_idiomatic_track_has_the_precision_asked_for(framework: str, precision: str) -> None:
     found = facts(framework)[precision]
     assert found["activation_dtype"] == found["compute_dtype"] == precision
     assert found["weight_dtype"] == "float32"
@@ -115,7 +115,7 @@ def test_idiomatic_track_is_in_the_precision_asked_for(framework: str, precision
 
 @each_framework
 def test_settings_follow_reality(framework: str) -> None:
-    """Each change is made behind the trainer's back, shows as itself, and leaves nothing behind."""
+    """Each change, made without the trainer, shows as itself and is undone completely."""
     before = facts(framework)["closed"]
     shown = {
         name: {key: value for key, value in facts(framework)[name].items() if value != before[key]}
@@ -130,7 +130,7 @@ def test_a_fresh_process_reads_back_its_own_threads_and_mode(framework: str) -> 
     """Inter-op threads can be set once per process, TensorFlow's determinism never unset."""
     found = json.loads(
         subprocess.run(
-            [sys.executable, "-m", "probes.fresh", framework, "3"],
+            [sys.executable, "-m", "tests.frameworks.probes.fresh", framework, "3"],
             cwd=ROOT,
             env={**environment(FRAMEWORKS[framework]), "TF_ENABLE_ONEDNN_OPTS": "0"},
             capture_output=True,

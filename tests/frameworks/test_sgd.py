@@ -1,4 +1,4 @@
-"""The idiomatic track's SGD is Keras's own, in fewer passes over memory."""
+"""The tuned track's SGD is Keras's own, in fewer passes over memory."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""PyTorch's layers of the idiomatic track on the CPU compute what PyTorch's own do."""
+"""PyTorch's layers of the tuned track on the CPU compute what PyTorch's own do."""
 
 import numpy as np
 import pytest
@@ -6,8 +6,10 @@ from numpy.typing import NDArray
 
 from bench.networks.variants import VARIANTS
 from bench.training.frameworks import FRAMEWORKS
+from bench.training.tracks import TRACKS
 from tests.frameworks.probes.client import Answer, ask
 from tests.frameworks.probes.convolutions import SEEING_ALL
+from tests.frameworks.probes.networks import TUNED
 from tests.frameworks.probes.pieces import DROPOUT_RATES
 
 _WHY = FRAMEWORKS["pytorch"].missing()
@@ -99,11 +101,12 @@ def test_every_network_trains_with_them(name: str) -> None:
     assert min(losses) > 0
 
 
-def test_only_the_idiomatic_track_takes_them() -> None:
+def test_only_the_tuned_track_takes_them() -> None:
     tracks = found().facts["tracks"]
-    assert tracks.pop("idiomatic") == {
+    assert tracks.pop(TUNED) == {
         "SmallMapConv2d": ["conv3", "conv4", "conv5"],
         "Linear": ["dense1", "dense2", "dense3", "dense4"],
         "Dropout": ["dense1_dropout", "dense2_dropout", "dense3_dropout"],
     }
-    assert tracks == {"closed": {}, "ablation": {}, "tutorial": {}}
+    assert set(tracks) == set(TRACKS) - {TUNED} | {"tutorial"}
+    assert not any(tracks.values())

@@ -42,11 +42,11 @@ def test_predictions_are_the_tutorials(
     facts = ask_reference("tutorial").facts
     assert [row["image"] for row in found] == facts["paths"]
     for row, expected in zip(found, facts["predictions"], strict=True):
-        told = [(p["label"], p["class"], p["probability"]) for p in row["predictions"]]
-        assert [entry[:2] for entry in told] == [tuple(entry[:2]) for entry in expected]
-        apart = np.subtract([p for *_, p in told], [p for *_, p in expected])
+        shown = [(p["label"], p["class"], p["probability"]) for p in row["predictions"]]
+        assert [entry[:2] for entry in shown] == [tuple(entry[:2]) for entry in expected]
+        apart = np.subtract([p for *_, p in shown], [p for *_, p in expected])
         assert np.abs(apart).max() < 1e-5
-        assert told[0][2] > 2 * told[4][2], "probabilities that tell pictures apart"
+        assert shown[0][2] > 2 * shown[4][2], "probabilities that distinguish classes"
 
 
 @each_framework

@@ -22,7 +22,7 @@ from bench.parity.problem import ADAM, SGD
 from bench.parity.reference import Context, apply
 from bench.parity.reference_training import Reference, cross_entropy
 from bench.training.interfaces import StepInput
-from tests.frameworks.probes.networks import MEAN, STD, TINY, pictures, seeded_weights
+from tests.frameworks.probes.networks import MEAN, STD, TINY, random_images, seeded_weights
 
 RNG = np.random.default_rng(3)
 
@@ -151,7 +151,7 @@ def _reference(recipe: Any = SGD) -> Reference:
 
 def _given(rate: float = 0.01, step: int = 0) -> StepInput:
     masks = DropoutMasks(TINY, seed=5).at(step, 8)
-    return StepInput(pictures(8, step), np.arange(8) % 7, masks, rate)
+    return StepInput(random_images(8, step), np.arange(8) % 7, masks, rate)
 
 
 def test_gradients_of_the_whole_network_are_the_slopes_of_its_loss() -> None:
@@ -215,7 +215,7 @@ def test_the_given_weights_are_copied() -> None:
 
 def test_images_are_normalised_then_resized_around_half_pixel_centres() -> None:
     double = dataclasses.replace(TINY, input_size=64)
-    images = pictures(2)
+    images = random_images(2)
     reference = Reference.at(double, SGD, (MEAN, STD), {})
     x = reference.prepare(images)
     assert x.shape == (2, 3, 64, 64)

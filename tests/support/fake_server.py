@@ -112,7 +112,7 @@ class Sleeping(FakeServer):
 
 def _row(name: str, server: str | None, **changes: Any) -> Framework:
     path = None if server is None else f"tests.support.fake_server:{server}"
-    return Framework(name, "", "fake", **{"modules": ("numpy",), "server": path, **changes})
+    return Framework(name, "", "fake", **{"modules": ("numpy",), "inference": path, **changes})
 
 
 FRAMEWORKS = (

@@ -303,7 +303,7 @@ def _row(name: str, trainer: type, **changes: Any) -> Framework:
         name,
         f"tests.support.fakes:{trainer.__name__}",
         "fake",
-        **{"modules": ("numpy",), "own": TORCH, **changes},
+        **{"modules": ("numpy",), "defaults": TORCH, **changes},
     )
 
 
@@ -337,7 +337,7 @@ FRAMEWORKS = (
     _row(
         "fake-files",
         FakeTrainer,
-        files="tests.support.fake_weight_files",
+        weight_files="tests.support.fake_weight_files",
         blocked=(fake_weight_files.BLOCKED,),
     ),
     _row("fake-missing", FakeTrainer, modules=("no_such_module", "numpy")),

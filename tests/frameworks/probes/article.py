@@ -1,4 +1,4 @@
-"""The transfer article's loop on a few pictures (PyTorch only)."""
+"""The transfer article's loop on a few images (PyTorch only)."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def run(framework: str) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _coloured() -> Split:
-    """Twenty pictures that their colour gives away."""
+    """Twenty images whose colour is their class."""
     rng = np.random.default_rng(0)
     labels = np.arange(20) % CLASSES
     images = rng.integers(0, 256, (CLASSES, 1, 1, 3))[labels] + rng.integers(

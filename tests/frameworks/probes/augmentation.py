@@ -1,4 +1,4 @@
-"""torchvision's functional rotation and colours of one picture after the other (PyTorch only)."""
+"""torchvision's functional rotation and colours of one image after the other (PyTorch only)."""
 
 from __future__ import annotations
 

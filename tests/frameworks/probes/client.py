@@ -1,4 +1,4 @@
-"""Ask a framework something, in a process of its own.
+"""Query a framework, in a process of its own.
 
 Two frameworks in one process abort or hang, so the tests never import one.
 """
@@ -110,7 +110,7 @@ def _close_all() -> None:
 
 
 def _probe(name: str) -> _Probe:
-    """The running probe of a framework; at most the reference's and one other are kept."""
+    """The running probe of a framework; at most the reference's and one other stay alive."""
     for other in [other for other in _running if other not in (name, REFERENCE)]:
         if name != REFERENCE:
             _running.pop(other).close()
@@ -125,7 +125,7 @@ def _answer(name: str, concern: str) -> Answer | str:
     try:
         facts = _probe(name).ask(concern, out)
     except RuntimeError as error:
-        return str(error)  # kept, so that a failing probe runs once
+        return str(error)  # cached, so that a failing probe runs once
     with np.load(out) as stored:
         arrays = dict(stored)
     out.unlink()

@@ -7,7 +7,13 @@ from typing import Any
 import numpy as np
 
 from bench.core.errors import UserError
-from tests.frameworks.probes.networks import TINY, pictures, seeded_weights, setup, whole_networks
+from tests.frameworks.probes.networks import (
+    TINY,
+    random_images,
+    seeded_weights,
+    setup,
+    whole_networks,
+)
 from tests.frameworks.probes.trainers import create_loaded
 
 
@@ -17,7 +23,7 @@ def run(framework: str) -> tuple[dict[str, Any], dict[str, Any]]:
     for name, architecture in whole_networks().items():
         weights = seeded_weights(architecture)
         trainer = create_loaded(framework, setup(architecture), weights)
-        logits[name] = trainer.predict(pictures(3))
+        logits[name] = trainer.predict(random_images(3))
         exported = trainer.export_weights()
         facts[name] = {
             "names": list(exported),
@@ -39,7 +45,7 @@ def _refusals(framework: str) -> dict[str, Any]:
     """What is said of weights that do not fit, and whether they changed anything."""
     right = seeded_weights(TINY)
     trainer = create_loaded(framework, setup(TINY), right)
-    before = trainer.predict(pictures(3))
+    before = trainer.predict(random_images(3))
     # All wrong weights are 9 throughout: one that was taken in spite of all would show.
     wrong = {name: np.full_like(weight, 9) for name, weight in right.items()}
     last = "d2.weight"
@@ -61,5 +67,5 @@ def _refusals(framework: str) -> dict[str, Any]:
     return {
         "said": said,
         "changed": [n for n in right if not np.array_equal(right[n], exported[n])],
-        "same_logits": bool(np.array_equal(before, trainer.predict(pictures(3)))),
+        "same_logits": bool(np.array_equal(before, trainer.predict(random_images(3)))),
     }

@@ -1,16 +1,15 @@
-"""What the idiomatic track in Keras hands to ``fit``, and what it got there."""
+"""What ``fit`` gets from the harness's batches, in every track of Keras."""
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
 
-import keras
 import numpy as np
+
+from models_keras.backend import current
 
 
 def run(framework: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    backend = importlib.import_module(f"models_keras.step_{keras.backend.backend()}")
     asked: list[int] = []
     given = [(np.full((size, 2, 2, 3), size, np.uint8), np.arange(size)) for size in (4, 4, 3, 1)]
 
@@ -19,7 +18,7 @@ def run(framework: str) -> tuple[dict[str, Any], dict[str, Any]]:
             asked.append(index)
             yield batch
 
-    fed = backend.fed(batches())
+    fed = current().fed(batches())
     facts: dict[str, Any] = {"asked_before": list(asked)}
     if hasattr(fed, "options"):  # a tf.data.Dataset
         options = fed.options()

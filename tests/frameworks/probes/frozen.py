@@ -1,4 +1,4 @@
-"""A head trained on kept features of a frozen trunk, on features computed anew, and the trunk."""
+"""A head trained on cached features of a frozen trunk, on recomputed ones, and the trunk."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from bench.worker.inputs import FeatureInputs
 from bench.worker.measurements.accuracy import accuracy
 from bench.worker.opening import open_session
 from bench.worker.session import Session
-from tests.frameworks.probes.networks import setup
+from tests.frameworks.probes.networks import FREE, setup
 from tests.frameworks.probes.trainers import create
 
 TRUNK = ("conv1", "conv2", "conv3", "conv4", "conv5")
-TRACKS = ("closed", "idiomatic")
+TRACKS = ("closed", *FREE)
 RECIPE = "transfer-frozen@0.3"
 BATCH = 32
 
 
 def dataset() -> Dataset:
-    """More pictures than one batch, fewer than a chunk of the trunk's."""
+    """More images than one batch, fewer than a chunk of the trunk's."""
     rng = np.random.default_rng(5)
     splits = [
         Split(rng.integers(0, 256, (n, 32, 32, 3), np.uint8), np.arange(n) % 10) for n in (300, 40)
@@ -47,7 +47,7 @@ def case(framework: str, track: str) -> Case:
         framework,
         track,
         init="pretrained",
-        weights="made-up@0",
+        weights="synthetic@0",
         head="pool-narrow",
         frozen=True,
         recipe=RECIPE,
@@ -56,7 +56,7 @@ def case(framework: str, track: str) -> Case:
 
 
 def run(framework: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """By track: what both ways of training record, and one picture's features twice."""
+    """By track: what both ways of training record, and one image's features twice."""
     facts, arrays = {}, {}
     with tempfile.TemporaryDirectory() as folder:
         command = prepare(Path(folder))
@@ -84,7 +84,7 @@ def prepare(folder: Path) -> dict[str, Any]:
     rows = variant("cifar-lrn").architecture(10)
     drawn = initial_weights(rows, 77)
     tensors = {k: w for k, w in drawn.items() if k.rpartition(".")[0] in TRUNK}
-    source = Pretrained(Facts("made-up", "0" * 64, "cifar-lrn", TRUNK, BVLC), tensors)
+    source = Pretrained(Facts("synthetic", "0" * 64, "cifar-lrn", TRUNK, BVLC), tensors)
     source.save(folder / "weights.safetensors")
     return {
         "data": str(folder / "data"),
@@ -94,13 +94,13 @@ def prepare(folder: Path) -> dict[str, Any]:
 
 
 def features(bench: Session) -> Any:
-    """Of the first test pictures."""
+    """Of the first test images."""
     assert isinstance(bench.inputs, FeatureInputs)
     return bench.inputs.test(slice(0, 3))
 
 
 def whole(framework: str) -> Any:
-    """The same pictures through the network that nobody cut."""
+    """The same images through the whole network."""
     rows = variant("cifar-lrn").architecture(10, head="pool-narrow")
     made = setup(rows)
     mean, std = BVLC.in_unit

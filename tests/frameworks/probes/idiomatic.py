@@ -1,4 +1,4 @@
-"""The idiomatic track on the made-up network: does it learn, and in which precision."""
+"""The idiomatic track: its classes, the settings in force, and what it computes."""
 
 from __future__ import annotations
 
@@ -7,115 +7,96 @@ from typing import Any
 
 import numpy as np
 
-from bench.training.interfaces import Setup
+from bench.networks.architecture import Architecture
+from bench.networks.variants import variant
 from bench.training.recipes.base import Recipe
-from tests.frameworks.probes.networks import TINY, pictures, seeded_weights, setup, step_input
+from tests.frameworks.probes.ablation import undropped
+from tests.frameworks.probes.networks import (
+    IDIOMATIC,
+    TINY,
+    random_images,
+    seeded_weights,
+    setup,
+    step_input,
+)
 from tests.frameworks.probes.trainers import create, create_loaded
 
-STEPS = 20
-RATES = (1.0, 0.25)
-RECIPES = {
-    "smoothed": Recipe("smoothed", "", learning_rate=0.02, label_smoothing=0.1),
-    "adam": Recipe("adam", "", optimizer="adam", learning_rate=0.01, weight_decay=1e-4),
-}
+SIZES = (32, 48, 95)
+RECIPE = Recipe("probe", "", learning_rate=0.02, momentum=0.9, nesterov=False)
+"""The arithmetic of all frameworks is the same: no weight decay, a constant rate."""
+STEPS = 5
+NETWORKS = ("cifar-bn", "cifar-lrn")
 
 
 def run(framework: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    facts: dict[str, Any] = {}
+    facts: dict[str, Any] = {
+        "classes": {name: _classes(framework, name) for name in NETWORKS},
+        "settings": _settings(framework),
+        "losses": {track: _losses(framework, track) for track in (IDIOMATIC, "closed")},
+        "exported": _exported(framework),
+    }
     arrays: dict[str, Any] = {}
-    for name, recipe in RECIPES.items():
-        facts[name] = _train(create(framework, setup(TINY, recipe, steps=STEPS, track="idiomatic")))
-    weights = seeded_weights(TINY)
-    for precision in ("float32", "bfloat16"):
-        given = setup(TINY, track="idiomatic", precision=precision)
-        trainer = create_loaded(framework, given, weights)
-        arrays[precision] = trainer.predict(pictures(4))
-        facts[precision] = {
-            "settings": trainer.settings(),
-            **_train(trainer),
-            "evaluates_what_it_trained": _evaluates(framework, trainer, given),
-            "evaluates_after_bare_loop": _bare(trainer) and _evaluates(framework, trainer, given),
-            "computed_in": _computed_in(trainer),
-            "predicts_as_it_trains": _as_trained(framework, trainer),
-            "evaluates_what_was_loaded": _loaded(framework, trainer, given),
-        }
-    for rate in RATES:
-        arrays |= {f"moved at {rate}/{k}": v for k, v in _moved(framework, rate).items()}
-    # bfloat16 went before: nothing of it may stay behind in the process.
-    closed = create_loaded(framework, setup(TINY), weights)
-    arrays["closed"] = closed.predict(pictures(4))
-    facts["closed"] = {"settings": closed.settings(), "computed_in": _computed_in(closed)}
+    for size in SIZES:
+        rows = dataclasses.replace(TINY, input_size=size)
+        weights = seeded_weights(rows)
+        for track in (IDIOMATIC, "closed"):
+            trainer = create_loaded(framework, setup(rows, track=track), weights)
+            arrays[f"{size}/{track}"] = trainer.predict(random_images(4))
     return facts, arrays
 
 
-def _train(trainer: Any) -> dict[str, Any]:
-    """Mean losses over the first and the last steps on one batch, repeated."""
-    given = step_input(TINY, 16, {}, 0.02)
-    calls: list[int] = []
-    losses = []
-    for _ in range(2):
-        trainer.train(iter([given] * STEPS), STEPS, lambda: calls.append(1))
+def _classes(framework: str, name: str) -> list[str]:
+    """Full names of the classes of all layers, of the optimiser, and of the preparation."""
+    rows = variant(name).architecture(10)
+    trainer = create(framework, setup(rows, track=IDIOMATIC, precision="bfloat16"))
+    if framework == "pytorch":
+        parts = [*trainer.network.modules(), trainer._optimizer]
+    else:
+        # The whole model: preparation, then the network as one layer.
+        parts = [*trainer._model.layers, *trainer.network.layers, trainer._model.optimizer]
+    return sorted({_full_name(part) for part in parts})
+
+
+def _full_name(part: Any) -> str:
+    return f"{type(part).__module__}.{type(part).__qualname__}"
+
+
+def _settings(framework: str) -> dict[str, Any]:
+    trainer = create(framework, setup(TINY, track=IDIOMATIC, precision="bfloat16"))
+    found = {**trainer.settings()}
+    if framework == "pytorch":
+        found["fused"] = trainer._optimizer.defaults["fused"]
+        found["evaluates_a_copy"] = _evaluated(trainer) is not trainer.network
+    else:
+        found["policies"] = sorted({layer.dtype_policy.name for layer in trainer.network.layers})
+    return found
+
+
+def _evaluated(trainer: Any) -> Any:
+    trainer.predict(random_images(2))
+    return trainer._evaluated
+
+
+def _losses(framework: str, track: str) -> list[float]:
+    """Of each step from the same weights on the same batch, without dropout."""
+    rows: Architecture = undropped(TINY)
+    given = setup(rows, RECIPE, steps=STEPS, track=track)
+    trainer = create_loaded(framework, given, seeded_weights(rows))
+    masks = {
+        name: np.ones((16, *shape), bool)
+        for name, (shape, _) in rows.dropouts().items()
+        if track == "closed"
+    }
+    found: list[float] = []
+    for _ in range(STEPS):
+        trainer.train(iter([step_input(rows, 16, masks, 0.02)]), 1, lambda: None)
         trainer.sync()
-        found = trainer.losses()
-        losses.append(sum(found) / len(found))
-    return {"losses": losses, "calls": len(calls)}
+        found += trainer.losses()
+    return found
 
 
-def _moved(framework: str, rate: float) -> dict[str, Any]:
-    """How far one step takes every weight, with the first layer trained at ``rate``."""
-    recipe = Recipe("plain", "", learning_rate=0.02)
-    given = setup(TINY, recipe, steps=1, track="idiomatic")
-    rates = {} if rate == 1 else {"c1": rate}
+def _exported(framework: str) -> list[str]:
+    """Names of the weights that come out as they were loaded."""
     weights = seeded_weights(TINY)
-    trainer = create_loaded(framework, dataclasses.replace(given, rates=rates), weights)
-    trainer.train(iter([step_input(TINY, 16, {}, 0.02)]), 1, lambda: None)
-    after = trainer.export_weights()
-    return {name: after[name] - weights[name] for name in TINY.weight_shapes()}
-
-
-def _evaluates(framework: str, trained: Any, given: Setup) -> bool:
-    """Whether logits after training are those of a fresh network with the trained weights."""
-    fresh = create(framework, given)
-    fresh.load_weights(trained.export_weights())
-    return bool(np.array_equal(fresh.predict(pictures(4)), trained.predict(pictures(4))))
-
-
-def _loaded(framework: str, trainer: Any, given: Setup) -> bool:
-    """Whether logits after new weights are those of a fresh network, whatever was there before."""
-    trainer.predict(pictures(4))
-    trainer.load_weights(seeded_weights(TINY, seed=7))
-    return _evaluates(framework, trainer, given)
-
-
-def _as_trained(framework: str, trainer: Any) -> Any:
-    """Keras: whether logits are those of the model that is trained, and who converts weights."""
-    if not framework.startswith("keras"):
-        return None
-    wanted = trainer._model.predict_on_batch(pictures(4))
-    same = np.array_equal(np.asarray(wanted, np.float32), trainer.predict(pictures(4)))
-    (network,) = [layer for layer in trainer._serving.layers if layer.name == TINY.name]
-    return [same, *(network.get_layer(name).variables[0].dtype for name in ("c1", "c1_norm", "d1"))]
-
-
-def _bare(trainer: Any) -> bool:
-    """Two steps of the bare loop, where there is one."""
-    loop = trainer.bare_loop(step_input(TINY, 16, {}, 0.02))
-    if loop is not None:
-        trainer.predict(pictures(4))  # which may keep a copy of the weights as they are now
-        loop(2)
-    forward = trainer.bare_predict(pictures(4))
-    if forward is not None:
-        forward(2)
-    return True
-
-
-def _computed_in(trainer: Any) -> str:
-    """The type of the first convolution's output, while training."""
-    if hasattr(trainer.network, "get_layer"):
-        return str(trainer.network.get_layer("c1").compute_dtype)
-    found: list[Any] = []
-    hook = trainer.network.c1.register_forward_hook(lambda *given: found.append(given[2].dtype))
-    trainer.train(iter([step_input(TINY, 4, {}, 0.0)]), 1, lambda: None)
-    hook.remove()
-    trainer.losses()
-    return str(found[0]).removeprefix("torch.")
+    exported = create_loaded(framework, setup(TINY, track=IDIOMATIC), weights).export_weights()
+    return [name for name in weights if np.array_equal(weights[name], exported[name])]

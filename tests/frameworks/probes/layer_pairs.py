@@ -1,4 +1,4 @@
-"""The suite's layers beside the framework's own, on the smallest network that has any."""
+"""The suite's layers compared with the framework's own, on the smallest network that has any."""
 
 from __future__ import annotations
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -11,11 +10,13 @@ from keras import ops
 
 from bench.training.recipes import RECIPES
 from bench.training.recipes.base import Recipe
-from models_keras.layers.lrn import LocalResponseNorm, Prepare, SharedMaskDropout
-from models_keras.optimizer import RecipeSchedule
-from models_keras.update import cross_entropy, update_for
+from models_keras.backend import current
+from models_keras.layers.dropout import SharedMaskDropout
+from models_keras.layers.lrn import LocalResponseNorm, StockLocalResponseNorm
+from models_keras.optimizer import RecipeSchedule, cross_entropy, update_for
+from models_keras.preprocess import Prepare
 from tests.frameworks.probes import pieces
-from tests.frameworks.probes.networks import MEAN, STD, pictures
+from tests.frameworks.probes.networks import MEAN, STD, random_images
 
 BACKEND = keras.backend.backend()
 
@@ -23,10 +24,14 @@ BACKEND = keras.backend.backend()
 def lrn(case: pieces.Lrn) -> dict[str, Any]:
     x, weight = (a.transpose(0, 2, 3, 1) for a in pieces.lrn_input(case))  # NHWC
     layer = LocalResponseNorm(case.size, case.alpha, case.beta, case.k)
-    y = ops.convert_to_numpy(layer(x))
-    weight = ops.convert_to_tensor(weight)
-    gradient = _gradient(lambda x: ops.sum(layer(x) * weight), x)
-    found = {"y": y.transpose(0, 3, 1, 2), "gradient": gradient.transpose(0, 3, 1, 2)}
+    given = ops.convert_to_tensor(x), ops.convert_to_tensor(weight)
+    stock = StockLocalResponseNorm(case.size, case.alpha, case.beta, case.k)
+    found: dict[str, Any] = {}
+    for name, kind in (("", layer), ("stock_", stock)):
+        sides = current().forward_and_backward(kind)(*given)
+        y, gradient = (np.array(ops.convert_to_numpy(side)) for side in sides)
+        found[f"{name}y"] = y.transpose(0, 3, 1, 2)
+        found[f"{name}gradient"] = gradient.transpose(0, 3, 1, 2)
     if BACKEND == "tensorflow" and case.size % 2:
         import tensorflow as tf  # noqa: PLC0415
 
@@ -36,43 +41,12 @@ def lrn(case: pieces.Lrn) -> dict[str, Any]:
     return found
 
 
-def _gradient(function: Callable[[Any], Any], x: Any) -> Any:
-    return {"tensorflow": _gradient_tensorflow, "jax": _gradient_jax, "torch": _gradient_torch}[
-        BACKEND
-    ](function, x)
-
-
-def _gradient_tensorflow(function: Callable[[Any], Any], x: Any) -> Any:
-    import tensorflow as tf  # noqa: PLC0415
-
-    given = tf.constant(x)
-    with tf.GradientTape() as tape:
-        tape.watch(given)
-        value = function(given)
-    return tape.gradient(value, given).numpy()
-
-
-def _gradient_jax(function: Callable[[Any], Any], x: Any) -> Any:
-    import jax  # noqa: PLC0415
-
-    return np.asarray(jax.grad(function)(x))
-
-
-def _gradient_torch(function: Callable[[Any], Any], x: Any) -> Any:
-    import torch  # noqa: PLC0415
-
-    given = torch.tensor(x, requires_grad=True)
-    function(given).backward()
-    assert given.grad is not None
-    return given.grad.numpy()
-
-
 def dropout(rate: float, x: Any, mask: Any) -> Any:
     return ops.convert_to_numpy(SharedMaskDropout(rate)((x, mask)))
 
 
 def prepare(size: int) -> Any:
-    return ops.convert_to_numpy(Prepare(size, MEAN, STD)(pictures(2)))
+    return ops.convert_to_numpy(Prepare(size, MEAN, STD)(random_images(2)))
 
 
 def updates(recipe: Recipe) -> Any:

@@ -9,12 +9,14 @@ import torch
 from torch.nn import functional as F
 
 from bench.training.recipes.base import Recipe
-from models_torch.alexnet import BiasedBatchNorm, SharedMaskDropout, build
+from models_torch.alexnet import STOCK, build
+from models_torch.layers.batch_norm import BiasedBatchNorm
+from models_torch.layers.dropout import SharedMaskDropout
 from models_torch.layers.lrn import LocalResponseNorm
 from models_torch.optimizer import optimizer_for, set_rate
 from models_torch.trainer import TorchTrainer
 from tests.frameworks.probes import pieces
-from tests.frameworks.probes.networks import TINY, pictures, setup
+from tests.frameworks.probes.networks import TINY, random_images, setup
 
 
 def lrn(case: pieces.Lrn) -> dict[str, Any]:
@@ -52,7 +54,7 @@ def dropout(rate: float, x: Any, mask: Any) -> Any:
 
 def prepare(size: int) -> Any:
     trainer = TorchTrainer(setup(replace(TINY, input_size=size)))
-    return trainer._prepare(torch.from_numpy(pictures(2))).permute(0, 2, 3, 1).numpy()
+    return trainer._prepare(torch.from_numpy(random_images(2))).permute(0, 2, 3, 1).numpy()
 
 
 def updates(recipe: Recipe) -> Any:
@@ -72,12 +74,12 @@ def loss(labels: Any, logits: Any, smoothing: float) -> Any:
 
 
 def others() -> dict[str, Any]:
-    """Dropout out of training; BatchNorm of the idiomatic track with a biased row."""
+    """Dropout out of training; BatchNorm of the stock layers with a biased row."""
     x, mask = (torch.from_numpy(a) for a in pieces.dropout_input())
     layer = SharedMaskDropout(0.5)
     unmasked = layer.train()(x).numpy()
     layer.mask = mask
-    native = build(TINY, closed=False)
+    native = build(TINY, STOCK)
     return {
         "dropout/evaluation": layer.eval()(x).numpy(),
         "dropout/unmasked": unmasked,

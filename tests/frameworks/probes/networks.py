@@ -1,4 +1,4 @@
-"""What the tests and the probes agree on: networks, weights, pictures. No framework."""
+"""What the tests and the probes share: tracks, networks, weights, images. No framework."""
 
 from __future__ import annotations
 
@@ -26,13 +26,20 @@ from bench.networks.init import Weights, initial_weights
 from bench.networks.variants import HEADS, VARIANTS, variant
 from bench.training.interfaces import Setup, StepInput
 from bench.training.recipes.base import Recipe
+from bench.training.tracks import TRACKS
+
+FREE = tuple(row.name for row in TRACKS.values() if not row.shared_precision)
+"""The tracks in which every framework makes its own choices."""
+TUNED = next(name for name in FREE if TRACKS[name].own_kernels)
+IDIOMATIC = next(name for name in FREE if not TRACKS[name].own_kernels)
+ABLATION = next(row.name for row in TRACKS.values() if row.stages)
 
 MEAN = (0.49, 0.48, 0.45)
 STD = (0.25, 0.24, 0.26)
 
 TINY = Architecture(
     "tiny",
-    "made up: every kind of layer, and every setting away from its default",
+    "synthetic: every kind of layer, and every setting away from its default",
     32,
     (
         Conv("c1", 8, 5, stride=3, padding=(1, 3)),
@@ -65,7 +72,7 @@ def structures() -> dict[str, Architecture]:
 
 
 def whole_networks() -> dict[str, Architecture]:
-    """Every variant as its source has it, one with another head, and the made-up network."""
+    """Every variant as its source has it, one with another head, and the synthetic network."""
     narrow = {"cifar-plain/narrow": variant("cifar-plain").architecture(head="narrow")}
     own = {name: row.architecture() for name, row in VARIANTS.items()}
     return {"tiny": TINY, "tiny@64": replace(TINY, input_size=64), **own, **narrow}
@@ -91,7 +98,7 @@ ADAM = Recipe("adam", "", optimizer="adam", eps=1e-3, weight_decay=0.01)
 
 
 def _at(name: str, size: int) -> Architecture:
-    # Smaller pictures than the source's: 2×2 maps reach the dense layers, the rest is the same.
+    # Smaller images than the source's: 2×2 maps reach the dense layers, the rest is the same.
     return variant(name).architecture(10, input_size=size)
 
 
@@ -121,7 +128,7 @@ def seeded_weights(architecture: Architecture, seed: int = 1) -> Weights:
     return weights
 
 
-def pictures(count: int, seed: int = 0) -> NDArray[np.uint8]:
+def random_images(count: int, seed: int = 0) -> NDArray[np.uint8]:
     """(count, 32, 32, 3) of noise."""
     return np.random.default_rng(seed).integers(0, 256, (count, 32, 32, 3), np.uint8)
 
@@ -134,7 +141,7 @@ def labels(count: int, classes: int, seed: int = 0) -> NDArray[np.int64]:
 def setup(
     architecture: Architecture, recipe: Recipe = SGD, *, steps: int = 1, **case: Any
 ) -> Setup:
-    """What a trainer is built from, on one thread so that every run adds in the same order."""
+    """What a trainer is built from, on one thread so that every run sums in the same order."""
     chosen = Case(architecture.name, "any", input_size=architecture.input_size, **case)
     return Setup(chosen, architecture, recipe, steps, MEAN, STD, threads=1)
 
@@ -143,7 +150,7 @@ def step_input(
     architecture: Architecture, count: int, masks: Mapping[str, NDArray[np.bool_]], rate: float
 ) -> StepInput:
     """One batch."""
-    return StepInput(pictures(count), labels(count, architecture.classes), masks, rate)
+    return StepInput(random_images(count), labels(count, architecture.classes), masks, rate)
 
 
 def sampled(name: str, array: NDArray[Any], most: int = 4096) -> NDArray[Any]:

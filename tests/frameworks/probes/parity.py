@@ -1,4 +1,4 @@
-"""Certificates of the made-up network: as it is, and with every fault planted."""
+"""Certificates of the synthetic network: as it is, and with every fault planted."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.support.faults import FAULTS
 
 QUICK = ("pytorch", "keras-tensorflow")
 FEW = ("groups swapped", "BatchNorm's momentum swapped", "shuffled labels")
-"""For frameworks whose compiling makes a proof take long."""
+"""For frameworks whose compilation makes a parity check slow."""
 
 
 def faults_for(framework: str) -> list[str]:

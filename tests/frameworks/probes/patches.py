@@ -1,4 +1,4 @@
-"""A convolution as a product of patches beside Keras's own, and where the network takes which."""
+"""A convolution as a product of patches compared with Keras's own, and which network takes it."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import numpy as np
 
 from bench.networks.variants import variant
 from bench.training.recipes import recipe
-from bench.training.tracks import ABLATION, TRACKS
+from bench.training.tracks import TRACKS
 from models_keras import alexnet
 from models_keras.layers import conv
 from models_keras.layers.conv import DenseConv2D, DensePatchConv2D, PatchConv2D, SplitConv2D
 from tests.frameworks.probes.convolutions import GROUPED, KERNELS, SEEING_ALL
-from tests.frameworks.probes.networks import pictures, setup, step_input
+from tests.frameworks.probes.networks import ABLATION, TUNED, random_images, setup, step_input
 from tests.frameworks.probes.trainers import create
 
 
@@ -52,7 +52,7 @@ def run(framework: str) -> tuple[dict[str, Any], dict[str, Any]]:
                 facts["products"].setdefault(key, []).append(len(products))
     facts |= {
         name: {
-            "tuned": _patched(alexnet.build(variant(name).architecture(10), tuned=True)),
+            "tuned": _patched(alexnet.build(variant(name).architecture(10), alexnet.TUNED)),
             "plain": _patched(alexnet.build(variant(name).architecture(10))),
         }
         for name in ("cifar-bn", "imagenet-lrn")
@@ -82,11 +82,11 @@ def _counted() -> Iterator[list[str]]:
 def _products_of(framework: str) -> dict[str, list[str]]:
     """The layers of a whole network that one training step, and an evaluation, take as dense."""
     rows = variant("cifar-plain").architecture(10)
-    trainer = create(framework, setup(rows, steps=1, track="idiomatic"))
+    trainer = create(framework, setup(rows, steps=1, track=TUNED))
     with _counted() as trained:
         trainer.train(iter([step_input(rows, 2, {}, 0.01)]), 1, lambda: None)
     with _counted() as evaluated:
-        trainer.predict(pictures(2))
+        trainer.predict(random_images(2))
     return {"training": sorted(set(trained)), "evaluation": sorted(set(evaluated))}
 
 

@@ -1,4 +1,4 @@
-"""Pictures to predict on: cut-outs of a photograph that matplotlib brings along."""
+"""Images to predict on: crops of a photograph that matplotlib includes."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ SIZES = {
 
 def photograph() -> Image.Image:
     """512×600, RGB."""
-    with cbook.get_sample_data("grace_hopper.jpg") as file, Image.open(file) as picture:
-        return picture.convert("RGB")
+    with cbook.get_sample_data("grace_hopper.jpg") as file, Image.open(file) as image:
+        return image.convert("RGB")
 
 
 def write(folder: Path) -> list[Path]:

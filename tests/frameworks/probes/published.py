@@ -1,16 +1,16 @@
-"""torchvision's own AlexNet beside the row that says it is the same (PyTorch only)."""
+"""torchvision's own AlexNet compared with the row that claims to be the same (PyTorch only)."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 import torchvision
+from bench.networks.names import TORCHVISION_NAMES
 
-from bench.core.errors import UserError
 from bench.networks.variants import variant
-from models_torch.alexnet import build
-from models_torch.pretrained import from_torchvision
+from models_torch.alexnet import SHARED, STOCK, build
 
 
 def run(framework: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -23,22 +23,18 @@ def run(framework: str) -> tuple[dict[str, Any], dict[str, Any]]:
     }
     with torch.inference_mode():
         expected = theirs(x)
-        for closed in (True, False):
-            ours = build(variant("torchvision").architecture(), closed=closed).eval()
-            ours.load_state_dict(from_torchvision(theirs.state_dict()))
-            facts[f"closed={closed}"] = torch.equal(ours(x), expected)
+        for name, layers in (("shared", SHARED), ("stock", STOCK)):
+            ours = build(variant("torchvision").architecture(), layers).eval()
+            ours.load_state_dict(_renamed(theirs.state_dict()))
+            facts[name] = torch.equal(ours(x), expected)
     facts["spread"] = float(expected.std())
-    facts["refusals"] = _refusals(theirs.state_dict())
     return facts, {}
 
 
-def _refusals(state: Any) -> dict[str, str]:
-    without = {name: tensor for name, tensor in state.items() if name != "features.6.bias"}
-    given = {"missing": without, "extra": {**state, "features.99.weight": torch.zeros(1)}}
-    said = {}
-    for name, wrong in given.items():
-        try:
-            from_torchvision(wrong)
-        except UserError as error:
-            said[name] = str(error)
-    return said
+def _renamed(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """torchvision's state in the names of the core; the layouts are the same."""
+    return {
+        f"{ours}.{part}": state[f"{theirs}.{part}"]
+        for theirs, ours in TORCHVISION_NAMES.items()
+        for part in ("weight", "bias")
+    }

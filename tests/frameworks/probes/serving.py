@@ -32,7 +32,7 @@ def network(norm: bool) -> Architecture:
     between = (BatchNorm("d1_bn"), BatchNorm("d2_bn")) if norm else ()
     return Architecture(
         "small-bn" if norm else "small",
-        "made up",
+        "synthetic",
         24,
         (
             Conv("c1", 8, 5, stride=2, padding=(1, 2)),
@@ -56,19 +56,19 @@ def network(norm: bool) -> Architecture:
     )
 
 
-def pictures() -> Any:
+def random_images() -> Any:
     return np.random.default_rng(3).normal(size=(COUNT, 3, 24, 24)).astype(np.float32)
 
 
 def run(framework: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    module, _, name = str(row_called(framework).server).partition(":")
+    module, _, name = str(row_called(framework).inference).partition(":")
     create = getattr(importlib.import_module(module), name)
     arrays: dict[str, Any] = {}
     for norm in (False, True):
         architecture = network(norm)
         weights = seeded_weights(architecture)
         for size in BATCHES[architecture.name]:
-            parts = np.split(pictures(), range(size, COUNT, size))
+            parts = np.split(random_images(), range(size, COUNT, size))
             for embedding in (None, "d2_relu"):
                 setup = InferenceSetup(architecture, weights, embedding, size, threads=1)
                 server = create(setup)

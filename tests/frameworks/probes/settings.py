@@ -1,4 +1,4 @@
-"""What a trainer says is in force, before and after reality is changed under it."""
+"""The settings that a trainer reports, before and after they are changed without it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def run(framework: str) -> tuple[dict[str, Any], dict[str, Any]]:
     for precision in ("float32", "bfloat16"):
         given = setup(TINY, track="idiomatic", precision=precision)
         facts[precision] = create(framework, given).settings()
-    # Its first convolution has other sides and channels than the made-up network's.
+    # Its first convolution has other sides and channels than the synthetic network's.
     with undrawn_weights():
         plain = create(framework, setup(variant("cifar-plain").architecture()))
     facts["cifar-plain"] = plain.settings()

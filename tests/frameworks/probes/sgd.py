@@ -1,4 +1,4 @@
-"""Some steps of the idiomatic track's SGD and of Keras's own, over the same gradients."""
+"""Some steps of the tuned track's SGD and of Keras's own, over the same gradients."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import keras
 import numpy as np
 
 from bench.training.recipes.base import Recipe
-from models_keras.optimizer import RecipeSchedule, optimizer_for
-from models_keras.rates import slow
+from models_keras.backend import current
+from models_keras.optimizer import RecipeSchedule, optimizer_for, slow
 from tests.frameworks.probes.networks import TINY, setup
 
 SHAPES = ((3, 3, 4, 8), (8,), (400, 301))
 STEPS = 6
 RISING_AND_FALLING = 5
-"""Steps of the schedule: the last of ``STEPS`` is behind its end, where the rate is 0."""
+"""Steps of the schedule: the last of ``STEPS`` is after its end, where the rate is 0."""
 ARMS = tuple(product((False, True), (0.0, 0.01)))
 """Nesterov, weight decay."""
 
@@ -64,7 +64,7 @@ def _recipe(momentum: float, nesterov: bool, decay: float) -> Recipe:
 
 
 def _ours(recipe: Recipe) -> Any:
-    return optimizer_for(setup(TINY, recipe, steps=RISING_AND_FALLING, track="idiomatic"))
+    return optimizer_for(setup(TINY, recipe, steps=RISING_AND_FALLING), current().SGD)
 
 
 def _trained(optimizer: Any, compiled: bool) -> list[Any]:

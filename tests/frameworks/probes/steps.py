@@ -12,7 +12,7 @@ from tests.frameworks.probes.networks import (
     TINY,
     Job,
     jobs,
-    pictures,
+    random_images,
     sampled,
     seeded_weights,
     setup,
@@ -60,9 +60,9 @@ def _steps(framework: str, name: str, job: Job) -> tuple[dict[str, Any], dict[st
 
 
 def _predictions(framework: str, job: Job, trained: Any, weights: Any) -> dict[str, Any]:
-    """Evaluation after training, held against a network that was never trained."""
+    """Evaluation after training, compared with a network that was never trained."""
     fresh = create_loaded(framework, setup(job.architecture, job.recipe), weights)
-    images = pictures(job.batch_size)
+    images = random_images(job.batch_size)
     first, second = trained.predict(images), trained.predict(images)
     trained.bare_predict(images)(2)
     return {
@@ -74,12 +74,12 @@ def _predictions(framework: str, job: Job, trained: Any, weights: Any) -> dict[s
 
 
 def _bare(framework: str, job: Job) -> float:
-    """How far two steps of the bare loop part from two ordinary ones, relative to the change.
+    """Largest difference of two steps of the bare loop from two ordinary ones, by the change.
 
-    With other pictures predicted in between, which must leave the loop's batch alone.
+    With other images predicted in between, which must not change the loop's batch.
     """
     size = job.batch_size
-    others = pictures(size, seed=9)
+    others = random_images(size, seed=9)
     masks = DropoutMasks(job.architecture, seed=5).at(0, size)
     given = step_input(job.architecture, size, masks, job.recipe.learning_rate)
     before = seeded_weights(job.architecture)

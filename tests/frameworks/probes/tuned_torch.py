@@ -1,4 +1,4 @@
-"""PyTorch's layers of the idiomatic track on the CPU beside PyTorch's own."""
+"""PyTorch's layers of the tuned track on the CPU compared with PyTorch's own."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from torch import Tensor, nn
 from bench.data.dataset import Split, describe_pixels
 from bench.networks.variants import VARIANTS, variant
 from bench.training.recipes import recipe
-from bench.training.tracks import ABLATION, TRACKS
+from bench.training.tracks import TRACKS
 from models_torch.baselines import tutorial_loop
 from models_torch.layers import dense
 from models_torch.layers.conv import SmallMapConv2d
+from models_torch.layers.dropout import Dropout
 from tests.frameworks.probes.convolutions import SEEING_ALL
-from tests.frameworks.probes.networks import setup, step_input
+from tests.frameworks.probes.networks import ABLATION, IDIOMATIC, TUNED, setup, step_input
 from tests.frameworks.probes.pieces import DROPOUT_RATES
 from tests.frameworks.probes.trainers import create
 
@@ -25,8 +26,8 @@ from tests.frameworks.probes.trainers import create
 def run(framework: str) -> tuple[dict[str, Any], dict[str, Any]]:
     tracks = {track: _layers(_network(framework, track)) for track in TRACKS}
     split = Split(np.zeros((2, 32, 32, 3), np.uint8), np.arange(2))
-    dataset = describe_pixels("made-up", ("a", "b"), split, split)
-    loop = tutorial_loop.create(setup(_rows(), track="idiomatic"), dataset)
+    dataset = describe_pixels("synthetic", ("a", "b"), split, split)
+    loop = tutorial_loop.create(setup(_rows(), track=IDIOMATIC), dataset)
     tracks["tutorial"] = _layers(loop.network)
     arrays: dict[str, Any] = {}
     for name, (size, kernel) in SEEING_ALL.items():
@@ -39,7 +40,7 @@ def run(framework: str) -> tuple[dict[str, Any], dict[str, Any]]:
 def _trained(framework: str, name: str) -> list[float]:
     """Losses of three steps of a whole network in bfloat16, on one batch."""
     rows = variant(name).architecture(10)
-    given = setup(rows, steps=3, track="idiomatic", precision="bfloat16")
+    given = setup(rows, steps=3, track=TUNED, precision="bfloat16")
     trainer = create(framework, given)
     trainer.train(iter([step_input(rows, 16, {}, 0.01)] * 3), 3, lambda: None)
     losses: list[float] = trainer.losses()
@@ -60,7 +61,7 @@ def _layers(network: nn.Module) -> dict[str, list[str]]:
     """Names of the layers of the suite's own, by class."""
     found: dict[str, list[str]] = {}
     for name, module in network.named_children():
-        if isinstance(module, SmallMapConv2d | dense.Linear | dense.Dropout):
+        if isinstance(module, SmallMapConv2d | dense.Linear | Dropout):
             found.setdefault(type(module).__name__, []).append(name)
     return found
 
@@ -97,7 +98,7 @@ def _passes(name: str, layer: nn.Module, x: Tensor) -> dict[str, Any]:
 
 
 def _linear() -> dict[str, Any]:
-    """In float32 and float64, and under autocast, beside ``nn.Linear``."""
+    """In float32 and float64, and under autocast, compared with ``nn.Linear``."""
     torch.manual_seed(0)
     own, ours = nn.Linear(40, 30), dense.Linear(40, 30)
     ours.load_state_dict(own.state_dict())
@@ -140,7 +141,7 @@ def _types() -> dict[str, Any]:
 
 def _dropout() -> dict[str, Any]:
     torch.manual_seed(0)
-    layer = dense.Dropout(DROPOUT_RATES[1])
+    layer = Dropout(DROPOUT_RATES[1])
     ones = torch.ones(100, 1000, requires_grad=True)
     y, again = layer(ones), layer(ones)
     y.sum().backward()

@@ -35,10 +35,10 @@ def run(framework: str) -> tuple[dict[str, Any], dict[str, Any]]:
     categories = given.meta["categories"]
     arrays, predictions, features = {}, [], []
     for path in paths:
-        with Image.open(path) as picture:
+        with Image.open(path) as image:
             for name, preset in PRESETS.items():
-                arrays[f"{name}/{path.name}"] = ImageClassification(**preset)(picture).numpy()
-            x = given.transforms()(picture).unsqueeze(0)
+                arrays[f"{name}/{path.name}"] = ImageClassification(**preset)(image).numpy()
+            x = given.transforms()(image).unsqueeze(0)
         with torch.inference_mode():
             best, classes = network(x).squeeze(0).softmax(0).topk(5)
             features.append(network.classifier[:6](network.avgpool(network.features(x)).flatten(1)))

@@ -1,4 +1,4 @@
-"""The tutorials' loop on a few pictures, in every framework that has one."""
+"""The tutorials' loop on a few images, in every framework that has one."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from bench.training.interfaces import Setup
 from bench.training.recipes import recipe
 
 CLASSES = 10
-PICTURES = 150
+IMAGES = 150
 STEPS = 40
 
 
 def run(framework: str) -> tuple[dict[str, Any], dict[str, Any]]:
     split = _coloured()
-    dataset = describe_pixels("made-up", tuple(map(str, range(CLASSES))), split, split)
+    dataset = describe_pixels("synthetic", tuple(map(str, range(CLASSES))), split, split)
     loop = _create(framework, "cifar-bn", dataset)
     called: list[None] = []
     losses = loop.train(STEPS, lambda: called.append(None))
@@ -49,9 +49,9 @@ def _create(framework: str, name: str, dataset: Dataset) -> Any:
 
 
 def _coloured() -> Split:
-    """Pictures that their colour gives away."""
+    """Images whose colour is their class."""
     rng = np.random.default_rng(0)
-    labels = np.arange(PICTURES) % CLASSES
+    labels = np.arange(IMAGES) % CLASSES
     colours = rng.integers(0, 256, (CLASSES, 1, 1, 3))[labels]
-    noise = rng.integers(-10, 10, (PICTURES, 32, 32, 3))
+    noise = rng.integers(-10, 10, (IMAGES, 32, 32, 3))
     return Split(np.clip(colours + noise, 0, 255).astype(np.uint8), labels)

@@ -79,7 +79,7 @@ def _said(call: Callable[[], Any]) -> str:
 
 
 def _taken(folder: Path) -> dict[str, Any]:
-    """Of each form of a state: its names, what was told of it, and whether the bits are kept."""
+    """Of each form of a state: its names, what was reported, and whether the bits are equal."""
     state = _state()
     forms = {
         "plain": state,
@@ -90,7 +90,7 @@ def _taken(folder: Path) -> dict[str, Any]:
     found = {}
     for name, content in forms.items():
         torch.save(content, folder / "state.pth")
-        told = read(str(folder / "state.pth"), str(folder / "state.safetensors"))
+        reported = read(str(folder / "state.pth"), str(folder / "state.safetensors"))
         arrays = load_file(folder / "state.safetensors")
         wanted = [
             tensor.bfloat16().float() if name == "bfloat16" else tensor for tensor in state.values()
@@ -99,7 +99,7 @@ def _taken(folder: Path) -> dict[str, Any]:
             torch.equal(torch.from_numpy(a), b)
             for a, b in zip(arrays.values(), _sorted(state, wanted), strict=True)
         ]
-        found[name] = {"names": sorted(arrays), "same": all(same), **told}
+        found[name] = {"names": sorted(arrays), "same": all(same), **reported}
     return found
 
 
@@ -109,11 +109,11 @@ def _sorted(state: dict[str, Any], tensors: list[Any]) -> list[Any]:
 
 
 @contextmanager
-def _server(content: bytes, told: int, status: int) -> Iterator[str]:
+def _server(content: bytes, length: int, status: int) -> Iterator[str]:
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(status)
-            self.send_header("Content-Length", str(told))
+            self.send_header("Content-Length", str(length))
             self.end_headers()
             self.wfile.write(content)
 
@@ -148,7 +148,7 @@ def _fetched(folder: Path) -> dict[str, Any]:
             "left": sorted(p.name for p in target.iterdir()),
         }
     with socket.socket() as reserved:
-        reserved.bind(("127.0.0.1", 0))  # bound and not listening: nobody answers there
+        reserved.bind(("127.0.0.1", 0))  # bound and not listening: no server answers there
         url = f"http://127.0.0.1:{reserved.getsockname()[1]}/weights"
         said = _said(lambda: fetch(str(folder / "offline"), right, url, False))
     found["offline"] = {"said": said.replace(url, "URL"), "left": []}

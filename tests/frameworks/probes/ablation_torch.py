@@ -1,4 +1,4 @@
-"""The pieces of ``probes.waterfall`` in PyTorch."""
+"""The pieces of ``probes.ablation`` in PyTorch."""
 
 from __future__ import annotations
 

@@ -1,16 +1,24 @@
-"""One compiled training step of the closed track on JAX."""
+"""Keras on JAX: the closed track's training step, settings and operations, compiled by XLA."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import keras
 
-from models_keras.closed import Network
-from models_keras.update import cross_entropy, update_for
+from bench.training.interfaces import Run
+from models_keras.backend import Convolutions, Network
+from models_keras.optimizer import cross_entropy, update_for
+
+JIT = True
+"""Without it JAX would run operation by operation."""
+CONVOLUTIONS = Convolutions(slow_on_small_maps=True, slow_in_groups=True, faster_as_dense=True)
+SGD = keras.optimizers.SGD
+"""Keras's own: XLA fuses its update into one pass."""
 
 
 def configure(threads: int, deterministic: bool) -> None:
@@ -22,17 +30,17 @@ def configure(threads: int, deterministic: bool) -> None:
 
 
 def use_precision(precision: str) -> None:
-    """JAX has float64 only when asked, and must not have it when it is not wanted."""
+    """Enable float64 for parity checks, and disable it for everything else."""
     jax.config.update("jax_enable_x64", precision == "float64")
 
 
 def fed(batches: Iterable[Any]) -> Iterable[Any]:
-    """What ``fit`` is to be given for batches of (images, labels): themselves."""
+    """``fit`` takes the batches as they are."""
     return batches
 
 
 class Step:
-    """The training step as a pure function, compiled by XLA; its state is replaced each step."""
+    """The training step as a pure function, compiled by XLA; every step returns a new state."""
 
     def __init__(self, network: Network) -> None:
         self._network = network
@@ -70,8 +78,8 @@ class Step:
         (loss, (_, statistics)), gradients = differentiate(weights, statistics, x, labels, masks)
         count = count + 1
         updated = [
-            self._update(w, g, s, count, rate if own == 1 else own * rate)
-            for w, g, s, own in zip(weights, gradients, slots, self._network.rates, strict=True)
+            self._update(w, g, s, count, rate if part == 1 else part * rate)
+            for w, g, s, part in zip(weights, gradients, slots, self._network.rates, strict=True)
         ]
         return [w for w, _ in updated], statistics, [s for _, s in updated], count, loss
 
@@ -162,3 +170,61 @@ class Step:
         """How a step runs."""
         jit = not jax.config.jax_disable_jit
         return {"execution": "jax.jit" if jit else "eager", "jit_compile": jit}
+
+
+def in_backend(kernel: Any, activation: Any, axes: str) -> dict[str, Any]:
+    """The backend's part of :class:`bench.training.settings.Settings`.
+
+    JAX reports neither its threads (the affinity binds them) nor the instruction set that XLA
+    generates code for, and it has no switch for oneDNN or for determinism on the CPU.
+    """
+    device = next(iter(kernel.devices()))
+    precision = jax.config.jax_default_matmul_precision
+    return {
+        "intra_op_threads": None,
+        "inter_op_threads": None,
+        "device": device.platform,
+        "device_name": None if device.platform == "cpu" else device.device_kind,
+        "memory_layout": _layout(activation, axes),
+        "weight_layout": _layout(kernel, "HWIO"),
+        "blas": None,
+        "onednn": None,
+        "instruction_set": None,
+        # None leaves the choice to the platform.
+        "tf32": precision and precision not in ("highest", "float32"),
+        "float32_matmul_precision": precision,
+        "deterministic": None,
+    }
+
+
+def _layout(array: Any, axes: str) -> str | None:
+    """``axes`` from the slowest to the fastest; None in versions of JAX that do not report it."""
+    layout = getattr(getattr(array, "format", None), "layout", None)
+    order = getattr(layout, "major_to_minor", None)
+    return None if order is None else "".join(axes[axis] for axis in order)
+
+
+def compiled(function: Callable[..., Any], operands: Sequence[Any]) -> Run:
+    """``jax.jit``; each result is waited for, or several would be computed at a time."""
+    jitted = jax.jit(function)
+
+    def run(times: int) -> None:
+        for _ in range(times):
+            jax.block_until_ready(jitted(*operands))
+
+    return run
+
+
+def own_lrn(x: Any, size: int, alpha: float, beta: float, k: float) -> None:
+    """JAX has no such operation."""
+
+
+def forward_and_backward(layer: Callable[[Any], Any]) -> Callable[..., tuple[Any, Any]]:
+    """``jax.vjp`` under ``jax.jit``."""
+
+    @jax.jit
+    def both(x: Any, gradient: Any) -> tuple[Any, Any]:
+        y, pull_back = jax.vjp(layer, x)
+        return y, pull_back(gradient)[0]
+
+    return lambda x, gradient: jax.block_until_ready(both(x, gradient))

@@ -1,4 +1,4 @@
-"""The pieces of ``probes.waterfall`` in Keras, on the backend of this process."""
+"""The pieces of ``probes.ablation`` in Keras, on the backend of this process."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def own_defaults() -> dict[str, Any]:
         "layout": {"channels_last": "NHWC"}[layers.Conv2D(4, 3).data_format],
         "precision": dense.kernel.dtype,
         "adam-eps": adam.epsilon,
-        "weight-decay": "decoupled",  # held against its formula, step by step
+        "weight-decay": "decoupled",  # compared with its formula, step by step
         "fused-update": False,
         "initialisation": [
             float(np.abs(ops.convert_to_numpy(weight)).max()) for weight in dense.weights

@@ -1,4 +1,4 @@
-"""The waterfall on the made-up network: what every stage of a framework's chain has in force."""
+"""The ablation on the synthetic network: what every stage of a framework's chain has in force."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bench.training.defaults import chain, switched, with_own_constants
 from bench.training.interfaces import Setup
 from bench.training.recipes.base import Recipe
 from bench.worker.opening import InitialWeights
-from tests.frameworks.probes.networks import MEAN, STD, TINY, pictures, step_input
+from tests.frameworks.probes.networks import ABLATION, MEAN, STD, TINY, random_images, step_input
 from tests.frameworks.probes.trainers import create
 
 STEPS = 6
@@ -29,7 +29,7 @@ def undropped(architecture: Architecture) -> Architecture:
 
 
 def case(framework: str, stage: str) -> Case:
-    return Case("tiny", framework, "ablation", recipe="probe", seed=3, defaults=stage)
+    return Case("tiny", framework, ABLATION, recipe="probe", seed=3, defaults=stage)
 
 
 def setup(framework: str, stage: str) -> Setup:
@@ -51,7 +51,7 @@ def run(framework: str) -> tuple[dict[str, Any], dict[str, Any]]:
         arrays |= {f"{stage}/start/{k}": v for k, v in trainer.export_weights().items()}
         facts["settings"][stage] = trainer.settings()
         facts["losses"][stage] = _losses(trainer)
-        arrays[f"{stage}/logits"] = trainer.predict(pictures(8, seed=5))
+        arrays[f"{stage}/logits"] = trainer.predict(random_images(8, seed=5))
         arrays |= {f"{stage}/update/{k}": v for k, v in _updates(framework, given).items()}
     facts["own"] = _of(framework).own_defaults()
     return facts, arrays
@@ -87,9 +87,9 @@ def update_input(scale: float) -> tuple[Any, Any]:
 def _of(framework: str) -> Any:
     # One of the two cannot be imported in this process.
     if framework == "pytorch":
-        from tests.frameworks.probes import waterfall_torch  # noqa: PLC0415
+        from tests.frameworks.probes import ablation_torch  # noqa: PLC0415
 
-        return waterfall_torch
-    from tests.frameworks.probes import waterfall_keras  # noqa: PLC0415
+        return ablation_torch
+    from tests.frameworks.probes import ablation_keras  # noqa: PLC0415
 
-    return waterfall_keras
+    return ablation_keras

@@ -1,0 +1,122 @@
+"""Keras's backends, a module each: everything that only one of them can do, or does differently.
+
+A backend is one file, ``backend/<name>.py`` with the names of :class:`Backend`; nothing outside of
+it imports the framework. :func:`current` gives the one of this process.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
+
+import keras
+
+from bench.training.interfaces import Run
+from bench.training.recipes.base import Recipe
+
+
+@dataclass(frozen=True)
+class Network:
+    """What a backend's step is made from."""
+
+    prepare: keras.layers.Layer
+    """uint8 images -> normalised and resized images"""
+    training: keras.Model
+    """[images, *masks] -> logits"""
+    evaluation: keras.Model
+    """images -> logits, over the same layers"""
+    recipe: Recipe
+    rates: list[float]
+    """Fraction of the learning rate of every trainable variable, in their order."""
+
+
+class BackendStep(Protocol):
+    """A compiled training step and a compiled forward pass of the closed track.
+
+    Images are (B, 32, 32, 3) uint8, labels (B,) int64, masks (B, *features) bool, one per dropout.
+    """
+
+    def train(self, images: Any, labels: Any, masks: list[Any], rate: float) -> Any:
+        """Queue one step; return its loss as the backend's scalar."""
+
+    def forward(self, images: Any) -> Any:
+        """Queue the evaluation-mode forward pass: (B, classes) logits."""
+
+    def sync(self) -> None:
+        """Wait for all queued work."""
+
+    def store(self) -> None:
+        """Write the state back to the Keras variables."""
+
+    def reload(self) -> None:
+        """Take the state from the Keras variables."""
+
+    def gradients(self, images: Any, labels: Any, masks: list[Any]) -> tuple[Any, Any, list[Any]]:
+        """Loss, logits, and the gradients of the trainable variables in their order."""
+
+    def bare(
+        self, images: Any, labels: Any, masks: list[Any], rate: float
+    ) -> Callable[[int], None]:
+        """n steps on one prepared batch, synced at the end."""
+
+    def bare_forward(self, images: Any) -> Callable[[int], None]:
+        """n evaluation-mode forward passes of one prepared batch, synced at the end."""
+
+    def settings(self) -> dict[str, Any]:
+        """``execution`` and ``jit_compile`` of a step."""
+
+
+@dataclass(frozen=True)
+class Convolutions:
+    """Where a backend's convolutions are slow on the CPU (`models_keras.layers.conv`)."""
+
+    slow_on_small_maps: bool = False
+    """Whether a window larger than the map misses the fast kernel."""
+    slow_in_groups: bool = False
+    """Whether one convolution for each group is faster than one in groups."""
+    faster_as_dense: bool = False
+    """Whether a matrix product is faster where every window sees all of the map."""
+
+
+class Backend(Protocol):
+    """The names that ``backend/<name>.py`` has."""
+
+    JIT: bool
+    """``jit_compile`` of the tuned track and of inference on the CPU."""
+    CONVOLUTIONS: Convolutions
+    SGD: type[keras.optimizers.SGD]
+    """Keras's SGD with momentum, or a class of the same arithmetic in fewer passes over memory."""
+    Step: Callable[[Network], BackendStep]
+
+    def configure(self, threads: int, deterministic: bool) -> None:
+        """Set threads and determinism, and switch TF32 off; before the first operation."""
+
+    def use_precision(self, precision: str) -> None:
+        """Allow or forbid float64."""
+
+    def fed(self, batches: Iterable[Any]) -> Any:
+        """What ``fit`` takes for the harness's batches of (images, labels)."""
+
+    def in_backend(self, kernel: Any, activation: Any, axes: str) -> dict[str, Any]:
+        """The backend's part of :class:`bench.training.settings.Settings`.
+
+        ``axes`` names the activation's axes, such as NHWC.
+        """
+
+    def compiled(self, function: Callable[..., Any], operands: Sequence[Any]) -> Run:
+        """A function compiled as the backend does, on fixed operands."""
+
+    def own_lrn(self, x: Any, size: int, alpha: float, beta: float, k: float) -> Any:
+        """The backend's own local response normalisation of (B, H, W, C); None where it has none
+        for these constants."""
+
+    def forward_and_backward(self, layer: Callable[[Any], Any]) -> Callable[..., tuple[Any, Any]]:
+        """(x, gradient) -> (y, dx), compiled as the backend does and waited for."""
+
+
+def current() -> Backend:
+    """The backend of this process."""
+    name = keras.backend.backend()
+    return cast(Backend, importlib.import_module(f"models_keras.backend.{name}"))

@@ -1,0 +1,307 @@
+"""Keras on TensorFlow: the closed track's training step, settings and operations, as graphs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from bench.training.interfaces import Run
+from models_keras.backend import Convolutions, Network
+from models_keras.optimizer import Sgd, cross_entropy, update_for
+
+JIT = False
+"""XLA's convolutions make training several times slower on the CPU."""
+CONVOLUTIONS = Convolutions(slow_in_groups=True)
+
+
+def configure(threads: int, deterministic: bool) -> None:
+    """Set the thread pools; must come before the first operation of the process.
+
+    The deterministic mode is the process's and has no public way back.
+    """
+    if tf.config.threading.get_intra_op_parallelism_threads() != threads:
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+    if deterministic:
+        tf.config.experimental.enable_op_determinism()
+
+
+def use_precision(precision: str) -> None:
+    """TensorFlow computes in the type of the variables."""
+
+
+def fed(batches: Iterable[Any]) -> Any:
+    """A ``tf.data.Dataset`` of the batches without autotuning.
+
+    From a generator Keras makes one whose buffers TensorFlow tunes as it runs. The tuning thread
+    sleeps for 10 ms, 20, 40 and so on, and does not always wake up when the dataset ends: ``fit``
+    then returns after up to twice the time of its steps. In every track the batches are the
+    harness's, not the framework's.
+    """
+    rest = iter(batches)
+    first = next(rest)
+    signature = tuple(tf.TensorSpec((None, *part.shape[1:]), part.dtype) for part in first)
+    made = tf.data.Dataset.from_generator(lambda: chain([first], rest), output_signature=signature)
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return made.prefetch(1).with_options(options)
+
+
+class Step:
+    """The training step as a graph (not XLA: on the CPU its convolutions are far slower)."""
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+        self._update = update_for(network.recipe)
+        self._weights = [v.value for v in network.training.trainable_variables]
+        self._slots = [
+            [tf.Variable(tf.zeros_like(w)) for _ in range(self._update.slots)]
+            for w in self._weights
+        ]
+        self._dtype = self._weights[0].dtype
+        self._count = tf.Variable(0.0, dtype=self._dtype)
+        self._step = tf.function(self._prepared_step, autograph=False)
+        self._bare_step = tf.function(self._training_step, autograph=False)
+        self._forward = tf.function(self._prepared_forward, autograph=False)
+        self._bare_forward = tf.function(self._prepared_logits, autograph=False)
+        self._gradients = tf.function(self._prepared_gradients, autograph=False)
+
+    def _prepared_step(self, images: Any, labels: Any, masks: list[Any], rate: Any) -> Any:
+        return self._training_step(self._network.prepare(images), labels, masks, rate)
+
+    def _training_step(self, x: Any, labels: Any, masks: list[Any], rate: Any) -> Any:
+        loss, _, gradients = self._differentiate(x, labels, masks)
+        count = self._count.assign_add(1.0)
+        rows = (self._weights, gradients, self._slots, self._network.rates)
+        for weight, gradient, slots, part in zip(*rows, strict=True):
+            self._apply(weight, gradient, slots, (count, rate if part == 1 else part * rate))
+        return loss
+
+    def _differentiate(self, x: Any, labels: Any, masks: list[Any]) -> tuple[Any, Any, list[Any]]:
+        with tf.GradientTape() as tape:
+            logits = self._network.training([x, *masks], training=True)
+            loss = cross_entropy(labels, logits, self._network.recipe.label_smoothing)
+        return loss, logits, tape.gradient(loss, self._weights)
+
+    def _prepared_gradients(self, images: Any, labels: Any, masks: list[Any]) -> Any:
+        return self._differentiate(self._network.prepare(images), labels, masks)
+
+    def _apply(
+        self, weight: Any, gradient: Any, slots: list[Any], scalars: tuple[Any, Any]
+    ) -> None:
+        recipe = self._network.recipe
+        if isinstance(self._update, Sgd):
+            # This kernel is Sgd's arithmetic in one pass over memory instead of six.
+            tf.raw_ops.ResourceApplyMomentum(
+                var=weight.handle,
+                accum=slots[0].handle,
+                lr=scalars[1],
+                grad=gradient + recipe.weight_decay * weight if recipe.weight_decay else gradient,
+                momentum=recipe.momentum,
+                use_nesterov=recipe.nesterov and recipe.momentum > 0,
+            )
+            return
+        new, moved = self._update(weight, gradient, slots, *scalars)
+        for slot, value in zip(slots, moved, strict=True):
+            slot.assign(value)
+        weight.assign(new)
+
+    def _prepared_forward(self, images: Any) -> Any:
+        return self._prepared_logits(self._network.prepare(images))
+
+    def _prepared_logits(self, x: Any) -> Any:
+        return self._network.evaluation(x, training=False)
+
+    def train(self, images: Any, labels: Any, masks: list[Any], rate: float) -> Any:
+        """Queue one step."""
+        return self._step(
+            tf.constant(images),
+            tf.constant(labels),
+            [tf.constant(m) for m in masks],
+            tf.constant(rate, self._dtype),
+        )
+
+    def gradients(self, images: Any, labels: Any, masks: list[Any]) -> tuple[Any, Any, list[Any]]:
+        """Loss, logits and gradients."""
+        given = [tf.constant(m) for m in masks]
+        found: tuple[Any, Any, list[Any]] = self._gradients(
+            tf.constant(images), tf.constant(labels), given
+        )
+        return found
+
+    def forward(self, images: Any) -> Any:
+        """Evaluation-mode logits."""
+        return self._forward(tf.constant(images))
+
+    def sync(self) -> None:
+        """Reading the step counter waits for the step that wrote it."""
+        self._count.numpy()
+        tf.test.experimental.sync_devices()
+
+    def store(self) -> None:
+        """The Keras variables are the state."""
+
+    def reload(self) -> None:
+        """The Keras variables are the state."""
+
+    def bare(
+        self, images: Any, labels: Any, masks: list[Any], rate: float
+    ) -> Callable[[int], None]:
+        """The same step on one prepared batch that stays on the device."""
+        x, y = self._network.prepare(tf.constant(images)), tf.constant(labels)
+        given, speed = [tf.constant(m) for m in masks], tf.constant(rate, self._dtype)
+
+        def loop(steps: int) -> None:
+            for _ in range(steps):
+                self._bare_step(x, y, given, speed)
+            self.sync()
+
+        return loop
+
+    def bare_forward(self, images: Any) -> Callable[[int], None]:
+        """The same forward pass on one prepared batch."""
+        x = self._network.prepare(tf.constant(images))
+
+        def loop(passes: int) -> None:
+            for _ in range(passes):
+                logits = self._bare_forward(x)
+            logits.numpy()
+
+        return loop
+
+    def settings(self) -> dict[str, Any]:
+        """How a step runs."""
+        eager = tf.config.functions_run_eagerly()
+        return {
+            "execution": "eager" if eager else "tf.function",
+            "jit_compile": _compiled_by_xla(self._step),
+        }
+
+
+class FewPassesSGD(keras.optimizers.SGD):  # type: ignore[misc]
+    """Keras's SGD with momentum by TensorFlow's kernel for it: one operation a weight, not eight.
+
+    The same arguments and the same update but for rounding; all else is Keras's own, weight decay
+    too.
+    """
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        """v = m·v - lr·g, and w += v, or m·v - lr·g with Nesterov."""
+        tf.raw_ops.ResourceApplyKerasMomentum(
+            var=variable.handle,
+            accum=self.momentums[self._get_variable_index(variable)].value.handle,
+            lr=tf.cast(learning_rate, variable.dtype),
+            grad=tf.cast(gradient, variable.dtype),
+            momentum=tf.cast(self.momentum, variable.dtype),
+            use_nesterov=self.nesterov,
+        )
+
+
+SGD = FewPassesSGD
+
+
+def in_backend(kernel: Any, activation: Any, axes: str) -> dict[str, Any]:
+    """The backend's part of :class:`bench.training.settings.Settings`.
+
+    A tensor of TensorFlow is dense in the order of its axes; it has no strides.
+    """
+    threading = tf.config.threading
+    return {
+        # 0 means that TensorFlow chooses, and it does not report its choice.
+        "intra_op_threads": threading.get_intra_op_parallelism_threads() or None,
+        "inter_op_threads": threading.get_inter_op_parallelism_threads() or None,
+        **_device(kernel),
+        "memory_layout": axes,
+        "weight_layout": "HWIO",
+        "blas": None,
+        "onednn": _onednn(),
+        "instruction_set": None,
+        "tf32": tf.config.experimental.tensor_float_32_execution_enabled(),
+        "float32_matmul_precision": None,
+        "deterministic": _deterministic(),
+    }
+
+
+def _device(kernel: Any) -> dict[str, Any]:
+    spec = tf.DeviceSpec.from_string(kernel.device)
+    physical = tf.config.list_physical_devices(spec.device_type)[spec.device_index]
+    details = tf.config.experimental.get_device_details(physical)
+    return {"device": spec.device_type.lower(), "device_name": details.get("device_name")}
+
+
+def _onednn() -> bool | None:
+    """The switch that TensorFlow's kernels read: private, but no guess.
+
+    ``TF_ENABLE_ONEDNN_OPTS`` would only report the request, and is mostly unset.
+    """
+    try:
+        from tensorflow.python.util import _pywrap_util_port  # noqa: PLC0415
+
+        return bool(_pywrap_util_port.IsMklEnabled())
+    except (ImportError, AttributeError):
+        return None
+
+
+def _deterministic() -> bool | None:
+    """There is a public function to switch it on, and only a private one to read it back."""
+    try:
+        from tensorflow.python.framework import config  # noqa: PLC0415
+
+        return bool(config.is_op_determinism_enabled())
+    except (ImportError, AttributeError):
+        return None
+
+
+_UNKNOWN = object()
+
+
+def _compiled_by_xla(function: Any) -> bool | None:
+    """Whether XLA compiles a ``tf.function``: its own setting, or the process's auto-clustering."""
+    if tf.config.optimizer.get_jit():
+        return True
+    jit = getattr(function, "_jit_compile", _UNKNOWN)
+    return None if jit is _UNKNOWN else bool(jit)
+
+
+def compiled(function: Callable[..., Any], operands: Sequence[Any]) -> Run:
+    """A ``tf.function``, not XLA: its convolutions are far slower on the CPU."""
+    graph = tf.function(function, autograph=False)
+
+    def run(times: int) -> None:
+        for _ in range(times):
+            graph(*operands)
+        tf.test.experimental.sync_devices()
+
+    return run
+
+
+def own_lrn(x: Any, size: int, alpha: float, beta: float, k: float) -> Any:
+    """``tf.nn.local_response_normalization``, for odd sizes: it takes a radius.
+
+    It does not divide alpha by the size.
+    """
+    if size % 2 == 0:
+        return None
+    return tf.nn.local_response_normalization(x, size // 2, k, alpha / size, beta)
+
+
+def forward_and_backward(layer: Callable[[Any], Any]) -> Callable[..., tuple[Any, Any]]:
+    """A ``tf.function`` with a tape."""
+
+    @tf.function
+    def both(x: Any, gradient: Any) -> tuple[Any, Any]:
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = layer(x)
+        return y, tape.gradient(y, x, gradient)
+
+    def run(x: Any, gradient: Any) -> tuple[Any, Any]:
+        y, dx = both(x, gradient)
+        return y.numpy(), dx.numpy()  # on the CPU a view: it waits and copies nothing
+
+    return run

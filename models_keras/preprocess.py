@@ -1,0 +1,104 @@
+"""From stored images to a network's input, inside the step.
+
+(B, 32, 32, 3) uint8 -> (B, S, S, 3) float, normalised by channel and resized.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from bench.networks.architecture import Architecture
+from bench.networks.resize import interpolation_matrix
+from bench.training.interfaces import Setup
+
+
+def input_for(architecture: Architecture) -> Any:
+    """What a training's model takes: stored images, or features of a frozen trunk."""
+    if architecture.features is not None:
+        return keras.Input(architecture.input_shape, dtype="float32")
+    return keras.Input((32, 32, 3), dtype="uint8")
+
+
+def prepare_for(setup: Setup, dtype: str = "float32") -> keras.layers.Layer:
+    """The layer before a network: features of a frozen trunk pass unchanged."""
+    if setup.architecture.features is not None:
+        return keras.layers.Identity(dtype=dtype)
+    return Prepare(setup.architecture.input_size, setup.mean, setup.std, dtype=dtype)
+
+
+def stock_prepare_for(setup: Setup) -> Callable[[Any], Any]:
+    """The same in a few operations of ``keras.ops``, ``image.resize`` among them, in float32.
+
+    Not by the layers ``Normalization`` and ``Resizing``: on other backends than TensorFlow they
+    still import TensorFlow where it is installed.
+    """
+    size = setup.architecture.input_size
+    mean, std = (np.array(values, np.float32) for values in (setup.mean, setup.std))
+
+    def prepare(images: Any) -> Any:
+        if setup.architecture.features is not None:
+            return images
+        x = (ops.cast(images, "float32") / 255.0 - mean) / std
+        return x if x.shape[1:3] == (size, size) else ops.image.resize(x, (size, size))
+
+    return prepare
+
+
+@keras.saving.register_keras_serializable("alexbench")
+class Prepare(keras.layers.Layer):
+    """(B, 32, 32, 3) uint8 -> (B, S, S, 3), normalised by channel and resized bilinearly.
+
+    Half-pixel centres and no antialiasing, as in every framework here. In float32 even under a
+    mixed policy, since bfloat16 has fewer bits than a pixel; in float64 for a parity check.
+
+    Written as two matrix products, one for the rows and one for the columns: ``ops.image.resize``
+    always gives float32 on TensorFlow, rounds pixel coordinates, and is slower on the CPU.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        mean: tuple[float, float, float],
+        std: tuple[float, float, float],
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**{"dtype": "float32"} | kwargs)
+        self.size, self.mean, self.std = size, mean, std
+
+    def build(self, shape: tuple[Any, int, int, int]) -> None:
+        """Compute the constants once: on torch a call is not traced and would recompute them."""
+        _, height, width, channels = shape
+        # By whole rows of pixels: three channels are too few for a vector unit.
+        normalising = (np.tile(values, width) for values in (self.mean, self.std))
+        # (S, H), and (W·C, S·C): every channel of a row of pixels in one product
+        resizing = (
+            interpolation_matrix(height, self.size),
+            np.kron(interpolation_matrix(width, self.size).T, np.eye(channels)),
+        )
+        self._constants = tuple(
+            constant.astype(self.compute_dtype) for constant in (*normalising, *resizing)
+        )
+
+    def call(self, images: Any) -> Any:
+        """Normalise, then resize."""
+        height, width, channels = images.shape[1:]
+        resized = (height, width) != (self.size, self.size)
+        needed = self._constants if resized else self._constants[:2]
+        mean, std, *resizing = (
+            ops.convert_to_tensor(constant, dtype=self.compute_dtype) for constant in needed
+        )
+        x = ops.reshape(images, (-1, height, width * channels))
+        x = (ops.cast(x, self.compute_dtype) / 255.0 - mean) / std
+        if resized:
+            rows, columns = resizing
+            x = ops.matmul(rows, ops.matmul(x, columns))  # (B, H, S·C), then (B, S, S·C)
+        return ops.reshape(x, (-1, self.size, self.size, channels))
+
+    def get_config(self) -> dict[str, Any]:
+        """For saving."""
+        return {**super().get_config(), "size": self.size, "mean": self.mean, "std": self.std}
