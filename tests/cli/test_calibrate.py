@@ -34,7 +34,7 @@ def test_noise_between_processes_is_one_factor_for_all_their_pairs() -> None:
     assert np.std(made[:, 0]) == pytest.approx(0.1, rel=0.1)
 
 
-def test_equals_are_ties_and_a_planted_slowdown_is_found_in_small_noise() -> None:
+def test_no_difference_between_equals_and_a_planted_slowdown_is_found_in_small_noise() -> None:
     counts = list(simulated(20))
     assert len(counts) == len(NOISES) * len(calibrate.SHAPES) * 2
     quiet = [c for c in counts if c.what == "quiet" and c.processes >= 5]
@@ -137,5 +137,5 @@ def test_real_matches_are_run_and_counted(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert {row["kind"] for row in found} == {"train_throughput"}
     assert [row["stopped"] for row in found].count(calibrate.TOGETHER) == 2
     text = (tmp_path / "out" / "real.md").read_text("utf-8")
-    assert "| tie " in text
+    assert "| no difference " in text
     assert "| slower " in text
