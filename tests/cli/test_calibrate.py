@@ -140,5 +140,5 @@ def test_real_runs_are_measured_and_counted(
     assert {row["kind"] for row in found} == {"train_throughput"}
     assert [row["stopped"] for row in found].count(calibration.POOLED) == 2
     text = (tmp_path / "out" / "real.md").read_text("utf-8")
-    assert "| tie " in text
+    assert "| no difference " in text
     assert "| slower " in text
