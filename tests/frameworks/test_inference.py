@@ -10,7 +10,7 @@ from bench.networks.architecture import Architecture
 from bench.parity.reference import Context, apply
 from tests.frameworks.probes.client import ask, each_framework
 from tests.frameworks.probes.networks import seeded_weights
-from tests.frameworks.probes.serving import BATCHES, COUNT, network, pictures
+from tests.frameworks.probes.serving import BATCHES, COUNT, network, random_images
 
 Array = NDArray[Any]
 
@@ -18,7 +18,7 @@ Array = NDArray[Any]
 def outputs(architecture: Architecture) -> dict[str, Array]:
     """Output of every layer in evaluation mode, in float64, by its name."""
     weights = {k: v.astype(np.float64) for k, v in seeded_weights(architecture).items()}
-    x, found = pictures().astype(np.float64), {}
+    x, found = random_images().astype(np.float64), {}
     for layer in architecture.layers:
         front = f"{layer.name}."
         own = {k.removeprefix(front): w for k, w in weights.items() if k.startswith(front)}

@@ -1,5 +1,6 @@
 """The article's own loop: what it does, how it is timed, and what is made of its pace."""
 
+import importlib
 from collections.abc import Callable
 from dataclasses import replace
 from types import SimpleNamespace
@@ -113,7 +114,7 @@ def given(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> list[Any]:
     row = replace(FRAMEWORKS["fake"], article_loop="test_article:made")
     monkeypatch.setitem(FRAMEWORKS, "fake", row)
     module = SimpleNamespace(made=create)
-    monkeypatch.setattr(measure_article.importlib, "import_module", lambda name: module)
+    monkeypatch.setattr(importlib, "import_module", lambda name: module)
     return calls
 
 

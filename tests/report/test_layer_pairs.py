@@ -1,5 +1,6 @@
 """Layers that the suite writes itself, beside the framework's own: the same, and timed in turns."""
 
+import importlib
 from types import SimpleNamespace
 from typing import Any
 
@@ -76,7 +77,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> tuple[list[dict[str, Any]], lis
 
     pair = LayerPair("lrn", (2, 3), "own", side("ours", 0.1), side("theirs", 0.4), lambda: 3e-7)
     module = SimpleNamespace(made=lambda setup: [pair])
-    monkeypatch.setattr(measure_layers.importlib, "import_module", lambda name: module)
+    monkeypatch.setattr(importlib, "import_module", lambda name: module)
     row = SimpleNamespace(layer_pairs="somewhere:made")
     monkeypatch.setattr(measure_layers, "framework", lambda name: row)
     return layer_pairs(bench(Limits(layer_pairs=True, blocks=4, block_seconds=1.6))), order
@@ -112,7 +113,7 @@ def test_nothing_is_timed_unless_asked(
 ) -> None:
     row = SimpleNamespace(layer_pairs=where)
     monkeypatch.setattr(measure_layers, "framework", lambda name: row)
-    monkeypatch.setattr(measure_layers.importlib, "import_module", lambda name: pytest.fail(name))
+    monkeypatch.setattr(importlib, "import_module", lambda name: pytest.fail(name))
     assert layer_pairs(bench(Limits(layer_pairs=asked), extras=extras)) == []
 
 

@@ -1,5 +1,6 @@
 """The tutorials' loops: that they train, how they are timed beside ours, and what is told of it."""
 
+import importlib
 from collections.abc import Callable
 from dataclasses import replace
 from types import SimpleNamespace
@@ -95,7 +96,7 @@ def made(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> list[Loop]:
     row = replace(FRAMEWORKS["fake"], tutorial_loop="somewhere:made")
     monkeypatch.setitem(FRAMEWORKS, "fake", row)
     module = SimpleNamespace(made=create)
-    monkeypatch.setattr(measure_tutorial.importlib, "import_module", lambda name: module)
+    monkeypatch.setattr(importlib, "import_module", lambda name: module)
     for part in (measure_tutorial, article_loop):
         monkeypatch.setattr(part, "perf_counter", lambda: now[0])
     return loops
