@@ -289,14 +289,15 @@ def test_the_environment_is_the_same_for_everybody_and_nobodys(
     assert on_gpu.get("CUDA_VISIBLE_DEVICES") == os.environ.get("CUDA_VISIBLE_DEVICES")
 
 
-def test_what_makes_one_framework_faster_is_set_in_the_idiomatic_track_alone(
+def test_what_makes_one_framework_faster_is_set_in_the_tuned_track_alone(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, data: Path
 ) -> None:
     row = replace(FRAMEWORKS["fake"], tuned_environment={"MALLOC_TOP_PAD_": "4096"})
     monkeypatch.setitem(FRAMEWORKS, "fake", row)
     for track, device, expected in (
-        ("idiomatic", "cpu", "4096"),
-        ("idiomatic", "gpu", None),
+        ("tuned", "cpu", "4096"),
+        ("tuned", "gpu", None),
+        ("idiomatic", "cpu", None),
         ("closed", "cpu", None),
     ):
         found = environment(fakes.case(track=track, device=device), tmp_path, threads=1)
@@ -309,7 +310,7 @@ def test_the_record_says_what_was_set_for_a_framework_alone(
     row = replace(FRAMEWORKS["fake"], tuned_environment={"MALLOC_TOP_PAD_": "4096"})
     monkeypatch.setitem(FRAMEWORKS, "fake", row)
     monkeypatch.setenv("MALLOC_TOP_PAD_", "1")  # read back, not repeated
-    found = worker._tuned(fakes.case(track="idiomatic"))
+    found = worker._tuned(fakes.case(track="tuned"))
     assert found == {"tuned_environment": {"MALLOC_TOP_PAD_": "1"}}
     assert worker._tuned(fakes.case()) == {}
 
