@@ -189,7 +189,7 @@ def test_a_stage_that_failed_breaks_the_chain_openly() -> None:
     assert row(rows, "pytorch", "shuffle")["seeds"] == 0
     assert math.isnan(row(rows, "pytorch", "layout")["ratio"])
     cells = {c["switched"]: c for c in shown(records) if c["framework"] == "pytorch"}
-    assert cells["order of pictures"]["seeds"] == "0 of 1 (1 failed)"
+    assert cells["order of images"]["seeds"] == "0 of 1 (1 failed)"
     assert cells["memory layout"]["change (x)"] == "—"
     assert cells["memory layout"]["images/s"] != "—"
 
@@ -199,7 +199,7 @@ def test_a_stage_that_was_not_asked_for_is_passed_over() -> None:
     assert math.isnan(row(rows, "pytorch", "shuffle")["ratio"])
     assert row(rows, "pytorch", "layout")["ratio"] == pytest.approx(1.5 * 1.25)
     cells = {c["switched"]: c for c in shown(without_shuffle()) if c["framework"] == "pytorch"}
-    assert cells["order of pictures"]["seeds"] == "not run"
+    assert cells["order of images"]["seeds"] == "not run"
 
 
 def test_a_diverged_seed_counts_and_is_named() -> None:
