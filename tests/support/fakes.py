@@ -364,6 +364,8 @@ PROFILE = Profile(
     test_images=None,
     limits=LIMITS,
 )
+TWICE = replace(PROFILE, name="tiny-twice", limits=replace(LIMITS, processes=2))
+"""Two processes of each case: one gives no verdict."""
 
 
 def register() -> None:
@@ -372,14 +374,16 @@ def register() -> None:
     variants.register(WIDER)
     for row in FRAMEWORKS:
         frameworks.register(row)
-    profiles.PROFILES[PROFILE.name] = PROFILE
+    for profile in (PROFILE, TWICE):
+        profiles.PROFILES[profile.name] = profile
 
 
 def install(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
     """For one test: the rows here and in every worker, and a cache of its own."""
     for variant in (VARIANT, WIDER):
         monkeypatch.setitem(variants.VARIANTS, variant.name, variant)
-    monkeypatch.setitem(profiles.PROFILES, PROFILE.name, PROFILE)
+    for profile in (PROFILE, TWICE):
+        monkeypatch.setitem(profiles.PROFILES, profile.name, profile)
     for row in FRAMEWORKS:
         monkeypatch.setitem(frameworks.FRAMEWORKS, row.name, row)
     for name, value in environment(cache).items():
