@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from bench.core.records import RecordStore
 from bench.report.blocks import stale
+from bench.stats.seeds import welch_difference
 
 ROOT = Path(__file__).parents[2]
 PAGES = [
@@ -24,6 +26,17 @@ def test_the_pages_with_published_figures_have_blocks():
 def test_published_figures_are_what_the_records_give(page):
     """When this fails: ``alexbench report --readme FILE``, then read what has changed."""
     assert stale(page, write=False) == []
+
+
+def test_the_gap_at_framework_defaults_is_welchs_interval():
+    """The one figure of docs/results.md that no table holds; its footnote names its records."""
+    accuracies = {"pytorch": [], "keras-tensorflow": []}
+    for record in RecordStore(ROOT / "results" / "reference-2026-11-21-waterfall").read():
+        if record.ok and record.case.defaults == "own" and record.case.variant == "cifar-bn":
+            accuracies[record.case.framework].append(record.samples[0])
+    gap = welch_difference(accuracies["keras-tensorflow"], accuracies["pytorch"])
+    shown = "{:.1f} [{:.1f}, {:.1f}]".format(*(100 * value for value in gap)).replace("-", "−")
+    assert shown in (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
 
 
 def test_the_readme_is_short():
