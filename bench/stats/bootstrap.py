@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,10 +58,10 @@ class Level:
     @classmethod
     def of(cls, processes: Processes) -> Level:
         """Raises ValueError without a sample."""
-        kept = [np.sort(np.asarray(samples, dtype=float)) for samples in processes if len(samples)]
+        kept = tuple(tuple(samples) for samples in processes if len(samples))
         if not kept:
             raise ValueError("a median needs a sample. Received: none")
-        return cls(kept)
+        return _level(kept)
 
     @property
     def resampled(self) -> Array:
@@ -81,21 +82,28 @@ class Level:
         means: Array = np.mean(np.stack(slots), axis=0)
         return means
 
-    @property
+    @cached_property
     def error(self) -> float:
         """Standard error of the mean: of its bootstrap distribution."""
         if self.processes < MANY:
             return float(np.std(self.resampled))
         rng = np.random.default_rng(_SEED)
-        medians = np.stack([_medians_of_one(samples, rng) for samples in self._kept])
+        size = max(RESAMPLES * MANY // self.processes, 1)
+        medians = np.stack([_medians_of_one(samples, rng, size) for samples in self._kept])
         return float(np.std(medians)) / math.sqrt(self.processes)
 
-    @property
+    @cached_property
     def within(self) -> float:
         """Standard error of the mean as far as the samples inside the processes tell it."""
         rng = np.random.default_rng(_SEED)
         variances = [np.var(_medians_of_one(samples, rng)) for samples in self._kept]
         return math.sqrt(float(np.mean(variances)) / self.processes)
+
+
+@lru_cache(maxsize=4096)
+def _level(kept: tuple[tuple[float, ...], ...]) -> Level:
+    """One level for the same samples: a framework is compared with several others."""
+    return Level([np.sort(np.asarray(samples, dtype=float)) for samples in kept])
 
 
 def error_of(*levels: Level) -> tuple[float, float]:
@@ -144,8 +152,8 @@ def ends_of(resampled: Array) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _medians_of_one(ordered: Array, rng: np.random.Generator) -> Array:
-    """(RESAMPLES,) medians of resamples of sorted values, without drawing the resamples.
+def _medians_of_one(ordered: Array, rng: np.random.Generator, size: int = RESAMPLES) -> Array:
+    """(size,) medians of resamples of sorted values, without drawing the resamples.
 
     The k-th smallest of n uniform draws is Beta(k, n + 1 - k) distributed, so the k-th smallest of
     a resample is ``ordered[floor(n * that)]``; the next one follows from it (David and Nagaraja,
@@ -153,10 +161,10 @@ def _medians_of_one(ordered: Array, rng: np.random.Generator) -> Array:
     """
     n = len(ordered)
     lower = (n + 1) // 2
-    first = rng.beta(lower, n + 1 - lower, RESAMPLES)
+    first = rng.beta(lower, n + 1 - lower, size)
     second = first
     if n % 2 == 0:
-        second = first + (1 - first) * rng.beta(1, n - lower, RESAMPLES)
+        second = first + (1 - first) * rng.beta(1, n - lower, size)
     places = [np.minimum((n * u).astype(int), n - 1) for u in (first, second)]
     middle: Array = (ordered[places[0]] + ordered[places[1]]) / 2
     return middle
