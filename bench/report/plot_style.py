@@ -1,6 +1,6 @@
 """How every plot looks: colours, sizes, the line that names the data, and saving.
 
-Figures are made without pyplot, so that nothing global is left behind; a figure drawn twice from
+Figures are made without pyplot, so that nothing global is left changed; a figure drawn twice from
 the same records is the same file, byte for byte.
 """
 
@@ -187,7 +187,8 @@ def save(drawing: Drawing, folder: Path, table: str) -> Plot:
         figure.set_layout_engine("none")
     # Without these the file would say when and by which version it was made.
     without = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    FigureCanvasSVG(figure).print_svg(svg, metadata=without)
+    FigureCanvasSVG(figure).print_svg(svg, metadata=without)  # type: ignore[no-untyped-call]
     figure.set_dpi(150)
-    FigureCanvasAgg(figure).print_png(png, metadata={"Software": None})
+    canvas = FigureCanvasAgg(figure)
+    canvas.print_png(png, metadata={"Software": None})  # type: ignore[no-untyped-call]
     return Plot(table, drawing.name, drawing.title, drawing.how, svg, png)
