@@ -78,8 +78,8 @@ def merge(runs: Iterable[Path]) -> Merged:
     so. Raises UserError for a folder without records.
     """
     records = [record for run in runs for record in RecordStore(run).read()]
-    kept, older = latest(records)
-    return Merged(kept, _older(older))
+    newest, older = latest(records)
+    return Merged(newest, _older(older))
 
 
 def _older(older: Iterable[Record]) -> list[str]:
@@ -102,9 +102,9 @@ def write_results(
     `notes` (as from `merge`) are shown near the top. A contact sheet that lies in the folder
     becomes part of the page. Raises UserError when the folder cannot be written.
     """
-    kept, older = latest(records)
+    newest, older = latest(records)
     notes = [*notes, *_older(older)]
-    report = Report(kept)
+    report = Report(newest)
     page = folder / "report.html"
     try:
         write_tables(report, folder)

@@ -6,8 +6,11 @@ uncertified ones.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+import os
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from multiprocessing import get_all_start_methods, get_context
 from pathlib import Path
 
 from bench.analysis.experiments import Data
@@ -17,7 +20,7 @@ from bench.report import footnotes
 from bench.report.chapters import TABLES
 from bench.report.plot_style import Drawing, Plot, retitle, save, style
 from bench.report.report import Part, Records, Report
-from bench.report.table import Chart
+from bench.report.table import Chart, Table
 from bench.training.tracks import TRACKS
 
 CHARTS = {chart.name: chart for table in TABLES for chart in table.charts}
@@ -31,29 +34,72 @@ def write_plots(records: Records, folder: Path) -> list[Plot]:
     stand apart, and ``_<dataset>_<fingerprint>`` where there is more than one dataset. What an
     earlier report left there is removed. Raises OSError where it cannot write.
     """
-    datasets = Report.of(records).datasets
+    report = Report.of(records)
+    datasets = report.datasets
     target = folder / "plots"
     target.mkdir(parents=True, exist_ok=True)
     _remove_old(target)
-    plots = []
-    with style():
-        for results in datasets:
-            suffix = _suffix(results.data) if len(datasets) > 1 else ""
-            for table, drawing in _drawings(results):
-                plots.append(save(replace(drawing, name=drawing.name + suffix), target, table))
-    return plots
+    todo = [
+        _Job(Part(results, track, certified), table, chart, suffix, target)
+        for results in datasets
+        for suffix in [_suffix(results.data) if len(datasets) > 1 else ""]
+        for track in _tracks(results)
+        for certified in (True, False)
+        for table in TABLES
+        for chart in table.charts
+    ]
+    some = _in_processes(todo) if len(report.records) > _FEW else [job.run() for job in todo]
+    return [plot for plot in some if plot is not None]
 
 
-def _drawings(results: Results) -> Iterator[tuple[str, Drawing]]:
-    """The plots of one dataset, each with its table: by track, first of what is certified."""
-    for track in _tracks(results):
-        for certified in (True, False):
-            part = Part(results, track, certified)
-            for table in TABLES:
-                for chart in table.charts:
-                    drawing = _drawing(chart, part)
-                    if drawing is not None:
-                        yield table.name, drawing
+@dataclass(frozen=True)
+class _Job:
+    """One plot that there may be data for."""
+
+    part: Part
+    table: Table
+    chart: Chart
+    suffix: str
+    folder: Path
+
+    def run(self) -> Plot | None:
+        """Its files; None where there is nothing to draw."""
+        with style():
+            drawing = _drawing(self.chart, self.part)
+            if drawing is None:
+                return None
+            drawing = replace(drawing, name=drawing.name + self.suffix)
+            return save(drawing, self.folder, self.table.name)
+
+
+_FEW = 2_000
+"""Records from which on plots are drawn in several processes: starting these takes its time."""
+_jobs: list[_Job] = []
+"""What a forked process draws from: it inherits the report, which need not be sent."""
+
+
+def _in_processes(todo: list[_Job]) -> list[Plot | None]:
+    """The same, by as many processes as there are processors; in this one where none can fork."""
+    if "fork" not in get_all_start_methods():
+        return [job.run() for job in todo]
+    for results in {id(job.part.results): job.part.results for job in todo}.values():
+        for table in TABLES:
+            results.once(table.rows)  # what plots share is computed before the processes part
+        results.once(comparability_rows)
+    _jobs[:] = todo
+    try:
+        with ProcessPoolExecutor(_processors(), mp_context=get_context("fork")) as pool:
+            return list(pool.map(_run, range(len(todo))))
+    finally:
+        _jobs.clear()
+
+
+def _run(place: int) -> Plot | None:
+    return _jobs[place].run()
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
 
 
 def _tracks(results: Results) -> list[str]:

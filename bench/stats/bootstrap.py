@@ -116,6 +116,12 @@ def _level(processes: tuple[tuple[float, ...], ...], logarithmic: bool) -> Level
     return Level([np.sort(np.asarray(samples, dtype=float)) for samples in processes])
 
 
+@lru_cache(maxsize=4096)
+def _level(kept: tuple[tuple[float, ...], ...]) -> Level:
+    """One level for the same samples: a framework is compared with several others."""
+    return Level([np.sort(np.asarray(samples, dtype=float)) for samples in kept])
+
+
 def error_of(*levels: Level) -> tuple[float, float]:
     """Standard error of a difference of levels, and its degrees of freedom (Welch)."""
     parts = [_error_of_one(level) for level in levels]
@@ -202,7 +208,7 @@ def _middle_places(n: int, rng: np.random.Generator) -> tuple[Places, Places]:
     section 2). Thousands of latency samples then cost no more than ten.
     """
     lower = (n + 1) // 2
-    first = rng.beta(lower, n + 1 - lower, RESAMPLES)
+    first = rng.beta(lower, n + 1 - lower, size)
     second = first
     if n % 2 == 0:
         second = first + (1 - first) * rng.beta(1, n - lower, RESAMPLES)

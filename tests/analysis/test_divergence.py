@@ -163,21 +163,21 @@ def test_the_plot_has_the_losses_above_and_their_difference_below():
     curve = next(line for line in below.lines if len(line.get_xdata()) == 3)
     assert curve.get_xdata().tolist() == [1, 2, 3]
     assert curve.get_ydata() == pytest.approx([1e-9, 1e-4, 0.1])  # zero has no place on a log axis
-    assert "keras-jax parts by more than 1 %: at step 3" in said(below)
+    assert "keras-jax differs by more than 1 %: at step 3" in said(below)
     marks = [line for line in below.lines if list(line.get_xdata()) == [3, 3]]
     assert len(marks) == 1
 
 
 def test_the_plot_says_so_where_trainings_do_not_part():
     _, below = draw([training([1.0] * 5), reference([1.0] * 5)]).figure.axes
-    assert "keras-jax parts by more than 1 %: not within 5 steps" in said(below)
+    assert "keras-jax differs by more than 1 %: not within 5 steps" in said(below)
     assert not any(line.get_linestyle() == ":" for line in below.lines)
 
 
 def test_the_plot_survives_losses_that_are_no_numbers():
     drawing = draw([training([1.0, None]), reference([1.0, 1.0, 1.0])])
     _, below = drawing.figure.axes
-    assert "keras-jax parts by more than 1 %: at step 2" in said(below)
+    assert "keras-jax differs by more than 1 %: at step 2" in said(below)
     with style():
         drawing.figure.canvas.draw()
 

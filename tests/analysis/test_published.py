@@ -119,7 +119,7 @@ def test_where_the_weights_came_from_stands_below_once_for_both_frameworks():
     )
     assert "initialised: dense2, dense3" in line
     assert "RGB in 0 to 1, minus (0.485, 0.456, 0.406), over (0.229, 0.224, 0.225)" in line
-    assert "brought to 224 px" in line
+    assert "resized to 224 px" in line
     assert line.endswith("(in pytorch and keras-tensorflow)")
 
 

@@ -56,7 +56,7 @@ def test_the_closed_track_takes_pairs_of_seeds():
     assert (row["framework"], row["reference"], row["pairs"]) == ("keras-jax", "pytorch", 3)
     assert row["verdict"] == "inconclusive"
     (shown,) = cells(records)
-    assert shown["difference, points"] == "+2.00 [-0.48, +4.48]"
+    assert shown["difference (points)"] == "+2.00 [-0.48, +4.48]"
     assert shown["method"] == "paired by seed"
 
 
@@ -81,7 +81,7 @@ def test_a_single_seed_has_no_interval_and_is_inconclusive():
             *make_trained("cifar-bn", (0.65,), track=track, framework="keras-jax"),
         ]
         (shown,) = cells(records)
-        assert (shown["difference, points"], shown["verdict"]) == ("+5.00", "inconclusive")
+        assert (shown["difference (points)"], shown["verdict"]) == ("+5.00", "inconclusive")
 
 
 def test_a_failed_seed_is_counted_and_takes_its_pair_along():
@@ -94,7 +94,7 @@ def test_a_failed_seed_is_counted_and_takes_its_pair_along():
     assert (row["pairs"], row["failed"], row["against_failed"]) == (2, 1, 0)
     assert row["difference"] == pytest.approx(0.02)
     (shown,) = cells(records)
-    assert (shown["seeds"], shown["seeds against"]) == ("2 of 3 (1 failed)", "3")
+    assert (shown["seeds"], shown["its seeds"]) == ("2 of 3 (1 failed)", "3")
 
 
 def test_a_diverged_seed_counts_in_the_mean():
@@ -110,7 +110,7 @@ def test_a_framework_without_a_result_stands_there():
     records = [*make_trained("cifar-bn", (0.6,)), make_failure(framework="keras-jax")]
     (shown,) = cells(records)
     assert (shown["framework"], shown["verdict"]) == ("keras-jax", "no result")
-    assert shown["difference, points"] == "—"
+    assert shown["difference (points)"] == "—"
 
 
 def test_seeds_that_are_not_shared_are_independent():

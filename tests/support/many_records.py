@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice, product
 
-from bench.core.case import ABLATION
 from bench.core.kinds import KINDS
 from bench.core.records import Record
 from bench.networks.variants import VARIANTS
@@ -29,7 +28,7 @@ def many_records(number: int) -> list[Record]:
 
 
 def _records() -> Iterator[Record]:
-    tracks = [track.name for track in TRACKS.values() if track.name != ABLATION]
+    tracks = [track.name for track in TRACKS.values() if not track.stages]
     seed, place = 0, 0
     while True:
         for track, variant, framework, kind in product(tracks, VARIANTS, FRAMEWORKS, KINDS):

@@ -1,4 +1,4 @@
-"""Plausible made-up records for the tests of tables, plots and reports. Nothing was measured."""
+"""Plausible synthetic records for the tests of tables, plots and reports. Nothing was measured."""
 
 from __future__ import annotations
 
@@ -165,12 +165,12 @@ def _rate(case: Case) -> float:
 
 
 def _turns(case: Case, samples: int) -> dict[str, Any]:
-    """Two processes, taken in turns with the other frameworks on the same network."""
+    """Two processes, interleaved with the other frameworks on the same network."""
     half = samples // 2
     blocks = [[process, turn, 1] for process in (0, 1) for turn in range(half)]
     match = f"{case.variant} {case.track} {case.init} {case.head} {case.batch_size}"
-    told = {"stopped": "precision", "precision_goal": 0.03, "group_seconds": 45.0}
-    return {"interleaving": {"group": match, "blocks": blocks, **told}}
+    stop = {"stopped": "precision", "precision_goal": 0.03, "group_seconds": 45.0}
+    return {"interleaving": {"group": match, "blocks": blocks, **stop}}
 
 
 def _train(case: Case, rng: np.random.Generator) -> Measured:
@@ -228,11 +228,11 @@ def _accuracy(case: Case, rng: np.random.Generator) -> Measured:
     confusion = np.array([_confused(row, rng) for row in range(len(CLASSES))])
     per_class = np.diag(confusion) / confusion.sum(axis=1)
     accuracy = float(per_class.mean())
-    kept = {"step_losses": _step_losses(case)} if case.track == "closed" else {}
+    losses = {"step_losses": _step_losses(case)} if case.track == "closed" else {}
     return {
         "samples": (accuracy,),
         "metrics": {
-            **kept,
+            **losses,
             "test_accuracy": accuracy,
             "classes": list(CLASSES),
             "per_class": dict(zip(CLASSES, per_class.tolist(), strict=True)),
@@ -259,7 +259,7 @@ def _step_losses(case: Case) -> list[float]:
 
 
 def _confused(row: int, rng: np.random.Generator) -> list[int]:
-    """One row of a confusion matrix over 1,000 pictures; cats and dogs are the hard ones."""
+    """One row of a confusion matrix over 1,000 images; cats and dogs are the hard ones."""
     right = (0.55 if row in (3, 5) else 0.72) + rng.uniform(-0.04, 0.04)
     weights = rng.uniform(0.2, 1.0, len(CLASSES))
     if row in (3, 5):

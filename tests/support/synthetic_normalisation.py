@@ -1,4 +1,4 @@
-"""Made-up records of a network with and without a normalisation, in two frameworks."""
+"""Synthetic records of a network with and without a normalisation, in two frameworks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Made-up accuracy records of pretrained networks, beside those of `synthetic`."""
+"""Synthetic accuracy records of pretrained networks; `synthetic` has the others."""
 
 from __future__ import annotations
 
@@ -50,13 +50,13 @@ def make_transfer(framework: str = "pytorch", **changes: Any) -> Record:
 
 def bvlc(**changes: Any) -> dict[str, Any]:
     """The same of weights that were published in BGR, with words of their own."""
-    told = weights("bvlc", ("head",), BVLC, layers=TRUNK, notes="for non-commercial use")
-    told["preprocessing"]["channel_order"] = "BGR"
-    return {**told, **changes}
+    source = weights("bvlc", ("head",), BVLC, layers=TRUNK, notes="for non-commercial use")
+    source["preprocessing"]["channel_order"] = "BGR"
+    return {**source, **changes}
 
 
 def make_article(seconds: tuple[float, ...] = (8.0, 8.2, 7.9), **changes: Any) -> Record:
-    """Our throughput on the article's network, with its own loop's blocks of 40 steps beside."""
+    """Our throughput on the article's network, with its own loop's blocks of 40 steps."""
     case = {
         "variant": "torchvision",
         "track": "idiomatic",
@@ -66,7 +66,7 @@ def make_article(seconds: tuple[float, ...] = (8.0, 8.2, 7.9), **changes: Any) -
         "batch_size": 4,
     }
     record = make_record(kind="train_throughput", **{**case, **changes})
-    told = {
+    loop = {
         "seconds": list(seconds),
         "steps_per_sample": 40,
         "images_per_sample": 160,
@@ -75,17 +75,17 @@ def make_article(seconds: tuple[float, ...] = (8.0, 8.2, 7.9), **changes: Any) -
         "workers": 2,
         "transform": "as the article",
     }
-    return replace(record, metrics={**record.metrics, "article_loop": told})
+    return replace(record, metrics={**record.metrics, "article_loop": loop})
 
 
 def make_article_run() -> list[Record]:
-    """The loop, and a training beside it."""
+    """The loop, and a training to compare with it."""
     return [make_article(), make_transfer()]
 
 
 def make_beside_run(track: str = "idiomatic") -> list[Record]:
-    """The idiomatic track beside a tutorial's loop, a layer beside its framework's, and a head on
-    kept features beside one on features computed anew."""
+    """The idiomatic track with a tutorial's loop, a layer with its framework's, and a head on
+    cached features with one on recomputed features."""
     loop = {"seconds": [2.0, 2.1], "images_per_sample": 128, "batch_size": 64, "loop": "plain"}
     layer = {
         "layer": "conv1_lrn",
@@ -96,7 +96,7 @@ def make_beside_run(track: str = "idiomatic") -> list[Record]:
         "largest_difference": 1e-7,
     }
     timed = make_record(kind="train_throughput", track=track)
-    beside = {"tutorial_loop": loop, "layers": [layer]}
+    baselines = {"tutorial_loop": loop, "layers": [layer]}
     head = make_transfer(frozen=True, track=track)
     features = {
         "cached": True,
@@ -105,8 +105,8 @@ def make_beside_run(track: str = "idiomatic") -> list[Record]:
         "largest_difference": 0.0,
         "recomputed": {"seconds": 2.0, "images": 500},
     }
-    told = {"features": features, "train_images": 10_000, "train_seconds": 5.0}
+    training = {"features": features, "train_images": 10_000, "train_seconds": 5.0}
     return [
-        replace(timed, metrics=timed.metrics | beside),
-        replace(head, metrics=head.metrics | told),
+        replace(timed, metrics=timed.metrics | baselines),
+        replace(head, metrics=head.metrics | training),
     ]

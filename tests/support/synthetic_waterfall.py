@@ -1,4 +1,4 @@
-"""Made-up records of the waterfall, for the tests of its table and plot. Nothing was measured."""
+"""Synthetic records of the ablation of defaults: nothing was measured."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SPEED = {"fused-update": 1.3, "bn-variance": 0.9, "shuffle": 1.25, "layout": 1.5
 def make_waterfall(
     seeds: int = 3, name: str = "cifar-bn", frameworks: Sequence[str] = FRAMEWORKS
 ) -> list[Record]:
-    """A whole waterfall: every stage moves accuracy and speed by what stands above, and a little
+    """A whole ablation: every stage moves accuracy and speed by what stands above, and a little
     noise that a seed has at every stage."""
     return [
         staged(one, stage, seed, name)

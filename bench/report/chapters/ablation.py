@@ -151,7 +151,7 @@ def _ladders(results: Results) -> dict[Case, dict[str, Stages]]:
 
 def defaults(part: Part) -> Drawing | None:
     """Bars of change, a row of panels per network and framework: accuracy left, images/s right."""
-    if part.track not in TRACKS or not TRACKS[part.track].stages:
+    if not part.certified or part.track not in TRACKS or not TRACKS[part.track].stages:
         return None
     found = part.results.once(_ladders)
     all_rows = [

@@ -63,14 +63,14 @@ def break_even_images(startups: tuple[float, float], rates: tuple[float, float])
     (ours, theirs), (faster, slower) = startups, rates
     if not faster > slower > 0:
         raise ValueError(f"the first rate must be the higher one. Received: {rates}")
-    behind = ours - theirs
-    return 0.0 if behind <= 0 else behind / (1 / slower - 1 / faster)
+    delay = ours - theirs
+    return 0.0 if delay <= 0 else delay / (1 / slower - 1 / faster)
 
 
 def break_even_rows(results: Results) -> list[Row]:
     """A row per network and pair of frameworks that have both measurements, the faster one first.
 
-    ``images`` and ``epochs`` (of all training pictures) are counted from the end of the first step;
+    ``images`` and ``epochs`` (of all training images) are counted from the end of the first step;
     ``behind_seconds`` is how much later the faster one starts, ``behind_first_step_seconds`` the
     part of the first step (trace and compile) in that.
     """

@@ -113,7 +113,7 @@ def _dots(axes: Axes, panel: Sequence[Experiment], frameworks: Sequence[str]) ->
     classes = list(_per_class(panel[0]))
     for place, experiment in enumerate(panel):
         framework = experiment.case.framework
-        shift = 0.16 * (place - (len(panel) - 1) / 2)  # side by side where they agree
+        shift = 0.16 * (place - (len(panel) - 1) / 2)  # next to each other where they agree
         axes.plot(
             list(_per_class(experiment).values()),
             np.arange(len(classes)) + shift,
