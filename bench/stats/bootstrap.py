@@ -26,11 +26,7 @@ PRIOR_WEIGHT = 2
 """Degrees of freedom of that prior where fewer than `ENOUGH` processes were run: the agreement of
 two processes says next to nothing about their spread (a moderated t: Smyth 2004)."""
 ENOUGH = 4
-"""Processes whose own spread is believed."""
-MANY = 8
-"""Processes from which on the error is computed from each process's resamples, without drawing
-means of them: the variance of a mean of independent draws is known, and the draws of P processes
-for P places cost P squared."""
+"""Number of processes from which on their own spread is used alone."""
 _CACHED_SAMPLES = 256  # of a level that is cached: thousands of latencies would fill the memory
 _SEED = 20120930  # any fixed number: the same samples must give the same interval
 
@@ -88,11 +84,8 @@ class Level:
 
     @cached_property
     def error(self) -> float:
-        """Standard error of the mean: of its bootstrap distribution."""
-        if self.processes < MANY:
-            return float(np.std(self.resampled))
-        medians = self._medians_at(*_places_within(self._counts))
-        return float(np.std(medians)) / math.sqrt(self.processes)
+        """Standard error of the mean: the standard deviation of its bootstrap distribution."""
+        return float(np.std(self.resampled))
 
     @cached_property
     def error_within(self) -> float:
@@ -114,12 +107,6 @@ def _level(processes: tuple[tuple[float, ...], ...], logarithmic: bool) -> Level
             raise ValueError("a ratio needs positive values")
         processes = tuple(tuple(map(math.log, samples)) for samples in processes)
     return Level([np.sort(np.asarray(samples, dtype=float)) for samples in processes])
-
-
-@lru_cache(maxsize=4096)
-def _level(kept: tuple[tuple[float, ...], ...]) -> Level:
-    """One level for the same samples: a framework is compared with several others."""
-    return Level([np.sort(np.asarray(samples, dtype=float)) for samples in kept])
 
 
 def error_of(*levels: Level) -> tuple[float, float]:
@@ -208,7 +195,7 @@ def _middle_places(n: int, rng: np.random.Generator) -> tuple[Places, Places]:
     section 2). Thousands of latency samples then cost no more than ten.
     """
     lower = (n + 1) // 2
-    first = rng.beta(lower, n + 1 - lower, size)
+    first = rng.beta(lower, n + 1 - lower, RESAMPLES)
     second = first
     if n % 2 == 0:
         second = first + (1 - first) * rng.beta(1, n - lower, RESAMPLES)
