@@ -242,7 +242,7 @@ def _caveats(records: Sequence[Record]) -> Found:
             continue
         if record.metrics.get("disturbed") and not has_caveat(record, SECONDS):
             yield _at(record), "the machine was disturbed, and no caveat on seconds says so"
-        interleaving = record.metrics.get("interleaving") or record.metrics.get("turns") or {}
+        interleaving = record.metrics.get("interleaving") or {}
         lost = interleaving.get("lost")
         if lost and not has_caveat(record, SECONDS):
             yield _at(record), f"{lost}, and no caveat on seconds says so"

@@ -10,7 +10,7 @@ each between ``<!--`` and ``-->``, and ends at ``/table`` or ``/value`` in a com
 - ``run``: folders below the nearest ``results/``, several separated by commas.
 - ``name``: a table of the report, or one of ``overview`` (accuracy, speed and latency in one table;
   takes ``track`` alone), ``networks``, ``data`` and ``machine``.
-- ``columns``: keys of the table's rows as in its CSV file, in order; ``key=header`` names one anew.
+- ``columns``: keys of the table's rows as in its CSV file, in order; ``key=header`` renames one.
 - Any other ``key=value`` keeps the rows whose ``key`` is that value, or one of several separated
   by ``|``.
 """
@@ -20,7 +20,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -55,11 +55,10 @@ _HEADERS = {
     "batch_size": "batch",
     "accuracy": "test accuracy",
     "images_per_second": "images/s",
-    "smallest": "detectable",
     "p50": "p50 (ms)",
     "p99": "p99 (ms)",
 }
-_FRACTIONS = {"accuracy", "loop_accuracy", "share", "utilisation", "smallest", "detectable"}
+_FRACTIONS = {"accuracy", "loop_accuracy", "share", "utilisation", "detectable"}
 _AS_PUBLISHED = {"threshold", "goal"}
 """Fractions that were chosen, not measured: shown with the digits they were given."""
 _DIFFERENCES = {"difference", "delta"}
@@ -161,7 +160,7 @@ class _Source:
     def _records(self, run: str) -> list[Record]:
         if run not in self.read:
             records = [r for name in run.split(",") for r in RecordStore(self._folder(name)).read()]
-            self.read[run] = latest(map(_relabelled, records))[0]
+            self.read[run] = latest(records)[0]
         return self.read[run]
 
     def _folder(self, run: str) -> Path:
@@ -176,13 +175,6 @@ class _Source:
             rows = _networks() if name == "networks" else rows_of(name, self._records(run))
             self.rows[run, name] = rows
         return self.rows[run, name]
-
-
-def _relabelled(record: Record) -> Record:
-    """A record of schema_version 1 with the present name of its track."""
-    if record.schema_version > 1 or record.case.track != "idiomatic":
-        return record
-    return replace(record, case=replace(record.case, track="tuned"))
 
 
 @cache

@@ -20,14 +20,14 @@ FRAMEWORKS = ("pytorch", "keras-tensorflow")
 
 def blocks(processes: int = 4, match: str = "m") -> dict[str, Any]:
     turns = [[process, turn, 1] for process in range(processes) for turn in range(12 // processes)]
-    return {"match": match, "blocks": turns, "stopped": "precision", "precision_goal": 0.03}
+    return {"group": match, "blocks": turns, "stopped": "precision", "precision_goal": 0.03}
 
 
 def timed(framework: str = "pytorch", factor: float = 1.0, **changes: Any) -> Record:
     """Twelve blocks in four processes with hardly any noise."""
     record = make_record(framework=framework, kind="train_throughput", **changes)
     samples = tuple(factor * (1 + 0.001 * ((5 * i) % 12)) for i in range(12))
-    return replace(record, samples=samples, metrics={**record.metrics, "turns": blocks()})
+    return replace(record, samples=samples, metrics={**record.metrics, "interleaving": blocks()})
 
 
 def trained(seconds: tuple[float, ...], framework: str = "pytorch", **changes: Any) -> Record:
@@ -108,7 +108,7 @@ def clocked(synced: float) -> Record:
     ("record", "reason"),
     [
         (clocked(1e-6), "missing synchronisation"),
-        (replace(timed(), metrics={"turns": blocks()}), "no sync audit was made"),
+        (replace(timed(), metrics={"interleaving": blocks()}), "no sync audit was made"),
     ],
 )
 def test_a_missing_synchronisation_or_its_missing_audit_is_found(
@@ -155,7 +155,7 @@ def test_an_interval_too_wide_for_a_verdict_is_found() -> None:
 
 def test_a_comparison_of_one_process_is_found() -> None:
     one = [
-        replace(r, metrics={**r.metrics, "turns": blocks(1)})
+        replace(r, metrics={**r.metrics, "interleaving": blocks(1)})
         for r in (timed(), timed("keras-jax", 4))
     ]
     (finding,) = (f for f in audit(one) if f.check == "interval")
@@ -202,7 +202,7 @@ class WithCaveats(Record):
 
 
 def test_a_caveat_answers_what_was_found() -> None:
-    record = replace(timed(), metrics={"turns": blocks(), "disturbed": True})
+    record = replace(timed(), metrics={"interleaving": blocks(), "disturbed": True})
     caveats = ({"on": "seconds", "why": "another program ran"},)
     fields = {name: getattr(record, name) for name in record.__dataclass_fields__}
     assert checks([record]) == {"synchronisation", "caveat"}

@@ -20,9 +20,9 @@ def measured(framework, rate, parts, **changes):
     started = make_record(framework=framework, kind="startup", **changes)
     names = ("import_seconds", "build_seconds", "first_step_seconds")
     metrics = dict(zip(names, parts, strict=True))
-    turns = {"match": f"of {framework}", "blocks": [[0, 0, 1], [0, 1, 1], [1, 0, 1], [1, 1, 1]]}
+    turns = {"group": f"of {framework}", "blocks": [[0, 0, 1], [0, 1, 1], [1, 0, 1], [1, 1, 1]]}
     return [
-        replace(timed, samples=(1.0,) * 4, images_per_sample=rate, metrics={"turns": turns}),
+        replace(timed, samples=(1.0,) * 4, images_per_sample=rate, metrics={"interleaving": turns}),
         replace(started, samples=(sum(parts),), metrics=metrics),
     ]
 
@@ -82,7 +82,7 @@ def test_the_ratio_is_that_of_the_throughput_table():
     records = []
     for name, samples in pairs.items():
         timed, started = measured(name, 100, (1.0, 1.0, 1.0))
-        turns = {"turns": {"match": "m", "blocks": blocks}}
+        turns = {"interleaving": {"group": "m", "blocks": blocks}}
         records += [replace(timed, samples=samples, metrics=turns), started]
     (row,) = rows(records)
     table = next(t for t in TABLES if t.name == "throughput")

@@ -127,7 +127,7 @@ def test_slopes_that_are_only_noise_say_nothing() -> None:
 
 def test_a_run_against_itself_is_a_tie_and_against_a_slower_copy_slower() -> None:
     run = [r for r in make_run() if r.kind != "accuracy"]
-    run = [r for r in run if "turns" in r.metrics]  # two processes each
+    run = [r for r in run if "interleaving" in r.metrics]  # two processes each
     assert {row.verdict for row in compare(run, run)} == {"tie"}
     slower = [replace(r, samples=tuple(1.5 * s for s in r.samples)) for r in run]
     rows = compare(run, slower)

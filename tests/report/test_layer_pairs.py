@@ -87,7 +87,7 @@ def bench(limits: Limits, *, extras: bool = True) -> Any:
     return SimpleNamespace(
         setup=SimpleNamespace(case=SimpleNamespace(framework="some")),
         limits=limits,
-        turns=SimpleNamespace(extras=extras),
+        schedule=SimpleNamespace(extras=extras),
         progress=lambda done, note: None,
     )
 

@@ -31,8 +31,8 @@ def timed(variant, seconds, **changes):
         variant, kind="train_throughput", samples=(seconds,) * 4, images_per_sample=100, **changes
     )
     blocks = [[process, turn, 1] for process in (0, 1) for turn in (0, 1)]
-    turns = {"match": variant, "blocks": blocks}
-    return replace(record, metrics={**record.metrics, "turns": turns})
+    turns = {"group": variant, "blocks": blocks}
+    return replace(record, metrics={**record.metrics, "interleaving": turns})
 
 
 def both(variant, fractions, seconds, **changes):

@@ -12,34 +12,6 @@ SECONDS = st.floats(1e-6, 1e4)
 SAMPLES = st.lists(SECONDS, min_size=1, max_size=40)
 
 
-def test_throughput_summary_is_the_median_rate_over_blocks():
-    summary = stats.summary_of("train_throughput", [[1.0, 2.0, 4.0]], 100)
-    assert summary["images_per_second"] == 50
-    assert summary["blocks"] == 3
-    assert summary["processes"] == 1
-    assert summary["low"] == 25
-    assert summary["high"] == 100
-
-
-def test_latency_summary_interpolates_between_calls():
-    summary = stats.summary_of("latency", [[float(i) for i in range(101)]], 1)
-    assert summary == {"p50": 50, "p90": 90, "p99": 99, "calls": 101}
-
-
-def test_startup_and_accuracy_summaries():
-    assert stats.summary_of("startup", [[3.5]], None) == {"seconds": 3.5}
-    assert stats.summary_of("accuracy", [[0.65]], None) == {"fraction": 0.65}
-
-
-def test_a_record_without_samples_has_an_empty_summary():
-    assert stats.summary_of("train_throughput", [], None) == {}
-
-
-def test_an_unknown_kind_is_named():
-    with pytest.raises(ValueError, match="'energy'"):
-        stats.summary_of("energy", [[1.0]], 1)
-
-
 def test_a_rate_without_images_is_refused():
     with pytest.raises(ValueError, match="images_per_sample"):
         stats.rates([1.0], None)

@@ -100,7 +100,8 @@ def gap_lines(rows: Sequence[Row]) -> list[str]:
     names = labels(replace(case, framework="") for case in ends)
     return [
         f"{names[replace(case, framework='')]}: gap between the frameworks ({case.framework}): "
-        f"at their defaults {_gap(found[GAP_DEFAULTS])} → at shared ones {_gap(found[GAP_SHARED])}."
+        f"at framework defaults {_gap(found[GAP_DEFAULTS])} → "
+        f"at shared ones {_gap(found[GAP_SHARED])}."
         for case, found in ends.items()
     ]
 

@@ -13,6 +13,7 @@ import numpy as np
 from bench.analysis.experiments import Data, Experiment
 from bench.analysis.results import Results
 from bench.analysis.rows import TRAINING, Row, identity
+from bench.core.kinds import kind
 from bench.core.records import Record
 from bench.report.columns import Column, ends, how, number, text, weights, whole
 from bench.report.format import NOTHING, known, percent, significant
@@ -65,7 +66,7 @@ def _row(experiment: Experiment, loop: Experiment, data: Data) -> Row:
     row |= {"parity": experiment.parity, "parity_problem": experiment.problem}
     row |= _article(_blocks(loop))
     row |= {"goal": GOAL, "reached": None, "seconds": None, "ratio": None}
-    if experiment.kind == "accuracy":
+    if kind(experiment.kind).trained:
         runs = [_reached(record) for record in experiment.ok]
         row["reached"] = float(np.mean([accuracy for accuracy, _ in runs]))
         row["seconds"] = float(np.median([seconds for _, seconds in runs]))

@@ -179,7 +179,9 @@ def feature_rows(results: Results) -> list[Row]:
     """
     rows = []
     for experiment in results.experiments("accuracy"):
-        found = [r.metrics for r in experiment.ok if (r.metrics.get("features") or {}).get("anew")]
+        found = [
+            r.metrics for r in experiment.ok if (r.metrics.get("features") or {}).get("recomputed")
+        ]
         if found:
             row = identity(experiment, results.data)
             row |= _means([_of_one(metrics) for metrics in found])
@@ -192,7 +194,7 @@ def feature_rows(results: Results) -> list[Row]:
 
 def _of_one(metrics: Row) -> Row:
     features, seconds = metrics["features"], metrics["train_seconds"]
-    pace = features["anew"]["seconds"] / features["anew"]["images"]
+    pace = features["recomputed"]["seconds"] / features["recomputed"]["images"]
     return {
         "images": metrics["train_images"],
         "trunk_images": features["trunk_images"],

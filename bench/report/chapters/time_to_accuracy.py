@@ -55,13 +55,15 @@ def time_to_accuracy_rows(results: Results) -> list[Row]:
         for follow in results.once(times_to_accuracy)
         for goal in follow.thresholds()
         for experiment in follow.members
+        if follow.seeds(experiment, goal, "images")
     ]
 
 
 def _row(experiment: Experiment, goal: float, follow: TimeToAccuracy, data: Data) -> Row:
     row = identity(experiment, data) | counts(experiment)
     row |= {"diverged": diverged(experiment), "threshold": goal}
-    row["reached"] = sum(seed.reached for seed in follow.seeds(experiment, goal, "images"))
+    known = follow.seeds(experiment, goal, "images")
+    row |= {"seeds": len(known), "reached": sum(seed.reached for seed in known)}
     for unit in UNITS:
         seeds, horizon = follow.seeds(experiment, goal, unit), follow.horizon(unit)
         row[f"median_{unit}"] = median_time(seeds)
@@ -177,7 +179,8 @@ def _how(found: Sequence[TimeToAccuracy]) -> str:
 def _panel(axes: Axes, follow: TimeToAccuracy, goal: float, frameworks: Sequence[str]) -> None:
     horizon = follow.horizon("seconds")
     for experiment in follow.members:
-        _curve(axes, experiment, follow.seeds(experiment, goal, "seconds"), frameworks)
+        if seeds := follow.seeds(experiment, goal, "seconds"):
+            _curve(axes, experiment, seeds, frameworks)
     axes.axvline(horizon, color=SOFT, linewidth=0.9, linestyle=":")
     axes.set_xlim(left=0)
     axes.set_ylim(-0.05, 1.08)
