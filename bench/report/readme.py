@@ -13,6 +13,7 @@ from bench.analysis.experiments import labels, latest
 from bench.analysis.rows import Row
 from bench.core.case import Case
 from bench.core.errors import UserError
+from bench.core.kinds import KINDS
 from bench.core.records import Record
 from bench.report import footnotes
 from bench.report.columns import case_of
@@ -132,7 +133,11 @@ def _named(merged: dict[Case, dict[str, Row]]) -> dict[Case, dict[str, Row]]:
 
 
 def _spread_latency(merged: dict[Case, dict[str, Row]]) -> None:
-    alone = [case for case, found in merged.items() if set(found) == {"latency"}]
+    alone = [
+        case
+        for case, found in merged.items()
+        if all(KINDS[name].summary == "percentiles" for name in found)
+    ]
     for case in alone:
         homes = [
             other

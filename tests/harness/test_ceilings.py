@@ -338,7 +338,7 @@ def test_doctor_tells_ceilings_and_where_they_come_from(
     told = again["frameworks"]["fake-ceiling"]["best"]["bfloat16"]
     assert (told["matmul"]["operation"], told["conv"]["operation"]) == ("matmul", "conv")
     text = "\n".join(doctor.ceiling_lines(again))
-    assert "kept in the cache; --fresh measures anew" in text
+    assert "cached; --fresh measures again" in text
     assert again["frameworks"]["fake-ceiling"]["measured_at"] in text
     assert "float32: matrix product 1.00 GFLOP/s (" in text
     assert "this machine's float32: convolution 1.00 GFLOP/s (" in text

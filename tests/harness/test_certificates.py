@@ -115,7 +115,7 @@ def test_a_worker_that_dies_fails_its_own_proof_alone() -> None:
 
 def test_a_framework_that_cannot_be_looked_into_fails_with_the_reason() -> None:
     (found,) = prove(subject("fake"))
-    assert "cannot be proven" in found["problem"]
+    assert "cannot be checked" in found["problem"]
 
 
 def test_networks_of_one_framework_share_a_worker(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -364,7 +364,7 @@ PROFILE = Profile(
     test_images=None,
     limits=LIMITS,
 )
-TWICE = replace(PROFILE, name="tiny-twice", limits=replace(LIMITS, processes=2))
+TWICE = replace(PROFILE, name="tiny-twice", limits=replace(LIMITS, processes=2, group_seconds=60.0))
 """Two processes of each case: one gives no verdict."""
 
 
