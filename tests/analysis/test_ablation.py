@@ -234,6 +234,7 @@ def test_records_of_somebody_elses_extension_are_tabled() -> None:
     assert stages == chain(variant("cifar-bn").architecture(), "pytorch")
 
 
+@pytest.mark.slow
 def test_the_other_tables_and_plots_know_nothing_of_it(tmp_path: Path) -> None:
     others = make_run()
     both = [*others, *make_waterfall()]

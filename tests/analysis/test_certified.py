@@ -208,6 +208,7 @@ def test_the_longer_title_is_not_cut(width):
         assert title.get_fontsize() == 12 or width < 12
 
 
+@pytest.mark.slow
 def test_a_report_without_a_certificate_is_complete(tmp_path):
     page = write_results(uncertified(make_run(seeds=1)), tmp_path).read_text(encoding="utf-8")
     for name in ("accuracy", "throughput", "latency", "startup", "per_class", "parity"):

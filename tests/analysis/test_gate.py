@@ -103,6 +103,7 @@ def chosen(batches: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return benchmark(batches, *wanted, *arguments, frameworks="fake-certified")
 
 
+@pytest.mark.slow
 def test_a_run_that_is_slower_fails_and_says_what(batches: str) -> None:
     run = earlier(batches, 0.01)
     done = chosen(batches, "--bench-compare", run, "--bench-fail-if", "slower:50%")
@@ -112,6 +113,7 @@ def test_a_run_that_is_slower_fails_and_says_what(batches: str) -> None:
     assert done.stdout.splitlines()[-1].endswith("report.html")
 
 
+@pytest.mark.slow
 def test_a_run_that_is_faster_passes(batches: str) -> None:
     run = earlier(batches, 100)
     done = chosen(batches, "--bench-compare", run, "--bench-fail-if", "slower:50%")

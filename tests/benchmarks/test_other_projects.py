@@ -107,6 +107,7 @@ def test_only_benchmarks_are_collected_with_benchmark_only(ended: dict[str, Ende
     assert not any("skipped" in line or "deselected" in line for line in lines)
 
 
+@pytest.mark.slow
 def test_xdist_disables_benchmarks_without_an_error(tmp_path: Path) -> None:
     pytest.importorskip("xdist")
     (tmp_path / "test_task.py").write_text(OWN_TASK)

@@ -117,6 +117,7 @@ def _check_benchmarks(rows: dict[str, Any], records: list[Record]) -> None:
         assert record.kind in row["group"]
 
 
+@pytest.mark.slow
 def test_a_named_file_is_measured_once_as_k_and_the_options_say(batches: str) -> None:
     done = run_pytest(
         str(SPEED), *options(batches, "fake,fake-two"), "-rA", "-k", "latency and tiny-fake-two",
@@ -138,6 +139,7 @@ def test_a_named_file_is_measured_once_as_k_and_the_options_say(batches: str) ->
     assert header.split()[-1] == "Max"
 
 
+@pytest.mark.slow
 def test_a_failed_case_fails_its_own_test_alone(batches: str) -> None:
     done = benchmark(
         batches, "-rA", "-k", "closed and (startup or latency)", "-W", "error",
@@ -154,6 +156,7 @@ def test_a_failed_case_fails_its_own_test_alone(batches: str) -> None:
     assert done.stdout.splitlines()[-1] == str(the_run() / "report.html")
 
 
+@pytest.mark.slow
 def test_a_run_without_one_result_still_reports(batches: str) -> None:
     done = benchmark(batches, "-k", "closed and startup", "-W", "error", frameworks="fake-exit")
     assert done.returncode == 1, done.stdout + done.stderr
@@ -163,6 +166,7 @@ def test_a_run_without_one_result_still_reports(batches: str) -> None:
     assert done.stdout.splitlines()[-1] == str(the_run() / "report.html")
 
 
+@pytest.mark.slow
 def test_offline_synthetic_images_stand_in_and_the_output_says_so(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

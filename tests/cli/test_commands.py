@@ -215,6 +215,7 @@ def test_fetch_without_a_network_is_one_line(
     assert "$ALEXBENCH_DATA" in shown[-1]
 
 
+@pytest.mark.slow
 def test_a_run_prints_its_report_last_and_can_be_reported_and_compared(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], batches: str
 ) -> None:

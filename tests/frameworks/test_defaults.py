@@ -32,8 +32,6 @@ from tests.frameworks.probes.ablation import RECIPE, SCALES, case, undropped, up
 from tests.frameworks.probes.client import Answer, ask, ask_reference, each_framework, each_keras
 from tests.frameworks.probes.networks import ABLATION, TINY
 
-pytestmark = pytest.mark.slow
-
 Array = NDArray[np.floating]
 
 NOT_IN_A_NETWORK = {"initialisation", "shuffle"}
@@ -162,6 +160,7 @@ def test_a_framework_without_own_defaults_is_refused(monkeypatch: pytest.MonkeyP
 # The frameworks themselves.
 
 
+@pytest.mark.slow
 @each_framework
 def test_own_defaults_are_the_installed_frameworks(framework: str) -> None:
     found, own = ask(framework, "ablation").facts["own"], defaults_of(framework)
@@ -177,6 +176,7 @@ def test_own_defaults_are_the_installed_frameworks(framework: str) -> None:
     assert found["fused-update"] is False
 
 
+@pytest.mark.slow
 @each_framework
 def test_own_initial_weights_are_of_the_size_that_is_said(framework: str) -> None:
     """10,000 inputs, 64 units: ±1/√fan_in, or Glorot's ±√(6 / (fan_in + fan_out))."""
@@ -188,6 +188,7 @@ def test_own_initial_weights_are_of_the_size_that_is_said(framework: str) -> Non
     assert bias == 0 if glorot else 0.9 * bound < bias <= bound
 
 
+@pytest.mark.slow
 @each_framework
 def test_own_response_normalisation(framework: str) -> None:
     found, lrn = ask(framework, "ablation").facts["own"]["lrn"], defaults_of(framework).lrn
@@ -201,6 +202,7 @@ def test_own_response_normalisation(framework: str) -> None:
         assert lrn == LrnDefaults(alpha=alpha * size, beta=beta, k=bias, size=size)
 
 
+@pytest.mark.slow
 @each_framework
 def test_a_stage_changes_what_it_says_and_nothing_else(framework: str) -> None:
     settings = ask(framework, "ablation").facts["settings"]
@@ -212,6 +214,7 @@ def test_a_stage_changes_what_it_says_and_nothing_else(framework: str) -> None:
         assert changed == {after} - NOT_IN_A_NETWORK, (before, after)
 
 
+@pytest.mark.slow
 @each_framework
 def test_layout_and_threads_are_read_back(framework: str) -> None:
     for found in ask(framework, "ablation").facts["settings"].values():
@@ -219,6 +222,7 @@ def test_layout_and_threads_are_read_back(framework: str) -> None:
         assert found["compute_dtype"] == "float32"
 
 
+@pytest.mark.slow
 @each_keras
 def test_all_is_shared_at_the_last_stage(framework: str) -> None:
     ours, theirs = (
@@ -228,6 +232,7 @@ def test_all_is_shared_at_the_last_stage(framework: str) -> None:
     assert {**ours, "fused-update": None} == {**theirs, "fused-update": None}
 
 
+@pytest.mark.slow
 @each_framework
 def test_initial_weights_are_the_cores_from_their_stage_on(framework: str) -> None:
     arrays = ask(framework, "ablation").arrays
@@ -271,6 +276,7 @@ def adam(scale: float, *, l2: bool, corrected: bool) -> Array:
     return np.array(found)
 
 
+@pytest.mark.slow
 @each_framework
 @pytest.mark.parametrize("scale", SCALES)
 def test_adam_of_every_stage_is_its_formula(framework: str, scale: float) -> None:
@@ -302,6 +308,7 @@ def test_the_formulas_can_be_told_apart() -> None:
 # Training.
 
 
+@pytest.mark.slow
 @each_keras
 def test_frameworks_agree_at_the_last_stage_and_not_at_the_first(framework: str) -> None:
     ours, theirs = ask(framework, "ablation"), ask_reference("ablation")
@@ -323,6 +330,7 @@ def _apart(one: Answer, other: Answer, place: int) -> float:
     return float(np.abs(ours - theirs).max() / np.abs(theirs).max())
 
 
+@pytest.mark.slow
 @each_framework
 def test_stages_that_reach_the_loss_do(framework: str) -> None:
     """Running moments, layout and the kernel of the update leave the training loss alone."""
@@ -333,6 +341,7 @@ def test_stages_that_reach_the_loss_do(framework: str) -> None:
         assert same == (after in silent), (before, after)
 
 
+@pytest.mark.slow
 @each_framework
 def test_running_moments_reach_the_evaluation(framework: str) -> None:
     arrays = ask(framework, "ablation").arrays

@@ -14,6 +14,7 @@ PRECISIONS = ("float32", "bfloat16")
 each_track = pytest.mark.parametrize("track", FREE)
 
 
+@pytest.mark.slow
 @each_framework
 @each_track
 @pytest.mark.parametrize("name", [*TRAINED, *PRECISIONS])
@@ -25,6 +26,7 @@ def test_loss_falls_on_a_repeated_batch(framework: str, track: str, name: str) -
     assert facts["calls"] == 2 * STEPS
 
 
+@pytest.mark.slow
 @each_framework
 @each_track
 @pytest.mark.parametrize("precision", PRECISIONS)
@@ -35,6 +37,7 @@ def test_precision_is_the_requested_one(framework: str, track: str, precision: s
     assert facts["computed_in"] == precision
 
 
+@pytest.mark.slow
 @each_framework
 @each_track
 def test_precision_shows_in_the_logits(framework: str, track: str) -> None:
@@ -48,6 +51,7 @@ def test_precision_shows_in_the_logits(framework: str, track: str) -> None:
     assert 1e-4 * scale < np.abs(arrays["bfloat16"] - closed).max() < 0.05 * scale
 
 
+@pytest.mark.slow
 @each_framework
 @each_track
 def test_a_layer_with_a_rate_of_its_own_moves_by_that_much(framework: str, track: str) -> None:
@@ -63,6 +67,7 @@ def test_a_layer_with_a_rate_of_its_own_moves_by_that_much(framework: str, track
         np.testing.assert_allclose(slowed, expected, rtol=1e-2, atol=3e-7)
 
 
+@pytest.mark.slow
 @each_framework
 @each_track
 @pytest.mark.parametrize("precision", PRECISIONS)
@@ -75,6 +80,7 @@ def test_evaluation_is_of_the_weights_that_were_trained(
     assert facts["evaluates_what_was_loaded"]
 
 
+@pytest.mark.slow
 @each_keras
 @each_track
 @pytest.mark.parametrize("precision", PRECISIONS)
@@ -87,6 +93,7 @@ def test_the_tuned_track_evaluates_with_rounded_weights(
     assert found == [True, rounded, "float32", rounded]
 
 
+@pytest.mark.slow
 @each_framework
 def test_closed_track_stays_float32_after_the_others(framework: str) -> None:
     facts = ask(framework, "free_choices").facts["closed"]

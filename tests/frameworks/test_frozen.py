@@ -11,6 +11,8 @@ from tests.frameworks.probes.networks import FREE
 
 pytestmark = pytest.mark.slow
 
+HOW = ("cached", "recomputed")
+
 each_track = pytest.mark.parametrize("track", frozen.TRACKS)
 
 
@@ -23,35 +25,39 @@ def recorded(framework: str, track: str, how: str) -> dict[str, Any]:
 @each_track
 def test_cached_features_train_the_same_head(framework: str, track: str) -> None:
     arrays = ask(framework, "frozen").arrays
-    names = [name.removeprefix(f"{track}/kept/") for name in arrays if f"{track}/kept" in name]
+    names = [name.removeprefix(f"{track}/cached/") for name in arrays if f"{track}/cached" in name]
     assert sorted(names) == ["head1.bias", "head1.weight", "head2.bias", "head2.weight"]
     for name in names:
-        kept, anew = arrays[f"{track}/kept/{name}"], arrays[f"{track}/anew/{name}"]
+        cached, recomputed = arrays[f"{track}/cached/{name}"], arrays[f"{track}/recomputed/{name}"]
         # bfloat16 keeps 8 bits, and a batch of another size may be summed in another order.
         bound = 2e-2 if track in FREE else 1e-4
         # Dropout of the free tracks is drawn, from one seed, in both.
-        assert np.abs(kept - anew).max() <= bound * np.abs(anew).max()
+        assert np.abs(cached - recomputed).max() <= bound * np.abs(recomputed).max()
 
 
 @each_framework
 def test_losses_are_the_same_step_by_step(framework: str) -> None:
-    kept, anew = (recorded(framework, "closed", how)["step_losses"] for how in ("kept", "anew"))
-    assert len(kept) == frozen.steps()
-    assert kept == pytest.approx(anew, rel=1e-4)
-    assert kept[0] != pytest.approx(kept[-1], rel=1e-3)
+    cached, recomputed = (
+        recorded(framework, "closed", how)["step_losses"] for how in ("cached", "recomputed")
+    )
+    assert len(cached) == frozen.steps()
+    assert cached == pytest.approx(recomputed, rel=1e-4)
+    assert cached[0] != pytest.approx(cached[-1], rel=1e-3)
 
 
 @each_framework
 @each_track
 def test_every_view_goes_through_the_trunk_once(framework: str, track: str) -> None:
-    kept, anew = (recorded(framework, track, how)["features"] for how in ("kept", "anew"))
+    cached, recomputed = (
+        recorded(framework, track, how)["features"] for how in ("cached", "recomputed")
+    )
     images = frozen.steps() * frozen.BATCH
-    assert anew["trunk_images"] == images
-    assert anew["cached"] is False
+    assert recomputed["trunk_images"] == images
+    assert recomputed["cached"] is False
     # 900 images in three epochs, of 300 with two views each
-    assert kept["trunk_images"] <= 600 < images
-    assert kept["cached"] is True
-    assert kept["trunk_seconds"] > 0
+    assert cached["trunk_images"] <= 600 < images
+    assert cached["cached"] is True
+    assert cached["trunk_seconds"] > 0
 
 
 @each_framework
@@ -59,7 +65,7 @@ def test_every_view_goes_through_the_trunk_once(framework: str, track: str) -> N
 def test_a_record_has_the_difference_of_cached_and_recomputed_features(
     framework: str, track: str
 ) -> None:
-    found = recorded(framework, track, "kept")["features"]["largest_difference"]
+    found = recorded(framework, track, "cached")["features"]["largest_difference"]
     assert found is not None
     assert found <= (1e-2 if track in FREE else 1e-5)
 
@@ -75,7 +81,7 @@ def test_features_are_those_of_the_whole_network(framework: str, track: str) -> 
 
 @each_framework
 def test_a_record_says_what_came_from_the_weights(framework: str) -> None:
-    told = recorded(framework, "closed", "kept")["start"]
+    told = recorded(framework, "closed", "cached")["start"]
     assert told["weights"]["layers"] == list(frozen.TRUNK)
     assert told["weights"]["initialised"] == ["head1", "head2"]
     assert told["weights"]["preprocessing"]["pixel_range"] == 255.0
@@ -85,7 +91,9 @@ def test_a_record_says_what_came_from_the_weights(framework: str) -> None:
 @each_framework
 @each_track
 def test_a_record_has_the_cost_of_recomputing(framework: str, track: str) -> None:
-    kept, anew = (recorded(framework, track, how)["features"] for how in ("kept", "anew"))
-    assert kept["recomputed"]["images"] == 4 * frozen.BATCH
-    assert kept["recomputed"]["seconds"] > 0
-    assert "recomputed" not in anew
+    cached, recomputed = (
+        recorded(framework, track, how)["features"] for how in ("cached", "recomputed")
+    )
+    assert cached["recomputed"]["images"] == 4 * frozen.BATCH
+    assert cached["recomputed"]["seconds"] > 0
+    assert "recomputed" not in recomputed

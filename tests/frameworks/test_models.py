@@ -253,6 +253,7 @@ def test_every_job_has_a_tolerance() -> None:
     assert set(CHANGES) == set(jobs())
 
 
+@pytest.mark.slow
 @each_keras
 @pytest.mark.parametrize("name", jobs())
 def test_losses_agree(framework: str, name: str) -> None:
@@ -263,6 +264,7 @@ def test_losses_agree(framework: str, name: str) -> None:
     assert found == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.slow
 @each_keras
 @pytest.mark.parametrize("name", jobs())
 def test_steps_change_the_weights_alike(framework: str, name: str) -> None:
@@ -286,6 +288,7 @@ def test_steps_change_the_weights_alike(framework: str, name: str) -> None:
     assert wrong == {}
 
 
+@pytest.mark.slow
 @each_keras
 @pytest.mark.parametrize("name", jobs())
 def test_size_of_the_changes_agrees(framework: str, name: str) -> None:
@@ -297,6 +300,7 @@ def test_size_of_the_changes_agrees(framework: str, name: str) -> None:
     assert {w: theirs[w] for w in counted} == pytest.approx({w: ours[w] for w in counted}, rel=1e-4)
 
 
+@pytest.mark.slow
 @each_framework
 @pytest.mark.parametrize("layer", ["c1_norm", "d1_norm"])
 def test_running_moments_follow_the_rows_convention(framework: str, layer: str) -> None:
@@ -314,6 +318,7 @@ def test_running_moments_follow_the_rows_convention(framework: str, layer: str) 
     assert distance(found[1] - row.momentum, new * variance) < 1e-5
 
 
+@pytest.mark.slow
 @each_framework
 def test_evaluation_is_deterministic_and_without_dropout(framework: str) -> None:
     found = ask(framework, "steps").facts["tiny-nesterov"]["predict"]
@@ -325,12 +330,14 @@ def test_evaluation_is_deterministic_and_without_dropout(framework: str) -> None
     }
 
 
+@pytest.mark.slow
 @each_framework
 @pytest.mark.parametrize("size", ["bare", "bare_enlarged"])
 def test_bare_loop_does_the_same_steps(framework: str, size: str) -> None:
     assert ask(framework, "steps").facts["tiny-nesterov"][size] < 1e-4
 
 
+@pytest.mark.slow
 @each_framework
 @pytest.mark.parametrize("name", jobs())
 def test_every_step_is_reported_once(framework: str, name: str) -> None:

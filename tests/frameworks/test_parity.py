@@ -31,8 +31,6 @@ from tests.frameworks.probes.parity import faults_for
 from tests.support.faults import FAULTS
 from tests.support.reference_trainer import ReferenceTrainer
 
-pytestmark = pytest.mark.slow
-
 
 def reference_build(setup: Any) -> Any:
     return ReferenceTrainer(setup)
@@ -52,6 +50,7 @@ def test_the_reference_passes_its_own_proof() -> None:
     assert found["steps"] == 10
 
 
+@pytest.mark.slow
 @each_framework
 def test_every_framework_passes_within_its_bounds(framework: str) -> None:
     found = ask(framework, "parity").facts["sound"]
@@ -71,6 +70,7 @@ def test_any_two_frameworks_that_pass_are_within_the_whole_bound() -> None:
     assert BOUNDS["float32 logits"] <= 1e-5
 
 
+@pytest.mark.slow
 @each_framework
 def test_all_get_the_same_weights_and_bytes(framework: str) -> None:
     ours, theirs = numpy_certificate().to_json(), ask(framework, "parity").facts["sound"]
@@ -91,6 +91,7 @@ def test_planted_faults_are_refused_where_they_begin(name: str) -> None:
     json.dumps(found, allow_nan=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("framework", "name"),
     [

@@ -17,8 +17,6 @@ from bench.worker.client import Worker
 from bench.worker.digests import training_digests
 from tests.frameworks.probes.client import each_repeatable
 
-pytestmark = pytest.mark.slow
-
 BATCH, STEPS = 8, 20
 
 
@@ -58,6 +56,7 @@ def prints(answer: dict[str, Any]) -> list[str]:
     return [answer["metrics"][name] for name in ("losses_sha256", "trained_weights_sha256")]
 
 
+@pytest.mark.slow
 @each_repeatable
 def test_two_processes_give_the_same_bits_and_another_seed_others(
     framework: str, data: Path

@@ -13,7 +13,6 @@ import pytest
 
 from bench.cli import doctor
 from bench.core.case import Case
-from bench.core.limits import Limits
 from bench.harness import ceilings
 from bench.harness.ceilings import Found, RunCeilings, best, obtain
 from bench.training import frameworks
@@ -22,7 +21,6 @@ from bench.training.interfaces import Conv, MatMul, Operation
 from bench.worker import ceilings as operations
 from bench.worker.ceilings import OPERATIONS, PRECISIONS, OperationResult
 from bench.worker.client import Worker, WorkerError
-from tests.frameworks.probes.client import each_framework
 from tests.support import fakes
 
 SMALL = (MatMul(8, 16, 32), Conv(2, 5, 3, 4, 3))
@@ -354,14 +352,3 @@ def test_doctor_tells_what_has_no_pace(asked: Asked, monkeypatch: pytest.MonkeyP
     text = "\n".join(doctor.ceiling_lines(doctor._ceilings(fresh=False)))
     assert "bfloat16: no matrix product; no convolution" in text
     assert f"{OPERATIONS[0].text}: planted" in text
-
-
-@each_framework
-def test_a_framework_carries_every_kind_of_operation_out(framework: str) -> None:
-    """Small ones on one CPU: what is tested is that they run, not how fast this machine is."""
-    one = sorted(os.sched_getaffinity(0))[:1]
-    with Worker(Case("", framework), Path(), Limits(timeout_seconds=500), one) as worker:
-        found = worker.ceiling(SMALL, lambda done, note: None)
-    assert ceilings._whole(found, SMALL)
-    assert [answer.get("reason") for answer in found] == [None] * 4
-    assert all(0 < answer["flops_per_second"] < 1e15 for answer in found)

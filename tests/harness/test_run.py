@@ -323,6 +323,7 @@ def _alexbench(results: Path, batches: str, *more: str) -> list[str]:
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_killed_run_keeps_its_records_and_is_completed_by_resume(
     results: Path, batches: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

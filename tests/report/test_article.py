@@ -21,7 +21,6 @@ from bench.worker import session
 from bench.worker.measurements import article_loop as measure_article
 from bench.worker.measurements import speed as measure_speed
 from bench.worker.measurements.article_loop import WARMUP_STEPS, LoopBlocks, article_blocks
-from tests.frameworks.probes.client import ask_reference
 from tests.support import fake_weights, fakes
 from tests.support.synthetic import ENVIRONMENT, make_record
 from tests.support.synthetic_pretrained import make_article, make_transfer
@@ -174,40 +173,6 @@ def test_its_blocks_come_between_ours(monkeypatch: pytest.MonkeyPatch, tmp_path:
 
 def test_without_it_a_record_has_no_such_key() -> None:
     assert "article_loop" not in make_record(kind="train_throughput").metrics
-
-
-def test_the_network_is_the_articles() -> None:
-    facts = ask_reference("article").facts
-    # torchvision's with 4096·4096 replaced by 4096·1024 and the last layer by 1024·10.
-    expected = 61_100_840 - (4096 * 4096 + 4096 + 4096 * 1000 + 1000)
-    assert facts["parameters"] == expected + (4096 * 1024 + 1024) + (1024 * 10 + 10)
-    assert facts["trained"] == facts["parameters"]
-    assert facts["started_from"] == ["conv1", "conv2", "conv3", "conv4", "conv5", "dense1"]
-    assert facts["dropout_active"] is False
-
-
-def test_a_picture_is_resized_by_pillow_and_its_middle_cut_out() -> None:
-    arrays = ask_reference("article").arrays
-    assert arrays["picture"].shape == (3, 224, 224)
-    np.testing.assert_allclose(arrays["picture"], arrays["expected_picture"], atol=1e-6)
-
-
-def test_it_learns_and_takes_as_many_steps_as_it_is_told() -> None:
-    facts = ask_reference("article").facts
-    assert facts["called"] == len(facts["losses"]) == 30  # more than an epoch of 20 pictures
-    assert np.mean(facts["losses"][-5:]) < 0.7 * np.mean(facts["losses"][:5])
-
-
-def test_every_epoch_is_shuffled_and_has_every_picture() -> None:
-    facts = ask_reference("article").facts
-    assert sorted(facts["order"]) == sorted(facts["labels"])
-    assert facts["order"] != facts["labels"]
-
-
-def test_the_workers_of_its_loader_give_the_same_batches_and_go() -> None:
-    facts = ask_reference("article").facts
-    assert facts["with_workers"] == pytest.approx(facts["without_workers"], rel=1e-5)
-    assert facts["children_left"] == 0
 
 
 def row(records: list[Any]) -> dict[str, Any]:

@@ -23,41 +23,11 @@ from bench.worker.measurements import tutorial_loop as measure_tutorial
 from bench.worker.measurements.accuracy import accuracy
 from bench.worker.measurements.article_loop import WARMUP_STEPS
 from bench.worker.measurements.speed import train_throughput
-from tests.frameworks.probes import tutorial_loop as probe
-from tests.frameworks.probes.client import ask, each_framework
 from tests.support import fakes
 from tests.support.parts import results_of
 from tests.support.synthetic import make_record
 
 TABLE = next(table for table in TABLES if table.name == "tutorial_loops")
-
-
-@each_framework
-def test_it_learns_what_colours_mean(framework: str) -> None:
-    answer = ask(framework, "tutorial_loop")
-    losses = answer.facts["losses"]
-    assert len(losses) == answer.facts["called"] == probe.STEPS
-    assert np.isfinite(losses).all()
-    assert losses[-1] < 0.8 * losses[0]
-    right = answer.arrays["logits"].argmax(axis=1) == np.array(answer.facts["labels"])
-    assert right.mean() > 0.5  # of ten classes
-
-
-@each_framework
-def test_it_says_what_it_does(framework: str) -> None:
-    told = ask(framework, "tutorial_loop").facts["loop"]
-    assert told["batch_size"] == (64 if framework == "pytorch" else 32)
-    assert told["precision"] == "float32"
-    assert told["loop"]
-
-
-@each_framework
-def test_small_pictures_are_enlarged_for_a_large_network(framework: str) -> None:
-    arrays = ask(framework, "tutorial_loop").arrays
-    if framework == "keras-jax":
-        pytest.skip("it compiles for half a minute")
-    assert arrays["large"].shape == (2, probe.CLASSES)
-    assert np.isfinite(arrays["large"]).all()
 
 
 class Loop:
@@ -114,6 +84,7 @@ def made_bench(limits: Limits, track: str = "idiomatic") -> session.Session:
 ASKED = Limits(warmup_steps=1, blocks=3, block_seconds=2.0, tutorial_loop=True)
 
 
+@pytest.mark.slow
 def test_a_block_of_it_follows_each_of_ours_and_is_as_long(made: list[Loop]) -> None:
     found = train_throughput(made_bench(replace(ASKED, block_seconds=2.0, audit_repeats=1)))
     told = found.metrics["tutorial_loop"]

@@ -69,7 +69,7 @@ def run(framework: str) -> tuple[dict[str, Any], dict[str, Any]]:
                     lambda done, note: None,
                 )
                 result = accuracy(bench)
-                name = f"{track}/{'kept' if keep else 'anew'}"
+                name = f"{track}/{'cached' if keep else 'recomputed'}"
                 facts[name] = {**result.metrics, "start": bench.initial_weights}
                 for weight, array in bench.trainer.export_weights().items():
                     arrays[f"{name}/{weight}"] = array

@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 import torchvision
-from bench.networks.names import TORCHVISION_NAMES
 
 from bench.networks.variants import variant
+from bench.networks.weight_names import TORCHVISION_NAMES
 from models_torch.alexnet import SHARED, STOCK, build
 
 

@@ -144,16 +144,16 @@ def _fetched(folder: Path) -> dict[str, Any]:
         with _server(body, len(content) if status == 200 else 0, status) as url:
             said = _said(lambda t=target, f=file, u=url: fetch(str(t), f, u, False))
         found[name] = {
-            "said": said.replace(url, "URL"),
+            "message": said.replace(url, "URL"),
             "left": sorted(p.name for p in target.iterdir()),
         }
     with socket.socket() as reserved:
         reserved.bind(("127.0.0.1", 0))  # bound and not listening: no server answers there
         url = f"http://127.0.0.1:{reserved.getsockname()[1]}/weights"
         said = _said(lambda: fetch(str(folder / "offline"), right, url, False))
-    found["offline"] = {"said": said.replace(url, "URL"), "left": []}
+    found["offline"] = {"message": said.replace(url, "URL"), "left": []}
     found["no address"] = {
-        "said": _said(lambda: fetch(str(folder / "x"), right, "x y", False)),
+        "message": _said(lambda: fetch(str(folder / "x"), right, "x y", False)),
         "left": [],
     }
     socket.setdefaulttimeout(None)  # other probes run in this process

@@ -1,0 +1,37 @@
+"""The tutorials' training loops in every framework: that they train."""
+
+import numpy as np
+import pytest
+
+from tests.frameworks.probes import tutorial_loop as probe
+from tests.frameworks.probes.client import ask, each_framework
+
+pytestmark = pytest.mark.slow
+
+
+@each_framework
+def test_it_learns_what_colours_mean(framework: str) -> None:
+    answer = ask(framework, "tutorial_loop")
+    losses = answer.facts["losses"]
+    assert len(losses) == answer.facts["called"] == probe.STEPS
+    assert np.isfinite(losses).all()
+    assert losses[-1] < 0.8 * losses[0]
+    right = answer.arrays["logits"].argmax(axis=1) == np.array(answer.facts["labels"])
+    assert right.mean() > 0.5  # of ten classes
+
+
+@each_framework
+def test_it_says_what_it_does(framework: str) -> None:
+    told = ask(framework, "tutorial_loop").facts["loop"]
+    assert told["batch_size"] == (64 if framework == "pytorch" else 32)
+    assert told["precision"] == "float32"
+    assert told["loop"]
+
+
+@each_framework
+def test_small_pictures_are_enlarged_for_a_large_network(framework: str) -> None:
+    arrays = ask(framework, "tutorial_loop").arrays
+    if framework == "keras-jax":
+        pytest.skip("it compiles for half a minute")
+    assert arrays["large"].shape == (2, probe.CLASSES)
+    assert np.isfinite(arrays["large"]).all()
