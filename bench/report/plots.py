@@ -6,6 +6,7 @@ uncertified ones.
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -32,7 +33,9 @@ def write_plots(records: Records, folder: Path) -> list[Plot]:
     """Write every plot there is data for into ``plots/`` below `folder`.
 
     A large report (`bench.report.panels.LARGE`) has fewer: SVG files alone, the first panels of
-    each, for the first tracks. Files are named ``<plot>_<track>``, with ``_uncertified`` after it for the closed rows that
+    each, for the first tracks.
+
+    Files are named ``<plot>_<track>``, with ``_uncertified`` after it for the closed rows that
     stand apart, and ``_<dataset>_<fingerprint>`` where there is more than one dataset. What an
     earlier report left there is removed. Raises OSError where it cannot write.
     """
@@ -106,10 +109,12 @@ def _in_processes(todo: list[_Job]) -> list[Plot | None]:
             results.once(table.rows)  # what plots share is computed before the processes part
         results.once(comparability_rows)
     _jobs[:] = todo
+    gc.freeze()  # or every collection in a process would walk, and so copy, all records
     try:
         with ProcessPoolExecutor(processes, mp_context=get_context("fork")) as pool:
             return list(pool.map(_run, range(len(todo))))
     finally:
+        gc.unfreeze()
         _jobs.clear()
 
 
