@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from bench.core.errors import UserError
@@ -75,7 +76,7 @@ class Case:
     def _default_execution(self) -> str:
         return DEFAULT_EXECUTION.get(self.framework, EXECUTIONS[0])
 
-    @property
+    @cached_property
     def id(self) -> str:
         """Unique and readable; made of every field, so two different cases never share one.
 
@@ -120,17 +121,18 @@ class Case:
         """
         if not isinstance(value, Mapping):
             raise UserError(f"a case is a JSON object, got {type(value).__name__}")
-        fields = {field.name for field in dataclasses.fields(cls)}
-        missing = fields - value.keys() - _YOUNGER
+        missing = _FIELDS - value.keys() - _YOUNGER
         if missing:
             raise UserError(f"case without {', '.join(sorted(missing))}: {dict(value)}")
-        for name in fields & value.keys():
+        for name in _FIELDS & value.keys():
             _check(name, value[name])
-        case = cls(**{name: value[name] for name in fields & value.keys()})
+        case = cls(**{name: value[name] for name in _FIELDS & value.keys()})
         if value.get("id", case.id) != case.id:
             raise UserError(f"case id {value['id']!r} does not belong to its fields ({case.id})")
         return case
 
+
+_FIELDS = frozenset(field.name for field in dataclasses.fields(Case))
 
 _YOUNGER = {"defaults", "execution"}
 """Fields that the first records did not have."""

@@ -76,9 +76,11 @@ def check_depth(name: str, value: Any) -> None:
     """Raise UserError where a JSON value is nested deeper than a reader can walk."""
     level = [value]
     for _ in range(DEPTH):
-        parts = [part for part in level if isinstance(part, dict | list)]
         level = [
-            inner for part in parts for inner in (part.values() if isinstance(part, dict) else part)
+            inner
+            for part in level
+            if isinstance(part, (dict, list))
+            for inner in (part.values() if isinstance(part, dict) else part)
         ]
         if not level:
             return

@@ -99,15 +99,17 @@ class Record:
                 f"schema_version {str(version)[:60]}; "
                 f"this version of alexbench reads 1 to {SCHEMA_VERSION}"
             )
-        names = {f.name for f in dataclasses.fields(cls)}
-        missing = names - value.keys()
+        missing = _NAMES - value.keys()
         if missing:
             raise UserError(f"a record without {', '.join(sorted(missing))}")
         check(value)
-        known = {name: value[name] for name in names}
+        known = {name: value[name] for name in _NAMES}
         case = Case.from_json(value["case"])
         lists = {"samples": tuple(value["samples"]), "caveats": tuple(value["caveats"])}
         return cls(**{**known, "case": case, **lists})
+
+
+_NAMES = frozenset(field.name for field in dataclasses.fields(Record))
 
 
 class RecordStore:

@@ -7,9 +7,9 @@ without it is one process that was measured alone.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
+from statistics import median
 from typing import Any, NamedTuple
-
-import numpy as np
 
 from bench.core.records import Record
 
@@ -45,13 +45,13 @@ class Timed(NamedTuple):
     def speeds(self) -> dict[Turn, float]:
         """Images/s of each turn: of the median sample, where a turn has several."""
         return {
-            (block.process, block.turn): self.images_per_sample / max(float(np.median(part)), 1e-9)
+            (block.process, block.turn): self.images_per_sample / max(float(median(part)), 1e-9)
             for block, part in self._parts()
             if part
         }
 
     def _parts(self) -> list[tuple[Block, list[float]]]:
-        ends = np.cumsum([block.samples for block in self.blocks]).tolist()
+        ends = accumulate(block.samples for block in self.blocks)
         return [
             (block, list(self.samples[end - block.samples : end]))
             for block, end in zip(self.blocks, ends, strict=True)

@@ -25,7 +25,7 @@ from bench.core.text import flatten, without_folders
 from bench.report import summary
 from bench.report.chapters import failures
 from bench.report.plot_style import Plot
-from bench.report.plots import write_plots
+from bench.report.plots import left_out, write_plots
 from bench.report.report import Report
 from bench.report.tables import TABLES, Section, Table, sections, write_tables
 from bench.training.tracks import TRACKS
@@ -103,8 +103,8 @@ def write_results(
     becomes part of the page. Raises UserError when the folder cannot be written.
     """
     newest, older = latest(records)
-    notes = [*notes, *_older(older)]
     report = Report(newest)
+    notes = [*notes, *_older(older), *left_out(report)]
     page = folder / "report.html"
     try:
         write_tables(report, folder)

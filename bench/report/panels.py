@@ -13,6 +13,10 @@ from bench.core.case import Case
 
 PANELS = 12
 """Panels that one figure has at most: more are neither readable nor drawn in seconds."""
+FEW_PANELS = 2
+"""The same in a large report, whose figures show the first networks and its tables all."""
+LARGE = 500
+"""Records from which on a report is a large one."""
 LINES = 60
 """Lines (one per network and framework) that one panel of ratios has at most."""
 SEEDS = 12
@@ -29,9 +33,11 @@ def panels_of(found: Sequence[Experiment]) -> dict[Case, list[Experiment]]:
     return panels
 
 
-def first_panels(panels: Mapping[Case, T], table: str) -> tuple[dict[Case, T], str]:
+def first_panels(
+    panels: Mapping[Case, T], table: str, limit: int = PANELS
+) -> tuple[dict[Case, T], str]:
     """The panels that are drawn, and the sentence that says which are not and where they are."""
-    shown = dict(list(panels.items())[:PANELS])
+    shown = dict(list(panels.items())[:limit])
     return shown, _left_out(len(shown), len(panels), "networks", table)
 
 

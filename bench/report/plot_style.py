@@ -89,7 +89,8 @@ class Plot:
     title: str
     how: str
     svg: Path
-    png: Path
+    png: Path | None
+    """None in a large report: the page shows the SVG file."""
 
 
 def colour(framework: str, frameworks: Sequence[str]) -> str:
@@ -177,8 +178,11 @@ def framework_legend(figure: Figure, frameworks: Iterable[str], *, lines: bool =
     figure.legend(handles=handles, loc="outside lower center", ncols=max(len(names), 1))
 
 
-def save(drawing: Drawing, folder: Path, table: str) -> Plot:
-    """Write ``<name>.svg`` and ``.png`` into `folder`. Raises OSError where it cannot."""
+def save(drawing: Drawing, folder: Path, table: str, *, raster: bool = True) -> Plot:
+    """Write ``<name>.svg``, and with `raster` ``.png``, into `folder`.
+
+    Raises OSError where it cannot.
+    """
     svg, png = folder / f"{drawing.name}.svg", folder / f"{drawing.name}.png"
     figure = drawing.figure
     # The layout takes longer than a file: once for both. `savefig` would compute it four times.
@@ -189,6 +193,8 @@ def save(drawing: Drawing, folder: Path, table: str) -> Plot:
     # Without these the file would say when and by which version it was made.
     without = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     FigureCanvasSVG(figure).print_svg(svg, metadata=without)  # type: ignore[no-untyped-call]
+    if not raster:
+        return Plot(table, drawing.name, drawing.title, drawing.how, svg, None)
     figure.set_dpi(150)
     canvas = FigureCanvasAgg(figure)
     canvas.print_png(png, metadata={"Software": None})  # type: ignore[no-untyped-call]

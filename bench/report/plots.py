@@ -6,6 +6,7 @@ uncertified ones.
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -18,6 +19,7 @@ from bench.analysis.results import Results
 from bench.analysis.rows import Row, comparability_rows
 from bench.report import footnotes
 from bench.report.chapters import TABLES
+from bench.report.panels import FEW_PANELS, PANELS
 from bench.report.plot_style import Drawing, Plot, retitle, save, style
 from bench.report.report import Part, Records, Report
 from bench.report.table import Chart, Table
@@ -30,26 +32,42 @@ CHARTS = {chart.name: chart for table in TABLES for chart in table.charts}
 def write_plots(records: Records, folder: Path) -> list[Plot]:
     """Write every plot there is data for into ``plots/`` below `folder`.
 
+    A large report (`bench.report.panels.LARGE`) has fewer: SVG files alone, the first panels of
+    each, for the first tracks.
+
     Files are named ``<plot>_<track>``, with ``_uncertified`` after it for the closed rows that
     stand apart, and ``_<dataset>_<fingerprint>`` where there is more than one dataset. What an
     earlier report left there is removed. Raises OSError where it cannot write.
     """
     report = Report.of(records)
-    datasets = report.datasets
+    several = len(report.datasets) > 1
+    panels = FEW_PANELS if report.large else PANELS
     target = folder / "plots"
     target.mkdir(parents=True, exist_ok=True)
     _remove_old(target)
     todo = [
-        _Job(Part(results, track, certified), table, chart, suffix, target)
-        for results in datasets
-        for suffix in [_suffix(results.data) if len(datasets) > 1 else ""]
-        for track in _tracks(results)
+        _Job(part, table, chart, suffix, target, raster=not report.large)
+        for results, track in _drawn(report)
+        for suffix in [_suffix(results.data) if several else ""]
         for certified in (True, False)
+        for part in [Part(results, track, certified, panels)]
         for table in TABLES
         for chart in table.charts
     ]
-    some = _in_processes(todo) if len(report.records) > _FEW else [job.run() for job in todo]
+    some = _in_processes(todo) if report.large else [job.run() for job in todo]
     return [plot for plot in some if plot is not None]
+
+
+def left_out(report: Report) -> list[str]:
+    """A line for the tracks of a large report that have no plots; nothing where all have."""
+    names = [f"{track} on {results.data.label}" for results, track in _tracks(report)]
+    drawn = len(_drawn(report))
+    if drawn == len(names):
+        return []
+    return [
+        f"Plots show {drawn} of {len(names)} pairs of track and data; the tables have the others: "
+        f"{'; '.join(names[drawn:])}."
+    ]
 
 
 @dataclass(frozen=True)
@@ -61,6 +79,7 @@ class _Job:
     chart: Chart
     suffix: str
     folder: Path
+    raster: bool = True
 
     def run(self) -> Plot | None:
         """Its files; None where there is nothing to draw."""
@@ -69,28 +88,33 @@ class _Job:
             if drawing is None:
                 return None
             drawing = replace(drawing, name=drawing.name + self.suffix)
-            return save(drawing, self.folder, self.table.name)
+            return save(drawing, self.folder, self.table.name, raster=self.raster)
 
 
-_FEW = 2_000
-"""Records from which on plots are drawn in several processes: starting these takes its time."""
+_DRAWN = 4
+"""Pairs of dataset and track that have plots in a large report, a dozen plots each at most."""
+_PROCESSES = 2
+"""Processes that draw a large report, at most: each holds a copy of what it changes."""
 _jobs: list[_Job] = []
 """What a forked process draws from: it inherits the report, which need not be sent."""
 
 
 def _in_processes(todo: list[_Job]) -> list[Plot | None]:
-    """The same, by as many processes as there are processors; in this one where none can fork."""
-    if "fork" not in get_all_start_methods():
+    """The same, by several processes; in this one where there is one processor or no fork."""
+    processes = min(_processors(), _PROCESSES)
+    if processes == 1 or "fork" not in get_all_start_methods():
         return [job.run() for job in todo]
     for results in {id(job.part.results): job.part.results for job in todo}.values():
         for table in TABLES:
             results.once(table.rows)  # what plots share is computed before the processes part
         results.once(comparability_rows)
     _jobs[:] = todo
+    gc.freeze()  # or every collection in a process would walk, and so copy, all records
     try:
-        with ProcessPoolExecutor(_processors(), mp_context=get_context("fork")) as pool:
+        with ProcessPoolExecutor(processes, mp_context=get_context("fork")) as pool:
             return list(pool.map(_run, range(len(todo))))
     finally:
+        gc.unfreeze()
         _jobs.clear()
 
 
@@ -102,9 +126,18 @@ def _processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
 
 
-def _tracks(results: Results) -> list[str]:
-    found = {record.case.track for record in results.records}
-    return [track for track in TRACKS if track in found]
+def _drawn(report: Report) -> list[tuple[Results, str]]:
+    """The pairs of dataset and track that have plots."""
+    pairs = _tracks(report)
+    return pairs[:_DRAWN] if report.large else pairs
+
+
+def _tracks(report: Report) -> list[tuple[Results, str]]:
+    found = []
+    for results in report.datasets:
+        there = {record.case.track for record in results.records}
+        found += [(results, track) for track in TRACKS if track in there]
+    return found
 
 
 def _drawing(chart: Chart, part: Part) -> Drawing | None:

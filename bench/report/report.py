@@ -11,6 +11,7 @@ from bench.analysis.experiments import Data, Experiment, by_dataset, frameworks_
 from bench.analysis.results import Results
 from bench.analysis.rows import Row
 from bench.core.records import Record
+from bench.report.panels import LARGE, PANELS
 
 
 class Report:
@@ -23,6 +24,7 @@ class Report:
     def __init__(self, records: Sequence[Record]) -> None:
         self.records = tuple(records)
         self.datasets = [Results(some, data) for data, some in by_dataset(self.records)]
+        self.large = len(self.records) > LARGE
 
     @classmethod
     def of(cls, records: Records) -> Report:
@@ -41,6 +43,8 @@ class Part:
     results: Results
     track: str
     certified: bool = True
+    panels: int = PANELS
+    """Panels of one figure at most."""
 
     @property
     def data(self) -> Data:

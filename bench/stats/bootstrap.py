@@ -31,7 +31,7 @@ _CACHED_SAMPLES = 256  # of a level that is cached: thousands of latencies would
 _SEED = 20120930  # any fixed number: the same samples must give the same interval
 
 Array = NDArray[np.float64]
-Places = NDArray[np.int32]
+Places = NDArray[np.intp]
 Processes = Sequence[Sequence[float]]
 """Samples by the process that took them: blocks of one process are more alike than processes."""
 
@@ -94,7 +94,7 @@ class Level:
         return math.sqrt(float(np.mean([np.var(row) for row in medians])) / self.processes)
 
     def _medians_at(self, lower: Places, upper: Places) -> Array:
-        medians: Array = (self._pooled[lower] + self._pooled[upper]) / 2
+        medians: Array = (self._pooled.take(lower) + self._pooled.take(upper)) / 2
         return medians
 
 
@@ -178,7 +178,7 @@ def _places_within(counts: tuple[int, ...]) -> tuple[Places, Places]:
 
 def _places_of_each(counts: Sequence[int], rng: np.random.Generator) -> tuple[Places, Places]:
     drawn = [_middle_places(count, rng) for count in counts]
-    starts = np.cumsum([0, *counts[:-1]], dtype=np.int32)
+    starts = np.cumsum([0, *counts[:-1]], dtype=np.intp)
     lower, upper = (
         np.stack([places[side] + start for places, start in zip(drawn, starts, strict=True)])
         for side in (0, 1)
@@ -199,5 +199,5 @@ def _middle_places(n: int, rng: np.random.Generator) -> tuple[Places, Places]:
     second = first
     if n % 2 == 0:
         second = first + (1 - first) * rng.beta(1, n - lower, RESAMPLES)
-    below, above = (np.minimum((n * u).astype(np.int32), n - 1) for u in (first, second))
+    below, above = (np.minimum((n * u).astype(np.intp), n - 1) for u in (first, second))
     return below, above

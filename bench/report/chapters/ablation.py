@@ -27,7 +27,7 @@ from bench.analysis.rows import Row
 from bench.core.case import Case
 from bench.report.columns import Column, case_of, number, seeds_of, text, whole
 from bench.report.format import NOTHING, factor, known, percent, points, significant
-from bench.report.panels import PANELS, first_lines
+from bench.report.panels import first_lines
 from bench.report.plot_style import INK, SOFT, Drawing, colour, new_figure
 from bench.report.report import Part
 from bench.report.table import Chart, Table
@@ -163,7 +163,7 @@ def defaults(part: Part) -> Drawing | None:
     ]
     if not all_rows:
         return None
-    rows, left_out = first_lines(all_rows, "ablation", 2 * PANELS)
+    rows, left_out = first_lines(all_rows, "ablation", 2 * part.panels)
     title = "Ablation of defaults, from a framework's own to the shared ones"
     bars = [len(steps) - 1 for _, _, steps in rows]
     figure = new_figure(11.5, 1.1 + sum(0.95 + 0.27 * n for n in bars), title, part.data)

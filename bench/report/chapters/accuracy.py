@@ -66,7 +66,7 @@ def accuracy_curves(part: Part) -> Drawing | None:
     found = [e for e in part.experiments("accuracy") if _curves(e)]
     if not found:
         return None
-    panels, left_out = first_panels(panels_of(found), "accuracy")
+    panels, left_out = first_panels(panels_of(found), "accuracy", part.panels)
     names = labels(panels)
     title = f"Accuracy while training, {part.track} track"
     figure = new_figure(9.8, 1.1 + 2.7 * len(panels), title, part.data)
@@ -124,7 +124,7 @@ def accuracy_vs_throughput(part: Part) -> Drawing | None:
     both = [e for e in part.experiments("accuracy") if e.ok and _whatever_the_recipe(e) in rates]
     if not both:
         return None
-    panels, left_out = first_panels(panels_of(both), "accuracy")
+    panels, left_out = first_panels(panels_of(both), "accuracy", part.panels)
     title = f"Accuracy against training throughput, {part.track} track"
     figure = new_figure(8.2, 5, title, part.data)
     ((axes,),) = grid_of_axes(figure, 1, 1)

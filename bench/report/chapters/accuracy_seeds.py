@@ -27,7 +27,7 @@ def seeds(part: Part) -> Drawing | None:
     panels = {case: panel for case, panel in panels.items() if any(e.ok for e in panel)}
     if not panels:
         return None
-    panels, left_out = first_panels(panels, "accuracy")
+    panels, left_out = first_panels(panels, "accuracy", part.panels)
     names = labels(panels)
     title = f"Every seed's accuracy, {part.track} track"
     lines = [len(panel) for panel in panels.values()]

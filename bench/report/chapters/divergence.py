@@ -106,7 +106,7 @@ def divergence(part: Part) -> Drawing | None:
     panels = _panels([p for p in comparable_pairs(part.results.once(_pairs)) if _within(p, part)])
     if not panels:
         return None
-    panels, left_out = first_panels(panels, "divergence")
+    panels, left_out = first_panels(panels, "divergence", part.panels)
     frameworks = part.frameworks
     title = f"Divergence of trainings, {part.track} track"
     columns = min(2, len(panels))

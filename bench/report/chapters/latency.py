@@ -48,7 +48,7 @@ def latency(part: Part) -> Drawing | None:
     found = [e for e in part.experiments("latency") if e.ok]
     if not found:
         return None
-    panels, left_out = first_panels(panels_of(found), "latency")
+    panels, left_out = first_panels(panels_of(found), "latency", part.panels)
     names = labels(panels)
     columns = min(2, len(panels))
     rows = -(-len(panels) // columns)

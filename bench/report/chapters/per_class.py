@@ -86,7 +86,7 @@ def per_class(part: Part) -> Drawing | None:
     found = [e for e in part.experiments("accuracy") if _per_class(e)]
     if not found:
         return None
-    panels, left_out = first_panels(panels_of(found), "per_class")
+    panels, left_out = first_panels(panels_of(found), "per_class", part.panels)
     names = labels(panels)
     columns = min(2, len(panels))
     rows = -(-len(panels) // columns)
@@ -137,7 +137,7 @@ def confusion(part: Part) -> Drawing | None:
     matrices: dict[Case, list[Experiment]] = {}
     for experiment in found:
         matrices.setdefault(replace(experiment.case, framework=""), []).append(experiment)
-    panels, left_out = first_panels(matrices, "per_class")
+    panels, left_out = first_panels(matrices, "per_class", part.panels)
     names = labels(panels)
     frameworks = frameworks_of(e.records[0] for e in found)
     title = f"Confusion of classes, {part.track} track"

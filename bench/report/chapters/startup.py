@@ -81,7 +81,7 @@ def startup(part: Part) -> Drawing | None:
     found = [e for e in part.experiments("startup") if any(_parts(r) for r in e.ok)]
     if not found:
         return None
-    panels, left_out = first_panels(panels_of(found), "startup")
+    panels, left_out = first_panels(panels_of(found), "startup", part.panels)
     names = labels(panels)
     bars = max(len(panel) for panel in panels.values())
     title = f"Start-up, {part.track} track"

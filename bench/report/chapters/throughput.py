@@ -120,7 +120,7 @@ def throughput(part: Part) -> Drawing | None:
     if not found:
         return None
     kinds = [row for row in map(kind, _KINDS) if any(e.kind == row.name for e in found)]
-    panels, left_out = first_panels(panels_of(found), "throughput")
+    panels, left_out = first_panels(panels_of(found), "throughput", part.panels)
     names = labels(panels)
     bars = max(len({e.case.framework for e in panel}) for panel in panels.values())
     title = f"Throughput, {part.track} track"

@@ -18,7 +18,7 @@ from bench.analysis.time_to_accuracy import PARTS, TimeToAccuracy, startup_of, t
 from bench.report.chapters.accuracy_differences import diverged
 from bench.report.columns import Column, how, number, seeds_of, who, whole
 from bench.report.format import NOTHING, count, joined, known, significant
-from bench.report.panels import PANELS, first_lines
+from bench.report.panels import first_lines
 from bench.report.plot_style import (
     SOFT,
     Drawing,
@@ -136,7 +136,7 @@ def time_to_accuracy(part: Part) -> Drawing | None:
     ]
     if not followed:
         return None
-    found, left_out = first_lines(followed, "time_to_accuracy", PANELS)
+    found, left_out = first_lines(followed, "time_to_accuracy", part.panels)
     names = labels(follow.members[0].peers for follow in found)
     columns = max(min(GOALS, len(follow.thresholds())) for follow in found)
     title = f"Time to accuracy, {part.track} track"
