@@ -63,7 +63,7 @@ def passed(done: subprocess.CompletedProcess[str]) -> list[str]:
 
 
 def test_a_run_from_any_folder_measures_certifies_shows_and_reports(batches: str) -> None:
-    done = benchmark(batches, "-rA", frameworks="fake-proven")
+    done = benchmark(batches, "-rA", frameworks="fake-certified")
     assert done.returncode == 0, done.stdout + done.stderr
     records = RecordStore(the_run()).read()
     assert len(records) == 4 + 4 + 1
@@ -79,7 +79,7 @@ def test_a_run_from_any_folder_measures_certifies_shows_and_reports(batches: str
     assert header.split()[-4:] == ["Min", "Median", "IQR", "Rounds"]
     _, _, table = done.stdout.partition("= alexbench =")
     assert f"fingerprint {records[0].dataset['fingerprint'][:12]}" in table
-    for part in ("tiny fake-proven closed train_throughput", "images/s", "test accuracy", "p99"):
+    for part in ("tiny fake-certified closed train_throughput", "images/s", "test accuracy", "p99"):
         assert part in table
 
     text = (the_run() / "benchmark.json").read_text("utf-8")

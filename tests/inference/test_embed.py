@@ -169,5 +169,5 @@ def test_weights_of_another_shape_or_size_are_refused() -> None:
     with pytest.raises(UserError, match=r"weight dense2\.weight: expected the shape \(6, 8\)"):
         prediction_network(Pretrained(source.facts, wrong), Path())
     facts = dataclasses.replace(source.facts, input_size=20)
-    with pytest.raises(UserError, match="pictures of 20 pixels, and their preprocessing gives 16"):
+    with pytest.raises(UserError, match="images of 20 pixels, and their preprocessing gives 16"):
         prediction_network(Pretrained(facts, source.tensors), Path())

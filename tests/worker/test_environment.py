@@ -75,9 +75,9 @@ def test_pythonpath_of_the_user_comes_after_ours(
 
 @pytest.mark.parametrize(
     ("track", "device", "expected"),
-    [("idiomatic", "cpu", "4096"), ("idiomatic", "gpu", None), ("closed", "cpu", None)],
+    [("tuned", "cpu", "4096"), ("tuned", "gpu", None), ("idiomatic", "cpu", None), ("closed", "cpu", None)],
 )
-def test_what_makes_one_framework_faster_is_set_in_the_idiomatic_track_alone(
+def test_what_makes_one_framework_faster_is_set_in_the_tuned_track_alone(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, track: str, device: str, expected: str | None
 ) -> None:
     row = replace(FRAMEWORKS["fake"], tuned_environment={"MALLOC_TOP_PAD_": "4096"})
@@ -90,6 +90,6 @@ def test_a_record_has_what_was_set_for_a_framework_alone(monkeypatch: pytest.Mon
     row = replace(FRAMEWORKS["fake"], tuned_environment={"MALLOC_TOP_PAD_": "4096"})
     monkeypatch.setitem(FRAMEWORKS, "fake", row)
     monkeypatch.setenv("MALLOC_TOP_PAD_", "1")  # read back, not repeated
-    found = worker._tuned(fakes.case(track="idiomatic"))
+    found = worker._tuned(fakes.case(track="tuned"))
     assert found == {"tuned_environment": {"MALLOC_TOP_PAD_": "1"}}
     assert worker._tuned(fakes.case()) == {}
