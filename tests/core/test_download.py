@@ -19,7 +19,7 @@ SHA = f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"
 MD5 = f"md5:{hashlib.md5(CONTENT).hexdigest()}"
 
 
-class InferenceModel(http.server.ThreadingHTTPServer):
+class Server(http.server.ThreadingHTTPServer):
     """Serves CONTENT; the attributes make it misbehave."""
 
     content = CONTENT
@@ -38,7 +38,7 @@ class InferenceModel(http.server.ThreadingHTTPServer):
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    server: InferenceModel
+    server: Server
 
     def do_GET(self) -> None:
         server, wanted = self.server, self.headers["Range"]
@@ -73,8 +73,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def server() -> Iterator[InferenceModel]:
-    with InferenceModel() as running:
+def server() -> Iterator[Server]:
+    with Server() as running:
         thread = threading.Thread(target=running.serve_forever, args=(0.02,))
         thread.start()
         yield running
@@ -87,19 +87,19 @@ def target(tmp_path: Path) -> Path:
     return tmp_path / "downloads" / "data.tar.gz"
 
 
-def get(server: InferenceModel, target: Path, checksum: str = SHA) -> Path:
+def get(server: Server, target: Path, checksum: str = SHA) -> Path:
     return fetch(server.url, target, checksum=checksum, progress=False)
 
 
 @pytest.mark.parametrize("checksum", [SHA, MD5])
-def test_file_arrives_whole_and_alone(server: InferenceModel, target: Path, checksum: str) -> None:
+def test_file_arrives_whole_and_alone(server: Server, target: Path, checksum: str) -> None:
     assert get(server, target, checksum) == target
     assert target.read_bytes() == CONTENT
     assert list(target.parent.iterdir()) == [target]
 
 
 def test_correct_file_is_not_fetched_again_and_a_damaged_one_is(
-    server: InferenceModel, target: Path
+    server: Server, target: Path
 ) -> None:
     get(server, target)
     get(server, target)
@@ -110,7 +110,7 @@ def test_correct_file_is_not_fetched_again_and_a_damaged_one_is(
     assert len(server.asked) == 2
 
 
-def test_interrupted_download_is_continued(server: InferenceModel, target: Path) -> None:
+def test_interrupted_download_is_continued(server: Server, target: Path) -> None:
     server.stop_after = 200_000
     with pytest.raises(DownloadError, match="cannot be downloaded"):
         get(server, target)
@@ -128,7 +128,7 @@ def test_interrupted_download_is_continued(server: InferenceModel, target: Path)
 
 @pytest.mark.parametrize("case", ["ignores ranges", "stale part", "too long part", "wrong range"])
 def test_download_starts_afresh_where_it_cannot_be_continued(
-    server: InferenceModel, target: Path, case: str
+    server: Server, target: Path, case: str
 ) -> None:
     target.parent.mkdir()
     old = {"stale part": b"x" * 1000, "too long part": CONTENT + b"x"}.get(case, CONTENT[:1000])
@@ -141,7 +141,7 @@ def test_download_starts_afresh_where_it_cannot_be_continued(
     assert server.asked == expected
 
 
-def test_wrong_checksum_leaves_nothing_and_tells_both(server: InferenceModel, target: Path) -> None:
+def test_wrong_checksum_leaves_nothing_and_tells_both(server: Server, target: Path) -> None:
     server.content = b"another file"
     received = hashlib.sha256(b"another file").hexdigest()
     with pytest.raises(UserError, match=f"expected {SHA}, received sha256:{received}") as caught:
@@ -154,7 +154,7 @@ def test_wrong_checksum_leaves_nothing_and_tells_both(server: InferenceModel, ta
 
 @pytest.mark.parametrize("status", [403, 404, 500])
 def test_refusal_of_the_server_names_address_status_and_remedy(
-    server: InferenceModel, target: Path, status: int
+    server: Server, target: Path, status: int
 ) -> None:
     server.status = status
     with pytest.raises(DownloadError, match=f"HTTP {status} .*set \\$ALEXBENCH_DATA") as caught:
@@ -190,21 +190,21 @@ def test_name_lookup_that_hangs_is_given_up(target: Path, monkeypatch: pytest.Mo
     assert time.monotonic() - start < 2
 
 
-def test_redirects_are_followed(server: InferenceModel, target: Path) -> None:
+def test_redirects_are_followed(server: Server, target: Path) -> None:
     url = server.url.replace("data.tar.gz", "moved")
     fetch(url, target, checksum=SHA, progress=False)
     assert target.read_bytes() == CONTENT
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
-def test_full_disk_is_told(server: InferenceModel, target: Path) -> None:
+def test_full_disk_is_told(server: Server, target: Path) -> None:
     target.parent.mkdir()
     target.with_name("data.tar.gz.part").symlink_to("/dev/full")
     with pytest.raises(UserError, match=r"the disk is full.*\$ALEXBENCH_CACHE"):
         get(server, target)
 
 
-def test_folder_that_cannot_be_made_is_told(server: InferenceModel, tmp_path: Path) -> None:
+def test_folder_that_cannot_be_made_is_told(server: Server, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(UserError, match="cannot be written"):
         get(server, tmp_path / "file" / "data.tar.gz")
@@ -217,7 +217,7 @@ def test_unknown_kind_of_checksum_is_a_mistake_of_the_caller(tmp_path: Path) -> 
 
 
 def test_progress_is_shown_on_stderr_only(
-    server: InferenceModel, target: Path, capsys: pytest.CaptureFixture[str]
+    server: Server, target: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fetch(server.url, target, checksum=SHA, progress=True)
     shown = capsys.readouterr()
@@ -229,7 +229,7 @@ def test_progress_is_shown_on_stderr_only(
 
 
 def test_cifar10_comes_from_the_mirror_and_keeps_its_checksum(
-    server: InferenceModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ALEXBENCH_CIFAR10_URL", server.url)
     with pytest.raises(UserError, match="expected md5:c32a1d4ab5d03f1284b67883e8d87530"):

@@ -75,7 +75,12 @@ def test_pythonpath_of_the_user_comes_after_ours(
 
 @pytest.mark.parametrize(
     ("track", "device", "expected"),
-    [("tuned", "cpu", "4096"), ("tuned", "gpu", None), ("idiomatic", "cpu", None), ("closed", "cpu", None)],
+    [
+        ("tuned", "cpu", "4096"),
+        ("tuned", "gpu", None),
+        ("idiomatic", "cpu", None),
+        ("closed", "cpu", None),
+    ],
 )
 def test_what_makes_one_framework_faster_is_set_in_the_tuned_track_alone(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, track: str, device: str, expected: str | None
