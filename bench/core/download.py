@@ -16,7 +16,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from bench.core.errors import UserError
 
 CIFAR10_URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
-# Published on the same author's CIFAR-10 page, beside the link.
+# Published on the same author's CIFAR-10 page, next to the link.
 CIFAR10_CHECKSUM = "md5:c32a1d4ab5d03f1284b67883e8d87530"
 
 CONNECT_SECONDS = 4.0  # offline has to show soon: other data may stand in
@@ -49,8 +49,8 @@ def cifar10_archive(cache: Path) -> Path:
 def fetch(url: str, target: Path, *, checksum: str, progress: bool = True) -> Path:
     """Download `url` to `target` and return it; at once when `target` is there and correct.
 
-    `checksum` is "md5:…" or "sha256:…" with hex digits. An interrupted download stays beside the
-    target as `.part` and is continued next time, or begun anew where the server cannot continue
+    `checksum` is "md5:…" or "sha256:…" with hex digits. An interrupted download stays next to the
+    target as `.part` and is continued next time, or started again where the server cannot continue
     it. `progress` shows a bar on stderr. Raises DownloadError when the network or the server
     fails, UserError on a wrong checksum (the part is removed) or when the disk does not take it.
     """

@@ -99,14 +99,14 @@ def stale(path: Path, *, write: bool) -> list[str]:
     changed: list[str] = []
 
     def renewed(found: re.Match[str]) -> str:
-        kind, told, old = found.groups()
+        kind, comment, old = found.groups()
         try:
-            new = source.text_of(kind, _attributes(told))
+            new = source.text_of(kind, _attributes(comment))
         except UserError as error:
-            raise UserError(f"{path}: {kind}: {told}: {error}") from error
+            raise UserError(f"{path}: {kind}: {comment}: {error}") from error
         if new != old:
-            changed.append(f"{kind}: {told}")
-        return f"<!-- {kind}: {told} -->{new}<!-- /{kind} -->"
+            changed.append(f"{kind}: {comment}")
+        return f"<!-- {kind}: {comment} -->{new}<!-- /{kind} -->"
 
     text = _BLOCK.sub(renewed, text)
     if changed and write:
@@ -117,9 +117,9 @@ def stale(path: Path, *, write: bool) -> list[str]:
     return changed
 
 
-def _attributes(told: str) -> dict[str, str]:
+def _attributes(comment: str) -> dict[str, str]:
     try:
-        pairs = [word.partition("=") for word in shlex.split(told)]
+        pairs = [word.partition("=") for word in shlex.split(comment)]
     except ValueError as error:
         raise UserError(str(error)) from error
     if bad := [name for name, equals, _ in pairs if not equals]:
@@ -167,7 +167,7 @@ class _Source:
         homes = [parent / "results" for parent in self.path.resolve().parents]
         found = next((home / run for home in homes if run and (home / run).is_dir()), None)
         if found is None:
-            raise UserError(f"no folder results/{run} beside or above the file")
+            raise UserError(f"no folder results/{run} next to or above the file")
         return found
 
     def _rows(self, run: str, name: str) -> list[Row]:
@@ -201,15 +201,15 @@ def _networks() -> list[Row]:
 
 def _machine(records: Iterable[Record]) -> str:
     """One line: the machine, and every version of a framework that took part."""
-    told = [record.environment for record in records if record.ok]
-    if not told:
+    environments = [record.environment for record in records if record.ok]
+    if not environments:
         raise UserError("no record with a result")
     versions: dict[str, dict[str, None]] = {}
-    for environment in told:
+    for environment in environments:
         for name, version in (environment.get("versions") or {}).items():
             versions.setdefault(name, {})[version] = None
     joined = {name: " and ".join(found) for name, found in versions.items()}
-    machines = dict.fromkeys(which_machine(e | {"versions": joined}) for e in told)
+    machines = dict.fromkeys(which_machine(e | {"versions": joined}) for e in environments)
     return " ".join(f"Measured on {machine}." for machine in machines)
 
 
@@ -225,8 +225,8 @@ def _table(rows: Sequence[Row], columns: str) -> str:
     return markdown(headers, cells, right)
 
 
-def _columns(told: str) -> Iterator[tuple[str, str]]:
-    for part in told.split(","):
+def _columns(columns: str) -> Iterator[tuple[str, str]]:
+    for part in columns.split(","):
         key, _, header = (word.strip() for word in part.partition("="))
         if not key:
             raise UserError("no columns")

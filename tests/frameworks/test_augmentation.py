@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bench.data import augmentation as pixels
-from tests.frameworks.probes.client import ask_reference
+from tests.frameworks.support.client import ask_reference
 
 
 def test_rotation_is_torchvisions() -> None:

@@ -8,7 +8,7 @@ from bench.core.limits import Limits
 from bench.harness import ceilings
 from bench.training.interfaces import Conv, MatMul
 from bench.worker.client import Worker
-from tests.frameworks.probes.client import each_framework
+from tests.frameworks.support.client import each_framework
 
 SMALL = (MatMul(8, 16, 32), Conv(2, 5, 3, 4, 3))
 

@@ -21,7 +21,7 @@ from bench.weights.facts import interpret
 from bench.weights.files import read
 from bench.weights.sources import open_weights
 from bench.worker.client import call, shared_workers
-from tests.frameworks.probes.client import each_keras, environment
+from tests.frameworks.support.client import each_keras, environment
 from tests.support import weight_examples as examples
 from tests.support.weight_examples import weights, write
 

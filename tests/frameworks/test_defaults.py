@@ -29,8 +29,8 @@ from bench.training.framework_defaults import LrnDefaults
 from bench.training.frameworks import FRAMEWORKS, Framework
 from bench.training.tracks import TRACKS
 from tests.frameworks.probes.ablation import RECIPE, SCALES, case, undropped, update_input
-from tests.frameworks.probes.client import Answer, ask, ask_reference, each_framework, each_keras
-from tests.frameworks.probes.networks import ABLATION, TINY
+from tests.frameworks.support.client import Answer, ask, ask_reference, each_framework, each_keras
+from tests.frameworks.support.networks import ABLATION, TINY
 
 Array = NDArray[np.floating]
 

@@ -1,6 +1,6 @@
 """Batches reach Keras's ``fit`` unchanged, each once, without autotuning."""
 
-from tests.frameworks.probes.client import ask, each_keras
+from tests.frameworks.support.client import ask, each_keras
 
 
 @each_keras

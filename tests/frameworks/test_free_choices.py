@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from bench.training.recipes import RECIPES, recipe
-from tests.frameworks.probes.client import ask, each_framework, each_keras
 from tests.frameworks.probes.free_choices import RATES, STEPS
 from tests.frameworks.probes.free_choices import RECIPES as TRAINED
-from tests.frameworks.probes.networks import FREE, TUNED
+from tests.frameworks.support.client import ask, each_framework, each_keras
+from tests.frameworks.support.networks import FREE, TUNED
 
 PRECISIONS = ("float32", "bfloat16")
 

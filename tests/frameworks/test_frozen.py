@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from tests.frameworks.probes import frozen
-from tests.frameworks.probes.client import ask, each_framework
-from tests.frameworks.probes.networks import FREE
+from tests.frameworks.support.client import ask, each_framework
+from tests.frameworks.support.networks import FREE
 
 pytestmark = pytest.mark.slow
 

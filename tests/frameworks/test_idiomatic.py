@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from bench.training.frameworks import FRAMEWORKS
-from tests.frameworks.probes.client import ask, each_framework, each_keras
 from tests.frameworks.probes.idiomatic import NETWORKS, SIZES, STEPS
-from tests.frameworks.probes.networks import IDIOMATIC, TINY, seeded_weights
+from tests.frameworks.support.client import ask, each_framework, each_keras
+from tests.frameworks.support.networks import IDIOMATIC, TINY, seeded_weights
 
 pytestmark = pytest.mark.slow
 

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from bench.networks.architecture import Architecture
 from bench.parity.reference import Context, apply
-from tests.frameworks.probes.client import ask, each_framework
-from tests.frameworks.probes.networks import seeded_weights
 from tests.frameworks.probes.serving import BATCHES, COUNT, network, random_images
+from tests.frameworks.support.client import ask, each_framework
+from tests.frameworks.support.networks import seeded_weights
 
 Array = NDArray[Any]
 

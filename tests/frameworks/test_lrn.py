@@ -5,8 +5,8 @@ import pytest
 from numpy.typing import NDArray
 
 from bench.training.frameworks import FRAMEWORKS
-from tests.frameworks.probes import pieces
-from tests.frameworks.probes.client import ask, ask_reference, each_framework, each_keras
+from tests.frameworks.support import pieces
+from tests.frameworks.support.client import ask, ask_reference, each_framework, each_keras
 
 CASES = range(len(pieces.LRN_CASES))
 Array = NDArray[np.floating]

@@ -23,9 +23,9 @@ from bench.networks.architecture import (
     ReLU,
 )
 from bench.training.frameworks import REFERENCE
-from tests.frameworks.probes import pieces
-from tests.frameworks.probes.client import ask, ask_reference, each_framework, each_keras
-from tests.frameworks.probes.networks import (
+from tests.frameworks.support import pieces
+from tests.frameworks.support.client import ask, ask_reference, each_framework, each_keras
+from tests.frameworks.support.networks import (
     MEAN,
     STD,
     TINY,

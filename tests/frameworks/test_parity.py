@@ -25,9 +25,9 @@ from bench.parity.comparison import ParityComparison
 from bench.parity.figures import BOUNDS, Certificate, MismatchError, distance
 from bench.parity.reference_training import Reference
 from bench.training.frameworks import FRAMEWORKS
-from tests.frameworks.probes.client import ask, each_framework
-from tests.frameworks.probes.networks import TINY
 from tests.frameworks.probes.parity import faults_for
+from tests.frameworks.support.client import ask, each_framework
+from tests.frameworks.support.networks import TINY
 from tests.support.faults import FAULTS
 from tests.support.reference_trainer import ReferenceTrainer
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from tests.frameworks.probes.client import ask, each_keras
-from tests.frameworks.probes.convolutions import GROUPED, KERNELS, SEEING_ALL
-from tests.frameworks.probes.networks import TUNED
+from tests.frameworks.support.client import ask, each_keras
+from tests.frameworks.support.convolutions import GROUPED, KERNELS, SEEING_ALL
+from tests.frameworks.support.networks import TUNED
 
 pytestmark = pytest.mark.slow
 

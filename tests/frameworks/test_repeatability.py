@@ -15,7 +15,7 @@ from bench.data.synthetic import generate
 from bench.training.frameworks import FRAMEWORKS
 from bench.worker.client import Worker
 from bench.worker.digests import training_digests
-from tests.frameworks.probes.client import each_repeatable
+from tests.frameworks.support.client import each_repeatable
 
 BATCH, STEPS = 8, 20
 

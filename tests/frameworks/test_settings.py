@@ -12,7 +12,7 @@ import pytest
 from bench.cli import doctor
 from bench.training.frameworks import FRAMEWORKS, REFERENCE
 from bench.training.settings import NAMES, Settings
-from tests.frameworks.probes.client import ROOT, ask, each_framework, environment
+from tests.frameworks.support.client import ROOT, ask, each_framework, environment
 
 NOT_REPORTED = {"accumulation_dtype", "device_name"}  # on a CPU
 UNKNOWN = {
@@ -130,7 +130,7 @@ def test_a_fresh_process_reads_back_its_own_threads_and_mode(framework: str) -> 
     """Inter-op threads can be set once per process, TensorFlow's determinism never unset."""
     found = json.loads(
         subprocess.run(
-            [sys.executable, "-m", "tests.frameworks.probes.fresh", framework, "3"],
+            [sys.executable, "-m", "tests.frameworks.support.fresh", framework, "3"],
             cwd=ROOT,
             env={**environment(FRAMEWORKS[framework]), "TF_ENABLE_ONEDNN_OPTS": "0"},
             capture_output=True,

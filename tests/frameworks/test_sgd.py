@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.frameworks.probes.client import ask, each_keras
+from tests.frameworks.support.client import ask, each_keras
 
 
 @each_keras

@@ -3,7 +3,7 @@
 import pytest
 
 from bench.networks.variants import variant
-from tests.frameworks.probes.client import ask_reference
+from tests.frameworks.support.client import ask_reference
 
 
 @pytest.mark.parametrize("layers", ["shared", "stock"])

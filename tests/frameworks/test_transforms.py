@@ -8,8 +8,8 @@ from PIL import Image
 
 from bench.inference.transforms import prepare
 from bench.networks.preprocessing import TORCHVISION, Preprocessing
-from tests.frameworks.probes import photos
-from tests.frameworks.probes.client import ask_reference
+from tests.frameworks.support import photos
+from tests.frameworks.support.client import ask_reference
 
 MEAN, STD = TORCHVISION.mean, TORCHVISION.std
 PRESETS = {

@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 from bench.networks.variants import VARIANTS
 from bench.training.frameworks import FRAMEWORKS
 from bench.training.tracks import TRACKS
-from tests.frameworks.probes.client import Answer, ask
-from tests.frameworks.probes.convolutions import SEEING_ALL
-from tests.frameworks.probes.networks import TUNED
-from tests.frameworks.probes.pieces import DROPOUT_RATES
+from tests.frameworks.support.client import Answer, ask
+from tests.frameworks.support.convolutions import SEEING_ALL
+from tests.frameworks.support.networks import TUNED
+from tests.frameworks.support.pieces import DROPOUT_RATES
 
 _WHY = FRAMEWORKS["pytorch"].missing()
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(_WHY), reason=_WHY or "")]

@@ -13,7 +13,7 @@ from bench.cli.main import main
 from bench.core.errors import UserError
 from bench.weights.sources import SOURCES, fetch_weights, open_weights
 from tests.core import test_download
-from tests.frameworks.probes.client import ask_reference
+from tests.frameworks.support.client import ask_reference
 from tests.support import weight_examples as examples
 
 server = test_download.server
@@ -100,8 +100,8 @@ def test_a_download_is_verified_and_cached() -> None:
 
 @pytest.fixture
 def published(
-    monkeypatch: pytest.MonkeyPatch, server: test_download.InferenceModel
-) -> test_download.InferenceModel:
+    monkeypatch: pytest.MonkeyPatch, server: test_download.Server
+) -> test_download.Server:
     """A server that has a file in the place of torchvision's."""
     server.content = examples.small_state().read_bytes()
     digest = hashlib.sha256(server.content).hexdigest()[:8]
@@ -114,7 +114,7 @@ def published(
 def test_fetched_weights_are_available_by_name(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
-    published: test_download.InferenceModel,
+    published: test_download.Server,
 ) -> None:
     assert call(monkeypatch, "fetch", "weights") == 0
     path = Path(capfd.readouterr().out.strip())

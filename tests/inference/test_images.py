@@ -14,7 +14,7 @@ from PIL import Image
 
 from bench.core.errors import UserError
 from bench.inference.images import image_paths, read_rgb
-from tests.frameworks.probes.photos import photograph
+from tests.frameworks.support.photos import photograph
 
 Array = NDArray[np.integer]
 

@@ -22,7 +22,7 @@ from bench.networks.architecture import (
     ReLU,
 )
 from bench.networks.variants import HEADS, VARIANTS, variant
-from tests.frameworks.probes.networks import TINY
+from tests.frameworks.support.networks import TINY
 
 
 def network(*layers: Layer, size: int = 10) -> Architecture:

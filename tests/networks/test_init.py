@@ -11,7 +11,7 @@ from bench.networks.architecture import Dense, Dropout, Flatten
 from bench.networks.init import DropoutMasks, Weights, initial_weights
 from bench.networks.variants import variant
 from bench.networks.weights import weights_digest
-from tests.frameworks.probes.networks import TINY
+from tests.frameworks.support.networks import TINY
 
 CIFAR = variant("cifar-bn").architecture()
 

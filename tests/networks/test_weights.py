@@ -7,7 +7,7 @@ import pytest
 
 from bench.core.errors import UserError
 from bench.networks.weights import check_weights, weights_digest
-from tests.frameworks.probes.networks import TINY, seeded_weights
+from tests.frameworks.support.networks import TINY, seeded_weights
 
 
 def changed(**changes: Any) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from bench.parity.problem import ADAM, SGD
 from bench.parity.reference import Context, apply
 from bench.parity.reference_training import Reference, cross_entropy
 from bench.training.interfaces import StepInput
-from tests.frameworks.probes.networks import MEAN, STD, TINY, random_images, seeded_weights
+from tests.frameworks.support.networks import MEAN, STD, TINY, random_images, seeded_weights
 
 RNG = np.random.default_rng(3)
 

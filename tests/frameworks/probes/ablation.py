@@ -13,8 +13,8 @@ from bench.training.defaults import chain, switched, with_own_constants
 from bench.training.interfaces import Setup
 from bench.training.recipes.base import Recipe
 from bench.worker.opening import InitialWeights
-from tests.frameworks.probes.networks import ABLATION, MEAN, STD, TINY, random_images, step_input
-from tests.frameworks.probes.trainers import create
+from tests.frameworks.support.networks import ABLATION, MEAN, STD, TINY, random_images, step_input
+from tests.frameworks.support.trainers import create
 
 STEPS = 6
 SCALES = (1.0, 1e-7)
@@ -87,9 +87,9 @@ def update_input(scale: float) -> tuple[Any, Any]:
 def _of(framework: str) -> Any:
     # One of the two cannot be imported in this process.
     if framework == "pytorch":
-        from tests.frameworks.probes import ablation_torch  # noqa: PLC0415
+        from tests.frameworks.probes.parts import ablation_torch  # noqa: PLC0415
 
         return ablation_torch
-    from tests.frameworks.probes import ablation_keras  # noqa: PLC0415
+    from tests.frameworks.probes.parts import ablation_keras  # noqa: PLC0415
 
     return ablation_keras

@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 
 from bench.core.errors import UserError
-from tests.frameworks.probes.networks import (
+from tests.frameworks.support.networks import (
     TINY,
     random_images,
     seeded_weights,
     setup,
     whole_networks,
 )
-from tests.frameworks.probes.trainers import create_loaded
+from tests.frameworks.support.trainers import create_loaded
 
 
 def run(framework: str) -> tuple[dict[str, Any], dict[str, Any]]:

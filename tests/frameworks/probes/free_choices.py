@@ -9,7 +9,7 @@ import numpy as np
 
 from bench.training.interfaces import Setup
 from bench.training.recipes.base import Recipe
-from tests.frameworks.probes.networks import (
+from tests.frameworks.support.networks import (
     FREE,
     TINY,
     random_images,
@@ -17,7 +17,7 @@ from tests.frameworks.probes.networks import (
     setup,
     step_input,
 )
-from tests.frameworks.probes.trainers import create, create_loaded
+from tests.frameworks.support.trainers import create, create_loaded
 
 STEPS = 20
 RATES = (1.0, 0.25)

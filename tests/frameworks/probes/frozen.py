@@ -23,8 +23,8 @@ from bench.worker.inputs import FeatureInputs
 from bench.worker.measurements.accuracy import accuracy
 from bench.worker.opening import open_session
 from bench.worker.session import Session
-from tests.frameworks.probes.networks import FREE, setup
-from tests.frameworks.probes.trainers import create
+from tests.frameworks.support.networks import FREE, setup
+from tests.frameworks.support.trainers import create
 
 TRUNK = ("conv1", "conv2", "conv3", "conv4", "conv5")
 TRACKS = ("closed", *FREE)

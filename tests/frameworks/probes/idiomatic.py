@@ -11,7 +11,7 @@ from bench.networks.architecture import Architecture
 from bench.networks.variants import variant
 from bench.training.recipes.base import Recipe
 from tests.frameworks.probes.ablation import undropped
-from tests.frameworks.probes.networks import (
+from tests.frameworks.support.networks import (
     IDIOMATIC,
     TINY,
     random_images,
@@ -19,7 +19,7 @@ from tests.frameworks.probes.networks import (
     setup,
     step_input,
 )
-from tests.frameworks.probes.trainers import create, create_loaded
+from tests.frameworks.support.trainers import create, create_loaded
 
 SIZES = (32, 48, 95)
 RECIPE = Recipe("probe", "", learning_rate=0.02, momentum=0.9, nesterov=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from tests.frameworks.probes import pieces
+from tests.frameworks.support import pieces
 
 
 def run(framework: str) -> tuple[dict[str, Any], dict[str, Any]]:

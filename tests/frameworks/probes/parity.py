@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from bench.parity.certificate import certify
-from tests.frameworks.probes.networks import TINY
-from tests.frameworks.probes.trainers import create
+from tests.frameworks.support.networks import TINY
+from tests.frameworks.support.trainers import create
 from tests.support.faults import FAULTS
 
 QUICK = ("pytorch", "keras-tensorflow")

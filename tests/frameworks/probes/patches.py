@@ -16,9 +16,9 @@ from bench.training.tracks import TRACKS
 from models_keras import alexnet
 from models_keras.layers import conv
 from models_keras.layers.conv import DenseConv2D, DensePatchConv2D, PatchConv2D, SplitConv2D
-from tests.frameworks.probes.convolutions import GROUPED, KERNELS, SEEING_ALL
-from tests.frameworks.probes.networks import ABLATION, TUNED, random_images, setup, step_input
-from tests.frameworks.probes.trainers import create
+from tests.frameworks.support.convolutions import GROUPED, KERNELS, SEEING_ALL
+from tests.frameworks.support.networks import ABLATION, TUNED, random_images, setup, step_input
+from tests.frameworks.support.trainers import create
 
 
 def run(framework: str) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -20,7 +20,7 @@ from bench.networks.architecture import (
 )
 from bench.training.frameworks import framework as row_called
 from bench.training.interfaces import InferenceSetup
-from tests.frameworks.probes.networks import seeded_weights
+from tests.frameworks.support.networks import seeded_weights
 
 COUNT = 35
 BATCHES = {"small": (1, 3, 32), "small-bn": (32,)}

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from bench.networks.variants import variant
-from tests.frameworks.probes.networks import TINY, setup
-from tests.frameworks.probes.trainers import create, undrawn_weights
+from tests.frameworks.support.networks import TINY, setup
+from tests.frameworks.support.trainers import create, undrawn_weights
 
 Changes = dict[str, tuple[Callable[[], object], Callable[[], object]]]
 """Do and undo, by name."""

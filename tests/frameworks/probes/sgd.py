@@ -14,7 +14,7 @@ import numpy as np
 from bench.training.recipes.base import Recipe
 from models_keras.backend import current
 from models_keras.optimizer import RecipeSchedule, optimizer_for, slow
-from tests.frameworks.probes.networks import TINY, setup
+from tests.frameworks.support.networks import TINY, setup
 
 SHAPES = ((3, 3, 4, 8), (8,), (400, 301))
 STEPS = 6

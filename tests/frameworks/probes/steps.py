@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from bench.networks.init import DropoutMasks
-from tests.frameworks.probes.networks import (
+from tests.frameworks.support.networks import (
     TINY,
     Job,
     jobs,
@@ -18,7 +18,7 @@ from tests.frameworks.probes.networks import (
     setup,
     step_input,
 )
-from tests.frameworks.probes.trainers import create_loaded
+from tests.frameworks.support.trainers import create_loaded
 
 
 def run(framework: str) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -6,8 +6,8 @@ import math
 from typing import Any
 
 from bench.networks.architecture import Architecture
-from tests.frameworks.probes.networks import TINY, structures
-from tests.frameworks.probes.trainers import undrawn_weights
+from tests.frameworks.support.networks import TINY, structures
+from tests.frameworks.support.trainers import undrawn_weights
 
 
 def run(framework: str) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -17,10 +17,10 @@ from models_torch.baselines import tutorial_loop
 from models_torch.layers import dense
 from models_torch.layers.conv import SmallMapConv2d
 from models_torch.layers.dropout import Dropout
-from tests.frameworks.probes.convolutions import SEEING_ALL
-from tests.frameworks.probes.networks import ABLATION, IDIOMATIC, TUNED, setup, step_input
-from tests.frameworks.probes.pieces import DROPOUT_RATES
-from tests.frameworks.probes.trainers import create
+from tests.frameworks.support.convolutions import SEEING_ALL
+from tests.frameworks.support.networks import ABLATION, IDIOMATIC, TUNED, setup, step_input
+from tests.frameworks.support.pieces import DROPOUT_RATES
+from tests.frameworks.support.trainers import create
 
 
 def run(framework: str) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -16,7 +16,7 @@ from torchvision.models import AlexNet_Weights, alexnet
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms._presets import ImageClassification
 
-from tests.frameworks.probes import photos
+from tests.frameworks.support import photos
 
 PRESETS = {
     "own": {"crop_size": 224},

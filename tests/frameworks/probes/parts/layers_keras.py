@@ -15,8 +15,8 @@ from models_keras.layers.dropout import SharedMaskDropout
 from models_keras.layers.lrn import LocalResponseNorm, StockLocalResponseNorm
 from models_keras.optimizer import RecipeSchedule, cross_entropy, update_for
 from models_keras.preprocess import Prepare
-from tests.frameworks.probes import pieces
-from tests.frameworks.probes.networks import MEAN, STD, random_images
+from tests.frameworks.support import pieces
+from tests.frameworks.support.networks import MEAN, STD, random_images
 
 BACKEND = keras.backend.backend()
 

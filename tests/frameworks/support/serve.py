@@ -18,8 +18,8 @@ import numpy as np
 
 from bench.core.process import die_with_parent
 from bench.training.frameworks import framework
-from tests.frameworks.probes.networks import TINY, setup
-from tests.frameworks.probes.trainers import create
+from tests.frameworks.support.networks import TINY, setup
+from tests.frameworks.support.trainers import create
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.frameworks.probes.client import ask_reference, each_framework
+from tests.frameworks.support.client import ask_reference, each_framework
 
 pytestmark = pytest.mark.slow
 

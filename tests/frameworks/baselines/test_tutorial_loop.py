@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 
-from tests.frameworks.probes import tutorial_loop as probe
-from tests.frameworks.probes.client import ask, each_framework
+from tests.frameworks.probes.loops import tutorial_loop as probe
+from tests.frameworks.support.client import ask, each_framework
 
 pytestmark = pytest.mark.slow
 
 
 @each_framework
 def test_it_learns_what_colours_mean(framework: str) -> None:
-    answer = ask(framework, "tutorial_loop")
+    answer = ask(framework, "loops.tutorial_loop")
     losses = answer.facts["losses"]
     assert len(losses) == answer.facts["called"] == probe.STEPS
     assert np.isfinite(losses).all()
@@ -22,7 +22,7 @@ def test_it_learns_what_colours_mean(framework: str) -> None:
 
 @each_framework
 def test_it_says_what_it_does(framework: str) -> None:
-    told = ask(framework, "tutorial_loop").facts["loop"]
+    told = ask(framework, "loops.tutorial_loop").facts["loop"]
     assert told["batch_size"] == (64 if framework == "pytorch" else 32)
     assert told["precision"] == "float32"
     assert told["loop"]
@@ -30,7 +30,7 @@ def test_it_says_what_it_does(framework: str) -> None:
 
 @each_framework
 def test_small_pictures_are_enlarged_for_a_large_network(framework: str) -> None:
-    arrays = ask(framework, "tutorial_loop").arrays
+    arrays = ask(framework, "loops.tutorial_loop").arrays
     if framework == "keras-jax":
         pytest.skip("it compiles for half a minute")
     assert arrays["large"].shape == (2, probe.CLASSES)

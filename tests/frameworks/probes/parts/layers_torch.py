@@ -15,8 +15,8 @@ from models_torch.layers.dropout import SharedMaskDropout
 from models_torch.layers.lrn import LocalResponseNorm
 from models_torch.optimizer import optimizer_for, set_rate
 from models_torch.trainer import TorchTrainer
-from tests.frameworks.probes import pieces
-from tests.frameworks.probes.networks import TINY, random_images, setup
+from tests.frameworks.support import pieces
+from tests.frameworks.support.networks import TINY, random_images, setup
 
 
 def lrn(case: pieces.Lrn) -> dict[str, Any]:

@@ -70,7 +70,7 @@ class _Probe:
     def __init__(self, row: Framework, folder: Path) -> None:
         self._errors = (folder / f"{row.name}.stderr").open("w+b")
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.frameworks.probes.serve", row.name],
+            [sys.executable, "-m", "tests.frameworks.support.serve", row.name],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,

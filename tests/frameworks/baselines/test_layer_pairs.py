@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bench.training.frameworks import FRAMEWORKS
-from tests.frameworks.probes.client import ask
+from tests.frameworks.support.client import ask
 
 with_pairs = pytest.mark.parametrize(
     "framework",

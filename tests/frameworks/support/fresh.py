@@ -11,8 +11,8 @@ import os
 import sys
 
 from bench.training.frameworks import framework
-from tests.frameworks.probes.networks import TINY, setup
-from tests.frameworks.probes.trainers import create
+from tests.frameworks.support.networks import TINY, setup
+from tests.frameworks.support.trainers import create
 
 
 def main() -> None:

@@ -1,0 +1,1 @@
+"""Probes of the loops that tutorials and bare scripts write."""

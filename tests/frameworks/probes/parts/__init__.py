@@ -1,0 +1,1 @@
+"""Parts of probes that import one framework."""

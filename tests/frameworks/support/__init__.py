@@ -1,0 +1,1 @@
+"""What probes and their tests share: the probe process, small networks, trainers."""
