@@ -10,8 +10,6 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "resu
 FOLDERS = ("bench", "models_torch", "models_keras", "tests", "docs", "results")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 PATH = re.compile(rf"`((?:{'|'.join(FOLDERS)})/[\w./-]*\w/?)`")
-COMING = {"bench/core/metrics.py", "docs/records.md", "docs/api.md", "tests/test_tutorial.py"}
-"""Written, or renamed where they are named, at the same time as these pages; to be removed then."""
 
 
 def prose(page: Path) -> str:
@@ -37,8 +35,6 @@ def test_links_lead_somewhere(page):
             continue
         name, _, anchor = link.partition("#")
         target = (page.parent / name).resolve() if name else page
-        if str(target.relative_to(ROOT)) in COMING:
-            continue
         if not target.exists() or (anchor and anchor not in anchors(target)):
             broken.append(link)
     assert broken == []
@@ -49,7 +45,7 @@ def test_paths_exist(page):
     """Outside of the changelog and the log, which name files as they were."""
     if page.name == "CHANGELOG.md" or page.parent.name == "log":
         return
-    found = set(PATH.findall(prose(page))) - COMING
+    found = set(PATH.findall(prose(page)))
     assert sorted(path for path in found if not (ROOT / path).exists()) == []
 
 

@@ -1,1 +1,1 @@
-"""The reading wing: from records to experiments, ratios, differences and verdicts."""
+"""Analysis of records: from records to experiments, ratios, differences and verdicts."""

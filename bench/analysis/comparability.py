@@ -33,9 +33,7 @@ class Rule:
 
     where: str
     keys: str
-    """A regular expression for whole dotted keys."""
     certified: bool = False
-    """Whether only certified tracks promise it; else every track does."""
     per_seed: bool = False
 
     def applies(self, name: str, *, same_seed: bool) -> bool:

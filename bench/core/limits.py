@@ -14,8 +14,8 @@ class Limits:
     warmup_steps: int = 2
     """After the first step, not counted."""
     processes: int = 1
-    """Fresh processes of every timed case, at the least; a verdict without three of them has to
-    assume how much they differ."""
+    """Fresh processes of every timed case, fewer where the time limit comes first; a verdict
+    without three of them has to assume how much they differ."""
     precision: float | None = None
     """Half the width of a ratio's interval, relative, at which no further process is taken."""
     group_seconds: float = 0.0

@@ -81,7 +81,12 @@ METRICS: dict[str, Metric] = {
             "s",
             pooled="median",
         ),
-        Metric("steps_per_sample", THROUGHPUT, "Steps of one block.", "steps"),
+        Metric(
+            "steps_per_sample",
+            THROUGHPUT,
+            "Training steps (or forward passes) of one timed block.",
+            "steps",
+        ),
         Metric("flops_per_image", THROUGHPUT, "Computed from the architecture.", "FLOP"),
         Metric(
             "energy",

@@ -1,2 +1,2 @@
-"""The measuring wing: which cases are measured, in which order, for how long, and where the records
+"""Runs measurements: which cases are measured, in which order, for how long, and where the records
 go."""

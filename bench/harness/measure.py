@@ -30,7 +30,7 @@ from bench.worker.client import Worker, WorkerError
 def measure(
     jobs: Sequence[Job], data: Path, limits: Limits, listener: Listener
 ) -> Iterator[Record]:
-    """The records of jobs that are measured together (`bench.harness.matrix.matches`)."""
+    """The records of jobs that are measured together (`bench.harness.matrix.groups`)."""
     if kind(jobs[0].tasks[0].kind).timed:
         return _measure_interleaved(jobs, data, limits, listener)
     return (record for job in jobs for record in _measure_alone(job, data, limits, listener))

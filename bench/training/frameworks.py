@@ -34,6 +34,7 @@ class Framework:
             kernels on the CPU (:func:`tuned_environment_of`).
         precision: Its own choice where the track does not prescribe one: what its users would
             choose on a CPU because it is faster there.
+        execution: How it executes by default: ``eager`` or ``compiled``.
         repeatable: Whether a closed case run twice on the same CPUs and threads gives equal bits. A
             test checks those that promise it.
         repeatability: What is promised, and by which function or document.
@@ -48,7 +49,7 @@ class Framework:
         inference: ``module:function``, an :data:`~bench.training.interfaces.InferenceFactory`.
         ceiling: ``module:function``, a :data:`~bench.training.interfaces.MakerFactory`.
         weight_files: Module whose functions read, write and evaluate its users' weight files
-            (`bench.worker.files`).
+            (`bench.worker.client.call`).
         suffixes: Of the files that only its own module can write.
         reference: Whether ratios are taken to it.
         colour: In plots; None takes a spare one.

@@ -189,7 +189,7 @@ def defaults(part: Part) -> Drawing | None:
         title,
         "Top to bottom, one default after the other is switched to the shared value and left "
         "there. A bar is the change to the stage before, the thin line its 95 % interval over "
-        "seeds, paired by seed; a line that crosses zero is a tie, an arrow says that it goes on "
+        "seeds; a line that crosses zero is inconclusive, an arrow says that it goes on "
         "beyond the panel. Above each panel: the level at the framework's defaults and when all is "
         f"shared.{left_out}",
         figure,
@@ -293,7 +293,8 @@ TABLE = Table(
     "Ablation of defaults",
     "Top to bottom: everything at the framework's defaults, then one default after the other "
     "switched to the shared value and left there. Changes are to the stage above that was "
-    "run, paired by seed, with 95 % t intervals: one that contains 0 points (or 1x) is a tie. "
+    "run, with 95 % t intervals, paired by seed where the runs of a seed share batches and initial "
+    "weights: one that contains 0 points (or 1x) shows no difference. "
     "Images/s are of the same runs, after the first evaluation. The last lines of a network are "
     "the gap between the frameworks at both ends.",
     rows_of,

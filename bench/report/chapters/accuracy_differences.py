@@ -169,10 +169,10 @@ TABLE = Table(
     "Differences in accuracy",
     "Percentage points of mean test accuracy between a row and what it is compared with "
     "(another framework on the same network, or the same framework without, or with another, "
-    "normalisation), with a 95 % interval: t, paired by seed, in the closed track, where a "
-    "seed has the same batches everywhere; Welch's in the other tracks. Higher and lower "
-    "are intervals without 0; a tie is no difference that these seeds could detect; a single seed "
-    "has no interval and no verdict. Intervals are per row, without a correction for how many rows "
+    "normalisation), with a 95 % interval: t, paired by seed, where the runs of a seed share "
+    "batches and initial weights; Welch's elsewhere. Higher and lower are intervals without 0; a "
+    "tie is an interval wholly within ± 1 point; everything else, a single seed too, is "
+    "inconclusive. Intervals are per row, without a correction for how many rows "
     "there are.",
     difference_rows,
     columns,

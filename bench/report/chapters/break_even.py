@@ -162,7 +162,7 @@ TABLE = Table(
     "Pairs of frameworks on one network, the one with more images/s first: how many images "
     "after the first step it takes until it has made up for a slower start (import, build, "
     "first step), and how much of that is the first step, where it traces and compiles. Epochs "
-    "are of all training images. No number where the rates are a tie.",
+    "are of all training images. No number where neither is shown to be faster.",
     break_even_rows,
     columns,
 )

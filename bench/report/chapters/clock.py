@@ -16,7 +16,7 @@ def clock_rows(results: Results) -> list[Row]:
     over steps, and as ``slope`` up to the trained weights on the host; medians.
 
     ``ratio`` is synced over slope with its 95 % interval, and ``clock`` what it says
-    (:attr:`bench.analysis.clock.Clock.said`).
+    (:attr:`bench.analysis.clock.SyncAudit.verdict`).
     """
     rows = []
     for experiment in results.experiments(TRAINING):

@@ -140,7 +140,7 @@ def interleaved(part: Part) -> Drawing | None:
         f"interleaved_{part.track}",
         title,
         "Right of the line is faster. Marks are ratios by pairs of interleaved blocks, lines their "
-        "95 % intervals over processes and pairs; a tie (the interval contains 1) is drawn hollow."
+        "95 % intervals over processes and pairs; a mark whose interval contains 1 is drawn hollow."
         f"{left_out}",
         figure,
     )
@@ -178,8 +178,9 @@ TABLE = Table(
     "All frameworks of one network ran interleaved (A B B A), one block at a time, in several "
     "fresh processes. The ratio is of speed, by pairs of blocks, above 1x faster than the "
     "reference: the geometric mean over processes of the median ratio. Its 95 % bootstrap interval "
-    "resamples processes and pairs, and is as wide as Student's t over the processes demands. If "
-    "it contains 1, the result is a tie, and *detectable* is the smallest difference that this "
+    "resamples processes and pairs, and is as wide as Student's t over the processes demands. An "
+    "interval wholly within ± 10 % is a tie; one that contains 1 and reaches further is "
+    "inconclusive, as is any of one process. *Detectable* is the smallest difference that this "
     "many pairs would have found four times out of five. No more were taken when every ratio was "
     "as precise as the goal, or at a time limit.",
     interleaved_rows,

@@ -166,8 +166,8 @@ TABLE = Table(
     "Throughput",
     "Images/s in steady state: mean over processes of the median of each one's blocks, with a "
     "95 % bootstrap interval, which covers the spread between processes where there were "
-    "several. Ratios are of throughput: above 1x is faster than the reference; a tie is no "
-    "difference that the run could detect.",
+    "several. Ratios are of throughput: above 1x is faster than the reference; a tie is an "
+    "interval wholly within ± 10 %, and one that contains 1 and reaches further is inconclusive.",
     throughput_rows,
     columns,
     charts=(Chart("throughput", throughput, _KINDS),),

@@ -10,7 +10,7 @@ from tests.frameworks.support import pieces
 
 def run(framework: str) -> tuple[dict[str, Any], dict[str, Any]]:
     kind = "torch" if framework == "pytorch" else "keras"
-    module = importlib.import_module(f"tests.frameworks.probes.layers_{kind}")
+    module = importlib.import_module(f"tests.frameworks.probes.parts.layers_{kind}")
     arrays: dict[str, Any] = {}
     for i, case in enumerate(pieces.LRN_CASES):
         arrays.update({f"lrn{i}/{k}": v for k, v in module.lrn(case).items()})
