@@ -12,6 +12,8 @@ from bench.training.settings import Settings
 from models_keras.backend import current
 
 _AXES = {"channels_last": "NHWC", "channels_first": "NCHW"}
+_OWN_FLOAT64 = dtypes.BIT64_TO_BIT32_DTYPE["float64"]
+"""What Keras makes of float64 on this backend."""
 
 
 def in_force(model: keras.Model, execution: dict[str, Any]) -> Settings:
@@ -48,5 +50,4 @@ def use_precision(dtype: str) -> None:
     """
     keras.mixed_precision.set_dtype_policy(dtype)
     keras.config.set_floatx(dtype)
-    wide = dtype == "float64" or keras.backend.backend() == "tensorflow"
-    dtypes.BIT64_TO_BIT32_DTYPE["float64"] = "float64" if wide else "float32"
+    dtypes.BIT64_TO_BIT32_DTYPE["float64"] = "float64" if dtype == "float64" else _OWN_FLOAT64

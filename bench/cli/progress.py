@@ -17,6 +17,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
+from bench.core.kinds import kind
 from bench.core.records import Record
 from bench.core.text import headline
 from bench.harness.certificates import Certificate
@@ -39,9 +40,9 @@ def result_line(record: Record) -> str:
             return f"{rate:,.0f} images/s"
         case {"p50": p50, "p99": p99}:
             return f"p50 {p50 * 1e3:.2f} ms, p99 {p99 * 1e3:.2f} ms"
-        case {"seconds": seconds}:
+        case {"seconds": seconds} if kind(record.kind).startup:
             return f"{seconds:.1f} s to the end of the first step"
-        case {"fraction": fraction}:
+        case {"fraction": fraction} if kind(record.kind).trained:
             seconds = record.metrics["train_seconds"]
             return f"{fraction:.2%} test accuracy after {seconds:.0f} s of training"
         case summary:

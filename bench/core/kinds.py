@@ -1,7 +1,7 @@
 """The kinds of measurement, a row each: everything that code may ask about a kind stands here.
 
 Nothing else compares a kind's name as a string. A new kind is a row here and its measurement in
-`bench.worker.measurements`.
+`bench.worker.measurements`, which the row names.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ class Kind:
     Attributes:
         name: As records and the command line have it.
         label: As tables and plots have it.
+        measurement: ``module:function``, from `bench.worker.session.Session` to
+            `bench.worker.session.Result`; only a worker imports it.
         unit: Of its samples: ``s``, or ``fraction`` for accuracies.
         summary: What a record's ``summary`` holds: ``rate`` (images/s), ``percentiles``,
             ``median`` or ``mean`` of the samples.
@@ -32,6 +34,7 @@ class Kind:
 
     name: str
     label: str
+    measurement: str
     unit: str = "s"
     summary: str = "median"
     timed: bool = True
@@ -53,20 +56,42 @@ KINDS: dict[str, Kind] = {
     row.name: row
     for row in (
         # In the order in which one worker takes them: start-up is over before anything else begins.
-        Kind(STARTUP, "start-up", startup=True),
+        Kind(STARTUP, "start-up", "bench.worker.measurements.speed:startup", startup=True),
         Kind(
             TRAIN_THROUGHPUT,
             "training",
+            "bench.worker.measurements.speed:train_throughput",
             summary="rate",
             interleaved=True,
             judged=True,
             throughput=True,
         ),
         Kind(
-            INFERENCE, "inference", summary="rate", interleaved=True, judged=True, throughput=True
+            INFERENCE,
+            "inference",
+            "bench.worker.measurements.speed:inference",
+            summary="rate",
+            interleaved=True,
+            judged=True,
+            throughput=True,
         ),
-        Kind(LATENCY, "latency", summary="percentiles", interleaved=True, batch_size=1),
-        Kind(ACCURACY, "accuracy", unit="fraction", summary="mean", timed=False, trained=True),
+        Kind(
+            LATENCY,
+            "latency",
+            "bench.worker.measurements.speed:latency",
+            summary="percentiles",
+            interleaved=True,
+            batch_size=1,
+        ),
+        Kind(
+            ACCURACY,
+            "accuracy",
+            "bench.worker.measurements.accuracy:accuracy",
+            unit="fraction",
+            summary="mean",
+            timed=False,
+            trained=True,
+        ),
     )
 }
 

@@ -9,7 +9,7 @@ import importlib.util
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 
-from bench.core.case import DEFAULT_EXECUTION, Case
+from bench.core.case import DEFAULT_EXECUTION, EXECUTIONS, Case
 from bench.core.errors import UserError
 from bench.training.framework_defaults import KERAS, TORCH, FrameworkDefaults
 from bench.training.tracks import track
@@ -111,16 +111,20 @@ _TENSORFLOW_PROMISE = "tf.config.experimental.enable_op_determinism: same inputs
 _JAX_PROMISE = "not promised: JAX has no deterministic mode on the CPU"
 
 
-def _keras(backend: str, extra: str, **changes: object) -> Framework:
-    others = tuple(name for name in ("tensorflow", "jax", "torch") if name != backend)
+_BACKENDS = ("tensorflow", "jax", "torch")
+"""Keras's; a worker of one may not import another."""
+
+
+def _keras(backend: str, extra: str, execution: str = "", **changes: object) -> Framework:
+    usual = DEFAULT_EXECUTION.get(f"keras-{backend}", EXECUTIONS[0])
     return Framework(
         name=f"keras-{backend}",
         trainer="models_keras.trainer:create",
         extra=extra,
         modules=("keras", backend),
-        blocked=others,
+        blocked=tuple(name for name in _BACKENDS if name != backend),
         environment={"KERAS_BACKEND": backend},
-        execution=DEFAULT_EXECUTION[f"keras-{backend}"],
+        execution=execution or usual,
         tutorial_loop="models_keras.baselines.tutorial_loop:create",
         bare_start="models_keras.baselines.bare_start",
         defaults=KERAS,

@@ -115,7 +115,7 @@ def test_an_id_without_a_stage_is_what_it_always_was() -> None:
     assert staged.id == expected.replace("closed", "ablation") + "/defaults:bn-eps"
 
 
-@pytest.mark.parametrize("name", FRAMEWORKS)
+@pytest.mark.parametrize("name", DEFAULT_EXECUTION)
 def test_an_id_names_the_execution_only_where_it_is_not_the_frameworks_default(name: str) -> None:
     own = Case("cifar-bn", name)
     assert own.execution == DEFAULT_EXECUTION[name] == FRAMEWORKS[name].execution

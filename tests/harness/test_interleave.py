@@ -188,7 +188,7 @@ def test_a_start_is_held_against_a_bare_one_while_the_worker_rests(
 def test_a_kind_that_is_not_interleaved_is_measured_at_once_in_its_place(
     script: Script, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(KINDS, "my_kind", Kind("my_kind", "mine"))
+    monkeypatch.setitem(KINDS, "my_kind", Kind("my_kind", "mine", "mine:measure"))
     kinds = ("startup", "inference", "my_kind")
     match = match_of(job("a", *kinds), job("b", *kinds))
     match.run_process(0)

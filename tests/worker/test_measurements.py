@@ -137,6 +137,7 @@ LIMITS = Limits(warmup_steps=2, blocks=4, block_seconds=1.0, latency_calls=25)
 
 def test_every_kind_has_its_measurement() -> None:
     assert list(registry.MEASUREMENTS) == list(KINDS)
+    assert all(map(callable, registry.MEASUREMENTS.values()))
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -155,7 +156,7 @@ def test_every_metric_that_is_written_has_a_row_of_its_kind(
 
 def test_startup_is_import_build_and_the_first_step(clock: Clock, data: Dataset) -> None:
     bench, _ = bench_of(clock, data)
-    found = registry.startup(bench)
+    found = speed.startup(bench)
     assert found.samples == [pytest.approx(2 + 3 + FIRST + CALL + STEP)]
     assert found.metrics["first_step_seconds"] == pytest.approx(FIRST + CALL + STEP)
     assert found.metrics["build_seconds"] == 2
@@ -164,16 +165,16 @@ def test_startup_is_import_build_and_the_first_step(clock: Clock, data: Dataset)
 
 def test_the_first_step_is_taken_once(clock: Clock, data: Dataset) -> None:
     bench, trainer = bench_of(clock, data)
-    registry.startup(bench)
+    speed.startup(bench)
     taken = len(trainer.inputs)
-    found = registry.train_throughput(bench)
+    found = speed.train_throughput(bench)
     assert taken == 1
     assert found.metrics["first_step_seconds"] == pytest.approx(FIRST + CALL + STEP)
 
 
 def test_first_step_and_the_head_of_a_block_are_in_no_sample(clock: Clock, data: Dataset) -> None:
     bench, trainer = bench_of(clock, data, limits=LIMITS)
-    found = registry.train_throughput(bench)
+    found = speed.train_throughput(bench)
     assert found.samples == [pytest.approx(1.0)] * LIMITS.blocks
     assert found.metrics["steps_per_sample"] == 4  # as many as fill block_seconds
     assert found.images_per_sample == 4 * fakes.BATCH
@@ -184,7 +185,7 @@ def test_first_step_and_the_head_of_a_block_are_in_no_sample(clock: Clock, data:
 def test_every_reading_of_a_training_comes_right_after_a_sync(clock: Clock, data: Dataset) -> None:
     bench, _ = bench_of(clock, data, limits=LIMITS)
     bench.schedule.extras = False  # the audit times what is not synced, too
-    registry.train_throughput(bench)
+    speed.train_throughput(bench)
     # A reading either ends an interval, right behind a sync, or begins one, right behind the
     # reading that ended the last (nothing ran in between), or begins a call.
     events = clock.events
@@ -196,14 +197,14 @@ def test_every_reading_of_a_training_comes_right_after_a_sync(clock: Clock, data
 
 def test_a_block_has_one_step_at_least(clock: Clock, data: Dataset) -> None:
     bench, _ = bench_of(clock, data, limits=Limits(block_seconds=0.001, blocks=3))
-    assert registry.train_throughput(bench).samples == [pytest.approx(STEP)] * 3
+    assert speed.train_throughput(bench).samples == [pytest.approx(STEP)] * 3
 
 
 def test_overhead_holds_each_block_against_a_bare_one(clock: Clock, data: Dataset) -> None:
     limits = Limits(blocks=2, overhead_blocks=5, block_seconds=1.0)
     bench, _ = bench_of(clock, data, limits=limits)
     bench.schedule = FixedSchedule(limits.turns("train_throughput", extras=True))
-    found = registry.train_throughput(bench)
+    found = speed.train_throughput(bench)
     overhead = found.metrics["overhead"]
     assert overhead["harness"] == [pytest.approx(4 * STEP)] * 5
     # The call before the clock is number 0.
@@ -223,7 +224,7 @@ def test_no_overhead_where_none_is_asked_for_or_can_be(
     if blocks:
         monkeypatch.setattr(QueueTrainer, "bare_loop", lambda *_: None)
     bench, _ = bench_of(clock, data, limits=Limits(blocks=2, overhead_blocks=blocks))
-    found = registry.train_throughput(bench)
+    found = speed.train_throughput(bench)
     assert found.metrics["overhead"] is None
     assert len(found.samples) == 2
     assert not any(event.startswith("bare") for event in clock.events)
@@ -233,7 +234,7 @@ def test_the_bare_forward_pass_is_timed_beside_inference(clock: Clock, data: Dat
     limits = Limits(blocks=2, overhead_blocks=5, block_seconds=10 * PREDICT)
     bench, trainer = bench_of(clock, data, limits=limits)
     bench.schedule = FixedSchedule(5)
-    found = registry.inference(bench)
+    found = speed.inference(bench)
     overhead = found.metrics["overhead"]
     assert overhead["harness"] == found.samples == [pytest.approx(10 * PREDICT)] * 5
     # The call before the clock is number 0.
@@ -248,10 +249,10 @@ def test_the_bare_forward_pass_is_timed_beside_inference(clock: Clock, data: Dat
 
 def test_no_bare_forward_pass_unless_asked(clock: Clock, data: Dataset) -> None:
     bench, _ = bench_of(clock, data, limits=Limits(blocks=2))
-    assert registry.inference(bench).metrics["overhead"] is None
+    assert speed.inference(bench).metrics["overhead"] is None
     bench, _ = bench_of(clock, data, limits=Limits(blocks=2, overhead_blocks=2))
     bench.schedule.extras = False
-    assert registry.inference(bench).metrics["overhead"] is None
+    assert speed.inference(bench).metrics["overhead"] is None
     assert not any(event.startswith("bare") for event in clock.events)
 
 
@@ -260,7 +261,7 @@ def test_inference_times_whole_batches(clock: Clock, data: Dataset, size: int) -
     limits = Limits(blocks=3, block_seconds=0.3)
     bench, trainer = bench_of(clock, data, limits=limits, batch_size=size)
     trainer.sync()
-    found = registry.inference(bench)
+    found = speed.inference(bench)
     assert found.samples == [pytest.approx(0.3)] * 3
     assert found.images_per_sample == 10 * size
     assert {len(images) for images in trainer.predicted} == {size}
@@ -268,7 +269,7 @@ def test_inference_times_whole_batches(clock: Clock, data: Dataset, size: int) -
 
 def test_inference_goes_through_all_test_pictures(clock: Clock, data: Dataset) -> None:
     bench, trainer = bench_of(clock, data, limits=Limits(block_seconds=0.3))
-    registry.inference(bench)
+    speed.inference(bench)
     shown = np.concatenate(trainer.predicted)
     cycle = np.resize(np.arange(len(data.test)), len(shown))
     assert (shown == data.test.images[cycle]).all()
@@ -277,7 +278,7 @@ def test_inference_goes_through_all_test_pictures(clock: Clock, data: Dataset) -
 def test_latency_is_that_of_one_picture_at_a_time(clock: Clock, data: Dataset) -> None:
     bench, trainer = bench_of(clock, data, limits=LIMITS)
     trainer.sync()
-    found = registry.latency(bench)
+    found = speed.latency(bench)
     assert found.samples == [pytest.approx(PREDICT)] * 28  # four turns of seven, for 25
     assert found.images_per_sample == 1
     assert {images.shape for images in trainer.predicted} == {(1, 32, 32, 3)}
@@ -292,7 +293,7 @@ def test_latency_ends_by_time_or_calls(
     limits = Limits(latency_calls=50, latency_seconds=seconds)
     bench, trainer = bench_of(clock, data, limits=limits)
     trainer.sync()
-    assert len(registry.latency(bench).samples) == calls  # five turns, the last call of each whole
+    assert len(speed.latency(bench).samples) == calls  # five turns, the last call of each whole
 
 
 def accuracy(
@@ -300,7 +301,7 @@ def accuracy(
 ) -> tuple[Result, QueueTrainer]:
     limits = Limits(evaluations=evaluations)
     bench, trainer = bench_of(clock, data, limits=limits, recipe="short", **changes)
-    return registry.accuracy(bench), trainer
+    return measure_accuracy.accuracy(bench), trainer
 
 
 def test_a_curve_has_its_points_evenly_spread(clock: Clock, data: Dataset) -> None:
@@ -393,7 +394,7 @@ def test_every_picture_is_used_once_per_epoch(
     limits = Limits(evaluations=evaluations)
     bench, trainer = bench_of(clock, data, limits=limits, recipe="short")
     trainer.read_ahead = read_ahead
-    registry.accuracy(bench)
+    measure_accuracy.accuracy(bench)
     assert len(trainer.images) == len(data.train)
     assert set(trainer.images.values()) == {2}
     first = Counter(fakes._identity(i) for given in trainer.inputs[:5] for i in given.images)
@@ -402,7 +403,7 @@ def test_every_picture_is_used_once_per_epoch(
 
 def test_steps_get_the_rates_and_batches_of_their_place(clock: Clock, data: Dataset) -> None:
     bench, trainer = bench_of(clock, data, recipe="short", limits=Limits(evaluations=3))
-    registry.accuracy(bench)
+    measure_accuracy.accuracy(bench)
     for step, given in enumerate(trainer.inputs):
         wanted = bench.input_at(step)
         assert (given.images == wanted.images).all()
@@ -413,8 +414,8 @@ def test_steps_get_the_rates_and_batches_of_their_place(clock: Clock, data: Data
 
 def test_batches_go_on_from_call_to_call(clock: Clock, data: Dataset) -> None:
     bench, trainer = bench_of(clock, data)
-    registry.startup(bench)
-    registry.train_throughput(bench)
+    speed.startup(bench)
+    speed.train_throughput(bench)
     for step, given in enumerate(trainer.inputs):
         assert (given.images == bench.input_at(step).images).all()
 
@@ -523,7 +524,7 @@ def test_progress_is_told_outside_the_clock_and_within_bounds(clock: Clock, data
 
     bench.progress = progress
     bench.schedule.extras = False
-    assert registry.train_throughput(bench).samples == [pytest.approx(1.0)] * 4
+    assert speed.train_throughput(bench).samples == [pytest.approx(1.0)] * 4
     assert told
     assert all(0 <= done <= 1 for done in told)
     assert told == sorted(told)
@@ -531,7 +532,7 @@ def test_progress_is_told_outside_the_clock_and_within_bounds(clock: Clock, data
 
 def test_two_points_per_epoch_unless_told(clock: Clock, data: Dataset) -> None:
     bench, _ = bench_of(clock, data, recipe="short", limits=Limits(evaluations=None))
-    epochs = [point["epoch"] for point in registry.accuracy(bench).metrics["curve"]]
+    epochs = [point["epoch"] for point in measure_accuracy.accuracy(bench).metrics["curve"]]
     assert len(epochs) == 4
     assert epochs[-1] == pytest.approx(2, abs=0.1)
 
@@ -564,7 +565,7 @@ def test_the_audit_knows_a_sync_that_does_not_wait(
     bench, _ = bench_of(clock, data, limits=LIMITS, trainer=trainer)
     clock.now = 0.0
     bench.schedule.steps = 8  # type: ignore[misc]
-    found = registry.train_throughput(bench)
+    found = speed.train_throughput(bench)
     slopes = found.metrics["clock"]["slope_seconds_per_step"]
     # Reading the weights takes its time, and none of it is in a slope.
     assert slopes == pytest.approx([STEP] * LIMITS.audit_repeats)
@@ -580,7 +581,7 @@ def test_a_process_after_the_first_takes_its_blocks_alone(clock: Clock, data: Da
     given: list[list[float]] = []
     commands = iter([{"do": "block"}, {"do": "end"}])
     bench.schedule = RemoteSchedule(given.append, lambda: next(commands), 3, extras=False)
-    found = registry.train_throughput(bench)
+    found = speed.train_throughput(bench)
     assert found.metrics["steps_per_sample"] == 3
     assert given == [[], found.samples] == [[], [pytest.approx(3 * STEP)]]
     assert found.metrics["overhead"] is None

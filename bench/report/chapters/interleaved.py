@@ -10,7 +10,8 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from bench.analysis.experiments import Experiment, framework_place, labels
 from bench.analysis.results import Results
-from bench.analysis.rows import TRAINING, Row, identity, ratio_columns
+from bench.analysis.rows import Row, identity, ratio_columns
+from bench.core.kinds import KINDS
 from bench.report.columns import (
     Column,
     case_of,
@@ -40,7 +41,11 @@ from bench.report.table import Chart, Table
 from bench.stats.verdicts import speed_verdict
 from bench.training.tracks import peers_of
 
-KINDS = (TRAINING, "inference", "latency", "startup")
+_PAIRED = tuple(
+    row.name
+    for row in sorted(KINDS.values(), key=lambda row: row.startup)
+    if row.interleaved or row.startup
+)
 """In the order of the table's rows and the plot's panels."""
 
 _WHY = {
@@ -61,12 +66,12 @@ def interleaved_rows(results: Results) -> list[Row]:
     ``precision_goal``: why no more were taken. A start-up is one pair of processes.
     """
     rows = []
-    for experiment in results.experiments(*KINDS):
+    for experiment in results.experiments(*_PAIRED):
         reference = results.reference(experiment)
         if reference is not None and reference is not experiment:
             row = _row(experiment, reference, results)
             rows += [row] if row else []
-    return sorted(rows, key=lambda row: KINDS.index(row["kind"]))
+    return sorted(rows, key=lambda row: _PAIRED.index(row["kind"]))
 
 
 def _row(experiment: Experiment, reference: Experiment, results: Results) -> Row | None:
@@ -121,7 +126,7 @@ def interleaved(part: Part) -> Drawing | None:
     if not rows:
         return None
     title = f"Interleaved runs: speed over {_references(rows)}, {part.track} track"
-    kinds = {kind: [row for row in rows if row["kind"] == kind] for kind in KINDS}
+    kinds = {kind: [row for row in rows if row["kind"] == kind] for kind in _PAIRED}
     kinds = {kind: found for kind, found in kinds.items() if found}
     longest = max(kinds.values(), key=len)
     left_out = first_lines(longest, "interleaved")[1]
@@ -185,5 +190,5 @@ TABLE = Table(
     "as precise as the goal, or at a time limit.",
     interleaved_rows,
     columns,
-    charts=(Chart("interleaved", interleaved, KINDS),),
+    charts=(Chart("interleaved", interleaved, _PAIRED),),
 )

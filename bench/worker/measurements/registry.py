@@ -7,14 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from bench.worker.measurements.accuracy import accuracy
-from bench.worker.measurements.speed import inference, latency, startup, train_throughput
+from bench.core.extensions import load_object
+from bench.core.kinds import KINDS
 from bench.worker.session import Result, Session
 
+# Imported with the worker: none of it is imported between two measurements.
 MEASUREMENTS: dict[str, Callable[[Session], Result]] = {
-    "startup": startup,
-    "train_throughput": train_throughput,
-    "inference": inference,
-    "latency": latency,
-    "accuracy": accuracy,
+    row.name: load_object(row.measurement) for row in KINDS.values()
 }
