@@ -7,8 +7,8 @@ BIN := $(VENV)/bin
 ARGS ?=
 # Processes that run the tests of `make test` and `make check`.
 JOBS ?= 2
-# tests/conftest.py makes the groups: tests of one framework, else of one file, in one process.
-PYTEST := $(BIN)/pytest -n $(JOBS) --dist loadgroup
+# Tests of one file run in one process: they share fixtures and the answers of framework processes.
+PYTEST := $(BIN)/pytest -n $(JOBS) --dist loadfile
 
 .PHONY: help bench bench-report test check format clean
 

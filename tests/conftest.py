@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from bench.training.frameworks import FRAMEWORKS
-
 TEST_TIMEOUT_SECONDS = 600
 
 
@@ -35,22 +33,3 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Collect no test in a session of benchmarks."""
     return True if config.getoption("benchmark_only", default=False) else None
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Group the tests for ``-n 2 --dist loadgroup``, where pytest-xdist is installed.
-
-    Tests of one framework run in one process, since its probe process starts once there; all other
-    tests stay with those of their file, whose fixtures they share.
-    """
-    if config.pluginmanager.hasplugin("xdist"):
-        for item in items:
-            item.add_marker(pytest.mark.xdist_group(_group(item)))
-
-
-def _group(item: pytest.Item) -> str:
-    file = item.nodeid.partition("::")[0]
-    callspec = getattr(item, "callspec", None)
-    framework = callspec.params.get("framework") if callspec else None
-    return framework if "/frameworks/" in file and framework in FRAMEWORKS else file
