@@ -232,7 +232,7 @@ def test_the_table_says_from_how_little_it_was_extrapolated() -> None:
     (section,) = sections(TABLE, [make_article(), training([(0.85, 100.0)])])
     shown = dict(zip(section.headers, section.cells[0], strict=True))
     assert shown["our accuracy"] == "85.00 %"
-    assert shown["reached after s"] == "100"
+    assert shown["reached after (s)"] == "100"
     assert shown["article's s / ours"] == "250x"
     assert shown["its whole training (s)"] == "25,000"
     (line,) = [note for note in section.notes if "extrapolated" in note]
@@ -249,6 +249,6 @@ def test_the_profile_times_the_loop_and_trains_in_pytorch(monkeypatch: pytest.Mo
         pytest.skip("PyTorch is not installed")
     found = [task for job in jobs(Selection(), profile) for task in job.tasks]
     assert [(task.kind, task.case.track) for task in found] == [
-        ("train_throughput", "idiomatic"),
-        ("accuracy", "idiomatic"),
+        ("train_throughput", "tuned"),
+        ("accuracy", "tuned"),
     ]

@@ -130,11 +130,15 @@ def test_the_profile_times_and_trains_beside_the_loops() -> None:
     found = jobs(Selection(frameworks=("pytorch",)), profile)
     kinds = {(task.kind, task.case.variant, task.case.track) for job in found for task in job.tasks}
     assert kinds == {
-        ("startup", "cifar-bn", "idiomatic"),
-        ("startup", "torchvision", "idiomatic"),
-        ("train_throughput", "cifar-bn", "idiomatic"),
-        ("train_throughput", "torchvision", "idiomatic"),
-        ("accuracy", "cifar-bn", "idiomatic"),
+        (kind, variant, track)
+        for track in ("idiomatic", "tuned")
+        for kind, variant in (
+            ("startup", "cifar-bn"),
+            ("startup", "torchvision"),
+            ("train_throughput", "cifar-bn"),
+            ("train_throughput", "torchvision"),
+            ("accuracy", "cifar-bn"),
+        )
     }
 
 
