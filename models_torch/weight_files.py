@@ -85,7 +85,7 @@ def _load(path: str) -> object:
             ) from error
         reason = " ".join(said.split(". ")[0].split())[:200]
         reason = reason if " " in reason else f"{type(error).__name__} {reason}".strip()
-        raise UserError(f"{path}: not a whole PyTorch file ({reason}); get it anew") from error
+        raise UserError(f"{path}: not a whole PyTorch file ({reason}); get it again") from error
 
 
 def _array(tensor: Tensor) -> NDArray[Any]:

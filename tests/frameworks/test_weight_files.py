@@ -44,9 +44,9 @@ def ask() -> dict[str, Any]:
         ("number", r"holds a int, no state by name; save model.state_dict\(\)"),
         ("checkpoint", r"'epoch' is a int, no tensor; save model.state_dict\(\)"),
         ("sparse", r"a is sparse or quantized; save it dense"),
-        ("truncated", r"not a whole PyTorch file \(.*\); get it anew"),
+        ("truncated", r"not a whole PyTorch file \(.*\); get it again"),
         ("junk", r"no file of torch.save, or one that asks for more"),
-        ("empty", r"not a whole PyTorch file \(EOFError\); get it anew"),
+        ("empty", r"not a whole PyTorch file \(EOFError\); get it again"),
     ],
 )
 def test_files_that_are_no_state_are_refused_in_one_line(name: str, message: str) -> None:
