@@ -107,8 +107,7 @@ def write_results(
     notes = [*notes, *_older(older), *left_out(report)]
     page = folder / "report.html"
     try:
-        write_tables(report, folder)
-        plots = write_plots(report, folder)
+        plots = write_plots(report, folder, meanwhile=lambda: write_tables(report, folder))
         page.write_text(_page(report, plots, folder, title, notes), encoding="utf-8")
     except OSError as error:
         raise UserError(

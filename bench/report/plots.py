@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from multiprocessing import get_all_start_methods, get_context
@@ -29,8 +29,13 @@ CHARTS = {chart.name: chart for table in TABLES for chart in table.charts}
 """Kinds of plots by the first part of their file names."""
 
 
-def write_plots(records: Records, folder: Path) -> list[Plot]:
+def write_plots(
+    records: Records, folder: Path, meanwhile: Callable[[], object] = lambda: None
+) -> list[Plot]:
     """Write every plot there is data for into ``plots/`` below `folder`.
+
+    `meanwhile` is called once, in this process, while other processes draw a large report; before
+    the plots of any other report.
 
     A large report (`bench.report.panels.LARGE`) has fewer: SVG files alone, the first panels of
     each, for the first tracks.
@@ -54,7 +59,11 @@ def write_plots(records: Records, folder: Path) -> list[Plot]:
         for table in TABLES
         for chart in table.charts
     ]
-    some = _in_processes(todo) if report.large else [job.run() for job in todo]
+    if report.large:
+        some = _in_processes(todo, meanwhile)
+    else:
+        meanwhile()
+        some = [job.run() for job in todo]
     return [plot for plot in some if plot is not None]
 
 
@@ -91,7 +100,7 @@ class _Job:
             return save(drawing, self.folder, self.table.name, raster=self.raster)
 
 
-_DRAWN = 4
+_DRAWN = 2
 """Pairs of dataset and track that have plots in a large report, a dozen plots each at most."""
 _PROCESSES = 2
 """Processes that draw a large report, at most: each holds a copy of what it changes."""
@@ -99,10 +108,11 @@ _jobs: list[_Job] = []
 """What a forked process draws from: it inherits the report, which need not be sent."""
 
 
-def _in_processes(todo: list[_Job]) -> list[Plot | None]:
+def _in_processes(todo: list[_Job], meanwhile: Callable[[], object]) -> list[Plot | None]:
     """The same, by several processes; in this one where there is one processor or no fork."""
     processes = min(_processors(), _PROCESSES)
     if processes == 1 or "fork" not in get_all_start_methods():
+        meanwhile()
         return [job.run() for job in todo]
     for results in {id(job.part.results): job.part.results for job in todo}.values():
         for table in TABLES:
@@ -112,7 +122,9 @@ def _in_processes(todo: list[_Job]) -> list[Plot | None]:
     gc.freeze()  # or every collection in a process would walk, and so copy, all records
     try:
         with ProcessPoolExecutor(processes, mp_context=get_context("fork")) as pool:
-            return list(pool.map(_run, range(len(todo))))
+            drawn = pool.map(_run, range(len(todo)))
+            meanwhile()
+            return list(drawn)
     finally:
         gc.unfreeze()
         _jobs.clear()
