@@ -38,8 +38,9 @@ from bench.training.frameworks import Framework, framework, tuned_environment_of
 from bench.training.interfaces import Maker, Trainer
 from bench.training.tracks import track
 from bench.worker import ceilings as operations
+from bench.worker.blocking import block
 from bench.worker.measurements.registry import MEASUREMENTS
-from bench.worker.opening import block_other_frameworks, open_session
+from bench.worker.opening import open_session
 from bench.worker.schedule import FixedSchedule, RemoteSchedule, Schedule
 from bench.worker.serve import InferenceWorker
 from bench.worker.session import Session, plan_for
@@ -144,7 +145,7 @@ def _enter(command: Command) -> Framework:
     """Bind the process to its CPUs and block the other frameworks."""
     os.sched_setaffinity(0, command["cpus"])
     row = framework(command["framework"])
-    block_other_frameworks(row)
+    block(row.blocked)
     return row
 
 
@@ -189,7 +190,8 @@ def _status(error: BaseException) -> str:
 def _describe(error: BaseException) -> str:
     if isinstance(error, UserError):
         return str(error)
-    return "".join(traceback.format_exception(error)[-12:]).strip()
+    head, *frames = traceback.format_exception(error)
+    return "".join([head, *frames[-12:]]).strip()
 
 
 def measure(session: Session, kind: str) -> Fields:

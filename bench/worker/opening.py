@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,9 +21,10 @@ from bench.networks.pretrained import Facts, Pretrained
 from bench.networks.variants import variant
 from bench.networks.weights import weights_digest
 from bench.training.defaults import takes_shared_weights, with_own_constants
-from bench.training.frameworks import Framework, framework
+from bench.training.frameworks import framework
 from bench.training.interfaces import Setup, Trainer, TrainerFactory
 from bench.training.recipes import recipe
+from bench.worker.blocking import block
 from bench.worker.inputs import FeatureInputs
 from bench.worker.session import Progress, Session, plan_for
 
@@ -116,7 +116,7 @@ def open_session(command: Mapping[str, Any], progress: Progress) -> Session:
     """
     case = Case.from_json(command["case"])
     row = framework(case.framework)
-    block_other_frameworks(row)
+    block(row.blocked)
     dataset = load(Path(command["data"]))
     setup = _setup(case, dataset, threads=len(command["cpus"]))
     started = perf_counter()
@@ -183,12 +183,6 @@ class _Opening:
             import_seconds=seconds[0],
             initial_weights=self.start.settings(self.setup),
         )
-
-
-def block_other_frameworks(row: Framework) -> None:
-    """Make the import of frameworks that must not be in this process fail."""
-    for module in row.blocked:
-        sys.modules[module] = None  # type: ignore[assignment]
 
 
 def _new_last(setup: Setup, layers: Collection[str]) -> tuple[str, ...]:

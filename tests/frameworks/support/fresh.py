@@ -11,6 +11,7 @@ import os
 import sys
 
 from bench.training.frameworks import framework
+from bench.worker.blocking import block
 from tests.frameworks.support.networks import TINY, setup
 from tests.frameworks.support.trainers import create
 
@@ -19,8 +20,7 @@ def main() -> None:
     row, threads = framework(sys.argv[1]), int(sys.argv[2])
     pipe = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # whatever a framework prints stays off the pipe
-    for module in row.blocked:
-        sys.modules[module] = None  # type: ignore[assignment]
+    block(row.blocked)
     given = dataclasses.replace(setup(TINY, track="idiomatic"), threads=threads)
     pipe.write(json.dumps(create(row.name, given).settings()))
     pipe.close()

@@ -18,6 +18,7 @@ import numpy as np
 
 from bench.core.process import die_with_parent
 from bench.training.frameworks import framework
+from bench.worker.blocking import block
 from tests.frameworks.support.networks import TINY, setup
 from tests.frameworks.support.trainers import create
 
@@ -27,8 +28,7 @@ def main() -> None:
     pipe = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
     os.dup2(2, 1)  # whatever a framework prints stays off the pipe
     row = framework(sys.argv[1])
-    for module in row.blocked:
-        sys.modules[module] = None  # type: ignore[assignment]
+    block(row.blocked)
     # TensorFlow's threads can be set before the first operation of a process only, and a trainer
     # sets them.
     create(row.name, setup(TINY))
