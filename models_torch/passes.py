@@ -88,6 +88,7 @@ class Compiler:
                 "execution compiled: on the CPU torch.compile needs a C++ compiler, and there is "
                 "neither g++ nor clang++; install one, or take --executions eager"
             )
+        _raise_limit()
         self._graphs = device.type == "cuda"
         self._mode = "reduce-overhead" if self._graphs else None
         self.execution = "torch.compile" + (f", {self._mode}" if self._mode else "")
@@ -114,6 +115,16 @@ class Compiler:
     def facts(self) -> dict[str, int]:
         """Graphs, graph breaks and recompilations since this compiler was made."""
         return {name: count - self._before[name] for name, count in counts().items()}
+
+
+def _raise_limit() -> None:
+    """Each network is a recompilation of the same code, and there are many in a parity check; past
+    its limit, Dynamo would run eagerly and only warn."""
+    import torch._dynamo.config as dynamo  # noqa: PLC0415
+
+    dynamo.recompile_limit = max(dynamo.recompile_limit, 256)
+    dynamo.accumulated_recompile_limit = max(dynamo.accumulated_recompile_limit, 4096)
+    dynamo.fail_on_recompile_limit_hit = True
 
 
 def counts() -> dict[str, int]:

@@ -51,4 +51,5 @@ def test_graphs_and_graph_breaks_are_counted_where_pytorch_compiles(
         return
     assert counted["graphs"] > 0
     if framework == "pytorch":
-        assert counted == {"graphs": 2, "graph_breaks": 0, "recompilations": 0}
+        # Of training and of evaluation. The networks of the other tracks were recompilations.
+        assert (counted["graphs"], counted["graph_breaks"]) == (2, 0)
