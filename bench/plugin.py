@@ -52,6 +52,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption("--bench-variants", default="", help="variants to measure, commas between them")
     group.addoption(
+        "--bench-executions", default="", help="eager, compiled or both, commas between them"
+    )
+    group.addoption(
         "--bench-compare", metavar="RUN", help="compare the results with those of an earlier run"
     )
     group.addoption(
@@ -117,7 +120,8 @@ def _test_id(task: Task) -> str:
     case = task.case
     seed = f"-s{case.seed}" if kind(task.kind).trained else ""
     stage = f"-{case.defaults}" if case.defaults else ""
-    return f"{case.variant}-{case.framework}-{case.track}{stage}{seed}"
+    execution = f"-{case.unusual_execution}" if case.unusual_execution else ""
+    return f"{case.variant}-{case.framework}-{case.track}{stage}{execution}{seed}"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -158,6 +162,7 @@ class Session:
         selection = Selection(
             variants=_names(config.getoption("bench_variants")),
             frameworks=_names(config.getoption("bench_frameworks")),
+            executions=_names(config.getoption("bench_executions")),
         )
         self._jobs = jobs(selection, self._profile)
         self._groups = groups(self._jobs)

@@ -12,21 +12,24 @@ from bench.training.interfaces import MatMul, Operation, Run
 from models_keras.backend import Backend, current
 
 
-def create(threads: int) -> KerasMaker:
+def create(threads: int, device: str = "cpu") -> KerasMaker:
     """What ``bench.training.frameworks`` names; the backend is the one of this process."""
-    backend = current()
-    backend.configure(threads, deterministic=False)
-    return KerasMaker(backend)
+    return KerasMaker(current(), threads, device.partition(":")[0])
 
 
 class KerasMaker:
     """``keras.ops``, compiled by the backend."""
 
-    def __init__(self, backend: Backend) -> None:
-        self._backend = backend
+    def __init__(self, backend: Backend, threads: int, device: str) -> None:
+        self._backend, self._threads, self._device = backend, threads, device
+        backend.configure(threads, False, device, False)
 
     def __call__(self, operation: Operation, precision: str) -> Run:
         """Operands are made once, so that only the operation is timed."""
+        tf32 = precision == "tf32"
+        if tf32 and self._device == "cpu":
+            raise NotImplementedError("no TF32 on a CPU")
+        self._backend.configure(self._threads, False, self._device, tf32)
         if isinstance(operation, MatMul):
             shapes: list[tuple[int, ...]] = [(operation.m, operation.k), (operation.k, operation.n)]
             function = ops.matmul
@@ -37,7 +40,8 @@ class KerasMaker:
             function = _convolved
         rng = np.random.default_rng(0)
         arrays = (rng.standard_normal(shape, np.float32) for shape in shapes)
-        operands = [ops.cast(ops.convert_to_tensor(array), precision) for array in arrays]
+        dtype = "float32" if tf32 else precision
+        operands = [ops.cast(ops.convert_to_tensor(array), dtype) for array in arrays]
         return self._backend.compiled(function, operands)
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from bench.training.interfaces import Gradients, Images, Logits, Setup, StepInput
 from models_keras import alexnet
 from models_keras.backend import BackendStep, Network, current
+from models_keras.crops import bordered
 from models_keras.preprocess import prepare_for
 from models_keras.settings import in_force, use_precision
 
@@ -25,8 +26,8 @@ class ClosedTrainer:
 
     def __init__(self, setup: Setup) -> None:
         keras.utils.set_random_seed(setup.case.seed)
-        backend = current()
-        backend.configure(setup.threads, deterministic=setup.deterministic)
+        self._of_backend = backend = current()
+        backend.configure(setup.threads, setup.deterministic, setup.device_kind, setup.tf32)
         backend.use_precision(setup.case.precision)
         self._dtype = "float64" if setup.case.precision == "float64" else "float32"
         use_precision(self._dtype)
@@ -36,10 +37,11 @@ class ClosedTrainer:
         self._masks = list(setup.architecture.dropouts())
         prepare = prepare_for(setup, self._dtype)
         models = (self._models.training, self._models.evaluation)
-        network = Network(prepare, *models, setup.recipe, self._rates(setup))
+        network = Network(prepare, *models, setup.recipe, self._rates(setup), setup.compiled)
         self._prepare = prepare
         self._backend: BackendStep = backend.Step(network)
         self._losses: list[Any] = []
+        self._held: Any = None
 
     def _rates(self, setup: Setup) -> list[float]:
         names = {v.path: n for n, v in alexnet.variables(self.network, self._architecture).items()}
@@ -54,6 +56,12 @@ class ClosedTrainer:
         """All weights and statistics in the core's layout."""
         self._backend.store()
         return alexnet.export_weights(self.network, self._architecture)
+
+    def hold_images(self, images: Images, labels: NDArray[np.int64], padding: int) -> bool:
+        """In memory of the device, with their border."""
+        found = bordered(images, padding)
+        self._held = None if found is None else keras.ops.convert_to_tensor(found)
+        return self._held is not None
 
     def train(
         self, inputs: Iterable[StepInput], steps: int, after_step: Callable[[], None]
@@ -83,7 +91,8 @@ class ClosedTrainer:
 
     def _arguments(self, given: StepInput) -> tuple[Any, Any, list[Any], float]:
         masks = [given.masks[name] for name in self._masks]
-        return given.images, given.labels, masks, given.learning_rate
+        images = given.images if given.crops is None else (self._held, given.crops)
+        return images, given.labels, masks, given.learning_rate
 
     def losses(self) -> list[float]:
         """Loss of every step since the last call."""
@@ -102,11 +111,11 @@ class ClosedTrainer:
 
     def settings(self) -> dict[str, Any]:
         """Read back from Keras and the backend."""
-        return in_force(self.network, self._backend.settings()).to_json()
+        return in_force(self.network, self._backend.settings())
 
     def device_memory(self) -> int | None:
-        """Not read on the CPU."""
-        return None
+        """As the backend counts it."""
+        return self._of_backend.peak_memory()
 
     def bare_loop(self, step_input: StepInput) -> Callable[[int], None]:
         """The backend's own hand-written loop on one prepared batch."""

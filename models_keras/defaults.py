@@ -42,11 +42,11 @@ class AblationTrainer(IdiomaticTrainer):
         return optimizer_for(setup.recipe, rate, switched(setup.case))
 
     def _jit_compile(self, setup: Setup) -> bool | str:
-        return self._backend.JIT if setup.case.device == "cpu" else "auto"
+        return self._backend.JIT if setup.device_kind == "cpu" else "auto"
 
     def settings(self) -> dict[str, Any]:
         """Read back from Keras and the backend, with what of the stages is in force."""
-        return {**super().settings(), "defaults": in_force(self.network, self._model.optimizer)}
+        return {**super().settings(), "defaults": in_force(self.network, self._trained.optimizer)}
 
 
 def optimizer_for(recipe: Recipe, rate: Any, shared: frozenset[str]) -> keras.optimizers.Optimizer:

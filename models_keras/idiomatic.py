@@ -22,6 +22,7 @@ from bench.training.interfaces import Images, Logits, Setup, StepInput
 from bench.training.recipes.base import Recipe
 from models_keras import alexnet
 from models_keras.backend import current
+from models_keras.crops import HeldImages, bordered
 from models_keras.optimizer import optimizer_for, slow
 from models_keras.preprocess import input_for, stock_prepare_for
 from models_keras.settings import in_force
@@ -55,7 +56,8 @@ class IdiomaticTrainer:
     def __init__(self, setup: Setup) -> None:
         keras.utils.set_random_seed(setup.case.seed)
         self._backend = current()
-        self._backend.configure(setup.threads, deterministic=setup.deterministic)
+        self._setup = setup
+        self._backend.configure(setup.threads, setup.deterministic, setup.device_kind, setup.tf32)
         self._mixed = setup.case.precision == "bfloat16"
         keras.mixed_precision.set_dtype_policy("mixed_bfloat16" if self._mixed else "float32")
         self._architecture = setup.architecture
@@ -63,13 +65,26 @@ class IdiomaticTrainer:
         self._prepare = self._preparation(setup)
         images = input_for(self._architecture)
         self._model = keras.Model(images, self.network(self._prepare(images)))
-        self._model.compile(
-            optimizer=self._slowed(self._optimizer(setup), setup),
-            loss=_loss(setup.recipe, self._architecture.classes),
-            jit_compile=self._jit_compile(setup),
-        )
+        self._compile(self._model)
+        self._trained = self._model
+        """What ``fit`` trains: from images, or from crops of images that the device holds."""
         self._losses: list[float] = []
         self._last = _AfterStep(lambda: None)
+
+    def _compile(self, model: keras.Model) -> None:
+        setup = self._setup
+        model.compile(
+            optimizer=self._slowed(self._optimizer(setup), setup),
+            loss=_loss(setup.recipe, self._architecture.classes),
+            **self._execution(setup),
+        )
+
+    def _execution(self, setup: Setup) -> dict[str, Any]:
+        """``jit_compile`` and ``run_eagerly``: Keras's own choice where the case is executed as the
+        backend does by default."""
+        if setup.compiled == self._backend.COMPILES:
+            return {"jit_compile": self._jit_compile(setup)}
+        return {"jit_compile": setup.compiled, "run_eagerly": not setup.compiled}
 
     def _build(self, setup: Setup) -> keras.Model:
         """The network: images that are prepared -> logits."""
@@ -102,13 +117,28 @@ class IdiomaticTrainer:
         """All weights and statistics in the core's layout."""
         return alexnet.export_weights(self.network, self._architecture)
 
+    def hold_images(self, images: Images, labels: NDArray[np.int64], padding: int) -> bool:
+        """As a variable of the model that ``fit`` trains; labels come with the steps."""
+        found = bordered(images, padding)
+        if found is None:
+            return False
+        held = HeldImages(found.shape, dtype="uint8", name="held_images")
+        crops = keras.Input((4,), dtype="int32")
+        self._trained = keras.Model(crops, self.network(self._prepare(held(crops))))
+        held.held.assign(found)
+        self._compile(self._trained)
+        return True
+
     def train(
         self, inputs: Iterable[StepInput], steps: int, after_step: Callable[[], None]
     ) -> None:
         """One ``fit`` over ``steps`` batches."""
-        batches = ((given.images, given.labels) for given in islice(inputs, steps))
+        batches = (
+            (given.images if given.crops is None else given.crops, given.labels)
+            for given in islice(inputs, steps)
+        )
         self._last = _AfterStep(after_step)
-        history = self._model.fit(
+        history = self._trained.fit(
             self._backend.fed(batches),
             steps_per_epoch=steps,
             epochs=1,
@@ -134,18 +164,19 @@ class IdiomaticTrainer:
     def sync(self) -> None:
         """Wait for the last step."""
         self._last.wait()
+        self._backend.wait(self._trained)
 
     def settings(self) -> dict[str, Any]:
         """Read back from Keras and the backend."""
         execution = {
-            "execution": "fit, eager" if self._model.run_eagerly else "fit",
-            "jit_compile": bool(self._model.jit_compile),
+            "execution": "fit, eager" if self._trained.run_eagerly else "fit",
+            "jit_compile": bool(self._trained.jit_compile),
         }
-        return in_force(self.network, execution).to_json()
+        return in_force(self.network, execution)
 
     def device_memory(self) -> int | None:
-        """Not read on the CPU."""
-        return None
+        """As the backend counts it."""
+        return self._backend.peak_memory()
 
     def bare_loop(self, step_input: StepInput) -> None:
         """``fit`` is the loop that Keras's users write."""

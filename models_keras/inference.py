@@ -17,7 +17,8 @@ class KerasInference:
 
     def __init__(self, setup: InferenceSetup) -> None:
         backend = current()
-        backend.configure(setup.threads, deterministic=setup.device == "cpu")
+        device = setup.device_kind
+        backend.configure(setup.threads, device == "cpu", device, False)
         use_precision("float32")
         self._jit = backend.JIT
         # Compiled code is specialised for one shape: a partial batch is padded to a full one.

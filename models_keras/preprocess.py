@@ -15,6 +15,7 @@ from keras import ops
 from bench.networks.architecture import Architecture
 from bench.networks.resize import interpolation_matrix
 from bench.training.interfaces import Setup
+from models_keras.constants import Constants
 
 
 def input_for(architecture: Architecture) -> Any:
@@ -80,22 +81,18 @@ class Prepare(keras.layers.Layer):
             interpolation_matrix(height, self.size),
             np.kron(interpolation_matrix(width, self.size).T, np.eye(channels)),
         )
-        self._constants = tuple(
-            constant.astype(self.compute_dtype) for constant in (*normalising, *resizing)
-        )
+        typed = (array.astype(self.compute_dtype) for array in (*normalising, *resizing))
+        self._constants = Constants(*typed)
 
     def call(self, images: Any) -> Any:
         """Normalise, then resize."""
         height, width, channels = images.shape[1:]
         resized = (height, width) != (self.size, self.size)
-        needed = self._constants if resized else self._constants[:2]
-        mean, std, *resizing = (
-            ops.convert_to_tensor(constant, dtype=self.compute_dtype) for constant in needed
-        )
         x = ops.reshape(images, (-1, height, width * channels))
-        x = (ops.cast(x, self.compute_dtype) / 255.0 - mean) / std
+        x = ops.cast(x, self.compute_dtype)
+        mean, std, rows, columns = self._constants.like(x)
+        x = (x / 255.0 - mean) / std
         if resized:
-            rows, columns = resizing
             x = ops.matmul(rows, ops.matmul(x, columns))  # (B, H, S·C), then (B, S, S·C)
         return ops.reshape(x, (-1, self.size, self.size, channels))
 

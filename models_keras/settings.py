@@ -16,21 +16,29 @@ _OWN_FLOAT64 = dtypes.BIT64_TO_BIT32_DTYPE["float64"]
 """What Keras makes of float64 on this backend."""
 
 
-def in_force(model: keras.Model, execution: dict[str, Any]) -> Settings:
+def in_force(model: keras.Model, execution: dict[str, Any]) -> dict[str, Any]:
     """Read back around one run of the model's first convolution, under the layer's own policy.
 
-    ``execution`` has the trainer's ``execution`` and ``jit_compile``.
+    Args:
+        model: The network.
+        execution: The trainer's ``execution`` and ``jit_compile``.
+
+    Returns:
+        :class:`bench.training.settings.Settings` as a dictionary; with ``compilation`` where the
+        backend counts what it compiles.
     """
     conv = next(layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D))
     activation = conv(_images(conv))
-    return Settings(
+    found = Settings(
         weight_dtype=conv.kernel.dtype,
         compute_dtype=conv.compute_dtype,
         activation_dtype=keras.backend.standardize_dtype(activation.dtype),
         accumulation_dtype=None,
         **execution,
         **current().in_backend(conv.kernel.value, activation, _AXES[conv.data_format]),
-    )
+    ).to_json()
+    counted = current().compilation() if execution["jit_compile"] else None
+    return found if counted is None else found | {"compilation": counted}
 
 
 def _images(conv: keras.layers.Conv2D) -> Any:

@@ -30,7 +30,7 @@ class TunedTrainer(IdiomaticTrainer):
         """What ``predict`` runs."""
 
     def _build(self, setup: Setup) -> keras.Model:
-        on_cpu = setup.case.device == "cpu"
+        on_cpu = setup.device_kind == "cpu"
         return alexnet.build(setup.architecture, alexnet.TUNED if on_cpu else alexnet.SHARED)
 
     def _preparation(self, setup: Setup) -> Callable[[Any], Any]:
@@ -41,7 +41,7 @@ class TunedTrainer(IdiomaticTrainer):
         return optimizer_for(setup, self._backend.SGD)
 
     def _jit_compile(self, setup: Setup) -> bool | str:
-        return self._backend.JIT if setup.case.device == "cpu" else "auto"
+        return self._backend.JIT if setup.device_kind == "cpu" else "auto"
 
     def load_weights(self, weights: Mapping[str, NDArray[np.float32]]) -> None:
         """Take all weights by name."""
@@ -68,7 +68,8 @@ class TunedTrainer(IdiomaticTrainer):
             self._copy = RoundedCopy(self.network)
             images = input_for(self._architecture)
             self._evaluated = keras.Model(images, self._copy.network(self._prepare(images)))
-            self._evaluated.compile(jit_compile=self._model.jit_compile)
+            same = self._model
+            self._evaluated.compile(jit_compile=same.jit_compile, run_eagerly=same.run_eagerly)
         self._copy.refresh()
 
     def _weights_changed(self) -> None:

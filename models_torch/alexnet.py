@@ -45,15 +45,19 @@ SHARED_BUT_DROPOUT = LayerSet(lrn=LocalResponseNorm, biased_batch_norm=True)
 """The same, with masks that PyTorch draws."""
 TUNED = LayerSet(SmallMapConv2d, dense.Linear, Dropout, LocalResponseNorm)
 """Our own kernels for the CPU; the results are those of ``STOCK`` but for rounding."""
+TUNED_FOR_COMPILER = LayerSet(lrn=LocalResponseNorm)
+"""Layers of ``torch.nn`` and a normalisation that a compiler turns into one kernel."""
 
 
-def layers_of(track: Track, device: str) -> LayerSet:
-    """The layers that a track takes on a device."""
+def layers_of(track: Track, *, own_kernels: bool) -> LayerSet:
+    """The layers that a track takes; ``own_kernels``: where our kernels for the CPU can run."""
     if track.certified:
         return SHARED
     if track.stages:
         return SHARED_BUT_DROPOUT
-    return TUNED if track.own_kernels and device == "cpu" else STOCK
+    if track.own_kernels:
+        return TUNED if own_kernels else TUNED_FOR_COMPILER
+    return STOCK
 
 
 _Make = Callable[..., nn.Module]
@@ -136,9 +140,17 @@ def _uneven_padding(layer: spec.Conv) -> nn.Module:
     return nn.ZeroPad2d((before - even, after - even, before - even, after - even))
 
 
-def set_masks(network: nn.Module, masks: Mapping[str, Tensor]) -> None:
-    """Give every shared-mask dropout its mask of this step, (B, F) of 0 and 1."""
+def set_masks(network: nn.Module, masks: Mapping[str, Tensor], *, in_place: bool = False) -> None:
+    """Give every shared-mask dropout its mask of this step, (B, F) of 0 and 1.
+
+    In place: compiled code reads a mask at the address that it had at first.
+    """
     for name, mask in masks.items():
         module = network.get_submodule(name)
         if isinstance(module, SharedMaskDropout):
-            module.mask = mask
+            if not in_place:
+                module.mask = mask
+            elif module.mask is None or module.mask.shape != mask.shape:
+                module.mask = mask.clone()  # the given one is not written to
+            else:
+                module.mask.copy_(mask)

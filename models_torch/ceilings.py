@@ -9,36 +9,49 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from bench.training.interfaces import MatMul, Operation, Run
+from models_torch.devices import device_of, synchronise
 
 
-def create(threads: int) -> TorchMaker:
+def create(threads: int, device: str = "cpu") -> TorchMaker:
     """What ``bench.training.frameworks`` names."""
     torch.set_num_threads(threads)
-    return TorchMaker()
+    return TorchMaker(device_of(device.partition(":")[0]))
 
 
 class TorchMaker:
     """Eager calls in inference mode: on the CPU they return when the result is complete."""
 
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+
     def __call__(self, operation: Operation, precision: str) -> Run:
         """Operands are made once, so that only the operation is timed."""
-        dtype = getattr(torch, precision)
+        tf32 = precision == "tf32"
+        if tf32 and self._device.type != "cuda":
+            raise NotImplementedError(f"no TF32 on {self._device.type}")
+        torch.backends.cuda.matmul.allow_tf32 = tf32
+        torch.backends.cudnn.allow_tf32 = tf32
+        torch.backends.cudnn.benchmark = True
+        dtype = torch.float32 if tf32 else getattr(torch, precision)
         if isinstance(operation, MatMul):
-            a = torch.randn(operation.m, operation.k).to(dtype)
-            b = torch.randn(operation.k, operation.n).to(dtype)
-            return _repeated(torch.matmul, a, b)
+            a = self._random(operation.m, operation.k).to(dtype)
+            b = self._random(operation.k, operation.n).to(dtype)
+            return self._repeated(torch.matmul, a, b)
         side, kernel = operation.side, operation.kernel
-        x = torch.randn(operation.batch, operation.inputs, side, side)
-        w = torch.randn(operation.outputs, operation.inputs, kernel, kernel)
-        last = torch.channels_last  # oneDNN's own layout: it converts any other
+        x = self._random(operation.batch, operation.inputs, side, side)
+        w = self._random(operation.outputs, operation.inputs, kernel, kernel)
+        last = torch.channels_last  # the layout of oneDNN and of tensor cores: they convert others
         x, w = (tensor.to(dtype).to(memory_format=last) for tensor in (x, w))
-        return _repeated(lambda x, w: F.conv2d(x, w, padding=kernel // 2), x, w)
+        return self._repeated(lambda x, w: F.conv2d(x, w, padding=kernel // 2), x, w)
 
+    def _random(self, *shape: int) -> Tensor:
+        return torch.randn(shape, device=self._device)
 
-def _repeated(function: Callable[..., Tensor], *operands: Tensor) -> Run:
-    def run(times: int) -> None:
-        with torch.inference_mode():
-            for _ in range(times):
-                function(*operands)
+    def _repeated(self, function: Callable[..., Tensor], *operands: Tensor) -> Run:
+        def run(times: int) -> None:
+            with torch.inference_mode():
+                for _ in range(times):
+                    function(*operands)
+            synchronise(self._device)
 
-    return run
+        return run

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bench.training.interfaces import InferenceSetup, Outputs, PreparedImages
 from models_torch.alexnet import build
+from models_torch.devices import device_of, on_device, on_host
 from models_torch.settings import set_deterministic
 
 
@@ -22,8 +22,8 @@ class TorchInference:
             torch.set_num_interop_threads(setup.threads)
         torch.backends.cuda.matmul.allow_tf32 = False
         torch.backends.cudnn.allow_tf32 = False
-        set_deterministic(setup.device == "cpu")
-        self._device = torch.device(setup.device)
+        self._device = device_of(setup.device_kind)
+        set_deterministic(self._device.type == "cpu")
         with torch.device("meta"):  # drawing initial weights only to discard them takes seconds
             network = build(setup.architecture)
         state = {name: torch.from_numpy(np.array(array)) for name, array in setup.weights.items()}
@@ -45,7 +45,7 @@ class TorchInference:
             self._rows(self._network, images)
         finally:
             hook.remove()
-        return _on_host(seen[0])
+        return on_host(seen[0])
 
     def embed_by_slice(self, images: PreparedImages) -> Outputs:
         """By the modules up to the layer, as a Sequential of their own."""
@@ -58,11 +58,7 @@ class TorchInference:
 
     def _rows(self, network: nn.Module, images: PreparedImages) -> Outputs:
         with torch.inference_mode():
-            return _on_host(network(torch.from_numpy(images).to(self._device)))
-
-
-def _on_host(tensor: Tensor) -> NDArray[np.float32]:
-    return tensor.cpu().numpy()
+            return on_host(network(on_device(images, self._device)))
 
 
 def create(setup: InferenceSetup) -> TorchInference:

@@ -6,14 +6,50 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
+from torch import Tensor, nn
 from torch.nn import functional as F
 
+from bench.data.dataset import SIDE
 from bench.networks.resize import interpolation_matrix
-from bench.training.interfaces import Setup
+from bench.training.interfaces import Images, Setup
 
 
-class Prepare:
+class HeldImages(nn.Module):
+    """The training images on the device, from which a step's crops are cut.
+
+    They are stored with their black border, so that a crop is a gather and nothing else.
+    """
+
+    def __init__(
+        self, images: Images, labels: NDArray[np.int64], padding: int, device: torch.device
+    ) -> None:
+        super().__init__()
+        side = SIDE + 2 * padding
+        bordered = torch.zeros((len(images), side, side, 3), dtype=torch.uint8, device=device)
+        inside = slice(padding, padding + SIDE)
+        bordered[:, inside, inside] = torch.from_numpy(np.array(images)).to(device)
+        # Buffers have a fixed address: a CUDA graph reads them where they are.
+        self.images: Tensor
+        self.labels: Tensor
+        self.across: Tensor
+        self.register_buffer("images", bordered, persistent=False)
+        self.register_buffer(
+            "labels", torch.from_numpy(np.array(labels)).to(device), persistent=False
+        )
+        self.register_buffer("across", torch.arange(SIDE, device=device), persistent=False)
+
+    def forward(self, crops: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, 4) int32 -> (B, 32, 32, 3) uint8 and (B,) int64."""
+        index, top, left, flip = crops.long().unbind(1)
+        mirrored = SIDE - 1 - self.across
+        rows = top[:, None] + self.across  # (B, 32)
+        columns = left[:, None] + torch.where(flip[:, None] > 0, mirrored, self.across)
+        found = self.images[index[:, None, None], rows[:, :, None], columns[:, None, :]]
+        return found, self.labels[index]
+
+
+class Prepare(nn.Module):
     """(B, 32, 32, 3) uint8 -> (B, 3, S, S), normalised by channel and resized bilinearly.
 
     Half-pixel centres and no antialiasing, as in every framework here; in ``dtype`` whatever
@@ -24,13 +60,16 @@ class Prepare:
     def __init__(
         self, setup: Setup, device: torch.device, dtype: torch.dtype, layout: torch.memory_format
     ) -> None:
+        super().__init__()
         self._size = setup.architecture.input_size
         self._takes_features = setup.architecture.features is not None
         self._device, self._dtype, self._layout = device, dtype, layout
-        self._mean = self._constant(setup.mean).view(1, 3, 1, 1)
-        self._std = self._constant(setup.std).view(1, 3, 1, 1)
+        self._mean: Tensor
+        self._std: Tensor
+        self.register_buffer("_mean", self._constant(setup.mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("_std", self._constant(setup.std).view(1, 3, 1, 1), persistent=False)
 
-    def __call__(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor) -> Tensor:
         """Normalise, then resize."""
         if self._takes_features:
             return images.to(self._dtype)
@@ -52,7 +91,7 @@ class Prepare:
         # Computed in float64: float32 constants would be too coarse for a parity check in float64.
         array = np.asarray(values, np.float64)
         with torch.inference_mode(False):
-            return torch.from_numpy(array).to(self._device, self._dtype)
+            return torch.from_numpy(array).to(self._dtype).to(self._device)
 
 
 class PrepareByProducts(Prepare):

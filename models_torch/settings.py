@@ -20,11 +20,16 @@ def set_deterministic(on: bool) -> None:
     torch.utils.deterministic.fill_uninitialized_memory = not on
 
 
-def in_force(network: nn.Module, forward: Callable[[nn.Module], object]) -> Settings:
+def in_force(
+    network: nn.Module, forward: Callable[[nn.Module], object], compiled: str | None = None
+) -> Settings:
     """Read back around one run of the network's beginning, up to its first convolution.
 
-    ``forward`` runs a module on a few images exactly as a training step would: what comes out of
-    the convolution then has the dtype and the strides that it has in training.
+    Args:
+        network: The whole network.
+        forward: Runs a module on a few images exactly as a training step would: what comes out of
+            the convolution then has the dtype and the strides that it has in training.
+        compiled: The function that compiles a training step, where one does.
     """
     layers: nn.Sequential = getattr(network, "_orig_mod", network)  # as torch.compile wraps it
     end = next(i for i, layer in enumerate(layers) if isinstance(layer, nn.Conv2d))
@@ -42,7 +47,8 @@ def in_force(network: nn.Module, forward: Callable[[nn.Module], object]) -> Sett
             forward(layers[: end + 1])
     finally:
         hook.remove()
-    compiled = layers is not network or getattr(network, "_compiled_call_impl", None) is not None
+    if layers is not network or getattr(network, "_compiled_call_impl", None) is not None:
+        compiled = compiled or "torch.compile"
     return Settings(
         **of_process(),
         **of_device(conv.weight),
@@ -52,8 +58,8 @@ def in_force(network: nn.Module, forward: Callable[[nn.Module], object]) -> Sett
         accumulation_dtype=None,
         memory_layout=layout(seen["activation"], "NCHW"),
         weight_layout=layout(conv.weight, "OIHW"),
-        execution="torch.compile" if compiled else "eager",
-        jit_compile=compiled,
+        execution=compiled or "eager",
+        jit_compile=compiled is not None,
     )
 
 
@@ -75,8 +81,9 @@ def of_process() -> dict[str, Any]:
 def of_device(weight: Tensor) -> dict[str, Any]:
     """Of the device that holds a tensor."""
     device = weight.device
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else None
-    return {"device": str(device), "device_name": name}
+    named = device.type in ("cuda", "xpu")
+    name = getattr(torch, device.type).get_device_name(device) if named else None
+    return {"device": device.type, "device_name": name}
 
 
 def layout(tensor: Tensor, axes: str) -> str | None:

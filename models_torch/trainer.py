@@ -1,9 +1,10 @@
 """PyTorch's :class:`bench.training.interfaces.Trainer`: one class, and what each track's row means
 for it (:func:`choices_for`).
 
-`closed` is eager float32 with the shared layers. `idiomatic` is PyTorch as its documentation
-recommends it: layers of ``torch.nn``, channels_last memory, bfloat16 autocast, a fused optimiser.
-`tuned` puts our own kernels for the CPU in the place of PyTorch's.
+`closed` is float32 with the shared layers. `idiomatic` is PyTorch as its documentation recommends
+it: layers of ``torch.nn``, channels_last memory, bfloat16 autocast, a fused optimiser. `tuned` puts
+our own kernels for the CPU in the place of PyTorch's; on an accelerator, and where it is compiled,
+it has PyTorch's.
 """
 
 from __future__ import annotations
@@ -25,8 +26,10 @@ from bench.training.interfaces import Gradients, Images, Logits, Setup, StepInpu
 from bench.training.tracks import track
 from models_torch import defaults
 from models_torch.alexnet import STOCK, LayerSet, build, layers_of, set_masks
+from models_torch.devices import device_of, on_device, on_host, peak_memory, synchronise
 from models_torch.optimizer import optimizer_for, set_rate
-from models_torch.preprocess import Prepare, PrepareByProducts
+from models_torch.passes import Compiler, EvaluationPass, Precision, TrainingPass, logits_of
+from models_torch.preprocess import HeldImages, Prepare, PrepareByProducts
 from models_torch.settings import in_force, set_deterministic
 
 
@@ -41,7 +44,10 @@ class Choices:
     fused: bool
     """Whether the optimiser updates all weights in one fused pass."""
     tf32: bool
-    """Whether an accelerator may round float32 products to TensorFloat-32."""
+    """Whether an accelerator may round float32 products to TensorFloat-32. On a CPU it does
+    nothing, and has always been on where a track lets each framework choose its precision."""
+    search: bool
+    """Whether cuDNN tries its algorithms for every new shape, and takes the fastest."""
     rounded_copy: bool
     """Whether evaluation under autocast uses a copy whose large weights are bfloat16."""
     initialise: bool
@@ -53,19 +59,25 @@ class Choices:
 def choices_for(setup: Setup) -> Choices:
     """The choices of the case's track.
 
-    https://docs.pytorch.org/tutorials/recipes/recipes/tuning_guide.html recommends channels_last
-    and mixed precision, https://docs.pytorch.org/docs/stable/optim.html the fused optimisers.
+    https://docs.pytorch.org/tutorials/recipes/recipes/tuning_guide.html recommends channels_last,
+    mixed precision and cuDNN's search, https://docs.pytorch.org/docs/stable/optim.html the fused
+    optimisers.
     """
     row, shared = track(setup.case.track), switched(setup.case)
-    layers = layers_of(row, setup.case.device)
+    on_cpu = setup.device_kind == "cpu"
+    layers = layers_of(row, own_kernels=on_cpu and not setup.compiled)
+    by_products = on_cpu and not setup.compiled and layers is not STOCK
     last = "layout" in shared if row.stages else not row.certified
     return Choices(
         layers=layers,
-        prepare=Prepare if layers is STOCK else PrepareByProducts,
+        prepare=PrepareByProducts if by_products else Prepare,
         layout=torch.channels_last if last else torch.contiguous_format,
         fused=not row.stages or "fused-update" in shared,
-        tf32=not row.shared_precision,
-        rounded_copy=row.own_kernels,
+        tf32=not row.shared_precision if on_cpu else setup.tf32,
+        search=row.recommended_settings,
+        # A compiler converts the weights within other kernels; a copy would be compiled again after
+        # every change.
+        rounded_copy=row.own_kernels and not setup.compiled,
         initialise=not row.shared_weights,
         reports_defaults=row.stages,
     )
@@ -80,27 +92,36 @@ class TorchTrainer:
         if torch.get_num_interop_threads() != setup.threads:  # can be set once per process only
             torch.set_num_interop_threads(setup.threads)
         self._choices = choices = choices_for(setup)
-        self._device = torch.device(setup.case.device)
+        self._device = device_of(setup.device_kind)
         torch.backends.cuda.matmul.allow_tf32 = choices.tf32
         torch.backends.cudnn.allow_tf32 = choices.tf32
+        torch.backends.cudnn.benchmark = choices.search
         set_deterministic(setup.deterministic)
-        self._autocast = setup.case.precision == "bfloat16"
         # float64 is for parity checks only: there rounding hides no error.
-        self._dtype = torch.float64 if setup.case.precision == "float64" else torch.float32
+        dtype = torch.float64 if setup.case.precision == "float64" else torch.float32
+        self._precision = Precision(dtype, autocast=setup.case.precision == "bfloat16")
         self._architecture = setup.architecture
         self._smoothing = setup.recipe.label_smoothing
-        self._prepare = choices.prepare(setup, self._device, self._dtype, choices.layout)
+        self._compiler = Compiler(self._device) if setup.compiled else None
+        self._prepare = choices.prepare(setup, self._device, dtype, choices.layout)
         network = build(setup.architecture, choices.layers, initialise=choices.initialise)
-        self.network = network.to(self._device, self._dtype, memory_format=choices.layout)
+        self.network = network.to(self._device, dtype, memory_format=choices.layout)
         parameters = [(setup.rate_of(n), p) for n, p in self.network.named_parameters()]
         self._optimizer = optimizer_for(parameters, setup.recipe, fused=choices.fused)
+        self._pass = TrainingPass(self.network, self._prepare, self._precision, self._smoothing)
+        self._evaluation = EvaluationPass(self.network, self._prepare, self._precision)
+        if self._compiler:
+            self._compiler.compile(self._pass)
+            self._compiler.compile(self._evaluation)
         self._losses: list[Tensor] = []
-        self._evaluated: torch.nn.Module | None = None
+        self._evaluated: EvaluationPass | None = None
         """What ``predict`` runs; None after the weights have changed."""
 
     def load_weights(self, weights: Mapping[str, NDArray[Any]]) -> None:
         """Take all weights by name; nothing is changed when one does not fit."""
-        check_weights(self._architecture, weights, str(self._dtype).removeprefix("torch."))
+        check_weights(
+            self._architecture, weights, str(self._precision.dtype).removeprefix("torch.")
+        )
         self._evaluated = None
         state = self.network.state_dict()
         with torch.no_grad():
@@ -110,10 +131,15 @@ class TorchTrainer:
     def export_weights(self) -> dict[str, NDArray[Any]]:
         """All weights and statistics in the core's layout."""
         return {
-            name: _on_host(tensor)
+            name: on_host(tensor)
             for name, tensor in self.network.state_dict().items()
             if not name.endswith("batches_tracked")
         }
+
+    def hold_images(self, images: Images, labels: NDArray[np.int64], padding: int) -> bool:
+        """In memory of the device, with their border."""
+        self._pass.held = HeldImages(images, labels, padding, self._device)
+        return True
 
     def train(
         self, inputs: Iterable[StepInput], steps: int, after_step: Callable[[], None]
@@ -123,58 +149,59 @@ class TorchTrainer:
         self._evaluated = None
         for step_input, _ in zip(inputs, range(steps), strict=False):
             set_rate(self._optimizer, step_input.learning_rate)
-            set_masks(self.network, {k: self._tensor(v) for k, v in step_input.masks.items()})
-            loss = self._step(self._tensor(step_input.images), self._tensor(step_input.labels))
-            self._losses.append(loss)
+            self._set_masks(step_input)
+            loss, _ = self._differentiate(*self._batch(step_input))
+            self._optimizer.step()
+            self._losses.append(self._compiler.lasting(loss) if self._compiler else loss)
             after_step()
 
-    def _step(self, images: Tensor, labels: Tensor) -> Tensor:
-        loss, _ = self._differentiate(images, labels)
-        self._optimizer.step()
-        return loss
+    def _batch(self, step_input: StepInput) -> tuple[Tensor, Tensor | None]:
+        """What :class:`TrainingPass` takes."""
+        if step_input.crops is not None:
+            return self._tensor(step_input.crops), None
+        return self._tensor(step_input.images), self._tensor(step_input.labels)
 
-    def _differentiate(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    def _set_masks(self, step_input: StepInput) -> None:
+        masks = {name: self._tensor(mask) for name, mask in step_input.masks.items()}
+        set_masks(self.network, masks, in_place=self._compiler is not None)
+
+    def _differentiate(self, given: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
         """Loss and logits; the gradients are in the parameters' ``grad``."""
         self._optimizer.zero_grad(set_to_none=True)
-        logits = self._forward(self.network, self._prepare(images))
-        loss = F.cross_entropy(logits, labels, label_smoothing=self._smoothing)
-        loss.backward()  # type: ignore[no-untyped-call]
+        if self._compiler:
+            self._compiler.begin_step()
+        loss, logits = self._pass(given, labels)
+        loss.backward()
         return loss.detach(), logits.detach()
 
     def gradients(self, step_input: StepInput) -> Gradients:
         """Loss, logits and every weight's gradient, through the training step's own code."""
         self.network.train()
         self._evaluated = None
-        set_masks(self.network, {k: self._tensor(v) for k, v in step_input.masks.items()})
-        loss, logits = self._differentiate(
-            self._tensor(step_input.images), self._tensor(step_input.labels)
-        )
+        self._set_masks(step_input)
+        loss, logits = self._differentiate(*self._batch(step_input))
         found = {name: p.grad for name, p in self.network.named_parameters()}
-        by_name = {name: _on_host(g) for name, g in found.items() if g is not None}
-        return Gradients(loss.item(), _on_host(logits), by_name)
+        by_name = {name: on_host(g) for name, g in found.items() if g is not None}
+        return Gradients(loss.item(), on_host(logits), by_name)
 
     def activations(self, images: Images) -> dict[str, NDArray[Any]]:
-        """What ``predict`` computes, layer by layer."""
-        found = {"input": _on_host(self._prepare(self._tensor(images)))}
+        """What ``predict`` computes, layer by layer, eagerly: compiled code calls no hooks."""
+        found = {"input": on_host(self._prepare(self._tensor(images)))}
 
         def save(name: str) -> Callable[..., None]:
             # A copy: the next ReLU works in place.
-            return lambda module, args, output: found.update({name: _on_host(output)})
+            return lambda module, args, output: found.update({name: on_host(output)})
 
         rows = self.network.named_children()
         hooks = [module.register_forward_hook(save(name)) for name, module in rows]
         try:
-            self.predict(images)
+            with torch.inference_mode():
+                x = self._prepare(self._tensor(images))
+                logits_of(self.network.eval(), x, self._precision)
         finally:
             for hook in hooks:
                 hook.remove()
         return found
-
-    def _forward(self, network: torch.nn.Module, x: Tensor) -> Tensor:
-        """(B, 3, S, S) -> (B, classes)."""
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._autocast):
-            logits: Tensor = network(x)
-        return logits.to(self._dtype)  # the loss is never computed in bfloat16
 
     def losses(self) -> list[float]:
         """Loss of every step since the last call."""
@@ -186,32 +213,37 @@ class TorchTrainer:
         """Evaluation-mode logits, on the host."""
         if self._evaluated is None:
             self._evaluated = self._for_evaluation()
-        with torch.inference_mode():
-            x = self._prepare(self._tensor(images))
-            return self._forward(self._evaluated.eval(), x).cpu().numpy()
+        with torch.inference_mode(self._compiler is None), torch.no_grad():
+            logits: Logits = self._evaluated.eval()(self._tensor(images)).cpu().numpy()
+        return logits
 
-    def _for_evaluation(self) -> torch.nn.Module:
-        """The network itself, or a copy whose large weights are bfloat16.
+    def _for_evaluation(self) -> EvaluationPass:
+        """Of the network itself, or of a copy whose large weights are bfloat16.
 
         Autocast converts every weight in every call, which takes longer than evaluating an image.
         """
-        if not (self._autocast and self._choices.rounded_copy):
-            return self.network
+        if not (self._precision.autocast and self._choices.rounded_copy):
+            return self._evaluation
         converted = copy.deepcopy(self.network)
         for module in converted.modules():
             if isinstance(module, torch.nn.Conv2d | torch.nn.Linear):
                 module.to(torch.bfloat16)
-        return converted
+        return EvaluationPass(converted, self._prepare, self._precision)
 
     def sync(self) -> None:
-        """Wait for the device; eager work on the CPU is done when its call returns."""
-        if self._device.type == "cuda":
-            torch.cuda.synchronize(self._device)
+        """Wait for the device."""
+        synchronise(self._device)
 
     def settings(self) -> dict[str, Any]:
         """Read back from PyTorch."""
         images = self._prepare(self._tensor(np.zeros((2, 32, 32, 3), np.uint8)))
-        found = in_force(self.network, lambda part: self._forward(part, images)).to_json()
+        found = in_force(
+            self.network,
+            lambda part: logits_of(part, images, self._precision),
+            self._compiler.execution if self._compiler else None,
+        ).to_json()
+        if self._compiler:
+            found["compilation"] = self._compiler.facts()
         return found | ({"defaults": self._defaults()} if self._choices.reports_defaults else {})
 
     def _defaults(self) -> dict[str, Any]:
@@ -219,25 +251,33 @@ class TorchTrainer:
         return {"layout": layout, **defaults.in_force(self.network, self._optimizer)}
 
     def device_memory(self) -> int | None:
-        """Peak bytes that PyTorch's allocator held on the accelerator."""
-        if self._device.type != "cuda":
-            return None
-        return int(torch.cuda.max_memory_allocated(self._device))
+        """Peak bytes that PyTorch's allocator gave out on the accelerator."""
+        return peak_memory(self._device)
 
     def bare_loop(self, step_input: StepInput) -> Callable[[int], None]:
         """The training loop of a tutorial, on one batch that is normalised and resized already."""
         network, optimizer = self.network, self._optimizer
-        x, y = self._prepared(step_input.images), self._tensor(step_input.labels)
-        set_masks(network, {k: self._tensor(v) for k, v in step_input.masks.items()})
+        images, y = self._pass.batch(*self._batch(step_input))
+        x = self._prepare(images).clone()  # later calls do not overwrite it
+        self._set_masks(step_input)
+        step = TrainingPass(network, torch.nn.Identity(), self._precision, self._smoothing)
+        compiler = self._compiler
+        if compiler:
+            compiler.compile(step)
 
         def loop(steps: int) -> None:
             network.train()
             self._evaluated = None
             for _ in range(steps):
                 optimizer.zero_grad()
-                with torch.autocast(self._device.type, torch.bfloat16, enabled=self._autocast):
-                    loss = F.cross_entropy(network(x), y, label_smoothing=self._smoothing)
-                loss.backward()  # type: ignore[no-untyped-call]
+                if compiler:
+                    compiler.begin_step()
+                    loss = step(x, y)[0]
+                else:
+                    kind, half = self._device.type, self._precision.autocast
+                    with torch.autocast(kind, torch.bfloat16, enabled=half):
+                        loss = F.cross_entropy(network(x), y, label_smoothing=self._smoothing)
+                loss.backward()
                 optimizer.step()
             self.sync()
 
@@ -246,32 +286,30 @@ class TorchTrainer:
     def bare_predict(self, images: Images) -> Callable[[int], None]:
         """The forward passes of a tutorial's evaluation, on one prepared batch."""
         self.predict(images)  # makes the network to evaluate with
-        network, x = self._evaluated, self._prepared(images)
-        assert network is not None
+        assert self._evaluated is not None
+        network, compiler = self._evaluated.network, self._compiler
+        x = self._prepare(self._tensor(images)).clone()
+        forward = EvaluationPass(network, torch.nn.Identity(), self._precision)
+        if compiler:
+            compiler.compile(forward)
+        kind, half = self._device.type, self._precision.autocast
 
         def loop(passes: int) -> None:
-            with torch.inference_mode():
+            with torch.inference_mode(compiler is None), torch.no_grad():
                 for _ in range(passes):
-                    with torch.autocast(self._device.type, torch.bfloat16, enabled=self._autocast):
-                        logits = network(x)
+                    if compiler:
+                        logits = forward(x)
+                    else:
+                        with torch.autocast(kind, torch.bfloat16, enabled=half):
+                            logits = network(x)
                 logits.float().cpu().numpy()
 
         return loop
 
-    def _prepared(self, images: Images) -> Tensor:
-        """One batch in memory of its own: later calls do not overwrite it."""
-        return self._prepare(self._tensor(images)).clone()
-
     def _tensor(self, array: NDArray[Any]) -> Tensor:
-        return torch.from_numpy(array).to(self._device, non_blocking=True)
+        return on_device(array, self._device)
 
 
 def create(setup: Setup) -> TorchTrainer:
     """What ``bench.training.frameworks`` names."""
     return TorchTrainer(setup)
-
-
-def _on_host(tensor: Tensor) -> NDArray[Any]:
-    """A copy in main memory."""
-    host: NDArray[Any] = tensor.detach().cpu().contiguous().numpy()
-    return host.copy()

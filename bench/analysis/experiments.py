@@ -152,6 +152,7 @@ def _order(experiment: Experiment) -> tuple[Any, ...]:
         case.init != "scratch",
         experiment.peers.id,
         framework_place(case.framework),
+        case.unusual_execution,
         case.precision,
         not experiment.certified,
     )
@@ -236,5 +237,6 @@ def bar_names(panel: Sequence[Experiment]) -> list[str]:
     """A name for each experiment of a panel: its framework, and its precision where they differ."""
     several = len({experiment.case.precision for experiment in panel}) > 1
     return [
-        f"{e.case.framework} {e.case.precision}" if several else e.case.framework for e in panel
+        f"{e.case.framework_label} {e.case.precision}" if several else e.case.framework_label
+        for e in panel
     ]

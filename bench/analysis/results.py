@@ -90,7 +90,7 @@ class Results:
             return {"reference": None, "not_compared": None}
         same = reference is experiment
         words = "" if same else in_words(self.between(experiment, reference))
-        return {"reference": reference.case.framework, "not_compared": words or None}
+        return {"reference": reference.case.framework_label, "not_compared": words or None}
 
     def rate(self, experiment: Experiment) -> estimates.Estimate:
         """Images/s (of calls and starts: a second) with its interval; NaN without a sample."""

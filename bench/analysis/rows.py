@@ -58,6 +58,7 @@ IDENTITY = (
     "batch_size",
     "device",
     "devices",
+    "execution",
 )
 """Columns that every table begins with."""
 

@@ -28,7 +28,7 @@ from bench.worker.client import OnProgress
 def label(task: Task) -> str:
     """The name of a task on the terminal."""
     case = task.case
-    return f"{case.variant} {case.framework} {case.track} {case.defaults or task.kind}"
+    return f"{case.variant} {case.framework_label} {case.track} {case.defaults or task.kind}"
 
 
 def result_line(record: Record) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from bench.cli.options import data_option, listed, numbers, profile_option
-from bench.core.case import INITS, PRECISIONS
+from bench.core.case import EXECUTIONS, INITS, PRECISIONS
 from bench.core.kinds import KINDS
 from bench.harness.profiles import PROFILES
 from bench.harness.selection import Selection
@@ -28,6 +28,7 @@ from bench.training.tracks import TRACKS
 @listed("--heads", known=HEADS)
 @listed("--recipes", known=RECIPES)
 @listed("--precisions", known=PRECISIONS)
+@listed("--executions", known=EXECUTIONS)
 @listed("--stages", known=STAGES)
 @click.option("--batch-sizes", callback=numbers, metavar="N,M", help="Images per batch.")
 @click.option(

@@ -11,7 +11,7 @@ from typing import Any
 from bench.core.errors import UserError
 
 INITS = ("scratch", "pretrained")
-PRECISIONS = ("float32", "bfloat16")
+PRECISIONS = ("float32", "tf32", "bfloat16")
 EXECUTIONS = ("eager", "compiled")
 
 DEFAULT_EXECUTION = {
@@ -40,7 +40,8 @@ class Case:
         frozen: Whether the weights below the head are not trained.
         recipe: Name of the training recipe, followed by ``@budget`` when it was shortened.
         input_size: Height and width of the network's input, in pixels.
-        precision: ``float32`` or ``bfloat16``, of activations and products.
+        precision: ``float32`` (products are not rounded), ``tf32`` (an accelerator may round
+            float32 products to TensorFloat-32) or ``bfloat16`` (activations and products).
         batch_size: Images of a step.
         seed: Of initial weights, batches, masks and the framework's own random numbers.
         device: ``cpu``, ``cuda``, ...
@@ -76,6 +77,17 @@ class Case:
     def _default_execution(self) -> str:
         return DEFAULT_EXECUTION.get(self.framework, EXECUTIONS[0])
 
+    @property
+    def unusual_execution(self) -> str:
+        """The execution where it is not the framework's default; else empty."""
+        usual = not self.framework or self.execution == self._default_execution
+        return "" if usual else self.execution
+
+    @property
+    def framework_label(self) -> str:
+        """``pytorch``, or ``pytorch compiled`` where that is not how it executes by default."""
+        return f"{self.framework} {self.unusual_execution}".strip()
+
     @cached_property
     def id(self) -> str:
         """Unique and readable; made of every field, so two different cases never share one.
@@ -86,7 +98,6 @@ class Case:
         weights = self.weights or "none"
         init = "scratch" if self.init == "scratch" else f"{self.init}:{weights}"
         trunk = "frozen" if self.frozen else "trained"
-        usual = not self.framework or self.execution == self._default_execution
         return "/".join(
             (
                 self.variant,
@@ -103,7 +114,7 @@ class Case:
                 f"{self.device}x{self.devices}",
                 # Only where there is something to say: the ids of older records stay as they are.
                 *([f"defaults:{self.defaults}"] if self.defaults else []),
-                *([] if usual else [self.execution]),
+                *([self.unusual_execution] if self.unusual_execution else []),
             )
         )
 

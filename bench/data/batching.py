@@ -171,6 +171,17 @@ class BatchPlan:
         return drawn
 
 
+def crops_of(batch: Batch) -> NDArray[np.int32]:
+    """What :func:`gather` does to the images of a batch, as (B, 4) int32.
+
+    Index, top and left of the crop in the image with its border, and 1 where it is mirrored.
+
+    For images that stay on a device. Rotation and colours are not in it.
+    """
+    columns = (batch.indices, batch.offsets[:, 0], batch.offsets[:, 1], batch.flips)
+    return np.stack(columns, axis=1, dtype=np.int32, casting="unsafe")
+
+
 def gather(split: Split, batch: Batch, padding: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """The pixels (B, 32, 32, 3) uint8, contiguous, and labels (B,) int64 of a batch.
 

@@ -53,11 +53,14 @@ class Subject:
     head: str
     input_size: int
     classes: int
+    execution: str = ""
+    """Where it is not the framework's default."""
 
     @classmethod
     def of(cls, case: Case, classes: int) -> Subject:
         """What a case's certificate is about; seeds, batches and recipes share it."""
-        return cls(case.variant, case.framework, case.head, case.input_size, classes)
+        network = (case.variant, case.framework, case.head, case.input_size, classes)
+        return cls(*network, execution=case.unusual_execution)
 
     @property
     def architecture(self) -> Architecture:
@@ -72,6 +75,7 @@ class Subject:
         facts = {
             "architecture": self.architecture.to_json(),
             "framework": self.framework,
+            **({"execution": self.execution} if self.execution else {}),
             "environment": row.environment,
             "versions": _versions(row),
             "cpu": processor(),
@@ -202,7 +206,8 @@ def _ask(worker: Worker, subject: Subject, progress: Progress) -> Certificate:
     def shown(done: float, note: str) -> None:
         progress(done, f"parity of {subject.variant} in {subject.framework}: {note}")
 
-    found: Certificate = worker.certify(subject.architecture, shown)["certificate"]
+    answer = worker.certify(subject.architecture, shown, subject.execution)
+    found: Certificate = answer["certificate"]
     return found
 
 
@@ -211,6 +216,7 @@ def _facts(subject: Subject) -> Certificate:
     return {
         "variant": subject.variant,
         "framework": subject.framework,
+        **({"execution": subject.execution} if subject.execution else {}),
         "status": "fail",
         "problem": "",
         "head": subject.head,

@@ -145,16 +145,16 @@ def _cases(
             recipe=network.recipe.name,
             input_size=network.input_size,
             seed=seed,
-            execution=frameworks.framework(name).execution,
         )
         choices = product(
             _precisions(selection, on, name),
             _batch_sizes(selection, profile, network),
             _stages(selection, case),
+            selection.executions or (frameworks.execution_of(case),),
         )
-        for precision, batch, stage in choices:
+        for precision, batch, stage, execution in choices:
             made = replace(case, precision=precision, batch_size=batch, defaults=stage)
-            yield made, network.file
+            yield replace(made, execution=execution), network.file
 
 
 def _networks(selection: Selection, profile: Profile, of_kind: str) -> list[Network]:

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.core.case import INITS, PRECISIONS
+from bench.core.case import EXECUTIONS, INITS, PRECISIONS
 from bench.core.errors import UserError
 from bench.core.kinds import KINDS
 from bench.networks import variants
@@ -39,6 +39,7 @@ class Selection:
     heads: tuple[str, ...] = ()
     recipes: tuple[str, ...] = ()
     precisions: tuple[str, ...] = ()
+    executions: tuple[str, ...] = ()
     batch_sizes: tuple[int, ...] = ()
     input_sizes: tuple[int, ...] = ()
     stages: tuple[str, ...] = ()
@@ -61,6 +62,7 @@ class Selection:
         _known("kind", self.kinds, KINDS)
         _known("head", self.heads, HEADS)
         _known("precision", self.precisions, PRECISIONS)
+        _known("execution", self.executions, EXECUTIONS)
         _known("init", self.inits, INITS)
         if self.weights and self.inits and "pretrained" not in self.inits:
             raise UserError(

@@ -89,9 +89,15 @@ def who(rows: Sequence[Row]) -> list[Column]:
     return [
         text("network", "variant"),
         text("framework", "framework"),
+        Column("execution", _unusual_execution, right=False, usual=NOTHING),
         *([text("parity", "parity")] if certified else []),
         weights(),
     ]
+
+
+def _unusual_execution(row: Row) -> str:
+    """``compiled`` or ``eager`` where that is not how the framework executes by default."""
+    return case_of(row).unusual_execution or NOTHING
 
 
 def weights() -> Column:

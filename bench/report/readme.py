@@ -116,7 +116,7 @@ def _lines(rows: Sequence[Row]) -> list[list[str]]:
     _spread_latency(merged)
     names = labels(replace(case, framework="") for case in merged)
     return [
-        [names[replace(case, framework="")], case.framework, *_cells(found)]
+        [names[replace(case, framework="")], case.framework_label, *_cells(found)]
         for case, found in merged.items()
     ]
 

@@ -35,6 +35,8 @@ class Framework:
         precision: Its own choice where the track does not prescribe one: what its users would
             choose on a CPU because it is faster there.
         execution: How it executes by default: ``eager`` or ``compiled``.
+        accelerated_execution: The same on an accelerator in the tracks with our own kernels, where
+            nothing but speed counts; None: as everywhere.
         repeatable: Whether a closed case run twice on the same CPUs and threads gives equal bits. A
             test checks those that promise it.
         repeatability: What is promised, and by which function or document.
@@ -65,6 +67,7 @@ class Framework:
     tuned_environment: dict[str, str] = field(default_factory=dict)
     precision: str = "float32"
     execution: str = "eager"
+    accelerated_execution: str | None = None
     repeatable: bool = False
     repeatability: str = "not promised"
     article_loop: str | None = None
@@ -160,6 +163,7 @@ FRAMEWORKS: dict[str, Framework] = {
             modules=("torch", "torchvision"),
             blocked=("tensorflow", "jax", "keras"),
             execution=DEFAULT_EXECUTION["pytorch"],
+            accelerated_execution="compiled",
             tuned_environment=_KEEP_MEMORY,
             precision="bfloat16",
             article_loop="models_torch.baselines.article_loop:create",
@@ -216,6 +220,13 @@ def framework(name: str) -> Framework:
     if name not in FRAMEWORKS:
         raise UserError(f"unknown framework {name!r}; known: {', '.join(FRAMEWORKS)}")
     return FRAMEWORKS[name]
+
+
+def execution_of(case: Case) -> str:
+    """How a case is executed where nothing else is asked for."""
+    row, conditions = framework(case.framework), track(case.track)
+    fastest = conditions.own_kernels and not conditions.certified and case.device != "cpu"
+    return (row.accelerated_execution if fastest else None) or row.execution
 
 
 def tuned_environment_of(case: Case) -> dict[str, str]:

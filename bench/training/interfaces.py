@@ -17,13 +17,15 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.core.case import Case
+from bench.core.case import EXECUTIONS, Case
 from bench.networks.architecture import Architecture
 from bench.networks.init import Weights
 from bench.training.recipes.base import Recipe
 from bench.training.tracks import track
 
 # ---- training
+
+COMPILED = EXECUTIONS[1]
 
 Images = NDArray[np.uint8]
 """(N, 32, 32, 3), RGB, 0 to 255. For a head on a frozen trunk: (N, features) float32."""
@@ -60,6 +62,25 @@ class Setup:
         return self.rates.get(weight.rpartition(".")[0], 1.0)
 
     @property
+    def device_kind(self) -> str:
+        """``cuda`` of ``cuda:1``: a worker sees no other device, so there it is number 0."""
+        return self.case.device.partition(":")[0]
+
+    @property
+    def compiled(self) -> bool:
+        """Whether the case asks for compiled execution."""
+        return self.case.execution == COMPILED
+
+    @property
+    def tf32(self) -> bool:
+        """Whether float32 products may be rounded to TensorFloat-32.
+
+        By the name of the precision; next to bfloat16, what stays float32 may be rounded as well.
+        Only accelerators have TF32.
+        """
+        return self.device_kind != "cpu" and self.case.precision in ("tf32", "bfloat16")
+
+    @property
     def deterministic(self) -> bool:
         """Whether to switch on the framework's mode of bitwise repeatable results.
 
@@ -74,17 +95,21 @@ class StepInput:
     """One training step's input, the same bytes for every framework.
 
     Attributes:
-        images: (B, 32, 32, 3) uint8.
+        images: (B, 32, 32, 3) uint8; (0, 32, 32, 3) where the trainer holds the images and the step
+            has crops.
         labels: (B,) int64.
         masks: Dropout masks by layer, (B, *features) bool, True where a feature stays. Empty
             unless the track shares masks.
         learning_rate: Of this step.
+        crops: (B, 4) int32, only for a :class:`HoldingTrainer`: index of the image, top and left of
+            the crop in the image with its border, and 1 where it is mirrored.
     """
 
     images: Images
     labels: NDArray[np.int64]
     masks: Mapping[str, NDArray[np.bool_]]
     learning_rate: float
+    crops: NDArray[np.int32] | None = None
 
 
 @dataclass(frozen=True)
@@ -191,6 +216,22 @@ class Trainer(Protocol):
         """
 
 
+class HoldingTrainer(Trainer, Protocol):
+    """A trainer that can hold the training images on its device, and cut the batches out there."""
+
+    def hold_images(self, images: Images, labels: NDArray[np.int64], padding: int) -> bool:
+        """Copy the images to the device once; afterwards every step has crops instead of images.
+
+        Args:
+            images: (N, 32, 32, 3) uint8.
+            labels: (N,) int64.
+            padding: Width of the black border around an image, of which a step takes a crop.
+
+        Returns:
+            Whether it holds them. Steps have images otherwise.
+        """
+
+
 class CertifiableTrainer(Trainer, Protocol):
     """A trainer of a certified track: a parity check can inspect it.
 
@@ -245,7 +286,7 @@ class InferenceSetup:
             are needed.
         batch_size: Images in a full batch; the last one may have fewer.
         threads: Intra-op and inter-op threads, the same in every framework.
-        device: ``cpu`` or the framework's name of an accelerator.
+        device: As a case has it: ``cpu``, ``cuda``, ``cuda:1``, …
     """
 
     architecture: Architecture
@@ -254,6 +295,11 @@ class InferenceSetup:
     batch_size: int
     threads: int
     device: str = "cpu"
+
+    @property
+    def device_kind(self) -> str:
+        """As :attr:`Setup.device_kind`."""
+        return self.device.partition(":")[0]
 
 
 class InferenceModel(Protocol):
@@ -344,13 +390,13 @@ Run = Callable[[int], None]
 
 
 Maker = Callable[[Operation, str], Run]
-"""From an operation and a precision (``float32``, ``bfloat16``): operands are allocated and code is
-compiled as the framework does, so that a run times only the operation. May raise any error for what
-the framework lacks."""
+"""From an operation and a precision (``float32``, ``tf32``, ``bfloat16``): operands are allocated
+and code is compiled as the framework does, so that a run times only the operation. May raise any
+error for what the framework lacks."""
 
 
-MakerFactory = Callable[[int], Maker]
-"""From the number of threads; what ``ceiling`` of a row in `frameworks` names."""
+MakerFactory = Callable[[int, str], Maker]
+"""From the number of threads and the device; what ``ceiling`` of a row in `frameworks` names."""
 
 # ---- single layers
 

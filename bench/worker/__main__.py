@@ -22,6 +22,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
@@ -35,10 +36,11 @@ from bench.networks.architecture import Architecture
 from bench.parity import certificate as parity
 from bench.training.defaults import switched
 from bench.training.frameworks import Framework, framework, tuned_environment_of
-from bench.training.interfaces import Maker, Trainer
+from bench.training.interfaces import Maker, Setup, Trainer, TrainerFactory
 from bench.training.tracks import track
 from bench.worker import ceilings as operations
 from bench.worker.blocking import block
+from bench.worker.inputs import HeldInputs
 from bench.worker.measurements.registry import MEASUREMENTS
 from bench.worker.opening import open_session
 from bench.worker.schedule import FixedSchedule, RemoteSchedule, Schedule
@@ -123,7 +125,7 @@ class Commands:
         certificate = parity.certify(
             Architecture.from_json(command["architecture"]),
             row.name,
-            load_object(row.trainer),
+            _executed(load_object(row.trainer), command["execution"]),
             threads=len(command["cpus"]),
             progress=self._progress,
         )
@@ -139,6 +141,17 @@ class Commands:
         if self._inference is None:
             raise RuntimeError("infer before open_inference")
         return self._inference.run(Path(command["images"]), Path(command["out"]))
+
+
+def _executed(create: TrainerFactory, execution: str) -> Callable[[Setup], Any]:
+    """The factory with another execution than the framework's default; with that where empty."""
+    if not execution:
+        return create
+
+    def created(setup: Setup) -> Trainer:
+        return create(replace(setup, case=replace(setup.case, execution=execution)))
+
+    return created
 
 
 def _enter(command: Command) -> Framework:
@@ -216,6 +229,7 @@ def _settings(session: Session) -> Fields:
         "cpu_affinity": sorted(os.sched_getaffinity(0)),
         **convolutional.settings(),
         **session.initial_weights,
+        **({"images_on_device": True} if isinstance(session.inputs, HeldInputs) else {}),
         **_tuned(case),
         **({"shared_defaults": sorted(switched(case))} if track(case.track).stages else {}),
         "batch_plan_sha256": plan_for(session.setup, session.dataset).digest(10),

@@ -107,9 +107,13 @@ class Worker(WorkerProcess):
         """End a measurement of an interleaved run: the fields of `events.MEASUREMENT`."""
         return self._request({"do": "end"}, "result", events.MEASUREMENT, on_progress)
 
-    def certify(self, architecture: Architecture, on_progress: OnProgress) -> dict[str, Any]:
-        """``certificate``: the parity certificate of a network in this worker's framework."""
-        command = self._command("certify", architecture=architecture.to_json())
+    def certify(
+        self, architecture: Architecture, on_progress: OnProgress, execution: str = ""
+    ) -> dict[str, Any]:
+        """``certificate``: the parity certificate of a network in this worker's framework;
+        ``execution`` where it is not the framework's default."""
+        fields = {"architecture": architecture.to_json(), "execution": execution}
+        command = self._command("certify", **fields)
         return self._request(command, "result", {"certificate": events.mapping}, on_progress)
 
     def ceiling(

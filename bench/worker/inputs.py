@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.errors import UserError
-from bench.data.batching import Batch, BatchPlan, gather
+from bench.data.batching import Batch, BatchPlan, crops_of, gather
 from bench.data.dataset import Dataset
 from bench.training.interfaces import Trainer
 
@@ -55,6 +55,34 @@ class ImageInputs:
     def metrics(self) -> dict[str, Any]:
         """None."""
         return {}
+
+
+class HeldInputs(ImageInputs):
+    """Images that a :class:`bench.training.interfaces.HoldingTrainer` holds on its device: a step
+    gets labels, and where its crops are."""
+
+    def __init__(self, dataset: Dataset, plan: BatchPlan) -> None:
+        super().__init__(dataset, plan)
+        self._labels = np.asarray(dataset.train.labels)
+        self._none = np.empty((0, *dataset.train.images.shape[1:]), np.uint8)
+
+    @classmethod
+    def held_by(cls, trainer: Trainer, dataset: Dataset, plan: BatchPlan) -> HeldInputs | None:
+        """Have a trainer hold the training images; None where it cannot, or where the recipe turns
+        or recolours images, which is done on the host."""
+        wanted, hold = plan.augmentation, getattr(trainer, "hold_images", None)
+        if hold is None or wanted.rotation or wanted.colour:
+            return None
+        images, labels = np.asarray(dataset.train.images), np.asarray(dataset.train.labels)
+        return cls(dataset, plan) if hold(images, labels, wanted.padding) else None
+
+    def train(self, batch: Batch) -> tuple[Array, NDArray[np.int64]]:
+        """(0, 32, 32, 3) and (B,)."""
+        return self._none, self._labels[batch.indices]
+
+    def crops(self, batch: Batch) -> NDArray[np.int32]:
+        """(B, 4)."""
+        return crops_of(batch)
 
 
 @dataclass

@@ -148,7 +148,10 @@ class _Opening:
         """A session in which all layers are trained."""
         trainer = self._build(self.setup)
         build_seconds = perf_counter() - imported
-        return self._session(trainer, self.setup, progress, (import_seconds, build_seconds))
+        session = self._session(trainer, self.setup, progress, (import_seconds, build_seconds))
+        if self.setup.device_kind != "cpu":
+            session.hold_images()
+        return session
 
     def frozen(self, progress: Progress, import_seconds: float, imported: float) -> Session:
         """A session with a frozen trunk, and a head that is trained on its features."""
@@ -192,6 +195,8 @@ def _new_last(setup: Setup, layers: Collection[str]) -> tuple[str, ...]:
 
 
 def _setup(case: Case, dataset: Dataset, threads: int) -> Setup:
+    if case.precision == "tf32" and case.device == "cpu":
+        raise UserError("precision tf32: a CPU has none; take float32, or an accelerator")
     chosen = recipe(case.recipe)
     steps = int(chosen.epochs * len(dataset.train.labels) / case.batch_size)
     architecture = variant(case.variant).architecture(

@@ -14,7 +14,7 @@ from bench.networks.init import DropoutMasks
 from bench.training.defaults import shuffles
 from bench.training.interfaces import Setup, StepInput, Trainer
 from bench.training.tracks import track
-from bench.worker.inputs import ImageInputs, Inputs
+from bench.worker.inputs import HeldInputs, ImageInputs, Inputs
 from bench.worker.schedule import FixedSchedule, Schedule
 
 _ENDLESS = 1 << 40  # steps; a loop that stops on its own needs some number
@@ -76,7 +76,13 @@ class Session:
         images, labels = self.inputs.train(batch)
         masks = self._masks.at(step, len(labels)) if self._shared_masks else {}
         rate = self.setup.recipe.rate(step, self.setup.steps)
-        return StepInput(images, labels, masks, rate)
+        crops = self.inputs.crops(batch) if isinstance(self.inputs, HeldInputs) else None
+        return StepInput(images, labels, masks, rate, crops)
+
+    def hold_images(self) -> None:
+        """Copy the training images to the trainer's device, where it can hold them and the recipe
+        allows it: then no image is transferred in a step."""
+        self.inputs = HeldInputs.held_by(self.trainer, self.dataset, self.plan) or self.inputs
 
     def train(self, steps: int, after_step: Callable[[], None] = lambda: None) -> None:
         """The next ``steps`` steps of the training."""

@@ -13,8 +13,10 @@ from typing import Any, Protocol, cast
 
 import keras
 
+from bench.core.errors import UserError
 from bench.training.interfaces import Run
 from bench.training.recipes.base import Recipe
+from models_keras.crops import cut
 
 
 @dataclass(frozen=True)
@@ -30,12 +32,20 @@ class Network:
     recipe: Recipe
     rates: list[float]
     """Fraction of the learning rate of every trainable variable, in their order."""
+    compiled: bool
+    """Whether the step is compiled, as far as the backend does."""
+
+    def prepared(self, images: Any) -> Any:
+        """The network's input from uint8 images, or from held images and crops of them."""
+        return self.prepare(cut(*images) if isinstance(images, tuple) else images)
 
 
 class BackendStep(Protocol):
     """A compiled training step and a compiled forward pass of the closed track.
 
-    Images are (B, 32, 32, 3) uint8, labels (B,) int64, masks (B, *features) bool, one per dropout.
+    Images are (B, 32, 32, 3) uint8, or a pair of held images on the device and crops (B, 4) int32
+    of them (`models_keras.preprocess.cut`). Labels are (B,) int64, masks (B, *features) bool, one
+    per dropout.
     """
 
     def train(self, images: Any, labels: Any, masks: list[Any], rate: float) -> Any:
@@ -85,19 +95,37 @@ class Backend(Protocol):
 
     JIT: bool
     """``jit_compile`` of the tuned track and of inference on the CPU."""
+    KEEPS_CONSTANTS: bool
+    """Whether a tensor may be kept from call to call: calls are not traced."""
+    COMPILES: bool
+    """Whether the backend compiles a step unless it is told not to."""
     CONVOLUTIONS: Convolutions
     SGD: type[keras.optimizers.SGD]
     """Keras's SGD with momentum, or a class of the same arithmetic in fewer passes over memory."""
     Step: Callable[[Network], BackendStep]
 
-    def configure(self, threads: int, deterministic: bool) -> None:
-        """Set threads and determinism, and switch TF32 off; before the first operation."""
+    def configure(self, threads: int, deterministic: bool, device: str, tf32: bool) -> None:
+        """Set threads, determinism, the kind of device, and whether float32 products may be rounded
+        to TF32; before the first operation.
+
+        Raises UserError where the backend cannot use the device.
+        """
+
+    def wait(self, model: keras.Model) -> None:
+        """Return when all work that ``fit`` has queued is done."""
+
+    def peak_memory(self) -> int | None:
+        """Peak bytes of the allocator on the accelerator; None without one."""
+
+    def compilation(self) -> dict[str, int] | None:
+        """Graphs, graph breaks and recompilations of this process; None where nothing counts
+        them."""
 
     def use_precision(self, precision: str) -> None:
         """Allow or forbid float64."""
 
     def fed(self, batches: Iterable[Any]) -> Any:
-        """What ``fit`` takes for the harness's batches of (images, labels)."""
+        """What ``fit`` takes for the harness's batches of (images or crops, labels)."""
 
     def in_backend(self, kernel: Any, activation: Any, axes: str) -> dict[str, Any]:
         """The backend's part of :class:`bench.training.settings.Settings`.
@@ -120,3 +148,10 @@ def current() -> Backend:
     """The backend of this process."""
     name = keras.backend.backend()
     return cast(Backend, importlib.import_module(f"models_keras.backend.{name}"))
+
+
+def unusable(device: str, package: str, install: str) -> UserError:
+    """The error of a device that a backend cannot use."""
+    return UserError(
+        f"device {device}: {package} cannot use it here; {install}, or take --device cpu"
+    )

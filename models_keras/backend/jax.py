@@ -1,4 +1,5 @@
-"""Keras on JAX: the closed track's training step, settings and operations, compiled by XLA."""
+"""Keras on JAX: the closed track's training step, settings and operations, compiled by XLA unless
+eager execution is asked for."""
 
 from __future__ import annotations
 
@@ -11,22 +12,53 @@ import jax.numpy as jnp
 import keras
 
 from bench.training.interfaces import Run
-from models_keras.backend import Convolutions, Network
+from models_keras.backend import Convolutions, Network, unusable
 from models_keras.optimizer import cross_entropy, update_for
 
 JIT = True
 """Without it JAX would run operation by operation."""
+KEEPS_CONSTANTS = False
+COMPILES = True
 CONVOLUTIONS = Convolutions(slow_on_small_maps=True, slow_in_groups=True, faster_as_dense=True)
 SGD = keras.optimizers.SGD
 """Keras's own: XLA fuses its update into one pass."""
 
 
-def configure(threads: int, deterministic: bool) -> None:
+def configure(threads: int, deterministic: bool, device: str, tf32: bool) -> None:
     """JAX has no supported way to set its CPU threads; the affinity of the process binds them.
 
     Nor has it a deterministic mode on the CPU.
     """
-    jax.config.update("jax_default_matmul_precision", "highest")
+    jax.config.update("jax_default_matmul_precision", "tensorfloat32" if tf32 else "highest")
+    jax.config.update("jax_default_device", _device_of(device))
+
+
+def _device_of(kind: str) -> Any:
+    """The first device of a kind: of an accelerator the only one that a worker sees."""
+    try:
+        return jax.devices("gpu" if kind == "cuda" else kind)[0]
+    except RuntimeError:
+        install = "install its plugin (pip install 'jax[cuda13]' for CUDA)"
+        raise unusable(kind, f"JAX {jax.__version__}", install) from None
+
+
+def wait(model: keras.Model) -> None:
+    """Wait for the newest state: in a ``fit`` the model's variables are empty."""
+    state = getattr(model, "_jax_state", None)
+    jax.block_until_ready(state or [variable.value for variable in model.variables])
+
+
+def peak_memory() -> int | None:
+    """Of XLA's allocator."""
+    device = jax.config.jax_default_device
+    if device is None or device.platform == "cpu":
+        return None
+    found = device.memory_stats() or {}
+    return found.get("peak_bytes_in_use")
+
+
+def compilation() -> None:
+    """JAX counts neither."""
 
 
 def use_precision(precision: str) -> None:
@@ -53,12 +85,18 @@ class Step:
         ]
         self._dtype = self._weights[0].dtype
         self._count = jnp.zeros((), self._dtype)
-        donated = ("weights", "statistics", "slots", "count")
-        self._step = jax.jit(partial(self._pure_step, prepared=False), donate_argnames=donated)
-        self._bare_step = jax.jit(partial(self._pure_step, prepared=True), donate_argnames=donated)
-        self._forward = jax.jit(self._pure_forward)
-        self._bare_forward = jax.jit(self._pure_logits)
-        self._gradients = jax.jit(self._pure_gradients)
+        self._step: Callable[..., Any] = partial(self._pure_step, prepared=False)
+        self._bare_step: Callable[..., Any] = partial(self._pure_step, prepared=True)
+        self._forward: Callable[..., Any] = self._pure_forward
+        self._bare_forward: Callable[..., Any] = self._pure_logits
+        self._gradients: Callable[..., Any] = self._pure_gradients
+        if network.compiled:
+            donated = ("weights", "statistics", "slots", "count")
+            self._step = jax.jit(self._step, donate_argnames=donated)
+            self._bare_step = jax.jit(self._bare_step, donate_argnames=donated)
+            self._forward = jax.jit(self._forward)
+            self._bare_forward = jax.jit(self._bare_forward)
+            self._gradients = jax.jit(self._gradients)
 
     def _loss(
         self, weights: list[Any], statistics: list[Any], x: Any, labels: Any, masks: list[Any]
@@ -73,7 +111,7 @@ class Step:
         self, *, weights: Any, statistics: Any, slots: Any, count: Any, inputs: Any, prepared: bool
     ) -> tuple[Any, ...]:
         images, labels, masks, rate = inputs
-        x = images if prepared else self._network.prepare(images)
+        x = images if prepared else self._network.prepared(images)
         differentiate = jax.value_and_grad(self._loss, has_aux=True)
         (loss, (_, statistics)), gradients = differentiate(weights, statistics, x, labels, masks)
         count = count + 1
@@ -87,12 +125,12 @@ class Step:
         self, weights: Any, statistics: Any, images: Any, labels: Any, masks: list[Any]
     ) -> tuple[Any, Any, list[Any]]:
         differentiate = jax.value_and_grad(self._loss, has_aux=True)
-        x = self._network.prepare(images)
+        x = self._network.prepared(images)
         (loss, (logits, _)), found = differentiate(weights, statistics, x, labels, masks)
         return loss, logits, found
 
     def _pure_forward(self, weights: Any, statistics: Any, images: Any) -> Any:
-        return self._pure_logits(weights, statistics, self._network.prepare(images))
+        return self._pure_logits(weights, statistics, self._network.prepared(images))
 
     def _pure_logits(self, weights: Any, statistics: Any, x: Any) -> Any:
         logits, _ = self._network.evaluation.stateless_call(weights, statistics, x, training=False)
@@ -125,7 +163,7 @@ class Step:
 
     def sync(self) -> None:
         """Wait for the newest state: everything before it is done then."""
-        jax.block_until_ready((self._weights, self._count))
+        jax.block_until_ready((self._weights, self._statistics, self._slots, self._count))
 
     def store(self) -> None:
         """Copy the state into the Keras variables."""
@@ -145,7 +183,7 @@ class Step:
         self, images: Any, labels: Any, masks: list[Any], rate: float
     ) -> Callable[[int], None]:
         """The same step on one prepared batch that stays on the device."""
-        x = self._network.prepare(images)
+        x = self._network.prepared(images)
         inputs = jax.device_put((x, labels, masks, jnp.asarray(rate, self._dtype)))
 
         def loop(steps: int) -> None:
@@ -168,7 +206,7 @@ class Step:
 
     def settings(self) -> dict[str, Any]:
         """How a step runs."""
-        jit = not jax.config.jax_disable_jit
+        jit = self._network.compiled and not jax.config.jax_disable_jit
         return {"execution": "jax.jit" if jit else "eager", "jit_compile": jit}
 
 
@@ -205,12 +243,17 @@ def _layout(array: Any, axes: str) -> str | None:
 
 
 def compiled(function: Callable[..., Any], operands: Sequence[Any]) -> Run:
-    """``jax.jit``; each result is waited for, or several would be computed at a time."""
+    """``jax.jit``; on the CPU each result is waited for, or several would be computed at a time. An
+    accelerator computes one after the other."""
     jitted = jax.jit(function)
+    one_by_one = next(iter(operands[0].devices())).platform == "cpu"
 
     def run(times: int) -> None:
         for _ in range(times):
-            jax.block_until_ready(jitted(*operands))
+            result = jitted(*operands)
+            if one_by_one:
+                jax.block_until_ready(result)
+        jax.block_until_ready(result)
 
     return run
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -10,25 +11,57 @@ import keras
 import tensorflow as tf
 
 from bench.training.interfaces import Run
-from models_keras.backend import Convolutions, Network
+from models_keras.backend import Convolutions, Network, unusable
 from models_keras.optimizer import Sgd, cross_entropy, update_for
 
 JIT = False
 """XLA's convolutions make training several times slower on the CPU."""
+KEEPS_CONSTANTS = False
+COMPILES = True
+"""Into a graph; XLA is another switch."""
 CONVOLUTIONS = Convolutions(slow_in_groups=True)
 
 
-def configure(threads: int, deterministic: bool) -> None:
+def configure(threads: int, deterministic: bool, device: str, tf32: bool) -> None:
     """Set the thread pools; must come before the first operation of the process.
 
-    The deterministic mode is the process's and has no public way back.
+    The deterministic mode is the process's and has no public way back. TensorFlow takes the
+    accelerator that the process sees.
     """
+    if device != "cpu":
+        _share(device)
     if tf.config.threading.get_intra_op_parallelism_threads() != threads:
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(threads)
-    tf.config.experimental.enable_tensor_float_32_execution(False)
+    tf.config.experimental.enable_tensor_float_32_execution(tf32)
     if deterministic:
         tf.config.experimental.enable_op_determinism()
+
+
+def _share(device: str) -> None:
+    """Have memory of the device taken as it is needed: others that are compared are on it, too."""
+    found = tf.config.list_physical_devices("GPU")
+    if not found:
+        install = "pip install 'tensorflow[and-cuda]' for CUDA"
+        raise unusable(device, f"TensorFlow {tf.__version__}", install)
+    if not tf.config.experimental.get_memory_growth(found[0]):
+        tf.config.experimental.set_memory_growth(found[0], True)
+
+
+def wait(model: keras.Model) -> None:
+    """Wait for the devices."""
+    tf.test.experimental.sync_devices()
+
+
+def peak_memory() -> int | None:
+    """Of TensorFlow's allocator."""
+    if not tf.config.list_physical_devices("GPU"):
+        return None
+    return int(tf.config.experimental.get_memory_info("GPU:0")["peak"])
+
+
+def compilation() -> None:
+    """TensorFlow counts neither."""
 
 
 def use_precision(precision: str) -> None:
@@ -52,8 +85,13 @@ def fed(batches: Iterable[Any]) -> Any:
     return made.prefetch(1).with_options(options)
 
 
+def _unchanged(function: Callable[..., Any]) -> Callable[..., Any]:
+    return function
+
+
 class Step:
-    """The training step as a graph (not XLA: on the CPU its convolutions are far slower)."""
+    """The training step as a graph (not XLA: on the CPU its convolutions are far slower), or
+    operation by operation."""
 
     def __init__(self, network: Network) -> None:
         self._network = network
@@ -65,14 +103,15 @@ class Step:
         ]
         self._dtype = self._weights[0].dtype
         self._count = tf.Variable(0.0, dtype=self._dtype)
-        self._step = tf.function(self._prepared_step, autograph=False)
-        self._bare_step = tf.function(self._training_step, autograph=False)
-        self._forward = tf.function(self._prepared_forward, autograph=False)
-        self._bare_forward = tf.function(self._prepared_logits, autograph=False)
-        self._gradients = tf.function(self._prepared_gradients, autograph=False)
+        graph = partial(tf.function, autograph=False) if network.compiled else _unchanged
+        self._step = graph(self._prepared_step)
+        self._bare_step = graph(self._training_step)
+        self._forward = graph(self._prepared_forward)
+        self._bare_forward = graph(self._prepared_logits)
+        self._gradients = graph(self._prepared_gradients)
 
     def _prepared_step(self, images: Any, labels: Any, masks: list[Any], rate: Any) -> Any:
-        return self._training_step(self._network.prepare(images), labels, masks, rate)
+        return self._training_step(self._network.prepared(images), labels, masks, rate)
 
     def _training_step(self, x: Any, labels: Any, masks: list[Any], rate: Any) -> Any:
         loss, _, gradients = self._differentiate(x, labels, masks)
@@ -89,7 +128,7 @@ class Step:
         return loss, logits, tape.gradient(loss, self._weights)
 
     def _prepared_gradients(self, images: Any, labels: Any, masks: list[Any]) -> Any:
-        return self._differentiate(self._network.prepare(images), labels, masks)
+        return self._differentiate(self._network.prepared(images), labels, masks)
 
     def _apply(
         self, weight: Any, gradient: Any, slots: list[Any], scalars: tuple[Any, Any]
@@ -112,7 +151,7 @@ class Step:
         weight.assign(new)
 
     def _prepared_forward(self, images: Any) -> Any:
-        return self._prepared_logits(self._network.prepare(images))
+        return self._prepared_logits(self._network.prepared(images))
 
     def _prepared_logits(self, x: Any) -> Any:
         return self._network.evaluation(x, training=False)
@@ -120,7 +159,7 @@ class Step:
     def train(self, images: Any, labels: Any, masks: list[Any], rate: float) -> Any:
         """Queue one step."""
         return self._step(
-            tf.constant(images),
+            _tensors(images),
             tf.constant(labels),
             [tf.constant(m) for m in masks],
             tf.constant(rate, self._dtype),
@@ -130,7 +169,7 @@ class Step:
         """Loss, logits and gradients."""
         given = [tf.constant(m) for m in masks]
         found: tuple[Any, Any, list[Any]] = self._gradients(
-            tf.constant(images), tf.constant(labels), given
+            _tensors(images), tf.constant(labels), given
         )
         return found
 
@@ -153,7 +192,7 @@ class Step:
         self, images: Any, labels: Any, masks: list[Any], rate: float
     ) -> Callable[[int], None]:
         """The same step on one prepared batch that stays on the device."""
-        x, y = self._network.prepare(tf.constant(images)), tf.constant(labels)
+        x, y = self._network.prepared(_tensors(images)), tf.constant(labels)
         given, speed = [tf.constant(m) for m in masks], tf.constant(rate, self._dtype)
 
         def loop(steps: int) -> None:
@@ -176,11 +215,20 @@ class Step:
 
     def settings(self) -> dict[str, Any]:
         """How a step runs."""
-        eager = tf.config.functions_run_eagerly()
+        eager = not self._network.compiled or tf.config.functions_run_eagerly()
         return {
             "execution": "eager" if eager else "tf.function",
             "jit_compile": _compiled_by_xla(self._step),
         }
+
+
+def _tensors(images: Any) -> Any:
+    """Images, or held images and crops of them."""
+    return (
+        tuple(map(tf.convert_to_tensor, images))
+        if isinstance(images, tuple)
+        else tf.constant(images)
+    )
 
 
 class FewPassesSGD(keras.optimizers.SGD):  # type: ignore[misc]

@@ -1,4 +1,5 @@
-"""Keras on PyTorch: the closed track's training step, settings and operations, eager."""
+"""Keras on PyTorch: the closed track's training step, settings and operations, eager unless
+compiled execution is asked for."""
 
 from __future__ import annotations
 
@@ -13,22 +14,37 @@ from torch.optim.sgd import sgd
 from bench.training.interfaces import Run
 from models_keras.backend import Convolutions, Network
 from models_keras.optimizer import cross_entropy
+from models_torch.devices import device_of, on_device, synchronise
+from models_torch.devices import peak_memory as device_peak
 from models_torch.optimizer import optimizer_for, set_rate
+from models_torch.passes import Compiler, counts
 from models_torch.settings import layout, of_device, of_process, set_deterministic
 
+Loss = Callable[..., tuple[Any, Any]]
+"""(images or input, labels, masks) -> loss and logits"""
 JIT = False
 """Keras on PyTorch is eager."""
+COMPILES = False
+KEEPS_CONSTANTS = True
 CONVOLUTIONS = Convolutions(faster_as_dense=True)
 
 
-def configure(threads: int, deterministic: bool) -> None:
-    """Threads and determinism as in every framework; TF32 off."""
+_scope: Any = None
+"""Keras's choice of the device, entered for the rest of the process."""
+
+
+def configure(threads: int, deterministic: bool, device: str, tf32: bool) -> None:
+    """Threads and determinism as in every framework."""
+    global _scope
     torch.set_num_threads(threads)
     if torch.get_num_interop_threads() != threads:  # can be set once per process only
         torch.set_num_interop_threads(threads)
-    torch.backends.cuda.matmul.allow_tf32 = False
-    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = tf32
+    torch.backends.cudnn.allow_tf32 = tf32
     set_deterministic(deterministic)
+    # Left alone, Keras takes an accelerator wherever it finds one.
+    _scope = keras.device(str(device_of(device)))
+    _scope.__enter__()
 
 
 def use_precision(precision: str) -> None:
@@ -36,8 +52,33 @@ def use_precision(precision: str) -> None:
 
 
 def fed(batches: Iterable[Any]) -> Iterable[Any]:
-    """``fit`` takes the batches as they are."""
-    return batches
+    """``fit`` takes the batches as they are; on an accelerator as tensors there, which Keras would
+    else copy from pageable memory and wait for."""
+    device = _device()
+    if device.type == "cpu":
+        return batches
+    return (tuple(on_device(part, device) for part in batch) for batch in batches)
+
+
+def _device() -> torch.device:
+    """The device that Keras's new tensors are on."""
+    found: torch.Tensor = keras.ops.zeros(())
+    return found.device
+
+
+def wait(model: keras.Model) -> None:
+    """Wait for the device."""
+    synchronise(_device())
+
+
+def peak_memory() -> int | None:
+    """Of PyTorch's allocator."""
+    return device_peak(_device())
+
+
+def compilation() -> dict[str, int] | None:
+    """Dynamo's counters."""
+    return counts()
 
 
 class Step:
@@ -49,47 +90,80 @@ class Step:
         # torch.optim defines the closed track's arithmetic, and Keras's variables are parameters.
         self._optimizer = optimizer_for(zip(network.rates, weights, strict=True), network.recipe)
         self._device = weights[0].device
+        self._compiler = Compiler(self._device) if network.compiled else None
+        self._loss, self._bare_loss = self._prepared_loss, self._network_loss
+        self._forward, self._bare_forward = self._prepared_logits, self._network_logits
+        if self._compiler:
+            compiled = self._compiler.compiled
+            self._loss, self._bare_loss = compiled(self._loss), compiled(self._bare_loss)
+            self._forward = compiled(self._forward)
+            self._bare_forward = compiled(self._bare_forward)
 
-    def _training_step(self, x: Any, labels: Any, masks: list[Any], rate: float) -> Any:
-        loss, _ = self._differentiate(x, labels, masks)
+    def _prepared_loss(self, images: Any, labels: Any, masks: list[Any]) -> tuple[Any, Any]:
+        return self._network_loss(self._network.prepared(images), labels, masks)
+
+    def _network_loss(self, x: Any, labels: Any, masks: list[Any]) -> tuple[Any, Any]:
+        logits = self._network.training([x, *masks], training=True)
+        return cross_entropy(labels, logits, self._network.recipe.label_smoothing), logits
+
+    def _prepared_logits(self, images: Any) -> Any:
+        return self._network_logits(self._network.prepared(images))
+
+    def _network_logits(self, x: Any) -> Any:
+        return self._network.evaluation(x, training=False)
+
+    def _training_step(
+        self, loss_of: Loss, x: Any, given: tuple[Any, list[Any]], rate: float
+    ) -> Any:
+        loss, _ = self._differentiate(loss_of, x, given)
         set_rate(self._optimizer, rate)
         self._optimizer.step()
-        return loss
+        return self._compiler.lasting(loss) if self._compiler else loss
 
-    def _differentiate(self, x: Any, labels: Any, masks: list[Any]) -> tuple[Any, Any]:
+    def _differentiate(
+        self, loss_of: Loss, x: Any, given: tuple[Any, list[Any]]
+    ) -> tuple[Any, Any]:
         """Loss and logits; the gradients are in the variables' ``grad``."""
         self._optimizer.zero_grad(set_to_none=True)
-        logits = self._network.training([x, *masks], training=True)
-        loss = cross_entropy(labels, logits, self._network.recipe.label_smoothing)
+        if self._compiler:
+            self._compiler.begin_step()
+        loss, logits = loss_of(x, *given)
         loss.backward()
         return loss.detach(), logits.detach()
 
+    def _given(self, labels: Any, masks: list[Any]) -> tuple[Any, list[Any]]:
+        return self._tensor(labels), [self._tensor(mask) for mask in masks]
+
     def gradients(self, images: Any, labels: Any, masks: list[Any]) -> tuple[Any, Any, list[Any]]:
         """Loss, logits and gradients."""
-        x = self._network.prepare(self._tensor(images))
-        given = [self._tensor(m) for m in masks]
-        loss, logits = self._differentiate(x, self._tensor(labels), given)
+        given = self._given(labels, masks)
+        loss, logits = self._differentiate(self._loss, self._images(images), given)
         variables = self._network.training.trainable_variables
         return loss, logits, [v.value.grad for v in variables]
 
     def train(self, images: Any, labels: Any, masks: list[Any], rate: float) -> Any:
         """Queue one step."""
-        x = self._network.prepare(self._tensor(images))
-        return self._training_step(x, self._tensor(labels), [self._tensor(m) for m in masks], rate)
+        x, given = self._images(images), self._given(labels, masks)
+        return self._training_step(self._loss, x, given, rate)
 
     def forward(self, images: Any) -> Any:
         """Evaluation-mode logits."""
         with torch.no_grad():
-            x = self._network.prepare(self._tensor(images))
-            return self._network.evaluation(x, training=False)
+            return self._forward(self._tensor(images))
+
+    def _images(self, images: Any) -> Any:
+        """On the device; held images are there."""
+        if not isinstance(images, tuple):
+            return self._tensor(images)
+        held, crops = images
+        return held, self._tensor(crops)
 
     def _tensor(self, array: np.ndarray[Any, Any]) -> torch.Tensor:
-        return torch.from_numpy(array).to(self._device)
+        return on_device(array, self._device)
 
     def sync(self) -> None:
-        """Eager work on the CPU is done when its call returns."""
-        if self._device.type == "cuda":
-            torch.cuda.synchronize(self._device)
+        """Wait for the device."""
+        synchronise(self._device)
 
     def store(self) -> None:
         """The Keras variables are the state."""
@@ -101,31 +175,34 @@ class Step:
         self, images: Any, labels: Any, masks: list[Any], rate: float
     ) -> Callable[[int], None]:
         """The same step on one prepared batch."""
-        x, y = self._network.prepare(self._tensor(images)), self._tensor(labels)
-        given = [self._tensor(m) for m in masks]
+        with torch.no_grad():
+            x = self._network.prepared(self._images(images))
+        given = self._given(labels, masks)
 
         def loop(steps: int) -> None:
             for _ in range(steps):
-                self._training_step(x, y, given, rate)
+                self._training_step(self._bare_loss, x, given, rate)
             self.sync()
 
         return loop
 
     def bare_forward(self, images: Any) -> Callable[[int], None]:
         """The same forward pass on one prepared batch."""
-        x = self._network.prepare(self._tensor(images))
+        with torch.no_grad():
+            x = self._network.prepare(self._tensor(images))
 
         def loop(passes: int) -> None:
             with torch.no_grad():
                 for _ in range(passes):
-                    logits = self._network.evaluation(x, training=False)
+                    logits = self._bare_forward(x)
             logits.cpu().numpy()
 
         return loop
 
     def settings(self) -> dict[str, Any]:
         """How a step runs."""
-        return {"execution": "eager", "jit_compile": False}
+        execution = self._compiler.execution if self._compiler else "eager"
+        return {"execution": execution, "jit_compile": self._compiler is not None}
 
 
 # The class that Keras returns on its torch backend: its update takes all weights at once.
@@ -147,7 +224,6 @@ class FewPassesSGD(_KerasSGD):  # type: ignore[misc]
         PyTorch's own velocity is m·v + g, and its update -lr·v: with every gradient taken as
         -lr·g and a rate of -1 it is Keras's, whose velocity remembers earlier rates.
         """
-        rate = float(learning_rate)
         weights = [variable.value for variable in variables]
         slots = [self.momentums[self._get_variable_index(v)].value for v in variables]
         if any(w.stride() != slot.stride() for w, slot in zip(weights, slots, strict=True)):
@@ -160,7 +236,7 @@ class FewPassesSGD(_KerasSGD):  # type: ignore[misc]
             slots,
             fused=True,
             # The kernel divides by it as it reads the gradient, and writes the quotient back.
-            grad_scale=torch.tensor(-1 / rate if rate else float("-inf")),
+            grad_scale=_divisor(learning_rate, weights[0].device),
             found_inf=None,
             weight_decay=0.0,
             momentum=self.momentum,
@@ -172,6 +248,13 @@ class FewPassesSGD(_KerasSGD):  # type: ignore[misc]
 
 
 SGD = FewPassesSGD
+
+
+def _divisor(rate: Any, device: torch.device) -> torch.Tensor:
+    """-1 / rate, for a rate of 0 minus infinity: computed where the rate is, or the host would
+    wait for it."""
+    given: torch.Tensor = keras.ops.convert_to_tensor(rate)
+    return (-1.0 / given.to(device, torch.float64)).float()
 
 
 def _laid_out_as(weight: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
@@ -197,6 +280,7 @@ def compiled(function: Callable[..., Any], operands: Sequence[Any]) -> Run:
         with torch.no_grad():
             for _ in range(times):
                 function(*operands)
+        synchronise(operands[0].device)
 
     return run
 

@@ -18,8 +18,11 @@ from models_keras.layers.lrn import LocalResponseNorm, StockLocalResponseNorm
 def create(setup: Setup) -> Iterator[LayerPair]:
     """A pair for each such row of the network, at its shape (B, H, W, C), in float32.
 
-    Inputs are as a ReLU leaves them; both sides are compiled as the backend does.
+    Inputs are as a ReLU leaves them; both sides are compiled as the backend does. None on
+    accelerators: our form is for the CPU.
     """
+    if setup.device_kind != "cpu":
+        return
     generator = np.random.default_rng(setup.case.seed)
     for step in setup.architecture.steps():
         if not isinstance(step.layer, architecture.LocalResponseNorm):

@@ -9,6 +9,7 @@ import numpy as np
 from keras import ops
 
 from models_keras.backend import current
+from models_keras.constants import Constants
 
 
 class _Response(keras.layers.Layer):  # type: ignore[misc]
@@ -62,11 +63,11 @@ class LocalResponseNorm(_Response):
         window = (distance >= -(self.size // 2)) & (distance <= (self.size - 1) // 2)
         # Computed in float64: float32 constants would be too coarse for a parity check in float64.
         band = window * (self.alpha / self.size)
-        self.band = band if self.compute_dtype == "float64" else band.astype("float32")
+        self._band = Constants(band if self.compute_dtype == "float64" else band.astype("float32"))
 
     def call(self, x: Any) -> Any:
         """Same shape as ``x``."""
-        band = ops.convert_to_tensor(self.band, dtype=x.dtype)
+        (band,) = self._band.like(x)
         denominator = self.k + ops.matmul(ops.square(x), band)
         if self.beta == 0.75:
             # d ** -0.75 from two square roots: several times faster than a general power.

@@ -22,6 +22,7 @@ from torchvision import transforms
 from bench.data.dataset import Split
 from bench.networks.weight_names import TORCHVISION_NAMES
 from models_torch.baselines.eager_loop import WORKERS, EagerLoop, OneByOne, loader_of
+from models_torch.devices import device_of
 
 BATCH_SIZE = 4
 TRANSFORM = "Pillow: resize to 256, middle 224 cut out, normalised, one image at a time"
@@ -54,7 +55,7 @@ class ArticleLoop(EagerLoop):
         device: str = "cpu",
         workers: int = WORKERS,
     ) -> None:
-        place = torch.device(device)
+        place = device_of(device.partition(":")[0])
         network = _network(classes, weights).to(place)
         optimizer = torch.optim.SGD(network.parameters(), lr=0.001, momentum=0.9)
         loader = loader_of(OneByOne(split, _TRANSFORM), BATCH_SIZE, seed, workers)

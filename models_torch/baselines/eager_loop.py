@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from bench.data.dataset import Split
+from models_torch.devices import synchronise
 
 WORKERS = 2
 
@@ -88,5 +89,4 @@ class EagerLoop:
 
     def sync(self) -> None:
         """Wait for the device."""
-        if self._device.type == "cuda":
-            torch.cuda.synchronize(self._device)
+        synchronise(self._device)

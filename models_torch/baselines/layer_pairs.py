@@ -15,8 +15,11 @@ from models_torch.layers.lrn import LocalResponseNorm
 def create(setup: Setup) -> Iterator[LayerPair]:
     """A pair for each such row of the network, at its shape (B, C, H, W), in float32.
 
-    Inputs are as a ReLU leaves them, in PyTorch's usual memory order.
+    Inputs are as a ReLU leaves them, in PyTorch's usual memory order. None on accelerators: there
+    the suite takes PyTorch's own.
     """
+    if setup.device_kind != "cpu":
+        return
     generator = torch.Generator().manual_seed(setup.case.seed)
     for step in setup.architecture.steps():
         if not isinstance(step.layer, architecture.LocalResponseNorm):

@@ -22,6 +22,7 @@ from bench.data import dataset as data
 from bench.training.interfaces import Images, Setup
 from models_torch import alexnet
 from models_torch.baselines.eager_loop import WORKERS, EagerLoop, OneByOne, loader_of
+from models_torch.devices import device_of
 
 BATCH_SIZE = 64
 
@@ -30,7 +31,7 @@ class TutorialLoop(EagerLoop):
     """:class:`bench.worker.measurements.tutorial_loop.TutorialLoop` in PyTorch."""
 
     def __init__(self, setup: Setup, dataset: data.Dataset) -> None:
-        device = torch.device(setup.case.device)
+        device = device_of(setup.device_kind)
         self._size = setup.architecture.input_size
         self._mean, self._std = setup.mean, setup.std
         network = alexnet.build(setup.architecture, alexnet.STOCK).to(device)

@@ -39,7 +39,16 @@ def _with_loop(experiment: Experiment) -> list[Record]:
 
 
 def _same_network(one: Experiment, other: Experiment) -> bool:
-    fields = ("variant", "framework", "track", "head", "input_size", "precision", "device")
+    fields = (
+        "variant",
+        "framework",
+        "track",
+        "head",
+        "input_size",
+        "precision",
+        "device",
+        "execution",
+    )
     return all(getattr(one.case, field) == getattr(other.case, field) for field in fields)
 
 

@@ -99,7 +99,7 @@ def _row(one: Side, other: Side) -> Row:
         *results.between(faster.start, slower.start),
     ]
     refused = in_words(list(dict.fromkeys(found)))
-    row |= {"reference": slower.steady.case.framework, "not_compared": refused or None}
+    row |= {"reference": slower.steady.case.framework_label, "not_compared": refused or None}
     versus = results.ratio(faster.steady, slower.steady)
     value, low, high = versus.ratio
     row |= {"ratio": value, "ratio_low": low, "ratio_high": high}

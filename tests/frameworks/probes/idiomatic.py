@@ -74,7 +74,7 @@ def _settings(framework: str) -> dict[str, Any]:
 
 def _evaluated(trainer: Any) -> Any:
     trainer.predict(random_images(2))
-    return trainer._evaluated
+    return trainer._evaluated.network
 
 
 def _losses(framework: str, track: str) -> list[float]:

@@ -6,6 +6,7 @@ import importlib
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from bench.networks.init import Weights
@@ -14,6 +15,9 @@ from bench.training.interfaces import Setup, Trainer
 
 
 def create(framework: str, setup: Setup) -> Any:
+    if setup.case.framework == "any":  # executed as the framework does by default
+        case = replace(setup.case, framework=framework, execution="")
+        setup = replace(setup, case=case)
     module, _, function = row_of(framework).trainer.partition(":")
     return getattr(importlib.import_module(module), function)(setup)
 

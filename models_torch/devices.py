@@ -1,0 +1,64 @@
+"""The device of a case in PyTorch, transfers to it, and waiting for it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from bench.core.errors import UserError
+
+
+def device_of(kind: str) -> torch.device:
+    """The device of a kind (``cpu``, ``cuda``, ``mps``, ``xpu``): of an accelerator the only one
+    that a worker sees.
+
+    Raises:
+        UserError: This PyTorch cannot use it.
+    """
+    if kind in ("cpu", "meta"):
+        return torch.device(kind)
+    module = torch.backends.mps if kind == "mps" else getattr(torch, kind, None)
+    if module is None or not module.is_available():
+        raise UserError(
+            f"device {kind}: PyTorch {torch.__version__} cannot use it here; install a build for "
+            "it (https://pytorch.org/get-started/locally/), or take --device cpu"
+        )
+    return torch.device(kind, 0)
+
+
+def synchronise(device: torch.device) -> None:
+    """Wait for all queued work; eager work on the CPU is done when its call returns."""
+    if device.type != "cpu":
+        getattr(torch, device.type).synchronize()
+
+
+def peak_memory(device: torch.device) -> int | None:
+    """Peak bytes that PyTorch's allocator gave out on the accelerator; None where it has no such
+    counter."""
+    if device.type not in ("cuda", "xpu"):
+        return None
+    return int(getattr(torch, device.type).max_memory_allocated(device))
+
+
+def on_device(array: NDArray[Any], device: torch.device) -> Tensor:
+    """The array on the device.
+
+    To an accelerator through pinned memory, so that the transfer is queued like any other work and
+    the host waits for nothing.
+    """
+    tensor = torch.from_numpy(array)
+    if device.type == "cpu":
+        return tensor
+    if device.type == "cuda":
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=device.type == "cuda")
+
+
+def on_host(tensor: Tensor) -> NDArray[Any]:
+    """A copy in main memory."""
+    host: NDArray[Any] = tensor.detach().cpu().contiguous().numpy()
+    return np.array(host)

@@ -1,0 +1,50 @@
+"""Every track eagerly and compiled: the same training, and what is reported of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from bench.core.case import EXECUTIONS
+from bench.networks.init import DropoutMasks
+from bench.training.tracks import TRACKS
+from tests.frameworks.probes.ablation import undropped
+from tests.frameworks.probes.held import CLOSED
+from tests.frameworks.support.networks import (
+    FREE,
+    TINY,
+    random_images,
+    seeded_weights,
+    setup,
+    step_input,
+)
+from tests.frameworks.support.trainers import create_loaded
+
+STEPS = 3
+
+
+def run(framework: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    facts: dict[str, Any] = {}
+    arrays: dict[str, Any] = {}
+    for track in (CLOSED, *FREE):
+        for execution in EXECUTIONS:
+            name = f"{track}/{execution}"
+            facts[name], arrays[name] = _trained(framework, track, execution)
+    return facts, arrays
+
+
+def _trained(framework: str, track: str, execution: str) -> tuple[dict[str, Any], Any]:
+    """Losses of single steps, and logits afterwards."""
+    rows = TINY if TRACKS[track].shared_masks else undropped(TINY)
+    given = setup(rows, steps=STEPS, track=track)
+    case = replace(given.case, framework=framework, execution=execution)
+    given = replace(given, case=case)
+    trainer = create_loaded(framework, given, seeded_weights(rows))
+    losses: list[float] = []
+    for step in range(STEPS):
+        masks = DropoutMasks(rows, 1).at(step, 8) if TRACKS[track].shared_masks else {}
+        trainer.train(iter([step_input(rows, 8, masks, 0.02)]), 1, lambda: None)
+        trainer.sync()
+        losses += trainer.losses()
+    logits = trainer.predict(random_images(4))
+    return {"losses": losses, "settings": trainer.settings()}, logits

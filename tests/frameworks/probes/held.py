@@ -1,0 +1,96 @@
+"""Images that a trainer holds, against batches that are cut out on the host."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from bench.core.errors import UserError
+from bench.data.batching import Augmentation, Batch, BatchPlan, crops_of, gather
+from bench.data.dataset import Split
+from bench.networks.init import DropoutMasks
+from bench.training.interfaces import StepInput
+from bench.training.tracks import TRACKS
+from tests.frameworks.probes.ablation import undropped
+from tests.frameworks.support.networks import (
+    FREE,
+    TINY,
+    labels,
+    random_images,
+    seeded_weights,
+    setup,
+)
+from tests.frameworks.support.trainers import create, create_loaded
+
+COUNT, BATCH, STEPS, RATE = 30, 8, 3, 0.02
+PADDINGS = (0, 3)
+SPLIT = Split(random_images(COUNT, seed=2), labels(COUNT, TINY.classes, seed=2))
+CLOSED = next(name for name, row in TRACKS.items() if row.certified)
+
+
+def run(framework: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    facts: dict[str, Any] = {"unusable": _unusable(framework)}
+    arrays: dict[str, Any] = {}
+    for padding in PADDINGS:
+        for step, batch in enumerate(batches(padding)):
+            arrays[f"cut/{padding}/{step}"] = _cut(framework, padding, batch)
+    for track in (CLOSED, *FREE):
+        for held in (True, False):
+            found, facts[f"{track}/{held}"] = _trained(framework, track, held)
+            arrays |= {f"{track}/{held}/{name}": weight for name, weight in found.items()}
+    return facts, arrays
+
+
+def batches(padding: int) -> Iterator[Batch]:
+    """Over the end of an epoch, mirrored and not."""
+    augmentation = Augmentation(padding=padding, flip=True)
+    plan = BatchPlan(images=COUNT, batch_size=BATCH, seed=5, augmentation=augmentation)
+    return (plan.batch(step) for step in range(5))
+
+
+def _cut(framework: str, padding: int, batch: Batch) -> Any:
+    if framework == "pytorch":
+        import torch  # noqa: PLC0415
+
+        from models_torch.preprocess import HeldImages  # noqa: PLC0415
+
+        held = HeldImages(SPLIT.images, SPLIT.labels, padding, torch.device("cpu"))
+        images, classes = held(torch.from_numpy(crops_of(batch)))
+        assert np.array_equal(classes.numpy(), SPLIT.labels[batch.indices])
+        return images.numpy()
+    from keras import ops  # noqa: PLC0415
+
+    from models_keras.crops import bordered, cut  # noqa: PLC0415
+
+    held = ops.convert_to_tensor(bordered(SPLIT.images, padding))
+    return np.asarray(ops.convert_to_numpy(cut(held, ops.convert_to_tensor(crops_of(batch)))))
+
+
+def _trained(framework: str, track: str, held: bool) -> tuple[dict[str, Any], list[float]]:
+    """Weights and losses after a few steps; without dropout of the framework's own."""
+    rows = TINY if TRACKS[track].shared_masks else undropped(TINY)
+    trainer = create_loaded(framework, setup(rows, steps=STEPS, track=track), seeded_weights(rows))
+    if held:
+        assert trainer.hold_images(SPLIT.images, SPLIT.labels, 3)
+    masks = DropoutMasks(rows, 1)
+    given = []
+    for step, batch in zip(range(STEPS), batches(3), strict=False):
+        images, classes = gather(SPLIT, batch, 3)
+        drawn = masks.at(step, BATCH) if TRACKS[track].shared_masks else {}
+        one = StepInput(images, classes, drawn, RATE)
+        given.append(replace(one, images=images[:0], crops=crops_of(batch)) if held else one)
+    trainer.train(iter(given), STEPS, lambda: None)
+    trainer.sync()
+    return trainer.export_weights(), trainer.losses()
+
+
+def _unusable(framework: str) -> str:
+    """What is said of a device that is not there."""
+    try:
+        create(framework, setup(TINY, device="cuda"))
+    except UserError as error:
+        return str(error)
+    return ""
