@@ -10,12 +10,18 @@ JOBS ?= 2
 # Tests of one file run in one process: they share fixtures and the answers of framework processes.
 PYTEST := $(BIN)/pytest -n $(JOBS) --dist loadfile
 
-.PHONY: help bench bench-report test check format clean
+# The Python of `make test-gpu`: one whose frameworks can use the device. `make` cannot know which
+# builds a card and its driver need (docs/gpu.md), so it installs none.
+GPU_PYTHON ?= $(PYTHON)
+GPU_DEVICE ?= auto
+
+.PHONY: help bench bench-report test test-gpu check format clean
 
 help:
 	@echo 'make bench         measure (quick profile) and write results/<run>/report.html'
 	@echo 'make bench-report  measure what a report of 10,000 records costs'
 	@echo 'make test          tests of the core, and some of each framework: minutes'
+	@echo 'make test-gpu      tests that need an accelerator, in GPU_PYTHON: about two minutes'
 	@echo 'make check         format, lint, types, import contracts and all tests: what CI runs'
 	@echo 'make format        rewrite the sources in the house format'
 	@echo 'make clean         remove the environment and the caches (never results)'
@@ -38,6 +44,9 @@ bench-report: $(VENV)/installed
 
 test: $(VENV)/installed
 	@$(PYTEST) -m 'not slow' $(ARGS)
+
+test-gpu:
+	@ALEXBENCH_TEST_DEVICE=$(GPU_DEVICE) $(GPU_PYTHON) -m pytest -m gpu tests/gpu -rs $(ARGS)
 
 check: $(VENV)/installed
 	$(BIN)/ruff format --check .

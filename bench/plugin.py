@@ -24,10 +24,12 @@ from bench.analysis.gate import Gate
 from bench.cli.progress import Display, label, result_line
 from bench.core import extensions
 from bench.core.case import Case
+from bench.core.devices import NAMES
 from bench.core.errors import UserError
 from bench.core.kinds import kind
 from bench.core.records import Record
 from bench.data.sources import SyntheticDataWarning
+from bench.harness.devices import claimed, on_device
 from bench.harness.matrix import Job, Task, groups, jobs
 from bench.harness.profiles import PROFILES, profile
 from bench.harness.run import Run, open_run
@@ -45,6 +47,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--bench-profile", default="quick", help=f"one of {', '.join(PROFILES)}")
     group.addoption(
         "--bench-data", default="auto", help="auto, cifar10, generated or a path to images"
+    )
+    group.addoption(
+        "--bench-device",
+        default="cpu",
+        help=f"one of {', '.join(NAMES)}; cuda:1 is the second",
     )
     group.addoption("--bench-results", default="results", help="folder of all runs")
     group.addoption(
@@ -164,6 +171,9 @@ class Session:
             frameworks=_names(config.getoption("bench_frameworks")),
             executions=_names(config.getoption("bench_executions")),
         )
+        device = config.getoption("bench_device")
+        selection, self._choice = on_device(selection, self._profile, device)
+        self._profile = claimed(self._profile, self._choice.device, exclusive=False)
         self._jobs = jobs(selection, self._profile)
         self._groups = groups(self._jobs)
         # Read first: a wrong path is an error before an hour of measuring, not after it.
@@ -216,8 +226,18 @@ class Session:
         """The record of a task; the first request measures the task's whole group."""
         if task.key not in self._records:
             group = next(g for g in self._groups if any(task in job.tasks for job in g))
-            self._measure(group)
+            self._skip(group)
+            self._measure([j for j in group if j.case.framework not in self._choice.unusable])
         return self._records[task.key]
+
+    def _skip(self, group: Sequence[Job]) -> None:
+        """Write rows without a result for frameworks that cannot use the device."""
+        assert self._run is not None
+        for job in group:
+            if reason := self._choice.unusable.get(job.case.framework):
+                tasks = tuple(task for task in job.tasks if task.key in self._wanted)
+                for record in self._run.skip(replace(job, tasks=tasks), reason):
+                    self._records[record.key] = record
 
     def _measure(self, group: Sequence[Job]) -> None:
         assert self._run is not None
@@ -240,7 +260,8 @@ class Session:
         """The cases to certify: those that ``-k`` left, none with ``--bench-no-parity``."""
         if self._config.getoption("bench_no_parity"):
             return []
-        return [job.case for job in self._jobs if any(t.key in self._wanted for t in job.tasks)]
+        usable = (j for j in self._jobs if j.case.framework not in self._choice.unusable)
+        return [job.case for job in usable if any(t.key in self._wanted for t in job.tasks)]
 
     def _terminal(self) -> _Terminal:
         return _Terminal(self._config)
@@ -344,6 +365,9 @@ def measured(task: Task, benchmark: Any, request: pytest.FixtureRequest) -> Reco
     session = request.config.pluginmanager.get_plugin(_SESSION)
     assert isinstance(session, Session)
     record = session.record(task)
+    if record.status == "skipped":
+        benchmark.skipped = True
+        pytest.skip(record.error or "cannot be measured here")
     if not record.ok:
         benchmark.skipped = True  # else pytest-benchmark warns that the fixture was not used
         pytest.fail(f"{record.status}: {record.error}", pytrace=False)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.analysis.experiments import Experiment
+from bench.core.devices import KINDS, kind_read_back
 from bench.core.records import Record
 from bench.core.text import flatten, without_folders
 from bench.training.tracks import track
@@ -46,7 +47,7 @@ ROWS = (
     Rule("settings", r".*affinity.*"),
     Rule("settings", r".*thread.*"),
     Rule("settings", r"device"),
-    Rule("environment", r"cpu|cores|gpu"),
+    Rule("environment", r"cpu|cores|gpu(\.(name|driver|memory_bytes|power_limit_watts|mig))?"),
     # The closed track's promise. Layout and execution are each framework's own and may differ.
     Rule("settings", r"weight_dtype|compute_dtype|accumulat.*", certified=True),
     Rule("settings", r".*tf32.*", certified=True),
@@ -147,8 +148,8 @@ def _differ(key: str, one: Any, other: Any) -> bool:
 
 def _device(name: Any) -> str:
     """``cuda:0``, ``cuda`` and ``gpu`` are one device in the words of three frameworks."""
-    base = str(name).lower().partition(":")[0].strip("/")
-    return "gpu" if base == "cuda" else base
+    word = kind_read_back(name) or str(name).lower()
+    return "gpu" if word in KINDS["cuda"].read_back else word
 
 
 def _shown(key: str, value: Any) -> str:

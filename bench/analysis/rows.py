@@ -16,7 +16,7 @@ from bench.analysis.provenance import provenance_of
 from bench.analysis.published import published_figure
 from bench.analysis.results import Results, Row
 from bench.analysis.speeds import speeds
-from bench.analysis.utilisation import device_memory, energy, utilisation
+from bench.analysis.utilisation import device_memory, disturbances, energy, utilisation
 from bench.core.kinds import KINDS
 from bench.core.records import Record
 from bench.stats import estimates
@@ -192,7 +192,7 @@ def _throughput_row(experiment: Experiment, results: Results) -> Row:
     ]
     row["flops_per_second"] = rate.value * flops[0] if flops else None
     row |= utilisation(experiment.ok, row["flops_per_second"])
-    row |= energy(experiment.ok) | device_memory(experiment.ok)
+    row |= energy(experiment.ok) | device_memory(experiment.ok) | disturbances(experiment.ok)
     first = [r.metrics.get("first_step_seconds") for r in experiment.ok]
     known = [seconds for seconds in first if seconds is not None]
     row["first_step_seconds"] = estimates.median_with_never(known)

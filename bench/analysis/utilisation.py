@@ -8,17 +8,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from bench.core.nvml import harmful
 from bench.core.records import Record
 
 Row = dict[str, Any]
 
 
 def utilisation(records: Sequence[Record], flops_per_second: float | None) -> Row:
-    """Achieved FLOP/s over the highest that was measured on this machine in this precision."""
-    values = [r.metrics["ceiling"]["flops_per_second"] for r in records if r.metrics.get("ceiling")]
-    ceiling = max(values, default=None)
+    """Achieved FLOP/s over the highest that was measured on this device in this precision."""
+    found = [r.metrics["ceiling"] for r in records if r.metrics.get("ceiling")]
+    best = max(found, key=lambda one: float(one["flops_per_second"]), default=None)
+    ceiling = None if best is None else best["flops_per_second"]
     share = None if ceiling is None or flops_per_second is None else flops_per_second / ceiling
-    return {"ceiling_flops_per_second": ceiling, "utilisation": share}
+    return {
+        "ceiling_flops_per_second": ceiling,
+        "ceiling_precision": None if best is None else best.get("precision"),
+        "utilisation": share,
+    }
 
 
 def energy(records: Sequence[Record]) -> Row:
@@ -33,7 +39,26 @@ def energy(records: Sequence[Record]) -> Row:
     }
 
 
+def disturbances(records: Sequence[Record]) -> Row:
+    """What NVML saw of an accelerator's counted blocks: whether it was throttled or shared.
+
+    The reasons of throttling are in words; empty where there was none, None where nothing is known.
+    """
+    blocks = [block for r in records for block in r.metrics.get("device_blocks") or ()]
+    if not blocks:
+        return {"device_throttled": None, "device_foreign_processes": None}
+    reasons = harmful(block[when] or {} for block in blocks for when in ("before", "after"))
+    return {
+        "device_throttled": ", ".join(reasons),
+        "device_foreign_processes": max(block["foreign_processes"] for block in blocks),
+    }
+
+
 def device_memory(records: Sequence[Record]) -> Row:
-    """The peak of the device's own memory, where there is such a device."""
-    values = [r.metrics.get("device_memory_bytes") for r in records]
-    return {"device_memory_bytes": max((held for held in values if held is not None), default=None)}
+    """The most memory of an accelerator that the framework gave out and that its process held."""
+    names = ("device_memory_bytes", "device_process_bytes")
+    values = {name: [r.metrics.get(name) for r in records] for name in names}
+    return {
+        name: max((held for held in found if held is not None), default=None)
+        for name, found in values.items()
+    }

@@ -12,9 +12,11 @@ from typing import Any
 
 import click
 
-from bench.cli.options import json_option
+from bench.cli.options import device_option, json_option
+from bench.core import nvml
 from bench.core.cache import cache_folder
 from bench.core.case import Case
+from bench.core.devices import accelerated
 from bench.core.download import cifar10_archive
 from bench.core.environment import capture
 from bench.core.limits import Limits
@@ -23,17 +25,22 @@ from bench.data.synthetic import generate
 from bench.harness.ceilings import Found, best, obtain
 from bench.report.format import significant
 from bench.training.frameworks import FRAMEWORKS, Framework
-from bench.worker.ceilings import OPERATION_NAMES, PRECISIONS
+from bench.worker.ceilings import OPERATION_NAMES
 from bench.worker.client import Worker, WorkerError
+from bench.worker.probing import DeviceChoice, choose
 
 
 @click.command(short_help="Show what each framework uses here and what is missing.")
 @click.option("--no-ceilings", is_flag=True, help="Do not measure the peak FLOP/s.")
 @click.option("--fresh", is_flag=True, help="Measure peaks again that are in the cache.")
+@device_option
 @json_option("text")
-def doctor(no_ceilings: bool, fresh: bool, as_json: bool) -> None:
+def doctor(no_ceilings: bool, fresh: bool, device: str, as_json: bool) -> None:
     """Show the settings each framework really uses here, its peak FLOP/s, and what is missing."""
-    found = diagnose(with_ceilings=not no_ceilings, fresh=fresh)
+    choice = choose(device, [name for name, row in FRAMEWORKS.items() if not row.missing()])
+    found = diagnose(with_ceilings=not no_ceilings, fresh=fresh, choice=choice)
+    if choice.words:
+        click.echo(choice.words, err=True)
     if as_json:
         click.echo(json.dumps(found, indent=2))
         return
@@ -57,31 +64,51 @@ def _show(fields: dict[str, Any], indent: str = "  ") -> None:
             click.echo(f"{indent}{name}: {'not reported' if value is None else value}")
 
 
+_ON_CPU = DeviceChoice("cpu", {})
 _PROBE = Case(variant="cifar-plain", framework="", batch_size=2)
 
 
-def diagnose(*, with_ceilings: bool = False, fresh: bool = False) -> dict[str, Any]:
+def diagnose(
+    *, with_ceilings: bool = False, fresh: bool = False, choice: DeviceChoice = _ON_CPU
+) -> dict[str, Any]:
     """The machine, the data and every framework, each probed in a process of its own.
 
     Args:
         with_ceilings: Whether peak FLOP/s are included; measuring them takes about 10 s per
             framework.
         fresh: Whether they are measured even where the cache has them.
+        choice: The device that frameworks compute on, and who cannot.
     """
     data = prepared(generate(train=20, test=20, seed=0), Path(tempfile.gettempdir()))
     found = {
-        "machine": _machine(),
+        "machine": _machine() | _accelerator(choice.device),
         "data": {"ALEXBENCH_DATA": bool(os.environ.get("ALEXBENCH_DATA")), **_cache()},
-        "frameworks": {name: _framework(row, data) for name, row in FRAMEWORKS.items()},
+        "frameworks": {name: _framework(row, data, choice) for name, row in FRAMEWORKS.items()},
     }
     if with_ceilings:
-        found["ceilings"] = _ceilings(fresh)
+        found["ceilings"] = _ceilings(fresh, choice)
     return found
 
 
-def _ceilings(fresh: bool) -> dict[str, Any]:
+def _accelerator(device: str) -> dict[str, Any]:
+    """The accelerator as a record's environment has it, and its state now; empty for the CPU."""
+    if not accelerated(device):
+        return {}
+    card = nvml.card(device)
+    facts = card.facts()
+    if not facts:
+        return {"device": device, "gpu": card.reason}
+    return {"device": device, "gpu": facts, "gpu_state": card.state()}
+
+
+def _ceilings(fresh: bool, choice: DeviceChoice = _ON_CPU) -> dict[str, Any]:
     """The best of each framework per precision and operation, and the best of all frameworks."""
-    found = [obtain(name, fresh=fresh) for name in FRAMEWORKS]
+    found = [
+        Found(name, reason=choice.unusable[name])
+        if name in choice.unusable
+        else obtain(name, fresh=fresh, device=choice.device)
+        for name in FRAMEWORKS
+    ]
     return {
         "frameworks": {one.framework: _ceiling(one) for one in found},
         "best": best(found),
@@ -98,7 +125,7 @@ def _ceiling(found: Found) -> dict[str, Any]:
         "cached": found.cached,
         "best": {
             precision: {kind: kinds[kind].get(precision) for kind in OPERATION_NAMES}
-            for precision in PRECISIONS
+            for precision in dict.fromkeys(one["precision"] for one in found.ceilings)
         },
         "operations": list(found.ceilings),
     }
@@ -144,11 +171,11 @@ def _cache() -> dict[str, Any]:
     return {"cifar10_downloaded": cifar10_archive(cache_folder()).exists()}
 
 
-def _framework(row: Framework, data: Path) -> dict[str, Any]:
-    missing = row.missing()
+def _framework(row: Framework, data: Path, choice: DeviceChoice) -> dict[str, Any]:
+    missing = row.missing() or choice.unusable.get(row.name)
     if missing:
         return {"available": False, "reason": missing}
-    case = replace(_PROBE, framework=row.name)
+    case = replace(_PROBE, framework=row.name, device=choice.device)
     try:
         with Worker(case, data, Limits(timeout_seconds=120)) as worker:
             worker.open(lambda done, note: None)

@@ -29,6 +29,7 @@ class ImageRun:
         batch_size: Images per batch, at most.
         convert: Whether images that are not RGB are converted instead of refused.
         weights: The weights that the caller has opened already.
+        device: What ``--device`` says.
 
     Raises:
         UserError: The framework or a path does not exist.
@@ -41,11 +42,12 @@ class ImageRun:
         batch_size: int,
         convert: bool,
         weights: str,
+        device: str = "cpu",
     ) -> None:
         from bench.inference.images import image_paths
         from bench.inference.session import chosen_framework
 
-        self.row = chosen_framework(framework)
+        self.row, self.device, words = chosen_framework(framework, device)
         self.done = 0
         self.difference: float | None = None
         """Largest relative difference of the two ways to an embedding; None for logits."""
@@ -53,6 +55,8 @@ class ImageRun:
         self._batch_size = min(batch_size, len(self._paths))
         self._convert, self._refused = convert, 0
         self._console = Console(stderr=True, highlight=False)
+        if words:
+            self._console.print(Text(words), soft_wrap=True)
 
     def refuses_all(self) -> bool:
         """Whether no image can be read. All are then reported, and no worker need be started."""
@@ -81,7 +85,7 @@ class ImageRun:
 
         read = image_reader(served.preprocessing, self._convert)
         try:
-            opened = InferenceSession(served, self.row, self._batch_size)
+            opened = InferenceSession(served, self.row, self._batch_size, self.device)
             with self._bar() as bar, opened as session:
                 task = bar.add_task(f"starting {self.row.name}", total=len(self._paths))
                 for batch in batches(self._paths, read, self._batch_size, self._refuse):

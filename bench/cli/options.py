@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from bench.core.devices import NAMES
 from bench.training.frameworks import FRAMEWORKS
 
 Decorator = Callable[[Any], Any]
@@ -51,6 +52,15 @@ data_option: Decorator = click.option(
     help="Data set: auto, cifar10, generated, or the path of one.",
 )
 
+device_option: Decorator = click.option(
+    "--device",
+    default="cpu",
+    show_default=True,
+    metavar="NAME",
+    help=f"One of {', '.join(NAMES)}; cuda:1 is the second. auto takes an accelerator that every "
+    "framework here can use, else cpu.",
+)
+
 _IMAGE_OPTIONS: tuple[Decorator, ...] = (
     click.argument(
         "images", nargs=-1, required=True, metavar="IMAGE...", type=click.Path(path_type=Path)
@@ -81,6 +91,7 @@ _IMAGE_OPTIONS: tuple[Decorator, ...] = (
         metavar="N",
         help="Images per batch.",
     ),
+    device_option,
 )
 
 

@@ -6,7 +6,7 @@ import json
 
 import click
 
-from bench.cli.options import json_option, listed
+from bench.cli.options import device_option, json_option, listed
 from bench.core.errors import UserError
 from bench.harness.certificates import Certificate, Subject
 from bench.networks import variants
@@ -15,6 +15,7 @@ from bench.parity.problem import CLASSES
 from bench.report.format import NOTHING, markdown
 from bench.training import frameworks
 from bench.training.frameworks import FRAMEWORKS
+from bench.worker.probing import DeviceChoice, choose
 
 COLUMNS = {
     "float32 logits": "float32 logits",
@@ -29,16 +30,25 @@ COLUMNS = {
 @click.command(short_help="Check that all frameworks compute the same network.")
 @listed("--variants", known=VARIANTS)
 @listed("--frameworks", known=FRAMEWORKS)
+@device_option
 @click.option("--fresh", is_flag=True, help="Repeat checks whose certificate is in the cache.")
 @json_option("a table")
 def parity(
-    variants: tuple[str, ...], frameworks: tuple[str, ...], fresh: bool, as_json: bool
+    variants: tuple[str, ...],
+    frameworks: tuple[str, ...],
+    device: str,
+    fresh: bool,
+    as_json: bool,
 ) -> int:
     """Check that each variant is the same network in each framework that is installed here."""
     from bench.cli.progress import certificate_progress
     from bench.harness.certificates import obtain
 
-    wanted, found = subjects(variants, frameworks), []
+    wanted, choice = subjects(variants, frameworks, device)
+    found = []
+    for line in [choice.words, *(f"{n} {why}" for n, why in choice.unusable.items())]:
+        if line:
+            click.echo(line, err=True)
     with certificate_progress(len(wanted)) as (certifying, certificate_done):
         for _, certificate in obtain(wanted, certifying, fresh=fresh):
             found.append(certificate)
@@ -50,12 +60,15 @@ def parity(
     return 1 if any(certificate["status"] != "pass" for certificate in found) else 0
 
 
-def subjects(rows: tuple[str, ...], names: tuple[str, ...]) -> list[Subject]:
-    """Every network in every framework.
+def subjects(
+    rows: tuple[str, ...], names: tuple[str, ...], device: str = "cpu"
+) -> tuple[list[Subject], DeviceChoice]:
+    """Every network in every framework that can use the device, and the device.
 
     Args:
         rows: Names of variants; empty takes all.
         names: Names of frameworks; empty takes all that can run here.
+        device: What ``--device`` says.
 
     Raises:
         UserError: A name is unknown, a framework cannot run here, or none can.
@@ -68,11 +81,13 @@ def subjects(rows: tuple[str, ...], names: tuple[str, ...]) -> list[Subject]:
     found = names or frameworks.installed(tuple(FRAMEWORKS))
     if not found:
         raise UserError("no framework is installed; pip install 'alexbench[torch,tensorflow]'")
-    return [
-        Subject(row.name, name, "source", row.input_size, CLASSES)
-        for name in found
+    choice = choose(device, tuple(found))
+    made = [
+        Subject(row.name, name, "source", row.input_size, CLASSES, choice.device)
+        for name in choice.usable(found)
         for row in chosen
     ]
+    return made, choice
 
 
 def as_table(certificates: list[Certificate]) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from bench.cli.options import data_option, listed, numbers, profile_option
+from bench.cli.options import data_option, device_option, listed, numbers, profile_option
 from bench.core.case import EXECUTIONS, INITS, PRECISIONS
 from bench.core.kinds import KINDS
 from bench.harness.profiles import PROFILES
@@ -46,6 +46,12 @@ from bench.training.tracks import TRACKS
     show_default=True,
     help="Train only this fraction of a recipe's epochs; results are labelled as shortened.",
 )
+@device_option
+@click.option(
+    "--exclusive",
+    is_flag=True,
+    help="Refuse to measure while another program computes on the device.",
+)
 @profile_option("quick", PROFILES)
 @data_option
 @click.option(
@@ -68,6 +74,8 @@ from bench.training.tracks import TRACKS
     help="Make no parity certificates: rows of the closed track stay uncertified.",
 )
 def run(
+    device: str,
+    exclusive: bool,
     profile: str,
     data: str,
     validation: bool,
@@ -79,15 +87,20 @@ def run(
 ) -> int:
     """Measure the selected cases; write records, tables, plots and report.html."""
     from bench.cli.progress import Display
+    from bench.harness.devices import claimed, on_device
     from bench.harness.matrix import jobs
     from bench.harness.profiles import profile as profile_called
     from bench.harness.run import open_run, run_all
     from bench.report.html import write_results
 
     chosen = profile_called(profile)
-    todo = jobs(Selection(**selection), chosen)
+    wanted, choice = on_device(Selection(**selection), chosen, device)
+    todo = jobs(wanted, chosen)
+    chosen = claimed(chosen, choice.device, exclusive=exclusive)
     current, done = open_run(results, run_name, resume, chosen, data, validation=validation)
+    if choice.words:
+        click.echo(choice.words, err=True)
     with Display(sum(len(job.tasks) for job in todo)) as display:
-        run_all(current, todo, display, done=done, parity=not no_parity)
+        run_all(current, todo, display, done=done, parity=not no_parity, unusable=choice.unusable)
     click.echo(write_results(current.store.read(), current.folder))
     return 1 if display.failed else 0

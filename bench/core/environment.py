@@ -10,13 +10,20 @@ from pathlib import Path
 from typing import Any
 
 from bench import __version__
+from bench.core import nvml
+from bench.core.devices import accelerated
 
 _ROOT = Path(__file__).resolve().parents[2]
 
 
-def capture(versions: Mapping[str, str]) -> dict[str, Any]:
-    """The ``environment`` of a record: the machine, and the versions of the framework's
-    packages."""
+def capture(versions: Mapping[str, str], device: str = "cpu") -> dict[str, Any]:
+    """The ``environment`` of a record: the machine, and the versions of the framework's packages.
+
+    Args:
+        versions: Of the framework's packages.
+        device: Of the case; for an accelerator ``gpu`` says what it is (`bench.core.nvml`), or
+            ``gpu_reason`` why that is unknown.
+    """
     return {
         "cpu": processor(),
         "cores": len(os.sched_getaffinity(0)),
@@ -26,7 +33,20 @@ def capture(versions: Mapping[str, str]) -> dict[str, Any]:
         "versions": dict(versions),
         "commit": commit(),
         "alexbench": __version__,
+        **(_accelerator(device) if accelerated(device) else {}),
     }
+
+
+def _accelerator(device: str) -> dict[str, Any]:
+    card = nvml.card(device)
+    facts = card.facts()
+    return {"gpu": facts} if facts else {"gpu": None, "gpu_reason": card.reason}
+
+
+def gpu_line(environment: Mapping[str, Any]) -> str:
+    """What an ``environment`` says of the accelerator, in one line; empty where there is none."""
+    facts = environment.get("gpu")
+    return nvml.in_words(facts) if isinstance(facts, Mapping) else str(facts or "")
 
 
 def processor() -> str:

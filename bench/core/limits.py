@@ -47,6 +47,8 @@ class Limits:
     epoch."""
     keep_features: bool = True
     """Whether a frozen trunk's features are cached, or recomputed for every batch."""
+    exclusive: bool = False
+    """Whether a measurement fails when another program computes on its accelerator."""
     timeout_seconds: float = 300.0
     """For one measurement; then the worker is stopped and the case marked."""
 

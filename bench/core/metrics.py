@@ -35,8 +35,8 @@ class Metric:
         unit: Of a number, or of the numbers in it; empty where there is none.
         type: Of its JSON value; null is allowed where there was nothing to measure.
         pooled: How the values of several processes become one: ``first`` (that of the first
-            process, which alone has what is measured once), ``median``, ``max`` or ``energy``
-            (joules, seconds and images added up).
+            process, which alone has what is measured once), ``median``, ``max``, ``energy``
+            (joules, seconds and images added up) or ``joined`` (one list after the other).
     """
 
     name: str
@@ -160,6 +160,29 @@ METRICS: dict[str, Metric] = {
             "Peak of the device's memory, where the framework reports it.",
             "bytes",
             pooled="max",
+        ),
+        Metric(
+            "device_process_bytes",
+            (*TIMED, ACCURACY),
+            "Memory of the accelerator that the whole process held at the end, by NVML.",
+            "bytes",
+            pooled="max",
+        ),
+        Metric(
+            "device_state",
+            (*TIMED, ACCURACY),
+            "The accelerator `before` and `after` a measurement, by NVML: clocks, `temperature_c`, "
+            "`power_watts`, `throttle` (why its clocks are lower), `busy_percent`; "
+            "`foreign_processes` of other programs.",
+            type=OBJECT,
+        ),
+        Metric(
+            "device_blocks",
+            THROUGHPUT,
+            "The same for every counted block: `before` under the load of uncounted steps, `after` "
+            "right at its end.",
+            type=LIST,
+            pooled="joined",
         ),
         Metric("test_accuracy", (ACCURACY,), "Top-1 at the end of the training.", "fraction"),
         Metric("classes", (ACCURACY,), "Names of the classes, in their order.", type=LIST),

@@ -1,8 +1,8 @@
 """The peak FLOP/s of this machine: measured in every framework, and cached.
 
-A ceiling holds for a processor, the CPUs that a worker may use, and a framework in a version; these
-are its key in the cache. A ceiling that cannot be measured is recorded with a reason; it is never
-an error, since no measurement depends on it.
+A ceiling holds for a processor or an accelerator, the CPUs that a worker may use, and a framework
+in a version; these are its key in the cache. A ceiling that cannot be measured is recorded with a
+reason; it is never an error, since no measurement depends on it.
 """
 
 from __future__ import annotations
@@ -17,14 +17,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from bench.core import nvml
 from bench.core.cache import cache_folder, keep
 from bench.core.case import Case
+from bench.core.devices import accelerated
 from bench.core.environment import processor
 from bench.core.limits import Limits
 from bench.core.text import headline, without_folders
 from bench.training.frameworks import Framework, framework
 from bench.training.interfaces import Operation
-from bench.worker.ceilings import OPERATIONS, PRECISIONS, OperationResult, to_json
+from bench.worker.ceilings import OperationResult, operations_of, precisions_of, to_json
 from bench.worker.client import OnProgress, Worker, WorkerError
 
 _FORMAT = 1
@@ -52,25 +54,27 @@ def obtain(
     progress: OnProgress = lambda done, note: None,
     *,
     fresh: bool = False,
-    operations: Sequence[Operation] = OPERATIONS,
+    device: str = "cpu",
+    operations: Sequence[Operation] | None = None,
 ) -> Found:
-    """A framework's ceilings: from the cache, else measured (some 10 s); ``fresh`` ignores
-    the cache."""
+    """A framework's ceilings on a device: from the cache, else measured (some 10 s); ``fresh``
+    ignores the cache."""
+    operations = operations_of(device) if operations is None else operations
     row = framework(name)
     if row.ceiling is None:
         return Found(name, reason="it has no function that measures one")
     if missing := row.missing():
         return Found(name, reason=missing)
-    key = _key(row, operations)
-    if not fresh and (cached_file := _read(key, operations)):
+    key = _key(row, operations, device)
+    if not fresh and (cached_file := _read(key, operations, device)):
         return cached_file
     progress(0.0, f"ceiling of {name}")
     try:
-        with Worker(Case("", name), Path(), _LIMITS) as worker:
+        with Worker(Case("", name, device=device), Path(), _LIMITS) as worker:
             answers = worker.ceiling(operations, progress)
     except (WorkerError, OSError) as error:
         return Found(name, reason=without_folders(headline(str(error))))
-    if not _whole(answers, operations):
+    if not _whole(answers, operations, device):
         return Found(name, reason="the worker's result lacks an operation")
     found = Found(name, tuple(answers), datetime.now(UTC).isoformat(timespec="seconds"))
     _write(key, found)
@@ -95,24 +99,39 @@ def best(found: Iterable[Found], operation: str | None = None) -> dict[str, dict
 
 @dataclass
 class RunCeilings:
-    """The ceilings of one run: each framework is measured at most once."""
+    """The ceilings of one run: each framework is measured at most once on each device."""
 
-    _found: dict[str, Found] = field(default_factory=dict)
+    _found: dict[tuple[str, str], Found] = field(default_factory=dict)
 
-    def prepare(self, frameworks: Iterable[str], progress: OnProgress) -> None:
-        """Read or measure what is not known yet. Nothing else may be measured meanwhile."""
-        for name in frameworks:
-            if name not in self._found:
-                self._found[name] = obtain(name, progress)
+    def prepare(self, frameworks: Iterable[str], progress: OnProgress, device: str = "cpu") -> None:
+        """Read or measure what is not known yet. Nothing else may be measured meanwhile.
 
-    def metrics(self, case: Case) -> dict[str, Any]:
-        """``ceiling``, and ``ceiling_reason`` where that is None."""
-        if case.device != "cpu":
-            return {"ceiling": None, "ceiling_reason": "ceilings are measured on the CPU alone"}
-        winner = best(self._found.values()).get(case.precision)
+        On an accelerator one framework is enough, the first that gives figures: all of them call
+        the vendor's library.
+        """
+        for name in dict.fromkeys(frameworks):
+            if accelerated(device) and any(one.ceilings for one in self._on(device)):
+                return
+            if (name, device) not in self._found:
+                self._found[name, device] = obtain(name, progress, device=device)
+
+    def _on(self, device: str) -> list[Found]:
+        return [found for (_, where), found in self._found.items() if where == device]
+
+    def metrics(self, case: Case, *, tf32: bool = False) -> dict[str, Any]:
+        """``ceiling``, and ``ceiling_reason`` where that is None.
+
+        Args:
+            case: Its device and precision decide; a peak of the CPU is none of an accelerator.
+            tf32: Whether float32 products may be rounded, as it was read back.
+        """
+        found, precision = self._on(case.device), case.precision
+        if tf32 and accelerated(case.device) and precision == "float32":
+            precision = "tf32"
+        winner = best(found).get(precision)
         if winner:
             return {"ceiling": winner}
-        reasons = [f"{one.framework}: {_why(one, case.precision)}" for one in self._found.values()]
+        reasons = [f"{one.framework}: {_why(one, precision)}" for one in found]
         return {"ceiling": None, "ceiling_reason": "; ".join(reasons) or "none was measured"}
 
 
@@ -124,8 +143,10 @@ def _why(found: Found, precision: str) -> str:
     return reasons[0] if reasons else f"no operation in {precision}"
 
 
-def _key(row: Framework, operations: Sequence[Operation]) -> dict[str, Any]:
+def _key(row: Framework, operations: Sequence[Operation], device: str) -> dict[str, Any]:
+    accelerator = {"device": device, "gpu": nvml.card(device).facts()}
     return {
+        **(accelerator if accelerated(device) else {}),
         "format": _FORMAT,
         "framework": row.name,
         "versions": row.versions(),
@@ -141,7 +162,7 @@ def _path(key: dict[str, Any]) -> Path:
     return cache_folder() / "ceilings" / f"{key['framework']}-{digest[:16]}.json"
 
 
-def _read(key: dict[str, Any], operations: Sequence[Operation]) -> Found | None:
+def _read(key: dict[str, Any], operations: Sequence[Operation], device: str) -> Found | None:
     """None where nothing is cached, or the file is damaged or has another key."""
     try:
         cached_file = json.loads(_path(key).read_text(encoding="utf-8"))
@@ -151,16 +172,17 @@ def _read(key: dict[str, Any], operations: Sequence[Operation]) -> Found | None:
         return None
     answers: Any = cached_file.get("ceilings")
     date = cached_file.get("measured_at")
-    if not isinstance(date, str) or not _whole(answers, operations):
+    if not isinstance(date, str) or not _whole(answers, operations, device):
         return None
     return Found(key["framework"], tuple(answers), date, cached=True)
 
 
-def _whole(answers: Any, operations: Sequence[Operation]) -> bool:
+def _whole(answers: Any, operations: Sequence[Operation], device: str = "cpu") -> bool:
     """Whether every operation is answered in every precision, with a pace or a reason."""
     if not isinstance(answers, list) or not all(isinstance(a, dict) for a in answers):
         return False
-    wanted = {(o.operation, o.text, precision) for o in operations for precision in PRECISIONS}
+    precisions = precisions_of(device)
+    wanted = {(o.operation, o.text, precision) for o in operations for precision in precisions}
     given = {tuple(a.get(k) for k in ("operation", "shape", "precision")) for a in answers}
     return given == wanted and all(map(_plausible, answers))
 

@@ -1,7 +1,8 @@
 """Where parity certificates come from: the cache, else a worker per framework.
 
 A certificate holds for one network in one framework as long as neither the code that computes it,
-nor the versions of what it runs on, nor the processor change; its key is the digest of all that.
+nor the versions of what it runs on, nor the processor or accelerator change; its key is the digest
+of all that. A certificate for an accelerator is computed on it.
 Only passed certificates are cached: a failed check is repeated.
 """
 
@@ -21,8 +22,10 @@ from pathlib import Path
 from queue import Queue
 from typing import Any
 
+from bench.core import nvml
 from bench.core.cache import cache_folder, keep
 from bench.core.case import Case
+from bench.core.devices import accelerated
 from bench.core.environment import processor
 from bench.core.limits import Limits
 from bench.core.text import without_folders
@@ -46,13 +49,14 @@ _LIMITS = Limits(timeout_seconds=1800)
 
 @dataclass(frozen=True)
 class Subject:
-    """What is certified: a network in a framework."""
+    """What is certified: a network in a framework on a device."""
 
     variant: str
     framework: str
     head: str
     input_size: int
     classes: int
+    device: str = "cpu"
     execution: str = ""
     """Where it is not the framework's default."""
 
@@ -60,7 +64,7 @@ class Subject:
     def of(cls, case: Case, classes: int) -> Subject:
         """What a case's certificate is about; seeds, batches and recipes share it."""
         network = (case.variant, case.framework, case.head, case.input_size, classes)
-        return cls(*network, execution=case.unusual_execution)
+        return cls(*network, device=case.device, execution=case.unusual_execution)
 
     @property
     def architecture(self) -> Architecture:
@@ -80,8 +84,13 @@ class Subject:
             "versions": _versions(row),
             "cpu": processor(),
             "code": _code_digest(row.trainer),
+            **(_accelerator(self.device) if accelerated(self.device) else {}),
         }
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _accelerator(device: str) -> dict[str, Any]:
+    return {"device": device, "gpu": nvml.card(device).facts()}
 
 
 def _versions(row: Framework) -> dict[str, str]:
@@ -127,6 +136,16 @@ def obtain(
             yield subject, cached[subject] if subject in cached else checks.of(subject)
 
 
+def _worker_of(subject: Subject) -> tuple[str, ...]:
+    """What subjects share that are checked one after the other, in one worker.
+
+    On the CPU the framework. A machine with an accelerator has cores for a worker of each network,
+    and its minutes are dear.
+    """
+    shared = (subject.framework, subject.device)
+    return (*shared, subject.variant, subject.head) if accelerated(subject.device) else shared
+
+
 class _ParityChecks:
     """Parity checks of several frameworks at once, each in a worker with its own CPUs.
 
@@ -138,13 +157,15 @@ class _ParityChecks:
         self._found: dict[Subject, Future[Certificate]] = {s: Future() for s in subjects}
         self._workers: set[Worker] = set()
         self._stopped = False
-        groups = [
-            [s for s in subjects if s.framework == name]
-            for name in dict.fromkeys(s.framework for s in subjects)
-        ]
+        together: dict[tuple[str, ...], list[Subject]] = {}
+        for subject in subjects:
+            together.setdefault(_worker_of(subject), []).append(subject)
+        groups = list(together.values())
         cpus = sorted(os.sched_getaffinity(0))
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // _CHECK_BYTES
-        places = max(1, min(len(groups), len(cpus), memory))
+        # Two CPUs each for many checks on an accelerator: the reference computes here.
+        most = max(1, len(cpus) // 2) if any(accelerated(s.device) for s in subjects) else len(cpus)
+        places = max(1, min(len(groups), most, memory))
         self._shares: Queue[list[int]] = Queue()
         for place in range(places):
             self._shares.put(cpus[place::places])
@@ -179,7 +200,8 @@ class _ParityChecks:
 
     def _check_in_one_worker(self, remaining: list[Subject], cpus: list[int]) -> None:
         """Until none remains or one fails to answer: the rest then get a fresh worker."""
-        case = Case(remaining[0].variant, remaining[0].framework)
+        first = remaining[0]
+        case = Case(first.variant, first.framework, device=first.device)
         with Worker(case, Path(), _LIMITS, cpus) as worker:
             self._workers.add(worker)
             alive = True
@@ -216,6 +238,7 @@ def _facts(subject: Subject) -> Certificate:
     return {
         "variant": subject.variant,
         "framework": subject.framework,
+        "device": subject.device,
         **({"execution": subject.execution} if subject.execution else {}),
         "status": "fail",
         "problem": "",

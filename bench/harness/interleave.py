@@ -8,6 +8,7 @@ processes are paused with SIGSTOP and use no core. The next round takes fresh pr
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+from bench.core.devices import accelerated
 from bench.core.kinds import KINDS
 from bench.core.kinds import kind as row_of
 from bench.core.limits import Limits
@@ -62,14 +64,33 @@ class Slot:
         self._made = (job.case, data, limits)
         self._alone = alone
         self._worker: Worker | None = None
+        self._opened = False
 
     def use(self, on_progress: OnProgress) -> Worker:
         """The worker, awake and open; raises WorkerError."""
         if self._worker is None:
-            self._worker = Worker(*self._made, weights=self.job.weights)
-            self._worker.open(on_progress)
-        self._worker.resume()
-        return self._worker
+            self.start()
+        worker = self._worker
+        assert worker is not None
+        if not self._opened:
+            worker.open(on_progress)
+            self._opened = True
+        worker.resume()
+        return worker
+
+    def start(self) -> None:
+        """Start the worker's process. In the main thread: the kernel kills a worker when the thread
+        that started it ends (`bench.core.process.die_with_parent`)."""
+        self._worker = Worker(*self._made, weights=self.job.weights)
+
+    def open_quietly(self) -> None:
+        """Open a started worker ahead of its use and pause it; an error is left to that use."""
+        try:
+            self.use(lambda done, note: None)
+        except WorkerError:
+            self.leave()
+            return
+        self.rest()
 
     def rest(self) -> None:
         """Stop it until it is used again."""
@@ -80,7 +101,7 @@ class Slot:
         """End its process: after a failure it may hold memory or half a state."""
         if self._worker:
             self._worker.close()
-        self._worker = None
+        self._worker, self._opened = None, False
 
 
 class InterleavedRun:
@@ -110,12 +131,28 @@ class InterleavedRun:
             for slot in slots:
                 stack.callback(slot.leave)
             order = slots if process % 2 == 0 else slots[::-1]
+            self._open_together(order)
             for row in KINDS.values():
                 if row.interleaved:
                     self._interleaved(row.name, order, process)
                     continue
                 for slot in order:
                     self._at_once(slot, row.name, process)
+
+    def _open_together(self, slots: Sequence[Slot]) -> None:
+        """Import and build in all workers at once, where neither is measured.
+
+        On accelerators only: their machines have cores to spare, and minutes of a card are dear.
+        A worker that fails here fails again, with its reason, when it is first used.
+        """
+        kinds = {task.kind for slot in slots for task in slot.job.tasks}
+        measured = any(row_of(kind).startup for kind in kinds)
+        if measured or not accelerated(slots[0].job.case.device):
+            return
+        for slot in slots:
+            slot.start()
+        with ThreadPoolExecutor(len(slots)) as pool:
+            list(pool.map(lambda slot: slot.open_quietly(), slots))
 
     def _at_once(self, slot: Slot, kind: str, process: int) -> None:
         for task_results in self._open_tasks(slot, kind):

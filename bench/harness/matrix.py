@@ -8,6 +8,7 @@ from itertools import product
 from pathlib import Path
 
 from bench.core.case import Case
+from bench.core.devices import accelerated
 from bench.core.errors import UserError
 from bench.core.kinds import ACCURACY, KINDS, TRAIN_THROUGHPUT, kind
 from bench.harness.profiles import Profile
@@ -138,6 +139,7 @@ def _cases(
             variant=network.variant,
             framework=name,
             track=on,
+            device=selection.device,
             init=network.init,
             weights=network.weights,
             head=network.head,
@@ -232,4 +234,6 @@ def _batch_sizes(selection: Selection, profile: Profile, network: Network) -> tu
 def _precisions(selection: Selection, on: str, name: str) -> tuple[str, ...]:
     if track(on).shared_precision:
         return ("float32",)  # such tracks are defined in float32
-    return selection.precisions or (frameworks.framework(name).precision,)
+    row = frameworks.framework(name)
+    own = row.accelerator_precision if accelerated(selection.device) else row.precision
+    return selection.precisions or (own,)

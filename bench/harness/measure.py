@@ -10,6 +10,7 @@ from time import perf_counter
 from typing import Any
 from uuid import uuid4
 
+from bench.core.case import Case
 from bench.core.environment import capture
 from bench.core.kinds import kind
 from bench.core.limits import Limits
@@ -83,7 +84,7 @@ def _timed_record(task_results: TaskResults, interleaving: dict[str, Any]) -> Re
         record,
         started_at=task_results.started_at,
         seconds=task_results.seconds,
-        environment=capture(framework(task_results.task.case.framework).versions()),
+        environment=_environment(task_results.task.case),
     )
 
 
@@ -104,8 +105,12 @@ def _measure_alone(job: Job, data: Path, limits: Limits, listener: Listener) -> 
             record,
             started_at=started_at,
             seconds=perf_counter() - began,
-            environment=capture(framework(task.case.framework).versions()),
+            environment=_environment(task.case),
         )
+
+
+def _environment(case: Case) -> dict[str, Any]:
+    return capture(framework(case.framework).versions(), case.device)
 
 
 def _failure(task: Task, error: WorkerError | None) -> Record:

@@ -36,4 +36,5 @@ _POOLS: dict[str, Callable[[Sequence[Any]], Any]] = {
     "median": lambda values: float(np.median(values)),
     "max": max,
     "energy": _energy,
+    "joined": lambda values: [one for value in values for one in value],
 }

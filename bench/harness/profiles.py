@@ -42,6 +42,15 @@ class Profile:
 
 _CIFAR = ("cifar-bn", "cifar-lrn", "cifar-plain")
 _IMAGENET = ("imagenet-lrn", "imagenet-bn", "torchvision")
+_ON_ACCELERATORS = (
+    "cifar-bn",
+    "torchvision",
+    "imagenet-lrn",
+    "cifar-lrn",
+    "cifar-3x3",
+    "cifar-plain",
+)
+"""In the order of interest: what a time limit cuts off comes last."""
 _RECOMMENDED = tuple(row.name for row in TRACKS.values() if row.recommended_settings)
 
 PROFILES: dict[str, Profile] = {
@@ -105,6 +114,39 @@ PROFILES: dict[str, Profile] = {
                 latency_seconds=4.0,
                 evaluations=None,
                 timeout_seconds=24 * 3600.0,
+            ),
+        ),
+        Profile(
+            "gpu",
+            "for --device cuda: six networks, training and inference, in some minutes",
+            frameworks=("pytorch", "keras-tensorflow", "keras-jax", "keras-torch"),
+            tracks={
+                **dict.fromkeys(KINDS, ()),
+                "train_throughput": COMPARED_TRACKS,
+                "inference": COMPARED_TRACKS,
+                "accuracy": ("idiomatic",),
+            },
+            variants={
+                **dict.fromkeys(KINDS, ()),
+                **dict.fromkeys(("train_throughput", "inference"), _ON_ACCELERATORS),
+                "accuracy": ("cifar-bn",),
+            },
+            recipe="standard",
+            # Large enough to fill a card of 2022 with networks of these sizes.
+            batch_sizes={32: 1024, 224: 512, 227: 512},
+            seeds=1,
+            train_images=10_000,
+            test_images=2_000,
+            limits=Limits(
+                processes=1,
+                group_seconds=300.0,
+                warmup_steps=5,
+                blocks=4,
+                # Energy is counted over blocks of a second and more (`bench.worker.device_watch`).
+                block_seconds=1.2,
+                audit_repeats=2,
+                evaluations=4,
+                timeout_seconds=600.0,
             ),
         ),
         Profile(

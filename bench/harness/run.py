@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from bench.core.cache import cache_folder
@@ -24,12 +25,13 @@ from bench.harness.listener import Listener
 from bench.harness.matrix import Job, groups
 from bench.harness.measure import measure
 from bench.harness.profiles import Profile
-from bench.training.frameworks import installed
+from bench.training.frameworks import REFERENCE, installed
 from bench.training.tracks import track
 
 Keys = Set[tuple[str, str]]
 """(case id, kind) of records that are there already."""
 NOTHING: Keys = frozenset()
+_ALL_USABLE: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass
@@ -107,29 +109,62 @@ class Run:
             listener.finished(complete)
             yield complete
 
+    def skip(self, job: Job, reason: str) -> list[Record]:
+        """Write a row without a result for every task of a job that cannot be measured here."""
+        found = [
+            Record(task.case, task.kind, "skipped", error=reason, dataset=self.dataset.describe())
+            for task in job.tasks
+        ]
+        for record in found:
+            self.store.append(record)
+        return found
+
     def _prepare_ceilings(self, job: Job, listener: Listener) -> None:
         """Before the first throughput of the run; the cache has them after the first run."""
         if any(kind(task.kind).throughput for task in job.tasks):
             names = self.frameworks or installed(self.profile.frameworks)
-            self.ceilings.prepare([*names, job.case.framework], listener.progress)
+            wanted = sorted([*names, job.case.framework], key=lambda name: name != REFERENCE)
+            self.ceilings.prepare(wanted, listener.progress, job.case.device)
 
     def _with_ceiling(self, record: Record) -> Record:
         if not kind(record.kind).throughput or not record.ok:
             return record
-        ceiling = self.ceilings.metrics(record.case)
+        tf32 = bool(record.settings.get("tf32"))
+        ceiling = self.ceilings.metrics(record.case, tf32=tf32)
         return dataclasses.replace(record, metrics={**record.metrics, **ceiling})
 
 
 def run_all(
-    run: Run, jobs: list[Job], listener: Listener, *, done: Keys = NOTHING, parity: bool = True
+    run: Run,
+    jobs: list[Job],
+    listener: Listener,
+    *,
+    done: Keys = NOTHING,
+    parity: bool = True,
+    unusable: Mapping[str, str] = _ALL_USABLE,
 ) -> None:
-    """Every job whose records are not there yet, in order; their certificates first."""
+    """Every job whose records are not there yet, in order; their certificates first.
+
+    Args:
+        run: Where the records go.
+        jobs: What is measured.
+        listener: Called with all that happens.
+        done: What is there already.
+        parity: Whether certificates are made.
+        unusable: Frameworks that cannot use the device, with the reason: their rows are skipped.
+    """
     remaining = [
         dataclasses.replace(job, tasks=tasks)
         for job in jobs
         if (tasks := tuple(task for task in job.tasks if task.key not in done))
     ]
-    run.frameworks = tuple(dict.fromkeys(job.case.framework for job in jobs))
+    for job in remaining:
+        if job.case.framework in unusable:
+            for record in run.skip(job, unusable[job.case.framework]):
+                listener.finished(record)
+    remaining = [job for job in remaining if job.case.framework not in unusable]
+    measured = (job.case.framework for job in jobs if job.case.framework not in unusable)
+    run.frameworks = tuple(dict.fromkeys(measured))
     if parity:
         run.certify((job.case for job in remaining), listener)
     for group in groups(remaining):

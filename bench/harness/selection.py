@@ -44,6 +44,8 @@ class Selection:
     input_sizes: tuple[int, ...] = ()
     stages: tuple[str, ...] = ()
     """Of the ablation."""
+    device: str = "cpu"
+    """Canonical name (`bench.core.devices`)."""
     seeds: int | None = None
     budget: float = 1.0
 

@@ -26,6 +26,7 @@ from bench.networks.preprocessing import Preprocessing
 from bench.training.frameworks import FRAMEWORKS, Framework, framework, installed
 from bench.training.interfaces import Outputs, PreparedImages
 from bench.worker.client import Worker, WorkerError
+from bench.worker.probing import choose
 
 TOLERANCE = 1e-6
 """Allowed difference of the two ways to compute an embedding, over its largest entry. Measured: 0
@@ -82,17 +83,36 @@ def image_reader(
     return lambda path: prepare(read_rgb(path, convert), preprocessing, path)
 
 
-def chosen_framework(name: str | None) -> Framework:
-    """The framework for inference: the one called ``name``, or the first that is installed.
+def chosen_framework(name: str | None, device: str = "cpu") -> tuple[Framework, str, str]:
+    """The framework and the device for inference.
+
+    Args:
+        name: A framework; None takes the first that is installed and can use the device.
+        device: What ``--device`` says.
+
+    Returns:
+        The framework, the device as a case has it, and a line for the user where there is one.
 
     Raises:
-        UserError: It is unknown, not installed, or has no inference.
+        UserError: The framework is unknown, not installed, or has no inference; or the device
+            cannot be used.
     """
-    if name is None:
-        found = installed(tuple(FRAMEWORKS))
-        if not found:
-            raise UserError("no framework is installed; pip install 'alexbench[torch]'")
-        return framework(found[0])
+    if name is not None:
+        choice = choose(device, (_named(name).name,))
+        return framework(name), choice.device, choice.words
+    found = tuple(installed(tuple(FRAMEWORKS)))
+    if not found:
+        raise UserError("no framework is installed; pip install 'alexbench[torch]'")
+    first, *others = found
+    try:
+        choice = choose(device, (first,))
+    except UserError:
+        choice = choose(device, tuple(others)) if others else choose(device, (first,))
+        first = choice.usable(others)[0]
+    return framework(first), choice.device, choice.words
+
+
+def _named(name: str) -> Framework:
     row = framework(name)
     missing = row.missing()
     if missing:
@@ -112,8 +132,11 @@ class InferenceSession:
             before it and for logits.
     """
 
-    def __init__(self, network: InferenceNetwork, row: Framework, batch_size: int) -> None:
+    def __init__(
+        self, network: InferenceNetwork, row: Framework, batch_size: int, device: str = "cpu"
+    ) -> None:
         self._network, self._row, self._batch_size = network, row, batch_size
+        self._device = device
         self._stack = ExitStack()
         self._worker: Worker | None = None
         self._folder = Path()
@@ -147,7 +170,8 @@ class InferenceSession:
     def _started(self) -> Worker:
         self._folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory("-alexbench")))
         network = self._network
-        case = Case(network.architecture.name, self._row.name, batch_size=self._batch_size)
+        names = (network.architecture.name, self._row.name)
+        case = Case(*names, batch_size=self._batch_size, device=self._device)
         worker = self._stack.enter_context(Worker(case, Path(), _LIMITS))
         command = {
             "architecture": network.architecture.to_json(),

@@ -29,6 +29,8 @@ def certify(
     build: Build,
     threads: int,
     progress: Progress = lambda done, note: None,
+    *,
+    device: str = "cpu",
 ) -> Certificate:
     """Compare one network of one framework with the reference; stop at the first difference.
 
@@ -38,12 +40,13 @@ def certify(
         build: Makes a trainer of that framework.
         threads: Of the CPU, for every trainer.
         progress: Called before each check with the fraction done and the name of the check.
+        device: Where the trainers compute, as a worker sees it; the reference is always numpy.
 
     Returns:
         The figures of all checks up to the first that failed; ``problem`` names that one.
     """
     certificate = Certificate(framework, architecture)
-    comparison = ParityComparison(certificate, build, threads)
+    comparison = ParityComparison(certificate, build, threads, device)
     try:
         for place, (note, check) in enumerate(CHECKS):
             progress(place / len(CHECKS), note)

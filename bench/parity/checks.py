@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.core.devices import accelerated, mismatch
 from bench.parity import problem
 from bench.parity.comparison import ParityComparison, Tensors
 from bench.parity.figures import MismatchError
@@ -50,6 +51,14 @@ def check_weights_round_trip(comparison: ParityComparison) -> None:
     for name, weight in comparison.weights.items():
         if name not in there or not np.array_equal(there[name], weight):
             raise MismatchError(f"weights: {name} does not come out as it was loaded")
+
+
+def check_device(comparison: ParityComparison) -> None:
+    """On an accelerator, the weights are there: a certificate of the CPU would say nothing."""
+    if accelerated(comparison.device):
+        found = comparison.single.settings().get("device")
+        if wrong := mismatch(comparison.device, found):
+            raise MismatchError(wrong)
 
 
 def check_activations(comparison: ParityComparison) -> None:
@@ -191,6 +200,7 @@ def _doubles(weights: Tensors) -> dict[str, NDArray[np.float64]]:
 CHECKS: tuple[tuple[str, Callable[[ParityComparison], None]], ...] = (
     ("batches", check_batches),
     ("weights", check_weights_round_trip),
+    ("device", check_device),
     ("activations", check_activations),
     ("gradients", check_gradients),
     ("SGD", check_sgd),

@@ -28,8 +28,11 @@ Tensors = Mapping[str, NDArray[Any]]
 class ParityComparison:
     """One certificate in the making: the test problem, the trainers and the reference."""
 
-    def __init__(self, certificate: Certificate, build: Build, threads: int) -> None:
+    def __init__(
+        self, certificate: Certificate, build: Build, threads: int, device: str = "cpu"
+    ) -> None:
         self.certificate, self._build, self._threads = certificate, build, threads
+        self.device = device
         self.architecture = problem.problem_architecture(certificate.architecture)
         self.batches = problem.Batches.of(self.architecture)
         self.weights = problem.problem_weights(self.architecture)
@@ -63,6 +66,7 @@ class ParityComparison:
             input_size=rows.input_size,
             precision=precision,
             batch_size=self.batches.batch_size,
+            device=self.device,
         )
         constants = (problem.MEAN, problem.STD)
         rates = problem.layer_rates(rows)

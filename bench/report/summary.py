@@ -13,6 +13,7 @@ from bench.analysis.experiments import frameworks_of, labels
 from bench.analysis.results import Results
 from bench.analysis.rows import TRAINING, Row, accuracy_rows, throughput_rows
 from bench.core.case import Case
+from bench.core.environment import gpu_line
 from bench.core.records import Record
 from bench.report import footnotes
 from bench.report.chapters import ablation
@@ -113,7 +114,7 @@ def which_machine(environment: Mapping[str, Any]) -> str:
         str(environment.get("cpu") or "unknown processor"),
         f"{environment['cores']} cores" if environment.get("cores") else "",
         f"{memory / _GIB:.1f} GiB" if memory else "",
-        str(environment.get("gpu") or ""),
+        gpu_line(environment),
         str(environment.get("os") or ""),
         f"Python {environment['python']}" if environment.get("python") else "",
         *(f"{name} {version}" for name, version in (environment.get("versions") or {}).items()),

@@ -34,6 +34,10 @@ class Framework:
             kernels on the CPU (:func:`tuned_environment_of`).
         precision: Its own choice where the track does not prescribe one: what its users would
             choose on a CPU because it is faster there.
+        accelerator_precision: The same on an accelerator.
+        device_probe: ``module:function``, a :data:`~bench.training.interfaces.DeviceProbe`; None:
+            it computes on the CPU alone.
+        device_installs: By kind of device, the command that installs what it needs there.
         execution: How it executes by default: ``eager`` or ``compiled``.
         accelerated_execution: The same on an accelerator in the tracks with our own kernels, where
             nothing but speed counts; None: as everywhere.
@@ -66,6 +70,9 @@ class Framework:
     environment: dict[str, str] = field(default_factory=dict)
     tuned_environment: dict[str, str] = field(default_factory=dict)
     precision: str = "float32"
+    accelerator_precision: str = "bfloat16"
+    device_probe: str | None = None
+    device_installs: dict[str, str] = field(default_factory=dict)
     execution: str = "eager"
     accelerated_execution: str | None = None
     repeatable: bool = False
@@ -133,6 +140,7 @@ def _keras(backend: str, extra: str, execution: str = "", **changes: object) -> 
         defaults=KERAS,
         inference="models_keras.inference:create",
         ceiling="models_keras.ceilings:create",
+        device_probe="models_keras.device_probe:probe",
         weight_files="models_keras.weight_files",
         suffixes=(".keras", ".weights.h5"),
         **changes,  # type: ignore[arg-type]
@@ -149,6 +157,12 @@ _KEEP_MEMORY = {
 allocates every activation of a step; by default that memory returns to the kernel and is faulted in
 again page by page: 20 % of a training step of these networks. TensorFlow has an allocator of its
 own, and becomes slower."""
+
+_TORCH_INSTALLS = {
+    kind: f"pip install torch torchvision --index-url https://download.pytorch.org/whl/{build}"
+    for kind, build in (("cuda", "cu130"), ("xpu", "xpu"))
+}
+"""https://pytorch.org/get-started/locally/"""
 
 # Colours: Okabe and Ito, "Color Universal Design" (2008), distinguishable with every common colour
 # blindness.
@@ -173,6 +187,8 @@ FRAMEWORKS: dict[str, Framework] = {
             defaults=TORCH,
             inference="models_torch.inference:create",
             ceiling="models_torch.ceilings:create",
+            device_probe="models_torch.device_probe:probe",
+            device_installs=_TORCH_INSTALLS,
             weight_files="models_torch.weight_files",
             suffixes=(".pth", ".pt"),
             repeatable=True,
@@ -186,16 +202,25 @@ FRAMEWORKS: dict[str, Framework] = {
             "tensorflow",
             precision="bfloat16",
             layer_pairs="models_keras.baselines.layer_pairs:create",
+            device_installs={"cuda": "pip install 'tensorflow[and-cuda]'"},
             repeatable=True,
             repeatability=_TENSORFLOW_PROMISE,
             colour="#0072b2",
             marker="s",
         ),
-        _keras("jax", "jax", repeatability=_JAX_PROMISE, colour="#009e73", marker="^"),
+        _keras(
+            "jax",
+            "jax",
+            device_installs={"cuda": "pip install 'jax[cuda13]'"},
+            repeatability=_JAX_PROMISE,
+            colour="#009e73",
+            marker="^",
+        ),
         _keras(
             "torch",
             "keras-torch",
             tuned_environment=_KEEP_MEMORY,
+            device_installs=_TORCH_INSTALLS,
             precision="bfloat16",
             repeatable=True,
             repeatability=_TORCH_PROMISE,

@@ -425,3 +425,23 @@ class LayerPair:
 
 LayerPairFactory = Callable[[Setup], Iterator[LayerPair]]
 """What ``layer_pairs`` of a row in `frameworks` names: a pair for each layer that has two forms."""
+
+# ---- devices
+
+
+@dataclass(frozen=True)
+class DeviceReport:
+    """Where a framework computed.
+
+    Attributes:
+        device: As it was read back from a tensor.
+        name: The framework's name of the accelerator; None on a CPU.
+    """
+
+    device: str
+    name: str | None = None
+
+
+DeviceProbe = Callable[[str], DeviceReport]
+"""From a kind of device (``cuda``) to where a small operation ran; may raise any error.
+What ``device_probe`` of a row in `frameworks` names."""

@@ -6,6 +6,7 @@ A command is a JSON object on one line of stdin, and ``do`` names it:
   ``waiting`` before every block and continues at ``{"do": "block"}``, until ``{"do": "end"}``.
 - ``certify``, any number of times.
 - ``ceiling``.
+- ``probe``: whether the framework can use the device.
 - ``open_inference``, then ``infer`` for every batch of images.
 - ``call``: a function of the framework's weight-file module.
 
@@ -21,6 +22,7 @@ import json
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -29,6 +31,7 @@ from typing import Any, TextIO
 
 from bench.core import extensions
 from bench.core.case import Case
+from bench.core.devices import accelerated, mismatch
 from bench.core.errors import UserError
 from bench.core.extensions import load_object
 from bench.core.process import die_with_parent, peak_memory_bytes
@@ -40,6 +43,7 @@ from bench.training.interfaces import Maker, Setup, Trainer, TrainerFactory
 from bench.training.tracks import track
 from bench.worker import ceilings as operations
 from bench.worker.blocking import block
+from bench.worker.device_watch import DeviceWatch
 from bench.worker.inputs import HeldInputs
 from bench.worker.measurements.registry import MEASUREMENTS
 from bench.worker.opening import open_session
@@ -62,7 +66,10 @@ def main() -> None:
             event, fields = commands.answer(command)
             commands.send(event, **fields)
         except Exception as error:
-            commands.send("error", status=_status(error), error=_describe(error))
+            status, text = _status(error), _describe(error)
+            if status == "oom":
+                text = "; ".join([text, *_smaller_batch(commands.case)])
+            commands.send("error", status=status, error=text)
 
 
 def _take_stdout() -> TextIO:
@@ -80,6 +87,8 @@ class Commands:
         self._out = out
         self._session: Session | None = None
         self._inference: InferenceWorker | None = None
+        self.case: Case | None = None
+        """Of the session that was opened, or tried."""
 
     def answer(self, command: Command) -> tuple[str, Fields]:
         """Carry a command out: the event that answers it, and its fields."""
@@ -88,6 +97,7 @@ class Commands:
             "measure": self._measure,
             "certify": self._certify,
             "ceiling": _ceiling,
+            "probe": _probe,
             "open_inference": self._open_inference,
             "infer": self._infer,
             "call": _call,
@@ -105,6 +115,7 @@ class Commands:
 
     def _open(self, command: Command) -> None:
         os.sched_setaffinity(0, command["cpus"])
+        self.case = Case.from_json(command["case"])
         self._session = open_session(command, self._progress)
 
     def _measure(self, command: Command) -> Fields:
@@ -118,7 +129,13 @@ class Commands:
         if not command.get("interleaved"):
             return FixedSchedule(session.limits.blocks)
         waiting = partial(_waiting, self)
-        return RemoteSchedule(waiting, _next_command, command["steps"], extras=command["extras"])
+        return RemoteSchedule(
+            waiting,
+            _next_command,
+            command["steps"],
+            extras=command["extras"],
+            sync=session.trainer.sync,
+        )
 
     def _certify(self, command: Command) -> Fields:
         row = _enter(command)
@@ -128,6 +145,7 @@ class Commands:
             _executed(load_object(row.trainer), command["execution"]),
             threads=len(command["cpus"]),
             progress=self._progress,
+            device=command["device"],
         )
         gc.collect()  # models are reference cycles, and the next network needs the memory
         return {"certificate": certificate.to_json()}
@@ -166,9 +184,27 @@ def _ceiling(command: Command) -> Fields:
     """The best speed of each operation in one framework, without a network or data."""
     row = _enter(command)
     assert row.ceiling is not None, "the parent asks only frameworks that have one"
-    make: Maker = load_object(row.ceiling)(len(command["cpus"]))
+    device = command["device"]
+    # A factory without a second parameter measures the CPU.
+    place = (device,) if accelerated(device) else ()
+    make: Maker = load_object(row.ceiling)(len(command["cpus"]), *place)
     wanted = [operations.from_json(each) for each in command["operations"]]
-    return {"ceilings": operations.measure_all(make, wanted)}
+    precisions = operations.precisions_of(device)
+    return {"ceilings": operations.measure_all(make, wanted, precisions)}
+
+
+def _probe(command: Command) -> Fields:
+    row, device = _enter(command), command["device"]
+    if row.device_probe is None:
+        raise UserError(f"{row.name} computes on the CPU alone")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        found = load_object(row.device_probe)(device)
+    wrong = mismatch(device, found.device)
+    # PyTorch warns of a driver that is too old, and goes on with the CPU.
+    said = [str(one.message).strip().splitlines()[0] for one in caught] if wrong else []
+    reason = "; ".join(dict.fromkeys([wrong, *said])) if wrong else None
+    return {"device": found.device, "name": found.name, "reason": reason}
 
 
 def _call(command: Command) -> Fields:
@@ -196,8 +232,23 @@ def _status(error: BaseException) -> str:
     if isinstance(error, MemoryError) or any(part in name for part in exhausted):
         return "oom"
     # PyTorch's CPU allocator raises a RuntimeError, JAX one class for all that XLA reports.
-    phrases = ("can't allocate memory", "not enough memory", "RESOURCE_EXHAUSTED")
+    phrases = (
+        "can't allocate memory",
+        "not enough memory",
+        "out of memory",
+        "RESOURCE_EXHAUSTED",
+        "_STATUS_ALLOC_FAILED",  # cuDNN and cuBLAS
+    )
     return "oom" if any(phrase in str(error) for phrase in phrases) else "failed"
+
+
+def _smaller_batch(case: Case | None) -> list[str]:
+    """The last words of an error: the batch that did not fit, and one that may."""
+    if case is None:
+        return []
+    line = f"out of memory on {case.device} with batches of {case.batch_size}"
+    half = case.batch_size // 2
+    return [f"{line}; a smaller one may fit: --batch-sizes {half}" if half else line]
 
 
 def _describe(error: BaseException) -> str:
@@ -209,13 +260,19 @@ def _describe(error: BaseException) -> str:
 
 def measure(session: Session, kind: str) -> Fields:
     """One measurement, with the settings in force and the memory it took."""
+    watch = DeviceWatch.of(session.setup.case.device, exclusive=session.limits.exclusive)
+    before = watch.state()
     result = MEASUREMENTS[kind](session)
+    session.trainer.sync()
+    settings = _settings(session)
+    if wrong := mismatch(session.setup.case.device, settings.get("device")):
+        raise UserError(wrong)
     return {
         "samples": result.samples,
         "images_per_sample": result.images_per_sample,
         "unit": result.unit,
-        "metrics": result.metrics,
-        "settings": _settings(session),
+        "metrics": result.metrics | watch.whole(before),
+        "settings": settings,
         "peak_memory_bytes": peak_memory_bytes(),
         "device_memory_bytes": session.trainer.device_memory(),
     }

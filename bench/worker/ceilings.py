@@ -11,9 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter
 from typing import Any
 
+from bench.core.devices import accelerated
 from bench.training.interfaces import Conv, Maker, MatMul, Operation, Run
 
 PRECISIONS = ("float32", "bfloat16")
+ACCELERATOR_PRECISIONS = ("float32", "tf32", "bfloat16")
+"""TensorFloat-32 is a precision of its own there: float32 is measured without it."""
 OPERATION_NAMES = {"matmul": "matrix product", "conv": "convolution"}
 """Labels of the operations, for tables."""
 
@@ -33,6 +36,25 @@ OPERATIONS: tuple[Operation, ...] = (
     Conv(32, 32, 128, 128, 3),
     Conv(32, 27, 64, 192, 5),  # torchvision's second
 )
+
+
+ACCELERATOR_OPERATIONS: tuple[Operation, ...] = (
+    MatMul(4096, 4096, 4096),
+    MatMul(8192, 8192, 8192),
+    Conv(256, 13, 256, 384, 3),
+    Conv(256, 27, 64, 192, 5),
+)
+"""Large enough to fill a graphics card."""
+
+
+def precisions_of(device: str) -> tuple[str, ...]:
+    """The precisions whose peak is measured on a device."""
+    return ACCELERATOR_PRECISIONS if accelerated(device) else PRECISIONS
+
+
+def operations_of(device: str) -> tuple[Operation, ...]:
+    """The operations that are measured on a device."""
+    return ACCELERATOR_OPERATIONS if accelerated(device) else OPERATIONS
 
 
 OperationResult = dict[str, Any]

@@ -15,6 +15,7 @@ from time import perf_counter
 from typing import Any
 
 from bench.core.case import Case
+from bench.core.devices import parse
 from bench.core.errors import UserError
 from bench.core.limits import Limits
 from bench.core.text import headline
@@ -125,6 +126,13 @@ class Worker(WorkerProcess):
         ceilings: list[OperationResult] = found["ceilings"]
         return ceilings
 
+    def probe(self) -> dict[str, Any]:
+        """``device`` and ``name`` as the framework reports them after a small operation on the
+        case's device; ``reason`` is why that is not the device that was asked for."""
+        fields = {"device": events.text, "name": events.optional(events.text)}
+        fields["reason"] = events.optional(events.text)
+        return self._request(self._command("probe"), "result", fields, _ignore)
+
     def open_inference(self, command: dict[str, Any], on_progress: OnProgress) -> None:
         """Load a network for inference (see :class:`bench.worker.serve.InferenceWorker`)."""
         self._request(self._command("open_inference", **command), "ready", {}, on_progress)
@@ -152,7 +160,10 @@ class Worker(WorkerProcess):
         return returned
 
     def _command(self, do: str, **fields: Any) -> dict[str, Any]:
-        return {"do": do, "framework": self._case.framework, "cpus": self._cpus, **fields}
+        # The worker sees no other device of the kind: cuda:1 is cuda there.
+        device = parse(self._case.device).in_worker
+        given = {"framework": self._case.framework, "cpus": self._cpus, "device": device}
+        return {"do": do, **given, **fields}
 
 
 class _Calls:

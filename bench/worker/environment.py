@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from bench.core.case import Case
+from bench.core.devices import worker_environment
 from bench.training.frameworks import framework, tuned_environment_of
 
 NOT_INHERITED = {
@@ -22,11 +23,14 @@ NOT_INHERITED = {
     "MKL_*": "thread count and instruction set of MKL",
     "OMP_*": "thread count, binding (OMP_PROC_BIND, OMP_PLACES) and wait policy",
     "ONEDNN_*": "instruction set, verbosity and cache sizes of oneDNN",
+    "NVIDIA_TF32_OVERRIDE": "rounds float32 products whatever a track says",
     "OPENBLAS_*": "thread count and kernel selection of OpenBLAS",
     "PYTORCH_*": "allocator, fusion and fallback switches of PyTorch",
     "TF_ENABLE_ONEDNN_OPTS": "switches TensorFlow's kernels",
+    "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE": "rounds float32 products whatever a track says",
     "TF_XLA_FLAGS": "switches automatic compilation on or off",
     "XLA_FLAGS": "compiler passes, thread pool and device count of XLA",
+    "XLA_PYTHON_CLIENT_*": "how much of the device's memory JAX takes at its start",
 }
 """Variables of the user that do not reach a worker, as patterns, with what they would change.
 
@@ -42,7 +46,8 @@ def environment(case: Case, home: Path, threads: int) -> dict[str, str]:
     """The environment of a worker.
 
     Args:
-        case: Its framework, track and device decide what the registry adds.
+        case: Its framework and track decide what the registry adds; its device is the only one
+            that the worker sees (:func:`bench.core.devices.worker_environment`).
         home: An empty folder in the place of ``~/.keras``.
         threads: Of every BLAS and OpenMP runtime.
 
@@ -59,7 +64,7 @@ def environment(case: Case, home: Path, threads: int) -> dict[str, str]:
         "TF_CPP_MIN_LOG_LEVEL": "2",
         # A user's ~/.keras/keras.json could change the float type or the layout.
         "KERAS_HOME": str(home),
-        **({"CUDA_VISIBLE_DEVICES": ""} if case.device == "cpu" else {}),
+        **worker_environment(case.device),
         **framework(case.framework).environment,
         **tuned_environment_of(case),
     }

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from bench.core.case import Case
+from bench.core.devices import parse
 from bench.core.errors import UserError
 from bench.core.extensions import load_object
 from bench.core.limits import Limits
@@ -114,7 +115,7 @@ def open_session(command: Mapping[str, Any], progress: Progress) -> Session:
     Raises:
         UserError: The case, the data or the weights cannot be used.
     """
-    case = Case.from_json(command["case"])
+    case = as_seen_here(Case.from_json(command["case"]))
     row = framework(case.framework)
     block(row.blocked)
     dataset = load(Path(command["data"]))
@@ -186,6 +187,12 @@ class _Opening:
             import_seconds=seconds[0],
             initial_weights=self.start.settings(self.setup),
         )
+
+
+def as_seen_here(case: Case) -> Case:
+    """The case with its device as this process sees it: no other device of the kind is visible, so
+    ``cuda:1`` is ``cuda`` here."""
+    return dataclasses.replace(case, device=parse(case.device).in_worker)
 
 
 def _new_last(setup: Setup, layers: Collection[str]) -> tuple[str, ...]:

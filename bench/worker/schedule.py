@@ -56,14 +56,20 @@ class RemoteSchedule:
         steps: int | None,
         *,
         extras: bool,
+        sync: Callable[[], None],
     ) -> None:
-        """``waiting`` sends the samples of the block before; ``command`` waits for the next."""
+        """``waiting`` sends the samples of the block before; ``command`` waits for the next.
+
+        ``sync`` returns when all queued work is done: the parent pauses this process while it
+        waits, and a paused process does not stop what it has queued on a device.
+        """
         self.steps, self.extras = steps, extras
-        self._waiting, self._command = waiting, command
+        self._waiting, self._command, self._sync = waiting, command, sync
         self._seconds: list[float] = []
 
     def next(self) -> bool:
-        """Send the last samples and wait."""
+        """Finish what is queued, send the last samples and wait."""
+        self._sync()
         samples, self._seconds = self._seconds, []
         self._waiting(samples)
         return bool(self._command()["do"] == "block")

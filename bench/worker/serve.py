@@ -28,7 +28,7 @@ class InferenceWorker:
             create: The framework's factory.
             command: ``architecture``, ``weights`` (path of a file of prepared weights),
                 ``embedding`` (name of the layer whose output is wanted; None for logits),
-                ``batch_size`` and ``cpus``.
+                ``batch_size``, ``cpus`` and ``device``.
         """
         architecture = Architecture.from_json(command["architecture"])
         tensors = Pretrained.load(Path(command["weights"])).tensors
@@ -41,6 +41,7 @@ class InferenceWorker:
                 command["embedding"],
                 command["batch_size"],
                 threads=len(command["cpus"]),
+                device=command["device"],
             )
         )
 

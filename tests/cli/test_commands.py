@@ -292,7 +292,8 @@ def test_doctor_reports_what_runs_and_why_not(
     assert "no_such_module" in capsys.readouterr().out
 
 
-def _peak(name: str, *, fresh: bool) -> Found:
+def _peak(name: str, *, fresh: bool, device: str) -> Found:
+    assert device == "cpu"
     pace = {"operation": "matmul", "shape": "given", "precision": "float32"}
     answer = {**pace, "flops_per_second": 123e9}
     return Found(name, (answer,), "2025-01-02T03:04:05+00:00", cached=not fresh)

@@ -36,7 +36,7 @@ def test_counted_turns_come_at_once_and_end() -> None:
 def test_a_called_turn_hands_over_what_the_one_before_took() -> None:
     handed: list[list[float]] = []
     commands = iter([{"do": "block"}, {"do": "block"}, {"do": "end"}])
-    turns = RemoteSchedule(handed.append, lambda: next(commands), 7, extras=False)
+    turns = RemoteSchedule(handed.append, lambda: next(commands), 7, extras=False, sync=list)
     assert turns.next()
     turns.record_block([1.0, 2.0])
     assert turns.next()

@@ -407,7 +407,8 @@ def test_throughput_records_have_the_ceiling_of_the_runs_frameworks(
 _ASKED: list[str] = []
 
 
-def _obtain(name: str, progress: object) -> Found:
+def _obtain(name: str, progress: object, device: str) -> Found:
+    assert device == "cpu"
     _ASKED.append(name)
     if name == "fake":
         return Found(name, reason="planted")

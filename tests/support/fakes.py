@@ -280,7 +280,7 @@ class SlowCheck(Certified):
         return {}
 
 
-def quick_maker(threads: int) -> Maker:
+def quick_maker(threads: int, device: str = "cpu") -> Maker:
     """A thousand calls a second for each thread."""
 
     def make(operation: Operation, precision: str) -> Run:
@@ -289,11 +289,11 @@ def quick_maker(threads: int) -> Maker:
     return make
 
 
-def broken_maker(threads: int) -> Maker:
+def broken_maker(threads: int, device: str = "cpu") -> Maker:
     raise ValueError("planted failure")
 
 
-def dying_maker(threads: int) -> Maker:
+def dying_maker(threads: int, device: str = "cpu") -> Maker:
     os.kill(os.getpid(), signal.SIGKILL)
     raise AssertionError("dead")
 
@@ -304,6 +304,20 @@ def _row(name: str, trainer: type, **changes: Any) -> Framework:
         f"tests.support.fakes:{trainer.__name__}",
         "fake",
         **{"modules": ("numpy",), "defaults": TORCH, **changes},
+    )
+
+
+def _on_device(name: str, probe: str = "probe", **changes: Any) -> Framework:
+    """A row of the fake accelerator (`tests.support.fake_device`)."""
+    return Framework(
+        name,
+        "tests.support.fake_device:create",
+        "fake",
+        modules=("numpy",),
+        defaults=TORCH,
+        device_probe=f"tests.support.fake_device:{probe}",
+        device_installs={"cuda": "pip install fake-cuda"},
+        **changes,
     )
 
 
@@ -340,6 +354,14 @@ FRAMEWORKS = (
         weight_files="tests.support.fake_weight_files",
         blocked=(fake_weight_files.BLOCKED,),
     ),
+    _on_device("fake-gpu"),
+    _on_device("fake-gpu-two"),
+    _on_device("fake-gpu-early"),
+    _on_device("fake-gpu-queued"),
+    _on_device("fake-gpu-falls-back"),
+    _on_device("fake-gpu-oom"),
+    _on_device("fake-gpu-old-driver", "probe_without_driver"),
+    _on_device("fake-gpu-cpu-build", "probe_of_the_cpu"),
     _row("fake-missing", FakeTrainer, modules=("no_such_module", "numpy")),
 )
 LIMITS = Limits(

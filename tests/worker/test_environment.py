@@ -30,8 +30,40 @@ def test_it_is_the_same_for_all_frameworks(monkeypatch: pytest.MonkeyPatch, tmp_
             assert found[variable] == "3"
         assert found["CUDA_VISIBLE_DEVICES"] == ""
         assert found["MY_VARIABLE"] == "mine"
-    on_gpu = environment(fakes.case(device="gpu"), tmp_path, threads=1)
-    assert on_gpu.get("CUDA_VISIBLE_DEVICES") == os.environ.get("CUDA_VISIBLE_DEVICES")
+        assert found["JAX_PLATFORMS"] == found["KERAS_TORCH_DEVICE"] == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("device", "listed", "shown"),
+    [
+        ("cuda", None, "0"),
+        ("cuda:1", None, "1"),
+        ("gpu", None, "0"),
+        ("cuda", "3,1", "3"),
+        ("cuda:1", "3,1", "1"),
+        ("cuda:1", "GPU-a, MIG-b", "MIG-b"),
+    ],
+)
+def test_a_worker_sees_its_accelerator_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, device: str, listed: str | None, shown: str
+) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if listed:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", listed)
+    found = environment(fakes.case(device=device), tmp_path, threads=1)
+    assert found["CUDA_VISIBLE_DEVICES"] == shown
+    assert found["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"  # NVML counts so
+    assert found["JAX_PLATFORMS"].split(",")[0] == "cuda"
+    assert found["KERAS_TORCH_DEVICE"] == "cuda"
+    # Workers that are compared share the device.
+    assert found["XLA_PYTHON_CLIENT_PREALLOCATE"] == "false"
+    assert found["TF_FORCE_GPU_ALLOW_GROWTH"] == "true"
+
+
+def test_a_worker_sees_what_its_parent_sees_of_an_intel_gpu(tmp_path: Path) -> None:
+    found = environment(fakes.case(device="xpu:2"), tmp_path, threads=1)
+    assert found["ZE_AFFINITY_MASK"] == "2"
+    assert found["CUDA_VISIBLE_DEVICES"] == ""
 
 
 @pytest.mark.parametrize(
@@ -42,7 +74,6 @@ def test_it_is_the_same_for_all_frameworks(monkeypatch: pytest.MonkeyPatch, tmp_
         "GLIBC_TUNABLES",
         "GOMP_CPU_AFFINITY",
         "JAX_ENABLE_X64",
-        "JAX_PLATFORMS",
         "KMP_AFFINITY",
         "MALLOC_ARENA_MAX",
         "OMP_PLACES",
@@ -50,8 +81,10 @@ def test_it_is_the_same_for_all_frameworks(monkeypatch: pytest.MonkeyPatch, tmp_
         "ONEDNN_MAX_CPU_ISA",
         "PYTORCH_CUDA_ALLOC_CONF",
         "TF_ENABLE_ONEDNN_OPTS",
+        "NVIDIA_TF32_OVERRIDE",
         "TF_XLA_FLAGS",
         "XLA_FLAGS",
+        "XLA_PYTHON_CLIENT_MEM_FRACTION",
     ],
 )
 def test_variables_that_change_one_framework_do_not_reach_a_worker(

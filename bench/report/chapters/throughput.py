@@ -23,7 +23,7 @@ from bench.report.columns import (
     who,
     whole,
 )
-from bench.report.format import NOTHING, known, ratio, significant
+from bench.report.format import NOTHING, joined, known, ratio, significant
 from bench.report.panels import figure_after_bar, first_panels, name_bars, panels_of
 from bench.report.plot_style import (
     INK,
@@ -61,6 +61,7 @@ def columns(rows: Sequence[Row]) -> list[Column]:
         Column("clock", _clock, right=False, usual=NOTHING),
         number("peak memory (GiB)", "peak_memory_bytes", usual=NOTHING, factor=1 / _GIB),
         number("peak device memory (GiB)", "device_memory_bytes", usual=NOTHING, factor=1 / _GIB),
+        number("process on device (GiB)", "device_process_bytes", usual=NOTHING, factor=1 / _GIB),
         *how(),
     ]
 
@@ -86,15 +87,15 @@ def _clock(row: Row) -> str:
 
 
 def notes(rows: Sequence[Row]) -> list[str]:
-    """What the shares of the peak are taken of, and what joules count."""
-    return [*_peak(rows), *_energy(rows)]
+    """What the shares of the peak are taken of, what joules count, and what disturbed a device."""
+    return [*_peak(rows), *_energy(rows), *_disturbed(rows)]
 
 
 def _peak(rows: Iterable[Row]) -> list[str]:
     highest: dict[str, float] = {}
     for row in rows:
         if known(row.get("utilisation")):
-            precision, of = str(row["precision"]), row["ceiling_flops_per_second"]
+            precision, of = _peaked(row), row["ceiling_flops_per_second"]
             highest[precision] = max(of, highest.get(precision, 0.0))
     if not highest:
         return []
@@ -105,13 +106,38 @@ def _peak(rows: Iterable[Row]) -> list[str]:
     ]
 
 
-def _energy(rows: Iterable[Row]) -> list[str]:
-    if not any(known(row.get("joules_per_image")) for row in rows):
-        return []
-    return [
-        "J/image: of the processor's packages, with whatever else ran on them; no graphics card, "
-        "no other part of the machine."
-    ]
+def _peaked(row: Row) -> str:
+    """The precision of a peak, with the device where that is not the CPU."""
+    precision = str(row.get("ceiling_precision") or row["precision"])
+    return precision if row["device"] == "cpu" else f"{precision} on {row['device']}"
+
+
+def _energy(rows: Sequence[Row]) -> list[str]:
+    counted = {row["device"] for row in rows if known(row.get("joules_per_image"))}
+    lines = []
+    if "cpu" in counted:
+        lines.append(
+            "J/image: of the processor's packages, with whatever else ran on them; no graphics "
+            "card, no other part of the machine."
+        )
+    if others := sorted(counted - {"cpu"}):
+        lines.append(
+            f"J/image on {joined(others)}: of the whole card by its own counter (NVML), with "
+            "whatever else ran on it; no processor, no other part of the machine."
+        )
+    return lines
+
+
+def _disturbed(rows: Sequence[Row]) -> list[str]:
+    """A line for each row whose accelerator was throttled or shared in a counted block."""
+    lines = []
+    for row in rows:
+        who = f"{row['variant']} in {row['framework']} on {row['device']}"
+        if row.get("device_throttled"):
+            lines.append(f"{who}: the device lowered its clocks ({row['device_throttled']}).")
+        if row.get("device_foreign_processes"):
+            lines.append(f"{who}: another program computed on the device meanwhile.")
+    return list(dict.fromkeys(lines))
 
 
 def throughput(part: Part) -> Drawing | None:

@@ -15,7 +15,7 @@ import numpy as np
 
 from bench.data.dataset import Split
 from bench.training.interfaces import Images, Trainer
-from bench.worker.energy import Energy, Meter, added
+from bench.worker.device_watch import BlockWatch
 from bench.worker.measurements.article_loop import LoopBlocks, article_blocks
 from bench.worker.measurements.layers import layer_pairs
 from bench.worker.measurements.sync_audit import audit
@@ -44,10 +44,8 @@ class _Blocks:
         self._bench, self._steps, self._between = bench, steps, between
         self._lead = lead_of(steps)
         self._taken, self._started = 0, 0.0
-        self._meter = Meter()
-        self._energy = self._meter.read()
+        self.watch = _watch(bench)
         self.seconds: list[float] = []
-        self.joules: list[Energy] = []
 
     def take(self) -> None:
         """As many blocks as there are turns, in one call of ``train``."""
@@ -57,18 +55,23 @@ class _Blocks:
     def _after_step(self) -> bool:
         self._taken += 1
         if self._taken == self._lead:
+            self.watch.under_load()
             self._bench.trainer.sync()
-            self._energy = self._meter.read()
+            self.watch.begin()
             self._started = perf_counter()
         if self._taken < self._lead + self._steps:
             return True
         self._bench.trainer.sync()
         self.seconds.append(perf_counter() - self._started)
-        self.joules.append(self._meter.between(self._energy, self._meter.read()))
+        self.watch.end()
         self._taken = 0
         self._bench.schedule.record_block(self.seconds[-1:])
         self._between()
         return self._bench.schedule.next()
+
+
+def _watch(bench: Session) -> BlockWatch:
+    return BlockWatch(bench.setup.case.device, exclusive=bench.limits.exclusive)
 
 
 def lead_of(steps: int) -> int:
@@ -100,7 +103,7 @@ def train_throughput(bench: Session) -> Result:
         "steps_per_sample": steps,
         "flops_per_image": bench.setup.architecture.training_flops(),
         "overhead": bare.pairs(samples, images),
-        "energy": added(blocks.joules) | {"images": images * len(samples)},
+        **blocks.watch.metrics(images * len(samples)),
         **{name: loop.metrics() for name, loop in copied.items()},
         **({"layers": layers} if layers else {}),
         **(audit(bench, samples, steps) if bench.schedule.extras else {}),
@@ -175,13 +178,13 @@ def inference(bench: Session) -> Result:
     steps = bench.schedule.steps or max(1, round(limits.block_seconds / pace))
     bare = _Bare(bench, lambda: bench.trainer.bare_predict(next(batches)), steps)
     samples: list[float] = []
-    joules: list[Energy] = []
-    meter = Meter()
+    watch = _watch(bench)
     while bench.schedule.next():
         _predict(bench.trainer, batches, lead_of(steps))
-        before = meter.read()
+        watch.under_load()
+        watch.begin()
         samples.append(_timed(lambda: _predict(bench.trainer, batches, steps)))
-        joules.append(meter.between(before, meter.read()))
+        watch.end()
         bench.schedule.record_block(samples[-1:])
         bare.block()
         bench.progress(min(len(samples) / limits.blocks, 1.0), "inference")
@@ -190,7 +193,7 @@ def inference(bench: Session) -> Result:
         "steps_per_sample": steps,
         "flops_per_image": bench.setup.architecture.forward_flops(),
         "overhead": bare.pairs(samples, steps * size),
-        "energy": added(joules) | {"images": steps * size * len(samples)},
+        **watch.metrics(steps * size * len(samples)),
     }
     return Result(samples, steps * size, metrics)
 

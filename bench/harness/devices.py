@@ -1,0 +1,47 @@
+"""The device of a run: which frameworks are measured there, and whether it is free."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+
+from bench.core.errors import UserError
+from bench.harness.profiles import Profile
+from bench.harness.selection import Selection
+from bench.training import frameworks
+from bench.worker.probing import DeviceChoice, choose, others_on
+
+
+class SharedDeviceWarning(UserWarning):
+    """Another program computes on the device that is measured."""
+
+
+def on_device(
+    selection: Selection, profile: Profile, option: str
+) -> tuple[Selection, DeviceChoice]:
+    """The selection on the device that ``--device`` means, and who cannot use it.
+
+    Raises:
+        UserError: The selection is wrong, or no framework can use the device.
+    """
+    selection.check()
+    names = selection.frameworks or tuple(frameworks.installed(profile.frameworks))
+    choice = choose(option, names)
+    return replace(selection, device=choice.device), choice
+
+
+def claimed(profile: Profile, device: str, *, exclusive: bool) -> Profile:
+    """The profile, its measurements exclusive where that is asked for.
+
+    Warns where other programs compute on the device already.
+
+    Raises:
+        UserError: They do, and the run is to be exclusive.
+    """
+    if found := others_on(device):
+        if exclusive:
+            raise UserError(f"--exclusive: {found}; end them, or leave --exclusive out")
+        warnings.warn(f"{found}: its figures are those of a shared device", SharedDeviceWarning, 2)
+    if not exclusive:
+        return profile
+    return replace(profile, limits=replace(profile.limits, exclusive=True))

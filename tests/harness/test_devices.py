@@ -1,0 +1,306 @@
+"""A run on an accelerator, with the fake one: skipped rows, and planted faults, each caught."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench.analysis.clock import MISSING_SYNC, sync_audit_of
+from bench.analysis.experiments import Experiment
+from bench.cli import main
+from bench.core import devices, nvml
+from bench.core.errors import UserError
+from bench.core.limits import Limits
+from bench.core.records import Record, RecordStore
+from bench.harness import ceilings, certificates
+from bench.harness.certificates import Subject
+from bench.harness.devices import SharedDeviceWarning, claimed, on_device
+from bench.harness.matrix import jobs
+from bench.harness.run import open_run, run_all
+from bench.harness.selection import Selection
+from bench.report.chapters import throughput
+from bench.report.tables import as_markdown
+from bench.training.interfaces import Setup
+from bench.training.recipes import recipe
+from bench.worker import probing
+from bench.worker.measurements import speed
+from bench.worker.schedule import RemoteSchedule
+from bench.worker.session import Session
+from tests.support import fake_device, fakes, nvml_recordings
+from tests.support.nvml_recordings import replay
+
+
+@pytest.fixture(autouse=True)
+def _machine_with_a_card(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    fakes.install(monkeypatch, tmp_path / "cache")
+    nvml_recordings.none(monkeypatch)
+    probing._probe.cache_clear()
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    row = devices.KINDS["cuda"]
+    monkeypatch.setitem(devices.KINDS, "cuda", replace(row, here=lambda: True))
+
+
+@pytest.fixture(scope="module")
+def batches(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(fakes.write_batches(tmp_path_factory.mktemp("data") / "small", fakes.images()))
+
+
+class Listener:
+    """Hears nothing but records."""
+
+    def __init__(self) -> None:
+        self.finished_records: list[Record] = []
+
+    def finished(self, record: Record) -> None:
+        self.finished_records.append(record)
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda *_: None
+
+
+def measured(
+    tmp_path: Path, batches: str, *frameworks: str, kinds: tuple[str, ...] = ("train_throughput",)
+) -> list[Record]:
+    """Records of a run on the fake accelerator."""
+    selection = Selection(frameworks=frameworks, kinds=kinds, tracks=("idiomatic",))
+    wanted, choice = on_device(selection, fakes.PROFILE, "cuda")
+    run, _ = open_run(tmp_path / "results", "run", False, fakes.PROFILE, batches)
+    todo = jobs(wanted, fakes.PROFILE)
+    run_all(run, todo, Listener(), parity=False, unusable=choice.unusable)  # type: ignore[arg-type]
+    return run.store.read()
+
+
+def test_a_row_says_its_device_and_has_nothing_of_the_processor(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, batches: str
+) -> None:
+    monkeypatch.setattr(nvml, "MODULE", "pynvml")
+    replay(monkeypatch, tmp_path)
+    (record,) = measured(tmp_path, batches, "fake-gpu")
+    assert record.ok
+    assert record.case.device == "cuda"
+    assert record.case.precision == "bfloat16"  # what users of an accelerator choose
+    assert "/cudax1" in record.case.id
+    assert record.settings["device"] == "cuda:0"
+    assert record.environment["gpu"]["name"] == "NVIDIA H100 80GB HBM3"
+    assert record.metrics["device_memory_bytes"] == 123
+    assert record.metrics["device_process_bytes"] == 1073741824
+    assert len(record.metrics["device_blocks"]) == len(record.samples)
+    assert record.metrics["energy"]["source"].startswith("nvml")
+    assert record.metrics["energy"]["joules"] is None  # blocks of a few milliseconds
+    assert record.metrics["ceiling"] is None
+    assert "fake-gpu: it has no function" in record.metrics["ceiling_reason"]
+
+
+def test_a_second_device_is_the_first_inside_its_worker(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, batches: str
+) -> None:
+    selection = Selection(frameworks=("fake-gpu",), kinds=("startup",), tracks=("closed",))
+    wanted, choice = on_device(selection, fakes.PROFILE, "cuda:1")
+    run, _ = open_run(tmp_path / "results", "run", False, fakes.PROFILE, batches)
+    run_all(run, jobs(wanted, fakes.PROFILE), Listener(), parity=False)  # type: ignore[arg-type]
+    (record,) = run.store.read()
+    assert record.ok
+    assert record.case.device == choice.device == "cuda:1"
+
+
+def test_a_framework_that_cannot_is_a_skipped_row_with_the_command_that_mends_it(
+    tmp_path: Path, batches: str
+) -> None:
+    records = measured(tmp_path, batches, "fake-gpu-cpu-build", "fake-gpu", "fake")
+    found = {record.case.framework: record for record in records}
+    assert found["fake-gpu"].ok
+    for name, words in (("fake-gpu-cpu-build", "pip install fake-cuda"), ("fake", "CPU alone")):
+        assert found[name].status == "skipped"
+        assert words in str(found[name].error)
+        assert found[name].case.device == "cuda"
+        assert found[name].dataset == found["fake-gpu"].dataset
+
+
+def call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr("sys.argv", ["alexbench", *arguments])
+    with pytest.raises(SystemExit) as caught:
+        main.main()
+    return int(caught.value.code or 0)
+
+
+def test_a_run_where_no_framework_can_is_one_line_and_exit_code_2(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr(main.extensions, "load", lambda: None)
+    monkeypatch.chdir(tmp_path)
+    run = ("run", "--profile", "tiny", "--frameworks", "fake,fake-gpu-old-driver")
+    assert call(monkeypatch, *run, "--device", "cuda") == 2
+    error = capsys.readouterr().err
+    assert error.startswith("alexbench: --device cuda: no framework can use it: fake computes")
+    assert error.count("\n") == 1
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize("command", ["run", "parity", "doctor"])
+def test_a_machine_without_the_device_is_one_line_and_exit_code_2(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    command: str,
+) -> None:
+    monkeypatch.setattr(main.extensions, "load", lambda: None)
+    monkeypatch.chdir(tmp_path)
+    row = devices.KINDS["cuda"]
+    monkeypatch.setitem(devices.KINDS, "cuda", replace(row, here=lambda: False))
+    assert call(monkeypatch, command, "--device", "cuda") == 2
+    error = capsys.readouterr().err
+    assert error.startswith("alexbench: --device cuda: this machine has no CUDA device")
+    assert error.count("\n") == 1
+
+
+# ---- planted faults
+
+
+def test_a_framework_that_falls_back_to_the_cpu_is_no_row_of_the_device(
+    tmp_path: Path, batches: str
+) -> None:
+    (record,) = measured(tmp_path, batches, "fake-gpu-falls-back")
+    assert record.status == "failed"
+    assert record.error == ("device cuda was asked for, and the framework has its weights on cpu")
+    assert record.samples == ()
+
+
+def test_out_of_memory_says_the_batch_and_a_smaller_one(tmp_path: Path, batches: str) -> None:
+    (record,) = measured(tmp_path, batches, "fake-gpu-oom")
+    assert record.status == "oom"
+    last = str(record.error).splitlines()[-1]
+    assert last.endswith(
+        "Tried to allocate 9.00 GiB; out of memory on cuda with batches of 16; "
+        "a smaller one may fit: --batch-sizes 8"
+    )
+
+
+def test_a_sync_that_returns_early_is_found_by_the_audit(tmp_path: Path, batches: str) -> None:
+    early, sound = measured(tmp_path, batches, "fake-gpu-early", "fake-gpu")
+    verdicts = []
+    for record in (early, sound):
+        audit = sync_audit_of(Experiment(record.case, record.kind, (record,)))
+        assert audit is not None
+        verdicts.append(audit.verdict)
+    assert verdicts[0] == MISSING_SYNC
+    assert verdicts[1] != MISSING_SYNC
+
+
+def test_nothing_is_queued_when_a_worker_waits_to_be_paused() -> None:
+    """SIGSTOP stops the process, not what it has queued on a device."""
+    dataset = fakes.images()
+    case = fakes.case("fake-gpu-queued", device="cuda", track="idiomatic")
+    pixels = ((0.5,) * 3, (0.25,) * 3)
+    setup = Setup(case, fakes.VARIANT.architecture(10), recipe("steady"), 100, *pixels, threads=1)
+    trainer = fake_device.create(setup)
+    limits = Limits(blocks=2, block_seconds=0.01, overhead_blocks=2, audit_repeats=1)
+    bench = Session(trainer, setup, dataset, limits, lambda *_: None, 0.0, 0.0)
+    pending = []
+    commands = iter([{"do": "block"}, {"do": "block"}, {"do": "end"}])
+    bench.schedule = RemoteSchedule(
+        lambda samples: pending.append(trainer.device.pending),
+        lambda: next(commands),
+        None,
+        extras=True,
+        sync=trainer.sync,
+    )
+    speed.train_throughput(bench)
+    assert pending == [0, 0, 0]
+
+
+def throttled(changes: dict[str, Any]) -> dict[str, Any]:
+    return {"nvmlDeviceGetCurrentClocksEventReasons": 0x40, **changes}
+
+
+def test_a_throttled_and_shared_device_is_in_the_record_and_below_the_table(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, batches: str
+) -> None:
+    monkeypatch.setattr(nvml, "MODULE", "pynvml")
+    processes = [{"pid": "foreign", "usedGpuMemory": 9}]
+    replay(
+        monkeypatch,
+        tmp_path,
+        **throttled({"nvmlDeviceGetComputeRunningProcesses": processes}),
+    )
+    (record,) = measured(tmp_path, batches, "fake-gpu")
+    block = record.metrics["device_blocks"][0]
+    assert block["after"]["throttle"] == ["hardware thermal slowdown"]
+    assert block["foreign_processes"] == 1
+    text = as_markdown(throughput.TABLE, [record])
+    assert "lowered its clocks (hardware thermal slowdown)" in text
+    assert "another program computed on the device" in text
+    assert "no graphics card" not in text
+
+
+def test_a_device_that_others_use_is_a_warning_or_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(nvml, "MODULE", "pynvml")
+    processes = [{"pid": 4321, "usedGpuMemory": 9}]
+    replay(monkeypatch, tmp_path, nvmlDeviceGetComputeRunningProcesses=processes)
+    with pytest.warns(SharedDeviceWarning, match=r"1 other program.*\(pid 4321\)"):
+        assert claimed(fakes.PROFILE, "cuda", exclusive=False) == fakes.PROFILE
+    with pytest.raises(UserError, match=r"--exclusive: 1 other program.*on cuda"):
+        claimed(fakes.PROFILE, "cuda", exclusive=True)
+    replay(monkeypatch, tmp_path, nvmlDeviceGetComputeRunningProcesses=[])
+    assert claimed(fakes.PROFILE, "cuda", exclusive=True).limits.exclusive
+
+
+# ---- what is cached
+
+
+def test_a_certificate_of_the_cpu_is_none_of_the_device(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    cpu = Subject("tiny", "fake-certified", "source", 32, 10)
+    cuda = replace(cpu, device="cuda")
+    keys = {cpu.key, cuda.key, replace(cpu, device="cuda:1").key}
+    monkeypatch.setattr(nvml, "MODULE", "pynvml")
+    replay(monkeypatch, tmp_path)
+    keys.add(cuda.key)
+    replay(monkeypatch, tmp_path, nvmlDeviceGetName="another card")
+    keys.add(cuda.key)
+    replay(monkeypatch, tmp_path, nvmlSystemGetDriverVersion="999.1")
+    keys.add(cuda.key)
+    assert len(keys) == 6
+    case = fakes.case("fake-certified", device="cuda")
+    assert Subject.of(case, 10).device == "cuda"
+
+
+def test_a_certificate_of_the_device_is_not_made_on_the_cpu() -> None:
+    """The numpy reference reports no device: on an accelerator that is no evidence."""
+    cuda = Subject("tiny", "fake-certified", "source", 32, 10, "cuda")
+    ((_, certificate),) = certificates.obtain([cuda], lambda done, note: None)
+    assert certificate["status"] == "fail"
+    assert certificate["device"] == "cuda"
+    assert certificate["problem"] == (
+        "device cuda was asked for, and the framework reports no device"
+    )
+
+
+def test_a_peak_of_the_cpu_is_none_of_the_device(tmp_path: Path) -> None:
+    found = ceilings.RunCeilings()
+    found.prepare(["fake-ceiling"], lambda done, note: None)
+    on_cpu, on_cuda = (fakes.case("fake-ceiling", device=name) for name in ("cpu", "cuda"))
+    assert found.metrics(on_cpu)["ceiling"]["precision"] == "float32"
+    assert found.metrics(on_cuda)["ceiling"] is None
+    found.prepare(["fake-ceiling", "fake-two"], lambda done, note: None, "cuda")
+    peak = found.metrics(on_cuda)["ceiling"]
+    assert (peak["precision"], peak["framework"]) == ("float32", "fake-ceiling")
+    # TF32 has a peak of its own, also where a float32 case may round to it.
+    assert found.metrics(on_cuda, tf32=True)["ceiling"]["precision"] == "tf32"
+    assert found.metrics(on_cpu, tf32=True)["ceiling"]["precision"] == "float32"
+    files = [json.loads(path.read_text()) for path in (tmp_path / "cache/ceilings").iterdir()]
+    assert sorted(file["key"].get("device", "cpu") for file in files) == ["cpu", "cuda"]
+
+
+def test_records_of_the_device_can_be_resumed(tmp_path: Path, batches: str) -> None:
+    measured(tmp_path, batches, "fake-gpu", "fake")
+    store = RecordStore(tmp_path / "results" / "run")
+    done = store.set_aside_failures()
+    assert [key for key, _ in done] == [record.case.id for record in store.read()]
+    assert np.all([record.ok for record in store.read()])

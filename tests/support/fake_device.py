@@ -1,0 +1,144 @@
+"""A fake accelerator for the fake framework: work is queued and done later, on a thread.
+
+As on a real one a step returns before it is done, and only ``sync`` or a result on the host waits.
+Each fault is a framework of its own (`tests.support.fakes`).
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from queue import Queue
+from typing import Any
+
+from bench.training.interfaces import DeviceReport, Images, Logits, Setup, StepInput
+from tests.support.fakes import FakeTrainer
+
+STEP_SECONDS = 0.0005
+NAME = "Fake GPU"
+
+
+class FakeDevice:
+    """A queue of work, done in order."""
+
+    def __init__(self) -> None:
+        self._queue: Queue[Callable[[], None]] = Queue()
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def _run(self) -> None:
+        while True:
+            work = self._queue.get()
+            time.sleep(STEP_SECONDS)
+            work()
+            self._queue.task_done()
+
+    def queue(self, work: Callable[[], None]) -> None:
+        """Return at once; the work is done when its turn comes."""
+        self._queue.put(work)
+
+    def wait(self) -> None:
+        """Until nothing is queued."""
+        self._queue.join()
+
+    @property
+    def pending(self) -> int:
+        """How much is queued and not done."""
+        return self._queue.unfinished_tasks
+
+
+class DeviceTrainer(FakeTrainer):
+    """The fake trainer on the fake device."""
+
+    reports = "cuda:0"
+
+    def __init__(self, setup: Setup) -> None:
+        super().__init__(setup)
+        self.device = FakeDevice()
+
+    def train(
+        self, inputs: Iterable[StepInput], steps: int, after_step: Callable[[], None]
+    ) -> None:
+        for given, _ in zip(inputs, range(steps), strict=False):
+            self.misbehave()
+            self.device.queue(lambda given=given: self._step(given))  # type: ignore[misc]
+            after_step()
+
+    def export_weights(self) -> dict[str, Any]:
+        self.device.wait()
+        return super().export_weights()
+
+    def losses(self) -> list[float]:
+        self.device.wait()
+        return super().losses()
+
+    def predict(self, images: Images) -> Logits:
+        self.device.wait()
+        return super().predict(images)
+
+    def sync(self) -> None:
+        self.device.wait()
+
+    def settings(self) -> dict[str, Any]:
+        self.device.wait()
+        return super().settings() | {"device": self.reports, "device_name": NAME}
+
+    def device_memory(self) -> int | None:
+        return 123
+
+
+class ReturnsEarly(DeviceTrainer):
+    def sync(self) -> None:
+        """Does not wait."""
+
+
+class LeavesWorkQueued(DeviceTrainer):
+    def bare_loop(self, step_input: StepInput) -> Callable[[int], None]:
+        """A loop that forgets to wait at its end."""
+
+        def loop(steps: int) -> None:
+            for _ in range(steps):
+                self.device.queue(lambda: self._step(step_input))
+
+        return loop
+
+
+class FallsBack(DeviceTrainer):
+    reports = "cpu"
+
+
+class OutOfMemoryError(RuntimeError):
+    """Named as PyTorch's."""
+
+
+class DeviceOutOfMemory(DeviceTrainer):
+    def misbehave(self) -> None:
+        raise OutOfMemoryError("CUDA out of memory. Tried to allocate 9.00 GiB")
+
+
+def create(setup: Setup) -> DeviceTrainer:
+    """What the rows of `tests.support.fakes` name."""
+    return _FAULTS.get(setup.case.framework, DeviceTrainer)(setup)
+
+
+_FAULTS: dict[str, type[DeviceTrainer]] = {
+    "fake-gpu-early": ReturnsEarly,
+    "fake-gpu-queued": LeavesWorkQueued,
+    "fake-gpu-falls-back": FallsBack,
+    "fake-gpu-oom": DeviceOutOfMemory,
+}
+
+
+def probe(kind: str) -> DeviceReport:
+    """A framework that can use every device."""
+    return DeviceReport(f"{kind}:0", NAME)
+
+
+def probe_without_driver(kind: str) -> DeviceReport:
+    """A framework whose driver is too old."""
+    raise RuntimeError("The driver on your system is too old (found version 11040).")
+
+
+def probe_of_the_cpu(kind: str) -> DeviceReport:
+    """A framework built for the CPU alone."""
+    return DeviceReport("cpu")
