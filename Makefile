@@ -46,7 +46,7 @@ test: $(VENV)/installed
 	@$(PYTEST) -m 'not slow' $(ARGS)
 
 test-gpu:
-	@ALEXBENCH_TEST_DEVICE=$(GPU_DEVICE) $(GPU_PYTHON) -m pytest -m gpu tests/gpu -rs $(ARGS)
+	@ALEXBENCH_TEST_DEVICE=$(GPU_DEVICE) $(GPU_PYTHON) -m pytest -W default -m gpu tests/gpu -rs $(ARGS)
 
 check: $(VENV)/installed
 	$(BIN)/ruff format --check .

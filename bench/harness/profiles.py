@@ -143,7 +143,7 @@ PROFILES: dict[str, Profile] = {
                 warmup_steps=5,
                 blocks=4,
                 # Energy is counted over blocks of a second and more (`bench.worker.device_watch`).
-                block_seconds=1.2,
+                block_seconds=1.3,
                 audit_repeats=2,
                 evaluations=4,
                 timeout_seconds=600.0,
