@@ -141,7 +141,7 @@ PROFILES: dict[str, Profile] = {
                 processes=1,
                 group_seconds=300.0,
                 warmup_steps=5,
-                blocks=4,
+                blocks=3,
                 # Energy is counted over blocks of a second and more (`bench.worker.device_watch`).
                 block_seconds=1.3,
                 audit_repeats=2,
