@@ -14,11 +14,19 @@ Row = dict[str, Any]
 
 
 def utilisation(records: Sequence[Record], flops_per_second: float | None) -> Row:
-    """Achieved FLOP/s over the highest that was measured on this machine in this precision."""
+    """Achieved FLOP/s over the highest that was measured on this machine in this precision.
+
+    A row above that peak has no share of it: ``above_peak`` says so, and the peak is too low.
+    """
     values = [r.metrics["ceiling"]["flops_per_second"] for r in records if r.metrics.get("ceiling")]
     ceiling = max(values, default=None)
     share = None if ceiling is None or flops_per_second is None else flops_per_second / ceiling
-    return {"ceiling_flops_per_second": ceiling, "utilisation": share}
+    above = share is not None and share > 1
+    return {
+        "ceiling_flops_per_second": ceiling,
+        "utilisation": None if above else share,
+        "above_peak": above,
+    }
 
 
 def energy(records: Sequence[Record]) -> Row:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
-import os
 import platform
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -25,6 +24,7 @@ from bench.core.cache import cache_folder, keep
 from bench.core.case import Case
 from bench.core.environment import processor
 from bench.core.limits import Limits
+from bench.core.resources import usable_cpus, usable_memory
 from bench.core.text import without_folders
 from bench.networks.architecture import Architecture
 from bench.networks.variants import variant
@@ -138,9 +138,8 @@ class _ParityChecks:
             [s for s in subjects if s.framework == name]
             for name in dict.fromkeys(s.framework for s in subjects)
         ]
-        cpus = sorted(os.sched_getaffinity(0))
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // _CHECK_BYTES
-        places = max(1, min(len(groups), len(cpus), memory))
+        cpus = usable_cpus()
+        places = max(1, min(len(groups), len(cpus), usable_memory() // _CHECK_BYTES))
         self._shares: Queue[list[int]] = Queue()
         for place in range(places):
             self._shares.put(cpus[place::places])

@@ -23,6 +23,7 @@ from bench.harness.certificates import Certificate, Subject, obtain
 from bench.harness.listener import Listener
 from bench.harness.matrix import Job, groups
 from bench.harness.measure import measure
+from bench.harness.observer import MACHINE_STATE, look
 from bench.harness.profiles import Profile
 from bench.training.frameworks import installed
 from bench.training.tracks import track
@@ -47,8 +48,16 @@ class Run:
     """Whose ceilings are asked for; empty means the profile's. Those of a job are always."""
     ceilings: RunCeilings = field(default_factory=RunCeilings)
 
+    before: dict[str, Any] = field(default_factory=dict)
+    """The machine before the run (`bench.harness.observer.Observer.state`)."""
+
     def __post_init__(self) -> None:
         self.store = RecordStore(self.folder)
+
+    def look_at_machine(self) -> str | None:
+        """Note how busy the machine is before anything is measured; a warning where it is."""
+        self.before, warning = look()
+        return warning
 
     @cached_property
     def dataset(self) -> Dataset:
@@ -102,10 +111,16 @@ class Run:
         for record in measure(group, self.data_folder, self.profile.limits, listener):
             parity = self._parity(record.case)
             complete = dataclasses.replace(record, dataset=self.dataset.describe(), parity=parity)
-            complete = self._with_ceiling(complete)
+            complete = self._with_ceiling(self._with_state_before(complete), listener)
             self.store.append(complete)
             listener.finished(complete)
             yield complete
+
+    def _with_state_before(self, record: Record) -> Record:
+        if not self.before:
+            return record
+        state = {**record.environment.get(MACHINE_STATE, {}), "before": self.before}
+        return dataclasses.replace(record, environment={**record.environment, MACHINE_STATE: state})
 
     def _prepare_ceilings(self, job: Job, listener: Listener) -> None:
         """Before the first throughput of the run; the cache has them after the first run."""
@@ -113,10 +128,12 @@ class Run:
             names = self.frameworks or installed(self.profile.frameworks)
             self.ceilings.prepare([*names, job.case.framework], listener.progress)
 
-    def _with_ceiling(self, record: Record) -> Record:
+    def _with_ceiling(self, record: Record, listener: Listener) -> Record:
         if not kind(record.kind).throughput or not record.ok:
             return record
-        ceiling = self.ceilings.metrics(record.case)
+        speed = float(record.summary["images_per_second"] or 0.0)
+        flops = speed * float(record.metrics.get("flops_per_image") or 0.0)
+        ceiling = self.ceilings.metrics(record.case, flops, listener.progress)
         return dataclasses.replace(record, metrics={**record.metrics, **ceiling})
 
 

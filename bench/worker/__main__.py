@@ -30,7 +30,8 @@ from bench.core import extensions
 from bench.core.case import Case
 from bench.core.errors import UserError
 from bench.core.extensions import load_object
-from bench.core.process import die_with_parent, peak_memory_bytes
+from bench.core.machine import BlockState, Monitor
+from bench.core.process import die_with_parent, peak_memory_bytes, thread_affinities
 from bench.networks.architecture import Architecture
 from bench.parity import certificate as parity
 from bench.training.defaults import switched
@@ -38,6 +39,7 @@ from bench.training.frameworks import Framework, framework, tuned_environment_of
 from bench.training.interfaces import Maker, Trainer
 from bench.training.tracks import track
 from bench.worker import ceilings as operations
+from bench.worker.environment import kept_environment
 from bench.worker.measurements.registry import MEASUREMENTS
 from bench.worker.opening import block_other_frameworks, open_session
 from bench.worker.schedule import FixedSchedule, RemoteSchedule, Schedule
@@ -102,7 +104,9 @@ class Commands:
 
     def _open(self, command: Command) -> None:
         os.sched_setaffinity(0, command["cpus"])
+        monitor = Monitor(command["cpus"], harness=os.getppid())
         self._session = open_session(command, self._progress)
+        self._session.monitor = monitor
 
     def _measure(self, command: Command) -> Fields:
         if self._session is None:
@@ -164,8 +168,8 @@ def _call(command: Command) -> Fields:
     return {"returned": function(**command["arguments"]) or {}}
 
 
-def _waiting(commands: Commands, samples: list[float]) -> None:
-    commands.send("waiting", samples=samples)
+def _waiting(commands: Commands, samples: list[float], state: BlockState | None) -> None:
+    commands.send("waiting", samples=samples, machine=state and state.to_json())
 
 
 def _next_command() -> dict[str, Any]:
@@ -200,6 +204,7 @@ def measure(session: Session, kind: str) -> Fields:
         "images_per_sample": result.images_per_sample,
         "unit": result.unit,
         "metrics": result.metrics,
+        "machine": [state.to_json() for state in session.schedule.states],
         "settings": _settings(session),
         "peak_memory_bytes": peak_memory_bytes(),
         "device_memory_bytes": session.trainer.device_memory(),
@@ -212,6 +217,8 @@ def _settings(session: Session) -> Fields:
     convolutional: Trainer = session.trunk or session.trainer
     return {
         "cpu_affinity": sorted(os.sched_getaffinity(0)),
+        "thread_affinities": thread_affinities(),
+        **kept_environment(),
         **convolutional.settings(),
         **session.initial_weights,
         **_tuned(case),

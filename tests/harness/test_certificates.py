@@ -2,6 +2,7 @@
 
 import ast
 import json
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -138,7 +139,7 @@ def test_frameworks_are_proven_side_by_side_on_cpus_of_their_own(
         return real(case, data, limits, cpus)
 
     monkeypatch.setattr(certificates, "Worker", noting)
-    monkeypatch.setattr(certificates.os, "sched_getaffinity", lambda _: {0, 1})
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
     prove(subject(), subject("fake-wrong"))
     assert sorted(given.values()) == [[0], [1]]
 

@@ -580,7 +580,9 @@ def test_a_process_after_the_first_takes_its_blocks_alone(clock: Clock, data: Da
     bench, _ = bench_of(clock, data, limits=limits)
     given: list[list[float]] = []
     commands = iter([{"do": "block"}, {"do": "end"}])
-    bench.schedule = RemoteSchedule(given.append, lambda: next(commands), 3, extras=False)
+    bench.schedule = RemoteSchedule(
+        lambda samples, state: given.append(samples), lambda: next(commands), 3, extras=False
+    )
     found = speed.train_throughput(bench)
     assert found.metrics["steps_per_sample"] == 3
     assert given == [[], found.samples] == [[], [pytest.approx(3 * STEP)]]

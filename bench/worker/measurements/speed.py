@@ -15,6 +15,7 @@ import numpy as np
 
 from bench.data.dataset import Split
 from bench.training.interfaces import Images, Trainer
+from bench.training.tracks import track
 from bench.worker.energy import Energy, Meter, added
 from bench.worker.measurements.article_loop import LoopBlocks, article_blocks
 from bench.worker.measurements.layers import layer_pairs
@@ -31,7 +32,9 @@ def startup(bench: Session) -> Result:
         "build_seconds": bench.build_seconds,
         "first_step_seconds": first,
     }
-    return Result([sum(parts.values())], bench.setup.case.batch_size, parts)
+    seconds = sum(parts.values())
+    bench.schedule.record_block([seconds], bench.monitor.end())  # begun before the import
+    return Result([seconds], bench.setup.case.batch_size, parts)
 
 
 class _Blocks:
@@ -59,14 +62,16 @@ class _Blocks:
         if self._taken == self._lead:
             self._bench.trainer.sync()
             self._energy = self._meter.read()
+            self._bench.monitor.begin()
             self._started = perf_counter()
         if self._taken < self._lead + self._steps:
             return True
         self._bench.trainer.sync()
         self.seconds.append(perf_counter() - self._started)
+        state = self._bench.monitor.end()
         self.joules.append(self._meter.between(self._energy, self._meter.read()))
         self._taken = 0
-        self._bench.schedule.record_block(self.seconds[-1:])
+        self._bench.schedule.record_block(self.seconds[-1:], state)
         self._between()
         return self._bench.schedule.next()
 
@@ -98,7 +103,7 @@ def train_throughput(bench: Session) -> Result:
     metrics = {
         "first_step_seconds": first,
         "steps_per_sample": steps,
-        "flops_per_image": bench.setup.architecture.training_flops(),
+        "flops_per_image": _training_flops(bench),
         "overhead": bare.pairs(samples, images),
         "energy": added(blocks.joules) | {"images": images * len(samples)},
         **{name: loop.metrics() for name, loop in copied.items()},
@@ -106,6 +111,13 @@ def train_throughput(bench: Session) -> Result:
         **(audit(bench, samples, steps) if bench.schedule.extras else {}),
     }
     return Result(samples, images, metrics)
+
+
+def _training_flops(bench: Session) -> int:
+    """Those that are executed: our own kernels multiply no padding on the smallest maps."""
+    case = bench.setup.case
+    dense = track(case.track).own_kernels and case.device == "cpu"
+    return bench.setup.architecture.training_flops(small_maps_dense=dense)
 
 
 def _copied_loops(bench: Session) -> dict[str, LoopBlocks]:
@@ -180,9 +192,11 @@ def inference(bench: Session) -> Result:
     while bench.schedule.next():
         _predict(bench.trainer, batches, lead_of(steps))
         before = meter.read()
+        bench.monitor.begin()
         samples.append(_timed(lambda: _predict(bench.trainer, batches, steps)))
+        state = bench.monitor.end()
         joules.append(meter.between(before, meter.read()))
-        bench.schedule.record_block(samples[-1:])
+        bench.schedule.record_block(samples[-1:], state)
         bare.block()
         bench.progress(min(len(samples) / limits.blocks, 1.0), "inference")
     metrics = {
@@ -209,9 +223,11 @@ def latency(bench: Session) -> Result:
     samples: list[float] = []
     while bench.schedule.next():
         bench.trainer.predict(next(images))
+        bench.monitor.begin()
         calls = _calls(bench, images)
+        state = bench.monitor.end()
         samples.extend(calls)
-        bench.schedule.record_block(calls)
+        bench.schedule.record_block(calls, state)
         bench.progress(min(len(samples) / limits.latency_calls, 1.0), "latency")
     return Result(samples, 1, {})
 
