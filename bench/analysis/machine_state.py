@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from bench.core.machine import is_disturbed
+from bench.core.machine import OTHERS, STEAL, THROTTLED, is_disturbed
 from bench.core.records import Record
 
 
@@ -35,25 +35,23 @@ def machine_line(records: Iterable[Record]) -> str | None:
 
 
 def _causes(records: Sequence[Record]) -> str:
-    """What took the CPUs, with its largest share."""
+    """What took more of the CPUs than is tolerated, with its largest share."""
     words = {
-        "others": "other processes used up to {} of the CPUs",
-        "steal": "a hypervisor took up to {} of them",
-        "throttled": "the control group's quota held them back for up to {} of the time",
+        "others": (OTHERS, "other processes used up to {} of the CPUs"),
+        "steal": (STEAL, "a hypervisor took up to {} of them"),
+        "throttled": (THROTTLED, "the CPU quota held them back for up to {} of the time"),
     }
-    shares = {name: _highest(records, name) for name in words}
-    found = [words[name].format(f"{share:.0%}") for name, share in shares.items() if share]
-    return ", ".join(found) or "for unknown reasons"
+    found = []
+    for name, (limit, text) in words.items():
+        highest = _highest(records, name)
+        if highest > limit:
+            found.append(text.format(f"{highest:.0%}"))
+    return ", ".join(found)
 
 
-def _highest(records: Iterable[Record], name: str) -> float | None:
-    values = [
-        share
-        for record in records
-        for share in record.metrics["machine"].get(name) or ()
-        if share is not None
-    ]
-    return max(values, default=None)
+def _highest(records: Iterable[Record], name: str) -> float:
+    shares = (share for r in records for share in r.metrics["machine"].get(name) or ())
+    return max((share for share in shares if share is not None), default=0.0)
 
 
 def _state(record: Record) -> dict[str, Any]:

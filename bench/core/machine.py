@@ -156,7 +156,7 @@ class Monitor:
         others = None
         if before.busy is not None and after.busy is not None:
             used = after.busy - before.busy - (after.family - before.family)
-            others = max(0.0, used) / capacity
+            others = min(max(0.0, used) / capacity, 1.0)
         return BlockState(
             seconds,
             max(0.0, after.own - before.own),

@@ -30,16 +30,14 @@ def test_a_quiet_run_says_so_with_the_load_of_whole_groups():
 
 
 def test_a_disturbed_run_says_by_what():
-    busy = replace(CALM, others=0.34, steal=0.05)
+    busy = replace(CALM, others=0.34, steal=0.05, throttled=0.01)
     line = machine_line([record(busy, busy), record(CALM), record(CALM)])
     assert line.startswith("DISTURBED: 1 of 3 measurements give no verdict on speed: ")
     assert "other processes used up to 34% of the CPUs" in line
     assert "a hypervisor took up to 5% of them" in line
     assert "quota" not in line
     throttled = replace(CALM, throttled=0.5)
-    assert "the control group's quota held them back for up to 50%" in machine_line(
-        [record(throttled)]
-    )
+    assert "the CPU quota held them back for up to 50%" in machine_line([record(throttled)])
 
 
 def test_swapping_is_mentioned():
