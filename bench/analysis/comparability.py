@@ -46,6 +46,7 @@ ROWS = (
     Rule("settings", r".*affinity.*"),
     Rule("settings", r".*thread.*"),
     Rule("settings", r"device"),
+    Rule("settings", r"kept_environment"),
     Rule("environment", r"cpu|cores|gpu|cpu_quota|memory_limit_bytes"),
     # The closed track's promise. Layout and execution are each framework's own and may differ.
     Rule("settings", r"weight_dtype|compute_dtype|accumulat.*", certified=True),

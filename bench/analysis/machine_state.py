@@ -26,8 +26,9 @@ def machine_line(records: Iterable[Record]) -> str | None:
     if not disturbed:
         # Of whole groups: a share of a short block is not known well.
         shares = [others for r in observed if (others := _state(r).get("others")) is not None]
-        most = f": others used at most {max(shares):.0%} of the CPUs" if shares else ""
-        return f"The machine was quiet{most}.{swapped}"
+        if not shares:
+            return None
+        return f"The machine was quiet: others used at most {max(shares):.0%} of the CPUs.{swapped}"
     return (
         f"DISTURBED: {len(disturbed)} of {len(observed)} measurements give no verdict on speed: "
         f"{_causes(disturbed)}. Measure again on a quiet machine.{swapped}"

@@ -218,7 +218,7 @@ def _settings(session: Session) -> Fields:
     return {
         "cpu_affinity": sorted(os.sched_getaffinity(0)),
         "thread_affinities": thread_affinities(),
-        **kept_environment(),
+        "kept_environment": kept_environment(),
         **convolutional.settings(),
         **session.initial_weights,
         **_tuned(case),

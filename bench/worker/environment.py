@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
 
 from bench.core.case import Case
 from bench.core.errors import UserError
@@ -101,7 +100,7 @@ def kept() -> list[str]:
     return [name for name in os.environ.get(KEPT, "").split(",") if name]
 
 
-def kept_environment() -> dict[str, Any]:
-    """The setting ``kept_environment`` of a record: these variables as the worker has them."""
-    found = {name: without_folders(os.environ[name]) for name in kept() if name in os.environ}
-    return {"kept_environment": found} if found else {}
+def kept_environment() -> list[str]:
+    """These variables as the worker has them, ``NAME=value`` each: a setting of every record."""
+    found = sorted(name for name in kept() if name in os.environ)
+    return [f"{name}={without_folders(os.environ[name])}" for name in found]

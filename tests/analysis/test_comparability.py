@@ -66,6 +66,10 @@ def differing(key, one, other, track="closed"):
             {"settings": {**SETTINGS, "thread_affinities": [[0], [0, 1]]}},
             "thread_affinities [[0], [0, 1]] against [[0, 1]]",
         ),
+        (
+            {"settings": {**SETTINGS, "kept_environment": ["OMP_PROC_BIND=close"]}},
+            "kept_environment ['OMP_PROC_BIND=close'] against []",
+        ),
     ],
 )
 def test_rows_with_unequal_resources_are_not_compared_in_either_track(track, changes, words):

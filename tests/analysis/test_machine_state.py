@@ -19,8 +19,10 @@ def record(*states: BlockState, kind: str = "inference", **state: Any) -> Record
     return replace(made, metrics=found, environment=environment)
 
 
-def test_older_records_say_nothing_of_the_machine():
-    assert machine_line([make_record()]) is None
+def test_what_is_not_known_of_the_machine_is_not_said():
+    assert machine_line([make_record()]) is None  # an older record
+    unknown = replace(CALM, others=None, steal=None, throttled=None)
+    assert machine_line([record(unknown, others=None)]) is None
 
 
 def test_a_quiet_run_says_so_with_the_load_of_whole_groups():

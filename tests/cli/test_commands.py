@@ -326,7 +326,7 @@ def test_threads_and_kept_variables_are_in_the_records(batches: str, tmp_path: P
     (record,) = RecordStore(tmp_path / "one").read()
     assert record.settings["threads"] == 1
     assert record.settings["cpu_affinity"] == sorted(os.sched_getaffinity(0))[:1]
-    assert record.settings["kept_environment"] == {"OMP_PROC_BIND": "close"}
+    assert record.settings["kept_environment"] == ["OMP_PROC_BIND=close"]
     assert record.environment["cores"] == 1
     assert record.environment["machine_state"].keys() >= {"before", "others", "load"}
     assert "The machine was quiet" in done.stderr or "DISTURBED" in done.stderr

@@ -57,6 +57,7 @@ SETTINGS = {
     "threads": {"intra_op": 2, "inter_op": 1},
     "affinity": [0, 1],
     "thread_affinities": [[0, 1]],
+    "kept_environment": [],
     "precision": "float32",
     "layout": "channels_last",
     "compile": False,
