@@ -21,6 +21,8 @@ import pytest
 from rich.console import Console
 
 from bench.analysis.gate import Gate
+from bench.analysis.machine_state import machine_line
+from bench.cli.options import apply_process_options
 from bench.cli.progress import Display, label, result_line
 from bench.core import extensions
 from bench.core.case import Case
@@ -70,6 +72,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="with --bench-compare: fail when the whole interval of a case is that much slower",
     )
     group.addoption(
+        "--bench-threads",
+        type=int,
+        metavar="N",
+        help="measure on N of the CPUs, with as many threads",
+    )
+    group.addoption(
+        "--bench-keep-env",
+        default="",
+        metavar="A,B",
+        help="environment variables that workers get, though they do not inherit them",
+    )
+    group.addoption(
         "--bench-no-parity",
         action="store_true",
         help="make no parity certificates: rows of the closed track stay uncertified",
@@ -82,6 +96,9 @@ def pytest_configure(config: pytest.Config) -> None:
     try:
         extensions.load()
         if config.getoption("benchmark_only", default=False):
+            apply_process_options(
+                config.getoption("bench_threads"), _names(config.getoption("bench_keep_env"))
+            )
             config.pluginmanager.register(Session(config), _SESSION)
             _set_table(config)
     except UserError as error:
@@ -251,6 +268,8 @@ class Session:
             self._terminal() as console,
             Display(sum(len(job.tasks) for job in wanted), console, lines=False) as display,
         ):
+            if not self._records and (busy := self._run.look_at_machine()):
+                console.print(f"warning: {busy}", style="yellow", soft_wrap=True)
             # All with the first group: no certificate is made between two measurements.
             self._run.certify(self._cases(), display)
             for record in self._run.execute(wanted, display):
@@ -305,6 +324,8 @@ class Session:
         for record in self._records.values():
             task = Task(record.case, record.kind)
             terminalreporter.write_line(f"{label(task):<58} {result_line(record)}")
+        if line := machine_line(self._records.values()):
+            terminalreporter.write_line(line)
         if self._gate:
             terminalreporter.section(f"compared with {self._config.getoption('bench_compare')}")
             terminalreporter.write_line(self._gate.as_text(self._records.values()))

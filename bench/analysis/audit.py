@@ -21,6 +21,7 @@ from bench.analysis.pairing import is_pair
 from bench.analysis.speeds import speeds, versus
 from bench.analysis.utilisation import utilisation
 from bench.core.kinds import KINDS, kind
+from bench.core.machine import is_disturbed
 from bench.core.records import Record
 from bench.core.text import flatten, without_folders
 from bench.stats import estimates
@@ -204,9 +205,14 @@ def _peaks(records: Sequence[Record]) -> Found:
         if not experiment.ok or not flops[0] or _excused(experiment):
             continue
         rate = estimates.median_estimate(speeds(experiment)).value
-        share = utilisation(experiment.ok, rate * flops[0])["utilisation"]
-        if share is not None and share > 1:
-            yield _named(experiment), f"{100 * share:.0f} % of the measured peak"
+        found = utilisation(experiment.ok, rate * flops[0])
+        if found["above_peak"]:
+            peak = found["ceiling_flops_per_second"]
+            yield (
+                _named(experiment),
+                f"{rate * flops[0] / 1e9:.3g} GFLOP/s are above the measured peak of "
+                f"{peak / 1e9:.3g}",
+            )
 
 
 def _seeds(records: Sequence[Record]) -> Found:
@@ -240,7 +246,7 @@ def _caveats(records: Sequence[Record]) -> Found:
     for record in records:
         if not record.ok:
             continue
-        if record.metrics.get("disturbed") and not has_caveat(record, SECONDS):
+        if is_disturbed(record.metrics) and not has_caveat(record, SECONDS):
             yield _at(record), "the machine was disturbed, and no caveat on seconds says so"
         interleaving = record.metrics.get("interleaving") or {}
         lost = interleaving.get("lost")

@@ -47,7 +47,12 @@ ROWS = (
     Rule("settings", r".*affinity.*"),
     Rule("settings", r".*thread.*"),
     Rule("settings", r"device"),
-    Rule("environment", r"cpu|cores|gpu(\.(name|driver|memory_bytes|power_limit_watts|mig))?"),
+    Rule("settings", r"kept_environment"),
+    Rule(
+        "environment",
+        r"cpu|cores|cpu_quota|memory_limit_bytes"
+        r"|gpu(\.(name|driver|memory_bytes|power_limit_watts|mig))?",
+    ),
     # The closed track's promise. Layout and execution are each framework's own and may differ.
     Rule("settings", r"weight_dtype|compute_dtype|accumulat.*", certified=True),
     Rule("settings", r".*tf32.*", certified=True),

@@ -15,7 +15,7 @@ from bench.analysis.certified import status_of
 from bench.analysis.comparability import RUNS, differences
 from bench.analysis.experiments import latest
 from bench.analysis.pairing import AccuracyDifference, accuracy_difference
-from bench.analysis.speeds import speeds_of
+from bench.analysis.speeds import speeds_of, with_disturbance
 from bench.core.case import Case
 from bench.core.kinds import kind
 from bench.core.records import Record
@@ -112,8 +112,8 @@ def ratio_of_speeds(a: Record, b: Record) -> Ratio:
     """Speed of B over speed of A; a run with longer blocks is not slower for that."""
     if interleaved_together(a, b):
         # Two copies of one measurement, sample by sample: what made it noisy is in both.
-        return paired(ratios(timed(b), timed(a)))
-    return unpaired(speeds_of(b), speeds_of(a))
+        return with_disturbance(paired(ratios(timed(b), timed(a))), (a, b))
+    return with_disturbance(unpaired(speeds_of(b), speeds_of(a)), (a, b))
 
 
 def _timed(a: Record, b: Record) -> Comparison:

@@ -10,7 +10,7 @@ import numpy as np
 from bench.analysis.clock import SyncAudit, sync_audit_of
 from bench.analysis.comparability import Difference, differences_between, in_words
 from bench.analysis.experiments import Data, Experiment, experiments
-from bench.analysis.speeds import interleaved_versus, speeds
+from bench.analysis.speeds import interleaved_versus, speeds, versus
 from bench.core.case import Case
 from bench.core.kinds import KINDS
 from bench.core.records import Record
@@ -105,8 +105,7 @@ class Results:
     def ratio(self, one: Experiment, other: Experiment) -> Ratio:
         """Ratio of speeds: by pairs of blocks where the two ran interleaved."""
         return self.interleaved(one, other) or self._once(
-            ("unpaired", _key(one), _key(other)),
-            lambda: estimates.unpaired(speeds(one), speeds(other)),
+            ("unpaired", _key(one), _key(other)), lambda: versus(one, other)
         )
 
     def clock(self, experiment: Experiment) -> SyncAudit | None:

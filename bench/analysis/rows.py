@@ -18,6 +18,7 @@ from bench.analysis.results import Results, Row
 from bench.analysis.speeds import speeds
 from bench.analysis.utilisation import device_memory, disturbances, energy, utilisation
 from bench.core.kinds import KINDS
+from bench.core.machine import disturbed_share
 from bench.core.records import Record
 from bench.stats import estimates
 from bench.stats.verdicts import speed_verdict
@@ -198,6 +199,7 @@ def _throughput_row(experiment: Experiment, results: Results) -> Row:
     row["first_step_seconds"] = estimates.median_with_never(known)
     clock = results.clock(experiment)
     row["clock"] = clock.verdict if clock else None
+    row["disturbed"] = _disturbed(experiment)
     row |= _versus_reference(experiment, results)
     return row | published_columns(experiment.kind, experiment, relevant=True)
 
@@ -214,8 +216,14 @@ def latency_rows(results: Results | Sequence[Record], data: Data | None = None) 
         p50, p90, p99 = estimates.percentiles(calls) if calls else (np.nan, np.nan, np.nan)
         row = identity(experiment, results.data) | counts(experiment)
         row |= {"calls": len(calls), "p50": p50, "p90": p90, "p99": p99}
+        row["disturbed"] = _disturbed(experiment)
         rows.append(row | _versus_reference(experiment, results))
     return rows
+
+
+def _disturbed(experiment: Experiment) -> float:
+    """Share of disturbed blocks, of the seed that has most of them."""
+    return max((disturbed_share(record.metrics) for record in experiment.ok), default=0.0)
 
 
 def _versus_reference(experiment: Experiment, results: Results) -> Row:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from bench.analysis.experiments import Experiment
 from bench.core.kinds import kind
+from bench.core.machine import disturbed_share
 from bench.core.records import Record
 from bench.core.samples import by_process, interleaved_together, ratios, timed
 from bench.stats import estimates
@@ -33,13 +36,20 @@ def versus(one: Experiment, other: Experiment) -> Ratio:
         one: The experiment in the numerator, with a result.
         other: The experiment in the denominator, with a result.
     """
-    return interleaved_versus(one, other) or estimates.unpaired(speeds(one), speeds(other))
+    found = interleaved_versus(one, other) or estimates.unpaired(speeds(one), speeds(other))
+    return with_disturbance(found, (*one.ok, *other.ok))
 
 
 def interleaved_versus(one: Experiment, other: Experiment) -> Ratio | None:
     """The same for two that were interleaved; None where they were not."""
     pairs = paired_ratios(one, other)
-    return estimates.paired(pairs) if pairs else None
+    return with_disturbance(estimates.paired(pairs), (*one.ok, *other.ok)) if pairs else None
+
+
+def with_disturbance(ratio: Ratio, records: Iterable[Record]) -> Ratio:
+    """The ratio with the share of disturbed blocks of the record that has most of them."""
+    shares = (disturbed_share(record.metrics) for record in records)
+    return ratio._replace(disturbed=max(shares, default=0.0))
 
 
 def paired_ratios(one: Experiment, other: Experiment) -> list[list[float]]:

@@ -15,15 +15,20 @@ Row = dict[str, Any]
 
 
 def utilisation(records: Sequence[Record], flops_per_second: float | None) -> Row:
-    """Achieved FLOP/s over the highest that was measured on this device in this precision."""
+    """Achieved FLOP/s over the highest that was measured on this device in this precision.
+
+    A row above that peak has no share of it: ``above_peak`` says so, and the peak is too low.
+    """
     found = [r.metrics["ceiling"] for r in records if r.metrics.get("ceiling")]
     best = max(found, key=lambda one: float(one["flops_per_second"]), default=None)
     ceiling = None if best is None else best["flops_per_second"]
     share = None if ceiling is None or flops_per_second is None else flops_per_second / ceiling
+    above = share is not None and share > 1
     return {
         "ceiling_flops_per_second": ceiling,
         "ceiling_precision": None if best is None else best.get("precision"),
-        "utilisation": share,
+        "utilisation": None if above else share,
+        "above_peak": above,
     }
 
 

@@ -20,9 +20,11 @@ from bench.core.devices import accelerated
 from bench.core.download import cifar10_archive
 from bench.core.environment import capture
 from bench.core.limits import Limits
+from bench.core.resources import memory_limit, usable_cpus
 from bench.data.sources import prepared
 from bench.data.synthetic import generate
 from bench.harness.ceilings import Found, best, obtain
+from bench.harness.observer import look
 from bench.report.format import significant
 from bench.training.frameworks import FRAMEWORKS, Framework
 from bench.worker.ceilings import OPERATION_NAMES
@@ -163,8 +165,20 @@ def _in_words(kind: str, answer: dict[str, Any] | None) -> str:
 
 def _machine() -> dict[str, Any]:
     environment = capture({})
-    kept = ("cpu", "cores", "memory_bytes", "os", "python", "alexbench", "commit")
-    return {"libc": " ".join(platform.libc_ver()), **{key: environment[key] for key in kept}}
+    kept = ("cpu", "cores", "cpu_quota", "memory_bytes", "governor", "os", "python", "alexbench")
+    return {
+        "libc": " ".join(platform.libc_ver()),
+        **{key: environment[key] for key in (*kept, "commit")},
+        "threads": len(usable_cpus()),
+        "memory_limit_bytes": memory_limit() or "none",
+        **_load(),
+    }
+
+
+def _load() -> dict[str, Any]:
+    """How busy the machine is now, and a warning where a measurement would be disturbed."""
+    state, warning = look()
+    return {"state": state | ({"warning": warning} if warning else {})}
 
 
 def _cache() -> dict[str, Any]:

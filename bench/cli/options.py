@@ -9,7 +9,9 @@ from typing import Any
 import click
 
 from bench.core.devices import NAMES
+from bench.core.resources import use_threads
 from bench.training.frameworks import FRAMEWORKS
+from bench.worker.environment import keep
 
 Decorator = Callable[[Any], Any]
 
@@ -42,6 +44,35 @@ def profile_option(default: str, known: Iterable[str]) -> Decorator:
     """``--profile``: how much is measured."""
     text = f"One of {', '.join(known)}."
     return click.option("--profile", default=default, show_default=True, help=text)
+
+
+def process_options(command: Any) -> Any:
+    """``--threads`` and ``--keep-env``, passed on as ``threads`` and ``keep_env``."""
+    threads = click.option(
+        "--threads",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Measure on N of the CPUs, with as many threads; OMP_NUM_THREADS has no effect.",
+    )
+    keep_env = click.option(
+        "--keep-env",
+        multiple=True,
+        metavar="NAME",
+        help="Let an environment variable reach the workers that they do not inherit, such as "
+        "OMP_PROC_BIND; records name it. May be repeated.",
+    )
+    return threads(keep_env(command))
+
+
+def apply_process_options(threads: int | None, keep_env: Iterable[str]) -> None:
+    """Do what `process_options` asks for, in this process and all workers.
+
+    Raises:
+        UserError: There are not so many CPUs, or a variable cannot be passed on.
+    """
+    if threads is not None:
+        use_threads(threads)
+    keep(keep_env)
 
 
 data_option: Decorator = click.option(

@@ -7,7 +7,15 @@ from typing import Any
 
 import click
 
-from bench.cli.options import data_option, device_option, listed, numbers, profile_option
+from bench.cli.options import (
+    apply_process_options,
+    data_option,
+    device_option,
+    listed,
+    numbers,
+    process_options,
+    profile_option,
+)
 from bench.core.case import EXECUTIONS, INITS, PRECISIONS
 from bench.core.kinds import KINDS
 from bench.harness.profiles import PROFILES
@@ -68,6 +76,7 @@ from bench.training.tracks import TRACKS
 )
 @click.option("--run", "run_name", help="Name of the run's folder; by default the time in UTC.")
 @click.option("--resume", is_flag=True, help="Continue the run of --run, or the newest one.")
+@process_options
 @click.option(
     "--no-parity",
     is_flag=True,
@@ -83,9 +92,12 @@ def run(
     run_name: str | None,
     resume: bool,
     no_parity: bool,
+    threads: int | None,
+    keep_env: tuple[str, ...],
     **selection: Any,
 ) -> int:
     """Measure the selected cases; write records, tables, plots and report.html."""
+    from bench.analysis.machine_state import machine_line
     from bench.cli.progress import Display
     from bench.harness.devices import claimed, on_device
     from bench.harness.matrix import jobs
@@ -93,6 +105,7 @@ def run(
     from bench.harness.run import open_run, run_all
     from bench.report.html import write_results
 
+    apply_process_options(threads, keep_env)
     chosen = profile_called(profile)
     wanted, choice = on_device(Selection(**selection), chosen, device)
     todo = jobs(wanted, chosen)
@@ -100,7 +113,12 @@ def run(
     current, done = open_run(results, run_name, resume, chosen, data, validation=validation)
     if choice.words:
         click.echo(choice.words, err=True)
+    if busy := current.look_at_machine():
+        click.echo(f"alexbench: warning: {busy}", err=True)
     with Display(sum(len(job.tasks) for job in todo)) as display:
         run_all(current, todo, display, done=done, parity=not no_parity, unusable=choice.unusable)
-    click.echo(write_results(current.store.read(), current.folder))
+    records = current.store.read()
+    if line := machine_line(records):
+        click.echo(line, err=True)
+    click.echo(write_results(records, current.folder))
     return 1 if display.failed else 0

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from bench import __version__
-from bench.core import nvml
+from bench.core import nvml, resources
 from bench.core.devices import accelerated
+from bench.core.resources import cpu_quota, memory_limit
 
 _ROOT = Path(__file__).resolve().parents[2]
 
@@ -19,15 +20,22 @@ _ROOT = Path(__file__).resolve().parents[2]
 def capture(versions: Mapping[str, str], device: str = "cpu") -> dict[str, Any]:
     """The ``environment`` of a record: the machine, and the versions of the framework's packages.
 
+    ``cores`` are those that the process may run on, ``cpu_quota`` how many of them its control
+    group pays for, ``memory_limit_bytes`` the limit of that group, 0 without one.
+
     Args:
         versions: Of the framework's packages.
         device: Of the case; for an accelerator ``gpu`` says what it is (`bench.core.nvml`), or
             ``gpu_reason`` why that is unknown.
     """
+    cores = len(os.sched_getaffinity(0))
     return {
         "cpu": processor(),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": cores,
+        "cpu_quota": min(cores, cpu_quota() or cores),
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "memory_limit_bytes": memory_limit() or 0,
+        "governor": governor(),
         "os": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "versions": dict(versions),
@@ -60,6 +68,15 @@ def processor() -> str:
     flags = fields.get("flags", "").split()
     widest = [name for name in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if name in flags]
     return f"{fields.get('model name', platform.machine())} ({', '.join(widest) or 'no AVX2'})"
+
+
+def governor() -> str | None:
+    """The frequency governor of the first CPU; None where the kernel shows none, as in a VM."""
+    path = resources.ROOT / "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"
+    try:
+        return path.read_text(encoding="ascii").strip()
+    except OSError:
+        return None
 
 
 def commit() -> str | None:

@@ -155,6 +155,23 @@ METRICS: dict[str, Metric] = {
             type=OBJECT,
         ),
         Metric(
+            "machine",
+            (*TIMED, ACCURACY),
+            "The machine during each block (of a training: each stretch between evaluations), a "
+            "list per quantity: `seconds` (wall time), `cpu_seconds` (of all threads of the "
+            "worker), `others` (share of the CPUs that other processes used), `steal` (that a "
+            "hypervisor took), `throttled` (that the CPU quota took), `load` (average of a minute);"
+            " `threads`, and `repeated` (blocks that were measured again).",
+            type=OBJECT,
+        ),
+        Metric(
+            "disturbed",
+            (*TIMED, ACCURACY),
+            "Share of the blocks during which others used more than 10 % of the CPUs, or a "
+            "hypervisor or the quota took more than 2 %, also when measured again.",
+            "fraction",
+        ),
+        Metric(
             "device_memory_bytes",
             (*TIMED, ACCURACY),
             "Peak of the device's memory, where the framework reports it.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import signal
 import sys
 from pathlib import Path
@@ -29,6 +30,25 @@ def peak_memory_bytes() -> int | None:
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024
     return None
+
+
+def thread_affinities() -> list[list[int]]:
+    """The sets of CPUs that threads of this process are bound to, each once, in order.
+
+    One set, that of the process, unless something has bound threads: a framework, or OpenMP by a
+    variable of the environment.
+    """
+    try:
+        threads = [int(path.name) for path in Path("/proc/self/task").iterdir()]
+    except OSError:
+        return [sorted(os.sched_getaffinity(0))]
+    found = set()
+    for thread in threads:
+        try:
+            found.add(tuple(sorted(os.sched_getaffinity(thread))))
+        except ProcessLookupError:
+            pass  # it has ended meanwhile
+    return sorted(map(list, found))
 
 
 def oom_kills() -> int:

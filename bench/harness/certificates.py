@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
-import os
 import platform
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -28,6 +27,7 @@ from bench.core.case import Case
 from bench.core.devices import accelerated
 from bench.core.environment import processor
 from bench.core.limits import Limits
+from bench.core.resources import usable_cpus, usable_memory
 from bench.core.text import without_folders
 from bench.networks.architecture import Architecture
 from bench.networks.variants import variant
@@ -161,11 +161,10 @@ class _ParityChecks:
         for subject in subjects:
             together.setdefault(_worker_of(subject), []).append(subject)
         groups = list(together.values())
-        cpus = sorted(os.sched_getaffinity(0))
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // _CHECK_BYTES
+        cpus = usable_cpus()
         # Two CPUs each for many checks on an accelerator: the reference computes here.
         most = max(1, len(cpus) // 2) if any(accelerated(s.device) for s in subjects) else len(cpus)
-        places = max(1, min(len(groups), most, memory))
+        places = max(1, min(len(groups), most, usable_memory() // _CHECK_BYTES))
         self._shares: Queue[list[int]] = Queue()
         for place in range(places):
             self._shares.put(cpus[place::places])

@@ -3,10 +3,16 @@
 A *group* is one network in every framework that is compared. One process of each runs at a time;
 blocks alternate between them, so that a machine that slows down slows down all of them. Idle
 processes are paused with SIGSTOP and use no core. The next round takes fresh processes.
+
+A turn (one block of each framework) in which other processes used the CPUs is disturbed: it is
+measured again as a whole, after the others, so that its blocks stay pairs. Start-ups are not
+repeated, since only a fresh process could: they are marked.
 """
 
 from __future__ import annotations
 
+import math
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -20,9 +26,10 @@ from bench.core.devices import accelerated
 from bench.core.kinds import KINDS
 from bench.core.kinds import kind as row_of
 from bench.core.limits import Limits
+from bench.core.machine import BlockState
 from bench.core.samples import Block
 from bench.harness.matrix import Job, Task
-from bench.harness.results import checked, checked_samples
+from bench.harness.results import TimedBlock, checked, checked_block, checked_states
 from bench.worker.client import OnProgress, Worker, WorkerError, bare_start
 
 
@@ -33,6 +40,10 @@ class TaskResults:
     task: Task
     blocks: list[Block] = field(default_factory=list)
     samples: list[float] = field(default_factory=list)
+    states: list[BlockState | None] = field(default_factory=list)
+    """The machine during each block."""
+    repeated: int = 0
+    """Blocks that were measured again because they were disturbed."""
     answers: list[dict[str, Any]] = field(default_factory=list)
     """Results of the processes that completed."""
     error: WorkerError | None = None
@@ -40,10 +51,11 @@ class TaskResults:
     started_at: str = ""
     seconds: float = 0.0
 
-    def add(self, process: int, turn: int, samples: Sequence[float]) -> None:
-        """The samples of one turn."""
-        self.blocks.append(Block(process, turn, len(samples)))
-        self.samples.extend(samples)
+    def add(self, process: int, turn: int, block: TimedBlock) -> None:
+        """The samples of one turn, and the machine's state meanwhile."""
+        self.blocks.append(Block(process, turn, len(block.samples)))
+        self.samples.extend(block.samples)
+        self.states.append(block.state)
 
     @property
     def steps(self) -> int | None:
@@ -104,6 +116,14 @@ class Slot:
         self._worker, self._opened = None, False
 
 
+_REPEATS = 3
+"""How often a disturbed turn is measured again. A process that stays busy for longer than these
+blocks take disturbs the whole run, and repeating its blocks would only take time."""
+
+Turn = dict[int, TimedBlock]
+"""The blocks of one turn, by the place of their slot."""
+
+
 class InterleavedRun:
     """The jobs of one group, measured in rounds of fresh processes."""
 
@@ -117,6 +137,7 @@ class InterleavedRun:
     ) -> None:
         self._jobs, self._data, self._limits = jobs, data, limits
         self._started, self._on_progress = started, on_progress
+        self._deadline = perf_counter() + (limits.group_seconds or math.inf)
         self.all_results = [TaskResults(task) for job in jobs for task in job.tasks]
 
     def run_process(self, process: int) -> None:
@@ -162,7 +183,9 @@ class InterleavedRun:
                 answer = checked(slot.use(self._on_progress).measure(kind, self._on_progress))
                 if row_of(kind).startup and self._limits.bare_start:
                     answer["metrics"] |= _bare_start_seconds(slot, perf_counter() - began)
-                task_results.add(process, 0, answer["samples"])
+                states = checked_states(answer)
+                block = TimedBlock(answer["samples"], states[0] if len(states) == 1 else None)
+                task_results.add(process, 0, block)
                 task_results.answers.append(answer)
 
             self._attempt(slot, task_results, measure)
@@ -174,14 +197,48 @@ class InterleavedRun:
             (slot, task_results) for slot in order for task_results in self._open_tasks(slot, kind)
         ]
         ready = [pair for pair in pairs if self._begin(*pair, kind, extras=extras)]
-        turns = self._limits.turns(kind, extras=extras)
-        for turn in range(turns):
-            for slot, task_results in ready if turn % 2 == 0 else ready[::-1]:
-                self._block(slot, task_results, process, turn)
-            ready = [pair for pair in ready if pair[1].error is None]
-            self._on_progress((turn + 1) / turns, f"{kind}, process {process + 1}")
+        self._take_turns(ready, kind, process, self._limits.turns(kind, extras=extras))
         for slot, task_results in ready:
-            self._end(slot, task_results)
+            if task_results.error is None:
+                self._end(slot, task_results)
+
+    def _take_turns(self, pairs: Sequence[Pair], kind: str, process: int, turns: int) -> None:
+        """All turns of a process; disturbed ones again, after the others."""
+        kept: dict[int, Turn] = {}
+        again = deque[int]()
+        for turn in range(turns):
+            kept[turn] = self._turn(pairs, turn)
+            self._on_progress((turn + 1) / turns, f"{kind}, process {process + 1}")
+            again += [turn] * _disturbed(kept[turn])
+        tries = dict.fromkeys(again, 0)
+        # As many blocks again at the most, however the disturbed ones are distributed.
+        for _ in range(turns):
+            if not again or perf_counter() > self._deadline:
+                break
+            turn = again.popleft()
+            tries[turn] += 1
+            self._on_progress(1.0, f"{kind}, process {process + 1}: a disturbed turn again")
+            found = self._turn(pairs, turn)
+            if found.keys() != kept[turn].keys():
+                break  # a framework has failed: what was measured before that counts
+            for place in found:
+                pairs[place][1].repeated += 1
+            # Chosen by the machine's state alone, never by the seconds.
+            kept[turn] = min(kept[turn], found, key=_excess)
+            again += [turn] * (_disturbed(kept[turn]) and tries[turn] < _REPEATS)
+        for turn, blocks in kept.items():
+            for place, block in blocks.items():
+                pairs[place][1].add(process, turn, block)
+
+    def _turn(self, pairs: Sequence[Pair], turn: int) -> Turn:
+        """A block of every framework that has not failed, in the order of the turn."""
+        places = range(len(pairs))
+        blocks = {}
+        for place in places if turn % 2 == 0 else reversed(places):
+            slot, task_results = pairs[place]
+            if task_results.error is None and (block := self._block(slot, task_results)):
+                blocks[place] = block
+        return blocks
 
     def _begin(self, slot: Slot, task_results: TaskResults, kind: str, *, extras: bool) -> bool:
         def begin() -> None:
@@ -190,12 +247,15 @@ class InterleavedRun:
 
         return self._attempt(slot, task_results, begin)
 
-    def _block(self, slot: Slot, task_results: TaskResults, process: int, turn: int) -> None:
+    def _block(self, slot: Slot, task_results: TaskResults) -> TimedBlock | None:
+        """The next block of a framework; None where it fails."""
+        found: list[TimedBlock] = []
+
         def block() -> None:
-            samples = slot.use(self._on_progress).block(lambda done, note: None)
-            task_results.add(process, turn, checked_samples(samples))
+            found.append(checked_block(slot.use(self._on_progress).block(lambda done, note: None)))
 
         self._attempt(slot, task_results, block)
+        return found[0] if found else None
 
     def _end(self, slot: Slot, task_results: TaskResults) -> None:
         def end() -> None:
@@ -227,6 +287,19 @@ class InterleavedRun:
             and task_results.task.kind == kind
             and task_results.error is None
         )
+
+
+Pair = tuple[Slot, TaskResults]
+"""A framework's worker, and the task that it measures."""
+
+
+def _excess(turn: Turn) -> float:
+    """That of its most disturbed block."""
+    return max((block.state.excess for block in turn.values() if block.state), default=0.0)
+
+
+def _disturbed(turn: Turn) -> bool:
+    return any(block.state.disturbed for block in turn.values() if block.state)
 
 
 def _bare_start_seconds(slot: Slot, worker_seconds: float) -> dict[str, float]:

@@ -14,14 +14,16 @@ from bench.core.case import Case
 from bench.core.environment import capture
 from bench.core.kinds import kind
 from bench.core.limits import Limits
+from bench.core.machine import machine_metrics
 from bench.core.records import Record
 from bench.core.samples import Timed
 from bench.core.text import headline, without_folders
 from bench.harness.interleave import InterleavedRun, TaskResults
 from bench.harness.listener import Listener
 from bench.harness.matrix import Job, Task
+from bench.harness.observer import MACHINE_STATE, Observer
 from bench.harness.pooling import pooled
-from bench.harness.results import checked
+from bench.harness.results import checked, checked_states
 from bench.harness.stopping import stopping_reason
 from bench.harness.summaries import summary_of
 from bench.training.frameworks import framework
@@ -41,6 +43,7 @@ def _measure_interleaved(
     jobs: Sequence[Job], data: Path, limits: Limits, listener: Listener
 ) -> Iterator[Record]:
     """Fresh processes of all jobs until the stopping criterion is met; then every record."""
+    observer = Observer()
     interleaved = InterleavedRun(jobs, data, limits, listener.started, listener.progress)
     process_seconds: list[float] = []
     stopped = None
@@ -49,6 +52,7 @@ def _measure_interleaved(
         interleaved.run_process(len(process_seconds))
         process_seconds.append(perf_counter() - began)
         stopped = stopping_reason(interleaved.all_results, limits, process_seconds)
+    machine = observer.state()
     name = uuid4().hex[:12]  # joins the records of one group
     for task_results in interleaved.all_results:
         interleaving = {
@@ -58,7 +62,13 @@ def _measure_interleaved(
             "precision_goal": limits.precision,
             "group_seconds": limits.group_seconds,
         }
-        yield _timed_record(task_results, interleaving)
+        yield _with_machine(_timed_record(task_results, interleaving), machine)
+
+
+def _with_machine(record: Record, state: dict[str, Any]) -> Record:
+    """The record with its machine and software, and the machine's state while it was measured."""
+    environment = capture(framework(record.case.framework).versions())
+    return dataclasses.replace(record, environment={**environment, MACHINE_STATE: state})
 
 
 def _timed_record(task_results: TaskResults, interleaving: dict[str, Any]) -> Record:
@@ -74,7 +84,8 @@ def _timed_record(task_results: TaskResults, interleaving: dict[str, Any]) -> Re
         peaks = [a["peak_memory_bytes"] for a in task_results.answers if a["peak_memory_bytes"]]
         answer["peak_memory_bytes"] = max(peaks, default=None)
         metrics = pooled([a["metrics"] | _device_memory(a) for a in task_results.answers])
-        answer["metrics"] = {**metrics, "interleaving": interleaving}
+        machine = machine_metrics(task_results.states, task_results.repeated)
+        answer["metrics"] = {**metrics, **machine, "interleaving": interleaving}
         answer["device_memory_bytes"] = None  # among the metrics already
         images = answer["images_per_sample"] or 1
         record = record_of(
@@ -93,20 +104,22 @@ def _measure_alone(job: Job, data: Path, limits: Limits, listener: Listener) -> 
     for task in job.tasks:
         listener.started(task)
         started_at = datetime.now(UTC).isoformat(timespec="seconds")
-        began = perf_counter()
+        began, observer = perf_counter(), Observer()
         with Worker(job.case, data, limits, weights=job.weights) as worker:
             try:
                 worker.open(listener.progress)
                 answer = checked(worker.measure(task.kind, listener.progress))
+                answer["metrics"] |= machine_metrics(checked_states(answer))
                 record = record_of(task, answer, [answer["samples"]])
             except WorkerError as error:
                 record = _failure(task, error)
-        yield dataclasses.replace(
+        record = dataclasses.replace(
             record,
             started_at=started_at,
             seconds=perf_counter() - began,
             environment=_environment(task.case),
         )
+        yield _with_machine(record, observer.state())
 
 
 def _environment(case: Case) -> dict[str, Any]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from bench.core import record_fields
 from bench.core.errors import UserError
+from bench.core.machine import BlockState
 from bench.worker.client import WorkerError
 
 _FIELDS = (
@@ -39,15 +41,34 @@ def checked(result: Any) -> dict[str, Any]:
     return result
 
 
-def checked_samples(samples: Any) -> list[float]:
-    """The samples of one block, unchanged.
+class TimedBlock(NamedTuple):
+    """The samples of one block, and the machine's state meanwhile; None where it is not known."""
+
+    samples: list[float]
+    state: BlockState | None = None
+
+
+def checked_block(block: Mapping[str, Any]) -> TimedBlock:
+    """One block of a worker: the fields of `bench.worker.events.WAITING`.
 
     Raises:
-        WorkerError: They are no flat list of numbers.
+        WorkerError: The samples are no flat list of numbers, or the state is none.
+    """
+    state = block["machine"]
+    try:
+        record_fields.check_fields({"samples": block["samples"]})
+        return TimedBlock(block["samples"], None if state is None else BlockState.from_json(state))
+    except (UserError, ValueError) as error:
+        raise WorkerError("failed", f"the worker's block is refused: {error}") from error
+
+
+def checked_states(result: Mapping[str, Any]) -> list[BlockState]:
+    """The machine during each block of a measurement that was not interleaved.
+
+    Raises:
+        WorkerError: One of them is no state.
     """
     try:
-        record_fields.check_fields({"samples": samples})
-    except UserError as error:
-        raise WorkerError("failed", f"the worker's block is refused: {error}") from error
-    found: list[float] = samples
-    return found
+        return [BlockState.from_json(state) for state in result.get("machine", ())]
+    except ValueError as error:
+        raise WorkerError("failed", f"the worker's result is refused: {error}") from error

@@ -24,6 +24,7 @@ from bench.harness.certificates import Certificate, Subject, obtain
 from bench.harness.listener import Listener
 from bench.harness.matrix import Job, groups
 from bench.harness.measure import measure
+from bench.harness.observer import MACHINE_STATE, look
 from bench.harness.profiles import Profile
 from bench.training.frameworks import REFERENCE, installed
 from bench.training.tracks import track
@@ -49,8 +50,16 @@ class Run:
     """Whose ceilings are asked for; empty means the profile's. Those of a job are always."""
     ceilings: RunCeilings = field(default_factory=RunCeilings)
 
+    before: dict[str, Any] = field(default_factory=dict)
+    """The machine before the run (`bench.harness.observer.Observer.state`)."""
+
     def __post_init__(self) -> None:
         self.store = RecordStore(self.folder)
+
+    def look_at_machine(self) -> str | None:
+        """Note how busy the machine is before anything is measured; a warning where it is."""
+        self.before, warning = look()
+        return warning
 
     @cached_property
     def dataset(self) -> Dataset:
@@ -104,7 +113,7 @@ class Run:
         for record in measure(group, self.data_folder, self.profile.limits, listener):
             parity = self._parity(record.case)
             complete = dataclasses.replace(record, dataset=self.dataset.describe(), parity=parity)
-            complete = self._with_ceiling(complete)
+            complete = self._with_ceiling(self._with_state_before(complete), listener)
             self.store.append(complete)
             listener.finished(complete)
             yield complete
@@ -119,6 +128,12 @@ class Run:
             self.store.append(record)
         return found
 
+    def _with_state_before(self, record: Record) -> Record:
+        if not self.before:
+            return record
+        state = {**record.environment.get(MACHINE_STATE, {}), "before": self.before}
+        return dataclasses.replace(record, environment={**record.environment, MACHINE_STATE: state})
+
     def _prepare_ceilings(self, job: Job, listener: Listener) -> None:
         """Before the first throughput of the run; the cache has them after the first run."""
         if any(kind(task.kind).throughput for task in job.tasks):
@@ -126,11 +141,13 @@ class Run:
             wanted = sorted([*names, job.case.framework], key=lambda name: name != REFERENCE)
             self.ceilings.prepare(wanted, listener.progress, job.case.device)
 
-    def _with_ceiling(self, record: Record) -> Record:
+    def _with_ceiling(self, record: Record, listener: Listener) -> Record:
         if not kind(record.kind).throughput or not record.ok:
             return record
+        speed = float(record.summary["images_per_second"] or 0.0)
+        flops = speed * float(record.metrics.get("flops_per_image") or 0.0)
         tf32 = bool(record.settings.get("tf32"))
-        ceiling = self.ceilings.metrics(record.case, tf32=tf32)
+        ceiling = self.ceilings.metrics(record.case, flops, listener.progress, tf32=tf32)
         return dataclasses.replace(record, metrics={**record.metrics, **ceiling})
 
 

@@ -264,13 +264,17 @@ class Architecture:
         """Floating-point operations of one sample's forward pass: 2 per multiply-accumulate."""
         return 2 * sum(step.layer.macs(step.before) for step in self.steps())
 
-    def training_flops(self) -> int:
+    def training_flops(self, *, small_maps_dense: bool = False) -> int:
         """Operations of one sample's training step.
 
         Forward, gradient of the weights and gradient of the inputs cost the same, except that the
         first layer needs no gradient of its input.
+
+        Args:
+            small_maps_dense: Whether a convolution of which :meth:`Conv.sees_all` is true is
+                computed as the dense layer that it is, which multiplies no padding.
         """
-        costs = [2 * step.layer.macs(step.before) for step in self.steps()]
+        costs = [2 * _macs(step, small_maps_dense) for step in self.steps()]
         first = next((cost for cost in costs if cost), 0)
         return 3 * sum(costs) - first
 
@@ -317,6 +321,13 @@ class Architecture:
         """The architecture that :meth:`to_json` wrote."""
         layers = tuple(_layer_from_json(row) for row in value["layers"])
         return cls(**{**value, "layers": layers})
+
+
+def _macs(step: Step, small_maps_dense: bool) -> int:
+    layer, shape = step.layer, step.before
+    if small_maps_dense and isinstance(layer, Conv) and layer.sees_all(shape):
+        return math.prod(shape) * math.prod(step.after)
+    return layer.macs(shape)
 
 
 def _layer_from_json(row: Mapping[str, Any]) -> Layer:

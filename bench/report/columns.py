@@ -143,6 +143,15 @@ def dagger(header: str, show: Show) -> Column:
     return Column(header, cell, usual=NOTHING)
 
 
+def disturbed_column() -> Column:
+    """Share of the blocks during which others used the CPUs; left out where there are none."""
+
+    def cell(row: Row) -> str:
+        return percent(row["disturbed"], 0) if row.get("disturbed") else NOTHING
+
+    return Column("disturbed blocks", cell, usual=NOTHING)
+
+
 def kind_of(row: Row) -> str:
     """What was measured, in a word."""
     name = str(row["kind"])

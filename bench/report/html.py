@@ -18,6 +18,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from bench.analysis.experiments import latest
+from bench.analysis.machine_state import machine_line
 from bench.core.errors import UserError
 from bench.core.kinds import KINDS
 from bench.core.records import Record, RecordStore
@@ -134,6 +135,7 @@ def _page(
         what=summary.what_was_run(report),
         data=summary.which_data(report),
         machines=list(dict.fromkeys(summary.which_machine(r.environment) for r in records if r.ok)),
+        machine_state=machine_line(records),
         headlines=summary.headlines(report),
         results=sum(record.ok for record in records),
         notes=_first([without_folders(note) for note in notes]),
@@ -221,7 +223,7 @@ def _environments(records: Sequence[Record]) -> list[list[tuple[str, str]]]:
         tuple(
             (key, _shown(value))
             for key, value in flatten(record.environment).items()
-            if not _PRIVATE.search(key)
+            if not _PRIVATE.search(key) and not key.startswith("machine_state.")
         )
         for record in records
         if record.environment

@@ -17,6 +17,7 @@ from pathlib import Path
 from bench.analysis.experiments import Data
 from bench.analysis.results import Results
 from bench.analysis.rows import Row, comparability_rows
+from bench.core.resources import usable_cpus
 from bench.report import footnotes
 from bench.report.chapters import TABLES
 from bench.report.panels import FEW_PANELS, PANELS
@@ -135,7 +136,7 @@ def _run(place: int) -> Plot | None:
 
 
 def _processors() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+    return len(usable_cpus()) if hasattr(os, "sched_getaffinity") else 1
 
 
 def _drawn(report: Report) -> list[tuple[Results, str]]:

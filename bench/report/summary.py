@@ -114,12 +114,23 @@ def which_machine(environment: Mapping[str, Any]) -> str:
         str(environment.get("cpu") or "unknown processor"),
         f"{environment['cores']} cores" if environment.get("cores") else "",
         f"{memory / _GIB:.1f} GiB" if memory else "",
+        *_limits(environment),
         gpu_line(environment),
         str(environment.get("os") or ""),
         f"Python {environment['python']}" if environment.get("python") else "",
         *(f"{name} {version}" for name, version in (environment.get("versions") or {}).items()),
     ]
     return ", ".join(part for part in parts if part)
+
+
+def _limits(environment: Mapping[str, Any]) -> list[str]:
+    """What a control group allows, where that is less than the machine has."""
+    quota, memory = environment.get("cpu_quota"), environment.get("memory_limit_bytes")
+    limited = quota is not None and quota < (environment.get("cores") or 0)
+    return [
+        *([f"CPU quota {quota:g}"] if limited else []),
+        *([f"memory limit {memory / _GIB:.1f} GiB"] if memory else []),
+    ]
 
 
 def headlines(records: Records) -> list[Headlines]:

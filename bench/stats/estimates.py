@@ -88,12 +88,14 @@ class Ratio(NamedTuple):
             power of 80 %; None without an interval.
         pairs: Pairs of interleaved blocks; None where the two were measured one after the other.
         processes: Processes of the side that has fewer.
+        disturbed: Share of the blocks during which others used the CPUs, of the side that has more.
     """
 
     ratio: Estimate
     detectable: float | None
     pairs: int | None
     processes: int
+    disturbed: float = 0.0
 
     @property
     def precision(self) -> float:

@@ -13,6 +13,7 @@ import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from bench.core.machine import TOLERATED
 from bench.stats.estimates import Estimate, Ratio
 
 TIE, INCONCLUSIVE = "tie", "inconclusive"
@@ -102,5 +103,11 @@ def verdict(estimate: Estimate, margin: Margin, processes: int) -> Verdict:
 
 
 def speed_verdict(ratio: Ratio) -> Verdict:
-    """The verdict on a ratio of speeds: ``faster``, ``slower``, ``tie`` or ``inconclusive``."""
+    """The verdict on a ratio of speeds: ``faster``, ``slower``, ``tie`` or ``inconclusive``.
+
+    A disturbed ratio has none: what others did to one side may be all that it shows.
+    """
+    if ratio.disturbed > TOLERATED and not math.isnan(ratio.ratio.value):
+        share = f"{ratio.disturbed:.0%}"
+        return Verdict(INCONCLUSIVE, f"disturbed: others used the CPUs in {share} of the blocks")
     return verdict(ratio.ratio, SPEED, ratio.processes)

@@ -34,7 +34,8 @@ from bench.core.case import Case
 from bench.core.devices import accelerated, mismatch
 from bench.core.errors import UserError
 from bench.core.extensions import load_object
-from bench.core.process import die_with_parent, peak_memory_bytes
+from bench.core.machine import BlockState, Monitor
+from bench.core.process import die_with_parent, peak_memory_bytes, thread_affinities
 from bench.networks.architecture import Architecture
 from bench.parity import certificate as parity
 from bench.training.defaults import switched
@@ -44,6 +45,7 @@ from bench.training.tracks import track
 from bench.worker import ceilings as operations
 from bench.worker.blocking import block
 from bench.worker.device_watch import DeviceWatch
+from bench.worker.environment import kept_environment
 from bench.worker.inputs import HeldInputs
 from bench.worker.measurements.registry import MEASUREMENTS
 from bench.worker.opening import open_session
@@ -116,7 +118,9 @@ class Commands:
     def _open(self, command: Command) -> None:
         os.sched_setaffinity(0, command["cpus"])
         self.case = Case.from_json(command["case"])
+        monitor = Monitor(command["cpus"], harness=os.getppid())
         self._session = open_session(command, self._progress)
+        self._session.monitor = monitor
 
     def _measure(self, command: Command) -> Fields:
         if self._session is None:
@@ -214,8 +218,8 @@ def _call(command: Command) -> Fields:
     return {"returned": function(**command["arguments"]) or {}}
 
 
-def _waiting(commands: Commands, samples: list[float]) -> None:
-    commands.send("waiting", samples=samples)
+def _waiting(commands: Commands, samples: list[float], state: BlockState | None) -> None:
+    commands.send("waiting", samples=samples, machine=state and state.to_json())
 
 
 def _next_command() -> dict[str, Any]:
@@ -272,6 +276,7 @@ def measure(session: Session, kind: str) -> Fields:
         "images_per_sample": result.images_per_sample,
         "unit": result.unit,
         "metrics": result.metrics | watch.whole(before),
+        "machine": [state.to_json() for state in session.schedule.states],
         "settings": settings,
         "peak_memory_bytes": peak_memory_bytes(),
         "device_memory_bytes": session.trainer.device_memory(),
@@ -284,6 +289,8 @@ def _settings(session: Session) -> Fields:
     convolutional: Trainer = session.trunk or session.trainer
     return {
         "cpu_affinity": sorted(os.sched_getaffinity(0)),
+        "thread_affinities": thread_affinities(),
+        "kept_environment": kept_environment(),
         **convolutional.settings(),
         **session.initial_weights,
         **({"images_on_device": True} if isinstance(session.inputs, HeldInputs) else {}),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import os
 import subprocess
 import sys
 import tempfile
@@ -18,6 +17,7 @@ from bench.core.case import Case
 from bench.core.devices import parse
 from bench.core.errors import UserError
 from bench.core.limits import Limits
+from bench.core.resources import usable_cpus
 from bench.core.text import headline
 from bench.networks.architecture import Architecture
 from bench.training.frameworks import Framework, framework
@@ -54,13 +54,14 @@ class Worker(WorkerProcess):
             case: What is measured; its framework, track and device decide the environment.
             data: Folder of prepared data, as :func:`bench.data.dataset.load` reads it.
             limits: How long measurements take, and after what time a silent worker is killed.
-            cpus: CPUs that the worker is bound to; by default all that this process may use.
+            cpus: CPUs that the worker is bound to; by default all that this process may use
+                (`bench.core.resources.usable_cpus`).
             weights: File of :class:`bench.networks.pretrained.Pretrained`, for a case that starts
                 from pretrained weights.
             show_stderr: Whether the user sees what the worker prints, such as a progress bar.
         """
         self._case, self._data, self._limits, self._weights = case, data, limits, weights
-        self._cpus = sorted(os.sched_getaffinity(0) if cpus is None else cpus)
+        self._cpus = sorted(usable_cpus() if cpus is None else cpus)
         super().__init__(case, len(self._cpus), limits.timeout_seconds, show_stderr=show_stderr)
 
     def open(self, on_progress: OnProgress) -> None:
@@ -98,11 +99,9 @@ class Worker(WorkerProcess):
         }
         self._request(command, "waiting", events.WAITING, on_progress)
 
-    def block(self, on_progress: OnProgress) -> list[float]:
-        """Samples of the next block."""
-        found = self._request({"do": "block"}, "waiting", events.WAITING, on_progress)
-        samples: list[float] = found["samples"]
-        return samples
+    def block(self, on_progress: OnProgress) -> dict[str, Any]:
+        """The next block: the fields of `events.WAITING`."""
+        return self._request({"do": "block"}, "waiting", events.WAITING, on_progress)
 
     def end(self, on_progress: OnProgress) -> dict[str, Any]:
         """End a measurement of an interleaved run: the fields of `events.MEASUREMENT`."""
@@ -264,7 +263,7 @@ def bare_start(case: Case) -> float | None:
         began = perf_counter()
         with subprocess.Popen(
             [sys.executable, "-m", module, *arguments],
-            env=environment(case, Path(home), threads=len(os.sched_getaffinity(0))),
+            env=environment(case, Path(home), threads=len(usable_cpus())),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

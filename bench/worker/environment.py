@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from bench.core.case import Case
 from bench.core.devices import worker_environment
+from bench.core.errors import UserError
+from bench.core.text import without_folders
 from bench.training.frameworks import framework, tuned_environment_of
 
 NOT_INHERITED = {
@@ -38,7 +41,11 @@ Each changes the speed or the results of one framework and not of the others, or
 other CPUs than those that the harness chose.
 """
 
+KEPT = "ALEXBENCH_KEEP_ENV"
+"""Names of variables that reach workers in spite of `NOT_INHERITED`, separated by commas."""
+
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+_SET_BY_SUITE = ("KERAS_BACKEND", "KERAS_HOME", "CUDA_VISIBLE_DEVICES", "PYTHONSAFEPATH")
 _ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -72,4 +79,33 @@ def environment(case: Case, home: Path, threads: int) -> dict[str, str]:
 
 def inherited(name: str) -> bool:
     """Whether a variable of the user's reaches a worker."""
-    return not any(fnmatchcase(name, pattern) for pattern in NOT_INHERITED)
+    return name in kept() or not any(fnmatchcase(name, pattern) for pattern in NOT_INHERITED)
+
+
+def keep(names: Iterable[str]) -> None:
+    """Let variables reach every worker that is started from now on; records name them.
+
+    Raises:
+        UserError: A variable is not set, or the suite sets it itself.
+    """
+    wanted = list(dict.fromkeys(names))
+    for name in wanted:
+        if name in _THREADS:
+            raise UserError(f"--keep-env {name}: the suite sets it; give --threads N")
+        if name in _SET_BY_SUITE:
+            raise UserError(f"--keep-env {name}: the suite sets it itself, for all frameworks")
+        if name not in os.environ:
+            raise UserError(f"--keep-env {name}: there is no such variable in the environment")
+    if wanted:
+        os.environ[KEPT] = ",".join(wanted)
+
+
+def kept() -> list[str]:
+    """Names of the variables that were asked for."""
+    return [name for name in os.environ.get(KEPT, "").split(",") if name]
+
+
+def kept_environment() -> list[str]:
+    """These variables as the worker has them, ``NAME=value`` each: a setting of every record."""
+    found = sorted(name for name in kept() if name in os.environ)
+    return [f"{name}={without_folders(os.environ[name])}" for name in found]

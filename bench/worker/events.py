@@ -61,12 +61,13 @@ def status(value: Any) -> bool:
 
 PROGRESS: Fields = {"done": number, "note": text}
 ERROR: Fields = {"status": status, "error": text}
-WAITING: Fields = {"samples": numbers}
+WAITING: Fields = {"samples": numbers, "machine": optional(mapping)}
 MEASUREMENT: Fields = {
     "samples": numbers,
     "images_per_sample": optional(count),
     "unit": text,
     "metrics": mapping,
+    "machine": mappings,
     "settings": mapping,
     "peak_memory_bytes": optional(count),
     "device_memory_bytes": optional(count),

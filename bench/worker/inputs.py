@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any, Protocol
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.errors import UserError
+from bench.core.resources import usable_memory
 from bench.data.batching import Batch, BatchPlan, crops_of, gather
 from bench.data.dataset import Dataset
 from bench.training.interfaces import Trainer
@@ -22,7 +22,7 @@ _CHUNK = 250
 _CHECKED = 2 * _CHUNK
 """Cached features that are recomputed, to record how far they are from fresh ones."""
 _MEMORY_SHARE = 0.5
-"""Of the machine's memory that cached features may take."""
+"""Of the usable memory that cached features may take."""
 
 
 class Inputs(Protocol):
@@ -226,10 +226,10 @@ class FeatureInputs:
 
 def _check_memory(rows: int, width: int) -> None:
     needed = 4 * rows * width
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    memory = usable_memory()
     if needed > _MEMORY_SHARE * memory:
         raise UserError(
             f"features of a frozen trunk: {rows:,} views of {width:,} numbers take "
-            f"{needed / 2**30:.0f} GiB, and this machine has {memory / 2**30:.0f}; use a recipe "
+            f"{needed / 2**30:.0f} GiB, and {memory / 2**30:.0f} may be used here; use a recipe "
             "without crops, fewer epochs or a smaller input size"
         )

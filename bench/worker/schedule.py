@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from bench.core.machine import BlockState
+
 
 class Schedule(Protocol):
     """The schedule of a measurement's blocks.
@@ -17,16 +19,18 @@ class Schedule(Protocol):
             measurement chooses.
         extras: Whether to run what is measured once per case and not in every process: other
             loops, layer pairs, the audit of the clock.
+        states: The machine during each block that the parent has not been sent.
     """
 
     steps: int | None
     extras: bool
+    states: list[BlockState]
 
     def next(self) -> bool:
         """Wait for the next block; False when the measurement is over."""
 
-    def record_block(self, seconds: list[float]) -> None:
-        """Take the samples of the block that has just been measured."""
+    def record_block(self, seconds: list[float], state: BlockState) -> None:
+        """Take the samples of the block that has just been measured, and the machine's state."""
 
 
 class FixedSchedule:
@@ -35,6 +39,7 @@ class FixedSchedule:
     def __init__(self, blocks: int) -> None:
         self.steps: int | None = None
         self.extras = True
+        self.states: list[BlockState] = []
         self._left = blocks
 
     def next(self) -> bool:
@@ -42,8 +47,9 @@ class FixedSchedule:
         self._left -= 1
         return self._left >= 0
 
-    def record_block(self, seconds: list[float]) -> None:
-        """Nothing: the parent gets all samples with the result."""
+    def record_block(self, seconds: list[float], state: BlockState) -> None:
+        """Keep the state: the parent gets all of them, as all samples, with the result."""
+        self.states.append(state)
 
 
 class RemoteSchedule:
@@ -51,19 +57,21 @@ class RemoteSchedule:
 
     def __init__(
         self,
-        waiting: Callable[[list[float]], None],
+        waiting: Callable[[list[float], BlockState | None], None],
         command: Callable[[], dict[str, Any]],
         steps: int | None,
         *,
         extras: bool,
         sync: Callable[[], None],
     ) -> None:
-        """``waiting`` sends the samples of the block before; ``command`` waits for the next.
+        """``waiting`` sends the samples and the state of the block before; ``command`` waits for
+        the next.
 
         ``sync`` returns when all queued work is done: the parent pauses this process while it
         waits, and a paused process does not stop what it has queued on a device.
         """
         self.steps, self.extras = steps, extras
+        self.states: list[BlockState] = []
         self._waiting, self._command, self._sync = waiting, command, sync
         self._seconds: list[float] = []
 
@@ -71,9 +79,10 @@ class RemoteSchedule:
         """Finish what is queued, send the last samples and wait."""
         self._sync()
         samples, self._seconds = self._seconds, []
-        self._waiting(samples)
+        self._waiting(samples, self.states.pop() if self.states else None)
         return bool(self._command()["do"] == "block")
 
-    def record_block(self, seconds: list[float]) -> None:
+    def record_block(self, seconds: list[float], state: BlockState) -> None:
         """Keep them until the next wait."""
         self._seconds = seconds
+        self.states.append(state)

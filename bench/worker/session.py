@@ -8,6 +8,8 @@ from time import perf_counter
 from typing import Any
 
 from bench.core.limits import Limits
+from bench.core.machine import Monitor
+from bench.core.resources import usable_cpus
 from bench.data.batching import BatchPlan
 from bench.data.dataset import Dataset
 from bench.networks.init import DropoutMasks
@@ -60,6 +62,8 @@ class Session:
     """Where the initial weights come from, as the settings of a record have it."""
     schedule: Schedule = field(init=False)
     """The blocks of the current measurement."""
+    monitor: Monitor = field(default_factory=lambda: Monitor(usable_cpus()))
+    """Reads the machine around each block."""
     _next_step: int = 0
 
     def __post_init__(self) -> None:
@@ -113,6 +117,13 @@ class Session:
 
         self.trainer.train(inputs(), _ENDLESS, after_step)
         self._next_step = first + taken
+
+    def watched(self, work: Callable[..., float], *arguments: Any) -> float:
+        """The seconds that ``work`` returns, with the machine's state meanwhile as a block's."""
+        self.monitor.begin()
+        seconds = work(*arguments)
+        self.schedule.record_block([seconds], self.monitor.end())
+        return seconds
 
     def first_step(self) -> float:
         """Seconds of the first step: trace, compile, allocate. Later calls return the same."""

@@ -57,6 +57,19 @@ def differing(key, one, other, track="closed"):
             "cpu Another against Example CPU 9000",
         ),
         ({"environment": {**ENVIRONMENT, "cores": 4}}, "cores 4 against 2"),
+        ({"environment": {**ENVIRONMENT, "cpu_quota": 1.5}}, "cpu_quota 1.5 against 2"),
+        (
+            {"environment": {**ENVIRONMENT, "memory_limit_bytes": 2**31}},
+            "memory_limit_bytes 2147483648 against 0",
+        ),
+        (
+            {"settings": {**SETTINGS, "thread_affinities": [[0], [0, 1]]}},
+            "thread_affinities [[0], [0, 1]] against [[0, 1]]",
+        ),
+        (
+            {"settings": {**SETTINGS, "kept_environment": ["OMP_PROC_BIND=close"]}},
+            "kept_environment ['OMP_PROC_BIND=close'] against []",
+        ),
     ],
 )
 def test_rows_with_unequal_resources_are_not_compared_in_either_track(track, changes, words):

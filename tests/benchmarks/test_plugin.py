@@ -81,6 +81,8 @@ def test_a_run_from_any_folder_measures_certifies_shows_and_reports(batches: str
     assert f"fingerprint {records[0].dataset['fingerprint'][:12]}" in table
     for part in ("tiny fake-certified closed train_throughput", "images/s", "test accuracy", "p99"):
         assert part in table
+    assert "The machine was quiet: " in table or "DISTURBED: " in table
+    assert all("before" in record.environment["machine_state"] for record in records)
 
     text = (the_run() / "benchmark.json").read_text("utf-8")
     assert f'"{os.uname().nodename}"' not in text

@@ -17,7 +17,7 @@ from bench.core.case import Case
 from bench.core.records import Record, RecordStore
 from bench.harness.ceilings import Found
 from bench.training import frameworks
-from tests.support import fakes
+from tests.support import fakes, planted_machine
 
 
 @pytest.fixture(autouse=True)
@@ -70,6 +70,10 @@ RUN = ("run", "--profile", "tiny")
         (("run", "--seeds", "many"), "'many' is not a valid integer"),
         (("run", "--budget", "2"), "must be above 0 and at most 1"),
         (("run", "--unheard-of"), "No such option"),
+        (("run", "--threads", "9999"), "9999 threads: this process may use"),
+        (("run", "--threads", "0"), "not in the range"),
+        (("run", "--keep-env", "OMP_NUM_THREADS"), "give --threads N"),
+        (("run", "--keep-env", "NO_SUCH_NAME"), "no such variable"),
         ((*RUN, "--data", "nowhere"), "nowhere: no such file or folder; expected"),
         ((*RUN, "--data", "damaged.tar.gz"), "damaged.tar.gz"),
         ((*RUN, "--data", "empty"), "empty: no dataset in this folder; expected"),
@@ -290,6 +294,42 @@ def test_doctor_reports_what_runs_and_why_not(
     rows.pop("fake")
     assert call(monkeypatch, "doctor") == 0
     assert "no_such_module" in capsys.readouterr().out
+
+
+def test_doctor_names_what_a_container_allows(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1})
+    limits = {"cpu.max": "100000 100000\n", "memory.max": f"{1 << 30}\n"}
+    files = {f"sys/fs/cgroup/{name}": text for name, text in limits.items()}
+    planted_machine.root(monkeypatch, tmp_path / "root", {"proc/self/cgroup": "0::/\n"} | files)
+    found = doctor._machine()
+    assert (found["cores"], found["cpu_quota"], found["threads"]) == (2, 1.0, 1)
+    assert found["memory_limit_bytes"] == 1 << 30
+    assert "others" in found["state"]
+
+
+def test_threads_and_kept_variables_are_in_the_records(batches: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "bench", "run", "--profile", "tiny", "--data", batches),
+            *("--frameworks", "fake", "--kinds", "latency", "--tracks", "closed", "--no-parity"),
+            *("--results", str(tmp_path), "--run", "one"),
+            *("--threads", "1", "--keep-env", "OMP_PROC_BIND"),
+        ],
+        env={**os.environ, "OMP_PROC_BIND": "close", "OMP_NUM_THREADS": "7"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    (record,) = RecordStore(tmp_path / "one").read()
+    assert record.settings["threads"] == 1
+    assert record.settings["cpu_affinity"] == sorted(os.sched_getaffinity(0))[:1]
+    assert record.settings["kept_environment"] == ["OMP_PROC_BIND=close"]
+    assert record.environment["cores"] == 1
+    assert record.environment["machine_state"].keys() >= {"before", "others", "load"}
+    assert "The machine was quiet" in done.stderr or "DISTURBED" in done.stderr
 
 
 def _peak(name: str, *, fresh: bool, device: str) -> Found:

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.core.limits import Limits
+from bench.core.machine import BlockState
 from bench.core.records import Record
 from bench.core.samples import Block, Timed, by_process, interleaved_together, ratios, timed
 from bench.worker.schedule import FixedSchedule, RemoteSchedule
@@ -34,15 +35,18 @@ def test_counted_turns_come_at_once_and_end() -> None:
 
 
 def test_a_called_turn_hands_over_what_the_one_before_took() -> None:
-    handed: list[list[float]] = []
+    handed: list[tuple[list[float], BlockState | None]] = []
+    calm, busy = BlockState(1.0, 2.0, 2, others=0.0), BlockState(1.0, 2.0, 2, others=0.5)
     commands = iter([{"do": "block"}, {"do": "block"}, {"do": "end"}])
-    turns = RemoteSchedule(handed.append, lambda: next(commands), 7, extras=False, sync=list)
+    turns = RemoteSchedule(
+        lambda *block: handed.append(block), lambda: next(commands), 7, extras=False, sync=list
+    )
     assert turns.next()
-    turns.record_block([1.0, 2.0])
+    turns.record_block([1.0, 2.0], calm)
     assert turns.next()
-    turns.record_block([3.0])
+    turns.record_block([3.0], busy)
     assert not turns.next()
-    assert handed == [[], [1.0, 2.0], [3.0]]
+    assert handed == [([], None), ([1.0, 2.0], calm), ([3.0], busy)]
     assert (turns.steps, turns.extras) == (7, False)
 
 

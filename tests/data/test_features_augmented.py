@@ -1,14 +1,17 @@
 """A frozen trunk's features are of the images as they were augmented, whatever that was."""
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from bench.core.errors import UserError
 from bench.data.batching import Augmentation, BatchPlan, gather
 from bench.data.dataset import Split
-from bench.worker.inputs import FeatureInputs
+from bench.worker.inputs import FeatureInputs, _check_memory
+from tests.support import planted_machine
 
 
 def trunk(images: Any) -> Any:
@@ -38,3 +41,17 @@ def test_turned_and_coloured_images_are_not_cached(augmentation: Augmentation, k
         np.testing.assert_allclose(found, trunk(images), rtol=1e-6)
         np.testing.assert_array_equal(named, labels)
     assert features.metrics()["features"]["cached"] is kept
+
+
+def test_cached_features_may_take_half_of_the_memory_that_may_be_used(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Planted: a control group's limit, far below the machine's memory."""
+    for limit, fits in ((4 * 1000 * 250 * 2 + 1, True), (4 * 1000 * 250 * 2 - 8, False)):
+        files = {"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/memory.max": f"{limit}\n"}
+        planted_machine.root(monkeypatch, tmp_path / str(limit), files)
+        if fits:
+            _check_memory(1000, 250)
+        else:
+            with pytest.raises(UserError, match="may be used here"):
+                _check_memory(1000, 250)

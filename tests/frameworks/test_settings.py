@@ -161,7 +161,8 @@ def test_doctor_reads_the_same_keys_from_a_worker(monkeypatch: pytest.MonkeyPatc
         pytest.skip(str(row.missing()))
     monkeypatch.setattr(doctor, "FRAMEWORKS", {REFERENCE: row})
     found = doctor.diagnose()["frameworks"][REFERENCE]
-    assert set(found["settings"]) == {*NAMES, "cpu_affinity"}
+    workers = {"cpu_affinity", "thread_affinities", "kept_environment"}
+    assert set(found["settings"]) == {*NAMES, *workers}
     cpus = sorted(os.sched_getaffinity(0))
     assert found["settings"]["cpu_affinity"] == cpus
     assert found["settings"]["intra_op_threads"] == len(cpus)

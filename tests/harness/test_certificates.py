@@ -2,6 +2,7 @@
 
 import ast
 import json
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -138,9 +139,14 @@ def test_frameworks_are_proven_side_by_side_on_cpus_of_their_own(
         return real(case, data, limits, cpus)
 
     monkeypatch.setattr(certificates, "Worker", noting)
-    monkeypatch.setattr(certificates.os, "sched_getaffinity", lambda _: {0, 1})
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
     prove(subject(), subject("fake-wrong"))
     assert sorted(given.values()) == [[0], [1]]
+    given.clear()
+    # The memory that may be used holds one check alone.
+    monkeypatch.setattr(certificates, "usable_memory", lambda: certificates._CHECK_BYTES)
+    prove(subject("fake-wrong"), subject("fake-dies-in-check"))
+    assert sorted(given.values()) == [[0, 1], [0, 1]]
 
 
 def test_whoever_stops_waiting_leaves_no_worker_behind(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -71,10 +71,10 @@ class FakeWorker:
         self.steps = steps or 7
         self.script.does(self.name, f"begin {steps} {extras}")
 
-    def block(self, on_progress: Any) -> list[float]:
+    def block(self, on_progress: Any) -> dict[str, Any]:
         self._alone()
         self.script.does(self.name, "block")
-        return [1.0]
+        return {"samples": [1.0], "machine": None}
 
     def end(self, on_progress: Any) -> dict[str, Any]:
         self._alone()
@@ -268,7 +268,7 @@ def test_a_resting_process_is_stopped_and_goes_on_where_it_was(data: Path) -> No
         worker.pause()
         assert _stopped(worker)
         worker.resume()
-        samples = worker.block(lambda done, note: None)
+        samples = worker.block(lambda done, note: None)["samples"]
         answer = worker.end(lambda done, note: None)
     assert answer["samples"] == samples
     assert answer["metrics"]["steps_per_sample"] == 2

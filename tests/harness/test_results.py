@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from bench.harness.results import checked, checked_samples
+from bench.harness.results import checked, checked_block
 from bench.worker.client import WorkerError
 
 RESULT: dict[str, Any] = {
@@ -19,7 +19,7 @@ RESULT: dict[str, Any] = {
 
 def test_a_good_result_is_passed_on() -> None:
     assert checked(RESULT) is RESULT
-    assert checked_samples([1, 0.5]) == [1, 0.5]
+    assert checked_block({"samples": [1, 0.5], "machine": None}) == ([1, 0.5], None)
 
 
 @pytest.mark.parametrize(
@@ -52,4 +52,4 @@ def test_what_is_no_result_is_refused(result: Any) -> None:
 @pytest.mark.parametrize("samples", [None, 1.0, ["1"], [[1.0]], [True]])
 def test_a_block_of_anything_but_numbers_is_refused(samples: Any) -> None:
     with pytest.raises(WorkerError, match="the worker's block is refused"):
-        checked_samples(samples)
+        checked_block({"samples": samples, "machine": None})

@@ -5,6 +5,7 @@ import pytest
 from bench.core.limits import Limits
 from bench.harness.interleave import TaskResults
 from bench.harness.matrix import Task
+from bench.harness.results import TimedBlock
 from bench.harness.stopping import stopping_reason
 from bench.worker.client import WorkerError
 from tests.support import fakes
@@ -19,7 +20,7 @@ def task_results(
     made = TaskResults(Task(fakes.case(framework), kind))
     for process, speed in enumerate(speeds):
         for turn, factor in enumerate((1.0, 1.01)):
-            made.add(process, turn, [10 * factor / speed])
+            made.add(process, turn, TimedBlock([10 * factor / speed]))
     made.answers.append({"images_per_sample": 10, "metrics": {}})
     return made
 

@@ -144,6 +144,22 @@ def test_whether_every_window_sees_the_whole_map(
     assert row.sees_all((8, *size)) is sees
 
 
+def test_a_convolution_as_a_dense_layer_multiplies_no_padding() -> None:
+    pair = network(
+        Conv("first", 4, 3, padding=(1, 1)),  # 3 x 2 x 2 -> 4 x 2 x 2, sees all
+        MaxPool("pool", 2, 2),
+        Flatten("f"),
+        Dense("d", 2),
+        size=2,
+    )
+    counted, executed = (4 * 2 * 2) * (3 * 9), (4 * 2 * 2) * (3 * 2 * 2)
+    dense = 4 * 2
+    assert pair.training_flops() == 6 * (counted + dense) - 2 * counted
+    assert pair.training_flops(small_maps_dense=True) == 6 * (executed + dense) - 2 * executed
+    # Only where every window sees the whole map.
+    assert SMALL.training_flops(small_maps_dense=True) == SMALL.training_flops()
+
+
 def test_dense_alone_counts_its_operations() -> None:
     assert network(Flatten("f"), Dense("d", 2), size=2).forward_flops() == 2 * 2 * 12
 

@@ -254,6 +254,28 @@ def test_utilisation_is_of_the_rows_own_precision_and_of_the_highest_of_its_reco
     assert "(GFLOP/s: bfloat16 480, float32 240)." in text
 
 
+def test_a_row_above_the_peak_is_flagged_and_has_no_share_of_it():
+    """Planted: the peak was measured in a noisy moment, and a row reaches 118 % of it."""
+    records = [
+        beside(timed(0.5), ceiling=ceiling(60e9 / 1.18)),
+        beside(timed(0.5, variant="cifar-lrn"), ceiling=ceiling(240e9)),
+    ]
+    rows = frame(TABLE["throughput"], records).set_index("variant")
+    assert not rows.loc["cifar-bn", "utilisation"] > 0
+    assert rows["above_peak"].tolist() == [True, False]
+    shown = {cell["network"]: cell["% of peak (measured)"] for cell in cells("throughput", records)}
+    assert shown == {"cifar-bn": "above peak", "cifar-lrn": "25.0 %"}
+    text = as_markdown(TABLE["throughput"], records)
+    assert "118" not in text
+    assert "above peak: faster than all of these, so the peak is too low" in text
+
+
+def test_disturbed_blocks_are_a_column_where_there_are_any():
+    calm, busy = beside(timed(0.5), disturbed=0.0), beside(timed(0.5), disturbed=0.4)
+    assert "disturbed blocks" not in cells("throughput", [calm])[0]
+    assert cells("throughput", [busy])[0]["disturbed blocks"] == "40 %"
+
+
 @pytest.mark.parametrize("told", [{}, {"ceiling": None, "ceiling_reason": "why"}])
 def test_without_a_ceiling_no_utilisation_is_shown(told):
     record = beside(timed(0.5), **told)

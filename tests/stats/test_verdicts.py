@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.stats.estimates import UNKNOWN, Estimate, paired, unpaired
+from bench.stats.estimates import UNKNOWN, Estimate, Ratio, paired, unpaired
 from bench.stats.verdicts import (
     ACCURACY,
     EQUIVALENT_ACCURACY,
@@ -76,6 +76,21 @@ def test_a_busy_machine_cannot_make_one_process_faster():
     assert found.ratio.low > 2
     assert speed_verdict(found).word == "inconclusive"
     assert speed_verdict(paired([[4.06, 4.0, 4.1]] * 2)).word == "faster"
+
+
+@pytest.mark.parametrize(
+    ("share", "word"), [(0.0, "faster"), (0.2, "faster"), (0.21, "inconclusive")]
+)
+def test_a_disturbed_pair_gives_no_verdict(share, word):
+    found = paired([[4.06, 4.0, 4.1]] * 3)._replace(disturbed=share)
+    verdict = speed_verdict(found)
+    assert verdict.word == word
+    if share > 0.2:
+        assert verdict.reason == "disturbed: others used the CPUs in 21% of the blocks"
+
+
+def test_what_was_not_measured_is_not_disturbed():
+    assert speed_verdict(Ratio(UNKNOWN, None, None, 2, disturbed=1.0)).word == ""
 
 
 def test_the_side_with_fewer_processes_counts():

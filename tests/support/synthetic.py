@@ -44,7 +44,9 @@ OTHER_DATASET = {
 ENVIRONMENT = {
     "cpu": "Example CPU 9000",
     "cores": 2,
+    "cpu_quota": 2,
     "memory_bytes": 8 * 2**30,
+    "memory_limit_bytes": 0,
     "os": "Linux 6.1",
     "python": "3.11.7",
     "versions": {"torch": "2.9.0", "keras": "3.12.0", "tensorflow": "2.20.0", "jax": "0.8.0"},
@@ -54,6 +56,8 @@ ENVIRONMENT = {
 SETTINGS = {
     "threads": {"intra_op": 2, "inter_op": 1},
     "affinity": [0, 1],
+    "thread_affinities": [[0, 1]],
+    "kept_environment": [],
     "precision": "float32",
     "layout": "channels_last",
     "compile": False,

@@ -1,15 +1,18 @@
 """The environment of a worker: what reaches it, and what is set for all and for one framework."""
 
 import os
+import threading
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import bench
+from bench.core.errors import UserError
+from bench.core.process import thread_affinities
 from bench.training.frameworks import FRAMEWORKS
 from bench.worker import __main__ as worker
-from bench.worker.environment import NOT_INHERITED, environment
+from bench.worker.environment import KEPT, NOT_INHERITED, environment, keep, kept_environment
 from tests.support import fakes
 
 
@@ -131,3 +134,60 @@ def test_a_record_has_what_was_set_for_a_framework_alone(monkeypatch: pytest.Mon
     found = worker._tuned(fakes.case(track="tuned"))
     assert found == {"tuned_environment": {"MALLOC_TOP_PAD_": "1"}}
     assert worker._tuned(fakes.case()) == {}
+
+
+def test_a_variable_that_is_asked_for_reaches_a_worker_and_is_recorded(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv(KEPT, "")
+    monkeypatch.setenv("OMP_PROC_BIND", "close")
+    monkeypatch.setenv("XLA_FLAGS", "--xla_dump_to=/home/me/dump")
+    monkeypatch.setenv("KMP_AFFINITY", "compact")
+    assert kept_environment() == []
+    keep(["OMP_PROC_BIND", "XLA_FLAGS"])
+    found = environment(fakes.case(), tmp_path, threads=1)
+    assert found["OMP_PROC_BIND"] == "close"
+    assert "KMP_AFFINITY" not in found
+    assert found[KEPT] == "OMP_PROC_BIND,XLA_FLAGS"  # the worker knows what to record
+    bind, flags = kept_environment()
+    assert bind == "OMP_PROC_BIND=close"
+    assert flags.startswith("XLA_FLAGS=")
+    assert "/home/me" not in flags
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("OMP_NUM_THREADS", "give --threads N"),
+        ("KERAS_BACKEND", "the suite sets it itself"),
+        ("OMP_PLACES", "no such variable"),
+    ],
+)
+def test_a_variable_that_cannot_be_kept_is_refused(
+    monkeypatch: pytest.MonkeyPatch, name: str, message: str
+) -> None:
+    monkeypatch.setenv(KEPT, "")
+    monkeypatch.delenv("OMP_PLACES", raising=False)
+    with pytest.raises(UserError, match=message):
+        keep([name])
+    assert os.environ[KEPT] == ""
+
+
+def test_a_thread_that_something_has_bound_is_noticed() -> None:
+    cpus = sorted(os.sched_getaffinity(0))
+    assert thread_affinities() == [cpus]
+    bound, done = threading.Event(), threading.Event()
+
+    def bind() -> None:
+        os.sched_setaffinity(0, cpus[:1])  # of this thread alone
+        bound.set()
+        done.wait(10)
+
+    thread = threading.Thread(target=bind)
+    thread.start()
+    bound.wait(10)
+    try:
+        assert thread_affinities() == ([cpus[:1], cpus] if len(cpus) > 1 else [cpus])
+    finally:
+        done.set()
+        thread.join()

@@ -581,7 +581,11 @@ def test_a_process_after_the_first_takes_its_blocks_alone(clock: Clock, data: Da
     given: list[list[float]] = []
     commands = iter([{"do": "block"}, {"do": "end"}])
     bench.schedule = RemoteSchedule(
-        given.append, lambda: next(commands), 3, extras=False, sync=bench.trainer.sync
+        lambda samples, state: given.append(samples),
+        lambda: next(commands),
+        3,
+        extras=False,
+        sync=bench.trainer.sync,
     )
     found = speed.train_throughput(bench)
     assert found.metrics["steps_per_sample"] == 3

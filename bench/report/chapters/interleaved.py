@@ -15,6 +15,7 @@ from bench.core.kinds import KINDS
 from bench.report.columns import (
     Column,
     case_of,
+    disturbed_column,
     ends,
     how,
     kind_column,
@@ -83,6 +84,7 @@ def _row(experiment: Experiment, reference: Experiment, results: Results) -> Row
     row |= {"parity": experiment.parity, "parity_problem": experiment.problem}
     turns = experiment.ok[0].metrics.get("interleaving", {})
     row |= {"pairs": versus.pairs, "processes": versus.processes, "detectable": versus.detectable}
+    row |= {"disturbed": versus.disturbed}
     row |= {name: turns.get(name) for name in ("stopped", "precision_goal")}
     row |= {"group_seconds": turns.get("group_seconds"), "lost": turns.get("lost")}
     if row["not_compared"]:
@@ -104,6 +106,7 @@ def columns(rows: Sequence[Row]) -> list[Column]:
         Column("detectable", _detectable),
         Column("stopped at", _stopped, right=False),
         text("lost", "lost", usual=NOTHING),
+        disturbed_column(),
         *how(),
     ]
 

@@ -11,7 +11,15 @@ from matplotlib.ticker import LogLocator, NullLocator
 from bench.analysis.experiments import Experiment, frameworks_of, labels
 from bench.analysis.rows import Row, latency_rows
 from bench.report.chapters.throughput import versus_columns
-from bench.report.columns import Column, how, number, seeds_of, who, whole
+from bench.report.columns import (
+    Column,
+    disturbed_column,
+    how,
+    number,
+    seeds_of,
+    who,
+    whole,
+)
 from bench.report.panels import first_panels, panels_of
 from bench.report.plot_style import (
     Drawing,
@@ -39,6 +47,7 @@ def columns(rows: Sequence[Row]) -> list[Column]:
         whole("calls", "calls"),
         *(number(f"{p} (ms)", p, factor=1000) for p in ("p50", "p90", "p99")),
         *versus_columns(rows),
+        disturbed_column(),
         *how(),
     ]
 

@@ -13,8 +13,8 @@ from bench.core.kinds import KINDS, kind
 from bench.report.columns import (
     Column,
     dagger,
+    disturbed_column,
     ends,
-    fraction,
     how,
     kind_column,
     number,
@@ -23,7 +23,7 @@ from bench.report.columns import (
     who,
     whole,
 )
-from bench.report.format import NOTHING, joined, known, ratio, significant
+from bench.report.format import NOTHING, joined, known, percent, ratio, significant
 from bench.report.panels import figure_after_bar, first_panels, name_bars, panels_of
 from bench.report.plot_style import (
     INK,
@@ -38,6 +38,7 @@ from bench.report.report import Part
 from bench.report.table import Chart, Table
 
 _GIB = 2**30
+ABOVE_PEAK = "above peak"
 _LETTERS = 48  # of a title above axes 4.5 inches wide
 _KINDS = tuple(row.name for row in KINDS.values() if row.throughput)
 
@@ -55,10 +56,11 @@ def columns(rows: Sequence[Row]) -> list[Column]:
         *versus_columns(rows),
         dagger("published †", significant),
         number("GFLOP/s", "flops_per_second", usual=NOTHING, factor=1e-9),
-        fraction("% of peak (measured)", "utilisation", usual=NOTHING),
+        Column("% of peak (measured)", _share_of_peak, usual=NOTHING),
         number("J/image", "joules_per_image", usual=NOTHING),
         number("first step (s)", "first_step_seconds", usual=NOTHING),
         Column("clock", _clock, right=False, usual=NOTHING),
+        disturbed_column(),
         number("peak memory (GiB)", "peak_memory_bytes", usual=NOTHING, factor=1 / _GIB),
         number("peak device memory (GiB)", "device_memory_bytes", usual=NOTHING, factor=1 / _GIB),
         number("process on device (GiB)", "device_process_bytes", usual=NOTHING, factor=1 / _GIB),
@@ -79,6 +81,11 @@ def versus_columns(rows: Sequence[Row]) -> list[Column]:
 
 def _ratio(row: Row) -> str:
     return ratio(row["ratio"], row["ratio_low"], row["ratio_high"])
+
+
+def _share_of_peak(row: Row) -> str:
+    """Never above 100 %: a row above the peak shows that the peak is too low."""
+    return ABOVE_PEAK if row.get("above_peak") else percent(row.get("utilisation"))
 
 
 def _clock(row: Row) -> str:
@@ -102,7 +109,7 @@ def _peak(rows: Iterable[Row]) -> list[str]:
     peaks = ", ".join(f"{name} {significant(of / 1e9)}" for name, of in sorted(highest.items()))
     return [
         "% of peak (measured): FLOP/s over those of the fastest matrix product or convolution that "
-        f"the frameworks of the run reached on this machine (GFLOP/s: {peaks})."
+        f"the frameworks of the run reached on this machine (GFLOP/s: {peaks}).{_above(rows)}"
     ]
 
 
@@ -110,6 +117,12 @@ def _peaked(row: Row) -> str:
     """The precision of a peak, with the device where that is not the CPU."""
     precision = str(row.get("ceiling_precision") or row["precision"])
     return precision if row["device"] == "cpu" else f"{precision} on {row['device']}"
+
+
+def _above(rows: Iterable[Row]) -> str:
+    if not any(row.get("above_peak") for row in rows):
+        return ""
+    return f" {ABOVE_PEAK}: faster than all of these, so the peak is too low and gives no share."
 
 
 def _energy(rows: Sequence[Row]) -> list[str]:

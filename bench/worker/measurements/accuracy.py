@@ -38,7 +38,7 @@ def accuracy(bench: Session) -> Result:
     stretches = [(bench.trainer.losses(), 1)]
     for target in _targets(bench):
         if target > done:  # else the first step alone leads to the first point
-            seconds += _train_until(bench, done, target)
+            seconds += bench.watched(_train_until, bench, done, target)
             stretches.append((bench.trainer.losses(), target - done))
         done = target
         history.extend(loss for losses, _ in stretches for loss in losses)

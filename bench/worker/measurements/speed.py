@@ -16,6 +16,7 @@ import numpy as np
 from bench.core.devices import accelerated
 from bench.data.dataset import Split
 from bench.training.interfaces import Images, Trainer
+from bench.training.tracks import track
 from bench.worker.device_watch import BlockWatch
 from bench.worker.measurements.article_loop import LoopBlocks, article_blocks
 from bench.worker.measurements.layers import layer_pairs
@@ -32,7 +33,9 @@ def startup(bench: Session) -> Result:
         "build_seconds": bench.build_seconds,
         "first_step_seconds": first,
     }
-    return Result([sum(parts.values())], bench.setup.case.batch_size, parts)
+    seconds = sum(parts.values())
+    bench.schedule.record_block([seconds], bench.monitor.end())  # begun before the import
+    return Result([seconds], bench.setup.case.batch_size, parts)
 
 
 class _Blocks:
@@ -59,14 +62,16 @@ class _Blocks:
             self.watch.under_load()
             self._bench.trainer.sync()
             self.watch.begin()
+            self._bench.monitor.begin()
             self._started = perf_counter()
         if self._taken < self._lead + self._steps:
             return True
         self._bench.trainer.sync()
         self.seconds.append(perf_counter() - self._started)
+        state = self._bench.monitor.end()
         self.watch.end()
         self._taken = 0
-        self._bench.schedule.record_block(self.seconds[-1:])
+        self._bench.schedule.record_block(self.seconds[-1:], state)
         self._between()
         return self._bench.schedule.next()
 
@@ -102,7 +107,7 @@ def train_throughput(bench: Session) -> Result:
     metrics = {
         "first_step_seconds": first,
         "steps_per_sample": steps,
-        "flops_per_image": bench.setup.architecture.training_flops(),
+        "flops_per_image": _training_flops(bench),
         "overhead": bare.pairs(samples, images),
         **blocks.watch.metrics(images * len(samples)),
         **{name: loop.metrics() for name, loop in copied.items()},
@@ -110,6 +115,13 @@ def train_throughput(bench: Session) -> Result:
         **(audit(bench, samples, steps) if bench.schedule.extras else {}),
     }
     return Result(samples, images, metrics)
+
+
+def _training_flops(bench: Session) -> int:
+    """Those that are executed: our own kernels multiply no padding on the smallest maps."""
+    case = bench.setup.case
+    dense = track(case.track).own_kernels and case.device == "cpu"
+    return bench.setup.architecture.training_flops(small_maps_dense=dense)
 
 
 def _copied_loops(bench: Session) -> dict[str, LoopBlocks]:
@@ -196,9 +208,11 @@ def inference(bench: Session) -> Result:
         _predict(bench.trainer, batches, lead_of(steps))
         watch.under_load()
         watch.begin()
+        bench.monitor.begin()
         samples.append(_timed(lambda: _predict(bench.trainer, batches, steps)))
+        state = bench.monitor.end()
         watch.end()
-        bench.schedule.record_block(samples[-1:])
+        bench.schedule.record_block(samples[-1:], state)
         bare.block()
         bench.progress(min(len(samples) / limits.blocks, 1.0), "inference")
     metrics = {
@@ -225,9 +239,11 @@ def latency(bench: Session) -> Result:
     samples: list[float] = []
     while bench.schedule.next():
         bench.trainer.predict(next(images))
+        bench.monitor.begin()
         calls = _calls(bench, images)
+        state = bench.monitor.end()
         samples.extend(calls)
-        bench.schedule.record_block(calls)
+        bench.schedule.record_block(calls, state)
         bench.progress(min(len(samples) / limits.latency_calls, 1.0), "latency")
     return Result(samples, 1, {})
 

@@ -1,0 +1,65 @@
+"""The machine while a run was measured, in one line for the first screen and the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from bench.core.machine import OTHERS, STEAL, THROTTLED, is_disturbed
+from bench.core.records import Record
+
+
+def machine_line(records: Iterable[Record]) -> str | None:
+    """One sentence: whether others used the CPUs during the measurements.
+
+    Args:
+        records: Records of one run or of several.
+
+    Returns:
+        None where no record says anything of it.
+    """
+    observed = [record for record in records if record.ok and record.metrics.get("machine")]
+    if not observed:
+        return None
+    disturbed = [record for record in observed if is_disturbed(record.metrics)]
+    swapped = _swapped(observed)
+    if not disturbed:
+        # Of whole groups: a share of a short block is not known well.
+        shares = [others for r in observed if (others := _state(r).get("others")) is not None]
+        if not shares:
+            return None
+        return f"The machine was quiet: others used at most {max(shares):.0%} of the CPUs.{swapped}"
+    return (
+        f"DISTURBED: {len(disturbed)} of {len(observed)} measurements give no verdict on speed: "
+        f"{_causes(disturbed)}. Measure again on a quiet machine.{swapped}"
+    )
+
+
+def _causes(records: Sequence[Record]) -> str:
+    """What took more of the CPUs than is tolerated, with its largest share."""
+    words = {
+        "others": (OTHERS, "other processes used up to {} of the CPUs"),
+        "steal": (STEAL, "a hypervisor took up to {} of them"),
+        "throttled": (THROTTLED, "the CPU quota held them back for up to {} of the time"),
+    }
+    found = []
+    for name, (limit, text) in words.items():
+        highest = _highest(records, name)
+        if highest > limit:
+            found.append(text.format(f"{highest:.0%}"))
+    return ", ".join(found)
+
+
+def _highest(records: Iterable[Record], name: str) -> float:
+    shares = (share for r in records for share in r.metrics["machine"].get(name) or ())
+    return max((share for share in shares if share is not None), default=0.0)
+
+
+def _state(record: Record) -> dict[str, Any]:
+    """The machine during the whole group of a record."""
+    return record.environment.get("machine_state") or {}
+
+
+def _swapped(records: Iterable[Record]) -> str:
+    swapped = max((_state(record).get("swapped_bytes") or 0 for record in records), default=0)
+    return f" The machine swapped {swapped / 2**20:,.0f} MiB meanwhile." if swapped else ""
