@@ -1,15 +1,18 @@
-"""The lines below a table: published figures, shortened recipes, provenance of weights, missing
-certificates, refused comparisons."""
+"""The lines below a table: caveats, published figures, shortened recipes, provenance of weights,
+missing certificates, refused comparisons."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from bench.analysis.caveats import SECONDS, reasons
 from bench.analysis.experiments import labels, start_of
 from bench.analysis.published import MEAN_OF_CLASSES
 from bench.analysis.rows import Row
 from bench.core.case import Case
 from bench.core.errors import UserError
+from bench.core.kinds import kind
+from bench.core.records import Record
 from bench.report.columns import case_of
 from bench.report.format import joined, share, significant
 from bench.training.recipes import recipe
@@ -21,6 +24,58 @@ UNCERTIFIED = (
 )
 
 
+SIGN = "‡"
+"""The sign on a row or mark that has a caveat."""
+
+
+def signed(name: str, *, on: object) -> str:
+    """A name with the sign of a caveat, where there is one ``on`` it."""
+    return f"{name} {SIGN}" if on else name
+
+
+def has_caveat(row: Row, *, seconds: bool = True) -> bool:
+    """Whether a row has a caveat; with `seconds`, on dropped seconds, too."""
+    return bool(row.get("caveats") or (seconds and row.get("seconds_caveats")))
+
+
+def caveats(rows: Iterable[Row], *, seconds: bool = True) -> list[str]:
+    """A line for each caveat, with the rows that it holds for: ``‡ cifar-bn in pytorch: …``.
+
+    Args:
+        rows: Rows of one table.
+        seconds: Whether the table has seconds, so that those that were dropped are missed.
+    """
+    found: dict[str, dict[str, list[str]]] = {}
+    for row in rows:
+        dropped = row.get("seconds_caveats") if seconds else None
+        for why in (row.get("caveats"), dropped and f"seconds are left out: {dropped}"):
+            if why:
+                _join(found.setdefault(str(why), {}), str(row["variant"]), str(row["framework"]))
+    return [f"{SIGN} {_where(networks)}: {why}" for why, networks in found.items()]
+
+
+def _join(networks: dict[str, list[str]], variant: str, framework: str) -> None:
+    named = networks.setdefault(variant, [])
+    if framework not in named:
+        named.append(framework)
+
+
+def removed(records: Iterable[Record]) -> list[str]:
+    """A line for each reason why records were removed for their seconds, with what it removed."""
+    found: dict[tuple[str, str], dict[str, list[str]]] = {}
+    for record in records:
+        why = "; ".join(reasons([record], SECONDS))
+        networks = found.setdefault((kind(record.kind).label, why), {})
+        _join(networks, record.case.variant, record.case.framework)
+    by_reason: dict[str, list[str]] = {}
+    for (label, why), networks in found.items():
+        by_reason.setdefault(why, []).append(f"{label} of {_where(networks)}")
+    return [
+        f"{SIGN} Removed, since the seconds are no measurement: {'; '.join(what)}: {why}"
+        for why, what in by_reason.items()
+    ]
+
+
 def published(rows: Iterable[Row]) -> list[str]:
     """A line for each published figure that is shown next to a row."""
     lines = []
@@ -29,7 +84,8 @@ def published(rows: Iterable[Row]) -> list[str]:
             value = row["published"]
             fraction = "accuracy" in row or MEAN_OF_CLASSES in row
             shown = share(value) if fraction else f"{significant(value)} images/s"
-            lines.append(f"† published, other data/hardware: {shown}, {row['published_source']}")
+            line = f"† published, other data/hardware: {shown}, {row['published_source']}"
+            lines.append(f"{line}; here {here}" if (here := row.get("published_unlike")) else line)
     return list(dict.fromkeys(lines))
 
 
@@ -95,9 +151,7 @@ def why_uncertified(rows: Iterable[Row]) -> list[str]:
         if not row.get("parity_problem"):
             continue
         networks = by_reason.setdefault(str(row["parity_problem"]), {})
-        named = networks.setdefault(str(row["variant"]), [])
-        if row["framework"] not in named:
-            named.append(str(row["framework"]))
+        _join(networks, str(row["variant"]), str(row["framework"]))
     return [f"{_where(networks)}: {reason}" for reason, networks in by_reason.items()]
 
 

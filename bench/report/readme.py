@@ -97,7 +97,8 @@ def overview(
 def _notes(certified: Sequence[Row], rows: Sequence[Row]) -> list[str]:
     """What is not compared or left out, and why: a sentence each."""
     left_out = (f"Left out as uncertified: {why}" for why in footnotes.why_uncertified(rows))
-    return [f"{line}." for line in (*footnotes.not_compared(certified), *left_out)]
+    caveats = footnotes.caveats(certified, seconds=False)
+    return [f"{line}." for line in (*footnotes.not_compared(certified), *left_out, *caveats)]
 
 
 def _lines(rows: Sequence[Row]) -> list[list[str]]:
@@ -116,7 +117,11 @@ def _lines(rows: Sequence[Row]) -> list[list[str]]:
     _spread_latency(merged)
     names = labels(replace(case, framework="") for case in merged)
     return [
-        [names[replace(case, framework="")], case.framework, *_cells(found)]
+        [
+            names[replace(case, framework="")],
+            footnotes.signed(case.framework, on=any(row["caveats"] for row in found.values())),
+            *_cells(found),
+        ]
         for case, found in merged.items()
     ]
 

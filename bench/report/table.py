@@ -46,6 +46,7 @@ class Table:
         notes: Lines below a section that only this table has.
         always: Whether the files are written without rows, too.
         part: The heading of its sections, where that is not the track's title.
+        times: The kinds whose seconds it shows: it lists those that a caveat removed.
     """
 
     name: str
@@ -57,3 +58,4 @@ class Table:
     notes: Callable[[Sequence[Row]], list[str]] = _no_notes
     always: bool = False
     part: str | None = None
+    times: tuple[str, ...] = ()

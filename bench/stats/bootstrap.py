@@ -24,7 +24,8 @@ Addresses, memory pages and the placement of threads stay with a process, so its
 their effect. `docs/statistics.md` has the spread that was measured between processes."""
 PRIOR_WEIGHT = 2
 """Degrees of freedom of that prior where fewer than `ENOUGH` processes were run: the agreement of
-two processes says next to nothing about their spread (a moderated t: Smyth 2004)."""
+two processes says next to nothing about their spread (a moderated t: Smyth 2004). The plain t
+interval of the processes alone is taken where it is the wider one."""
 ENOUGH = 4
 """Number of processes from which on their own spread is used alone."""
 _CACHED_SAMPLES = 256  # of a level that is cached: thousands of latencies would fill the memory
@@ -124,7 +125,18 @@ def _error_of_one(level: Level) -> tuple[float, float]:
     total = PRIOR_WEIGHT + freedom
     own = freedom * level.spread**2 if level.spread else 0.0
     variance = (PRIOR_WEIGHT * PROCESS_SPREAD**2 + own) / total
-    return math.hypot(math.sqrt(variance / level.processes), level.error_within), float(total)
+    moderated = math.hypot(math.sqrt(variance / level.processes), level.error_within), float(total)
+    if not level.spread:
+        return moderated
+    # The prior may widen an interval and never narrow it: where processes differ by more than
+    # usual, moderated intervals would hold the truth too seldom.
+    alone = level.spread / math.sqrt(level.processes), float(freedom)
+    return max(moderated, alone, key=_reach)
+
+
+def _reach(error_and_freedom: tuple[float, float]) -> float:
+    error, freedom = error_and_freedom
+    return t_quantile(freedom, (1 + CONFIDENCE) / 2) * error
 
 
 def t_quantile(freedom: float, probability: float) -> float:

@@ -81,7 +81,7 @@ def test_a_single_seed_has_no_interval_and_is_inconclusive():
             *make_trained("cifar-bn", (0.65,), track=track, framework="keras-jax"),
         ]
         (shown,) = cells(records)
-        assert (shown["difference (points)"], shown["verdict"]) == ("+5.00", "inconclusive")
+        assert (shown["difference (points)"], shown["verdict"]) == ("+5.0", "inconclusive")
 
 
 def test_a_failed_seed_is_counted_and_takes_its_pair_along():

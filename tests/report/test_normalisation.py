@@ -96,7 +96,7 @@ def test_a_row_with_one_of_the_two_shows_that_and_is_in_no_plot():
     (shown,) = cells(speed)
     assert (shown["accuracy (points)"], shown["training is"]) == ("—", "slower")
     (shown,) = cells(accuracy)
-    assert (shown["accuracy (points)"], shown["accuracy is"]) == ("+10.00", "inconclusive")
+    assert (shown["accuracy (points)"], shown["accuracy is"]) == ("+10.0", "inconclusive")
     assert (shown["images/s (%)"], shown["training is"]) == ("—", "—")
     for records in (speed, accuracy):
         with style():

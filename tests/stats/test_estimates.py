@@ -90,6 +90,20 @@ def test_a_spread_of_few_processes_is_held_against_the_usual_one():
     assert stats.paired([[1.0] * 4] * 4).ratio.high == pytest.approx(1)
 
 
+@pytest.mark.parametrize("processes", [2, 3, 5])
+@pytest.mark.parametrize("spread", [0.01, 0.03, 0.06])
+def test_intervals_of_few_processes_hold_the_truth(processes, spread):
+    """However much processes differ: what is assumed of their spread must not narrow intervals."""
+    rng = np.random.default_rng(11)
+    hits = 0
+    for _ in range(300):
+        own = rng.normal(0, spread, (processes, 1))
+        logarithms = own + rng.normal(0, 0.01, (processes, 3))
+        _, low, high = stats.paired(np.exp(logarithms).tolist()).ratio
+        hits += low <= 1 <= high
+    assert hits >= 0.93 * 300
+
+
 def test_more_processes_show_smaller_differences():
     sizes = [
         stats.paired([[1.0 + 0.01 * (i % 3), 1.01] for i in range(number)]).detectable

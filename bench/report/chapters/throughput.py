@@ -173,4 +173,5 @@ TABLE = Table(
     charts=(Chart("throughput", throughput, _KINDS),),
     notes=notes,
     always=True,
+    times=_KINDS,
 )
