@@ -258,10 +258,18 @@ def _table(rows: Sequence[Row], columns: str) -> list[str]:
 
 def _caveats(records: Sequence[Record]) -> list[str]:
     """A paragraph for each caveat of a run."""
-    lines = [line for line in warnings(records) if line.startswith(footnotes.SIGN)]
+    by_run: dict[str, list[Record]] = {}
+    for record in records:
+        by_run.setdefault(record.run, []).append(record)
+    lines = [
+        f"{line.replace(footnotes.ALL_ROWS, f'All of {run}', 1)}."
+        for run, some in by_run.items()
+        for line in warnings(some)
+        if line.startswith(footnotes.SIGN)
+    ]
     if not lines:
         raise UserError("the run has no caveats")
-    return [f"{line}." for line in lines]
+    return lines
 
 
 def _columns(columns: str) -> Iterator[tuple[str, str]]:

@@ -27,6 +27,8 @@ UNCERTIFIED = (
 SIGN = "‡"
 """The sign on a row or mark that has a caveat."""
 
+ALL_ROWS = "All rows"
+
 
 def signed(name: str, *, on: object) -> str:
     """A name with the sign of a caveat, where there is one ``on`` it."""
@@ -45,13 +47,25 @@ def caveats(rows: Iterable[Row], *, seconds: bool = True) -> list[str]:
         rows: Rows of one table.
         seconds: Whether the table has seconds, so that those that were dropped are missed.
     """
-    found: dict[str, dict[str, list[str]]] = {}
+    rows = list(rows)
+    found: dict[str, list[Row]] = {}
     for row in rows:
         dropped = row.get("seconds_caveats") if seconds else None
         for why in (row.get("caveats"), dropped and f"seconds are left out: {dropped}"):
             if why:
-                _join(found.setdefault(str(why), {}), str(row["variant"]), str(row["framework"]))
-    return [f"{SIGN} {_where(networks)}: {why}" for why, networks in found.items()]
+                found.setdefault(str(why), []).append(row)
+    several = len(rows) > 1
+    return [
+        f"{SIGN} {ALL_ROWS if several and len(some) == len(rows) else _named(some)}: {why}"
+        for why, some in found.items()
+    ]
+
+
+def _named(rows: Iterable[Row]) -> str:
+    networks: dict[str, list[str]] = {}
+    for row in rows:
+        _join(networks, str(row["variant"]), str(row["framework"]))
+    return _where(networks)
 
 
 def _join(networks: dict[str, list[str]], variant: str, framework: str) -> None:
@@ -65,7 +79,8 @@ def removed(records: Iterable[Record]) -> list[str]:
     found: dict[tuple[str, str], dict[str, list[str]]] = {}
     for record in records:
         why = "; ".join(reasons([record], SECONDS))
-        networks = found.setdefault((kind(record.kind).label, why), {})
+        row = kind(record.kind)
+        networks = found.setdefault(("training time" if row.trained else row.label, why), {})
         _join(networks, record.case.variant, record.case.framework)
     by_reason: dict[str, list[str]] = {}
     for (label, why), networks in found.items():

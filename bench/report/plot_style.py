@@ -79,6 +79,8 @@ class Drawing:
     how: str
     """How to read it, one paragraph."""
     figure: Figure
+    below: float = 0.0
+    """Share of its height that is taken by the lines below it (`below`)."""
 
 
 @dataclass(frozen=True)
@@ -184,9 +186,9 @@ _NOTE_SIZE = 7.5
 _NOTE_LINE = 0.135  # inches
 
 
-def below(figure: Figure, lines: Sequence[str]) -> None:
-    """Write lines below all else of a figure, which grows for them."""
-    width, height = figure.get_size_inches()
+def below(figure: Figure, lines: Sequence[str]) -> float:
+    """Write lines below all else of a figure, which grows for them; the share that they take."""
+    width, height = map(float, figure.get_size_inches())
     text = "\n".join(fill(line, int(_LETTERS_PER_INCH * width)) for line in lines)
     inches = 0.1 + _NOTE_LINE * (text.count("\n") + 1)
     figure.set_figheight(height + inches)
@@ -196,8 +198,7 @@ def below(figure: Figure, lines: Sequence[str]) -> None:
     engine = figure.get_layout_engine()
     if isinstance(engine, ConstrainedLayoutEngine):
         engine.set(rect=(0, share, 1, 1 - share))
-    for legend in figure.legends:
-        legend.set_bbox_to_anchor((0, share, 1, 1 - share), figure.transFigure)
+    return share
 
 
 Ends = tuple[float, float]
@@ -313,6 +314,11 @@ def save(drawing: Drawing, folder: Path, table: str, *, raster: bool = True) -> 
     if engine is not None:
         engine.execute(figure)
         figure.set_layout_engine("none")
+    if drawing.below:
+        # Only now: the layout leaves no room for a legend that has an anchor.
+        for legend in figure.legends:
+            anchor = (0, drawing.below, 1, 1 - drawing.below)
+            legend.set_bbox_to_anchor(anchor, figure.transFigure)
     # Without these the file would say when and by which version it was made.
     without = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     FigureCanvasSVG(figure).print_svg(svg, metadata=without)  # type: ignore[no-untyped-call]

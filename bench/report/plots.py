@@ -168,7 +168,7 @@ def _with_caveats(drawing: Drawing, chart: Chart, part: Part, table: Table) -> D
     ]
     lines = [*footnotes.caveats(rows, seconds=False), *footnotes.removed(removed)]
     if lines:
-        below(drawing.figure, lines)
+        drawing = replace(drawing, below=below(drawing.figure, lines))
     return _with_notes(drawing, lines)
 
 

@@ -90,7 +90,8 @@ def overview(
             cells += [[name, *line] for line in found]
             notes += below
         if cells and not titled:
-            parts += [markdown(("track", *_HEADERS), cells, (False, *_RIGHT)), *notes]
+            whole = markdown(("track", *_HEADERS), cells, (False, *_RIGHT))
+            parts += [whole, *dict.fromkeys(notes)]
     return parts
 
 

@@ -109,7 +109,7 @@ def paired(ratios: Processes) -> Ratio:
 
     Geometric mean over processes of each process's median ratio: pairing cancels what both blocks
     of a pair saw alike. The interval resamples processes and pairs (`bench.stats.bootstrap`); the
-    spread between few processes is moderated by a usual one, which may only widen the interval.
+    spread between few processes is moderated by a usual one.
 
     Args:
         ratios: Ratios of speed pair by pair, by pair of processes.

@@ -246,6 +246,10 @@ def test_10_seconds_that_say_nothing_are_in_no_table_and_no_plot(tmp_path: Path)
     assert f"| {KERAS} ‡" in text(records, "accuracy")
     epochs, seconds = drawn(accuracy_curves, records).figure.axes
     assert (len(epochs.lines), len(seconds.lines)) == (2, 1)
+    _, nothing = drawn(accuracy_curves, [records[1]]).figure.axes
+    assert [label.get_text() for label in nothing.texts] == [
+        "removed: the seconds are no measurement"
+    ]
     page = write_results(records, tmp_path).read_text(encoding="utf-8")
     assert "Read this first" in page
     assert "stopped and continued" in page.partition("</header>")[0]
@@ -346,4 +350,4 @@ def test_12_a_value_with_a_caveat_needs_it_on_the_page(tmp_path: Path) -> None:
     stale(page, write=True)
     written = page.read_text(encoding="utf-8")
     assert re.search(r"\] ‡<!-- /value --> as fast", written)
-    assert f"‡ cifar-bn in pytorch and {KERAS}: other work ran." in written
+    assert "‡ All of one: other work ran." in written

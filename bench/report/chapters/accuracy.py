@@ -75,9 +75,14 @@ def accuracy_curves(part: Part) -> Drawing | None:
     ):
         for axes, unit in zip(row, _AXES, strict=True):
             axes.set_title(in_lines(signed_title(names[case], panel), _LETTERS))
-            for experiment in panel:
-                if _curves(experiment, unit):
-                    _learning(axes, experiment, unit, part.frameworks)
+            shown = [experiment for experiment in panel if _curves(experiment, unit)]
+            for experiment in shown:
+                _learning(axes, experiment, unit, part.frameworks)
+            if not shown:
+                place = {"transform": axes.transAxes, "ha": "center", "color": SOFT}
+                axes.text(0.5, 0.5, "removed: the seconds are no measurement", **place)
+                axes.set_axis_off()
+                continue
             axes.set_xlabel(_AXES[unit])
             axes.set_ylabel("test accuracy")
             axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
