@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
-from bench.analysis.caveats import SECONDS, has_caveat
+from bench.analysis.caveats import is_removed
 from bench.analysis.experiments import without_seed
 from bench.core.kinds import kind
 from bench.core.records import Record
@@ -30,7 +30,7 @@ Found = Iterable[tuple[str, str]]
 
 def durations(records: Sequence[Record]) -> Found:
     """Equal durations across experiments: a sleep, a quantised clock, or a copied record."""
-    timed = [r for r in records if r.ok and not has_caveat(r, SECONDS)]
+    timed = [r for r in records if r.ok and not is_removed(r)]
     measured = sorted(
         (seconds, without_seed(record.case).id)
         for record in timed

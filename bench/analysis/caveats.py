@@ -1,8 +1,9 @@
 """Caveats of records: what a table, plot or headline must say of a figure, and what it must drop.
 
-A caveat on ``accuracy`` or ``all`` is a footnote wherever the record is used. One on ``seconds``
-says that the seconds are no measurement: a timed record leaves all tables and plots, and a training
-keeps its accuracies alone. What was dropped is listed with the reason.
+A caveat on ``speed`` is a footnote on speeds and times, one on ``accuracy`` on accuracies, one on
+``all`` wherever the record is used. One on ``seconds`` says that the seconds are no measurement: a
+timed record leaves all tables and plots, and a training keeps its accuracies alone. What was
+dropped is listed with the reason.
 """
 
 from __future__ import annotations
@@ -14,8 +15,11 @@ from typing import Any
 from bench.core.kinds import kind
 from bench.core.records import Record
 
-SECONDS, ACCURACY, ALL = "seconds", "accuracy", "all"
+SECONDS, SPEED, ACCURACY, ALL = "seconds", "speed", "accuracy", "all"
 """What a caveat is on."""
+
+_ANSWERS = {SECONDS: (SECONDS, SPEED, ALL), ACCURACY: (ACCURACY, ALL), ALL: (ALL,)}
+"""The caveats that answer a finding about seconds, about accuracies, or about a record."""
 
 _TIMED_METRICS = ("train_seconds", "startup", "tutorial_loop", "article_loop", "features")
 """Metrics of a training that are or hold seconds."""
@@ -24,8 +28,19 @@ _TIMED_LISTS = ("curve", "thresholds")
 
 
 def has_caveat(record: Record, on: str) -> bool:
-    """Whether a record carries a caveat on ``on`` (``seconds`` or ``accuracy``) or on all."""
-    return any(caveat.get("on") in (on, ALL) for caveat in record.caveats)
+    """Whether a caveat of a record answers what is found about ``on``: its ``seconds`` (also one on
+    ``speed``), its ``accuracy``, or ``all`` of it."""
+    return any(caveat.get("on") in _ANSWERS[on] for caveat in record.caveats)
+
+
+def footnotes_on(records: Iterable[Record], *, timed: bool) -> list[str]:
+    """Why the caveats that a mark or a name has a sign for were given.
+
+    Args:
+        records: The records of the mark.
+        timed: Whether a speed or time is shown.
+    """
+    return reasons(records, ACCURACY, ALL, *([SPEED] if timed else []))
 
 
 def reasons(records: Iterable[Record], *on: str) -> list[str]:
@@ -33,7 +48,7 @@ def reasons(records: Iterable[Record], *on: str) -> list[str]:
 
     Args:
         records: The records of a row.
-        on: What the caveats are on: one or several of `SECONDS`, `ACCURACY` and `ALL`.
+        on: What the caveats are on: one or several of `SECONDS`, `SPEED`, `ACCURACY` and `ALL`.
     """
     found = (c["why"] for record in records for c in record.caveats if c.get("on") in on)
     return list(dict.fromkeys(found))

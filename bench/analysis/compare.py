@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bench.analysis.caveats import ACCURACY, ALL, SECONDS, reasons
+from bench.analysis.caveats import SECONDS, footnotes_on, reasons
 from bench.analysis.certified import status_of
 from bench.analysis.comparability import RUNS, differences
 from bench.analysis.experiments import latest
@@ -103,7 +103,7 @@ def _with_conditions(row: Comparison, a: Record, b: Record) -> Comparison:
 
 
 def _caveats(record: Record) -> list[str]:
-    return reasons([record], ACCURACY, ALL)
+    return footnotes_on([record], timed=kind(record.kind).timed)
 
 
 def _differs(a: Record, b: Record) -> list[str]:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bench.analysis.caveats import ACCURACY, ALL, SECONDS, reasons
+from bench.analysis.caveats import ACCURACY, ALL, SECONDS, SPEED, reasons
 from bench.analysis.experiments import Data, Experiment
 from bench.analysis.provenance import provenance_of
 from bench.analysis.published import Figure, published_figure
@@ -75,6 +75,7 @@ IDENTITY = (
 FACTS = (
     "run",
     "caveats",
+    "speed_caveats",
     "seconds_caveats",
     "seeds",
     "failed",
@@ -99,19 +100,22 @@ def provenance_columns(records: Sequence[Record]) -> Row:
     """Where the records of a row come from and what a reader must know of them.
 
     ``run`` names the runs, None where they are unknown; ``caveats`` says what holds for all figures
-    of the row, ``seconds_caveats`` why its seconds were dropped.
+    of the row, ``speed_caveats`` for its speeds and times, ``seconds_caveats`` why its seconds were
+    dropped.
     """
     runs = dict.fromkeys(record.run for record in records if record.run)
     return {
         "run": ", ".join(runs) or None,
         "caveats": "; ".join(reasons(records, ACCURACY, ALL)) or None,
+        "speed_caveats": "; ".join(reasons(records, SPEED)) or None,
         "seconds_caveats": "; ".join(reasons(records, SECONDS)) or None,
     }
 
 
 def caveats_of_both(one: Experiment, other: Experiment) -> Row:
     """The caveats of a row that compares two experiments."""
-    return {"caveats": provenance_columns([*one.ok, *other.ok])["caveats"]}
+    both = provenance_columns([*one.ok, *other.ok])
+    return {name: both[name] for name in ("caveats", "speed_caveats")}
 
 
 def counts(experiment: Experiment) -> Row:

@@ -45,8 +45,8 @@ _SELECTIONS = {
     "--on",
     type=click.Choice(CAVEATS_ON),
     required=True,
-    help="What it is on. seconds: they are no measurement, and leave all tables and plots; "
-    "accuracy, all: a footnote wherever the record is used.",
+    help="What it is on. seconds: they are no measurement, and leave all tables and plots; speed: "
+    "a footnote on speeds and times; accuracy: on accuracies; all: wherever the record is used.",
 )
 @click.option("--why", metavar="TEXT", help="What a reader must know, in one line.")
 @click.option("--remove", is_flag=True, help="Remove it; without --why all caveats on --on.")

@@ -43,9 +43,9 @@ class Record:
         started_at: UTC, ISO 8601.
         seconds: Wall time of the whole measurement, building and warm-up included.
         peak_memory_bytes: Largest resident memory of its processes; None where it is not known.
-        caveats: What a reader must know of this result: ``on`` (seconds, accuracy or all) and
-            ``why``. Those on accuracy or all are footnotes; one on seconds says that they are no
-            measurement, and takes them out of tables and plots (`bench.analysis.caveats`).
+        caveats: What a reader must know of this result: ``on`` (seconds, speed, accuracy or all)
+            and ``why``. They are footnotes, but one on seconds says that they are no measurement,
+            and takes them out of tables and plots (`bench.analysis.caveats`).
         schema_version: Of the format.
         run: Name of the run's folder that it was read from; not a part of the file.
     """

@@ -48,6 +48,7 @@ from bench.report.format import (
 )
 from bench.report.readme import overview, rows_of
 from bench.report.summary import warnings, which_data, which_machine
+from bench.report.tables import TABLES
 
 _BLOCK = re.compile(r"<!-- (table|value): (.*?) -->(.*?)<!-- /\1 -->", re.DOTALL)
 _OPENING = re.compile(r"<!-- /?(?:table|value)\b")
@@ -70,6 +71,8 @@ _AS_PUBLISHED = {"threshold", "goal"}
 _DIFFERENCES = {"difference", "delta"}
 """Fractions that are shown in percentage points."""
 _RATIOS = {"ratio", "ratio_again", "worker_ratio"}
+_SPEEDS = {*_RATIOS, "p50", "p90", "p99", "detectable", "share", "utilisation", "verdict"}
+"""Keys of speeds and times, next to those in seconds or per second."""
 _THOUSANDTHS = {"p50", "p90", "p99", "our_seconds", "their_seconds"}
 _SCIENTIFIC = {"first_difference", "largest_difference"}
 _MAIN = {"accuracy", "images_per_second", "share", "difference"}
@@ -163,13 +166,16 @@ class _Source:
         if not rows:
             raise UserError("no such row")
         if kind == "table":
-            return _padded(_table(rows, asked.get("columns", "")))
+            return _padded(_table(rows, asked.get("columns", ""), name))
         if len(rows) > 1:
             raise UserError(f"{len(rows)} rows where one is meant")
-        if footnotes.has_caveat(rows[0], seconds=False):
-            self.signed[str(rows[0]["caveats"])] = rows[0].get("run") or run
-            return f"{_cell(asked.get('column', ''), rows[0])} {footnotes.SIGN}"
-        return _cell(asked.get("column", ""), rows[0])
+        key = asked.get("column", "")
+        timed = _is_timed(name, [key])
+        for caveat in footnotes.caveats(rows, seconds=timed):
+            self.signed[caveat.partition(": ")[2]] = rows[0].get("run") or run
+        return footnotes.signed(
+            _cell(key, rows[0]), on=footnotes.has_caveat(rows[0], seconds=timed)
+        )
 
     def check(self, text: str) -> None:
         """Raise UserError where the page shows a value with a caveat and not the caveat."""
@@ -240,11 +246,17 @@ def _padded(parts: Iterable[str]) -> str:
     return "\n\n" + "\n\n".join(parts) + "\n\n"
 
 
-def _table(rows: Sequence[Row], columns: str) -> list[str]:
+def _is_timed(name: str, keys: Iterable[str]) -> bool:
+    """Whether columns of a table are speeds or times."""
+    times = next((table.times for table in TABLES if table.name == name), ())
+    return bool(times) and any("second" in key or key in _SPEEDS for key in keys)
+
+
+def _table(rows: Sequence[Row], columns: str, name: str) -> list[str]:
     """A table, and below it a paragraph for each caveat of its rows."""
     asked = list(_columns(columns))
     headers = [header for _, header in asked]
-    timed = any("second" in key for key, _ in asked)
+    timed = _is_timed(name, [key for key, _ in asked])
     cells = []
     for row in rows:
         shown = [_cell(key, row) for key, _ in asked]

@@ -36,8 +36,25 @@ def signed(name: str, *, on: object) -> str:
 
 
 def has_caveat(row: Row, *, seconds: bool = True) -> bool:
-    """Whether a row has a caveat; with `seconds`, on dropped seconds, too."""
-    return bool(row.get("caveats") or (seconds and row.get("seconds_caveats")))
+    """Whether a row has a caveat; with `seconds`, also one on its speeds or dropped seconds."""
+    return bool(row.get("caveats") or (seconds and any(row.get(name) for name in _OF_SECONDS)))
+
+
+_OF_SECONDS = ("speed_caveats", "seconds_caveats")
+
+
+def mixed_caveats(rows: Iterable[Row]) -> list[str]:
+    """The lines of `caveats` for rows of accuracy and of speed together."""
+    kinds: dict[bool, list[Row]] = {True: [], False: []}
+    for row in rows:
+        kinds[is_timed(row)].append(row)
+    lines = [line for timed, some in kinds.items() for line in caveats(some, seconds=timed)]
+    return list(dict.fromkeys(lines))
+
+
+def is_timed(row: Row) -> bool:
+    """Whether a row of the overview or the headlines is of a speed, and not of an accuracy."""
+    return "accuracy" not in row
 
 
 def caveats(rows: Iterable[Row], *, seconds: bool = True) -> list[str]:
@@ -45,13 +62,15 @@ def caveats(rows: Iterable[Row], *, seconds: bool = True) -> list[str]:
 
     Args:
         rows: Rows of one table.
-        seconds: Whether the table has seconds, so that those that were dropped are missed.
+        seconds: Whether the table has speeds or times: their caveats, and what was dropped.
     """
     rows = list(rows)
     found: dict[str, list[Row]] = {}
     for row in rows:
-        dropped = row.get("seconds_caveats") if seconds else None
-        for why in (row.get("caveats"), dropped and f"seconds are left out: {dropped}"):
+        told = [row.get("caveats"), *([row.get("speed_caveats")] if seconds else [])]
+        if seconds and row.get("seconds_caveats"):
+            told.append(f"seconds are left out: {row['seconds_caveats']}")
+        for why in told:
             if why:
                 found.setdefault(str(why), []).append(row)
     several = len(rows) > 1

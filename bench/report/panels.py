@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from matplotlib.axes import Axes
 
-from bench.analysis.caveats import ACCURACY, ALL, reasons
+from bench.analysis.caveats import footnotes_on
 from bench.analysis.experiments import Experiment, bar_names
 from bench.analysis.results import Results
 from bench.core.case import Case
@@ -60,17 +60,22 @@ def figure_after_bar(axes: Axes, end: float, place: int, text: str) -> None:
     axes.annotate(text, (end, place), xytext=(4, 0), textcoords="offset points", va="center")
 
 
-def signed_names(panel: Sequence[Experiment]) -> list[str]:
-    """The names of a panel's experiments, with a sign where one has a caveat."""
+def signed_names(panel: Sequence[Experiment], *, timed: bool = True) -> list[str]:
+    """The names of a panel's experiments, with a sign where one has a caveat.
+
+    Args:
+        panel: The experiments.
+        timed: Whether the panel shows speeds or times.
+    """
     return [
-        signed(name, on=reasons(e.ok, ACCURACY, ALL))
+        signed(name, on=footnotes_on(e.ok, timed=timed))
         for name, e in zip(bar_names(panel), panel, strict=True)
     ]
 
 
-def signed_title(name: str, panel: Iterable[Experiment]) -> str:
+def signed_title(name: str, panel: Iterable[Experiment], *, timed: bool = True) -> str:
     """The title of a panel, with a sign where an experiment in it has a caveat."""
-    return signed(name, on=any(reasons(e.ok, ACCURACY, ALL) for e in panel))
+    return signed(name, on=any(footnotes_on(e.ok, timed=timed) for e in panel))
 
 
 def name_bars(axes: Axes, panel: Sequence[Experiment], results: Results) -> None:

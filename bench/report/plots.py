@@ -18,6 +18,7 @@ from bench.analysis.certified import is_certified
 from bench.analysis.experiments import Data
 from bench.analysis.results import Results
 from bench.analysis.rows import Row, comparability_rows
+from bench.core.kinds import kind
 from bench.report import footnotes
 from bench.report.chapters import TABLES
 from bench.report.panels import FEW_PANELS, PANELS
@@ -158,15 +159,16 @@ def _with_caveats(drawing: Drawing, chart: Chart, part: Part, table: Table) -> D
     """With a line below for each caveat of what is drawn, and for what is not drawn for one."""
     rows = [row for row in part.rows(comparability_rows) if row["kind"] in chart.kinds]
     rows = rows or part.rows(table.rows)  # stages of an ablation are no experiments
+    timed = chart.timed and bool(table.times)
     removed = [
         record
         for record in part.results.removed
         if record.kind in chart.kinds
-        and record.kind in table.times
+        and kind(record.kind).timed
         and record.case.track == part.track
         and is_certified(record) == part.certified
     ]
-    lines = [*footnotes.caveats(rows, seconds=False), *footnotes.removed(removed)]
+    lines = [*footnotes.caveats(rows, seconds=timed), *footnotes.removed(removed)]
     if lines:
         drawing = replace(drawing, below=below(drawing.figure, lines))
     return _with_notes(drawing, lines)

@@ -98,7 +98,7 @@ def overview(
 def _notes(certified: Sequence[Row], rows: Sequence[Row]) -> list[str]:
     """What is not compared or left out, and why: a sentence each."""
     left_out = (f"Left out as uncertified: {why}" for why in footnotes.why_uncertified(rows))
-    caveats = footnotes.caveats(certified, seconds=False)
+    caveats = footnotes.mixed_caveats(certified)
     return [f"{line}." for line in (*footnotes.not_compared(certified), *left_out, *caveats)]
 
 
@@ -120,11 +120,15 @@ def _lines(rows: Sequence[Row]) -> list[list[str]]:
     return [
         [
             names[replace(case, framework="")],
-            footnotes.signed(case.framework, on=any(row["caveats"] for row in found.values())),
+            footnotes.signed(case.framework, on=any(map(_has_caveat, found.values()))),
             *_cells(found),
         ]
         for case, found in merged.items()
     ]
+
+
+def _has_caveat(row: Row) -> bool:
+    return footnotes.has_caveat(row, seconds=footnotes.is_timed(row))
 
 
 def _named(merged: dict[Case, dict[str, Row]]) -> dict[Case, dict[str, Row]]:

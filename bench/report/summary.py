@@ -89,8 +89,8 @@ def warnings(report: Records) -> list[str]:
                 "about CIFAR-10, and nothing about how good a network is."
             )
         rows = results.once(comparability_rows) + results.once(ablation.TABLE.rows)
-        lines += footnotes.caveats(rows, seconds=False)
-        lines += footnotes.removed(results.removed)
+        lines += footnotes.caveats(rows)
+        lines += footnotes.removed(r for r in results.removed if kind(r.kind).timed)
     return list(dict.fromkeys(lines))
 
 
@@ -176,7 +176,7 @@ def headlines(records: Records) -> list[Headlines]:
                     f"Uncertified and shown apart: {why}."
                     for why in footnotes.why_uncertified(measured)
                 ),
-                *(f"{line}." for line in footnotes.caveats(certified, seconds=False)),
+                *(f"{line}." for line in footnotes.mixed_caveats(certified)),
             ]
             if lines:
                 title = f"{track.capitalize()} track on {data.name} ({data.short})"
@@ -213,7 +213,7 @@ def _names(rows: Sequence[Row]) -> list[str]:
     return [
         footnotes.signed(
             f"{row['framework']} in {row['precision']}" if several else str(row["framework"]),
-            on=row["caveats"],
+            on=footnotes.has_caveat(row, seconds=footnotes.is_timed(row)),
         )
         for row in rows
     ]

@@ -25,11 +25,13 @@ class Chart:
         name: First part of the names of its files.
         draw: The drawing of one part of a report; None where the part has nothing to draw.
         kinds: The measurements that it shows, so that its caption speaks of these alone.
+        timed: Whether it shows speeds or times, where its table has them.
     """
 
     name: str
     draw: Callable[[Part], Drawing | None]
     kinds: tuple[str, ...] = tuple(KINDS)
+    timed: bool = True
 
 
 @dataclass(frozen=True)

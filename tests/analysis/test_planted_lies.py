@@ -89,6 +89,8 @@ def test_1_epochs_that_last_a_sleep_are_found_and_their_speed_leaves_all_tables(
     assert "a sleep or a quantised clock" in findings(slept)["durations"]
     caveat = {"on": "seconds", "why": "fit slept"}
     told = [replace(record, caveats=(caveat,)) for record in slept]
+    hidden = [replace(r, caveats=({"on": "speed", "why": "slow"},)) for r in slept]
+    assert "durations" in findings(hidden)  # a footnote does not make a sleep a measurement
     assert "durations" not in findings(told)
     assert rows("time_to_accuracy", slept)
     assert rows("time_to_accuracy", told) == []
@@ -255,8 +257,9 @@ def test_10_seconds_that_say_nothing_are_in_no_table_and_no_plot(tmp_path: Path)
     assert "stopped and continued" in page.partition("</header>")[0]
 
 
-def test_10_a_caveat_is_on_the_mark_and_below_the_plot(tmp_path: Path) -> None:
-    caveat = {"on": "all", "why": "other work ran"}
+@pytest.mark.parametrize("on", ["all", "speed"])
+def test_10_a_caveat_is_on_the_mark_and_below_the_plot(tmp_path: Path, on: str) -> None:
+    caveat = {"on": on, "why": "other work ran"}
     records = [
         timed("pytorch", [SPREAD] * 2),
         replace(timed(KERAS, [SPREAD] * 2), caveats=(caveat,)),
@@ -272,6 +275,20 @@ def test_10_a_caveat_is_on_the_mark_and_below_the_plot(tmp_path: Path) -> None:
     assert f"{KERAS} ‡" in lines.lines[0]
     assert lines.lines[-1] == f"‡ cifar-bn in {KERAS}: other work ran."
     assert any("other work ran" in line for line in warnings(records))
+
+
+def test_10_a_caveat_on_speed_is_no_footnote_of_an_accuracy(tmp_path: Path) -> None:
+    caveat = {"on": "speed", "why": "other work ran"}
+    records = [replace(trained("pytorch", 0.5), caveats=(caveat,)), trained(KERAS, 0.5)]
+    assert "‡ cifar-bn in pytorch: other work ran" in text(records, "accuracy")  # it has seconds
+    assert "‡" not in text(records, "accuracy_differences", "per_class", "divergence")
+    plots = {plot.name: plot.svg.read_text("utf-8") for plot in write_plots(records, tmp_path)}
+    assert {name for name, svg in plots.items() if "‡" in svg} == {
+        "accuracy_curves_closed",
+        "time_to_accuracy_closed",
+    }
+    (lines,) = headlines(records)
+    assert "‡" not in " ".join(lines.lines)
 
 
 def test_11_a_headline_says_what_it_compares() -> None:

@@ -87,7 +87,7 @@ def test_a_caveat_is_there_once_and_can_be_removed(run: Path) -> None:
         ("--on", "seconds", "--why", WHY),
         ("--all", "--on", "seconds"),
         ("--all", "--on", "seconds", "--why", "  "),
-        ("--all", "--on", "speed", "--why", WHY),
+        ("--all", "--on", "weather", "--why", WHY),
         ("--case", "nothing", "--on", "seconds", "--why", WHY),
     ],
 )

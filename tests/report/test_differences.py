@@ -56,7 +56,7 @@ def test_the_closed_track_takes_pairs_of_seeds():
     assert (row["framework"], row["reference"], row["pairs"]) == ("keras-jax", "pytorch", 3)
     assert row["verdict"] == "inconclusive"
     (shown,) = cells(records)
-    assert shown["difference (points)"] == "+2.00 [-0.48, +4.48]"
+    assert shown["difference (points)"] == "+2.0 [-0.5, +4.5]"
     assert shown["method"] == "paired by seed"
 
 

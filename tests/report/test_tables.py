@@ -151,7 +151,7 @@ def test_accuracy_is_the_mean_over_seeds_with_its_interval():
     assert row["low"] == pytest.approx(0.4516, abs=1e-4)
     (shown,) = cells("accuracy", records)
     assert shown["test accuracy"] == "70.0 %"
-    assert shown["95 % interval"] == "[45.16, 94.84] %"
+    assert shown["95 % interval"] == "[45.2, 94.8] %"
 
 
 def test_failed_and_diverged_seeds_are_counted():

@@ -21,13 +21,13 @@ from bench.analysis.ablation import (
     rate_change,
     stages_by_network,
 )
-from bench.analysis.caveats import ACCURACY, ALL, is_removed, reasons
+from bench.analysis.caveats import footnotes_on, is_removed
 from bench.analysis.experiments import framework_place, labels
 from bench.analysis.results import Results
 from bench.analysis.rows import Row
 from bench.core.case import Case
 from bench.report.columns import Column, case_of, number, seeds_of, text, whole
-from bench.report.footnotes import signed
+from bench.report.footnotes import has_caveat, signed
 from bench.report.format import (
     NOTHING,
     factor,
@@ -107,7 +107,7 @@ def gap_lines(rows: Sequence[Row]) -> list[str]:
             ends.setdefault(case_of(row), {})[row["stage"]] = row
     names = labels(replace(case, framework="") for case in ends)
     return [
-        f"{signed(names[replace(case, framework='')], on=found[GAP_SHARED].get('caveats'))}: "
+        f"{signed(names[replace(case, framework='')], on=has_caveat(found[GAP_SHARED]))}: "
         f"gap between the frameworks ({case.framework}): "
         f"at framework defaults {_gap(found[GAP_DEFAULTS])} → "
         f"at shared ones {_gap(found[GAP_SHARED])}."
@@ -207,7 +207,7 @@ def defaults(part: Part) -> Drawing | None:
 
 
 def _caveats(steps: Stages) -> list[str]:
-    return reasons((record for step in steps for record in step.ok), ACCURACY, ALL)
+    return footnotes_on((record for step in steps for record in step.ok), timed=True)
 
 
 def _heading(name: str, steps: Stages, measure: _Measure) -> str:

@@ -66,7 +66,7 @@ def _panel(axes: Axes, panel: Sequence[Experiment], frameworks: Sequence[str]) -
     _frame(axes, [r.samples[0] for e in panel for r in e.ok])
     for place, experiment in enumerate(panel):
         _mean(axes, place, experiment)
-    names = zip(signed_names(panel), panel, strict=True)
+    names = zip(signed_names(panel, timed=False), panel, strict=True)
     axes.set_yticks(range(len(panel)), [_label(name, experiment) for name, experiment in names])
     axes.set_ylim(len(panel) - 0.4, -0.6)  # the first on top
     axes.grid(visible=False, axis="y")

@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
 from numpy.typing import NDArray
 
-from bench.analysis.caveats import ACCURACY, ALL, reasons
+from bench.analysis.caveats import footnotes_on
 from bench.analysis.certified import status_of
 from bench.analysis.divergence import (
     THRESHOLDS,
@@ -121,7 +121,7 @@ def divergence(part: Part) -> Drawing | None:
         row, column = 2 * (place // columns), place % columns
         seed = panel[0].record.case.seed
         records = [r for pair in panel for r in (pair.record, pair.reference)]
-        title_of = signed(f"{names[case]}, seed {seed}", on=reasons(records, ACCURACY, ALL))
+        title_of = signed(f"{names[case]}, seed {seed}", on=footnotes_on(records, timed=False))
         grid[row][column].set_title(title_of)
         _losses(grid[row][column], panel, frameworks)
         _differences(grid[row + 1][column], panel, frameworks)

@@ -24,7 +24,7 @@ from bench.report.columns import (
     who,
     whole,
 )
-from bench.report.footnotes import signed
+from bench.report.footnotes import has_caveat, signed
 from bench.report.format import NOTHING, known, percent
 from bench.report.panels import LINES, first_lines
 from bench.report.plot_style import (
@@ -189,7 +189,7 @@ def _line_name(row: Row, names: Mapping[Case, str]) -> str:
     name = names[peers_of(case_of(row))]
     if row["precision"] != row["reference_precision"]:
         name = f"{name}\n{row['precision']} over {row['reference_precision']}"
-    return signed(name, on=row["caveats"])
+    return signed(name, on=has_caveat(row))
 
 
 TABLE = Table(

@@ -26,7 +26,7 @@ from bench.report.chapters.accuracy_differences import (
     single_experiments,
 )
 from bench.report.columns import Column, how, seeds_of, text, who, whole
-from bench.report.footnotes import SIGN
+from bench.report.footnotes import SIGN, has_caveat
 from bench.report.format import NOTHING, known, plus, points
 from bench.report.panels import first_lines
 from bench.report.plot_style import (
@@ -185,7 +185,7 @@ def normalisation(part: Part) -> Drawing | None:
         draw_interval(axes, across.value, up, limits, show=plus, tint=tint, upright=True)
         shape = marker(row["framework"], frameworks)
         axes.plot(across.value, up.value, shape, color=tint, markersize=9, markeredgecolor="white")
-        if row["caveats"]:
+        if has_caveat(row):
             place = (across.value, up.value)
             axes.annotate(SIGN, place, xytext=(5, 5), textcoords="offset points")
     _scales(axes)

@@ -76,7 +76,10 @@ def _together(group: Sequence[tuple[Row, _Pairs]]) -> Row:
         "seeds": sum(row["seeds"] for row, _ in group),
         "failed": sum(row["failed"] for row, _ in group),
         "peak_memory_bytes": None,
-        **{name: _joined(row[name] for row, _ in group) for name in ("run", "caveats")},
+        **{
+            name: _joined(row[name] for row, _ in group)
+            for name in ("run", "caveats", "speed_caveats")
+        },
     }
     return first | unlike | speeds | pooled | _share(estimates.median_estimate(ratios))
 

@@ -96,7 +96,7 @@ def per_class(part: Part) -> Drawing | None:
     figure = new_figure(5 * columns, 1.3 + rows * (0.8 + 0.29 * len(classes)), title, part.data)
     places = [axes for row in grid_of_axes(figure, rows, columns) for axes in row]
     for axes, (case, panel) in zip(places, panels.items(), strict=False):
-        axes.set_title(in_lines(signed_title(names[case], panel), _LETTERS))
+        axes.set_title(in_lines(signed_title(names[case], panel, timed=False), _LETTERS))
         _dots(axes, panel, part.frameworks)
     for axes in places[len(panels) :]:
         axes.set_axis_off()
@@ -150,7 +150,7 @@ def confusion(part: Part) -> Drawing | None:
         by_name = {experiment.case.framework: experiment for experiment in panel}
         for axes, framework in zip(row, frameworks, strict=True):
             if framework in by_name:
-                signed = signed_title(framework, [by_name[framework]])
+                signed = signed_title(framework, [by_name[framework]], timed=False)
                 axes.set_title(f"{in_lines(names[case], 26)}\n{signed}", fontsize=9)
                 _matrix(axes, by_name[framework], first=axes is row[0])
             else:
