@@ -223,11 +223,17 @@ def _unlike(figure: Figure, experiment: Experiment) -> str | None:
         return None  # the table has a line for each shortened recipe
     if figure.recipe is None:
         return f"batch {case.batch_size} on {case.device}"
+    enough = 1 - _AS_LONG
+    if case.recipe == figure.recipe:  # the same epochs, perhaps of fewer images
+        sizes = [r.dataset.get("train_images") or CIFAR_IMAGES for r in experiment.ok]
+        few = min(sizes, default=CIFAR_IMAGES)
+        whole = few >= enough * CIFAR_IMAGES
+        return None if whole else f"shortened: {few:,} images an epoch, not {CIFAR_IMAGES:,}"
     theirs = recipe(figure.recipe).epochs * CIFAR_IMAGES
     ours = [r.metrics["train_images"] for r in experiment.ok if r.metrics.get("train_images")]
-    if ours and max(ours) < (1 - _AS_LONG) * theirs:
+    if ours and max(ours) < enough * theirs:
         return f"shortened: {max(ours):,} training images instead of some {theirs:,.0f}"
-    return None if case.recipe == figure.recipe else f"another recipe, {case.recipe}"
+    return f"another recipe, {case.recipe}"
 
 
 def throughput_rows(results: Results | Sequence[Record], data: Data | None = None) -> list[Row]:
