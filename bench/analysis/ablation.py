@@ -15,7 +15,7 @@ from statistics import median
 
 from bench.analysis.experiments import Data, framework_place
 from bench.analysis.pairing import AccuracyDifference, accuracy_difference
-from bench.analysis.rows import IDENTITY, Row
+from bench.analysis.rows import IDENTITY, Row, provenance_columns
 from bench.core.case import Case
 from bench.core.errors import UserError
 from bench.core.kinds import kind
@@ -80,7 +80,7 @@ def steady_rate(record: Record) -> float | None:
     rates = [
         (after["images"] - before["images"]) / (after["seconds"] - before["seconds"])
         for before, after in pairwise(curve)
-        if after["seconds"] > before["seconds"]
+        if after.get("seconds", 0) > before.get("seconds", 0)
     ]
     return median(rates) if rates else None
 
@@ -169,7 +169,7 @@ def _rows_of(case: Case, steps: Stages, data: Data) -> list[Row]:
             "why": step.why,
             "status": "measured" if step.measured else "already its default",
         }
-        row |= _counts(step)
+        row |= _counts(step) | provenance_columns(_compared(step, before))
         accuracies, rates = step.accuracies(), step.rates()
         row |= _columns("accuracy", mean(list(accuracies.values())))
         change = _accuracy_difference(before, step)
@@ -179,6 +179,11 @@ def _rows_of(case: Case, steps: Stages, data: Data) -> list[Row]:
         rows.append(row)
         before = step if step.records else before
     return rows
+
+
+def _compared(step: StageResult, before: StageResult | None) -> list[Record]:
+    """The records with a result that a row rests on."""
+    return [*step.ok, *(before.ok if before else ())]
 
 
 def _gap_rows(network: Case, frameworks: Mapping[str, Stages], data: Data) -> list[Row]:
@@ -191,6 +196,7 @@ def _gap_rows(network: Case, frameworks: Mapping[str, Stages], data: Data) -> li
             row = _identity(replace(network, framework=f"{name} − {reference}"), data)
             row |= {"stage": title, "switched": title, "default": "", "shared": "", "why": ""}
             change = _accuracy_difference(theirs, ours)
+            row |= provenance_columns([*ours.ok, *theirs.ok])
             row |= {"status": "gap", "seeds": change.seeds, "failed": 0, "diverged": 0}
             row |= _columns("accuracy", estimates.UNKNOWN)
             row |= _columns("delta", change.estimate) | {"pairs": change.pairs}

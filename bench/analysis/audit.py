@@ -1,25 +1,28 @@
 """The audit of a run before it is published: reasons not to trust its figures.
 
 Every check looks at records alone and names what it found, so that a run is measured again,
-carries a caveat, or is published. A caveat on a record's seconds (or on all of it) answers the
-findings about its durations: then every table and plot that uses them says so.
+carries a caveat, or is published. A caveat answers the findings about what it is on: one on seconds
+those about durations, one on accuracy those about trainings, one on all every finding of its
+record. Then every table and plot either drops the figure or says so (`bench.analysis.caveats`).
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
+from bench.analysis.audit_durations import Found, durations, named
+from bench.analysis.caveats import ACCURACY, ALL, SECONDS, has_caveat
 from bench.analysis.certified import is_certified, problem_of
 from bench.analysis.clock import MISSING_SYNC, NO_SLOPE, sync_audit_of
 from bench.analysis.comparability import differences_between
-from bench.analysis.experiments import Experiment, by_dataset, experiments, without_seed
+from bench.analysis.experiments import Experiment, by_dataset, experiments
 from bench.analysis.pairing import is_pair
 from bench.analysis.speeds import speeds, versus
 from bench.analysis.utilisation import utilisation
+from bench.core.errors import UserError
 from bench.core.kinds import KINDS, kind
 from bench.core.machine import is_disturbed
 from bench.core.records import Record
@@ -28,25 +31,14 @@ from bench.stats import estimates
 from bench.stats.verdicts import INCONCLUSIVE, speed_verdict
 from bench.training.tracks import track
 
-SAME = 1e-3
-"""Relative width of a window in which durations count as the same: epochs of 20 s within 20 ms.
-Durations on an idle CPU vary by some per cent."""
-MANY = 5
-"""Durations in such a window, of at least `SEVERAL` experiments, that chance does not bring
-together."""
-SEVERAL = 3
-APART = 0.02
-"""Relative distance at which the same experiments have other durations: a clock or a sleep that
-rounds makes them jump, a quiet machine does not."""
-FEW_DISTINCT = 0.5
-"""Share of distinct values below which the samples of one record are steps of a coarse clock."""
+CAVEATS = "**Caveats**"
+"""What begins the caveats in the notes about a run."""
 _FACTS = ("cpu", "cores", "memory_bytes", "gpu", "os", "python", "alexbench", "commit")
+_MACHINE = "machine"
+"""The metric that has the state of the machine during each block."""
 _AUDITED = next(name for name, row in KINDS.items() if row.judged)
 """The kind whose clock is audited: training, the first of what is judged. Inference needs no audit,
 since its outputs are read in every block."""
-
-SECONDS, ACCURACY, ALL = "seconds", "accuracy", "all"
-"""What a caveat is on."""
 
 
 @dataclass(frozen=True)
@@ -69,11 +61,12 @@ class Finding:
         return ": ".join(part for part in (self.check, self.where, self.reason) if part)
 
 
-def audit(records: Iterable[Record]) -> list[Finding]:
+def audit(records: Iterable[Record], notes: str = "") -> list[Finding]:
     """All findings about the records of one run, check by check.
 
     Args:
         records: The records of the run.
+        notes: What is written about the run, as in ``results/README.md``; see `notes_of`.
 
     Returns:
         Empty where nothing speaks against publishing the run.
@@ -81,74 +74,36 @@ def audit(records: Iterable[Record]) -> list[Finding]:
     run = list(records)
     if not run:
         return [Finding("records", "", "the run has no record")]
-    return [
+    found = [
         Finding(name, where, reason)
         for name, check in CHECKS.items()
         for where, reason in check(run)
     ]
+    if CAVEATS in notes and not any(record.caveats for record in run):
+        found.append(Finding("caveat", "", "its notes name caveats, and no record carries one"))
+    return found
 
 
-Found = Iterable[tuple[str, str]]
-"""(where, reason) of each finding of a check."""
+def notes_of(run: Path) -> str:
+    """The section about a run in the ``README.md`` next to its folder; empty where there is none.
+
+    Raises:
+        UserError: There is such a file, and it cannot be read.
+    """
+    page = run.resolve().parent / "README.md"
+    try:
+        text = page.read_text(encoding="utf-8") if page.is_file() else ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read {page}: {error}") from error
+    _, found, rest = text.partition(f"\n## {run.resolve().name}\n")
+    return rest.partition("\n## ")[0] if found else ""
 
 
 def _failures(records: Sequence[Record]) -> Found:
     for record in records:
         if not record.ok:
             last = (record.error or "no reason was recorded").strip().splitlines()[-1]
-            yield _at(record), f"{record.status}: {without_folders(last)}"
-
-
-def _durations(records: Sequence[Record]) -> Found:
-    """Equal durations across experiments: a sleep, a quantised clock, or a copied record."""
-    timed = [r for r in records if r.ok and not has_caveat(r, SECONDS)]
-    measured = sorted(
-        (seconds, without_seed(record.case).id)
-        for record in timed
-        for seconds in epoch_seconds(record)
-    )
-    for group in _windows(measured):
-        names = {name for _, name in group}
-        low, high = group[0][0], group[-1][0]
-        others = [s for s, name in measured if name in names and abs(s / low - 1) > APART]
-        if len(names) >= SEVERAL and others:
-            yield (
-                "",
-                f"{len(group)} of {len(measured)} epochs of {len(names)} cases last "
-                f"{low:.3f} to {high:.3f} s, other epochs of these cases {min(others):.3f} to "
-                f"{max(others):.3f} s: a sleep or a quantised clock",
-            )
-    yield from _repeated(timed)
-
-
-def _windows(measured: Sequence[tuple[float, str]]) -> Iterable[Sequence[tuple[float, str]]]:
-    """The fullest groups of sorted durations that lie within `SAME` of each other, disjoint."""
-    seconds = [duration for duration, _ in measured]
-    ends = [bisect_right(seconds, duration * (1 + SAME)) for duration in seconds]
-    taken: set[int] = set()
-    for start in sorted(range(len(measured)), key=lambda i: i - ends[i]):
-        if ends[start] - start >= MANY and taken.isdisjoint(range(start, ends[start])):
-            taken.update(range(start, ends[start]))
-            yield measured[start : ends[start]]
-
-
-def _repeated(records: Sequence[Record]) -> Found:
-    """Samples that repeat: within one record, or all of them in two records."""
-    seen: dict[tuple[float, ...], Record] = {}
-    for record in records:
-        if not kind(record.kind).timed or len(record.samples) < 2:
-            continue
-        if record.samples in seen:
-            other = seen[record.samples]
-            yield _at(record), f"the same {len(record.samples)} durations as {_at(other)}"
-        seen.setdefault(record.samples, record)
-        distinct = len(set(record.samples))
-        if len(record.samples) >= MANY - 1 and distinct < FEW_DISTINCT * len(record.samples):
-            yield (
-                _at(record),
-                f"{len(record.samples)} durations have {distinct} different values: a quantised "
-                "clock",
-            )
+            yield named(record), f"{record.status}: {without_folders(last)}"
 
 
 def _sync(records: Sequence[Record]) -> Found:
@@ -163,16 +118,32 @@ def _sync(records: Sequence[Record]) -> Found:
             yield _named(experiment), f"{found.verdict}{ratio}"
 
 
+def _load(records: Sequence[Record]) -> Found:
+    """Seconds of which nobody knows what else ran on the machine."""
+    timed = [r for r in records if r.ok and (kind(r.kind).timed or kind(r.kind).trained)]
+    unknown = [r for r in timed if not r.metrics.get(_MACHINE) and not has_caveat(r, SECONDS)]
+    if unknown:
+        names = {kind(record.kind).label for record in unknown}
+        yield (
+            "",
+            f"{len(unknown)} of {len(timed)} records ({', '.join(sorted(names))}) do not say what "
+            "else ran on the machine, and no caveat on seconds or all says so",
+        )
+
+
 def _certificates(records: Sequence[Record]) -> Found:
     for record in records:
-        if record.ok and not is_certified(record):
-            yield _at(record), f"uncertified: {without_folders(problem_of(record) or '')}"
+        about = ACCURACY if kind(record.kind).trained else SECONDS
+        if record.ok and not is_certified(record) and not has_caveat(record, about):
+            yield named(record), f"uncertified: {without_folders(problem_of(record) or '')}"
 
 
 def _environments(records: Sequence[Record]) -> Found:
     """Machine facts and versions that are not the same in all records."""
     values: dict[str, dict[str, None]] = {}
     for record in records:
+        if has_caveat(record, ALL):
+            continue
         facts = {name: record.environment.get(name) for name in _FACTS}
         facts |= flatten({"versions": record.environment.get("versions") or {}})
         for key, value in facts.items():
@@ -225,7 +196,7 @@ def _seeds(records: Sequence[Record]) -> Found:
             for r in one.ok
             if r.case.seed not in partners or not is_pair(r, partners[r.case.seed])
         ]
-        if alone:
+        if alone and not (_excused(one, ACCURACY) or _excused(reference, ACCURACY)):
             yield (
                 _named(one),
                 f"seeds {', '.join(alone)} share no batches or initial weights with "
@@ -236,6 +207,9 @@ def _seeds(records: Sequence[Record]) -> Found:
 def _comparisons(records: Sequence[Record]) -> Found:
     """Rows that a table refuses to compare with their reference."""
     for one, reference in _compared(_experiments(records, lambda row: row.timed or row.trained)):
+        about = ACCURACY if kind(one.kind).trained else SECONDS
+        if _excused(one, about) or _excused(reference, about):
+            continue
         if unlike := differences_between(one, reference):
             words = "; ".join(difference.words for difference in unlike)
             yield _named(one), f"not comparable with {reference.case.framework}: {words}"
@@ -247,19 +221,20 @@ def _caveats(records: Sequence[Record]) -> Found:
         if not record.ok:
             continue
         if is_disturbed(record.metrics) and not has_caveat(record, SECONDS):
-            yield _at(record), "the machine was disturbed, and no caveat on seconds says so"
+            yield named(record), "the machine was disturbed, and no caveat on seconds says so"
         interleaving = record.metrics.get("interleaving") or {}
         lost = interleaving.get("lost")
         if lost and not has_caveat(record, SECONDS):
-            yield _at(record), f"{lost}, and no caveat on seconds says so"
+            yield named(record), f"{lost}, and no caveat on seconds says so"
         trained = kind(record.kind).trained and _is_synthetic(record.dataset)
         if trained and not has_caveat(record, ACCURACY):
-            yield _at(record), "trained on synthetic images, and no caveat on accuracy says so"
+            yield named(record), "trained on synthetic images, and no caveat on accuracy says so"
 
 
 CHECKS: dict[str, Callable[[Sequence[Record]], Found]] = {
     "result": _failures,
-    "durations": _durations,
+    "durations": durations,
+    "load": _load,
     "synchronisation": _sync,
     "certificate": _certificates,
     "environment": _environments,
@@ -272,20 +247,8 @@ CHECKS: dict[str, Callable[[Sequence[Record]], Found]] = {
 """The checks by name, in the order of a report."""
 
 
-def epoch_seconds(record: Record) -> list[float]:
-    """Seconds of each stretch between two evaluations, without the first one (which compiles)."""
-    curve = record.metrics.get("curve") or []
-    return [after["seconds"] - before["seconds"] for before, after in pairwise(curve)]
-
-
-def has_caveat(record: Record, on: str) -> bool:
-    """Whether a record carries a caveat on ``on`` (``seconds`` or ``accuracy``) or on all."""
-    caveats: Sequence[Mapping[str, Any]] = getattr(record, "caveats", ())
-    return any(caveat.get("on") in (on, ALL) for caveat in caveats)
-
-
-def _excused(experiment: Experiment) -> bool:
-    return any(has_caveat(record, SECONDS) for record in experiment.ok)
+def _excused(experiment: Experiment, on: str = SECONDS) -> bool:
+    return any(has_caveat(record, on) for record in experiment.ok)
 
 
 def _is_synthetic(dataset: Mapping[str, Any]) -> bool:
@@ -307,10 +270,6 @@ def _compared(found: Sequence[Experiment]) -> Iterable[tuple[Experiment, Experim
             if key in first:
                 yield experiment, first[key]
             first.setdefault(key, experiment)
-
-
-def _at(record: Record) -> str:
-    return f"{record.case.id} {record.kind}"
 
 
 def _named(experiment: Experiment) -> str:

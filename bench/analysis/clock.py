@@ -55,7 +55,8 @@ class SyncAudit:
 
 def sync_audit_of(experiment: Experiment) -> SyncAudit | None:
     """The audit of an experiment's records; None where none was made."""
-    audits = [clock for r in experiment.ok if (clock := r.metrics.get("clock"))]
+    found = (r.metrics.get("clock") or {} for r in experiment.ok)
+    audits = [clock for clock in found if "block_seconds_per_step" in clock]  # not the first form
     if not audits:
         return None
     seconds = {name: _seconds(audits, name) for name in ("block", "unsynced", "synced", "slope")}

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from bench.analysis.caveats import SECONDS, footnotes_on, reasons
 from bench.analysis.certified import status_of
 from bench.analysis.comparability import RUNS, differences
 from bench.analysis.experiments import latest
@@ -25,6 +26,8 @@ from bench.stats.estimates import Ratio, paired, unpaired
 from bench.stats.verdicts import speed_verdict
 
 ONLY_A, ONLY_B, REFUSED = "only in A", "only in B", "refused"
+FACTS = ("cpu", "cores", "gpu", "os", "python", "alexbench", "commit")
+"""Facts of an environment that a comparison names where they differ, next to versions."""
 _DIGEST = 12
 
 
@@ -47,6 +50,7 @@ class Comparison:
         high: Upper end of that interval.
         detectable: The smallest relative difference in speed that these processes can find.
         reason: Why it is inconclusive or refused, and what else a reader must know.
+        differs: Versions and facts about the machine that are known of both sides and not equal.
     """
 
     case: str
@@ -58,11 +62,13 @@ class Comparison:
     high: float | None = None
     detectable: float | None = None
     reason: str | None = None
+    differs: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object; ``ratio`` is null for accuracy, ``difference`` for everything else."""
         names = ("case", "kind", "ratio", "low", "high", "verdict", "reason", "difference")
-        return {name: getattr(self, name) for name in (*names, "detectable")}
+        found = {name: getattr(self, name) for name in (*names, "detectable")}
+        return found | {"differs": list(self.differs)}
 
 
 def compare(a: Iterable[Record], b: Iterable[Record]) -> list[Comparison]:
@@ -80,11 +86,57 @@ def compare(a: Iterable[Record], b: Iterable[Record]) -> list[Comparison]:
             rows.append(Comparison(*key, verdict=ONLY_A if key in old else ONLY_B))
         elif reason := refusal(old[key], new[key]):
             rows.append(Comparison(*key, verdict=REFUSED, reason=reason))
-        elif kind(old[key].kind).timed:
-            rows.append(_timed(old[key], new[key]))
         else:
-            rows.append(_accuracy(old[key], new[key], differences))
+            timed = kind(old[key].kind).timed
+            row = (
+                _timed(old[key], new[key]) if timed else _accuracy(old[key], new[key], differences)
+            )
+            rows.append(_with_conditions(row, old[key], new[key]))
     return rows
+
+
+def _with_conditions(row: Comparison, a: Record, b: Record) -> Comparison:
+    """The comparison with what differs between the two sides, and their caveats."""
+    told = [f"{side}: {why}" for side, r in (("A", a), ("B", b)) for why in _caveats(r)]
+    reason = "; ".join([*([row.reason] if row.reason else []), *told])
+    return replace(row, reason=reason or None, differs=tuple(_differs(a, b)))
+
+
+def _caveats(record: Record) -> list[str]:
+    return footnotes_on([record], timed=kind(record.kind).timed)
+
+
+def _differs(a: Record, b: Record) -> list[str]:
+    """Versions and facts about the machine that both know and that are not equal."""
+    left, right = (_facts(record) for record in (a, b))
+    return [
+        f"{name} {left[name]} in A, {right[name]} in B"
+        for name in left
+        if name in right and left[name] != right[name]
+    ]
+
+
+def _facts(record: Record) -> dict[str, str]:
+    found = {**(record.environment.get("versions") or {})}
+    found |= {name: record.environment.get(name) for name in FACTS}
+    return {name: str(value) for name, value in found.items() if value is not None}
+
+
+def heads(a: Sequence[Record], b: Sequence[Record]) -> list[str]:
+    """A line for each side: the run, the days on which it was measured, machines and versions."""
+    return [f"{side}: {_head(records)}" for side, records in (("A", a), ("B", b)) if records]
+
+
+def _head(records: Sequence[Record]) -> str:
+    facts: dict[str, dict[str, None]] = {}
+    for record in records:
+        for name, value in _facts(record).items():
+            facts.setdefault(name, {})[value] = None
+    days = sorted({record.started_at[:10] for record in records if record.started_at})
+    when = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}" if days else "unknown date"
+    runs = ", ".join(dict.fromkeys(r.run for r in records if r.run)) or "records"
+    told = [f"{name} {' and '.join(values)}" for name, values in facts.items()]
+    return ", ".join([runs, when, *told])
 
 
 def _by_key(run: Iterable[Record]) -> dict[tuple[str, str], Record]:
@@ -98,6 +150,8 @@ def refusal(a: Record, b: Record) -> str | None:
         if not record.ok:
             last = (record.error or "no reason was recorded").strip().splitlines()[-1]
             return f"{side} has no result: {record.status} ({without_folders(last)})"
+        if kind(record.kind).timed and (why := reasons([record], SECONDS)):
+            return f"the seconds of {side} are no measurement: {'; '.join(why)}"
     prints = [str(record.dataset.get("fingerprint")) for record in (a, b)]
     if prints[0] != prints[1]:
         return f"different data: {prints[0][:12]} in A, {prints[1][:12]} in B"
@@ -150,7 +204,7 @@ def _accuracy(a: Record, b: Record, differences: Mapping[Case, AccuracyDifferenc
     verdict = mean.verdict
     method = "paired by seed" if mean.pairs else "Welch"
     over = f"mean over {mean.seeds} seeds: {100 * value:+.2f} points ({method})"
-    notes = [over if mean.seeds > 1 else None, verdict.reason, _identical(a, b)]
+    notes = [over if mean.seeds > 1 else None, verdict.reason, identical(a, b)]
     return Comparison(
         *a.key,
         verdict=verdict.word,
@@ -161,7 +215,7 @@ def _accuracy(a: Record, b: Record, differences: Mapping[Case, AccuracyDifferenc
     )
 
 
-def _identical(a: Record, b: Record) -> str | None:
+def identical(a: Record, b: Record) -> str | None:
     """Says so where both trainings ended in the same weights, bit for bit."""
     digests = [record.metrics.get("trained_weights_sha256") for record in (a, b)]
     if digests[0] is None or digests[0] != digests[1]:
@@ -186,6 +240,9 @@ def as_text(comparisons: Sequence[Comparison]) -> str:
         )
         if row.reason:
             lines.append(f"    {row.reason}")
+    differs = dict.fromkeys(words for row in comparisons for words in row.differs)
+    if differs:
+        lines.append(f"Not the same in A and B: {'; '.join(differs)}.")
     return "\n".join([*lines, _count(comparisons)])
 
 

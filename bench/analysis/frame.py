@@ -55,6 +55,7 @@ COLUMNS = {
     "started_at": "when the measurement began (UTC)",
     "wall_seconds": "wall time of the measurement, build and warm-up included (s)",
     "peak_memory_bytes": "peak resident memory of the worker",
+    "caveats": "what a reader must know of the record, as `seconds: another program ran`",
     "schema_version": "version of the record's format",
 }
 """Columns of `load`, in order, with what they hold; docs/api.md has the same list."""
@@ -111,6 +112,7 @@ def _row(run: Path, record: Record) -> dict[str, Any]:
         "started_at": record.started_at or None,
         "wall_seconds": record.seconds,
         "peak_memory_bytes": record.peak_memory_bytes,
+        "caveats": "; ".join(f"{c['on']}: {c['why']}" for c in record.caveats) or None,
         "schema_version": record.schema_version,
     }
 

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from bench.analysis.caveats import with_valid_seconds
 from bench.analysis.clock import SyncAudit, sync_audit_of
 from bench.analysis.comparability import Difference, differences_between, in_words
 from bench.analysis.experiments import Data, Experiment, experiments
@@ -30,10 +31,16 @@ class Results:
     Args:
         records: Records of one dataset only.
         data: That dataset.
+
+    Attributes:
+        records: The records without seconds that are no measurement (`bench.analysis.caveats`).
+        removed: The records whose seconds were dropped for that, as they were.
     """
 
     def __init__(self, records: Iterable[Record], data: Data) -> None:
-        self.records = tuple(records)
+        valid, removed = with_valid_seconds(list(records))
+        self.records = tuple(valid)
+        self.removed = tuple(removed)
         self.data = data
         self._computed: dict[Hashable, Any] = {}
         self._experiments = experiments(self.records, tuple(KINDS))

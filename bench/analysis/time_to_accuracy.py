@@ -6,9 +6,10 @@ What the table and the plot of time to accuracy share.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from bench.analysis.caveats import is_removed
 from bench.analysis.experiments import Experiment
 from bench.analysis.results import Results
 from bench.core.records import Record
@@ -108,7 +109,11 @@ def times_to_accuracy(results: Results) -> list[TimeToAccuracy]:
     What is uncertified, or may not be compared with the reference, is followed alone.
     """
     groups: dict[tuple[Any, ...], list[Experiment]] = {}
-    for experiment in results.experiments("accuracy"):
+    for whole in results.experiments("accuracy"):
+        experiment = whole
+        if any(map(is_removed, whole.ok)):
+            followed = tuple(r for r in whole.records if not is_removed(r))
+            experiment = replace(whole, records=followed)
         if any("train_seconds" in record.metrics for record in experiment.ok):
             refused = bool(results.comparability(experiment)["not_compared"])
             alone = experiment.case if refused else None

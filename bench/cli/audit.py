@@ -14,16 +14,18 @@ import click
 def audit(run: Path, as_json: bool) -> int:
     """Check the records of a run; exit code 1 with a line per reason not to publish it.
 
-    Identical or quantised durations, missing synchronisation, certificates, versions and machines,
-    intervals too wide for a verdict, more than 100 % of the peak, unpaired seeds, missing caveats.
+    Identical or quantised durations, unknown load of the machine, missing synchronisation,
+    certificates, versions and machines, intervals too wide for a verdict, more than 100 % of the
+    peak, unpaired seeds, missing caveats. A caveat (alexbench annotate) answers what it is on.
     """
     from dataclasses import asdict
 
     from bench.analysis.audit import audit as audit_records
+    from bench.analysis.audit import notes_of
     from bench.core.records import RecordStore
 
     records = RecordStore(run).read()
-    found = audit_records(records)
+    found = audit_records(records, notes_of(run))
     if as_json:
         click.echo(json.dumps([asdict(finding) for finding in found], indent=2))
     else:

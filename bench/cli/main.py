@@ -22,6 +22,7 @@ COMMANDS = (
     "report",
     "compare",
     "audit",
+    "annotate",
     "parity",
     "predict",
     "embed",

@@ -12,7 +12,7 @@ from bench.core.errors import UserError
 from bench.core.kinds import KINDS
 
 STATUSES = ("ok", "failed", "timeout", "oom", "skipped")
-CAVEATS_ON = ("seconds", "accuracy", "all")
+CAVEATS_ON = ("seconds", "speed", "accuracy", "all")
 DEPTH = 24
 """Of nested lists and objects, at the most: readers walk them by recursion."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -43,9 +43,11 @@ class Record:
         started_at: UTC, ISO 8601.
         seconds: Wall time of the whole measurement, building and warm-up included.
         peak_memory_bytes: Largest resident memory of its processes; None where it is not known.
-        caveats: What a reader must know of this result: ``on`` (seconds, accuracy or all) and
-            ``why``.
+        caveats: What a reader must know of this result: ``on`` (seconds, speed, accuracy or all)
+            and ``why``. They are footnotes, but one on seconds says that they are no measurement,
+            and takes them out of tables and plots (`bench.analysis.caveats`).
         schema_version: Of the format.
+        run: Name of the run's folder that it was read from; not a part of the file.
     """
 
     case: Case
@@ -66,6 +68,7 @@ class Record:
     peak_memory_bytes: int | None = None
     caveats: tuple[dict[str, str], ...] = ()
     schema_version: int = SCHEMA_VERSION
+    run: str = field(default="", compare=False)
 
     @property
     def key(self) -> tuple[str, str]:
@@ -79,7 +82,7 @@ class Record:
 
     def to_json(self) -> dict[str, Any]:
         """The object that is written as one line."""
-        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        fields = {name: getattr(self, name) for name in _NAMES}
         lists = {"samples": list(self.samples), "caveats": list(self.caveats)}
         return {**fields, "case": self.case.to_json(), **lists}
 
@@ -99,7 +102,7 @@ class Record:
                 f"schema_version {str(version)[:60]}; "
                 f"this version of alexbench reads 1 to {SCHEMA_VERSION}"
             )
-        missing = _NAMES - value.keys()
+        missing = set(_NAMES) - value.keys()
         if missing:
             raise UserError(f"a record without {', '.join(sorted(missing))}")
         check(value)
@@ -109,7 +112,8 @@ class Record:
         return cls(**{**known, "case": case, **lists})
 
 
-_NAMES = frozenset(field.name for field in dataclasses.fields(Record))
+_NAMES = tuple(field.name for field in dataclasses.fields(Record) if field.compare)
+"""Fields that are in the file."""
 
 
 class RecordStore:
@@ -121,8 +125,7 @@ class RecordStore:
 
     def append(self, record: Record) -> None:
         """Write one line and wait until it is on the disk. Raises UserError when it cannot be."""
-        # NaN is not JSON: a diverged loss must have been turned into null before.
-        line = json.dumps(record.to_json(), allow_nan=False) + "\n"
+        line = _line(record)
         before = 0
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -141,7 +144,32 @@ class RecordStore:
         A last line without its newline is what a killed run leaves: it is passed over. Any other
         line that is no record raises UserError with its number.
         """
-        return [record for _, record in self._lines()]
+        run = self.folder.resolve().name
+        return [dataclasses.replace(record, run=run) for _, record in self._lines()]
+
+    def change(self, changed: Callable[[Record], Record]) -> int:
+        """Write every record as ``changed`` returns it; the number of those that differ.
+
+        The file is replaced as a whole, so that a reader sees the records before or after. Lines
+        of records that stay are kept byte for byte.
+
+        Args:
+            changed: A record to the one that takes its place, which may be the same.
+
+        Raises:
+            UserError: The file cannot be read or written; it is then as it was.
+        """
+        lines, number = [], 0
+        for line, record in self._lines():
+            new = changed(record)
+            number += new != record
+            lines.append(line if new == record else _line(new))
+        if number:
+            try:
+                _replace(self.path, lines)
+            except OSError as error:
+                raise UserError(f"cannot write {self.path}: {error.strerror}") from error
+        return number
 
     def _lines(self) -> Iterator[tuple[str, Record]]:
         try:
@@ -172,6 +200,11 @@ class RecordStore:
             _append(self.folder / "attempts.jsonl", aside)
         _replace(self.path, (line for line, _ in kept))
         return {record.key for _, record in kept}
+
+
+def _line(record: Record) -> str:
+    # NaN is not JSON: a diverged loss must have been turned into null before.
+    return json.dumps(record.to_json(), allow_nan=False) + "\n"
 
 
 def _parse(line: str, where: str) -> Record:

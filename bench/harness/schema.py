@@ -77,7 +77,7 @@ def _table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def _fields(cls: type[Any]) -> list[tuple[str, str, str]]:
     """Name, type and description of each field of a dataclass, from its docstring."""
     described = attributes(cls)
-    fields = dataclasses.fields(cls)
+    fields = [field for field in dataclasses.fields(cls) if field.compare]  # others are not stored
     return [(f"`{f.name}`", _type(str(f.type)), described[f.name]) for f in fields]
 
 

@@ -9,8 +9,10 @@ each between ``<!--`` and ``-->``, and ends at ``/table`` or ``/value`` in a com
 
 - ``run``: folders below the nearest ``results/``, several separated by commas.
 - ``name``: a table of the report, or one of ``overview`` (accuracy, speed and latency in one table;
-  takes ``track`` alone), ``networks``, ``data`` and ``machine``.
+  takes ``track`` alone), ``networks``, ``data``, ``machine`` and ``caveats``.
 - ``columns``: keys of the table's rows as in its CSV file, in order; ``key=header`` renames one.
+- A row with a caveat has the sign ‡ and its caveat below the table; a single value has the sign,
+  and the page must say its caveat, as a block ``caveats`` of the run does.
 - Any other ``key=value`` keeps the rows whose ``key`` is that value, or one of several separated
   by ``|``.
 """
@@ -30,18 +32,23 @@ from bench.core.errors import UserError
 from bench.core.kinds import KINDS
 from bench.core.records import Record, RecordStore
 from bench.networks.variants import VARIANTS
+from bench.report import footnotes
 from bench.report.format import (
     NOTHING,
     count,
+    fixed,
     interval,
     known,
     markdown,
     percent,
+    plus,
+    power,
     share,
     significant,
 )
 from bench.report.readme import overview, rows_of
-from bench.report.summary import which_data, which_machine
+from bench.report.summary import warnings, which_data, which_machine
+from bench.report.tables import TABLES
 
 _BLOCK = re.compile(r"<!-- (table|value): (.*?) -->(.*?)<!-- /\1 -->", re.DOTALL)
 _OPENING = re.compile(r"<!-- /?(?:table|value)\b")
@@ -64,6 +71,8 @@ _AS_PUBLISHED = {"threshold", "goal"}
 _DIFFERENCES = {"difference", "delta"}
 """Fractions that are shown in percentage points."""
 _RATIOS = {"ratio", "ratio_again", "worker_ratio"}
+_SPEEDS = {*_RATIOS, "p50", "p90", "p99", "detectable", "share", "utilisation", "verdict"}
+"""Keys of speeds and times, next to those in seconds or per second."""
 _THOUSANDTHS = {"p50", "p90", "p99", "our_seconds", "their_seconds"}
 _SCIENTIFIC = {"first_difference", "largest_difference"}
 _MAIN = {"accuracy", "images_per_second", "share", "difference"}
@@ -109,6 +118,7 @@ def stale(path: Path, *, write: bool) -> list[str]:
         return f"<!-- {kind}: {comment} -->{new}<!-- /{kind} -->"
 
     text = _BLOCK.sub(renewed, text)
+    source.check(text)
     if changed and write:
         try:
             path.write_text(text, encoding="utf-8")
@@ -134,6 +144,8 @@ class _Source:
     path: Path
     read: dict[str, list[Record]] = field(default_factory=dict)
     rows: dict[tuple[str, str], list[Row]] = field(default_factory=dict)
+    signed: dict[str, str] = field(default_factory=dict)
+    """Caveats of single values, with their runs."""
 
     def text_of(self, kind: str, asked: Mapping[str, str]) -> str:
         """What belongs between the comments of a block."""
@@ -145,6 +157,8 @@ class _Source:
             return _padded(which_data(self._records(run)))
         if name == "machine":
             return _padded([_machine(self._records(run))])
+        if name == "caveats":
+            return _padded(_caveats(self._records(run)))
         rows = self._rows(run, name)
         for key, value in asked.items():
             if key not in _OPTIONS:
@@ -152,10 +166,25 @@ class _Source:
         if not rows:
             raise UserError("no such row")
         if kind == "table":
-            return _padded([_table(rows, asked.get("columns", ""))])
+            return _padded(_table(rows, asked.get("columns", ""), name))
         if len(rows) > 1:
             raise UserError(f"{len(rows)} rows where one is meant")
-        return _cell(asked.get("column", ""), rows[0])
+        key = asked.get("column", "")
+        timed = _is_timed(name, [key])
+        for caveat in footnotes.caveats(rows, seconds=timed):
+            self.signed[caveat.partition(": ")[2]] = rows[0].get("run") or run
+        return footnotes.signed(
+            _cell(key, rows[0]), on=footnotes.has_caveat(rows[0], seconds=timed)
+        )
+
+    def check(self, text: str) -> None:
+        """Raise UserError where the page shows a value with a caveat and not the caveat."""
+        for caveat, run in self.signed.items():
+            if not all(part in text for part in caveat.split("; ")):
+                raise UserError(
+                    f"{self.path}: a value of {run} has a caveat ({footnotes.SIGN}) that the page "
+                    f"does not say; add the block table: run={run} name=caveats"
+                )
 
     def _records(self, run: str) -> list[Record]:
         if run not in self.read:
@@ -217,12 +246,42 @@ def _padded(parts: Iterable[str]) -> str:
     return "\n\n" + "\n\n".join(parts) + "\n\n"
 
 
-def _table(rows: Sequence[Row], columns: str) -> str:
+def _is_timed(name: str, keys: Iterable[str]) -> bool:
+    """Whether columns of a table are speeds or times."""
+    times = next((table.times for table in TABLES if table.name == name), ())
+    return bool(times) and any("second" in key or key in _SPEEDS for key in keys)
+
+
+def _table(rows: Sequence[Row], columns: str, name: str) -> list[str]:
+    """A table, and below it a paragraph for each caveat of its rows."""
     asked = list(_columns(columns))
     headers = [header for _, header in asked]
-    cells = [[_cell(key, row) for key, _ in asked] for row in rows]
+    timed = _is_timed(name, [key for key, _ in asked])
+    cells = []
+    for row in rows:
+        shown = [_cell(key, row) for key, _ in asked]
+        # At the first column, which says what the row is about.
+        caveat = footnotes.has_caveat(row, seconds=timed)
+        cells.append([footnotes.signed(shown[0], on=caveat), *shown[1:]])
     right = [not any(isinstance(row[key], str) for row in rows) for key, _ in asked]
-    return markdown(headers, cells, right)
+    notes = footnotes.caveats(rows, seconds=timed) if "framework" in rows[0] else []
+    return [markdown(headers, cells, right), *(f"{note}." for note in notes)]
+
+
+def _caveats(records: Sequence[Record]) -> list[str]:
+    """A paragraph for each caveat of a run."""
+    by_run: dict[str, list[Record]] = {}
+    for record in records:
+        by_run.setdefault(record.run, []).append(record)
+    lines = [
+        f"{line.replace(footnotes.ALL_ROWS, f'All of {run}', 1)}."
+        for run, some in by_run.items()
+        for line in warnings(some)
+        if line.startswith(footnotes.SIGN)
+    ]
+    if not lines:
+        raise UserError("the run has no caveats")
+    return lines
 
 
 def _columns(columns: str) -> Iterator[tuple[str, str]]:
@@ -272,11 +331,11 @@ def _number(key: str, value: float) -> str:
     if key in _AS_PUBLISHED:
         return share(value)
     if key in _DIFFERENCES:
-        return f"{100 * value:+.1f}"
+        return plus(100 * value)
     if key in _RATIOS:
-        return f"{value:.2f}x" if value < 10 else f"{significant(value)}x"
+        return f"{fixed(value, 2)}x" if value < 10 else f"{significant(value)}x"
     if key in _THOUSANDTHS:
         return significant(1000 * value)
     if key in _SCIENTIFIC:
-        return f"{value:.0e}"
+        return power(value)
     return count(value) if float(value).is_integer() else significant(value)

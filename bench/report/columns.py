@@ -12,7 +12,7 @@ from bench.analysis.experiments import device_of, start_of
 from bench.analysis.rows import IDENTITY, Row
 from bench.core.case import Case
 from bench.core.kinds import KINDS
-from bench.report.format import NOTHING, count, interval, known, percent, significant
+from bench.report.format import NOTHING, count, fixed, interval, known, percent, significant
 from bench.training.tracks import TRACKS
 
 Show = Callable[[float | None], str]
@@ -41,7 +41,7 @@ class Column:
 
 def text(header: str, key: str, usual: str | None = None) -> Column:
     """A column of words."""
-    return Column(header, lambda row: str(row[key] or NOTHING), right=False, usual=usual)
+    return Column(header, lambda row: str(row.get(key) or NOTHING), right=False, usual=usual)
 
 
 def number(header: str, key: str, usual: str | None = None, *, factor: float = 1) -> Column:
@@ -66,7 +66,7 @@ def fraction(header: str, key: str, usual: str | None = None, *, digits: int = 1
 
 def times(value: float | None, digits: int = 2) -> str:
     """A ratio: ``1.25x``."""
-    return f"{value:.{digits}f}x" if value is not None and known(value) else NOTHING
+    return f"{fixed(value, digits)}x" if value is not None and known(value) else NOTHING
 
 
 def ends(show: Show, low: str = "low", high: str = "high", usual: str | None = None) -> Column:

@@ -1,15 +1,18 @@
-"""The lines below a table: published figures, shortened recipes, provenance of weights, missing
-certificates, refused comparisons."""
+"""The lines below a table: caveats, published figures, shortened recipes, provenance of weights,
+missing certificates, refused comparisons."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from bench.analysis.caveats import SECONDS, reasons
 from bench.analysis.experiments import labels, start_of
 from bench.analysis.published import MEAN_OF_CLASSES
 from bench.analysis.rows import Row
 from bench.core.case import Case
 from bench.core.errors import UserError
+from bench.core.kinds import kind
+from bench.core.records import Record
 from bench.report.columns import case_of
 from bench.report.format import joined, share, significant
 from bench.training.recipes import recipe
@@ -21,6 +24,92 @@ UNCERTIFIED = (
 )
 
 
+SIGN = "‡"
+"""The sign on a row or mark that has a caveat."""
+
+ALL_ROWS = "All rows"
+
+
+def signed(name: str, *, on: object) -> str:
+    """A name with the sign of a caveat, where there is one ``on`` it."""
+    return f"{name} {SIGN}" if on else name
+
+
+def has_caveat(row: Row, *, seconds: bool = True) -> bool:
+    """Whether a row has a caveat; with `seconds`, also one on its speeds or dropped seconds."""
+    return bool(row.get("caveats") or (seconds and any(row.get(name) for name in _OF_SECONDS)))
+
+
+_OF_SECONDS = ("speed_caveats", "seconds_caveats")
+
+
+def mixed_caveats(rows: Iterable[Row]) -> list[str]:
+    """The lines of `caveats` for rows of accuracy and of speed together."""
+    kinds: dict[bool, list[Row]] = {True: [], False: []}
+    for row in rows:
+        kinds[is_timed(row)].append(row)
+    lines = [line for timed, some in kinds.items() for line in caveats(some, seconds=timed)]
+    return list(dict.fromkeys(lines))
+
+
+def is_timed(row: Row) -> bool:
+    """Whether a row of the overview or the headlines is of a speed, and not of an accuracy."""
+    return "accuracy" not in row
+
+
+def caveats(rows: Iterable[Row], *, seconds: bool = True) -> list[str]:
+    """A line for each caveat, with the rows that it holds for: ``‡ cifar-bn in pytorch: …``.
+
+    Args:
+        rows: Rows of one table.
+        seconds: Whether the table has speeds or times: their caveats, and what was dropped.
+    """
+    rows = list(rows)
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        told = [row.get("caveats"), *([row.get("speed_caveats")] if seconds else [])]
+        if seconds and row.get("seconds_caveats"):
+            told.append(f"seconds are left out: {row['seconds_caveats']}")
+        for why in told:
+            if why:
+                found.setdefault(str(why), []).append(row)
+    several = len(rows) > 1
+    return [
+        f"{SIGN} {ALL_ROWS if several and len(some) == len(rows) else _named(some)}: {why}"
+        for why, some in found.items()
+    ]
+
+
+def _named(rows: Iterable[Row]) -> str:
+    networks: dict[str, list[str]] = {}
+    for row in rows:
+        _join(networks, str(row["variant"]), str(row["framework"]))
+    return _where(networks)
+
+
+def _join(networks: dict[str, list[str]], variant: str, framework: str) -> None:
+    named = networks.setdefault(variant, [])
+    if framework not in named:
+        named.append(framework)
+
+
+def removed(records: Iterable[Record]) -> list[str]:
+    """A line for each reason why records were removed for their seconds, with what it removed."""
+    found: dict[tuple[str, str], dict[str, list[str]]] = {}
+    for record in records:
+        why = "; ".join(reasons([record], SECONDS))
+        row = kind(record.kind)
+        networks = found.setdefault(("training time" if row.trained else row.label, why), {})
+        _join(networks, record.case.variant, record.case.framework)
+    by_reason: dict[str, list[str]] = {}
+    for (label, why), networks in found.items():
+        by_reason.setdefault(why, []).append(f"{label} of {_where(networks)}")
+    return [
+        f"{SIGN} Removed, since the seconds are no measurement: {'; '.join(what)}: {why}"
+        for why, what in by_reason.items()
+    ]
+
+
 def published(rows: Iterable[Row]) -> list[str]:
     """A line for each published figure that is shown next to a row."""
     lines = []
@@ -29,7 +118,8 @@ def published(rows: Iterable[Row]) -> list[str]:
             value = row["published"]
             fraction = "accuracy" in row or MEAN_OF_CLASSES in row
             shown = share(value) if fraction else f"{significant(value)} images/s"
-            lines.append(f"† published, other data/hardware: {shown}, {row['published_source']}")
+            line = f"† published, other data/hardware: {shown}, {row['published_source']}"
+            lines.append(f"{line}; here {here}" if (here := row.get("published_unlike")) else line)
     return list(dict.fromkeys(lines))
 
 
@@ -95,9 +185,7 @@ def why_uncertified(rows: Iterable[Row]) -> list[str]:
         if not row.get("parity_problem"):
             continue
         networks = by_reason.setdefault(str(row["parity_problem"]), {})
-        named = networks.setdefault(str(row["variant"]), [])
-        if row["framework"] not in named:
-            named.append(str(row["framework"]))
+        _join(networks, str(row["variant"]), str(row["framework"]))
     return [f"{_where(networks)}: {reason}" for reason, networks in by_reason.items()]
 
 

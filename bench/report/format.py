@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from decimal import ROUND_HALF_UP, Decimal
 
 NOTHING = "—"
 
@@ -20,15 +21,44 @@ def significant(value: float | None, digits: int = 3) -> str:
     if value == 0 or math.isinf(value):
         return f"{value:g}"
     places = digits - 1 - math.floor(math.log10(abs(value)))
-    rounded = round(value, places)
+    rounded = _rounded(value, places)
     if rounded and math.floor(math.log10(abs(rounded))) > math.floor(math.log10(abs(value))):
         places -= 1  # 99.96 has become 100.0: one digit fewer after the point
     return f"{rounded:,.{max(places, 0)}f}"
 
 
+def _rounded(value: float, places: int) -> float:
+    if abs(value) >= 1e15:  # no figure: a bootstrap of two samples that share nothing
+        return value
+    exact = Decimal(repr(round(value, places + 8)))
+    return float(exact.quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP))
+
+
+def fixed(value: float, digits: int) -> str:
+    """A number with `digits` after the point, halves away from zero, never ``-0.0``.
+
+    Of the shortest decimal number that the value stands for: 34.85 is 34.9 as on paper, though the
+    float is a little less. Every figure of a report is rounded here, so that one figure never reads
+    25.5 in one place and 25.6 in another.
+    """
+    if not math.isfinite(value):
+        return f"{value}"
+    return f"{_rounded(value, digits) + 0.0:,.{digits}f}"
+
+
 def percent(value: float | None, digits: int = 1) -> str:
     """A fraction as a percentage: 0.648 -> ``64.8 %``."""
-    return f"{100 * value:.{digits}f} %" if value is not None and known(value) else NOTHING
+    return f"{fixed(100 * value, digits)} %" if value is not None and known(value) else NOTHING
+
+
+def percent_interval(low: float | None, high: float | None) -> str:
+    """The interval of a fraction that lies between 0 and 1, in percent: ``[62.1, 67.5] %``.
+
+    Cut at 0 and 100 %, of which a t interval knows nothing.
+    """
+    if low is None or high is None or not known(low) or not known(high):
+        return NOTHING
+    return f"[{fixed(100 * max(low, 0), 1)}, {fixed(100 * min(high, 1), 1)}] %"
 
 
 def share(value: float | None) -> str:
@@ -45,26 +75,34 @@ def ratio(value: float | None, low: float | None, high: float | None) -> str:
     """``0.80 [0.78, 0.82]``, without the brackets where there is no interval."""
     if value is None or not known(value):
         return NOTHING
-    shown = f"{value:.2f}x"
-    return shown if low is None or high is None else f"{shown} [{low:.2f}, {high:.2f}]"
+    shown = f"{fixed(value, 2)}x"
+    if low is None or high is None:
+        return shown
+    return f"{shown} [{fixed(low, 2)}, {fixed(high, 2)}]"
 
 
 def factor(value: float, low: float | None, high: float | None) -> str:
     """``0.80x [0.78, 0.82]``; two seeds give intervals of which only the size is worth saying."""
     if low is None or high is None or not known(value):
         return ratio(value, low, high)
-    end = ">100" if high > 100 else f"{high:.2f}"
-    return f"{value:.2f}x [{low:.2f}, {end}]"
+    end = ">100" if high > 100 else fixed(high, 2)
+    return f"{fixed(value, 2)}x [{fixed(low, 2)}, {end}]"
 
 
 def points(value: float, low: float | None, high: float | None) -> str:
-    """A difference of fractions in percentage points: ``+1.25 [+0.40, +2.10]``."""
+    """A difference of fractions in percentage points: ``+1.3 [+0.4, +2.1]``."""
     if not known(value):
         return NOTHING
-    shown = f"{round(100 * value, 2) + 0.0:+.2f}"  # no -0.00
+    shown = plus(100 * value)
     if low is None or high is None or math.isnan(low):
         return shown
-    return f"{shown} [{100 * low:+.2f}, {100 * high:+.2f}]"
+    return f"{shown} [{plus(100 * low)}, {plus(100 * high)}]"
+
+
+def plus(value: float, digits: int = 1) -> str:
+    """A change with its sign: ``+1.3``, ``-0.4``, ``+0.0``."""
+    shown = fixed(value, digits)
+    return shown if shown.startswith("-") else f"+{shown}"
 
 
 def power(value: float | None) -> str:

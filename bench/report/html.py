@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -17,11 +18,14 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from bench.analysis.experiments import latest
+from bench.analysis.compare import identical
+from bench.analysis.experiments import latest, without_seed
 from bench.analysis.machine_state import machine_line
+from bench.core.case import Case
 from bench.core.errors import UserError
-from bench.core.kinds import KINDS
+from bench.core.kinds import KINDS, kind
 from bench.core.records import Record, RecordStore
+from bench.core.samples import by_process
 from bench.core.text import flatten, without_folders
 from bench.report import summary
 from bench.report.chapters import failures
@@ -80,15 +84,22 @@ def merge(runs: Iterable[Path]) -> Merged:
     """
     records = [record for run in runs for record in RecordStore(run).read()]
     newest, older = latest(records)
-    return Merged(newest, _older(older))
+    return Merged(newest, _older(older, newest))
 
 
-def _older(older: Iterable[Record]) -> list[str]:
-    return [
-        f"{record.case.id}, {record.kind}: measured more than once; the one of "
-        f"{record.started_at or 'unknown time'} gives way to a later one."
-        for record in older
-    ]
+def _older(older: Iterable[Record], newest: Iterable[Record]) -> list[str]:
+    taken = {(*record.key, str(record.dataset.get("fingerprint"))): record for record in newest}
+    lines = []
+    for record in older:
+        later = taken[(*record.key, str(record.dataset.get("fingerprint")))]
+        when = record.started_at or "unknown time"
+        line = (
+            f"{record.case.id}, {record.kind}: measured more than once; the one of {when} gives "
+            "way to a later one"
+        )
+        same = identical(record, later)
+        lines.append(f"{line} ({same})." if same else f"{line}.")
+    return lines
 
 
 def write_results(
@@ -105,7 +116,7 @@ def write_results(
     """
     newest, older = latest(records)
     report = Report(newest)
-    notes = [*notes, *_older(older), *left_out(report)]
+    notes = [*notes, *_older(older, newest), *left_out(report)]
     page = folder / "report.html"
     try:
         plots = write_plots(report, folder, meanwhile=lambda: write_tables(report, folder))
@@ -126,6 +137,7 @@ def _page(
 ) -> str:
     source = resources.files("bench.report").joinpath("templates/report.html.j2")
     engine = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    engine.filters["emphasis"] = _emphasis
     template = engine.from_string(source.read_text(encoding="utf-8"))
     records = report.records
     settings = _settings(records)
@@ -137,6 +149,8 @@ def _page(
         machines=list(dict.fromkeys(summary.which_machine(r.environment) for r in records if r.ok)),
         machine_state=machine_line(records),
         headlines=summary.headlines(report),
+        warnings=_first(summary.warnings(report)),
+        intervals=_intervals(records),
         results=sum(record.ok for record in records),
         notes=_first([without_folders(note) for note in notes]),
         failures=[_failure(record) for record in failed[:_ENTRIES]],
@@ -155,6 +169,45 @@ def _first(lines: Sequence[str]) -> list[str]:
     """The lines that the page has room for, and how many more there are."""
     more = len(lines) - _ENTRIES
     return [*lines[:_ENTRIES], *([f"… and {more:,} more."] if more > 0 else [])]
+
+
+def _emphasis(text: str) -> Markup:
+    """A text with its ``*words*`` in italics, as Markdown has them, and all else escaped."""
+    return Markup(re.sub(r"\*([^*\s][^*]*)\*", r"<em>\1</em>", str(Markup.escape(text))))
+
+
+def _intervals(records: Sequence[Record]) -> str:
+    """What the intervals of this report rest on: the processes of its timings, its seeds."""
+    processes = [len(by_process(r)) for r in records if r.ok and kind(r.kind).timed]
+    seeds: dict[Case, int] = Counter(
+        without_seed(r.case) for r in records if r.ok and kind(r.kind).trained
+    )
+    parts = []
+    if processes:
+        parts.append(
+            f"Timings of this report rest on {_range(processes, 'process', 'processes')}. Their "
+            "intervals are bootstrap intervals over processes and blocks."
+        )
+        if min(processes) == 1:
+            parts.append(
+                "Those of a single process are over its blocks alone and do not cover how much one "
+                "process differs from the next: they give no verdict."
+            )
+    if seeds:
+        parts.append(f"Accuracies rest on {_range(list(seeds.values()), 'seed', 'seeds')}.")
+        parts.append(
+            "Their intervals are t intervals over seeds."
+            if max(seeds.values()) > 1
+            else "One seed has no interval and gives no verdict."
+        )
+    return " ".join(parts)
+
+
+def _range(counts: Sequence[int], one: str, several: str) -> str:
+    """``2 processes each``, or ``1 to 5 seeds each``."""
+    low, high = min(counts), max(counts)
+    span = f"{low}" if low == high else f"{low} to {high}"
+    return f"{span} {one if high == 1 else several} each"
 
 
 def _tracks(report: Report) -> list[tuple[str, str]]:

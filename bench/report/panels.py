@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from matplotlib.axes import Axes
 
+from bench.analysis.caveats import footnotes_on
 from bench.analysis.experiments import Experiment, bar_names
 from bench.analysis.results import Results
 from bench.core.case import Case
+from bench.report.footnotes import signed
 
 PANELS = 12
 """Panels that one figure has at most: more are neither readable nor drawn in seconds."""
@@ -58,13 +60,31 @@ def figure_after_bar(axes: Axes, end: float, place: int, text: str) -> None:
     axes.annotate(text, (end, place), xytext=(4, 0), textcoords="offset points", va="center")
 
 
+def signed_names(panel: Sequence[Experiment], *, timed: bool = True) -> list[str]:
+    """The names of a panel's experiments, with a sign where one has a caveat.
+
+    Args:
+        panel: The experiments.
+        timed: Whether the panel shows speeds or times.
+    """
+    return [
+        signed(name, on=footnotes_on(e.ok, timed=timed))
+        for name, e in zip(bar_names(panel), panel, strict=True)
+    ]
+
+
+def signed_title(name: str, panel: Iterable[Experiment], *, timed: bool = True) -> str:
+    """The title of a panel, with a sign where an experiment in it has a caveat."""
+    return signed(name, on=any(footnotes_on(e.ok, timed=timed) for e in panel))
+
+
 def name_bars(axes: Axes, panel: Sequence[Experiment], results: Results) -> None:
     """One bar a row, the first on top; a bar not to be compared with the first says so."""
     first = panel[0]
     names = [
         # Uncertified ones are never compared anyway.
         f"{name}\n(not comparable)" if bar.certified and results.between(bar, first) else name
-        for name, bar in zip(bar_names(panel), panel, strict=True)
+        for name, bar in zip(signed_names(panel), panel, strict=True)
     ]
     axes.set_yticks(range(len(panel)), names)
     axes.invert_yaxis()

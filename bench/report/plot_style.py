@@ -6,7 +6,8 @@ the same records is the same file, byte for byte.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 from matplotlib.transforms import ScaledTranslation
 
 from bench.analysis.experiments import Data
@@ -78,6 +79,8 @@ class Drawing:
     how: str
     """How to read it, one paragraph."""
     figure: Figure
+    below: float = 0.0
+    """Share of its height that is taken by the lines below it (`below`)."""
 
 
 @dataclass(frozen=True)
@@ -178,6 +181,127 @@ def framework_legend(figure: Figure, frameworks: Iterable[str], *, lines: bool =
     figure.legend(handles=handles, loc="outside lower center", ncols=max(len(names), 1))
 
 
+_LETTERS_PER_INCH = 16
+_NOTE_SIZE = 7.5
+_NOTE_LINE = 0.135  # inches
+
+
+def below(figure: Figure, lines: Sequence[str]) -> float:
+    """Write lines below all else of a figure, which grows for them; the share that they take."""
+    width, height = map(float, figure.get_size_inches())
+    text = "\n".join(fill(line, int(_LETTERS_PER_INCH * width)) for line in lines)
+    inches = 0.1 + _NOTE_LINE * (text.count("\n") + 1)
+    figure.set_figheight(height + inches)
+    share = inches / (height + inches)
+    figure.text(0.01, 0.06 / (height + inches), text, fontsize=_NOTE_SIZE, color=SOFT, va="bottom")
+    figure.texts[-1].set_in_layout(False)
+    engine = figure.get_layout_engine()
+    if isinstance(engine, ConstrainedLayoutEngine):
+        engine.set(rect=(0, share, 1, 1 - share))
+    return share
+
+
+Ends = tuple[float, float]
+"""Lower and upper end."""
+Interval = tuple[float, float | None, float | None]
+"""A value with the ends of its interval, None where there is none: `bench.stats` has them so."""
+
+_WIDE = 4.0
+"""Highest over lowest end from which on ratios are drawn on a logarithmic axis."""
+_FARTHEST = 10.0
+"""Factor beyond the outermost marks to which intervals of ratios are drawn."""
+
+
+def ends_of(intervals: Iterable[Interval]) -> list[float]:
+    """All values and ends that are known and finite."""
+    found = (end for interval in intervals for end in interval if end is not None)
+    return [end for end in found if math.isfinite(end)]
+
+
+def ratio_axis(axes: Axes, intervals: Sequence[Interval]) -> Ends:
+    """Scale the x axis for ratios and their intervals; how far they are drawn.
+
+    Everything is in the panel, up to ten times beyond the outermost mark; the axis is logarithmic
+    where the ends are more than a factor of four apart.
+
+    Args:
+        axes: The panel.
+        intervals: Ratios with their intervals, all positive.
+
+    Returns:
+        The limits to give to `draw_interval`.
+    """
+    marks = [value for value, _, _ in intervals] + [1.0]
+    far = (min(marks) / _FARTHEST, max(marks) * _FARTHEST)
+    inside = [min(max(end, far[0]), far[1]) for end in [*ends_of(intervals), 1.0]]
+    low, high = min(inside), max(inside)
+    wide = high / low > _WIDE
+    room = (high / low) ** 0.06 * 1.01
+    axes.set_xscale("log" if wide else "linear")
+    axes.set_xlim(low / room, high * room)
+    if wide:
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_minor_locator(NullLocator())
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}x"))
+    return low, high
+
+
+def draw_interval(
+    axes: Axes,
+    at: float,
+    interval: Interval,
+    limits: Ends,
+    *,
+    show: Callable[[float], str],
+    tint: str = INK,
+    width: float = 1.6,
+    upright: bool = False,
+) -> Ends | None:
+    """Draw an interval as a line; an end outside of the limits is an arrow with its value.
+
+    Args:
+        axes: The panel.
+        at: The place of the line on the other axis.
+        interval: The value and its ends.
+        limits: How far the line is drawn.
+        show: The words for the value of an end that is not drawn.
+        tint: Colour of line, arrow and value.
+        width: Of the line, in points.
+        upright: Whether the interval is along y.
+
+    Returns:
+        The ends of the line; None where the interval is unknown and nothing is drawn.
+    """
+    _, low, high = interval
+    if low is None or high is None:
+        return None
+    ends = (min(max(low, limits[0]), limits[1]), max(min(high, limits[1]), limits[0]))
+    places = ((at, at), ends) if upright else (ends, (at, at))
+    axes.plot(*places, color=tint, linewidth=width, zorder=2)
+    sides = (
+        (ends[0], low, "v" if upright else "<", 1),
+        (ends[1], high, "^" if upright else ">", -1),
+    )
+    for end, own, arrow, inward in sides:
+        if end == own:
+            continue
+        place = (at, end) if upright else (end, at)
+        axes.plot(*place, arrow, color=tint, markersize=5, clip_on=False, zorder=2)
+        axes.annotate(
+            show(own),
+            place,
+            xytext=(4, 4 * inward) if upright else (2 * inward, 3),
+            textcoords="offset points",
+            ha="left" if upright or inward > 0 else "right",
+            va=("bottom" if inward > 0 else "top") if upright else "bottom",
+            fontsize=6.5,
+            color=tint,
+        )
+    return ends
+
+
 def save(drawing: Drawing, folder: Path, table: str, *, raster: bool = True) -> Plot:
     """Write ``<name>.svg``, and with `raster` ``.png``, into `folder`.
 
@@ -190,6 +314,11 @@ def save(drawing: Drawing, folder: Path, table: str, *, raster: bool = True) -> 
     if engine is not None:
         engine.execute(figure)
         figure.set_layout_engine("none")
+    if drawing.below:
+        # Only now: the layout leaves no room for a legend that has an anchor.
+        for legend in figure.legends:
+            anchor = (0, drawing.below, 1, 1 - drawing.below)
+            legend.set_bbox_to_anchor(anchor, figure.transFigure)
     # Without these the file would say when and by which version it was made.
     without = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     FigureCanvasSVG(figure).print_svg(svg, metadata=without)  # type: ignore[no-untyped-call]

@@ -14,14 +14,16 @@ from dataclasses import dataclass, replace
 from multiprocessing import get_all_start_methods, get_context
 from pathlib import Path
 
+from bench.analysis.certified import is_certified
 from bench.analysis.experiments import Data
 from bench.analysis.results import Results
 from bench.analysis.rows import Row, comparability_rows
+from bench.core.kinds import kind
 from bench.core.resources import usable_cpus
 from bench.report import footnotes
 from bench.report.chapters import TABLES
 from bench.report.panels import FEW_PANELS, PANELS
-from bench.report.plot_style import Drawing, Plot, retitle, save, style
+from bench.report.plot_style import Drawing, Plot, below, retitle, save, style
 from bench.report.report import Part, Records, Report
 from bench.report.table import Chart, Table
 from bench.training.tracks import TRACKS
@@ -94,7 +96,7 @@ class _Job:
     def run(self) -> Plot | None:
         """Its files; None where there is nothing to draw."""
         with style():
-            drawing = _drawing(self.chart, self.part)
+            drawing = _drawing(self.chart, self.part, self.table)
             if drawing is None:
                 return None
             drawing = replace(drawing, name=drawing.name + self.suffix)
@@ -153,16 +155,36 @@ def _tracks(report: Report) -> list[tuple[Results, str]]:
     return found
 
 
-def _drawing(chart: Chart, part: Part) -> Drawing | None:
+def _drawing(chart: Chart, part: Part, table: Table) -> Drawing | None:
     drawing = chart.draw(part)
     if drawing is None:
         return None
+    drawing = _with_caveats(drawing, chart, part, table)
     rows = [row for row in part.rows(comparability_rows) if row["kind"] in chart.kinds]
     if part.certified:
         uncertified = replace(part, certified=False).rows(comparability_rows)
         absent = _absent([row for row in uncertified if row["kind"] in chart.kinds])
         return _with_notes(drawing, [*footnotes.not_compared(rows), *absent])
     return _uncertified(_with_notes(drawing, footnotes.why_uncertified(rows)))
+
+
+def _with_caveats(drawing: Drawing, chart: Chart, part: Part, table: Table) -> Drawing:
+    """With a line below for each caveat of what is drawn, and for what is not drawn for one."""
+    rows = [row for row in part.rows(comparability_rows) if row["kind"] in chart.kinds]
+    rows = rows or part.rows(table.rows)  # stages of an ablation are no experiments
+    timed = chart.timed and bool(table.times)
+    removed = [
+        record
+        for record in part.results.removed
+        if record.kind in chart.kinds
+        and kind(record.kind).timed
+        and record.case.track == part.track
+        and is_certified(record) == part.certified
+    ]
+    lines = [*footnotes.caveats(rows, seconds=timed), *footnotes.removed(removed)]
+    if lines:
+        drawing = replace(drawing, below=below(drawing.figure, lines))
+    return _with_notes(drawing, lines)
 
 
 def _absent(rows: Sequence[Row]) -> list[str]:

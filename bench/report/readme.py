@@ -90,14 +90,16 @@ def overview(
             cells += [[name, *line] for line in found]
             notes += below
         if cells and not titled:
-            parts += [markdown(("track", *_HEADERS), cells, (False, *_RIGHT)), *notes]
+            whole = markdown(("track", *_HEADERS), cells, (False, *_RIGHT))
+            parts += [whole, *dict.fromkeys(notes)]
     return parts
 
 
 def _notes(certified: Sequence[Row], rows: Sequence[Row]) -> list[str]:
     """What is not compared or left out, and why: a sentence each."""
     left_out = (f"Left out as uncertified: {why}" for why in footnotes.why_uncertified(rows))
-    return [f"{line}." for line in (*footnotes.not_compared(certified), *left_out)]
+    caveats = footnotes.mixed_caveats(certified)
+    return [f"{line}." for line in (*footnotes.not_compared(certified), *left_out, *caveats)]
 
 
 def _lines(rows: Sequence[Row]) -> list[list[str]]:
@@ -116,9 +118,17 @@ def _lines(rows: Sequence[Row]) -> list[list[str]]:
     _spread_latency(merged)
     names = labels(replace(case, framework="") for case in merged)
     return [
-        [names[replace(case, framework="")], case.framework_label, *_cells(found)]
+        [
+            names[replace(case, framework="")],
+            footnotes.signed(case.framework_label, on=any(map(_has_caveat, found.values()))),
+            *_cells(found),
+        ]
         for case, found in merged.items()
     ]
+
+
+def _has_caveat(row: Row) -> bool:
+    return footnotes.has_caveat(row, seconds=footnotes.is_timed(row))
 
 
 def _named(merged: dict[Case, dict[str, Row]]) -> dict[Case, dict[str, Row]]:

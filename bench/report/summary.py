@@ -6,19 +6,28 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from bench.analysis.certified import is_certified_row
 from bench.analysis.experiments import frameworks_of, labels
 from bench.analysis.results import Results
-from bench.analysis.rows import TRAINING, Row, accuracy_rows, throughput_rows
+from bench.analysis.rows import (
+    TRAINING,
+    Row,
+    accuracy_rows,
+    comparability_rows,
+    is_synthetic,
+    throughput_rows,
+)
 from bench.core.case import Case
 from bench.core.environment import gpu_line
+from bench.core.kinds import kind
 from bench.core.records import Record
 from bench.report import footnotes
 from bench.report.chapters import ablation
 from bench.report.columns import case_of
-from bench.report.format import joined, known, percent, significant
+from bench.report.format import fixed, joined, known, percent, ratio, significant
 from bench.report.report import Records, Report
 from bench.training.tracks import TRACKS, peers_of
 
@@ -49,19 +58,41 @@ def what_was_run(report: Records) -> str:
         f"{', '.join(frameworks_of(records))}; {joined(tracks)} track; "
         f"{_many(seeds, 'seed')}.",
     ]
+    if len(runs := dict.fromkeys(record.run for record in records if record.run)) > 1:
+        sentences.append(f"Of {len(runs)} runs: {', '.join(runs)}; the tables name each row's.")
     started = sorted(record.started_at for record in records if record.started_at)
     if started:
-        took = _duration(sum(record.seconds for record in records))
-        sentences.append(f"Begun {_minute(started[0])}; measuring took {took}.")
+        took = duration(sum(record.seconds for record in records))
+        sentences.append(
+            f"Begun {_minute(started[0])}; the measurements add up to {took} (checks, certificates "
+            "and this report are not in it)."
+        )
     return " ".join(sentences)
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """A duration in words: ``25 seconds``, ``9 minutes``, ``3.2 hours``."""
     if seconds < 120:
         return f"{significant(seconds, 2)} seconds"
     if seconds < 7200:
-        return f"{seconds / 60:.0f} minutes"
-    return f"{seconds / 3600:.1f} hours"
+        return f"{fixed(seconds / 60, 0)} minutes"
+    return f"{fixed(seconds / 3600, 1)} hours"
+
+
+def warnings(report: Records) -> list[str]:
+    """What a reader must know before any figure: synthetic images, and the caveats of records."""
+    lines = []
+    for results in Report.of(report).datasets:
+        trained = [r for r in results.records if r.ok and kind(r.kind).trained]
+        if trained and is_synthetic(results.data):
+            lines.append(
+                f"{results.data.name}: the images are synthetic. Accuracies on them say nothing "
+                "about CIFAR-10, and nothing about how good a network is."
+            )
+        rows = results.once(comparability_rows) + results.once(ablation.TABLE.rows)
+        lines += footnotes.caveats(rows)
+        lines += footnotes.removed(r for r in results.removed if kind(r.kind).timed)
+    return list(dict.fromkeys(lines))
 
 
 def _minute(moment: str) -> str:
@@ -146,19 +177,26 @@ def headlines(records: Records) -> list[Headlines]:
         for track in TRACKS:
             measured = [row for row in rows if row["track"] == track and row["seeds"]]
             certified = [row for row in measured if is_certified_row(row)]
+            synthetic = " on synthetic images" if is_synthetic(data) else ""
             lines = [
-                *_lines([row for row in certified if "accuracy" in row], _accuracies),
+                *_lines(
+                    [row for row in certified if "accuracy" in row],
+                    partial(_accuracies, where=synthetic),
+                ),
                 *_lines([row for row in certified if "accuracy" not in row], _speeds),
                 *(
                     f"Uncertified and shown apart: {why}."
                     for why in footnotes.why_uncertified(measured)
                 ),
+                *(f"{line}." for line in footnotes.mixed_caveats(certified)),
             ]
             if lines:
                 title = f"{track.capitalize()} track on {data.name} ({data.short})"
                 found.append(Headlines(title, tuple(lines)))
-        gaps = ablation.gap_lines(results.once(ablation.TABLE.rows))
+        stages = results.once(ablation.TABLE.rows)
+        gaps = ablation.gap_lines(stages)
         if gaps:
+            gaps += [f"{line}." for line in footnotes.caveats(stages)]
             found.append(
                 Headlines(f"Ablation of defaults on {data.name} ({data.short})", tuple(gaps))
             )
@@ -175,27 +213,43 @@ def _lines(rows: Sequence[Row], words: Callable[[Sequence[Row]], str]) -> list[s
 
 
 def _speeds(rows: Sequence[Row]) -> str:
-    first, *others = rows
-    line = f"{first['framework']} trains at {significant(first['images_per_second'])} images/s"
-    return "; ".join([line, *map(_against, others)]) + "."
+    names = _names(rows)
+    first = f"{names[0]} trains at {significant(rows[0]['images_per_second'])} images/s"
+    others = [_against(name, row) for name, row in zip(names[1:], rows[1:], strict=True)]
+    return "; ".join([first, *others]) + "."
 
 
-def _against(row: Row) -> str:
+def _names(rows: Sequence[Row]) -> list[str]:
+    """The frameworks, with their precision where the rows have several; signed for a caveat."""
+    several = len({row["precision"] for row in rows}) > 1
+    return [
+        footnotes.signed(
+            f"{row['framework']} in {row['precision']}" if several else str(row["framework"]),
+            on=footnotes.has_caveat(row, seconds=footnotes.is_timed(row)),
+        )
+        for row in rows
+    ]
+
+
+def _against(name: str, row: Row) -> str:
     if row["ratio"] is None:
         speed = significant(row["images_per_second"])
         why = f"not comparable ({row['not_compared']})" if row["not_compared"] else "no reference"
-        return f"{row['framework']} at {speed} images/s, {why}"
-    return f"{row['framework']} {row['ratio']:.2f}x ({row['verdict']})"
+        return f"{name} at {speed} images/s, {why}"
+    return f"{name} {ratio(row['ratio'], row['ratio_low'], row['ratio_high'])} ({row['verdict']})"
 
 
-def _accuracies(rows: Sequence[Row]) -> str:
-    shown = [_accuracy(row) for row in rows if known(row["accuracy"])]
+def _accuracies(rows: Sequence[Row], where: str = "") -> str:
+    named = zip(_names(rows), rows, strict=True)
+    shown = [_accuracy(name, row) for name, row in named if known(row["accuracy"])]
     seeds = sorted({row["seeds"] for row in rows})
     over = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
     what = "seed" if seeds[-1] == 1 else "seeds"
-    return f"test accuracy {', '.join(shown)} ({over} {what})."
+    short = sorted({str(row["recipe"]) for row in rows if row["published_unlike"]})
+    recipes = f", recipe {joined(short)}" if short else ""
+    return f"test accuracy{where} {', '.join(shown)} ({over} {what}{recipes})."
 
 
-def _accuracy(row: Row) -> str:
-    shown = f"{row['framework']} {percent(row['accuracy'])}"
+def _accuracy(name: str, row: Row) -> str:
+    shown = f"{name} {percent(row['accuracy'])}"
     return f"{shown}, not comparable ({row['not_compared']})" if row["not_compared"] else shown

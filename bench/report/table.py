@@ -25,11 +25,13 @@ class Chart:
         name: First part of the names of its files.
         draw: The drawing of one part of a report; None where the part has nothing to draw.
         kinds: The measurements that it shows, so that its caption speaks of these alone.
+        timed: Whether it shows speeds or times, where its table has them.
     """
 
     name: str
     draw: Callable[[Part], Drawing | None]
     kinds: tuple[str, ...] = tuple(KINDS)
+    timed: bool = True
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class Table:
         notes: Lines below a section that only this table has.
         always: Whether the files are written without rows, too.
         part: The heading of its sections, where that is not the track's title.
+        times: The kinds whose seconds it shows: it lists those that a caveat removed.
     """
 
     name: str
@@ -57,3 +60,4 @@ class Table:
     notes: Callable[[Sequence[Row]], list[str]] = _no_notes
     always: bool = False
     part: str | None = None
+    times: tuple[str, ...] = ()

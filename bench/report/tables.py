@@ -13,13 +13,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from bench.analysis.certified import is_certified_row
+from bench.analysis.certified import is_certified, is_certified_row
 from bench.analysis.experiments import Data
 from bench.analysis.results import Results
 from bench.analysis.rows import IDENTITY, Row
+from bench.core.records import Record
 from bench.report import footnotes
 from bench.report.chapters import TABLES
-from bench.report.format import markdown
+from bench.report.columns import Column, text
+from bench.report.format import NOTHING, markdown
 from bench.report.report import Records, Report
 from bench.report.table import Table
 from bench.training.tracks import TRACKS, track
@@ -87,8 +89,12 @@ def _sections(table: Table, results: Results) -> list[Section]:
     parts: dict[tuple[str, bool], list[Row]] = {}
     for row in results.once(table.rows):
         parts.setdefault((row["track"], is_certified_row(row)), []).append(row)
+    removed: dict[tuple[str, bool], list[Record]] = {}
+    for record in results.removed:
+        if record.kind in table.times:
+            removed.setdefault((record.case.track, is_certified(record)), []).append(record)
     return [
-        _section(table, results.data, kind, part)
+        _section(table, results.data, kind, part, removed.get(kind, ()))
         for kind, part in sorted(parts.items(), key=_section_order)
     ]
 
@@ -103,9 +109,16 @@ def _section_order(part: tuple[tuple[str, bool], list[Row]]) -> tuple[object, ..
     return places.index(track) if track in places else len(places), track, not certified
 
 
-def _section(table: Table, data: Data, kind: tuple[str, bool], part: Sequence[Row]) -> Section:
+def _section(
+    table: Table,
+    data: Data,
+    kind: tuple[str, bool],
+    part: Sequence[Row],
+    removed: Sequence[Record],
+) -> Section:
     on, certified = kind
-    shown = [column for column in table.columns(part) if column.worth_showing(part)]
+    columns = [text("run", "run", usual=str(part[0].get("run") or NOTHING)), *table.columns(part)]
+    shown = [column for column in columns if column.worth_showing(part)]
     dagger = any("†" in column.header for column in shown)
     below = [
         *(footnotes.published(part) if dagger else ()),
@@ -113,6 +126,8 @@ def _section(table: Table, data: Data, kind: tuple[str, bool], part: Sequence[Ro
         *footnotes.provenance(part),
         *table.notes(part),
         *footnotes.not_compared(part),
+        *footnotes.caveats(part, seconds=bool(table.times)),
+        *footnotes.removed(_without_a_row(removed, part)),
         *(() if certified else (footnotes.UNCERTIFIED,)),
         *footnotes.why_uncertified(part),
     ]
@@ -122,10 +137,26 @@ def _section(table: Table, data: Data, kind: tuple[str, bool], part: Sequence[Ro
         track=on,
         headers=tuple(column.header for column in shown),
         right=tuple(column.right for column in shown),
-        cells=tuple(tuple(column.show(row) for column in shown) for row in part),
+        cells=tuple(_cells(row, shown, table) for row in part),
         notes=tuple(below),
         certified=certified,
     )
+
+
+def _cells(row: Row, shown: Sequence[Column], table: Table) -> tuple[str, ...]:
+    """The cells of a row, with a sign at its framework where it has a caveat."""
+    caveat = footnotes.has_caveat(row, seconds=bool(table.times))
+    return tuple(
+        footnotes.signed(column.show(row), on=caveat and column.header == "framework")
+        for column in shown
+    )
+
+
+def _without_a_row(removed: Sequence[Record], part: Sequence[Row]) -> list[Record]:
+    """The removed records that no row with a caveat on its seconds stands for."""
+    names = ("variant", "framework", "recipe")
+    there = {tuple(row[name] for name in names) for row in part if row.get("seconds_caveats")}
+    return [r for r in removed if tuple(getattr(r.case, name) for name in names) not in there]
 
 
 def as_markdown(table: Table, records: Records) -> str:
@@ -140,7 +171,9 @@ def as_markdown(table: Table, records: Records) -> str:
         parts.append(markdown(section.headers, section.cells, section.right))
         parts.extend(section.notes)
     if data is None:
-        parts.append("No rows: nothing of this kind was measured.")
+        removed = [r for each in Report.of(records).datasets for r in each.removed]
+        lost = footnotes.removed(r for r in removed if r.kind in table.times)
+        parts += lost or ["No rows: nothing of this kind was measured."]
     return "\n\n".join(parts) + "\n"
 
 

@@ -118,8 +118,8 @@ def test_gap_between_frameworks_at_both_ends() -> None:
     assert shared["ratio"] == pytest.approx(1 / math.prod(SPEED.values()))
     (line,) = gap_lines(rows)
     assert line.startswith("cifar-bn: gap between the frameworks (keras-tensorflow − pytorch): at")
-    assert re.search(r"framework defaults [+-]0.00 \[[+-]0.00, [+-]0.00\] points and 1.00x", line)
-    assert "→ at shared ones +17.00 [+17.00, +17.00] points and 0.46x" in line
+    assert re.search(r"framework defaults [+-]0.0 \[[+-]0.0, [+-]0.0\] points and 1.00x", line)
+    assert "→ at shared ones +17.0 [+17.0, +17.0] points and 0.46x" in line
     assert shared["pairs"] == 3
 
 

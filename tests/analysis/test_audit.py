@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
-from bench.analysis.audit import audit, epoch_seconds
+from bench.analysis.audit import audit, notes_of
+from bench.analysis.audit_durations import epoch_seconds
 from bench.cli.audit import audit as command
 from bench.core.records import Record, RecordStore
 from tests.support.synthetic import ENVIRONMENT, OTHER_DATASET, make_failure, make_record
 
 FRAMEWORKS = ("pytorch", "keras-tensorflow")
+QUIET = {"others": [0.0]}
+"""The state of a machine on which nothing else ran."""
 
 
 def blocks(processes: int = 4, match: str = "m") -> dict[str, Any]:
@@ -27,14 +30,15 @@ def timed(framework: str = "pytorch", factor: float = 1.0, **changes: Any) -> Re
     """Twelve blocks in four processes with hardly any noise."""
     record = make_record(framework=framework, kind="train_throughput", **changes)
     samples = tuple(factor * (1 + 0.001 * ((5 * i) % 12)) for i in range(12))
-    return replace(record, samples=samples, metrics={**record.metrics, "interleaving": blocks()})
+    known = {"interleaving": blocks(), "machine": QUIET}
+    return replace(record, samples=samples, metrics={**record.metrics, **known})
 
 
 def trained(seconds: tuple[float, ...], framework: str = "pytorch", **changes: Any) -> Record:
     """A training whose evaluations come after these seconds."""
     record = make_record(framework=framework, kind="accuracy", **changes)
     curve = [{"images": 100 * i, "seconds": s, "test_accuracy": 0.5} for i, s in enumerate(seconds)]
-    return replace(record, metrics={**record.metrics, "curve": curve})
+    return replace(record, metrics={**record.metrics, "curve": curve, "machine": QUIET})
 
 
 def honest() -> list[Record]:
@@ -195,21 +199,34 @@ def test_a_missing_caveat_is_found(record: Record, reason: str) -> None:
     assert reason in finding.reason
 
 
-@dataclass(frozen=True)
-class WithCaveats(Record):
-    """A record as of the format that has caveats."""
-
-    caveats: tuple[dict[str, str], ...] = ()
-
-
 def test_a_caveat_answers_what_was_found() -> None:
-    record = replace(timed(), metrics={"interleaving": blocks(), "disturbed": 0.5})
+    known = {"interleaving": blocks(), "machine": QUIET}
+    record = replace(timed(), metrics={**known, "disturbed": 0.5})
     caveats = ({"on": "seconds", "why": "another program ran"},)
-    fields = {name: getattr(record, name) for name in record.__dataclass_fields__}
     assert checks([record]) == {"synchronisation", "caveat"}
-    assert checks([WithCaveats(**{**fields, "caveats": caveats})]) == set()
+    assert checks([replace(record, caveats=caveats)]) == set()
     other = ({"on": "accuracy", "why": "synthetic"},)
-    assert checks([WithCaveats(**{**fields, "caveats": other})]) == {"synchronisation", "caveat"}
+    assert checks([replace(record, caveats=other)]) == {"synchronisation", "caveat"}
+
+
+def test_seconds_of_which_nobody_knows_what_else_ran_are_found() -> None:
+    unknown = [replace(r, metrics={**r.metrics, "machine": None}) for r in honest()]
+    (finding,) = audit(unknown)
+    assert finding.check == "load"
+    assert "6 of 6 records (accuracy, training) do not say what else ran" in finding.reason
+    caveats = ({"on": "all", "why": "the load was not recorded"},)
+    assert audit([replace(record, caveats=caveats) for record in unknown]) == []
+
+
+def test_caveats_in_the_notes_that_no_record_carries_are_found(tmp_path: Path) -> None:
+    notes = "# Runs\n\n## one\n\n- **Caveats**: other work ran\n\n## two\n\nnone\n"
+    (tmp_path / "README.md").write_text(notes, encoding="utf-8")
+    (finding,) = audit(honest(), notes_of(tmp_path / "one"))
+    assert finding.line == "caveat: its notes name caveats, and no record carries one"
+    assert audit(honest(), notes_of(tmp_path / "two")) == []
+    assert notes_of(tmp_path / "three") == ""
+    known = replace(honest()[0], caveats=({"on": "all", "why": "other work ran"},))
+    assert audit([known, *honest()[1:]], notes_of(tmp_path / "one")) == []
 
 
 def test_the_command_says_the_reasons_and_exits_with_1(tmp_path: Path) -> None:

@@ -49,15 +49,15 @@ def test_the_difference_is_relative_to_the_reference_and_steps_count_from_one():
     assert row["first_difference"] == pytest.approx(1e-7)
     assert (row["divergence_step_0.001"], row["divergence_step_0.01"], row["steps"]) == (3, 5, 6)
     assert shown["difference at step 1"] == "1.0e-07"
-    assert shown["above 0.1 %"] == "at step 3"
-    assert shown["above 1 %"] == "at step 5"
+    assert shown["first above 0.1 %"] == "at step 3"
+    assert shown["first above 1 %"] == "at step 5"
 
 
 def test_trainings_that_stay_together_say_for_how_long():
     row, shown = only([training([1.0] * 500), reference([1.0005] * 500)])
     assert row["divergence_step_0.01"] is None
-    assert shown["above 1 %"] == "not within 500 steps"
-    assert shown["above 0.1 %"] == "not within 500 steps"
+    assert shown["first above 1 %"] == "not within 500 steps"
+    assert shown["first above 0.1 %"] == "not within 500 steps"
 
 
 def test_equal_losses_differ_by_nothing():
@@ -68,20 +68,20 @@ def test_equal_losses_differ_by_nothing():
 def test_a_loss_that_is_no_number_parts_at_its_step():
     row, shown = only([training([1.0, 1.0, None]), reference([1.0, 1.0, 1.0, 1.0])])
     assert (row["divergence_step_0.01"], row["steps"]) == (3, 3)
-    assert shown["above 1 %"] == "at step 3"
+    assert shown["first above 1 %"] == "at step 3"
 
 
 def test_two_trainings_that_diverge_together_have_not_diverged_from_each_other():
     losses = [1.0, 9.0, None, None]
     row, shown = only([training(losses), reference(losses)])
     assert row["steps"] == 2
-    assert shown["above 1 %"] == "not within 2 steps"
+    assert shown["first above 1 %"] == "not within 2 steps"
 
 
 def test_losses_that_were_never_numbers_break_nothing():
     records = [training([None, None]), reference([None, None])]
     _, shown = only(records)
-    assert shown["above 1 %"] == "—"
+    assert shown["first above 1 %"] == "—"
     assert draw(records) is None
 
 
@@ -134,7 +134,7 @@ def test_trainings_with_other_settings_are_not_compared_and_named():
     settings = {**SETTINGS, "recipe": {**SETTINGS["recipe"], "momentum": 0.5}}
     records = [training([1.0, 1.0], settings=settings), reference([1.0, 2.0])]
     _, shown = only(records)
-    assert shown["above 1 %"] == "not comparable"
+    assert shown["first above 1 %"] == "not comparable"
     assert "pytorch on cifar-bn: recipe.momentum 0.5 against 0.9" in as_markdown(TABLE, records)
     assert draw(records) is None
 
@@ -163,21 +163,21 @@ def test_the_plot_has_the_losses_above_and_their_difference_below():
     curve = next(line for line in below.lines if len(line.get_xdata()) == 3)
     assert curve.get_xdata().tolist() == [1, 2, 3]
     assert curve.get_ydata() == pytest.approx([1e-9, 1e-4, 0.1])  # zero has no place on a log axis
-    assert "keras-jax differs by more than 1 %: at step 3" in said(below)
+    assert "keras-jax first differs by more than 1 %: at step 3" in said(below)
     marks = [line for line in below.lines if list(line.get_xdata()) == [3, 3]]
     assert len(marks) == 1
 
 
 def test_the_plot_says_so_where_trainings_do_not_part():
     _, below = draw([training([1.0] * 5), reference([1.0] * 5)]).figure.axes
-    assert "keras-jax differs by more than 1 %: not within 5 steps" in said(below)
+    assert "keras-jax first differs by more than 1 %: not within 5 steps" in said(below)
     assert not any(line.get_linestyle() == ":" for line in below.lines)
 
 
 def test_the_plot_survives_losses_that_are_no_numbers():
     drawing = draw([training([1.0, None]), reference([1.0, 1.0, 1.0])])
     _, below = drawing.figure.axes
-    assert "keras-jax differs by more than 1 %: at step 2" in said(below)
+    assert "keras-jax first differs by more than 1 %: at step 2" in said(below)
     with style():
         drawing.figure.canvas.draw()
 

@@ -139,7 +139,7 @@ def test_a_damaged_line_is_named(store: RecordStore, damage: str) -> None:
         ({"case": {**CASE.to_json(), "execution": "fast"}}, "unknown execution 'fast'"),
         ({"caveats": {}}, "caveats must be a list"),
         ({"caveats": [{"on": "seconds"}]}, "a caveat has"),
-        ({"caveats": [{"on": "speed", "why": "x"}]}, "unknown caveat on 'speed'"),
+        ({"caveats": [{"on": "weather", "why": "x"}]}, "unknown caveat on 'weather'"),
         ({"caveats": [{"on": "all", "why": " "}]}, "a caveat says why"),
     ],
 )

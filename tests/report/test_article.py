@@ -231,7 +231,7 @@ def test_no_table_without_the_loop() -> None:
 def test_the_table_says_from_how_little_it_was_extrapolated() -> None:
     (section,) = sections(TABLE, [make_article(), training([(0.85, 100.0)])])
     shown = dict(zip(section.headers, section.cells[0], strict=True))
-    assert shown["our accuracy"] == "85.00 %"
+    assert shown["our accuracy"] == "85.0 %"
     assert shown["reached after (s)"] == "100"
     assert shown["article's s / ours"] == "250x"
     assert shown["its whole training (s)"] == "25,000"

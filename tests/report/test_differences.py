@@ -56,7 +56,7 @@ def test_the_closed_track_takes_pairs_of_seeds():
     assert (row["framework"], row["reference"], row["pairs"]) == ("keras-jax", "pytorch", 3)
     assert row["verdict"] == "inconclusive"
     (shown,) = cells(records)
-    assert shown["difference (points)"] == "+2.00 [-0.48, +4.48]"
+    assert shown["difference (points)"] == "+2.0 [-0.5, +4.5]"
     assert shown["method"] == "paired by seed"
 
 
@@ -81,7 +81,7 @@ def test_a_single_seed_has_no_interval_and_is_inconclusive():
             *make_trained("cifar-bn", (0.65,), track=track, framework="keras-jax"),
         ]
         (shown,) = cells(records)
-        assert (shown["difference (points)"], shown["verdict"]) == ("+5.00", "inconclusive")
+        assert (shown["difference (points)"], shown["verdict"]) == ("+5.0", "inconclusive")
 
 
 def test_a_failed_seed_is_counted_and_takes_its_pair_along():

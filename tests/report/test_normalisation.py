@@ -54,8 +54,8 @@ def test_cost_and_benefit_are_those_of_the_same_framework():
     assert (row["ratio"], row["speed_verdict"]) == (pytest.approx(0.8), "slower")
     assert (row["pairs"], row["accuracy_verdict"]) == (3, "higher")
     (shown,) = cells(records)
-    assert shown["images/s (%)"] == "-20.0 [-24.7, -15.1]"
-    assert shown["accuracy (points)"].startswith("+8.00 [")
+    assert shown["images/s (%)"] == "-20.0 [-26.0, -13.5]"
+    assert shown["accuracy (points)"].startswith("+8.0 [")
 
 
 def test_each_normalisation_has_its_line_and_its_base():
@@ -96,7 +96,7 @@ def test_a_row_with_one_of_the_two_shows_that_and_is_in_no_plot():
     (shown,) = cells(speed)
     assert (shown["accuracy (points)"], shown["training is"]) == ("—", "slower")
     (shown,) = cells(accuracy)
-    assert (shown["accuracy (points)"], shown["accuracy is"]) == ("+10.00", "inconclusive")
+    assert (shown["accuracy (points)"], shown["accuracy is"]) == ("+10.0", "inconclusive")
     assert (shown["images/s (%)"], shown["training is"]) == ("—", "—")
     for records in (speed, accuracy):
         with style():

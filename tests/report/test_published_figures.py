@@ -1,9 +1,13 @@
 """Every figure in README and docs is what the committed records give."""
 
+import json
+import re
 from pathlib import Path
 
 import pytest
 
+from bench.analysis.audit import audit, notes_of
+from bench.cli.calibration import NOISES, SHAPES
 from bench.core.records import RecordStore
 from bench.report.blocks import stale
 from bench.stats.seeds import welch_difference
@@ -37,6 +41,32 @@ def test_the_gap_at_framework_defaults_is_welchs_interval():
     gap = welch_difference(accuracies["keras-tensorflow"], accuracies["pytorch"])
     shown = "{:.1f} [{:.1f}, {:.1f}]".format(*(100 * value for value in gap)).replace("-", "−")
     assert shown in (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+
+
+RUNS = sorted(path.parent for path in (ROOT / "results").rglob("records.jsonl"))
+
+
+@pytest.mark.parametrize("run", RUNS, ids=lambda run: run.name)
+def test_every_published_run_passes_the_audit(run):
+    """When this fails: measure again, or say what is wrong with ``alexbench annotate``."""
+    found = audit(RecordStore(run).read(), notes_of(run))
+    assert [finding.line for finding in found] == []
+
+
+def test_the_published_calibration_is_what_was_counted():
+    """The table of docs/statistics.md; its footnote has the command."""
+    folder = ROOT / "results" / "reference-2026-11-21-calibration"
+    counted = json.loads((folder / "simulated.json").read_text(encoding="utf-8"))
+    text = (ROOT / "docs" / "statistics.md").read_text(encoding="utf-8")
+    shares: dict[tuple[str, int], list[str]] = {}
+    for count in counted:
+        share = 100 * count["correct"] / count["total"]
+        shares.setdefault((count["source"], count["processes"]), []).append(f"{share:.3g}")
+    for noise in NOISES:
+        (line,) = re.findall(rf"^\| {noise.name}: .*$", text, re.MULTILINE)
+        cells = [cell.strip() for cell in line.split("|")[2:-1]]
+        found = [shares[noise.name, n] for n, _ in SHAPES if n > 1]
+        assert cells == [f"{right} / {slower} %" for right, slower in found]
 
 
 def test_the_readme_is_short():

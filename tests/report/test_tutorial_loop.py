@@ -181,7 +181,7 @@ def test_the_table_shows_both() -> None:
     found = rows_of(timed(), trained())
     columns = {c.header: c.show(found[0]) for c in TABLE.columns(found) if c.worth_showing(found)}
     assert columns["ours / theirs"] == "8.00x"
-    assert columns["their accuracy"] == "50.00 %"
+    assert columns["their accuracy"] == "50.0 %"
     assert columns["after images"] == "30,208"
     assert "our accuracy" not in {
         c.header for c in TABLE.columns(rows_of(timed())) if c.worth_showing(rows_of(timed()))

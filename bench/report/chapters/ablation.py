@@ -21,14 +21,25 @@ from bench.analysis.ablation import (
     rate_change,
     stages_by_network,
 )
+from bench.analysis.caveats import footnotes_on, is_removed
 from bench.analysis.experiments import framework_place, labels
 from bench.analysis.results import Results
 from bench.analysis.rows import Row
 from bench.core.case import Case
 from bench.report.columns import Column, case_of, number, seeds_of, text, whole
-from bench.report.format import NOTHING, factor, known, percent, points, significant
+from bench.report.footnotes import has_caveat, signed
+from bench.report.format import (
+    NOTHING,
+    factor,
+    known,
+    percent,
+    percent_interval,
+    plus,
+    points,
+    significant,
+)
 from bench.report.panels import first_lines
-from bench.report.plot_style import INK, SOFT, Drawing, colour, new_figure
+from bench.report.plot_style import INK, SOFT, Drawing, colour, draw_interval, new_figure
 from bench.report.report import Part
 from bench.report.table import Chart, Table
 from bench.stats.estimates import Estimate
@@ -83,12 +94,9 @@ def from_to(row: Row) -> str:
 
 
 def _accuracy(row: Row) -> str:
-    low, high = row["accuracy_low"], row["accuracy_high"]
-    if low is None or high is None:
-        return percent(row["accuracy"], 2)
-    # A t interval knows nothing of 0 and 1.
-    ends = f"[{100 * max(low, 0):.2f}, {100 * min(high, 1):.2f}]"
-    return f"{percent(row['accuracy'], 2)} {ends}"
+    ends = percent_interval(row["accuracy_low"], row["accuracy_high"])
+    shown = percent(row["accuracy"])
+    return shown if ends == NOTHING else f"{shown} {ends.removesuffix(' %')}"
 
 
 def gap_lines(rows: Sequence[Row]) -> list[str]:
@@ -99,7 +107,8 @@ def gap_lines(rows: Sequence[Row]) -> list[str]:
             ends.setdefault(case_of(row), {})[row["stage"]] = row
     names = labels(replace(case, framework="") for case in ends)
     return [
-        f"{names[replace(case, framework='')]}: gap between the frameworks ({case.framework}): "
+        f"{signed(names[replace(case, framework='')], on=has_caveat(found[GAP_SHARED]))}: "
+        f"gap between the frameworks ({case.framework}): "
         f"at framework defaults {_gap(found[GAP_DEFAULTS])} → "
         f"at shared ones {_gap(found[GAP_SHARED])}."
         for case, found in ends.items()
@@ -109,7 +118,7 @@ def gap_lines(rows: Sequence[Row]) -> list[str]:
 def _gap(row: Row) -> str:
     accuracy = points(row["delta"], row["delta_low"], row["delta_high"])
     speed = factor(row["ratio"], row["ratio_low"], row["ratio_high"])
-    return f"{accuracy} points and {speed} in images/s"
+    return f"{accuracy} points" + ("" if speed == NOTHING else f" and {speed} in images/s")
 
 
 @dataclass(frozen=True)
@@ -175,7 +184,8 @@ def defaults(part: Part) -> Drawing | None:
     )
     for line, (network, name, steps) in zip(grid, rows, strict=True):
         for axes, measure, limit in zip(line, _MEASURES, limits, strict=True):
-            axes.set_title(_heading(f"{names[network]}, {name}", steps, measure), fontsize=9)
+            who = signed(f"{names[network]}, {name}", on=_caveats(steps))
+            axes.set_title(_heading(who, steps, measure), fontsize=9)
             axes.set_xlabel(f"change, {measure.axis}")
             _bars(axes, _changes(steps, measure), limit, colour(name, frameworks))
             axes.set_yticks(
@@ -189,11 +199,15 @@ def defaults(part: Part) -> Drawing | None:
         title,
         "Top to bottom, one default after the other is switched to the shared value and left "
         "there. A bar is the change to the stage before, the thin line its 95 % interval over "
-        "seeds; a line that crosses zero is inconclusive, an arrow says that it goes on "
+        "seeds; a line that crosses zero is inconclusive, an arrow with a value is an end "
         "beyond the panel. Above each panel: the level at the framework's defaults and when all is "
         f"shared.{left_out}",
         figure,
     )
+
+
+def _caveats(steps: Stages) -> list[str]:
+    return footnotes_on((record for step in steps for record in step.ok), timed=True)
 
 
 def _heading(name: str, steps: Stages, measure: _Measure) -> str:
@@ -201,7 +215,7 @@ def _heading(name: str, steps: Stages, measure: _Measure) -> str:
     measured = [step for step in steps if step.measured]
     ends = [measure.of(step) for step in (measured[0], measured[-1])]
     levels = [measure.show(measure.level(list(end.values())).value) if end else "?" for end in ends]
-    return f"{name}: {measure.title} {' → '.join(levels)}"
+    return f"{name}: {measure.title}" + (f" {' → '.join(levels)}" if any(ends) else "")
 
 
 def _changes(steps: Stages, measure: _Measure) -> list[tuple[StageResult, Estimate]]:
@@ -239,24 +253,20 @@ def _bars(
 def _why_no_bar(step: StageResult) -> str:
     if not step.records:
         return "not run" if step.measured else "already its default"
+    if step.ok and all(map(is_removed, step.ok)):
+        return "removed: the seconds are no measurement"
     return "no result before it" if any(r.ok for r in step.records) else "no result"
 
 
 def _bar(axes: Axes, place: int, change: Estimate, limit: float, tint: str) -> None:
-    value, low, high = change
+    value = change.value
     axes.barh(place, value, _BAR, color=tint)
     ends = [0.0, value]
-    if low is not None and high is not None:
-        shown = (max(low, -limit), min(high, limit))
-        axes.plot(shown, (place, place), color=INK, linewidth=1.6)
-        for end, whole, arrow in zip(shown, (low, high), "<>", strict=True):
-            if end != whole:
-                axes.plot(end, place, arrow, color=INK, markersize=5)
-        ends += shown
+    ends += draw_interval(axes, place, change, (-limit, limit), show=plus) or ()
     # Beyond the interval, on the side to which the bar points.
     rising = value >= 0
     axes.annotate(
-        f"{round(value, 1) + 0.0:+.1f}",  # no -0.0
+        plus(value),
         (max(ends) if rising else min(ends), place),
         xytext=(5 if rising else -5, 0),
         textcoords="offset points",
@@ -300,4 +310,5 @@ TABLE = Table(
     rows_of,
     columns,
     charts=(Chart("defaults", defaults),),
+    times=("accuracy",),
 )

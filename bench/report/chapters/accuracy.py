@@ -8,7 +8,13 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import LogLocator, NullFormatter, PercentFormatter
+from matplotlib.ticker import (
+    FuncFormatter,
+    LogLocator,
+    MaxNLocator,
+    NullFormatter,
+    PercentFormatter,
+)
 from numpy.typing import NDArray
 
 from bench.analysis.experiments import Experiment, frameworks_of, labels
@@ -16,8 +22,8 @@ from bench.analysis.rows import TRAINING, Row, accuracy_rows
 from bench.core.case import Case
 from bench.report.chapters.accuracy_seeds import seeds
 from bench.report.columns import Column, dagger, how, number, seeds_of, who, whole
-from bench.report.format import NOTHING, known, percent, share
-from bench.report.panels import SEEDS, first_panels, panels_of
+from bench.report.format import NOTHING, percent, percent_interval, share
+from bench.report.panels import SEEDS, first_panels, panels_of, signed_title
 from bench.report.plot_style import (
     SOFT,
     Drawing,
@@ -36,6 +42,8 @@ _AXES = {"epoch": "epochs", "seconds": "seconds of training"}
 
 _LETTERS = 48  # of a title above axes 4.5 inches wide
 
+_REMOVED = "removed: the seconds are no measurement"
+
 Curve = list[dict[str, Any]]
 
 
@@ -44,21 +52,15 @@ def columns(rows: Sequence[Row]) -> list[Column]:
     return [
         *who(rows),
         Column("seeds", seeds_of),
-        Column("test accuracy", lambda row: percent(row["accuracy"], 2)),
-        Column("95 % interval", _interval, usual=NOTHING),
+        Column("test accuracy", lambda row: percent(row["accuracy"])),
+        Column(
+            "95 % interval", lambda row: percent_interval(row["low"], row["high"]), usual=NOTHING
+        ),
         dagger("published †", share),
         number("training (s)", "train_seconds"),
         whole("training images", "train_images"),
         *how(),
     ]
-
-
-def _interval(row: Row) -> str:
-    """Both ends in percent, cut at 0 and 100 %, of which a t interval knows nothing."""
-    low, high = row["low"], row["high"]
-    if not known(low) or not known(high):
-        return NOTHING
-    return f"[{100 * max(low, 0):.2f}, {100 * min(high, 1):.2f}] %"
 
 
 def accuracy_curves(part: Part) -> Drawing | None:
@@ -74,9 +76,14 @@ def accuracy_curves(part: Part) -> Drawing | None:
         grid_of_axes(figure, len(panels), 2), panels.items(), strict=True
     ):
         for axes, unit in zip(row, _AXES, strict=True):
-            axes.set_title(in_lines(names[case], _LETTERS))
-            for experiment in panel:
+            axes.set_title(in_lines(signed_title(names[case], panel), _LETTERS))
+            shown = [experiment for experiment in panel if _curves(experiment, unit)]
+            for experiment in shown:
                 _learning(axes, experiment, unit, part.frameworks)
+            if not shown:
+                axes.text(0.5, 0.5, _REMOVED, transform=axes.transAxes, ha="center", color=SOFT)
+                axes.set_axis_off()
+                continue
             axes.set_xlabel(_AXES[unit])
             axes.set_ylabel("test accuracy")
             axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
@@ -94,14 +101,16 @@ def accuracy_curves(part: Part) -> Drawing | None:
     )
 
 
-def _curves(experiment: Experiment) -> list[Curve]:
-    return [record.metrics["curve"] for record in experiment.ok if record.metrics.get("curve")]
+def _curves(experiment: Experiment, unit: str = "epoch") -> list[Curve]:
+    """The curves against a unit; seconds that are no measurement have been dropped."""
+    found = (record.metrics.get("curve") for record in experiment.ok)
+    return [curve for curve in found if curve and unit in curve[0]]
 
 
 def _learning(axes: Axes, experiment: Experiment, unit: str, frameworks: Sequence[str]) -> None:
     framework = experiment.case.framework
     tint = colour(framework, frameworks)
-    curves = _curves(experiment)
+    curves = _curves(experiment, unit)
     xs = [[point[unit] for point in curve] for curve in curves]
     ys = [[point["test_accuracy"] for point in curve] for curve in curves]
     if len(curves) > 1:
@@ -134,12 +143,13 @@ def accuracy_vs_throughput(part: Part) -> Drawing | None:
             [(rates[_whatever_the_recipe(e)], np.mean([r.samples[0] for r in e.ok])) for e in panel]
         )
         _cloud(axes, [e.case.framework for e in panel], points, part.frameworks)
-        _name_cloud(axes, names[case], points)
+        _name_cloud(axes, signed_title(names[case], panel), points)
     axes.margins(0.12, 0.15)
     drawn = [experiment for panel in panels.values() for experiment in panel]
     _scale_across(axes, [rates[_whatever_the_recipe(e)] for e in drawn])
     axes.set_ylabel("test accuracy, mean over seeds")
-    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=1))
+    axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.10g} %"))
     framework_legend(figure, frameworks_of(e.records[0] for e in both))
     return Drawing(
         f"accuracy_vs_throughput_{part.track}",
@@ -191,8 +201,9 @@ TABLE = Table(
     columns,
     charts=(
         Chart("accuracy_curves", accuracy_curves, ("accuracy",)),
-        Chart("seeds", seeds, ("accuracy",)),
+        Chart("seeds", seeds, ("accuracy",), timed=False),
         Chart("accuracy_vs_throughput", accuracy_vs_throughput, ("accuracy", TRAINING)),
     ),
     always=True,
+    times=("accuracy",),
 )

@@ -15,7 +15,7 @@ from bench.analysis.comparability import Difference, in_words
 from bench.analysis.experiments import Data, Experiment
 from bench.analysis.pairing import accuracy_difference
 from bench.analysis.results import Results
-from bench.analysis.rows import Row, counts, identity
+from bench.analysis.rows import Row, caveats_of_both, counts, identity
 from bench.core.case import Case
 from bench.report.columns import Column, how, seeds_of, text, who, whole
 from bench.report.format import NOTHING, points
@@ -124,6 +124,7 @@ def _row(
     if other is not None:
         row |= {"against_seeds": len(other.ok), "against_failed": other.failed}
         row["against_diverged"] = diverged(other)
+        row |= caveats_of_both(experiment, other)
         if not refused:
             found = accuracy_difference(experiment.ok, other.ok)
             difference, pairs, word = found.estimate, found.pairs, found.verdict.word

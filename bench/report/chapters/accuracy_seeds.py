@@ -9,11 +9,21 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from bench.analysis.experiments import Experiment, bar_names, labels
+from bench.analysis.experiments import Experiment, labels
 from bench.analysis.rows import mean_over_seeds
 from bench.report.chapters.accuracy_differences import diverged
-from bench.report.panels import first_panels, panels_of
-from bench.report.plot_style import INK, SOFT, Drawing, colour, in_lines, marker, new_figure
+from bench.report.format import percent
+from bench.report.panels import first_panels, panels_of, signed_names
+from bench.report.plot_style import (
+    INK,
+    SOFT,
+    Drawing,
+    colour,
+    draw_interval,
+    in_lines,
+    marker,
+    new_figure,
+)
 from bench.report.report import Part
 
 _LETTERS = 56  # of a title above axes 5 inches wide
@@ -43,7 +53,7 @@ def seeds(part: Part) -> Drawing | None:
         title,
         "A point is the test accuracy at the end of one seed's training, a cross that of one "
         "that diverged; both are in the mean. The line below them is the mean with its 95 % t "
-        "interval, where there are two seeds at least; an arrow says that it goes on beyond the "
+        "interval, where there are two seeds at least; an arrow with a value is an end beyond the "
         "panel. Failed seeds have no point and are counted below the name. Scales do not start at "
         f"zero.{left_out}",
         figure,
@@ -56,7 +66,7 @@ def _panel(axes: Axes, panel: Sequence[Experiment], frameworks: Sequence[str]) -
     _frame(axes, [r.samples[0] for e in panel for r in e.ok])
     for place, experiment in enumerate(panel):
         _mean(axes, place, experiment)
-    names = zip(bar_names(panel), panel, strict=True)
+    names = zip(signed_names(panel, timed=False), panel, strict=True)
     axes.set_yticks(range(len(panel)), [_label(name, experiment) for name, experiment in names])
     axes.set_ylim(len(panel) - 0.4, -0.6)  # the first on top
     axes.grid(visible=False, axis="y")
@@ -96,13 +106,9 @@ def _mean(axes: Axes, place: int, experiment: Experiment) -> None:
     value, low, high = mean_over_seeds([record.samples[0] for record in experiment.ok])
     if low is None or high is None:
         return  # one seed is its own mean
-    y, limits = place + _LIFT, axes.get_xlim()
-    shown = (max(low, limits[0]), min(high, limits[1]))
-    axes.plot(shown, (y, y), color=INK, linewidth=1.4)
+    y = place + _LIFT
+    draw_interval(axes, y, (value, low, high), axes.get_xlim(), show=percent, width=1.4)
     axes.plot(value, y, "|", color=INK, markersize=9, markeredgewidth=1.8)
-    for end, whole, arrow in zip(shown, (low, high), "<>", strict=True):
-        if end != whole:
-            axes.plot(end, y, arrow, color=INK, markersize=5, clip_on=False)
 
 
 def _label(name: str, experiment: Experiment) -> str:

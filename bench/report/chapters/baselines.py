@@ -99,9 +99,9 @@ def tutorial_loop_columns(rows: Sequence[Row]) -> list[Column]:
         Column("ours / theirs", lambda row: times(row["ratio"])),
         ends(times, "ratio_low", "ratio_high"),
         whole("pairs", "pairs"),
-        fraction("our accuracy", "accuracy", usual=NOTHING, digits=2),
+        fraction("our accuracy", "accuracy", usual=NOTHING),
         number("our training (s)", "seconds", usual=NOTHING),
-        fraction("their accuracy", "loop_accuracy", usual=NOTHING, digits=2),
+        fraction("their accuracy", "loop_accuracy", usual=NOTHING),
         number("their training (s)", "loop_seconds", usual=NOTHING),
         whole("after images", "images", usual=NOTHING),
         *how(),
@@ -118,6 +118,7 @@ TUTORIAL_LOOPS = Table(
     "described); seconds are of training alone, on the same machine, one after the other.",
     tutorial_loop_rows,
     tutorial_loop_columns,
+    times=(TRAINING, "accuracy"),
 )
 
 
@@ -177,6 +178,7 @@ LAYERS = Table(
     "largest value.",
     layer_rows,
     layer_columns,
+    times=(TRAINING,),
 )
 
 
@@ -223,7 +225,7 @@ def feature_columns(rows: Sequence[Row]) -> list[Column]:
     """What caching them saves."""
     return [
         *who(rows),
-        fraction("accuracy", "accuracy", digits=2),
+        fraction("accuracy", "accuracy"),
         whole("images trained", "images"),
         whole("through the trunk", "trunk_images"),
         number("training (s)", "seconds"),
@@ -245,4 +247,5 @@ FEATURES = Table(
     "were computed, as in a second training on them.",
     feature_rows,
     feature_columns,
+    times=("accuracy",),
 )

@@ -14,7 +14,7 @@ from itertools import combinations
 from bench.analysis.comparability import in_words
 from bench.analysis.experiments import Experiment
 from bench.analysis.results import Results
-from bench.analysis.rows import TRAINING, Row, counts, identity
+from bench.analysis.rows import TRAINING, Row, counts, identity, provenance_columns
 from bench.analysis.time_to_accuracy import PARTS
 from bench.core.case import Case
 from bench.report.columns import Column, how, number, text, who
@@ -93,6 +93,8 @@ def _row(one: Side, other: Side) -> Row:
     results = one.results
     faster, slower = (one, other) if one.rate >= other.rate else (other, one)
     row = identity(faster.steady, results.data) | counts(faster.steady)
+    used = (faster.steady, faster.start, slower.steady, slower.start)
+    row |= provenance_columns([record for experiment in used for record in experiment.ok])
     # The two measurements may be refused for the same reason: it is given once.
     found = [
         *results.between(faster.steady, slower.steady),
@@ -165,4 +167,5 @@ TABLE = Table(
     "are of all training images. No number where neither is shown to be faster.",
     break_even_rows,
     columns,
+    times=(TRAINING, "startup"),
 )

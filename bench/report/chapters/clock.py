@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from bench.analysis.results import Results
 from bench.analysis.rows import TRAINING, Row, identity
 from bench.report.columns import Column, ends, how, number, text, who
-from bench.report.format import NOTHING, known
+from bench.report.format import NOTHING, fixed, known
 from bench.report.table import Table
 
 
@@ -38,7 +38,7 @@ def columns(rows: Sequence[Row]) -> list[Column]:
         number("unsynced (ms)", "unsynced", factor=1000),
         number("synced (ms)", "synced", factor=1000),
         number("weights read (ms)", "slope", factor=1000),
-        Column("synced / read", lambda row: f"{row['ratio']:.2f}"),
+        Column("synced / read", lambda row: _two_digits(row["ratio"])),
         ends(_two_digits, "ratio_low", "ratio_high"),
         text("clock", "clock"),
         *how(),
@@ -46,7 +46,7 @@ def columns(rows: Sequence[Row]) -> list[Column]:
 
 
 def _two_digits(value: float | None) -> str:
-    return f"{value:.2f}" if value is not None and known(value) else NOTHING
+    return fixed(value, 2) if value is not None and known(value) else NOTHING
 
 
 TABLE = Table(
@@ -60,4 +60,5 @@ TABLE = Table(
     "and a framework may be slower in these than in blocks.",
     clock_rows,
     columns,
+    times=(TRAINING,),
 )

@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
 from numpy.typing import NDArray
 
+from bench.analysis.caveats import footnotes_on
 from bench.analysis.certified import status_of
 from bench.analysis.divergence import (
     THRESHOLDS,
@@ -26,9 +27,10 @@ from bench.analysis.divergence import (
 )
 from bench.analysis.experiments import Data, Experiment, framework_place, labels, variant_place
 from bench.analysis.results import Results
-from bench.analysis.rows import Row, identity
+from bench.analysis.rows import Row, identity, provenance_columns
 from bench.core.case import Case
 from bench.report.columns import Column, how, text, weights, whole
+from bench.report.footnotes import signed
 from bench.report.format import NOTHING, known, power, share
 from bench.report.panels import first_panels
 from bench.report.plot_style import SOFT, Drawing, colour, grid_of_axes, new_figure, plain_numbers
@@ -65,6 +67,7 @@ def _row(pair: TrainingPair, data: Data) -> Row:
     row = identity(Experiment(replace(case, seed=0), "accuracy", (pair.record,)), data)
     row |= {"seed": case.seed, "parity": status_of(pair.record), "parity_problem": None}
     row |= {"reference": pair.reference.case.framework, "not_compared": pair.refused or None}
+    row |= provenance_columns([pair.record, pair.reference])
     compared = len(pair.difference) > 0 and not pair.refused
     row["steps"] = len(pair.difference)
     row["first_difference"] = float(pair.difference[0]) if compared else None
@@ -83,7 +86,7 @@ def columns(rows: Sequence[Row]) -> list[Column]:
         whole("seed", "seed"),
         whole("steps compared", "steps"),
         Column("difference at step 1", lambda row: power(row["first_difference"])),
-        *(Column(f"above {share(t)}", partial(_step, t), right=False) for t in THRESHOLDS),
+        *(Column(f"first above {share(t)}", partial(_step, t), right=False) for t in THRESHOLDS),
         *how(),
     ]
 
@@ -117,7 +120,9 @@ def divergence(part: Part) -> Drawing | None:
     for place, (case, panel) in enumerate(panels.items()):
         row, column = 2 * (place // columns), place % columns
         seed = panel[0].record.case.seed
-        grid[row][column].set_title(f"{names[case]}, seed {seed}")
+        records = [r for pair in panel for r in (pair.record, pair.reference)]
+        title_of = signed(f"{names[case]}, seed {seed}", on=footnotes_on(records, timed=False))
+        grid[row][column].set_title(title_of)
         _losses(grid[row][column], panel, frameworks)
         _differences(grid[row + 1][column], panel, frameworks)
     for place in range(len(panels), blocks * columns):
@@ -128,7 +133,7 @@ def divergence(part: Part) -> Drawing | None:
         title,
         "Above: the loss of every step, the reference as the broad line. Below: how far each is "
         "from the reference, as a share of its loss; float32 rounding alone starts near 1e-7. The "
-        "dotted line marks the step at which a training differs by more than "
+        "dotted line marks the first step at which a training differs by more than "
         f"{share(_DIVERGED)}. Equal losses are drawn at the bottom.{left_out}",
         figure,
     )
@@ -202,7 +207,7 @@ def _differences(axes: Axes, panel: Sequence[TrainingPair], frameworks: Sequence
             axes.axvline(step, ymax=1 - words, color=tint, linewidth=1.4, linestyle=":")
         top = 1 - (line + 0.6) * _LINE
         step_text = describe_step(step, len(difference))
-        said = f"{name} differs by more than {share(_DIVERGED)}: {step_text}"
+        said = f"{name} first differs by more than {share(_DIVERGED)}: {step_text}"
         axes.text(0.015, top, said, color=tint, va="center", fontsize=8, transform=axes.transAxes)
     axes.set_ylabel("relative difference")
     axes.set_xlabel("steps of training")

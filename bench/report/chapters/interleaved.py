@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from bench.analysis.experiments import Experiment, framework_place, labels
 from bench.analysis.results import Results
-from bench.analysis.rows import Row, identity, ratio_columns
+from bench.analysis.rows import Row, caveats_of_both, identity, ratio_columns
+from bench.core.case import Case
 from bench.core.kinds import KINDS
 from bench.report.columns import (
     Column,
@@ -25,6 +25,7 @@ from bench.report.columns import (
     who,
     whole,
 )
+from bench.report.footnotes import has_caveat, signed
 from bench.report.format import NOTHING, known, percent
 from bench.report.panels import LINES, first_lines
 from bench.report.plot_style import (
@@ -32,10 +33,12 @@ from bench.report.plot_style import (
     SOFT,
     Drawing,
     colour,
+    draw_interval,
     framework_legend,
     grid_of_axes,
     marker,
     new_figure,
+    ratio_axis,
 )
 from bench.report.report import Part
 from bench.report.table import Chart, Table
@@ -56,7 +59,6 @@ _WHY = {
     "failure": "a process failed",
 }
 _LINE = 0.27  # inches
-_REACH = 1.6  # an interval is drawn as far as this times the farthest ratio (one pair gives none)
 
 
 def interleaved_rows(results: Results) -> list[Row]:
@@ -80,7 +82,8 @@ def _row(experiment: Experiment, reference: Experiment, results: Results) -> Row
     if versus is None:
         return None
     row = identity(experiment, results.data) | {"kind": experiment.kind}
-    row |= results.comparability(experiment)
+    row |= results.comparability(experiment) | caveats_of_both(experiment, reference)
+    row["reference_precision"] = reference.case.precision
     row |= {"parity": experiment.parity, "parity_problem": experiment.problem}
     turns = experiment.ok[0].metrics.get("interleaving", {})
     row |= {"pairs": versus.pairs, "processes": versus.processes, "detectable": versus.detectable}
@@ -97,9 +100,9 @@ def columns(rows: Sequence[Row]) -> list[Column]:
     return [
         kind_column(),
         *who(rows),
-        text("compared with", "reference"),
-        Column("ratio", lambda row: times(row["ratio"], 3)),
-        ends(lambda value: times(value, 3), "ratio_low", "ratio_high"),
+        Column("compared with", _compared_with, right=False),
+        Column("ratio", lambda row: times(row["ratio"])),
+        ends(times, "ratio_low", "ratio_high"),
         text("verdict", "verdict"),
         whole("processes", "processes"),
         whole("pairs", "pairs"),
@@ -109,6 +112,12 @@ def columns(rows: Sequence[Row]) -> list[Column]:
         disturbed_column(),
         *how(),
     ]
+
+
+def _compared_with(row: Row) -> str:
+    """The reference, with its precision where that is another one."""
+    same = row["precision"] == row["reference_precision"]
+    return f"{row['reference']}" if same else f"{row['reference']} {row['reference_precision']}"
 
 
 def _detectable(row: Row) -> str:
@@ -148,7 +157,9 @@ def interleaved(part: Part) -> Drawing | None:
         f"interleaved_{part.track}",
         title,
         "Right of the line is faster. Marks are ratios by pairs of interleaved blocks, lines their "
-        "95 % intervals over processes and pairs; a mark whose interval contains 1 is drawn hollow."
+        "95 % intervals over processes and pairs; a mark without a verdict of faster or slower is "
+        "hollow. The axis is logarithmic where intervals span more than a factor of four; an arrow "
+        "with a value is an end beyond the panel."
         f"{left_out}",
         figure,
     )
@@ -160,24 +171,28 @@ def _references(rows: Sequence[Row]) -> str:
 
 def _panel(axes: Axes, rows: Sequence[Row], frameworks: Sequence[str]) -> None:
     names = labels(peers_of(case_of(row)) for row in rows)
-    farthest = _REACH * max(abs(math.log(row["ratio"])) for row in rows) + 0.05
-    for place, row in enumerate(rows):
+    intervals = [(row["ratio"], row["ratio_low"], row["ratio_high"]) for row in rows]
+    limits = ratio_axis(axes, intervals)
+    for place, (row, interval) in enumerate(zip(rows, intervals, strict=True)):
         tint = colour(row["framework"], frameworks)
-        low, high = (row[end] for end in ("ratio_low", "ratio_high"))
-        if low is not None and high is not None:
-            ends = [max(low, math.exp(-farthest)), min(high, math.exp(farthest))]
-            axes.plot(ends, (place, place), color=tint, linewidth=1.6, zorder=2)
+        draw_interval(axes, place, interval, limits, show=times, tint=tint)
         face = tint if row["verdict"] in ("faster", "slower") else "white"
         shape = marker(row["framework"], frameworks)
         axes.plot(row["ratio"], place, shape, color=tint, markerfacecolor=face, zorder=3)
     axes.axvline(1, color=INK, linewidth=0.9, zorder=1)
     axes.set_title(kind_of(rows[0]))
-    axes.set_yticks(range(len(rows)), [names[peers_of(case_of(row))] for row in rows])
+    axes.set_yticks(range(len(rows)), [_line_name(row, names) for row in rows])
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.grid(visible=False, axis="y")
-    axes.xaxis.set_major_locator(MaxNLocator(5))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}x"))
     axes.set_xlabel(f"speed over {_references(rows)}", color=SOFT)
+
+
+def _line_name(row: Row, names: Mapping[Case, str]) -> str:
+    """The network, both precisions where they differ, and the sign of a caveat."""
+    name = names[peers_of(case_of(row))]
+    if row["precision"] != row["reference_precision"]:
+        name = f"{name}\n{row['precision']} over {row['reference_precision']}"
+    return signed(name, on=has_caveat(row))
 
 
 TABLE = Table(
@@ -194,4 +209,5 @@ TABLE = Table(
     interleaved_rows,
     columns,
     charts=(Chart("interleaved", interleaved, _PAIRED),),
+    times=_PAIRED,
 )

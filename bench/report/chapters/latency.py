@@ -20,7 +20,7 @@ from bench.report.columns import (
     who,
     whole,
 )
-from bench.report.panels import first_panels, panels_of
+from bench.report.panels import first_panels, panels_of, signed_title
 from bench.report.plot_style import (
     Drawing,
     colour,
@@ -65,7 +65,7 @@ def latency(part: Part) -> Drawing | None:
     figure = new_figure(5 * columns, 1.1 + 2.7 * rows, title, part.data)
     places = [axes for row in grid_of_axes(figure, rows, columns) for axes in row]
     for axes, (case, panel) in zip(places, panels.items(), strict=False):
-        axes.set_title(in_lines(names[case], _LETTERS))
+        axes.set_title(in_lines(signed_title(names[case], panel), _LETTERS))
         _distributions(axes, panel, part.frameworks)
     for axes in places[len(panels) :]:
         axes.set_axis_off()
@@ -113,4 +113,5 @@ TABLE = Table(
     latency_rows,
     columns,
     charts=(Chart("latency", latency, ("latency",)),),
+    times=("latency",),
 )

@@ -15,7 +15,7 @@ from bench.analysis.comparability import in_words
 from bench.analysis.experiments import Experiment, framework_place
 from bench.analysis.pairing import accuracy_difference
 from bench.analysis.results import Results
-from bench.analysis.rows import TRAINING, Row, counts, identity
+from bench.analysis.rows import TRAINING, Row, counts, identity, provenance_columns
 from bench.core.case import Case
 from bench.report.chapters.accuracy_differences import (
     NORMALISATIONS,
@@ -26,9 +26,18 @@ from bench.report.chapters.accuracy_differences import (
     single_experiments,
 )
 from bench.report.columns import Column, how, seeds_of, text, who, whole
-from bench.report.format import NOTHING, known, points
+from bench.report.footnotes import SIGN, has_caveat
+from bench.report.format import NOTHING, known, plus, points
 from bench.report.panels import first_lines
-from bench.report.plot_style import INK, SOFT, Drawing, grid_of_axes, marker, new_figure
+from bench.report.plot_style import (
+    INK,
+    SOFT,
+    Drawing,
+    draw_interval,
+    grid_of_axes,
+    marker,
+    new_figure,
+)
 from bench.report.report import Part
 from bench.report.table import Chart, Table
 from bench.stats.estimates import UNKNOWN, Estimate
@@ -78,6 +87,8 @@ def _row(norm: Normalisation, accuracy: Pair | None, speed: Pair | None, results
     pair = accuracy or speed
     assert pair is not None, "a row has one of the two at least"
     row = identity(pair[0], results.data) | counts(pair[0])
+    used = [*(accuracy or ()), *(speed or ())]
+    row |= provenance_columns([record for experiment in used for record in experiment.ok])
     row |= {"normalisation": norm.name, "reference": f"its own {norm.base}"}
     row |= {"base": norm.base, "diverged": diverged(pair[0])}
     row |= {f"against_{name}": None for name in ("seeds", "failed", "diverged")}
@@ -150,8 +161,8 @@ def _percent(row: Row) -> str:
     value, low, high = percent_change(row)
     if not known(value):
         return NOTHING
-    shown = f"{round(value, 1) + 0.0:+.1f}"  # no -0.0
-    return shown if low is None or high is None else f"{shown} [{low:+.1f}, {high:+.1f}]"
+    shown = plus(value)
+    return shown if low is None or high is None else f"{shown} [{plus(low)}, {plus(high)}]"
 
 
 def normalisation(part: Part) -> Drawing | None:
@@ -169,10 +180,14 @@ def normalisation(part: Part) -> Drawing | None:
     highest = _REACH * max(1.0, *(abs(up.value) for _, _, up in marks))
     for row, across, up in marks:
         tint = _COLOURS[row["normalisation"]]
-        _bar(axes, across, up.value, widest, tint)
-        _bar(axes, up, across.value, highest, tint, upright=True)
+        draw_interval(axes, up.value, across, (-widest, widest), show=plus, tint=tint)
+        limits = (-highest, highest)
+        draw_interval(axes, across.value, up, limits, show=plus, tint=tint, upright=True)
         shape = marker(row["framework"], frameworks)
         axes.plot(across.value, up.value, shape, color=tint, markersize=9, markeredgecolor="white")
+        if has_caveat(row):
+            place = (across.value, up.value)
+            axes.annotate(SIGN, place, xytext=(5, 5), textcoords="offset points")
     _scales(axes)
     _legend(figure, frameworks, rows)
     return Drawing(
@@ -180,7 +195,8 @@ def normalisation(part: Part) -> Drawing | None:
         title,
         "Up is more accurate, left is slower, both against the same network without the "
         "normalisation (BN over LRN: with LRN). Lines are 95 % intervals, from two seeds on; "
-        f"one that crosses a zero line is a tie, an arrow says that it goes on.{left_out}",
+        "the table has the verdicts; an arrow with a value is an end beyond the panel."
+        f"{left_out}",
         figure,
     )
 
@@ -192,26 +208,6 @@ def _both(row: Row) -> bool:
 def _points(row: Row) -> Estimate:
     low, high = (None if row[key] is None else 100 * row[key] for key in ("low", "high"))
     return Estimate(100 * row["difference"], low, high)
-
-
-def _bar(
-    axes: Axes, change: Estimate, at: float, limit: float, tint: str, *, upright: bool = False
-) -> None:
-    """The interval of a change through its mark, cut at ``limit`` with an arrow."""
-    if change.low is None or change.high is None:
-        return
-    ends = (max(change.low, -limit), min(change.high, limit))
-    for xs, shape in ((ends, ""), *(((end,), arrow) for end, arrow in _cut(change, ends, upright))):
-        ats = (at,) * len(xs)
-        line = (ats, xs) if upright else (xs, ats)
-        axes.plot(*line, color=tint, linewidth=1.3, marker=shape, markersize=5, zorder=1.5)
-
-
-def _cut(change: Estimate, ends: tuple[float, float], upright: bool) -> list[tuple[float, str]]:
-    """The ends that are not the interval's own, each with its arrow."""
-    arrows = "v^" if upright else "<>"
-    whole = zip(ends, change[1:], arrows, strict=True)
-    return [(end, arrow) for end, own, arrow in whole if end != own]
 
 
 def _scales(axes: Axes) -> None:
@@ -245,4 +241,5 @@ TABLE = Table(
     normalisation_rows,
     columns,
     charts=(Chart("normalisation", normalisation, ("accuracy", TRAINING)),),
+    times=(TRAINING,),
 )

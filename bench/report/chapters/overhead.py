@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,9 +10,9 @@ import numpy as np
 from bench.analysis.experiments import Data, Experiment
 from bench.analysis.results import Results
 from bench.analysis.rows import IDENTITY, Row, counts, identity
-from bench.core.kinds import KINDS
+from bench.core.kinds import KINDS, THROUGHPUT
 from bench.report.columns import Column, fraction, how, kind_column, number, who, whole
-from bench.report.format import NOTHING, known
+from bench.report.format import NOTHING, fixed, known
 from bench.report.table import Table
 from bench.stats import estimates
 
@@ -76,8 +76,16 @@ def _together(group: Sequence[tuple[Row, _Pairs]]) -> Row:
         "seeds": sum(row["seeds"] for row, _ in group),
         "failed": sum(row["failed"] for row, _ in group),
         "peak_memory_bytes": None,
+        **{
+            name: _joined(row[name] for row, _ in group)
+            for name in ("run", "caveats", "speed_caveats")
+        },
     }
     return first | unlike | speeds | pooled | _share(estimates.median_estimate(ratios))
+
+
+def _joined(words: Iterable[str | None]) -> str | None:
+    return "; ".join(dict.fromkeys(word for word in words if word)) or None
 
 
 def _share(share: estimates.Estimate) -> Row:
@@ -102,7 +110,7 @@ def _interval(row: Row) -> str:
     low, high = row["low"], row["high"]
     if not known(low) or not known(high):
         return NOTHING
-    return f"[{100 * max(low, 0):.2f}, {100 * high:.2f}] %"
+    return f"[{fixed(100 * max(low, 0), 1)}, {fixed(100 * high, 1)}] %"
 
 
 TABLE = Table(
@@ -113,4 +121,5 @@ TABLE = Table(
     "geometric mean over networks.",
     overhead_rows,
     columns,
+    times=THROUGHPUT,
 )

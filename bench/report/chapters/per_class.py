@@ -25,7 +25,7 @@ from bench.analysis.rows import (
 from bench.core.case import Case
 from bench.report.columns import Column, dagger, fraction, how, seeds_of, who
 from bench.report.format import share
-from bench.report.panels import first_panels, panels_of
+from bench.report.panels import first_panels, panels_of, signed_title
 from bench.report.plot_style import (
     INK,
     Drawing,
@@ -70,6 +70,7 @@ def _per_class(experiment: Experiment) -> dict[str, float]:
 def columns(rows: Sequence[Row]) -> list[Column]:
     """A column for each class, in the order of the dataset."""
     facts = {*IDENTITY, *FACTS, MEAN_OF_CLASSES, "published", "published_source"}
+    facts.add("published_unlike")
     classes = list(dict.fromkeys(key for row in rows for key in row if key not in facts))
     return [
         *who(rows),
@@ -95,7 +96,7 @@ def per_class(part: Part) -> Drawing | None:
     figure = new_figure(5 * columns, 1.3 + rows * (0.8 + 0.29 * len(classes)), title, part.data)
     places = [axes for row in grid_of_axes(figure, rows, columns) for axes in row]
     for axes, (case, panel) in zip(places, panels.items(), strict=False):
-        axes.set_title(in_lines(names[case], _LETTERS))
+        axes.set_title(in_lines(signed_title(names[case], panel, timed=False), _LETTERS))
         _dots(axes, panel, part.frameworks)
     for axes in places[len(panels) :]:
         axes.set_axis_off()
@@ -149,7 +150,8 @@ def confusion(part: Part) -> Drawing | None:
         by_name = {experiment.case.framework: experiment for experiment in panel}
         for axes, framework in zip(row, frameworks, strict=True):
             if framework in by_name:
-                axes.set_title(f"{in_lines(names[case], 26)}\n{framework}", fontsize=9)
+                signed = signed_title(framework, [by_name[framework]], timed=False)
+                axes.set_title(f"{in_lines(names[case], 26)}\n{signed}", fontsize=9)
                 _matrix(axes, by_name[framework], first=axes is row[0])
             else:
                 axes.set_axis_off()

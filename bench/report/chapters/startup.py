@@ -130,4 +130,5 @@ TABLE = Table(
     startup_rows,
     columns,
     charts=(Chart("startup", startup, ("startup",)),),
+    times=("startup",),
 )

@@ -212,4 +212,5 @@ TABLE = Table(
     charts=(Chart("throughput", throughput, _KINDS),),
     notes=notes,
     always=True,
+    times=_KINDS,
 )

@@ -18,7 +18,7 @@ from bench.analysis.time_to_accuracy import PARTS, TimeToAccuracy, startup_of, t
 from bench.report.chapters.accuracy_differences import diverged
 from bench.report.columns import Column, how, number, seeds_of, who, whole
 from bench.report.format import NOTHING, count, joined, known, significant
-from bench.report.panels import first_lines
+from bench.report.panels import first_lines, signed_title
 from bench.report.plot_style import (
     SOFT,
     Drawing,
@@ -146,6 +146,7 @@ def time_to_accuracy(part: Part) -> Drawing | None:
         goals = follow.thresholds()[-GOALS:]
         for axes, goal in zip(line, goals, strict=False):
             name = f"{names[follow.members[0].peers]}: {100 * goal:g} %"
+            name = signed_title(name, follow.members)
             axes.set_title(in_lines(name, _LETTERS))
             _panel(axes, follow, goal, frameworks)
         for axes in line[len(goals) :]:
@@ -227,4 +228,5 @@ TABLE = Table(
     columns,
     charts=(Chart("time_to_accuracy", time_to_accuracy, ("accuracy",)),),
     notes=notes,
+    times=("accuracy",),
 )

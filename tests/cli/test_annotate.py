@@ -1,0 +1,117 @@
+"""Caveats: written by a command, and shown or obeyed wherever the record is used."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click import ClickException
+from click.testing import CliRunner, Result
+
+from bench.cli.annotate import annotate
+from bench.core.errors import UserError
+from bench.core.records import Record, RecordStore
+from tests.support.synthetic import make_failure, make_record
+
+WHY = "another program ran"
+RECORDS = [
+    *(make_record("cifar-bn", name, "train_throughput") for name in ("pytorch", "keras-jax")),
+    *(make_record("cifar-lrn", "pytorch", "accuracy", seed=seed) for seed in (0, 1)),
+    make_failure(seed=5),
+]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    for record in RECORDS:
+        RecordStore(tmp_path / "run").append(record)
+    return tmp_path / "run"
+
+
+def call(run: Path, *arguments: str) -> Result:
+    return CliRunner().invoke(annotate, [str(run), *arguments], standalone_mode=False)
+
+
+def caveats(run: Path) -> list[tuple[dict[str, str], ...]]:
+    return [record.caveats for record in RecordStore(run).read()]
+
+
+CAVEAT = {"on": "seconds", "why": WHY}
+
+
+@pytest.mark.parametrize(
+    ("selection", "places"),
+    [
+        (("--case", RECORDS[1].case.id), {1}),
+        (("--frameworks", "pytorch"), {0, 2, 3, 4}),
+        (("--variants", "cifar-lrn", "--seeds", "1"), {3}),
+        (("--kinds", "accuracy", "--frameworks", "pytorch"), {2, 3, 4}),
+        (("--all",), {0, 1, 2, 3, 4}),
+    ],
+)
+def test_the_selected_records_get_the_caveat_and_no_others(
+    run: Path, selection: Sequence[str], places: set[int]
+) -> None:
+    result = call(run, *selection, "--on", "seconds", "--why", f"  {WHY}\n")
+    assert result.output == f"{len(places)} records selected, {len(places)} changed\n"
+    assert {i for i, found in enumerate(caveats(run)) if found == (CAVEAT,)} == places
+    assert all(found in ((), (CAVEAT,)) for found in caveats(run))
+
+
+def test_lines_that_stay_are_kept_byte_for_byte(run: Path) -> None:
+    before = (run / "records.jsonl").read_bytes().splitlines()
+    call(run, "--case", RECORDS[1].case.id, "--on", "accuracy", "--why", WHY)
+    after = (run / "records.jsonl").read_bytes().splitlines()
+    assert [i for i in range(len(before)) if before[i] != after[i]] == [1]
+
+
+def test_a_caveat_is_there_once_and_can_be_removed(run: Path) -> None:
+    call(run, "--all", "--on", "seconds", "--why", WHY)
+    assert call(run, "--all", "--on", "seconds", "--why", WHY).output.endswith("0 changed\n")
+    call(run, "--all", "--on", "seconds", "--why", "a second one")
+    assert len(caveats(run)[0]) == 2
+    call(run, "--all", "--on", "seconds", "--why", WHY, "--remove")
+    assert [c["why"] for c in caveats(run)[0]] == ["a second one"]
+    call(run, "--all", "--on", "accuracy", "--remove")
+    assert len(caveats(run)[0]) == 1
+    call(run, "--all", "--on", "seconds", "--remove")
+    assert caveats(run) == [()] * len(RECORDS)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--on", "seconds", "--why", WHY),
+        ("--all", "--on", "seconds"),
+        ("--all", "--on", "seconds", "--why", "  "),
+        ("--all", "--on", "weather", "--why", WHY),
+        ("--case", "nothing", "--on", "seconds", "--why", WHY),
+    ],
+)
+def test_wrong_usage_changes_nothing(run: Path, arguments: Sequence[str]) -> None:
+    before = (run / "records.jsonl").read_bytes()
+    assert isinstance(call(run, *arguments).exception, ClickException | UserError)
+    assert (run / "records.jsonl").read_bytes() == before
+
+
+def test_a_disk_that_fails_leaves_the_records_as_they_were(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    before = (run / "records.jsonl").read_bytes()
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(UserError, match="No space left on device"):
+        RecordStore(run).change(lambda record: replace(record, caveats=(CAVEAT,)))
+    assert (run / "records.jsonl").read_bytes() == before
+
+
+def test_a_record_knows_its_run_and_does_not_store_it(run: Path) -> None:
+    record: Record = RecordStore(run).read()[0]
+    assert record.run == "run"
+    assert record == RECORDS[0]
+    assert "run" not in record.to_json()
