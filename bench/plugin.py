@@ -28,7 +28,8 @@ from bench.core.errors import UserError
 from bench.core.kinds import kind
 from bench.core.records import Record
 from bench.data.sources import SyntheticDataWarning
-from bench.harness.matrix import Job, Task, groups, jobs
+from bench.harness.grouping import groups
+from bench.harness.matrix import Job, Task, jobs
 from bench.harness.profiles import PROFILES, profile
 from bench.harness.run import Run, open_run
 from bench.harness.selection import Selection
@@ -160,7 +161,7 @@ class Session:
             frameworks=_names(config.getoption("bench_frameworks")),
         )
         self._jobs = jobs(selection, self._profile)
-        self._groups = groups(self._jobs)
+        self._groups = groups(self._jobs, self._profile.together)
         # Read first: a wrong path is an error before an hour of measuring, not after it.
         self._gate = Gate.of(config.getoption("bench_compare"), config.getoption("bench_fail_if"))
         self._run: Run | None = None

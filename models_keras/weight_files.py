@@ -44,8 +44,8 @@ def write(source: str, out: str) -> None:
 def logits(path: str, architecture: dict[str, Any], images: str, out: str) -> None:
     """Evaluate what a file holds on prepared images (npy, (B, 3, S, S)); write the output (npy).
 
-    A ``.keras`` is loaded as it is, anything else into ``architecture``. A map comes out as
-    (B, C, H, W).
+    A ``.keras``, or an ``.h5`` of a whole model, is loaded as it is, without code of its own;
+    anything else goes into ``architecture``. A map comes out as (B, C, H, W).
     """
     model = _model(path, Architecture.from_json(architecture))
     x = np.load(images).transpose(0, 2, 3, 1)
@@ -54,10 +54,11 @@ def logits(path: str, architecture: dict[str, Any], images: str, out: str) -> No
 
 
 def _model(path: str, architecture: Architecture) -> keras.Model:
-    if path.endswith(".keras"):
-        return keras.models.load_model(path)
+    weights_alone = path.endswith(".weights.h5")
+    if path.endswith((".keras", ".h5")) and not weights_alone:
+        return keras.models.load_model(path, compile=False, safe_mode=True)
     model = build(architecture)
-    if path.endswith(".weights.h5"):
+    if weights_alone:
         model.load_weights(path)
         return model
     tensors = Pretrained.load(Path(path)).tensors

@@ -20,8 +20,9 @@ from bench.data.dataset import Dataset
 from bench.data.sources import open_dataset, prepared
 from bench.harness.ceilings import RunCeilings
 from bench.harness.certificates import Certificate, Subject, obtain
+from bench.harness.grouping import groups
 from bench.harness.listener import Listener
-from bench.harness.matrix import Job, groups
+from bench.harness.matrix import Job
 from bench.harness.measure import measure
 from bench.harness.profiles import Profile
 from bench.training.frameworks import installed
@@ -132,7 +133,7 @@ def run_all(
     run.frameworks = tuple(dict.fromkeys(job.case.framework for job in jobs))
     if parity:
         run.certify((job.case for job in remaining), listener)
-    for group in groups(remaining):
+    for group in groups(remaining, run.profile.together):
         for _ in run.execute(group, listener):
             pass
 
