@@ -217,7 +217,9 @@ VARIANTS: dict[str, Variant] = {
     for variant in (
         Variant("cifar-bn", _KERAS_TUTORIAL, 32, 10, _cifar("bn")),
         Variant("cifar-lrn", f"{_KERAS_TUTORIAL}, 2 LRN for its 9 BN", 32, 10, _cifar("lrn")),
-        Variant("cifar-bn2", f"{_KERAS_TUTORIAL}, 2 BN for its 9 BN", 32, 10, _cifar("bn2")),
+        Variant(
+            "cifar-bn2", f"{_KERAS_TUTORIAL}, 2 BN where cifar-lrn has LRN", 32, 10, _cifar("bn2")
+        ),
         Variant("cifar-plain", f"{_KERAS_TUTORIAL}, no normalisation", 32, 10, _cifar("none")),
         Variant(
             "cifar-3x3", "ours: AlexNet's rows for 32 pixels, with BatchNorm", 32, 10, _cifar_3x3

@@ -31,8 +31,9 @@ def test_without_their_normalisation_both_networks_are_one(norm: Normalisation) 
 
 def test_sources_count_what_is_exchanged() -> None:
     """Nine BatchNorms are not exchanged for two LRNs: `alexbench list` says the numbers."""
-    for name in ("cifar-lrn", "cifar-bn2", "imagenet-bn"):
-        assert f", {counted(name)} for its " in VARIANTS[name].source
+    for name, base in (("cifar-lrn", "cifar-bn"), ("imagenet-bn", "imagenet-lrn")):
+        assert VARIANTS[name].source.endswith(f", {counted(name)} for its {counted(base)}")
+    assert f", {counted('cifar-bn2')} where cifar-lrn has LRN" in VARIANTS["cifar-bn2"].source
 
 
 def test_a_family_is_all_that_are_compared_directly_or_not() -> None:
