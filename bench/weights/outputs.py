@@ -63,13 +63,11 @@ class GivenModel:
         except UserError as error:
             return f"{name} not run: {error}"
         own = logits(row, self.path, architecture, images)
-        what = "logits"
-        if self.check.softmax:
-            what, outputs = "probabilities", {k: _softmax(v) for k, v in outputs.items()}
         apart = {other: _apart(own, array) for other, array in outputs.items()}
         worst = max(apart, key=lambda other: apart[other])
         allowed = MIXED_TOLERANCE if self.check.precision else TOLERANCE
-        figure = f"{what} of {name}, as {row.name} loads it, and of {worst}"
+        softmax = " without its softmax" if self.check.softmax else ""
+        figure = f"outputs of {name}{softmax}, as {row.name} loads it, and of {worst}"
         return _sentence(figure, apart[worst], allowed, self.check.precision)
 
 
@@ -222,9 +220,3 @@ def _sentence(figure: str, apart: float, allowed: float, precision: str | None =
         raise UserError(f"{figure}, more than {allowed:g}; nothing was written")
     why = f" where one computes in {precision}" if precision else ""
     return f"{figure} ({_IMAGES} random images; {allowed:g} is allowed{why})"
-
-
-def _softmax(logits: NDArray[Any]) -> NDArray[Any]:
-    raised = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
-    probabilities: NDArray[Any] = raised / raised.sum(axis=-1, keepdims=True)
-    return probabilities

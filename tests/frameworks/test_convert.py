@@ -302,14 +302,14 @@ def test_a_users_keras_model_is_identified_by_the_order_of_its_layers(name: str,
 
 @pytest.mark.parametrize(
     ("name", "what"),
-    [("own.keras", "logits"), ("softmax.keras", "probabilities")],
+    [("own.keras", "own.keras"), ("softmax.keras", "softmax.keras without its softmax")],
 )
 def test_the_given_model_is_run_by_keras_and_compared(
     name: str, what: str, own: Path, tmp_path: Path
 ) -> None:
     *_, ours, given = convert(str(own / name), tmp_path / "out.pth")
     assert ours.startswith("logits of pytorch and keras-tensorflow differ by ")
-    assert given.startswith(f"{what} of {name}, as keras-tensorflow loads it, and of ")
+    assert given.startswith(f"outputs of {what}, as keras-tensorflow loads it, and of ")
     assert float(given.split(" by ")[1].split()[0]) <= 1e-5
 
 
@@ -344,7 +344,7 @@ def test_a_difference_that_the_config_hid_shows_in_the_outputs(
     for each in (facts_module, outputs_module):
         monkeypatch.setattr(each, "compared", blind)
     for name in ("tanh.keras", "eps.keras"):
-        with pytest.raises(UserError, match=f"logits of {name}, as .* differ by .*more than"):
+        with pytest.raises(UserError, match=f"outputs of {name}, as .* differ by .*more than"):
             convert(str(own / name), tmp_path / "out.pth")
 
 
