@@ -32,7 +32,8 @@ from bench.core.kinds import kind
 from bench.core.records import Record
 from bench.data.sources import SyntheticDataWarning
 from bench.harness.devices import claimed, on_device
-from bench.harness.matrix import Job, Task, groups, jobs
+from bench.harness.grouping import groups
+from bench.harness.matrix import Job, Task, jobs
 from bench.harness.profiles import PROFILES, profile
 from bench.harness.run import Run, open_run
 from bench.harness.selection import Selection
@@ -192,7 +193,7 @@ class Session:
         selection, self._choice = on_device(selection, self._profile, device)
         self._profile = claimed(self._profile, self._choice.device, exclusive=False)
         self._jobs = jobs(selection, self._profile)
-        self._groups = groups(self._jobs)
+        self._groups = groups(self._jobs, self._profile.together)
         # Read first: a wrong path is an error before an hour of measuring, not after it.
         self._gate = Gate.of(config.getoption("bench_compare"), config.getoption("bench_fail_if"))
         self._run: Run | None = None

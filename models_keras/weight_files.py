@@ -44,8 +44,9 @@ def write(source: str, out: str) -> None:
 def logits(path: str, architecture: dict[str, Any], images: str, out: str) -> None:
     """Evaluate what a file holds on prepared images (npy, (B, 3, S, S)); write the output (npy).
 
-    A ``.keras`` is loaded as it is, anything else into ``architecture``. A map comes out as
-    (B, C, H, W).
+    A ``.keras``, or an ``.h5`` of a whole model, is loaded as it is, without code of its own, and
+    gives what its softmax gets, where it ends with one; anything else goes into ``architecture``. A
+    map comes out as (B, C, H, W).
     """
     model = _model(path, Architecture.from_json(architecture))
     x = np.load(images).transpose(0, 2, 3, 1)
@@ -54,15 +55,26 @@ def logits(path: str, architecture: dict[str, Any], images: str, out: str) -> No
 
 
 def _model(path: str, architecture: Architecture) -> keras.Model:
-    if path.endswith(".keras"):
-        return keras.models.load_model(path)
+    weights_alone = path.endswith(".weights.h5")
+    if path.endswith((".keras", ".h5")) and not weights_alone:
+        return _before_softmax(keras.models.load_model(path, compile=False, safe_mode=True))
     model = build(architecture)
-    if path.endswith(".weights.h5"):
+    if weights_alone:
         model.load_weights(path)
         return model
     tensors = Pretrained.load(Path(path)).tensors
     wanted = architecture.weight_shapes() | architecture.statistic_shapes()
     load_weights(model, architecture, {name: tensors[name] for name in wanted})
+    return model
+
+
+def _before_softmax(model: keras.Model) -> keras.Model:
+    """The model with its last layer's softmax left out: small logits hide in probabilities."""
+    last = model.layers[-1]
+    while isinstance(last, keras.Model):
+        last = last.layers[-1]
+    if getattr(last, "activation", None) is keras.activations.softmax:
+        last.activation = keras.activations.linear
     return model
 
 

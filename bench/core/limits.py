@@ -20,7 +20,7 @@ class Limits:
     """Half the width of a ratio's interval, relative, at which no further process is taken."""
     group_seconds: float = 0.0
     """For all processes of one network in all its frameworks: no further one is begun that would
-    not be done by then."""
+    not be done by then. A group of several networks has the sum."""
     blocks: int = 5
     """Counted blocks of steps in each process, interleaved with the other frameworks'; one sample
     each."""

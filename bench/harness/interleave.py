@@ -1,7 +1,8 @@
 """The interleaved run: all frameworks of one network are timed block by block, A B B A.
 
-A *group* is one network in every framework that is compared. One process of each runs at a time;
-blocks alternate between them, so that a machine that slows down slows down all of them. Idle
+A *group* is one network in every framework that is compared, or several networks that differ in
+their normalisation (`bench.harness.grouping`). One process of each runs at a time; blocks alternate
+between them, so that a machine that slows down slows down all of them. Idle
 processes are paused with SIGSTOP and use no core. The next round takes fresh processes.
 
 A turn (one block of each framework) in which other processes used the CPUs is disturbed: it is

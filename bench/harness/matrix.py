@@ -17,7 +17,7 @@ from bench.networks import variants
 from bench.training import frameworks
 from bench.training.defaults import NAMES, chain
 from bench.training.recipes import recipe
-from bench.training.tracks import ABLATION, peers_of, track
+from bench.training.tracks import ABLATION, track
 
 
 @dataclass(frozen=True)
@@ -41,16 +41,6 @@ class Job:
     tasks: tuple[Task, ...]
     weights: Path | None = None
     """Where the worker reads pretrained weights from."""
-
-
-def groups(found: Sequence[Job]) -> list[tuple[Job, ...]]:
-    """Jobs that are measured together: all frameworks of one network where it is timed; each
-    training alone."""
-    found_by: dict[object, list[Job]] = {}
-    for job in found:
-        timed = kind(job.tasks[0].kind).timed
-        found_by.setdefault(peers_of(job.case) if timed else job.case, []).append(job)
-    return [tuple(group) for group in found_by.values()]
 
 
 def jobs(selection: Selection, profile: Profile) -> list[Job]:

@@ -24,7 +24,7 @@ from bench.harness.matrix import Job, Task
 from bench.harness.observer import MACHINE_STATE, Observer
 from bench.harness.pooling import pooled
 from bench.harness.results import checked, checked_states
-from bench.harness.stopping import stopping_reason
+from bench.harness.stopping import group_seconds, stopping_reason
 from bench.harness.summaries import summary_of
 from bench.training.frameworks import framework
 from bench.worker.client import Worker, WorkerError
@@ -33,7 +33,7 @@ from bench.worker.client import Worker, WorkerError
 def measure(
     jobs: Sequence[Job], data: Path, limits: Limits, listener: Listener
 ) -> Iterator[Record]:
-    """The records of jobs that are measured together (`bench.harness.matrix.groups`)."""
+    """The records of jobs that are measured together (`bench.harness.grouping.groups`)."""
     if kind(jobs[0].tasks[0].kind).timed:
         return _measure_interleaved(jobs, data, limits, listener)
     return (record for job in jobs for record in _measure_alone(job, data, limits, listener))
@@ -60,7 +60,7 @@ def _measure_interleaved(
             "blocks": task_results.blocks,
             "stopped": stopped,
             "precision_goal": limits.precision,
-            "group_seconds": limits.group_seconds,
+            "group_seconds": group_seconds(interleaved.all_results, limits),
         }
         yield _with_machine(_timed_record(task_results, interleaving), machine)
 

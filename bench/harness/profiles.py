@@ -33,6 +33,9 @@ class Profile:
     limits: Limits
     closed_only: tuple[str, ...] = ()
     """Variants that are timed in the closed track alone, unless they are named."""
+    together: tuple[str, ...] = ()
+    """Networks that run interleaved with those that differ from them in normalisation alone, so
+    that its cost is a ratio of paired blocks (`bench.harness.grouping`)."""
     pretrained_recipe: str = "transfer-short"
     """Of accuracy cases that start from pretrained weights: at the rates of scratch these would be
     lost."""
@@ -41,6 +44,7 @@ class Profile:
 
 
 _CIFAR = ("cifar-bn", "cifar-lrn", "cifar-plain")
+_NORMALISED = ("cifar-bn", "cifar-lrn", "cifar-bn2", "cifar-plain")
 _IMAGENET = ("imagenet-lrn", "imagenet-bn", "torchvision")
 _ON_ACCELERATORS = (
     "cifar-bn",
@@ -74,6 +78,7 @@ PROFILES: dict[str, Profile] = {
             train_images=4_000,
             test_images=2_000,
             closed_only=("cifar-lrn", "cifar-plain"),
+            together=_NORMALISED,
             limits=Limits(
                 processes=2,
                 precision=0.05,
@@ -90,10 +95,11 @@ PROFILES: dict[str, Profile] = {
         ),
         Profile(
             "full",
-            "the publishable run: six networks, five seeds, real epochs; goes on with --resume",
+            "the publishable run: seven networks, five seeds, real epochs; goes on with --resume",
             frameworks=("pytorch", "keras-tensorflow", "keras-jax", "keras-torch"),
             tracks=dict.fromkeys(KINDS, COMPARED_TRACKS),
-            variants=dict.fromkeys(KINDS, (*_CIFAR, *_IMAGENET)),
+            variants=dict.fromkeys(KINDS, (*_NORMALISED, *_IMAGENET)),
+            together=_NORMALISED,
             recipe="standard",
             pretrained_recipe="transfer",
             batch_sizes={32: 128, 224: 128, 227: 128},

@@ -21,8 +21,9 @@ from bench.data.dataset import Dataset
 from bench.data.sources import open_dataset, prepared
 from bench.harness.ceilings import RunCeilings
 from bench.harness.certificates import Certificate, Subject, obtain
+from bench.harness.grouping import groups
 from bench.harness.listener import Listener
-from bench.harness.matrix import Job, groups
+from bench.harness.matrix import Job
 from bench.harness.measure import measure
 from bench.harness.observer import MACHINE_STATE, look
 from bench.harness.profiles import Profile
@@ -184,7 +185,7 @@ def run_all(
     run.frameworks = tuple(dict.fromkeys(measured))
     if parity:
         run.certify((job.case for job in remaining), listener)
-    for group in groups(remaining):
+    for group in groups(remaining, run.profile.together):
         for _ in run.execute(group, listener):
             pass
 

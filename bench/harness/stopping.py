@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
+from bench.core.case import Case
 from bench.core.kinds import kind
 from bench.core.limits import Limits
 from bench.core.samples import Timed, ratios
 from bench.harness.interleave import TaskResults
+from bench.networks.normalisations import NORMALISATIONS
 from bench.stats import estimates
+from bench.training.tracks import peers_of
 
 
 def stopping_reason(
@@ -37,7 +41,8 @@ def stopping_reason(
             return "precision"
     # The first one had more to do, once for all.
     another = process_seconds[-1] - (_once(all_results) if len(process_seconds) == 1 else 0)
-    return "time limit" if sum(process_seconds) + another > limits.group_seconds else None
+    limit = group_seconds(all_results, limits)
+    return "time limit" if sum(process_seconds) + another > limit else None
 
 
 def _once(all_results: Sequence[TaskResults]) -> float:
@@ -46,17 +51,38 @@ def _once(all_results: Sequence[TaskResults]) -> float:
     return float(sum(clock["seconds"] for clock in clocks if clock))
 
 
+def group_seconds(all_results: Sequence[TaskResults], limits: Limits) -> float:
+    """The time limit of a group: that of one network for each of its networks."""
+    networks = {task_results.task.case.variant for task_results in all_results}
+    return limits.group_seconds * len(networks)
+
+
 def _precisions(all_results: Sequence[TaskResults]) -> list[float]:
-    """Half widths of the intervals of all ratios to the first framework; its own when alone."""
+    """Half widths of the intervals of all ratios of a group."""
     found = []
     for name in dict.fromkeys(task_results.task.kind for task_results in all_results):
-        first, *others = (
-            _timed(task_results) for task_results in all_results if task_results.task.kind == name
-        )
-        # A framework alone is compared with a speed of one.
-        pairs = [ratios(other, first) for other in others] or [_alone(first)]
-        found += [estimates.paired(pair).precision for pair in pairs if any(pair)]
+        same = [task_results for task_results in all_results if task_results.task.kind == name]
+        found += [estimates.paired(pair).precision for pair in _ratios(same) if any(pair)]
     return found
+
+
+def _ratios(same: Sequence[TaskResults]) -> Iterator[list[list[float]]]:
+    """Ratios of one kind: each network to itself in its first framework, and each framework's
+    network to that without the normalisation. What is in none is compared with a speed of one."""
+    first: dict[Case, TaskResults] = {}
+    cases = {task_results.task.case: task_results for task_results in same}
+    for task_results in same:
+        first.setdefault(peers_of(task_results.task.case), task_results)
+    pairs = [(one, first[peers_of(case)]) for case, one in cases.items()]
+    pairs = [(one, other) for one, other in pairs if one is not other]
+    for norm in NORMALISATIONS:
+        for case, one in cases.items():
+            base = cases.get(replace(case, variant=norm.base))
+            if case.variant == norm.variant and base:
+                pairs.append((one, base))
+    compared = {each.task.case for pair in pairs for each in pair}
+    yield from (ratios(_timed(one), _timed(other)) for one, other in pairs)
+    yield from (_alone(_timed(one)) for case, one in cases.items() if case not in compared)
 
 
 def _alone(one: Timed) -> list[list[float]]:

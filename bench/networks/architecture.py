@@ -303,6 +303,14 @@ class Architecture:
         width = steps[cut].before[0]
         return trunk, dataclasses.replace(self, layers=self.layers[cut:], features=width)
 
+    def with_constants(self, constants: Mapping[str, Mapping[str, float]]) -> Architecture:
+        """The same layers with other constants, by layer and field: BatchNorm's ``eps``, say."""
+        changes: dict[str, dict[str, Any]] = {k: dict(v) for k, v in constants.items()}
+        rows = tuple(
+            dataclasses.replace(layer, **changes.get(layer.name, {})) for layer in self.layers
+        )
+        return dataclasses.replace(self, layers=rows)
+
     def dropouts(self) -> dict[str, tuple[Shape, float]]:
         """Dropout layers by name: the shape of one sample's mask and the rate."""
         return {

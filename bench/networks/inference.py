@@ -11,7 +11,6 @@ from bench.networks.architecture import Architecture, Dense, ReLU
 from bench.networks.init import Weights
 from bench.networks.preprocessing import Preprocessing
 from bench.networks.pretrained import Facts, Pretrained
-from bench.networks.variants import variant
 from bench.networks.weights import check_weights
 
 
@@ -89,7 +88,7 @@ def _architecture(facts: Facts) -> Architecture:
             f"weights {facts.name}: for images of {size} pixels, and their preprocessing gives "
             f"{facts.preprocessing.size}"
         )
-    return variant(facts.variant).architecture(facts.classes, head=facts.head, input_size=size)
+    return dataclasses.replace(facts, input_size=size).architecture()
 
 
 def _missing(architecture: Architecture, tensors: Weights) -> list[str]:

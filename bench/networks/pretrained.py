@@ -10,8 +10,8 @@ import dataclasses
 import json
 import os
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from bench.core.errors import UserError
-from bench.networks.architecture import Architecture
+from bench.networks.architecture import Architecture, BatchNorm
 from bench.networks.init import Weights, initial_weights
 from bench.networks.preprocessing import Preprocessing
 from bench.networks.variants import variant
@@ -55,6 +55,9 @@ class Facts:
     """Names of the logits, where they are known."""
     notes: str = ""
     """Precision, licence and other facts for a reader of the results."""
+    constants: Mapping[str, Mapping[str, float]] = field(default_factory=dict, hash=False)
+    """Constants that the weights were trained with and that differ from the variant's: by layer and
+    field of its row, as BatchNorm's ``eps``."""
 
     @property
     def label(self) -> str:
@@ -62,10 +65,12 @@ class Facts:
         return f"{self.name.replace('/', '_')}@{self.sha256[:8]}"
 
     def architecture(self) -> Architecture:
-        """The whole network; the source's classes and input size where weights fix none."""
-        return variant(self.variant).architecture(
+        """The whole network, with the weights' own constants; the source's classes and input size
+        where weights fix none."""
+        rows = variant(self.variant).architecture(
             self.classes, head=self.head, input_size=self.input_size
         )
+        return rows.with_constants(self.constants)
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object that :meth:`from_json` reads back."""
@@ -136,11 +141,27 @@ class Pretrained:
             )
         for name in taken:
             _check_shape(self.facts, name, self.tensors[name], start[name])
+        _check_constants(self.facts, architecture)
         names = dict.fromkeys(name.rpartition(".")[0] for name in taken)
         return start | {name: self.tensors[name] for name in taken}, tuple(names)
 
     def _taken(self, wanted: Iterable[str]) -> list[str]:
         return [name for name in wanted if name in self.tensors]
+
+
+def _check_constants(facts: Facts, architecture: Architecture) -> None:
+    """Whether the network computes with the weights what it did where they come from.
+
+    A momentum or a dropout's rate is a part of the training, and may be another.
+    """
+    for row in architecture.layers:
+        theirs = facts.constants.get(row.name, {}).get("eps")
+        if isinstance(row, BatchNorm) and theirs not in (None, row.eps):
+            raise UserError(
+                f"weights {facts.name}: {row.name} has epsilon {theirs:g}, and {architecture.name} "
+                f"is trained with {row.eps:g}; predict, embed and convert take it as it is, to go "
+                f"on training here save the model with epsilon={row.eps:g}"
+            )
 
 
 def _check_shape(facts: Facts, name: str, found: NDArray[Any], wanted: NDArray[Any]) -> None:

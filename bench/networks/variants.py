@@ -67,7 +67,11 @@ def _with_head(layers: tuple[Layer, ...], head: str, classes: int) -> tuple[Laye
 
 
 def _cifar(norm: str) -> Callable[[int], tuple[Layer, ...]]:
-    """The Keras tutorial's network for 32x32 images; ``norm`` is bn, lrn or none.
+    """The Keras tutorial's network for 32x32 images.
+
+    ``norm`` is ``bn`` (a BatchNorm after each of its nine layers with weights, as in the tutorial),
+    ``lrn`` (LRN where it stood in 2012, after the first two ReLUs), ``bn2`` (a BatchNorm in each of
+    these two places, so that nothing else differs from ``lrn``) or ``none``.
 
     Its ``padding="same"`` is written out: at stride 4 an 11×11 kernel on 32 pixels is padded by
     (3, 4), not symmetrically. Its "same" 2×2 pools see even extents only and pad nothing.
@@ -81,6 +85,8 @@ def _cifar(norm: str) -> Callable[[int], tuple[Layer, ...]]:
             yield ReLU(f"{name}_relu")
         if norm == "lrn" and name in ("conv1", "conv2"):
             yield LocalResponseNorm(f"{name}_lrn")
+        if norm == "bn2" and name in ("conv1", "conv2"):
+            yield BatchNorm(f"{name}_bn")
 
     def dense(name: str, units: int) -> Iterable[Layer]:
         yield from block(name, Dense(name, units))
@@ -210,13 +216,16 @@ VARIANTS: dict[str, Variant] = {
     variant.name: variant
     for variant in (
         Variant("cifar-bn", _KERAS_TUTORIAL, 32, 10, _cifar("bn")),
-        Variant("cifar-lrn", f"{_KERAS_TUTORIAL}, LRN for BN", 32, 10, _cifar("lrn")),
+        Variant("cifar-lrn", f"{_KERAS_TUTORIAL}, 2 LRN for its 9 BN", 32, 10, _cifar("lrn")),
+        Variant(
+            "cifar-bn2", f"{_KERAS_TUTORIAL}, 2 BN where cifar-lrn has LRN", 32, 10, _cifar("bn2")
+        ),
         Variant("cifar-plain", f"{_KERAS_TUTORIAL}, no normalisation", 32, 10, _cifar("none")),
         Variant(
             "cifar-3x3", "ours: AlexNet's rows for 32 pixels, with BatchNorm", 32, 10, _cifar_3x3
         ),
         Variant("imagenet-lrn", _KRIZHEVSKY, 227, 1000, _imagenet("lrn")),
-        Variant("imagenet-bn", f"{_KRIZHEVSKY}, BN for LRN", 227, 1000, _imagenet("bn")),
+        Variant("imagenet-bn", f"{_KRIZHEVSKY}, 2 BN for its 2 LRN", 227, 1000, _imagenet("bn")),
         Variant(
             "torchvision", "torchvision.models.alexnet (Krizhevsky 2014)", 224, 1000, _torchvision
         ),

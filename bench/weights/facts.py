@@ -20,6 +20,7 @@ from bench.networks.weight_names import core_names, renamed
 from bench.weights.files import RawWeights, Tensors, suffix_of
 from bench.weights.identify import Network, identify
 from bench.weights.keras import from_keras
+from bench.weights.keras_check import Check, Constants, compared
 
 CIFAR10 = Preprocessing(OFFICIAL_MEAN, OFFICIAL_STD, size=32, resize=32)
 _USUAL = {"torchvision": TORCHVISION, "imagenet-lrn": BVLC, "imagenet-bn": BVLC}
@@ -27,6 +28,8 @@ _INTERPOLATIONS = ("nearest", "bilinear", "bicubic")
 _LARGEST_SIDE = 4096
 """Pixels of an image after the preprocessing that a file asks for."""
 _WIDENED = ("float16", "float64")
+_RANGES = {"eps": (0.0, 1.0), "momentum": (0.0, 1.0), "rate": (-1e-9, 1.0)}
+"""Between which ends a constant that a file declares has to be."""
 
 
 def interpret(raw: RawWeights, path: Path, sha256: str, named: str | None = None) -> Pretrained:
@@ -39,8 +42,9 @@ def interpret(raw: RawWeights, path: Path, sha256: str, named: str | None = None
         named: The variant, where the user gives it.
 
     Raises:
-        UserError: A tensor has another type or shape, is not finite, missing or superfluous, or the
-            metadata cannot be used; the message names it.
+        UserError: A tensor has another type or shape, is not finite, missing or superfluous, the
+            metadata cannot be used, or the file's model computes something else with its weights
+            than the network does; the message names it.
     """
     where = str(path)
     declared = _declared(raw.metadata, where)
@@ -48,7 +52,9 @@ def interpret(raw: RawWeights, path: Path, sha256: str, named: str | None = None
     wanted = named or declared.get("variant")
     by_name, network = _recognised(raw, where, wanted and variant(wanted).name, head)
     tensors, converted = _float32(by_name, raw, where)
+    network, model = _as_the_model_has_it(network, raw, where)
     usual = preprocessing_of(network.variant, network.input_size)
+    notes = (declared.get("notes", ""), *converted, *(model.notes if model else ()))
     facts = Facts(
         name=declared.get("name") or path.name[: -len(suffix_of(path))],
         sha256=sha256,
@@ -59,9 +65,21 @@ def interpret(raw: RawWeights, path: Path, sha256: str, named: str | None = None
         classes=network.classes,
         input_size=network.input_size,
         categories=_categories(declared, network, where),
-        notes="; ".join(filter(None, (declared.get("notes", ""), *converted))),
+        notes="; ".join(dict.fromkeys(filter(None, notes))),
+        constants=model.constants if model else _constants(declared, network, where),
     )
     return Pretrained(facts, tensors)
+
+
+def _as_the_model_has_it(
+    network: Network, raw: RawWeights, where: str
+) -> tuple[Network, Check | None]:
+    """The network at the model's own size of images, and what the comparison of both found."""
+    if raw.config is None:
+        return network, None
+    found = compared(raw.config, network.architecture, where)
+    size = None if network.input_size is None else found.architecture.input_size
+    return replace(network, input_size=size), found
 
 
 def _recognised(
@@ -98,6 +116,21 @@ def _declared(metadata: Mapping[str, str], where: str) -> dict[str, Any]:
     ):
         raise UserError(f"{where}: its facts ({FACTS!r}) are not an object with {', '.join(texts)}")
     return declared
+
+
+def _constants(declared: Mapping[str, Any], network: Network, where: str) -> Constants:
+    """The constants that differ from the variant's, as the suite writes them."""
+    found = declared.get("constants") or {}
+    rows = {row.name: row for row in network.architecture.layers}
+    try:
+        for name, values in found.items():
+            for field, value in values.items():
+                low, high = _RANGES[field]
+                if not (hasattr(rows[name], field) and low < float(value) < high):
+                    raise ValueError(f"{name}: {field} {value}")
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{where}: its facts have constants of no layer ({error})") from error
+    return {name: dict(values) for name, values in found.items()}
 
 
 def _preprocessing(declared: Mapping[str, Any], where: str) -> Preprocessing | None:

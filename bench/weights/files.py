@@ -24,7 +24,8 @@ from safetensors import safe_open
 from bench.core.errors import UserError
 from bench.networks.pretrained import FACTS
 from bench.training.frameworks import for_files
-from bench.weights.hdf5 import read_h5
+from bench.weights.hdf5 import read_config, read_h5
+from bench.weights.keras_config import Config
 from bench.weights.limits import check_members
 from bench.worker.client import call
 
@@ -40,12 +41,14 @@ class RawWeights:
         metadata: Texts by name.
         bfloat16: Tensors of that type, which numpy lacks; they are float32 in ``tensors``.
         keras: Whether the layouts are Keras's.
+        config: Of the model, where the file holds one and not weights alone.
     """
 
     tensors: Tensors
     metadata: dict[str, str] = field(default_factory=dict)
     bfloat16: tuple[str, ...] = ()
     keras: bool = False
+    config: Config | None = None
 
 
 def suffix_of(path: Path) -> str:
@@ -78,6 +81,23 @@ def read(path: Path) -> RawWeights:
     except Exception as error:  # damaged files raise nearly every type there is
         reason = " ".join(str(error).split())[:300] or type(error).__name__
         raise UserError(f"{path}: not a whole {label} file ({reason}); get it again") from error
+
+
+def model_config(path: Path) -> Config | None:
+    """The config of the model that a file of Keras's holds; None for weights alone.
+
+    Raises:
+        UserError: The file is damaged.
+    """
+    label, reader = SUFFIXES[suffix_of(path)]
+    if reader is not _read_keras:
+        return None
+    try:
+        return read_config(path)
+    except UserError:
+        raise
+    except Exception as error:  # as above
+        raise UserError(f"{path}: not a whole {label} file ({error}); get it again") from error
 
 
 def _read_safetensors(path: Path) -> RawWeights:
@@ -142,7 +162,7 @@ def _read_pytorch(path: Path) -> RawWeights:
 
 def _read_keras(path: Path) -> RawWeights:
     tensors, metadata = read_h5(path)
-    return RawWeights(tensors, metadata, keras=True)
+    return RawWeights(tensors, metadata, keras=True, config=read_config(path))
 
 
 SUFFIXES: dict[str, tuple[str, Callable[[Path], RawWeights]]] = {
@@ -152,5 +172,6 @@ SUFFIXES: dict[str, tuple[str, Callable[[Path], RawWeights]]] = {
     ".pt": ("PyTorch", _read_pytorch),
     ".keras": ("Keras", _read_keras),
     ".weights.h5": ("Keras", _read_keras),
+    ".h5": ("Keras", _read_keras),
 }
 """The name of a format and its reader, by the suffix of a file."""

@@ -1,7 +1,8 @@
-"""Reads the weights in Keras's files, ``.keras`` and ``.weights.h5``, as plain data.
+"""Reads Keras's files, ``.keras``, ``.weights.h5`` and ``.h5``, as plain data.
 
 Neither Keras nor anything that a file describes is built or run: a ``.keras`` file is a zip with
-the weights in HDF5 inside, and HDF5 is arrays by path.
+the weights in HDF5 inside, and HDF5 is arrays by path. What a model does with its weights stands in
+its config, a JSON text in the zip or in an attribute of an ``.h5``.
 """
 
 from __future__ import annotations
@@ -19,9 +20,13 @@ from numpy.typing import NDArray
 
 from bench.core.errors import UserError
 from bench.networks.pretrained import FACTS, FACTS_FILE
+from bench.weights.keras_config import LARGEST_CONFIG, Config, parse
 from bench.weights.limits import LARGEST, check_array, check_members
 
 _WEIGHTS_FILE = "model.weights.h5"
+_CONFIG_FILE = "config.json"
+_CONFIG = "model_config"
+"""The attribute of an ``.h5`` of a whole model."""
 # Names of a layer's variables in Keras's order, by their numbers of axes.
 _PARTS = {
     (4, 1): ("weight", "bias"),
@@ -61,6 +66,25 @@ def _opened(path: Path) -> Iterator[Any]:
         yield file
 
 
+def read_config(path: Path) -> Config | None:
+    """The config of the model in a file; None where it holds weights alone.
+
+    Raises:
+        UserError: It is not JSON, or too large.
+        Exception: Of nearly any type, where the file is damaged.
+    """
+    if path.name.lower().endswith(".h5"):
+        with h5py.File(path, "r") as file:
+            text = file.attrs.get(_CONFIG)
+        return None if text is None else parse(text, str(path))
+    with zipfile.ZipFile(path) as archive:
+        check_members(archive, path.stat().st_size)
+        if _CONFIG_FILE not in archive.namelist():
+            return None
+        with archive.open(_CONFIG_FILE) as stream:
+            return parse(stream.read(LARGEST_CONFIG + 1), str(path))
+
+
 def _metadata(path: Path, file: Any) -> dict[str, str]:
     if FACTS in file:
         return {FACTS: file[FACTS][()].decode()}
@@ -72,14 +96,8 @@ def _metadata(path: Path, file: Any) -> dict[str, str]:
 
 
 def _tensors(file: Any, where: str) -> Iterator[tuple[str, NDArray[Any]]]:
-    taken: set[str] = set()
     total = 0
-    for path, group in sorted(_groups(file), key=lambda item: _natural_order(item[0])):
-        arrays = [group[str(index)] for index in range(len(group))]
-        name = str(group.attrs.get("name", path.split("/")[-2]))
-        if name in taken:  # in a model within the model
-            name = path.replace("/", "_")
-        taken.add(name)
+    for name, arrays in _layers(file):
         if any(array.is_virtual or array.external for array in arrays):
             raise UserError(
                 f"{where}: layer {name} keeps its weights in another file; save it again"
@@ -99,6 +117,29 @@ def _tensors(file: Any, where: str) -> Iterator[tuple[str, NDArray[Any]]]:
             if total > LARGEST:
                 raise ValueError(f"declares more than the {LARGEST} bytes that are read")
             yield f"{name}.{part}", array[()]
+
+
+def _layers(file: Any) -> Iterator[tuple[str, list[Any]]]:
+    """Name and variables of every layer that has any, convolutions and others each in order."""
+    root = file.get("model_weights", file)
+    if "layer_names" in root.attrs:  # Keras 2's layout, in the order of the model
+        for name in map(_text, root.attrs["layer_names"]):
+            group = root[name]
+            arrays = [group[_text(path)] for path in group.attrs["weight_names"]]
+            if arrays:
+                yield name, arrays
+        return
+    taken: set[str] = set()
+    for path, group in sorted(_groups(file), key=lambda item: _natural_order(item[0])):
+        name = str(group.attrs.get("name", path.split("/")[-2]))
+        if name in taken:  # in a model within the model
+            name = path.replace("/", "_")
+        taken.add(name)
+        yield name, [group[str(index)] for index in range(len(group))]
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
 
 
 def _groups(file: Any) -> Iterator[tuple[str, Any]]:

@@ -25,7 +25,7 @@ from bench.weights.facts import interpret
 from bench.weights.files import read
 from bench.worker.client import call
 
-_FORMAT = 1  # raise it when older prepared copies must not be used any more
+_FORMAT = 2  # raise it when older prepared copies must not be used any more
 _TRUNK = ("conv1", "conv2", "conv3", "conv4", "conv5")
 
 

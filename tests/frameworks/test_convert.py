@@ -11,14 +11,18 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from bench.core.errors import UserError
 from bench.networks.preprocessing import TORCHVISION
 from bench.networks.pretrained import Facts, Pretrained
 from bench.networks.weight_names import TORCHVISION_NAMES
 from bench.training.frameworks import FRAMEWORKS, REFERENCE
 from bench.weights import convert as module
+from bench.weights import facts as facts_module
+from bench.weights import outputs as outputs_module
 from bench.weights.convert import convert
 from bench.weights.facts import interpret
 from bench.weights.files import read
+from bench.weights.keras_check import Check
 from bench.weights.sources import open_weights
 from bench.worker.client import call, shared_workers
 from tests.frameworks.support.client import each_keras, environment
@@ -51,7 +55,7 @@ def needs(*names: str) -> None:
 @pytest.fixture
 def unproven(monkeypatch: pytest.MonkeyPatch) -> None:
     """No outputs are computed: for what does not concern them, since frameworks start slowly."""
-    monkeypatch.setattr(module, "_check_outputs", lambda *_: [])
+    monkeypatch.setattr(module, "check_outputs", lambda *_: [])
 
 
 @pytest.fixture
@@ -114,10 +118,11 @@ def test_the_command_prints_what_was_verified(mixed: Path, tmp_path: Path) -> No
     command = [sys.executable, "-m", "bench", "convert", str(mixed), "out.keras"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    bits, logits, path = done.stdout.splitlines()
+    bits, logits, unverified, path = done.stdout.splitlines()
     assert bits == "12 tensors read back, all bits equal"
     assert logits.startswith("logits of pytorch and keras-tensorflow differ by ")
     assert float(logits.split(" by ")[1].split()[0]) <= 1e-5
+    assert unverified == "weights only: the architecture was not verified"
     assert (path, (tmp_path / path).is_file()) == ("out.keras", True)
 
 
@@ -142,7 +147,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("exported")
     with pytest.MonkeyPatch.context() as monkeypatch:
         examples.install(monkeypatch, folder / "cache")
-        monkeypatch.setattr(module, "_check_outputs", lambda *_: [])
+        monkeypatch.setattr(module, "check_outputs", lambda *_: [])
         source = write(folder / "mixed.safetensors", weights())
         convert(str(source), folder / "mixed.keras")
         found, prepared = open_weights(str(source))
@@ -174,7 +179,7 @@ def travelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("travelled")
     with pytest.MonkeyPatch.context() as monkeypatch:
         examples.install(monkeypatch, folder / "cache")
-        monkeypatch.setattr(module, "_check_outputs", lambda *_: [])
+        monkeypatch.setattr(module, "check_outputs", lambda *_: [])
         source = examples.torchvision_state()
         for out in ("alexnet.keras", "alexnet.safetensors", "alexnet.pth"):
             convert(str(source), folder / out)
@@ -231,41 +236,126 @@ def test_logits_agree_in_every_framework(
 
 _OWN = """
 import sys, keras, numpy as np
-from keras import layers
-keras.utils.set_random_seed(3)
-model = keras.Sequential([
-    keras.Input((20, 20, 3)),
-    layers.ZeroPadding2D(((1, 2), (1, 2))),
-    layers.Conv2D(8, 5, strides=2, activation="relu"), layers.MaxPooling2D(2),
-    layers.Conv2D(12, 3, padding="same", groups=2), layers.BatchNormalization(), layers.ReLU(),
-    layers.Flatten(), layers.Dense(16, activation="relu"), layers.Dropout(0.5), layers.Dense(6),
-])
-model.compile("adam", "mse")
-model.fit(np.random.rand(8, 20, 20, 3), np.random.rand(8, 6), verbose=0)  # so that nothing is 0
-model.save(sys.argv[1] + "/own.keras")
-model.save_weights(sys.argv[1] + "/own.weights.h5")
-model.layers[1].rename = None
+from keras import layers, ops
+
+def model(activation="relu", pool=layers.MaxPooling2D, eps=1e-3, last="linear"):
+    keras.utils.set_random_seed(3)
+    images = keras.Input((20, 20, 3))
+    x = layers.ZeroPadding2D(((1, 2), (1, 2)))(images)
+    x = layers.Conv2D(8, 5, strides=2, activation=activation)(x)
+    # Keras has no local response normalisation: a sum over neighbouring channels
+    window = layers.Conv2D(8, 1, name="conv1_lrn", trainable=False)
+    sums = window(ops.square(x))
+    near = np.abs(np.subtract.outer(np.arange(8), np.arange(8))) <= 2
+    window.set_weights([near[None, None] * np.float32(0.5 / 5), np.ones(8, "f")])
+    x = pool(2)(ops.multiply(x, ops.power(sums, -0.75)))
+    x = layers.Conv2D(12, 3, padding="same", groups=2)(x)
+    x = layers.ReLU()(layers.BatchNormalization(epsilon=eps)(x))
+    x = layers.Dense(16, activation="relu")(layers.Flatten()(x))
+    x = layers.Dense(6, activation=last)(layers.Dropout(0.5)(x))
+    made = keras.Model(images, x)
+    made.compile("adam", "mse")
+    made.fit(np.random.rand(8, 20, 20, 3), np.random.rand(8, 6), verbose=0)  # so that nothing is 0
+    return made
+
+folder = sys.argv[1]
+own = model()
+own.save(folder + "/own.keras")
+own.save(folder + "/own.h5")
+own.save_weights(folder + "/own.weights.h5")
+model("tanh", layers.AveragePooling2D).save(folder + "/tanh.keras")
+model(pool=layers.AveragePooling2D).save(folder + "/average.keras")
+model(eps=0.25).save(folder + "/eps.keras")
+model(last="softmax").save(folder + "/softmax.keras")
 names = ["conv1", "conv2", "conv2_bn", "dense1", "dense2"]
-kept = [layer for layer in model.layers if layer.weights]
+kept = [layer for layer in own.layers if layer.weights and layer.name != "conv1_lrn"]
 arrays = {f"{n}.{i}": np.array(v) for n, l in zip(names, kept) for i, v in enumerate(l.variables)}
-np.savez(sys.argv[1] + "/own.npz", **arrays)
+np.savez(folder + "/own.npz", **arrays)
 """
 
 
-def test_a_users_keras_model_is_identified_by_the_order_of_its_layers(tmp_path: Path) -> None:
-    needs("keras-tensorflow")
-    row = FRAMEWORKS["keras-tensorflow"]
-    command = [sys.executable, "-c", _OWN, str(tmp_path)]
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of files that Keras wrote: the small network, and some that differ from it."""
+    needs(REFERENCE, "keras-tensorflow")
+    row, folder = FRAMEWORKS["keras-tensorflow"], tmp_path_factory.mktemp("own")
+    command = [sys.executable, "-c", _OWN, str(folder)]
     subprocess.run(command, env=environment(row), check=True, capture_output=True)
-    with np.load(tmp_path / "own.npz") as stored:
-        own = dict(stored)
-    for form in (".keras", ".weights.h5"):
-        found, _ = open_weights(str(tmp_path / f"own{form}"))
-        assert (found.facts.name, found.facts.variant) == ("own", "mixed")
-        assert found.facts.layers == ("conv1", "conv2", "conv2_bn", "dense1", "dense2")
-        assert np.array_equal(found.tensors["conv2.weight"], own["conv2.0"].transpose(3, 2, 0, 1))
-        assert np.array_equal(found.tensors["conv2_bn.running_var"], own["conv2_bn.3"])
-        assert np.array_equal(found.tensors["dense2.weight"], own["dense2.0"].T)
-        # H·W·C -> C·H·W: the 12 maps of 5 × 5 on the last pool
-        first = own["dense1.0"].reshape(5, 5, 12, 16).transpose(3, 2, 0, 1).reshape(16, -1)
-        assert np.array_equal(found.tensors["dense1.weight"], first)
+    return folder
+
+
+@pytest.mark.parametrize("name", ["own.keras", "own.h5", "own.weights.h5"])
+def test_a_users_keras_model_is_identified_by_the_order_of_its_layers(name: str, own: Path) -> None:
+    with np.load(own / "own.npz") as stored:
+        wanted = dict(stored)
+    found, _ = open_weights(str(own / name))
+    assert (found.facts.name, found.facts.variant) == ("own", "mixed")
+    assert found.facts.layers == ("conv1", "conv2", "conv2_bn", "dense1", "dense2")
+    tensors = found.tensors
+    assert np.array_equal(tensors["conv2.weight"], wanted["conv2.0"].transpose(3, 2, 0, 1))
+    assert np.array_equal(tensors["conv2_bn.running_var"], wanted["conv2_bn.3"])
+    assert np.array_equal(tensors["dense2.weight"], wanted["dense2.0"].T)
+    # H·W·C -> C·H·W: the 12 maps of 5 × 5 on the last pool
+    first = wanted["dense1.0"].reshape(5, 5, 12, 16).transpose(3, 2, 0, 1).reshape(16, -1)
+    assert np.array_equal(tensors["dense1.weight"], first)
+
+
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [("own.keras", "own.keras"), ("softmax.keras", "softmax.keras without its softmax")],
+)
+def test_the_given_model_is_run_by_keras_and_compared(
+    name: str, what: str, own: Path, tmp_path: Path
+) -> None:
+    *_, ours, given = convert(str(own / name), tmp_path / "out.pth")
+    assert ours.startswith("logits of pytorch and keras-tensorflow differ by ")
+    assert given.startswith(f"outputs of {what}, as keras-tensorflow loads it, and of ")
+    assert float(given.split(" by ")[1].split()[0]) <= 1e-5
+
+
+def test_of_weights_alone_nothing_more_is_said_than_is_known(own: Path, tmp_path: Path) -> None:
+    said = convert(str(own / "own.weights.h5"), tmp_path / "out.pth")
+    assert said[-1] == "weights only: the architecture was not verified"
+    assert not [sentence for sentence in said if "as keras-tensorflow loads it" in sentence]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("tanh.keras", "layer conv2d.* has the activation tanh, and mixed has a ReLU there"),
+        ("average.keras", "layer average_pooling2d.* has an average pool, and mixed has a max"),
+    ],
+)
+def test_a_model_that_computes_something_else_is_refused(
+    name: str, message: str, own: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=message) as caught:
+        convert(str(own / name), tmp_path / "out.pth")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "out.pth").exists()
+
+
+def test_a_difference_that_the_config_hid_shows_in_the_outputs(
+    own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def blind(config: Any, architecture: Any, where: str) -> Check:
+        return Check(architecture)
+
+    for each in (facts_module, outputs_module):
+        monkeypatch.setattr(each, "compared", blind)
+    for name in ("tanh.keras", "eps.keras"):
+        with pytest.raises(UserError, match=f"outputs of {name}, as .* differ by .*more than"):
+            convert(str(own / name), tmp_path / "out.pth")
+
+
+@pytest.mark.parametrize("form", [".pth", ".keras"])
+def test_an_epsilon_of_its_own_is_carried_over(form: str, own: Path, tmp_path: Path) -> None:
+    said = convert(str(own / "eps.keras"), tmp_path / f"out{form}")
+    (carried,) = [sentence for sentence in said if sentence.startswith("carried over")]
+    assert "eps 0.25 (mixed has 0.001) in conv2_bn" in carried
+    assert "momentum 0.99 (mixed has 0.9) in conv2_bn" in carried
+    again, prepared = open_weights(str(tmp_path / f"out{form}"))
+    assert again.facts.constants["conv2_bn"]["eps"] == 0.25
+    ours = outputs(REFERENCE, prepared, again.facts, tmp_path)
+    theirs = outputs("keras-tensorflow", own / "eps.keras", again.facts, tmp_path)
+    assert apart(ours, theirs) < 1e-5

@@ -12,8 +12,9 @@ from bench.core.limits import Limits
 from bench.data.sources import prepared
 from bench.harness import interleave
 from bench.harness import measure as measurements
+from bench.harness.grouping import groups
 from bench.harness.interleave import InterleavedRun, TaskResults
-from bench.harness.matrix import Job, Task, groups
+from bench.harness.matrix import Job, Task
 from bench.worker.client import Worker, WorkerError
 from tests.support import fakes
 
@@ -243,6 +244,55 @@ def test_frameworks_on_one_network_are_a_match_and_trainings_are_not() -> None:
     trainings = [job("a", "accuracy"), job("b", "accuracy")]
     found = groups([timed[0], wider[0], timed[1], wider[1], *trainings])
     assert found == [tuple(timed), tuple(wider), (trainings[0],), (trainings[1],)]
+
+
+NETWORKS = ("cifar-bn", "cifar-lrn", "cifar-plain")
+
+
+def of(variant: str, *jobs: Job) -> list[Job]:
+    """The same jobs on another network."""
+    made = []
+    for each in jobs:
+        tasks = tuple(replace(t, case=replace(t.case, variant=variant)) for t in each.tasks)
+        made.append(replace(each, case=replace(each.case, variant=variant), tasks=tasks))
+    return made
+
+
+def test_networks_that_differ_in_their_normalisation_share_a_group_where_that_is_asked() -> None:
+    timed = [job("a", "inference"), job("b", "inference")]
+    found = [each for name in (*NETWORKS, "torchvision") for each in of(name, *timed)]
+    everything = 2**60
+    family, alone = groups(found, NETWORKS, everything)
+    assert family == tuple(found[:6])
+    assert alone == tuple(found[6:])
+    assert [len(group) for group in groups(found, NETWORKS[:2], everything)] == [4, 2, 2]
+    assert [len(group) for group in groups(found)] == [2, 2, 2, 2]
+
+
+def test_what_differs_in_more_than_the_normalisation_shares_no_group() -> None:
+    (one,) = of("cifar-bn", job("a", "inference"))
+    (other,) = of("cifar-lrn", job("a", "inference"))
+    idiomatic = replace(other, case=replace(other.case, track="idiomatic"))
+    larger = replace(other, case=replace(other.case, batch_size=64))
+    found = groups([one, other, idiomatic, larger], NETWORKS, 2**60)
+    assert [len(group) for group in found] == [2, 1, 1]
+
+
+def test_a_group_that_the_memory_does_not_hold_is_one_per_network() -> None:
+    timed = [job("a", "inference"), job("b", "inference")]
+    found = [each for name in NETWORKS for each in of(name, *timed)]
+    assert [len(group) for group in groups(found, NETWORKS, 4 * 2**30)] == [2, 2, 2]
+
+
+def test_in_a_shared_group_all_take_every_turn(script: Script) -> None:
+    jobs = [each for name in NETWORKS[:2] for each in of(name, job("a", "inference"))]
+    for place, each in enumerate(jobs):  # the fake worker goes by the framework's name
+        jobs[place] = replace(each, case=replace(each.case, framework=f"a{place}"))
+    match_of(*jobs, job("b", "inference")).run_process(0)
+    assert [name for name, _ in script.of("block")] == [
+        *("a0", "a1", "b", "b", "a1", "a0"),
+        *("a0", "a1", "b"),
+    ]
 
 
 @pytest.fixture

@@ -1,12 +1,14 @@
 """When no further process is taken."""
 
+from dataclasses import replace
+
 import pytest
 
 from bench.core.limits import Limits
 from bench.harness.interleave import TaskResults
 from bench.harness.matrix import Task
 from bench.harness.results import TimedBlock
-from bench.harness.stopping import stopping_reason
+from bench.harness.stopping import group_seconds, stopping_reason
 from bench.worker.client import WorkerError
 from tests.support import fakes
 
@@ -28,6 +30,38 @@ def task_results(
 def match(*speeds: float) -> list[TaskResults]:
     """The second framework is ``speeds`` times as fast as the first, process by process."""
     return [task_results("fake", [1.0] * len(speeds)), task_results("fake-two", list(speeds))]
+
+
+def two_networks(*cost: float) -> list[TaskResults]:
+    """Two frameworks of equal speed on two networks; one of these costs so much in each process."""
+    found = []
+    for variant, speeds in (("cifar-plain", (1.0,) * len(cost)), ("cifar-lrn", cost)):
+        for framework in ("fake", "fake-two"):
+            made = task_results(framework, list(speeds))
+            made.task = replace(made.task, case=replace(made.task.case, variant=variant))
+            found.append(made)
+    return found
+
+
+def test_in_a_group_of_several_networks_the_cost_of_a_normalisation_is_judged_too() -> None:
+    seconds = process_seconds(3, 10.0)
+    assert stopping_reason(two_networks(0.8, 0.81, 0.8), LIMITS, seconds) == "precision"
+    # frameworks agree in every process, and what the normalisation costs does not
+    assert stopping_reason(two_networks(0.8, 0.6, 1.0), LIMITS, seconds) is None
+
+
+def test_networks_that_nothing_relates_are_not_compared() -> None:
+    found = two_networks(0.8, 0.6, 1.0)
+    for each in found[2:]:
+        each.task = replace(each.task, case=replace(each.task.case, variant="torchvision"))
+    assert stopping_reason(found, LIMITS, process_seconds(3, 10.0)) == "precision"
+
+
+def test_a_group_has_the_time_of_all_its_networks() -> None:
+    found = two_networks(0.8, 0.6, 1.0)
+    assert group_seconds(found, LIMITS) == 200.0
+    assert stopping_reason(found, LIMITS, process_seconds(3, 149.0)) is None
+    assert stopping_reason(found, LIMITS, process_seconds(3, 151.0)) == "time limit"
 
 
 def process_seconds(number: int, seconds: float) -> list[float]:

@@ -17,7 +17,7 @@ from bench.networks.architecture import (
 )
 from bench.networks.variants import HEADS, VARIANTS, Variant, register, variant
 
-CIFAR = ("cifar-bn", "cifar-lrn", "cifar-plain")
+CIFAR = ("cifar-bn", "cifar-lrn", "cifar-bn2", "cifar-plain")
 IMAGENET = ("imagenet-lrn", "imagenet-bn")
 
 
@@ -45,6 +45,7 @@ def before_flatten(architecture: Architecture) -> tuple[int, ...]:
         ("cifar-bn", 25_709_350),
         # BN holds 2 · (96 + 256 + 384 + 384 + 256 + 4096 + 4096 + 1000 + 10) of them
         ("cifar-lrn", 25_709_350 - 2 * 10_578),
+        ("cifar-bn2", 25_709_350 - 2 * 10_578 + 2 * (96 + 256)),
         ("cifar-plain", 25_709_350 - 2 * 10_578),
         # kernels 9 · (3·64 + 64·256 + 3·256·256), 2304·1024 + 1024·10, biases, BN twice those of
         # all layers but the last
@@ -158,6 +159,9 @@ ORDERS = {
     + "dense batch_norm relu dropout " * 3
     + "dense batch_norm",
     "cifar-lrn": f"conv relu lrn max_pool conv relu lrn max_pool {CONV5} "
+    + "dense relu dropout " * 3
+    + "dense",
+    "cifar-bn2": f"conv relu batch_norm max_pool conv relu batch_norm max_pool {CONV5} "
     + "dense relu dropout " * 3
     + "dense",
     "cifar-plain": f"conv relu max_pool conv relu max_pool {CONV5} "
@@ -286,8 +290,21 @@ def test_a_registered_variant_can_be_asked_for_and_is_not_overwritten(
     assert "mine" not in VARIANTS
 
 
+@pytest.mark.parametrize(("one", "other"), [("cifar-bn2", "cifar-lrn"), IMAGENET[::-1]])
+def test_batch_norm_stands_exactly_where_the_other_network_has_lrn(one: str, other: str) -> None:
+    pairs = zip(variant(one).layers(10), variant(other).layers(10), strict=True)
+    different = [(mine, theirs) for mine, theirs in pairs if mine != theirs]
+    assert [(mine.name, theirs.name) for mine, theirs in different] == [
+        ("conv1_bn", "conv1_lrn"),
+        ("conv2_bn", "conv2_lrn"),
+    ]
+    for mine, theirs in different:
+        assert isinstance(mine, BatchNorm)
+        assert isinstance(theirs, LocalResponseNorm)
+
+
 def test_batch_norm_rows_state_the_shared_convention() -> None:
-    for name in ("cifar-bn", "imagenet-bn"):
+    for name in ("cifar-bn", "cifar-bn2", "imagenet-bn"):
         assert {(x.eps, x.momentum, x.unbiased) for x in of_kind(name, BatchNorm)} == {
             (1e-5, 0.9, False)
         }

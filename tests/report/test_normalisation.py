@@ -26,17 +26,18 @@ def cells(records):
     return [dict(zip(s.headers, row, strict=True)) for s in found for row in s.cells]
 
 
-def timed(variant, seconds, **changes):
+def timed(variant, seconds, group="one", **changes):
     record = make_record(
         variant, kind="train_throughput", samples=(seconds,) * 4, images_per_sample=100, **changes
     )
     blocks = [[process, turn, 1] for process in (0, 1) for turn in (0, 1)]
-    turns = {"group": variant, "blocks": blocks}
+    turns = {"group": group, "blocks": blocks}
     return replace(record, metrics={**record.metrics, "interleaving": turns})
 
 
-def both(variant, fractions, seconds, **changes):
-    return [*make_trained(variant, fractions, **changes), timed(variant, seconds, **changes)]
+def both(variant, fractions, seconds, group="one", **changes):
+    trained = make_trained(variant, fractions, **changes)
+    return [*trained, timed(variant, seconds, group, **changes)]
 
 
 PLAIN = both("cifar-plain", (0.50, 0.52, 0.54), 1.0)
@@ -49,7 +50,7 @@ def test_cost_and_benefit_are_those_of_the_same_framework():
         *both("cifar-bn", (0.9, 0.9, 0.9), 0.1, framework="keras-jax"),  # no plain network
     ]
     (row,) = rows(records)
-    assert (row["framework"], row["normalisation"]) == ("pytorch", "BN over none")
+    assert (row["framework"], row["normalisation"]) == ("pytorch", "9 BN over none")
     assert row["difference"] == pytest.approx(0.08)
     assert (row["ratio"], row["speed_verdict"]) == (pytest.approx(0.8), "slower")
     assert (row["pairs"], row["accuracy_verdict"]) == (3, "higher")
@@ -66,10 +67,51 @@ def test_each_normalisation_has_its_line_and_its_base():
         *both("imagenet-bn", (0.6, 0.7), 1.0),
     ]
     lrn, over = rows(records)
-    assert (lrn["normalisation"], lrn["ratio"]) == ("LRN over none", pytest.approx(0.5))
-    assert (over["normalisation"], over["base"]) == ("BN over LRN", "imagenet-lrn")
+    assert (lrn["normalisation"], lrn["ratio"]) == ("2 LRN over none", pytest.approx(0.5))
+    assert (over["normalisation"], over["base"]) == ("2 BN over 2 LRN", "imagenet-lrn")
     assert over["ratio"] == pytest.approx(2)
     assert over["difference"] == pytest.approx(0.15)
+
+
+def test_only_networks_of_one_interleaved_group_get_a_verdict_on_their_speed():
+    apart = [
+        *PLAIN,
+        *both("cifar-bn", (0.58, 0.60, 0.62), 1.25, group="another"),
+    ]
+    (row,) = rows(apart)
+    assert row["ratio"] == pytest.approx(0.8)
+    assert row["ratio_low"] is None
+    assert row["speed_verdict"] == "not interleaved: no verdict"
+    assert row["accuracy_verdict"] == "higher"
+    (shown,) = cells(apart)
+    assert shown["images/s (%)"] == "-20.0"
+    with style():
+        assert normalisation(part_of(apart)) is None  # no mark without a verdict
+    (row,) = rows([*PLAIN, *both("cifar-bn", (0.58, 0.60, 0.62), 1.25)])
+    assert (row["speed_pairs"], row["speed_verdict"]) == (4, "slower")
+
+
+def test_the_cost_is_the_median_of_paired_blocks_not_of_both_medians():
+    """The machine slows down threefold while both are measured: a pair has its share of it."""
+    drift = (1.0, 1.5, 2.0, 3.0)
+    records = []
+    for variant, factor in (("cifar-plain", 1.0), ("cifar-lrn", 1.25)):
+        record = timed(variant, 1.0)
+        records.append(replace(record, samples=tuple(factor * slow for slow in drift)))
+    (row,) = rows(records)
+    assert row["ratio"] == pytest.approx(0.8)
+    assert row["ratio_low"] > 0.7
+    assert row["speed_verdict"] == "slower"
+
+
+def test_one_for_one_has_a_line_of_its_own():
+    records = [
+        *both("cifar-lrn", (0.5, 0.5, 0.5), 2.0),
+        *both("cifar-bn2", (0.6, 0.6, 0.6), 1.0),
+    ]
+    (row,) = rows(records)
+    assert (row["normalisation"], row["base"]) == ("2 BN over 2 LRN", "cifar-lrn")
+    assert row["ratio"] == pytest.approx(2)
 
 
 def test_tracks_stay_apart():
@@ -141,7 +183,7 @@ def test_a_mark_stands_at_both_changes_in_the_framework_s_shape_and_the_change_s
     tints = [m.get_color() for m in marks]
     assert tints[0] == tints[1] != tints[2]
     legend = [text.get_text() for text in drawing.figure.legends[0].get_texts()]
-    assert legend == ["pytorch", "keras-jax", "BN over none", "LRN over none"]
+    assert legend == ["pytorch", "keras-jax", "9 BN over none", "2 LRN over none"]
 
 
 def test_an_interval_beyond_all_marks_is_cut_with_an_arrow():

@@ -20,8 +20,10 @@ def make_trained(variant: str, fractions: Sequence[float], **changes: object) ->
 
 
 def make_normalisations(track: str = "closed", seeds: int = 3) -> list[Record]:
-    """Accuracy and training throughput of three networks in two frameworks."""
+    """Accuracy and training throughput of three networks in two frameworks, interleaved."""
     records = []
+    blocks = [[process, turn, 1] for process in (0, 1) for turn in range(6)]
+    metrics = {"interleaving": {"group": track, "blocks": blocks}}
     for framework, points in (("pytorch", 0.0), ("keras-jax", 0.01)):
         for variant, rate in RATES.items():
             base = ACCURACIES[variant] + points
@@ -30,5 +32,5 @@ def make_normalisations(track: str = "closed", seeds: int = 3) -> list[Record]:
             records += make_trained(variant, spread, **names)
             seconds = tuple(1 / rate * (1 + 0.01 * (block % 3)) for block in range(12))
             timed = {"kind": "train_throughput", "samples": seconds, "images_per_sample": 900}
-            records.append(make_record(variant, **names, **timed))
+            records.append(make_record(variant, **names, **timed, metrics=metrics))
     return records

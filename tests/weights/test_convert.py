@@ -16,9 +16,10 @@ from bench.networks.preprocessing import TORCHVISION
 from bench.networks.pretrained import Facts, Pretrained
 from bench.training.frameworks import FRAMEWORKS, REFERENCE
 from bench.weights import convert as module
-from bench.weights import sources
-from bench.weights.convert import convert, leading
+from bench.weights import outputs, sources
+from bench.weights.convert import convert
 from bench.weights.files import read
+from bench.weights.outputs import WEIGHTS_ONLY, leading
 from bench.weights.sources import open_weights
 from tests.support import weight_examples as examples
 from tests.support.weight_examples import weights, write
@@ -39,7 +40,7 @@ def needs(*names: str) -> None:
 @pytest.fixture
 def unproven(monkeypatch: pytest.MonkeyPatch) -> None:
     """No outputs are computed: for what does not concern them, since frameworks start slowly."""
-    monkeypatch.setattr(module, "_check_outputs", lambda *_: [])
+    monkeypatch.setattr(module, "check_outputs", lambda *_: [])
 
 
 @pytest.fixture
@@ -103,6 +104,7 @@ def test_weights_in_external_files_are_not_read(tmp_path: Path) -> None:
     ("out", "message"),
     [
         ("there.npz", "there.npz: is there already; give another name, or --force"),
+        ("x.h5", "x.h5: .h5 is read and not written; take .keras or .weights.h5"),
         ("x.onnx", "x.onnx: unknown format of weights; known: .safetensors"),
         ("nowhere/x.npz", "nowhere: no such folder"),
         ("x.keras", "a .keras file holds a whole network, and part lacks conv2, conv2_bn, dense2;"),
@@ -146,7 +148,7 @@ def test_different_outputs_leave_no_file(monkeypatch: pytest.MonkeyPatch, mixed:
 
     for row in list(FRAMEWORKS.values()):  # as if all were installed
         monkeypatch.setitem(FRAMEWORKS, row.name, replace(row, modules=("numpy",)))
-    monkeypatch.setattr(module, "call", ask)
+    monkeypatch.setattr(outputs, "call", ask)
     with pytest.raises(UserError, match=r"logits of .* differ by 2\.0e-05 .*nothing was written"):
         convert(str(mixed), Path("out.npz"))
     assert not Path("out.npz").exists()
@@ -186,6 +188,7 @@ def test_missing_frameworks_are_named(monkeypatch: pytest.MonkeyPatch, mixed: Pa
         "not verified in pytorch",
         "not verified in keras-tensorflow",
     ]
+    assert message[-1] == WEIGHTS_ONLY
     with pytest.raises(UserError, match=r"\.keras files: no_such_module not installed; pip"):
         convert(str(mixed), Path("out.keras"))
 

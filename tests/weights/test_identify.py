@@ -63,8 +63,12 @@ def test_the_image_size_follows_from_the_first_dense_layer(name: str, size: int)
     ("name", "layers", "alike"),
     [
         ("imagenet-lrn", ("dense1", "dense2"), "cifar-lrn, cifar-plain, imagenet-lrn, t"),
-        ("cifar-bn", ("conv1", "conv1_bn"), "cifar-bn, imagenet-bn"),
-        ("imagenet-lrn", ("conv1",), "cifar-bn, cifar-lrn, cifar-plain, imagenet-lrn, imagenet-bn"),
+        ("cifar-bn", ("conv1", "conv1_bn"), "cifar-bn, cifar-bn2, imagenet-bn"),
+        (
+            "imagenet-lrn",
+            ("conv1",),
+            "cifar-bn, cifar-lrn, cifar-bn2, cifar-plain, imagenet-lrn, imagenet-bn",
+        ),
     ],
 )
 def test_layers_that_several_networks_have_are_not_guessed(

@@ -63,7 +63,7 @@ def test_preprocessing_follows_the_variant(tmp_path: Path) -> None:
         tensors = weights(name, "conv1", "conv1_bn", "conv2")
         found, _ = open_weights(str(write(tmp_path / f"{name}.safetensors", tensors)))
         assert (found.facts.variant, found.facts.preprocessing) == (name, wanted)
-    tensors = weights("cifar-bn", "conv1", "conv1_bn", "conv2")
+    tensors = weights("cifar-bn", "conv1", "conv1_bn", "conv2", "conv2_bn", "conv3", "conv3_bn")
     found, _ = open_weights(str(write(tmp_path / "cifar.safetensors", tensors)))
     assert (found.facts.variant, found.facts.preprocessing) == ("cifar-bn", CIFAR10)
     assert (CIFAR10.size, CIFAR10.mean) == (32, (0.4914, 0.4822, 0.4465))
@@ -97,7 +97,7 @@ def test_the_variant_can_come_from_the_file_or_the_user(tmp_path: Path) -> None:
     path = write(tmp_path / "a.safetensors", tensors, variant="cifar-plain")
     assert open_weights(str(path))[0].facts.variant == "cifar-plain"
     path = write(tmp_path / "b.safetensors", tensors)
-    with pytest.raises(UserError, match="fits cifar-bn, cifar-lrn, cifar-plain"):
+    with pytest.raises(UserError, match="fits cifar-bn, cifar-lrn, cifar-bn2, cifar-plain"):
         open_weights(str(path))
     for name in ("cifar-lrn", "cifar-plain"):  # not one from the other's copy in the cache
         assert open_weights(str(path), named=name)[0].facts.variant == name
@@ -232,11 +232,11 @@ def test_damaged_files_are_one_line(tmp_path: Path, suffix: str, kept: int) -> N
         (".", "a folder; give a file of weights or one of torchvision, bvlc"),
         ("torchvision", "no such file; alexbench fetch weights downloads it"),
         ("bvlc", "no such file; set $ALEXBENCH_DATA to the folder that has bvlc-alexnet-trunk"),
-        ("some.h5", "some.h5: unknown format of weights; known: .safetensors, .npz"),
+        ("some.hdf", "some.hdf: unknown format of weights; known: .safetensors, .npz"),
     ],
 )
 def test_missing_sources_name_the_way_to_get_them(spec: str, message: str) -> None:
-    Path("some.h5").touch()
+    Path("some.hdf").touch()
     with pytest.raises(UserError) as caught:
         open_weights(spec)
     assert message in str(caught.value)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 from bench.analysis.comparability import Difference, in_words
@@ -17,26 +17,11 @@ from bench.analysis.pairing import accuracy_difference
 from bench.analysis.results import Results
 from bench.analysis.rows import Row, caveats_of_both, counts, identity
 from bench.core.case import Case
+from bench.networks.normalisations import NORMALISATIONS, Normalisation
 from bench.report.columns import Column, how, seeds_of, text, who, whole
 from bench.report.format import NOTHING, points
 from bench.report.table import Table
 from bench.stats.estimates import UNKNOWN
-
-
-@dataclass(frozen=True)
-class Normalisation:
-    """Two networks that differ in nothing but how, or whether, they normalise."""
-
-    name: str
-    variant: str
-    base: str
-
-
-NORMALISATIONS = (
-    Normalisation("BN over none", "cifar-bn", "cifar-plain"),
-    Normalisation("LRN over none", "cifar-lrn", "cifar-plain"),
-    Normalisation("BN over LRN", "imagenet-bn", "imagenet-lrn"),
-)
 
 
 def difference_rows(results: Results) -> list[Row]:
@@ -170,7 +155,8 @@ TABLE = Table(
     "Differences in accuracy",
     "Percentage points of mean test accuracy between a row and what it is compared with "
     "(another framework on the same network, or the same framework without, or with another, "
-    "normalisation), with a 95 % interval: t, paired by seed, where the runs of a seed share "
+    "normalisation; the numbers before BN and LRN count their layers), with a 95 % interval: t, "
+    "paired by seed, where the runs of a seed share "
     "batches and initial weights; Welch's elsewhere. Higher and lower are intervals without 0; a "
     "tie is an interval wholly within ± 1 point; everything else, a single seed too, is "
     "inconclusive. Intervals are per row, without a correction for how many rows "

@@ -17,9 +17,8 @@ from bench.analysis.pairing import accuracy_difference
 from bench.analysis.results import Results
 from bench.analysis.rows import TRAINING, Row, counts, identity, provenance_columns
 from bench.core.case import Case
+from bench.networks.normalisations import NORMALISATIONS, Normalisation
 from bench.report.chapters.accuracy_differences import (
-    NORMALISATIONS,
-    Normalisation,
     apart,
     base_of,
     diverged,
@@ -46,10 +45,15 @@ from bench.stats.verdicts import speed_verdict
 Pair = tuple[Experiment, Experiment]
 """A network with a normalisation, and the same case of the network it is compared with."""
 
-# Okabe and Ito's three that no framework has: here colour is the normalisation.
+# Okabe and Ito's three that no framework has, and a grey: here colour is the normalisation.
 _COLOURS = dict(
-    zip((n.name for n in NORMALISATIONS), ("#e69f00", "#56b4e9", "#000000"), strict=True)
+    zip(
+        dict.fromkeys(norm.name for norm in NORMALISATIONS),
+        ("#e69f00", "#56b4e9", "#808080", "#000000"),
+        strict=True,
+    )
 )
+NOT_INTERLEAVED = "not interleaved: no verdict"
 _REACH = 1.5
 """An interval is drawn as far as this times the farthest mark: few seeds give huge ones."""
 
@@ -58,7 +62,9 @@ def normalisation_rows(results: Results) -> list[Row]:
     """A row per framework, track and normalisation over its base, for every recipe of accuracy.
 
     ``difference`` is of accuracies (fractions), ``ratio`` of images/s. Either is not a number where
-    it was not measured on both networks; a row has one of them at least.
+    it was not measured on both networks; a row has one of them at least. The ratio is of paired
+    blocks (``speed_pairs`` of them) where both networks ran in one interleaved group; otherwise it
+    has no interval and no verdict, since the machine may have changed from one to the other.
     """
     rows = []
     for norm in NORMALISATIONS:
@@ -121,11 +127,16 @@ def _accuracy(pair: Pair | None, results: Results) -> Row:
 
 
 def _speed(pair: Pair | None, results: Results) -> Row:
-    ratio, word = UNKNOWN, ""
+    ratio, pairs, word = UNKNOWN, None, ""
     if pair is not None and not apart(*pair, results):
-        versus = results.ratio(*pair)
-        ratio, word = versus.ratio, speed_verdict(versus).word
+        versus = results.interleaved(*pair)
+        if versus is None:
+            ratio = UNKNOWN._replace(value=results.ratio(*pair).ratio.value)
+            word = NOT_INTERLEAVED
+        else:
+            ratio, pairs, word = versus.ratio, versus.pairs, speed_verdict(versus).word
     return {
+        "speed_pairs": pairs,
         "ratio": ratio.value,
         "ratio_low": ratio.low,
         "ratio_high": ratio.high,
@@ -166,7 +177,7 @@ def _percent(row: Row) -> str:
 
 
 def normalisation(part: Part) -> Drawing | None:
-    """A mark per framework and normalisation that has both changes."""
+    """A mark per framework and normalisation that has both changes, that of speed in pairs."""
     both = [row for row in part.rows(normalisation_rows) if _both(row)]
     if not both:
         return None
@@ -194,7 +205,7 @@ def normalisation(part: Part) -> Drawing | None:
         f"normalisation_{part.track}",
         title,
         "Up is more accurate, left is slower, both against the same network without the "
-        "normalisation (BN over LRN: with LRN). Lines are 95 % intervals, from two seeds on; "
+        "normalisation (2 BN over 2 LRN: with LRN). Lines are 95 % intervals, from two seeds on; "
         "the table has the verdicts; an arrow with a value is an end beyond the panel."
         f"{left_out}",
         figure,
@@ -202,7 +213,7 @@ def normalisation(part: Part) -> Drawing | None:
 
 
 def _both(row: Row) -> bool:
-    return known(row["ratio"]) and known(row["difference"])
+    return row["speed_pairs"] is not None and known(row["difference"])
 
 
 def _points(row: Row) -> Estimate:
@@ -237,7 +248,11 @@ TABLE = Table(
     "What normalisation costs and brings",
     "The network with a normalisation compared with the same one without (or with the other one), "
     "in one framework: change of test accuracy in percentage points (intervals as in the "
-    "differences in accuracy) and of training images/s in percent (95 % bootstrap).",
+    "differences in accuracy) and of training images/s in percent: from pairs of blocks (95 % "
+    "bootstrap) where both networks ran in one interleaved group, otherwise without a verdict. "
+    "Numbers count layers. `cifar-bn` has nine BatchNorms, as its tutorial has them, and "
+    "`cifar-lrn` two LRNs, so *9 BN* and *2 LRN over none* do not exchange one for the other; "
+    "`cifar-bn2` (BatchNorm where `cifar-lrn` has LRN) and `imagenet-bn` do.",
     normalisation_rows,
     columns,
     charts=(Chart("normalisation", normalisation, ("accuracy", TRAINING)),),

@@ -1,0 +1,68 @@
+"""Which jobs run interleaved: the groups of a run.
+
+A group holds one network in all frameworks. Networks that are compared for their normalisation join
+one group where the profile says so: then the cost of BatchNorm or LRN is a ratio of paired blocks,
+too. One group for both comparisons takes as many processes and blocks as a group per network, and
+each block is in several ratios; separate groups of normalisations would take every block twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Hashable, Sequence
+from dataclasses import replace
+
+from bench.core.kinds import kind
+from bench.core.resources import usable_memory
+from bench.harness.matrix import Job
+from bench.networks.normalisations import family
+from bench.training.tracks import peers_of
+
+_GIB = 2**30
+_PROCESS_BYTES = _GIB
+_IMAGE_BYTES = 4.5 * 2**20
+"""Resident memory of a worker: so much, and so much per image of 32×32 pixels in a batch. Published
+runs: 1.1 to 1.6 GiB at batch 128, 1.7 to 2.2 GiB at batch 256."""
+
+
+def groups(
+    found: Sequence[Job], together: Collection[str] = (), memory: int | None = None
+) -> list[tuple[Job, ...]]:
+    """Jobs that are measured together, in the order of their first ones.
+
+    Args:
+        found: All jobs of the run.
+        together: Networks that share a group where they differ in their normalisation alone.
+        memory: Bytes that the processes of a group may take together, of this machine by default:
+            idle ones stay in memory. A group that needs more is one per network instead.
+
+    Returns:
+        All frameworks of one network, or of several, where it is timed; each training alone.
+    """
+    limit = usable_memory() if memory is None else memory
+    made = []
+    for group in _by(found, lambda job: _shared(job, together)):
+        fits = sum(map(_bytes_of, group)) <= limit
+        made += [group] if fits else _by(group, lambda job: _shared(job, ()))
+    return made
+
+
+def _by(found: Sequence[Job], key: Callable[[Job], Hashable]) -> list[tuple[Job, ...]]:
+    by_key: dict[Hashable, list[Job]] = {}
+    for job in found:
+        by_key.setdefault(key(job), []).append(job)
+    return [tuple(group) for group in by_key.values()]
+
+
+def _shared(job: Job, together: Collection[str]) -> Hashable:
+    """What the jobs of a group have in common."""
+    if not kind(job.tasks[0].kind).timed:
+        return job.case
+    peers = peers_of(job.case)
+    if peers.variant not in together:
+        return peers
+    return replace(peers, variant=family(peers.variant)[0])
+
+
+def _bytes_of(job: Job) -> float:
+    images = job.case.batch_size * (job.case.input_size / 32) ** 2
+    return _PROCESS_BYTES + _IMAGE_BYTES * images
