@@ -6,7 +6,7 @@ Tracing, compiling, differentiating and holding the state is each backend's own
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import keras
@@ -18,6 +18,7 @@ from models_keras import alexnet
 from models_keras.backend import BackendStep, Network, current
 from models_keras.preprocess import prepare_for
 from models_keras.settings import in_force, use_precision
+from models_keras.state import export_closed, load_closed
 
 
 class ClosedTrainer:
@@ -54,6 +55,14 @@ class ClosedTrainer:
         """All weights and statistics in the core's layout."""
         self._backend.store()
         return alexnet.export_weights(self.network, self._architecture)
+
+    def export_state(self) -> Iterator[tuple[str, NDArray[Any]]]:
+        """Variables of the network, and the slots of the backend's step."""
+        return export_closed(self.network, self._backend)
+
+    def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Take them."""
+        load_closed(self.network, self._backend, state)
 
     def train(
         self, inputs: Iterable[StepInput], steps: int, after_step: Callable[[], None]

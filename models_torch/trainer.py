@@ -9,7 +9,7 @@ recommends it: layers of ``torch.nn``, channels_last memory, bfloat16 autocast, 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +28,7 @@ from models_torch.alexnet import STOCK, LayerSet, build, layers_of, set_masks
 from models_torch.optimizer import optimizer_for, set_rate
 from models_torch.preprocess import Prepare, PrepareByProducts
 from models_torch.settings import in_force, set_deterministic
+from models_torch.state import export_state, load_state
 
 
 @dataclass(frozen=True)
@@ -102,10 +103,10 @@ class TorchTrainer:
         """Take all weights by name; nothing is changed when one does not fit."""
         check_weights(self._architecture, weights, str(self._dtype).removeprefix("torch."))
         self._evaluated = None
-        state = self.network.state_dict()
+        own = self.network.state_dict()
         with torch.no_grad():
             for name, weight in weights.items():
-                state[name].copy_(torch.from_numpy(np.array(weight)))
+                own[name].copy_(torch.from_numpy(np.array(weight)))
 
     def export_weights(self) -> dict[str, NDArray[Any]]:
         """All weights and statistics in the core's layout."""
@@ -114,6 +115,15 @@ class TorchTrainer:
             for name, tensor in self.network.state_dict().items()
             if not name.endswith("batches_tracked")
         }
+
+    def export_state(self) -> Iterator[tuple[str, NDArray[Any]]]:
+        """Network, optimiser and random-number generators."""
+        return export_state(self.network, self._optimizer, self._device)
+
+    def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Take them."""
+        self._evaluated = None
+        load_state(self.network, self._optimizer, self._device, state)
 
     def train(
         self, inputs: Iterable[StepInput], steps: int, after_step: Callable[[], None]

@@ -60,7 +60,16 @@ from bench.training.tracks import TRACKS
     help="Folder of all runs.",
 )
 @click.option("--run", "run_name", help="Name of the run's folder; by default the time in UTC.")
-@click.option("--resume", is_flag=True, help="Continue the run of --run, or the newest one.")
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Continue the run of --run, or the newest one; trainings go on from their checkpoints.",
+)
+@click.option(
+    "--save-weights/--no-save-weights",
+    default=None,
+    help="Save the final weights of trainings in the run's folder; by default those of --recipes.",
+)
 @click.option(
     "--no-parity",
     is_flag=True,
@@ -73,11 +82,13 @@ def run(
     results: Path,
     run_name: str | None,
     resume: bool,
+    save_weights: bool | None,
     no_parity: bool,
     **selection: Any,
 ) -> int:
     """Measure the selected cases; write records, tables, plots and report.html."""
     from bench.cli.progress import Display
+    from bench.harness.checkpoints import saved_weights
     from bench.harness.matrix import jobs
     from bench.harness.profiles import profile as profile_called
     from bench.harness.run import open_run, run_all
@@ -86,7 +97,12 @@ def run(
     chosen = profile_called(profile)
     todo = jobs(Selection(**selection), chosen)
     current, done = open_run(results, run_name, resume, chosen, data, validation=validation)
+    current.save_weights = bool(selection["recipes"]) if save_weights is None else save_weights
     with Display(sum(len(job.tasks) for job in todo)) as display:
         run_all(current, todo, display, done=done, parity=not no_parity)
-    click.echo(write_results(current.store.read(), current.folder))
+    records = current.store.read()
+    report = write_results(records, current.folder)
+    for line in saved_weights(records, current.folder):
+        click.echo(line)
+    click.echo(report)
     return 1 if display.failed else 0

@@ -16,11 +16,13 @@ from bench.core.limits import Limits
 from bench.core.records import Record
 from bench.core.samples import Timed
 from bench.core.text import headline, without_folders
+from bench.harness.checkpoints import RunFiles
 from bench.harness.interleave import InterleavedRun, TaskResults
 from bench.harness.listener import Listener
 from bench.harness.matrix import Job, Task
 from bench.harness.pooling import pooled
 from bench.harness.results import checked
+from bench.harness.rounds import Rounds
 from bench.harness.stopping import stopping_reason
 from bench.harness.summaries import summary_of
 from bench.training.frameworks import framework
@@ -28,25 +30,41 @@ from bench.worker.client import Worker, WorkerError
 
 
 def measure(
-    jobs: Sequence[Job], data: Path, limits: Limits, listener: Listener
+    jobs: Sequence[Job],
+    data: Path,
+    limits: Limits,
+    listener: Listener,
+    files: RunFiles | None = None,
 ) -> Iterator[Record]:
-    """The records of jobs that are measured together (`bench.harness.matrix.groups`)."""
+    """The records of jobs that are measured together (`bench.harness.matrix.groups`).
+
+    With ``files`` they go on from what a stopped run has left.
+    """
     if kind(jobs[0].tasks[0].kind).timed:
-        return _measure_interleaved(jobs, data, limits, listener)
-    return (record for job in jobs for record in _measure_alone(job, data, limits, listener))
+        return _measure_interleaved(jobs, data, limits, listener, files)
+    return (record for job in jobs for record in _measure_alone(job, data, limits, listener, files))
 
 
 def _measure_interleaved(
-    jobs: Sequence[Job], data: Path, limits: Limits, listener: Listener
+    jobs: Sequence[Job], data: Path, limits: Limits, listener: Listener, files: RunFiles | None
 ) -> Iterator[Record]:
     """Fresh processes of all jobs until the stopping criterion is met; then every record."""
     interleaved = InterleavedRun(jobs, data, limits, listener.started, listener.progress)
-    process_seconds: list[float] = []
-    stopped = None
+    tasks = [task_results.task for task_results in interleaved.all_results]
+    rounds = files.group(tasks) if files else Rounds(None, {})
+    process_seconds, note = rounds.take(interleaved.all_results)
+    if note:
+        listener.note(f"{jobs[0].case.variant}: {note}")
+    stopped = (
+        stopping_reason(interleaved.all_results, limits, process_seconds)
+        if process_seconds
+        else None
+    )
     while stopped is None:
         began = perf_counter()
         interleaved.run_process(len(process_seconds))
         process_seconds.append(perf_counter() - began)
+        rounds.keep(interleaved.all_results, process_seconds)
         stopped = stopping_reason(interleaved.all_results, limits, process_seconds)
     name = uuid4().hex[:12]  # joins the records of one group
     for task_results in interleaved.all_results:
@@ -58,6 +76,7 @@ def _measure_interleaved(
             "group_seconds": limits.group_seconds,
         }
         yield _timed_record(task_results, interleaving)
+    rounds.remove()
 
 
 def _timed_record(task_results: TaskResults, interleaving: dict[str, Any]) -> Record:
@@ -87,23 +106,28 @@ def _timed_record(task_results: TaskResults, interleaving: dict[str, Any]) -> Re
     )
 
 
-def _measure_alone(job: Job, data: Path, limits: Limits, listener: Listener) -> Iterator[Record]:
+def _measure_alone(
+    job: Job, data: Path, limits: Limits, listener: Listener, files: RunFiles | None
+) -> Iterator[Record]:
     """One fresh worker for each task, so that a training starts from nothing of another."""
     for task in job.tasks:
         listener.started(task)
+        kept, note = files.training(task.case) if files else (None, None)
+        if note:
+            listener.note(note)
         started_at = datetime.now(UTC).isoformat(timespec="seconds")
         began = perf_counter()
         with Worker(job.case, data, limits, weights=job.weights) as worker:
             try:
                 worker.open(listener.progress)
-                answer = checked(worker.measure(task.kind, listener.progress))
+                answer = checked(worker.measure(task.kind, listener.progress, kept))
                 record = record_of(task, answer, [answer["samples"]])
             except WorkerError as error:
                 record = _failure(task, error)
         yield dataclasses.replace(
             record,
-            started_at=started_at,
-            seconds=perf_counter() - began,
+            started_at=kept.started_at if kept else started_at,
+            seconds=perf_counter() - began + (kept.seconds if kept else 0.0),
             environment=capture(framework(task.case.framework).versions()),
         )
 

@@ -10,8 +10,8 @@ import dataclasses
 import json
 import os
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,10 @@ class Facts:
     """Names of the logits, where they are known."""
     notes: str = ""
     """Precision, licence and other facts for a reader of the results."""
+    training: dict[str, Any] = field(default_factory=dict)
+    """Of weights that this suite has trained: ``case``, ``recipe``, ``dataset``, ``test_accuracy``,
+    ``train_images``, ``train_seconds`` and ``weights_sha256``, the digest of the tensors; else
+    empty."""
 
     @property
     def label(self) -> str:
@@ -91,12 +95,16 @@ class Pretrained:
     facts: Facts
     tensors: Weights
 
-    def save(self, path: Path) -> None:
-        """Write both into one safetensors file. Raises OSError where it cannot."""
+    def save(self, path: Path, texts: Mapping[str, str] | None = None) -> None:
+        """Write both into one safetensors file, with further ``texts`` in its metadata.
+
+        Raises:
+            OSError: It cannot be written.
+        """
         arrays = {name: np.ascontiguousarray(array) for name, array in self.tensors.items()}
         partial = path.with_name(f"{path.name}.part")
         try:
-            save_file(arrays, partial, {_KEY: json.dumps(self.facts.to_json())})
+            save_file(arrays, partial, {**(texts or {}), _KEY: json.dumps(self.facts.to_json())})
         except SafetensorError as error:  # the library's own class for an error of the system
             code = re.search(r"os error (\d+)", str(error))
             raise OSError(

@@ -14,6 +14,7 @@ from bench.networks.init import DropoutMasks
 from bench.training.defaults import shuffles
 from bench.training.interfaces import Setup, StepInput, Trainer
 from bench.training.tracks import track
+from bench.worker.checkpoints import Checkpoints
 from bench.worker.inputs import ImageInputs, Inputs
 from bench.worker.schedule import FixedSchedule, Schedule
 
@@ -60,6 +61,8 @@ class Session:
     """Where the initial weights come from, as the settings of a record have it."""
     schedule: Schedule = field(init=False)
     """The blocks of the current measurement."""
+    checkpoints: Checkpoints | None = None
+    """Of a training; None writes none."""
     _next_step: int = 0
 
     def __post_init__(self) -> None:
@@ -77,6 +80,10 @@ class Session:
         masks = self._masks.at(step, len(labels)) if self._shared_masks else {}
         rate = self.setup.recipe.rate(step, self.setup.steps)
         return StepInput(images, labels, masks, rate)
+
+    def continue_at(self, step: int) -> None:
+        """Go on with the training at a step that an earlier process has reached."""
+        self._next_step = step
 
     def train(self, steps: int, after_step: Callable[[], None] = lambda: None) -> None:
         """The next ``steps`` steps of the training."""

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.optim.sgd import sgd
 
 from bench.training.interfaces import Run
 from models_keras.backend import Convolutions, Network
 from models_keras.optimizer import cross_entropy
+from models_torch import state
 from models_torch.optimizer import optimizer_for, set_rate
 from models_torch.settings import layout, of_device, of_process, set_deterministic
 
@@ -38,6 +40,21 @@ def use_precision(precision: str) -> None:
 def fed(batches: Iterable[Any]) -> Iterable[Any]:
     """``fit`` takes the batches as they are."""
     return batches
+
+
+def export_random() -> Iterator[tuple[str, NDArray[Any]]]:
+    """PyTorch's generators: Keras's dropout draws from them."""
+    return state.export_random(_device())
+
+
+def load_random(states: Mapping[str, NDArray[Any]]) -> None:
+    """Set them."""
+    state.load_random(states, _device())
+
+
+def _device() -> torch.device:
+    """Where Keras's variables are."""
+    return torch.device(keras.ops.zeros(()).device)
 
 
 class Step:
@@ -96,6 +113,14 @@ class Step:
 
     def reload(self) -> None:
         """The Keras variables are the state."""
+
+    def export_slots(self) -> Iterator[tuple[str, NDArray[Any]]]:
+        """Those of the optimiser, by number of the weight and name."""
+        return state.export_optimizer(self._optimizer)
+
+    def load_slots(self, slots: Mapping[str, NDArray[Any]]) -> None:
+        """Take them."""
+        state.load_optimizer(self._optimizer, slots)
 
     def bare(
         self, images: Any, labels: Any, masks: list[Any], rate: float
