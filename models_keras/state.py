@@ -26,9 +26,6 @@ class FitState(keras.callbacks.Callback):  # type: ignore[misc]
     A callback of every ``fit``: that resets the mean loss when it begins, and this one restores it.
     """
 
-    async_safe = True
-    """Whether batches need not wait for it: it has nothing to do after a batch."""
-
     def __init__(self, model: keras.Model) -> None:
         super().__init__()
         self._trained = model
@@ -59,14 +56,23 @@ class FitState(keras.callbacks.Callback):  # type: ignore[misc]
         self._pending = {name: np.array(state[name]) for name in restored}
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Restore what ``fit`` has just reset, and what building its graph may have drawn from."""
+        """Restore the mean loss, which ``fit`` has just reset; between two calls there is none."""
         self._within = True
-        pending, self._pending = self._pending, {}
-        if part(pending, "loss"):
-            _assign("loss", self._trained.metrics_variables, pending)
-        random = {name.partition("/")[2]: pending[name] for name in part(pending, "random")}
-        if random:
-            current().load_random(random)
+        if part(self._pending, "loss"):
+            _assign("loss", self._trained.metrics_variables, self._pending)
+        else:
+            self._restore_random()
+
+    def on_train_batch_begin(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
+        """Restore generators within a call: before its first batch PyTorch's loader has drawn."""
+        if self._pending:
+            self._restore_random()
+
+    def _restore_random(self) -> None:
+        names = part(self._pending, "random")
+        if names:
+            current().load_random({name.partition("/")[2]: self._pending[name] for name in names})
+        self._pending = {}
 
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
         """The mean loss of this ``fit`` has been read."""

@@ -103,14 +103,17 @@ class Pretrained:
         """
         arrays = {name: np.ascontiguousarray(array) for name, array in self.tensors.items()}
         partial = path.with_name(f"{path.name}.part")
+        metadata = {**(texts or {}), _KEY: json.dumps(self.facts.to_json())}
         try:
-            save_file(arrays, partial, {**(texts or {}), _KEY: json.dumps(self.facts.to_json())})
+            save_file(arrays, partial, metadata)
+            partial.replace(path)
         except SafetensorError as error:  # the library's own class for an error of the system
             code = re.search(r"os error (\d+)", str(error))
             raise OSError(
                 *((int(code[1]), os.strerror(int(code[1]))) if code else error.args)
             ) from error
-        partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
 
     @classmethod
     def load(cls, path: Path) -> Pretrained:

@@ -1,7 +1,6 @@
 """A run's trainings go on where they were stopped, and their final weights are kept."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -65,14 +64,14 @@ def start(results: Path, batches: str, *, resume: bool = False) -> tuple[Run, An
 
 
 @pytest.fixture
-def killed(tmp_path: Path, batches: str) -> Iterator[Path]:
+def killed(tmp_path: Path, batches: str) -> Path:
     """Results with a training whose worker was killed in its second epoch."""
     results = tmp_path / "results"
     run, _ = start(results, batches)
     record, _ = trained(run, "fake-dies-once")
     assert record.status == "failed"
     assert "SIGKILL" in str(record.error)
-    yield results
+    return results
 
 
 def checkpoint_of(results: Path) -> Path:
