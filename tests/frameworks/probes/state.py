@@ -46,29 +46,28 @@ TRAININGS: dict[str, tuple[Recipe, dict[str, Any]]] = {
     "closed Adam": (_scheduled(ADAM, 0.01), {"track": "closed"}),
     "idiomatic": (_scheduled(SGD, 0.05), {"track": IDIOMATIC}),
     "idiomatic bfloat16": (_scheduled(ADAM, 0.01), {"track": IDIOMATIC, "precision": "bfloat16"}),
-    "tuned": (_scheduled(SGD, 0.05), {"track": TUNED}),
     "tuned bfloat16": (_scheduled(SGD, 0.05), {"track": TUNED, "precision": "bfloat16"}),
     "ablation": (_scheduled(ADAM, 0.01), {"track": ABLATION, "defaults": "own"}),
 }
 
 
-WHERE = {name: ("within",) for name in TRAININGS} | {
-    name: tuple(CALLS) for name in ("closed SGD", "idiomatic")
-}
-"""Where each is exported; a trainer has one code for both, in every track but these two."""
-REFUSING = ("closed SGD", "idiomatic")
+THOROUGH = ("closed SGD", "idiomatic")
+"""A trainer of each class; the others are variants of these."""
+WHERE = {name: ("within",) for name in TRAININGS} | {name: tuple(CALLS) for name in THOROUGH}
+"""Where the state of each is exported."""
 
 
 def run(framework: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    facts: dict[str, Any] = {"refused": {}}
+    facts: dict[str, Any] = {"refused": {}, "disturbed": {}}
     arrays: dict[str, Any] = {}
     for name, (recipe, case) in TRAININGS.items():
         given = setup(TINY, recipe, steps=STEPS, **case)
         given = replace(given, case=replace(given.case, framework=framework))
         for place in WHERE[name]:
             facts[f"{name} {place}"] = _Training(framework, given, CALLS[place]).compared()
-        if name in REFUSING:
+        if name in THOROUGH:
             facts["refused"][name] = _refusals(framework, given)
+            facts["disturbed"][name] = _Training(framework, given, CALLS["within"]).disturbed()
     return facts, arrays
 
 
@@ -81,7 +80,6 @@ class _Training:
     def compared(self) -> dict[str, Any]:
         """The training in one go, and from the state in its middle by another trainer."""
         whole, losses, path = self._whole(export=True)
-        undisturbed = self._whole(export=False)[0] if self.calls == CALLS["within"] else whole
         resumed = create(self.framework, self.given)
         resumed.load_state(checkpoints.read(path).state)
         path.unlink()
@@ -92,8 +90,11 @@ class _Training:
             "resumed": resumed.losses(),
             "differing weights": _differing(whole, resumed),
             "differing predictions": not np.array_equal(_logits(whole), _logits(resumed)),
-            "disturbed weights": _differing(undisturbed, whole),
         }
+
+    def disturbed(self) -> list[str]:
+        """Names of the weights that an export changes."""
+        return _differing(self._whole(export=False)[0], self._whole(export=True)[0])
 
     def _whole(self, *, export: bool) -> tuple[Any, list[float], Path]:
         """The trainer, the losses after the export, and the file of the state."""
