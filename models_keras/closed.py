@@ -6,7 +6,7 @@ Tracing, compiling, differentiating and holding the state is each backend's own
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import keras
@@ -19,6 +19,7 @@ from models_keras.backend import BackendStep, Network, current
 from models_keras.crops import bordered
 from models_keras.preprocess import prepare_for
 from models_keras.settings import in_force, use_precision
+from models_keras.state import export_closed, load_closed
 
 
 class ClosedTrainer:
@@ -62,6 +63,14 @@ class ClosedTrainer:
         found = bordered(images, padding)
         self._held = None if found is None else keras.ops.convert_to_tensor(found)
         return self._held is not None
+
+    def export_state(self) -> Iterator[tuple[str, NDArray[Any]]]:
+        """Variables of the network, and the slots of the backend's step."""
+        return export_closed(self.network, self._backend)
+
+    def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Take them."""
+        load_closed(self.network, self._backend, state)
 
     def train(
         self, inputs: Iterable[StepInput], steps: int, after_step: Callable[[], None]

@@ -9,7 +9,7 @@ https://keras.io/api/mixed_precision/, https://keras.io/api/models/model_trainin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
@@ -26,6 +26,7 @@ from models_keras.crops import HeldImages, bordered
 from models_keras.optimizer import optimizer_for, slow
 from models_keras.preprocess import input_for, stock_prepare_for
 from models_keras.settings import in_force
+from models_keras.state import FitState
 
 
 class _AfterStep(keras.callbacks.Callback):  # type: ignore[misc]
@@ -68,6 +69,7 @@ class IdiomaticTrainer:
         self._compile(self._model)
         self._trained = self._model
         """What ``fit`` trains: from images, or from crops of images that the device holds."""
+        self._state = FitState(self._model, self._model)
         self._losses: list[float] = []
         self._last = _AfterStep(lambda: None)
 
@@ -127,7 +129,16 @@ class IdiomaticTrainer:
         self._trained = keras.Model(crops, self.network(self._prepare(held(crops))))
         held.held.assign(found)
         self._compile(self._trained)
+        self._state = FitState(self._trained, self._model)
         return True
+
+    def export_state(self) -> Iterator[tuple[str, NDArray[Any]]]:
+        """Variables of model and optimiser, and within a ``fit`` its mean loss so far."""
+        return self._state.export()
+
+    def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Take them."""
+        self._state.load(state)
 
     def train(
         self, inputs: Iterable[StepInput], steps: int, after_step: Callable[[], None]
@@ -143,7 +154,7 @@ class IdiomaticTrainer:
             steps_per_epoch=steps,
             epochs=1,
             verbose=0,
-            callbacks=[self._last],
+            callbacks=[self._state, self._last],
         )
         self._losses.extend(float(loss) for loss in history.history["loss"])
 

@@ -48,6 +48,11 @@ class TunedTrainer(IdiomaticTrainer):
         super().load_weights(weights)
         self._weights_changed()
 
+    def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Take model and optimiser."""
+        super().load_state(state)
+        self._weights_changed()
+
     def train(
         self, inputs: Iterable[StepInput], steps: int, after_step: Callable[[], None]
     ) -> None:

@@ -10,7 +10,7 @@ it has PyTorch's.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +31,7 @@ from models_torch.optimizer import optimizer_for, set_rate
 from models_torch.passes import Compiler, EvaluationPass, Precision, TrainingPass, logits_of
 from models_torch.preprocess import HeldImages, Prepare, PrepareByProducts
 from models_torch.settings import in_force, set_deterministic
+from models_torch.state import export_state, load_state
 
 
 @dataclass(frozen=True)
@@ -123,10 +124,10 @@ class TorchTrainer:
             self._architecture, weights, str(self._precision.dtype).removeprefix("torch.")
         )
         self._evaluated = None
-        state = self.network.state_dict()
+        own = self.network.state_dict()
         with torch.no_grad():
             for name, weight in weights.items():
-                state[name].copy_(torch.from_numpy(np.array(weight)))
+                own[name].copy_(torch.from_numpy(np.array(weight)))
 
     def export_weights(self) -> dict[str, NDArray[Any]]:
         """All weights and statistics in the core's layout."""
@@ -140,6 +141,15 @@ class TorchTrainer:
         """In memory of the device, with their border."""
         self._pass.held = HeldImages(images, labels, padding, self._device)
         return True
+
+    def export_state(self) -> Iterator[tuple[str, NDArray[Any]]]:
+        """Network, optimiser and random-number generators."""
+        return export_state(self.network, self._optimizer, self._device)
+
+    def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Take them."""
+        self._evaluated = None
+        load_state(self.network, self._optimizer, self._device, state)
 
     def train(
         self, inputs: Iterable[StepInput], steps: int, after_step: Callable[[], None]

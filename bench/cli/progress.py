@@ -121,6 +121,10 @@ class Display:
         """Advance the bar of the current measurement to ``done`` (0 to 1)."""
         self._progress.update(self._current, completed=100 * done)
 
+    def note(self, text: str) -> None:
+        """Print it."""
+        self.console.print(escape(text), soft_wrap=True)
+
     def certifying(self, done: float, note: str) -> None:
         """Show the current parity check."""
         self._progress.update(self._current, description=note, completed=100 * done)

@@ -75,7 +75,16 @@ from bench.training.tracks import TRACKS
     help="Folder of all runs.",
 )
 @click.option("--run", "run_name", help="Name of the run's folder; by default the time in UTC.")
-@click.option("--resume", is_flag=True, help="Continue the run of --run, or the newest one.")
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Continue the run of --run, or the newest one; trainings go on from their checkpoints.",
+)
+@click.option(
+    "--save-weights/--no-save-weights",
+    default=None,
+    help="Save the final weights of trainings in the run's folder; by default those of --recipes.",
+)
 @process_options
 @click.option(
     "--no-parity",
@@ -91,6 +100,7 @@ def run(
     results: Path,
     run_name: str | None,
     resume: bool,
+    save_weights: bool | None,
     no_parity: bool,
     threads: int | None,
     keep_env: tuple[str, ...],
@@ -99,6 +109,7 @@ def run(
     """Measure the selected cases; write records, tables, plots and report.html."""
     from bench.analysis.machine_state import machine_line
     from bench.cli.progress import Display
+    from bench.harness.checkpoints import saved_weights
     from bench.harness.devices import claimed, on_device
     from bench.harness.matrix import jobs
     from bench.harness.profiles import profile as profile_called
@@ -115,10 +126,14 @@ def run(
         click.echo(choice.words, err=True)
     if busy := current.look_at_machine():
         click.echo(f"alexbench: warning: {busy}", err=True)
+    current.save_weights = bool(selection["recipes"]) if save_weights is None else save_weights
     with Display(sum(len(job.tasks) for job in todo)) as display:
         run_all(current, todo, display, done=done, parity=not no_parity, unusable=choice.unusable)
     records = current.store.read()
     if line := machine_line(records):
         click.echo(line, err=True)
-    click.echo(write_results(records, current.folder))
+    report = write_results(records, current.folder)
+    for line in saved_weights(records, current.folder):
+        click.echo(line)
+    click.echo(report)
     return 1 if display.failed else 0

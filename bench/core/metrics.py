@@ -223,11 +223,25 @@ METRICS: dict[str, Metric] = {
         ),
         Metric("train_seconds", (ACCURACY,), "Of training alone, without evaluations.", "s"),
         Metric("train_images", (ACCURACY,), "Images that were trained on.", "images"),
+        Metric(
+            "parts",
+            (ACCURACY,),
+            "Processes that the training took: one, and another for each time that it went on from "
+            "a checkpoint. The seconds of all are added: the first step of each is in them.",
+            "processes",
+        ),
+        Metric(
+            "saved_weights",
+            (ACCURACY,),
+            "Final weights in the run's folder `weights`: `file` and `weights_sha256`; `problem` "
+            "where they could not be saved.",
+            type=OBJECT,
+        ),
         Metric("diverged", (ACCURACY,), "Whether a loss was not finite.", type=FLAG),
         Metric(
             "startup",
             (ACCURACY,),
-            "`import_seconds`, `build_seconds` and `first_step_seconds` of this process.",
+            "`import_seconds`, `build_seconds` and `first_step_seconds` of the first process.",
             "s",
             OBJECT,
         ),

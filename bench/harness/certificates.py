@@ -81,9 +81,9 @@ class Subject:
             "framework": self.framework,
             **({"execution": self.execution} if self.execution else {}),
             "environment": row.environment,
-            "versions": _versions(row),
+            "versions": versions_of(row),
             "cpu": processor(),
-            "code": _code_digest(row.trainer),
+            "code": code_digest(row.trainer, CERTIFIED_PACKAGES),
             **(_accelerator(self.device) if accelerated(self.device) else {}),
         }
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
@@ -93,22 +93,24 @@ def _accelerator(device: str) -> dict[str, Any]:
     return {"device": device, "gpu": nvml.card(device).facts()}
 
 
-def _versions(row: Framework) -> dict[str, str]:
+def versions_of(row: Framework) -> dict[str, str]:
+    """Versions of a framework's packages and of what every result depends on."""
     return {**row.versions(), "numpy": version("numpy"), "python": platform.python_version()}
 
 
 @cache
-def _code_digest(trainer: str) -> str:
+def code_digest(trainer: str, packages: tuple[str, ...]) -> str:
+    """sha256 over the source of a trainer (``module:function``) and of packages of ``bench``."""
     digest = hashlib.sha256()
-    for path in _code(trainer):
+    for path in _code(trainer, packages):
         digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()
 
 
-def _code(trainer: str) -> Iterator[Path]:
-    """Source files that decide what a certificate says."""
+def _code(trainer: str, packages: tuple[str, ...]) -> Iterator[Path]:
+    """Source files of a trainer's package, and of packages of ``bench``."""
     here = Path(__file__).resolve().parents[1]
-    for package in CERTIFIED_PACKAGES:
+    for package in packages:
         yield from sorted((here / package).rglob("*.py"))
     # Keras's torch backend trains with the optimiser of models_torch.
     module = trainer.partition(":")[0]
@@ -245,7 +247,7 @@ def _facts(subject: Subject) -> Certificate:
         "logits_input_size": subject.input_size,
         "figures": {},
         "key": subject.key,
-        "versions": _versions(row),
+        "versions": versions_of(row),
     }
 
 

@@ -18,6 +18,9 @@ class Listener(Protocol):
     def progress(self, done: float, note: str) -> None:
         """Its done fraction."""
 
+    def note(self, text: str) -> None:
+        """Something that the user should know of a measurement that goes on, in one line."""
+
     def finished(self, record: Record) -> None:
         """Its record is written."""
 

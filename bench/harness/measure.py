@@ -10,7 +10,6 @@ from time import perf_counter
 from typing import Any
 from uuid import uuid4
 
-from bench.core.case import Case
 from bench.core.environment import capture
 from bench.core.kinds import kind
 from bench.core.limits import Limits
@@ -18,12 +17,14 @@ from bench.core.machine import machine_metrics
 from bench.core.records import Record
 from bench.core.samples import Timed
 from bench.core.text import headline, without_folders
+from bench.harness.checkpoints import RunFiles
 from bench.harness.interleave import InterleavedRun, TaskResults
 from bench.harness.listener import Listener
 from bench.harness.matrix import Job, Task
 from bench.harness.observer import MACHINE_STATE, Observer
 from bench.harness.pooling import pooled
 from bench.harness.results import checked, checked_states
+from bench.harness.rounds import Rounds
 from bench.harness.stopping import group_seconds, stopping_reason
 from bench.harness.summaries import summary_of
 from bench.training.frameworks import framework
@@ -31,26 +32,42 @@ from bench.worker.client import Worker, WorkerError
 
 
 def measure(
-    jobs: Sequence[Job], data: Path, limits: Limits, listener: Listener
+    jobs: Sequence[Job],
+    data: Path,
+    limits: Limits,
+    listener: Listener,
+    files: RunFiles | None = None,
 ) -> Iterator[Record]:
-    """The records of jobs that are measured together (`bench.harness.grouping.groups`)."""
+    """The records of jobs that are measured together (`bench.harness.grouping.groups`).
+
+    With ``files`` they go on from what a stopped run has left.
+    """
     if kind(jobs[0].tasks[0].kind).timed:
-        return _measure_interleaved(jobs, data, limits, listener)
-    return (record for job in jobs for record in _measure_alone(job, data, limits, listener))
+        return _measure_interleaved(jobs, data, limits, listener, files)
+    return (record for job in jobs for record in _measure_alone(job, data, limits, listener, files))
 
 
 def _measure_interleaved(
-    jobs: Sequence[Job], data: Path, limits: Limits, listener: Listener
+    jobs: Sequence[Job], data: Path, limits: Limits, listener: Listener, files: RunFiles | None
 ) -> Iterator[Record]:
     """Fresh processes of all jobs until the stopping criterion is met; then every record."""
     observer = Observer()
     interleaved = InterleavedRun(jobs, data, limits, listener.started, listener.progress)
-    process_seconds: list[float] = []
-    stopped = None
+    tasks = [task_results.task for task_results in interleaved.all_results]
+    rounds = files.group(tasks) if files else Rounds(None, {})
+    process_seconds, note = rounds.take(interleaved.all_results)
+    if note:
+        listener.note(f"{jobs[0].case.variant}: {note}")
+    stopped = (
+        stopping_reason(interleaved.all_results, limits, process_seconds)
+        if process_seconds
+        else None
+    )
     while stopped is None:
         began = perf_counter()
         interleaved.run_process(len(process_seconds))
         process_seconds.append(perf_counter() - began)
+        rounds.keep(interleaved.all_results, process_seconds)
         stopped = stopping_reason(interleaved.all_results, limits, process_seconds)
     machine = observer.state()
     name = uuid4().hex[:12]  # joins the records of one group
@@ -63,11 +80,12 @@ def _measure_interleaved(
             "group_seconds": group_seconds(interleaved.all_results, limits),
         }
         yield _with_machine(_timed_record(task_results, interleaving), machine)
+    rounds.remove()
 
 
 def _with_machine(record: Record, state: dict[str, Any]) -> Record:
     """The record with its machine and software, and the machine's state while it was measured."""
-    environment = capture(framework(record.case.framework).versions())
+    environment = capture(framework(record.case.framework).versions(), record.case.device)
     return dataclasses.replace(record, environment={**environment, MACHINE_STATE: state})
 
 
@@ -95,35 +113,34 @@ def _timed_record(task_results: TaskResults, interleaving: dict[str, Any]) -> Re
         record,
         started_at=task_results.started_at,
         seconds=task_results.seconds,
-        environment=_environment(task_results.task.case),
     )
 
 
-def _measure_alone(job: Job, data: Path, limits: Limits, listener: Listener) -> Iterator[Record]:
+def _measure_alone(
+    job: Job, data: Path, limits: Limits, listener: Listener, files: RunFiles | None
+) -> Iterator[Record]:
     """One fresh worker for each task, so that a training starts from nothing of another."""
     for task in job.tasks:
         listener.started(task)
+        kept, note = files.training(task.case) if files else (None, None)
+        if note:
+            listener.note(note)
         started_at = datetime.now(UTC).isoformat(timespec="seconds")
         began, observer = perf_counter(), Observer()
         with Worker(job.case, data, limits, weights=job.weights) as worker:
             try:
                 worker.open(listener.progress)
-                answer = checked(worker.measure(task.kind, listener.progress))
+                answer = checked(worker.measure(task.kind, listener.progress, kept))
                 answer["metrics"] |= machine_metrics(checked_states(answer))
                 record = record_of(task, answer, [answer["samples"]])
             except WorkerError as error:
                 record = _failure(task, error)
         record = dataclasses.replace(
             record,
-            started_at=started_at,
-            seconds=perf_counter() - began,
-            environment=_environment(task.case),
+            started_at=kept.started_at if kept else started_at,
+            seconds=perf_counter() - began + (kept.seconds if kept else 0.0),
         )
         yield _with_machine(record, observer.state())
-
-
-def _environment(case: Case) -> dict[str, Any]:
-    return capture(framework(case.framework).versions(), case.device)
 
 
 def _failure(task: Task, error: WorkerError | None) -> Record:

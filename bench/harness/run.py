@@ -19,8 +19,10 @@ from bench.core.records import FILE, Record, RecordStore
 from bench.data.contact_sheet import write_contact_sheet
 from bench.data.dataset import Dataset
 from bench.data.sources import open_dataset, prepared
+from bench.harness import checkpoints
 from bench.harness.ceilings import RunCeilings
 from bench.harness.certificates import Certificate, Subject, obtain
+from bench.harness.checkpoints import RunFiles
 from bench.harness.grouping import groups
 from bench.harness.listener import Listener
 from bench.harness.matrix import Job
@@ -50,6 +52,8 @@ class Run:
     frameworks: tuple[str, ...] = ()
     """Whose ceilings are asked for; empty means the profile's. Those of a job are always."""
     ceilings: RunCeilings = field(default_factory=RunCeilings)
+    save_weights: bool = False
+    """Whether the final weights of trainings are saved."""
 
     before: dict[str, Any] = field(default_factory=dict)
     """The machine before the run (`bench.harness.observer.Observer.state`)."""
@@ -111,11 +115,15 @@ class Run:
         """Measure jobs together; yield each record when it is on the disk."""
         for job in group:
             self._prepare_ceilings(job, listener)
-        for record in measure(group, self.data_folder, self.profile.limits, listener):
+        limits = self.profile.limits
+        files = RunFiles(self.folder, self.dataset, limits, self.save_weights)
+        for record in measure(group, self.data_folder, limits, listener, files):
             parity = self._parity(record.case)
             complete = dataclasses.replace(record, dataset=self.dataset.describe(), parity=parity)
             complete = self._with_ceiling(self._with_state_before(complete), listener)
             self.store.append(complete)
+            if complete.ok and kind(complete.kind).trained:
+                checkpoints.prune(self.folder, [complete.case.id])
             listener.finished(complete)
             yield complete
 
@@ -171,6 +179,7 @@ def run_all(
         parity: Whether certificates are made.
         unusable: Frameworks that cannot use the device, with the reason: their rows are skipped.
     """
+    checkpoints.prune(run.folder, {case_id for case_id, name in done if kind(name).trained})
     remaining = [
         dataclasses.replace(job, tasks=tasks)
         for job in jobs
@@ -211,6 +220,8 @@ def open_run(
             f"{folder} holds a run already; go on with it with --resume, or name another"
         )
     _same_data(run)  # before anything in the folder is touched
+    if not resume:
+        checkpoints.clear(run.folder)
     run.create()
     return run, run.store.set_aside_failures()
 

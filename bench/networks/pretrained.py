@@ -58,6 +58,10 @@ class Facts:
     constants: Mapping[str, Mapping[str, float]] = field(default_factory=dict, hash=False)
     """Constants that the weights were trained with and that differ from the variant's: by layer and
     field of its row, as BatchNorm's ``eps``."""
+    training: dict[str, Any] = field(default_factory=dict)
+    """Of weights that this suite has trained: ``case``, ``recipe``, ``dataset``, ``test_accuracy``,
+    ``train_images``, ``train_seconds`` and ``weights_sha256``, the digest of the tensors; else
+    empty."""
 
     @property
     def label(self) -> str:
@@ -96,18 +100,25 @@ class Pretrained:
     facts: Facts
     tensors: Weights
 
-    def save(self, path: Path) -> None:
-        """Write both into one safetensors file. Raises OSError where it cannot."""
+    def save(self, path: Path, texts: Mapping[str, str] | None = None) -> None:
+        """Write both into one safetensors file, with further ``texts`` in its metadata.
+
+        Raises:
+            OSError: It cannot be written.
+        """
         arrays = {name: np.ascontiguousarray(array) for name, array in self.tensors.items()}
         partial = path.with_name(f"{path.name}.part")
+        metadata = {**(texts or {}), _KEY: json.dumps(self.facts.to_json())}
         try:
-            save_file(arrays, partial, {_KEY: json.dumps(self.facts.to_json())})
+            save_file(arrays, partial, metadata)
+            partial.replace(path)
         except SafetensorError as error:  # the library's own class for an error of the system
             code = re.search(r"os error (\d+)", str(error))
             raise OSError(
                 *((int(code[1]), os.strerror(int(code[1]))) if code else error.args)
             ) from error
-        partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
 
     @classmethod
     def load(cls, path: Path) -> Pretrained:

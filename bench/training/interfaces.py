@@ -149,6 +149,32 @@ class Trainer(Protocol):
             Copies in main memory by the core's names, in its layout.
         """
 
+    def export_state(self) -> Iterator[tuple[str, NDArray[Any]]]:
+        """Everything that the next steps depend on: weights, running statistics, the optimiser's
+        slots and counters, and random-number generators.
+
+        Called between two calls of ``train``, or by ``after_step`` when all steps are complete.
+
+        Returns:
+            Arrays by name, one after the other: no second copy of everything is in memory. Each may
+            share memory with the trainer, and is valid until the next step.
+        """
+
+    def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Take the state of a trainer of the same setup, before the first step.
+
+        The next losses are those that followed there, with the same bits where the framework
+        promises that (``repeatability`` of a row in `frameworks`). Where the state was exported
+        within a call of ``train``, a mean loss that is reported for that call covers its steps in
+        both trainers.
+
+        Args:
+            state: What :meth:`export_state` gave.
+
+        Raises:
+            UserError: A name is missing or unknown, or an array has another shape or type.
+        """
+
     def train(
         self, inputs: Iterable[StepInput], steps: int, after_step: Callable[[], None]
     ) -> None:

@@ -17,6 +17,7 @@ from bench.networks.preprocessing import BVLC, TORCHVISION, Preprocessing
 from bench.networks.pretrained import FACTS, Facts, Pretrained
 from bench.networks.variants import variant
 from bench.networks.weight_names import core_names, renamed
+from bench.networks.weights import weights_digest
 from bench.weights.files import RawWeights, Tensors, suffix_of
 from bench.weights.identify import Network, identify
 from bench.weights.keras import from_keras
@@ -53,7 +54,7 @@ def interpret(raw: RawWeights, path: Path, sha256: str, named: str | None = None
     by_name, network = _recognised(raw, where, wanted and variant(wanted).name, head)
     tensors, converted = _float32(by_name, raw, where)
     network, model = _as_the_model_has_it(network, raw, where)
-    usual = preprocessing_of(network.variant, network.input_size)
+    usual = preprocessing_of(network.variant, _input_size(declared, network))
     notes = (declared.get("notes", ""), *converted, *(model.notes if model else ()))
     facts = Facts(
         name=declared.get("name") or path.name[: -len(suffix_of(path))],
@@ -63,10 +64,11 @@ def interpret(raw: RawWeights, path: Path, sha256: str, named: str | None = None
         preprocessing=_preprocessing(declared, where) or usual,
         head=network.head,
         classes=network.classes,
-        input_size=network.input_size,
+        input_size=_input_size(declared, network),
         categories=_categories(declared, network, where),
         notes="; ".join(dict.fromkeys(filter(None, notes))),
         constants=model.constants if model else _constants(declared, network, where),
+        training=_training(declared, tensors, where),
     )
     return Pretrained(facts, tensors)
 
@@ -147,6 +149,33 @@ def _preprocessing(declared: Mapping[str, Any], where: str) -> Preprocessing | N
             raise ValueError(f"interpolation is one of {', '.join(_INTERPOLATIONS)}")
     except (TypeError, ValueError, AttributeError) as error:
         raise UserError(f"{where}: its facts say no preprocessing ({error})") from error
+    return found
+
+
+def _input_size(declared: Mapping[str, Any], network: Network) -> int | None:
+    """The side that the facts have, where it gives the same network: several sides may fit."""
+    side = declared.get("input_size")
+    if type(side) is not int or not 0 < side <= _LARGEST_SIDE or network.input_size is None:
+        return network.input_size
+    try:
+        row = variant(network.variant)
+        wanted = row.architecture(network.classes, head=network.head, input_size=side)
+        same = wanted.weight_shapes() == network.architecture.weight_shapes()
+    except UserError:  # nothing is left of so small an image
+        return network.input_size
+    return side if same else network.input_size
+
+
+def _training(declared: Mapping[str, Any], tensors: Weights, where: str) -> dict[str, Any]:
+    """How the suite has trained them; UserError where the tensors are not those it wrote."""
+    found = declared.get("training") or {}
+    if not isinstance(found, dict):
+        raise UserError(f"{where}: its facts have a training that is no object")
+    if found and found.get("weights_sha256") != weights_digest(tensors):
+        raise UserError(
+            f"{where}: its tensors have another digest than its facts state; the file is damaged "
+            "or was edited"
+        )
     return found
 
 

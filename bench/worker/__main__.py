@@ -44,6 +44,7 @@ from bench.training.interfaces import Maker, Setup, Trainer, TrainerFactory
 from bench.training.tracks import track
 from bench.worker import ceilings as operations
 from bench.worker.blocking import block
+from bench.worker.checkpoints import Checkpoints, TrainingFiles
 from bench.worker.device_watch import DeviceWatch
 from bench.worker.environment import kept_environment
 from bench.worker.inputs import HeldInputs
@@ -52,6 +53,7 @@ from bench.worker.opening import open_session
 from bench.worker.schedule import FixedSchedule, RemoteSchedule, Schedule
 from bench.worker.serve import InferenceWorker
 from bench.worker.session import Session, plan_for
+from bench.worker.trained_weights import save_weights
 
 Command = Mapping[str, Any]
 Fields = dict[str, Any]
@@ -126,7 +128,13 @@ class Commands:
         if self._session is None:
             raise RuntimeError("measure before open")
         self._session.schedule = self._schedule(self._session, command)
-        return measure(self._session, command["kind"])
+        files = command.get("files") and TrainingFiles.from_json(command["files"])
+        self._session.checkpoints = Checkpoints(files) if files else None
+        fields = measure(self._session, command["kind"])
+        if files and files.weights:  # after the peak of memory has been read
+            saved = save_weights(self._session, fields["metrics"], files.weights)
+            fields["metrics"]["saved_weights"] = saved
+        return fields
 
     def _schedule(self, session: Session, command: Command) -> Schedule:
         """The parent's, in an interleaved run; else as many blocks as the limits say."""

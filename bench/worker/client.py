@@ -24,6 +24,7 @@ from bench.training.frameworks import Framework, framework
 from bench.training.interfaces import Operation
 from bench.worker import events
 from bench.worker.ceilings import OperationResult, to_json
+from bench.worker.checkpoints import TrainingFiles
 from bench.worker.environment import environment
 from bench.worker.process import OnProgress, WorkerError, WorkerProcess
 
@@ -76,9 +77,17 @@ class Worker(WorkerProcess):
         }
         self._request(command, "ready", {}, on_progress)
 
-    def measure(self, kind: str, on_progress: OnProgress) -> dict[str, Any]:
-        """One measurement: the fields of `events.MEASUREMENT`."""
-        command = {"do": "measure", "kind": kind}
+    def measure(
+        self, kind: str, on_progress: OnProgress, files: TrainingFiles | None = None
+    ) -> dict[str, Any]:
+        """One measurement: the fields of `events.MEASUREMENT`.
+
+        Args:
+            kind: Name of the measurement.
+            on_progress: Called with the share that is done, and a note.
+            files: Of a training that has checkpoints.
+        """
+        command = {"do": "measure", "kind": kind, "files": files and files.to_json()}
         return self._request(command, "result", events.MEASUREMENT, on_progress)
 
     def begin(self, kind: str, steps: int | None, *, extras: bool, on_progress: OnProgress) -> None:

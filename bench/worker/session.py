@@ -16,6 +16,7 @@ from bench.networks.init import DropoutMasks
 from bench.training.defaults import shuffles
 from bench.training.interfaces import Setup, StepInput, Trainer
 from bench.training.tracks import track
+from bench.worker.checkpoints import Checkpoints
 from bench.worker.inputs import HeldInputs, ImageInputs, Inputs
 from bench.worker.schedule import FixedSchedule, Schedule
 
@@ -64,6 +65,8 @@ class Session:
     """The blocks of the current measurement."""
     monitor: Monitor = field(default_factory=lambda: Monitor(usable_cpus()))
     """Reads the machine around each block."""
+    checkpoints: Checkpoints | None = None
+    """Of a training; None writes none."""
     _next_step: int = 0
 
     def __post_init__(self) -> None:
@@ -87,6 +90,10 @@ class Session:
         """Copy the training images to the trainer's device, where it can hold them and the recipe
         allows it: then no image is transferred in a step."""
         self.inputs = HeldInputs.held_by(self.trainer, self.dataset, self.plan) or self.inputs
+
+    def continue_at(self, step: int) -> None:
+        """Go on with the training at a step that an earlier process has reached."""
+        self._next_step = step
 
     def train(self, steps: int, after_step: Callable[[], None] = lambda: None) -> None:
         """The next ``steps`` steps of the training."""

@@ -7,11 +7,12 @@ it imports the framework. :func:`current` gives the one of this process.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
 import keras
+from numpy.typing import NDArray
 
 from bench.core.errors import UserError
 from bench.training.interfaces import Run
@@ -62,6 +63,12 @@ class BackendStep(Protocol):
 
     def reload(self) -> None:
         """Take the state from the Keras variables."""
+
+    def export_slots(self) -> Iterator[tuple[str, NDArray[Any]]]:
+        """The optimiser's state by name, an array at a time, each valid until the next step."""
+
+    def load_slots(self, slots: Mapping[str, NDArray[Any]]) -> None:
+        """Take it; UserError where it is of another network or optimiser."""
 
     def gradients(self, images: Any, labels: Any, masks: list[Any]) -> tuple[Any, Any, list[Any]]:
         """Loss, logits, and the gradients of the trainable variables in their order."""
@@ -126,6 +133,12 @@ class Backend(Protocol):
 
     def fed(self, batches: Iterable[Any]) -> Any:
         """What ``fit`` takes for the harness's batches of (images or crops, labels)."""
+
+    def export_random(self) -> Iterator[tuple[str, NDArray[Any]]]:
+        """The process's own generators; layers have theirs, whose states are Keras variables."""
+
+    def load_random(self, states: Mapping[str, NDArray[Any]]) -> None:
+        """Set them."""
 
     def in_backend(self, kernel: Any, activation: Any, axes: str) -> dict[str, Any]:
         """The backend's part of :class:`bench.training.settings.Settings`.

@@ -3,15 +3,19 @@ eager execution is asked for."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import keras
+import numpy as np
+from numpy.typing import NDArray
 
 from bench.training.interfaces import Run
+from bench.training.state import check_names, checked
 from models_keras.backend import Convolutions, Network, unusable
 from models_keras.optimizer import cross_entropy, update_for
 
@@ -69,6 +73,15 @@ def use_precision(precision: str) -> None:
 def fed(batches: Iterable[Any]) -> Iterable[Any]:
     """``fit`` takes the batches as they are."""
     return batches
+
+
+def export_random() -> Iterator[tuple[str, NDArray[Any]]]:
+    """JAX has no generators of its own."""
+    yield from ()
+
+
+def load_random(states: Mapping[str, NDArray[Any]]) -> None:
+    """There is none."""
 
 
 class Step:
@@ -178,6 +191,21 @@ class Step:
         model = self._network.training
         self._weights = [jnp.array(v.value, copy=True) for v in model.trainable_variables]
         self._statistics = [jnp.array(v.value, copy=True) for v in model.non_trainable_variables]
+
+    def export_slots(self) -> Iterator[tuple[str, NDArray[Any]]]:
+        """Slots of all weights in their order, then the number of steps."""
+        arrays = [*chain.from_iterable(self._slots), self._count]
+        return ((str(place), np.array(array)) for place, array in enumerate(arrays))
+
+    def load_slots(self, slots: Mapping[str, NDArray[Any]]) -> None:
+        """Take them."""
+        own = [*chain.from_iterable(self._slots), self._count]
+        names = [str(place) for place in range(len(own))]
+        check_names(slots, names)
+        found = [checked(slots, n, a.shape, a.dtype) for n, a in zip(names, own, strict=True)]
+        *flat, self._count = map(jnp.array, found)
+        rest = iter(flat)
+        self._slots = [[next(rest) for _ in row] for row in self._slots]
 
     def bare(
         self, images: Any, labels: Any, masks: list[Any], rate: float

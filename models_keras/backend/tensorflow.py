@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain
 from typing import Any
 
 import keras
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from bench.training.interfaces import Run
+from bench.training.state import check_names, checked
 from models_keras.backend import Convolutions, Network, unusable
 from models_keras.optimizer import Sgd, cross_entropy, update_for
 
@@ -87,6 +89,15 @@ def fed(batches: Iterable[Any]) -> Any:
 
 def _unchanged(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
+
+
+def export_random() -> Iterator[tuple[str, NDArray[Any]]]:
+    """None that a step draws from: Keras's dropout is stateless there."""
+    yield from ()
+
+
+def load_random(states: Mapping[str, NDArray[Any]]) -> None:
+    """There is none."""
 
 
 class Step:
@@ -187,6 +198,22 @@ class Step:
 
     def reload(self) -> None:
         """The Keras variables are the state."""
+
+    def export_slots(self) -> Iterator[tuple[str, NDArray[Any]]]:
+        """Slots of all weights in their order, then the number of steps."""
+        return ((str(place), v.numpy()) for place, v in enumerate(self._state()))
+
+    def load_slots(self, slots: Mapping[str, NDArray[Any]]) -> None:
+        """Take them."""
+        own = self._state()
+        names = [str(place) for place in range(len(own))]
+        check_names(slots, names)
+        for name, variable in zip(names, own, strict=True):
+            dtype = variable.dtype.as_numpy_dtype
+            variable.assign(checked(slots, name, variable.shape, dtype))
+
+    def _state(self) -> list[Any]:
+        return [*chain.from_iterable(self._slots), self._count]
 
     def bare(
         self, images: Any, labels: Any, masks: list[Any], rate: float

@@ -3,17 +3,19 @@ compiled execution is asked for."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.optim.sgd import sgd
 
 from bench.training.interfaces import Run
 from models_keras.backend import Convolutions, Network
 from models_keras.optimizer import cross_entropy
+from models_torch import state
 from models_torch.devices import device_of, on_device, synchronise
 from models_torch.devices import peak_memory as device_peak
 from models_torch.optimizer import optimizer_for, set_rate
@@ -79,6 +81,16 @@ def peak_memory() -> int | None:
 def compilation() -> dict[str, int] | None:
     """Dynamo's counters."""
     return counts()
+
+
+def export_random() -> Iterator[tuple[str, NDArray[Any]]]:
+    """PyTorch's generators: Keras's dropout draws from them."""
+    return state.export_random(_device())
+
+
+def load_random(states: Mapping[str, NDArray[Any]]) -> None:
+    """Set them."""
+    state.load_random(states, _device())
 
 
 class Step:
@@ -170,6 +182,14 @@ class Step:
 
     def reload(self) -> None:
         """The Keras variables are the state."""
+
+    def export_slots(self) -> Iterator[tuple[str, NDArray[Any]]]:
+        """Those of the optimiser, by number of the weight and name."""
+        return state.export_optimizer(self._optimizer)
+
+    def load_slots(self, slots: Mapping[str, NDArray[Any]]) -> None:
+        """Take them."""
+        state.load_optimizer(self._optimizer, slots)
 
     def bare(
         self, images: Any, labels: Any, masks: list[Any], rate: float

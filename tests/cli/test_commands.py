@@ -247,6 +247,30 @@ def test_a_run_prints_its_report_last_and_can_be_reported_and_compared(
     assert capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("options", "saved"),
+    [
+        (("--save-weights",), True),
+        ((), False),
+        (("--recipes", "short"), True),
+        (("--recipes", "short", "--no-save-weights"), False),
+    ],
+)
+def test_a_run_names_the_weights_that_it_has_saved(
+    batches: str, options: tuple[str, ...], saved: bool
+) -> None:
+    chosen = ("--frameworks", "fake", "--tracks", "closed", "--kinds", "accuracy", *options)
+    done = alexbench(*RUN, "--data", batches, "--run", "one", "--no-parity", *chosen)
+    assert done.returncode == 0, done.stderr
+    *above, report = done.stdout.splitlines()
+    assert report == "results/one/report.html"
+    folder = Path("results", "one", "weights")
+    assert folder.exists() == saved
+    (record,) = RecordStore(folder.parent).read()
+    accuracy = f"({record.metrics['test_accuracy']:.2%} test accuracy)"
+    assert above == ([f"{path} {accuracy}" for path in folder.iterdir()] if saved else [])
+
+
 def test_one_failed_case_is_exit_code_1_and_the_rest_is_written(batches: str) -> None:
     chosen = ("--frameworks", "fake-killed,fake-unbuildable,fake", "--kinds", "startup,latency")
     done = alexbench(*RUN, "--data", batches, "--run", "one", "--tracks", "closed", *chosen)

@@ -180,13 +180,13 @@ def test_another_network_has_another_key() -> None:
     assert len(keys) == 6
 
 
-@pytest.mark.parametrize("changed", ["_versions", "_code_digest"])
+@pytest.mark.parametrize("changed", ["versions_of", "code_digest"])
 def test_other_versions_or_code_have_another_key(
     monkeypatch: pytest.MonkeyPatch, changed: str
 ) -> None:
     before = subject().key
     assert subject().key == before
-    monkeypatch.setattr(certificates, changed, lambda _: "another")
+    monkeypatch.setattr(certificates, changed, lambda *_: "another")
     assert subject().key != before
 
 
@@ -221,15 +221,19 @@ def _reached(modules: Iterable[str]) -> set[str]:
     return found
 
 
+def _code_of(trainer: str) -> list[Path]:
+    return list(certificates._code(trainer, certificates.CERTIFIED_PACKAGES))
+
+
 def test_the_code_of_a_proof_includes_the_implementation() -> None:
-    names = {path.as_posix() for path in certificates._code("models_keras.trainer:create")}
+    names = {path.as_posix() for path in _code_of("models_keras.trainer:create")}
     for part in (
         "models_keras/layers/lrn.py",
         "models_torch/optimizer.py",
         "bench/parity/reference.py",
     ):
         assert any(name.endswith(part) for name in names)
-    own = [path.name for path in certificates._code("tests.support.fakes:Proven")]
+    own = [path.name for path in _code_of("tests.support.fakes:Proven")]
     assert "fakes.py" in own
 
 
@@ -247,6 +251,9 @@ class Listener:
 
     def progress(self, done: float, note: str) -> None:
         assert 0 <= done <= 1
+
+    def note(self, text: str) -> None:
+        self.told.append(text)
 
     def certifying(self, done: float, note: str) -> None:
         assert note.startswith("parity of ")

@@ -63,6 +63,9 @@ class Listener:
     def progress(self, done: float, note: str) -> None:
         assert 0 <= done <= 1
 
+    def note(self, text: str) -> None:
+        self.told.append(("note", text, ""))
+
     def certifying(self, done: float, note: str) -> None:
         raise AssertionError("these runs ask for no certificate")
 
@@ -122,7 +125,9 @@ def test_the_parent_keeps_no_record_that_is_written(
     alive: list[weakref.ref[Record]] = []
     most = 0
 
-    def measured(match: Any, data: Path, limits: Any, listener: Any) -> Iterator[Record]:
+    def measured(
+        match: Any, data: Path, limits: Any, listener: Any, files: Any
+    ) -> Iterator[Record]:
         nonlocal most
         for task in match[0].tasks:
             record = replace(make_record(kind=task.kind), case=task.case)

@@ -6,13 +6,14 @@ Nothing is registered by importing this module: tests put the rows into the regi
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -84,6 +85,18 @@ class FakeTrainer:
     def export_weights(self) -> dict[str, Any]:
         return dict(self.weights)
 
+    def export_state(self) -> Iterator[tuple[str, Any]]:
+        yield from ((f"weights/{name}", array) for name, array in self.weights.items())
+        yield "kernel", self.kernel
+        yield "images", np.array(sorted(self.images.items()), np.int64).reshape(-1, 2)
+        yield "masks", np.array(self.masks)
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        self.weights = {n.partition("/")[2]: state[n] for n in state if n.startswith("weights/")}
+        self.kernel = state["kernel"]
+        self.images = Counter(dict(state["images"].tolist()))
+        self.masks = int(state["masks"])
+
     def train(
         self, inputs: Iterable[StepInput], steps: int, after_step: Callable[[], None]
     ) -> None:
@@ -150,6 +163,61 @@ def _identity(image: Any) -> int:
 def _softmax(logits: Any) -> Any:
     raised = np.exp(logits - logits.max(axis=1, keepdims=True))
     return raised / raised.sum(axis=1, keepdims=True)
+
+
+class Fit(FakeTrainer):
+    """Reports one mean loss of each call, and draws random numbers of its own, as Keras's fit."""
+
+    def __init__(self, setup: Setup) -> None:
+        super().__init__(setup)
+        self._random = np.random.default_rng(setup.case.seed)
+        self._sum, self._steps = 0.0, 0
+        self._within, self._means = False, list[float]()
+
+    def export_state(self) -> Iterator[tuple[str, Any]]:
+        yield from super().export_state()
+        bits = json.dumps(self._random.bit_generator.state)
+        yield "random", np.frombuffer(bits.encode(), np.uint8)
+        if self._within:
+            yield "loss", np.array([self._sum, self._steps])
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        super().load_state(state)
+        self._random.bit_generator.state = json.loads(state["random"].tobytes())
+        if "loss" in state:
+            self._sum, self._steps = state["loss"].tolist()
+
+    def train(
+        self, inputs: Iterable[StepInput], steps: int, after_step: Callable[[], None]
+    ) -> None:
+        self._within = True
+        super().train(inputs, steps, after_step)
+        self._within = False
+        self._means.append(self._sum / self._steps)
+        self._sum, self._steps = 0.0, 0
+
+    def _step(self, given: StepInput) -> None:
+        super()._step(given)
+        self.kernel += self._random.normal(0, 0.01, self.kernel.shape)
+        self._sum, self._steps = self._sum + self._losses.pop(), self._steps + 1
+
+    def losses(self) -> list[float]:
+        taken, self._means = self._means, []
+        return taken
+
+
+class DiesOnce(FakeTrainer):
+    """Its worker is killed at a step, the first time that it comes there."""
+
+    AT = 7
+
+    def misbehave(self) -> None:
+        mark = Path(os.environ["ALEXBENCH_CACHE"]) / "died"
+        there = sum(self.images.values()) == (self.AT - 1) * self.setup.case.batch_size
+        if there and not mark.exists():
+            mark.parent.mkdir(parents=True, exist_ok=True)
+            mark.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
 class Segfault(FakeTrainer):
@@ -326,6 +394,8 @@ WIDER = Variant("wider", "for tests", 40, 10, _tiny)
 FRAMEWORKS = (
     _row("fake", FakeTrainer),
     _row("fake-two", FakeTrainer),
+    _row("fake-fit", Fit),
+    _row("fake-dies-once", DiesOnce),
     _row("fake-segfault", Segfault),
     _row("fake-killed", Killed),
     _row("fake-orphan", Orphan),

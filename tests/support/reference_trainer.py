@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -36,6 +36,14 @@ class ReferenceTrainer:
 
     def export_weights(self) -> dict[str, Any]:
         return {k: v.astype(self._dtype) for k, v in self._state.weights.items()}
+
+    def export_state(self) -> Iterator[tuple[str, Any]]:
+        """The weights: of no use to a training with momentum, which no test resumes."""
+        yield from self._state.weights.items()
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Take them."""
+        self._state.weights.update({name: state[name] for name in state})
 
     def train(
         self, inputs: Iterable[StepInput], steps: int, after_step: Callable[[], None]

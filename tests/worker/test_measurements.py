@@ -6,8 +6,9 @@ reading without a sync before it shows at once.
 
 import dataclasses
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,8 @@ from bench.data.dataset import Dataset, describe_pixels
 from bench.training.interfaces import Images, Logits, Setup, StepInput
 from bench.training.recipes import recipe
 from bench.training.tracks import TRACKS
-from bench.worker import session
+from bench.worker import checkpoints, session
+from bench.worker.checkpoints import Checkpoints, TrainingFiles
 from bench.worker.measurements import accuracy as measure_accuracy
 from bench.worker.measurements import registry, speed, sync_audit
 from bench.worker.schedule import FixedSchedule, RemoteSchedule
@@ -316,6 +318,44 @@ def test_a_curve_has_its_points_evenly_spread(clock: Clock, data: Dataset) -> No
 def test_more_points_than_steps_are_one_per_step(clock: Clock, data: Dataset) -> None:
     found, _ = accuracy(clock, data, evaluations=100)
     assert [point["step"] for point in found.metrics["curve"]] == list(range(1, 11))
+
+
+class Exports(QueueTrainer):
+    """Takes long over its state, and stops at a step where it is told to."""
+
+    stop = 100
+
+    def _step(self, given: StepInput) -> None:
+        if len(self.inputs) > self.stop:
+            raise InterruptedError
+        super()._step(given)
+
+    def export_state(self) -> Iterator[tuple[str, Any]]:
+        self.clock.does("export", 1000.0)
+        return super().export_state()
+
+
+def test_the_clock_stands_while_a_checkpoint_is_written(
+    clock: Clock, data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoints, "EVERY_SECONDS", 0.0)
+
+    def session_of(stop: int) -> Session:
+        limits = Limits(evaluations=4)
+        bench, trainer = bench_of(clock, data, limits=limits, recipe="short", trainer=Exports)
+        trainer.stop = stop
+        files = TrainingFiles(tmp_path / "c", {}, "", resume=checkpoints.found(tmp_path / "c"))
+        bench.checkpoints = Checkpoints(files)
+        return bench
+
+    with pytest.raises(InterruptedError):
+        measure_accuracy.accuracy(session_of(6))
+    assert clock.events.count("export") >= 5
+    found = measure_accuracy.accuracy(session_of(100)).metrics
+    # The last checkpoint is that of step 6, in the middle of a call: it is made by both parts.
+    assert found["train_seconds"] == pytest.approx(10 * STEP + 6 * CALL)
+    assert found["parts"] == 2
+    assert [point["step"] for point in found["curve"]] == [2, 5, 8, 10]
 
 
 def test_the_clock_stands_while_evaluating(clock: Clock, data: Dataset) -> None:

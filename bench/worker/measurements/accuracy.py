@@ -14,6 +14,7 @@ from bench.training.tracks import track
 from bench.worker.digests import training_digests
 from bench.worker.evaluation import accuracy_of, evaluate
 from bench.worker.measurements.features import recomputed_features
+from bench.worker.measurements.training import Training, checkpoint_due, resumed, save
 from bench.worker.measurements.tutorial_loop import tutorial_training
 from bench.worker.session import Result, Session
 
@@ -29,33 +30,46 @@ def accuracy(bench: Session) -> Result:
     """Train by the recipe and evaluate on all test images; evaluations are not timed.
 
     The first step (trace, compile, allocate) is a part of the training and of its seconds; how long
-    it took is in ``metrics["startup"]`` with the seconds before the training.
+    it took is in ``metrics["startup"]`` with the seconds before the training. With a checkpoint the
+    training goes on from there, and the seconds of its parts are added.
     """
-    curve, history = [], list[float]()
-    confusion = np.zeros((1, 1), np.int64)
+    training = resumed(bench) or Training()
     bench.trainer.sync()
-    seconds, done = bench.first_step(), 1
-    stretches = [(bench.trainer.losses(), 1)]
+    if not training.step:
+        _first_step(bench, training)
     for target in _targets(bench):
-        if target > done:  # else the first step alone leads to the first point
-            seconds += bench.watched(_train_until, bench, done, target)
-            stretches.append((bench.trainer.losses(), target - done))
-        done = target
-        history.extend(loss for losses, _ in stretches for loss in losses)
-        confusion = evaluate(bench.trainer, bench.dataset, bench.inputs)
-        curve.append(_point(bench, done, seconds, _mean_loss(stretches), confusion))
-        stretches = []
-        if curve[-1]["train_loss"] is None:
-            break  # it has diverged: more steps would measure nothing
-    metrics = _summary(bench, curve, confusion) | training_digests(bench.trainer, history)
-    metrics |= bench.inputs.metrics() | {"startup": _startup(bench)}
+        if training.diverged:
+            break  # more steps would measure nothing
+        if target > training.step:  # else the first step alone leads to the first point
+            bench.watched(_train_until, bench, training, target)
+        if target > training.evaluated:
+            _save_if_due(bench, training)
+            counts = evaluate(bench.trainer, bench.dataset, bench.inputs)
+            training.add_point(_point(bench, training, counts), counts.tolist())
+    _save_if_due(bench, training)  # what follows may take long
+    return Result(
+        [training.curve[-1]["test_accuracy"]], None, _metrics(bench, training), "fraction"
+    )
+
+
+def _metrics(bench: Session, training: Training) -> dict[str, Any]:
+    """Metrics of a training that has ended, and what is measured after it."""
+    metrics = _summary(bench, training) | training_digests(bench.trainer, training.history)
+    metrics |= bench.inputs.metrics() | {"startup": training.startup, "parts": training.parts}
     if (recomputed := recomputed_features(bench)) is not None:
         metrics["features"]["recomputed"] = recomputed
     if track(bench.setup.case.track).certified:  # elsewhere a loss may be the mean of many steps
-        metrics["step_losses"] = [_finite(loss) for loss in history[:STEP_LOSSES]]
-    if (tutorial := tutorial_training(bench, curve[-1]["images"])) is not None:
+        metrics["step_losses"] = [_finite(loss) for loss in training.history[:STEP_LOSSES]]
+    if (tutorial := tutorial_training(bench, training.curve[-1]["images"])) is not None:
         metrics["tutorial_loop"] = tutorial
-    return Result([curve[-1]["test_accuracy"]], None, metrics, "fraction")
+    return metrics
+
+
+def _first_step(bench: Session, training: Training) -> None:
+    training.enter()
+    training.seconds, training.step = bench.first_step(), 1
+    training.leave(bench.trainer.losses())
+    training.startup = _startup(bench)
 
 
 def _targets(bench: Session) -> list[int]:
@@ -91,50 +105,63 @@ def _finite(loss: float) -> float | None:
     return loss if math.isfinite(loss) else None
 
 
-def _train_until(bench: Session, done: int, target: int) -> float:
-    steps, started = target - done, perf_counter()
-    taken = 0
+def _train_until(bench: Session, training: Training, target: int) -> float:
+    """Train up to a step; the seconds it took. The clock stands while a checkpoint is written."""
+    training.enter()
+    before = training.seconds
+    started = perf_counter()
 
     def after_step() -> None:
-        nonlocal taken
-        taken += 1
-        if taken % 10 == 0:
-            bench.progress((done + taken) / bench.setup.steps, f"step {done + taken}")
+        nonlocal started
+        training.step += 1
+        if training.step % 10 == 0:
+            bench.progress(training.step / bench.setup.steps, f"step {training.step}")
+        if training.step < target and checkpoint_due(bench, training):
+            bench.trainer.sync()
+            training.seconds += perf_counter() - started
+            save(bench, training)
+            started = perf_counter()
 
-    bench.train(steps, after_step)
+    bench.train(target - training.step, after_step)
     bench.trainer.sync()
-    return perf_counter() - started
+    training.seconds += perf_counter() - started
+    training.step = target
+    training.leave(bench.trainer.losses())
+    return training.seconds - before
 
 
-def _point(
-    bench: Session, step: int, seconds: float, loss: float, confusion: NDArray[np.int64]
-) -> dict[str, Any]:
-    images = step * bench.setup.case.batch_size
+def _save_if_due(bench: Session, training: Training) -> None:
+    """Write a checkpoint between two stretches."""
+    if checkpoint_due(bench, training):
+        save(bench, training)
+
+
+def _point(bench: Session, training: Training, confusion: NDArray[np.int64]) -> dict[str, Any]:
+    images = training.step * bench.setup.case.batch_size
     return {
         "epoch": images / bench.plan.images,
-        "step": step,
+        "step": training.step,
         "images": images,
-        "seconds": seconds,
-        "train_loss": _finite(loss),
+        "seconds": training.seconds,
+        "train_loss": _finite(_mean_loss(training.stretches)),
         "test_accuracy": accuracy_of(confusion),
     }
 
 
-def _summary(
-    bench: Session, curve: list[dict[str, Any]], confusion: NDArray[np.int64]
-) -> dict[str, Any]:
+def _summary(bench: Session, training: Training) -> dict[str, Any]:
+    confusion, curve = np.array(training.confusion), training.curve
     per_class = np.diag(confusion) / np.maximum(confusion.sum(axis=1), 1)
     last = curve[-1]
     return {
         "test_accuracy": last["test_accuracy"],
         "classes": list(bench.dataset.classes),
         "per_class": dict(zip(bench.dataset.classes, per_class.tolist(), strict=True)),
-        "confusion": confusion.tolist(),
+        "confusion": training.confusion,
         "curve": curve,
         "thresholds": [_reached(threshold, curve) for threshold in THRESHOLDS],
         "train_seconds": last["seconds"],
         "train_images": last["images"],
-        "diverged": last["train_loss"] is None,
+        "diverged": training.diverged,
     }
 
 

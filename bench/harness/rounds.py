@@ -1,0 +1,117 @@
+"""The rounds of processes that an interleaved group has behind it, kept until its records are
+written: a run that is stopped goes on with the next round."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from bench.core.errors import UserError
+from bench.core.machine import BlockState
+from bench.core.samples import Block
+from bench.harness.interleave import TaskResults
+from bench.worker.client import WorkerError
+
+_OTHERWISE = ("task", "error", "states")
+"""Fields of results that are not written as JSON has them."""
+
+
+class Rounds:
+    """The file of one group's rounds.
+
+    Args:
+        path: Where it is; None keeps nothing.
+        key: Everything that the group's samples depend on, as JSON has it.
+    """
+
+    def __init__(self, path: Path | None, key: dict[str, Any]) -> None:
+        self._path, self._key = path, json.loads(json.dumps(key))
+
+    def take(self, all_results: Sequence[TaskResults]) -> tuple[list[float], str | None]:
+        """Fill the results of a group with those of the rounds that are done.
+
+        A file that is damaged or of another group is removed.
+
+        Returns:
+            Seconds of each round, and what the user should know, in a few words.
+        """
+        if self._path is None or not self._path.is_file():
+            return [], None
+        try:
+            found = self._content(self._path)
+            for results, value in zip(all_results, found["results"], strict=True):
+                _fill(results, value)
+            return found["seconds"], f"goes on with round {len(found['seconds']) + 1} of processes"
+        except UserError as error:
+            self.remove()
+            return [], f"rounds of processes not used: {error}; measured again"
+
+    def _content(self, path: Path) -> dict[str, Any]:
+        try:
+            value = json.loads(path.read_text(encoding="utf-8"))
+            content: dict[str, Any] = value["content"]
+            if value["sha256"] != _digest(content):
+                raise ValueError("its content has another digest")
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            raise UserError(f"damaged ({error})") from error
+        other = [name for name in self._key if content["key"].get(name) != self._key[name]]
+        if other:
+            raise UserError(f"made with another {', '.join(other)}")
+        return content
+
+    def keep(self, all_results: Sequence[TaskResults], seconds: Sequence[float]) -> None:
+        """Write the rounds so far, whole or not at all; a full disk costs them, not the run."""
+        if self._path is None:
+            return
+        content = {
+            "key": self._key,
+            "seconds": list(seconds),
+            "results": [_to_json(results) for results in all_results],
+        }
+        text = json.dumps({"sha256": _digest(content), "content": content})
+        partial = self._path.with_suffix(".part")
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with partial.open("w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(self._path)
+        except OSError:
+            with suppress(OSError):
+                partial.unlink()
+
+    def remove(self) -> None:
+        """The group's records are written."""
+        if self._path is not None:
+            with suppress(OSError):
+                self._path.unlink()
+                self._path.parent.rmdir()  # fails where there are others
+
+
+def _to_json(results: TaskResults) -> dict[str, Any]:
+    fields = {f.name: getattr(results, f.name) for f in dataclasses.fields(results)}
+    error = results.error
+    return {
+        **{name: value for name, value in fields.items() if name not in _OTHERWISE},
+        "error": error and [error.status, str(error)],
+        "states": [state and state.to_json() for state in results.states],
+    }
+
+
+def _fill(results: TaskResults, value: dict[str, Any]) -> None:
+    for name, field in value.items():
+        setattr(results, name, field)
+    results.blocks = [Block(*block) for block in value["blocks"]]
+    results.error = WorkerError(*value["error"]) if value["error"] else None
+    results.states = [state and BlockState.from_json(state) for state in value["states"]]
+
+
+def _digest(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,166 @@
+"""The state of a training: exported in the middle of it, written, read, and gone on from."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.core.errors import UserError
+from bench.networks.init import DropoutMasks
+from bench.training.interfaces import Setup, StepInput
+from bench.training.recipes.base import Recipe
+from bench.training.tracks import track
+from bench.worker import checkpoints
+from tests.frameworks.support.networks import (
+    ABLATION,
+    ADAM,
+    IDIOMATIC,
+    SGD,
+    TINY,
+    TUNED,
+    labels,
+    random_images,
+    seeded_weights,
+    setup,
+)
+from tests.frameworks.support.trainers import create
+
+BATCH, STEPS, AT = 8, 9, 4
+"""Images of a step, steps of the training, and the step whose state is exported."""
+CALLS = {"within": (1, STEPS - 1), "between": (1, AT - 1, STEPS - AT)}
+"""Steps of each call of ``train``: the state is exported within one, or between two."""
+
+
+def _scheduled(recipe: Recipe, rate: float) -> Recipe:
+    """With a rate that is another one in every step."""
+    return replace(recipe, schedule="cosine", warmup=0.3, learning_rate=rate)
+
+
+TRAININGS: dict[str, tuple[Recipe, dict[str, Any]]] = {
+    "closed SGD": (_scheduled(SGD, 0.05), {"track": "closed"}),
+    "closed Adam": (_scheduled(ADAM, 0.01), {"track": "closed"}),
+    "idiomatic": (_scheduled(SGD, 0.05), {"track": IDIOMATIC}),
+    "idiomatic bfloat16": (_scheduled(ADAM, 0.01), {"track": IDIOMATIC, "precision": "bfloat16"}),
+    "tuned bfloat16": (_scheduled(SGD, 0.05), {"track": TUNED, "precision": "bfloat16"}),
+    "ablation": (_scheduled(ADAM, 0.01), {"track": ABLATION, "defaults": "own"}),
+}
+
+
+THOROUGH = ("closed SGD", "idiomatic")
+"""A trainer of each class; the others are variants of these."""
+WHERE = {name: ("within",) for name in TRAININGS} | {name: tuple(CALLS) for name in THOROUGH}
+"""Where the state of each is exported."""
+
+
+def run(framework: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    facts: dict[str, Any] = {"refused": {}, "disturbed": {}}
+    arrays: dict[str, Any] = {}
+    for name, (recipe, case) in TRAININGS.items():
+        given = setup(TINY, recipe, steps=STEPS, **case)
+        given = replace(given, case=replace(given.case, framework=framework))
+        for place in WHERE[name]:
+            facts[f"{name} {place}"] = _Training(framework, given, CALLS[place]).compared()
+        if name in THOROUGH:
+            facts["refused"][name] = _refusals(framework, given)
+            facts["disturbed"][name] = _Training(framework, given, CALLS["within"]).disturbed()
+    return facts, arrays
+
+
+@dataclass
+class _Training:
+    framework: str
+    given: Setup
+    calls: tuple[int, ...]
+
+    def compared(self) -> dict[str, Any]:
+        """The training in one go, and from the state in its middle by another trainer."""
+        whole, losses, path = self._whole(export=True)
+        resumed = create(self.framework, self.given)
+        resumed.load_state(checkpoints.read(path).state)
+        path.unlink()
+        resumed.train(self._inputs(AT), STEPS - AT, lambda: None)
+        resumed.sync()
+        return {
+            "losses": losses,
+            "resumed": resumed.losses(),
+            "differing weights": _differing(whole, resumed),
+            "differing predictions": not np.array_equal(_logits(whole), _logits(resumed)),
+        }
+
+    def disturbed(self) -> list[str]:
+        """Names of the weights that an export changes."""
+        return _differing(self._whole(export=False)[0], self._whole(export=True)[0])
+
+    def _whole(self, *, export: bool) -> tuple[Any, list[float], Path]:
+        """The trainer, the losses after the export, and the file of the state."""
+        trainer = create(self.framework, self.given)
+        trainer.load_weights(seeded_weights(TINY))
+        folder, taken, found = Path(tempfile.mkdtemp()), 0, Path()
+
+        def export_state() -> None:
+            nonlocal found
+            trainer.sync()
+            trainer.losses()
+            found = checkpoints.write(folder, AT, {}, trainer.export_state())
+
+        def after_step() -> None:
+            nonlocal taken
+            taken += 1
+            if export and taken == AT and self.calls == CALLS["within"]:
+                export_state()
+
+        for steps in self.calls:
+            trainer.train(self._inputs(taken), steps, after_step)
+            if export and taken == AT:
+                export_state()
+        trainer.sync()
+        return trainer, trainer.losses(), found
+
+    def _inputs(self, first: int) -> Iterator[StepInput]:
+        masks = DropoutMasks(TINY, 0)
+        shared = track(self.given.case.track).shared_masks
+        for step in range(first, STEPS):
+            yield StepInput(
+                random_images(BATCH, step),
+                labels(BATCH, TINY.classes, step),
+                masks.at(step, BATCH) if shared else {},
+                self.given.recipe.rate(step, STEPS),
+            )
+
+
+def _differing(one: Any, other: Any) -> list[str]:
+    left, right = one.export_weights(), other.export_weights()
+    return [name for name in left if not np.array_equal(left[name], right[name])]
+
+
+def _logits(trainer: Any) -> Any:
+    return trainer.predict(random_images(4))
+
+
+def _refusals(framework: str, given: Setup) -> dict[str, str]:
+    """What the trainer says of states that are not its own."""
+    trainer = create(framework, given)
+    trainer.load_weights(seeded_weights(TINY))
+    inputs = _Training(framework, given, (1,))
+    trainer.train(inputs._inputs(0), 1, lambda: None)
+    state = {name: np.array(array) for name, array in trainer.export_state()}
+    first = next(name for name, array in state.items() if array.ndim > 1)
+    slot = next(n for n, a in state.items() if n.startswith("optimizer/") and a.ndim > 1)
+    states = {
+        "missing": {name: array for name, array in state.items() if name != first},
+        "shape": {**state, first: state[first][:1]},
+        "type": {**state, first: state[first].astype(np.float16)},
+        "slot": {**state, slot: state[slot][:1]},
+    }
+    found = {}
+    for name, wrong in states.items():
+        try:
+            create(framework, given).load_state(wrong)
+        except UserError as error:
+            found[name] = str(error)
+    return found

@@ -1,0 +1,344 @@
+"""A run's trainings go on where they were stopped, and their final weights are kept."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
+
+from bench.core.errors import UserError
+from bench.core.records import Record
+from bench.harness import checkpoints
+from bench.harness.checkpoints import RunFiles
+from bench.harness.interleave import InterleavedRun
+from bench.harness.matrix import Task, jobs
+from bench.harness.run import Run, open_run, run_all
+from bench.harness.selection import Selection
+from bench.networks.inference import prediction_network
+from bench.networks.weights import weights_digest
+from bench.training.recipes import RECIPES
+from bench.weights.sources import open_weights
+from bench.worker.checkpoints import found, write
+from tests.support import fakes
+
+
+@pytest.fixture(autouse=True)
+def _fakes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    fakes.install(monkeypatch, tmp_path / "cache")
+
+
+@pytest.fixture(scope="module")
+def batches(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(fakes.write_batches(tmp_path_factory.mktemp("data") / "small", fakes.images()))
+
+
+class Listener:
+    """Remembers notes."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def started(self, task: Task) -> None: ...
+    def progress(self, done: float, note: str) -> None: ...
+    def finished(self, record: Record) -> None: ...
+    def certifying(self, done: float, note: str) -> None: ...
+    def certificate_done(self, certificate: Any) -> None: ...
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+def trained(run: Run, framework: str, **more: Any) -> tuple[Record, list[str]]:
+    """The record of one training of a run, and what the user was told."""
+    listener = Listener()
+    chosen = Selection(frameworks=(framework,), tracks=("closed",), kinds=("accuracy",))
+    run_all(run, jobs(chosen, run.profile), listener, parity=False, **more)
+    return run.store.read()[-1], listener.notes
+
+
+def start(results: Path, batches: str, *, resume: bool = False) -> tuple[Run, Any]:
+    return open_run(results, "run", resume, fakes.PROFILE, batches)
+
+
+@pytest.fixture
+def killed(tmp_path: Path, batches: str) -> Path:
+    """Results with a training whose worker was killed in its second epoch."""
+    results = tmp_path / "results"
+    run, _ = start(results, batches)
+    record, _ = trained(run, "fake-dies-once")
+    assert record.status == "failed"
+    assert "SIGKILL" in str(record.error)
+    return results
+
+
+def checkpoint_of(results: Path) -> Path:
+    (folder,) = (results / "run" / checkpoints.FOLDER).iterdir()
+    path = found(folder)
+    assert path is not None
+    return path
+
+
+def test_a_killed_training_goes_on_to_the_same_losses(killed: Path, batches: str) -> None:
+    assert checkpoint_of(killed).name.startswith("step-0000000005-")
+    run, done = start(killed, batches, resume=True)
+    record, notes = trained(run, "fake-dies-once", done=done)
+    assert notes == [f"{record.case.id}: training goes on from step 5"]
+    whole, _ = trained(open_run(killed, "whole", False, fakes.PROFILE, batches)[0], "fake-two")
+    for name in ("losses_sha256", "trained_weights_sha256", "step_losses", "confusion"):
+        assert record.metrics[name] == whole.metrics[name]
+    assert (record.metrics["parts"], whole.metrics["parts"]) == (2, 1)
+    (failed,) = map(json.loads, (run.folder / "attempts.jsonl").read_text("utf-8").splitlines())
+    assert record.started_at == failed["started_at"]
+    assert not (run.folder / checkpoints.FOLDER).exists()
+
+
+def test_a_killed_training_goes_on_once_only(killed: Path, batches: str) -> None:
+    run, done = start(killed, batches, resume=True)
+    trained(run, "fake-dies-once", done=done)
+    run, done = start(killed, batches, resume=True)
+    before = run.store.path.read_bytes()
+    trained(run, "fake-dies-once", done=done)
+    assert run.store.path.read_bytes() == before
+
+
+def begins_again(killed: Path, batches: str) -> str:
+    """The note of a training that does not go on from its checkpoint."""
+    run, done = start(killed, batches, resume=True)
+    record, (note,) = trained(run, "fake-dies-once", done=done)
+    assert record.ok
+    assert record.metrics["parts"] == 1
+    assert record.metrics["curve"][-1]["step"] == 10
+    assert note.startswith(f"{record.case.id}: ")
+    return note.removeprefix(f"{record.case.id}: ")
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped"])
+def test_a_damaged_checkpoint_is_said_and_not_used(killed: Path, batches: str, damage: str) -> None:
+    path = checkpoint_of(killed)
+    content = bytearray(path.read_bytes())
+    if damage == "cut":
+        del content[len(content) // 2 :]
+    else:
+        content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    assert begins_again(killed, batches) == (
+        "checkpoint at step 5 not used: not a whole checkpoint (its content has another digest "
+        "than its name); training begins again"
+    )
+
+
+@pytest.mark.parametrize("changed", ["code_digest", "versions_of", "processor"])
+def test_a_checkpoint_of_other_code_versions_or_machine_is_not_used(
+    killed: Path, batches: str, monkeypatch: pytest.MonkeyPatch, changed: str
+) -> None:
+    monkeypatch.setattr(checkpoints, changed, lambda *_: "another")
+    name = {"code_digest": "code", "versions_of": "versions", "processor": "machine"}[changed]
+    assert begins_again(killed, batches) == (
+        f"checkpoint at step 5 not used: made with another {name}; training begins again"
+    )
+
+
+def test_a_checkpoint_of_another_recipe_is_not_used(
+    killed: Path, batches: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slower = replace(RECIPES["short"], learning_rate=RECIPES["short"].learning_rate / 2)
+    monkeypatch.setitem(RECIPES, "short", slower)
+    assert "made with another recipe" in begins_again(killed, batches)
+
+
+def test_a_checkpoint_of_other_data_is_not_used(tmp_path: Path, batches: str) -> None:
+    run, _ = start(tmp_path, batches)
+    case, limits = fakes.case(), fakes.LIMITS
+    files, note = RunFiles(run.folder, run.dataset, limits).training(case)
+    assert note is None
+    checkpoints_written(files.folder, files.key)
+    _, note = RunFiles(run.folder, run.dataset, limits).training(case)
+    assert note == f"{case.id}: training goes on from step 3"
+    other = fakes.images(90, 40)
+    _, note = RunFiles(run.folder, other, limits).training(case)
+    assert note is not None
+    assert "made with another dataset;" in note
+
+
+def checkpoints_written(folder: Path, key: dict[str, Any]) -> None:
+    about = {"key": key, "started_at": "2026-01-01T00:00:00+00:00", "seconds": 1.5, "training": {}}
+    write(folder, 3, about, [("kernel", np.zeros(2))])
+
+
+def test_seconds_and_start_are_those_of_all_parts(tmp_path: Path, batches: str) -> None:
+    run, _ = start(tmp_path, batches)
+    files, _ = RunFiles(run.folder, run.dataset, fakes.LIMITS).training(fakes.case())
+    checkpoints_written(files.folder, files.key)
+    again, _ = RunFiles(run.folder, run.dataset, fakes.LIMITS).training(fakes.case())
+    assert (again.started_at, again.seconds) == ("2026-01-01T00:00:00+00:00", 1.5)
+    assert again.resume == found(files.folder)
+
+
+def test_a_new_run_begins_at_the_beginning(killed: Path, batches: str) -> None:
+    (killed / "run" / "records.jsonl").unlink()
+    run, _ = start(killed, batches)
+    assert not (run.folder / checkpoints.FOLDER).exists()
+
+
+def test_a_record_without_its_pruning_is_pruned_by_resume(killed: Path, batches: str) -> None:
+    run, done = start(killed, batches, resume=True)
+    record, _ = trained(run, "fake-dies-once", done=done)
+    files, _ = RunFiles(run.folder, run.dataset, fakes.LIMITS).training(record.case)
+    checkpoints_written(files.folder, files.key)
+    run, done = start(killed, batches, resume=True)
+    trained(run, "fake-dies-once", done=done)
+    assert not (run.folder / checkpoints.FOLDER).exists()
+
+
+@pytest.fixture
+def kept(tmp_path: Path, batches: str) -> tuple[Record, Path]:
+    """A record, and the file of its weights."""
+    run, _ = start(tmp_path / "results", batches)
+    run.save_weights = True
+    record, _ = trained(run, "fake")
+    assert record.metrics["saved_weights"].keys() == {"file", "weights_sha256"}
+    return record, run.folder / checkpoints.WEIGHTS / record.metrics["saved_weights"]["file"]
+
+
+def test_final_weights_have_all_that_is_needed_to_use_them(kept: tuple[Record, Path]) -> None:
+    record, path = kept
+    with safe_open(path, "numpy") as file:
+        texts = file.metadata()
+    facts = json.loads(texts["alexbench"])
+    assert (facts["variant"], facts["classes"], facts["input_size"]) == ("tiny", 10, 32)
+    assert json.loads(texts["architecture"])["layers"]
+    assert facts["categories"] == record.metrics["classes"]
+    assert facts["preprocessing"]["size"] == 32
+    training = facts["training"]
+    assert training["test_accuracy"] == record.metrics["test_accuracy"]
+    assert training["recipe"] == record.settings["recipe"]
+    assert training["case"] == record.case.to_json()
+    assert training["dataset"]["fingerprint"] == record.dataset["fingerprint"]
+    assert training["weights_sha256"] == weights_digest(load_file(path))
+    assert training["weights_sha256"] == record.metrics["saved_weights"]["weights_sha256"]
+    assert training["weights_sha256"] == record.metrics["trained_weights_sha256"]
+
+
+def test_final_weights_are_a_source_with_class_names(kept: tuple[Record, Path]) -> None:
+    record, path = kept
+    network = prediction_network(*open_weights(str(path)))
+    assert [network.label(i) for i in range(10)] == record.metrics["classes"]
+    assert network.facts.training["test_accuracy"] == record.metrics["test_accuracy"]
+    assert f"{record.metrics['test_accuracy']:.2%} of the test images" in network.facts.notes
+
+
+def test_final_weights_that_were_changed_are_refused(kept: tuple[Record, Path]) -> None:
+    _, path = kept
+    tensors = load_file(path)
+    with safe_open(path, "numpy") as file:
+        texts = file.metadata()
+    tensors["dense1.bias"][0] += 1
+    save_file(tensors, path, texts)
+    with pytest.raises(UserError, match="another digest than its facts state"):
+        open_weights(str(path))
+
+
+def test_weights_are_saved_when_asked_for_only(tmp_path: Path, batches: str) -> None:
+    run, _ = start(tmp_path, batches)
+    record, _ = trained(run, "fake")
+    assert "saved_weights" not in record.metrics
+    assert not (run.folder / checkpoints.WEIGHTS).exists()
+
+
+def test_a_training_outlives_weights_that_cannot_be_saved(tmp_path: Path, batches: str) -> None:
+    run, _ = start(tmp_path, batches)
+    run.save_weights = True
+    (run.folder / checkpoints.WEIGHTS).write_text("a file in the folder's place")
+    record, _ = trained(run, "fake")
+    assert record.ok
+    assert record.metrics["saved_weights"]["problem"].startswith("weights not saved: ")
+    (line,) = checkpoints.saved_weights([record], run.folder)
+    assert line.endswith(record.metrics["saved_weights"]["problem"])
+
+
+def test_names_of_weight_files_are_one_for_each_case() -> None:
+    long = "w" * 300
+    cases = [
+        fakes.case(),
+        fakes.case(seed=1),
+        fakes.case(init="pretrained", weights=f"{long}@1"),
+        fakes.case(init="pretrained", weights=f"{long}@2"),
+        fakes.case(recipe="short@0.5"),
+    ]
+    names = [checkpoints.weights_name(case) for case in cases]
+    assert len(set(names)) == len(cases)
+    assert all(len(name) < 250 and "/" not in name for name in names)
+
+
+def rounds_of(results: Path) -> list[Path]:
+    return list((results / "run" / checkpoints.FOLDER).glob("group-*.json"))
+
+
+def processes(record: Record) -> set[int]:
+    return {block[0] for block in record.metrics["interleaving"]["blocks"]}
+
+
+def stopped_after_a_round(
+    results: Path, batches: str, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Any, list[Any]]:
+    """A run of two rounds that is stopped in the second, and what its first has measured."""
+    original = InterleavedRun.run_process
+
+    def stops(self: InterleavedRun, process: int) -> None:
+        if process == 1:
+            raise InterruptedError
+        original(self, process)
+
+    run, _ = open_run(results, "run", False, fakes.TWICE, batches)
+    chosen = jobs(
+        Selection(frameworks=("fake", "fake-two"), tracks=("closed",), kinds=("latency",)),
+        fakes.TWICE,
+    )
+    monkeypatch.setattr(InterleavedRun, "run_process", stops)
+    with pytest.raises(InterruptedError):
+        run_all(run, chosen, Listener(), parity=False)
+    monkeypatch.setattr(InterleavedRun, "run_process", original)
+    assert not run.store.path.exists()
+    (path,) = rounds_of(results)
+    done = json.loads(path.read_text("utf-8"))["content"]["results"]
+    return chosen, [result["samples"] for result in done]
+
+
+def test_a_stopped_group_keeps_the_rounds_that_are_done(
+    tmp_path: Path, batches: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen, first = stopped_after_a_round(tmp_path, batches, monkeypatch)
+    run, done = open_run(tmp_path, "run", True, fakes.TWICE, batches)
+    listener = Listener()
+    run_all(run, chosen, listener, done=done, parity=False)
+    assert listener.notes == ["tiny: goes on with round 2 of processes"]
+    records = run.store.read()
+    assert [record.status for record in records] == ["ok", "ok"]
+    for record, samples in zip(records, first, strict=True):
+        assert record.samples[: len(samples)] == tuple(samples)
+        assert processes(record) == {0, 1}
+        assert record.started_at
+    assert rounds_of(tmp_path) == []
+    assert not (run.folder / checkpoints.FOLDER).exists()
+
+
+@pytest.mark.parametrize("wrong", ["damaged", "code"])
+def test_rounds_that_are_damaged_or_of_other_code_are_measured_again(
+    tmp_path: Path, batches: str, monkeypatch: pytest.MonkeyPatch, wrong: str
+) -> None:
+    chosen, _ = stopped_after_a_round(tmp_path, batches, monkeypatch)
+    (path,) = rounds_of(tmp_path)
+    if wrong == "damaged":
+        path.write_text(path.read_text("utf-8").replace("0.0", "0.1", 1), "utf-8")
+    else:
+        monkeypatch.setattr(checkpoints, "code_digest", lambda *_: "another")
+    run, done = open_run(tmp_path, "run", True, fakes.TWICE, batches)
+    listener = Listener()
+    run_all(run, chosen, listener, done=done, parity=False)
+    reason = "damaged (its content has another digest)" if wrong == "damaged" else "made with"
+    (note,) = listener.notes
+    assert note.startswith(f"tiny: rounds of processes not used: {reason}")
+    assert [processes(record) for record in run.store.read()] == [{0, 1}, {0, 1}]
