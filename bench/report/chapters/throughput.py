@@ -161,7 +161,7 @@ def throughput(part: Part) -> Drawing | None:
     kinds = [row for row in map(kind, _KINDS) if any(e.kind == row.name for e in found)]
     panels, left_out = first_panels(panels_of(found), "throughput", part.panels)
     names = labels(panels)
-    bars = max(len({e.case.framework for e in panel}) for panel in panels.values())
+    bars = max(len({e.case.framework_label for e in panel}) for panel in panels.values())
     title = f"Throughput, {part.track} track"
     height = 1.1 + len(panels) * (0.75 + 0.26 * bars)
     figure = new_figure(4.6 * len(kinds) + 0.6, height, title, part.data)
