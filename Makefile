@@ -10,13 +10,14 @@ JOBS ?= 2
 # Tests of one file run in one process: they share fixtures and the answers of framework processes.
 PYTEST := $(BIN)/pytest -n $(JOBS) --dist loadfile
 
-.PHONY: help bench bench-report test check format clean
+.PHONY: help bench bench-report test check reliability format clean
 
 help:
 	@echo 'make bench         measure (quick profile) and write results/<run>/report.html'
 	@echo 'make bench-report  measure what a report of 10,000 records costs'
 	@echo 'make test          tests of the core, and some of each framework: minutes'
 	@echo 'make check         format, lint, types, import contracts and all tests: what CI runs'
+	@echo 'make reliability   kills, signals, full disks, damage: what docs/reliability.md reports'
 	@echo 'make format        rewrite the sources in the house format'
 	@echo 'make clean         remove the environment and the caches (never results)'
 
@@ -45,6 +46,10 @@ check: $(VENV)/installed
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(PYTEST) $(ARGS)
+
+# Half an hour; no part of `make test`. One script alone: python -m tests.reliability.kills --kills 300
+reliability: $(VENV)/installed
+	@$(BIN)/python -m tests.reliability
 
 format: $(VENV)/installed
 	$(BIN)/ruff format .

@@ -1,5 +1,15 @@
 """``python -m bench`` is ``alexbench``."""
 
-from bench.cli.main import main
+from bench.core import signals
 
-main()
+
+def main() -> None:
+    """Entry point: signals are handled before the imports of a command, which take a second."""
+    signals.install()
+    from bench.cli.main import main as command  # noqa: PLC0415
+
+    command()
+
+
+if __name__ == "__main__":
+    main()

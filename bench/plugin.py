@@ -10,9 +10,12 @@ name this plugin is not affected by it.
 
 from __future__ import annotations
 
+import os
+import shlex
 import sys
 import warnings
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,15 +25,17 @@ from rich.console import Console
 
 from bench.analysis.gate import Gate
 from bench.cli.progress import Display, label, result_line
-from bench.core import extensions
+from bench.core import extensions, signals
 from bench.core.case import Case
-from bench.core.errors import UserError
+from bench.core.errors import OutputError, UserError, notice
+from bench.core.files import expanded
 from bench.core.kinds import kind
 from bench.core.records import Record
 from bench.data.sources import SyntheticDataWarning
 from bench.harness.matrix import Job, Task, groups, jobs
 from bench.harness.profiles import PROFILES, profile
 from bench.harness.run import Run, open_run
+from bench.harness.run_settings import Begun
 from bench.harness.selection import Selection
 from bench.training.frameworks import framework
 
@@ -148,11 +153,18 @@ class WorkerClock:
         return self.seconds
 
 
+def _stopped(number: int) -> BaseException:
+    """What pytest ends a session by: it still calls the hooks that write the report."""
+    stopped = signals.Stopped(number)
+    return pytest.exit.Exception(str(stopped), returncode=stopped.exit_code)
+
+
 class Session:
     """A ``--benchmark-only`` session: its jobs, the folder of its run, and the records so far."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
+        self._open = ExitStack()
         self._clock = WorkerClock()
         self._profile = profile(config.getoption("bench_profile"))
         selection = Selection(
@@ -160,6 +172,7 @@ class Session:
             frameworks=_names(config.getoption("bench_frameworks")),
         )
         self._jobs = jobs(selection, self._profile)
+        self._selection = selection
         self._groups = groups(self._jobs)
         # Read first: a wrong path is an error before an hour of measuring, not after it.
         self._gate = Gate.of(config.getoption("bench_compare"), config.getoption("bench_fail_if"))
@@ -187,15 +200,38 @@ class Session:
         self._wanted = {task.key for task in tasks}
         if not tasks or self._config.getoption("collectonly"):
             return
-        results = Path(self._config.getoption("bench_results"))
         try:
+            results = expanded(self._config.getoption("bench_results"))
             data = self._config.getoption("bench_data")
             with warnings.catch_warnings():
                 # Synthetic data must not stop a run, even where warnings are errors.
                 warnings.simplefilter("always", SyntheticDataWarning)
-                self._run, _ = open_run(results, None, False, self._profile, data)
+                begun = self._begun(data)
+                self._run, _ = open_run(results, None, False, self._profile, data, begun=begun)
+                self._open.enter_context(self._run)
+        except OutputError as error:
+            pytest.exit(str(error), returncode=error.exit_code)
         except UserError as error:
             raise pytest.UsageError(str(error)) from None
+
+    def _begun(self, data: str) -> Begun:
+        """What ``alexbench run --resume`` goes on with."""
+        left_out = any(
+            task.key not in self._wanted for job in self._jobs for task in job.tasks
+        )  # by -k
+        options = {
+            **vars(self._selection),
+            "profile": self._profile.name,
+            "data": data,
+            "validation": False,
+            "no_parity": self._config.getoption("bench_no_parity"),
+        }
+        return Begun(
+            shlex.join(["pytest", *map(str, self._config.invocation_params.args)]),
+            options,
+            tuple(dict.fromkeys(job.case.framework for job in self._jobs)),
+            tuple(sorted(self._wanted)) if left_out else None,
+        )
 
     def _want_json(self) -> None:
         """Have pytest-benchmark write its JSON next to the records, unless an option says where.
@@ -226,10 +262,13 @@ class Session:
             self._terminal() as console,
             Display(sum(len(job.tasks) for job in wanted), console, lines=False) as display,
         ):
-            # All with the first group: no certificate is made between two measurements.
-            self._run.certify(self._cases(), display)
-            for record in self._run.execute(wanted, display):
-                self._records[record.key] = record
+            try:
+                # All with the first group: no certificate is made between two measurements.
+                self._run.certify(self._cases(), display)
+                for record in self._run.execute(wanted, display):
+                    self._records[record.key] = record
+            except OutputError as error:  # what is measured from now on would be lost
+                pytest.exit(str(error), returncode=error.exit_code)
 
     def _cases(self) -> list[Case]:
         """The cases to certify: those that ``-k`` left, none with ``--bench-no-parity``."""
@@ -262,9 +301,18 @@ class Session:
         for private in ("node", "release"):
             machine_info.pop(private, None)
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionstart(self) -> None:
+        """From now on a signal ends the session, and not the process."""
+        self._open.enter_context(signals.raising(_stopped))
+
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Fail a session whose tests passed but whose results break ``--bench-fail-if``."""
+        if self._run is not None and signals.received() is not None:
+            from bench.cli.measuring import no_report  # noqa: PLC0415  for a second signal
+
+            signals.acknowledge(no_report(self._run.folder))
         broken = self._gate and self._gate.violations(self._records.values())
         if broken and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
@@ -286,12 +334,23 @@ class Session:
                 terminalreporter.write_line(f"FAILED {line}", red=True)
 
     def pytest_unconfigure(self) -> None:
-        """Write the report; its path is the last line printed."""
-        if self._run is not None and self._run.store.path.exists():
-            # Imported here: plots take seconds to import, and each session imports this module.
-            from bench.report.html import write_results  # noqa: PLC0415
+        """Write the report; its path is the last line printed, or how a stopped run goes on."""
+        with self._open:
+            if self._run is not None:
+                self._report(self._run)
 
-            print(write_results(self._run.store.read(), self._run.folder))
+    def _report(self, run: Run) -> None:
+        os.environ.pop("MPLBACKEND", None)  # a notebook's, which need not be installed here
+        # Imported here: plots take seconds to import, and each session imports this module.
+        from bench.cli.measuring import report_of, resume_line  # noqa: PLC0415
+
+        try:
+            report_of(run)
+        except UserError as error:
+            notice(str(error))
+            raise SystemExit(error.exit_code) from None
+        if number := signals.received():
+            notice(f"{signals.Stopped(number)}; {resume_line(run, len(self._wanted))}")
 
 
 def _names(value: str) -> tuple[str, ...]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 import click
 
 from bench.cli.options import json_option
-from bench.core.cache import cache_folder
+from bench.core.cache import cache_folder, temporary_folder
 from bench.core.case import Case
 from bench.core.download import cifar10_archive
 from bench.core.environment import capture
@@ -68,7 +67,7 @@ def diagnose(*, with_ceilings: bool = False, fresh: bool = False) -> dict[str, A
             framework.
         fresh: Whether they are measured even where the cache has them.
     """
-    data = prepared(generate(train=20, test=20, seed=0), Path(tempfile.gettempdir()))
+    data = prepared(generate(train=20, test=20, seed=0), temporary_folder())
     found = {
         "machine": _machine(),
         "data": {"ALEXBENCH_DATA": bool(os.environ.get("ALEXBENCH_DATA")), **_cache()},

@@ -9,9 +9,9 @@ import click
 
 from bench.cli.options import data_option, listed, numbers, profile_option
 from bench.core.case import INITS, PRECISIONS
+from bench.core.files import expanded
 from bench.core.kinds import KINDS
 from bench.harness.profiles import PROFILES
-from bench.harness.selection import Selection
 from bench.networks.variants import HEADS, VARIANTS
 from bench.training.defaults import NAMES as STAGES
 from bench.training.frameworks import FRAMEWORKS
@@ -60,7 +60,19 @@ from bench.training.tracks import TRACKS
     help="Folder of all runs.",
 )
 @click.option("--run", "run_name", help="Name of the run's folder; by default the time in UTC.")
-@click.option("--resume", is_flag=True, help="Continue the run of --run, or the newest one.")
+@click.option(
+    "--resume",
+    is_flag=False,
+    flag_value="",
+    metavar="[RUN]",
+    help="Continue a run, by name or folder (by default that of --run, or the newest one), with "
+    "the options that it was begun with.",
+)
+@click.option(
+    "--anyway",
+    is_flag=True,
+    help="Continue a run although options, data, versions or code differ; records get a caveat.",
+)
 @click.option(
     "--no-parity",
     is_flag=True,
@@ -72,21 +84,30 @@ def run(
     validation: bool,
     results: Path,
     run_name: str | None,
-    resume: bool,
+    resume: str | None,
+    anyway: bool,
     no_parity: bool,
     **selection: Any,
 ) -> int:
     """Measure the selected cases; write records, tables, plots and report.html."""
-    from bench.cli.progress import Display
-    from bench.harness.matrix import jobs
+    from bench.cli.measuring import measure_and_report
+    from bench.cli.resuming import Choice
     from bench.harness.profiles import profile as profile_called
-    from bench.harness.run import open_run, run_all
-    from bench.report.html import write_results
+    from bench.harness.run import open_run
 
-    chosen = profile_called(profile)
-    todo = jobs(Selection(**selection), chosen)
-    current, done = open_run(results, run_name, resume, chosen, data, validation=validation)
-    with Display(sum(len(job.tasks) for job in todo)) as display:
-        run_all(current, todo, display, done=done, parity=not no_parity)
-    click.echo(write_results(current.store.read(), current.folder))
-    return 1 if display.failed else 0
+    choice = Choice.of(click.get_current_context(), expanded(results), resume, run_name)
+    options = choice.options
+    chosen = profile_called(options["profile"])
+    todo = choice.jobs(chosen)
+    current, done = open_run(
+        choice.results,
+        choice.name,
+        resume is not None,
+        chosen,
+        options["data"],
+        validation=options["validation"],
+        begun=choice.begun(todo),
+        anyway=anyway,
+    )
+    with current:
+        return measure_and_report(current, todo, done, parity=not options["no_parity"])

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench.core.cache import cache_folder, keep
+from bench.core.cache import cache_folder, keep, recall
 from bench.core.case import Case
 from bench.core.environment import processor
 from bench.core.limits import Limits
@@ -143,11 +143,8 @@ def _path(key: dict[str, Any]) -> Path:
 
 def _read(key: dict[str, Any], operations: Sequence[Operation]) -> Found | None:
     """None where nothing is cached, or the file is damaged or has another key."""
-    try:
-        cached_file = json.loads(_path(key).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    if not isinstance(cached_file, dict) or cached_file.get("key") != key:
+    cached_file = recall(_path(key), key)
+    if not isinstance(cached_file, dict):
         return None
     answers: Any = cached_file.get("ceilings")
     date = cached_file.get("measured_at")
@@ -174,5 +171,5 @@ def _plausible(answer: OperationResult) -> bool:
 
 def _write(key: dict[str, Any], found: Found) -> None:
     """Cache it."""
-    cached_file = {"key": key, "measured_at": found.measured_at, "ceilings": found.ceilings}
-    keep(_path(key), cached_file)
+    cached_file = {"measured_at": found.measured_at, "ceilings": found.ceilings}
+    keep(_path(key), key, cached_file)

@@ -18,7 +18,8 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from bench.analysis.experiments import latest
-from bench.core.errors import UserError
+from bench.core.errors import cannot_write, notice
+from bench.core.files import write_whole
 from bench.core.kinds import KINDS
 from bench.core.records import Record, RecordStore
 from bench.core.text import flatten, without_folders
@@ -100,7 +101,8 @@ def write_results(
     """Write ``tables/``, ``plots/`` and ``report.html`` into `folder`; the path of the page.
 
     `notes` (as from `merge`) are shown near the top. A contact sheet that lies in the folder
-    becomes part of the page. Raises UserError when the folder cannot be written.
+    becomes part of the page. A plot that fails is left out, with a note and a line on stderr.
+    Raises UserError when the folder cannot be written; the page is then the old one or none.
     """
     newest, older = latest(records)
     report = Report(newest)
@@ -108,12 +110,14 @@ def write_results(
     page = folder / "report.html"
     try:
         write_tables(report, folder)
-        plots = write_plots(report, folder)
-        page.write_text(_page(report, plots, folder, title, notes), encoding="utf-8")
+        failed: list[str] = []
+        plots = write_plots(report, folder, failed)
+        for line in failed:
+            notice(line)
+        write_whole(page, _page(report, plots, folder, title, [*notes, *failed]))
     except OSError as error:
-        raise UserError(
-            f"cannot write results into {folder}: {error.strerror}; give another folder with -o"
-        ) from error
+        advice = "the records are whole: alexbench report RUN -o FOLDER writes elsewhere"
+        raise cannot_write(folder, error, advice) from error
     return page
 
 

@@ -17,6 +17,8 @@ from pathlib import Path
 from bench.analysis.experiments import Data
 from bench.analysis.results import Results
 from bench.analysis.rows import Row, comparability_rows
+from bench.core.files import sweep_once
+from bench.core.process import die_with_parent
 from bench.report import footnotes
 from bench.report.chapters import TABLES
 from bench.report.panels import FEW_PANELS, PANELS
@@ -29,7 +31,7 @@ CHARTS = {chart.name: chart for table in TABLES for chart in table.charts}
 """Kinds of plots by the first part of their file names."""
 
 
-def write_plots(records: Records, folder: Path) -> list[Plot]:
+def write_plots(records: Records, folder: Path, failed: list[str] | None = None) -> list[Plot]:
     """Write every plot there is data for into ``plots/`` below `folder`.
 
     A large report (`bench.report.panels.LARGE`) has fewer: SVG files alone, the first panels of
@@ -38,12 +40,18 @@ def write_plots(records: Records, folder: Path) -> list[Plot]:
     Files are named ``<plot>_<track>``, with ``_uncertified`` after it for the closed rows that
     stand apart, and ``_<dataset>_<fingerprint>`` where there is more than one dataset. What an
     earlier report left there is removed. Raises OSError where it cannot write.
+
+    Args:
+        records: All records of the report.
+        folder: Of the report.
+        failed: Gets a line about the plots that cannot be drawn; without it an error is raised.
     """
     report = Report.of(records)
     several = len(report.datasets) > 1
     panels = FEW_PANELS if report.large else PANELS
     target = folder / "plots"
     target.mkdir(parents=True, exist_ok=True)
+    sweep_once(str(target))
     _remove_old(target)
     todo = [
         _Job(part, table, chart, suffix, target, raster=not report.large)
@@ -55,7 +63,14 @@ def write_plots(records: Records, folder: Path) -> list[Plot]:
         for chart in table.charts
     ]
     some = _in_processes(todo) if report.large else [job.run() for job in todo]
-    return [plot for plot in some if plot is not None]
+    reasons = [plot for plot in some if isinstance(plot, str)]
+    if reasons:
+        what = "1 plot" if len(reasons) == 1 else f"{len(reasons)} plots"
+        line = f"{what} could not be drawn: {reasons[0]}"
+        if failed is None:
+            raise RuntimeError(line)
+        failed.append(line)
+    return [plot for plot in some if isinstance(plot, Plot)]
 
 
 def left_out(report: Report) -> list[str]:
@@ -81,14 +96,23 @@ class _Job:
     folder: Path
     raster: bool = True
 
-    def run(self) -> Plot | None:
-        """Its files; None where there is nothing to draw."""
-        with style():
-            drawing = _drawing(self.chart, self.part)
-            if drawing is None:
-                return None
-            drawing = replace(drawing, name=drawing.name + self.suffix)
-            return save(drawing, self.folder, self.table.name, raster=self.raster)
+    def run(self) -> Plot | str | None:
+        """Its files; None where there is nothing to draw; the reason where drawing fails.
+
+        Raises OSError where a file cannot be written: tables and page are worth more than a plot.
+        """
+        try:
+            with style():
+                drawing = _drawing(self.chart, self.part)
+                if drawing is None:
+                    return None
+                drawing = replace(drawing, name=drawing.name + self.suffix)
+                return save(drawing, self.folder, self.table.name, raster=self.raster)
+        except OSError:
+            raise
+        except Exception as error:
+            reason = " ".join(str(error).split())[:200]
+            return f"{self.chart.name} on {self.part.track}: {type(error).__name__}: {reason}"
 
 
 _DRAWN = 4
@@ -99,7 +123,7 @@ _jobs: list[_Job] = []
 """What a forked process draws from: it inherits the report, which need not be sent."""
 
 
-def _in_processes(todo: list[_Job]) -> list[Plot | None]:
+def _in_processes(todo: list[_Job]) -> list[Plot | str | None]:
     """The same, by several processes; in this one where there is one processor or no fork."""
     processes = min(_processors(), _PROCESSES)
     if processes == 1 or "fork" not in get_all_start_methods():
@@ -111,14 +135,23 @@ def _in_processes(todo: list[_Job]) -> list[Plot | None]:
     _jobs[:] = todo
     gc.freeze()  # or every collection in a process would walk, and so copy, all records
     try:
-        with ProcessPoolExecutor(processes, mp_context=get_context("fork")) as pool:
-            return list(pool.map(_run, range(len(todo))))
+        with ProcessPoolExecutor(
+            processes,
+            mp_context=get_context("fork"),
+            initializer=die_with_parent,
+            initargs=(os.getpid(),),
+        ) as pool:
+            try:
+                return list(pool.map(_run, range(len(todo))))
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
     finally:
         gc.unfreeze()
         _jobs.clear()
 
 
-def _run(place: int) -> Plot | None:
+def _run(place: int) -> Plot | str | None:
     return _jobs[place].run()
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.errors import UserError
+from bench.core.files import temporary_directory
 from bench.networks.architecture import Architecture, Flatten, Layer
 from bench.networks.preprocessing import Preprocessing
 from bench.networks.pretrained import FACTS, Facts, Pretrained
@@ -70,7 +70,7 @@ def convert(source: str, out: Path, *, named: str | None = None, force: bool = F
 
 def _verified(found: Pretrained, prepared: Path, out: Path) -> list[str]:
     """Write a temporary file, verify it, and move it to ``out``."""
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=".alexbench-") as folder:
+    with temporary_directory(out.parent) as folder:
         fresh = Path(folder) / f"converted{suffix_of(out)}"
         _write(found, prepared, fresh)
         verified = [_check_bits(found, fresh), *_check_outputs(found.facts, prepared, fresh)]
@@ -129,7 +129,7 @@ def _check_outputs(facts: Facts, prepared: Path, fresh: Path) -> list[str]:
             f"outputs not compared: {facts.layers[0]} is not the network's first layer",
         ]
     outputs: dict[str, NDArray[Any]] = {}
-    with tempfile.TemporaryDirectory(prefix="alexbench-") as folder:
+    with temporary_directory() as folder:
         images = Path(folder) / "images.npy"
         np.save(images, _images(facts.preprocessing, architecture.input_size))
         for row in rows:

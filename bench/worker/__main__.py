@@ -30,7 +30,7 @@ from bench.core import extensions
 from bench.core.case import Case
 from bench.core.errors import UserError
 from bench.core.extensions import load_object
-from bench.core.process import die_with_parent, peak_memory_bytes
+from bench.core.process import die_with_parent, die_with_pipe, peak_memory_bytes
 from bench.networks.architecture import Architecture
 from bench.parity import certificate as parity
 from bench.training.defaults import switched
@@ -49,8 +49,9 @@ Fields = dict[str, Any]
 
 
 def main() -> None:
-    """Answer commands until stdin ends."""
-    die_with_parent()
+    """Answer commands until stdin ends. The argument is the process id of the parent."""
+    die_with_parent(int(sys.argv[1]))
+    die_with_pipe(sys.stdin.fileno())
     commands = Commands(_take_stdout())
     extensions.load()
     for line in sys.stdin:
