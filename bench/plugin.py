@@ -309,10 +309,8 @@ class Session:
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Fail a session whose tests passed but whose results break ``--bench-fail-if``."""
-        if self._run is not None and signals.received() is not None:
-            from bench.cli.measuring import no_report  # noqa: PLC0415  for a second signal
-
-            signals.acknowledge(no_report(self._run.folder))
+        if signals.received() is not None:
+            signals.acknowledge()
         broken = self._gate and self._gate.violations(self._records.values())
         if broken and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
@@ -342,15 +340,19 @@ class Session:
     def _report(self, run: Run) -> None:
         os.environ.pop("MPLBACKEND", None)  # a notebook's, which need not be installed here
         # Imported here: plots take seconds to import, and each session imports this module.
-        from bench.cli.measuring import report_of, resume_line  # noqa: PLC0415
+        from bench.cli.measuring import how_to_go_on, report_of  # noqa: PLC0415
 
         try:
             report_of(run)
+        except pytest.exit.Exception:  # a signal that came while the report was written
+            pass
         except UserError as error:
             notice(str(error))
             raise SystemExit(error.exit_code) from None
         if number := signals.received():
-            notice(f"{signals.Stopped(number)}; {resume_line(run, len(self._wanted))}")
+            stopped = signals.Stopped(number)
+            stopped.advice = how_to_go_on(run, len(self._wanted))
+            notice(str(stopped))
 
 
 def _names(value: str) -> tuple[str, ...]:

@@ -26,44 +26,47 @@ def measure_and_report(run: Run, todo: Sequence[Job], done: Keys, *, parity: boo
         Stopped: A signal has ended it; the report is written from what there is.
         UserError: Records or report cannot be written.
     """
-    stopped: signals.Stopped | None = None
     display = Display(sum(len(job.tasks) for job in todo))
+    wanted = len({task.key for job in todo for task in job.tasks})
+    stopped: signals.Stopped | None = None
     try:
         with display:
             run_all(run, list(todo), display, done=done, parity=parity)
     except signals.Stopped as error:
         stopped = error
-        signals.acknowledge(no_report(run.folder))
-    report_of(run)
+        signals.acknowledge()
+    try:
+        report_of(run)
+    except signals.Stopped as error:  # it came while the report was written
+        stopped = error
     if stopped:
-        keys = {task.key for job in todo for task in job.tasks}
-        stopped.advice = resume_line(run, len(keys))
+        stopped.advice = how_to_go_on(run, wanted)
         raise stopped
     return 1 if display.failed else 0
 
 
 def report_of(run: Run) -> None:
-    """Write the report and print its path; nothing without a record."""
-    if run.store.path.exists() and (records := run.store.read()):
+    """Write the report and print its path; nothing without a record.
+
+    A first signal does not interrupt it: what was measured for hours is worth its seconds.
+    """
+    if not run.store.path.exists() or not (records := run.store.read()):
+        return
+    with signals.held(f"no report is written; {_program()} report {run.folder} makes it"):
         page = write_results(records, run.folder)
         with suppress(OSError):  # of a terminal that is gone
             click.echo(page)
 
 
-def resume_line(run: Run, wanted: int) -> str:
-    """How far a stopped run is, and how it goes on."""
+def how_to_go_on(run: Run, wanted: int) -> str:
+    """How far a stopped run is, and the command that goes on with it."""
     there = len(run.store.read()) if run.store.path.exists() else 0
-    return f"{there} of {wanted} measurements are there; go on with: {resume_command(run.folder)}"
+    line = f"{there} of {wanted} measurements are there"
+    return line if there == wanted else f"{line}; go on with: {_resume_command(run.folder)}"
 
 
-def resume_command(folder: Path) -> str:
-    """The command that goes on with a run."""
+def _resume_command(folder: Path) -> str:
     return f"{_program()} run --resume {folder}"
-
-
-def no_report(folder: Path) -> str:
-    """What to do when a second signal leaves no time for the report."""
-    return f"no report is written; {_program()} report {folder} makes it"
 
 
 def _program() -> str:

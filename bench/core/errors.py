@@ -40,20 +40,21 @@ SYSTEM_ERRORS = frozenset(
 """Error numbers that are about the machine and not about the code: one line, no traceback."""
 
 
-def cannot_write(path: Path, error: OSError, advice: str) -> UserError:
+def cannot_write(path: Path, error: OSError, advice: str, *, what: str = "to") -> UserError:
     """The error of a file or folder that cannot be written.
 
     Args:
         path: What was to be written.
         error: Why it could not be.
         advice: What would help, as the end of the sentence.
+        what: Words before the path, such as ``results into``.
 
     Returns:
         An `OutputError` where the system refuses (no room, no permission); else, for a path that
         cannot be one, a `UserError`.
     """
     kind = OutputError if error.errno in SYSTEM_ERRORS else UserError
-    return kind(f"cannot write to {path}: {error.strerror or error}; {advice}")
+    return kind(f"cannot write {what} {path}: {error.strerror or error}; {advice}")
 
 
 def notice(text: str) -> None:

@@ -92,6 +92,12 @@ def uninstall() -> None:
     _state.pid, _state.previous = 0, {}
 
 
+def ignore() -> None:
+    """Ignore them from now on: Python itself ends, which must not change the exit code."""
+    for number in _state.previous:
+        signal.signal(number, signal.SIG_IGN)
+
+
 @contextmanager
 def raising(error: Callable[[int], BaseException] = Stopped) -> Iterator[None]:
     """A block in which the first signal raises ``error(number)`` in the main thread."""
@@ -107,9 +113,14 @@ def raising(error: Callable[[int], BaseException] = Stopped) -> Iterator[None]:
 
 
 @contextmanager
-def held() -> Iterator[None]:
-    """A block that a first signal does not interrupt: the exception is raised at its end."""
+def held(last_words: str = "") -> Iterator[None]:
+    """A block that a first signal does not interrupt: the exception is raised at its end.
+
+    Args:
+        last_words: What a second signal prints before it ends the process.
+    """
     _state.held += 1
+    _state.last_words = last_words or _state.last_words
     try:
         yield
     finally:
@@ -129,13 +140,9 @@ def received() -> int | None:
     return _state.received
 
 
-def acknowledge(last_words: str) -> None:
-    """The exception has been caught, and what remains to do is begun.
-
-    Args:
-        last_words: What a second signal prints before it ends the process.
-    """
-    _state.acknowledged, _state.last_words = True, last_words
+def acknowledge() -> None:
+    """The exception has been caught, and what remains to do is begun."""
+    _state.acknowledged = True
     _leave_lost_terminal()
 
 

@@ -116,8 +116,8 @@ def write_results(
             notice(line)
         write_whole(page, _page(report, plots, folder, title, [*notes, *failed]))
     except OSError as error:
-        advice = "the records are whole: alexbench report RUN -o FOLDER writes elsewhere"
-        raise cannot_write(folder, error, advice) from error
+        advice = "give another folder with -o ; the records are whole"
+        raise cannot_write(folder, error, advice, what="results into") from error
     return page
 
 

@@ -35,9 +35,10 @@ try:
             ready()
             time.sleep(60)
         except signals.Stopped as error:
-            signals.acknowledge("no report is written")
-            print("cleaning up", flush=True)
-            time.sleep(float(sys.argv[1]))
+            signals.acknowledge()
+            with signals.held("no report is written"):
+                print("cleaning up", flush=True)
+                time.sleep(float(sys.argv[1]))
             raise
 except signals.Stopped as error:
     print(error, flush=True)

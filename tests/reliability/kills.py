@@ -24,7 +24,7 @@ def run(given: argparse.Namespace, rng: random.Random) -> Figures:
         while figures.tried < given.kills:
             number += 1
             name = f"run-{number}"
-            for _ in range(rng.randint(1, 3)):
+            for _ in range(rng.randint(2, 6)):
                 if figures.tried < given.kills:
                     _kill(here, name, rng, seconds, figures)
             _complete(here, name, figures)
@@ -52,6 +52,8 @@ def _begin(here: Place, name: str) -> subprocess.Popen[str]:
 
 def _kill(here: Place, name: str, rng: random.Random, seconds: float, figures: Figures) -> None:
     before = here.records(name)
+    if rng.random() < 0.3:
+        here.forget_certificates()
     process = _begin(here, name)
     target = rng.choice(TARGETS)
     moment = rng.uniform(0, seconds)

@@ -45,6 +45,7 @@ def _stop(
     second: float | None,
 ) -> None:
     name = f"{phase}-{figures.tried}"
+    here.forget_certificates()
     process = here.start(here.first(name))
     try:
         process.wait(moment)
@@ -88,7 +89,8 @@ def _problem(
     reported = out.strip().endswith("report.html")
     if second is None and records and not reported:
         return f"no report of {len(records)} records"
-    if second is None and records and f"--resume {here.results / name}" not in err:
+    there = len(records) == len(here.records("whole"))
+    if second is None and not there and records and f"--resume {here.results / name}" not in err:
         return f"does not say how to go on: {err[-200:]!r}"
     return problem_with(records, []) or here.left()
 
