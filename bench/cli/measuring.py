@@ -70,5 +70,6 @@ def _resume_command(folder: Path) -> str:
 
 
 def _program() -> str:
-    started = Path(sys.argv[0]).name
-    return "python -m bench" if started in ("__main__.py", "-m") else "alexbench"
+    started = Path(sys.argv[0])
+    as_module = started.name == "__main__.py" and started.parent.name == "bench"
+    return "python -m bench" if as_module else "alexbench"

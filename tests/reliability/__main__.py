@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-SCRIPTS = ("kills", "stops", "two_runs", "full_disk", "cuts")
+SCRIPTS = ("kills", "stops", "two_runs", "full_disk", "cuts", "environments")
 
 
 def main() -> None:

@@ -27,9 +27,8 @@ RESUMED_EVERY = 10
 """Of so many cuts one is resumed by the command; of the others the reading is checked."""
 
 
-def run(given: argparse.Namespace, rng: random.Random) -> Figures:
+def run(given: argparse.Namespace, rng: random.Random, figures: Figures) -> None:
     """So many cuts of records, then so many damages of each kind of cached file."""
-    figures = Figures("cuts")
     with place() as here:
         code, _, err = here.run(here.first("whole"))
         assert code == 0, err
@@ -50,7 +49,6 @@ def run(given: argparse.Namespace, rng: random.Random) -> Figures:
                     problem = _damaged(path, read, whole, rng)
                     figures.lost += problem is not None
                     figures.count(problem and f"{what}: {problem}", f"damages of {what}")
-    return figures
 
 
 def _cut(here: Place, name: str, rng: random.Random, *, resume: bool) -> str | None:

@@ -18,9 +18,8 @@ ROOMS = (16, 48, 100, 200, 300, 450, 700, 1000, 2000)
 """kB that results have."""
 
 
-def run(given: argparse.Namespace, rng: random.Random) -> Figures:
+def run(given: argparse.Namespace, rng: random.Random, figures: Figures) -> None:
     """Every size of disk so many times, then every limit on the size of a file."""
-    figures = Figures("full disk")
     with place() as here:
         code, _, err = here.run(here.first("whole"))  # fills the cache, which has room
         assert code == 0, err
@@ -31,7 +30,6 @@ def run(given: argparse.Namespace, rng: random.Random) -> Figures:
                 if reason:
                     figures.notes[f"sizes of disk skipped ({reason})"] += 1
                 figures.count(_limited(here, room, f"limit-{number}-{room}"), "limits of a file")
-    return figures
 
 
 def _on_tmpfs(here: Place, room: int, name: str, figures: Figures) -> str | None:

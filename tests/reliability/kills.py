@@ -15,9 +15,8 @@ from tests.reliability.support import Figures, Place, main, place, problem_with
 TARGETS = ("parent", "worker", "both")
 
 
-def run(given: argparse.Namespace, rng: random.Random) -> Figures:
+def run(given: argparse.Namespace, rng: random.Random, figures: Figures) -> None:
     """Kill runs until so many kills are done; each run is then brought to its end."""
-    figures = Figures("kills")
     with place() as here:
         seconds = _undisturbed(here)
         number = 0
@@ -32,7 +31,6 @@ def run(given: argparse.Namespace, rng: random.Random) -> Figures:
         figures.notes["temporary folders left at the end"] = len(left)
         if left:
             figures.faults.append(f"temporary folders left: {left[:5]}")
-    return figures
 
 
 def _undisturbed(here: Place) -> float:

@@ -17,9 +17,8 @@ NOT_OURS_SECONDS = 0.15
 """Python's own start: no code of the command runs before."""
 
 
-def run(given: argparse.Namespace, rng: random.Random) -> Figures:
+def run(given: argparse.Namespace, rng: random.Random, figures: Figures) -> None:
     """Every signal in every phase, so many times; half of them with a second signal."""
-    figures = Figures("stops")
     with place() as here:
         began = time.monotonic()
         code, _, err = here.run(here.first("whole"))
@@ -33,7 +32,6 @@ def run(given: argparse.Namespace, rng: random.Random) -> Figures:
                     _stop(here, figures, phase, which, moment, second)
         left = here.temporaries()
         figures.notes["temporary folders left at the end"] = len(left)
-    return figures
 
 
 def _stop(

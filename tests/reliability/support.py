@@ -201,11 +201,16 @@ def options(name: str, **numbers: int) -> tuple[argparse.Namespace, random.Rando
     return given, random.Random(given.seed)
 
 
-def main(run: Callable[[argparse.Namespace, random.Random], Figures], **numbers: int) -> None:
-    """The entry point of a script."""
-    given, rng = options(Path(sys.argv[0]).stem, **numbers)
+def main(run: Callable[[argparse.Namespace, random.Random, Figures], None], **numbers: int) -> None:
+    """The entry point of a script; Ctrl-C ends it with the figures so far."""
+    name = Path(sys.argv[0]).stem
+    given, rng = options(name, **numbers)
+    figures = Figures(name.replace("_", " "))
     began = time.monotonic()
-    figures = run(given, rng)
+    try:
+        run(given, rng, figures)
+    except KeyboardInterrupt:
+        print("  interrupted")
     code = figures.report()
     print(f"  {time.monotonic() - began:.0f} s, seed {given.seed}")
     sys.exit(code)

@@ -12,9 +12,8 @@ import time
 from tests.reliability.support import Figures, Place, main, place, problem_with
 
 
-def run(given: argparse.Namespace, rng: random.Random) -> Figures:
+def run(given: argparse.Namespace, rng: random.Random, figures: Figures) -> None:
     """Each of four cases so many times."""
-    figures = Figures("two runs")
     with place() as here:
         code, _, err = here.run(here.first("whole"))
         assert code == 0, err
@@ -24,7 +23,6 @@ def run(given: argparse.Namespace, rng: random.Random) -> Figures:
             figures.count(_next_to(here, f"alive-{number}", rng), "resumed next to a living one")
             figures.count(_removed(here, f"removed-{number}", rng), "folders removed under a run")
             figures.count(_stale(here, f"stale-{number}", rng), "locks of dead runs")
-    return figures
 
 
 def _unnamed(here: Place) -> str | None:
