@@ -202,10 +202,12 @@ def options(name: str, **numbers: int) -> tuple[argparse.Namespace, random.Rando
 
 
 def main(run: Callable[[argparse.Namespace, random.Random, Figures], None], **numbers: int) -> None:
-    """The entry point of a script; Ctrl-C ends it with the figures so far."""
+    """The entry point of a script; a signal ends it with the figures so far."""
     name = Path(sys.argv[0]).stem
     given, rng = options(name, **numbers)
     figures = Figures(name.replace("_", " "))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     began = time.monotonic()
     try:
         run(given, rng, figures)
