@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tests.reliability.support import Figures, Place, main, place, problem_with
 
-ROOMS = (16, 48, 100, 200, 300, 450, 700, 1000, 2000)
+ROOMS = (16, 64, 150, 300, 600, 2000)
 """kB that results have."""
 
 
