@@ -19,8 +19,6 @@ from bench.harness.run import folder_to_resume
 from bench.harness.run_settings import Begun, RunSettings
 from bench.harness.selection import Selection
 
-NOT_KEPT = ("results", "run_name", "resume", "anyway")
-"""Options that say where a run is, and not what it measures."""
 NOT_SELECTING = ("profile", "data", "validation", "no_parity")
 """Options that are kept, and are no part of the selection."""
 
@@ -44,12 +42,18 @@ class Choice:
 
     @classmethod
     def of(
-        cls, context: click.Context, results: Path, resume: str | None, name: str | None
+        cls,
+        context: click.Context,
+        options: dict[str, Any],
+        results: Path,
+        resume: str | None,
+        name: str | None,
     ) -> Choice:
         """The choice of a command line.
 
         Args:
-            context: Of the command; its parameters are the options.
+            context: Of the command: which options are given, and which have their defaults.
+            options: Those that select or change measurements.
             results: Folder of all runs.
             resume: The run to go on with; empty for that of ``name`` or the newest; None for a new
                 run.
@@ -58,7 +62,6 @@ class Choice:
         Raises:
             UserError: There is no run to resume, or its ``run.json`` is damaged.
         """
-        options = {key: value for key, value in context.params.items() if key not in NOT_KEPT}
         if resume is None:
             return cls(results, name, options)
         if resume and name and resume != name:

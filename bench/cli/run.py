@@ -79,15 +79,7 @@ from bench.training.tracks import TRACKS
     help="Make no parity certificates: rows of the closed track stay uncertified.",
 )
 def run(
-    profile: str,
-    data: str,
-    validation: bool,
-    results: Path,
-    run_name: str | None,
-    resume: str | None,
-    anyway: bool,
-    no_parity: bool,
-    **selection: Any,
+    results: Path, run_name: str | None, resume: str | None, anyway: bool, **options: Any
 ) -> int:
     """Measure the selected cases; write records, tables, plots and report.html."""
     from bench.cli.measuring import measure_and_report
@@ -95,7 +87,8 @@ def run(
     from bench.harness.profiles import profile as profile_called
     from bench.harness.run import open_run
 
-    choice = Choice.of(click.get_current_context(), expanded(results), resume, run_name)
+    context = click.get_current_context()
+    choice = Choice.of(context, options, expanded(results), resume, run_name)
     options = choice.options
     chosen = profile_called(options["profile"])
     todo = choice.jobs(chosen)
