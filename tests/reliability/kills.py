@@ -54,7 +54,7 @@ def _kill(here: Place, name: str, rng: random.Random, seconds: float, figures: F
         here.forget_certificates()
     process = _begin(here, name)
     target = rng.choice(TARGETS)
-    moment = rng.uniform(0, seconds)
+    moment = rng.uniform(0, 0.7 * seconds)  # a resumed run is shorter
     try:
         process.wait(moment)
     except subprocess.TimeoutExpired:

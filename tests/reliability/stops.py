@@ -62,6 +62,9 @@ def _stop(
             process.send_signal(which)
     code, out, err = here.finish(process)
     took = time.monotonic() - began
+    if code == 0 and "stopping" not in err:
+        figures.notes["signals after the report, when Python ends"] += 1
+        return
     problem = _problem(here, name, which, code, out, err, second)
     if problem:
         problem = f"{which.name} in {phase} at {moment:.2f} s, second {second}: {problem}"
