@@ -15,7 +15,7 @@ PYTEST := $(BIN)/pytest -n $(JOBS) --dist loadfile
 GPU_PYTHON ?= $(PYTHON)
 GPU_DEVICE ?= auto
 
-.PHONY: help bench bench-report test test-gpu check format clean
+.PHONY: help bench bench-report test test-gpu check reliability format clean
 
 help:
 	@echo 'make bench         measure (quick profile) and write results/<run>/report.html'
@@ -23,6 +23,7 @@ help:
 	@echo 'make test          tests of the core, and some of each framework: minutes'
 	@echo 'make test-gpu      tests that need an accelerator, in GPU_PYTHON: about two minutes'
 	@echo 'make check         format, lint, types, import contracts and all tests: what CI runs'
+	@echo 'make reliability   kills, signals, full disks, damage: what docs/reliability.md reports'
 	@echo 'make format        rewrite the sources in the house format'
 	@echo 'make clean         remove the environment and the caches (never results)'
 
@@ -54,6 +55,10 @@ check: $(VENV)/installed
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(PYTEST) $(ARGS)
+
+# Half an hour; no part of `make test`. One script alone: python -m tests.reliability.kills --kills 300
+reliability: $(VENV)/installed
+	@$(BIN)/python -m tests.reliability
 
 format: $(VENV)/installed
 	$(BIN)/ruff format .

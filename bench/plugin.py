@@ -10,9 +10,12 @@ name this plugin is not affected by it.
 
 from __future__ import annotations
 
+import os
+import shlex
 import sys
 import warnings
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,10 +27,11 @@ from bench.analysis.gate import Gate
 from bench.analysis.machine_state import machine_line
 from bench.cli.options import apply_process_options
 from bench.cli.progress import Display, label, result_line
-from bench.core import extensions
+from bench.core import extensions, signals
 from bench.core.case import Case
 from bench.core.devices import NAMES
-from bench.core.errors import UserError
+from bench.core.errors import OutputError, UserError, notice
+from bench.core.files import expanded
 from bench.core.kinds import kind
 from bench.core.records import Record
 from bench.data.sources import SyntheticDataWarning
@@ -36,6 +40,7 @@ from bench.harness.grouping import groups
 from bench.harness.matrix import Job, Task, jobs
 from bench.harness.profiles import PROFILES, profile
 from bench.harness.run import Run, open_run
+from bench.harness.run_settings import Begun
 from bench.harness.selection import Selection
 from bench.training.frameworks import framework
 
@@ -177,11 +182,18 @@ class WorkerClock:
         return self.seconds
 
 
+def _stopped(number: int) -> BaseException:
+    """What pytest ends a session by: it still calls the hooks that write the report."""
+    stopped = signals.Stopped(number)
+    return pytest.exit.Exception(str(stopped), returncode=stopped.exit_code)
+
+
 class Session:
     """A ``--benchmark-only`` session: its jobs, the folder of its run, and the records so far."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
+        self._open = ExitStack()
         self._clock = WorkerClock()
         self._profile = profile(config.getoption("bench_profile"))
         selection = Selection(
@@ -193,6 +205,7 @@ class Session:
         selection, self._choice = on_device(selection, self._profile, device)
         self._profile = claimed(self._profile, self._choice.device, exclusive=False)
         self._jobs = jobs(selection, self._profile)
+        self._selection = selection
         self._groups = groups(self._jobs, self._profile.together)
         # Read first: a wrong path is an error before an hour of measuring, not after it.
         self._gate = Gate.of(config.getoption("bench_compare"), config.getoption("bench_fail_if"))
@@ -220,15 +233,40 @@ class Session:
         self._wanted = {task.key for task in tasks}
         if not tasks or self._config.getoption("collectonly"):
             return
-        results = Path(self._config.getoption("bench_results"))
         try:
+            results = expanded(self._config.getoption("bench_results"))
             data = self._config.getoption("bench_data")
             with warnings.catch_warnings():
                 # Synthetic data must not stop a run, even where warnings are errors.
                 warnings.simplefilter("always", SyntheticDataWarning)
-                self._run, _ = open_run(results, None, False, self._profile, data)
+                begun = self._begun(data)
+                self._run, _ = open_run(results, None, False, self._profile, data, begun=begun)
+                self._open.enter_context(self._run)
+        except OutputError as error:
+            pytest.exit(str(error), returncode=error.exit_code)
         except UserError as error:
             raise pytest.UsageError(str(error)) from None
+
+    def _begun(self, data: str) -> Begun:
+        """What ``alexbench run --resume`` goes on with."""
+        left_out = any(
+            task.key not in self._wanted for job in self._jobs for task in job.tasks
+        )  # by -k
+        options = {
+            **vars(self._selection),
+            "profile": self._profile.name,
+            "data": data,
+            "validation": False,
+            "no_parity": self._config.getoption("bench_no_parity"),
+            "threads": self._config.getoption("bench_threads"),
+            "keep_env": _names(self._config.getoption("bench_keep_env")),
+        }
+        return Begun(
+            shlex.join(["pytest", *map(str, self._config.invocation_params.args)]),
+            options,
+            tuple(dict.fromkeys(job.case.framework for job in self._jobs)),
+            tuple(sorted(self._wanted)) if left_out else None,
+        )
 
     def _want_json(self) -> None:
         """Have pytest-benchmark write its JSON next to the records, unless an option says where.
@@ -271,10 +309,13 @@ class Session:
         ):
             if not self._records and (busy := self._run.look_at_machine()):
                 console.print(f"warning: {busy}", style="yellow", soft_wrap=True)
-            # All with the first group: no certificate is made between two measurements.
-            self._run.certify(self._cases(), display)
-            for record in self._run.execute(wanted, display):
-                self._records[record.key] = record
+            try:
+                # All with the first group: no certificate is made between two measurements.
+                self._run.certify(self._cases(), display)
+                for record in self._run.execute(wanted, display):
+                    self._records[record.key] = record
+            except OutputError as error:  # what is measured from now on would be lost
+                pytest.exit(str(error), returncode=error.exit_code)
 
     def _cases(self) -> list[Case]:
         """The cases to certify: those that ``-k`` left, none with ``--bench-no-parity``."""
@@ -308,9 +349,16 @@ class Session:
         for private in ("node", "release"):
             machine_info.pop(private, None)
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionstart(self) -> None:
+        """From now on a signal ends the session, and not the process."""
+        self._open.enter_context(signals.raising(_stopped))
+
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Fail a session whose tests passed but whose results break ``--bench-fail-if``."""
+        if signals.received() is not None:
+            signals.acknowledge()
         broken = self._gate and self._gate.violations(self._records.values())
         if broken and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
@@ -334,12 +382,27 @@ class Session:
                 terminalreporter.write_line(f"FAILED {line}", red=True)
 
     def pytest_unconfigure(self) -> None:
-        """Write the report; its path is the last line printed."""
-        if self._run is not None and self._run.store.path.exists():
-            # Imported here: plots take seconds to import, and each session imports this module.
-            from bench.report.html import write_results  # noqa: PLC0415
+        """Write the report; its path is the last line printed, or how a stopped run goes on."""
+        with self._open:
+            if self._run is not None:
+                self._report(self._run)
 
-            print(write_results(self._run.store.read(), self._run.folder))
+    def _report(self, run: Run) -> None:
+        os.environ.pop("MPLBACKEND", None)  # a notebook's, which need not be installed here
+        # Imported here: plots take seconds to import, and each session imports this module.
+        from bench.cli.measuring import how_to_go_on, report_of  # noqa: PLC0415
+
+        try:
+            report_of(run)
+        except pytest.exit.Exception:  # a signal that came while the report was written
+            pass
+        except UserError as error:
+            notice(str(error))
+            raise SystemExit(error.exit_code) from None
+        if number := signals.received():
+            stopped = signals.Stopped(number)
+            stopped.advice = how_to_go_on(run, len(self._wanted))
+            notice(str(stopped))
 
 
 def _names(value: str) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ from bench.analysis.results import Results
 from bench.analysis.speeds import paired_ratios
 from bench.cli.progress import Display
 from bench.core import extensions
+from bench.core.files import write_whole
 from bench.core.kinds import KINDS
 from bench.core.records import Record
 from bench.harness.matrix import jobs
@@ -167,7 +168,7 @@ def measured(runs: RealRuns) -> list[dict[str, Any]]:
         chosen = profile(runs.profile)
         run, done = open_run(runs.folder, f"run-{number:02}", False, chosen, runs.data)
         todo = jobs(selection, run.profile)
-        with Display(sum(len(job.tasks) for job in todo)) as display:
+        with run, Display(sum(len(job.tasks) for job in todo)) as display:
             run_all(run, todo, display, done=done, parity=False)
         # Copies need no certificate: each is compared with itself.
         records.append([replace(record, parity={"status": "pass"}) for record in run.store.read()])
@@ -270,7 +271,7 @@ def write_real(runs: RealRuns) -> str:
 def _write(
     path: Path, title: str, counts: Sequence[Count], rows: Sequence[dict[str, Any]], *more: str
 ) -> str:
-    path.with_suffix(".json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    write_whole(path.with_suffix(".json"), json.dumps(rows, indent=1) + "\n")
     text = "\n\n".join([f"# {title}", as_markdown(counts), *more]) + "\n"
-    path.with_suffix(".md").write_text(text, encoding="utf-8")
+    write_whole(path.with_suffix(".md"), text)
     return text

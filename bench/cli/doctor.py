@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import click
 
 from bench.cli.options import device_option, json_option
 from bench.core import nvml
-from bench.core.cache import cache_folder
+from bench.core.cache import cache_folder, temporary_folder
 from bench.core.case import Case
 from bench.core.devices import accelerated
 from bench.core.download import cifar10_archive
@@ -81,7 +80,7 @@ def diagnose(
         fresh: Whether they are measured even where the cache has them.
         choice: The device that frameworks compute on, and who cannot.
     """
-    data = prepared(generate(train=20, test=20, seed=0), Path(tempfile.gettempdir()))
+    data = prepared(generate(train=20, test=20, seed=0), temporary_folder())
     found = {
         "machine": _machine() | _accelerator(choice.device),
         "data": {"ALEXBENCH_DATA": bool(os.environ.get("ALEXBENCH_DATA")), **_cache()},

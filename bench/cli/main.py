@@ -1,12 +1,14 @@
 """The ``alexbench`` command.
 
-Exit codes: 0 success; 1 some case failed (all others are written); 2 wrong usage or bad input, with
-one line that says what was wrong, where, and what would be right.
+Exit codes: 0 success; 1 some case failed (all others are written), or a file cannot be written;
+2 wrong usage or bad input, with one line that says what was wrong, where, and what would be right;
+130, 143 and 129 stopped by SIGINT, SIGTERM and SIGHUP.
 """
 
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 import warnings
 from typing import Any
@@ -14,8 +16,8 @@ from typing import Any
 import click
 
 from bench import __version__
-from bench.core import extensions
-from bench.core.errors import UserError
+from bench.core import extensions, signals
+from bench.core.errors import SYSTEM_ERRORS, UserError, notice
 
 COMMANDS = (
     "run",
@@ -52,29 +54,46 @@ class Commands(click.Group):
 
 
 def main() -> None:
-    """Entry point: run a command; bad input becomes one line on stderr and exit code 2."""
+    """Entry point: run a command; what ends it becomes one line on stderr and an exit code."""
     warnings.showwarning = _show_warning
+    # A notebook's backend, which need not be installed here; plots are drawn without any.
+    os.environ.pop("MPLBACKEND", None)
+    with signals.raising():
+        code = _code()
+    sys.exit(code)
+
+
+def _code() -> int:
+    """The exit code of the command; what went wrong is printed."""
     try:
         extensions.load()
         code = cli.main(standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
-        sys.exit(2)
+        return 2
     except click.ClickException as error:
-        _fail(error.format_message())
+        return _failed(error.format_message(), 2)
     except UserError as error:
-        _fail(str(error))
+        return _failed(str(error), error.exit_code)
+    except signals.Stopped as error:
+        return _failed(str(error), error.exit_code)
     except (KeyboardInterrupt, click.Abort):
-        click.echo("stopped; finished measurements are written", err=True)
-        sys.exit(130)
+        return _failed("stopped; finished measurements are written", 130)
     except BrokenPipeError:
-        sys.exit(1)
-    sys.exit(code if isinstance(code, int) else 0)
+        return 1
+    except Exception as error:
+        if number := signals.received():  # a library has made another exception of it
+            return _failed(str(signals.Stopped(number)), 128 + number)
+        if isinstance(error, OSError) and error.errno in SYSTEM_ERRORS:
+            where = f"{error.filename}: " if error.filename else ""
+            return _failed(f"{where}{error.strerror}", 1)
+        raise
+    return code if isinstance(code, int) else 0
 
 
-def _fail(message: str) -> None:
-    click.echo(f"alexbench: {' '.join(message.split())}", err=True)
-    sys.exit(2)
+def _failed(message: str, code: int) -> int:
+    notice(message)
+    return code
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from bench.core.files import expanded
+
 
 @click.command(short_help="Make tables, plots and report.html from records.")
 @click.argument("runs", metavar="RUN...", nargs=-1, type=click.Path(path_type=Path))
@@ -42,7 +44,8 @@ def report(
         raise click.UsageError("--check needs --readme FILE, and takes no RUN")
     if runs:
         merged = merge(runs)
-        click.echo(write_results(merged.records, output or runs[0], notes=merged.notes))
+        folder = expanded(output) if output else runs[0]
+        click.echo(write_results(merged.records, folder, notes=merged.notes))
     changed = [f"{path}: {block}" for path in documents for block in stale(path, write=not check)]
     for line in changed:
         click.echo(f"{'stale' if check else 'updated'}: {line}")

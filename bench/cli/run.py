@@ -17,9 +17,9 @@ from bench.cli.options import (
     profile_option,
 )
 from bench.core.case import EXECUTIONS, INITS, PRECISIONS
+from bench.core.files import expanded
 from bench.core.kinds import KINDS
 from bench.harness.profiles import PROFILES
-from bench.harness.selection import Selection
 from bench.networks.variants import HEADS, VARIANTS
 from bench.training.defaults import NAMES as STAGES
 from bench.training.frameworks import FRAMEWORKS
@@ -77,8 +77,16 @@ from bench.training.tracks import TRACKS
 @click.option("--run", "run_name", help="Name of the run's folder; by default the time in UTC.")
 @click.option(
     "--resume",
+    is_flag=False,
+    flag_value="",
+    metavar="[RUN]",
+    help="Continue a run, by name or folder (by default that of --run, or the newest one), with "
+    "the options that it was begun with; trainings go on from their checkpoints.",
+)
+@click.option(
+    "--anyway",
     is_flag=True,
-    help="Continue the run of --run, or the newest one; trainings go on from their checkpoints.",
+    help="Continue a run although options, data, versions or code differ; records get a caveat.",
 )
 @click.option(
     "--save-weights/--no-save-weights",
@@ -92,48 +100,37 @@ from bench.training.tracks import TRACKS
     help="Make no parity certificates: rows of the closed track stay uncertified.",
 )
 def run(
-    device: str,
-    exclusive: bool,
-    profile: str,
-    data: str,
-    validation: bool,
-    results: Path,
-    run_name: str | None,
-    resume: bool,
-    save_weights: bool | None,
-    no_parity: bool,
-    threads: int | None,
-    keep_env: tuple[str, ...],
-    **selection: Any,
+    results: Path, run_name: str | None, resume: str | None, anyway: bool, **options: Any
 ) -> int:
     """Measure the selected cases; write records, tables, plots and report.html."""
-    from bench.analysis.machine_state import machine_line
-    from bench.cli.progress import Display
-    from bench.harness.checkpoints import saved_weights
-    from bench.harness.devices import claimed, on_device
-    from bench.harness.matrix import jobs
+    from bench.cli.measuring import measure_and_report
+    from bench.cli.resuming import Choice
+    from bench.harness.devices import claimed
     from bench.harness.profiles import profile as profile_called
-    from bench.harness.run import open_run, run_all
-    from bench.report.html import write_results
+    from bench.harness.run import open_run
 
-    apply_process_options(threads, keep_env)
-    chosen = profile_called(profile)
-    wanted, choice = on_device(Selection(**selection), chosen, device)
-    todo = jobs(wanted, chosen)
-    chosen = claimed(chosen, choice.device, exclusive=exclusive)
-    current, done = open_run(results, run_name, resume, chosen, data, validation=validation)
-    if choice.words:
-        click.echo(choice.words, err=True)
-    if busy := current.look_at_machine():
-        click.echo(f"alexbench: warning: {busy}", err=True)
-    current.save_weights = bool(selection["recipes"]) if save_weights is None else save_weights
-    with Display(sum(len(job.tasks) for job in todo)) as display:
-        run_all(current, todo, display, done=done, parity=not no_parity, unusable=choice.unusable)
-    records = current.store.read()
-    if line := machine_line(records):
-        click.echo(line, err=True)
-    report = write_results(records, current.folder)
-    for line in saved_weights(records, current.folder):
-        click.echo(line)
-    click.echo(report)
-    return 1 if display.failed else 0
+    context = click.get_current_context()
+    choice = Choice.of(context, options, expanded(results), resume, run_name)
+    options = choice.options
+    apply_process_options(options["threads"], options["keep_env"])
+    chosen = profile_called(options["profile"])
+    todo, device = choice.jobs(chosen)
+    chosen = claimed(chosen, device.device, exclusive=options["exclusive"])
+    current, done = open_run(
+        choice.results,
+        choice.name,
+        resume is not None,
+        chosen,
+        options["data"],
+        validation=options["validation"],
+        begun=choice.begun(todo),
+        anyway=anyway,
+    )
+    if device.words:
+        click.echo(device.words, err=True)
+    saved = options["save_weights"]
+    current.save_weights = bool(options["recipes"]) if saved is None else saved
+    with current:
+        return measure_and_report(
+            current, todo, done, parity=not options["no_parity"], unusable=device.unusable
+        )

@@ -1,10 +1,63 @@
-"""The one exception that means "the input is wrong", as opposed to "the code is wrong"."""
+"""What a user is told in one line: errors that end a command, and notices that do not."""
 
 from __future__ import annotations
+
+import errno
+import sys
+from contextlib import suppress
+from pathlib import Path
 
 
 class UserError(Exception):
     """Bad input. The message is one line: what was wrong, where, and what would be right.
 
-    The command line prints it and exits with 2; pytest shows it as a usage error.
+    The command line prints it and exits with `exit_code`; pytest shows it as a usage error.
     """
+
+    exit_code = 2
+
+
+class OutputError(UserError):
+    """The system does not take what is to be written: the disk is full, a folder is read-only."""
+
+    exit_code = 1
+
+
+SYSTEM_ERRORS = frozenset(
+    {
+        errno.EACCES,
+        errno.EDQUOT,
+        errno.EFBIG,
+        errno.EIO,
+        errno.EMFILE,
+        errno.ENFILE,
+        errno.ENOMEM,
+        errno.ENOSPC,
+        errno.EPERM,
+        errno.EROFS,
+    }
+)
+"""Error numbers that are about the machine and not about the code: one line, no traceback."""
+
+
+def cannot_write(path: Path, error: OSError, advice: str, *, what: str = "to") -> UserError:
+    """The error of a file or folder that cannot be written.
+
+    Args:
+        path: What was to be written.
+        error: Why it could not be.
+        advice: What would help, as the end of the sentence.
+        what: Words before the path, such as ``results into``.
+
+    Returns:
+        An `OutputError` where the system refuses (no room, no permission); else, for a path that
+        cannot be one, a `UserError`.
+    """
+    kind = OutputError if error.errno in SYSTEM_ERRORS else UserError
+    return kind(f"cannot write {what} {path}: {error.strerror or error}; {advice}")
+
+
+def notice(text: str) -> None:
+    """Print one line on stderr; nothing where that is closed."""
+    with suppress(OSError, ValueError):
+        print(f"alexbench: {' '.join(text.split())}", file=sys.stderr)

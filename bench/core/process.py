@@ -3,18 +3,95 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import os
+import select
 import signal
 import sys
+import threading
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_START_FIELD = 19
+"""Of /proc/<pid>/stat after the name: start of the process in ticks since the boot (``man proc``,
+field 22)."""
 
 
-def die_with_parent() -> None:
-    """Have the kernel kill this process when its parent dies, however the parent dies."""
+def die_with_parent(parent: int) -> None:
+    """Have the kernel kill this process when its parent dies, however the parent dies.
+
+    Args:
+        parent: Its process id; where it has died before this call, the process ends now.
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def die_with_pipe(descriptor: int) -> None:
+    """End this process and its children when nothing can be written to a pipe any more.
+
+    A thread sleeps until then: the main thread may be in a computation of hours, and reads the
+    pipe only after it.
+
+    Args:
+        descriptor: Of the pipe's end that this process reads.
+    """
+    threading.Thread(target=_await_end, args=(descriptor,), daemon=True).start()
+
+
+def _await_end(descriptor: int) -> None:
+    poller = select.poll()
+    poller.register(descriptor, 0)  # of no other event than the hang-up, which always comes
+    poller.poll()
+    if os.getpgid(0) == os.getpid():
+        os.killpg(0, signal.SIGKILL)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def identity() -> str:
+    """A name of this process that no other has: id, start, and the namespace of the id."""
+    return _identity(os.getpid())
+
+
+@functools.cache
+def _identity(pid: int) -> str:
+    return f"{pid}-{_started(pid) or 0}-{_namespace()}"
+
+
+def lives(identity: str) -> bool:
+    """Whether the process with this `identity` runs; True where that cannot be known."""
+    pid, started, namespace = map(int, identity.split("-"))
+    if namespace != _namespace():  # of another container that shares the folder
+        return True
+    if started:
+        return _started(pid) == started
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _started(pid: int) -> int | None:
+    """Start of a process in ticks since the boot; None where it is dead."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    state, *fields = text.rpartition(")")[2].split()
+    return None if state in "ZX" else int(fields[_START_FIELD - 1])
+
+
+@functools.cache
+def _namespace() -> int:
+    try:
+        return os.stat("/proc/self/ns/pid").st_ino
+    except OSError:
+        return 0
 
 
 def peak_memory_bytes() -> int | None:

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.core.case import Case
-from bench.core.errors import UserError
+from bench.core.errors import OutputError, UserError
+from bench.core.files import write_whole
 from bench.core.record_fields import check
 from bench.core.upgrade import SCHEMA_VERSION, upgraded
 
@@ -124,7 +125,7 @@ class RecordStore:
         self.path = folder / FILE
 
     def append(self, record: Record) -> None:
-        """Write one line and wait until it is on the disk. Raises UserError when it cannot be."""
+        """Write one line and wait until it is on the disk. Raises OutputError when it cannot be."""
         line = _line(record)
         before = 0
         try:
@@ -133,7 +134,7 @@ class RecordStore:
             _append(self.path, (line,))
         except OSError as error:
             _cut(self.path, before)
-            raise UserError(
+            raise OutputError(
                 f"cannot write {self.path}: {error.strerror}; what was written before is intact, "
                 "give a folder with room that can be written to with --results"
             ) from error
@@ -240,9 +241,4 @@ def _cut(path: Path, size: int) -> None:
 
 
 def _replace(path: Path, lines: Iterable[str]) -> None:
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.writelines(lines)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    write_whole(path, "".join(lines), durable=True)

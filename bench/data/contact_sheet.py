@@ -1,10 +1,12 @@
 """The contact sheet: a few images of every class, to check a dataset by eye."""
 
+import io
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from bench.core.files import write_whole
 from bench.data.dataset import SIDE, Dataset
 
 _SCALE = 3  # screen pixels per image pixel
@@ -47,7 +49,9 @@ def write_contact_sheet(dataset: Dataset, path: Path, per_class: int = 8) -> Non
             enlarged = image.resize((_CELL, _CELL), Image.Resampling.NEAREST)
             sheet.paste(enlarged, (left + column * step, top))
     path.parent.mkdir(parents=True, exist_ok=True)
-    sheet.save(path, format="PNG")
+    encoded = io.BytesIO()
+    sheet.save(encoded, format="PNG")
+    write_whole(path, encoded.getvalue())
 
 
 def _samples(dataset: Dataset, label: int, count: int) -> list[int]:

@@ -8,8 +8,6 @@ share the same pages.
 import hashlib
 import json
 import os
-import shutil
-import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.errors import UserError
+from bench.core.files import temporary_directory
 
 SIDE = 32  # pixels; height and width of every image
 Triple = tuple[float, float, float]
@@ -178,20 +177,17 @@ def save(dataset: Dataset, folder: Path) -> None:
     Raises OSError.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name[:16]}-", dir=folder.parent))
-    try:
+    with temporary_directory(folder.parent) as own:
+        fresh = Path(own) / "new"
+        fresh.mkdir()
         for name, array in zip(_ARRAYS, _arrays(dataset), strict=True):
             np.save(fresh / f"{name}.npy", array)
         facts = meta(dataset)
         text = json.dumps({**facts, "sha256": _digest(facts)}, indent=1)
         (fresh / "meta.json").write_text(text, encoding="utf-8")
         if folder.exists():  # a rename cannot replace a full folder; open memory maps stay valid
-            os.rename(folder, fresh / "old")
+            os.rename(folder, Path(own) / "old")
         os.rename(fresh, folder)
-        shutil.rmtree(folder / "old", ignore_errors=True)
-    except BaseException:
-        shutil.rmtree(fresh, ignore_errors=True)
-        raise
 
 
 def load(folder: Path) -> Dataset:

@@ -15,9 +15,10 @@ from pathlib import Path
 import numpy as np
 import PIL
 
-from bench.core.cache import cache_folder, temporary_folder, writable
+from bench.core.cache import cache_folder, damaged, keep, recall, temporary_folder, writable
 from bench.core.download import DownloadError, fetch_cifar10, file_checksum
 from bench.core.errors import UserError
+from bench.core.files import expanded
 from bench.data import dataset as data
 from bench.data import synthetic
 from bench.data.archives import find_dataset, listing, read_bundle
@@ -53,9 +54,9 @@ def open_dataset(
     if spec == "generated":
         return _open_synthetic(store, "")
     if spec not in ("auto", "cifar10"):
-        return _open_path(Path(spec).expanduser(), store, progress)
+        return _open_path(expanded(spec), store, progress)
     if named := os.environ.get("ALEXBENCH_DATA"):
-        return _open_named(Path(named).expanduser(), store, progress)
+        return _open_named(named, store, progress)
     try:
         return _open_path(fetch_cifar10(store, progress), store, progress)
     except DownloadError as error:
@@ -75,9 +76,7 @@ def prepared(dataset: Dataset, cache: Path | None = None) -> Path:
     folder (gone when this process ends) when the cache cannot be written. Raises UserError when
     neither can.
     """
-    facts = {key: value for key, value in data.meta(dataset).items() if key != "fingerprint"}
-    suffix = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:8]
-    name = f"{dataset.fingerprint[:32]}-{suffix}"
+    name = _prepared_name(dataset)
     folder = writable(cache or cache_folder()) / "prepared" / name
     if _load_whole(folder) is not None:
         return folder
@@ -95,9 +94,16 @@ def prepared(dataset: Dataset, cache: Path | None = None) -> Path:
     return folder
 
 
-def _open_named(path: Path, store: Path, progress: bool) -> Dataset:
+def _prepared_name(dataset: Dataset) -> str:
+    """Name of the folder of a decoded copy: its fingerprint, and a digest of the other facts."""
+    facts = {key: value for key, value in data.meta(dataset).items() if key != "fingerprint"}
+    suffix = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:8]
+    return f"{dataset.fingerprint[:32]}-{suffix}"
+
+
+def _open_named(path: str, store: Path, progress: bool) -> Dataset:
     try:
-        return _open_path(path, store, progress)
+        return _open_path(expanded(path), store, progress)
     except UserError as error:
         raise UserError(f"$ALEXBENCH_DATA: {error}") from error
 
@@ -121,25 +127,16 @@ def _open_synthetic(store: Path, notes: str) -> Dataset:
 def _cached(key: str, store: Path, make: Callable[[], Dataset]) -> Dataset:
     name = hashlib.sha256(f"{_CACHE_FORMAT} {key}".encode()).hexdigest()[:32]
     pointer = store / "sources" / f"{name}.json"
-    try:
-        found = json.loads(pointer.read_text())
-        folder = store / "prepared" / Path(found["prepared"]).name
-        whole = found["sha256"] == _pointer_digest(name, folder.name)
-        if whole and (dataset := _load_whole(folder)) is not None:
+    found = recall(pointer, name)
+    if isinstance(found, str):
+        dataset = _load_whole(store / "prepared" / Path(found).name)
+        if dataset is not None:
             return dataset
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        pass  # missing or damaged: decoded again below
     dataset = make()
     folder = prepared(dataset, store)
     if folder.parent.parent == store:
-        digest = _pointer_digest(name, folder.name)
-        _write(pointer, json.dumps({"prepared": folder.name, "sha256": digest}))
+        keep(pointer, name, folder.name)
     return dataset
-
-
-def _pointer_digest(source: str, prepared: str) -> str:
-    """sha256 (hex) that ties a source to its decoded copy."""
-    return hashlib.sha256(f"{source} {prepared}".encode()).hexdigest()
 
 
 def _load_whole(folder: Path) -> Dataset | None:
@@ -148,10 +145,13 @@ def _load_whole(folder: Path) -> Dataset | None:
         return None
     try:
         found = data.load(folder)
+        actual = data.fingerprint(found.classes, found.train, found.test, found.files_digest)
+        if actual == found.fingerprint and _prepared_name(found) == folder.name:
+            return found
     except UserError:
-        return None
-    actual = data.fingerprint(found.classes, found.train, found.test, found.files_digest)
-    return found if actual == found.fingerprint else None
+        pass
+    damaged(folder)
+    return None
 
 
 def _decode(source: Path, progress: bool) -> Dataset:
@@ -188,13 +188,3 @@ def is_official(dataset: Dataset) -> bool:
         and dataset.classes == CLASSES
         and (dataset.mean, dataset.std) == (OFFICIAL_MEAN, OFFICIAL_STD)
     )
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = path.with_name(f".{path.name}.{os.getpid()}")
-        fresh.write_text(text, encoding="utf-8")
-        os.replace(fresh, path)
-    except OSError:
-        return  # the next run decodes again

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.core import nvml
-from bench.core.cache import cache_folder, keep
+from bench.core.cache import cache_folder, keep, recall
 from bench.core.case import Case
 from bench.core.devices import accelerated
 from bench.core.environment import processor
@@ -235,11 +235,8 @@ def _path(key: dict[str, Any]) -> Path:
 
 def _read(key: dict[str, Any], operations: Sequence[Operation], device: str) -> Found | None:
     """None where nothing is cached, or the file is damaged or has another key."""
-    try:
-        cached_file = json.loads(_path(key).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    if not isinstance(cached_file, dict) or cached_file.get("key") != key:
+    cached_file = recall(_path(key), key)
+    if not isinstance(cached_file, dict):
         return None
     answers: Any = cached_file.get("ceilings")
     date = cached_file.get("measured_at")
@@ -269,9 +266,8 @@ def _plausible(answer: OperationResult) -> bool:
 def _write(key: dict[str, Any], found: Found) -> None:
     """Cache it."""
     cached_file = {
-        "key": key,
         "measured_at": found.measured_at,
         "disturbed": found.disturbed,
         "ceilings": found.ceilings,
     }
-    keep(_path(key), cached_file)
+    keep(_path(key), key, cached_file)

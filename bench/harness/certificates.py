@@ -22,7 +22,7 @@ from queue import Queue
 from typing import Any
 
 from bench.core import nvml
-from bench.core.cache import cache_folder, keep
+from bench.core.cache import cache_folder, keep, recall
 from bench.core.case import Case
 from bench.core.devices import accelerated
 from bench.core.environment import processor
@@ -205,7 +205,7 @@ class _ParityChecks:
         case = Case(first.variant, first.framework, device=first.device)
         with Worker(case, Path(), _LIMITS, cpus) as worker:
             self._workers.add(worker)
-            alive = True
+            alive = not self._stopped  # else it was started while the others were stopped
             while remaining and alive:
                 certificate, alive = self._check(worker, remaining[0])
                 self._found[remaining.pop(0)].set_result(certificate)
@@ -221,7 +221,7 @@ class _ParityChecks:
             certificate["problem"] = f"the parity check could not be carried out: {last_line}"
             return certificate, False
         if certificate["status"] == "pass":
-            keep(_path(subject), certificate)
+            keep(_path(subject), subject.key, certificate)
         return certificate, True
 
 
@@ -256,11 +256,5 @@ def _path(subject: Subject) -> Path:
 
 
 def _read(subject: Subject) -> Certificate | None:
-    try:
-        found = json.loads(_path(subject).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    # Whatever else lies there under this name is no certificate of this subject.
-    if not isinstance(found, dict) or found.get("key") != subject.key:
-        return None
-    return found if found.get("status") == "pass" else None
+    found = recall(_path(subject), subject.key)
+    return found if isinstance(found, dict) and found.get("status") == "pass" else None

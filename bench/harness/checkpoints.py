@@ -131,11 +131,6 @@ def prune(run: Path, cases: Iterable[str]) -> None:
         pass  # there are others, or none
 
 
-def clear(run: Path) -> None:
-    """Remove all checkpoints: a new run begins at the beginning."""
-    shutil.rmtree(run / FOLDER, ignore_errors=True)
-
-
 def weights_name(case: Case) -> str:
     """Name of the file of a case's final weights."""
     name = re.sub(r"[^\w.@-]+", "_", case.id)

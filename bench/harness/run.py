@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import os
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Self
 
+from bench.core import signals
 from bench.core.cache import cache_folder
 from bench.core.case import Case
-from bench.core.errors import UserError
+from bench.core.errors import OutputError, UserError, cannot_write
 from bench.core.kinds import kind
 from bench.core.records import FILE, Record, RecordStore
+from bench.core.text import without_folders
 from bench.data.contact_sheet import write_contact_sheet
 from bench.data.dataset import Dataset
 from bench.data.sources import open_dataset, prepared
@@ -29,6 +34,8 @@ from bench.harness.matrix import Job
 from bench.harness.measure import measure
 from bench.harness.observer import MACHINE_STATE, look
 from bench.harness.profiles import Profile
+from bench.harness.run_folder import RunFolder
+from bench.harness.run_settings import RUN_FILE, Begun, RunSettings
 from bench.training.frameworks import REFERENCE, installed
 from bench.training.tracks import track
 
@@ -40,7 +47,10 @@ _ALL_USABLE: Mapping[str, str] = MappingProxyType({})
 
 @dataclass
 class Run:
-    """One folder under ``results``: its data, its records, its report."""
+    """One folder under ``results``: its data, its records, its report.
+
+    A context manager: at its end other processes may measure into the folder.
+    """
 
     folder: Path
     profile: Profile
@@ -54,9 +64,12 @@ class Run:
     ceilings: RunCeilings = field(default_factory=RunCeilings)
     save_weights: bool = False
     """Whether the final weights of trainings are saved."""
-
     before: dict[str, Any] = field(default_factory=dict)
     """The machine before the run (`bench.harness.observer.Observer.state`)."""
+    caveats: tuple[dict[str, str], ...] = ()
+    """Of every record to come: what is not as it was when the run was begun."""
+    held: RunFolder | None = None
+    """The folder, once it is this process's own."""
 
     def __post_init__(self) -> None:
         self.store = RecordStore(self.folder)
@@ -65,6 +78,22 @@ class Run:
         """Note how busy the machine is before anything is measured; a warning where it is."""
         self.before, warning = look()
         return warning
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+    def release(self) -> None:
+        """Give the folder to other processes."""
+        if self.held:
+            self.held.release()
+
+    def hold(self, folder: RunFolder) -> None:
+        """Take a folder that is locked for this process."""
+        self.held, self.folder = folder, folder.path
+        self.store = RecordStore(self.folder)
 
     @cached_property
     def dataset(self) -> Dataset:
@@ -81,19 +110,13 @@ class Run:
         """Folder that workers map the images from."""
         return prepared(self.dataset, cache_folder())
 
-    def create(self) -> None:
-        """Make the folder and the contact sheet; UserError before anything is measured."""
-        dataset = self.dataset  # opened first: a wrong path leaves no empty run behind
+    def prepare(self) -> None:
+        """Write the contact sheet; UserError before anything is measured."""
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            (self.folder / ".writable").touch()
-            (self.folder / ".writable").unlink()
+            write_contact_sheet(self.dataset, self.folder / "contact_sheet.png")
         except OSError as error:
-            raise UserError(
-                f"cannot write to {self.folder}: {error.strerror}; "
-                "give a folder that can be written to with --results"
-            ) from error
-        write_contact_sheet(dataset, self.folder / "contact_sheet.png")
+            advice = "give a folder that can be written to with --results"
+            raise cannot_write(self.folder, error, advice) from error
 
     def certify(self, cases: Iterable[Case], listener: Listener) -> None:
         """Get the certificates of the closed cases, before anything is measured."""
@@ -121,11 +144,21 @@ class Run:
             parity = self._parity(record.case)
             complete = dataclasses.replace(record, dataset=self.dataset.describe(), parity=parity)
             complete = self._with_ceiling(self._with_state_before(complete), listener)
-            self.store.append(complete)
-            if complete.ok and kind(complete.kind).trained:
-                checkpoints.prune(self.folder, [complete.case.id])
-            listener.finished(complete)
+            with signals.held():  # what is measured is written
+                self._append(complete)
+                if complete.ok and kind(complete.kind).trained:
+                    checkpoints.prune(self.folder, [complete.case.id])
+                listener.finished(complete)
             yield complete
+
+    def _append(self, record: Record) -> None:
+        record = dataclasses.replace(record, caveats=(*record.caveats, *self.caveats))
+        try:
+            if self.held:
+                self.held.check()
+            self.store.append(record)
+        except OutputError as error:
+            raise OutputError(f"{error}; {_rescued(record)}") from error
 
     def skip(self, job: Job, reason: str) -> list[Record]:
         """Write a row without a result for every task of a job that cannot be measured here."""
@@ -134,7 +167,7 @@ class Run:
             for task in job.tasks
         ]
         for record in found:
-            self.store.append(record)
+            self._append(record)
         return found
 
     def _with_state_before(self, record: Record) -> Record:
@@ -195,8 +228,21 @@ def run_all(
     if parity:
         run.certify((job.case for job in remaining), listener)
     for group in groups(remaining, run.profile.together):
+        signals.check()
         for _ in run.execute(group, listener):
             pass
+
+
+def _rescued(record: Record) -> str:
+    """Where a record is that its run's folder does not take."""
+    line = json.dumps(record.to_json(), allow_nan=False) + "\n"
+    try:
+        descriptor, path = tempfile.mkstemp(prefix="alexbench-record-", suffix=".jsonl")
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(line)
+    except OSError:
+        return "the measurement in hand is lost"
+    return f"the measurement in hand is in {path}: append it to {FILE} before --resume"
 
 
 def open_run(
@@ -207,23 +253,67 @@ def open_run(
     data: str,
     *,
     validation: bool = False,
+    begun: Begun | None = None,
+    anyway: bool = False,
 ) -> tuple[Run, Keys]:
     """A new run's folder, or an old one to go on with and what it has already.
 
-    Raises UserError when a new run's name is taken, when there is nothing to resume, or when the
-    data of the old run is another.
+    The folder is this process's own until `Run.release`.
+
+    Args:
+        results: Folder of all runs.
+        name: Of the run's folder; by default the time, or the newest run to resume.
+        resume: Whether the run is there already.
+        profile: How much is measured.
+        data: Name or path of the data set.
+        validation: See `Run.validation`.
+        begun: What the command asks for, written to ``run.json`` and compared with what is there.
+        anyway: Whether a run goes on although something differs.
+
+    Raises:
+        UserError: A new run's name is taken, there is nothing to resume, another process measures
+            into the folder, or something differs and may not.
     """
-    folder = _folder_to_resume(results, name) if resume else results / (name or _name_now())
-    run = Run(folder, profile, data, validation)
-    if not resume and run.store.path.exists():
+    held = RunFolder(folder_to_resume(results, name)) if resume else None
+    try:
+        run = Run(held.path if held else results / (name or ""), profile, data, validation)
+        _ = run.dataset  # opened first: a wrong path leaves no empty run behind
+        if held is None:
+            path = results / (name or _name_now())
+            held = RunFolder.create(path, numbered=name is None)
+        run.hold(held)
+        if begun is None:
+            _same_data(run, anyway=anyway)
+        else:
+            _compare(run, begun, anyway=anyway)
+        run.prepare()
+        return run, run.store.set_aside_failures()
+    except BaseException:
+        if held:
+            held.release()
+        raise
+
+
+def _compare(run: Run, begun: Begun, *, anyway: bool) -> None:
+    """Write ``run.json``, or compare with the one that is there."""
+    now = RunSettings.now(begun, run.profile, run.dataset.describe())
+    before = RunSettings.read(run.folder)
+    if before is None:
+        _same_data(run, anyway=anyway)
+        now.write(run.folder)
+        return
+    differences = before.differences(now)
+    if not differences:
+        return
+    text = "; ".join(differences)
+    if not anyway:
         raise UserError(
-            f"{folder} holds a run already; go on with it with --resume, or name another"
+            f"{run.folder} was begun with {text}; go on under the same conditions, or with "
+            "--anyway, which gives every further record a caveat"
         )
-    _same_data(run)  # before anything in the folder is touched
-    if not resume:
-        checkpoints.clear(run.folder)
-    run.create()
-    return run, run.store.set_aside_failures()
+    before.with_resumption(now, differences).write(run.folder)
+    why = f"Measured after the run was resumed under other conditions: begun with {text}."
+    run.caveats = ({"on": "all", "why": without_folders(why)},)
 
 
 def _name_now() -> str:
@@ -231,19 +321,29 @@ def _name_now() -> str:
     return datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
 
 
-def _folder_to_resume(results: Path, name: str | None) -> Path:
+def folder_to_resume(results: Path, name: str | None) -> Path:
+    """The folder of a run that goes on: by name or path, or the newest one.
+
+    Raises:
+        UserError: There is none.
+    """
     if name:
-        if not (results / name).is_dir():
-            raise UserError(f"no run {name!r} to resume in {results}; start it without --resume")
-        return results / name
+        for folder in (results / name, Path(name)):
+            if folder.is_dir() and (folder.parent == results or _holds_run(folder)):
+                return folder
+        raise UserError(f"no run {name!r} to resume in {results}; start it without --resume")
     runs = sorted(results.glob(f"*/{FILE}"), key=lambda path: path.stat().st_mtime)
     if not runs:
         raise UserError(f"no run to resume in {results}; start one without --resume")
     return runs[-1].parent
 
 
-def _same_data(run: Run) -> None:
-    if not run.store.path.exists():
+def _holds_run(folder: Path) -> bool:
+    return (folder / FILE).exists() or (folder / RUN_FILE).exists()
+
+
+def _same_data(run: Run, *, anyway: bool) -> None:
+    if anyway or not run.store.path.exists():
         return
     for record in run.store.read():
         known = str(record.dataset.get("fingerprint"))

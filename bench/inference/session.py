@@ -7,7 +7,6 @@ worker starts before there is an image for it.
 from __future__ import annotations
 
 import math
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 
 from bench.core.case import Case
 from bench.core.errors import UserError
+from bench.core.files import temporary_directory
 from bench.core.limits import Limits
 from bench.inference.images import read_rgb
 from bench.inference.transforms import prepare
@@ -168,7 +168,7 @@ class InferenceSession:
         return rows
 
     def _started(self) -> Worker:
-        self._folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory("-alexbench")))
+        self._folder = Path(self._stack.enter_context(temporary_directory()))
         network = self._network
         names = (network.architecture.name, self._row.name)
         case = Case(*names, batch_size=self._batch_size, device=self._device)

@@ -28,7 +28,8 @@ from pathlib import Path
 
 from bench.analysis.experiments import latest
 from bench.analysis.rows import Row
-from bench.core.errors import UserError
+from bench.core.errors import UserError, cannot_write
+from bench.core.files import write_whole
 from bench.core.kinds import KINDS
 from bench.core.records import Record, RecordStore
 from bench.networks.variants import VARIANTS
@@ -121,9 +122,9 @@ def stale(path: Path, *, write: bool) -> list[str]:
     source.check(text)
     if changed and write:
         try:
-            path.write_text(text, encoding="utf-8")
+            write_whole(path, text)
         except OSError as error:
-            raise UserError(f"cannot write {path}: {error.strerror}") from error
+            raise cannot_write(path, error, "it is as it was before") from error
     return changed
 
 

@@ -22,7 +22,8 @@ from bench.analysis.compare import identical
 from bench.analysis.experiments import latest, without_seed
 from bench.analysis.machine_state import machine_line
 from bench.core.case import Case
-from bench.core.errors import UserError
+from bench.core.errors import cannot_write, notice
+from bench.core.files import write_whole
 from bench.core.kinds import KINDS, kind
 from bench.core.records import Record, RecordStore
 from bench.core.samples import by_process
@@ -112,19 +113,22 @@ def write_results(
     """Write ``tables/``, ``plots/`` and ``report.html`` into `folder`; the path of the page.
 
     `notes` (as from `merge`) are shown near the top. A contact sheet that lies in the folder
-    becomes part of the page. Raises UserError when the folder cannot be written.
+    becomes part of the page. A plot that fails is left out, with a note and a line on stderr.
+    Raises UserError when the folder cannot be written; the page is then the old one or none.
     """
     newest, older = latest(records)
     report = Report(newest)
     notes = [*notes, *_older(older, newest), *left_out(report)]
     page = folder / "report.html"
     try:
-        plots = write_plots(report, folder, meanwhile=lambda: write_tables(report, folder))
-        page.write_text(_page(report, plots, folder, title, notes), encoding="utf-8")
+        failed: list[str] = []
+        plots = write_plots(report, folder, failed, lambda: write_tables(report, folder))
+        for line in failed:
+            notice(line)
+        write_whole(page, _page(report, plots, folder, title, [*notes, *failed]))
     except OSError as error:
-        raise UserError(
-            f"cannot write results into {folder}: {error.strerror}; give another folder with -o"
-        ) from error
+        advice = "give another folder with -o ; the records are whole"
+        raise cannot_write(folder, error, advice, what="results into") from error
     return page
 
 

@@ -6,6 +6,7 @@ the same records is the same file, byte for byte.
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -14,7 +15,7 @@ from pathlib import Path
 from textwrap import fill
 from typing import Any
 
-import matplotlib as mpl
+import matplotlib.style
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -26,6 +27,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 from matplotlib.transforms import ScaledTranslation
 
 from bench.analysis.experiments import Data
+from bench.core.files import write_whole
 from bench.training.frameworks import FRAMEWORKS
 
 _TITLE_SIZE = 12
@@ -118,8 +120,8 @@ def _fixed(
 
 
 def style() -> AbstractContextManager[None]:
-    """The style, while figures are made and saved."""
-    return mpl.rc_context(STYLE)
+    """The style, while figures are made and saved: nothing of the user's matplotlibrc."""
+    return matplotlib.style.context(["default", STYLE])
 
 
 def new_figure(width: float, height: float, title: str, data: Data) -> Figure:
@@ -321,10 +323,14 @@ def save(drawing: Drawing, folder: Path, table: str, *, raster: bool = True) -> 
             legend.set_bbox_to_anchor(anchor, figure.transFigure)
     # Without these the file would say when and by which version it was made.
     without = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    FigureCanvasSVG(figure).print_svg(svg, metadata=without)  # type: ignore[no-untyped-call]
+    text = io.StringIO()
+    FigureCanvasSVG(figure).print_svg(text, metadata=without)  # type: ignore[no-untyped-call]
+    write_whole(svg, text.getvalue())
     if not raster:
         return Plot(table, drawing.name, drawing.title, drawing.how, svg, None)
     figure.set_dpi(150)
     canvas = FigureCanvasAgg(figure)
-    canvas.print_png(png, metadata={"Software": None})  # type: ignore[no-untyped-call]
+    image = io.BytesIO()
+    canvas.print_png(image, metadata={"Software": None})  # type: ignore[no-untyped-call]
+    write_whole(png, image.getvalue())
     return Plot(table, drawing.name, drawing.title, drawing.how, svg, png)

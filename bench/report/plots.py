@@ -18,7 +18,9 @@ from bench.analysis.certified import is_certified
 from bench.analysis.experiments import Data
 from bench.analysis.results import Results
 from bench.analysis.rows import Row, comparability_rows
+from bench.core.files import sweep_once
 from bench.core.kinds import kind
+from bench.core.process import die_with_parent
 from bench.core.resources import usable_cpus
 from bench.report import footnotes
 from bench.report.chapters import TABLES
@@ -33,7 +35,10 @@ CHARTS = {chart.name: chart for table in TABLES for chart in table.charts}
 
 
 def write_plots(
-    records: Records, folder: Path, meanwhile: Callable[[], object] = lambda: None
+    records: Records,
+    folder: Path,
+    failed: list[str] | None = None,
+    meanwhile: Callable[[], object] = lambda: None,
 ) -> list[Plot]:
     """Write every plot there is data for into ``plots/`` below `folder`.
 
@@ -46,12 +51,18 @@ def write_plots(
     Files are named ``<plot>_<track>``, with ``_uncertified`` after it for the closed rows that
     stand apart, and ``_<dataset>_<fingerprint>`` where there is more than one dataset. What an
     earlier report left there is removed. Raises OSError where it cannot write.
+
+    Args:
+        records: All records of the report.
+        folder: Of the report.
+        failed: Gets a line about the plots that cannot be drawn; without it an error is raised.
     """
     report = Report.of(records)
     several = len(report.datasets) > 1
     panels = FEW_PANELS if report.large else PANELS
     target = folder / "plots"
     target.mkdir(parents=True, exist_ok=True)
+    sweep_once(str(target))
     _remove_old(target)
     todo = [
         _Job(part, table, chart, suffix, target, raster=not report.large)
@@ -67,7 +78,14 @@ def write_plots(
     else:
         meanwhile()
         some = [job.run() for job in todo]
-    return [plot for plot in some if plot is not None]
+    reasons = [plot for plot in some if isinstance(plot, str)]
+    if reasons:
+        what = "1 plot" if len(reasons) == 1 else f"{len(reasons)} plots"
+        line = f"{what} could not be drawn: {reasons[0]}"
+        if failed is None:
+            raise RuntimeError(line)
+        failed.append(line)
+    return [plot for plot in some if isinstance(plot, Plot)]
 
 
 def left_out(report: Report) -> list[str]:
@@ -93,14 +111,23 @@ class _Job:
     folder: Path
     raster: bool = True
 
-    def run(self) -> Plot | None:
-        """Its files; None where there is nothing to draw."""
-        with style():
-            drawing = _drawing(self.chart, self.part, self.table)
-            if drawing is None:
-                return None
-            drawing = replace(drawing, name=drawing.name + self.suffix)
-            return save(drawing, self.folder, self.table.name, raster=self.raster)
+    def run(self) -> Plot | str | None:
+        """Its files; None where there is nothing to draw; the reason where drawing fails.
+
+        Raises OSError where a file cannot be written: tables and page are worth more than a plot.
+        """
+        try:
+            with style():
+                drawing = _drawing(self.chart, self.part, self.table)
+                if drawing is None:
+                    return None
+                drawing = replace(drawing, name=drawing.name + self.suffix)
+                return save(drawing, self.folder, self.table.name, raster=self.raster)
+        except OSError:
+            raise
+        except Exception as error:
+            reason = " ".join(str(error).split())[:200]
+            return f"{self.chart.name} on {self.part.track}: {type(error).__name__}: {reason}"
 
 
 _DRAWN = 2
@@ -111,7 +138,7 @@ _jobs: list[_Job] = []
 """What a forked process draws from: it inherits the report, which need not be sent."""
 
 
-def _in_processes(todo: list[_Job], meanwhile: Callable[[], object]) -> list[Plot | None]:
+def _in_processes(todo: list[_Job], meanwhile: Callable[[], object]) -> list[Plot | str | None]:
     """The same, by several processes; in this one where there is one processor or no fork."""
     processes = min(_processors(), _PROCESSES)
     if processes == 1 or "fork" not in get_all_start_methods():
@@ -124,16 +151,25 @@ def _in_processes(todo: list[_Job], meanwhile: Callable[[], object]) -> list[Plo
     _jobs[:] = todo
     gc.freeze()  # or every collection in a process would walk, and so copy, all records
     try:
-        with ProcessPoolExecutor(processes, mp_context=get_context("fork")) as pool:
-            drawn = pool.map(_run, range(len(todo)))
-            meanwhile()
-            return list(drawn)
+        with ProcessPoolExecutor(
+            processes,
+            mp_context=get_context("fork"),
+            initializer=die_with_parent,
+            initargs=(os.getpid(),),
+        ) as pool:
+            try:
+                drawn = pool.map(_run, range(len(todo)))
+                meanwhile()
+                return list(drawn)
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
     finally:
         gc.unfreeze()
         _jobs.clear()
 
 
-def _run(place: int) -> Plot | None:
+def _run(place: int) -> Plot | str | None:
     return _jobs[place].run()
 
 

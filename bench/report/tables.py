@@ -17,6 +17,7 @@ from bench.analysis.certified import is_certified, is_certified_row
 from bench.analysis.experiments import Data
 from bench.analysis.results import Results
 from bench.analysis.rows import IDENTITY, Row
+from bench.core.files import sweep_once, write_whole
 from bench.core.records import Record
 from bench.report import footnotes
 from bench.report.chapters import TABLES
@@ -186,6 +187,7 @@ def write_tables(records: Records, folder: Path) -> list[Path]:
     report = Report.of(records)
     target = folder / "tables"
     target.mkdir(parents=True, exist_ok=True)
+    sweep_once(str(target))
     for name in _FORMER:
         _remove(target, name)
     written = []
@@ -195,8 +197,8 @@ def write_tables(records: Records, folder: Path) -> list[Path]:
             _remove(target, table.name)
             continue
         csv, text = target / f"{table.name}.csv", target / f"{table.name}.md"
-        content.to_csv(csv, index=False, lineterminator="\n")
-        text.write_text(as_markdown(table, report), encoding="utf-8")
+        write_whole(csv, content.to_csv(index=False, lineterminator="\n"))
+        write_whole(text, as_markdown(table, report))
         written += [csv, text]
     return written
 

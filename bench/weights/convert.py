@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from bench.core.errors import UserError
+from bench.core.files import temporary_directory
 from bench.networks.pretrained import FACTS, Facts, Pretrained
 from bench.networks.weight_names import published_names, renamed
 from bench.training.frameworks import for_files
@@ -68,7 +68,7 @@ def convert(source: str, out: Path, *, named: str | None = None, force: bool = F
 
 def _verified(found: Pretrained, prepared: Path, out: Path, given: GivenModel | None) -> list[str]:
     """Write a temporary file, verify it, and move it to ``out``."""
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=".alexbench-") as folder:
+    with temporary_directory(out.parent) as folder:
         fresh = Path(folder) / f"converted{suffix_of(out)}"
         _write(found, prepared, fresh)
         verified = [

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-import tempfile
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 
 from bench.core.errors import UserError
+from bench.core.files import temporary_directory
 from bench.networks.pretrained import FACTS
 from bench.training.frameworks import for_files
 from bench.weights.hdf5 import read_config, read_h5
@@ -153,7 +153,7 @@ def _check_header(path: Path, member: zipfile.ZipInfo, stream: IO[bytes]) -> Non
 
 
 def _read_pytorch(path: Path) -> RawWeights:
-    with tempfile.TemporaryDirectory(prefix="alexbench-") as folder:
+    with temporary_directory() as folder:
         out = Path(folder) / "read.safetensors"
         found = call(for_files(".pth"), "read", path=str(path), out=str(out))
         raw = _read_safetensors(out)

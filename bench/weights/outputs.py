@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.errors import UserError
+from bench.core.files import temporary_directory
 from bench.networks.architecture import Architecture, Flatten, Layer
 from bench.networks.preprocessing import Preprocessing
 from bench.networks.pretrained import Facts
@@ -115,7 +115,7 @@ def check_outputs(facts: Facts, prepared: Path, fresh: Path, given: GivenModel |
         ]
     if given is not None:
         architecture = given.shorter(architecture)
-    with tempfile.TemporaryDirectory(prefix="alexbench-") as folder:
+    with temporary_directory() as folder:
         images = Path(folder) / "images.npy"
         np.save(images, _images(facts.preprocessing, architecture.input_size))
         outputs: Outputs = {}

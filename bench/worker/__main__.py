@@ -35,7 +35,12 @@ from bench.core.devices import accelerated, mismatch
 from bench.core.errors import UserError
 from bench.core.extensions import load_object
 from bench.core.machine import BlockState, Monitor
-from bench.core.process import die_with_parent, peak_memory_bytes, thread_affinities
+from bench.core.process import (
+    die_with_parent,
+    die_with_pipe,
+    peak_memory_bytes,
+    thread_affinities,
+)
 from bench.networks.architecture import Architecture
 from bench.parity import certificate as parity
 from bench.training.defaults import switched
@@ -60,8 +65,9 @@ Fields = dict[str, Any]
 
 
 def main() -> None:
-    """Answer commands until stdin ends."""
-    die_with_parent()
+    """Answer commands until stdin ends. The argument is the process id of the parent."""
+    die_with_parent(int(sys.argv[1]))
+    die_with_pipe(sys.stdin.fileno())
     commands = Commands(_take_stdout())
     extensions.load()
     for line in sys.stdin:

@@ -6,7 +6,6 @@ import dataclasses
 import math
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 from bench.core.case import Case
 from bench.core.devices import parse
 from bench.core.errors import UserError
+from bench.core.files import temporary_directory
 from bench.core.limits import Limits
 from bench.core.resources import usable_cpus
 from bench.core.text import headline
@@ -268,7 +268,7 @@ def bare_start(case: Case) -> float | None:
     if module is None:
         return None
     arguments = (case.variant, str(case.input_size), str(case.batch_size))
-    with tempfile.TemporaryDirectory(prefix="alexbench-") as home:
+    with temporary_directory() as home:
         began = perf_counter()
         with subprocess.Popen(
             [sys.executable, "-m", module, *arguments],
@@ -279,9 +279,13 @@ def bare_start(case: Case) -> float | None:
             text=True,
         ) as process:
             assert process.stdout is not None
-            # The step ends with this line; the end of the process is not part of it.
-            done = any(line.strip() == "done" for line in process.stdout)
-            seconds = perf_counter() - began
+            try:
+                # The step ends with this line; the end of the process is not part of it.
+                done = any(line.strip() == "done" for line in process.stdout)
+                seconds = perf_counter() - began
+            except BaseException:
+                process.kill()
+                raise
     return seconds if done else None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
@@ -71,10 +72,23 @@ def environment(case: Case, home: Path, threads: int) -> dict[str, str]:
         "TF_CPP_MIN_LOG_LEVEL": "2",
         # A user's ~/.keras/keras.json could change the float type or the layout.
         "KERAS_HOME": str(home),
+        **_user(home),
         **worker_environment(case.device),
         **framework(case.framework).environment,
         **tuned_environment_of(case),
     }
+
+
+def _user(home: Path) -> dict[str, str]:
+    """A home and a name for frameworks that ask for them, where the user has none (a container)."""
+    found = {}
+    if os.path.expanduser("~") == "~":
+        found["HOME"] = str(home)
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):
+        found["USER"] = "alexbench"
+    return found
 
 
 def inherited(name: str) -> bool:

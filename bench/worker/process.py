@@ -18,7 +18,9 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, Self
 
+from bench.core import signals
 from bench.core.case import Case
+from bench.core.files import temporary_directory
 from bench.core.process import oom_kills
 from bench.worker.environment import environment
 from bench.worker.events import LONGEST_LINE, Event, Fields, parse
@@ -58,11 +60,10 @@ class WorkerProcess:
         """
         self._timeout_seconds = timeout_seconds
         self._stderr = tempfile.TemporaryFile("w+b")  # noqa: SIM115  closed in close()
-        # Children of the worker may still be writing there while they are killed.
-        self._home = tempfile.TemporaryDirectory(prefix="alexbench-", ignore_cleanup_errors=True)
+        self._home = temporary_directory()
         self._oom_kills = oom_kills()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "bench.worker"],
+            [sys.executable, "-m", "bench.worker", str(os.getpid())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=None if show_stderr else self._stderr,
@@ -145,6 +146,7 @@ class WorkerProcess:
         descriptor = self._process.stdout.fileno()
         searched = 0  # bytes of the buffer without a newline
         while (end := self._buffer.find(b"\n", searched)) < 0:
+            signals.check()
             searched = len(self._buffer)
             if searched > LONGEST_LINE:
                 self._kill()

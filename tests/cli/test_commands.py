@@ -283,6 +283,27 @@ def test_one_failed_case_is_exit_code_1_and_the_rest_is_written(batches: str) ->
     assert found == ["failed", "ok", "failed", "failed", "ok", "ok"]
 
 
+def test_a_notebooks_backend_costs_no_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    RecordStore(Path("run")).append(Record(Case("tiny", "fake"), "latency", "failed", error="why"))
+    monkeypatch.setenv("MPLBACKEND", "module://no_such_module.backend_inline")
+    done = alexbench("report", "run")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert Path("run", "report.html").is_file()
+
+
+def test_a_home_that_is_not_there_is_bad_input(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], batches: str
+) -> None:
+    assert call(monkeypatch, *RUN, "--data", batches, "--results", "~nosuchuser/x") == 2
+    assert call(monkeypatch, *RUN, "--data", "~nosuchuser/x") == 2
+    monkeypatch.setenv("ALEXBENCH_CACHE", "~nosuchuser/x")
+    assert call(monkeypatch, *RUN, "--data", batches) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 3
+    assert all("~nosuchuser/x: no such home folder" in line for line in lines)
+    assert not list(Path().glob("~*"))
+
+
 def test_a_readme_without_a_results_block_is_bad_input(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

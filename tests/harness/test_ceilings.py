@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from bench.cli import doctor
+from bench.core.cache import keep
 from bench.core.case import Case
 from bench.harness import ceilings
 from bench.harness.ceilings import CLOSE, Found, RunCeilings, best, obtain
@@ -248,7 +249,22 @@ def test_another_machine_version_or_affinity_is_measured_anew(
         lambda kept: "",
         lambda kept: "[]",
         lambda kept: json.dumps(kept)[:-20],
-        lambda kept: json.dumps({**kept, "key": {}}),
+        lambda kept: json.dumps({**kept, "made_from": {}}),
+        lambda kept: json.dumps(kept).replace("100.0", "101.0"),
+    ],
+)
+def test_a_damaged_cache_is_measured_again_and_mended(
+    asked: Asked, cache: Path, damage: Callable[[Any], str]
+) -> None:
+    whole = obtain("fake-ceiling", operations=SMALL)
+    (path,) = cache.iterdir()
+    path.write_text(damage(json.loads(path.read_text())))
+    _check_mended(asked, path, whole)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
         lambda kept: json.dumps({**kept, "measured_at": None}),
         lambda kept: json.dumps({**kept, "ceilings": kept["ceilings"][1:]}),
         lambda kept: json.dumps({**kept, "ceilings": [[], 1]}),
@@ -258,16 +274,21 @@ def test_another_machine_version_or_affinity_is_measured_anew(
         lambda kept: json.dumps(kept).replace("100.0", "null"),  # no pace, and no reason
     ],
 )
-def test_a_damaged_cache_is_measured_again_and_mended(
-    asked: Asked, cache: Path, damage: Callable[[Any], str]
+def test_a_cached_answer_that_is_none_is_measured_again_whatever_its_digest(
+    asked: Asked, cache: Path, content: Callable[[Any], str]
 ) -> None:
     whole = obtain("fake-ceiling", operations=SMALL)
     (path,) = cache.iterdir()
-    path.write_text(damage(json.loads(path.read_text())))
+    kept = json.loads(path.read_text())
+    keep(path, kept["made_from"], json.loads(content(kept["content"])))
+    _check_mended(asked, path, whole)
+
+
+def _check_mended(asked: Asked, path: Path, whole: Found) -> None:
     assert obtain("fake-ceiling", operations=SMALL).ceilings == whole.ceilings
     assert asked.times == 2
     assert obtain("fake-ceiling", operations=SMALL).cached
-    assert list(cache.iterdir()) == [path]
+    assert list(path.parent.iterdir()) == [path]
 
 
 def test_a_cache_that_cannot_be_written_costs_only_time(asked: Asked, cache: Path) -> None:

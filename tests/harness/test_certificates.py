@@ -94,7 +94,7 @@ def test_a_damaged_file_in_the_cache_is_proven_again(cache: Path, text: str) -> 
     (path,) = cache.iterdir()
     path.write_text(text)
     assert prove(subject()) == first
-    assert json.loads(path.read_text())["status"] == "pass"
+    assert json.loads(path.read_text())["content"]["status"] == "pass"
 
 
 def test_a_cache_that_cannot_be_written_stops_nothing(cache: Path) -> None:

@@ -202,7 +202,7 @@ def test_nothing_is_queued_when_a_worker_waits_to_be_paused() -> None:
     pending = []
     commands = iter([{"do": "block"}, {"do": "block"}, {"do": "end"}])
     bench.schedule = RemoteSchedule(
-        lambda samples: pending.append(trainer.device.pending),
+        lambda samples, state: pending.append(trainer.device.pending),
         lambda: next(commands),
         None,
         extras=True,

@@ -278,7 +278,11 @@ def test_an_interrupt_keeps_finished_batches_and_no_temporary_file(
         process.send_signal(signal.SIGINT)
         _, message = process.communicate(timeout=120)
     assert process.returncode == 130
-    assert message.split("\n") == ["", "stopped; finished measurements are written", ""]
+    assert message.split("\n") == [
+        "alexbench: SIGINT: stopping; a second signal ends at once",
+        "alexbench: stopped by SIGINT; what was finished is written",
+        "",
+    ]
     assert Path("out.csv").read_text(encoding="utf-8").count("\n") == 1 + 3 * 5
     assert not Path(".out.csv.part").exists()
     assert list(temporary.iterdir()) == []

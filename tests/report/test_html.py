@@ -1,3 +1,4 @@
+import errno
 import re
 import subprocess
 import sys
@@ -6,8 +7,10 @@ from html.parser import HTMLParser
 import pytest
 from PIL import Image
 
-from bench.core.errors import UserError
+from bench.core.errors import OutputError, UserError
 from bench.core.records import RecordStore
+from bench.report import html as report_html
+from bench.report import plots
 from bench.report.html import merge, write_results
 from tests.support.synthetic import (
     ENVIRONMENT,
@@ -187,6 +190,33 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):
     with pytest.raises(UserError, match="cannot write results into") as caught:
         write_results([make_record()], tmp_path / "file")
     assert "\n" not in str(caught.value)
+
+
+def test_a_plot_that_fails_leaves_tables_and_page(tmp_path, monkeypatch, capsys):
+    def fails(*_):
+        raise ValueError("planted failure")
+
+    monkeypatch.setattr(plots, "_drawing", fails)
+    page = write_results([make_record()], tmp_path)
+    assert (tmp_path / "tables" / "throughput.csv").is_file()
+    assert "ValueError: planted failure" in page.read_text(encoding="utf-8")
+    shown = capsys.readouterr().err
+    assert shown.startswith("alexbench: ")
+    assert shown.count("\n") == 1
+    assert "could not be drawn" in shown
+
+
+def test_a_full_disk_leaves_the_page_of_before(tmp_path, monkeypatch):
+    page = write_results([make_record()], tmp_path)
+    before = page.read_bytes()
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(report_html, "write_whole", full)
+    with pytest.raises(OutputError, match=r"No space left on device; .*the records are whole"):
+        write_results([make_record(), make_record(framework="keras-jax")], tmp_path)
+    assert page.read_bytes() == before
 
 
 def store(folder, *records):

@@ -55,7 +55,7 @@ def test_cost_and_benefit_are_those_of_the_same_framework():
     assert (row["ratio"], row["speed_verdict"]) == (pytest.approx(0.8), "slower")
     assert (row["pairs"], row["accuracy_verdict"]) == (3, "higher")
     (shown,) = cells(records)
-    assert shown["images/s (%)"] == "-20.0 [-26.0, -13.5]"
+    assert shown["images/s (%)"] == "-20.0 [-26.6, -12.8]"
     assert shown["accuracy (points)"].startswith("+8.0 [")
 
 

@@ -5,6 +5,7 @@ import matplotlib as mpl
 import pytest
 from PIL import Image
 
+from bench.report import plots as report_plots
 from bench.report.chapters.accuracy import accuracy_curves, accuracy_vs_throughput
 from bench.report.chapters.latency import latency
 from bench.report.chapters.per_class import confusion, per_class
@@ -244,3 +245,23 @@ def test_drawing_leaves_matplotlib_as_it_was(tmp_path):
     before = dict(mpl.rcParams)
     write_plots([make_record()], tmp_path)
     assert dict(mpl.rcParams) == before
+
+
+def test_settings_of_the_user_change_no_plot(tmp_path):
+    (plain,) = write_plots([make_record(kind="latency")], tmp_path / "plain")
+    with mpl.rc_context({"text.usetex": True, "axes.facecolor": "red", "lines.linewidth": 9}):
+        (again,) = write_plots([make_record(kind="latency")], tmp_path / "again")
+    assert again.svg.read_bytes() == plain.svg.read_bytes()
+
+
+def test_a_plot_that_fails_is_an_error_or_a_line(tmp_path, monkeypatch):
+    def fails(*_):
+        raise ValueError("planted\nfailure")
+
+    monkeypatch.setattr(report_plots, "_drawing", fails)
+    with pytest.raises(RuntimeError, match=r"could not be drawn: .*: ValueError: planted failure"):
+        write_plots([make_record()], tmp_path)
+    failed = []
+    assert write_plots([make_record()], tmp_path, failed) == []
+    (line,) = failed
+    assert line.endswith(": ValueError: planted failure")

@@ -255,6 +255,23 @@ def test_a_busy_worker_dies_with_its_parent(data: Path, tmp_path: Path) -> None:
     assert fakes.gone(worker)
 
 
+def test_a_busy_worker_ends_with_its_pipe(data: Path) -> None:
+    with Worker(fakes.case("fake-hang"), data, fakes.LIMITS) as worker:
+        worker.open(nothing)
+        assert worker._process.stdin
+        worker._process.stdin.write(b'{"do": "measure", "kind": "startup"}\n')
+        worker._process.stdin.close()
+        assert worker._process.wait(timeout=10) == -signal.SIGKILL
+
+
+def test_a_worker_whose_parent_has_died_before_it_was_ready_ends(data: Path) -> None:
+    command = [sys.executable, "-m", "bench.worker", "1"]
+    if os.getpid() == 1:
+        pytest.skip("this process is the parent that is named")
+    done = subprocess.run(command, stdin=subprocess.PIPE, check=False, timeout=60)
+    assert done.returncode == -signal.SIGKILL
+
+
 def test_the_parent_sleeps_while_the_worker_measures(data: Path) -> None:
     with Worker(fakes.case("fake-sleep"), data, fakes.LIMITS) as worker:
         worker.open(nothing)

@@ -24,7 +24,7 @@ from tests.frameworks.support.trainers import create
 
 
 def main() -> None:
-    die_with_parent()
+    die_with_parent(os.getppid())
     pipe = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
     os.dup2(2, 1)  # whatever a framework prints stays off the pipe
     row = framework(sys.argv[1])

@@ -1,0 +1,93 @@
+"""A run from its first measurement to its report, also when a signal stops it in between."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import click
+
+from bench.analysis.machine_state import machine_line
+from bench.cli.progress import Display
+from bench.core import signals
+from bench.core.errors import notice
+from bench.harness.checkpoints import saved_weights
+from bench.harness.matrix import Job
+from bench.harness.run import Keys, Run, run_all
+from bench.report.html import write_results
+
+
+def measure_and_report(
+    run: Run, todo: Sequence[Job], done: Keys, *, parity: bool, unusable: Mapping[str, str]
+) -> int:
+    """Measure what is not done yet, and write the report.
+
+    Args:
+        run: Where the records go.
+        todo: What is measured, that which is done among it.
+        done: What is there already.
+        parity: Whether certificates are made.
+        unusable: Frameworks that cannot use the device, with the reason.
+
+    Returns:
+        The exit code: 1 when a case failed.
+
+    Raises:
+        Stopped: A signal has ended it; the report is written from what there is.
+        UserError: Records or report cannot be written.
+    """
+    display = Display(sum(len(job.tasks) for job in todo))
+    wanted = len({task.key for job in todo for task in job.tasks})
+    stopped: signals.Stopped | None = None
+    if busy := run.look_at_machine():
+        notice(f"warning: {busy}")
+    try:
+        with display:
+            run_all(run, list(todo), display, done=done, parity=parity, unusable=unusable)
+    except signals.Stopped as error:
+        stopped = error
+        signals.acknowledge()
+    try:
+        report_of(run)
+    except signals.Stopped as error:  # it came while the report was written
+        stopped = error
+    if stopped:
+        stopped.advice = how_to_go_on(run, wanted)
+        raise stopped
+    return 1 if display.failed else 0
+
+
+def report_of(run: Run) -> None:
+    """Write the report and print its path; nothing without a record.
+
+    A first signal does not interrupt it: what was measured for hours is worth its seconds.
+    """
+    if not run.store.path.exists() or not (records := run.store.read()):
+        return
+    with signals.held(f"no report is written; {_program()} report {run.folder} makes it"):
+        page = write_results(records, run.folder)
+        with suppress(OSError):  # of a terminal that is gone
+            if line := machine_line(records):
+                click.echo(line, err=True)
+            for line in saved_weights(records, run.folder):
+                click.echo(line)
+            click.echo(page)
+
+
+def how_to_go_on(run: Run, wanted: int) -> str:
+    """How far a stopped run is, and the command that goes on with it."""
+    there = len(run.store.read()) if run.store.path.exists() else 0
+    line = f"{there} of {wanted} measurements are there"
+    return line if there == wanted else f"{line}; go on with: {_resume_command(run.folder)}"
+
+
+def _resume_command(folder: Path) -> str:
+    return f"{_program()} run --resume {folder}"
+
+
+def _program() -> str:
+    started = Path(sys.argv[0])
+    as_module = started.name == "__main__.py" and started.parent.name == "bench"
+    return "python -m bench" if as_module else "alexbench"

@@ -1,0 +1,189 @@
+"""What a run was begun with: ``run.json`` in its folder, and what differs when it goes on.
+
+A run that goes on under other conditions would be two runs in one table. Every difference is named
+and refused; with ``--anyway`` it becomes a caveat of the records that follow.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import importlib.util
+import json
+import platform
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from bench import __version__
+from bench.core.environment import commit
+from bench.core.errors import UserError, cannot_write
+from bench.core.files import write_whole
+from bench.core.text import flatten
+from bench.harness.profiles import Profile
+from bench.training.frameworks import framework
+
+RUN_FILE = "run.json"
+_FORMAT = 1
+
+MEASURING = ("core", "networks", "data", "training", "parity", "worker", "weights", "harness")
+"""Packages of ``bench`` whose code decides what is measured and how; a report may change."""
+
+
+@dataclass(frozen=True)
+class Begun:
+    """What a command asks for.
+
+    Attributes:
+        command: As it was typed, for a reader.
+        options: Name and value of every option that selects or changes measurements.
+        frameworks: Names of those that are measured.
+        tasks: (case id, kind) of all that is measured, where the options do not say it; else None.
+    """
+
+    command: str
+    options: Mapping[str, Any]
+    frameworks: tuple[str, ...] = ()
+    tasks: tuple[tuple[str, str], ...] | None = None
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """The content of ``run.json``.
+
+    Attributes:
+        command: The command that has begun the run.
+        options: Its options, as JSON.
+        profile: The profile's values.
+        data: ``name``, ``fingerprint`` and numbers of images.
+        versions: Of Python, of this package, and of the packages of each framework.
+        code: Digest over the source files that measure.
+        commit: Of the checkout, where there is one.
+        tasks: See `Begun`.
+        started_at: UTC, ISO 8601.
+        resumed: When the run has gone on with differences, and with which.
+    """
+
+    command: str
+    options: dict[str, Any]
+    profile: dict[str, Any]
+    data: dict[str, Any]
+    versions: dict[str, str]
+    code: str
+    commit: str | None
+    tasks: list[list[str]] | None
+    started_at: str
+    resumed: list[dict[str, Any]] = field(default_factory=list)
+    format: int = _FORMAT
+
+    @classmethod
+    def now(cls, begun: Begun, profile: Profile, data: Mapping[str, Any]) -> RunSettings:
+        """The settings of a run that begins or goes on now."""
+        found = {
+            "command": begun.command,
+            "options": dict(begun.options),
+            "profile": {**dataclasses.asdict(profile), "description": ""},
+            "data": dict(data),
+            "versions": _versions(begun.frameworks),
+            "code": code_digest(),
+            "commit": commit(),
+            "tasks": begun.tasks,
+            "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+        return cls(**json.loads(json.dumps(found, default=str)))
+
+    @classmethod
+    def read(cls, folder: Path) -> RunSettings | None:
+        """The settings of the run in a folder; None where an older version has begun it.
+
+        Raises:
+            UserError: The file is damaged.
+        """
+        path = folder / RUN_FILE
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+            names = {one.name for one in dataclasses.fields(cls)}
+            read = cls(**{name: found[name] for name in names & found.keys()})
+            if not all(isinstance(part, dict) for part in (read.options, read.data, read.versions)):
+                raise TypeError("not the settings of a run")
+            return read
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise UserError(
+                f"{path}: cannot be read ({reason}); remove it to go on with options of your own"
+            ) from error
+
+    def write(self, folder: Path) -> None:
+        """Write ``run.json``. Raises UserError where it cannot be written."""
+        text = json.dumps(dataclasses.asdict(self), indent=1) + "\n"
+        try:
+            write_whole(folder / RUN_FILE, text)
+        except OSError as error:
+            raise cannot_write(folder, error, "give another folder with --results") from error
+
+    def differences(self, now: RunSettings) -> list[str]:
+        """What is not as it was when the run was begun, in words."""
+        return list(self._differences(now))
+
+    def _differences(self, now: RunSettings) -> Iterator[str]:
+        yield from _changed(self.options, now.options, lambda name: f"--{name.replace('_', '-')}")
+        if self.options.get("profile") == now.options.get("profile"):
+            yield from _changed(self.profile, now.profile, lambda name: f"the profile's {name}")
+        if self.data.get("fingerprint") != now.data.get("fingerprint"):
+            yield f"data {_label(self.data)}, now {_label(now.data)}"
+        yield from _changed(self.versions, now.versions, str, both=True)
+        if self.code != now.code:
+            yield f"code of commit {self.commit}, now of {now.commit}, edited since"
+
+    def with_resumption(self, now: RunSettings, differences: Iterable[str]) -> RunSettings:
+        """These settings, with what the run goes on with from now."""
+        entry = {"at": now.started_at, "command": now.command, "differences": list(differences)}
+        return dataclasses.replace(self, resumed=[*self.resumed, entry])
+
+
+def _changed(
+    before: Mapping[str, Any], now: Mapping[str, Any], label: Any, *, both: bool = False
+) -> Iterator[str]:
+    """A phrase per value that differs; with ``both`` only names that are in both."""
+    old, new = flatten(before), flatten(now)
+    for name in dict.fromkeys([*old, *new]):
+        if both and not (name in old and name in new):
+            continue
+        if old.get(name) != new.get(name):
+            yield f"{label(name)} {_text(old.get(name))}, now {_text(new.get(name))}"
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list):
+        return ",".join(map(str, value)) or "none"
+    return "none" if value is None else str(value)
+
+
+def _label(data: Mapping[str, Any]) -> str:
+    return f"{data.get('name')} ({str(data.get('fingerprint'))[:12]})"
+
+
+def _versions(names: Iterable[str]) -> dict[str, str]:
+    own = {"python": platform.python_version(), "alexbench": __version__}
+    return own | {key: of for name in names for key, of in framework(name).versions().items()}
+
+
+@cache
+def code_digest() -> str:
+    """sha256 (hex, its first 16 digits) over the source files that measure."""
+    digest = hashlib.sha256()
+    here = Path(__file__).resolve().parents[1]
+    folders = [here / package for package in MEASURING]
+    for name in ("models_torch", "models_keras"):
+        found = importlib.util.find_spec(name)
+        folders += [Path(place) for place in (found and found.submodule_search_locations) or ()]
+    for folder in folders:
+        for path in sorted(folder.rglob("*.py")):
+            digest.update(f"{folder.name}/{path.relative_to(folder)}\0".encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,130 @@
+"""A run that a signal stops: its report, its exit code, and how it goes on without its options."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from bench.core.records import RecordStore
+from bench.harness.run_settings import RUN_FILE
+from tests.support import fakes
+
+RUN = Path("results", "stopped")
+CHOSEN = (
+    "--profile", "tiny", "--frameworks", "fake-slow,fake", "--tracks", "closed",
+    "--kinds", "startup,accuracy",
+)  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _fakes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    fakes.install(monkeypatch, tmp_path / "cache")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
+
+
+def start(command: list[str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+
+
+def stopped(command: list[str], which: signal.Signals, pattern: str) -> tuple[int, str, str]:
+    """The command, sent the signal as soon as there is a record."""
+    process = start(command)
+    ends = time.monotonic() + 120
+    while not list(Path().glob(pattern)) and time.monotonic() < ends:
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(which)
+    out, err = process.communicate(timeout=300)
+    return process.returncode, out, err
+
+
+def alexbench(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "bench", "run", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.slow
+def test_a_stopped_run_reports_and_goes_on_without_its_options() -> None:
+    data = str(fakes.write_batches(Path("data").absolute() / "small", fakes.images()))
+    command = [sys.executable, "-m", "bench", "run", *CHOSEN, "--data", data, "--run", "stopped"]
+    code, out, err = stopped(command, signal.SIGTERM, f"{RUN}/records.jsonl")
+    assert code == 143, err
+    assert out.splitlines() == [f"{RUN}/report.html"]
+    assert (RUN / "report.html").is_file()
+    assert list(Path("temporary").iterdir()) == []
+    there = len(RecordStore(RUN).read())
+    assert 1 <= there < 4
+    lines = err.splitlines()
+    assert "alexbench: SIGTERM: stopping; a second signal ends at once" in lines
+    assert lines[-1] == (
+        f"alexbench: stopped by SIGTERM; {there} of 4 measurements are there; "
+        f"go on with: python -m bench run --resume {RUN}"
+    )
+
+    refused = alexbench("--resume", str(RUN), "--seeds", "2")
+    assert refused.returncode == 2
+    assert refused.stderr.count("\n") == 1
+    assert "stopped was begun with --seeds none, now 2; " in refused.stderr
+
+    done = alexbench("--resume", str(RUN))
+    assert done.returncode == 0, done.stderr
+    records = RecordStore(RUN).read()
+    assert sorted((r.case.framework, r.kind) for r in records) == [
+        (name, kind) for name in ("fake", "fake-slow") for kind in ("accuracy", "startup")
+    ]
+    assert all(record.ok and not record.caveats for record in records)
+    assert not list(RUN.glob(".lock"))
+
+
+@pytest.mark.slow
+def test_a_stopped_pytest_session_reports_and_says_how_to_go_on() -> None:
+    data = str(fakes.write_batches(Path("data").absolute() / "small", fakes.images()))
+    command = [
+        sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "bench.plugin", "--pyargs",
+        "bench", "--benchmark-only", "--bench-profile", "tiny", "--bench-data", data,
+        "--bench-frameworks", "fake-slow", "-k", "closed and (latency or accuracy)",
+        "--bench-no-parity",
+    ]  # fmt: skip
+    code, out, err = stopped(command, signal.SIGINT, "results/*/records.jsonl")
+    (run,) = Path("results").iterdir()
+    assert code == 130, out + err
+    assert "INTERNALERROR" not in out + err
+    assert out.splitlines()[-1] == str(run / "report.html")
+    assert "stopped by SIGINT; 1 of 2 measurements are there; go on with: alexbench run" in err
+    assert list(Path("temporary").iterdir()) == []
+    done = alexbench("--resume", str(run))
+    assert done.returncode == 0, done.stderr
+    assert {r.kind for r in RecordStore(run).read()} == {"latency", "accuracy"}
+    assert (run / RUN_FILE).exists()
+
+
+@pytest.mark.parametrize("which", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_in_the_imports_is_one_line(which: signal.Signals) -> None:
+    Path("slow_import.py").write_text(
+        "import sys, time\nprint('importing', flush=True)\ntime.sleep(60)\n"
+    )
+    script = (
+        "import sys; sys.path.insert(0, '.'); import bench.__main__ as entry, bench.core.signals\n"
+        "class Slow:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'bench.cli.main': import slow_import\n"
+        "sys.meta_path.insert(0, Slow())\n"
+        "entry.main()\n"
+    )
+    process = start([sys.executable, "-c", script])
+    assert process.stdout
+    assert process.stdout.readline() == "importing\n"
+    process.send_signal(which)
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (128 + which, f"alexbench: stopped by {which.name}\n")

@@ -1,0 +1,122 @@
+"""What a run was begun with is kept, compared when it goes on, and named where it differs."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.core.errors import UserError
+from bench.core.records import Record, RecordStore
+from bench.harness import run_settings
+from bench.harness.matrix import jobs
+from bench.harness.run import open_run, run_all
+from bench.harness.run_settings import RUN_FILE, Begun, RunSettings
+from bench.harness.selection import Selection
+from tests.harness.test_run import Listener
+from tests.support import fakes
+
+OPTIONS = {"profile": "tiny", "seeds": 5, "variants": ("tiny",), "data": "auto"}
+DATA = {"name": "CIFAR-10", "fingerprint": "a" * 64, "train_images": 80, "test_images": 40}
+
+
+def settings(**changes: Any) -> RunSettings:
+    begun = Begun("alexbench run", {**OPTIONS, **changes}, ("fake",))
+    return RunSettings.now(begun, fakes.PROFILE, DATA)
+
+
+@pytest.fixture(autouse=True)
+def _fakes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    fakes.install(monkeypatch, tmp_path / "cache")
+
+
+@pytest.fixture(scope="module")
+def batches(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(fakes.write_batches(tmp_path_factory.mktemp("data") / "small", fakes.images()))
+
+
+def test_settings_come_back_as_they_were_written(tmp_path: Path) -> None:
+    assert RunSettings.read(tmp_path) is None
+    first = settings()
+    first.write(tmp_path)
+    assert RunSettings.read(tmp_path) == first
+    assert first.differences(settings()) == []
+    assert first.versions.keys() == {"python", "alexbench", "numpy"}
+    assert len(first.code) == 16
+
+
+def test_every_difference_is_named() -> None:
+    before = settings()
+    other = settings(seeds=3, variants=())
+    assert before.differences(other) == ["--seeds 5, now 3", "--variants tiny, now none"]
+    assert before.differences(replace(before, data={**DATA, "fingerprint": "b" * 64})) == [
+        "data CIFAR-10 (aaaaaaaaaaaa), now CIFAR-10 (bbbbbbbbbbbb)"
+    ]
+    newer = {**before.versions, "numpy": "9", "other": "1"}
+    (version,) = before.differences(replace(before, versions=newer))
+    assert version.startswith("numpy ")
+    assert version.endswith(", now 9")
+    (code,) = before.differences(replace(before, code="x", commit="abc"))
+    assert code.endswith("now of abc, edited since")
+    limits = replace(fakes.LIMITS, blocks=7)
+    begun = Begun("", OPTIONS, ("fake",))
+    edited = RunSettings.now(begun, replace(fakes.PROFILE, limits=limits), DATA)
+    assert before.differences(edited) == ["the profile's limits.blocks 3, now 7"]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"options": 1}'])
+def test_a_damaged_file_is_one_line(tmp_path: Path, text: str) -> None:
+    (tmp_path / RUN_FILE).write_text(text)
+    with pytest.raises(UserError, match=r"run\.json: cannot be read") as caught:
+        RunSettings.read(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_digest_of_the_code_covers_what_measures_alone() -> None:
+    assert not {"report", "analysis", "cli"} & set(run_settings.MEASURING)
+    assert run_settings.code_digest() == run_settings.code_digest.__wrapped__()
+
+
+def resumed(results: Path, batches: str, *, anyway: bool = False, **changes: Any) -> Any:
+    begun = Begun("alexbench run", {**OPTIONS, **changes}, ("fake",))
+    here = (results / "run").exists()
+    return open_run(results, "run", here, fakes.PROFILE, batches, begun=begun, anyway=anyway)
+
+
+def test_other_options_are_refused_and_anyway_gives_caveats(tmp_path: Path, batches: str) -> None:
+    run, _ = resumed(tmp_path, batches)
+    chosen = Selection(frameworks=("fake",), kinds=("startup",), tracks=("closed",))
+    run_all(run, jobs(chosen, run.profile), Listener(run), parity=False)
+    run.release()
+    before = {path.name: path.read_bytes() for path in run.folder.iterdir()}
+
+    with pytest.raises(UserError, match=r"run was begun with --seeds 5, now 3; .*--anyway"):
+        resumed(tmp_path, batches, seeds=3)
+    assert {path.name: path.read_bytes() for path in run.folder.iterdir()} == before
+
+    run, done = resumed(tmp_path, batches, seeds=3, anyway=True)
+    more = replace(chosen, kinds=("startup", "latency"))
+    run_all(run, jobs(more, run.profile), Listener(run), done=done, parity=False)
+    run.release()
+    first, second = run.store.read()
+    assert first.caveats == ()
+    (caveat,) = second.caveats
+    assert caveat["on"] == "all"
+    assert "begun with --seeds 5, now 3" in caveat["why"]
+    kept = json.loads((run.folder / RUN_FILE).read_text("utf-8"))
+    assert kept["options"]["seeds"] == 5
+    assert [entry["differences"] for entry in kept["resumed"]] == [["--seeds 5, now 3"]]
+
+
+def test_a_run_of_an_older_version_goes_on_with_options_of_its_own(
+    tmp_path: Path, batches: str
+) -> None:
+    run, _ = open_run(tmp_path, "run", False, fakes.PROFILE, batches)
+    record = Record(fakes.case(), "latency", "failed", dataset=run.dataset.describe())
+    RecordStore(run.folder).append(record)
+    run.release()
+    run, done = resumed(tmp_path, batches)
+    run.release()
+    assert done == set()
+    assert (run.folder / RUN_FILE).exists()
