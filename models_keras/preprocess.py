@@ -12,6 +12,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from bench.data.dataset import SIDE
 from bench.networks.architecture import Architecture
 from bench.networks.resize import interpolation_matrix
 from bench.training.interfaces import Setup
@@ -29,7 +30,9 @@ def prepare_for(setup: Setup, dtype: str = "float32") -> keras.layers.Layer:
     """The layer before a network: features of a frozen trunk pass unchanged."""
     if setup.architecture.features is not None:
         return keras.layers.Identity(dtype=dtype)
-    return Prepare(setup.architecture.input_size, setup.mean, setup.std, dtype=dtype)
+    layer = Prepare(setup.architecture.input_size, setup.mean, setup.std, dtype=dtype)
+    layer.build((None, SIDE, SIDE, 3))  # before a compiler traces it
+    return layer
 
 
 def stock_prepare_for(setup: Setup) -> Callable[[Any], Any]:

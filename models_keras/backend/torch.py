@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch.optim.sgd import sgd
 
+from bench.data.dataset import SIDE
 from bench.training.interfaces import Run
 from models_keras.backend import Convolutions, Network
 from models_keras.optimizer import cross_entropy
@@ -106,10 +107,20 @@ class Step:
         self._loss, self._bare_loss = self._prepared_loss, self._network_loss
         self._forward, self._bare_forward = self._prepared_logits, self._network_logits
         if self._compiler:
+            self._keep_constants()
             compiled = self._compiler.compiled
             self._loss, self._bare_loss = compiled(self._loss), compiled(self._bare_loss)
             self._forward = compiled(self._forward)
             self._bare_forward = compiled(self._bare_forward)
+
+    def _keep_constants(self) -> None:
+        """One eager pass: the constants of the layers are on the device before a compiler traces
+        their first use."""
+        prepare, evaluation = self._network.prepare, self._network.evaluation
+        with torch.no_grad():
+            if not isinstance(prepare, keras.layers.Identity):
+                prepare(torch.zeros((1, SIDE, SIDE, 3), dtype=torch.uint8, device=self._device))
+            evaluation(keras.ops.zeros((1, *evaluation.input.shape[1:])), training=False)
 
     def _prepared_loss(self, images: Any, labels: Any, masks: list[Any]) -> tuple[Any, Any]:
         return self._network_loss(self._network.prepared(images), labels, masks)
