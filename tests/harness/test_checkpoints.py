@@ -16,7 +16,8 @@ from bench.harness import checkpoints
 from bench.harness.checkpoints import RunFiles
 from bench.harness.interleave import InterleavedRun
 from bench.harness.matrix import Task, jobs
-from bench.harness.run import Run, open_run, run_all
+from bench.harness.profiles import Profile
+from bench.harness.run import Keys, Run, open_run, run_all
 from bench.harness.selection import Selection
 from bench.networks.inference import prediction_network
 from bench.networks.weights import weights_digest
@@ -51,6 +52,18 @@ class Listener:
         self.notes.append(text)
 
 
+_LAST: list[Run] = []
+
+
+def opened(results: Path, name: str, resume: bool, profile: Profile, data: str) -> tuple[Run, Keys]:
+    """As `open_run`, after the process of the run before has ended."""
+    while _LAST:
+        _LAST.pop().release()
+    run, done = open_run(results, name, resume, profile, data)
+    _LAST.append(run)
+    return run, done
+
+
 def trained(run: Run, framework: str, **more: Any) -> tuple[Record, list[str]]:
     """The record of one training of a run, and what the user was told."""
     listener = Listener()
@@ -60,7 +73,7 @@ def trained(run: Run, framework: str, **more: Any) -> tuple[Record, list[str]]:
 
 
 def start(results: Path, batches: str, *, resume: bool = False) -> tuple[Run, Any]:
-    return open_run(results, "run", resume, fakes.PROFILE, batches)
+    return opened(results, "run", resume, fakes.PROFILE, batches)
 
 
 @pytest.fixture
@@ -86,7 +99,7 @@ def test_a_killed_training_goes_on_to_the_same_losses(killed: Path, batches: str
     run, done = start(killed, batches, resume=True)
     record, notes = trained(run, "fake-dies-once", done=done)
     assert notes == [f"{record.case.id}: training goes on from step 5"]
-    whole, _ = trained(open_run(killed, "whole", False, fakes.PROFILE, batches)[0], "fake-two")
+    whole, _ = trained(opened(killed, "whole", False, fakes.PROFILE, batches)[0], "fake-two")
     for name in ("losses_sha256", "trained_weights_sha256", "step_losses", "confusion"):
         assert record.metrics[name] == whole.metrics[name]
     assert (record.metrics["parts"], whole.metrics["parts"]) == (2, 1)
@@ -175,12 +188,6 @@ def test_seconds_and_start_are_those_of_all_parts(tmp_path: Path, batches: str) 
     again, _ = RunFiles(run.folder, run.dataset, fakes.LIMITS).training(fakes.case())
     assert (again.started_at, again.seconds) == ("2026-01-01T00:00:00+00:00", 1.5)
     assert again.resume == found(files.folder)
-
-
-def test_a_new_run_begins_at_the_beginning(killed: Path, batches: str) -> None:
-    (killed / "run" / "records.jsonl").unlink()
-    run, _ = start(killed, batches)
-    assert not (run.folder / checkpoints.FOLDER).exists()
 
 
 def test_a_record_without_its_pruning_is_pruned_by_resume(killed: Path, batches: str) -> None:
@@ -292,7 +299,7 @@ def stopped_after_a_round(
             raise InterruptedError
         original(self, process)
 
-    run, _ = open_run(results, "run", False, fakes.TWICE, batches)
+    run, _ = opened(results, "run", False, fakes.TWICE, batches)
     chosen = jobs(
         Selection(frameworks=("fake", "fake-two"), tracks=("closed",), kinds=("latency",)),
         fakes.TWICE,
@@ -311,7 +318,7 @@ def test_a_stopped_group_keeps_the_rounds_that_are_done(
     tmp_path: Path, batches: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chosen, first = stopped_after_a_round(tmp_path, batches, monkeypatch)
-    run, done = open_run(tmp_path, "run", True, fakes.TWICE, batches)
+    run, done = opened(tmp_path, "run", True, fakes.TWICE, batches)
     listener = Listener()
     run_all(run, chosen, listener, done=done, parity=False)
     assert listener.notes == ["tiny: goes on with round 2 of processes"]
@@ -335,7 +342,7 @@ def test_rounds_that_are_damaged_or_of_other_code_are_measured_again(
         path.write_text(path.read_text("utf-8").replace("0.0", "0.1", 1), "utf-8")
     else:
         monkeypatch.setattr(checkpoints, "code_digest", lambda *_: "another")
-    run, done = open_run(tmp_path, "run", True, fakes.TWICE, batches)
+    run, done = opened(tmp_path, "run", True, fakes.TWICE, batches)
     listener = Listener()
     run_all(run, chosen, listener, done=done, parity=False)
     reason = "damaged (its content has another digest)" if wrong == "damaged" else "made with"

@@ -295,7 +295,7 @@ def test_a_peak_of_the_cpu_is_none_of_the_device(tmp_path: Path) -> None:
     assert found.metrics(on_cuda, tf32=True)["ceiling"]["precision"] == "tf32"
     assert found.metrics(on_cpu, tf32=True)["ceiling"]["precision"] == "float32"
     files = [json.loads(path.read_text()) for path in (tmp_path / "cache/ceilings").iterdir()]
-    assert sorted(file["key"].get("device", "cpu") for file in files) == ["cpu", "cuda"]
+    assert sorted(file["made_from"].get("device", "cpu") for file in files) == ["cpu", "cuda"]
 
 
 def test_records_of_the_device_can_be_resumed(tmp_path: Path, batches: str) -> None:
