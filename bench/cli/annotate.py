@@ -69,7 +69,7 @@ def annotate(
         raise click.UsageError("select records by --case, --variants, …, or take --all")
     if not remove and not (why and why.strip()):
         raise click.UsageError("--why is missing: what must a reader know?")
-    words = " ".join((why or "").split())
+    words = " ".join((why or "").split()).rstrip(".")
     number = 0
 
     def changed(record: Record) -> Record:
