@@ -29,18 +29,18 @@ from bench.cli.options import apply_process_options
 from bench.cli.progress import Display, label, result_line
 from bench.core import extensions, signals
 from bench.core.case import Case
-from bench.core.devices import NAMES
 from bench.core.errors import OutputError, UserError, notice
 from bench.core.files import expanded
 from bench.core.kinds import kind
 from bench.core.records import Record
+from bench.core.system.devices import NAMES
 from bench.data.sources import SyntheticDataWarning
 from bench.harness.devices import claimed, on_device
 from bench.harness.grouping import groups
 from bench.harness.matrix import Job, Task, jobs
 from bench.harness.profiles import PROFILES, profile
+from bench.harness.resumption.run_settings import Begun
 from bench.harness.run import Run, open_run
-from bench.harness.run_settings import Begun
 from bench.harness.selection import Selection
 from bench.training.frameworks import framework
 

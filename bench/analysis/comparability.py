@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.analysis.experiments import Experiment
-from bench.core.devices import KINDS, kind_read_back
 from bench.core.records import Record
+from bench.core.system.devices import KINDS, kind_read_back
 from bench.core.text import flatten, without_folders
 from bench.training.tracks import track
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from bench.core.machine import OTHERS, STEAL, THROTTLED, is_disturbed
 from bench.core.records import Record
+from bench.core.system.machine import OTHERS, STEAL, THROTTLED, is_disturbed
 
 
 def machine_line(records: Iterable[Record]) -> str | None:

@@ -19,8 +19,8 @@ from bench.analysis.results import Results, Row
 from bench.analysis.speeds import speeds
 from bench.analysis.utilisation import device_memory, disturbances, energy, utilisation
 from bench.core.kinds import KINDS
-from bench.core.machine import disturbed_share
 from bench.core.records import Record
+from bench.core.system.machine import disturbed_share
 from bench.stats import estimates
 from bench.stats.verdicts import speed_verdict
 from bench.training.recipes import recipe

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 from bench.analysis.experiments import Experiment
 from bench.core.kinds import kind
-from bench.core.machine import disturbed_share
 from bench.core.records import Record
 from bench.core.samples import by_process, interleaved_together, ratios, timed
+from bench.core.system.machine import disturbed_share
 from bench.stats import estimates
 from bench.stats.estimates import Ratio
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bench.core.nvml import harmful
 from bench.core.records import Record
+from bench.core.system.nvml import harmful
 
 Row = dict[str, Any]
 

@@ -20,8 +20,8 @@ def audit(run: Path, as_json: bool) -> int:
     """
     from dataclasses import asdict
 
-    from bench.analysis.audit import audit as audit_records
-    from bench.analysis.audit import notes_of
+    from bench.analysis.audit.checks import audit as audit_records
+    from bench.analysis.audit.checks import notes_of
     from bench.core.records import RecordStore
 
     records = RecordStore(run).read()

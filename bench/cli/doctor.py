@@ -12,14 +12,14 @@ from typing import Any
 import click
 
 from bench.cli.options import device_option, json_option
-from bench.core import nvml
 from bench.core.cache import cache_folder, temporary_folder
 from bench.core.case import Case
-from bench.core.devices import accelerated
 from bench.core.download import cifar10_archive
-from bench.core.environment import capture
 from bench.core.limits import Limits
-from bench.core.resources import memory_limit, usable_cpus
+from bench.core.system import nvml
+from bench.core.system.devices import accelerated
+from bench.core.system.environment import capture
+from bench.core.system.resources import memory_limit, usable_cpus
 from bench.data.sources import prepared
 from bench.data.synthetic import generate
 from bench.harness.ceilings import Found, best, obtain

@@ -13,8 +13,8 @@ from bench.analysis.machine_state import machine_line
 from bench.cli.progress import Display
 from bench.core import signals
 from bench.core.errors import notice
-from bench.harness.checkpoints import saved_weights
 from bench.harness.matrix import Job
+from bench.harness.resumption.checkpoints import saved_weights
 from bench.harness.run import Keys, Run, run_all
 from bench.report.html import write_results
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from bench.core.devices import NAMES
-from bench.core.resources import use_threads
+from bench.core.system.devices import NAMES
+from bench.core.system.resources import use_threads
 from bench.training.frameworks import FRAMEWORKS
 from bench.worker.environment import keep
 

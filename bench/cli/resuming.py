@@ -16,8 +16,8 @@ from bench.core.errors import UserError
 from bench.harness.devices import on_device
 from bench.harness.matrix import Job, jobs
 from bench.harness.profiles import Profile
+from bench.harness.resumption.run_settings import Begun, RunSettings
 from bench.harness.run import folder_to_resume
-from bench.harness.run_settings import Begun, RunSettings
 from bench.harness.selection import Selection
 from bench.worker.probing import DeviceChoice
 

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from bench.core.errors import UserError
-from bench.core.process import identity, lives
+from bench.core.system.process import identity, lives
 
 _OWNED = re.compile(r"\.?alexbench-(\d+-\d+-\d+)-.*", re.DOTALL)
 """Names of what a process has while it runs; the group is its `identity`."""

@@ -20,14 +20,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench.core import nvml
 from bench.core.cache import cache_folder, keep, recall
 from bench.core.case import Case
-from bench.core.devices import accelerated
-from bench.core.environment import processor
 from bench.core.limits import Limits
-from bench.core.machine import OTHERS
-from bench.core.resources import usable_cpus
+from bench.core.system import nvml
+from bench.core.system.devices import accelerated
+from bench.core.system.environment import processor
+from bench.core.system.machine import OTHERS
+from bench.core.system.resources import usable_cpus
 from bench.core.text import headline, without_folders
 from bench.harness.observer import Observer
 from bench.training.frameworks import Framework, framework

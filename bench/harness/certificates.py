@@ -21,13 +21,13 @@ from pathlib import Path
 from queue import Queue
 from typing import Any
 
-from bench.core import nvml
 from bench.core.cache import cache_folder, keep, recall
 from bench.core.case import Case
-from bench.core.devices import accelerated
-from bench.core.environment import processor
 from bench.core.limits import Limits
-from bench.core.resources import usable_cpus, usable_memory
+from bench.core.system import nvml
+from bench.core.system.devices import accelerated
+from bench.core.system.environment import processor
+from bench.core.system.resources import usable_cpus, usable_memory
 from bench.core.text import without_folders
 from bench.networks.architecture import Architecture
 from bench.networks.variants import variant

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import replace
 
 from bench.core.kinds import kind
-from bench.core.resources import usable_memory
+from bench.core.system.resources import usable_memory
 from bench.harness.matrix import Job
 from bench.networks.normalisations import family
 from bench.training.tracks import peers_of

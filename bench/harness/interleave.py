@@ -23,12 +23,12 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from bench.core.devices import accelerated
 from bench.core.kinds import KINDS
 from bench.core.kinds import kind as row_of
 from bench.core.limits import Limits
-from bench.core.machine import BlockState
 from bench.core.samples import Block
+from bench.core.system.devices import accelerated
+from bench.core.system.machine import BlockState
 from bench.harness.matrix import Job, Task
 from bench.harness.results import TimedBlock, checked, checked_block, checked_states
 from bench.worker.client import OnProgress, Worker, WorkerError, bare_start
@@ -93,7 +93,7 @@ class Slot:
 
     def start(self) -> None:
         """Start the worker's process. In the main thread: the kernel kills a worker when the thread
-        that started it ends (`bench.core.process.die_with_parent`)."""
+        that started it ends (`bench.core.system.process.die_with_parent`)."""
         self._worker = Worker(*self._made, weights=self.job.weights)
 
     def open_quietly(self) -> None:

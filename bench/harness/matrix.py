@@ -8,9 +8,9 @@ from itertools import product
 from pathlib import Path
 
 from bench.core.case import Case
-from bench.core.devices import accelerated
 from bench.core.errors import UserError
 from bench.core.kinds import ACCURACY, KINDS, TRAIN_THROUGHPUT, kind
+from bench.core.system.devices import accelerated
 from bench.harness.profiles import Profile
 from bench.harness.selection import Network, Selection, networks
 from bench.networks import variants

@@ -10,21 +10,21 @@ from time import perf_counter
 from typing import Any
 from uuid import uuid4
 
-from bench.core.environment import capture
 from bench.core.kinds import kind
 from bench.core.limits import Limits
-from bench.core.machine import machine_metrics
 from bench.core.records import Record
 from bench.core.samples import Timed
+from bench.core.system.environment import capture
+from bench.core.system.machine import machine_metrics
 from bench.core.text import headline, without_folders
-from bench.harness.checkpoints import RunFiles
 from bench.harness.interleave import InterleavedRun, TaskResults
 from bench.harness.listener import Listener
 from bench.harness.matrix import Job, Task
 from bench.harness.observer import MACHINE_STATE, Observer
 from bench.harness.pooling import pooled
 from bench.harness.results import checked, checked_states
-from bench.harness.rounds import Rounds
+from bench.harness.resumption.checkpoints import RunFiles
+from bench.harness.resumption.rounds import Rounds
 from bench.harness.stopping import group_seconds, stopping_reason
 from bench.harness.summaries import summary_of
 from bench.training.frameworks import framework

@@ -12,9 +12,9 @@ from typing import Any
 
 import psutil
 
-from bench.core import resources
-from bench.core.machine import OTHERS, STEAL, Monitor
-from bench.core.resources import usable_cpus
+from bench.core.system import resources
+from bench.core.system.machine import OTHERS, STEAL, Monitor
+from bench.core.system.resources import usable_cpus
 
 MACHINE_STATE = "machine_state"
 """Key of a record's ``environment``."""

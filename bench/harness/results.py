@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from bench.core import record_fields
 from bench.core.errors import UserError
-from bench.core.machine import BlockState
+from bench.core.system.machine import BlockState
 from bench.worker.client import WorkerError
 
 _FIELDS = (

@@ -24,18 +24,18 @@ from bench.core.text import without_folders
 from bench.data.contact_sheet import write_contact_sheet
 from bench.data.dataset import Dataset
 from bench.data.sources import open_dataset, prepared
-from bench.harness import checkpoints
 from bench.harness.ceilings import RunCeilings
 from bench.harness.certificates import Certificate, Subject, obtain
-from bench.harness.checkpoints import RunFiles
 from bench.harness.grouping import groups
 from bench.harness.listener import Listener
 from bench.harness.matrix import Job
 from bench.harness.measure import measure
 from bench.harness.observer import MACHINE_STATE, look
 from bench.harness.profiles import Profile
-from bench.harness.run_folder import RunFolder
-from bench.harness.run_settings import RUN_FILE, Begun, RunSettings
+from bench.harness.resumption import checkpoints
+from bench.harness.resumption.checkpoints import RunFiles
+from bench.harness.resumption.run_folder import RunFolder
+from bench.harness.resumption.run_settings import RUN_FILE, Begun, RunSettings
 from bench.training.frameworks import REFERENCE, installed
 from bench.training.tracks import track
 

@@ -45,7 +45,7 @@ class Selection:
     stages: tuple[str, ...] = ()
     """Of the ablation."""
     device: str = "cpu"
-    """Canonical name (`bench.core.devices`)."""
+    """Canonical name (`bench.core.system.devices`)."""
     seeds: int | None = None
     budget: float = 1.0
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.core.devices import accelerated, mismatch
+from bench.core.system.devices import accelerated, mismatch
 from bench.parity import problem
 from bench.parity.comparison import ParityComparison, Tensors
 from bench.parity.figures import MismatchError

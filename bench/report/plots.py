@@ -20,8 +20,8 @@ from bench.analysis.results import Results
 from bench.analysis.rows import Row, comparability_rows
 from bench.core.files import sweep_once
 from bench.core.kinds import kind
-from bench.core.process import die_with_parent
-from bench.core.resources import usable_cpus
+from bench.core.system.process import die_with_parent
+from bench.core.system.resources import usable_cpus
 from bench.report import footnotes
 from bench.report.chapters import TABLES
 from bench.report.panels import FEW_PANELS, PANELS

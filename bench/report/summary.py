@@ -21,9 +21,9 @@ from bench.analysis.rows import (
     throughput_rows,
 )
 from bench.core.case import Case
-from bench.core.environment import gpu_line
 from bench.core.kinds import kind
 from bench.core.records import Record
+from bench.core.system.environment import gpu_line
 from bench.report import footnotes
 from bench.report.chapters import ablation
 from bench.report.columns import case_of

@@ -13,7 +13,7 @@ import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from bench.core.machine import TOLERATED
+from bench.core.system.machine import TOLERATED
 from bench.stats.estimates import Estimate, Ratio
 
 TIE, INCONCLUSIVE = "tie", "inconclusive"

@@ -31,11 +31,11 @@ from typing import Any, TextIO
 
 from bench.core import extensions
 from bench.core.case import Case
-from bench.core.devices import accelerated, mismatch
 from bench.core.errors import UserError
 from bench.core.extensions import load_object
-from bench.core.machine import BlockState, Monitor
-from bench.core.process import (
+from bench.core.system.devices import accelerated, mismatch
+from bench.core.system.machine import BlockState, Monitor
+from bench.core.system.process import (
     die_with_parent,
     die_with_pipe,
     peak_memory_bytes,

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter
 from typing import Any
 
-from bench.core.devices import accelerated
+from bench.core.system.devices import accelerated
 from bench.training.interfaces import Conv, Maker, MatMul, Operation, Run
 
 PRECISIONS = ("float32", "bfloat16")

@@ -13,11 +13,11 @@ from time import perf_counter
 from typing import Any
 
 from bench.core.case import Case
-from bench.core.devices import parse
 from bench.core.errors import UserError
 from bench.core.files import temporary_directory
 from bench.core.limits import Limits
-from bench.core.resources import usable_cpus
+from bench.core.system.devices import parse
+from bench.core.system.resources import usable_cpus
 from bench.core.text import headline
 from bench.networks.architecture import Architecture
 from bench.training.frameworks import Framework, framework
@@ -56,7 +56,7 @@ class Worker(WorkerProcess):
             data: Folder of prepared data, as :func:`bench.data.dataset.load` reads it.
             limits: How long measurements take, and after what time a silent worker is killed.
             cpus: CPUs that the worker is bound to; by default all that this process may use
-                (`bench.core.resources.usable_cpus`).
+                (`bench.core.system.resources.usable_cpus`).
             weights: File of :class:`bench.networks.pretrained.Pretrained`, for a case that starts
                 from pretrained weights.
             show_stderr: Whether the user sees what the worker prints, such as a progress bar.

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, Protocol
 
-from bench.core import nvml
-from bench.core.devices import accelerated
 from bench.core.errors import UserError
-from bench.core.nvml import Card
+from bench.core.system import nvml
+from bench.core.system.devices import accelerated
+from bench.core.system.nvml import Card
 from bench.worker.energy import STANDS_STILL, Energy, Meter, added
 
 SHORTEST = 1.0

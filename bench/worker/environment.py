@@ -9,8 +9,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from bench.core.case import Case
-from bench.core.devices import worker_environment
 from bench.core.errors import UserError
+from bench.core.system.devices import worker_environment
 from bench.core.text import without_folders
 from bench.training.frameworks import framework, tuned_environment_of
 
@@ -55,7 +55,7 @@ def environment(case: Case, home: Path, threads: int) -> dict[str, str]:
 
     Args:
         case: Its framework and track decide what the registry adds; its device is the only one
-            that the worker sees (:func:`bench.core.devices.worker_environment`).
+            that the worker sees (:func:`bench.core.system.devices.worker_environment`).
         home: An empty folder in the place of ``~/.keras``.
         threads: Of every BLAS and OpenMP runtime.
 

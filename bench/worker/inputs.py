@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.errors import UserError
-from bench.core.resources import usable_memory
+from bench.core.system.resources import usable_memory
 from bench.data.batching import Batch, BatchPlan, crops_of, gather
 from bench.data.dataset import Dataset
 from bench.training.interfaces import Trainer

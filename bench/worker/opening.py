@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from bench.core.case import Case
-from bench.core.devices import parse
 from bench.core.errors import UserError
 from bench.core.extensions import load_object
 from bench.core.limits import Limits
+from bench.core.system.devices import parse
 from bench.data.dataset import Dataset, load
 from bench.networks.init import Weights, initial_weights
 from bench.networks.pretrained import Facts, Pretrained

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from bench.core import nvml
 from bench.core.case import Case
-from bench.core.devices import AUTO, CPU, KINDS, Device, parse
 from bench.core.errors import UserError
 from bench.core.limits import Limits
+from bench.core.system import nvml
+from bench.core.system.devices import AUTO, CPU, KINDS, Device, parse
 from bench.core.text import headline, without_folders
 from bench.training.frameworks import framework
 from bench.worker.client import Worker, WorkerError

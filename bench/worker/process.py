@@ -21,7 +21,7 @@ from typing import Any, Self
 from bench.core import signals
 from bench.core.case import Case
 from bench.core.files import temporary_directory
-from bench.core.process import oom_kills
+from bench.core.system.process import oom_kills
 from bench.worker.environment import environment
 from bench.worker.events import LONGEST_LINE, Event, Fields, parse
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from bench.core.machine import BlockState
+from bench.core.system.machine import BlockState
 
 
 class Schedule(Protocol):

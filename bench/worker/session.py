@@ -8,8 +8,8 @@ from time import perf_counter
 from typing import Any
 
 from bench.core.limits import Limits
-from bench.core.machine import Monitor
-from bench.core.resources import usable_cpus
+from bench.core.system.machine import Monitor
+from bench.core.system.resources import usable_cpus
 from bench.data.batching import BatchPlan
 from bench.data.dataset import Dataset
 from bench.networks.init import DropoutMasks

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from bench.analysis.audit import audit, notes_of
-from bench.analysis.audit_durations import epoch_seconds
+from bench.analysis.audit.checks import audit, notes_of
+from bench.analysis.audit.durations import epoch_seconds
 from bench.cli.audit import audit as command
 from bench.core.records import Record, RecordStore
 from tests.support.synthetic import ENVIRONMENT, OTHER_DATASET, make_failure, make_record

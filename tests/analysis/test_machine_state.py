@@ -4,8 +4,8 @@ from dataclasses import replace
 from typing import Any
 
 from bench.analysis.machine_state import machine_line
-from bench.core.machine import BlockState, machine_metrics
 from bench.core.records import Record
+from bench.core.system.machine import BlockState, machine_metrics
 from bench.report.html import write_results
 from tests.support.synthetic import make_record
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from bench.analysis.audit import audit
+from bench.analysis.audit.checks import audit
 from bench.core.errors import UserError
 from bench.core.records import Record, RecordStore
 from bench.report.blocks import stale

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench.core.records import RecordStore
-from bench.harness.run_settings import RUN_FILE
+from bench.harness.resumption.run_settings import RUN_FILE
 from tests.support import fakes
 
 RUN = Path("results", "stopped")

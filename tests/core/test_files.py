@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from bench.core import cache, files, process
+from bench.core import cache, files
 from bench.core.errors import OutputError, UserError, cannot_write
 from bench.core.files import expanded, sweep, temporary_directory, write_whole
+from bench.core.system import process
 
 DEAD = "4194304-1-0"
 
@@ -81,7 +82,9 @@ def test_what_dead_processes_left_is_swept(tmp_path: Path) -> None:
 
 
 def test_a_process_lives_until_it_ends() -> None:
-    script = "from bench.core.process import identity; print(identity(), flush=True); input()"
+    script = (
+        "from bench.core.system.process import identity; print(identity(), flush=True); input()"
+    )
     with subprocess.Popen(
         [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as child:

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.core.limits import Limits
-from bench.core.machine import BlockState
 from bench.core.records import Record
 from bench.core.samples import Block, Timed, by_process, interleaved_together, ratios, timed
+from bench.core.system.machine import BlockState
 from bench.worker.schedule import FixedSchedule, RemoteSchedule
 from tests.support import fakes
 

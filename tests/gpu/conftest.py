@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.core.devices import AUTO, KINDS
 from bench.core.errors import UserError
+from bench.core.system.devices import AUTO, KINDS
 from bench.data.dataset import save
 from bench.data.synthetic import generate
 from bench.training.frameworks import FRAMEWORKS, installed

@@ -16,12 +16,12 @@ from safetensors.numpy import save_file
 
 from bench.analysis.clock import MISSING_SYNC, sync_audit_of
 from bench.analysis.experiments import Experiment
-from bench.core import nvml
 from bench.core.case import Case
-from bench.core.devices import mismatch
 from bench.core.kinds import TRAIN_THROUGHPUT
 from bench.core.limits import Limits
 from bench.core.records import Record, RecordStore
+from bench.core.system import nvml
+from bench.core.system.devices import mismatch
 from bench.data.dataset import save
 from bench.data.synthetic import generate
 from bench.harness.certificates import Subject, obtain

@@ -12,10 +12,10 @@ import pytest
 from bench.analysis.clock import MISSING_SYNC, sync_audit_of
 from bench.analysis.experiments import Experiment
 from bench.cli import main
-from bench.core import devices, nvml
 from bench.core.errors import UserError
 from bench.core.limits import Limits
 from bench.core.records import Record, RecordStore
+from bench.core.system import devices, nvml
 from bench.harness import ceilings, certificates
 from bench.harness.certificates import Subject
 from bench.harness.devices import SharedDeviceWarning, claimed, on_device

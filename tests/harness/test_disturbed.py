@@ -11,8 +11,8 @@ import pytest
 
 from bench.analysis.compare import compare
 from bench.core.limits import Limits
-from bench.core.machine import BlockState, is_disturbed
-from bench.core.resources import usable_cpus
+from bench.core.system.machine import BlockState, is_disturbed
+from bench.core.system.resources import usable_cpus
 from bench.data.sources import prepared
 from bench.harness import interleave, results
 from bench.harness import measure as measurements

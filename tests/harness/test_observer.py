@@ -7,7 +7,7 @@ from typing import Any
 import psutil
 import pytest
 
-from bench.core.resources import usable_cpus
+from bench.core.system.resources import usable_cpus
 from bench.harness import observer
 from bench.harness.observer import Observer, look
 from tests.support import planted_machine

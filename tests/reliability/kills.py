@@ -9,7 +9,7 @@ import signal
 import subprocess
 import time
 
-from bench.harness.run_settings import RUN_FILE
+from bench.harness.resumption.run_settings import RUN_FILE
 from tests.reliability.support import Figures, Place, main, place, problem_with
 
 TARGETS = ("parent", "worker", "both")

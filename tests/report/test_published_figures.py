@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.analysis.audit import audit, notes_of
+from bench.analysis.audit.checks import audit, notes_of
 from bench.cli.calibration import NOISES, SHAPES
 from bench.core.records import RecordStore
 from bench.report.blocks import stale

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.core import nvml
+from bench.core.system import nvml
 
 if TYPE_CHECKING:
     import pytest

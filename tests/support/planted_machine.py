@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.core import resources
+from bench.core.system import resources
 
 TICKS = os.sysconf("SC_CLK_TCK")
 

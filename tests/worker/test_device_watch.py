@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.core import nvml
 from bench.core.errors import UserError
+from bench.core.system import nvml
 from bench.worker.device_watch import SOURCE, BlockWatch, CardMeter, DeviceWatch
 from bench.worker.energy import STANDS_STILL
 from tests.support import nvml_recordings

@@ -9,7 +9,7 @@ import pytest
 
 import bench
 from bench.core.errors import UserError
-from bench.core.process import thread_affinities
+from bench.core.system.process import thread_affinities
 from bench.training.frameworks import FRAMEWORKS
 from bench.worker import __main__ as worker
 from bench.worker.environment import KEPT, NOT_INHERITED, environment, keep, kept_environment

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.core import devices, nvml
 from bench.core.errors import UserError
+from bench.core.system import devices, nvml
 from bench.worker import probing
 from bench.worker.probing import choose, others_on, probe
 from tests.support import fakes, nvml_recordings

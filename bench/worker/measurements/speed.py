@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.core.devices import accelerated
+from bench.core.system.devices import accelerated
 from bench.data.dataset import Split
 from bench.training.interfaces import Images, Trainer
 from bench.training.tracks import track

@@ -16,7 +16,7 @@ from typing import TextIO
 
 import numpy as np
 
-from bench.core.process import die_with_parent
+from bench.core.system.process import die_with_parent
 from bench.training.frameworks import framework
 from bench.worker.blocking import block
 from tests.frameworks.support.networks import TINY, setup

@@ -9,7 +9,7 @@ from bench.core.case import EXECUTIONS
 from bench.networks.init import DropoutMasks
 from bench.training.tracks import TRACKS
 from tests.frameworks.probes.ablation import undropped
-from tests.frameworks.probes.held import CLOSED
+from tests.frameworks.probes.training.held import CLOSED
 from tests.frameworks.support.networks import (
     FREE,
     TINY,

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from time import perf_counter, process_time
 from typing import Any
 
-from bench.core import resources
-from bench.core.resources import throttle_files, throttled_seconds
+from bench.core.system import resources
+from bench.core.system.resources import throttle_files, throttled_seconds
 
 OTHERS = 0.10
 """Share of the CPUs that others may use during a block. A step that is spread over N threads waits

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.frameworks.probes.state import THOROUGH, TRAININGS, WHERE
+from tests.frameworks.probes.training.state import THOROUGH, TRAININGS, WHERE
 from tests.frameworks.support.client import ask, each_framework
 
 pytestmark = pytest.mark.slow
@@ -17,7 +17,7 @@ each_place = pytest.mark.parametrize(
 def test_losses_and_weights_have_the_bits_of_a_training_in_one_go(
     framework: str, training: str, place: str
 ) -> None:
-    found = ask(framework, "state").facts[f"{training} {place}"]
+    found = ask(framework, "training.state").facts[f"{training} {place}"]
     assert found["losses"]
     assert found["resumed"] == found["losses"]
     assert found["differing weights"] == []
@@ -27,13 +27,13 @@ def test_losses_and_weights_have_the_bits_of_a_training_in_one_go(
 @each_framework
 @pytest.mark.parametrize("training", THOROUGH)
 def test_exporting_the_state_changes_no_weight(framework: str, training: str) -> None:
-    assert ask(framework, "state").facts["disturbed"][training] == []
+    assert ask(framework, "training.state").facts["disturbed"][training] == []
 
 
 @each_framework
 @pytest.mark.parametrize("training", THOROUGH)
 def test_the_state_of_another_training_is_refused(framework: str, training: str) -> None:
-    found = ask(framework, "state").facts["refused"][training]
+    found = ask(framework, "training.state").facts["refused"][training]
     assert list(found) == ["missing", "shape", "type", "slot"]
     assert all(text.startswith("state of another training: ") for text in found.values())
 

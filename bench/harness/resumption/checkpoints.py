@@ -20,14 +20,14 @@ from pathlib import Path
 from typing import Any
 
 from bench.core.case import Case
-from bench.core.environment import processor
 from bench.core.errors import UserError
 from bench.core.limits import Limits
 from bench.core.records import Record
+from bench.core.system.environment import processor
 from bench.data.dataset import Dataset
 from bench.harness.certificates import code_digest, versions_of
 from bench.harness.matrix import Task
-from bench.harness.rounds import Rounds
+from bench.harness.resumption.rounds import Rounds
 from bench.training.frameworks import framework
 from bench.training.recipes import recipe
 from bench.worker import checkpoints

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from bench.core.errors import OutputError, UserError, cannot_write
 from bench.core.files import sweep
-from bench.core.process import identity, lives
 from bench.core.records import FILE
+from bench.core.system.process import identity, lives
 
 LOCK = ".lock"
 _ADVICE = "give a folder that can be written to with --results"

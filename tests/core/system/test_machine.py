@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.core.machine import (
+from bench.core.system.machine import (
     OTHERS,
     STEAL,
     THROTTLED,
@@ -17,7 +17,7 @@ from bench.core.machine import (
     is_disturbed,
     machine_metrics,
 )
-from bench.core.resources import usable_cpus
+from bench.core.system.resources import usable_cpus
 from tests.support import planted_machine
 from tests.support.planted_machine import TICKS, proc_stat
 
@@ -40,8 +40,8 @@ class Planted:
         self.folder = planted_machine.root(monkeypatch, folder, {"proc/self/cgroup": "0::/\n"})
         self.monitor: Monitor
         self.clock, self.own = 100.0, 5.0
-        monkeypatch.setattr("bench.core.machine.perf_counter", lambda: self.clock)
-        monkeypatch.setattr("bench.core.machine.process_time", lambda: self.own)
+        monkeypatch.setattr("bench.core.system.machine.perf_counter", lambda: self.clock)
+        monkeypatch.setattr("bench.core.system.machine.process_time", lambda: self.own)
         self.write(busy=(50.0, 50.0), steal=(1.0, 1.0), throttled=0)
 
     def write(

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.core.errors import UserError
-from bench.core.machine import BlockState
 from bench.core.samples import Block
+from bench.core.system.machine import BlockState
 from bench.harness.interleave import TaskResults
 from bench.worker.client import WorkerError
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.core import nvml
-from bench.core.environment import capture, gpu_line
+from bench.core.system import nvml
+from bench.core.system.environment import capture, gpu_line
 from tests.support import nvml_recordings
 from tests.support.nvml_recordings import H100, UNSUPPORTED, replay
 

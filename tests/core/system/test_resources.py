@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from bench.core import resources
-from bench.core.environment import capture, governor
 from bench.core.errors import UserError
-from bench.core.resources import (
+from bench.core.system import resources
+from bench.core.system.environment import capture, governor
+from bench.core.system.resources import (
     cpu_quota,
     memory_limit,
     throttle_files,

@@ -12,11 +12,11 @@ from safetensors.numpy import load_file, save_file
 
 from bench.core.errors import UserError
 from bench.core.records import Record
-from bench.harness import checkpoints
-from bench.harness.checkpoints import RunFiles
 from bench.harness.interleave import InterleavedRun
 from bench.harness.matrix import Task, jobs
 from bench.harness.profiles import Profile
+from bench.harness.resumption import checkpoints
+from bench.harness.resumption.checkpoints import RunFiles
 from bench.harness.run import Keys, Run, open_run, run_all
 from bench.harness.selection import Selection
 from bench.networks.inference import prediction_network

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from bench import __version__
-from bench.core import nvml, resources
-from bench.core.devices import accelerated
-from bench.core.resources import cpu_quota, memory_limit
+from bench.core.system import nvml, resources
+from bench.core.system.devices import accelerated
+from bench.core.system.resources import cpu_quota, memory_limit
 
-_ROOT = Path(__file__).resolve().parents[2]
+_ROOT = Path(__file__).resolve().parents[3]
 
 
 def capture(versions: Mapping[str, str], device: str = "cpu") -> dict[str, Any]:
@@ -25,8 +25,8 @@ def capture(versions: Mapping[str, str], device: str = "cpu") -> dict[str, Any]:
 
     Args:
         versions: Of the framework's packages.
-        device: Of the case; for an accelerator ``gpu`` says what it is (`bench.core.nvml`), or
-            ``gpu_reason`` why that is unknown.
+        device: Of the case; for an accelerator ``gpu`` says what it is, or ``gpu_reason`` why that
+            is unknown (`bench.core.system.nvml`).
     """
     cores = len(os.sched_getaffinity(0))
     return {

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.frameworks.probes import frozen
+from tests.frameworks.probes.training import frozen
 from tests.frameworks.support.client import ask, each_framework
 from tests.frameworks.support.networks import FREE
 
@@ -17,14 +17,14 @@ each_track = pytest.mark.parametrize("track", frozen.TRACKS)
 
 
 def recorded(framework: str, track: str, how: str) -> dict[str, Any]:
-    found: dict[str, Any] = ask(framework, "frozen").facts[f"{track}/{how}"]
+    found: dict[str, Any] = ask(framework, "training.frozen").facts[f"{track}/{how}"]
     return found
 
 
 @each_framework
 @each_track
 def test_cached_features_train_the_same_head(framework: str, track: str) -> None:
-    arrays = ask(framework, "frozen").arrays
+    arrays = ask(framework, "training.frozen").arrays
     names = [name.removeprefix(f"{track}/cached/") for name in arrays if f"{track}/cached" in name]
     assert sorted(names) == ["head1.bias", "head1.weight", "head2.bias", "head2.weight"]
     for name in names:
@@ -73,7 +73,7 @@ def test_a_record_has_the_difference_of_cached_and_recomputed_features(
 @each_framework
 @each_track
 def test_features_are_those_of_the_whole_network(framework: str, track: str) -> None:
-    arrays = ask(framework, "frozen").arrays
+    arrays = ask(framework, "training.frozen").arrays
     whole = arrays["whole"]
     bound = 3e-2 if track in FREE else 1e-5
     assert np.abs(arrays[f"{track}/features"] - whole).max() <= bound * np.abs(whole).max()

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from bench import __version__
-from bench.core.environment import commit
 from bench.core.errors import UserError, cannot_write
 from bench.core.files import write_whole
+from bench.core.system.environment import commit
 from bench.core.text import flatten
 from bench.harness.profiles import Profile
 from bench.training.frameworks import framework
@@ -177,7 +177,7 @@ def _versions(names: Iterable[str]) -> dict[str, str]:
 def code_digest() -> str:
     """sha256 (hex, its first 16 digits) over the source files that measure."""
     digest = hashlib.sha256()
-    here = Path(__file__).resolve().parents[1]
+    here = Path(__file__).resolve().parents[2]
     folders = [here / package for package in MEASURING]
     for name in ("models_torch", "models_keras"):
         found = importlib.util.find_spec(name)

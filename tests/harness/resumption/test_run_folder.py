@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from bench.core.errors import OutputError, UserError
-from bench.core.process import identity
-from bench.harness.run_folder import LOCK, RunFolder
+from bench.core.system.process import identity
+from bench.harness.resumption.run_folder import LOCK, RunFolder
 
 
 def test_a_folder_is_locked_until_it_is_released(tmp_path: Path) -> None:

@@ -4,9 +4,18 @@ from dataclasses import replace
 
 import pytest
 
-from bench.core import devices
-from bench.core.devices import CPU, KINDS, NAMES, Device, canonical, kind_read_back, mismatch, parse
 from bench.core.errors import UserError
+from bench.core.system import devices
+from bench.core.system.devices import (
+    CPU,
+    KINDS,
+    NAMES,
+    Device,
+    canonical,
+    kind_read_back,
+    mismatch,
+    parse,
+)
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.analysis.audit_durations import Found, durations, named
+from bench.analysis.audit.durations import Found, durations, named
 from bench.analysis.caveats import ACCURACY, ALL, SECONDS, has_caveat
 from bench.analysis.certified import is_certified, problem_of
 from bench.analysis.clock import MISSING_SYNC, NO_SLOPE, sync_audit_of
@@ -24,8 +24,8 @@ from bench.analysis.speeds import speeds, versus
 from bench.analysis.utilisation import utilisation
 from bench.core.errors import UserError
 from bench.core.kinds import KINDS, kind
-from bench.core.machine import is_disturbed
 from bench.core.records import Record
+from bench.core.system.machine import is_disturbed
 from bench.core.text import flatten, without_folders
 from bench.stats import estimates
 from bench.stats.verdicts import INCONCLUSIVE, speed_verdict

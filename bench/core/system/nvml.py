@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.core.devices import Device, parse
+from bench.core.system.devices import Device, parse
 
 MODULE = "pynvml"
 INSTALL = "pip install 'alexbench[gpu]'"

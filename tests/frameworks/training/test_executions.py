@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bench.training.frameworks import FRAMEWORKS
-from tests.frameworks.probes.held import CLOSED
+from tests.frameworks.probes.training.held import CLOSED
 from tests.frameworks.support.client import ask, each_framework
 from tests.frameworks.support.networks import FREE
 
@@ -17,7 +17,7 @@ COMPILED = {"pytorch": "torch.compile", "keras-tensorflow": "tf.function", "kera
 @each_framework
 @each_track
 def test_both_executions_train_alike(framework: str, track: str) -> None:
-    answer = ask(framework, "executions")
+    answer = ask(framework, "training.executions")
     eager, compiled = (answer.facts[f"{track}/{name}"] for name in ("eager", "compiled"))
     np.testing.assert_allclose(compiled["losses"], eager["losses"], rtol=1e-4)
     one, other = (answer.arrays[f"{track}/{name}"] for name in ("eager", "compiled"))
@@ -27,7 +27,7 @@ def test_both_executions_train_alike(framework: str, track: str) -> None:
 @each_framework
 @each_track
 def test_the_execution_in_force_is_read_back(framework: str, track: str) -> None:
-    facts = ask(framework, "executions").facts
+    facts = ask(framework, "training.executions").facts
     eager, compiled = (facts[f"{track}/{name}"]["settings"] for name in ("eager", "compiled"))
     assert "eager" in eager["execution"] or eager["jit_compile"] is False
     assert (eager["execution"], eager["jit_compile"]) != (
@@ -43,7 +43,7 @@ def test_the_execution_in_force_is_read_back(framework: str, track: str) -> None
 def test_graphs_and_graph_breaks_are_counted_where_pytorch_compiles(
     framework: str, track: str
 ) -> None:
-    facts = ask(framework, "executions").facts
+    facts = ask(framework, "training.executions").facts
     counted = facts[f"{track}/compiled"]["settings"].get("compilation")
     assert facts[f"{track}/eager"]["settings"].get("compilation") is None
     if "torch" not in FRAMEWORKS[framework].modules:

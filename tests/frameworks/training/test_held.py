@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bench.data.batching import gather
-from tests.frameworks.probes.held import CLOSED, PADDINGS, SPLIT, batches
+from tests.frameworks.probes.training.held import CLOSED, PADDINGS, SPLIT, batches
 from tests.frameworks.support.client import ask, each_framework
 from tests.frameworks.support.networks import FREE, TINY
 
@@ -14,7 +14,7 @@ from tests.frameworks.support.networks import FREE, TINY
 def test_crops_on_the_device_are_those_of_the_batch_plan_to_the_bit(
     framework: str, padding: int
 ) -> None:
-    arrays = ask(framework, "held").arrays
+    arrays = ask(framework, "training.held").arrays
     for step, batch in enumerate(batches(padding)):
         assert batch.flips.any()
         images, _ = gather(SPLIT, batch, padding)
@@ -27,7 +27,7 @@ def test_crops_on_the_device_are_those_of_the_batch_plan_to_the_bit(
 @each_framework
 @pytest.mark.parametrize("track", [CLOSED, *FREE])
 def test_training_on_held_images_is_training_on_the_given_ones(framework: str, track: str) -> None:
-    answer = ask(framework, "held")
+    answer = ask(framework, "training.held")
     held, given = (answer.facts[f"{track}/{there}"] for there in (True, False))
     np.testing.assert_allclose(held, given, rtol=1e-5)
     for name in TINY.weight_shapes():
@@ -38,7 +38,7 @@ def test_training_on_held_images_is_training_on_the_given_ones(framework: str, t
 @each_framework
 def test_a_device_that_is_not_there_is_one_line(framework: str) -> None:
     """On a machine without CUDA, which the probes hide."""
-    said = ask(framework, "held").facts["unusable"]
+    said = ask(framework, "training.held").facts["unusable"]
     assert said.startswith("device cuda: ")
     assert "--device cpu" in said
     assert "\n" not in said

@@ -9,10 +9,10 @@ import pytest
 
 from bench.core.errors import UserError
 from bench.core.records import Record, RecordStore
-from bench.harness import run_settings
 from bench.harness.matrix import jobs
+from bench.harness.resumption import run_settings
+from bench.harness.resumption.run_settings import RUN_FILE, Begun, RunSettings
 from bench.harness.run import open_run, run_all
-from bench.harness.run_settings import RUN_FILE, Begun, RunSettings
 from bench.harness.selection import Selection
 from tests.harness.test_run import Listener
 from tests.support import fakes

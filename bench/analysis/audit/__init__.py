@@ -1,0 +1,1 @@
+"""The audit of a run: what would make its figures untrue."""
