@@ -104,8 +104,8 @@ def _of_kind(case: Case, name: str) -> Case:
 def _selected(selection: Selection, profile: Profile, case: Case, name: str) -> bool:
     tracks = selection.tracks or profile.tracks[name]
     named = selection.variants or case.init == "pretrained"
-    certified = track(case.track).certified
-    if not certified and case.variant in profile.closed_only and not named:
+    own = profile.tracks_of.get(case.variant, tracks)
+    if case.track not in own and not named:
         return False
     return case.track in tracks and bool(named or case.variant in profile.variants[name])
 

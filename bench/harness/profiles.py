@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bench.core.errors import UserError
 from bench.core.kinds import KINDS
@@ -31,8 +31,8 @@ class Profile:
     """Class-balanced subset of the data; None is all of it."""
     test_images: int | None
     limits: Limits
-    closed_only: tuple[str, ...] = ()
-    """Variants that are timed in the closed track alone, unless they are named."""
+    tracks_of: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Variants that are timed in fewer tracks, unless they are named."""
     together: tuple[str, ...] = ()
     """Networks that run interleaved with those that differ from them in normalisation alone, so
     that its cost is a ratio of paired blocks (`bench.harness.grouping`)."""
@@ -77,12 +77,17 @@ PROFILES: dict[str, Profile] = {
             seeds=1,
             train_images=4_000,
             test_images=2_000,
-            closed_only=("cifar-lrn", "cifar-plain"),
+            # Two rounds of every group, certificates and six trainings fit into ten minutes so.
+            tracks_of={
+                "cifar-lrn": ("closed",),
+                "cifar-plain": ("closed",),
+                "torchvision": ("idiomatic", "tuned"),
+            },
             together=_NORMALISED,
             limits=Limits(
                 processes=2,
                 precision=0.05,
-                group_seconds=40.0,
+                group_seconds=50.0,
                 blocks=3,
                 block_seconds=0.3,
                 audit_repeats=2,

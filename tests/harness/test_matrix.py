@@ -41,7 +41,7 @@ def test_a_profile_measures_every_kind_of_every_variant_it_names(profile: Profil
             for variant in profile.variants[kind]
             for framework in BOTH
             for track in profile.tracks[kind]
-            if track == "closed" or variant not in profile.closed_only
+            if track in profile.tracks_of.get(variant, (track,))
         }
         assert mine == wanted
 
@@ -223,8 +223,8 @@ def test_a_network_of_another_size_asks_for_a_batch_size(monkeypatch: pytest.Mon
     assert tasks(variants=("large",), batch_sizes=(4,))
 
 
-def test_a_profile_may_time_a_variant_in_the_closed_track_alone_unless_it_is_named() -> None:
-    profile = replace(fakes.PROFILE, closed_only=("tiny",))
+def test_a_profile_may_time_a_variant_in_fewer_tracks_unless_it_is_named() -> None:
+    profile = replace(fakes.PROFILE, tracks_of={"tiny": ("closed",)})
     kinds = ("inference",)
     assert {task.case.track for task in tasks(profile, kinds=kinds)} == {"closed"}
     found = {task.case.track for task in tasks(profile, kinds=kinds, variants=("tiny",))}
