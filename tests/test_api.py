@@ -14,7 +14,7 @@ from bench.core.records import RecordStore
 
 ROOT = Path(bench.__file__).parent.parent
 DOCUMENT = (ROOT / "docs" / "api.md").read_text("utf-8")
-RUN = "reference-2026-11-22-quick"
+RUN = "reference-2026-11-26-quick"
 
 
 def write_run(folder: Path, records: list[bench.Record]) -> None:

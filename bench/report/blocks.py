@@ -2,8 +2,8 @@
 
 A block is a table or a single value. Its opening comment says where the figures come from:
 
-    table: run=reference-2026-11-22-quick name=paired track=closed columns="variant, ratio=speed"
-    value: run=reference-2026-11-22-quick name=paired variant=cifar-bn column=ratio
+    table: run=reference-2026-11-26-quick name=paired track=closed columns="variant, ratio=speed"
+    value: run=reference-2026-11-26-quick name=paired variant=cifar-bn column=ratio
 
 each between ``<!--`` and ``-->``, and ends at ``/table`` or ``/value`` in a comment of its own.
 
