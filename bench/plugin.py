@@ -254,6 +254,8 @@ class Session:
         )  # by -k
         options = {
             **vars(self._selection),
+            "exclusive": False,
+            "save_weights": None,
             "profile": self._profile.name,
             "data": data,
             "validation": False,
@@ -302,12 +304,14 @@ class Session:
             for job in group
         ]
         wanted = [job for job in wanted if job.tasks]
+        if not wanted:  # no framework of the group can use the device
+            return
         # pytest captures stderr: progress goes to the terminal itself.
         with (
             self._terminal() as console,
             Display(sum(len(job.tasks) for job in wanted), console, lines=False) as display,
         ):
-            if not self._records and (busy := self._run.look_at_machine()):
+            if not self._run.before and (busy := self._run.look_at_machine()):
                 console.print(f"warning: {busy}", style="yellow", soft_wrap=True)
             try:
                 # All with the first group: no certificate is made between two measurements.
