@@ -332,10 +332,11 @@ def folder_to_resume(results: Path, name: str | None) -> Path:
             if folder.is_dir() and (folder.parent == results or _holds_run(folder)):
                 return folder
         raise UserError(f"no run {name!r} to resume in {results}; start it without --resume")
-    runs = sorted(results.glob(f"*/{FILE}"), key=lambda path: path.stat().st_mtime)
-    if not runs:
+    # A run that was stopped in its first group has no record yet, and rounds to go on from.
+    found = [path for name in (FILE, RUN_FILE) for path in results.glob(f"*/{name}")]
+    if not found:
         raise UserError(f"no run to resume in {results}; start one without --resume")
-    return runs[-1].parent
+    return max(found, key=lambda path: path.stat().st_mtime).parent
 
 
 def _holds_run(folder: Path) -> bool:
