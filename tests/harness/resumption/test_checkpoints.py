@@ -12,7 +12,8 @@ from safetensors.numpy import load_file, save_file
 
 from bench.core.errors import UserError
 from bench.core.records import Record
-from bench.harness.interleave import InterleavedRun
+from bench.core.system import nvml
+from bench.harness.interleave import InterleavedRun, TaskResults
 from bench.harness.matrix import Task, jobs
 from bench.harness.profiles import Profile
 from bench.harness.resumption import checkpoints
@@ -23,6 +24,7 @@ from bench.networks.inference import prediction_network
 from bench.networks.weights import weights_digest
 from bench.training.recipes import RECIPES
 from bench.weights.sources import open_weights
+from bench.worker import environment
 from bench.worker.checkpoints import found, write
 from tests.support import fakes
 
@@ -152,6 +154,37 @@ def test_a_checkpoint_of_other_code_versions_or_machine_is_not_used(
     assert begins_again(killed, batches) == (
         f"checkpoint at step 5 not used: made with another {name}; training begins again"
     )
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_a_card_and_kept_variables_are_parts_of_the_machine(
+    tmp_path: Path, batches: str, monkeypatch: pytest.MonkeyPatch, device: str
+) -> None:
+    """Seconds of two cards, or of bound and unbound threads, are never in one record."""
+    run, _ = start(tmp_path, batches)
+    files = RunFiles(run.folder, run.dataset, fakes.LIMITS)
+    case = fakes.case(device=device)
+    task = Task(case, "train_throughput")
+    results = [TaskResults(task)]
+
+    def goes_on() -> tuple[bool, bool]:
+        training, _ = files.training(case)
+        seconds, _ = files.group([task]).take(results)
+        return training.resume is not None, bool(seconds)
+
+    def keep() -> None:
+        checkpoints_written(files.training(case)[0].folder, files.training(case)[0].key)
+        files.group([task]).keep(results, [1.0])
+
+    keep()
+    assert goes_on() == (True, True)
+    monkeypatch.setattr(nvml.Card, "facts", lambda self: {"name": "another card"})
+    assert goes_on() == (device == "cpu", device == "cpu")
+    keep()
+    monkeypatch.setenv(environment.KEPT, "")
+    monkeypatch.setenv("OMP_PROC_BIND", "true")
+    environment.keep(["OMP_PROC_BIND"])
+    assert goes_on() == (False, False)
 
 
 def test_a_checkpoint_of_another_recipe_is_not_used(
