@@ -327,10 +327,10 @@ def stopped_after_a_round(
     """A run of two rounds that is stopped in the second, and what its first has measured."""
     original = InterleavedRun.run_process
 
-    def stops(self: InterleavedRun, process: int) -> None:
+    def stops(self: InterleavedRun, process: int, spent: float) -> None:
         if process == 1:
             raise InterruptedError
-        original(self, process)
+        original(self, process, spent)
 
     run, _ = opened(results, "run", False, fakes.TWICE, batches)
     chosen = jobs(
