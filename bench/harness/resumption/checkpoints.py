@@ -27,9 +27,10 @@ from bench.core.system import nvml
 from bench.core.system.devices import accelerated
 from bench.core.system.environment import processor
 from bench.data.dataset import Dataset
-from bench.harness.certificates import code_digest, versions_of
+from bench.harness.certificates import versions_of
 from bench.harness.matrix import Task
 from bench.harness.resumption.rounds import Rounds
+from bench.harness.source_code import code_digest
 from bench.training.frameworks import framework
 from bench.training.recipes import recipe
 from bench.worker import checkpoints

@@ -76,7 +76,7 @@ def test_a_damaged_file_is_one_line(tmp_path: Path, text: str) -> None:
 
 def test_the_digest_of_the_code_covers_what_measures_alone() -> None:
     assert not {"report", "analysis", "cli"} & set(run_settings.MEASURING)
-    assert run_settings.code_digest() == run_settings.code_digest.__wrapped__()
+    assert {"harness", "worker", "parity"} < set(run_settings.MEASURING)
 
 
 def resumed(results: Path, batches: str, *, anyway: bool = False, **changes: Any) -> Any:
