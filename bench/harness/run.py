@@ -7,6 +7,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -140,16 +141,25 @@ class Run:
             self._prepare_ceilings(job, listener)
         limits = self.profile.limits
         files = RunFiles(self.folder, self.dataset, limits, self.save_weights)
-        for record in measure(group, self.data_folder, limits, listener, files):
-            parity = self._parity(record.case)
-            complete = dataclasses.replace(record, dataset=self.dataset.describe(), parity=parity)
-            complete = self._with_ceiling(self._with_state_before(complete), listener)
-            with signals.held():  # what is measured is written
-                self._append(complete)
-                if complete.ok and kind(complete.kind).trained:
-                    checkpoints.prune(self.folder, [complete.case.id])
-                listener.finished(complete)
-            yield complete
+        found = measure(group, self.data_folder, limits, listener, files)
+        with ExitStack() as stack:
+            for record in found:
+                if kind(record.kind).timed:
+                    # The records of a group are complete together, and pairs only together.
+                    stack.enter_context(signals.held())
+                yield self._written(record, listener)
+
+    def _written(self, record: Record, listener: Listener) -> Record:
+        """The complete record of a measurement, when it is on the disk."""
+        parity = self._parity(record.case)
+        complete = dataclasses.replace(record, dataset=self.dataset.describe(), parity=parity)
+        complete = self._with_ceiling(self._with_state_before(complete), listener)
+        with signals.held():  # what is measured is written
+            self._append(complete)
+            if complete.ok and kind(complete.kind).trained:
+                checkpoints.prune(self.folder, [complete.case.id])
+            listener.finished(complete)
+        return complete
 
     def _append(self, record: Record) -> None:
         record = dataclasses.replace(record, caveats=(*record.caveats, *self.caveats))
