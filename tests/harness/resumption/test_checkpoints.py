@@ -105,6 +105,9 @@ def test_a_killed_training_goes_on_to_the_same_losses(killed: Path, batches: str
     for name in ("losses_sha256", "trained_weights_sha256", "step_losses", "confusion"):
         assert record.metrics[name] == whole.metrics[name]
     assert (record.metrics["parts"], whole.metrics["parts"]) == (2, 1)
+    # The machine of all parts: a training that was disturbed before it was killed is disturbed.
+    assert len(record.metrics["machine"]["seconds"]) == len(record.metrics["curve"])
+    assert len(whole.metrics["machine"]["seconds"]) == len(whole.metrics["curve"])
     (failed,) = map(json.loads, (run.folder / "attempts.jsonl").read_text("utf-8").splitlines())
     assert record.started_at == failed["started_at"]
     assert not (run.folder / checkpoints.FOLDER).exists()
