@@ -58,6 +58,7 @@ def _measure_interleaved(
     process_seconds, note = rounds.take(interleaved.all_results)
     if note:
         listener.note(f"{jobs[0].case.variant}: {note}")
+    earlier = len(process_seconds)
     stopped = (
         stopping_reason(interleaved.all_results, limits, process_seconds)
         if process_seconds
@@ -69,7 +70,8 @@ def _measure_interleaved(
         process_seconds.append(perf_counter() - began)
         rounds.keep(interleaved.all_results, process_seconds)
         stopped = stopping_reason(interleaved.all_results, limits, process_seconds)
-    machine = observer.state()
+    # Where all rounds are those of a stopped run, there is nothing here that was observed.
+    machine = observer.state() if len(process_seconds) > earlier else {}
     name = uuid4().hex[:12]  # joins the records of one group
     for task_results in interleaved.all_results:
         interleaving = {

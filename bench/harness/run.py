@@ -241,6 +241,7 @@ def run_all(
         signals.check()
         for _ in run.execute(group, listener):
             pass
+    checkpoints.remove_rounds(run.folder)
 
 
 def _rescued(record: Record) -> str:

@@ -135,6 +135,14 @@ def prune(run: Path, cases: Iterable[str]) -> None:
         pass  # there are others, or none
 
 
+def remove_rounds(run: Path) -> None:
+    """Remove rounds of a run that is complete: those of a group that was killed between two of its
+    records, whose others were then measured as a group of their own."""
+    for path in (run / FOLDER).glob("group-*"):
+        path.unlink(missing_ok=True)
+    prune(run, ())
+
+
 def weights_name(case: Case) -> str:
     """Name of the file of a case's final weights."""
     name = re.sub(r"[^\w.@-]+", "_", case.id)

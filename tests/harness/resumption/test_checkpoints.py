@@ -13,6 +13,7 @@ from safetensors.numpy import load_file, save_file
 from bench.core.errors import UserError
 from bench.core.records import Record
 from bench.core.system import nvml
+from bench.harness import measure as measurements
 from bench.harness.interleave import InterleavedRun, TaskResults
 from bench.harness.matrix import Task, jobs
 from bench.harness.profiles import Profile
@@ -368,12 +369,37 @@ def test_a_stopped_group_keeps_the_rounds_that_are_done(
     assert not (run.folder / checkpoints.FOLDER).exists()
 
 
+def test_a_group_that_was_stopped_after_its_last_round_is_written_without_another(
+    tmp_path: Path, batches: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stops(*_: Any) -> Record:
+        raise InterruptedError
+
+    chosen = jobs(
+        Selection(frameworks=("fake", "fake-two"), tracks=("closed",), kinds=("latency",)),
+        fakes.TWICE,
+    )
+    run, _ = opened(tmp_path, "run", False, fakes.TWICE, batches)
+    original = measurements._timed_record
+    monkeypatch.setattr(measurements, "_timed_record", stops)
+    with pytest.raises(InterruptedError):
+        run_all(run, chosen, Listener(), parity=False)
+    monkeypatch.setattr(measurements, "_timed_record", original)
+    run, done = opened(tmp_path, "run", True, fakes.TWICE, batches)
+    run_all(run, chosen, Listener(), done=done, parity=False)
+    records = run.store.read()
+    assert [processes(record) for record in records] == [{0, 1}, {0, 1}]
+    # No state of the microseconds between two readings, which a single tick of the clock fills.
+    assert [record.environment["machine_state"] for record in records] == [{}, {}]
+
+
 @pytest.mark.parametrize("wrong", ["damaged", "code"])
 def test_rounds_that_are_damaged_or_of_other_code_are_measured_again(
     tmp_path: Path, batches: str, monkeypatch: pytest.MonkeyPatch, wrong: str
 ) -> None:
     chosen, _ = stopped_after_a_round(tmp_path, batches, monkeypatch)
     (path,) = rounds_of(tmp_path)
+    path.with_name("group-of-which-a-part-has-records.json").write_text("{}")
     if wrong == "damaged":
         path.write_text(path.read_text("utf-8").replace("0.0", "0.1", 1), "utf-8")
     else:
@@ -385,3 +411,4 @@ def test_rounds_that_are_damaged_or_of_other_code_are_measured_again(
     (note,) = listener.notes
     assert note.startswith(f"tiny: rounds of processes not used: {reason}")
     assert [processes(record) for record in run.store.read()] == [{0, 1}, {0, 1}]
+    assert rounds_of(tmp_path) == []
