@@ -25,7 +25,7 @@ from rich.console import Console
 
 from bench.analysis.gate import Gate
 from bench.analysis.machine_state import machine_line
-from bench.cli.options import apply_process_options
+from bench.cli.options import apply_process_options, named
 from bench.cli.progress import Display, label, result_line
 from bench.core import extensions, signals
 from bench.core.case import Case
@@ -103,7 +103,7 @@ def pytest_configure(config: pytest.Config) -> None:
         extensions.load()
         if config.getoption("benchmark_only", default=False):
             apply_process_options(
-                config.getoption("bench_threads"), _names(config.getoption("bench_keep_env"))
+                config.getoption("bench_threads"), named(config.getoption("bench_keep_env"))
             )
             config.pluginmanager.register(Session(config), _SESSION)
             _set_table(config)
@@ -197,9 +197,9 @@ class Session:
         self._clock = WorkerClock()
         self._profile = profile(config.getoption("bench_profile"))
         selection = Selection(
-            variants=_names(config.getoption("bench_variants")),
-            frameworks=_names(config.getoption("bench_frameworks")),
-            executions=_names(config.getoption("bench_executions")),
+            variants=named(config.getoption("bench_variants")),
+            frameworks=named(config.getoption("bench_frameworks")),
+            executions=named(config.getoption("bench_executions")),
         )
         device = config.getoption("bench_device")
         selection, self._choice = on_device(selection, self._profile, device)
@@ -254,12 +254,14 @@ class Session:
         )  # by -k
         options = {
             **vars(self._selection),
+            "exclusive": False,
+            "save_weights": None,
             "profile": self._profile.name,
             "data": data,
             "validation": False,
             "no_parity": self._config.getoption("bench_no_parity"),
             "threads": self._config.getoption("bench_threads"),
-            "keep_env": _names(self._config.getoption("bench_keep_env")),
+            "keep_env": named(self._config.getoption("bench_keep_env")),
         }
         return Begun(
             shlex.join(["pytest", *map(str, self._config.invocation_params.args)]),
@@ -302,12 +304,14 @@ class Session:
             for job in group
         ]
         wanted = [job for job in wanted if job.tasks]
+        if not wanted:  # no framework of the group can use the device
+            return
         # pytest captures stderr: progress goes to the terminal itself.
         with (
             self._terminal() as console,
             Display(sum(len(job.tasks) for job in wanted), console, lines=False) as display,
         ):
-            if not self._records and (busy := self._run.look_at_machine()):
+            if not self._run.before and (busy := self._run.look_at_machine()):
                 console.print(f"warning: {busy}", style="yellow", soft_wrap=True)
             try:
                 # All with the first group: no certificate is made between two measurements.
@@ -403,10 +407,6 @@ class Session:
             stopped = signals.Stopped(number)
             stopped.advice = how_to_go_on(run, len(self._wanted))
             notice(str(stopped))
-
-
-def _names(value: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in value.split(",") if name.strip())
 
 
 class _Terminal:

@@ -5,6 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from bench.core.kinds import KINDS
+from bench.harness.matrix import jobs
+from bench.harness.profiles import PROFILES
+from bench.harness.selection import Selection
+
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "results" / "README.md"])
 FOLDERS = ("bench", "models_torch", "models_keras", "tests", "docs", "results")
@@ -53,3 +58,38 @@ def test_every_page_of_docs_is_in_the_index():
     index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
     pages = {str(page.relative_to(ROOT / "docs")) for page in (ROOT / "docs").rglob("*.md")}
     assert sorted(pages - set(LINK.findall(index)) - {"README.md"}) == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_modules_that_are_named_without_a_folder_exist(page):
+    if page.name == "CHANGELOG.md" or page.parent.name == "log":
+        return
+    named = set(re.findall(r"`(\w+\.py)`", prose(page)))
+    there = {path.name for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")}
+    assert named - there - {"random.py", "profile.py"} == set()
+
+
+@pytest.mark.parametrize("name", ["quick", "full"])
+def test_the_limits_in_the_text_are_those_of_the_profile(name):
+    limits = PROFILES[name].limits
+    assert limits.precision
+    row = (
+        f"| `{name}` | {limits.processes} | ± {100 * limits.precision:.0f} % "
+        f"| {limits.group_seconds:,.0f} s | {limits.blocks} |"
+    )
+    assert row in (ROOT / "docs" / "statistics.md").read_text(encoding="utf-8")
+
+
+def test_the_networks_and_tracks_of_quick_are_as_the_text_has_them():
+    """docs/profiles.md and docs/statistics.md."""
+    timed = tuple(name for name, row in KINDS.items() if row.throughput)
+    both = ("pytorch", "keras-tensorflow")
+    found = jobs(Selection(frameworks=both, kinds=timed), PROFILES["quick"])
+    tracks = {}
+    for job in found:
+        tracks.setdefault(job.case.track, set()).add(job.case.variant)
+    assert tracks == {
+        "closed": {"cifar-bn", "cifar-lrn", "cifar-plain"},
+        "idiomatic": {"cifar-bn", "torchvision"},
+        "tuned": {"cifar-bn", "torchvision"},
+    }

@@ -18,7 +18,12 @@ Decorator = Callable[[Any], Any]
 
 def names(_: click.Context, __: click.Parameter, value: str | None) -> tuple[str, ...]:
     """Click callback: names separated by commas."""
-    return tuple(part.strip() for part in value.split(",") if part.strip()) if value else ()
+    return named(value)
+
+
+def named(value: str | None) -> tuple[str, ...]:
+    """Names separated by commas; none where there is no text."""
+    return tuple(part.strip() for part in (value or "").split(",") if part.strip())
 
 
 def numbers(_: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, ...]:

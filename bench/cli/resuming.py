@@ -93,11 +93,12 @@ class Choice:
         )
         return [job for job in chosen if job.tasks], device
 
-    def begun(self, found: Sequence[Job]) -> Begun:
-        """What ``run.json`` says of it."""
+    def begun(self, found: Sequence[Job], device: str) -> Begun:
+        """What ``run.json`` says of it; ``device`` is what ``--device`` has come to: a run that
+        ``auto`` has begun on an accelerator goes on there or not at all."""
         command = shlex.join(["alexbench", *sys.argv[1:]])
         frameworks = tuple(dict.fromkeys(job.case.framework for job in found))
-        return Begun(command, self.options, frameworks, self.tasks)
+        return Begun(command, {**self.options, "device": device}, frameworks, self.tasks)
 
 
 def _given(context: click.Context, name: str) -> bool:

@@ -123,7 +123,7 @@ def run(
         chosen,
         options["data"],
         validation=options["validation"],
-        begun=choice.begun(todo),
+        begun=choice.begun(todo, device.device),
         anyway=anyway,
     )
     if device.words:

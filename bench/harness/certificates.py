@@ -9,13 +9,11 @@ Only passed certificates are cached: a failed check is repeated.
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 import platform
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from queue import Queue
@@ -29,6 +27,7 @@ from bench.core.system.devices import accelerated
 from bench.core.system.environment import processor
 from bench.core.system.resources import usable_cpus, usable_memory
 from bench.core.text import without_folders
+from bench.harness.source_code import code_digest
 from bench.networks.architecture import Architecture
 from bench.networks.variants import variant
 from bench.training.frameworks import Framework, framework
@@ -96,32 +95,6 @@ def _accelerator(device: str) -> dict[str, Any]:
 def versions_of(row: Framework) -> dict[str, str]:
     """Versions of a framework's packages and of what every result depends on."""
     return {**row.versions(), "numpy": version("numpy"), "python": platform.python_version()}
-
-
-@cache
-def code_digest(trainer: str, packages: tuple[str, ...]) -> str:
-    """sha256 over the source of a trainer (``module:function``) and of packages of ``bench``."""
-    digest = hashlib.sha256()
-    for path in _code(trainer, packages):
-        digest.update(path.name.encode() + path.read_bytes())
-    return digest.hexdigest()
-
-
-def _code(trainer: str, packages: tuple[str, ...]) -> Iterator[Path]:
-    """Source files of a trainer's package, and of packages of ``bench``."""
-    here = Path(__file__).resolve().parents[1]
-    for package in packages:
-        yield from sorted((here / package).rglob("*.py"))
-    # Keras's torch backend trains with the optimiser of models_torch.
-    module = trainer.partition(":")[0]
-    for name in dict.fromkeys(["models_torch", module.rpartition(".")[0] or module]):
-        found = importlib.util.find_spec(name)
-        if found is None or found.origin is None:
-            continue
-        origin = Path(found.origin)
-        yield from (
-            sorted(origin.parent.rglob("*.py")) if found.submodule_search_locations else [origin]
-        )
 
 
 def obtain(

@@ -8,10 +8,13 @@ each block is in several ratios; separate groups of normalisations would take ev
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import replace
 
 from bench.core.kinds import kind
+from bench.core.system import nvml
+from bench.core.system.devices import accelerated
 from bench.core.system.resources import usable_memory
 from bench.harness.matrix import Job
 from bench.networks.normalisations import family
@@ -33,7 +36,8 @@ def groups(
         found: All jobs of the run.
         together: Networks that share a group where they differ in their normalisation alone.
         memory: Bytes that the processes of a group may take together, of this machine by default:
-            idle ones stay in memory. A group that needs more is one per network instead.
+            idle ones stay in memory, of an accelerator as well. A group that needs more is one per
+            network instead.
 
     Returns:
         All frameworks of one network, or of several, where it is timed; each training alone.
@@ -41,7 +45,7 @@ def groups(
     limit = usable_memory() if memory is None else memory
     made = []
     for group in _by(found, lambda job: _shared(job, together)):
-        fits = sum(map(_bytes_of, group)) <= limit
+        fits = sum(map(_bytes_of, group)) <= min(limit, _card_bytes(group[0].case.device))
         made += [group] if fits else _by(group, lambda job: _shared(job, ()))
     return made
 
@@ -61,6 +65,12 @@ def _shared(job: Job, together: Collection[str]) -> Hashable:
     if peers.variant not in together:
         return peers
     return replace(peers, variant=family(peers.variant)[0])
+
+
+def _card_bytes(device: str) -> float:
+    """Memory of an accelerator, where it is known: of the CPU there is no other limit."""
+    facts = nvml.card(device).facts() if accelerated(device) else None
+    return (facts or {}).get("memory_bytes") or math.inf
 
 
 def _bytes_of(job: Job) -> float:

@@ -69,6 +69,12 @@ class TaskResults:
         return bool(self.answers)
 
 
+def group_seconds(all_results: Sequence[TaskResults], limits: Limits) -> float:
+    """The time limit of a group: that of one network for each of its networks; 0 without one."""
+    networks = {task_results.task.case.variant for task_results in all_results}
+    return limits.group_seconds * len(networks)
+
+
 class Slot:
     """One job's worker in a round of processes, started when it is first needed."""
 
@@ -138,15 +144,18 @@ class InterleavedRun:
     ) -> None:
         self._jobs, self._data, self._limits = jobs, data, limits
         self._started, self._on_progress = started, on_progress
-        self._deadline = perf_counter() + (limits.group_seconds or math.inf)
+        self._deadline = math.inf
         self.all_results = [TaskResults(task) for job in jobs for task in job.tasks]
 
-    def run_process(self, process: int) -> None:
+    def run_process(self, process: int, spent: float = 0.0) -> None:
         """One fresh process of every job, through all kinds.
 
         Args:
             process: Number of the round, from 0; odd ones start with the last job.
+            spent: Seconds of the rounds before, those before a run was resumed among them.
         """
+        limit = group_seconds(self.all_results, self._limits)
+        self._deadline = perf_counter() + ((limit - spent) if limit else math.inf)
         alone = len(self._jobs) == 1
         slots = [Slot(job, self._data, self._limits, alone) for job in self._jobs]
         with ExitStack() as stack:

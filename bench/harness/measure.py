@@ -17,7 +17,7 @@ from bench.core.samples import Timed
 from bench.core.system.environment import capture
 from bench.core.system.machine import machine_metrics
 from bench.core.text import headline, without_folders
-from bench.harness.interleave import InterleavedRun, TaskResults
+from bench.harness.interleave import InterleavedRun, TaskResults, group_seconds
 from bench.harness.listener import Listener
 from bench.harness.matrix import Job, Task
 from bench.harness.observer import MACHINE_STATE, Observer
@@ -25,7 +25,7 @@ from bench.harness.pooling import pooled
 from bench.harness.results import checked, checked_states
 from bench.harness.resumption.checkpoints import RunFiles
 from bench.harness.resumption.rounds import Rounds
-from bench.harness.stopping import group_seconds, stopping_reason
+from bench.harness.stopping import stopping_reason
 from bench.harness.summaries import summary_of
 from bench.training.frameworks import framework
 from bench.worker.client import Worker, WorkerError
@@ -58,6 +58,7 @@ def _measure_interleaved(
     process_seconds, note = rounds.take(interleaved.all_results)
     if note:
         listener.note(f"{jobs[0].case.variant}: {note}")
+    earlier = len(process_seconds)
     stopped = (
         stopping_reason(interleaved.all_results, limits, process_seconds)
         if process_seconds
@@ -65,11 +66,12 @@ def _measure_interleaved(
     )
     while stopped is None:
         began = perf_counter()
-        interleaved.run_process(len(process_seconds))
+        interleaved.run_process(len(process_seconds), sum(process_seconds))
         process_seconds.append(perf_counter() - began)
         rounds.keep(interleaved.all_results, process_seconds)
         stopped = stopping_reason(interleaved.all_results, limits, process_seconds)
-    machine = observer.state()
+    # Where all rounds are those of a stopped run, there is nothing here that was observed.
+    machine = observer.state() if len(process_seconds) > earlier else {}
     name = uuid4().hex[:12]  # joins the records of one group
     for task_results in interleaved.all_results:
         interleaving = {

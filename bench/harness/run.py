@@ -7,6 +7,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -140,16 +141,25 @@ class Run:
             self._prepare_ceilings(job, listener)
         limits = self.profile.limits
         files = RunFiles(self.folder, self.dataset, limits, self.save_weights)
-        for record in measure(group, self.data_folder, limits, listener, files):
-            parity = self._parity(record.case)
-            complete = dataclasses.replace(record, dataset=self.dataset.describe(), parity=parity)
-            complete = self._with_ceiling(self._with_state_before(complete), listener)
-            with signals.held():  # what is measured is written
-                self._append(complete)
-                if complete.ok and kind(complete.kind).trained:
-                    checkpoints.prune(self.folder, [complete.case.id])
-                listener.finished(complete)
-            yield complete
+        found = measure(group, self.data_folder, limits, listener, files)
+        with ExitStack() as stack:
+            for record in found:
+                if kind(record.kind).timed:
+                    # The records of a group are complete together, and pairs only together.
+                    stack.enter_context(signals.held())
+                yield self._written(record, listener)
+
+    def _written(self, record: Record, listener: Listener) -> Record:
+        """The complete record of a measurement, when it is on the disk."""
+        parity = self._parity(record.case)
+        complete = dataclasses.replace(record, dataset=self.dataset.describe(), parity=parity)
+        complete = self._with_ceiling(self._with_state_before(complete), listener)
+        with signals.held():  # what is measured is written
+            self._append(complete)
+            if complete.ok and kind(complete.kind).trained:
+                checkpoints.prune(self.folder, [complete.case.id])
+            listener.finished(complete)
+        return complete
 
     def _append(self, record: Record) -> None:
         record = dataclasses.replace(record, caveats=(*record.caveats, *self.caveats))
@@ -231,6 +241,7 @@ def run_all(
         signals.check()
         for _ in run.execute(group, listener):
             pass
+    checkpoints.remove_rounds(run.folder)
 
 
 def _rescued(record: Record) -> str:
@@ -332,10 +343,11 @@ def folder_to_resume(results: Path, name: str | None) -> Path:
             if folder.is_dir() and (folder.parent == results or _holds_run(folder)):
                 return folder
         raise UserError(f"no run {name!r} to resume in {results}; start it without --resume")
-    runs = sorted(results.glob(f"*/{FILE}"), key=lambda path: path.stat().st_mtime)
-    if not runs:
+    # A run that was stopped in its first group has no record yet, and rounds to go on from.
+    found = [path for name in (FILE, RUN_FILE) for path in results.glob(f"*/{name}")]
+    if not found:
         raise UserError(f"no run to resume in {results}; start one without --resume")
-    return runs[-1].parent
+    return max(found, key=lambda path: path.stat().st_mtime).parent
 
 
 def _holds_run(folder: Path) -> bool:

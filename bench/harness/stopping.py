@@ -9,7 +9,7 @@ from bench.core.case import Case
 from bench.core.kinds import kind
 from bench.core.limits import Limits
 from bench.core.samples import Timed, ratios
-from bench.harness.interleave import TaskResults
+from bench.harness.interleave import TaskResults, group_seconds
 from bench.networks.normalisations import NORMALISATIONS
 from bench.stats import estimates
 from bench.training.tracks import peers_of
@@ -49,12 +49,6 @@ def _once(all_results: Sequence[TaskResults]) -> float:
     """Seconds of what is measured in the first process alone."""
     clocks = (answer["metrics"].get("clock") for t in all_results for answer in t.answers)
     return float(sum(clock["seconds"] for clock in clocks if clock))
-
-
-def group_seconds(all_results: Sequence[TaskResults], limits: Limits) -> float:
-    """The time limit of a group: that of one network for each of its networks."""
-    networks = {task_results.task.case.variant for task_results in all_results}
-    return limits.group_seconds * len(networks)
 
 
 def _precisions(all_results: Sequence[TaskResults]) -> list[float]:

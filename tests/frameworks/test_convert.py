@@ -3,7 +3,6 @@
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 
 from bench.core.errors import UserError
 from bench.networks.preprocessing import TORCHVISION
-from bench.networks.pretrained import Facts, Pretrained
+from bench.networks.pretrained import Facts
 from bench.networks.weight_names import TORCHVISION_NAMES
 from bench.training.frameworks import FRAMEWORKS, REFERENCE
 from bench.weights import convert as module
@@ -27,7 +26,7 @@ from bench.weights.sources import open_weights
 from bench.worker.client import call, shared_workers
 from tests.frameworks.support.client import each_keras, environment
 from tests.support import weight_examples as examples
-from tests.support.weight_examples import weights, write
+from tests.support.weight_examples import needs, weights, write, write_mixed
 
 FORMS = (".safetensors", ".npz", ".pth", ".keras", ".weights.h5")
 
@@ -46,12 +45,6 @@ def _cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def needs(*names: str) -> None:
-    for name in names:
-        if why := FRAMEWORKS[name].missing():
-            pytest.skip(why)
-
-
 @pytest.fixture
 def unproven(monkeypatch: pytest.MonkeyPatch) -> None:
     """No outputs are computed: for what does not concern them, since frameworks start slowly."""
@@ -60,18 +53,7 @@ def unproven(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def mixed(tmp_path: Path) -> Path:
-    """A small network with a layer of every kind, and with facts of its own."""
-    plain, _ = open_weights(str(write(tmp_path / "plain.safetensors", weights())))
-    told = replace(
-        plain.facts,
-        name="mixed weights",
-        categories=tuple("abcdef"),
-        preprocessing=replace(TORCHVISION, size=20, resize=23),
-        notes="noted",
-    )
-    path = tmp_path / "mixed.safetensors"
-    Pretrained(told, plain.tensors).save(path)
-    return path
+    return write_mixed(tmp_path)
 
 
 def outputs(framework: str, path: Path, facts: Facts, folder: Path) -> NDArray[np.float32]:

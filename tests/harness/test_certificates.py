@@ -20,6 +20,7 @@ from bench.harness.certificates import Certificate, Subject, obtain
 from bench.harness.matrix import jobs
 from bench.harness.run import open_run, run_all
 from bench.harness.selection import Selection
+from bench.harness.source_code import files_of, modules_of
 from tests.support import fakes
 
 
@@ -222,7 +223,7 @@ def _reached(modules: Iterable[str]) -> set[str]:
 
 
 def _code_of(trainer: str) -> list[Path]:
-    return list(certificates._code(trainer, certificates.CERTIFIED_PACKAGES))
+    return list(files_of(certificates.CERTIFIED_PACKAGES, modules_of(trainer)))
 
 
 def test_the_code_of_a_proof_includes_the_implementation() -> None:

@@ -129,6 +129,27 @@ def test_nothing_is_repeated_after_the_time_limit_of_the_group(workers: Workers)
     assert len(workers.log) == 6
 
 
+def test_the_time_for_repeats_is_that_of_all_networks_less_what_is_spent(workers: Workers) -> None:
+    def blocks(variant: str, spent: float) -> int:
+        workers.log.clear()
+        workers.state = lambda block: BUSY
+        two = [fakes.case("a"), replace(fakes.case("b"), variant=variant)]
+        made = InterleavedRun(
+            [Job(case, (Task(case, "inference"),)) for case in two],
+            Path(),
+            Limits(blocks=3, group_seconds=600.0),
+            lambda task: None,
+            lambda done, note: None,
+        )
+        made.run_process(1, spent)
+        return len(workers.log)
+
+    assert blocks("tiny", 0.0) == 12
+    assert blocks("tiny", 900.0) == 6
+    assert blocks("other", 900.0) == 12  # two networks have twice the time
+    assert blocks("other", 1300.0) == 6
+
+
 def test_a_failure_while_repeating_loses_nothing_that_was_measured(workers: Workers) -> None:
     workers.state = lambda block: BUSY if block < 2 else CALM
     workers.fails_at = 7

@@ -9,6 +9,7 @@ import pytest
 
 from bench.core.kinds import KINDS, Kind
 from bench.core.limits import Limits
+from bench.core.system import nvml
 from bench.data.sources import prepared
 from bench.harness import interleave
 from bench.harness import measure as measurements
@@ -282,6 +283,18 @@ def test_a_group_that_the_memory_does_not_hold_is_one_per_network() -> None:
     timed = [job("a", "inference"), job("b", "inference")]
     found = [each for name in NETWORKS for each in of(name, *timed)]
     assert [len(group) for group in groups(found, NETWORKS, 4 * 2**30)] == [2, 2, 2]
+
+
+@pytest.mark.parametrize(("gibibytes", "sizes"), [(4, [2, 2, 2]), (80, [6])])
+def test_a_group_that_the_card_does_not_hold_is_one_per_network(
+    monkeypatch: pytest.MonkeyPatch, gibibytes: int, sizes: list[int]
+) -> None:
+    """Idle workers keep their memory on the card as well."""
+    monkeypatch.setattr(nvml.Card, "facts", lambda self: {"memory_bytes": gibibytes * 2**30})
+    timed = [job("a", "inference"), job("b", "inference")]
+    timed = [replace(each, case=replace(each.case, device="cuda")) for each in timed]
+    found = [each for name in NETWORKS for each in of(name, *timed)]
+    assert [len(group) for group in groups(found, NETWORKS, 2**60)] == sizes
 
 
 def test_in_a_shared_group_all_take_every_turn(script: Script) -> None:

@@ -18,6 +18,7 @@ import pytest
 from rich.console import Console
 
 from bench.cli.progress import Display, result_line
+from bench.core import signals
 from bench.core.errors import UserError
 from bench.core.kinds import TIMED
 from bench.core.records import Record, RecordStore
@@ -124,6 +125,25 @@ def test_a_record_says_all_about_its_measurement(results: Path, batches: str) ->
     assert timed.summary["images_per_second"] > 0
     assert trained.unit == "fraction"
     assert sum(map(sum, trained.metrics["confusion"])) == fakes.TEST
+
+
+def test_a_signal_while_a_group_is_written_comes_after_its_last_record(
+    results: Path, batches: str
+) -> None:
+    """Records of a group are pairs: half of them, and another half by --resume, would be none."""
+    run, _ = start(results, batches)
+
+    class Stops(Listener):
+        def finished(self, record: Record) -> None:
+            if len(run.store.read()) == 1:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    chosen = selection("fake", "fake-two", kinds=("startup", "latency"))
+    with signals.raising(), pytest.raises(signals.Stopped):
+        run_all(run, jobs(chosen, run.profile), Stops(run), parity=False)
+    records = run.store.read()
+    assert len(records) == 4
+    assert len({record.metrics["interleaving"]["group"] for record in records}) == 1
 
 
 def test_the_parent_keeps_no_record_that_is_written(

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -34,8 +35,11 @@ from bench.networks.architecture import (
     ReLU,
 )
 from bench.networks.init import Weights
+from bench.networks.preprocessing import TORCHVISION
+from bench.networks.pretrained import Pretrained
 from bench.networks.variants import Variant, variant
 from bench.training.frameworks import FRAMEWORKS, REFERENCE
+from bench.weights.sources import open_weights
 
 
 def _mixed(classes: int) -> tuple[Layer, ...]:
@@ -93,6 +97,28 @@ def write(path: Path, tensors: Mapping[str, Any], **metadata: str) -> Path:
     arrays = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
     save_file(arrays, path, metadata or None)
     return path
+
+
+def write_mixed(folder: Path) -> Path:
+    """A file of the small network, with facts of its own."""
+    plain, _ = open_weights(str(write(folder / "plain.safetensors", weights())))
+    told = replace(
+        plain.facts,
+        name="mixed weights",
+        categories=tuple("abcdef"),
+        preprocessing=replace(TORCHVISION, size=20, resize=23),
+        notes="noted",
+    )
+    path = folder / "mixed.safetensors"
+    Pretrained(told, plain.tensors).save(path)
+    return path
+
+
+def needs(*names: str) -> None:
+    """Skip the test where one of these frameworks is not installed."""
+    for name in names:
+        if why := FRAMEWORKS[name].missing():
+            pytest.skip(why)
 
 
 _MAKE = {

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bench.core.errors import UserError
 from bench.networks.preprocessing import TORCHVISION
-from bench.networks.pretrained import Facts, Pretrained
+from bench.networks.pretrained import Facts
 from bench.training.frameworks import FRAMEWORKS, REFERENCE
 from bench.weights import convert as module
 from bench.weights import outputs, sources
@@ -22,19 +22,13 @@ from bench.weights.files import read
 from bench.weights.outputs import WEIGHTS_ONLY, leading
 from bench.weights.sources import open_weights
 from tests.support import weight_examples as examples
-from tests.support.weight_examples import weights, write
+from tests.support.weight_examples import weights, write, write_mixed
 
 
 @pytest.fixture(autouse=True)
 def _cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     examples.install(monkeypatch, tmp_path / "cache")
     monkeypatch.chdir(tmp_path)
-
-
-def needs(*names: str) -> None:
-    for name in names:
-        if why := FRAMEWORKS[name].missing():
-            pytest.skip(why)
 
 
 @pytest.fixture
@@ -45,18 +39,7 @@ def unproven(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def mixed(tmp_path: Path) -> Path:
-    """A small network with a layer of every kind, and with facts of its own."""
-    plain, _ = open_weights(str(write(tmp_path / "plain.safetensors", weights())))
-    told = replace(
-        plain.facts,
-        name="mixed weights",
-        categories=tuple("abcdef"),
-        preprocessing=replace(TORCHVISION, size=20, resize=23),
-        notes="noted",
-    )
-    path = tmp_path / "mixed.safetensors"
-    Pretrained(told, plain.tensors).save(path)
-    return path
+    return write_mixed(tmp_path)
 
 
 def keras_layers(path: Path, layers: dict[str, list[NDArray[Any]]]) -> Path:

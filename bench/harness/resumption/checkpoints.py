@@ -23,15 +23,19 @@ from bench.core.case import Case
 from bench.core.errors import UserError
 from bench.core.limits import Limits
 from bench.core.records import Record
+from bench.core.system import nvml
+from bench.core.system.devices import accelerated
 from bench.core.system.environment import processor
 from bench.data.dataset import Dataset
-from bench.harness.certificates import code_digest, versions_of
+from bench.harness.certificates import versions_of
 from bench.harness.matrix import Task
 from bench.harness.resumption.rounds import Rounds
+from bench.harness.source_code import code_digest
 from bench.training.frameworks import framework
 from bench.training.recipes import recipe
 from bench.worker import checkpoints
 from bench.worker.checkpoints import TrainingFiles
+from bench.worker.environment import kept_environment
 
 FOLDER = "checkpoints"
 WEIGHTS = "weights"
@@ -103,7 +107,7 @@ class RunFiles:
             "limits": dataclasses.asdict(self.limits),
             "code": [code_digest(row.trainer, (*_PACKAGES, "harness")) for row in rows.values()],
             "versions": {name: versions_of(row) for name, row in rows.items()},
-            "machine": _machine(),
+            "machine": _machine(tasks[0].case.device),
         }
         return Rounds(self.run / FOLDER / f"group-{name}.json", key)
 
@@ -117,7 +121,7 @@ class RunFiles:
             "limits": [self.limits.evaluations, self.limits.keep_features],
             "code": code_digest(row.trainer, _PACKAGES),
             "versions": versions_of(row),
-            "machine": _machine(),
+            "machine": _machine(case.device),
         }
 
 
@@ -129,6 +133,14 @@ def prune(run: Path, cases: Iterable[str]) -> None:
         (run / FOLDER).rmdir()
     except OSError:
         pass  # there are others, or none
+
+
+def remove_rounds(run: Path) -> None:
+    """Remove rounds of a run that is complete: those of a group that was killed between two of its
+    records, whose others were then measured as a group of their own."""
+    for path in (run / FOLDER).glob("group-*"):
+        path.unlink(missing_ok=True)
+    prune(run, ())
 
 
 def weights_name(case: Case) -> str:
@@ -155,9 +167,10 @@ def _digest(case_id: str) -> str:
     return hashlib.sha256(case_id.encode()).hexdigest()[:16]
 
 
-def _machine() -> list[Any]:
-    """A record names one machine: samples of two are never in one."""
-    return [processor(), len(os.sched_getaffinity(0))]
+def _machine(device: str) -> list[Any]:
+    """A record names one machine, one card and one environment: samples of two are never in one."""
+    found = [processor(), len(os.sched_getaffinity(0)), *kept_environment()]
+    return [*found, nvml.card(device).facts()] if accelerated(device) else found
 
 
 def _differences(found: dict[str, Any], wanted: dict[str, Any]) -> list[str]:

@@ -7,14 +7,11 @@ and refused; with ``--anyway`` it becomes a caveat of the records that follow.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import importlib.util
 import json
 import platform
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +21,7 @@ from bench.core.files import write_whole
 from bench.core.system.environment import commit
 from bench.core.text import flatten
 from bench.harness.profiles import Profile
+from bench.harness.source_code import digest_of
 from bench.training.frameworks import framework
 
 RUN_FILE = "run.json"
@@ -31,6 +29,7 @@ _FORMAT = 1
 
 MEASURING = ("core", "networks", "data", "training", "parity", "worker", "weights", "harness")
 """Packages of ``bench`` whose code decides what is measured and how; a report may change."""
+_MODULES = ("models_torch", "models_keras")
 
 
 @dataclass(frozen=True)
@@ -88,7 +87,7 @@ class RunSettings:
             "profile": {**dataclasses.asdict(profile), "description": ""},
             "data": dict(data),
             "versions": _versions(begun.frameworks),
-            "code": code_digest(),
+            "code": digest_of(MEASURING, _MODULES)[:16],
             "commit": commit(),
             "tasks": begun.tasks,
             "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -171,19 +170,3 @@ def _label(data: Mapping[str, Any]) -> str:
 def _versions(names: Iterable[str]) -> dict[str, str]:
     own = {"python": platform.python_version(), "alexbench": __version__}
     return own | {key: of for name in names for key, of in framework(name).versions().items()}
-
-
-@cache
-def code_digest() -> str:
-    """sha256 (hex, its first 16 digits) over the source files that measure."""
-    digest = hashlib.sha256()
-    here = Path(__file__).resolve().parents[2]
-    folders = [here / package for package in MEASURING]
-    for name in ("models_torch", "models_keras"):
-        found = importlib.util.find_spec(name)
-        folders += [Path(place) for place in (found and found.submodule_search_locations) or ()]
-    for folder in folders:
-        for path in sorted(folder.rglob("*.py")):
-            digest.update(f"{folder.name}/{path.relative_to(folder)}\0".encode())
-            digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from bench.core.system.machine import BlockState
 from bench.worker.inputs import FeatureInputs
 from bench.worker.session import Session
 
@@ -29,6 +30,7 @@ class Training:
         confusion: Counts at the last of them; rows are true classes.
         startup: Seconds before the training and of its first step, in the first part.
         trunk: Seconds in a frozen trunk for training images, and how many images.
+        states: The machine during each whole stretch, as JSON.
     """
 
     step: int = 0
@@ -42,6 +44,7 @@ class Training:
     confusion: list[list[int]] = field(default_factory=list)
     startup: dict[str, float | None] = field(default_factory=dict)
     trunk: tuple[float, int] = (0.0, 0)
+    states: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def evaluated(self) -> int:
@@ -92,6 +95,7 @@ def resumed(bench: Session) -> Training | None:
     training.parts += 1
     bench.trainer.load_state(checkpoint.state)
     bench.continue_at(training.step)
+    bench.schedule.states = [BlockState.from_json(state) for state in training.states]
     if isinstance(bench.inputs, FeatureInputs):  # the features themselves are computed again
         bench.inputs.seconds, bench.inputs.computed = training.trunk
     return training
@@ -106,6 +110,7 @@ def save(bench: Session, training: Training) -> None:
     """Write a checkpoint; all queued steps are complete."""
     assert bench.checkpoints is not None
     training.pending.extend(bench.trainer.losses())
+    training.states = [state.to_json() for state in bench.schedule.states]
     if isinstance(bench.inputs, FeatureInputs):
         training.trunk = bench.inputs.seconds, bench.inputs.computed
     fields = dataclasses.asdict(training)

@@ -12,7 +12,9 @@ from safetensors.numpy import load_file, save_file
 
 from bench.core.errors import UserError
 from bench.core.records import Record
-from bench.harness.interleave import InterleavedRun
+from bench.core.system import nvml
+from bench.harness import measure as measurements
+from bench.harness.interleave import InterleavedRun, TaskResults
 from bench.harness.matrix import Task, jobs
 from bench.harness.profiles import Profile
 from bench.harness.resumption import checkpoints
@@ -23,6 +25,7 @@ from bench.networks.inference import prediction_network
 from bench.networks.weights import weights_digest
 from bench.training.recipes import RECIPES
 from bench.weights.sources import open_weights
+from bench.worker import environment
 from bench.worker.checkpoints import found, write
 from tests.support import fakes
 
@@ -103,6 +106,9 @@ def test_a_killed_training_goes_on_to_the_same_losses(killed: Path, batches: str
     for name in ("losses_sha256", "trained_weights_sha256", "step_losses", "confusion"):
         assert record.metrics[name] == whole.metrics[name]
     assert (record.metrics["parts"], whole.metrics["parts"]) == (2, 1)
+    # The machine of all parts: a training that was disturbed before it was killed is disturbed.
+    assert len(record.metrics["machine"]["seconds"]) == len(record.metrics["curve"])
+    assert len(whole.metrics["machine"]["seconds"]) == len(whole.metrics["curve"])
     (failed,) = map(json.loads, (run.folder / "attempts.jsonl").read_text("utf-8").splitlines())
     assert record.started_at == failed["started_at"]
     assert not (run.folder / checkpoints.FOLDER).exists()
@@ -152,6 +158,37 @@ def test_a_checkpoint_of_other_code_versions_or_machine_is_not_used(
     assert begins_again(killed, batches) == (
         f"checkpoint at step 5 not used: made with another {name}; training begins again"
     )
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_a_card_and_kept_variables_are_parts_of_the_machine(
+    tmp_path: Path, batches: str, monkeypatch: pytest.MonkeyPatch, device: str
+) -> None:
+    """Seconds of two cards, or of bound and unbound threads, are never in one record."""
+    run, _ = start(tmp_path, batches)
+    files = RunFiles(run.folder, run.dataset, fakes.LIMITS)
+    case = fakes.case(device=device)
+    task = Task(case, "train_throughput")
+    results = [TaskResults(task)]
+
+    def goes_on() -> tuple[bool, bool]:
+        training, _ = files.training(case)
+        seconds, _ = files.group([task]).take(results)
+        return training.resume is not None, bool(seconds)
+
+    def keep() -> None:
+        checkpoints_written(files.training(case)[0].folder, files.training(case)[0].key)
+        files.group([task]).keep(results, [1.0])
+
+    keep()
+    assert goes_on() == (True, True)
+    monkeypatch.setattr(nvml.Card, "facts", lambda self: {"name": "another card"})
+    assert goes_on() == (device == "cpu", device == "cpu")
+    keep()
+    monkeypatch.setenv(environment.KEPT, "")
+    monkeypatch.setenv("OMP_PROC_BIND", "true")
+    environment.keep(["OMP_PROC_BIND"])
+    assert goes_on() == (False, False)
 
 
 def test_a_checkpoint_of_another_recipe_is_not_used(
@@ -294,10 +331,10 @@ def stopped_after_a_round(
     """A run of two rounds that is stopped in the second, and what its first has measured."""
     original = InterleavedRun.run_process
 
-    def stops(self: InterleavedRun, process: int) -> None:
+    def stops(self: InterleavedRun, process: int, spent: float) -> None:
         if process == 1:
             raise InterruptedError
-        original(self, process)
+        original(self, process, spent)
 
     run, _ = opened(results, "run", False, fakes.TWICE, batches)
     chosen = jobs(
@@ -332,12 +369,37 @@ def test_a_stopped_group_keeps_the_rounds_that_are_done(
     assert not (run.folder / checkpoints.FOLDER).exists()
 
 
+def test_a_group_that_was_stopped_after_its_last_round_is_written_without_another(
+    tmp_path: Path, batches: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stops(*_: Any) -> Record:
+        raise InterruptedError
+
+    chosen = jobs(
+        Selection(frameworks=("fake", "fake-two"), tracks=("closed",), kinds=("latency",)),
+        fakes.TWICE,
+    )
+    run, _ = opened(tmp_path, "run", False, fakes.TWICE, batches)
+    original = measurements._timed_record
+    monkeypatch.setattr(measurements, "_timed_record", stops)
+    with pytest.raises(InterruptedError):
+        run_all(run, chosen, Listener(), parity=False)
+    monkeypatch.setattr(measurements, "_timed_record", original)
+    run, done = opened(tmp_path, "run", True, fakes.TWICE, batches)
+    run_all(run, chosen, Listener(), done=done, parity=False)
+    records = run.store.read()
+    assert [processes(record) for record in records] == [{0, 1}, {0, 1}]
+    # No state of the microseconds between two readings, which a single tick of the clock fills.
+    assert [record.environment["machine_state"] for record in records] == [{}, {}]
+
+
 @pytest.mark.parametrize("wrong", ["damaged", "code"])
 def test_rounds_that_are_damaged_or_of_other_code_are_measured_again(
     tmp_path: Path, batches: str, monkeypatch: pytest.MonkeyPatch, wrong: str
 ) -> None:
     chosen, _ = stopped_after_a_round(tmp_path, batches, monkeypatch)
     (path,) = rounds_of(tmp_path)
+    path.with_name("group-of-which-a-part-has-records.json").write_text("{}")
     if wrong == "damaged":
         path.write_text(path.read_text("utf-8").replace("0.0", "0.1", 1), "utf-8")
     else:
@@ -349,3 +411,4 @@ def test_rounds_that_are_damaged_or_of_other_code_are_measured_again(
     (note,) = listener.notes
     assert note.startswith(f"tiny: rounds of processes not used: {reason}")
     assert [processes(record) for record in run.store.read()] == [{0, 1}, {0, 1}]
+    assert rounds_of(tmp_path) == []
