@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 
 from bench.core.errors import UserError
-from bench.networks.init import DropoutMasks
+from bench.data.batching import Augmentation, BatchPlan, crops_of, gather
+from bench.data.dataset import Split
+from bench.networks.init import DropoutMasks, Weights
 from bench.training.interfaces import Setup, StepInput
 from bench.training.recipes.base import Recipe
 from bench.training.tracks import track
@@ -48,7 +50,18 @@ TRAININGS: dict[str, tuple[Recipe, dict[str, Any]]] = {
     "idiomatic bfloat16": (_scheduled(ADAM, 0.01), {"track": IDIOMATIC, "precision": "bfloat16"}),
     "tuned bfloat16": (_scheduled(SGD, 0.05), {"track": TUNED, "precision": "bfloat16"}),
     "ablation": (_scheduled(ADAM, 0.01), {"track": ABLATION, "defaults": "own"}),
+    "closed held": (_scheduled(SGD, 0.05), {"track": "closed"}),
+    "idiomatic held": (_scheduled(SGD, 0.05), {"track": IDIOMATIC}),
+    "idiomatic eager": (_scheduled(SGD, 0.05), {"track": IDIOMATIC, "execution": "eager"}),
+    "idiomatic compiled": (_scheduled(SGD, 0.05), {"track": IDIOMATIC, "execution": "compiled"}),
 }
+"""Executed as the framework does by default, where nothing else is said."""
+HELD = ("closed held", "idiomatic held")
+"""From crops of images that the trainer holds, as on an accelerator."""
+SPLIT = Split(random_images(30, seed=2), labels(30, TINY.classes, seed=2))
+PLAN = BatchPlan(
+    images=30, batch_size=BATCH, seed=5, augmentation=Augmentation(padding=3, flip=True)
+)
 
 
 THOROUGH = ("closed SGD", "idiomatic")
@@ -62,9 +75,12 @@ def run(framework: str) -> tuple[dict[str, Any], dict[str, Any]]:
     arrays: dict[str, Any] = {}
     for name, (recipe, case) in TRAININGS.items():
         given = setup(TINY, recipe, steps=STEPS, **case)
-        given = replace(given, case=replace(given.case, framework=framework))
+        execution = case.get("execution", "")
+        named = replace(given.case, framework=framework, execution=execution)
+        given = replace(given, case=named)
         for place in WHERE[name]:
-            facts[f"{name} {place}"] = _Training(framework, given, CALLS[place]).compared()
+            training = _Training(framework, given, CALLS[place], held=name in HELD)
+            facts[f"{name} {place}"] = training.compared()
         if name in THOROUGH:
             facts["refused"][name] = _refusals(framework, given)
             facts["disturbed"][name] = _Training(framework, given, CALLS["within"]).disturbed()
@@ -76,11 +92,12 @@ class _Training:
     framework: str
     given: Setup
     calls: tuple[int, ...]
+    held: bool = False
 
     def compared(self) -> dict[str, Any]:
         """The training in one go, and from the state in its middle by another trainer."""
         whole, losses, path = self._whole(export=True)
-        resumed = create(self.framework, self.given)
+        resumed = self._created({})
         resumed.load_state(checkpoints.read(path).state)
         path.unlink()
         resumed.train(self._inputs(AT), STEPS - AT, lambda: None)
@@ -96,10 +113,18 @@ class _Training:
         """Names of the weights that an export changes."""
         return _differing(self._whole(export=False)[0], self._whole(export=True)[0])
 
+    def _created(self, weights: Weights) -> Any:
+        """As a worker makes it: weights, then images."""
+        trainer = create(self.framework, self.given)
+        if weights:
+            trainer.load_weights(weights)
+        if self.held:
+            assert trainer.hold_images(SPLIT.images, SPLIT.labels, PLAN.augmentation.padding)
+        return trainer
+
     def _whole(self, *, export: bool) -> tuple[Any, list[float], Path]:
         """The trainer, the losses after the export, and the file of the state."""
-        trainer = create(self.framework, self.given)
-        trainer.load_weights(seeded_weights(TINY))
+        trainer = self._created(seeded_weights(TINY))
         folder, taken, found = Path(tempfile.mkdtemp()), 0, Path()
 
         def export_state() -> None:
@@ -125,11 +150,14 @@ class _Training:
         masks = DropoutMasks(TINY, 0)
         shared = track(self.given.case.track).shared_masks
         for step in range(first, STEPS):
+            batch = PLAN.batch(step)
+            images, classes = gather(SPLIT, batch, PLAN.augmentation.padding)
             yield StepInput(
-                random_images(BATCH, step),
-                labels(BATCH, TINY.classes, step),
+                images[:0] if self.held else images,
+                classes,
                 masks.at(step, BATCH) if shared else {},
                 self.given.recipe.rate(step, STEPS),
+                crops_of(batch) if self.held else None,
             )
 
 
