@@ -33,7 +33,8 @@ class Answer:
     Attributes:
         question: As the page has it.
         sentence: The lead: one sentence with its number and interval, and ‡ for a caveat.
-        details: The other comparisons, a sentence each, the largest effect first.
+        details: The other comparisons, a sentence each: track by track, in each the largest effect
+            first.
     """
 
     question: str
@@ -113,14 +114,28 @@ def lines(records: Records) -> list[str]:
     """The answers as lines of text, with what must be known of them: synthetic images, caveats."""
     report = Report.of(records)
     found = [f"{answer.question} {answer.sentence}" for answer in answers(report)]
-    return found + summary.warnings(report)
+    return [*found, how_to_read(report), *_warnings(report)]
 
 
 def markdown(records: Records) -> list[str]:
     """The same as paragraphs of Markdown."""
     report = Report.of(records)
     items = "\n".join(f"- **{a.question}** {a.sentence}" for a in answers(report))
-    return [items, *(_sentence(line) for line in summary.warnings(report))]
+    return [items, how_to_read(report), *_warnings(report)]
+
+
+def _warnings(report: Report) -> list[str]:
+    """What must be known of the answers, where no rows of a table are around."""
+    found = summary.warnings(report)
+    return [_sentence(w.replace(footnotes.ALL_ROWS, "All measurements", 1)) for w in found]
+
+
+def how_to_read(records: Records) -> str:
+    """What brackets are, and what the tracks of the answers stand for."""
+    there = {record.case.track for record in Report.of(records).records}
+    tracks = [row.title for row in TRACKS.values() if row.name in there and not row.stages]
+    brackets = "Brackets are 95 % intervals, in the unit of the number before them."
+    return f"{brackets} {'; '.join(tracks)}." if tracks else brackets
 
 
 def command(question: Question) -> str:
@@ -144,6 +159,7 @@ def _answer(question: Question, report: Report) -> Answer:
         parts.append(f"`{command(question)}` measures what can be compared")
     elif not question.paired and (counts := _counts(found)):
         parts.append(counts)
+    others.sort(key=lambda finding: list(TRACKS).index(finding.track))
     shown = [_sentence(f.sentence) for f in others[:_DETAILS]]
     if len(others) > _DETAILS:
         shown.append(f"… and {len(others) - _DETAILS:,} more in the tables.")

@@ -41,6 +41,7 @@ class Finding:
         size: The effect; of an inconclusive one the width of its interval, negative.
         caveat: Whether a record of it has a caveat.
         variant: Its network.
+        track: Its track.
         group: What else is the same in findings that one sentence may hold.
     """
 
@@ -50,6 +51,7 @@ class Finding:
     size: float
     caveat: bool = False
     variant: str = ""
+    track: str = ""
     group: tuple[str, ...] = ()
 
     @property
@@ -201,7 +203,8 @@ def _finding(
     words: str, place: str, verdict: str, size: float, ours: Experiment, theirs: Experiment
 ) -> Finding:
     reasons = footnotes_on([*ours.ok, *theirs.ok], timed=kind(ours.kind).timed)
-    return Finding(_capital(words), place, verdict, size, bool(reasons), ours.case.variant)
+    case, sign = ours.case, bool(reasons)
+    return Finding(_capital(words), place, verdict, size, sign, case.variant, case.track)
 
 
 def _refused(subject: Subject, why: str, ours: Experiment, theirs: Experiment) -> Finding:
@@ -242,6 +245,7 @@ def _normalisation(row: Row, place: str) -> Finding:
         abs(row["difference"]) if known(row["difference"]) else 0.0,
         has_caveat(row),
         case.variant,
+        case.track,
         (base, case.recipe, place),
     )
     if not row["not_compared"]:
@@ -254,7 +258,7 @@ def _brings(row: Row) -> str:
     if not known(row["difference"]):
         return "was not trained to an accuracy in both"
     if row["accuracy_verdict"] == TIE:
-        return f"reaches no other test accuracy by {wording.accuracy_bound(difference)}"
+        return f"shows no difference of {wording.accuracy_bound(difference)} in test accuracy"
     gained = f"reaches {wording.gain(difference)}"
     if row["accuracy_verdict"] != INCONCLUSIVE:
         return gained
@@ -267,7 +271,7 @@ def _costs(row: Row) -> str:
     if not known(row["ratio"]):
         return "was not timed in both"
     if row["speed_verdict"] == TIE:
-        return f"trains neither faster nor slower by {wording.same_speed(ratio)}"
+        return f"shows no difference of {wording.speed_bound(ratio)} in training speed"
     trains = f"trains {wording.change(ratio)}"
     if row["speed_verdict"] == NOT_INTERLEAVED:
         return f"{trains} ({NOT_INTERLEAVED})"

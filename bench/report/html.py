@@ -28,7 +28,7 @@ from bench.core.records import Record, RecordStore
 from bench.core.samples import by_process
 from bench.core.text import flatten, without_folders
 from bench.report import summary
-from bench.report.answers import answers, certificates
+from bench.report.answers import answers, certificates, how_to_read
 from bench.report.chapters import failures
 from bench.report.plot_style import Plot
 from bench.report.plots import left_out, write_plots
@@ -153,6 +153,7 @@ def _page(
         data=summary.which_data(report),
         machines=list(dict.fromkeys(summary.which_machine(r.environment) for r in records if r.ok)),
         answers=answers(report),
+        how_to_read=how_to_read(report),
         headlines=summary.headlines(report),
         warnings=_first(summary.warnings(report)),
         intervals=_intervals(records),

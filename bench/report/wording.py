@@ -1,6 +1,6 @@
 """Sentences about one comparison: a ratio of speeds or a difference of accuracies, in words.
 
-The number of a sentence is that of the tables; nothing is computed here but its rounding. A ratio
+The number of a sentence is that of the tables, rounded; nothing is computed here. A ratio
 of 1.12 is *12 % faster*, one of 0.80 *20 % slower*, from 2 on *2.4 times as fast*. Percentages are
 whole numbers, below one percent of one significant digit.
 """
@@ -41,7 +41,8 @@ def speed_sentence(subject: Subject, versus: Ratio) -> str:
     one, other = subject.one, subject.other
     verdict, ratio = speed_verdict(versus), versus.ratio
     if verdict.word == TIE:
-        return f"no {_tied(ratio)} was found between {one} and {other} in {subject.noun}"
+        bound = speed_bound(ratio)
+        return f"no difference of {bound} was found between {one} and {other} in {subject.noun}"
     if verdict.word != INCONCLUSIVE:
         return f"{one} {subject.verb} {change(ratio, other)}"
     who = f"{one} compared with {other} in {subject.noun} is inconclusive"
@@ -64,9 +65,13 @@ def change(ratio: Estimate, than: str = "") -> str:
     return f"{shown} [{_percents(ends[0])}, {_percents(ends[1])}]"
 
 
-def same_speed(ratio: Estimate) -> str:
-    """A tie as a clause: ``6 % or more``."""
-    return f"{_bound(ratio)} % or more"
+def speed_bound(ratio: Estimate) -> str:
+    """What the interval of a tie stays below: ``6 % or more``, rounded up so that it holds."""
+    _, low, high = ratio
+    assert low is not None
+    assert high is not None
+    widest = 100 * max(high - 1, 1 - low)
+    return f"{max(1, math.ceil(round(widest, 6)))} % or more"
 
 
 def _link(value: float) -> str:
@@ -85,28 +90,12 @@ def _percents(part: float) -> str:
     return fixed(whole, 0) if abs(whole) >= 1 or whole == 0 else significant(whole, 1)
 
 
-def _bound(ratio: Estimate) -> int:
-    """The percentage that the interval of a tie stays below, rounded up so that it holds."""
-    _, low, high = ratio
-    assert low is not None
-    assert high is not None
-    return max(1, math.ceil(round(100 * max(high - 1, 1 - low), 6)))
-
-
-def _tied(ratio: Estimate) -> str:
-    return f"difference of {same_speed(ratio)}"
-
-
-def reach(ratio: Estimate) -> str:
-    """The ends of an interval in words: ``from 8 % slower to 30 % faster``."""
-    _, low, high = ratio
-    assert low is not None
-    assert high is not None
-    return f"from {_change(low)} to {_change(high)}"
-
-
 def _reach(ratio: Estimate) -> str:
-    return f"the interval reaches {reach(ratio)}"
+    """The ends of an interval in words: ``the interval reaches from 8 % slower to 30 % faster``."""
+    _, low, high = ratio
+    assert low is not None
+    assert high is not None
+    return f"the interval reaches from {_change(low)} to {_change(high)}"
 
 
 def _undetectable(detectable: float | None) -> str:
@@ -145,17 +134,17 @@ def accuracy_sentence(
         gained = gain(difference, f" than {other}")
         return f"{one} {subject.verb} {gained} {subject.noun}: {both}"
     who = f"{one} compared with {other} in test accuracy {subject.noun} is inconclusive"
-    return f"{who}: {both}, but {accuracy_reason(verdict, difference)}"
+    return f"{who}: {both}, but {_accuracy_reason(verdict, difference)}"
 
 
-def accuracy_reason(verdict: Verdict, difference: Estimate) -> str:
+def _accuracy_reason(verdict: Verdict, difference: Estimate) -> str:
     """Why a difference of accuracies is inconclusive."""
     _, low, high = difference
     if verdict.reason != WIDE or low is None or high is None:
         return str(verdict.reason)
     half = fixed(100 * (high - low) / 2, 1)
     return (
-        f"the interval reaches {accuracy_reach(difference)}; a difference below {half} points "
+        f"the interval reaches {_accuracy_reach(difference)}; a difference below {half} points "
         "could not have been found"
     )
 
@@ -176,7 +165,7 @@ def accuracy_bound(difference: Estimate) -> str:
     return f"{fixed(tenths / 10, 1)} points or more"
 
 
-def accuracy_reach(difference: Estimate) -> str:
+def _accuracy_reach(difference: Estimate) -> str:
     """The ends of an interval in words: ``from 3.1 points less to 4.0 points more``."""
     _, low, high = difference
     words = [

@@ -33,6 +33,11 @@ def pretrained(fractions, **changes):
     return make_trained("torchvision", fractions, track="tuned", **{**weights, **changes})
 
 
+def ends(said):
+    """The interval in brackets, as numbers."""
+    return [float(end) for end in said.split("[")[1].split("]")[0].split(", ")]
+
+
 def sentence(place, records):
     return answers(records)[place].sentence
 
@@ -42,13 +47,15 @@ def test_faster_is_a_percentage_with_its_interval_and_not_a_ratio():
     assert said.startswith("Keras on TensorFlow trains cifar-bn 12 % faster than PyTorch [")
     assert said.endswith("] (closed track, float32, batch 128).")
     assert "1.12" not in said
+    low, high = ends(said)
+    assert 0 < low < 12 < high < 50
 
 
 def test_slower_is_the_part_that_is_missing():
-    said = sentence(TRAINING, timed([0.5, 0.5, 0.5]))
-    assert "trains cifar-bn 50 % slower than PyTorch [" in said
-    low, high = said.split("[")[1].split("]")[0].split(", ")
-    assert 0 < int(low) < 50 < int(high) < 100
+    said = sentence(TRAINING, timed([0.8, 0.8, 0.8]))
+    assert "trains cifar-bn 20 % slower than PyTorch [" in said
+    low, high = ends(said)
+    assert 0 < low < 20 < high < 40
 
 
 def test_from_twice_as_fast_on_it_is_a_factor():
@@ -89,6 +96,21 @@ def test_the_largest_decided_effect_leads_and_the_rest_is_counted_and_below():
     networks = ("cifar-lrn", "cifar-plain", "cifar-3x3")
     assert len(answer.details) == 3
     assert all(name in told for name, told in zip(networks, answer.details, strict=True))
+
+
+def test_details_are_apart_by_track_and_brackets_and_tracks_are_explained():
+    records = [
+        *timed([0.7] * 3, track="tuned"),
+        *timed([0.6] * 3, variant="cifar-lrn", track="tuned"),
+        *timed([0.9] * 3, variant="cifar-lrn"),
+    ]
+    answer = answers(records)[TRAINING]
+    assert "40 % slower" in answer.sentence
+    assert ["closed track" in line for line in answer.details] == [True, False]
+    (explained,) = [line for line in lines(records) if line.startswith("Brackets are 95 %")]
+    assert "Closed track (" in explained
+    assert "Tuned track (" in explained
+    assert "Idiomatic" not in explained
 
 
 def test_precisions_that_differ_are_named():
@@ -163,6 +185,15 @@ def test_bn_and_lrn_share_a_sentence_with_gain_and_cost():
     assert "and trains 20 % slower [" in said
     assert "; cifar-lrn (2 LRN) compared with cifar-plain" in said
     assert said.count("closed track") == 1
+
+
+def test_a_normalisation_without_a_difference_says_which_was_not_found():
+    records = [r for r in make_normalisations() if r.kind == "accuracy"]
+    plain = [r for r in records if r.case.variant == "cifar-plain"]
+    alike = [replace(r, case=replace(r.case, variant="cifar-lrn")) for r in plain]
+    said = sentence(NORMALISING, [*plain, *alike])
+    assert "shows no difference of 0.1 points or more in test accuracy" in said
+    assert "was not timed in both" in said
 
 
 def test_pretraining_is_compared_with_scratch_on_the_same_network():
