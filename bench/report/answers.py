@@ -177,7 +177,8 @@ def _counts(found: Sequence[Finding]) -> str:
     if len(found) == 1:
         return ""
     if all(finding.verdict == INCONCLUSIVE for finding in found):
-        return f"all {len(found)} comparisons are inconclusive"
+        all_of = "both" if len(found) == 2 else f"all {len(found)}"
+        return f"{all_of} comparisons are inconclusive"
     counted = Counter(finding.verdict for finding in found)
     words = {TIE: "no difference", INCONCLUSIVE: INCONCLUSIVE, NOT_COMPARED: NOT_COMPARED}
     order = [*(word for word in counted if word not in words), *words]

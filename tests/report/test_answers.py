@@ -11,6 +11,8 @@ from bench.core.records import RecordStore
 from bench.report.answers import QUESTIONS, answers, command, lines, markdown
 from bench.report.blocks import stale
 from bench.report.html import write_results
+from bench.report.wording import speed_bound
+from bench.stats.estimates import Estimate
 from tests.support.synthetic import FAILED_PARITY, OTHER_DATASET, make_record
 from tests.support.synthetic_normalisation import make_normalisations, make_trained
 
@@ -136,6 +138,15 @@ def test_a_row_without_a_certificate_is_left_out_and_named():
     answer = answers([pytorch, replace(keras, parity=FAILED_PARITY)])[TRAINING]
     assert answer.sentence.startswith("Nothing to compare was measured in this run")
     assert any("uncertified: cifar-bn in keras-tensorflow" in line for line in answer.details)
+    failed = replace(keras, parity=FAILED_PARITY)
+    answer = answers([pytorch, failed, *timed([1.5] * 3, variant="cifar-lrn")])[TRAINING]
+    assert "cifar-lrn 50 % faster" in answer.sentence
+    assert any("uncertified: cifar-bn in keras-tensorflow" in line for line in answer.details)
+
+
+def test_the_bound_of_a_tie_holds_for_its_whole_interval():
+    assert speed_bound(Estimate(1.0, 0.95, 1.052)) == "6 % or more"
+    assert speed_bound(Estimate(1.0, 0.93, 1.03)) == "7 % or more"
 
 
 def test_serving_has_batches_and_single_images():
