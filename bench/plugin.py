@@ -24,7 +24,6 @@ import pytest
 from rich.console import Console
 
 from bench.analysis.gate import Gate
-from bench.analysis.machine_state import machine_line
 from bench.cli.options import apply_process_options, named
 from bench.cli.progress import Display, label, result_line
 from bench.core import extensions, signals
@@ -212,6 +211,7 @@ class Session:
         self._run: Run | None = None
         self._wanted: set[tuple[str, str]] = set()
         self._records: dict[tuple[str, str], Record] = {}
+        self._answered = False  # in the terminal
 
     def tasks(self, name: str) -> list[Task]:
         """All tasks of the kind called ``name``, in the order in which they are measured."""
@@ -377,8 +377,9 @@ class Session:
         for record in self._records.values():
             task = Task(record.case, record.kind)
             terminalreporter.write_line(f"{label(task):<58} {result_line(record)}")
-        if line := machine_line(self._records.values()):
+        for line in _answers(list(self._records.values())):
             terminalreporter.write_line(line)
+        self._answered = True
         if self._gate:
             terminalreporter.section(f"compared with {self._config.getoption('bench_compare')}")
             terminalreporter.write_line(self._gate.as_text(self._records.values()))
@@ -392,12 +393,12 @@ class Session:
                 self._report(self._run)
 
     def _report(self, run: Run) -> None:
-        os.environ.pop("MPLBACKEND", None)  # a notebook's, which need not be installed here
         # Imported here: plots take seconds to import, and each session imports this module.
+        _without_notebook()
         from bench.cli.measuring import how_to_go_on, report_of  # noqa: PLC0415
 
         try:
-            report_of(run)
+            report_of(run, answered=self._answered)
         except pytest.exit.Exception:  # a signal that came while the report was written
             pass
         except UserError as error:
@@ -407,6 +408,19 @@ class Session:
             stopped = signals.Stopped(number)
             stopped.advice = how_to_go_on(run, len(self._wanted))
             notice(str(stopped))
+
+
+def _answers(records: Sequence[Record]) -> list[str]:
+    """The answers of the report as lines."""
+    _without_notebook()
+    from bench.report.answers import lines  # noqa: PLC0415  # imports plots
+
+    return lines(records)
+
+
+def _without_notebook() -> None:
+    """Forget a notebook's plotting backend, which need not be installed here."""
+    os.environ.pop("MPLBACKEND", None)
 
 
 class _Terminal:

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import click
 
-from bench.analysis.machine_state import machine_line
 from bench.cli.progress import Display
 from bench.core import signals
 from bench.core.errors import notice
 from bench.harness.matrix import Job
 from bench.harness.resumption.checkpoints import saved_weights
 from bench.harness.run import Keys, Run, run_all
+from bench.report import answers
 from bench.report.html import write_results
 
 
@@ -59,17 +59,22 @@ def measure_and_report(
     return 1 if display.failed else 0
 
 
-def report_of(run: Run) -> None:
-    """Write the report and print its path; nothing without a record.
+def report_of(run: Run, *, answered: bool = False) -> None:
+    """Write the report and print its answers and its path; nothing without a record.
 
-    A first signal does not interrupt it: what was measured for hours is worth its seconds.
+    The path is the last line, and all of stdout unless weights were saved. A first signal does not
+    interrupt it: what was measured for hours is worth its seconds.
+
+    Args:
+        run: Whose records and folder.
+        answered: Whether the answers have been printed.
     """
     if not run.store.path.exists() or not (records := run.store.read()):
         return
     with signals.held(f"no report is written; {_program()} report {run.folder} makes it"):
         page = write_results(records, run.folder)
         with suppress(OSError):  # of a terminal that is gone
-            if line := machine_line(records):
+            for line in () if answered else answers.lines(records):
                 click.echo(line, err=True)
             for line in saved_weights(records, run.folder):
                 click.echo(line)

@@ -9,7 +9,8 @@ each between ``<!--`` and ``-->``, and ends at ``/table`` or ``/value`` in a com
 
 - ``run``: folders below the nearest ``results/``, several separated by commas.
 - ``name``: a table of the report, or one of ``overview`` (accuracy, speed and latency in one table;
-  takes ``track`` alone), ``networks``, ``data``, ``machine`` and ``caveats``.
+  takes ``track`` alone), ``answers`` (the five questions of the first screen, with the caveats of
+  the run), ``networks``, ``data``, ``machine`` and ``caveats``.
 - ``columns``: keys of the table's rows as in its CSV file, in order; ``key=header`` renames one.
 - A row with a caveat has the sign ‡ and its caveat below the table; a single value has the sign,
   and the page must say its caveat, as a block ``caveats`` of the run does.
@@ -33,7 +34,7 @@ from bench.core.files import write_whole
 from bench.core.kinds import KINDS
 from bench.core.records import Record, RecordStore
 from bench.networks.variants import VARIANTS
-from bench.report import footnotes
+from bench.report import answers, footnotes
 from bench.report.format import (
     NOTHING,
     count,
@@ -154,6 +155,8 @@ class _Source:
         if name == "overview":
             tracks = asked.get("track", "").split("|")
             return _padded(overview(self._records(run), [track for track in tracks if track]))
+        if name == "answers":
+            return _padded(answers.markdown(self._records(run)))
         if name == "data":
             return _padded(which_data(self._records(run)))
         if name == "machine":

@@ -20,7 +20,6 @@ from markupsafe import Markup
 
 from bench.analysis.compare import identical
 from bench.analysis.experiments import latest, without_seed
-from bench.analysis.machine_state import machine_line
 from bench.core.case import Case
 from bench.core.errors import cannot_write, notice
 from bench.core.files import write_whole
@@ -29,6 +28,7 @@ from bench.core.records import Record, RecordStore
 from bench.core.samples import by_process
 from bench.core.text import flatten, without_folders
 from bench.report import summary
+from bench.report.answers import answers, certificates, how_to_read
 from bench.report.chapters import failures
 from bench.report.plot_style import Plot
 from bench.report.plots import left_out, write_plots
@@ -142,6 +142,7 @@ def _page(
     source = resources.files("bench.report").joinpath("templates/report.html.j2")
     engine = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     engine.filters["emphasis"] = _emphasis
+    engine.filters["code"] = _code
     template = engine.from_string(source.read_text(encoding="utf-8"))
     records = report.records
     settings = _settings(records)
@@ -151,7 +152,8 @@ def _page(
         what=summary.what_was_run(report),
         data=summary.which_data(report),
         machines=list(dict.fromkeys(summary.which_machine(r.environment) for r in records if r.ok)),
-        machine_state=machine_line(records),
+        answers=answers(report),
+        how_to_read=how_to_read(report),
         headlines=summary.headlines(report),
         warnings=_first(summary.warnings(report)),
         intervals=_intervals(records),
@@ -165,7 +167,7 @@ def _page(
         settings_found=len(settings),
         environments=_environments(records),
         tracks=_tracks(report),
-        parity=_parity(records),
+        parity=certificates(records),
     )
 
 
@@ -178,6 +180,11 @@ def _first(lines: Sequence[str]) -> list[str]:
 def _emphasis(text: str) -> Markup:
     """A text with its ``*words*`` in italics, as Markdown has them, and all else escaped."""
     return Markup(re.sub(r"\*([^*\s][^*]*)\*", r"<em>\1</em>", str(Markup.escape(text))))
+
+
+def _code(text: str) -> Markup:
+    """A text with its commands between backquotes as code, and all else escaped."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(Markup.escape(text))))
 
 
 def _intervals(records: Sequence[Record]) -> str:
@@ -286,13 +293,3 @@ def _environments(records: Sequence[Record]) -> list[list[tuple[str, str]]]:
         if record.environment
     }
     return [list(rows) for rows in sorted(found)]
-
-
-def _parity(records: Sequence[Record]) -> str:
-    """How many results of the closed track carry a passed certificate."""
-    certified = {track.name for track in TRACKS.values() if track.certified}
-    closed = [r for r in records if r.ok and r.case.track in certified]
-    if not closed:
-        return "This report has no results of the closed track."
-    passed = sum(record.parity.get("status") == "pass" for record in closed)
-    return f"{passed} of {len(closed)} results of the closed track have a passed certificate."

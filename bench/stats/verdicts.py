@@ -30,6 +30,10 @@ ENOUGH_RUNS = 2
 them."""
 
 
+WIDE = "the interval holds equality and more than the margin of a tie"
+"""Why a verdict is inconclusive although there are runs and an interval."""
+
+
 @dataclass(frozen=True)
 class Margin:
     """Which differences count as none, and the words for those that do not.
@@ -99,7 +103,7 @@ def verdict(estimate: Estimate, margin: Margin, processes: int) -> Verdict:
         return Verdict(margin.below)
     if margin.low <= low and high <= margin.high:
         return Verdict(TIE)
-    return Verdict(INCONCLUSIVE, "the interval holds equality and more than the margin of a tie")
+    return Verdict(INCONCLUSIVE, WIDE)
 
 
 def speed_verdict(ratio: Ratio) -> Verdict:

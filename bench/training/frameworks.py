@@ -24,6 +24,7 @@ class Framework:
 
     Attributes:
         name: As records and the command line have it.
+        title: As sentences have it; empty: its name.
         trainer: ``module:function``, a :data:`~bench.training.interfaces.TrainerFactory`.
         extra: ``pip install 'alexbench[extra]'`` installs what it needs.
         modules: Top-level modules that must be installed.
@@ -87,6 +88,7 @@ class Framework:
     weight_files: str | None = None
     suffixes: tuple[str, ...] = ()
     reference: bool = False
+    title: str = ""
     colour: str | None = None
     marker: str | None = None
 
@@ -172,6 +174,7 @@ FRAMEWORKS: dict[str, Framework] = {
     for row in (
         Framework(
             "pytorch",
+            title="PyTorch",
             trainer="models_torch.trainer:create",
             extra="torch",
             modules=("torch", "torchvision"),
@@ -200,6 +203,7 @@ FRAMEWORKS: dict[str, Framework] = {
         _keras(
             "tensorflow",
             "tensorflow",
+            title="Keras on TensorFlow",
             precision="bfloat16",
             layer_pairs="models_keras.baselines.layer_pairs:create",
             device_installs={"cuda": "pip install 'tensorflow[and-cuda]'"},
@@ -211,6 +215,7 @@ FRAMEWORKS: dict[str, Framework] = {
         _keras(
             "jax",
             "jax",
+            title="Keras on JAX",
             device_installs={"cuda": "pip install 'jax[cuda13]'"},
             repeatability=_JAX_PROMISE,
             colour="#009e73",
@@ -219,6 +224,7 @@ FRAMEWORKS: dict[str, Framework] = {
         _keras(
             "torch",
             "keras-torch",
+            title="Keras on PyTorch",
             tuned_environment=_KEEP_MEMORY,
             device_installs=_TORCH_INSTALLS,
             precision="bfloat16",

@@ -73,6 +73,7 @@ def test_a_run_from_any_folder_measures_certifies_shows_and_reports(batches: str
     assert certified == {("closed", "pass"), ("idiomatic", "not applicable")}
 
     assert done.stdout.splitlines()[-1] == str(the_run() / "report.html")
+    assert (done.stdout + done.stderr).count("How sure is this?") == 1
     assert (the_run() / "report.html").is_file()
     assert "Name (time in" in done.stdout
     header = next(line for line in done.stdout.splitlines() if line.startswith("Name (time in"))

@@ -67,6 +67,7 @@ def test_a_stopped_run_reports_and_goes_on_without_its_options() -> None:
     assert 1 <= there < 4
     lines = err.splitlines()
     assert "alexbench: SIGTERM: stopping; a second signal ends at once" in lines
+    assert sum(line.startswith("Who trains faster here? Not measured") for line in lines) == 1
     assert lines[-1] == (
         f"alexbench: stopped by SIGTERM; {there} of 4 measurements are there; "
         f"go on with: python -m bench run --resume {RUN}"

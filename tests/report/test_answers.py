@@ -1,0 +1,267 @@
+"""The answers of the first screen: their words, their order, and what they must not claim."""
+
+import shlex
+from dataclasses import replace
+
+import click
+import pytest
+
+from bench.cli.run import run as run_command
+from bench.core.records import RecordStore
+from bench.report.answers import QUESTIONS, answers, command, lines, markdown
+from bench.report.blocks import stale
+from bench.report.html import write_results
+from bench.report.wording import speed_bound
+from bench.stats.estimates import Estimate
+from tests.support.synthetic import FAILED_PARITY, OTHER_DATASET, make_record
+from tests.support.synthetic_normalisation import make_normalisations, make_trained
+
+TRAINING, SERVING, LEARNING, NORMALISING, PRETRAINING, SURE = range(6)
+TENSORFLOW = {"framework": "keras-tensorflow"}
+
+
+def timed(ratios, kind="train_throughput", variant="cifar-bn", processes=2, **changes):
+    """PyTorch and Keras on TensorFlow, interleaved: ratios of speed by turn, in each process."""
+    names = {"kind": kind, "variant": variant, "images_per_sample": 100, **changes}
+    blocks = [[process, turn, 1] for process in range(processes) for turn in range(len(ratios))]
+    metrics = {"interleaving": {"group": variant, "blocks": blocks}}
+    seconds = tuple(1 / ratio for _ in range(processes) for ratio in ratios)
+    keras = make_record(**names, **TENSORFLOW, samples=seconds, metrics=metrics)
+    return [make_record(**names, samples=(1.0,) * len(seconds), metrics=metrics), keras]
+
+
+def pretrained(fractions, **changes):
+    weights = {"init": "pretrained", "weights": "torchvision@01234567", "recipe": "transfer"}
+    return make_trained("torchvision", fractions, track="tuned", **{**weights, **changes})
+
+
+def ends(said):
+    """The interval in brackets, as numbers."""
+    return [float(end) for end in said.split("[")[1].split("]")[0].split(", ")]
+
+
+def sentence(place, records):
+    return answers(records)[place].sentence
+
+
+def test_faster_is_a_percentage_with_its_interval_and_not_a_ratio():
+    said = sentence(TRAINING, timed([1.119, 1.12, 1.121]))
+    assert said.startswith("Keras on TensorFlow trains cifar-bn 12 % faster than PyTorch [")
+    assert said.endswith("] (closed track, float32, batch 128).")
+    assert "1.12" not in said
+    low, high = ends(said)
+    assert 0 < low < 12 < high < 50
+
+
+def test_slower_is_the_part_that_is_missing():
+    said = sentence(TRAINING, timed([0.8, 0.8, 0.8]))
+    assert "trains cifar-bn 20 % slower than PyTorch [" in said
+    low, high = ends(said)
+    assert 0 < low < 20 < high < 40
+
+
+def test_from_twice_as_fast_on_it_is_a_factor():
+    said = sentence(TRAINING, timed([2.4, 2.4, 2.4]))
+    assert "trains cifar-bn 2.4 times as fast as PyTorch [2." in said
+
+
+def test_a_tie_says_which_difference_was_not_found():
+    said = sentence(TRAINING, timed([0.999, 1.0, 1.001] * 20, processes=8))
+    assert said.startswith("No difference of ")
+    assert " % or more was found between Keras on TensorFlow and PyTorch in training" in said
+    assert int(said.split()[3]) <= 10
+
+
+def test_what_is_not_known_is_inconclusive_with_the_interval_in_words():
+    said = sentence(TRAINING, timed([0.7, 1.05, 1.5]))
+    assert "is inconclusive: the interval reaches from" in said
+    assert "slower to" in said
+    assert "could not have been found" in said
+
+
+def test_one_process_gives_no_verdict_however_large_the_effect():
+    said = sentence(TRAINING, timed([3.0, 3.0, 3.0], processes=1))
+    assert "is inconclusive: 3.0 times as fast here" in said
+    assert "one process on a side" in said
+
+
+def test_the_largest_decided_effect_leads_and_the_rest_is_counted_and_below():
+    records = [
+        *timed([3.0] * 3, variant="cifar-3x3", processes=1),
+        *timed([1.3] * 3, variant="cifar-lrn"),
+        *timed([0.5] * 3),
+        *timed([0.7, 1.05, 1.5], variant="cifar-plain"),
+    ]
+    answer = answers(records)[TRAINING]
+    assert answer.sentence.startswith("Keras on TensorFlow trains cifar-bn 50 % slower")
+    assert answer.sentence.endswith("of 4 comparisons: 1 slower, 1 faster, 2 inconclusive.")
+    networks = ("cifar-lrn", "cifar-plain", "cifar-3x3")
+    assert len(answer.details) == 3
+    assert all(name in told for name, told in zip(networks, answer.details, strict=True))
+
+
+def test_details_are_apart_by_track_and_brackets_and_tracks_are_explained():
+    records = [
+        *timed([0.7] * 3, track="tuned"),
+        *timed([0.6] * 3, variant="cifar-lrn", track="tuned"),
+        *timed([0.9] * 3, variant="cifar-lrn"),
+    ]
+    answer = answers(records)[TRAINING]
+    assert "40 % slower" in answer.sentence
+    assert ["closed track" in line for line in answer.details] == [True, False]
+    (explained,) = [line for line in lines(records) if line.startswith("Brackets are 95 %")]
+    assert "Closed track (" in explained
+    assert "Tuned track (" in explained
+    assert "Idiomatic" not in explained
+
+
+def test_precisions_that_differ_are_named():
+    pytorch, keras = timed([1.5] * 3, track="tuned")
+    keras = replace(keras, case=replace(keras.case, precision="bfloat16"))
+    said = sentence(TRAINING, [pytorch, keras])
+    assert "Keras on TensorFlow in bfloat16 trains cifar-bn" in said
+    assert "PyTorch in float32" in said
+    assert said.endswith("(tuned track, batch 128).")
+
+
+def test_what_may_not_be_compared_has_no_number():
+    pytorch, keras = timed([1.5] * 3)
+    keras = replace(keras, settings={**keras.settings, "threads": {"intra_op": 1}})
+    said = sentence(TRAINING, [pytorch, keras])
+    assert "is not compared with PyTorch" in said
+    assert "threads.intra_op 1 against 2" in said
+    assert "%" not in said
+
+
+def test_a_row_without_a_certificate_is_left_out_and_named():
+    pytorch, keras = timed([1.5] * 3)
+    answer = answers([pytorch, replace(keras, parity=FAILED_PARITY)])[TRAINING]
+    assert answer.sentence.startswith("Nothing to compare was measured in this run")
+    assert any("uncertified: cifar-bn in keras-tensorflow" in line for line in answer.details)
+    failed = replace(keras, parity=FAILED_PARITY)
+    answer = answers([pytorch, failed, *timed([1.5] * 3, variant="cifar-lrn")])[TRAINING]
+    assert "cifar-lrn 50 % faster" in answer.sentence
+    assert any("uncertified: cifar-bn in keras-tensorflow" in line for line in answer.details)
+
+
+def test_the_bound_of_a_tie_holds_for_its_whole_interval():
+    assert speed_bound(Estimate(1.0, 0.95, 1.052)) == "6 % or more"
+    assert speed_bound(Estimate(1.0, 0.93, 1.03)) == "7 % or more"
+
+
+def test_serving_has_batches_and_single_images():
+    records = [*timed([1.2] * 3, kind="inference"), *timed([1.5] * 3, kind="latency")]
+    answer = answers(records)[SERVING]
+    assert answer.sentence.startswith("Keras on TensorFlow answers single images of cifar-bn 50 %")
+    assert answer.details[0].startswith("Keras on TensorFlow serves cifar-bn 20 % faster")
+
+
+def learned(ours, theirs, **changes):
+    keras = make_trained("cifar-bn", theirs, **TENSORFLOW, **changes)
+    return [*make_trained("cifar-bn", ours, **changes), *keras]
+
+
+def test_accuracies_are_compared_in_points():
+    said = sentence(LEARNING, learned((0.600, 0.601, 0.602), (0.620, 0.6205, 0.622)))
+    assert "reaches 2.0 points more test accuracy than PyTorch [" in said
+    assert said.endswith("on cifar-bn: 62.1 % and 60.1 % (closed track, float32).")
+
+
+def test_equal_accuracies_are_a_tie_with_its_bound():
+    said = sentence(LEARNING, learned((0.60, 0.61, 0.62), (0.599, 0.611, 0.6211)))
+    assert said.startswith("No difference in test accuracy of 0.")
+    assert "points or more was found between Keras on TensorFlow and PyTorch" in said
+
+
+def test_one_seed_is_inconclusive_and_shows_both_accuracies():
+    said = sentence(LEARNING, learned((0.60,), (0.70,)))
+    assert "is inconclusive: 70.0 % and 60.0 %, but one seed on a side" in said
+    assert "chance" not in said
+
+
+def test_accuracies_at_chance_are_called_so():
+    said = sentence(LEARNING, learned((0.105, 0.11), (0.11, 0.104)))
+    assert "chance is 10 %, so neither has clearly learned" in said
+
+
+def test_synthetic_images_are_named_where_something_was_learned():
+    records = learned((0.8, 0.81), (0.9, 0.91), dataset=OTHER_DATASET)
+    assert "synthetic images)" in sentence(LEARNING, records)
+    assert any("the images are synthetic" in line for line in lines(records))
+
+
+def test_bn_and_lrn_share_a_sentence_with_gain_and_cost():
+    said = sentence(NORMALISING, make_normalisations())
+    assert "cifar-bn (9 BN) compared with cifar-plain reaches 8." in said
+    assert "and trains 20 % slower [" in said
+    assert "; cifar-lrn (2 LRN) compared with cifar-plain" in said
+    assert said.count("closed track") == 1
+
+
+def test_a_normalisation_without_a_difference_says_which_was_not_found():
+    records = [r for r in make_normalisations() if r.kind == "accuracy"]
+    plain = [r for r in records if r.case.variant == "cifar-plain"]
+    alike = [replace(r, case=replace(r.case, variant="cifar-lrn")) for r in plain]
+    said = sentence(NORMALISING, [*plain, *alike])
+    assert "shows no difference of 0.1 points or more in test accuracy" in said
+    assert "was not timed in both" in said
+
+
+def test_pretraining_is_compared_with_scratch_on_the_same_network():
+    scratch = make_trained("torchvision", (0.50, 0.51, 0.52), track="tuned")
+    said = sentence(PRETRAINING, [*scratch, *pretrained((0.80, 0.81, 0.82))])
+    assert said.startswith("torchvision from torchvision weights (fine-tuned) reaches 30.0 points")
+    assert "than the same from scratch [" in said
+    other = make_trained("torchvision", (0.5, 0.5), track="tuned", head="narrow")
+    assert "from scratch is not measured" in sentence(PRETRAINING, [*other, *pretrained((0.8,))])
+
+
+def test_what_was_not_measured_is_named_with_its_command():
+    found = answers([])
+    assert len(found) == 6
+    for question, answer in zip(QUESTIONS, found, strict=False):
+        assert answer.sentence == f"Not measured in this run; `{command(question)}` measures it."
+
+
+@pytest.mark.parametrize("question", QUESTIONS, ids=lambda question: question.text)
+def test_the_commands_are_ones_that_the_command_line_takes(question):
+    program, name, *options = shlex.split(command(question))
+    assert (program, name) == ("alexbench", "run")
+    context = run_command.make_context("run", options)
+    assert isinstance(context, click.Context)
+
+
+def test_how_sure_says_detectable_difference_certificates_and_machine():
+    said = sentence(SURE, [*timed([1.1, 1.12, 1.14]), *timed([0.9, 1, 1.1], variant="cifar-lrn")])
+    assert said.startswith("Detectable differences in speed: ")
+    assert "4 of 4 results of the closed track have a passed certificate." in said
+    assert said.endswith("What else ran on the machine was not recorded.")
+    alone = sentence(SURE, timed([1.1, 1.12, 1.14], processes=1))
+    assert "none has a verdict" in alone
+
+
+def test_a_caveat_has_its_sign_and_its_words():
+    pytorch, keras = timed([1.5] * 3)
+    keras = replace(keras, caveats=[{"on": "speed", "why": "measured on a train"}])
+    said = lines([pytorch, keras])
+    assert said[0].endswith("‡.")
+    assert any("measured on a train" in line for line in said[1:])
+
+
+def test_the_page_begins_with_the_answers(tmp_path):
+    html = write_results(timed([1.2] * 3), tmp_path).read_text(encoding="utf-8")
+    assert html.index('id="answers"') < html.index("fingerprint")
+    assert html.index("How sure is this?") < html.index("<h3>")
+    assert "<code>alexbench run --profile transfer" in html
+
+
+def test_a_block_of_a_page_has_the_answers(tmp_path):
+    for record in timed([1.119, 1.12, 1.121]):
+        RecordStore(tmp_path / "results" / "one").append(record)
+    page = tmp_path / "page.md"
+    page.write_text("<!-- table: run=one name=answers -->\n<!-- /table -->\n", encoding="utf-8")
+    assert stale(page, write=True)
+    text = page.read_text(encoding="utf-8")
+    assert "- **Who trains faster here?** Keras on TensorFlow trains cifar-bn 12 % faster" in text
+    assert stale(page, write=False) == []
+    assert len(markdown([])[0].splitlines()) == 6
