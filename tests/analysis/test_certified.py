@@ -215,7 +215,8 @@ def test_a_report_without_a_certificate_is_complete(tmp_path):
         assert f'<section id="{name}">' in page
     assert page.count("<svg") == 19  # all but the divergence of trainings and the closed ratios
     assert "0 of 40 results of the closed track have a passed certificate." in page
-    assert page.count("Closed track (same weights") == 1  # what the track is; no section of it
+    # What the track is, next to the answers and in the list of tracks; no section of it.
+    assert page.count("Closed track (same weights") == 2
 
 
 def test_the_report_counts_certificates(tmp_path):
