@@ -61,7 +61,7 @@ def temporary_directory(folder: Path | None = None) -> tempfile.TemporaryDirecto
 def sweep(folder: str) -> int:
     """Remove what dead processes of this user left in a folder; the number of entries removed.
 
-    What belongs to a process that lives, to another user, or to nobody known is left alone.
+    What belongs to a live process, to another user, or to an unknown process is left alone.
     """
     removed = 0
     with suppress(OSError), os.scandir(folder) as entries:

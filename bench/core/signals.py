@@ -32,7 +32,7 @@ then to its group."""
 class Stopped(BaseException):
     """A signal has asked this process to stop.
 
-    Not an `Exception`: whoever handles failures of a measurement must not handle this.
+    Not an `Exception`: code that handles failures of a measurement must not handle this.
 
     Attributes:
         number: The signal.

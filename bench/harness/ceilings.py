@@ -23,12 +23,12 @@ from typing import Any
 from bench.core.cache import cache_folder, keep, recall
 from bench.core.case import Case
 from bench.core.limits import Limits
-from bench.core.system import nvml
 from bench.core.system.devices import accelerated
 from bench.core.system.environment import processor
 from bench.core.system.machine import OTHERS
 from bench.core.system.resources import usable_cpus
 from bench.core.text import headline, without_folders
+from bench.harness.devices import card_of
 from bench.harness.observer import Observer
 from bench.training.frameworks import Framework, framework
 from bench.training.interfaces import Operation
@@ -215,9 +215,8 @@ def _why(found: Found, precision: str) -> str:
 
 
 def _key(row: Framework, operations: Sequence[Operation], device: str) -> dict[str, Any]:
-    accelerator = {"device": device, "gpu": nvml.card(device).facts()}
     return {
-        **(accelerator if accelerated(device) else {}),
+        **card_of(device),
         "format": _FORMAT,
         "framework": row.name,
         "versions": row.versions(),

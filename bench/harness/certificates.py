@@ -22,11 +22,11 @@ from typing import Any
 from bench.core.cache import cache_folder, keep, recall
 from bench.core.case import Case
 from bench.core.limits import Limits
-from bench.core.system import nvml
 from bench.core.system.devices import accelerated
 from bench.core.system.environment import processor
 from bench.core.system.resources import usable_cpus, usable_memory
 from bench.core.text import without_folders
+from bench.harness.devices import card_of
 from bench.harness.source_code import code_digest
 from bench.networks.architecture import Architecture
 from bench.networks.variants import variant
@@ -83,13 +83,9 @@ class Subject:
             "versions": versions_of(row),
             "cpu": processor(),
             "code": code_digest(row.trainer, CERTIFIED_PACKAGES),
-            **(_accelerator(self.device) if accelerated(self.device) else {}),
+            **card_of(self.device),
         }
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
-
-
-def _accelerator(device: str) -> dict[str, Any]:
-    return {"device": device, "gpu": nvml.card(device).facts()}
 
 
 def versions_of(row: Framework) -> dict[str, str]:

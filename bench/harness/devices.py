@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import replace
+from typing import Any
 
 from bench.core.errors import UserError
+from bench.core.system import nvml
+from bench.core.system.devices import accelerated
 from bench.harness.profiles import Profile
 from bench.harness.selection import Selection
 from bench.training import frameworks
@@ -14,6 +17,11 @@ from bench.worker.probing import DeviceChoice, choose, others_on
 
 class SharedDeviceWarning(UserWarning):
     """Another program computes on the device that is measured."""
+
+
+def card_of(device: str) -> dict[str, Any]:
+    """The card that a cached result belongs to; empty for the CPU, which keys name themselves."""
+    return {"device": device, "gpu": nvml.card(device).facts()} if accelerated(device) else {}
 
 
 def on_device(

@@ -50,8 +50,7 @@ ACCELERATOR_OPERATIONS: tuple[Operation, ...] = (
 """Large enough to fill a graphics card.
 
 No convolutions: cuDNN may take an algorithm (FFT, Winograd) that executes fewer operations than are
-counted. On an H100 a 5x5 convolution in float32 without TF32 counted 174 TFLOP/s, 2.6 times the
-card's peak.
+counted, and come out above what the card can do.
 """
 
 

@@ -119,7 +119,7 @@ def _sync(records: Sequence[Record]) -> Found:
 
 
 def _load(records: Sequence[Record]) -> Found:
-    """Seconds of which nobody knows what else ran on the machine."""
+    """Seconds of records that do not say what else ran on the machine."""
     timed = [r for r in records if r.ok and (kind(r.kind).timed or kind(r.kind).trained)]
     unknown = [r for r in timed if not r.metrics.get(_MACHINE) and not has_caveat(r, SECONDS)]
     if unknown:

@@ -6,13 +6,13 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from bench.core.errors import UserError
+from bench.core.files import write_whole
 from bench.core.samples import Block
 from bench.core.system.machine import BlockState
 from bench.harness.interleave import TaskResults
@@ -75,17 +75,9 @@ class Rounds:
             "results": [_to_json(results) for results in all_results],
         }
         text = json.dumps({"sha256": _digest(content), "content": content})
-        partial = self._path.with_suffix(".part")
-        try:
+        with suppress(OSError):
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            with partial.open("w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(self._path)
-        except OSError:
-            with suppress(OSError):
-                partial.unlink()
+            write_whole(self._path, text, durable=True)
 
     def remove(self) -> None:
         """The group's records are written."""

@@ -2,7 +2,7 @@
 
 The lock is `flock` on a hidden file in the folder. The kernel releases it when the process ends,
 however it ends, so a lock file that was left behind locks nothing. It names its process for the
-message to whoever comes second.
+message to the process that comes second.
 """
 
 from __future__ import annotations
