@@ -17,18 +17,21 @@ from bench.training.interfaces import Gradients, Images, Logits, Setup, StepInpu
 from models_keras import alexnet
 from models_keras.backend import BackendStep, Network, current
 from models_keras.crops import bordered
+from models_keras.data_parallel import OnDevices, distribute
 from models_keras.preprocess import prepare_for
 from models_keras.settings import in_force, use_precision
 from models_keras.state import export_closed, load_closed
 
 
-class ClosedTrainer:
+class ClosedTrainer(OnDevices):
     """:class:`bench.training.interfaces.Trainer` over a backend's step."""
 
     def __init__(self, setup: Setup) -> None:
         keras.utils.set_random_seed(setup.case.seed)
         self._of_backend = backend = current()
         backend.configure(setup.threads, setup.deterministic, setup.device_kind, setup.tf32)
+        self._setup = setup
+        distribute(backend, setup)
         backend.use_precision(setup.case.precision)
         self._dtype = "float64" if setup.case.precision == "float64" else "float32"
         use_precision(self._dtype)
@@ -60,6 +63,8 @@ class ClosedTrainer:
 
     def hold_images(self, images: Images, labels: NDArray[np.int64], padding: int) -> bool:
         """In memory of the device, with their border."""
+        if self._setup.case.devices > 1:
+            return False
         found = bordered(images, padding)
         self._held = None if found is None else keras.ops.convert_to_tensor(found)
         return self._held is not None

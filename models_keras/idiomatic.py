@@ -23,6 +23,7 @@ from bench.training.recipes.base import Recipe
 from models_keras import alexnet
 from models_keras.backend import current
 from models_keras.crops import HeldImages, bordered
+from models_keras.data_parallel import OnDevices, distribute
 from models_keras.optimizer import optimizer_for, slow
 from models_keras.preprocess import input_for, stock_prepare_for
 from models_keras.settings import in_force
@@ -48,7 +49,7 @@ class _AfterStep(keras.callbacks.Callback):  # type: ignore[misc]
             float(self.logs["loss"])
 
 
-class IdiomaticTrainer:
+class IdiomaticTrainer(OnDevices):
     """:class:`bench.training.interfaces.Trainer` over ``model.fit``.
 
     What another track does differently overrides a method: `tuned`, `defaults`.
@@ -59,6 +60,7 @@ class IdiomaticTrainer:
         self._backend = current()
         self._setup = setup
         self._backend.configure(setup.threads, setup.deterministic, setup.device_kind, setup.tf32)
+        distribute(self._backend, setup)
         self._mixed = setup.case.precision == "bfloat16"
         keras.mixed_precision.set_dtype_policy("mixed_bfloat16" if self._mixed else "float32")
         self._architecture = setup.architecture
@@ -121,7 +123,7 @@ class IdiomaticTrainer:
 
     def hold_images(self, images: Images, labels: NDArray[np.int64], padding: int) -> bool:
         """As a variable of the model that ``fit`` trains; labels come with the steps."""
-        found = bordered(images, padding)
+        found = None if self._setup.case.devices > 1 else bordered(images, padding)
         if found is None:
             return False
         held = HeldImages(found.shape, dtype="uint8", name="held_images")

@@ -19,6 +19,7 @@ from bench.cli.options import (
 from bench.core.case import EXECUTIONS, INITS, PRECISIONS
 from bench.core.files import expanded
 from bench.core.kinds import KINDS
+from bench.harness.executor import EXECUTOR_NAMES
 from bench.harness.profiles import PROFILES
 from bench.networks.variants import HEADS, VARIANTS
 from bench.training.defaults import NAMES as STAGES
@@ -46,6 +47,12 @@ from bench.training.tracks import TRACKS
     help="Height and width in pixels; images are resized on the device.",
 )
 @click.option("--weights", metavar="NAME|FILE", help="Pretrained weights to start from.")
+@click.option(
+    "--devices",
+    callback=numbers,
+    metavar="N,M",
+    help="Train on so many devices together (1 by default); on the CPU a device is a share of it.",
+)
 @click.option("--seeds", type=int, help="Number of seeds of each training to an accuracy.")
 @click.option(
     "--budget",
@@ -93,6 +100,19 @@ from bench.training.tracks import TRACKS
     default=None,
     help="Save the final weights of trainings in the run's folder; by default those of --recipes.",
 )
+@click.option(
+    "--executor",
+    default="local",
+    show_default=True,
+    metavar="NAME",
+    help=f"Where groups are measured: {', '.join(EXECUTOR_NAMES)}.",
+)
+@click.option(
+    "--address",
+    metavar="ADDRESS",
+    help="Of the cluster: Ray's host:port, by default that of this machine; Slurm's "
+    "partition[:constraint], or local for processes of this machine.",
+)
 @process_options
 @click.option(
     "--no-parity",
@@ -100,22 +120,32 @@ from bench.training.tracks import TRACKS
     help="Make no parity certificates: rows of the closed track stay uncertified.",
 )
 def run(
-    results: Path, run_name: str | None, resume: str | None, anyway: bool, **options: Any
+    results: Path,
+    run_name: str | None,
+    resume: str | None,
+    anyway: bool,
+    **options: Any,
 ) -> int:
     """Measure the selected cases; write records, tables, plots and report.html."""
     from bench.cli.measuring import measure_and_report
     from bench.cli.resuming import Choice
-    from bench.harness.devices import claimed
+    from bench.executors.registry import executor, make
+    from bench.harness.devices import claimed, scaled
     from bench.harness.profiles import profile as profile_called
     from bench.harness.run import open_run
 
     context = click.get_current_context()
     choice = Choice.of(context, options, expanded(results), resume, run_name)
     options = choice.options
-    apply_process_options(options["threads"], options["keep_env"])
+    address = options["address"]
+    where = executor(options["executor"], address)
+    apply_process_options(options["threads"] if where.local else None, options["keep_env"])
     chosen = profile_called(options["profile"])
-    todo, device = choice.jobs(chosen)
-    chosen = claimed(chosen, device.device, exclusive=options["exclusive"])
+    todo, device = choice.jobs(chosen, elsewhere=not where.local)
+    if options["devices"] and where.local and device.device == "cpu":
+        chosen = scaled(chosen, options["devices"])
+    here = device.device if where.local else "cpu"
+    chosen = claimed(chosen, here, exclusive=options["exclusive"])
     current, done = open_run(
         choice.results,
         choice.name,
@@ -132,5 +162,10 @@ def run(
     current.save_weights = bool(options["recipes"]) if saved is None else saved
     with current:
         return measure_and_report(
-            current, todo, done, parity=not options["no_parity"], unusable=device.unusable
+            current,
+            todo,
+            done,
+            parity=not options["no_parity"],
+            unusable=device.unusable,
+            executor=None if where.local else make(where, address, current, options["threads"]),
         )

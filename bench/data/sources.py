@@ -76,7 +76,7 @@ def prepared(dataset: Dataset, cache: Path | None = None) -> Path:
     folder (gone when this process ends) when the cache cannot be written. Raises UserError when
     neither can.
     """
-    name = _prepared_name(dataset)
+    name = prepared_name(dataset)
     folder = writable(cache or cache_folder()) / "prepared" / name
     if _load_whole(folder) is not None:
         return folder
@@ -94,7 +94,12 @@ def prepared(dataset: Dataset, cache: Path | None = None) -> Path:
     return folder
 
 
-def _prepared_name(dataset: Dataset) -> str:
+def is_prepared(folder: Path) -> bool:
+    """Whether a folder holds the whole prepared data that its name says."""
+    return _load_whole(folder) is not None
+
+
+def prepared_name(dataset: Dataset) -> str:
     """Name of the folder of a decoded copy: its fingerprint, and a digest of the other facts."""
     facts = {key: value for key, value in data.meta(dataset).items() if key != "fingerprint"}
     suffix = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:8]
@@ -146,7 +151,7 @@ def _load_whole(folder: Path) -> Dataset | None:
     try:
         found = data.load(folder)
         actual = data.fingerprint(found.classes, found.train, found.test, found.files_digest)
-        if actual == found.fingerprint and _prepared_name(found) == folder.name:
+        if actual == found.fingerprint and prepared_name(found) == folder.name:
             return found
     except UserError:
         pass

@@ -6,7 +6,7 @@ import dataclasses
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,7 +17,6 @@ from typing import Any, Self
 
 from bench.core import signals
 from bench.core.cache import cache_folder
-from bench.core.case import Case
 from bench.core.errors import OutputError, UserError, cannot_write
 from bench.core.kinds import kind
 from bench.core.records import FILE, Record, RecordStore
@@ -26,19 +25,19 @@ from bench.data.contact_sheet import write_contact_sheet
 from bench.data.dataset import Dataset
 from bench.data.sources import open_dataset, prepared
 from bench.harness.ceilings import RunCeilings
-from bench.harness.certificates import Certificate, Subject, obtain
+from bench.harness.certificates import Certificate, Subject
+from bench.harness.executor import Executor, LocalExecutor
 from bench.harness.grouping import groups
 from bench.harness.listener import Listener
 from bench.harness.matrix import Job
 from bench.harness.measure import measure
-from bench.harness.observer import MACHINE_STATE, look
+from bench.harness.measurer import Measurer
 from bench.harness.profiles import Profile
 from bench.harness.resumption import checkpoints
 from bench.harness.resumption.checkpoints import RunFiles
 from bench.harness.resumption.run_folder import RunFolder
 from bench.harness.resumption.run_settings import RUN_FILE, Begun, RunSettings
-from bench.training.frameworks import REFERENCE, installed
-from bench.training.tracks import track
+from bench.training.frameworks import why_one
 
 Keys = Set[tuple[str, str]]
 """(case id, kind) of records that are there already."""
@@ -47,7 +46,7 @@ _ALL_USABLE: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass
-class Run:
+class Run(Measurer):
     """One folder under ``results``: its data, its records, its report.
 
     A context manager: at its end other processes may measure into the folder.
@@ -74,11 +73,6 @@ class Run:
 
     def __post_init__(self) -> None:
         self.store = RecordStore(self.folder)
-
-    def look_at_machine(self) -> str | None:
-        """Note how busy the machine is before anything is measured; a warning where it is."""
-        self.before, warning = look()
-        return warning
 
     def __enter__(self) -> Self:
         return self
@@ -119,26 +113,10 @@ class Run:
             advice = "give a folder that can be written to with --results"
             raise cannot_write(self.folder, error, advice) from error
 
-    def certify(self, cases: Iterable[Case], listener: Listener) -> None:
-        """Get the certificates of the closed cases, before anything is measured."""
-        classes = len(self.dataset.classes)
-        wanted = {Subject.of(case, classes): None for case in cases if track(case.track).certified}
-        missing = [subject for subject in wanted if subject not in self.certificates]
-        for subject, certificate in obtain(missing, listener.certifying):
-            self.certificates[subject] = certificate
-            listener.certificate_done(certificate)
-
-    def _parity(self, case: Case) -> dict[str, Any]:
-        if not track(case.track).certified:
-            return {"status": "not applicable"}
-        subject = Subject.of(case, len(self.dataset.classes))
-        unchecked = {"status": "unchecked", "problem": "no parity certificate was made in this run"}
-        return self.certificates.get(subject, unchecked)
-
     def execute(self, group: Sequence[Job], listener: Listener) -> Iterator[Record]:
         """Measure jobs together; yield each record when it is on the disk."""
         for job in group:
-            self._prepare_ceilings(job, listener)
+            self.prepare_ceilings(job, listener)
         limits = self.profile.limits
         files = RunFiles(self.folder, self.dataset, limits, self.save_weights)
         found = measure(group, self.data_folder, limits, listener, files)
@@ -147,19 +125,16 @@ class Run:
                 if kind(record.kind).timed:
                     # The records of a group are complete together, and pairs only together.
                     stack.enter_context(signals.held())
-                yield self._written(record, listener)
+                yield self.write(self.completed(record, listener), listener)
 
-    def _written(self, record: Record, listener: Listener) -> Record:
-        """The complete record of a measurement, when it is on the disk."""
-        parity = self._parity(record.case)
-        complete = dataclasses.replace(record, dataset=self.dataset.describe(), parity=parity)
-        complete = self._with_ceiling(self._with_state_before(complete), listener)
+    def write(self, record: Record, listener: Listener) -> Record:
+        """Append a complete record; it is on the disk when this returns."""
         with signals.held():  # what is measured is written
-            self._append(complete)
-            if complete.ok and kind(complete.kind).trained:
-                checkpoints.prune(self.folder, [complete.case.id])
-            listener.finished(complete)
-        return complete
+            self._append(record)
+            if record.ok and kind(record.kind).trained:
+                checkpoints.prune(self.folder, [record.case.id])
+            listener.finished(record)
+        return record
 
     def _append(self, record: Record) -> None:
         record = dataclasses.replace(record, caveats=(*record.caveats, *self.caveats))
@@ -170,37 +145,15 @@ class Run:
         except OutputError as error:
             raise OutputError(f"{error}; {_rescued(record)}") from error
 
-    def skip(self, job: Job, reason: str) -> list[Record]:
-        """Write a row without a result for every task of a job that cannot be measured here."""
+    def skip(self, job: Job, reason: str, status: str = "skipped") -> list[Record]:
+        """Write a row without a result for every task of a job that cannot be measured."""
         found = [
-            Record(task.case, task.kind, "skipped", error=reason, dataset=self.dataset.describe())
+            Record(task.case, task.kind, status, error=reason, dataset=self.dataset.describe())
             for task in job.tasks
         ]
         for record in found:
             self._append(record)
         return found
-
-    def _with_state_before(self, record: Record) -> Record:
-        if not self.before:
-            return record
-        state = {**record.environment.get(MACHINE_STATE, {}), "before": self.before}
-        return dataclasses.replace(record, environment={**record.environment, MACHINE_STATE: state})
-
-    def _prepare_ceilings(self, job: Job, listener: Listener) -> None:
-        """Before the first throughput of the run; the cache has them after the first run."""
-        if any(kind(task.kind).throughput for task in job.tasks):
-            names = self.frameworks or installed(self.profile.frameworks)
-            wanted = sorted([*names, job.case.framework], key=lambda name: name != REFERENCE)
-            self.ceilings.prepare(wanted, listener.progress, job.case.device)
-
-    def _with_ceiling(self, record: Record, listener: Listener) -> Record:
-        if not kind(record.kind).throughput or not record.ok:
-            return record
-        speed = float(record.summary["images_per_second"] or 0.0)
-        flops = speed * float(record.metrics.get("flops_per_image") or 0.0)
-        tf32 = bool(record.settings.get("tf32"))
-        ceiling = self.ceilings.metrics(record.case, flops, listener.progress, tf32=tf32)
-        return dataclasses.replace(record, metrics={**record.metrics, **ceiling})
 
 
 def run_all(
@@ -211,6 +164,7 @@ def run_all(
     done: Keys = NOTHING,
     parity: bool = True,
     unusable: Mapping[str, str] = _ALL_USABLE,
+    executor: Executor | None = None,
 ) -> None:
     """Every job whose records are not there yet, in order; their certificates first.
 
@@ -221,6 +175,7 @@ def run_all(
         done: What is there already.
         parity: Whether certificates are made.
         unusable: Frameworks that cannot use the device, with the reason: their rows are skipped.
+        executor: Where the groups are measured; by default here, one after the other.
     """
     checkpoints.prune(run.folder, {case_id for case_id, name in done if kind(name).trained})
     remaining = [
@@ -228,19 +183,27 @@ def run_all(
         for job in jobs
         if (tasks := tuple(task for task in job.tasks if task.key not in done))
     ]
+    measured_here = []
     for job in remaining:
-        if job.case.framework in unusable:
-            for record in run.skip(job, unusable[job.case.framework]):
-                listener.finished(record)
-    remaining = [job for job in remaining if job.case.framework not in unusable]
+        reason = unusable.get(job.case.framework) or why_one(job.case)
+        if reason is None:
+            measured_here.append(job)
+            continue
+        for record in run.skip(job, reason):
+            listener.finished(record)
+    remaining = measured_here
     measured = (job.case.framework for job in jobs if job.case.framework not in unusable)
     run.frameworks = tuple(dict.fromkeys(measured))
-    if parity:
-        run.certify((job.case for job in remaining), listener)
-    for group in groups(remaining, run.profile.together):
-        signals.check()
-        for _ in run.execute(group, listener):
+    executor = executor or LocalExecutor(run)
+    try:
+        executor.prepare(remaining, listener, parity=parity)
+        for group in groups(remaining, run.profile.together, executor.memory):
+            executor.submit(group)
+        for _ in executor.records(listener):
             pass
+    except BaseException:
+        executor.cancel()
+        raise
     checkpoints.remove_rounds(run.folder)
 
 
@@ -357,7 +320,7 @@ def _holds_run(folder: Path) -> bool:
 def _same_data(run: Run, *, anyway: bool) -> None:
     if anyway or not run.store.path.exists():
         return
-    for record in run.store.read():
+    for record in run.store:
         known = str(record.dataset.get("fingerprint"))
         if known != run.dataset.fingerprint:
             name = record.dataset.get("name")
