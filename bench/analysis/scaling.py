@@ -44,7 +44,8 @@ def _bases(experiment: Experiment) -> Iterator[tuple[str, Any]]:
 def _row(results: Results, several: Experiment, one: Experiment, scaling: str) -> Row:
     ratio, devices = results.ratio(several, one), several.case.devices
     value, low, high = ratio.ratio
-    metric = next((r.metrics["parallel"] for r in several.ok if "parallel" in r.metrics), {})
+    found = (r.metrics["parallel"] for r in several.ok if "parallel" in r.metrics)
+    metric: dict[str, Any] = next(found, {})
     parity = several.ok[0].parity
     row = identity(several, results.data) | counts(several) | caveats_of_both(several, one)
     return row | {

@@ -105,8 +105,9 @@ def _measured(request: GroupRequest, label: str) -> Answer:
     folder, received = data_folder(request.data)
     weights = {path: weights_file(parcel) for path, parcel in request.weights.items()}
     group = [
-        dataclasses.replace(j, weights=weights.get(j.weights, j.weights)) for j in request.jobs
-    ]  # type: ignore[arg-type]
+        dataclasses.replace(job, weights=job.weights and weights[job.weights])
+        for job in request.jobs
+    ]
     kind_of, _ = _kind(request.cpus, group[0].case.device)
     notes = _Notes()
     measurer = NodeMeasurer.of(request, folder)

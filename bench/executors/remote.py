@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from bench.core import signals
 from bench.core.case import Case
@@ -200,12 +201,12 @@ class RemoteExecutor:
         needs = Needs(facts.cpus, gpus, int(memory))
         return self._cluster.submit(on_node.measure_group, request, needs, nodes)
 
-    def _end(self, attempt: _Attempt, outcome: object, listener: Listener) -> Iterator[Record]:
+    def _end(self, attempt: _Attempt, outcome: Any, listener: Listener) -> Iterator[Record]:
         if isinstance(outcome, Lost):
             yield from self._again(attempt, outcome, listener)
             return
-        name, answer = outcome  # type: ignore[misc]
-        assert isinstance(answer, Answer)
+        answer: Answer
+        name, answer = outcome
         if answer.refused:
             self._nodes.exclude(name, answer.refused, listener)
             yield from self._again(attempt, Lost(answer.refused), listener, noted=True)

@@ -64,8 +64,7 @@ class Subject:
     def of(cls, case: Case, classes: int) -> Subject:
         """What a case's certificate is about; seeds, batches and recipes share it."""
         network = (case.variant, case.framework, case.head, case.input_size, classes)
-        where = {"device": case.device, "execution": case.unusual_execution}
-        return cls(*network, **where, devices=case.devices)
+        return cls(*network, case.device, case.unusual_execution, case.devices)
 
     @property
     def architecture(self) -> Architecture:

@@ -91,7 +91,7 @@ class Run(Measurer):
         self.store = RecordStore(self.folder)
 
     @cached_property
-    def dataset(self) -> Dataset:
+    def dataset(self) -> Dataset:  # type: ignore[override]  # read when it is first needed
         """The images, cut to the numbers of this profile."""
         whole = open_dataset(self.data)
         if self.validation:
@@ -101,7 +101,7 @@ class Run(Measurer):
         return whole.subset(train, test)
 
     @cached_property
-    def data_folder(self) -> Path:
+    def data_folder(self) -> Path:  # type: ignore[override]
         """Folder that workers map the images from."""
         return prepared(self.dataset, cache_folder())
 
