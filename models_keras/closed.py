@@ -13,7 +13,8 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.training.interfaces import Gradients, Images, Logits, Setup, StepInput
+from bench.core.errors import UserError
+from bench.training.interfaces import Gradients, Images, Logits, ParallelFacts, Setup, StepInput
 from models_keras import alexnet
 from models_keras.backend import BackendStep, Network, current
 from models_keras.crops import bordered
@@ -68,6 +69,13 @@ class ClosedTrainer(OnDevices):
         found = bordered(images, padding)
         self._held = None if found is None else keras.ops.convert_to_tensor(found)
         return self._held is not None
+
+    def parallel(self) -> ParallelFacts:
+        """How it trains on several devices, which are read back from the step's arrays."""
+        wanted, found = self._setup.case.devices, self._backend.devices()
+        if found != wanted:
+            raise UserError(f"--devices {wanted}: the step's arrays are on {found}")
+        return super().parallel()
 
     def export_state(self) -> Iterator[tuple[str, NDArray[Any]]]:
         """Variables of the network, and the slots of the backend's step."""

@@ -112,7 +112,7 @@ class RayCluster:
             num_gpus=needs.gpus,
             memory=needs.memory or None,
             max_retries=0,
-            # No space after the comma: Ray 2.60 takes it for a part of the id, and ends the process.
+            # No space after the comma: Ray 2.60 would take it for a part of the id, and abort.
             label_selector={_NODE_ID: f"in({','.join(nodes)})" if len(nodes) > 1 else nodes[0]},
         )
         reference: Ticket = task.remote(function, request)

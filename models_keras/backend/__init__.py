@@ -84,6 +84,9 @@ class BackendStep(Protocol):
     def settings(self) -> dict[str, Any]:
         """``execution`` and ``jit_compile`` of a step."""
 
+    def devices(self) -> int:
+        """Devices that hold the weights and a part of each batch."""
+
 
 @dataclass(frozen=True)
 class Convolutions:

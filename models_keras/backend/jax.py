@@ -183,6 +183,16 @@ class Step:
         images, labels, masks = self._divided((images, labels, masks))
         return self._run(self._step, (images, labels, masks, jnp.asarray(rate, self._dtype)))
 
+    def devices(self) -> int:
+        """Devices that hold the weights and a part of each batch, read back from the arrays."""
+        batch = self._divided(np.zeros((self._mesh_size(), 1), np.float32))
+        parts = {shard.device for shard in batch.addressable_shards}
+        return min(len(parts), len(self._weights[0].sharding.device_set))
+
+    def _mesh_size(self) -> int:
+        distribution = self._distribution
+        return 1 if distribution is None else int(distribution.device_mesh.devices.size)
+
     def _divided(self, batch: Any) -> Any:
         """The arrays of a batch, each divided among the devices."""
         distribution = self._distribution

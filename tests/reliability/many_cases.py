@@ -4,8 +4,8 @@
 framework is measured in no time (`tests.support.instant`), so that what is left is the suite's own
 cost of a case. Each stage runs in a process of its own, as the command does:
 
-- run: matrix, executor, one fsynced record for each case, and the report
-- resume: the same command when every record is there, and the report
+- run: matrix, executor, and one fsynced record for each case
+- resume: the same command when every record is there
 - report: ``alexbench report``
 """
 
@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from math import log
 from pathlib import Path
 from typing import NamedTuple
@@ -32,7 +33,7 @@ import resource, sys, time
 from bench.cli import main
 from bench.core import signals
 stage, *arguments = sys.argv[1:]
-{without_report}
+# without report
 sys.argv = ["alexbench", *arguments]
 began = time.perf_counter()
 code = 0
@@ -80,7 +81,7 @@ def main() -> None:
             shutil.rmtree(root, ignore_errors=True)
 
 
-def _stages(root: Path, number: int, given: argparse.Namespace) -> list[tuple[str, Figures]]:
+def _stages(root: Path, number: int, given: argparse.Namespace) -> Iterator[tuple[str, Figures]]:
     data = fakes.write_batches(root / "data", fakes.images())
     seeds = -(-number // len(FRAMEWORKS))
     where = ["--executor", given.executor, *(["--address", given.address] if given.address else [])]
@@ -94,17 +95,15 @@ def _stages(root: Path, number: int, given: argparse.Namespace) -> list[tuple[st
     resume = ["run", "--results", str(root / "results"), "--resume", "many"]
     if given.address:
         resume += ["--address", given.address]
-    found = []
     stages = {"run": run, "resume": resume}
     if not given.no_report:
         stages["report"] = ["report", str(root / "results" / "many")]
     for stage, arguments in stages.items():
-        found.append((stage, _measured(root, stage, arguments)))
-    return found
+        yield stage, _measured(root, stage, arguments)
 
 
 def _measured(root: Path, stage: str, arguments: list[str]) -> Figures:
-    text = _SCRIPT.format(without_report=_WITHOUT_REPORT if stage != "report" else "")
+    text = _SCRIPT.replace("# without report", "" if stage == "report" else _WITHOUT_REPORT)
     environment = {
         **os.environ,
         **fakes.environment(root / "cache"),
