@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from bench.cli.options import listed, numbers
+from bench.core.case import PRECISIONS
 from bench.core.errors import UserError
 from bench.core.kinds import KINDS
 from bench.core.record_fields import CAVEATS_ON
@@ -37,7 +38,7 @@ _SELECTIONS = {
 @listed("--tracks", known=TRACKS)
 @listed("--kinds", known=KINDS)
 @listed("--recipes", known=["their names, with @budget"])
-@listed("--precisions", known=["float32", "bfloat16"])
+@listed("--precisions", known=PRECISIONS)
 @listed("--stages", known=STAGES)
 @click.option("--seeds", callback=numbers, metavar="N,M", help="Seeds by number.")
 @click.option("--all", "everything", is_flag=True, help="All records of the run.")

@@ -8,8 +8,9 @@ from typing import Any
 
 import click
 
-from bench.core.system.devices import NAMES
+from bench.core.system.devices import AUTO, NAMES
 from bench.core.system.resources import use_threads
+from bench.harness.selection import AUTO_BATCH
 from bench.training.frameworks import FRAMEWORKS
 from bench.worker.environment import keep
 
@@ -32,6 +33,15 @@ def numbers(_: click.Context, parameter: click.Parameter, value: str | None) -> 
         return tuple(int(part) for part in value.split(",")) if value else ()
     except ValueError:
         raise click.BadParameter(f"{value!r} is not a list of whole numbers") from None
+
+
+def batch_sizes(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> tuple[int, ...]:
+    """Click callback: `numbers`, or ``auto``."""
+    if value is not None and value.strip().lower() == AUTO:
+        return (AUTO_BATCH,)
+    return numbers(context, parameter, value)
 
 
 def listed(*flags: str, known: Iterable[str]) -> Decorator:

@@ -201,6 +201,24 @@ METRICS: dict[str, Metric] = {
             type=LIST,
             pooled="joined",
         ),
+        Metric(
+            "device_seconds",
+            THROUGHPUT,
+            "The accelerator's own time from the first to the last work of each counted block, by "
+            "events (PyTorch, Keras on PyTorch; JAX and TensorFlow have no public interface to "
+            "them).",
+            "s",
+            LIST,
+            pooled="joined",
+        ),
+        Metric(
+            "device_reserved_bytes",
+            (*TIMED, ACCURACY),
+            "Peak that the framework's allocator had taken from the device, its cache among it; "
+            "TensorFlow does not report it.",
+            "bytes",
+            pooled="max",
+        ),
         Metric("test_accuracy", (ACCURACY,), "Top-1 at the end of the training.", "fraction"),
         Metric("classes", (ACCURACY,), "Names of the classes, in their order.", type=LIST),
         Metric("per_class", (ACCURACY,), "Accuracy by class.", "fraction", OBJECT),

@@ -12,7 +12,7 @@ from bench.core.errors import UserError
 from bench.core.kinds import ACCURACY, KINDS, TRAIN_THROUGHPUT, kind
 from bench.core.system.devices import accelerated
 from bench.harness.profiles import Profile
-from bench.harness.selection import Network, Selection, networks
+from bench.harness.selection import AUTO_BATCH, Network, Selection, networks
 from bench.networks import variants
 from bench.training import frameworks
 from bench.training.defaults import NAMES, chain
@@ -205,7 +205,7 @@ def _stages(selection: Selection, case: Case) -> tuple[str, ...]:
 def _batch_sizes(selection: Selection, profile: Profile, network: Network) -> tuple[int, ...]:
     asked, fixed, size = selection.batch_sizes, network.recipe.batch_size, network.input_size
     if fixed is not None:
-        if asked and fixed not in asked:
+        if asked not in ((), (AUTO_BATCH,)) and fixed not in asked:
             listed = ", ".join(map(str, asked))
             raise UserError(
                 f"recipe {network.recipe.name}: its batch size is {fixed}, not {listed}"

@@ -17,6 +17,8 @@ from bench.core.samples import Timed
 from bench.core.system.environment import capture
 from bench.core.system.machine import machine_metrics
 from bench.core.text import headline, without_folders
+from bench.harness import batch_sizes
+from bench.harness.batch_sizes import Fits
 from bench.harness.interleave import InterleavedRun, TaskResults, group_seconds
 from bench.harness.listener import Listener
 from bench.harness.matrix import Job, Task
@@ -58,6 +60,7 @@ def _measure_interleaved(
     process_seconds, note = rounds.take(interleaved.all_results)
     if note:
         listener.note(f"{jobs[0].case.variant}: {note}")
+    fits = batch_sizes.tried(data, limits)
     earlier = len(process_seconds)
     stopped = (
         stopping_reason(interleaved.all_results, limits, process_seconds)
@@ -81,8 +84,16 @@ def _measure_interleaved(
             "precision_goal": limits.precision,
             "group_seconds": group_seconds(interleaved.all_results, limits),
         }
-        yield _with_machine(_timed_record(task_results, interleaving), machine)
+        record = _timed_record(task_results, interleaving)
+        job = next(job for job in jobs if task_results.task in job.tasks)
+        yield _with_machine(_with_advice(record, job, fits), machine)
     rounds.remove()
+
+
+def _with_advice(record: Record, job: Job, fits: Fits) -> Record:
+    """An out-of-memory row with the batch that would fit; no other worker may be alive."""
+    words = batch_sizes.advice(job, fits) if record.status == "oom" else ""
+    return dataclasses.replace(record, error=f"{record.error}; {words}") if words else record
 
 
 def _with_machine(record: Record, state: dict[str, Any]) -> Record:
@@ -137,6 +148,7 @@ def _measure_alone(
                 record = record_of(task, answer, [answer["samples"]])
             except WorkerError as error:
                 record = _failure(task, error)
+        record = _with_advice(record, job, batch_sizes.tried(data, limits))
         record = dataclasses.replace(
             record,
             started_at=kept.started_at if kept else started_at,

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.core.case import EXECUTIONS, INITS, PRECISIONS
+from bench.core.case import INITS, PRECISIONS, check_execution
 from bench.core.errors import UserError
 from bench.core.kinds import KINDS
 from bench.networks import variants
@@ -23,6 +23,10 @@ from bench.weights.sources import open_weights
 
 PUBLISHED = {"torchvision": "torchvision", "imagenet-lrn": "bvlc"}
 """Variants with the source of weights that is taken when none is named."""
+
+
+AUTO_BATCH = 0
+"""The batch size of ``--batch-sizes auto``, until one is found (`bench.harness.batch_sizes`)."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,8 @@ class Selection:
         _known("kind", self.kinds, KINDS)
         _known("head", self.heads, HEADS)
         _known("precision", self.precisions, PRECISIONS)
-        _known("execution", self.executions, EXECUTIONS)
+        for name in self.executions:
+            check_execution(name)
         _known("init", self.inits, INITS)
         if self.weights and self.inits and "pretrained" not in self.inits:
             raise UserError(
@@ -76,6 +81,8 @@ class Selection:
         if not 0 < self.budget <= 1:
             raise UserError(f"--budget {self.budget:g}: must be above 0 and at most 1")
         for option, sizes in (("batch", self.batch_sizes), ("input", self.input_sizes)):
+            if option == "batch" and sizes == (AUTO_BATCH,):
+                continue
             if any(size < 1 for size in sizes):
                 raise UserError(f"--{option}-sizes {sizes}: must all be at least 1")
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from bench.core.case import Case
-from bench.core.errors import UserError
+from bench.core.errors import UnavailableError, UserError
 from bench.core.extensions import load_object
 from bench.core.limits import Limits
 from bench.core.system.devices import parse
@@ -203,7 +203,7 @@ def _new_last(setup: Setup, layers: Collection[str]) -> tuple[str, ...]:
 
 def _setup(case: Case, dataset: Dataset, threads: int) -> Setup:
     if case.precision == "tf32" and case.device == "cpu":
-        raise UserError("precision tf32: a CPU has none; take float32, or an accelerator")
+        raise UnavailableError("precision tf32: a CPU has none; take float32, or an accelerator")
     chosen = recipe(case.recipe)
     steps = int(chosen.epochs * len(dataset.train.labels) / case.batch_size)
     architecture = variant(case.variant).architecture(

@@ -21,6 +21,8 @@ JIT = False
 KEEPS_CONSTANTS = False
 COMPILES = True
 """Into a graph; XLA is another switch."""
+GRAPHS = False
+STEPS_PER_EXECUTION = True
 CONVOLUTIONS = Convolutions(slow_in_groups=True)
 
 
@@ -62,8 +64,31 @@ def peak_memory() -> int | None:
     return int(tf.config.experimental.get_memory_info("GPU:0")["peak"])
 
 
-def compilation() -> None:
-    """TensorFlow counts neither."""
+def peak_reserved() -> None:
+    """TensorFlow reports what its allocator gave out, not what it has taken."""
+
+
+def device_clock() -> None:
+    """TensorFlow has no public interface to time stamps of a device: its profiler writes a
+    trace."""
+
+
+def compilation(step: Any, *, jit: bool) -> dict[str, int | float] | None:
+    """Traces of the ``tf.function`` of the step: one graph each, the later ones for other shapes or
+    values. A graph has no breaks: what cannot be traced is an error."""
+    traced = _traces(step)
+    return None if traced is None else {"graphs": traced, "recompilations": max(traced - 1, 0)}
+
+
+def _traces(step: Any) -> int | None:
+    # What ``fit`` calls is a closure around a tf.function, and around a jitted one within that.
+    cells = getattr(step, "__closure__", None) or ()
+    counters = (
+        getattr(function, "experimental_get_tracing_count", None)
+        for function in (step, *(cell.cell_contents for cell in cells))
+    )
+    counts = [int(counter()) for counter in counters if counter]
+    return max(counts) if counts else None
 
 
 def use_precision(precision: str) -> None:
@@ -247,6 +272,10 @@ class Step:
             "execution": "eager" if eager else "tf.function",
             "jit_compile": _compiled_by_xla(self._step),
         }
+
+    def compiled_step(self) -> Any:
+        """The ``tf.function`` of the step."""
+        return self._step
 
 
 def _tensors(images: Any) -> Any:
