@@ -142,7 +142,7 @@ class Backend(Protocol):
         interface to them."""
 
     def compilation(self, step: Any, *, jit: bool) -> dict[str, int | float] | None:
-        """What has been compiled; None where nothing counts it.
+        """What has been compiled; None where nothing has, or nothing counts it.
 
         ``graphs`` and ``recompilations``; on PyTorch ``graph_breaks``, on JAX ``seconds``.
 

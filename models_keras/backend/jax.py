@@ -36,6 +36,7 @@ def configure(threads: int, deterministic: bool, device: str, tf32: bool) -> Non
 
     Nor has it a deterministic mode on the CPU.
     """
+    _compilations.clear()  # of an earlier trainer
     jax.config.update("jax_default_matmul_precision", "tensorfloat32" if tf32 else "highest")
     jax.config.update("jax_default_device", _device_of(device))
 
@@ -79,7 +80,7 @@ def device_clock() -> None:
 
 _COMPILED = "/jax/core/compile/backend_compile_duration"
 _compilations: list[tuple[str, float]] = []
-"""Name of the function and seconds of everything that XLA has compiled in this process."""
+"""Name of the function and seconds of everything that XLA has compiled for the newest trainer."""
 
 
 def _listen(event: str, seconds: float, **facts: Any) -> None:
@@ -91,15 +92,18 @@ jax.monitoring.register_event_duration_secs_listener(_listen)
 
 
 def compilation(step: Any, *, jit: bool) -> dict[str, int | float] | None:
-    """Of the training step; ``seconds`` are those of everything that XLA has compiled.
+    """Of the training step; ``seconds`` are those of everything that XLA has compiled for the
+    trainer.
 
     A jitted function has no graph breaks: what cannot be traced is an error.
     """
     if not jit:
         return None
     steps = sum(bool(_STEP.search(name)) for name, _ in _compilations)
+    if not steps:
+        return None
     seconds = sum(seconds for _, seconds in _compilations)
-    return {"graphs": steps, "recompilations": max(steps - 1, 0), "seconds": seconds}
+    return {"graphs": steps, "recompilations": steps - 1, "seconds": seconds}
 
 
 _STEP = re.compile(r"(pure_step|train_step)\)?$")

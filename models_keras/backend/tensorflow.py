@@ -77,18 +77,17 @@ def compilation(step: Any, *, jit: bool) -> dict[str, int | float] | None:
     """Traces of the ``tf.function`` of the step: one graph each, the later ones for other shapes or
     values. A graph has no breaks: what cannot be traced is an error."""
     traced = _traces(step)
-    return None if traced is None else {"graphs": traced, "recompilations": max(traced - 1, 0)}
+    return {"graphs": traced, "recompilations": traced - 1} if traced else None
 
 
-def _traces(step: Any) -> int | None:
+def _traces(step: Any) -> int:
     # What ``fit`` calls is a closure around a tf.function, and around a jitted one within that.
     cells = getattr(step, "__closure__", None) or ()
     counters = (
         getattr(function, "experimental_get_tracing_count", None)
         for function in (step, *(cell.cell_contents for cell in cells))
     )
-    counts = [int(counter()) for counter in counters if counter]
-    return max(counts) if counts else None
+    return max((int(counter()) for counter in counters if counter), default=0)
 
 
 def use_precision(precision: str) -> None:

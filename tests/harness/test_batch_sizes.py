@@ -85,7 +85,7 @@ def test_frameworks_that_are_compared_share_a_size_and_a_run_goes_on_with_it(
 
 
 def test_the_cpu_and_a_device_without_room_are_one_line(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="--batch-sizes auto: .* give numbers for the CPU"):
+    with pytest.raises(UserError, match=r"--batch-sizes auto: .* give numbers for the CPU"):
         resolved([job(device="cpu")], tmp_path, Room())
     with pytest.raises(UserError, match="--batch-sizes auto: not even one image of cifar-bn"):
         resolved([job()], tmp_path, Room())

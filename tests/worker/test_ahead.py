@@ -4,6 +4,8 @@ import threading
 import time
 from itertools import islice
 
+import pytest
+
 from bench.worker.ahead import DEPTH, made_ahead
 
 
@@ -48,9 +50,5 @@ def test_an_error_comes_to_the_step_whose_input_it_is() -> None:
 
     with made_ahead(make, 0, 5) as inputs:
         assert next(inputs) == 0
-        try:
+        with pytest.raises(ValueError, match="planted"):
             next(inputs)
-        except ValueError as error:
-            assert str(error) == "planted"
-        else:
-            raise AssertionError("no error")

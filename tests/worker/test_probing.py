@@ -99,7 +99,7 @@ def test_a_card_in_slices_needs_the_name_of_one(
 ) -> None:
     monkeypatch.setattr(nvml, "MODULE", "pynvml")
     replay(monkeypatch, tmp_path, nvmlDeviceGetMigMode=[1, 1])
-    with pytest.raises(UserError, match="divided into MIG slices; name one.*MIG-<uuid>$"):
+    with pytest.raises(UserError, match=r"divided into MIG slices; name one.*MIG-<uuid>$"):
         choose("cuda", USABLE)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "MIG-1234")
     assert choose("cuda", USABLE).device == "cuda"
