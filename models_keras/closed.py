@@ -63,7 +63,8 @@ class ClosedTrainer:
     def hold_images(self, images: Images, labels: NDArray[np.int64], padding: int) -> bool:
         """In memory of the device, with their border."""
         found = bordered(images, padding)
-        self._held = None if found is None else keras.ops.convert_to_tensor(found)
+        dtype = self._of_backend.held_dtype()
+        self._held = None if found is None else keras.ops.convert_to_tensor(found, dtype)
         return self._held is not None
 
     def export_state(self) -> Iterator[tuple[str, NDArray[Any]]]:

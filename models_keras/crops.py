@@ -32,7 +32,7 @@ def cut(held: Any, crops: Any) -> Any:
     """The crops of a step.
 
     Args:
-        held: (N, S, S, 3) uint8, images with their border.
+        held: (N, S, S, 3), images with their border: uint8, or what the backend holds them in.
         crops: (B, 4) int32: index, top, left, and 1 where the crop is mirrored.
 
     Returns:
@@ -44,7 +44,7 @@ def cut(held: Any, crops: Any) -> Any:
     _, side, width, channels = held.shape
     rows = index * side + top + across
     places = rows[:, :, None] * width + columns[:, None, :]  # (B, 32, 32)
-    return ops.take(ops.reshape(held, (-1, channels)), places, axis=0)
+    return ops.cast(ops.take(ops.reshape(held, (-1, channels)), places, axis=0), "uint8")
 
 
 @keras.saving.register_keras_serializable("alexbench")
@@ -52,17 +52,18 @@ class HeldImages(keras.layers.Layer):  # type: ignore[misc]
     """(B, 4) int32 crops -> (B, 32, 32, 3) uint8.
 
     The images are a variable of the layer: a constant would become a part of the compiled code.
+    Its type is the backend's (``models_keras.backend.Backend.held_dtype``).
     """
 
-    def __init__(self, shape: tuple[int, ...], **kwargs: Any) -> None:
+    def __init__(self, shape: tuple[int, ...], held_dtype: str = "uint8", **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.held_shape = tuple(shape)
+        self.held_shape, self.held_dtype = tuple(shape), held_dtype
 
     def build(self, _: Any) -> None:
         """Make room for the images."""
         self.held = self.add_weight(
             shape=self.held_shape,
-            dtype="uint8",
+            dtype=self.held_dtype,
             initializer="zeros",
             trainable=False,
             autocast=False,
@@ -79,4 +80,5 @@ class HeldImages(keras.layers.Layer):  # type: ignore[misc]
 
     def get_config(self) -> dict[str, Any]:
         """For saving."""
-        return {**super().get_config(), "shape": self.held_shape}
+        config = {"shape": self.held_shape, "held_dtype": self.held_dtype}
+        return {**super().get_config(), **config}

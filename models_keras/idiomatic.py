@@ -135,7 +135,8 @@ class IdiomaticTrainer:
         found = bordered(images, padding)
         if found is None:
             return False
-        held = HeldImages(found.shape, dtype="uint8", name="held_images")
+        dtype = self._backend.held_dtype()
+        held = HeldImages(found.shape, dtype, dtype="uint8", name="held_images")
         crops = keras.Input((4,), dtype="int32")
         self._trained = keras.Model(crops, self.network(self._prepare(held(crops))))
         held.held.assign(found)

@@ -127,6 +127,10 @@ class Backend(Protocol):
         Raises UserError where the backend cannot use the device.
         """
 
+    def held_dtype(self) -> str:
+        """The type in which images are held on the device: one that holds every byte, and that the
+        backend gathers there."""
+
     def wait(self, model: keras.Model) -> None:
         """Return when all work that ``fit`` has queued is done."""
 

@@ -50,6 +50,11 @@ def _device_of(kind: str) -> Any:
         raise unusable(kind, f"JAX {jax.__version__}", install) from None
 
 
+def held_dtype() -> str:
+    """Bytes."""
+    return "uint8"
+
+
 def wait(model: keras.Model) -> None:
     """Wait for the newest state: in a ``fit`` the model's variables are empty."""
     state = getattr(model, "_jax_state", None)

@@ -72,6 +72,11 @@ def _device() -> torch.device:
     return found.device
 
 
+def held_dtype() -> str:
+    """Bytes."""
+    return "uint8"
+
+
 def wait(model: keras.Model) -> None:
     """Wait for the device."""
     synchronise(_device())

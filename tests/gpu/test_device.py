@@ -127,12 +127,14 @@ def test_every_execution_trains_or_says_that_there_is_none(
         device=device,
         execution=execution,
     )
+    refused: WorkerError | None = None
     try:
         found = measured(case, data, TRAIN_THROUGHPUT)
     except WorkerError as error:
-        assert error.status == "skipped", str(error)
-        assert "\n" not in str(error)
-        pytest.skip(str(error))
+        refused = error
+    if refused:
+        assert refused.status == "skipped", str(refused)
+        pytest.skip(str(refused))
     rate = found["metrics"]["steps_per_sample"] * BATCH / min(found["samples"])
     print(f"{framework} {execution}: {rate:,.0f} images/s, {found['settings']['compilation']}")
     assert rate > 2_000

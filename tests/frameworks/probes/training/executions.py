@@ -43,7 +43,7 @@ def _unusual(framework: str, track: str, execution: str) -> dict[str, Any]:
     is no such execution."""
     rows = TINY if TRACKS[track].shared_masks else undropped(TINY)
     found: dict[str, Any] = {}
-    for name in (EAGER, execution):
+    for name in (execution, EAGER):
         given = setup(rows, steps=STEPS, track=track)
         given = replace(given, case=replace(given.case, framework=framework, execution=name))
         try:
