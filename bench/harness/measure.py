@@ -14,6 +14,7 @@ from bench.core.kinds import kind
 from bench.core.limits import Limits
 from bench.core.records import Record
 from bench.core.samples import Timed
+from bench.core.system.devices import accelerated
 from bench.core.system.environment import capture
 from bench.core.system.machine import machine_metrics
 from bench.core.text import headline, without_folders
@@ -86,8 +87,22 @@ def _measure_interleaved(
         }
         record = _timed_record(task_results, interleaving)
         job = next(job for job in jobs if task_results.task in job.tasks)
+        if record.status == "oom" and len(jobs) > 1 and accelerated(job.case.device):
+            only = dataclasses.replace(job, tasks=(task_results.task,))
+            yield from map(_sequential, _measure_interleaved([only], data, limits, listener, None))
+            continue
         yield _with_machine(_with_advice(record, job, fits), machine)
     rounds.remove()
+
+
+def _sequential(record: Record) -> Record:
+    """The record of a framework that was measured alone, since all do not fit on the device."""
+    interleaving = record.metrics.get("interleaving")
+    if interleaving is None:
+        return record
+    why = "out of memory next to the other frameworks of its group: measured alone"
+    metrics = {**record.metrics, "interleaving": {**interleaving, "sequential": why}}
+    return dataclasses.replace(record, metrics=metrics)
 
 
 def _with_advice(record: Record, job: Job, fits: Fits) -> Record:

@@ -253,6 +253,28 @@ def test_an_execution_that_a_framework_lacks_is_a_skipped_row(tmp_path: Path, ba
     assert records[2].case.id.endswith("/compiled:4")
 
 
+def test_what_does_not_fit_next_to_the_others_is_measured_alone_and_says_so(
+    tmp_path: Path, batches: str
+) -> None:
+    sound, alone = measured(tmp_path, batches, "fake-gpu", "fake-gpu-crowded")
+    assert sound.ok
+    assert alone.ok, alone.error
+    assert "measured alone" in alone.metrics["interleaving"]["sequential"]
+    assert "sequential" not in sound.metrics["interleaving"]
+    assert alone.metrics["interleaving"]["group"] != sound.metrics["interleaving"]["group"]
+
+
+def test_an_execution_of_several_steps_is_timed_and_not_evaluated(
+    tmp_path: Path, batches: str
+) -> None:
+    choices = {"executions": ("compiled:4",), "kinds": ("train_throughput", "accuracy")}
+    timed, trained = measured(tmp_path, batches, "fake-gpu", **choices)
+    assert timed.ok, timed.error
+    assert timed.metrics["steps_per_sample"] % 4 == 0
+    assert trained.status == "skipped"
+    assert "is timed only" in str(trained.error)
+
+
 def test_an_automatic_batch_size_is_the_largest_that_fits_in_every_framework(
     tmp_path: Path, batches: str
 ) -> None:

@@ -6,11 +6,15 @@ It has a clock and memory of its own. Each fault is a framework of its own (`tes
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from queue import Queue
 from typing import Any
+
+import psutil
 
 from bench.training.interfaces import DeviceReport, Images, Logits, Setup, StepInput
 from tests.support.fakes import FakeTrainer
@@ -178,6 +182,24 @@ class SmallDevice(DeviceOutOfMemory):
     room = ROOM
 
 
+class Crowded(DeviceTrainer):
+    """A device on which no other worker's network fits."""
+
+    def misbehave(self) -> None:
+        if _workers_beside():
+            raise OutOfMemoryError("CUDA out of memory. Tried to allocate 9.00 GiB")
+
+
+def _workers_beside() -> int:
+    """Other workers of this run that are alive."""
+    found = 0
+    for process in psutil.Process(os.getppid()).children():
+        with suppress(psutil.Error):
+            is_worker = "bench.worker" in process.cmdline()
+            found += is_worker and process.pid != os.getpid()
+    return found
+
+
 class OtherPrecision(DeviceTrainer):
     """Computes in float32, whatever was asked for."""
 
@@ -200,6 +222,7 @@ _FAULTS: dict[str, type[DeviceTrainer]] = {
     "fake-gpu-early-timed": TimedReturnsEarly,
     "fake-gpu-unclocked": Unclocked,
     "fake-gpu-small": SmallDevice,
+    "fake-gpu-crowded": Crowded,
     "fake-gpu-float32": OtherPrecision,
     "fake-gpu-no-graphs": LacksExecution,
     "fake-gpu-queued": LeavesWorkQueued,

@@ -430,6 +430,7 @@ FRAMEWORKS = (
     _on_device("fake-gpu-early-timed"),
     _on_device("fake-gpu-unclocked"),
     _on_device("fake-gpu-small"),
+    _on_device("fake-gpu-crowded"),
     _on_device("fake-gpu-float32"),
     _on_device("fake-gpu-no-graphs"),
     _on_device("fake-gpu-queued"),
