@@ -65,9 +65,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--bench-frameworks", default="", help="frameworks to measure, commas between them"
     )
     group.addoption("--bench-variants", default="", help="variants to measure, commas between them")
-    group.addoption(
-        "--bench-executions", default="", help="eager, compiled or both, commas between them"
-    )
+    group.addoption("--bench-executions", default="", help="any of eager, compiled, graphs")
     group.addoption(
         "--bench-compare", metavar="RUN", help="compare the results with those of an earlier run"
     )
