@@ -151,8 +151,8 @@ METRICS: dict[str, Metric] = {
             "Where the samples come from: `group` (shared by the records that were measured "
             "together), `blocks` (process, turn and number of samples of each block), `stopped` "
             "(the stopping criterion that was met), `precision_goal`, `group_seconds`, `lost` "
-            "where a later process failed, and `sequential` where all frameworks of the group did not fit "
-            "on the device and this one was measured alone.",
+            "where a later process failed, and `sequential` where all frameworks of the group did "
+            "not fit on the device and this one was measured alone.",
             type=OBJECT,
         ),
         Metric(
