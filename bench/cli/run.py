@@ -15,6 +15,7 @@ from bench.cli.options import (
     numbers,
     process_options,
     profile_option,
+    reading_options,
 )
 from bench.core.case import EXECUTIONS, INITS, PRECISIONS
 from bench.core.files import expanded
@@ -46,6 +47,12 @@ from bench.training.tracks import TRACKS
     help="Height and width in pixels; images are resized on the device.",
 )
 @click.option("--weights", metavar="NAME|FILE", help="Pretrained weights to start from.")
+@reading_options
+@click.option(
+    "--partial",
+    is_flag=True,
+    help="Take the layers that fit from weights of another network, and say what was left out.",
+)
 @click.option("--seeds", type=int, help="Number of seeds of each training to an accuracy.")
 @click.option(
     "--budget",

@@ -38,6 +38,9 @@ class Variant:
     classes: int
     """Number of classes of the source: the basis of ``parameters`` in ``alexbench list``."""
     layers: Callable[[int], tuple[Layer, ...]]
+    trunk_of: str | None = None
+    """Another network with convolutions of the same shapes, which a file of convolutions alone is
+    taken for."""
 
     def architecture(
         self, classes: int | None = None, *, head: str = "source", input_size: int | None = None
