@@ -64,7 +64,7 @@ class IdiomaticTrainer:
         self._architecture = setup.architecture
         self.network = self._build(setup)
         self._prepare = self._preparation(setup)
-        images = input_for(self._architecture)
+        images = input_for(setup)
         self._model = keras.Model(images, self.network(self._prepare(images)))
         self._compile(self._model)
         self._trained = self._model
@@ -124,7 +124,7 @@ class IdiomaticTrainer:
         found = bordered(images, padding)
         if found is None:
             return False
-        held = HeldImages(found.shape, dtype="uint8", name="held_images")
+        held = HeldImages(found.shape, images.shape[1], dtype="uint8", name="held_images")
         crops = keras.Input((4,), dtype="int32")
         self._trained = keras.Model(crops, self.network(self._prepare(held(crops))))
         held.held.assign(found)

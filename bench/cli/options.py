@@ -89,6 +89,14 @@ data_option: Decorator = click.option(
     help="Data set: auto, cifar10, generated, or the path of one.",
 )
 
+resize_option: Decorator = click.option(
+    "--resize",
+    type=click.IntRange(min=16, max=512),
+    metavar="PIXELS",
+    help="Bring images in class folders to this size: the shorter side, then the middle square. "
+    "Networks resize from there to their input on the device.",
+)
+
 device_option: Decorator = click.option(
     "--device",
     default="cpu",

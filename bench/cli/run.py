@@ -16,6 +16,7 @@ from bench.cli.options import (
     process_options,
     profile_option,
     reading_options,
+    resize_option,
 )
 from bench.core.case import EXECUTIONS, INITS, PRECISIONS
 from bench.core.files import expanded
@@ -69,6 +70,7 @@ from bench.training.tracks import TRACKS
 )
 @profile_option("quick", PROFILES)
 @data_option
+@resize_option
 @click.option(
     "--validation",
     is_flag=True,
@@ -132,6 +134,7 @@ def run(
         validation=options["validation"],
         begun=choice.begun(todo, device.device),
         anyway=anyway,
+        resize=options["resize"],
     )
     if device.words:
         click.echo(device.words, err=True)

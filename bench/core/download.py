@@ -19,6 +19,10 @@ CIFAR10_URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
 # Published on the same author's CIFAR-10 page, next to the link.
 CIFAR10_CHECKSUM = "md5:c32a1d4ab5d03f1284b67883e8d87530"
 
+# Of the Python archive, as keras/src/datasets/cifar10.py has it; names of Keras 2 and 3.
+KERAS_CHECKSUM = "sha256:6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce"
+KERAS_NAMES = ("cifar-10-batches-py-target_archive", "cifar-10-batches-py.tar.gz")
+
 CONNECT_SECONDS = 4.0  # offline has to show soon: other data may stand in
 READ_SECONDS = 30.0  # a slow server is not an absent one
 _ADVICE = "check the network, or get the file elsewhere and set $ALEXBENCH_DATA or pass --data PATH"
@@ -39,6 +43,25 @@ def fetch_cifar10(cache: Path, progress: bool = True) -> Path:
     """
     url = os.environ.get("ALEXBENCH_CIFAR10_URL") or CIFAR10_URL
     return fetch(url, cifar10_archive(cache), checksum=CIFAR10_CHECKSUM, progress=progress)
+
+
+def in_keras_cache(own: Path) -> Path | None:
+    """The Python archive of CIFAR-10 that Keras has downloaded, where it is whole and `own`, ours,
+    is not there."""
+    home = os.environ.get("KERAS_HOME") or "~/.keras"
+    try:
+        folder = Path(home).expanduser() / "datasets"
+    except RuntimeError:  # no home: Keras has none either
+        return None
+    for name in KERAS_NAMES:
+        path = folder / name
+        try:
+            if path.is_file() and not own.is_file():
+                if file_checksum(path, KERAS_CHECKSUM) == KERAS_CHECKSUM:
+                    return path
+        except OSError:
+            continue
+    return None
 
 
 def cifar10_archive(cache: Path) -> Path:

@@ -24,7 +24,12 @@ from bench.weights.reading import AS_IT_IS, Reading
 from bench.weights.recognise import Recognised, recognise
 
 CIFAR10 = Preprocessing(OFFICIAL_MEAN, OFFICIAL_STD, size=32, resize=32)
-_USUAL = {"torchvision": TORCHVISION, "imagenet-lrn": BVLC, "imagenet-bn": BVLC}
+_USUAL = {
+    "torchvision": TORCHVISION,
+    "imagenet-lrn": BVLC,
+    "imagenet-bn": BVLC,
+    "imagenet-bn5": replace(TORCHVISION, size=227),
+}
 _INTERPOLATIONS = ("nearest", "bilinear", "bicubic")
 _LARGEST_SIDE = 4096
 """Pixels of an image after the preprocessing that a file asks for."""

@@ -66,7 +66,11 @@ def _cut(framework: str, padding: int, batch: Batch) -> Any:
     from models_keras.crops import bordered, cut  # noqa: PLC0415
 
     held = ops.convert_to_tensor(bordered(SPLIT.images, padding))
-    return np.asarray(ops.convert_to_numpy(cut(held, ops.convert_to_tensor(crops_of(batch)))))
+    return np.asarray(
+        ops.convert_to_numpy(
+            cut(held, ops.convert_to_tensor(crops_of(batch)), SPLIT.images.shape[1])
+        )
+    )
 
 
 def _trained(framework: str, track: str, held: bool) -> tuple[dict[str, Any], list[float]]:
