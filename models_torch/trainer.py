@@ -101,7 +101,7 @@ class TorchTrainer:
         # float64 is for parity checks only: there rounding hides no error.
         dtype = torch.float64 if setup.case.precision == "float64" else torch.float32
         self._precision = Precision(dtype, autocast=setup.case.precision == "bfloat16")
-        self._architecture = setup.architecture
+        self._architecture, self._side = setup.architecture, setup.side
         self._smoothing = setup.recipe.label_smoothing
         self._compiler = Compiler(self._device) if setup.compiled else None
         self._prepare = choices.prepare(setup, self._device, dtype, choices.layout)
@@ -246,7 +246,7 @@ class TorchTrainer:
 
     def settings(self) -> dict[str, Any]:
         """Read back from PyTorch."""
-        images = self._prepare(self._tensor(np.zeros((2, 32, 32, 3), np.uint8)))
+        images = self._prepare(self._tensor(np.zeros((2, self._side, self._side, 3), np.uint8)))
         found = in_force(
             self.network,
             lambda part: logits_of(part, images, self._precision),

@@ -29,7 +29,8 @@ _VALIDATION_SEED = 60_000_000  # another one, so that a subset is not just the v
 class Split:
     """Images with their labels.
 
-    `images` is (N, S, S, 3) uint8, RGB, S = 32 unless they were resized; `labels` is (N,) int64, 0 to classes - 1.
+    `images` is (N, S, S, 3) uint8, RGB, S = 32 unless they were resized; `labels` is (N,) int64, 0
+    to classes - 1.
     """
 
     images: NDArray[np.uint8]

@@ -30,6 +30,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("ALEXBENCH_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("ALEXBENCH_DATA", raising=False)
     monkeypatch.delenv("ALEXBENCH_CIFAR10_URL", raising=False)
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
     return tmp_path / "cache"
 
 

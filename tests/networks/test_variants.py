@@ -83,7 +83,7 @@ def test_operations() -> None:
     assert variant("cifar-linear").architecture().forward_flops() == 2 * 14_957_056
 
 
-@pytest.mark.parametrize("name", (*IMAGENET, "imagenet-bn5"))
+@pytest.mark.parametrize("name", [*IMAGENET, "imagenet-bn5"])
 def test_extents_of_the_2012_network(name: str) -> None:
     extents = [
         after(name, layer)
@@ -101,7 +101,7 @@ def test_extents_of_the_2012_network(name: str) -> None:
     ]
 
 
-@pytest.mark.parametrize("name", (*IMAGENET, "imagenet-bn5"))
+@pytest.mark.parametrize("name", [*IMAGENET, "imagenet-bn5"])
 def test_224_pixels_break_the_head_of_the_2012_network(name: str) -> None:
     assert before_flatten(variant(name).architecture()) == (256, 6, 6)
     assert before_flatten(variant(name).architecture(input_size=224)) == (256, 5, 5)
