@@ -42,8 +42,8 @@ def fitting_layers(shapes: Mapping[str, Shape], where: str, named: str | None) -
     found = [(row, _leading(row, shapes)) for row in rows]
     most = max(len(pairs) for _, pairs in found)
     if not most:
-        nearest = f"{named} has" if named else "no network here has"
-        raise UserError(f"{where}: --partial: {nearest} no layer in common with it")
+        nearest = f"{named} has no" if named else "no network here has a"
+        raise UserError(f"{where}: --partial: {nearest} layer in common with it")
     best = [(row, pairs) for row, pairs in found if len(pairs) == most]
     best = [(row, pairs) for row, pairs in best if row.trunk_of not in [r.name for r, _ in best]]
     if len(best) > 1:
