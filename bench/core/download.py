@@ -5,9 +5,9 @@ import hashlib
 import os
 import socket
 import threading
-import time
 import urllib.request
 from pathlib import Path
+from time import monotonic
 from urllib.parse import urlsplit
 
 import httpx
@@ -187,13 +187,13 @@ class _Pace:
     def __init__(self, name: str, resumed: int, total: int | None) -> None:
         self._name, self._total = name, total
         self._received, self._resumed = 0, resumed
-        self._began = time.monotonic()
+        self._began = monotonic()
         self._next = SLOW_SECONDS
 
     def after(self, size: int) -> str:
         """A line after a chunk of ``size`` bytes; empty nearly always."""
         self._received += size
-        passed = time.monotonic() - self._began
+        passed = monotonic() - self._began
         if passed < self._next:
             return ""
         self._next = passed + SAY_SECONDS
