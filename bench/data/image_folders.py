@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from bench.core.errors import UserError
+from bench.core.system.resources import usable_memory
 from bench.data.archives import UNSPLIT, VALIDATION, Bundle
 from bench.data.dataset import SIDE, Split, balanced_order
 
@@ -67,6 +68,7 @@ def read_image_folder(bundle: Bundle, progress: bool, resize: int | None = None)
     classes = _classes(bundle, splits)
     names = [name for name in bundle.files if name.partition("/")[0] in splits]
     side = resize or SIDE
+    _check_memory(bundle, len(names), side)
     pixels = np.empty((len(names), side, side, 3), np.uint8)
     bar = Progress(console=Console(stderr=True), disable=not progress)
     with bar:  # one thread: most of the work on such small images holds the interpreter's lock
@@ -78,6 +80,16 @@ def read_image_folder(bundle: Bundle, progress: bool, resize: int | None = None)
     training = _training(names, labels, splits)
     train, test = (Split(pixels[chosen], labels[chosen]) for chosen in (training, ~training))
     return FolderImages(_printable(classes), train, test, (*notes, *_skipped(bundle)))
+
+
+def _check_memory(bundle: Bundle, count: int, side: int) -> None:
+    needed, memory = count * side * side * 3, usable_memory()
+    if needed > memory // 3:  # the splits are copies
+        raise UserError(
+            f"{bundle.origin}: {count:,} images of {side}x{side} pixels take "
+            f"{needed / 2**30:.1f} GiB three times, and {memory / 2**30:.1f} may be used here; "
+            "give a smaller --resize, and --input-sizes for the network"
+        )
 
 
 def decode(content: bytes, where: str, resize: int | None = None) -> NDArray[np.uint8]:
