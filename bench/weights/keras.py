@@ -10,13 +10,14 @@ from bench.networks.variants import HEADS, VARIANTS
 from bench.networks.weight_names import renamed
 from bench.weights.files import Tensors
 from bench.weights.identify import AmbiguousError, Network, identify
-from bench.weights.match import naming
+from bench.weights.match import matched, naming
 
 
 def from_keras(
     tensors: Tensors, where: str, named: str | None, head: str | None
-) -> tuple[Tensors, Network]:
-    """The tensors under the core's names in the core's layouts, and their network.
+) -> tuple[Tensors, Network, tuple[str, ...]]:
+    """The tensors under the core's names in the core's layouts, their network, and what was
+    matched.
 
     Files that the suite wrote have the core's names. In any other model the i-th convolution, dense
     layer and BatchNorm is that of the variant.
@@ -38,7 +39,8 @@ def from_keras(
             continue
         order = layouts.flattened(network.architecture)
         found = renamed(tensors, names)
-        return {k: layouts.from_keras(k, array, order) for k, array in found.items()}, network
+        turned_back = {k: layouts.from_keras(k, array, order) for k, array in found.items()}
+        return turned_back, network, matched(names)
     raise first or UserError(f"{where}: no weights in it; expected those of an AlexNet")
 
 

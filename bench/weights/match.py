@@ -79,6 +79,15 @@ def naming(
     return found
 
 
+def matched(names: Mapping[str, str]) -> tuple[str, ...]:
+    """A sentence about the layers of a file that got other names; none where all kept theirs."""
+    layers = dict.fromkeys(
+        (own.rpartition(".")[0], ours.rpartition(".")[0]) for own, ours in names.items()
+    )
+    pairs = ", ".join(f"{own} to {ours}" for own, ours in layers if own != ours)
+    return (f"matched by order and shape: {pairs}",) if pairs else ()
+
+
 def aligned(shapes: Mapping[str, Shape], architecture: Architecture) -> Iterator[Pair]:
     """The layers of a file and of a network side by side, kind by kind."""
     wanted = architecture.weight_shapes() | architecture.statistic_shapes()

@@ -18,7 +18,7 @@ from bench.networks.weight_names import core_names, renamed
 from bench.weights.files import RawWeights, Tensors
 from bench.weights.identify import AmbiguousError, Network, best_of, candidate, fits, identify
 from bench.weights.keras import from_keras
-from bench.weights.match import naming, natural_order
+from bench.weights.match import matched, naming, natural_order
 from bench.weights.names import plain_names
 from bench.weights.partial import Fitting, fitting_layers
 
@@ -72,7 +72,7 @@ def recognise(
             return _partly(raw.tensors, where, named, keras=True)
     tensors, sentences, of_caffe = _plain(raw.tensors)
     try:
-        own = _by_names(tensors, raw.tensors, where, named, head)
+        own = _by_names(tensors, where, named, head)
         return Recognised(*own, sentences, of_caffe)
     except AmbiguousError:
         raise
@@ -103,7 +103,7 @@ def _plain(given: Tensors) -> tuple[Tensors, tuple[str, ...], str]:
 
 
 def _by_names(
-    tensors: Tensors, given: Tensors, where: str, named: str | None, head: str | None
+    tensors: Tensors, where: str, named: str | None, head: str | None
 ) -> tuple[Tensors, Network]:
     names = core_names(tensors, head or "source")
     by_name = renamed(tensors, names)
@@ -123,12 +123,7 @@ def _by_order(
         return None
     network = best_of([network for network, _ in found], where)
     names = next(names for each, names in found if each == network)
-    layers = dict.fromkeys(
-        (own.rpartition(".")[0], ours.rpartition(".")[0]) for own, ours in names.items()
-    )
-    pairs = ", ".join(f"{own} to {ours}" for own, ours in layers if own != ours)
-    said = (f"matched by order and shape: {pairs}",) if pairs else ()
-    return renamed(given, names), network, said
+    return renamed(given, names), network, matched(names)
 
 
 def _orders(
@@ -163,13 +158,12 @@ def _as_keras(
     if not any(array.ndim == 4 for array in tensors.values()):
         return None
     try:
-        found, network = from_keras(_in_order(tensors), where, named, head)
+        found, network, said = from_keras(_in_order(tensors), where, named, head)
     except AmbiguousError:
         raise
     except UserError:
         return None
-    layers = ", ".join(network.layers)
-    return found, network, (f"layout HWIO, matched by order and shape: {layers}",)
+    return found, network, ("kernels are in Keras's layout (HWIO)", *said)
 
 
 def _partly(
