@@ -129,7 +129,7 @@ _IMAGE_OPTIONS: tuple[Decorator, ...] = (
         help="Refuse images that are not upright 8-bit RGB, instead of converting grey, CMYK, "
         "palette, transparent (on white), 16-bit, EXIF-turned and animated (first frame) ones.",
     ),
-    click.option("--convert", is_flag=True, hidden=True, help="The default since 1.1."),
+    click.option("--convert", is_flag=True, hidden=True, help="Has no effect: it is the default."),
     click.option(
         "--max-pixels",
         type=click.IntRange(min=1),

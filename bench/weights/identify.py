@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from bench.core.errors import UserError
-from bench.networks.architecture import Architecture, Dense, Flatten, Shape
+from bench.networks.architecture import Architecture, BatchNorm, Dense, Flatten, Shape
 from bench.networks.variants import HEADS, VARIANTS, Variant, variant
 from bench.networks.weights import other_order
 from bench.weights.match import Pair, aligned, by_kind
@@ -93,8 +93,8 @@ def best_of(fitting: list[Network], where: str) -> Network:
     fewest = min(network.gaps for network in fitting)
     best = [network for network in fitting if network.gaps == fewest]
     if not any(network.missing for network in best):
-        usual = min(map(_unusual, best))
-        best = [network for network in best if _unusual(network) == usual]
+        usual = min(map(unusual, best))
+        best = [network for network in best if unusual(network) == usual]
     names = list(dict.fromkeys(network.variant for network in best))
     names = [name for name in names if variant(name).trunk_of not in names]
     if len(names) > 1:
@@ -105,7 +105,9 @@ def best_of(fitting: list[Network], where: str) -> Network:
     return next(network for network in best if network.variant == names[0])
 
 
-def _unusual(network: Network) -> tuple[bool, bool]:
+def unusual(network: Network) -> tuple[bool, bool]:
+    """Whether a network takes images of another size than its own, and whether it has another
+    head: of two networks that fit, the more usual one is meant."""
     own = variant(network.variant).input_size
     return network.input_size != own, network.head != "source"
 
@@ -194,6 +196,11 @@ def _each_misfit(architecture: Architecture, shapes: Mapping[str, Shape]) -> Ite
     for name in shapes:
         if name not in wanted:
             yield f"{name} {shapes[name]} has no place in it"
+    norms = {row.name for row in architecture.layers if isinstance(row, BatchNorm)}
+    rest = {name.rpartition(".")[0] for name in wanted} - norms
+    if rest <= there:  # whole but for its BatchNorms: a network that has none
+        for name in sorted(norms - there):
+            yield f"{name}.weight {wanted[f'{name}.weight']} is missing, and all else is there"
 
 
 _HOW = (
@@ -206,7 +213,7 @@ def refusal(
     tried: list[Network], shapes: Mapping[str, Shape], where: str, theirs: Mapping[str, str]
 ) -> str:
     """The error of a file that fits no network: the nearest one, and what differs from it."""
-    near = min(tried, key=lambda network: len(_misfits(network.architecture, shapes)))
+    near = min(tried, key=lambda network: (_distance(network, shapes), unusual(network)))
     wrong = _misfits(near.architecture, shapes)
     if grey := _grey(shapes, theirs):
         return f"{where}: {grey}"
@@ -216,6 +223,10 @@ def refusal(
     more = f"; {len(wrong) - 1} more do not fit" if len(wrong) > 1 else ""
     first, _, rest = wrong[0].partition(" ")
     return f"{where}: does not fit {network}: {_called(first, theirs)} {rest}{more}"
+
+
+def _distance(network: Network, shapes: Mapping[str, Shape]) -> int:
+    return len(_misfits(network.architecture, shapes)) + len(network.missing)
 
 
 def _grey(shapes: Mapping[str, Shape], theirs: Mapping[str, str]) -> str:

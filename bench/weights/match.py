@@ -54,17 +54,19 @@ def naming(
     Args:
         shapes: By the names in the file.
         layers: Rows of the network.
-        parts: Whether the file may have no dense layer, or no BatchNorm, at all.
+        parts: Whether the file may have no dense layer at all, and then those BatchNorms alone
+            that come first.
 
     Returns:
         Core name by the name in the file; None where the numbers differ, or a tensor belongs to no
         layer.
     """
     theirs, ours = by_kind(shapes), rows_by_kind(layers)
-    for place, (own, rows) in enumerate(zip(theirs, ours, strict=True)):
-        absent = parts and place > 0 and not own
-        if len(own) != len(rows) and not absent:
-            return None
+    there, wanted = ([len(each) for each in rows] for rows in (theirs, ours))
+    trunk = parts and there[0] == wanted[0] and there[1] == 0
+    trunk = trunk and (there[2] == wanted[2] or 0 < there[2] < wanted[2])
+    if there != wanted and not trunk:
+        return None
     names = {
         name: row.name
         for own, rows in zip(theirs, ours, strict=True)

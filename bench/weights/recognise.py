@@ -16,10 +16,18 @@ from bench.networks.architecture import Shape
 from bench.networks.variants import HEADS, VARIANTS
 from bench.networks.weight_names import core_names, renamed
 from bench.weights.files import RawWeights, Tensors
-from bench.weights.identify import AmbiguousError, Network, best_of, candidate, fits, identify
+from bench.weights.identify import (
+    AmbiguousError,
+    Network,
+    best_of,
+    candidate,
+    fits,
+    identify,
+    unusual,
+)
 from bench.weights.keras import from_keras
 from bench.weights.match import matched, naming, natural_order
-from bench.weights.names import plain_names
+from bench.weights.names import Named, plain_names
 from bench.weights.partial import Fitting, fitting_layers
 
 _CAFFE = ("fc6", "fc7", "fc8")
@@ -70,9 +78,13 @@ def recognise(
             if not partial:
                 raise
             return _partly(raw.tensors, where, named, keras=True)
-    tensors, sentences, of_caffe = _plain(raw.tensors)
+    plain = plain_names(list(raw.tensors))
+    tensors, sentences, of_caffe = _plain(raw.tensors, plain)
     try:
-        own = _by_names(tensors, where, named, head)
+        own = _by_names(tensors, plain.theirs, where, named, head)
+        other = _by_order(tensors, where, named, head) if unusual(own[1])[0] else None
+        if other and unusual(other[1]) < unusual(own[1]):
+            return Recognised(other[0], other[1], (*sentences, *other[2]), of_caffe)
         return Recognised(*own, sentences, of_caffe)
     except AmbiguousError:
         raise
@@ -85,9 +97,8 @@ def recognise(
     return _partly(tensors, where, named, keras=False, sentences=sentences)
 
 
-def _plain(given: Tensors) -> tuple[Tensors, tuple[str, ...], str]:
+def _plain(given: Tensors, named: Named) -> tuple[Tensors, tuple[str, ...], str]:
     """Tensors by ``layer.part``, what was dropped, and why they may be Caffe's."""
-    named = plain_names(list(given))
     tensors = {new: given[old] for new, old in named.theirs.items()}
     sentences = list(named.sentences)
     wide = [k for k, v in tensors.items() if v.ndim == 4 and v.shape[:3] == (1, 1, 1)]
@@ -103,12 +114,16 @@ def _plain(given: Tensors) -> tuple[Tensors, tuple[str, ...], str]:
 
 
 def _by_names(
-    tensors: Tensors, where: str, named: str | None, head: str | None
+    tensors: Tensors,
+    in_file: Mapping[str, str],
+    where: str,
+    named: str | None,
+    head: str | None,
 ) -> tuple[Tensors, Network]:
     names = core_names(tensors, head or "source")
     by_name = renamed(tensors, names)
     shapes = {name: array.shape for name, array in by_name.items()}
-    theirs = {ours: own for own, ours in names.items()}
+    theirs = {ours: in_file[own] for own, ours in names.items()}
     return by_name, identify(shapes, where, named=named, head=head, theirs=theirs)
 
 
