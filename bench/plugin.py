@@ -56,6 +56,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--bench-data", default="auto", help="auto, cifar10, generated or a path to images"
     )
     group.addoption(
+        "--bench-resize",
+        type=int,
+        metavar="PIXELS",
+        help="bring images in class folders to this size",
+    )
+    group.addoption(
         "--bench-device",
         default="cpu",
         help=f"one of {', '.join(NAMES)}; cuda:1 is the second",
@@ -238,7 +244,10 @@ class Session:
                 # Synthetic data must not stop a run, even where warnings are errors.
                 warnings.simplefilter("always", SyntheticDataWarning)
                 begun = self._begun(data)
-                self._run, _ = open_run(results, None, False, self._profile, data, begun=begun)
+                resize = self._config.getoption("bench_resize")
+                self._run, _ = open_run(
+                    results, None, False, self._profile, data, begun=begun, resize=resize
+                )
                 self._open.enter_context(self._run)
         except OutputError as error:
             pytest.exit(str(error), returncode=error.exit_code)
@@ -256,6 +265,7 @@ class Session:
             "save_weights": None,
             "profile": self._profile.name,
             "data": data,
+            "resize": self._config.getoption("bench_resize"),
             "validation": False,
             "no_parity": self._config.getoption("bench_no_parity"),
             "threads": self._config.getoption("bench_threads"),

@@ -39,8 +39,8 @@ class ClosedTrainer:
         self._masks = list(setup.architecture.dropouts())
         prepare = prepare_for(setup, self._dtype)
         models = (self._models.training, self._models.evaluation)
-        executed = (setup.compiled, setup.graphs)
-        network = Network(prepare, *models, setup.recipe, self._rates(setup), *executed)
+        how = (setup.recipe, self._rates(setup), setup.compiled, setup.graphs, setup.side)
+        network = Network(prepare, *models, *how)
         self._prepare = prepare
         self._backend: BackendStep = backend.Step(network)
         self._losses: list[Any] = []

@@ -11,6 +11,7 @@ import click
 from bench.core.system.devices import AUTO, NAMES
 from bench.core.system.resources import use_threads
 from bench.harness.selection import AUTO_BATCH
+from bench.inference.limits import MAX_PIXELS
 from bench.training.frameworks import FRAMEWORKS
 from bench.worker.environment import keep
 
@@ -98,6 +99,14 @@ data_option: Decorator = click.option(
     help="Data set: auto, cifar10, generated, or the path of one.",
 )
 
+resize_option: Decorator = click.option(
+    "--resize",
+    type=click.IntRange(min=16, max=512),
+    metavar="PIXELS",
+    help="Bring images in class folders to this size: the shorter side, then the middle square. "
+    "Networks resize from there to their input on the device.",
+)
+
 device_option: Decorator = click.option(
     "--device",
     default="cpu",
@@ -123,11 +132,24 @@ _IMAGE_OPTIONS: tuple[Decorator, ...] = (
         metavar="NAME|FILE",
         help="Name of a weight source, or a file.",
     ),
+    click.option("--recursive", "-r", is_flag=True, help="Take folders with their sub-folders."),
     click.option(
-        "--convert",
+        "--strict",
         is_flag=True,
-        help="Convert grey, CMYK, palette, transparent (on white), 16-bit and animated (first "
-        "frame) images to RGB.",
+        help="Refuse images that are not upright 8-bit RGB, instead of converting grey, CMYK, "
+        "palette, transparent (on white), 16-bit, EXIF-turned and animated (first frame) ones.",
+    ),
+    click.option("--convert", is_flag=True, hidden=True, help="Has no effect: it is the default."),
+    click.option(
+        "--max-pixels",
+        type=click.IntRange(min=1),
+        default=MAX_PIXELS,
+        show_default=True,
+        metavar="N",
+        help="Refuse larger images, which may be decompression bombs.",
+    ),
+    click.option(
+        "--show-skipped", is_flag=True, help="Name the files in folders that are passed over."
     ),
     click.option(
         "--batch-size",
@@ -140,9 +162,27 @@ _IMAGE_OPTIONS: tuple[Decorator, ...] = (
     device_option,
 )
 
+_READING_OPTIONS: tuple[Decorator, ...] = (
+    click.option(
+        "--key", metavar="NAME", help="One of several sets of weights in the file, such as ema."
+    ),
+    click.option(
+        "--channel-order",
+        type=click.Choice(("RGB", "BGR")),
+        help="Of the images that a file of weights from Caffe or MATLAB takes.",
+    ),
+)
+
+
+def reading_options(command: Any) -> Any:
+    """What a file of weights does not say: see `bench.weights.reading.Reading`."""
+    for option in reversed(_READING_OPTIONS):
+        command = option(command)
+    return command
+
 
 def image_options(command: Any) -> Any:
     """The arguments of ``predict`` and ``embed``: see `bench.cli.images.ImageRun`."""
     for option in reversed(_IMAGE_OPTIONS):
         command = option(command)
-    return command
+    return reading_options(command)

@@ -23,7 +23,7 @@ from bench.worker.probing import DeviceChoice
 
 NOT_SELECTING = (
     *("profile", "data", "validation", "no_parity", "device", "exclusive"),
-    *("save_weights", "threads", "keep_env"),
+    *("save_weights", "threads", "keep_env", "resize"),
 )
 """Options that are kept, and are no part of the selection."""
 

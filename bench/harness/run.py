@@ -65,6 +65,8 @@ class Run:
     ceilings: RunCeilings = field(default_factory=RunCeilings)
     save_weights: bool = False
     """Whether the final weights of trainings are saved."""
+    resize: int | None = None
+    """Side in pixels that images in class folders are brought to."""
     before: dict[str, Any] = field(default_factory=dict)
     """The machine before the run (`bench.harness.observer.Observer.state`)."""
     caveats: tuple[dict[str, str], ...] = ()
@@ -99,7 +101,7 @@ class Run:
     @cached_property
     def dataset(self) -> Dataset:
         """The images, cut to the numbers of this profile."""
-        whole = open_dataset(self.data)
+        whole = open_dataset(self.data, resize=self.resize)
         if self.validation:
             whole = whole.validation()
         train = self.profile.train_images or len(whole.train.labels)
@@ -266,6 +268,7 @@ def open_run(
     validation: bool = False,
     begun: Begun | None = None,
     anyway: bool = False,
+    resize: int | None = None,
 ) -> tuple[Run, Keys]:
     """A new run's folder, or an old one to go on with and what it has already.
 
@@ -280,6 +283,7 @@ def open_run(
         validation: See `Run.validation`.
         begun: What the command asks for, written to ``run.json`` and compared with what is there.
         anyway: Whether a run goes on although something differs.
+        resize: See `Run.resize`.
 
     Raises:
         UserError: A new run's name is taken, there is nothing to resume, another process measures
@@ -288,6 +292,7 @@ def open_run(
     held = RunFolder(folder_to_resume(results, name)) if resume else None
     try:
         run = Run(held.path if held else results / (name or ""), profile, data, validation)
+        run.resize = resize
         _ = run.dataset  # opened first: a wrong path leaves no empty run behind
         if held is None:
             path = results / (name or _name_now())

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from bench.core.case import COMPILED, EAGER, GRAPHS, Case
 from bench.core.errors import UnavailableError
+from bench.data.dataset import SIDE
 from bench.networks.architecture import Architecture
 from bench.networks.init import Weights
 from bench.training.recipes.base import Recipe
@@ -48,6 +49,7 @@ class Setup:
         std: Of the training pixels in 0..1, by channel.
         threads: Intra-op and inter-op threads, the same in every framework.
         rates: Fraction of the learning rate by layer; 1 for a layer that is not named.
+        side: Height and width of the stored images in pixels.
     """
 
     case: Case
@@ -58,6 +60,7 @@ class Setup:
     std: tuple[float, float, float]
     threads: int
     rates: Mapping[str, float] = field(default_factory=dict)
+    side: int = SIDE
 
     def rate_of(self, weight: str) -> float:
         """Fraction of the learning rate for a weight by its full name, ``conv1.weight``."""

@@ -16,16 +16,18 @@ from typing import Any
 from bench import __version__
 from bench.core.cache import cache_folder, damaged, keep, recall, temporary_folder, writable
 from bench.core.download import file_checksum
-from bench.core.errors import UserError
+from bench.core.errors import UserError, notice
 from bench.core.files import expanded, temporary_directory
 from bench.networks.preprocessing import BVLC, TORCHVISION, Preprocessing
 from bench.networks.pretrained import Facts, Pretrained
 from bench.training.frameworks import for_files
 from bench.weights.facts import interpret
 from bench.weights.files import read
+from bench.weights.identify import AmbiguousError
+from bench.weights.reading import AS_IT_IS, Reading
 from bench.worker.client import call
 
-_FORMAT = 2  # raise it when older prepared copies must not be used any more
+_FORMAT = 3  # raise it when older prepared copies must not be used any more
 _TRUNK = ("conv1", "conv2", "conv3", "conv4", "conv5")
 
 
@@ -59,11 +61,25 @@ class Source:
         return sha256.startswith(self.checksum.removeprefix("sha256:"))
 
     def path(self) -> Path:
-        """Where its file is expected."""
+        """Where its file is expected: of a downloadable one also where torch.hub has put it."""
         if self.downloadable:
-            return cache_folder() / "downloads" / self.file
+            own = cache_folder() / "downloads" / self.file
+            hub = _in_torch_hub(self.file)
+            return own if hub is None or own.is_file() else hub
         named = expanded(os.environ.get("ALEXBENCH_DATA") or ".")
         return (named if named.is_dir() else named.parent) / self.file
+
+
+def _in_torch_hub(file: str) -> Path | None:
+    """A file that torch.hub has downloaded (torch/hub.py: ``get_dir``); None where it is not
+    there."""
+    home = os.environ.get("TORCH_HOME")
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    try:
+        found = expanded(home or f"{base}/torch") / "hub" / "checkpoints" / file
+    except UserError:  # no home: torch has none either
+        return None
+    return found if found.is_file() else None
 
 
 SOURCES = {
@@ -94,12 +110,17 @@ SOURCES = {
 }
 
 
-def open_weights(spec: str, *, named: str | None = None) -> tuple[Pretrained, Path]:
+def open_weights(
+    spec: str, *, named: str | None = None, reading: Reading = AS_IT_IS
+) -> tuple[Pretrained, Path]:
     """Open weights by name or path, and prepare them for workers.
+
+    What was dropped and matched in a file of another program is said in a line on stderr.
 
     Args:
         spec: A name in `SOURCES`, or the path of a file.
         named: The variant, where a file fits several.
+        reading: What else the user says about the file.
 
     Returns:
         The weights, and the path of the prepared copy: in the cache, or where that cannot be
@@ -116,13 +137,35 @@ def open_weights(spec: str, *, named: str | None = None) -> tuple[Pretrained, Pa
             f"received sha256:{sha256}; get the file again"
         )
     source = source or next((s for s in SOURCES.values() if s.is_checksum(sha256)), None)
-    name = source.name if source else path.name
-    key = hashlib.sha256(f"{_FORMAT} {__version__} {name} {named}".encode()).hexdigest()[:8]
+    reading = replace(reading, named=named or reading.named)
+    try:  # a copy of all that is there serves those who would take a part
+        found, file = _opened(path, source, sha256, replace(reading, partial=False))
+    except AmbiguousError:
+        raise
+    except UserError:
+        if not reading.partial:
+            raise
+        found, file = _opened(path, source, sha256, reading)
+    if found.facts.matched:
+        facts = found.facts
+        network = facts.variant if facts.head == "source" else f"{facts.variant}, head {facts.head}"
+        notice(f"{path}: read as {network}; {'; '.join(facts.matched)}")
+    return found, file
+
+
+def _opened(
+    path: Path, source: Source | None, sha256: str, reading: Reading
+) -> tuple[Pretrained, Path]:
+    """The weights of a file, from their prepared copy where there is one."""
+    name = source.name if source else os.fsencode(path.name)
+    key = hashlib.sha256(f"{_FORMAT} {__version__} {name!r} {reading}".encode()).hexdigest()[:8]
     file = Path("weights") / f"{sha256[:32]}-{key}.safetensors"
     cached = _cached(writable(cache_folder()) / file)
     if cached is not None and not _lacks_categories(cached):
         return cached, writable(cache_folder()) / file
-    found = interpret(read(path), path, sha256, named or (source.variant if source else None))
+    if source:
+        reading = replace(reading, named=reading.named or source.variant)
+    found = interpret(read(path, reading.key), path, sha256, reading)
     if source:
         found = replace(found, facts=_published(source, found.facts))
     found = _with_categories(found)
@@ -160,11 +203,11 @@ def fetch_weights(progress: bool = True) -> Path:
         UserError: PyTorch is not installed, the download fails, or the checksum is wrong.
     """
     source = SOURCES["torchvision"]
-    target = source.path()
-    if target.is_file():
-        if source.is_checksum(_sha256(target)):
-            return target
-        target.unlink()
+    target = cache_folder() / "downloads" / source.file
+    for path in (target, _in_torch_hub(source.file)):
+        if path and path.is_file() and source.is_checksum(_sha256(path)):
+            return path
+    target.unlink(missing_ok=True)
     folder = target.parent
     try:
         folder.mkdir(parents=True, exist_ok=True)

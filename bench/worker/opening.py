@@ -212,6 +212,7 @@ def _setup(case: Case, dataset: Dataset, threads: int) -> Setup:
     architecture = with_own_constants(architecture, case)
     if case.init == "pretrained" and not case.weights:
         raise UserError(f"{case.id}: pretrained, but no weights are named")
+    pixels = (dataset.mean, dataset.std)
     return Setup(
-        case, architecture, chosen, max(steps, 1), dataset.mean, dataset.std, threads=threads
+        case, architecture, chosen, max(steps, 1), *pixels, threads=threads, side=dataset.side
     )
