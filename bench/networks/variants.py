@@ -38,6 +38,8 @@ class Variant:
     classes: int
     """Number of classes of the source: the basis of ``parameters`` in ``alexbench list``."""
     layers: Callable[[int], tuple[Layer, ...]]
+    adaptive_pool: bool = False
+    """Whether the source averages its last map to a fixed size, the identity at its own."""
 
     def architecture(
         self, classes: int | None = None, *, head: str = "source", input_size: int | None = None
@@ -227,7 +229,12 @@ VARIANTS: dict[str, Variant] = {
         Variant("imagenet-lrn", _KRIZHEVSKY, 227, 1000, _imagenet("lrn")),
         Variant("imagenet-bn", f"{_KRIZHEVSKY}, 2 BN for its 2 LRN", 227, 1000, _imagenet("bn")),
         Variant(
-            "torchvision", "torchvision.models.alexnet (Krizhevsky 2014)", 224, 1000, _torchvision
+            "torchvision",
+            "torchvision.models.alexnet (Krizhevsky 2014)",
+            224,
+            1000,
+            _torchvision,
+            adaptive_pool=True,
         ),
     )
 }
