@@ -171,7 +171,7 @@ def save_weights(
     """
     chosen: library.Chosen | None = getattr(model, "alexbench", None)
     if chosen is None:
-        raise UserError("save_weights takes what AlexNet returned; model.save saves any other model")
+        raise UserError("save_weights takes what AlexNet returned; other models have model.save")
     found = alexnet.export_weights(model, chosen.architecture)
     library.save(chosen, found, path, categories, notes)
 

@@ -1,7 +1,7 @@
 """AlexNet in PyTorch, built from the rows of ``bench.networks.variants``.
 
-For scripts and notebooks (docs/library.md): `AlexNet`, `save_weights`. They are loaded on first use:
-the harness's workers import modules of this package, and pay for nothing else.
+For scripts and notebooks (docs/library.md): `AlexNet`, `save_weights`. They are loaded on first
+use: the harness's workers import modules of this package, and pay for nothing else.
 """
 
 from __future__ import annotations

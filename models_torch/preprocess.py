@@ -53,8 +53,8 @@ class Prepare(nn.Module):
     """(B, 32, 32, 3) uint8 -> (B, 3, S, S), normalised by channel and resized bilinearly.
 
     Half-pixel centres and no antialiasing, as in every framework here; in ``dtype`` whatever
-    autocast does. Where the recipe enlarges to more than S pixels, the middle is cut out. Features of a frozen trunk, (B, F), pass unchanged. The resize is
-    ``F.interpolate``.
+    autocast does. Where the recipe enlarges to more than S pixels, the middle is cut out. Features
+    of a frozen trunk, (B, F), pass unchanged. The resize is ``F.interpolate``.
     """
 
     def __init__(

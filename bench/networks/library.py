@@ -237,7 +237,9 @@ def save(
     """
     target = Path(path)
     if target.suffix != ".safetensors":
-        raise UserError(f"{target}: weights are saved as .safetensors; alexbench convert has others")
+        raise UserError(
+            f"{target}: weights are saved as .safetensors; alexbench convert has others"
+        )
     rows = chosen.architecture
     arrays = {name: np.ascontiguousarray(array, np.float32) for name, array in weights.items()}
     check_weights(rows, arrays)
