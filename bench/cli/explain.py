@@ -1,4 +1,4 @@
-"""``alexbench explain``: which places of images speak for a class, and the first layer's filters."""
+"""``alexbench explain``: which places of images speak for a class; the first layer's filters."""
 
 from __future__ import annotations
 

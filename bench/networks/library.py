@@ -1,8 +1,8 @@
 """What the library's ``AlexNet`` means, whatever the framework: rows, weights, preprocessing.
 
-`models_torch.library` and `models_keras.library` build what is chosen here, and nothing here knows a
-framework. Files are read by :mod:`bench.weights`, which stands above this package and is named by a
-string: a network without weights is built without it.
+`models_torch.library` and `models_keras.library` build what is chosen here, and nothing here knows
+a framework. Files are read by :mod:`bench.weights`, which stands above this package and is named by
+a string: a network without weights is built without it.
 """
 
 from __future__ import annotations
@@ -238,7 +238,7 @@ def save(
     target = Path(path)
     if target.suffix != ".safetensors":
         raise UserError(
-            f"{target}: weights are saved as .safetensors; alexbench convert has others"
+            f"{target}: saved as .safetensors alone; alexbench convert writes others"
         )
     rows = chosen.architecture
     arrays = {name: np.ascontiguousarray(array, np.float32) for name, array in weights.items()}
