@@ -35,8 +35,8 @@ def report(
     runs: tuple[Path, ...], output: Path | None, documents: tuple[Path, ...], check: bool
 ) -> int:
     """Make tables, plots and report.html from the records of one or more runs."""
-    from bench.report.blocks import stale
     from bench.harness.resumption.checkpoints import WEIGHTS
+    from bench.report.blocks import stale
     from bench.report.html import merge, write_results
     from bench.report.model_cards import write_cards
 

@@ -237,9 +237,7 @@ def save(
     """
     target = Path(path)
     if target.suffix != ".safetensors":
-        raise UserError(
-            f"{target}: saved as .safetensors alone; alexbench convert writes others"
-        )
+        raise UserError(f"{target}: saved as .safetensors alone; alexbench convert writes others")
     rows = chosen.architecture
     arrays = {name: np.ascontiguousarray(array, np.float32) for name, array in weights.items()}
     check_weights(rows, arrays)
