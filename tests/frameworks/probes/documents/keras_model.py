@@ -66,7 +66,6 @@ def run(framework: str) -> tuple[dict[str, Any], dict[str, Any]]:
         "ours": np.array(keras.ops.convert_to_numpy(shares)),
     }
     return {
-        "file": str(place),
         "parameters": ours.count_params(),
         "own": theirs.count_params(),
     }, arrays

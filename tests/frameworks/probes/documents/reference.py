@@ -89,7 +89,6 @@ def _first(paths: list[Path], place: Path, facts: dict[str, Any], arrays: dict[s
         (names[int(i)], int(i), float(p))
         for p, i in zip(top.values[0], top.indices[0], strict=True)
     ]
-    facts["hub top5"] = facts["top5"]
     facts["state names"] = list(network.state_dict())
     _replaced_and_frozen(network, batch, arrays)
     return batch
