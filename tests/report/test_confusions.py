@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 
 from bench.core.records import Record
-from bench.report.chapters import confusions
+from bench.report.chapters import per_class
 from bench.report.report import Report
 from tests.support.synthetic import make_record
 
@@ -22,7 +22,7 @@ def record(counts: list[list[int]], seed: int = 0) -> Record:
 
 def rows(*records: Record) -> list[dict[str, object]]:
     (results,) = Report(list(records)).results
-    return confusions.confusion_rows(results)
+    return per_class.confusion_rows(results)
 
 
 def test_both_directions_count_and_seeds_are_added_up() -> None:
