@@ -30,6 +30,9 @@ from bench.networks.checkpoints import chosen_set
 from bench.networks.pretrained import Pretrained
 from bench.networks.weight_names import core_names, published_names
 from models_torch.alexnet import build
+from models_torch.exports import export as export
+from models_torch.exports import export_logits as export_logits
+from models_torch.exports import export_state as export_state
 
 _ADVICE = "save model.state_dict() and give that file"
 _FACTS = "alexbench"

@@ -28,6 +28,7 @@ COMMANDS = (
     "parity",
     "predict",
     "embed",
+    "explain",
     "convert",
     "fetch",
     "list",

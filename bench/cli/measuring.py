@@ -13,10 +13,11 @@ from bench.cli.progress import Display
 from bench.core import signals
 from bench.core.errors import notice
 from bench.harness.matrix import Job
-from bench.harness.resumption.checkpoints import saved_weights
+from bench.harness.resumption.checkpoints import WEIGHTS, saved_weights
 from bench.harness.run import Keys, Run, run_all
 from bench.report import answers
 from bench.report.html import write_results
+from bench.report.model_cards import write_cards
 
 
 def measure_and_report(
@@ -73,6 +74,7 @@ def report_of(run: Run, *, answered: bool = False) -> None:
         return
     with signals.held(f"no report is written; {_program()} report {run.folder} makes it"):
         page = write_results(records, run.folder)
+        write_cards(records, run.folder / WEIGHTS)
         with suppress(OSError):  # of a terminal that is gone
             for line in () if answered else answers.lines(records):
                 click.echo(line, err=True)

@@ -35,8 +35,10 @@ def report(
     runs: tuple[Path, ...], output: Path | None, documents: tuple[Path, ...], check: bool
 ) -> int:
     """Make tables, plots and report.html from the records of one or more runs."""
+    from bench.harness.resumption.checkpoints import WEIGHTS
     from bench.report.blocks import stale
     from bench.report.html import merge, write_results
+    from bench.report.model_cards import write_cards
 
     if not runs and not documents:
         raise click.UsageError("Missing argument 'RUN...', like results/<run>, or --readme FILE.")
@@ -45,7 +47,11 @@ def report(
     if runs:
         merged = merge(runs)
         folder = expanded(output) if output else runs[0]
-        click.echo(write_results(merged.records, folder, notes=merged.notes))
+        page = write_results(merged.records, folder, notes=merged.notes)
+        for run in runs:
+            own = [record for record in merged.records if record.run == run.resolve().name]
+            write_cards(own, run / WEIGHTS)
+        click.echo(page)
     changed = [f"{path}: {block}" for path in documents for block in stale(path, write=not check)]
     for line in changed:
         click.echo(f"{'stale' if check else 'updated'}: {line}")

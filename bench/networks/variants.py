@@ -41,6 +41,8 @@ class Variant:
     trunk_of: str | None = None
     """Another network with convolutions of the same shapes, which a file of convolutions alone is
     taken for."""
+    adaptive_pool: bool = False
+    """Whether the source averages its last map to a fixed size, the identity at its own."""
 
     def architecture(
         self, classes: int | None = None, *, head: str = "source", input_size: int | None = None
@@ -292,7 +294,12 @@ VARIANTS: dict[str, Variant] = {
             _imagenet_bn5,
         ),
         Variant(
-            "torchvision", "torchvision.models.alexnet (Krizhevsky 2014)", 224, 1000, _torchvision
+            "torchvision",
+            "torchvision.models.alexnet (Krizhevsky 2014)",
+            224,
+            1000,
+            _torchvision,
+            adaptive_pool=True,
         ),
     )
 }

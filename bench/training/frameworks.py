@@ -59,6 +59,9 @@ class Framework:
         weight_files: Module whose functions read, write and evaluate its users' weight files
             (`bench.worker.client.call`).
         suffixes: Of the files that only its own module can write.
+        exports: Suffixes of the files that it writes for other programs; the functions ``export``,
+            ``export_state`` and ``export_logits`` of its weight-file module.
+        explain: ``module:function``, a :data:`~bench.training.interfaces.Explain`.
         reference: Whether ratios are taken to it.
         colour: In plots; None takes a spare one.
         marker: In plots; None takes a spare one.
@@ -88,6 +91,8 @@ class Framework:
     ceiling: str | None = None
     weight_files: str | None = None
     suffixes: tuple[str, ...] = ()
+    exports: tuple[str, ...] = ()
+    explain: str | None = None
     reference: bool = False
     title: str = ""
     colour: str | None = None
@@ -146,6 +151,7 @@ def _keras(backend: str, extra: str, execution: str = "", **changes: object) -> 
         device_probe="models_keras.device_probe:probe",
         weight_files="models_keras.weight_files",
         suffixes=(".keras", ".weights.h5"),
+        explain="models_keras.explain:explain",
         **changes,  # type: ignore[arg-type]
     )
 
@@ -195,6 +201,8 @@ FRAMEWORKS: dict[str, Framework] = {
             device_installs=_TORCH_INSTALLS,
             weight_files="models_torch.weight_files",
             suffixes=(".pth", ".pt"),
+            exports=(".onnx", ".pt2"),
+            explain="models_torch.explain:explain",
             repeatable=True,
             repeatability=_TORCH_PROMISE,
             reference=True,

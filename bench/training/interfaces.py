@@ -422,6 +422,30 @@ class InferenceModel(Protocol):
 InferenceFactory = Callable[[InferenceSetup], InferenceModel]
 """What ``inference`` of a row in `frameworks` names."""
 
+# ---- what a network sees
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Grad-CAM of a batch of images (Selvaraju et al. 2017, equations 1 and 2).
+
+    Attributes:
+        logits: (B, classes) float32.
+        classes: (B,) int64, the class of each map.
+        maps: (B, S, S) float32, 0 to 1: how much each place speaks for the class, over the place
+            that does so most; bilinear from the layer's map.
+    """
+
+    logits: Outputs
+    classes: NDArray[np.int64]
+    maps: NDArray[np.float32]
+
+
+Explain = Callable[[InferenceSetup, PreparedImages, int | None], Explanation]
+"""From a network (``embedding`` names the layer whose map is weighted), images and a class (None:
+the most probable one of each image) to what speaks for it. What ``explain`` of a row in
+`frameworks` names."""
+
 # ---- operations for the peak of a machine
 
 

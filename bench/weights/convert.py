@@ -20,6 +20,7 @@ from bench.core.files import temporary_directory
 from bench.networks.pretrained import FACTS, Facts, Pretrained
 from bench.networks.weight_names import published_names, renamed
 from bench.training.frameworks import for_files
+from bench.weights import exports
 from bench.weights.facts import interpret
 from bench.weights.files import read, suffix_of
 from bench.weights.outputs import GivenModel, check_outputs, given_model
@@ -55,7 +56,7 @@ def convert(
     Raises:
         UserError: The source cannot be read, the format cannot hold it, or a check fails.
     """
-    suffix = suffix_of(out)
+    suffix = exports.suffix_of(out) or suffix_of(out)
     if suffix in _READ_ONLY:
         raise UserError(f"{out}: {suffix} is read and not written; take {' or '.join(_WHOLE)}")
     if out.exists() and not (force and out.is_file()):
@@ -78,10 +79,15 @@ def convert(
 def _verified(found: Pretrained, prepared: Path, out: Path, given: GivenModel | None) -> list[str]:
     """Write a temporary file, verify it, and move it to ``out``."""
     with temporary_directory(out.parent) as folder:
-        fresh = Path(folder) / f"converted{suffix_of(out)}"
-        _write(found, prepared, fresh)
+        exported = exports.suffix_of(out)
+        fresh = Path(folder) / f"converted{exported or suffix_of(out)}"
+        if exported:
+            bits = exports.written(found, prepared, fresh)
+        else:
+            _write(found, prepared, fresh)
+            bits = _check_bits(found, fresh)
         verified = [
-            _check_bits(found, fresh),
+            bits,
             *carried_over(found.facts),
             *check_outputs(found.facts, prepared, fresh, given),
         ]
@@ -104,7 +110,7 @@ def carried_over(facts: Facts) -> list[str]:
 
 
 def _check_whole(facts: Facts, suffix: str, out: Path) -> None:
-    if suffix not in _WHOLE:
+    if suffix not in (*_WHOLE, *exports.suffixes()):
         return
     steps = facts.architecture().steps()
     weighted = [step.layer.name for step in steps if step.layer.weights(step.before)]

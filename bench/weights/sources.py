@@ -304,11 +304,12 @@ def _lacks_categories(found: Pretrained) -> bool:
 def _with_categories(found: Pretrained) -> Pretrained:
     if not _lacks_categories(found):
         return found
-    return replace(found, facts=replace(found.facts, categories=_imagenet_categories()))
+    return replace(found, facts=replace(found.facts, categories=imagenet_categories()))
 
 
 @functools.cache
-def _imagenet_categories() -> tuple[str, ...]:
+def imagenet_categories() -> tuple[str, ...]:
+    """Names of ImageNet's 1000 classes from torchvision; UserError where it is not installed."""
     return tuple(call(for_files(".pth"), "categories")["categories"])
 
 

@@ -45,6 +45,7 @@ TABLES = (
     break_even.TABLE,
     executions.TABLE,
     per_class.TABLE,
+    per_class.CONFUSIONS,
     overhead.TABLE,
     parity.TABLE,
     ablation.TABLE,
