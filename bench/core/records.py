@@ -160,7 +160,8 @@ class RecordStore:
         Raises:
             UserError: The file cannot be read or written; it is then as it was.
         """
-        lines, number = [], 0
+        lines: list[bytes] = []
+        number = 0
         for line, record in self._lines():
             new = changed(record)
             number += new != record
@@ -172,18 +173,18 @@ class RecordStore:
                 raise UserError(f"cannot write {self.path}: {error.strerror}") from error
         return number
 
-    def _lines(self) -> Iterator[tuple[str, Record]]:
+    def _lines(self) -> Iterator[tuple[bytes, Record]]:
         try:
-            with self.path.open(encoding="utf-8") as file:
+            with self.path.open("rb") as file:
                 for number, line in enumerate(file, start=1):
-                    if not line.endswith("\n"):
+                    if not line.endswith(b"\n"):
                         return
-                    yield line, _parse(line, f"{self.path}:{number}")
+                    yield line, record_of_line(line, f"{self.path}:{number}")
         except FileNotFoundError as error:
             raise UserError(
                 f"no {FILE} in {self.folder}; give the folder of a run, like results/<run>"
             ) from error
-        except (OSError, UnicodeDecodeError) as error:
+        except OSError as error:
             raise UserError(f"cannot read {self.path}: {error}") from error
 
     def set_aside_failures(self) -> set[tuple[str, str]]:
@@ -203,19 +204,28 @@ class RecordStore:
         return {record.key for _, record in kept}
 
 
-def _line(record: Record) -> str:
+def _line(record: Record) -> bytes:
     # NaN is not JSON: a diverged loss must have been turned into null before.
-    return json.dumps(record.to_json(), allow_nan=False) + "\n"
+    return json.dumps(record.to_json(), allow_nan=False).encode() + b"\n"
 
 
-def _parse(line: str, where: str) -> Record:
+def record_of_line(line: bytes, where: str) -> Record:
+    """The record in a line of the file.
+
+    Args:
+        line: As it is in the file.
+        where: Path and number of the line, for the error.
+
+    Raises:
+        UserError: It is no record; the message is one line, which begins with ``where``.
+    """
     try:
-        return Record.from_json(json.loads(line, parse_constant=_refuse))
+        return Record.from_json(_DECODER.decode(line.decode("utf-8")))
     except json.JSONDecodeError as error:
         raise UserError(f"{where}: not a JSON object ({error.msg})") from error
     except RecursionError as error:
         raise UserError(f"{where}: nested too deeply for a record") from error
-    except ValueError as error:  # a whole number of thousands of digits
+    except ValueError as error:  # a whole number of thousands of digits, or no UTF-8
         raise UserError(f"{where}: not a record ({error})") from error
     except UserError as error:
         raise UserError(f"{where}: {error}") from error
@@ -225,8 +235,11 @@ def _refuse(constant: str) -> None:
     raise UserError(f"{constant} is no number that a record can hold")
 
 
-def _append(path: Path, lines: Iterable[str]) -> None:
-    with path.open("a", encoding="utf-8") as file:
+_DECODER = json.JSONDecoder(parse_constant=_refuse)
+
+
+def _append(path: Path, lines: Iterable[bytes]) -> None:
+    with path.open("ab") as file:
         file.writelines(lines)
         file.flush()
         os.fsync(file.fileno())
@@ -240,5 +253,5 @@ def _cut(path: Path, size: int) -> None:
         pass  # nothing was written there, or nothing can be done about it
 
 
-def _replace(path: Path, lines: Iterable[str]) -> None:
-    write_whole(path, "".join(lines), durable=True)
+def _replace(path: Path, lines: Iterable[bytes]) -> None:
+    write_whole(path, b"".join(lines), durable=True)
