@@ -335,9 +335,9 @@ READERS = (
         _file(".safetensors", _weights),
     ),
     Reader("npz", 30_000, _npz, mutators.of_zip, _file(".npz", _weights)),
-    Reader("h5", 15_000, _h5, mutators.of_bytes, _file(".h5", _weights)),
-    Reader("keras", 6_000, _keras, mutators.of_zip, _file(".keras", _weights)),
-    Reader("configs of Keras models", 30_000, _configs, mutators.of_json, _config),
+    Reader("h5", 8_000, _h5, mutators.of_bytes, _file(".h5", _weights)),
+    Reader("keras", 3_000, _keras, mutators.of_zip, _file(".keras", _weights)),
+    Reader("configs of Keras models", 40_000, _configs, mutators.of_json, _config),
     Reader("shapes of weights", 3_000, _shapes, mutators.of_shapes, _network),
     Reader("pth", 2_000, _pth, mutators.of_zip, _file(".pth", _state)),
 )
