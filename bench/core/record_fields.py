@@ -74,17 +74,18 @@ def check_fields(value: Mapping[str, Any]) -> None:
 
 def check_depth(name: str, value: Any) -> None:
     """Raise UserError where a JSON value is nested deeper than a reader can walk."""
-    level = [value]
-    for _ in range(DEPTH):
+    level = [value] if isinstance(value, (dict, list)) else []
+    for _ in range(DEPTH - 1):
+        if not level:
+            return
         level = [
             inner
             for part in level
-            if isinstance(part, (dict, list))
             for inner in (part.values() if isinstance(part, dict) else part)
+            if isinstance(inner, (dict, list))
         ]
-        if not level:
-            return
-    raise UserError(f"{name} is nested deeper than {DEPTH} levels")
+    if any(level):
+        raise UserError(f"{name} is nested deeper than {DEPTH} levels")
 
 
 def _known(what: str, name: Any, known: Any) -> None:
