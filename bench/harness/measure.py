@@ -187,7 +187,7 @@ def _measure_alone(
         with Worker(job.case, data, limits, weights=job.weights) as worker:
             try:
                 worker.open(listener.progress)
-                answer = checked(worker.measure(task.kind, listener.progress, kept))
+                answer = checked(worker.measure(task.kind, listener.progress, kept), task.kind)
                 answer["metrics"] |= machine_metrics(checked_states(answer))
                 record = record_of(task, answer, [answer["samples"]])
             except WorkerError as error:
