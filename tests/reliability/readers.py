@@ -10,7 +10,8 @@ import io
 import json
 import pickle
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -31,15 +32,21 @@ from bench.harness.matrix import Task
 from bench.harness.measure import record_of
 from bench.harness.results import checked, checked_block, checked_states
 from bench.inference.images import read_rgb
+from bench.networks import variants
+from bench.networks.preprocessing import TORCHVISION
+from bench.networks.pretrained import FACTS
 from bench.networks.variants import VARIANTS
-from bench.weights.files import model_config, read
+from bench.weights.facts import interpret
+from bench.weights.files import RawWeights, model_config, read
 from bench.weights.identify import identify
 from bench.weights.keras_config import input_size, layers_of, parse
 from bench.worker import events
 from bench.worker.process import WorkerError
 from tests.reliability import mutators
 from tests.reliability.mutators import Mutate
+from tests.support import weight_examples
 from tests.support.many_records import many_records
+from tests.support.weight_examples import MIXED
 
 LONGEST_MESSAGE = 1500
 """Letters of a refusal, which is one line."""
@@ -306,6 +313,33 @@ def _network(content: bytes, folder: Path) -> None:
     identify({name: tuple(shape) for name, shape in json.loads(content).items()}, "a.npz")
 
 
+def _facts() -> list[bytes]:
+    how = {
+        "mean": [0.4, 0.5, 0.6], "std": [0.2, 0.2, 0.2], "size": 20, "resize": 23,
+        "pixel_range": 1.0, "interpolation": "bilinear",
+    }  # fmt: skip
+    facts = {
+        "name": "a", "variant": MIXED.name, "head": "source", "notes": "", "input_size": 20,
+        "categories": list("abcdef"), "constants": {"conv2_bn": {"eps": 0.002}},
+        "preprocessing": {**asdict(TORCHVISION), **how}, "training": {},
+    }  # fmt: skip
+    return [json.dumps(facts).encode(), json.dumps({"variant": MIXED.name}).encode()]
+
+
+def _interpreted(content: bytes, folder: Path) -> None:
+    variants.VARIANTS[MIXED.name] = MIXED
+    try:
+        raw = RawWeights(dict(_mixed_weights()), {FACTS: content.decode("utf-8", "replace")})
+        interpret(raw, Path("a.safetensors"), "0" * 64)
+    finally:
+        del variants.VARIANTS[MIXED.name]
+
+
+@cache
+def _mixed_weights() -> dict[str, Any]:
+    return weight_examples.weights()
+
+
 def _pth() -> list[bytes]:
     import torch  # noqa: PLC0415  in a process that reads .pth files alone
 
@@ -342,6 +376,7 @@ READERS = (
     Reader("h5", 8_000, _h5, mutators.of_bytes, _file(".h5", _weights)),
     Reader("keras", 3_000, _keras, mutators.of_zip, _file(".keras", _weights)),
     Reader("configs of Keras models", 40_000, _configs, mutators.of_json, _config),
+    Reader("facts of weights", 6_000, _facts, mutators.of_json, _interpreted),
     Reader("shapes of weights", 3_000, _shapes, mutators.of_shapes, _network),
     Reader("pth", 2_000, _pth, mutators.of_zip, _file(".pth", _state)),
 )
