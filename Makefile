@@ -57,9 +57,10 @@ check: $(VENV)/installed
 	$(BIN)/lint-imports
 	$(PYTEST) $(ARGS)
 
-# Half an hour; no part of `make test`. One script alone: python -m tests.reliability.kills --kills 300
+# An hour; no part of `make test`. One script alone: python -m tests.reliability.kills --kills 300.
+# ARGS='--json FILE' gathers the figures for python -m tests.reliability.table FILE.
 reliability: $(VENV)/installed
-	@$(BIN)/python -m tests.reliability
+	@$(BIN)/python -m tests.reliability $(ARGS)
 
 format: $(VENV)/installed
 	$(BIN)/ruff format .

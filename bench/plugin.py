@@ -274,7 +274,7 @@ class Session:
         return Begun(
             shlex.join(["pytest", *map(str, self._config.invocation_params.args)]),
             options,
-            tuple(dict.fromkeys(job.case.framework for job in self._jobs)),
+            tuple(dict.fromkeys(case.framework for case in self._measured())),
             tuple(sorted(self._wanted)) if left_out else None,
         )
 
@@ -333,8 +333,13 @@ class Session:
         """The cases to certify: those that ``-k`` left, none with ``--bench-no-parity``."""
         if self._config.getoption("bench_no_parity"):
             return []
-        usable = (j for j in self._jobs if j.case.framework not in self._choice.unusable)
-        return [job.case for job in usable if any(t.key in self._wanted for t in job.tasks)]
+        return [c for c in self._measured() if c.framework not in self._choice.unusable]
+
+    def _measured(self) -> list[Case]:
+        """The cases that ``-k`` left."""
+        return [
+            job.case for job in self._jobs if any(task.key in self._wanted for task in job.tasks)
+        ]
 
     def _terminal(self) -> _Terminal:
         return _Terminal(self._config)

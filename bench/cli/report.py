@@ -35,23 +35,28 @@ def report(
     runs: tuple[Path, ...], output: Path | None, documents: tuple[Path, ...], check: bool
 ) -> int:
     """Make tables, plots and report.html from the records of one or more runs."""
-    from bench.harness.resumption.checkpoints import WEIGHTS
-    from bench.report.blocks import stale
-    from bench.report.html import merge, write_results
-    from bench.report.model_cards import write_cards
-
     if not runs and not documents:
         raise click.UsageError("Missing argument 'RUN...', like results/<run>, or --readme FILE.")
     if check and (runs or not documents):
         raise click.UsageError("--check needs --readme FILE, and takes no RUN")
     if runs:
-        merged = merge(runs)
+        from bench.cli.reading import read_meanwhile
+
+        with read_meanwhile(runs) as records:
+            # A second of imports, while another process reads.
+            from bench.harness.resumption.checkpoints import WEIGHTS
+            from bench.report.html import merge, write_results
+            from bench.report.model_cards import write_cards
+
+            merged = merge(runs, records())
         folder = expanded(output) if output else runs[0]
         page = write_results(merged.records, folder, notes=merged.notes)
         for run in runs:
             own = [record for record in merged.records if record.run == run.resolve().name]
             write_cards(own, run / WEIGHTS)
         click.echo(page)
+    from bench.report.blocks import stale
+
     changed = [f"{path}: {block}" for path in documents for block in stale(path, write=not check)]
     for line in changed:
         click.echo(f"{'stale' if check else 'updated'}: {line}")

@@ -16,6 +16,7 @@ import numpy as np
 import PIL
 
 from bench.core.cache import cache_folder, damaged, keep, recall, temporary_folder, writable
+from bench.core.confined import confined
 from bench.core.download import (
     DownloadError,
     cifar10_archive,
@@ -41,6 +42,8 @@ OFFICIAL_MEAN = (0.4914, 0.4822, 0.4465)
 OFFICIAL_STD = (0.2470, 0.2435, 0.2616)
 
 _NOT_AVAILABLE = "CIFAR-10 is not available"
+_DECODING_SECONDS = 3600.0
+"""For 60,000 images from a slow disk; CIFAR-10 takes seconds."""
 _CACHE_FORMAT = 2  # raise it when earlier decoded copies must not be used any more
 
 
@@ -103,14 +106,20 @@ def prepared(dataset: Dataset, cache: Path | None = None) -> Path:
         data.save(dataset, folder)
     except OSError:  # full, perhaps; the temporary folder may lie on another disk
         folder = temporary_folder() / "prepared" / name
-        try:
-            data.save(dataset, folder)
-        except OSError as error:
-            raise UserError(
-                f"{folder}: cannot be written ({error.strerror or error}); make room, or set "
-                "$ALEXBENCH_CACHE to a folder with 200 MB free"
-            ) from error
+        _saved_in(folder, dataset)
     return folder
+
+
+def _saved_in(folder: Path, dataset: Dataset) -> str:
+    """Save a dataset where the cache does not take it; the folder. UserError where it cannot be."""
+    try:
+        data.save(dataset, folder)
+    except OSError as error:
+        raise UserError(
+            f"{folder}: cannot be written ({error.strerror or error}); make room, or set "
+            "$ALEXBENCH_CACHE to a folder with 200 MB free"
+        ) from error
+    return str(folder)
 
 
 def _prepared_name(dataset: Dataset) -> str:
@@ -135,7 +144,7 @@ def _open_path(path: Path, store: Path, progress: bool, resize: int | None = Non
         raise UserError(f"{source}: cannot be read ({error.strerror})") from error
     # The decoder is part of the key: another version may give other pixels.
     key = f"{PIL.__version__} {state}" + ("" if resize is None else f" {resize}")
-    return _cached(key, store, lambda: _decode(source, progress, resize))
+    return _cached(key, store, lambda: _confined(source, store, progress, resize))
 
 
 def _open_synthetic(store: Path, notes: str) -> Dataset:
@@ -172,6 +181,33 @@ def _load_whole(folder: Path) -> Dataset | None:
         pass
     damaged(folder)
     return None
+
+
+def _confined(source: Path, store: Path, progress: bool, resize: int | None) -> Dataset:
+    """The dataset, decoded in a child process: its decoders are in C, its files may be anyone's.
+
+    Its arrays are mapped from the cache; where that cannot be written from a file that is gone.
+    """
+
+    def decoded(folder: Path) -> str:
+        dataset = _decode(source, progress, resize)
+        name = _prepared_name(dataset)
+        cached = store / "prepared" / name
+        if _load_whole(cached) is not None:
+            return str(cached)
+        try:
+            data.save(dataset, cached)
+            return str(cached)
+        except OSError:
+            return _saved_in(folder / name, dataset)
+
+    try:
+        with confined(decoded, _DECODING_SECONDS) as (_, folder):
+            return data.load(Path(folder))
+    except OSError:  # no room for a folder or a process
+        return _decode(source, progress, resize)
+    except ValueError as error:
+        raise UserError(f"{source}: cannot be decoded ({error}); get it again") from error
 
 
 def _decode(source: Path, progress: bool, resize: int | None) -> Dataset:

@@ -6,7 +6,7 @@ import dataclasses
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -30,7 +30,7 @@ from bench.harness.certificates import Certificate, Subject, obtain
 from bench.harness.grouping import groups
 from bench.harness.listener import Listener
 from bench.harness.matrix import Job
-from bench.harness.measure import measure
+from bench.harness.measure import NOTHING, Keys, measure, without
 from bench.harness.observer import MACHINE_STATE, look
 from bench.harness.profiles import Profile
 from bench.harness.resumption import checkpoints
@@ -40,9 +40,6 @@ from bench.harness.resumption.run_settings import RUN_FILE, Begun, RunSettings
 from bench.training.frameworks import REFERENCE, installed
 from bench.training.tracks import track
 
-Keys = Set[tuple[str, str]]
-"""(case id, kind) of records that are there already."""
-NOTHING: Keys = frozenset()
 _ALL_USABLE: Mapping[str, str] = MappingProxyType({})
 
 
@@ -137,13 +134,21 @@ class Run:
         unchecked = {"status": "unchecked", "problem": "no parity certificate was made in this run"}
         return self.certificates.get(subject, unchecked)
 
-    def execute(self, group: Sequence[Job], listener: Listener) -> Iterator[Record]:
-        """Measure jobs together; yield each record when it is on the disk."""
-        for job in group:
+    def execute(
+        self, group: Sequence[Job], listener: Listener, done: Keys = NOTHING
+    ) -> Iterator[Record]:
+        """Measure jobs together; yield each record when it is on the disk.
+
+        Args:
+            group: The jobs, those of their tasks among them that are done.
+            listener: Called with all that happens.
+            done: What has a record already.
+        """
+        for job in without(group, done):
             self._prepare_ceilings(job, listener)
         limits = self.profile.limits
         files = RunFiles(self.folder, self.dataset, limits, self.save_weights)
-        found = measure(group, self.data_folder, limits, listener, files)
+        found = measure(group, self.data_folder, limits, listener, files, done)
         with ExitStack() as stack:
             for record in found:
                 if kind(record.kind).timed:
@@ -225,23 +230,20 @@ def run_all(
         unusable: Frameworks that cannot use the device, with the reason: their rows are skipped.
     """
     checkpoints.prune(run.folder, {case_id for case_id, name in done if kind(name).trained})
-    remaining = [
-        dataclasses.replace(job, tasks=tasks)
-        for job in jobs
-        if (tasks := tuple(task for task in job.tasks if task.key not in done))
-    ]
+    remaining = without(jobs, done)
     for job in remaining:
         if job.case.framework in unusable:
             for record in run.skip(job, unusable[job.case.framework]):
                 listener.finished(record)
-    remaining = [job for job in remaining if job.case.framework not in unusable]
-    measured = (job.case.framework for job in jobs if job.case.framework not in unusable)
-    run.frameworks = tuple(dict.fromkeys(measured))
+    usable = [job for job in jobs if job.case.framework not in unusable]
+    run.frameworks = tuple(dict.fromkeys(job.case.framework for job in usable))
     if parity:
-        run.certify((job.case for job in remaining), listener)
-    for group in groups(remaining, run.profile.together):
+        run.certify((job.case for job in without(usable, done)), listener)
+    # Those of all jobs: a group that lacks some of its records is completed, or what is left of it
+    # is measured.
+    for group in groups(usable, run.profile.together):
         signals.check()
-        for _ in run.execute(group, listener):
+        for _ in run.execute(group, listener, done):
             pass
     checkpoints.remove_rounds(run.folder)
 

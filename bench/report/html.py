@@ -24,7 +24,7 @@ from bench.core.case import Case
 from bench.core.errors import cannot_write, notice
 from bench.core.files import write_whole
 from bench.core.kinds import KINDS, kind
-from bench.core.records import Record, RecordStore
+from bench.core.records import Record, read_all
 from bench.core.samples import by_process
 from bench.core.text import flatten, without_folders
 from bench.report import summary
@@ -77,13 +77,17 @@ class _Failure:
     """The end of the error, empty when it is no more than its last line."""
 
 
-def merge(runs: Iterable[Path]) -> Merged:
+def merge(runs: Iterable[Path], read: Iterable[Record] | None = None) -> Merged:
     """Read the records of several run folders together.
 
     Where two runs have the same case, kind and data, the one started last counts, and a note says
     so. Raises UserError for a folder without records.
+
+    Args:
+        runs: The folders.
+        read: Their records in order, where they have been read.
     """
-    records = [record for run in runs for record in RecordStore(run).read()]
+    records = read_all(runs) if read is None else read
     newest, older = latest(records)
     return Merged(newest, _older(older, newest))
 

@@ -1,8 +1,9 @@
 """Reads files of weights of any format, told by their first bytes, into arrays by name.
 
 Nothing that a file contains is executed: safetensors, ``.npz`` without pickles and HDF5 are plain
-data, and PyTorch's pickles are read in a worker by PyTorch's loader of weights only. Declared sizes
-are checked before memory is allocated.
+data, and PyTorch's pickles are read in a worker by PyTorch's loader of weights only. HDF5 is read
+in a child process with limits on memory and time. Declared sizes are checked before memory is
+allocated.
 """
 
 from __future__ import annotations
@@ -13,13 +14,14 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 from safetensors import safe_open
 
+from bench.core.confined import confined
 from bench.core.errors import UserError
 from bench.core.files import temporary_directory
 from bench.networks.pretrained import FACTS
@@ -132,7 +134,8 @@ def model_config(path: Path) -> Config | None:
     if form not in (KERAS, HDF5):
         return None
     try:
-        return read_config(path)
+        with confined(lambda folder: read_config(path)) as (_, config):
+            return cast("Config | None", config)
     except UserError:
         raise
     except Exception as error:  # as above
@@ -210,8 +213,20 @@ def _read_pytorch(path: Path, key: str | None) -> RawWeights:
 
 
 def _read_keras(path: Path, _: str | None) -> RawWeights:
-    tensors, metadata = read_h5(path)
-    return RawWeights(tensors, metadata, keras=True, config=read_config(path))
+    """HDF5's own code is in C and was made for files that are trusted: read in a child process."""
+
+    def read_in(folder: Path) -> tuple[list[str], dict[str, str], Config | None]:
+        tensors, metadata = read_h5(path)
+        for number, array in enumerate(tensors.values()):
+            np.save(folder / f"{number}.npy", array, allow_pickle=False)
+        return list(tensors), metadata, read_config(path)
+
+    with confined(read_in) as (folder, (names, metadata, config)):
+        tensors = {
+            name: np.load(folder / f"{number}.npy", allow_pickle=False)
+            for number, name in enumerate(names)
+        }
+    return RawWeights(tensors, metadata, keras=True, config=config)
 
 
 _READERS: dict[str, Callable[[Path, str | None], RawWeights]] = {
