@@ -64,6 +64,7 @@ class RunSettings:
         tasks: See `Begun`.
         started_at: UTC, ISO 8601.
         resumed: When the run has gone on with differences, and with which.
+        plan: The time plan with what it has come to (`bench.harness.plan`); empty without one.
     """
 
     command: str
@@ -76,6 +77,7 @@ class RunSettings:
     tasks: list[list[str]] | None
     started_at: str
     resumed: list[dict[str, Any]] = field(default_factory=list)
+    plan: dict[str, Any] = field(default_factory=dict)
     format: int = _FORMAT
 
     @classmethod
