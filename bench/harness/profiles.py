@@ -148,8 +148,8 @@ PROFILES: dict[str, Profile] = {
                 precision=0.03,
                 # Where the run has no time plan (tests of a part of it): as much as it would get.
                 group_seconds=120.0,
-                blocks=5,
-                block_seconds=0.5,
+                blocks=6,
+                block_seconds=0.4,
                 audit_repeats=2,
                 evaluations=2,
                 latency_calls=60,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from markupsafe import Markup
 
@@ -44,7 +44,7 @@ class Answer:
     question: str
     sentence: str
     details: tuple[str, ...] = ()
-    picture: Markup = Markup("")
+    picture: Markup = field(default_factory=Markup)
 
 
 @dataclass(frozen=True)

@@ -220,7 +220,11 @@ def test_what_was_not_measured_is_named_with_its_command():
     found = answers([])
     assert len(found) == 6
     for question, answer in zip(QUESTIONS, found, strict=False):
-        assert answer.sentence == f"Not measured in this run; `{command(question)}` measures it."
+        needs = f": {question.needs}" if question.needs else ""
+        line = f"Not measured in this run{needs}; `{command(question)}` measures it."
+        assert answer.sentence == line
+        assert not answer.picture
+    assert "alexbench fetch weights" in found[PRETRAINING].sentence
 
 
 @pytest.mark.parametrize("question", QUESTIONS, ids=lambda question: question.text)
