@@ -102,7 +102,8 @@ def learning(results: Results, named: bool) -> list[Finding]:
             continue
         difference = accuracy_difference(ours.ok, theirs.ok)
         means = _mean(ours), _mean(theirs)
-        words = wording.accuracy_sentence(subject, difference, means) + _chance(ours, means)
+        words = wording.accuracy_sentence(subject, difference, means)
+        words += _by_images(ours, theirs, means) + _chance(ours, means)
         made = _finding(words, place, *_weight(difference), ours, theirs)
         marks = [Mark(f"{network}, {title(e.case)}", ACCURATE, _mean(e)) for e in (theirs, ours)]
         found.append(replace(made, marks=tuple(marks)))
@@ -238,6 +239,15 @@ def _mean(experiment: Experiment) -> float:
     return math.fsum(values) / len(values)
 
 
+def _by_images(ours: Experiment, theirs: Experiment, means: tuple[float, float]) -> str:
+    """The interval of one seed each, in brackets: seeds alone give none."""
+    if len(ours.ok) != 1 or len(theirs.ok) != 1:
+        return ""
+    images = [int(e.ok[0].dataset.get("test_images") or 0) for e in (ours, theirs)]
+    found = wording.by_images_alone(means, min(images))
+    return f" ({found})" if found else ""
+
+
 def _chance(experiment: Experiment, means: Iterable[float]) -> str:
     """A warning where neither side has learned."""
     classes = experiment.ok[0].metrics.get("classes") or ()
@@ -333,7 +343,8 @@ def _pretrained(
     if apart:
         return _refused(subject, in_words(apart), ours, theirs)
     found = accuracy_difference(ours.ok, theirs.ok)
-    words = wording.accuracy_sentence(subject, found, (_mean(ours), _mean(theirs)))
+    means = _mean(ours), _mean(theirs)
+    words = wording.accuracy_sentence(subject, found, means) + _by_images(ours, theirs, means)
     made = _finding(words, place, *_weight(found), ours, theirs)
     marks = (
         Mark(f"{case.variant}, from scratch", ACCURATE, _mean(theirs)),
