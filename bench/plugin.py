@@ -37,6 +37,7 @@ from bench.data.sources import SyntheticDataWarning
 from bench.harness.devices import claimed, on_device
 from bench.harness.grouping import groups
 from bench.harness.matrix import Job, Task, jobs
+from bench.harness.pretraining import provide
 from bench.harness.profiles import PROFILES, profile
 from bench.harness.resumption.run_settings import Begun
 from bench.harness.run import Run, open_run
@@ -207,13 +208,17 @@ class Session:
         device = config.getoption("bench_device")
         selection, self._choice = on_device(selection, self._profile, device)
         self._profile = claimed(self._profile, self._choice.device, exclusive=False)
+        if not config.getoption("collectonly"):
+            provide(selection, self._profile)
         self._jobs = jobs(selection, self._profile)
         self._selection = selection
         self._groups = groups(self._jobs, self._profile.together)
         # Read first: a wrong path is an error before an hour of measuring, not after it.
         self._gate = Gate.of(config.getoption("bench_compare"), config.getoption("bench_fail_if"))
         self._run: Run | None = None
+        self._order: list[tuple[str, str]] = []
         self._wanted: set[tuple[str, str]] = set()
+        self._planned = False
         self._records: dict[tuple[str, str], Record] = {}
         self._answered = False  # in the terminal
 
@@ -234,7 +239,8 @@ class Session:
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Note the tasks that ``-k`` left; create the run's folder before anything is measured."""
         tasks = [task for item in session.items if (task := _task_of(item))]
-        self._wanted = {task.key for task in tasks}
+        self._order = [task.key for task in tasks]
+        self._wanted = set(self._order)
         if not tasks or self._config.getoption("collectonly"):
             return
         try:
@@ -307,27 +313,50 @@ class Session:
 
     def _measure(self, group: Sequence[Job]) -> None:
         assert self._run is not None
-        wanted = [
-            replace(job, tasks=tuple(task for task in job.tasks if task.key in self._wanted))
-            for job in group
-        ]
-        wanted = [job for job in wanted if job.tasks]
+        wanted = self._wanted_of(group)
         if not wanted:  # no framework of the group can use the device
             return
         # pytest captures stderr: progress goes to the terminal itself.
         with (
             self._terminal() as console,
-            Display(sum(len(job.tasks) for job in wanted), console, lines=False) as display,
+            Display(
+                sum(len(job.tasks) for job in wanted), console, lines=False, plan=self._run.plan
+            ) as display,
         ):
             if not self._run.before and (busy := self._run.look_at_machine()):
                 console.print(f"warning: {busy}", style="yellow", soft_wrap=True)
             try:
                 # All with the first group: no certificate is made between two measurements.
+                if not self._planned:
+                    self._planned = True
+                    self._run.make_plan(self._to_measure(), self._cases(), display)
                 self._run.certify(self._cases(), display)
                 for record in self._run.execute(wanted, display):
                     self._records[record.key] = record
             except OutputError as error:  # what is measured from now on would be lost
                 pytest.exit(str(error), returncode=error.exit_code)
+
+    def _wanted_of(self, group: Sequence[Job]) -> list[Job]:
+        """A group without the tasks that ``-k`` has left out."""
+        found = [
+            replace(job, tasks=tuple(task for task in job.tasks if task.key in self._wanted))
+            for job in group
+        ]
+        return [job for job in found if job.tasks]
+
+    def _to_measure(self) -> list[list[Job]]:
+        """All groups, in the order of the tests that ask for them."""
+        order = {key: place for place, key in enumerate(self._order)}
+        usable = (
+            [j for j in self._wanted_of(group) if j.case.framework not in self._choice.unusable]
+            for group in self._groups
+        )
+        first = [
+            (min(order[task.key] for job in group for task in job.tasks), group)
+            for group in usable
+            if group
+        ]
+        return [group for _, group in sorted(first, key=lambda pair: pair[0])]
 
     def _cases(self) -> list[Case]:
         """The cases to certify: those that ``-k`` left, none with ``--bench-no-parity``."""
@@ -390,6 +419,8 @@ class Session:
         for record in self._records.values():
             task = Task(record.case, record.kind)
             terminalreporter.write_line(f"{label(task):<58} {result_line(record)}")
+        for line in self._run.plan.outcome() if self._run.plan else []:
+            terminalreporter.write_line(line)
         for line in _answers(list(self._records.values())):
             terminalreporter.write_line(line)
         self._answered = True

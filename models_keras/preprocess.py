@@ -12,7 +12,6 @@ import keras
 import numpy as np
 from keras import ops
 
-from bench.networks.architecture import Architecture
 from bench.networks.resize import cropped, interpolation_matrix
 from bench.training.interfaces import Setup
 from models_keras.constants import Constants

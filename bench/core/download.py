@@ -213,6 +213,19 @@ def _per_second(rate: float) -> str:
     return f"{rate / 1e6:.1f} MB/s" if rate >= 1e6 else f"{rate / 1e3:.0f} kB/s"
 
 
+def check_reachable(url: str) -> None:
+    """Raise DownloadError where a server does not answer within seconds."""
+    if urlsplit(url).scheme not in ("http", "https"):
+        return
+    timeout = httpx.Timeout(2 * CONNECT_SECONDS, connect=CONNECT_SECONDS)
+    try:
+        look_up(url)
+        httpx.head(url, timeout=timeout, follow_redirects=True).raise_for_status()
+    except (httpx.HTTPError, OSError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DownloadError(f"{url}: cannot be reached ({reason})") from error
+
+
 def look_up(url: str) -> None:
     """Raise httpx.ConnectTimeout when the host's name does not resolve in CONNECT_SECONDS.
 

@@ -19,13 +19,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, NamedTuple
 
-from bench.core.errors import UserError
+from bench.core.errors import UserError, notice
 
 FORMS = (
     "an archive or folder with data_batch_1.bin … test_batch.bin, with data_batch_1 … test_batch, "
     "or with train/<class>/*.png|jpg and test/<class>/*.png|jpg"
 )
 ARCHIVE_SUFFIXES = (*(".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".tbz2", ".zip"),)
+
+WHOLE_CIFAR10 = {
+    "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd": "cifar-10-binary.tar.gz",
+    "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce": "cifar-10-python.tar.gz",
+    "9fb91373d86fdca0f9ae133a523c3ffae854190230e12c7120647dc8ba41906a": "CIFAR-10 (JPEG 75)",
+}
+"""sha256 of archives that have all 60,000 images, and what they are: the two official ones, and the
+images encoded again that `sources.JPEG75_DIGEST` is of."""
 
 # CIFAR-10 unpacks to 180 MB and 60,000 files; these leave room and stop an archive that was made
 # to fill the memory.
@@ -90,6 +98,8 @@ class Bundle:
 def find_dataset(path: Path) -> Path:
     """The dataset at `path`: itself, or the only archive or dataset folder within that folder.
 
+    Among several archives it is the one that has all of CIFAR-10, which one line then says.
+
     Raises UserError where nothing is there, or more than one.
     """
     if not os.path.exists(path):  # unlike the method of Path, never raises
@@ -101,10 +111,25 @@ def find_dataset(path: Path) -> Path:
         if _walk(path, unsplit=True):
             return path
         raise UserError(f"{path}: {_instead(path)}; expected {FORMS}")
-    if len(archives) > 1:
-        names = ", ".join(archive.name for archive in archives[:4])
+    if len(archives) == 1:
+        return archives[0]
+    names = ", ".join(archive.name for archive in archives[:4])
+    whole = [archive for archive in archives if _has_all_of_cifar10(archive)]
+    if len(whole) != 1:
         raise UserError(f"{path}: more than one archive ({names}); give the path of one of them")
-    return archives[0]
+    others = ", ".join(archive.name for archive in archives if archive not in whole)
+    notice(f"{path}: taken is {whole[0].name}, which has all of CIFAR-10 (also there: {others})")
+    return whole[0]
+
+
+def _has_all_of_cifar10(archive: Path) -> bool:
+    """Whether it is one of the archives of 60,000 images that are known, by its checksum."""
+    try:
+        with archive.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return False
+    return digest in WHOLE_CIFAR10
 
 
 def _instead(folder: Path) -> str:

@@ -7,11 +7,12 @@ import json
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
+from time import perf_counter
 from types import MappingProxyType
 from typing import Any, Self
 
@@ -20,18 +21,20 @@ from bench.core.cache import cache_folder
 from bench.core.case import Case
 from bench.core.errors import OutputError, UserError, cannot_write
 from bench.core.kinds import kind
+from bench.core.limits import Limits
 from bench.core.records import FILE, Record, RecordStore
 from bench.core.text import without_folders
 from bench.data.contact_sheet import write_contact_sheet
 from bench.data.dataset import Dataset
 from bench.data.sources import open_dataset, prepared
 from bench.harness.ceilings import RunCeilings
-from bench.harness.certificates import Certificate, Subject, obtain
+from bench.harness.certificates import Certificate, Subject, obtain, uncached
 from bench.harness.grouping import groups
 from bench.harness.listener import Listener
 from bench.harness.matrix import Job
 from bench.harness.measure import NOTHING, Keys, measure, without
 from bench.harness.observer import MACHINE_STATE, look
+from bench.harness.plan import CERTIFICATES, PEAKS, Missing, TimePlan, name_of
 from bench.harness.profiles import Profile
 from bench.harness.resumption import checkpoints
 from bench.harness.resumption.checkpoints import RunFiles
@@ -70,6 +73,10 @@ class Run:
     """Of every record to come: what is not as it was when the run was begun."""
     held: RunFolder | None = None
     """The folder, once it is this process's own."""
+    plan: TimePlan | None = None
+    """Of a profile with a limit for the run, once `make_plan` has made it."""
+    began: float = field(default_factory=perf_counter)
+    """When the run began: its time plan counts from here."""
 
     def __post_init__(self) -> None:
         self.store = RecordStore(self.folder)
@@ -118,14 +125,57 @@ class Run:
             advice = "give a folder that can be written to with --results"
             raise cannot_write(self.folder, error, advice) from error
 
-    def certify(self, cases: Iterable[Case], listener: Listener) -> None:
-        """Get the certificates of the closed cases, before anything is measured."""
+    def make_plan(
+        self, found: Sequence[Sequence[Job]], certified: Iterable[Case], listener: Listener
+    ) -> None:
+        """Plan the time of a run that begins now; nothing where its profile has no limit for it.
+
+        Args:
+            found: The groups, in the order of measuring.
+            certified: The cases whose certificates are made.
+            listener: Is shown the plan.
+        """
+        throughput = {
+            (job.case.framework, job.case.device)
+            for group in found
+            for job in group
+            if any(kind(task.kind).throughput for task in job.tasks)
+        }
+        missing = Missing(
+            uncached(self._without_certificate(certified)),
+            sum(not self.ceilings.known(name, device) for name, device in throughput),
+        )
+        self.plan = TimePlan.of(self.profile, found, self.began, missing)
+        if self.plan:
+            self.plan.changed = self._keep_plan
+            self._keep_plan()
+            listener.planned(self.plan)
+
+    def _keep_plan(self) -> None:
+        """Write the plan into ``run.json``, with what it has come to; no run fails for that."""
+        with suppress(UserError):
+            settings = RunSettings.read(self.folder)
+            if settings and self.plan:
+                dataclasses.replace(settings, plan=self.plan.to_json()).write(self.folder)
+
+    def stage(self, name: str) -> AbstractContextManager[None]:
+        """A stage of the time plan, where there is one."""
+        return self.plan.stage(name) if self.plan else nullcontext()
+
+    def _without_certificate(self, cases: Iterable[Case]) -> list[Subject]:
         classes = len(self.dataset.classes)
         wanted = {Subject.of(case, classes): None for case in cases if track(case.track).certified}
-        missing = [subject for subject in wanted if subject not in self.certificates]
-        for subject, certificate in obtain(missing, listener.certifying):
-            self.certificates[subject] = certificate
-            listener.certificate_done(certificate)
+        return [subject for subject in wanted if subject not in self.certificates]
+
+    def certify(self, cases: Iterable[Case], listener: Listener) -> None:
+        """Get the certificates of the closed cases, before anything is measured."""
+        missing = self._without_certificate(cases)
+        if not missing:
+            return
+        with self.stage(CERTIFICATES):
+            for subject, certificate in obtain(missing, listener.certifying):
+                self.certificates[subject] = certificate
+                listener.certificate_done(certificate)
 
     def _parity(self, case: Case) -> dict[str, Any]:
         if not track(case.track).certified:
@@ -144,17 +194,31 @@ class Run:
             listener: Called with all that happens.
             done: What has a record already.
         """
-        for job in without(group, done):
-            self._prepare_ceilings(job, listener)
-        limits = self.profile.limits
-        files = RunFiles(self.folder, self.dataset, limits, self.save_weights)
-        found = measure(group, self.data_folder, limits, listener, files, done)
+        rest = without(group, done)
+        if any(kind(task.kind).throughput for job in rest for task in job.tasks):
+            with self.stage(PEAKS):
+                for job in rest:
+                    self._prepare_ceilings(job, listener)
+        # What a stopped run has left depends on the profile's limits, not on the time it had.
+        files = RunFiles(self.folder, self.dataset, self.profile.limits, self.save_weights)
+        found = measure(group, self.data_folder, self._limits_of(group), listener, files, done)
         with ExitStack() as stack:
+            stack.enter_context(self.stage(name_of(group)))
             for record in found:
                 if kind(record.kind).timed:
                     # The records of a group are complete together, and pairs only together.
                     stack.enter_context(signals.held())
                 yield self._written(record, listener)
+
+    def _limits_of(self, group: Sequence[Job]) -> Limits:
+        """The profile's limits; with a time plan a group has its share of the time that is left."""
+        limits = self.profile.limits
+        if self.plan is None or not kind(group[0].tasks[0].kind).timed:
+            return limits
+        networks = len({job.case.variant for job in group})
+        # At least a second: 0 would be no limit.
+        seconds = max(1.0, self.plan.seconds_for(group)) / networks
+        return dataclasses.replace(limits, group_seconds=round(seconds, 1))
 
     def _written(self, record: Record, listener: Listener) -> Record:
         """The complete record of a measurement, when it is on the disk."""
@@ -237,11 +301,13 @@ def run_all(
                 listener.finished(record)
     usable = [job for job in jobs if job.case.framework not in unusable]
     run.frameworks = tuple(dict.fromkeys(job.case.framework for job in usable))
-    if parity:
-        run.certify((job.case for job in without(usable, done)), listener)
+    certified = [job.case for job in without(usable, done)] if parity else []
     # Those of all jobs: a group that lacks some of its records is completed, or what is left of it
     # is measured.
-    for group in groups(usable, run.profile.together):
+    together = [group for group in groups(usable, run.profile.together) if without(group, done)]
+    run.make_plan(together, certified, listener)
+    run.certify(certified, listener)
+    for group in together:
         signals.check()
         for _ in run.execute(group, listener, done):
             pass

@@ -9,13 +9,15 @@ import errno
 import functools
 import hashlib
 import os
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from bench import __version__
 from bench.core.cache import cache_folder, damaged, keep, recall, temporary_folder, writable
-from bench.core.download import file_checksum
+from bench.core.download import check_reachable, file_checksum
 from bench.core.errors import UserError, notice
 from bench.core.files import expanded, temporary_directory
 from bench.networks.preprocessing import BVLC, TORCHVISION, Preprocessing
@@ -28,6 +30,8 @@ from bench.weights.reading import AS_IT_IS, Reading
 from bench.worker.client import call
 
 _FORMAT = 3  # raise it when older prepared copies must not be used any more
+_TORCHVISION_URL = "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth"
+"""Where torchvision downloads from: asked before a worker is started for it."""
 _TRUNK = ("conv1", "conv2", "conv3", "conv4", "conv5")
 
 
@@ -61,25 +65,24 @@ class Source:
         return sha256.startswith(self.checksum.removeprefix("sha256:"))
 
     def path(self) -> Path:
-        """Where its file is expected: of a downloadable one also where torch.hub has put it."""
+        """Its file; where it is expected first, if it is nowhere."""
+        places = list(self._places())
+        return next((place for place in places if place.is_file()), places[0])
+
+    def _places(self) -> Iterator[Path]:
+        """Where its file may be: a downloaded one in the cache or in that of torch.hub, any one
+        next to the data or in their folder."""
         if self.downloadable:
-            own = cache_folder() / "downloads" / self.file
-            hub = _in_torch_hub(self.file)
-            return own if hub is None or own.is_file() else hub
+            yield cache_folder() / "downloads" / self.file
         named = expanded(os.environ.get("ALEXBENCH_DATA") or ".")
-        return (named if named.is_dir() else named.parent) / self.file
-
-
-def _in_torch_hub(file: str) -> Path | None:
-    """A file that torch.hub has downloaded (torch/hub.py: ``get_dir``); None where it is not
-    there."""
-    home = os.environ.get("TORCH_HOME")
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    try:
-        found = expanded(home or f"{base}/torch") / "hub" / "checkpoints" / file
-    except UserError:  # no home: torch has none either
-        return None
-    return found if found.is_file() else None
+        yield (named if named.is_dir() else named.parent) / self.file
+        if not self.downloadable:
+            yield cache_folder() / "downloads" / self.file
+            return
+        base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+        with suppress(UserError):  # no home: torch has none either
+            home = expanded(os.environ.get("TORCH_HOME") or f"{base}/torch")
+            yield home / "hub" / "checkpoints" / self.file
 
 
 SOURCES = {
@@ -193,6 +196,46 @@ def locate(spec: str) -> tuple[Path, Source | None]:
     raise UserError(f"weights {spec}: {path}: {what}; {hint}")
 
 
+def available(names: Iterable[str]) -> Source | None:
+    """The first of these sources whose file is there and can be read; None where none is.
+
+    Nothing is downloaded, and a file that cannot be used is passed over.
+    """
+    for name in names:
+        if SOURCES[name].path().is_file():
+            try:
+                open_weights(name)
+            except UserError:
+                continue
+            return SOURCES[name]
+    return None
+
+
+def fetch_published(names: Iterable[str]) -> None:
+    """Download the first of these sources that can be.
+
+    Raises:
+        UserError: None can be, or the network or the disk fails: at once without a network.
+    """
+    for name in names:
+        if SOURCES[name].downloadable:
+            check_reachable(os.environ.get("ALEXBENCH_WEIGHTS_URL") or _TORCHVISION_URL)
+            fetch_weights()
+            return
+    raise UserError("none of them can be downloaded")
+
+
+def how_to_get(names: Iterable[str]) -> str:
+    """How to get one of these sources, in a few words."""
+    ways = [
+        "`alexbench fetch weights` downloads torchvision's"
+        if SOURCES[name].downloadable
+        else f"$ALEXBENCH_DATA may name a folder with {SOURCES[name].file}"
+        for name in names
+    ]
+    return ", or ".join(ways)
+
+
 def fetch_weights(progress: bool = True) -> Path:
     """Torchvision's file of weights in the cache, downloaded where it is not there yet.
 
@@ -203,10 +246,9 @@ def fetch_weights(progress: bool = True) -> Path:
         UserError: PyTorch is not installed, the download fails, or the checksum is wrong.
     """
     source = SOURCES["torchvision"]
+    if source.path().is_file() and source.is_checksum(_sha256(source.path())):
+        return source.path()
     target = cache_folder() / "downloads" / source.file
-    for path in (target, _in_torch_hub(source.file)):
-        if path and path.is_file() and source.is_checksum(_sha256(path)):
-            return path
     target.unlink(missing_ok=True)
     folder = target.parent
     try:

@@ -1,6 +1,7 @@
 """Opening datasets: every form, every kind of damage, the cache, and the order of `auto`."""
 
 import dataclasses
+import hashlib
 import io
 import os
 import pickle
@@ -424,6 +425,23 @@ def test_folder_with_one_archive_stands_for_it(tmp_path: Path) -> None:
     assert_batches(open_quietly(folder))
     write_tar(folder / "two.tgz", binary_files())
     assert "more than one archive (one.tar.gz, two.tgz)" in refusal(folder)
+
+
+def test_of_several_archives_the_one_with_all_of_cifar10_is_taken_and_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "shelf"
+    folder.mkdir()
+    whole = write_tar(folder / "whole.tar.gz", binary_files())
+    write_tar(folder / "part.tgz", {**binary_files(), "README": b"x"})
+    digest = hashlib.sha256(whole.read_bytes()).hexdigest()
+    monkeypatch.setitem(archives.WHOLE_CIFAR10, digest, "whole")
+    monkeypatch.setenv("ALEXBENCH_DATA", str(folder))
+    assert_batches(sources.open_dataset("auto", cache=tmp_path / "cache", progress=False))
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "taken is whole.tar.gz, which has all of CIFAR-10 (also there: part.tgz)" in line
+    (folder / "again.tar.gz").write_bytes(whole.read_bytes())
+    assert "more than one archive" in refusal(folder)
 
 
 def forbid_decoding(monkeypatch: pytest.MonkeyPatch) -> None:

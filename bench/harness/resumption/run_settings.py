@@ -66,6 +66,7 @@ class RunSettings:
         frameworks: See `Begun`; empty in a file of an older version.
         started_at: UTC, ISO 8601.
         resumed: When the run has gone on with differences, and with which.
+        plan: The time plan with what it has come to (`bench.harness.plan`); empty without one.
     """
 
     command: str
@@ -79,6 +80,7 @@ class RunSettings:
     started_at: str
     resumed: list[dict[str, Any]] = field(default_factory=list)
     frameworks: list[str] = field(default_factory=list)
+    plan: dict[str, Any] = field(default_factory=dict)
     format: int = _FORMAT
 
     @classmethod
