@@ -60,7 +60,7 @@ class Framework:
         suffixes: Of the files that only its own module can write.
         reference: Whether ratios are taken to it.
         colour: In plots; None takes a spare one.
-        marker: In plots; None takes a spare one.
+        dash: Of its lines in plots; None takes a spare one.
     """
 
     name: str
@@ -90,7 +90,7 @@ class Framework:
     reference: bool = False
     title: str = ""
     colour: str | None = None
-    marker: str | None = None
+    dash: str | None = None
 
     @property
     def packages(self) -> tuple[str, ...]:
@@ -198,7 +198,7 @@ FRAMEWORKS: dict[str, Framework] = {
             repeatability=_TORCH_PROMISE,
             reference=True,
             colour="#d55e00",
-            marker="o",
+            dash="-",
         ),
         _keras(
             "tensorflow",
@@ -210,7 +210,7 @@ FRAMEWORKS: dict[str, Framework] = {
             repeatable=True,
             repeatability=_TENSORFLOW_PROMISE,
             colour="#0072b2",
-            marker="s",
+            dash="--",
         ),
         _keras(
             "jax",
@@ -219,7 +219,7 @@ FRAMEWORKS: dict[str, Framework] = {
             device_installs={"cuda": "pip install 'jax[cuda13]'"},
             repeatability=_JAX_PROMISE,
             colour="#009e73",
-            marker="^",
+            dash="-.",
         ),
         _keras(
             "torch",
@@ -231,7 +231,7 @@ FRAMEWORKS: dict[str, Framework] = {
             repeatable=True,
             repeatability=_TORCH_PROMISE,
             colour="#cc79a7",
-            marker="D",
+            dash=":",
         ),
     )
 }
