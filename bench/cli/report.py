@@ -45,7 +45,8 @@ def report(
     if runs:
         merged = merge(runs)
         folder = expanded(output) if output else runs[0]
-        click.echo(write_results(merged.records, folder, notes=merged.notes))
+        notes, options = merged.notes, merged.begun
+        click.echo(write_results(merged.records, folder, notes=notes, options=options))
     changed = [f"{path}: {block}" for path in documents for block in stale(path, write=not check)]
     for line in changed:
         click.echo(f"{'stale' if check else 'updated'}: {line}")

@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from bench.report.chapters.accuracy_seeds import seeds as draw_seeds
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import ttest_rel
 
-from bench.report.chapters.accuracy_seeds import seeds as draw_seeds
 from bench.report.plot_style import style
 from bench.report.tables import TABLES, frame, sections
 from bench.stats.seeds import paired_difference, welch_difference
