@@ -45,8 +45,8 @@ _SPARE_DASHES = ((0, (1, 3)), (0, (6, 2)), (0, (4, 1, 1, 1, 1, 1)))
 MARKERS = dict(zip(NAMES, ("o", "s", "D", "^"), strict=True))
 """By the normalisation of a network."""
 
-Dash = str | tuple[int, tuple[int, ...]]
-"""A line style of matplotlib."""
+Dash = Any
+"""A line style of matplotlib: a sign, or an offset with lengths of lines and gaps."""
 T = TypeVar("T")
 
 STYLE: dict[Any, Any] = {

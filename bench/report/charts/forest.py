@@ -200,9 +200,12 @@ class Forest:
         return (found[_network(row)] for row in rows)
 
     def _interval(self, row: Row) -> Interval:
-        value, low, high = (row.get(key) for key in self.keys)
-        ends = tuple(self.factor * end if known(end) else None for end in (low, high))
-        return self.factor * value, ends[0], ends[1]
+        low, high = (row.get(key) for key in self.keys[1:])
+        return (
+            self.factor * float(row[self.keys[0]]),
+            self.factor * low if low is not None and known(low) else None,
+            self.factor * high if high is not None and known(high) else None,
+        )
 
     def _decided(self, row: Row, found: Interval) -> bool:
         if self.decided is not None:

@@ -29,6 +29,8 @@ DETAILED = 12_000
 SAMPLES = 240
 """Samples of a record that are in the page at most, evenly spread over the measurement."""
 _CASE = IDENTITY[2:]
+_OWN = {"seed": "seed", "defaults": "stage"}
+"""Fields of a case that only the rows of some tables have, by their key there."""
 _FIELDS = {field.name for field in fields(Case)}
 
 
@@ -57,8 +59,10 @@ class Details:
             return self._of_network(row)
         key = tuple(row[name] for name in _CASE)
         found = [place for name in kinds for place in self._found.get((*key, name), ())]
-        seed = row.get("seed")
-        return [p for p in found if seed is None or self._records[p].case.seed == seed]
+        # Of a row about one seed, or about one stage of an ablation, no others.
+        wanted = [(name, row[key]) for name, key in _OWN.items() if row.get(key) is not None]
+        cases = ((place, self._records[place].case) for place in found)
+        return [p for p, case in cases if all(getattr(case, n) == value for n, value in wanted)]
 
     def _of_network(self, row: Row) -> list[int]:
         """The first record of the track, network, framework and head: of a certificate's row."""
