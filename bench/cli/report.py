@@ -50,7 +50,8 @@ def report(
 
             merged = merge(runs, records())
         folder = expanded(output) if output else runs[0]
-        page = write_results(merged.records, folder, notes=merged.notes)
+        notes, options = merged.notes, merged.begun
+        page = write_results(merged.records, folder, notes=notes, options=options)
         for run in runs:
             own = [record for record in merged.records if record.run == run.resolve().name]
             write_cards(own, run / WEIGHTS)

@@ -64,7 +64,7 @@ class Framework:
         explain: ``module:function``, a :data:`~bench.training.interfaces.Explain`.
         reference: Whether ratios are taken to it.
         colour: In plots; None takes a spare one.
-        marker: In plots; None takes a spare one.
+        dash: Of its lines in plots; None takes a spare one.
     """
 
     name: str
@@ -96,7 +96,7 @@ class Framework:
     reference: bool = False
     title: str = ""
     colour: str | None = None
-    marker: str | None = None
+    dash: str | None = None
 
     @property
     def packages(self) -> tuple[str, ...]:
@@ -207,7 +207,7 @@ FRAMEWORKS: dict[str, Framework] = {
             repeatability=_TORCH_PROMISE,
             reference=True,
             colour="#d55e00",
-            marker="o",
+            dash="-",
         ),
         _keras(
             "tensorflow",
@@ -219,7 +219,7 @@ FRAMEWORKS: dict[str, Framework] = {
             repeatable=True,
             repeatability=_TENSORFLOW_PROMISE,
             colour="#0072b2",
-            marker="s",
+            dash="--",
         ),
         _keras(
             "jax",
@@ -228,7 +228,7 @@ FRAMEWORKS: dict[str, Framework] = {
             device_installs={"cuda": "pip install 'jax[cuda13]'"},
             repeatability=_JAX_PROMISE,
             colour="#009e73",
-            marker="^",
+            dash="-.",
         ),
         _keras(
             "torch",
@@ -240,7 +240,7 @@ FRAMEWORKS: dict[str, Framework] = {
             repeatable=True,
             repeatability=_TORCH_PROMISE,
             colour="#cc79a7",
-            marker="D",
+            dash=":",
         ),
     )
 }

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bench.analysis.clock import MISSING_SYNC
 from bench.analysis.results import Results
 from bench.analysis.rows import TRAINING, Row, identity
+from bench.report.charts.forest import Forest
 from bench.report.columns import Column, ends, how, number, text, who
 from bench.report.format import NOTHING, fixed, known
-from bench.report.table import Table
+from bench.report.leads import counted
+from bench.report.table import Chart, Table
 
 
 def clock_rows(results: Results) -> list[Row]:
@@ -52,6 +55,19 @@ def _two_digits(value: float | None) -> str:
     return fixed(value, 2) if value is not None and known(value) else NOTHING
 
 
+_CHART = Forest(
+    "clock",
+    "Sync audit",
+    "At the line a synchronised step takes as long as one up to the weights on the host. Surely "
+    "left of the shaded band, synchronisation is missing.",
+    "clock",
+    clock_rows,
+    lambda _: "synced slope over slope with weights read",
+    _two_digits,
+    even=(0.9, 1.1),
+    decided=lambda row: row["clock"] == MISSING_SYNC,
+)
+
 TABLE = Table(
     "clock",
     "Sync audit",
@@ -64,5 +80,8 @@ TABLE = Table(
     "and a framework may be slower in these than in blocks.",
     clock_rows,
     columns,
+    charts=(Chart("clock", _CHART.draw, (TRAINING,)),),
     times=(TRAINING,),
+    lead=counted("clock", "row"),
+    kinds=(TRAINING,),
 )
