@@ -23,7 +23,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from bench.analysis.gate import Gate
+from bench.analysis.gate import FORMS, Gate
 from bench.cli.options import apply_process_options, named
 from bench.cli.progress import Display, label, result_line
 from bench.core import extensions, signals
@@ -41,6 +41,7 @@ from bench.harness.profiles import PROFILES, profile
 from bench.harness.resumption.run_settings import Begun
 from bench.harness.run import Run, open_run
 from bench.harness.selection import Selection
+from bench.report.across.text import as_text
 from bench.training.frameworks import framework
 
 _BENCHMARKS = Path(__file__).resolve().parent / "benchmarks"
@@ -73,8 +74,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption(
         "--bench-fail-if",
-        metavar="slower:5%",
-        help="with --bench-compare: fail when the whole interval of a case is that much slower",
+        metavar=FORMS,
+        help="with --bench-compare: fail when the whole interval of a case is that much slower, or "
+        "its accuracy that much lower; or when nothing was compared",
     )
     group.addoption(
         "--bench-threads",
@@ -363,7 +365,7 @@ class Session:
         """Fail a session whose tests passed but whose results break ``--bench-fail-if``."""
         if signals.received() is not None:
             signals.acknowledge()
-        broken = self._gate and self._gate.violations(self._records.values())
+        broken = self._gate and self._gate.failures(self._records.values())
         if broken and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
@@ -382,8 +384,11 @@ class Session:
         self._answered = True
         if self._gate:
             terminalreporter.section(f"compared with {self._config.getoption('bench_compare')}")
-            terminalreporter.write_line(self._gate.as_text(self._records.values()))
-            for line in self._gate.violations(self._records.values()):
+            records = list(self._records.values())
+            terminalreporter.write_line(as_text(self._gate.compare(records)))
+            for line in self._gate.warnings(records):
+                terminalreporter.write_line(f"warning: {line}", yellow=True)
+            for line in self._gate.failures(records):
                 terminalreporter.write_line(f"FAILED {line}", red=True)
 
     def pytest_unconfigure(self) -> None:

@@ -1,24 +1,32 @@
-"""Runs by their folders: their records, and two of them compared. Part of the public API."""
+"""Runs by their paths: found, read, filtered, and two of them compared. Part of the public API."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from glob import glob, has_magic
 from pathlib import Path
+from typing import Any
 
 from bench.analysis.compare import Comparison
 from bench.analysis.compare import compare as compare_records
-from bench.core.records import Record, RecordStore
+from bench.core.errors import UserError, notice
+from bench.core.files import expanded
+from bench.core.records import FILE, SUFFIX, Record, RecordStore
 
 Folder = str | os.PathLike[str]
-"""The folder of a run, like ``results/20261125T120000Z``."""
+"""The folder of a run, like ``results/20261125T120000Z``, or its ``records.jsonl``."""
+
+_ATTEMPTS = "attempts.jsonl"
+"""Failures that a resumed run measured again: no run of their own."""
 
 
 def records(run: Folder) -> list[Record]:
     """All records of a run, in the order in which they were measured.
 
     Args:
-        run: The folder of a run.
+        run: The folder of a run, or its ``records.jsonl``.
 
     Returns:
         One `Record` per case and kind, failed ones included, with raw samples (seconds per block;
@@ -31,7 +39,7 @@ def records(run: Folder) -> list[Record]:
 
 
 def compare(a: Folder | Sequence[Record], b: Folder | Sequence[Record]) -> list[Comparison]:
-    """Two runs case by case: did B take longer than A, or reach another accuracy?
+    """Two runs case by case: is B faster than A, or more accurate?
 
     Args:
         a: The earlier run: its folder, or records.
@@ -39,7 +47,7 @@ def compare(a: Folder | Sequence[Record], b: Folder | Sequence[Record]) -> list[
 
     Returns:
         One `Comparison` per case and kind that is in either run, in the order of A, then of B:
-        the ratio time of B / time of A (or the difference in accuracy in percentage points), its
+        the ratio speed of B / speed of A (or the difference in accuracy in percentage points), its
         95 % interval and the verdict. Pairs that differ in data, parity status, machine or
         settings have the verdict ``refused`` and a reason.
 
@@ -51,3 +59,147 @@ def compare(a: Folder | Sequence[Record], b: Folder | Sequence[Record]) -> list[
 
 def _as_records(run: Folder | Sequence[Record]) -> Sequence[Record]:
     return records(run) if isinstance(run, str | os.PathLike) else run
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that was read.
+
+    Attributes:
+        name: Of its folder, or of its file where that is not called ``records.jsonl``.
+        records: All of them, or those that a `Filter` takes.
+        folder: Where it lies.
+    """
+
+    name: str
+    records: tuple[Record, ...]
+    folder: Path
+
+
+def find(
+    paths: Iterable[Folder], passed_over: Callable[[str], None] = notice, *, least: int = 1
+) -> list[RecordStore]:
+    """The runs that are meant by the paths of a command line.
+
+    A path is the folder of a run, a file of records (``*.jsonl``), or a pattern like
+    ``results/*``. A folder of runs stands for all of them where it is the only path. What else is
+    there under a path, as the ``README.md`` that a pattern finds among runs, is passed over.
+
+    Args:
+        paths: Of the command line.
+        passed_over: Gets a line for each path that was passed over.
+        least: Number of runs that the command needs.
+
+    Raises:
+        UserError: No run is there, or fewer than `least`; or nothing matches a pattern.
+    """
+    named = [path for text in paths for path in _matching(text)]
+    found = {path: _stores(path, alone=len(named) == 1) for path in named}
+    others = [path for path, stores in found.items() if not stores]
+    stores = [store for path in named for store in found[path]]
+    if not stores:
+        raise UserError(
+            f"no {FILE} in {', '.join(map(str, others))}; give the folder of a run, like "
+            "results/<run>"
+        )
+    for path in others:
+        passed_over(f"{path}: no run (no {FILE} in it); passed over")
+    if len(stores) < least:
+        there = ", ".join(store.name for store in stores)
+        raise UserError(f"{least} runs are needed, and there is only {there}")
+    return stores
+
+
+def read(
+    paths: Iterable[Folder], passed_over: Callable[[str], None] = notice, *, least: int = 1
+) -> list[Run]:
+    """The same, read.
+
+    Raises:
+        UserError: As `find`; or a path does not exist, or a line of a file is no record.
+    """
+    stores = find(paths, passed_over, least=least)
+    return [Run(store.name, tuple(store.read()), store.folder) for store in stores]
+
+
+def folder_of(paths: Sequence[Folder]) -> Path:
+    """Where a report on these runs is written: a folder of runs itself, else the first run's."""
+    first = _matching(paths[0])
+    if len(paths) == 1 and len(first) == 1 and first[0].is_dir():
+        return first[0]
+    return find(paths, lambda _: None)[0].folder
+
+
+def _matching(text: Folder) -> list[Path]:
+    """The paths that a pattern stands for (where no shell has replaced it); else the path."""
+    path = expanded(Path(text))
+    if path.exists() or not has_magic(str(path)):
+        return [path]
+    found = sorted(map(Path, glob(str(path))))
+    if not found:
+        raise UserError(f"{path}: nothing matches this pattern")
+    return found
+
+
+def _stores(path: Path, *, alone: bool) -> list[RecordStore]:
+    """The runs at a path; none where it is something else."""
+    if not path.exists() or (path / FILE).is_file():
+        return [RecordStore(path)]  # reading says what is wrong with it
+    if path.is_file():
+        return [RecordStore(path)] if path.suffix == SUFFIX and path.name != _ATTEMPTS else []
+    inside = sorted(entry for entry in path.iterdir() if (entry / FILE).is_file())
+    return [RecordStore(entry) for entry in inside] if alone else []
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which records are looked at; what is empty takes all.
+
+    Attributes:
+        fields: Values by field of `bench.Case`.
+        kinds: Kinds of measurement.
+        cases: Ids of cases.
+    """
+
+    fields: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    kinds: tuple[str, ...] = ()
+    cases: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        """Whether it leaves anything out."""
+        return bool(any(self.fields.values()) or self.kinds or self.cases)
+
+    def takes(self, record: Record) -> bool:
+        """Whether it takes a record."""
+        if self.cases and record.case.id not in self.cases:
+            return False
+        if self.kinds and record.kind not in self.kinds:
+            return False
+        return all(
+            getattr(record.case, name) in values for name, values in self.fields.items() if values
+        )
+
+    def of(self, runs: Sequence[Run]) -> list[Run]:
+        """The runs with the records that it takes.
+
+        Raises:
+            UserError: A value is in none of the runs, or no record has all of them.
+        """
+        if not self:
+            return list(runs)
+        every = [record for run in runs for record in run.records]
+        for name, values in self.fields.items():
+            _known(name, values, {getattr(record.case, name) for record in every})
+        _known("kind", self.kinds, {record.kind for record in every})
+        _known("case", self.cases, {record.case.id for record in every})
+        found = [Run(run.name, tuple(filter(self.takes, run.records)), run.folder) for run in runs]
+        if not any(run.records for run in found):
+            raise UserError("no record of these runs is selected by all of the options together")
+        return found
+
+
+def _known(name: str, values: Iterable[Any], there: set[Any]) -> None:
+    for value in values:
+        if value not in there:
+            shown = ", ".join(sorted(str(one) for one in there if one not in ("", None)))
+            raise UserError(f"{name} {value}: not in these runs; there are {shown or 'none'}")

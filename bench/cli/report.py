@@ -15,7 +15,7 @@ from bench.core.files import expanded
     "-o",
     "--output",
     type=click.Path(path_type=Path),
-    help="Folder to write to; by default the first RUN.",
+    help="Folder to write to; by default that of the first RUN.",
 )
 @click.option(
     "--readme",
@@ -35,6 +35,7 @@ def report(
     runs: tuple[Path, ...], output: Path | None, documents: tuple[Path, ...], check: bool
 ) -> int:
     """Make tables, plots and report.html from the records of one or more runs."""
+    from bench.analysis.runs import folder_of
     from bench.report.blocks import stale
     from bench.report.html import merge, write_results
 
@@ -44,7 +45,7 @@ def report(
         raise click.UsageError("--check needs --readme FILE, and takes no RUN")
     if runs:
         merged = merge(runs)
-        folder = expanded(output) if output else runs[0]
+        folder = expanded(output) if output else folder_of(runs)
         click.echo(write_results(merged.records, folder, notes=merged.notes))
     changed = [f"{path}: {block}" for path in documents for block in stale(path, write=not check)]
     for line in changed:

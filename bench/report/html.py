@@ -20,11 +20,12 @@ from markupsafe import Markup
 
 from bench.analysis.compare import identical
 from bench.analysis.experiments import latest, without_seed
+from bench.analysis.runs import read
 from bench.core.case import Case
 from bench.core.errors import cannot_write, notice
 from bench.core.files import write_whole
 from bench.core.kinds import KINDS, kind
-from bench.core.records import Record, RecordStore
+from bench.core.records import Record
 from bench.core.samples import by_process
 from bench.core.text import flatten, without_folders
 from bench.report import summary
@@ -78,12 +79,12 @@ class _Failure:
 
 
 def merge(runs: Iterable[Path]) -> Merged:
-    """Read the records of several run folders together.
+    """Read the records of several runs together (`bench.analysis.runs.read`).
 
     Where two runs have the same case, kind and data, the one started last counts, and a note says
-    so. Raises UserError for a folder without records.
+    so. Raises UserError where there is no run.
     """
-    records = [record for run in runs for record in RecordStore(run).read()]
+    records = [record for run in read(runs) for record in run.records]
     newest, older = latest(records)
     return Merged(newest, _older(older, newest))
 
@@ -228,7 +229,7 @@ def _tracks(report: Report) -> list[tuple[str, str]]:
 
 
 def _topics(report: Report, plots: Sequence[Plot]) -> list[_Topic]:
-    inlined = [(plot, _inline_svg(plot, place)) for place, plot in enumerate(plots)]
+    inlined = [(plot, inline_svg(plot, place)) for place, plot in enumerate(plots)]
     topics = []
     for table in TABLES:
         if table is failures.TABLE:
@@ -240,7 +241,13 @@ def _topics(report: Report, plots: Sequence[Plot]) -> list[_Topic]:
     return topics
 
 
-def _inline_svg(plot: Plot, place: int) -> Markup:
+def stylesheet() -> str:
+    """The style of the page, for pages that look like it."""
+    source = resources.files("bench.report").joinpath("templates/report.html.j2")
+    return source.read_text(encoding="utf-8").partition("<style>")[2].partition("</style>")[0]
+
+
+def inline_svg(plot: Plot, place: int) -> Markup:
     """The drawing as an element of the page, with ids that no other drawing has."""
     text = plot.svg.read_text(encoding="utf-8")
     text = text[text.index("<svg") :]
