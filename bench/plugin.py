@@ -79,6 +79,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "its accuracy that much lower; or when nothing was compared",
     )
     group.addoption(
+        "--bench-summary",
+        metavar="FILE",
+        help="write a Markdown summary: of the comparison, or of the ratios between frameworks; "
+        "added to the end of the file in $GITHUB_STEP_SUMMARY",
+    )
+    group.addoption(
         "--bench-threads",
         type=int,
         metavar="N",
@@ -391,6 +397,16 @@ class Session:
             for line in self._gate.failures(records):
                 terminalreporter.write_line(f"FAILED {line}", red=True)
 
+    def _summarise(self, run: Run) -> None:
+        """Write the Markdown summary that ``--bench-summary`` asks for."""
+        where = self._config.getoption("bench_summary")
+        if where is None or not self._records:
+            return
+        _without_notebook()
+        from bench.report.across.summary import session_summary, write_summary  # noqa: PLC0415
+
+        write_summary(where, session_summary(run.folder, list(self._records.values()), self._gate))
+
     def pytest_unconfigure(self) -> None:
         """Write the report; its path is the last line printed, or how a stopped run goes on."""
         with self._open:
@@ -403,6 +419,7 @@ class Session:
         from bench.cli.measuring import how_to_go_on, report_of  # noqa: PLC0415
 
         try:
+            self._summarise(run)
             report_of(run, answered=self._answered)
         except pytest.exit.Exception:  # a signal that came while the report was written
             pass
@@ -463,6 +480,12 @@ def _extra(record: Record) -> dict[str, Any]:
     }
 
 
+def _properties(record: Record) -> list[tuple[str, object]]:
+    """What ``--junitxml`` writes with a test: the case and its result with the interval."""
+    found = {"case": record.case.id, "kind": record.kind, **record.summary}
+    return [(name, value) for name, value in found.items() if value is not None]
+
+
 @pytest.fixture
 def measured(task: Task, benchmark: Any, request: pytest.FixtureRequest) -> Record:
     """The record of a task, passed to pytest-benchmark; a failed case fails its test."""
@@ -476,4 +499,5 @@ def measured(task: Task, benchmark: Any, request: pytest.FixtureRequest) -> Reco
         benchmark.skipped = True  # else pytest-benchmark warns that the fixture was not used
         pytest.fail(f"{record.status}: {record.error}", pytrace=False)
     session.show(benchmark, record)
+    request.node.user_properties += _properties(record)
     return record

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -78,7 +78,12 @@ def load(*runs: Folder) -> pd.DataFrame:
         >>> frame = bench.load("results/main")
         >>> frame[frame.kind == "inference"].groupby("framework").value.median()
     """
-    rows = [_row(record) for run in read(runs) for record in run.records]
+    return frame_of(record for run in read(runs) for record in run.records)
+
+
+def frame_of(records: Iterable[Record]) -> pd.DataFrame:
+    """The same of records that are read already."""
+    rows = [_row(record) for record in records]
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     frame["started_at"] = pd.to_datetime(frame["started_at"], utc=True, format="ISO8601")
     return frame

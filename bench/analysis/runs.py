@@ -119,7 +119,23 @@ def read(
         UserError: As `find`; or a path does not exist, or a line of a file is no record.
     """
     stores = find(paths, passed_over, least=least)
-    return [Run(store.name, tuple(store.read()), store.folder) for store in stores]
+    return [
+        Run(name, tuple(store.read()), store.folder)
+        for name, store in zip(_names(stores), stores, strict=True)
+    ]
+
+
+def _names(stores: Sequence[RecordStore]) -> list[str]:
+    """A name for each run; with the folder above it where two runs have the same name."""
+    homes: dict[str, set[Path]] = {}
+    for store in stores:
+        homes.setdefault(store.name, set()).add(store.path.resolve())
+    return [
+        f"{store.folder.resolve().parent.name}/{store.name}"
+        if len(homes[store.name]) > 1
+        else store.name
+        for store in stores
+    ]
 
 
 def folder_of(paths: Sequence[Folder]) -> Path:

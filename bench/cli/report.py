@@ -27,12 +27,22 @@ from bench.core.files import expanded
     "Repeatable; needs no RUN.",
 )
 @click.option(
+    "--summary",
+    metavar="FILE",
+    help="Write a Markdown summary of the ratios, too; added to the end of the file in "
+    "$GITHUB_STEP_SUMMARY.",
+)
+@click.option(
     "--check",
     is_flag=True,
     help="Write nothing; exit code 1 if a figure of a --readme FILE differs from its records.",
 )
 def report(
-    runs: tuple[Path, ...], output: Path | None, documents: tuple[Path, ...], check: bool
+    runs: tuple[Path, ...],
+    output: Path | None,
+    documents: tuple[Path, ...],
+    summary: str | None,
+    check: bool,
 ) -> int:
     """Make tables, plots and report.html from the records of one or more runs."""
     from bench.analysis.runs import folder_of
@@ -46,6 +56,10 @@ def report(
     if runs:
         merged = merge(runs)
         folder = expanded(output) if output else folder_of(runs)
+        if summary is not None:
+            from bench.report.across.summary import run_summary, write_summary
+
+            write_summary(summary, run_summary(merged.records, folder.resolve().name))
         click.echo(write_results(merged.records, folder, notes=merged.notes))
     changed = [f"{path}: {block}" for path in documents for block in stale(path, write=not check)]
     for line in changed:

@@ -6,10 +6,11 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.analysis.across.side_by_side import SideBySide, letter
+from bench.analysis.across.side_by_side import SideBySide, letter, side_by_side
 from bench.analysis.compare import Comparison
-from bench.analysis.gate import Rule
+from bench.analysis.gate import Gate, Rule
 from bench.analysis.rows import Row
+from bench.analysis.runs import Run
 from bench.analysis.speeds import speeds
 from bench.core.case import Case
 from bench.core.errors import UserError, cannot_write
@@ -109,6 +110,18 @@ def run_summary(records: Sequence[Record], name: str) -> str:
         parts.append("No two frameworks ran interleaved: there is no ratio.")
     parts.append(f"{len(records):,} records, {failed:,} without a result.")
     return "\n\n".join([*parts, _HOW]) + "\n"
+
+
+def session_summary(folder: Path, records: Sequence[Record], gate: Gate | None) -> str:
+    """The summary of a pytest session: compared with the earlier run of its gate, or on its own."""
+    if gate is None:
+        return run_summary(records, folder.name)
+    earlier = next((record.run for record in gate.earlier), "")
+    runs = [
+        Run(earlier or "the earlier run", tuple(gate.earlier), folder),
+        Run(folder.name, tuple(records), folder),
+    ]
+    return comparison_summary(side_by_side(runs), gate.rules)
 
 
 def _run_table(rows: Sequence[Row], noises: dict[tuple[Case, str], float | None]) -> str:

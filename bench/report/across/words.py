@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
+from bench.analysis.across.changes import Change
+from bench.analysis.across.series import Point
 from bench.analysis.compare import ONLY_A, ONLY_B, Comparison, Sides
 from bench.analysis.experiments import device_of, start_of
 from bench.core.case import Case
 from bench.core.kinds import KINDS, kind
 from bench.core.records import Record
-from bench.report.format import NOTHING, percent, plus, ratio, significant
+from bench.report.format import NOTHING, factor, percent, plus, points, ratio, significant
 
 CaseColumn = tuple[str, Callable[[Case], str]]
 """A header, and the cell of a case."""
@@ -102,3 +104,23 @@ def counted(comparisons: Sequence[Comparison], sides: Sides = ("A", "B")) -> str
     verdicts = [verdict_of(row, sides) for row in comparisons]
     found = [f"{verdicts.count(verdict)} {verdict}" for verdict in dict.fromkeys(verdicts)]
     return f"{len(verdicts)} rows: {', '.join(found)}"
+
+
+def value_of_point(point: Point) -> str:
+    """The result of a case in a run, with its unit."""
+    return quantity(point.records[0].kind, point.estimate.value)
+
+
+def interval_of_point(point: Point) -> str:
+    """Its interval in the same unit."""
+    name, (_, low, high) = point.records[0].kind, point.estimate
+    if low is None or high is None:
+        return NOTHING
+    return f"[{quantity(name, low).partition(' ')[0]}, {quantity(name, high).partition(' ')[0]}]"
+
+
+def change_words(change: Change, name: str) -> str:
+    """``0.91x [0.88, 0.94]``, or ``-1.3 [-2.0, -0.5] points`` for a kind of accuracy."""
+    if kind(name).timed:
+        return factor(*change.estimate)
+    return f"{points(*change.estimate)} points"
