@@ -40,8 +40,8 @@ class Axis:
     """
 
     def __init__(self, tracked: Sequence[History], by: str) -> None:
-        points = {p.run: p for t in tracked for p in t.series.points}
-        ordered = sorted(points.values(), key=lambda point: point.started_at)
+        points = [point for entry in tracked for point in entry.series.points]
+        ordered = sorted(points, key=lambda point: point.started_at)
         times = {point.started_at for point in ordered}
         self.by = by if by != "time" or ("" not in times and len(times) > 1) else "run"
         keys = dict.fromkeys(map(self._key, ordered))

@@ -15,6 +15,7 @@ from bench.analysis.speeds import speeds
 from bench.core.case import Case
 from bench.core.errors import UserError, cannot_write
 from bench.core.files import expanded, write_whole
+from bench.core.kinds import TIMED
 from bench.core.records import Record
 from bench.report.across import text
 from bench.report.across.words import (
@@ -98,9 +99,7 @@ def run_summary(records: Sequence[Record], name: str) -> str:
     parts = [f"### {_plain(name)}"]
     for results in Report.of(records).datasets:
         noises = {
-            (e.case, e.kind): noise_of(speeds(e))
-            for e in results.experiments(*interleaved.PAIRED)
-            if e.ok
+            (e.case, e.kind): noise_of(speeds(e)) for e in results.experiments(*TIMED) if e.ok
         }
         rows = results.once(interleaved.interleaved_rows)
         if rows:

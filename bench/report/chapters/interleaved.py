@@ -45,7 +45,7 @@ from bench.report.table import Chart, Table
 from bench.stats.verdicts import speed_verdict
 from bench.training.tracks import peers_of
 
-PAIRED = tuple(
+_PAIRED = tuple(
     row.name
     for row in sorted(KINDS.values(), key=lambda row: row.startup)
     if row.interleaved or row.startup
@@ -69,12 +69,12 @@ def interleaved_rows(results: Results) -> list[Row]:
     ``precision_goal``: why no more were taken. A start-up is one pair of processes.
     """
     rows = []
-    for experiment in results.experiments(*PAIRED):
+    for experiment in results.experiments(*_PAIRED):
         reference = results.reference(experiment)
         if reference is not None and reference is not experiment:
             row = _row(experiment, reference, results)
             rows += [row] if row else []
-    return sorted(rows, key=lambda row: PAIRED.index(row["kind"]))
+    return sorted(rows, key=lambda row: _PAIRED.index(row["kind"]))
 
 
 def _row(experiment: Experiment, reference: Experiment, results: Results) -> Row | None:
@@ -138,7 +138,7 @@ def interleaved(part: Part) -> Drawing | None:
     if not rows:
         return None
     title = f"Interleaved runs: speed over {_references(rows)}, {part.track} track"
-    kinds = {kind: [row for row in rows if row["kind"] == kind] for kind in PAIRED}
+    kinds = {kind: [row for row in rows if row["kind"] == kind] for kind in _PAIRED}
     kinds = {kind: found for kind, found in kinds.items() if found}
     longest = max(kinds.values(), key=len)
     left_out = first_lines(longest, "interleaved")[1]
@@ -208,6 +208,6 @@ TABLE = Table(
     "as precise as the goal, or at a time limit.",
     interleaved_rows,
     columns,
-    charts=(Chart("interleaved", interleaved, PAIRED),),
-    times=PAIRED,
+    charts=(Chart("interleaved", interleaved, _PAIRED),),
+    times=_PAIRED,
 )
