@@ -23,7 +23,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from bench.analysis.gate import Gate
+from bench.analysis.gate import FORMS, Gate
 from bench.cli.options import apply_process_options, named
 from bench.cli.progress import Display, label, result_line
 from bench.core import extensions, signals
@@ -42,6 +42,7 @@ from bench.harness.profiles import PROFILES, profile
 from bench.harness.resumption.run_settings import Begun
 from bench.harness.run import Run, open_run
 from bench.harness.selection import Selection
+from bench.report.across.text import as_text
 from bench.training.frameworks import framework
 
 _BENCHMARKS = Path(__file__).resolve().parent / "benchmarks"
@@ -78,8 +79,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption(
         "--bench-fail-if",
-        metavar="slower:5%",
-        help="with --bench-compare: fail when the whole interval of a case is that much slower",
+        metavar=FORMS,
+        help="with --bench-compare: fail when the whole interval of a case is that much slower, or "
+        "its accuracy that much lower; or when nothing was compared",
+    )
+    group.addoption(
+        "--bench-summary",
+        metavar="FILE",
+        help="write a Markdown summary: of the comparison, or of the ratios between frameworks; "
+        "added to the end of the file in $GITHUB_STEP_SUMMARY",
     )
     group.addoption(
         "--bench-threads",
@@ -405,7 +413,7 @@ class Session:
         """Fail a session whose tests passed but whose results break ``--bench-fail-if``."""
         if signals.received() is not None:
             signals.acknowledge()
-        broken = self._gate and self._gate.violations(self._records.values())
+        broken = self._gate and self._gate.failures(self._records.values())
         if broken and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
@@ -426,9 +434,22 @@ class Session:
         self._answered = True
         if self._gate:
             terminalreporter.section(f"compared with {self._config.getoption('bench_compare')}")
-            terminalreporter.write_line(self._gate.as_text(self._records.values()))
-            for line in self._gate.violations(self._records.values()):
+            records = list(self._records.values())
+            terminalreporter.write_line(as_text(self._gate.compare(records)))
+            for line in self._gate.warnings(records):
+                terminalreporter.write_line(f"warning: {line}", yellow=True)
+            for line in self._gate.failures(records):
                 terminalreporter.write_line(f"FAILED {line}", red=True)
+
+    def _summarise(self, run: Run) -> None:
+        """Write the Markdown summary that ``--bench-summary`` asks for."""
+        where = self._config.getoption("bench_summary")
+        if where is None or not self._records:
+            return
+        _without_notebook()
+        from bench.report.across.summary import session_summary, write_summary  # noqa: PLC0415
+
+        write_summary(where, session_summary(run.folder, list(self._records.values()), self._gate))
 
     def pytest_unconfigure(self) -> None:
         """Write the report; its path is the last line printed, or how a stopped run goes on."""
@@ -442,6 +463,7 @@ class Session:
         from bench.cli.measuring import how_to_go_on, report_of  # noqa: PLC0415
 
         try:
+            self._summarise(run)
             report_of(run, answered=self._answered)
         except pytest.exit.Exception:  # a signal that came while the report was written
             pass
@@ -502,6 +524,12 @@ def _extra(record: Record) -> dict[str, Any]:
     }
 
 
+def _properties(record: Record) -> list[tuple[str, object]]:
+    """What ``--junitxml`` writes with a test: the case and its result with the interval."""
+    found = {"case": record.case.id, "kind": record.kind, **record.summary}
+    return [(name, value) for name, value in found.items() if value is not None]
+
+
 @pytest.fixture
 def measured(task: Task, benchmark: Any, request: pytest.FixtureRequest) -> Record:
     """The record of a task, passed to pytest-benchmark; a failed case fails its test."""
@@ -515,4 +543,5 @@ def measured(task: Task, benchmark: Any, request: pytest.FixtureRequest) -> Reco
         benchmark.skipped = True  # else pytest-benchmark warns that the fixture was not used
         pytest.fail(f"{record.status}: {record.error}", pytrace=False)
     session.show(benchmark, record)
+    request.node.user_properties += _properties(record)
     return record

@@ -23,6 +23,8 @@ COMMANDS = (
     "run",
     "report",
     "compare",
+    "history",
+    "export",
     "audit",
     "annotate",
     "parity",

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
 import click
 
+from bench.core.case import EXECUTIONS, INITS, PRECISIONS
+from bench.core.kinds import KINDS
 from bench.core.system.devices import AUTO, NAMES
 from bench.core.system.resources import use_threads
 from bench.harness.selection import AUTO_BATCH
 from bench.inference.limits import MAX_PIXELS
+from bench.networks.variants import HEADS, VARIANTS
+from bench.training.defaults import NAMES as STAGES
 from bench.training.frameworks import FRAMEWORKS
+from bench.training.tracks import TRACKS
 from bench.worker.environment import keep
 
 Decorator = Callable[[Any], Any]
@@ -115,6 +121,61 @@ device_option: Decorator = click.option(
     help=f"One of {', '.join(NAMES)}; cuda:1 is the second. auto takes an accelerator that every "
     "framework here can use, else cpu.",
 )
+
+runs_argument: Decorator = click.argument(
+    "runs", metavar="RUN...", nargs=-1, required=True, type=click.Path(path_type=Path)
+)
+"""Folders of runs, files of records or patterns: see `bench.analysis.runs.find`."""
+
+_RECORD_OPTIONS: dict[str, tuple[str, Decorator]] = {
+    "variants": ("variant", listed("--variants", known=VARIANTS)),
+    "frameworks": ("framework", listed("--frameworks", known=FRAMEWORKS)),
+    "tracks": ("track", listed("--tracks", known=TRACKS)),
+    "inits": ("init", listed("--inits", known=INITS)),
+    "heads": ("head", listed("--heads", known=HEADS)),
+    "recipes": ("recipe", listed("--recipes", known=["their names, with @budget"])),
+    "precisions": ("precision", listed("--precisions", known=PRECISIONS)),
+    "executions": ("execution", listed("--executions", known=EXECUTIONS)),
+    "stages": ("defaults", listed("--stages", known=STAGES)),
+    "weights": ("weights", listed("--weights", known=["the names of weight sources"])),
+    "batch_sizes": (
+        "batch_size",
+        click.option("--batch-sizes", callback=numbers, metavar="N,M", help="Images per batch."),
+    ),
+    "input_sizes": (
+        "input_size",
+        click.option("--input-sizes", callback=numbers, metavar="N,M", help="In pixels."),
+    ),
+    "seeds": (
+        "seed",
+        click.option("--seeds", callback=numbers, metavar="N,M", help="Seeds by number."),
+    ),
+    "device": ("device", listed("--device", known=NAMES)),
+}
+"""Options that select records as those of ``run`` select cases: field of a case, and option."""
+
+
+def record_options(command: Any) -> Any:
+    """The options that select records, passed on as ``chosen``, a `bench.analysis.runs.Filter`."""
+
+    @wraps(command)
+    def with_filter(*positional: Any, kinds: Any, cases: Any, **arguments: Any) -> Any:
+        from bench.analysis.runs import Filter
+
+        values = {field: arguments.pop(name) for name, (field, _) in _RECORD_OPTIONS.items()}
+        fields = {field: wanted for field, wanted in values.items() if wanted}
+        return command(*positional, chosen=Filter(fields, kinds, cases), **arguments)
+
+    decorators = [
+        click.option("--case", "cases", multiple=True, metavar="ID", help="A case. Repeatable."),
+        listed("--kinds", known=KINDS),
+        *(option for _, option in _RECORD_OPTIONS.values()),
+    ]
+    chosen: Any = with_filter
+    for option in reversed(decorators):
+        chosen = option(chosen)
+    return chosen
+
 
 _IMAGE_OPTIONS: tuple[Decorator, ...] = (
     click.argument(

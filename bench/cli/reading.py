@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from bench.core.errors import UserError
-from bench.core.records import FILE, Record, read_all
+from bench.core.records import Record, RecordStore, read_all
 from bench.core.system.process import die_with_parent
 from bench.core.system.resources import usable_cpus
 
@@ -79,5 +79,5 @@ def _received(pipe: BinaryIO, runs: Sequence[Path]) -> list[Record]:
 
 def _size(runs: Sequence[Path]) -> int:
     """Bytes of all records; 0 where there are none, whose error is left to the reading."""
-    paths = [run / FILE for run in runs]
+    paths = [RecordStore(run).path for run in runs]
     return sum(path.stat().st_size for path in paths if path.is_file())

@@ -23,6 +23,7 @@ from bench.core.record_fields import check
 from bench.core.upgrade import SCHEMA_VERSION, upgraded
 
 FILE = "records.jsonl"
+SUFFIX = ".jsonl"
 
 
 @dataclass(frozen=True)
@@ -142,11 +143,20 @@ def _uncollected() -> Iterator[None]:
 
 
 class RecordStore:
-    """The records of one run's folder."""
+    """The records of one run.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.path = folder / FILE
+    Args:
+        run: Its folder, or a file of records (``*.jsonl``) itself.
+    """
+
+    def __init__(self, run: Path) -> None:
+        self.path = run if run.suffix == SUFFIX and run.is_file() else run / FILE
+        self.folder = self.path.parent
+
+    @property
+    def name(self) -> str:
+        """Of the run: of its folder; of the file where that is not called ``records.jsonl``."""
+        return self.folder.resolve().name if self.path.name == FILE else self.path.stem
 
     def append(self, record: Record) -> None:
         """Write one line and wait until it is on the disk. Raises OutputError when it cannot be."""
@@ -169,7 +179,7 @@ class RecordStore:
         A last line without its newline is what a killed run leaves: it is passed over. Any other
         line that is no record raises UserError with its number.
         """
-        run = self.folder.resolve().name
+        run = self.name
         with _uncollected():
             return [dataclasses.replace(record, run=run) for _, record in self._lines()]
 

@@ -24,6 +24,7 @@ from bench.core.errors import cannot_write, notice
 from bench.core.files import write_whole
 from bench.core.kinds import kind
 from bench.core.records import Record, read_all
+from bench.core.run_paths import find
 from bench.core.samples import by_process
 from bench.core.text import without_folders
 from bench.report import summary
@@ -74,19 +75,21 @@ class _Failure:
 
 
 def merge(runs: Iterable[Path], read: Iterable[Record] | None = None) -> Merged:
-    """Read the records of several run folders together.
+    """The records of several runs together (`bench.core.run_paths.find`).
 
     Where two runs have the same case, kind and data, the one started last counts, and a note says
-    so. Raises UserError for a folder without records.
+    so. Raises UserError where there is no run.
 
     Args:
-        runs: The folders.
+        runs: Their paths.
         read: Their records in order, where they have been read.
     """
-    folders = list(runs)
-    records = read_all(folders) if read is None else list(read)
+    stores = find(runs)
+    records = read_all(store.path for store in stores) if read is None else list(read)
     newest, older = latest(records)
-    return Merged(newest, _older(older, newest), {f.resolve().name: begun(f) for f in folders})
+    return Merged(
+        newest, _older(older, newest), {store.name: begun(store.folder) for store in stores}
+    )
 
 
 def _older(older: Iterable[Record], newest: Iterable[Record]) -> list[str]:

@@ -172,7 +172,12 @@ def _losses(axes: Axes, panel: Sequence[TrainingPair], frameworks: Sequence[str]
         first = record is panel[0].reference
         width, alpha = (4.0, 0.45) if first else (1.1, 1.0)
         style = "-" if first else dash(name, frameworks)
-        shape: dict[str, Any] = {"color": tint, "linewidth": width, "alpha": alpha, "linestyle": style}
+        shape: dict[str, Any] = {
+            "color": tint,
+            "linewidth": width,
+            "alpha": alpha,
+            "linestyle": style,
+        }
         (line,) = axes.plot(_steps(losses), losses, **shape)
         hover(line, f"{name}: loss {losses[0]:.4g} at step 1, {losses[-1]:.4g} at {len(losses)}")
         known = losses[np.isfinite(losses)]
