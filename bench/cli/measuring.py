@@ -13,9 +13,10 @@ from bench.cli.progress import Display
 from bench.core import signals
 from bench.core.errors import notice
 from bench.harness.matrix import Job
+from bench.harness.measure import Keys
 from bench.harness.plan import REPORT
 from bench.harness.resumption.checkpoints import WEIGHTS, saved_weights
-from bench.harness.run import Keys, Run, run_all
+from bench.harness.run import Run, run_all
 from bench.report import answers
 from bench.report.html import write_results
 from bench.report.model_cards import write_cards
