@@ -19,7 +19,7 @@ def clock_rows(results: Results) -> list[Row]:
     over steps, and as ``slope`` up to the trained weights on the host; medians.
 
     ``ratio`` is synced over slope with its 95 % interval, and ``clock`` what it says
-    (:attr:`bench.analysis.clock.SyncAudit.verdict`). ``device`` is the same step by the
+    (:attr:`bench.analysis.clock.SyncAudit.verdict`). ``device_seconds`` is the same step by the
     accelerator's own clock.
     """
     rows = []
@@ -29,7 +29,7 @@ def clock_rows(results: Results) -> list[Row]:
             row = identity(experiment, results.data) | {"seeds": len(experiment.ok)}
             row |= {"parity": experiment.parity, "parity_problem": experiment.problem}
             row |= {name: getattr(clock, name) for name in ("block", "unsynced", "synced", "slope")}
-            row |= {"device": clock.device}
+            row |= {"device_seconds": clock.device}
             row |= {"ratio": clock.ratio.value, "ratio_low": clock.ratio.low}
             rows.append(row | {"ratio_high": clock.ratio.high, "clock": clock.verdict})
     return rows
@@ -41,7 +41,7 @@ def columns(rows: Sequence[Row]) -> list[Column]:
         *who(rows),
         number("in blocks (ms)", "block", factor=1000),
         number("unsynced (ms)", "unsynced", factor=1000),
-        number("on the device (ms)", "device", factor=1000, usual=NOTHING),
+        number("on the device (ms)", "device_seconds", factor=1000, usual=NOTHING),
         number("synced (ms)", "synced", factor=1000),
         number("weights read (ms)", "slope", factor=1000),
         Column("synced / read", lambda row: _two_digits(row["ratio"])),
