@@ -14,7 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.errors import UserError
-from bench.training.interfaces import Gradients, Images, Logits, ParallelFacts, Setup, StepInput
+from bench.training.interfaces import (
+    DeviceClock,
+    Gradients,
+    Images,
+    Logits,
+    ParallelFacts,
+    Setup,
+    StepInput,
+)
 from models_keras import alexnet
 from models_keras.backend import BackendStep, Network, current
 from models_keras.crops import bordered
@@ -30,6 +38,7 @@ class ClosedTrainer(OnDevices):
     def __init__(self, setup: Setup) -> None:
         keras.utils.set_random_seed(setup.case.seed)
         self._of_backend = backend = current()
+        setup.refuse_executions("the closed track of Keras", graphs=backend.GRAPHS)
         backend.configure(setup.threads, setup.deterministic, setup.device_kind, setup.tf32)
         self._setup = setup
         distribute(backend, setup)
@@ -41,8 +50,16 @@ class ClosedTrainer(OnDevices):
         self.network = self._models.training
         self._masks = list(setup.architecture.dropouts())
         prepare = prepare_for(setup, self._dtype)
-        models = (self._models.training, self._models.evaluation)
-        network = Network(prepare, *models, setup.recipe, self._rates(setup), setup.compiled)
+        network = Network(
+            prepare,
+            self._models.training,
+            self._models.evaluation,
+            setup.recipe,
+            self._rates(setup),
+            compiled=setup.compiled,
+            graphs=setup.graphs,
+            side=setup.side,
+        )
         self._prepare = prepare
         self._backend: BackendStep = backend.Step(network)
         self._losses: list[Any] = []
@@ -67,7 +84,8 @@ class ClosedTrainer(OnDevices):
         if self._setup.case.devices > 1:
             return False
         found = bordered(images, padding)
-        self._held = None if found is None else keras.ops.convert_to_tensor(found)
+        dtype = self._of_backend.held_dtype()
+        self._held = None if found is None else keras.ops.convert_to_tensor(found, dtype)
         return self._held is not None
 
     def parallel(self) -> ParallelFacts:
@@ -133,11 +151,19 @@ class ClosedTrainer(OnDevices):
 
     def settings(self) -> dict[str, Any]:
         """Read back from Keras and the backend."""
-        return in_force(self.network, self._backend.settings())
+        return in_force(self.network, self._backend.settings(), self._backend.compiled_step())
 
     def device_memory(self) -> int | None:
         """As the backend counts it."""
         return self._of_backend.peak_memory()
+
+    def reserved_memory(self) -> int | None:
+        """As the backend counts it."""
+        return self._of_backend.peak_reserved()
+
+    def device_clock(self) -> DeviceClock | None:
+        """The backend's, where it has one."""
+        return self._of_backend.device_clock()
 
     def bare_loop(self, step_input: StepInput) -> Callable[[int], None]:
         """The backend's own hand-written loop on one prepared batch."""

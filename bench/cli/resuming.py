@@ -16,6 +16,7 @@ from bench.core.errors import UserError
 from bench.harness.devices import on_device, on_other_machines
 from bench.harness.executor import EXECUTOR_NAMES
 from bench.harness.matrix import Job, jobs
+from bench.harness.pretraining import provide
 from bench.harness.profiles import Profile
 from bench.harness.resumption.run_settings import Begun, RunSettings
 from bench.harness.run import folder_to_resume
@@ -24,7 +25,7 @@ from bench.worker.probing import DeviceChoice
 
 NOT_SELECTING = (
     *("profile", "data", "validation", "no_parity", "device", "exclusive"),
-    *("save_weights", "threads", "keep_env", "executor", "address"),
+    *("save_weights", "threads", "keep_env", "resize", "executor", "address"),
 )
 """Options that are kept, and are no part of the selection."""
 
@@ -91,6 +92,8 @@ class Choice:
         options = {key: of for key, of in self.options.items() if key not in NOT_SELECTING}
         chosen_device = on_other_machines if elsewhere else on_device
         selection, device = chosen_device(Selection(**options), profile, self.options["device"])
+        if self.tasks is None:
+            provide(selection, profile)
         found = jobs(selection, profile)
         if self.tasks is None:
             return found, device

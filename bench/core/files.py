@@ -33,9 +33,9 @@ def write_whole(path: Path, content: str | bytes, *, durable: bool = False) -> N
     _write(path, (data,), durable)
 
 
-def write_lines(path: Path, lines: Iterable[str], *, durable: bool = False) -> None:
+def write_lines(path: Path, lines: Iterable[bytes], *, durable: bool = False) -> None:
     """`write_whole`, line by line: the lines are never in memory together."""
-    _write(path, (line.encode("utf-8") for line in lines), durable)
+    _write(path, lines, durable)
 
 
 def _write(path: Path, parts: Iterable[bytes], durable: bool) -> None:

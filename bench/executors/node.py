@@ -44,6 +44,7 @@ from bench.harness.matrix import Job, Task
 from bench.harness.measure import measure
 from bench.harness.measurer import Measurer
 from bench.harness.observer import look
+from bench.harness.plan import TimePlan
 from bench.harness.profiles import Profile
 from bench.harness.resumption import checkpoints
 from bench.harness.resumption.checkpoints import WEIGHTS, RunFiles
@@ -168,6 +169,9 @@ class _Notes:
 
     def note(self, text: str) -> None:
         self.lines.append(text)
+
+    def planned(self, plan: TimePlan) -> None:
+        """A node has no time plan."""
 
     def started(self, task: Task) -> None:
         """Not reported."""

@@ -28,6 +28,7 @@ from bench.harness.devices import scaled
 from bench.harness.grouping import bytes_of
 from bench.harness.listener import Listener
 from bench.harness.matrix import Job
+from bench.harness.measure import NOTHING, Keys, without
 from bench.harness.resumption.checkpoints import WEIGHTS
 from bench.harness.run import Run
 from bench.worker.environment import KEPT
@@ -103,9 +104,9 @@ class RemoteExecutor:
         name = sha256(content).hexdigest()[:32] + path.suffix
         return self._cluster.parcel(name, path, lambda: content)
 
-    def submit(self, group: Sequence[Job]) -> None:
-        """Add a group; what no node can measure becomes a row without a result."""
-        self._place(group)
+    def submit(self, group: Sequence[Job], done: Keys = NOTHING) -> None:
+        """Add what is left of a group; what no node can measure becomes a row without a result."""
+        self._place(without(group, done))
 
     def _place(self, group: Sequence[Job], number: int = 1) -> None:
         by_kind: dict[str, list[Job]] = {}

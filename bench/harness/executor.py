@@ -10,9 +10,11 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from bench.core import signals
+from bench.core.case import Case
 from bench.core.records import Record
 from bench.harness.listener import Listener
 from bench.harness.matrix import Job
+from bench.harness.measure import NOTHING, Keys
 
 if TYPE_CHECKING:
     from bench.harness.run import Run
@@ -35,8 +37,13 @@ class Executor(Protocol):
             UserError: Nothing of it can be measured.
         """
 
-    def submit(self, group: Sequence[Job]) -> None:
-        """Add a group to what is to be measured."""
+    def submit(self, group: Sequence[Job], done: Keys = NOTHING) -> None:
+        """Add a group to what is to be measured.
+
+        Args:
+            group: The whole group.
+            done: What has a record already.
+        """
 
     def records(self, listener: Listener) -> Iterator[Record]:
         """Measure all that was submitted; yield each record when it is on the disk."""
@@ -52,22 +59,25 @@ class LocalExecutor:
 
     def __init__(self, run: Run) -> None:
         self._run = run
-        self._groups: deque[tuple[Job, ...]] = deque()
+        self._groups: deque[tuple[tuple[Job, ...], Keys]] = deque()
+        self._certified: list[Case] = []
 
     def prepare(self, jobs: Sequence[Job], listener: Listener, *, parity: bool) -> None:
-        """Get the certificates of the closed cases."""
-        if parity:
-            self._run.certify((job.case for job in jobs), listener)
+        """Note whose certificates are made, once the groups are known and the time is planned."""
+        self._certified = [job.case for job in jobs] if parity else []
 
-    def submit(self, group: Sequence[Job]) -> None:
+    def submit(self, group: Sequence[Job], done: Keys = NOTHING) -> None:
         """Add a group."""
-        self._groups.append(tuple(group))
+        self._groups.append((tuple(group), done))
 
     def records(self, listener: Listener) -> Iterator[Record]:
-        """Measure the groups."""
+        """Make the certificates, then measure the groups."""
+        self._run.make_plan([group for group, _ in self._groups], self._certified, listener)
+        self._run.certify(self._certified, listener)
         while self._groups:
             signals.check()
-            yield from self._run.execute(self._groups.popleft(), listener)
+            group, done = self._groups.popleft()
+            yield from self._run.execute(group, listener, done)
 
     def cancel(self) -> None:
         """Forget the groups; the one in hand has ended with the exception that led here."""

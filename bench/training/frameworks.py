@@ -9,8 +9,9 @@ import importlib.util
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 
-from bench.core.case import DEFAULT_EXECUTION, EXECUTIONS, Case
+from bench.core.case import COMPILED, DEFAULT_EXECUTION, EAGER, GRAPHS, Case
 from bench.core.errors import UserError
+from bench.core.system.devices import parse
 from bench.training.framework_defaults import KERAS, TORCH, FrameworkDefaults
 from bench.training.tracks import track
 
@@ -40,8 +41,8 @@ class Framework:
             it computes on the CPU alone.
         device_installs: By kind of device, the command that installs what it needs there.
         execution: How it executes by default: ``eager`` or ``compiled``.
-        accelerated_execution: The same on an accelerator in the tracks with our own kernels, where
-            nothing but speed counts; None: as everywhere.
+        accelerated_execution: By kind of device, how it executes there in the tracks with our own
+            kernels, where nothing but speed counts; where none is named, as everywhere.
         repeatable: Whether a closed case run twice on the same CPUs and threads gives equal bits. A
             test checks those that promise it.
         repeatability: What is promised, and by which function or document.
@@ -61,9 +62,12 @@ class Framework:
         several: Kinds of device of which it can train on several at once; empty: on one alone.
         several_environment: Variables of its worker then on the CPU, ``{devices}`` filled in.
         why_one: Why it trains on one device alone.
+        exports: Suffixes of the files that it writes for other programs; the functions ``export``,
+            ``export_state`` and ``export_logits`` of its weight-file module.
+        explain: ``module:function``, a :data:`~bench.training.interfaces.Explain`.
         reference: Whether ratios are taken to it.
         colour: In plots; None takes a spare one.
-        marker: In plots; None takes a spare one.
+        dash: Of its lines in plots; None takes a spare one.
     """
 
     name: str
@@ -78,7 +82,7 @@ class Framework:
     device_probe: str | None = None
     device_installs: dict[str, str] = field(default_factory=dict)
     execution: str = "eager"
-    accelerated_execution: str | None = None
+    accelerated_execution: dict[str, str] = field(default_factory=dict)
     repeatable: bool = False
     repeatability: str = "not promised"
     article_loop: str | None = None
@@ -93,10 +97,12 @@ class Framework:
     several: tuple[str, ...] = ()
     several_environment: dict[str, str] = field(default_factory=dict)
     why_one: str = "it has no data-parallel trainer here"
+    exports: tuple[str, ...] = ()
+    explain: str | None = None
     reference: bool = False
     title: str = ""
     colour: str | None = None
-    marker: str | None = None
+    dash: str | None = None
 
     @property
     def packages(self) -> tuple[str, ...]:
@@ -142,7 +148,7 @@ _BACKENDS = ("tensorflow", "jax", "torch")
 
 
 def _keras(backend: str, extra: str, execution: str = "", **changes: object) -> Framework:
-    usual = DEFAULT_EXECUTION.get(f"keras-{backend}", EXECUTIONS[0])
+    usual = DEFAULT_EXECUTION.get(f"keras-{backend}", EAGER)
     return Framework(
         name=f"keras-{backend}",
         trainer="models_keras.trainer:create",
@@ -159,6 +165,7 @@ def _keras(backend: str, extra: str, execution: str = "", **changes: object) -> 
         device_probe="models_keras.device_probe:probe",
         weight_files="models_keras.weight_files",
         suffixes=(".keras", ".weights.h5"),
+        explain="models_keras.explain:explain",
         **changes,  # type: ignore[arg-type]
     )
 
@@ -194,7 +201,7 @@ FRAMEWORKS: dict[str, Framework] = {
             modules=("torch", "torchvision"),
             blocked=("tensorflow", "jax", "keras"),
             execution=DEFAULT_EXECUTION["pytorch"],
-            accelerated_execution="compiled",
+            accelerated_execution={"cuda": GRAPHS, "mps": COMPILED, "xpu": COMPILED},
             tuned_environment=_KEEP_MEMORY,
             precision="bfloat16",
             article_loop="models_torch.baselines.article_loop:create",
@@ -208,12 +215,14 @@ FRAMEWORKS: dict[str, Framework] = {
             device_installs=_TORCH_INSTALLS,
             weight_files="models_torch.weight_files",
             suffixes=(".pth", ".pt"),
+            exports=(".onnx", ".pt2"),
+            explain="models_torch.explain:explain",
             repeatable=True,
             repeatability=_TORCH_PROMISE,
             several=("cpu", "cuda"),
             reference=True,
             colour="#d55e00",
-            marker="o",
+            dash="-",
         ),
         _keras(
             "tensorflow",
@@ -226,7 +235,7 @@ FRAMEWORKS: dict[str, Framework] = {
             repeatability=_TENSORFLOW_PROMISE,
             why_one=_ONE_TENSORFLOW,
             colour="#0072b2",
-            marker="s",
+            dash="--",
         ),
         _keras(
             "jax",
@@ -237,7 +246,7 @@ FRAMEWORKS: dict[str, Framework] = {
             several=("cpu", "cuda"),
             several_environment={"XLA_FLAGS": "--xla_force_host_platform_device_count={devices}"},
             colour="#009e73",
-            marker="^",
+            dash="-.",
         ),
         _keras(
             "torch",
@@ -250,7 +259,7 @@ FRAMEWORKS: dict[str, Framework] = {
             repeatability=_TORCH_PROMISE,
             why_one=_ONE_TORCH,
             colour="#cc79a7",
-            marker="D",
+            dash=":",
         ),
     )
 }
@@ -275,8 +284,9 @@ def framework(name: str) -> Framework:
 def execution_of(case: Case) -> str:
     """How a case is executed where nothing else is asked for."""
     row, conditions = framework(case.framework), track(case.track)
-    fastest = conditions.own_kernels and not conditions.certified and case.device != "cpu"
-    return (row.accelerated_execution if fastest else None) or row.execution
+    fastest = conditions.own_kernels and not conditions.certified
+    own = row.accelerated_execution.get(parse(case.device).kind.name) if fastest else None
+    return own or row.execution
 
 
 def tuned_environment_of(case: Case) -> dict[str, str]:

@@ -1,149 +1,152 @@
-"""Many cases through matrix, executor, records, resumption and report: seconds, memory, files.
+"""One run of thousands of tiny cases: what it leaves of processes, descriptors, folders and memory.
 
-``python -m tests.reliability.many_cases [NUMBER…] [--executor local|ray] [--address A]``. The fake
-framework is measured in no time (`tests.support.instant`), so that what is left is the suite's own
-cost of a case. Each stage runs in a process of its own, as the command does:
-
-- run: matrix, executor, and one fsynced record for each case
-- resume: the same command when every record is there
-- report: ``alexbench report``
+Of the run's own process descriptors, children, temporary folders and memory are read while it
+measures, and none of them may grow with the number of cases; at its end nothing may be left.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import shutil
-import subprocess
-import sys
-import tempfile
+import random
 import time
-from collections.abc import Iterator
-from math import log
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
 
-from tests.support import fakes
+from bench.core.records import FILE
+from tests.reliability.support import Figures, Place, Started, main, place
 
-NUMBERS = (1_000, 10_000, 100_000)
 FRAMEWORKS = ("fake", "fake-two")
-KINDS = ("accuracy",)
-_SCRIPT = """
-import resource, sys, time
-from bench.cli import main
-from bench.core import signals
-stage, *arguments = sys.argv[1:]
-# without report
-sys.argv = ["alexbench", *arguments]
-began = time.perf_counter()
-code = 0
-try:
-    main.main()
-except SystemExit as error:
-    code = error.code or 0
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-print(f"FIGURES {time.perf_counter() - began:.2f} {time.process_time():.2f} {peak:.0f}")
-sys.exit(code)
-"""
-_WITHOUT_REPORT = """
-import bench.cli.measuring
-bench.cli.measuring.report_of = lambda *_, **__: None
-"""
+WARM = 0.1
+"""Share of the cases after which growth is counted: what a process needs is there by then."""
+GROWTH = 8 << 20
+"""Bytes by which the run's process may grow over all further cases."""
+HANGS_SECONDS = 3600
+_POLL_SECONDS = 0.2
 
 
-class Figures(NamedTuple):
-    """What a stage cost."""
+@dataclass(frozen=True)
+class Reading:
+    """The run's process at one moment."""
 
-    seconds: float
-    cpu_seconds: float
-    peak_mib: float
-
-
-def main() -> None:
-    """Print a line for every stage and number of cases, and the ratio to the number before."""
-    parser = argparse.ArgumentParser(prog="python -m tests.reliability.many_cases")
-    parser.add_argument("numbers", type=int, nargs="*", default=NUMBERS)
-    parser.add_argument("--executor", default="local")
-    parser.add_argument("--address")
-    parser.add_argument("--no-report", action="store_true")
-    parser.add_argument("--folder", type=Path, help="where runs are written; by default temporary")
-    given = parser.parse_args()
-    before: dict[str, tuple[int, Figures]] = {}
-    print(f"{'cases':>8} {'stage':8} {'s':>9} {'CPU s':>9} {'MiB':>7} {'ms/case':>8}  exponent")
-    for number in sorted(given.numbers):
-        root = Path(tempfile.mkdtemp(prefix="alexbench-many-", dir=given.folder))
-        try:
-            for stage, figures in _stages(root, number, given):
-                _show(number, stage, figures, before.get(stage))
-                before[stage] = (number, figures)
-            _show_files(root)
-        finally:
-            shutil.rmtree(root, ignore_errors=True)
+    cases: int
+    descriptors: int
+    children: int
+    folders: int
+    memory: int
 
 
-def _stages(root: Path, number: int, given: argparse.Namespace) -> Iterator[tuple[str, Figures]]:
-    data = fakes.write_batches(root / "data", fakes.images())
-    seeds = -(-number // len(FRAMEWORKS))
-    where = ["--executor", given.executor, *(["--address", given.address] if given.address else [])]
-    if given.executor == "ray":
-        where += ["--threads", "1"]
-    run = [
-        "run", "--profile", "tiny", "--tracks", "closed", "--frameworks", ",".join(FRAMEWORKS),
-        "--kinds", ",".join(KINDS), "--seeds", str(seeds), "--data", str(data), "--no-parity",
-        "--results", str(root / "results"), "--run", "many", *where,
-    ]  # fmt: skip
-    resume = ["run", "--results", str(root / "results"), "--resume", "many"]
-    if given.address:
-        resume += ["--address", given.address]
-    stages = {"run": run, "resume": resume}
-    if not given.no_report:
-        stages["report"] = ["report", str(root / "results" / "many")]
-    for stage, arguments in stages.items():
-        yield stage, _measured(root, stage, arguments)
+def run(given: argparse.Namespace, rng: random.Random, figures: Figures) -> None:
+    """One run, read while it measures."""
+    with place() as plain:
+        here = replace(plain, workers=given.fresh)
+        seeds = -(-given.cases // len(FRAMEWORKS))
+        names = ",".join(FRAMEWORKS)
+        what = ("--frameworks", names, "--kinds", "accuracy", "--tracks", "closed", "--no-parity")
+        process = here.start(
+            here.command(
+                "--profile", "tiny", *what, "--seeds", str(seeds), "--run", "many",
+                "--data", str(here.data),
+            )
+        )  # fmt: skip
+        readings, peak = _watch(here, process, seeds * len(FRAMEWORKS))
+        code, _, err = here.finish(process)
+        records = here.records("many")
+        _judge(here, given, figures, readings, code, err, len(records))
+        figures.tried = seeds * len(FRAMEWORKS)
+        figures.survived = sum(record.ok for record in records)
+        figures.lost = figures.tried - figures.survived
+        figures.notes["MiB of the run's process at most, its report included"] = peak >> 20
 
 
-def _measured(root: Path, stage: str, arguments: list[str]) -> Figures:
-    text = _SCRIPT.replace("# without report", "" if stage == "report" else _WITHOUT_REPORT)
-    environment = {
-        **os.environ,
-        **fakes.environment(root / "cache"),
-        "ALEXBENCH_EXTENSIONS": "tests.support.instant_framework",
-    }
-    began = time.perf_counter()
-    done = subprocess.run(
-        [sys.executable, "-c", text, stage, *arguments],
-        cwd=root,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    lines = [line for line in done.stdout.splitlines() if line.startswith("FIGURES")]
-    if done.returncode or not lines:
-        print(f"  FAULT {stage}: exit {done.returncode} after {time.perf_counter() - began:.0f} s")
-        print(done.stderr[-2000:])
-        sys.exit(1)
-    return Figures(*map(float, lines[0].split()[1:]))
+def _watch(here: Place, process: Started, wanted: int) -> tuple[list[Reading], int]:
+    """Readings until all cases have their record, and the peak of memory until the end."""
+    readings: list[Reading] = []
+    path = here.results / "many" / FILE
+    peak, ends = 0, time.monotonic() + HANGS_SECONDS
+    cases, read = 0, 0
+    while process.poll() is None and time.monotonic() < ends:
+        time.sleep(_POLL_SECONDS)
+        if path.exists() and path.stat().st_size > read:
+            with path.open("rb") as file:
+                file.seek(read)
+                new = file.read()
+            cases, read = cases + new.count(b"\n"), read + len(new)
+        memory = memory_of(process.pid, "VmRSS") or 0
+        peak = max(peak, memory_of(process.pid, "VmHWM") or 0)
+        if not memory or cases >= wanted:
+            continue
+        if not readings or cases > readings[-1].cases:
+            found = Reading(
+                cases, _descriptors(process.pid), _children(process.pid),
+                len(here.temporaries()), memory,
+            )  # fmt: skip
+            readings.append(found)
+            if cases // 200 > (readings[-2].cases if len(readings) > 1 else 0) // 200:
+                print(f"  {found}", flush=True)
+    return readings, peak
 
 
-def _show(number: int, stage: str, now: Figures, before: tuple[int, Figures] | None) -> None:
-    exponent = ""
-    if before:
-        fewer, then = before
-        exponent = f"{log(now.cpu_seconds / then.cpu_seconds) / log(number / fewer):.2f}"
-    print(
-        f"{number:8,} {stage:8} {now.seconds:9.1f} {now.cpu_seconds:9.1f} {now.peak_mib:7.0f} "
-        f"{1000 * now.seconds / number:8.2f}  {exponent}",
-        flush=True,
+def _judge(
+    here: Place,
+    given: argparse.Namespace,
+    figures: Figures,
+    readings: list[Reading],
+    code: int,
+    err: str,
+    records: int,
+) -> None:
+    later = [reading for reading in readings if reading.cases >= WARM * given.cases]
+    if code or not later:
+        figures.faults.append(f"exit {code} with {records} records: {err[-300:]}")
+        return
+    first = later[0]
+    # A reading may fall between the start of a worker and its end.
+    limits = {"descriptors": 16, "children": 4, "folders": 4, "memory": GROWTH}
+    for name, limit in limits.items():
+        grown = max(getattr(reading, name) for reading in later) - getattr(first, name)
+        if grown > limit:
+            figures.faults.append(f"{name} grew by {grown} over {records - first.cases} cases")
+    growth = max(reading.memory for reading in later) - first.memory
+    figures.notes["kiB of growth of the run's process"] = growth >> 10
+    figures.notes["descriptors of the run's process at most"] = max(r.descriptors for r in later)
+    left = here.left()
+    folders = here.temporaries()
+    if left or folders:
+        figures.faults.append(f"{left or 'no process left'}; temporary folders {folders[:3]}")
+    figures.notes["temporary folders left"] = len(folders)
+    figures.notes["processes left"] = 0 if left is None else int(left.split()[0])
+    figures.notes["fresh workers among the cases"] = (
+        given.cases // given.fresh if given.fresh else 0
     )
 
 
-def _show_files(root: Path) -> None:
-    run = root / "results" / "many"
-    files = [path for path in run.rglob("*") if path.is_file()]
-    records = (run / "records.jsonl").stat().st_size
-    print(f"{'':8} {len(files)} files, records.jsonl {records / 2**20:.1f} MiB", flush=True)
+def _descriptors(pid: int) -> int:
+    try:
+        return len(os.listdir(f"/proc/{pid}/fd"))
+    except OSError:
+        return 0
+
+
+def _children(pid: int) -> int:
+    try:
+        text = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
+    except OSError:
+        return 0
+    return len(text.split())
+
+
+def memory_of(pid: int, name: str) -> int | None:
+    """A size in bytes from ``/proc/<pid>/status``."""
+    try:
+        text = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    except OSError:
+        return None
+    for line in text.splitlines():
+        if line.startswith(f"{name}:"):
+            return int(line.split()[1]) << 10
+    return None
 
 
 if __name__ == "__main__":
-    main()
+    main(run, cases=2000, fresh=10)

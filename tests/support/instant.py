@@ -6,21 +6,33 @@ The extension `tests.support.instant_framework` installs it in the command and o
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 from bench.core.kinds import kind
+from bench.core.limits import Limits
 from bench.core.records import Record
 from bench.core.system.environment import capture
+from bench.harness.listener import Listener
 from bench.harness.matrix import Job, Task
+from bench.harness.measure import NOTHING, Keys, without
+from bench.harness.resumption.checkpoints import RunFiles
 from bench.harness.summaries import summary_of
 from bench.training.frameworks import framework
 
 
-def measure(jobs: Sequence[Job], *_: Any) -> Iterator[Record]:
+def measure(
+    jobs: Sequence[Job],
+    data: Path,
+    limits: Limits,
+    listener: Listener,
+    files: RunFiles | None = None,
+    done: Keys = NOTHING,
+) -> Iterator[Record]:
     """A record for every task, as large as a small measurement's."""
     group = uuid4().hex[:12]
-    return (record_of(task, group) for job in jobs for task in job.tasks)
+    return (record_of(task, group) for job in without(jobs, done) for task in job.tasks)
 
 
 def record_of(task: Task, group: str = "") -> Record:
