@@ -12,18 +12,16 @@ import keras
 import numpy as np
 from keras import ops
 
-from bench.data.dataset import SIDE
-from bench.networks.architecture import Architecture
 from bench.networks.resize import cropped, interpolation_matrix
 from bench.training.interfaces import Setup
 from models_keras.constants import Constants
 
 
-def input_for(architecture: Architecture) -> Any:
+def input_for(setup: Setup) -> Any:
     """What a training's model takes: stored images, or features of a frozen trunk."""
-    if architecture.features is not None:
-        return keras.Input(architecture.input_shape, dtype="float32")
-    return keras.Input((32, 32, 3), dtype="uint8")
+    if setup.architecture.features is not None:
+        return keras.Input(setup.architecture.input_shape, dtype="float32")
+    return keras.Input((setup.side, setup.side, 3), dtype="uint8")
 
 
 def prepare_for(setup: Setup, dtype: str = "float32") -> keras.layers.Layer:
@@ -32,7 +30,7 @@ def prepare_for(setup: Setup, dtype: str = "float32") -> keras.layers.Layer:
         return keras.layers.Identity(dtype=dtype)
     size, enlarged = setup.architecture.input_size, setup.recipe.resize
     layer = Prepare(size, setup.mean, setup.std, enlarged, dtype=dtype)
-    layer.build((None, SIDE, SIDE, 3))  # before a compiler traces it
+    layer.build((None, setup.side, setup.side, 3))  # before a compiler traces it
     return layer
 
 

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bench.data.dataset import SIDE
 from bench.networks.resize import cropped, interpolation_matrix
 from bench.training.interfaces import Images, Setup
 
@@ -25,9 +24,10 @@ class HeldImages(nn.Module):
         self, images: Images, labels: NDArray[np.int64], padding: int, device: torch.device
     ) -> None:
         super().__init__()
-        side = SIDE + 2 * padding
+        own = images.shape[1]
+        side = own + 2 * padding
         bordered = torch.zeros((len(images), side, side, 3), dtype=torch.uint8, device=device)
-        inside = slice(padding, padding + SIDE)
+        inside = slice(padding, padding + own)
         bordered[:, inside, inside] = torch.from_numpy(np.array(images)).to(device)
         # Buffers have a fixed address: a CUDA graph reads them where they are.
         self.images: Tensor
@@ -37,12 +37,12 @@ class HeldImages(nn.Module):
         self.register_buffer(
             "labels", torch.from_numpy(np.array(labels)).to(device), persistent=False
         )
-        self.register_buffer("across", torch.arange(SIDE, device=device), persistent=False)
+        self.register_buffer("across", torch.arange(own, device=device), persistent=False)
 
     def forward(self, crops: Tensor) -> tuple[Tensor, Tensor]:
         """(B, 4) int32 -> (B, 32, 32, 3) uint8 and (B,) int64."""
         index, top, left, flip = crops.long().unbind(1)
-        mirrored = SIDE - 1 - self.across
+        mirrored = len(self.across) - 1 - self.across
         rows = top[:, None] + self.across  # (B, 32)
         columns = left[:, None] + torch.where(flip[:, None] > 0, mirrored, self.across)
         found = self.images[index[:, None, None], rows[:, :, None], columns[:, None, :]]

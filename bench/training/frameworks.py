@@ -9,8 +9,9 @@ import importlib.util
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 
-from bench.core.case import DEFAULT_EXECUTION, EXECUTIONS, Case
+from bench.core.case import COMPILED, DEFAULT_EXECUTION, EAGER, GRAPHS, Case
 from bench.core.errors import UserError
+from bench.core.system.devices import parse
 from bench.training.framework_defaults import KERAS, TORCH, FrameworkDefaults
 from bench.training.tracks import track
 
@@ -40,8 +41,8 @@ class Framework:
             it computes on the CPU alone.
         device_installs: By kind of device, the command that installs what it needs there.
         execution: How it executes by default: ``eager`` or ``compiled``.
-        accelerated_execution: The same on an accelerator in the tracks with our own kernels, where
-            nothing but speed counts; None: as everywhere.
+        accelerated_execution: By kind of device, how it executes there in the tracks with our own
+            kernels, where nothing but speed counts; where none is named, as everywhere.
         repeatable: Whether a closed case run twice on the same CPUs and threads gives equal bits. A
             test checks those that promise it.
         repeatability: What is promised, and by which function or document.
@@ -63,7 +64,7 @@ class Framework:
         explain: ``module:function``, a :data:`~bench.training.interfaces.Explain`.
         reference: Whether ratios are taken to it.
         colour: In plots; None takes a spare one.
-        marker: In plots; None takes a spare one.
+        dash: Of its lines in plots; None takes a spare one.
     """
 
     name: str
@@ -78,7 +79,7 @@ class Framework:
     device_probe: str | None = None
     device_installs: dict[str, str] = field(default_factory=dict)
     execution: str = "eager"
-    accelerated_execution: str | None = None
+    accelerated_execution: dict[str, str] = field(default_factory=dict)
     repeatable: bool = False
     repeatability: str = "not promised"
     article_loop: str | None = None
@@ -95,7 +96,7 @@ class Framework:
     reference: bool = False
     title: str = ""
     colour: str | None = None
-    marker: str | None = None
+    dash: str | None = None
 
     @property
     def packages(self) -> tuple[str, ...]:
@@ -133,7 +134,7 @@ _BACKENDS = ("tensorflow", "jax", "torch")
 
 
 def _keras(backend: str, extra: str, execution: str = "", **changes: object) -> Framework:
-    usual = DEFAULT_EXECUTION.get(f"keras-{backend}", EXECUTIONS[0])
+    usual = DEFAULT_EXECUTION.get(f"keras-{backend}", EAGER)
     return Framework(
         name=f"keras-{backend}",
         trainer="models_keras.trainer:create",
@@ -186,7 +187,7 @@ FRAMEWORKS: dict[str, Framework] = {
             modules=("torch", "torchvision"),
             blocked=("tensorflow", "jax", "keras"),
             execution=DEFAULT_EXECUTION["pytorch"],
-            accelerated_execution="compiled",
+            accelerated_execution={"cuda": GRAPHS, "mps": COMPILED, "xpu": COMPILED},
             tuned_environment=_KEEP_MEMORY,
             precision="bfloat16",
             article_loop="models_torch.baselines.article_loop:create",
@@ -206,7 +207,7 @@ FRAMEWORKS: dict[str, Framework] = {
             repeatability=_TORCH_PROMISE,
             reference=True,
             colour="#d55e00",
-            marker="o",
+            dash="-",
         ),
         _keras(
             "tensorflow",
@@ -218,7 +219,7 @@ FRAMEWORKS: dict[str, Framework] = {
             repeatable=True,
             repeatability=_TENSORFLOW_PROMISE,
             colour="#0072b2",
-            marker="s",
+            dash="--",
         ),
         _keras(
             "jax",
@@ -227,7 +228,7 @@ FRAMEWORKS: dict[str, Framework] = {
             device_installs={"cuda": "pip install 'jax[cuda13]'"},
             repeatability=_JAX_PROMISE,
             colour="#009e73",
-            marker="^",
+            dash="-.",
         ),
         _keras(
             "torch",
@@ -239,7 +240,7 @@ FRAMEWORKS: dict[str, Framework] = {
             repeatable=True,
             repeatability=_TORCH_PROMISE,
             colour="#cc79a7",
-            marker="D",
+            dash=":",
         ),
     )
 }
@@ -264,8 +265,9 @@ def framework(name: str) -> Framework:
 def execution_of(case: Case) -> str:
     """How a case is executed where nothing else is asked for."""
     row, conditions = framework(case.framework), track(case.track)
-    fastest = conditions.own_kernels and not conditions.certified and case.device != "cpu"
-    return (row.accelerated_execution if fastest else None) or row.execution
+    fastest = conditions.own_kernels and not conditions.certified
+    own = row.accelerated_execution.get(parse(case.device).kind.name) if fastest else None
+    return own or row.execution
 
 
 def tuned_environment_of(case: Case) -> dict[str, str]:

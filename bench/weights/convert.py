@@ -24,6 +24,7 @@ from bench.weights import exports
 from bench.weights.facts import interpret
 from bench.weights.files import read, suffix_of
 from bench.weights.outputs import GivenModel, check_outputs, given_model
+from bench.weights.reading import AS_IT_IS, Reading
 from bench.weights.sources import locate, open_weights
 from bench.worker.client import call, shared_workers
 
@@ -32,7 +33,14 @@ _WHOLE = (".keras", ".weights.h5")
 _READ_ONLY = (".h5",)
 
 
-def convert(source: str, out: Path, *, named: str | None = None, force: bool = False) -> list[str]:
+def convert(
+    source: str,
+    out: Path,
+    *,
+    named: str | None = None,
+    force: bool = False,
+    reading: Reading = AS_IT_IS,
+) -> list[str]:
     """Convert weights to the file format of a suffix.
 
     Args:
@@ -40,6 +48,7 @@ def convert(source: str, out: Path, *, named: str | None = None, force: bool = F
         out: The new file, which appears only after all checks have passed.
         named: The variant, where the source fits several.
         force: Whether to replace a file at ``out``.
+        reading: What else the user says about the source.
 
     Returns:
         What was verified, a sentence each.
@@ -55,9 +64,9 @@ def convert(source: str, out: Path, *, named: str | None = None, force: bool = F
     if not out.parent.is_dir():
         raise UserError(f"{out.parent}: no such folder; make it first")
     with shared_workers():
-        found, prepared = open_weights(source, named=named)
+        found, prepared = open_weights(source, named=named, reading=reading)
         _check_whole(found.facts, suffix, out)
-        given = given_model(locate(source)[0], found.facts)
+        given = None if reading.partial else given_model(locate(source)[0], found.facts)
         try:
             return _verified(found, prepared, out, given)
         except OSError as error:
@@ -131,7 +140,7 @@ def _write(found: Pretrained, prepared: Path, fresh: Path) -> None:
 
 def _check_bits(found: Pretrained, fresh: Path) -> str:
     again = interpret(read(fresh), fresh, found.facts.sha256)
-    if again.facts != found.facts:
+    if again.facts != replace(found.facts, matched=()):
         raise UserError(f"{fresh.suffix}: the facts were not read back as they were written")
     for name, tensor in found.tensors.items():
         if tensor.tobytes() != again.tensors[name].tobytes():

@@ -16,9 +16,10 @@ from bench.networks.preprocessing import Preprocessing
 from bench.networks.pretrained import Facts
 from bench.training.frameworks import FRAMEWORKS, Framework, for_files
 from bench.weights import exports
-from bench.weights.files import model_config, suffix_of
+from bench.weights.files import format_called, model_config, suffix_of
 from bench.weights.keras_check import Check, compared
 from bench.weights.keras_config import foreign
+from bench.weights.signatures import KERAS
 from bench.worker.client import call
 
 TOLERANCE = 1e-5
@@ -63,13 +64,21 @@ class GivenModel:
             row = for_files(_MODEL_SUFFIX)
         except UserError as error:
             return f"{name} not run: {error}"
-        own = logits(row, self.path, architecture, images)
+        own = self._logits(row, architecture, images)
         apart = {other: _apart(own, array) for other, array in outputs.items()}
         worst = max(apart, key=lambda other: apart[other])
         allowed = MIXED_TOLERANCE if self.check.precision else TOLERANCE
         softmax = " without its softmax" if self.check.softmax else ""
         figure = f"outputs of {name}{softmax}, as {row.name} loads it, and of {worst}"
         return _sentence(figure, apart[worst], allowed, self.check.precision)
+
+    def _logits(self, row: Framework, architecture: Architecture, images: Path) -> NDArray[Any]:
+        """The output of the model; Keras goes by the suffix, which says nothing about the file."""
+        suffix = _MODEL_SUFFIX if format_called(self.path) == KERAS else ".h5"
+        with temporary_directory() as folder:
+            named = Path(folder) / f"given{suffix}"
+            named.symlink_to(self.path.absolute())
+            return logits(row, named, architecture, images)
 
 
 def given_model(path: Path, facts: Facts) -> GivenModel | None:

@@ -32,7 +32,7 @@ from typing import Any, TextIO
 
 from bench.core import extensions
 from bench.core.case import Case
-from bench.core.errors import UserError
+from bench.core.errors import UnavailableError, UserError
 from bench.core.extensions import load_object
 from bench.core.system.devices import accelerated, mismatch
 from bench.core.system.machine import BlockState, Monitor
@@ -47,10 +47,12 @@ from bench.parity import certificate as parity
 from bench.training.defaults import switched
 from bench.training.frameworks import Framework, framework, tuned_environment_of
 from bench.training.interfaces import Maker, Setup, Trainer, TrainerFactory
+from bench.training.settings import not_in_force
 from bench.training.tracks import track
 from bench.worker import ceilings as operations
 from bench.worker.blocking import block
 from bench.worker.checkpoints import Checkpoints, TrainingFiles
+from bench.worker.device_time import finish
 from bench.worker.device_watch import DeviceWatch
 from bench.worker.environment import kept_environment
 from bench.worker.inputs import HeldInputs
@@ -154,7 +156,7 @@ class Commands:
             _next_command,
             command["steps"],
             extras=command["extras"],
-            sync=session.trainer.sync,
+            finish=partial(finish, session.trainer),
         )
 
     def _certify(self, command: Command) -> Fields:
@@ -253,6 +255,8 @@ def _next_command() -> dict[str, Any]:
 
 
 def _status(error: BaseException) -> str:
+    if isinstance(error, UnavailableError):
+        return "skipped"
     name = type(error).__name__
     # Matched by name: importing the frameworks' own classes would import the frameworks.
     exhausted = ("OutOfMemory", "ResourceExhausted")
@@ -292,18 +296,25 @@ def measure(session: Session, kind: str) -> Fields:
     result = MEASUREMENTS[kind](session)
     session.trainer.sync()
     settings = _settings(session)
-    if wrong := mismatch(session.setup.case.device, settings.get("device")):
+    case = session.setup.case
+    if wrong := mismatch(case.device, settings.get("device")) or not_in_force(case, settings):
         raise UserError(wrong)
     return {
         "samples": result.samples,
         "images_per_sample": result.images_per_sample,
         "unit": result.unit,
-        "metrics": result.metrics | watch.whole(before),
+        "metrics": result.metrics | watch.whole(before) | _reserved(session.trainer),
         "machine": [state.to_json() for state in session.schedule.states],
         "settings": settings,
         "peak_memory_bytes": peak_memory_bytes(),
         "device_memory_bytes": session.trainer.device_memory(),
     }
+
+
+def _reserved(trainer: Trainer) -> Fields:
+    """What the framework's allocator had taken from the accelerator, where it says so."""
+    found = getattr(trainer, "reserved_memory", lambda: None)()
+    return {} if found is None else {"device_reserved_bytes": found}
 
 
 def _settings(session: Session) -> Fields:

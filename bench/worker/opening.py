@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from bench.core.case import Case
-from bench.core.errors import UserError
+from bench.core.errors import UnavailableError, UserError
 from bench.core.extensions import load_object
 from bench.core.limits import Limits
 from bench.core.system.devices import parse
@@ -215,7 +215,7 @@ def _new_last(setup: Setup, layers: Collection[str]) -> tuple[str, ...]:
 
 def _setup(case: Case, dataset: Dataset, threads: int) -> Setup:
     if case.precision == "tf32" and case.device == "cpu":
-        raise UserError("precision tf32: a CPU has none; take float32, or an accelerator")
+        raise UnavailableError("precision tf32: a CPU has none; take float32, or an accelerator")
     chosen = recipe(case.recipe)
     steps = int(chosen.epochs * len(dataset.train.labels) / case.batch_size)
     architecture = variant(case.variant).architecture(
@@ -230,6 +230,7 @@ def _setup(case: Case, dataset: Dataset, threads: int) -> Setup:
         )
     if case.init == "pretrained" and not case.weights:
         raise UserError(f"{case.id}: pretrained, but no weights are named")
+    pixels = (dataset.mean, dataset.std)
     return Setup(
-        case, architecture, chosen, max(steps, 1), dataset.mean, dataset.std, threads=threads
+        case, architecture, chosen, max(steps, 1), *pixels, threads=threads, side=dataset.side
     )

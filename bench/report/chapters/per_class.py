@@ -24,7 +24,7 @@ from bench.analysis.rows import (
 )
 from bench.core.case import Case
 from bench.report.columns import Column, dagger, fraction, how, seeds_of, text, who, whole
-from bench.report.format import share
+from bench.report.format import joined, known, percent, share
 from bench.report.panels import first_panels, panels_of, signed_title
 from bench.report.plot_style import (
     INK,
@@ -32,6 +32,7 @@ from bench.report.plot_style import (
     colour,
     framework_legend,
     grid_of_axes,
+    hover,
     in_lines,
     marker,
     new_figure,
@@ -71,9 +72,7 @@ def _per_class(experiment: Experiment) -> dict[str, float]:
 
 def columns(rows: Sequence[Row]) -> list[Column]:
     """A column for each class, in the order of the dataset."""
-    facts = {*IDENTITY, *FACTS, MEAN_OF_CLASSES, "published", "published_source"}
-    facts.add("published_unlike")
-    classes = list(dict.fromkeys(key for row in rows for key in row if key not in facts))
+    classes = _classes(rows)
     return [
         *who(rows),
         Column("seeds", seeds_of),
@@ -82,6 +81,22 @@ def columns(rows: Sequence[Row]) -> list[Column]:
         dagger("published mean †", share),
         *how(),
     ]
+
+
+def _classes(rows: Sequence[Row]) -> list[str]:
+    facts = {*IDENTITY, *FACTS, MEAN_OF_CLASSES, "published", "published_source"}
+    facts.add("published_unlike")
+    return list(dict.fromkeys(key for row in rows for key in row if key not in facts))
+
+
+def lead(rows: Sequence[Row]) -> str:
+    """The hardest and the easiest class over all rows."""
+    found = {name: [row[name] for row in rows if known(row.get(name))] for name in _classes(rows)}
+    means = sorted((float(np.mean(values)), name) for name, values in found.items() if values)
+    if len(means) < 2:
+        return ""
+    ends = [f"{name} ({percent(value)})" for value, name in (means[0], means[-1])]
+    return f"Hardest and easiest class, mean over all rows: {joined(ends)}."
 
 
 def per_class(part: Part) -> Drawing | None:
@@ -102,7 +117,8 @@ def per_class(part: Part) -> Drawing | None:
         _dots(axes, panel, part.frameworks)
     for axes in places[len(panels) :]:
         axes.set_axis_off()
-    framework_legend(figure, frameworks_of(e.records[0] for e in found))
+    networks = [case.variant for case in panels]
+    framework_legend(figure, frameworks_of(e.records[0] for e in found), networks=networks)
     return Drawing(
         f"per_class_{part.track}",
         title,
@@ -117,13 +133,11 @@ def _dots(axes: Axes, panel: Sequence[Experiment], frameworks: Sequence[str]) ->
     for place, experiment in enumerate(panel):
         framework = experiment.case.framework
         shift = 0.16 * (place - (len(panel) - 1) / 2)  # next to each other where they agree
-        axes.plot(
-            list(_per_class(experiment).values()),
-            np.arange(len(classes)) + shift,
-            marker(framework, frameworks),
-            color=colour(framework, frameworks),
-            markersize=5.5,
-        )
+        tint = colour(framework, frameworks)
+        for line, (name, value) in enumerate(_per_class(experiment).items()):
+            shape = marker(experiment.case.variant)
+            (dot,) = axes.plot(value, line + shift, shape, color=tint, markersize=5.5)
+            hover(dot, f"{framework}, {name}: {percent(value)}")
     axes.set_yticks(range(len(classes)), classes)
     axes.invert_yaxis()
     axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
@@ -198,6 +212,8 @@ TABLE = Table(
         Chart("per_class", per_class, ("accuracy",)),
         Chart("confusion", confusion, ("accuracy",)),
     ),
+    lead=lead,
+    kinds=("accuracy",),
 )
 
 
