@@ -66,7 +66,10 @@ RUNS = (
     Rule("settings", r"recipe\.(?!description$).*"),
     # One framework, one case: execution, compilation, layout, determinism and all else that it
     # reports, except what differs from start to start.
-    Rule("settings", r"(?!(recipe|pid|port|started_at|seconds|load_average|compilation)\b).*"),
+    Rule(
+        "settings",
+        r"(?!(recipe|pid|port|started_at|seconds|load_average|compilation|loss_scale)\b).*",
+    ),
 )
 """The same case in two runs: everything that was recorded."""
 

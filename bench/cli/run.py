@@ -9,14 +9,17 @@ import click
 
 from bench.cli.options import (
     apply_process_options,
+    batch_sizes,
     data_option,
     device_option,
     listed,
     numbers,
     process_options,
     profile_option,
+    reading_options,
+    resize_option,
 )
-from bench.core.case import EXECUTIONS, INITS, PRECISIONS
+from bench.core.case import COMPILED, EXECUTIONS, INITS, PRECISIONS
 from bench.core.files import expanded
 from bench.core.kinds import KINDS
 from bench.harness.profiles import PROFILES
@@ -36,9 +39,14 @@ from bench.training.tracks import TRACKS
 @listed("--heads", known=HEADS)
 @listed("--recipes", known=RECIPES)
 @listed("--precisions", known=PRECISIONS)
-@listed("--executions", known=EXECUTIONS)
+@listed("--executions", known=(*EXECUTIONS, f"{COMPILED}:8"))
 @listed("--stages", known=STAGES)
-@click.option("--batch-sizes", callback=numbers, metavar="N,M", help="Images per batch.")
+@click.option(
+    "--batch-sizes",
+    callback=batch_sizes,
+    metavar="N,M|auto",
+    help="Images per batch; auto takes the largest power of two that fits on the accelerator.",
+)
 @click.option(
     "--input-sizes",
     callback=numbers,
@@ -46,6 +54,12 @@ from bench.training.tracks import TRACKS
     help="Height and width in pixels; images are resized on the device.",
 )
 @click.option("--weights", metavar="NAME|FILE", help="Pretrained weights to start from.")
+@reading_options
+@click.option(
+    "--partial",
+    is_flag=True,
+    help="Take the layers that fit from weights of another network, and say what was left out.",
+)
 @click.option("--seeds", type=int, help="Number of seeds of each training to an accuracy.")
 @click.option(
     "--budget",
@@ -62,6 +76,7 @@ from bench.training.tracks import TRACKS
 )
 @profile_option("quick", PROFILES)
 @data_option
+@resize_option
 @click.option(
     "--validation",
     is_flag=True,
@@ -105,6 +120,8 @@ def run(
     """Measure the selected cases; write records, tables, plots and report.html."""
     from bench.cli.measuring import measure_and_report
     from bench.cli.resuming import Choice
+    from bench.core.errors import notice
+    from bench.harness.batch_sizes import resolved, tried
     from bench.harness.devices import claimed
     from bench.harness.profiles import profile as profile_called
     from bench.harness.run import open_run
@@ -125,12 +142,15 @@ def run(
         validation=options["validation"],
         begun=choice.begun(todo, device.device),
         anyway=anyway,
+        resize=options["resize"],
     )
     if device.words:
         click.echo(device.words, err=True)
     saved = options["save_weights"]
     current.save_weights = bool(options["recipes"]) if saved is None else saved
     with current:
+        fits = tried(current.data_folder, chosen.limits)
+        todo = resolved(todo, current.folder, fits, device.unusable, notice)
         return measure_and_report(
             current, todo, done, parity=not options["no_parity"], unusable=device.unusable
         )

@@ -23,7 +23,8 @@ from bench.core.case import Case
 from bench.core.errors import cannot_write, notice
 from bench.core.files import write_whole
 from bench.core.kinds import kind
-from bench.core.records import Record, RecordStore
+from bench.core.records import Record, read_all
+from bench.core.run_paths import find
 from bench.core.samples import by_process
 from bench.core.text import without_folders
 from bench.report import summary
@@ -73,16 +74,22 @@ class _Failure:
     """The end of the error, empty when it is no more than its last line."""
 
 
-def merge(runs: Iterable[Path]) -> Merged:
-    """Read the records of several run folders together.
+def merge(runs: Iterable[Path], read: Iterable[Record] | None = None) -> Merged:
+    """The records of several runs together (`bench.core.run_paths.find`).
 
     Where two runs have the same case, kind and data, the one started last counts, and a note says
-    so. Raises UserError for a folder without records.
+    so. Raises UserError where there is no run.
+
+    Args:
+        runs: Their paths.
+        read: Their records in order, where they have been read.
     """
-    folders = list(runs)
-    records = [record for run in folders for record in RecordStore(run).read()]
+    stores = find(runs)
+    records = read_all(store.path for store in stores) if read is None else list(read)
     newest, older = latest(records)
-    return Merged(newest, _older(older, newest), {f.resolve().name: begun(f) for f in folders})
+    return Merged(
+        newest, _older(older, newest), {store.name: begun(store.folder) for store in stores}
+    )
 
 
 def _older(older: Iterable[Record], newest: Iterable[Record]) -> list[str]:

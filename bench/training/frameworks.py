@@ -9,8 +9,9 @@ import importlib.util
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 
-from bench.core.case import DEFAULT_EXECUTION, EXECUTIONS, Case
+from bench.core.case import COMPILED, DEFAULT_EXECUTION, EAGER, GRAPHS, Case
 from bench.core.errors import UserError
+from bench.core.system.devices import parse
 from bench.training.framework_defaults import KERAS, TORCH, FrameworkDefaults
 from bench.training.tracks import track
 
@@ -40,8 +41,8 @@ class Framework:
             it computes on the CPU alone.
         device_installs: By kind of device, the command that installs what it needs there.
         execution: How it executes by default: ``eager`` or ``compiled``.
-        accelerated_execution: The same on an accelerator in the tracks with our own kernels, where
-            nothing but speed counts; None: as everywhere.
+        accelerated_execution: By kind of device, how it executes there in the tracks with our own
+            kernels, where nothing but speed counts; where none is named, as everywhere.
         repeatable: Whether a closed case run twice on the same CPUs and threads gives equal bits. A
             test checks those that promise it.
         repeatability: What is promised, and by which function or document.
@@ -58,6 +59,9 @@ class Framework:
         weight_files: Module whose functions read, write and evaluate its users' weight files
             (`bench.worker.client.call`).
         suffixes: Of the files that only its own module can write.
+        exports: Suffixes of the files that it writes for other programs; the functions ``export``,
+            ``export_state`` and ``export_logits`` of its weight-file module.
+        explain: ``module:function``, a :data:`~bench.training.interfaces.Explain`.
         reference: Whether ratios are taken to it.
         colour: In plots; None takes a spare one.
         dash: Of its lines in plots; None takes a spare one.
@@ -75,7 +79,7 @@ class Framework:
     device_probe: str | None = None
     device_installs: dict[str, str] = field(default_factory=dict)
     execution: str = "eager"
-    accelerated_execution: str | None = None
+    accelerated_execution: dict[str, str] = field(default_factory=dict)
     repeatable: bool = False
     repeatability: str = "not promised"
     article_loop: str | None = None
@@ -87,6 +91,8 @@ class Framework:
     ceiling: str | None = None
     weight_files: str | None = None
     suffixes: tuple[str, ...] = ()
+    exports: tuple[str, ...] = ()
+    explain: str | None = None
     reference: bool = False
     title: str = ""
     colour: str | None = None
@@ -128,7 +134,7 @@ _BACKENDS = ("tensorflow", "jax", "torch")
 
 
 def _keras(backend: str, extra: str, execution: str = "", **changes: object) -> Framework:
-    usual = DEFAULT_EXECUTION.get(f"keras-{backend}", EXECUTIONS[0])
+    usual = DEFAULT_EXECUTION.get(f"keras-{backend}", EAGER)
     return Framework(
         name=f"keras-{backend}",
         trainer="models_keras.trainer:create",
@@ -145,6 +151,7 @@ def _keras(backend: str, extra: str, execution: str = "", **changes: object) -> 
         device_probe="models_keras.device_probe:probe",
         weight_files="models_keras.weight_files",
         suffixes=(".keras", ".weights.h5"),
+        explain="models_keras.explain:explain",
         **changes,  # type: ignore[arg-type]
     )
 
@@ -180,7 +187,7 @@ FRAMEWORKS: dict[str, Framework] = {
             modules=("torch", "torchvision"),
             blocked=("tensorflow", "jax", "keras"),
             execution=DEFAULT_EXECUTION["pytorch"],
-            accelerated_execution="compiled",
+            accelerated_execution={"cuda": GRAPHS, "mps": COMPILED, "xpu": COMPILED},
             tuned_environment=_KEEP_MEMORY,
             precision="bfloat16",
             article_loop="models_torch.baselines.article_loop:create",
@@ -194,6 +201,8 @@ FRAMEWORKS: dict[str, Framework] = {
             device_installs=_TORCH_INSTALLS,
             weight_files="models_torch.weight_files",
             suffixes=(".pth", ".pt"),
+            exports=(".onnx", ".pt2"),
+            explain="models_torch.explain:explain",
             repeatable=True,
             repeatability=_TORCH_PROMISE,
             reference=True,
@@ -256,8 +265,9 @@ def framework(name: str) -> Framework:
 def execution_of(case: Case) -> str:
     """How a case is executed where nothing else is asked for."""
     row, conditions = framework(case.framework), track(case.track)
-    fastest = conditions.own_kernels and not conditions.certified and case.device != "cpu"
-    return (row.accelerated_execution if fastest else None) or row.execution
+    fastest = conditions.own_kernels and not conditions.certified
+    own = row.accelerated_execution.get(parse(case.device).kind.name) if fastest else None
+    return own or row.execution
 
 
 def tuned_environment_of(case: Case) -> dict[str, str]:

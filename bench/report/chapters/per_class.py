@@ -1,4 +1,4 @@
-"""Accuracy by class: the table, its plot, and the confusion matrices."""
+"""Accuracy by class: the table, its plot, the confusion matrices, and the classes confused most."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from bench.analysis.rows import (
     published_columns,
 )
 from bench.core.case import Case
-from bench.report.columns import Column, dagger, fraction, how, seeds_of, who
+from bench.report.columns import Column, dagger, fraction, how, seeds_of, text, who, whole
 from bench.report.format import joined, known, percent, share
 from bench.report.panels import first_panels, panels_of, signed_title
 from bench.report.plot_style import (
@@ -40,6 +40,8 @@ from bench.report.plot_style import (
 from bench.report.report import Part
 from bench.report.table import Chart, Table
 
+PAIRS = 5
+"""Confused classes of each training in the table."""
 _LETTERS = 48  # of a title above axes 4.5 inches wide
 
 
@@ -212,4 +214,68 @@ TABLE = Table(
     ),
     lead=lead,
     kinds=("accuracy",),
+)
+
+
+def confusion_rows(results: Results) -> list[Row]:
+    """For each training the classes that were mistaken for each other most often.
+
+    ``images`` are those of both directions, seeds added up; ``one_as_other`` and ``other_as_one``
+    are shares of the test images of the class that comes first in each.
+    """
+    return [
+        identity(experiment, results.data) | counts(experiment) | pair
+        for experiment in results.experiments("accuracy")
+        for pair in most_confused(experiment)
+    ]
+
+
+def most_confused(experiment: Experiment, number: int = PAIRS) -> list[Row]:
+    """The pairs with the most errors, in both directions together; none where nothing is wrong."""
+    found = [r.metrics for r in experiment.ok if r.metrics.get("confusion")]
+    if not found:
+        return []
+    matrix = np.sum([np.asarray(m["confusion"], dtype=np.int64) for m in found], axis=0)
+    names = found[0].get("classes") or [f"class {i}" for i in range(len(matrix))]
+    totals = np.maximum(matrix.sum(axis=1), 1)
+    both = np.triu(matrix + matrix.T, k=1)
+    order = np.argsort(-both, axis=None, kind="stable")[:number]
+    pairs = [divmod(int(place), len(matrix)) for place in order]
+    return [
+        {
+            "rank": rank,
+            "one": names[a],
+            "other": names[b],
+            "images": int(both[a, b]),
+            "one_as_other": float(matrix[a, b] / totals[a]),
+            "other_as_one": float(matrix[b, a] / totals[b]),
+        }
+        for rank, (a, b) in enumerate(pairs, start=1)
+        if both[a, b]
+    ]
+
+
+def confusion_columns(rows: Sequence[Row]) -> list[Column]:
+    """The pair, how many images, and the share in each direction."""
+    return [
+        *who(rows),
+        Column("seeds", seeds_of),
+        whole("rank", "rank"),
+        text("class A", "one"),
+        text("class B", "other"),
+        whole("images", "images"),
+        fraction("A taken for B", "one_as_other"),
+        fraction("B taken for A", "other_as_one"),
+        *how(),
+    ]
+
+
+CONFUSIONS = Table(
+    "confusions",
+    "Classes that are confused most",
+    f"The {PAIRS} pairs of classes with the most errors among the test images, in both directions "
+    "together (seeds added up), and the share of each class's test images that was taken for the "
+    "other.",
+    confusion_rows,
+    confusion_columns,
 )

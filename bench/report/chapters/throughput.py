@@ -65,6 +65,7 @@ def columns(rows: Sequence[Row]) -> list[Column]:
         disturbed_column(),
         number("peak memory (GiB)", "peak_memory_bytes", usual=NOTHING, factor=1 / _GIB),
         number("peak device memory (GiB)", "device_memory_bytes", usual=NOTHING, factor=1 / _GIB),
+        number("reserved (GiB)", "device_reserved_bytes", usual=NOTHING, factor=1 / _GIB),
         number("process on device (GiB)", "device_process_bytes", usual=NOTHING, factor=1 / _GIB),
         *how(),
     ]
