@@ -79,7 +79,8 @@ def counted(key: str, what: str = "comparison", *, before: str = "") -> Lead:
         number = sum(words.values())
         some = f"{number} {what}" + ("" if number == 1 else "s")
         named = joined([f"{words[word]} {word}" for word in order])
-        return f"{before}Of {some}: {named}."
+        of = "of" if before else "Of"
+        return f"{before}{of} {some}: {named}."
 
     return lead
 

@@ -143,7 +143,6 @@ class Forest:
         self, axes: Axes, groups: Mapping[str, Sequence[Row]], frameworks: Sequence[str]
     ) -> None:
         rows = [row for some in groups.values() for row in some]
-        names = self._names(rows)
         limits = self.axis(axes, [self._interval(row) for row in rows])
         if self.even:
             axes.axvspan(*self.even, color=GRID, alpha=0.45, linewidth=0, zorder=0)
@@ -155,8 +154,8 @@ class Forest:
                 at += _HEADING / _LINE - 1 if at else 0
                 ticks.append((at, heading, True))
                 at += 1
-            for row in some:
-                label = self._label(row, next(names))
+            for row, name in zip(some, self._names(some), strict=True):
+                label = self._label(row, name)
                 self._line(axes, at, row, label, limits, frameworks)
                 ticks.append((at, label, False))
                 at += 1
