@@ -26,7 +26,8 @@ LEAST = 2
 """Runs on each side of a change: one run may be slow for a reason of its own."""
 _PENALTY = 3.0
 """Times the variance of the noise and the logarithm of the number of points; BIC has 2. With it
-and the verdict, at most one series in twenty without a change has one (tests/analysis/test_across.py)."""
+and the verdict, at most one series in twenty without a change has one
+(tests/analysis/test_across.py)."""
 _FLOOR = {True: 0.002, False: 0.001}
 """Least noise that is assumed: of speeds relative, of accuracies as a fraction. Equal values would
 otherwise make a change of any other."""

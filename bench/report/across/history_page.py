@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from bench.analysis.across.changes import MISSING, History, can_find, histories
 from bench.analysis.runs import Run
-from bench.report.across.history_plot import Axis, history, peers
+from bench.report.across.history_plot import Axis, history, panels
 from bench.report.across.page import Chapter, Part, drawn, page
 from bench.report.across.words import (
     case_columns,
@@ -136,15 +136,11 @@ def _breaks(found: Sequence[History]) -> Chapter:
 
 
 def _curves(found: Sequence[History], by: str) -> Chapter:
-    panels = peers(found)
+    every = panels(found)
     axis = Axis(found, by)
     with style():
-        drawings = [
-            history(case, name, entries, axis)
-            for (case, name), entries in list(panels.items())[:FIGURES]
-        ]
-        figures = drawn(drawings)
-    more = len(panels) - FIGURES
+        figures = drawn([history(label, entries, axis) for label, entries in every[:FIGURES]])
+    more = len(every) - FIGURES
     lines = (f"The other {more:,} are in the tables.",) if more > 0 else ()
     return Chapter(
         "curves",

@@ -68,7 +68,7 @@ class Part:
         headers: Sequence[str],
         right: Sequence[bool],
         rows: Sequence[Sequence[str]],
-        **others: str,
+        folded: str = "",
     ) -> Part:
         """A part that is a table, cut to what a page shows; columns without any text are left out.
 
@@ -76,7 +76,7 @@ class Part:
             headers: One per column.
             right: Which columns hold numbers.
             rows: Cells by row.
-            others: ``title`` and ``folded``.
+            folded: The words that open it; empty where it is always open.
         """
         used = [place for place in range(len(headers)) if any(row[place] for row in rows)]
         shown = [tuple(row[place] for place in used) for row in rows[:ROWS]]
@@ -86,7 +86,7 @@ class Part:
             tuple(shown),
         )
         cut = f"The first {ROWS} of {len(rows):,} rows; --json has all." if len(rows) > ROWS else ""
-        return cls(grid=grid, left_out=cut, **others)
+        return cls(grid=grid, left_out=cut, folded=folded)
 
 
 @dataclass(frozen=True)
