@@ -24,6 +24,7 @@ from bench.report.plot_style import (
     marker,
     new_figure,
     plain_numbers,
+    retitle,
 )
 from bench.training.tracks import peers_of
 
@@ -84,6 +85,7 @@ def history(label: str, tracked: Sequence[History], axis: Axis) -> Drawing:
     case, name = tracked[0].series.case, tracked[0].series.kind
     title = f"{label}, {case.track} track: {kind_label(name)}"
     figure = new_figure(8.6, 3.3, title, _data(tracked))
+    retitle(figure, title)
     ((axes,),) = grid_of_axes(figure, 1, 1)
     for entry in tracked:
         _line(axes, entry, axis, frameworks)
@@ -173,7 +175,8 @@ def panels(tracked: Sequence[History]) -> list[tuple[str, list[History]]]:
         if len(entry.series.points) > 1:
             found.setdefault((peers_of(entry.series.case), entry.series.kind), []).append(entry)
     names = labels(case for case, _ in found)
+    # What each framework chooses itself, as the precision of some tracks, is no part of a panel.
+    words = {case: [*filter(str.strip, names[case].split(" · ")), case.defaults] for case in names}
     return [
-        (" · ".join(filter(None, [names[case], case.defaults])), entries)
-        for (case, _), entries in found.items()
+        (" · ".join(filter(None, words[case])), entries) for (case, _), entries in found.items()
     ]

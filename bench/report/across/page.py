@@ -150,14 +150,15 @@ def write_page(path: Path, content: str) -> Path:
     return path
 
 
-def drawn(drawings: Sequence[Drawing], first: int = 0) -> list[Figure]:
-    """Drawings as figures of a page.
+def drawn(drawings: Sequence[Drawing]) -> list[Figure]:
+    """All drawings of a page as its figures.
 
     Args:
         drawings: Made within `bench.report.plot_style.style`.
-        first: Number of figures that the page has already: ids in drawings must differ.
     """
+    figures = []
     with style(), temporary_directory() as folder:
-        plots = [save(drawing, Path(folder), "", raster=False) for drawing in drawings]
-        svgs = [inline_svg(plot, place) for place, plot in enumerate(plots, start=first)]
-    return [Figure(svg, plot.how) for svg, plot in zip(svgs, plots, strict=True)]
+        for place, drawing in enumerate(drawings):
+            plot = save(drawing, Path(folder), "", raster=False)
+            figures.append(Figure(inline_svg(plot, place), plot.how))
+    return figures
