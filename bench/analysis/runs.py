@@ -70,7 +70,7 @@ class Run:
 
 
 def read(
-    paths: Iterable[Folder], passed_over: Callable[[str], None] = notice, *, least: int = 1
+    paths: Iterable[Folder], passed_over: Callable[[str], None] = notice, *, least: int = 0
 ) -> list[Run]:
     """The same, read.
 

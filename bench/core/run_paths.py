@@ -19,7 +19,7 @@ _ATTEMPTS = "attempts.jsonl"
 
 
 def find(
-    paths: Iterable[Folder], passed_over: Callable[[str], None] = notice, *, least: int = 1
+    paths: Iterable[Folder], passed_over: Callable[[str], None] = notice, *, least: int = 0
 ) -> list[RecordStore]:
     """The runs that are meant by the paths of a command line.
 
@@ -39,7 +39,7 @@ def find(
     found = {path: _stores(path, alone=len(named) == 1) for path in named}
     others = [path for path, stores in found.items() if not stores]
     stores = [store for path in named for store in found[path]]
-    if not stores:
+    if not stores and others:
         raise UserError(
             f"no {FILE} in {', '.join(map(str, others))}; give the folder of a run, like "
             "results/<run>"
