@@ -290,6 +290,7 @@ VARIANTS: dict[str, Variant] = {
             227,
             1000,
             _imagenet_bn5,
+            trunk_of="cifar-bn",
         ),
         Variant(
             "torchvision", "torchvision.models.alexnet (Krizhevsky 2014)", 224, 1000, _torchvision

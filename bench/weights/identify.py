@@ -222,7 +222,8 @@ def refusal(
     network = near.variant + ("" if near.head == "source" else f" with the head {near.head}")
     more = f"; {len(wrong) - 1} more do not fit" if len(wrong) > 1 else ""
     first, _, rest = wrong[0].partition(" ")
-    return f"{where}: does not fit {network}: {_called(first, theirs)} {rest}{more}"
+    how = f"; {_HOW}" if first.endswith(".weight") and "expected" in rest else ""
+    return f"{where}: does not fit {network}: {_called(first, theirs)} {rest}{more}{how}"
 
 
 def _distance(network: Network, shapes: Mapping[str, Shape]) -> int:
