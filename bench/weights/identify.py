@@ -217,7 +217,8 @@ def refusal(
     wrong = _misfits(near.architecture, shapes)
     if grey := _grey(shapes, theirs):
         return f"{where}: {grey}"
-    if len(wrong) > len(shapes) / 2:
+    foreign = sum(clause.partition(" ")[0] in shapes for clause in wrong)
+    if foreign > len(shapes) / 2:
         return f"{where}: of another network; {_nearest(tried, shapes, theirs)}; {_HOW}"
     network = near.variant + ("" if near.head == "source" else f" with the head {near.head}")
     more = f"; {len(wrong) - 1} more do not fit" if len(wrong) > 1 else ""
