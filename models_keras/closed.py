@@ -38,8 +38,8 @@ class ClosedTrainer:
         self._masks = list(setup.architecture.dropouts())
         prepare = prepare_for(setup, self._dtype)
         models = (self._models.training, self._models.evaluation)
-        how = (setup.recipe, self._rates(setup), setup.compiled, setup.side)
-        network = Network(prepare, *models, *how)
+        rates = self._rates(setup)
+        network = Network(prepare, *models, setup.recipe, rates, setup.compiled, setup.side)
         self._prepare = prepare
         self._backend: BackendStep = backend.Step(network)
         self._losses: list[Any] = []

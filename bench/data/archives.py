@@ -282,10 +282,10 @@ def _class_folders(folder: str, prefix: str) -> Iterator[tuple[str, os.DirEntry[
 def _read_folder(folder: Path) -> Iterator[Entry]:
     for name, entry in _dataset_files(folder):
         try:
-            folder = entry.is_dir()
-            wanted = not folder and _is_read(name)
+            inner = entry.is_dir()
+            wanted = not inner and _is_read(name)
             content = Path(entry.path).read_bytes() if wanted else None
-            yield Entry(name, content, folder)
+            yield Entry(name, content, inner)
         except OSError as error:
             raise UserError(f"{entry.path}: cannot be read ({error.strerror})") from error
 

@@ -28,7 +28,15 @@ SUFFIXES = (*(".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".png", ".tif", ".tiff",
 """Suffixes of the files that are taken from a folder; others by their first bytes. A file given by
 its path may have any."""
 
-_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP", *(("AVIF",) * features.check("avif")))
+_FORMATS = (
+    "BMP",
+    "GIF",
+    "JPEG",
+    "PNG",
+    "TIFF",
+    "WEBP",
+    *(("AVIF",) if features.check("avif") else ()),
+)
 _EXPECTED = "expected PNG, JPEG, WEBP, AVIF, BMP, GIF or TIFF"
 _CONVERT = "without --strict it is taken as RGB"
 _TURNED = "turned by EXIF"
