@@ -238,6 +238,9 @@ def _read_archive(path: Path) -> Iterator[tuple[str, bytes | None]]:
 def _members(tar: tarfile.TarFile, path: Path) -> Iterator[tuple[str, bytes | None]]:
     for count, member in enumerate(tar):
         name = member.name.removeprefix("./")
+        if not 0 <= member.size <= MAX_UNPACKED_BYTES:
+            # The next one would be looked for behind as many bytes, to the end and far beyond.
+            raise ValueError(f"{name[:200]} declares {member.size:,} bytes")
         if count >= MAX_MEMBERS:
             raise UserError(f"{path}: more than {MAX_MEMBERS:,} members; CIFAR-10 has 60,000")
         if member.isdir():

@@ -30,7 +30,8 @@ from bench.harness.certificates import Certificate, Subject, obtain
 from bench.harness.grouping import groups
 from bench.harness.listener import Listener
 from bench.harness.matrix import Job
-from bench.harness.measure import NOTHING, Keys, measure, without
+from bench.harness.measure import NOTHING, measure, without
+from bench.harness.measure import Keys as Keys
 from bench.harness.observer import MACHINE_STATE, look
 from bench.harness.profiles import Profile
 from bench.harness.resumption import checkpoints

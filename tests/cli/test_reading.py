@@ -38,7 +38,7 @@ def test_a_line_that_is_no_record_is_the_same_error(run: Path) -> None:
     with (run / FILE).open("a", encoding="utf-8") as file:
         file.write("{}\n")
     with (
-        pytest.raises(UserError, match=rf"{FILE}:101: a record without"),
+        pytest.raises(UserError, match=rf"{FILE}:101: schema_version None"),
         read_meanwhile([run]) as records,
     ):
         records()

@@ -24,7 +24,9 @@ def audit(bench: Session, samples: Sequence[float], steps: int) -> dict[str, Any
     are not waited for, and as slopes up to ``sync`` and up to the weights."""
     few = max(1, steps // 4)
     many = LONGER * few
-    unsynced, synced, slopes = [], [], []
+    unsynced: list[float] = []
+    synced: list[float] = []
+    slopes: list[float] = []
     began = perf_counter()
     bench.trainer.export_weights()
     repeats = bench.limits.audit_repeats
