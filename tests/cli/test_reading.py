@@ -8,6 +8,7 @@ import pytest
 
 from bench.cli import reading
 from bench.cli.reading import read_meanwhile
+from bench.core import meanwhile
 from bench.core.errors import UserError
 from bench.core.records import FILE, read_all
 from tests.support.many_records import many_records
@@ -16,7 +17,7 @@ from tests.support.many_records import many_records
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(reading, "LARGE_BYTES", 1)
-    monkeypatch.setattr(reading, "usable_cpus", lambda: [0, 1])
+    monkeypatch.setattr(reading, "worthwhile", lambda: True)
     with (tmp_path / FILE).open("w", encoding="utf-8") as file:
         for record in many_records(100):
             file.write(json.dumps(record.to_json()) + "\n")
@@ -37,7 +38,7 @@ def test_a_line_that_is_no_record_is_the_same_error(run: Path) -> None:
     with (run / FILE).open("a", encoding="utf-8") as file:
         file.write("{}\n")
     with (
-        pytest.raises(UserError, match=rf"{FILE}:101: a record without"),
+        pytest.raises(UserError, match=rf"{FILE}:101: schema_version None"),
         read_meanwhile([run]) as records,
     ):
         records()
@@ -46,7 +47,7 @@ def test_a_line_that_is_no_record_is_the_same_error(run: Path) -> None:
 def test_what_a_process_that_died_has_not_sent_is_read_here(
     run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reading, "die_with_parent", lambda parent: os._exit(9))
+    monkeypatch.setattr(meanwhile, "die_with_parent", lambda parent: os._exit(9))
     with read_meanwhile([run]) as records:
         assert len(records()) == 100
 
