@@ -177,7 +177,7 @@ def _check(name: str, value: Any) -> None:
         words = {bool: "true or false", int: "a whole number", str: "a text"}[wanted]
         raise UserError(f"{name} of a case is {words}, got {str(value)[:60]!r}")
     if name == "execution":
-        check_execution(value)
+        check_execution(str(value))
 
 
 def check_execution(name: str) -> None:
