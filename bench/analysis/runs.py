@@ -76,9 +76,7 @@ class Run:
     folder: Path
 
 
-def find(
-    paths: Iterable[Folder], passed_over: Callable[[str], None] = notice, *, least: int = 0
-) -> list[RecordStore]:
+def find(paths: Iterable[Folder], passed_over: Callable[[str], None] = notice) -> list[RecordStore]:
     """The runs that are meant by the paths of a command line.
 
     A path is the folder of a run, a file of records (``*.jsonl``), or a pattern like
@@ -88,10 +86,9 @@ def find(
     Args:
         paths: Of the command line.
         passed_over: Gets a line for each path that was passed over.
-        least: Number of runs that the command needs.
 
     Raises:
-        UserError: No run is there, or fewer than `least`; or nothing matches a pattern.
+        UserError: Paths are given and no run is there; or nothing matches a pattern.
     """
     named = [path for text in paths for path in _matching(text)]
     found = {path: _stores(path, alone=len(named) == 1) for path in named}
@@ -104,9 +101,6 @@ def find(
         )
     for path in others:
         passed_over(f"{path}: no run (no {FILE} in it); passed over")
-    if len(stores) < least:
-        there = ", ".join(store.name for store in stores)
-        raise UserError(f"{least} runs are needed, and there is only {there}")
     return stores
 
 
@@ -115,14 +109,24 @@ def read(
 ) -> list[Run]:
     """The same, read.
 
+    Args:
+        paths: Of the command line.
+        passed_over: As for `find`.
+        least: Number of runs that the command needs.
+
     Raises:
-        UserError: As `find`; or a path does not exist, or a line of a file is no record.
+        UserError: As `find`; or a path does not exist, a line of a file is no record, or there are
+            fewer runs than `least`.
     """
-    stores = find(paths, passed_over, least=least)
-    return [
+    stores = find(paths, passed_over)
+    runs = [
         Run(name, tuple(store.read()), store.folder)
         for name, store in zip(_names(stores), stores, strict=True)
     ]
+    if len(runs) < least:
+        there = ", ".join(run.name for run in runs)
+        raise UserError(f"{least} runs are needed, and there is only {there}")
+    return runs
 
 
 def _names(stores: Sequence[RecordStore]) -> list[str]:
