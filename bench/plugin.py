@@ -37,6 +37,7 @@ from bench.data.sources import SyntheticDataWarning
 from bench.harness.devices import claimed, on_device
 from bench.harness.grouping import groups
 from bench.harness.matrix import Job, Task, jobs
+from bench.harness.pretraining import provide
 from bench.harness.profiles import PROFILES, profile
 from bench.harness.resumption.run_settings import Begun
 from bench.harness.run import Run, open_run
@@ -57,6 +58,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--bench-data", default="auto", help="auto, cifar10, generated or a path to images"
     )
     group.addoption(
+        "--bench-resize",
+        type=int,
+        metavar="PIXELS",
+        help="bring images in class folders to this size",
+    )
+    group.addoption(
         "--bench-device",
         default="cpu",
         help=f"one of {', '.join(NAMES)}; cuda:1 is the second",
@@ -66,9 +73,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--bench-frameworks", default="", help="frameworks to measure, commas between them"
     )
     group.addoption("--bench-variants", default="", help="variants to measure, commas between them")
-    group.addoption(
-        "--bench-executions", default="", help="eager, compiled or both, commas between them"
-    )
+    group.addoption("--bench-executions", default="", help="any of eager, compiled, graphs")
     group.addoption(
         "--bench-compare", metavar="RUN", help="compare the results with those of an earlier run"
     )
@@ -211,13 +216,17 @@ class Session:
         device = config.getoption("bench_device")
         selection, self._choice = on_device(selection, self._profile, device)
         self._profile = claimed(self._profile, self._choice.device, exclusive=False)
+        if not config.getoption("collectonly"):
+            provide(selection, self._profile)
         self._jobs = jobs(selection, self._profile)
         self._selection = selection
         self._groups = groups(self._jobs, self._profile.together)
         # Read first: a wrong path is an error before an hour of measuring, not after it.
         self._gate = Gate.of(config.getoption("bench_compare"), config.getoption("bench_fail_if"))
         self._run: Run | None = None
+        self._order: list[tuple[str, str]] = []
         self._wanted: set[tuple[str, str]] = set()
+        self._planned = False
         self._records: dict[tuple[str, str], Record] = {}
         self._answered = False  # in the terminal
 
@@ -238,7 +247,8 @@ class Session:
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Note the tasks that ``-k`` left; create the run's folder before anything is measured."""
         tasks = [task for item in session.items if (task := _task_of(item))]
-        self._wanted = {task.key for task in tasks}
+        self._order = [task.key for task in tasks]
+        self._wanted = set(self._order)
         if not tasks or self._config.getoption("collectonly"):
             return
         try:
@@ -248,7 +258,10 @@ class Session:
                 # Synthetic data must not stop a run, even where warnings are errors.
                 warnings.simplefilter("always", SyntheticDataWarning)
                 begun = self._begun(data)
-                self._run, _ = open_run(results, None, False, self._profile, data, begun=begun)
+                resize = self._config.getoption("bench_resize")
+                self._run, _ = open_run(
+                    results, None, False, self._profile, data, begun=begun, resize=resize
+                )
                 self._open.enter_context(self._run)
         except OutputError as error:
             pytest.exit(str(error), returncode=error.exit_code)
@@ -266,6 +279,7 @@ class Session:
             "save_weights": None,
             "profile": self._profile.name,
             "data": data,
+            "resize": self._config.getoption("bench_resize"),
             "validation": False,
             "no_parity": self._config.getoption("bench_no_parity"),
             "threads": self._config.getoption("bench_threads"),
@@ -274,7 +288,7 @@ class Session:
         return Begun(
             shlex.join(["pytest", *map(str, self._config.invocation_params.args)]),
             options,
-            tuple(dict.fromkeys(job.case.framework for job in self._jobs)),
+            tuple(dict.fromkeys(case.framework for case in self._measured())),
             tuple(sorted(self._wanted)) if left_out else None,
         )
 
@@ -307,34 +321,62 @@ class Session:
 
     def _measure(self, group: Sequence[Job]) -> None:
         assert self._run is not None
-        wanted = [
-            replace(job, tasks=tuple(task for task in job.tasks if task.key in self._wanted))
-            for job in group
-        ]
-        wanted = [job for job in wanted if job.tasks]
+        wanted = self._wanted_of(group)
         if not wanted:  # no framework of the group can use the device
             return
         # pytest captures stderr: progress goes to the terminal itself.
         with (
             self._terminal() as console,
-            Display(sum(len(job.tasks) for job in wanted), console, lines=False) as display,
+            Display(
+                sum(len(job.tasks) for job in wanted), console, lines=False, plan=self._run.plan
+            ) as display,
         ):
             if not self._run.before and (busy := self._run.look_at_machine()):
                 console.print(f"warning: {busy}", style="yellow", soft_wrap=True)
             try:
                 # All with the first group: no certificate is made between two measurements.
+                if not self._planned:
+                    self._planned = True
+                    self._run.make_plan(self._to_measure(), self._cases(), display)
                 self._run.certify(self._cases(), display)
                 for record in self._run.execute(wanted, display):
                     self._records[record.key] = record
             except OutputError as error:  # what is measured from now on would be lost
                 pytest.exit(str(error), returncode=error.exit_code)
 
+    def _wanted_of(self, group: Sequence[Job]) -> list[Job]:
+        """A group without the tasks that ``-k`` has left out."""
+        found = [
+            replace(job, tasks=tuple(task for task in job.tasks if task.key in self._wanted))
+            for job in group
+        ]
+        return [job for job in found if job.tasks]
+
+    def _to_measure(self) -> list[list[Job]]:
+        """All groups, in the order of the tests that ask for them."""
+        order = {key: place for place, key in enumerate(self._order)}
+        usable = (
+            [j for j in self._wanted_of(group) if j.case.framework not in self._choice.unusable]
+            for group in self._groups
+        )
+        first = [
+            (min(order[task.key] for job in group for task in job.tasks), group)
+            for group in usable
+            if group
+        ]
+        return [group for _, group in sorted(first, key=lambda pair: pair[0])]
+
     def _cases(self) -> list[Case]:
         """The cases to certify: those that ``-k`` left, none with ``--bench-no-parity``."""
         if self._config.getoption("bench_no_parity"):
             return []
-        usable = (j for j in self._jobs if j.case.framework not in self._choice.unusable)
-        return [job.case for job in usable if any(t.key in self._wanted for t in job.tasks)]
+        return [c for c in self._measured() if c.framework not in self._choice.unusable]
+
+    def _measured(self) -> list[Case]:
+        """The cases that ``-k`` left."""
+        return [
+            job.case for job in self._jobs if any(task.key in self._wanted for task in job.tasks)
+        ]
 
     def _terminal(self) -> _Terminal:
         return _Terminal(self._config)
@@ -385,6 +427,8 @@ class Session:
         for record in self._records.values():
             task = Task(record.case, record.kind)
             terminalreporter.write_line(f"{label(task):<58} {result_line(record)}")
+        for line in self._run.plan.outcome() if self._run.plan else []:
+            terminalreporter.write_line(line)
         for line in _answers(list(self._records.values())):
             terminalreporter.write_line(line)
         self._answered = True

@@ -63,6 +63,11 @@ class Experiment:
         return len(self.records) - len(self.ok)
 
     @cached_property
+    def diverged(self) -> int:
+        """How many seeds ended in a loss that is no number."""
+        return sum(bool(record.metrics.get("diverged")) for record in self.ok)
+
+    @cached_property
     def peers(self) -> Case:
         """What experiments share that may be compared."""
         return peers_of(self.case)

@@ -9,9 +9,10 @@ from typing import Any
 import pandas as pd
 
 from bench.analysis.certified import status_of
-from bench.analysis.runs import Folder, read
+from bench.analysis.runs import read
 from bench.core.case import Case
 from bench.core.records import Record
+from bench.core.run_paths import Folder
 from bench.core.samples import by_process
 
 VALUES = {"images_per_second": "images/s", "p50": "s", "seconds": "s", "fraction": "fraction"}

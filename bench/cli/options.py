@@ -11,8 +11,10 @@ import click
 
 from bench.core.case import EXECUTIONS, INITS, PRECISIONS
 from bench.core.kinds import KINDS
-from bench.core.system.devices import NAMES
+from bench.core.system.devices import AUTO, NAMES
 from bench.core.system.resources import use_threads
+from bench.harness.selection import AUTO_BATCH
+from bench.inference.limits import MAX_PIXELS
 from bench.networks.variants import HEADS, VARIANTS
 from bench.training.defaults import NAMES as STAGES
 from bench.training.frameworks import FRAMEWORKS
@@ -38,6 +40,15 @@ def numbers(_: click.Context, parameter: click.Parameter, value: str | None) -> 
         return tuple(int(part) for part in value.split(",")) if value else ()
     except ValueError:
         raise click.BadParameter(f"{value!r} is not a list of whole numbers") from None
+
+
+def batch_sizes(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> tuple[int, ...]:
+    """Click callback: `numbers`, or ``auto``."""
+    if value is not None and value.strip().lower() == AUTO:
+        return (AUTO_BATCH,)
+    return numbers(context, parameter, value)
 
 
 def listed(*flags: str, known: Iterable[str]) -> Decorator:
@@ -92,6 +103,14 @@ data_option: Decorator = click.option(
     show_default=True,
     metavar="NAME|PATH",
     help="Data set: auto, cifar10, generated, or the path of one.",
+)
+
+resize_option: Decorator = click.option(
+    "--resize",
+    type=click.IntRange(min=16, max=512),
+    metavar="PIXELS",
+    help="Bring images in class folders to this size: the shorter side, then the middle square. "
+    "Networks resize from there to their input on the device.",
 )
 
 device_option: Decorator = click.option(
@@ -174,11 +193,24 @@ _IMAGE_OPTIONS: tuple[Decorator, ...] = (
         metavar="NAME|FILE",
         help="Name of a weight source, or a file.",
     ),
+    click.option("--recursive", "-r", is_flag=True, help="Take folders with their sub-folders."),
     click.option(
-        "--convert",
+        "--strict",
         is_flag=True,
-        help="Convert grey, CMYK, palette, transparent (on white), 16-bit and animated (first "
-        "frame) images to RGB.",
+        help="Refuse images that are not upright 8-bit RGB, instead of converting grey, CMYK, "
+        "palette, transparent (on white), 16-bit, EXIF-turned and animated (first frame) ones.",
+    ),
+    click.option("--convert", is_flag=True, hidden=True, help="Has no effect: it is the default."),
+    click.option(
+        "--max-pixels",
+        type=click.IntRange(min=1),
+        default=MAX_PIXELS,
+        show_default=True,
+        metavar="N",
+        help="Refuse larger images, which may be decompression bombs.",
+    ),
+    click.option(
+        "--show-skipped", is_flag=True, help="Name the files in folders that are passed over."
     ),
     click.option(
         "--batch-size",
@@ -191,9 +223,27 @@ _IMAGE_OPTIONS: tuple[Decorator, ...] = (
     device_option,
 )
 
+_READING_OPTIONS: tuple[Decorator, ...] = (
+    click.option(
+        "--key", metavar="NAME", help="One of several sets of weights in the file, such as ema."
+    ),
+    click.option(
+        "--channel-order",
+        type=click.Choice(("RGB", "BGR")),
+        help="Of the images that a file of weights from Caffe or MATLAB takes.",
+    ),
+)
+
+
+def reading_options(command: Any) -> Any:
+    """What a file of weights does not say: see `bench.weights.reading.Reading`."""
+    for option in reversed(_READING_OPTIONS):
+        command = option(command)
+    return command
+
 
 def image_options(command: Any) -> Any:
     """The arguments of ``predict`` and ``embed``: see `bench.cli.images.ImageRun`."""
     for option in reversed(_IMAGE_OPTIONS):
         command = option(command)
-    return command
+    return reading_options(command)

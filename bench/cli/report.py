@@ -45,22 +45,35 @@ def report(
     check: bool,
 ) -> int:
     """Make tables, plots and report.html from the records of one or more runs."""
-    from bench.analysis.runs import folder_of
-    from bench.report.blocks import stale
-    from bench.report.html import merge, write_results
-
     if not runs and not documents:
         raise click.UsageError("Missing argument 'RUN...', like results/<run>, or --readme FILE.")
     if check and (runs or not documents):
         raise click.UsageError("--check needs --readme FILE, and takes no RUN")
     if runs:
-        merged = merge(runs)
+        from bench.cli.reading import read_meanwhile
+        from bench.core.run_paths import find, folder_of
+
+        paths = [store.path for store in find(runs)]
+        with read_meanwhile(paths) as records:
+            # A second of imports, while another process reads.
+            from bench.harness.resumption.checkpoints import WEIGHTS
+            from bench.report.html import merge, write_results
+            from bench.report.model_cards import write_cards
+
+            merged = merge(paths, records())
         folder = expanded(output) if output else folder_of(runs)
         if summary is not None:
             from bench.report.across.summary import run_summary, write_summary
 
             write_summary(summary, run_summary(merged.records, folder.resolve().name))
-        click.echo(write_results(merged.records, folder, notes=merged.notes))
+        notes, options = merged.notes, merged.begun
+        page = write_results(merged.records, folder, notes=notes, options=options)
+        for run in (path.parent for path in paths):
+            own = [record for record in merged.records if record.run == run.resolve().name]
+            write_cards(own, run / WEIGHTS)
+        click.echo(page)
+    from bench.report.blocks import stale
+
     changed = [f"{path}: {block}" for path in documents for block in stale(path, write=not check)]
     for line in changed:
         click.echo(f"{'stale' if check else 'updated'}: {line}")

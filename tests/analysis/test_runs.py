@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 import bench
-from bench.analysis.runs import Filter, find, folder_of, read
+from bench.analysis.runs import Filter, read
 from bench.core.errors import UserError
 from bench.core.records import Record, RecordStore
+from bench.core.run_paths import find, folder_of
 from tests.support.synthetic import make_failure, make_record
 
 

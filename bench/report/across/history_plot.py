@@ -129,7 +129,7 @@ def _line(axes: Axes, tracked: History, axis: Axis, frameworks: Sequence[str]) -
     series = tracked.series
     scale = scale_of(series.kind)
     tint = colour(series.case.framework, frameworks)
-    shape = marker(series.case.framework, frameworks)
+    shape = marker(series.case.variant)
     places = [axis.at(point) for point in series.points]
     for i, point in enumerate(series.points):
         value, low, high = point.estimate

@@ -15,7 +15,8 @@ from markupsafe import Markup
 
 from bench.core.errors import cannot_write
 from bench.core.files import temporary_directory, write_whole
-from bench.report.html import inline_svg, stylesheet
+from bench.report.page.assets import assets
+from bench.report.page.chapters import inline_svg
 from bench.report.plot_style import Drawing, save, style
 from bench.stats.verdicts import ACCURACY, SPEED
 
@@ -128,7 +129,7 @@ def page(
     engine = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     return engine.from_string(source.read_text(encoding="utf-8")).render(
         title=title,
-        style=Markup(stylesheet()),
+        style=Markup(assets().style),
         chapters=[chapter for chapter in chapters if chapter.parts],
         lead=lead,
         facts=facts,
