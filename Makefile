@@ -45,7 +45,7 @@ bench-report: $(VENV)/installed
 	@$(BIN)/python -m tests.benchmarks.report_cost $(ARGS)
 
 test: $(VENV)/installed
-	@$(PYTEST) -m 'not slow' $(ARGS)
+	@$(PYTEST) -m 'not slow and not browser' $(ARGS)
 
 test-gpu:
 	@ALEXBENCH_TEST_DEVICE=$(GPU_DEVICE) $(GPU_PYTHON) -m pytest -W default -m gpu tests/gpu -rs $(ARGS)
@@ -57,9 +57,10 @@ check: $(VENV)/installed
 	$(BIN)/lint-imports
 	$(PYTEST) $(ARGS)
 
-# Half an hour; no part of `make test`. One script alone: python -m tests.reliability.kills --kills 300
+# An hour; no part of `make test`. One script alone: python -m tests.reliability.kills --kills 300.
+# ARGS='--json FILE' gathers the figures for python -m tests.reliability.table FILE.
 reliability: $(VENV)/installed
-	@$(BIN)/python -m tests.reliability
+	@$(BIN)/python -m tests.reliability $(ARGS)
 
 format: $(VENV)/installed
 	$(BIN)/ruff format .

@@ -38,9 +38,16 @@ class ClosedTrainer:
         self.network = self._models.training
         self._masks = list(setup.architecture.dropouts())
         prepare = prepare_for(setup, self._dtype)
-        models = (self._models.training, self._models.evaluation)
-        executed = (setup.compiled, setup.graphs)
-        network = Network(prepare, *models, setup.recipe, self._rates(setup), *executed)
+        network = Network(
+            prepare,
+            self._models.training,
+            self._models.evaluation,
+            setup.recipe,
+            self._rates(setup),
+            compiled=setup.compiled,
+            graphs=setup.graphs,
+            side=setup.side,
+        )
         self._prepare = prepare
         self._backend: BackendStep = backend.Step(network)
         self._losses: list[Any] = []

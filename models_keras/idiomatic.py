@@ -74,7 +74,7 @@ class IdiomaticTrainer:
         self._architecture = setup.architecture
         self.network = self._build(setup)
         self._prepare = self._preparation(setup)
-        images = input_for(self._architecture)
+        images = input_for(setup)
         self._model = keras.Model(images, self.network(self._prepare(images)))
         self._compile(self._model)
         self._trained = self._model
@@ -135,8 +135,8 @@ class IdiomaticTrainer:
         found = bordered(images, padding)
         if found is None:
             return False
-        dtype = self._backend.held_dtype()
-        held = HeldImages(found.shape, dtype, dtype="uint8", name="held_images")
+        dtype, size = self._backend.held_dtype(), images.shape[1]
+        held = HeldImages(found.shape, size, dtype, dtype="uint8", name="held_images")
         crops = keras.Input((4,), dtype="int32")
         self._trained = keras.Model(crops, self.network(self._prepare(held(crops))))
         held.held.assign(found)

@@ -71,7 +71,7 @@ class TunedTrainer(IdiomaticTrainer):
     def _use_rounded_copy(self) -> None:
         if self._copy is None:  # made at the first evaluation: training alone needs none
             self._copy = RoundedCopy(self.network)
-            images = input_for(self._architecture)
+            images = input_for(self._setup)
             self._evaluated = keras.Model(images, self._copy.network(self._prepare(images)))
             same = self._model
             self._evaluated.compile(jit_compile=same.jit_compile, run_eagerly=same.run_eagerly)

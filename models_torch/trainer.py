@@ -113,7 +113,7 @@ class TorchTrainer:
         dtype = torch.float64 if setup.case.precision == "float64" else torch.float32
         self._precision = Precision(dtype, getattr(torch, setup.half) if setup.half else None)
         self._scaler = scaler_for(self._precision, self._device)
-        self._architecture = setup.architecture
+        self._architecture, self._side = setup.architecture, setup.side
         self._smoothing = setup.recipe.label_smoothing
         setup.refuse_executions("PyTorch", graphs=True)
         compiled = setup.compiled
@@ -264,7 +264,7 @@ class TorchTrainer:
 
     def settings(self) -> dict[str, Any]:
         """Read back from PyTorch."""
-        images = self._prepare(self._tensor(np.zeros((2, 32, 32, 3), np.uint8)))
+        images = self._prepare(self._tensor(np.zeros((2, self._side, self._side, 3), np.uint8)))
         found = in_force(
             self.network,
             lambda part: logits_of(part, images, self._precision),

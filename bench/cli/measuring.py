@@ -13,10 +13,13 @@ from bench.cli.progress import Display
 from bench.core import signals
 from bench.core.errors import notice
 from bench.harness.matrix import Job
-from bench.harness.resumption.checkpoints import saved_weights
-from bench.harness.run import Keys, Run, run_all
+from bench.harness.measure import Keys
+from bench.harness.plan import REPORT
+from bench.harness.resumption.checkpoints import WEIGHTS, saved_weights
+from bench.harness.run import Run, run_all
 from bench.report import answers
 from bench.report.html import write_results
+from bench.report.model_cards import write_cards
 
 
 def measure_and_report(
@@ -72,13 +75,20 @@ def report_of(run: Run, *, answered: bool = False) -> None:
     if not run.store.path.exists() or not (records := run.store.read()):
         return
     with signals.held(f"no report is written; {_program()} report {run.folder} makes it"):
-        page = write_results(records, run.folder)
+        with run.stage(REPORT):
+            page = write_results(records, run.folder)
+        write_cards(records, run.folder / WEIGHTS)
         with suppress(OSError):  # of a terminal that is gone
-            for line in () if answered else answers.lines(records):
+            for line in () if answered else [*outcome(run), *answers.lines(records)]:
                 click.echo(line, err=True)
             for line in saved_weights(records, run.folder):
                 click.echo(line)
             click.echo(page)
+
+
+def outcome(run: Run) -> list[str]:
+    """Planned and actual seconds of the run's stages, where it has a time plan."""
+    return run.plan.outcome() if run.plan else []
 
 
 def how_to_go_on(run: Run, wanted: int) -> str:

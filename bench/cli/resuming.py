@@ -15,6 +15,7 @@ from click.core import ParameterSource
 from bench.core.errors import UserError
 from bench.harness.devices import on_device
 from bench.harness.matrix import Job, jobs
+from bench.harness.pretraining import provide
 from bench.harness.profiles import Profile
 from bench.harness.resumption.run_settings import Begun, RunSettings
 from bench.harness.run import folder_to_resume
@@ -23,7 +24,7 @@ from bench.worker.probing import DeviceChoice
 
 NOT_SELECTING = (
     *("profile", "data", "validation", "no_parity", "device", "exclusive"),
-    *("save_weights", "threads", "keep_env"),
+    *("save_weights", "threads", "keep_env", "resize"),
 )
 """Options that are kept, and are no part of the selection."""
 
@@ -84,6 +85,8 @@ class Choice:
         """All jobs of the run, those done already among them, and the device they are for."""
         options = {key: of for key, of in self.options.items() if key not in NOT_SELECTING}
         selection, device = on_device(Selection(**options), profile, self.options["device"])
+        if self.tasks is None:
+            provide(selection, profile)
         found = jobs(selection, profile)
         if self.tasks is None:
             return found, device

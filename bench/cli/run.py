@@ -16,6 +16,8 @@ from bench.cli.options import (
     numbers,
     process_options,
     profile_option,
+    reading_options,
+    resize_option,
 )
 from bench.core.case import COMPILED, EXECUTIONS, INITS, PRECISIONS
 from bench.core.files import expanded
@@ -52,6 +54,12 @@ from bench.training.tracks import TRACKS
     help="Height and width in pixels; images are resized on the device.",
 )
 @click.option("--weights", metavar="NAME|FILE", help="Pretrained weights to start from.")
+@reading_options
+@click.option(
+    "--partial",
+    is_flag=True,
+    help="Take the layers that fit from weights of another network, and say what was left out.",
+)
 @click.option("--seeds", type=int, help="Number of seeds of each training to an accuracy.")
 @click.option(
     "--budget",
@@ -68,6 +76,7 @@ from bench.training.tracks import TRACKS
 )
 @profile_option("quick", PROFILES)
 @data_option
+@resize_option
 @click.option(
     "--validation",
     is_flag=True,
@@ -133,6 +142,7 @@ def run(
         validation=options["validation"],
         begun=choice.begun(todo, device.device),
         anyway=anyway,
+        resize=options["resize"],
     )
     if device.words:
         click.echo(device.words, err=True)

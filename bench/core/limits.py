@@ -16,6 +16,9 @@ class Limits:
     processes: int = 1
     """Fresh processes of every timed case, fewer where the time limit comes first; a verdict
     without three of them has to assume how much they differ."""
+    startup_processes: int | None = None
+    """Processes in which start-up is measured, one worker after the other. In the rounds after them
+    all workers of a group import and build at once, which takes about half as long. None: all."""
     precision: float | None = None
     """Half the width of a ratio's interval, relative, at which no further process is taken."""
     group_seconds: float = 0.0
@@ -51,6 +54,10 @@ class Limits:
     """Whether a measurement fails when another program computes on its accelerator."""
     timeout_seconds: float = 300.0
     """For one measurement; then the worker is stopped and the case marked."""
+
+    def measures_startup(self, process: int) -> bool:
+        """Whether start-up is measured in a process, counted from 0."""
+        return self.startup_processes is None or process < self.startup_processes
 
     def turns(self, name: str, *, extras: bool) -> int:
         """Blocks of one process; ``extras`` for the one that also runs other loops."""

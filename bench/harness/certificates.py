@@ -107,14 +107,18 @@ def obtain(
             yield subject, cached[subject] if subject in cached else checks.of(subject)
 
 
+def uncached(subjects: Iterable[Subject]) -> int:
+    """How many of these subjects have no certificate in the cache."""
+    return sum(_read(subject) is None for subject in dict.fromkeys(subjects))
+
+
 def _worker_of(subject: Subject) -> tuple[str, ...]:
     """What subjects share that are checked one after the other, in one worker.
 
-    On the CPU the framework. A machine with an accelerator has cores for a worker of each network,
-    and its minutes are dear.
+    A network has a worker of its own: frameworks with fewer networks than others would leave cores
+    unused, and a start takes a small part of a check.
     """
-    shared = (subject.framework, subject.device)
-    return (*shared, subject.variant, subject.head) if accelerated(subject.device) else shared
+    return (subject.framework, subject.device, subject.variant, subject.head)
 
 
 class _ParityChecks:

@@ -7,10 +7,14 @@ from typing import Protocol
 from bench.core.records import Record
 from bench.harness.certificates import Certificate
 from bench.harness.matrix import Task
+from bench.harness.plan import TimePlan
 
 
 class Listener(Protocol):
     """Called with every measurement and parity check, as it goes."""
+
+    def planned(self, plan: TimePlan) -> None:
+        """The time plan of the run, before it begins."""
 
     def started(self, task: Task) -> None:
         """A measurement begins."""

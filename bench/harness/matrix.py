@@ -11,6 +11,7 @@ from bench.core.case import Case
 from bench.core.errors import UserError
 from bench.core.kinds import ACCURACY, KINDS, TRAIN_THROUGHPUT, kind
 from bench.core.system.devices import accelerated
+from bench.harness.pretraining import wanted
 from bench.harness.profiles import Profile
 from bench.harness.selection import AUTO_BATCH, Network, Selection, networks
 from bench.networks import variants
@@ -18,6 +19,7 @@ from bench.training import frameworks
 from bench.training.defaults import NAMES, chain
 from bench.training.recipes import recipe
 from bench.training.tracks import ABLATION, track
+from bench.weights.sources import available
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,11 @@ def jobs(selection: Selection, profile: Profile) -> list[Job]:
             f"none of {', '.join(profile.frameworks)} is installed; "
             "pip install 'alexbench[torch,tensorflow]'"
         )
-    every = [*_timed_jobs(selection, profile, names), *_accuracy_jobs(selection, profile, names)]
+    every = [
+        *_timed_jobs(selection, profile, names),
+        *_accuracy_jobs(selection, profile, names),
+        *_pretraining_jobs(selection, profile, names),
+    ]
     found = list(_once(every))
     if selection.stages and not any(job.case.defaults for job in found):
         raise UserError(
@@ -118,6 +124,34 @@ def _accuracy_jobs(selection: Selection, profile: Profile, names: tuple[str, ...
             yield Job(case, (Task(case, ACCURACY),), file)
 
 
+def _pretraining_jobs(
+    selection: Selection, profile: Profile, names: tuple[str, ...]
+) -> Iterator[Job]:
+    """The profile's pair of trainings, pretrained and from scratch, in one framework."""
+    pair = profile.pretraining
+    if pair is None or not wanted(selection, profile):
+        return
+    source = available(pair.sources)
+    if source is None:
+        return
+    for name, weights in ((pair.recipe, source.name), (pair.scratch_recipe, None)):
+        chosen = replace(
+            selection,
+            variants=(source.variant,),
+            tracks=(pair.track,),
+            recipes=(name,),
+            weights=weights,
+        )
+        for seed in range(selection.seeds or profile.seeds):
+            for case, file in _cases(chosen, profile, (one_of(names),), ACCURACY, seed):
+                yield Job(case, (Task(case, ACCURACY),), file)
+
+
+def one_of(names: Sequence[str]) -> str:
+    """The framework of what is measured in one alone: the reference, or the first."""
+    return frameworks.REFERENCE if frameworks.REFERENCE in names else names[0]
+
+
 def _cases(
     selection: Selection, profile: Profile, names: tuple[str, ...], of_kind: str, seed: int
 ) -> Iterator[tuple[Case, Path | None]]:
@@ -125,6 +159,9 @@ def _cases(
     tracks = _tracks(selection, profile, of_kind)
     # Frameworks turn fastest: those that are compared are measured close together in time.
     for network, on, name in product(_networks(selection, profile, of_kind), tracks, names):
+        alone = network.variant in profile.in_one_framework and not selection.variants
+        if alone and name != one_of(names):
+            continue
         case = Case(
             variant=network.variant,
             framework=name,

@@ -6,12 +6,13 @@ import dataclasses
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
+from time import perf_counter
 from types import MappingProxyType
 from typing import Any, Self
 
@@ -20,18 +21,20 @@ from bench.core.cache import cache_folder
 from bench.core.case import Case
 from bench.core.errors import OutputError, UserError, cannot_write
 from bench.core.kinds import kind
+from bench.core.limits import Limits
 from bench.core.records import FILE, Record, RecordStore
 from bench.core.text import without_folders
 from bench.data.contact_sheet import write_contact_sheet
 from bench.data.dataset import Dataset
 from bench.data.sources import open_dataset, prepared
 from bench.harness.ceilings import RunCeilings
-from bench.harness.certificates import Certificate, Subject, obtain
+from bench.harness.certificates import Certificate, Subject, obtain, uncached
 from bench.harness.grouping import groups
 from bench.harness.listener import Listener
 from bench.harness.matrix import Job
-from bench.harness.measure import measure
+from bench.harness.measure import NOTHING, Keys, measure, without
 from bench.harness.observer import MACHINE_STATE, look
+from bench.harness.plan import CERTIFICATES, PEAKS, Missing, TimePlan, name_of
 from bench.harness.profiles import Profile
 from bench.harness.resumption import checkpoints
 from bench.harness.resumption.checkpoints import RunFiles
@@ -40,9 +43,6 @@ from bench.harness.resumption.run_settings import RUN_FILE, Begun, RunSettings
 from bench.training.frameworks import REFERENCE, installed
 from bench.training.tracks import track
 
-Keys = Set[tuple[str, str]]
-"""(case id, kind) of records that are there already."""
-NOTHING: Keys = frozenset()
 _ALL_USABLE: Mapping[str, str] = MappingProxyType({})
 
 
@@ -65,12 +65,18 @@ class Run:
     ceilings: RunCeilings = field(default_factory=RunCeilings)
     save_weights: bool = False
     """Whether the final weights of trainings are saved."""
+    resize: int | None = None
+    """Side in pixels that images in class folders are brought to."""
     before: dict[str, Any] = field(default_factory=dict)
     """The machine before the run (`bench.harness.observer.Observer.state`)."""
     caveats: tuple[dict[str, str], ...] = ()
     """Of every record to come: what is not as it was when the run was begun."""
     held: RunFolder | None = None
     """The folder, once it is this process's own."""
+    plan: TimePlan | None = None
+    """Of a profile with a limit for the run, once `make_plan` has made it."""
+    began: float = field(default_factory=perf_counter)
+    """When the run began: its time plan counts from here."""
 
     def __post_init__(self) -> None:
         self.store = RecordStore(self.folder)
@@ -99,7 +105,7 @@ class Run:
     @cached_property
     def dataset(self) -> Dataset:
         """The images, cut to the numbers of this profile."""
-        whole = open_dataset(self.data)
+        whole = open_dataset(self.data, resize=self.resize)
         if self.validation:
             whole = whole.validation()
         train = self.profile.train_images or len(whole.train.labels)
@@ -119,14 +125,57 @@ class Run:
             advice = "give a folder that can be written to with --results"
             raise cannot_write(self.folder, error, advice) from error
 
-    def certify(self, cases: Iterable[Case], listener: Listener) -> None:
-        """Get the certificates of the closed cases, before anything is measured."""
+    def make_plan(
+        self, found: Sequence[Sequence[Job]], certified: Iterable[Case], listener: Listener
+    ) -> None:
+        """Plan the time of a run that begins now; nothing where its profile has no limit for it.
+
+        Args:
+            found: The groups, in the order of measuring.
+            certified: The cases whose certificates are made.
+            listener: Is shown the plan.
+        """
+        throughput = {
+            (job.case.framework, job.case.device)
+            for group in found
+            for job in group
+            if any(kind(task.kind).throughput for task in job.tasks)
+        }
+        missing = Missing(
+            uncached(self._without_certificate(certified)),
+            sum(not self.ceilings.known(name, device) for name, device in throughput),
+        )
+        self.plan = TimePlan.of(self.profile, found, self.began, missing)
+        if self.plan:
+            self.plan.changed = self._keep_plan
+            self._keep_plan()
+            listener.planned(self.plan)
+
+    def _keep_plan(self) -> None:
+        """Write the plan into ``run.json``, with what it has come to; no run fails for that."""
+        with suppress(UserError):
+            settings = RunSettings.read(self.folder)
+            if settings and self.plan:
+                dataclasses.replace(settings, plan=self.plan.to_json()).write(self.folder)
+
+    def stage(self, name: str) -> AbstractContextManager[None]:
+        """A stage of the time plan, where there is one."""
+        return self.plan.stage(name) if self.plan else nullcontext()
+
+    def _without_certificate(self, cases: Iterable[Case]) -> list[Subject]:
         classes = len(self.dataset.classes)
         wanted = {Subject.of(case, classes): None for case in cases if track(case.track).certified}
-        missing = [subject for subject in wanted if subject not in self.certificates]
-        for subject, certificate in obtain(missing, listener.certifying):
-            self.certificates[subject] = certificate
-            listener.certificate_done(certificate)
+        return [subject for subject in wanted if subject not in self.certificates]
+
+    def certify(self, cases: Iterable[Case], listener: Listener) -> None:
+        """Get the certificates of the closed cases, before anything is measured."""
+        missing = self._without_certificate(cases)
+        if not missing:
+            return
+        with self.stage(CERTIFICATES):
+            for subject, certificate in obtain(missing, listener.certifying):
+                self.certificates[subject] = certificate
+                listener.certificate_done(certificate)
 
     def _parity(self, case: Case) -> dict[str, Any]:
         if not track(case.track).certified:
@@ -135,19 +184,41 @@ class Run:
         unchecked = {"status": "unchecked", "problem": "no parity certificate was made in this run"}
         return self.certificates.get(subject, unchecked)
 
-    def execute(self, group: Sequence[Job], listener: Listener) -> Iterator[Record]:
-        """Measure jobs together; yield each record when it is on the disk."""
-        for job in group:
-            self._prepare_ceilings(job, listener)
-        limits = self.profile.limits
-        files = RunFiles(self.folder, self.dataset, limits, self.save_weights)
-        found = measure(group, self.data_folder, limits, listener, files)
+    def execute(
+        self, group: Sequence[Job], listener: Listener, done: Keys = NOTHING
+    ) -> Iterator[Record]:
+        """Measure jobs together; yield each record when it is on the disk.
+
+        Args:
+            group: The jobs, those of their tasks among them that are done.
+            listener: Called with all that happens.
+            done: What has a record already.
+        """
+        rest = without(group, done)
+        if any(kind(task.kind).throughput for job in rest for task in job.tasks):
+            with self.stage(PEAKS):
+                for job in rest:
+                    self._prepare_ceilings(job, listener)
+        # What a stopped run has left depends on the profile's limits, not on the time it had.
+        files = RunFiles(self.folder, self.dataset, self.profile.limits, self.save_weights)
+        found = measure(group, self.data_folder, self._limits_of(group), listener, files, done)
         with ExitStack() as stack:
+            stack.enter_context(self.stage(name_of(group)))
             for record in found:
                 if kind(record.kind).timed:
                     # The records of a group are complete together, and pairs only together.
                     stack.enter_context(signals.held())
                 yield self._written(record, listener)
+
+    def _limits_of(self, group: Sequence[Job]) -> Limits:
+        """The profile's limits; with a time plan a group has its share of the time that is left."""
+        limits = self.profile.limits
+        if self.plan is None or not kind(group[0].tasks[0].kind).timed:
+            return limits
+        networks = len({job.case.variant for job in group})
+        # At least a second: 0 would be no limit.
+        seconds = max(1.0, self.plan.seconds_for(group)) / networks
+        return dataclasses.replace(limits, group_seconds=round(seconds, 1))
 
     def _written(self, record: Record, listener: Listener) -> Record:
         """The complete record of a measurement, when it is on the disk."""
@@ -223,23 +294,22 @@ def run_all(
         unusable: Frameworks that cannot use the device, with the reason: their rows are skipped.
     """
     checkpoints.prune(run.folder, {case_id for case_id, name in done if kind(name).trained})
-    remaining = [
-        dataclasses.replace(job, tasks=tasks)
-        for job in jobs
-        if (tasks := tuple(task for task in job.tasks if task.key not in done))
-    ]
+    remaining = without(jobs, done)
     for job in remaining:
         if job.case.framework in unusable:
             for record in run.skip(job, unusable[job.case.framework]):
                 listener.finished(record)
-    remaining = [job for job in remaining if job.case.framework not in unusable]
-    measured = (job.case.framework for job in jobs if job.case.framework not in unusable)
-    run.frameworks = tuple(dict.fromkeys(measured))
-    if parity:
-        run.certify((job.case for job in remaining), listener)
-    for group in groups(remaining, run.profile.together):
+    usable = [job for job in jobs if job.case.framework not in unusable]
+    run.frameworks = tuple(dict.fromkeys(job.case.framework for job in usable))
+    certified = [job.case for job in without(usable, done)] if parity else []
+    # Those of all jobs: a group that lacks some of its records is completed, or what is left of it
+    # is measured.
+    together = [group for group in groups(usable, run.profile.together) if without(group, done)]
+    run.make_plan(together, certified, listener)
+    run.certify(certified, listener)
+    for group in together:
         signals.check()
-        for _ in run.execute(group, listener):
+        for _ in run.execute(group, listener, done):
             pass
     checkpoints.remove_rounds(run.folder)
 
@@ -266,6 +336,7 @@ def open_run(
     validation: bool = False,
     begun: Begun | None = None,
     anyway: bool = False,
+    resize: int | None = None,
 ) -> tuple[Run, Keys]:
     """A new run's folder, or an old one to go on with and what it has already.
 
@@ -280,6 +351,7 @@ def open_run(
         validation: See `Run.validation`.
         begun: What the command asks for, written to ``run.json`` and compared with what is there.
         anyway: Whether a run goes on although something differs.
+        resize: See `Run.resize`.
 
     Raises:
         UserError: A new run's name is taken, there is nothing to resume, another process measures
@@ -288,6 +360,7 @@ def open_run(
     held = RunFolder(folder_to_resume(results, name)) if resume else None
     try:
         run = Run(held.path if held else results / (name or ""), profile, data, validation)
+        run.resize = resize
         _ = run.dataset  # opened first: a wrong path leaves no empty run behind
         if held is None:
             path = results / (name or _name_now())

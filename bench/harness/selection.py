@@ -19,6 +19,7 @@ from bench.training import frameworks, recipes
 from bench.training.defaults import NAMES
 from bench.training.recipes.base import Recipe
 from bench.training.tracks import TRACKS
+from bench.weights.reading import Reading
 from bench.weights.sources import open_weights
 
 PUBLISHED = {"torchvision": "torchvision", "imagenet-lrn": "bvlc"}
@@ -40,6 +41,10 @@ class Selection:
     inits: tuple[str, ...] = ()
     weights: str | None = None
     """Weight source, a name or a file; naming one asks for pretrained networks."""
+    key: str | None = None
+    """See `bench.weights.reading.Reading`, as the next two."""
+    channel_order: str | None = None
+    partial: bool = False
     heads: tuple[str, ...] = ()
     recipes: tuple[str, ...] = ()
     precisions: tuple[str, ...] = ()
@@ -156,7 +161,7 @@ def _pretrained(selection: Selection, rows: Sequence[str], recipe: Recipe) -> It
     )  # before weights are looked for
     named = selection.weights or recipe.weights
     for spec in [named] if named else _published(selection, rows, recipe):
-        opened, file = open_weights(spec)
+        opened, file = open_weights(spec, reading=_reading(selection))
         facts = opened.facts
         _chosen(recipe, "variant", (facts.variant,), recipe.variant, ())
         if selection.variants and facts.variant not in selection.variants:
@@ -170,6 +175,13 @@ def _pretrained(selection: Selection, rows: Sequence[str], recipe: Recipe) -> It
             for size in _sizes(selection, recipe, variants.variant(facts.variant).input_size):
                 _check_size(facts, head, size)
                 yield Network(facts.variant, head, size, recipe, facts.label, file)
+
+
+def _reading(selection: Selection) -> Reading:
+    """What the options say about a file; the only network that is asked for decides what of a file
+    is taken in part."""
+    only = selection.variants[0] if selection.partial and len(selection.variants) == 1 else None
+    return Reading(only, selection.key, selection.channel_order, selection.partial)
 
 
 def _published(selection: Selection, rows: Sequence[str], recipe: Recipe) -> list[str]:

@@ -59,9 +59,12 @@ class Framework:
         weight_files: Module whose functions read, write and evaluate its users' weight files
             (`bench.worker.client.call`).
         suffixes: Of the files that only its own module can write.
+        exports: Suffixes of the files that it writes for other programs; the functions ``export``,
+            ``export_state`` and ``export_logits`` of its weight-file module.
+        explain: ``module:function``, a :data:`~bench.training.interfaces.Explain`.
         reference: Whether ratios are taken to it.
         colour: In plots; None takes a spare one.
-        marker: In plots; None takes a spare one.
+        dash: Of its lines in plots; None takes a spare one.
     """
 
     name: str
@@ -88,10 +91,12 @@ class Framework:
     ceiling: str | None = None
     weight_files: str | None = None
     suffixes: tuple[str, ...] = ()
+    exports: tuple[str, ...] = ()
+    explain: str | None = None
     reference: bool = False
     title: str = ""
     colour: str | None = None
-    marker: str | None = None
+    dash: str | None = None
 
     @property
     def packages(self) -> tuple[str, ...]:
@@ -146,6 +151,7 @@ def _keras(backend: str, extra: str, execution: str = "", **changes: object) -> 
         device_probe="models_keras.device_probe:probe",
         weight_files="models_keras.weight_files",
         suffixes=(".keras", ".weights.h5"),
+        explain="models_keras.explain:explain",
         **changes,  # type: ignore[arg-type]
     )
 
@@ -195,11 +201,13 @@ FRAMEWORKS: dict[str, Framework] = {
             device_installs=_TORCH_INSTALLS,
             weight_files="models_torch.weight_files",
             suffixes=(".pth", ".pt"),
+            exports=(".onnx", ".pt2"),
+            explain="models_torch.explain:explain",
             repeatable=True,
             repeatability=_TORCH_PROMISE,
             reference=True,
             colour="#d55e00",
-            marker="o",
+            dash="-",
         ),
         _keras(
             "tensorflow",
@@ -211,7 +219,7 @@ FRAMEWORKS: dict[str, Framework] = {
             repeatable=True,
             repeatability=_TENSORFLOW_PROMISE,
             colour="#0072b2",
-            marker="s",
+            dash="--",
         ),
         _keras(
             "jax",
@@ -220,7 +228,7 @@ FRAMEWORKS: dict[str, Framework] = {
             device_installs={"cuda": "pip install 'jax[cuda13]'"},
             repeatability=_JAX_PROMISE,
             colour="#009e73",
-            marker="^",
+            dash="-.",
         ),
         _keras(
             "torch",
@@ -232,7 +240,7 @@ FRAMEWORKS: dict[str, Framework] = {
             repeatable=True,
             repeatability=_TORCH_PROMISE,
             colour="#cc79a7",
-            marker="D",
+            dash=":",
         ),
     )
 }

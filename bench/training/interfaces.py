@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from bench.core.case import COMPILED, EAGER, GRAPHS, Case
 from bench.core.errors import UnavailableError
+from bench.data.dataset import SIDE
 from bench.networks.architecture import Architecture
 from bench.networks.init import Weights
 from bench.training.recipes.base import Recipe
@@ -48,6 +49,7 @@ class Setup:
         std: Of the training pixels in 0..1, by channel.
         threads: Intra-op and inter-op threads, the same in every framework.
         rates: Fraction of the learning rate by layer; 1 for a layer that is not named.
+        side: Height and width of the stored images in pixels.
     """
 
     case: Case
@@ -58,6 +60,7 @@ class Setup:
     std: tuple[float, float, float]
     threads: int
     rates: Mapping[str, float] = field(default_factory=dict)
+    side: int = SIDE
 
     def rate_of(self, weight: str) -> float:
         """Fraction of the learning rate for a weight by its full name, ``conv1.weight``."""
@@ -418,6 +421,30 @@ class InferenceModel(Protocol):
 
 InferenceFactory = Callable[[InferenceSetup], InferenceModel]
 """What ``inference`` of a row in `frameworks` names."""
+
+# ---- what a network sees
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Grad-CAM of a batch of images (Selvaraju et al. 2017, equations 1 and 2).
+
+    Attributes:
+        logits: (B, classes) float32.
+        classes: (B,) int64, the class of each map.
+        maps: (B, S, S) float32, 0 to 1: how much each place speaks for the class, over the place
+            that does so most; bilinear from the layer's map.
+    """
+
+    logits: Outputs
+    classes: NDArray[np.int64]
+    maps: NDArray[np.float32]
+
+
+Explain = Callable[[InferenceSetup, PreparedImages, int | None], Explanation]
+"""From a network (``embedding`` names the layer whose map is weighted), images and a class (None:
+the most probable one of each image) to what speaks for it. What ``explain`` of a row in
+`frameworks` names."""
 
 # ---- operations for the peak of a machine
 

@@ -8,6 +8,7 @@ A command is a JSON object on one line of stdin, and ``do`` names it:
 - ``ceiling``.
 - ``probe``: whether the framework can use the device.
 - ``open_inference``, then ``infer`` for every batch of images.
+- ``explain``: which places of images speak for a class.
 - ``call``: a function of the framework's weight-file module.
 
 Each command is answered by ``progress`` events and then one ``ready``, ``waiting``, ``result`` or
@@ -58,7 +59,7 @@ from bench.worker.inputs import HeldInputs
 from bench.worker.measurements.registry import MEASUREMENTS
 from bench.worker.opening import open_session
 from bench.worker.schedule import FixedSchedule, RemoteSchedule, Schedule
-from bench.worker.serve import InferenceWorker
+from bench.worker.serve import InferenceWorker, explained
 from bench.worker.session import Session, plan_for
 from bench.worker.trained_weights import save_weights
 
@@ -112,6 +113,7 @@ class Commands:
             "probe": _probe,
             "open_inference": self._open_inference,
             "infer": self._infer,
+            "explain": _explain,
             "call": _call,
         }
         fields = by_name[command["do"]](command)
@@ -225,6 +227,13 @@ def _probe(command: Command) -> Fields:
     said = [str(one.message).strip().splitlines()[0] for one in caught] if wrong else []
     reason = "; ".join(dict.fromkeys([wrong, *said])) if wrong else None
     return {"device": found.device, "name": found.name, "reason": reason}
+
+
+def _explain(command: Command) -> Fields:
+    row = _enter(command)
+    assert row.explain is not None, "the parent asks only frameworks that have one"
+    explained(load_object(row.explain), command)
+    return {}
 
 
 def _call(command: Command) -> Fields:

@@ -160,6 +160,10 @@ class Worker(WorkerProcess):
             return None
         return math.nan if found["difference"] is None else float(found["difference"])
 
+    def explain(self, command: dict[str, Any], on_progress: OnProgress) -> None:
+        """Write which places of images speak for a class (`bench.worker.serve.explained`)."""
+        self._request(self._command("explain", **command), "result", {}, on_progress)
+
     def call(self, function: str, arguments: dict[str, Any]) -> dict[str, Any]:
         """What a function of the framework's weight-file module returns."""
         command = self._command("call", function=function, arguments=arguments)

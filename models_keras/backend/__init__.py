@@ -15,6 +15,7 @@ import keras
 from numpy.typing import NDArray
 
 from bench.core.errors import UserError
+from bench.data.dataset import SIDE
 from bench.training.interfaces import DeviceClock, Run
 from bench.training.recipes.base import Recipe
 from models_keras.crops import cut
@@ -37,10 +38,12 @@ class Network:
     """Whether the step is compiled, as far as the backend does."""
     graphs: bool = False
     """Whether compiled code is replayed as CUDA graphs."""
+    side: int = SIDE
+    """Height and width of the stored images."""
 
     def prepared(self, images: Any) -> Any:
         """The network's input from uint8 images, or from held images and crops of them."""
-        return self.prepare(cut(*images) if isinstance(images, tuple) else images)
+        return self.prepare(cut(*images, self.side) if isinstance(images, tuple) else images)
 
 
 class BackendStep(Protocol):

@@ -12,7 +12,6 @@ import torch
 from numpy.typing import NDArray
 from torch.optim.sgd import sgd
 
-from bench.data.dataset import SIDE
 from bench.training.interfaces import Run
 from models_keras.backend import Convolutions, Network
 from models_keras.optimizer import cross_entropy
@@ -141,7 +140,8 @@ class Step:
         prepare, evaluation = self._network.prepare, self._network.evaluation
         with torch.no_grad():
             if not isinstance(prepare, keras.layers.Identity):
-                prepare(torch.zeros((1, SIDE, SIDE, 3), dtype=torch.uint8, device=self._device))
+                shape = (1, self._network.side, self._network.side, 3)
+                prepare(torch.zeros(shape, dtype=torch.uint8, device=self._device))
             evaluation(keras.ops.zeros((1, *evaluation.input.shape[1:])), training=False)
 
     def _prepared_loss(self, images: Any, labels: Any, masks: list[Any]) -> tuple[Any, Any]:

@@ -464,6 +464,9 @@ PROFILE = Profile(
 )
 TWICE = replace(PROFILE, name="tiny-twice", limits=replace(LIMITS, processes=2, group_seconds=60.0))
 """Two processes of each case: one gives no verdict."""
+PATIENT = replace(PROFILE, name="tiny-patient", limits=replace(LIMITS, timeout_seconds=600))
+"""For real frameworks on a busy machine."""
+PROFILES = (PROFILE, TWICE, PATIENT)
 
 
 def register() -> None:
@@ -472,7 +475,7 @@ def register() -> None:
     variants.register(WIDER)
     for row in FRAMEWORKS:
         frameworks.register(row)
-    for profile in (PROFILE, TWICE):
+    for profile in PROFILES:
         profiles.PROFILES[profile.name] = profile
 
 
@@ -480,7 +483,7 @@ def install(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
     """For one test: the rows here and in every worker, and a cache of its own."""
     for variant in (VARIANT, WIDER):
         monkeypatch.setitem(variants.VARIANTS, variant.name, variant)
-    for profile in (PROFILE, TWICE):
+    for profile in PROFILES:
         monkeypatch.setitem(profiles.PROFILES, profile.name, profile)
     for row in FRAMEWORKS:
         monkeypatch.setitem(frameworks.FRAMEWORKS, row.name, row)

@@ -12,6 +12,7 @@ import platform
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -62,8 +63,10 @@ class RunSettings:
         code: Digest over the source files that measure.
         commit: Of the checkout, where there is one.
         tasks: See `Begun`.
+        frameworks: See `Begun`; empty in a file of an older version.
         started_at: UTC, ISO 8601.
         resumed: When the run has gone on with differences, and with which.
+        plan: The time plan with what it has come to (`bench.harness.plan`); empty without one.
     """
 
     command: str
@@ -76,6 +79,8 @@ class RunSettings:
     tasks: list[list[str]] | None
     started_at: str
     resumed: list[dict[str, Any]] = field(default_factory=list)
+    frameworks: list[str] = field(default_factory=list)
+    plan: dict[str, Any] = field(default_factory=dict)
     format: int = _FORMAT
 
     @classmethod
@@ -90,6 +95,7 @@ class RunSettings:
             "code": digest_of(MEASURING, _MODULES)[:16],
             "commit": commit(),
             "tasks": begun.tasks,
+            "frameworks": begun.frameworks,
             "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
         }
         return cls(**json.loads(json.dumps(found, default=str)))
@@ -133,6 +139,9 @@ class RunSettings:
         yield from _changed(self.options, now.options, lambda name: f"--{name.replace('_', '-')}")
         if self.options.get("profile") == now.options.get("profile"):
             yield from _changed(self.profile, now.profile, lambda name: f"the profile's {name}")
+        if self.options == now.options and self.frameworks and self.frameworks != now.frameworks:
+            # Without --frameworks a run has those that are installed.
+            yield f"frameworks {_text(self.frameworks)}, now {_text(now.frameworks)}"
         if self.data.get("fingerprint") != now.data.get("fingerprint"):
             yield f"data {_label(self.data)}, now {_label(now.data)}"
         yield from _changed(self.versions, now.versions, str, both=True)
@@ -168,5 +177,5 @@ def _label(data: Mapping[str, Any]) -> str:
 
 
 def _versions(names: Iterable[str]) -> dict[str, str]:
-    own = {"python": platform.python_version(), "alexbench": __version__}
+    own = {"python": platform.python_version(), "alexbench": __version__, "numpy": version("numpy")}
     return own | {key: of for name in names for key, of in framework(name).versions().items()}

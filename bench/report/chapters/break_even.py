@@ -17,9 +17,11 @@ from bench.analysis.results import Results
 from bench.analysis.rows import TRAINING, Row, counts, identity, provenance_columns
 from bench.analysis.time_to_accuracy import PARTS
 from bench.core.case import Case
+from bench.report.charts.forest import Forest, share_axis
 from bench.report.columns import Column, how, number, text, who
 from bench.report.format import NOTHING, count, known, ratio, significant
-from bench.report.table import Table
+from bench.report.leads import counted
+from bench.report.table import Chart, Table
 from bench.stats import estimates
 from bench.stats.verdicts import speed_verdict
 
@@ -158,6 +160,20 @@ def _level(key: str, row: Row) -> str:
     return count(row[key]) if key == "images" else significant(row[key])
 
 
+_CHART = Forest(
+    "break_even",
+    "Images until the faster framework has made up for its start",
+    "Further left is sooner; pairs without a number are in the table with the reason. The line is "
+    "a single image.",
+    "break_even",
+    break_even_rows,
+    lambda _: "training images after the first step (logarithmic)",
+    lambda images: count(images),
+    ("images", "", ""),
+    detail=lambda row: f"over {row['reference']}",
+    axis=share_axis,
+)
+
 TABLE = Table(
     "break_even",
     "Break-even",
@@ -167,5 +183,8 @@ TABLE = Table(
     "are of all training images. No number where neither is shown to be faster.",
     break_even_rows,
     columns,
+    charts=(Chart("break_even", _CHART.draw, (TRAINING, "startup")),),
     times=(TRAINING, "startup"),
+    lead=counted("verdict", "pair"),
+    kinds=(TRAINING, "startup"),
 )

@@ -128,7 +128,9 @@ def _train_until(bench: Session, training: Training, target: int) -> float:
         if training.step < target and checkpoint_due(bench, training):
             bench.trainer.sync()
             training.seconds += perf_counter() - started
+            bench.schedule.states.append(bench.monitor.end())
             save(bench, training)
+            bench.monitor.begin()
             started = perf_counter()
 
     bench.train(target - training.step, after_step)

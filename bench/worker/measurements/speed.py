@@ -51,6 +51,8 @@ class _Blocks:
         self.watch = _watch(bench)
         self.timer = DeviceTimer(bench.trainer)
         self.seconds: list[float] = []
+        self.disturbed: list[bool] = []
+        """Whether others used the CPUs during each block."""
 
     def take(self) -> None:
         """As many blocks as there are turns, in one call of ``train``."""
@@ -72,6 +74,7 @@ class _Blocks:
         self._bench.trainer.sync()
         self.seconds.append(perf_counter() - self._started)
         state = self._bench.monitor.end()
+        self.disturbed.append(state.disturbed)
         self.watch.end()
         self.timer.record()
         self._taken = 0
@@ -106,7 +109,7 @@ def train_throughput(bench: Session) -> Result:
 
     def between() -> None:
         bench.progress(min(len(blocks.seconds) / limits.blocks, 1.0), "training")
-        bare.block()
+        bare.block(disturbed=blocks.disturbed[-1])
         for loop in copied.values():
             loop.block()
 
@@ -124,9 +127,15 @@ def train_throughput(bench: Session) -> Result:
         **blocks.timer.metrics(),
         **{name: loop.metrics() for name, loop in copied.items()},
         **({"layers": layers} if layers else {}),
-        **(audit(bench, samples, steps) if bench.schedule.extras else {}),
+        **(audit(bench, _undisturbed(blocks), steps) if bench.schedule.extras else {}),
     }
     return Result(samples, images, metrics)
+
+
+def _undisturbed(blocks: _Blocks) -> list[float]:
+    """Seconds of the blocks that nothing disturbed; of all where there is none of these."""
+    pairs = zip(blocks.seconds, blocks.disturbed, strict=True)
+    return [seconds for seconds, disturbed in pairs if not disturbed] or blocks.seconds
 
 
 def _training_flops(bench: Session) -> int:
@@ -177,7 +186,11 @@ def _steps_of_a_queue(bench: Session, steps: int) -> int:
 
 
 class _Bare:
-    """A bare loop in blocks of as many steps as the harness's, each after one of them."""
+    """A bare loop in blocks of as many steps as the harness's, each after one of them.
+
+    A pair of blocks in which others used the CPUs does not count, and is taken again: as many pairs
+    again at the most.
+    """
 
     def __init__(
         self,
@@ -187,24 +200,32 @@ class _Bare:
     ) -> None:
         self._most = bench.limits.overhead_blocks if bench.schedule.extras else 0
         self._loop = make() if self._most else None
-        self._steps = steps
+        self._steps, self._monitor = steps, bench.monitor
         self._seconds: list[float] = []
+        self._disturbed: list[bool] = []
+        """Whether a block of the pair was."""
         if self._loop is not None:
             self._loop(min(steps, 2))  # trace and compile outside the clock
 
-    def block(self) -> None:
-        """Time one, unless all have been."""
-        loop, steps = self._loop, self._steps
-        if loop is not None and len(self._seconds) < self._most:
-            self._seconds.append(_timed(lambda: loop(steps)))
+    def block(self, *, disturbed: bool) -> None:
+        """Time one, unless all have been; ``disturbed`` is whether the harness's block was."""
+        loop, steps, tried = self._loop, self._steps, len(self._seconds)
+        if loop is None or tried - sum(self._disturbed) >= self._most or tried >= 2 * self._most:
+            return
+        self._monitor.begin()
+        self._seconds.append(_timed(lambda: loop(steps)))
+        self._disturbed.append(self._monitor.end().disturbed or disturbed)
 
     def pairs(self, harness: list[float], images: int) -> dict[str, Any] | None:
-        """The pairs; None where nothing was asked for or can be compared."""
-        pairs = min(len(harness), len(self._seconds))
-        if not pairs:
+        """The pairs that nothing disturbed, or all where there is none of these; None where nothing
+        was asked for or can be compared."""
+        # Later blocks of the harness have no counterpart.
+        found = list(zip(harness, self._seconds, self._disturbed, strict=False))
+        if not found:
             return None
-        bare = self._seconds[:pairs]
-        return {"harness": harness[:pairs], "bare": bare, "images_per_sample": images}
+        chosen = [pair for pair in found if not pair[2]] or found
+        own, bare = ([pair[side] for pair in chosen[: self._most]] for side in (0, 1))
+        return {"harness": own, "bare": bare, "images_per_sample": images}
 
 
 def inference(bench: Session) -> Result:
@@ -229,7 +250,7 @@ def inference(bench: Session) -> Result:
         watch.end()
         timer.record()
         bench.schedule.record_block(samples[-1:], state)
-        bare.block()
+        bare.block(disturbed=state.disturbed)
         bench.progress(min(len(samples) / limits.blocks, 1.0), "inference")
     metrics = {
         "first_step_seconds": first,

@@ -68,7 +68,8 @@ def _cut(framework: str, padding: int, batch: Batch, dtype: str = "uint8") -> An
     from models_keras.crops import bordered, cut  # noqa: PLC0415
 
     held = ops.convert_to_tensor(bordered(SPLIT.images, padding), dtype)
-    return np.asarray(ops.convert_to_numpy(cut(held, ops.convert_to_tensor(crops_of(batch)))))
+    crops = ops.convert_to_tensor(crops_of(batch))
+    return np.asarray(ops.convert_to_numpy(cut(held, crops, SPLIT.images.shape[1])))
 
 
 def _trained(framework: str, track: str, held: bool) -> tuple[dict[str, Any], list[float]]:
