@@ -40,6 +40,8 @@ __all__ = ["Merged", "merge", "write_results"]
 
 CONTACT_SHEET = "contact_sheet.png"
 
+MACHINE_STATE = "machine_state"
+"""Key of an environment: what differs from record to record, and is no fact about a machine."""
 _ERROR_LINES = 40  # of a traceback: its end says what happened
 # What the page has at most, so that a browser opens it; CSV files and records have the rest.
 _ROWS = 250  # of one section of a table
@@ -287,13 +289,19 @@ def _shown(value: Any) -> str:
 
 def _environments(records: Sequence[Record]) -> list[list[tuple[str, str]]]:
     """The environments there are, each once, without anything that names a machine or a person."""
+    # Nearly all are the same: thousands need not be flattened one by one.
+    several = {
+        repr({key: value for key, value in record.environment.items() if key != MACHINE_STATE}):
+        record.environment
+        for record in records
+        if record.environment
+    }  # fmt: skip
     found = {
         tuple(
             (key, _shown(value))
-            for key, value in flatten(record.environment).items()
-            if not _PRIVATE.search(key) and not key.startswith("machine_state.")
+            for key, value in flatten(environment).items()
+            if not _PRIVATE.search(key) and not key.startswith(f"{MACHINE_STATE}.")
         )
-        for record in records
-        if record.environment
+        for environment in several.values()
     }
     return [list(rows) for rows in sorted(found)]
