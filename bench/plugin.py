@@ -23,7 +23,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from bench.analysis.gate import Gate
+from bench.analysis.gate import FORMS, Gate
 from bench.cli.options import apply_process_options, named
 from bench.cli.progress import Display, label, result_line
 from bench.core import extensions, signals
@@ -37,10 +37,12 @@ from bench.data.sources import SyntheticDataWarning
 from bench.harness.devices import claimed, on_device
 from bench.harness.grouping import groups
 from bench.harness.matrix import Job, Task, jobs
+from bench.harness.pretraining import provide
 from bench.harness.profiles import PROFILES, profile
 from bench.harness.resumption.run_settings import Begun
 from bench.harness.run import Run, open_run
 from bench.harness.selection import Selection
+from bench.report.across.text import as_text
 from bench.training.frameworks import framework
 
 _BENCHMARKS = Path(__file__).resolve().parent / "benchmarks"
@@ -56,6 +58,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--bench-data", default="auto", help="auto, cifar10, generated or a path to images"
     )
     group.addoption(
+        "--bench-resize",
+        type=int,
+        metavar="PIXELS",
+        help="bring images in class folders to this size",
+    )
+    group.addoption(
         "--bench-device",
         default="cpu",
         help=f"one of {', '.join(NAMES)}; cuda:1 is the second",
@@ -65,16 +73,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--bench-frameworks", default="", help="frameworks to measure, commas between them"
     )
     group.addoption("--bench-variants", default="", help="variants to measure, commas between them")
-    group.addoption(
-        "--bench-executions", default="", help="eager, compiled or both, commas between them"
-    )
+    group.addoption("--bench-executions", default="", help="any of eager, compiled, graphs")
     group.addoption(
         "--bench-compare", metavar="RUN", help="compare the results with those of an earlier run"
     )
     group.addoption(
         "--bench-fail-if",
-        metavar="slower:5%",
-        help="with --bench-compare: fail when the whole interval of a case is that much slower",
+        metavar=FORMS,
+        help="with --bench-compare: fail when the whole interval of a case is that much slower, or "
+        "its accuracy that much lower; or when nothing was compared",
+    )
+    group.addoption(
+        "--bench-summary",
+        metavar="FILE",
+        help="write a Markdown summary: of the comparison, or of the ratios between frameworks; "
+        "added to the end of the file in $GITHUB_STEP_SUMMARY",
     )
     group.addoption(
         "--bench-threads",
@@ -203,13 +216,17 @@ class Session:
         device = config.getoption("bench_device")
         selection, self._choice = on_device(selection, self._profile, device)
         self._profile = claimed(self._profile, self._choice.device, exclusive=False)
+        if not config.getoption("collectonly"):
+            provide(selection, self._profile)
         self._jobs = jobs(selection, self._profile)
         self._selection = selection
         self._groups = groups(self._jobs, self._profile.together)
         # Read first: a wrong path is an error before an hour of measuring, not after it.
         self._gate = Gate.of(config.getoption("bench_compare"), config.getoption("bench_fail_if"))
         self._run: Run | None = None
+        self._order: list[tuple[str, str]] = []
         self._wanted: set[tuple[str, str]] = set()
+        self._planned = False
         self._records: dict[tuple[str, str], Record] = {}
         self._answered = False  # in the terminal
 
@@ -230,7 +247,8 @@ class Session:
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Note the tasks that ``-k`` left; create the run's folder before anything is measured."""
         tasks = [task for item in session.items if (task := _task_of(item))]
-        self._wanted = {task.key for task in tasks}
+        self._order = [task.key for task in tasks]
+        self._wanted = set(self._order)
         if not tasks or self._config.getoption("collectonly"):
             return
         try:
@@ -240,7 +258,10 @@ class Session:
                 # Synthetic data must not stop a run, even where warnings are errors.
                 warnings.simplefilter("always", SyntheticDataWarning)
                 begun = self._begun(data)
-                self._run, _ = open_run(results, None, False, self._profile, data, begun=begun)
+                resize = self._config.getoption("bench_resize")
+                self._run, _ = open_run(
+                    results, None, False, self._profile, data, begun=begun, resize=resize
+                )
                 self._open.enter_context(self._run)
         except OutputError as error:
             pytest.exit(str(error), returncode=error.exit_code)
@@ -258,6 +279,7 @@ class Session:
             "save_weights": None,
             "profile": self._profile.name,
             "data": data,
+            "resize": self._config.getoption("bench_resize"),
             "validation": False,
             "no_parity": self._config.getoption("bench_no_parity"),
             "threads": self._config.getoption("bench_threads"),
@@ -299,27 +321,50 @@ class Session:
 
     def _measure(self, group: Sequence[Job]) -> None:
         assert self._run is not None
-        wanted = [
-            replace(job, tasks=tuple(task for task in job.tasks if task.key in self._wanted))
-            for job in group
-        ]
-        wanted = [job for job in wanted if job.tasks]
+        wanted = self._wanted_of(group)
         if not wanted:  # no framework of the group can use the device
             return
         # pytest captures stderr: progress goes to the terminal itself.
         with (
             self._terminal() as console,
-            Display(sum(len(job.tasks) for job in wanted), console, lines=False) as display,
+            Display(
+                sum(len(job.tasks) for job in wanted), console, lines=False, plan=self._run.plan
+            ) as display,
         ):
             if not self._run.before and (busy := self._run.look_at_machine()):
                 console.print(f"warning: {busy}", style="yellow", soft_wrap=True)
             try:
                 # All with the first group: no certificate is made between two measurements.
+                if not self._planned:
+                    self._planned = True
+                    self._run.make_plan(self._to_measure(), self._cases(), display)
                 self._run.certify(self._cases(), display)
                 for record in self._run.execute(wanted, display):
                     self._records[record.key] = record
             except OutputError as error:  # what is measured from now on would be lost
                 pytest.exit(str(error), returncode=error.exit_code)
+
+    def _wanted_of(self, group: Sequence[Job]) -> list[Job]:
+        """A group without the tasks that ``-k`` has left out."""
+        found = [
+            replace(job, tasks=tuple(task for task in job.tasks if task.key in self._wanted))
+            for job in group
+        ]
+        return [job for job in found if job.tasks]
+
+    def _to_measure(self) -> list[list[Job]]:
+        """All groups, in the order of the tests that ask for them."""
+        order = {key: place for place, key in enumerate(self._order)}
+        usable = (
+            [j for j in self._wanted_of(group) if j.case.framework not in self._choice.unusable]
+            for group in self._groups
+        )
+        first = [
+            (min(order[task.key] for job in group for task in job.tasks), group)
+            for group in usable
+            if group
+        ]
+        return [group for _, group in sorted(first, key=lambda pair: pair[0])]
 
     def _cases(self) -> list[Case]:
         """The cases to certify: those that ``-k`` left, none with ``--bench-no-parity``."""
@@ -368,7 +413,7 @@ class Session:
         """Fail a session whose tests passed but whose results break ``--bench-fail-if``."""
         if signals.received() is not None:
             signals.acknowledge()
-        broken = self._gate and self._gate.violations(self._records.values())
+        broken = self._gate and self._gate.failures(self._records.values())
         if broken and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
@@ -382,14 +427,29 @@ class Session:
         for record in self._records.values():
             task = Task(record.case, record.kind)
             terminalreporter.write_line(f"{label(task):<58} {result_line(record)}")
+        for line in self._run.plan.outcome() if self._run.plan else []:
+            terminalreporter.write_line(line)
         for line in _answers(list(self._records.values())):
             terminalreporter.write_line(line)
         self._answered = True
         if self._gate:
             terminalreporter.section(f"compared with {self._config.getoption('bench_compare')}")
-            terminalreporter.write_line(self._gate.as_text(self._records.values()))
-            for line in self._gate.violations(self._records.values()):
+            records = list(self._records.values())
+            terminalreporter.write_line(as_text(self._gate.compare(records)))
+            for line in self._gate.warnings(records):
+                terminalreporter.write_line(f"warning: {line}", yellow=True)
+            for line in self._gate.failures(records):
                 terminalreporter.write_line(f"FAILED {line}", red=True)
+
+    def _summarise(self, run: Run) -> None:
+        """Write the Markdown summary that ``--bench-summary`` asks for."""
+        where = self._config.getoption("bench_summary")
+        if where is None or not self._records:
+            return
+        _without_notebook()
+        from bench.report.across.summary import session_summary, write_summary  # noqa: PLC0415
+
+        write_summary(where, session_summary(run.folder, list(self._records.values()), self._gate))
 
     def pytest_unconfigure(self) -> None:
         """Write the report; its path is the last line printed, or how a stopped run goes on."""
@@ -403,6 +463,7 @@ class Session:
         from bench.cli.measuring import how_to_go_on, report_of  # noqa: PLC0415
 
         try:
+            self._summarise(run)
             report_of(run, answered=self._answered)
         except pytest.exit.Exception:  # a signal that came while the report was written
             pass
@@ -463,6 +524,12 @@ def _extra(record: Record) -> dict[str, Any]:
     }
 
 
+def _properties(record: Record) -> list[tuple[str, object]]:
+    """What ``--junitxml`` writes with a test: the case and its result with the interval."""
+    found = {"case": record.case.id, "kind": record.kind, **record.summary}
+    return [(name, value) for name, value in found.items() if value is not None]
+
+
 @pytest.fixture
 def measured(task: Task, benchmark: Any, request: pytest.FixtureRequest) -> Record:
     """The record of a task, passed to pytest-benchmark; a failed case fails its test."""
@@ -476,4 +543,5 @@ def measured(task: Task, benchmark: Any, request: pytest.FixtureRequest) -> Reco
         benchmark.skipped = True  # else pytest-benchmark warns that the fixture was not used
         pytest.fail(f"{record.status}: {record.error}", pytrace=False)
     session.show(benchmark, record)
+    request.node.user_properties += _properties(record)
     return record

@@ -12,16 +12,20 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     TaskProgressColumn,
     TextColumn,
     TimeElapsedColumn,
 )
+from rich.progress import Task as ProgressTask
+from rich.text import Text
 
 from bench.core.kinds import kind
 from bench.core.records import Record
 from bench.core.text import headline
 from bench.harness.certificates import Certificate
 from bench.harness.matrix import Task
+from bench.harness.plan import TimePlan
 from bench.worker.client import OnProgress
 
 
@@ -75,6 +79,23 @@ def certificate_progress(total: int) -> Iterator[tuple[OnProgress, Callable[[], 
         yield lambda _, note: bar.update(task, description=note), lambda: bar.advance(task)
 
 
+class _PlanColumn(ProgressColumn):
+    """The line of the time plan, behind the bar of all measurements."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.plan: TimePlan | None = None
+
+    def render(self, task: ProgressTask) -> Text:
+        """Time left, what runs and what remains."""
+        shown = self.plan.line() if self.plan and task.id == 0 else ""
+        return Text(shown, no_wrap=True, overflow="ellipsis")
+
+
+_REFRESHES = 2
+"""Times per second that the bars are drawn: each takes a millisecond of a CPU that is measured."""
+
+
 class Display:
     """A :class:`bench.harness.listener.Listener` that draws bars on a terminal.
 
@@ -82,24 +103,48 @@ class Display:
         total: Number of measurements.
         console: By default stderr. Where it is no terminal, there are lines and no bars.
         lines: Whether each result is printed as a line; failed certificates always are.
+        plan: The time plan, where it has been shown already.
     """
 
-    def __init__(self, total: int, console: Console | None = None, *, lines: bool = True) -> None:
+    def __init__(
+        self,
+        total: int,
+        console: Console | None = None,
+        *,
+        lines: bool = True,
+        plan: TimePlan | None = None,
+    ) -> None:
         self.console = console or Console(stderr=True)
         self._lines = lines
         self.failed = 0
+        self._remaining = _PlanColumn()
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
             TaskProgressColumn(),
             TimeElapsedColumn(),
+            self._remaining,
             console=self.console,
             disable=not self.console.is_terminal,
             transient=not lines,
+            refresh_per_second=_REFRESHES,
         )
         self._all = self._progress.add_task("all", total=total)
         self._current = self._progress.add_task("", total=100)
+        if plan:
+            self._follow(plan)
+
+    def planned(self, plan: TimePlan) -> None:
+        """Print the time plan, and show from now on what of it is left."""
+        for line in plan.lines():
+            self.note(line)
+        self._follow(plan)
+
+    def _follow(self, plan: TimePlan) -> None:
+        self._remaining.plan = plan
+        if not self.console.is_terminal:  # where no bar shows it
+            plan.entered = lambda: self.note(plan.line())
 
     def __enter__(self) -> Display:
         self._progress.start()
@@ -135,6 +180,10 @@ class Display:
         if self._lines or not passed:
             mark = "[green]ok[/]  " if passed else "[red]fail[/]"
             self.console.print(f"{mark} {escape(certificate_line(certificate))}", soft_wrap=True)
+
+    def waiting(self, done: float, note: str) -> None:
+        """Show how many groups are measured on other machines."""
+        self._progress.update(self._current, description=note, completed=100 * done)
 
     def finished(self, record: Record) -> None:
         """Print the result and advance the bar of all measurements."""

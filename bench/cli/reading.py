@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bench.core.meanwhile import Meanwhile, worthwhile
-from bench.core.records import FILE, Record, read_all
+from bench.core.records import Record, RecordStore, read_all
 
 LARGE_BYTES = 4 << 20
 """Size of the records from which on a process of their own is worth its start: some 1,000."""
@@ -39,5 +39,5 @@ def read_meanwhile(runs: Sequence[Path]) -> Iterator[Callable[[], list[Record]]]
 
 def _size(runs: Sequence[Path]) -> int:
     """Bytes of all records; 0 where there are none, whose error is left to the reading."""
-    paths = [run / FILE for run in runs]
+    paths = [RecordStore(run).path for run in runs]
     return sum(path.stat().st_size for path in paths if path.is_file())

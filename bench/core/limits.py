@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.core.kinds import kind
@@ -16,6 +17,9 @@ class Limits:
     processes: int = 1
     """Fresh processes of every timed case, fewer where the time limit comes first; a verdict
     without three of them has to assume how much they differ."""
+    startup_processes: int | None = None
+    """Processes in which start-up is measured, one worker after the other. In the rounds after them
+    all workers of a group import and build at once, which takes about half as long. None: all."""
     precision: float | None = None
     """Half the width of a ratio's interval, relative, at which no further process is taken."""
     group_seconds: float = 0.0
@@ -49,8 +53,18 @@ class Limits:
     """Whether a frozen trunk's features are cached, or recomputed for every batch."""
     exclusive: bool = False
     """Whether a measurement fails when another program computes on its accelerator."""
+    device_cpus: int = 0
+    """CPUs of one device, in a run that trains on several of the CPU's; 0: a worker has all."""
     timeout_seconds: float = 300.0
     """For one measurement; then the worker is stopped and the case marked."""
+
+    def cpus_of(self, devices: int, usable: Sequence[int]) -> list[int]:
+        """The CPUs of a worker with so many devices."""
+        return list(usable[: self.device_cpus * devices] if self.device_cpus else usable)
+
+    def measures_startup(self, process: int) -> bool:
+        """Whether start-up is measured in a process, counted from 0."""
+        return self.startup_processes is None or process < self.startup_processes
 
     def turns(self, name: str, *, extras: bool) -> int:
         """Blocks of one process; ``extras`` for the one that also runs other loops."""

@@ -21,11 +21,12 @@ from typing import Any
 
 from bench.core.case import Case
 from bench.core.errors import OutputError, UserError
-from bench.core.files import write_whole
+from bench.core.files import write_lines
 from bench.core.record_fields import check
 from bench.core.upgrade import SCHEMA_VERSION, upgraded
 
 FILE = "records.jsonl"
+SUFFIX = ".jsonl"
 
 
 @dataclass(frozen=True)
@@ -145,11 +146,20 @@ def _uncollected() -> Iterator[None]:
 
 
 class RecordStore:
-    """The records of one run's folder."""
+    """The records of one run.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.path = folder / FILE
+    Args:
+        run: Its folder, or a file of records (``*.jsonl``) itself.
+    """
+
+    def __init__(self, run: Path) -> None:
+        self.path = run if run.suffix == SUFFIX and run.is_file() else run / FILE
+        self.folder = self.path.parent
+
+    @property
+    def name(self) -> str:
+        """Of the run: of its folder; of the file where that is not called ``records.jsonl``."""
+        return self.folder.resolve().name if self.path.name == FILE else self.path.stem
 
     def append(self, record: Record) -> None:
         """Write one line and wait until it is on the disk. Raises OutputError when it cannot be."""
@@ -172,9 +182,13 @@ class RecordStore:
         A last line without its newline is what a killed run leaves: it is passed over. Any other
         line that is no record raises UserError with its number.
         """
-        run = self.folder.resolve().name
         with _uncollected():
-            return [dataclasses.replace(record, run=run) for _, record in self._lines()]
+            return list(self)
+
+    def __iter__(self) -> Iterator[Record]:
+        """The records one by one, as `read` has them; of a large run they need not all be held."""
+        run = self.name
+        return (dataclasses.replace(record, run=run) for _, record in self._lines())
 
     def change(self, changed: Callable[[Record], Record]) -> int:
         """Write every record as ``changed`` returns it; the number of those that differ.
@@ -223,13 +237,26 @@ class RecordStore:
         """
         if not self.path.exists():
             return set()
-        lines = list(self._lines())
-        kept = [(line, record) for line, record in lines if record.ok]
-        aside = [line for line, record in lines if not record.ok]
-        if aside:
+        keys, failures = set(), 0
+        for _, record in self._lines():
+            failures += not record.ok
+            if record.ok:
+                keys.add(record.key)
+        if failures:
+            aside = (line for line, record in self._lines() if not record.ok)
             _append(self.folder / "attempts.jsonl", aside)
-        _replace(self.path, (line for line, _ in kept))
-        return {record.key for _, record in kept}
+        if failures or _is_cut(self.path):
+            # Line by line: the records of a large run do not fit into memory twice.
+            _replace(self.path, (line for line, record in self._lines() if record.ok))
+        return keys
+
+    def count(self) -> int:
+        """Number of records, without reading what is in them; 0 where there is no file."""
+        try:
+            with self.path.open("rb") as file:
+                return sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(1 << 20), b""))
+        except FileNotFoundError:
+            return 0
 
 
 def _line(record: Record) -> bytes:
@@ -301,5 +328,13 @@ def _cut(path: Path, size: int) -> None:
         pass  # nothing was written there, or nothing can be done about it
 
 
+def _is_cut(path: Path) -> bool:
+    """Whether the last line has no newline, as a killed run leaves it."""
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - 1))
+        return size > 0 and file.read(1) != b"\n"
+
+
 def _replace(path: Path, lines: Iterable[bytes]) -> None:
-    write_whole(path, b"".join(lines), durable=True)
+    write_lines(path, lines, durable=True)

@@ -106,6 +106,15 @@ def obtain(
     return found
 
 
+def cached(name: str, device: str = "cpu") -> bool:
+    """Whether nothing has to be measured for a framework's ceilings on a device."""
+    row, operations = framework(name), operations_of(device)
+    if row.ceiling is None or row.missing():
+        return True
+    known = _read(_key(row, operations, device), operations, device)
+    return known is not None and not known.disturbed
+
+
 def _better(found: Found, known: Found | None) -> Found:
     """The best of two measurements, operation by operation."""
     if known is None:
@@ -151,6 +160,10 @@ class RunCeilings:
                 return
             if (name, device) not in self._found:
                 self._found[name, device] = obtain(name, progress, device=device)
+
+    def known(self, name: str, device: str) -> bool:
+        """Whether a framework's ceilings take no time."""
+        return (name, device) in self._found or cached(name, device)
 
     def _on(self, device: str) -> list[Found]:
         return [found for (_, where), found in self._found.items() if where == device]

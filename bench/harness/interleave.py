@@ -162,23 +162,29 @@ class InterleavedRun:
             for slot in slots:
                 stack.callback(slot.leave)
             order = slots if process % 2 == 0 else slots[::-1]
-            self._open_together(order)
+            self._open_together(order, process)
             for row in KINDS.values():
                 if row.interleaved:
                     self._interleaved(row.name, order, process)
                     continue
+                if row.startup and not self._limits.measures_startup(process):
+                    continue
                 for slot in order:
                     self._at_once(slot, row.name, process)
 
-    def _open_together(self, slots: Sequence[Slot]) -> None:
+    def _open_together(self, slots: Sequence[Slot], process: int) -> None:
         """Import and build in all workers at once, where neither is measured.
 
-        On accelerators only: their machines have cores to spare, and minutes of a card are dear.
+        On accelerators, whose machines have cores to spare and whose minutes are dear, and where
+        the limits measure start-up in some processes only: an import uses one core.
         A worker that fails here fails again, with its reason, when it is first used.
         """
         kinds = {task.kind for slot in slots for task in slot.job.tasks}
         measured = any(row_of(kind).startup for kind in kinds)
-        if measured or not accelerated(slots[0].job.case.device):
+        if measured and self._limits.measures_startup(process):
+            return
+        some_only = self._limits.startup_processes is not None
+        if not (some_only or accelerated(slots[0].job.case.device)):
             return
         for slot in slots:
             slot.start()

@@ -7,10 +7,14 @@ from typing import Protocol
 from bench.core.records import Record
 from bench.harness.certificates import Certificate
 from bench.harness.matrix import Task
+from bench.harness.plan import TimePlan
 
 
 class Listener(Protocol):
     """Called with every measurement and parity check, as it goes."""
+
+    def planned(self, plan: TimePlan) -> None:
+        """The time plan of the run, before it begins."""
 
     def started(self, task: Task) -> None:
         """A measurement begins."""
@@ -29,3 +33,6 @@ class Listener(Protocol):
 
     def certificate_done(self, certificate: Certificate) -> None:
         """It is made, or was there."""
+
+    def waiting(self, done: float, note: str) -> None:
+        """Groups are measured on other machines: the share of them that has come back."""

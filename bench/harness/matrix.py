@@ -11,13 +11,15 @@ from bench.core.case import Case
 from bench.core.errors import UserError
 from bench.core.kinds import ACCURACY, KINDS, TRAIN_THROUGHPUT, kind
 from bench.core.system.devices import accelerated
+from bench.harness.pretraining import wanted
 from bench.harness.profiles import Profile
-from bench.harness.selection import Network, Selection, networks
+from bench.harness.selection import AUTO_BATCH, Network, Selection, networks
 from bench.networks import variants
 from bench.training import frameworks
 from bench.training.defaults import NAMES, chain
 from bench.training.recipes import recipe
 from bench.training.tracks import ABLATION, track
+from bench.weights.sources import available
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,11 @@ def jobs(selection: Selection, profile: Profile) -> list[Job]:
             f"none of {', '.join(profile.frameworks)} is installed; "
             "pip install 'alexbench[torch,tensorflow]'"
         )
-    every = [*_timed_jobs(selection, profile, names), *_accuracy_jobs(selection, profile, names)]
+    every = [
+        *_timed_jobs(selection, profile, names),
+        *_accuracy_jobs(selection, profile, names),
+        *_pretraining_jobs(selection, profile, names),
+    ]
     found = list(_once(every))
     if selection.stages and not any(job.case.defaults for job in found):
         raise UserError(
@@ -85,7 +91,7 @@ def _timed_jobs(selection: Selection, profile: Profile, names: tuple[str, ...]) 
         tasks = [
             Task(_of_kind(case, name), name)
             for name in wanted
-            if _selected(selection, profile, case, name)
+            if _selected(selection, profile, case, name) and _on_devices(case, name)
         ]
         if tasks:
             yield Job(case, tuple(tasks), file)
@@ -110,12 +116,45 @@ def _selected(selection: Selection, profile: Profile, case: Case, name: str) -> 
     return case.track in tracks and bool(named or case.variant in profile.variants[name])
 
 
+def _on_devices(case: Case, name: str) -> bool:
+    """Whether a kind is measured on so many devices: several of them only train."""
+    return case.devices == 1 or kind(name).parallel
+
+
 def _accuracy_jobs(selection: Selection, profile: Profile, names: tuple[str, ...]) -> Iterator[Job]:
     if ACCURACY not in _kinds(selection):
         return
     for seed in range(selection.seeds or profile.seeds):
         for case, file in _cases(selection, profile, names, ACCURACY, seed):
             yield Job(case, (Task(case, ACCURACY),), file)
+
+
+def _pretraining_jobs(
+    selection: Selection, profile: Profile, names: tuple[str, ...]
+) -> Iterator[Job]:
+    """The profile's pair of trainings, pretrained and from scratch, in one framework."""
+    pair = profile.pretraining
+    if pair is None or not wanted(selection, profile):
+        return
+    source = available(pair.sources)
+    if source is None:
+        return
+    for name, weights in ((pair.recipe, source.name), (pair.scratch_recipe, None)):
+        chosen = replace(
+            selection,
+            variants=(source.variant,),
+            tracks=(pair.track,),
+            recipes=(name,),
+            weights=weights,
+        )
+        for seed in range(selection.seeds or profile.seeds):
+            for case, file in _cases(chosen, profile, (one_of(names),), ACCURACY, seed):
+                yield Job(case, (Task(case, ACCURACY),), file)
+
+
+def one_of(names: Sequence[str]) -> str:
+    """The framework of what is measured in one alone: the reference, or the first."""
+    return frameworks.REFERENCE if frameworks.REFERENCE in names else names[0]
 
 
 def _cases(
@@ -125,6 +164,9 @@ def _cases(
     tracks = _tracks(selection, profile, of_kind)
     # Frameworks turn fastest: those that are compared are measured close together in time.
     for network, on, name in product(_networks(selection, profile, of_kind), tracks, names):
+        alone = network.variant in profile.in_one_framework and not selection.variants
+        if alone and name != one_of(names):
+            continue
         case = Case(
             variant=network.variant,
             framework=name,
@@ -143,10 +185,12 @@ def _cases(
             _batch_sizes(selection, profile, network),
             _stages(selection, case),
             selection.executions or (frameworks.execution_of(case),),
+            selection.devices or (1,),
         )
-        for precision, batch, stage, execution in choices:
-            made = replace(case, precision=precision, batch_size=batch, defaults=stage)
-            yield replace(made, execution=execution), network.file
+        for precision, batch, stage, execution, devices in choices:
+            settings = {"precision": precision, "batch_size": batch, "defaults": stage}
+            made = replace(case, **settings, execution=execution, devices=devices)  # type: ignore[arg-type]
+            yield made, network.file
 
 
 def _networks(selection: Selection, profile: Profile, of_kind: str) -> list[Network]:
@@ -205,7 +249,7 @@ def _stages(selection: Selection, case: Case) -> tuple[str, ...]:
 def _batch_sizes(selection: Selection, profile: Profile, network: Network) -> tuple[int, ...]:
     asked, fixed, size = selection.batch_sizes, network.recipe.batch_size, network.input_size
     if fixed is not None:
-        if asked and fixed not in asked:
+        if asked not in ((), (AUTO_BATCH,)) and fixed not in asked:
             listed = ", ".join(map(str, asked))
             raise UserError(
                 f"recipe {network.recipe.name}: its batch size is {fixed}, not {listed}"

@@ -14,9 +14,12 @@ from bench.core.kinds import kind
 from bench.core.limits import Limits
 from bench.core.records import Record
 from bench.core.samples import Timed
+from bench.core.system.devices import accelerated
 from bench.core.system.environment import capture
 from bench.core.system.machine import machine_metrics
 from bench.core.text import headline, without_folders
+from bench.harness import batch_sizes
+from bench.harness.batch_sizes import Fits
 from bench.harness.interleave import InterleavedRun, TaskResults, group_seconds
 from bench.harness.listener import Listener
 from bench.harness.matrix import Job, Task
@@ -107,6 +110,7 @@ def _measure_interleaved(
     seconds, note = rounds.take(all_results)
     if note:
         listener.note(f"{jobs[0].case.variant}: {note}")
+    fits = batch_sizes.tried(data, limits)
     earlier = len(seconds)
     conclusion = rounds.conclusion
     stopped = stopping_reason(all_results, limits, seconds) if seconds else None
@@ -121,7 +125,14 @@ def _measure_interleaved(
             machine = observer.state() if len(seconds) > earlier else {}
             conclusion = Conclusion(uuid4().hex[:12], stopped, machine)
         rounds.keep(all_results, seconds, conclusion)
-    yield from _records(all_results, conclusion, limits)
+    records = _records(all_results, conclusion, limits)
+    for task_results, record in zip(all_results, records, strict=True):
+        job = next(job for job in jobs if task_results.task in job.tasks)
+        if record.status == "oom" and len(jobs) > 1 and accelerated(job.case.device):
+            only = dataclasses.replace(job, tasks=(task_results.task,))
+            yield from map(_sequential, _measure_interleaved([only], data, limits, listener, None))
+            continue
+        yield _with_advice(record, job, fits)
     rounds.remove()
 
 
@@ -138,6 +149,22 @@ def _records(
             "group_seconds": group_seconds(all_results, limits),
         }
         yield _with_machine(_timed_record(task_results, interleaving), conclusion.machine)
+
+
+def _sequential(record: Record) -> Record:
+    """The record of a framework that was measured alone, since all do not fit on the device."""
+    interleaving = record.metrics.get("interleaving")
+    if interleaving is None:
+        return record
+    why = "out of memory next to the other frameworks of its group: measured alone"
+    metrics = {**record.metrics, "interleaving": {**interleaving, "sequential": why}}
+    return dataclasses.replace(record, metrics=metrics)
+
+
+def _with_advice(record: Record, job: Job, fits: Fits) -> Record:
+    """An out-of-memory row with the batch that would fit; no other worker may be alive."""
+    words = batch_sizes.advice(job, fits) if record.status == "oom" else ""
+    return dataclasses.replace(record, error=f"{record.error}; {words}") if words else record
 
 
 def _with_machine(record: Record, state: dict[str, Any]) -> Record:
@@ -192,6 +219,7 @@ def _measure_alone(
                 record = record_of(task, answer, [answer["samples"]])
             except WorkerError as error:
                 record = _failure(task, error)
+        record = _with_advice(record, job, batch_sizes.tried(data, limits))
         record = dataclasses.replace(
             record,
             started_at=kept.started_at if kept else started_at,

@@ -2,12 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from bench.core.errors import UserError
 from bench.core.kinds import KINDS
 from bench.core.limits import Limits
 from bench.training.tracks import ABLATION, COMPARED_TRACKS, TRACKS
+
+
+@dataclass(frozen=True)
+class Pretraining:
+    """One training from pretrained weights, and one of the same network from scratch.
+
+    Attributes:
+        sources: Names of the weight sources to look for, in this order: the first that is there is
+            taken. Without any the pair is not measured.
+        recipe: Of the training from pretrained weights.
+        scratch_recipe: Of the one from scratch.
+        track: Of both.
+    """
+
+    sources: tuple[str, ...]
+    recipe: str
+    scratch_recipe: str
+    track: str
+
+
+@dataclass(frozen=True)
+class StageSeconds:
+    """How long the parts of a run take on two cores that do not depend on its limits, in seconds.
+
+    For the time plan alone (`bench.harness.plan`): what is left is for the interleaved groups.
+
+    Attributes:
+        certificate: A parity check that is not cached, on one core.
+        peaks: The peak FLOP/s of one framework that is not cached.
+        trainings: A training, by recipe.
+        report: Tables, plots and page.
+    """
+
+    certificate: float
+    peaks: float
+    trainings: Mapping[str, float]
+    report: float
 
 
 @dataclass(frozen=True)
@@ -33,6 +71,16 @@ class Profile:
     limits: Limits
     tracks_of: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Variants that are timed in fewer tracks, unless they are named."""
+    in_one_framework: tuple[str, ...] = ()
+    """Variants that are compared with other networks and not between frameworks, unless they are
+    named: measured in the reference framework alone, or in the first where that is not measured."""
+    pretraining: Pretraining | None = None
+    """A pair that is measured in one framework where weights are there and nothing is selected."""
+    run_seconds: float = 0.0
+    """For the whole run, from its start to its report; the interleaved groups share what the other
+    stages leave. 0: no limit but those of the groups."""
+    stage_seconds: StageSeconds | None = None
+    """Of a profile with `run_seconds`."""
     together: tuple[str, ...] = ()
     """Networks that run interleaved with those that differ from them in normalisation alone, so
     that its cost is a ratio of paired blocks (`bench.harness.grouping`)."""
@@ -62,37 +110,49 @@ PROFILES: dict[str, Profile] = {
     for profile in (
         Profile(
             "quick",
-            "a look at everything in under ten minutes on two cores",
+            "the five questions of the report's first screen in ten minutes on two cores",
             frameworks=("pytorch", "keras-tensorflow"),
             tracks={
-                **dict.fromkeys(KINDS, COMPARED_TRACKS),
+                **dict.fromkeys(KINDS, ("closed", "idiomatic")),
                 "accuracy": ("closed",),
             },
+            # Five processes of every comparison take more of ten minutes than further networks
+            # leave: each is measured where a question needs it.
             variants={
-                **dict.fromkeys(KINDS, (*_CIFAR, "torchvision")),
+                **dict.fromkeys(KINDS, ("cifar-bn",)),
+                "train_throughput": _CIFAR,
                 "accuracy": _CIFAR,
             },
-            recipe="short",
+            recipe="quick",
             batch_sizes={32: 128, 224: 16, 227: 16},
             seeds=1,
-            train_images=4_000,
+            train_images=12_000,
             test_images=2_000,
-            # Two rounds of every group, certificates and six trainings fit into ten minutes so.
-            tracks_of={
-                "cifar-lrn": ("closed",),
-                "cifar-plain": ("closed",),
-                "torchvision": ("idiomatic", "tuned"),
-            },
+            tracks_of={"cifar-lrn": ("closed",), "cifar-plain": ("closed",)},
+            in_one_framework=("cifar-lrn", "cifar-plain"),
             together=_NORMALISED,
+            pretraining=Pretraining(
+                ("bvlc", "torchvision"), "transfer-look", "transfer-look-scratch", "idiomatic"
+            ),
+            run_seconds=570.0,
+            stage_seconds=StageSeconds(
+                certificate=50.0,
+                peaks=12.0,
+                trainings={"quick": 33.0, "transfer-look": 20.0, "transfer-look-scratch": 30.0},
+                report=15.0,
+            ),
             limits=Limits(
-                processes=2,
-                precision=0.05,
-                group_seconds=50.0,
-                blocks=3,
-                block_seconds=0.3,
+                warmup_steps=1,
+                processes=5,
+                startup_processes=2,
+                precision=0.03,
+                # Where the run has no time plan (tests of a part of it): as much as it would get.
+                group_seconds=120.0,
+                blocks=6,
+                block_seconds=0.4,
                 audit_repeats=2,
-                evaluations=3,
-                latency_calls=51,
+                evaluations=2,
+                latency_calls=60,
                 latency_seconds=0.6,
                 # The large networks at 227 pixels, which a user may ask for, train for minutes.
                 timeout_seconds=1800.0,

@@ -7,11 +7,12 @@ import json
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
+from time import perf_counter
 from types import MappingProxyType
 from typing import Any, Self
 
@@ -20,32 +21,34 @@ from bench.core.cache import cache_folder
 from bench.core.case import Case
 from bench.core.errors import OutputError, UserError, cannot_write
 from bench.core.kinds import kind
+from bench.core.limits import Limits
 from bench.core.records import FILE, Record, RecordStore
 from bench.core.text import without_folders
 from bench.data.contact_sheet import write_contact_sheet
 from bench.data.dataset import Dataset
 from bench.data.sources import open_dataset, prepared
 from bench.harness.ceilings import RunCeilings
-from bench.harness.certificates import Certificate, Subject, obtain
+from bench.harness.certificates import Certificate, Subject, obtain, uncached
+from bench.harness.executor import Executor, LocalExecutor
 from bench.harness.grouping import groups
 from bench.harness.listener import Listener
 from bench.harness.matrix import Job
-from bench.harness.measure import NOTHING, measure, without
-from bench.harness.measure import Keys as Keys
-from bench.harness.observer import MACHINE_STATE, look
+from bench.harness.measure import NOTHING, Keys, measure, without
+from bench.harness.measurer import Measurer
+from bench.harness.plan import CERTIFICATES, PEAKS, Missing, TimePlan, name_of
 from bench.harness.profiles import Profile
 from bench.harness.resumption import checkpoints
 from bench.harness.resumption.checkpoints import RunFiles
 from bench.harness.resumption.run_folder import RunFolder
 from bench.harness.resumption.run_settings import RUN_FILE, Begun, RunSettings
-from bench.training.frameworks import REFERENCE, installed
+from bench.training.frameworks import why_one
 from bench.training.tracks import track
 
 _ALL_USABLE: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass
-class Run:
+class Run(Measurer):
     """One folder under ``results``: its data, its records, its report.
 
     A context manager: at its end other processes may measure into the folder.
@@ -63,20 +66,21 @@ class Run:
     ceilings: RunCeilings = field(default_factory=RunCeilings)
     save_weights: bool = False
     """Whether the final weights of trainings are saved."""
+    resize: int | None = None
+    """Side in pixels that images in class folders are brought to."""
     before: dict[str, Any] = field(default_factory=dict)
     """The machine before the run (`bench.harness.observer.Observer.state`)."""
     caveats: tuple[dict[str, str], ...] = ()
     """Of every record to come: what is not as it was when the run was begun."""
     held: RunFolder | None = None
     """The folder, once it is this process's own."""
+    plan: TimePlan | None = None
+    """Of a profile with a limit for the run, once `make_plan` has made it."""
+    began: float = field(default_factory=perf_counter)
+    """When the run began: its time plan counts from here."""
 
     def __post_init__(self) -> None:
         self.store = RecordStore(self.folder)
-
-    def look_at_machine(self) -> str | None:
-        """Note how busy the machine is before anything is measured; a warning where it is."""
-        self.before, warning = look()
-        return warning
 
     def __enter__(self) -> Self:
         return self
@@ -95,9 +99,9 @@ class Run:
         self.store = RecordStore(self.folder)
 
     @cached_property
-    def dataset(self) -> Dataset:
+    def dataset(self) -> Dataset:  # type: ignore[override]  # read when it is first needed
         """The images, cut to the numbers of this profile."""
-        whole = open_dataset(self.data)
+        whole = open_dataset(self.data, resize=self.resize)
         if self.validation:
             whole = whole.validation()
         train = self.profile.train_images or len(whole.train.labels)
@@ -105,7 +109,7 @@ class Run:
         return whole.subset(train, test)
 
     @cached_property
-    def data_folder(self) -> Path:
+    def data_folder(self) -> Path:  # type: ignore[override]
         """Folder that workers map the images from."""
         return prepared(self.dataset, cache_folder())
 
@@ -117,21 +121,57 @@ class Run:
             advice = "give a folder that can be written to with --results"
             raise cannot_write(self.folder, error, advice) from error
 
-    def certify(self, cases: Iterable[Case], listener: Listener) -> None:
-        """Get the certificates of the closed cases, before anything is measured."""
+    def make_plan(
+        self, found: Sequence[Sequence[Job]], certified: Iterable[Case], listener: Listener
+    ) -> None:
+        """Plan the time of a run that begins now; nothing where its profile has no limit for it.
+
+        Args:
+            found: The groups, in the order of measuring.
+            certified: The cases whose certificates are made.
+            listener: Is shown the plan.
+        """
+        throughput = {
+            (job.case.framework, job.case.device)
+            for group in found
+            for job in group
+            if any(kind(task.kind).throughput for task in job.tasks)
+        }
+        missing = Missing(
+            uncached(self._without_certificate(certified)),
+            sum(not self.ceilings.known(name, device) for name, device in throughput),
+        )
+        self.plan = TimePlan.of(self.profile, found, self.began, missing)
+        if self.plan:
+            self.plan.changed = self._keep_plan
+            self._keep_plan()
+            listener.planned(self.plan)
+
+    def _keep_plan(self) -> None:
+        """Write the plan into ``run.json``, with what it has come to; no run fails for that."""
+        with suppress(UserError):
+            settings = RunSettings.read(self.folder)
+            if settings and self.plan:
+                dataclasses.replace(settings, plan=self.plan.to_json()).write(self.folder)
+
+    def stage(self, name: str) -> AbstractContextManager[None]:
+        """A stage of the time plan, where there is one."""
+        return self.plan.stage(name) if self.plan else nullcontext()
+
+    def _without_certificate(self, cases: Iterable[Case]) -> list[Subject]:
         classes = len(self.dataset.classes)
         wanted = {Subject.of(case, classes): None for case in cases if track(case.track).certified}
-        missing = [subject for subject in wanted if subject not in self.certificates]
-        for subject, certificate in obtain(missing, listener.certifying):
-            self.certificates[subject] = certificate
-            listener.certificate_done(certificate)
+        return [subject for subject in wanted if subject not in self.certificates]
 
-    def _parity(self, case: Case) -> dict[str, Any]:
-        if not track(case.track).certified:
-            return {"status": "not applicable"}
-        subject = Subject.of(case, len(self.dataset.classes))
-        unchecked = {"status": "unchecked", "problem": "no parity certificate was made in this run"}
-        return self.certificates.get(subject, unchecked)
+    def certify(self, cases: Iterable[Case], listener: Listener) -> None:
+        """Get the certificates of the closed cases, before anything is measured."""
+        missing = self._without_certificate(cases)
+        if not missing:
+            return
+        with self.stage(CERTIFICATES):
+            for subject, certificate in obtain(missing, listener.certifying):
+                self.certificates[subject] = certificate
+                listener.certificate_done(certificate)
 
     def execute(
         self, group: Sequence[Job], listener: Listener, done: Keys = NOTHING
@@ -143,29 +183,40 @@ class Run:
             listener: Called with all that happens.
             done: What has a record already.
         """
-        for job in without(group, done):
-            self._prepare_ceilings(job, listener)
-        limits = self.profile.limits
-        files = RunFiles(self.folder, self.dataset, limits, self.save_weights)
-        found = measure(group, self.data_folder, limits, listener, files, done)
+        rest = without(group, done)
+        if any(kind(task.kind).throughput for job in rest for task in job.tasks):
+            with self.stage(PEAKS):
+                for job in rest:
+                    self.prepare_ceilings(job, listener)
+        # What a stopped run has left depends on the profile's limits, not on the time it had.
+        files = RunFiles(self.folder, self.dataset, self.profile.limits, self.save_weights)
+        found = measure(group, self.data_folder, self._limits_of(group), listener, files, done)
         with ExitStack() as stack:
+            stack.enter_context(self.stage(name_of(group)))
             for record in found:
                 if kind(record.kind).timed:
                     # The records of a group are complete together, and pairs only together.
                     stack.enter_context(signals.held())
-                yield self._written(record, listener)
+                yield self.write(self.completed(record, listener), listener)
 
-    def _written(self, record: Record, listener: Listener) -> Record:
-        """The complete record of a measurement, when it is on the disk."""
-        parity = self._parity(record.case)
-        complete = dataclasses.replace(record, dataset=self.dataset.describe(), parity=parity)
-        complete = self._with_ceiling(self._with_state_before(complete), listener)
+    def _limits_of(self, group: Sequence[Job]) -> Limits:
+        """The profile's limits; with a time plan a group has its share of the time that is left."""
+        limits = self.profile.limits
+        if self.plan is None or not kind(group[0].tasks[0].kind).timed:
+            return limits
+        networks = len({job.case.variant for job in group})
+        # At least a second: 0 would be no limit.
+        seconds = max(1.0, self.plan.seconds_for(group)) / networks
+        return dataclasses.replace(limits, group_seconds=round(seconds, 1))
+
+    def write(self, record: Record, listener: Listener) -> Record:
+        """Append a complete record; it is on the disk when this returns."""
         with signals.held():  # what is measured is written
-            self._append(complete)
-            if complete.ok and kind(complete.kind).trained:
-                checkpoints.prune(self.folder, [complete.case.id])
-            listener.finished(complete)
-        return complete
+            self._append(record)
+            if record.ok and kind(record.kind).trained:
+                checkpoints.prune(self.folder, [record.case.id])
+            listener.finished(record)
+        return record
 
     def _append(self, record: Record) -> None:
         record = dataclasses.replace(record, caveats=(*record.caveats, *self.caveats))
@@ -176,37 +227,15 @@ class Run:
         except OutputError as error:
             raise OutputError(f"{error}; {_rescued(record)}") from error
 
-    def skip(self, job: Job, reason: str) -> list[Record]:
-        """Write a row without a result for every task of a job that cannot be measured here."""
+    def skip(self, job: Job, reason: str, status: str = "skipped") -> list[Record]:
+        """Write a row without a result for every task of a job that cannot be measured."""
         found = [
-            Record(task.case, task.kind, "skipped", error=reason, dataset=self.dataset.describe())
+            Record(task.case, task.kind, status, error=reason, dataset=self.dataset.describe())
             for task in job.tasks
         ]
         for record in found:
             self._append(record)
         return found
-
-    def _with_state_before(self, record: Record) -> Record:
-        if not self.before:
-            return record
-        state = {**record.environment.get(MACHINE_STATE, {}), "before": self.before}
-        return dataclasses.replace(record, environment={**record.environment, MACHINE_STATE: state})
-
-    def _prepare_ceilings(self, job: Job, listener: Listener) -> None:
-        """Before the first throughput of the run; the cache has them after the first run."""
-        if any(kind(task.kind).throughput for task in job.tasks):
-            names = self.frameworks or installed(self.profile.frameworks)
-            wanted = sorted([*names, job.case.framework], key=lambda name: name != REFERENCE)
-            self.ceilings.prepare(wanted, listener.progress, job.case.device)
-
-    def _with_ceiling(self, record: Record, listener: Listener) -> Record:
-        if not kind(record.kind).throughput or not record.ok:
-            return record
-        speed = float(record.summary["images_per_second"] or 0.0)
-        flops = speed * float(record.metrics.get("flops_per_image") or 0.0)
-        tf32 = bool(record.settings.get("tf32"))
-        ceiling = self.ceilings.metrics(record.case, flops, listener.progress, tf32=tf32)
-        return dataclasses.replace(record, metrics={**record.metrics, **ceiling})
 
 
 def run_all(
@@ -217,6 +246,7 @@ def run_all(
     done: Keys = NOTHING,
     parity: bool = True,
     unusable: Mapping[str, str] = _ALL_USABLE,
+    executor: Executor | None = None,
 ) -> None:
     """Every job whose records are not there yet, in order; their certificates first.
 
@@ -227,23 +257,32 @@ def run_all(
         done: What is there already.
         parity: Whether certificates are made.
         unusable: Frameworks that cannot use the device, with the reason: their rows are skipped.
+        executor: Where the groups are measured; by default here, one after the other.
     """
     checkpoints.prune(run.folder, {case_id for case_id, name in done if kind(name).trained})
-    remaining = without(jobs, done)
-    for job in remaining:
-        if job.case.framework in unusable:
-            for record in run.skip(job, unusable[job.case.framework]):
+    usable: list[Job] = []
+    for job in jobs:
+        reason = unusable.get(job.case.framework) or why_one(job.case)
+        if reason is None:
+            usable.append(job)
+            continue
+        for rest in without([job], done):
+            for record in run.skip(rest, reason):
                 listener.finished(record)
-    usable = [job for job in jobs if job.case.framework not in unusable]
     run.frameworks = tuple(dict.fromkeys(job.case.framework for job in usable))
-    if parity:
-        run.certify((job.case for job in without(usable, done)), listener)
-    # Those of all jobs: a group that lacks some of its records is completed, or what is left of it
-    # is measured.
-    for group in groups(usable, run.profile.together):
-        signals.check()
-        for _ in run.execute(group, listener, done):
+    executor = executor or LocalExecutor(run)
+    try:
+        executor.prepare(without(usable, done), listener, parity=parity)
+        # Those of all jobs: a group that lacks some of its records is completed, or what is left of
+        # it is measured.
+        for group in groups(usable, run.profile.together, executor.memory):
+            if without(group, done):
+                executor.submit(group, done)
+        for _ in executor.records(listener):
             pass
+    except BaseException:
+        executor.cancel()
+        raise
     checkpoints.remove_rounds(run.folder)
 
 
@@ -269,6 +308,7 @@ def open_run(
     validation: bool = False,
     begun: Begun | None = None,
     anyway: bool = False,
+    resize: int | None = None,
 ) -> tuple[Run, Keys]:
     """A new run's folder, or an old one to go on with and what it has already.
 
@@ -283,6 +323,7 @@ def open_run(
         validation: See `Run.validation`.
         begun: What the command asks for, written to ``run.json`` and compared with what is there.
         anyway: Whether a run goes on although something differs.
+        resize: See `Run.resize`.
 
     Raises:
         UserError: A new run's name is taken, there is nothing to resume, another process measures
@@ -291,6 +332,7 @@ def open_run(
     held = RunFolder(folder_to_resume(results, name)) if resume else None
     try:
         run = Run(held.path if held else results / (name or ""), profile, data, validation)
+        run.resize = resize
         _ = run.dataset  # opened first: a wrong path leaves no empty run behind
         if held is None:
             path = results / (name or _name_now())
@@ -360,7 +402,7 @@ def _holds_run(folder: Path) -> bool:
 def _same_data(run: Run, *, anyway: bool) -> None:
     if anyway or not run.store.path.exists():
         return
-    for record in run.store.read():
+    for record in run.store:
         known = str(record.dataset.get("fingerprint"))
         if known != run.dataset.fingerprint:
             name = record.dataset.get("name")

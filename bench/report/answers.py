@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+
+from markupsafe import Markup
 
 from bench.analysis.machine_state import machine_line
 from bench.analysis.rows import comparability_rows
@@ -17,6 +19,7 @@ from bench.core.records import Record
 from bench.networks.normalisations import NORMALISATIONS
 from bench.report import findings, footnotes, summary
 from bench.report.findings import NOT_COMPARED, Find, Finding
+from bench.report.pictures import picture
 from bench.report.report import Records, Report
 from bench.report.wording import detected
 from bench.stats.verdicts import ENOUGH_RUNS, INCONCLUSIVE, TIE
@@ -35,11 +38,13 @@ class Answer:
         sentence: The lead: one sentence with its number and interval, and ‡ for a caveat.
         details: The other comparisons, a sentence each: track by track, in each the largest effect
             first.
+        picture: What the comparisons come to, as inline SVG; empty where nothing is compared.
     """
 
     question: str
     sentence: str
     details: tuple[str, ...] = ()
+    picture: Markup = field(default_factory=Markup)
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,7 @@ class Question:
         kinds: The kinds of measurement that it needs.
         paired: Whether the lead has a second normalisation next to the first.
         frameworks: Whether it compares frameworks: then it names what has no certificate.
+        needs: What has to be there to measure it, in words.
     """
 
     text: str
@@ -61,6 +67,7 @@ class Question:
     kinds: tuple[str, ...]
     paired: bool = False
     frameworks: bool = True
+    needs: str = ""
 
 
 _SMALL = ",".join(
@@ -100,6 +107,8 @@ QUESTIONS = (
         "--profile transfer --inits pretrained,scratch --weights bvlc",
         (ACCURACY,),
         frameworks=False,
+        needs="it needs pretrained weights: `alexbench fetch weights` downloads torchvision's, "
+        "$ALEXBENCH_DATA may name a folder with bvlc-alexnet-trunk.safetensors",
     ),
 )
 
@@ -164,7 +173,8 @@ def _answer(question: Question, report: Report) -> Answer:
     if len(others) > _DETAILS:
         shown.append(f"… and {len(others) - _DETAILS:,} more in the tables.")
     details = (*shown, *_uncertified(question, report))
-    return Answer(question.text, _sentence("; ".join(parts)), details)
+    drawn = picture([mark for f in found for mark in f.marks], question.text)
+    return Answer(question.text, _sentence("; ".join(parts)), details, drawn)
 
 
 def _second(lead: Finding, others: Sequence[Finding]) -> Finding | None:
@@ -187,6 +197,8 @@ def _counts(found: Sequence[Finding]) -> str:
 
 
 def _missing(question: Question, report: Report) -> str:
+    if question.needs:
+        return f"Not measured in this run: {question.needs}; `{command(question)}` measures it."
     there = any(r.ok and r.kind in question.kinds for r in report.records)
     what = "Nothing to compare was measured in this run" if there else "Not measured in this run"
     return f"{what}; `{command(question)}` measures it."

@@ -20,6 +20,8 @@ from bench.report.chapters.normalisation import NOT_INTERLEAVED, normalisation_r
 from bench.report.columns import case_of
 from bench.report.footnotes import has_caveat, signed
 from bench.report.format import fixed, known, percent
+from bench.report.pictures import ACCURACY as ACCURATE
+from bench.report.pictures import POINTS, SPEED, Mark
 from bench.report.wording import Subject
 from bench.stats.estimates import Estimate
 from bench.stats.verdicts import INCONCLUSIVE, TIE, WIDE, speed_verdict
@@ -43,6 +45,7 @@ class Finding:
         variant: Its network.
         track: Its track.
         group: What else is the same in findings that one sentence may hold.
+        marks: What a picture shows of it.
     """
 
     words: str
@@ -53,6 +56,7 @@ class Finding:
     variant: str = ""
     track: str = ""
     group: tuple[str, ...] = ()
+    marks: tuple[Mark, ...] = ()
 
     @property
     def sentence(self) -> str:
@@ -98,8 +102,11 @@ def learning(results: Results, named: bool) -> list[Finding]:
             continue
         difference = accuracy_difference(ours.ok, theirs.ok)
         means = _mean(ours), _mean(theirs)
-        words = wording.accuracy_sentence(subject, difference, means) + _chance(ours, means)
-        found.append(_finding(words, place, *_weight(difference), ours, theirs))
+        words = wording.accuracy_sentence(subject, difference, means)
+        words += _by_images(ours, theirs, means) + _chance(ours, means)
+        made = _finding(words, place, *_weight(difference), ours, theirs)
+        marks = [Mark(f"{network}, {title(e.case)}", ACCURATE, _mean(e)) for e in (theirs, ours)]
+        found.append(replace(made, marks=tuple(marks)))
     return found
 
 
@@ -138,8 +145,18 @@ def _speeds(results: Results, named: bool, name: str, verb: str, noun: str) -> l
         if verdict.word == INCONCLUSIVE:
             size = -versus.precision if verdict.reason == WIDE else -math.inf
         place = _place(results, named, ours, theirs)
-        found.append(_finding(words, place, verdict.word, size, ours, theirs))
+        made = _finding(words, place, verdict.word, size, ours, theirs)
+        found.append(replace(made, marks=(_speed_mark(ours, network, versus.ratio),)))
     return found
+
+
+def _speed_mark(ours: Experiment, network: str, ratio: Estimate) -> Mark:
+    """How much faster one framework is than the reference, as a picture has it."""
+    value, low, high = (None if end is None else end - 1 for end in ratio)
+    label = f"{network}, {ours.case.track}"
+    if kind(ours.kind).batch_size:
+        label += f", batch {kind(ours.kind).batch_size}"
+    return Mark(label, SPEED, value if value is not None else math.nan, low, high)
 
 
 def _compared(results: Results, name: str) -> list[tuple[Experiment, Experiment, str]]:
@@ -222,6 +239,15 @@ def _mean(experiment: Experiment) -> float:
     return math.fsum(values) / len(values)
 
 
+def _by_images(ours: Experiment, theirs: Experiment, means: tuple[float, float]) -> str:
+    """The interval of one seed each, in brackets: seeds alone give none."""
+    if len(ours.ok) != 1 or len(theirs.ok) != 1:
+        return ""
+    images = [int(e.ok[0].dataset.get("test_images") or 0) for e in (ours, theirs)]
+    found = wording.by_images_alone(means, min(images))
+    return f" ({found})" if found else ""
+
+
 def _chance(experiment: Experiment, means: Iterable[float]) -> str:
     """A warning where neither side has learned."""
     classes = experiment.ok[0].metrics.get("classes") or ()
@@ -247,10 +273,24 @@ def _normalisation(row: Row, place: str) -> Finding:
         case.variant,
         case.track,
         (base, case.recipe, place),
+        _both_changes(row),
     )
     if not row["not_compared"]:
         return finding
     return replace(finding, words=f"{who}: {row['not_compared']}", verdict=NOT_COMPARED)
+
+
+def _both_changes(row: Row) -> tuple[Mark, ...]:
+    """What a normalisation brings and costs, as a picture has it."""
+    who, marks = str(row["variant"]), []
+    if known(row["difference"]):
+        ends = (row["difference"], row["low"], row["high"])
+        marks.append(Mark(f"{who}: accuracy", POINTS, *ends))
+    if known(row["ratio"]):
+        ends = (row["ratio"], row["ratio_low"], row["ratio_high"])
+        value, low, high = (None if end is None else end - 1 for end in ends)
+        marks.append(Mark(f"{who}: training speed", SPEED, value or 0.0, low, high))
+    return tuple(marks)
 
 
 def _brings(row: Row) -> str:
@@ -303,8 +343,14 @@ def _pretrained(
     if apart:
         return _refused(subject, in_words(apart), ours, theirs)
     found = accuracy_difference(ours.ok, theirs.ok)
-    words = wording.accuracy_sentence(subject, found, (_mean(ours), _mean(theirs)))
-    return _finding(words, place, *_weight(found), ours, theirs)
+    means = _mean(ours), _mean(theirs)
+    words = wording.accuracy_sentence(subject, found, means) + _by_images(ours, theirs, means)
+    made = _finding(words, place, *_weight(found), ours, theirs)
+    marks = (
+        Mark(f"{case.variant}, from scratch", ACCURATE, _mean(theirs)),
+        Mark(f"{case.variant}, {source} weights", ACCURATE, _mean(ours)),
+    )
+    return replace(made, marks=marks)
 
 
 def _spread(experiment: Experiment) -> str:

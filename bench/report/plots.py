@@ -247,7 +247,7 @@ def _suffix(data: Data) -> str:
     return f"_{name}_{data.short}" if data.short else f"_{name}"
 
 
-_FORMER = ("paired", "parting")
+_FORMER = ("paired", "parting", "interleaved")
 """Names that kinds of plots had before: a report into an old folder removes their files, too."""
 
 

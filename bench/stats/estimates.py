@@ -54,7 +54,7 @@ def percentiles(samples: Sequence[float]) -> tuple[float, float, float]:
 
 
 def median_estimate(processes: Processes) -> Estimate:
-    """Geometric mean over processes of each one's median, with a bootstrap interval.
+    """Geometric mean over processes of each one's median, with an interval.
 
     With several processes the interval covers the spread between them (`bench.stats.bootstrap`);
     with one it is of its samples alone.
@@ -77,6 +77,26 @@ def median_estimate(processes: Processes) -> Estimate:
     if level.samples < 2:
         return Estimate(level.centre, None, None)
     return Estimate(level.centre, *ends_of(level.resampled))
+
+
+def noise_of(processes: Processes) -> float | None:
+    """Spread of samples within a process: the interquartile range over the median.
+
+    Each sample counts relative to the median of its process, so that the spread between processes
+    is not in it.
+
+    Args:
+        processes: Samples by process, positive, in any unit.
+
+    Returns:
+        A fraction; None where no process has two samples.
+    """
+    several = [np.asarray(some, dtype=float) for some in processes if len(some) > 1]
+    if not several:
+        return None
+    relative = np.concatenate([some / np.median(some) for some in several])
+    low, high = np.percentile(relative, (25, 75))
+    return float(high - low)
 
 
 class Ratio(NamedTuple):
@@ -110,7 +130,7 @@ def paired(ratios: Processes) -> Ratio:
     """A ratio of two speeds from interleaved blocks.
 
     Geometric mean over processes of each process's median ratio: pairing cancels what both blocks
-    of a pair saw alike. The interval resamples processes and pairs (`bench.stats.bootstrap`); the
+    of a pair saw alike. The interval has the spread of both (`bench.stats.bootstrap`); the
     spread between few processes is moderated by a usual one.
 
     Args:

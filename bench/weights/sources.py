@@ -9,23 +9,29 @@ import errno
 import functools
 import hashlib
 import os
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from bench import __version__
 from bench.core.cache import cache_folder, damaged, keep, recall, temporary_folder, writable
-from bench.core.download import file_checksum
-from bench.core.errors import UserError
+from bench.core.download import check_reachable, file_checksum
+from bench.core.errors import UserError, notice
 from bench.core.files import expanded, temporary_directory
 from bench.networks.preprocessing import BVLC, TORCHVISION, Preprocessing
 from bench.networks.pretrained import Facts, Pretrained
 from bench.training.frameworks import for_files
 from bench.weights.facts import interpret
 from bench.weights.files import read
+from bench.weights.identify import AmbiguousError
+from bench.weights.reading import AS_IT_IS, Reading
 from bench.worker.client import call
 
-_FORMAT = 2  # raise it when older prepared copies must not be used any more
+_FORMAT = 3  # raise it when older prepared copies must not be used any more
+_TORCHVISION_URL = "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth"
+"""Where torchvision downloads from: asked before a worker is started for it."""
 _TRUNK = ("conv1", "conv2", "conv3", "conv4", "conv5")
 
 
@@ -59,11 +65,24 @@ class Source:
         return sha256.startswith(self.checksum.removeprefix("sha256:"))
 
     def path(self) -> Path:
-        """Where its file is expected."""
+        """Its file; where it is expected first, if it is nowhere."""
+        places = list(self._places())
+        return next((place for place in places if place.is_file()), places[0])
+
+    def _places(self) -> Iterator[Path]:
+        """Where its file may be: a downloaded one in the cache or in that of torch.hub, any one
+        next to the data or in their folder."""
         if self.downloadable:
-            return cache_folder() / "downloads" / self.file
+            yield cache_folder() / "downloads" / self.file
         named = expanded(os.environ.get("ALEXBENCH_DATA") or ".")
-        return (named if named.is_dir() else named.parent) / self.file
+        yield (named if named.is_dir() else named.parent) / self.file
+        if not self.downloadable:
+            yield cache_folder() / "downloads" / self.file
+            return
+        base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+        with suppress(UserError):  # no home: torch has none either
+            home = expanded(os.environ.get("TORCH_HOME") or f"{base}/torch")
+            yield home / "hub" / "checkpoints" / self.file
 
 
 SOURCES = {
@@ -94,12 +113,17 @@ SOURCES = {
 }
 
 
-def open_weights(spec: str, *, named: str | None = None) -> tuple[Pretrained, Path]:
+def open_weights(
+    spec: str, *, named: str | None = None, reading: Reading = AS_IT_IS
+) -> tuple[Pretrained, Path]:
     """Open weights by name or path, and prepare them for workers.
+
+    What was dropped and matched in a file of another program is said in a line on stderr.
 
     Args:
         spec: A name in `SOURCES`, or the path of a file.
         named: The variant, where a file fits several.
+        reading: What else the user says about the file.
 
     Returns:
         The weights, and the path of the prepared copy: in the cache, or where that cannot be
@@ -116,13 +140,35 @@ def open_weights(spec: str, *, named: str | None = None) -> tuple[Pretrained, Pa
             f"received sha256:{sha256}; get the file again"
         )
     source = source or next((s for s in SOURCES.values() if s.is_checksum(sha256)), None)
-    name = source.name if source else path.name
-    key = hashlib.sha256(f"{_FORMAT} {__version__} {name} {named}".encode()).hexdigest()[:8]
+    reading = replace(reading, named=named or reading.named)
+    try:  # a copy of all that is there serves those who would take a part
+        found, file = _opened(path, source, sha256, replace(reading, partial=False))
+    except AmbiguousError:
+        raise
+    except UserError:
+        if not reading.partial:
+            raise
+        found, file = _opened(path, source, sha256, reading)
+    if found.facts.matched:
+        facts = found.facts
+        network = facts.variant if facts.head == "source" else f"{facts.variant}, head {facts.head}"
+        notice(f"{path}: read as {network}; {'; '.join(facts.matched)}")
+    return found, file
+
+
+def _opened(
+    path: Path, source: Source | None, sha256: str, reading: Reading
+) -> tuple[Pretrained, Path]:
+    """The weights of a file, from their prepared copy where there is one."""
+    name = source.name if source else os.fsencode(path.name)
+    key = hashlib.sha256(f"{_FORMAT} {__version__} {name!r} {reading}".encode()).hexdigest()[:8]
     file = Path("weights") / f"{sha256[:32]}-{key}.safetensors"
     cached = _cached(writable(cache_folder()) / file)
     if cached is not None and not _lacks_categories(cached):
         return cached, writable(cache_folder()) / file
-    found = interpret(read(path), path, sha256, named or (source.variant if source else None))
+    if source:
+        reading = replace(reading, named=reading.named or source.variant)
+    found = interpret(read(path, reading.key), path, sha256, reading)
     if source:
         found = replace(found, facts=_published(source, found.facts))
     found = _with_categories(found)
@@ -150,6 +196,46 @@ def locate(spec: str) -> tuple[Path, Source | None]:
     raise UserError(f"weights {spec}: {path}: {what}; {hint}")
 
 
+def available(names: Iterable[str]) -> Source | None:
+    """The first of these sources whose file is there and can be read; None where none is.
+
+    Nothing is downloaded, and a file that cannot be used is passed over.
+    """
+    for name in names:
+        if SOURCES[name].path().is_file():
+            try:
+                open_weights(name)
+            except UserError:
+                continue
+            return SOURCES[name]
+    return None
+
+
+def fetch_published(names: Iterable[str]) -> None:
+    """Download the first of these sources that can be.
+
+    Raises:
+        UserError: None can be, or the network or the disk fails: at once without a network.
+    """
+    for name in names:
+        if SOURCES[name].downloadable:
+            check_reachable(os.environ.get("ALEXBENCH_WEIGHTS_URL") or _TORCHVISION_URL)
+            fetch_weights()
+            return
+    raise UserError("none of them can be downloaded")
+
+
+def how_to_get(names: Iterable[str]) -> str:
+    """How to get one of these sources, in a few words."""
+    ways = [
+        "`alexbench fetch weights` downloads torchvision's"
+        if SOURCES[name].downloadable
+        else f"$ALEXBENCH_DATA may name a folder with {SOURCES[name].file}"
+        for name in names
+    ]
+    return ", or ".join(ways)
+
+
 def fetch_weights(progress: bool = True) -> Path:
     """Torchvision's file of weights in the cache, downloaded where it is not there yet.
 
@@ -160,11 +246,10 @@ def fetch_weights(progress: bool = True) -> Path:
         UserError: PyTorch is not installed, the download fails, or the checksum is wrong.
     """
     source = SOURCES["torchvision"]
-    target = source.path()
-    if target.is_file():
-        if source.is_checksum(_sha256(target)):
-            return target
-        target.unlink()
+    if source.path().is_file() and source.is_checksum(_sha256(source.path())):
+        return source.path()
+    target = cache_folder() / "downloads" / source.file
+    target.unlink(missing_ok=True)
     folder = target.parent
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -261,11 +346,12 @@ def _lacks_categories(found: Pretrained) -> bool:
 def _with_categories(found: Pretrained) -> Pretrained:
     if not _lacks_categories(found):
         return found
-    return replace(found, facts=replace(found.facts, categories=_imagenet_categories()))
+    return replace(found, facts=replace(found.facts, categories=imagenet_categories()))
 
 
 @functools.cache
-def _imagenet_categories() -> tuple[str, ...]:
+def imagenet_categories() -> tuple[str, ...]:
+    """Names of ImageNet's 1000 classes from torchvision; UserError where it is not installed."""
     return tuple(call(for_files(".pth"), "categories")["categories"])
 
 

@@ -57,8 +57,8 @@ def optional(check: Check) -> Check:
 
 
 def status(value: Any) -> bool:
-    """Whether a field is the status of a failed command."""
-    return value in ("failed", "oom")
+    """Whether a field is the status of a command that gave no result."""
+    return value in ("failed", "oom", "skipped")
 
 
 PROGRESS: Fields = {"done": number, "note": text}

@@ -1,6 +1,7 @@
 """Opening datasets: every form, every kind of damage, the cache, and the order of `auto`."""
 
 import dataclasses
+import hashlib
 import io
 import os
 import pickle
@@ -31,6 +32,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("ALEXBENCH_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("ALEXBENCH_DATA", raising=False)
     monkeypatch.delenv("ALEXBENCH_CIFAR10_URL", raising=False)
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
     return tmp_path / "cache"
 
 
@@ -197,7 +199,10 @@ def test_grey_and_transparent_images_become_rgb(tmp_path: Path, mode: str) -> No
 def test_image_of_another_size_is_named(tmp_path: Path, width: int, height: int) -> None:
     files = {**image_files(), "test/cat/2.png": png(np.zeros((height, width, 3), np.uint8))}
     message = refusal(write_folder(tmp_path / "p", files))
-    assert f"test/cat/2.png: {width}x{height} pixels; images must be 32x32" in message
+    assert (
+        f"test/cat/2.png: {width}x{height} pixels; images must be 32x32; --resize 32 resizes"
+        in message
+    )
 
 
 @pytest.mark.parametrize("kind", ["cut png", "cut jpeg", "rubbish", "empty", "gif"])
@@ -210,7 +215,7 @@ def test_damaged_image_is_named(tmp_path: Path, kind: str) -> None:
         encoded[name] = out.getvalue()[: -400 if form == "JPEG" else None]
     files = {**image_files(), "train/cat/5.jpg": encoded[kind]}
     message = refusal(write_folder(tmp_path / "p", files))
-    assert "train/cat/5.jpg: not a whole PNG or JPEG image" in message
+    assert "train/cat/5.jpg: not a whole PNG or JPEG image, nor WebP" in message
 
 
 @pytest.mark.parametrize(
@@ -238,6 +243,7 @@ def test_class_without_images_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
+        ({"data_batch_1.bin": None}, "data_batch_1.bin missing; the archive is not whole"),
         ({"data_batch_2.bin": records(10, 2)[:-1]}, "data_batch_2.bin: 30,729 bytes are not whole"),
         ({"data_batch_2.bin": b""}, "data_batch_2.bin: is empty"),
         ({"test_batch.bin": b"\x0a" + records(10, 3)[1:]}, "test_batch.bin: label 10; labels are"),
@@ -420,6 +426,23 @@ def test_folder_with_one_archive_stands_for_it(tmp_path: Path) -> None:
     assert_batches(open_quietly(folder))
     write_tar(folder / "two.tgz", binary_files())
     assert "more than one archive (one.tar.gz, two.tgz)" in refusal(folder)
+
+
+def test_of_several_archives_the_one_with_all_of_cifar10_is_taken_and_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "shelf"
+    folder.mkdir()
+    whole = write_tar(folder / "whole.tar.gz", binary_files())
+    write_tar(folder / "part.tgz", {**binary_files(), "README": b"x"})
+    digest = hashlib.sha256(whole.read_bytes()).hexdigest()
+    monkeypatch.setitem(archives.WHOLE_CIFAR10, digest, "whole")
+    monkeypatch.setenv("ALEXBENCH_DATA", str(folder))
+    assert_batches(sources.open_dataset("auto", cache=tmp_path / "cache", progress=False))
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "taken is whole.tar.gz, which has all of CIFAR-10 (also there: part.tgz)" in line
+    (folder / "again.tar.gz").write_bytes(whole.read_bytes())
+    assert "more than one archive" in refusal(folder)
 
 
 def forbid_decoding(monkeypatch: pytest.MonkeyPatch) -> None:

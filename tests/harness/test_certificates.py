@@ -247,6 +247,9 @@ class Listener:
     def __init__(self) -> None:
         self.told: list[str] = []
 
+    def planned(self, plan: Any) -> None:
+        raise AssertionError("these profiles have no time plan")
+
     def started(self, task: Any) -> None:
         self.told.append("measuring")
 

@@ -119,6 +119,26 @@ def all_results(match: InterleavedRun) -> dict[tuple[str, str], TaskResults]:
     return {(t.task.case.framework, t.task.kind): t for t in match.all_results}
 
 
+def test_start_up_is_measured_in_some_processes_and_the_others_open_together(
+    script: Script,
+) -> None:
+    kinds = ("startup", "train_throughput")
+    limits = replace(LIMITS, startup_processes=1)
+    group = (job("a", *kinds), job("b", *kinds))
+    match = InterleavedRun(group, Path("data"), limits, lambda task: None, lambda done, note: None)
+    match.run_process(0)
+    first = [what for _, what in script.log if what in ("open", "startup")]
+    assert first == ["open", "startup", "open", "startup"]
+    script.log.clear()
+    match.run_process(1)
+    names = [what for _, what in script.log]
+    assert names[:2] == ["open", "open"]
+    assert "startup" not in names
+    found = all_results(match)
+    assert [block.process for block in found["a", "startup"].blocks] == [0]
+    assert {block.process for block in found["a", "train_throughput"].blocks} == {0, 1}
+
+
 def test_they_take_turns_and_the_other_one_goes_first_next_time(script: Script) -> None:
     match = match_of(job("a", "train_throughput"), job("b", "train_throughput"))
     match.run_process(0)
@@ -364,3 +384,4 @@ class Quiet:
     def finished(self, record: Any) -> None: ...
     def certifying(self, done: float, note: str) -> None: ...
     def certificate_done(self, certificate: Any) -> None: ...
+    def planned(self, plan: Any) -> None: ...

@@ -8,11 +8,13 @@ import pytest
 
 from bench.core.errors import UserError
 from bench.core.kinds import KINDS, TIMED
+from bench.harness import matrix, pretraining
 from bench.harness.matrix import Task, jobs
 from bench.harness.profiles import PROFILES, Profile
 from bench.harness.selection import Selection
 from bench.training.defaults import chain
 from bench.training.frameworks import Framework
+from bench.weights.sources import SOURCES
 from tests.support import fake_weights, fakes
 
 FULL, QUICK = PROFILES["full"], PROFILES["quick"]
@@ -42,6 +44,7 @@ def test_a_profile_measures_every_kind_of_every_variant_it_names(profile: Profil
             for framework in BOTH
             for track in profile.tracks[kind]
             if track in profile.tracks_of.get(variant, (track,))
+            if framework == BOTH[0] or variant not in profile.in_one_framework
         }
         assert mine == wanted
 
@@ -229,3 +232,69 @@ def test_a_profile_may_time_a_variant_in_fewer_tracks_unless_it_is_named() -> No
     assert {task.case.track for task in tasks(profile, kinds=kinds)} == {"closed"}
     found = {task.case.track for task in tasks(profile, kinds=kinds, variants=("tiny",))}
     assert found == {"closed", "idiomatic"}
+
+
+@pytest.fixture
+def _bvlc(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(matrix, "available", lambda names: SOURCES["bvlc"])
+
+
+@pytest.mark.usefixtures("_bvlc")
+def test_quick_has_one_pair_pretrained_and_from_scratch_in_one_framework() -> None:
+    found = [t for t in tasks(QUICK, frameworks=BOTH) if t.case.variant == "imagenet-lrn"]
+    assert [t.kind for t in found] == ["accuracy"] * 2
+    ours, theirs = (t.case for t in found)
+    assert (ours.init, ours.frozen, theirs.init) == ("pretrained", True, "scratch")
+    same = {"init": "scratch", "weights": None, "frozen": False, "recipe": ""}
+    assert replace(ours, **same) == replace(theirs, **same)  # type: ignore[arg-type]
+    assert ours.framework == BOTH[0]
+    assert ours.input_size < 131
+    with_reference = tasks(QUICK, frameworks=("fake", "pytorch"))
+    named = {t.case.framework for t in with_reference if t.case.variant == "imagenet-lrn"}
+    assert named == {"pytorch"}
+
+
+@pytest.mark.usefixtures("_bvlc")
+@pytest.mark.parametrize(
+    "selection",
+    [
+        {"variants": ("cifar-bn",)},
+        {"recipes": ("short",)},
+        {"kinds": ("train_throughput",)},
+        {"tracks": ("closed",)},
+        {"batch_sizes": (64,)},
+    ],
+    ids=str,
+)
+def test_a_selection_of_something_else_has_no_pair(selection: dict[str, object]) -> None:
+    found = tasks(QUICK, frameworks=BOTH, **selection)
+    assert {t.case.variant for t in found} <= {"cifar-bn", "cifar-lrn", "cifar-plain"}
+
+
+def test_without_weights_quick_has_no_pair(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(matrix, "available", lambda names: None)
+    assert all(t.case.init == "scratch" for t in tasks(QUICK, frameworks=BOTH))
+
+
+def test_without_weights_one_line_says_how_to_get_them(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fetch(names: object) -> None:
+        raise UserError("https://there: cannot be reached (no network)")
+
+    monkeypatch.setattr(pretraining, "available", lambda names: None)
+    monkeypatch.setattr(pretraining, "fetch_published", fetch)
+    pretraining.provide(Selection(variants=("cifar-bn",)), QUICK)
+    assert capsys.readouterr().err == ""
+    pretraining.provide(Selection(), QUICK)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "pretrained against scratch is not measured" in line
+    assert "no network" in line
+    assert "alexbench fetch weights" in line
+    assert "bvlc-alexnet-trunk.safetensors" in line
+
+
+def test_networks_that_are_compared_with_others_alone_are_in_all_frameworks_where_named() -> None:
+    for chosen, wanted in (({}, {"fake"}), ({"variants": ("cifar-lrn",)}, set(BOTH))):
+        found = tasks(QUICK, frameworks=BOTH, kinds=("train_throughput",), **chosen)
+        assert {t.case.framework for t in found if t.case.variant == "cifar-lrn"} == wanted

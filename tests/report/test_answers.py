@@ -11,7 +11,7 @@ from bench.core.records import RecordStore
 from bench.report.answers import QUESTIONS, answers, command, lines, markdown
 from bench.report.blocks import stale
 from bench.report.html import write_results
-from bench.report.wording import speed_bound
+from bench.report.wording import by_images_alone, speed_bound
 from bench.stats.estimates import Estimate
 from tests.support.synthetic import FAILED_PARITY, OTHER_DATASET, make_record
 from tests.support.synthetic_normalisation import make_normalisations, make_trained
@@ -179,6 +179,17 @@ def test_one_seed_is_inconclusive_and_shows_both_accuracies():
     assert "chance" not in said
 
 
+def test_one_seed_has_the_interval_that_its_test_images_leave():
+    said = sentence(
+        LEARNING, learned((0.60,), (0.70,), dataset={**OTHER_DATASET, "test_images": 2000})
+    )
+    assert "(by the 2,000 test images alone 10.0 points more [7.1, 12.9])" in said
+    said = by_images_alone((0.2, 0.6), 2000)
+    assert said == "by the 2,000 test images alone 40.0 points less [37.2, 42.8]"
+    assert by_images_alone((0.2, 0.6), 0) == ""
+    assert "test images alone" not in sentence(LEARNING, learned((0.6, 0.61), (0.7, 0.71)))
+
+
 def test_accuracies_at_chance_are_called_so():
     said = sentence(LEARNING, learned((0.105, 0.11), (0.11, 0.104)))
     assert "chance is 10 %, so neither has clearly learned" in said
@@ -220,7 +231,11 @@ def test_what_was_not_measured_is_named_with_its_command():
     found = answers([])
     assert len(found) == 6
     for question, answer in zip(QUESTIONS, found, strict=False):
-        assert answer.sentence == f"Not measured in this run; `{command(question)}` measures it."
+        needs = f": {question.needs}" if question.needs else ""
+        line = f"Not measured in this run{needs}; `{command(question)}` measures it."
+        assert answer.sentence == line
+        assert not answer.picture
+    assert "alexbench fetch weights" in found[PRETRAINING].sentence
 
 
 @pytest.mark.parametrize("question", QUESTIONS, ids=lambda question: question.text)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bench.core.cache import cache_folder
 from bench.core.errors import UserError
 from bench.networks.preprocessing import BVLC, TORCHVISION
 from bench.networks.pretrained import Pretrained
@@ -28,7 +29,7 @@ def _cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     examples.install(monkeypatch, tmp_path / "cache")
     monkeypatch.chdir(tmp_path)
     # The names of ImageNet's classes would be asked from a framework.
-    monkeypatch.setattr(sources, "_imagenet_categories", lambda: ("class",) * 1000)
+    monkeypatch.setattr(sources, "imagenet_categories", lambda: ("class",) * 1000)
 
 
 def sha256(path: Path) -> str:
@@ -337,6 +338,50 @@ def test_the_real_trunk_has_the_registered_checksum() -> None:
     found, _ = open_weights("bvlc")
     assert found.tensors["conv1.weight"].shape == (96, 3, 11, 11)
     assert np.all(found.tensors["conv4.weight"] * 256 % 1 == 0)
+
+
+def test_torchvisions_file_is_found_in_the_caches_and_next_to_the_data(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.setenv("ALEXBENCH_DATA", str(tmp_path))
+    source = SOURCES["torchvision"]
+    places = [
+        tmp_path / "torch" / "hub" / "checkpoints" / source.file,
+        tmp_path / source.file,
+        cache_folder() / "downloads" / source.file,
+    ]
+    assert source.path() == places[2]
+    for place in places:  # each of them before those that are there already
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(b"x")
+        assert source.path() == place
+
+
+def test_the_first_source_that_can_be_read_is_available(
+    monkeypatch: pytest.MonkeyPatch, planted: Path, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.setenv("ALEXBENCH_DATA", str(planted.parent))
+    names = ("torchvision", "bvlc")
+    found = sources.available(names)
+    assert found is not None
+    assert found.name == "bvlc"
+    broken = planted.parent / SOURCES["torchvision"].file
+    broken.write_bytes(b"not torchvision's")  # passed over
+    assert sources.available(names) == found
+    planted.unlink()
+    assert sources.available(names) is None
+
+
+def test_without_a_network_nothing_is_fetched_and_the_reason_is_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("ALEXBENCH_WEIGHTS_URL", "http://127.0.0.1:9/weights.pth")
+    with pytest.raises(UserError, match=r"127\.0\.0\.1.*cannot be reached"):
+        sources.fetch_published(("bvlc", "torchvision"))
+    with pytest.raises(UserError, match="can be downloaded"):
+        sources.fetch_published(("bvlc",))
 
 
 def test_rows_describe_every_source(monkeypatch: pytest.MonkeyPatch, planted: Path) -> None:

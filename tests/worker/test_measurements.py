@@ -676,7 +676,7 @@ def test_a_process_after_the_first_takes_its_blocks_alone(clock: Clock, data: Da
         lambda: next(commands),
         3,
         extras=False,
-        sync=bench.trainer.sync,
+        finish=bench.trainer.sync,
     )
     found = speed.train_throughput(bench)
     assert found.metrics["steps_per_sample"] == 3

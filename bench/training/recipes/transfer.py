@@ -49,6 +49,7 @@ def rows() -> tuple[Recipe, ...]:
             batch_size=None,
         ),
         finetune,
+        *_look(),
         dataclasses.replace(
             finetune,
             name="transfer-long",
@@ -78,3 +79,32 @@ def rows() -> tuple[Recipe, ...]:
             init="scratch",
         ),
     )
+
+
+def _look() -> tuple[Recipe, Recipe]:
+    """A pair for the quick profile: a new last layer on frozen convolutions, and the same network
+    from scratch, both on the smallest images that pass all pools."""
+    frozen = Recipe(
+        "transfer-look",
+        "a linear layer on frozen convolutions, on small images: seconds",
+        optimizer="adam",
+        learning_rate=1e-3,
+        zero_last=True,
+        schedule="cosine",
+        epochs=10,
+        frozen=True,
+        input_size=67,  # the last pool has one place
+        batch_size=64,
+        head="pool-linear",
+    )
+    scratch = dataclasses.replace(
+        frozen,
+        name="transfer-look-scratch",
+        description="the network and images of transfer-look, from scratch: one epoch",
+        zero_last=False,
+        warmup=0.1,
+        epochs=1,
+        frozen=False,
+        init="scratch",
+    )
+    return frozen, scratch

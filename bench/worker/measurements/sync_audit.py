@@ -22,7 +22,8 @@ LONGER = 3
 def audit(bench: Session, samples: Sequence[float], steps: int) -> dict[str, Any]:
     """``clock``: seconds per step in blocks (the given samples of ``steps`` steps), of calls that
     are not waited for, and as slopes up to ``sync`` and up to the weights."""
-    few = max(1, steps // 4)
+    each = bench.setup.case.steps_per_execution
+    few = max(1, steps // (4 * each)) * each
     many = LONGER * few
     unsynced: list[float] = []
     synced: list[float] = []

@@ -1,0 +1,196 @@
+"""The time plan of a run: its stages, the seconds planned for each, and what they took.
+
+A profile with `run_seconds` ends in time on a slow machine, too: stages whose work is fixed
+(certificates, trainings, report) take what they take, and the interleaved groups share what is
+left, so that on a fast machine they take more processes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from time import perf_counter
+from typing import Any
+
+from bench.core.kinds import kind
+from bench.core.system.resources import usable_cpus
+from bench.harness.matrix import Job
+from bench.harness.profiles import Profile, StageSeconds
+
+CERTIFICATES = "parity certificates"
+PEAKS = "peak FLOP/s"
+REPORT = "report"
+
+
+@dataclass
+class Stage:
+    """A stage of a run.
+
+    Attributes:
+        name: As the terminal has it.
+        planned: Seconds, when the run began.
+        weight: Of an interleaved group: its share of what the other stages leave; 0 where the work
+            is fixed.
+        actual: Seconds, once it is over.
+    """
+
+    name: str
+    planned: float
+    weight: float = 0.0
+    actual: float | None = None
+
+
+@dataclass
+class TimePlan:
+    """The stages of a run, in their order.
+
+    Attributes:
+        stages: All of them.
+        total: Seconds for the run, from `began`.
+        began: When the run began, on the clock of `clock`.
+        clock: Seconds that only rise.
+        changed: Called when a stage is over.
+        entered: Called when a stage begins.
+    """
+
+    stages: list[Stage]
+    total: float
+    began: float
+    clock: Callable[[], float] = perf_counter
+    changed: Callable[[], None] = lambda: None
+    entered: Callable[[], None] = lambda: None
+    _running: Stage | None = field(default=None, init=False)
+
+    @classmethod
+    def of(
+        cls, profile: Profile, groups: Sequence[Sequence[Job]], began: float, missing: Missing
+    ) -> TimePlan | None:
+        """The plan of a run, made when it begins; None for a profile without a limit for the run.
+
+        Args:
+            profile: Its `run_seconds` and `stage_seconds`.
+            groups: What is measured, in its order.
+            began: When the run began, on the clock of `perf_counter`.
+            missing: What is not cached.
+        """
+        if not profile.run_seconds or profile.stage_seconds is None:
+            return None
+        known = profile.stage_seconds
+        cores = max(1, min(missing.certificates, len(usable_cpus())))
+        certificates = math.ceil(missing.certificates / cores) * known.certificate
+        stages = [Stage(CERTIFICATES, certificates), Stage(PEAKS, missing.peaks * known.peaks)]
+        stages += [_stage_of(group, known) for group in groups]
+        stages.append(Stage(REPORT, known.report))
+        plan = cls(stages, profile.run_seconds, began)
+        shares = [plan.share(stage) for stage in stages]
+        for stage, share in zip(stages, shares, strict=True):
+            stage.planned = share if stage.weight else stage.planned
+        return plan
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Count the seconds of a stage; those of a second visit are added."""
+        found = next((stage for stage in self.stages if stage.name == name), None)
+        if found is None:
+            yield
+            return
+        began, self._running = self.clock(), found
+        self.entered()
+        try:
+            yield
+        finally:
+            self._running = None
+            found.actual = (found.actual or 0.0) + self.clock() - began
+            self.changed()
+
+    def share(self, stage: Stage) -> float:
+        """Seconds for an interleaved group: of what the fixed stages that are to come leave, as
+        much as its weight among the groups that are to come."""
+        to_come = [one for one in self.stages if one.actual is None]
+        fixed = sum(one.planned for one in to_come if not one.weight)
+        weights = sum(one.weight for one in to_come)
+        return max(0.0, self.left - fixed) * stage.weight / weights if weights else 0.0
+
+    def seconds_for(self, group: Sequence[Job]) -> float:
+        """Seconds for an interleaved group now."""
+        name = name_of(group)
+        found = next((one for one in self.stages if one.name == name and one.weight), None)
+        return self.share(found) if found else 0.0
+
+    @property
+    def left(self) -> float:
+        """Seconds until the run is to be over."""
+        return self.total - (self.clock() - self.began)
+
+    def lines(self) -> list[str]:
+        """The plan, a line each, when the run begins."""
+        planned = [stage for stage in self.stages if round(stage.planned)]
+        width = max(len(stage.name) for stage in planned)
+        head = f"Plan: {self.total:.0f} s in all, {self.total - self.left:.0f} s of them over"
+        return [head, *(f"  {one.name:<{width}} {one.planned:>4.0f} s" for one in planned)]
+
+    def outcome(self) -> list[str]:
+        """Planned and actual seconds, a line each."""
+        there = [stage for stage in self.stages if stage.actual is not None or stage.weight]
+        if not there:
+            return []
+        width = max(len(stage.name) for stage in there)
+        lines = [f"{'seconds':<{width}} planned actual"]
+        for stage in there:
+            actual = "-" if stage.actual is None else f"{stage.actual:.0f}"
+            lines.append(f"{stage.name:<{width}} {stage.planned:>7.0f} {actual:>6}")
+        return lines
+
+    def line(self) -> str:
+        """What runs, what remains, and the time that is left: ``0:12 left · report``."""
+        to_come = [one.name for one in self.stages if one.actual is None]
+        now = self._running.name if self._running else ""
+        after = [name for name in to_come if name != now]
+        then = f"then {after[0]}" if after else ""
+        more = f" and {len(after) - 1} more" if len(after) > 1 else ""
+        parts = [f"{_clock_time(self.left)} left", now, f"{then}{more}"]
+        return " · ".join(part for part in parts if part)
+
+    def to_json(self) -> dict[str, Any]:
+        """As ``run.json`` has it."""
+        stages = [asdict(one) for one in self.stages]
+        for stage in stages:
+            stage["planned"] = round(stage["planned"], 1)
+            stage["actual"] = None if stage["actual"] is None else round(stage["actual"], 1)
+            del stage["weight"]
+        return {"seconds": self.total, "stages": stages}
+
+
+@dataclass(frozen=True)
+class Missing:
+    """What a run has to make first: numbers of certificates and of frameworks without a peak."""
+
+    certificates: int = 0
+    peaks: int = 0
+
+
+def name_of(group: Sequence[Job]) -> str:
+    """The name of a group: its track and networks, or the training."""
+    case = group[0].case
+    if kind(group[0].tasks[0].kind).timed:
+        networks = ", ".join(dict.fromkeys(job.case.variant for job in group))
+        return f"speed, {case.track}: {networks}"
+    start = "" if case.init == "scratch" else f" from {case.init}"
+    recipe = f", {case.recipe}" if case.input_size != 32 else ""
+    return f"training {case.variant}{start}, {case.framework_label}{recipe}, seed {case.seed}"
+
+
+def _stage_of(group: Sequence[Job], known: StageSeconds) -> Stage:
+    case, name = group[0].case, name_of(group)
+    if kind(group[0].tasks[0].kind).timed:
+        # A round of a group has parts that do not depend on the number of its workers.
+        return Stage(name, 0.0, weight=1.0 + len(group))
+    longest = max(known.trainings.values(), default=0.0)
+    return Stage(name, known.trainings.get(case.recipe.partition("@")[0], longest))
+
+
+def _clock_time(seconds: float) -> str:
+    whole = max(0, round(seconds))
+    return f"{whole // 60}:{whole % 60:02}"

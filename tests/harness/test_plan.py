@@ -1,0 +1,170 @@
+"""The time plan: what is left is for the interleaved groups, and the run ends in time."""
+
+from dataclasses import replace
+from pathlib import Path
+from time import perf_counter
+
+import pytest
+
+from bench.harness.grouping import groups
+from bench.harness.matrix import Job, Task, jobs
+from bench.harness.plan import CERTIFICATES, PEAKS, REPORT, Missing, Stage, TimePlan, name_of
+from bench.harness.profiles import PROFILES, StageSeconds
+from bench.harness.resumption.run_settings import Begun, RunSettings
+from bench.harness.run import open_run, run_all
+from bench.harness.selection import Selection
+from tests.support import fakes
+
+
+class Clock:
+    """Seconds that a test sets."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def plan(clock: Clock) -> TimePlan:
+    stages = [
+        Stage(CERTIFICATES, 50),
+        Stage("training", 30),
+        Stage("wide", 0, weight=3),
+        Stage("narrow", 0, weight=1),
+        Stage(REPORT, 20),
+    ]
+    return TimePlan(stages, total=500, began=0.0, clock=clock)
+
+
+def spend(made: TimePlan, clock: Clock, name: str, seconds: float) -> None:
+    with made.stage(name):
+        clock.now += seconds
+
+
+def test_groups_share_what_the_other_stages_leave_by_their_weights() -> None:
+    made = plan(Clock())
+    _, _, wide, narrow, _ = made.stages
+    assert (made.share(wide), made.share(narrow)) == (300, 100)
+
+
+def test_time_that_a_stage_takes_more_or_less_is_the_groups() -> None:
+    clock = Clock()
+    made = plan(clock)
+    wide, narrow = made.stages[2:4]
+    spend(made, clock, CERTIFICATES, 130)
+    assert (made.share(wide), made.share(narrow)) == (240, 80)
+    spend(made, clock, "training", 10)
+    assert made.share(wide) == 255
+    spend(made, clock, "wide", 100)  # it was precise early
+    assert made.share(narrow) == 500 - 240 - 20
+    spend(made, clock, "narrow", 300)
+    assert made.left == -40
+    assert [stage.actual for stage in made.stages] == [130, 10, 100, 300, None]
+
+
+def test_a_run_that_is_late_leaves_groups_nothing_and_no_less() -> None:
+    clock = Clock()
+    made = plan(clock)
+    spend(made, clock, CERTIFICATES, 600)
+    assert made.share(made.stages[2]) == 0.0
+
+
+def test_the_line_says_what_runs_what_remains_and_the_time_left() -> None:
+    clock = Clock()
+    made = plan(clock)
+    shown = []
+    made.entered = lambda: shown.append(made.line())
+    spend(made, clock, CERTIFICATES, 61)
+    spend(made, clock, "training", 30)
+    spend(made, clock, "an unknown stage", 5)
+    assert shown == [
+        "8:20 left · parity certificates · then training and 3 more",
+        "7:19 left · training · then wide and 2 more",
+    ]
+    clock.now = 600
+    assert made.line() == "0:00 left · then wide and 2 more"
+
+
+def test_plan_and_outcome_are_shown_and_kept() -> None:
+    clock = Clock()
+    made = plan(clock)
+    kept = []
+    made.changed = lambda: kept.append(made.to_json())
+    for stage in made.stages[2:4]:
+        stage.planned = made.share(stage)
+    assert [line.split() for line in made.lines()[1:]][2] == ["wide", "300", "s"]
+    spend(made, clock, CERTIFICATES, 44.25)
+    (content,) = kept
+    assert content["stages"][0] == {"name": CERTIFICATES, "planned": 50, "actual": 44.2}
+    assert content["stages"][1]["actual"] is None
+    assert [line.split()[-2:] for line in made.outcome()][:2] == [
+        ["planned", "actual"],
+        ["50", "44"],
+    ]
+
+
+@pytest.fixture
+def _fakes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    fakes.install(monkeypatch, tmp_path / "cache")
+
+
+@pytest.mark.usefixtures("_fakes")
+def test_the_plan_of_quick_has_time_for_its_groups() -> None:
+    quick = PROFILES["quick"]
+    began = perf_counter()
+    found = groups(jobs(Selection(frameworks=("pytorch", "fake")), quick), quick.together, 1 << 40)
+    made = TimePlan.of(quick, found, began, Missing(certificates=4, peaks=2))
+    assert made is not None
+    names = [stage.name for stage in made.stages]
+    assert len(set(names)) == len(names)
+    assert names[:2] == [CERTIFICATES, PEAKS]
+    assert names[-1] == REPORT
+    speeds = [stage for stage in made.stages if stage.weight]
+    assert [stage.name for stage in speeds] == [
+        "speed, closed: cifar-bn, cifar-lrn, cifar-plain",
+        "speed, idiomatic: cifar-bn",
+    ]
+    assert sum(stage.planned for stage in speeds) > 0.4 * quick.run_seconds
+    assert quick.run_seconds < 600
+    assert TimePlan.of(PROFILES["full"], found, began, Missing()) is None
+
+
+def test_a_training_is_named_by_what_it_is() -> None:
+    case = replace(fakes.case("fake"), init="pretrained", weights="bvlc@1", input_size=99)
+    job = Job(case, (Task(case, "accuracy"),))
+    assert name_of([job]) == f"training tiny from pretrained, fake, {case.recipe}, seed 0"
+
+
+@pytest.mark.usefixtures("_fakes")
+def test_a_run_follows_its_plan_and_keeps_it(tmp_path: Path) -> None:
+    seconds = StageSeconds(certificate=1, peaks=1, trainings={}, report=1)
+    limits = replace(fakes.LIMITS, processes=2, precision=1e-9)
+    profile = replace(fakes.PROFILE, limits=limits, run_seconds=9.0, stage_seconds=seconds)
+    data = str(fakes.write_batches(tmp_path / "small", fakes.images()))
+    todo = jobs(Selection(frameworks=("fake", "fake-two"), kinds=("train_throughput",)), profile)
+    run, _ = open_run(tmp_path / "results", "planned", False, profile, data, begun=Begun("x", {}))
+    shown: list[TimePlan] = []
+
+    class Quiet:
+        """Remembers the plan."""
+
+        def planned(self, found: TimePlan) -> None:
+            shown.append(found)
+
+        def __getattr__(self, name: str) -> object:
+            return lambda *_: None
+
+    with run:
+        run_all(run, todo, Quiet(), parity=False)  # type: ignore[arg-type]
+    (made,) = shown
+    settings = RunSettings.read(run.folder)
+    assert settings is not None
+    assert settings.plan == made.to_json()
+    speeds = [stage for stage in made.stages if stage.weight]
+    assert len(speeds) == 2
+    assert all(stage.actual for stage in speeds)
+    first, *_ = run.store.read()
+    # The goal cannot be reached: the group ends with its share of the time.
+    assert first.metrics["interleaving"]["stopped"] == "time limit"
+    assert 1.0 <= first.metrics["interleaving"]["group_seconds"] <= 8.0
