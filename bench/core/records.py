@@ -286,7 +286,9 @@ def record_of_line(line: bytes, where: str) -> Record:
         raise UserError(f"{where}: not a JSON object ({error.msg})") from error
     except RecursionError as error:
         raise UserError(f"{where}: nested too deeply for a record") from error
-    except ValueError as error:  # a whole number of thousands of digits, or no UTF-8
+    except UnicodeDecodeError as error:
+        raise UserError(f"{where}: cannot read it as UTF-8 ({error})") from error
+    except ValueError as error:  # a whole number of thousands of digits
         raise UserError(f"{where}: not a record ({error})") from error
     except UserError as error:
         raise UserError(f"{where}: {error}") from error
