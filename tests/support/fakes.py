@@ -27,7 +27,7 @@ from bench.core.limits import Limits
 from bench.data.dataset import Dataset, Split
 from bench.data.synthetic import generate
 from bench.harness import profiles
-from bench.harness.profiles import Profile
+from bench.harness.profiles import Profile, StageSeconds
 from bench.networks import variants
 from bench.networks.architecture import Conv, Dense, Dropout, Flatten, Layer, ReLU
 from bench.networks.variants import Variant
@@ -458,6 +458,13 @@ PROFILE = Profile(
 )
 TWICE = replace(PROFILE, name="tiny-twice", limits=replace(LIMITS, processes=2, group_seconds=60.0))
 """Two processes of each case: one gives no verdict."""
+PLANNED = replace(
+    TWICE,
+    name="tiny-planned",
+    run_seconds=20.0,
+    stage_seconds=StageSeconds(certificate=2, peaks=1, trainings={"short": 1}, report=3),
+)
+"""With a time plan."""
 
 
 def register() -> None:
@@ -466,7 +473,7 @@ def register() -> None:
     variants.register(WIDER)
     for row in FRAMEWORKS:
         frameworks.register(row)
-    for profile in (PROFILE, TWICE):
+    for profile in (PROFILE, TWICE, PLANNED):
         profiles.PROFILES[profile.name] = profile
 
 
@@ -474,7 +481,7 @@ def install(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
     """For one test: the rows here and in every worker, and a cache of its own."""
     for variant in (VARIANT, WIDER):
         monkeypatch.setitem(variants.VARIANTS, variant.name, variant)
-    for profile in (PROFILE, TWICE):
+    for profile in (PROFILE, TWICE, PLANNED):
         monkeypatch.setitem(profiles.PROFILES, profile.name, profile)
     for row in FRAMEWORKS:
         monkeypatch.setitem(frameworks.FRAMEWORKS, row.name, row)
