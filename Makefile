@@ -7,8 +7,9 @@ BIN := $(VENV)/bin
 ARGS ?=
 # Processes that run the tests of `make test` and `make check`.
 JOBS ?= 2
-# Tests of one file run in one process: they share fixtures and the answers of framework processes.
-PYTEST := $(BIN)/pytest -n $(JOBS) --dist loadfile
+# Tests of one framework, else of one file, run in one process (tests/conftest.py): they share
+# fixtures and the answers of framework processes.
+PYTEST := $(BIN)/pytest -n $(JOBS) --dist loadgroup
 
 # The Python of `make test-gpu`: one whose frameworks can use the device. `make` cannot know which
 # builds a card and its driver need (docs/gpu.md), so it installs none.
@@ -44,7 +45,7 @@ bench-report: $(VENV)/installed
 	@$(BIN)/python -m tests.benchmarks.report_cost $(ARGS)
 
 test: $(VENV)/installed
-	@$(PYTEST) -m 'not slow' $(ARGS)
+	@$(PYTEST) -m 'not slow and not browser and not cluster' $(ARGS)
 
 test-gpu:
 	@ALEXBENCH_TEST_DEVICE=$(GPU_DEVICE) $(GPU_PYTHON) -m pytest -W default -m gpu tests/gpu -rs $(ARGS)
@@ -56,9 +57,10 @@ check: $(VENV)/installed
 	$(BIN)/lint-imports
 	$(PYTEST) $(ARGS)
 
-# Half an hour; no part of `make test`. One script alone: python -m tests.reliability.kills --kills 300
+# An hour; no part of `make test`. One script alone: python -m tests.reliability.kills --kills 300.
+# ARGS='--json FILE' gathers the figures for python -m tests.reliability.table FILE.
 reliability: $(VENV)/installed
-	@$(BIN)/python -m tests.reliability
+	@$(BIN)/python -m tests.reliability $(ARGS)
 
 format: $(VENV)/installed
 	$(BIN)/ruff format .

@@ -23,7 +23,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from bench.analysis.gate import Gate
+from bench.analysis.gate import FORMS, Gate
 from bench.cli.options import apply_process_options, named
 from bench.cli.progress import Display, label, result_line
 from bench.core import extensions, signals
@@ -42,6 +42,7 @@ from bench.harness.profiles import PROFILES, profile
 from bench.harness.resumption.run_settings import Begun
 from bench.harness.run import Run, open_run
 from bench.harness.selection import Selection
+from bench.report.across.text import as_text
 from bench.training.frameworks import framework
 
 _BENCHMARKS = Path(__file__).resolve().parent / "benchmarks"
@@ -57,6 +58,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--bench-data", default="auto", help="auto, cifar10, generated or a path to images"
     )
     group.addoption(
+        "--bench-resize",
+        type=int,
+        metavar="PIXELS",
+        help="bring images in class folders to this size",
+    )
+    group.addoption(
         "--bench-device",
         default="cpu",
         help=f"one of {', '.join(NAMES)}; cuda:1 is the second",
@@ -66,16 +73,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--bench-frameworks", default="", help="frameworks to measure, commas between them"
     )
     group.addoption("--bench-variants", default="", help="variants to measure, commas between them")
-    group.addoption(
-        "--bench-executions", default="", help="eager, compiled or both, commas between them"
-    )
+    group.addoption("--bench-executions", default="", help="any of eager, compiled, graphs")
     group.addoption(
         "--bench-compare", metavar="RUN", help="compare the results with those of an earlier run"
     )
     group.addoption(
         "--bench-fail-if",
-        metavar="slower:5%",
-        help="with --bench-compare: fail when the whole interval of a case is that much slower",
+        metavar=FORMS,
+        help="with --bench-compare: fail when the whole interval of a case is that much slower, or "
+        "its accuracy that much lower; or when nothing was compared",
+    )
+    group.addoption(
+        "--bench-summary",
+        metavar="FILE",
+        help="write a Markdown summary: of the comparison, or of the ratios between frameworks; "
+        "added to the end of the file in $GITHUB_STEP_SUMMARY",
     )
     group.addoption(
         "--bench-threads",
@@ -246,7 +258,10 @@ class Session:
                 # Synthetic data must not stop a run, even where warnings are errors.
                 warnings.simplefilter("always", SyntheticDataWarning)
                 begun = self._begun(data)
-                self._run, _ = open_run(results, None, False, self._profile, data, begun=begun)
+                resize = self._config.getoption("bench_resize")
+                self._run, _ = open_run(
+                    results, None, False, self._profile, data, begun=begun, resize=resize
+                )
                 self._open.enter_context(self._run)
         except OutputError as error:
             pytest.exit(str(error), returncode=error.exit_code)
@@ -264,6 +279,7 @@ class Session:
             "save_weights": None,
             "profile": self._profile.name,
             "data": data,
+            "resize": self._config.getoption("bench_resize"),
             "validation": False,
             "no_parity": self._config.getoption("bench_no_parity"),
             "threads": self._config.getoption("bench_threads"),
@@ -272,7 +288,7 @@ class Session:
         return Begun(
             shlex.join(["pytest", *map(str, self._config.invocation_params.args)]),
             options,
-            tuple(dict.fromkeys(job.case.framework for job in self._jobs)),
+            tuple(dict.fromkeys(case.framework for case in self._measured())),
             tuple(sorted(self._wanted)) if left_out else None,
         )
 
@@ -354,8 +370,13 @@ class Session:
         """The cases to certify: those that ``-k`` left, none with ``--bench-no-parity``."""
         if self._config.getoption("bench_no_parity"):
             return []
-        usable = (j for j in self._jobs if j.case.framework not in self._choice.unusable)
-        return [job.case for job in usable if any(t.key in self._wanted for t in job.tasks)]
+        return [c for c in self._measured() if c.framework not in self._choice.unusable]
+
+    def _measured(self) -> list[Case]:
+        """The cases that ``-k`` left."""
+        return [
+            job.case for job in self._jobs if any(task.key in self._wanted for task in job.tasks)
+        ]
 
     def _terminal(self) -> _Terminal:
         return _Terminal(self._config)
@@ -392,7 +413,7 @@ class Session:
         """Fail a session whose tests passed but whose results break ``--bench-fail-if``."""
         if signals.received() is not None:
             signals.acknowledge()
-        broken = self._gate and self._gate.violations(self._records.values())
+        broken = self._gate and self._gate.failures(self._records.values())
         if broken and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
@@ -413,9 +434,22 @@ class Session:
         self._answered = True
         if self._gate:
             terminalreporter.section(f"compared with {self._config.getoption('bench_compare')}")
-            terminalreporter.write_line(self._gate.as_text(self._records.values()))
-            for line in self._gate.violations(self._records.values()):
+            records = list(self._records.values())
+            terminalreporter.write_line(as_text(self._gate.compare(records)))
+            for line in self._gate.warnings(records):
+                terminalreporter.write_line(f"warning: {line}", yellow=True)
+            for line in self._gate.failures(records):
                 terminalreporter.write_line(f"FAILED {line}", red=True)
+
+    def _summarise(self, run: Run) -> None:
+        """Write the Markdown summary that ``--bench-summary`` asks for."""
+        where = self._config.getoption("bench_summary")
+        if where is None or not self._records:
+            return
+        _without_notebook()
+        from bench.report.across.summary import session_summary, write_summary  # noqa: PLC0415
+
+        write_summary(where, session_summary(run.folder, list(self._records.values()), self._gate))
 
     def pytest_unconfigure(self) -> None:
         """Write the report; its path is the last line printed, or how a stopped run goes on."""
@@ -429,6 +463,7 @@ class Session:
         from bench.cli.measuring import how_to_go_on, report_of  # noqa: PLC0415
 
         try:
+            self._summarise(run)
             report_of(run, answered=self._answered)
         except pytest.exit.Exception:  # a signal that came while the report was written
             pass
@@ -489,6 +524,12 @@ def _extra(record: Record) -> dict[str, Any]:
     }
 
 
+def _properties(record: Record) -> list[tuple[str, object]]:
+    """What ``--junitxml`` writes with a test: the case and its result with the interval."""
+    found = {"case": record.case.id, "kind": record.kind, **record.summary}
+    return [(name, value) for name, value in found.items() if value is not None]
+
+
 @pytest.fixture
 def measured(task: Task, benchmark: Any, request: pytest.FixtureRequest) -> Record:
     """The record of a task, passed to pytest-benchmark; a failed case fails its test."""
@@ -502,4 +543,5 @@ def measured(task: Task, benchmark: Any, request: pytest.FixtureRequest) -> Reco
         benchmark.skipped = True  # else pytest-benchmark warns that the fixture was not used
         pytest.fail(f"{record.status}: {record.error}", pytrace=False)
     session.show(benchmark, record)
+    request.node.user_properties += _properties(record)
     return record

@@ -50,12 +50,16 @@ TUNED = LayerSet(convolution=convolution)
 
 
 def build(architecture: spec.Architecture, layer_set: LayerSet = SHARED) -> keras.Model:
-    """The network with Keras's own dropout: (B, S, S, 3) float -> (B, classes) logits."""
+    """The network with Keras's own dropout: (B, S, S, 3) float -> (B, classes) logits.
+
+    Without the rows from the flattening on, it gives the map of the last pool.
+    """
     images = _input(architecture)
     x = images
     for step in architecture.steps():
         x = _chain(_layers(step, _INITIALISED, layer_set), x)
-    return keras.Model(images, _logits(x), name=architecture.name)
+    outputs = x if len(x.shape) == 4 else _logits(x)
+    return keras.Model(images, outputs, name=architecture.name)
 
 
 @dataclass(frozen=True)

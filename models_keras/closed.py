@@ -13,22 +13,35 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.training.interfaces import Gradients, Images, Logits, Setup, StepInput
+from bench.core.errors import UserError
+from bench.training.interfaces import (
+    DeviceClock,
+    Gradients,
+    Images,
+    Logits,
+    ParallelFacts,
+    Setup,
+    StepInput,
+)
 from models_keras import alexnet
 from models_keras.backend import BackendStep, Network, current
 from models_keras.crops import bordered
+from models_keras.data_parallel import OnDevices, distribute
 from models_keras.preprocess import prepare_for
 from models_keras.settings import in_force, use_precision
 from models_keras.state import export_closed, load_closed
 
 
-class ClosedTrainer:
+class ClosedTrainer(OnDevices):
     """:class:`bench.training.interfaces.Trainer` over a backend's step."""
 
     def __init__(self, setup: Setup) -> None:
         keras.utils.set_random_seed(setup.case.seed)
         self._of_backend = backend = current()
+        setup.refuse_executions("the closed track of Keras", graphs=backend.GRAPHS)
         backend.configure(setup.threads, setup.deterministic, setup.device_kind, setup.tf32)
+        self._setup = setup
+        distribute(backend, setup)
         backend.use_precision(setup.case.precision)
         self._dtype = "float64" if setup.case.precision == "float64" else "float32"
         use_precision(self._dtype)
@@ -37,8 +50,16 @@ class ClosedTrainer:
         self.network = self._models.training
         self._masks = list(setup.architecture.dropouts())
         prepare = prepare_for(setup, self._dtype)
-        models = (self._models.training, self._models.evaluation)
-        network = Network(prepare, *models, setup.recipe, self._rates(setup), setup.compiled)
+        network = Network(
+            prepare,
+            self._models.training,
+            self._models.evaluation,
+            setup.recipe,
+            self._rates(setup),
+            compiled=setup.compiled,
+            graphs=setup.graphs,
+            side=setup.side,
+        )
         self._prepare = prepare
         self._backend: BackendStep = backend.Step(network)
         self._losses: list[Any] = []
@@ -60,9 +81,19 @@ class ClosedTrainer:
 
     def hold_images(self, images: Images, labels: NDArray[np.int64], padding: int) -> bool:
         """In memory of the device, with their border."""
+        if self._setup.case.devices > 1:
+            return False
         found = bordered(images, padding)
-        self._held = None if found is None else keras.ops.convert_to_tensor(found)
+        dtype = self._of_backend.held_dtype()
+        self._held = None if found is None else keras.ops.convert_to_tensor(found, dtype)
         return self._held is not None
+
+    def parallel(self) -> ParallelFacts:
+        """How it trains on several devices, which are read back from the step's arrays."""
+        wanted, found = self._setup.case.devices, self._backend.devices()
+        if found != wanted:
+            raise UserError(f"--devices {wanted}: the step's arrays are on {found}")
+        return super().parallel()
 
     def export_state(self) -> Iterator[tuple[str, NDArray[Any]]]:
         """Variables of the network, and the slots of the backend's step."""
@@ -120,11 +151,19 @@ class ClosedTrainer:
 
     def settings(self) -> dict[str, Any]:
         """Read back from Keras and the backend."""
-        return in_force(self.network, self._backend.settings())
+        return in_force(self.network, self._backend.settings(), self._backend.compiled_step())
 
     def device_memory(self) -> int | None:
         """As the backend counts it."""
         return self._of_backend.peak_memory()
+
+    def reserved_memory(self) -> int | None:
+        """As the backend counts it."""
+        return self._of_backend.peak_reserved()
+
+    def device_clock(self) -> DeviceClock | None:
+        """The backend's, where it has one."""
+        return self._of_backend.device_clock()
 
     def bare_loop(self, step_input: StepInput) -> Callable[[int], None]:
         """The backend's own hand-written loop on one prepared batch."""

@@ -18,11 +18,13 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from bench.training.interfaces import Images, Logits, Setup, StepInput
+from bench.training.interfaces import DeviceClock, Images, Logits, Setup, StepInput
 from bench.training.recipes.base import Recipe
 from models_keras import alexnet
 from models_keras.backend import current
 from models_keras.crops import HeldImages, bordered
+from models_keras.data_parallel import OnDevices, distribute
+from models_keras.layers.conv import DENSE_FORMS
 from models_keras.optimizer import optimizer_for, slow
 from models_keras.preprocess import input_for, stock_prepare_for
 from models_keras.settings import in_force
@@ -30,17 +32,24 @@ from models_keras.state import FitState
 
 
 class _AfterStep(keras.callbacks.Callback):  # type: ignore[misc]
-    """Returns control to the harness after every batch."""
+    """Returns control to the harness after every batch.
 
-    def __init__(self, after_step: Callable[[], None]) -> None:
+    Keras calls it once for all steps of one call of the compiled function, with the number that the
+    last of them would have in a whole call; the harness counts each.
+    """
+
+    def __init__(self, after_step: Callable[[], None], steps: int = 0) -> None:
         super().__init__()
         self._after_step = after_step
+        self._steps, self._taken = steps, 0
         self.logs: Mapping[str, Any] = {}
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Store the logs: reading their loss waits for the step that wrote it."""
         self.logs = logs or {}
-        self._after_step()
+        while self._taken < min(batch + 1, self._steps):
+            self._taken += 1
+            self._after_step()
 
     def wait(self) -> None:
         """Wait for the last step."""
@@ -48,7 +57,7 @@ class _AfterStep(keras.callbacks.Callback):  # type: ignore[misc]
             float(self.logs["loss"])
 
 
-class IdiomaticTrainer:
+class IdiomaticTrainer(OnDevices):
     """:class:`bench.training.interfaces.Trainer` over ``model.fit``.
 
     What another track does differently overrides a method: `tuned`, `defaults`.
@@ -58,13 +67,16 @@ class IdiomaticTrainer:
         keras.utils.set_random_seed(setup.case.seed)
         self._backend = current()
         self._setup = setup
+        setup.refuse_executions("fit of Keras", steps=self._backend.STEPS_PER_EXECUTION)
         self._backend.configure(setup.threads, setup.deterministic, setup.device_kind, setup.tf32)
-        self._mixed = setup.case.precision == "bfloat16"
-        keras.mixed_precision.set_dtype_policy("mixed_bfloat16" if self._mixed else "float32")
+        distribute(self._backend, setup)
+        # Under mixed_float16 ``compile`` wraps the optimiser in one that scales the loss.
+        policy = f"mixed_{setup.half}" if setup.half else "float32"
+        keras.mixed_precision.set_dtype_policy(policy)
         self._architecture = setup.architecture
         self.network = self._build(setup)
         self._prepare = self._preparation(setup)
-        images = input_for(self._architecture)
+        images = input_for(setup)
         self._model = keras.Model(images, self.network(self._prepare(images)))
         self._compile(self._model)
         self._trained = self._model
@@ -85,7 +97,8 @@ class IdiomaticTrainer:
         """``jit_compile`` and ``run_eagerly``: Keras's own choice where the case is executed as the
         backend does by default."""
         if setup.compiled == self._backend.COMPILES:
-            return {"jit_compile": self._jit_compile(setup)}
+            steps = setup.case.steps_per_execution
+            return {"jit_compile": self._jit_compile(setup), "steps_per_execution": steps}
         return {"jit_compile": setup.compiled, "run_eagerly": not setup.compiled}
 
     def _build(self, setup: Setup) -> keras.Model:
@@ -121,10 +134,11 @@ class IdiomaticTrainer:
 
     def hold_images(self, images: Images, labels: NDArray[np.int64], padding: int) -> bool:
         """As a variable of the model that ``fit`` trains; labels come with the steps."""
-        found = bordered(images, padding)
+        found = None if self._setup.case.devices > 1 else bordered(images, padding)
         if found is None:
             return False
-        held = HeldImages(found.shape, dtype="uint8", name="held_images")
+        dtype, size = self._backend.held_dtype(), images.shape[1]
+        held = HeldImages(found.shape, size, dtype, dtype="uint8", name="held_images")
         crops = keras.Input((4,), dtype="int32")
         self._trained = keras.Model(crops, self.network(self._prepare(held(crops))))
         held.held.assign(found)
@@ -148,7 +162,7 @@ class IdiomaticTrainer:
             (given.images if given.crops is None else given.crops, given.labels)
             for given in islice(inputs, steps)
         )
-        self._last = _AfterStep(after_step)
+        self._last = _AfterStep(after_step, steps)
         history = self._trained.fit(
             self._backend.fed(batches),
             steps_per_epoch=steps,
@@ -179,15 +193,33 @@ class IdiomaticTrainer:
 
     def settings(self) -> dict[str, Any]:
         """Read back from Keras and the backend."""
-        execution = {
-            "execution": "fit, eager" if self._trained.run_eagerly else "fit",
-            "jit_compile": bool(self._trained.jit_compile),
-        }
-        return in_force(self.network, execution)
+        model = self._trained
+        name = "fit, eager" if model.run_eagerly else "fit"
+        if model.steps_per_execution > 1:
+            name += f", {model.steps_per_execution} steps in a call"
+        execution = {"execution": name, "jit_compile": bool(model.jit_compile)}
+        found = in_force(self.network, execution, getattr(model, "train_function", None))
+        scale = getattr(model.optimizer, "dynamic_scale", None)
+        # The scale of an optimiser that no step has built is the one that it begins with.
+        first = getattr(model.optimizer, "initial_scale", None)
+        return found | {"loss_scale": first if scale is None else float(scale)}
 
     def device_memory(self) -> int | None:
         """As the backend counts it."""
         return self._backend.peak_memory()
+
+    def reserved_memory(self) -> int | None:
+        """As the backend counts it."""
+        return self._backend.peak_reserved()
+
+    def device_clock(self) -> DeviceClock | None:
+        """The backend's, where it has one."""
+        return self._backend.device_clock()
+
+    @property
+    def small_maps_dense(self) -> bool:
+        """Whether training computes small maps as dense layers (`models_keras.layers.conv`)."""
+        return any(isinstance(layer, DENSE_FORMS) for layer in self.network.layers)
 
     def bare_loop(self, step_input: StepInput) -> None:
         """``fit`` is the loop that Keras's users write."""

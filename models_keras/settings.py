@@ -16,12 +16,13 @@ _OWN_FLOAT64 = dtypes.BIT64_TO_BIT32_DTYPE["float64"]
 """What Keras makes of float64 on this backend."""
 
 
-def in_force(model: keras.Model, execution: dict[str, Any]) -> dict[str, Any]:
+def in_force(model: keras.Model, execution: dict[str, Any], step: Any = None) -> dict[str, Any]:
     """Read back around one run of the model's first convolution, under the layer's own policy.
 
     Args:
         model: The network.
         execution: The trainer's ``execution`` and ``jit_compile``.
+        step: The function that trains, as far as it is compiled.
 
     Returns:
         :class:`bench.training.settings.Settings` as a dictionary; with ``compilation`` where the
@@ -34,10 +35,11 @@ def in_force(model: keras.Model, execution: dict[str, Any]) -> dict[str, Any]:
         compute_dtype=conv.compute_dtype,
         activation_dtype=keras.backend.standardize_dtype(activation.dtype),
         accumulation_dtype=None,
+        loss_scale=None,
         **execution,
         **current().in_backend(conv.kernel.value, activation, _AXES[conv.data_format]),
     ).to_json()
-    counted = current().compilation() if execution["jit_compile"] else None
+    counted = current().compilation(step, jit=bool(execution["jit_compile"]))
     return found if counted is None else found | {"compilation": counted}
 
 

@@ -64,14 +64,14 @@ class TunedTrainer(IdiomaticTrainer):
 
     def predict(self, images: Images) -> Logits:
         """``predict_on_batch``, under a mixed policy of the copy whose weights are rounded."""
-        if self._mixed:
+        if self._setup.half:
             self._use_rounded_copy()
         return self._logits(self._evaluated, images)
 
     def _use_rounded_copy(self) -> None:
         if self._copy is None:  # made at the first evaluation: training alone needs none
             self._copy = RoundedCopy(self.network)
-            images = input_for(self._architecture)
+            images = input_for(self._setup)
             self._evaluated = keras.Model(images, self._copy.network(self._prepare(images)))
             same = self._model
             self._evaluated.compile(jit_compile=same.jit_compile, run_eagerly=same.run_eagerly)
@@ -83,11 +83,11 @@ class TunedTrainer(IdiomaticTrainer):
 
 
 _LARGE = (keras.layers.Conv2D, keras.layers.Dense)
-"""Layers that compute in bfloat16; BatchNorm computes in float32."""
+"""Layers that compute in 16 bits; BatchNorm computes in float32."""
 
 
 class RoundedCopy:
-    """A copy of a network under ``mixed_bfloat16`` whose large weights are bfloat16 already.
+    """A copy of a network under a mixed policy whose large weights have 16 bits already.
 
     Under a mixed policy Keras converts every weight in every call, which takes longer than
     evaluating an image. The copy's results are the same: the weights are converted only once.
@@ -122,5 +122,5 @@ def _rounded(layer: keras.layers.Layer) -> keras.layers.Layer:
     config: dict[str, Any] = layer.get_config()
     if isinstance(layer, _LARGE):
         # Zeros: drawing millions of weights only to overwrite them takes seconds.
-        config |= {"dtype": "bfloat16", "kernel_initializer": "zeros"}
+        config |= {"dtype": layer.compute_dtype, "kernel_initializer": "zeros"}
     return type(layer).from_config(config)

@@ -44,6 +44,43 @@ def peak_memory(device: torch.device) -> int | None:
     return int(getattr(torch, device.type).max_memory_allocated(device))
 
 
+def peak_reserved(device: torch.device) -> int | None:
+    """Peak bytes that PyTorch's allocator had taken from the accelerator, its cache among them."""
+    if device.type not in ("cuda", "xpu"):
+        return None
+    return int(getattr(torch, device.type).max_memory_reserved(device))
+
+
+class DeviceClock:
+    """Time stamps of the device itself (:class:`bench.training.interfaces.DeviceClock`).
+
+    A mark is an event in the current stream: it is reached when all work queued before it is done.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._events = getattr(torch, device.type).Event
+
+    def mark(self) -> Any:
+        """Queue one."""
+        event = self._events(enable_timing=True)
+        event.record()
+        return event
+
+    def reached(self, mark: Any) -> bool:
+        """Whether all work before a mark is done, without waiting."""
+        return bool(mark.query())
+
+    def seconds(self, first: Any, last: Any) -> float:
+        """Between two marks; waits for the last one."""
+        last.synchronize()
+        return float(first.elapsed_time(last)) / 1e3
+
+
+def clock_of(device: torch.device) -> DeviceClock | None:
+    """The clock of an accelerator with timed events; None on a CPU."""
+    return DeviceClock(device) if device.type in ("cuda", "mps", "xpu") else None
+
+
 def on_device(array: NDArray[Any], device: torch.device) -> Tensor:
     """The array on the device.
 

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bench.core.errors import UserError
+from bench.core.case import GRAPHS
+from bench.core.errors import UnavailableError
 from models_torch.preprocess import HeldImages
 
 
@@ -21,8 +22,12 @@ class Precision:
 
     dtype: torch.dtype
     """Of weights, loss and logits."""
-    autocast: bool
-    """Whether products and convolutions are in bfloat16."""
+    half: torch.dtype | None = None
+    """Of products and convolutions under autocast; None: they are in ``dtype`` as well."""
+
+    def autocast(self, device: str) -> torch.autocast:
+        """The context that the network runs in."""
+        return torch.autocast(device, self.half or torch.bfloat16, enabled=self.half is not None)
 
 
 class EvaluationPass(nn.Module):
@@ -68,8 +73,8 @@ class TrainingPass(nn.Module):
 
 
 def logits_of(network: nn.Module, x: Tensor, precision: Precision) -> Tensor:
-    """(B, 3, S, S) -> (B, classes); the loss is never computed in bfloat16."""
-    with torch.autocast(x.device.type, torch.bfloat16, enabled=precision.autocast):
+    """(B, 3, S, S) -> (B, classes); the loss is never computed in 16 bits."""
+    with precision.autocast(x.device.type):
         logits: Tensor = network(x)
     return logits.to(precision.dtype)
 
@@ -77,19 +82,24 @@ def logits_of(network: nn.Module, x: Tensor, precision: Precision) -> Tensor:
 class Compiler:
     """``torch.compile`` for the modules of one trainer.
 
-    On a CPU in its default mode. On CUDA in the mode ``reduce-overhead``, which replays forward and
-    backward as CUDA graphs: shapes are fixed, and launching kernel by kernel would take longer
-    than computing some of them.
+    In its default mode; or in the mode ``reduce-overhead``, which replays forward and backward as
+    CUDA graphs: shapes are fixed, and launching kernel by kernel takes longer than computing some
+    of them.
     """
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, device: torch.device, *, graphs: bool = False) -> None:
+        """Raises UnavailableError where there is no compiler, or no CUDA device for graphs."""
+        if graphs and device.type != "cuda":
+            raise UnavailableError(
+                f"execution {GRAPHS}: CUDA graphs need a CUDA device, and this one is {device.type}"
+            )
         if device.type == "cpu" and not any(map(shutil.which, ("g++", "clang++"))):
-            raise UserError(
+            raise UnavailableError(
                 "execution compiled: on the CPU torch.compile needs a C++ compiler, and there is "
                 "neither g++ nor clang++; install one, or take --executions eager"
             )
         _raise_limit()
-        self._graphs = device.type == "cuda"
+        self._graphs = graphs
         self._mode = "reduce-overhead" if self._graphs else None
         self.execution = "torch.compile" + (f", {self._mode}" if self._mode else "")
         self._before = counts()

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bench.data.dataset import SIDE
-from bench.networks.resize import interpolation_matrix
+from bench.networks.resize import cropped, interpolation_matrix
 from bench.training.interfaces import Images, Setup
 
 
@@ -25,9 +24,10 @@ class HeldImages(nn.Module):
         self, images: Images, labels: NDArray[np.int64], padding: int, device: torch.device
     ) -> None:
         super().__init__()
-        side = SIDE + 2 * padding
+        own = images.shape[1]
+        side = own + 2 * padding
         bordered = torch.zeros((len(images), side, side, 3), dtype=torch.uint8, device=device)
-        inside = slice(padding, padding + SIDE)
+        inside = slice(padding, padding + own)
         bordered[:, inside, inside] = torch.from_numpy(np.array(images)).to(device)
         # Buffers have a fixed address: a CUDA graph reads them where they are.
         self.images: Tensor
@@ -37,12 +37,12 @@ class HeldImages(nn.Module):
         self.register_buffer(
             "labels", torch.from_numpy(np.array(labels)).to(device), persistent=False
         )
-        self.register_buffer("across", torch.arange(SIDE, device=device), persistent=False)
+        self.register_buffer("across", torch.arange(own, device=device), persistent=False)
 
     def forward(self, crops: Tensor) -> tuple[Tensor, Tensor]:
         """(B, 4) int32 -> (B, 32, 32, 3) uint8 and (B,) int64."""
         index, top, left, flip = crops.long().unbind(1)
-        mirrored = SIDE - 1 - self.across
+        mirrored = len(self.across) - 1 - self.across
         rows = top[:, None] + self.across  # (B, 32)
         columns = left[:, None] + torch.where(flip[:, None] > 0, mirrored, self.across)
         found = self.images[index[:, None, None], rows[:, :, None], columns[:, None, :]]
@@ -53,8 +53,8 @@ class Prepare(nn.Module):
     """(B, 32, 32, 3) uint8 -> (B, 3, S, S), normalised by channel and resized bilinearly.
 
     Half-pixel centres and no antialiasing, as in every framework here; in ``dtype`` whatever
-    autocast does. Features of a frozen trunk, (B, F), pass unchanged. The resize is
-    ``F.interpolate``.
+    autocast does. Where the recipe enlarges to more than S pixels, the middle is cut out. Features
+    of a frozen trunk, (B, F), pass unchanged. The resize is ``F.interpolate``.
     """
 
     def __init__(
@@ -62,6 +62,7 @@ class Prepare(nn.Module):
     ) -> None:
         super().__init__()
         self._size = setup.architecture.input_size
+        self._enlarged = setup.recipe.resize or self._size
         self._takes_features = setup.architecture.features is not None
         self._device, self._dtype, self._layout = device, dtype, layout
         self._mean: Tensor
@@ -74,7 +75,7 @@ class Prepare(nn.Module):
         if self._takes_features:
             return images.to(self._dtype)
         x = images.permute(0, 3, 1, 2)  # (B, 3, 32, 32), a view
-        resized = x.shape[2:] != (self._size, self._size)
+        resized = x.shape[2:] != (self._enlarged, self._enlarged) or self._enlarged != self._size
         layout = self._layout_before_resize() if resized else self._layout
         x = x.to(self._dtype, memory_format=layout)  # a copy: bytes become floating point
         x.div_(255).sub_(self._mean).div_(self._std)
@@ -84,8 +85,10 @@ class Prepare(nn.Module):
         return self._layout
 
     def _resize(self, x: Tensor) -> Tensor:
-        size = (self._size, self._size)
-        return F.interpolate(x, size=size, mode="bilinear", align_corners=False)
+        size = (self._enlarged, self._enlarged)
+        enlarged = F.interpolate(x, size=size, mode="bilinear", align_corners=False)
+        middle = cropped(self._enlarged, self._size)
+        return enlarged[:, :, middle, middle]
 
     def _constant(self, values: Any) -> Tensor:
         # Computed in float64: float32 constants would be too coarse for a parity check in float64.
@@ -119,7 +122,10 @@ class PrepareByProducts(Prepare):
             # There a product may be rounded to TF32, and the allocator caches freed memory.
             return super()._resize(x)
         if self._resizing is None:
-            rows, columns = (interpolation_matrix(extent, self._size) for extent in (height, width))
+            middle = cropped(self._enlarged, self._size)
+            rows, columns = (
+                interpolation_matrix(extent, self._enlarged)[middle] for extent in (height, width)
+            )
             self._resizing = self._constant(rows), self._constant(columns.T.copy())
         by_rows, by_columns = self._resizing
         shape = (count, channels, self._size, self._size)

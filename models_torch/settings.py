@@ -60,6 +60,7 @@ def in_force(
         weight_layout=layout(conv.weight, "OIHW"),
         execution=compiled or "eager",
         jit_compile=compiled is not None,
+        loss_scale=None,
     )
 
 

@@ -26,10 +26,21 @@ from bench.training.interfaces import Gradients, Images, Logits, Setup, StepInpu
 from bench.training.tracks import track
 from models_torch import defaults
 from models_torch.alexnet import STOCK, LayerSet, build, layers_of, set_masks
-from models_torch.devices import device_of, on_device, on_host, peak_memory, synchronise
+from models_torch.devices import (
+    DeviceClock,
+    clock_of,
+    device_of,
+    on_device,
+    on_host,
+    peak_memory,
+    peak_reserved,
+    synchronise,
+)
+from models_torch.layers.conv import SmallMapConv2d
 from models_torch.optimizer import optimizer_for, set_rate
 from models_torch.passes import Compiler, EvaluationPass, Precision, TrainingPass, logits_of
 from models_torch.preprocess import HeldImages, Prepare, PrepareByProducts
+from models_torch.scaling import export_scale, load_scale, scaled, scaler_for, update
 from models_torch.settings import in_force, set_deterministic
 from models_torch.state import export_state, load_state
 
@@ -100,10 +111,13 @@ class TorchTrainer:
         set_deterministic(setup.deterministic)
         # float64 is for parity checks only: there rounding hides no error.
         dtype = torch.float64 if setup.case.precision == "float64" else torch.float32
-        self._precision = Precision(dtype, autocast=setup.case.precision == "bfloat16")
-        self._architecture = setup.architecture
+        self._precision = Precision(dtype, getattr(torch, setup.half) if setup.half else None)
+        self._scaler = scaler_for(self._precision, self._device)
+        self._architecture, self._side = setup.architecture, setup.side
         self._smoothing = setup.recipe.label_smoothing
-        self._compiler = Compiler(self._device) if setup.compiled else None
+        setup.refuse_executions("PyTorch", graphs=True)
+        compiled = setup.compiled
+        self._compiler = Compiler(self._device, graphs=setup.graphs) if compiled else None
         self._prepare = choices.prepare(setup, self._device, dtype, choices.layout)
         network = build(setup.architecture, choices.layers, initialise=choices.initialise)
         self.network = network.to(self._device, dtype, memory_format=choices.layout)
@@ -143,13 +157,15 @@ class TorchTrainer:
         return True
 
     def export_state(self) -> Iterator[tuple[str, NDArray[Any]]]:
-        """Network, optimiser and random-number generators."""
-        return export_state(self.network, self._optimizer, self._device)
+        """Network, optimiser, scale of the loss and random-number generators."""
+        yield from export_state(self.network, self._optimizer, self._device)
+        yield from export_scale(self._scaler)
 
     def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Take them."""
         self._evaluated = None
         load_state(self.network, self._optimizer, self._device, state)
+        load_scale(self._scaler, state)
 
     def train(
         self, inputs: Iterable[StepInput], steps: int, after_step: Callable[[], None]
@@ -161,7 +177,7 @@ class TorchTrainer:
             set_rate(self._optimizer, step_input.learning_rate)
             self._set_masks(step_input)
             loss, _ = self._differentiate(*self._batch(step_input))
-            self._optimizer.step()
+            update(self._optimizer, self._scaler)
             self._losses.append(self._compiler.lasting(loss) if self._compiler else loss)
             after_step()
 
@@ -181,11 +197,12 @@ class TorchTrainer:
         if self._compiler:
             self._compiler.begin_step()
         loss, logits = self._pass(given, labels)
-        loss.backward()
+        scaled(loss, self._scaler).backward()
         return loss.detach(), logits.detach()
 
     def gradients(self, step_input: StepInput) -> Gradients:
         """Loss, logits and every weight's gradient, through the training step's own code."""
+        assert self._scaler is None, "gradients of a scaled loss"
         self.network.train()
         self._evaluated = None
         self._set_masks(step_input)
@@ -228,16 +245,17 @@ class TorchTrainer:
         return logits
 
     def _for_evaluation(self) -> EvaluationPass:
-        """Of the network itself, or of a copy whose large weights are bfloat16.
+        """Of the network itself, or of a copy whose large weights have 16 bits.
 
         Autocast converts every weight in every call, which takes longer than evaluating an image.
         """
-        if not (self._precision.autocast and self._choices.rounded_copy):
+        half = self._precision.half
+        if half is None or not self._choices.rounded_copy:
             return self._evaluation
         converted = copy.deepcopy(self.network)
         for module in converted.modules():
             if isinstance(module, torch.nn.Conv2d | torch.nn.Linear):
-                module.to(torch.bfloat16)
+                module.to(half)
         return EvaluationPass(converted, self._prepare, self._precision)
 
     def sync(self) -> None:
@@ -246,12 +264,13 @@ class TorchTrainer:
 
     def settings(self) -> dict[str, Any]:
         """Read back from PyTorch."""
-        images = self._prepare(self._tensor(np.zeros((2, 32, 32, 3), np.uint8)))
+        images = self._prepare(self._tensor(np.zeros((2, self._side, self._side, 3), np.uint8)))
         found = in_force(
             self.network,
             lambda part: logits_of(part, images, self._precision),
             self._compiler.execution if self._compiler else None,
         ).to_json()
+        found["loss_scale"] = self._scaler and self._scaler.get_scale()
         if self._compiler:
             found["compilation"] = self._compiler.facts()
         return found | ({"defaults": self._defaults()} if self._choices.reports_defaults else {})
@@ -264,9 +283,22 @@ class TorchTrainer:
         """Peak bytes that PyTorch's allocator gave out on the accelerator."""
         return peak_memory(self._device)
 
+    def reserved_memory(self) -> int | None:
+        """Peak bytes that PyTorch's allocator had taken from the accelerator."""
+        return peak_reserved(self._device)
+
+    def device_clock(self) -> DeviceClock | None:
+        """By events in the stream of the steps."""
+        return clock_of(self._device)
+
+    @property
+    def small_maps_dense(self) -> bool:
+        """Whether training computes small maps as dense layers (`models_torch.layers.conv`)."""
+        return any(isinstance(part, SmallMapConv2d) for part in self.network.modules())
+
     def bare_loop(self, step_input: StepInput) -> Callable[[int], None]:
         """The training loop of a tutorial, on one batch that is normalised and resized already."""
-        network, optimizer = self.network, self._optimizer
+        network, optimizer, scaler = self.network, self._optimizer, self._scaler
         images, y = self._pass.batch(*self._batch(step_input))
         x = self._prepare(images).clone()  # later calls do not overwrite it
         self._set_masks(step_input)
@@ -284,11 +316,10 @@ class TorchTrainer:
                     compiler.begin_step()
                     loss = step(x, y)[0]
                 else:
-                    kind, half = self._device.type, self._precision.autocast
-                    with torch.autocast(kind, torch.bfloat16, enabled=half):
+                    with self._precision.autocast(self._device.type):
                         loss = F.cross_entropy(network(x), y, label_smoothing=self._smoothing)
-                loss.backward()
-                optimizer.step()
+                scaled(loss, scaler).backward()
+                update(optimizer, scaler)
             self.sync()
 
         return loop
@@ -302,7 +333,6 @@ class TorchTrainer:
         forward = EvaluationPass(network, torch.nn.Identity(), self._precision)
         if compiler:
             compiler.compile(forward)
-        kind, half = self._device.type, self._precision.autocast
 
         def loop(passes: int) -> None:
             with torch.inference_mode(compiler is None), torch.no_grad():
@@ -310,7 +340,7 @@ class TorchTrainer:
                     if compiler:
                         logits = forward(x)
                     else:
-                        with torch.autocast(kind, torch.bfloat16, enabled=half):
+                        with self._precision.autocast(self._device.type):
                             logits = network(x)
                 logits.float().cpu().numpy()
 
@@ -322,4 +352,8 @@ class TorchTrainer:
 
 def create(setup: Setup) -> TorchTrainer:
     """What ``bench.training.frameworks`` names."""
+    if setup.case.devices > 1:
+        from models_torch.data_parallel import DataParallelTrainer  # noqa: PLC0415  imports this
+
+        return DataParallelTrainer(setup)
     return TorchTrainer(setup)

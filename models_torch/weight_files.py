@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 import socket
+import warnings
 from collections import OrderedDict
 from collections.abc import Mapping
 from http.client import HTTPException
@@ -25,67 +26,173 @@ from torchvision.models import AlexNet_Weights, alexnet
 from bench.core.download import READ_SECONDS, look_up
 from bench.core.errors import UserError
 from bench.networks.architecture import Architecture
+from bench.networks.checkpoints import chosen_set
 from bench.networks.pretrained import Pretrained
 from bench.networks.weight_names import core_names, published_names
 from models_torch.alexnet import build
+from models_torch.exports import export as export
+from models_torch.exports import export_logits as export_logits
+from models_torch.exports import export_state as export_state
 
 _ADVICE = "save model.state_dict() and give that file"
-_NESTED = ("state_dict", "model_state_dict", "model")
-"""Where trainers' checkpoints keep the state among their other things."""
 _FACTS = "alexbench"
+_LARGEST = 2 << 30
+"""Bytes of all tensors of a file, as in `bench.weights.limits`."""
+_MOST_KINDS = 100
+"""Classes of plain values in one file that are passed over."""
+_CODE = (
+    *("builtins", "__builtin__", "subprocess", "importlib", "runpy", "shutil", "socket", "ctypes"),
+    *("pickle", "marshal", "code", "codeop", "pty", "multiprocessing", "operator", "types", "imp"),
+    *("os", "posix", "nt", "sys", "io", "webbrowser", "urllib", "http", "asyncio", "threading"),
+)
+"""Modules whose functions no checkpoint needs: a file that names one was made to run something."""
+_PLAIN_BUILTINS = (
+    *("bool", "bytearray", "bytes", "complex", "dict", "float", "frozenset", "int", "list"),
+    *("object", "range", "set", "slice", "str", "tuple", "type"),
+)
 
 
-def read(path: str, out: str) -> dict[str, Any]:
-    """Write the tensors of a ``.pth`` to ``out`` (safetensors); give the metadata.
+def read(path: str, out: str, key: str | None = None) -> dict[str, Any]:
+    """Write the tensors of a file of ``torch.save`` to ``out`` (safetensors); give the metadata.
 
-    Those of bfloat16, which numpy lacks, become float32 and are listed. Raises UserError where the
-    file is damaged, asks for code, or holds anything but tensors by name.
+    Those of bfloat16, which numpy lacks, become float32 and are listed; ``names`` has the order of
+    the file. ``key`` names one of several sets. Raises UserError where the file is damaged, asks
+    for code, or holds no tensors by name.
     """
-    state, metadata = _state(path)
+    state, metadata, notes = _chosen(path, key)
     save_file({name: _array(tensor) for name, tensor in state.items()}, out)
     widened = [name for name, tensor in state.items() if tensor.dtype == torch.bfloat16]
-    return {"bfloat16": widened, "metadata": metadata}
+    return {"bfloat16": widened, "metadata": metadata, "names": list(state), "notes": notes}
 
 
 def _state(path: str) -> tuple[dict[str, Tensor], dict[str, str]]:
+    state, metadata, _ = _chosen(path, None)
+    return state, metadata
+
+
+def _chosen(path: str, key: str | None) -> tuple[dict[str, Tensor], dict[str, str], list[str]]:
+    """Tensors by name, the suite's metadata, and what was passed over in words."""
     found = _load(path)
-    if isinstance(found, Mapping):
-        nested = [found[key] for key in _NESTED if isinstance(found.get(key), Mapping)]
-        found = nested[0] if nested else found
+    if isinstance(found, PassedOver):
+        raise UserError(
+            f"{path}: the pickle asks for code ({found.kind}), as a whole pickled module does; "
+            f"nothing was run; {_ADVICE}"
+        )
     if not isinstance(found, Mapping):
         raise UserError(f"{path}: holds a {type(found).__name__}, no state by name; {_ADVICE}")
-    for name, tensor in found.items():
-        if not isinstance(tensor, Tensor):
-            raise UserError(
-                f"{path}: {str(name)[:80]!r} is a {type(tensor).__name__}, no tensor; {_ADVICE}"
-            )
+    facts = getattr(found, _FACTS, None)
+    chosen = chosen_set(found, _axes, path, key)
+    for name, tensor in chosen.tensors.items():
         if tensor.layout != torch.strided or tensor.is_quantized:
             raise UserError(f"{path}: {name} is sparse or quantized; save it dense, in float32")
-    facts = getattr(found, _FACTS, None)
-    metadata = {_FACTS: facts} if isinstance(facts, str) else {}
-    return {str(name): tensor for name, tensor in found.items()}, metadata
+    total = sum(tensor.numel() * tensor.element_size() for tensor in chosen.tensors.values())
+    if total > _LARGEST:
+        raise UserError(f"{path}: declares {total} bytes of tensors; at most {_LARGEST} are read")
+    notes = [f"taken from {chosen.key!r}"] if chosen.key else []
+    if chosen.passed_over:
+        notes.append(f"passed over: {', '.join(chosen.passed_over)}")
+    return chosen.tensors, {_FACTS: facts} if isinstance(facts, str) else {}, notes
+
+
+def _axes(value: object) -> int | None:
+    return value.dim() if isinstance(value, Tensor) else None
+
+
+class PassedOver:
+    """The place of a value that is no tensor: takes what its class would, and does nothing."""
+
+    kind = ""
+
+    def __new__(cls, *_: object, **__: object) -> PassedOver:
+        """Made from any arguments, which are dropped."""
+        return super().__new__(cls)
+
+    def __init__(self, *_: object, **__: object) -> None:
+        pass
+
+    def __setstate__(self, state: object) -> None:
+        """A state that is dropped."""
+
+
+class _PassedOverList(PassedOver, list[Any]):
+    """The same for a class that is filled like a list."""
+
+
+class _PassedOverDict(PassedOver):
+    """The same for a class that is filled like a dictionary: the loader fills its own alone."""
+
+    def __new__(cls, *_: object, **__: object) -> OrderedDict[Any, Any]:  # type: ignore[misc]
+        """A dictionary that the loader knows."""
+        return OrderedDict()
 
 
 def _load(path: str) -> object:
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # damaged files raise nearly every type there is
-        said = str(error)
-        asked = re.search(r"GLOBAL ([\w.]+)", said)
-        if asked or "TorchScript" in said:
-            what = asked[1] if asked else "TorchScript"
-            raise UserError(
-                f"{path}: the pickle asks for code ({what}), as a whole pickled module does; "
-                f"nothing was run; {_ADVICE}"
-            ) from error
-        if "weights_only" in said:
-            raise UserError(
-                f"{path}: no file of torch.save, or one that asks for more than tensors; nothing "
-                f"was run; {_ADVICE}"
-            ) from error
-        reason = " ".join(said.split(". ")[0].split())[:200]
-        reason = reason if " " in reason else f"{type(error).__name__} {reason}".strip()
-        raise UserError(f"{path}: not a whole PyTorch file ({reason}); get it again") from error
+    """What a file holds, with an inert stand-in for every value of a class that is no tensor.
+
+    PyTorch's loader of weights only asks for each class that it does not know; it gets one that
+    does nothing. Raises UserError.
+    """
+    stand_ins: dict[str, type[PassedOver]] = {}
+    while True:
+        named: list[Any] = [(made, name) for name, made in stand_ins.items()]
+        try:
+            with torch.serialization.safe_globals(named), warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of protocols: what cannot be read is an error
+                return torch.load(path, map_location="cpu", weights_only=True)
+        except Exception as error:  # damaged files raise nearly every type there is
+            said = str(error)
+            asked = re.search(r"GLOBAL ([\w.]+)", said)
+            unknown = asked and "not an allowed global" in said
+            name = _full_name(asked[1]) if asked else ""
+            new = unknown and name not in stand_ins and len(stand_ins) < _MOST_KINDS
+            if new and _is_plain(name):
+                stand_ins[name] = type(name, (PassedOver,), {"kind": name})
+                continue
+            if filled := _filled(stand_ins, said):
+                stand_ins |= filled
+                continue
+            raise _refusal(path, said, asked and asked[1], error) from error
+
+
+def _full_name(asked: str) -> str:
+    """The name as the loader compares it: it leaves out ``builtins`` in its message."""
+    return asked if "." in asked else f"builtins.{asked}"
+
+
+def _is_plain(name: str) -> bool:
+    """Whether a class or function is passed over; False for what was made to run something."""
+    module, _, last = name.rpartition(".")
+    if module in ("builtins", "__builtin__"):
+        return last in _PLAIN_BUILTINS
+    return module.split(".")[0] not in _CODE
+
+
+def _filled(stand_ins: Mapping[str, type[PassedOver]], said: str) -> dict[str, type[PassedOver]]:
+    """Another stand-in for a class that turns out to be filled like a list or a dictionary."""
+    kind = _PassedOverList if "Can only append" in said else _PassedOverDict
+    if kind is _PassedOverDict and "Can only SETITEM" not in said:
+        return {}
+    for name, made in stand_ins.items():
+        if f"{made.__name__}'>" in said and not issubclass(made, kind):
+            return {name: type(made.__name__, (kind,), {"kind": name})}
+    return {}
+
+
+def _refusal(path: str, said: str, asked: str | None, error: Exception) -> UserError:
+    if asked or "TorchScript" in said:
+        what = asked or "TorchScript"
+        return UserError(
+            f"{path}: the pickle asks for code ({what}), as a whole pickled module does; "
+            f"nothing was run; {_ADVICE}"
+        )
+    if "weights_only" in said:
+        return UserError(
+            f"{path}: no file of torch.save, or one that asks for more than tensors; nothing "
+            f"was run; {_ADVICE}"
+        )
+    reason = " ".join(said.split(". ")[0].split())[:200]
+    reason = reason if " " in reason else f"{type(error).__name__} {reason}".strip()
+    return UserError(f"{path}: not a whole PyTorch file ({reason}); get it again")
 
 
 def _array(tensor: Tensor) -> NDArray[Any]:

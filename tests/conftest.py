@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 TEST_TIMEOUT_SECONDS = 600
+FRAMEWORK_TESTS = Path(__file__).parent / "frameworks"
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -28,6 +29,22 @@ def pytest_configure(config: pytest.Config) -> None:
         # Its limit of 200 ms per example fails on a busy machine, whatever is tested.
         settings.register_profile("alexbench", deadline=None)
         settings.load_profile("alexbench")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Which tests share a process under ``-n``: those of one framework, else those of a file.
+
+    Importing a framework takes seconds. Its tests share the process that has imported it, and what
+    was asked there (`tests.frameworks.support.client`), if they come one after the other.
+    """
+    if not config.pluginmanager.hasplugin("xdist"):
+        return
+    for item in items:
+        parameters = getattr(item, "callspec", None)
+        framework = parameters.params.get("framework") if parameters else None
+        of_frameworks = FRAMEWORK_TESTS in item.path.parents
+        shared = framework if of_frameworks and isinstance(framework, str) else None
+        item.add_marker(pytest.mark.xdist_group(shared or str(item.path)))
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

@@ -28,6 +28,7 @@ class SyncAudit:
         synced: Seconds a step until the sync returns: the slope over calls of several lengths.
         slope: The same until the trained weights lie on the host, which nothing can deliver early.
         ratio: Synced over slope, call by call, with its 95 % interval.
+        device: By the accelerator's own clock, of the same blocks; None where there is none.
     """
 
     block: float
@@ -35,14 +36,18 @@ class SyncAudit:
     synced: float
     slope: float
     ratio: estimates.Estimate
+    device: float | None = None
 
     @property
     def verdict(self) -> str:
         """``missing synchronisation``, ``agrees``, ``inconclusive`` or ``no slope``.
 
         The synchronisation is missing where the interval lies wholly below 1 - `TOLERANCE`, and
-        agrees where it lies wholly above; an interval that holds both could see neither.
+        agrees where it lies wholly above; an interval that holds both could see neither. It is
+        missing as well where the device computed for longer than a block took.
         """
+        if self.device is not None and self.block < (1 - TOLERANCE) * self.device:
+            return MISSING_SYNC
         value, low, high = self.ratio
         if np.isnan(value):
             return NO_SLOPE
@@ -68,7 +73,17 @@ def sync_audit_of(experiment: Experiment) -> SyncAudit | None:
     if usable:
         ratio = estimates.paired_ratio(*zip(*usable, strict=True))
     block, unsynced, synced, slope = (float(np.median(v)) for v in seconds.values())
-    return SyncAudit(block, unsynced, synced, slope, ratio)
+    return SyncAudit(block, unsynced, synced, slope, ratio, _device_seconds(experiment))
+
+
+def _device_seconds(experiment: Experiment) -> float | None:
+    """Of a step, by the accelerator's clock: the median of all blocks."""
+    found = [
+        seconds / record.metrics["steps_per_sample"]
+        for record in experiment.ok
+        for seconds in record.metrics.get("device_seconds") or ()
+    ]
+    return float(np.median(found)) if found else None
 
 
 def _seconds(audits: Sequence[Mapping[str, Any]], name: str) -> list[float]:

@@ -50,7 +50,7 @@ ROWS = (
     Rule("settings", r"kept_environment"),
     Rule(
         "environment",
-        r"cpu|cores|cpu_quota|memory_limit_bytes"
+        r"cpu|cores|cpu_quota|memory_limit_bytes|node\.kind"
         r"|gpu(\.(name|driver|memory_bytes|power_limit_watts|mig))?",
     ),
     # The closed track's promise. Layout and execution are each framework's own and may differ.
@@ -66,7 +66,10 @@ RUNS = (
     Rule("settings", r"recipe\.(?!description$).*"),
     # One framework, one case: execution, compilation, layout, determinism and all else that it
     # reports, except what differs from start to start.
-    Rule("settings", r"(?!(recipe|pid|port|started_at|seconds|load_average|compilation)\b).*"),
+    Rule(
+        "settings",
+        r"(?!(recipe|pid|port|started_at|seconds|load_average|compilation|loss_scale)\b).*",
+    ),
 )
 """The same case in two runs: everything that was recorded."""
 

@@ -7,8 +7,8 @@ same is listed in `bench.analysis.comparability`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from bench.analysis.caveats import SECONDS, footnotes_on, reasons
@@ -21,14 +21,18 @@ from bench.core.case import Case
 from bench.core.kinds import kind
 from bench.core.records import Record
 from bench.core.samples import interleaved_together, ratios, timed
+from bench.core.system.environment import gpu_line
 from bench.core.text import without_folders
-from bench.stats.estimates import Ratio, paired, unpaired
+from bench.stats.estimates import Ratio, noise_of, paired, unpaired
 from bench.stats.verdicts import speed_verdict
 
 ONLY_A, ONLY_B, REFUSED = "only in A", "only in B", "refused"
-FACTS = ("cpu", "cores", "gpu", "os", "python", "alexbench", "commit")
+_FACTS = ("cpu", "cores", "os", "python", "alexbench", "commit")
 """Facts of an environment that a comparison names where they differ, next to versions."""
 _DIGEST = 12
+
+Sides = tuple[str, str]
+"""What the reasons of a comparison call the earlier and the later run."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +53,13 @@ class Comparison:
             difference over all seeds.
         high: Upper end of that interval.
         detectable: The smallest relative difference in speed that these processes can find.
+        noise: Relative spread of the samples of one process (`bench.stats.estimates.noise_of`), of
+            the side that has more; None for accuracy.
         reason: Why it is inconclusive or refused, and what else a reader must know.
         differs: Versions and facts about the machine that are known of both sides and not equal.
+        mean: The mean difference over all seeds, in points; None for everything timed.
+        runs: Processes (seeds for accuracy) of the side that has fewer; None where not compared.
+        run: Name of B's run; empty where it is unknown.
     """
 
     case: str
@@ -63,103 +72,107 @@ class Comparison:
     detectable: float | None = None
     reason: str | None = None
     differs: tuple[str, ...] = ()
+    noise: float | None = None
+    mean: float | None = None
+    runs: int | None = None
+    run: str = field(default="", compare=False)
+
+    @property
+    def has_figure(self) -> bool:
+        """Whether the two sides were compared, with whatever verdict."""
+        return self.ratio is not None or self.difference is not None
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object; ``ratio`` is null for accuracy, ``difference`` for everything else."""
-        names = ("case", "kind", "ratio", "low", "high", "verdict", "reason", "difference")
-        found = {name: getattr(self, name) for name in (*names, "detectable")}
+        found = {each.name: getattr(self, each.name) for each in fields(self)}
         return found | {"differs": list(self.differs)}
 
 
-def compare(a: Iterable[Record], b: Iterable[Record]) -> list[Comparison]:
+def compare(
+    a: Iterable[Record], b: Iterable[Record], sides: Sides = ("A", "B")
+) -> list[Comparison]:
     """One comparison per case and kind that is in either run, in the order of A, then of B.
 
     Args:
         a: Records of the earlier run; of several with one key the last started counts.
         b: Records of the later run.
+        sides: What reasons call the two.
     """
-    old, new = (_by_key(run) for run in (a, b))
+    old, new = (by_key(run) for run in (a, b))
     differences = _differences(old, new)
+    run = next((record.run for record in new.values()), "")
     rows = []
     for key in [*old, *(key for key in new if key not in old)]:
         if key not in old or key not in new:
             rows.append(Comparison(*key, verdict=ONLY_A if key in old else ONLY_B))
-        elif reason := refusal(old[key], new[key]):
+        elif reason := refusal(old[key], new[key], sides):
             rows.append(Comparison(*key, verdict=REFUSED, reason=reason))
         else:
             timed = kind(old[key].kind).timed
             row = (
                 _timed(old[key], new[key]) if timed else _accuracy(old[key], new[key], differences)
             )
-            rows.append(_with_conditions(row, old[key], new[key]))
-    return rows
+            rows.append(_with_conditions(row, old[key], new[key], sides))
+    return [replace(row, run=run) for row in rows]
 
 
-def _with_conditions(row: Comparison, a: Record, b: Record) -> Comparison:
+def _with_conditions(row: Comparison, a: Record, b: Record, sides: Sides) -> Comparison:
     """The comparison with what differs between the two sides, and their caveats."""
-    told = [f"{side}: {why}" for side, r in (("A", a), ("B", b)) for why in _caveats(r)]
+    told = [f"{side}: {why}" for side, r in zip(sides, (a, b), strict=True) for why in _caveats(r)]
     reason = "; ".join([*([row.reason] if row.reason else []), *told])
-    return replace(row, reason=reason or None, differs=tuple(_differs(a, b)))
+    return replace(row, reason=reason or None, differs=tuple(_differs(a, b, sides)))
 
 
 def _caveats(record: Record) -> list[str]:
     return footnotes_on([record], timed=kind(record.kind).timed)
 
 
-def _differs(a: Record, b: Record) -> list[str]:
+def _differs(a: Record, b: Record, sides: Sides) -> list[str]:
     """Versions and facts about the machine that both know and that are not equal."""
-    left, right = (_facts(record) for record in (a, b))
+    left, right = (facts_of(record) for record in (a, b))
     return [
-        f"{name} {left[name]} in A, {right[name]} in B"
+        f"{name} {left[name]} in {sides[0]}, {right[name]} in {sides[1]}"
         for name in left
         if name in right and left[name] != right[name]
     ]
 
 
-def _facts(record: Record) -> dict[str, str]:
+def facts_of(record: Record) -> dict[str, str]:
+    """Versions and facts about the machine that are known of a record."""
     found = {**(record.environment.get("versions") or {})}
-    found |= {name: record.environment.get(name) for name in FACTS}
+    found |= {name: record.environment.get(name) for name in _FACTS}
+    found["gpu"] = gpu_line(record.environment) or None
     return {name: str(value) for name, value in found.items() if value is not None}
 
 
-def heads(a: Sequence[Record], b: Sequence[Record]) -> list[str]:
-    """A line for each side: the run, the days on which it was measured, machines and versions."""
-    return [f"{side}: {_head(records)}" for side, records in (("A", a), ("B", b)) if records]
-
-
-def _head(records: Sequence[Record]) -> str:
-    facts: dict[str, dict[str, None]] = {}
-    for record in records:
-        for name, value in _facts(record).items():
-            facts.setdefault(name, {})[value] = None
-    days = sorted({record.started_at[:10] for record in records if record.started_at})
-    when = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}" if days else "unknown date"
-    runs = ", ".join(dict.fromkeys(r.run for r in records if r.run)) or "records"
-    told = [f"{name} {' and '.join(values)}" for name, values in facts.items()]
-    return ", ".join([runs, when, *told])
-
-
-def _by_key(run: Iterable[Record]) -> dict[tuple[str, str], Record]:
+def by_key(run: Iterable[Record]) -> dict[tuple[str, str], Record]:
+    """Records by case and kind; of several with one key the last started counts."""
     newest, _ = latest(run)
     return {record.key: record for record in sorted(newest, key=lambda r: r.started_at)}
 
 
-def refusal(a: Record, b: Record) -> str | None:
+def refusal(a: Record, b: Record, sides: Sides = ("A", "B")) -> str | None:
     """Why two records of the same case must not be compared; None when they may."""
-    for side, record in (("A", a), ("B", b)):
+    for side, record in zip(sides, (a, b), strict=True):
         if not record.ok:
             last = (record.error or "no reason was recorded").strip().splitlines()[-1]
             return f"{side} has no result: {record.status} ({without_folders(last)})"
         if kind(record.kind).timed and (why := reasons([record], SECONDS)):
             return f"the seconds of {side} are no measurement: {'; '.join(why)}"
-    prints = [str(record.dataset.get("fingerprint")) for record in (a, b)]
+    return unlike(a, b, sides)
+
+
+def unlike(a: Record, b: Record, sides: Sides = ("A", "B")) -> str | None:
+    """What differs in data, parity status, machine or settings; None where nothing does."""
+    one, other = (f"in {side}" for side in sides)
+    prints = [str(record.dataset.get("fingerprint"))[:_DIGEST] for record in (a, b)]
     if prints[0] != prints[1]:
-        return f"different data: {prints[0][:12]} in A, {prints[1][:12]} in B"
+        return f"different data: {prints[0]} {one}, {prints[1]} {other}"
     parity = [status_of(record) for record in (a, b)]
     if parity[0] != parity[1]:
-        return f"different parity status: {parity[0]} in A, {parity[1]} in B"
-    unlike = [f"{d.key} is {d.one} in A, {d.other} in B" for d in differences(a, b, RUNS)]
-    return f"different settings: {'; '.join(unlike)}" if unlike else None
+        return f"different parity status: {parity[0]} {one}, {parity[1]} {other}"
+    found = [f"{d.key} is {d.one} {one}, {d.other} {other}" for d in differences(a, b, RUNS)]
+    return f"different settings: {'; '.join(found)}" if found else None
 
 
 def ratio_of_speeds(a: Record, b: Record) -> Ratio:
@@ -180,6 +193,8 @@ def _timed(a: Record, b: Record) -> Comparison:
         low=found.ratio.low,
         high=found.ratio.high,
         detectable=found.detectable,
+        noise=max(filter(None, map(noise_of, map(speeds_of, (a, b)))), default=None),
+        runs=found.processes,
         reason=verdict.reason,
     )
 
@@ -211,6 +226,8 @@ def _accuracy(a: Record, b: Record, differences: Mapping[Case, AccuracyDifferenc
         difference=100 * (b.samples[0] - a.samples[0]),
         low=None if low is None else 100 * low,
         high=None if high is None else 100 * high,
+        mean=100 * value,
+        runs=mean.seeds,
         reason="; ".join(part for part in notes if part) or None,
     )
 
@@ -221,49 +238,3 @@ def identical(a: Record, b: Record) -> str | None:
     if digests[0] is None or digests[0] != digests[1]:
         return None
     return f"identical training: both ended in the weights {str(digests[0])[:_DIGEST]}"
-
-
-def as_text(comparisons: Sequence[Comparison]) -> str:
-    """A table for a terminal, its reading above it; reasons stand below their row."""
-    if not comparisons:
-        return "Neither run has a record."
-    width = max(len(row.case) for row in comparisons)
-    lines = [
-        "Speed of B over speed of A (above 1: B is faster); accuracy: B minus A in points.",
-        f"{'case':{width}}  {'kind':16}  {'B / A':>9}  {'95 % interval':>18}  {'detectable':>10}  "
-        "verdict",
-    ]
-    for row in comparisons:
-        lines.append(
-            f"{row.case:{width}}  {row.kind:16}  {_figure(row):>9}  {_interval(row):>18}  "
-            f"{_detectable(row):>10}  {row.verdict}"
-        )
-        if row.reason:
-            lines.append(f"    {row.reason}")
-    differs = dict.fromkeys(words for row in comparisons for words in row.differs)
-    if differs:
-        lines.append(f"Not the same in A and B: {'; '.join(differs)}.")
-    return "\n".join([*lines, _count(comparisons)])
-
-
-def _figure(row: Comparison) -> str:
-    if row.difference is not None:
-        return f"{row.difference:+.2f} pt"
-    return "" if row.ratio is None else f"{row.ratio:.3f}"
-
-
-def _interval(row: Comparison) -> str:
-    if row.low is None or row.high is None:
-        return ""
-    sign, digits = ("+", 2) if row.difference is not None else ("", 3)
-    return f"[{row.low:{sign}.{digits}f}, {row.high:{sign}.{digits}f}]"
-
-
-def _detectable(row: Comparison) -> str:
-    return "" if row.detectable is None else f"± {100 * row.detectable:.1f} %"
-
-
-def _count(comparisons: Sequence[Comparison]) -> str:
-    verdicts = [row.verdict for row in comparisons]
-    counted = [f"{verdicts.count(verdict)} {verdict}" for verdict in dict.fromkeys(verdicts)]
-    return f"{len(verdicts)} rows: {', '.join(counted)}"

@@ -63,6 +63,11 @@ class Experiment:
         return len(self.records) - len(self.ok)
 
     @cached_property
+    def diverged(self) -> int:
+        """How many seeds ended in a loss that is no number."""
+        return sum(bool(record.metrics.get("diverged")) for record in self.ok)
+
+    @cached_property
     def peers(self) -> Case:
         """What experiments share that may be compared."""
         return peers_of(self.case)
@@ -104,16 +109,17 @@ def by_dataset(records: Sequence[Record]) -> list[tuple[Data, list[Record]]]:
 
     A case that failed before it had data belongs to the only dataset there is, when there is one.
     """
-    known = sorted({_data(record) for record in records} - {UNKNOWN})
+    known = sorted({data_of(record) for record in records} - {UNKNOWN})
     home = known[0] if len(known) == 1 else UNKNOWN
     groups: dict[Data, list[Record]] = {data: [] for data in known}
     for record in records:
-        data = _data(record)
+        data = data_of(record)
         groups.setdefault(home if data == UNKNOWN else data, []).append(record)
     return list(groups.items())
 
 
-def _data(record: Record) -> Data:
+def data_of(record: Record) -> Data:
+    """The dataset of a record; `UNKNOWN` where it failed before it had one."""
     fingerprint = record.dataset.get("fingerprint")
     if not fingerprint:
         return UNKNOWN

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pandas as pd
 
 from bench.analysis.certified import status_of
-from bench.analysis.runs import Folder, records
+from bench.analysis.runs import read
 from bench.core.case import Case
 from bench.core.records import Record
+from bench.core.run_paths import Folder
 from bench.core.samples import by_process
 
 VALUES = {"images_per_second": "images/s", "p50": "s", "seconds": "s", "fraction": "fraction"}
@@ -65,7 +65,7 @@ def load(*runs: Folder) -> pd.DataFrame:
     """The records of one or more runs as a DataFrame.
 
     Args:
-        *runs: Folders of runs, each with a ``records.jsonl``.
+        *runs: Folders of runs, each with a ``records.jsonl``; or such files.
 
     Returns:
         One row per record, failed ones included, in the order of ``runs`` and of measuring. The
@@ -79,17 +79,22 @@ def load(*runs: Folder) -> pd.DataFrame:
         >>> frame = bench.load("results/main")
         >>> frame[frame.kind == "inference"].groupby("framework").value.median()
     """
-    rows = [_row(Path(run), record) for run in runs for record in records(run)]
+    return frame_of(record for run in read(runs) for record in run.records)
+
+
+def frame_of(records: Iterable[Record]) -> pd.DataFrame:
+    """The same of records that are read already."""
+    rows = [_row(record) for record in records]
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     frame["started_at"] = pd.to_datetime(frame["started_at"], utc=True, format="ISO8601")
     return frame
 
 
-def _row(run: Path, record: Record) -> dict[str, Any]:
+def _row(record: Record) -> dict[str, Any]:
     """The cells of a record; those that are left out are missing."""
     metrics, dataset, machine = record.metrics, record.dataset, record.environment
     return {
-        "run": run.resolve().name,
+        "run": record.run,
         "case": record.case.id,
         **{name: getattr(record.case, name) for name in CASE_COLUMNS},
         "kind": record.kind,

@@ -1,24 +1,25 @@
-"""Runs by their folders: their records, and two of them compared. Part of the public API."""
+"""Runs by their paths: found, read, filtered, and two of them compared. Part of the public API."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from bench.analysis.compare import Comparison
 from bench.analysis.compare import compare as compare_records
+from bench.core.errors import UserError, notice
 from bench.core.records import Record, RecordStore
-
-Folder = str | os.PathLike[str]
-"""The folder of a run, like ``results/20261125T120000Z``."""
+from bench.core.run_paths import Folder, find
 
 
 def records(run: Folder) -> list[Record]:
     """All records of a run, in the order in which they were measured.
 
     Args:
-        run: The folder of a run.
+        run: The folder of a run, or its ``records.jsonl``.
 
     Returns:
         One `Record` per case and kind, failed ones included, with raw samples (seconds per block;
@@ -31,7 +32,7 @@ def records(run: Folder) -> list[Record]:
 
 
 def compare(a: Folder | Sequence[Record], b: Folder | Sequence[Record]) -> list[Comparison]:
-    """Two runs case by case: did B take longer than A, or reach another accuracy?
+    """Two runs case by case: is B faster than A, or more accurate?
 
     Args:
         a: The earlier run: its folder, or records.
@@ -39,7 +40,7 @@ def compare(a: Folder | Sequence[Record], b: Folder | Sequence[Record]) -> list[
 
     Returns:
         One `Comparison` per case and kind that is in either run, in the order of A, then of B:
-        the ratio time of B / time of A (or the difference in accuracy in percentage points), its
+        the ratio speed of B / speed of A (or the difference in accuracy in percentage points), its
         95 % interval and the verdict. Pairs that differ in data, parity status, machine or
         settings have the verdict ``refused`` and a reason.
 
@@ -51,3 +52,100 @@ def compare(a: Folder | Sequence[Record], b: Folder | Sequence[Record]) -> list[
 
 def _as_records(run: Folder | Sequence[Record]) -> Sequence[Record]:
     return records(run) if isinstance(run, str | os.PathLike) else run
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that was read.
+
+    Attributes:
+        name: Of its folder, or of its file where that is not called ``records.jsonl``.
+        records: All of them, or those that a `Filter` takes.
+        folder: Where it lies.
+    """
+
+    name: str
+    records: tuple[Record, ...]
+    folder: Path
+
+
+def read(
+    paths: Iterable[Folder], passed_over: Callable[[str], None] = notice, *, least: int = 0
+) -> list[Run]:
+    """The same, read.
+
+    Raises:
+        UserError: As `find`; or a path does not exist, or a line of a file is no record.
+    """
+    stores = find(paths, passed_over, least=least)
+    return [
+        Run(name, tuple(store.read()), store.folder)
+        for name, store in zip(_names(stores), stores, strict=True)
+    ]
+
+
+def _names(stores: Sequence[RecordStore]) -> list[str]:
+    """A name for each run; with the folder above it where two runs have the same name."""
+    homes: dict[str, set[Path]] = {}
+    for store in stores:
+        homes.setdefault(store.name, set()).add(store.path.resolve())
+    return [
+        f"{store.folder.resolve().parent.name}/{store.name}"
+        if len(homes[store.name]) > 1
+        else store.name
+        for store in stores
+    ]
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which records are looked at; what is empty takes all.
+
+    Attributes:
+        fields: Values by field of `bench.Case`.
+        kinds: Kinds of measurement.
+        cases: Ids of cases.
+    """
+
+    fields: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    kinds: tuple[str, ...] = ()
+    cases: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        """Whether it leaves anything out."""
+        return bool(any(self.fields.values()) or self.kinds or self.cases)
+
+    def takes(self, record: Record) -> bool:
+        """Whether it takes a record."""
+        if self.cases and record.case.id not in self.cases:
+            return False
+        if self.kinds and record.kind not in self.kinds:
+            return False
+        return all(
+            getattr(record.case, name) in values for name, values in self.fields.items() if values
+        )
+
+    def of(self, runs: Sequence[Run]) -> list[Run]:
+        """The runs with the records that it takes.
+
+        Raises:
+            UserError: A value is in none of the runs, or no record has all of them.
+        """
+        if not self:
+            return list(runs)
+        every = [record for run in runs for record in run.records]
+        for name, values in self.fields.items():
+            _known(name, values, {getattr(record.case, name) for record in every})
+        _known("kind", self.kinds, {record.kind for record in every})
+        _known("case", self.cases, {record.case.id for record in every})
+        found = [Run(run.name, tuple(filter(self.takes, run.records)), run.folder) for run in runs]
+        if not any(run.records for run in found):
+            raise UserError("no record of these runs is selected by all of the options together")
+        return found
+
+
+def _known(name: str, values: Iterable[Any], there: set[Any]) -> None:
+    for value in values:
+        if value not in there:
+            shown = ", ".join(sorted(str(one) for one in there if one not in ("", None)))
+            raise UserError(f"{name} {value}: not in these runs; there are {shown or 'none'}")

@@ -60,8 +60,9 @@ def disturbances(records: Sequence[Record]) -> Row:
 
 
 def device_memory(records: Sequence[Record]) -> Row:
-    """The most memory of an accelerator that the framework gave out and that its process held."""
-    names = ("device_memory_bytes", "device_process_bytes")
+    """The most memory of an accelerator that the framework gave out and had taken, and that its
+    process held."""
+    names = ("device_memory_bytes", "device_reserved_bytes", "device_process_bytes")
     values = {name: [r.metrics.get(name) for r in records] for name in names}
     return {
         name: max((held for held in found if held is not None), default=None)

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import click
 
+from bench.cli.options import runs_argument
+
 
 @click.command(short_help="Check whether a run may be published.")
-@click.argument("run", type=click.Path(path_type=Path))
+@runs_argument
 @click.option("--json", "as_json", is_flag=True, help="A JSON list instead of lines.")
-def audit(run: Path, as_json: bool) -> int:
-    """Check the records of a run; exit code 1 with a line per reason not to publish it.
+def audit(runs: tuple[Path, ...], as_json: bool) -> int:
+    """Check the records of one or more runs; exit code 1 with a line per reason not to publish it.
 
     Identical or quantised durations, unknown load of the machine, missing synchronisation,
     certificates, versions and machines, intervals too wide for a verdict, more than 100 % of the
@@ -22,14 +24,16 @@ def audit(run: Path, as_json: bool) -> int:
 
     from bench.analysis.audit.checks import audit as audit_records
     from bench.analysis.audit.checks import notes_of
-    from bench.core.records import RecordStore
+    from bench.analysis.runs import read
 
-    records = RecordStore(run).read()
-    found = audit_records(records, notes_of(run))
+    found = [(run, audit_records(run.records, notes_of(run.folder))) for run in read(runs)]
+    findings = [finding for _, some in found for finding in some]
     if as_json:
-        click.echo(json.dumps([asdict(finding) for finding in found], indent=2))
-    else:
-        for finding in found:
+        click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
+        return int(bool(findings))
+    for run, some in found:
+        for finding in some:
             click.echo(finding.line)
-        click.echo(f"{len(records)} records, {len(found)} findings")
-    return 1 if found else 0
+        where = f"{run.folder}: " if len(found) > 1 else ""
+        click.echo(f"{where}{len(run.records)} records, {len(some)} findings")
+    return int(bool(findings))

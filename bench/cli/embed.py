@@ -29,13 +29,12 @@ def embed(output: Path, **given: Any) -> int:
     from bench.inference.output import Embeddings
     from bench.inference.writers import FileWriter, check_output
     from bench.networks.inference import embedding_network
-    from bench.weights.sources import open_weights
 
     check_output(output)
     run = ImageRun(**given)
     if run.refuses_all():
         return 2
-    served = embedding_network(*open_weights(given["weights"]))
+    served = embedding_network(*run.open_weights(partial=True))
     code = run.through(served, [FileWriter(output, Embeddings(served))])
     if run.done:
         equal = "bit for bit" if run.difference == 0 else f"within {run.difference:.0e}"

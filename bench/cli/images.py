@@ -15,9 +15,11 @@ from rich.text import Text
 
 from bench.core.errors import UserError
 from bench.core.text import headline
+from bench.inference.limits import MAX_PIXELS
 
 if TYPE_CHECKING:
     from bench.networks.inference import InferenceNetwork
+    from bench.networks.pretrained import Pretrained
 
 
 class ImageRun:
@@ -27,9 +29,15 @@ class ImageRun:
         images: Files, or folders of them.
         framework: Its name; None takes the first that is installed.
         batch_size: Images per batch, at most.
-        convert: Whether images that are not RGB are converted instead of refused.
-        weights: The weights that the caller has opened already.
+        weights: Name or file of the weights.
         device: What ``--device`` says.
+        convert: No longer has an effect: conversion is the default.
+        strict: Whether images that are not upright 8-bit RGB are refused instead of converted.
+        recursive: Whether folders are taken with their sub-folders.
+        max_pixels: Larger images are refused.
+        show_skipped: Whether files that are passed over are named.
+        key: See `bench.weights.reading.Reading`.
+        channel_order: The same.
 
     Raises:
         UserError: The framework or a path does not exist.
@@ -40,23 +48,52 @@ class ImageRun:
         images: tuple[Path, ...],
         framework: str | None,
         batch_size: int,
-        convert: bool,
         weights: str,
         device: str = "cpu",
+        *,
+        convert: bool = False,
+        strict: bool = False,
+        recursive: bool = False,
+        max_pixels: int = MAX_PIXELS,
+        show_skipped: bool = False,
+        key: str | None = None,
+        channel_order: str | None = None,
     ) -> None:
-        from bench.inference.images import image_paths
+        from bench.inference.images import Conversions, find_images
         from bench.inference.session import chosen_framework
 
         self.row, self.device, words = chosen_framework(framework, device)
         self.done = 0
         self.difference: float | None = None
         """Largest relative difference of the two ways to an embedding; None for logits."""
-        self._paths = list(image_paths(images))
+        self._found = find_images(images, recursive)
+        self._paths = self._found.paths
         self._batch_size = min(batch_size, len(self._paths))
-        self._convert, self._refused = convert, 0
+        self._convert, self._refused = not strict, 0
+        self._max_pixels, self._conversions = max_pixels, Conversions()
         self._console = Console(stderr=True, highlight=False)
+        self._weights, self._key, self._channel_order = weights, key, channel_order
         if words:
             self._console.print(Text(words), soft_wrap=True)
+        if summary := self._found.summary():
+            self._report(summary)
+        for path in self._found.skipped if show_skipped else ():
+            self._report(f"passed over: {path}")
+
+    def open_weights(self, *, partial: bool = False) -> tuple[Pretrained, Path]:
+        """The weights, and their prepared copy.
+
+        Args:
+            partial: Whether the layers that fit are taken from a file of another network.
+
+        Raises:
+            UserError: See `bench.weights.sources.open_weights`.
+        """
+        from bench.weights.reading import Reading
+        from bench.weights.sources import open_weights
+
+        reading = Reading(key=self._key, channel_order=self._channel_order, partial=partial)
+        return open_weights(self._weights, reading=reading)
 
     def refuses_all(self) -> bool:
         """Whether no image can be read. All are then reported, and no worker need be started."""
@@ -65,7 +102,7 @@ class ImageRun:
         reasons = []
         for path in self._paths:
             try:
-                read_rgb(path, self._convert)
+                read_rgb(path, self._convert, max_pixels=self._max_pixels)
             except UserError as error:
                 reasons.append(str(error))
                 continue
@@ -83,7 +120,12 @@ class ImageRun:
         from bench.inference.session import InferenceSession, batches, image_reader
         from bench.worker.client import WorkerError
 
-        read = image_reader(served.preprocessing, self._convert)
+        read = image_reader(
+            served.preprocessing,
+            self._convert,
+            max_pixels=self._max_pixels,
+            conversions=self._conversions,
+        )
         try:
             opened = InferenceSession(served, self.row, self._batch_size, self.device)
             with self._bar() as bar, opened as session:
@@ -103,6 +145,8 @@ class ImageRun:
         finally:
             for sheet in sheets:
                 sheet.close()
+        if summary := self._conversions.summary():
+            self._report(summary)
         return 2 if self._refused else 0
 
     def _progress(self) -> str:

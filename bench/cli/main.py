@@ -23,11 +23,14 @@ COMMANDS = (
     "run",
     "report",
     "compare",
+    "history",
+    "export",
     "audit",
     "annotate",
     "parity",
     "predict",
     "embed",
+    "explain",
     "convert",
     "fetch",
     "list",
@@ -84,6 +87,8 @@ def _code() -> int:
     except Exception as error:
         if number := signals.received():  # a library has made another exception of it
             return _failed(str(signals.Stopped(number)), 128 + number)
+        if isinstance(error, MemoryError):
+            return _failed("out of memory; finished measurements are written", 1)
         if isinstance(error, OSError) and error.errno in SYSTEM_ERRORS:
             where = f"{error.filename}: " if error.filename else ""
             return _failed(f"{where}{error.strerror}", 1)

@@ -6,22 +6,32 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import click
 
 from bench.cli.progress import Display
 from bench.core import signals
 from bench.core.errors import notice
+from bench.harness.executor import Executor
 from bench.harness.matrix import Job
+from bench.harness.measure import Keys
 from bench.harness.plan import REPORT
-from bench.harness.resumption.checkpoints import saved_weights
-from bench.harness.run import Keys, Run, run_all
+from bench.harness.resumption.checkpoints import WEIGHTS, saved_weights
+from bench.harness.run import Run, run_all
 from bench.report import answers
 from bench.report.html import write_results
+from bench.report.model_cards import write_cards
 
 
 def measure_and_report(
-    run: Run, todo: Sequence[Job], done: Keys, *, parity: bool, unusable: Mapping[str, str]
+    run: Run,
+    todo: Sequence[Job],
+    done: Keys,
+    *,
+    parity: bool,
+    unusable: Mapping[str, str],
+    executor: Executor | None = None,
 ) -> int:
     """Measure what is not done yet, and write the report.
 
@@ -31,6 +41,7 @@ def measure_and_report(
         done: What is there already.
         parity: Whether certificates are made.
         unusable: Frameworks that cannot use the device, with the reason.
+        executor: Where it is measured; by default here.
 
     Returns:
         The exit code: 1 when a case failed.
@@ -42,11 +53,12 @@ def measure_and_report(
     display = Display(sum(len(job.tasks) for job in todo))
     wanted = len({task.key for job in todo for task in job.tasks})
     stopped: signals.Stopped | None = None
-    if busy := run.look_at_machine():
+    if executor is None and (busy := run.look_at_machine()):
         notice(f"warning: {busy}")
+    how: dict[str, Any] = {"done": done, "parity": parity, "unusable": unusable}
     try:
         with display:
-            run_all(run, list(todo), display, done=done, parity=parity, unusable=unusable)
+            run_all(run, list(todo), display, executor=executor, **how)
     except signals.Stopped as error:
         stopped = error
         signals.acknowledge()
@@ -75,6 +87,7 @@ def report_of(run: Run, *, answered: bool = False) -> None:
     with signals.held(f"no report is written; {_program()} report {run.folder} makes it"):
         with run.stage(REPORT):
             page = write_results(records, run.folder)
+        write_cards(records, run.folder / WEIGHTS)
         with suppress(OSError):  # of a terminal that is gone
             for line in () if answered else [*outcome(run), *answers.lines(records)]:
                 click.echo(line, err=True)
@@ -90,7 +103,7 @@ def outcome(run: Run) -> list[str]:
 
 def how_to_go_on(run: Run, wanted: int) -> str:
     """How far a stopped run is, and the command that goes on with it."""
-    there = len(run.store.read()) if run.store.path.exists() else 0
+    there = run.store.count()
     line = f"{there} of {wanted} measurements are there"
     return line if there == wanted else f"{line}; go on with: {_resume_command(run.folder)}"
 

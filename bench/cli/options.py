@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
 import click
 
-from bench.core.system.devices import NAMES
+from bench.core.case import EXECUTIONS, INITS, PRECISIONS
+from bench.core.kinds import KINDS
+from bench.core.system.devices import AUTO, NAMES
 from bench.core.system.resources import use_threads
+from bench.harness.selection import AUTO_BATCH
+from bench.inference.limits import MAX_PIXELS
+from bench.networks.variants import HEADS, VARIANTS
+from bench.training.defaults import NAMES as STAGES
 from bench.training.frameworks import FRAMEWORKS
+from bench.training.tracks import TRACKS
 from bench.worker.environment import keep
 
 Decorator = Callable[[Any], Any]
@@ -32,6 +40,15 @@ def numbers(_: click.Context, parameter: click.Parameter, value: str | None) -> 
         return tuple(int(part) for part in value.split(",")) if value else ()
     except ValueError:
         raise click.BadParameter(f"{value!r} is not a list of whole numbers") from None
+
+
+def batch_sizes(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> tuple[int, ...]:
+    """Click callback: `numbers`, or ``auto``."""
+    if value is not None and value.strip().lower() == AUTO:
+        return (AUTO_BATCH,)
+    return numbers(context, parameter, value)
 
 
 def listed(*flags: str, known: Iterable[str]) -> Decorator:
@@ -88,6 +105,14 @@ data_option: Decorator = click.option(
     help="Data set: auto, cifar10, generated, or the path of one.",
 )
 
+resize_option: Decorator = click.option(
+    "--resize",
+    type=click.IntRange(min=16, max=512),
+    metavar="PIXELS",
+    help="Bring images in class folders to this size: the shorter side, then the middle square. "
+    "Networks resize from there to their input on the device.",
+)
+
 device_option: Decorator = click.option(
     "--device",
     default="cpu",
@@ -96,6 +121,61 @@ device_option: Decorator = click.option(
     help=f"One of {', '.join(NAMES)}; cuda:1 is the second. auto takes an accelerator that every "
     "framework here can use, else cpu.",
 )
+
+runs_argument: Decorator = click.argument(
+    "runs", metavar="RUN...", nargs=-1, required=True, type=click.Path(path_type=Path)
+)
+"""Folders of runs, files of records or patterns: see `bench.analysis.runs.find`."""
+
+_RECORD_OPTIONS: dict[str, tuple[str, Decorator]] = {
+    "variants": ("variant", listed("--variants", known=VARIANTS)),
+    "frameworks": ("framework", listed("--frameworks", known=FRAMEWORKS)),
+    "tracks": ("track", listed("--tracks", known=TRACKS)),
+    "inits": ("init", listed("--inits", known=INITS)),
+    "heads": ("head", listed("--heads", known=HEADS)),
+    "recipes": ("recipe", listed("--recipes", known=["their names, with @budget"])),
+    "precisions": ("precision", listed("--precisions", known=PRECISIONS)),
+    "executions": ("execution", listed("--executions", known=EXECUTIONS)),
+    "stages": ("defaults", listed("--stages", known=STAGES)),
+    "weights": ("weights", listed("--weights", known=["the names of weight sources"])),
+    "batch_sizes": (
+        "batch_size",
+        click.option("--batch-sizes", callback=numbers, metavar="N,M", help="Images per batch."),
+    ),
+    "input_sizes": (
+        "input_size",
+        click.option("--input-sizes", callback=numbers, metavar="N,M", help="In pixels."),
+    ),
+    "seeds": (
+        "seed",
+        click.option("--seeds", callback=numbers, metavar="N,M", help="Seeds by number."),
+    ),
+    "device": ("device", listed("--device", known=NAMES)),
+}
+"""Options that select records as those of ``run`` select cases: field of a case, and option."""
+
+
+def record_options(command: Any) -> Any:
+    """The options that select records, passed on as ``chosen``, a `bench.analysis.runs.Filter`."""
+
+    @wraps(command)
+    def with_filter(*positional: Any, kinds: Any, cases: Any, **arguments: Any) -> Any:
+        from bench.analysis.runs import Filter
+
+        values = {field: arguments.pop(name) for name, (field, _) in _RECORD_OPTIONS.items()}
+        fields = {field: wanted for field, wanted in values.items() if wanted}
+        return command(*positional, chosen=Filter(fields, kinds, cases), **arguments)
+
+    decorators = [
+        click.option("--case", "cases", multiple=True, metavar="ID", help="A case. Repeatable."),
+        listed("--kinds", known=KINDS),
+        *(option for _, option in _RECORD_OPTIONS.values()),
+    ]
+    chosen: Any = with_filter
+    for option in reversed(decorators):
+        chosen = option(chosen)
+    return chosen
+
 
 _IMAGE_OPTIONS: tuple[Decorator, ...] = (
     click.argument(
@@ -113,11 +193,24 @@ _IMAGE_OPTIONS: tuple[Decorator, ...] = (
         metavar="NAME|FILE",
         help="Name of a weight source, or a file.",
     ),
+    click.option("--recursive", "-r", is_flag=True, help="Take folders with their sub-folders."),
     click.option(
-        "--convert",
+        "--strict",
         is_flag=True,
-        help="Convert grey, CMYK, palette, transparent (on white), 16-bit and animated (first "
-        "frame) images to RGB.",
+        help="Refuse images that are not upright 8-bit RGB, instead of converting grey, CMYK, "
+        "palette, transparent (on white), 16-bit, EXIF-turned and animated (first frame) ones.",
+    ),
+    click.option("--convert", is_flag=True, hidden=True, help="Has no effect: it is the default."),
+    click.option(
+        "--max-pixels",
+        type=click.IntRange(min=1),
+        default=MAX_PIXELS,
+        show_default=True,
+        metavar="N",
+        help="Refuse larger images, which may be decompression bombs.",
+    ),
+    click.option(
+        "--show-skipped", is_flag=True, help="Name the files in folders that are passed over."
     ),
     click.option(
         "--batch-size",
@@ -130,9 +223,27 @@ _IMAGE_OPTIONS: tuple[Decorator, ...] = (
     device_option,
 )
 
+_READING_OPTIONS: tuple[Decorator, ...] = (
+    click.option(
+        "--key", metavar="NAME", help="One of several sets of weights in the file, such as ema."
+    ),
+    click.option(
+        "--channel-order",
+        type=click.Choice(("RGB", "BGR")),
+        help="Of the images that a file of weights from Caffe or MATLAB takes.",
+    ),
+)
+
+
+def reading_options(command: Any) -> Any:
+    """What a file of weights does not say: see `bench.weights.reading.Reading`."""
+    for option in reversed(_READING_OPTIONS):
+        command = option(command)
+    return command
+
 
 def image_options(command: Any) -> Any:
     """The arguments of ``predict`` and ``embed``: see `bench.cli.images.ImageRun`."""
     for option in reversed(_IMAGE_OPTIONS):
         command = option(command)
-    return command
+    return reading_options(command)

@@ -27,10 +27,8 @@ if TYPE_CHECKING:
 @click.option(
     "--top",
     type=click.IntRange(min=1),
-    default=5,
-    show_default=True,
     metavar="K",
-    help="Classes per image.",
+    help="Classes per image; by default 5, or all where the network has fewer.",
 )
 @json_option("tables")
 @click.option(
@@ -39,19 +37,18 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="Write a .csv, .json or .npz file instead of printing tables.",
 )
-def predict(top: int, as_json: bool, output: Path | None, **given: Any) -> int:
+def predict(top: int | None, as_json: bool, output: Path | None, **given: Any) -> int:
     """Print the most probable classes of images (files, or folders of them) with probabilities."""
     from bench.inference.output import Predictions
     from bench.inference.writers import FileWriter, JsonWriter, check_output
     from bench.networks.inference import prediction_network
-    from bench.weights.sources import open_weights
 
     if output:
         check_output(output)
     run = ImageRun(**given)
     if run.refuses_all():
         return 2
-    served = prediction_network(*open_weights(given["weights"]))
+    served = prediction_network(*run.open_weights())
     predictions = Predictions(served, top)
     sheets: list[Any] = [FileWriter(output, predictions)] if output else []
     if as_json:

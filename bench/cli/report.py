@@ -15,7 +15,7 @@ from bench.core.files import expanded
     "-o",
     "--output",
     type=click.Path(path_type=Path),
-    help="Folder to write to; by default the first RUN.",
+    help="Folder to write to; by default that of the first RUN.",
 )
 @click.option(
     "--readme",
@@ -27,25 +27,53 @@ from bench.core.files import expanded
     "Repeatable; needs no RUN.",
 )
 @click.option(
+    "--summary",
+    metavar="FILE",
+    help="Write a Markdown summary of the ratios, too; added to the end of the file in "
+    "$GITHUB_STEP_SUMMARY.",
+)
+@click.option(
     "--check",
     is_flag=True,
     help="Write nothing; exit code 1 if a figure of a --readme FILE differs from its records.",
 )
 def report(
-    runs: tuple[Path, ...], output: Path | None, documents: tuple[Path, ...], check: bool
+    runs: tuple[Path, ...],
+    output: Path | None,
+    documents: tuple[Path, ...],
+    summary: str | None,
+    check: bool,
 ) -> int:
     """Make tables, plots and report.html from the records of one or more runs."""
-    from bench.report.blocks import stale
-    from bench.report.html import merge, write_results
-
     if not runs and not documents:
         raise click.UsageError("Missing argument 'RUN...', like results/<run>, or --readme FILE.")
     if check and (runs or not documents):
         raise click.UsageError("--check needs --readme FILE, and takes no RUN")
     if runs:
-        merged = merge(runs)
-        folder = expanded(output) if output else runs[0]
-        click.echo(write_results(merged.records, folder, notes=merged.notes))
+        from bench.cli.reading import read_meanwhile
+        from bench.core.run_paths import find, folder_of
+
+        paths = [store.path for store in find(runs)]
+        with read_meanwhile(paths) as records:
+            # A second of imports, while another process reads.
+            from bench.harness.resumption.checkpoints import WEIGHTS
+            from bench.report.html import merge, write_results
+            from bench.report.model_cards import write_cards
+
+            merged = merge(paths, records())
+        folder = expanded(output) if output else folder_of(runs)
+        if summary is not None:
+            from bench.report.across.summary import run_summary, write_summary
+
+            write_summary(summary, run_summary(merged.records, folder.resolve().name))
+        notes, options = merged.notes, merged.begun
+        page = write_results(merged.records, folder, notes=notes, options=options)
+        for run in (path.parent for path in paths):
+            own = [record for record in merged.records if record.run == run.resolve().name]
+            write_cards(own, run / WEIGHTS)
+        click.echo(page)
+    from bench.report.blocks import stale
+
     changed = [f"{path}: {block}" for path in documents for block in stale(path, write=not check)]
     for line in changed:
         click.echo(f"{'stale' if check else 'updated'}: {line}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,8 +12,10 @@ from typing import Any
 from bench.core.errors import UserError
 
 INITS = ("scratch", "pretrained")
-PRECISIONS = ("float32", "tf32", "bfloat16")
-EXECUTIONS = ("eager", "compiled")
+PRECISIONS = ("float32", "tf32", "bfloat16", "float16")
+EAGER, COMPILED, GRAPHS = EXECUTIONS = ("eager", "compiled", "graphs")
+"""Operation by operation; by a compiler; by a compiler, replayed as CUDA graphs."""
+_STEPS = re.compile(rf"{COMPILED}:([2-9]|[1-9]\d{{1,3}})")
 
 DEFAULT_EXECUTION = {
     "pytorch": "eager",
@@ -41,14 +44,17 @@ class Case:
         recipe: Name of the training recipe, followed by ``@budget`` when it was shortened.
         input_size: Height and width of the network's input, in pixels.
         precision: ``float32`` (products are not rounded), ``tf32`` (an accelerator may round
-            float32 products to TensorFloat-32) or ``bfloat16`` (activations and products).
+            float32 products to TensorFloat-32), ``bfloat16`` (activations and products) or
+            ``float16`` (the same, with loss scaling).
         batch_size: Images of a step.
         seed: Of initial weights, batches, masks and the framework's own random numbers.
         device: ``cpu``, ``cuda``, ...
         devices: How many of them.
         defaults: In the ablation of defaults, the last stage whose default is the shared one; else
             empty.
-        execution: ``eager`` or ``compiled``; left out, it is the framework's default.
+        execution: ``eager``, ``compiled``, ``compiled:8`` (with that many steps in each call of
+            the compiled function) or ``graphs`` (compiled, and replayed as CUDA graphs); left out,
+            it is the framework's default.
     """
 
     variant: str
@@ -76,6 +82,12 @@ class Case:
     @property
     def _default_execution(self) -> str:
         return DEFAULT_EXECUTION.get(self.framework, EXECUTIONS[0])
+
+    @property
+    def steps_per_execution(self) -> int:
+        """Training steps in each call of the compiled function."""
+        found = _STEPS.fullmatch(self.execution)
+        return int(found[1]) if found else 1
 
     @property
     def unusual_execution(self) -> str:
@@ -134,17 +146,21 @@ class Case:
             raise UserError(f"a case is a JSON object, got {type(value).__name__}")
         missing = _FIELDS - value.keys() - _YOUNGER
         if missing:
-            raise UserError(f"case without {', '.join(sorted(missing))}: {dict(value)}")
+            shown = str(dict(value))[:_SHOWN]
+            raise UserError(f"case without {', '.join(sorted(missing))}: {shown}")
         for name in _FIELDS & value.keys():
             _check(name, value[name])
         case = cls(**{name: value[name] for name in _FIELDS & value.keys()})
         if value.get("id", case.id) != case.id:
-            raise UserError(f"case id {value['id']!r} does not belong to its fields ({case.id})")
+            told, own = str(value["id"])[:_SHOWN], case.id[:_SHOWN]
+            raise UserError(f"case id {told!r} does not belong to its fields ({own!r})")
         return case
 
 
 _FIELDS = frozenset(field.name for field in dataclasses.fields(Case))
 
+_SHOWN = 200
+"""Letters of a wrong value that an error shows."""
 _YOUNGER = {"defaults", "execution"}
 """Fields that the first records did not have."""
 
@@ -160,5 +176,12 @@ def _check(name: str, value: Any) -> None:
     if type(value) is not wanted:
         words = {bool: "true or false", int: "a whole number", str: "a text"}[wanted]
         raise UserError(f"{name} of a case is {words}, got {str(value)[:60]!r}")
-    if name == "execution" and value not in EXECUTIONS:
-        raise UserError(f"unknown execution {value!r}; known: {', '.join(EXECUTIONS)}")
+    if name == "execution":
+        check_execution(str(value))
+
+
+def check_execution(name: str) -> None:
+    """Raise UserError for the name of no execution."""
+    if name not in EXECUTIONS and not _STEPS.fullmatch(name):
+        known = f"{', '.join(EXECUTIONS)}, {COMPILED}:8"
+        raise UserError(f"unknown execution {name[:40]!r}; known: {known}")

@@ -7,21 +7,39 @@ import socket
 import threading
 import urllib.request
 from pathlib import Path
+from time import monotonic
 from urllib.parse import urlsplit
 
 import httpx
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 
-from bench.core.errors import UserError
+from bench.core.errors import UserError, notice
 
 CIFAR10_URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
 # Published on the same author's CIFAR-10 page, next to the link.
 CIFAR10_CHECKSUM = "md5:c32a1d4ab5d03f1284b67883e8d87530"
 
+# Of the Python archive, as keras/src/datasets/cifar10.py has it; names of Keras 2 and 3.
+KERAS_CHECKSUM = "sha256:6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce"
+KERAS_NAMES = ("cifar-10-batches-py-target_archive", "cifar-10-batches-py.tar.gz")
+
 CONNECT_SECONDS = 4.0  # offline has to show soon: other data may stand in
+SLOW_SECONDS = 10.0  # of a download, before its rate is said
+SAY_SECONDS = 60.0  # from one such line to the next
+_WAY_ON = "; to go on without it: Ctrl-C, then --data generated"
 READ_SECONDS = 30.0  # a slow server is not an absent one
-_ADVICE = "check the network, or get the file elsewhere and set $ALEXBENCH_DATA or pass --data PATH"
+_ADVICE = (
+    "check the network, or get the file elsewhere and set $ALEXBENCH_DATA or pass --data PATH "
+    "(--data generated needs no file)"
+)
 
 
 class DownloadError(UserError):
@@ -39,6 +57,23 @@ def fetch_cifar10(cache: Path, progress: bool = True) -> Path:
     """
     url = os.environ.get("ALEXBENCH_CIFAR10_URL") or CIFAR10_URL
     return fetch(url, cifar10_archive(cache), checksum=CIFAR10_CHECKSUM, progress=progress)
+
+
+def in_keras_cache(own: Path) -> Path | None:
+    """The Python archive of CIFAR-10 that Keras has downloaded, where it is whole and `own`, ours,
+    is not there."""
+    home = os.environ.get("KERAS_HOME") or "~/.keras"
+    try:
+        folder = Path(home).expanduser() / "datasets"
+    except RuntimeError:  # no home: Keras has none either
+        return None
+    for path in () if own.is_file() else (folder / name for name in KERAS_NAMES):
+        try:
+            if path.is_file() and file_checksum(path, KERAS_CHECKSUM) == KERAS_CHECKSUM:
+                return path
+        except OSError:
+            continue
+    return None
 
 
 def cifar10_archive(cache: Path) -> Path:
@@ -133,13 +168,49 @@ def _write(response: httpx.Response, part: Path, resumed: int, progress: bool) -
     length = response.headers.get("Content-Length", "")
     total = resumed + int(length) if length.isdigit() else None
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+    rates = (TransferSpeedColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
-    bar = Progress(*columns, TimeRemainingColumn(), console=console, disable=not progress)
+    bar = Progress(*columns, *rates, console=console, disable=not progress)
+    pace = _Pace(part.stem, resumed, total)
     with bar, part.open("ab" if resumed else "wb") as file:
         task = bar.add_task(part.stem, total=total, completed=resumed)
         for chunk in response.iter_raw(1 << 16):
             file.write(chunk)
             bar.advance(task, len(chunk))
+            if words := pace.after(len(chunk)):
+                notice(words)
+
+
+class _Pace:
+    """The rate of a download, said in a line where it will take long: a bar is not always seen."""
+
+    def __init__(self, name: str, resumed: int, total: int | None) -> None:
+        self._name, self._total = name, total
+        self._received, self._resumed = 0, resumed
+        self._began = monotonic()
+        self._next = SLOW_SECONDS
+
+    def after(self, size: int) -> str:
+        """A line after a chunk of ``size`` bytes; empty nearly always."""
+        self._received += size
+        passed = monotonic() - self._began
+        if passed < self._next:
+            return ""
+        self._next = passed + SAY_SECONDS
+        rate = self._received / max(passed, 1e-3)
+        there = self._resumed + self._received
+        if self._total is None:
+            return f"downloading {self._name}: {there / 1e6:.0f} MB at {_per_second(rate)}{_WAY_ON}"
+        left = (self._total - there) / max(rate, 1)
+        if left < SLOW_SECONDS:
+            return ""
+        minutes = f"about {left / 60:.0f} min left" if left > 90 else f"about {left:.0f} s left"
+        done = f"{there / 1e6:.0f} of {self._total / 1e6:.0f} MB"
+        return f"downloading {self._name}: {done} at {_per_second(rate)}, {minutes}{_WAY_ON}"
+
+
+def _per_second(rate: float) -> str:
+    return f"{rate / 1e6:.1f} MB/s" if rate >= 1e6 else f"{rate / 1e3:.0f} kB/s"
 
 
 def check_reachable(url: str) -> None:

@@ -17,6 +17,13 @@ class UserError(Exception):
     exit_code = 2
 
 
+class UnavailableError(UserError):
+    """What was asked for cannot be had here, such as a precision or an execution on this device.
+
+    A measurement that raises it is a skipped row with the message, no failed one.
+    """
+
+
 class OutputError(UserError):
     """The system does not take what is to be written: the disk is full, a folder is read-only."""
 

@@ -123,6 +123,15 @@ METRICS: dict[str, Metric] = {
             OBJECT,
         ),
         Metric(
+            "parallel",
+            (*_TRAINING, ACCURACY),
+            "Training on several devices: `devices`, `method`, `backend`, `batch_norm` (`local` or "
+            "`synchronised`), `cpus` of each; `with_exchange` and `without_exchange` (seconds of "
+            "alternating blocks of `steps` steps), or `communication_reason`.",
+            "s",
+            OBJECT,
+        ),
+        Metric(
             "layers",
             _TRAINING,
             "Our own layers and the framework's, called alternately: `our_seconds`, "
@@ -150,8 +159,9 @@ METRICS: dict[str, Metric] = {
             TIMED,
             "Where the samples come from: `group` (shared by the records that were measured "
             "together), `blocks` (process, turn and number of samples of each block), `stopped` "
-            "(the stopping criterion that was met), `precision_goal`, `group_seconds`, and `lost` "
-            "where a later process failed.",
+            "(the stopping criterion that was met), `precision_goal`, `group_seconds`, `lost` "
+            "where a later process failed, and `sequential` where all frameworks of the group did "
+            "not fit on the device and this one was measured alone.",
             type=OBJECT,
         ),
         Metric(
@@ -200,6 +210,24 @@ METRICS: dict[str, Metric] = {
             "right at its end.",
             type=LIST,
             pooled="joined",
+        ),
+        Metric(
+            "device_seconds",
+            THROUGHPUT,
+            "The accelerator's own time from the first to the last work of each counted block, by "
+            "events (PyTorch, Keras on PyTorch; JAX and TensorFlow have no public interface to "
+            "them).",
+            "s",
+            LIST,
+            pooled="joined",
+        ),
+        Metric(
+            "device_reserved_bytes",
+            (*TIMED, ACCURACY),
+            "Peak that the framework's allocator had taken from the device, its cache among it; "
+            "TensorFlow does not report it.",
+            "bytes",
+            pooled="max",
         ),
         Metric("test_accuracy", (ACCURACY,), "Top-1 at the end of the training.", "fraction"),
         Metric("classes", (ACCURACY,), "Names of the classes, in their order.", type=LIST),

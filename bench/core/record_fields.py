@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from bench.core import metrics
 from bench.core.errors import UserError
-from bench.core.kinds import KINDS
+from bench.core.kinds import KINDS, kind
 
 STATUSES = ("ok", "failed", "timeout", "oom", "skipped")
 CAVEATS_ON = ("seconds", "speed", "accuracy", "all")
+LONGEST_SECONDS = 1e9
+"""Of one sample: thirty years. With more, sums and ratios would not be finite."""
 DEPTH = 24
 """Of nested lists and objects, at the most: readers walk them by recursion."""
 
@@ -52,6 +54,7 @@ def check(value: Mapping[str, Any]) -> None:
     check_fields({name: value[name] for name in ("samples", *_FIELDS)})
     if value["status"] == "ok" and not value["samples"]:
         raise UserError("status ok without samples")
+    check_samples(value["kind"], value["samples"], value["images_per_sample"])
     _check_caveats(value["caveats"])
 
 
@@ -72,19 +75,41 @@ def check_fields(value: Mapping[str, Any]) -> None:
     metrics.check(value.get("metrics", {}))
 
 
+def check_samples(name: str, samples: Sequence[float], images: int | None) -> None:
+    """Validate the samples of a kind of measurement: summaries and ratios are made of them.
+
+    Args:
+        name: Name of the kind.
+        samples: Numbers.
+        images: Images of one sample, where that is known.
+
+    Raises:
+        UserError: Seconds are negative or longer than `LONGEST_SECONDS`, a fraction is not between
+            0 and 1, or the images of a rate are missing.
+    """
+    row = kind(name)
+    most, what = (LONGEST_SECONDS, "seconds") if row.unit == "s" else (1.0, "a fraction")
+    for sample in samples:
+        if not 0 <= sample <= most:
+            raise UserError(f"samples of {name} are {what} from 0 to {most:g}, got {sample:g}")
+    if row.throughput and samples and not images:
+        raise UserError(f"{name} without images_per_sample")
+
+
 def check_depth(name: str, value: Any) -> None:
     """Raise UserError where a JSON value is nested deeper than a reader can walk."""
-    level = [value]
-    for _ in range(DEPTH):
+    level = [value] if isinstance(value, (dict, list)) else []
+    for _ in range(DEPTH - 1):
+        if not level:
+            return
         level = [
             inner
             for part in level
-            if isinstance(part, (dict, list))
             for inner in (part.values() if isinstance(part, dict) else part)
+            if isinstance(inner, (dict, list))
         ]
-        if not level:
-            return
-    raise UserError(f"{name} is nested deeper than {DEPTH} levels")
+    if any(level):
+        raise UserError(f"{name} is nested deeper than {DEPTH} levels")
 
 
 def _known(what: str, name: Any, known: Any) -> None:

@@ -7,20 +7,26 @@ the next case starts, so killing the run at any moment loses at most the case in
 from __future__ import annotations
 
 import dataclasses
+import gc
 import json
+import marshal
+import math
 import os
+import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from bench.core.case import Case
 from bench.core.errors import OutputError, UserError
-from bench.core.files import write_whole
+from bench.core.files import write_lines
 from bench.core.record_fields import check
 from bench.core.upgrade import SCHEMA_VERSION, upgraded
 
 FILE = "records.jsonl"
+SUFFIX = ".jsonl"
 
 
 @dataclass(frozen=True)
@@ -117,12 +123,43 @@ _NAMES = tuple(field.name for field in dataclasses.fields(Record) if field.compa
 """Fields that are in the file."""
 
 
-class RecordStore:
-    """The records of one run's folder."""
+def read_all(runs: Iterable[Path]) -> list[Record]:
+    """The records of several run folders, in their order.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.path = folder / FILE
+    Raises:
+        UserError: A folder has no records, or a line of them is none.
+    """
+    return [record for run in runs for record in RecordStore(run).read()]
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """A block without garbage collection: of millions of new values none is garbage, and each
+    collection would walk them all."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+class RecordStore:
+    """The records of one run.
+
+    Args:
+        run: Its folder, or a file of records (``*.jsonl``) itself.
+    """
+
+    def __init__(self, run: Path) -> None:
+        self.path = run if run.suffix == SUFFIX and run.is_file() else run / FILE
+        self.folder = self.path.parent
+
+    @property
+    def name(self) -> str:
+        """Of the run: of its folder; of the file where that is not called ``records.jsonl``."""
+        return self.folder.resolve().name if self.path.name == FILE else self.path.stem
 
     def append(self, record: Record) -> None:
         """Write one line and wait until it is on the disk. Raises OutputError when it cannot be."""
@@ -145,8 +182,13 @@ class RecordStore:
         A last line without its newline is what a killed run leaves: it is passed over. Any other
         line that is no record raises UserError with its number.
         """
-        run = self.folder.resolve().name
-        return [dataclasses.replace(record, run=run) for _, record in self._lines()]
+        with _uncollected():
+            return list(self)
+
+    def __iter__(self) -> Iterator[Record]:
+        """The records one by one, as `read` has them; of a large run they need not all be held."""
+        run = self.name
+        return (dataclasses.replace(record, run=run) for _, record in self._lines())
 
     def change(self, changed: Callable[[Record], Record]) -> int:
         """Write every record as ``changed`` returns it; the number of those that differ.
@@ -160,7 +202,8 @@ class RecordStore:
         Raises:
             UserError: The file cannot be read or written; it is then as it was.
         """
-        lines, number = [], 0
+        lines: list[bytes] = []
+        number = 0
         for line, record in self._lines():
             new = changed(record)
             number += new != record
@@ -172,18 +215,18 @@ class RecordStore:
                 raise UserError(f"cannot write {self.path}: {error.strerror}") from error
         return number
 
-    def _lines(self) -> Iterator[tuple[str, Record]]:
+    def _lines(self) -> Iterator[tuple[bytes, Record]]:
         try:
-            with self.path.open(encoding="utf-8") as file:
+            with self.path.open("rb") as file:
                 for number, line in enumerate(file, start=1):
-                    if not line.endswith("\n"):
+                    if not line.endswith(b"\n"):
                         return
-                    yield line, _parse(line, f"{self.path}:{number}")
+                    yield line, record_of_line(line, f"{self.path}:{number}")
         except FileNotFoundError as error:
             raise UserError(
                 f"no {FILE} in {self.folder}; give the folder of a run, like results/<run>"
             ) from error
-        except (OSError, UnicodeDecodeError) as error:
+        except OSError as error:
             raise UserError(f"cannot read {self.path}: {error}") from error
 
     def set_aside_failures(self) -> set[tuple[str, str]]:
@@ -194,28 +237,52 @@ class RecordStore:
         """
         if not self.path.exists():
             return set()
-        lines = list(self._lines())
-        kept = [(line, record) for line, record in lines if record.ok]
-        aside = [line for line, record in lines if not record.ok]
-        if aside:
+        keys, failures = set(), 0
+        for _, record in self._lines():
+            failures += not record.ok
+            if record.ok:
+                keys.add(record.key)
+        if failures:
+            aside = (line for line, record in self._lines() if not record.ok)
             _append(self.folder / "attempts.jsonl", aside)
-        _replace(self.path, (line for line, _ in kept))
-        return {record.key for _, record in kept}
+        if failures or _is_cut(self.path):
+            # Line by line: the records of a large run do not fit into memory twice.
+            _replace(self.path, (line for line, record in self._lines() if record.ok))
+        return keys
+
+    def count(self) -> int:
+        """Number of records, without reading what is in them; 0 where there is no file."""
+        try:
+            with self.path.open("rb") as file:
+                return sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(1 << 20), b""))
+        except FileNotFoundError:
+            return 0
 
 
-def _line(record: Record) -> str:
+def _line(record: Record) -> bytes:
     # NaN is not JSON: a diverged loss must have been turned into null before.
-    return json.dumps(record.to_json(), allow_nan=False) + "\n"
+    return json.dumps(record.to_json(), allow_nan=False).encode() + b"\n"
 
 
-def _parse(line: str, where: str) -> Record:
+def record_of_line(line: bytes, where: str) -> Record:
+    """The record in a line of the file.
+
+    Args:
+        line: As it is in the file.
+        where: Path and number of the line, for the error.
+
+    Raises:
+        UserError: It is no record; the message is one line, which begins with ``where``.
+    """
     try:
-        return Record.from_json(json.loads(line, parse_constant=_refuse))
+        value = _DECODER.decode(line.decode("utf-8"))
+        _check_finite(value)
+        return Record.from_json(value)
     except json.JSONDecodeError as error:
         raise UserError(f"{where}: not a JSON object ({error.msg})") from error
     except RecursionError as error:
         raise UserError(f"{where}: nested too deeply for a record") from error
-    except ValueError as error:  # a whole number of thousands of digits
+    except ValueError as error:  # a whole number of thousands of digits, or no UTF-8
         raise UserError(f"{where}: not a record ({error})") from error
     except UserError as error:
         raise UserError(f"{where}: {error}") from error
@@ -225,8 +292,27 @@ def _refuse(constant: str) -> None:
     raise UserError(f"{constant} is no number that a record can hold")
 
 
-def _append(path: Path, lines: Iterable[str]) -> None:
-    with path.open("a", encoding="utf-8") as file:
+def _check_finite(value: Any) -> None:
+    """Raise UserError for a number like 1e999, which the decoder makes infinite without a word.
+
+    A function for each number would take longer than all the rest of reading.
+    """
+    content = marshal.dumps(value)
+    if any(infinity in content for infinity in _INFINITIES):
+        try:
+            json.dumps(value, allow_nan=False)
+        except ValueError:
+            raise UserError("a number is larger than a record can hold") from None
+
+
+_INFINITIES = (struct.pack("<d", math.inf), struct.pack("<d", -math.inf))
+"""As they are within marshal's format."""
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse)
+
+
+def _append(path: Path, lines: Iterable[bytes]) -> None:
+    with path.open("ab") as file:
         file.writelines(lines)
         file.flush()
         os.fsync(file.fileno())
@@ -240,5 +326,13 @@ def _cut(path: Path, size: int) -> None:
         pass  # nothing was written there, or nothing can be done about it
 
 
-def _replace(path: Path, lines: Iterable[str]) -> None:
-    write_whole(path, "".join(lines), durable=True)
+def _is_cut(path: Path) -> bool:
+    """Whether the last line has no newline, as a killed run leaves it."""
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - 1))
+        return size > 0 and file.read(1) != b"\n"
+
+
+def _replace(path: Path, lines: Iterable[bytes]) -> None:
+    write_lines(path, lines, durable=True)

@@ -12,11 +12,12 @@ import lzma
 import os
 import re
 import tarfile
+import zipfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 from bench.core.errors import UserError, notice
 
@@ -24,7 +25,7 @@ FORMS = (
     "an archive or folder with data_batch_1.bin … test_batch.bin, with data_batch_1 … test_batch, "
     "or with train/<class>/*.png|jpg and test/<class>/*.png|jpg"
 )
-ARCHIVE_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".tbz2")
+ARCHIVE_SUFFIXES = (*(".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".tbz2", ".zip"),)
 
 WHOLE_CIFAR10 = {
     "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd": "cifar-10-binary.tar.gz",
@@ -41,32 +42,55 @@ MAX_FILE_BYTES = 512 * 1024**2
 MAX_MEMBERS = 300_000
 MAX_HEADER_BYTES = 64 * 1024  # of an extended header, which holds a long name
 
-_PART = r"[^/.][^/]*"  # a name that is not hidden, and neither . nor ..
-_IMAGE = rf"{_PART}\.(?i:png|jpg|jpeg)"
+_PART = r"(?!__MACOSX/)[^/.][^/]*"  # a name that is not hidden, and neither . nor ..
+_IMAGE = rf"{_PART}\.(?i:png|jpg|jpeg|jfif|webp)"
 _BATCH = r"(?:data_batch_\d+|test_batch)(?:\.bin)?|batches\.meta(?:\.txt)?"
+_SPLIT = r"(?i:train|training|test|testing|val|valid|validation)"
 _IMAGE_NAME, _BATCH_NAME = re.compile(_IMAGE), re.compile(_BATCH)
-_WANTED = re.compile(rf"(?:(?P<top>{_PART})/)??(?P<path>{_BATCH}|(?:train|test)/{_PART}/{_IMAGE})")
-_CLASS_FOLDER = re.compile(rf"(?:(?P<top>{_PART})/)??(?P<path>(?:train|test)/{_PART})")
+_SPLIT_NAME = re.compile(_SPLIT)
+_WANTED = re.compile(
+    rf"(?:(?P<top>{_PART})/)??(?P<path>{_BATCH}|(?P<split>{_SPLIT})/{_PART}/{_IMAGE})"
+)
+_CLASS_FOLDER = re.compile(rf"(?:(?P<top>{_PART})/)??(?P<path>(?P<split>{_SPLIT})/{_PART})")
+_UNSPLIT = re.compile(rf"(?:(?P<top>{_PART})/)??(?P<path>{_PART}/{_IMAGE})")
+_OTHER_FILE = re.compile(rf"(?:{_PART}/)??{_SPLIT}/{_PART}/(?P<file>[^/.][^/]*)")
+_SPLITS = {"train": "train", "training": "train", "test": "test", "testing": "test"}
+_CIFAR_100 = re.compile(r"(?:.*/)?(?:cifar-100[^/]*/.*|fine_label_names\.txt)")
 _DECODER_ERRORS = (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError, ValueError)
+UNSPLIT = "all"
+"""The split of images that lie in class folders alone."""
+VALIDATION = "val"
+"""The split of ``val``, ``valid`` or ``validation``, the test split where there is no other."""
+
+
+class Entry(NamedTuple):
+    """A file or folder of an archive; `content` is None where it was not read."""
+
+    name: str
+    content: bytes | None = None
+    folder: bool = False
 
 
 @dataclass(frozen=True)
 class Bundle:
     """The dataset files found at `origin`.
 
-    `files`: path below the top folder to content, sorted by path. `folders`: the class folders
-    (`train/cat`) that were seen, those without an image too.
+    `files`: path below the top folder to content, sorted by path; the split is `train`, `test`,
+    `val` or, without any, `all`. `folders`: the class folders (`train/cat`) that were seen, those
+    without an image too. `skipped`: other files in these.
     """
 
     origin: Path
     files: dict[str, bytes]
     folders: frozenset[str]
+    skipped: tuple[str, ...] = ()
 
     def digest(self) -> str:
         """sha256 (hex) over the sorted relative paths and contents of the files."""
         digest = hashlib.sha256()
         for name, content in self.files.items():
-            digest.update(f"{len(name.encode())} {name} {len(content)} ".encode())
+            path = os.fsencode(name)
+            digest.update(b"%d %b %d " % (len(path), path, len(content)))
             digest.update(content)
         return digest.hexdigest()
 
@@ -84,7 +108,9 @@ def find_dataset(path: Path) -> Path:
         return path
     archives = [child for child in sorted(path.iterdir()) if _looks_like_archive(child)]
     if not archives:
-        raise UserError(f"{path}: no dataset in this folder; expected {FORMS}")
+        if _walk(path, unsplit=True):
+            return path
+        raise UserError(f"{path}: {_instead(path)}; expected {FORMS}")
     if len(archives) == 1:
         return archives[0]
     names = ", ".join(archive.name for archive in archives[:4])
@@ -106,14 +132,34 @@ def _has_all_of_cifar10(archive: Path) -> bool:
     return digest in WHOLE_CIFAR10
 
 
+def _instead(folder: Path) -> str:
+    """What is in a folder without a dataset."""
+    names = [f"{folder.name}/{child.name}" for child in folder.iterdir()]
+    names += [f"{child.name}/" for child in folder.iterdir() if child.is_dir()]
+    python = {"train", "test", "meta"} <= {child.name for child in folder.iterdir()}
+    if any(_CIFAR_100.fullmatch(name) for name in names) or (python and _all_files(folder)):
+        return _IS_CIFAR_100
+    return "no dataset in this folder"
+
+
+def _all_files(folder: Path) -> bool:
+    return all((folder / name).is_file() for name in ("train", "test", "meta"))
+
+
+_IS_CIFAR_100 = (
+    "this is CIFAR-100, whose batches have two labels an image and are not read; unpack its images "
+    "into class folders, or give CIFAR-10"
+)
+
+
 def listing(folder: Path) -> str:
     """sha256 (hex) over relative path, size and modification time of a folder's dataset files."""
     digest = hashlib.sha256()
-    for name, entry in _walk(folder):
+    for name, entry in _dataset_files(folder):
         if entry.is_dir():  # its time changes with files that are not ours
             continue
         facts = entry.stat()
-        digest.update(f"{name}\0{facts.st_size}\0{facts.st_mtime_ns}\n".encode())
+        digest.update(os.fsencode(name) + f"\0{facts.st_size}\0{facts.st_mtime_ns}\n".encode())
     return digest.hexdigest()
 
 
@@ -123,65 +169,148 @@ def read_bundle(path: Path) -> Bundle:
     Raises UserError where the archive is cut off, corrupt or too large, and where there is no
     dataset or more than one in it.
     """
-    found: dict[tuple[str, str], bytes] = {}
-    folders: set[str] = set()
     entries = _read_folder(path) if path.is_dir() else _read_archive(path)
-    for name, content in entries:
-        match = (_CLASS_FOLDER if content is None else _WANTED).fullmatch(name)
-        if match is None:
-            continue
+    found = _Entries(path)
+    for entry in entries:
+        found.add(entry)
+    return found.bundle()
+
+
+class _Entries:
+    """The entries of an archive or a folder, sorted into those of a dataset and others."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._files: dict[tuple[str, str], bytes] = {}
+        self._unsplit: dict[tuple[str, str], bytes] = {}
+        self._folders: set[str] = set()
+        self._skipped: list[str] = []
+        self._cifar_100 = False
+        self._without_class = ""
+
+    def add(self, entry: Entry) -> None:
+        """Sort an entry in. Raises UserError where it is there twice."""
+        name, content, folder = entry
+        self._cifar_100 |= bool(_CIFAR_100.fullmatch(name))
+        match = (_CLASS_FOLDER if folder else _WANTED).fullmatch(name)
+        if match is None or (content is None and not folder):
+            self._add_other(entry)
+            return
+        path = match["path"]
+        if split := match["split"]:
+            path = f"{_SPLITS.get(split.lower(), VALIDATION)}{path[len(split) :]}"
         if content is None:
-            folders.add(match["path"])
-        elif found.setdefault((match["top"] or "", match["path"]), content) is not content:
-            raise UserError(f"{path}: {name} is there twice; every file must be there once")
-    tops = sorted({top for top, _ in found})
-    if not found:
-        raise UserError(f"{path}: no dataset in it; expected {FORMS}")
-    if len(tops) > 1:
-        names = ", ".join(repr(top or ".") for top in tops[:4])
-        raise UserError(f"{path}: datasets in more than one place ({names}); keep only one")
-    files = {name: content for (_, name), content in sorted(found.items())}
-    return Bundle(path, files, frozenset(folders))
+            self._folders.add(path)
+            return
+        self._add_file(self._files, (match["top"] or "", path), name, content)
+
+    def _add_file(
+        self, files: dict[tuple[str, str], bytes], key: tuple[str, str], name: str, content: bytes
+    ) -> None:
+        if files.setdefault(key, content) is not content:
+            raise UserError(f"{self._path}: {name} is there twice; every file must be there once")
+
+    def _add_other(self, entry: Entry) -> None:
+        match = _UNSPLIT.fullmatch(entry.name)
+        if entry.content is None or match is None:
+            if not entry.folder and _OTHER_FILE.fullmatch(entry.name):
+                self._skipped.append(entry.name)
+            return
+        group = match["path"].partition("/")[0]
+        if _SPLIT_NAME.fullmatch(group):
+            self._without_class = group
+            return
+        key = (match["top"] or "", f"{UNSPLIT}/{match['path']}")
+        self._add_file(self._unsplit, key, entry.name, entry.content)
+
+    def bundle(self) -> Bundle:
+        """All of it. Raises UserError where there is no dataset, or more than one."""
+        several = len({path.split("/")[1] for _, path in self._unsplit}) > 1
+        files = self._files or (self._unsplit if several else {})
+        tops = sorted({top for top, _ in files})
+        if not files:
+            raise UserError(f"{self._path}: {self._instead()}; expected {FORMS}")
+        if len(tops) > 1:
+            names = ", ".join(repr(top or ".") for top in tops[:4])
+            raise UserError(
+                f"{self._path}: datasets in more than one place ({names}); keep only one"
+            )
+        found = {name: content for (_, name), content in sorted(files.items())}
+        return Bundle(self._path, found, frozenset(self._folders), tuple(sorted(self._skipped)))
+
+    def _instead(self) -> str:
+        if self._cifar_100:
+            return _IS_CIFAR_100
+        if self._without_class:
+            return f"images lie in {self._without_class}/ itself, without folders of classes"
+        return "no dataset in it"
 
 
 def _looks_like_archive(path: Path) -> bool:
     return path.name.lower().endswith(ARCHIVE_SUFFIXES) and path.is_file()
 
 
-def _walk(folder: Path) -> list[tuple[str, os.DirEntry[str]]]:
+def _dataset_files(folder: Path) -> list[tuple[str, os.DirEntry[str]]]:
+    return _walk(folder) or _walk(folder, unsplit=True)
+
+
+def _walk(folder: Path, *, unsplit: bool = False) -> list[tuple[str, os.DirEntry[str]]]:
     """Dataset files and class folders with their relative names, sorted.
 
     Looks into the folder itself, then one level down, and nowhere that no form of dataset needs.
+    With `unsplit` class folders are looked for that are in no split.
     """
+    below = _class_folders if unsplit else _below
     try:
-        own = list(_below(str(folder), ""))
+        own = list(below(str(folder), ""))
         if not own:
             for child in os.scandir(folder):
-                if child.is_dir():
-                    own += _below(child.path, f"{child.name}/")
+                if child.is_dir() and child.name != "__MACOSX":
+                    own += below(child.path, f"{child.name}/")
     except OSError as error:
         raise UserError(f"{error.filename}: cannot be read ({error.strerror})") from error
-    return sorted(own, key=lambda pair: pair[0])
+    return sorted(own, key=lambda pair: os.fsencode(pair[0]))
 
 
 def _below(folder: str, prefix: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
     for entry in os.scandir(folder):
-        if entry.name in ("train", "test") and entry.is_dir():
+        if _SPLIT_NAME.fullmatch(entry.name) and entry.is_dir():
             for group in os.scandir(entry.path):
-                if group.is_dir():
+                if group.is_dir() and not group.name.startswith("."):
                     start = f"{prefix}{entry.name}/{group.name}"
                     yield start, group
                     for file in os.scandir(group.path):
-                        if _IMAGE_NAME.fullmatch(file.name) and file.is_file():
+                        if not file.name.startswith(".") and file.is_file():
                             yield f"{start}/{file.name}", file
         elif _BATCH_NAME.fullmatch(entry.name) and entry.is_file():
             yield prefix + entry.name, entry
 
 
-def _read_folder(folder: Path) -> Iterator[tuple[str, bytes | None]]:
-    for name, entry in _walk(folder):
+def _class_folders(folder: str, prefix: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """Images of folders next to each other, at least two with images."""
+    found: dict[str, list[tuple[str, os.DirEntry[str]]]] = {}
+    for group in os.scandir(folder):
+        usual = not group.name.startswith(".") and group.name != "__MACOSX"
+        if group.is_dir() and usual and not _SPLIT_NAME.fullmatch(group.name):
+            images = [
+                (f"{prefix}{group.name}/{file.name}", file)
+                for file in os.scandir(group.path)
+                if _IMAGE_NAME.fullmatch(file.name) and file.is_file()
+            ]
+            if images:
+                found[group.name] = images
+    if len(found) > 1:
+        for images in found.values():
+            yield from images
+
+
+def _read_folder(folder: Path) -> Iterator[Entry]:
+    for name, entry in _dataset_files(folder):
         try:
-            yield name, None if entry.is_dir() else Path(entry.path).read_bytes()
+            is_folder = entry.is_dir()
+            wanted = not is_folder and _is_read(name)
+            content = Path(entry.path).read_bytes() if wanted else None
+            yield Entry(name, content, is_folder)
         except OSError as error:
             raise UserError(f"{entry.path}: cannot be read ({error.strerror})") from error
 
@@ -244,7 +373,10 @@ class _Member(tarfile.TarInfo):
     _proc_gnusparse_00 = _proc_gnusparse_01 = _proc_gnusparse_10 = _refuse_sparse
 
 
-def _read_archive(path: Path) -> Iterator[tuple[str, bytes | None]]:
+def _read_archive(path: Path) -> Iterator[Entry]:
+    if zipfile.is_zipfile(path):
+        yield from _read_zip(path)
+        return
     try:
         with _unpacked(path) as stream:
             checked = _CheckedStream(stream, path)
@@ -260,15 +392,59 @@ def _read_archive(path: Path) -> Iterator[tuple[str, bytes | None]]:
         ) from error
 
 
-def _members(tar: tarfile.TarFile, path: Path) -> Iterator[tuple[str, bytes | None]]:
+def _read_zip(path: Path) -> Iterator[Entry]:
+    """The entries of a zip archive, as file managers make them. No more is read than is declared,
+    and no more declared than the limits of tar archives allow."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+            if len(members) > MAX_MEMBERS:
+                raise UserError(f"{path}: more than {MAX_MEMBERS:,} members; CIFAR-10 has 60,000")
+            if sum(member.file_size for member in members) > MAX_UNPACKED_BYTES:
+                limit = f"{MAX_UNPACKED_BYTES / 1e9:.1f} GB"
+                raise UserError(f"{path}: unpacks to more than {limit}; CIFAR-10 takes 0.2 GB")
+            for member in members:
+                name = member.filename.removeprefix("./").rstrip("/")
+                if member.is_dir() or not _is_read(name):
+                    yield Entry(name, folder=member.is_dir())
+                    continue
+                if member.file_size > MAX_FILE_BYTES:
+                    limit = f"{MAX_FILE_BYTES // 1024**2} MiB"
+                    raise UserError(
+                        f"{path}: {name} has {member.file_size:,} bytes; at most {limit}"
+                    )
+                if member.flag_bits & 1:
+                    raise UserError(f"{path}: {name} is encrypted; unpack the archive first")
+                with archive.open(member) as stream:
+                    content = stream.read(member.file_size + 1)
+                if len(content) != member.file_size:
+                    raise EOFError(f"{name} has another size than {member.file_size:,} bytes")
+                yield Entry(name, content)
+    except UserError:
+        raise
+    except (*_DECODER_ERRORS, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise UserError(
+            f"{path}: not a whole zip archive ({reason}); fetch it again, or give {FORMS}"
+        ) from error
+
+
+def _is_read(name: str) -> bool:
+    return bool(_WANTED.fullmatch(name) or _UNSPLIT.fullmatch(name))
+
+
+def _members(tar: tarfile.TarFile, path: Path) -> Iterator[Entry]:
     for count, member in enumerate(tar):
         name = member.name.removeprefix("./")
+        if not 0 <= member.size <= MAX_UNPACKED_BYTES:
+            # The next one would be looked for behind as many bytes, to the end and far beyond.
+            raise ValueError(f"{name[:200]} declares {member.size:,} bytes")
         if count >= MAX_MEMBERS:
             raise UserError(f"{path}: more than {MAX_MEMBERS:,} members; CIFAR-10 has 60,000")
-        if member.isdir():
-            yield name, None
-        elif _WANTED.fullmatch(name):
-            yield name, _content(tar, member, path)
+        if _is_read(name) and not member.isdir():
+            yield Entry(name, _content(tar, member, path))
+        else:
+            yield Entry(name, folder=member.isdir())
 
 
 def _content(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> bytes:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import io
 import math
 import pickle
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -64,30 +65,71 @@ class StoredArray:
         flat = np.frombuffer(content, np.uint8)
         return flat.reshape(shape, order="F" if self.fortran else "C")
 
+    def whole_numbers(self) -> list[int] | None:
+        """The numbers of an array of one axis when it is of integers, else None.
+
+        Raises:
+            ValueError: As `pixels`.
+        """
+        found = self._plain("iu")
+        return None if found is None or found.ndim != 1 else [int(n) for n in found]
+
+    def floats(self) -> NDArray[np.floating[Any]] | None:
+        """The array when it is of floating point, else None.
+
+        Raises:
+            ValueError: As `pixels`.
+        """
+        return self._plain("f")
+
+    def _plain(self, kinds: str) -> NDArray[Any] | None:
+        """The array when it is of one of these kinds of numbers, else None."""
+        kind = self.kind.dtype() if isinstance(self.kind, _StoredType) else None
+        if kind is None or kind.kind not in kinds:
+            return None
+        shape, content = self.shape, self.content
+        if not isinstance(shape, tuple) or not all(type(n) is int and n >= 0 for n in shape):
+            raise ValueError("an array's shape is not a tuple of sizes")
+        if not isinstance(content, bytes | bytearray):
+            raise ValueError("an array's content is not bytes")
+        if math.prod(shape) * kind.itemsize != len(content):
+            raise ValueError("an array's shape does not fit its bytes")
+        flat = np.frombuffer(content, kind)
+        return flat.reshape(shape, order="F" if self.fortran else "C")
+
 
 @dataclass
 class _StoredType:
     code: str
     state: object = None
 
+    def dtype(self) -> np.dtype[Any] | None:
+        """Of a number of 8 to 64 bits; None for anything else."""
+        found = re.fullmatch(r"[<>|=]?([iuf][1248])", self.code)
+        if found is None or found[1] == "f1":
+            return None
+        order = self.state[1] if isinstance(self.state, tuple) and len(self.state) > 1 else "<"
+        return np.dtype((">" if text(order) == ">" else "<") + found[1])
 
-def unpickle(content: bytes, where: str) -> object:
+
+def unpickle(content: bytes, where: str, what: str = "CIFAR-10 batch") -> object:
     """The object in a pickled batch: plain values, and :class:`StoredArray` for arrays.
 
     Args:
         content: The pickle.
         where: Name of the file, at the beginning of error messages.
+        what: What it should be, for these.
 
     Raises:
         UserError: The pickle is damaged, or asks for anything that no batch needs.
     """
     try:
-        return _BatchUnpickler(content, where).load()
+        return _BatchUnpickler(content, where, what).load()
     except UserError:
         raise
     except Exception as error:  # damaged pickles raise nearly every type there is
         reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise UserError(f"{where}: not a whole pickle of a CIFAR-10 batch ({reason})") from error
+        raise UserError(f"{where}: not a whole pickle of a {what} ({reason})") from error
 
 
 def text(item: object) -> str:
@@ -124,9 +166,9 @@ class _BatchUnpickler(pickle._Unpickler):
     append: Callable[[object], None]
     pop_mark: Callable[[], list[Any]]
 
-    def __init__(self, content: bytes, where: str) -> None:
+    def __init__(self, content: bytes, where: str, what: str) -> None:
         super().__init__(io.BytesIO(content), encoding="bytes")
-        self._where = where
+        self._where, self._what = where, what
         self._encodable = len(content)
         known: dict[int, Callable[[Any], None]] = pickle._Unpickler.dispatch
         codes = {getattr(pickle, name)[0] for names in _OPCODES.values() for name in names.split()}
@@ -145,8 +187,8 @@ class _BatchUnpickler(pickle._Unpickler):
         asked = f"{module}.{name}"
         if asked not in self._allowed:
             raise UserError(
-                f"{self._where}: the pickle asks for {asked[:100]}, which no CIFAR-10 batch needs; "
-                "nothing was run; get the batches from a source you trust"
+                f"{self._where}: the pickle asks for {asked[:100]}, which no {self._what} needs; "
+                "nothing was run; get the file from a source you trust"
             )
         return self._allowed[asked]
 

@@ -21,6 +21,9 @@ CLASSES = (
 PIXELS = SIDE * SIDE * 3
 RECORD = 1 + PIXELS  # bytes: a label, then the red, the green and the blue plane
 
+_BATCHES, _BATCH_IMAGES = 5, 10_000
+"""Of the official training set."""
+
 _TRAIN = re.compile(r"data_batch_(\d+)(?:\.bin)?")
 _Reader = Callable[[bytes, str], tuple[NDArray[np.uint8], NDArray[np.int64]]]
 
@@ -38,9 +41,31 @@ def read_batches(bundle: Bundle, binary: bool) -> tuple[tuple[str, ...], Split, 
     if not numbered:
         raise UserError(f"{bundle.origin}: no training batches; expected data_batch_1{suffix} …")
     if test not in bundle.files:
-        raise UserError(f"{bundle.origin}: no test batch; expected {test}")
+        raise UserError(f"{bundle.origin}: no test batch; expected {test}{_half(bundle)}")
+    _check_numbers(bundle, sorted(numbered), suffix)
     train = _join(bundle, [numbered[number] for number in sorted(numbered)], read)
+    if len(numbered) < _BATCHES and len(train) == len(numbered) * _BATCH_IMAGES:
+        missing = f"data_batch_{len(numbered) + 1}{suffix}"
+        raise UserError(
+            f"{bundle.origin}: {missing} is missing: {len(numbered)} of CIFAR-10's {_BATCHES} "
+            f"training batches are there{_half(bundle)}"
+        )
     return _class_names(bundle, binary), train, _join(bundle, [test], read)
+
+
+def _check_numbers(bundle: Bundle, numbers: list[int], suffix: str) -> None:
+    """Raise UserError where a batch is missing between others."""
+    missing = sorted(set(range(1, numbers[-1] + 1)) - set(numbers))
+    if missing:
+        names = ", ".join(f"data_batch_{number}{suffix}" for number in missing[:5])
+        raise UserError(f"{bundle.origin}: {names} missing{_half(bundle)}")
+
+
+def _half(bundle: Bundle) -> str:
+    """What to do where files are missing from a folder, as after half an unpacking."""
+    if not bundle.origin.is_dir():
+        return "; the archive is not whole: fetch it again"
+    return "; unpack the archive again, or give its own path"
 
 
 def _join(bundle: Bundle, names: list[str], read: _Reader) -> Split:
@@ -77,8 +102,14 @@ def _read_pickle(content: bytes, where: str) -> tuple[NDArray[np.uint8], NDArray
         raise UserError(f"{where}: not a whole array under 'data' ({error})") from error
     if pixels is None:
         raise UserError(f"{where}: no array of uint8 under 'data'")
+    if pixels.shape[1:] == (SIDE, SIDE, 3):  # written again by a user, with the channels last
+        pixels = pixels.transpose(0, 3, 1, 2).reshape(-1, PIXELS)
+    elif pixels.shape[1:] == (3, SIDE, SIDE):
+        pixels = pixels.reshape(-1, PIXELS)
     if pixels.ndim != 2 or pixels.shape[1] != PIXELS:
         raise UserError(f"{where}: data of shape {pixels.shape}; expected (N, {PIXELS})")
+    if isinstance(labels, StoredArray):
+        labels = _numbers(labels, where)
     if not isinstance(labels, list) or not all(type(label) is int for label in labels):
         raise UserError(f"{where}: no list of whole numbers under 'labels'")
     if len(labels) != len(pixels):
@@ -87,6 +118,14 @@ def _read_pickle(content: bytes, where: str) -> tuple[NDArray[np.uint8], NDArray
         wrong = next(label for label in labels if not 0 <= label <= 9)
         raise UserError(f"{where}: label {wrong}; labels are 0 to 9")
     return pixels, np.array(labels, np.int64)
+
+
+def _numbers(labels: StoredArray, where: str) -> list[int] | None:
+    """Labels that were written again as an array."""
+    try:
+        return labels.whole_numbers()
+    except ValueError as error:
+        raise UserError(f"{where}: not a whole array under 'labels' ({error})") from error
 
 
 def _class_names(bundle: Bundle, binary: bool) -> tuple[str, ...]:

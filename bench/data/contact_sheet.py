@@ -46,7 +46,9 @@ def write_contact_sheet(dataset: Dataset, path: Path, per_class: int = 8) -> Non
         pen.text((left - 16, top + _CELL // 2), name, _INK, label, anchor="rm")
         for column, index in enumerate(_samples(dataset, row, per_class)):
             image = Image.fromarray(np.array(dataset.train.images[index]))
-            enlarged = image.resize((_CELL, _CELL), Image.Resampling.NEAREST)
+            whole = _CELL % dataset.side == 0  # else pixels would have several sizes
+            how = Image.Resampling.NEAREST if whole else Image.Resampling.BILINEAR
+            enlarged = image.resize((_CELL, _CELL), how)
             sheet.paste(enlarged, (left + column * step, top))
     path.parent.mkdir(parents=True, exist_ok=True)
     encoded = io.BytesIO()

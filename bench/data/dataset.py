@@ -1,4 +1,4 @@
-"""A decoded dataset: two splits of 32x32 images, class names, a fingerprint.
+"""A decoded dataset: two splits of square images, class names, a fingerprint.
 
 Nothing here knows where images come from (see `sources`) or any framework. Worker
 processes get their data through `load`, which maps plain `.npy` files, so that several workers
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from bench.core.errors import UserError
 from bench.core.files import temporary_directory
 
-SIDE = 32  # pixels; height and width of every image
+SIDE = 32  # pixels; height and width of every image, unless a dataset was resized
 Triple = tuple[float, float, float]
 
 _ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
@@ -29,15 +29,17 @@ _VALIDATION_SEED = 60_000_000  # another one, so that a subset is not just the v
 class Split:
     """Images with their labels.
 
-    `images` is (N, 32, 32, 3) uint8, RGB; `labels` is (N,) int64, 0 to classes - 1.
+    `images` is (N, S, S, 3) uint8, RGB, S = 32 unless they were resized; `labels` is (N,) int64, 0
+    to classes - 1.
     """
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
 
     def __post_init__(self) -> None:
-        if self.images.ndim != 4 or self.images.shape[1:] != (SIDE, SIDE, 3):
-            raise ValueError(f"images must be (N, 32, 32, 3). Received: {self.images.shape}")
+        side = self.images.shape[1] if self.images.ndim == 4 else 0
+        if side < 1 or self.images.shape[1:] != (side, side, 3):
+            raise ValueError(f"images must be (N, S, S, 3). Received: {self.images.shape}")
         if self.labels.shape != self.images.shape[:1]:
             raise ValueError(f"labels must be ({len(self)},). Received: {self.labels.shape}")
         if self.images.dtype != np.uint8 or self.labels.dtype != np.int64:
@@ -73,6 +75,11 @@ class Dataset:
     notes: str = ""  # for a reader of the results, such as why this set was used
     files_digest: str = ""  # sha256 over the encoded files; empty for raw pixels
 
+    @property
+    def side(self) -> int:
+        """Height and width of every image in pixels."""
+        return int(self.train.images.shape[1])
+
     def describe(self) -> dict[str, object]:
         """The `dataset` field of a record."""
         return {
@@ -93,7 +100,7 @@ class Dataset:
         if train >= len(self.train) and test >= len(self.test):
             return self
         splits = [
-            split.take(np.sort(_balanced_order(split.labels, _SUBSET_SEED)[:size]))
+            split.take(np.sort(balanced_order(split.labels, _SUBSET_SEED)[:size]))
             for split, size in ((self.train, train), (self.test, test))
         ]
         return self._with(f"subset {len(splits[0]):,} + {len(splits[1]):,}", *splits)
@@ -109,7 +116,7 @@ class Dataset:
                 f"{self.name}: cannot take {images:,} validation images from "
                 f"{len(self.train):,} training images; take fewer, and at least 1"
             )
-        order = _balanced_order(self.train.labels, _VALIDATION_SEED)
+        order = balanced_order(self.train.labels, _VALIDATION_SEED)
         held_out, rest = np.sort(order[:images]), np.sort(order[images:])
         return self._with("validation split", self.train.take(rest), self.train.take(held_out))
 
@@ -144,11 +151,13 @@ def pixel_statistics(images: NDArray[np.uint8]) -> tuple[Triple, Triple]:
     The sums are exact integers, so the result does not depend on machine or order.
     """
     total, squares = np.zeros(3, np.int64), np.zeros(3, np.int64)
-    for start in range(0, len(images), 1000):  # 32,000 squares of 8 bits fit 32 bits
-        rows = images[start : start + 1000].reshape(-1, SIDE * 3)
+    side = images.shape[2]
+    chunk = max(1, 32_000 // side)  # 32,000 squares of 8 bits fit 32 bits
+    for start in range(0, len(images), chunk):
+        rows = images[start : start + chunk].reshape(-1, side * 3)
         wide = rows.astype(np.uint16)
         for into, values in ((total, wide), (squares, wide * wide)):
-            into += values.sum(axis=0, dtype=np.uint32).reshape(SIDE, 3).sum(axis=0, dtype=np.int64)
+            into += values.sum(axis=0, dtype=np.uint32).reshape(side, 3).sum(axis=0, dtype=np.int64)
     count = max(1, images.size // 3)
     mean = total / count
     std = np.sqrt(np.maximum(squares / count - mean**2, 0.0))
@@ -160,7 +169,7 @@ def _rounded(values: NDArray[np.float64]) -> Triple:
     return red, green, blue
 
 
-def _balanced_order(labels: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
+def balanced_order(labels: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
     """An order of all images in which every prefix holds the classes as evenly as possible."""
     shuffled = np.random.default_rng(seed).permutation(len(labels))
     rank = np.empty(len(labels), np.int64)  # the rank of an image within its class

@@ -1,10 +1,14 @@
-"""Decoder of a folder of images, `train/<class>/*.png|jpg` and `test/<class>/…`.
+"""Decoder of a folder of images, `train/<class>/*.png|jpg|webp` and `test/<class>/…`.
 
-Pillow decodes; every image must be 32x32 already, as resizing would make another dataset of it.
+Pillow decodes. Every image must have the stored size already, as resizing makes another dataset of
+it; `resize` asks for that, and the dataset's name has it.
 """
 
 import io
 import warnings
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,71 +17,202 @@ from rich.console import Console
 from rich.progress import Progress
 
 from bench.core.errors import UserError
-from bench.data.archives import Bundle
-from bench.data.dataset import SIDE, Split
+from bench.core.system.resources import usable_memory
+from bench.data.archives import UNSPLIT, VALIDATION, Bundle
+from bench.data.dataset import SIDE, Split, balanced_order
 
 _MODES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"}  # 8 bits or fewer
+_FORMATS = ("PNG", "JPEG", "WEBP")
+_TEST_SHARE = 0.2
+"""Of each class, where images come in no split."""
+_SPLIT_SEED = 20_121_203  # any fixed number: it decides which images are the test split
+_MOST_PIXELS = 100_000_000
+"""Of an image that is resized."""
 
 
-def read_image_folder(bundle: Bundle, progress: bool) -> tuple[tuple[str, ...], Split, Split]:
-    """Class names (the sorted folder names), training split and test split.
+@dataclass(frozen=True)
+class FolderImages:
+    """What a folder of images holds.
 
-    Images are in the sorted order of their paths; grey and transparent ones become RGB.
-    Raises UserError naming the file that is damaged or not 32x32, or the class folder that is
-    empty or missing in one of the splits.
+    Attributes:
+        classes: Names of the class folders, sorted; bytes that are not UTF-8 are escaped.
+        train: The training split.
+        test: The test split.
+        notes: What was passed over, split and resized; a sentence each.
     """
-    classes = _classes(bundle)
-    names = [name for name in bundle.files if name.startswith(("train/", "test/"))]
-    pixels = np.empty((len(names), SIDE, SIDE, 3), np.uint8)
+
+    classes: tuple[str, ...]
+    train: Split
+    test: Split
+    notes: tuple[str, ...] = ()
+
+
+def read_image_folder(bundle: Bundle, progress: bool, resize: int | None = None) -> FolderImages:
+    """Classes and splits of the images in class folders.
+
+    Images are in the sorted order of their paths; grey and transparent ones become RGB. Without a
+    test split the validation split is it; without any split every class gives a fifth of its images
+    to the test split, the same ones each time.
+
+    Args:
+        bundle: The files.
+        progress: Whether a bar is shown.
+        resize: Side in pixels that every image is brought to: the shorter side, then the middle
+            square; None refuses images that are not 32x32.
+
+    Raises:
+        UserError: An image is damaged or has another size, or a class folder is empty or missing in
+            one of the splits; the message names it.
+    """
+    splits, notes = _splits(bundle)
+    classes = _classes(bundle, splits)
+    names = [name for name in bundle.files if name.partition("/")[0] in splits]
+    side = resize or SIDE
+    _check_memory(bundle, len(names), side)
+    pixels = np.empty((len(names), side, side, 3), np.uint8)
     bar = Progress(console=Console(stderr=True), disable=not progress)
     with bar:  # one thread: most of the work on such small images holds the interpreter's lock
         for row, name in enumerate(bar.track(names, description="decoding images")):
-            pixels[row] = decode(bundle.files[name], f"{bundle.origin}: {name}")
+            where = f"{bundle.origin}: {name}"
+            pixels[row] = decode(bundle.files[name], where, resize)
     number = {label: index for index, label in enumerate(classes)}
     labels = np.array([number[name.split("/")[1]] for name in names], np.int64)
-    training = np.array([name.startswith("train/") for name in names])
+    training = _training(names, labels, splits)
     train, test = (Split(pixels[chosen], labels[chosen]) for chosen in (training, ~training))
-    return classes, train, test
+    return FolderImages(_printable(classes), train, test, (*notes, *_skipped(bundle)))
 
 
-def decode(content: bytes, where: str) -> NDArray[np.uint8]:
-    """One encoded image as (32, 32, 3) uint8, RGB. Raises UserError starting with `where`."""
+def _check_memory(bundle: Bundle, count: int, side: int) -> None:
+    needed, memory = count * side * side * 3, usable_memory()
+    if needed > memory // 3:  # the splits are copies
+        raise UserError(
+            f"{bundle.origin}: {count:,} images of {side}x{side} pixels take "
+            f"{needed / 2**30:.1f} GiB three times, and {memory / 2**30:.1f} may be used here; "
+            "give a smaller --resize, and --input-sizes for the network"
+        )
+
+
+def decode(content: bytes, where: str, resize: int | None = None) -> NDArray[np.uint8]:
+    """One encoded image as (S, S, 3) uint8, RGB, S = `resize` or 32.
+
+    Raises UserError starting with `where`.
+    """
     try:
         with (
             warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning),
-            Image.open(io.BytesIO(content), formats=("PNG", "JPEG")) as image,
+            Image.open(io.BytesIO(content), formats=_FORMATS) as image,
         ):
-            if image.size != (SIDE, SIDE):  # as declared: no pixel has been decoded yet
-                width, height = image.size
-                raise UserError(f"{where}: {width}x{height} pixels; images must be 32x32")
+            _check_size(image.size, where, resize)  # as declared: no pixel has been decoded yet
             if image.mode not in _MODES:
                 raise UserError(f"{where}: pixels of kind {image.mode}; expected 8-bit RGB")
-            return np.asarray(image.convert("RGB"))
+            rgb = image.convert("RGB")
+            return np.asarray(rgb if resize is None else _square(rgb, resize))
     except UserError:
         raise
     except Exception as error:  # damaged files raise nearly every type there is
         reason = " ".join(str(error).split()) or type(error).__name__
         reason = reason if "BytesIO" not in reason else "unknown format"
-        raise UserError(f"{where}: not a whole PNG or JPEG image ({reason})") from error
+        raise UserError(f"{where}: not a whole PNG or JPEG image, nor WebP ({reason})") from error
 
 
-def _classes(bundle: Bundle) -> tuple[str, ...]:
+def _check_size(size: tuple[int, int], where: str, resize: int | None) -> None:
+    width, height = size
+    if resize is None and size != (SIDE, SIDE):
+        raise UserError(
+            f"{where}: {width}x{height} pixels; images must be 32x32; --resize 32 resizes them "
+            "(or --resize 224, for networks of that size)"
+        )
+    if resize is not None and width * height > _MOST_PIXELS:
+        raise UserError(f"{where}: {width}x{height} pixels; at most {_MOST_PIXELS:,} are read")
+
+
+def _square(image: Image.Image, side: int) -> Image.Image:
+    """The middle square, antialiased: the shorter side has ``side`` pixels afterwards."""
+    shorter = min(image.size)
+    left, top = (image.width - shorter) / 2, (image.height - shorter) / 2
+    box = (left, top, left + shorter, top + shorter)
+    return image.resize((side, side), Image.Resampling.BILINEAR, box=box)
+
+
+def _splits(bundle: Bundle) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The splits that are used, the training split first, and what is to be said about them."""
+    there = Counter(name.partition("/")[0] for name in bundle.files)
+    folders = {folder.partition("/")[0] for folder in bundle.folders}
+    if UNSPLIT in there:
+        share = f"{_TEST_SHARE:.0%} of each class"
+        return (UNSPLIT,), (f"no train and test folders: {share}, always the same, is the test",)
+    if "test" in there or "test" in folders or VALIDATION not in there:
+        unused = there[VALIDATION]
+        said = f"{VALIDATION}/ with {unused} images is not used, since there is a test split"
+        return ("train", "test"), (said,) if unused else ()
+    return ("train", VALIDATION), (f"{VALIDATION}/ is the test split, since there is no other",)
+
+
+def _training(
+    names: Sequence[str], labels: NDArray[np.int64], splits: tuple[str, ...]
+) -> NDArray[np.bool_]:
+    """Which images are those of the training split."""
+    if splits != (UNSPLIT,):
+        return np.array([name.startswith("train/") for name in names])
+    found = np.ones(len(names), np.bool_)
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        count = max(1, round(_TEST_SHARE * len(members)))
+        order = balanced_order(labels[members], _SPLIT_SEED)
+        found[members[order[:count]]] = False
+    return found
+
+
+def _printable(classes: tuple[str, ...]) -> tuple[str, ...]:
+    """Names for tables and files in UTF-8; what is not is escaped, as ``caf\\xe9``."""
+    return tuple(
+        name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+        for name in classes
+    )
+
+
+def _skipped(bundle: Bundle) -> tuple[str, ...]:
+    if not bundle.skipped:
+        return ()
+    suffixes = Counter(
+        f".{name.rpartition('.')[2]}" if "." in name.rpartition("/")[2] else "no suffix"
+        for name in bundle.skipped
+    )
+    each = ", ".join(f"{count} {suffix}" for suffix, count in suffixes.most_common(4))
+    each = _printable((each,))[0]
+    return (f"passed over in class folders: {each}; PNG, JPEG and WebP are read",)
+
+
+def _classes(bundle: Bundle, splits: tuple[str, ...]) -> tuple[str, ...]:
     folders = bundle.folders | {name.rpartition("/")[0] for name in bundle.files if "/" in name}
+    folders = frozenset(name for name in folders if name.partition("/")[0] in splits)
     filled = {name.rpartition("/")[0] for name in bundle.files}
     sets = {
         split: {folder.split("/")[1] for folder in folders if folder.startswith(f"{split}/")}
-        for split in ("train", "test")
+        for split in splits
     }
     for split, found in sets.items():
         if not found:
             raise UserError(f"{bundle.origin}: no {split} split; expected {split}/<class>/*.jpg")
-    if sets["train"] != sets["test"]:
-        odd = sorted(sets["train"] ^ sets["test"])[0]
-        there = "train" if odd in sets["train"] else "test"
-        raise UserError(
-            f"{bundle.origin}: class {odd!r} is only in {there}/; train/ and test/ must have the "
-            "same classes"
-        )
+    first, *others = splits
+    for other in others:
+        if sets[first] != sets[other]:
+            odd = sorted(sets[first] ^ sets[other])[0]
+            there = first if odd in sets[first] else other
+            raise UserError(
+                f"{bundle.origin}: class {odd!r} is only in {there}/; {first}/ and {other}/ must "
+                "have the same classes"
+            )
     for folder in sorted(folders - filled):
-        raise UserError(f"{bundle.origin}: no image in {folder}/; expected *.png, *.jpg, *.jpeg")
-    return tuple(sorted(sets["train"]))
+        raise UserError(
+            f"{bundle.origin}: no image in {folder}/; expected *.png, *.jpg, *.jpeg, *.webp"
+        )
+    if splits == (UNSPLIT,):
+        counts = Counter(name.split("/")[1] for name in bundle.files)
+        for name, count in sorted(counts.items()):
+            if count < 2:
+                raise UserError(
+                    f"{bundle.origin}: class {name!r} has one image, which cannot be in both "
+                    "splits; add images, or give train/ and test/"
+                )
+    return tuple(sorted(sets[first]))

@@ -16,8 +16,15 @@ import numpy as np
 import PIL
 
 from bench.core.cache import cache_folder, damaged, keep, recall, temporary_folder, writable
-from bench.core.download import DownloadError, fetch_cifar10, file_checksum
-from bench.core.errors import UserError
+from bench.core.confined import confined
+from bench.core.download import (
+    DownloadError,
+    cifar10_archive,
+    fetch_cifar10,
+    file_checksum,
+    in_keras_cache,
+)
+from bench.core.errors import UserError, notice
 from bench.core.files import expanded
 from bench.data import dataset as data
 from bench.data import synthetic
@@ -34,7 +41,10 @@ JPEG75_DIGEST = "f9d4c96a7b09bb81ba16a70e69cc9f747b3f235168827d7199ca0bce095d08e
 OFFICIAL_MEAN = (0.4914, 0.4822, 0.4465)
 OFFICIAL_STD = (0.2470, 0.2435, 0.2616)
 
-_CACHE_FORMAT = 1  # raise it when earlier decoded copies must not be used any more
+_NOT_AVAILABLE = "CIFAR-10 is not available"
+_DECODING_SECONDS = 3600.0
+"""For 60,000 images from a slow disk; CIFAR-10 takes seconds."""
+_CACHE_FORMAT = 2  # raise it when earlier decoded copies must not be used any more
 
 
 class SyntheticDataWarning(UserWarning):
@@ -42,29 +52,41 @@ class SyntheticDataWarning(UserWarning):
 
 
 def open_dataset(
-    spec: str = "auto", *, cache: Path | None = None, progress: bool = True
+    spec: str = "auto",
+    *,
+    cache: Path | None = None,
+    progress: bool = True,
+    resize: int | None = None,
 ) -> Dataset:
     """The dataset that `spec` names: auto, cifar10, generated, or a path.
 
     A path is an archive or a folder in one of the forms of `archives.FORMS`. `cifar10` is `auto`
-    without the synthetic set; `generated` is that set. Raises UserError where the data is not there
-    or not whole.
+    without the synthetic set; `generated` is that set. `resize` is the side in pixels that images
+    in class folders are brought to, 16 to 512. What was passed over, split or resized is said in
+    one line. Raises UserError where the data is not there or not whole.
     """
-    store = writable(cache or cache_folder())
+    if resize is not None and not 16 <= resize <= 512:
+        raise UserError(f"--resize {resize}: expected a side of 16 to 512 pixels")
+    found = _open(spec, writable(cache or cache_folder()), progress, resize)
+    if found.notes and not found.notes.startswith(_NOT_AVAILABLE):
+        notice(f"{spec}: {found.notes}")
+    return found
+
+
+def _open(spec: str, store: Path, progress: bool, resize: int | None) -> Dataset:
     if spec == "generated":
         return _open_synthetic(store, "")
     if spec not in ("auto", "cifar10"):
-        return _open_path(expanded(spec), store, progress)
+        return _open_path(expanded(spec), store, progress, resize)
     if named := os.environ.get("ALEXBENCH_DATA"):
-        return _open_named(named, store, progress)
+        return _open_named(named, store, progress, resize)
     try:
-        return _open_path(fetch_cifar10(store, progress), store, progress)
+        archive = in_keras_cache(cifar10_archive(store)) or fetch_cifar10(store, progress)
+        return _open_path(archive, store, progress)
     except DownloadError as error:
         if spec == "cifar10":
             raise
-        notes = (
-            f"CIFAR-10 is not available, so this is the SYNTHETIC set (generated) instead: {error}"
-        )
+        notes = f"{_NOT_AVAILABLE}, so this is the SYNTHETIC set (generated) instead: {error}"
         warnings.warn(notes, SyntheticDataWarning, stacklevel=2)
         return _open_synthetic(store, notes)
 
@@ -76,7 +98,7 @@ def prepared(dataset: Dataset, cache: Path | None = None) -> Path:
     folder (gone when this process ends) when the cache cannot be written. Raises UserError when
     neither can.
     """
-    name = _prepared_name(dataset)
+    name = prepared_name(dataset)
     folder = writable(cache or cache_folder()) / "prepared" / name
     if _load_whole(folder) is not None:
         return folder
@@ -84,38 +106,50 @@ def prepared(dataset: Dataset, cache: Path | None = None) -> Path:
         data.save(dataset, folder)
     except OSError:  # full, perhaps; the temporary folder may lie on another disk
         folder = temporary_folder() / "prepared" / name
-        try:
-            data.save(dataset, folder)
-        except OSError as error:
-            raise UserError(
-                f"{folder}: cannot be written ({error.strerror or error}); make room, or set "
-                "$ALEXBENCH_CACHE to a folder with 200 MB free"
-            ) from error
+        _saved_in(folder, dataset)
     return folder
 
 
-def _prepared_name(dataset: Dataset) -> str:
+def is_prepared(folder: Path) -> bool:
+    """Whether a folder holds the whole prepared data that its name says."""
+    return _load_whole(folder) is not None
+
+
+def _saved_in(folder: Path, dataset: Dataset) -> str:
+    """Save a dataset where the cache does not take it; the folder. UserError where it cannot be."""
+    try:
+        data.save(dataset, folder)
+    except OSError as error:
+        raise UserError(
+            f"{folder}: cannot be written ({error.strerror or error}); make room, or set "
+            "$ALEXBENCH_CACHE to a folder with 200 MB free"
+        ) from error
+    return str(folder)
+
+
+def prepared_name(dataset: Dataset) -> str:
     """Name of the folder of a decoded copy: its fingerprint, and a digest of the other facts."""
     facts = {key: value for key, value in data.meta(dataset).items() if key != "fingerprint"}
     suffix = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:8]
     return f"{dataset.fingerprint[:32]}-{suffix}"
 
 
-def _open_named(path: str, store: Path, progress: bool) -> Dataset:
+def _open_named(path: str, store: Path, progress: bool, resize: int | None) -> Dataset:
     try:
-        return _open_path(expanded(path), store, progress)
+        return _open_path(expanded(path), store, progress, resize)
     except UserError as error:
         raise UserError(f"$ALEXBENCH_DATA: {error}") from error
 
 
-def _open_path(path: Path, store: Path, progress: bool) -> Dataset:
+def _open_path(path: Path, store: Path, progress: bool, resize: int | None = None) -> Dataset:
     source = find_dataset(path)
     try:
         state = listing(source) if source.is_dir() else file_checksum(source, "sha256:")
     except OSError as error:
         raise UserError(f"{source}: cannot be read ({error.strerror})") from error
     # The decoder is part of the key: another version may give other pixels.
-    return _cached(f"{PIL.__version__} {state}", store, lambda: _decode(source, progress))
+    key = f"{PIL.__version__} {state}" + ("" if resize is None else f" {resize}")
+    return _cached(key, store, lambda: _confined(source, store, progress, resize))
 
 
 def _open_synthetic(store: Path, notes: str) -> Dataset:
@@ -146,7 +180,7 @@ def _load_whole(folder: Path) -> Dataset | None:
     try:
         found = data.load(folder)
         actual = data.fingerprint(found.classes, found.train, found.test, found.files_digest)
-        if actual == found.fingerprint and _prepared_name(found) == folder.name:
+        if actual == found.fingerprint and prepared_name(found) == folder.name:
             return found
     except UserError:
         pass
@@ -154,17 +188,53 @@ def _load_whole(folder: Path) -> Dataset | None:
     return None
 
 
-def _decode(source: Path, progress: bool) -> Dataset:
+def _confined(source: Path, store: Path, progress: bool, resize: int | None) -> Dataset:
+    """The dataset, decoded in a child process: its decoders are in C, its files may be anyone's.
+
+    Its arrays are mapped from the cache; where that cannot be written from a file that is gone.
+    """
+
+    def decoded(folder: Path) -> str:
+        dataset = _decode(source, progress, resize)
+        name = prepared_name(dataset)
+        cached = store / "prepared" / name
+        if _load_whole(cached) is not None:
+            return str(cached)
+        try:
+            data.save(dataset, cached)
+            return str(cached)
+        except OSError:
+            return _saved_in(folder / name, dataset)
+
+    try:
+        with confined(decoded, _DECODING_SECONDS) as (_, folder):
+            return data.load(Path(folder))
+    except OSError:  # no room for a folder or a process
+        return _decode(source, progress, resize)
+    except ValueError as error:
+        raise UserError(f"{source}: cannot be decoded ({error}); get it again") from error
+
+
+def _decode(source: Path, progress: bool, resize: int | None) -> Dataset:
     bundle = read_bundle(source)
     forms = {_form(name) for name in bundle.files}
     if len(forms) > 1:
         raise UserError(f"{source}: holds {' and '.join(sorted(forms))}; keep only one of them")
     if forms == {"images"}:
         digest = bundle.digest()
-        found = read_image_folder(bundle, progress)
+        found = read_image_folder(bundle, progress, resize)
         known = digest == JPEG75_DIGEST
         name = "CIFAR-10 (JPEG 75)" if known else "image folder"
-        return data.describe_pixels(name, *found, files_digest=digest)
+        if resize is not None and not (known and resize == data.SIDE):
+            name = f"{name}, resized to {resize}"
+        pixels = (found.classes, found.train, found.test)
+        described = data.describe_pixels(name, *pixels, files_digest=digest)
+        return replace(described, notes="; ".join(found.notes))
+    if resize is not None:
+        raise UserError(
+            f"{source}: --resize {resize}: CIFAR-10's batches have 32x32 pixels; --input-sizes "
+            "resizes them on the device"
+        )
     batches = read_batches(bundle, forms == {"binary batches"})
     dataset = data.describe_pixels("CIFAR-10 format", *batches)
     for split, labels in (("training", dataset.train.labels), ("test", dataset.test.labels)):

@@ -15,7 +15,7 @@ from bench.worker.slowdown import SUFFIX
 
 def _register() -> None:
     for original in list(frameworks.FRAMEWORKS.values()):
-        row = replace(original, reference=False, colour=None, marker=None)
+        row = replace(original, reference=False, colour=None, dash=None)
         frameworks.register(replace(row, name=f"{row.name}-twin"))
         frameworks.register(
             replace(row, name=row.name + SUFFIX, trainer="bench.worker.slowdown:slowed")

@@ -196,7 +196,8 @@ class InterleavedRun:
 
             def measure(task_results: TaskResults = task_results) -> None:
                 began = perf_counter()
-                answer = checked(slot.use(self._on_progress).measure(kind, self._on_progress))
+                found = slot.use(self._on_progress).measure(kind, self._on_progress)
+                answer = checked(found, kind)
                 if row_of(kind).startup and self._limits.bare_start:
                     answer["metrics"] |= _bare_start_seconds(slot, perf_counter() - began)
                 states = checked_states(answer)
@@ -275,7 +276,10 @@ class InterleavedRun:
 
     def _end(self, slot: Slot, task_results: TaskResults) -> None:
         def end() -> None:
-            task_results.answers.append(checked(slot.use(self._on_progress).end(self._on_progress)))
+            answer = checked(slot.use(self._on_progress).end(self._on_progress))
+            if row_of(task_results.task.kind).throughput and not answer["images_per_sample"]:
+                raise WorkerError("failed", "the worker's result is refused: no images_per_sample")
+            task_results.answers.append(answer)
 
         self._attempt(slot, task_results, end)
 

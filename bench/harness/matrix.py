@@ -13,7 +13,7 @@ from bench.core.kinds import ACCURACY, KINDS, TRAIN_THROUGHPUT, kind
 from bench.core.system.devices import accelerated
 from bench.harness.pretraining import wanted
 from bench.harness.profiles import Profile
-from bench.harness.selection import Network, Selection, networks
+from bench.harness.selection import AUTO_BATCH, Network, Selection, networks
 from bench.networks import variants
 from bench.training import frameworks
 from bench.training.defaults import NAMES, chain
@@ -91,7 +91,7 @@ def _timed_jobs(selection: Selection, profile: Profile, names: tuple[str, ...]) 
         tasks = [
             Task(_of_kind(case, name), name)
             for name in wanted
-            if _selected(selection, profile, case, name)
+            if _selected(selection, profile, case, name) and _on_devices(case, name)
         ]
         if tasks:
             yield Job(case, tuple(tasks), file)
@@ -114,6 +114,11 @@ def _selected(selection: Selection, profile: Profile, case: Case, name: str) -> 
     if case.track not in own and not named:
         return False
     return case.track in tracks and bool(named or case.variant in profile.variants[name])
+
+
+def _on_devices(case: Case, name: str) -> bool:
+    """Whether a kind is measured on so many devices: several of them only train."""
+    return case.devices == 1 or kind(name).parallel
 
 
 def _accuracy_jobs(selection: Selection, profile: Profile, names: tuple[str, ...]) -> Iterator[Job]:
@@ -180,10 +185,12 @@ def _cases(
             _batch_sizes(selection, profile, network),
             _stages(selection, case),
             selection.executions or (frameworks.execution_of(case),),
+            selection.devices or (1,),
         )
-        for precision, batch, stage, execution in choices:
-            made = replace(case, precision=precision, batch_size=batch, defaults=stage)
-            yield replace(made, execution=execution), network.file
+        for precision, batch, stage, execution, devices in choices:
+            settings = {"precision": precision, "batch_size": batch, "defaults": stage}
+            made = replace(case, **settings, execution=execution, devices=devices)  # type: ignore[arg-type]
+            yield made, network.file
 
 
 def _networks(selection: Selection, profile: Profile, of_kind: str) -> list[Network]:
@@ -242,7 +249,7 @@ def _stages(selection: Selection, case: Case) -> tuple[str, ...]:
 def _batch_sizes(selection: Selection, profile: Profile, network: Network) -> tuple[int, ...]:
     asked, fixed, size = selection.batch_sizes, network.recipe.batch_size, network.input_size
     if fixed is not None:
-        if asked and fixed not in asked:
+        if asked not in ((), (AUTO_BATCH,)) and fixed not in asked:
             listed = ", ".join(map(str, asked))
             raise UserError(
                 f"recipe {network.recipe.name}: its batch size is {fixed}, not {listed}"

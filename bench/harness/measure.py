@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
@@ -14,9 +14,12 @@ from bench.core.kinds import kind
 from bench.core.limits import Limits
 from bench.core.records import Record
 from bench.core.samples import Timed
+from bench.core.system.devices import accelerated
 from bench.core.system.environment import capture
 from bench.core.system.machine import machine_metrics
 from bench.core.text import headline, without_folders
+from bench.harness import batch_sizes
+from bench.harness.batch_sizes import Fits
 from bench.harness.interleave import InterleavedRun, TaskResults, group_seconds
 from bench.harness.listener import Listener
 from bench.harness.matrix import Job, Task
@@ -24,11 +27,15 @@ from bench.harness.observer import MACHINE_STATE, Observer
 from bench.harness.pooling import pooled
 from bench.harness.results import checked, checked_states
 from bench.harness.resumption.checkpoints import RunFiles
-from bench.harness.resumption.rounds import Rounds
+from bench.harness.resumption.rounds import Conclusion, Rounds
 from bench.harness.stopping import stopping_reason
 from bench.harness.summaries import summary_of
 from bench.training.frameworks import framework
 from bench.worker.client import Worker, WorkerError
+
+Keys = Set[tuple[str, str]]
+"""(case id, kind) of records that are there already."""
+NOTHING: Keys = frozenset()
 
 
 def measure(
@@ -37,14 +44,58 @@ def measure(
     limits: Limits,
     listener: Listener,
     files: RunFiles | None = None,
+    done: Keys = NOTHING,
 ) -> Iterator[Record]:
     """The records of jobs that are measured together (`bench.harness.grouping.groups`).
 
-    With ``files`` they go on from what a stopped run has left.
+    Args:
+        jobs: The whole group, those of its tasks among them that have a record.
+        data: Folder of prepared data.
+        limits: How long is measured.
+        listener: Called with all that happens.
+        files: What a stopped run has left, to go on from.
+        done: (case id, kind) of the tasks that have a record.
     """
+    rest = without(jobs, done)
+    if not rest:
+        return iter(())
     if kind(jobs[0].tasks[0].kind).timed:
-        return _measure_interleaved(jobs, data, limits, listener, files)
-    return (record for job in jobs for record in _measure_alone(job, data, limits, listener, files))
+        if files and rest != list(jobs) and (found := _completed(jobs, listener, files, done)):
+            return iter(found)
+        return _measure_interleaved(rest, data, limits, listener, files)
+    return (record for job in rest for record in _measure_alone(job, data, limits, listener, files))
+
+
+def without(jobs: Sequence[Job], done: Keys) -> list[Job]:
+    """The jobs with those tasks alone that have no record; none without a task."""
+    found = []
+    for job in jobs:
+        tasks = tuple(task for task in job.tasks if task.key not in done)
+        if tasks:
+            found.append(job if tasks == job.tasks else dataclasses.replace(job, tasks=tasks))
+    return found
+
+
+def _completed(
+    jobs: Sequence[Job], listener: Listener, files: RunFiles, done: Keys
+) -> list[Record]:
+    """The records that a group lacks because its run was killed between two of them.
+
+    Empty where its rounds are not all there, or not of these conditions: what is left is then
+    measured as a group of its own.
+    """
+    all_results = [TaskResults(task) for job in jobs for task in job.tasks]
+    rounds = files.group([results.task for results in all_results])
+    _, note = rounds.take(all_results)
+    if note:
+        listener.note(f"{jobs[0].case.variant}: {note}")
+    if rounds.conclusion is None:
+        return []
+    for results in all_results:
+        if results.task.key not in done:
+            listener.started(results.task)
+    found = _records(all_results, rounds.conclusion, files.limits)
+    return [record for record in found if record.key not in done]
 
 
 def _measure_interleaved(
@@ -53,36 +104,67 @@ def _measure_interleaved(
     """Fresh processes of all jobs until the stopping criterion is met; then every record."""
     observer = Observer()
     interleaved = InterleavedRun(jobs, data, limits, listener.started, listener.progress)
-    tasks = [task_results.task for task_results in interleaved.all_results]
+    all_results = interleaved.all_results
+    tasks = [task_results.task for task_results in all_results]
     rounds = files.group(tasks) if files else Rounds(None, {})
-    process_seconds, note = rounds.take(interleaved.all_results)
+    seconds, note = rounds.take(all_results)
     if note:
         listener.note(f"{jobs[0].case.variant}: {note}")
-    earlier = len(process_seconds)
-    stopped = (
-        stopping_reason(interleaved.all_results, limits, process_seconds)
-        if process_seconds
-        else None
-    )
-    while stopped is None:
-        began = perf_counter()
-        interleaved.run_process(len(process_seconds), sum(process_seconds))
-        process_seconds.append(perf_counter() - began)
-        rounds.keep(interleaved.all_results, process_seconds)
-        stopped = stopping_reason(interleaved.all_results, limits, process_seconds)
-    # Where all rounds are those of a stopped run, there is nothing here that was observed.
-    machine = observer.state() if len(process_seconds) > earlier else {}
-    name = uuid4().hex[:12]  # joins the records of one group
-    for task_results in interleaved.all_results:
-        interleaving = {
-            "group": name,
-            "blocks": task_results.blocks,
-            "stopped": stopped,
-            "precision_goal": limits.precision,
-            "group_seconds": group_seconds(interleaved.all_results, limits),
-        }
-        yield _with_machine(_timed_record(task_results, interleaving), machine)
+    fits = batch_sizes.tried(data, limits)
+    earlier = len(seconds)
+    conclusion = rounds.conclusion
+    stopped = stopping_reason(all_results, limits, seconds) if seconds else None
+    while conclusion is None:
+        if stopped is None:
+            began = perf_counter()
+            interleaved.run_process(len(seconds), sum(seconds))
+            seconds.append(perf_counter() - began)
+            stopped = stopping_reason(all_results, limits, seconds)
+        if stopped is not None:
+            # Where all rounds are those of a stopped run, there is nothing here that was observed.
+            machine = observer.state() if len(seconds) > earlier else {}
+            conclusion = Conclusion(uuid4().hex[:12], stopped, machine)
+        rounds.keep(all_results, seconds, conclusion)
+    records = _records(all_results, conclusion, limits)
+    for task_results, record in zip(all_results, records, strict=True):
+        job = next(job for job in jobs if task_results.task in job.tasks)
+        if record.status == "oom" and len(jobs) > 1 and accelerated(job.case.device):
+            only = dataclasses.replace(job, tasks=(task_results.task,))
+            yield from map(_sequential, _measure_interleaved([only], data, limits, listener, None))
+            continue
+        yield _with_advice(record, job, fits)
     rounds.remove()
+
+
+def _records(
+    all_results: Sequence[TaskResults], conclusion: Conclusion, limits: Limits
+) -> Iterator[Record]:
+    """The records of a group whose rounds are done."""
+    for task_results in all_results:
+        interleaving = {
+            "group": conclusion.group,
+            "blocks": task_results.blocks,
+            "stopped": conclusion.stopped,
+            "precision_goal": limits.precision,
+            "group_seconds": group_seconds(all_results, limits),
+        }
+        yield _with_machine(_timed_record(task_results, interleaving), conclusion.machine)
+
+
+def _sequential(record: Record) -> Record:
+    """The record of a framework that was measured alone, since all do not fit on the device."""
+    interleaving = record.metrics.get("interleaving")
+    if interleaving is None:
+        return record
+    why = "out of memory next to the other frameworks of its group: measured alone"
+    metrics = {**record.metrics, "interleaving": {**interleaving, "sequential": why}}
+    return dataclasses.replace(record, metrics=metrics)
+
+
+def _with_advice(record: Record, job: Job, fits: Fits) -> Record:
+    """An out-of-memory row with the batch that would fit; no other worker may be alive."""
+    words = batch_sizes.advice(job, fits) if record.status == "oom" else ""
+    return dataclasses.replace(record, error=f"{record.error}; {words}") if words else record
 
 
 def _with_machine(record: Record, state: dict[str, Any]) -> Record:
@@ -132,11 +214,12 @@ def _measure_alone(
         with Worker(job.case, data, limits, weights=job.weights) as worker:
             try:
                 worker.open(listener.progress)
-                answer = checked(worker.measure(task.kind, listener.progress, kept))
+                answer = checked(worker.measure(task.kind, listener.progress, kept), task.kind)
                 answer["metrics"] |= machine_metrics(checked_states(answer))
                 record = record_of(task, answer, [answer["samples"]])
             except WorkerError as error:
                 record = _failure(task, error)
+        record = _with_advice(record, job, batch_sizes.tried(data, limits))
         record = dataclasses.replace(
             record,
             started_at=kept.started_at if kept else started_at,

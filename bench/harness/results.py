@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from bench.core import record_fields
 from bench.core.errors import UserError
+from bench.core.kinds import LATENCY
 from bench.core.system.machine import BlockState
 from bench.worker.client import WorkerError
 
@@ -22,8 +23,13 @@ _FIELDS = (
 """Of every result; a record takes them as they are."""
 
 
-def checked(result: Any) -> dict[str, Any]:
+def checked(result: Any, name: str | None = None) -> dict[str, Any]:
     """A worker's result, unchanged.
+
+    Args:
+        result: As the worker sent it.
+        name: Name of the kind that was measured, whose samples are checked; None where blocks have
+            had them.
 
     Raises:
         WorkerError: A field is missing, or no record could hold it.
@@ -35,6 +41,8 @@ def checked(result: Any) -> dict[str, Any]:
         if missing:
             raise UserError(f"without {', '.join(missing)}")
         record_fields.check_fields({name: result[name] for name in _FIELDS})
+        if name:
+            record_fields.check_samples(name, result["samples"], result["images_per_sample"])
         json.dumps(result, allow_nan=False)
     except (UserError, ValueError) as error:
         raise WorkerError("failed", f"the worker's result is refused: {error}") from error
@@ -57,6 +65,7 @@ def checked_block(block: Mapping[str, Any]) -> TimedBlock:
     state = block["machine"]
     try:
         record_fields.check_fields({"samples": block["samples"]})
+        record_fields.check_samples(LATENCY, block["samples"], None)  # seconds, as of every block
         return TimedBlock(block["samples"], None if state is None else BlockState.from_json(state))
     except (UserError, ValueError) as error:
         raise WorkerError("failed", f"the worker's block is refused: {error}") from error

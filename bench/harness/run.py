@@ -6,7 +6,7 @@ import dataclasses
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -29,28 +29,26 @@ from bench.data.dataset import Dataset
 from bench.data.sources import open_dataset, prepared
 from bench.harness.ceilings import RunCeilings
 from bench.harness.certificates import Certificate, Subject, obtain, uncached
+from bench.harness.executor import Executor, LocalExecutor
 from bench.harness.grouping import groups
 from bench.harness.listener import Listener
 from bench.harness.matrix import Job
-from bench.harness.measure import measure
-from bench.harness.observer import MACHINE_STATE, look
+from bench.harness.measure import NOTHING, Keys, measure, without
+from bench.harness.measurer import Measurer
 from bench.harness.plan import CERTIFICATES, PEAKS, Missing, TimePlan, name_of
 from bench.harness.profiles import Profile
 from bench.harness.resumption import checkpoints
 from bench.harness.resumption.checkpoints import RunFiles
 from bench.harness.resumption.run_folder import RunFolder
 from bench.harness.resumption.run_settings import RUN_FILE, Begun, RunSettings
-from bench.training.frameworks import REFERENCE, installed
+from bench.training.frameworks import why_one
 from bench.training.tracks import track
 
-Keys = Set[tuple[str, str]]
-"""(case id, kind) of records that are there already."""
-NOTHING: Keys = frozenset()
 _ALL_USABLE: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass
-class Run:
+class Run(Measurer):
     """One folder under ``results``: its data, its records, its report.
 
     A context manager: at its end other processes may measure into the folder.
@@ -68,6 +66,8 @@ class Run:
     ceilings: RunCeilings = field(default_factory=RunCeilings)
     save_weights: bool = False
     """Whether the final weights of trainings are saved."""
+    resize: int | None = None
+    """Side in pixels that images in class folders are brought to."""
     before: dict[str, Any] = field(default_factory=dict)
     """The machine before the run (`bench.harness.observer.Observer.state`)."""
     caveats: tuple[dict[str, str], ...] = ()
@@ -81,11 +81,6 @@ class Run:
 
     def __post_init__(self) -> None:
         self.store = RecordStore(self.folder)
-
-    def look_at_machine(self) -> str | None:
-        """Note how busy the machine is before anything is measured; a warning where it is."""
-        self.before, warning = look()
-        return warning
 
     def __enter__(self) -> Self:
         return self
@@ -104,9 +99,9 @@ class Run:
         self.store = RecordStore(self.folder)
 
     @cached_property
-    def dataset(self) -> Dataset:
+    def dataset(self) -> Dataset:  # type: ignore[override]  # read when it is first needed
         """The images, cut to the numbers of this profile."""
-        whole = open_dataset(self.data)
+        whole = open_dataset(self.data, resize=self.resize)
         if self.validation:
             whole = whole.validation()
         train = self.profile.train_images or len(whole.train.labels)
@@ -114,7 +109,7 @@ class Run:
         return whole.subset(train, test)
 
     @cached_property
-    def data_folder(self) -> Path:
+    def data_folder(self) -> Path:  # type: ignore[override]
         """Folder that workers map the images from."""
         return prepared(self.dataset, cache_folder())
 
@@ -178,29 +173,31 @@ class Run:
                 self.certificates[subject] = certificate
                 listener.certificate_done(certificate)
 
-    def _parity(self, case: Case) -> dict[str, Any]:
-        if not track(case.track).certified:
-            return {"status": "not applicable"}
-        subject = Subject.of(case, len(self.dataset.classes))
-        unchecked = {"status": "unchecked", "problem": "no parity certificate was made in this run"}
-        return self.certificates.get(subject, unchecked)
+    def execute(
+        self, group: Sequence[Job], listener: Listener, done: Keys = NOTHING
+    ) -> Iterator[Record]:
+        """Measure jobs together; yield each record when it is on the disk.
 
-    def execute(self, group: Sequence[Job], listener: Listener) -> Iterator[Record]:
-        """Measure jobs together; yield each record when it is on the disk."""
-        if any(kind(task.kind).throughput for job in group for task in job.tasks):
+        Args:
+            group: The jobs, those of their tasks among them that are done.
+            listener: Called with all that happens.
+            done: What has a record already.
+        """
+        rest = without(group, done)
+        if any(kind(task.kind).throughput for job in rest for task in job.tasks):
             with self.stage(PEAKS):
-                for job in group:
-                    self._prepare_ceilings(job, listener)
+                for job in rest:
+                    self.prepare_ceilings(job, listener)
         # What a stopped run has left depends on the profile's limits, not on the time it had.
         files = RunFiles(self.folder, self.dataset, self.profile.limits, self.save_weights)
-        found = measure(group, self.data_folder, self._limits_of(group), listener, files)
+        found = measure(group, self.data_folder, self._limits_of(group), listener, files, done)
         with ExitStack() as stack:
             stack.enter_context(self.stage(name_of(group)))
             for record in found:
                 if kind(record.kind).timed:
                     # The records of a group are complete together, and pairs only together.
                     stack.enter_context(signals.held())
-                yield self._written(record, listener)
+                yield self.write(self.completed(record, listener), listener)
 
     def _limits_of(self, group: Sequence[Job]) -> Limits:
         """The profile's limits; with a time plan a group has its share of the time that is left."""
@@ -212,17 +209,14 @@ class Run:
         seconds = max(1.0, self.plan.seconds_for(group)) / networks
         return dataclasses.replace(limits, group_seconds=round(seconds, 1))
 
-    def _written(self, record: Record, listener: Listener) -> Record:
-        """The complete record of a measurement, when it is on the disk."""
-        parity = self._parity(record.case)
-        complete = dataclasses.replace(record, dataset=self.dataset.describe(), parity=parity)
-        complete = self._with_ceiling(self._with_state_before(complete), listener)
+    def write(self, record: Record, listener: Listener) -> Record:
+        """Append a complete record; it is on the disk when this returns."""
         with signals.held():  # what is measured is written
-            self._append(complete)
-            if complete.ok and kind(complete.kind).trained:
-                checkpoints.prune(self.folder, [complete.case.id])
-            listener.finished(complete)
-        return complete
+            self._append(record)
+            if record.ok and kind(record.kind).trained:
+                checkpoints.prune(self.folder, [record.case.id])
+            listener.finished(record)
+        return record
 
     def _append(self, record: Record) -> None:
         record = dataclasses.replace(record, caveats=(*record.caveats, *self.caveats))
@@ -233,37 +227,15 @@ class Run:
         except OutputError as error:
             raise OutputError(f"{error}; {_rescued(record)}") from error
 
-    def skip(self, job: Job, reason: str) -> list[Record]:
-        """Write a row without a result for every task of a job that cannot be measured here."""
+    def skip(self, job: Job, reason: str, status: str = "skipped") -> list[Record]:
+        """Write a row without a result for every task of a job that cannot be measured."""
         found = [
-            Record(task.case, task.kind, "skipped", error=reason, dataset=self.dataset.describe())
+            Record(task.case, task.kind, status, error=reason, dataset=self.dataset.describe())
             for task in job.tasks
         ]
         for record in found:
             self._append(record)
         return found
-
-    def _with_state_before(self, record: Record) -> Record:
-        if not self.before:
-            return record
-        state = {**record.environment.get(MACHINE_STATE, {}), "before": self.before}
-        return dataclasses.replace(record, environment={**record.environment, MACHINE_STATE: state})
-
-    def _prepare_ceilings(self, job: Job, listener: Listener) -> None:
-        """Before the first throughput of the run; the cache has them after the first run."""
-        if any(kind(task.kind).throughput for task in job.tasks):
-            names = self.frameworks or installed(self.profile.frameworks)
-            wanted = sorted([*names, job.case.framework], key=lambda name: name != REFERENCE)
-            self.ceilings.prepare(wanted, listener.progress, job.case.device)
-
-    def _with_ceiling(self, record: Record, listener: Listener) -> Record:
-        if not kind(record.kind).throughput or not record.ok:
-            return record
-        speed = float(record.summary["images_per_second"] or 0.0)
-        flops = speed * float(record.metrics.get("flops_per_image") or 0.0)
-        tf32 = bool(record.settings.get("tf32"))
-        ceiling = self.ceilings.metrics(record.case, flops, listener.progress, tf32=tf32)
-        return dataclasses.replace(record, metrics={**record.metrics, **ceiling})
 
 
 def run_all(
@@ -274,6 +246,7 @@ def run_all(
     done: Keys = NOTHING,
     parity: bool = True,
     unusable: Mapping[str, str] = _ALL_USABLE,
+    executor: Executor | None = None,
 ) -> None:
     """Every job whose records are not there yet, in order; their certificates first.
 
@@ -284,28 +257,32 @@ def run_all(
         done: What is there already.
         parity: Whether certificates are made.
         unusable: Frameworks that cannot use the device, with the reason: their rows are skipped.
+        executor: Where the groups are measured; by default here, one after the other.
     """
     checkpoints.prune(run.folder, {case_id for case_id, name in done if kind(name).trained})
-    remaining = [
-        dataclasses.replace(job, tasks=tasks)
-        for job in jobs
-        if (tasks := tuple(task for task in job.tasks if task.key not in done))
-    ]
-    for job in remaining:
-        if job.case.framework in unusable:
-            for record in run.skip(job, unusable[job.case.framework]):
+    usable: list[Job] = []
+    for job in jobs:
+        reason = unusable.get(job.case.framework) or why_one(job.case)
+        if reason is None:
+            usable.append(job)
+            continue
+        for rest in without([job], done):
+            for record in run.skip(rest, reason):
                 listener.finished(record)
-    remaining = [job for job in remaining if job.case.framework not in unusable]
-    measured = (job.case.framework for job in jobs if job.case.framework not in unusable)
-    run.frameworks = tuple(dict.fromkeys(measured))
-    certified = [job.case for job in remaining] if parity else []
-    together = groups(remaining, run.profile.together)
-    run.make_plan(together, certified, listener)
-    run.certify(certified, listener)
-    for group in together:
-        signals.check()
-        for _ in run.execute(group, listener):
+    run.frameworks = tuple(dict.fromkeys(job.case.framework for job in usable))
+    executor = executor or LocalExecutor(run)
+    try:
+        executor.prepare(without(usable, done), listener, parity=parity)
+        # Those of all jobs: a group that lacks some of its records is completed, or what is left of
+        # it is measured.
+        for group in groups(usable, run.profile.together, executor.memory):
+            if without(group, done):
+                executor.submit(group, done)
+        for _ in executor.records(listener):
             pass
+    except BaseException:
+        executor.cancel()
+        raise
     checkpoints.remove_rounds(run.folder)
 
 
@@ -331,6 +308,7 @@ def open_run(
     validation: bool = False,
     begun: Begun | None = None,
     anyway: bool = False,
+    resize: int | None = None,
 ) -> tuple[Run, Keys]:
     """A new run's folder, or an old one to go on with and what it has already.
 
@@ -345,6 +323,7 @@ def open_run(
         validation: See `Run.validation`.
         begun: What the command asks for, written to ``run.json`` and compared with what is there.
         anyway: Whether a run goes on although something differs.
+        resize: See `Run.resize`.
 
     Raises:
         UserError: A new run's name is taken, there is nothing to resume, another process measures
@@ -353,6 +332,7 @@ def open_run(
     held = RunFolder(folder_to_resume(results, name)) if resume else None
     try:
         run = Run(held.path if held else results / (name or ""), profile, data, validation)
+        run.resize = resize
         _ = run.dataset  # opened first: a wrong path leaves no empty run behind
         if held is None:
             path = results / (name or _name_now())
@@ -422,7 +402,7 @@ def _holds_run(folder: Path) -> bool:
 def _same_data(run: Run, *, anyway: bool) -> None:
     if anyway or not run.store.path.exists():
         return
-    for record in run.store.read():
+    for record in run.store:
         known = str(record.dataset.get("fingerprint"))
         if known != run.dataset.fingerprint:
             name = record.dataset.get("name")

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.core.case import EXECUTIONS, INITS, PRECISIONS
+from bench.core.case import INITS, PRECISIONS, check_execution
 from bench.core.errors import UserError
 from bench.core.kinds import KINDS
 from bench.networks import variants
@@ -19,10 +19,15 @@ from bench.training import frameworks, recipes
 from bench.training.defaults import NAMES
 from bench.training.recipes.base import Recipe
 from bench.training.tracks import TRACKS
+from bench.weights.reading import Reading
 from bench.weights.sources import open_weights
 
 PUBLISHED = {"torchvision": "torchvision", "imagenet-lrn": "bvlc"}
 """Variants with the source of weights that is taken when none is named."""
+
+
+AUTO_BATCH = 0
+"""The batch size of ``--batch-sizes auto``, until one is found (`bench.harness.batch_sizes`)."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,10 @@ class Selection:
     inits: tuple[str, ...] = ()
     weights: str | None = None
     """Weight source, a name or a file; naming one asks for pretrained networks."""
+    key: str | None = None
+    """See `bench.weights.reading.Reading`, as the next two."""
+    channel_order: str | None = None
+    partial: bool = False
     heads: tuple[str, ...] = ()
     recipes: tuple[str, ...] = ()
     precisions: tuple[str, ...] = ()
@@ -46,6 +55,8 @@ class Selection:
     """Of the ablation."""
     device: str = "cpu"
     """Canonical name (`bench.core.system.devices`)."""
+    devices: tuple[int, ...] = ()
+    """Numbers of devices that train together."""
     seeds: int | None = None
     budget: float = 1.0
 
@@ -54,9 +65,7 @@ class Selection:
         for name in self.variants:
             variants.variant(name)
         for name in self.frameworks:
-            missing = frameworks.framework(name).missing()
-            if missing:
-                raise UserError(f"framework {name}: {missing}")
+            self._check_framework(name)
         for name in self.recipes:
             recipes.recipe(name)
         _known("track", self.tracks, TRACKS)
@@ -64,7 +73,8 @@ class Selection:
         _known("kind", self.kinds, KINDS)
         _known("head", self.heads, HEADS)
         _known("precision", self.precisions, PRECISIONS)
-        _known("execution", self.executions, EXECUTIONS)
+        for name in self.executions:
+            check_execution(name)
         _known("init", self.inits, INITS)
         if self.weights and self.inits and "pretrained" not in self.inits:
             raise UserError(
@@ -75,9 +85,25 @@ class Selection:
             raise UserError(f"--seeds {self.seeds}: must be at least 1")
         if not 0 < self.budget <= 1:
             raise UserError(f"--budget {self.budget:g}: must be above 0 and at most 1")
+        if any(number < 1 for number in self.devices):
+            raise UserError(f"--devices {self.devices}: must all be at least 1")
         for option, sizes in (("batch", self.batch_sizes), ("input", self.input_sizes)):
+            if option == "batch" and sizes == (AUTO_BATCH,):
+                continue
             if any(size < 1 for size in sizes):
                 raise UserError(f"--{option}-sizes {sizes}: must all be at least 1")
+
+    def _check_framework(self, name: str) -> None:
+        missing = frameworks.framework(name).missing()
+        if missing:
+            raise UserError(f"framework {name}: {missing}")
+
+
+class SelectionElsewhere(Selection):
+    """A selection that other machines measure: they are asked what they have installed."""
+
+    def _check_framework(self, name: str) -> None:
+        frameworks.framework(name)
 
 
 def _known(what: str, names: Sequence[str], known: Collection[str]) -> None:
@@ -149,7 +175,7 @@ def _pretrained(selection: Selection, rows: Sequence[str], recipe: Recipe) -> It
     )  # before weights are looked for
     named = selection.weights or recipe.weights
     for spec in [named] if named else _published(selection, rows, recipe):
-        opened, file = open_weights(spec)
+        opened, file = open_weights(spec, reading=_reading(selection))
         facts = opened.facts
         _chosen(recipe, "variant", (facts.variant,), recipe.variant, ())
         if selection.variants and facts.variant not in selection.variants:
@@ -163,6 +189,13 @@ def _pretrained(selection: Selection, rows: Sequence[str], recipe: Recipe) -> It
             for size in _sizes(selection, recipe, variants.variant(facts.variant).input_size):
                 _check_size(facts, head, size)
                 yield Network(facts.variant, head, size, recipe, facts.label, file)
+
+
+def _reading(selection: Selection) -> Reading:
+    """What the options say about a file; the only network that is asked for decides what of a file
+    is taken in part."""
+    only = selection.variants[0] if selection.partial and len(selection.variants) == 1 else None
+    return Reading(only, selection.key, selection.channel_order, selection.partial)
 
 
 def _published(selection: Selection, rows: Sequence[str], recipe: Recipe) -> list[str]:

@@ -1,28 +1,56 @@
 """Image files of a user: which files are meant, and their pixels as 8-bit RGB.
 
-Any other image is refused rather than guessed at, since a network gives an output for a grey or
-half transparent one as well. ``convert`` asks for the conversion.
+Images of other kinds are converted and counted, so that one line can say what was converted; a
+strict reader refuses them, since a network gives an output for a grey or half transparent one as
+well.
 """
 
 from __future__ import annotations
 
+import os
+import re
 import stat
 import warnings
+from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError, features
 
 from bench.core.errors import UserError
+from bench.inference.limits import MAX_PIXELS
 
-SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
-"""Suffixes of the files that are taken from a folder; a file given by its path may have any."""
+SUFFIXES = (*(".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp", ".avif"),)
+"""Suffixes of the files that are taken from a folder; others by their first bytes. A file given by
+its path may have any."""
 
-_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
-_EXPECTED = "expected PNG, JPEG, WEBP, BMP, GIF or TIFF"
-_CONVERT = "--convert takes it as RGB"
+_FORMATS = (
+    "BMP",
+    "GIF",
+    "JPEG",
+    "PNG",
+    "TIFF",
+    "WEBP",
+    *(("AVIF",) if features.check("avif") else ()),
+)
+_EXPECTED = "expected PNG, JPEG, WEBP, AVIF, BMP, GIF or TIFF"
+_CONVERT = "without --strict it is taken as RGB"
+_TURNED = "turned by EXIF"
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What turns an image upright, by its EXIF orientation."""
+_ORIENTATION = 0x0112
 
 _KINDS = {
     "1": "black and white (1 bit)",
@@ -40,62 +68,192 @@ _KINDS = {
     "I;16B": "16-bit grey",
     "I;16N": "16-bit grey",
 }
-"""Pillow's modes that ``convert`` takes, apart from RGB, with their labels."""
+"""Pillow's modes that are converted, apart from RGB, with their labels."""
+
+_STARTS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM", b"II*\0", b"MM\0*")
 
 
-def image_paths(given: Iterable[Path]) -> Iterator[Path]:
-    """Paths of all images: files in the order given, folders replaced by their images, sorted.
+@dataclass
+class Conversions:
+    """What was converted, counted by kind over the images of one call."""
+
+    images: int = 0
+    kinds: Counter[str] = field(default_factory=Counter)
+
+    def add(self, kinds: Iterable[str]) -> None:
+        """Count an image that was converted for these reasons; none for one that was not."""
+        found = [re.sub(r" \(\d+\)$", "", kind) for kind in kinds]  # without the number of frames
+        self.images += bool(found)
+        self.kinds.update(found)
+
+    def summary(self) -> str:
+        """One line; empty where nothing was converted."""
+        if not self.images:
+            return ""
+        each = ", ".join(f"{count} {kind}" for kind, count in self.kinds.most_common())
+        return (
+            f"{self.images} {'image' if self.images == 1 else 'images'} converted to upright 8-bit "
+            f"RGB: {each}; --strict refuses them"
+        )
+
+
+@dataclass(frozen=True)
+class FoundImages:
+    """The files that are meant.
+
+    Attributes:
+        paths: In the order given, those of a folder sorted.
+        skipped: Other files in the folders, hidden ones apart.
+        folders: Sub-folders that were not looked into.
+    """
+
+    paths: list[Path]
+    skipped: list[Path]
+    folders: list[Path]
+
+    def summary(self) -> str:
+        """One line about what was passed over; empty where that is nothing."""
+        parts = []
+        if self.skipped:
+            suffixes = Counter(path.suffix.lower() or "no suffix" for path in self.skipped)
+            kinds = ", ".join(f"{count} {name}" for name, count in suffixes.most_common(5))
+            files = "file that is" if len(self.skipped) == 1 else "files that are"
+            parts.append(f"{len(self.skipped)} {files} no image ({kinds}; --show-skipped)")
+        if self.folders:
+            word = "sub-folder" if len(self.folders) == 1 else "sub-folders"
+            parts.append(f"{len(self.folders)} {word} (--recursive takes them)")
+        return f"passed over: {' and '.join(parts)}" if parts else ""
+
+
+def find_images(given: Iterable[Path], recursive: bool = False) -> FoundImages:
+    """All images: files in the order given, folders replaced by their images, sorted.
 
     A folder without images stays, so that reading it raises the error.
     """
+    found = FoundImages([], [], [])
     for path in given:
-        yield from (_in_folder(path) or [path]) if path.is_dir() else [path]
+        if not path.is_dir():
+            found.paths.append(path)
+            continue
+        before = len(found.paths)
+        _look_into(path, recursive, found)
+        if len(found.paths) == before:
+            found.paths.append(path)
+    return found
 
 
-def _in_folder(folder: Path) -> list[Path]:
+def image_paths(given: Iterable[Path]) -> Iterator[Path]:
+    """Paths of all images, as `find_images` has them; sub-folders are skipped."""
+    yield from find_images(given).paths
+
+
+def _look_into(folder: Path, recursive: bool, found: FoundImages) -> None:
     try:
-        # Some systems keep data of their own in hidden files with these suffixes.
-        return sorted(
-            path
-            for path in folder.iterdir()
-            if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
-        )
+        with os.scandir(folder) as listed:
+            # Some systems keep data of their own in hidden files with these suffixes.
+            shown = [entry for entry in listed if not entry.name.startswith(".")]
     except OSError:
-        return []
+        return
+    for entry in sorted(shown, key=lambda entry: os.fsencode(entry.name)):
+        path = folder / entry.name
+        if path.suffix.lower() in SUFFIXES and not (recursive and entry.is_dir()):
+            found.paths.append(path)
+        elif entry.is_dir():
+            if not recursive:
+                found.folders.append(path)
+            elif not entry.is_symlink():  # a link may lead round in a circle
+                _look_into(path, recursive, found)
+        elif _looks_like_image(path):
+            found.paths.append(path)
+        else:
+            found.skipped.append(path)
 
 
-def read_rgb(path: Path, convert: bool = False) -> Image.Image:
-    """The image in a file, of mode RGB, not rotated by its EXIF data (as in torchvision).
+def _looks_like_image(path: Path) -> bool:
+    """Whether the first bytes are those of an image, whatever the name."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            return False
+        with path.open("rb") as file:
+            head = file.read(16)
+    except OSError:
+        return False
+    riff = head[:4] == b"RIFF" and head[8:12] == b"WEBP"
+    return head.startswith(_STARTS) or riff or head[4:12] in (b"ftypavif", b"ftypavis")
+
+
+def read_rgb(
+    path: Path,
+    convert: bool = False,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    conversions: Conversions | None = None,
+) -> Image.Image:
+    """The image in a file, of mode RGB.
 
     Args:
         path: The file.
         convert: Whether to convert grey, CMYK, palette, transparent (on white), 16-bit (scaled to
-            8) and animated (first frame) images.
+            8) and animated (first frame) images, and to turn images by their EXIF orientation;
+            else these are refused, and the orientation is ignored, as in torchvision.
+        max_pixels: Larger images are refused before a pixel is decoded.
+        conversions: Counts what was converted.
 
     Raises:
         UserError: It is not such an image; one line, which begins with the path.
     """
     _check_file(path)
     try:
-        # Pillow warns of bombs from a first limit on; what else it warns of changes no pixel.
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=_FORMATS) as image:
-                _check_kind(path, image, convert)
-                return _rgb(path, image)
+        with _limited(max_pixels), Image.open(path, formats=_FORMATS) as image:
+            kinds = _check_kind(path, image, convert)
+            rgb = _rgb(path, image)
+            turn = _turn(image) if convert else None  # reads a PNG to its end, so it comes last
+        if turn is not None:
+            rgb, kinds = rgb.transpose(turn), [*kinds, _TURNED]
+        if conversions is not None:
+            conversions.add(kinds)
+        return rgb
     except UserError:
         raise
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
         raise UserError(
-            f"{path}: more than {Image.MAX_IMAGE_PIXELS:,} pixels, which may be a decompression "
-            "bomb; make it smaller first"
+            f"{path}: more than {max_pixels:,} pixels, which may be a decompression "
+            "bomb; make it smaller first, or give a larger --max-pixels"
         ) from None
     except UnidentifiedImageError:
-        raise UserError(f"{path}: not an image; {_EXPECTED}") from None
+        raise UserError(f"{path}: not an image; {_EXPECTED}{_without_avif(path)}") from None
     except Exception as error:  # damaged files raise nearly every type
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(f"{path}: not a whole image ({reason}); {_EXPECTED}") from error
+
+
+@contextmanager
+def _limited(max_pixels: int) -> Iterator[None]:
+    """Pillow's limit of pixels set; what else it warns of changes no pixel."""
+    before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, max_pixels
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = before
+
+
+def _without_avif(path: Path) -> str:
+    """A hint where the file is an AVIF and this Pillow was built without it."""
+    if "AVIF" in _FORMATS or path.suffix.lower() != ".avif":
+        return ""
+    return "; this Pillow was built without AVIF: pip install 'pillow>=11.3'"
+
+
+def _turn(image: Image.Image) -> Image.Transpose | None:
+    """What turns an image upright; None where it is, as TIFFs are when Pillow has loaded them."""
+    if image.format == "TIFF":
+        return None
+    with suppress(Exception):  # damaged EXIF data changes no pixel
+        return _TURNS.get(image.getexif().get(_ORIENTATION, 1))
+    return None
 
 
 def _check_file(path: Path) -> None:
@@ -108,15 +266,27 @@ def _check_file(path: Path) -> None:
         raise UserError(f"{path!r}: {error}; expected an image") from None
     if stat.S_ISDIR(found.st_mode):
         suffixes = ", ".join(f"*{suffix}" for suffix in SUFFIXES)
-        raise UserError(f"{path}: no image in this folder; expected {suffixes}")
+        raise UserError(f"{path}: no image in this folder; expected {suffixes}{_sub_folders(path)}")
     if not stat.S_ISREG(found.st_mode):
         raise UserError(f"{path}: not a file; expected an image or a folder of images")
     if not found.st_size:
         raise UserError(f"{path}: an empty file; {_EXPECTED}")
 
 
-def _check_kind(path: Path, image: Image.Image, convert: bool) -> None:
-    """Refuse images that cannot be converted, and without ``convert`` all that are not RGB."""
+def _sub_folders(folder: Path) -> str:
+    """A hint where the images may be in sub-folders."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        if any(entry.is_dir() for entry in entries):
+            return "; --recursive looks into its sub-folders"
+    return ""
+
+
+def _check_kind(path: Path, image: Image.Image, convert: bool) -> list[str]:
+    """In what an image differs from plain 8-bit RGB.
+
+    Raises UserError for those that cannot be converted, and without ``convert`` for all that
+    differ.
+    """
     width, height = image.size
     if not width or not height:
         raise UserError(f"{path}: {width}x{height} pixels; expected at least one")
@@ -126,6 +296,7 @@ def _check_kind(path: Path, image: Image.Image, convert: bool) -> None:
     if odd and not convert:
         first = " (its first frame)" if _frames(image) > 1 else ""
         raise UserError(f"{path}: {', '.join(odd)}; expected 8-bit RGB; {_CONVERT}{first}")
+    return odd
 
 
 def _oddities(image: Image.Image) -> list[str]:

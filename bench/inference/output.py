@@ -13,6 +13,8 @@ from bench.core.errors import UserError
 from bench.networks.inference import InferenceNetwork
 from bench.training.interfaces import Outputs
 
+_TOP = 5
+
 
 class Output(Protocol):
     """One kind of output, made from what the network computes for a batch."""
@@ -43,13 +45,19 @@ class Prediction:
 
 
 class Predictions:
-    """The ``top`` classes with the highest probabilities, in that order."""
+    """The ``top`` classes with the highest probabilities, in that order; None: five, or all."""
 
-    def __init__(self, network: InferenceNetwork, top: int) -> None:
-        """Raises UserError where the network has fewer classes than ``top``."""
-        if top > network.width:
+    def __init__(self, network: InferenceNetwork, top: int | None = None) -> None:
+        """Raises UserError where the network has fewer classes than ``top``, or one logit."""
+        if network.width == 1:
+            raise UserError(
+                f"weights {network.facts.name}: one logit, whose softmax is 1 for every image; "
+                "use embed, or give the network two classes: Linear(…, 2), with the rows 0 and w"
+            )
+        if top is not None and top > network.width:
             raise UserError(f"--top {top}: the network has {network.width} classes")
-        self._network, self._top = network, top
+        self._network = network
+        self._top = min(_TOP, network.width) if top is None else top
 
     def of(self, row: NDArray[np.float32]) -> list[Prediction]:
         """The classes of one image from its logits, (classes,)."""

@@ -19,7 +19,8 @@ from bench.core.case import Case
 from bench.core.errors import UserError
 from bench.core.files import temporary_directory
 from bench.core.limits import Limits
-from bench.inference.images import read_rgb
+from bench.inference.images import Conversions, read_rgb
+from bench.inference.limits import MAX_PIXELS
 from bench.inference.transforms import prepare
 from bench.networks.inference import InferenceNetwork
 from bench.networks.preprocessing import Preprocessing
@@ -77,10 +78,22 @@ def batches(
 
 
 def image_reader(
-    preprocessing: Preprocessing, convert: bool
+    preprocessing: Preprocessing,
+    convert: bool,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    conversions: Conversions | None = None,
 ) -> Callable[[Path], NDArray[np.float32]]:
-    """A function from a path to the network's input, (3, S, S); it raises UserError."""
-    return lambda path: prepare(read_rgb(path, convert), preprocessing, path)
+    """A function from a path to the network's input, (3, S, S); it raises UserError.
+
+    Arguments as of `bench.inference.images.read_rgb`.
+    """
+
+    def read(path: Path) -> NDArray[np.float32]:
+        image = read_rgb(path, convert, max_pixels=max_pixels, conversions=conversions)
+        return prepare(image, preprocessing, path)
+
+    return read
 
 
 def chosen_framework(name: str | None, device: str = "cpu") -> tuple[Framework, str, str]:

@@ -311,6 +311,11 @@ class Architecture:
         )
         return dataclasses.replace(self, layers=rows)
 
+    def without_dropout(self) -> Architecture:
+        """The same layers without dropout; weights and their names stay."""
+        rows = tuple(layer for layer in self.layers if not isinstance(layer, Dropout))
+        return dataclasses.replace(self, layers=rows)
+
     def dropouts(self) -> dict[str, tuple[Shape, float]]:
         """Dropout layers by name: the shape of one sample's mask and the rate."""
         return {

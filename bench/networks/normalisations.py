@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bench.networks.architecture import BatchNorm, LocalResponseNorm
+from bench.networks.variants import VARIANTS
+
 
 @dataclass(frozen=True)
 class Normalisation:
@@ -29,6 +32,20 @@ NORMALISATIONS = (
 )
 """The first two do not exchange one normalisation for the other: BN stands after nine layers there,
 LRN after two. The last two do."""
+
+
+NAMES = ("none", "LRN", "BatchNorm", "unknown")
+"""What `normalisation_of` returns."""
+
+
+def normalisation_of(variant: str) -> str:
+    """The normalisation of a network, one of `NAMES`; ``unknown`` for one that is not here."""
+    if variant not in VARIANTS:
+        return NAMES[3]
+    layers = VARIANTS[variant].architecture().layers
+    if any(isinstance(layer, BatchNorm) for layer in layers):
+        return NAMES[2]
+    return NAMES[1 if any(isinstance(layer, LocalResponseNorm) for layer in layers) else 0]
 
 
 def family(variant: str) -> tuple[str, ...]:

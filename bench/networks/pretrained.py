@@ -62,6 +62,8 @@ class Facts:
     """Of weights that this suite has trained: ``case``, ``recipe``, ``dataset``, ``test_accuracy``,
     ``train_images``, ``train_seconds`` and ``weights_sha256``, the digest of the tensors; else
     empty."""
+    matched: tuple[str, ...] = ()
+    """What was dropped, reshaped, left out and matched when a file of another program was read."""
 
     @property
     def label(self) -> str:
@@ -88,6 +90,7 @@ class Facts:
                 **value,
                 "layers": tuple(value["layers"]),
                 "categories": tuple(value["categories"]),
+                "matched": tuple(value.get("matched", ())),
                 "preprocessing": Preprocessing.from_json(value["preprocessing"]),
             }
         )

@@ -6,6 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 
+def cropped(extent: int, size: int) -> slice:
+    """The middle ``size`` of ``extent`` pixels, as torchvision's centre crop has it: a half is
+    rounded to the even number."""
+    first = round((extent - size) / 2)
+    return slice(first, first + size)
+
+
 def interpolation_matrix(extent: int, size: int) -> NDArray[np.float64]:
     """(size, extent): how much of every old pixel is in every new one, along one side.
 

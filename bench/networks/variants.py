@@ -38,6 +38,11 @@ class Variant:
     classes: int
     """Number of classes of the source: the basis of ``parameters`` in ``alexbench list``."""
     layers: Callable[[int], tuple[Layer, ...]]
+    trunk_of: str | None = None
+    """Another network with convolutions of the same shapes, which a file of convolutions alone is
+    taken for."""
+    adaptive_pool: bool = False
+    """Whether the source averages its last map to a fixed size, the identity at its own."""
 
     def architecture(
         self, classes: int | None = None, *, head: str = "source", input_size: int | None = None
@@ -141,6 +146,53 @@ def _cifar_3x3(classes: int) -> tuple[Layer, ...]:
     )
 
 
+def _cifar_linear(classes: int) -> tuple[Layer, ...]:
+    """The AlexNet of PyTorch's CIFAR collections (bearpaw/pytorch-classification,
+    models/cifar/alexnet.py): torchvision's five convolutions, pools that do not overlap, and one
+    dense layer on the one pixel of 256 channels that is left."""
+
+    def conv(index: int, filters: int, kernel: int, stride: int = 1, pad: int = 1) -> list[Layer]:
+        row = Conv(f"conv{index}", filters, kernel, stride=stride, padding=(pad, pad))
+        return [row, ReLU(f"conv{index}_relu")]
+
+    return (
+        *conv(1, 64, 11, stride=4, pad=5),
+        MaxPool("pool1", 2, 2),
+        *conv(2, 192, 5, pad=2),
+        MaxPool("pool2", 2, 2),
+        *conv(3, 384, 3),
+        *conv(4, 256, 3),
+        *conv(5, 256, 3),
+        MaxPool("pool5", 2, 2),
+        Flatten("flatten"),
+        Dense("dense1", classes),
+    )
+
+
+def _imagenet_bn5(classes: int) -> tuple[Layer, ...]:
+    """The single-tower network of most Keras tutorials and textbooks: the sizes of 2012 without
+    groups, and a BatchNorm after the ReLU of every convolution."""
+
+    def block(index: int, conv: Conv) -> Iterable[Layer]:
+        yield conv
+        yield ReLU(f"conv{index}_relu")
+        yield BatchNorm(f"conv{index}_bn")
+        if index in (1, 2, 5):
+            yield MaxPool(f"pool{index}", 3, 2)
+
+    return (
+        *block(1, Conv("conv1", 96, 11, stride=4)),
+        *block(2, Conv("conv2", 256, 5, padding=(2, 2))),
+        *block(3, Conv("conv3", 384, 3, padding=(1, 1))),
+        *block(4, Conv("conv4", 384, 3, padding=(1, 1))),
+        *block(5, Conv("conv5", 256, 3, padding=(1, 1))),
+        Flatten("flatten"),
+        *_dense_after(1, 4096),
+        *_dense_after(2, 4096),
+        Dense("dense3", classes),
+    )
+
+
 def _imagenet(norm: str) -> Callable[[int], tuple[Layer, ...]]:
     """The network of Krizhevsky et al. 2012 as BVLC trained it, two groups in conv 2, 4 and 5.
 
@@ -224,10 +276,31 @@ VARIANTS: dict[str, Variant] = {
         Variant(
             "cifar-3x3", "ours: AlexNet's rows for 32 pixels, with BatchNorm", 32, 10, _cifar_3x3
         ),
+        Variant(
+            "cifar-linear",
+            "AlexNet of PyTorch's CIFAR collections, one linear classifier",
+            32,
+            10,
+            _cifar_linear,
+            trunk_of="torchvision",
+        ),
         Variant("imagenet-lrn", _KRIZHEVSKY, 227, 1000, _imagenet("lrn")),
         Variant("imagenet-bn", f"{_KRIZHEVSKY}, 2 BN for its 2 LRN", 227, 1000, _imagenet("bn")),
         Variant(
-            "torchvision", "torchvision.models.alexnet (Krizhevsky 2014)", 224, 1000, _torchvision
+            "imagenet-bn5",
+            "single tower of Keras tutorials and textbooks, 5 BN",
+            227,
+            1000,
+            _imagenet_bn5,
+            trunk_of="cifar-bn",
+        ),
+        Variant(
+            "torchvision",
+            "torchvision.models.alexnet (Krizhevsky 2014)",
+            224,
+            1000,
+            _torchvision,
+            adaptive_pool=True,
         ),
     )
 }

@@ -30,7 +30,7 @@ def significant(value: float | None, digits: int = 3) -> str:
 def _rounded(value: float, places: int) -> float:
     if abs(value) >= 1e15:  # no figure: a bootstrap of two samples that share nothing
         return value
-    exact = Decimal(repr(round(value, places + 8)))
+    exact = Decimal(repr(round(float(value), places + 8)))
     return float(exact.quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP))
 
 

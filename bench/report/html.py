@@ -9,11 +9,10 @@ from __future__ import annotations
 import base64
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
@@ -23,17 +22,22 @@ from bench.analysis.experiments import latest, without_seed
 from bench.core.case import Case
 from bench.core.errors import cannot_write, notice
 from bench.core.files import write_whole
-from bench.core.kinds import KINDS, kind
-from bench.core.records import Record, RecordStore
+from bench.core.kinds import kind
+from bench.core.records import Record, read_all
+from bench.core.run_paths import find
 from bench.core.samples import by_process
-from bench.core.text import flatten, without_folders
+from bench.core.text import without_folders
 from bench.report import summary
 from bench.report.answers import answers, certificates, how_to_read
-from bench.report.chapters import failures
+from bench.report.page.assets import TEMPLATES, assets
+from bench.report.page.chapters import facet_values, groups, more_rows
+from bench.report.page.commands import Begun, begun
+from bench.report.page.details import DETAILED, Details, as_json
+from bench.report.page.settings import differences, environments, settings_of_cases
 from bench.report.plot_style import Plot
 from bench.report.plots import left_out, write_plots
 from bench.report.report import Report
-from bench.report.tables import TABLES, Section, Table, sections, write_tables
+from bench.report.tables import write_tables
 from bench.training.tracks import TRACKS
 
 __all__ = ["Merged", "merge", "write_results"]
@@ -41,30 +45,23 @@ __all__ = ["Merged", "merge", "write_results"]
 CONTACT_SHEET = "contact_sheet.png"
 
 _ERROR_LINES = 40  # of a traceback: its end says what happened
-# What the page has at most, so that a browser opens it; CSV files and records have the rest.
-_ROWS = 250  # of one section of a table
-_ENTRIES = 250  # failures, notes, settings
-# Facts about a machine that would say whose it is; the others are what a reader needs.
-_PRIVATE = re.compile(r"host|user|home|path|cwd|folder|directory", re.IGNORECASE)
+_ENTRIES = 250
+"""Failures, notes and settings that the page has at most; CSV files and records have the rest."""
 
 
 @dataclass(frozen=True)
 class Merged:
-    """Records of several runs as one, and what was left out to make them so."""
+    """Records of several runs as one, and what was left out to make them so.
+
+    Attributes:
+        records: One per case, kind and dataset.
+        notes: A line for each record that gave way to a later one.
+        begun: By the name of a run, what it was begun with.
+    """
 
     records: list[Record]
     notes: list[str]
-
-
-@dataclass(frozen=True)
-class _Topic:
-    """A table with its plots, as the page shows them."""
-
-    table: Table
-    sections: list[Section]
-    figures: list[tuple[Plot, Markup]]
-    rows: int = _ROWS
-    """Rows of a section that the page shows at most."""
+    begun: Mapping[str, Begun] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -77,15 +74,22 @@ class _Failure:
     """The end of the error, empty when it is no more than its last line."""
 
 
-def merge(runs: Iterable[Path]) -> Merged:
-    """Read the records of several run folders together.
+def merge(runs: Iterable[Path], read: Iterable[Record] | None = None) -> Merged:
+    """The records of several runs together (`bench.core.run_paths.find`).
 
     Where two runs have the same case, kind and data, the one started last counts, and a note says
-    so. Raises UserError for a folder without records.
+    so. Raises UserError where there is no run.
+
+    Args:
+        runs: Their paths.
+        read: Their records in order, where they have been read.
     """
-    records = [record for run in runs for record in RecordStore(run).read()]
+    stores = find(runs)
+    records = read_all(store.path for store in stores) if read is None else list(read)
     newest, older = latest(records)
-    return Merged(newest, _older(older, newest))
+    return Merged(
+        newest, _older(older, newest), {store.name: begun(store.folder) for store in stores}
+    )
 
 
 def _older(older: Iterable[Record], newest: Iterable[Record]) -> list[str]:
@@ -109,10 +113,12 @@ def write_results(
     *,
     title: str | None = None,
     notes: Sequence[str] = (),
+    options: Mapping[str, Begun] | None = None,
 ) -> Path:
     """Write ``tables/``, ``plots/`` and ``report.html`` into `folder`; the path of the page.
 
-    `notes` (as from `merge`) are shown near the top. A contact sheet that lies in the folder
+    `notes` and `options` (``notes`` and ``begun`` of `merge`) are shown near the top and in the
+    commands that rows open to. A contact sheet that lies in the folder
     becomes part of the page. A plot that fails is left out, with a note and a line on stderr.
     Raises UserError when the folder cannot be written; the page is then the old one or none.
     """
@@ -125,7 +131,9 @@ def write_results(
         plots = write_plots(report, folder, failed, lambda: write_tables(report, folder))
         for line in failed:
             notice(line)
-        write_whole(page, _page(report, plots, folder, title, [*notes, *failed]))
+        known = options if options is not None else {folder.resolve().name: begun(folder)}
+        details = Details(report.records, known)
+        write_whole(page, _page(report, plots, details, folder, title, [*notes, *failed]))
     except OSError as error:
         advice = "give another folder with -o ; the records are whole"
         raise cannot_write(folder, error, advice, what="results into") from error
@@ -135,19 +143,21 @@ def write_results(
 def _page(
     report: Report,
     plots: Sequence[Plot],
+    details: Details,
     folder: Path,
     title: str | None,
     notes: Sequence[str],
 ) -> str:
-    source = resources.files("bench.report").joinpath("templates/report.html.j2")
+    source = resources.files("bench.report").joinpath(f"{TEMPLATES}/report.html.j2")
     engine = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     engine.filters["emphasis"] = _emphasis
     engine.filters["code"] = _code
     template = engine.from_string(source.read_text(encoding="utf-8"))
     records = report.records
-    settings = _settings(records)
     failed = [record for record in records if not record.ok]
+    found = groups(report, plots, details)
     return template.render(
+        assets=assets(),
         title=title or "AlexNet in PyTorch and Keras",
         what=summary.what_was_run(report),
         data=summary.which_data(report),
@@ -161,14 +171,37 @@ def _page(
         notes=_first([without_folders(note) for note in notes]),
         failures=[_failure(record) for record in failed[:_ENTRIES]],
         failed=len(failed),
-        topics=_topics(report, plots),
+        groups=found,
+        facets=facet_values(records),
         contact_sheet=_contact_sheet(folder / CONTACT_SHEET),
-        settings=settings[:_ENTRIES],
-        settings_found=len(settings),
-        environments=_environments(records),
         tracks=_tracks(report),
         parity=certificates(records),
+        payload=_payload(details, more_rows(found)),
+        undetailed=max(0, len(records) - DETAILED),
+        **_settings(records),
     )
+
+
+def _payload(details: Details, rows: Mapping[str, object]) -> Markup:
+    """What the page's script reads: records that rows open to, and rows beyond the first."""
+    return Markup(as_json({**details.to_json(), "rows": rows}))
+
+
+def _settings(records: Sequence[Record]) -> dict[str, object]:
+    """Settings of the cases and environments: what all share, and what differs."""
+    cases = settings_of_cases(records)
+    compared = differences(cases)
+    shared = dict(compared.shared)
+    own = {
+        case: tuple(pair for pair in pairs if pair[0] not in shared)
+        for case, pairs in list(cases.items())[:_ENTRIES]
+    }
+    return {
+        "settings_shared": compared.shared,
+        "settings": own,
+        "settings_found": len(cases),
+        "environments": differences(environments(records)),
+    }
 
 
 def _first(lines: Sequence[str]) -> list[str]:
@@ -227,29 +260,6 @@ def _tracks(report: Report) -> list[tuple[str, str]]:
     return [(track.title, track.question) for track in TRACKS.values() if track.name in found]
 
 
-def _topics(report: Report, plots: Sequence[Plot]) -> list[_Topic]:
-    inlined = [(plot, _inline_svg(plot, place)) for place, plot in enumerate(plots)]
-    topics = []
-    for table in TABLES:
-        if table is failures.TABLE:
-            continue  # they stand at the top
-        figures = [(plot, svg) for plot, svg in inlined if plot.table == table.name]
-        found = sections(table, report)
-        if found or figures:
-            topics.append(_Topic(table, found, figures))
-    return topics
-
-
-def _inline_svg(plot: Plot, place: int) -> Markup:
-    """The drawing as an element of the page, with ids that no other drawing has."""
-    text = plot.svg.read_text(encoding="utf-8")
-    text = text[text.index("<svg") :]
-    text = re.sub(r'\sxmlns(:\w+)?="[^"]*"', "", text).replace("xlink:href", "href")
-    text = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>p{place}-", text)
-    label = Markup.escape(plot.title)
-    return Markup(text.replace("<svg", f'<svg role="img" aria-label="{label}"', 1))
-
-
 def _contact_sheet(path: Path) -> str | None:
     if not path.is_file():
         return None
@@ -262,34 +272,3 @@ def _failure(record: Record) -> _Failure:
     cut = [f"… ({len(lines) - _ERROR_LINES} lines before)"] if len(lines) > _ERROR_LINES else []
     tail = "\n".join([*cut, *lines[-_ERROR_LINES:]]) if len(lines) > 1 else ""
     return _Failure(record.case.id, record.kind, record.status, lines[-1], tail)
-
-
-def _settings(records: Sequence[Record]) -> list[tuple[str, str, list[tuple[str, str]]]]:
-    """Case, its kinds, and the settings in force; kinds of one case with equal settings share."""
-    found: dict[tuple[str, tuple[tuple[str, str], ...]], list[str]] = {}
-    places = list(KINDS)
-    for record in sorted(records, key=lambda r: (r.case.id, places.index(r.kind))):
-        if record.settings:
-            rows = tuple((key, _shown(value)) for key, value in flatten(record.settings).items())
-            found.setdefault((record.case.id, rows), []).append(record.kind)
-    return [(case, ", ".join(kinds), list(rows)) for (case, rows), kinds in found.items()]
-
-
-def _shown(value: Any) -> str:
-    if value is None:
-        return "unknown (no way to ask)"
-    return without_folders(str(value))
-
-
-def _environments(records: Sequence[Record]) -> list[list[tuple[str, str]]]:
-    """The environments there are, each once, without anything that names a machine or a person."""
-    found = {
-        tuple(
-            (key, _shown(value))
-            for key, value in flatten(record.environment).items()
-            if not _PRIVATE.search(key) and not key.startswith("machine_state.")
-        )
-        for record in records
-        if record.environment
-    }
-    return [list(rows) for rows in sorted(found)]

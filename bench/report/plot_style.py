@@ -1,4 +1,6 @@
-"""How every plot looks: colours, sizes, the line that names the data, and saving.
+"""How every plot looks: colours, marks, sizes, the line that names the data, and saving.
+
+One colour and line style per framework and one mark per normalisation, in every plot.
 
 Figures are made without pyplot, so that nothing global is left changed; a figure drawn twice from
 the same records is the same file, byte for byte.
@@ -8,14 +10,16 @@ from __future__ import annotations
 
 import io
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import fill
-from typing import Any
+from typing import Any, TypeVar
 
 import matplotlib.style
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -28,6 +32,7 @@ from matplotlib.transforms import ScaledTranslation
 
 from bench.analysis.experiments import Data
 from bench.core.files import write_whole
+from bench.networks.normalisations import NAMES, normalisation_of
 from bench.training.frameworks import FRAMEWORKS
 
 _TITLE_SIZE = 12
@@ -36,16 +41,22 @@ INK, SOFT, GRID = "#1f2328", "#59636e", "#d8dde3"
 
 # For frameworks whose row has none; the rest of Okabe and Ito's palette (see the rows).
 _SPARE_COLOURS = ("#e69f00", "#56b4e9", "#000000")
-_SPARE_MARKERS = ("v", "P", "X")
+_SPARE_DASHES = ((0, (1, 3)), (0, (6, 2)), (0, (4, 1, 1, 1, 1, 1)))
+MARKERS = dict(zip(NAMES, ("o", "s", "D", "^"), strict=True))
+"""By the normalisation of a network."""
+
+Dash = Any
+"""A line style of matplotlib: a sign, or an offset with lengths of lines and gaps."""
+T = TypeVar("T")
 
 STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans", "Arial", "Helvetica"],
-    "font.size": 9,
-    "axes.titlesize": 10,
+    "font.size": 10,
+    "axes.titlesize": 11,
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
-    "axes.labelsize": 9,
+    "axes.labelsize": 10,
     "axes.labelcolor": SOFT,
     "axes.edgecolor": GRID,
     "axes.spines.top": False,
@@ -104,19 +115,38 @@ def colour(framework: str, frameworks: Sequence[str]) -> str:
     return _fixed(framework, frameworks, own, _SPARE_COLOURS)
 
 
-def marker(framework: str, frameworks: Sequence[str]) -> str:
-    """The framework's fixed marker: colour is never the only thing that tells them apart."""
-    own = {name: row.marker for name, row in FRAMEWORKS.items() if row.marker}
-    return _fixed(framework, frameworks, own, _SPARE_MARKERS)
+def dash(framework: str, frameworks: Sequence[str]) -> Dash:
+    """The framework's fixed line style: colour is never the only thing that tells curves apart."""
+    own: dict[str, Dash] = {name: row.dash for name, row in FRAMEWORKS.items() if row.dash}
+    return _fixed(framework, frameworks, own, _SPARE_DASHES)
+
+
+def marker(variant: str) -> str:
+    """The mark of a network: that of its normalisation."""
+    return MARKERS[normalisation_of(variant)]
 
 
 def _fixed(
-    framework: str, frameworks: Sequence[str], own: Mapping[str, str], spare: Sequence[str]
-) -> str:
+    framework: str, frameworks: Sequence[str], own: Mapping[str, T], spare: Sequence[T]
+) -> T:
     if framework in own:
         return own[framework]
     newcomers = [name for name in frameworks if name not in own]
     return spare[newcomers.index(framework) % len(spare)]
+
+
+_HOVER = "hover: "
+
+
+def hover(artist: Artist, text: str) -> None:
+    """Let a reader of the SVG see `text` when the pointer is on an artist."""
+    artist.set_gid(f"{_HOVER}{' '.join(text.split())}".replace('"', "″"))
+
+
+def _with_titles(svg: str) -> str:
+    """The drawing with the texts of `hover` as SVG titles."""
+    nothing_drawn = re.sub(f'<g id="{_HOVER}[^"]*"\\s*/>', "", svg)
+    return re.sub(f'<g id="{_HOVER}([^"]*)">', r"<g><title>\1</title>", nothing_drawn)
 
 
 def style() -> AbstractContextManager[None]:
@@ -131,7 +161,7 @@ def new_figure(width: float, height: float, title: str, data: Data) -> Figure:
     FigureCanvasAgg(figure)
     _title(figure, title)
     below_title = figure.transFigure + ScaledTranslation(0, -0.3, figure.dpi_scale_trans)
-    name = figure.text(0.01, 1, f"Data: {data.label}", va="top", fontsize=8.5, color=SOFT)
+    name = figure.text(0.01, 1, f"Data: {data.label}", va="top", fontsize=9.5, color=SOFT)
     name.set_transform(below_title)
     name.set_in_layout(False)
     return figure
@@ -166,26 +196,51 @@ def plain_numbers() -> FuncFormatter:
     return FuncFormatter(lambda value, _: f"{value:,.10g}")
 
 
-def framework_legend(figure: Figure, frameworks: Iterable[str], *, lines: bool = False) -> None:
-    """One legend for the whole figure, below the panels."""
+def framework_legend(
+    figure: Figure,
+    frameworks: Iterable[str],
+    *,
+    lines: bool = False,
+    networks: Iterable[str] = (),
+) -> None:
+    """One legend for the whole figure, below the panels: frameworks, then normalisations.
+
+    Args:
+        figure: The figure.
+        frameworks: Names, each with its colour.
+        lines: Whether the plot has curves: then each has its line style, too.
+        networks: The networks whose marks are in the plot.
+    """
     names = list(frameworks)
     handles = [
         Line2D(
             [],
             [],
             color=colour(name, names),
-            marker=marker(name, names),
-            linestyle="-" if lines else "",
+            marker="" if lines else "s",
+            linestyle=dash(name, names) if lines else "",
+            linewidth=2,
             label=name,
         )
         for name in names
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=max(len(names), 1))
+    found = {normalisation_of(network) for network in networks}
+    handles += [
+        Line2D([], [], color=SOFT, marker=MARKERS[name], linestyle="", label=_mark_label(name))
+        for name in NAMES
+        if name in found
+    ]
+    columns = min(4, max(len(handles), 1))
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns)
 
 
-_LETTERS_PER_INCH = 16
-_NOTE_SIZE = 7.5
-_NOTE_LINE = 0.135  # inches
+def _mark_label(normalisation: str) -> str:
+    return "no normalisation" if normalisation == NAMES[0] else normalisation
+
+
+_LETTERS_PER_INCH = 14
+_NOTE_SIZE = 8.5
+_NOTE_LINE = 0.15  # inches
 
 
 def below(figure: Figure, lines: Sequence[str]) -> float:
@@ -298,7 +353,7 @@ def draw_interval(
             textcoords="offset points",
             ha="left" if upright or inward > 0 else "right",
             va=("bottom" if inward > 0 else "top") if upright else "bottom",
-            fontsize=6.5,
+            fontsize=8,
             color=tint,
         )
     return ends
@@ -325,7 +380,7 @@ def save(drawing: Drawing, folder: Path, table: str, *, raster: bool = True) -> 
     without = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     text = io.StringIO()
     FigureCanvasSVG(figure).print_svg(text, metadata=without)  # type: ignore[no-untyped-call]
-    write_whole(svg, text.getvalue())
+    write_whole(svg, _with_titles(text.getvalue()))
     if not raster:
         return Plot(table, drawing.name, drawing.title, drawing.how, svg, None)
     figure.set_dpi(150)

@@ -9,6 +9,7 @@ from bench.analysis.results import Results
 from bench.analysis.rows import Row
 from bench.core.kinds import KINDS
 from bench.report.columns import Column
+from bench.report.leads import Lead, no_lead
 from bench.report.plot_style import Drawing
 from bench.report.report import Part
 
@@ -49,6 +50,8 @@ class Table:
         always: Whether the files are written without rows, too.
         part: The heading of its sections, where that is not the track's title.
         times: The kinds whose seconds it shows: it lists those that a caveat removed.
+        lead: The sentence that its chapter of the page begins with.
+        kinds: The kinds that a row is about where it does not say: what it opens to.
     """
 
     name: str
@@ -61,3 +64,5 @@ class Table:
     always: bool = False
     part: str | None = None
     times: tuple[str, ...] = ()
+    lead: Lead = no_lead
+    kinds: tuple[str, ...] = ()

@@ -53,6 +53,7 @@ class Section:
         right: Which columns hold numbers.
         notes: The lines below.
         certified: False for the rows that stand apart for want of a passed certificate.
+        rows: What the cells were made from.
     """
 
     table: Table
@@ -63,6 +64,12 @@ class Section:
     cells: tuple[tuple[str, ...], ...]
     notes: tuple[str, ...] = ()
     certified: bool = True
+    rows: tuple[Row, ...] = ()
+
+    @property
+    def lead(self) -> str:
+        """The sentence about its rows."""
+        return self.table.lead(self.rows)
 
     @property
     def title(self) -> str:
@@ -141,6 +148,7 @@ def _section(
         cells=tuple(_cells(row, shown, table) for row in part),
         notes=tuple(below),
         certified=certified,
+        rows=tuple(part),
     )
 
 

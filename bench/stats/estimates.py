@@ -79,6 +79,26 @@ def median_estimate(processes: Processes) -> Estimate:
     return Estimate(level.centre, *ends_of(level.resampled))
 
 
+def noise_of(processes: Processes) -> float | None:
+    """Spread of samples within a process: the interquartile range over the median.
+
+    Each sample counts relative to the median of its process, so that the spread between processes
+    is not in it.
+
+    Args:
+        processes: Samples by process, positive, in any unit.
+
+    Returns:
+        A fraction; None where no process has two samples.
+    """
+    several = [np.asarray(some, dtype=float) for some in processes if len(some) > 1]
+    if not several:
+        return None
+    relative = np.concatenate([some / np.median(some) for some in several])
+    low, high = np.percentile(relative, (25, 75))
+    return float(high - low)
+
+
 class Ratio(NamedTuple):
     """A ratio of two speeds and what it rests on.
 

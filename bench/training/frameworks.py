@@ -9,8 +9,9 @@ import importlib.util
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 
-from bench.core.case import DEFAULT_EXECUTION, EXECUTIONS, Case
+from bench.core.case import COMPILED, DEFAULT_EXECUTION, EAGER, GRAPHS, Case
 from bench.core.errors import UserError
+from bench.core.system.devices import parse
 from bench.training.framework_defaults import KERAS, TORCH, FrameworkDefaults
 from bench.training.tracks import track
 
@@ -40,8 +41,8 @@ class Framework:
             it computes on the CPU alone.
         device_installs: By kind of device, the command that installs what it needs there.
         execution: How it executes by default: ``eager`` or ``compiled``.
-        accelerated_execution: The same on an accelerator in the tracks with our own kernels, where
-            nothing but speed counts; None: as everywhere.
+        accelerated_execution: By kind of device, how it executes there in the tracks with our own
+            kernels, where nothing but speed counts; where none is named, as everywhere.
         repeatable: Whether a closed case run twice on the same CPUs and threads gives equal bits. A
             test checks those that promise it.
         repeatability: What is promised, and by which function or document.
@@ -58,9 +59,15 @@ class Framework:
         weight_files: Module whose functions read, write and evaluate its users' weight files
             (`bench.worker.client.call`).
         suffixes: Of the files that only its own module can write.
+        several: Kinds of device of which it can train on several at once; empty: on one alone.
+        several_environment: Variables of its worker then on the CPU, ``{devices}`` filled in.
+        why_one: Why it trains on one device alone.
+        exports: Suffixes of the files that it writes for other programs; the functions ``export``,
+            ``export_state`` and ``export_logits`` of its weight-file module.
+        explain: ``module:function``, a :data:`~bench.training.interfaces.Explain`.
         reference: Whether ratios are taken to it.
         colour: In plots; None takes a spare one.
-        marker: In plots; None takes a spare one.
+        dash: Of its lines in plots; None takes a spare one.
     """
 
     name: str
@@ -75,7 +82,7 @@ class Framework:
     device_probe: str | None = None
     device_installs: dict[str, str] = field(default_factory=dict)
     execution: str = "eager"
-    accelerated_execution: str | None = None
+    accelerated_execution: dict[str, str] = field(default_factory=dict)
     repeatable: bool = False
     repeatability: str = "not promised"
     article_loop: str | None = None
@@ -87,10 +94,15 @@ class Framework:
     ceiling: str | None = None
     weight_files: str | None = None
     suffixes: tuple[str, ...] = ()
+    several: tuple[str, ...] = ()
+    several_environment: dict[str, str] = field(default_factory=dict)
+    why_one: str = "it has no data-parallel trainer here"
+    exports: tuple[str, ...] = ()
+    explain: str | None = None
     reference: bool = False
     title: str = ""
     colour: str | None = None
-    marker: str | None = None
+    dash: str | None = None
 
     @property
     def packages(self) -> tuple[str, ...]:
@@ -123,12 +135,20 @@ _TENSORFLOW_PROMISE = "tf.config.experimental.enable_op_determinism: same inputs
 _JAX_PROMISE = "not promised: JAX has no deterministic mode on the CPU"
 
 
+# Keras 3.15.1, keras/src/backend/tensorflow/distribution_lib.py begins with "!!!DO NOT USE!!!", and
+# keras/src/backend/torch has no such file.
+_ONE_TENSORFLOW = (
+    "keras.distribution is for JAX; Keras on TensorFlow trains on several devices by "
+    "tf.distribute.MirroredStrategy, which has no CPU replicas"
+)
+_ONE_TORCH = "keras.distribution is for JAX; Keras on PyTorch has nothing of its own"
+
 _BACKENDS = ("tensorflow", "jax", "torch")
 """Keras's; a worker of one may not import another."""
 
 
 def _keras(backend: str, extra: str, execution: str = "", **changes: object) -> Framework:
-    usual = DEFAULT_EXECUTION.get(f"keras-{backend}", EXECUTIONS[0])
+    usual = DEFAULT_EXECUTION.get(f"keras-{backend}", EAGER)
     return Framework(
         name=f"keras-{backend}",
         trainer="models_keras.trainer:create",
@@ -145,6 +165,7 @@ def _keras(backend: str, extra: str, execution: str = "", **changes: object) -> 
         device_probe="models_keras.device_probe:probe",
         weight_files="models_keras.weight_files",
         suffixes=(".keras", ".weights.h5"),
+        explain="models_keras.explain:explain",
         **changes,  # type: ignore[arg-type]
     )
 
@@ -180,7 +201,7 @@ FRAMEWORKS: dict[str, Framework] = {
             modules=("torch", "torchvision"),
             blocked=("tensorflow", "jax", "keras"),
             execution=DEFAULT_EXECUTION["pytorch"],
-            accelerated_execution="compiled",
+            accelerated_execution={"cuda": GRAPHS, "mps": COMPILED, "xpu": COMPILED},
             tuned_environment=_KEEP_MEMORY,
             precision="bfloat16",
             article_loop="models_torch.baselines.article_loop:create",
@@ -194,11 +215,14 @@ FRAMEWORKS: dict[str, Framework] = {
             device_installs=_TORCH_INSTALLS,
             weight_files="models_torch.weight_files",
             suffixes=(".pth", ".pt"),
+            exports=(".onnx", ".pt2"),
+            explain="models_torch.explain:explain",
             repeatable=True,
             repeatability=_TORCH_PROMISE,
+            several=("cpu", "cuda"),
             reference=True,
             colour="#d55e00",
-            marker="o",
+            dash="-",
         ),
         _keras(
             "tensorflow",
@@ -209,8 +233,9 @@ FRAMEWORKS: dict[str, Framework] = {
             device_installs={"cuda": "pip install 'tensorflow[and-cuda]'"},
             repeatable=True,
             repeatability=_TENSORFLOW_PROMISE,
+            why_one=_ONE_TENSORFLOW,
             colour="#0072b2",
-            marker="s",
+            dash="--",
         ),
         _keras(
             "jax",
@@ -218,8 +243,10 @@ FRAMEWORKS: dict[str, Framework] = {
             title="Keras on JAX",
             device_installs={"cuda": "pip install 'jax[cuda13]'"},
             repeatability=_JAX_PROMISE,
+            several=("cpu", "cuda"),
+            several_environment={"XLA_FLAGS": "--xla_force_host_platform_device_count={devices}"},
             colour="#009e73",
-            marker="^",
+            dash="-.",
         ),
         _keras(
             "torch",
@@ -230,8 +257,9 @@ FRAMEWORKS: dict[str, Framework] = {
             precision="bfloat16",
             repeatable=True,
             repeatability=_TORCH_PROMISE,
+            why_one=_ONE_TORCH,
             colour="#cc79a7",
-            marker="D",
+            dash=":",
         ),
     )
 }
@@ -256,14 +284,31 @@ def framework(name: str) -> Framework:
 def execution_of(case: Case) -> str:
     """How a case is executed where nothing else is asked for."""
     row, conditions = framework(case.framework), track(case.track)
-    fastest = conditions.own_kernels and not conditions.certified and case.device != "cpu"
-    return (row.accelerated_execution if fastest else None) or row.execution
+    fastest = conditions.own_kernels and not conditions.certified
+    own = row.accelerated_execution.get(parse(case.device).kind.name) if fastest else None
+    return own or row.execution
 
 
 def tuned_environment_of(case: Case) -> dict[str, str]:
     """The ``tuned_environment`` of a case's framework; empty in the tracks that do not set it."""
     applies = track(case.track).tuned_environment and case.device == "cpu"
     return framework(case.framework).tuned_environment if applies else {}
+
+
+def why_one(case: Case) -> str | None:
+    """Why a case cannot be measured on so many devices; None where it can."""
+    row = framework(case.framework)
+    if case.devices == 1 or case.device.partition(":")[0] in row.several:
+        return None
+    return f"--devices {case.devices} on {case.device}: {row.why_one}"
+
+
+def several_environment_of(case: Case) -> dict[str, str]:
+    """The ``several_environment`` of a case's framework; empty on one device, or no CPU."""
+    if case.devices == 1 or case.device != "cpu":
+        return {}
+    found = framework(case.framework).several_environment
+    return {name: value.format(devices=case.devices) for name, value in found.items()}
 
 
 def for_files(suffix: str) -> Framework:

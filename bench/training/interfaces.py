@@ -11,13 +11,16 @@ data between steps.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.core.case import EXECUTIONS, Case
+from bench.core.case import COMPILED, EAGER, GRAPHS, Case
+from bench.core.errors import UnavailableError
+from bench.data.dataset import SIDE
 from bench.networks.architecture import Architecture
 from bench.networks.init import Weights
 from bench.training.recipes.base import Recipe
@@ -25,7 +28,8 @@ from bench.training.tracks import track
 
 # ---- training
 
-COMPILED = EXECUTIONS[1]
+HALVES = ("bfloat16", "float16")
+"""Precisions of 16 bits: of products and convolutions, next to weights in float32."""
 
 Images = NDArray[np.uint8]
 """(N, 32, 32, 3), RGB, 0 to 255. For a head on a frozen trunk: (N, features) float32."""
@@ -46,6 +50,7 @@ class Setup:
         std: Of the training pixels in 0..1, by channel.
         threads: Intra-op and inter-op threads, the same in every framework.
         rates: Fraction of the learning rate by layer; 1 for a layer that is not named.
+        side: Height and width of the stored images in pixels.
     """
 
     case: Case
@@ -56,6 +61,7 @@ class Setup:
     std: tuple[float, float, float]
     threads: int
     rates: Mapping[str, float] = field(default_factory=dict)
+    side: int = SIDE
 
     def rate_of(self, weight: str) -> float:
         """Fraction of the learning rate for a weight by its full name, ``conv1.weight``."""
@@ -68,17 +74,44 @@ class Setup:
 
     @property
     def compiled(self) -> bool:
-        """Whether the case asks for compiled execution."""
-        return self.case.execution == COMPILED
+        """Whether the case asks for compiled execution, of any form."""
+        return self.case.execution != EAGER
+
+    @property
+    def graphs(self) -> bool:
+        """Whether compiled code is to be replayed as CUDA graphs."""
+        return self.case.execution == GRAPHS
+
+    def refuse_executions(self, what: str, *, graphs: bool = False, steps: bool = False) -> None:
+        """Raise UnavailableError where the case asks for an execution that a trainer lacks.
+
+        Args:
+            what: The trainer, in the message.
+            graphs: Whether it has CUDA graphs.
+            steps: Whether it takes several steps in one call of the compiled function.
+        """
+        asked = self.case.execution
+        if self.graphs and not graphs:
+            why = "has no public way to replay a step as a CUDA graph"
+        elif self.case.steps_per_execution > 1 and not steps:
+            why = "takes one step in each call"
+        else:
+            return
+        raise UnavailableError(f"execution {asked}: {what} {why}; take {EAGER} or {COMPILED}")
 
     @property
     def tf32(self) -> bool:
         """Whether float32 products may be rounded to TensorFloat-32.
 
-        By the name of the precision; next to bfloat16, what stays float32 may be rounded as well.
+        By the name of the precision; next to 16 bits, what stays float32 may be rounded as well.
         Only accelerators have TF32.
         """
-        return self.device_kind != "cpu" and self.case.precision in ("tf32", "bfloat16")
+        return self.device_kind != "cpu" and self.case.precision in ("tf32", *HALVES)
+
+    @property
+    def half(self) -> str | None:
+        """The 16-bit type that products and convolutions are computed in; None where none is."""
+        return self.case.precision if self.case.precision in HALVES else None
 
     @property
     def deterministic(self) -> bool:
@@ -258,6 +291,74 @@ class HoldingTrainer(Trainer, Protocol):
         """
 
 
+@dataclass(frozen=True)
+class ParallelFacts:
+    """How a trainer trains on several devices.
+
+    Attributes:
+        method: The framework's name of it.
+        backend: What carries gradients between the devices.
+        batch_norm: ``local`` (moments of each device's part of the batch) or ``synchronised`` (of
+            the whole batch); None without BatchNorm.
+        cpus: CPUs of every device, where they have some of their own.
+    """
+
+    method: str
+    backend: str
+    batch_norm: str | None
+    cpus: list[list[int]] | None = None
+
+
+class ParallelTrainer(Trainer, Protocol):
+    """A trainer of a case with several devices: every step divides its batch among them."""
+
+    @property
+    def processes(self) -> tuple[int, ...]:
+        """Ids of the processes that it has started."""
+
+    def parallel(self) -> ParallelFacts:
+        """How it trains."""
+
+    def without_exchange(self) -> AbstractContextManager[None] | None:
+        """A block of steps without communication, after which weights must be loaded; None where
+        the framework cannot leave it out."""
+
+    def close(self) -> None:
+        """End what it has started; it is not used any more."""
+
+
+class DeviceClock(Protocol):
+    """Time stamps of an accelerator, next to the clock of the host."""
+
+    def mark(self) -> Any:
+        """Queue a time stamp after all work that is queued."""
+
+    def reached(self, mark: Any) -> bool:
+        """Whether all work before a mark is done, without waiting."""
+
+    def seconds(self, first: Any, last: Any) -> float:
+        """Seconds on the device from one mark to a later one; waits for the later one."""
+
+
+class DeviceTrainer(Trainer, Protocol):
+    """A trainer whose framework has public interfaces to what an accelerator counts.
+
+    Each method may be missing: then the framework has none, and a record lacks the figure.
+    """
+
+    def device_clock(self) -> DeviceClock | None:
+        """The accelerator's own clock; None on a CPU."""
+
+    def reserved_memory(self) -> int | None:
+        """Peak bytes that the framework's allocator had taken from the accelerator; None on a
+        CPU."""
+
+    @property
+    def small_maps_dense(self) -> bool:
+        """Whether training computes convolutions that see all of their map as dense layers, which
+        multiply no padding."""
+
+
 class CertifiableTrainer(Trainer, Protocol):
     """A trainer of a certified track: a parity check can inspect it.
 
@@ -358,6 +459,30 @@ class InferenceModel(Protocol):
 InferenceFactory = Callable[[InferenceSetup], InferenceModel]
 """What ``inference`` of a row in `frameworks` names."""
 
+# ---- what a network sees
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Grad-CAM of a batch of images (Selvaraju et al. 2017, equations 1 and 2).
+
+    Attributes:
+        logits: (B, classes) float32.
+        classes: (B,) int64, the class of each map.
+        maps: (B, S, S) float32, 0 to 1: how much each place speaks for the class, over the place
+            that does so most; bilinear from the layer's map.
+    """
+
+    logits: Outputs
+    classes: NDArray[np.int64]
+    maps: NDArray[np.float32]
+
+
+Explain = Callable[[InferenceSetup, PreparedImages, int | None], Explanation]
+"""From a network (``embedding`` names the layer whose map is weighted), images and a class (None:
+the most probable one of each image) to what speaks for it. What ``explain`` of a row in
+`frameworks` names."""
+
 # ---- operations for the peak of a machine
 
 
@@ -416,9 +541,9 @@ Run = Callable[[int], None]
 
 
 Maker = Callable[[Operation, str], Run]
-"""From an operation and a precision (``float32``, ``tf32``, ``bfloat16``): operands are allocated
-and code is compiled as the framework does, so that a run times only the operation. May raise any
-error for what the framework lacks."""
+"""From an operation and a precision (``float32``, ``tf32``, ``bfloat16``, ``float16``): operands
+are allocated and code is compiled as the framework does, so that a run times only the operation.
+May raise any error for what the framework lacks."""
 
 
 MakerFactory = Callable[[int, str], Maker]

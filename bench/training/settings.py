@@ -8,8 +8,11 @@ guess. Records have these keys next to the worker's own (``cpu_affinity``, diges
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from bench.core.case import EAGER, Case
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,9 @@ class Settings:
     """The type that the first convolution computes in, as the framework reports it."""
     activation_dtype: str
     """Of the first convolution's output when it is run as in a training step."""
+    loss_scale: float | None
+    """Factor that the loss is multiplied by before it is differentiated, at this moment; None where
+    it is not."""
     accumulation_dtype: str | None
     """Of the sums inside a convolution or product. No framework reports it."""
     memory_layout: str | None
@@ -61,3 +67,26 @@ class Settings:
 
 NAMES: tuple[str, ...] = tuple(field.name for field in dataclasses.fields(Settings))
 """The keys that every trainer's ``settings()`` has."""
+
+
+_ROUNDED = ("tf32", "bfloat16", "float16")
+"""Precisions next to which an accelerator may round what stays float32."""
+
+
+def not_in_force(case: Case, settings: Mapping[str, Any]) -> str | None:
+    """What a case asks for that is not in force, as it was read back; None where all is.
+
+    Args:
+        case: As it was asked for.
+        settings: As a trainer reports them; what is missing or None is not known.
+    """
+    half = case.precision if case.precision.endswith("float16") else "float32"
+    wanted: dict[str, tuple[Any, Any]] = {"compute_dtype": (half, settings.get("compute_dtype"))}
+    if case.device != "cpu":  # there it has no meaning, and may be on
+        wanted["tf32"] = (case.precision in _ROUNDED, settings.get("tf32"))
+    if case.execution == EAGER:
+        wanted["jit_compile"] = (False, settings.get("jit_compile"))
+    for name, (asked, found) in wanted.items():
+        if found is not None and found != asked:
+            return f"{case.precision} {case.execution} was asked for, and {name} is {found}"
+    return None

@@ -20,9 +20,11 @@ from bench.core.files import temporary_directory
 from bench.networks.pretrained import FACTS, Facts, Pretrained
 from bench.networks.weight_names import published_names, renamed
 from bench.training.frameworks import for_files
+from bench.weights import exports
 from bench.weights.facts import interpret
 from bench.weights.files import read, suffix_of
 from bench.weights.outputs import GivenModel, check_outputs, given_model
+from bench.weights.reading import AS_IT_IS, Reading
 from bench.weights.sources import locate, open_weights
 from bench.worker.client import call, shared_workers
 
@@ -31,7 +33,14 @@ _WHOLE = (".keras", ".weights.h5")
 _READ_ONLY = (".h5",)
 
 
-def convert(source: str, out: Path, *, named: str | None = None, force: bool = False) -> list[str]:
+def convert(
+    source: str,
+    out: Path,
+    *,
+    named: str | None = None,
+    force: bool = False,
+    reading: Reading = AS_IT_IS,
+) -> list[str]:
     """Convert weights to the file format of a suffix.
 
     Args:
@@ -39,6 +48,7 @@ def convert(source: str, out: Path, *, named: str | None = None, force: bool = F
         out: The new file, which appears only after all checks have passed.
         named: The variant, where the source fits several.
         force: Whether to replace a file at ``out``.
+        reading: What else the user says about the source.
 
     Returns:
         What was verified, a sentence each.
@@ -46,7 +56,7 @@ def convert(source: str, out: Path, *, named: str | None = None, force: bool = F
     Raises:
         UserError: The source cannot be read, the format cannot hold it, or a check fails.
     """
-    suffix = suffix_of(out)
+    suffix = exports.suffix_of(out) or suffix_of(out)
     if suffix in _READ_ONLY:
         raise UserError(f"{out}: {suffix} is read and not written; take {' or '.join(_WHOLE)}")
     if out.exists() and not (force and out.is_file()):
@@ -54,9 +64,9 @@ def convert(source: str, out: Path, *, named: str | None = None, force: bool = F
     if not out.parent.is_dir():
         raise UserError(f"{out.parent}: no such folder; make it first")
     with shared_workers():
-        found, prepared = open_weights(source, named=named)
+        found, prepared = open_weights(source, named=named, reading=reading)
         _check_whole(found.facts, suffix, out)
-        given = given_model(locate(source)[0], found.facts)
+        given = None if reading.partial else given_model(locate(source)[0], found.facts)
         try:
             return _verified(found, prepared, out, given)
         except OSError as error:
@@ -69,10 +79,15 @@ def convert(source: str, out: Path, *, named: str | None = None, force: bool = F
 def _verified(found: Pretrained, prepared: Path, out: Path, given: GivenModel | None) -> list[str]:
     """Write a temporary file, verify it, and move it to ``out``."""
     with temporary_directory(out.parent) as folder:
-        fresh = Path(folder) / f"converted{suffix_of(out)}"
-        _write(found, prepared, fresh)
+        exported = exports.suffix_of(out)
+        fresh = Path(folder) / f"converted{exported or suffix_of(out)}"
+        if exported:
+            bits = exports.written(found, prepared, fresh)
+        else:
+            _write(found, prepared, fresh)
+            bits = _check_bits(found, fresh)
         verified = [
-            _check_bits(found, fresh),
+            bits,
             *carried_over(found.facts),
             *check_outputs(found.facts, prepared, fresh, given),
         ]
@@ -95,7 +110,7 @@ def carried_over(facts: Facts) -> list[str]:
 
 
 def _check_whole(facts: Facts, suffix: str, out: Path) -> None:
-    if suffix not in _WHOLE:
+    if suffix not in (*_WHOLE, *exports.suffixes()):
         return
     steps = facts.architecture().steps()
     weighted = [step.layer.name for step in steps if step.layer.weights(step.before)]
@@ -125,7 +140,7 @@ def _write(found: Pretrained, prepared: Path, fresh: Path) -> None:
 
 def _check_bits(found: Pretrained, fresh: Path) -> str:
     again = interpret(read(fresh), fresh, found.facts.sha256)
-    if again.facts != found.facts:
+    if again.facts != replace(found.facts, matched=()):
         raise UserError(f"{fresh.suffix}: the facts were not read back as they were written")
     for name, tensor in found.tensors.items():
         if tensor.tobytes() != again.tensors[name].tobytes():

@@ -16,15 +16,20 @@ from bench.networks.init import Weights
 from bench.networks.preprocessing import BVLC, TORCHVISION, Preprocessing
 from bench.networks.pretrained import FACTS, Facts, Pretrained
 from bench.networks.variants import variant
-from bench.networks.weight_names import core_names, renamed
 from bench.networks.weights import weights_digest
-from bench.weights.files import RawWeights, Tensors, suffix_of
-from bench.weights.identify import Network, identify
-from bench.weights.keras import from_keras
+from bench.weights.files import RawWeights, Tensors, stem_of
+from bench.weights.identify import Network
 from bench.weights.keras_check import Check, Constants, compared
+from bench.weights.reading import AS_IT_IS, Reading
+from bench.weights.recognise import Recognised, recognise
 
 CIFAR10 = Preprocessing(OFFICIAL_MEAN, OFFICIAL_STD, size=32, resize=32)
-_USUAL = {"torchvision": TORCHVISION, "imagenet-lrn": BVLC, "imagenet-bn": BVLC}
+_USUAL = {
+    "torchvision": TORCHVISION,
+    "imagenet-lrn": BVLC,
+    "imagenet-bn": BVLC,
+    "imagenet-bn5": replace(TORCHVISION, size=227),
+}
 _INTERPOLATIONS = ("nearest", "bilinear", "bicubic")
 _LARGEST_SIDE = 4096
 """Pixels of an image after the preprocessing that a file asks for."""
@@ -33,14 +38,14 @@ _RANGES = {"eps": (0.0, 1.0), "momentum": (0.0, 1.0), "rate": (-1e-9, 1.0)}
 """Between which ends a constant that a file declares has to be."""
 
 
-def interpret(raw: RawWeights, path: Path, sha256: str, named: str | None = None) -> Pretrained:
+def interpret(raw: RawWeights, path: Path, sha256: str, reading: Reading = AS_IT_IS) -> Pretrained:
     """The weights of a file in the core's names and layouts, with their facts.
 
     Args:
         raw: The contents.
         path: The file, for names and errors.
         sha256: Of the file, in hex.
-        named: The variant, where the user gives it.
+        reading: What the user says about it.
 
     Raises:
         UserError: A tensor has another type or shape, is not finite, missing or superfluous, the
@@ -50,14 +55,18 @@ def interpret(raw: RawWeights, path: Path, sha256: str, named: str | None = None
     where = str(path)
     declared = _declared(raw.metadata, where)
     head = declared.get("head")
-    wanted = named or declared.get("variant")
-    by_name, network = _recognised(raw, where, wanted and variant(wanted).name, head)
-    tensors, converted = _float32(by_name, raw, where)
-    network, model = _as_the_model_has_it(network, raw, where)
+    wanted = reading.named or declared.get("variant")
+    named = wanted and variant(wanted).name
+    found = recognise(raw, where, named, head, partial=reading.partial)
+    network = found.network
+    tensors, converted = _float32(found.tensors, raw, where)
+    # Of a model that is taken in part the config says more than is taken.
+    network, model = _as_the_model_has_it(network, raw, where, found.whole)
     usual = preprocessing_of(network.variant, _input_size(declared, network))
+    tensors, usual = _in_rgb(tensors, usual, found, reading, declared, where)
     notes = (declared.get("notes", ""), *converted, *(model.notes if model else ()))
     facts = Facts(
-        name=declared.get("name") or path.name[: -len(suffix_of(path))],
+        name=declared.get("name") or stem_of(path),
         sha256=sha256,
         variant=network.variant,
         layers=network.layers,
@@ -69,32 +78,45 @@ def interpret(raw: RawWeights, path: Path, sha256: str, named: str | None = None
         notes="; ".join(dict.fromkeys(filter(None, notes))),
         constants=model.constants if model else _constants(declared, network, where),
         training=_training(declared, tensors, where),
+        matched=(*raw.notes, *found.sentences),
     )
     return Pretrained(facts, tensors)
 
 
+def _in_rgb(
+    tensors: Weights,
+    usual: Preprocessing,
+    found: Recognised,
+    reading: Reading,
+    declared: Mapping[str, Any],
+    where: str,
+) -> tuple[Weights, Preprocessing]:
+    """The tensors for RGB images, and the preprocessing with the order that they were trained on.
+
+    Raises UserError for weights that seem to be Caffe's or MATLAB's while nothing says the order.
+    """
+    order = reading.channel_order
+    if order is None and found.of_caffe and not declared:
+        raise UserError(
+            f"{where}: seems to come from Caffe or MATLAB ({found.of_caffe}), where images may be "
+            "BGR or RGB; say which with --channel-order BGR or RGB"
+        )
+    if order != "BGR":
+        return tensors, usual
+    first = next(name for name in tensors if tensors[name].ndim == 4)
+    turned = np.ascontiguousarray(tensors[first][:, ::-1])
+    return {**tensors, first: turned}, replace(usual, channel_order=order)
+
+
 def _as_the_model_has_it(
-    network: Network, raw: RawWeights, where: str
+    network: Network, raw: RawWeights, where: str, whole: bool
 ) -> tuple[Network, Check | None]:
     """The network at the model's own size of images, and what the comparison of both found."""
-    if raw.config is None:
+    if raw.config is None or not whole:
         return network, None
     found = compared(raw.config, network.architecture, where)
     size = None if network.input_size is None else found.architecture.input_size
     return replace(network, input_size=size), found
-
-
-def _recognised(
-    raw: RawWeights, where: str, named: str | None, head: str | None
-) -> tuple[Tensors, Network]:
-    """The tensors in the core's names and layouts, and their network."""
-    if raw.keras:
-        return from_keras(raw.tensors, where, named, head)
-    names = core_names(raw.tensors, head or "source")
-    by_name = renamed(raw.tensors, names)
-    shapes = {name: array.shape for name, array in by_name.items()}
-    theirs = {ours: own for own, ours in names.items()}
-    return by_name, identify(shapes, where, named=named, head=head, theirs=theirs)
 
 
 def preprocessing_of(name: str, size: int | None) -> Preprocessing:

@@ -1,8 +1,9 @@
-"""Reads files of weights of any format into arrays under the names in the file.
+"""Reads files of weights of any format, told by their first bytes, into arrays by name.
 
 Nothing that a file contains is executed: safetensors, ``.npz`` without pickles and HDF5 are plain
-data, and PyTorch's pickles are read in a worker by PyTorch's loader of weights only. Declared sizes
-are checked before memory is allocated.
+data, and PyTorch's pickles are read in a worker by PyTorch's loader of weights only. HDF5 is read
+in a child process with limits on memory and time. Declared sizes are checked before memory is
+allocated.
 """
 
 from __future__ import annotations
@@ -13,20 +14,32 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 from safetensors import safe_open
 
+from bench.core.confined import confined
 from bench.core.errors import UserError
 from bench.core.files import temporary_directory
 from bench.networks.pretrained import FACTS
 from bench.training.frameworks import for_files
+from bench.weights.dumps import read_dump
 from bench.weights.hdf5 import read_config, read_h5
 from bench.weights.keras_config import Config
 from bench.weights.limits import check_members
+from bench.weights.signatures import (
+    HDF5,
+    KERAS,
+    NPY,
+    NPZ,
+    PICKLE,
+    PYTORCH,
+    SAFETENSORS,
+    format_of,
+)
 from bench.worker.client import call
 
 Tensors = dict[str, NDArray[Any]]
@@ -42,6 +55,7 @@ class RawWeights:
         bfloat16: Tensors of that type, which numpy lacks; they are float32 in ``tensors``.
         keras: Whether the layouts are Keras's.
         config: Of the model, where the file holds one and not weights alone.
+        notes: How the contents were found: the key that they were under, what was passed over.
     """
 
     tensors: Tensors
@@ -49,10 +63,11 @@ class RawWeights:
     bfloat16: tuple[str, ...] = ()
     keras: bool = False
     config: Config | None = None
+    notes: tuple[str, ...] = ()
 
 
 def suffix_of(path: Path) -> str:
-    """The suffix that decides how a file is read or written: one of `SUFFIXES`.
+    """The suffix that decides how a new file is written: one of `SUFFIXES`.
 
     Raises:
         UserError: It is another one; the message names those that are known.
@@ -64,8 +79,31 @@ def suffix_of(path: Path) -> str:
     raise UserError(f"{path}: unknown format of weights; known: {', '.join(SUFFIXES)}")
 
 
-def read(path: Path) -> RawWeights:
+def stem_of(path: Path) -> str:
+    """The name of a file without its suffixes: ``checkpoint`` of ``checkpoint.pth.tar``."""
+    name = path.name.lower()
+    for suffix in (*SUFFIXES, ".pth.tar", ".pt.tar"):
+        if name.endswith(suffix):
+            return path.name[: -len(suffix)]
+    return path.stem
+
+
+def format_called(path: Path) -> str:
+    """The format of a file: by its first bytes, by its suffix where these are of none (a file that
+    was cut off, say).
+
+    Raises:
+        UserError: Neither is known, or the format is known and not read.
+    """
+    return format_of(path) or SUFFIXES[suffix_of(path)]
+
+
+def read(path: Path, key: str | None = None) -> RawWeights:
     """The contents of a file of weights.
+
+    Args:
+        path: The file; its name says nothing about its format.
+        key: One of several sets of weights in it.
 
     Raises:
         UserError: It is missing, damaged, or a pickle that asks for code.
@@ -73,14 +111,17 @@ def read(path: Path) -> RawWeights:
     if not path.is_file():
         what = "a folder" if path.is_dir() else "no such file"
         raise UserError(f"weights {path}: {what}; expected a file of {', '.join(SUFFIXES)}")
-    label, reader = SUFFIXES[suffix_of(path)]
+    form = format_called(path)
     try:
-        return reader(path)
+        found = _READERS[form](path, key)
     except UserError:
         raise
     except Exception as error:  # damaged files raise nearly every type there is
         reason = " ".join(str(error).split())[:300] or type(error).__name__
-        raise UserError(f"{path}: not a whole {label} file ({reason}); get it again") from error
+        raise UserError(f"{path}: not a whole {form} file ({reason}); get it again") from error
+    if key and form not in _WITH_SETS:
+        raise UserError(f"{path}: --key {key}: a {form} file has one set of weights; leave it out")
+    return found
 
 
 def model_config(path: Path) -> Config | None:
@@ -89,18 +130,19 @@ def model_config(path: Path) -> Config | None:
     Raises:
         UserError: The file is damaged.
     """
-    label, reader = SUFFIXES[suffix_of(path)]
-    if reader is not _read_keras:
+    form = format_called(path)
+    if form not in (KERAS, HDF5):
         return None
     try:
-        return read_config(path)
+        with confined(lambda folder: read_config(path)) as (_, config):
+            return cast("Config | None", config)
     except UserError:
         raise
     except Exception as error:  # as above
-        raise UserError(f"{path}: not a whole {label} file ({error}); get it again") from error
+        raise UserError(f"{path}: not a whole {form} file ({error}); get it again") from error
 
 
-def _read_safetensors(path: Path) -> RawWeights:
+def _read_safetensors(path: Path, _: str | None = None) -> RawWeights:
     with safe_open(path, "numpy") as file:
         kinds = {name: file.get_slice(name).get_dtype() for name in sorted(file.keys())}
         widened = tuple(name for name, kind in kinds.items() if kind == "BF16")
@@ -122,7 +164,7 @@ def _bfloat16(path: Path, name: str) -> NDArray[np.float32]:
     return (upper.astype("<u4") << 16).view("<f4").reshape(entry["shape"])
 
 
-def _read_npz(path: Path) -> RawWeights:
+def _read_npz(path: Path, _: str | None) -> RawWeights:
     arrays: Tensors = {}
     with zipfile.ZipFile(path) as archive:
         check_members(archive, path.stat().st_size)
@@ -152,26 +194,60 @@ def _check_header(path: Path, member: zipfile.ZipInfo, stream: IO[bytes]) -> Non
         raise ValueError(f"{member.filename} declares {shape} of {dtype}, and has {there} bytes")
 
 
-def _read_pytorch(path: Path) -> RawWeights:
+def _read_dump(path: Path, key: str | None) -> RawWeights:
+    found = read_dump(path, key)
+    return RawWeights(found.tensors, notes=tuple(found.notes))
+
+
+def _read_pytorch(path: Path, key: str | None) -> RawWeights:
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            check_members(archive, path.stat().st_size)
     with temporary_directory() as folder:
         out = Path(folder) / "read.safetensors"
-        found = call(for_files(".pth"), "read", path=str(path), out=str(out))
+        found = call(for_files(".pth"), "read", path=str(path), out=str(out), key=key)
         raw = _read_safetensors(out)
-    return RawWeights(raw.tensors, found["metadata"], tuple(found["bfloat16"]))
+    ordered = {name: raw.tensors[name] for name in found["names"]}
+    widened, notes = tuple(found["bfloat16"]), tuple(found["notes"])
+    return RawWeights(ordered, found["metadata"], widened, notes=notes)
 
 
-def _read_keras(path: Path) -> RawWeights:
-    tensors, metadata = read_h5(path)
-    return RawWeights(tensors, metadata, keras=True, config=read_config(path))
+def _read_keras(path: Path, _: str | None) -> RawWeights:
+    """HDF5's own code is in C and was made for files that are trusted: read in a child process."""
+
+    def read_in(folder: Path) -> tuple[list[str], dict[str, str], Config | None]:
+        tensors, metadata = read_h5(path)
+        for number, array in enumerate(tensors.values()):
+            np.save(folder / f"{number}.npy", array, allow_pickle=False)
+        return list(tensors), metadata, read_config(path)
+
+    with confined(read_in) as (folder, (names, metadata, config)):
+        tensors = {
+            name: np.load(folder / f"{number}.npy", allow_pickle=False)
+            for number, name in enumerate(names)
+        }
+    return RawWeights(tensors, metadata, keras=True, config=config)
 
 
-SUFFIXES: dict[str, tuple[str, Callable[[Path], RawWeights]]] = {
-    ".safetensors": ("safetensors", _read_safetensors),
-    ".npz": (".npz", _read_npz),
-    ".pth": ("PyTorch", _read_pytorch),
-    ".pt": ("PyTorch", _read_pytorch),
-    ".keras": ("Keras", _read_keras),
-    ".weights.h5": ("Keras", _read_keras),
-    ".h5": ("Keras", _read_keras),
+_READERS: dict[str, Callable[[Path, str | None], RawWeights]] = {
+    SAFETENSORS: _read_safetensors,
+    NPZ: _read_npz,
+    NPY: _read_dump,
+    PICKLE: _read_dump,
+    PYTORCH: _read_pytorch,
+    KERAS: _read_keras,
+    HDF5: _read_keras,
 }
-"""The name of a format and its reader, by the suffix of a file."""
+_WITH_SETS = (PYTORCH, PICKLE, NPY)
+"""Formats that may hold several sets of weights."""
+
+SUFFIXES: dict[str, str] = {
+    ".safetensors": SAFETENSORS,
+    ".npz": NPZ,
+    ".pth": PYTORCH,
+    ".pt": PYTORCH,
+    ".keras": KERAS,
+    ".weights.h5": HDF5,
+    ".h5": HDF5,
+}
+"""The format by the suffix of a file: what is written, and what a damaged file was meant to be."""

@@ -55,7 +55,7 @@ def read_h5(path: Path) -> tuple[Arrays, dict[str, str]]:
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[Any]:
     """The HDF5 file, also where it is within a zip."""
-    if path.name.lower().endswith(".h5"):
+    if not zipfile.is_zipfile(path):
         with h5py.File(path, "r") as file:
             yield file
         return
@@ -73,7 +73,7 @@ def read_config(path: Path) -> Config | None:
         UserError: It is not JSON, or too large.
         Exception: Of nearly any type, where the file is damaged.
     """
-    if path.name.lower().endswith(".h5"):
+    if not zipfile.is_zipfile(path):
         with h5py.File(path, "r") as file:
             text = file.attrs.get(_CONFIG)
         return None if text is None else parse(text, str(path))
@@ -88,7 +88,7 @@ def read_config(path: Path) -> Config | None:
 def _metadata(path: Path, file: Any) -> dict[str, str]:
     if FACTS in file:
         return {FACTS: file[FACTS][()].decode()}
-    if path.name.lower().endswith(".h5"):
+    if not zipfile.is_zipfile(path):
         return {}
     with zipfile.ZipFile(path) as archive:
         there = FACTS_FILE in archive.namelist()
@@ -97,7 +97,7 @@ def _metadata(path: Path, file: Any) -> dict[str, str]:
 
 def _tensors(file: Any, where: str) -> Iterator[tuple[str, NDArray[Any]]]:
     total = 0
-    for name, arrays in _layers(file):
+    for name, arrays in _layers(file, where):
         if any(array.is_virtual or array.external for array in arrays):
             raise UserError(
                 f"{where}: layer {name} keeps its weights in another file; save it again"
@@ -119,15 +119,11 @@ def _tensors(file: Any, where: str) -> Iterator[tuple[str, NDArray[Any]]]:
             yield f"{name}.{part}", array[()]
 
 
-def _layers(file: Any) -> Iterator[tuple[str, list[Any]]]:
+def _layers(file: Any, where: str) -> Iterator[tuple[str, list[Any]]]:
     """Name and variables of every layer that has any, convolutions and others each in order."""
     root = file.get("model_weights", file)
-    if "layer_names" in root.attrs:  # Keras 2's layout, in the order of the model
-        for name in map(_text, root.attrs["layer_names"]):
-            group = root[name]
-            arrays = [group[_text(path)] for path in group.attrs["weight_names"]]
-            if arrays:
-                yield name, arrays
+    if "layer_names" in root.attrs:
+        yield from _keras_2(root)
         return
     taken: set[str] = set()
     for path, group in sorted(_groups(file), key=lambda item: _natural_order(item[0])):
@@ -136,6 +132,35 @@ def _layers(file: Any) -> Iterator[tuple[str, list[Any]]]:
             name = path.replace("/", "_")
         taken.add(name)
         yield name, [group[str(index)] for index in range(len(group))]
+    if not taken:
+        _refuse_unknown(file, where)
+
+
+def _keras_2(root: Any) -> Iterator[tuple[str, list[Any]]]:
+    """The layers of Keras 1 and 2, in the order of the model. A model within the model has the
+    variables of all its layers in one group, under names such as ``conv1/kernel:0``."""
+    for name in map(_text, root.attrs["layer_names"]):
+        group = root[name]
+        own: dict[str, list[Any]] = {}
+        for path in map(_text, group.attrs["weight_names"]):
+            own.setdefault(path.rpartition("/")[0] or name, []).append(group[path])
+        for path, arrays in own.items():
+            yield (name if len(own) == 1 else path.split("/")[-1]), arrays
+
+
+def _refuse_unknown(file: Any, where: str) -> None:
+    """Raise UserError for an HDF5 file without layers of Keras's, in words for what it holds."""
+    if "nb_layers" in file.attrs:
+        raise UserError(
+            f"{where}: weights of Keras 0, whose layers have no names; load them there and "
+            "save an .npz"
+        )
+    inside = ", ".join(list(file)[:4]) or "nothing"
+    if FACTS not in file:
+        raise UserError(
+            f"{where}: no weights in it: an HDF5 file without layers of Keras ({inside}); expected "
+            "what model.save or model.save_weights writes"
+        )
 
 
 def _text(value: Any) -> str:

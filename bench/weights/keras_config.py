@@ -112,7 +112,9 @@ def layers_of(config: Config, size: int, where: str) -> KerasLayers:
     """
     try:
         return _Reader(size, where).read(config)
-    except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
+    except (
+        LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError
+    ) as error:  # fmt: skip
         raise UserError(f"{where}: its config is not one of Keras ({error!r})") from error
 
 

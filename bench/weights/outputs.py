@@ -15,9 +15,11 @@ from bench.networks.architecture import Architecture, Flatten, Layer
 from bench.networks.preprocessing import Preprocessing
 from bench.networks.pretrained import Facts
 from bench.training.frameworks import FRAMEWORKS, Framework, for_files
-from bench.weights.files import model_config, suffix_of
+from bench.weights import exports
+from bench.weights.files import format_called, model_config, suffix_of
 from bench.weights.keras_check import Check, compared
 from bench.weights.keras_config import foreign
+from bench.weights.signatures import KERAS
 from bench.worker.client import call
 
 TOLERANCE = 1e-5
@@ -62,13 +64,21 @@ class GivenModel:
             row = for_files(_MODEL_SUFFIX)
         except UserError as error:
             return f"{name} not run: {error}"
-        own = logits(row, self.path, architecture, images)
+        own = self._logits(row, architecture, images)
         apart = {other: _apart(own, array) for other, array in outputs.items()}
         worst = max(apart, key=lambda other: apart[other])
         allowed = MIXED_TOLERANCE if self.check.precision else TOLERANCE
         softmax = " without its softmax" if self.check.softmax else ""
         figure = f"outputs of {name}{softmax}, as {row.name} loads it, and of {worst}"
         return _sentence(figure, apart[worst], allowed, self.check.precision)
+
+    def _logits(self, row: Framework, architecture: Architecture, images: Path) -> NDArray[Any]:
+        """The output of the model; Keras goes by the suffix, which says nothing about the file."""
+        suffix = _MODEL_SUFFIX if format_called(self.path) == KERAS else ".h5"
+        with temporary_directory() as folder:
+            named = Path(folder) / f"given{suffix}"
+            named.symlink_to(self.path.absolute())
+            return logits(row, named, architecture, images)
 
 
 def given_model(path: Path, facts: Facts) -> GivenModel | None:
@@ -96,7 +106,8 @@ def check_outputs(facts: Facts, prepared: Path, fresh: Path, given: GivenModel |
     Args:
         facts: Of the weights.
         prepared: The weights as workers read them.
-        fresh: The new file, for the framework that reads its format.
+        fresh: The new file, for the framework that reads its format, or the program that an
+            exported one is for.
         given: The model that the given file holds, loaded as it is; None where it holds none.
 
     Returns:
@@ -106,6 +117,7 @@ def check_outputs(facts: Facts, prepared: Path, fresh: Path, given: GivenModel |
         UserError: Two outputs differ by more than `TOLERANCE`, or a framework fails.
     """
     rows, missing = _one_row_each()
+    exported = exports.suffix_of(fresh)
     architecture = leading(facts)
     if architecture is None:
         return [
@@ -120,8 +132,11 @@ def check_outputs(facts: Facts, prepared: Path, fresh: Path, given: GivenModel |
         np.save(images, _images(facts.preprocessing, architecture.input_size))
         outputs: Outputs = {}
         for row in rows:
-            path = fresh if suffix_of(fresh) in row.suffixes else prepared
-            outputs[row.name] = logits(row, path, architecture, images)
+            own = exported is None and suffix_of(fresh) in row.suffixes
+            outputs[row.name] = logits(row, fresh if own else prepared, architecture, images)
+        if exported is not None:
+            program, output = exports.outputs_of(fresh, images)
+            outputs[f"{exported} in {program}"] = output
         verified = _compared(outputs, _part(facts, architecture))
         if given is None:
             verified.append(WEIGHTS_ONLY)

@@ -10,6 +10,7 @@ import functools
 import hashlib
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,16 +18,18 @@ from typing import Any
 from bench import __version__
 from bench.core.cache import cache_folder, damaged, keep, recall, temporary_folder, writable
 from bench.core.download import check_reachable, file_checksum
-from bench.core.errors import UserError
+from bench.core.errors import UserError, notice
 from bench.core.files import expanded, temporary_directory
 from bench.networks.preprocessing import BVLC, TORCHVISION, Preprocessing
 from bench.networks.pretrained import Facts, Pretrained
 from bench.training.frameworks import for_files
 from bench.weights.facts import interpret
 from bench.weights.files import read
+from bench.weights.identify import AmbiguousError
+from bench.weights.reading import AS_IT_IS, Reading
 from bench.worker.client import call
 
-_FORMAT = 2  # raise it when older prepared copies must not be used any more
+_FORMAT = 3  # raise it when older prepared copies must not be used any more
 _TORCHVISION_URL = "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth"
 """Where torchvision downloads from: asked before a worker is started for it."""
 _TRUNK = ("conv1", "conv2", "conv3", "conv4", "conv5")
@@ -76,9 +79,10 @@ class Source:
         if not self.downloadable:
             yield cache_folder() / "downloads" / self.file
             return
-        cache = expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
-        home = expanded(os.environ.get("TORCH_HOME") or str(cache / "torch"))
-        yield home / "hub" / "checkpoints" / self.file
+        base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+        with suppress(UserError):  # no home: torch has none either
+            home = expanded(os.environ.get("TORCH_HOME") or f"{base}/torch")
+            yield home / "hub" / "checkpoints" / self.file
 
 
 SOURCES = {
@@ -109,12 +113,17 @@ SOURCES = {
 }
 
 
-def open_weights(spec: str, *, named: str | None = None) -> tuple[Pretrained, Path]:
+def open_weights(
+    spec: str, *, named: str | None = None, reading: Reading = AS_IT_IS
+) -> tuple[Pretrained, Path]:
     """Open weights by name or path, and prepare them for workers.
+
+    What was dropped and matched in a file of another program is said in a line on stderr.
 
     Args:
         spec: A name in `SOURCES`, or the path of a file.
         named: The variant, where a file fits several.
+        reading: What else the user says about the file.
 
     Returns:
         The weights, and the path of the prepared copy: in the cache, or where that cannot be
@@ -131,13 +140,35 @@ def open_weights(spec: str, *, named: str | None = None) -> tuple[Pretrained, Pa
             f"received sha256:{sha256}; get the file again"
         )
     source = source or next((s for s in SOURCES.values() if s.is_checksum(sha256)), None)
-    name = source.name if source else path.name
-    key = hashlib.sha256(f"{_FORMAT} {__version__} {name} {named}".encode()).hexdigest()[:8]
+    reading = replace(reading, named=named or reading.named)
+    try:  # a copy of all that is there serves those who would take a part
+        found, file = _opened(path, source, sha256, replace(reading, partial=False))
+    except AmbiguousError:
+        raise
+    except UserError:
+        if not reading.partial:
+            raise
+        found, file = _opened(path, source, sha256, reading)
+    if found.facts.matched:
+        facts = found.facts
+        network = facts.variant if facts.head == "source" else f"{facts.variant}, head {facts.head}"
+        notice(f"{path}: read as {network}; {'; '.join(facts.matched)}")
+    return found, file
+
+
+def _opened(
+    path: Path, source: Source | None, sha256: str, reading: Reading
+) -> tuple[Pretrained, Path]:
+    """The weights of a file, from their prepared copy where there is one."""
+    name = source.name if source else os.fsencode(path.name)
+    key = hashlib.sha256(f"{_FORMAT} {__version__} {name!r} {reading}".encode()).hexdigest()[:8]
     file = Path("weights") / f"{sha256[:32]}-{key}.safetensors"
     cached = _cached(writable(cache_folder()) / file)
     if cached is not None and not _lacks_categories(cached):
         return cached, writable(cache_folder()) / file
-    found = interpret(read(path), path, sha256, named or (source.variant if source else None))
+    if source:
+        reading = replace(reading, named=reading.named or source.variant)
+    found = interpret(read(path, reading.key), path, sha256, reading)
     if source:
         found = replace(found, facts=_published(source, found.facts))
     found = _with_categories(found)
@@ -315,11 +346,12 @@ def _lacks_categories(found: Pretrained) -> bool:
 def _with_categories(found: Pretrained) -> Pretrained:
     if not _lacks_categories(found):
         return found
-    return replace(found, facts=replace(found.facts, categories=_imagenet_categories()))
+    return replace(found, facts=replace(found.facts, categories=imagenet_categories()))
 
 
 @functools.cache
-def _imagenet_categories() -> tuple[str, ...]:
+def imagenet_categories() -> tuple[str, ...]:
+    """Names of ImageNet's 1000 classes from torchvision; UserError where it is not installed."""
     return tuple(call(for_files(".pth"), "categories")["categories"])
 
 

@@ -8,6 +8,7 @@ A command is a JSON object on one line of stdin, and ``do`` names it:
 - ``ceiling``.
 - ``probe``: whether the framework can use the device.
 - ``open_inference``, then ``infer`` for every batch of images.
+- ``explain``: which places of images speak for a class.
 - ``call``: a function of the framework's weight-file module.
 
 Each command is answered by ``progress`` events and then one ``ready``, ``waiting``, ``result`` or
@@ -31,7 +32,7 @@ from typing import Any, TextIO
 
 from bench.core import extensions
 from bench.core.case import Case
-from bench.core.errors import UserError
+from bench.core.errors import UnavailableError, UserError
 from bench.core.extensions import load_object
 from bench.core.system.devices import accelerated, mismatch
 from bench.core.system.machine import BlockState, Monitor
@@ -46,17 +47,19 @@ from bench.parity import certificate as parity
 from bench.training.defaults import switched
 from bench.training.frameworks import Framework, framework, tuned_environment_of
 from bench.training.interfaces import Maker, Setup, Trainer, TrainerFactory
+from bench.training.settings import not_in_force
 from bench.training.tracks import track
 from bench.worker import ceilings as operations
 from bench.worker.blocking import block
 from bench.worker.checkpoints import Checkpoints, TrainingFiles
+from bench.worker.device_time import finish
 from bench.worker.device_watch import DeviceWatch
 from bench.worker.environment import kept_environment
 from bench.worker.inputs import HeldInputs
 from bench.worker.measurements.registry import MEASUREMENTS
 from bench.worker.opening import open_session
 from bench.worker.schedule import FixedSchedule, RemoteSchedule, Schedule
-from bench.worker.serve import InferenceWorker
+from bench.worker.serve import InferenceWorker, explained
 from bench.worker.session import Session, plan_for
 from bench.worker.trained_weights import save_weights
 
@@ -110,6 +113,7 @@ class Commands:
             "probe": _probe,
             "open_inference": self._open_inference,
             "infer": self._infer,
+            "explain": _explain,
             "call": _call,
         }
         fields = by_name[command["do"]](command)
@@ -128,6 +132,7 @@ class Commands:
         self.case = Case.from_json(command["case"])
         monitor = Monitor(command["cpus"], harness=os.getppid())
         self._session = open_session(command, self._progress)
+        monitor.include(getattr(self._session.trainer, "processes", ()))
         self._session.monitor = monitor
 
     def _measure(self, command: Command) -> Fields:
@@ -152,7 +157,7 @@ class Commands:
             _next_command,
             command["steps"],
             extras=command["extras"],
-            sync=session.trainer.sync,
+            finish=partial(finish, session.trainer),
         )
 
     def _certify(self, command: Command) -> Fields:
@@ -164,6 +169,7 @@ class Commands:
             threads=len(command["cpus"]),
             progress=self._progress,
             device=command["device"],
+            devices=command["devices"],
         )
         gc.collect()  # models are reference cycles, and the next network needs the memory
         return {"certificate": certificate.to_json()}
@@ -225,6 +231,13 @@ def _probe(command: Command) -> Fields:
     return {"device": found.device, "name": found.name, "reason": reason}
 
 
+def _explain(command: Command) -> Fields:
+    row = _enter(command)
+    assert row.explain is not None, "the parent asks only frameworks that have one"
+    explained(load_object(row.explain), command)
+    return {}
+
+
 def _call(command: Command) -> Fields:
     row = _enter(command)
     assert row.weight_files is not None, "the parent asks only frameworks that have one"
@@ -244,6 +257,8 @@ def _next_command() -> dict[str, Any]:
 
 
 def _status(error: BaseException) -> str:
+    if isinstance(error, UnavailableError):
+        return "skipped"
     name = type(error).__name__
     # Matched by name: importing the frameworks' own classes would import the frameworks.
     exhausted = ("OutOfMemory", "ResourceExhausted")
@@ -283,18 +298,25 @@ def measure(session: Session, kind: str) -> Fields:
     result = MEASUREMENTS[kind](session)
     session.trainer.sync()
     settings = _settings(session)
-    if wrong := mismatch(session.setup.case.device, settings.get("device")):
+    case = session.setup.case
+    if wrong := mismatch(case.device, settings.get("device")) or not_in_force(case, settings):
         raise UserError(wrong)
     return {
         "samples": result.samples,
         "images_per_sample": result.images_per_sample,
         "unit": result.unit,
-        "metrics": result.metrics | watch.whole(before),
+        "metrics": result.metrics | watch.whole(before) | _reserved(session.trainer),
         "machine": [state.to_json() for state in session.schedule.states],
         "settings": settings,
         "peak_memory_bytes": peak_memory_bytes(),
         "device_memory_bytes": session.trainer.device_memory(),
     }
+
+
+def _reserved(trainer: Trainer) -> Fields:
+    """What the framework's allocator had taken from the accelerator, where it says so."""
+    found = getattr(trainer, "reserved_memory", lambda: None)()
+    return {} if found is None else {"device_reserved_bytes": found}
 
 
 def _settings(session: Session) -> Fields:

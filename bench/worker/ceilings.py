@@ -15,7 +15,7 @@ from bench.core.system.devices import accelerated
 from bench.training.interfaces import Conv, Maker, MatMul, Operation, Run
 
 PRECISIONS = ("float32", "bfloat16")
-ACCELERATOR_PRECISIONS = ("float32", "tf32", "bfloat16")
+ACCELERATOR_PRECISIONS = ("float32", "tf32", "bfloat16", "float16")
 """TensorFloat-32 is a precision of its own there: float32 is measured without it."""
 OPERATION_NAMES = {"matmul": "matrix product", "conv": "convolution"}
 """Labels of the operations, for tables."""

@@ -15,6 +15,8 @@ Event = dict[str, Any]
 Check = Callable[[Any], bool]
 Fields = Mapping[str, Check]
 
+_DIGITS = 40
+"""Of a whole number."""
 LONGEST_LINE = 1 << 26
 """Bytes. The longest result of a real run has about one MiB."""
 
@@ -55,8 +57,8 @@ def optional(check: Check) -> Check:
 
 
 def status(value: Any) -> bool:
-    """Whether a field is the status of a failed command."""
-    return value in ("failed", "oom")
+    """Whether a field is the status of a command that gave no result."""
+    return value in ("failed", "oom", "skipped")
 
 
 PROGRESS: Fields = {"done": number, "note": text}
@@ -103,7 +105,9 @@ def parse(line: bytes, reply: str, fields: Fields) -> Event:
 
 def _json(line: bytes) -> Any:
     try:
-        return json.loads(line, parse_constant=_refuse, parse_float=_finite)
+        return json.loads(
+            line, parse_constant=_refuse, parse_float=_finite, parse_int=_not_too_long
+        )
     except (ValueError, RecursionError) as error:  # UnicodeDecodeError is a ValueError
         raise ValueError("a line that is not JSON") from error
 
@@ -113,6 +117,12 @@ def _finite(digits: str) -> float:
     if not math.isfinite(value):
         raise ValueError(digits)
     return value
+
+
+def _not_too_long(digits: str) -> int:
+    if len(digits) > _DIGITS:  # no float holds it, and nothing that is counted has so many
+        raise ValueError(digits[:_DIGITS])
+    return int(digits)
 
 
 def _refuse(constant: str) -> float:

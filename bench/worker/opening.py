@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 
 from bench.core.case import Case
-from bench.core.errors import UserError
+from bench.core.errors import UnavailableError, UserError
 from bench.core.extensions import load_object
 from bench.core.limits import Limits
 from bench.core.system.devices import parse
 from bench.data.dataset import Dataset, load
 from bench.networks.init import Weights, initial_weights
+from bench.networks.preprocessing import TORCHVISION, Triple
 from bench.networks.pretrained import Facts, Pretrained
 from bench.networks.variants import variant
 from bench.networks.weights import weights_digest
@@ -126,10 +127,11 @@ def open_session(command: Mapping[str, Any], progress: Progress) -> Session:
     weights = command.get("weights")
     start = InitialWeights.of(setup, Path(weights) if weights else None)
     if start.facts:
-        mean, std = start.facts.preprocessing.in_unit
         own = setup.recipe.trunk_rate
         rates = {} if own == 1 else dict.fromkeys(start.layers, own)
-        setup = dataclasses.replace(setup, mean=mean, std=std, rates=rates)
+        setup = dataclasses.replace(setup, rates=rates)
+    mean, std = _pixels(setup, start.facts)
+    setup = dataclasses.replace(setup, mean=mean, std=std)
     opening = _Opening(factory, setup, start, dataset, Limits(**command["limits"]))
     made = opening.frozen if case.frozen else opening.whole
     return made(progress, import_seconds=imported - started, imported=imported)
@@ -195,6 +197,16 @@ def as_seen_here(case: Case) -> Case:
     return dataclasses.replace(case, device=parse(case.device).in_worker)
 
 
+def _pixels(setup: Setup, facts: Facts | None) -> tuple[Triple, Triple]:
+    """Mean and deviation of the pixels in 0..1: the recipe's, the weights', or the data's."""
+    match setup.recipe.pixels:
+        case "imagenet":
+            return TORCHVISION.in_unit
+        case "data":
+            return setup.mean, setup.std
+    return facts.preprocessing.in_unit if facts else (setup.mean, setup.std)
+
+
 def _new_last(setup: Setup, layers: Collection[str]) -> tuple[str, ...]:
     """Names of the last layer's weights; none where they are pretrained."""
     *_, last = (step for step in setup.architecture.steps() if step.layer.weights(step.before))
@@ -203,15 +215,22 @@ def _new_last(setup: Setup, layers: Collection[str]) -> tuple[str, ...]:
 
 def _setup(case: Case, dataset: Dataset, threads: int) -> Setup:
     if case.precision == "tf32" and case.device == "cpu":
-        raise UserError("precision tf32: a CPU has none; take float32, or an accelerator")
+        raise UnavailableError("precision tf32: a CPU has none; take float32, or an accelerator")
     chosen = recipe(case.recipe)
     steps = int(chosen.epochs * len(dataset.train.labels) / case.batch_size)
     architecture = variant(case.variant).architecture(
         len(dataset.classes), head=case.head, input_size=case.input_size
     )
     architecture = with_own_constants(architecture, case)
+    if not chosen.dropout:
+        architecture = architecture.without_dropout()
+    if chosen.resize is not None and chosen.resize < case.input_size:
+        raise UserError(
+            f"recipe {chosen.name}: {case.input_size} pixels cannot be cut out of {chosen.resize}"
+        )
     if case.init == "pretrained" and not case.weights:
         raise UserError(f"{case.id}: pretrained, but no weights are named")
+    pixels = (dataset.mean, dataset.std)
     return Setup(
-        case, architecture, chosen, max(steps, 1), dataset.mean, dataset.std, threads=threads
+        case, architecture, chosen, max(steps, 1), *pixels, threads=threads, side=dataset.side
     )

@@ -120,7 +120,16 @@ def choose(option: str, names: Sequence[str]) -> DeviceChoice:
 
 
 def _check(device: Device) -> None:
-    device.check(nvml.count() if device.kind is KINDS["cuda"] else None)
+    if device.kind is not KINDS["cuda"]:
+        device.check()
+        return
+    device.check(nvml.count())
+    facts = nvml.card(str(device)).facts() or {}
+    if facts.get("mig") and device.entry.isdecimal():
+        raise UserError(
+            f"--device {device}: the card is divided into MIG slices; name one, as nvidia-smi -L "
+            "lists them: CUDA_VISIBLE_DEVICES=MIG-<uuid>"
+        )
 
 
 def _automatic(names: Sequence[str]) -> DeviceChoice:

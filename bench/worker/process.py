@@ -39,7 +39,7 @@ class WorkerError(Exception):
     """A worker failed, died, or was stopped.
 
     Attributes:
-        status: As a record has it: ``failed``, ``oom`` or ``timeout``.
+        status: As a record has it: ``failed``, ``oom``, ``timeout`` or ``skipped``.
         reported: Whether the worker reported the error itself and is still alive.
     """
 

@@ -62,22 +62,23 @@ class RemoteSchedule:
         steps: int | None,
         *,
         extras: bool,
-        sync: Callable[[], None],
+        finish: Callable[[], None],
     ) -> None:
         """``waiting`` sends the samples and the state of the block before; ``command`` waits for
         the next.
 
-        ``sync`` returns when all queued work is done: the parent pauses this process while it
-        waits, and a paused process does not stop what it has queued on a device.
+        ``finish`` returns when all queued work is done (`bench.worker.device_time.finish`): the
+        parent pauses this process while it waits, and a paused process does not stop what it has
+        queued on a device.
         """
         self.steps, self.extras = steps, extras
         self.states: list[BlockState] = []
-        self._waiting, self._command, self._sync = waiting, command, sync
+        self._waiting, self._command, self._finish = waiting, command, finish
         self._seconds: list[float] = []
 
     def next(self) -> bool:
         """Finish what is queued, send the last samples and wait."""
-        self._sync()
+        self._finish()
         samples, self._seconds = self._seconds, []
         self._waiting(samples, self.states.pop() if self.states else None)
         return bool(self._command()["do"] == "block")

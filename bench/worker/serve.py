@@ -15,7 +15,7 @@ import numpy as np
 from bench.networks.architecture import Architecture
 from bench.networks.inference import weights_for
 from bench.networks.pretrained import Pretrained
-from bench.training.interfaces import InferenceFactory, InferenceSetup, Outputs
+from bench.training.interfaces import Explain, InferenceFactory, InferenceSetup, Outputs
 
 
 class InferenceWorker:
@@ -30,20 +30,9 @@ class InferenceWorker:
                 ``embedding`` (name of the layer whose output is wanted; None for logits),
                 ``batch_size``, ``cpus`` and ``device``.
         """
-        architecture = Architecture.from_json(command["architecture"])
-        tensors = Pretrained.load(Path(command["weights"])).tensors
         self._embeds = command["embedding"] is not None
         self._compared = not self._embeds
-        self._model = create(
-            InferenceSetup(
-                architecture,
-                weights_for(architecture, tensors),
-                command["embedding"],
-                command["batch_size"],
-                threads=len(command["cpus"]),
-                device=command["device"],
-            )
-        )
+        self._model = create(_setup(command))
 
     def run(self, images: Path, out: Path) -> dict[str, Any]:
         """Compute the output for the images in one .npy file, (B, 3, S, S), into another.
@@ -59,6 +48,32 @@ class InferenceWorker:
         self._compared = True
         np.save(out, outputs)
         return {"compared": compared, "difference": apart}
+
+
+def explained(explain: Explain, command: Mapping[str, Any]) -> None:
+    """Write ``logits``, ``classes`` and ``maps`` of images into an .npz.
+
+    Args:
+        explain: The framework's function.
+        command: As for :class:`InferenceWorker`, where ``embedding`` is the layer that is looked
+            at; ``images`` (.npy, (B, 3, S, S)), ``class`` (None: the most probable one of each) and
+            ``out`` (.npz).
+    """
+    found = explain(_setup(command), np.load(command["images"]), command["class"])
+    np.savez(command["out"], logits=found.logits, classes=found.classes, maps=found.maps)
+
+
+def _setup(command: Mapping[str, Any]) -> InferenceSetup:
+    architecture = Architecture.from_json(command["architecture"])
+    tensors = Pretrained.load(Path(command["weights"])).tensors
+    return InferenceSetup(
+        architecture,
+        weights_for(architecture, tensors),
+        command["embedding"],
+        command["batch_size"],
+        threads=len(command["cpus"]),
+        device=command["device"],
+    )
 
 
 def difference(one: Outputs, other: Outputs) -> float | None:

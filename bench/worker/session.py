@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from itertools import takewhile
 from time import perf_counter
 from typing import Any
 
 from bench.core.limits import Limits
+from bench.core.system.devices import accelerated
 from bench.core.system.machine import Monitor
 from bench.core.system.resources import usable_cpus
 from bench.data.batching import BatchPlan
@@ -16,6 +19,7 @@ from bench.networks.init import DropoutMasks
 from bench.training.defaults import shuffles
 from bench.training.interfaces import Setup, StepInput, Trainer
 from bench.training.tracks import track
+from bench.worker.ahead import made_ahead
 from bench.worker.checkpoints import Checkpoints
 from bench.worker.inputs import HeldInputs, ImageInputs, Inputs
 from bench.worker.schedule import FixedSchedule, Schedule
@@ -100,8 +104,8 @@ class Session:
         # Counted here and cut to size: a trainer that reads ahead, or stops reading at the last
         # step, would otherwise skip or repeat a batch between two calls.
         first, self._next_step = self._next_step, self._next_step + steps
-        inputs = map(self.input_at, range(first, first + steps))
-        self.trainer.train(inputs, steps, after_step)
+        with self._inputs(first, first + steps) as inputs:
+            self.trainer.train(inputs, steps, after_step)
 
     def train_while(self, going_on: Callable[[], bool]) -> None:
         """Train in one call of the trainer until ``going_on`` returns False after a step.
@@ -116,14 +120,16 @@ class Session:
             taken += 1
             going = going and going_on()
 
-        def inputs() -> Iterator[StepInput]:
-            step = first
-            while going:
-                yield self.input_at(step)
-                step += 1
-
-        self.trainer.train(inputs(), _ENDLESS, after_step)
+        with self._inputs(first, first + _ENDLESS) as endless:
+            self.trainer.train(takewhile(lambda _: going, endless), _ENDLESS, after_step)
         self._next_step = first + taken
+
+    def _inputs(self, first: int, end: int) -> AbstractContextManager[Iterator[StepInput]]:
+        """Inputs of the steps; made ahead on an accelerator, where the host would be the slower."""
+        pure = isinstance(self.inputs, ImageInputs)  # features are computed by the framework
+        if pure and accelerated(self.setup.case.device):
+            return made_ahead(self.input_at, first, end)
+        return nullcontext(map(self.input_at, range(first, end)))
 
     def watched(self, work: Callable[..., float], *arguments: Any) -> float:
         """The seconds that ``work`` returns, with the machine's state meanwhile as a block's."""

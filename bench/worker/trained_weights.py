@@ -75,8 +75,10 @@ def _facts(
         sha256=digest,
         variant=case.variant,
         layers=tuple(s.layer.name for s in architecture.steps() if s.layer.weights(s.before)),
-        # Training images are resized to the input size as a whole.
-        preprocessing=Preprocessing(bench.setup.mean, bench.setup.std, size=size, resize=size),
+        # Training images are resized as a whole.
+        preprocessing=Preprocessing(
+            bench.setup.mean, bench.setup.std, size=size, resize=recipe.resize or size
+        ),
         head=case.head,
         classes=architecture.classes,
         input_size=size,

@@ -15,7 +15,8 @@ import keras
 from numpy.typing import NDArray
 
 from bench.core.errors import UserError
-from bench.training.interfaces import Run
+from bench.data.dataset import SIDE
+from bench.training.interfaces import DeviceClock, Run
 from bench.training.recipes.base import Recipe
 from models_keras.crops import cut
 
@@ -35,10 +36,17 @@ class Network:
     """Fraction of the learning rate of every trainable variable, in their order."""
     compiled: bool
     """Whether the step is compiled, as far as the backend does."""
+    graphs: bool = False
+    """Whether compiled code is replayed as CUDA graphs."""
+    side: int = SIDE
+    """Height and width of the stored images."""
 
     def prepared(self, images: Any) -> Any:
         """The network's input from uint8 images, or from held images and crops of them."""
-        return self.prepare(cut(*images) if isinstance(images, tuple) else images)
+        if isinstance(images, tuple):
+            held, crops = images
+            images = cut(held, crops, self.side)
+        return self.prepare(images)
 
 
 class BackendStep(Protocol):
@@ -84,6 +92,12 @@ class BackendStep(Protocol):
     def settings(self) -> dict[str, Any]:
         """``execution`` and ``jit_compile`` of a step."""
 
+    def devices(self) -> int:
+        """Devices that hold the weights and a part of each batch."""
+
+    def compiled_step(self) -> Any:
+        """The function that ``train`` calls, for :meth:`Backend.compilation`."""
+
 
 @dataclass(frozen=True)
 class Convolutions:
@@ -106,6 +120,10 @@ class Backend(Protocol):
     """Whether a tensor may be kept from call to call: calls are not traced."""
     COMPILES: bool
     """Whether the backend compiles a step unless it is told not to."""
+    GRAPHS: bool
+    """Whether compiled code of the closed track can be replayed as CUDA graphs."""
+    STEPS_PER_EXECUTION: bool
+    """Whether ``fit`` takes several steps in one call of the compiled function."""
     CONVOLUTIONS: Convolutions
     SGD: type[keras.optimizers.SGD]
     """Keras's SGD with momentum, or a class of the same arithmetic in fewer passes over memory."""
@@ -118,15 +136,33 @@ class Backend(Protocol):
         Raises UserError where the backend cannot use the device.
         """
 
+    def held_dtype(self) -> str:
+        """The type in which images are held on the device: one that holds every byte, and that the
+        backend gathers there."""
+
     def wait(self, model: keras.Model) -> None:
         """Return when all work that ``fit`` has queued is done."""
 
     def peak_memory(self) -> int | None:
         """Peak bytes of the allocator on the accelerator; None without one."""
 
-    def compilation(self) -> dict[str, int] | None:
-        """Graphs, graph breaks and recompilations of this process; None where nothing counts
-        them."""
+    def peak_reserved(self) -> int | None:
+        """Peak bytes that the allocator had taken from the accelerator; None without one, or where
+        the backend does not say."""
+
+    def device_clock(self) -> DeviceClock | None:
+        """Time stamps of the accelerator; None without one, or where the framework has no public
+        interface to them."""
+
+    def compilation(self, step: Any, *, jit: bool) -> dict[str, int | float] | None:
+        """What has been compiled; None where nothing has, or nothing counts it.
+
+        ``graphs`` and ``recompilations``; on PyTorch ``graph_breaks``, on JAX ``seconds``.
+
+        Args:
+            step: The function that trains, as far as it is compiled.
+            jit: Whether a compiler generates its kernels.
+        """
 
     def use_precision(self, precision: str) -> None:
         """Allow or forbid float64."""

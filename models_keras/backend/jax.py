@@ -3,6 +3,7 @@ eager execution is asked for."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain
@@ -14,6 +15,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.core.errors import UserError
 from bench.training.interfaces import Run
 from bench.training.state import check_names, checked
 from models_keras.backend import Convolutions, Network, unusable
@@ -23,6 +25,8 @@ JIT = True
 """Without it JAX would run operation by operation."""
 KEEPS_CONSTANTS = False
 COMPILES = True
+GRAPHS = False
+STEPS_PER_EXECUTION = True
 CONVOLUTIONS = Convolutions(slow_on_small_maps=True, slow_in_groups=True, faster_as_dense=True)
 SGD = keras.optimizers.SGD
 """Keras's own: XLA fuses its update into one pass."""
@@ -33,8 +37,26 @@ def configure(threads: int, deterministic: bool, device: str, tf32: bool) -> Non
 
     Nor has it a deterministic mode on the CPU.
     """
+    _compilations.clear()  # of an earlier trainer
     jax.config.update("jax_default_matmul_precision", "tensorfloat32" if tf32 else "highest")
     jax.config.update("jax_default_device", _device_of(device))
+
+
+def distribute(kind: str, devices: int) -> Any:
+    """Train on several devices: ``keras.distribution.DataParallel``, or None on one.
+
+    Variables are copied to every device, and a batch is divided among them. XLA computes the step
+    of the whole batch: moments of BatchNorm are those of all devices.
+    """
+    found = None
+    if devices > 1:
+        platform = "gpu" if kind == "cuda" else kind
+        here = keras.distribution.list_devices(platform)
+        if len(here) < devices:
+            raise UserError(f"--devices {devices}: JAX sees {len(here)} of {platform}")
+        found = keras.distribution.DataParallel(devices=here[:devices])
+    keras.distribution.set_distribution(found)
+    return found
 
 
 def _device_of(kind: str) -> Any:
@@ -44,6 +66,11 @@ def _device_of(kind: str) -> Any:
     except RuntimeError:
         install = "install its plugin (pip install 'jax[cuda13]' for CUDA)"
         raise unusable(kind, f"JAX {jax.__version__}", install) from None
+
+
+def held_dtype() -> str:
+    """Bytes."""
+    return "uint8"
 
 
 def wait(model: keras.Model) -> None:
@@ -61,8 +88,49 @@ def peak_memory() -> int | None:
     return found.get("peak_bytes_in_use")
 
 
-def compilation() -> None:
-    """JAX counts neither."""
+def peak_reserved() -> int | None:
+    """Of XLA's allocator, on platforms whose allocator counts it."""
+    device = jax.config.jax_default_device
+    if device is None or device.platform == "cpu":
+        return None
+    found = device.memory_stats() or {}
+    return found.get("peak_pool_bytes") or found.get("peak_bytes_reserved")
+
+
+def device_clock() -> None:
+    """JAX has no public interface to time stamps of a device: its profiler writes a trace."""
+
+
+_COMPILED = "/jax/core/compile/backend_compile_duration"
+_compilations: list[tuple[str, float]] = []
+"""Name of the function and seconds of everything that XLA has compiled for the newest trainer."""
+
+
+def _listen(event: str, seconds: float, **facts: Any) -> None:
+    if event == _COMPILED:
+        _compilations.append((str(facts.get("fun_name")), seconds))
+
+
+jax.monitoring.register_event_duration_secs_listener(_listen)
+
+
+def compilation(step: Any, *, jit: bool) -> dict[str, int | float] | None:
+    """Of the training step; ``seconds`` are those of everything that XLA has compiled for the
+    trainer.
+
+    A jitted function has no graph breaks: what cannot be traced is an error.
+    """
+    if not jit:
+        return None
+    steps = sum(bool(_STEP.search(name)) for name, _ in _compilations)
+    if not steps:
+        return None
+    seconds = sum(seconds for _, seconds in _compilations)
+    return {"graphs": steps, "recompilations": steps - 1, "seconds": seconds}
+
+
+_STEP = re.compile(r"(pure_step|train_step)\)?$")
+"""The function of the closed track, and that of Keras's ``fit``."""
 
 
 def use_precision(precision: str) -> None:
@@ -89,6 +157,7 @@ class Step:
 
     def __init__(self, network: Network) -> None:
         self._network = network
+        self._distribution = keras.distribution.distribution()
         self._update = update_for(network.recipe)
         self._weights: list[Any] = []
         self._statistics: list[Any] = []
@@ -99,7 +168,7 @@ class Step:
         self._dtype = self._weights[0].dtype
         self._count = jnp.zeros((), self._dtype)
         self._step: Callable[..., Any] = partial(self._pure_step, prepared=False)
-        self._bare_step: Callable[..., Any] = partial(self._pure_step, prepared=True)
+        self._bare_step: Callable[..., Any] = self._pure_step_of_prepared
         self._forward: Callable[..., Any] = self._pure_forward
         self._bare_forward: Callable[..., Any] = self._pure_logits
         self._gradients: Callable[..., Any] = self._pure_gradients
@@ -134,6 +203,9 @@ class Step:
         ]
         return [w for w, _ in updated], statistics, [s for _, s in updated], count, loss
 
+    def _pure_step_of_prepared(self, **given: Any) -> tuple[Any, ...]:
+        return self._pure_step(**given, prepared=True)
+
     def _pure_gradients(
         self, weights: Any, statistics: Any, images: Any, labels: Any, masks: list[Any]
     ) -> tuple[Any, Any, list[Any]]:
@@ -161,7 +233,30 @@ class Step:
 
     def train(self, images: Any, labels: Any, masks: list[Any], rate: float) -> Any:
         """Queue one step."""
+        images, labels, masks = self._divided((images, labels, masks))
         return self._run(self._step, (images, labels, masks, jnp.asarray(rate, self._dtype)))
+
+    def devices(self) -> int:
+        """Devices that hold the weights and a part of each batch, read back from the arrays."""
+        batch = self._divided(np.zeros((self._mesh_size(), 1), np.float32))
+        parts = {shard.device for shard in batch.addressable_shards}
+        return min(len(parts), len(self._weights[0].sharding.device_set))
+
+    def _mesh_size(self) -> int:
+        distribution = self._distribution
+        return 1 if distribution is None else int(distribution.device_mesh.devices.size)
+
+    def _divided(self, batch: Any) -> Any:
+        """The arrays of a batch, each divided among the devices."""
+        distribution = self._distribution
+        if distribution is None:
+            return batch
+
+        def divided(array: Any) -> Any:
+            layout = distribution.get_data_layout(np.shape(array))
+            return keras.distribution.distribute_tensor(jnp.asarray(array), layout)
+
+        return jax.tree_util.tree_map(divided, batch)
 
     def gradients(self, images: Any, labels: Any, masks: list[Any]) -> tuple[Any, Any, list[Any]]:
         """Loss, logits and gradients."""
@@ -236,6 +331,10 @@ class Step:
         """How a step runs."""
         jit = self._network.compiled and not jax.config.jax_disable_jit
         return {"execution": "jax.jit" if jit else "eager", "jit_compile": jit}
+
+    def compiled_step(self) -> Any:
+        """The jitted step."""
+        return self._step
 
 
 def in_backend(kernel: Any, activation: Any, axes: str) -> dict[str, Any]:

@@ -21,6 +21,8 @@ JIT = False
 KEEPS_CONSTANTS = False
 COMPILES = True
 """Into a graph; XLA is another switch."""
+GRAPHS = False
+STEPS_PER_EXECUTION = True
 CONVOLUTIONS = Convolutions(slow_in_groups=True)
 
 
@@ -50,6 +52,15 @@ def _share(device: str) -> None:
         tf.config.experimental.set_memory_growth(found[0], True)
 
 
+def held_dtype() -> str:
+    """Bytes; on a GPU float16, which holds them exactly: TensorFlow gathers no bytes there, and
+    would copy all images to the host in every step.
+
+    https://github.com/tensorflow/tensorflow/blob/master/tensorflow/core/kernels/gather_op.cc
+    """
+    return "float16" if tf.config.list_physical_devices("GPU") else "uint8"
+
+
 def wait(model: keras.Model) -> None:
     """Wait for the devices."""
     tf.test.experimental.sync_devices()
@@ -62,8 +73,30 @@ def peak_memory() -> int | None:
     return int(tf.config.experimental.get_memory_info("GPU:0")["peak"])
 
 
-def compilation() -> None:
-    """TensorFlow counts neither."""
+def peak_reserved() -> None:
+    """TensorFlow reports what its allocator gave out, not what it has taken."""
+
+
+def device_clock() -> None:
+    """TensorFlow has no public interface to time stamps of a device: its profiler writes a
+    trace."""
+
+
+def compilation(step: Any, *, jit: bool) -> dict[str, int | float] | None:
+    """Traces of the ``tf.function`` of the step: one graph each, the later ones for other shapes or
+    values. A graph has no breaks: what cannot be traced is an error."""
+    traced = _traces(step)
+    return {"graphs": traced, "recompilations": traced - 1} if traced else None
+
+
+def _traces(step: Any) -> int:
+    # What ``fit`` calls is a closure around a tf.function, and around a jitted one within that.
+    cells = getattr(step, "__closure__", None) or ()
+    counters = (
+        getattr(function, "experimental_get_tracing_count", None)
+        for function in (step, *(cell.cell_contents for cell in cells))
+    )
+    return max((int(counter()) for counter in counters if counter), default=0)
 
 
 def use_precision(precision: str) -> None:
@@ -240,6 +273,10 @@ class Step:
 
         return loop
 
+    def devices(self) -> int:
+        """One: see `models_keras.data_parallel`."""
+        return 1
+
     def settings(self) -> dict[str, Any]:
         """How a step runs."""
         eager = not self._network.compiled or tf.config.functions_run_eagerly()
@@ -247,6 +284,10 @@ class Step:
             "execution": "eager" if eager else "tf.function",
             "jit_compile": _compiled_by_xla(self._step),
         }
+
+    def compiled_step(self) -> Any:
+        """The ``tf.function`` of the step."""
+        return self._step
 
 
 def _tensors(images: Any) -> Any:

@@ -12,13 +12,13 @@ import torch
 from numpy.typing import NDArray
 from torch.optim.sgd import sgd
 
-from bench.data.dataset import SIDE
 from bench.training.interfaces import Run
 from models_keras.backend import Convolutions, Network
 from models_keras.optimizer import cross_entropy
 from models_torch import state
-from models_torch.devices import device_of, on_device, synchronise
+from models_torch.devices import DeviceClock, clock_of, device_of, on_device, synchronise
 from models_torch.devices import peak_memory as device_peak
+from models_torch.devices import peak_reserved as device_reserved
 from models_torch.optimizer import optimizer_for, set_rate
 from models_torch.passes import Compiler, counts
 from models_torch.settings import layout, of_device, of_process, set_deterministic
@@ -28,6 +28,8 @@ Loss = Callable[..., tuple[Any, Any]]
 JIT = False
 """Keras on PyTorch is eager."""
 COMPILES = False
+GRAPHS = True
+STEPS_PER_EXECUTION = False
 KEEPS_CONSTANTS = True
 CONVOLUTIONS = Convolutions(faster_as_dense=True)
 
@@ -69,6 +71,11 @@ def _device() -> torch.device:
     return found.device
 
 
+def held_dtype() -> str:
+    """Bytes."""
+    return "uint8"
+
+
 def wait(model: keras.Model) -> None:
     """Wait for the device."""
     synchronise(_device())
@@ -79,9 +86,23 @@ def peak_memory() -> int | None:
     return device_peak(_device())
 
 
-def compilation() -> dict[str, int] | None:
-    """Dynamo's counters."""
-    return counts()
+def peak_reserved() -> int | None:
+    """Of PyTorch's allocator."""
+    return device_reserved(_device())
+
+
+def device_clock() -> DeviceClock | None:
+    """By PyTorch's events."""
+    return clock_of(_device())
+
+
+def compilation(step: Any, *, jit: bool) -> dict[str, int | float] | None:
+    """Dynamo's counters of this process.
+
+    ``fit`` has many graph breaks: Keras's own code around the network (its optimiser's variables,
+    its metrics) is no code that Dynamo traces in one piece.
+    """
+    return dict(counts()) if jit else None
 
 
 def export_random() -> Iterator[tuple[str, NDArray[Any]]]:
@@ -103,15 +124,15 @@ class Step:
         # torch.optim defines the closed track's arithmetic, and Keras's variables are parameters.
         self._optimizer = optimizer_for(zip(network.rates, weights, strict=True), network.recipe)
         self._device = weights[0].device
-        self._compiler = Compiler(self._device) if network.compiled else None
+        compiled = network.compiled
+        self._compiler = Compiler(self._device, graphs=network.graphs) if compiled else None
         self._loss, self._bare_loss = self._prepared_loss, self._network_loss
         self._forward, self._bare_forward = self._prepared_logits, self._network_logits
         if self._compiler:
             self._keep_constants()
-            compiled = self._compiler.compiled
-            self._loss, self._bare_loss = compiled(self._loss), compiled(self._bare_loss)
-            self._forward = compiled(self._forward)
-            self._bare_forward = compiled(self._bare_forward)
+            by = self._compiler.compiled
+            self._loss, self._bare_loss = by(self._loss), by(self._bare_loss)
+            self._forward, self._bare_forward = by(self._forward), by(self._bare_forward)
 
     def _keep_constants(self) -> None:
         """One eager pass: the constants of the layers are on the device before a compiler traces
@@ -119,7 +140,8 @@ class Step:
         prepare, evaluation = self._network.prepare, self._network.evaluation
         with torch.no_grad():
             if not isinstance(prepare, keras.layers.Identity):
-                prepare(torch.zeros((1, SIDE, SIDE, 3), dtype=torch.uint8, device=self._device))
+                shape = (1, self._network.side, self._network.side, 3)
+                prepare(torch.zeros(shape, dtype=torch.uint8, device=self._device))
             evaluation(keras.ops.zeros((1, *evaluation.input.shape[1:])), training=False)
 
     def _prepared_loss(self, images: Any, labels: Any, masks: list[Any]) -> tuple[Any, Any]:
@@ -230,10 +252,18 @@ class Step:
 
         return loop
 
+    def devices(self) -> int:
+        """One: see `models_keras.data_parallel`."""
+        return 1
+
     def settings(self) -> dict[str, Any]:
         """How a step runs."""
         execution = self._compiler.execution if self._compiler else "eager"
         return {"execution": execution, "jit_compile": self._compiler is not None}
+
+    def compiled_step(self) -> Any:
+        """Forward pass and loss."""
+        return self._loss
 
 
 # The class that Keras returns on its torch backend: its update takes all weights at once.

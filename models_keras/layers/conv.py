@@ -86,6 +86,10 @@ class DensePatchConv2D(PatchConv2D):
         return _as_dense(self, inputs) if training else super().call(inputs)
 
 
+DENSE_FORMS = (DenseConv2D, DensePatchConv2D)
+"""Layers that multiply no padding in training."""
+
+
 def convolution(row: architecture.Conv, shape: architecture.Shape) -> Callable[..., Any]:
     """The class for a row on an input of ``shape`` (C, H, W): Keras's own, unless the backend is
     slow at it."""

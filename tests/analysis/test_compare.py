@@ -3,7 +3,8 @@ from dataclasses import replace
 
 import pytest
 
-from bench.analysis.compare import as_text, compare
+from bench.analysis.compare import compare
+from bench.report.across.text import as_text
 from tests.support.synthetic import (
     ENVIRONMENT,
     FRAMEWORKS,

@@ -10,6 +10,7 @@ import pytest
 from bench.analysis.gate import Gate, Rule
 from bench.core.errors import UserError
 from bench.core.records import Record, RecordStore
+from bench.report.across.text import as_text
 from tests.benchmarks.test_plugin import benchmark, the_run
 from tests.support import fakes
 from tests.support.synthetic import make_record
@@ -24,16 +25,16 @@ def timed(factor: float, noise: float = 0.01, processes: int = 2, **changes: obj
 
 
 def gate(rule: str | None = "slower:5%") -> Gate:
-    return Gate([timed(1.0)], Rule.parse(rule) if rule else None)
+    return Gate([timed(1.0)], Rule.parse(rule) if rule else ())
 
 
 @pytest.mark.parametrize("factor", [0.5, 1.0, 1.04, 1.05])
 def test_what_is_allowed_passes(factor: float) -> None:
-    assert gate().violations([timed(factor)]) == []
+    assert gate().failures([timed(factor)]) == []
 
 
 def test_what_is_surely_slower_is_named_with_its_interval() -> None:
-    (line,) = gate().violations([timed(1.2)])
+    (line,) = gate().failures([timed(1.2)])
     assert timed(1.2).case.id in line
     assert "0.833 times the speed [0.7" in line
     assert line.endswith("more than 5 % slower (whole 95 % interval)")
@@ -41,31 +42,82 @@ def test_what_is_surely_slower_is_named_with_its_interval() -> None:
 
 def test_one_process_fails_no_build_however_slow_it_was() -> None:
     alone = Gate([timed(1.0, processes=1)], Rule.parse("slower:5%"))
-    assert alone.violations([timed(25.0, processes=1)]) == []
-    assert "inconclusive" in alone.as_text([timed(25.0, processes=1)])
+    assert alone.failures([timed(25.0, processes=1)]) == []
+    assert "inconclusive" in as_text(alone.compare([timed(25.0, processes=1)]))
+    (line,) = alone.warnings([timed(25.0, processes=1)])
+    assert line.startswith("slower:5% cannot fail in 1 of 1 rows: fewer than 2 processes")
 
 
 def test_noise_that_hides_a_slowdown_does_not_fail() -> None:
-    assert gate().violations([timed(1.2, noise=0.4)]) == []
-    assert gate("slower:25%").violations([timed(1.2)]) == []
+    assert gate().failures([timed(1.2, noise=0.4)]) == []
+    assert gate("slower:25%").failures([timed(1.2)]) == []
 
 
-def test_what_was_refused_or_not_measured_does_not_fail() -> None:
+def test_what_was_refused_or_not_measured_does_not_fail_next_to_what_was_compared() -> None:
+    other = timed(9.0, framework="keras-jax", parity={"status": "fail"})
+    earlier = Gate([timed(1.0), timed(1.0, framework="keras-jax")], Rule.parse("slower:5%"))
+    assert earlier.failures([timed(1.0), other]) == []
+    assert [row.verdict for row in earlier.compare([timed(1.0), other])] == ["tie", "refused"]
+    (line,) = earlier.warnings([timed(1.0), other])
+    assert line.startswith("slower:5%: 1 rows were not compared: 1 refused (different parity")
+    assert earlier.failures([timed(1.0)]) == []
+
+
+def test_a_gate_that_compared_nothing_fails_and_says_why() -> None:
     other = timed(9.0, parity={"status": "fail"})
-    assert gate().violations([other]) == []
     assert [row.verdict for row in gate().compare([other])] == ["refused"]
+    (line,) = gate().failures([other])
+    assert line.startswith("slower:5%: nothing was compared: 1 refused (different parity status")
+    (line,) = gate().failures([timed(1.0, framework="keras-jax")])
+    assert line == "slower:5%: nothing was compared: 1 only in B"
+    (line,) = gate().failures([])
+    assert line.startswith("slower:5%: nothing was compared")
     assert gate().compare([]) == []
 
 
+def accuracies(*fractions: float) -> list[Record]:
+    return [
+        make_record(kind="accuracy", seed=seed, samples=(fraction,))
+        for seed, fraction in enumerate(fractions)
+    ]
+
+
+def test_an_accuracy_that_is_surely_lower_fails_once_for_all_seeds() -> None:
+    earlier = Gate(accuracies(0.65, 0.652, 0.651), Rule.parse("accuracy:-1pt"))
+    (line,) = earlier.failures(accuracies(0.62, 0.623, 0.621))
+    assert "accuracy: mean over seeds [-3." in line
+    assert line.endswith("more than 1 points lower (whole 95 % interval)")
+    assert earlier.failures(accuracies(0.645, 0.646, 0.647)) == []
+    assert earlier.failures(accuracies(0.62, 0.65, 0.651)) == []  # the interval holds 1 point
+
+
+def test_each_rule_must_find_something_to_compare() -> None:
+    both = Gate([timed(1.0), *accuracies(0.65, 0.652)], Rule.parse("slower:5%, accuracy:-1pt"))
+    (line,) = both.failures([timed(1.0)])
+    assert line.startswith("accuracy:-1pt: nothing was compared")
+    assert both.failures([timed(1.0), *accuracies(0.65, 0.652)]) == []
+
+
 def test_without_a_rule_nothing_fails() -> None:
-    assert gate(None).violations([timed(9.0)]) == []
-    assert "0.111" in gate(None).as_text([timed(9.0)])
+    assert gate(None).failures([timed(9.0)]) == []
+    assert "0.111" in as_text(gate(None).compare([timed(9.0)]))
 
 
-@pytest.mark.parametrize("text", ["", "5%", "slower", "slower:5", "slower:-5%", "faster:5%"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "5%", "slower", "slower:5", "slower:-5%", "faster:5%", "accuracy:1pt"),
+        *("accuracy:-1%", "slower:5%;accuracy:-1pt", "slower:5%,"),
+    ],
+)
 def test_a_rule_that_cannot_be_read_is_refused(text: str) -> None:
     with pytest.raises(UserError, match="must look like slower:5%"):
         Rule.parse(text)
+
+
+def test_two_rules_of_a_kind_are_refused() -> None:
+    with pytest.raises(UserError, match="one rule on speed and one on accuracy"):
+        Rule.parse("slower:5%,slower:10%")
 
 
 def test_a_rule_without_a_run_is_refused() -> None:

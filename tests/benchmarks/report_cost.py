@@ -1,8 +1,9 @@
 """What a report of many records costs: seconds, CPU seconds and peak memory.
 
-``make bench-report``, or ``python -m tests.benchmarks.report_cost [NUMBER…]``. The records are
-synthetic (`tests.support.many_records`); each report runs in a process of its own, as
-``alexbench report`` does, from reading ``records.jsonl`` to the page.
+``make bench-report``, or ``python -m tests.benchmarks.report_cost [NUMBER…] [--cases]``. The
+records are synthetic (`tests.support.many_records`): over many seeds, or with ``--cases`` of as
+many cases. Each report runs in a process of its own, as ``alexbench report`` does, from reading
+``records.jsonl`` to the page.
 """
 
 from __future__ import annotations
@@ -16,26 +17,28 @@ import tempfile
 import time
 from pathlib import Path
 
+from tests.benchmarks import page_cost
+
 NUMBERS = (1_000, 10_000)
 GOAL_SECONDS, GOAL_BYTES = 10.0, 2**30
 """For 10,000 records on two cores."""
 
 
-def write(number: int, folder: Path) -> None:
+def write(number: int, folder: Path, *, cases: bool = False) -> None:
     """The ``records.jsonl`` of a run with so many records."""
-    from tests.support.many_records import many_records  # noqa: PLC0415
+    from tests.support.many_records import many_cases, many_records  # noqa: PLC0415
 
     with (folder / "records.jsonl").open("w", encoding="utf-8") as file:
-        for record in many_records(number):
+        for record in (many_cases if cases else many_records)(number):
             file.write(json.dumps(record.to_json()) + "\n")
 
 
-def main(numbers: list[int]) -> None:
-    """Print a line per number of records."""
+def main(numbers: list[int], *, cases: bool = False) -> None:
+    """Print two lines per number of records: of the report, and of the page that it wrote."""
     for number in numbers:
         with tempfile.TemporaryDirectory() as name:
             run = Path(name)
-            write(number, run)
+            write(number, run, cases=cases)
             command = [sys.executable, "-m", "bench", "report", str(run)]
             began, before = time.perf_counter(), os.times()
             subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
@@ -45,13 +48,15 @@ def main(numbers: list[int]) -> None:
             )
             # Of the largest child so far: numbers come in ascending order.
             peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
-            page = (run / "report.html").stat().st_size
             print(
                 f"{number:,} records: {seconds:.1f} s, {cpu:.1f} s of CPU, "
-                f"{peak / 2**20:,.0f} MiB at most; page {page / 2**20:.1f} MiB"
+                f"{peak / 2**20:,.0f} MiB at most"
             )
+            print(f"  {page_cost.line(run / 'report.html')}")
     print(f"goal for 10,000: {GOAL_SECONDS:g} s, {GOAL_BYTES / 2**20:,.0f} MiB")
+    print(page_cost.goal())
 
 
 if __name__ == "__main__":
-    main(sorted(map(int, sys.argv[1:])) or list(NUMBERS))
+    words = [word for word in sys.argv[1:] if word != "--cases"]
+    main(sorted(map(int, words)) or list(NUMBERS), cases="--cases" in sys.argv)

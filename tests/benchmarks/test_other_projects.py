@@ -1,5 +1,6 @@
 """pytest where alexbench is installed: other projects, and a checkout without the extra ``dev``."""
 
+import os
 import subprocess
 import sys
 import tomllib
@@ -63,6 +64,19 @@ def ended(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ended]:
     with pytest.MonkeyPatch.context() as patch:
         fakes.install(patch, project / "cache")
         return dict(zip(calls, run_sessions(list(calls.values())), strict=True))
+
+
+def test_the_command_is_found_next_to_a_bench_module_of_a_project(tmp_path: Path) -> None:
+    (tmp_path / "bench.py").write_text("raise AssertionError('not ours')\n")
+    code = SETTINGS["project"]["scripts"]["alexbench"].partition(":")
+    start = f"import sys, {code[0]}; sys.argv[0] = 'alexbench'; {code[0]}.{code[2]}()"
+    done = subprocess.run(
+        [sys.executable, "-c", start, "--version"],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert bench.__version__ in done.stdout
 
 
 def test_a_project_may_have_a_bench_module_of_its_own(tmp_path: Path) -> None:

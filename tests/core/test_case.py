@@ -120,8 +120,22 @@ def test_an_id_names_the_execution_only_where_it_is_not_the_frameworks_default(n
     own = Case("cifar-bn", name)
     assert own.execution == DEFAULT_EXECUTION[name] == FRAMEWORKS[name].execution
     assert own.id.endswith("/cpux1")
-    (other,) = set(EXECUTIONS) - {own.execution}
-    assert dataclasses.replace(own, execution=other).id == f"{own.id}/{other}"
+    for other in {*EXECUTIONS, "compiled:8"} - {own.execution}:
+        assert dataclasses.replace(own, execution=other).id == f"{own.id}/{other}"
+
+
+@pytest.mark.parametrize(("execution", "steps"), [("compiled:8", 8), ("compiled", 1), ("eager", 1)])
+def test_an_execution_may_take_several_steps_in_a_call(execution: str, steps: int) -> None:
+    case = Case("cifar-bn", "keras-jax", execution=execution)
+    assert case.steps_per_execution == steps
+    assert Case.from_json(case.to_json()) == case
+
+
+@pytest.mark.parametrize("name", ["compiled:1", "compiled:0", "compiled:", "eager:8", "graphs:2"])
+def test_an_unknown_execution_says_which_there_are(name: str) -> None:
+    value = Case("cifar-bn", "keras-jax").to_json() | {"execution": name}
+    with pytest.raises(UserError, match="known: eager, compiled, graphs, compiled:8"):
+        Case.from_json(value)
 
 
 def test_a_case_without_a_framework_has_no_execution() -> None:

@@ -39,7 +39,7 @@ def test_a_called_turn_hands_over_what_the_one_before_took() -> None:
     calm, busy = BlockState(1.0, 2.0, 2, others=0.0), BlockState(1.0, 2.0, 2, others=0.5)
     commands = iter([{"do": "block"}, {"do": "block"}, {"do": "end"}])
     turns = RemoteSchedule(
-        lambda *block: handed.append(block), lambda: next(commands), 7, extras=False, sync=list
+        lambda *block: handed.append(block), lambda: next(commands), 7, extras=False, finish=list
     )
     assert turns.next()
     turns.record_block([1.0, 2.0], calm)

@@ -6,6 +6,7 @@ import io
 import os
 import pickle
 import tarfile
+import time
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -31,6 +32,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("ALEXBENCH_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("ALEXBENCH_DATA", raising=False)
     monkeypatch.delenv("ALEXBENCH_CIFAR10_URL", raising=False)
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
     return tmp_path / "cache"
 
 
@@ -197,7 +199,10 @@ def test_grey_and_transparent_images_become_rgb(tmp_path: Path, mode: str) -> No
 def test_image_of_another_size_is_named(tmp_path: Path, width: int, height: int) -> None:
     files = {**image_files(), "test/cat/2.png": png(np.zeros((height, width, 3), np.uint8))}
     message = refusal(write_folder(tmp_path / "p", files))
-    assert f"test/cat/2.png: {width}x{height} pixels; images must be 32x32" in message
+    assert (
+        f"test/cat/2.png: {width}x{height} pixels; images must be 32x32; --resize 32 resizes"
+        in message
+    )
 
 
 @pytest.mark.parametrize("kind", ["cut png", "cut jpeg", "rubbish", "empty", "gif"])
@@ -210,7 +215,7 @@ def test_damaged_image_is_named(tmp_path: Path, kind: str) -> None:
         encoded[name] = out.getvalue()[: -400 if form == "JPEG" else None]
     files = {**image_files(), "train/cat/5.jpg": encoded[kind]}
     message = refusal(write_folder(tmp_path / "p", files))
-    assert "train/cat/5.jpg: not a whole PNG or JPEG image" in message
+    assert "train/cat/5.jpg: not a whole PNG or JPEG image, nor WebP" in message
 
 
 @pytest.mark.parametrize(
@@ -238,6 +243,7 @@ def test_class_without_images_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
+        ({"data_batch_1.bin": None}, "data_batch_1.bin missing; the archive is not whole"),
         ({"data_batch_2.bin": records(10, 2)[:-1]}, "data_batch_2.bin: 30,729 bytes are not whole"),
         ({"data_batch_2.bin": b""}, "data_batch_2.bin: is empty"),
         ({"test_batch.bin": b"\x0a" + records(10, 3)[1:]}, "test_batch.bin: label 10; labels are"),
@@ -587,3 +593,20 @@ def test_jpeg75_images_are_known() -> None:
     # the figures of the images' own README
     assert found.mean == (0.4913, 0.4821, 0.4465)
     assert found.std == (0.2452, 0.2428, 0.2606)
+
+
+@pytest.mark.parametrize("size", [b"7" * 11, b"\x80" + b"\x7f" * 11, b"\xff" * 12])
+def test_a_member_of_no_use_may_not_declare_more_than_an_archive_can_hold(
+    tmp_path: Path, size: bytes
+) -> None:
+    """It would be passed over by reading as many bytes, long after the end of the file."""
+    header = bytearray(tarfile.TarInfo("README").tobuf(tarfile.USTAR_FORMAT))
+    header[124 : 124 + len(size)] = size
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    path = tmp_path / "a.tar"
+    path.write_bytes(bytes(header) + bytes(1024))
+    began = time.process_time()
+    with pytest.raises(UserError, match=r"a\.tar: "):
+        archives.read_bundle(path)
+    assert time.process_time() - began < 5

@@ -14,7 +14,8 @@ from bench.training.frameworks import FRAMEWORKS, REFERENCE
 from bench.training.settings import NAMES, Settings
 from tests.frameworks.support.client import ROOT, ask, each_framework, environment
 
-NOT_REPORTED = {"accumulation_dtype", "device_name"}  # on a CPU
+NOT_REPORTED = {"accumulation_dtype", "device_name", "loss_scale"}
+"""On a CPU, and where the loss is not scaled."""
 UNKNOWN = {
     "pytorch": NOT_REPORTED,
     "keras-torch": NOT_REPORTED,
@@ -106,11 +107,18 @@ def test_layouts(framework: str) -> None:
 
 
 @each_framework
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
 def test_idiomatic_track_has_the_precision_asked_for(framework: str, precision: str) -> None:
     found = facts(framework)[precision]
     assert found["activation_dtype"] == found["compute_dtype"] == precision
     assert found["weight_dtype"] == "float32"
+
+
+@each_framework
+def test_the_loss_is_scaled_for_float16_alone(framework: str) -> None:
+    """float16's smallest numbers are too large for many gradients; bfloat16's are float32's."""
+    assert facts(framework)["float16"]["loss_scale"] >= 1024
+    assert {facts(framework)[name]["loss_scale"] for name in ("float32", "bfloat16")} == {None}
 
 
 @each_framework

@@ -42,7 +42,16 @@ def ask() -> dict[str, Any]:
             r"the pickle asks for code \(torch.nn.modules.linear.Linear\), as a whole pickled m",
         ),
         ("number", r"holds a int, no state by name; save model.state_dict\(\)"),
-        ("checkpoint", r"'epoch' is a int, no tensor; save model.state_dict\(\)"),
+        ("eval", r"the pickle asks for code \((builtins\.)?eval\), .*nothing was run; save model"),
+        (
+            "empty-checkpoint",
+            r"no tensors by name in it \('epoch' is a int, 'note' is a str\); save model.state_d",
+        ),
+        (
+            "several",
+            r"holds several sets of weights: model \(2 tensors\), ema \(2 tensors\); choose one "
+            r"with --key model",
+        ),
         ("sparse", r"a is sparse or quantized; save it dense"),
         ("truncated", r"not a whole PyTorch file \(.*\); get it again"),
         ("junk", r"no file of torch.save, or one that asks for more"),
@@ -56,13 +65,31 @@ def test_files_that_are_no_state_are_refused_in_one_line(name: str, message: str
     assert ask()["planted_code_ran"] is False
 
 
-@pytest.mark.parametrize("form", ["plain", "parameters", "wrapped", "bfloat16"])
+@pytest.mark.parametrize(
+    "form",
+    [
+        *("plain", "parameters", "wrapped", "bfloat16", "legacy", "legacy-namespace"),
+        *("imagenet-example", "net", "model", "weights", "params", "ema", "nested", "by-key"),
+        *("numpy-number", "namespace", "own-classes", "beside-numbers", "defaultdict"),
+    ],
+)
 def test_states_are_read_to_the_bit(form: str) -> None:
     found = ask()["taken"][form]
-    prefix = "module." if form == "wrapped" else ""
+    prefix = "module." if form in ("wrapped", "imagenet-example") else ""
     assert found["names"] == [f"{prefix}features.0.bias", f"{prefix}features.0.weight"]
     assert found["same"] is True
     assert len(found["bfloat16"]) == (2 if form == "bfloat16" else 0)
+
+
+def test_what_stands_next_to_the_weights_is_passed_over_and_said() -> None:
+    taken = ask()["taken"]
+    assert taken["plain"]["notes"] == []
+    assert taken["ema"]["notes"] == ["taken from 'ema'", "passed over: epoch (int)"]
+    assert taken["nested"]["notes"] == ["taken from 'network.model_state'"]
+    first, second = taken["namespace"]["notes"]
+    assert first == "taken from 'state_dict'"
+    assert "args (argparse.Namespace)" in second
+    assert "acc (numpy._core.multiarray.scalar)" in taken["numpy-number"]["notes"][1]
 
 
 def test_torchvision_names_the_classes() -> None:

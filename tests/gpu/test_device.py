@@ -24,11 +24,14 @@ from bench.core.system import nvml
 from bench.core.system.devices import mismatch
 from bench.data.dataset import save
 from bench.data.synthetic import generate
+from bench.harness.batch_sizes import largest_below, tried
 from bench.harness.certificates import Subject, obtain
+from bench.harness.matrix import Job, Task
 from bench.networks.init import initial_weights
 from bench.networks.variants import VARIANTS
 from bench.parity.problem import CLASSES
 from bench.training.frameworks import FRAMEWORKS, REFERENCE
+from bench.training.settings import not_in_force
 from bench.worker.client import Worker, WorkerError
 from bench.worker.probing import DeviceChoice
 from tests.frameworks.support.client import ROOT
@@ -93,6 +96,47 @@ def test_training_is_on_the_device_and_the_clock_waits_for_it(
     rate = metrics["steps_per_sample"] * BATCH / min(found["samples"])
     print(f"{framework} {track}: {rate:,.0f} images/s, {found['device_memory_bytes']} bytes")
     # No CPU trains this network so fast, whatever the settings say.
+    assert rate > 2_000
+    if "torch" in FRAMEWORKS[framework].modules:  # the others have no public clock of the device
+        pairs = zip(metrics["device_seconds"], found["samples"], strict=True)
+        assert all(0.5 * host < device < 1.01 * host for device, host in pairs)
+        assert metrics["device_reserved_bytes"] >= found["device_memory_bytes"]
+
+
+@pytest.mark.parametrize("precision", ["tf32", "float16"])
+@pytest.mark.parametrize("track", ["idiomatic", "tuned"])
+def test_the_precision_that_is_asked_for_is_in_force(
+    precision: str, track: str, framework: str, device: str, data: Path
+) -> None:
+    """A worker fails where it is not; here it must be there at all."""
+    case = Case("cifar-bn", framework, track, precision=precision, batch_size=BATCH, device=device)
+    settings = measured(case, data, "startup")["settings"]
+    assert not_in_force(case, settings) is None
+    assert settings["compute_dtype"] == ("float16" if precision == "float16" else "float32")
+    assert (settings["loss_scale"] is not None) == (precision == "float16")
+
+
+@pytest.mark.parametrize("execution", ["compiled", "graphs", "compiled:8"])
+def test_every_execution_trains_or_says_that_there_is_none(
+    execution: str, framework: str, device: str, data: Path
+) -> None:
+    case = Case(
+        *("cifar-bn", framework, "idiomatic"),
+        precision="bfloat16",
+        batch_size=BATCH,
+        device=device,
+        execution=execution,
+    )
+    refused: WorkerError | None = None
+    try:
+        found = measured(case, data, TRAIN_THROUGHPUT)
+    except WorkerError as error:
+        refused = error
+    if refused:
+        assert refused.status == "skipped", str(refused)
+        pytest.skip(str(refused))
+    rate = found["metrics"]["steps_per_sample"] * BATCH / min(found["samples"])
+    print(f"{framework} {execution}: {rate:,.0f} images/s, {found['settings']['compilation']}")
     assert rate > 2_000
 
 
@@ -249,6 +293,16 @@ def test_a_batch_that_does_not_fit_is_a_marked_row(
         measured(case, data, "startup")
     assert caught.value.status == "oom", str(caught.value)[-500:]
     assert f"batches of {1 << 17}; a smaller one may fit" in str(caught.value)
+
+
+def test_the_largest_batch_is_found(device: str, data: Path, usable: list[str]) -> None:
+    case = Case("torchvision", usable[0], "idiomatic", input_size=224, device=device)
+    limits = Limits(timeout_seconds=300)
+    job = Job(case, (Task(case, TRAIN_THROUGHPUT),))
+    found = largest_below(job, 1 << 17, tried(data, limits))
+    print(f"{usable[0]}: torchvision at 224 px, batches of {found}")
+    assert found is not None
+    assert found >= 64
 
 
 def test_every_framework_is_tested_or_says_why(usable: list[str], choice: DeviceChoice) -> None:

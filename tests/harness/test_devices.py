@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +17,18 @@ from bench.core.errors import UserError
 from bench.core.limits import Limits
 from bench.core.records import Record, RecordStore
 from bench.core.system import devices, nvml
-from bench.harness import ceilings, certificates
+from bench.harness import batch_sizes, ceilings, certificates
 from bench.harness.certificates import Subject
 from bench.harness.devices import SharedDeviceWarning, claimed, on_device
 from bench.harness.matrix import jobs
 from bench.harness.run import open_run, run_all
-from bench.harness.selection import Selection
+from bench.harness.selection import AUTO_BATCH, Selection
 from bench.report.chapters import throughput
 from bench.report.tables import as_markdown
 from bench.training.interfaces import Setup
 from bench.training.recipes import recipe
 from bench.worker import probing
+from bench.worker.device_time import finish
 from bench.worker.measurements import speed
 from bench.worker.schedule import RemoteSchedule
 from bench.worker.session import Session
@@ -62,14 +64,13 @@ class Listener:
         return lambda *_: None
 
 
-def measured(
-    tmp_path: Path, batches: str, *frameworks: str, kinds: tuple[str, ...] = ("train_throughput",)
-) -> list[Record]:
+def measured(tmp_path: Path, batches: str, *frameworks: str, **choices: Any) -> list[Record]:
     """Records of a run on the fake accelerator."""
-    selection = Selection(frameworks=frameworks, kinds=kinds, tracks=("idiomatic",))
-    wanted, choice = on_device(selection, fakes.PROFILE, "cuda")
+    given = {"kinds": ("train_throughput",), "tracks": ("idiomatic",), **choices}
+    wanted, choice = on_device(Selection(frameworks=frameworks, **given), fakes.PROFILE, "cuda")
     run, _ = open_run(tmp_path / "results", "run", False, fakes.PROFILE, batches)
-    todo = jobs(wanted, fakes.PROFILE)
+    fits = batch_sizes.tried(run.data_folder, fakes.PROFILE.limits)
+    todo = batch_sizes.resolved(jobs(wanted, fakes.PROFILE), run.folder, fits, choice.unusable)
     run_all(run, todo, Listener(), parity=False, unusable=choice.unusable)  # type: ignore[arg-type]
     return run.store.read()
 
@@ -87,6 +88,7 @@ def test_a_row_says_its_device_and_has_nothing_of_the_processor(
     assert record.settings["device"] == "cuda:0"
     assert record.environment["gpu"]["name"] == "NVIDIA H100 80GB HBM3"
     assert record.metrics["device_memory_bytes"] == 123
+    assert record.metrics["device_reserved_bytes"] == 456
     assert record.metrics["device_process_bytes"] == 1073741824
     assert len(record.metrics["device_blocks"]) == len(record.samples)
     assert record.metrics["energy"]["source"].startswith("nvml")
@@ -175,12 +177,18 @@ def test_out_of_memory_says_the_batch_and_a_smaller_one(tmp_path: Path, batches:
     last = str(record.error).splitlines()[-1]
     assert last.endswith(
         "Tried to allocate 9.00 GiB; out of memory on cuda with batches of 16; "
-        "a smaller one may fit: --batch-sizes 8"
+        "a smaller one may fit: --batch-sizes 8; no smaller power of two fits"
     )
 
 
+def test_out_of_memory_names_the_largest_batch_that_fits(tmp_path: Path, batches: str) -> None:
+    (record,) = measured(tmp_path, batches, "fake-gpu-small")
+    assert record.status == "oom"
+    assert str(record.error).endswith("; the largest power of two that fits is 8: --batch-sizes 8")
+
+
 def test_a_sync_that_returns_early_is_found_by_the_audit(tmp_path: Path, batches: str) -> None:
-    early, sound = measured(tmp_path, batches, "fake-gpu-early", "fake-gpu")
+    early, sound = measured(tmp_path, batches, "fake-gpu-early", "fake-gpu-unclocked")
     verdicts = []
     for record in (early, sound):
         audit = sync_audit_of(Experiment(record.case, record.kind, (record,)))
@@ -188,6 +196,94 @@ def test_a_sync_that_returns_early_is_found_by_the_audit(tmp_path: Path, batches
         verdicts.append(audit.verdict)
     assert verdicts[0] == MISSING_SYNC
     assert verdicts[1] != MISSING_SYNC
+
+
+def test_a_sync_that_returns_early_fails_where_the_device_has_a_clock(
+    tmp_path: Path, batches: str
+) -> None:
+    early, sound = measured(tmp_path, batches, "fake-gpu-early-timed", "fake-gpu")
+    assert early.status == "failed"
+    assert "work is still queued on the device after sync" in str(early.error)
+    assert sound.ok
+
+
+def test_seconds_of_the_device_stand_next_to_those_of_the_host(
+    tmp_path: Path, batches: str
+) -> None:
+    timed, unclocked = measured(tmp_path, batches, "fake-gpu", "fake-gpu-unclocked")
+    host, device = timed.samples, timed.metrics["device_seconds"]
+    steps = timed.metrics["steps_per_sample"]
+    assert len(device) >= len(host)  # disturbed blocks are measured again
+    assert all(seconds >= steps * fake_device.STEP_SECONDS for seconds in device)
+    assert np.median(device) <= 1.5 * max(host) + 0.01
+    assert "device_seconds" not in unclocked.metrics
+    audit = sync_audit_of(Experiment(timed.case, timed.kind, (timed,)))
+    assert audit is not None
+    assert audit.device is not None
+    assert audit.verdict != MISSING_SYNC
+
+
+def test_a_device_that_computes_longer_than_a_block_takes_lacks_synchronisation(
+    tmp_path: Path, batches: str
+) -> None:
+    (record,) = measured(tmp_path, batches, "fake-gpu")
+    doubled = [2 * seconds for seconds in record.samples]
+    longer = replace(record, metrics={**record.metrics, "device_seconds": doubled})
+    audit = sync_audit_of(Experiment(longer.case, longer.kind, (longer,)))
+    assert audit is not None
+    assert audit.verdict == MISSING_SYNC
+
+
+def test_a_precision_that_is_not_in_force_is_no_row(tmp_path: Path, batches: str) -> None:
+    (record,) = measured(tmp_path, batches, "fake-gpu-float32")
+    assert record.status == "failed"
+    assert record.error == "bfloat16 eager was asked for, and compute_dtype is float32"
+
+
+def test_an_execution_that_a_framework_lacks_is_a_skipped_row(tmp_path: Path, batches: str) -> None:
+    choices = {"executions": ("eager", "graphs", "compiled:4")}
+    records = measured(tmp_path, batches, "fake-gpu-no-graphs", **choices)
+    assert [record.status for record in records] == ["ok", "skipped", "skipped"]
+    assert records[1].error == (
+        "execution graphs: the fake framework has no public way to replay a step as a CUDA graph; "
+        "take eager or compiled"
+    )
+    assert "takes one step in each call" in str(records[2].error)
+    assert records[1].case.id.endswith("/graphs")
+    assert records[2].case.id.endswith("/compiled:4")
+
+
+def test_what_does_not_fit_next_to_the_others_is_measured_alone_and_says_so(
+    tmp_path: Path, batches: str
+) -> None:
+    sound, alone = measured(tmp_path, batches, "fake-gpu", "fake-gpu-crowded")
+    assert sound.ok
+    assert alone.ok, alone.error
+    assert "measured alone" in alone.metrics["interleaving"]["sequential"]
+    assert "sequential" not in sound.metrics["interleaving"]
+    assert alone.metrics["interleaving"]["group"] != sound.metrics["interleaving"]["group"]
+
+
+def test_an_execution_of_several_steps_is_timed_and_not_evaluated(
+    tmp_path: Path, batches: str
+) -> None:
+    choices = {"executions": ("compiled:4",), "kinds": ("train_throughput", "accuracy")}
+    timed, trained = measured(tmp_path, batches, "fake-gpu", **choices)
+    assert timed.ok, timed.error
+    assert timed.metrics["steps_per_sample"] % 4 == 0
+    assert trained.status == "skipped"
+    assert "is timed only" in str(trained.error)
+
+
+def test_an_automatic_batch_size_is_the_largest_that_fits_in_every_framework(
+    tmp_path: Path, batches: str
+) -> None:
+    names = ("fake-gpu-small", "fake-gpu", "fake-gpu-float32")
+    choices = {"batch_sizes": (AUTO_BATCH,)}
+    records = measured(tmp_path, batches, *names, **choices)
+    assert [record.case.batch_size for record in records] == [fake_device.ROOM] * 3
+    found = json.loads((tmp_path / "results/run/batch_sizes.json").read_text())
+    assert found == {"tiny idiomatic 32px cuda": fake_device.ROOM}
 
 
 def test_nothing_is_queued_when_a_worker_waits_to_be_paused() -> None:
@@ -206,7 +302,7 @@ def test_nothing_is_queued_when_a_worker_waits_to_be_paused() -> None:
         lambda: next(commands),
         None,
         extras=True,
-        sync=trainer.sync,
+        finish=partial(finish, trainer),
     )
     speed.train_throughput(bench)
     assert pending == [0, 0, 0]

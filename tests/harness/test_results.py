@@ -43,13 +43,31 @@ def test_what_no_record_could_hold_is_refused(changes: dict[str, Any], message: 
     assert caught.value.status == "failed"
 
 
+@pytest.mark.parametrize(
+    ("kind", "changes", "message"),
+    [
+        ("latency", {"samples": [-1e-9]}, "seconds from 0"),
+        ("startup", {"samples": [1e308, 1e308]}, "seconds from 0"),
+        ("accuracy", {"samples": [1.5]}, "a fraction from 0 to 1"),
+        ("train_throughput", {"images_per_sample": None}, "without images_per_sample"),
+        ("inference", {"images_per_sample": 0}, "without images_per_sample"),
+    ],
+)
+def test_samples_that_no_summary_can_be_made_of_are_refused(
+    kind: str, changes: dict[str, Any], message: str
+) -> None:
+    assert checked(RESULT, kind)
+    with pytest.raises(WorkerError, match=message):
+        checked({**RESULT, **changes}, kind)
+
+
 @pytest.mark.parametrize("result", [1, [], None, {}, {"samples": [1.0]}])
 def test_what_is_no_result_is_refused(result: Any) -> None:
     with pytest.raises(WorkerError, match="the worker's result is refused"):
         checked(result)
 
 
-@pytest.mark.parametrize("samples", [None, 1.0, ["1"], [[1.0]], [True]])
+@pytest.mark.parametrize("samples", [None, 1.0, ["1"], [[1.0]], [True], [-1.0], [1e300]])
 def test_a_block_of_anything_but_numbers_is_refused(samples: Any) -> None:
     with pytest.raises(WorkerError, match="the worker's block is refused"):
         checked_block({"samples": samples, "machine": None})

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from bench.core.errors import UserError
+from bench.harness import selection
 from bench.harness.matrix import jobs
 from bench.harness.profiles import PROFILES
 from bench.harness.selection import Network, Selection, networks
@@ -15,6 +16,7 @@ from bench.networks.init import initial_weights
 from bench.networks.pretrained import Pretrained
 from bench.networks.variants import variant
 from bench.training.recipes import RECIPES, recipe
+from bench.weights.reading import Reading
 from tests.support import fake_weights
 from tests.support.fake_weights import TRUNK
 
@@ -146,6 +148,26 @@ def test_a_recipe_that_is_named_is_trained_and_nothing_is_timed() -> None:
 def test_a_frozen_recipe_makes_frozen_cases() -> None:
     selection = Selection(frameworks=("pytorch",), recipes=("transfer-frozen",), weights="bvlc")
     assert {job.case.frozen for job in _jobs(selection)} == {True}
+
+
+def test_what_is_said_about_a_file_of_weights_reaches_its_reader(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[Reading] = []
+
+    def opened(spec: str, *, reading: Reading) -> tuple[Pretrained, Path]:
+        asked.append(reading)
+        return Pretrained(fake_weights.SOURCES["torchvision"], {}), Path(spec)
+
+    monkeypatch.setattr(selection, "open_weights", opened)
+    found(weights="w.pth", key="ema", channel_order="BGR")
+    found(weights="w.pth", partial=True, variants=("torchvision",))
+    found(weights="w.pth", partial=True)
+    assert asked == [
+        Reading(key="ema", channel_order="BGR"),
+        Reading(named="torchvision", partial=True),
+        Reading(partial=True),
+    ]
 
 
 def test_weights_that_nothing_starts_from_are_refused() -> None:

@@ -127,7 +127,11 @@ def test_missing_layers_are_named(
     assert "without dense2, which embed needs" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", [n for n in VARIANTS if n not in ("served", "cifar-3x3")])
+SHORT = ("cifar-3x3", "cifar-linear")
+"""Networks without a second hidden layer."""
+
+
+@pytest.mark.parametrize("name", [n for n in VARIANTS if n not in ("served", *SHORT)])
 @pytest.mark.parametrize("head", ["source", "replace-last", "narrow"])
 def test_features_are_those_after_the_second_hidden_layer(name: str, head: str) -> None:
     architecture = variant(name).architecture(head=head)
@@ -145,10 +149,11 @@ def test_a_head_without_a_second_hidden_layer_has_no_features(head: str) -> None
         embedding_layer(variant("torchvision").architecture(head=head))
 
 
+@pytest.mark.parametrize("name", SHORT)
 @pytest.mark.parametrize("head", HEADS)
-def test_a_network_with_one_hidden_layer_has_no_features(head: str) -> None:
-    with pytest.raises(UserError, match=r"cifar-3x3 .* no second .*all but cifar-3x3"):
-        embedding_layer(variant("cifar-3x3").architecture(head=head))
+def test_a_network_without_two_hidden_layers_has_no_features(name: str, head: str) -> None:
+    with pytest.raises(UserError, match=rf"{name} .* no second .*all but cifar-3x3 and cifar-lin"):
+        embedding_layer(variant(name).architecture(head=head))
 
 
 def test_the_network_is_cut_only_where_the_weights_end() -> None:

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps, features
 
 from bench.core.errors import UserError
-from bench.inference.images import image_paths, read_rgb
+from bench.inference.images import Conversions, find_images, image_paths, read_rgb
 from tests.frameworks.support.photos import photograph
 
 Array = NDArray[np.integer]
@@ -138,7 +138,7 @@ def test_other_modes_than_rgb_are_named_in_the_error(tmp_path: Path, name: str) 
     path.write_bytes(make())
     message = refusal(path)
     assert message.startswith(what)
-    assert "--convert takes it as RGB" in message
+    assert "without --strict it is taken as RGB" in message
     assert ("first frame" in message) == ("animated" in what)
     assert pixels(path).shape[2] == 3
 
@@ -159,12 +159,54 @@ def test_a_jpeg_with_a_preview_is_one_image(tmp_path: Path) -> None:
     assert pixels(path, convert=False).shape == (24, 20, 3)
 
 
-def test_exif_rotation_is_ignored_as_in_torchvision(tmp_path: Path) -> None:
-    path = tmp_path / "turned.jpg"
+def turned(path: Path, orientation: int, kind: str = "PNG") -> Path:
+    """A photograph that is stored turned, with the EXIF orientation that says so."""
     exif = Image.Exif()
-    exif[0x0112] = 6
-    small("RGB").save(path, exif=exif)
+    exif[0x0112] = orientation
+    small("RGB").save(path, kind, exif=exif)
+    return path
+
+
+def test_exif_rotation_is_ignored_as_in_torchvision_by_a_strict_reader(tmp_path: Path) -> None:
+    path = turned(tmp_path / "turned.jpg", 6, "JPEG")
     assert pixels(path, convert=False).shape == (24, 20, 3)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_images_are_turned_upright_by_exif(tmp_path: Path, orientation: int, kind: str) -> None:
+    path = turned(tmp_path / "turned", orientation, kind)
+    conversions = Conversions()
+    found = read_rgb(path, True, conversions=conversions)
+    with Image.open(path) as image:
+        wanted = ImageOps.exif_transpose(image).convert("RGB")
+    np.testing.assert_array_equal(np.asarray(found), np.asarray(wanted))
+    said = orientation != 1 and kind == "PNG"  # Pillow turns a TIFF when it loads it
+    assert conversions.images == said
+    assert ("1 turned by EXIF" in conversions.summary()) == said
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow was built without AVIF")
+def test_avif_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "photo.avif"
+    small("RGB").save(path, "AVIF", quality=100, subsampling="4:4:4")
+    apart = np.asarray(pixels(path), int) - np.asarray(small("RGB"), int)
+    assert np.abs(apart).mean() < 3
+
+
+def test_conversions_are_counted_by_kind(tmp_path: Path) -> None:
+    conversions = Conversions()
+    for name, (make, _) in ODD.items():
+        (tmp_path / name).write_bytes(make())
+        read_rgb(tmp_path / name, True, conversions=conversions)
+    small("RGB").save(tmp_path / "plain.png")
+    read_rgb(tmp_path / "plain.png", True, conversions=conversions)
+    summary = conversions.summary()
+    assert summary.startswith(f"{len(ODD)} images converted to upright 8-bit RGB: ")
+    for words in ("3 animated or of several pages,", "1 CMYK", "2 16 bits a channel"):
+        assert words in summary
+    assert summary.endswith("; --strict refuses them")
+    assert Conversions().summary() == ""
 
 
 def test_grey_becomes_three_equal_channels(tmp_path: Path) -> None:
@@ -267,12 +309,23 @@ def test_an_image_without_pixels_is_refused(tmp_path: Path) -> None:
     assert refusal(bitmap).startswith(("0x0 pixels", "not a"))
 
 
-@pytest.mark.parametrize("side", [9_500, 14_000])  # Pillow warns of the one and refuses the other
+@pytest.mark.parametrize("side", [15_000, 21_000])  # as Pillow: warned of, refused
 def test_a_decompression_bomb_is_refused_unread(tmp_path: Path, side: int) -> None:
     path = tmp_path / "bomb.png"
     path.write_bytes(png(side, side, bits=1, kind=0, raw=bytes(1000)))
     message = refusal(path, convert=True)
-    assert message.startswith("more than 89,478,485 pixels, which may be a decompression bomb")
+    assert message.startswith("more than 200,000,000 pixels, which may be a decompression bomb")
+    assert "--max-pixels" in message
+
+
+def test_large_images_are_read_up_to_the_limit(tmp_path: Path) -> None:
+    path = tmp_path / "scan.png"
+    path.write_bytes(png(9_500, 9_500, bits=1, kind=0, raw=bytes(9_500 * (1 + 9_500 // 8 + 1))))
+    before = Image.MAX_IMAGE_PIXELS
+    assert read_rgb(path, True).size == (9_500, 9_500)  # Pillow's own limit is 89,478,485
+    with pytest.raises(UserError, match="more than 90,000,000 pixels"):
+        read_rgb(path, True, max_pixels=90_000_000)
+    assert before == Image.MAX_IMAGE_PIXELS
 
 
 @pytest.mark.parametrize("mode", ["F", "I"])
@@ -294,3 +347,45 @@ def test_folders_are_replaced_by_their_images_in_order(tmp_path: Path) -> None:
         empty,
         Path("nothing"),
     ]
+
+
+def tree(folder: Path) -> list[Path]:
+    """A folder with images under odd names, other files, and a sub-folder."""
+    names = ("b.png", "a.jfif", "photo", "\udce9t\udce9.png", "sub/c.png", "sub/deep/d.png")
+    (folder / "sub" / "deep").mkdir(parents=True)
+    for name in names:
+        small("RGB").save(folder / name, "PNG")
+    for name in ("notes.txt", "more.TXT", "film.mp4", ".hidden.png", "._b.png", ".DS_Store"):
+        (folder / name).write_bytes(b"no image")
+    return [folder / name for name in names]
+
+
+def test_sub_folders_and_other_files_are_counted_and_named(tmp_path: Path) -> None:
+    *here, _, _ = tree(tmp_path)
+    found = find_images([tmp_path])
+    assert sorted(found.paths) == sorted(here)
+    assert {path.name for path in found.skipped} == {"notes.txt", "more.TXT", "film.mp4"}
+    assert found.summary() == (
+        "passed over: 3 files that are no image (2 .txt, 1 .mp4; --show-skipped) and 1 sub-folder "
+        "(--recursive takes them)"
+    )
+    assert find_images(here).summary() == ""
+
+
+def test_recursive_takes_sub_folders_and_no_circle(tmp_path: Path) -> None:
+    paths = tree(tmp_path)
+    (tmp_path / "sub" / "again").symlink_to(tmp_path)
+    found = find_images([tmp_path], recursive=True)
+    assert sorted(found.paths) == sorted(paths)
+    assert not found.folders
+
+
+def test_names_in_any_bytes_are_read(tmp_path: Path) -> None:
+    tree(tmp_path)
+    (odd,) = (path for path in find_images([tmp_path]).paths if "\udce9" in path.name)
+    assert read_rgb(odd).size == (20, 24)
+
+
+def test_a_folder_of_folders_says_what_looks_into_them(tmp_path: Path) -> None:
+    (tmp_path / "outer" / "inner").mkdir(parents=True)
+    assert refusal(tmp_path / "outer").endswith("--recursive looks into its sub-folders")

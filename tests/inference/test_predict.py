@@ -1,6 +1,7 @@
 """``alexbench predict`` on servers for tests: outputs, bad images, workers that die."""
 
 import csv
+import dataclasses
 import json
 import signal
 import subprocess
@@ -16,6 +17,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bench.core.errors import UserError
+from bench.inference.output import Predictions
+from bench.networks.inference import prediction_network
 from tests.support import fake_server
 from tests.support.images_cli import NAMES, Call, caller, features, logits, write_images
 
@@ -142,7 +146,7 @@ def test_bad_images_are_named_and_the_others_are_predicted(
     Image.new("L", (20, 20)).save("grey.png")
     Path("text.jpg").write_text("no image")
     given = [paths[0], "grey.png", paths[1], "text.jpg", "absent.png", paths[2]]
-    assert predict(call, *given, "--json", "--batch-size", 2) == 2
+    assert predict(call, *given, "--json", "--batch-size", 2, "--strict") == 2
     shown = capsys.readouterr()
     assert_rows(json.loads(shown.out), paths[:3])
     assert [line.partition(";")[0] for line in shown.err.splitlines()] == [
@@ -296,3 +300,72 @@ def test_batches_are_full_although_bad_images_are_skipped(
     assert predict(call, paths[0], "bad.png", *paths[1:], "--json", "--batch-size", 2) == 2
     assert_rows(json.loads(capsys.readouterr().out), paths)
     assert features(paths).any()
+
+
+def folder_of_photos() -> Path:
+    """One plain image, one grey, one transparent, a text, and a name that is not UTF-8."""
+    folder = Path("photos")
+    (folder / "more").mkdir(parents=True)
+    image = Image.new("RGB", (20, 24), "teal")
+    image.save(folder / "a.png")
+    image.convert("L").save(folder / "b.png")
+    image.convert("RGBA").save(folder / "\udce9.png")
+    image.save(folder / "more" / "c.jpg")
+    (folder / "list.txt").write_text("no image")
+    return folder
+
+
+def test_a_folder_as_it_is_costs_one_line_about_what_was_converted(
+    call: Call, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert predict(call, folder_of_photos(), "--json") == 0
+    shown = capsys.readouterr()
+    assert len(json.loads(shown.out)) == 3
+    assert shown.err.splitlines() == [
+        "alexbench: passed over: 1 file that is no image (1 .txt; --show-skipped) and 1 sub-folder "
+        "(--recursive takes them)",
+        "alexbench: 2 images converted to upright 8-bit RGB: 1 grey, 1 RGB with alpha; --strict "
+        "refuses them",
+    ]
+
+
+def test_strict_refuses_what_is_not_plain_rgb(
+    call: Call, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert predict(call, folder_of_photos(), "--strict", "--json") == 2
+    shown = capsys.readouterr()
+    assert [Path(row["image"]).name for row in json.loads(shown.out)] == ["a.png"]
+    assert "b.png: grey; expected 8-bit RGB; without --strict it is taken as RGB" in shown.err
+    assert "converted" not in shown.err
+
+
+def test_recursive_and_show_skipped_name_every_file(
+    call: Call, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert predict(call, folder_of_photos(), "--recursive", "--show-skipped", "-o", "out.csv") == 0
+    shown = capsys.readouterr()
+    assert "alexbench: passed over: photos/list.txt" in shown.err
+    rows = Path("out.csv").read_text(encoding="utf-8", errors="surrogateescape")
+    assert rows.count("photos/more/c.jpg") == 5
+    assert rows.count("photos/\udce9.png") == 5
+
+
+def test_a_larger_limit_of_pixels_can_be_given(
+    call: Call, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.new("RGB", (200, 100)).save("wide.png")
+    assert predict(call, "wide.png", "--max-pixels", 19_999) == 2
+    assert "more than 19,999 pixels" in capsys.readouterr().err
+    assert predict(call, "wide.png", "--max-pixels", 20_000, "--json") == 0
+
+
+def test_a_network_of_few_classes_needs_no_top(
+    call: Call, paths: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    served = fake_server.pretrained()
+    network = prediction_network(served, Path())
+    few = dataclasses.replace(network, architecture=fake_server.VARIANT.architecture(3))
+    assert len(Predictions(few).of(np.zeros(3, np.float32))) == 3
+    one = dataclasses.replace(network, architecture=fake_server.VARIANT.architecture(1))
+    with pytest.raises(UserError, match="one logit, whose softmax is 1 for every image; use embed"):
+        Predictions(one)

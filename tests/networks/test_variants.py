@@ -50,8 +50,12 @@ def before_flatten(architecture: Architecture) -> tuple[int, ...]:
         # kernels 9 · (3·64 + 64·256 + 3·256·256), 2304·1024 + 1024·10, biases, BN twice those of
         # all layers but the last
         ("cifar-3x3", 1_918_656 + 2_369_536 + 2_122 + 4_224),
+        # torchvision's five convolutions, and 256·10 + 10
+        ("cifar-linear", 2_469_696 + 2_570),
         ("imagenet-lrn", 60_965_224),  # BVLC's own count
         ("imagenet-bn", 60_965_224 + 2 * (96 + 256)),
+        # without groups; BN twice 96 + 256 + 384 + 384 + 256
+        ("imagenet-bn5", 62_378_344 + 2 * 1_376),
         ("torchvision", 61_100_840),
     ],
 )
@@ -62,7 +66,10 @@ def test_parameters_at_the_sources_own_classes(name: str, parameters: int) -> No
 
 
 def test_every_variant_has_its_count_here() -> None:
-    assert set(VARIANTS) == {*CIFAR, "cifar-3x3", *IMAGENET, "torchvision"}
+    assert set(VARIANTS) == {
+        *(*CIFAR, "cifar-3x3", "cifar-linear"),
+        *(*IMAGENET, "imagenet-bn5", "torchvision"),
+    }
 
 
 def test_operations() -> None:
@@ -70,9 +77,13 @@ def test_operations() -> None:
     assert round(variant("torchvision").architecture().forward_flops() / 2e9, 2) == 0.71
     # Krizhevsky's two groups halve conv 2, 4 and 5: 724 M, as Caffe's model zoo is counted
     assert round(variant("imagenet-lrn").architecture().forward_flops() / 2e6) == 724
+    # Without groups conv 2, 4 and 5 cost twice as much: 448, 224 and 150 M instead of half of that.
+    assert round(variant("imagenet-bn5").architecture().forward_flops() / 2e6) == 1135
+    # 8·8·23,232 + 4·4·307,200 + 2·2·(663,552 + 884,736 + 589,824) + 2,560
+    assert variant("cifar-linear").architecture().forward_flops() == 2 * 14_957_056
 
 
-@pytest.mark.parametrize("name", IMAGENET)
+@pytest.mark.parametrize("name", [*IMAGENET, "imagenet-bn5"])
 def test_extents_of_the_2012_network(name: str) -> None:
     extents = [
         after(name, layer)
@@ -90,7 +101,7 @@ def test_extents_of_the_2012_network(name: str) -> None:
     ]
 
 
-@pytest.mark.parametrize("name", IMAGENET)
+@pytest.mark.parametrize("name", [*IMAGENET, "imagenet-bn5"])
 def test_224_pixels_break_the_head_of_the_2012_network(name: str) -> None:
     assert before_flatten(variant(name).architecture()) == (256, 6, 6)
     assert before_flatten(variant(name).architecture(input_size=224)) == (256, 5, 5)
@@ -103,6 +114,25 @@ def test_extents_of_the_cifar_network() -> None:
             (256, 2, 2),
             (256, 1, 1),
         ]
+
+
+def test_one_pixel_is_left_for_the_linear_classifier() -> None:
+    name = "cifar-linear"
+    assert [after(name, layer) for layer in ("conv1", "pool1", "pool2", "pool5")] == [
+        (64, 8, 8),
+        (64, 4, 4),
+        (192, 2, 2),
+        (256, 1, 1),
+    ]
+    own, other = (
+        [(c.filters, c.kernel, c.stride) for c in of_kind(row, Conv)]
+        for row in (name, "torchvision")
+    )
+    assert own == other
+
+
+def test_the_single_tower_has_no_groups() -> None:
+    assert {c.groups for c in of_kind("imagenet-bn5", Conv)} == {1}
 
 
 def test_small_kernels_leave_maps_to_look_at() -> None:
@@ -148,7 +178,7 @@ def test_pools_stand_after_1_2_and_5(name: str) -> None:
     layers = [x for x in variant(name).architecture().layers if isinstance(x, (Conv, MaxPool))]
     # One letter each: convolution, pool.
     assert "".join(x.kind[0] for x in layers) == "cmcmcccm"
-    size = 2 if name in CIFAR else 3  # 3 at stride 2: overlapping
+    size = 2 if name in (*CIFAR, "cifar-linear") else 3  # 3 at stride 2: overlapping
     assert {(x.size, x.stride) for x in of_kind(name, MaxPool)} == {(size, 2)}
 
 
@@ -177,6 +207,12 @@ ORDERS = {
     "imagenet-bn": f"conv relu batch_norm max_pool conv relu batch_norm max_pool {CONV5} "
     + "dense relu dropout " * 2
     + "dense",
+    "cifar-linear": f"conv relu max_pool conv relu max_pool {CONV5} dense",
+    "imagenet-bn5": "conv relu batch_norm max_pool " * 2
+    + "conv relu batch_norm " * 3
+    + "max_pool flatten "
+    + "dense relu dropout " * 2
+    + "dense",
     "torchvision": f"conv relu max_pool conv relu max_pool {CONV5} "
     + "dropout dense relu " * 2
     + "dense",
@@ -190,15 +226,18 @@ def test_order_of_the_layers(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(VARIANTS))
 def test_dropout_rates(name: str) -> None:
-    rates = [layer.rate for layer in of_kind(name, Dropout)]
-    assert rates == {"cifar-3x3": [0.2]}.get(name, [0.4] * 3 if name in CIFAR else [0.5] * 2)
+    layers = variant(name).architecture().layers
+    rates = [layer.rate for layer in layers if isinstance(layer, Dropout)]
+    assert rates == {"cifar-3x3": [0.2], "cifar-linear": []}.get(
+        name, [0.4] * 3 if name in CIFAR else [0.5] * 2
+    )
 
 
 @pytest.mark.parametrize("name", sorted(VARIANTS))
 def test_units_of_the_dense_layers(name: str) -> None:
     units = [layer.units for layer in of_kind(name, Dense)]
     usual = [4096, 4096, 1000, 10] if name in CIFAR else [4096, 4096, 1000]
-    assert units == {"cifar-3x3": [1024, 10]}.get(name, usual)
+    assert units == {"cifar-3x3": [1024, 10], "cifar-linear": [10]}.get(name, usual)
 
 
 @pytest.mark.parametrize("name", ["cifar-lrn", "imagenet-lrn"])
@@ -229,7 +268,7 @@ def test_replaced_last_layer(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(VARIANTS))
 def test_narrow_head(name: str) -> None:
     source = variant(name).architecture(10).layers
-    *_, hidden, _last = [i for i, layer in enumerate(source) if isinstance(layer, Dense)]
+    hidden = [i for i, layer in enumerate(source) if isinstance(layer, Dense)][-2:][0]
     new = variant(name).architecture(10, head="narrow").layers
     assert new == (
         *source[:hidden],
@@ -304,7 +343,7 @@ def test_batch_norm_stands_exactly_where_the_other_network_has_lrn(one: str, oth
 
 
 def test_batch_norm_rows_state_the_shared_convention() -> None:
-    for name in ("cifar-bn", "cifar-bn2", "imagenet-bn"):
+    for name in ("cifar-bn", "cifar-bn2", "imagenet-bn", "imagenet-bn5"):
         assert {(x.eps, x.momentum, x.unbiased) for x in of_kind(name, BatchNorm)} == {
             (1e-5, 0.9, False)
         }

@@ -1,4 +1,4 @@
-"""``records.jsonl`` cut or zeroed at random bytes; random damage to every kind of cached file."""
+"""``records.jsonl``, checkpoints and rounds cut or zeroed; damage to every kind of cached file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ from bench.core.errors import UserError
 from bench.core.records import FILE, RecordStore
 from bench.data import sources as prepared
 from bench.harness import ceilings
+from bench.harness.resumption.checkpoints import FOLDER
 from bench.weights import sources as weights
+from tests.reliability.kills import await_phase, other_bits
 from tests.reliability.support import Figures, Place, main, place, problem_with
 from tests.support import fakes, weight_examples
 
@@ -36,6 +38,8 @@ def run(given: argparse.Namespace, rng: random.Random, figures: Figures) -> None
             problem = _cut(here, f"cut-{number}", rng, resume=number % RESUMED_EVERY == 0)
             figures.lost += problem is not None
             figures.count(problem, "cuts of records.jsonl")
+        for what in UNFINISHED:
+            _unfinished(here, what, given, rng, figures)
         os.environ.update({**here.environment, "ALEXBENCH_CACHE": str(here.root / "cache")})
         fakes.register()
         with (
@@ -79,6 +83,51 @@ def _cut(here: Place, name: str, rng: random.Random, *, resume: bool) -> str | N
     )
 
 
+_TRAINING = ("--profile", "tiny", "--frameworks", "fake-slow", "--kinds", "accuracy")
+_GROUP = (
+    "--profile", "tiny-twice", "--frameworks", "fake,fake-two",
+    "--kinds", "startup,train_throughput",
+)  # fmt: skip
+UNFINISHED = {
+    "checkpoints": (_TRAINING, "*/step-*.npz"),
+    "rounds of processes": (_GROUP, "group-*.json"),
+}
+"""What a killed run has left: the options of a run that leaves it, and the names of its files."""
+
+
+def _unfinished(
+    here: Place, what: str, given: argparse.Namespace, rng: random.Random, figures: Figures
+) -> None:
+    """Damage what a run goes on from, and bring the run to its end."""
+    options, pattern = UNFINISHED[what]
+    plain = (*options, "--tracks", "closed", "--no-parity", "--data", str(here.data))
+    named = what.replace(" ", "-")
+    code, _, err = here.run(here.command(*plain, "--run", f"{named}-whole"))
+    assert code == 0, err
+    whole = here.records(f"{named}-whole")
+    left = here.results / f"{named}-left"
+    files = lambda: list((left / FOLDER).glob(pattern))  # noqa: E731
+    process = here.start(here.command(*plain, "--run", left.name))
+    assert await_phase(process, lambda: bool(files())), f"no {what} in a run"
+    process.kill()
+    here.finish(process)
+    here.left()
+    (file,) = files()
+    for number in range(given.unfinished):
+        name = f"{named}-{number}"
+        shutil.copytree(left, here.results / name)
+        damaged = here.results / name / file.relative_to(left)
+        how = _change(damaged, rng)
+        code, _, err = here.run(here.resumed(name))
+        found = here.records(name)
+        problem = other_bits(found, whole) or problem_with(found, [])
+        if code or {r.key for r in found if r.ok} != {r.key for r in whole} or "Traceback" in err:
+            problem = problem or f"exit {code}, {len(found)} records: {err[-200:]!r}"
+        figures.lost += problem is not None
+        figures.count(problem and f"{what}, {how}: {problem}", f"damages of {what}")
+        shutil.rmtree(here.results / name)
+
+
 def _cached(here: Place) -> Iterator[tuple[str, Path, Callable[[], Any]]]:
     """What is cached: its name, a file of it, and how it is read."""
     ceilings.obtain("fake-ceiling")
@@ -119,6 +168,23 @@ def _tensors(file: Path) -> Any:
 def _damaged(path: Path, read: Callable[[], Any], whole: Any, rng: random.Random) -> str | None:
     """Damage a file, read it, and put it back; what is wrong with what was read."""
     content = path.read_bytes()
+    how = _change(path, rng)
+    try:
+        found = read()
+    except UserError:
+        found = None
+    except Exception as error:
+        return f"{how}: {type(error).__name__}: {error}"
+    finally:
+        path.write_bytes(content)
+    if found is None or found == whole:
+        return None
+    return f"{how} was believed"
+
+
+def _change(path: Path, rng: random.Random) -> str:
+    """Damage a file; how, in words."""
+    content = path.read_bytes()
     changed = bytearray(content)
     how = rng.choice(("flip", "cut", "zero", "insert"))
     at = rng.randrange(len(content))
@@ -134,18 +200,8 @@ def _damaged(path: Path, read: Callable[[], Any], whole: Any, rng: random.Random
         case "insert":
             changed[at:at] = rng.randbytes(rng.randint(1, 8))
     path.write_bytes(changed)
-    try:
-        found = read()
-    except UserError:
-        found = None
-    except Exception as error:
-        return f"{how} at {at}: {type(error).__name__}: {error}"
-    finally:
-        path.write_bytes(content)
-    if found is None or found == whole:
-        return None
-    return f"{how} at {at} was believed"
+    return f"{how} at {at}"
 
 
 if __name__ == "__main__":
-    main(run, cuts=100, damages=200)
+    main(run, cuts=100, unfinished=50, damages=200)

@@ -25,6 +25,7 @@ class Environment:
         code: Exit code.
         prepare: Called with the place before.
         nameless: Whether the user has neither a name nor a home.
+        starter: Code that starts the command, in the place of ``-m bench``.
     """
 
     name: str
@@ -33,6 +34,12 @@ class Environment:
     code: int = 0
     prepare: Callable[[Place], None] = lambda here: None
     nameless: bool = False
+    starter: str = ""
+
+
+def _bench_of_a_project(here: Place) -> None:
+    (here.root / "project").mkdir()
+    (here.root / "project" / "bench.py").write_text("MINE = True\n")
 
 
 def _matplotlibrc(here: Place) -> None:
@@ -57,6 +64,12 @@ ENVIRONMENTS = (
     Environment("results of one", arguments=("--results", "~nosuchuser/x"), code=2),
     Environment("cache of one", {"ALEXBENCH_CACHE": "~nosuchuser/x"}, code=2),
     Environment("variable with data of one", {"ALEXBENCH_DATA": "~nosuchuser/x"}, (), 2),
+    Environment(
+        "bench.py of a project on PYTHONPATH",
+        {"PYTHONPATH": "project"},
+        prepare=_bench_of_a_project,
+        starter="import alexbench; alexbench.main()",
+    ),
     Environment("settings of JAX and XLA", {"JAX_PLATFORMS": "none", "XLA_FLAGS": "--no_such"}),
 )
 
@@ -79,6 +92,9 @@ def _outcome(here: Place, one: Environment) -> str | None:
     command = [*(NAMELESS if one.nameless else ()), *here.first("run", *one.arguments)]
     if one.name.startswith("variable"):
         command = [part for part in command if part not in ("--data", str(here.data))]
+    if one.starter:
+        command = [command[0], "-c", one.starter, *command[3:]]
+        given["PYTHONPATH"] = f"{here.root / given['PYTHONPATH']}:{here.environment['PYTHONPATH']}"
     before = set(here.root.iterdir())
     done = subprocess.run(
         command,

@@ -1,4 +1,4 @@
-"""SIGINT, SIGTERM and SIGHUP at every phase of a run, and a second one shortly after the first."""
+"""SIGINT, SIGTERM and SIGHUP in every phase of a run, once and twice."""
 
 from __future__ import annotations
 
@@ -7,31 +7,45 @@ import random
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 
 from bench.core.signals import STOPPING
+from bench.harness.resumption.run_settings import RUN_FILE
+from tests.reliability.kills import PHASES as LATER
+from tests.reliability.kills import await_phase
 from tests.reliability.support import Figures, Place, main, place, problem_with
 
-PHASES = {"imports": (0.0, 0.12), "opening": (0.12, 0.3), "measuring": (0.3, 0.8), "end": (0.8, 1)}
-"""As shares of the time of an undisturbed run."""
-NOT_OURS_SECONDS = 0.15
+NOT_OURS_SECONDS = 0.08
 """Python's own start: no code of the command runs before."""
+IMPORTS = "in the imports"
+
+
+def _opened(here: Place, name: str) -> Callable[[], bool]:
+    path = here.results / name / RUN_FILE
+    return path.exists
+
+
+PHASES = {
+    IMPORTS: lambda here, name: lambda: True,
+    "in the opening": _opened,
+    **{name: comes for name, comes in LATER.items() if name != "anywhere"},
+}
 
 
 def run(given: argparse.Namespace, rng: random.Random, figures: Figures) -> None:
     """Every signal in every phase, so many times; half of them with a second signal."""
     with place() as here:
-        began = time.monotonic()
         code, _, err = here.run(here.first("whole"))
         assert code == 0, err
-        seconds = time.monotonic() - began
         for number in range(given.rounds):
-            for phase, (low, high) in PHASES.items():
+            for phase in PHASES:
                 for which in STOPPING:
-                    moment = max(NOT_OURS_SECONDS, rng.uniform(low, high) * seconds)
                     second = rng.uniform(0.01, 1.0) if number % 2 else None
-                    _stop(here, figures, phase, which, moment, second)
+                    _stop(here, figures, phase, which, rng, second)
         left = here.temporaries()
         figures.notes["temporary folders left at the end"] = len(left)
+        if left:
+            figures.faults.append(f"temporary folders left: {left[:5]}")
 
 
 def _stop(
@@ -39,12 +53,15 @@ def _stop(
     figures: Figures,
     phase: str,
     which: signal.Signals,
-    moment: float,
+    rng: random.Random,
     second: float | None,
 ) -> None:
-    name = f"{phase}-{figures.tried}"
-    here.forget_certificates()
-    process = here.start(here.first(name))
+    name = f"{phase.replace(' ', '-')}-{figures.tried}"
+    comes = PHASES[phase](here, name)
+    imports = phase == IMPORTS
+    process = here.start(here.first(name), exec=imports)
+    await_phase(process, comes)
+    moment = NOT_OURS_SECONDS + rng.uniform(0, 0.9) if imports else rng.uniform(0, 0.2)
     try:
         process.wait(moment)
     except subprocess.TimeoutExpired:
@@ -67,8 +84,8 @@ def _stop(
         return
     problem = _problem(here, name, which, code, out, err, second)
     if problem:
-        problem = f"{which.name} in {phase} at {moment:.2f} s, second {second}: {problem}"
-    figures.count(problem, f"in {phase}")
+        problem = f"{which.name} {phase}, {moment:.2f} s, second {second}: {problem}"
+    figures.count(problem, phase)
     slowest = max(figures.notes["seconds to the end at most"], round(took))
     figures.notes["seconds to the end at most"] = slowest
 

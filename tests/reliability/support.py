@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import random
 import shutil
@@ -15,16 +16,17 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
-from uuid import uuid4
 
 from bench.core.records import FILE, Record, RecordStore
-from bench.core.signals import STOPPING
+from bench.data.dataset import Dataset
+from tests.reliability.starts import Forked, Started, become_reaper, default_signals, fresh, reap
 from tests.support import fakes
 
-_MARK = "ALEXBENCH_RELIABILITY"
-"""Variable by which all processes of a script are found, children of children too."""
-RUN_SECONDS = 300
+__all__ = ["Figures", "Place", "Started", "default_signals", "main", "place", "problem_with"]
+
+RUN_SECONDS = 900
 """After which a run counts as hanging."""
 END_SECONDS = 5
 """In which the processes of a killed run must be gone."""
@@ -56,12 +58,16 @@ class Figures:
         if note:
             self.notes[note] += 1
 
+    @property
+    def words(self) -> str:
+        """The notes in a line."""
+        return ", ".join(f"{number:,} {note}" for note, number in sorted(self.notes.items()))
+
     def report(self) -> int:
         """Print the figures; the exit code of the script."""
-        notes = ", ".join(f"{number} {note}" for note, number in sorted(self.notes.items()))
-        print(f"{self.name}: tried {self.tried}, survived {self.survived}, lost {self.lost}")
-        if notes:
-            print(f"  {notes}")
+        print(f"{self.name}: tried {self.tried:,}, survived {self.survived:,}, lost {self.lost:,}")
+        if self.notes:
+            print(f"  {self.words}")
         for fault in self.faults[:20]:
             print(f"  FAULT {fault}")
         sys.stdout.flush()
@@ -70,13 +76,23 @@ class Figures:
 
 @dataclass(frozen=True)
 class Place:
-    """Folders of one script, and the environment of its processes."""
+    """Folders of one script, and the environment of its processes.
+
+    Attributes:
+        root: All others are below it.
+        data: The images, in CIFAR-10's form.
+        results: Of the runs.
+        temporary: What ``$TMPDIR`` names.
+        environment: Of the processes.
+        workers: Of a forked run every so many-th worker is a fresh process; 0 has all forked.
+    """
 
     root: Path
     data: Path
     results: Path
     temporary: Path
     environment: dict[str, str]
+    workers: int = 0
 
     def command(self, *arguments: str) -> list[str]:
         """``alexbench run`` on the fakes, below this place's results."""
@@ -91,19 +107,27 @@ class Place:
         """The command that goes on with it, without any of its options."""
         return self.command("--resume", name, *more)
 
-    def start(self, command: Sequence[str]) -> subprocess.Popen[str]:
-        """The command in a process of its own, its signals as a terminal has them."""
-        return subprocess.Popen(
-            command,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=self.environment,
-            cwd=self.root,
-            preexec_fn=_default_signals,
-        )
+    def start(
+        self,
+        command: Sequence[str],
+        *,
+        exec: bool = False,
+        first: Callable[[], object] = lambda: None,
+    ) -> Started:
+        """The command in a process of its own, its signals as a terminal has them.
 
-    def finish(self, process: subprocess.Popen[str]) -> tuple[int, str, str]:
+        Args:
+            command: It with its arguments.
+            exec: Whether the process is a fresh one, with its imports before it; other commands
+                than ours always are.
+            first: Called in a forked process before the command.
+        """
+        head = [sys.executable, "-m", "bench"]
+        if exec or list(command[:3]) != head:
+            return fresh(command, self.environment, self.root)
+        return Forked(command[3:], self.environment, self.root, first, self.workers)
+
+    def finish(self, process: Started) -> tuple[int, str, str]:
         """Exit code, stdout and stderr; a hanging run is killed, and its code is that."""
         try:
             out, err = process.communicate(timeout=RUN_SECONDS)
@@ -111,6 +135,7 @@ class Place:
             process.kill()
             out, err = process.communicate()
             err += "\nhangs"
+        assert process.returncode is not None
         return process.returncode, out, err
 
     def run(self, command: Sequence[str]) -> tuple[int, str, str]:
@@ -118,16 +143,8 @@ class Place:
         return self.finish(self.start(command))
 
     def processes(self) -> list[int]:
-        """Processes of this place that are alive."""
-        mark = f"{_MARK}={self.environment[_MARK]}".encode()
-        found = []
-        for entry in Path("/proc").iterdir():
-            try:
-                if entry.name.isdigit() and mark in (entry / "environ").read_bytes():
-                    found.append(int(entry.name))
-            except OSError:
-                continue
-        return [pid for pid in found if pid != os.getpid() and fakes.alive(pid)]
+        """Processes of this place that are alive: children of this one, and theirs."""
+        return [pid for pid in reap() if fakes.alive(pid)]
 
     def left(self) -> str | None:
         """Processes that are still there after a while, in words; they are killed."""
@@ -152,27 +169,22 @@ class Place:
         return RecordStore(folder).read() if (folder / FILE).exists() else []
 
 
-def _default_signals() -> None:
-    for number in STOPPING:
-        signal.signal(number, signal.SIG_DFL)
-
-
 @contextmanager
-def place(**more: str) -> Iterator[Place]:
-    """Folders of a script, removed at its end."""
+def place(images: Dataset | None = None, **more: str) -> Iterator[Place]:
+    """Folders of a script, removed at its end; with other images than the fakes' few."""
     with tempfile.TemporaryDirectory(prefix="reliability-") as folder:
         root = Path(folder)
         for name in ("results", "temporary"):
             (root / name).mkdir()
-        data = fakes.write_batches(root / "data" / "small", fakes.images())
+        data = fakes.write_batches(root / "data" / "small", images or fakes.images())
         environment = {
             **os.environ,
             **fakes.environment(root / "cache"),
             "TMPDIR": str(root / "temporary"),
-            _MARK: uuid4().hex,
             **more,
         }
-        environment.pop("ALEXBENCH_DATA", None)
+        for name in ("ALEXBENCH_DATA", "MPLBACKEND"):
+            environment.pop(name, None)
         found = Place(root, data, root / "results", root / "temporary", environment)
         try:
             yield found
@@ -191,21 +203,25 @@ def problem_with(records: Sequence[Record], before: Sequence[Record]) -> str | N
     return None
 
 
-def options(name: str, **numbers: int) -> tuple[argparse.Namespace, random.Random]:
-    """The options of a script: how often, and the seed of what is drawn."""
+def options(name: str, **numbers: int | str) -> tuple[argparse.Namespace, random.Random]:
+    """The options of a script: how often, of what, and the seed of what is drawn."""
     parser = argparse.ArgumentParser(prog=f"python -m tests.reliability.{name}")
     for option, default in numbers.items():
-        parser.add_argument(f"--{option}", type=int, default=default)
+        parser.add_argument(f"--{option.replace('_', '-')}", type=type(default), default=default)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", type=Path, help="Append the figures to this file, one line.")
     given = parser.parse_args()
     return given, random.Random(given.seed)
 
 
-def main(run: Callable[[argparse.Namespace, random.Random, Figures], None], **numbers: int) -> None:
+def main(
+    run: Callable[[argparse.Namespace, random.Random, Figures], None], **numbers: int | str
+) -> None:
     """The entry point of a script; a signal ends it with the figures so far."""
     name = Path(sys.argv[0]).stem
     given, rng = options(name, **numbers)
     figures = Figures(name.replace("_", " "))
+    become_reaper()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     began = time.monotonic()
@@ -214,5 +230,29 @@ def main(run: Callable[[argparse.Namespace, random.Random, Figures], None], **nu
     except KeyboardInterrupt:
         print("  interrupted")
     code = figures.report()
-    print(f"  {time.monotonic() - began:.0f} s, seed {given.seed}")
+    seconds = time.monotonic() - began
+    print(f"  {seconds:.0f} s, seed {given.seed}")
+    if given.json:
+        line = _as_json(figures, given, seconds)
+        with given.json.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
     sys.exit(code)
+
+
+def _as_json(figures: Figures, given: argparse.Namespace, seconds: float) -> dict[str, object]:
+    """What ``docs/reliability.md`` has of a script (`tests.reliability.table`)."""
+    options = {name: value for name, value in vars(given).items() if name != "json"}
+    typed = " ".join(
+        f"--{name.replace('_', '-')} {value}" for name, value in options.items() if value != ""
+    )
+    return {
+        "script": figures.name,
+        "command": f"python -m tests.reliability.{Path(sys.argv[0]).stem} {typed}".strip(),
+        "tried": figures.tried,
+        "survived": figures.survived,
+        "lost": figures.lost,
+        "faults": len(figures.faults),
+        "notes": figures.words,
+        "seconds": round(seconds),
+        "date": datetime.now(UTC).date().isoformat(),
+    }

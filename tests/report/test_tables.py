@@ -49,6 +49,7 @@ def written(tmp_path_factory):
         *make_article_run(),
         *make_beside_run(),
         make_failure(seed=7),
+        make_record(kind="train_throughput", execution="compiled"),
     ]
     write_tables(records, folder)
     return folder / "tables"

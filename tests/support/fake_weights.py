@@ -28,7 +28,7 @@ SOURCES = {
 def install(monkeypatch: pytest.MonkeyPatch) -> None:
     """For one test: `SOURCES` in the place of what could be opened."""
 
-    def opened(spec: str) -> tuple[Pretrained, Path]:
+    def opened(spec: str, **_: object) -> tuple[Pretrained, Path]:
         return Pretrained(SOURCES[spec], {}), Path(f"{spec}.safetensors")
 
     monkeypatch.setattr(selection, "open_weights", opened)

@@ -427,6 +427,12 @@ FRAMEWORKS = (
     _on_device("fake-gpu"),
     _on_device("fake-gpu-two"),
     _on_device("fake-gpu-early"),
+    _on_device("fake-gpu-early-timed"),
+    _on_device("fake-gpu-unclocked"),
+    _on_device("fake-gpu-small"),
+    _on_device("fake-gpu-crowded"),
+    _on_device("fake-gpu-float32"),
+    _on_device("fake-gpu-no-graphs"),
     _on_device("fake-gpu-queued"),
     _on_device("fake-gpu-falls-back"),
     _on_device("fake-gpu-oom"),
@@ -465,6 +471,9 @@ PLANNED = replace(
     stage_seconds=StageSeconds(certificate=2, peaks=1, trainings={"short": 1}, report=3),
 )
 """With a time plan."""
+PATIENT = replace(PROFILE, name="tiny-patient", limits=replace(LIMITS, timeout_seconds=600))
+"""For real frameworks on a busy machine."""
+PROFILES = (PROFILE, TWICE, PATIENT, PLANNED)
 
 
 def register() -> None:
@@ -473,7 +482,7 @@ def register() -> None:
     variants.register(WIDER)
     for row in FRAMEWORKS:
         frameworks.register(row)
-    for profile in (PROFILE, TWICE, PLANNED):
+    for profile in PROFILES:
         profiles.PROFILES[profile.name] = profile
 
 
@@ -481,7 +490,7 @@ def install(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
     """For one test: the rows here and in every worker, and a cache of its own."""
     for variant in (VARIANT, WIDER):
         monkeypatch.setitem(variants.VARIANTS, variant.name, variant)
-    for profile in (PROFILE, TWICE, PLANNED):
+    for profile in PROFILES:
         monkeypatch.setitem(profiles.PROFILES, profile.name, profile)
     for row in FRAMEWORKS:
         monkeypatch.setitem(frameworks.FRAMEWORKS, row.name, row)

@@ -27,6 +27,14 @@ def many_records(number: int) -> list[Record]:
     return [*ablation, *islice(_records(), number - len(ablation))]
 
 
+def many_cases(number: int) -> list[Record]:
+    """So many records of as many cases: they differ in batch size where they differed in seed."""
+    return [
+        replace(record, case=replace(record.case, seed=0, batch_size=record.case.seed + 1))
+        for record in islice(_records(), number)
+    ]
+
+
 def _records() -> Iterator[Record]:
     tracks = [track.name for track in TRACKS.values() if not track.stages]
     seed, place = 0, 0

@@ -68,6 +68,7 @@ def install(monkeypatch: pytest.MonkeyPatch, cache_folder: Path) -> None:
     """For one test: the network here and in workers, and a cache of its own."""
     monkeypatch.setitem(variants.VARIANTS, MIXED.name, MIXED)
     monkeypatch.setenv("ALEXBENCH_CACHE", str(cache_folder))
+    monkeypatch.setenv("TORCH_HOME", str(cache_folder / "torch"))
     monkeypatch.setenv("ALEXBENCH_EXTENSIONS", __name__)
     root = Path(bench.__file__).parent.parent
     monkeypatch.setenv("PYTHONPATH", str(root))

@@ -1,5 +1,7 @@
 """The tutorials as recipes: what they fix is what their sources say, and can be built."""
 
+import dataclasses
+
 import pytest
 
 from bench.core.case import INITS
@@ -16,6 +18,10 @@ def test_all_are_there_by_name() -> None:
     assert set(TUTORIALS) == {
         "tutorial-keras-bn",
         "tutorial-transfer",
+        "tutorial-transfer-dropout",
+        "tutorial-transfer-whole",
+        "tutorial-transfer-pixels",
+        "tutorial-transfer-ours",
         "tutorial-transfer-speed",
         "tutorial-torch-scratch",
         "tutorial-torch-scratch-augmented",
@@ -63,10 +69,31 @@ def test_the_transfer_article() -> None:
     assert (row.variant, row.head, row.init) == ("torchvision", "narrow", "pretrained")
     assert not row.frozen
     assert row.augmentation == Augmentation()
+    assert (row.dropout, row.resize, row.pixels) == (False, 256, "imagenet")
+
+
+@pytest.mark.parametrize(
+    ("name", "setting", "value"),
+    [("dropout", "dropout", True), ("whole", "resize", None), ("pixels", "pixels", "data")],
+)
+def test_each_choice_of_the_transfer_article_has_a_row_without_it(
+    name: str, setting: str, value: object
+) -> None:
+    article, other = recipe("tutorial-transfer"), recipe(f"tutorial-transfer-{name}")
+    assert getattr(other, setting) == value
+    named = {"name": other.name, "description": other.description, setting: value}
+    assert dataclasses.replace(article, **named) == other  # type: ignore[arg-type]
+
+
+def test_settings_of_before_are_recorded_as_before() -> None:
+    """Records of the committed runs compare equal to new ones."""
+    assert not {"dropout", "resize", "pixels"} & recipe("tutorial-transfer-speed").to_json().keys()
+    assert not {"dropout", "resize", "pixels"} & recipe("standard").to_json().keys()
+    assert recipe("tutorial-transfer").to_json()["dropout"] is False
 
 
 def test_the_one_for_speed_differs_in_where_it_starts_alone() -> None:
-    whole, speed = (recipe(f"tutorial-transfer{name}").to_json() for name in ("", "-speed"))
+    whole, speed = (recipe(f"tutorial-transfer{name}").to_json() for name in ("-ours", "-speed"))
     assert {k for k in whole if whole[k] != speed[k]} == {"name", "description", "init", "weights"}
     assert (speed["init"], speed["weights"]) == ("scratch", None)
 

@@ -29,7 +29,7 @@ def _cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     examples.install(monkeypatch, tmp_path / "cache")
     monkeypatch.chdir(tmp_path)
     # The names of ImageNet's classes would be asked from a framework.
-    monkeypatch.setattr(sources, "_imagenet_categories", lambda: ("class",) * 1000)
+    monkeypatch.setattr(sources, "imagenet_categories", lambda: ("class",) * 1000)
 
 
 def sha256(path: Path) -> str:

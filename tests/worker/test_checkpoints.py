@@ -193,6 +193,23 @@ def test_a_training_goes_on_to_the_same_losses(
         assert found["parts"] > 1
 
 
+def test_a_checkpoint_within_a_stretch_has_the_state_of_its_part(
+    tmp_path: Path, data: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoints, "EVERY_SECONDS", 0.0)  # after each step
+    with pytest.raises(InterruptedError):
+        accuracy(session(data, tmp_path, fakes.FakeTrainer, stop=4))
+    path = checkpoints.found(tmp_path)
+    assert path is not None
+    training = checkpoints.read(path).about["training"]
+    assert [training["step"], len(training["curve"])] == [4, 1]
+    assert len(training["states"]) == 3  # of the stretch to step 2, then of steps 3 and 4
+    again = session(data, tmp_path, fakes.FakeTrainer)
+    accuracy(again)
+    first, second, third = training["states"]
+    assert [state.to_json() for state in again.schedule.states[:3]] == [first, second, third]
+
+
 def test_a_checkpoint_after_the_last_step_trains_no_more(
     tmp_path: Path, data: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,6 +20,7 @@ from bench.core.kinds import KINDS
 from bench.core.limits import Limits
 from bench.core.metrics import METRICS, check
 from bench.core.records import Record
+from bench.core.system.machine import BlockState
 from bench.data.dataset import Dataset, describe_pixels
 from bench.training.interfaces import Images, Logits, Setup, StepInput
 from bench.training.recipes import recipe
@@ -217,6 +218,55 @@ def test_overhead_holds_each_block_against_a_bare_one(clock: Clock, data: Datase
     last = len(turns) - turns[::-1].index("bare 4")
     # Side by side; the first step of a block does not count.
     assert turns[last - 6 * 5 : last] == (["step"] * 5 + ["bare 4"]) * 5
+
+
+class Machine:
+    """A monitor that finds some of its blocks disturbed, by their numbers from 0."""
+
+    def __init__(self, *disturbed: int) -> None:
+        self.disturbed, self.ended = disturbed, 0
+
+    def begin(self) -> None: ...
+
+    def end(self) -> BlockState:
+        self.ended += 1
+        return BlockState(1.0, 2.0, 2, others=0.9 if self.ended - 1 in self.disturbed else 0.0)
+
+
+def test_pairs_of_disturbed_blocks_are_taken_again(clock: Clock, data: Dataset) -> None:
+    limits = Limits(blocks=2, overhead_blocks=2, block_seconds=1.0)
+    bench, _ = bench_of(clock, data, limits=limits)
+    bench.schedule = FixedSchedule(5)
+    # Blocks and bare blocks in turn: the first pair's block, the second pair's bare block.
+    bench.monitor = Machine(0, 3)  # type: ignore[assignment]
+    found = speed.train_throughput(bench)
+    assert len(found.samples) == 5
+    overhead = found.metrics["overhead"]
+    assert overhead["bare"] == pytest.approx([4 * BARE + 3, 4 * BARE + 4])
+    assert len(overhead["harness"]) == 2
+
+
+def test_pairs_that_are_all_disturbed_count_as_they_are(clock: Clock, data: Dataset) -> None:
+    limits = Limits(blocks=2, overhead_blocks=2, block_seconds=1.0)
+    bench, _ = bench_of(clock, data, limits=limits)
+    bench.schedule = FixedSchedule(9)
+    bench.monitor = Machine(*range(1000))  # type: ignore[assignment]
+    found = speed.train_throughput(bench)
+    assert len(found.metrics["overhead"]["bare"]) == 2
+    assert sum(event == "bare 4" for event in clock.events) == 4  # as many again at the most
+    assert len(found.metrics["clock"]["slope_seconds_per_step"]) == limits.audit_repeats
+
+
+def test_the_audit_takes_undisturbed_blocks_alone(clock: Clock, data: Dataset) -> None:
+    bench, _ = bench_of(clock, data, limits=LIMITS)
+    # Four blocks, of which two are disturbed, then the timings of the audit, the first again.
+    bench.monitor = Machine(1, 2, 4)  # type: ignore[assignment]
+    found = speed.train_throughput(bench)
+    assert len(found.samples) == LIMITS.blocks
+    audit = found.metrics["clock"]
+    assert audit["block_seconds_per_step"] == pytest.approx([STEP] * 2)
+    assert len(audit["slope_seconds_per_step"]) == LIMITS.audit_repeats
+    assert bench.monitor.ended == LIMITS.blocks + LIMITS.audit_repeats + 1  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("blocks", [0, 3])
@@ -625,7 +675,7 @@ def test_a_process_after_the_first_takes_its_blocks_alone(clock: Clock, data: Da
         lambda: next(commands),
         3,
         extras=False,
-        sync=bench.trainer.sync,
+        finish=bench.trainer.sync,
     )
     found = speed.train_throughput(bench)
     assert found.metrics["steps_per_sample"] == 3

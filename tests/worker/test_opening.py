@@ -7,14 +7,16 @@ import numpy as np
 import pytest
 
 from bench.core.case import Case
+from bench.core.errors import UserError
+from bench.data.synthetic import generate
 from bench.networks.init import initial_weights
-from bench.networks.preprocessing import BVLC
+from bench.networks.preprocessing import BVLC, TORCHVISION
 from bench.networks.pretrained import Facts, Pretrained
 from bench.networks.variants import variant
 from bench.training.interfaces import Setup
 from bench.training.recipes import RECIPES
 from bench.training.recipes.base import Recipe
-from bench.worker.opening import InitialWeights
+from bench.worker.opening import InitialWeights, _pixels, _setup
 
 ROWS = variant("cifar-bn").architecture(10, head="pool-narrow")
 TRUNK = ("conv1",)
@@ -75,3 +77,35 @@ def test_last_layer_starts_from_zeros(file: Path, track: str, scale: float | Non
 def test_our_transfer_recipes_start_every_framework_from_the_same_head() -> None:
     ours = [row for row in RECIPES.values() if row.name.startswith("transfer")]
     assert {row.name for row in ours if row.head_scale is None} == {"transfer-scratch"}
+
+
+def built(recipe: Recipe, facts: Facts | None = None) -> tuple[object, object]:
+    """Mean and deviation that a training normalises by; the data's are 0.5 and 0.2."""
+    case = Case("cifar-bn", "pytorch")
+    return _pixels(Setup(case, ROWS, recipe, 1, (0.5,) * 3, (0.2,) * 3, 1), facts)
+
+
+def test_pixels_are_the_recipes_then_the_weights_then_the_datas() -> None:
+    facts = Facts("synthetic", "0" * 64, "cifar-bn", TRUNK, BVLC)
+    data, of_weights = ((0.5,) * 3, (0.2,) * 3), BVLC.in_unit
+    assert (built(PLAIN), built(PLAIN, facts)) == (data, of_weights)
+    imagenet, own = (dataclasses.replace(PLAIN, pixels=name) for name in ("imagenet", "data"))
+    assert built(imagenet) == built(imagenet, facts) == TORCHVISION.in_unit
+    assert built(own) == built(own, facts) == data
+
+
+def test_a_recipe_without_dropout_trains_the_network_without_it() -> None:
+    data = generate(train=10, test=10, seed=0)
+    case = Case("torchvision", "pytorch", head="narrow", recipe="tutorial-transfer", input_size=224)
+    opened = _setup(case, data, threads=1).architecture
+    whole = variant("torchvision").architecture(len(data.classes), head="narrow")
+    assert not opened.dropouts()
+    assert opened.weight_shapes() == whole.weight_shapes()
+    with_it = dataclasses.replace(case, recipe="tutorial-transfer-dropout")
+    assert _setup(with_it, data, threads=1).architecture == whole
+
+
+def test_more_pixels_than_there_are_cannot_be_cut_out() -> None:
+    case = Case("torchvision", "pytorch", recipe="tutorial-transfer", input_size=300)
+    with pytest.raises(UserError, match="300 pixels cannot be cut out of 256"):
+        _setup(case, generate(train=10, test=10, seed=0), threads=1)

@@ -94,6 +94,17 @@ def test_nvml_counts_the_devices(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     )
 
 
+def test_a_card_in_slices_needs_the_name_of_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(nvml, "MODULE", "pynvml")
+    replay(monkeypatch, tmp_path, nvmlDeviceGetMigMode=[1, 1])
+    with pytest.raises(UserError, match=r"divided into MIG slices; name one.*MIG-<uuid>$"):
+        choose("cuda", USABLE)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "MIG-1234")
+    assert choose("cuda", USABLE).device == "cuda"
+
+
 def test_auto_takes_an_accelerator_that_every_framework_can_use() -> None:
     assert choose("auto", USABLE).device == "cuda"
     choice = choose("AUTO", (*USABLE, "fake"))

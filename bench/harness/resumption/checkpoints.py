@@ -136,8 +136,8 @@ def prune(run: Path, cases: Iterable[str]) -> None:
 
 
 def remove_rounds(run: Path) -> None:
-    """Remove rounds of a run that is complete: those of a group that was killed between two of its
-    records, whose others were then measured as a group of their own."""
+    """Remove rounds of a run that is complete: those of a group that was killed after its last
+    record, or between two records and then went on under other conditions."""
     for path in (run / FOLDER).glob("group-*"):
         path.unlink(missing_ok=True)
     prune(run, ())

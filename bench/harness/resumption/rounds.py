@@ -1,5 +1,10 @@
 """The rounds of processes that an interleaved group has behind it, kept until its records are
-written: a run that is stopped goes on with the next round."""
+written: a run that is stopped goes on with the next round.
+
+After the last round the file has the group's conclusion as well, before the first record is
+written. A run that is killed between two records of a group completes it from there, so that the
+records of one group stay pairs of the same blocks.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +13,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +28,35 @@ _OTHERWISE = ("task", "error", "states")
 """Fields of results that are not written as JSON has them."""
 
 
+@dataclass(frozen=True)
+class Conclusion:
+    """What the records of a group share, once its last round is done.
+
+    Attributes:
+        group: Name that joins the records of the group.
+        stopped: Which stopping criterion was met.
+        machine: The machine's state while the group was measured (`bench.harness.observer`).
+    """
+
+    group: str
+    stopped: str
+    machine: dict[str, Any]
+
+
 class Rounds:
     """The file of one group's rounds.
 
     Args:
         path: Where it is; None keeps nothing.
         key: Everything that the group's samples depend on, as JSON has it.
+
+    Attributes:
+        conclusion: Of a group all of whose rounds are done, when `take` has read one.
     """
 
     def __init__(self, path: Path | None, key: dict[str, Any]) -> None:
         self._path, self._key = path, json.loads(json.dumps(key))
+        self.conclusion: Conclusion | None = None
 
     def take(self, all_results: Sequence[TaskResults]) -> tuple[list[float], str | None]:
         """Fill the results of a group with those of the rounds that are done.
@@ -47,7 +72,11 @@ class Rounds:
             found = self._content(self._path)
             for results, value in zip(all_results, found["results"], strict=True):
                 _fill(results, value)
-            return found["seconds"], f"goes on with round {len(found['seconds']) + 1} of processes"
+            rounds = len(found["seconds"])
+            if found.get("conclusion"):
+                self.conclusion = Conclusion(**found["conclusion"])
+                return found["seconds"], f"records of {rounds} rounds of processes are completed"
+            return found["seconds"], f"goes on with round {rounds + 1} of processes"
         except UserError as error:
             self.remove()
             return [], f"rounds of processes not used: {error}; measured again"
@@ -65,11 +94,17 @@ class Rounds:
             raise UserError(f"made with another {', '.join(other)}")
         return content
 
-    def keep(self, all_results: Sequence[TaskResults], seconds: Sequence[float]) -> None:
+    def keep(
+        self,
+        all_results: Sequence[TaskResults],
+        seconds: Sequence[float],
+        conclusion: Conclusion | None = None,
+    ) -> None:
         """Write the rounds so far, whole or not at all; a full disk costs them, not the run."""
         if self._path is None:
             return
         content = {
+            "conclusion": conclusion and dataclasses.asdict(conclusion),
             "key": self._key,
             "seconds": list(seconds),
             "results": [_to_json(results) for results in all_results],

@@ -12,6 +12,7 @@ import platform
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +26,23 @@ from bench.harness.source_code import digest_of
 from bench.training.frameworks import framework
 
 RUN_FILE = "run.json"
+PLACES = ("address",)
+"""Options that say where a cluster is: it may have moved when a run goes on."""
 _FORMAT = 1
 
-MEASURING = ("core", "networks", "data", "training", "parity", "worker", "weights", "harness")
+MEASURING = (
+    "core",
+    "networks",
+    "data",
+    "training",
+    "parity",
+    "worker",
+    "weights",
+    "harness",
+    "executors",
+)
 """Packages of ``bench`` whose code decides what is measured and how; a report may change."""
-_MODULES = ("models_torch", "models_keras")
+MODULES = ("models_torch", "models_keras")
 
 
 @dataclass(frozen=True)
@@ -62,6 +75,7 @@ class RunSettings:
         code: Digest over the source files that measure.
         commit: Of the checkout, where there is one.
         tasks: See `Begun`.
+        frameworks: See `Begun`; empty in a file of an older version.
         started_at: UTC, ISO 8601.
         resumed: When the run has gone on with differences, and with which.
         plan: The time plan with what it has come to (`bench.harness.plan`); empty without one.
@@ -77,6 +91,7 @@ class RunSettings:
     tasks: list[list[str]] | None
     started_at: str
     resumed: list[dict[str, Any]] = field(default_factory=list)
+    frameworks: list[str] = field(default_factory=list)
     plan: dict[str, Any] = field(default_factory=dict)
     format: int = _FORMAT
 
@@ -89,9 +104,10 @@ class RunSettings:
             "profile": {**dataclasses.asdict(profile), "description": ""},
             "data": dict(data),
             "versions": _versions(begun.frameworks),
-            "code": digest_of(MEASURING, _MODULES)[:16],
+            "code": digest_of(MEASURING, MODULES)[:16],
             "commit": commit(),
             "tasks": begun.tasks,
+            "frameworks": begun.frameworks,
             "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
         }
         return cls(**json.loads(json.dumps(found, default=str)))
@@ -132,9 +148,15 @@ class RunSettings:
         return list(self._differences(now))
 
     def _differences(self, now: RunSettings) -> Iterator[str]:
-        yield from _changed(self.options, now.options, lambda name: f"--{name.replace('_', '-')}")
+        old, new = (
+            {k: of for k, of in o.items() if k not in PLACES} for o in (self.options, now.options)
+        )
+        yield from _changed(old, new, lambda name: f"--{name.replace('_', '-')}")
         if self.options.get("profile") == now.options.get("profile"):
             yield from _changed(self.profile, now.profile, lambda name: f"the profile's {name}")
+        if self.options == now.options and self.frameworks and self.frameworks != now.frameworks:
+            # Without --frameworks a run has those that are installed.
+            yield f"frameworks {_text(self.frameworks)}, now {_text(now.frameworks)}"
         if self.data.get("fingerprint") != now.data.get("fingerprint"):
             yield f"data {_label(self.data)}, now {_label(now.data)}"
         yield from _changed(self.versions, now.versions, str, both=True)
@@ -155,7 +177,8 @@ def _changed(
     for name in dict.fromkeys([*old, *new]):
         if both and not (name in old and name in new):
             continue
-        if old.get(name) != new.get(name):
+        # An option that a run was begun before is one that is not given.
+        if (old.get(name) or None) != (new.get(name) or None):
             yield f"{label(name)} {_text(old.get(name))}, now {_text(new.get(name))}"
 
 
@@ -170,5 +193,5 @@ def _label(data: Mapping[str, Any]) -> str:
 
 
 def _versions(names: Iterable[str]) -> dict[str, str]:
-    own = {"python": platform.python_version(), "alexbench": __version__}
+    own = {"python": platform.python_version(), "alexbench": __version__, "numpy": version("numpy")}
     return own | {key: of for name in names for key, of in framework(name).versions().items()}

@@ -39,7 +39,7 @@ from bench.report.format import (
     significant,
 )
 from bench.report.panels import first_lines
-from bench.report.plot_style import INK, SOFT, Drawing, colour, draw_interval, new_figure
+from bench.report.plot_style import INK, SOFT, Drawing, colour, draw_interval, hover, new_figure
 from bench.report.report import Part
 from bench.report.table import Chart, Table
 from bench.stats.estimates import Estimate
@@ -260,7 +260,8 @@ def _why_no_bar(step: StageResult) -> str:
 
 def _bar(axes: Axes, place: int, change: Estimate, limit: float, tint: str) -> None:
     value = change.value
-    axes.barh(place, value, _BAR, color=tint)
+    (bar,) = axes.barh(place, value, _BAR, color=tint)
+    hover(bar, points(value / 100, *(None if end is None else end / 100 for end in change[1:])))
     ends = [0.0, value]
     ends += draw_interval(axes, place, change, (-limit, limit), show=plus) or ()
     # Beyond the interval, on the side to which the bar points.
@@ -311,4 +312,6 @@ TABLE = Table(
     columns,
     charts=(Chart("defaults", defaults),),
     times=("accuracy",),
+    lead=lambda rows: " ".join(gap_lines(rows)),
+    kinds=("accuracy",),
 )

@@ -20,16 +20,19 @@ from numpy.typing import NDArray
 from bench.analysis.experiments import Experiment, frameworks_of, labels
 from bench.analysis.rows import TRAINING, Row, accuracy_rows
 from bench.core.case import Case
-from bench.report.chapters.accuracy_seeds import seeds
+from bench.report.charts.accuracy_seeds import seeds
 from bench.report.columns import Column, dagger, how, number, seeds_of, who, whole
-from bench.report.format import NOTHING, percent, percent_interval, share
+from bench.report.format import NOTHING, percent, percent_interval, share, significant
+from bench.report.leads import extremes
 from bench.report.panels import SEEDS, first_panels, panels_of, signed_title
 from bench.report.plot_style import (
     SOFT,
     Drawing,
     colour,
+    dash,
     framework_legend,
     grid_of_axes,
+    hover,
     in_lines,
     marker,
     new_figure,
@@ -90,7 +93,9 @@ def accuracy_curves(part: Part) -> Drawing | None:
             axes.xaxis.set_major_formatter(plain_numbers())
             axes.set_xlim(left=0)
             axes.set_ylim(0, 1.08 * axes.dataLim.y1)  # room for the marks at the top
-    framework_legend(figure, frameworks_of(e.records[0] for e in found), lines=True)
+    networks = [case.variant for case in panels]
+    names_of = frameworks_of(e.records[0] for e in found)
+    framework_legend(figure, names_of, lines=True, networks=networks)
     return Drawing(
         f"accuracy_curves_{part.track}",
         title,
@@ -120,7 +125,17 @@ def _learning(axes: Axes, experiment: Experiment, unit: str, frameworks: Sequenc
     length = min(map(len, ys))
     x = np.mean([x[:length] for x in xs], axis=0)
     y = np.mean([y[:length] for y in ys], axis=0)
-    axes.plot(x, y, color=tint, linewidth=2, marker=marker(framework, frameworks), markersize=4.5)
+    (line,) = axes.plot(
+        x,
+        y,
+        color=tint,
+        linewidth=2,
+        linestyle=dash(framework, frameworks),
+        marker=marker(experiment.case.variant),
+        markersize=4.5,
+    )
+    what = f"{percent(float(y[-1]))} after {significant(float(x[-1]))} {_AXES[unit]}"
+    hover(line, f"{framework}: {what} ({len(curves)} {'seed' if len(curves) == 1 else 'seeds'})")
 
 
 def accuracy_vs_throughput(part: Part) -> Drawing | None:
@@ -142,7 +157,7 @@ def accuracy_vs_throughput(part: Part) -> Drawing | None:
         points = np.array(
             [(rates[_whatever_the_recipe(e)], np.mean([r.samples[0] for r in e.ok])) for e in panel]
         )
-        _cloud(axes, [e.case.framework for e in panel], points, part.frameworks)
+        _cloud(axes, panel, points, part.frameworks)
         _name_cloud(axes, signed_title(names[case], panel), points)
     axes.margins(0.12, 0.15)
     drawn = [experiment for panel in panels.values() for experiment in panel]
@@ -150,7 +165,8 @@ def accuracy_vs_throughput(part: Part) -> Drawing | None:
     axes.set_ylabel("test accuracy, mean over seeds")
     axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.10g} %"))
-    framework_legend(figure, frameworks_of(e.records[0] for e in both))
+    networks = [case.variant for case in panels]
+    framework_legend(figure, frameworks_of(e.records[0] for e in both), networks=networks)
     return Drawing(
         f"accuracy_vs_throughput_{part.track}",
         title,
@@ -166,13 +182,19 @@ def _whatever_the_recipe(experiment: Experiment) -> Case:
 
 
 def _cloud(
-    axes: Axes, names: Sequence[str], points: NDArray[np.float64], frameworks: Sequence[str]
+    axes: Axes,
+    panel: Sequence[Experiment],
+    points: NDArray[np.float64],
+    frameworks: Sequence[str],
 ) -> None:
     """Draw `points`, (frameworks, 2), and the line that joins them."""
     ordered = points[np.argsort(points[:, 0])]
     axes.plot(ordered[:, 0], ordered[:, 1], color=SOFT, linewidth=0.7, alpha=0.6, zorder=1)
-    for name, (x, y) in zip(names, points, strict=True):
-        axes.plot(x, y, marker(name, frameworks), color=colour(name, frameworks), markersize=8)
+    for case, (x, y) in zip((e.case for e in panel), points, strict=True):
+        tint = colour(case.framework, frameworks)
+        (mark,) = axes.plot(x, y, marker(case.variant), color=tint, markersize=8)
+        what = f"{significant(float(x))} images/s, {percent(float(y))}"
+        hover(mark, f"{case.variant} in {case.framework_label}: {what}")
 
 
 def _name_cloud(axes: Axes, name: str, points: NDArray[np.float64]) -> None:
@@ -206,4 +228,6 @@ TABLE = Table(
     ),
     always=True,
     times=("accuracy",),
+    lead=extremes("Test accuracy:", "accuracy", percent),
+    kinds=("accuracy",),
 )

@@ -18,10 +18,13 @@ from bench.analysis.results import Results
 from bench.analysis.rows import Row, caveats_of_both, counts, identity
 from bench.core.case import Case
 from bench.networks.normalisations import NORMALISATIONS, Normalisation
+from bench.report.charts.forest import Forest, difference_axis
 from bench.report.columns import Column, how, seeds_of, text, who, whole
-from bench.report.format import NOTHING, points
-from bench.report.table import Table
+from bench.report.format import NOTHING, plus, points
+from bench.report.leads import counted
+from bench.report.table import Chart, Table
 from bench.stats.estimates import UNKNOWN
+from bench.stats.verdicts import EQUIVALENT_ACCURACY
 
 
 def difference_rows(results: Results) -> list[Row]:
@@ -91,7 +94,7 @@ def apart(experiment: Experiment, base: Experiment, results: Results) -> list[Di
 
 def diverged(experiment: Experiment) -> int:
     """How many seeds ended in a loss that is no number."""
-    return sum(bool(record.metrics.get("diverged")) for record in experiment.ok)
+    return experiment.diverged
 
 
 def _row(
@@ -150,6 +153,25 @@ def _difference(row: Row) -> str:
     return points(row["difference"], row["low"], row["high"])
 
 
+DIFFERENCES = Forest(
+    "accuracy_differences",
+    "Differences in accuracy",
+    "Right of the line is more accurate than what the name after *over* says; lines are 95 % "
+    "intervals, the shaded band is what counts as a tie, and a hollow mark is a tie or "
+    "inconclusive. An arrow with a value is an end beyond the panel.",
+    "accuracy_differences",
+    difference_rows,
+    lambda _: "difference of test accuracy, percentage points",
+    plus,
+    ("difference", "low", "high"),
+    detail=lambda row: f"over {row['reference']}",
+    nothing=0.0,
+    even=(-100 * EQUIVALENT_ACCURACY, 100 * EQUIVALENT_ACCURACY),
+    factor=100,
+    axis=difference_axis,
+    decided=lambda row: row["verdict"] in ("higher", "lower"),
+)
+
 TABLE = Table(
     "accuracy_differences",
     "Differences in accuracy",
@@ -163,4 +185,7 @@ TABLE = Table(
     "there are.",
     difference_rows,
     columns,
+    charts=(Chart("accuracy_differences", DIFFERENCES.draw, ("accuracy",), timed=False),),
+    lead=counted("verdict"),
+    kinds=("accuracy",),
 )

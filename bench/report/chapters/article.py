@@ -16,9 +16,11 @@ from bench.analysis.results import Results
 from bench.analysis.rows import TRAINING, Row, identity
 from bench.core.kinds import kind
 from bench.core.records import Record
-from bench.report.columns import Column, ends, how, number, text, weights, whole
+from bench.report.charts.forest import Forest
+from bench.report.columns import Column, ends, how, number, text, times, weights, whole
 from bench.report.format import NOTHING, known, percent, significant
-from bench.report.table import Table
+from bench.report.leads import extremes
+from bench.report.table import Chart, Table
 from bench.stats import estimates
 
 EPOCHS = 10
@@ -140,6 +142,17 @@ def notes(rows: Iterable[Row]) -> list[str]:
     return list(dict.fromkeys(lines))
 
 
+_CHART = Forest(
+    "article",
+    "Seconds of the article's training over ours",
+    "Right of the line ours is sooner at the article's accuracy, or at the best it reached.",
+    "article",
+    article_rows,
+    lambda _: "the article's seconds over ours",
+    times,
+    ("ratio", "", ""),
+)
+
 TABLE = Table(
     "article",
     "Compared with the transfer article's loop",
@@ -150,7 +163,10 @@ TABLE = Table(
     "the best accuracy that was reached where that is lower (median over seeds).",
     article_rows,
     columns,
+    charts=(Chart("article", _CHART.draw, (TRAINING, "accuracy")),),
     notes=notes,
     part="The article's loop, and our trainings from pretrained weights",
     times=(TRAINING, "accuracy"),
+    lead=extremes("The article's seconds over ours:", "ratio", times),
+    kinds=("accuracy", TRAINING),
 )

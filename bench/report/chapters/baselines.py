@@ -10,9 +10,11 @@ from bench.analysis.experiments import Data, Experiment
 from bench.analysis.results import Results
 from bench.analysis.rows import TRAINING, Row, identity
 from bench.core.records import Record
+from bench.report.charts.forest import Forest
 from bench.report.columns import Column, ends, fraction, how, number, text, times, who, whole
 from bench.report.format import NOTHING
-from bench.report.table import Table
+from bench.report.leads import extremes
+from bench.report.table import Chart, Table
 from bench.stats import estimates
 
 _ACCURACY = ("accuracy", "seconds", "images")
@@ -108,6 +110,22 @@ def tutorial_loop_columns(rows: Sequence[Row]) -> list[Column]:
     ]
 
 
+_HOW = (
+    "Right of the line ours is faster; lines are 95 % intervals, an arrow with a value is an end "
+    "beyond the panel, and a mark whose interval contains 1 is hollow."
+)
+
+_LOOPS = Forest(
+    "tutorial_loops",
+    "Images/s over the tutorials' loops",
+    _HOW,
+    "tutorial_loops",
+    tutorial_loop_rows,
+    lambda _: "our images/s over theirs",
+    times,
+    detail=lambda row: str(row["loop"]),
+)
+
 TUTORIAL_LOOPS = Table(
     "tutorial_loops",
     "Compared with the tutorials' loops",
@@ -118,7 +136,10 @@ TUTORIAL_LOOPS = Table(
     "described); seconds are of training alone, on the same machine, one after the other.",
     tutorial_loop_rows,
     tutorial_loop_columns,
+    charts=(Chart("tutorial_loops", _LOOPS.draw, (TRAINING,)),),
     times=(TRAINING, "accuracy"),
+    lead=extremes("Our images/s over theirs:", "ratio", times),
+    kinds=(TRAINING, "accuracy"),
 )
 
 
@@ -169,6 +190,17 @@ def layer_columns(rows: Sequence[Row]) -> list[Column]:
     ]
 
 
+_LAYERS = Forest(
+    "layers",
+    "Speed of our layers over the frameworks' own",
+    _HOW,
+    "layers",
+    layer_rows,
+    lambda _: "their seconds of a call over ours",
+    times,
+    detail=lambda row: f"{row['layer']} {row['shape']}",
+)
+
 LAYERS = Table(
     "layers",
     "Our layers compared with the frameworks' own",
@@ -178,7 +210,10 @@ LAYERS = Table(
     "largest value.",
     layer_rows,
     layer_columns,
+    charts=(Chart("layers", _LAYERS.draw, (TRAINING,)),),
     times=(TRAINING,),
+    lead=extremes("Their seconds of a call over ours:", "ratio", times),
+    kinds=(TRAINING,),
 )
 
 
@@ -237,6 +272,17 @@ def feature_columns(rows: Sequence[Row]) -> list[Column]:
     ]
 
 
+_FEATURES = Forest(
+    "features",
+    "Seconds of a training with recomputed features over cached ones",
+    "How many times as long the same training takes when every batch goes through the trunk again.",
+    "features",
+    feature_rows,
+    lambda _: "recomputed over cached",
+    times,
+    ("ratio", "", ""),
+)
+
 FEATURES = Table(
     "features",
     "Features of a frozen trunk: cached and recomputed",
@@ -247,5 +293,8 @@ FEATURES = Table(
     "were computed, as in a second training on them.",
     feature_rows,
     feature_columns,
+    charts=(Chart("features", _FEATURES.draw, ("accuracy",)),),
     times=("accuracy",),
+    lead=extremes("Seconds recomputed over cached:", "ratio", times),
+    kinds=("accuracy",),
 )

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bench.analysis.clock import MISSING_SYNC
 from bench.analysis.results import Results
 from bench.analysis.rows import TRAINING, Row, identity
+from bench.report.charts.forest import Forest
 from bench.report.columns import Column, ends, how, number, text, who
 from bench.report.format import NOTHING, fixed, known
-from bench.report.table import Table
+from bench.report.leads import counted
+from bench.report.table import Chart, Table
 
 
 def clock_rows(results: Results) -> list[Row]:
@@ -16,7 +19,8 @@ def clock_rows(results: Results) -> list[Row]:
     over steps, and as ``slope`` up to the trained weights on the host; medians.
 
     ``ratio`` is synced over slope with its 95 % interval, and ``clock`` what it says
-    (:attr:`bench.analysis.clock.SyncAudit.verdict`).
+    (:attr:`bench.analysis.clock.SyncAudit.verdict`). ``device_seconds`` is the same step by the
+    accelerator's own clock.
     """
     rows = []
     for experiment in results.experiments(TRAINING):
@@ -25,6 +29,7 @@ def clock_rows(results: Results) -> list[Row]:
             row = identity(experiment, results.data) | {"seeds": len(experiment.ok)}
             row |= {"parity": experiment.parity, "parity_problem": experiment.problem}
             row |= {name: getattr(clock, name) for name in ("block", "unsynced", "synced", "slope")}
+            row |= {"device_seconds": clock.device}
             row |= {"ratio": clock.ratio.value, "ratio_low": clock.ratio.low}
             rows.append(row | {"ratio_high": clock.ratio.high, "clock": clock.verdict})
     return rows
@@ -36,6 +41,7 @@ def columns(rows: Sequence[Row]) -> list[Column]:
         *who(rows),
         number("in blocks (ms)", "block", factor=1000),
         number("unsynced (ms)", "unsynced", factor=1000),
+        number("on the device (ms)", "device_seconds", factor=1000, usual=NOTHING),
         number("synced (ms)", "synced", factor=1000),
         number("weights read (ms)", "slope", factor=1000),
         Column("synced / read", lambda row: _two_digits(row["ratio"])),
@@ -49,16 +55,33 @@ def _two_digits(value: float | None) -> str:
     return fixed(value, 2) if value is not None and known(value) else NOTHING
 
 
+_CHART = Forest(
+    "clock",
+    "Sync audit",
+    "At the line a synchronised step takes as long as one up to the weights on the host. Surely "
+    "left of the shaded band, synchronisation is missing.",
+    "clock",
+    clock_rows,
+    lambda _: "synced slope over slope with weights read",
+    _two_digits,
+    even=(0.9, 1.1),
+    decided=lambda row: row["clock"] == MISSING_SYNC,
+)
+
 TABLE = Table(
     "clock",
     "Sync audit",
     "Milliseconds of one training step: in the blocks that everything here is timed by, in "
-    "calls that are not waited for, and as the slope of time over the number of steps, up to "
-    "the synchronisation and up to the trained weights on the host, which cannot arrive early. "
+    "calls that are not waited for, by the accelerator's own clock (events, where the framework "
+    "has them), and as the slope of time over the number of steps, up to the synchronisation and "
+    "up to the trained weights on the host, which cannot arrive early. "
     "Where the synced slope is surely more than 10 % below the other, synchronisation is missing: "
     "the row returns early, and its speed is not to be believed. Slopes are of short calls, "
     "and a framework may be slower in these than in blocks.",
     clock_rows,
     columns,
+    charts=(Chart("clock", _CHART.draw, (TRAINING,)),),
     times=(TRAINING,),
+    lead=counted("clock", "row"),
+    kinds=(TRAINING,),
 )

@@ -31,9 +31,19 @@ from bench.analysis.rows import Row, identity, provenance_columns
 from bench.core.case import Case
 from bench.report.columns import Column, how, text, weights, whole
 from bench.report.footnotes import signed
-from bench.report.format import NOTHING, known, power, share
+from bench.report.format import NOTHING, count, known, power, share
+from bench.report.leads import extremes
 from bench.report.panels import first_panels
-from bench.report.plot_style import SOFT, Drawing, colour, grid_of_axes, new_figure, plain_numbers
+from bench.report.plot_style import (
+    SOFT,
+    Drawing,
+    colour,
+    dash,
+    grid_of_axes,
+    hover,
+    new_figure,
+    plain_numbers,
+)
 from bench.report.report import Part
 from bench.report.table import Chart, Table
 
@@ -160,7 +170,10 @@ def _losses(axes: Axes, panel: Sequence[TrainingPair], frameworks: Sequence[str]
         # The reference is broad and pale, so that a line that lies on it does not hide it.
         first = record is panel[0].reference
         width, alpha = (4.0, 0.45) if first else (1.1, 1.0)
-        axes.plot(_steps(losses), losses, color=tint, linewidth=width, alpha=alpha)
+        style = "-" if first else dash(name, frameworks)
+        (line,) = axes.plot(_steps(losses), losses, color=tint, linestyle=style)
+        line.set(linewidth=width, alpha=alpha)
+        hover(line, f"{name}: loss {losses[0]:.4g} at step 1, {losses[-1]:.4g} at {len(losses)}")
         known = losses[np.isfinite(losses)]
         ends.append((float(known[-1]) if len(known) else 0.0, name, tint))
     axes.set_ylabel("loss of the step")
@@ -201,7 +214,9 @@ def _differences(axes: Axes, panel: Sequence[TrainingPair], frameworks: Sequence
         name, difference = pair.record.case.framework, pair.difference
         tint = colour(name, frameworks)
         drawn = np.maximum(np.where(np.isfinite(difference), difference, np.nan), _FLOOR)
-        axes.plot(_steps(drawn), drawn, color=tint, linewidth=1.1)
+        style = dash(name, frameworks)
+        (curve,) = axes.plot(_steps(drawn), drawn, color=tint, linewidth=1.1, linestyle=style)
+        hover(curve, f"{name}: relative difference at step 1 {power(float(difference[0]))}")
         step = pair.first_above(_DIVERGED)
         if step is not None:
             axes.axvline(step, ymax=1 - words, color=tint, linewidth=1.4, linestyle=":")
@@ -250,4 +265,11 @@ TABLE = Table(
     divergence_rows,
     columns,
     charts=(Chart("divergence", divergence, ("accuracy",)),),
+    lead=extremes(
+        f"The losses first differ by more than {share(_DIVERGED)} at step",
+        f"divergence_step_{_DIVERGED:g}",
+        count,
+        missing="not within the steps compared",
+    ),
+    kinds=("accuracy",),
 )

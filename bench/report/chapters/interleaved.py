@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from matplotlib.axes import Axes
-
-from bench.analysis.experiments import Experiment, framework_place, labels
+from bench.analysis.experiments import Experiment
 from bench.analysis.results import Results
 from bench.analysis.rows import Row, caveats_of_both, identity, ratio_columns
-from bench.core.case import Case
 from bench.core.kinds import KINDS
+from bench.report.charts.forest import Forest
 from bench.report.columns import (
     Column,
     case_of,
@@ -25,25 +22,10 @@ from bench.report.columns import (
     who,
     whole,
 )
-from bench.report.footnotes import has_caveat, signed
 from bench.report.format import NOTHING, known, percent
-from bench.report.panels import LINES, first_lines
-from bench.report.plot_style import (
-    INK,
-    SOFT,
-    Drawing,
-    colour,
-    draw_interval,
-    framework_legend,
-    grid_of_axes,
-    marker,
-    new_figure,
-    ratio_axis,
-)
-from bench.report.report import Part
+from bench.report.leads import counted
 from bench.report.table import Chart, Table
-from bench.stats.verdicts import speed_verdict
-from bench.training.tracks import peers_of
+from bench.stats.verdicts import EQUIVALENT_SPEED, speed_verdict
 
 _PAIRED = tuple(
     row.name
@@ -58,7 +40,6 @@ _WHY = {
     "processes": "as many as asked for",
     "failure": "a process failed",
 }
-_LINE = 0.27  # inches
 
 
 def interleaved_rows(results: Results) -> list[Row]:
@@ -132,68 +113,59 @@ def _stopped(row: Row) -> str:
     return f"{why} ({row['group_seconds']:g} s)" if row["stopped"] == "time limit" else why
 
 
-def interleaved(part: Part) -> Drawing | None:
-    """A line per network and framework, a panel per kind."""
-    rows = [row for row in part.rows(interleaved_rows) if row["ratio"] is not None]
-    if not rows:
-        return None
-    title = f"Interleaved runs: speed over {_references(rows)}, {part.track} track"
-    kinds = {kind: [row for row in rows if row["kind"] == kind] for kind in _PAIRED}
-    kinds = {kind: found for kind, found in kinds.items() if found}
-    longest = max(kinds.values(), key=len)
-    left_out = first_lines(longest, "interleaved")[1]
-    lines = min(len(longest), LINES)
-    columns = min(2, len(kinds))
-    tall = math.ceil(len(kinds) / columns)
-    figure = new_figure(8.6, 1.3 + tall * (0.75 + _LINE * lines), title, part.data)
-    panels = [axes for row in grid_of_axes(figure, tall, columns) for axes in row]
-    frameworks = sorted({str(row["framework"]) for row in rows}, key=framework_place)
-    for axes, found in zip(panels, kinds.values(), strict=False):
-        _panel(axes, found[:LINES], frameworks)
-    for axes in panels[len(kinds) :]:
-        axes.set_axis_off()
-    framework_legend(figure, frameworks)
-    return Drawing(
-        f"interleaved_{part.track}",
-        title,
-        "Right of the line is faster. Marks are ratios by pairs of interleaved blocks, lines their "
-        "95 % intervals over processes and pairs; a mark without a verdict of faster or slower is "
-        "hollow. The axis is logarithmic where intervals span more than a factor of four; an arrow "
-        "with a value is an end beyond the panel."
-        f"{left_out}",
-        figure,
-    )
+def speed_ratio_rows(results: Results) -> list[Row]:
+    """The rows of the table, and the ratios of what did not run interleaved with its reference."""
+    rows = list(results.once(interleaved_rows))
+    paired = {(row["kind"], case_of(row)) for row in rows}
+    for experiment in results.experiments(*_PAIRED):
+        reference = results.reference(experiment)
+        if reference is None or reference is experiment:
+            continue
+        if (experiment.kind, experiment.case) not in paired:
+            rows.append(_unpaired(experiment, reference, results))
+    return sorted(rows, key=lambda row: _PAIRED.index(row["kind"]))
 
 
-def _references(rows: Sequence[Row]) -> str:
-    return ", ".join(dict.fromkeys(str(row["reference"]) for row in rows))
+def _unpaired(experiment: Experiment, reference: Experiment, results: Results) -> Row:
+    row = identity(experiment, results.data) | {"kind": experiment.kind}
+    row |= results.comparability(experiment) | caveats_of_both(experiment, reference)
+    row |= {"reference_precision": reference.case.precision, "pairs": None}
+    row |= {"parity": experiment.parity, "parity_problem": experiment.problem}
+    if row["not_compared"]:
+        return row | ratio_columns(None, "not comparable")
+    versus = results.ratio(experiment, reference)
+    return row | ratio_columns(versus.ratio, speed_verdict(versus).word)
 
 
-def _panel(axes: Axes, rows: Sequence[Row], frameworks: Sequence[str]) -> None:
-    names = labels(peers_of(case_of(row)) for row in rows)
-    intervals = [(row["ratio"], row["ratio_low"], row["ratio_high"]) for row in rows]
-    limits = ratio_axis(axes, intervals)
-    for place, (row, interval) in enumerate(zip(rows, intervals, strict=True)):
-        tint = colour(row["framework"], frameworks)
-        draw_interval(axes, place, interval, limits, show=times, tint=tint)
-        face = tint if row["verdict"] in ("faster", "slower") else "white"
-        shape = marker(row["framework"], frameworks)
-        axes.plot(row["ratio"], place, shape, color=tint, markerfacecolor=face, zorder=3)
-    axes.axvline(1, color=INK, linewidth=0.9, zorder=1)
-    axes.set_title(kind_of(rows[0]))
-    axes.set_yticks(range(len(rows)), [_line_name(row, names) for row in rows])
-    axes.set_ylim(len(rows) - 0.4, -0.6)
-    axes.grid(visible=False, axis="y")
-    axes.set_xlabel(f"speed over {_references(rows)}", color=SOFT)
-
-
-def _line_name(row: Row, names: Mapping[Case, str]) -> str:
-    """The network, both precisions where they differ, and the sign of a caveat."""
-    name = names[peers_of(case_of(row))]
+def _conditions(row: Row) -> str:
+    """Both precisions where they differ, and that the two did not run interleaved."""
+    words = [] if row["pairs"] else ["not interleaved"]
     if row["precision"] != row["reference_precision"]:
-        name = f"{name}\n{row['precision']} over {row['reference_precision']}"
-    return signed(name, on=has_caveat(row))
+        words.insert(0, f"{row['precision']} over {row['reference_precision']}")
+    return ", ".join(words)
 
+
+def _across(rows: Sequence[Row]) -> str:
+    return f"speed over {', '.join(dict.fromkeys(str(row['reference']) for row in rows))}"
+
+
+SPEEDS = Forest(
+    "speed_ratios",
+    "Speed over the reference framework",
+    "Right of the line is faster. Marks are ratios of speed, by pairs of interleaved blocks unless "
+    "the name says otherwise; lines are their 95 % intervals over processes and pairs, and the "
+    "shaded band is what counts as a tie. A mark without a verdict of faster or slower is hollow. "
+    "The axis is logarithmic where intervals span more than a factor of four; an arrow with a "
+    "value is an end beyond the panel.",
+    "interleaved",
+    speed_ratio_rows,
+    _across,
+    times,
+    heading=kind_of,
+    detail=_conditions,
+    even=(1 / (1 + EQUIVALENT_SPEED), 1 + EQUIVALENT_SPEED),
+    decided=lambda row: row["verdict"] in ("faster", "slower"),
+)
 
 TABLE = Table(
     "interleaved",
@@ -208,6 +180,7 @@ TABLE = Table(
     "as precise as the goal, or at a time limit.",
     interleaved_rows,
     columns,
-    charts=(Chart("interleaved", interleaved, _PAIRED),),
+    charts=(Chart("speed_ratios", SPEEDS.draw, _PAIRED),),
     times=_PAIRED,
+    lead=counted("verdict"),
 )

@@ -20,12 +20,16 @@ from bench.report.columns import (
     who,
     whole,
 )
+from bench.report.format import significant
+from bench.report.leads import both, counted, extremes
 from bench.report.panels import first_panels, panels_of, signed_title
 from bench.report.plot_style import (
     Drawing,
     colour,
+    dash,
     framework_legend,
     grid_of_axes,
+    hover,
     in_lines,
     marker,
     new_figure,
@@ -69,7 +73,9 @@ def latency(part: Part) -> Drawing | None:
         _distributions(axes, panel, part.frameworks)
     for axes in places[len(panels) :]:
         axes.set_axis_off()
-    framework_legend(figure, frameworks_of(e.records[0] for e in found), lines=True)
+    networks = [case.variant for case in panels]
+    frameworks = frameworks_of(e.records[0] for e in found)
+    framework_legend(figure, frameworks, lines=True, networks=networks)
     return Drawing(
         f"latency_{part.track}",
         title,
@@ -86,10 +92,19 @@ def _distributions(axes: Axes, panel: Sequence[Experiment], frameworks: Sequence
         shares = np.linspace(0, 100, _CURVE_POINTS + 1)
         framework = experiment.case.framework
         tint = colour(framework, frameworks)
-        axes.plot(np.percentile(calls, shares), shares, color=tint, linewidth=1.4)
         marked = estimates.percentiles(calls)
+        (line,) = axes.plot(
+            np.percentile(calls, shares),
+            shares,
+            color=tint,
+            linewidth=1.6,
+            linestyle=dash(framework, frameworks),
+        )
+        shown = zip(("p50", "p90", "p99"), marked, strict=True)
+        words = ", ".join(f"{name} {significant(value)} ms" for name, value in shown)
+        hover(line, f"{framework}: {words}")
         marks.append((min(calls), *marked))
-        axes.plot(marked, (50, 90, 99), marker(framework, frameworks), color=tint, markersize=5)
+        axes.plot(marked, (50, 90, 99), marker(experiment.case.variant), color=tint, markersize=5)
     low, high = min(m[0] for m in marks), max(m[-1] for m in marks)
     if high > 8 * low:
         axes.set_xscale("log")
@@ -114,4 +129,9 @@ TABLE = Table(
     columns,
     charts=(Chart("latency", latency, ("latency",)),),
     times=("latency",),
+    lead=both(
+        extremes("Half of the calls took", "p50", lambda s: f"{significant(1000 * s)} ms"),
+        counted("verdict"),
+    ),
+    kinds=("latency",),
 )

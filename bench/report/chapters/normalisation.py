@@ -7,8 +7,7 @@ from dataclasses import replace
 from functools import partial
 
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from bench.analysis.comparability import in_words
@@ -25,15 +24,18 @@ from bench.report.chapters.accuracy_differences import (
     single_experiments,
 )
 from bench.report.columns import Column, how, seeds_of, text, who, whole
-from bench.report.footnotes import SIGN, has_caveat
+from bench.report.footnotes import has_caveat, signed
 from bench.report.format import NOTHING, known, plus, points
+from bench.report.leads import both, counted
 from bench.report.panels import first_lines
 from bench.report.plot_style import (
     INK,
-    SOFT,
     Drawing,
+    colour,
     draw_interval,
+    framework_legend,
     grid_of_axes,
+    hover,
     marker,
     new_figure,
 )
@@ -45,14 +47,6 @@ from bench.stats.verdicts import speed_verdict
 Pair = tuple[Experiment, Experiment]
 """A network with a normalisation, and the same case of the network it is compared with."""
 
-# Okabe and Ito's three that no framework has, and a grey: here colour is the normalisation.
-_COLOURS = dict(
-    zip(
-        dict.fromkeys(norm.name for norm in NORMALISATIONS),
-        ("#e69f00", "#56b4e9", "#808080", "#000000"),
-        strict=True,
-    )
-)
 NOT_INTERLEAVED = "not interleaved: no verdict"
 _REACH = 1.5
 """An interval is drawn as far as this times the farthest mark: few seeds give huge ones."""
@@ -178,10 +172,10 @@ def _percent(row: Row) -> str:
 
 def normalisation(part: Part) -> Drawing | None:
     """A mark per framework and normalisation that has both changes, that of speed in pairs."""
-    both = [row for row in part.rows(normalisation_rows) if _both(row)]
-    if not both:
+    found = [row for row in part.rows(normalisation_rows) if _both(row)]
+    if not found:
         return None
-    rows, left_out = first_lines(both, "normalisation")
+    rows, left_out = first_lines(found, "normalisation")
     title = f"What normalisation costs and brings, {part.track} track"
     figure = new_figure(8.2, 5.4, title, part.data)
     ((axes,),) = grid_of_axes(figure, 1, 1)
@@ -190,17 +184,29 @@ def normalisation(part: Part) -> Drawing | None:
     widest = _REACH * max(1.0, *(abs(across.value) for _, across, _ in marks))
     highest = _REACH * max(1.0, *(abs(up.value) for _, _, up in marks))
     for row, across, up in marks:
-        tint = _COLOURS[row["normalisation"]]
+        tint = colour(row["framework"], frameworks)
         draw_interval(axes, up.value, across, (-widest, widest), show=plus, tint=tint)
         limits = (-highest, highest)
         draw_interval(axes, across.value, up, limits, show=plus, tint=tint, upright=True)
-        shape = marker(row["framework"], frameworks)
-        axes.plot(across.value, up.value, shape, color=tint, markersize=9, markeredgecolor="white")
-        if has_caveat(row):
-            place = (across.value, up.value)
-            axes.annotate(SIGN, place, xytext=(5, 5), textcoords="offset points")
+        shape, place = marker(row["variant"]), (across.value, up.value)
+        (mark,) = axes.plot(*place, shape, color=tint, markersize=9, markeredgecolor="white")
+        words = f"{plus(across.value)} % images/s, {plus(up.value)} points"
+        hover(mark, f"{row['normalisation']} in {row['framework']}: {words}")
+        name = signed(row["normalisation"], on=has_caveat(row))
+        # Two frameworks often lie together: one name above, one below.
+        above = frameworks.index(str(row["framework"])) % 2 == 0
+        label = axes.annotate(
+            name,
+            place,
+            xytext=(7, 7 if above else -7),
+            textcoords="offset points",
+            va="bottom" if above else "top",
+            color=tint,
+        )
+        label.set_path_effects([withStroke(linewidth=3, foreground="white")])
     _scales(axes)
-    _legend(figure, frameworks, rows)
+    networks = dict.fromkeys(str(row["variant"]) for row in rows)
+    framework_legend(figure, frameworks, networks=networks)
     return Drawing(
         f"normalisation_{part.track}",
         title,
@@ -233,16 +239,6 @@ def _scales(axes: Axes) -> None:
     axes.set_ylabel("change of test accuracy, points")
 
 
-def _legend(figure: Figure, frameworks: Sequence[str], rows: Sequence[Row]) -> None:
-    shown = dict.fromkeys(str(row["normalisation"]) for row in rows)
-    handles = [
-        Line2D([], [], color=SOFT, marker=marker(name, frameworks), linestyle="", label=name)
-        for name in frameworks
-    ]
-    handles += [Line2D([], [], color=_COLOURS[name], linewidth=5, label=name) for name in shown]
-    figure.legend(handles=handles, loc="outside lower center", ncols=4)
-
-
 TABLE = Table(
     "normalisation",
     "What normalisation costs and brings",
@@ -257,4 +253,9 @@ TABLE = Table(
     columns,
     charts=(Chart("normalisation", normalisation, ("accuracy", TRAINING)),),
     times=(TRAINING,),
+    lead=both(
+        counted("accuracy_verdict", before="Accuracy: "),
+        counted("speed_verdict", before="Training speed: "),
+    ),
+    kinds=("accuracy", TRAINING),
 )

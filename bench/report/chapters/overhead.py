@@ -11,9 +11,11 @@ from bench.analysis.experiments import Data, Experiment
 from bench.analysis.results import Results
 from bench.analysis.rows import IDENTITY, Row, counts, identity
 from bench.core.kinds import KINDS, THROUGHPUT
-from bench.report.columns import Column, fraction, how, kind_column, number, who, whole
-from bench.report.format import NOTHING, fixed, known
-from bench.report.table import Table
+from bench.report.charts.forest import Forest
+from bench.report.columns import Column, fraction, how, kind_column, kind_of, number, who, whole
+from bench.report.format import NOTHING, fixed, known, percent
+from bench.report.leads import extremes
+from bench.report.table import Chart, Table
 from bench.stats import estimates
 
 TOGETHER = "all of them"
@@ -113,6 +115,19 @@ def _interval(row: Row) -> str:
     return f"[{fixed(100 * max(low, 0), 1)}, {fixed(100 * high, 1)}] %"
 
 
+_CHART = Forest(
+    "overhead",
+    "Cost of the harness",
+    "At the line the suite's loop is as fast as a bare one, left of it slower; lines are 95 % "
+    "intervals over pairs of blocks.",
+    "overhead",
+    overhead_rows,
+    lambda _: "images/s of the suite's loop over the bare loop's",
+    lambda share: percent(share),
+    ("share", "low", "high"),
+    heading=kind_of,
+)
+
 TABLE = Table(
     "overhead",
     "Cost of the harness",
@@ -121,5 +136,9 @@ TABLE = Table(
     "geometric mean over networks.",
     overhead_rows,
     columns,
+    charts=(Chart("overhead", _CHART.draw, THROUGHPUT),),
     times=THROUGHPUT,
+    lead=extremes(
+        "The suite's loop reaches", "share", percent, after=" of the bare loop's images/s"
+    ),
 )

@@ -12,9 +12,11 @@ from bench.analysis.results import Results
 from bench.analysis.rows import Row
 from bench.core.records import Record
 from bench.core.text import without_folders
+from bench.report.charts.forest import Forest, share_axis
 from bench.report.columns import Column, text, whole
 from bench.report.format import NOTHING, power
-from bench.report.table import Table
+from bench.report.leads import counted
+from bench.report.table import Chart, Table
 from bench.training.tracks import TRACKS
 
 FIGURES = {
@@ -109,6 +111,40 @@ def _digest(key: str, row: Row) -> str:
     return str(row[key])[:_DIGEST] if row[key] else NOTHING
 
 
+def closest_rows(results: Results) -> list[Row]:
+    """The certificates, each with the check that came closest to its bound, as a share of it."""
+    rows: list[Row] = []
+    if not any(record.ok for record in results.records):
+        return rows  # there is nothing that they certify
+    for row in certificate_rows(results):
+        shares = {
+            key.removesuffix(": worst"): row[key] / bound
+            for key in row
+            if key.endswith(": worst")
+            if (bound := row.get(f"{key.removesuffix(': worst')}: bound")) and row[key]
+        }
+        if shares:
+            name = max(shares, key=lambda name: shares[name])
+            rows.append(row | {"closest": name, "share": shares[name]})
+    return rows
+
+
+_CHART = Forest(
+    "parity",
+    "Certificates: the check that came closest to its bound",
+    "Left of the line every check kept its bound; the mark is the largest error of the named "
+    "check as a share of what it may be. A filled mark is a broken bound.",
+    "parity",
+    closest_rows,
+    lambda _: "largest error over its bound (logarithmic)",
+    power,
+    ("share", "", ""),
+    detail=lambda row: str(row["closest"]),
+    network=lambda row: str(row["variant"]),
+    axis=share_axis,
+    decided=lambda row: row["share"] > 1,
+)
+
 TABLE = Table(
     "parity",
     "Parity",
@@ -119,5 +155,7 @@ TABLE = Table(
     "certificate did not pass is shown apart as uncertified.",
     certificate_rows,
     columns,
+    charts=(Chart("parity", _CHART.draw, ()),),
     part="Certificates of the closed track",
+    lead=counted("status", "certificate"),
 )

@@ -1,4 +1,4 @@
-"""Accuracy by class: the table, its plot, and the confusion matrices."""
+"""Accuracy by class: the table, its plot, the confusion matrices, and the classes confused most."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ from bench.analysis.rows import (
     published_columns,
 )
 from bench.core.case import Case
-from bench.report.columns import Column, dagger, fraction, how, seeds_of, who
-from bench.report.format import share
+from bench.report.columns import Column, dagger, fraction, how, seeds_of, text, who, whole
+from bench.report.format import joined, known, percent, share
+from bench.report.leads import who as who_is
 from bench.report.panels import first_panels, panels_of, signed_title
 from bench.report.plot_style import (
     INK,
@@ -32,6 +33,7 @@ from bench.report.plot_style import (
     colour,
     framework_legend,
     grid_of_axes,
+    hover,
     in_lines,
     marker,
     new_figure,
@@ -39,6 +41,8 @@ from bench.report.plot_style import (
 from bench.report.report import Part
 from bench.report.table import Chart, Table
 
+PAIRS = 5
+"""Confused classes of each training in the table."""
 _LETTERS = 48  # of a title above axes 4.5 inches wide
 
 
@@ -69,9 +73,7 @@ def _per_class(experiment: Experiment) -> dict[str, float]:
 
 def columns(rows: Sequence[Row]) -> list[Column]:
     """A column for each class, in the order of the dataset."""
-    facts = {*IDENTITY, *FACTS, MEAN_OF_CLASSES, "published", "published_source"}
-    facts.add("published_unlike")
-    classes = list(dict.fromkeys(key for row in rows for key in row if key not in facts))
+    classes = _classes(rows)
     return [
         *who(rows),
         Column("seeds", seeds_of),
@@ -80,6 +82,22 @@ def columns(rows: Sequence[Row]) -> list[Column]:
         dagger("published mean †", share),
         *how(),
     ]
+
+
+def _classes(rows: Sequence[Row]) -> list[str]:
+    facts = {*IDENTITY, *FACTS, MEAN_OF_CLASSES, "published", "published_source"}
+    facts.add("published_unlike")
+    return list(dict.fromkeys(key for row in rows for key in row if key not in facts))
+
+
+def lead(rows: Sequence[Row]) -> str:
+    """The hardest and the easiest class over all rows."""
+    found = {name: [row[name] for row in rows if known(row.get(name))] for name in _classes(rows)}
+    means = sorted((float(np.mean(values)), name) for name, values in found.items() if values)
+    if len(means) < 2:
+        return ""
+    ends = [f"{name} ({percent(value)})" for value, name in (means[0], means[-1])]
+    return f"Hardest and easiest class, mean over all rows: {joined(ends)}."
 
 
 def per_class(part: Part) -> Drawing | None:
@@ -100,7 +118,8 @@ def per_class(part: Part) -> Drawing | None:
         _dots(axes, panel, part.frameworks)
     for axes in places[len(panels) :]:
         axes.set_axis_off()
-    framework_legend(figure, frameworks_of(e.records[0] for e in found))
+    networks = [case.variant for case in panels]
+    framework_legend(figure, frameworks_of(e.records[0] for e in found), networks=networks)
     return Drawing(
         f"per_class_{part.track}",
         title,
@@ -115,13 +134,11 @@ def _dots(axes: Axes, panel: Sequence[Experiment], frameworks: Sequence[str]) ->
     for place, experiment in enumerate(panel):
         framework = experiment.case.framework
         shift = 0.16 * (place - (len(panel) - 1) / 2)  # next to each other where they agree
-        axes.plot(
-            list(_per_class(experiment).values()),
-            np.arange(len(classes)) + shift,
-            marker(framework, frameworks),
-            color=colour(framework, frameworks),
-            markersize=5.5,
-        )
+        tint = colour(framework, frameworks)
+        for line, (name, value) in enumerate(_per_class(experiment).items()):
+            shape = marker(experiment.case.variant)
+            (dot,) = axes.plot(value, line + shift, shape, color=tint, markersize=5.5)
+            hover(dot, f"{framework}, {name}: {percent(value)}")
     axes.set_yticks(range(len(classes)), classes)
     axes.invert_yaxis()
     axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
@@ -192,8 +209,86 @@ TABLE = Table(
     "Share of each class's test images that were classified correctly, mean over seeds.",
     per_class_rows,
     columns,
-    charts=(
-        Chart("per_class", per_class, ("accuracy",)),
-        Chart("confusion", confusion, ("accuracy",)),
-    ),
+    charts=(Chart("per_class", per_class, ("accuracy",)),),
+    lead=lead,
+    kinds=("accuracy",),
+)
+
+
+def confusion_rows(results: Results) -> list[Row]:
+    """For each training the classes that were mistaken for each other most often.
+
+    ``images`` are those of both directions, seeds added up; ``one_as_other`` and ``other_as_one``
+    are shares of the test images of the class that comes first in each.
+    """
+    return [
+        identity(experiment, results.data) | counts(experiment) | pair
+        for experiment in results.experiments("accuracy")
+        for pair in most_confused(experiment)
+    ]
+
+
+def most_confused(experiment: Experiment, number: int = PAIRS) -> list[Row]:
+    """The pairs with the most errors, in both directions together; none where nothing is wrong."""
+    found = [r.metrics for r in experiment.ok if r.metrics.get("confusion")]
+    if not found:
+        return []
+    matrix = np.sum([np.asarray(m["confusion"], dtype=np.int64) for m in found], axis=0)
+    names = found[0].get("classes") or [f"class {i}" for i in range(len(matrix))]
+    totals = np.maximum(matrix.sum(axis=1), 1)
+    both = np.triu(matrix + matrix.T, k=1)
+    order = np.argsort(-both, axis=None, kind="stable")[:number]
+    pairs = [divmod(int(place), len(matrix)) for place in order]
+    return [
+        {
+            "rank": rank,
+            "one": names[a],
+            "other": names[b],
+            "images": int(both[a, b]),
+            "one_as_other": float(matrix[a, b] / totals[a]),
+            "other_as_one": float(matrix[b, a] / totals[b]),
+        }
+        for rank, (a, b) in enumerate(pairs, start=1)
+        if both[a, b]
+    ]
+
+
+def confusion_columns(rows: Sequence[Row]) -> list[Column]:
+    """The pair, how many images, and the share in each direction."""
+    return [
+        *who(rows),
+        Column("seeds", seeds_of),
+        whole("rank", "rank"),
+        text("class A", "one"),
+        text("class B", "other"),
+        whole("images", "images"),
+        fraction("A taken for B", "one_as_other"),
+        fraction("B taken for A", "other_as_one"),
+        *how(),
+    ]
+
+
+def confusion_lead(rows: Sequence[Row]) -> str:
+    """The pair that is confused most, over all rows."""
+    if not rows:
+        return ""
+    worst = max(rows, key=lambda row: max(row["one_as_other"], row["other_as_one"]))
+    pair = (worst["one"], worst["other"], worst["one_as_other"])
+    if worst["other_as_one"] > worst["one_as_other"]:
+        pair = (worst["other"], worst["one"], worst["other_as_one"])
+    taken, for_which, share_ = pair
+    return f"{percent(share_)} of {taken} were taken for {for_which} ({who_is(worst)})."
+
+
+CONFUSIONS = Table(
+    "confusions",
+    "Classes that are confused most",
+    f"The {PAIRS} pairs of classes with the most errors among the test images, in both directions "
+    "together (seeds added up), and the share of each class's test images that was taken for the "
+    "other.",
+    confusion_rows,
+    confusion_columns,
+    charts=(Chart("confusion", confusion, ("accuracy",)),),
+    lead=confusion_lead,
+    kinds=("accuracy",),
 )

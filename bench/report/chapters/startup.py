@@ -14,10 +14,12 @@ from bench.analysis.rows import Row, counts, identity, mean_over_seeds
 from bench.core.records import Record
 from bench.report.columns import Column, how, number, seeds_of, who
 from bench.report.format import NOTHING, significant
+from bench.report.leads import extremes
 from bench.report.panels import figure_after_bar, first_panels, name_bars, panels_of
 from bench.report.plot_style import (
     Drawing,
     grid_of_axes,
+    hover,
     in_lines,
     new_figure,
 )
@@ -111,8 +113,9 @@ def _stacks(axes: Axes, panel: Sequence[Experiment], results: Results) -> None:
     for place, experiment in enumerate(panel):
         parts = np.mean([_parts(record) for record in experiment.ok if _parts(record)], axis=0)
         left = 0.0
-        for seconds, (_, tint) in zip(parts, _PARTS.values(), strict=True):
-            axes.barh(place, seconds, 0.72, left=left, color=tint)
+        for seconds, (name, tint) in zip(parts, _PARTS.values(), strict=True):
+            (bar,) = axes.barh(place, seconds, 0.72, left=left, color=tint)
+            hover(bar, f"{experiment.case.framework_label}, {name}: {significant(seconds)} s")
             left += float(seconds)
         figure_after_bar(axes, left, place, f"{significant(left)} s")
     name_bars(axes, panel, results)
@@ -131,4 +134,10 @@ TABLE = Table(
     columns,
     charts=(Chart("startup", startup, ("startup",)),),
     times=("startup",),
+    lead=extremes(
+        "From an empty process to the end of the first step:",
+        "seconds",
+        lambda seconds: f"{significant(seconds)} s",
+    ),
+    kinds=("startup",),
 )

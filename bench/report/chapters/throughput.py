@@ -23,13 +23,15 @@ from bench.report.columns import (
     who,
     whole,
 )
-from bench.report.format import NOTHING, joined, known, percent, ratio, significant
+from bench.report.format import NOTHING, interval, joined, known, percent, ratio, significant
+from bench.report.leads import both, counted, extremes
 from bench.report.panels import figure_after_bar, first_panels, name_bars, panels_of
 from bench.report.plot_style import (
     INK,
     Drawing,
     colour,
     grid_of_axes,
+    hover,
     in_lines,
     new_figure,
     plain_numbers,
@@ -63,6 +65,7 @@ def columns(rows: Sequence[Row]) -> list[Column]:
         disturbed_column(),
         number("peak memory (GiB)", "peak_memory_bytes", usual=NOTHING, factor=1 / _GIB),
         number("peak device memory (GiB)", "device_memory_bytes", usual=NOTHING, factor=1 / _GIB),
+        number("reserved (GiB)", "device_reserved_bytes", usual=NOTHING, factor=1 / _GIB),
         number("process on device (GiB)", "device_process_bytes", usual=NOTHING, factor=1 / _GIB),
         *how(),
     ]
@@ -186,7 +189,10 @@ def _bars(axes: Axes, panel: Sequence[Experiment], part: Part) -> None:
         return
     for place, experiment in enumerate(panel):
         rate = part.results.rate(experiment)
-        axes.barh(place, rate.value, 0.72, color=colour(experiment.case.framework, part.frameworks))
+        tint = colour(experiment.case.framework, part.frameworks)
+        (bar,) = axes.barh(place, rate.value, 0.72, color=tint)
+        span = interval(significant(rate.low), significant(rate.high))
+        hover(bar, f"{experiment.case.framework_label}: {significant(rate.value)} images/s {span}")
         end = rate.value
         if rate.low is not None and rate.high is not None:
             axes.plot((rate.low, rate.high), (place, place), color=INK, linewidth=1.6)
@@ -213,4 +219,16 @@ TABLE = Table(
     notes=notes,
     always=True,
     times=_KINDS,
+    lead=both(
+        *(
+            extremes(
+                f"{kind(name).label.capitalize()}:",
+                "images_per_second",
+                lambda rate: f"{significant(rate)} images/s",
+                of=name,
+            )
+            for name in _KINDS
+        ),
+        counted("verdict"),
+    ),
 )

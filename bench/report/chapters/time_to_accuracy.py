@@ -18,13 +18,16 @@ from bench.analysis.time_to_accuracy import PARTS, TimeToAccuracy, startup_of, t
 from bench.report.chapters.accuracy_differences import diverged
 from bench.report.columns import Column, how, number, seeds_of, who, whole
 from bench.report.format import NOTHING, count, joined, known, significant
+from bench.report.leads import extremes
 from bench.report.panels import first_lines, signed_title
 from bench.report.plot_style import (
     SOFT,
     Drawing,
     colour,
+    dash,
     framework_legend,
     grid_of_axes,
+    hover,
     in_lines,
     marker,
     new_figure,
@@ -116,6 +119,17 @@ def _startup_cell(key: str, row: Row) -> str:
     return significant(row[key]) if known(row[key]) else "n/a"
 
 
+def lead(rows: Sequence[Row]) -> str:
+    """The soonest and the latest median of the highest accuracy that half of the seeds reached."""
+    reached = [row for row in rows if known(row["median_seconds"])]
+    if not reached:
+        return "No accuracy was reached by half of the seeds."
+    goal = max(row["threshold"] for row in reached)
+    what = f"{100 * goal:g} % test accuracy was reached after"
+    same = [row for row in rows if row["threshold"] == goal]
+    return extremes(what, "median_seconds", lambda s: f"{significant(s)} s", missing="never")(same)
+
+
 def notes(rows: Iterable[Row]) -> list[str]:
     """A line where seconds to an accuracy lack the start-up, with the networks it holds for."""
     names = dict.fromkeys(
@@ -153,7 +167,10 @@ def time_to_accuracy(part: Part) -> Drawing | None:
             axes.set_axis_off()
         line[0].set_ylabel("seeds that reached it")
     framework_legend(
-        figure, frameworks_of(e.records[0] for f in found for e in f.members), lines=True
+        figure,
+        frameworks_of(e.records[0] for f in found for e in f.members),
+        lines=True,
+        networks=[e.case.variant for f in found for e in f.members],
     )
     return Drawing(f"time_to_accuracy_{part.track}", title, _how(found) + left_out, figure)
 
@@ -199,13 +216,16 @@ def _curve(
     tint = colour(framework, frameworks)
     curve = survival_curve(seeds)
     x, y = [0.0, *curve.times], [0.0, *(1 - share for share in curve.shares)]
-    axes.step(x, y, where="post", color=tint, linewidth=1.6)
+    style = dash(framework, frameworks)
+    (line,) = axes.step(x, y, where="post", color=tint, linewidth=1.6, linestyle=style)
+    reached = sum(seed.reached for seed in seeds)
+    hover(line, f"{framework}: reached by {reached} of {len(seeds)} seeds")
     arrived = {seed.time for seed in seeds if seed.reached}
     level = dict(zip(x, y, strict=True))
     axes.plot(
         sorted(arrived),
         [level[time] for time in sorted(arrived)],
-        marker=marker(framework, frameworks),
+        marker=marker(experiment.case.variant),
         markersize=5.5,
         color=tint,
         linestyle="",
@@ -229,4 +249,6 @@ TABLE = Table(
     charts=(Chart("time_to_accuracy", time_to_accuracy, ("accuracy",)),),
     notes=notes,
     times=("accuracy",),
+    lead=lead,
+    kinds=("accuracy",),
 )

@@ -10,6 +10,11 @@ from typing import Any
 from bench.core.errors import UserError
 from bench.data.batching import Augmentation
 
+PIXELS = (None, "imagenet", "data")
+
+_YOUNGER = {"dropout": True, "resize": None, "pixels": None}
+"""Settings that the first records did not have, and what held then."""
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -48,6 +53,14 @@ class Recipe:
     every framework and track; None leaves them to the track. Features of pretrained convolutions
     are not normalised, and the scale of the layer after them decides the first epoch: Keras's own
     start is twice PyTorch's."""
+    dropout: bool = True
+    """Whether dropout acts in training; False leaves the layers out."""
+    resize: int | None = None
+    """Side to which the whole image is enlarged, of which the middle ``input_size`` pixels are cut
+    out; None enlarges it to ``input_size`` itself."""
+    pixels: str | None = None
+    """Whose mean and deviation images are normalised by: ``imagenet``, or ``data`` for those of the
+    training set. None takes those of pretrained weights, and the training set's without."""
     # Fixed by the recipe in addition to the training. None leaves it to the user and the profile;
     # a selection that contradicts it is a UserError.
     frozen: bool = False
@@ -64,6 +77,10 @@ class Recipe:
     def starts_pretrained(self) -> bool:
         """Whether it makes sense from pretrained weights alone, or is meant for them."""
         return self.frozen or self.trunk_rate != 1 or self.init == "pretrained"
+
+    def __post_init__(self) -> None:
+        if self.pixels not in PIXELS:
+            raise UserError(f"recipe {self.name}: unknown pixels {self.pixels!r}; known: {PIXELS}")
 
     def rate(self, step: int, steps: int) -> float:
         """Learning rate of ``step`` (from 0) out of ``steps``."""
@@ -86,5 +103,7 @@ class Recipe:
         return dataclasses.replace(self, name=name, epochs=self.epochs * budget)
 
     def to_json(self) -> dict[str, Any]:
-        """All settings, for a record."""
-        return dataclasses.asdict(self)
+        """All settings, for a record; the youngest only where they are not as they always were, so
+        that records of before have the same settings."""
+        found = dataclasses.asdict(self)
+        return {k: v for k, v in found.items() if k not in _YOUNGER or v != _YOUNGER[k]}

@@ -7,6 +7,7 @@ The docstring of each row says which settings are the source's and which are our
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 from bench.data.batching import Augmentation
 from bench.training.recipes.base import Recipe
@@ -14,7 +15,8 @@ from bench.training.recipes.base import Recipe
 PREFIX = "tutorial-"
 """Prefix of the names of recipes that follow one published source."""
 
-ARTICLE_RECIPES = (f"{PREFIX}transfer", f"{PREFIX}transfer-speed")
+ARTICLE = f"{PREFIX}transfer"
+ARTICLE_RECIPES = (ARTICLE, f"{ARTICLE}-speed")
 """Recipes that can be compared with the transfer article's own loop, timed in the same run."""
 
 
@@ -50,20 +52,26 @@ def _keras_bn() -> Recipe:
     )
 
 
-def _transfer() -> tuple[Recipe, Recipe]:
+def _transfer() -> tuple[Recipe, ...]:
     """Analytics India Magazine, "Implementing AlexNet Using PyTorch As A Transfer Learning Model".
 
-    All of it is the article's: torchvision's weights, head 4096→1024→10, every weight trained, SGD
-    0.001 with momentum 0.9 (not Nesterov's), batch 4, 10 epochs, 224 pixels, no augmentation. Ours
-    are two things: dropout is on (the article calls ``eval()`` before it trains, which switches it
-    off), and the whole image becomes 224 pixels (it enlarges to 256 and cuts out the middle).
+    All of the first row is the article's: torchvision's weights, head 4096→1024→10, every weight
+    trained, SGD 0.001 with momentum 0.9 (not Nesterov's), batch 4, 10 epochs, no augmentation; the
+    image enlarged to 256 pixels and its middle 224 cut out, ImageNet's mean and deviation; and no
+    dropout, since the article calls ``eval()`` before it trains and ``train()`` never.
 
-    The second row is the same from random weights, for measuring speed: it needs no source.
+    The next three rows differ from it in one of these choices each. The last two have neither its
+    crop nor its missing dropout: from its weights, and from random ones for measuring speed, which
+    needs no source.
     """
-    transfer = Recipe(
-        ARTICLE_RECIPES[0],
+    article = Recipe(
+        ARTICLE,
         "PyTorch AlexNet transfer article: torchvision's weights, head 4096→1024→classes, all "
-        "weights trained; SGD 0.001 with momentum 0.9, batch 4, 10 epochs, 224 px",
+        "weights trained without dropout; SGD 0.001 with momentum 0.9, batch 4, 10 epochs, 256 px "
+        "cut to 224",
+        dropout=False,
+        resize=256,
+        pixels="imagenet",
         learning_rate=1e-3,
         momentum=0.9,
         nesterov=False,
@@ -75,14 +83,26 @@ def _transfer() -> tuple[Recipe, Recipe]:
         init="pretrained",
         weights="torchvision",
     )
-    speed = dataclasses.replace(
-        transfer,
-        name=ARTICLE_RECIPES[1],
-        description="tutorial-transfer from random weights, for measuring speed",
-        init="scratch",
-        weights=None,
+
+    def differing(name: str, what: str, **changes: Any) -> Recipe:
+        words = f"{ARTICLE}, but {what}"
+        return dataclasses.replace(article, name=f"{ARTICLE}-{name}", description=words, **changes)
+
+    both: dict[str, Any] = {"dropout": True, "resize": None, "pixels": None}
+    return (
+        article,
+        differing("dropout", "with dropout in training", dropout=True),
+        differing("whole", "the whole image enlarged to 224 px", resize=None),
+        differing("pixels", "normalised by the training set's mean and deviation", pixels="data"),
+        differing("ours", "with dropout, the whole image enlarged to 224 px", **both),
+        differing(
+            "speed",
+            "with dropout, the whole image, from random weights: for measuring speed",
+            **both,
+            init="scratch",
+            weights=None,
+        ),
     )
-    return transfer, speed
 
 
 def _torch_scratch() -> tuple[Recipe, Recipe]:

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.core.case import COMPILED
+from bench.core.errors import UnavailableError
 from bench.training.tracks import track
 from bench.worker.digests import training_digests
 from bench.worker.evaluation import accuracy_of, evaluate
@@ -32,7 +34,14 @@ def accuracy(bench: Session) -> Result:
     The first step (trace, compile, allocate) is a part of the training and of its seconds; how long
     it took is in ``metrics["startup"]`` with the seconds before the training. With a checkpoint the
     training goes on from there, and the seconds of its parts are added.
+
+    Raises:
+        UnavailableError: Several steps are taken in one call: none of them ends where a point or a
+            checkpoint is due.
     """
+    execution = bench.setup.case.execution
+    if bench.setup.case.steps_per_execution > 1:
+        raise UnavailableError(f"execution {execution}: is timed only; train with {COMPILED}")
     training = resumed(bench) or Training()
     bench.trainer.sync()
     if not training.step:
@@ -119,7 +128,9 @@ def _train_until(bench: Session, training: Training, target: int) -> float:
         if training.step < target and checkpoint_due(bench, training):
             bench.trainer.sync()
             training.seconds += perf_counter() - started
+            bench.schedule.states.append(bench.monitor.end())
             save(bench, training)
+            bench.monitor.begin()
             started = perf_counter()
 
     bench.train(target - training.step, after_step)

@@ -16,10 +16,11 @@ import numpy as np
 from bench.core.system.devices import accelerated
 from bench.data.dataset import Split
 from bench.training.interfaces import Images, Trainer
-from bench.training.tracks import track
+from bench.worker.device_time import DeviceTimer
 from bench.worker.device_watch import BlockWatch
 from bench.worker.measurements.article_loop import LoopBlocks, article_blocks
 from bench.worker.measurements.layers import layer_pairs
+from bench.worker.measurements.parallel import parallel_metrics
 from bench.worker.measurements.sync_audit import audit
 from bench.worker.measurements.tutorial_loop import tutorial_blocks
 from bench.worker.session import Result, Session
@@ -46,10 +47,13 @@ class _Blocks:
 
     def __init__(self, bench: Session, steps: int, between: Callable[[], None]) -> None:
         self._bench, self._steps, self._between = bench, steps, between
-        self._lead = lead_of(steps)
+        self._lead = whole_calls(bench, lead_of(steps))
         self._taken, self._started = 0, 0.0
         self.watch = _watch(bench)
+        self.timer = DeviceTimer(bench.trainer)
         self.seconds: list[float] = []
+        self.disturbed: list[bool] = []
+        """Whether others used the CPUs during each block."""
 
     def take(self) -> None:
         """As many blocks as there are turns, in one call of ``train``."""
@@ -63,13 +67,17 @@ class _Blocks:
             self._bench.trainer.sync()
             self.watch.begin()
             self._bench.monitor.begin()
+            self.timer.begin()
             self._started = perf_counter()
         if self._taken < self._lead + self._steps:
             return True
+        self.timer.end()
         self._bench.trainer.sync()
         self.seconds.append(perf_counter() - self._started)
         state = self._bench.monitor.end()
+        self.disturbed.append(state.disturbed)
         self.watch.end()
+        self.timer.record()
         self._taken = 0
         self._bench.schedule.record_block(self.seconds[-1:], state)
         self._between()
@@ -78,6 +86,13 @@ class _Blocks:
 
 def _watch(bench: Session) -> BlockWatch:
     return BlockWatch(bench.setup.case.device, exclusive=bench.limits.exclusive)
+
+
+def whole_calls(bench: Session, steps: int) -> int:
+    """At least so many steps, as whole calls of a compiled function that takes several: a block
+    begins and ends between two calls."""
+    each = bench.setup.case.steps_per_execution
+    return -(-steps // each) * each
 
 
 def lead_of(steps: int) -> int:
@@ -89,13 +104,13 @@ def train_throughput(bench: Session) -> Result:
     """Seconds per block of training steps; with blocks of other loops between them when asked."""
     first, limits = bench.first_step(), bench.limits
     found = _steps_per_block(bench)
-    steps = bench.schedule.steps or found
+    steps = bench.schedule.steps or whole_calls(bench, found)
     bare = _Bare(bench, lambda: bench.trainer.bare_loop(bench.input_at(0)), steps)
     copied = _copied_loops(bench)
 
     def between() -> None:
         bench.progress(min(len(blocks.seconds) / limits.blocks, 1.0), "training")
-        bare.block()
+        bare.block(disturbed=blocks.disturbed[-1])
         for loop in copied.values():
             loop.block()
 
@@ -110,23 +125,31 @@ def train_throughput(bench: Session) -> Result:
         "flops_per_image": _training_flops(bench),
         "overhead": bare.pairs(samples, images),
         **blocks.watch.metrics(images * len(samples)),
+        **blocks.timer.metrics(),
         **{name: loop.metrics() for name, loop in copied.items()},
         **({"layers": layers} if layers else {}),
-        **(audit(bench, samples, steps) if bench.schedule.extras else {}),
+        **parallel_metrics(bench, max(1, steps // 2) if bench.schedule.extras else 0),
+        **(audit(bench, _undisturbed(blocks), steps) if bench.schedule.extras else {}),
     }
     return Result(samples, images, metrics)
 
 
+def _undisturbed(blocks: _Blocks) -> list[float]:
+    """Seconds of the blocks that nothing disturbed; of all where there is none of these."""
+    pairs = zip(blocks.seconds, blocks.disturbed, strict=True)
+    return [seconds for seconds, disturbed in pairs if not disturbed] or blocks.seconds
+
+
 def _training_flops(bench: Session) -> int:
-    """Those that are executed: our own kernels multiply no padding on the smallest maps."""
-    case = bench.setup.case
-    dense = track(case.track).own_kernels and case.device == "cpu"
+    """Those that are executed, as the trainer's layers say: our own kernels multiply no padding on
+    the smallest maps."""
+    dense = bool(getattr(bench.trainer, "small_maps_dense", False))
     return bench.setup.architecture.training_flops(small_maps_dense=dense)
 
 
 def _copied_loops(bench: Session) -> dict[str, LoopBlocks]:
     """Copied loops that alternate with ours, by the name of their metrics."""
-    if not bench.schedule.extras:
+    if not bench.schedule.extras or bench.setup.case.devices > 1:
         return {}
     blocks = bench.limits.blocks
     made = {
@@ -144,10 +167,11 @@ def _steps_per_block(bench: Session) -> int:
         bench.trainer.sync()
         readings.append(perf_counter())
 
-    bench.train(bench.limits.warmup_steps + 1, after_step)
-    pace = max(
-        float(np.median(np.diff(readings))), 1e-5
-    )  # a sync may not wait, or a clock be coarse
+    each = bench.setup.case.steps_per_execution
+    bench.train((bench.limits.warmup_steps + 1) * each, after_step)
+    calls = readings[each - 1 :: each]
+    # A sync may not wait, or a clock be coarse.
+    pace = max(float(np.median(np.diff(calls))) / each, 1e-5)
     steps = max(1, round(bench.limits.block_seconds / pace))
     return _steps_of_a_queue(bench, steps) if accelerated(bench.setup.case.device) else steps
 
@@ -155,7 +179,7 @@ def _steps_per_block(bench: Session) -> int:
 def _steps_of_a_queue(bench: Session, steps: int) -> int:
     """The same on an accelerator, where steps that are not waited for one by one take less time:
     from the pace of a quarter of a block."""
-    few = max(1, steps // 4)
+    few = whole_calls(bench, max(1, steps // 4))
     started = perf_counter()
     bench.train(few)
     bench.trainer.sync()
@@ -164,7 +188,11 @@ def _steps_of_a_queue(bench: Session, steps: int) -> int:
 
 
 class _Bare:
-    """A bare loop in blocks of as many steps as the harness's, each after one of them."""
+    """A bare loop in blocks of as many steps as the harness's, each after one of them.
+
+    A pair of blocks in which others used the CPUs does not count, and is taken again: as many pairs
+    again at the most.
+    """
 
     def __init__(
         self,
@@ -174,24 +202,32 @@ class _Bare:
     ) -> None:
         self._most = bench.limits.overhead_blocks if bench.schedule.extras else 0
         self._loop = make() if self._most else None
-        self._steps = steps
+        self._steps, self._monitor = steps, bench.monitor
         self._seconds: list[float] = []
+        self._disturbed: list[bool] = []
+        """Whether a block of the pair was."""
         if self._loop is not None:
             self._loop(min(steps, 2))  # trace and compile outside the clock
 
-    def block(self) -> None:
-        """Time one, unless all have been."""
-        loop, steps = self._loop, self._steps
-        if loop is not None and len(self._seconds) < self._most:
-            self._seconds.append(_timed(lambda: loop(steps)))
+    def block(self, *, disturbed: bool) -> None:
+        """Time one, unless all have been; ``disturbed`` is whether the harness's block was."""
+        loop, steps, tried = self._loop, self._steps, len(self._seconds)
+        if loop is None or tried - sum(self._disturbed) >= self._most or tried >= 2 * self._most:
+            return
+        self._monitor.begin()
+        self._seconds.append(_timed(lambda: loop(steps)))
+        self._disturbed.append(self._monitor.end().disturbed or disturbed)
 
     def pairs(self, harness: list[float], images: int) -> dict[str, Any] | None:
-        """The pairs; None where nothing was asked for or can be compared."""
-        pairs = min(len(harness), len(self._seconds))
-        if not pairs:
+        """The pairs that nothing disturbed, or all where there is none of these; None where nothing
+        was asked for or can be compared."""
+        # Later blocks of the harness have no counterpart.
+        found = list(zip(harness, self._seconds, self._disturbed, strict=False))
+        if not found:
             return None
-        bare = self._seconds[:pairs]
-        return {"harness": harness[:pairs], "bare": bare, "images_per_sample": images}
+        chosen = [pair for pair in found if not pair[2]] or found
+        own, bare = ([pair[side] for pair in chosen[: self._most]] for side in (0, 1))
+        return {"harness": own, "bare": bare, "images_per_sample": images}
 
 
 def inference(bench: Session) -> Result:
@@ -203,17 +239,20 @@ def inference(bench: Session) -> Result:
     steps = bench.schedule.steps or max(1, round(limits.block_seconds / pace))
     bare = _Bare(bench, lambda: bench.trainer.bare_predict(next(batches)), steps)
     samples: list[float] = []
-    watch = _watch(bench)
+    watch, timer = _watch(bench), DeviceTimer(bench.trainer)
     while bench.schedule.next():
         _predict(bench.trainer, batches, lead_of(steps))
         watch.under_load()
         watch.begin()
         bench.monitor.begin()
+        timer.begin()
         samples.append(_timed(lambda: _predict(bench.trainer, batches, steps)))
+        timer.end()
         state = bench.monitor.end()
         watch.end()
+        timer.record()
         bench.schedule.record_block(samples[-1:], state)
-        bare.block()
+        bare.block(disturbed=state.disturbed)
         bench.progress(min(len(samples) / limits.blocks, 1.0), "inference")
     metrics = {
         "first_step_seconds": first,
@@ -221,6 +260,7 @@ def inference(bench: Session) -> Result:
         "flops_per_image": bench.setup.architecture.forward_flops(),
         "overhead": bare.pairs(samples, steps * size),
         **watch.metrics(steps * size * len(samples)),
+        **timer.metrics(),
     }
     return Result(samples, steps * size, metrics)
 

@@ -22,16 +22,26 @@ LONGER = 3
 def audit(bench: Session, samples: Sequence[float], steps: int) -> dict[str, Any]:
     """``clock``: seconds per step in blocks (the given samples of ``steps`` steps), of calls that
     are not waited for, and as slopes up to ``sync`` and up to the weights."""
-    few = max(1, steps // 4)
+    each = bench.setup.case.steps_per_execution
+    few = max(1, steps // (4 * each)) * each
     many = LONGER * few
-    unsynced, synced, slopes = [], [], []
+    unsynced: list[float] = []
+    synced: list[float] = []
+    slopes: list[float] = []
     began = perf_counter()
     bench.trainer.export_weights()
-    for repeat in range(bench.limits.audit_repeats):
+    repeats = bench.limits.audit_repeats
+    spare = repeats
+    while (repeat := len(slopes)) < repeats:
         # Every other one from many to few: a drift then favours neither.
         order = (few, many) if repeat % 2 == 0 else (many, few)
+        bench.monitor.begin()
         taken = {count: _timed(bench, count) for count in order}
-        bench.progress((repeat + 1) / bench.limits.audit_repeats, "sync audit")
+        disturbed = bench.monitor.end().disturbed
+        bench.progress((repeat + 1) / repeats, "sync audit")
+        if disturbed and spare:  # taken again: as many again at the most
+            spare -= 1
+            continue
         unsynced.append(taken[many].returned / many)
         synced.append((taken[many].synced - taken[few].synced) / (many - few))
         slopes.append((taken[many].read - taken[few].read) / (many - few))

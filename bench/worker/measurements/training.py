@@ -30,7 +30,7 @@ class Training:
         confusion: Counts at the last of them; rows are true classes.
         startup: Seconds before the training and of its first step, in the first part.
         trunk: Seconds in a frozen trunk for training images, and how many images.
-        states: The machine during each whole stretch, as JSON.
+        states: The machine during each stretch, or each part of one between checkpoints, as JSON.
     """
 
     step: int = 0

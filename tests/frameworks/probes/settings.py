@@ -16,7 +16,7 @@ Changes = dict[str, tuple[Callable[[], object], Callable[[], object]]]
 
 def run(framework: str) -> tuple[dict[str, Any], dict[str, Any]]:
     facts: dict[str, Any] = {}
-    for precision in ("float32", "bfloat16"):
+    for precision in ("float32", "bfloat16", "float16"):
         given = setup(TINY, track="idiomatic", precision=precision)
         facts[precision] = create(framework, given).settings()
     # Its first convolution has other sides and channels than the synthetic network's.

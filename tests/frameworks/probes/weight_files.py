@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
+import collections
+import datetime
 import hashlib
 import http.server
 import os
@@ -14,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors.numpy import load_file
 from torch import nn
@@ -48,6 +52,54 @@ class _Planted:
         return os.mkdir, (str(self.path),)
 
 
+class _Asks:
+    """Asks for a call when it is unpickled."""
+
+    def __init__(self, function: Callable[..., Any], *arguments: Any) -> None:
+        self.call = (function, arguments)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self.call
+
+
+class _Meter:
+    """As trainers keep next to the weights."""
+
+    def __init__(self) -> None:
+        self.values = [1.0, np.float64(2.0)]
+
+
+class _Settings(dict[str, Any]):
+    """A dictionary of a class of its own, as configurations are."""
+
+
+def _checkpoints() -> dict[str, Any]:
+    """The same state as trainers of the world keep it."""
+    state = _state()
+    momentum = {0: {"momentum_buffer": torch.zeros(64, 3, 11, 11)}}
+    return {
+        "imagenet-example": {
+            "epoch": 90,
+            "arch": "alexnet",
+            "state_dict": {f"module.{k}": v for k, v in state.items()},
+            "best_acc1": torch.tensor(56.5),
+            "optimizer": {"state": momentum, "param_groups": [{"lr": 0.1}]},
+        },
+        **{key: {key: state, "epoch": 3} for key in ("net", "model", "weights", "params", "ema")},
+        "nested": {"network": {"model_state": state}},
+        "numpy-number": {"net": state, "acc": np.float64(93.1), "mean": np.zeros(3)},
+        "namespace": {
+            "state_dict": state,
+            "args": argparse.Namespace(lr=0.1, out=Path("/tmp")),
+            "history": collections.defaultdict(list, {"loss": [1.0]}),
+            "when": datetime.datetime(2020, 1, 1),
+        },
+        "own-classes": {"state_dict": state, "meter": _Meter(), "config": _Settings(a=1)},
+        "beside-numbers": {**state, "epoch": 3},
+        "defaultdict": collections.defaultdict(int, state),
+    }
+
+
 def _refused(folder: Path) -> dict[str, str]:
     """What is said of each file that must not be taken."""
     planted = _Planted(folder / "ran")
@@ -55,12 +107,14 @@ def _refused(folder: Path) -> dict[str, str]:
         "code": {**_state(), "x": planted},
         "module": nn.Linear(2, 2),
         "number": 3,
-        "checkpoint": {"epoch": 3, "weights": _state()},
+        "eval": {**_state(), "x": _Asks(eval, "1")},
+        "empty-checkpoint": {"epoch": 3, "note": "no weights"},
+        "several": {"model": _state(), "ema": _state()},
         "sparse": {"a": torch.eye(3).to_sparse()},
     }
     for name, content in given.items():
         torch.save(content, folder / f"{name}.pth")
-    whole = (folder / "checkpoint.pth").read_bytes()
+    whole = (folder / "several.pth").read_bytes()
     (folder / "truncated.pth").write_bytes(whole[:-500])
     (folder / "junk.pth").write_bytes(b"neither one nor the other" * 50)
     (folder / "empty.pth").touch()
@@ -88,9 +142,12 @@ def _taken(folder: Path) -> dict[str, Any]:
         "bfloat16": {name: tensor.bfloat16() for name, tensor in state.items()},
     }
     found = {}
+    forms |= _checkpoints()
+    forms |= {"legacy": state, "legacy-namespace": forms["namespace"]}
     for name, content in forms.items():
-        torch.save(content, folder / "state.pth")
-        reported = read(str(folder / "state.pth"), str(folder / "state.safetensors"))
+        path = folder / "checkpoint.pth.tar"
+        torch.save(content, path, _use_new_zipfile_serialization=not name.startswith("legacy"))
+        reported = read(str(path), str(folder / "state.safetensors"))
         arrays = load_file(folder / "state.safetensors")
         wanted = [
             tensor.bfloat16().float() if name == "bfloat16" else tensor for tensor in state.values()
@@ -99,7 +156,12 @@ def _taken(folder: Path) -> dict[str, Any]:
             torch.equal(torch.from_numpy(a), b)
             for a, b in zip(arrays.values(), _sorted(state, wanted), strict=True)
         ]
-        found[name] = {"names": sorted(arrays), "same": all(same), **reported}
+        found[name] = {**reported, "names": sorted(arrays), "same": all(same)}
+    torch.save({"model": state, "ema": {k: v + 1 for k, v in state.items()}}, folder / "two.pth")
+    reported = read(str(folder / "two.pth"), str(folder / "state.safetensors"), "ema")
+    arrays = load_file(folder / "state.safetensors")
+    same = [np.array_equal(arrays[k], v + 1) for k, v in state.items()]
+    found["by-key"] = {**reported, "names": sorted(arrays), "same": all(same)}
     return found
 
 

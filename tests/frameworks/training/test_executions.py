@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from bench.training.frameworks import FRAMEWORKS
+from tests.frameworks.probes.training.executions import CALLS, STEPS
 from tests.frameworks.probes.training.held import CLOSED
 from tests.frameworks.support.client import ask, each_framework
 from tests.frameworks.support.networks import FREE
@@ -11,6 +12,8 @@ from tests.frameworks.support.networks import FREE
 pytestmark = pytest.mark.slow
 
 each_track = pytest.mark.parametrize("track", [CLOSED, *FREE])
+SEVERAL_STEPS = ("keras-tensorflow", "keras-jax")
+"""Frameworks whose ``fit`` takes several steps in one call."""
 COMPILED = {"pytorch": "torch.compile", "keras-tensorflow": "tf.function", "keras-jax": "jax.jit"}
 
 
@@ -40,16 +43,35 @@ def test_the_execution_in_force_is_read_back(framework: str, track: str) -> None
 
 @each_framework
 @each_track
-def test_graphs_and_graph_breaks_are_counted_where_pytorch_compiles(
-    framework: str, track: str
+@pytest.mark.parametrize("execution", ["graphs", CALLS])
+def test_another_execution_trains_alike_or_says_that_there_is_none(
+    framework: str, track: str, execution: str
 ) -> None:
+    found = ask(framework, "training.executions").facts[f"{track}/{execution}"]
+    several = framework in SEVERAL_STEPS and execution == CALLS and track != CLOSED
+    assert ("unavailable" not in found) == several
+    if not several:
+        assert found["unavailable"].startswith(f"execution {execution}: ")
+        assert "\n" not in found["unavailable"]
+        return
+    eager, other = (found[name] for name in ("eager", execution))
+    assert other["steps"] == eager["steps"] == STEPS
+    assert other["execution"] == "fit, 2 steps in a call"
+    np.testing.assert_allclose(other["losses"], eager["losses"], rtol=1e-4)
+    scale = np.abs(eager["logits"]).max()
+    np.testing.assert_allclose(other["logits"], eager["logits"], rtol=0, atol=2e-4 * scale)
+
+
+@each_framework
+@each_track
+def test_graphs_and_graph_breaks_are_counted(framework: str, track: str) -> None:
     facts = ask(framework, "training.executions").facts
     counted = facts[f"{track}/compiled"]["settings"].get("compilation")
     assert facts[f"{track}/eager"]["settings"].get("compilation") is None
-    if "torch" not in FRAMEWORKS[framework].modules:
-        assert counted is None
-        return
     assert counted["graphs"] > 0
+    assert counted["recompilations"] >= 0
+    # What XLA and TensorFlow cannot trace is an error.
+    assert ("graph_breaks" in counted) == ("torch" in FRAMEWORKS[framework].modules)
     if framework == "pytorch":
         # Of training and of evaluation. The networks of the other tracks were recompilations.
         assert (counted["graphs"], counted["graph_breaks"]) == (2, 0)

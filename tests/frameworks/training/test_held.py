@@ -18,9 +18,12 @@ def test_crops_on_the_device_are_those_of_the_batch_plan_to_the_bit(
     for step, batch in enumerate(batches(padding)):
         assert batch.flips.any()
         images, _ = gather(SPLIT, batch, padding)
-        found = arrays[f"cut/{padding}/{step}"]
-        assert found.dtype == np.uint8
-        np.testing.assert_array_equal(found, images)
+        # TensorFlow holds images as float16 on a GPU.
+        names = [name for name in arrays if name.startswith(f"cut/{padding}/{step}")]
+        assert len(names) == (1 if framework == "pytorch" else 2)
+        for name in names:
+            assert arrays[name].dtype == np.uint8
+            np.testing.assert_array_equal(arrays[name], images)
 
 
 @pytest.mark.slow

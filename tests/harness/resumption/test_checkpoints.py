@@ -11,7 +11,7 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from bench.core.errors import UserError
-from bench.core.records import Record
+from bench.core.records import Record, RecordStore
 from bench.core.system import nvml
 from bench.harness import measure as measurements
 from bench.harness.interleave import InterleavedRun, TaskResults
@@ -390,8 +390,71 @@ def test_a_group_that_was_stopped_after_its_last_round_is_written_without_anothe
     run_all(run, chosen, Listener(), done=done, parity=False)
     records = run.store.read()
     assert [processes(record) for record in records] == [{0, 1}, {0, 1}]
-    # No state of the microseconds between two readings, which a single tick of the clock fills.
-    assert [record.environment["machine_state"] for record in records] == [{}, {}]
+    # The machine as the stopped process saw it, not in the microseconds of this one.
+    states = [record.environment["machine_state"] for record in records]
+    assert states[0] == states[1]
+    assert "others" in states[0]
+
+
+def killed_between_records(
+    results: Path, batches: str, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Any, Run, Keys]:
+    """A run whose process was killed after the first of the two records of a group, resumed."""
+    chosen = jobs(
+        Selection(frameworks=("fake", "fake-two"), tracks=("closed",), kinds=("latency",)),
+        fakes.TWICE,
+    )
+    run, _ = opened(results, "run", False, fakes.TWICE, batches)
+    append = RecordStore.append
+
+    def killed(store: RecordStore, record: Record) -> None:
+        if store.path.exists():
+            raise InterruptedError
+        append(store, record)
+
+    monkeypatch.setattr(RecordStore, "append", killed)
+    with pytest.raises(InterruptedError):
+        run_all(run, chosen, Listener(), parity=False)
+    monkeypatch.setattr(RecordStore, "append", append)
+    assert len(run.store.read()) == 1
+    return chosen, *opened(results, "run", True, fakes.TWICE, batches)
+
+
+def test_a_group_that_was_killed_between_two_records_is_completed(
+    tmp_path: Path, batches: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen, run, done = killed_between_records(tmp_path, batches, monkeypatch)
+    (path,) = rounds_of(tmp_path)
+    results = json.loads(path.read_text("utf-8"))["content"]["results"]
+    first = (tmp_path / "run" / "records.jsonl").read_bytes()
+
+    def measures(*_: Any) -> None:
+        raise AssertionError("the group is measured again")
+
+    monkeypatch.setattr(InterleavedRun, "run_process", measures)
+    listener = Listener()
+    run_all(run, chosen, listener, done=done, parity=False)
+    assert listener.notes == ["tiny: records of 2 rounds of processes are completed"]
+    records = run.store.read()
+    assert run.store.path.read_bytes().startswith(first)
+    assert [record.case.framework for record in records] == ["fake", "fake-two"]
+    assert len({record.metrics["interleaving"]["group"] for record in records}) == 1
+    for record, result in zip(records, results, strict=True):
+        assert list(record.samples) == result["samples"]
+    assert rounds_of(tmp_path) == []
+
+
+def test_what_a_group_of_other_code_lacks_is_a_group_of_its_own(
+    tmp_path: Path, batches: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen, run, done = killed_between_records(tmp_path, batches, monkeypatch)
+    monkeypatch.setattr(checkpoints, "code_digest", lambda *_: "another")
+    listener = Listener()
+    run_all(run, chosen, listener, done=done, parity=False)
+    assert listener.notes[0].startswith("tiny: rounds of processes not used: made with another")
+    records = run.store.read()
+    assert [record.status for record in records] == ["ok", "ok"]
+    assert len({record.metrics["interleaving"]["group"] for record in records}) == 2
 
 
 @pytest.mark.parametrize("wrong", ["damaged", "code"])

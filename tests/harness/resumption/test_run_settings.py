@@ -66,6 +66,15 @@ def test_every_difference_is_named() -> None:
     assert before.differences(edited) == ["the profile's limits.blocks 3, now 7"]
 
 
+def test_a_framework_that_was_installed_since_is_named() -> None:
+    before = settings()
+    now = replace(before, frameworks=["fake", "fake-two"])
+    assert before.differences(now) == ["frameworks fake, now fake,fake-two"]
+    assert replace(before, frameworks=[]).differences(now) == []  # of an older version
+    other = replace(now, options={**before.options, "seeds": 3})
+    assert before.differences(other) == ["--seeds 5, now 3"]  # of which the frameworks may follow
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"options": 1}'])
 def test_a_damaged_file_is_one_line(tmp_path: Path, text: str) -> None:
     (tmp_path / RUN_FILE).write_text(text)

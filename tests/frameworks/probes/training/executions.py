@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from bench.core.case import EXECUTIONS
+from bench.core.case import COMPILED, EAGER
+from bench.core.errors import UnavailableError
 from bench.networks.init import DropoutMasks
 from bench.training.tracks import TRACKS
 from tests.frameworks.probes.ablation import undropped
@@ -21,16 +22,45 @@ from tests.frameworks.support.networks import (
 from tests.frameworks.support.trainers import create_loaded
 
 STEPS = 3
+CALLS = "compiled:2"
+"""The last call has one step."""
 
 
 def run(framework: str) -> tuple[dict[str, Any], dict[str, Any]]:
     facts: dict[str, Any] = {}
     arrays: dict[str, Any] = {}
     for track in (CLOSED, *FREE):
-        for execution in EXECUTIONS:
+        for execution in (EAGER, COMPILED):
             name = f"{track}/{execution}"
             facts[name], arrays[name] = _trained(framework, track, execution)
+        for execution in ("graphs", CALLS):
+            facts[f"{track}/{execution}"] = _unusual(framework, track, execution)
     return facts, arrays
+
+
+def _unusual(framework: str, track: str, execution: str) -> dict[str, Any]:
+    """Weights after all steps in one call of ``train``, and when steps were counted; or why there
+    is no such execution."""
+    rows = TINY if TRACKS[track].shared_masks else undropped(TINY)
+    found: dict[str, Any] = {}
+    for name in (execution, EAGER):
+        given = setup(rows, steps=STEPS, track=track)
+        given = replace(given, case=replace(given.case, framework=framework, execution=name))
+        try:
+            trainer = create_loaded(framework, given, seeded_weights(rows))
+        except UnavailableError as error:
+            return {"unavailable": str(error)}
+        counted: list[int] = []
+        inputs = (step_input(rows, 8, {}, 0.02) for _ in range(STEPS))
+        trainer.train(inputs, STEPS, lambda counted=counted: counted.append(1))  # type: ignore[misc]
+        trainer.sync()
+        found[name] = {
+            "steps": len(counted),
+            "losses": trainer.losses(),
+            "logits": trainer.predict(random_images(4)).tolist(),
+            "execution": trainer.settings()["execution"],
+        }
+    return found
 
 
 def _trained(framework: str, track: str, execution: str) -> tuple[dict[str, Any], Any]:

@@ -37,6 +37,8 @@ def run(framework: str) -> tuple[dict[str, Any], dict[str, Any]]:
     for padding in PADDINGS:
         for step, batch in enumerate(batches(padding)):
             arrays[f"cut/{padding}/{step}"] = _cut(framework, padding, batch)
+            if framework != "pytorch":
+                arrays[f"cut/{padding}/{step}/half"] = _cut(framework, padding, batch, "float16")
     for track in (CLOSED, *FREE):
         for held in (True, False):
             found, facts[f"{track}/{held}"] = _trained(framework, track, held)
@@ -51,7 +53,7 @@ def batches(padding: int) -> Iterator[Batch]:
     return (plan.batch(step) for step in range(5))
 
 
-def _cut(framework: str, padding: int, batch: Batch) -> Any:
+def _cut(framework: str, padding: int, batch: Batch, dtype: str = "uint8") -> Any:
     if framework == "pytorch":
         import torch  # noqa: PLC0415
 
@@ -65,8 +67,9 @@ def _cut(framework: str, padding: int, batch: Batch) -> Any:
 
     from models_keras.crops import bordered, cut  # noqa: PLC0415
 
-    held = ops.convert_to_tensor(bordered(SPLIT.images, padding))
-    return np.asarray(ops.convert_to_numpy(cut(held, ops.convert_to_tensor(crops_of(batch)))))
+    held = ops.convert_to_tensor(bordered(SPLIT.images, padding), dtype)
+    crops = ops.convert_to_tensor(crops_of(batch))
+    return np.asarray(ops.convert_to_numpy(cut(held, crops, SPLIT.images.shape[1])))
 
 
 def _trained(framework: str, track: str, held: bool) -> tuple[dict[str, Any], list[float]]:

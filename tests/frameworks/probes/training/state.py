@@ -50,6 +50,7 @@ TRAININGS: dict[str, tuple[Recipe, dict[str, Any]]] = {
     "idiomatic bfloat16": (_scheduled(ADAM, 0.01), {"track": IDIOMATIC, "precision": "bfloat16"}),
     "tuned bfloat16": (_scheduled(SGD, 0.05), {"track": TUNED, "precision": "bfloat16"}),
     "ablation": (_scheduled(ADAM, 0.01), {"track": ABLATION, "defaults": "own"}),
+    "idiomatic float16": (_scheduled(SGD, 0.05), {"track": IDIOMATIC, "precision": "float16"}),
     "closed held": (_scheduled(SGD, 0.05), {"track": "closed"}),
     "idiomatic held": (_scheduled(SGD, 0.05), {"track": IDIOMATIC}),
     "idiomatic eager": (_scheduled(SGD, 0.05), {"track": IDIOMATIC, "execution": "eager"}),

@@ -11,7 +11,6 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from bench.analysis.experiments import Experiment, labels
 from bench.analysis.rows import mean_over_seeds
-from bench.report.chapters.accuracy_differences import diverged
 from bench.report.format import percent
 from bench.report.panels import first_panels, panels_of, signed_names
 from bench.report.plot_style import (
@@ -20,6 +19,7 @@ from bench.report.plot_style import (
     Drawing,
     colour,
     draw_interval,
+    hover,
     in_lines,
     marker,
     new_figure,
@@ -87,10 +87,10 @@ def _points(axes: Axes, place: int, experiment: Experiment, frameworks: Sequence
     gone = [bool(record.metrics.get("diverged")) for record in experiment.ok]
     values = np.array([record.samples[0] for record in experiment.ok])
     for shape, chosen in (
-        (marker(framework, frameworks), ~np.array(gone, dtype=bool)),
+        (marker(experiment.case.variant), ~np.array(gone, dtype=bool)),
         (_DIVERGED, np.array(gone, dtype=bool)),
     ):
-        axes.plot(
+        (marks,) = axes.plot(
             values[chosen],
             np.full(chosen.sum(), place - _LIFT),
             shape,
@@ -100,6 +100,8 @@ def _points(axes: Axes, place: int, experiment: Experiment, frameworks: Sequence
             markeredgecolor="white",
             markeredgewidth=0.6,
         )
+        shown = ", ".join(percent(float(value)) for value in values[chosen])
+        hover(marks, f"{framework}: {shown}")
 
 
 def _mean(axes: Axes, place: int, experiment: Experiment) -> None:
@@ -117,7 +119,7 @@ def _label(name: str, experiment: Experiment) -> str:
     got = f"{len(experiment.ok)} of {asked}" if experiment.failed else f"{asked}"
     words = [f"{got} seed" + ("" if asked == 1 else "s")]
     words += [f"{experiment.failed} failed"] if experiment.failed else []
-    words += [f"{diverged(experiment)} diverged"] if diverged(experiment) else []
+    words += [f"{experiment.diverged} diverged"] if experiment.diverged else []
     return f"{name}\n{', '.join(words)}"
 
 

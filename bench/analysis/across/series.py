@@ -1,0 +1,196 @@
+"""Each case over several runs: its results in the order of time, and where they cannot be joined.
+
+Points are comparable where data, certificate, machine and settings are those of the rule for two
+runs (`bench.analysis.comparability.RUNS`); else there is a break between them, which no line and no
+change point crosses. Versions and commits may differ: that is what a history is looked at for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from bench.analysis.caveats import is_removed
+from bench.analysis.certified import status_of
+from bench.analysis.comparability import RUNS, differences
+from bench.analysis.compare import Comparison, compare, facts_of
+from bench.analysis.experiments import (
+    data_of,
+    framework_place,
+    latest,
+    variant_place,
+    without_seed,
+)
+from bench.analysis.runs import Run
+from bench.analysis.speeds import speeds_of
+from bench.core.case import Case
+from bench.core.kinds import KINDS, kind
+from bench.core.records import Record
+from bench.core.samples import by_process
+from bench.core.text import headline, without_folders
+from bench.stats.estimates import Estimate, mean_estimate, median_estimate
+from bench.training.tracks import TRACKS
+
+
+@dataclass(frozen=True)
+class Point:
+    """The result of a case in one run.
+
+    Attributes:
+        run: Name of the run.
+        records: Of all seeds, with a result.
+        conditions: Number of its data, certificate, machine and settings in the series: points
+            with one number may be compared.
+        broken: What is not as at the point before, in words; empty where the two may be joined.
+        changed: Versions and commit that are not as at the point before, in words.
+    """
+
+    run: str
+    records: tuple[Record, ...]
+    conditions: int = 0
+    broken: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+
+    @cached_property
+    def estimate(self) -> Estimate:
+        """The value in images/s, seconds or as a fraction, with its 95 % interval."""
+        row = kind(self.records[0].kind)
+        if not row.timed:
+            return mean_estimate([record.samples[0] for record in self.records])
+        of = speeds_of if row.throughput else by_process
+        return median_estimate([process for record in self.records for process in of(record)])
+
+    @property
+    def started_at(self) -> str:
+        """When the first of its measurements began (UTC, ISO 8601); empty where it is unknown."""
+        return min(record.started_at for record in self.records)
+
+    @property
+    def commit(self) -> str:
+        """Of alexbench's checkout; empty where it is unknown."""
+        return str(self.records[0].environment.get("commit") or "")
+
+    @property
+    def repeats(self) -> int:
+        """Number of processes; of seeds for accuracy."""
+        timed = kind(self.records[0].kind).timed
+        return sum(len(by_process(record)) if timed else 1 for record in self.records)
+
+
+@dataclass(frozen=True)
+class Series:
+    """A case over several runs.
+
+    Attributes:
+        case: With seed 0.
+        kind: Kind of measurement.
+        points: In the order of time.
+        missing: A line for each run in which it has no result.
+    """
+
+    case: Case
+    kind: str
+    points: tuple[Point, ...]
+    missing: tuple[str, ...] = ()
+
+    @property
+    def last(self) -> Comparison | None:
+        """The last point compared with the one before; None where the two cannot be joined."""
+        if len(self.points) < 2 or self.points[-1].broken:
+            return None
+        before, now = self.points[-2:]
+        rows = compare(before.records, now.records, (before.run, now.run))
+        return next((row for row in rows if row.has_figure), None)
+
+
+def series_of(runs: Sequence[Run]) -> list[Series]:
+    """Every case and kind of the runs, in the order of tables."""
+    measured: dict[tuple[Case, str], list[Point]] = {}
+    missing: dict[tuple[Case, str], list[str]] = {}
+    for run in runs:
+        groups: dict[tuple[Case, str, str], list[Record]] = {}
+        for record in latest(run.records)[0]:
+            case = without_seed(record.case)
+            if why := _no_result(record):
+                missing.setdefault((case, record.kind), []).append(f"{run.name}: {why}")
+            else:
+                groups.setdefault((case, record.kind, data_of(record).fingerprint), []).append(
+                    record
+                )
+        for (case, name, _), records in groups.items():
+            measured.setdefault((case, name), []).append(Point(run.name, tuple(records)))
+    found = [
+        Series(*key, _joined(measured.get(key, ())), tuple(missing.get(key, ())))
+        for key in {**measured, **missing}
+    ]
+    return sorted(found, key=_order)
+
+
+def _no_result(record: Record) -> str | None:
+    if not record.ok:
+        return f"{record.status} ({without_folders(headline(record.error or 'no reason'))})"
+    if kind(record.kind).timed and is_removed(record):
+        return "its seconds are no measurement"
+    return None
+
+
+def _order(series: Series) -> tuple[object, ...]:
+    case = series.case
+    return (
+        list(TRACKS).index(case.track),
+        list(KINDS).index(series.kind),
+        variant_place(case),
+        framework_place(case.framework),
+        case.id,
+    )
+
+
+def _joined(points: Iterable[Point]) -> tuple[Point, ...]:
+    """The points in the order of time, each with what differs from the one before."""
+    found: list[Point] = []
+    newest: dict[int, Point] = {}
+    for point in sorted(points, key=lambda point: point.started_at):
+        if found:
+            broken = _broken(found[-1], point)
+            alike = [n for n, other in newest.items() if not _broken(other, point)]
+            conditions = found[-1].conditions if not broken else next(iter(alike), len(newest))
+            changed = _changed(found[-1], point)
+            point = replace(point, conditions=conditions, broken=broken, changed=changed)
+        found.append(point)
+        newest[point.conditions] = point
+    return tuple(found)
+
+
+def _broken(before: Point, now: Point) -> tuple[str, ...]:
+    a, b, same_seed = _pair(before, now)
+    facts = [
+        ("data", data_of(a).label, data_of(b).label),
+        ("parity", status_of(a), status_of(b)),
+    ]
+    found = [f"{name}: {one} → {other}" for name, one, other in facts if one != other]
+    unlike = differences(a, b, RUNS, same_seed=same_seed)
+    machine = {d.key for d in differences(a, b, _MACHINE, same_seed=same_seed)}
+    names = {d.key: "machine" if d.key in machine else "settings" for d in unlike}
+    return (*found, *(f"{names[d.key]}: {d.key} {d.one} → {d.other}" for d in unlike))
+
+
+_MACHINE = tuple(rule for rule in RUNS if rule.where == "environment")
+
+
+def _pair(before: Point, now: Point) -> tuple[Record, Record, bool]:
+    """Two records to look at, and whether they have one seed."""
+    seeds = {record.case.seed: record for record in before.records}
+    for record in now.records:
+        if record.case.seed in seeds:
+            return seeds[record.case.seed], record, True
+    return before.records[0], now.records[0], False
+
+
+def _changed(before: Point, now: Point) -> tuple[str, ...]:
+    left, right = (facts_of(point.records[0]) for point in (before, now))
+    return tuple(
+        f"{name} {left[name]} → {right[name]}"
+        for name in left
+        if name in right and left[name] != right[name]
+    )

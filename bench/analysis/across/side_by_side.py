@@ -1,0 +1,113 @@
+"""Several runs side by side: each compared with the first, and what differs between them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+from bench.analysis.certified import status_of
+from bench.analysis.comparability import RUNS, Difference, differences
+from bench.analysis.compare import Comparison, by_key, compare, facts_of
+from bench.analysis.experiments import data_of
+from bench.analysis.runs import Run
+from bench.core.records import Record
+
+Key = tuple[str, str]
+"""Id of a case and kind."""
+
+
+@dataclass(frozen=True)
+class Differing:
+    """A setting, version or fact about the machine that is not the same in all runs.
+
+    Attributes:
+        name: Its dotted key, as ``threads.intra_op`` or ``torch``.
+        values: By run; empty where it is unknown, several with commas where its cases differ.
+        cases: In how many cases and kinds it differs.
+    """
+
+    name: str
+    values: tuple[str, ...]
+    cases: int
+
+
+@dataclass(frozen=True)
+class SideBySide:
+    """Several runs, case by case.
+
+    Attributes:
+        runs: The first is the one that the others are compared with.
+        records: By case and kind, one per run; None where a run does not have it.
+        comparisons: By run after the first; what `bench.analysis.compare.compare` returns.
+        differing: Only what differs between runs that share a case.
+    """
+
+    runs: tuple[Run, ...]
+    records: Mapping[Key, tuple[Record | None, ...]]
+    comparisons: tuple[tuple[Comparison, ...], ...]
+    differing: tuple[Differing, ...]
+
+    def rows(self) -> list[tuple[Key, tuple[Comparison | None, ...]]]:
+        """Comparisons by case and kind, in the order of the runs' records."""
+        by_run = [{(row.case, row.kind): row for row in some} for some in self.comparisons]
+        return [(key, tuple(rows.get(key) for rows in by_run)) for key in self.records]
+
+
+def letter(place: int) -> str:
+    """``A`` for the first run, ``B`` for the second; ``AA`` after ``Z``."""
+    before, own = divmod(place, 26)
+    return (letter(before - 1) if before else "") + chr(ord("A") + own)
+
+
+def side_by_side(runs: Sequence[Run]) -> SideBySide:
+    """Every run compared with the first.
+
+    Args:
+        runs: Two or more.
+    """
+    keyed = [by_key(run.records) for run in runs]
+    keys = dict.fromkeys(key for records in keyed for key in records)
+    records = {key: tuple(found.get(key) for found in keyed) for key in keys}
+    first, *others = runs
+    comparisons = tuple(
+        tuple(compare(first.records, run.records, (letter(0), letter(place))))
+        for place, run in enumerate(others, start=1)
+    )
+    return SideBySide(tuple(runs), records, comparisons, tuple(_differing(records.values())))
+
+
+def _differing(records: Iterable[Sequence[Record | None]]) -> list[Differing]:
+    """What differs between the records of one case, over all cases."""
+    values: dict[str, list[dict[str, None]]] = {}
+    cases: Counter[str] = Counter()
+    for some in records:
+        present = [(place, r) for place, r in enumerate(some) if r is not None and r.ok]
+        names = set()
+        for (i, one), (j, other) in combinations(present, 2):
+            for difference in _differences(one, other):
+                names.add(difference.key)
+                columns = values.setdefault(difference.key, [{} for _ in some])
+                columns[i][difference.one] = columns[j][difference.other] = None
+        cases.update(names)
+    return [
+        Differing(name, tuple(", ".join(column) for column in columns), cases[name])
+        for name, columns in values.items()
+    ]
+
+
+def _differences(one: Record, other: Record) -> list[Difference]:
+    """Data, certificate, versions, machine and settings that are known of both and not equal."""
+    left, right = (_facts(record) for record in (one, other))
+    facts = [
+        Difference(name, left[name], right[name])
+        for name in left
+        if name in right and left[name] != right[name]
+    ]
+    found = differences(one, other, RUNS)
+    return [*facts, *(d for d in found if d.key.partition(".")[0] not in left)]
+
+
+def _facts(record: Record) -> dict[str, str]:
+    return {"data": data_of(record).label, "parity": status_of(record), **facts_of(record)}

@@ -1,0 +1,139 @@
+"""``alexbench explain``: which places of images speak for a class; the first layer's filters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from bench.cli.options import device_option
+from bench.training.frameworks import FRAMEWORKS
+
+if TYPE_CHECKING:
+    from bench.networks.inference import InferenceNetwork
+    from bench.training.interfaces import Explanation, PreparedImages
+
+_BATCH = 16
+"""Images in memory at a time."""
+
+
+@click.command(short_help="Show what a network looks at: Grad-CAM, and first-layer filters.")
+@click.argument("images", nargs=-1, metavar="IMAGE...", type=click.Path(path_type=Path))
+@click.option(
+    "--framework",
+    metavar="F",
+    help=f"One of {', '.join(FRAMEWORKS)}; by default the first that is installed.",
+)
+@click.option(
+    "--weights",
+    default="torchvision",
+    show_default=True,
+    metavar="NAME|FILE",
+    help="Name of a weight source, or a file.",
+)
+@click.option(
+    "--class",
+    "wanted",
+    metavar="NAME|N",
+    help="The class that places speak for; by default the most probable one.",
+)
+@click.option("--layer", metavar="ROW", help="A ReLU whose map is weighted; by default the last.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    default=Path("explained"),
+    show_default=True,
+    help="Folder for the PNG files.",
+)
+@device_option
+def explain(
+    images: tuple[Path, ...],
+    framework: str | None,
+    weights: str,
+    wanted: str | None,
+    layer: str | None,
+    output: Path,
+    device: str,
+) -> int:
+    """Write a PNG per image with the places that speak for its class (Grad-CAM), and filters.png.
+
+    Without an image only filters.png is written: the kernels of the first convolution.
+    """
+    from bench.core.errors import UserError, notice
+    from bench.core.text import headline
+    from bench.inference.explanation import Explainer, class_called, explainable_layer, filters
+    from bench.inference.images import image_paths
+    from bench.inference.session import batches, chosen_framework, image_reader
+    from bench.networks.inference import prediction_network
+    from bench.weights.sources import open_weights
+    from bench.worker.client import WorkerError
+
+    source, file = open_weights(weights)
+    _make(output)
+    sheet = output / "filters.png"
+    filters(source.facts.architecture(), source.tensors, source.facts.name).save(sheet)
+    click.echo(sheet)
+    if not images:
+        return 0
+    network = prediction_network(source, file)
+    row, place, words = chosen_framework(framework, device)
+    if words:
+        notice(words)
+    target = explainable_layer(network.architecture, layer)
+    asked = None if wanted is None else class_called(network, wanted)
+    drawn = _Sheets(output, network, target, row.name)
+    refused: list[str] = []
+    read = image_reader(network.preprocessing, True)
+    try:
+        with Explainer(network, row, target, place) as explainer:
+            for batch in batches(image_paths(images), read, _BATCH, refused.append):
+                found = explainer.explain(batch.images, asked)
+                for line in drawn.draw(batch.names, batch.images, found):
+                    click.echo(line)
+    except WorkerError as error:
+        raise UserError(f"{row.name}: {headline(str(error))}") from None
+    for reason in refused:
+        notice(reason)
+    return 2 if refused else 0
+
+
+class _Sheets:
+    """The PNG files of one call; images of two folders may have one name."""
+
+    def __init__(self, folder: Path, network: InferenceNetwork, layer: str, framework: str) -> None:
+        self._folder, self._network = folder, network
+        self._how = f"({layer}, {framework})"
+        self._names: set[str] = set()
+
+    def draw(self, names: list[str], images: PreparedImages, found: Explanation) -> Iterator[str]:
+        """Write a file for each image; a line for each."""
+        from bench.inference.explanation import overlay, shown
+        from bench.inference.output import softmax
+
+        shares, pixels = softmax(found.logits), shown(images, self._network.preprocessing)
+        for place, name in enumerate(names):
+            index = int(found.classes[place])
+            words = f"{self._network.label(index)} {shares[place, index]:.1%}"
+            out = self._free(f"{Path(name).stem}-gradcam")
+            overlay(pixels[place], found.maps[place], f"{words} {self._how}").save(out)
+            yield f"{out}: {words}"
+
+    def _free(self, stem: str) -> Path:
+        name, number = stem, 1
+        while name in self._names:
+            number += 1
+            name = f"{stem}-{number}"
+        self._names.add(name)
+        return self._folder / f"{name}.png"
+
+
+def _make(folder: Path) -> None:
+    from bench.core.errors import cannot_write
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(folder, error, "give another folder with -o") from error

@@ -1,0 +1,61 @@
+"""``alexbench history``: each case over several runs, with change points and breaks."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from bench.cli.options import json_option, record_options, runs_argument
+
+if TYPE_CHECKING:
+    from bench.analysis.runs import Filter
+
+
+@click.command(short_help="Show each case over several runs, with change points.")
+@runs_argument
+@record_options
+@click.option(
+    "--by",
+    type=click.Choice(("time", "commit", "run")),
+    default="time",
+    show_default=True,
+    help="What the plots place the runs by.",
+)
+@json_option("a text")
+@click.option("--html", is_flag=True, help="Write a page (see -o) instead of a text.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("history.html"),
+    show_default=True,
+    help="The page of --html.",
+)
+def history(
+    runs: tuple[Path, ...], chosen: Filter, by: str, as_json: bool, html: bool, output: Path
+) -> None:
+    """Show each case over several runs: values, intervals, change points.
+
+    A run is a folder, a records.jsonl, or a pattern like 'results/*'; a folder of runs stands for
+    all of them. Where machine, settings or data changed there is a break: nothing is joined across
+    it. Change points need the extra `history`.
+    """
+    from bench.analysis.across.changes import histories
+    from bench.analysis.runs import read
+
+    found = chosen.of(read(runs))
+    if html:
+        from bench.report.across.history_page import history_page
+        from bench.report.across.page import write_page
+
+        click.echo(write_page(output, history_page(found, by)))
+        return
+    from bench.report.across.history_text import history_json, history_text
+
+    if as_json:
+        click.echo(json.dumps(history_json(histories(found)), indent=2))
+    else:
+        click.echo(history_text(histories(found)))

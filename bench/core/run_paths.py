@@ -1,0 +1,81 @@
+"""The runs that the paths of a command line mean."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from glob import glob, has_magic
+from pathlib import Path
+
+from bench.core.errors import UserError, notice
+from bench.core.files import expanded
+from bench.core.records import FILE, SUFFIX, RecordStore
+
+Folder = str | os.PathLike[str]
+"""The folder of a run, like ``results/20261125T120000Z``, or its ``records.jsonl``."""
+
+_ATTEMPTS = "attempts.jsonl"
+"""Failures that a resumed run measured again: no run of their own."""
+
+
+def find(
+    paths: Iterable[Folder], passed_over: Callable[[str], None] = notice, *, least: int = 0
+) -> list[RecordStore]:
+    """The runs that are meant by the paths of a command line.
+
+    A path is the folder of a run, a file of records (``*.jsonl``), or a pattern like
+    ``results/*``. A folder of runs stands for all of them where it is the only path. What else is
+    there under a path, as the ``README.md`` that a pattern finds among runs, is passed over.
+
+    Args:
+        paths: Of the command line.
+        passed_over: Gets a line for each path that was passed over.
+        least: Number of runs that the command needs.
+
+    Raises:
+        UserError: No run is there, or fewer than `least`; or nothing matches a pattern.
+    """
+    named = [path for text in paths for path in _matching(text)]
+    found = {path: _stores(path, alone=len(named) == 1) for path in named}
+    others = [path for path, stores in found.items() if not stores]
+    stores = [store for path in named for store in found[path]]
+    if not stores and others:
+        raise UserError(
+            f"no {FILE} in {', '.join(map(str, others))}; give the folder of a run, like "
+            "results/<run>"
+        )
+    for path in others:
+        passed_over(f"{path}: no run (no {FILE} in it); passed over")
+    if len(stores) < least:
+        there = ", ".join(store.name for store in stores)
+        raise UserError(f"{least} runs are needed, and there is only {there}")
+    return stores
+
+
+def folder_of(paths: Sequence[Folder]) -> Path:
+    """Where a report on these runs is written: a folder of runs itself, else the first run's."""
+    first = _matching(paths[0])
+    if len(paths) == 1 and len(first) == 1 and first[0].is_dir():
+        return first[0]
+    return find(paths, lambda _: None)[0].folder
+
+
+def _matching(text: Folder) -> list[Path]:
+    """The paths that a pattern stands for (where no shell has replaced it); else the path."""
+    path = expanded(Path(text))
+    if path.exists() or not has_magic(str(path)):
+        return [path]
+    found = sorted(map(Path, glob(str(path))))
+    if not found:
+        raise UserError(f"{path}: nothing matches this pattern")
+    return found
+
+
+def _stores(path: Path, *, alone: bool) -> list[RecordStore]:
+    """The runs at a path; none where it is something else."""
+    if not path.exists() or (path / FILE).is_file():
+        return [RecordStore(path)]  # reading says what is wrong with it
+    if path.is_file():
+        return [RecordStore(path)] if path.suffix == SUFFIX and path.name != _ATTEMPTS else []
+    inside = sorted(entry for entry in path.iterdir() if (entry / FILE).is_file())
+    return [RecordStore(entry) for entry in inside] if alone else []

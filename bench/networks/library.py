@@ -1,0 +1,291 @@
+"""What the library's ``AlexNet`` means, whatever the framework: rows, weights, preprocessing.
+
+`models_torch.library` and `models_keras.library` build what is chosen here, and nothing here knows
+a framework. Files are read by :mod:`bench.weights`, which stands above this package and is named by
+a string: a network without weights is built without it.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.core.errors import UserError
+from bench.core.extensions import load_object
+from bench.networks.architecture import Architecture, Flatten, Shape
+from bench.networks.init import Weights
+from bench.networks.preprocessing import Preprocessing
+from bench.networks.pretrained import Facts, Pretrained
+from bench.networks.variants import HEADS, variant
+from bench.networks.weights import check_weights, weights_digest
+
+IMAGENET = "imagenet"
+"""The name that keras.applications has for weights trained on ImageNet."""
+
+_PUBLISHED = {IMAGENET: {"torchvision": "torchvision"}, "bvlc": {"imagenet-lrn": "bvlc"}}
+"""Sources of weights by the library's name for them and by network."""
+
+_OPEN = "bench.weights.sources:open_weights"
+_USUAL_PREPROCESSING = "bench.weights.facts:preprocessing_of"
+_PREPARE = "bench.inference.transforms:prepare"
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A network that was asked for, and what it starts from.
+
+    Attributes:
+        variant: Its row.
+        head: Which layers after the last pool are new.
+        architecture: The layers, without those after the last pool where no top is wanted.
+        weights: Weights to load, by the core's names, in its layouts; those that are missing keep
+            the framework's own initial values.
+        facts: Of the weights, where there are any.
+    """
+
+    variant: str
+    head: str
+    architecture: Architecture
+    weights: Weights
+    facts: Facts | None = None
+
+    @property
+    def whole(self) -> bool:
+        """Whether every weight and statistic of the network is given."""
+        wanted = self.architecture.weight_shapes() | self.architecture.statistic_shapes()
+        return wanted.keys() <= self.weights.keys()
+
+    @property
+    def has_top(self) -> bool:
+        """Whether the network ends in logits, not in the map of the last pool."""
+        return any(isinstance(row, Flatten) for row in self.architecture.layers)
+
+    @property
+    def pooled(self) -> Shape | None:
+        """(H, W) to which the source pools the last map; None where it takes the map as it is."""
+        if not variant(self.variant).adaptive_pool:
+            return None
+        *_, last = (s for s in self.architecture.steps() if len(s.after) == 3)
+        return last.after[1:]
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """Of the weights; without any, what is usual for the network."""
+        size = self.architecture.input_size
+        if self.facts is None:
+            usual: Preprocessing = load_object(_USUAL_PREPROCESSING)(self.variant, size)
+            return usual
+        found = self.facts.preprocessing
+        scale = size / found.size
+        return replace(found, size=size, resize=round(found.resize * scale))
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """Names of the logits, in their order; empty where they are not known."""
+        known = self.facts.categories if self.facts else ()
+        return known if self.has_top and len(known) == self.architecture.classes else ()
+
+
+def choose(
+    variant_name: str,
+    weights: str | os.PathLike[str] | None,
+    include_top: bool,
+    classes: int | None,
+    input_size: int | None,
+    head: str,
+) -> Chosen:
+    """What the arguments of ``AlexNet`` mean; they are documented there.
+
+    Raises:
+        UserError: They contradict each other or the weights, or the weights cannot be read.
+    """
+    row = variant(variant_name)
+    if classes is not None and classes < 1:
+        raise UserError(f"classes must be 1 or more. Received: {classes}")
+    if weights is None:
+        rows = row.architecture(classes, head=head, input_size=input_size)
+        return Chosen(row.name, head, _with_top(rows, include_top), {})
+    source = opened(weights, row.name)
+    facts = source.facts
+    head = facts.head if head == "source" else head
+    count = _classes(facts, classes, head, include_top)
+    size = input_size or facts.input_size
+    whole = row.architecture(count, head=head, input_size=size).with_constants(facts.constants)
+    rows = _with_top(whole, include_top)
+    return Chosen(row.name, head, rows, _taken(source, rows, head), facts)
+
+
+def opened(weights: str | os.PathLike[str], variant_name: str) -> Pretrained:
+    """The weights of a name or a file, of a network.
+
+    Raises:
+        UserError: They cannot be read, or belong to another network.
+    """
+    spec = os.fspath(weights)
+    if spec in _PUBLISHED:
+        by_network = _PUBLISHED[spec]
+        if variant_name not in by_network:
+            (other,) = by_network
+            raise UserError(
+                f"weights {spec!r} are those of {other!r}; there are none for {variant_name!r}. "
+                f"Take AlexNet({other!r}, weights={spec!r})"
+            )
+        found, _ = load_object(_OPEN)(by_network[variant_name])
+    else:
+        found, _ = load_object(_OPEN)(spec, named=variant_name)
+    source: Pretrained = found
+    return source
+
+
+def _classes(facts: Facts, asked: int | None, head: str, include_top: bool) -> int | None:
+    """The number of logits; None where the row's own is meant."""
+    if asked is None or not include_top:
+        return facts.classes
+    if facts.classes not in (None, asked) and head == facts.head == "source":
+        raise UserError(
+            f"weights {facts.name} have {facts.classes} classes. Received: classes={asked}; "
+            "head='replace-last' puts a new last layer on them"
+        )
+    return asked
+
+
+def _with_top(rows: Architecture, include_top: bool) -> Architecture:
+    if include_top:
+        return rows
+    flat = next(i for i, layer in enumerate(rows.layers) if isinstance(layer, Flatten))
+    return replace(rows, layers=rows.layers[:flat])
+
+
+def _taken(source: Pretrained, rows: Architecture, head: str) -> Weights:
+    """The weights that the network takes, by name.
+
+    Raises:
+        UserError: One of the network's own layers has another shape.
+    """
+    facts = source.facts
+    shapes = rows.weight_shapes() | rows.statistic_shapes()
+    own = {n.rpartition(".")[0] for n in variant(facts.variant).architecture().weight_shapes()}
+    found: Weights = {}
+    for name, shape in shapes.items():
+        tensor = source.tensors.get(name)
+        layer = name.rpartition(".")[0]
+        if tensor is not None and tensor.shape == shape:
+            found[name] = tensor
+        elif tensor is not None and (layer in own or head == "source"):
+            raise UserError(
+                f"weights {facts.name}: {name} is {tensor.shape}, the network wants {shape}; they "
+                f"fit images of {facts.input_size} pixels, head='pool-linear' and 'pool-narrow' "
+                "take any size"
+            )
+    missing = {name.rpartition(".")[0] for name in shapes if name not in found} & own
+    if missing:
+        warnings.warn(
+            f"weights {facts.name} lack {', '.join(sorted(missing))}, which keep the initial "
+            "values of the framework",
+            stacklevel=4,  # of the script that calls AlexNet
+        )
+    return found
+
+
+def prepared(image: Any, preprocessing: Preprocessing) -> NDArray[np.float32]:
+    """The input of a network from one image.
+
+    Args:
+        image: A Pillow image; anything but RGB is converted.
+        preprocessing: Of the weights.
+
+    Returns:
+        (3, S, S) float32: equal to the bit to torchvision's preset for a Pillow image.
+
+    Raises:
+        UserError: The image is too long and narrow to be resized.
+    """
+    found: NDArray[np.float32] = load_object(_PREPARE)(
+        image.convert("RGB"), preprocessing, Path(getattr(image, "filename", "") or "image")
+    )
+    return found
+
+
+def save(
+    chosen: Chosen,
+    weights: Mapping[str, NDArray[Any]],
+    path: str | os.PathLike[str],
+    categories: Iterable[str] = (),
+    notes: str = "",
+) -> None:
+    """Save a library model's weights, with all that ``predict``, ``embed``, ``convert`` and
+    ``AlexNet(weights=…)`` need to use them.
+
+    Args:
+        chosen: What the model was built from.
+        weights: All weights and statistics by the core's names, in its layouts.
+        path: A ``.safetensors`` file, which is replaced.
+        categories: Names of the logits; those of the weights it started from where there are none.
+        notes: Provenance, for a reader.
+
+    Raises:
+        UserError: The suffix is another one, a weight does not fit the network, or there is another
+            number of names than of logits.
+        OSError: The file cannot be written.
+    """
+    target = Path(path)
+    if target.suffix != ".safetensors":
+        raise UserError(f"{target}: saved as .safetensors alone; alexbench convert writes others")
+    rows = chosen.architecture
+    arrays = {name: np.ascontiguousarray(array, np.float32) for name, array in weights.items()}
+    check_weights(rows, arrays)
+    names = tuple(categories) or chosen.categories
+    if names and chosen.has_top and len(names) != rows.classes:
+        raise UserError(f"{len(names)} categories for {rows.classes} logits")
+    facts = Facts(
+        name=target.stem,
+        sha256=weights_digest(arrays),
+        variant=chosen.variant,
+        layers=tuple(s.layer.name for s in rows.steps() if s.layer.weights(s.before)),
+        preprocessing=chosen.preprocessing,
+        head=chosen.head,
+        classes=rows.classes if chosen.has_top else None,
+        input_size=rows.input_size,
+        categories=names,
+        notes=notes,
+        constants=chosen.facts.constants if chosen.facts else {},
+    )
+    Pretrained(facts, arrays).save(target)
+
+
+def as_it_is_now(chosen: Chosen, shapes: Iterable[Shape]) -> Chosen:
+    """What a model is after its user replaced layers of its head.
+
+    Args:
+        chosen: What it was built from.
+        shapes: Of its trainable weights, in order and in the core's layouts.
+
+    Returns:
+        The row with the head whose weights have these shapes.
+
+    Raises:
+        UserError: No head of the row has them.
+    """
+    found = list(shapes)
+    if found == list(chosen.architecture.weight_shapes().values()):
+        return chosen
+    count = found[-1][0] if found else None
+    for head in dict.fromkeys((chosen.head, *HEADS)):
+        rows = variant(chosen.variant).architecture(
+            count, head=head, input_size=chosen.architecture.input_size
+        )
+        if chosen.facts:
+            rows = rows.with_constants(chosen.facts.constants)
+        if found == list(rows.weight_shapes().values()):
+            return Chosen(chosen.variant, head, rows, {}, chosen.facts)
+    raise UserError(
+        f"the model's layers are no longer those of {chosen.variant} with any of the heads "
+        f"{', '.join(HEADS)}"
+    )

@@ -1,0 +1,181 @@
+"""The page of ``alexbench history --html``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from bench.analysis.across.changes import MISSING, History, can_find, histories
+from bench.analysis.runs import Run
+from bench.report.across.history_plot import Axis, history, panels
+from bench.report.across.page import Chapter, Part, drawn, page
+from bench.report.across.words import (
+    CaseCells,
+    change_words,
+    figure_of,
+    interval_of_point,
+    kind_label,
+    value_of_point,
+)
+from bench.report.format import NOTHING
+from bench.report.plot_style import style
+
+FIGURES = 60
+"""Plots of one page at most."""
+
+
+def history_page(runs: Sequence[Run], by: str) -> str:
+    """The page as HTML.
+
+    Args:
+        runs: In any order.
+        by: One of `bench.report.across.history_plot.BY`.
+    """
+    found = histories(runs)
+    repeated = [entry for entry in found if len(entry.series.points) > 1]
+    lead = [
+        f"{len(runs)} runs, {len(found):,} cases, {len(repeated):,} of them in more than one run. "
+        f"{sum(len(entry.changes) for entry in found)} change points."
+    ]
+    chapters = (
+        _latest(repeated),
+        _changes(repeated),
+        _breaks(repeated),
+        _curves(repeated, by),
+        _points(found),
+        _missing(found),
+    )
+    return page(
+        f"History of {len(runs)} runs",
+        chapters,
+        lead=lead if can_find() else [*lead, f"{MISSING}."],
+        facts=[(name, words) for name, words in _spans(runs)],
+    )
+
+
+def _spans(runs: Sequence[Run]) -> list[tuple[str, str]]:
+    records = [record for run in runs for record in run.records]
+    days = sorted({record.started_at[:10] for record in records if record.started_at})
+    cpus = dict.fromkeys(str(r.environment["cpu"]) for r in records if r.environment.get("cpu"))
+    spans = [("Runs", ", ".join(run.name for run in runs))]
+    spans += [("Days", " to ".join(dict.fromkeys((days[0], days[-1]))))] if days else []
+    return [*spans, *(("Machine", cpu) for cpu in cpus)]
+
+
+def _cells_of(found: Iterable[History]) -> CaseCells:
+    return CaseCells(entry.series.case for entry in found)
+
+
+def _latest(found: Sequence[History]) -> Chapter:
+    case_cells, rows = _cells_of(found), []
+    for entry in found:
+        points, last = entry.series.points, entry.series.last
+        why = "break" if points[-1].broken else ""
+        versus = [figure_of(last), last.verdict] if last else ["", why]
+        like = next(point for point in points if point.conditions == points[-1].conditions)
+        values = [value_of_point(point) for point in (like, points[-1])]
+        figures = [f"{len(points)}", *values, *versus]
+        rows.append(case_cells.row(entry.series.case, entry.series.kind, figures))
+    headers = case_cells.headers(["runs", "first like it", "last", "last / before", "verdict"])
+    part = Part.table(headers, case_cells.right([True, True, True, True, False]), rows)
+    return Chapter(
+        "latest",
+        "Latest",
+        "The last run of each case, the first one with the same machine, data and settings, and "
+        "its ratio to the run before. One process on a side gives no verdict.",
+        (part,) if rows else (),
+    )
+
+
+def _changes(found: Sequence[History]) -> Chapter:
+    changed = [entry for entry in found if entry.changes]
+    case_cells, rows = _cells_of(changed), []
+    for entry in changed:
+        for change in entry.changes:
+            point = entry.series.points[change.place]
+            where = [point.run, point.started_at[:10], point.commit or NOTHING]
+            what = [change_words(change, entry.series.kind), change.verdict]
+            figures = [
+                *what,
+                *where,
+                f"{change.before}",
+                f"{change.after}",
+                ", ".join(point.changed),
+            ]
+            rows.append(case_cells.row(entry.series.case, entry.series.kind, figures))
+    headers = ["after / before", "verdict", "first run after", "day", "commit"]
+    headers = case_cells.headers([*headers, "runs before", "runs after", "changed with it"])
+    right = case_cells.right([True, False, False, False, False, True, True, False])
+    nothing = Part(lines=("No change point was found.",))
+    return Chapter(
+        "changes",
+        "Change points",
+        "Where the mean of a case changed (PELT, from ruptures), among runs of one machine, data "
+        "and settings, and kept only where the runs after it differ from those before it with "
+        "their whole 95 % interval, the run being the unit. Two runs are needed on each side.",
+        (Part.table(headers, right, rows) if rows else nothing,),
+    )
+
+
+def _breaks(found: Sequence[History]) -> Chapter:
+    breaks: dict[tuple[str, str, str], int] = {}
+    for entry in found:
+        for before, now in zip(entry.series.points, entry.series.points[1:], strict=False):
+            for words in now.broken:
+                key = (before.run, now.run, words)
+                breaks[key] = breaks.get(key, 0) + 1
+    rows = [[*key, f"{number:,}"] for key, number in breaks.items()]
+    part = Part.table(("after", "before", "what", "cases"), (False, False, False, True), rows)
+    return Chapter(
+        "breaks",
+        "Breaks",
+        "Where machine, settings, data or certificate changed between two runs of a case: such "
+        "runs are not joined, and no change point is looked for across them.",
+        (part,) if rows else (),
+    )
+
+
+def _curves(found: Sequence[History], by: str) -> Chapter:
+    every = panels(found)
+    axis = Axis(found, by)
+    with style():
+        figures = drawn([history(label, entries, axis) for label, entries in every[:FIGURES]])
+    more = len(every) - FIGURES
+    lines = (f"The other {more:,} are in the tables.",) if more > 0 else ()
+    return Chapter(
+        "curves",
+        "Curves",
+        "A panel per network and measurement, a line per framework.",
+        (Part(figures=tuple(figures), lines=lines),) if figures else (),
+    )
+
+
+def _points(found: Sequence[History]) -> Chapter:
+    case_cells, rows = _cells_of(found), []
+    for entry in found:
+        for point in entry.series.points:
+            where = [point.run, point.started_at[:10], point.commit or NOTHING]
+            what = [value_of_point(point), interval_of_point(point)]
+            figures = [*where, *what, f"{point.repeats}", f"{point.conditions + 1}"]
+            rows.append(case_cells.row(entry.series.case, entry.series.kind, figures))
+    headers = ["run", "day", "commit", "value", "95 % interval", "repeats", "conditions"]
+    headers = case_cells.headers(headers)
+    right = case_cells.right([False, False, False, True, True, True, True])
+    return Chapter(
+        "points",
+        "All points",
+        "Repeats are processes, or seeds of an accuracy. Points of one case may be compared where "
+        "the number of their conditions is the same.",
+        (Part.table(headers, right, rows, folded=f"{len(rows):,} points"),) if rows else (),
+    )
+
+
+def _missing(found: Sequence[History]) -> Chapter:
+    rows = [
+        [entry.series.case.id, kind_label(entry.series.kind), line]
+        for entry in found
+        for line in entry.series.missing
+    ]
+    part = Part.table(("case", "of", "run"), (False,) * 3, rows, folded=f"{len(rows):,} results")
+    return Chapter(
+        "missing", "Without a result", "Runs in which a case failed.", (part,) if rows else ()
+    )

@@ -1,0 +1,70 @@
+"""The history of cases as text for a terminal, and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from bench.analysis.across.changes import MISSING, History, can_find
+from bench.report.across.words import (
+    change_words,
+    interval_of_point,
+    kind_label,
+    value_of_point,
+)
+from bench.report.format import NOTHING
+
+
+def history_text(found: Sequence[History]) -> str:
+    """The history for a terminal: cases that are in several runs, point by point."""
+    lines = []
+    for entry in found:
+        if len(entry.series.points) < 2:
+            continue
+        lines += ["", f"{entry.series.case.id}, {kind_label(entry.series.kind)}"]
+        changes = {change.place: change for change in entry.changes}
+        for place, point in enumerate(entry.series.points):
+            lines += [f"  -- break: {'; '.join(point.broken)}"] if point.broken else []
+            if change := changes.get(place):
+                lines.append(f"  ** {change.verdict}: {change_words(change, entry.series.kind)}")
+            lines.append(
+                f"  {point.started_at[:10] or 'unknown   '}  {point.commit or NOTHING:13}  "
+                f"{value_of_point(point):>16} {interval_of_point(point):20}  {point.run}"
+            )
+    once = sum(len(entry.series.points) == 1 for entry in found)
+    changed = sum(len(entry.changes) for entry in found)
+    lines += ["", f"{len(found)} cases, {once} of them in one run only; {changed} change points"]
+    return "\n".join([*lines, *([] if can_find() else [MISSING])]).strip()
+
+
+def history_json(found: Sequence[History]) -> list[dict[str, Any]]:
+    """The history as JSON objects, one per case and kind."""
+    return [
+        {
+            "case": entry.series.case.id,
+            "kind": entry.series.kind,
+            "points": [
+                {
+                    "run": point.run,
+                    "started_at": point.started_at,
+                    "commit": point.commit or None,
+                    **dict(zip(("value", "low", "high"), point.estimate, strict=True)),
+                    "repeats": point.repeats,
+                    "conditions": point.conditions,
+                    "broken": list(point.broken),
+                    "changed": list(point.changed),
+                }
+                for point in entry.series.points
+            ],
+            "changes": [
+                {
+                    "run": entry.series.points[change.place].run,
+                    "verdict": change.verdict,
+                    **dict(zip(("value", "low", "high"), change.estimate, strict=True)),
+                }
+                for change in entry.changes
+            ],
+            "missing": list(entry.series.missing),
+        }
+        for entry in found
+    ]

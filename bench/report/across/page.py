@@ -1,0 +1,165 @@
+"""The frame of a page about several runs: one HTML file that needs no other, styled as the report.
+
+Texts are escaped by the template; only drawings are put in as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from bench.core.errors import cannot_write
+from bench.core.files import temporary_directory, write_whole
+from bench.report.page.assets import assets
+from bench.report.page.chapters import inline_svg
+from bench.report.plot_style import Drawing, save, style
+from bench.stats.verdicts import ACCURACY, SPEED
+
+ROWS = 250
+"""Rows of one table at most, so that a browser opens the page."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table of texts.
+
+    Attributes:
+        headers: One per column.
+        right: Which columns hold numbers.
+        rows: Cells by row.
+    """
+
+    headers: tuple[str, ...]
+    right: tuple[bool, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A drawing in the page."""
+
+    svg: Markup
+    how: str
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a chapter: its title, figures, lines and table, each where there is one.
+
+    Attributes:
+        folded: The words that open the table; empty where it is always open.
+        left_out: The line that says which rows the page does not show.
+    """
+
+    title: str = ""
+    figures: tuple[Figure, ...] = ()
+    lines: tuple[str, ...] = ()
+    grid: Grid | None = None
+    folded: str = ""
+    left_out: str = ""
+
+    @classmethod
+    def table(
+        cls,
+        headers: Sequence[str],
+        right: Sequence[bool],
+        rows: Sequence[Sequence[str]],
+        folded: str = "",
+    ) -> Part:
+        """A part that is a table, cut to what a page shows; columns without any text are left out.
+
+        Args:
+            headers: One per column.
+            right: Which columns hold numbers.
+            rows: Cells by row.
+            folded: The words that open it; empty where it is always open.
+        """
+        used = [place for place in range(len(headers)) if any(row[place] for row in rows)]
+        shown = [tuple(row[place] for place in used) for row in rows[:ROWS]]
+        grid = Grid(
+            tuple(headers[place] for place in used),
+            tuple(right[place] for place in used),
+            tuple(shown),
+        )
+        cut = f"The first {ROWS} of {len(rows):,} rows; --json has all." if len(rows) > ROWS else ""
+        return cls(grid=grid, left_out=cut, folded=folded)
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """A chapter with its anchor, and how to read it."""
+
+    anchor: str
+    title: str
+    how: str
+    parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """What a reader must see first."""
+
+    title: str
+    lines: tuple[str, ...]
+
+
+def page(
+    title: str,
+    chapters: Sequence[Chapter],
+    *,
+    lead: Sequence[str] = (),
+    facts: Sequence[tuple[str, str]] = (),
+    trouble: Trouble | None = None,
+) -> str:
+    """The page as HTML.
+
+    Args:
+        title: Its heading.
+        chapters: In order; those without a part are left out.
+        lead: Sentences below the heading.
+        facts: Names and words below them.
+        trouble: Shown above the facts where there is some.
+    """
+    source = resources.files("bench.report").joinpath("templates/runs.html.j2")
+    engine = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    return engine.from_string(source.read_text(encoding="utf-8")).render(
+        title=title,
+        style=Markup(assets().style),
+        chapters=[chapter for chapter in chapters if chapter.parts],
+        lead=lead,
+        facts=facts,
+        trouble=trouble,
+        worse=(SPEED.below, ACCURACY.below),
+    )
+
+
+def write_page(path: Path, content: str) -> Path:
+    """Write a page; its path.
+
+    Raises:
+        UserError: It cannot be written there.
+    """
+    try:
+        write_whole(path, content)
+    except OSError as error:
+        raise cannot_write(path, error, "give another file with -o") from error
+    return path
+
+
+def drawn(drawings: Sequence[Drawing]) -> list[Figure]:
+    """All drawings of a page as its figures.
+
+    Args:
+        drawings: Made within `bench.report.plot_style.style`.
+    """
+    figures = []
+    with style(), temporary_directory() as folder:
+        for place, drawing in enumerate(drawings):
+            plot = save(drawing, Path(folder), "", raster=False)
+            figures.append(Figure(inline_svg(plot, place), plot.how))
+    return figures

@@ -1,0 +1,152 @@
+"""Memory: the most that the processes of a case held, on the host and on the device."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from matplotlib.axes import Axes
+
+from bench.analysis.experiments import Experiment, labels
+from bench.analysis.results import Results
+from bench.analysis.rows import Row, comparability_rows
+from bench.analysis.utilisation import device_memory
+from bench.core.case import Case
+from bench.core.kinds import KINDS, kind
+from bench.report.columns import Column, how, kind_column, number, seeds_of, who
+from bench.report.format import NOTHING, known, significant
+from bench.report.leads import extremes
+from bench.report.panels import figure_after_bar, first_panels, name_bars
+from bench.report.plot_style import (
+    Drawing,
+    colour,
+    grid_of_axes,
+    hover,
+    in_lines,
+    new_figure,
+    plain_numbers,
+)
+from bench.report.report import Part
+from bench.report.table import Chart, Table
+
+_GIB = 2**30
+_KINDS = tuple(row.name for row in KINDS.values() if row.throughput or row.trained)
+_LETTERS = 48  # of a title above axes 4.5 inches wide
+
+
+def memory_rows(results: Results) -> list[Row]:
+    """Peak bytes of every experiment of throughput or accuracy that has them.
+
+    ``peak_memory_bytes`` is the resident memory of the worker's processes, ``device_memory_bytes``
+    what the framework allocated on the device, ``device_process_bytes`` what the device counts for
+    the process.
+    """
+    rows = []
+    for row, experiment in zip(_rows(results), results.experiments(*_KINDS), strict=True):
+        row = row | device_memory(experiment.ok)
+        if any(known(row.get(key)) for key in ("peak_memory_bytes", "device_memory_bytes")):
+            rows.append(row)
+    return rows
+
+
+def _rows(results: Results) -> list[Row]:
+    return [row for row in results.once(comparability_rows) if row["kind"] in _KINDS]
+
+
+def columns(rows: Sequence[Row]) -> list[Column]:
+    """GiB on the host and on the device."""
+    return [
+        kind_column(),
+        *who(rows),
+        Column("seeds", seeds_of),
+        number("peak memory (GiB)", "peak_memory_bytes", factor=1 / _GIB),
+        number("peak device memory (GiB)", "device_memory_bytes", usual=NOTHING, factor=1 / _GIB),
+        number("process on device (GiB)", "device_process_bytes", usual=NOTHING, factor=1 / _GIB),
+        *how(),
+    ]
+
+
+def memory(part: Part) -> Drawing | None:
+    """Bars of GiB: a row of panels per network, a column per kind."""
+    found = [e for e in part.experiments(*_KINDS) if any(_peaks(e))]
+    if not found:
+        return None
+    kinds = [row for row in map(kind, _KINDS) if any(e.kind == row.name for e in found)]
+    panels, left_out = first_panels(_by_network(found), "memory", part.panels)
+    names = labels(panels)
+    bars = max(len({e.case.framework_label for e in panel}) for panel in panels.values())
+    title = f"Peak memory, {part.track} track"
+    height = 1.1 + len(panels) * (0.75 + 0.3 * bars)
+    figure = new_figure(3.4 * len(kinds) + 1.4, height, title, part.data)
+    grid = grid_of_axes(figure, len(panels), len(kinds))
+    for line, (case, panel) in zip(grid, panels.items(), strict=True):
+        for axes, measured in zip(line, kinds, strict=True):
+            some = [e for e in panel if e.kind == measured.name]
+            if some:
+                axes.set_title(in_lines(f"{names[case]}: {measured.label}", _LETTERS))
+            _bars(axes, some, part)
+    return Drawing(
+        f"memory_{part.track}",
+        title,
+        "Shorter is less. Whole bars are the most resident memory of the worker's processes, from "
+        "their start on; the thin bar below, where there is one, is what the framework allocated "
+        f"on the device.{left_out}",
+        figure,
+    )
+
+
+def _by_network(found: Sequence[Experiment]) -> dict[Case, list[Experiment]]:
+    """Panels whatever the recipe: memory does not depend on the schedule."""
+    panels: dict[Case, list[Experiment]] = {}
+    for experiment in found:
+        panels.setdefault(replace(experiment.peers, recipe=""), []).append(experiment)
+    return panels
+
+
+def _peaks(experiment: Experiment) -> tuple[float | None, float | None]:
+    """GiB on the host and on the device."""
+    host = [r.peak_memory_bytes for r in experiment.ok if r.peak_memory_bytes is not None]
+    device = device_memory(experiment.ok)["device_memory_bytes"]
+    return (max(host) / _GIB if host else None), (device / _GIB if known(device) else None)
+
+
+def _bars(axes: Axes, panel: Sequence[Experiment], part: Part) -> None:
+    if not panel:
+        axes.set_axis_off()
+        return
+    for place, experiment in enumerate(panel):
+        tint = colour(experiment.case.framework, part.frameworks)
+        host, device = _peaks(experiment)
+        for value, at, height, what in (
+            (host, place, 0.62, "resident"),
+            (device, place + 0.4, 0.16, "on the device"),
+        ):
+            if value is None:
+                continue
+            alpha = 1.0 if value is host else 0.6
+            (bar,) = axes.barh(at, value, height, color=tint, alpha=alpha)
+            hover(bar, f"{experiment.case.framework_label}: {significant(value)} GiB {what}")
+        end = max(value for value in (host, device, 0.0) if value is not None)
+        shown = " + ".join(significant(v) for v in (host, device) if v is not None)
+        figure_after_bar(axes, end, place, shown)
+    name_bars(axes, panel, part.results)
+    axes.set_xlim(left=0)
+    axes.margins(x=0.24)  # room for the numbers
+    axes.locator_params(axis="x", nbins=4)
+    axes.xaxis.set_major_formatter(plain_numbers())
+    axes.set_xlabel("GiB")
+
+
+TABLE = Table(
+    "memory",
+    "Memory",
+    "The most memory that the processes of a case held at once. *Peak memory* is resident memory "
+    "of the worker from its start on, with the framework's own code and the images in it; device "
+    "memory is what the framework allocated there, and *process on device* what the driver counts.",
+    memory_rows,
+    columns,
+    charts=(Chart("memory", memory, _KINDS, timed=False),),
+    lead=extremes(
+        "Peak memory:", "peak_memory_bytes", lambda peak: f"{significant(peak / _GIB)} GiB"
+    ),
+)

@@ -1,0 +1,1 @@
+"""Plots that have a file of their own next to that of their table."""

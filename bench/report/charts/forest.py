@@ -1,0 +1,230 @@
+"""Forest plots: a line per row with its value, its 95 % interval and both in figures.
+
+One function draws them for every table that compares; a `Forest` says what of a row is drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
+from bench.analysis.experiments import framework_place, labels
+from bench.analysis.results import Results
+from bench.analysis.rows import Row
+from bench.core.case import Case
+from bench.report.columns import case_of
+from bench.report.footnotes import has_caveat, signed
+from bench.report.format import interval, known
+from bench.report.panels import LINES, first_lines
+from bench.report.plot_style import (
+    GRID,
+    INK,
+    SOFT,
+    Drawing,
+    Ends,
+    Interval,
+    colour,
+    draw_interval,
+    ends_of,
+    framework_legend,
+    hover,
+    marker,
+    new_figure,
+    ratio_axis,
+)
+from bench.report.report import Part
+from bench.training.tracks import peers_of
+
+_LINE, _HEADING = 0.29, 0.36  # inches
+_REACH = 3.0
+"""An interval of differences is drawn as far as this times the farthest mark."""
+
+
+def difference_axis(axes: Axes, intervals: Sequence[Interval]) -> Ends:
+    """Scale the x axis for differences from zero; how far their intervals are drawn."""
+    far = _REACH * max([abs(value) for value, _, _ in intervals] + [1e-3])
+    inside = [min(max(end, -far), far) for end in [*ends_of(intervals), 0.0]]
+    low, high = min(inside), max(inside)
+    room = 0.06 * (high - low or 1.0)
+    axes.set_xlim(low - room, high + room)
+    axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+    axes.xaxis.set_major_formatter(
+        FuncFormatter(lambda value, _: f"{value:+.10g}" if value else "0")
+    )
+    return low, high
+
+
+def share_axis(axes: Axes, intervals: Sequence[Interval]) -> Ends:
+    """Scale the x axis for positive shares of a bound over many powers of ten."""
+    inside = [end for end in ends_of(intervals) if end > 0] + [1.0]
+    low, high = min(inside), max(inside)
+    axes.set_xscale("log")
+    axes.set_xlim(low / 3, high * 3)
+    axes.xaxis.set_major_locator(LogLocator(numticks=7))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    return low, high
+
+
+@dataclass(frozen=True)
+class Forest:
+    """What a forest plot draws of the rows of a table.
+
+    Attributes:
+        name: First part of the names of its files.
+        title: Its title, without the track.
+        how: How to read it.
+        table: Name of the table that has the rows that are not drawn.
+        rows: The rows of one dataset.
+        across: The label of the x axis for the rows that are drawn.
+        show: A value or an end in figures.
+        keys: The rows' keys of value, lower and upper end; an end that no row has is None.
+        heading: What stands above the rows that belong together; empty: nothing.
+        detail: What stands after a row's network and framework.
+        network: The name of a row's network; None: what tells it from the others.
+        nothing: The value that says that there is no difference.
+        even: The values that count as even, shaded.
+        factor: What values are multiplied with.
+        axis: Scales the axis, and says how far intervals are drawn.
+        decided: Whether a row's mark is filled; None: where its interval excludes `nothing`.
+    """
+
+    name: str
+    title: str
+    how: str
+    table: str
+    rows: Callable[[Results], list[Row]]
+    across: Callable[[Sequence[Row]], str]
+    show: Callable[[float], str]
+    keys: tuple[str, str, str] = ("ratio", "ratio_low", "ratio_high")
+    heading: Callable[[Row], str] = lambda row: ""
+    detail: Callable[[Row], str] = lambda row: ""
+    network: Callable[[Row], str] | None = None
+    nothing: float = 1.0
+    even: Ends | None = None
+    factor: float = 1.0
+    axis: Callable[[Axes, Sequence[Interval]], Ends] = ratio_axis
+    decided: Callable[[Row], bool] | None = None
+
+    def draw(self, part: Part) -> Drawing | None:
+        """The drawing of one part of a report; None where no row has a value."""
+        found = [row for row in part.rows(self.rows) if known(row.get(self.keys[0]))]
+        if not found:
+            return None
+        shown, left_out = self._first(found)
+        title = f"{self.title}, {part.track} track"
+        headings = sum(1 for heading in shown if heading)
+        lines = sum(map(len, shown.values()))
+        height = 1.6 + _LINE * lines + _HEADING * headings
+        figure = new_figure(9.2, height, title, part.data)
+        axes = figure.subplots()
+        rows = [row for some in shown.values() for row in some]
+        frameworks = sorted({str(row["framework"]) for row in rows}, key=framework_place)
+        self._lines(axes, shown, frameworks)
+        framework_legend(figure, frameworks, networks=[str(row["variant"]) for row in rows])
+        return Drawing(f"{self.name}_{part.track}", title, f"{self.how}{left_out}", figure)
+
+    def _first(self, found: Sequence[Row]) -> tuple[dict[str, list[Row]], str]:
+        """The rows that are drawn by their heading, and the sentence about the others."""
+        groups: dict[str, list[Row]] = {}
+        for row in found:
+            groups.setdefault(self.heading(row), []).append(row)
+        room = max(2, LINES // len(groups))
+        # In the order of headings, as many of each as have room.
+        drawn = [row for some in groups.values() for row in some[:room]]
+        rest = [row for some in groups.values() for row in some[room:]]
+        left_out = first_lines([*drawn, *rest], self.table, len(drawn))[1]
+        return {heading: some[:room] for heading, some in groups.items()}, left_out
+
+    def _lines(
+        self, axes: Axes, groups: Mapping[str, Sequence[Row]], frameworks: Sequence[str]
+    ) -> None:
+        rows = [row for some in groups.values() for row in some]
+        limits = self.axis(axes, [self._interval(row) for row in rows])
+        if self.even:
+            axes.axvspan(*self.even, color=GRID, alpha=0.45, linewidth=0, zorder=0)
+        axes.axvline(self.nothing, color=INK, linewidth=0.9, zorder=1)
+        ticks: list[tuple[float, str, bool]] = []
+        at = 0.0
+        for heading, some in groups.items():
+            if heading:
+                at += _HEADING / _LINE - 1 if at else 0
+                ticks.append((at, heading, True))
+                at += 1
+            for row, name in zip(some, self._names(some), strict=True):
+                label = self._label(row, name)
+                self._line(axes, at, row, label, limits, frameworks)
+                ticks.append((at, label, False))
+                at += 1
+        _name_lines(axes, ticks)
+        axes.set_ylim(at - 0.4, -0.7)
+        axes.set_xlabel(self.across(rows), color=SOFT)
+
+    def _line(
+        self,
+        axes: Axes,
+        at: float,
+        row: Row,
+        label: str,
+        limits: Ends,
+        frameworks: Sequence[str],
+    ) -> None:
+        value, low, high = found = self._interval(row)
+        tint = colour(row["framework"], frameworks)
+        draw_interval(axes, at, found, limits, show=self.show, tint=tint)
+        face = tint if self._decided(row, found) else "white"
+        shape = marker(row["variant"])
+        (mark,) = axes.plot(value, at, shape, color=tint, markerfacecolor=face, zorder=3)
+        figures = self.show(value)
+        if low is not None and high is not None:
+            figures += f" {interval(self.show(low), self.show(high))}"
+        hover(mark, f"{label}: {figures}")
+        axes.annotate(
+            figures,
+            (1, at),
+            (8, 0),
+            axes.get_yaxis_transform(),
+            "offset points",
+            va="center",
+            fontsize=9,
+        )
+
+    def _names(self, rows: Sequence[Row]) -> Iterator[str]:
+        if self.network is not None:
+            return map(self.network, rows)
+        found = labels(dict.fromkeys(_network(row) for row in rows))
+        return (found[_network(row)] for row in rows)
+
+    def _interval(self, row: Row) -> Interval:
+        low, high = (row.get(key) for key in self.keys[1:])
+        return (
+            self.factor * float(row[self.keys[0]]),
+            self.factor * low if low is not None and known(low) else None,
+            self.factor * high if high is not None and known(high) else None,
+        )
+
+    def _decided(self, row: Row, found: Interval) -> bool:
+        if self.decided is not None:
+            return self.decided(row)
+        _, low, high = found
+        return low is not None and high is not None and not low <= self.nothing <= high
+
+    def _label(self, row: Row, network: str) -> str:
+        words = [network, str(row["framework"]), self.detail(row)]
+        return signed(" · ".join(word for word in words if word), on=has_caveat(row))
+
+
+def _network(row: Row) -> Case:
+    return peers_of(case_of(row))
+
+
+def _name_lines(axes: Axes, ticks: Sequence[tuple[float, str, bool]]) -> None:
+    """Names at the left; headings are bold."""
+    axes.set_yticks([at for at, _, _ in ticks], [words for _, words, _ in ticks])
+    for label, (_, _, heading) in zip(axes.get_yticklabels(), ticks, strict=True):
+        if heading:
+            label.set_fontweight("bold")
+    axes.grid(visible=False, axis="y")

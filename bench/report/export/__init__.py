@@ -1,0 +1,1 @@
+"""Records and tables in the formats of other programs."""

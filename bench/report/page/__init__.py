@@ -1,0 +1,1 @@
+"""The parts of report.html: its chapters, what a row opens to, its styles and scripts."""

@@ -1,0 +1,223 @@
+"""The chapters of the page by question: sentences, pictures, and tables with their rows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
+
+from bench.analysis.experiments import device_of, frameworks_of, variant_place
+from bench.analysis.rows import Row
+from bench.core.records import Record
+from bench.report.chapters import QUESTIONS, failures
+from bench.report.columns import case_of
+from bench.report.page.details import Details, keys_of
+from bench.report.plot_style import GRID, INK, SOFT, Plot
+from bench.report.report import Report
+from bench.report.tables import Section, Table, sections
+from bench.training.tracks import TRACKS
+
+ROWS = 250
+"""Rows of one section that are in the page's text; the script has the others."""
+MORE_ROWS = 20_000
+"""Rows of all sections that only the script has, at most; the CSV files have all."""
+
+FACETS = ("network", "framework", "track", "device", "precision")
+"""What the tables of the page can be filtered by."""
+
+
+@dataclass(frozen=True)
+class ShownRow:
+    """A row of a table.
+
+    Attributes:
+        anchor: Its place in the page.
+        cells: As the table has them.
+        facets: Network, framework, device and precision; empty where it has none.
+        records: Places in the page's records of those that it opens to.
+    """
+
+    anchor: str
+    cells: tuple[str, ...]
+    facets: tuple[str, ...]
+    records: tuple[int, ...]
+
+    def to_json(self) -> list[Any]:
+        """As the page's script reads it."""
+        return [self.anchor, list(self.cells), list(self.facets), list(self.records)]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One section of a table: its rows of one dataset and track.
+
+    Attributes:
+        name: The anchor of its table.
+        section: The section.
+        rows: Those in the page's text.
+        more: Those that only the script has.
+    """
+
+    name: str
+    section: Section
+    rows: list[ShownRow]
+    more: list[ShownRow]
+
+    @property
+    def missing(self) -> int:
+        """Rows that are not in the page at all."""
+        return len(self.section.cells) - len(self.rows) - len(self.more)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A picture of the page."""
+
+    plot: Plot
+    svg: Markup
+    track: str
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """A table with its sentences and pictures.
+
+    Attributes:
+        table: The table.
+        parts: Its sections.
+        figures: Its pictures, the first of which stands at the head.
+    """
+
+    table: Table
+    parts: list[Part]
+    figures: list[Figure]
+
+    @property
+    def leads(self) -> list[tuple[Section, str]]:
+        """A sentence for each section that has one."""
+        return [(part.section, lead) for part in self.parts if (lead := part.section.lead)]
+
+    @property
+    def number(self) -> int:
+        """How many rows its tables have."""
+        return sum(len(part.section.cells) for part in self.parts)
+
+
+@dataclass(frozen=True)
+class Group:
+    """The chapters that answer one question."""
+
+    name: str
+    title: str
+    text: str
+    chapters: list[Chapter]
+
+
+def groups(report: Report, plots: Sequence[Plot], details: Details) -> list[Group]:
+    """The chapters that have something to show, by their question."""
+    drawn = _figures(plots)
+    room = MORE_ROWS
+    found = []
+    for question in QUESTIONS:
+        chapters = []
+        for table in question.tables:
+            if table is failures.TABLE:
+                continue  # they stand at the top
+            parts: list[Part] = []
+            taken: dict[str, int] = {}
+            for section in sections(table, report):
+                part = _part(section, len(parts), details, room, taken)
+                room -= len(part.more)
+                parts.append(part)
+            figures = [figure for figure in drawn if figure.plot.table == table.name]
+            if parts or figures:
+                chapters.append(Chapter(table, parts, figures))
+        found.append(Group(question.name, question.title, question.text, chapters))
+    return found
+
+
+def _part(
+    section: Section, number: int, details: Details, room: int, taken: dict[str, int]
+) -> Part:
+    table = section.table
+    name = f"{table.name}-{number + 1}"
+    shown = range(min(len(section.cells), ROWS + room))
+    rows = section.rows[: len(shown)]
+    anchors = keys_of(rows, table.name, taken)
+    made = [
+        ShownRow(anchor, cells, facets_of(row), tuple(details.of(table, row)))
+        for anchor, cells, row in zip(anchors, section.cells, rows, strict=False)
+    ]
+    return Part(name, section, made[:ROWS], made[ROWS:])
+
+
+def facets_of(row: Row) -> tuple[str, ...]:
+    """Network, framework, device and precision of a row; empty where it has none."""
+    device = device_of(case_of(row)) if "devices" in row and "execution" in row else ""
+    found = (row.get("variant"), row.get("framework"), device, row.get("precision"))
+    return tuple(str(value or "") for value in found)
+
+
+def facet_values(records: Sequence[Record]) -> dict[str, list[str]]:
+    """What there is to filter by, in the order of tables; no facet that has one value alone."""
+    cases = [record.case for record in records]
+    tracks = {case.track for case in cases}
+    found = {
+        "network": [case.variant for case in sorted(cases, key=variant_place)],
+        "framework": frameworks_of(records),
+        "track": [name for name in TRACKS if name in tracks],
+        "device": sorted(device_of(case) for case in cases),
+        "precision": sorted(case.precision for case in cases),
+    }
+    distinct = {name: list(dict.fromkeys(values)) for name, values in found.items()}
+    return {name: values for name, values in distinct.items() if len(values) > 1}
+
+
+def _figures(plots: Sequence[Plot]) -> list[Figure]:
+    return [
+        Figure(plot, inline_svg(plot, place), _track_of(plot)) for place, plot in enumerate(plots)
+    ]
+
+
+def _track_of(plot: Plot) -> str:
+    """The track in a plot's name: ``<plot>_<track>…``."""
+    return next((name for name in TRACKS if f"_{name}" in plot.name), "")
+
+
+def inline_svg(plot: Plot, place: int) -> Markup:
+    """The drawing as an element of the page: its own ids, and the page's colours for text."""
+    text = plot.svg.read_text(encoding="utf-8")
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r'\sxmlns(:\w+)?="[^"]*"', "", text).replace("xlink:href", "href")
+    text = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>p{place}-", text)
+    text = _PLACES.sub(lambda found: re.sub(r"(\d\.\d\d)\d+", r"\1", found[0]), text)
+    text = re.sub(r"\n\s*", "\n", text)
+    for colour, name in _COLOURS:
+        text = text.replace(f": {colour}", f": var(--{name})")
+    label = Markup.escape(plot.title)
+    width = re.search(r'viewBox="0 0 ([\d.]+) ', text)
+    size = f' style="max-width: {_SIZE * float(width[1]):.0f}px"' if width else ""
+    return Markup(text.replace("<svg", f'<svg role="img" aria-label="{label}"{size}', 1))
+
+
+_SIZE = 1.45
+"""Pixels of a point of a drawing: texts are as large as those of the page, in all drawings."""
+_PLACES = re.compile(r'(?<= d=")[^"]*|(?<= [xy]=")[^"]*')
+"""Coordinates, of which two digits after the point are more than a screen shows."""
+_COLOURS = ((INK, "ink"), (SOFT, "soft"), (GRID, "line"), ("#ffffff", "paper"))
+"""Colours of drawings that follow the page's, light or dark."""
+
+
+def more_rows(found: Sequence[Group]) -> dict[str, list[list[Any]]]:
+    """By the anchor of a table, the rows that only the script has."""
+    return {part.name: [row.to_json() for row in part.more] for part in _parts(found) if part.more}
+
+
+def _parts(found: Sequence[Group]) -> Iterator[Part]:
+    for group in found:
+        for chapter in group.chapters:
+            yield from chapter.parts

@@ -1,0 +1,78 @@
+"""The command that measures a record's case again."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from bench.core.kinds import kind
+from bench.core.records import Record
+from bench.training.tracks import track
+
+Begun = Mapping[str, Any]
+"""The options that a run was begun with, by their name in ``run.json``."""
+
+_RUN_FILE = "run.json"
+_SIGNIFICANT = ("profile", "data", "validation", "threads", "keep_env")
+"""Options that change what is measured, and that no record repeats."""
+
+
+def begun(folder: Path) -> Begun:
+    """The options of the run in a folder; empty where they are not known."""
+    try:
+        found = json.loads((folder / _RUN_FILE).read_text(encoding="utf-8"))["options"]
+        return {name: found[name] for name in _SIGNIFICANT if found.get(name)}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+def command_of(record: Record, options: Begun | None = None) -> str:
+    """A command line that measures the case of a record again, and nothing else of its kind.
+
+    A training with a seed above 0 is measured with the seeds before it: runs count them from 0.
+
+    Args:
+        record: Of a measurement, with a result or without.
+        options: What its run was begun with (`begun`).
+    """
+    case, row, conditions = record.case, kind(record.kind), track(record.case.track)
+    pretrained = case.init == "pretrained"
+    recipe, _, budget = case.recipe.partition("@")
+    words = {
+        "--variants": case.variant,
+        "--frameworks": case.framework,
+        "--tracks": case.track,
+        "--kinds": record.kind,
+        "--inits": case.init,
+        "--weights": (case.weights or "").partition("@")[0] if pretrained else "",
+        "--heads": case.head,
+        "--recipes": recipe if row.trained else "",
+        "--budget": budget if row.trained else "",
+        "--precisions": "" if conditions.shared_precision else case.precision,
+        "--executions": case.execution,
+        "--batch-sizes": "" if row.batch_size is not None else str(case.batch_size),
+        "--input-sizes": str(case.input_size),
+        "--stages": case.defaults,
+        "--seeds": str(case.seed + 1) if row.trained else "",
+        "--device": case.device,
+    }
+    parts = ["alexbench", "run", *_options(options or {})]
+    parts += [part for name, value in words.items() if value for part in (name, value)]
+    return shlex.join(parts)
+
+
+def _options(options: Begun) -> list[str]:
+    """What the run was begun with, as on the command line."""
+    parts = []
+    for name in _SIGNIFICANT:
+        value, flag = options.get(name), f"--{name.replace('_', '-')}"
+        if value is True:
+            parts.append(flag)
+        elif isinstance(value, list):
+            parts += [part for one in value for part in (flag, str(one))]
+        elif value:
+            parts += [flag, str(value)]
+    return parts

@@ -1,0 +1,176 @@
+"""What a row of the page opens to: its records, with samples, settings, certificate and command.
+
+Every distinct setting stands in the page once: records name sets, and sets name pairs of key and
+value.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import fields
+from typing import Any
+
+from bench.analysis.experiments import without_seed
+from bench.analysis.rows import IDENTITY, Row
+from bench.core.case import Case
+from bench.core.kinds import KINDS
+from bench.core.records import Record
+from bench.core.samples import by_process
+from bench.core.text import without_folders
+from bench.report.page.commands import Begun, command_of
+from bench.report.page.settings import Flat, Pairs, is_public
+from bench.report.table import Table
+
+DETAILED = 12_000
+"""Records of a report that rows open to at most; records.jsonl has the others."""
+SAMPLES = 240
+"""Samples of a record that are in the page at most, evenly spread over the measurement."""
+_CASE = IDENTITY[2:]
+_OWN = {"seed": "seed", "defaults": "stage"}
+"""Fields of a case that only the rows of some tables have, by their key there."""
+_FIELDS = {field.name for field in fields(Case)}
+
+
+class Details:
+    """The records of a report, as the rows of its page open to them.
+
+    Args:
+        records: All records of the report.
+        begun: By the name of a run, what it was begun with.
+    """
+
+    def __init__(self, records: Sequence[Record], begun: Mapping[str, Begun]) -> None:
+        self._records = records[:DETAILED]
+        self._begun = begun
+        self._found: dict[Hashable, list[int]] = {}
+        for place, record in enumerate(self._records):
+            case = without_seed(record.case)
+            key = tuple(getattr(case, name) for name in _CASE)
+            for key_of in ((*key, record.kind), (*key[:2], case.framework, case.head)):
+                self._found.setdefault(key_of, []).append(place)
+
+    def of(self, table: Table, row: Row) -> list[int]:
+        """The places of the records that a row is about; empty where it names no case."""
+        kinds = [row["kind"]] if "kind" in row else list(table.kinds) or list(KINDS)
+        if not all(name in row for name in _CASE):
+            return self._of_network(row)
+        key = tuple(row[name] for name in _CASE)
+        found = [place for name in kinds for place in self._found.get((*key, name), ())]
+        # Of a row about one seed, or about one stage of an ablation, no others.
+        wanted = [(name, row[key]) for name, key in _OWN.items() if row.get(key) is not None]
+        cases = ((place, self._records[place].case) for place in found)
+        return [p for p, case in cases if all(getattr(case, n) == value for n, value in wanted)]
+
+    def _of_network(self, row: Row) -> list[int]:
+        """The first record of the track, network, framework and head: of a certificate's row."""
+        key = tuple(row.get(name) for name in ("track", "variant", "framework", "head"))
+        return self._found.get(key, [])[:1]
+
+    def to_json(self) -> dict[str, Any]:
+        """``records``, ``sets`` and ``pairs``, as the page's script reads them."""
+        pairs, sets = _Numbered(), _Numbered()
+        every, public = Flat(), Flat(is_public)
+        places: dict[Pairs, int] = {}
+
+        def number(found: Pairs) -> int:
+            if found not in places:
+                places[found] = sets(tuple(map(pairs, found)))
+            return places[found]
+
+        records = []
+        for record in self._records:
+            case = {name: value for name, value in vars(record.case).items() if name in _FIELDS}
+            found = {
+                "case": every({k: value for k, value in case.items() if value not in ("", None)}),
+                "settings": every(record.settings),
+                "environment": public(record.environment),
+                "dataset": every(record.dataset),
+                "certificate": every(record.parity),
+            }
+            numbers = {name: number(some) for name, some in found.items()}
+            records.append(self._one(record, numbers))
+        return {"records": records, "sets": sets.values, "pairs": pairs.values}
+
+    def _one(self, record: Record, settings: Mapping[str, int]) -> dict[str, Any]:
+        caveats = "; ".join(f"{caveat.get('on')}: {caveat.get('why')}" for caveat in record.caveats)
+        found = {
+            "id": record.case.id,
+            "kind": KINDS[record.kind].label if record.kind in KINDS else record.kind,
+            "status": record.status,
+            "command": command_of(record, self._begun.get(record.run)),
+            "samples": _samples(record),
+            "taken": len(record.samples),
+            "unit": record.unit,
+            "images": record.images_per_sample,
+            "started": record.started_at,
+            "seconds": round(record.seconds, 1),
+            "memory": record.peak_memory_bytes,
+            "run": record.run,
+            "caveats": without_folders(caveats),
+            "sets": settings,
+        }
+        return {key: value for key, value in found.items() if value not in ("", None, [])}
+
+
+class _Numbered:
+    """Distinct values by the order of their first appearance."""
+
+    def __init__(self) -> None:
+        self._places: dict[Hashable, int] = {}
+
+    def __call__(self, value: Hashable) -> int:
+        return self._places.setdefault(value, len(self._places))
+
+    @property
+    def values(self) -> list[Hashable]:
+        """The values in that order."""
+        return list(self._places)
+
+
+def _samples(record: Record) -> list[list[float | None]]:
+    """The samples of each process with four digits; at most `SAMPLES` of them."""
+    if not record.samples:
+        return []
+    every = -(-len(record.samples) // SAMPLES)
+    return [[_rounded(value) for value in some[::every]] for some in by_process(record)]
+
+
+def _rounded(value: float) -> float | None:
+    return float(f"{value:.4g}") if math.isfinite(value) else None
+
+
+def as_json(value: Any) -> str:
+    """JSON that may stand in a script element: no text in it can end the element."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+
+
+def keys_of(rows: Iterable[Row], prefix: str, taken: dict[str, int]) -> list[str]:
+    """An anchor for each row, the same in the page of every report that has the row.
+
+    Args:
+        rows: The rows.
+        prefix: Of all anchors.
+        taken: How often each anchor was given before; gets those of these rows.
+    """
+    anchors = []
+    for row in rows:
+        anchor = f"{prefix}-{_digest(row)}"
+        again = taken[anchor] = taken.get(anchor, 0) + 1
+        anchors.append(anchor if again == 1 else f"{anchor}-{again}")
+    return anchors
+
+
+_NAMES = (
+    *(*IDENTITY, "kind", "seed", "parity", "layer", "threshold", "stage", "reference", "key"),
+    *("rank", "normalisation", "compared"),
+)
+"""What tells the rows of a table apart."""
+
+
+def _digest(row: Row) -> str:
+    names = "|".join(str(row.get(name)) for name in _NAMES)
+    return hashlib.sha256(names.encode()).hexdigest()[:8]

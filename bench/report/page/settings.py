@@ -1,0 +1,101 @@
+"""Settings and environments of the page: what all share once, and then only what differs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bench.core.kinds import KINDS
+from bench.core.records import Record
+from bench.core.text import flatten, without_folders
+
+Pairs = tuple[tuple[str, str], ...]
+"""Keys with their values, as the page shows them."""
+
+# Facts about a machine that would say whose it is; the others are what a reader needs.
+_PRIVATE = re.compile(r"host|user|home|path|cwd|folder|directory", re.IGNORECASE)
+ABSENT = "—"
+
+
+@dataclass(frozen=True)
+class Differences:
+    """Settings side by side: those that all share, and those that differ.
+
+    Attributes:
+        names: What each column is of.
+        shared: What all have.
+        differing: Keys with the value of each; `ABSENT` where there is none.
+    """
+
+    names: tuple[str, ...]
+    shared: Pairs
+    differing: tuple[tuple[str, tuple[str, ...]], ...]
+
+
+def shown(value: Any) -> str:
+    """The words for a setting: no folder of the machine, and a word for what cannot be asked."""
+    if value is None:
+        return "unknown (no way to ask)"
+    return without_folders(str(value))
+
+
+class Flat:
+    """Nested settings as pairs of dotted key and words; equal settings are flattened once."""
+
+    def __init__(self, shows: Callable[[str], bool] = lambda key: True) -> None:
+        self._shows = shows
+        self._found: dict[str, Pairs] = {}
+
+    def __call__(self, settings: Mapping[str, Any]) -> Pairs:
+        """The pairs of some settings."""
+        text = repr(settings)
+        if text not in self._found:
+            flat = flatten(settings).items()
+            self._found[text] = tuple((k, shown(value)) for k, value in flat if self._shows(k))
+        return self._found[text]
+
+
+def is_public(key: str) -> bool:
+    """Whether a fact of an environment names neither a machine nor a person."""
+    return not _PRIVATE.search(key) and not key.startswith("machine_state.")
+
+
+def differences(of: Mapping[str, Pairs]) -> Differences:
+    """Several settings compared, by the name of each."""
+    every = [dict(pairs) for pairs in of.values()]
+    keys = dict.fromkeys(key for pairs in every for key in pairs)
+    shared, differing = [], []
+    for key in keys:
+        values = tuple(pairs.get(key, ABSENT) for pairs in every)
+        if len(set(values)) == 1:
+            shared.append((key, values[0]))
+        else:
+            differing.append((key, values))
+    return Differences(tuple(of), tuple(shared), tuple(differing))
+
+
+def settings_of_cases(records: Sequence[Record]) -> dict[str, Pairs]:
+    """The settings in force by case and kinds; kinds of one case with equal settings share."""
+    found: dict[tuple[str, Pairs], list[str]] = {}
+    places, flat = list(KINDS), Flat()
+    for record in sorted(records, key=lambda r: (r.case.id, places.index(r.kind))):
+        if record.settings:
+            found.setdefault((record.case.id, flat(record.settings)), []).append(record.kind)
+    return {f"{case} ({', '.join(kinds)})": pairs for (case, pairs), kinds in found.items()}
+
+
+def environments(records: Sequence[Record]) -> dict[str, Pairs]:
+    """The environments there are, each once, named by their runs."""
+    found: dict[Pairs, dict[str, None]] = {}
+    flat = Flat(is_public)
+    for record in records:
+        if record.environment:
+            found.setdefault(flat(record.environment), {})[record.run] = None
+    named: dict[str, Pairs] = {}
+    for number, pairs in enumerate(sorted(found), start=1):
+        runs = ", ".join(run for run in found[pairs] if run)
+        label = f"Environment {number}" if len(found) > 1 else "Environment"
+        named[f"{label} ({runs})" if runs and len(found) > 1 else label] = pairs
+    return named

@@ -1,0 +1,430 @@
+/* The interactive part of report.html. Without it the page is whole: tables are in its text.
+
+   Texts of records reach the page as text nodes alone, so that a "<" in a name stays a "<". */
+(() => {
+"use strict";
+
+const $ = (selector, root = document) => root.querySelector(selector);
+const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
+
+/** An element with properties, attributes (names with a dash, role, for) and children. */
+function el(tag, properties = {}, ...children) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (name in made && !name.includes("-")) made[name] = value;
+    else made.setAttribute(name, value);
+  }
+  made.append(...children);
+  return made;
+}
+
+/** The same in SVG. */
+function draw(tag, attributes, ...children) {
+  const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  made.append(...children);
+  return made;
+}
+
+let parsed;
+/** What rows open to, and rows that are not in the page's text; read when first asked for. */
+const data = () => (parsed ??= JSON.parse($("#data").textContent));
+
+const live = el("p", { className: "vh", role: "status" });
+document.body.append(live);
+const say = (words) => { live.textContent = words; };
+
+async function copy(text, words) {
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch {
+    const area = el("textarea", { value: text, className: "vh" });
+    document.body.append(area);
+    area.select();
+    document.execCommand("copy");
+    area.remove();
+  }
+  say(words);
+}
+
+function button(words, act, properties = {}) {
+  const made = el("button", { type: "button", ...properties }, words);
+  made.addEventListener("click", act);
+  return made;
+}
+
+/* Theme: the system's, unless a reader chooses. */
+
+function theme() {
+  const root = document.documentElement, place = $("#theme");
+  const remember = (value) => { try { localStorage.setItem("alexbench-theme", value); } catch {} };
+  let chosen = "";
+  try { chosen = localStorage.getItem("alexbench-theme") ?? ""; } catch {}
+  const select = el("select", { id: "theme-choice" },
+    ...[["", "as the system"], ["light", "light"], ["dark", "dark"]].map(([value, words]) =>
+      el("option", { value }, words)));
+  const apply = () => {
+    if (select.value) root.dataset.theme = select.value;
+    else delete root.dataset.theme;
+  };
+  select.value = ["light", "dark"].includes(chosen) ? chosen : "";
+  select.addEventListener("change", () => { apply(); remember(select.value); });
+  place.append(el("label", { htmlFor: "theme-choice" }, "Colours "), select);
+  place.hidden = false;
+  apply();
+}
+
+/* Filters of all tables and pictures. */
+
+const PLACES = ["network", "framework", "device", "precision"];
+const filters = $("#filters");
+const chosen = () => Object.fromEntries(
+  $$("select", filters).filter((s) => s.value).map((s) => [s.name, s.value]));
+
+/** Whether a row is to be shown: a facet that it does not have hides it no more than its own. */
+function fits(row, wanted) {
+  const facets = row.dataset.f.split("|");
+  return PLACES.every((name, place) => !wanted[name] || !facets[place] || facets[place] === wanted[name]);
+}
+
+function filter() {
+  const wanted = chosen();
+  for (const select of $$("select", filters)) select.classList.toggle("on", Boolean(select.value));
+  for (const part of $$("[data-track]", $("#main")))
+    part.hidden = Boolean(wanted.track && part.dataset.track && part.dataset.track !== wanted.track);
+  if (wanted.track) for (const fold of $$(".question .fold:not(.table)")) if ($("figure", fold)) fold.open = true;
+  for (const table of tables.values()) table.draw();
+  writeAddress();
+}
+
+/* Tables. */
+
+const tables = new Map();
+
+/** The first number of a cell: "0.80x [0.78, 0.82]" is 0.8; not a number where there is none. */
+function figure(cell) {
+  const found = String(cell).replace(/&[lg]t;/g, "").match(/[-+−]?\d[\d,]*\.?\d*(?:e[-+]?\d+)?/i);
+  return found ? Number(found[0].replace(/,/g, "").replace("−", "-")) : NaN;
+}
+
+const byFigure = (sign) => (a, b) =>
+  Number.isNaN(a) ? (Number.isNaN(b) ? 0 : 1) : Number.isNaN(b) ? -1 : sign * (a - b);
+DataTable.type("figure", { order: { pre: figure, asc: byFigure(1), desc: byFigure(-1) } });
+
+function lastRows(table) {
+  const right = $$("thead th", table).map((th) => th.classList.contains("right"));
+  const body = $("tbody", table);
+  for (const [anchor, cells, facets, records] of data().rows[table.id] ?? []) {
+    const row = el("tr", { id: anchor },
+      ...cells.map((cell, place) => el("td", { className: right[place] ? "right" : "" }, cell)));
+    row.dataset.f = facets.join("|");
+    if (records.length) row.dataset.r = records.join(" ");
+    body.append(row);
+  }
+}
+
+/** Columns that say the same in every row: hidden at first, and named above the table. */
+function constants(table, headers) {
+  const rows = [...$("tbody", table).rows];
+  if (rows.length < 3) return [];
+  return headers.map((_, place) => place).filter((place) =>
+    !["network", "framework", "of", "verdict"].includes(headers[place])
+    && rows.every((row) => row.cells[place].textContent === rows[0].cells[place].textContent));
+}
+
+function opener(row) {
+  const cell = el("td", { className: "opens" });
+  if (!row.dataset.r) return cell;
+  const name = [...row.cells].slice(0, 4).map((c) => c.textContent).join(", ");
+  const open = button("▸", () => toggle(row), { "aria-label": `Record of ${name}`, "aria-expanded": "false" });
+  const pick = el("input", { type: "checkbox", "aria-label": `Compare settings of ${name}` });
+  pick.addEventListener("change", () => pickRow(row, name, pick));
+  cell.append(open, pick);
+  return cell;
+}
+
+function enhance(table) {
+  if (tables.has(table)) return tables.get(table);
+  lastRows(table);
+  const headers = $$("thead th", table).map((th) => th.textContent);
+  const numeric = $$("thead th", table).map((th) => th.classList.contains("right"));
+  const same = constants(table, headers);
+  const first = table.tBodies[0].rows[0];
+  const shared = same.map((place) => `${headers[place]} ${first.cells[place].textContent}`);
+  for (const row of table.tBodies[0].rows) row.prepend(opener(row));
+  table.tHead.rows[0].prepend(el("th", { className: "opens", "data-dt-order": "disable", scope: "col" },
+    el("span", { className: "vh" }, "record")));
+  const many = table.tBodies[0].rows.length > 50;
+  const made = new DataTable(table, {
+    order: [], autoWidth: false, paging: many, pageLength: 50, lengthMenu: [25, 50, 100, 250],
+    layout: {
+      topStart: null, topEnd: null,
+      bottomStart: many ? ["info", "pageLength"] : null, bottomEnd: many ? "paging" : null,
+    },
+    columnDefs: [
+      { targets: 0, orderable: false, searchable: false, className: "opens" },
+      { targets: numeric.flatMap((is, place) => (is ? [place + 1] : [])), type: "figure", className: "right" },
+      { targets: same.map((place) => place + 1), visible: false },
+    ],
+  });
+  made.search.fixed("facets", (_, __, place) => fits(made.row(place).node(), chosen()));
+  tables.set(table, made);
+  table.closest(".scroll").before(tools(made, headers, same));
+  if (shared.length)
+    table.closest(".scroll").before(el("p", { className: "note" }, `The same in all rows: ${shared.join("; ")}.`));
+  made.draw();
+  return made;
+}
+
+function tools(table, headers, hidden) {
+  const search = el("input", { type: "search", placeholder: "Search", "aria-label": "Search this table" });
+  search.addEventListener("input", () => table.search(search.value).draw());
+  const menu = el("fieldset", {}, el("legend", { className: "vh" }, "Columns that are shown"));
+  headers.forEach((header, place) => {
+    const box = el("input", { type: "checkbox", checked: !hidden.includes(place) });
+    box.addEventListener("change", () => table.column(place + 1).visible(box.checked));
+    menu.append(el("label", {}, box, ` ${header}`));
+  });
+  const columns = el("details", { className: "menu" }, el("summary", {}, "Columns"), menu);
+  columns.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") { columns.open = false; $("summary", columns).focus(); }
+  });
+  return el("div", { className: "tools" }, search, columns,
+    button("Copy CSV", () => copyTable(table, csv, "CSV")),
+    button("Copy Markdown", () => copyTable(table, markdown, "Markdown")));
+}
+
+/** Headers and cells as they are shown: sorted, filtered, without hidden columns. */
+function copyTable(table, write, words) {
+  const headers = $$("thead th", table.table().node()).slice(1).map((th) => th.textContent);
+  const nodes = table.rows({ search: "applied", order: "applied" }).nodes().toArray();
+  const rows = nodes.map((row) => [...row.cells].slice(1).map((cell) => cell.textContent));
+  copy(write(headers, rows), `${rows.length} rows copied as ${words}.`);
+}
+
+const csv = (headers, rows) => [headers, ...rows]
+  .map((row) => row.map((cell) => (/[",\n]/.test(cell) ? `"${cell.replace(/"/g, '""')}"` : cell)).join(","))
+  .join("\n") + "\n";
+
+function markdown(headers, rows) {
+  const line = (cells) => `| ${cells.map((c) => c.replace(/&/g, "&amp;").replace(/</g, "&lt;")
+    .replace(/\|/g, "\\|")).join(" | ")} |`;
+  return [line(headers), line(headers.map(() => "---")), ...rows.map(line)].join("\n") + "\n";
+}
+
+/* A row's records. */
+
+const pairsOf = (number) => data().sets[number].map((place) => data().pairs[place]);
+const recordsOf = (row) => row.dataset.r.split(" ").map((place) => data().records[place]);
+
+function toggle(row, open) {
+  const table = tables.get(row.closest("table"));
+  const child = table.row(row).child;
+  const shown = open ?? !child.isShown();
+  if (shown && !child.isShown()) table.row(row).child(details(row)).show();
+  if (!shown) child.hide();
+  const arrow = $("td.opens button", row);
+  arrow.setAttribute("aria-expanded", String(shown));
+  arrow.textContent = shown ? "▾" : "▸";
+}
+
+function details(row) {
+  const found = recordsOf(row);
+  const link = button("Copy link to this row", () => copy(addressOf(row.id), "Link copied."));
+  return el("div", { className: "record" }, ...found.map((record, place) =>
+    place ? folded(`${record.id}, ${record.kind}`, () => [recordView(record)]) : recordView(record)), link);
+}
+
+/** A fold whose content is made when it is opened. */
+function folded(words, make) {
+  const fold = el("details", {}, el("summary", {}, words));
+  fold.addEventListener("toggle", () => { if (fold.open && fold.children.length === 1) fold.append(...make()); });
+  return fold;
+}
+
+function recordView(record) {
+  const facts = el("dl");
+  const fact = (name, value) => { if (value) facts.append(el("dt", {}, name), el("dd", {}, value)); };
+  fact("status", record.status);
+  fact("run", record.run);
+  fact("started", record.started);
+  fact("took", record.seconds && `${record.seconds} s, with building and warm-up`);
+  fact("peak memory", record.memory && `${(record.memory / 2 ** 30).toFixed(2)} GiB`);
+  fact("caveats", record.caveats);
+  const views = [["Settings", "settings"], ["Certificate", "certificate"], ["Case", "case"],
+    ["Data", "dataset"], ["Environment", "environment"]];
+  const command = el("pre", { tabIndex: 0 }, el("code", {}, record.command));
+  return el("div", {},
+    el("h6", {}, `${record.id}, ${record.kind}`), facts, strip(record),
+    el("p", { className: "note" }, "The command that measures it again:"),
+    el("div", { className: "command" }, command, button("Copy", () => copy(record.command, "Command copied."))),
+    ...views.filter(([, name]) => data().sets[record.sets[name]].length)
+      .map(([words, name]) => folded(`${words} (${data().sets[record.sets[name]].length})`,
+        () => [pairsTable(pairsOf(record.sets[name]))])));
+}
+
+function pairsTable(pairs) {
+  return el("div", { className: "scroll" }, el("table", { className: "pairs" }, el("tbody", {},
+    ...pairs.map(([key, value]) => el("tr", {}, el("th", { scope: "row" }, key), el("td", {}, value))))));
+}
+
+/** The samples, a lane per process: a dot each, a line at the median. */
+function strip(record) {
+  const lanes = record.samples ?? [], all = lanes.flat().filter((value) => value !== null);
+  const percent = record.unit === "fraction";
+  const show = (value) => (percent ? `${(100 * value).toFixed(2)} %` : `${Number((1000 * value).toPrecision(4))} ms`);
+  if (!all.length) return el("p", { className: "note" }, "No samples.");
+  if (all.length === 1) return el("p", { className: "note" }, `One sample: ${show(all[0])}.`);
+  const sorted = [...all].sort((a, b) => a - b);
+  const low = sorted[0], high = sorted.at(-1), middle = sorted[Math.floor(sorted.length / 2)];
+  const width = 640, left = 90, right = 20, lane = 22, height = lanes.length * lane + 34;
+  const x = (value) => left + (width - left - right) * (high > low ? (value - low) / (high - low) : 0.5);
+  const words = `${record.taken} samples of ${lanes.length} process${lanes.length > 1 ? "es" : ""}, `
+    + `${show(low)} to ${show(high)}, median ${show(middle)}`;
+  const plot = draw("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": words });
+  const bottom = lanes.length * lane + 6;
+  plot.append(draw("line", { class: "axis", x1: x(middle), x2: x(middle), y1: 2, y2: bottom }),
+    draw("line", { class: "axis", x1: left, x2: width - right, y1: bottom, y2: bottom }));
+  lanes.forEach((some, place) => {
+    const y = place * lane + lane / 2 + 2;
+    plot.append(draw("text", { x: 0, y: y + 4 }, `process ${place + 1}`));
+    some.forEach((value, turn) => {
+      if (value === null) return;
+      plot.append(draw("circle", { class: "dot", cx: x(value), cy: y, r: 4 },
+        draw("title", {}, `sample ${turn + 1} of process ${place + 1}: ${show(value)}`)));
+    });
+  });
+  for (const [value, anchor] of [[low, "start"], [high, "end"]])
+    plot.append(draw("text", { x: x(value), y: height - 12, "text-anchor": anchor }, show(value)));
+  return el("div", {}, plot, el("p", { className: "note" }, `${words}.`));
+}
+
+/* Settings that differ between selected rows. */
+
+const picked = new Map();
+const tray = el("div", { className: "tray", hidden: true, role: "region", "aria-label": "Selected rows" });
+const dialog = el("dialog", { "aria-labelledby": "differing" });
+document.body.append(tray, dialog);
+
+function pickRow(row, name, box) {
+  row.classList.toggle("picked", box.checked);
+  if (box.checked) picked.set(row, { name, box });
+  else picked.delete(row);
+  tray.replaceChildren(`${picked.size} row${picked.size === 1 ? "" : "s"} selected `,
+    button("Settings that differ", compare, { disabled: picked.size < 2 }),
+    button("Clear", () => {
+      for (const [other, { box: mark }] of picked) { mark.checked = false; other.classList.remove("picked"); }
+      picked.clear();
+      tray.hidden = true;
+    }));
+  tray.hidden = !picked.size;
+}
+
+/** The pairs of a record that say how it was measured. */
+function conditions(record) {
+  const found = new Map();
+  for (const name of ["case", "settings", "dataset", "environment"])
+    for (const [key, value] of pairsOf(record.sets[name]))
+      found.set(name === "settings" ? key : `${name}.${key}`, value);
+  found.set("run", record.run ?? "");
+  return found;
+}
+
+/** Keys with another value in one of the records, and how many are equal in all. */
+function differing(records) {
+  const all = records.map(conditions), keys = new Set(all.flatMap((one) => [...one.keys()]));
+  const rows = [...keys].map((key) => [key, all.map((one) => one.get(key) ?? "—")]);
+  const apart = rows.filter(([, values]) => new Set(values).size > 1);
+  return { apart, equal: rows.length - apart.length };
+}
+
+function compare() {
+  const names = [...picked.values()].map(({ name }) => name);
+  const { apart, equal } = differing([...picked.keys()].map((row) => recordsOf(row)[0]));
+  const head = el("tr", {}, el("td"), ...names.map((name) => el("th", { scope: "col" }, name)));
+  const body = apart.map(([key, values]) => el("tr", {}, el("th", { scope: "row" }, key),
+    ...values.map((value) => el("td", { className: "wrap" }, value))));
+  dialog.replaceChildren(el("h2", { id: "differing" }, "Settings that differ"),
+    el("p", { className: "note" }, `${apart.length} differ, ${equal} are equal in all selected rows.`),
+    el("div", { className: "scroll", tabIndex: 0, role: "group", "aria-label": "Differing settings" },
+      el("table", {}, el("thead", {}, head), el("tbody", {}, ...body))),
+    button("Copy Markdown", () => copy(markdown(["setting", ...names], apart.map(([k, v]) => [k, ...v])),
+      "Differences copied as Markdown.")), " ",
+    button("Close", () => dialog.close()));
+  dialog.showModal();
+}
+
+/* Addresses: #chapter or #row, then ?framework=…&track=… */
+
+let place = "";
+const query = () => { const text = new URLSearchParams(chosen()).toString(); return text ? `?${text}` : ""; };
+const addressOf = (id) => `${location.href.split("#")[0]}#${id}${query()}`;
+
+function writeAddress() {
+  const hash = `#${place}${query()}`;
+  if (hash !== (location.hash || "#")) history.replaceState(null, "", hash === "#" ? location.pathname : hash);
+}
+
+function readAddress() {
+  let hash = location.hash.slice(1);
+  try { hash = decodeURIComponent(hash); } catch {}
+  const [id, words] = hash.split("?");
+  if (words !== undefined) {
+    const wanted = new URLSearchParams(words);
+    for (const select of $$("select", filters)) {
+      const value = wanted.get(select.name) ?? "";
+      select.value = [...select.options].some((option) => option.value === value) ? value : "";
+    }
+  }
+  place = id;
+  filter();
+  const [, chapter] = id.match(/^(.*)-[0-9a-f]{8}(?:-\d+)?$/) ?? [];
+  if (chapter) goToRow(chapter, id);
+  else if (id) goTo(document.getElementById(id));
+}
+
+function goTo(target) {
+  for (let fold = target; fold; fold = fold.parentElement) if (fold.tagName === "DETAILS") fold.open = true;
+  target?.scrollIntoView({ block: "start" });
+}
+
+/** Open a row where it is: in the fold of its chapter, on its page of the table. */
+function goToRow(chapter, id) {
+  const fold = $(`#${CSS.escape(chapter)} details.table`);
+  if (!fold) return;
+  fold.open = true;
+  for (const table of $$(".part table", fold).map(enhance)) {
+    const rows = table.rows({ search: "applied", order: "applied" }).nodes().toArray();
+    const at = rows.findIndex((row) => row.id === id);
+    if (at < 0) continue;
+    if (rows.length > table.page.len() && table.page.len() > 0)
+      table.page(Math.floor(at / table.page.len())).draw(false);
+    if (rows[at].dataset.r) toggle(rows[at], true);
+    return goTo(rows[at]);
+  }
+  goTo(fold);
+}
+
+/** The navigation names where the reader is. */
+function follow() {
+  const links = new Map($$(".side a").map((a) => [a.hash.slice(1), a]));
+  const watch = new IntersectionObserver((entries) => {
+    const entry = entries.find((one) => one.isIntersecting);
+    if (!entry) return;
+    for (const link of links.values()) link.removeAttribute("aria-current");
+    links.get(entry.target.id)?.setAttribute("aria-current", "true");
+  }, { rootMargin: "-15% 0px -75% 0px" });
+  for (const id of links.keys()) { const target = document.getElementById(id); if (target) watch.observe(target); }
+}
+
+theme();
+filters.hidden = !$$("select", filters).length;
+filters.addEventListener("change", filter);
+filters.addEventListener("reset", () => setTimeout(filter));
+filters.addEventListener("submit", (event) => event.preventDefault());
+for (const fold of $$("details.table"))
+  fold.addEventListener("toggle", () => { if (fold.open) for (const table of $$(".part table", fold)) enhance(table); });
+addEventListener("hashchange", readAddress);
+follow();
+if (location.hash) readAddress();
+})();

@@ -1,0 +1,211 @@
+"""The network of a file's tensors: by names that are known, else by order and shape of the layers.
+
+Layouts are PyTorch's or Keras's; which one follows from the shapes where the format does not say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from bench.core.errors import UserError
+from bench.networks import layouts
+from bench.networks.architecture import Shape
+from bench.networks.variants import HEADS, VARIANTS
+from bench.networks.weight_names import core_names, renamed
+from bench.weights.files import RawWeights, Tensors
+from bench.weights.identify import (
+    AmbiguousError,
+    Network,
+    best_of,
+    candidate,
+    fits,
+    identify,
+    unusual,
+)
+from bench.weights.keras import from_keras
+from bench.weights.match import matched, naming, natural_order
+from bench.weights.names import Named, plain_names
+from bench.weights.partial import Fitting, fitting_layers
+
+_CAFFE = ("fc6", "fc7", "fc8")
+"""Names of dense layers in Caffe's AlexNet, which its converters keep."""
+
+
+@dataclass(frozen=True)
+class Recognised:
+    """Tensors in the core's names and layouts, and their network.
+
+    Attributes:
+        tensors: By the core's names.
+        network: The one that they fit.
+        sentences: What was dropped, reshaped and matched, for a reader.
+        of_caffe: Why the channel order of the images is not certain; empty where it is.
+        whole: Whether all that is in the file is taken.
+    """
+
+    tensors: Tensors
+    network: Network
+    sentences: tuple[str, ...] = ()
+    of_caffe: str = ""
+    whole: bool = True
+
+
+def recognise(
+    raw: RawWeights, where: str, named: str | None, head: str | None, *, partial: bool = False
+) -> Recognised:
+    """The network of a file.
+
+    Args:
+        raw: The contents.
+        where: The file, for errors.
+        named: The variant, where it is known.
+        head: The head, where it is known.
+        partial: Whether the layers that fit are taken from a file of another network.
+
+    Raises:
+        UserError: None fits, or several fit equally well; the message names the nearest network and
+            the layer that differs.
+    """
+    if raw.keras:
+        try:
+            return Recognised(*from_keras(raw.tensors, where, named, head))
+        except AmbiguousError:
+            raise
+        except UserError:
+            if not partial:
+                raise
+            return _partly(raw.tensors, where, named, keras=True)
+    plain = plain_names(list(raw.tensors))
+    tensors, sentences, of_caffe = _plain(raw.tensors, plain)
+    try:
+        own = _by_names(tensors, plain.theirs, where, named, head)
+        other = _by_order(tensors, where, named, head) if unusual(own[1])[0] else None
+        if other and unusual(other[1]) < unusual(own[1]):
+            return Recognised(other[0], other[1], (*sentences, *other[2]), of_caffe)
+        return Recognised(*own, sentences, of_caffe)
+    except AmbiguousError:
+        raise
+    except UserError as error:
+        found = _by_order(tensors, where, named, head) or _as_keras(tensors, where, named, head)
+        if found is not None:
+            return Recognised(found[0], found[1], (*sentences, *found[2]), of_caffe)
+        if not partial:
+            raise error
+    return _partly(tensors, where, named, keras=False, sentences=sentences)
+
+
+def _plain(given: Tensors, named: Named) -> tuple[Tensors, tuple[str, ...], str]:
+    """Tensors by ``layer.part``, what was dropped, and why they may be Caffe's."""
+    tensors = {new: given[old] for new, old in named.theirs.items()}
+    sentences = list(named.sentences)
+    wide = [k for k, v in tensors.items() if v.ndim == 4 and v.shape[:3] == (1, 1, 1)]
+    wide = [name for name in wide if name.endswith(".bias")]
+    if wide:
+        shape = tensors[wide[0]].shape
+        tensors |= {name: tensors[name].reshape(-1) for name in wide}
+        sentences.append(f"biases of shape (1, 1, 1, C) reshaped to (C,): {len(wide)}")
+        return tensors, tuple(sentences), f"biases of shape {shape}"
+    layers = {name.rpartition(".")[0].lower() for name in tensors}
+    caffe = f"layers called {', '.join(_CAFFE)}" if layers >= set(_CAFFE) else ""
+    return tensors, tuple(sentences), caffe
+
+
+def _by_names(
+    tensors: Tensors,
+    in_file: Mapping[str, str],
+    where: str,
+    named: str | None,
+    head: str | None,
+) -> tuple[Tensors, Network]:
+    names = core_names(tensors, head or "source")
+    by_name = renamed(tensors, names)
+    shapes = {name: array.shape for name, array in by_name.items()}
+    theirs = {ours: in_file[own] for own, ours in names.items()}
+    return by_name, identify(shapes, where, named=named, head=head, theirs=theirs)
+
+
+def _by_order(
+    tensors: Tensors, where: str, named: str | None, head: str | None
+) -> tuple[Tensors, Network, tuple[str, ...]] | None:
+    """Tensors under the core's names where the layers of one network fit in order and shape."""
+    given = _in_order(tensors)
+    shapes = {name: array.shape for name, array in given.items()}
+    found = list(_orders(shapes, named, head))
+    if not found:
+        return None
+    network = best_of([network for network, _ in found], where)
+    names = next(names for each, names in found if each == network)
+    return renamed(given, names), network, matched(names)
+
+
+def _orders(
+    shapes: Mapping[str, Shape], named: str | None, head: str | None
+) -> Iterator[tuple[Network, dict[str, str]]]:
+    for row in [VARIANTS[named]] if named else VARIANTS.values():
+        for each in [head] if head else HEADS:
+            names = naming(shapes, row.architecture(head=each).layers, parts=True)
+            if names is None:
+                continue
+            renamed_shapes = {names[own]: shape for own, shape in shapes.items()}
+            network = candidate(row, each, renamed_shapes)
+            if fits(network, renamed_shapes):
+                yield network, names
+
+
+def _in_order(tensors: Tensors) -> Tensors:
+    """Tensors of numbered modules in the order of their numbers; others as the file has them.
+
+    A file of safetensors or npz has its names sorted as texts: ``features.10`` before
+    ``features.8``.
+    """
+    if list(tensors) != sorted(tensors):
+        return tensors
+    return {name: tensors[name] for name in sorted(tensors, key=natural_order)}
+
+
+def _as_keras(
+    tensors: Tensors, where: str, named: str | None, head: str | None
+) -> tuple[Tensors, Network, tuple[str, ...]] | None:
+    """The same for kernels in Keras's layout (HWIO) in a file that does not say so."""
+    if not any(array.ndim == 4 for array in tensors.values()):
+        return None
+    try:
+        found, network, said = from_keras(_in_order(tensors), where, named, head)
+    except AmbiguousError:
+        raise
+    except UserError:
+        return None
+    return found, network, ("kernels are in Keras's layout (HWIO)", *said)
+
+
+def _partly(
+    tensors: Tensors,
+    where: str,
+    named: str | None,
+    *,
+    keras: bool,
+    sentences: tuple[str, ...] = (),
+) -> Recognised:
+    """The layers that fit a network, from the first one on."""
+    given = _in_order(tensors)
+    if keras:
+        given = {name: layouts.from_keras(name, array, {}) for name, array in given.items()}
+    shapes = {name: array.shape for name, array in given.items()}
+    found: Fitting = fitting_layers(shapes, where, named)
+    taken = {found.names[own]: given[own] for own in given if own in found.names}
+    if keras:
+        order = layouts.flattened(found.network.architecture)
+        taken = {
+            found.names[own]: layouts.from_keras(found.names[own], tensors[own], order)
+            for own in given
+            if own in found.names
+        }
+    return Recognised(
+        {name: np.ascontiguousarray(array) for name, array in taken.items()},
+        found.network,
+        (*sentences, found.sentence),
+        whole=False,
+    )

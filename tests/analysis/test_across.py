@@ -1,0 +1,208 @@
+"""Several runs: side by side, and over time with breaks and change points."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench.analysis.across import changes
+from bench.analysis.across.changes import changes_of, histories, proposed
+from bench.analysis.across.series import Series, series_of
+from bench.analysis.across.side_by_side import letter, side_by_side
+from bench.analysis.runs import Run
+from tests.support.several_runs import a_run, over_days, timed
+from tests.support.synthetic import (
+    DATASET,
+    ENVIRONMENT,
+    OTHER_DATASET,
+    SETTINGS,
+    make_failure,
+    make_record,
+)
+
+# ---- side by side
+
+
+def test_every_run_is_compared_with_the_first() -> None:
+    runs = [a_run(name, timed(seconds)) for name, seconds in zip("abc", (1, 1, 2), strict=True)]
+    found = side_by_side(runs)
+    assert [[row.verdict for row in some] for some in found.comparisons] == [["tie"], ["slower"]]
+    assert [some[0].run for some in found.comparisons] == ["b", "c"]
+    assert found.comparisons[1][0].noise == pytest.approx(0.01, rel=0.3)
+    ((key, rows),) = found.rows()
+    assert key == timed(1).key
+    assert [row and row.verdict for row in rows] == ["tie", "slower"]
+
+
+def test_reasons_name_the_run_that_they_are_about() -> None:
+    other = timed(1, environment={**ENVIRONMENT, "cpu": "Another"})
+    found = side_by_side(
+        [
+            a_run(name, record)
+            for name, record in zip("abc", (timed(1), timed(1), other), strict=True)
+        ]
+    )
+    assert "cpu is Example CPU 9000 in A, Another in C" in (found.comparisons[1][0].reason or "")
+
+
+def test_a_case_that_one_run_lacks_is_a_row_of_the_others() -> None:
+    jax = timed(1, framework="keras-jax")
+    found = side_by_side([a_run("a", timed(1)), a_run("b", timed(1), jax), a_run("c", jax)])
+    rows = dict(found.rows())
+    assert [row and row.verdict for row in rows[jax.key]] == ["only in B", "only in B"]
+    assert [row and row.verdict for row in rows[timed(1).key]] == ["tie", "only in A"]
+
+
+def test_only_what_differs_between_runs_is_listed() -> None:
+    changed = {**SETTINGS, "threads": {"intra_op": 4, "inter_op": 1}}
+    versions = {**ENVIRONMENT, "versions": {**ENVIRONMENT["versions"], "torch": "9.9"}}  # type: ignore[dict-item]
+    runs = [
+        a_run("a", timed(1), timed(1, framework="keras-jax")),
+        a_run("b", timed(1, settings=changed), timed(1, framework="keras-jax")),
+        a_run("c", timed(1, environment=versions)),
+    ]
+    found = {row.name: row for row in side_by_side(runs).differing}
+    assert found["threads.intra_op"].values == ("2", "4", "2")
+    assert found["threads.intra_op"].cases == 1
+    assert found["torch"].values[2] == "9.9"
+    assert set(found) == {"threads.intra_op", "torch"}
+
+
+def test_letters_go_on_after_z() -> None:
+    assert [letter(place) for place in (0, 1, 25, 26, 27)] == ["A", "B", "Z", "AA", "AB"]
+
+
+# ---- over time
+
+
+def only(runs: Sequence[Run]) -> Series:
+    (series,) = series_of(runs)
+    return series
+
+
+def test_points_are_in_the_order_of_time_whatever_that_of_the_runs() -> None:
+    series = only(over_days([1, 2, 3])[::-1])
+    assert [point.run for point in series.points] == ["run-1", "run-2", "run-3"]
+    assert [point.estimate.value for point in series.points] == sorted(
+        (point.estimate.value for point in series.points), reverse=True
+    )
+    assert all(point.estimate.low is not None and point.repeats == 2 for point in series.points)
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        (
+            {"environment": {**ENVIRONMENT, "cpu": "Another"}},
+            "machine: cpu Example CPU 9000 → Another",
+        ),
+        ({"environment": {**ENVIRONMENT, "cores": 64}}, "machine: cores 2 → 64"),
+        ({"settings": {**SETTINGS, "layout": "NCHW"}}, "settings: layout channels_last → NCHW"),
+        ({"dataset": OTHER_DATASET}, "data: cifar10, fingerprint 0a1b2c3d4e5f → generated"),
+        ({"parity": {"status": "fail"}}, "parity: pass → fail"),
+    ],
+)
+def test_machine_settings_and_data_break_a_series(changed: dict[str, Any], words: str) -> None:
+    series = only([a_run("a", timed(1, 1)), a_run("b", timed(1, 2, **changed))])
+    assert [point.conditions for point in series.points] == [0, 1]
+    assert series.points[1].broken[0].startswith(words)
+    assert series.last is None
+
+
+def test_a_new_version_is_named_and_breaks_nothing() -> None:
+    new = {**ENVIRONMENT, "versions": {**ENVIRONMENT["versions"], "torch": "9.9"}}  # type: ignore[dict-item]
+    series = only([a_run("a", timed(1, 1)), a_run("b", timed(2, 2, environment=new))])
+    assert series.points[1].broken == ()
+    assert any(words.endswith("→ 9.9") for words in series.points[1].changed)
+    assert series.last is not None
+    assert series.last.verdict == "slower"
+
+
+def test_a_machine_that_comes_back_has_its_old_conditions() -> None:
+    other = {**ENVIRONMENT, "cpu": "Another"}
+    runs = [timed(1, 1), timed(1, 2, environment=other), timed(1, 3)]
+    series = only([a_run(f"run-{i}", record) for i, record in enumerate(runs)])
+    assert [point.conditions for point in series.points] == [0, 1, 0]
+    assert all(point.broken for point in series.points[1:])
+
+
+def test_seeds_of_a_run_are_one_point_and_failures_are_listed() -> None:
+    seeds = [
+        make_record(kind="accuracy", seed=seed, samples=(0.6 + seed / 100,)) for seed in (0, 1)
+    ]
+    failed = make_failure("accuracy", error="OSError: /home/someone/disk is full")
+    series = only([a_run("a", *seeds), a_run("b", failed)])
+    (point,) = series.points
+    assert point.estimate.value == pytest.approx(0.605)
+    assert point.repeats == 2
+    assert series.missing == ("b: failed (OSError: …/disk is full)",)
+
+
+# ---- change points
+
+
+def test_a_slowdown_is_found_where_it_happened() -> None:
+    (history,) = histories(over_days([1, 1.01, 0.99, 1, 1.01, 1.2, 1.21, 1.19, 1.2]))
+    (change,) = history.changes
+    assert (history.series.points[change.place].run, change.verdict) == ("run-6", "slower")
+    assert change.estimate.value == pytest.approx(1 / 1.2, rel=0.02)
+    assert (change.before, change.after) == (5, 4)
+
+
+def test_a_change_is_never_found_across_a_break() -> None:
+    runs = over_days([1, 1.01, 0.99, 1])
+    other = {**ENVIRONMENT, "cpu": "Another"}
+    runs += [a_run(f"new-{day}", timed(2, day, environment=other)) for day in range(5, 9)]
+    assert changes_of(only(runs)) == []
+    assert len(changes_of(only(over_days([1, 1.01, 0.99, 1, 2, 2.01, 1.99, 2])))) == 1
+
+
+def test_one_slow_run_is_no_change() -> None:
+    assert changes_of(only(over_days([1, 1.01, 0.99, 1, 1.5, 1, 0.99, 1.01]))) == []
+
+
+def test_runs_that_differ_by_noise_alone_seldom_have_a_change() -> None:
+    rng = np.random.default_rng(5)
+    found = 0
+    for number in (4, 6, 10, 20):
+        for _ in range(25):
+            levels = 1 + rng.normal(0, 0.02, number)
+            found += bool(changes_of(only(over_days(levels.tolist()))))
+    assert found <= 5  # of 100
+
+
+def test_a_change_of_accuracy_is_found_over_seeds() -> None:
+    runs = [
+        a_run(
+            f"run-{day}",
+            *(
+                make_record(
+                    kind="accuracy",
+                    seed=seed,
+                    samples=(level + seed / 1000,),
+                    started_at=f"2025-01-{day:02}T00:00:00+00:00",
+                    dataset=DATASET,
+                )
+                for seed in range(3)
+            ),
+        )
+        for day, level in enumerate((0.6, 0.601, 0.6, 0.63, 0.631), 1)
+    ]
+    (change,) = changes_of(only(runs))
+    assert (change.place, change.verdict) == (3, "higher")
+    assert change.estimate.value == pytest.approx(0.03, abs=0.002)
+
+
+def test_without_the_library_there_is_a_history_without_changes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(changes, "can_find", lambda: False)
+    (history,) = histories(over_days([1, 1, 2, 2]))
+    assert history.changes == ()
+    assert len(history.series.points) == 4
+
+
+def test_equal_values_have_no_change() -> None:
+    assert proposed([1.0] * 8, 0.002) == []
+    assert proposed([1.0, 1.0, 1.0], 0.002) == []

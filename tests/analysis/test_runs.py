@@ -1,0 +1,101 @@
+"""Runs by the paths of a command line: folders, files, patterns with strangers in them."""
+
+from pathlib import Path
+
+import pytest
+
+import bench
+from bench.analysis.runs import Filter, read
+from bench.core.errors import UserError
+from bench.core.records import Record, RecordStore
+from bench.core.run_paths import find, folder_of
+from tests.support.synthetic import make_failure, make_record
+
+
+def store(folder: Path, *records: Record) -> Path:
+    for record in records or (make_record(),):
+        RecordStore(folder).append(record)
+    return folder
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    """Two runs with a page about them, and a folder that holds no run itself."""
+    folder = tmp_path / "results"
+    store(folder / "a")
+    store(folder / "b", make_record(), make_record(framework="keras-jax"))
+    (folder / "README.md").write_text("# Runs\n")
+    store(folder / "more" / "c")
+    (folder / "a" / "attempts.jsonl").write_text("")
+    return folder
+
+
+def test_strangers_among_runs_are_passed_over_and_named(results: Path) -> None:
+    lines: list[str] = []
+    found = read(sorted(results.iterdir()), lines.append)
+    assert [run.name for run in found] == ["a", "b"]
+    assert [len(run.records) for run in found] == [1, 2]
+    assert [Path(line.partition(":")[0]).name for line in lines] == ["README.md", "more"]
+
+
+def test_a_pattern_is_what_the_shell_makes_of_it(results: Path) -> None:
+    lines: list[str] = []
+    assert [run.name for run in read([results / "*"], lines.append)] == ["a", "b"]
+    assert len(lines) == 2
+    with pytest.raises(UserError, match="nothing matches"):
+        read([results / "no-*"])
+
+
+def test_a_folder_of_runs_stands_for_all_of_them_where_it_is_alone(results: Path) -> None:
+    assert [run.name for run in read([results])] == ["a", "b"]
+    assert folder_of([results]) == results
+    assert [run.name for run in read([results / "more", results / "a"], lambda _: None)] == ["a"]
+    assert folder_of([results / "README.md", results / "b"]) == results / "b"
+
+
+def test_a_file_of_records_is_a_run(results: Path) -> None:
+    (run,) = read([results / "b" / "records.jsonl"])
+    assert (run.name, run.folder, len(run.records)) == ("b", results / "b", 2)
+    night = results / "night.jsonl"
+    (results / "a" / "records.jsonl").rename(night)
+    (run,) = read([night])
+    assert (run.name, [record.run for record in run.records]) == ("night", ["night"])
+    assert bench.load(night).run.tolist() == ["night"]
+    assert find([night, results / "a" / "attempts.jsonl"], lambda _: None)[0].path == night
+
+
+def test_two_runs_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    runs = [store(tmp_path / day / "run") for day in ("monday", "tuesday")]
+    assert [run.name for run in read(runs)] == ["monday/run", "tuesday/run"]
+    assert [run.name for run in read([runs[0], runs[0]])] == ["run", "run"]
+
+
+@pytest.mark.parametrize("missing", ["nowhere", "results/nowhere"])
+def test_a_path_that_does_not_exist_is_no_stranger(results: Path, missing: str) -> None:
+    with pytest.raises(UserError, match=r"no records\.jsonl in .*nowhere"):
+        read([results / "a", results.parent / missing])
+
+
+def test_strangers_alone_are_an_error(results: Path) -> None:
+    with pytest.raises(UserError, match=r"no records.jsonl in .*README\.md"):
+        read([results / "README.md"])
+    with pytest.raises(UserError, match="2 runs are needed, and there is only a"):
+        read([results / "a", results / "README.md"], lambda _: None, least=2)
+
+
+def test_a_damaged_run_is_not_passed_over(results: Path) -> None:
+    (results / "a" / "records.jsonl").write_text("{}\n")
+    with pytest.raises(UserError, match=r"a/records\.jsonl:1"):
+        read([results / "*"], lambda _: None)
+
+
+def test_a_filter_takes_what_has_all_of_its_values(results: Path) -> None:
+    runs = read([results])
+    (a, b) = Filter({"framework": ("keras-jax",)}).of(runs)
+    assert (len(a.records), len(b.records)) == (0, 1)
+    with pytest.raises(UserError, match="framework theano: not in these runs; there are keras-jax"):
+        Filter({"framework": ("theano",)}).of(runs)
+    with pytest.raises(UserError, match="no record"):
+        Filter({"framework": ("keras-jax",)}, cases=(runs[0].records[0].case.id,)).of(runs)
+    assert Filter(kinds=("latency",)).takes(make_failure("latency"))
+    assert not Filter(kinds=("latency",)).takes(make_failure("accuracy"))

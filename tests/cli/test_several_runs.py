@@ -1,0 +1,142 @@
+"""Commands that take several runs: compare with its gate, history, export, report, audit."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from bench.cli.audit import audit
+from bench.cli.compare import compare
+from bench.cli.export import export
+from bench.cli.history import history
+from bench.cli.report import report
+from bench.core.errors import UserError
+from bench.core.records import RecordStore
+from tests.support.several_runs import timed
+from tests.support.synthetic import make_record
+
+
+@pytest.fixture(autouse=True)
+def results(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Four runs of which the last two are slower, and a page about them."""
+    monkeypatch.chdir(tmp_path)
+    for day, seconds in enumerate((1.0, 1.01, 1.4, 1.41), start=1):
+        store = RecordStore(tmp_path / "results" / f"run-{day}")
+        store.append(timed(seconds, day))
+        store.append(timed(1.0, day, framework="keras-jax"))
+    (tmp_path / "results" / "README.md").write_text("# Runs\n")
+    return tmp_path / "results"
+
+
+def call(command: object, *arguments: str) -> Result:
+    found = CliRunner().invoke(command, arguments, standalone_mode=False)  # type: ignore[arg-type]
+    if found.exception is not None:
+        raise found.exception
+    return found
+
+
+def everything() -> list[str]:
+    return sorted(map(str, Path("results").iterdir()))
+
+
+def test_compare_fails_where_a_run_is_slower_and_says_which_case() -> None:
+    runs = ("results/run-1", "results/run-3")
+    done = call(compare, *runs, "--fail-if", "slower:5%")
+    assert done.return_value == 1
+    assert "FAILED cifar-bn/pytorch/closed/" in done.stderr
+    assert "keras-jax" not in done.stderr
+    assert call(compare, *runs, "--fail-if", "slower:50%").return_value == 0
+    done = call(compare, *runs, "--fail-if", "slower:5%", "--frameworks", "keras-jax")
+    assert (done.return_value, done.stderr) == (0, "passed: slower:5%\n")
+    assert call(compare, *runs).return_value == 0
+
+
+def test_compare_with_nothing_to_compare_fails() -> None:
+    store = RecordStore(Path("other"))
+    store.append(make_record("cifar-lrn"))
+    done = call(compare, "results/run-1", "other", "--fail-if", "slower:5%")
+    assert done.return_value == 1
+    assert "FAILED slower:5%: nothing was compared: 2 only in A, 1 only in B" in done.stderr
+    refused = replace(timed(1.0), parity={"status": "fail"})
+    RecordStore(Path("refused")).append(refused)
+    done = call(compare, "results/run-1", "refused", "--fail-if", "slower:5%")
+    assert done.return_value == 1
+    assert "1 refused" in done.stderr
+
+
+def test_compare_writes_a_page_and_a_summary() -> None:
+    runs = ("results/run-1", "results/run-2", "results/run-3")
+    done = call(compare, *runs, "--html", "--summary", "summary.md", "--fail-if", "slower:5%")
+    assert done.stdout == "compare.html\n"
+    assert "<h1>run-2 and run-3 compared with run-1</h1>" in Path("compare.html").read_text()
+    assert "gate failed" in Path("summary.md").read_text()
+    with pytest.raises(UserError, match="2 runs are needed"):
+        call(compare, "results/run-1", "--html")
+    with pytest.raises(UserError, match=r"cannot write to nowhere/a\.html"):
+        call(compare, *runs, "--html", "-o", "nowhere/a.html")
+
+
+def test_json_of_three_runs_names_the_run_of_each_row() -> None:
+    done = call(compare, "results/run-1", "results/run-2", "results/run-3", "--json")
+    rows = json.loads(done.stdout)
+    assert [(row["run"], row["verdict"]) for row in rows] == [
+        *(("run-2", "tie"), ("run-2", "tie")),
+        *(("run-3", "slower"), ("run-3", "tie")),
+    ]
+
+
+def test_history_reads_whatever_a_pattern_finds() -> None:
+    pytest.importorskip("ruptures", reason="the extra `history` is not installed")
+    for arguments in (everything(), ["results"], ["results/*"]):
+        done = call(history, *arguments)
+        assert "2 cases, 0 of them in one run only; 1 change points" in done.stdout
+        assert "** slower: 0.7" in done.stdout
+    done = call(history, *everything(), "--json", "--frameworks", "keras-jax")
+    (row,) = json.loads(done.stdout)
+    assert len(row["points"]) == 4
+    assert row["changes"] == []
+    assert call(history, "results", "--html", "--by", "commit").stdout == "history.html\n"
+    assert "<h1>History of 4 runs</h1>" in Path("history.html").read_text()
+
+
+def test_report_and_audit_pass_over_strangers(capsys: pytest.CaptureFixture[str]) -> None:
+    done = call(report, *everything(), "-o", "out")
+    assert done.stdout == "out/report.html\n"
+    assert call(report, "results", "--summary", "summary.md").stdout == "results/report.html\n"
+    assert Path("summary.md").read_text().startswith("### results\n")
+    done = call(audit, *everything())
+    assert done.stdout.splitlines()[-1].startswith("results/run-4: 2 records, ")
+    assert call(audit, "results/run-1/records.jsonl").stdout.splitlines()[-1].startswith("2 rec")
+
+
+def test_export_writes_to_the_standard_output_or_a_file() -> None:
+    done = call(export, "results/run-1", "--to", "csv", "--columns", "framework,kind")
+    assert done.stdout == "framework,kind\npytorch,train_throughput\nkeras-jax,train_throughput\n"
+    done = call(export, "results/run-1", "--to", "bencher", "-o", "bmf.json")
+    assert done.stdout == "bmf.json\n"
+    assert len(json.loads(Path("bmf.json").read_text())) == 2
+    done = call(export, "results/run-1", "--to", "markdown", "--table", "interleaved")
+    assert done.stdout.startswith("# Interleaved runs")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--to", "parquet"), "needs -o PATH"),
+        (("--to", "tensorboard"), "needs -o PATH"),
+        (("--to", "bencher", "--table", "latency"), "takes no --table"),
+        (("--to", "csv", "--table", "speeds"), "unknown table 'speeds'"),
+        (
+            (
+                "--to",
+                "xml",
+            ),
+            "'xml' is not one of",
+        ),
+    ],
+)
+def test_wrong_usage_of_export_is_one_line(arguments: tuple[str, ...], message: str) -> None:
+    with pytest.raises(Exception, match=message):
+        call(export, "results/run-1", *arguments)

@@ -1,0 +1,337 @@
+"""Datasets as people have them: any size, split, archive and name; a row per kind of case."""
+
+import hashlib
+import io
+import pickle
+import tarfile
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bench.core import download
+from bench.core.errors import UserError
+from bench.data import archives, sources
+from bench.data import dataset as data
+from bench.data.cifar_batches import CLASSES
+from bench.data.contact_sheet import write_contact_sheet
+from tests.core import test_download
+from tests.data.test_sources import (
+    Files,
+    binary_files,
+    cache,
+    image_files,
+    open_quietly,
+    pickled_files,
+    pixels,
+    png,
+    records,
+    refusal,
+    write_folder,
+    write_tar,
+)
+
+server = test_download.server
+
+__all__ = ["cache", "server"]
+
+
+def renamed(**splits: str) -> Files:
+    """The small image folder with other names of its splits; no test split where it has none."""
+    found = {}
+    for name, content in image_files().items():
+        split, _, rest = name.partition("/")
+        if new := splits.get(split):
+            found[f"{new}/{rest}"] = content
+    return found
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "said"),
+    [
+        ("train", "val", "val/ is the test split, since there is no other"),
+        ("train", "valid", "val/ is the test split"),
+        ("Train", "Validation", "val/ is the test split"),
+        ("TRAIN", "TEST", ""),
+        ("training", "testing", ""),
+    ],
+)
+@pytest.mark.parametrize("form", ["folder", "tar", "zip"])
+def test_splits_have_any_usual_name(
+    tmp_path: Path, train: str, test: str, said: str, form: str
+) -> None:
+    files = renamed(train=train, test=test)
+    make = {"folder": write_folder, "tar": write_tar, "zip": write_zip}[form]
+    found = open_quietly(make(tmp_path / f"pets.{form}", files))
+    whole = open_quietly(write_folder(tmp_path / "usual", image_files()))
+    np.testing.assert_array_equal(found.train.images, whole.train.images)
+    np.testing.assert_array_equal(found.test.images, whole.test.images)
+    assert said in found.notes
+    assert bool(found.notes) == bool(said)
+
+
+def test_a_validation_split_next_to_a_test_split_is_not_used_and_that_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = image_files() | {"val/cat/1.png": png(pixels(1, 9)[0])}
+    found = open_quietly(write_folder(tmp_path / "pets", files))
+    assert (len(found.train), len(found.test)) == (3, 3)
+    assert found.notes == "val/ with 1 images is not used, since there is a test split"
+    assert found.notes in capsys.readouterr().err
+
+
+def write_zip(path: Path, files: Files) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return path
+
+
+def classes_alone(count: int = 10) -> Files:
+    return {
+        f"{name}/{i}.png": png(image)
+        for seed, name in enumerate(("cat", "dog", "emu"))
+        for i, image in enumerate(pixels(count, seed))
+    }
+
+
+@pytest.mark.parametrize("form", ["folder", "tar", "zip"])
+@pytest.mark.parametrize("top", ["", "pets/"])
+def test_without_splits_a_fifth_of_each_class_is_the_test(
+    tmp_path: Path, form: str, top: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = {f"{top}{name}": content for name, content in classes_alone().items()}
+    make = {"folder": write_folder, "tar": write_tar, "zip": write_zip}[form]
+    found = open_quietly(make(tmp_path / f"animals.{form}", files))
+    assert found.classes == ("cat", "dog", "emu")
+    assert np.bincount(found.train.labels).tolist() == [8, 8, 8]
+    assert np.bincount(found.test.labels).tolist() == [2, 2, 2]
+    both = {image.tobytes() for split in (found.train, found.test) for image in split.images}
+    assert len(both) == 30
+    assert "no train and test folders: 20% of each class, always the same" in found.notes
+    assert found.notes in capsys.readouterr().err
+    again = open_quietly(write_folder(tmp_path / "again", classes_alone()))
+    assert again.fingerprint == found.fingerprint
+
+
+def test_a_class_of_one_image_cannot_be_split(tmp_path: Path) -> None:
+    files = classes_alone() | {"fox/1.png": png(pixels(1, 5)[0])}
+    assert "class 'fox' has one image" in refusal(write_folder(tmp_path / "p", files))
+
+
+def test_images_without_folders_of_classes_are_refused(tmp_path: Path) -> None:
+    files = {
+        f"{split}/{i}.png": png(pixels(1, i)[0]) for split in ("train", "test") for i in (1, 2)
+    }
+    message = refusal(write_tar(tmp_path / "a.tar", files))
+    assert "images lie in" in message
+    assert "without folders of classes" in message
+
+
+def test_archives_made_on_macos_are_read(tmp_path: Path) -> None:
+    own = {f"pets/{name}": content for name, content in image_files().items()}
+    rubbish = {f"__MACOSX/pets/{k.rpartition('/')[0]}/._{k.rpartition('/')[2]}": b"x" for k in own}
+    rubbish |= {
+        "pets/.DS_Store": b"x",
+        "pets/train/.DS_Store": b"x",
+        "pets/train/cat/._1.png": b"x",
+    }
+    whole = open_quietly(write_folder(tmp_path / "usual", image_files()))
+    for make in (write_zip, write_tar, write_folder):
+        found = open_quietly(make(tmp_path / f"pets-{make.__name__}", own | rubbish))
+        assert found.fingerprint == whole.fingerprint
+        assert found.notes == ""
+
+
+def test_a_zip_that_declares_too_much_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_zip(tmp_path / "a.zip", binary_files())
+    with monkeypatch.context() as patched:
+        patched.setattr(archives, "MAX_FILE_BYTES", 50_000)
+        assert "data_batch_1.bin has 61,460 bytes" in refusal(path)
+    assert open_quietly(path).name == "CIFAR-10 format"
+    content = bytearray(path.read_bytes())
+    content[200:260] = bytes(60)
+    broken = tmp_path / "b.zip"
+    broken.write_bytes(content[:-30])
+    assert "not a whole" in refusal(broken)
+
+
+def test_names_in_any_bytes_are_escaped(tmp_path: Path) -> None:
+    odd = "caf\udce9"
+    files = {
+        name.replace("dog", odd).replace("9.png", "\udcff.png"): content
+        for name, content in image_files().items()
+    }
+    for make in (write_folder, write_tar):
+        found = open_quietly(make(tmp_path / make.__name__, files))
+        assert found.classes == (r"caf\xe9", "cat")
+        data.load(sources.prepared(found))
+        write_contact_sheet(found, tmp_path / "sheet.png")
+
+
+def encoded(image: Image.Image, kind: str) -> bytes:
+    out = io.BytesIO()
+    image.save(out, kind, lossless=True)
+    return out.getvalue()
+
+
+def test_webp_and_jfif_are_images_and_what_is_none_is_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = Image.fromarray(pixels(1, 7)[0])
+    files = image_files() | {
+        "train/cat/3.webp": encoded(image, "WEBP"),
+        "train/cat/4.JFIF": encoded(image, "JPEG"),
+        "train/cat/5.gif": encoded(image, "GIF"),
+        "train/cat/list.txt": b"x",
+        "train/dog/README": b"x",
+    }
+    for make in (write_folder, write_tar):
+        found = open_quietly(make(tmp_path / make.__name__, files))
+        assert np.bincount(found.train.labels).tolist() == [3, 2]
+        np.testing.assert_array_equal(found.train.images[1], pixels(1, 7)[0])
+        assert found.notes == (
+            "passed over in class folders: 1 .gif, 1 .txt, 1 no suffix; PNG, JPEG and WebP are read"
+        )
+        assert "passed over in class folders" in capsys.readouterr().err
+
+
+def sized(*sizes: tuple[int, int]) -> Files:
+    rng = np.random.default_rng(0)
+    return {
+        f"{split}/{name}/{i}.png": png(rng.integers(0, 256, (h, w, 3), np.uint8))
+        for split in ("train", "test")
+        for name in ("cat", "dog")
+        for i, (w, h) in enumerate(sizes)
+    }
+
+
+@pytest.mark.parametrize("side", [32, 48])
+def test_images_of_any_size_are_resized_when_asked_and_the_name_has_it(
+    tmp_path: Path, side: int
+) -> None:
+    folder = write_folder(tmp_path / "p", sized((100, 60), (31, 200), (32, 32)))
+    assert "images must be 32x32; --resize 32 resizes them" in refusal(folder)
+    found = sources.open_dataset(str(folder), progress=False, resize=side)
+    assert found.name == f"image folder, resized to {side}"
+    assert found.train.images.shape == (6, side, side, 3)
+    assert found.side == side
+    again = data.load(sources.prepared(found))
+    assert again.fingerprint == found.fingerprint
+    assert again.mean == tuple(
+        round(float(v), 4) for v in (found.train.images.reshape(-1, 3) / 255).mean(0)
+    )
+    write_contact_sheet(found, tmp_path / "sheet.png")
+
+
+def test_the_middle_square_is_taken(tmp_path: Path) -> None:
+    wide = np.zeros((32, 96, 3), np.uint8)
+    wide[:, 32:64] = 200  # the middle third
+    files = {**sized((32, 32)), "train/cat/0.png": png(wide)}
+    folder = write_folder(tmp_path / "p", files)
+    found = sources.open_dataset(str(folder), progress=False, resize=32)
+    assert (found.train.images[0] == 200).all()
+
+
+def test_a_size_that_cannot_be_is_refused(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "p", image_files())
+    with pytest.raises(UserError, match="--resize 8: expected a side of 16 to 512 pixels"):
+        sources.open_dataset(str(folder), progress=False, resize=8)
+    batches = write_folder(tmp_path / "b", binary_files())
+    with pytest.raises(UserError, match=r"--resize 64: CIFAR-10's batches have 32x32 pixels"):
+        sources.open_dataset(str(batches), progress=False, resize=64)
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {
+            "cifar-100-python/train": b"x",
+            "cifar-100-python/test": b"x",
+            "cifar-100-python/meta": b"",
+        },
+        {"cifar-100-binary/train.bin": b"x", "cifar-100-binary/fine_label_names.txt": b"x"},
+    ],
+)
+def test_cifar_100_is_named(tmp_path: Path, files: Files) -> None:
+    assert "this is CIFAR-100" in refusal(write_tar(tmp_path / "a.tar.gz", files))
+    assert "this is CIFAR-100" in refusal(write_folder(tmp_path / "f", files))
+    inner = {name.partition("/")[2]: content for name, content in files.items()}
+    assert "this is CIFAR-100" in refusal(write_folder(tmp_path / "inner", inner))
+
+
+def official(batches: range) -> Files:
+    """Batches with as many images as the official ones have."""
+    batch = records(10, 0) * 1000
+    return {f"data_batch_{i}.bin": batch for i in batches} | {"test_batch.bin": records(10, 3)}
+
+
+@pytest.mark.parametrize(
+    ("batches", "missing"),
+    [(range(1, 5), "data_batch_5.bin is missing: 4 of"), (range(2, 4), "data_batch_1.bin missing")],
+)
+def test_a_missing_batch_is_named(tmp_path: Path, batches: range, missing: str) -> None:
+    message = refusal(write_folder(tmp_path / "half", official(batches)))
+    assert missing in message
+    assert "unpack the archive again" in message
+
+
+def test_batches_that_were_written_again_are_read(tmp_path: Path) -> None:
+    """Images with the channels last, labels as an array."""
+    files = pickled_files()
+    for name, count, seed in (
+        ("data_batch_1", 20, 1),
+        ("data_batch_2", 10, 2),
+        ("test_batch", 10, 3),
+    ):
+        labels = np.arange(count) % 10
+        files[name] = pickle.dumps({"data": pixels(count, seed), "labels": labels}, 4)
+    found = open_quietly(write_folder(tmp_path / "py", files))
+    assert found.classes == CLASSES
+    np.testing.assert_array_equal(found.test.images, pixels(10, 3))
+    assert found.test.labels.tolist() == [*range(10)]
+
+
+@pytest.mark.parametrize("name", download.KERAS_NAMES)
+def test_kerass_cache_is_looked_into_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("ALEXBENCH_CIFAR10_URL", "http://127.0.0.1:9/nothing")
+    folder = tmp_path / "keras" / "datasets"
+    folder.mkdir(parents=True)
+    path = write_tar(folder / name, pickled_files())
+    with pytest.raises(UserError, match=r"127\.0\.0\.1"):  # not whole: another checksum
+        sources.open_dataset("cifar10", progress=False)
+    monkeypatch.setattr(download, "KERAS_CHECKSUM", download.file_checksum(path, "sha256:"))
+    assert sources.open_dataset("cifar10", progress=False).name == "CIFAR-10 format"
+
+
+def test_a_slow_download_says_its_rate_and_the_way_on(
+    tmp_path: Path,
+    server: test_download.Server,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    now = iter(range(0, 100_000, 3))
+    monkeypatch.setattr(download, "monotonic", lambda: float(next(now)))
+    server.content = bytes(1 << 20)
+    checksum = f"sha256:{hashlib.sha256(server.content).hexdigest()}"
+    download.fetch(server.url, tmp_path / "file", checksum=checksum, progress=False)
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("alexbench: downloading file: 0 of 1 MB at ")
+    assert "kB/s, about " in lines[0]
+    assert lines[0].endswith("; to go on without it: Ctrl-C, then --data generated")
+
+
+def test_a_tar_with_a_folder_name_that_is_a_file(tmp_path: Path) -> None:
+    """A list next to the class folders is none of them."""
+    files = image_files() | {"train/classes.txt": b"cat dog"}
+    for make in (write_folder, write_tar, write_zip):
+        assert open_quietly(make(tmp_path / make.__name__, files)).classes == ("cat", "dog")
+    with tarfile.open(tmp_path / "write_tar") as tar:
+        assert "train/classes.txt" in tar.getnames()

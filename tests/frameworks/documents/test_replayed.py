@@ -1,0 +1,153 @@
+"""The four documents that this project was made from, replayed with the library.
+
+``probes.documents.reference`` has their own computations, written again; each test compares one of
+them with `models_torch.AlexNet` and `models_keras.AlexNet`. Figures may differ by 1e-5 of the
+largest.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from bench.training.frameworks import FRAMEWORKS
+from bench.training.recipes import recipe
+from tests.frameworks.probes import documents
+from tests.frameworks.support.client import Answer, ask, ask_reference, each_framework, each_keras
+
+pytestmark = pytest.mark.slow
+
+TOLERANCE = 1e-5
+
+
+@pytest.fixture(scope="module")
+def theirs() -> Answer:
+    return ask_reference("documents.reference")
+
+
+def ours(framework: str) -> Answer:
+    """The documents with the library of a framework; the reference has written its files before."""
+    ask_reference("documents.reference")
+    keras = "keras" in FRAMEWORKS[framework].modules
+    return ask(framework, f"documents.{'in_keras' if keras else 'in_torch'}")
+
+
+def apart(one: NDArray[Any], other: NDArray[Any]) -> float:
+    assert one.shape == other.shape
+    wide = one.astype(np.float64)
+    assert np.abs(wide).max() > 0.01, "something that distinguishes"
+    return float(np.abs(wide - other).max() / np.abs(wide).max())
+
+
+@each_framework
+@pytest.mark.parametrize(
+    "what",
+    [
+        "batch",  # preprocess(image), three images
+        "slice",  # classifier[:6] on the flattened, pooled features
+        "hook",  # the ReLU after the second dense layer
+        "mini-batch",
+        "new head",  # the last layer replaced for ten classes
+        "frozen loss",  # one step with everything else frozen
+        "frozen weight",
+        "lrn",  # the class with local response normalisation
+        "lrn inside",
+        "narrow",  # the transfer article's two new layers
+        "guide",  # the guide's class
+    ],
+)
+def test_equal_to_the_documents_own_code(framework: str, what: str, theirs: Answer) -> None:
+    assert apart(theirs.arrays[what], ours(framework).arrays[what]) < TOLERANCE
+
+
+@each_framework
+def test_top_five_with_labels(framework: str, theirs: Answer) -> None:
+    found, wanted = ours(framework).facts["top5"], theirs.facts["top5"]
+    assert [entry[:2] for entry in found] == [entry[:2] for entry in wanted]
+    assert np.abs(np.subtract(*([e[2] for e in each] for each in (found, wanted)))).max() < 1e-5
+    assert wanted[0][2] > 2 * wanted[4][2], "probabilities that distinguish classes"
+
+
+@each_framework
+def test_only_the_new_head_is_trained(framework: str) -> None:
+    trained = ours(framework).facts["trained"]
+    assert len(trained) == 2
+    assert all("classifier.6" in name or name.startswith("head/") for name in trained)
+
+
+def test_the_preprocessing_is_torchvisions_to_the_bit(theirs: Answer) -> None:
+    found = ours("pytorch").arrays["batch"]
+    assert np.array_equal(found, theirs.arrays["batch"])
+    # The hub page's own list of transforms: the same.
+    assert np.array_equal(theirs.arrays["hub input"], theirs.arrays["batch"])
+
+
+def test_the_state_has_torchvisions_names_and_loads_both_ways(theirs: Answer) -> None:
+    found = ours("pytorch").facts
+    assert found["state names"] == theirs.facts["state names"]
+    assert found["categories"] == 1000
+    assert found["lrn loads"] == found["narrow loads"] == "<All keys matched successfully>"
+
+
+def test_a_head_that_is_replaced_in_place_works_as_well(theirs: Answer) -> None:
+    found = ours("pytorch").arrays["new head in place"]
+    assert apart(theirs.arrays["new head"], found) < TOLERANCE
+
+
+def test_the_articles_network_has_as_many_weights(theirs: Answer) -> None:
+    assert theirs.facts["article parameters"] == ours("pytorch").facts["article parameters"]
+    assert theirs.facts["article parameters"] == 44_428_106
+
+
+def test_a_step_of_the_guide_with_its_dropout_has_equal_bits(theirs: Answer) -> None:
+    found = ours("pytorch").arrays
+    assert np.array_equal(found["guide loss"], theirs.arrays["guide loss"])
+    assert np.array_equal(found["guide last"], theirs.arrays["guide last"])
+
+
+@each_framework
+def test_the_recipe_takes_the_articles_steps(framework: str, theirs: Answer) -> None:
+    """Two steps of the recipe in every framework's trainer, against the article's loop."""
+    found = ask(framework, "documents.article_steps")
+    assert found.facts["losses"] == pytest.approx(theirs.facts["article losses"], rel=1e-5)
+    names = [name for name in theirs.arrays if name.startswith("article/")]
+    assert len(names) == 16
+    for name in names:
+        assert apart(theirs.arrays[name], found.arrays[name]) < TOLERANCE, name
+
+
+@each_framework
+def test_the_recipes_images_are_the_articles_but_for_pillows_rounding(
+    framework: str, theirs: Answer
+) -> None:
+    """Pillow rounds each of its two passes to whole bytes; nothing else differs."""
+    found = ask(framework, "documents.article_steps").arrays["input"]
+    assert apart(documents.enlarged_and_cut(), found) < TOLERANCE
+    step = 1 / 255 / min(documents.STD)
+    assert np.abs(found - theirs.arrays["article input"]).max() <= 1.01 * step
+    assert np.abs(found - theirs.arrays["article input"]).mean() < 0.5 * step
+
+
+def test_the_recipe_has_the_articles_settings() -> None:
+    row = recipe("tutorial-transfer")
+    assert (row.learning_rate, row.momentum) == (documents.RATE, documents.MOMENTUM)
+    assert (row.dropout, row.resize, row.input_size, row.pixels) == (False, 256, 224, "imagenet")
+
+
+@each_keras
+def test_the_keras_model_of_the_document(framework: str) -> None:
+    found = ask(framework, "documents.keras_model")
+    assert apart(found.arrays["theirs"], found.arrays["ours"]) < TOLERANCE
+    assert found.facts["parameters"] == found.facts["own"]
+
+
+def test_the_keras_model_of_the_document_in_pytorch() -> None:
+    if why := FRAMEWORKS["keras-tensorflow"].missing():
+        pytest.skip(why)
+    wanted = ask("keras-tensorflow", "documents.keras_model").arrays["theirs"]
+    found = ask_reference("documents.keras_file_in_torch")
+    assert found.facts["eps"] == 1e-3  # Keras's, carried over from the file
+    assert apart(wanted, found.arrays["shares"]) < TOLERANCE

@@ -1,0 +1,66 @@
+"""Keras on JAX with two devices, trained on the second: what lies where afterwards.
+
+``python -m tests.frameworks.support.two_devices`` prints JSON. A worker sees one accelerator, and
+the CPU of the host next to it: an array that lands on another device than the chosen one would be
+moved in every step. XLA splits the CPU into two devices for such tests
+(``--xla_force_host_platform_device_count=2``).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections import Counter
+from typing import Any
+
+from bench.networks.init import DropoutMasks
+from bench.training.tracks import TRACKS
+from tests.frameworks.probes.training.held import CLOSED, SPLIT, batches
+from tests.frameworks.support.networks import FREE, TINY, random_images, seeded_weights, setup
+from tests.frameworks.support.trainers import create_loaded
+
+SECOND = 1
+
+
+def main() -> None:
+    import jax  # noqa: PLC0415
+
+    from models_keras.backend import jax as backend  # noqa: PLC0415
+
+    pipe = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    chosen = jax.devices("cpu")[SECOND]
+    backend._device_of = lambda kind: chosen
+    found = {track: trained(track) for track in (CLOSED, *FREE)}
+    pipe.write(json.dumps({"devices": len(jax.devices("cpu")), "tracks": found}))
+    pipe.close()
+
+
+def trained(track: str) -> dict[str, Any]:
+    """Elements of all live arrays by the number of their device, after steps on held images."""
+    import jax  # noqa: PLC0415
+
+    from bench.data.batching import crops_of  # noqa: PLC0415
+    from bench.training.interfaces import StepInput  # noqa: PLC0415
+
+    trainer = create_loaded("keras-jax", setup(TINY, steps=2, track=track), seeded_weights(TINY))
+    assert trainer.hold_images(SPLIT.images, SPLIT.labels, 3)
+    shared = TRACKS[track].shared_masks
+    given = []
+    for step, batch in zip(range(2), batches(3), strict=False):
+        masks = DropoutMasks(TINY, 1).at(step, len(batch.indices)) if shared else {}
+        labels = SPLIT.labels[batch.indices]
+        given.append(StepInput(SPLIT.images[:0], labels, masks, 0.02, crops_of(batch)))
+    trainer.train(iter(given), 2, lambda: None)
+    trainer.predict(random_images(8))
+    trainer.sync()
+    places: Counter[int] = Counter()
+    for array in jax.live_arrays():
+        for device in array.devices():
+            places[device.id] += array.size
+    return {"elements": dict(places), "device": trainer.settings()["device"]}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

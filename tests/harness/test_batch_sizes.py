@@ -1,0 +1,96 @@
+"""The largest batch that fits: a search over powers of two."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bench.core.case import Case
+from bench.core.errors import UserError
+from bench.harness.batch_sizes import FILE, advice, largest, largest_below, resolved
+from bench.harness.matrix import Job, Task
+from bench.harness.selection import AUTO_BATCH
+
+
+def job(framework: str = "pytorch", batch: int = AUTO_BATCH, **changes: str) -> Job:
+    case = Case(
+        "cifar-bn", framework, "idiomatic", batch_size=batch, **{"device": "cuda", **changes}
+    )
+    return Job(case, (Task(case, "train_throughput"),))
+
+
+class Room:
+    """A device with room for so many images, by framework."""
+
+    def __init__(self, **room: int) -> None:
+        self.room, self.tried = room, list[int]()
+
+    def __call__(self, job: Job, batch: int) -> bool | None:
+        self.tried.append(batch)
+        room = self.room.get(job.case.framework.replace("-", "_"), 0)
+        return None if room < 0 else batch <= room
+
+
+@pytest.mark.parametrize(
+    ("room", "size"), [(5000, 4096), (128, 128), (127, 64), (1, 1), (0, None), (1 << 40, 1 << 16)]
+)
+def test_the_largest_power_of_two_is_found(room: int, size: int | None) -> None:
+    assert largest(job(), Room(pytorch=room)) == size
+
+
+@pytest.mark.parametrize(
+    ("batch", "room", "size"), [(1024, 700, 512), (1000, 700, 512), (512, 511, 256), (1, 0, None)]
+)
+def test_a_batch_that_does_not_fit_is_never_tried_again(
+    batch: int, room: int, size: int | None
+) -> None:
+    device = Room(pytorch=room)
+    assert largest_below(job(), batch, device) == size
+    assert all(tried < batch for tried in device.tried)
+
+
+def test_a_step_that_fails_otherwise_ends_the_search() -> None:
+    device = Room(pytorch=-1)
+    assert largest(job(), device) is None
+    assert largest_below(job(), 1024, device) is None
+    assert len(device.tried) == 2
+
+
+def test_a_row_names_the_batch_that_fits() -> None:
+    room = Room(pytorch=300)
+    assert advice(job(batch=1024), room) == (
+        "the largest power of two that fits is 256: --batch-sizes 256"
+    )
+    assert advice(job(batch=1024, device="cpu"), room) == ""
+    assert advice(job(batch=1024), Room()) == "no smaller power of two fits"
+
+
+def test_frameworks_that_are_compared_share_a_size_and_a_run_goes_on_with_it(
+    tmp_path: Path,
+) -> None:
+    device = Room(pytorch=5000, keras_jax=1000, keras_torch=-1, keras_tensorflow=9)
+    names = ("pytorch", "keras-jax", "keras-torch", "keras-tensorflow")
+    lines: list[str] = []
+    given = [*map(job, names), job(batch=7)]
+    found = resolved(given, tmp_path, device, ["keras-tensorflow"], lines.append)
+    assert [one.case.batch_size for one in found] == [512, 512, 512, 512, 7]
+    assert [one.tasks[0].case.batch_size for one in found] == [512, 512, 512, 512, 7]
+    assert lines == [
+        "cifar-bn idiomatic 32px cuda: batches of 512, the largest power of two that fits"
+    ]
+    assert json.loads((tmp_path / FILE).read_text()) == {"cifar-bn idiomatic 32px cuda": 512}
+    other = Room()
+    assert resolved(given, tmp_path, other)[0].case.batch_size == 512
+    assert other.tried == []
+
+
+def test_the_cpu_and_a_device_without_room_are_one_line(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"--batch-sizes auto: .* give numbers for the CPU"):
+        resolved([job(device="cpu")], tmp_path, Room())
+    with pytest.raises(UserError, match="--batch-sizes auto: not even one image of cifar-bn"):
+        resolved([job()], tmp_path, Room())
+
+
+def test_jobs_with_numbers_stay_as_they_are(tmp_path: Path) -> None:
+    given = [job(batch=64)]
+    assert resolved(given, tmp_path, Room()) == given

@@ -1,0 +1,224 @@
+"""report.html in headless Chromium."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+from PIL import Image
+
+from bench.report.html import write_results
+from tests.support.browser import browser, missing, page_of
+from tests.support.synthetic import CLASSES, make_failure, make_record, make_run
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(missing() is not None, reason=missing() or ""),
+]
+
+ATTACK = "<img src=x onerror=\"document.title='hacked'\"><script>document.title='hacked'</script>"
+FRAMEWORKS = ("pytorch", "keras-jax", "keras-torch")
+SCREENS = (("light", 1440, 900), ("dark", 390, 844))
+OPENED = ("throughput", "per_class", "parity")
+
+
+def hostile(records):
+    """The same with HTML in a run's name, a setting, a class and an error."""
+    found = []
+    for record in records:
+        settings = {**record.settings, ATTACK: ATTACK}
+        metrics = dict(record.metrics)
+        if metrics.get("per_class"):
+            values = metrics["per_class"].values()
+            classes = [ATTACK, *CLASSES[1:]]
+            metrics |= {"per_class": dict(zip(classes, values, strict=True)), "classes": classes}
+        found.append(replace(record, settings=settings, metrics=metrics, run=ATTACK))
+    return [*found, make_failure(seed=7, error=ATTACK)]
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    Image.new("RGB", (8, 8)).save(folder / "contact_sheet.png")
+    records = [record for record in make_run(seeds=1) if record.case.framework in FRAMEWORKS]
+    records.append(make_record(kind="latency", precision="bfloat16", track="tuned"))
+    return write_results(hostile(records), folder)
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    with browser() as started:
+        yield started
+
+
+@pytest.fixture
+def page(chromium, path):
+    with page_of(chromium, path, viewport={"width": 1440, "height": 900}) as page:
+        yield page
+        assert page.errors == []
+        assert page.requests == [page.url.partition("#")[0]]
+        assert page.title() == "AlexNet in PyTorch and Keras"
+
+
+def opened(page, chapter):
+    """The first table of a chapter, opened."""
+    page.locator(f"#{chapter} details.table > summary").click()
+    page.locator(f"#{chapter} .tools").first.wait_for()
+    return page.locator(f"#{chapter} .part").first
+
+
+def column(part, header):
+    """The cells of a column, from the top."""
+    headers = part.locator("thead th").all_inner_texts()
+    place = next(i for i, text in enumerate(headers) if text.strip() == header)
+    return [row.locator("td").nth(place).inner_text() for row in part.locator("tbody tr").all()]
+
+
+def test_tables_sort_by_their_numbers(page):
+    part = opened(page, "throughput")
+    for order in ("ascending", "descending"):
+        part.get_by_role("columnheader", name="images/s").first.click()
+        values = [float(v.replace(",", "")) for v in column(part, "images/s")]
+        assert len(values) > 8
+        assert values == sorted(values, reverse=order == "descending")
+        header = part.locator("thead th", has_text="images/s").first
+        assert header.get_attribute("aria-sort") == order
+
+
+def test_filters_hold_for_all_tables_and_are_in_the_address(page):
+    part = opened(page, "throughput")
+    page.locator("select[name=framework]").select_option("keras-jax")
+    assert set(column(part, "framework")) == {"keras-jax"}
+    assert set(column(opened(page, "latency"), "framework")) == {"keras-jax"}
+    page.locator("select[name=track]").select_option("idiomatic")
+    assert part.is_hidden()
+    assert page.locator("#throughput .part").nth(1).is_visible()
+    assert page.url.endswith("?framework=keras-jax&track=idiomatic")
+    page.get_by_role("button", name="Show all").click()
+    part.wait_for(state="visible")
+    assert len(set(column(part, "framework"))) == 3
+
+
+def test_columns_hide_and_what_is_shown_is_copied(chromium, path):
+    options = {"permissions": ["clipboard-read", "clipboard-write"]}
+    with page_of(chromium, path, **options) as page:
+        part = opened(page, "throughput")
+        assert "recipe" not in part.locator("thead").inner_text()  # the same in all rows
+        assert "recipe steady" in part.locator(".note").first.inner_text()
+        part.get_by_text("Columns", exact=True).click()
+        part.get_by_label("recipe", exact=True).check()
+        part.get_by_label("blocks", exact=True).uncheck()
+        headers = [text.strip() for text in part.locator("thead th").all_inner_texts()][1:]
+        assert "recipe" in headers
+        assert "blocks" not in headers
+        page.locator("select[name=network]").select_option("cifar-lrn")
+        for words, sign in (("Copy CSV", ","), ("Copy Markdown", "|")):
+            part.get_by_role("button", name=words).click()
+            page.wait_for_function("document.querySelector('[role=status]').textContent")
+            text = page.evaluate("navigator.clipboard.readText()")
+            lines = text.strip().splitlines()
+            assert [w.strip() for w in lines[0].strip("| ").split(sign)] == headers
+            assert len(lines) == part.locator("tbody tr").count() + (2 if sign == "|" else 1)
+            assert "cifar-bn" not in text
+        assert page.errors == []
+
+
+def test_a_row_opens_to_samples_settings_certificate_and_command(page):
+    part = opened(page, "throughput")
+    opener = part.locator("tbody tr td.opens button").first
+    opener.focus()
+    page.keyboard.press("Enter")
+    assert opener.get_attribute("aria-expanded") == "true"
+    record = part.locator(".record").first
+    assert record.locator("svg circle").count() == 12
+    assert "12 samples of 2 processes" in record.inner_text()
+    assert "alexbench run --variants cifar-bn --frameworks pytorch" in record.inner_text()
+    record.get_by_text(re.compile(r"^Settings \(")).click()
+    assert "recipe.learning_rate" in record.inner_text()
+    record.get_by_text(re.compile(r"^Certificate \(")).click()
+    assert "figures.float64 loss.bound" in record.inner_text()
+    page.keyboard.press("Escape")
+    opener.click()
+    assert part.locator(".record").count() == 0
+
+
+def test_selected_rows_show_only_settings_that_differ(page):
+    part = opened(page, "throughput")
+    boxes = part.locator("tbody td.opens input")
+    boxes.nth(0).check()
+    boxes.nth(1).check()
+    page.get_by_role("button", name="Settings that differ").click()
+    dialog = page.locator("dialog")
+    text = dialog.inner_text()
+    assert "case.framework" in text
+    assert "learning_rate" not in text
+    assert re.search(r"\d+ differ, [1-9]\d* are equal", text)
+    page.keyboard.press("Escape")
+    assert dialog.is_hidden()
+
+
+def test_links_lead_to_chapters_and_rows_with_their_filters(chromium, path, page):
+    part = opened(page, "latency")
+    anchor = part.locator("tbody tr[id]").nth(2).get_attribute("id")
+    with page_of(chromium, path, f"{anchor}?network=cifar-bn") as other:
+        row = other.locator(f"#{anchor}")
+        row.wait_for(state="visible")
+        assert other.locator("select[name=network]").input_value() == "cifar-bn"
+        assert other.locator("#latency .record").first.is_visible()
+        assert row.bounding_box()["y"] < 900
+    with page_of(chromium, path, "parity") as other:
+        assert 0 <= other.locator("#parity").bounding_box()["y"] < 200
+
+
+@pytest.mark.parametrize(("scheme", "width", "height"), SCREENS)
+def test_no_violation_of_accessibility_and_no_overflow(chromium, path, scheme, width, height):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+    size = {"width": width, "height": height}
+    with page_of(chromium, path, color_scheme=scheme, viewport=size) as page:
+        for chapter in OPENED:
+            opened(page, chapter)
+        page.evaluate("document.querySelectorAll('#settings details').forEach(d => d.open = true)")
+        page.locator("tbody tr td.opens button").first.click()
+        page.locator("tbody tr td.opens input").first.check()
+        page.add_style_tag(content="section { content-visibility: visible !important; }")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        found = axe.Axe().run(page, options={"resultTypes": ["violations"]})
+        assert found.violations_count == 0, found.generate_report()
+        assert page.errors == []
+
+
+def test_colours_follow_the_system_or_the_reader(chromium, path):
+    ground = "getComputedStyle(document.body).backgroundColor"
+    with page_of(chromium, path, color_scheme="dark") as page:
+        assert page.evaluate(ground) == "rgb(20, 24, 28)"
+        page.locator("#theme-choice").select_option("light")
+        assert page.evaluate(ground) == "rgb(255, 255, 255)"
+        page.reload()
+        assert page.evaluate(ground) == "rgb(255, 255, 255)"
+
+
+def test_html_in_names_classes_and_errors_stays_text(page):
+    for chapter in ("throughput", "per_class"):
+        part = opened(page, chapter)
+        part.locator("tbody tr td.opens button").first.click()
+        part.get_by_text(re.compile(r"^Settings \(")).first.click()
+    assert page.locator("img:not([src^='data:'])").count() == 0
+    assert ATTACK in page.locator("#per_class thead").first.inner_text()
+    assert ATTACK in page.locator("#throughput .record").first.inner_text()
+    assert ATTACK in page.locator("#failures").inner_text()
+
+
+def test_the_page_is_printed_with_its_tables(page):
+    pdf = page.pdf(format="A4")
+    assert pdf.startswith(b"%PDF")
+    assert len(re.findall(rb"/Type\s*/Page\b", pdf)) > 10
+
+
+def test_without_scripts_tables_and_pictures_are_there(chromium, path):
+    with page_of(chromium, path, "latency", java_script_enabled=False) as page:
+        page.locator("#latency details.table > summary").click()
+        assert page.locator("#latency tbody tr").first.is_visible()
+        assert page.locator("#latency svg").first.is_visible()
+        assert page.locator("#filters").is_hidden()
+        assert page.errors == []

@@ -1,0 +1,84 @@
+"""The command of a record selects the record's case."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from dataclasses import fields, replace
+from pathlib import Path
+
+import pytest
+
+from bench.cli.run import run
+from bench.core.records import RecordStore
+from bench.harness.matrix import jobs
+from bench.harness.profiles import profile
+from bench.harness.selection import Selection
+from bench.report.page.commands import begun, command_of
+from bench.training import frameworks
+from tests.support.synthetic import make_record
+
+QUICK = Path(__file__).parents[3] / "results" / "reference-2026-11-26-quick"
+
+
+def selected(command, monkeypatch):
+    """Keys of the tasks that a command measures."""
+    monkeypatch.setattr(frameworks.Framework, "missing", lambda _: None)
+    words = shlex.split(command)
+    assert words[:2] == ["alexbench", "run"]
+    options = run.make_context("run", words[2:]).params
+    names = {field.name for field in fields(Selection)}
+    selection = Selection(**{k: v for k, v in options.items() if k in names})
+    found = jobs(selection, profile(options["profile"]))
+    return {task.key for job in found for task in job.tasks}
+
+
+def test_the_command_of_every_published_quick_record_measures_it(monkeypatch):
+    records, options = RecordStore(QUICK).read(), begun(QUICK)
+    assert options["profile"] == "quick"
+    for record in records:
+        found = selected(command_of(record, options), monkeypatch)
+        assert record.key in found
+        assert len(found) == record.case.seed + 1
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"kind": "accuracy", "recipe": "standard@0.25", "seed": 2},
+        {"kind": "accuracy", "recipe": "standard", "batch_size": 64},
+        {"kind": "train_throughput", "track": "idiomatic", "precision": "bfloat16"},
+        {"kind": "latency", "device": "cuda", "execution": "compiled"},
+        {"kind": "startup", "variant": "torchvision", "input_size": 224, "batch_size": 16},
+    ],
+)
+def test_the_command_of_any_case_measures_it(changes, monkeypatch):
+    record = make_record(**changes)
+    options = {"profile": "full"}
+    assert record.key in selected(command_of(record, options), monkeypatch)
+
+
+def test_what_the_run_was_begun_with_is_in_the_command():
+    options = {"profile": "quick", "data": "my data", "validation": True, "keep_env": ["A", "B"]}
+    command = command_of(make_record(), options)
+    assert command.startswith(
+        "alexbench run --profile quick --data 'my data' --validation --keep-env A --keep-env B "
+    )
+
+
+def test_names_are_quoted():
+    record = make_record()
+    record = replace(record, case=replace(record.case, variant="x; rm -rf /"))
+    assert shlex.split(command_of(record))[3] == "x; rm -rf /"
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"options": 3}', "{}"])
+def test_a_run_whose_settings_cannot_be_read_has_none(text, tmp_path):
+    (tmp_path / "run.json").write_text(text, encoding="utf-8")
+    assert begun(tmp_path) == {}
+
+
+def test_options_without_a_value_are_left_out(tmp_path):
+    options = {"profile": "quick", "data": "auto", "threads": None, "validation": False}
+    (tmp_path / "run.json").write_text(json.dumps({"options": options}), encoding="utf-8")
+    assert begun(tmp_path) == {"profile": "quick", "data": "auto"}

@@ -1,0 +1,106 @@
+"""What rows open to: their records, each distinct setting once."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from bench.report.chapters import TABLES
+from bench.report.chapters.overhead import TOGETHER
+from bench.report.page.details import SAMPLES, Details, as_json, keys_of
+from bench.report.page.settings import ABSENT, differences, environments
+from bench.report.report import Report
+from bench.report.tables import sections
+from tests.support.synthetic import ENVIRONMENT, SETTINGS, make_record, make_run
+
+RUN = make_run(seeds=2)
+
+
+def test_every_row_that_names_a_case_opens_to_its_records():
+    details, report = Details(RUN, {}), Report(RUN)
+    opened = 0
+    for table in TABLES:
+        for section in sections(table, report):
+            for row in section.rows:
+                if row["variant"] == TOGETHER:
+                    continue  # of several networks
+                places = details.of(table, row)
+                assert places, (table.name, row)
+                opened += len(places)
+                for place in places:
+                    case = RUN[place].case
+                    assert case.variant == row["variant"]
+                    assert case.track == row["track"]
+                    assert case.framework == row["framework"]
+                    assert row.get("kind", RUN[place].kind) == RUN[place].kind
+    assert opened > 200
+
+
+def test_seeds_of_a_row_are_all_there():
+    (accuracy,) = (table for table in TABLES if table.name == "accuracy")
+    row = sections(accuracy, Report(RUN))[0].rows[0]
+    assert [RUN[place].case.seed for place in Details(RUN, {}).of(accuracy, row)] == [0, 1]
+
+
+def test_settings_are_rebuilt_from_the_pairs():
+    found = json.loads(as_json(Details(RUN, {}).to_json()))
+    record = found["records"][0]
+    pairs = dict(found["pairs"][place] for place in found["sets"][record["sets"]["settings"]])
+    assert pairs["recipe.learning_rate"] == str(SETTINGS["recipe"]["learning_rate"])
+    assert len(found["sets"]) < len(RUN) * 2
+    assert record["command"].startswith("alexbench run ")
+
+
+def test_names_of_machine_and_places_stay_out():
+    secret = {**ENVIRONMENT, "hostname": "box17", "user": "someone"}
+    record = make_record(environment=secret, settings={"cache": "/home/someone/x"})
+    text = as_json(Details([record], {}).to_json())
+    assert "box17" not in text
+    assert "someone" not in text
+
+
+def test_many_samples_are_thinned_and_counted():
+    record = make_record(samples=tuple(float(n) for n in range(10_000)))
+    (found,) = Details([record], {}).to_json()["records"]
+    assert found["taken"] == 10_000
+    assert SAMPLES * 0.9 < len(found["samples"][0]) <= SAMPLES
+
+
+def test_json_of_any_text_ends_no_script_element():
+    attack = "</script><script>alert(1)</script><!--\u2028"
+    text = as_json({"a": attack})
+    assert "<" not in text
+    assert json.loads(text) == {"a": attack}
+
+
+def test_a_sample_that_is_no_number_is_left_out():
+    record = make_record(samples=(1.0, float("nan"), float("inf")))
+    (found,) = Details([record], {}).to_json()["records"]
+    assert found["samples"] == [[1.0, None, None]]
+    as_json(found)
+
+
+def test_anchors_are_distinct_and_the_same_again():
+    (table,) = (table for table in TABLES if table.name == "throughput")
+    rows = [row for section in sections(table, Report(RUN)) for row in section.rows]
+    anchors = keys_of(rows, "throughput", {})
+    assert len(set(anchors)) == len(anchors)
+    assert keys_of(rows[::-1], "throughput", {}) == anchors[::-1]
+    assert keys_of([rows[0], rows[0]], "x", {})[1].endswith("-2")
+
+
+def test_only_what_differs_is_named():
+    found = differences({"a": (("k", "1"), ("same", "x")), "b": (("same", "x"),)})
+    assert found.shared == (("same", "x"),)
+    assert found.differing == (("k", ("1", ABSENT)),)
+
+
+@pytest.mark.parametrize("runs", [("one", "one"), ("one", "two")])
+def test_environments_are_named_by_their_runs(runs):
+    records = [
+        make_record(environment={**ENVIRONMENT, "cpu": cpu}, run=run)
+        for cpu, run in zip(("A", "B"), runs, strict=True)
+    ]
+    names = list(environments(records))
+    assert names == [f"Environment {n} ({run})" for n, run in zip((1, 2), runs, strict=True)]

@@ -1,0 +1,207 @@
+"""Pages, texts and summaries about several runs."""
+
+import os
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bench.analysis.across.changes import histories
+from bench.analysis.across.side_by_side import side_by_side
+from bench.analysis.gate import Gate, Rule
+from bench.analysis.runs import Run
+from bench.core.errors import UserError
+from bench.report.across.compare_page import compare_page
+from bench.report.across.history_page import history_page
+from bench.report.across.history_plot import Axis
+from bench.report.across.history_text import history_json, history_text
+from bench.report.across.summary import (
+    comparison_summary,
+    run_summary,
+    session_summary,
+    write_summary,
+)
+from bench.report.across.text import failures, gate_lines, side_by_side_as_text
+from tests.support.several_runs import a_run, over_days, timed
+from tests.support.synthetic import ENVIRONMENT, make_failure, make_record, make_run
+
+EVIL = "<script>alert(1)</script>"
+
+
+@pytest.fixture(scope="module")
+def runs() -> list[Run]:
+    """The second is slower; the third failed, and its name and error are HTML."""
+    accuracy = [make_record(kind="accuracy", seed=seed) for seed in (0, 1)]
+    return [
+        a_run("main", timed(1), *accuracy),
+        a_run("new", timed(1.5), *accuracy),
+        a_run(EVIL, make_failure("train_throughput", error=EVIL)),
+    ]
+
+
+def test_a_page_of_several_runs_has_all_that_was_compared(runs: list[Run]) -> None:
+    text = compare_page(side_by_side(runs), ["slower:5%: too slow"])
+    words = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", text))
+    assert "A: main" in words
+    assert "B compared with A: 3 rows: 1 slower, 2 tie" in words
+    assert "0.67x [" in words
+    assert "The gate fails" in words
+    assert "slower:5%: too slow" in words
+    assert text.count("<svg") == 2  # training and accuracy
+    assert "C has no result: failed" in words
+
+
+def test_html_in_names_and_errors_stays_text(runs: list[Run]) -> None:
+    text = compare_page(side_by_side(runs))
+    assert EVIL not in text
+    assert "&lt;script&gt;" in text
+    page = history_page([replace(run, name=f"{EVIL}{i}") for i, run in enumerate(runs)], "time")
+    assert EVIL not in page
+
+
+@pytest.mark.parametrize("make", [compare_page, history_page])
+def test_a_page_asks_for_no_other_file(runs: list[Run], make: object) -> None:
+    text = compare_page(side_by_side(runs)) if make is compare_page else history_page(runs, "time")
+    assert not re.search(r'(?:src|href)="(?!#|data:)', text)
+    assert "http://" not in re.sub(r'xmlns(:\w+)?="[^"]*"', "", text)
+    assert len(re.findall(r'\bid="([^"]+)"', text)) == len(set(re.findall(r'\bid="([^"]+)"', text)))
+
+
+def test_text_of_two_runs_is_one_table_and_of_three_two(runs: list[Run]) -> None:
+    two = side_by_side_as_text(side_by_side(runs[:2]))
+    assert two.startswith("A: main, ")
+    assert two.count("Speed of B over speed of A") == 1
+    three = side_by_side_as_text(side_by_side(runs))
+    assert "Speed of C over speed of A" in three
+    assert "only in A" in three
+
+
+def test_a_gate_on_several_runs_names_the_run(runs: list[Run]) -> None:
+    rules = Rule.parse("slower:5%")
+    found = side_by_side(runs)
+    assert [line[:2] for line in failures(found, rules)] == ["B:", "C:"]
+    lines = gate_lines(found, rules)
+    assert [line for line in lines if line.startswith("FAILED C: slower:5%: nothing was compared")]
+    passed = gate_lines(side_by_side([runs[0], runs[0]]), rules)
+    assert passed == ["passed: slower:5%"]
+    assert gate_lines(found, ()) == []
+
+
+# ---- summaries
+
+
+def test_a_summary_has_ratio_interval_noise_and_detectable_difference(runs: list[Run]) -> None:
+    text = comparison_summary(side_by_side(runs), Rule.parse("slower:5%"))
+    header = next(line for line in text.splitlines() if line.startswith("| network"))
+    assert re.findall(r"\w+", header)[-4:] == ["ratio", "verdict", "noise", "detectable"]
+    row = next(line for line in text.splitlines() if "| slower" in line)
+    assert re.search(r"0\.67x \[0\.\d\d, 0\.\d\d\] +\| slower +\| +\d\.\d % \| +± \d+\.\d %", row)
+    assert "gate failed" in text
+    assert EVIL not in text
+
+
+def test_the_worst_rows_of_a_summary_come_first() -> None:
+    networks = ("cifar-bn", "cifar-lrn", "cifar-plain")
+    before = a_run("a", *(timed(1, variant=name) for name in networks))
+    factors = zip(networks, (1, 0.5, 2), strict=True)
+    now = a_run("b", *(timed(seconds, variant=name) for name, seconds in factors))
+    rows = comparison_summary(side_by_side([before, now])).splitlines()
+    found = [line.split()[1] for line in rows if line.startswith("| cifar")]
+    assert found == ["cifar-plain", "cifar-lrn", "cifar-bn"]
+
+
+def test_a_summary_of_one_run_compares_its_frameworks() -> None:
+    text = run_summary(make_run(seeds=1), "night")
+    assert text.startswith("### night\n")
+    assert re.search(r"keras-tensorflow \| closed .*training .*0\.\d\dx \[.*\] \| slower", text)
+    assert "No two frameworks ran interleaved" in run_summary([make_record()], "one")
+
+
+def test_a_session_is_compared_with_the_run_of_its_gate() -> None:
+    gate = Gate([replace(timed(1), run="main")], Rule.parse("slower:5%"))
+    assert "### new compared with main" in session_summary(Path("new"), [timed(2)], gate)
+    assert session_summary(Path("new"), [timed(2)], None).startswith("### new\n")
+
+
+def test_a_summary_is_added_to_githubs_file_and_replaces_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "summary.md"
+    monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
+    for text in ("one\n", "two\n"):
+        write_summary(str(file), text)
+    assert file.read_text() == "two\n"
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(file))
+    write_summary(os.environ["GITHUB_STEP_SUMMARY"], "three\n")
+    assert file.read_text() == "two\nthree\n"
+    with pytest.raises(UserError, match="is \\$GITHUB_STEP_SUMMARY set"):
+        write_summary("", "four\n")
+    with pytest.raises(UserError, match=r"cannot write to .*nowhere"):
+        write_summary(str(tmp_path / "nowhere" / "summary.md"), "five\n")
+
+
+# ---- history
+
+
+@pytest.fixture(scope="module")
+def slowdown() -> list[Run]:
+    """Five runs, the last three slower, and two more on another machine."""
+    other = {**ENVIRONMENT, "cpu": "Another", "commit": "0ddba11"}
+    return [
+        *over_days([1, 1.01, 1.3, 1.31, 1.3]),
+        *(a_run(f"new-{day}", timed(0.5, day, environment=other)) for day in (6, 7)),
+    ]
+
+
+def test_the_page_of_a_history_has_changes_breaks_and_curves(slowdown: list[Run]) -> None:
+    text = history_page(slowdown, "time")
+    words = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", text))
+    assert "7 runs, 1 cases, 1 of them in more than one run. 1 change points." in words
+    assert "0.77x" in words
+    assert "run-5 new-6 machine: cpu Example CPU 9000 → Another" in words
+    assert text.count("<svg") == 1
+    for anchor in ("latest", "changes", "breaks", "curves", "points"):
+        assert f'href="#{anchor}"' in text
+
+
+def test_no_line_is_drawn_across_a_break(
+    slowdown: list[Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bench.report.across import history_plot  # noqa: PLC0415
+
+    joined = []
+    plot = history_plot.Axes.plot
+
+    def watched(self: object, x: object, y: object, *rest: object, **kept: object) -> object:
+        if kept.get("linewidth") == 1 and isinstance(x, list):
+            joined.append(tuple(x))
+        return plot(self, x, y, *rest, **kept)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(history_plot.Axes, "plot", watched)
+    history_page(slowdown, "run")
+    assert joined == [(0, 1), (1, 2), (2, 3), (3, 4), (5, 6)]
+
+
+def test_runs_are_placed_by_time_commit_or_order(slowdown: list[Run]) -> None:
+    found = histories(slowdown)
+    points = found[0].series.points
+    by_time, by_commit, by_run = (Axis(found, by) for by in ("time", "commit", "run"))
+    assert by_time.at(points[1]) - by_time.at(points[0]) == pytest.approx(1)
+    assert [by_run.at(point) for point in points] == list(range(7))
+    assert [by_commit.at(point) for point in points] == [0] * 5 + [1] * 2
+    undated = [a_run(f"run-{i}", replace(timed(1), started_at="")) for i in range(2)]
+    axis = Axis(histories(undated), "time")
+    assert [axis.at(p) for p in histories(undated)[0].series.points] == [0, 1]
+
+
+def test_text_and_json_of_a_history_agree(slowdown: list[Run]) -> None:
+    found = histories(slowdown)
+    (row,) = history_json(found)
+    assert len(row["points"]) == 7
+    assert [change["run"] for change in row["changes"]] == ["run-3"]
+    assert row["points"][5]["broken"]
+    lines = history_text(found).splitlines()
+    assert [line for line in lines if line.startswith("  ** slower: 0.77x")]
+    assert [line for line in lines if line.startswith("  -- break: machine: cpu")]
+    assert lines[-1] == "1 cases, 0 of them in one run only; 1 change points"

@@ -1,0 +1,218 @@
+"""Exports: what other programs read is what the records say."""
+
+import io
+import json
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from bench.analysis.frame import COLUMNS, frame_of
+from bench.cli import export as command
+from bench.core.errors import UserError
+from bench.core.records import Record
+from bench.report.chapters import TABLES
+from bench.report.export import benchmarks, curves
+from bench.report.export.tables import FORMATS, RECORDS, export, latex
+from bench.report.tables import frame
+from tests.support.synthetic import make_failure, make_record, make_run
+
+
+@pytest.fixture(scope="module")
+def records() -> list[Record]:
+    return [replace(record, run="night") for record in [*make_run(seeds=2), make_failure(seed=7)]]
+
+
+def test_the_command_offers_all_that_there_is() -> None:
+    assert set(command.TABLES) == set(FORMATS)
+    assert set(command.SERVICES) == set(benchmarks.FORMATS)
+    assert set(command.CURVES) == set(curves.WRITERS)
+
+
+READERS: dict[str, Callable[[bytes], pd.DataFrame]] = {
+    "csv": lambda content: pd.read_csv(io.BytesIO(content)),
+    "json": lambda content: pd.DataFrame(json.loads(content)),
+    "parquet": lambda content: pd.read_parquet(io.BytesIO(content)),
+}
+
+
+@pytest.mark.parametrize("to", READERS)
+def test_the_tidy_table_keeps_every_row_column_and_digit(records: list[Record], to: str) -> None:
+    if to == "parquet":
+        pytest.importorskip("pyarrow", reason="the extra `parquet` is not installed")
+    found = READERS[to](export(records, to))
+    tidy = frame_of(records)
+    assert list(found.columns) == list(COLUMNS)
+    assert found["case"].tolist() == tidy["case"].tolist()
+    values = pd.to_numeric(found["value"])
+    assert values.dropna().tolist() == tidy["value"].dropna().tolist()
+    assert values.isna().sum() == 1  # the failure
+
+
+@pytest.mark.parametrize("to", FORMATS)
+def test_every_table_of_a_report_can_be_exported(records: list[Record], to: str) -> None:
+    if to == "parquet":
+        pytest.importorskip("pyarrow", reason="the extra `parquet` is not installed")
+    for table in TABLES:
+        content = export(records, to, table.name)
+        rows = len(frame(table, records))
+        if to in READERS and rows:
+            assert len(READERS[to](content)) == rows, table.name
+
+
+def test_markdown_and_latex_of_the_tidy_table_have_what_tells_rows_apart() -> None:
+    some = [make_record(framework=name, kind="inference") for name in ("pytorch", "keras-jax")]
+    lines = export(some, "markdown").decode().splitlines()
+    assert re.findall(r"\w+", lines[0]) == [
+        *("framework", "execution", "kind", "value", "unit", "low", "high", "status")
+    ]
+    assert len(lines) == 4
+    text = export(some, "latex").decode()
+    assert text.startswith("\\begin{tabular}{lllrlrrl}\n\\toprule\n")
+    assert text.count("\\\\\n") == 3
+
+
+def test_latex_takes_every_character_of_a_name() -> None:
+    text = latex(["a_b"], [["50 % & {more} $x$ #1 ~ ^ \\end"]], [False])
+    assert r"a\_b" in text
+    assert r"50 \% \& \{more\} \$x\$ \#1" in text
+    assert "\\end\n" not in text.replace("\\end{tabular}", "")
+
+
+def test_columns_are_taken_in_the_order_asked_for(records: list[Record]) -> None:
+    content = export(records, "csv", RECORDS, ["kind", "value"]).decode()
+    assert content.splitlines()[0] == "kind,value"
+    with pytest.raises(UserError, match="no column 'speed'; there are run, case"):
+        export(records, "csv", RECORDS, ["speed"])
+    with pytest.raises(UserError, match="unknown table 'speeds'; known: records, accuracy"):
+        export(records, "csv", "speeds")
+
+
+def test_parquet_without_its_package_is_one_line(
+    records: list[Record], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.report.export.tables.find_spec", lambda _: None)
+    with pytest.raises(UserError, match=r"pip install 'alexbench\[parquet\]'"):
+        export(records, "parquet")
+
+
+# ---- services that follow benchmarks
+
+
+def test_github_action_benchmark_gets_what_its_schema_asks_for(records: list[Record]) -> None:
+    """Its ``BenchmarkResult``: name, unit and number, the range as ``± <number>``."""
+    entries = json.loads(benchmarks.github_action_benchmark(records))
+    assert len(entries) == sum(record.ok for record in records)
+    assert len({entry["name"] for entry in entries}) == len(entries)
+    for entry in entries:
+        assert entry.keys() - {"range"} == {"name", "unit", "value", "extra"}
+        assert isinstance(entry["value"], float)
+        if "range" in entry:
+            assert re.fullmatch(r"± \d[\d.e+-]*", entry["range"])
+
+
+def test_what_is_worse_is_a_smaller_number_for_github_action_benchmark() -> None:
+    slow, fast = (make_record(kind="latency", samples=(s, s * 1.1)) for s in (0.2, 0.1))
+    values = [json.loads(benchmarks.github_action_benchmark([r]))[0] for r in (slow, fast)]
+    assert values[0]["value"] < values[1]["value"]
+    assert values[0]["unit"] == "calls/s"
+
+
+def test_bencher_gets_its_metric_format(records: list[Record]) -> None:
+    found = json.loads(benchmarks.bencher(records))
+    record = next(r for r in records if r.kind == "train_throughput")
+    metric = found[record.case.id]["train-throughput"]
+    assert metric == {
+        "value": record.summary["images_per_second"],
+        "lower_value": record.summary["low"],
+        "upper_value": record.summary["high"],
+    }
+    latency = next(r for r in records if r.kind == "latency")
+    assert found[latency.case.id]["latency"]["value"] == pytest.approx(1e9 * latency.summary["p50"])
+    slugs = {slug for measures in found.values() for slug in measures}
+    assert all(re.fullmatch(r"[a-z-]+", slug) for slug in slugs)
+
+
+def test_seconds_that_are_no_measurement_are_not_passed_on() -> None:
+    caveat = ({"on": "seconds", "why": "another program ran"},)
+    assert json.loads(benchmarks.bencher([make_record(caveats=caveat)])) == {}
+
+
+# ---- curves
+
+
+def test_points_of_a_curve_are_those_of_the_record() -> None:
+    record = make_record(kind="accuracy")
+    points = list(curves.scalars(record))
+    accuracies = [p for p in points if p.name == "test/accuracy"]
+    assert [(p.step, p.value) for p in accuracies] == [
+        (entry["step"], entry["test_accuracy"]) for entry in record.metrics["curve"]
+    ]
+    losses = [p for p in points if p.name == "train/loss"]
+    assert len(losses) == len(accuracies) - 1  # none before the first step
+    steps = [p.value for p in points if p.name == "train/step_loss"]
+    assert steps == record.metrics["step_losses"]
+    assert curves.trainings([record, make_record(), make_failure()]) == [record]
+
+
+def test_tensorboard_reads_what_was_written(tmp_path: Path, records: list[Record]) -> None:
+    pytest.importorskip("tensorboardX", reason="the extra `tensorboard` is not installed")
+    from tensorboardX.proto.event_pb2 import Event  # noqa: PLC0415
+    from tensorboardX.record_writer import masked_crc32c  # noqa: F401, PLC0415
+
+    some = [r for r in records if r.kind == "accuracy"][:2]
+    assert curves.to_tensorboard(some, str(tmp_path)) == 2
+    files = sorted(tmp_path.rglob("events.out.tfevents*"))
+    assert [path.parent.parent.name for path in files] == ["night", "night"]
+    found = [
+        (value.tag, event.step, value.simple_value)
+        for event in _events(files[0], Event)
+        for value in event.summary.value
+        if value.tag == "test/accuracy"
+    ]
+    expected = [p for p in curves.scalars(some[0]) if p.name == "test/accuracy"]
+    assert [step for _, step, _ in found] == [p.step for p in expected]
+    assert [value for *_, value in found] == pytest.approx([p.value for p in expected])
+
+
+def _events(path: Path, event: Any) -> list[Any]:
+    """Events of a file: length, checksum, event, checksum."""
+    content, found, place = path.read_bytes(), [], 0
+    while place < len(content):
+        length = int.from_bytes(content[place : place + 8], "little")
+        found.append(event.FromString(content[place + 12 : place + 12 + length]))
+        place += 16 + length
+    return found
+
+
+def test_mlflow_reads_what_was_written(tmp_path: Path, records: list[Record]) -> None:
+    pytest.importorskip("mlflow", reason="the extra `mlflow` is not installed")
+    from mlflow import MlflowClient  # noqa: PLC0415
+
+    some = [r for r in records if r.kind == "accuracy"][:2]
+    assert curves.to_mlflow(some, str(tmp_path / "runs")) == 2
+    client = MlflowClient((tmp_path / "runs").as_uri())
+    experiment = client.get_experiment_by_name("alexbench")
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id])
+    run = next(r for r in runs if r.info.run_name == some[0].case.id)
+    assert run.data.params["variant"] == some[0].case.variant
+    assert run.data.tags["alexbench.run"] == "night"
+    history = client.get_metric_history(run.info.run_id, "test/accuracy")
+    expected = [p for p in curves.scalars(some[0]) if p.name == "test/accuracy"]
+    assert [(m.step, m.value) for m in history] == [(p.step, p.value) for p in expected]
+
+
+@pytest.mark.parametrize(("to", "module"), [("tensorboard", "tensorboardX"), ("mlflow", "mlflow")])
+def test_a_writer_without_its_package_is_one_line(
+    to: str, module: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.setattr("bench.report.export.curves.find_spec", lambda _: None)
+    with pytest.raises(UserError, match=rf"{module} is not installed: pip install 'alexbench\["):
+        curves.WRITERS[to]([], "somewhere")
