@@ -9,7 +9,10 @@ from __future__ import annotations
 import dataclasses
 import gc
 import json
+import marshal
+import math
 import os
+import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -276,12 +279,16 @@ def record_of_line(line: bytes, where: str) -> Record:
         UserError: It is no record; the message is one line, which begins with ``where``.
     """
     try:
-        return Record.from_json(_DECODER.decode(line.decode("utf-8")))
+        value = _DECODER.decode(line.decode("utf-8"))
+        _check_finite(value)
+        return Record.from_json(value)
     except json.JSONDecodeError as error:
         raise UserError(f"{where}: not a JSON object ({error.msg})") from error
     except RecursionError as error:
         raise UserError(f"{where}: nested too deeply for a record") from error
-    except ValueError as error:  # a whole number of thousands of digits, or no UTF-8
+    except UnicodeDecodeError as error:
+        raise UserError(f"{where}: cannot read it as UTF-8 ({error})") from error
+    except ValueError as error:  # a whole number of thousands of digits
         raise UserError(f"{where}: not a record ({error})") from error
     except UserError as error:
         raise UserError(f"{where}: {error}") from error
@@ -290,6 +297,22 @@ def record_of_line(line: bytes, where: str) -> Record:
 def _refuse(constant: str) -> None:
     raise UserError(f"{constant} is no number that a record can hold")
 
+
+def _check_finite(value: Any) -> None:
+    """Raise UserError for a number like 1e999, which the decoder makes infinite without a word.
+
+    A function for each number would take longer than all the rest of reading.
+    """
+    content = marshal.dumps(value)
+    if any(infinity in content for infinity in _INFINITIES):
+        try:
+            json.dumps(value, allow_nan=False)
+        except ValueError:
+            raise UserError("a number is larger than a record can hold") from None
+
+
+_INFINITIES = (struct.pack("<d", math.inf), struct.pack("<d", -math.inf))
+"""As they are within marshal's format."""
 
 _DECODER = json.JSONDecoder(parse_constant=_refuse)
 

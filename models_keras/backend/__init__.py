@@ -43,7 +43,10 @@ class Network:
 
     def prepared(self, images: Any) -> Any:
         """The network's input from uint8 images, or from held images and crops of them."""
-        return self.prepare(cut(*images, self.side) if isinstance(images, tuple) else images)
+        if isinstance(images, tuple):
+            held, crops = images
+            images = cut(held, crops, self.side)
+        return self.prepare(images)
 
 
 class BackendStep(Protocol):
