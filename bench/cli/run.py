@@ -147,7 +147,7 @@ def run(
     from bench.core.errors import UserError, notice
     from bench.executors.registry import executor, make
     from bench.harness.batch_sizes import resolved, tried
-    from bench.harness.devices import claimed, scaled
+    from bench.harness.devices import claimed, enough, scaled
     from bench.harness.profiles import profile as profile_called
     from bench.harness.run import open_run
     from bench.harness.selection import AUTO_BATCH
@@ -160,8 +160,9 @@ def run(
     apply_process_options(options["threads"] if where.local else None, options["keep_env"])
     chosen = profile_called(options["profile"])
     todo, device = choice.jobs(chosen, elsewhere=not where.local)
-    if options["devices"] and where.local and device.device == "cpu":
-        chosen = scaled(chosen, options["devices"])
+    if options["devices"] and where.local:
+        enough(options["devices"], device.device)
+        chosen = scaled(chosen, options["devices"]) if device.device == "cpu" else chosen
     here = device.device if where.local else "cpu"
     chosen = claimed(chosen, here, exclusive=options["exclusive"])
     current, done = open_run(

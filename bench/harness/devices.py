@@ -9,7 +9,7 @@ from typing import Any
 
 from bench.core.errors import UserError
 from bench.core.system import nvml
-from bench.core.system.devices import AUTO, accelerated, parse
+from bench.core.system.devices import AUTO, KINDS, Device, accelerated, parse
 from bench.core.system.resources import usable_cpus
 from bench.harness.profiles import Profile
 from bench.harness.selection import Selection, SelectionElsewhere
@@ -56,6 +56,16 @@ def on_other_machines(
     wanted = SelectionElsewhere(**fields)
     wanted.check()
     return wanted, DeviceChoice(device, {})
+
+
+def enough(numbers: Sequence[int], device: str) -> None:
+    """Raise UserError where this machine has fewer accelerators than are to train together."""
+    first = parse(device)
+    if not first.accelerator:
+        return
+    count = nvml.count() if first.kind is KINDS["cuda"] else None
+    for place in range(max(numbers, default=1)):
+        Device(first.kind, first.index + place).check(count)
 
 
 def scaled(profile: Profile, numbers: Sequence[int], cpus: int | None = None) -> Profile:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.core.case import Case
-from bench.core.errors import UserError
+from bench.core.errors import OutputError, UserError
 from bench.core.records import SCHEMA_VERSION, Record, RecordStore
 
 CASE = Case("cifar-bn", "pytorch")
@@ -245,7 +245,7 @@ def test_a_folder_without_records_is_named(tmp_path: Path) -> None:
 def test_bytes_that_are_no_text_are_bad_input(store: RecordStore) -> None:
     store.folder.mkdir()
     store.path.write_bytes(b"\xff\xfe\n")
-    with pytest.raises(UserError, match="cannot read"):
+    with pytest.raises(UserError, match="not a record"):
         store.read()
 
 
@@ -271,3 +271,45 @@ def test_half_a_line_on_a_full_disk_is_taken_back(
             store.append(FAILED)
     store.append(FAILED)
     assert store.read() == [RECORD, FAILED]
+
+
+def of_seed(seed: int) -> Record:
+    return replace(RECORD, case=replace(CASE, seed=seed))
+
+
+def test_records_that_are_appended_together_are_all_there(store: RecordStore) -> None:
+    records = [of_seed(seed) for seed in range(3)]
+    store.append(*records)
+    assert [record.case.seed for record in store.read()] == [0, 1, 2]
+    assert [record.case.seed for record in store] == [0, 1, 2]
+    assert store.count() == 3
+
+
+def test_of_records_that_cannot_be_written_together_none_is(
+    store: RecordStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.append(of_seed(0))
+    before = store.path.read_bytes()
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("bench.core.records.os.fsync", full)
+    with pytest.raises(OutputError, match="No space left"):
+        store.append(of_seed(1), of_seed(2))
+    assert store.path.read_bytes() == before
+
+
+def test_a_file_without_failures_is_left_as_it_is(store: RecordStore) -> None:
+    store.append(of_seed(0), of_seed(1))
+    before = store.path.stat().st_ino
+    assert len(store.set_aside_failures()) == 2
+    assert store.path.stat().st_ino == before
+
+
+def test_half_a_line_is_cut_when_a_run_goes_on(store: RecordStore) -> None:
+    store.append(of_seed(0))
+    whole = store.path.read_bytes()
+    store.path.write_bytes(whole + b'{"half')
+    assert len(store.set_aside_failures()) == 1
+    assert store.path.read_bytes() == whole

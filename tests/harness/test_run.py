@@ -157,7 +157,7 @@ def test_the_parent_keeps_no_record_that_is_written(
     most = 0
 
     def measured(
-        match: Any, data: Path, limits: Any, listener: Any, files: Any
+        match: Any, data: Path, limits: Any, listener: Any, files: Any, done: Any
     ) -> Iterator[Record]:
         nonlocal most
         for task in match[0].tasks:

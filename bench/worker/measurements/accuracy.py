@@ -16,6 +16,7 @@ from bench.training.tracks import track
 from bench.worker.digests import training_digests
 from bench.worker.evaluation import accuracy_of, evaluate
 from bench.worker.measurements.features import recomputed_features
+from bench.worker.measurements.parallel import parallel_metrics
 from bench.worker.measurements.training import Training, checkpoint_due, resumed, save
 from bench.worker.measurements.tutorial_loop import tutorial_training
 from bench.worker.session import Result, Session
@@ -71,7 +72,7 @@ def _metrics(bench: Session, training: Training) -> dict[str, Any]:
         metrics["step_losses"] = [_finite(loss) for loss in training.history[:STEP_LOSSES]]
     if (tutorial := tutorial_training(bench, training.curve[-1]["images"])) is not None:
         metrics["tutorial_loop"] = tutorial
-    return metrics
+    return metrics | parallel_metrics(bench, 0)
 
 
 def _first_step(bench: Session, training: Training) -> None:
