@@ -161,14 +161,18 @@ class RecordStore:
         """Of the run: of its folder; of the file where that is not called ``records.jsonl``."""
         return self.folder.resolve().name if self.path.name == FILE else self.path.stem
 
-    def append(self, record: Record) -> None:
-        """Write one line and wait until it is on the disk. Raises OutputError when it cannot be."""
-        line = _line(record)
+    def append(self, *records: Record) -> None:
+        """Write a line each and wait once until all are on the disk.
+
+        Raises:
+            OutputError: They cannot be written; then none of them is.
+        """
+        lines = [_line(record) for record in records]
         before = 0
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             before = self.path.stat().st_size if self.path.exists() else 0
-            _append(self.path, (line,))
+            _append(self.path, lines)
         except OSError as error:
             _cut(self.path, before)
             raise OutputError(

@@ -18,9 +18,7 @@ _ATTEMPTS = "attempts.jsonl"
 """Failures that a resumed run measured again: no run of their own."""
 
 
-def find(
-    paths: Iterable[Folder], passed_over: Callable[[str], None] = notice, *, least: int = 0
-) -> list[RecordStore]:
+def find(paths: Iterable[Folder], passed_over: Callable[[str], None] = notice) -> list[RecordStore]:
     """The runs that are meant by the paths of a command line.
 
     A path is the folder of a run, a file of records (``*.jsonl``), or a pattern like
@@ -30,10 +28,9 @@ def find(
     Args:
         paths: Of the command line.
         passed_over: Gets a line for each path that was passed over.
-        least: Number of runs that the command needs.
 
     Raises:
-        UserError: No run is there, or fewer than `least`; or nothing matches a pattern.
+        UserError: Paths are given and no run is there; or nothing matches a pattern.
     """
     named = [path for text in paths for path in _matching(text)]
     found = {path: _stores(path, alone=len(named) == 1) for path in named}
@@ -46,9 +43,6 @@ def find(
         )
     for path in others:
         passed_over(f"{path}: no run (no {FILE} in it); passed over")
-    if len(stores) < least:
-        there = ", ".join(store.name for store in stores)
-        raise UserError(f"{least} runs are needed, and there is only {there}")
     return stores
 
 

@@ -132,8 +132,17 @@ class RemoteExecutor:
             yield from self._skip(listener)
             self._fill()
             self._show(listener)
-            for ticket, outcome in self._cluster.done(self._running, _POLL_SECONDS):
-                yield from self._end(self._running.pop(ticket), outcome, listener)
+            ended = self._cluster.done(self._running, _POLL_SECONDS)
+            attempts = [(self._running.pop(ticket), outcome) for ticket, outcome in ended]
+            # All that is here is written before anything else is done about it, and the disk is
+            # waited for once: on a busy one that takes longer than all else.
+            for _, outcome in attempts:
+                self._keep_files(outcome)
+            measured = [r for _, outcome in attempts for r in _records_of(outcome)]
+            if measured:
+                yield from self._run.write_together(measured, listener)
+            for attempt, outcome in attempts:
+                yield from self._end(attempt, outcome, listener)
         self._cluster.close()
 
     def cancel(self) -> None:
@@ -214,10 +223,6 @@ class RemoteExecutor:
             return
         self._ended += 1
         self._nodes.met(name, answer, listener)
-        self._keep_files(answer)
-        with signals.held():  # the records of a group pair only together
-            for value in answer.records:
-                yield self._run.write(Record.from_json(value), listener)
 
     def _again(
         self, attempt: _Attempt, lost: Lost, listener: Listener, *, noted: bool = False
@@ -237,14 +242,22 @@ class RemoteExecutor:
         with suppress(UserError):  # the engine itself may be gone; the next wait says so
             self._nodes.refresh(listener, now=True)
 
-    def _keep_files(self, answer: Answer) -> None:
-        for name, content in answer.files.items():
+    def _keep_files(self, outcome: Any) -> None:
+        files = {} if isinstance(outcome, Lost) else outcome[1].files
+        for name, content in files.items():
             path = self._run.folder / WEIGHTS / Path(name).name
             try:
                 path.parent.mkdir(exist_ok=True)
                 write_whole(path, content)
             except OSError as error:
                 raise cannot_write(path, error, "make room, then --resume") from error
+
+
+def _records_of(outcome: Any) -> list[Record]:
+    """The records in what has come of a request."""
+    if isinstance(outcome, Lost):
+        return []
+    return [Record.from_json(value) for value in outcome[1].records]
 
 
 def _words(group: Sequence[Job]) -> str:

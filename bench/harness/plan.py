@@ -145,7 +145,10 @@ class TimePlan:
 
     def line(self) -> str:
         """What runs, what remains, and the time that is left: ``0:12 left · report``."""
-        to_come = [one.name for one in self.stages if one.actual is None]
+        # What is cached takes no time and is not announced.
+        to_come = [
+            one.name for one in self.stages if one.actual is None and (one.weight or one.planned)
+        ]
         now = self._running.name if self._running else ""
         after = [name for name in to_come if name != now]
         then = f"then {after[0]}" if after else ""

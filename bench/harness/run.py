@@ -211,21 +211,30 @@ class Run(Measurer):
 
     def write(self, record: Record, listener: Listener) -> Record:
         """Append a complete record; it is on the disk when this returns."""
-        with signals.held():  # what is measured is written
-            self._append(record)
-            if record.ok and kind(record.kind).trained:
-                checkpoints.prune(self.folder, [record.case.id])
-            listener.finished(record)
-        return record
+        return self.write_together([record], listener)[0]
 
-    def _append(self, record: Record) -> None:
-        record = dataclasses.replace(record, caveats=(*record.caveats, *self.caveats))
+    def write_together(self, records: Sequence[Record], listener: Listener) -> Sequence[Record]:
+        """Append complete records, all or none: the disk is waited for once."""
+        with signals.held():  # what is measured is written
+            self._append(*records)
+            trained = [r.case.id for r in records if r.ok and kind(r.kind).trained]
+            if trained:
+                checkpoints.prune(self.folder, trained)
+            for record in records:
+                listener.finished(record)
+        return records
+
+    def _append(self, *records: Record) -> None:
+        complete = [
+            dataclasses.replace(record, caveats=(*record.caveats, *self.caveats))
+            for record in records
+        ]
         try:
             if self.held:
                 self.held.check()
-            self.store.append(record)
+            self.store.append(*complete)
         except OutputError as error:
-            raise OutputError(f"{error}; {_rescued(record)}") from error
+            raise OutputError(f"{error}; {_rescued(complete)}") from error
 
     def skip(self, job: Job, reason: str, status: str = "skipped") -> list[Record]:
         """Write a row without a result for every task of a job that cannot be measured."""
@@ -233,8 +242,7 @@ class Run(Measurer):
             Record(task.case, task.kind, status, error=reason, dataset=self.dataset.describe())
             for task in job.tasks
         ]
-        for record in found:
-            self._append(record)
+        self._append(*found)
         return found
 
 
@@ -286,13 +294,13 @@ def run_all(
     checkpoints.remove_rounds(run.folder)
 
 
-def _rescued(record: Record) -> str:
-    """Where a record is that its run's folder does not take."""
-    line = json.dumps(record.to_json(), allow_nan=False) + "\n"
+def _rescued(records: Sequence[Record]) -> str:
+    """Where records are that their run's folder does not take."""
+    lines = "".join(json.dumps(record.to_json(), allow_nan=False) + "\n" for record in records)
     try:
         descriptor, path = tempfile.mkstemp(prefix="alexbench-record-", suffix=".jsonl")
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(line)
+            file.write(lines)
     except OSError:
         return "the measurement in hand is lost"
     return f"the measurement in hand is in {path}: append it to {FILE} before --resume"

@@ -84,6 +84,8 @@ def test_the_line_says_what_runs_what_remains_and_the_time_left() -> None:
     ]
     clock.now = 600
     assert made.line() == "0:00 left · then wide and 2 more"
+    made.stages[-1].planned = 0.0  # it takes no time
+    assert made.line() == "0:00 left · then wide and 1 more"
 
 
 def test_plan_and_outcome_are_shown_and_kept() -> None:

@@ -196,7 +196,7 @@ def test_mlflow_reads_what_was_written(tmp_path: Path, records: list[Record]) ->
 
     some = [r for r in records if r.kind == "accuracy"][:2]
     assert curves.to_mlflow(some, str(tmp_path / "runs")) == 2
-    client = MlflowClient((tmp_path / "runs").as_uri())
+    client = MlflowClient((tmp_path / "runs").as_uri())  # to_mlflow has allowed folders
     experiment = client.get_experiment_by_name("alexbench")
     assert experiment is not None
     runs = client.search_runs([experiment.experiment_id])

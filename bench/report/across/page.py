@@ -44,6 +44,7 @@ class Figure:
     """A drawing in the page."""
 
     svg: Markup
+    title: str
     how: str
 
 
@@ -161,5 +162,5 @@ def drawn(drawings: Sequence[Drawing]) -> list[Figure]:
     with style(), temporary_directory() as folder:
         for place, drawing in enumerate(drawings):
             plot = save(drawing, Path(folder), "", raster=False)
-            figures.append(Figure(inline_svg(plot, place), plot.how))
+            figures.append(Figure(inline_svg(plot, place), plot.title, plot.how))
     return figures

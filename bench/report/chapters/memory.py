@@ -129,7 +129,7 @@ def _bars(axes: Axes, panel: Sequence[Experiment], part: Part) -> None:
         end = max(value for value in (host, device, 0.0) if value is not None)
         shown = " + ".join(significant(v) for v in (host, device) if v is not None)
         figure_after_bar(axes, end, place, shown)
-    name_bars(axes, panel, part.results)
+    name_bars(axes, panel, part.results, timed=False)
     axes.set_xlim(left=0)
     axes.margins(x=0.24)  # room for the numbers
     axes.locator_params(axis="x", nbins=4)
@@ -147,6 +147,9 @@ TABLE = Table(
     columns,
     charts=(Chart("memory", memory, _KINDS, timed=False),),
     lead=extremes(
-        "Peak memory:", "peak_memory_bytes", lambda peak: f"{significant(peak / _GIB)} GiB"
+        "Peak memory:",
+        "peak_memory_bytes",
+        lambda peak: f"{significant(peak / _GIB)} GiB",
+        seconds=False,
     ),
 )

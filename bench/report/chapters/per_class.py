@@ -277,7 +277,9 @@ def confusion_lead(rows: Sequence[Row]) -> str:
     if worst["other_as_one"] > worst["one_as_other"]:
         pair = (worst["other"], worst["one"], worst["other_as_one"])
     taken, for_which, share_ = pair
-    return f"{percent(share_)} of {taken} were taken for {for_which} ({who_is(worst)})."
+    return (
+        f"{percent(share_)} of {taken} were taken for {for_which} ({who_is(worst, seconds=False)})."
+    )
 
 
 CONFUSIONS = Table(

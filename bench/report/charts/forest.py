@@ -90,6 +90,7 @@ class Forest:
         factor: What values are multiplied with.
         axis: Scales the axis, and says how far intervals are drawn.
         decided: Whether a row's mark is filled; None: where its interval excludes `nothing`.
+        timed: Whether caveats on speeds and times are caveats of the value.
     """
 
     name: str
@@ -108,6 +109,7 @@ class Forest:
     factor: float = 1.0
     axis: Callable[[Axes, Sequence[Interval]], Ends] = ratio_axis
     decided: Callable[[Row], bool] | None = None
+    timed: bool = True
 
     def draw(self, part: Part) -> Drawing | None:
         """The drawing of one part of a report; None where no row has a value."""
@@ -214,7 +216,9 @@ class Forest:
 
     def _label(self, row: Row, network: str) -> str:
         words = [network, str(row["framework"]), self.detail(row)]
-        return signed(" · ".join(word for word in words if word), on=has_caveat(row))
+        return signed(
+            " · ".join(word for word in words if word), on=has_caveat(row, seconds=self.timed)
+        )
 
 
 def _network(row: Row) -> Case:

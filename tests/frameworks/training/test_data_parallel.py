@@ -77,10 +77,13 @@ def test_synchronised_batch_norm_is_the_same_training() -> None:
 
 @needs_two
 @pytest.mark.slow
-def test_strong_and_weak_scaling_in_one_run(tmp_path: Path) -> None:
+def test_strong_and_weak_scaling_in_one_run(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     if missing := FRAMEWORKS["pytorch"].missing():
         pytest.skip(missing)
     data = fakes.write_batches(tmp_path / "small", fakes.images())
+    monkeypatch.setenv("ALEXBENCH_EXTENSIONS", "tests.support.fake_patient")
     command = [
         sys.executable, "-m", "bench", "run", "--profile", "tiny", "--variants", "tiny-bn",
         "--frameworks", "pytorch,fake", "--tracks", "closed,idiomatic", "--devices", "1,2",
