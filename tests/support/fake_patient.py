@@ -1,5 +1,5 @@
-"""The extension of `tests.support.fake_normalised`, for frameworks whose import takes a minute where
-several are imported at once on a busy machine."""
+"""The extension of `tests.support.fake_normalised`, for frameworks whose import takes a minute
+where several are imported at once on a busy machine."""
 
 from __future__ import annotations
 
