@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
@@ -128,12 +129,18 @@ def write_results(
     page = folder / "report.html"
     try:
         failed: list[str] = []
-        plots = write_plots(report, folder, failed, lambda: write_tables(report, folder))
+        facts: dict[str, Any] = {"title": title or "AlexNet in PyTorch and Keras"}
+
+        def meanwhile() -> None:
+            write_tables(report, folder)
+            facts.update(_facts(report))
+
+        plots = write_plots(report, folder, failed, meanwhile)
         for line in failed:
             notice(line)
         known = options if options is not None else {folder.resolve().name: begun(folder)}
         details = Details(report.records, known)
-        write_whole(page, _page(report, plots, details, folder, title, [*notes, *failed]))
+        write_whole(page, _page(report, plots, details, folder, facts, [*notes, *failed]))
     except OSError as error:
         advice = "give another folder with -o ; the records are whole"
         raise cannot_write(folder, error, advice, what="results into") from error
@@ -145,41 +152,50 @@ def _page(
     plots: Sequence[Plot],
     details: Details,
     folder: Path,
-    title: str | None,
+    facts: Mapping[str, Any],
     notes: Sequence[str],
 ) -> str:
+    """The page; ``facts`` are its title and what `_facts` gives."""
     source = resources.files("bench.report").joinpath(f"{TEMPLATES}/report.html.j2")
     engine = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     engine.filters["emphasis"] = _emphasis
     engine.filters["code"] = _code
     template = engine.from_string(source.read_text(encoding="utf-8"))
-    records = report.records
-    failed = [record for record in records if not record.ok]
     found = groups(report, plots, details)
     return template.render(
         assets=assets(),
-        title=title or "AlexNet in PyTorch and Keras",
-        what=summary.what_was_run(report),
-        data=summary.which_data(report),
-        machines=list(dict.fromkeys(summary.which_machine(r.environment) for r in records if r.ok)),
-        answers=answers(report),
-        how_to_read=how_to_read(report),
-        headlines=summary.headlines(report),
-        warnings=_first(summary.warnings(report)),
-        intervals=_intervals(records),
-        results=sum(record.ok for record in records),
         notes=_first([without_folders(note) for note in notes]),
-        failures=[_failure(record) for record in failed[:_ENTRIES]],
-        failed=len(failed),
         groups=found,
-        facets=facet_values(records),
         contact_sheet=_contact_sheet(folder / CONTACT_SHEET),
-        tracks=_tracks(report),
-        parity=certificates(records),
         payload=_payload(details, more_rows(found)),
-        undetailed=max(0, len(records) - DETAILED),
-        **_settings(records),
+        **facts,
     )
+
+
+def _facts(report: Report) -> dict[str, Any]:
+    """What the page shows besides tables and plots; made while other processes draw."""
+    records = report.records
+    failed = [record for record in records if not record.ok]
+    return {
+        "what": summary.what_was_run(report),
+        "data": summary.which_data(report),
+        "machines": list(
+            dict.fromkeys(summary.which_machine(r.environment) for r in records if r.ok)
+        ),
+        "answers": answers(report),
+        "how_to_read": how_to_read(report),
+        "headlines": summary.headlines(report),
+        "warnings": _first(summary.warnings(report)),
+        "intervals": _intervals(records),
+        "results": sum(record.ok for record in records),
+        "failures": [_failure(record) for record in failed[:_ENTRIES]],
+        "failed": len(failed),
+        "facets": facet_values(records),
+        "tracks": _tracks(report),
+        "parity": certificates(records),
+        "undetailed": max(0, len(records) - DETAILED),
+        **_settings(records),
+    }
 
 
 def _payload(details: Details, rows: Mapping[str, object]) -> Markup:

@@ -156,9 +156,7 @@ def test_the_parent_keeps_no_record_that_is_written(
     alive: list[weakref.ref[Record]] = []
     most = 0
 
-    def measured(
-        match: Any, data: Path, limits: Any, listener: Any, files: Any, done: Any
-    ) -> Iterator[Record]:
+    def measured(match: Any, data: Path, limits: Any, listener: Any, *_: Any) -> Iterator[Record]:
         nonlocal most
         for task in match[0].tasks:
             record = replace(make_record(kind=task.kind), case=task.case)

@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import random
+import shlex
 import shutil
 import signal
 import subprocess
@@ -242,8 +243,11 @@ def main(
 def _as_json(figures: Figures, given: argparse.Namespace, seconds: float) -> dict[str, object]:
     """What ``docs/reliability.md`` has of a script (`tests.reliability.table`)."""
     options = {name: value for name, value in vars(given).items() if name != "json"}
-    typed = " ".join(
-        f"--{name.replace('_', '-')} {value}" for name, value in options.items() if value != ""
+    typed = shlex.join(
+        part
+        for name, value in options.items()
+        if value != ""
+        for part in (f"--{name.replace('_', '-')}", str(value))
     )
     return {
         "script": figures.name,

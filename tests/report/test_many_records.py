@@ -7,7 +7,8 @@ from collections import Counter
 import pytest
 
 from bench.core.kinds import KINDS
-from bench.report import plots
+from bench.report import computing, plots
+from bench.report.chapters import TABLES
 from bench.report.panels import FEW_PANELS, LARGE, first_panels
 from bench.report.plots import left_out, write_plots
 from bench.report.report import Report
@@ -66,6 +67,16 @@ def test_large_report_names_the_tracks_without_plots(large, tmp_path, monkeypatc
     (line,) = left_out(large)
     assert line.startswith("Plots show 1 of 2 pairs of track and data")
     assert "tuned on cifar10" in line
+
+
+def test_rows_of_two_processes_are_those_of_one(monkeypatch):
+    records = many_records(300)
+    alone, shared = Report(records), Report(records)
+    monkeypatch.setattr(computing, "worthwhile", lambda: True)
+    computing.compute_rows(shared.datasets)
+    for one, other in zip(alone.datasets, shared.datasets, strict=True):
+        for table in TABLES:
+            assert repr(other.once(table.rows)) == repr(one.once(table.rows))
 
 
 def test_report_of_usual_size_is_not_large():
