@@ -85,7 +85,7 @@ def history(label: str, tracked: Sequence[History], axis: Axis) -> Drawing:
     frameworks = sorted({t.series.case.framework for t in tracked}, key=framework_place)
     case, name = tracked[0].series.case, tracked[0].series.kind
     title = f"{label}, {case.track} track: {kind_label(name)}"
-    figure = new_figure(8.6, 3.3, title, _data(tracked))
+    figure = new_figure(10, 3.4, title, _data(tracked))
     retitle(figure, title)
     ((axes,),) = grid_of_axes(figure, 1, 1)
     for entry in tracked:
