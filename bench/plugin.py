@@ -223,6 +223,8 @@ class Session:
         self._groups = groups(self._jobs, self._profile.together)
         # Read first: a wrong path is an error before an hour of measuring, not after it.
         self._gate = Gate.of(config.getoption("bench_compare"), config.getoption("bench_fail_if"))
+        if config.getoption("bench_summary") == "":
+            raise UserError("--bench-summary: no name of a file; is $GITHUB_STEP_SUMMARY set?")
         self._run: Run | None = None
         self._order: list[tuple[str, str]] = []
         self._wanted: set[tuple[str, str]] = set()
@@ -463,8 +465,8 @@ class Session:
         from bench.cli.measuring import how_to_go_on, report_of  # noqa: PLC0415
 
         try:
-            self._summarise(run)
             report_of(run, answered=self._answered)
+            self._summarise(run)
         except pytest.exit.Exception:  # a signal that came while the report was written
             pass
         except UserError as error:

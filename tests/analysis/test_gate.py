@@ -158,8 +158,12 @@ def chosen(batches: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.slow
 def test_a_run_that_is_slower_fails_and_says_what(batches: str) -> None:
     run = earlier(batches, 0.01)
-    done = chosen(batches, "--bench-compare", run, "--bench-fail-if", "slower:50%")
+    written = ("--bench-summary", "summary.md", "--junitxml", "junit.xml")
+    done = chosen(batches, "--bench-compare", run, "--bench-fail-if", "slower:50%", *written)
     assert done.returncode == 1
+    assert " compared with earlier\n" in Path("summary.md").read_text()
+    assert "gate failed" in Path("summary.md").read_text()
+    assert '<property name="images_per_second" value="' in Path("junit.xml").read_text()
     assert "= compared with earlier =" in done.stdout
     assert "FAILED tiny/fake-certified/closed/" in done.stdout
     assert done.stdout.splitlines()[-1].endswith("report.html")
@@ -178,6 +182,7 @@ def test_a_run_that_is_faster_passes(batches: str) -> None:
     [
         (("--bench-compare", "nowhere"), "nowhere"),
         (("--bench-fail-if", "slower:5%"), "--bench-compare RUN"),
+        (("--bench-summary", ""), "is $GITHUB_STEP_SUMMARY set"),
     ],
 )
 def test_wrong_usage_is_reported_before_anything_is_measured(

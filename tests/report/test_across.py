@@ -94,7 +94,7 @@ def test_a_gate_on_several_runs_names_the_run(runs: list[Run]) -> None:
 def test_a_summary_has_ratio_interval_noise_and_detectable_difference(runs: list[Run]) -> None:
     text = comparison_summary(side_by_side(runs), Rule.parse("slower:5%"))
     header = next(line for line in text.splitlines() if line.startswith("| network"))
-    assert re.findall(r"\w+", header)[-4:] == ["ratio", "verdict", "noise", "detectable"]
+    assert "ratio verdict noise detectable" in " ".join(re.findall(r"\w+", header))
     row = next(line for line in text.splitlines() if "| slower" in line)
     assert re.search(r"0\.67x \[0\.\d\d, 0\.\d\d\] +\| slower +\| +\d\.\d % \| +± \d+\.\d %", row)
     assert "gate failed" in text

@@ -100,7 +100,7 @@ def _case(found: SideBySide, key: Key) -> Case:
 
 
 def _differing(found: SideBySide) -> Chapter:
-    headers = ["", *(f"{letter(place)}: {run.name}" for place, run in enumerate(found.runs))]
+    headers = ["fact", *(f"{letter(place)}: {run.name}" for place, run in enumerate(found.runs))]
     rows = [
         [row.name, *(value or NOTHING for value in row.values), f"{row.cases:,}"]
         for row in found.differing

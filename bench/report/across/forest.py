@@ -68,7 +68,7 @@ def forest(found: SideBySide, name: str) -> Drawing | None:
     title = f"{label[:1].upper()}{label[1:]}: compared with {found.runs[0].name}"
     height = 1.5 + len(shown) * max(_LINE, 0.16 * len(found.comparisons))
     figure = new_figure(
-        8.6, height, title, data.pop() if len(data) == 1 else Data("several datasets", "")
+        10, height, title, data.pop() if len(data) == 1 else Data("several datasets", "")
     )
     retitle(figure, title)
     ((axes,),) = grid_of_axes(figure, 1, 1)

@@ -19,6 +19,7 @@ from bench.report.plot_style import (
     SOFT,
     Drawing,
     colour,
+    dash,
     framework_legend,
     grid_of_axes,
     marker,
@@ -84,7 +85,7 @@ def history(label: str, tracked: Sequence[History], axis: Axis) -> Drawing:
     frameworks = sorted({t.series.case.framework for t in tracked}, key=framework_place)
     case, name = tracked[0].series.case, tracked[0].series.kind
     title = f"{label}, {case.track} track: {kind_label(name)}"
-    figure = new_figure(8.6, 3.3, title, _data(tracked))
+    figure = new_figure(10, 3.4, title, _data(tracked))
     retitle(figure, title)
     ((axes,),) = grid_of_axes(figure, 1, 1)
     for entry in tracked:
@@ -129,15 +130,15 @@ def _line(axes: Axes, tracked: History, axis: Axis, frameworks: Sequence[str]) -
     series = tracked.series
     scale = scale_of(series.kind)
     tint = colour(series.case.framework, frameworks)
+    line = dash(series.case.framework, frameworks)
     shape = marker(series.case.variant)
     places = [axis.at(point) for point in series.points]
     for i, point in enumerate(series.points):
         value, low, high = point.estimate
         if i and not point.broken:
             before = series.points[i - 1].estimate.value
-            axes.plot(
-                places[i - 1 : i + 1], [scale * before, scale * value], color=tint, linewidth=1
-            )
+            ends = [scale * before, scale * value]
+            axes.plot(places[i - 1 : i + 1], ends, color=tint, linewidth=1, linestyle=line)
         if low is not None and high is not None:
             axes.plot([places[i]] * 2, [scale * low, scale * high], color=tint, linewidth=1.6)
         face = tint if point.repeats > 1 else "white"
