@@ -34,6 +34,7 @@ def extremes(
     of: str | None = None,
     after: str = "",
     missing: str = "",
+    seconds: bool = True,
 ) -> Lead:
     """The lowest and the highest value of a column, each with its row.
 
@@ -44,6 +45,7 @@ def extremes(
         of: The kind of measurement of the rows that count; None: all rows.
         after: The words after the values.
         missing: What a row without a value means, where that is worth saying: ``never``.
+        seconds: Whether caveats on speeds and times are caveats of the value.
     """
 
     def lead(rows: Sequence[Row]) -> str:
@@ -54,7 +56,7 @@ def extremes(
         if not found:
             return never.strip()
         ends = [found[0], found[-1]] if found[0][key] != found[-1][key] else [found[0]]
-        shown = " to ".join(f"{show(row[key])} ({who(row)})" for row in ends)
+        shown = " to ".join(f"{show(row[key])} ({who(row, seconds=seconds)})" for row in ends)
         return f"{what} {shown}{after}.{never}"
 
     return lead
@@ -79,7 +81,8 @@ def counted(key: str, what: str = "comparison", *, before: str = "") -> Lead:
         number = sum(words.values())
         some = f"{number} {what}" + ("" if number == 1 else "s")
         named = joined([f"{words[word]} {word}" for word in order])
-        return f"{before}Of {some}: {named}."
+        of = "of" if before else "Of"
+        return f"{before}{of} {some}: {named}."
 
     return lead
 
@@ -89,6 +92,7 @@ def both(*leads: Lead) -> Lead:
     return lambda rows: " ".join(words for lead in leads if (words := lead(rows)))
 
 
-def who(row: Row) -> str:
+def who(row: Row, *, seconds: bool = True) -> str:
     """The network and framework of a row, with the sign of a caveat."""
-    return signed(f"{row['variant']} in {row['framework']}", on=has_caveat(row))
+    name = f"{row['variant']} in {row['framework']}"
+    return signed(name, on=has_caveat(row, seconds=seconds))

@@ -78,13 +78,15 @@ def signed_title(name: str, panel: Iterable[Experiment], *, timed: bool = True) 
     return signed(name, on=any(footnotes_on(e.ok, timed=timed) for e in panel))
 
 
-def name_bars(axes: Axes, panel: Sequence[Experiment], results: Results) -> None:
+def name_bars(
+    axes: Axes, panel: Sequence[Experiment], results: Results, *, timed: bool = True
+) -> None:
     """One bar a row, the first on top; a bar not to be compared with the first says so."""
     first = panel[0]
     names = [
         # Uncertified ones are never compared anyway.
         f"{name}\n(not comparable)" if bar.certified and results.between(bar, first) else name
-        for name, bar in zip(signed_names(panel), panel, strict=True)
+        for name, bar in zip(signed_names(panel, timed=timed), panel, strict=True)
     ]
     axes.set_yticks(range(len(panel)), names)
     axes.invert_yaxis()

@@ -145,7 +145,8 @@ def hover(artist: Artist, text: str) -> None:
 
 def _with_titles(svg: str) -> str:
     """The drawing with the texts of `hover` as SVG titles."""
-    return re.sub(f'<g id="{_HOVER}([^"]*)">', r"<g><title>\1</title>", svg)
+    nothing_drawn = re.sub(f'<g id="{_HOVER}[^"]*"\\s*/>', "", svg)
+    return re.sub(f'<g id="{_HOVER}([^"]*)">', r"<g><title>\1</title>", nothing_drawn)
 
 
 def style() -> AbstractContextManager[None]:

@@ -271,7 +271,7 @@ def test_every_row_has_every_cell() -> None:
 def test_report_shows_table_plot_and_gap(tmp_path: Path) -> None:
     page = write_results(make_waterfall(), tmp_path).read_text(encoding="utf-8")
     assert 'id="ablation"' in page
-    assert page.count("<svg") == 1
+    assert page.count("<figure") == 1
     assert "gap between the frameworks (keras-tensorflow − pytorch)" in page
     assert "already its default" in page
     assert headlines(make_waterfall())[0].title.startswith("Ablation of defaults on cifar10")

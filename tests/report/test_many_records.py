@@ -47,18 +47,22 @@ TRACKS = ("closed", "tuned")
 def test_large_report_draws_the_first_panels_as_svg_alone(large, processors, tmp_path, monkeypatch):
     monkeypatch.setattr(plots, "_processors", lambda: processors)
     found = write_plots(large, tmp_path)
-    assert [plot.name for plot in found] == ["latency_closed", "latency_tuned"]
-    assert all(f"Only the first {FEW_PANELS} of 3 networks" in plot.how for plot in found)
+    names = ["latency_closed", "parity_closed", "latency_tuned"]
+    assert [plot.name for plot in found] == names
+    latency = [plot for plot in found if plot.table == "latency"]
+    assert all(f"Only the first {FEW_PANELS} of 3 networks" in plot.how for plot in latency)
     assert all(plot.png is None for plot in found)
     assert {path.name for path in (tmp_path / "plots").iterdir()} == {
-        "latency_closed.svg",
-        "latency_tuned.svg",
+        f"{name}.svg" for name in names
     }
 
 
 def test_large_report_names_the_tracks_without_plots(large, tmp_path, monkeypatch):
     monkeypatch.setattr(plots, "_DRAWN", 1)
-    assert [plot.name for plot in write_plots(large, tmp_path)] == ["latency_closed"]
+    assert [plot.name for plot in write_plots(large, tmp_path)] == [
+        "latency_closed",
+        "parity_closed",
+    ]
     (line,) = left_out(large)
     assert line.startswith("Plots show 1 of 2 pairs of track and data")
     assert "tuned on cifar10" in line

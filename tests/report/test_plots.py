@@ -97,9 +97,12 @@ def test_plots_of_an_earlier_report_go_and_other_files_stay(tmp_path):
 def test_two_datasets_have_files_of_their_own(tmp_path):
     plots = write_plots([make_record(), make_record(dataset=OTHER_DATASET)], tmp_path)
     names = [plot.name for plot in plots]
-    assert names == ["latency_closed_cifar10_0a1b2c3d4e5f", "latency_closed_generated_ffffffffffff"]
-    assert any("ffffffffffff" in word for word in texts(plots[1].svg))
-    assert not any("ffffffffffff" in word for word in texts(plots[0].svg))
+    suffixes = ("cifar10_0a1b2c3d4e5f", "generated_ffffffffffff")
+    expected = [f"{name}_closed_{end}" for end in suffixes for name in ("latency", "parity")]
+    assert names == expected
+    for plot in plots:
+        other = any("ffffffffffff" in word for word in texts(plot.svg))
+        assert other == plot.name.endswith("ffffffffffff")
 
 
 def draw(function, records):
@@ -276,9 +279,9 @@ def test_drawing_leaves_matplotlib_as_it_was(tmp_path):
 
 
 def test_settings_of_the_user_change_no_plot(tmp_path):
-    (plain,) = write_plots([make_record(kind="latency")], tmp_path / "plain")
+    plain, _ = write_plots([make_record(kind="latency")], tmp_path / "plain")
     with mpl.rc_context({"text.usetex": True, "axes.facecolor": "red", "lines.linewidth": 9}):
-        (again,) = write_plots([make_record(kind="latency")], tmp_path / "again")
+        again, _ = write_plots([make_record(kind="latency")], tmp_path / "again")
     assert again.svg.read_bytes() == plain.svg.read_bytes()
 
 

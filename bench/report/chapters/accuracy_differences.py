@@ -170,6 +170,7 @@ DIFFERENCES = Forest(
     factor=100,
     axis=difference_axis,
     decided=lambda row: row["verdict"] in ("higher", "lower"),
+    timed=False,
 )
 
 TABLE = Table(

@@ -113,8 +113,10 @@ def blocks(part: Part) -> Drawing | None:
     grid = grid_of_axes(figure, len(panels), len(kinds))
     for line, (case, panel) in zip(grid, panels.items(), strict=True):
         for axes, measured in zip(line, kinds, strict=True):
-            axes.set_title(in_lines(f"{names[case]}: {measured.label}", _LETTERS))
-            _panel(axes, [e for e in panel if e.kind == measured.name], part)
+            some = [e for e in panel if e.kind == measured.name]
+            if some:
+                axes.set_title(in_lines(f"{names[case]}: {measured.label}", _LETTERS))
+            _panel(axes, some, part)
     return Drawing(
         f"blocks_{part.track}",
         title,

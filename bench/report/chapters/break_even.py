@@ -6,25 +6,40 @@ start_a + images / rate_a = start_b + images / rate_b.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import combinations
 
+from matplotlib.axes import Axes
+
 from bench.analysis.comparability import in_words
-from bench.analysis.experiments import Experiment
+from bench.analysis.experiments import Experiment, labels
 from bench.analysis.results import Results
 from bench.analysis.rows import TRAINING, Row, counts, identity, provenance_columns
 from bench.analysis.time_to_accuracy import PARTS
 from bench.core.case import Case
-from bench.report.charts.forest import Forest, share_axis
 from bench.report.columns import Column, how, number, text, who
 from bench.report.format import NOTHING, count, known, ratio, significant
 from bench.report.leads import counted
+from bench.report.panels import first_panels, signed_title
+from bench.report.plot_style import (
+    Drawing,
+    colour,
+    dash,
+    framework_legend,
+    grid_of_axes,
+    hover,
+    in_lines,
+    new_figure,
+    plain_numbers,
+)
+from bench.report.report import Part
 from bench.report.table import Chart, Table
 from bench.stats import estimates
 from bench.stats.verdicts import speed_verdict
 
+_LETTERS = 48  # of a title above axes 4.9 inches wide
 AHEAD, EVEN, REFUSED = "ahead from the start", "break-even", "not comparable"
 
 
@@ -76,13 +91,19 @@ def break_even_rows(results: Results) -> list[Row]:
     ``behind_seconds`` is how much later the faster one starts, ``behind_first_step_seconds`` the
     part of the first step (trace and compile) in that.
     """
+    networks = _sides(results)
+    pairs = (pair for sides in networks.values() for pair in combinations(sides, 2))
+    return [_row(*pair) for pair in pairs]
+
+
+def _sides(results: Results) -> dict[Case, list[Side]]:
+    """The certified frameworks of each network that have both measurements."""
     starts = {e.case: e for e in results.experiments("startup") if e.certified and _whole(e)}
     networks: dict[Case, list[Side]] = {}
     for e in results.experiments(TRAINING):
         if e.ok and e.certified and e.case in starts:
             networks.setdefault(e.peers, []).append(Side(e, starts[e.case], results))
-    pairs = (pair for sides in networks.values() for pair in combinations(sides, 2))
-    return [_row(*pair) for pair in pairs]
+    return networks
 
 
 def _whole(experiment: Experiment) -> bool:
@@ -160,19 +181,72 @@ def _level(key: str, row: Row) -> str:
     return count(row[key]) if key == "images" else significant(row[key])
 
 
-_CHART = Forest(
-    "break_even",
-    "Images until the faster framework has made up for its start",
-    "Further left is sooner; pairs without a number are in the table with the reason. The line is "
-    "a single image.",
-    "break_even",
-    break_even_rows,
-    lambda _: "training images after the first step (logarithmic)",
-    lambda images: count(images),
-    ("images", "", ""),
-    detail=lambda row: f"over {row['reference']}",
-    axis=share_axis,
-)
+def break_even(part: Part) -> Drawing | None:
+    """Seconds from the start over images, a line per framework: they cross at the break-even."""
+    found = {
+        case: sides
+        for case, sides in _sides(part.results).items()
+        if case.track == part.track and part.certified and len(sides) > 1
+    }
+    if not found:
+        return None
+    panels, left_out = first_panels(found, "break_even", part.panels)
+    names = labels(panels)
+    columns = min(2, len(panels))
+    rows = -(-len(panels) // columns)
+    title = f"Seconds from the start of a process, {part.track} track"
+    figure = new_figure(4.9 * columns + 0.4, 1.2 + 2.7 * rows, title, part.data)
+    places = [axes for row in grid_of_axes(figure, rows, columns) for axes in row]
+    for axes, (case, sides) in zip(places, panels.items(), strict=False):
+        axes.set_title(in_lines(signed_title(names[case], [s.steady for s in sides]), _LETTERS))
+        _lines(axes, sides, part.frameworks)
+    for axes in places[len(panels) :]:
+        axes.set_axis_off()
+    frameworks = [name for name in part.frameworks if _has(name, panels.values())]
+    framework_legend(figure, frameworks, lines=True)
+    return Drawing(
+        f"break_even_{part.track}",
+        title,
+        "A line begins at the end of a framework's first step and rises by its seconds per image: "
+        "lower is sooner. Where two lines cross, the one with more images/s has made up for its "
+        f"slower start; the table says which crossings are sure.{left_out}",
+        figure,
+    )
+
+
+def _has(framework: str, panels: Iterable[Sequence[Side]]) -> bool:
+    return any(side.steady.case.framework == framework for sides in panels for side in sides)
+
+
+def _lines(axes: Axes, sides: Sequence[Side], frameworks: Sequence[str]) -> None:
+    reach = _reach(sides)
+    for side in sides:
+        case = side.steady.case
+        ends = (side.startup, side.startup + reach / side.rate)
+        tint, style = colour(case.framework, frameworks), dash(case.framework, frameworks)
+        (line,) = axes.plot((0, reach), ends, color=tint, linewidth=2, linestyle=style)
+        words = f"start {significant(side.startup)} s, {significant(side.rate)} images/s"
+        hover(line, f"{case.framework_label}: {words}")
+    axes.set_xlim(0, reach)
+    axes.set_ylim(bottom=0)
+    axes.locator_params(axis="x", nbins=5)
+    axes.xaxis.set_major_formatter(plain_numbers())
+    axes.yaxis.set_major_formatter(plain_numbers())
+    axes.set_xlabel("training images after the first step")
+    axes.set_ylabel("seconds")
+
+
+def _reach(sides: Sequence[Side]) -> float:
+    """Images that a panel shows: all crossings, and as many as the slowest start takes."""
+    crossings = [0.0]
+    for pair in combinations(sides, 2):
+        faster, slower = sorted(pair, key=lambda side: side.rate, reverse=True)
+        if faster.rate > slower.rate:
+            starts = (faster.startup, slower.startup)
+            crossings.append(break_even_images(starts, (faster.rate, slower.rate)))
+    usual = max(side.startup * side.rate for side in sides)
+    return min(max(1.6 * max(crossings), usual), 20 * usual)
+
 
 TABLE = Table(
     "break_even",
@@ -183,7 +257,7 @@ TABLE = Table(
     "are of all training images. No number where neither is shown to be faster.",
     break_even_rows,
     columns,
-    charts=(Chart("break_even", _CHART.draw, (TRAINING, "startup")),),
+    charts=(Chart("break_even", break_even, (TRAINING, "startup")),),
     times=(TRAINING, "startup"),
     lead=counted("verdict", "pair"),
     kinds=(TRAINING, "startup"),

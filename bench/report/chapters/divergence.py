@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -172,13 +171,8 @@ def _losses(axes: Axes, panel: Sequence[TrainingPair], frameworks: Sequence[str]
         first = record is panel[0].reference
         width, alpha = (4.0, 0.45) if first else (1.1, 1.0)
         style = "-" if first else dash(name, frameworks)
-        shape: dict[str, Any] = {
-            "color": tint,
-            "linewidth": width,
-            "alpha": alpha,
-            "linestyle": style,
-        }
-        (line,) = axes.plot(_steps(losses), losses, **shape)
+        (line,) = axes.plot(_steps(losses), losses, color=tint, linestyle=style)
+        line.set(linewidth=width, alpha=alpha)
         hover(line, f"{name}: loss {losses[0]:.4g} at step 1, {losses[-1]:.4g} at {len(losses)}")
         known = losses[np.isfinite(losses)]
         ends.append((float(known[-1]) if len(known) else 0.0, name, tint))

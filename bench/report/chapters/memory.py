@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from matplotlib.axes import Axes
 
@@ -10,11 +11,12 @@ from bench.analysis.experiments import Experiment, labels
 from bench.analysis.results import Results
 from bench.analysis.rows import Row, comparability_rows
 from bench.analysis.utilisation import device_memory
+from bench.core.case import Case
 from bench.core.kinds import KINDS, kind
 from bench.report.columns import Column, how, kind_column, number, seeds_of, who
 from bench.report.format import NOTHING, known, significant
 from bench.report.leads import extremes
-from bench.report.panels import figure_after_bar, first_panels, name_bars, panels_of
+from bench.report.panels import figure_after_bar, first_panels, name_bars
 from bench.report.plot_style import (
     Drawing,
     colour,
@@ -70,7 +72,7 @@ def memory(part: Part) -> Drawing | None:
     if not found:
         return None
     kinds = [row for row in map(kind, _KINDS) if any(e.kind == row.name for e in found)]
-    panels, left_out = first_panels(panels_of(found), "memory", part.panels)
+    panels, left_out = first_panels(_by_network(found), "memory", part.panels)
     names = labels(panels)
     bars = max(len({e.case.framework_label for e in panel}) for panel in panels.values())
     title = f"Peak memory, {part.track} track"
@@ -79,8 +81,10 @@ def memory(part: Part) -> Drawing | None:
     grid = grid_of_axes(figure, len(panels), len(kinds))
     for line, (case, panel) in zip(grid, panels.items(), strict=True):
         for axes, measured in zip(line, kinds, strict=True):
-            axes.set_title(in_lines(f"{names[case]}: {measured.label}", _LETTERS))
-            _bars(axes, [e for e in panel if e.kind == measured.name], part)
+            some = [e for e in panel if e.kind == measured.name]
+            if some:
+                axes.set_title(in_lines(f"{names[case]}: {measured.label}", _LETTERS))
+            _bars(axes, some, part)
     return Drawing(
         f"memory_{part.track}",
         title,
@@ -89,6 +93,14 @@ def memory(part: Part) -> Drawing | None:
         f"on the device.{left_out}",
         figure,
     )
+
+
+def _by_network(found: Sequence[Experiment]) -> dict[Case, list[Experiment]]:
+    """Panels whatever the recipe: memory does not depend on the schedule."""
+    panels: dict[Case, list[Experiment]] = {}
+    for experiment in found:
+        panels.setdefault(replace(experiment.peers, recipe=""), []).append(experiment)
+    return panels
 
 
 def _peaks(experiment: Experiment) -> tuple[float | None, float | None]:
@@ -117,7 +129,7 @@ def _bars(axes: Axes, panel: Sequence[Experiment], part: Part) -> None:
         end = max(value for value in (host, device, 0.0) if value is not None)
         shown = " + ".join(significant(v) for v in (host, device) if v is not None)
         figure_after_bar(axes, end, place, shown)
-    name_bars(axes, panel, part.results)
+    name_bars(axes, panel, part.results, timed=False)
     axes.set_xlim(left=0)
     axes.margins(x=0.24)  # room for the numbers
     axes.locator_params(axis="x", nbins=4)
@@ -135,6 +147,9 @@ TABLE = Table(
     columns,
     charts=(Chart("memory", memory, _KINDS, timed=False),),
     lead=extremes(
-        "Peak memory:", "peak_memory_bytes", lambda peak: f"{significant(peak / _GIB)} GiB"
+        "Peak memory:",
+        "peak_memory_bytes",
+        lambda peak: f"{significant(peak / _GIB)} GiB",
+        seconds=False,
     ),
 )

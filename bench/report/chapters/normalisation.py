@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 
 from matplotlib.axes import Axes
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from bench.analysis.comparability import in_words
@@ -192,7 +193,17 @@ def normalisation(part: Part) -> Drawing | None:
         words = f"{plus(across.value)} % images/s, {plus(up.value)} points"
         hover(mark, f"{row['normalisation']} in {row['framework']}: {words}")
         name = signed(row["normalisation"], on=has_caveat(row))
-        axes.annotate(name, place, xytext=(6, 6), textcoords="offset points", fontsize=8)
+        # Two frameworks often lie together: one name above, one below.
+        above = frameworks.index(str(row["framework"])) % 2 == 0
+        label = axes.annotate(
+            name,
+            place,
+            xytext=(7, 7 if above else -7),
+            textcoords="offset points",
+            va="bottom" if above else "top",
+            color=tint,
+        )
+        label.set_path_effects([withStroke(linewidth=3, foreground="white")])
     _scales(axes)
     networks = dict.fromkeys(str(row["variant"]) for row in rows)
     framework_legend(figure, frameworks, networks=networks)

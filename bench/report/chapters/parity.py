@@ -113,7 +113,9 @@ def _digest(key: str, row: Row) -> str:
 
 def closest_rows(results: Results) -> list[Row]:
     """The certificates, each with the check that came closest to its bound, as a share of it."""
-    rows = []
+    rows: list[Row] = []
+    if not any(record.ok for record in results.records):
+        return rows  # there is nothing that they certify
     for row in certificate_rows(results):
         shares = {
             key.removesuffix(": worst"): row[key] / bound

@@ -25,6 +25,7 @@ from bench.analysis.rows import (
 from bench.core.case import Case
 from bench.report.columns import Column, dagger, fraction, how, seeds_of, text, who, whole
 from bench.report.format import joined, known, percent, share
+from bench.report.leads import who as who_is
 from bench.report.panels import first_panels, panels_of, signed_title
 from bench.report.plot_style import (
     INK,
@@ -208,10 +209,7 @@ TABLE = Table(
     "Share of each class's test images that were classified correctly, mean over seeds.",
     per_class_rows,
     columns,
-    charts=(
-        Chart("per_class", per_class, ("accuracy",)),
-        Chart("confusion", confusion, ("accuracy",)),
-    ),
+    charts=(Chart("per_class", per_class, ("accuracy",)),),
     lead=lead,
     kinds=("accuracy",),
 )
@@ -270,6 +268,20 @@ def confusion_columns(rows: Sequence[Row]) -> list[Column]:
     ]
 
 
+def confusion_lead(rows: Sequence[Row]) -> str:
+    """The pair that is confused most, over all rows."""
+    if not rows:
+        return ""
+    worst = max(rows, key=lambda row: max(row["one_as_other"], row["other_as_one"]))
+    pair = (worst["one"], worst["other"], worst["one_as_other"])
+    if worst["other_as_one"] > worst["one_as_other"]:
+        pair = (worst["other"], worst["one"], worst["other_as_one"])
+    taken, for_which, share_ = pair
+    return (
+        f"{percent(share_)} of {taken} were taken for {for_which} ({who_is(worst, seconds=False)})."
+    )
+
+
 CONFUSIONS = Table(
     "confusions",
     "Classes that are confused most",
@@ -278,4 +290,7 @@ CONFUSIONS = Table(
     "other.",
     confusion_rows,
     confusion_columns,
+    charts=(Chart("confusion", confusion, ("accuracy",)),),
+    lead=confusion_lead,
+    kinds=("accuracy",),
 )

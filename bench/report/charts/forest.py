@@ -90,6 +90,7 @@ class Forest:
         factor: What values are multiplied with.
         axis: Scales the axis, and says how far intervals are drawn.
         decided: Whether a row's mark is filled; None: where its interval excludes `nothing`.
+        timed: Whether caveats on speeds and times are caveats of the value.
     """
 
     name: str
@@ -108,6 +109,7 @@ class Forest:
     factor: float = 1.0
     axis: Callable[[Axes, Sequence[Interval]], Ends] = ratio_axis
     decided: Callable[[Row], bool] | None = None
+    timed: bool = True
 
     def draw(self, part: Part) -> Drawing | None:
         """The drawing of one part of a report; None where no row has a value."""
@@ -143,7 +145,6 @@ class Forest:
         self, axes: Axes, groups: Mapping[str, Sequence[Row]], frameworks: Sequence[str]
     ) -> None:
         rows = [row for some in groups.values() for row in some]
-        names = self._names(rows)
         limits = self.axis(axes, [self._interval(row) for row in rows])
         if self.even:
             axes.axvspan(*self.even, color=GRID, alpha=0.45, linewidth=0, zorder=0)
@@ -155,8 +156,8 @@ class Forest:
                 at += _HEADING / _LINE - 1 if at else 0
                 ticks.append((at, heading, True))
                 at += 1
-            for row in some:
-                label = self._label(row, next(names))
+            for row, name in zip(some, self._names(some), strict=True):
+                label = self._label(row, name)
                 self._line(axes, at, row, label, limits, frameworks)
                 ticks.append((at, label, False))
                 at += 1
@@ -215,7 +216,9 @@ class Forest:
 
     def _label(self, row: Row, network: str) -> str:
         words = [network, str(row["framework"]), self.detail(row)]
-        return signed(" · ".join(word for word in words if word), on=has_caveat(row))
+        return signed(
+            " · ".join(word for word in words if word), on=has_caveat(row, seconds=self.timed)
+        )
 
 
 def _network(row: Row) -> Case:

@@ -199,9 +199,13 @@ def inline_svg(plot: Plot, place: int) -> Markup:
     for colour, name in _COLOURS:
         text = text.replace(f": {colour}", f": var(--{name})")
     label = Markup.escape(plot.title)
-    return Markup(text.replace("<svg", f'<svg role="img" aria-label="{label}"', 1))
+    width = re.search(r'viewBox="0 0 ([\d.]+) ', text)
+    size = f' style="max-width: {_SIZE * float(width[1]):.0f}px"' if width else ""
+    return Markup(text.replace("<svg", f'<svg role="img" aria-label="{label}"{size}', 1))
 
 
+_SIZE = 1.45
+"""Pixels of a point of a drawing: texts are as large as those of the page, in all drawings."""
 _PLACES = re.compile(r'(?<= d=")[^"]*|(?<= [xy]=")[^"]*')
 """Coordinates, of which two digits after the point are more than a screen shows."""
 _COLOURS = ((INK, "ink"), (SOFT, "soft"), (GRID, "line"), ("#ffffff", "paper"))

@@ -164,7 +164,10 @@ def keys_of(rows: Iterable[Row], prefix: str, taken: dict[str, int]) -> list[str
     return anchors
 
 
-_NAMES = (*IDENTITY, "kind", "seed", "parity", "layer", "threshold", "stage", "reference", "key")
+_NAMES = (
+    *(*IDENTITY, "kind", "seed", "parity", "layer", "threshold", "stage", "reference", "key"),
+    *("rank", "normalisation", "compared"),
+)
 """What tells the rows of a table apart."""
 
 
