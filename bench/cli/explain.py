@@ -19,7 +19,7 @@ _BATCH = 16
 """Images in memory at a time."""
 
 
-@click.command(short_help="Show what a network looks at: Grad-CAM, and first-layer filters.")
+@click.command(short_help="Show which places of images speak for a class (Grad-CAM).")
 @click.argument("images", nargs=-1, metavar="IMAGE...", type=click.Path(path_type=Path))
 @click.option(
     "--framework",
