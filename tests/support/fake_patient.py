@@ -1,10 +1,5 @@
-"""The extension of `tests.support.fake_normalised` for frameworks whose import takes a minute, where
-several are imported at once on a busy machine."""
-once on a busy machine take minutes."""
-=======
 """The extension of `tests.support.fake_normalised`, for frameworks whose import takes a minute
 where several are imported at once on a busy machine."""
->>>>>>> h-rely
 
 from __future__ import annotations
 
