@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from bench.analysis.experiments import Experiment
 from bench.analysis.results import Results
 from bench.analysis.rows import Row, caveats_of_both, identity, ratio_columns
-from bench.core.kinds import KINDS
+from bench.core.kinds import KINDS, kind
 from bench.report.charts.forest import Forest
 from bench.report.columns import (
     Column,
@@ -121,6 +121,8 @@ def speed_ratio_rows(results: Results) -> list[Row]:
         reference = results.reference(experiment)
         if reference is None or reference is experiment:
             continue
+        if kind(experiment.kind).startup:
+            continue  # no table has a ratio of start-ups that are no pairs
         if (experiment.kind, experiment.case) not in paired:
             rows.append(_unpaired(experiment, reference, results))
     return sorted(rows, key=lambda row: _PAIRED.index(row["kind"]))

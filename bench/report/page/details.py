@@ -29,6 +29,9 @@ DETAILED = 12_000
 SAMPLES = 240
 """Samples of a record that are in the page at most, evenly spread over the measurement."""
 _CASE = IDENTITY[2:]
+SETS = ("case", "settings", "environment", "dataset", "certificate")
+"""The settings of a record, by name, in the order of its ``sets``."""
+_OPTION = " --"
 _OWN = {"seed": "seed", "defaults": "stage"}
 """Fields of a case that only the rows of some tables have, by their key there."""
 _FIELDS = {field.name for field in fields(Case)}
@@ -70,8 +73,12 @@ class Details:
         return self._found.get(key, [])[:1]
 
     def to_json(self) -> dict[str, Any]:
-        """``records``, ``sets`` and ``pairs``, as the page's script reads them."""
-        pairs, sets = _Numbered(), _Numbered()
+        """``records``, ``sets``, ``pairs`` and ``words``, as the page's script reads them.
+
+        A record's ``sets`` are those of `SETS`, in their order; its ``command`` is places in
+        ``words``, an option with its value each.
+        """
+        pairs, sets, words = _Numbered(), _Numbered(), _Numbered()
         every, public = Flat(), Flat(is_public)
         places: dict[Pairs, int] = {}
 
@@ -90,29 +97,36 @@ class Details:
                 "dataset": every(record.dataset),
                 "certificate": every(record.parity),
             }
-            numbers = {name: number(some) for name, some in found.items()}
-            records.append(self._one(record, numbers))
-        return {"records": records, "sets": sets.values, "pairs": pairs.values}
-
-    def _one(self, record: Record, settings: Mapping[str, int]) -> dict[str, Any]:
-        caveats = "; ".join(f"{caveat.get('on')}: {caveat.get('why')}" for caveat in record.caveats)
-        found = {
-            "id": record.case.id,
-            "kind": KINDS[record.kind].label if record.kind in KINDS else record.kind,
-            "status": record.status,
-            "command": command_of(record, self._begun.get(record.run)),
-            "samples": _samples(record),
-            "taken": len(record.samples),
-            "unit": record.unit,
-            "images": record.images_per_sample,
-            "started": record.started_at,
-            "seconds": round(record.seconds, 1),
-            "memory": record.peak_memory_bytes,
-            "run": record.run,
-            "caveats": without_folders(caveats),
-            "sets": settings,
+            command = command_of(record, self._begun.get(record.run))
+            numbers = {
+                "sets": [number(found[name]) for name in SETS],
+                "command": list(map(words, command.split(_OPTION))),
+            }
+            records.append(_facts(record) | numbers)
+        return {
+            "records": records,
+            "sets": sets.values,
+            "pairs": pairs.values,
+            "words": words.values,
         }
-        return {key: value for key, value in found.items() if value not in ("", None, [])}
+
+
+def _facts(record: Record) -> dict[str, Any]:
+    caveats = "; ".join(f"{caveat.get('on')}: {caveat.get('why')}" for caveat in record.caveats)
+    found = {
+        "id": record.case.id,
+        "kind": KINDS[record.kind].label if record.kind in KINDS else record.kind,
+        "status": record.status,
+        "samples": _samples(record),
+        "taken": len(record.samples),
+        "unit": record.unit,
+        "started": record.started_at,
+        "seconds": round(record.seconds, 1),
+        "memory": record.peak_memory_bytes,
+        "run": record.run,
+        "caveats": without_folders(caveats),
+    }
+    return {key: value for key, value in found.items() if value not in ("", None, [])}
 
 
 class _Numbered:

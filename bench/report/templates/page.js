@@ -214,7 +214,10 @@ function markdown(headers, rows) {
 
 /* A row's records. */
 
-const pairsOf = (number) => data().sets[number].map((place) => data().pairs[place]);
+const SETS = ["case", "settings", "environment", "dataset", "certificate"];
+const pairsOf = (record, name) =>
+  data().sets[record.sets[SETS.indexOf(name)]].map((place) => data().pairs[place]);
+const commandOf = (record) => record.command.map((place) => data().words[place]).join(" --");
 const recordsOf = (row) => row.dataset.r.split(" ").map((place) => data().records[place]);
 
 function toggle(row, open) {
@@ -253,14 +256,14 @@ function recordView(record) {
   fact("caveats", record.caveats);
   const views = [["Settings", "settings"], ["Certificate", "certificate"], ["Case", "case"],
     ["Data", "dataset"], ["Environment", "environment"]];
-  const command = el("pre", { tabIndex: 0 }, el("code", {}, record.command));
+  const words = commandOf(record);
+  const command = el("pre", { tabIndex: 0 }, el("code", {}, words));
   return el("div", {},
     el("h6", {}, `${record.id}, ${record.kind}`), facts, strip(record),
     el("p", { className: "note" }, "The command that measures it again:"),
-    el("div", { className: "command" }, command, button("Copy", () => copy(record.command, "Command copied."))),
-    ...views.filter(([, name]) => data().sets[record.sets[name]].length)
-      .map(([words, name]) => folded(`${words} (${data().sets[record.sets[name]].length})`,
-        () => [pairsTable(pairsOf(record.sets[name]))])));
+    el("div", { className: "command" }, command, button("Copy", () => copy(words, "Command copied."))),
+    ...views.map(([title, name]) => [title, pairsOf(record, name)]).filter(([, pairs]) => pairs.length)
+      .map(([title, pairs]) => folded(`${title} (${pairs.length})`, () => [pairsTable(pairs)])));
 }
 
 function pairsTable(pairs) {
@@ -324,7 +327,7 @@ function pickRow(row, name, box) {
 function conditions(record) {
   const found = new Map();
   for (const name of ["case", "settings", "dataset", "environment"])
-    for (const [key, value] of pairsOf(record.sets[name]))
+    for (const [key, value] of pairsOf(record, name))
       found.set(name === "settings" ? key : `${name}.${key}`, value);
   found.set("run", record.run ?? "");
   return found;

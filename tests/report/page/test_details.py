@@ -8,7 +8,8 @@ import pytest
 
 from bench.report.chapters import TABLES
 from bench.report.chapters.overhead import TOGETHER
-from bench.report.page.details import SAMPLES, Details, as_json, keys_of
+from bench.report.page.commands import command_of
+from bench.report.page.details import SAMPLES, SETS, Details, as_json, keys_of
 from bench.report.page.settings import ABSENT, differences, environments
 from bench.report.report import Report
 from bench.report.tables import sections
@@ -46,10 +47,13 @@ def test_seeds_of_a_row_are_all_there():
 def test_settings_are_rebuilt_from_the_pairs():
     found = json.loads(as_json(Details(RUN, {}).to_json()))
     record = found["records"][0]
-    pairs = dict(found["pairs"][place] for place in found["sets"][record["sets"]["settings"]])
+    places = found["sets"][record["sets"][SETS.index("settings")]]
+    pairs = dict(found["pairs"][place] for place in places)
     assert pairs["recipe.learning_rate"] == str(SETTINGS["recipe"]["learning_rate"])
     assert len(found["sets"]) < len(RUN) * 2
-    assert record["command"].startswith("alexbench run ")
+    command = " --".join(found["words"][place] for place in record["command"])
+    assert command == command_of(RUN[0])
+    assert len(found["words"]) < 100
 
 
 def test_names_of_machine_and_places_stay_out():
