@@ -23,7 +23,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from bench.analysis.gate import FORMS, Gate
+from bench.analysis.comparison.gate import FORMS, Gate
 from bench.cli.options import apply_process_options, named
 from bench.cli.progress import Display, label, result_line
 from bench.core import extensions, signals
@@ -35,7 +35,7 @@ from bench.core.records import Record
 from bench.core.system.devices import NAMES
 from bench.data.sources import SyntheticDataWarning
 from bench.harness.devices import claimed, on_device
-from bench.harness.grouping import groups
+from bench.harness.interleaving.grouping import groups
 from bench.harness.matrix import Job, Task, jobs
 from bench.harness.pretraining import provide
 from bench.harness.profiles import PROFILES, profile
@@ -481,7 +481,7 @@ class Session:
 def _answers(records: Sequence[Record]) -> list[str]:
     """The answers of the report as lines."""
     _without_notebook()
-    from bench.report.answers import lines  # noqa: PLC0415  # imports plots
+    from bench.report.first_screen.answers import lines  # noqa: PLC0415  # imports plots
 
     return lines(records)
 

@@ -1,5 +1,5 @@
 """Keras's own files of weights: written and evaluated. They are read without Keras, in
-`bench.weights.hdf5`.
+`bench.weights.keras_models.hdf5`.
 
 `bench.worker.client.call` runs these functions in a worker; paths are strings.
 """

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from statistics import median
 
+from bench.analysis.comparison.pairing import AccuracyDifference, accuracy_difference
 from bench.analysis.experiments import Data, framework_place
-from bench.analysis.pairing import AccuracyDifference, accuracy_difference
 from bench.analysis.rows import IDENTITY, Row, provenance_columns
 from bench.core.case import Case
 from bench.core.errors import UserError

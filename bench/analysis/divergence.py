@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.analysis.certified import is_certified
-from bench.analysis.comparability import differences, in_words
+from bench.analysis.comparison.comparability import differences, in_words
 from bench.analysis.experiments import framework_place
 from bench.core.case import Case
 from bench.core.kinds import kind

@@ -9,7 +9,7 @@ import numpy as np
 
 from bench.analysis.caveats import with_valid_seconds
 from bench.analysis.clock import SyncAudit, sync_audit_of
-from bench.analysis.comparability import Difference, differences_between, in_words
+from bench.analysis.comparison.comparability import Difference, differences_between, in_words
 from bench.analysis.experiments import Data, Experiment, experiments
 from bench.analysis.speeds import interleaved_versus, speeds, versus
 from bench.core.case import Case

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.analysis.compare import Comparison
-from bench.analysis.compare import compare as compare_records
+from bench.analysis.comparison.compare import Comparison
+from bench.analysis.comparison.compare import compare as compare_records
 from bench.core.errors import UserError, notice
 from bench.core.records import Record, RecordStore
 from bench.core.run_paths import Folder, find

@@ -30,7 +30,7 @@ from bench.harness.matrix import jobs
 from bench.harness.profiles import profile
 from bench.harness.run import open_run, run_all
 from bench.harness.selection import Selection
-from bench.report.chapters.interleaved import interleaved_rows
+from bench.report.chapters.speed.interleaved import interleaved_rows
 from bench.report.format import markdown, percent
 from bench.stats import estimates
 from bench.stats.verdicts import INCONCLUSIVE, TIE, speed_verdict

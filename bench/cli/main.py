@@ -51,7 +51,7 @@ class Commands(click.Group):
         """The command called ``cmd_name``; None when there is none."""
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"bench.cli.{cmd_name}")
+        module = importlib.import_module(f"bench.cli.commands.{cmd_name}")
         command: click.Command = getattr(module, "list_command" if cmd_name == "list" else cmd_name)
         return command
 

@@ -19,7 +19,7 @@ from bench.harness.measure import Keys
 from bench.harness.plan import REPORT
 from bench.harness.resumption.checkpoints import WEIGHTS, saved_weights
 from bench.harness.run import Run, run_all
-from bench.report import answers
+from bench.report.first_screen import answers
 from bench.report.html import write_results
 from bench.report.model_cards import write_cards
 

@@ -21,7 +21,7 @@ from bench.harness.profiles import Profile
 from bench.harness.resumption.run_settings import Begun, RunSettings
 from bench.harness.run import folder_to_resume
 from bench.harness.selection import Selection
-from bench.worker.probing import DeviceChoice
+from bench.worker.device.probing import DeviceChoice
 
 NOT_SELECTING = (
     *("profile", "data", "validation", "no_parity", "device", "exclusive"),

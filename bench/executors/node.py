@@ -52,8 +52,8 @@ from bench.harness.resumption.run_settings import MEASURING, MODULES
 from bench.harness.source_code import digest_of
 from bench.training.frameworks import framework
 from bench.training.tracks import track
+from bench.worker.device.probing import probe
 from bench.worker.environment import KEPT
-from bench.worker.probing import probe
 
 
 def code() -> str:

@@ -25,7 +25,7 @@ from bench.executors.nodes import Nodes
 from bench.executors.parcels import Parcel
 from bench.executors.requests import Answer, GroupRequest, Setting
 from bench.harness.devices import scaled
-from bench.harness.grouping import bytes_of
+from bench.harness.interleaving.grouping import bytes_of
 from bench.harness.listener import Listener
 from bench.harness.matrix import Job
 from bench.harness.measure import NOTHING, Keys, without

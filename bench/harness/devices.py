@@ -14,7 +14,7 @@ from bench.core.system.resources import usable_cpus
 from bench.harness.profiles import Profile
 from bench.harness.selection import Selection, SelectionElsewhere
 from bench.training import frameworks
-from bench.worker.probing import DeviceChoice, choose, others_on
+from bench.worker.device.probing import DeviceChoice, choose, others_on
 
 
 class SharedDeviceWarning(UserWarning):

@@ -20,16 +20,16 @@ from bench.core.system.machine import machine_metrics
 from bench.core.text import headline, without_folders
 from bench.harness import batch_sizes
 from bench.harness.batch_sizes import Fits
-from bench.harness.interleave import InterleavedRun, TaskResults, group_seconds
+from bench.harness.interleaving.interleave import InterleavedRun, TaskResults, group_seconds
+from bench.harness.interleaving.pooling import pooled
+from bench.harness.interleaving.results import checked, checked_states
+from bench.harness.interleaving.stopping import stopping_reason
+from bench.harness.interleaving.summaries import summary_of
 from bench.harness.listener import Listener
 from bench.harness.matrix import Job, Task
 from bench.harness.observer import MACHINE_STATE, Observer
-from bench.harness.pooling import pooled
-from bench.harness.results import checked, checked_states
 from bench.harness.resumption.checkpoints import RunFiles
 from bench.harness.resumption.rounds import Conclusion, Rounds
-from bench.harness.stopping import stopping_reason
-from bench.harness.summaries import summary_of
 from bench.training.frameworks import framework
 from bench.worker.client import Worker, WorkerError
 
@@ -46,7 +46,7 @@ def measure(
     files: RunFiles | None = None,
     done: Keys = NOTHING,
 ) -> Iterator[Record]:
-    """The records of jobs that are measured together (`bench.harness.grouping.groups`).
+    """The records of jobs that are measured together (`bench.harness.interleaving.grouping`).
 
     Args:
         jobs: The whole group, those of its tasks among them that have a record.

@@ -83,7 +83,7 @@ class Profile:
     """Of a profile with `run_seconds`."""
     together: tuple[str, ...] = ()
     """Networks that run interleaved with those that differ from them in normalisation alone, so
-    that its cost is a ratio of paired blocks (`bench.harness.grouping`)."""
+    that its cost is a ratio of paired blocks (`bench.harness.interleaving.grouping`)."""
     pretrained_recipe: str = "transfer-short"
     """Of accuracy cases that start from pretrained weights: at the rates of scratch these would be
     lost."""
@@ -213,7 +213,7 @@ PROFILES: dict[str, Profile] = {
                 group_seconds=300.0,
                 warmup_steps=5,
                 blocks=3,
-                # Energy is counted over blocks of a second and more (`bench.worker.device_watch`).
+                # Energy is counted over blocks of a second and more (`bench.worker.device.watch`).
                 block_seconds=1.3,
                 audit_repeats=2,
                 evaluations=4,

@@ -30,7 +30,7 @@ from bench.data.sources import open_dataset, prepared
 from bench.harness.ceilings import RunCeilings
 from bench.harness.certificates import Certificate, Subject, obtain, uncached
 from bench.harness.executor import Executor, LocalExecutor
-from bench.harness.grouping import groups
+from bench.harness.interleaving.grouping import groups
 from bench.harness.listener import Listener
 from bench.harness.matrix import Job
 from bench.harness.measure import NOTHING, Keys, measure, without

@@ -27,7 +27,7 @@ from bench.networks.preprocessing import Preprocessing
 from bench.training.frameworks import FRAMEWORKS, Framework, framework, installed
 from bench.training.interfaces import Outputs, PreparedImages
 from bench.worker.client import Worker, WorkerError
-from bench.worker.probing import choose
+from bench.worker.device.probing import choose
 
 TOLERANCE = 1e-6
 """Allowed difference of the two ways to compute an embedding, over its largest entry. Measured: 0

@@ -34,7 +34,8 @@ from bench.core.files import write_whole
 from bench.core.kinds import KINDS
 from bench.core.records import Record, RecordStore
 from bench.networks.variants import VARIANTS
-from bench.report import answers, footnotes
+from bench.report import footnotes
+from bench.report.first_screen import answers
 from bench.report.format import (
     NOTHING,
     count,

@@ -18,7 +18,7 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from bench.analysis.compare import identical
+from bench.analysis.comparison.compare import identical
 from bench.analysis.experiments import latest, without_seed
 from bench.core.case import Case
 from bench.core.errors import cannot_write, notice
@@ -29,7 +29,7 @@ from bench.core.run_paths import find
 from bench.core.samples import by_process
 from bench.core.text import without_folders
 from bench.report import summary
-from bench.report.answers import answers, certificates, how_to_read
+from bench.report.first_screen.answers import answers, certificates, how_to_read
 from bench.report.page.assets import TEMPLATES, assets
 from bench.report.page.chapters import facet_values, groups, more_rows
 from bench.report.page.commands import Begun, begun

@@ -25,7 +25,7 @@ from bench.core.kinds import kind
 from bench.core.records import Record
 from bench.core.system.environment import gpu_line
 from bench.report import footnotes
-from bench.report.chapters import ablation
+from bench.report.chapters.learning import ablation
 from bench.report.columns import case_of
 from bench.report.format import fixed, joined, known, percent, ratio, significant
 from bench.report.report import Records, Report

@@ -1,7 +1,7 @@
 """Differences of accuracy between two sets of seeds, paired by seed or not.
 
 Pure: values are fractions of accuracy and so are differences; all intervals are for 95 %. Whether
-seeds may be paired is decided in `bench.analysis.pairing`.
+seeds may be paired is decided in `bench.analysis.comparison.pairing`.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from bench.networks.variants import variant
 from bench.networks.weights import weights_digest
 from bench.weights.files import RawWeights, Tensors, stem_of
 from bench.weights.identify import Network
-from bench.weights.keras_check import Check, Constants, compared
+from bench.weights.keras_models.check import Check, Constants, compared
 from bench.weights.reading import AS_IT_IS, Reading
 from bench.weights.recognise import Recognised, recognise
 

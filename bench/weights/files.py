@@ -27,8 +27,8 @@ from bench.core.files import temporary_directory
 from bench.networks.pretrained import FACTS
 from bench.training.frameworks import for_files
 from bench.weights.dumps import read_dump
-from bench.weights.hdf5 import read_config, read_h5
-from bench.weights.keras_config import Config
+from bench.weights.keras_models.config import Config
+from bench.weights.keras_models.hdf5 import read_config, read_h5
 from bench.weights.limits import check_members
 from bench.weights.signatures import (
     HDF5,

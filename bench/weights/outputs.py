@@ -17,8 +17,8 @@ from bench.networks.pretrained import Facts
 from bench.training.frameworks import FRAMEWORKS, Framework, for_files
 from bench.weights import exports
 from bench.weights.files import format_called, model_config, suffix_of
-from bench.weights.keras_check import Check, compared
-from bench.weights.keras_config import foreign
+from bench.weights.keras_models.check import Check, compared
+from bench.weights.keras_models.config import foreign
 from bench.weights.signatures import KERAS
 from bench.worker.client import call
 

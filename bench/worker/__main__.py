@@ -50,10 +50,10 @@ from bench.training.interfaces import Maker, Setup, Trainer, TrainerFactory
 from bench.training.settings import not_in_force
 from bench.training.tracks import track
 from bench.worker import ceilings as operations
-from bench.worker.blocking import block
 from bench.worker.checkpoints import Checkpoints, TrainingFiles
-from bench.worker.device_time import finish
-from bench.worker.device_watch import DeviceWatch
+from bench.worker.device.blocking import block
+from bench.worker.device.time import finish
+from bench.worker.device.watch import DeviceWatch
 from bench.worker.environment import kept_environment
 from bench.worker.inputs import HeldInputs
 from bench.worker.measurements.registry import MEASUREMENTS

@@ -26,7 +26,7 @@ from bench.training.defaults import takes_shared_weights, with_own_constants
 from bench.training.frameworks import framework
 from bench.training.interfaces import Setup, Trainer, TrainerFactory
 from bench.training.recipes import recipe
-from bench.worker.blocking import block
+from bench.worker.device.blocking import block
 from bench.worker.inputs import FeatureInputs
 from bench.worker.session import Progress, Session, plan_for
 

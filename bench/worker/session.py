@@ -19,8 +19,8 @@ from bench.networks.init import DropoutMasks
 from bench.training.defaults import shuffles
 from bench.training.interfaces import Setup, StepInput, Trainer
 from bench.training.tracks import track
-from bench.worker.ahead import made_ahead
 from bench.worker.checkpoints import Checkpoints
+from bench.worker.device.ahead import made_ahead
 from bench.worker.inputs import HeldInputs, ImageInputs, Inputs
 from bench.worker.schedule import FixedSchedule, Schedule
 

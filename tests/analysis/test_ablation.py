@@ -14,7 +14,7 @@ from bench.analysis.ablation import GAP_DEFAULTS, GAP_SHARED, ablation_rows, ste
 from bench.analysis.experiments import Data, experiments
 from bench.core.records import Record
 from bench.networks.variants import variant
-from bench.report.chapters.ablation import columns, defaults, gap_lines
+from bench.report.chapters.learning.ablation import columns, defaults, gap_lines
 from bench.report.html import write_results
 from bench.report.plot_style import style
 from bench.report.plots import write_plots
@@ -24,8 +24,13 @@ from bench.training.defaults import OWN, chain
 from bench.training.frameworks import framework
 from bench.training.tracks import ABLATION
 from tests.support.parts import part_of
-from tests.support.synthetic import DATASET, make_failure, make_run
-from tests.support.synthetic_waterfall import FRAMEWORKS, SPEED, made, make_waterfall
+from tests.support.synthetic_records.synthetic import DATASET, make_failure, make_run
+from tests.support.synthetic_records.synthetic_waterfall import (
+    FRAMEWORKS,
+    SPEED,
+    made,
+    make_waterfall,
+)
 
 DATA = Data(str(DATASET["name"]), str(DATASET["fingerprint"]))
 TABLE = next(table for table in TABLES if table.name == "ablation")

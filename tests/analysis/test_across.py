@@ -11,8 +11,8 @@ from bench.analysis.across.changes import changes_of, histories, proposed
 from bench.analysis.across.series import Series, series_of
 from bench.analysis.across.side_by_side import letter, side_by_side
 from bench.analysis.runs import Run
-from tests.support.several_runs import a_run, over_days, timed
-from tests.support.synthetic import (
+from tests.support.synthetic_records.several_runs import a_run, over_days, timed
+from tests.support.synthetic_records.synthetic import (
     DATASET,
     ENVIRONMENT,
     OTHER_DATASET,

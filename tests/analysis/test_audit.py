@@ -12,9 +12,14 @@ from click.testing import CliRunner
 
 from bench.analysis.audit.checks import audit, notes_of
 from bench.analysis.audit.durations import epoch_seconds
-from bench.cli.audit import audit as command
+from bench.cli.commands.audit import audit as command
 from bench.core.records import Record, RecordStore
-from tests.support.synthetic import ENVIRONMENT, OTHER_DATASET, make_failure, make_record
+from tests.support.synthetic_records.synthetic import (
+    ENVIRONMENT,
+    OTHER_DATASET,
+    make_failure,
+    make_record,
+)
 
 FRAMEWORKS = ("pytorch", "keras-tensorflow")
 QUIET = {"others": [0.0]}

@@ -13,7 +13,7 @@ from bench.report.plots import write_plots
 from bench.report.readme import readme_block
 from bench.report.summary import headlines
 from bench.report.tables import TABLES, as_markdown, frame, sections
-from tests.support.synthetic import (
+from tests.support.synthetic_records.synthetic import (
     FAILED_PARITY,
     FRAMEWORKS,
     PARITY,

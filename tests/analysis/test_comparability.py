@@ -5,16 +5,16 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from bench.analysis.comparability import RUNS, differences, differences_between, in_words
+from bench.analysis.comparison.comparability import RUNS, differences, differences_between, in_words
 from bench.analysis.experiments import experiments
-from bench.report.chapters.throughput import throughput
+from bench.report.chapters.speed.throughput import throughput
 from bench.report.plot_style import style
 from bench.report.plots import write_plots
 from bench.report.readme import readme_block
 from bench.report.summary import headlines
 from bench.report.tables import TABLES, as_markdown, frame, sections
 from tests.support.parts import part_of
-from tests.support.synthetic import ENVIRONMENT, SETTINGS, make_record
+from tests.support.synthetic_records.synthetic import ENVIRONMENT, SETTINGS, make_record
 
 TABLE = {table.name: table for table in TABLES}
 CLOSED_ONLY = (

@@ -3,9 +3,9 @@ from dataclasses import replace
 
 import pytest
 
-from bench.analysis.compare import compare
+from bench.analysis.comparison.compare import compare
 from bench.report.across.text import as_text
-from tests.support.synthetic import (
+from tests.support.synthetic_records.synthetic import (
     ENVIRONMENT,
     FRAMEWORKS,
     OTHER_DATASET,

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from bench.analysis.gate import Gate, Rule
+from bench.analysis.comparison.gate import Gate, Rule
 from bench.core.errors import UserError
 from bench.core.records import Record, RecordStore
 from bench.report.across.text import as_text
 from tests.benchmarks.test_plugin import benchmark, the_run
 from tests.support import fakes
-from tests.support.synthetic import make_record
+from tests.support.synthetic_records.synthetic import make_record
 
 
 def timed(factor: float, noise: float = 0.01, processes: int = 2, **changes: object) -> Record:

@@ -7,7 +7,7 @@ from bench.analysis.machine_state import machine_line
 from bench.core.records import Record
 from bench.core.system.machine import BlockState, machine_metrics
 from bench.report.html import write_results
-from tests.support.synthetic import make_record
+from tests.support.synthetic_records.synthetic import make_record
 
 CALM = BlockState(1.0, 2.0, 2, others=0.01, steal=0.0, throttled=0.0, load=1.0)
 

@@ -18,15 +18,15 @@ from bench.analysis.audit.checks import audit
 from bench.core.errors import UserError
 from bench.core.records import Record, RecordStore
 from bench.report.blocks import stale
-from bench.report.chapters.accuracy import accuracy_curves
-from bench.report.chapters.interleaved import SPEEDS
+from bench.report.chapters.learning.accuracy import accuracy_curves
+from bench.report.chapters.speed.interleaved import SPEEDS
 from bench.report.html import write_results
 from bench.report.plot_style import Drawing, style
 from bench.report.plots import write_plots
 from bench.report.summary import headlines, warnings
 from bench.report.tables import TABLES, as_markdown, frame
 from tests.support.parts import part_of
-from tests.support.synthetic import (
+from tests.support.synthetic_records.synthetic import (
     FAILED_PARITY,
     OTHER_DATASET,
     make_record,

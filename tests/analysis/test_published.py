@@ -8,8 +8,8 @@ from bench.analysis.published import MEAN_OF_CLASSES, published_figure
 from bench.core.case import Case
 from bench.report.summary import headlines
 from bench.report.tables import TABLES, frame, sections
-from tests.support.synthetic import OTHER_DATASET, SETTINGS, make_record
-from tests.support.synthetic_pretrained import bvlc, make_transfer
+from tests.support.synthetic_records.synthetic import OTHER_DATASET, SETTINGS, make_record
+from tests.support.synthetic_records.synthetic_pretrained import bvlc, make_transfer
 
 TABLE = {table.name: table for table in TABLES}
 TRANSFER = make_transfer().case

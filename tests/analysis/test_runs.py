@@ -9,7 +9,7 @@ from bench.analysis.runs import Filter, read
 from bench.core.errors import UserError
 from bench.core.records import Record, RecordStore
 from bench.core.run_paths import find, folder_of
-from tests.support.synthetic import make_failure, make_record
+from tests.support.synthetic_records.synthetic import make_failure, make_record
 
 
 def store(folder: Path, *records: Record) -> Path:

@@ -1,9 +1,9 @@
 """What a report of many records costs: seconds, CPU seconds and peak memory.
 
 ``make bench-report``, or ``python -m tests.benchmarks.report_cost [NUMBER…] [--cases]``. The
-records are synthetic (`tests.support.many_records`): over many seeds, or with ``--cases`` of as
-many cases. Each report runs in a process of its own, as ``alexbench report`` does, from reading
-``records.jsonl`` to the page.
+records are synthetic (`tests.support.synthetic_records.many_records`): over many seeds, or with
+``--cases`` of as many cases. Each report runs in a process of its own, as ``alexbench report``
+does, from reading ``records.jsonl`` to the page.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ GOAL_SECONDS, GOAL_BYTES = 10.0, 2**30
 
 def write(number: int, folder: Path, *, cases: bool = False) -> None:
     """The ``records.jsonl`` of a run with so many records."""
-    from tests.support.many_records import many_cases, many_records  # noqa: PLC0415
+    from tests.support.synthetic_records.many_records import many_cases, many_records  # noqa: PLC0415
 
     with (folder / "records.jsonl").open("w", encoding="utf-8") as file:
         for record in (many_cases if cases else many_records)(number):

@@ -9,13 +9,13 @@ from typing import Any
 import click
 import pytest
 
+from bench.cli.commands.run import run as run_command
 from bench.cli.resuming import Choice
-from bench.cli.run import run as run_command
 from bench.core.records import RecordStore
 from bench.core.system import devices
 from bench.harness.resumption.run_settings import RunSettings
 from bench.plugin import Session
-from bench.worker import probing
+from bench.worker.device import probing
 from tests.support import fakes, nvml_recordings
 
 

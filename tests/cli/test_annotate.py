@@ -11,10 +11,10 @@ import pytest
 from click import ClickException
 from click.testing import CliRunner, Result
 
-from bench.cli.annotate import annotate
+from bench.cli.commands.annotate import annotate
 from bench.core.errors import UserError
 from bench.core.records import Record, RecordStore
-from tests.support.synthetic import make_failure, make_record
+from tests.support.synthetic_records.synthetic import make_failure, make_record
 
 WHY = "another program ran"
 RECORDS = [

@@ -11,8 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 from bench.cli import calibration
-from bench.cli.calibrate import calibrate
 from bench.cli.calibration import NOISES, Count, Noise, counted, ratios, simulate
+from bench.cli.commands.calibrate import calibrate
 from bench.core import extensions
 from bench.training import frameworks
 from bench.training.interfaces import StepInput
@@ -121,14 +121,15 @@ def test_real_runs_are_measured_and_counted(
 ) -> None:
     fakes.install(monkeypatch, tmp_path / "cache")
     # Workers register the copies of the fakes; here monkeypatch removes them after the test.
-    monkeypatch.setenv("ALEXBENCH_EXTENSIONS", "tests.support.fake_framework,bench.harness.aa_test")
+    modules = "tests.support.plugins.fake_framework,bench.harness.aa_test"
+    monkeypatch.setenv("ALEXBENCH_EXTENSIONS", modules)
     monkeypatch.setattr(extensions, "load", lambda: None)
     original = frameworks.FRAMEWORKS["fake"]
     for suffix in ("-twin", "-slowed"):
         row = {**vars(original), "name": f"fake{suffix}"}
         monkeypatch.setitem(frameworks.FRAMEWORKS, row["name"], frameworks.Framework(**row))
     monkeypatch.setattr(
-        calibration, "EXTENSIONS", "tests.support.fake_framework,bench.harness.aa_test"
+        calibration, "EXTENSIONS", "tests.support.plugins.fake_framework,bench.harness.aa_test"
     )
     data = fakes.write_batches(tmp_path / "data", fakes.images())
     options = ["--simulations", "0", "--runs", "1", "--framework", "fake", "--variant", "tiny"]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import bench
-from bench.cli import doctor
+from bench.cli.commands import doctor
 from bench.cli.main import COMMANDS, main
 from bench.core.case import Case
 from bench.core.records import Record, RecordStore

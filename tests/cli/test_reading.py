@@ -12,7 +12,7 @@ from bench.cli.reading import read_meanwhile
 from bench.core import meanwhile
 from bench.core.errors import UserError
 from bench.core.records import FILE, read_all
-from tests.support.many_records import many_records
+from tests.support.synthetic_records.many_records import many_records
 
 
 @pytest.fixture

@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from bench.cli.audit import audit
-from bench.cli.compare import compare
-from bench.cli.export import export
-from bench.cli.history import history
-from bench.cli.report import report
+from bench.cli.commands.audit import audit
+from bench.cli.commands.compare import compare
+from bench.cli.commands.export import export
+from bench.cli.commands.history import history
+from bench.cli.commands.report import report
 from bench.core.errors import UserError
 from bench.core.records import RecordStore
-from tests.support.several_runs import timed
-from tests.support.synthetic import make_record
+from tests.support.synthetic_records.several_runs import timed
+from tests.support.synthetic_records.synthetic import make_record
 
 
 @pytest.fixture(autouse=True)

@@ -19,7 +19,7 @@ from bench.networks.variants import HEADS, VARIANTS
 from bench.training.defaults import NAMES
 from bench.training.frameworks import FRAMEWORKS, Framework
 from bench.training.tracks import ABLATION, TRACKS
-from tests.support import fake_weights
+from tests.support.plugins import fake_weights
 
 
 def cases() -> st.SearchStrategy[Case]:

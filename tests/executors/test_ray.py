@@ -18,7 +18,8 @@ import pytest
 from bench.core.records import Record, RecordStore
 from bench.executors.ray_cluster import RayCluster
 from bench.executors.requests import label_of
-from tests.support import fake_versions, fakes
+from tests.support import fakes
+from tests.support.plugins import fake_versions
 
 pytest.importorskip("ray", reason="ray is not installed: pip install 'alexbench[ray]'")
 pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(300)]
@@ -55,7 +56,7 @@ class Place:
         env = {
             **fakes.environment(self.root / f"cache-{name}"),
             "PYTHONPATH": os.pathsep.join(paths),
-            "ALEXBENCH_EXTENSIONS": "tests.support.fake_versions",
+            "ALEXBENCH_EXTENSIONS": "tests.support.plugins.fake_versions",
             _MARK: self.environment[_MARK],
             **variables,
         }
@@ -118,7 +119,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     environment = {
         **os.environ,
         **fakes.environment(root / "cache-command"),
-        "ALEXBENCH_EXTENSIONS": "tests.support.fake_versions",
+        "ALEXBENCH_EXTENSIONS": "tests.support.plugins.fake_versions",
         "RAY_USAGE_STATS_ENABLED": "0",
         _MARK: mark,
     }

@@ -20,8 +20,9 @@ from bench.executors.requests import Answer, label_of
 from bench.harness.matrix import jobs
 from bench.harness.run import Run, open_run, run_all
 from bench.harness.selection import Selection
-from tests.support import fakes, instant
+from tests.support import fakes
 from tests.support.clusters import FakeCluster
+from tests.support.plugins import instant
 
 
 @pytest.fixture(autouse=True)

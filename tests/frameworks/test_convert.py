@@ -21,7 +21,7 @@ from bench.weights import outputs as outputs_module
 from bench.weights.convert import convert
 from bench.weights.facts import interpret
 from bench.weights.files import read
-from bench.weights.keras_check import Check
+from bench.weights.keras_models.check import Check
 from bench.weights.sources import open_weights
 from bench.worker.client import call, shared_workers
 from tests.frameworks.support.client import each_keras, environment

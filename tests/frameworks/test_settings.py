@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bench.cli import doctor
+from bench.cli.commands import doctor
 from bench.training.frameworks import FRAMEWORKS, REFERENCE
 from bench.training.settings import NAMES, Settings
 from tests.frameworks.support.client import ROOT, ask, each_framework, environment

@@ -16,7 +16,7 @@ from bench.core.system.devices import AUTO, KINDS
 from bench.data.dataset import save
 from bench.data.synthetic import generate
 from bench.training.frameworks import FRAMEWORKS, installed
-from bench.worker.probing import DeviceChoice, choose
+from bench.worker.device.probing import DeviceChoice, choose
 
 IMAGES = 4096
 

@@ -33,8 +33,8 @@ from bench.parity.problem import CLASSES
 from bench.training.frameworks import FRAMEWORKS, REFERENCE
 from bench.training.settings import not_in_force
 from bench.worker.client import Worker, WorkerError
+from bench.worker.device.probing import DeviceChoice
 from bench.worker.environment import environment
-from bench.worker.probing import DeviceChoice
 from tests.frameworks.support.client import ROOT
 
 BATCH = 256

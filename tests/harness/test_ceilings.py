@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from bench.cli import doctor
+from bench.cli.commands import doctor
 from bench.core.cache import keep
 from bench.core.case import Case
 from bench.harness import ceilings

@@ -23,17 +23,18 @@ from bench.harness.devices import SharedDeviceWarning, claimed, on_device
 from bench.harness.matrix import jobs
 from bench.harness.run import open_run, run_all
 from bench.harness.selection import AUTO_BATCH, Selection
-from bench.report.chapters import throughput
+from bench.report.chapters.speed import throughput
 from bench.report.tables import as_markdown
 from bench.training.interfaces import Setup
 from bench.training.recipes import recipe
-from bench.worker import probing
-from bench.worker.device_time import finish
+from bench.worker.device import probing
+from bench.worker.device.time import finish
 from bench.worker.measurements import speed
 from bench.worker.schedule import RemoteSchedule
 from bench.worker.session import Session
-from tests.support import fake_device, fakes, nvml_recordings
+from tests.support import fakes, nvml_recordings
 from tests.support.nvml_recordings import replay
+from tests.support.plugins import fake_device
 
 
 @pytest.fixture(autouse=True)

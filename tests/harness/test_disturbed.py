@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from bench.analysis.compare import compare
+from bench.analysis.comparison.compare import compare
 from bench.core.limits import Limits
 from bench.core.system.machine import BlockState, is_disturbed
 from bench.core.system.resources import usable_cpus
 from bench.data.sources import prepared
-from bench.harness import interleave, results
 from bench.harness import measure as measurements
-from bench.harness.interleave import InterleavedRun
+from bench.harness.interleaving import interleave, results
+from bench.harness.interleaving.interleave import InterleavedRun
 from bench.harness.matrix import Job, Task
 from bench.worker.client import Worker, WorkerError
 from tests.harness.test_interleave import RESULT, Quiet

@@ -11,10 +11,10 @@ from bench.core.kinds import KINDS, Kind
 from bench.core.limits import Limits
 from bench.core.system import nvml
 from bench.data.sources import prepared
-from bench.harness import interleave
 from bench.harness import measure as measurements
-from bench.harness.grouping import groups
-from bench.harness.interleave import InterleavedRun, TaskResults
+from bench.harness.interleaving import interleave
+from bench.harness.interleaving.grouping import groups
+from bench.harness.interleaving.interleave import InterleavedRun, TaskResults
 from bench.harness.matrix import Job, Task
 from bench.worker.client import Worker, WorkerError
 from tests.support import fakes

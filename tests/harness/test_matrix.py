@@ -15,7 +15,8 @@ from bench.harness.selection import Selection
 from bench.training.defaults import chain
 from bench.training.frameworks import Framework
 from bench.weights.sources import SOURCES
-from tests.support import fake_weights, fakes
+from tests.support import fakes
+from tests.support.plugins import fake_weights
 
 FULL, QUICK = PROFILES["full"], PROFILES["quick"]
 BOTH = ("fake", "fake-two")

@@ -6,7 +6,7 @@ from time import perf_counter
 
 import pytest
 
-from bench.harness.grouping import groups
+from bench.harness.interleaving.grouping import groups
 from bench.harness.matrix import Job, Task, jobs
 from bench.harness.plan import CERTIFICATES, PEAKS, REPORT, Missing, Stage, TimePlan, name_of
 from bench.harness.profiles import PROFILES, StageSeconds

@@ -30,7 +30,7 @@ from bench.harness.matrix import Task, jobs
 from bench.harness.run import Run, open_run, run_all
 from bench.harness.selection import Selection
 from tests.support import fakes
-from tests.support.synthetic import make_record
+from tests.support.synthetic_records.synthetic import make_record
 
 
 @pytest.fixture(autouse=True)

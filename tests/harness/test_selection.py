@@ -17,8 +17,8 @@ from bench.networks.pretrained import Pretrained
 from bench.networks.variants import variant
 from bench.training.recipes import RECIPES, recipe
 from bench.weights.reading import Reading
-from tests.support import fake_weights
-from tests.support.fake_weights import TRUNK
+from tests.support.plugins import fake_weights
+from tests.support.plugins.fake_weights import TRUNK
 
 
 @pytest.fixture(autouse=True)

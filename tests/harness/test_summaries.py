@@ -5,8 +5,8 @@ import pytest
 from bench.core.errors import UserError
 from bench.core.kinds import KINDS
 from bench.core.metrics import METRICS
-from bench.harness.pooling import pooled
-from bench.harness.summaries import summary_of
+from bench.harness.interleaving.pooling import pooled
+from bench.harness.interleaving.summaries import summary_of
 
 
 def test_throughput_summary_is_the_median_rate_over_blocks():

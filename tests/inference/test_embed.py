@@ -13,8 +13,8 @@ from bench.core.errors import UserError
 from bench.networks.inference import embedding_layer, embedding_network, prediction_network
 from bench.networks.pretrained import Pretrained
 from bench.networks.variants import HEADS, VARIANTS, variant
-from tests.support import fake_server
 from tests.support.images_cli import Call, caller, features, write_images
+from tests.support.plugins import fake_server
 
 COUNT = 7
 

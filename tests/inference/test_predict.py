@@ -20,8 +20,8 @@ from PIL import Image
 from bench.core.errors import UserError
 from bench.inference.output import Predictions
 from bench.networks.inference import prediction_network
-from tests.support import fake_server
 from tests.support.images_cli import NAMES, Call, caller, features, logits, write_images
+from tests.support.plugins import fake_server
 
 COUNT = 7
 

@@ -15,7 +15,7 @@ from bench.core.errors import UserError
 from bench.inference.output import Embeddings, softmax
 from bench.inference.writers import SUFFIXES, FileWriter
 from bench.networks.inference import embedding_network
-from tests.support import fake_server
+from tests.support.plugins import fake_server
 
 
 @pytest.fixture(autouse=True)

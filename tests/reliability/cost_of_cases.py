@@ -1,8 +1,8 @@
 """Many cases through matrix, executor, records, resumption and report: seconds, memory, files.
 
 ``python -m tests.reliability.cost_of_cases [NUMBER…] [--executor local|ray] [--address A]``. The
-fake framework is measured in no time (`tests.support.instant`), so that what is left is the suite's
-own cost of a case. Each stage runs in a process of its own, as the command does:
+fake framework is measured in no time (`tests.support.plugins.instant`), so that what is left is the
+suite's own cost of a case. Each stage runs in a process of its own, as the command does:
 
 - run: matrix, executor, and one fsynced record for each case
 - resume: the same command when every record is there
@@ -107,7 +107,7 @@ def _measured(root: Path, stage: str, arguments: list[str]) -> Figures:
     environment = {
         **os.environ,
         **fakes.environment(root / "cache"),
-        "ALEXBENCH_EXTENSIONS": "tests.support.instant_framework",
+        "ALEXBENCH_EXTENSIONS": "tests.support.plugins.instant_framework",
     }
     began = time.perf_counter()
     done = subprocess.run(

@@ -39,7 +39,7 @@ from bench.weights.sources import open_weights
 from bench.worker import checkpoints
 from bench.worker.process import WorkerError
 from tests.reliability.support import Figures, main, place
-from tests.support.synthetic import make_failure, make_record
+from tests.support.synthetic_records.synthetic import make_failure, make_record
 
 Hostile = tuple[str, bytes, Callable[[Path], object]]
 """Name of a file, its content, and what reads it."""

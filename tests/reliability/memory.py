@@ -26,9 +26,9 @@ from PIL import Image
 from bench.core.records import FILE
 from tests.reliability.many_cases import memory_of
 from tests.reliability.support import Figures, Place, main, place, problem_with
-from tests.support import fake_server
 from tests.support.images_cli import NAMES
-from tests.support.many_records import many_records
+from tests.support.plugins import fake_server
+from tests.support.synthetic_records.many_records import many_records
 
 ROOMS = (1, 4, 8, 16, 32, 64, 128, 256, 512)
 """MiB of addresses."""

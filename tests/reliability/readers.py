@@ -28,9 +28,9 @@ from bench.core.system.machine import machine_metrics
 from bench.data.archives import Bundle, read_bundle
 from bench.data.cifar_batches import read_batches
 from bench.data.image_folders import decode
+from bench.harness.interleaving.results import checked, checked_block, checked_states
 from bench.harness.matrix import Task
 from bench.harness.measure import record_of
-from bench.harness.results import checked, checked_block, checked_states
 from bench.inference.images import read_rgb
 from bench.networks import variants
 from bench.networks.preprocessing import TORCHVISION
@@ -39,13 +39,13 @@ from bench.networks.variants import VARIANTS
 from bench.weights.facts import interpret
 from bench.weights.files import RawWeights, model_config, read
 from bench.weights.identify import identify
-from bench.weights.keras_config import input_size, layers_of, parse
+from bench.weights.keras_models.config import input_size, layers_of, parse
 from bench.worker import events
 from bench.worker.process import WorkerError
 from tests.reliability import mutators
 from tests.reliability.mutators import Mutate
 from tests.support import weight_examples
-from tests.support.many_records import many_records
+from tests.support.synthetic_records.many_records import many_records
 from tests.support.weight_examples import MIXED
 
 LONGEST_MESSAGE = 1500

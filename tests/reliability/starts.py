@@ -30,7 +30,7 @@ from tests.reliability import forked_workers
 _PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 
 IMPORTED = (
-    "bench.cli.main", "bench.cli.run", "bench.cli.report", "bench.cli.measuring",
+    "bench.cli.main", "bench.cli.commands.run", "bench.cli.commands.report", "bench.cli.measuring",
     "bench.cli.resuming", "bench.harness.run", "bench.harness.devices", "bench.report.html",
 )  # fmt: skip
 DRAWN = 2

@@ -9,7 +9,7 @@ import pytest
 
 from bench.analysis.across.changes import histories
 from bench.analysis.across.side_by_side import side_by_side
-from bench.analysis.gate import Gate, Rule
+from bench.analysis.comparison.gate import Gate, Rule
 from bench.analysis.runs import Run
 from bench.core.errors import UserError
 from bench.report.across.compare_page import compare_page
@@ -23,8 +23,13 @@ from bench.report.across.summary import (
     write_summary,
 )
 from bench.report.across.text import failures, gate_lines, side_by_side_as_text
-from tests.support.several_runs import a_run, over_days, timed
-from tests.support.synthetic import ENVIRONMENT, make_failure, make_record, make_run
+from tests.support.synthetic_records.several_runs import a_run, over_days, timed
+from tests.support.synthetic_records.synthetic import (
+    ENVIRONMENT,
+    make_failure,
+    make_record,
+    make_run,
+)
 
 EVIL = "<script>alert(1)</script>"
 

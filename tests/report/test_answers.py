@@ -6,15 +6,18 @@ from dataclasses import replace
 import click
 import pytest
 
-from bench.cli.run import run as run_command
+from bench.cli.commands.run import run as run_command
 from bench.core.records import RecordStore
-from bench.report.answers import QUESTIONS, answers, command, lines, markdown
 from bench.report.blocks import stale
+from bench.report.first_screen.answers import QUESTIONS, answers, command, lines, markdown
+from bench.report.first_screen.wording import by_images_alone, speed_bound
 from bench.report.html import write_results
-from bench.report.wording import by_images_alone, speed_bound
 from bench.stats.estimates import Estimate
-from tests.support.synthetic import FAILED_PARITY, OTHER_DATASET, make_record
-from tests.support.synthetic_normalisation import make_normalisations, make_trained
+from tests.support.synthetic_records.synthetic import FAILED_PARITY, OTHER_DATASET, make_record
+from tests.support.synthetic_records.synthetic_normalisation import (
+    make_normalisations,
+    make_trained,
+)
 
 TRAINING, SERVING, LEARNING, NORMALISING, PRETRAINING, SURE = range(6)
 TENSORFLOW = {"framework": "keras-tensorflow"}

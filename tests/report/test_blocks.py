@@ -5,14 +5,14 @@ from pathlib import Path
 import click
 import pytest
 
-from bench.cli.report import report
+from bench.cli.commands.report import report
 from bench.core.errors import UserError
 from bench.core.records import RecordStore
-from bench.harness.summaries import summary_of
+from bench.harness.interleaving.summaries import summary_of
 from bench.networks.variants import VARIANTS
 from bench.report.blocks import stale
 from bench.report.readme import rows_of
-from tests.support.synthetic import make_record
+from tests.support.synthetic_records.synthetic import make_record
 
 TABLE = "<!-- table: run=one name=latency framework=pytorch columns='variant, p50' -->"
 VALUE = "<!-- value: run=one name=latency framework=pytorch variant=cifar-bn column=p50 -->"

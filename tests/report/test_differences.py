@@ -14,8 +14,8 @@ from bench.report.plot_style import style
 from bench.report.tables import TABLES, frame, sections
 from bench.stats.seeds import paired_difference, welch_difference
 from tests.support.parts import part_of
-from tests.support.synthetic import FAILED_PARITY, make_failure, make_record
-from tests.support.synthetic_normalisation import make_trained
+from tests.support.synthetic_records.synthetic import FAILED_PARITY, make_failure, make_record
+from tests.support.synthetic_records.synthetic_normalisation import make_trained
 
 TABLE = {table.name: table for table in TABLES}["accuracy_differences"]
 FRACTIONS = st.lists(st.floats(0, 1), min_size=2, max_size=8)

@@ -13,14 +13,14 @@ import pandas as pd
 import pytest
 
 from bench.analysis.frame import COLUMNS, frame_of
-from bench.cli import export as command
+from bench.cli.commands import export as command
 from bench.core.errors import UserError
 from bench.core.records import Record
 from bench.report.chapters import TABLES
 from bench.report.export import benchmarks, curves
 from bench.report.export.tables import FORMATS, RECORDS, export, latex
 from bench.report.tables import frame
-from tests.support.synthetic import make_failure, make_record, make_run
+from tests.support.synthetic_records.synthetic import make_failure, make_record, make_run
 
 
 @pytest.fixture(scope="module")

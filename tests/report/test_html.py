@@ -12,7 +12,7 @@ from bench.core.records import RecordStore
 from bench.report import html as report_html
 from bench.report import plots
 from bench.report.html import merge, write_results
-from tests.support.synthetic import (
+from tests.support.synthetic_records.synthetic import (
     ENVIRONMENT,
     FRAMEWORKS,
     OTHER_DATASET,
@@ -256,7 +256,7 @@ def test_a_folder_without_records_is_named(tmp_path):
 
 def test_reports_are_made_without_a_framework():
     program = (
-        "import sys, bench.report.html, bench.analysis.compare; "
+        "import sys, bench.report.html, bench.analysis.comparison.compare; "
         "print({'torch', 'tensorflow', 'jax', 'keras'} & set(sys.modules))"
     )
     done = subprocess.run(

@@ -12,8 +12,8 @@ from bench.report.chapters import TABLES
 from bench.report.panels import FEW_PANELS, LARGE, first_panels
 from bench.report.plots import left_out, write_plots
 from bench.report.report import Report
-from tests.support.many_records import many_records
-from tests.support.synthetic import make_record
+from tests.support.synthetic_records.many_records import many_records
+from tests.support.synthetic_records.synthetic import make_record
 
 
 def test_many_records_have_one_record_of_each_case_and_kind():

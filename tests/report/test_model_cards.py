@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.core.records import Record
 from bench.report.model_cards import card, write_cards
-from tests.support.synthetic import FAILED_PARITY, OTHER_DATASET, make_record
+from tests.support.synthetic_records.synthetic import FAILED_PARITY, OTHER_DATASET, make_record
 
 SAVED = {"file": "one.safetensors", "weights_sha256": "ab" * 32}
 

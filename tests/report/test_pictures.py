@@ -5,11 +5,14 @@ from xml.etree import ElementTree
 
 import pytest
 
-from bench.report.answers import answers
+from bench.report.first_screen.answers import answers
+from bench.report.first_screen.pictures import ACCURACY, POINTS, SPEED, Mark, picture
 from bench.report.html import write_results
-from bench.report.pictures import ACCURACY, POINTS, SPEED, Mark, picture
 from tests.report.test_answers import learned, pretrained, timed
-from tests.support.synthetic_normalisation import make_normalisations, make_trained
+from tests.support.synthetic_records.synthetic_normalisation import (
+    make_normalisations,
+    make_trained,
+)
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -7,16 +7,22 @@ from PIL import Image
 
 from bench.analysis.experiments import Data
 from bench.report import plots as report_plots
-from bench.report.chapters.accuracy import accuracy_curves, accuracy_vs_throughput
-from bench.report.chapters.latency import latency
-from bench.report.chapters.per_class import confusion, per_class
-from bench.report.chapters.startup import startup
-from bench.report.chapters.throughput import throughput
+from bench.report.chapters.learning.accuracy import accuracy_curves, accuracy_vs_throughput
+from bench.report.chapters.learning.per_class import confusion, per_class
+from bench.report.chapters.speed.latency import latency
+from bench.report.chapters.speed.startup import startup
+from bench.report.chapters.speed.throughput import throughput
 from bench.report.plot_style import Drawing, colour, dash, hover, marker, new_figure, save, style
 from bench.report.plots import CHARTS, write_plots
 from tests.support.parts import part_of
-from tests.support.synthetic import FRAMEWORKS, OTHER_DATASET, make_failure, make_record, make_run
-from tests.support.synthetic_pretrained import make_transfer
+from tests.support.synthetic_records.synthetic import (
+    FRAMEWORKS,
+    OTHER_DATASET,
+    make_failure,
+    make_record,
+    make_run,
+)
+from tests.support.synthetic_records.synthetic_pretrained import make_transfer
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -1,7 +1,12 @@
 from dataclasses import replace
 
 from bench.report.readme import overview, readme_block
-from tests.support.synthetic import OTHER_DATASET, make_failure, make_record, make_run
+from tests.support.synthetic_records.synthetic import (
+    OTHER_DATASET,
+    make_failure,
+    make_record,
+    make_run,
+)
 
 
 def test_readme_has_a_table_for_each_track_and_dataset():

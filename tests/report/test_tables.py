@@ -8,7 +8,7 @@ from bench.analysis.experiments import by_dataset, labels, latest
 from bench.core.text import without_folders
 from bench.report.format import markdown, ratio, significant
 from bench.report.tables import TABLES, as_markdown, frame, sections, write_tables
-from tests.support.synthetic import (
+from tests.support.synthetic_records.synthetic import (
     CLASSES,
     FRAMEWORKS,
     OTHER_DATASET,
@@ -16,9 +16,9 @@ from tests.support.synthetic import (
     make_record,
     make_run,
 )
-from tests.support.synthetic_normalisation import make_normalisations
-from tests.support.synthetic_pretrained import make_article_run, make_beside_run
-from tests.support.synthetic_waterfall import make_waterfall
+from tests.support.synthetic_records.synthetic_normalisation import make_normalisations
+from tests.support.synthetic_records.synthetic_pretrained import make_article_run, make_beside_run
+from tests.support.synthetic_records.synthetic_waterfall import make_waterfall
 
 TABLE = {table.name: table for table in TABLES}
 

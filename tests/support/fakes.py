@@ -45,7 +45,7 @@ from bench.training.interfaces import (
     StepInput,
 )
 from bench.training.tracks import DEFAULT_TRACKS
-from tests.support import fake_weight_files
+from tests.support.plugins import fake_weight_files
 from tests.support.reference_trainer import ReferenceTrainer
 
 if TYPE_CHECKING:
@@ -376,14 +376,14 @@ def _row(name: str, trainer: type, **changes: Any) -> Framework:
 
 
 def _on_device(name: str, probe: str = "probe", **changes: Any) -> Framework:
-    """A row of the fake accelerator (`tests.support.fake_device`)."""
+    """A row of the fake accelerator (`tests.support.plugins.fake_device`)."""
     return Framework(
         name,
-        "tests.support.fake_device:create",
+        "tests.support.plugins.fake_device:create",
         "fake",
         modules=("numpy",),
         defaults=TORCH,
-        device_probe=f"tests.support.fake_device:{probe}",
+        device_probe=f"tests.support.plugins.fake_device:{probe}",
         device_installs={"cuda": "pip install fake-cuda"},
         **changes,
     )
@@ -421,7 +421,7 @@ FRAMEWORKS = (
     _row(
         "fake-files",
         FakeTrainer,
-        weight_files="tests.support.fake_weight_files",
+        weight_files="tests.support.plugins.fake_weight_files",
         blocked=(fake_weight_files.BLOCKED,),
     ),
     _on_device("fake-gpu"),
@@ -507,7 +507,7 @@ def environment(cache: Path) -> dict[str, str]:
     root = Path(frameworks.__file__).parents[2]
     return {
         "PYTHONPATH": str(root),
-        "ALEXBENCH_EXTENSIONS": "tests.support.fake_framework",
+        "ALEXBENCH_EXTENSIONS": "tests.support.plugins.fake_framework",
         "ALEXBENCH_CACHE": str(cache),
         "COLUMNS": "200",
     }

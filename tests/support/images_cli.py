@@ -14,7 +14,7 @@ from PIL import Image
 
 from bench.cli.main import main
 from bench.inference.transforms import prepare
-from tests.support import fake_server
+from tests.support.plugins import fake_server
 
 NAMES = tuple(f"kind {index}" for index in range(fake_server.CLASSES))
 

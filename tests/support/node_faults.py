@@ -9,7 +9,6 @@ from typing import Any
 
 from bench.data import sources
 from bench.executors import node
-from tests.support import fake_versions  # noqa: F401  registers the fakes
 
 
 def _no_room(*_: Any) -> None:

@@ -17,9 +17,9 @@ from bench.networks.architecture import Architecture
 from bench.networks.preprocessing import TORCHVISION
 from bench.networks.pretrained import Facts, Pretrained
 from bench.networks.variants import variant
-from bench.weights import keras_config
 from bench.weights.convert import carried_over
-from bench.weights.keras_check import Check, compared
+from bench.weights.keras_models import config as keras_config
+from bench.weights.keras_models.check import Check, compared
 from bench.weights.sources import open_weights
 from tests.support import weight_examples as examples
 from tests.support.weight_examples import MIXED

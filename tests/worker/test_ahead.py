@@ -6,7 +6,7 @@ from itertools import islice
 
 import pytest
 
-from bench.worker.ahead import DEPTH, made_ahead
+from bench.worker.device.ahead import DEPTH, made_ahead
 
 
 def test_inputs_come_in_order_and_each_is_made_once() -> None:

@@ -5,7 +5,7 @@ import sys
 
 _PROBE = """
 import importlib.util, sys
-from bench.worker.blocking import block
+from bench.worker.device.blocking import block
 block({"wave", "xmlrpc"})
 assert "wave" not in sys.modules  # libraries use what stands there: None would break them
 assert importlib.util.find_spec("wave") is None

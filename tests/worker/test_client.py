@@ -228,7 +228,8 @@ def test_a_worker_that_died_between_commands_is_reported_at_the_next(data: Path)
 _PARENT = """
 import sys, time
 from pathlib import Path
-from tests.support import fake_framework, fakes
+from tests.support import fakes
+from tests.support.plugins import fake_framework
 from bench.worker.client import Worker
 worker = Worker(fakes.case("fake-hang"), Path(sys.argv[1]), fakes.LIMITS)
 worker.open(print)

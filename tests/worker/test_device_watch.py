@@ -6,8 +6,8 @@ import pytest
 
 from bench.core.errors import UserError
 from bench.core.system import nvml
-from bench.worker.device_watch import SOURCE, BlockWatch, CardMeter, DeviceWatch
-from bench.worker.energy import STANDS_STILL
+from bench.worker.device.energy import STANDS_STILL
+from bench.worker.device.watch import SOURCE, BlockWatch, CardMeter, DeviceWatch
 from tests.support import nvml_recordings
 from tests.support.nvml_recordings import replay
 

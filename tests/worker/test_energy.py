@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from bench.worker import energy
-from bench.worker.energy import Meter, Reading, added
+from bench.worker.device import energy
+from bench.worker.device.energy import Meter, Reading, added
 
 RANGE = 262_143_328_850
 

@@ -7,8 +7,8 @@ import pytest
 
 from bench.core.errors import UserError
 from bench.core.system import devices, nvml
-from bench.worker import probing
-from bench.worker.probing import choose, others_on, probe
+from bench.worker.device import probing
+from bench.worker.device.probing import choose, others_on, probe
 from tests.support import fakes, nvml_recordings
 from tests.support.nvml_recordings import replay
 

@@ -1,8 +1,9 @@
 """Each case over several runs: its results in the order of time, and where they cannot be joined.
 
 Points are comparable where data, certificate, machine and settings are those of the rule for two
-runs (`bench.analysis.comparability.RUNS`); else there is a break between them, which no line and no
-change point crosses. Versions and commits may differ: that is what a history is looked at for.
+runs (`bench.analysis.comparison.comparability.RUNS`); else there is a break between them, which no
+line and no change point crosses. Versions and commits may differ: that is what a history is looked
+at for.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from functools import cached_property
 
 from bench.analysis.caveats import is_removed
 from bench.analysis.certified import status_of
-from bench.analysis.comparability import RUNS, differences
-from bench.analysis.compare import Comparison, compare, facts_of
+from bench.analysis.comparison.comparability import RUNS, differences
+from bench.analysis.comparison.compare import Comparison, compare, facts_of
 from bench.analysis.experiments import (
     data_of,
     framework_place,

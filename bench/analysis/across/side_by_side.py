@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from bench.analysis.certified import status_of
-from bench.analysis.comparability import RUNS, Difference, differences
-from bench.analysis.compare import Comparison, by_key, compare, facts_of
+from bench.analysis.comparison.comparability import RUNS, Difference, differences
+from bench.analysis.comparison.compare import Comparison, by_key, compare, facts_of
 from bench.analysis.experiments import data_of
 from bench.analysis.runs import Run
 from bench.core.records import Record
@@ -40,7 +40,7 @@ class SideBySide:
     Attributes:
         runs: The first is the one that the others are compared with.
         records: By case and kind, one per run; None where a run does not have it.
-        comparisons: By run after the first; what `bench.analysis.compare.compare` returns.
+        comparisons: By run after the first; what `bench.analysis.comparison.compare` returns.
         differing: Only what differs between runs that share a case.
     """
 

@@ -17,9 +17,9 @@ from bench.analysis.audit.durations import Found, durations, named
 from bench.analysis.caveats import ACCURACY, ALL, SECONDS, has_caveat
 from bench.analysis.certified import is_certified, problem_of
 from bench.analysis.clock import MISSING_SYNC, NO_SLOPE, sync_audit_of
-from bench.analysis.comparability import differences_between
+from bench.analysis.comparison.comparability import differences_between
+from bench.analysis.comparison.pairing import is_pair
 from bench.analysis.experiments import Experiment, by_dataset, experiments
-from bench.analysis.pairing import is_pair
 from bench.analysis.speeds import speeds, versus
 from bench.analysis.utilisation import utilisation
 from bench.core.errors import UserError

@@ -21,7 +21,7 @@ from bench.core.errors import UserError
 from bench.core.files import write_whole
 from bench.core.samples import Block
 from bench.core.system.machine import BlockState
-from bench.harness.interleave import TaskResults
+from bench.harness.interleaving.interleave import TaskResults
 from bench.worker.client import WorkerError
 
 _OTHERWISE = ("task", "error", "states")

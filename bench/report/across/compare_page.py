@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.analysis.across.side_by_side import Key, SideBySide, letter
-from bench.analysis.compare import Comparison
+from bench.analysis.comparison.compare import Comparison
 from bench.core.case import Case
 from bench.core.kinds import KINDS
 from bench.report.across.forest import forest
@@ -30,7 +30,7 @@ def compare_page(found: SideBySide, failures: Sequence[str] | None = None) -> st
 
     Args:
         found: The runs.
-        failures: What a gate found (`bench.analysis.gate`); None without a gate.
+        failures: What a gate found (`bench.analysis.comparison.gate`); None without a gate.
     """
     chapters = (_figures(found), _cases(found), _differing(found), _reasons(found))
     names = [run.name for run in found.runs]

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bench.analysis.across.side_by_side import SideBySide, letter
-from bench.analysis.compare import Comparison
+from bench.analysis.comparison.compare import Comparison
 from bench.analysis.experiments import (
     UNKNOWN,
     Data,

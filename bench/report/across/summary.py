@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.analysis.across.side_by_side import SideBySide, letter, side_by_side
-from bench.analysis.compare import Comparison
-from bench.analysis.gate import Gate, Rule
+from bench.analysis.comparison.compare import Comparison
+from bench.analysis.comparison.gate import Gate, Rule
 from bench.analysis.rows import Row
 from bench.analysis.runs import Run
 from bench.analysis.speeds import speeds
@@ -27,7 +27,7 @@ from bench.report.across.words import (
     value_of,
     verdict_of,
 )
-from bench.report.chapters import interleaved
+from bench.report.chapters.speed import interleaved
 from bench.report.columns import case_of
 from bench.report.format import NOTHING, markdown, ratio
 from bench.report.report import Report

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from bench.analysis.across.side_by_side import SideBySide, letter
-from bench.analysis.compare import Comparison, Sides, facts_of
-from bench.analysis.gate import Rule
+from bench.analysis.comparison.compare import Comparison, Sides, facts_of
+from bench.analysis.comparison.gate import Rule
 from bench.core.records import Record
 from bench.report.across.words import counted, verdict_of
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from bench.analysis.across.changes import Change
 from bench.analysis.across.series import Point
-from bench.analysis.compare import ONLY_A, ONLY_B, Comparison, Sides
+from bench.analysis.comparison.compare import ONLY_A, ONLY_B, Comparison, Sides
 from bench.analysis.experiments import device_of, start_of
 from bench.core.case import Case
 from bench.core.kinds import KINDS, kind

@@ -8,29 +8,32 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bench.report.chapters import (
+from bench.report.chapters import article, normalisation
+from bench.report.chapters.learning import (
     ablation,
     accuracy,
     accuracy_differences,
-    article,
+    divergence,
+    per_class,
+    time_to_accuracy,
+)
+from bench.report.chapters.speed import (
     baselines,
     blocks,
     break_even,
-    clock,
-    divergence,
     executions,
-    failures,
     interleaved,
     latency,
     memory,
-    normalisation,
-    overhead,
-    parity,
-    per_class,
     scaling,
     startup,
     throughput,
-    time_to_accuracy,
+)
+from bench.report.chapters.trust import (
+    clock,
+    failures,
+    overhead,
+    parity,
 )
 from bench.report.table import Table
 

@@ -10,14 +10,14 @@ from matplotlib.axes import Axes
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from bench.analysis.comparability import in_words
+from bench.analysis.comparison.comparability import in_words
+from bench.analysis.comparison.pairing import accuracy_difference
 from bench.analysis.experiments import Experiment, framework_place
-from bench.analysis.pairing import accuracy_difference
 from bench.analysis.results import Results
 from bench.analysis.rows import TRAINING, Row, counts, identity, provenance_columns
 from bench.core.case import Case
 from bench.networks.normalisations import NORMALISATIONS, Normalisation
-from bench.report.chapters.accuracy_differences import (
+from bench.report.chapters.learning.accuracy_differences import (
     apart,
     base_of,
     diverged,

@@ -12,7 +12,8 @@ from markupsafe import Markup
 from bench.analysis.experiments import device_of, frameworks_of, variant_place
 from bench.analysis.rows import Row
 from bench.core.records import Record
-from bench.report.chapters import QUESTIONS, failures
+from bench.report.chapters import QUESTIONS
+from bench.report.chapters.trust import failures
 from bench.report.columns import case_of
 from bench.report.page.details import Details, keys_of
 from bench.report.plot_style import GRID, INK, SOFT, Plot

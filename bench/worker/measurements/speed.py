@@ -16,8 +16,8 @@ import numpy as np
 from bench.core.system.devices import accelerated
 from bench.data.dataset import Split
 from bench.training.interfaces import Images, Trainer
-from bench.worker.device_time import DeviceTimer
-from bench.worker.device_watch import BlockWatch
+from bench.worker.device.time import DeviceTimer
+from bench.worker.device.watch import BlockWatch
 from bench.worker.measurements.article_loop import LoopBlocks, article_blocks
 from bench.worker.measurements.layers import layer_pairs
 from bench.worker.measurements.parallel import parallel_metrics

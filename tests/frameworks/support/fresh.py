@@ -11,7 +11,7 @@ import os
 import sys
 
 from bench.training.frameworks import framework
-from bench.worker.blocking import block
+from bench.worker.device.blocking import block
 from tests.frameworks.support.networks import TINY, setup
 from tests.frameworks.support.trainers import create
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from bench.core.system.process import die_with_parent
 from bench.training.frameworks import framework
-from bench.worker.blocking import block
+from bench.worker.device.blocking import block
 from tests.frameworks.support.networks import TINY, setup
 from tests.frameworks.support.trainers import create
 

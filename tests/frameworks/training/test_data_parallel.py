@@ -20,7 +20,7 @@ from bench.parity.devices import CHECK
 from bench.training.frameworks import FRAMEWORKS, why_one
 from bench.worker.client import Worker
 from tests.support import fakes
-from tests.support.fake_normalised import NORMALISED
+from tests.support.plugins.fake_normalised import NORMALISED
 
 needs_two = pytest.mark.skipif(len(usable_cpus()) < 2, reason="two devices need two CPUs")
 LIMITS = Limits(timeout_seconds=300)
@@ -30,7 +30,7 @@ LIMITS = Limits(timeout_seconds=300)
 def _fakes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     fakes.install(monkeypatch, tmp_path / "cache")
     monkeypatch.setitem(variants.VARIANTS, NORMALISED.name, NORMALISED)
-    monkeypatch.setenv("ALEXBENCH_EXTENSIONS", "tests.support.fake_normalised")
+    monkeypatch.setenv("ALEXBENCH_EXTENSIONS", "tests.support.plugins.fake_normalised")
 
 
 def certificate(name: str, framework: str) -> dict[str, object]:
@@ -83,7 +83,7 @@ def test_strong_and_weak_scaling_in_one_run(
     if missing := FRAMEWORKS["pytorch"].missing():
         pytest.skip(missing)
     data = fakes.write_batches(tmp_path / "small", fakes.images())
-    monkeypatch.setenv("ALEXBENCH_EXTENSIONS", "tests.support.fake_patient")
+    monkeypatch.setenv("ALEXBENCH_EXTENSIONS", "tests.support.plugins.fake_patient")
     command = [
         sys.executable, "-m", "bench", "run", "--profile", "tiny", "--variants", "tiny-bn",
         "--frameworks", "pytorch,fake", "--tracks", "closed,idiomatic", "--devices", "1,2",

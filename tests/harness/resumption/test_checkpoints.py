@@ -14,7 +14,7 @@ from bench.core.errors import UserError
 from bench.core.records import Record, RecordStore
 from bench.core.system import nvml
 from bench.harness import measure as measurements
-from bench.harness.interleave import InterleavedRun, TaskResults
+from bench.harness.interleaving.interleave import InterleavedRun, TaskResults
 from bench.harness.matrix import Task, jobs
 from bench.harness.profiles import Profile
 from bench.harness.resumption import checkpoints

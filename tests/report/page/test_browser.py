@@ -10,7 +10,7 @@ from PIL import Image
 
 from bench.report.html import write_results
 from tests.support.browser import browser, missing, page_of
-from tests.support.synthetic import CLASSES, make_failure, make_record, make_run
+from tests.support.synthetic_records.synthetic import CLASSES, make_failure, make_record, make_run
 
 pytestmark = [
     pytest.mark.browser,

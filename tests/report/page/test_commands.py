@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from bench.cli.run import run
+from bench.cli.commands.run import run
 from bench.core.records import RecordStore
 from bench.harness.matrix import jobs
 from bench.harness.profiles import profile
 from bench.harness.selection import Selection
 from bench.report.page.commands import begun, command_of
 from bench.training import frameworks
-from tests.support.synthetic import make_record
+from tests.support.synthetic_records.synthetic import make_record
 
 QUICK = Path(__file__).parents[3] / "results" / "reference-2026-11-26-quick"
 

@@ -7,13 +7,13 @@ import json
 import pytest
 
 from bench.report.chapters import TABLES
-from bench.report.chapters.overhead import TOGETHER
+from bench.report.chapters.trust.overhead import TOGETHER
 from bench.report.page.commands import command_of
 from bench.report.page.details import SAMPLES, SETS, Details, as_json, keys_of
 from bench.report.page.settings import ABSENT, differences, environments
 from bench.report.report import Report
 from bench.report.tables import sections
-from tests.support.synthetic import ENVIRONMENT, SETTINGS, make_record, make_run
+from tests.support.synthetic_records.synthetic import ENVIRONMENT, SETTINGS, make_record, make_run
 
 RUN = make_run(seeds=2)
 

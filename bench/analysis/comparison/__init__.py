@@ -1,0 +1,1 @@
+"""Two runs compared: which records may be, pairs, verdicts, and the gate."""

@@ -1,0 +1,240 @@
+"""Two runs side by side, case by case: is B faster than A, or more accurate?
+
+Only like is compared with like. A pair whose data, parity status, machine or settings differ is
+refused, and the reason says what differs; so is one where a side has no result. What must be the
+same is listed in `bench.analysis.comparison.comparability`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+from bench.analysis.caveats import SECONDS, footnotes_on, reasons
+from bench.analysis.certified import status_of
+from bench.analysis.comparison.comparability import RUNS, differences
+from bench.analysis.comparison.pairing import AccuracyDifference, accuracy_difference
+from bench.analysis.experiments import latest
+from bench.analysis.speeds import speeds_of, with_disturbance
+from bench.core.case import Case
+from bench.core.kinds import kind
+from bench.core.records import Record
+from bench.core.samples import interleaved_together, ratios, timed
+from bench.core.system.environment import gpu_line
+from bench.core.text import without_folders
+from bench.stats.estimates import Ratio, noise_of, paired, unpaired
+from bench.stats.verdicts import speed_verdict
+
+ONLY_A, ONLY_B, REFUSED = "only in A", "only in B", "refused"
+_FACTS = ("cpu", "cores", "os", "python", "alexbench", "commit")
+"""Facts of an environment that a comparison names where they differ, next to versions."""
+_DIGEST = 12
+
+Sides = tuple[str, str]
+"""What the reasons of a comparison call the earlier and the later run."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One case and kind of two runs.
+
+    Attributes:
+        case: Id of the case.
+        kind: Kind of measurement.
+        verdict: ``faster``, ``slower``, ``tie`` (the interval lies within ± 10 %) or
+            ``inconclusive``; for accuracy ``higher``, ``lower``, ``tie`` (within ± 1 point) or
+            ``inconclusive``; ``refused``, ``only in A``, ``only in B``.
+        ratio: Speed of B over speed of A, above 1 where B is faster; None for accuracy. Speed is
+            images/s, for latencies and start-ups one over the seconds.
+        difference: Accuracy of B minus that of A, in percentage points, of this seed; None for
+            everything timed.
+        low: Lower end of the 95 % interval of the ratio; for accuracy, in points, of the mean
+            difference over all seeds.
+        high: Upper end of that interval.
+        detectable: The smallest relative difference in speed that these processes can find.
+        noise: Relative spread of the samples of one process (`bench.stats.estimates.noise_of`), of
+            the side that has more; None for accuracy.
+        reason: Why it is inconclusive or refused, and what else a reader must know.
+        differs: Versions and facts about the machine that are known of both sides and not equal.
+        mean: The mean difference over all seeds, in points; None for everything timed.
+        runs: Processes (seeds for accuracy) of the side that has fewer; None where not compared.
+        run: Name of B's run; empty where it is unknown.
+    """
+
+    case: str
+    kind: str
+    verdict: str
+    ratio: float | None = None
+    difference: float | None = None
+    low: float | None = None
+    high: float | None = None
+    detectable: float | None = None
+    reason: str | None = None
+    differs: tuple[str, ...] = ()
+    noise: float | None = None
+    mean: float | None = None
+    runs: int | None = None
+    run: str = field(default="", compare=False)
+
+    @property
+    def has_figure(self) -> bool:
+        """Whether the two sides were compared, with whatever verdict."""
+        return self.ratio is not None or self.difference is not None
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object; ``ratio`` is null for accuracy, ``difference`` for everything else."""
+        found = {each.name: getattr(self, each.name) for each in fields(self)}
+        return found | {"differs": list(self.differs)}
+
+
+def compare(
+    a: Iterable[Record], b: Iterable[Record], sides: Sides = ("A", "B")
+) -> list[Comparison]:
+    """One comparison per case and kind that is in either run, in the order of A, then of B.
+
+    Args:
+        a: Records of the earlier run; of several with one key the last started counts.
+        b: Records of the later run.
+        sides: What reasons call the two.
+    """
+    old, new = (by_key(run) for run in (a, b))
+    differences = _differences(old, new)
+    run = next((record.run for record in new.values()), "")
+    rows = []
+    for key in [*old, *(key for key in new if key not in old)]:
+        if key not in old or key not in new:
+            rows.append(Comparison(*key, verdict=ONLY_A if key in old else ONLY_B))
+        elif reason := refusal(old[key], new[key], sides):
+            rows.append(Comparison(*key, verdict=REFUSED, reason=reason))
+        else:
+            timed = kind(old[key].kind).timed
+            row = (
+                _timed(old[key], new[key]) if timed else _accuracy(old[key], new[key], differences)
+            )
+            rows.append(_with_conditions(row, old[key], new[key], sides))
+    return [replace(row, run=run) for row in rows]
+
+
+def _with_conditions(row: Comparison, a: Record, b: Record, sides: Sides) -> Comparison:
+    """The comparison with what differs between the two sides, and their caveats."""
+    told = [f"{side}: {why}" for side, r in zip(sides, (a, b), strict=True) for why in _caveats(r)]
+    reason = "; ".join([*([row.reason] if row.reason else []), *told])
+    return replace(row, reason=reason or None, differs=tuple(_differs(a, b, sides)))
+
+
+def _caveats(record: Record) -> list[str]:
+    return footnotes_on([record], timed=kind(record.kind).timed)
+
+
+def _differs(a: Record, b: Record, sides: Sides) -> list[str]:
+    """Versions and facts about the machine that both know and that are not equal."""
+    left, right = (facts_of(record) for record in (a, b))
+    return [
+        f"{name} {left[name]} in {sides[0]}, {right[name]} in {sides[1]}"
+        for name in left
+        if name in right and left[name] != right[name]
+    ]
+
+
+def facts_of(record: Record) -> dict[str, str]:
+    """Versions and facts about the machine that are known of a record."""
+    found = {**(record.environment.get("versions") or {})}
+    found |= {name: record.environment.get(name) for name in _FACTS}
+    found["gpu"] = gpu_line(record.environment) or None
+    return {name: str(value) for name, value in found.items() if value is not None}
+
+
+def by_key(run: Iterable[Record]) -> dict[tuple[str, str], Record]:
+    """Records by case and kind; of several with one key the last started counts."""
+    newest, _ = latest(run)
+    return {record.key: record for record in sorted(newest, key=lambda r: r.started_at)}
+
+
+def refusal(a: Record, b: Record, sides: Sides = ("A", "B")) -> str | None:
+    """Why two records of the same case must not be compared; None when they may."""
+    for side, record in zip(sides, (a, b), strict=True):
+        if not record.ok:
+            last = (record.error or "no reason was recorded").strip().splitlines()[-1]
+            return f"{side} has no result: {record.status} ({without_folders(last)})"
+        if kind(record.kind).timed and (why := reasons([record], SECONDS)):
+            return f"the seconds of {side} are no measurement: {'; '.join(why)}"
+    return unlike(a, b, sides)
+
+
+def unlike(a: Record, b: Record, sides: Sides = ("A", "B")) -> str | None:
+    """What differs in data, parity status, machine or settings; None where nothing does."""
+    one, other = (f"in {side}" for side in sides)
+    prints = [str(record.dataset.get("fingerprint"))[:_DIGEST] for record in (a, b)]
+    if prints[0] != prints[1]:
+        return f"different data: {prints[0]} {one}, {prints[1]} {other}"
+    parity = [status_of(record) for record in (a, b)]
+    if parity[0] != parity[1]:
+        return f"different parity status: {parity[0]} {one}, {parity[1]} {other}"
+    found = [f"{d.key} is {d.one} {one}, {d.other} {other}" for d in differences(a, b, RUNS)]
+    return f"different settings: {'; '.join(found)}" if found else None
+
+
+def ratio_of_speeds(a: Record, b: Record) -> Ratio:
+    """Speed of B over speed of A; a run with longer blocks is not slower for that."""
+    if interleaved_together(a, b):
+        # Two copies of one measurement, sample by sample: what made it noisy is in both.
+        return with_disturbance(paired(ratios(timed(b), timed(a))), (a, b))
+    return with_disturbance(unpaired(speeds_of(b), speeds_of(a)), (a, b))
+
+
+def _timed(a: Record, b: Record) -> Comparison:
+    found = ratio_of_speeds(a, b)
+    verdict = speed_verdict(found)
+    return Comparison(
+        *a.key,
+        verdict=verdict.word,
+        ratio=found.ratio.value,
+        low=found.ratio.low,
+        high=found.ratio.high,
+        detectable=found.detectable,
+        noise=max(filter(None, map(noise_of, map(speeds_of, (a, b)))), default=None),
+        runs=found.processes,
+        reason=verdict.reason,
+    )
+
+
+def _differences(
+    old: Mapping[tuple[str, str], Record], new: Mapping[tuple[str, str], Record]
+) -> dict[Case, AccuracyDifference]:
+    """Accuracy of B minus A of each case, over all of its seeds that may be compared."""
+    seeds: dict[Case, list[tuple[Record, Record]]] = {}
+    for key, a in old.items():
+        if not kind(a.kind).timed and key in new and refusal(a, new[key]) is None:
+            seeds.setdefault(replace(a.case, seed=0), []).append((a, new[key]))
+    return {
+        case: accuracy_difference([b for _, b in pairs], [a for a, _ in pairs])
+        for case, pairs in seeds.items()
+    }
+
+
+def _accuracy(a: Record, b: Record, differences: Mapping[Case, AccuracyDifference]) -> Comparison:
+    mean = differences[replace(a.case, seed=0)]
+    value, low, high = mean.estimate
+    verdict = mean.verdict
+    method = "paired by seed" if mean.pairs else "Welch"
+    over = f"mean over {mean.seeds} seeds: {100 * value:+.2f} points ({method})"
+    notes = [over if mean.seeds > 1 else None, verdict.reason, identical(a, b)]
+    return Comparison(
+        *a.key,
+        verdict=verdict.word,
+        difference=100 * (b.samples[0] - a.samples[0]),
+        low=None if low is None else 100 * low,
+        high=None if high is None else 100 * high,
+        mean=100 * value,
+        runs=mean.seeds,
+        reason="; ".join(part for part in notes if part) or None,
+    )
+
+
+def identical(a: Record, b: Record) -> str | None:
+    """Says so where both trainings ended in the same weights, bit for bit."""
+    digests = [record.metrics.get("trained_weights_sha256") for record in (a, b)]
+    if digests[0] is None or digests[0] != digests[1]:
+        return None
+    return f"identical training: both ended in the weights {str(digests[0])[:_DIGEST]}"

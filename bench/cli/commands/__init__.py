@@ -1,0 +1,1 @@
+"""The commands of alexbench, a file each."""

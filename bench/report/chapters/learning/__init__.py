@@ -1,0 +1,1 @@
+"""Tables about accuracy and how it is reached."""

@@ -1,0 +1,254 @@
+"""Time to accuracy: how many seeds reach an accuracy, when, and the mean up to a shared end.
+
+The plot has the share of seeds that have reached it, by the clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import partial
+
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from bench.analysis.experiments import Data, Experiment, frameworks_of, labels
+from bench.analysis.results import Results
+from bench.analysis.rows import Row, counts, identity, mean_over_seeds
+from bench.analysis.time_to_accuracy import PARTS, TimeToAccuracy, startup_of, times_to_accuracy
+from bench.report.chapters.learning.accuracy_differences import diverged
+from bench.report.columns import Column, how, number, seeds_of, who, whole
+from bench.report.format import NOTHING, count, joined, known, significant
+from bench.report.leads import extremes
+from bench.report.panels import first_lines, signed_title
+from bench.report.plot_style import (
+    SOFT,
+    Drawing,
+    colour,
+    dash,
+    framework_legend,
+    grid_of_axes,
+    hover,
+    in_lines,
+    marker,
+    new_figure,
+    plain_numbers,
+)
+from bench.report.report import Part
+from bench.report.table import Chart, Table
+from bench.stats.survival import Seed, median_time, restricted_mean, survival_curve
+
+UNITS = ("seconds", "images")
+
+GOALS = 3
+"""Accuracies of a network that are drawn: the highest ones, where frameworks differ."""
+
+_LETTERS = 34  # of a title above axes 3.4 inches wide
+
+
+def time_to_accuracy_rows(results: Results) -> list[Row]:
+    """A row per experiment and threshold that some framework of its network reached.
+
+    ``median_seconds`` is None for never; ``mean_seconds`` is restricted to ``horizon_seconds``, by
+    which ``within_seconds`` seeds got there; the same in images. Seconds count from the empty
+    process where ``seconds_from`` says ``start``, from the first step where it says ``training``.
+    The parts of the start-up are means over seeds.
+    """
+    return [
+        _row(experiment, goal, follow, results.data) | results.comparability(experiment)
+        for follow in results.once(times_to_accuracy)
+        for goal in follow.thresholds()
+        for experiment in follow.members
+        if follow.seeds(experiment, goal, "images")
+    ]
+
+
+def _row(experiment: Experiment, goal: float, follow: TimeToAccuracy, data: Data) -> Row:
+    row = identity(experiment, data) | counts(experiment)
+    row |= {"diverged": diverged(experiment), "threshold": goal}
+    known = follow.seeds(experiment, goal, "images")
+    row |= {"seeds": len(known), "reached": sum(seed.reached for seed in known)}
+    for unit in UNITS:
+        seeds, horizon = follow.seeds(experiment, goal, unit), follow.horizon(unit)
+        row[f"median_{unit}"] = median_time(seeds)
+        row[f"mean_{unit}"] = restricted_mean(seeds, horizon)
+        row[f"horizon_{unit}"] = horizon
+        row[f"within_{unit}"] = sum(seed.reached and seed.time <= horizon for seed in seeds)
+    row["seconds_from"] = "start" if follow.with_startup else "training"
+    return row | _startup(experiment)
+
+
+def _startup(experiment: Experiment) -> Row:
+    """Means over the seeds that have them; not a number where none has."""
+    found = [parts for record in experiment.ok if (parts := startup_of(record))]
+    row: Row = {part: mean_over_seeds([parts[part] for parts in found]).value for part in PARTS}
+    row["startup_seconds"] = mean_over_seeds([sum(parts.values()) for parts in found]).value
+    return row
+
+
+def columns(rows: Sequence[Row]) -> list[Column]:
+    """How many seeds reached it and when, by the clock and by images."""
+    return [
+        *who(rows),
+        Column("accuracy", lambda row: f"{100 * row['threshold']:g} %"),
+        Column("seeds", seeds_of),
+        Column("reached", lambda row: f"{row['reached']} of {row['seeds']}"),
+        Column("median (s)", lambda row: _or_never(significant(row["median_seconds"]))),
+        Column("mean (s)", partial(_mean, "seconds")),
+        number("up to (s)", "horizon_seconds"),
+        Column("median images", lambda row: _or_never(count(row["median_images"]))),
+        Column("mean images", partial(_mean, "images")),
+        whole("up to images", "horizon_images"),
+        Column("start-up (s)", partial(_startup_cell, "startup_seconds")),
+        Column("of it first step (s)", partial(_startup_cell, "first_step_seconds")),
+        *how(),
+    ]
+
+
+def _or_never(shown: str) -> str:
+    return "never" if shown == NOTHING else shown
+
+
+def _mean(unit: str, row: Row) -> str:
+    show = significant if unit == "seconds" else count
+    shown = show(row[f"mean_{unit}"])
+    # With a seed after the horizon the mean is a lower bound.
+    return f"≥ {shown}" if row[f"within_{unit}"] < row["seeds"] else shown
+
+
+def _startup_cell(key: str, row: Row) -> str:
+    return significant(row[key]) if known(row[key]) else "n/a"
+
+
+def lead(rows: Sequence[Row]) -> str:
+    """The soonest and the latest median of the highest accuracy that half of the seeds reached."""
+    reached = [row for row in rows if known(row["median_seconds"])]
+    if not reached:
+        return "No accuracy was reached by half of the seeds."
+    goal = max(row["threshold"] for row in reached)
+    what = f"{100 * goal:g} % test accuracy was reached after"
+    same = [row for row in rows if row["threshold"] == goal]
+    return extremes(what, "median_seconds", lambda s: f"{significant(s)} s", missing="never")(same)
+
+
+def notes(rows: Iterable[Row]) -> list[str]:
+    """A line where seconds to an accuracy lack the start-up, with the networks it holds for."""
+    names = dict.fromkeys(
+        str(row["variant"]) for row in rows if row.get("seconds_from") == "training"
+    )
+    if not names:
+        return []
+    return [
+        f"{joined(list(names))}: seconds are of training alone, without start-up, since not all of "
+        "these records have theirs (n/a)"
+    ]
+
+
+def time_to_accuracy(part: Part) -> Drawing | None:
+    """A row of panels per network, one for each of the highest accuracies that a seed reached."""
+    followed = [
+        f for f in part.results.once(times_to_accuracy) if _within(f, part) and f.thresholds()
+    ]
+    if not followed:
+        return None
+    found, left_out = first_lines(followed, "time_to_accuracy", part.panels)
+    names = labels(follow.members[0].peers for follow in found)
+    columns = max(min(GOALS, len(follow.thresholds())) for follow in found)
+    title = f"Time to accuracy, {part.track} track"
+    figure = new_figure(max(5.5, 0.6 + 3.4 * columns), 1.2 + 2.4 * len(found), title, part.data)
+    frameworks = part.frameworks
+    for line, follow in zip(grid_of_axes(figure, len(found), columns), found, strict=True):
+        goals = follow.thresholds()[-GOALS:]
+        for axes, goal in zip(line, goals, strict=False):
+            name = f"{names[follow.members[0].peers]}: {100 * goal:g} %"
+            name = signed_title(name, follow.members)
+            axes.set_title(in_lines(name, _LETTERS))
+            _panel(axes, follow, goal, frameworks)
+        for axes in line[len(goals) :]:
+            axes.set_axis_off()
+        line[0].set_ylabel("seeds that reached it")
+    framework_legend(
+        figure,
+        frameworks_of(e.records[0] for f in found for e in f.members),
+        lines=True,
+        networks=[e.case.variant for f in found for e in f.members],
+    )
+    return Drawing(f"time_to_accuracy_{part.track}", title, _how(found) + left_out, figure)
+
+
+def _within(follow: TimeToAccuracy, part: Part) -> bool:
+    first = follow.members[0]
+    return first.case.track == part.track and first.certified == part.certified
+
+
+def _how(found: Sequence[TimeToAccuracy]) -> str:
+    seconds = "Seconds count from the empty process: import, build, compile and training."
+    if not all(follow.with_startup for follow in found):
+        seconds = (
+            "Seconds count from the empty process where the axis says start-up and from the first "
+            "step elsewhere, for records without their start-up."
+        )
+    return (
+        "Further left is sooner: the share of seeds (Kaplan-Meier) whose evaluation has reached "
+        "the accuracy. A bar across a line is the end of a seed that never reached it; a dotted "
+        f"line is the end that all frameworks of the network share. {seconds}"
+    )
+
+
+def _panel(axes: Axes, follow: TimeToAccuracy, goal: float, frameworks: Sequence[str]) -> None:
+    horizon = follow.horizon("seconds")
+    for experiment in follow.members:
+        if seeds := follow.seeds(experiment, goal, "seconds"):
+            _curve(axes, experiment, seeds, frameworks)
+    axes.axvline(horizon, color=SOFT, linewidth=0.9, linestyle=":")
+    axes.set_xlim(left=0)
+    axes.set_ylim(-0.05, 1.08)
+    axes.xaxis.set_major_locator(MaxNLocator(5))
+    axes.xaxis.set_major_formatter(plain_numbers())
+    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes.set_xlabel("seconds with start-up" if follow.with_startup else "seconds of training")
+
+
+def _curve(
+    axes: Axes, experiment: Experiment, seeds: Sequence[Seed], frameworks: Sequence[str]
+) -> None:
+    """Steps up where seeds arrive (marked), flat to the end, ticks where seeds end without it."""
+    framework = experiment.case.framework
+    tint = colour(framework, frameworks)
+    curve = survival_curve(seeds)
+    x, y = [0.0, *curve.times], [0.0, *(1 - share for share in curve.shares)]
+    style = dash(framework, frameworks)
+    (line,) = axes.step(x, y, where="post", color=tint, linewidth=1.6, linestyle=style)
+    reached = sum(seed.reached for seed in seeds)
+    hover(line, f"{framework}: reached by {reached} of {len(seeds)} seeds")
+    arrived = {seed.time for seed in seeds if seed.reached}
+    level = dict(zip(x, y, strict=True))
+    axes.plot(
+        sorted(arrived),
+        [level[time] for time in sorted(arrived)],
+        marker=marker(experiment.case.variant),
+        markersize=5.5,
+        color=tint,
+        linestyle="",
+    )
+    ended = sorted({seed.time for seed in seeds if not seed.reached})
+    ticks = [level[time] for time in ended]
+    axes.plot(ended, ticks, "|", color=tint, markersize=11, markeredgewidth=1.6)
+
+
+TABLE = Table(
+    "time_to_accuracy",
+    "Time to accuracy",
+    "When an evaluation first reached the accuracy, over seeds. Seconds count from the empty "
+    "process: import, build and training with its first step, without evaluation. A seed that "
+    "ended without reaching it is right-censored (Kaplan-Meier). The mean is restricted: a "
+    "seed that has not reached it by the end that all frameworks of the network share (up to) "
+    "counts as that, and ≥ says that there was one. Accuracies that no framework of a network "
+    "reached are left out.",
+    time_to_accuracy_rows,
+    columns,
+    charts=(Chart("time_to_accuracy", time_to_accuracy, ("accuracy",)),),
+    notes=notes,
+    times=("accuracy",),
+    lead=lead,
+    kinds=("accuracy",),
+)

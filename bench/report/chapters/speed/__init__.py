@@ -1,0 +1,1 @@
+"""Tables about speed, start-up, memory and baselines."""

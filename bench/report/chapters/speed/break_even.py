@@ -1,0 +1,264 @@
+"""Break-even: when the faster of two frameworks has made up for its slower start.
+
+After its start-up a framework needs images / rate seconds. The two are level where
+start_a + images / rate_a = start_b + images / rate_b.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from itertools import combinations
+
+from matplotlib.axes import Axes
+
+from bench.analysis.comparison.comparability import in_words
+from bench.analysis.experiments import Experiment, labels
+from bench.analysis.results import Results
+from bench.analysis.rows import TRAINING, Row, counts, identity, provenance_columns
+from bench.analysis.time_to_accuracy import PARTS
+from bench.core.case import Case
+from bench.report.columns import Column, how, number, text, who
+from bench.report.format import NOTHING, count, known, ratio, significant
+from bench.report.leads import counted
+from bench.report.panels import first_panels, signed_title
+from bench.report.plot_style import (
+    Drawing,
+    colour,
+    dash,
+    framework_legend,
+    grid_of_axes,
+    hover,
+    in_lines,
+    new_figure,
+    plain_numbers,
+)
+from bench.report.report import Part
+from bench.report.table import Chart, Table
+from bench.stats import estimates
+from bench.stats.verdicts import speed_verdict
+
+_LETTERS = 48  # of a title above axes 4.9 inches wide
+AHEAD, EVEN, REFUSED = "ahead from the start", "break-even", "not comparable"
+
+
+@dataclass(frozen=True)
+class Side:
+    """One framework: its steady state, and the start-up of the same case."""
+
+    steady: Experiment
+    start: Experiment
+    results: Results
+
+    @property
+    def rate(self) -> float:
+        """Images/s of training: the median, as in the table of throughput."""
+        return self.results.rate(self.steady).value
+
+    @cached_property
+    def seconds(self) -> dict[str, float]:
+        """Mean over seeds of each of ``PARTS``."""
+        starts = [record.metrics for record in self.start.ok]
+        return {
+            part: estimates.mean_estimate([float(metrics[part]) for metrics in starts]).value
+            for part in PARTS
+        }
+
+    @property
+    def startup(self) -> float:
+        """Seconds from the empty process to the end of the first step."""
+        return sum(self.seconds.values())
+
+
+def break_even_images(startups: tuple[float, float], rates: tuple[float, float]) -> float:
+    """Images after which the first framework has caught up with the second; 0 if never behind.
+
+    Seconds of start-up and images/s of both; the first has the higher rate. Raises ValueError when
+    it has not.
+    """
+    (ours, theirs), (faster, slower) = startups, rates
+    if not faster > slower > 0:
+        raise ValueError(f"the first rate must be the higher one. Received: {rates}")
+    delay = ours - theirs
+    return 0.0 if delay <= 0 else delay / (1 / slower - 1 / faster)
+
+
+def break_even_rows(results: Results) -> list[Row]:
+    """A row per network and pair of frameworks that have both measurements, the faster one first.
+
+    ``images`` and ``epochs`` (of all training images) are counted from the end of the first step;
+    ``behind_seconds`` is how much later the faster one starts, ``behind_first_step_seconds`` the
+    part of the first step (trace and compile) in that.
+    """
+    networks = _sides(results)
+    pairs = (pair for sides in networks.values() for pair in combinations(sides, 2))
+    return [_row(*pair) for pair in pairs]
+
+
+def _sides(results: Results) -> dict[Case, list[Side]]:
+    """The certified frameworks of each network that have both measurements."""
+    starts = {e.case: e for e in results.experiments("startup") if e.certified and _whole(e)}
+    networks: dict[Case, list[Side]] = {}
+    for e in results.experiments(TRAINING):
+        if e.ok and e.certified and e.case in starts:
+            networks.setdefault(e.peers, []).append(Side(e, starts[e.case], results))
+    return networks
+
+
+def _whole(experiment: Experiment) -> bool:
+    """Whether every start-up has its parts: without them nothing can be said of compilation."""
+    parts = [record.metrics.get(part) for record in experiment.ok for part in PARTS]
+    return bool(parts) and None not in parts
+
+
+def _row(one: Side, other: Side) -> Row:
+    results = one.results
+    faster, slower = (one, other) if one.rate >= other.rate else (other, one)
+    row = identity(faster.steady, results.data) | counts(faster.steady)
+    used = (faster.steady, faster.start, slower.steady, slower.start)
+    row |= provenance_columns([record for experiment in used for record in experiment.ok])
+    # The two measurements may be refused for the same reason: it is given once.
+    found = [
+        *results.between(faster.steady, slower.steady),
+        *results.between(faster.start, slower.start),
+    ]
+    refused = in_words(list(dict.fromkeys(found)))
+    row |= {"reference": slower.steady.case.framework_label, "not_compared": refused or None}
+    versus = results.ratio(faster.steady, slower.steady)
+    value, low, high = versus.ratio
+    row |= {"ratio": value, "ratio_low": low, "ratio_high": high}
+    row |= _start_columns(faster, slower)
+    row |= {"images": None, "epochs": None, "verdict": REFUSED}
+    if refused:
+        return row
+    if (word := speed_verdict(versus).word) != "faster":
+        # The point would lie anywhere: the interval of the ratio contains 1.
+        return row | {"verdict": f"{word} in rate"}
+    images = break_even_images((faster.startup, slower.startup), (faster.rate, slower.rate))
+    images_of_epoch = faster.steady.ok[0].dataset.get("train_images")
+    row |= {"images": images, "epochs": images / images_of_epoch if images_of_epoch else None}
+    return row | {"verdict": EVEN if images > 0 else AHEAD}
+
+
+def _start_columns(faster: Side, slower: Side) -> Row:
+    return {
+        "images_per_second": faster.rate,
+        "against_images_per_second": slower.rate,
+        "startup_seconds": faster.startup,
+        "against_startup_seconds": slower.startup,
+        "behind_seconds": faster.startup - slower.startup,
+        **{f"behind_{part}": faster.seconds[part] - slower.seconds[part] for part in PARTS},
+    }
+
+
+def columns(rows: Sequence[Row]) -> list[Column]:
+    """The faster one, which one it catches up with, and when."""
+    return [
+        *who(rows),
+        text("catches up with", "reference"),
+        Column("x images/s", lambda row: ratio(row["ratio"], row["ratio_low"], row["ratio_high"])),
+        number("start-up (s)", "startup_seconds"),
+        number("other's start-up (s)", "against_startup_seconds"),
+        Column("starts later by (s)", partial(_signed, "behind_seconds")),
+        Column("of it first step (s)", partial(_signed, "behind_first_step_seconds")),
+        Column("level after images", partial(_level, "images")),
+        Column("level after epochs", partial(_level, "epochs")),
+        text("verdict", "verdict"),
+        *how(),
+    ]
+
+
+def _signed(key: str, row: Row) -> str:
+    """``+3.20`` is later, ``-0.51`` sooner."""
+    value = row[key]
+    return f"{'-' if value < 0 else '+'}{significant(abs(value))}" if known(value) else NOTHING
+
+
+def _level(key: str, row: Row) -> str:
+    if row["verdict"] == AHEAD or row[key] is None:
+        return NOTHING
+    return count(row[key]) if key == "images" else significant(row[key])
+
+
+def break_even(part: Part) -> Drawing | None:
+    """Seconds from the start over images, a line per framework: they cross at the break-even."""
+    found = {
+        case: sides
+        for case, sides in _sides(part.results).items()
+        if case.track == part.track and part.certified and len(sides) > 1
+    }
+    if not found:
+        return None
+    panels, left_out = first_panels(found, "break_even", part.panels)
+    names = labels(panels)
+    columns = min(2, len(panels))
+    rows = -(-len(panels) // columns)
+    title = f"Seconds from the start of a process, {part.track} track"
+    figure = new_figure(4.9 * columns + 0.4, 1.2 + 2.7 * rows, title, part.data)
+    places = [axes for row in grid_of_axes(figure, rows, columns) for axes in row]
+    for axes, (case, sides) in zip(places, panels.items(), strict=False):
+        axes.set_title(in_lines(signed_title(names[case], [s.steady for s in sides]), _LETTERS))
+        _lines(axes, sides, part.frameworks)
+    for axes in places[len(panels) :]:
+        axes.set_axis_off()
+    frameworks = [name for name in part.frameworks if _has(name, panels.values())]
+    framework_legend(figure, frameworks, lines=True)
+    return Drawing(
+        f"break_even_{part.track}",
+        title,
+        "A line begins at the end of a framework's first step and rises by its seconds per image: "
+        "lower is sooner. Where two lines cross, the one with more images/s has made up for its "
+        f"slower start; the table says which crossings are sure.{left_out}",
+        figure,
+    )
+
+
+def _has(framework: str, panels: Iterable[Sequence[Side]]) -> bool:
+    return any(side.steady.case.framework == framework for sides in panels for side in sides)
+
+
+def _lines(axes: Axes, sides: Sequence[Side], frameworks: Sequence[str]) -> None:
+    reach = _reach(sides)
+    for side in sides:
+        case = side.steady.case
+        ends = (side.startup, side.startup + reach / side.rate)
+        tint, style = colour(case.framework, frameworks), dash(case.framework, frameworks)
+        (line,) = axes.plot((0, reach), ends, color=tint, linewidth=2, linestyle=style)
+        words = f"start {significant(side.startup)} s, {significant(side.rate)} images/s"
+        hover(line, f"{case.framework_label}: {words}")
+    axes.set_xlim(0, reach)
+    axes.set_ylim(bottom=0)
+    axes.locator_params(axis="x", nbins=5)
+    axes.xaxis.set_major_formatter(plain_numbers())
+    axes.yaxis.set_major_formatter(plain_numbers())
+    axes.set_xlabel("training images after the first step")
+    axes.set_ylabel("seconds")
+
+
+def _reach(sides: Sequence[Side]) -> float:
+    """Images that a panel shows: all crossings, and as many as the slowest start takes."""
+    crossings = [0.0]
+    for pair in combinations(sides, 2):
+        faster, slower = sorted(pair, key=lambda side: side.rate, reverse=True)
+        if faster.rate > slower.rate:
+            starts = (faster.startup, slower.startup)
+            crossings.append(break_even_images(starts, (faster.rate, slower.rate)))
+    usual = max(side.startup * side.rate for side in sides)
+    return min(max(1.6 * max(crossings), usual), 20 * usual)
+
+
+TABLE = Table(
+    "break_even",
+    "Break-even",
+    "Pairs of frameworks on one network, the one with more images/s first: how many images "
+    "after the first step it takes until it has made up for a slower start (import, build, "
+    "first step), and how much of that is the first step, where it traces and compiles. Epochs "
+    "are of all training images. No number where neither is shown to be faster.",
+    break_even_rows,
+    columns,
+    charts=(Chart("break_even", break_even, (TRAINING, "startup")),),
+    times=(TRAINING, "startup"),
+    lead=counted("verdict", "pair"),
+    kinds=(TRAINING, "startup"),
+)

@@ -1,0 +1,133 @@
+"""Executions: what compiling a training step costs, what it gains, and what is in force."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from bench.analysis.comparison.comparability import in_words
+from bench.analysis.experiments import Experiment
+from bench.analysis.results import Results
+from bench.analysis.rows import TRAINING, Row, counts, identity
+from bench.core.case import EAGER
+from bench.report.columns import Column, how, number, text, times, who, whole
+from bench.report.format import NOTHING, count, known, ratio, significant
+from bench.report.leads import extremes
+from bench.report.table import Table
+from bench.stats.verdicts import speed_verdict
+
+_COUNTED = ("graphs", "graph_breaks", "recompilations")
+_IN_FORCE = ("execution", "jit_compile", "compute_dtype", "tf32", "loss_scale")
+"""Settings that were read back, in the columns ``in_force_…``."""
+
+
+def execution_rows(results: Results) -> list[Row]:
+    """A row for every framework that was measured in several executions of one network.
+
+    ``in_force_…`` is what was read back from the framework; ``first_step_seconds`` has trace and
+    compilation; ``ratio`` is images/s to the eager execution of the same framework, and
+    ``pays_images``, ``pays_epochs`` when its longer first step has been made up for: None where
+    neither is shown to be faster, 0 where it has no longer first step.
+    """
+    found = [e for e in results.experiments(TRAINING) if e.ok]
+    by_framework: dict[Any, list[Experiment]] = {}
+    for experiment in found:
+        key = replace(experiment.case, execution=EAGER)
+        by_framework.setdefault(key, []).append(experiment)
+    several = [same for same in by_framework.values() if len(same) > 1]
+    return [_row(results, experiment, same) for same in several for experiment in same]
+
+
+def _row(results: Results, experiment: Experiment, same: Sequence[Experiment]) -> Row:
+    row = identity(experiment, results.data) | counts(experiment)
+    row |= results.comparability(experiment)
+    settings = experiment.ok[0].settings
+    row |= {f"in_force_{name}": settings.get(name) for name in _IN_FORCE}
+    counted = settings.get("compilation") or {}
+    row |= {name: counted.get(name) for name in _COUNTED}
+    row |= {"images_per_second": results.rate(experiment).value}
+    row |= {"first_step_seconds": _first_step(experiment)}
+    row |= dict.fromkeys(("ratio", "ratio_low", "ratio_high", "pays_images", "pays_epochs"))
+    eager = next((one for one in same if one.case.execution == EAGER), None)
+    if eager is None or eager is experiment or in_words(results.between(experiment, eager)):
+        return row
+    versus = results.ratio(experiment, eager)
+    row |= dict(zip(("ratio", "ratio_low", "ratio_high"), versus.ratio, strict=True))
+    return row | (_pays(results, experiment, eager) if _faster(versus) else {})
+
+
+def _faster(versus: Any) -> bool:
+    return speed_verdict(versus).word == "faster"
+
+
+def _first_step(experiment: Experiment) -> float | None:
+    found = [record.metrics.get("first_step_seconds") for record in experiment.ok]
+    seconds = [float(one) for one in found if one is not None]
+    return float(np.mean(seconds)) if seconds else None
+
+
+def _pays(results: Results, compiled: Experiment, eager: Experiment) -> Row:
+    """Images after which the seconds of the longer first step are won back."""
+    first, before = _first_step(compiled), _first_step(eager)
+    if first is None or before is None:
+        return {}
+    won = 1 / results.rate(eager).value - 1 / results.rate(compiled).value
+    if won <= 0:
+        return {}
+    images = max(0.0, first - before) / won
+    of_epoch = compiled.ok[0].dataset.get("train_images")
+    return {"pays_images": images, "pays_epochs": images / of_epoch if of_epoch else None}
+
+
+def columns(rows: Sequence[Row]) -> list[Column]:
+    """Speed and cost of each execution, and what was read back."""
+    return [
+        *(column for column in who(rows) if column.header != "execution"),
+        text("execution", "execution"),
+        text("in force", "in_force_execution"),
+        Column("XLA or Inductor", lambda row: _yes(row["in_force_jit_compile"]), right=False),
+        number("first step (s)", "first_step_seconds"),
+        number("images/s", "images_per_second"),
+        Column("x eager", lambda row: ratio(row["ratio"], row["ratio_low"], row["ratio_high"])),
+        Column("pays after images", _pays_after),
+        number("pays after epochs", "pays_epochs"),
+        whole("graphs", "graphs", usual=NOTHING),
+        whole("graph breaks", "graph_breaks", usual=NOTHING),
+        whole("recompilations", "recompilations", usual=NOTHING),
+        text("computes in", "in_force_compute_dtype", usual=NOTHING),
+        Column("loss scale", _scale, usual=NOTHING),
+        *how(),
+    ]
+
+
+def _pays_after(row: Row) -> str:
+    return count(row["pays_images"]) if known(row["pays_images"]) else NOTHING
+
+
+def _scale(row: Row) -> str:
+    found = row["in_force_loss_scale"]
+    return significant(found) if known(found) else NOTHING
+
+
+def _yes(value: bool | None) -> str:
+    return NOTHING if value is None else "yes" if value else "no"
+
+
+TABLE = Table(
+    "executions",
+    "Executions",
+    "What compiling costs and gains, in frameworks that were measured in several executions of "
+    "one network. The first step has trace and compilation in it; *pays after* is when a longer "
+    "one has been made up for, compared with the eager execution of the same framework, and is "
+    "empty where neither is shown to be faster. *In force* is what was read back, not what was "
+    "asked for. At a graph break PyTorch's compiler goes back to Python; XLA and TensorFlow have "
+    "none: what they cannot trace is an error.",
+    execution_rows,
+    columns,
+    times=(TRAINING,),
+    lead=extremes("Images/s compiled over eager:", "ratio", times),
+    kinds=(TRAINING,),
+)

@@ -1,0 +1,1 @@
+"""Tables about what the figures rest on."""

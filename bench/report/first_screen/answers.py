@@ -1,0 +1,265 @@
+"""The five questions of the first screen and their answers, a sentence each; then how sure it is.
+
+They are made from records once and shown at the head of the page, at the end of a run in the
+terminal, and in README and docs (`bench.report.blocks`).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from markupsafe import Markup
+
+from bench.analysis.machine_state import machine_line
+from bench.analysis.rows import comparability_rows
+from bench.core.kinds import ACCURACY, INFERENCE, KINDS, LATENCY, TRAIN_THROUGHPUT
+from bench.core.records import Record
+from bench.networks.normalisations import NORMALISATIONS
+from bench.report import footnotes, summary
+from bench.report.first_screen import findings
+from bench.report.first_screen.findings import NOT_COMPARED, Find, Finding
+from bench.report.first_screen.pictures import picture
+from bench.report.first_screen.wording import detected
+from bench.report.report import Records, Report
+from bench.stats.verdicts import ENOUGH_RUNS, INCONCLUSIVE, TIE
+from bench.training.tracks import TRACKS
+
+_DETAILS = 30
+"""Sentences below a lead at most; the tables have all."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer of the first screen.
+
+    Attributes:
+        question: As the page has it.
+        sentence: The lead: one sentence with its number and interval, and ‡ for a caveat.
+        details: The other comparisons, a sentence each: track by track, in each the largest effect
+            first.
+        picture: What the comparisons come to, as inline SVG; empty where nothing is compared.
+    """
+
+    question: str
+    sentence: str
+    details: tuple[str, ...] = ()
+    picture: Markup = field(default_factory=Markup)
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question of the first screen.
+
+    Attributes:
+        text: As the page has it.
+        find: The comparisons that answer it, of one dataset.
+        options: Of ``alexbench run``: what measures it.
+        kinds: The kinds of measurement that it needs.
+        paired: Whether the lead has a second normalisation next to the first.
+        frameworks: Whether it compares frameworks: then it names what has no certificate.
+        needs: What has to be there to measure it, in words.
+    """
+
+    text: str
+    find: Find
+    options: str
+    kinds: tuple[str, ...]
+    paired: bool = False
+    frameworks: bool = True
+    needs: str = ""
+
+
+_SMALL = ",".join(
+    dict.fromkeys(
+        name
+        for pair in NORMALISATIONS
+        for name in (pair.variant, pair.base)
+        if name.startswith("cifar")
+    )
+)
+
+QUESTIONS = (
+    Question(
+        "Who trains faster here?",
+        findings.training,
+        f"--kinds {TRAIN_THROUGHPUT}",
+        (TRAIN_THROUGHPUT,),
+    ),
+    Question(
+        "Who serves faster here?",
+        findings.serving,
+        f"--kinds {INFERENCE},{LATENCY}",
+        (INFERENCE, LATENCY),
+    ),
+    Question("Do they learn the same?", findings.learning, f"--kinds {ACCURACY}", (ACCURACY,)),
+    Question(
+        "What do BN and LRN bring and cost?",
+        findings.normalising,
+        f"--variants {_SMALL} --kinds {TRAIN_THROUGHPUT},{ACCURACY}",
+        (TRAIN_THROUGHPUT, ACCURACY),
+        paired=True,
+        frameworks=False,
+    ),
+    Question(
+        "What does pretraining bring?",
+        findings.pretraining,
+        "--profile transfer --inits pretrained,scratch --weights bvlc",
+        (ACCURACY,),
+        frameworks=False,
+        needs="it needs pretrained weights: `alexbench fetch weights` downloads torchvision's, "
+        "$ALEXBENCH_DATA may name a folder with bvlc-alexnet-trunk.safetensors",
+    ),
+)
+
+
+def answers(records: Records) -> list[Answer]:
+    """An answer to each question, and how sure they are as the last one."""
+    report = Report.of(records)
+    return [*(_answer(question, report) for question in QUESTIONS), how_sure(report)]
+
+
+def lines(records: Records) -> list[str]:
+    """The answers as lines of text, with what must be known of them: synthetic images, caveats."""
+    report = Report.of(records)
+    found = [f"{answer.question} {answer.sentence}" for answer in answers(report)]
+    return [*found, how_to_read(report), *_warnings(report)]
+
+
+def markdown(records: Records) -> list[str]:
+    """The same as paragraphs of Markdown."""
+    report = Report.of(records)
+    items = "\n".join(f"- **{a.question}** {a.sentence}" for a in answers(report))
+    return [items, how_to_read(report), *_warnings(report)]
+
+
+def _warnings(report: Report) -> list[str]:
+    """What must be known of the answers, where no rows of a table are around."""
+    found = summary.warnings(report)
+    return [_sentence(w.replace(footnotes.ALL_ROWS, "All measurements", 1)) for w in found]
+
+
+def how_to_read(records: Records) -> str:
+    """What brackets are, and what the tracks of the answers stand for."""
+    there = {record.case.track for record in Report.of(records).records}
+    tracks = [row.title for row in TRACKS.values() if row.name in there and not row.stages]
+    brackets = "Brackets are 95 % intervals, in the unit of the number before them."
+    return f"{brackets} {'; '.join(tracks)}." if tracks else brackets
+
+
+def command(question: Question) -> str:
+    """What measures a question: a command line."""
+    return f"alexbench run {question.options}"
+
+
+def _answer(question: Question, report: Report) -> Answer:
+    several = len(report.datasets) > 1
+    found = [f for results in report.datasets for f in question.find(results, several)]
+    found.sort(key=lambda finding: finding.order)
+    if not found:
+        return Answer(question.text, _missing(question, report), _uncertified(question, report))
+    lead, *others = found
+    parts = [lead.sentence]
+    if question.paired and (second := _second(lead, others)):
+        others.remove(second)
+        # The conditions are the same, and said once.
+        parts = [lead.words, replace(second, caveat=lead.caveat or second.caveat).sentence]
+    if lead.verdict == NOT_COMPARED:
+        parts.append(f"`{command(question)}` measures what can be compared")
+    elif not question.paired and (counts := _counts(found)):
+        parts.append(counts)
+    others.sort(key=lambda finding: list(TRACKS).index(finding.track))
+    shown = [_sentence(f.sentence) for f in others[:_DETAILS]]
+    if len(others) > _DETAILS:
+        shown.append(f"… and {len(others) - _DETAILS:,} more in the tables.")
+    details = (*shown, *_uncertified(question, report))
+    drawn = picture([mark for f in found for mark in f.marks], question.text)
+    return Answer(question.text, _sentence("; ".join(parts)), details, drawn)
+
+
+def _second(lead: Finding, others: Sequence[Finding]) -> Finding | None:
+    """The same framework's finding on another network, under the same conditions."""
+    return next((f for f in others if f.group == lead.group and f.variant != lead.variant), None)
+
+
+def _counts(found: Sequence[Finding]) -> str:
+    """What the other comparisons say, so that the largest one is not taken for all."""
+    if len(found) == 1:
+        return ""
+    if all(finding.verdict == INCONCLUSIVE for finding in found):
+        all_of = "both" if len(found) == 2 else f"all {len(found)}"
+        return f"{all_of} comparisons are inconclusive"
+    counted = Counter(finding.verdict for finding in found)
+    words = {TIE: "no difference", INCONCLUSIVE: INCONCLUSIVE, NOT_COMPARED: NOT_COMPARED}
+    order = [*(word for word in counted if word not in words), *words]
+    parts = [f"{counted[word]} {words.get(word, word)}" for word in order if counted[word]]
+    return f"of {len(found)} comparisons: {', '.join(parts)}"
+
+
+def _missing(question: Question, report: Report) -> str:
+    if question.needs:
+        return f"Not measured in this run: {question.needs}; `{command(question)}` measures it."
+    there = any(r.ok and r.kind in question.kinds for r in report.records)
+    what = "Nothing to compare was measured in this run" if there else "Not measured in this run"
+    return f"{what}; `{command(question)}` measures it."
+
+
+def _uncertified(question: Question, report: Report) -> tuple[str, ...]:
+    if not question.frameworks:
+        return ()
+    rows = [
+        row
+        for results in report.datasets
+        for row in results.once(comparability_rows)
+        if row["kind"] in question.kinds
+    ]
+    return tuple(f"Left out as uncertified: {why}." for why in footnotes.why_uncertified(rows))
+
+
+def _sentence(words: str) -> str:
+    return words if words.endswith((".", "…")) else f"{words}."
+
+
+def how_sure(records: Records) -> Answer:
+    """Detectable differences in speed, certificates, and the state of the machine, in one line."""
+    report = Report.of(records)
+    parts = [_detectable(report), certificates(report.records), machine_line(report.records)]
+    missing = "What else ran on the machine was not recorded."
+    return Answer("How sure is this?", " ".join(part or missing for part in parts))
+
+
+def _detectable(report: Report) -> str:
+    ratios = [
+        results.ratio(e, reference)
+        for results in report.datasets
+        for e in results.experiments(*(row.name for row in KINDS.values() if row.judged))
+        if (reference := results.reference(e)) is not None and reference is not e
+        if not results.between(e, reference)
+    ]
+    found = sorted(
+        versus.detectable
+        for versus in ratios
+        if versus.detectable is not None and versus.processes >= ENOUGH_RUNS
+    )
+    if not ratios:
+        return "No speeds are compared."
+    if not found:
+        return "No comparison of speed has two processes on each side, so none has a verdict."
+    smallest, median, largest = (detected(found[i]) for i in (0, len(found) // 2, -1))
+    if len(found) == 1:
+        return f"Detectable difference in speed: {median} (one comparison)."
+    return (
+        f"Detectable differences in speed: {smallest} to {largest} (median {median}, "
+        f"{len(found)} comparisons)."
+    )
+
+
+def certificates(records: Sequence[Record]) -> str:
+    """How many results of the closed track carry a passed certificate."""
+    certified = {track.name for track in TRACKS.values() if track.certified}
+    closed = [r for r in records if r.ok and r.case.track in certified]
+    if not closed:
+        return "This report has no results of the closed track."
+    passed = sum(record.parity.get("status") == "pass" for record in closed)
+    return f"{passed} of {len(closed)} results of the closed track have a passed certificate."

@@ -1,0 +1,364 @@
+"""The comparisons that answer the questions of the first screen, a sentence each."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+from bench.analysis.caveats import footnotes_on
+from bench.analysis.comparison.comparability import in_words
+from bench.analysis.comparison.pairing import AccuracyDifference, accuracy_difference
+from bench.analysis.experiments import Experiment, device_of, labels
+from bench.analysis.results import Results
+from bench.analysis.rows import TRAINING, Row, is_synthetic
+from bench.core.case import Case
+from bench.core.kinds import ACCURACY, INFERENCE, LATENCY, kind
+from bench.networks.variants import VARIANTS
+from bench.report.chapters.normalisation import NOT_INTERLEAVED, normalisation_rows
+from bench.report.columns import case_of
+from bench.report.first_screen import wording
+from bench.report.first_screen.pictures import ACCURACY as ACCURATE
+from bench.report.first_screen.pictures import POINTS, SPEED, Mark
+from bench.report.first_screen.wording import Subject
+from bench.report.footnotes import has_caveat, signed
+from bench.report.format import fixed, known, percent
+from bench.stats.estimates import Estimate
+from bench.stats.verdicts import INCONCLUSIVE, TIE, WIDE, speed_verdict
+from bench.training.frameworks import FRAMEWORKS
+
+NOT_COMPARED = "not compared"
+_CHANCE = 1.5
+"""Accuracies up to this times chance are no sign of learning."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One comparison in words.
+
+    Attributes:
+        words: With its number and interval, without a full stop.
+        place: Under which conditions: ``closed track, float32``.
+        verdict: ``faster``, ``lower``, …, ``tie``, ``inconclusive`` or `NOT_COMPARED`.
+        size: The effect; of an inconclusive one the width of its interval, negative.
+        caveat: Whether a record of it has a caveat.
+        variant: Its network.
+        track: Its track.
+        group: What else is the same in findings that one sentence may hold.
+        marks: What a picture shows of it.
+    """
+
+    words: str
+    place: str
+    verdict: str
+    size: float
+    caveat: bool = False
+    variant: str = ""
+    track: str = ""
+    group: tuple[str, ...] = ()
+    marks: tuple[Mark, ...] = ()
+
+    @property
+    def sentence(self) -> str:
+        """The words and their place, with ‡ for a caveat, without a full stop."""
+        return signed(f"{self.words} ({self.place})", on=self.caveat)
+
+    @property
+    def order(self) -> tuple[int, float]:
+        """Sorting key: decided ones, ties, inconclusive ones; in each the largest effect first.
+
+        Inconclusive ones come by their intervals, the narrowest first: it says most.
+        """
+        ranks = {TIE: 1, INCONCLUSIVE: 2, NOT_COMPARED: 3}
+        return ranks.get(self.verdict, 0), -self.size
+
+
+Find = Callable[[Results, bool], list[Finding]]
+"""The findings of one dataset; whether the dataset is named."""
+
+
+def training(results: Results, named: bool) -> list[Finding]:
+    """Training speeds over those of the reference framework."""
+    return _speeds(results, named, TRAINING, "trains", "training")
+
+
+def serving(results: Results, named: bool) -> list[Finding]:
+    """Inference speeds over those of the reference framework, in batches and of single images."""
+    return [
+        *_speeds(results, named, INFERENCE, "serves", "serving"),
+        *_speeds(results, named, LATENCY, "answers single images of", "answering single images of"),
+    ]
+
+
+def learning(results: Results, named: bool) -> list[Finding]:
+    """Test accuracies compared with that of the reference framework."""
+    found = []
+    for ours, theirs, network in _compared(results, ACCURACY):
+        one, other = _names(ours, theirs)
+        subject = Subject(one, other, "reaches", f"on {network}")
+        place = _place(results, named, ours, theirs)
+        if refused := in_words(results.between(ours, theirs)):
+            found.append(_refused(subject, refused, ours, theirs))
+            continue
+        difference = accuracy_difference(ours.ok, theirs.ok)
+        means = _mean(ours), _mean(theirs)
+        words = wording.accuracy_sentence(subject, difference, means)
+        words += _by_images(ours, theirs, means) + _chance(ours, means)
+        made = _finding(words, place, *_weight(difference), ours, theirs)
+        marks = [Mark(f"{network}, {title(e.case)}", ACCURATE, _mean(e)) for e in (theirs, ours)]
+        found.append(replace(made, marks=tuple(marks)))
+    return found
+
+
+def normalising(results: Results, named: bool) -> list[Finding]:
+    """What each normalisation brings in test accuracy and costs in training speed."""
+    return [
+        _normalisation(row, _place_of(results, named, case_of(row)))
+        for row in results.once(normalisation_rows)
+        if row["normalisation"]
+    ]
+
+
+def pretraining(results: Results, named: bool) -> list[Finding]:
+    """Test accuracy from pretrained weights compared with that from scratch."""
+    trained = [e for e in results.experiments(ACCURACY) if e.ok and e.certified]
+    scratch = {_start_apart(e.case): e for e in trained if e.case.init == "scratch"}
+    return [
+        _pretrained(e, scratch.get(_start_apart(e.case)), results, named)
+        for e in trained
+        if e.case.init == "pretrained"
+    ]
+
+
+def _speeds(results: Results, named: bool, name: str, verb: str, noun: str) -> list[Finding]:
+    found = []
+    for ours, theirs, network in _compared(results, name):
+        one, other = _names(ours, theirs)
+        subject = Subject(one, other, f"{verb} {network}", f"{noun} {network}")
+        if refused := in_words(results.between(ours, theirs)):
+            found.append(_refused(subject, refused, ours, theirs))
+            continue
+        versus = results.ratio(ours, theirs)
+        words = wording.speed_sentence(subject, versus)
+        verdict = speed_verdict(versus)
+        size = abs(math.log(versus.ratio.value))
+        if verdict.word == INCONCLUSIVE:
+            size = -versus.precision if verdict.reason == WIDE else -math.inf
+        place = _place(results, named, ours, theirs)
+        made = _finding(words, place, verdict.word, size, ours, theirs)
+        found.append(replace(made, marks=(_speed_mark(ours, network, versus.ratio),)))
+    return found
+
+
+def _speed_mark(ours: Experiment, network: str, ratio: Estimate) -> Mark:
+    """How much faster one framework is than the reference, as a picture has it."""
+    value, low, high = (None if end is None else end - 1 for end in ratio)
+    label = f"{network}, {ours.case.track}"
+    if kind(ours.kind).batch_size:
+        label += f", batch {kind(ours.kind).batch_size}"
+    return Mark(label, SPEED, value if value is not None else math.nan, low, high)
+
+
+def _compared(results: Results, name: str) -> list[tuple[Experiment, Experiment, str]]:
+    """Experiments of a kind with their references and the names of their networks."""
+    pairs = [(e, results.reference(e)) for e in results.experiments(name)]
+    found = [(e, other) for e, other in pairs if other is not None and other is not e]
+    by_track: dict[str, list[Case]] = {}
+    for e, _ in found:
+        by_track.setdefault(e.case.track, []).append(e.peers)
+    names = {track: labels(dict.fromkeys(cases)) for track, cases in by_track.items()}
+    return [(e, other, names[e.case.track][e.peers]) for e, other in found]
+
+
+def _names(ours: Experiment, theirs: Experiment) -> tuple[str, str]:
+    """Both frameworks, with their precisions where these differ."""
+    apart = ours.case.precision != theirs.case.precision
+    one, other = (
+        f"{title(e.case)} in {e.case.precision}" if apart else title(e.case) for e in (ours, theirs)
+    )
+    return one, other
+
+
+def title(case: Case) -> str:
+    """The framework of a case as a sentence has it: ``Keras on TensorFlow``."""
+    row = FRAMEWORKS.get(case.framework)
+    return f"{(row and row.title) or case.framework} {case.unusual_execution}".strip()
+
+
+def _place(results: Results, named: bool, ours: Experiment, theirs: Experiment) -> str:
+    same = ours.case.precision == theirs.case.precision
+    precision = ours.case.precision if same else ""
+    return _place_of(results, named, replace(ours.case, precision=precision), ours.kind)
+
+
+def _place_of(results: Results, named: bool, case: Case, of: str = "") -> str:
+    """Under which conditions: ``closed track, float32, batch 128``."""
+    timed = bool(of) and kind(of).throughput
+    trained = not of or kind(of).trained
+    parts = [
+        f"{case.track} track",
+        case.precision,
+        *([f"batch {case.batch_size}"] if timed else []),
+        *([device_of(case)] if device_of(case) != "cpu" else []),
+        *([results.data.name] if named else []),
+        *(["synthetic images"] if trained and is_synthetic(results.data) else []),
+    ]
+    return ", ".join(part for part in parts if part)
+
+
+def _weight(found: AccuracyDifference) -> tuple[str, float]:
+    """The verdict on a difference of accuracies, and the size it is sorted by."""
+    verdict, (value, low, high) = found.verdict, found.estimate
+    if verdict.word != INCONCLUSIVE:
+        return verdict.word, abs(value)
+    if verdict.reason != WIDE or low is None or high is None:
+        return verdict.word, -math.inf
+    return verdict.word, low - high
+
+
+def _finding(
+    words: str, place: str, verdict: str, size: float, ours: Experiment, theirs: Experiment
+) -> Finding:
+    reasons = footnotes_on([*ours.ok, *theirs.ok], timed=kind(ours.kind).timed)
+    case, sign = ours.case, bool(reasons)
+    return Finding(_capital(words), place, verdict, size, sign, case.variant, case.track)
+
+
+def _refused(subject: Subject, why: str, ours: Experiment, theirs: Experiment) -> Finding:
+    words = f"{subject.one} is not compared with {subject.other} in {subject.noun}: {why}"
+    return _finding(words, f"{ours.case.track} track", NOT_COMPARED, 0, ours, theirs)
+
+
+def _capital(words: str) -> str:
+    """With a capital, unless it begins with the name of a network."""
+    return words if words.split()[0] in VARIANTS else words[:1].upper() + words[1:]
+
+
+def _mean(experiment: Experiment) -> float:
+    values = [record.samples[0] for record in experiment.ok]
+    return math.fsum(values) / len(values)
+
+
+def _by_images(ours: Experiment, theirs: Experiment, means: tuple[float, float]) -> str:
+    """The interval of one seed each, in brackets: seeds alone give none."""
+    if len(ours.ok) != 1 or len(theirs.ok) != 1:
+        return ""
+    images = [int(e.ok[0].dataset.get("test_images") or 0) for e in (ours, theirs)]
+    found = wording.by_images_alone(means, min(images))
+    return f" ({found})" if found else ""
+
+
+def _chance(experiment: Experiment, means: Iterable[float]) -> str:
+    """A warning where neither side has learned."""
+    classes = experiment.ok[0].metrics.get("classes") or ()
+    if not classes or max(means) > _CHANCE / len(classes):
+        return ""
+    return f"; chance is {percent(1 / len(classes), 0)}, so neither has clearly learned"
+
+
+def _normalisation(row: Row, place: str) -> Finding:
+    case = case_of(row)
+    base, place = str(row["base"]), f"{title(case)}, {place}"
+    layers = str(row["normalisation"]).partition(" over ")[0]
+    who = f"{row['variant']} ({layers}) compared with {base}"
+    verdicts = [str(row["accuracy_verdict"]), str(row["speed_verdict"])]
+    decided = [w for w in verdicts if w not in ("", TIE, INCONCLUSIVE, NOT_INTERLEAVED)]
+    rest = TIE if TIE in verdicts else INCONCLUSIVE
+    finding = Finding(
+        f"{who} {_brings(row)} and {_costs(row)}",
+        place,
+        decided[0] if decided else rest,
+        abs(row["difference"]) if known(row["difference"]) else 0.0,
+        has_caveat(row),
+        case.variant,
+        case.track,
+        (base, case.recipe, place),
+        _both_changes(row),
+    )
+    if not row["not_compared"]:
+        return finding
+    return replace(finding, words=f"{who}: {row['not_compared']}", verdict=NOT_COMPARED)
+
+
+def _both_changes(row: Row) -> tuple[Mark, ...]:
+    """What a normalisation brings and costs, as a picture has it."""
+    who, marks = str(row["variant"]), []
+    if known(row["difference"]):
+        ends = (row["difference"], row["low"], row["high"])
+        marks.append(Mark(f"{who}: accuracy", POINTS, *ends))
+    if known(row["ratio"]):
+        ends = (row["ratio"], row["ratio_low"], row["ratio_high"])
+        value, low, high = (None if end is None else end - 1 for end in ends)
+        marks.append(Mark(f"{who}: training speed", SPEED, value or 0.0, low, high))
+    return tuple(marks)
+
+
+def _brings(row: Row) -> str:
+    difference = Estimate(row["difference"], row["low"], row["high"])
+    if not known(row["difference"]):
+        return "was not trained to an accuracy in both"
+    if row["accuracy_verdict"] == TIE:
+        return f"shows no difference of {wording.accuracy_bound(difference)} in test accuracy"
+    gained = f"reaches {wording.gain(difference)}"
+    if row["accuracy_verdict"] != INCONCLUSIVE:
+        return gained
+    seeds = min(row["seeds"], row["against_seeds"] or 0)
+    return f"{gained} ({'one seed each: ' if seeds == 1 else ''}inconclusive)"
+
+
+def _costs(row: Row) -> str:
+    ratio = Estimate(row["ratio"], row["ratio_low"], row["ratio_high"])
+    if not known(row["ratio"]):
+        return "was not timed in both"
+    if row["speed_verdict"] == TIE:
+        return f"shows no difference of {wording.speed_bound(ratio)} in training speed"
+    trains = f"trains {wording.change(ratio)}"
+    if row["speed_verdict"] == NOT_INTERLEAVED:
+        return f"{trains} ({NOT_INTERLEAVED})"
+    if row["speed_verdict"] == INCONCLUSIVE:
+        return f"{trains} (inconclusive)"
+    return trains
+
+
+def _start_apart(case: Case) -> Case:
+    """What a training from pretrained weights shares with one from scratch."""
+    return replace(case, init="scratch", weights=None, frozen=False, recipe="")
+
+
+def _pretrained(
+    ours: Experiment, theirs: Experiment | None, results: Results, named: bool
+) -> Finding:
+    case = ours.case
+    source = (case.weights or "unknown").partition("@")[0]
+    how = "trunk frozen" if case.frozen else "fine-tuned"
+    place = f"{_place_of(results, named, case)}, recipe {case.recipe}"
+    who = f"{case.variant} from {source} weights ({how})"
+    if theirs is None:
+        words = f"{who} reaches {percent(_mean(ours))} test accuracy in {title(case)}"
+        words += f"{_spread(ours)}, but its training from scratch is not measured in this run"
+        return _finding(words, place, NOT_COMPARED, _mean(ours), ours, ours)
+    subject = Subject(who, "the same from scratch", "reaches", f"in {title(case)}")
+    place += f" and {theirs.case.recipe}" if theirs.case.recipe != case.recipe else ""
+    apart = [d for d in results.between(ours, theirs) if not _of_start(d.key)]
+    if apart:
+        return _refused(subject, in_words(apart), ours, theirs)
+    found = accuracy_difference(ours.ok, theirs.ok)
+    means = _mean(ours), _mean(theirs)
+    words = wording.accuracy_sentence(subject, found, means) + _by_images(ours, theirs, means)
+    made = _finding(words, place, *_weight(found), ours, theirs)
+    marks = (
+        Mark(f"{case.variant}, from scratch", ACCURATE, _mean(theirs)),
+        Mark(f"{case.variant}, {source} weights", ACCURATE, _mean(ours)),
+    )
+    return replace(made, marks=marks)
+
+
+def _spread(experiment: Experiment) -> str:
+    """How many seeds a mean is over."""
+    seeds = len(experiment.ok)
+    return " with one seed" if seeds == 1 else f" (mean of {fixed(seeds, 0)} seeds)"
+
+
+def _of_start(key: str) -> bool:
+    """Whether two settings differ since one training starts from pretrained weights."""
+    return key in ("initial_weights_sha256", "batch_plan_sha256") or key.startswith("recipe.")

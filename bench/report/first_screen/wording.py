@@ -1,0 +1,192 @@
+"""Sentences about one comparison: a ratio of speeds or a difference of accuracies, in words.
+
+The number of a sentence is that of the tables, rounded; nothing is computed here. A ratio
+of 1.12 is *12 % faster*, one of 0.80 *20 % slower*, from 2 on *2.4 times as fast*. Percentages are
+whole numbers, below one percent of one significant digit.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from bench.analysis.comparison.pairing import AccuracyDifference
+from bench.report.format import fixed, known, percent, significant
+from bench.stats.estimates import Estimate, Ratio
+from bench.stats.verdicts import INCONCLUSIVE, TIE, WIDE, Verdict, speed_verdict
+
+_NORMAL_95 = 1.96
+"""Quantile of the normal distribution: an accuracy is a mean over hundreds of images."""
+_TIMES = 2
+"""Ratio from which on a speed is *times as fast*."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Who is compared with whom, and in what.
+
+    Attributes:
+        one: The side of the numerator.
+        other: The side it is compared with.
+        verb: What both do, with a network: ``trains cifar-bn``.
+        noun: The same as a noun: ``training cifar-bn``.
+    """
+
+    one: str
+    other: str
+    verb: str
+    noun: str
+
+
+def speed_sentence(subject: Subject, versus: Ratio) -> str:
+    """What a ratio of speeds says, without a full stop."""
+    one, other = subject.one, subject.other
+    verdict, ratio = speed_verdict(versus), versus.ratio
+    if verdict.word == TIE:
+        bound = speed_bound(ratio)
+        return f"no difference of {bound} was found between {one} and {other} in {subject.noun}"
+    if verdict.word != INCONCLUSIVE:
+        return f"{one} {subject.verb} {change(ratio, other)}"
+    who = f"{one} compared with {other} in {subject.noun} is inconclusive"
+    if verdict.reason == WIDE:
+        return f"{who}: {_reach(ratio)}{_undetectable(versus.detectable)}"
+    spread = f" ({_reach(ratio)})" if ratio.low is not None else ""
+    return f"{who}: {_change(ratio.value)} here{spread}, but {verdict.reason}"
+
+
+def change(ratio: Estimate, than: str = "") -> str:
+    """A ratio with its interval: ``12 % faster [5, 19]``, ``20 % slower than PyTorch [18, 22]``."""
+    value, low, high = ratio
+    link = f" {_link(value)} {than}" if than else ""
+    shown = f"{_change(value)}{link}"
+    if low is None or high is None or not known(low) or not known(high):
+        return shown
+    if value >= _TIMES:
+        return f"{shown} [{significant(low, 2)}, {significant(high, 2)}]"
+    ends = (low - 1, high - 1) if value >= 1 else (1 - high, 1 - low)
+    return f"{shown} [{_percents(ends[0])}, {_percents(ends[1])}]"
+
+
+def speed_bound(ratio: Estimate) -> str:
+    """What the interval of a tie stays below: ``6 % or more``, rounded up so that it holds."""
+    _, low, high = ratio
+    assert low is not None
+    assert high is not None
+    widest = 100 * max(high - 1, 1 - low)
+    return f"{max(1, math.ceil(round(widest, 6)))} % or more"
+
+
+def _link(value: float) -> str:
+    return "as" if value >= _TIMES else "than"
+
+
+def _change(value: float) -> str:
+    if value >= _TIMES:
+        return f"{significant(value, 2)} times as fast"
+    return f"{_percents(abs(value - 1))} % {'faster' if value >= 1 else 'slower'}"
+
+
+def _percents(part: float) -> str:
+    """A fraction in percent, as every percentage of a sentence is rounded."""
+    whole = 100 * part
+    return fixed(whole, 0) if abs(whole) >= 1 or whole == 0 else significant(whole, 1)
+
+
+def _reach(ratio: Estimate) -> str:
+    """The ends of an interval in words: ``the interval reaches from 8 % slower to 30 % faster``."""
+    _, low, high = ratio
+    assert low is not None
+    assert high is not None
+    return f"the interval reaches from {_change(low)} to {_change(high)}"
+
+
+def _undetectable(detectable: float | None) -> str:
+    if detectable is None or not known(detectable):
+        return ""
+    size = detected(detectable)
+    return f"; a difference below {size} could not have been found"
+
+
+def detected(detectable: float) -> str:
+    """A detectable difference: ``12 %``, and from 100 % on ``a factor of 3.5``."""
+    if detectable >= 1:
+        return f"a factor of {significant(1 + detectable, 2)}"
+    return f"{_percents(detectable)} %"
+
+
+def accuracy_sentence(
+    subject: Subject, found: AccuracyDifference, accuracies: tuple[float, float]
+) -> str:
+    """What a difference of test accuracies says, without a full stop.
+
+    Args:
+        subject: Its verb is ``reaches`` with the place after the number: ``on cifar-bn``.
+        found: The difference.
+        accuracies: The mean test accuracies of both sides, as fractions.
+    """
+    one, other = subject.one, subject.other
+    verdict, difference = found.verdict, found.estimate
+    both = f"{percent(accuracies[0])} and {percent(accuracies[1])}"
+    if verdict.word == TIE:
+        return (
+            f"no difference in test accuracy of {accuracy_bound(difference)} was found between "
+            f"{one} and {other} {subject.noun}: {both}"
+        )
+    if verdict.word != INCONCLUSIVE:
+        gained = gain(difference, f" than {other}")
+        return f"{one} {subject.verb} {gained} {subject.noun}: {both}"
+    who = f"{one} compared with {other} in test accuracy {subject.noun} is inconclusive"
+    return f"{who}: {both}, but {_accuracy_reason(verdict, difference)}"
+
+
+def _accuracy_reason(verdict: Verdict, difference: Estimate) -> str:
+    """Why a difference of accuracies is inconclusive."""
+    _, low, high = difference
+    if verdict.reason != WIDE or low is None or high is None:
+        return str(verdict.reason)
+    half = fixed(100 * (high - low) / 2, 1)
+    return (
+        f"the interval reaches {_accuracy_reach(difference)}; a difference below {half} points "
+        "could not have been found"
+    )
+
+
+def by_images_alone(accuracies: tuple[float, float], images: int) -> str:
+    """A difference of accuracies of one seed each, with the 95 % interval that the number of test
+    images leaves: ``by test images alone 10.0 points more [7.1, 12.9]``; empty without images."""
+    if images < 1:
+        return ""
+    ours, theirs = accuracies
+    reach = _NORMAL_95 * math.sqrt((ours * (1 - ours) + theirs * (1 - theirs)) / images)
+    sign = 1 if ours >= theirs else -1
+    size = sign * (ours - theirs)
+    ends = ", ".join(fixed(100 * end, 1) for end in (size - reach, size + reach))
+    words = f"{fixed(100 * size, 1)} points {'more' if sign > 0 else 'less'} [{ends}]"
+    return f"by the {images:,} test images alone {words}"
+
+
+def gain(difference: Estimate, than: str = "") -> str:
+    """A difference of accuracies: ``1.3 points more test accuracy than PyTorch [0.4, 2.1]``."""
+    value, low, high = difference
+    sign = 1 if value >= 0 else -1
+    shown = f"{fixed(abs(100 * value), 1)} points {'more' if value >= 0 else 'less'} test accuracy"
+    ends = sorted(100 * sign * end for end in (low, high) if end is not None and known(end))
+    return f"{shown}{than}" + (f" [{fixed(ends[0], 1)}, {fixed(ends[1], 1)}]" if ends else "")
+
+
+def accuracy_bound(difference: Estimate) -> str:
+    """What the interval of a tie stays below: ``0.7 points or more``, rounded up so it holds."""
+    widest = max(abs(end) for end in difference[1:] if end is not None)
+    tenths = max(1, math.ceil(round(1000 * widest, 6)))
+    return f"{fixed(tenths / 10, 1)} points or more"
+
+
+def _accuracy_reach(difference: Estimate) -> str:
+    """The ends of an interval in words: ``from 3.1 points less to 4.0 points more``."""
+    _, low, high = difference
+    words = [
+        f"{fixed(abs(100 * end), 1)} points {'more' if end >= 0 else 'less'}"
+        for end in (low, high)
+        if end is not None
+    ]
+    return f"from {' to '.join(words)}"

@@ -1,0 +1,1 @@
+"""What a worker reads from its device and host: state, memory, time, energy; inputs made ahead."""

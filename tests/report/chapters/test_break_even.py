@@ -1,0 +1,146 @@
+"""When the faster framework has made up for its slower start."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bench.report.chapters.speed.break_even import break_even_images
+from bench.report.tables import TABLES, frame, sections
+from tests.support.synthetic_records.synthetic import FAILED_PARITY, make_record
+
+TABLE = {table.name: table for table in TABLES}["break_even"]
+RATE = st.floats(1, 1e5)
+
+
+def measured(framework, rate, parts, **changes):
+    """Throughput at exactly `rate` images/s, and a start-up of (import, build, first step) s."""
+    timed = make_record(framework=framework, kind="train_throughput", **changes)
+    started = make_record(framework=framework, kind="startup", **changes)
+    names = ("import_seconds", "build_seconds", "first_step_seconds")
+    metrics = dict(zip(names, parts, strict=True))
+    turns = {"group": f"of {framework}", "blocks": [[0, 0, 1], [0, 1, 1], [1, 0, 1], [1, 1, 1]]}
+    return [
+        replace(timed, samples=(1.0,) * 4, images_per_sample=rate, metrics={"interleaving": turns}),
+        replace(started, samples=(sum(parts),), metrics=metrics),
+    ]
+
+
+def rows(records):
+    return frame(TABLE, records).to_dict("records")
+
+
+def cells(records):
+    found = sections(TABLE, records)
+    return [dict(zip(s.headers, row, strict=True)) for s in found for row in s.cells]
+
+
+SLOW_START = measured("keras-jax", 2000, (4.0, 1.0, 20.0))
+QUICK_START = measured("pytorch", 1000, (2.0, 1.0, 2.0))
+
+
+def test_the_faster_one_catches_up_after_what_its_start_cost():
+    records = [*QUICK_START, *SLOW_START]
+    (row,) = rows(records)
+    # 20 s later, and 1/1000 - 1/2000 s won with every image.
+    assert row["images"] == pytest.approx(40_000)
+    assert row["epochs"] == pytest.approx(0.8)
+    assert (row["framework"], row["reference"]) == ("keras-jax", "pytorch")
+    assert row["behind_seconds"] == pytest.approx(20)
+    assert row["behind_first_step_seconds"] == pytest.approx(18)
+    assert row["verdict"] == "break-even"
+    (shown,) = cells(records)
+    assert (shown["level after images"], shown["level after epochs"]) == ("40,000", "0.800")
+    assert (shown["starts later by (s)"], shown["of it first step (s)"]) == ("+20.0", "+18.0")
+
+
+def test_who_is_faster_and_starts_sooner_is_ahead_from_the_start():
+    records = [*QUICK_START, *measured("keras-jax", 2000, (1.0, 1.0, 1.0))]
+    (row,) = rows(records)
+    assert (row["framework"], row["verdict"]) == ("keras-jax", "ahead from the start")
+    (shown,) = cells(records)
+    assert (shown["level after images"], shown["starts later by (s)"]) == ("—", "-2.00")
+
+
+def test_rates_that_were_not_told_apart_have_no_break_even():
+    (row,) = rows([*QUICK_START, *measured("keras-jax", 1000, (9.0, 1.0, 1.0))])
+    assert row["verdict"] == "tie in rate"
+    assert row["images"] is None
+    alone = [
+        replace(r, metrics={} if r.kind == "train_throughput" else r.metrics) for r in SLOW_START
+    ]
+    (row,) = rows([*QUICK_START, *alone])
+    assert row["verdict"] == "inconclusive in rate"  # one process
+    assert row["images"] is None
+
+
+def test_the_ratio_is_that_of_the_throughput_table():
+    """Planted: blocks whose pairs say another ratio than their medians do."""
+    blocks = [[p, turn, 1] for p in (0, 1) for turn in range(3)]
+    pairs = {"pytorch": (1.0, 2.0, 4.0) * 2, "keras-jax": (0.5, 0.8, 3.9) * 2}
+    records = []
+    for name, samples in pairs.items():
+        timed, started = measured(name, 100, (1.0, 1.0, 1.0))
+        turns = {"interleaving": {"group": "m", "blocks": blocks}}
+        records += [replace(timed, samples=samples, metrics=turns), started]
+    (row,) = rows(records)
+    table = next(t for t in TABLES if t.name == "throughput")
+    other = frame(table, records).set_index("framework").loc["keras-jax"]
+    assert row["framework"] == "keras-jax"
+    assert [row[k] for k in ("ratio", "ratio_low", "ratio_high")] == [
+        other[k] for k in ("ratio", "ratio_low", "ratio_high")
+    ]
+    assert row["ratio"] == pytest.approx(2.0)  # medians alone: 2.5
+
+
+def test_start_up_is_the_mean_over_seeds():
+    again = measured("keras-jax", 2000, (4.0, 1.0, 40.0), seed=1)[1]
+    (row,) = rows([*QUICK_START, *SLOW_START, again])
+    assert row["behind_seconds"] == pytest.approx(30)
+    assert row["images"] == pytest.approx(60_000)
+
+
+def test_every_pair_has_a_row_and_networks_and_tracks_stay_apart():
+    records = [*QUICK_START, *SLOW_START, *measured("keras-torch", 500, (9.0, 1.0, 1.0))]
+    assert len(rows(records)) == 3
+    others = [*measured("keras-jax", 9, (1, 1, 1), track="idiomatic")]
+    assert rows([*QUICK_START, *others]) == []
+    assert rows([*QUICK_START, *measured("keras-jax", 9, (1, 1, 1), variant="cifar-lrn")]) == []
+
+
+def test_both_measurements_are_needed_and_the_start_up_of_the_same_case():
+    assert rows([*QUICK_START, SLOW_START[0]]) == []
+    other = measured("keras-jax", 2000, (4.0, 1.0, 20.0), batch_size=64)[1]
+    assert rows([*QUICK_START, SLOW_START[0], other]) == []
+    silent = replace(SLOW_START[1], metrics={})
+    assert rows([*QUICK_START, SLOW_START[0], silent]) == []
+
+
+def test_what_may_not_be_compared_is_refused_in_words():
+    settings = {**SLOW_START[0].settings, "threads": {"intra_op": 1}}
+    records = [*QUICK_START, *(replace(record, settings=settings) for record in SLOW_START)]
+    (row,) = rows(records)
+    assert (row["verdict"], row["images"]) == ("not comparable", None)
+    (section,) = sections(TABLE, records)
+    assert any("threads.intra_op 1 against 2" in note for note in section.notes)
+
+
+def test_what_is_uncertified_has_no_break_even():
+    assert rows([*QUICK_START, *(replace(r, parity=FAILED_PARITY) for r in SLOW_START)]) == []
+
+
+@given(st.floats(0, 100), st.floats(0, 100), RATE, st.floats(1.01, 10))
+@settings(max_examples=40, deadline=None)
+def test_at_the_break_even_both_have_taken_as_long(ours, theirs, slower, factor):
+    faster = slower * factor
+    images = break_even_images((ours, theirs), (faster, slower))
+    if ours <= theirs:
+        assert images == 0
+    else:
+        assert ours + images / faster == pytest.approx(theirs + images / slower)
+
+
+def test_the_first_rate_must_be_the_higher():
+    with pytest.raises(ValueError, match="higher"):
+        break_even_images((1.0, 0.0), (10.0, 10.0))

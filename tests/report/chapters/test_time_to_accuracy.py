@@ -1,0 +1,273 @@
+"""Time to accuracy: Kaplan-Meier curves, what follows from them, the table and the plot."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bench.report.chapters.learning.time_to_accuracy import time_to_accuracy
+from bench.report.plot_style import style
+from bench.report.tables import TABLES, frame, sections
+from bench.stats.survival import Seed, median_time, restricted_mean, survival_curve
+from tests.support.parts import part_of
+from tests.support.synthetic_records.synthetic import (
+    FAILED_PARITY,
+    STARTUP,
+    make_failure,
+    make_record,
+)
+
+TABLE = {table.name: table for table in TABLES}["time_to_accuracy"]
+QUICK = settings(max_examples=40, deadline=None)
+TIMES = st.floats(0.5, 1000)
+SEEDS = st.lists(st.builds(Seed, TIMES, st.booleans()), min_size=1, max_size=8)
+
+
+def reached(*times):
+    return [Seed(time, True) for time in times]
+
+
+def test_a_seed_that_ended_early_leaves_the_others_to_count_for_it():
+    seeds = [*reached(1.0, 3.0, 4.0), Seed(2.0, False)]
+    # 3 of 4 are left at 1; at 3 two are still followed, one of them arrives; at 4 the last does.
+    curve = survival_curve(seeds)
+    assert curve.times == (1, 2, 3, 4)
+    assert curve.shares == pytest.approx((3 / 4, 3 / 4, 3 / 8, 0))
+    assert median_time(seeds) == 3
+    # 1 · 1 + 2 · 3/4 + 1 · 3/8
+    assert restricted_mean(seeds, 4.0) == pytest.approx(2.875)
+    assert restricted_mean(seeds, 2.0) == pytest.approx(1.75)
+
+
+def test_who_never_arrives_counts_as_the_horizon():
+    seeds = [*reached(10.0), Seed(100.0, False), Seed(100.0, False)]
+    assert median_time(seeds) is None
+    assert restricted_mean(seeds, 100.0) == pytest.approx((10 + 100 + 100) / 3)
+
+
+@pytest.mark.parametrize(
+    ("times", "median"),
+    [
+        ((1.0, 3.0), 2.0),
+        ((1.0, 3.0, None), 3.0),
+        ((1.0, None), None),
+        ((None,), None),
+        ((5.0,), 5.0),
+        ((1.0, 2.0, None, None), None),
+        ((1.0, 2.0, 4.0, None), 3.0),
+    ],
+)
+def test_the_median_is_that_of_times_where_never_is_infinite(times, median):
+    seeds = [Seed(9.0, False) if time is None else Seed(time, True) for time in times]
+    assert median_time(seeds) == median
+
+
+def test_without_a_seed_or_beyond_what_is_known_there_is_no_answer():
+    with pytest.raises(ValueError, match="needs a seed"):
+        survival_curve([])
+    with pytest.raises(ValueError, match=r"followed up to 5.0 only"):
+        restricted_mean([Seed(5.0, False)], 6.0)
+    assert restricted_mean(reached(5.0), 6.0) == 5  # all have arrived: nothing is left to know
+
+
+@given(st.lists(TIMES, min_size=1, max_size=12))
+@QUICK
+def test_without_censoring_it_is_the_empirical_distribution(times):
+    curve = survival_curve(reached(*times))
+    for time, share in zip(curve.times, curve.shares, strict=True):
+        assert share == pytest.approx(np.mean(np.array(times) > time), abs=1e-9)
+    horizon = max(times)
+    assert restricted_mean(reached(*times), horizon) == pytest.approx(np.mean(times))
+    assert restricted_mean(reached(*times), horizon / 2) == pytest.approx(
+        np.minimum(times, horizon / 2).mean()
+    )
+
+
+@given(SEEDS, st.floats(0, 1))
+@QUICK
+def test_the_restricted_mean_lies_between_0_and_the_horizon(seeds, part):
+    horizon = part * max(seed.time for seed in seeds)
+    assert 0 <= restricted_mean(seeds, horizon) <= horizon * (1 + 1e-9)
+
+
+@given(SEEDS, st.integers(0, 7), st.floats(0, 500))
+@QUICK
+def test_who_arrives_later_makes_the_restricted_mean_no_smaller(seeds, place, more):
+    # All are followed up to one end: past a seed that left earlier, a later arrival can weigh more.
+    end = 1000.0
+    seeds = [seed if seed.reached else Seed(end, False) for seed in seeds]
+    place %= len(seeds)
+    later = list(seeds)
+    later[place] = later[place]._replace(time=min(seeds[place].time + more, end))
+    assert restricted_mean(later, end) >= restricted_mean(seeds, end) - 1e-9 * end
+
+
+@given(SEEDS)
+@QUICK
+def test_a_curve_only_falls_and_stays_a_share(seeds):
+    shares = survival_curve(seeds).shares
+    assert list(shares) == sorted(shares, reverse=True)
+    assert all(0 <= share <= 1 for share in shares)
+
+
+def run(seconds, *, goal=0.5, end=100.0, startup=STARTUP, **changes):
+    """A training of 1,000 images/s that reaches `goal` after `seconds` (None: never)."""
+    record = make_record(kind="accuracy", **changes)
+    images = None if seconds is None else round(1000 * seconds)
+    metrics = {
+        **record.metrics,
+        "startup": startup,
+        "thresholds": [
+            {"accuracy": goal, "seconds": seconds, "images": images},
+            {"accuracy": 0.9, "seconds": None, "images": None},
+        ],
+        "train_seconds": end,
+        "train_images": round(1000 * end),
+    }
+    return replace(record, metrics=metrics)
+
+
+def old(seconds, **changes):
+    """The same, of a record from before start-up was kept."""
+    record = run(seconds, **changes)
+    return replace(record, metrics={k: v for k, v in record.metrics.items() if k != "startup"})
+
+
+def diverged(record):
+    return replace(record, metrics={**record.metrics, "diverged": True})
+
+
+def rows(records):
+    return {row["framework"]: row for row in frame(TABLE, records).to_dict("records")}
+
+
+def cells(records):
+    found = sections(TABLE, records)
+    return [dict(zip(s.headers, row, strict=True)) for s in found for row in s.cells]
+
+
+def test_seconds_count_from_the_empty_process_and_images_do_not():
+    records = [run(s, seed=seed) for seed, s in enumerate((10.0, None, 30.0))]
+    row = rows(records)["pytorch"]
+    before = 3.0 + 0.5  # the first step is in the training's seconds already
+    assert (row["reached"], row["seeds"]) == (2, 3)
+    assert row["median_seconds"] == 30 + before
+    assert row["mean_seconds"] == pytest.approx((10 + 30 + 100) / 3 + before)
+    assert row["horizon_seconds"] == 100 + before
+    assert row["median_images"] == 30_000
+    assert row["mean_images"] == pytest.approx(140_000 / 3)
+    assert (row["startup_seconds"], row["first_step_seconds"]) == (5.0, 1.5)
+    (shown,) = cells(records)  # nobody reached 90 %
+    assert (shown["accuracy"], shown["reached"]) == ("50 %", "2 of 3")
+    assert (shown["median (s)"], shown["mean (s)"], shown["up to (s)"]) == ("33.5", "≥ 50.2", "104")
+    assert (shown["start-up (s)"], shown["of it first step (s)"]) == ("5.00", "1.50")
+
+
+def test_frameworks_share_the_horizon_of_the_one_that_ended_first():
+    records = [run(40.0, end=200.0), run(None, end=60.0, framework="keras-jax")]
+    found = rows(records)
+    assert {row["horizon_seconds"] for row in found.values()} == {63.5}
+    assert found["pytorch"]["mean_seconds"] == pytest.approx(43.5)
+    assert found["keras-jax"]["mean_seconds"] == pytest.approx(63.5)
+    assert found["keras-jax"]["median_seconds"] is None or np.isnan(
+        found["keras-jax"]["median_seconds"]
+    )
+    assert [row["median (s)"] for row in cells(records)] == ["43.5", "never"]
+
+
+def test_a_seed_behind_the_horizon_makes_the_mean_a_floor():
+    records = [run(90.0, end=200.0), run(20.0, end=60.0, framework="keras-jax")]
+    assert [row["mean (s)"] for row in cells(records)] == ["≥ 63.5", "23.5"]
+    assert [row["reached"] for row in cells(records)] == ["1 of 1", "1 of 1"]
+
+
+def test_a_diverged_seed_is_known_never_to_arrive_and_cuts_nothing_short():
+    records = [
+        *(run(s, seed=seed) for seed, s in enumerate((50.0, 60.0))),
+        diverged(run(None, end=5.0, seed=2)),
+        run(70.0, framework="keras-jax"),
+    ]
+    row = rows(records)["pytorch"]
+    assert row["horizon_images"] == 100_000
+    # As censored at 5 s it would leave the mean of the other two.
+    assert row["mean_images"] == pytest.approx((50_000 + 60_000 + 100_000) / 3)
+    assert row["diverged"] == 1
+
+
+def test_records_from_before_have_seconds_of_training_alone_and_say_so():
+    records = [old(10.0), run(20.0, framework="keras-jax"), run(20.0, variant="cifar-lrn")]
+    (section,) = sections(TABLE, records)
+    shown = cells(records)
+    # Both frameworks of the network: with start-up in one of them they could not be compared.
+    assert [row["median (s)"] for row in shown] == ["10.0", "20.0", "23.5"]
+    assert [row["start-up (s)"] for row in shown] == ["n/a", "5.00", "5.00"]
+    (note,) = [line for line in section.notes if "start-up" in line]
+    assert note.startswith("cifar-bn: seconds are of training alone")
+    assert not any("start-up" in n for n in sections(TABLE, [run(20.0)])[0].notes)
+
+
+def test_accuracies_that_no_framework_of_a_network_reached_are_left_out():
+    assert rows([run(None), run(None, framework="keras-jax")]) == {}
+
+
+def test_what_is_uncertified_neither_shares_nor_shortens_a_horizon():
+    apart = run(10.0, end=20.0, framework="keras-jax", parity=FAILED_PARITY)
+    found = rows([run(10.0), apart])
+    assert found["pytorch"]["horizon_seconds"] == 103.5
+    assert found["keras-jax"]["horizon_seconds"] == 23.5
+
+
+def test_failed_seeds_are_counted():
+    (shown,) = cells([run(10.0), make_failure(seed=1)])
+    assert (shown["seeds"], shown["reached"]) == ("1 of 2 (1 failed)", "1 of 1")
+
+
+def test_the_plot_rises_where_seeds_arrive_and_ends_where_they_end():
+    records = [
+        *(run(s, seed=seed) for seed, s in enumerate((10.0, 20.0, None, None))),
+        old(30.0, framework="keras-jax", variant="cifar-lrn"),
+    ]
+    with style():
+        drawing = time_to_accuracy(part_of(records))
+    with_startup, without = drawing.figure.axes
+    curve, arrivals, ends, horizon = with_startup.lines
+    assert list(curve.get_xdata()) == [0, 13.5, 23.5, 103.5]
+    assert list(curve.get_ydata()) == pytest.approx([0, 0.25, 0.5, 0.5])
+    assert list(arrivals.get_ydata()) == pytest.approx([0.25, 0.5])
+    assert (list(ends.get_xdata()), list(ends.get_ydata())) == ([103.5], [0.5])
+    assert horizon.get_xdata()[0] == 103.5
+    assert with_startup.get_xlabel() == "seconds with start-up"
+    assert without.get_xlabel() == "seconds of training"
+    assert "without their start-up" in drawing.how
+
+
+def test_there_is_no_plot_where_nobody_got_anywhere():
+    assert time_to_accuracy(part_of([run(None)])) is None
+
+
+def test_a_threshold_that_a_record_does_not_have_is_unknown_and_not_never():
+    """Planted: a training that ended at 85 %, of a record without the threshold of 50 %."""
+    silent = run(None, framework="keras-jax")
+    kept = [{"accuracy": 0.9, "seconds": None, "images": None}]
+    silent = replace(silent, metrics={**silent.metrics, "thresholds": kept})
+    assert set(rows([run(10.0), silent])) == {"pytorch"}
+    known = run(30.0, framework="keras-jax", seed=1)
+    row = rows([run(10.0), silent, known])["keras-jax"]
+    assert (row["reached"], row["seeds"], row["median_images"]) == (1, 1, 30_000)
+    with style():
+        assert time_to_accuracy(part_of([run(10.0), silent])) is not None
+
+
+def test_the_table_of_accuracies_asks_only_who_knows():
+    accuracy = {table.name: table for table in TABLES}["accuracy"]
+    silent = run(None, seed=1)
+    silent = replace(silent, metrics={**silent.metrics, "thresholds": []})
+    (row,) = frame(accuracy, [run(10.0), silent]).to_dict("records")
+    assert (row["images_to_0.5"], row["reached_0.5"]) == (10_000, 1)
+    first = make_record(kind="train_throughput", metrics={"first_step_seconds": 2.5})
+    old = make_record(kind="train_throughput", seed=1, metrics={})
+    throughput = {table.name: table for table in TABLES}["throughput"]
+    (row,) = frame(throughput, [first, old]).to_dict("records")
+    assert row["first_step_seconds"] == 2.5

@@ -1,6 +1,0 @@
-"""The extension that brings the fakes into a process:
-``ALEXBENCH_EXTENSIONS=tests.support.fake_framework``."""
-
-from tests.support import fakes
-
-fakes.register()

@@ -1,5 +1,0 @@
-"""The extension that brings the fake servers into a process."""
-
-from tests.support import fake_server
-
-fake_server.register()
