@@ -37,7 +37,8 @@ COMMANDS = (
     "doctor",
     "calibrate",
 )
-"""Subcommands: a module of `bench.cli.commands` each, imported when called or listed by ``--help``."""
+"""Subcommands: a module of `bench.cli.commands` each, imported when called or listed by
+``--help``."""
 
 
 class Commands(click.Group):
