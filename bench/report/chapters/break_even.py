@@ -222,9 +222,9 @@ def _lines(axes: Axes, sides: Sequence[Side], frameworks: Sequence[str]) -> None
     reach = _reach(sides)
     for side in sides:
         case = side.steady.case
-        style = {"color": colour(case.framework, frameworks), "linewidth": 2}
+        tint, style = (f(case.framework, frameworks) for f in (colour, dash))
         ends = (side.startup, side.startup + reach / side.rate)
-        (line,) = axes.plot((0, reach), ends, linestyle=dash(case.framework, frameworks), **style)
+        (line,) = axes.plot((0, reach), ends, color=tint, linestyle=style, linewidth=2)
         words = f"start {significant(side.startup)} s, {significant(side.rate)} images/s"
         hover(line, f"{case.framework_label}: {words}")
     axes.set_xlim(0, reach)
