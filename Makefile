@@ -45,7 +45,7 @@ bench-report: $(VENV)/installed
 	@$(BIN)/python -m tests.benchmarks.report_cost $(ARGS)
 
 test: $(VENV)/installed
-	@$(PYTEST) -m 'not slow and not browser' $(ARGS)
+	@$(PYTEST) -m 'not slow and not browser and not cluster' $(ARGS)
 
 test-gpu:
 	@ALEXBENCH_TEST_DEVICE=$(GPU_DEVICE) $(GPU_PYTHON) -m pytest -W default -m gpu tests/gpu -rs $(ARGS)

@@ -13,16 +13,26 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.training.interfaces import DeviceClock, Gradients, Images, Logits, Setup, StepInput
+from bench.core.errors import UserError
+from bench.training.interfaces import (
+    DeviceClock,
+    Gradients,
+    Images,
+    Logits,
+    ParallelFacts,
+    Setup,
+    StepInput,
+)
 from models_keras import alexnet
 from models_keras.backend import BackendStep, Network, current
 from models_keras.crops import bordered
+from models_keras.data_parallel import OnDevices, distribute
 from models_keras.preprocess import prepare_for
 from models_keras.settings import in_force, use_precision
 from models_keras.state import export_closed, load_closed
 
 
-class ClosedTrainer:
+class ClosedTrainer(OnDevices):
     """:class:`bench.training.interfaces.Trainer` over a backend's step."""
 
     def __init__(self, setup: Setup) -> None:
@@ -30,6 +40,8 @@ class ClosedTrainer:
         self._of_backend = backend = current()
         setup.refuse_executions("the closed track of Keras", graphs=backend.GRAPHS)
         backend.configure(setup.threads, setup.deterministic, setup.device_kind, setup.tf32)
+        self._setup = setup
+        distribute(backend, setup)
         backend.use_precision(setup.case.precision)
         self._dtype = "float64" if setup.case.precision == "float64" else "float32"
         use_precision(self._dtype)
@@ -69,10 +81,19 @@ class ClosedTrainer:
 
     def hold_images(self, images: Images, labels: NDArray[np.int64], padding: int) -> bool:
         """In memory of the device, with their border."""
+        if self._setup.case.devices > 1:
+            return False
         found = bordered(images, padding)
         dtype = self._of_backend.held_dtype()
         self._held = None if found is None else keras.ops.convert_to_tensor(found, dtype)
         return self._held is not None
+
+    def parallel(self) -> ParallelFacts:
+        """How it trains on several devices, which are read back from the step's arrays."""
+        wanted, found = self._setup.case.devices, self._backend.devices()
+        if found != wanted:
+            raise UserError(f"--devices {wanted}: the step's arrays are on {found}")
+        return super().parallel()
 
     def export_state(self) -> Iterator[tuple[str, NDArray[Any]]]:
         """Variables of the network, and the slots of the backend's step."""

@@ -23,6 +23,7 @@ from bench.training.recipes.base import Recipe
 from models_keras import alexnet
 from models_keras.backend import current
 from models_keras.crops import HeldImages, bordered
+from models_keras.data_parallel import OnDevices, distribute
 from models_keras.layers.conv import DENSE_FORMS
 from models_keras.optimizer import optimizer_for, slow
 from models_keras.preprocess import input_for, stock_prepare_for
@@ -56,7 +57,7 @@ class _AfterStep(keras.callbacks.Callback):  # type: ignore[misc]
             float(self.logs["loss"])
 
 
-class IdiomaticTrainer:
+class IdiomaticTrainer(OnDevices):
     """:class:`bench.training.interfaces.Trainer` over ``model.fit``.
 
     What another track does differently overrides a method: `tuned`, `defaults`.
@@ -68,6 +69,7 @@ class IdiomaticTrainer:
         self._setup = setup
         setup.refuse_executions("fit of Keras", steps=self._backend.STEPS_PER_EXECUTION)
         self._backend.configure(setup.threads, setup.deterministic, setup.device_kind, setup.tf32)
+        distribute(self._backend, setup)
         # Under mixed_float16 ``compile`` wraps the optimiser in one that scales the loss.
         policy = f"mixed_{setup.half}" if setup.half else "float32"
         keras.mixed_precision.set_dtype_policy(policy)
@@ -132,7 +134,7 @@ class IdiomaticTrainer:
 
     def hold_images(self, images: Images, labels: NDArray[np.int64], padding: int) -> bool:
         """As a variable of the model that ``fit`` trains; labels come with the steps."""
-        found = bordered(images, padding)
+        found = None if self._setup.case.devices > 1 else bordered(images, padding)
         if found is None:
             return False
         dtype, size = self._backend.held_dtype(), images.shape[1]

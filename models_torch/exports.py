@@ -59,7 +59,7 @@ def export_state(path: str, out: str) -> None:
         tensors = {one.name: onnx.numpy_helper.to_array(one) for one in graph.initializer}
     else:
         state = torch.export.load(path).state_dict
-        tensors = {name: tensor.numpy() for name, tensor in state.items()}
+        tensors = {name: tensor.detach().numpy() for name, tensor in state.items()}
     save_file({name: np.ascontiguousarray(array) for name, array in tensors.items()}, out)
 
 

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from bench.networks import architecture as spec
 from bench.networks import library
+from bench.networks.init import Weights
 from bench.networks.preprocessing import Preprocessing
 from models_torch.alexnet import STOCK, build
 
@@ -115,7 +116,7 @@ class AlexNet(nn.Module):
         """
         return _Transforms(self.preprocessing)
 
-    def _load(self, weights: library.Weights) -> None:
+    def _load(self, weights: Weights) -> None:
         state = self.state_dict()
         for name, array in weights.items():
             layer, _, part = name.rpartition(".")

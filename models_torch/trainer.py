@@ -352,4 +352,8 @@ class TorchTrainer:
 
 def create(setup: Setup) -> TorchTrainer:
     """What ``bench.training.frameworks`` names."""
+    if setup.case.devices > 1:
+        from models_torch.data_parallel import DataParallelTrainer  # noqa: PLC0415  imports this
+
+        return DataParallelTrainer(setup)
     return TorchTrainer(setup)

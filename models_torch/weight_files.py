@@ -46,7 +46,10 @@ _CODE = (
     *("os", "posix", "nt", "sys", "io", "webbrowser", "urllib", "http", "asyncio", "threading"),
 )
 """Modules whose functions no checkpoint needs: a file that names one was made to run something."""
-_PLAIN_BUILTINS = ("set", "frozenset", "complex", "slice", "range", "bytearray", "object", "type")
+_PLAIN_BUILTINS = (
+    *("bool", "bytearray", "bytes", "complex", "dict", "float", "frozenset", "int", "list"),
+    *("object", "range", "set", "slice", "str", "tuple", "type"),
+)
 
 
 def read(path: str, out: str, key: str | None = None) -> dict[str, Any]:

@@ -50,7 +50,7 @@ ROWS = (
     Rule("settings", r"kept_environment"),
     Rule(
         "environment",
-        r"cpu|cores|cpu_quota|memory_limit_bytes"
+        r"cpu|cores|cpu_quota|memory_limit_bytes|node\.kind"
         r"|gpu(\.(name|driver|memory_bytes|power_limit_watts|mig))?",
     ),
     # The closed track's promise. Layout and execution are each framework's own and may differ.

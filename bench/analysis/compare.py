@@ -8,7 +8,7 @@ same is listed in `bench.analysis.comparability`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from bench.analysis.caveats import SECONDS, footnotes_on, reasons
@@ -75,7 +75,7 @@ class Comparison:
     noise: float | None = None
     mean: float | None = None
     runs: int | None = None
-    run: str = ""
+    run: str = field(default="", compare=False)
 
     @property
     def has_figure(self) -> bool:
@@ -84,7 +84,7 @@ class Comparison:
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object; ``ratio`` is null for accuracy, ``difference`` for everything else."""
-        found = {field.name: getattr(self, field.name) for field in fields(self)}
+        found = {each.name: getattr(self, each.name) for each in fields(self)}
         return found | {"differs": list(self.differs)}
 
 

@@ -57,6 +57,10 @@ class Results:
         """What `function` returns for these results; it is called the first time only."""
         return self._once(function, lambda: function(self))
 
+    def remember(self, function: Callable[[Results], T], value: T) -> None:
+        """Take what `once` would compute from another process, which has computed it."""
+        self._computed[function] = value
+
     def _once(self, key: Hashable, compute: Callable[[], T]) -> T:
         if key not in self._computed:
             self._computed[key] = compute()

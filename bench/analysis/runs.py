@@ -70,18 +70,28 @@ class Run:
 
 
 def read(
-    paths: Iterable[Folder], passed_over: Callable[[str], None] = notice, *, least: int = 1
+    paths: Iterable[Folder], passed_over: Callable[[str], None] = notice, *, least: int = 0
 ) -> list[Run]:
     """The same, read.
 
+    Args:
+        paths: Of the command line.
+        passed_over: As for `find`.
+        least: Number of runs that the command needs.
+
     Raises:
-        UserError: As `find`; or a path does not exist, or a line of a file is no record.
+        UserError: As `find`; or a path does not exist, a line of a file is no record, or there are
+            fewer runs than `least`.
     """
-    stores = find(paths, passed_over, least=least)
-    return [
+    stores = find(paths, passed_over)
+    runs = [
         Run(name, tuple(store.read()), store.folder)
         for name, store in zip(_names(stores), stores, strict=True)
     ]
+    if len(runs) < least:
+        there = ", ".join(run.name for run in runs)
+        raise UserError(f"{least} runs are needed, and there is only {there}")
+    return runs
 
 
 def _names(stores: Sequence[RecordStore]) -> list[str]:

@@ -17,7 +17,7 @@ SERVICES = ("github-action-benchmark", "bencher")
 CURVES = ("tensorboard", "mlflow")
 
 
-@click.command(short_help="Write results as CSV, JSON, Markdown, LaTeX, Parquet, curves, …")
+@click.command(short_help="Write results for other programs: CSV, LaTeX, curves.")
 @runs_argument
 @record_options
 @click.option(

@@ -6,12 +6,14 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import click
 
 from bench.cli.progress import Display
 from bench.core import signals
 from bench.core.errors import notice
+from bench.harness.executor import Executor
 from bench.harness.matrix import Job
 from bench.harness.measure import Keys
 from bench.harness.plan import REPORT
@@ -23,7 +25,13 @@ from bench.report.model_cards import write_cards
 
 
 def measure_and_report(
-    run: Run, todo: Sequence[Job], done: Keys, *, parity: bool, unusable: Mapping[str, str]
+    run: Run,
+    todo: Sequence[Job],
+    done: Keys,
+    *,
+    parity: bool,
+    unusable: Mapping[str, str],
+    executor: Executor | None = None,
 ) -> int:
     """Measure what is not done yet, and write the report.
 
@@ -33,6 +41,7 @@ def measure_and_report(
         done: What is there already.
         parity: Whether certificates are made.
         unusable: Frameworks that cannot use the device, with the reason.
+        executor: Where it is measured; by default here.
 
     Returns:
         The exit code: 1 when a case failed.
@@ -44,11 +53,12 @@ def measure_and_report(
     display = Display(sum(len(job.tasks) for job in todo))
     wanted = len({task.key for job in todo for task in job.tasks})
     stopped: signals.Stopped | None = None
-    if busy := run.look_at_machine():
+    if executor is None and (busy := run.look_at_machine()):
         notice(f"warning: {busy}")
+    how: dict[str, Any] = {"done": done, "parity": parity, "unusable": unusable}
     try:
         with display:
-            run_all(run, list(todo), display, done=done, parity=parity, unusable=unusable)
+            run_all(run, list(todo), display, executor=executor, **how)
     except signals.Stopped as error:
         stopped = error
         signals.acknowledge()
@@ -93,7 +103,7 @@ def outcome(run: Run) -> list[str]:
 
 def how_to_go_on(run: Run, wanted: int) -> str:
     """How far a stopped run is, and the command that goes on with it."""
-    there = len(run.store.read()) if run.store.path.exists() else 0
+    there = run.store.count()
     line = f"{there} of {wanted} measurements are there"
     return line if there == wanted else f"{line}; go on with: {_resume_command(run.folder)}"
 

@@ -181,6 +181,10 @@ class Display:
             mark = "[green]ok[/]  " if passed else "[red]fail[/]"
             self.console.print(f"{mark} {escape(certificate_line(certificate))}", soft_wrap=True)
 
+    def waiting(self, done: float, note: str) -> None:
+        """Show how many groups are measured on other machines."""
+        self._progress.update(self._current, description=note, completed=100 * done)
+
     def finished(self, record: Record) -> None:
         """Print the result and advance the bar of all measurements."""
         self.failed += record.status in ("failed", "timeout", "oom")

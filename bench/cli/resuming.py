@@ -13,7 +13,8 @@ import click
 from click.core import ParameterSource
 
 from bench.core.errors import UserError
-from bench.harness.devices import on_device
+from bench.harness.devices import on_device, on_other_machines
+from bench.harness.executor import EXECUTOR_NAMES
 from bench.harness.matrix import Job, jobs
 from bench.harness.pretraining import provide
 from bench.harness.profiles import Profile
@@ -24,7 +25,7 @@ from bench.worker.probing import DeviceChoice
 
 NOT_SELECTING = (
     *("profile", "data", "validation", "no_parity", "device", "exclusive"),
-    *("save_weights", "threads", "keep_env", "resize"),
+    *("save_weights", "threads", "keep_env", "resize", "executor", "address"),
 )
 """Options that are kept, and are no part of the selection."""
 
@@ -81,17 +82,24 @@ class Choice:
             tasks = before.tasks and tuple((case, kind) for case, kind in before.tasks)
         return cls(folder.parent, folder.name, options, tasks or None)
 
-    def jobs(self, profile: Profile) -> tuple[list[Job], DeviceChoice]:
-        """All jobs of the run, those done already among them, and the device they are for."""
+    def jobs(self, profile: Profile, *, elsewhere: bool = False) -> tuple[list[Job], DeviceChoice]:
+        """All jobs of the run, those done already among them, and the device they are for.
+
+        Args:
+            profile: What is measured unless the options say otherwise.
+            elsewhere: Whether other machines measure it: what is installed here does not matter.
+        """
         options = {key: of for key, of in self.options.items() if key not in NOT_SELECTING}
-        selection, device = on_device(Selection(**options), profile, self.options["device"])
+        chosen_device = on_other_machines if elsewhere else on_device
+        selection, device = chosen_device(Selection(**options), profile, self.options["device"])
         if self.tasks is None:
             provide(selection, profile)
         found = jobs(selection, profile)
         if self.tasks is None:
             return found, device
+        wanted = set(self.tasks)
         chosen = (
-            replace(job, tasks=tuple(task for task in job.tasks if task.key in self.tasks))
+            replace(job, tasks=tuple(task for task in job.tasks if task.key in wanted))
             for job in found
         )
         return [job for job in chosen if job.tasks], device
@@ -101,7 +109,10 @@ class Choice:
         ``auto`` has begun on an accelerator goes on there or not at all."""
         command = shlex.join(["alexbench", *sys.argv[1:]])
         frameworks = tuple(dict.fromkeys(job.case.framework for job in found))
-        return Begun(command, {**self.options, "device": device}, frameworks, self.tasks)
+        options = {**self.options, "device": device}
+        if options.get("executor") == EXECUTOR_NAMES[0]:  # as in runs of before there were others
+            options = {k: of for k, of in options.items() if k not in ("executor", "address")}
+        return Begun(command, options, frameworks, self.tasks)
 
 
 def _given(context: click.Context, name: str) -> bool:

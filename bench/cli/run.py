@@ -22,6 +22,7 @@ from bench.cli.options import (
 from bench.core.case import COMPILED, EXECUTIONS, INITS, PRECISIONS
 from bench.core.files import expanded
 from bench.core.kinds import KINDS
+from bench.harness.executor import EXECUTOR_NAMES
 from bench.harness.profiles import PROFILES
 from bench.networks.variants import HEADS, VARIANTS
 from bench.training.defaults import NAMES as STAGES
@@ -59,6 +60,12 @@ from bench.training.tracks import TRACKS
     "--partial",
     is_flag=True,
     help="Take the layers that fit from weights of another network, and say what was left out.",
+)
+@click.option(
+    "--devices",
+    callback=numbers,
+    metavar="N,M",
+    help="Train on so many devices together (1 by default); on the CPU a device is a share of it.",
 )
 @click.option("--seeds", type=int, help="Number of seeds of each training to an accuracy.")
 @click.option(
@@ -108,6 +115,19 @@ from bench.training.tracks import TRACKS
     default=None,
     help="Save the final weights of trainings in the run's folder; by default those of --recipes.",
 )
+@click.option(
+    "--executor",
+    default="local",
+    show_default=True,
+    metavar="NAME",
+    help=f"Where groups are measured: {', '.join(EXECUTOR_NAMES)}.",
+)
+@click.option(
+    "--address",
+    metavar="ADDRESS",
+    help="Of the cluster: Ray's host:port, by default that of this machine; Slurm's "
+    "partition[:constraint], or local for processes of this machine.",
+)
 @process_options
 @click.option(
     "--no-parity",
@@ -115,24 +135,35 @@ from bench.training.tracks import TRACKS
     help="Make no parity certificates: rows of the closed track stay uncertified.",
 )
 def run(
-    results: Path, run_name: str | None, resume: str | None, anyway: bool, **options: Any
+    results: Path,
+    run_name: str | None,
+    resume: str | None,
+    anyway: bool,
+    **options: Any,
 ) -> int:
     """Measure the selected cases; write records, tables, plots and report.html."""
     from bench.cli.measuring import measure_and_report
     from bench.cli.resuming import Choice
-    from bench.core.errors import notice
+    from bench.core.errors import UserError, notice
+    from bench.executors.registry import executor, make
     from bench.harness.batch_sizes import resolved, tried
-    from bench.harness.devices import claimed
+    from bench.harness.devices import claimed, scaled
     from bench.harness.profiles import profile as profile_called
     from bench.harness.run import open_run
+    from bench.harness.selection import AUTO_BATCH
 
     context = click.get_current_context()
     choice = Choice.of(context, options, expanded(results), resume, run_name)
     options = choice.options
-    apply_process_options(options["threads"], options["keep_env"])
+    address = options["address"]
+    where = executor(options["executor"], address)
+    apply_process_options(options["threads"] if where.local else None, options["keep_env"])
     chosen = profile_called(options["profile"])
-    todo, device = choice.jobs(chosen)
-    chosen = claimed(chosen, device.device, exclusive=options["exclusive"])
+    todo, device = choice.jobs(chosen, elsewhere=not where.local)
+    if options["devices"] and where.local and device.device == "cpu":
+        chosen = scaled(chosen, options["devices"])
+    here = device.device if where.local else "cpu"
+    chosen = claimed(chosen, here, exclusive=options["exclusive"])
     current, done = open_run(
         choice.results,
         choice.name,
@@ -149,8 +180,16 @@ def run(
     saved = options["save_weights"]
     current.save_weights = bool(options["recipes"]) if saved is None else saved
     with current:
-        fits = tried(current.data_folder, chosen.limits)
-        todo = resolved(todo, current.folder, fits, device.unusable, notice)
+        if where.local:
+            fits = tried(current.data_folder, chosen.limits)
+            todo = resolved(todo, current.folder, fits, device.unusable, notice)
+        elif any(job.case.batch_size == AUTO_BATCH for job in todo):
+            raise UserError(f"--batch-sizes auto: --executor {where.name} needs numbers")
         return measure_and_report(
-            current, todo, done, parity=not options["no_parity"], unusable=device.unusable
+            current,
+            todo,
+            done,
+            parity=not options["no_parity"],
+            unusable=device.unusable,
+            executor=None if where.local else make(where, address, current, options["threads"]),
         )

@@ -146,17 +146,21 @@ class Case:
             raise UserError(f"a case is a JSON object, got {type(value).__name__}")
         missing = _FIELDS - value.keys() - _YOUNGER
         if missing:
-            raise UserError(f"case without {', '.join(sorted(missing))}: {dict(value)}")
+            shown = str(dict(value))[:_SHOWN]
+            raise UserError(f"case without {', '.join(sorted(missing))}: {shown}")
         for name in _FIELDS & value.keys():
             _check(name, value[name])
         case = cls(**{name: value[name] for name in _FIELDS & value.keys()})
         if value.get("id", case.id) != case.id:
-            raise UserError(f"case id {value['id']!r} does not belong to its fields ({case.id})")
+            told, own = str(value["id"])[:_SHOWN], case.id[:_SHOWN]
+            raise UserError(f"case id {told!r} does not belong to its fields ({own!r})")
         return case
 
 
 _FIELDS = frozenset(field.name for field in dataclasses.fields(Case))
 
+_SHOWN = 200
+"""Letters of a wrong value that an error shows."""
 _YOUNGER = {"defaults", "execution"}
 """Fields that the first records did not have."""
 
@@ -173,7 +177,7 @@ def _check(name: str, value: Any) -> None:
         words = {bool: "true or false", int: "a whole number", str: "a text"}[wanted]
         raise UserError(f"{name} of a case is {words}, got {str(value)[:60]!r}")
     if name == "execution":
-        check_execution(value)
+        check_execution(str(value))
 
 
 def check_execution(name: str) -> None:

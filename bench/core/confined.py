@@ -6,6 +6,7 @@ dies with its parent. What it returns is JSON; arrays are left in a folder.
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
 import resource
@@ -98,6 +99,7 @@ def _read(descriptor: int, ends: float) -> bytes | None:
 def _run(work: Callable[[], Any], descriptor: int, parent: int, seconds: float) -> None:
     """Be the child: write what the work returns, or why it fails, and end."""
     try:
+        faulthandler.disable()  # a crash is an answer here
         die_with_parent(parent)
         _limit(seconds)
         try:

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import tempfile
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -29,10 +30,19 @@ def write_whole(path: Path, content: str | bytes, *, durable: bool = False) -> N
         OSError: It cannot be written; nothing of it is left.
     """
     data = content.encode("utf-8") if isinstance(content, str) else content
+    _write(path, (data,), durable)
+
+
+def write_lines(path: Path, lines: Iterable[bytes], *, durable: bool = False) -> None:
+    """`write_whole`, line by line: the lines are never in memory together."""
+    _write(path, lines, durable)
+
+
+def _write(path: Path, parts: Iterable[bytes], durable: bool) -> None:
     partial = path.with_name(f".alexbench-{identity()}-{path.name}")
     try:
         with partial.open("wb") as file:
-            file.write(data)
+            file.writelines(parts)
             if durable:
                 file.flush()
                 os.fsync(file.fileno())

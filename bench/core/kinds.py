@@ -29,6 +29,7 @@ class Kind:
         throughput: Whether its samples turn into images/s, which can be compared with a peak.
         trained: Whether it trains to the end of a recipe, once per seed.
         startup: Whether it measures a process from its birth to its first step.
+        parallel: Whether it trains, and is measured on several devices.
         batch_size: Images of one call where the kind fixes it; else the case's.
     """
 
@@ -43,6 +44,7 @@ class Kind:
     throughput: bool = False
     trained: bool = False
     startup: bool = False
+    parallel: bool = False
     batch_size: int | None = None
 
 
@@ -61,6 +63,7 @@ KINDS: dict[str, Kind] = {
             TRAIN_THROUGHPUT,
             "training",
             "bench.worker.measurements.speed:train_throughput",
+            parallel=True,
             summary="rate",
             interleaved=True,
             judged=True,
@@ -91,6 +94,7 @@ KINDS: dict[str, Kind] = {
             summary="mean",
             timed=False,
             trained=True,
+            parallel=True,
         ),
     )
 }

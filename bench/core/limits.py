@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.core.kinds import kind
@@ -52,8 +53,14 @@ class Limits:
     """Whether a frozen trunk's features are cached, or recomputed for every batch."""
     exclusive: bool = False
     """Whether a measurement fails when another program computes on its accelerator."""
+    device_cpus: int = 0
+    """CPUs of one device, in a run that trains on several of the CPU's; 0: a worker has all."""
     timeout_seconds: float = 300.0
     """For one measurement; then the worker is stopped and the case marked."""
+
+    def cpus_of(self, devices: int, usable: Sequence[int]) -> list[int]:
+        """The CPUs of a worker with so many devices."""
+        return list(usable[: self.device_cpus * devices] if self.device_cpus else usable)
 
     def measures_startup(self, process: int) -> bool:
         """Whether start-up is measured in a process, counted from 0."""

@@ -123,6 +123,15 @@ METRICS: dict[str, Metric] = {
             OBJECT,
         ),
         Metric(
+            "parallel",
+            (*_TRAINING, ACCURACY),
+            "Training on several devices: `devices`, `method`, `backend`, `batch_norm` (`local` or "
+            "`synchronised`), `cpus` of each; `with_exchange` and `without_exchange` (seconds of "
+            "alternating blocks of `steps` steps), or `communication_reason`.",
+            "s",
+            OBJECT,
+        ),
+        Metric(
             "layers",
             _TRAINING,
             "Our own layers and the framework's, called alternately: `our_seconds`, "

@@ -9,7 +9,10 @@ from __future__ import annotations
 import dataclasses
 import gc
 import json
+import marshal
+import math
 import os
+import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,7 +21,7 @@ from typing import Any
 
 from bench.core.case import Case
 from bench.core.errors import OutputError, UserError
-from bench.core.files import write_whole
+from bench.core.files import write_lines
 from bench.core.record_fields import check
 from bench.core.upgrade import SCHEMA_VERSION, upgraded
 
@@ -158,14 +161,18 @@ class RecordStore:
         """Of the run: of its folder; of the file where that is not called ``records.jsonl``."""
         return self.folder.resolve().name if self.path.name == FILE else self.path.stem
 
-    def append(self, record: Record) -> None:
-        """Write one line and wait until it is on the disk. Raises OutputError when it cannot be."""
-        line = _line(record)
+    def append(self, *records: Record) -> None:
+        """Write a line each and wait once until all are on the disk.
+
+        Raises:
+            OutputError: They cannot be written; then none of them is.
+        """
+        lines = [_line(record) for record in records]
         before = 0
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             before = self.path.stat().st_size if self.path.exists() else 0
-            _append(self.path, (line,))
+            _append(self.path, lines)
         except OSError as error:
             _cut(self.path, before)
             raise OutputError(
@@ -179,9 +186,13 @@ class RecordStore:
         A last line without its newline is what a killed run leaves: it is passed over. Any other
         line that is no record raises UserError with its number.
         """
-        run = self.name
         with _uncollected():
-            return [dataclasses.replace(record, run=run) for _, record in self._lines()]
+            return list(self)
+
+    def __iter__(self) -> Iterator[Record]:
+        """The records one by one, as `read` has them; of a large run they need not all be held."""
+        run = self.name
+        return (dataclasses.replace(record, run=run) for _, record in self._lines())
 
     def change(self, changed: Callable[[Record], Record]) -> int:
         """Write every record as ``changed`` returns it; the number of those that differ.
@@ -230,13 +241,26 @@ class RecordStore:
         """
         if not self.path.exists():
             return set()
-        lines = list(self._lines())
-        kept = [(line, record) for line, record in lines if record.ok]
-        aside = [line for line, record in lines if not record.ok]
-        if aside:
+        keys, failures = set(), 0
+        for _, record in self._lines():
+            failures += not record.ok
+            if record.ok:
+                keys.add(record.key)
+        if failures:
+            aside = (line for line, record in self._lines() if not record.ok)
             _append(self.folder / "attempts.jsonl", aside)
-        _replace(self.path, (line for line, _ in kept))
-        return {record.key for _, record in kept}
+        if failures or _is_cut(self.path):
+            # Line by line: the records of a large run do not fit into memory twice.
+            _replace(self.path, (line for line, record in self._lines() if record.ok))
+        return keys
+
+    def count(self) -> int:
+        """Number of records, without reading what is in them; 0 where there is no file."""
+        try:
+            with self.path.open("rb") as file:
+                return sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(1 << 20), b""))
+        except FileNotFoundError:
+            return 0
 
 
 def _line(record: Record) -> bytes:
@@ -255,12 +279,16 @@ def record_of_line(line: bytes, where: str) -> Record:
         UserError: It is no record; the message is one line, which begins with ``where``.
     """
     try:
-        return Record.from_json(_DECODER.decode(line.decode("utf-8")))
+        value = _DECODER.decode(line.decode("utf-8"))
+        _check_finite(value)
+        return Record.from_json(value)
     except json.JSONDecodeError as error:
         raise UserError(f"{where}: not a JSON object ({error.msg})") from error
     except RecursionError as error:
         raise UserError(f"{where}: nested too deeply for a record") from error
-    except ValueError as error:  # a whole number of thousands of digits, or no UTF-8
+    except UnicodeDecodeError as error:
+        raise UserError(f"{where}: cannot read it as UTF-8 ({error})") from error
+    except ValueError as error:  # a whole number of thousands of digits
         raise UserError(f"{where}: not a record ({error})") from error
     except UserError as error:
         raise UserError(f"{where}: {error}") from error
@@ -269,6 +297,22 @@ def record_of_line(line: bytes, where: str) -> Record:
 def _refuse(constant: str) -> None:
     raise UserError(f"{constant} is no number that a record can hold")
 
+
+def _check_finite(value: Any) -> None:
+    """Raise UserError for a number like 1e999, which the decoder makes infinite without a word.
+
+    A function for each number would take longer than all the rest of reading.
+    """
+    content = marshal.dumps(value)
+    if any(infinity in content for infinity in _INFINITIES):
+        try:
+            json.dumps(value, allow_nan=False)
+        except ValueError:
+            raise UserError("a number is larger than a record can hold") from None
+
+
+_INFINITIES = (struct.pack("<d", math.inf), struct.pack("<d", -math.inf))
+"""As they are within marshal's format."""
 
 _DECODER = json.JSONDecoder(parse_constant=_refuse)
 
@@ -288,5 +332,13 @@ def _cut(path: Path, size: int) -> None:
         pass  # nothing was written there, or nothing can be done about it
 
 
+def _is_cut(path: Path) -> bool:
+    """Whether the last line has no newline, as a killed run leaves it."""
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - 1))
+        return size > 0 and file.read(1) != b"\n"
+
+
 def _replace(path: Path, lines: Iterable[bytes]) -> None:
-    write_whole(path, b"".join(lines), durable=True)
+    write_lines(path, lines, durable=True)

@@ -18,9 +18,7 @@ _ATTEMPTS = "attempts.jsonl"
 """Failures that a resumed run measured again: no run of their own."""
 
 
-def find(
-    paths: Iterable[Folder], passed_over: Callable[[str], None] = notice, *, least: int = 1
-) -> list[RecordStore]:
+def find(paths: Iterable[Folder], passed_over: Callable[[str], None] = notice) -> list[RecordStore]:
     """The runs that are meant by the paths of a command line.
 
     A path is the folder of a run, a file of records (``*.jsonl``), or a pattern like
@@ -30,25 +28,21 @@ def find(
     Args:
         paths: Of the command line.
         passed_over: Gets a line for each path that was passed over.
-        least: Number of runs that the command needs.
 
     Raises:
-        UserError: No run is there, or fewer than `least`; or nothing matches a pattern.
+        UserError: Paths are given and no run is there; or nothing matches a pattern.
     """
     named = [path for text in paths for path in _matching(text)]
     found = {path: _stores(path, alone=len(named) == 1) for path in named}
     others = [path for path, stores in found.items() if not stores]
     stores = [store for path in named for store in found[path]]
-    if not stores:
+    if not stores and others:
         raise UserError(
             f"no {FILE} in {', '.join(map(str, others))}; give the folder of a run, like "
             "results/<run>"
         )
     for path in others:
         passed_over(f"{path}: no run (no {FILE} in it); passed over")
-    if len(stores) < least:
-        there = ", ".join(store.name for store in stores)
-        raise UserError(f"{least} runs are needed, and there is only {there}")
     return stores
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 
@@ -22,6 +23,7 @@ def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 _FOLDERS = re.compile(r"(?<![\w.:/\\])(?:[A-Za-z]:)?[/\\](?:[^\s/\\:\"'<>|]+[/\\])+")
 
 
+@lru_cache(maxsize=4096)  # the settings of thousands of records are mostly the same few texts
 def without_folders(text: str) -> str:
     """Text whose absolute paths keep their last part only: results are published, machines not."""
     return _FOLDERS.sub("…/", text)

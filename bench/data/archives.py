@@ -436,6 +436,9 @@ def _is_read(name: str) -> bool:
 def _members(tar: tarfile.TarFile, path: Path) -> Iterator[Entry]:
     for count, member in enumerate(tar):
         name = member.name.removeprefix("./")
+        if not 0 <= member.size <= MAX_UNPACKED_BYTES:
+            # The next one would be looked for behind as many bytes, to the end and far beyond.
+            raise ValueError(f"{name[:200]} declares {member.size:,} bytes")
         if count >= MAX_MEMBERS:
             raise UserError(f"{path}: more than {MAX_MEMBERS:,} members; CIFAR-10 has 60,000")
         if _is_read(name) and not member.isdir():

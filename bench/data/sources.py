@@ -98,7 +98,7 @@ def prepared(dataset: Dataset, cache: Path | None = None) -> Path:
     folder (gone when this process ends) when the cache cannot be written. Raises UserError when
     neither can.
     """
-    name = _prepared_name(dataset)
+    name = prepared_name(dataset)
     folder = writable(cache or cache_folder()) / "prepared" / name
     if _load_whole(folder) is not None:
         return folder
@@ -108,6 +108,11 @@ def prepared(dataset: Dataset, cache: Path | None = None) -> Path:
         folder = temporary_folder() / "prepared" / name
         _saved_in(folder, dataset)
     return folder
+
+
+def is_prepared(folder: Path) -> bool:
+    """Whether a folder holds the whole prepared data that its name says."""
+    return _load_whole(folder) is not None
 
 
 def _saved_in(folder: Path, dataset: Dataset) -> str:
@@ -122,7 +127,7 @@ def _saved_in(folder: Path, dataset: Dataset) -> str:
     return str(folder)
 
 
-def _prepared_name(dataset: Dataset) -> str:
+def prepared_name(dataset: Dataset) -> str:
     """Name of the folder of a decoded copy: its fingerprint, and a digest of the other facts."""
     facts = {key: value for key, value in data.meta(dataset).items() if key != "fingerprint"}
     suffix = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:8]
@@ -175,7 +180,7 @@ def _load_whole(folder: Path) -> Dataset | None:
     try:
         found = data.load(folder)
         actual = data.fingerprint(found.classes, found.train, found.test, found.files_digest)
-        if actual == found.fingerprint and _prepared_name(found) == folder.name:
+        if actual == found.fingerprint and prepared_name(found) == folder.name:
             return found
     except UserError:
         pass
@@ -191,7 +196,7 @@ def _confined(source: Path, store: Path, progress: bool, resize: int | None) -> 
 
     def decoded(folder: Path) -> str:
         dataset = _decode(source, progress, resize)
-        name = _prepared_name(dataset)
+        name = prepared_name(dataset)
         cached = store / "prepared" / name
         if _load_whole(cached) is not None:
             return str(cached)

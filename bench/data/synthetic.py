@@ -25,14 +25,14 @@ Distance = Callable[[Plane, Plane], Plane]
 
 _CHUNK = 500  # images drawn at once: few enough for the processor's cache
 _ANGLES = 1024
-_TURN = 28  # of these, either way: ten degrees
+_TURN = 14  # of these, either way: five degrees
 _CLUTTER = 1  # discs beneath the shape
-_BRIGHTER = 0.55  # share of images whose shape is brighter than its background
-_JITTER = 2.0  # pixels that the centre lies off the middle at most, each way
-_RADIUS = (10.0, 14.0)  # pixels
+_BRIGHTER = 0.5  # share of images whose shape is brighter than its background
+_JITTER = 1.0  # pixels that the centre lies off the middle at most, each way
+_RADIUS = (11.0, 13.0)  # pixels
 _STRETCH = (0.9, 1.1)
-_CONTRAST = (60, 140)  # grey levels between shape and background, per channel
-_NOISE = (4.0, 20.0)  # grey levels either way, drawn per image
+_CONTRAST = (80, 150)  # grey levels between shape and background, per channel
+_NOISE = (4.0, 12.0)  # grey levels either way, drawn per image
 
 
 def generate(train: int = 50_000, test: int = 10_000, seed: int = 0) -> Dataset:

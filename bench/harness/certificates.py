@@ -58,12 +58,13 @@ class Subject:
     device: str = "cpu"
     execution: str = ""
     """Where it is not the framework's default."""
+    devices: int = 1
 
     @classmethod
     def of(cls, case: Case, classes: int) -> Subject:
         """What a case's certificate is about; seeds, batches and recipes share it."""
         network = (case.variant, case.framework, case.head, case.input_size, classes)
-        return cls(*network, device=case.device, execution=case.unusual_execution)
+        return cls(*network, case.device, case.unusual_execution, case.devices)
 
     @property
     def architecture(self) -> Architecture:
@@ -79,6 +80,7 @@ class Subject:
             "architecture": self.architecture.to_json(),
             "framework": self.framework,
             **({"execution": self.execution} if self.execution else {}),
+            **({"devices": self.devices} if self.devices > 1 else {}),
             "environment": row.environment,
             "versions": versions_of(row),
             "cpu": processor(),
@@ -101,24 +103,25 @@ def obtain(
     A check that could not be carried out (the worker died, say) has failed, with the reason.
     """
     wanted = list(dict.fromkeys(subjects))
-    cached = {} if fresh else {s: found for s in wanted if (found := _read(s))}
-    with _ParityChecks([s for s in wanted if s not in cached], progress) as checks:
+    known = {} if fresh else {s: found for s in wanted if (found := cached(s.key))}
+    with _ParityChecks([s for s in wanted if s not in known], progress) as checks:
         for subject in wanted:
-            yield subject, cached[subject] if subject in cached else checks.of(subject)
+            yield subject, known[subject] if subject in known else checks.of(subject)
 
 
 def uncached(subjects: Iterable[Subject]) -> int:
     """How many of these subjects have no certificate in the cache."""
-    return sum(_read(subject) is None for subject in dict.fromkeys(subjects))
+    return sum(cached(subject.key) is None for subject in dict.fromkeys(subjects))
 
 
-def _worker_of(subject: Subject) -> tuple[str, ...]:
+def _worker_of(subject: Subject) -> tuple[str | int, ...]:
     """What subjects share that are checked one after the other, in one worker.
 
     A network has a worker of its own: frameworks with fewer networks than others would leave cores
     unused, and a start takes a small part of a check.
     """
-    return (subject.framework, subject.device, subject.variant, subject.head)
+    shared = (subject.framework, subject.device, subject.devices)
+    return (*shared, subject.variant, subject.head)
 
 
 class _ParityChecks:
@@ -132,13 +135,15 @@ class _ParityChecks:
         self._found: dict[Subject, Future[Certificate]] = {s: Future() for s in subjects}
         self._workers: set[Worker] = set()
         self._stopped = False
-        together: dict[tuple[str, ...], list[Subject]] = {}
+        together: dict[tuple[str | int, ...], list[Subject]] = {}
         for subject in subjects:
             together.setdefault(_worker_of(subject), []).append(subject)
         groups = list(together.values())
         cpus = usable_cpus()
         # Two CPUs each for many checks on an accelerator: the reference computes here.
         most = max(1, len(cpus) // 2) if any(accelerated(s.device) for s in subjects) else len(cpus)
+        # A check of several devices needs a CPU for each.
+        most //= max((s.devices for s in subjects), default=1)
         places = max(1, min(len(groups), most, usable_memory() // _CHECK_BYTES))
         self._shares: Queue[list[int]] = Queue()
         for place in range(places):
@@ -175,7 +180,8 @@ class _ParityChecks:
     def _check_in_one_worker(self, remaining: list[Subject], cpus: list[int]) -> None:
         """Until none remains or one fails to answer: the rest then get a fresh worker."""
         first = remaining[0]
-        case = Case(first.variant, first.framework, device=first.device)
+        where = {"device": first.device, "devices": first.devices}
+        case = Case(first.variant, first.framework, **where)  # type: ignore[arg-type]
         with Worker(case, Path(), _LIMITS, cpus) as worker:
             self._workers.add(worker)
             alive = not self._stopped  # else it was started while the others were stopped
@@ -193,8 +199,7 @@ class _ParityChecks:
             last_line = without_folders(str(error)).strip().splitlines()[-1]
             certificate["problem"] = f"the parity check could not be carried out: {last_line}"
             return certificate, False
-        if certificate["status"] == "pass":
-            keep(_path(subject), subject.key, certificate)
+        cache(certificate)
         return certificate, True
 
 
@@ -224,10 +229,18 @@ def _facts(subject: Subject) -> Certificate:
     }
 
 
-def _path(subject: Subject) -> Path:
-    return cache_folder() / "parity" / f"{subject.key}.json"
+def cache(certificate: Certificate) -> None:
+    """Write a certificate that has passed to the cache."""
+    if certificate["status"] == "pass":
+        key = str(certificate["key"])
+        keep(_path(key), key, certificate)
 
 
-def _read(subject: Subject) -> Certificate | None:
-    found = recall(_path(subject), subject.key)
+def cached(key: str) -> Certificate | None:
+    """The certificate in the cache that has this `Subject.key`; None where there is none."""
+    found = recall(_path(key), key)
     return found if isinstance(found, dict) and found.get("status") == "pass" else None
+
+
+def _path(key: str) -> Path:
+    return cache_folder() / "parity" / f"{key}.json"

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from bench.core.errors import UserError
 from bench.core.system import nvml
-from bench.core.system.devices import accelerated
+from bench.core.system.devices import AUTO, accelerated, parse
+from bench.core.system.resources import usable_cpus
 from bench.harness.profiles import Profile
-from bench.harness.selection import Selection
+from bench.harness.selection import Selection, SelectionElsewhere
 from bench.training import frameworks
 from bench.worker.probing import DeviceChoice, choose, others_on
 
@@ -36,6 +38,45 @@ def on_device(
     names = selection.frameworks or tuple(frameworks.installed(profile.frameworks))
     choice = choose(option, names)
     return replace(selection, device=choice.device), choice
+
+
+def on_other_machines(
+    selection: Selection, profile: Profile, option: str
+) -> tuple[Selection, DeviceChoice]:
+    """The selection on a device that the nodes of a cluster are to have; they are asked later.
+
+    Raises:
+        UserError: The selection is wrong, or the device is ``auto``.
+    """
+    if option.strip().lower() == AUTO:
+        raise UserError(f"--device {AUTO} is for this machine; name the device of the nodes")
+    device = str(parse(option))
+    names = selection.frameworks or profile.frameworks
+    fields = {**vars(selection), "frameworks": tuple(names), "device": device}
+    wanted = SelectionElsewhere(**fields)
+    wanted.check()
+    return wanted, DeviceChoice(device, {})
+
+
+def scaled(profile: Profile, numbers: Sequence[int], cpus: int | None = None) -> Profile:
+    """The profile of a run that trains on several devices: on the CPU each has as many of its CPUs,
+    also where one trains alone.
+
+    Args:
+        profile: Any.
+        numbers: Numbers of devices.
+        cpus: Of the machine that measures; by default of this one.
+
+    Raises:
+        UserError: There are not so many CPUs.
+    """
+    most = max(numbers, default=1)
+    cpus = len(usable_cpus()) if cpus is None else cpus
+    if most == 1:
+        return profile
+    if most > cpus:
+        raise UserError(f"--devices {most}: {cpus} CPUs can be used here; give 1 to {cpus}")
+    return replace(profile, limits=replace(profile.limits, device_cpus=cpus // most))
 
 
 def claimed(profile: Profile, device: str, *, exclusive: bool) -> Profile:

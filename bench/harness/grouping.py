@@ -44,8 +44,9 @@ def groups(
     """
     limit = usable_memory() if memory is None else memory
     made = []
-    for group in _by(found, lambda job: _shared(job, together)):
-        fits = sum(map(_bytes_of, group)) <= min(limit, _card_bytes(group[0].case.device))
+    scaled = len({job.case.devices for job in found}) > 1
+    for group in _by(found, lambda job: _shared(job, together, scaled=scaled)):
+        fits = sum(map(bytes_of, group)) <= min(limit, _card_bytes(group[0].case.device))
         made += [group] if fits else _by(group, lambda job: _shared(job, ()))
     return made
 
@@ -57,11 +58,17 @@ def _by(found: Sequence[Job], key: Callable[[Job], Hashable]) -> list[tuple[Job,
     return [tuple(group) for group in by_key.values()]
 
 
-def _shared(job: Job, together: Collection[str]) -> Hashable:
-    """What the jobs of a group have in common."""
+def _shared(job: Job, together: Collection[str], *, scaled: bool = False) -> Hashable:
+    """What the jobs of a group have in common.
+
+    In a run on several numbers of devices, neither that number nor the batch: then speed-ups are
+    ratios of paired blocks.
+    """
     if not kind(job.tasks[0].kind).timed:
         return job.case
     peers = peers_of(job.case)
+    if scaled:
+        peers = replace(peers, devices=1, batch_size=0)
     if peers.variant not in together:
         return peers
     return replace(peers, variant=family(peers.variant)[0])
@@ -73,6 +80,7 @@ def _card_bytes(device: str) -> float:
     return (facts or {}).get("memory_bytes") or math.inf
 
 
-def _bytes_of(job: Job) -> float:
+def bytes_of(job: Job) -> float:
+    """Resident memory of the worker of a job, about."""
     images = job.case.batch_size * (job.case.input_size / 32) ** 2
     return _PROCESS_BYTES + _IMAGE_BYTES * images

@@ -33,3 +33,6 @@ class Listener(Protocol):
 
     def certificate_done(self, certificate: Certificate) -> None:
         """It is made, or was there."""
+
+    def waiting(self, done: float, note: str) -> None:
+        """Groups are measured on other machines: the share of them that has come back."""

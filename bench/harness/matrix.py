@@ -91,7 +91,7 @@ def _timed_jobs(selection: Selection, profile: Profile, names: tuple[str, ...]) 
         tasks = [
             Task(_of_kind(case, name), name)
             for name in wanted
-            if _selected(selection, profile, case, name)
+            if _selected(selection, profile, case, name) and _on_devices(case, name)
         ]
         if tasks:
             yield Job(case, tuple(tasks), file)
@@ -114,6 +114,11 @@ def _selected(selection: Selection, profile: Profile, case: Case, name: str) -> 
     if case.track not in own and not named:
         return False
     return case.track in tracks and bool(named or case.variant in profile.variants[name])
+
+
+def _on_devices(case: Case, name: str) -> bool:
+    """Whether a kind is measured on so many devices: several of them only train."""
+    return case.devices == 1 or kind(name).parallel
 
 
 def _accuracy_jobs(selection: Selection, profile: Profile, names: tuple[str, ...]) -> Iterator[Job]:
@@ -180,10 +185,12 @@ def _cases(
             _batch_sizes(selection, profile, network),
             _stages(selection, case),
             selection.executions or (frameworks.execution_of(case),),
+            selection.devices or (1,),
         )
-        for precision, batch, stage, execution in choices:
-            made = replace(case, precision=precision, batch_size=batch, defaults=stage)
-            yield replace(made, execution=execution), network.file
+        for precision, batch, stage, execution, devices in choices:
+            settings = {"precision": precision, "batch_size": batch, "defaults": stage}
+            made = replace(case, **settings, execution=execution, devices=devices)  # type: ignore[arg-type]
+            yield made, network.file
 
 
 def _networks(selection: Selection, profile: Profile, of_kind: str) -> list[Network]:

@@ -84,9 +84,9 @@ class TimePlan:
         stages += [_stage_of(group, known) for group in groups]
         stages.append(Stage(REPORT, known.report))
         plan = cls(stages, profile.run_seconds, began)
-        for stage in stages:
-            if stage.weight:
-                stage.planned = plan.share(stage)
+        shares = [plan.share(stage) for stage in stages]
+        for stage, share in zip(stages, shares, strict=True):
+            stage.planned = share if stage.weight else stage.planned
         return plan
 
     @contextmanager
@@ -145,7 +145,10 @@ class TimePlan:
 
     def line(self) -> str:
         """What runs, what remains, and the time that is left: ``0:12 left · report``."""
-        to_come = [one.name for one in self.stages if one.actual is None]
+        # What is cached takes no time and is not announced.
+        to_come = [
+            one.name for one in self.stages if one.actual is None and (one.weight or one.planned)
+        ]
         now = self._running.name if self._running else ""
         after = [name for name in to_come if name != now]
         then = f"then {after[0]}" if after else ""
@@ -185,7 +188,8 @@ def name_of(group: Sequence[Job]) -> str:
 def _stage_of(group: Sequence[Job], known: StageSeconds) -> Stage:
     case, name = group[0].case, name_of(group)
     if kind(group[0].tasks[0].kind).timed:
-        return Stage(name, 0.0, weight=float(len(group)))
+        # A round of a group has parts that do not depend on the number of its workers.
+        return Stage(name, 0.0, weight=1.0 + len(group))
     longest = max(known.trainings.values(), default=0.0)
     return Stage(name, known.trainings.get(case.recipe.partition("@")[0], longest))
 

@@ -123,10 +123,10 @@ PROFILES: dict[str, Profile] = {
                 "train_throughput": _CIFAR,
                 "accuracy": _CIFAR,
             },
-            recipe="short",
+            recipe="quick",
             batch_sizes={32: 128, 224: 16, 227: 16},
             seeds=1,
-            train_images=8_000,
+            train_images=12_000,
             test_images=2_000,
             tracks_of={"cifar-lrn": ("closed",), "cifar-plain": ("closed",)},
             in_one_framework=("cifar-lrn", "cifar-plain"),
@@ -138,7 +138,7 @@ PROFILES: dict[str, Profile] = {
             stage_seconds=StageSeconds(
                 certificate=50.0,
                 peaks=12.0,
-                trainings={"short": 28.0, "transfer-look": 20.0, "transfer-look-scratch": 25.0},
+                trainings={"quick": 33.0, "transfer-look": 20.0, "transfer-look-scratch": 30.0},
                 report=15.0,
             ),
             limits=Limits(

@@ -29,25 +29,26 @@ from bench.data.dataset import Dataset
 from bench.data.sources import open_dataset, prepared
 from bench.harness.ceilings import RunCeilings
 from bench.harness.certificates import Certificate, Subject, obtain, uncached
+from bench.harness.executor import Executor, LocalExecutor
 from bench.harness.grouping import groups
 from bench.harness.listener import Listener
 from bench.harness.matrix import Job
 from bench.harness.measure import NOTHING, Keys, measure, without
-from bench.harness.observer import MACHINE_STATE, look
+from bench.harness.measurer import Measurer
 from bench.harness.plan import CERTIFICATES, PEAKS, Missing, TimePlan, name_of
 from bench.harness.profiles import Profile
 from bench.harness.resumption import checkpoints
 from bench.harness.resumption.checkpoints import RunFiles
 from bench.harness.resumption.run_folder import RunFolder
 from bench.harness.resumption.run_settings import RUN_FILE, Begun, RunSettings
-from bench.training.frameworks import REFERENCE, installed
+from bench.training.frameworks import why_one
 from bench.training.tracks import track
 
 _ALL_USABLE: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass
-class Run:
+class Run(Measurer):
     """One folder under ``results``: its data, its records, its report.
 
     A context manager: at its end other processes may measure into the folder.
@@ -81,11 +82,6 @@ class Run:
     def __post_init__(self) -> None:
         self.store = RecordStore(self.folder)
 
-    def look_at_machine(self) -> str | None:
-        """Note how busy the machine is before anything is measured; a warning where it is."""
-        self.before, warning = look()
-        return warning
-
     def __enter__(self) -> Self:
         return self
 
@@ -103,7 +99,7 @@ class Run:
         self.store = RecordStore(self.folder)
 
     @cached_property
-    def dataset(self) -> Dataset:
+    def dataset(self) -> Dataset:  # type: ignore[override]  # read when it is first needed
         """The images, cut to the numbers of this profile."""
         whole = open_dataset(self.data, resize=self.resize)
         if self.validation:
@@ -113,7 +109,7 @@ class Run:
         return whole.subset(train, test)
 
     @cached_property
-    def data_folder(self) -> Path:
+    def data_folder(self) -> Path:  # type: ignore[override]
         """Folder that workers map the images from."""
         return prepared(self.dataset, cache_folder())
 
@@ -177,13 +173,6 @@ class Run:
                 self.certificates[subject] = certificate
                 listener.certificate_done(certificate)
 
-    def _parity(self, case: Case) -> dict[str, Any]:
-        if not track(case.track).certified:
-            return {"status": "not applicable"}
-        subject = Subject.of(case, len(self.dataset.classes))
-        unchecked = {"status": "unchecked", "problem": "no parity certificate was made in this run"}
-        return self.certificates.get(subject, unchecked)
-
     def execute(
         self, group: Sequence[Job], listener: Listener, done: Keys = NOTHING
     ) -> Iterator[Record]:
@@ -198,7 +187,7 @@ class Run:
         if any(kind(task.kind).throughput for job in rest for task in job.tasks):
             with self.stage(PEAKS):
                 for job in rest:
-                    self._prepare_ceilings(job, listener)
+                    self.prepare_ceilings(job, listener)
         # What a stopped run has left depends on the profile's limits, not on the time it had.
         files = RunFiles(self.folder, self.dataset, self.profile.limits, self.save_weights)
         found = measure(group, self.data_folder, self._limits_of(group), listener, files, done)
@@ -208,7 +197,7 @@ class Run:
                 if kind(record.kind).timed:
                     # The records of a group are complete together, and pairs only together.
                     stack.enter_context(signals.held())
-                yield self._written(record, listener)
+                yield self.write(self.completed(record, listener), listener)
 
     def _limits_of(self, group: Sequence[Job]) -> Limits:
         """The profile's limits; with a time plan a group has its share of the time that is left."""
@@ -220,58 +209,41 @@ class Run:
         seconds = max(1.0, self.plan.seconds_for(group)) / networks
         return dataclasses.replace(limits, group_seconds=round(seconds, 1))
 
-    def _written(self, record: Record, listener: Listener) -> Record:
-        """The complete record of a measurement, when it is on the disk."""
-        parity = self._parity(record.case)
-        complete = dataclasses.replace(record, dataset=self.dataset.describe(), parity=parity)
-        complete = self._with_ceiling(self._with_state_before(complete), listener)
-        with signals.held():  # what is measured is written
-            self._append(complete)
-            if complete.ok and kind(complete.kind).trained:
-                checkpoints.prune(self.folder, [complete.case.id])
-            listener.finished(complete)
-        return complete
+    def write(self, record: Record, listener: Listener) -> Record:
+        """Append a complete record; it is on the disk when this returns."""
+        return self.write_together([record], listener)[0]
 
-    def _append(self, record: Record) -> None:
-        record = dataclasses.replace(record, caveats=(*record.caveats, *self.caveats))
+    def write_together(self, records: Sequence[Record], listener: Listener) -> Sequence[Record]:
+        """Append complete records, all or none: the disk is waited for once."""
+        with signals.held():  # what is measured is written
+            self._append(*records)
+            trained = [r.case.id for r in records if r.ok and kind(r.kind).trained]
+            if trained:
+                checkpoints.prune(self.folder, trained)
+            for record in records:
+                listener.finished(record)
+        return records
+
+    def _append(self, *records: Record) -> None:
+        complete = [
+            dataclasses.replace(record, caveats=(*record.caveats, *self.caveats))
+            for record in records
+        ]
         try:
             if self.held:
                 self.held.check()
-            self.store.append(record)
+            self.store.append(*complete)
         except OutputError as error:
-            raise OutputError(f"{error}; {_rescued(record)}") from error
+            raise OutputError(f"{error}; {_rescued(complete)}") from error
 
-    def skip(self, job: Job, reason: str) -> list[Record]:
-        """Write a row without a result for every task of a job that cannot be measured here."""
+    def skip(self, job: Job, reason: str, status: str = "skipped") -> list[Record]:
+        """Write a row without a result for every task of a job that cannot be measured."""
         found = [
-            Record(task.case, task.kind, "skipped", error=reason, dataset=self.dataset.describe())
+            Record(task.case, task.kind, status, error=reason, dataset=self.dataset.describe())
             for task in job.tasks
         ]
-        for record in found:
-            self._append(record)
+        self._append(*found)
         return found
-
-    def _with_state_before(self, record: Record) -> Record:
-        if not self.before:
-            return record
-        state = {**record.environment.get(MACHINE_STATE, {}), "before": self.before}
-        return dataclasses.replace(record, environment={**record.environment, MACHINE_STATE: state})
-
-    def _prepare_ceilings(self, job: Job, listener: Listener) -> None:
-        """Before the first throughput of the run; the cache has them after the first run."""
-        if any(kind(task.kind).throughput for task in job.tasks):
-            names = self.frameworks or installed(self.profile.frameworks)
-            wanted = sorted([*names, job.case.framework], key=lambda name: name != REFERENCE)
-            self.ceilings.prepare(wanted, listener.progress, job.case.device)
-
-    def _with_ceiling(self, record: Record, listener: Listener) -> Record:
-        if not kind(record.kind).throughput or not record.ok:
-            return record
-        speed = float(record.summary["images_per_second"] or 0.0)
-        flops = speed * float(record.metrics.get("flops_per_image") or 0.0)
-        tf32 = bool(record.settings.get("tf32"))
-        ceiling = self.ceilings.metrics(record.case, flops, listener.progress, tf32=tf32)
-        return dataclasses.replace(record, metrics={**record.metrics, **ceiling})
 
 
 def run_all(
@@ -282,6 +254,7 @@ def run_all(
     done: Keys = NOTHING,
     parity: bool = True,
     unusable: Mapping[str, str] = _ALL_USABLE,
+    executor: Executor | None = None,
 ) -> None:
     """Every job whose records are not there yet, in order; their certificates first.
 
@@ -292,35 +265,42 @@ def run_all(
         done: What is there already.
         parity: Whether certificates are made.
         unusable: Frameworks that cannot use the device, with the reason: their rows are skipped.
+        executor: Where the groups are measured; by default here, one after the other.
     """
     checkpoints.prune(run.folder, {case_id for case_id, name in done if kind(name).trained})
-    remaining = without(jobs, done)
-    for job in remaining:
-        if job.case.framework in unusable:
-            for record in run.skip(job, unusable[job.case.framework]):
+    usable: list[Job] = []
+    for job in jobs:
+        reason = unusable.get(job.case.framework) or why_one(job.case)
+        if reason is None:
+            usable.append(job)
+            continue
+        for rest in without([job], done):
+            for record in run.skip(rest, reason):
                 listener.finished(record)
-    usable = [job for job in jobs if job.case.framework not in unusable]
     run.frameworks = tuple(dict.fromkeys(job.case.framework for job in usable))
-    certified = [job.case for job in without(usable, done)] if parity else []
-    # Those of all jobs: a group that lacks some of its records is completed, or what is left of it
-    # is measured.
-    together = [group for group in groups(usable, run.profile.together) if without(group, done)]
-    run.make_plan(together, certified, listener)
-    run.certify(certified, listener)
-    for group in together:
-        signals.check()
-        for _ in run.execute(group, listener, done):
+    executor = executor or LocalExecutor(run)
+    try:
+        executor.prepare(without(usable, done), listener, parity=parity)
+        # Those of all jobs: a group that lacks some of its records is completed, or what is left of
+        # it is measured.
+        for group in groups(usable, run.profile.together, executor.memory):
+            if without(group, done):
+                executor.submit(group, done)
+        for _ in executor.records(listener):
             pass
+    except BaseException:
+        executor.cancel()
+        raise
     checkpoints.remove_rounds(run.folder)
 
 
-def _rescued(record: Record) -> str:
-    """Where a record is that its run's folder does not take."""
-    line = json.dumps(record.to_json(), allow_nan=False) + "\n"
+def _rescued(records: Sequence[Record]) -> str:
+    """Where records are that their run's folder does not take."""
+    lines = "".join(json.dumps(record.to_json(), allow_nan=False) + "\n" for record in records)
     try:
         descriptor, path = tempfile.mkstemp(prefix="alexbench-record-", suffix=".jsonl")
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(line)
+            file.write(lines)
     except OSError:
         return "the measurement in hand is lost"
     return f"the measurement in hand is in {path}: append it to {FILE} before --resume"
@@ -430,7 +410,7 @@ def _holds_run(folder: Path) -> bool:
 def _same_data(run: Run, *, anyway: bool) -> None:
     if anyway or not run.store.path.exists():
         return
-    for record in run.store.read():
+    for record in run.store:
         known = str(record.dataset.get("fingerprint"))
         if known != run.dataset.fingerprint:
             name = record.dataset.get("name")

@@ -55,6 +55,8 @@ class Selection:
     """Of the ablation."""
     device: str = "cpu"
     """Canonical name (`bench.core.system.devices`)."""
+    devices: tuple[int, ...] = ()
+    """Numbers of devices that train together."""
     seeds: int | None = None
     budget: float = 1.0
 
@@ -63,9 +65,7 @@ class Selection:
         for name in self.variants:
             variants.variant(name)
         for name in self.frameworks:
-            missing = frameworks.framework(name).missing()
-            if missing:
-                raise UserError(f"framework {name}: {missing}")
+            self._check_framework(name)
         for name in self.recipes:
             recipes.recipe(name)
         _known("track", self.tracks, TRACKS)
@@ -85,11 +85,25 @@ class Selection:
             raise UserError(f"--seeds {self.seeds}: must be at least 1")
         if not 0 < self.budget <= 1:
             raise UserError(f"--budget {self.budget:g}: must be above 0 and at most 1")
+        if any(number < 1 for number in self.devices):
+            raise UserError(f"--devices {self.devices}: must all be at least 1")
         for option, sizes in (("batch", self.batch_sizes), ("input", self.input_sizes)):
             if option == "batch" and sizes == (AUTO_BATCH,):
                 continue
             if any(size < 1 for size in sizes):
                 raise UserError(f"--{option}-sizes {sizes}: must all be at least 1")
+
+    def _check_framework(self, name: str) -> None:
+        missing = frameworks.framework(name).missing()
+        if missing:
+            raise UserError(f"framework {name}: {missing}")
+
+
+class SelectionElsewhere(Selection):
+    """A selection that other machines measure: they are asked what they have installed."""
+
+    def _check_framework(self, name: str) -> None:
+        frameworks.framework(name)
 
 
 def _known(what: str, names: Sequence[str], known: Collection[str]) -> None:

@@ -119,7 +119,8 @@ def shown(images: PreparedImages, preprocessing: Preprocessing) -> NDArray[np.ui
     """The pixels that a network was given, (B, S, S, 3), from its normalised input."""
     mean, std = (np.array(each).reshape(3, 1, 1) for each in preprocessing.in_unit)
     pixels = np.clip(np.rint((images * std + mean) * 255), 0, 255)
-    return pixels.astype(np.uint8).transpose(0, 2, 3, 1)
+    found: NDArray[np.uint8] = pixels.astype(np.uint8).transpose(0, 2, 3, 1)
+    return found
 
 
 def overlay(pixels: NDArray[np.uint8], heat: NDArray[np.float32], title: str) -> Image.Image:

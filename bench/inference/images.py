@@ -28,7 +28,15 @@ SUFFIXES = (*(".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".png", ".tif", ".tiff",
 """Suffixes of the files that are taken from a folder; others by their first bytes. A file given by
 its path may have any."""
 
-_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP", *(("AVIF",) * features.check("avif")))
+_FORMATS = (
+    "BMP",
+    "GIF",
+    "JPEG",
+    "PNG",
+    "TIFF",
+    "WEBP",
+    *(("AVIF",) if features.check("avif") else ()),
+)
 _EXPECTED = "expected PNG, JPEG, WEBP, AVIF, BMP, GIF or TIFF"
 _CONVERT = "without --strict it is taken as RGB"
 _TURNED = "turned by EXIF"
@@ -141,14 +149,12 @@ def image_paths(given: Iterable[Path]) -> Iterator[Path]:
 
 def _look_into(folder: Path, recursive: bool, found: FoundImages) -> None:
     try:
-        # Some systems keep data of their own in hidden files with these suffixes.
-        entries = sorted(
-            (entry for entry in os.scandir(folder) if not entry.name.startswith(".")),
-            key=lambda entry: os.fsencode(entry.name),
-        )
+        with os.scandir(folder) as listed:
+            # Some systems keep data of their own in hidden files with these suffixes.
+            shown = [entry for entry in listed if not entry.name.startswith(".")]
     except OSError:
         return
-    for entry in entries:
+    for entry in sorted(shown, key=lambda entry: os.fsencode(entry.name)):
         path = folder / entry.name
         if path.suffix.lower() in SUFFIXES and not (recursive and entry.is_dir()):
             found.paths.append(path)
@@ -200,8 +206,8 @@ def read_rgb(
     try:
         with _limited(max_pixels), Image.open(path, formats=_FORMATS) as image:
             kinds = _check_kind(path, image, convert)
-            turn = _turn(image) if convert else None
             rgb = _rgb(path, image)
+            turn = _turn(image) if convert else None  # reads a PNG to its end, so it comes last
         if turn is not None:
             rgb, kinds = rgb.transpose(turn), [*kinds, _TURNED]
         if conversions is not None:
@@ -269,8 +275,8 @@ def _check_file(path: Path) -> None:
 
 def _sub_folders(folder: Path) -> str:
     """A hint where the images may be in sub-folders."""
-    with suppress(OSError):
-        if any(entry.is_dir() for entry in os.scandir(folder)):
+    with suppress(OSError), os.scandir(folder) as entries:
+        if any(entry.is_dir() for entry in entries):
             return "; --recursive looks into its sub-folders"
     return ""
 

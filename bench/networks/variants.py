@@ -292,6 +292,7 @@ VARIANTS: dict[str, Variant] = {
             227,
             1000,
             _imagenet_bn5,
+            trunk_of="cifar-bn",
         ),
         Variant(
             "torchvision",

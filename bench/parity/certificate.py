@@ -18,6 +18,7 @@ from collections.abc import Callable
 from bench.networks.architecture import Architecture
 from bench.parity.checks import CHECKS
 from bench.parity.comparison import Build, ParityComparison
+from bench.parity.devices import check_devices
 from bench.parity.figures import Certificate, MismatchError
 
 Progress = Callable[[float, str], None]
@@ -31,6 +32,7 @@ def certify(
     progress: Progress = lambda done, note: None,
     *,
     device: str = "cpu",
+    devices: int = 1,
 ) -> Certificate:
     """Compare one network of one framework with the reference; stop at the first difference.
 
@@ -41,6 +43,7 @@ def certify(
         threads: Of the CPU, for every trainer.
         progress: Called before each check with the fraction done and the name of the check.
         device: Where the trainers compute, as a worker sees it; the reference is always numpy.
+        devices: How many of them train together (`bench.parity.devices`).
 
     Returns:
         The figures of all checks up to the first that failed; ``problem`` names that one.
@@ -51,6 +54,9 @@ def certify(
         for place, (note, check) in enumerate(CHECKS):
             progress(place / len(CHECKS), note)
             check(comparison)
+        if devices > 1:
+            progress(1.0, f"{devices} devices")
+            check_devices(comparison, devices)
     except MismatchError as mismatch:
         certificate.problem = str(mismatch)
     return certificate

@@ -56,9 +56,14 @@ class ParityComparison:
         return self.trainer(problem.SGD, "float64")
 
     def trainer(
-        self, recipe: Recipe, precision: str, architecture: Architecture | None = None
+        self,
+        recipe: Recipe,
+        precision: str,
+        architecture: Architecture | None = None,
+        *,
+        devices: int = 1,
     ) -> CertifiableTrainer:
-        """A fresh trainer of the small network, or of another."""
+        """A fresh trainer of the small network, or of another, on one device or several."""
         rows = architecture or self.architecture
         case = Case(
             rows.name,
@@ -67,6 +72,7 @@ class ParityComparison:
             precision=precision,
             batch_size=self.batches.batch_size,
             device=self.device,
+            devices=devices,
         )
         constants = (problem.MEAN, problem.STD)
         rates = problem.layer_rates(rows)

@@ -230,7 +230,7 @@ def _intervals(records: Sequence[Record]) -> str:
     if processes:
         parts.append(
             f"Timings of this report rest on {_range(processes, 'process', 'processes')}. Their "
-            "intervals are bootstrap intervals over processes and blocks."
+            "intervals are of the spread between processes and between blocks."
         )
         if min(processes) == 1:
             parts.append(

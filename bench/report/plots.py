@@ -24,6 +24,7 @@ from bench.core.system.process import die_with_parent
 from bench.core.system.resources import usable_cpus
 from bench.report import footnotes
 from bench.report.chapters import TABLES
+from bench.report.computing import compute_rows
 from bench.report.panels import FEW_PANELS, PANELS
 from bench.report.plot_style import Drawing, Plot, below, retitle, save, style
 from bench.report.report import Part, Records, Report
@@ -144,10 +145,7 @@ def _in_processes(todo: list[_Job], meanwhile: Callable[[], object]) -> list[Plo
     if processes == 1 or "fork" not in get_all_start_methods():
         meanwhile()
         return [job.run() for job in todo]
-    for results in {id(job.part.results): job.part.results for job in todo}.values():
-        for table in TABLES:
-            results.once(table.rows)  # what plots share is computed before the processes part
-        results.once(comparability_rows)
+    compute_rows({id(job.part.results): job.part.results for job in todo}.values())
     _jobs[:] = todo
     gc.freeze()  # or every collection in a process would walk, and so copy, all records
     try:

@@ -42,11 +42,12 @@ Processes = Sequence[Sequence[float]]
 class Level:
     """The mean over processes of their medians, with its error from a bootstrap.
 
-    Processes are resampled, and samples within them. Percentiles of that would be too narrow: few
-    processes vary less in resamples than in the world (by (P - 1) / P, which is corrected), and
-    their spread is itself uncertain (hence Student's t). The shape of so few points is not
-    used: intervals reach as far to both sides, on a logarithmic scale. Davison and Hinkley 1997,
-    sections 2.3 and 3.8; Kalibera and Jones 2013, section 6.
+    Its standard error is that of the processes' medians, whose spread has that of the samples
+    inside the processes in it, and is uncertain (hence Student's t). By chance the medians of few
+    processes may lie closer together than their own samples allow: the error is at least what a
+    bootstrap of the samples inside the processes gives. (A bootstrap of processes and of samples
+    within them counts the latter twice.) Intervals reach as far to both sides, on a logarithmic
+    scale. Kalibera and Jones 2013, section 6; Davison and Hinkley 1997, sections 2.3 and 3.8.
 
     Attributes:
         processes: Number of processes with a sample.
@@ -86,11 +87,6 @@ class Level:
         return means
 
     @cached_property
-    def error(self) -> float:
-        """Standard error of the mean: the standard deviation of its bootstrap distribution."""
-        return float(np.std(self.resampled))
-
-    @cached_property
     def error_within(self) -> float:
         """Standard error of the mean from the spread of samples inside the processes alone."""
         medians = self._medians_at(*_places_within(self._counts))
@@ -123,7 +119,9 @@ def error_of(*levels: Level) -> tuple[float, float]:
 def _error_of_one(level: Level) -> tuple[float, float]:
     freedom = level.processes - 1
     if level.processes >= ENOUGH:
-        return level.error * math.sqrt(level.processes / freedom), float(freedom)
+        assert level.spread is not None, "several processes have a spread"
+        between = level.spread / math.sqrt(level.processes)
+        return max(between, level.error_within), float(freedom)
     total = PRIOR_WEIGHT + freedom
     own = freedom * level.spread**2 if level.spread else 0.0
     variance = (PRIOR_WEIGHT * PROCESS_SPREAD**2 + own) / total

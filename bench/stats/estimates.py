@@ -54,7 +54,7 @@ def percentiles(samples: Sequence[float]) -> tuple[float, float, float]:
 
 
 def median_estimate(processes: Processes) -> Estimate:
-    """Geometric mean over processes of each one's median, with a bootstrap interval.
+    """Geometric mean over processes of each one's median, with an interval.
 
     With several processes the interval covers the spread between them (`bench.stats.bootstrap`);
     with one it is of its samples alone.
@@ -130,7 +130,7 @@ def paired(ratios: Processes) -> Ratio:
     """A ratio of two speeds from interleaved blocks.
 
     Geometric mean over processes of each process's median ratio: pairing cancels what both blocks
-    of a pair saw alike. The interval resamples processes and pairs (`bench.stats.bootstrap`); the
+    of a pair saw alike. The interval has the spread of both (`bench.stats.bootstrap`); the
     spread between few processes is moderated by a usual one.
 
     Args:

@@ -59,6 +59,9 @@ class Framework:
         weight_files: Module whose functions read, write and evaluate its users' weight files
             (`bench.worker.client.call`).
         suffixes: Of the files that only its own module can write.
+        several: Kinds of device of which it can train on several at once; empty: on one alone.
+        several_environment: Variables of its worker then on the CPU, ``{devices}`` filled in.
+        why_one: Why it trains on one device alone.
         exports: Suffixes of the files that it writes for other programs; the functions ``export``,
             ``export_state`` and ``export_logits`` of its weight-file module.
         explain: ``module:function``, a :data:`~bench.training.interfaces.Explain`.
@@ -91,6 +94,9 @@ class Framework:
     ceiling: str | None = None
     weight_files: str | None = None
     suffixes: tuple[str, ...] = ()
+    several: tuple[str, ...] = ()
+    several_environment: dict[str, str] = field(default_factory=dict)
+    why_one: str = "it has no data-parallel trainer here"
     exports: tuple[str, ...] = ()
     explain: str | None = None
     reference: bool = False
@@ -128,6 +134,14 @@ _TENSORFLOW_PROMISE = "tf.config.experimental.enable_op_determinism: same inputs
 # Reported to differ with more than one thread: https://github.com/jax-ml/jax/issues/39741
 _JAX_PROMISE = "not promised: JAX has no deterministic mode on the CPU"
 
+
+# Keras 3.15.1, keras/src/backend/tensorflow/distribution_lib.py begins with "!!!DO NOT USE!!!", and
+# keras/src/backend/torch has no such file.
+_ONE_TENSORFLOW = (
+    "keras.distribution is for JAX; Keras on TensorFlow trains on several devices by "
+    "tf.distribute.MirroredStrategy, which has no CPU replicas"
+)
+_ONE_TORCH = "keras.distribution is for JAX; Keras on PyTorch has nothing of its own"
 
 _BACKENDS = ("tensorflow", "jax", "torch")
 """Keras's; a worker of one may not import another."""
@@ -205,6 +219,7 @@ FRAMEWORKS: dict[str, Framework] = {
             explain="models_torch.explain:explain",
             repeatable=True,
             repeatability=_TORCH_PROMISE,
+            several=("cpu", "cuda"),
             reference=True,
             colour="#d55e00",
             dash="-",
@@ -218,6 +233,7 @@ FRAMEWORKS: dict[str, Framework] = {
             device_installs={"cuda": "pip install 'tensorflow[and-cuda]'"},
             repeatable=True,
             repeatability=_TENSORFLOW_PROMISE,
+            why_one=_ONE_TENSORFLOW,
             colour="#0072b2",
             dash="--",
         ),
@@ -227,6 +243,8 @@ FRAMEWORKS: dict[str, Framework] = {
             title="Keras on JAX",
             device_installs={"cuda": "pip install 'jax[cuda13]'"},
             repeatability=_JAX_PROMISE,
+            several=("cpu", "cuda"),
+            several_environment={"XLA_FLAGS": "--xla_force_host_platform_device_count={devices}"},
             colour="#009e73",
             dash="-.",
         ),
@@ -239,6 +257,7 @@ FRAMEWORKS: dict[str, Framework] = {
             precision="bfloat16",
             repeatable=True,
             repeatability=_TORCH_PROMISE,
+            why_one=_ONE_TORCH,
             colour="#cc79a7",
             dash=":",
         ),
@@ -274,6 +293,22 @@ def tuned_environment_of(case: Case) -> dict[str, str]:
     """The ``tuned_environment`` of a case's framework; empty in the tracks that do not set it."""
     applies = track(case.track).tuned_environment and case.device == "cpu"
     return framework(case.framework).tuned_environment if applies else {}
+
+
+def why_one(case: Case) -> str | None:
+    """Why a case cannot be measured on so many devices; None where it can."""
+    row = framework(case.framework)
+    if case.devices == 1 or case.device.partition(":")[0] in row.several:
+        return None
+    return f"--devices {case.devices} on {case.device}: {row.why_one}"
+
+
+def several_environment_of(case: Case) -> dict[str, str]:
+    """The ``several_environment`` of a case's framework; empty on one device, or no CPU."""
+    if case.devices == 1 or case.device != "cpu":
+        return {}
+    found = framework(case.framework).several_environment
+    return {name: value.format(devices=case.devices) for name, value in found.items()}
 
 
 def for_files(suffix: str) -> Framework:

@@ -11,6 +11,7 @@ data between steps.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
@@ -288,6 +289,42 @@ class HoldingTrainer(Trainer, Protocol):
         Returns:
             Whether it holds them. Steps have images otherwise.
         """
+
+
+@dataclass(frozen=True)
+class ParallelFacts:
+    """How a trainer trains on several devices.
+
+    Attributes:
+        method: The framework's name of it.
+        backend: What carries gradients between the devices.
+        batch_norm: ``local`` (moments of each device's part of the batch) or ``synchronised`` (of
+            the whole batch); None without BatchNorm.
+        cpus: CPUs of every device, where they have some of their own.
+    """
+
+    method: str
+    backend: str
+    batch_norm: str | None
+    cpus: list[list[int]] | None = None
+
+
+class ParallelTrainer(Trainer, Protocol):
+    """A trainer of a case with several devices: every step divides its batch among them."""
+
+    @property
+    def processes(self) -> tuple[int, ...]:
+        """Ids of the processes that it has started."""
+
+    def parallel(self) -> ParallelFacts:
+        """How it trains."""
+
+    def without_exchange(self) -> AbstractContextManager[None] | None:
+        """A block of steps without communication, after which weights must be loaded; None where
+        the framework cannot leave it out."""
+
+    def close(self) -> None:
+        """End what it has started; it is not used any more."""
 
 
 class DeviceClock(Protocol):

@@ -40,10 +40,10 @@ def written(found: Pretrained, prepared: Path, fresh: Path) -> str:
         UserError: A package is not installed, or a tensor has other bits.
     """
     row = _row(fresh)
-    call(row, "export", source=str(prepared), out=str(fresh))
+    call(row, "export", source=str(prepared), out=str(fresh.absolute()))
     with temporary_directory() as folder:
         state = Path(folder) / "state.safetensors"
-        call(row, "export_state", path=str(fresh), out=str(state))
+        call(row, "export_state", path=str(fresh.absolute()), out=str(state))
         again = load_file(state)
     for name, tensor in found.tensors.items():
         if name not in again or again[name].tobytes() != tensor.tobytes():
@@ -58,7 +58,9 @@ def outputs_of(path: Path, images: Path) -> tuple[str, NDArray[np.float32]]:
         The program that evaluated it, and the output, (B, classes).
     """
     out = images.with_name("output-exported.npy")
-    found = call(_row(path), "export_logits", path=str(path), images=str(images), out=str(out))
+    found = call(
+        _row(path), "export_logits", path=str(path.absolute()), images=str(images), out=str(out)
+    )
     return str(found["runtime"]), np.load(out)
 
 

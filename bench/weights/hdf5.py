@@ -158,8 +158,8 @@ def _refuse_unknown(file: Any, where: str) -> None:
     inside = ", ".join(list(file)[:4]) or "nothing"
     if FACTS not in file:
         raise UserError(
-            f"{where}: an HDF5 file without layers of Keras ({inside}); expected what "
-            "model.save or model.save_weights writes"
+            f"{where}: no weights in it: an HDF5 file without layers of Keras ({inside}); expected "
+            "what model.save or model.save_weights writes"
         )
 
 

@@ -217,12 +217,14 @@ def refusal(
     wrong = _misfits(near.architecture, shapes)
     if grey := _grey(shapes, theirs):
         return f"{where}: {grey}"
-    if len(wrong) > len(shapes) / 2:
+    foreign = sum(clause.partition(" ")[0] in shapes for clause in wrong)
+    if foreign > len(shapes) / 2:
         return f"{where}: of another network; {_nearest(tried, shapes, theirs)}; {_HOW}"
     network = near.variant + ("" if near.head == "source" else f" with the head {near.head}")
     more = f"; {len(wrong) - 1} more do not fit" if len(wrong) > 1 else ""
     first, _, rest = wrong[0].partition(" ")
-    return f"{where}: does not fit {network}: {_called(first, theirs)} {rest}{more}"
+    how = f"; {_HOW}" if first.endswith(".weight") and "expected" in rest else ""
+    return f"{where}: does not fit {network}: {_called(first, theirs)} {rest}{more}{how}"
 
 
 def _distance(network: Network, shapes: Mapping[str, Shape]) -> int:

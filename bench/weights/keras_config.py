@@ -99,7 +99,8 @@ def _shapes(entry: Any, depth: int) -> Iterator[Any]:
         return
     for name in ("batch_shape", "batch_input_shape", "build_input_shape"):
         yield own.get(name)
-    for layer in own.get("layers") or ():
+    layers = own.get("layers")
+    for layer in layers if isinstance(layers, list) else ():
         yield from _shapes(layer, depth + 1)
 
 

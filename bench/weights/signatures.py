@@ -53,6 +53,9 @@ def format_of(path: Path) -> str | None:
         head = file.read(512)
         file.seek(0, 2)
         size = file.tell()
+    # Before all others: the length of the header may be any eight bytes.
+    if head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= size - 8:
+        return SAFETENSORS
     if head.startswith(b"\x89HDF\r\n\x1a\n"):
         return HDF5
     if head.startswith(b"PK\x03\x04"):
@@ -63,8 +66,6 @@ def format_of(path: Path) -> str | None:
         return PYTORCH
     if head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
         return PICKLE
-    if head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= size - 8:
-        return SAFETENSORS
     _refuse_foreign(path, head)
     return None
 

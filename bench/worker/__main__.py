@@ -132,6 +132,7 @@ class Commands:
         self.case = Case.from_json(command["case"])
         monitor = Monitor(command["cpus"], harness=os.getppid())
         self._session = open_session(command, self._progress)
+        monitor.include(getattr(self._session.trainer, "processes", ()))
         self._session.monitor = monitor
 
     def _measure(self, command: Command) -> Fields:
@@ -168,6 +169,7 @@ class Commands:
             threads=len(command["cpus"]),
             progress=self._progress,
             device=command["device"],
+            devices=command["devices"],
         )
         gc.collect()  # models are reference cycles, and the next network needs the memory
         return {"certificate": certificate.to_json()}

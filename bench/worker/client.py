@@ -56,13 +56,14 @@ class Worker(WorkerProcess):
             data: Folder of prepared data, as :func:`bench.data.dataset.load` reads it.
             limits: How long measurements take, and after what time a silent worker is killed.
             cpus: CPUs that the worker is bound to; by default all that this process may use
-                (`bench.core.system.resources.usable_cpus`).
+                (`bench.core.system.resources.usable_cpus`), or its devices' share of them.
             weights: File of :class:`bench.networks.pretrained.Pretrained`, for a case that starts
                 from pretrained weights.
             show_stderr: Whether the user sees what the worker prints, such as a progress bar.
         """
         self._case, self._data, self._limits, self._weights = case, data, limits, weights
-        self._cpus = sorted(usable_cpus() if cpus is None else cpus)
+        share = limits.cpus_of(case.devices, usable_cpus())
+        self._cpus = sorted(share if cpus is None else cpus)
         super().__init__(case, len(self._cpus), limits.timeout_seconds, show_stderr=show_stderr)
 
     def open(self, on_progress: OnProgress) -> None:
@@ -122,7 +123,7 @@ class Worker(WorkerProcess):
         """``certificate``: the parity certificate of a network in this worker's framework;
         ``execution`` where it is not the framework's default."""
         fields = {"architecture": architecture.to_json(), "execution": execution}
-        command = self._command("certify", **fields)
+        command = self._command("certify", **fields, devices=self._case.devices)
         return self._request(command, "result", {"certificate": events.mapping}, on_progress)
 
     def ceiling(

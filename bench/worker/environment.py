@@ -12,7 +12,11 @@ from bench.core.case import Case
 from bench.core.errors import UserError
 from bench.core.system.devices import worker_environment
 from bench.core.text import without_folders
-from bench.training.frameworks import framework, tuned_environment_of
+from bench.training.frameworks import (
+    framework,
+    several_environment_of,
+    tuned_environment_of,
+)
 
 NOT_INHERITED = {
     "COVERAGE_*": "coverage would trace the measured code",
@@ -73,9 +77,10 @@ def environment(case: Case, home: Path, threads: int) -> dict[str, str]:
         # A user's ~/.keras/keras.json could change the float type or the layout.
         "KERAS_HOME": str(home),
         **_user(home),
-        **worker_environment(case.device),
+        **worker_environment(case.device, case.devices),
         **framework(case.framework).environment,
         **tuned_environment_of(case),
+        **several_environment_of(case),
     }
 
 

@@ -43,7 +43,10 @@ class Network:
 
     def prepared(self, images: Any) -> Any:
         """The network's input from uint8 images, or from held images and crops of them."""
-        return self.prepare(cut(*images, self.side) if isinstance(images, tuple) else images)
+        if isinstance(images, tuple):
+            held, crops = images
+            images = cut(held, crops, self.side)
+        return self.prepare(images)
 
 
 class BackendStep(Protocol):
@@ -88,6 +91,9 @@ class BackendStep(Protocol):
 
     def settings(self) -> dict[str, Any]:
         """``execution`` and ``jit_compile`` of a step."""
+
+    def devices(self) -> int:
+        """Devices that hold the weights and a part of each batch."""
 
     def compiled_step(self) -> Any:
         """The function that ``train`` calls, for :meth:`Backend.compilation`."""

@@ -15,6 +15,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.core.errors import UserError
 from bench.training.interfaces import Run
 from bench.training.state import check_names, checked
 from models_keras.backend import Convolutions, Network, unusable
@@ -39,6 +40,23 @@ def configure(threads: int, deterministic: bool, device: str, tf32: bool) -> Non
     _compilations.clear()  # of an earlier trainer
     jax.config.update("jax_default_matmul_precision", "tensorfloat32" if tf32 else "highest")
     jax.config.update("jax_default_device", _device_of(device))
+
+
+def distribute(kind: str, devices: int) -> Any:
+    """Train on several devices: ``keras.distribution.DataParallel``, or None on one.
+
+    Variables are copied to every device, and a batch is divided among them. XLA computes the step
+    of the whole batch: moments of BatchNorm are those of all devices.
+    """
+    found = None
+    if devices > 1:
+        platform = "gpu" if kind == "cuda" else kind
+        here = keras.distribution.list_devices(platform)
+        if len(here) < devices:
+            raise UserError(f"--devices {devices}: JAX sees {len(here)} of {platform}")
+        found = keras.distribution.DataParallel(devices=here[:devices])
+    keras.distribution.set_distribution(found)
+    return found
 
 
 def _device_of(kind: str) -> Any:
@@ -139,6 +157,7 @@ class Step:
 
     def __init__(self, network: Network) -> None:
         self._network = network
+        self._distribution = keras.distribution.distribution()
         self._update = update_for(network.recipe)
         self._weights: list[Any] = []
         self._statistics: list[Any] = []
@@ -214,7 +233,30 @@ class Step:
 
     def train(self, images: Any, labels: Any, masks: list[Any], rate: float) -> Any:
         """Queue one step."""
+        images, labels, masks = self._divided((images, labels, masks))
         return self._run(self._step, (images, labels, masks, jnp.asarray(rate, self._dtype)))
+
+    def devices(self) -> int:
+        """Devices that hold the weights and a part of each batch, read back from the arrays."""
+        batch = self._divided(np.zeros((self._mesh_size(), 1), np.float32))
+        parts = {shard.device for shard in batch.addressable_shards}
+        return min(len(parts), len(self._weights[0].sharding.device_set))
+
+    def _mesh_size(self) -> int:
+        distribution = self._distribution
+        return 1 if distribution is None else int(distribution.device_mesh.devices.size)
+
+    def _divided(self, batch: Any) -> Any:
+        """The arrays of a batch, each divided among the devices."""
+        distribution = self._distribution
+        if distribution is None:
+            return batch
+
+        def divided(array: Any) -> Any:
+            layout = distribution.get_data_layout(np.shape(array))
+            return keras.distribution.distribute_tensor(jnp.asarray(array), layout)
+
+        return jax.tree_util.tree_map(divided, batch)
 
     def gradients(self, images: Any, labels: Any, masks: list[Any]) -> tuple[Any, Any, list[Any]]:
         """Loss, logits and gradients."""

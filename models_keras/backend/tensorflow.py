@@ -273,6 +273,10 @@ class Step:
 
         return loop
 
+    def devices(self) -> int:
+        """One: see `models_keras.data_parallel`."""
+        return 1
+
     def settings(self) -> dict[str, Any]:
         """How a step runs."""
         eager = not self._network.compiled or tf.config.functions_run_eagerly()

@@ -252,6 +252,10 @@ class Step:
 
         return loop
 
+    def devices(self) -> int:
+        """One: see `models_keras.data_parallel`."""
+        return 1
+
     def settings(self) -> dict[str, Any]:
         """How a step runs."""
         execution = self._compiler.execution if self._compiler else "eager"

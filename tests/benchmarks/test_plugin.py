@@ -92,6 +92,27 @@ def test_a_run_from_any_folder_measures_certifies_shows_and_reports(batches: str
     _check_benchmarks({row["name"]: row for row in found["benchmarks"]}, records)
 
 
+def test_a_time_plan_is_shown_followed_and_kept(batches: str) -> None:
+    done = benchmark(batches, "--bench-profile", "tiny-planned", "--bench-no-parity")
+    assert done.returncode == 0, done.stdout + done.stderr
+    shown = (done.stdout + done.stderr).splitlines()
+    head = next(i for i, line in enumerate(shown) if line.startswith("Plan: 20 s in all"))
+    groups = ["speed, closed: tiny", "speed, idiomatic: tiny"]
+    plan = shown[head + 1 : head + 6]
+    assert [name for name in groups if any(name in line for line in plan)] == groups
+    followed = [line for line in shown if " left · speed, closed: tiny · then " in line]
+    assert len(followed) == 1
+    outcome = shown.index(next(line for line in shown if line.split() == _OUTCOME))
+    assert outcome < next(i for i, line in enumerate(shown) if line.startswith("Who trains"))
+    stages = json.loads((the_run() / "run.json").read_text("utf-8"))["plan"]["stages"]
+    seconds = {stage["name"]: stage["actual"] for stage in stages}
+    assert all(seconds[name] > 0 for name in (*groups, "report"))
+    assert sum(value or 0 for value in seconds.values()) < 60
+
+
+_OUTCOME = ["seconds", "planned", "actual"]
+
+
 def _id(record: Record) -> str:
     seed = f"-s{record.case.seed}" if record.kind == "accuracy" else ""
     return f"test_{record.kind}[tiny-{record.case.framework}-{record.case.track}{seed}]"

@@ -6,6 +6,7 @@ import io
 import os
 import pickle
 import tarfile
+import time
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -370,7 +371,9 @@ def test_linked_members_are_refused(tmp_path: Path) -> None:
 def test_archives_that_fill_the_memory_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = write_tar(tmp_path / "a.tar.gz", {"zeros": bytes(4_000_000), **binary_files()})
+    path = write_tar(
+        tmp_path / "a.tar.gz", {"0": bytes(2_000_000), "1": bytes(2_000_000), **binary_files()}
+    )
     monkeypatch.setattr(archives, "MAX_UNPACKED_BYTES", 3_000_000)
     assert "unpacks to more than 0.0 GB" in refusal(path)
     monkeypatch.undo()
@@ -592,3 +595,20 @@ def test_jpeg75_images_are_known() -> None:
     # the figures of the images' own README
     assert found.mean == (0.4913, 0.4821, 0.4465)
     assert found.std == (0.2452, 0.2428, 0.2606)
+
+
+@pytest.mark.parametrize("size", [b"7" * 11, b"\x80" + b"\x7f" * 11, b"\xff" * 12])
+def test_a_member_of_no_use_may_not_declare_more_than_an_archive_can_hold(
+    tmp_path: Path, size: bytes
+) -> None:
+    """It would be passed over by reading as many bytes, long after the end of the file."""
+    header = bytearray(tarfile.TarInfo("README").tobuf(tarfile.USTAR_FORMAT))
+    header[124 : 124 + len(size)] = size
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    path = tmp_path / "a.tar"
+    path.write_bytes(bytes(header) + bytes(1024))
+    began = time.process_time()
+    with pytest.raises(UserError, match=r"a\.tar: "):
+        archives.read_bundle(path)
+    assert time.process_time() - began < 5

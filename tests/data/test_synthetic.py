@@ -28,9 +28,9 @@ def test_a_seed_gives_the_same_images_and_another_seed_others() -> None:
 
 def test_images_of_a_seed_stay_what_they_were() -> None:
     """Records of the generated set are comparable only while this holds; else raise VERSION."""
-    assert synthetic.VERSION == 1
+    assert synthetic.VERSION == 2
     assert synthetic.generate(600, 100, 0).fingerprint == (
-        "195384480c92ed295cede4fa2976a86f287258ae71de52cc0f1fb70e8b44e373"
+        "1bb2dfd23271d9143ea07b67dfe6fa696db2dda79865e82358f919036b80d478"
     )
 
 
@@ -66,7 +66,7 @@ def test_linear_classifier_beats_chance_and_stays_low(dataset: Dataset) -> None:
     ridge = inputs.T @ inputs + 100 * np.eye(inputs.shape[1], dtype=np.float32)
     weights = np.linalg.solve(ridge, inputs.T @ targets)
     accuracy = ((features(dataset.test) @ weights).argmax(1) == dataset.test.labels).mean()
-    assert 0.15 < accuracy < 0.60
+    assert 0.15 < accuracy < 0.40  # a network of the quick profile is to reach 0.80
 
 
 def test_nearest_class_mean_is_bad(dataset: Dataset) -> None:

@@ -164,13 +164,13 @@ def test_the_command_writes_a_sheet_for_each_image(
     assert done.returncode == 2  # one image was refused
     assert done.stderr.startswith("alexbench: no.png: not an image")
     lines = done.stdout.splitlines()
-    assert lines[0] == "explained/filters.png"
+    assert lines[0] == "out/filters.png"
     assert [line.partition(":")[0] for line in lines[1:]] == [
-        "explained/x-gradcam.png",
-        "explained/x-gradcam-2.png",
+        "out/x-gradcam.png",
+        "out/x-gradcam-2.png",
     ]
     assert all(line.partition(": ")[2].startswith("c ") for line in lines[1:])
-    assert len(list((tmp_path / "explained").iterdir())) == 3
+    assert len(list((tmp_path / "out").iterdir())) == 3
 
 
 def test_an_unknown_class_is_refused_with_those_there_are(network: InferenceNetwork) -> None:

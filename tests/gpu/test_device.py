@@ -21,7 +21,7 @@ from bench.core.kinds import TRAIN_THROUGHPUT
 from bench.core.limits import Limits
 from bench.core.records import Record, RecordStore
 from bench.core.system import nvml
-from bench.core.system.devices import mismatch
+from bench.core.system.devices import mismatch, parse
 from bench.data.dataset import save
 from bench.data.synthetic import generate
 from bench.harness.batch_sizes import largest_below, tried
@@ -33,6 +33,7 @@ from bench.parity.problem import CLASSES
 from bench.training.frameworks import FRAMEWORKS, REFERENCE
 from bench.training.settings import not_in_force
 from bench.worker.client import Worker, WorkerError
+from bench.worker.environment import environment
 from bench.worker.probing import DeviceChoice
 from tests.frameworks.support.client import ROOT
 
@@ -293,6 +294,49 @@ def test_a_batch_that_does_not_fit_is_a_marked_row(
         measured(case, data, "startup")
     assert caught.value.status == "oom", str(caught.value)[-500:]
     assert f"batches of {1 << 17}; a smaller one may fit" in str(caught.value)
+
+
+FLOAT64 = """
+import json, sys
+import keras, numpy as np
+from models_keras.backend import current
+from models_keras.settings import use_precision
+backend = current()
+backend.configure(1, False, sys.argv[1], False)
+backend.use_precision("float64")
+use_precision("float64")
+x = np.log([0.9, 0.999])[:, None] * np.arange(1, 11)
+found = {}
+for name, given in (("expm1", x), ("exp", x), ("sqrt", -x), ("rsqrt", -x), ("log", -x)):
+    there = getattr(keras.ops, name)(keras.ops.convert_to_tensor(given, "float64"))
+    exact = 1 / np.sqrt(given) if name == "rsqrt" else getattr(np, name)(given)
+    gap = np.abs(np.asarray(keras.ops.convert_to_numpy(there)) / exact - 1).max()
+    found[name] = float(gap)
+print(json.dumps(found))
+"""
+"""Functions of the closed track's arithmetic, at the arguments that Adam's correction has."""
+
+
+def test_functions_in_float64_are_exact_to_rounding(
+    framework: str, device: str, tmp_path: Path
+) -> None:
+    """Parity in float64 rests on them: an approximation made for float32 would not be seen in SGD,
+    and grows in ten steps of Adam."""
+    if "keras" not in FRAMEWORKS[framework].modules:
+        pytest.skip("the reference of the arithmetic")
+    case = Case("", framework, device=device)
+    done = subprocess.run(
+        [sys.executable, "-c", FLOAT64, parse(device).in_worker],
+        env={**environment(case, tmp_path, 2), "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    found = json.loads(done.stdout.splitlines()[-1])
+    print(f"{framework}: {found}")
+    assert {name: gap for name, gap in found.items() if gap > 1e-14} == {}
 
 
 def test_the_largest_batch_is_found(device: str, data: Path, usable: list[str]) -> None:

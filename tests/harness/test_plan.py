@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from time import perf_counter
 
 import pytest
 
@@ -83,6 +84,8 @@ def test_the_line_says_what_runs_what_remains_and_the_time_left() -> None:
     ]
     clock.now = 600
     assert made.line() == "0:00 left · then wide and 2 more"
+    made.stages[-1].planned = 0.0  # it takes no time
+    assert made.line() == "0:00 left · then wide and 1 more"
 
 
 def test_plan_and_outcome_are_shown_and_kept() -> None:
@@ -111,8 +114,9 @@ def _fakes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.mark.usefixtures("_fakes")
 def test_the_plan_of_quick_has_time_for_its_groups() -> None:
     quick = PROFILES["quick"]
+    began = perf_counter()
     found = groups(jobs(Selection(frameworks=("pytorch", "fake")), quick), quick.together, 1 << 40)
-    made = TimePlan.of(quick, found, 0.0, Missing(certificates=4, peaks=2))
+    made = TimePlan.of(quick, found, began, Missing(certificates=4, peaks=2))
     assert made is not None
     names = [stage.name for stage in made.stages]
     assert len(set(names)) == len(names)
@@ -125,7 +129,7 @@ def test_the_plan_of_quick_has_time_for_its_groups() -> None:
     ]
     assert sum(stage.planned for stage in speeds) > 0.4 * quick.run_seconds
     assert quick.run_seconds < 600
-    assert TimePlan.of(PROFILES["full"], found, 0.0, Missing()) is None
+    assert TimePlan.of(PROFILES["full"], found, began, Missing()) is None
 
 
 def test_a_training_is_named_by_what_it_is() -> None:

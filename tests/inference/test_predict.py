@@ -146,7 +146,7 @@ def test_bad_images_are_named_and_the_others_are_predicted(
     Image.new("L", (20, 20)).save("grey.png")
     Path("text.jpg").write_text("no image")
     given = [paths[0], "grey.png", paths[1], "text.jpg", "absent.png", paths[2]]
-    assert predict(call, *given, "--json", "--batch-size", 2) == 2
+    assert predict(call, *given, "--json", "--batch-size", 2, "--strict") == 2
     shown = capsys.readouterr()
     assert_rows(json.loads(shown.out), paths[:3])
     assert [line.partition(";")[0] for line in shown.err.splitlines()] == [

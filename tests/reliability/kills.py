@@ -29,6 +29,8 @@ FRESH = 0.1
 forked from processes that have them (`tests.reliability.starts`)."""
 PHASE_SECONDS = 120
 """After which a phase that does not come is not waited for any more."""
+LAST = "in the report"
+"""The phase of a run that has all its records."""
 _POLL_SECONDS = 0.002
 _BITS = ("losses_sha256", "trained_weights_sha256", "confusion")
 
@@ -42,7 +44,7 @@ def run(given: argparse.Namespace, rng: random.Random, figures: Figures) -> None
             number += 1
             name = f"run-{number}"
             for _ in range(rng.randint(4, 10)):
-                if figures.tried < given.kills:
+                if figures.tried < given.kills and not ended(here, name):
                     _kill(here, name, rng, seconds, figures)
             complete(here, name, figures)
             if number % 10 == 0:
@@ -53,6 +55,11 @@ def run(given: argparse.Namespace, rng: random.Random, figures: Figures) -> None
             figures.faults.append(f"temporary folders left: {left[:5]}")
     if given.real:
         trainings.run(given.real, rng, figures)
+
+
+def ended(here: Place, name: str) -> bool:
+    """Whether a run has its records and its report."""
+    return (here.results / name / "report.html").exists()
 
 
 def undisturbed(here: Place) -> float:
@@ -89,12 +96,11 @@ def kill(here: Place, process: Started, target: str) -> str:
 
 def _kill(here: Place, name: str, rng: random.Random, seconds: float, figures: Figures) -> None:
     before = here.records(name)
-    if rng.random() < 0.3:
-        here.forget_certificates()
-    phase = rng.choice(list(PHASES))
+    done = len(before) == len(here.records("whole"))
+    phase = LAST if done else rng.choice([name for name in PHASES if name != LAST])
     comes = PHASES[phase](here, name)
     process = begin(here, name, rng)
-    moment = rng.uniform(0, 0.7 * seconds)  # a resumed run is shorter
+    moment = rng.uniform(0, 0.4 * seconds)  # a resumed run is shorter
     if phase != "anywhere":
         moment = rng.uniform(0, 0.3) if await_phase(process, comes) else 0.0
     try:
@@ -167,7 +173,7 @@ PHASES: dict[str, Callable[[Place, str], Callable[[], bool]]] = {
     "in a worker": _workers,
     "at a record": _a_record,
     "at a checkpoint or round": _a_checkpoint,
-    "in the report": _a_report,
+    LAST: _a_report,
 }
 """What makes, before a run begins, the function that says whether a phase of it has come."""
 

@@ -1,6 +1,7 @@
 """Mutated inputs of every reader of untrusted data, in processes with limits on memory and time.
 
-``python -m tests.reliability.mutations --inputs 1000000``. Inputs of a batch are drawn from its
+``python -m tests.reliability.mutations --inputs 1000000``; ``--readers records,cases`` tries these
+alone, with their shares of the inputs. Inputs of a batch are drawn from its
 seed, so that one that has crashed the process is drawn again from its number. What finds something
 is written to `X, and belongs into a test.
 """
@@ -58,7 +59,8 @@ class Found:
 def run(given: argparse.Namespace, rng: random.Random, figures: Figures) -> None:
     """So many inputs, spread over the readers."""
     whole = sum(reader.share for reader in READERS)
-    for reader in READERS:
+    names = given.readers.split(",") if given.readers else [reader.name for reader in READERS]
+    for reader in [reader for reader in READERS if reader.name in names]:
         wanted = max(1, round(given.inputs * reader.share / whole))
         try:
             seeds = reader.seeds() if reader.name != "pth" else _in_child(reader)
@@ -244,4 +246,4 @@ def _keep(name: str, content: bytes, problem: str) -> None:
 
 
 if __name__ == "__main__":
-    main(run, inputs=1_000_000)
+    main(run, inputs=1_000_000, readers="")

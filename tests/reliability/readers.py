@@ -286,7 +286,9 @@ def _configs() -> list[bytes]:
     how = {"padding": "same", "strides": [1, 1], "data_format": "channels_last"}
     layers = [
         layer("InputLayer", batch_shape=[None, 32, 32, 3]),
-        layer("Conv2D", filters=8, kernel_size=[3, 3], activation="relu", use_bias=True, **how),
+        layer(
+            "Conv2D", filters=8, kernel_size=[3, 3], dilation_rate=[1, 1], activation="relu", **how
+        ),
         layer("MaxPooling2D", pool_size=[2, 2], **{**how, "padding": "valid"}),
         layer("BatchNormalization", axis=-1, epsilon=0.001, momentum=0.99),
         layer("Dropout", rate=0.5),

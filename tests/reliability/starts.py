@@ -1,7 +1,8 @@
 """Processes of ``alexbench`` under test: fresh ones, or forked from one that has its imports.
 
 A forked one begins where a fresh one is after a second of imports, and costs no CPU until then.
-Its signals, descriptors, environment and arguments are those of a fresh process.
+Its signals, descriptors, environment and arguments are those of a fresh process; its report has
+the plots of its first tables alone.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ IMPORTED = (
     "bench.cli.main", "bench.cli.run", "bench.cli.report", "bench.cli.measuring",
     "bench.cli.resuming", "bench.harness.run", "bench.harness.devices", "bench.report.html",
 )  # fmt: skip
+DRAWN = 2
+"""Tables that have their plots in the report of a forked command."""
 _POLL_SECONDS = 0.005
 
 
@@ -159,6 +162,12 @@ class Forked:
         return texts[0], texts[1]
 
 
+def _draw_less() -> None:
+    """Draw the plots of a few tables alone: four fifths of a short run would be its plots."""
+    plots = importlib.import_module("bench.report.plots")
+    plots.TABLES = plots.TABLES[:DRAWN]  # type: ignore[attr-defined]
+
+
 def _file() -> IO[bytes]:
     return tempfile.TemporaryFile("w+b")
 
@@ -184,6 +193,7 @@ def _become(
         os.environ.update(environment)
         os.chdir(folder)
         sys.argv = [str(Path(bench.__file__).parent / "__main__.py"), *arguments]
+        _draw_less()
         first()
         main = importlib.import_module("bench.__main__").main
         main()

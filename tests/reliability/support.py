@@ -203,18 +203,20 @@ def problem_with(records: Sequence[Record], before: Sequence[Record]) -> str | N
     return None
 
 
-def options(name: str, **numbers: int) -> tuple[argparse.Namespace, random.Random]:
-    """The options of a script: how often, and the seed of what is drawn."""
+def options(name: str, **numbers: int | str) -> tuple[argparse.Namespace, random.Random]:
+    """The options of a script: how often, of what, and the seed of what is drawn."""
     parser = argparse.ArgumentParser(prog=f"python -m tests.reliability.{name}")
     for option, default in numbers.items():
-        parser.add_argument(f"--{option.replace('_', '-')}", type=int, default=default)
+        parser.add_argument(f"--{option.replace('_', '-')}", type=type(default), default=default)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path, help="Append the figures to this file, one line.")
     given = parser.parse_args()
     return given, random.Random(given.seed)
 
 
-def main(run: Callable[[argparse.Namespace, random.Random, Figures], None], **numbers: int) -> None:
+def main(
+    run: Callable[[argparse.Namespace, random.Random, Figures], None], **numbers: int | str
+) -> None:
     """The entry point of a script; a signal ends it with the figures so far."""
     name = Path(sys.argv[0]).stem
     given, rng = options(name, **numbers)
@@ -240,10 +242,12 @@ def main(run: Callable[[argparse.Namespace, random.Random, Figures], None], **nu
 def _as_json(figures: Figures, given: argparse.Namespace, seconds: float) -> dict[str, object]:
     """What ``docs/reliability.md`` has of a script (`tests.reliability.table`)."""
     options = {name: value for name, value in vars(given).items() if name != "json"}
-    typed = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in options.items())
+    typed = " ".join(
+        f"--{name.replace('_', '-')} {value}" for name, value in options.items() if value != ""
+    )
     return {
         "script": figures.name,
-        "command": f"python -m tests.reliability.{Path(sys.argv[0]).stem} {typed}",
+        "command": f"python -m tests.reliability.{Path(sys.argv[0]).stem} {typed}".strip(),
         "tried": figures.tried,
         "survived": figures.survived,
         "lost": figures.lost,

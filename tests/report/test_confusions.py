@@ -8,7 +8,7 @@ import numpy as np
 
 from bench.core.records import Record
 from bench.report.chapters import per_class
-from bench.report.report import Report
+from bench.report.tables import frame
 from tests.support.synthetic import make_record
 
 NAMES = ["cat", "dog", "ship"]
@@ -21,8 +21,8 @@ def record(counts: list[list[int]], seed: int = 0) -> Record:
 
 
 def rows(*records: Record) -> list[dict[str, object]]:
-    (results,) = Report(list(records)).results
-    return per_class.confusion_rows(results)
+    found: list[dict[str, object]] = frame(per_class.CONFUSIONS, records).to_dict("records")
+    return found
 
 
 def test_both_directions_count_and_seeds_are_added_up() -> None:

@@ -11,16 +11,16 @@ TABLE = {table.name: table for table in TABLES}["executions"]
 TURNS = [[0, 0, 1], [0, 1, 1], [1, 0, 1], [1, 1, 1]]
 
 
-def measured(framework, execution, rate, first_step, **settings):
+def measured(framework, asked, rate, first_step, **settings):
     """Training at exactly `rate` images/s after a first step of so many seconds."""
-    record = make_record(framework=framework, kind="train_throughput", execution=execution)
+    record = make_record(framework=framework, kind="train_throughput", execution=asked)
     return replace(
         record,
         samples=(1.0,) * 4,
         images_per_sample=rate,
         metrics={
             "first_step_seconds": first_step,
-            "interleaving": {"group": f"{framework} {execution}", "blocks": TURNS},
+            "interleaving": {"group": f"{framework} {asked}", "blocks": TURNS},
         },
         settings=record.settings | settings,
     )

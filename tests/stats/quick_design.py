@@ -83,4 +83,4 @@ if __name__ == "__main__":
     for processes, pairs in extra or [quick_shape()]:
         print(f"{processes} processes of {pairs} pairs")
         for each in NOISES:
-            print(row(each, (processes, pairs), 1000))
+            print(row(each, (processes, pairs), 400))

@@ -27,7 +27,7 @@ from bench.core.limits import Limits
 from bench.data.dataset import Dataset, Split
 from bench.data.synthetic import generate
 from bench.harness import profiles
-from bench.harness.profiles import Profile
+from bench.harness.profiles import Profile, StageSeconds
 from bench.networks import variants
 from bench.networks.architecture import Conv, Dense, Dropout, Flatten, Layer, ReLU
 from bench.networks.variants import Variant
@@ -464,9 +464,16 @@ PROFILE = Profile(
 )
 TWICE = replace(PROFILE, name="tiny-twice", limits=replace(LIMITS, processes=2, group_seconds=60.0))
 """Two processes of each case: one gives no verdict."""
+PLANNED = replace(
+    TWICE,
+    name="tiny-planned",
+    run_seconds=20.0,
+    stage_seconds=StageSeconds(certificate=2, peaks=1, trainings={"short": 1}, report=3),
+)
+"""With a time plan."""
 PATIENT = replace(PROFILE, name="tiny-patient", limits=replace(LIMITS, timeout_seconds=600))
 """For real frameworks on a busy machine."""
-PROFILES = (PROFILE, TWICE, PATIENT)
+PROFILES = (PROFILE, TWICE, PATIENT, PLANNED)
 
 
 def register() -> None:

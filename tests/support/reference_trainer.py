@@ -38,12 +38,23 @@ class ReferenceTrainer:
         return {k: v.astype(self._dtype) for k, v in self._state.weights.items()}
 
     def export_state(self) -> Iterator[tuple[str, Any]]:
-        """The weights: of no use to a training with momentum, which no test resumes."""
-        yield from self._state.weights.items()
+        """The weights, the optimiser's slots and its step."""
+        yield from ((f"weights/{name}", array) for name, array in self._state.weights.items())
+        for name, slots in self._state._slots.items():
+            yield from ((f"slots/{name}/{place}", array) for place, array in enumerate(slots))
+        yield "step", np.array(self._state._step)
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Take them."""
-        self._state.weights.update({name: state[name] for name in state})
+        self._state._step = int(state["step"])
+        self._state._slots.clear()
+        for name in state:
+            kind, _, rest = name.partition("/")
+            if kind == "weights":
+                self._state.weights[rest] = np.array(state[name])
+            elif kind == "slots":  # in the order of their places
+                of, _, _ = rest.rpartition("/")
+                self._state._slots.setdefault(of, []).append(np.array(state[name]))
 
     def train(
         self, inputs: Iterable[StepInput], steps: int, after_step: Callable[[], None]

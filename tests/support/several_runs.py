@@ -9,6 +9,8 @@ from typing import Any
 
 from bench.analysis.runs import Run
 from bench.core.records import Record
+from bench.core.samples import by_process
+from bench.harness.summaries import summary_of
 from tests.support.synthetic import make_record
 
 
@@ -17,12 +19,15 @@ def a_run(name: str, *records: Record) -> Run:
 
 
 def timed(seconds: float, day: int = 1, processes: int = 2, **changed: Any) -> Record:
-    """Ten blocks around so many seconds, on a day of January."""
+    """Ten blocks of training around so many seconds, on a day of January."""
+    changed = {"kind": "train_throughput", **changed}
     samples = tuple(seconds * (1 + 0.01 * ((7 * i) % 10 - 4.5) / 4.5) for i in range(10))
     record = make_record(samples=samples, started_at=f"2025-01-{day:02}T03:04:05+00:00", **changed)
     blocks = [[process, turn, 1] for process in range(processes) for turn in range(10 // processes)]
     group = {"group": f"day {day}", "blocks": blocks}
-    return replace(record, metrics={**record.metrics, "interleaving": group})
+    record = replace(record, metrics={**record.metrics, "interleaving": group})
+    summary = summary_of(record.kind, by_process(record), record.images_per_sample)
+    return replace(record, summary=summary)
 
 
 def over_days(seconds: Sequence[float], **changed: Any) -> list[Run]:

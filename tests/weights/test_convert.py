@@ -88,7 +88,7 @@ def test_weights_in_external_files_are_not_read(tmp_path: Path) -> None:
     [
         ("there.npz", "there.npz: is there already; give another name, or --force"),
         ("x.h5", "x.h5: .h5 is read and not written; take .keras or .weights.h5"),
-        ("x.onnx", "x.onnx: unknown format of weights; known: .safetensors"),
+        ("x.doc", "x.doc: unknown format of weights; known: .safetensors"),
         ("nowhere/x.npz", "nowhere: no such folder"),
         ("x.keras", "a .keras file holds a whole network, and part lacks conv2, conv2_bn, dense2;"),
     ],

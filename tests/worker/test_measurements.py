@@ -116,6 +116,19 @@ def data() -> Dataset:
     return fakes.images(80, 40)
 
 
+class Machine:
+    """A monitor that finds some of its blocks disturbed, by their numbers from 0."""
+
+    def __init__(self, *disturbed: int) -> None:
+        self.disturbed, self.ended = disturbed, 0
+
+    def begin(self) -> None: ...
+
+    def end(self) -> BlockState:
+        self.ended += 1
+        return BlockState(1.0, 2.0, 2, others=0.9 if self.ended - 1 in self.disturbed else 0.0)
+
+
 def bench_of(
     clock: Clock,
     data: Dataset,
@@ -132,6 +145,7 @@ def bench_of(
     made = trainer(setup, clock)
     notes: list[float] = []
     bench = Session(made, setup, data, limits, lambda done, note: notes.append(done), 2.0, 3.0)
+    bench.monitor = Machine()  # type: ignore[assignment]  # others may use this machine meanwhile
     return bench, made
 
 
@@ -218,19 +232,6 @@ def test_overhead_holds_each_block_against_a_bare_one(clock: Clock, data: Datase
     last = len(turns) - turns[::-1].index("bare 4")
     # Side by side; the first step of a block does not count.
     assert turns[last - 6 * 5 : last] == (["step"] * 5 + ["bare 4"]) * 5
-
-
-class Machine:
-    """A monitor that finds some of its blocks disturbed, by their numbers from 0."""
-
-    def __init__(self, *disturbed: int) -> None:
-        self.disturbed, self.ended = disturbed, 0
-
-    def begin(self) -> None: ...
-
-    def end(self) -> BlockState:
-        self.ended += 1
-        return BlockState(1.0, 2.0, 2, others=0.9 if self.ended - 1 in self.disturbed else 0.0)
 
 
 def test_pairs_of_disturbed_blocks_are_taken_again(clock: Clock, data: Dataset) -> None:

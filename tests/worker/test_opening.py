@@ -95,7 +95,7 @@ def test_pixels_are_the_recipes_then_the_weights_then_the_datas() -> None:
 
 
 def test_a_recipe_without_dropout_trains_the_network_without_it() -> None:
-    data = generate(train=8, test=4, seed=0)
+    data = generate(train=10, test=10, seed=0)
     case = Case("torchvision", "pytorch", head="narrow", recipe="tutorial-transfer", input_size=224)
     opened = _setup(case, data, threads=1).architecture
     whole = variant("torchvision").architecture(len(data.classes), head="narrow")
@@ -108,4 +108,4 @@ def test_a_recipe_without_dropout_trains_the_network_without_it() -> None:
 def test_more_pixels_than_there_are_cannot_be_cut_out() -> None:
     case = Case("torchvision", "pytorch", recipe="tutorial-transfer", input_size=300)
     with pytest.raises(UserError, match="300 pixels cannot be cut out of 256"):
-        _setup(case, generate(train=8, test=4, seed=0), threads=1)
+        _setup(case, generate(train=10, test=10, seed=0), threads=1)

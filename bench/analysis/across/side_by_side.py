@@ -105,7 +105,8 @@ def _differences(one: Record, other: Record) -> list[Difference]:
         for name in left
         if name in right and left[name] != right[name]
     ]
-    return [*facts, *(d for d in differences(one, other, RUNS) if d.key not in left)]
+    found = differences(one, other, RUNS)
+    return [*facts, *(d for d in found if d.key.partition(".")[0] not in left)]
 
 
 def _facts(record: Record) -> dict[str, str]:

@@ -228,8 +228,8 @@ def mismatch(asked: str, found: object) -> str | None:
     return f"device {asked} was asked for, and the framework {where}"
 
 
-def worker_environment(name: str) -> Mapping[str, str]:
-    """Variables that show a worker its device and no other."""
+def worker_environment(name: str, devices: int = 1) -> Mapping[str, str]:
+    """Variables that show a worker its device, or as many from it on, and no other."""
     device = parse(name)
     found = {
         "JAX_PLATFORMS": device.kind.jax_platforms,
@@ -241,6 +241,7 @@ def worker_environment(name: str) -> Mapping[str, str]:
     if not device.accelerator:
         return found
     if device.kind.visible:
-        found[device.kind.visible] = device.entry
+        every = (Device(device.kind, device.index + place) for place in range(devices))
+        found[device.kind.visible] = ",".join(one.entry for one in every)
     # Processes that are compared share one device: none may take all of its memory at its start.
     return found | {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", "TF_FORCE_GPU_ALLOW_GROWTH": "true"}

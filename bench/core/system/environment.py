@@ -6,7 +6,9 @@ import os
 import platform
 import subprocess
 from collections.abc import Mapping
+from functools import cache, lru_cache
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from bench import __version__
@@ -15,6 +17,7 @@ from bench.core.system.devices import accelerated
 from bench.core.system.resources import cpu_quota, memory_limit
 
 _ROOT = Path(__file__).resolve().parents[3]
+_COMMIT_SECONDS = 60
 
 
 def capture(versions: Mapping[str, str], device: str = "cpu") -> dict[str, Any]:
@@ -57,6 +60,7 @@ def gpu_line(environment: Mapping[str, Any]) -> str:
     return nvml.in_words(facts) if isinstance(facts, Mapping) else str(facts or "")
 
 
+@cache
 def processor() -> str:
     """Model name with the vector extensions that decide how fast it is."""
     try:
@@ -80,7 +84,15 @@ def governor() -> str | None:
 
 
 def commit() -> str | None:
-    """Short hash of the checkout this runs from, with ``+`` when it has changes; None elsewhere."""
+    """Short hash of the checkout this runs from, with ``+`` when it has changes; None elsewhere.
+
+    Looked up once a minute: git takes as long as a small measurement, and a run has 100,000.
+    """
+    return _commit(int(monotonic() / _COMMIT_SECONDS))
+
+
+@lru_cache(maxsize=1)
+def _commit(_minute: int) -> str | None:
     if not (_ROOT / ".git").exists():
         return None
     try:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from time import perf_counter, process_time
 from typing import Any
 
@@ -141,7 +142,13 @@ class Monitor:
         self._cpus = [f"cpu{cpu}" for cpu in cpus]
         self._stat = resources.ROOT / "proc/stat"
         self._harness = None if harness is None else resources.ROOT / f"proc/{harness}/stat"
+        self._children: list[Path] = []
         self._throttle = throttle_files()
+        self._before = self._read()
+
+    def include(self, processes: Iterable[int]) -> None:
+        """Count processes as this one: the other ranks of a data-parallel training."""
+        self._children = [resources.ROOT / f"proc/{pid}/stat" for pid in processes]
         self._before = self._read()
 
     def begin(self) -> None:
@@ -171,6 +178,7 @@ class Monitor:
         # The counts of the whole machine first: what the rest of this costs is then our own.
         busy, steal = _counted(self._stat, self._cpus)
         own = process_time() + sum(os.times()[2:4])  # with children that have ended
+        own += sum(map(_used_by, self._children))
         harness = 0.0 if self._harness is None else _used_by(self._harness)
         throttled = throttled_seconds(self._throttle)
         return _Reading(perf_counter(), own, own + harness, busy, steal, throttled)

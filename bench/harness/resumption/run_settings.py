@@ -26,11 +26,23 @@ from bench.harness.source_code import digest_of
 from bench.training.frameworks import framework
 
 RUN_FILE = "run.json"
+PLACES = ("address",)
+"""Options that say where a cluster is: it may have moved when a run goes on."""
 _FORMAT = 1
 
-MEASURING = ("core", "networks", "data", "training", "parity", "worker", "weights", "harness")
+MEASURING = (
+    "core",
+    "networks",
+    "data",
+    "training",
+    "parity",
+    "worker",
+    "weights",
+    "harness",
+    "executors",
+)
 """Packages of ``bench`` whose code decides what is measured and how; a report may change."""
-_MODULES = ("models_torch", "models_keras")
+MODULES = ("models_torch", "models_keras")
 
 
 @dataclass(frozen=True)
@@ -92,7 +104,7 @@ class RunSettings:
             "profile": {**dataclasses.asdict(profile), "description": ""},
             "data": dict(data),
             "versions": _versions(begun.frameworks),
-            "code": digest_of(MEASURING, _MODULES)[:16],
+            "code": digest_of(MEASURING, MODULES)[:16],
             "commit": commit(),
             "tasks": begun.tasks,
             "frameworks": begun.frameworks,
@@ -136,7 +148,10 @@ class RunSettings:
         return list(self._differences(now))
 
     def _differences(self, now: RunSettings) -> Iterator[str]:
-        yield from _changed(self.options, now.options, lambda name: f"--{name.replace('_', '-')}")
+        old, new = (
+            {k: of for k, of in o.items() if k not in PLACES} for o in (self.options, now.options)
+        )
+        yield from _changed(old, new, lambda name: f"--{name.replace('_', '-')}")
         if self.options.get("profile") == now.options.get("profile"):
             yield from _changed(self.profile, now.profile, lambda name: f"the profile's {name}")
         if self.options == now.options and self.frameworks and self.frameworks != now.frameworks:
@@ -162,7 +177,8 @@ def _changed(
     for name in dict.fromkeys([*old, *new]):
         if both and not (name in old and name in new):
             continue
-        if old.get(name) != new.get(name):
+        # An option that a run was begun before is one that is not given.
+        if (old.get(name) or None) != (new.get(name) or None):
             yield f"{label(name)} {_text(old.get(name))}, now {_text(new.get(name))}"
 
 

@@ -12,7 +12,7 @@ from bench.report.across.forest import forest
 from bench.report.across.page import Chapter, Part, Trouble, drawn, page
 from bench.report.across.text import head
 from bench.report.across.words import (
-    case_columns,
+    CaseCells,
     counted,
     figure_of,
     kind_label,
@@ -57,24 +57,20 @@ def _lead(found: SideBySide, failures: Sequence[str] | None) -> list[str]:
 def _cases(found: SideBySide) -> Chapter:
     rows = found.rows()
     cases = {key: _case(found, key) for key, _ in rows}
-    identity = case_columns(cases.values())
+    case_cells = CaseCells(cases.values())
     others = _others(found)
-    headers = [
-        *(header for header, _ in identity),
-        "of",
-        *(letter(place) for place in range(len(found.runs))),
-    ]
-    right = [False] * (len(identity) + 1) + [True] * len(found.runs)
+    headers = [letter(place) for place in range(len(found.runs))]
+    right = [True] * len(found.runs)
     for other in others:
-        headers += [f"{other} / A", "verdict", "detectable", "noise"]
+        headers += [f"{other} / A", f"{other} is", "detectable", "noise"]
         right += [True, False, True, True]
     cells = []
     for key, comparisons in rows:
-        line = [show(cases[key]) for _, show in identity] + [kind_label(key[1])]
-        line += [value_of(record) for record in found.records[key]]
+        figures = [value_of(record) for record in found.records[key]]
         for other, row in zip(others, comparisons, strict=True):
-            line += _compared(row, other)
-        cells.append(line)
+            figures += _compared(row, other)
+        cells.append(case_cells.row(cases[key], key[1], figures))
+    part = Part.table(case_cells.headers(headers), case_cells.right(right), cells)
     return Chapter(
         "cases",
         "Case by case",
@@ -83,7 +79,7 @@ def _cases(found: SideBySide) -> Chapter:
         "seeds. A tie is an interval wholly within ± 10 % (± 1 point); detectable is the smallest "
         "difference that these processes would have found four times out of five; noise is the "
         "interquartile range of the blocks of a process over their median, of the noisier run.",
-        (Part.table(headers, right, cells),) if cells else (),
+        (part,) if cells else (),
     )
 
 

@@ -37,9 +37,9 @@ from bench.report.plot_style import (
     grid_of_axes,
     new_figure,
     ratio_axis,
+    retitle,
 )
 from bench.stats.verdicts import ACCURACY, SPEED
-from bench.training.tracks import peers_of
 
 _MARKERS = "osD^vPX*"
 """A shape per run after the first."""
@@ -70,6 +70,7 @@ def forest(found: SideBySide, name: str) -> Drawing | None:
     figure = new_figure(
         8.6, height, title, data.pop() if len(data) == 1 else Data("several datasets", "")
     )
+    retitle(figure, title)
     ((axes,),) = grid_of_axes(figure, 1, 1)
     frameworks = frameworks_of(records)
     _draw(axes, kind(name).timed, shown, frameworks)
@@ -115,8 +116,8 @@ def _draw(axes: Axes, timed: bool, lines: Sequence[_Line], frameworks: Sequence[
             shape = _MARKERS[(place - 1) % len(_MARKERS)]
             axes.plot(_interval(row)[0], where, shape, color=tint, markerfacecolor=face, zorder=3)
     axes.axvline(1 if timed else 0, color=INK, linewidth=0.9, zorder=1)
-    names = labels(peers_of(line.case) for line in lines)
-    axes.set_yticks(range(len(lines)), [_name(names[peers_of(x.case)], x.case) for x in lines])
+    names = labels(line.case for line in lines)
+    axes.set_yticks(range(len(lines)), [_name(names[line.case], line.case) for line in lines])
     axes.set_ylim(len(lines) - 0.4, -0.6)
     axes.grid(visible=False, axis="y")
     axes.set_xlabel("speed over that of A" if timed else "points above A", color=SOFT)
@@ -129,7 +130,7 @@ def _interval(row: Comparison) -> Interval:
 
 
 def _name(network: str, case: Case) -> str:
-    return ", ".join([network, case.track, *filter(None, [case.unusual_execution])])
+    return f"{network}, {case.track}, {case.framework_label}"
 
 
 def _legend_of_runs(figure: Figure, found: SideBySide) -> None:

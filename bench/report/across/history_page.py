@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 
 from bench.analysis.across.changes import MISSING, History, can_find, histories
 from bench.analysis.runs import Run
-from bench.report.across.history_plot import Axis, history, peers
+from bench.report.across.history_plot import Axis, history, panels
 from bench.report.across.page import Chapter, Part, drawn, page
 from bench.report.across.words import (
-    case_columns,
+    CaseCells,
     change_words,
     figure_of,
     interval_of_point,
@@ -61,51 +61,50 @@ def _spans(runs: Sequence[Run]) -> list[tuple[str, str]]:
     return [*spans, *(("Machine", cpu) for cpu in cpus)]
 
 
-def _rows(found: Iterable[History]) -> tuple[list[str], list[tuple[History, list[str]]]]:
-    """Headers of the case's columns, and each series with its cells."""
-    every = list(found)
-    identity = case_columns(entry.series.case for entry in every)
-    cells = [
-        (entry, [*(show(entry.series.case) for _, show in identity), kind_label(entry.series.kind)])
-        for entry in every
-    ]
-    return [*(header for header, _ in identity), "of"], cells
+def _cells_of(found: Iterable[History]) -> CaseCells:
+    return CaseCells(entry.series.case for entry in found)
 
 
 def _latest(found: Sequence[History]) -> Chapter:
-    headers, rows = _rows(found)
-    cells = []
-    for entry, case in rows:
+    case_cells, rows = _cells_of(found), []
+    for entry in found:
         points, last = entry.series.points, entry.series.last
         why = "break" if points[-1].broken else ""
         versus = [figure_of(last), last.verdict] if last else ["", why]
-        values = [value_of_point(point) for point in (points[0], points[-1])]
-        cells.append([*case, f"{len(points)}", *values, *versus])
-    right = [*(False for _ in headers), True, True, True, True, False]
-    titles = [*headers, "runs", "first", "last", "last / one before", "verdict"]
+        like = next(point for point in points if point.conditions == points[-1].conditions)
+        values = [value_of_point(point) for point in (like, points[-1])]
+        figures = [f"{len(points)}", *values, *versus]
+        rows.append(case_cells.row(entry.series.case, entry.series.kind, figures))
+    headers = case_cells.headers(["runs", "first like it", "last", "last / before", "verdict"])
+    part = Part.table(headers, case_cells.right([True, True, True, True, False]), rows)
     return Chapter(
         "latest",
         "Latest",
-        "The last run of each case compared with the one before, where data, machine and settings "
-        "are the same. One process on a side gives no verdict.",
-        (Part.table(titles, right, cells),) if cells else (),
+        "The last run of each case, the first one with the same machine, data and settings, and "
+        "its ratio to the run before. One process on a side gives no verdict.",
+        (part,) if rows else (),
     )
 
 
 def _changes(found: Sequence[History]) -> Chapter:
-    headers, rows = _rows([entry for entry in found if entry.changes])
-    cells = []
-    for entry, case in rows:
+    changed = [entry for entry in found if entry.changes]
+    case_cells, rows = _cells_of(changed), []
+    for entry in changed:
         for change in entry.changes:
-            points = entry.series.points
-            point = points[change.place]
+            point = entry.series.points[change.place]
             where = [point.run, point.started_at[:10], point.commit or NOTHING]
             what = [change_words(change, entry.series.kind), change.verdict]
-            counts = [f"{change.before}", f"{change.after}"]
-            cells.append([*case, *where, *what, *counts, ", ".join(point.changed)])
-    titles = [*headers, "first run after", "day", "commit", "after / before", "verdict"]
-    titles += ["runs before", "runs after", "changed with it"]
-    right = [*(False for _ in headers), False, False, False, True, False, True, True, False]
+            figures = [
+                *what,
+                *where,
+                f"{change.before}",
+                f"{change.after}",
+                ", ".join(point.changed),
+            ]
+            rows.append(case_cells.row(entry.series.case, entry.series.kind, figures))
+    headers = ["after / before", "verdict", "first run after", "day", "commit"]
+    headers = case_cells.headers([*headers, "runs before", "runs after", "changed with it"])
+    right = case_cells.right([True, False, False, False, False, True, True, False])
     nothing = Part(lines=("No change point was found.",))
     return Chapter(
         "changes",
@@ -113,7 +112,7 @@ def _changes(found: Sequence[History]) -> Chapter:
         "Where the mean of a case changed (PELT, from ruptures), among runs of one machine, data "
         "and settings, and kept only where the runs after it differ from those before it with "
         "their whole 95 % interval, the run being the unit. Two runs are needed on each side.",
-        (Part.table(titles, right, cells) if cells else nothing,),
+        (Part.table(headers, right, rows) if rows else nothing,),
     )
 
 
@@ -136,15 +135,11 @@ def _breaks(found: Sequence[History]) -> Chapter:
 
 
 def _curves(found: Sequence[History], by: str) -> Chapter:
-    panels = peers(found)
+    every = panels(found)
     axis = Axis(found, by)
     with style():
-        drawings = [
-            history(case, name, entries, axis)
-            for (case, name), entries in list(panels.items())[:FIGURES]
-        ]
-        figures = drawn(drawings)
-    more = len(panels) - FIGURES
+        figures = drawn([history(label, entries, axis) for label, entries in every[:FIGURES]])
+    more = len(every) - FIGURES
     lines = (f"The other {more:,} are in the tables.",) if more > 0 else ()
     return Chapter(
         "curves",
@@ -155,21 +150,22 @@ def _curves(found: Sequence[History], by: str) -> Chapter:
 
 
 def _points(found: Sequence[History]) -> Chapter:
-    headers, rows = _rows(found)
-    cells = []
-    for entry, case in rows:
+    case_cells, rows = _cells_of(found), []
+    for entry in found:
         for point in entry.series.points:
             where = [point.run, point.started_at[:10], point.commit or NOTHING]
             what = [value_of_point(point), interval_of_point(point)]
-            cells.append([*case, *where, *what, f"{point.repeats}", f"{point.conditions + 1}"])
-    titles = [*headers, "run", "day", "commit", "value", "95 % interval", "repeats", "conditions"]
-    right = [*(False for _ in headers), False, False, False, True, True, True, True]
+            figures = [*where, *what, f"{point.repeats}", f"{point.conditions + 1}"]
+            rows.append(case_cells.row(entry.series.case, entry.series.kind, figures))
+    headers = ["run", "day", "commit", "value", "95 % interval", "repeats", "conditions"]
+    headers = case_cells.headers(headers)
+    right = case_cells.right([False, False, False, True, True, True, True])
     return Chapter(
         "points",
         "All points",
         "Repeats are processes, or seeds of an accuracy. Points of one case may be compared where "
         "the number of their conditions is the same.",
-        (Part.table(titles, right, cells, folded=f"{len(cells):,} points"),) if cells else (),
+        (Part.table(headers, right, rows, folded=f"{len(rows):,} points"),) if rows else (),
     )
 
 

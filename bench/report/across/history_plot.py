@@ -24,6 +24,7 @@ from bench.report.plot_style import (
     marker,
     new_figure,
     plain_numbers,
+    retitle,
 )
 from bench.training.tracks import peers_of
 
@@ -53,15 +54,17 @@ class Axis:
     def at(self, point: Point) -> float:
         """The place of a point."""
         if self.by == "time":
-            return float(date2num(datetime.fromisoformat(point.started_at)))
+            moment = datetime.fromisoformat(point.started_at)
+            return float(date2num(moment))  # type: ignore[no-untyped-call]
         return self.ticks[self._key(point)]
 
     def label(self, axes: Axes) -> None:
         """Ticks and their names."""
         if self.by == "time":
-            locator = AutoDateLocator(maxticks=8)
+            locator = AutoDateLocator()  # type: ignore[no-untyped-call]
             axes.xaxis.set_major_locator(locator)
-            axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+            shows = ConciseDateFormatter(locator)  # type: ignore[no-untyped-call]
+            axes.xaxis.set_major_formatter(shows)
             return
         step = -(-len(self.ticks) // 12)
         shown = list(self.ticks.items())[::step]
@@ -70,18 +73,19 @@ class Axis:
         )
 
 
-def history(case: Case, name: str, tracked: Sequence[History], axis: Axis) -> Drawing:
+def history(label: str, tracked: Sequence[History], axis: Axis) -> Drawing:
     """One panel: the frameworks of a network and kind over the runs.
 
     Args:
-        case: What the series share (`bench.training.tracks.peers_of`).
-        name: Kind of measurement.
-        tracked: The series, each with two points or more.
+        label: What tells the network from those of other panels.
+        tracked: Series of one kind and of what may be compared, each with two points or more.
         axis: Where runs stand.
     """
     frameworks = sorted({t.series.case.framework for t in tracked}, key=framework_place)
-    title = f"{labels([case])[case]}, {case.track} track: {kind_label(name)}"
+    case, name = tracked[0].series.case, tracked[0].series.kind
+    title = f"{label}, {case.track} track: {kind_label(name)}"
     figure = new_figure(8.6, 3.3, title, _data(tracked))
+    retitle(figure, title)
     ((axes,),) = grid_of_axes(figure, 1, 1)
     for entry in tracked:
         _line(axes, entry, axis, frameworks)
@@ -164,10 +168,15 @@ def _first(words: Mapping[str, None], shown: int = 3) -> str:
     return ", ".join(some[:shown]) + (f" and {more} more" if more > 0 else "")
 
 
-def peers(tracked: Sequence[History]) -> dict[tuple[Case, str], list[History]]:
-    """Series with two points or more, by what one panel shows."""
+def panels(tracked: Sequence[History]) -> list[tuple[str, list[History]]]:
+    """Series with two points or more by what one panel shows, each with its label."""
     found: dict[tuple[Case, str], list[History]] = {}
     for entry in tracked:
         if len(entry.series.points) > 1:
             found.setdefault((peers_of(entry.series.case), entry.series.kind), []).append(entry)
-    return found
+    names = labels(case for case, _ in found)
+    # What each framework chooses itself, as the precision of some tracks, is no part of a panel.
+    words = {case: [*filter(str.strip, names[case].split(" · ")), case.defaults] for case in names}
+    return [
+        (" · ".join(filter(None, words[case])), entries) for (case, _), entries in found.items()
+    ]

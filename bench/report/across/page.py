@@ -44,6 +44,7 @@ class Figure:
     """A drawing in the page."""
 
     svg: Markup
+    title: str
     how: str
 
 
@@ -69,7 +70,7 @@ class Part:
         headers: Sequence[str],
         right: Sequence[bool],
         rows: Sequence[Sequence[str]],
-        **others: str,
+        folded: str = "",
     ) -> Part:
         """A part that is a table, cut to what a page shows; columns without any text are left out.
 
@@ -77,7 +78,7 @@ class Part:
             headers: One per column.
             right: Which columns hold numbers.
             rows: Cells by row.
-            others: ``title`` and ``folded``.
+            folded: The words that open it; empty where it is always open.
         """
         used = [place for place in range(len(headers)) if any(row[place] for row in rows)]
         shown = [tuple(row[place] for place in used) for row in rows[:ROWS]]
@@ -87,7 +88,7 @@ class Part:
             tuple(shown),
         )
         cut = f"The first {ROWS} of {len(rows):,} rows; --json has all." if len(rows) > ROWS else ""
-        return cls(grid=grid, left_out=cut, **others)
+        return cls(grid=grid, left_out=cut, folded=folded)
 
 
 @dataclass(frozen=True)
@@ -151,14 +152,15 @@ def write_page(path: Path, content: str) -> Path:
     return path
 
 
-def drawn(drawings: Sequence[Drawing], first: int = 0) -> list[Figure]:
-    """Drawings as figures of a page.
+def drawn(drawings: Sequence[Drawing]) -> list[Figure]:
+    """All drawings of a page as its figures.
 
     Args:
         drawings: Made within `bench.report.plot_style.style`.
-        first: Number of figures that the page has already: ids in drawings must differ.
     """
+    figures = []
     with style(), temporary_directory() as folder:
-        plots = [save(drawing, Path(folder), "", raster=False) for drawing in drawings]
-        svgs = [inline_svg(plot, place) for place, plot in enumerate(plots, start=first)]
-    return [Figure(svg, plot.how) for svg, plot in zip(svgs, plots, strict=True)]
+        for place, drawing in enumerate(drawings):
+            plot = save(drawing, Path(folder), "", raster=False)
+            figures.append(Figure(inline_svg(plot, place), plot.title, plot.how))
+    return figures

@@ -19,10 +19,9 @@ from bench.core.kinds import TIMED
 from bench.core.records import Record
 from bench.report.across import text
 from bench.report.across.words import (
-    case_columns,
+    CaseCells,
     counted,
     figure_of,
-    kind_label,
     noise,
     share,
     value_of,
@@ -80,18 +79,15 @@ def _compared(found: SideBySide, place: int, comparisons: Sequence[Comparison]) 
         return parts
     records = [found.records[row.case, row.kind] for row in rows]
     cases = [next(record.case for record in some if record is not None) for some in records]
-    identity = case_columns(cases)
-    before, now = found.runs[0].name, found.runs[place].name
-    headers = [*(header for header, _ in identity), "of", before, now, "ratio", "verdict"]
+    case_cells, before, now = CaseCells(cases), found.runs[0].name, found.runs[place].name
     cells = []
     for case, row, some in zip(cases, rows, records, strict=True):
-        what = [*(show(case) for _, show in identity), kind_label(row.kind)]
         figures = [value_of(some[0]), value_of(some[place]), figure_of(row), verdict_of(row, sides)]
-        cells.append(
-            [*what, *figures, noise(row.noise) or NOTHING, share(row.detectable) or NOTHING]
-        )
-    numeric = [False] * (len(identity) + 1) + [True, True, True, False, True, True]
-    return [*parts, _table([*headers, "noise", "detectable"], cells, numeric)]
+        figures += [noise(row.noise) or NOTHING, share(row.detectable) or NOTHING]
+        cells.append(case_cells.row(case, row.kind, figures))
+    headers = [before, now, "ratio", "verdict", "noise", "detectable"]
+    right = case_cells.right([True, True, True, False, True, True])
+    return [*parts, _table(case_cells.headers(headers), cells, right)]
 
 
 def run_summary(records: Sequence[Record], name: str) -> str:
@@ -125,17 +121,15 @@ def session_summary(folder: Path, records: Sequence[Record], gate: Gate | None) 
 
 def _run_table(rows: Sequence[Row], noises: dict[tuple[Case, str], float | None]) -> str:
     cases = [case_of(row) for row in rows]
-    identity = case_columns(cases)
-    headers = [*(header for header, _ in identity), "of", "ratio", "verdict"]
-    cells = []
+    case_cells, cells = CaseCells(cases), []
     for case, row in zip(cases, rows, strict=True):
-        what = [*(show(case) for _, show in identity), kind_label(row["kind"])]
         found = ratio(row["ratio"], row["ratio_low"], row["ratio_high"])
         noisy = noise(noises.get((case, row["kind"]))) or NOTHING
         detectable = share(row["detectable"]) or NOTHING
-        cells.append([*what, found, row["verdict"] or NOTHING, noisy, detectable])
-    right = [False] * (len(identity) + 1) + [True, False, True, True]
-    return _table([*headers, "noise", "detectable"], cells, right)
+        figures = [found, row["verdict"] or NOTHING, noisy, detectable]
+        cells.append(case_cells.row(case, row["kind"], figures))
+    headers = case_cells.headers(["ratio", "verdict", "noise", "detectable"])
+    return _table(headers, cells, case_cells.right([True, False, True, True]))
 
 
 def _plain(line: str) -> str:

@@ -33,13 +33,43 @@ _WHERE_IT_DIFFERS: tuple[CaseColumn, ...] = (
 )
 
 
-def case_columns(cases: Iterable[Case]) -> list[CaseColumn]:
-    """Network, framework and track, and what else is not the same in all of these cases."""
-    every = list(cases)
-    differing = [
-        column for column in _WHERE_IT_DIFFERS if len({column[1](case) for case in every}) > 1
-    ]
-    return [*_ALWAYS, *differing]
+class CaseCells:
+    """Cells that say which case a row is about: first who, last under which conditions.
+
+    Args:
+        cases: Those of all rows of the table; conditions that are the same in all are left out.
+
+    Attributes:
+        who: Headers of network, framework, track and kind of measurement.
+        conditions: Headers of the others.
+    """
+
+    def __init__(self, cases: Iterable[Case]) -> None:
+        every = list(cases)
+        self._conditions = [
+            column for column in _WHERE_IT_DIFFERS if len({column[1](case) for case in every}) > 1
+        ]
+        self.who = [*(header for header, _ in _ALWAYS), "of"]
+        self.conditions = [header for header, _ in self._conditions]
+
+    def row(self, case: Case, name: str, figures: Sequence[str]) -> list[str]:
+        """The cells of a row.
+
+        Args:
+            case: Its case.
+            name: Its kind of measurement.
+            figures: The cells between.
+        """
+        who = [show(case) for _, show in _ALWAYS]
+        return [*who, kind_label(name), *figures, *(show(case) for _, show in self._conditions)]
+
+    def right(self, figures: Sequence[bool]) -> list[bool]:
+        """Which columns hold numbers, of all columns."""
+        return [*(False for _ in self.who), *figures, *(False for _ in self.conditions)]
+
+    def headers(self, figures: Sequence[str]) -> list[str]:
+        """The headers of all columns."""
+        return [*self.who, *figures, *self.conditions]
 
 
 def kind_label(name: str) -> str:

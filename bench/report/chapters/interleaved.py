@@ -174,7 +174,7 @@ TABLE = Table(
     "Interleaved runs",
     "All frameworks of one network ran interleaved (A B B A), one block at a time, in several "
     "fresh processes. The ratio is of speed, by pairs of blocks, above 1x faster than the "
-    "reference: the geometric mean over processes of the median ratio. Its 95 % bootstrap interval "
+    "reference: the geometric mean over processes of the median ratio. Its 95 % interval "
     "resamples processes and pairs, and is as wide as Student's t over the processes demands. An "
     "interval wholly within ± 10 % is a tie; one that contains 1 and reaches further is "
     "inconclusive, as is any of one process. *Detectable* is the smallest difference that this "

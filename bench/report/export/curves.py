@@ -6,6 +6,7 @@ where they were recorded, and case, recipe, data, versions and certificate as it
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from importlib.util import find_spec
@@ -95,7 +96,7 @@ def to_mlflow(records: Iterable[Record], target: str) -> int:
 
     Args:
         records: Of one or more runs.
-        target: A folder, or the address of a tracking server.
+        target: A folder, the address of a tracking server, or ``sqlite:///<file>``.
 
     Raises:
         UserError: mlflow is missing.
@@ -104,7 +105,10 @@ def to_mlflow(records: Iterable[Record], target: str) -> int:
     from mlflow import MlflowClient  # noqa: PLC0415  # an optional package
     from mlflow.entities import Metric, Param, RunTag  # noqa: PLC0415
 
-    client = MlflowClient(target if "://" in target else Path(target).resolve().as_uri())
+    if "://" not in target:  # since version 3 a folder has to be asked for
+        os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
+        target = Path(target).resolve().as_uri()
+    client = MlflowClient(target)
     found = trainings(records)
     there = client.get_experiment_by_name("alexbench")
     experiment = there.experiment_id if there else client.create_experiment("alexbench")

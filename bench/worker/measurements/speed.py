@@ -20,6 +20,7 @@ from bench.worker.device_time import DeviceTimer
 from bench.worker.device_watch import BlockWatch
 from bench.worker.measurements.article_loop import LoopBlocks, article_blocks
 from bench.worker.measurements.layers import layer_pairs
+from bench.worker.measurements.parallel import parallel_metrics
 from bench.worker.measurements.sync_audit import audit
 from bench.worker.measurements.tutorial_loop import tutorial_blocks
 from bench.worker.session import Result, Session
@@ -127,6 +128,7 @@ def train_throughput(bench: Session) -> Result:
         **blocks.timer.metrics(),
         **{name: loop.metrics() for name, loop in copied.items()},
         **({"layers": layers} if layers else {}),
+        **parallel_metrics(bench, max(1, steps // 2) if bench.schedule.extras else 0),
         **(audit(bench, _undisturbed(blocks), steps) if bench.schedule.extras else {}),
     }
     return Result(samples, images, metrics)
@@ -147,7 +149,7 @@ def _training_flops(bench: Session) -> int:
 
 def _copied_loops(bench: Session) -> dict[str, LoopBlocks]:
     """Copied loops that alternate with ours, by the name of their metrics."""
-    if not bench.schedule.extras:
+    if not bench.schedule.extras or bench.setup.case.devices > 1:
         return {}
     blocks = bench.limits.blocks
     made = {

@@ -25,7 +25,9 @@ def audit(bench: Session, samples: Sequence[float], steps: int) -> dict[str, Any
     each = bench.setup.case.steps_per_execution
     few = max(1, steps // (4 * each)) * each
     many = LONGER * few
-    unsynced, synced, slopes = [], [], []
+    unsynced: list[float] = []
+    synced: list[float] = []
+    slopes: list[float] = []
     began = perf_counter()
     bench.trainer.export_weights()
     repeats = bench.limits.audit_repeats

@@ -67,11 +67,11 @@ def _replaced_and_frozen(
 
 def _others(place: Any, arrays: dict[str, Any]) -> None:
     images = np.load(place / "lrn.npy").transpose(0, 2, 3, 1)
-    model = AlexNet("imagenet-lrn", weights=place / "lrn.safetensors")
+    model = AlexNet("imagenet-lrn", weights=place / "lrn.pth")
     arrays["lrn"] = model.predict(images, verbose=0)
     inner = keras.Model(model.input, model.get_layer("conv2_lrn").output)
     arrays["lrn inside"] = inner.predict(images, verbose=0).transpose(0, 3, 1, 2)
-    narrow = AlexNet(weights=place / "narrow.safetensors")
+    narrow = AlexNet(weights=place / "narrow.pth")
     given = documents.enlarged_and_cut().transpose(0, 2, 3, 1)
     arrays["narrow"] = narrow.predict(given, verbose=0)
     guide = AlexNet(weights=place / "guide.pth")

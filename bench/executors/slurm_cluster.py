@@ -1,0 +1,137 @@
+"""Slurm, through submitit: requests are jobs, nodes share the folder of the run and the cache."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import socket
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
+from pathlib import Path
+from typing import Any
+
+from bench.core.errors import UserError
+from bench.executors.cluster import Lost, Needs, Place, Ticket
+from bench.executors.node import measure_group
+from bench.executors.parcels import Parcel
+
+_PARTITION = "partition"
+
+
+def _on_node(function: Callable[..., Any], request: Any) -> tuple[str, Any]:
+    """The node's name and the answer; in a job on the node."""
+    name = os.environ.get("SLURMD_NODENAME") or socket.gethostname()
+    return name, function(request, name) if function is measure_group else function(request)
+
+
+class SlurmCluster:
+    """A partition of a Slurm cluster; all of its nodes count as one kind until they answer.
+
+    Args:
+        address: ``partition``, ``partition:constraint``, or ``local``: jobs are processes of this
+            machine, for a trial.
+        folder: Where jobs leave their output, which all nodes share.
+        hours: Time limit of a job.
+        threads: CPUs of every job.
+    """
+
+    window = 64
+    shared = True
+
+    def __init__(self, address: str | None, folder: Path, hours: float, threads: int) -> None:
+        import submitit  # noqa: PLC0415
+
+        self._local = address == "local"
+        cluster = "local" if self._local else "slurm"
+        self._executor = submitit.AutoExecutor(folder=folder, cluster=cluster)
+        partition, _, constraint = (address or "").partition(":")
+        self._threads = threads
+        self._options: dict[str, Any] = {
+            "timeout_min": max(1, math.ceil(hours * 60)),
+            "cpus_per_task": threads,
+        }
+        if not self._local:
+            self._options |= {"slurm_partition": partition} if partition else {}
+            self._options |= {"slurm_constraint": constraint} if constraint else {}
+
+    def places(self) -> dict[str, Place]:
+        """One entry: Slurm chooses the node within the partition."""
+        return {_PARTITION: Place(cpus=self._threads)}
+
+    def parcel(self, name: str, path: Path, content: Callable[[], Any]) -> Parcel:
+        """The path, which all nodes share."""
+        return Parcel(name, path)
+
+    def submit(
+        self, function: Callable[..., Any], request: Any, needs: Needs, nodes: Sequence[str]
+    ) -> Ticket:
+        """A job; one that measures has its node for itself."""
+        options = dict(self._options)
+        if needs.memory:
+            options["mem_gb"] = max(1.0, round(needs.memory / 2**30, 1))
+        if needs.gpus:
+            options["gpus_per_node"] = needs.gpus
+        if needs.cpus and not self._local:
+            options["slurm_exclusive"] = True
+        self._executor.update_parameters(**options)
+        try:
+            job: Ticket = self._executor.submit(_on_node, function, request)
+        except Exception as error:  # sbatch has refused it
+            reason = " ".join(str(error).split())[-200:]
+            raise UserError(f"sbatch does not take the job: {reason}") from error
+        return job
+
+    def together(self) -> AbstractContextManager[None]:
+        """Jobs are submitted one by one: those of a group differ in what they need."""
+        return nullcontext()
+
+    def done(self, tickets: Iterable[Ticket], seconds: float) -> list[tuple[Ticket, Any]]:
+        """Wait until one has ended; all that have."""
+        waiting: list[Any] = list(tickets)
+        ends = time.monotonic() + seconds
+        while True:
+            if ended := [job for job in waiting if job.done()]:
+                return [(job, _outcome(job)) for job in ended]
+            if time.monotonic() >= ends:
+                return []
+            time.sleep(0.1)
+
+    def cancel(self, tickets: Iterable[Ticket]) -> None:
+        """Cancel the jobs."""
+        for job in tickets:
+            with suppress(Exception):
+                job.cancel()  # type: ignore[attr-defined]
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def _outcome(job: Any) -> Any:
+    error = job.exception()
+    if error is None:
+        found = job.result()
+        # Four files for each of 100,000 jobs are more than some file systems take.
+        for name in ("submitted_pickle", "result_pickle", "stdout", "stderr"):
+            with suppress(OSError, AttributeError):
+                getattr(job.paths, name).unlink(missing_ok=True)
+        return found
+    state = str(job.state).split()[0].upper()
+    lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()]
+    if state.startswith("OUT_OF_ME"):
+        return Lost("Slurm has ended it: out of memory", "oom")
+    if state.startswith("TIMEOUT"):
+        return Lost("Slurm has ended it: its time limit", "timeout", again=False)
+    if type(error).__name__ == "FailedJobError":  # raised by the function itself
+        return Lost(lines[-1] if lines else "no reason given", again=False)
+    return Lost(f"its job was lost ({state})")
+
+
+def check_slurm(address: str | None) -> None:
+    """Raise UserError where jobs cannot be submitted."""
+    if address != "local" and not shutil.which("sbatch"):
+        raise UserError(
+            "--executor slurm: there is no sbatch here; run the command on a login node, or give "
+            "--address local for processes of this machine"
+        )

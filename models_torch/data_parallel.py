@@ -1,0 +1,238 @@
+"""Data-parallel training: DistributedDataParallel over several devices of one machine.
+
+The worker is rank 0. It starts the other ranks, with the variables that ``torchrun`` sets, and
+sends each its part of every batch; gradients are averaged by DistributedDataParallel, over gloo
+between CPUs and NCCL between CUDA devices. On the CPU a device is a process with CPUs of its own.
+
+BatchNorm is local: each rank normalises by the moments of its own part of the batch, and running
+statistics are those of rank 0, as DistributedDataParallel has it (``nn.SyncBatchNorm`` is for
+accelerators only).
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import socket
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import islice, pairwise
+from multiprocessing.connection import Connection
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import distributed
+from torch.nn.parallel import DistributedDataParallel
+
+from bench.core.errors import UserError
+from bench.networks.architecture import BatchNorm
+from bench.training.interfaces import Images, ParallelFacts, Setup, StepInput
+from models_torch.trainer import TorchTrainer
+
+_BACKENDS = {"cpu": "gloo", "cuda": "nccl"}
+
+
+class DataParallelTrainer(TorchTrainer):
+    """Rank 0: :class:`bench.training.interfaces.ParallelTrainer` over the other ranks."""
+
+    def __init__(self, setup: Setup) -> None:
+        devices = setup.case.devices
+        _check(setup)
+        self._setup, port = setup, _free_port()
+        self._shares = _shares_of_cpus(devices)
+        context = multiprocessing.get_context("spawn")
+        self._pipes: list[Connection] = []
+        self._processes = []
+        for rank in range(1, devices):
+            here, there = context.Pipe()
+            arguments = (rank, setup, port, self._shares[rank], there)
+            process = context.Process(target=_serve, args=arguments, daemon=True)
+            process.start()
+            there.close()
+            self._pipes.append(here)
+            self._processes.append(process)
+        os.sched_setaffinity(0, self._shares[0])
+        super().__init__(_of_rank(setup, devices))
+        self._pass = _joined(self._pass, 0, setup, port)  # type: ignore[assignment]
+
+    @property
+    def processes(self) -> tuple[int, ...]:
+        """Ids of the other ranks."""
+        return tuple(process.pid for process in self._processes if process.pid)
+
+    def hold_images(self, images: Images, labels: NDArray[np.int64], padding: int) -> bool:
+        """Not held: each rank gets its part of a batch."""
+        return False
+
+    def load_weights(self, weights: Mapping[str, NDArray[Any]]) -> None:
+        """Take all weights, in every rank."""
+        super().load_weights(weights)
+        self._tell("load_weights", dict(weights))
+
+    def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Take network and optimiser in every rank; random numbers in rank 0."""
+        super().load_state(state)
+        self._tell("load_state", dict(state))
+
+    def train(
+        self, inputs: Iterable[StepInput], steps: int, after_step: Callable[[], None]
+    ) -> None:
+        """Queue ``steps`` steps, each of a part of the batch in every rank."""
+        super().train(self._own_parts(islice(inputs, steps)), steps, after_step)
+
+    def _own_parts(self, inputs: Iterable[StepInput]) -> Iterator[StepInput]:
+        for given in inputs:
+            own, *others = parts_of(given, len(self._shares))
+            for pipe, part in zip(self._pipes, others, strict=True):
+                pipe.send(("step", part))
+            yield own
+
+    def losses(self) -> list[float]:
+        """Mean over the ranks of the loss of every step since the last call."""
+        every = [super().losses(), *(self._tell("losses") or [])]
+        return np.mean(every, axis=0).tolist()
+
+    def sync(self) -> None:
+        """Wait for the device of every rank."""
+        super().sync()
+        self._tell("sync")
+
+    @contextmanager
+    def without_exchange(self) -> Iterator[None]:
+        """A block in which gradients are not averaged: what a step costs without communication.
+
+        The ranks' weights differ afterwards, until `load_weights`.
+        """
+        self._tell("exchange", False)
+        try:
+            with self._pass.no_sync():  # type: ignore[operator]
+                yield
+        finally:
+            self._tell("exchange", True)
+
+    def parallel(self) -> ParallelFacts:
+        """How it trains."""
+        normalised = any(isinstance(row, BatchNorm) for row in self._setup.architecture.layers)
+        return ParallelFacts(
+            method="DistributedDataParallel",
+            backend=distributed.get_backend(),
+            batch_norm="local" if normalised else None,
+            cpus=[sorted(share) for share in self._shares],
+        )
+
+    def bare_loop(self, step_input: StepInput) -> None:  # type: ignore[override]
+        """None: the loop of a tutorial would be this one."""
+
+    def close(self) -> None:
+        """End the other ranks."""
+        for pipe in self._pipes:
+            pipe.send(("end", None))
+        for process in self._processes:
+            process.join(10)
+        distributed.destroy_process_group()
+        os.sched_setaffinity(0, set().union(*self._shares))
+
+    def _tell(self, what: str, argument: Any = None) -> list[Any]:
+        """Have all other ranks do something; their answers."""
+        for pipe in self._pipes:
+            pipe.send((what, argument))
+        return [pipe.recv() for pipe in self._pipes]
+
+
+def _serve(
+    rank: int, setup: Setup, port: int, cpus: set[int], pipe: Connection
+) -> None:  # pragma: no cover  in a process of its own
+    """Another rank: it does what rank 0 says, until the pipe ends."""
+    os.sched_setaffinity(0, cpus)
+    if setup.device_kind != "cpu":  # before CUDA is initialised: each rank sees its own device
+        entries = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+        os.environ["CUDA_VISIBLE_DEVICES"] = entries[rank]
+    trainer = TorchTrainer(_of_rank(setup, setup.case.devices, rank))
+    joined: Any = _joined(trainer._pass, rank, setup, port)
+    trainer._pass = joined
+    while True:
+        try:
+            what, argument = pipe.recv()
+        except EOFError:
+            return
+        match what:
+            case "step":
+                trainer.train([argument], 1, lambda: None)
+                continue
+            case "end":
+                distributed.destroy_process_group()
+                return
+            case "exchange":
+                joined.require_backward_grad_sync = argument
+            case "load_weights":
+                trainer.load_weights(argument)
+            case "load_state":
+                kept = torch.get_rng_state()
+                trainer.load_state(argument)
+                torch.set_rng_state(kept)  # masks of two ranks must not be alike
+        pipe.send({"losses": trainer.losses, "sync": trainer.sync}.get(what, lambda: None)())
+
+
+def _joined(training_pass: Any, rank: int, setup: Setup, port: int) -> Any:
+    """The pass under DistributedDataParallel, once every rank has come."""
+    kind, size = setup.device_kind, setup.case.devices
+    os.environ |= {
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "RANK": str(rank),
+        "LOCAL_RANK": str(rank),
+        "WORLD_SIZE": str(size),
+    }
+    distributed.init_process_group(_BACKENDS[kind])
+    return DistributedDataParallel(training_pass)
+
+
+def _of_rank(setup: Setup, devices: int, rank: int = 0) -> Setup:
+    """The setup of one rank: its threads, and random numbers of its own."""
+    case = replace(setup.case, seed=setup.case.seed + 1_000_003 * rank)
+    return replace(setup, case=case, threads=max(1, setup.threads // devices))
+
+
+def parts_of(given: StepInput, number: int) -> list[StepInput]:
+    """A step's input in as many parts, in the order of its images."""
+    ends = np.linspace(0, len(given.labels), number + 1).astype(int)
+    return [
+        replace(
+            given,
+            images=given.images[start:end],
+            labels=given.labels[start:end],
+            masks={name: mask[start:end] for name, mask in given.masks.items()},
+        )
+        for start, end in pairwise(ends)
+    ]
+
+
+def _check(setup: Setup) -> None:
+    case = setup.case
+    if setup.device_kind not in _BACKENDS:
+        raise UserError(f"--devices {case.devices}: not on {setup.device_kind}; cpu or cuda")
+    if case.batch_size % case.devices:
+        raise UserError(
+            f"--devices {case.devices}: batches of {case.batch_size} images cannot be divided "
+            f"by it; give a multiple with --batch-sizes"
+        )
+    if setup.compiled:
+        raise UserError(f"--devices {case.devices}: eager execution only; --executions eager")
+
+
+def _shares_of_cpus(devices: int) -> list[set[int]]:
+    """The CPUs of every rank: those of this process, divided in order."""
+    cpus = sorted(os.sched_getaffinity(0))
+    if len(cpus) < devices:
+        raise UserError(f"--devices {devices}: this process may use {len(cpus)} CPUs")
+    each = len(cpus) // devices
+    return [set(cpus[rank * each : (rank + 1) * each]) for rank in range(devices)]
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])

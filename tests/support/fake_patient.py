@@ -1,0 +1,15 @@
+"""The extension of `tests.support.fake_normalised`, for frameworks whose import takes a minute where
+several are imported at once on a busy machine."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bench.harness import profiles
+from tests.support import fake_normalised, fakes
+
+__all__ = ["fake_normalised"]
+
+profiles.PROFILES[fakes.PROFILE.name] = replace(
+    fakes.PROFILE, limits=replace(fakes.LIMITS, timeout_seconds=600)
+)
