@@ -41,7 +41,7 @@ SOURCES = {
     "defaults": ("reference-2026-11-21-waterfall", "ablation"),
     "normalisation": (QUICK, "closed"),
     "article": ("reference-2026-11-21-transfer", "tuned"),
-    "features": ("reference-2026-11-21-transfer", "tuned"),
+    "features": (LOOPS, "tuned"),
     "parity": (QUICK, "closed"),
     "clock": (QUICK, "closed"),
     "overhead": ("reference-2026-11-22-overhead", "closed"),

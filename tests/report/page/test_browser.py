@@ -204,9 +204,9 @@ def test_html_in_names_classes_and_errors_stays_text(page):
         part.locator("tbody tr td.opens button").first.click()
         part.get_by_text(re.compile(r"^Settings \(")).first.click()
     assert page.locator("img:not([src^='data:'])").count() == 0
-    assert ATTACK in page.locator("#per_class thead").first.inner_text()
-    assert ATTACK in page.locator("#throughput .record").first.inner_text()
-    assert ATTACK in page.locator("#failures").inner_text()
+    assert ATTACK in page.locator("#per_class thead").first.text_content()
+    assert ATTACK in page.locator("#throughput .record").first.text_content()
+    assert ATTACK in page.locator("#failures").text_content()
 
 
 def test_the_page_is_printed_with_its_tables(page):

@@ -222,9 +222,9 @@ def _lines(axes: Axes, sides: Sequence[Side], frameworks: Sequence[str]) -> None
     reach = _reach(sides)
     for side in sides:
         case = side.steady.case
+        tint, style = (f(case.framework, frameworks) for f in (colour, dash))
         ends = (side.startup, side.startup + reach / side.rate)
-        tint, style = colour(case.framework, frameworks), dash(case.framework, frameworks)
-        (line,) = axes.plot((0, reach), ends, color=tint, linewidth=2, linestyle=style)
+        (line,) = axes.plot((0, reach), ends, color=tint, linestyle=style, linewidth=2)
         words = f"start {significant(side.startup)} s, {significant(side.rate)} images/s"
         hover(line, f"{case.framework_label}: {words}")
     axes.set_xlim(0, reach)
