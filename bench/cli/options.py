@@ -48,7 +48,10 @@ def batch_sizes(
     """Click callback: `numbers`, or ``auto``."""
     if value is not None and value.strip().lower() == AUTO:
         return (AUTO_BATCH,)
-    return numbers(context, parameter, value)
+    found = numbers(context, parameter, value)
+    if any(number < 1 for number in found):
+        raise click.BadParameter(f"{value!r}: must all be at least 1")
+    return found
 
 
 def listed(*flags: str, known: Iterable[str]) -> Decorator:

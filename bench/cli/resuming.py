@@ -14,7 +14,7 @@ from click.core import ParameterSource
 
 from bench.core.errors import UserError
 from bench.harness.devices import on_device, on_other_machines
-from bench.harness.executor import EXECUTOR_NAMES
+from bench.harness.selection import EXECUTOR_NAMES
 from bench.harness.matrix import Job, jobs
 from bench.harness.pretraining import provide
 from bench.harness.profiles import Profile

@@ -19,8 +19,6 @@ from bench.harness.measure import NOTHING, Keys
 if TYPE_CHECKING:
     from bench.harness.run import Run
 
-EXECUTOR_NAMES = ("local", "ray", "slurm")
-"""Rows of `bench.executors.registry`, whose import takes longer than that of these names."""
 
 
 class Executor(Protocol):

@@ -26,6 +26,8 @@ PUBLISHED = {"torchvision": "torchvision", "imagenet-lrn": "bvlc"}
 """Variants with the source of weights that is taken when none is named."""
 
 
+EXECUTOR_NAMES = ("local", "ray", "slurm")
+"""Rows of `bench.executors.registry`, whose import takes longer than that of these names."""
 AUTO_BATCH = 0
 """The batch size of ``--batch-sizes auto``, until one is found (`bench.harness.batch_sizes`)."""
 

@@ -245,7 +245,7 @@ def test_a_folder_without_records_is_named(tmp_path: Path) -> None:
 def test_bytes_that_are_no_text_are_bad_input(store: RecordStore) -> None:
     store.folder.mkdir()
     store.path.write_bytes(b"\xff\xfe\n")
-    with pytest.raises(UserError, match="not a record"):
+    with pytest.raises(UserError, match="cannot read it as UTF-8"):
         store.read()
 
 

@@ -118,7 +118,7 @@ def test_a_pretrained_network_is_trained_at_rates_that_do_not_lose_it() -> None:
     )
     cases = [job.case for job in _jobs(selection)]
     assert {case.init: case.recipe for case in cases} == {
-        "scratch": "short",
+        "scratch": "quick",
         "pretrained": "transfer-short",
     }
     assert recipe("transfer-short").learning_rate < recipe("short").learning_rate / 5
