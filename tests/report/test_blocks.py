@@ -91,7 +91,7 @@ def test_networks_need_no_run(page):
     ("told", "why"),
     [
         ("run=two name=latency columns=p50", "no folder results/two"),
-        ("run=one name=nothing columns=p50", "unknown table 'nothing'; known: accuracy"),
+        ("run=one name=nothing columns=p50", "unknown table 'nothing'; known: interleaved"),
         ("run=one name=latency columns=p51", "no column 'p51'; there are dataset"),
         ("run=one name=latency variant=none columns=p50", "no such row"),
         ("run=one name=latency colour=red columns=p50", "no column 'colour'"),

@@ -89,7 +89,7 @@ def test_columns_are_taken_in_the_order_asked_for(records: list[Record]) -> None
     assert content.splitlines()[0] == "kind,value"
     with pytest.raises(UserError, match="no column 'speed'; there are run, case"):
         export(records, "csv", RECORDS, ["speed"])
-    with pytest.raises(UserError, match="unknown table 'speeds'; known: records, accuracy"):
+    with pytest.raises(UserError, match="unknown table 'speeds'; known: records, interleaved"):
         export(records, "csv", "speeds")
 
 
