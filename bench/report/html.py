@@ -200,7 +200,7 @@ def _facts(report: Report) -> dict[str, Any]:
 
 def _payload(details: Details, rows: Mapping[str, object]) -> Markup:
     """What the page's script reads: records that rows open to, and rows beyond the first."""
-    return Markup(as_json({**details.to_json(), "rows": rows}))
+    return Markup(as_json({**details.to_json(), **rows}))
 
 
 def _settings(records: Sequence[Record]) -> dict[str, object]:

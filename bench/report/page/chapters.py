@@ -21,8 +21,9 @@ from bench.report.report import Report
 from bench.report.tables import Section, Table, sections
 from bench.training.tracks import TRACKS
 
-ROWS = 250
-"""Rows of one section that are in the page's text; the script has the others."""
+ROWS, FEW_ROWS = 250, 50
+"""Rows of one section that are in the page's text, in a large report fewer; the script has the
+others."""
 MORE_ROWS = 20_000
 """Rows of all sections that only the script has, at most; the CSV files have all."""
 
@@ -46,9 +47,9 @@ class ShownRow:
     facets: tuple[str, ...]
     records: tuple[int, ...]
 
-    def to_json(self) -> list[Any]:
-        """As the page's script reads it."""
-        return [self.anchor, list(self.cells), list(self.facets), list(self.records)]
+    def to_json(self, facets: int) -> list[Any]:
+        """As the page's script reads it, with the place of its facets among all."""
+        return [self.anchor, list(self.cells), facets, list(self.records)]
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ class Group:
 def groups(report: Report, plots: Sequence[Plot], details: Details) -> list[Group]:
     """The chapters that have something to show, by their question."""
     drawn = _figures(plots)
-    room = MORE_ROWS
+    room, first = MORE_ROWS, FEW_ROWS if report.large else ROWS
     found = []
     for question in QUESTIONS:
         chapters = []
@@ -130,7 +131,9 @@ def groups(report: Report, plots: Sequence[Plot], details: Details) -> list[Grou
             parts: list[Part] = []
             taken: dict[str, int] = {}
             for section in sections(table, report):
-                part = _part(section, len(parts), details, room, taken)
+                part = _part(
+                    section, f"{table.name}-{len(parts) + 1}", details, (first, room), taken
+                )
                 room -= len(part.more)
                 parts.append(part)
             figures = [figure for figure in drawn if figure.plot.table == table.name]
@@ -141,18 +144,20 @@ def groups(report: Report, plots: Sequence[Plot], details: Details) -> list[Grou
 
 
 def _part(
-    section: Section, number: int, details: Details, room: int, taken: dict[str, int]
+    section: Section,
+    name: str,
+    details: Details,
+    room: tuple[int, int],
+    taken: dict[str, int],
 ) -> Part:
     table = section.table
-    name = f"{table.name}-{number + 1}"
-    shown = range(min(len(section.cells), ROWS + room))
-    rows = section.rows[: len(shown)]
+    rows = section.rows[: sum(room)]
     anchors = keys_of(rows, table.name, taken)
     made = [
         ShownRow(anchor, cells, facets_of(row), tuple(details.of(table, row)))
         for anchor, cells, row in zip(anchors, section.cells, rows, strict=False)
     ]
-    return Part(name, section, made[:ROWS], made[ROWS:])
+    return Part(name, section, made[: room[0]], made[room[0] :])
 
 
 def facets_of(row: Row) -> tuple[str, ...]:
@@ -213,9 +218,15 @@ _COLOURS = ((INK, "ink"), (SOFT, "soft"), (GRID, "line"), ("#ffffff", "paper"))
 """Colours of drawings that follow the page's, light or dark."""
 
 
-def more_rows(found: Sequence[Group]) -> dict[str, list[list[Any]]]:
-    """By the anchor of a table, the rows that only the script has."""
-    return {part.name: [row.to_json() for row in part.more] for part in _parts(found) if part.more}
+def more_rows(found: Sequence[Group]) -> dict[str, Any]:
+    """``rows`` by the anchor of a table: those that only the script has; and their ``facets``."""
+    facets: dict[tuple[str, ...], int] = {}
+    rows = {
+        part.name: [row.to_json(facets.setdefault(row.facets, len(facets))) for row in part.more]
+        for part in _parts(found)
+        if part.more
+    }
+    return {"rows": rows, "facets": list(facets)}
 
 
 def _parts(found: Sequence[Group]) -> Iterator[Part]:

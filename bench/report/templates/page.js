@@ -117,7 +117,7 @@ function lastRows(table) {
   for (const [anchor, cells, facets, records] of data().rows[table.id] ?? []) {
     const row = el("tr", { id: anchor },
       ...cells.map((cell, place) => el("td", { className: right[place] ? "right" : "" }, cell)));
-    row.dataset.f = facets.join("|");
+    row.dataset.f = data().facets[facets].join("|");
     if (records.length) row.dataset.r = records.join(" ");
     body.append(row);
   }
