@@ -14,13 +14,12 @@ from click.core import ParameterSource
 
 from bench.core.errors import UserError
 from bench.harness.devices import on_device, on_other_machines
-from bench.harness.selection import EXECUTOR_NAMES
 from bench.harness.matrix import Job, jobs
 from bench.harness.pretraining import provide
 from bench.harness.profiles import Profile
 from bench.harness.resumption.run_settings import Begun, RunSettings
 from bench.harness.run import folder_to_resume
-from bench.harness.selection import Selection
+from bench.harness.selection import EXECUTOR_NAMES, Selection
 from bench.worker.device.probing import DeviceChoice
 
 NOT_SELECTING = (

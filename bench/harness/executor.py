@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from bench.harness.run import Run
 
 
-
 class Executor(Protocol):
     """Runs groups of jobs; the jobs of a group belong together and are measured on one machine."""
 

@@ -272,7 +272,8 @@ def test_a_run_names_the_weights_that_it_has_saved(
     assert folder.exists() == saved
     (record,) = RecordStore(folder.parent).read()
     accuracy = f"({record.metrics['test_accuracy']:.2%} test accuracy)"
-    assert above == ([f"{path} {accuracy}" for path in folder.glob("*.safetensors")] if saved else [])
+    kept = folder.glob("*.safetensors") if saved else []
+    assert above == [f"{path} {accuracy}" for path in kept]
 
 
 def test_one_failed_case_is_exit_code_1_and_the_rest_is_written(batches: str) -> None:

@@ -56,7 +56,7 @@ class Place:
         env = {
             **fakes.environment(self.root / f"cache-{name}"),
             "PYTHONPATH": os.pathsep.join(paths),
-            "ALEXBENCH_EXTENSIONS": "tests.support.plugins.fake_versions",
+            "ALEXBENCH_EXTENSIONS": "tests.support.plugins.fake_versioned_framework",
             _MARK: self.environment[_MARK],
             **variables,
         }
@@ -119,7 +119,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     environment = {
         **os.environ,
         **fakes.environment(root / "cache-command"),
-        "ALEXBENCH_EXTENSIONS": "tests.support.plugins.fake_versions",
+        "ALEXBENCH_EXTENSIONS": "tests.support.plugins.fake_versioned_framework",
         "RAY_USAGE_STATS_ENABLED": "0",
         _MARK: mark,
     }

@@ -120,13 +120,13 @@ def test_a_framework_that_cannot_be_looked_into_fails_with_the_reason() -> None:
     assert "cannot be checked" in found["problem"]
 
 
-def test_networks_of_one_framework_share_a_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_networks_of_one_framework_have_a_worker_each(monkeypatch: pytest.MonkeyPatch) -> None:
     started = []
     real = certificates.Worker
     monkeypatch.setattr(certificates, "Worker", lambda *a: started.append(1) or real(*a))
     found = prove(subject(), Subject("wider", "fake-certified", "source", 40, 10))
     assert [c["status"] for c in found] == ["pass", "pass"]
-    assert started == [1]
+    assert started == [1, 1]
 
 
 def test_frameworks_are_proven_side_by_side_on_cpus_of_their_own(

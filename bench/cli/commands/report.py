@@ -51,9 +51,11 @@ def report(
         raise click.UsageError("--check needs --readme FILE, and takes no RUN")
     if runs:
         from bench.cli.reading import read_meanwhile
+        from bench.core.records import FILE
         from bench.core.run_paths import find, folder_of
 
-        paths = [store.path for store in find(runs)]
+        stores = find(runs)
+        paths = [store.folder if store.path.name == FILE else store.path for store in stores]
         with read_meanwhile(paths) as records:
             # A second of imports, while another process reads.
             from bench.harness.resumption.checkpoints import WEIGHTS
@@ -68,7 +70,7 @@ def report(
             write_summary(summary, run_summary(merged.records, folder.resolve().name))
         notes, options = merged.notes, merged.begun
         page = write_results(merged.records, folder, notes=notes, options=options)
-        for run in (path.parent for path in paths):
+        for run in (store.folder for store in stores):
             own = [record for record in merged.records if record.run == run.resolve().name]
             write_cards(own, run / WEIGHTS)
         click.echo(page)

@@ -22,8 +22,8 @@ from bench.cli.options import (
 from bench.core.case import COMPILED, EXECUTIONS, INITS, PRECISIONS
 from bench.core.files import expanded
 from bench.core.kinds import KINDS
-from bench.harness.selection import EXECUTOR_NAMES
 from bench.harness.profiles import PROFILES
+from bench.harness.selection import EXECUTOR_NAMES
 from bench.networks.variants import HEADS, VARIANTS
 from bench.training.defaults import NAMES as STAGES
 from bench.training.frameworks import FRAMEWORKS

@@ -8,8 +8,11 @@ from bench.training import frameworks
 from tests.support import fakes
 from tests.support.fakes import FakeTrainer
 
-fakes.register()
-frameworks.register(fakes._row("fake-versioned", FakeTrainer, modules=("fake_package",)))
+
+def register() -> None:
+    """The rows, in this process."""
+    fakes.register()
+    frameworks.register(fakes._row("fake-versioned", FakeTrainer, modules=("fake_package",)))
 
 
 def install(folder: Path, version: str) -> Path:
