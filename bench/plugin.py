@@ -41,7 +41,7 @@ from bench.harness.pretraining import provide
 from bench.harness.profiles import PROFILES, profile
 from bench.harness.resumption.run_settings import Begun
 from bench.harness.run import Run, open_run
-from bench.harness.selection import EXECUTOR_NAMES, Selection
+from bench.harness.selection import Selection
 from bench.report.across.text import as_text
 from bench.training.frameworks import framework
 
@@ -286,8 +286,6 @@ class Session:
             "no_parity": self._config.getoption("bench_no_parity"),
             "threads": self._config.getoption("bench_threads"),
             "keep_env": named(self._config.getoption("bench_keep_env")),
-            "executor": EXECUTOR_NAMES[0],
-            "address": None,
         }
         return Begun(
             shlex.join(["pytest", *map(str, self._config.invocation_params.args)]),

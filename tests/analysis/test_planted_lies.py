@@ -266,7 +266,6 @@ def test_10_a_caveat_is_on_the_mark_and_below_the_plot(tmp_path: Path, on: str) 
     plots = {plot.name: plot for plot in write_plots(records, tmp_path)}
     assert {"throughput_closed", "speed_ratios_closed", "blocks_closed"} <= plots.keys()
     del plots["parity_closed"]  # a certificate is no result
-    del plots["overhead_closed"]  # Keras has no bare loop in these records
     del plots["overhead_closed"]  # of the other framework alone
     if on == "speed":
         memory = plots.pop("memory_closed").svg.read_text(encoding="utf-8")

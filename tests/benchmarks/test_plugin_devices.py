@@ -81,7 +81,7 @@ def test_run_json_of_a_session_has_every_option_of_alexbench_run(started: Sessio
     folder = started._run.folder
     settings = RunSettings.read(folder)
     assert settings
-    elsewhere = {"results", "run_name", "resume", "anyway"}
+    elsewhere = {"results", "run_name", "resume", "anyway", "executor", "address"}
     names = {str(p.name) for p in run_command.params} - elsewhere
     assert settings.options.keys() == names
     context = click.Context(run_command)
