@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torchvision import transforms
 from torchvision.models import AlexNet_Weights, alexnet
 
+from bench.networks.library import opened
 from models_torch import AlexNet, save_weights
 from tests.frameworks.probes import documents
 from tests.frameworks.support import photos
@@ -32,6 +33,10 @@ def run(framework: str) -> tuple[dict[str, Any], dict[str, Any]]:
     _second(place, arrays)
     _third(place, facts, arrays)
     _fourth(place, batch, arrays)
+    for name in ("alexnet", "narrow", "guide"):
+        # Processes of TensorFlow cannot find PyTorch here; they find the prepared copy.
+        opened(place / f"{name}.pth", "torchvision")
+    opened(place / "lrn.pth", "imagenet-lrn")
     return facts, arrays
 
 
