@@ -30,7 +30,7 @@ LIMITS = Limits(timeout_seconds=300)
 def _fakes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     fakes.install(monkeypatch, tmp_path / "cache")
     monkeypatch.setitem(variants.VARIANTS, NORMALISED.name, NORMALISED)
-    monkeypatch.setenv("ALEXBENCH_EXTENSIONS", "tests.support.plugins.fake_normalised")
+    monkeypatch.setenv("ALEXBENCH_EXTENSIONS", "tests.support.plugins.fake_normalised_framework")
 
 
 def certificate(name: str, framework: str) -> dict[str, object]:

@@ -1,11 +1,11 @@
-"""The extension of the fakes, with a small network that has BatchNorm."""
+"""The fakes, with a small network that has BatchNorm; `fake_normalised_framework` brings them into a
+process."""
 
 from __future__ import annotations
 
 from bench.networks import variants
 from bench.networks.architecture import BatchNorm, Conv, Dense, Flatten, Layer, ReLU
 from bench.networks.variants import Variant
-from bench.training import frameworks
 from tests.support import fakes
 
 
@@ -21,6 +21,8 @@ def _normalised(classes: int) -> tuple[Layer, ...]:
 
 NORMALISED = Variant("tiny-bn", "for tests", 32, 10, _normalised)
 
-if fakes.VARIANT.name not in variants.VARIANTS and "fake" not in frameworks.FRAMEWORKS:
+
+def register() -> None:
+    """The rows, in this process."""
     fakes.register()
     variants.register(NORMALISED)

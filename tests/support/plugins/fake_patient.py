@@ -9,7 +9,7 @@ from bench.harness import profiles
 from tests.support import fakes
 from tests.support.plugins import fake_normalised
 
-__all__ = ["fake_normalised"]
+fake_normalised.register()
 
 profiles.PROFILES[fakes.PROFILE.name] = replace(
     fakes.PROFILE, limits=replace(fakes.LIMITS, timeout_seconds=600)
