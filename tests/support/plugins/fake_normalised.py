@@ -1,5 +1,7 @@
-"""The fakes, with a small network that has BatchNorm; `fake_normalised_framework` brings them into a
-process."""
+"""The fakes, with a small network that has BatchNorm.
+
+The extension `fake_normalised_framework` brings them into a process.
+"""
 
 from __future__ import annotations
 
