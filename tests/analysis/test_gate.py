@@ -132,6 +132,7 @@ def test_a_rule_without_a_run_is_refused() -> None:
 @pytest.fixture
 def batches(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
     fakes.install(monkeypatch, tmp_path / "cache")
+    monkeypatch.setenv("ALEXBENCH_EXTENSIONS", "tests.support.plugins.fake_on_a_quiet_machine")
     monkeypatch.chdir(tmp_path)
     return str(fakes.write_batches(tmp_path / "data" / "small", fakes.images()))
 
