@@ -16,14 +16,15 @@ PYTEST := $(BIN)/pytest -n $(JOBS) --dist loadgroup
 GPU_PYTHON ?= $(PYTHON)
 GPU_DEVICE ?= auto
 
-.PHONY: help bench bench-report test test-gpu check reliability format clean
+.PHONY: help bench bench-report test test-gpu check check-long reliability format clean
 
 help:
 	@echo 'make bench         measure (quick profile) and write results/<run>/report.html'
 	@echo 'make bench-report  measure what a report of 10,000 records costs'
 	@echo 'make test          tests of the core, and some of each framework: minutes'
 	@echo 'make test-gpu      tests that need an accelerator, in GPU_PYTHON: about two minutes'
-	@echo 'make check         format, lint, types, import contracts and all tests: what CI runs'
+	@echo 'make check         format, lint, types, import contracts and tests: what CI runs'
+	@echo 'make check-long    large networks in the frameworks that make check leaves out'
 	@echo 'make reliability   kills, signals, full disks, damage: what docs/reliability.md reports'
 	@echo 'make format        rewrite the sources in the house format'
 	@echo 'make clean         remove the environment and the caches (never results)'
@@ -55,7 +56,11 @@ check: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(PYTEST) $(ARGS)
+	$(PYTEST) -m 'not long' $(ARGS)
+
+# Large networks in the frameworks that the quick profile leaves out.
+check-long: $(VENV)/installed
+	$(PYTEST) -m long $(ARGS)
 
 # An hour; no part of `make test`. One script alone: python -m tests.reliability.kills --kills 300.
 # ARGS='--json FILE' gathers the figures for python -m tests.reliability.table FILE.

@@ -8,8 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from bench.harness.profiles import PROFILES
+
 TEST_TIMEOUT_SECONDS = 600
 FRAMEWORK_TESTS = Path(__file__).parent / "frameworks"
+LONG = ("documents", "library", "test_world.py", "test_explain.py", "test_exports.py")
+"""Below `FRAMEWORK_TESTS`: large networks in every framework. `make check` runs them in the
+frameworks of the quick profile, `make check-long` in the others."""
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -32,19 +37,23 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Which tests share a process under ``-n``: those of one framework, else those of a file.
+    """Which tests are long, and which share a process under ``-n``: those of one framework, else
+    those of a file.
 
     Importing a framework takes seconds. Its tests share the process that has imported it, and what
     was asked there (`tests.frameworks.support.client`), if they come one after the other.
     """
-    if not config.pluginmanager.hasplugin("xdist"):
-        return
+    quick = PROFILES["quick"].frameworks
     for item in items:
         parameters = getattr(item, "callspec", None)
         framework = parameters.params.get("framework") if parameters else None
         of_frameworks = FRAMEWORK_TESTS in item.path.parents
         shared = framework if of_frameworks and isinstance(framework, str) else None
-        item.add_marker(pytest.mark.xdist_group(shared or str(item.path)))
+        place = item.path.relative_to(FRAMEWORK_TESTS).parts[0] if of_frameworks else ""
+        if shared and shared not in quick and place in LONG:
+            item.add_marker(pytest.mark.long)
+        if config.pluginmanager.hasplugin("xdist"):
+            item.add_marker(pytest.mark.xdist_group(shared or str(item.path)))
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
