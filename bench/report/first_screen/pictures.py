@@ -102,7 +102,7 @@ class _Axis:
         unit = {
             frozenset({SPEED}): "% speed; shaded: margin of a tie",
             frozenset({POINTS}): "points of test accuracy",
-        }.get(frozenset(units), "% speed (shaded: margin of a tie), points of accuracy")
+        }.get(frozenset(units), "% speed, or points; shaded: a tie")
         return cls(-reach, reach, unit, margin)
 
     def x(self, value: float) -> float:
