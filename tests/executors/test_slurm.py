@@ -87,7 +87,11 @@ def test_a_run_in_jobs_of_this_machine(tmp_path: Path) -> None:
     assert len({record.environment["node"]["label"] for record in records}) == 1
     assert "has received the data" not in done.stderr
     refused = subprocess.run(
-        [*command[:8], *command[10:]], cwd=tmp_path, capture_output=True, text=True, check=False
+        [*command[:8], *command[10:], "--run", "other"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert refused.returncode == 2
     assert "say how many CPUs a job takes" in refused.stderr
