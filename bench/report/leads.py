@@ -63,7 +63,7 @@ def extremes(
 
 
 def counted(key: str, what: str = "comparison", *, before: str = "") -> Lead:
-    """How often each word stands in a column: ``Of 9 comparisons: 3 faster, 4 ties, …``.
+    """How often each word is in a column: ``Of 9 comparisons: 3 faster, 4 ties, …``.
 
     Args:
         key: The rows' key of the word; rows without one, and the reference's, are left out.

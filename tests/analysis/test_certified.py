@@ -203,7 +203,7 @@ def test_captions_count_what_is_left_out_of_their_own_plot(tmp_path):
 def test_the_longer_title_is_not_cut(width):
     with style():
         figure = new_figure(width, 3, "short", Data("cifar10", "0a"))
-        retitle(figure, "Latency of one picture, closed track, uncertified")
+        retitle(figure, "Latency of one image, closed track, uncertified")
         (title,) = [text for text in figure.texts if "Latency" in text.get_text()]
         assert title.get_window_extent().x1 <= figure.bbox.width
         assert title.get_fontsize() == 12 or width < 12

@@ -237,7 +237,7 @@ def test_what_was_not_measured_is_named_with_its_command():
         needs = f": {question.needs}" if question.needs else ""
         line = f"Not measured in this run{needs}; `{command(question)}` measures it."
         assert answer.sentence == line
-        assert not answer.picture
+        assert not answer.plot
     assert "alexbench fetch weights" in found[PRETRAINING].sentence
 
 

@@ -1,4 +1,4 @@
-"""docs/reading-the-report.md shows every kind of picture once."""
+"""docs/reading-the-report.md shows every kind of plot once."""
 
 import re
 
@@ -7,11 +7,11 @@ from tests.support.gallery import FOLDER, ROOT, SOURCES
 
 PAGE = ROOT / "docs" / "reading-the-report.md"
 SMALL = 150_000
-"""Bytes of a picture at most."""
+"""Bytes of a plot at most."""
 
 
 def test_every_kind_of_picture_is_shown_once():
-    shown = re.findall(r"\]\(pictures/(\w+)\.png\)", PAGE.read_text(encoding="utf-8"))
+    shown = re.findall(r"\]\(plots/(\w+)\.png\)", PAGE.read_text(encoding="utf-8"))
     assert sorted(shown) == sorted(CHARTS)
     assert SOURCES.keys() == CHARTS.keys()
 

@@ -217,7 +217,7 @@ def beside(record, **metrics):
 
 
 def timed(seconds, **changes):
-    """100 pictures of 0.3 GFLOP in so many seconds a block."""
+    """100 images of 0.3 GFLOP in so many seconds a block."""
     return make_record(
         kind="train_throughput", samples=(seconds,) * 3, images_per_sample=100, **changes
     )

@@ -1,4 +1,4 @@
-"""The pictures of docs/reading-the-report.md, small, from published runs.
+"""The plots of docs/reading-the-report.md, small, from published runs.
 
 ``python -m tests.support.gallery`` writes them again.
 """
@@ -14,9 +14,9 @@ from bench.core.records import RecordStore
 from bench.report.plots import write_plots
 
 ROOT = Path(__file__).parents[2]
-FOLDER = ROOT / "docs" / "pictures"
+FOLDER = ROOT / "docs" / "plots"
 WIDTH, COLOURS = 900, 48
-"""Pixels, and colours of the palette: some 30 kB a picture."""
+"""Pixels, and colours of the palette: some 30 kB a plot."""
 
 QUICK = "reference-2026-11-26-quick"
 LOOPS = "reference-2026-11-21-loops"
@@ -50,7 +50,7 @@ SOURCES = {
 
 
 def main() -> None:
-    """Write every picture that its run has; name the others."""
+    """Write every plot that its run has; name the others."""
     FOLDER.mkdir(exist_ok=True)
     for run in dict.fromkeys(run for run, _ in SOURCES.values()):
         with tempfile.TemporaryDirectory() as name:
@@ -60,14 +60,14 @@ def main() -> None:
                     _write(chart, [p.png for p in plots if p.png], f"{chart}_{track}")
 
 
-def _write(chart: str, pictures: list[Path], start: str) -> None:
-    found = [path for path in pictures if path.stem.startswith(start)]
+def _write(chart: str, plots: list[Path], start: str) -> None:
+    found = [path for path in plots if path.stem.startswith(start)]
     if not found:
         print(f"no {start} there")
         return
-    with Image.open(found[0]) as picture:
-        height = round(picture.height * WIDTH / picture.width)
-        small = picture.convert("RGB").resize((WIDTH, height), Image.Resampling.LANCZOS)
+    with Image.open(found[0]) as plot:
+        height = round(plot.height * WIDTH / plot.width)
+        small = plot.convert("RGB").resize((WIDTH, height), Image.Resampling.LANCZOS)
     small.quantize(COLOURS).save(FOLDER / f"{chart}.png", optimize=True)
 
 

@@ -253,7 +253,7 @@ def test_a_prepared_copy_is_reused(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     assert np.array_equal(second.tensors["conv1.weight"], first.tensors["conv1.weight"])
     prepared.write_bytes(prepared.read_bytes()[:-1])
     assert open_weights(str(path))[0].facts == first.facts
-    assert Pretrained.load(prepared).facts == first.facts  # made anew
+    assert Pretrained.load(prepared).facts == first.facts  # made again
 
 
 def test_another_file_of_the_same_name_is_another_source(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ BY = ("time", "commit", "run")
 
 
 class Axis:
-    """Where each run stands on the x axis.
+    """The place of each run on the x axis.
 
     Args:
         tracked: All series of the history.

@@ -1,1 +1,1 @@
-"""The answers on the first screen of a report: findings, their words and small pictures."""
+"""The answers on the first screen of a report: findings, their words and small plots."""

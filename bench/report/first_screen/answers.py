@@ -20,7 +20,7 @@ from bench.networks.normalisations import NORMALISATIONS
 from bench.report import footnotes, summary
 from bench.report.first_screen import findings
 from bench.report.first_screen.findings import NOT_COMPARED, Find, Finding
-from bench.report.first_screen.pictures import picture
+from bench.report.first_screen.small_plots import small_plot
 from bench.report.first_screen.wording import detected
 from bench.report.report import Records, Report
 from bench.stats.verdicts import ENOUGH_RUNS, INCONCLUSIVE, TIE
@@ -39,13 +39,13 @@ class Answer:
         sentence: The lead: one sentence with its number and interval, and ‡ for a caveat.
         details: The other comparisons, a sentence each: track by track, in each the largest effect
             first.
-        picture: What the comparisons come to, as inline SVG; empty where nothing is compared.
+        plot: What the comparisons come to, as inline SVG; empty where nothing is compared.
     """
 
     question: str
     sentence: str
     details: tuple[str, ...] = ()
-    picture: Markup = field(default_factory=Markup)
+    plot: Markup = field(default_factory=Markup)
 
 
 @dataclass(frozen=True)
@@ -174,7 +174,7 @@ def _answer(question: Question, report: Report) -> Answer:
     if len(others) > _DETAILS:
         shown.append(f"… and {len(others) - _DETAILS:,} more in the tables.")
     details = (*shown, *_uncertified(question, report))
-    drawn = picture([mark for f in found for mark in f.marks], question.text)
+    drawn = small_plot([mark for f in found for mark in f.marks], question.text)
     return Answer(question.text, _sentence("; ".join(parts)), details, drawn)
 
 

@@ -18,8 +18,8 @@ from bench.networks.variants import VARIANTS
 from bench.report.chapters.normalisation import NOT_INTERLEAVED, normalisation_rows
 from bench.report.columns import case_of
 from bench.report.first_screen import wording
-from bench.report.first_screen.pictures import ACCURACY as ACCURATE
-from bench.report.first_screen.pictures import POINTS, SPEED, Mark
+from bench.report.first_screen.small_plots import ACCURACY as ACCURATE
+from bench.report.first_screen.small_plots import POINTS, SPEED, Mark
 from bench.report.first_screen.wording import Subject
 from bench.report.footnotes import has_caveat, signed
 from bench.report.format import fixed, known, percent
@@ -45,7 +45,7 @@ class Finding:
         variant: Its network.
         track: Its track.
         group: What else is the same in findings that one sentence may hold.
-        marks: What a picture shows of it.
+        marks: What a plot shows of it.
     """
 
     words: str
@@ -151,7 +151,7 @@ def _speeds(results: Results, named: bool, name: str, verb: str, noun: str) -> l
 
 
 def _speed_mark(ours: Experiment, network: str, ratio: Estimate) -> Mark:
-    """How much faster one framework is than the reference, as a picture has it."""
+    """How much faster one framework is than the reference, as a plot has it."""
     value, low, high = (None if end is None else end - 1 for end in ratio)
     label = f"{network}, {ours.case.track}"
     if kind(ours.kind).batch_size:
@@ -281,7 +281,7 @@ def _normalisation(row: Row, place: str) -> Finding:
 
 
 def _both_changes(row: Row) -> tuple[Mark, ...]:
-    """What a normalisation brings and costs, as a picture has it."""
+    """What a normalisation brings and costs, as a plot has it."""
     who, marks = str(row["variant"]), []
     if known(row["difference"]):
         ends = (row["difference"], row["low"], row["high"])

@@ -1,4 +1,4 @@
-"""The chapters of the page by question: sentences, pictures, and tables with their rows."""
+"""The chapters of the page by question: sentences, plots, and tables with their rows."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Figure:
-    """A picture of the page."""
+    """A plot of the page."""
 
     plot: Plot
     svg: Markup
@@ -85,12 +85,12 @@ class Figure:
 
 @dataclass(frozen=True)
 class Chapter:
-    """A table with its sentences and pictures.
+    """A table with its sentences and plots.
 
     Attributes:
         table: The table.
         parts: Its sections.
-        figures: Its pictures, the first of which stands at the head.
+        figures: Its plots, the first of which is shown before the table is opened.
     """
 
     table: Table
@@ -127,7 +127,7 @@ def groups(report: Report, plots: Sequence[Plot], details: Details) -> list[Grou
         chapters = []
         for table in question.tables:
             if table is failures.TABLE:
-                continue  # they stand at the top
+                continue  # they are at the top of the page
             parts: list[Part] = []
             taken: dict[str, int] = {}
             for section in sections(table, report):

@@ -1,6 +1,6 @@
 """What a row of the page opens to: its records, with samples, settings, certificate and command.
 
-Every distinct setting stands in the page once: records name sets, and sets name pairs of key and
+Every distinct setting is in the page once: records name sets, and sets name pairs of key and
 value.
 """
 
@@ -157,7 +157,7 @@ def _rounded(value: float) -> float | None:
 
 
 def as_json(value: Any) -> str:
-    """JSON that may stand in a script element: no text in it can end the element."""
+    """JSON that is safe in a script element: no text in it can end the element."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 

@@ -74,7 +74,7 @@ function theme() {
   apply();
 }
 
-/* Filters of all tables and pictures. */
+/* Filters of all tables and plots. */
 
 const PLACES = ["network", "framework", "device", "precision"];
 const filters = $("#filters");

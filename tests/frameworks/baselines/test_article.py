@@ -26,7 +26,7 @@ def test_a_picture_is_resized_by_pillow_and_its_middle_cut_out() -> None:
 
 def test_it_learns_and_takes_as_many_steps_as_it_is_told() -> None:
     facts = ask_reference("loops.article").facts
-    assert facts["called"] == len(facts["losses"]) == 30  # more than an epoch of 20 pictures
+    assert facts["called"] == len(facts["losses"]) == 30  # more than an epoch of 20 images
     assert np.mean(facts["losses"][-5:]) < 0.7 * np.mean(facts["losses"][:5])
 
 

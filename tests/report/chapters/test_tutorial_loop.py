@@ -31,7 +31,7 @@ TABLE = next(table for table in TABLES if table.name == "tutorial_loops")
 
 
 class Loop:
-    """Steps of half a second, of four pictures; calls everything class 3."""
+    """Steps of half a second, of four images; calls everything class 3."""
 
     def __init__(self, now: list[float]) -> None:
         self.facts: dict[str, Any] = {"batch_size": 4, "loop": "made up"}

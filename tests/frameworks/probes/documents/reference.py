@@ -176,8 +176,8 @@ def _third(place: Path, facts: dict[str, Any], arrays: dict[str, Any]) -> None:
             transforms.Normalize(documents.MEAN, documents.STD),
         ]
     )
-    pictures = [Image.fromarray(pixels) for pixels in documents.step_images()]
-    arrays["article input"] = torch.stack([composed(image) for image in pictures]).numpy()
+    opened_images = [Image.fromarray(pixels) for pixels in documents.step_images()]
+    arrays["article input"] = torch.stack([composed(image) for image in opened_images]).numpy()
     inputs = torch.from_numpy(documents.enlarged_and_cut())
     with torch.no_grad():
         arrays["narrow"] = network(inputs).numpy()
@@ -233,8 +233,8 @@ def _fourth(place: Path, batch: Tensor, arrays: dict[str, Any]) -> None:
     network = _drawn(OfTheGuide(documents.CLASSES))
     torch.save(network.state_dict(), place / "guide.pth")
     small = transforms.Compose([transforms.Resize((224, 224)), transforms.ToTensor()])
-    pictures = [Image.fromarray(pixels) for pixels in documents.step_images()]
-    images = torch.stack([small(image) for image in pictures])
+    opened_images = [Image.fromarray(pixels) for pixels in documents.step_images()]
+    images = torch.stack([small(image) for image in opened_images])
     np.save(place / "guide.npy", images.numpy())
     with torch.no_grad():
         arrays["guide"] = network(images).numpy()

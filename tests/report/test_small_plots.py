@@ -1,4 +1,4 @@
-"""The small pictures of the answers: what they show, and that a page may have many of them."""
+"""The small plots of the answers: what they show, and that a page may have many of them."""
 
 import re
 from xml.etree import ElementTree
@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import pytest
 
 from bench.report.first_screen.answers import answers
-from bench.report.first_screen.pictures import ACCURACY, POINTS, SPEED, Mark, picture
+from bench.report.first_screen.small_plots import ACCURACY, POINTS, SPEED, Mark, small_plot
 from bench.report.html import write_results
 from tests.report.test_answers import learned, pretrained, timed
 from tests.support.synthetic_records.synthetic_normalisation import (
@@ -18,7 +18,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 def drawn(*marks: Mark) -> ElementTree.Element:
-    return ElementTree.fromstring(str(picture(marks, "Who?")))
+    return ElementTree.fromstring(str(small_plot(marks, "Who?")))
 
 
 def places(svg: ElementTree.Element) -> list[float]:
@@ -61,9 +61,9 @@ def test_a_very_wide_interval_ends_at_the_axis_and_leaves_the_values_apart() -> 
 
 
 def test_names_are_escaped_and_there_is_nothing_without_marks() -> None:
-    assert picture([], "Who?") == ""
-    assert picture([Mark("a", POINTS, float("nan"))], "Who?") == ""
-    text = str(picture([Mark("<b>&", POINTS, 0.1)], '"><script>'))
+    assert small_plot([], "Who?") == ""
+    assert small_plot([Mark("a", POINTS, float("nan"))], "Who?") == ""
+    text = str(small_plot([Mark("<b>&", POINTS, 0.1)], '"><script>'))
     assert "<script>" not in text
     assert "<b>" not in text
     ElementTree.fromstring(text)
@@ -79,17 +79,17 @@ def test_every_answer_with_a_comparison_has_a_picture_without_ids_or_fixed_colou
         4: [*scratch, *pretrained((0.80, 0.81, 0.82))],
     }
     for place, records in cases.items():
-        text = str(answers(records)[place].picture)
+        text = str(answers(records)[place].plot)
         svg = ElementTree.fromstring(text)
         assert places(svg)
         assert svg.attrib["aria-label"].endswith("?")
         assert " id=" not in text
         assert set(re.findall(r"(?:fill|stroke):([^;\"]+)", text)) <= {
             "var(--ink, #1f2328)", "var(--soft, #59636e)", "var(--line, #d0d7de)",
-            "var(--picture-shade, #8c959f)",
+            "var(--plot-shade, #8c959f)",
         }  # fmt: skip
 
 
 def test_the_page_has_the_pictures(tmp_path) -> None:  # type: ignore[no-untyped-def]
     page = write_results(timed([1.1, 1.12, 1.14]), tmp_path).read_text("utf-8")
-    assert '<svg class="picture"' in page
+    assert '<svg class="small-plot"' in page

@@ -1,4 +1,4 @@
-"""The small pictures next to the answers of the first screen: a mark per comparison, as SVG.
+"""The small plots next to the answers of the first screen: a mark per comparison, as SVG.
 
 Drawn by hand and not with matplotlib: the page has several in one document, so that ids, styles and
 colours must be the page's own. Colours are its CSS variables and follow its light and dark themes.
@@ -18,19 +18,19 @@ from bench.stats.verdicts import EQUIVALENT_SPEED
 SPEED, POINTS, ACCURACY = "speed", "points", "accuracy"
 
 _ROWS = 6
-"""Marks of a picture at most; the tables have all."""
+"""Marks of a plot at most; the tables have all."""
 _WIDTH, _ROW, _LABELS, _AXIS = 460, 18, 220, 16
 _INK, _SOFT, _LINE, _SHADE = (
     "var(--ink, #1f2328)",
     "var(--soft, #59636e)",
     "var(--line, #d0d7de)",
-    "var(--picture-shade, #8c959f)",
+    "var(--plot-shade, #8c959f)",
 )
 
 
 @dataclass(frozen=True)
 class Mark:
-    """One value of a picture, with its interval.
+    """One value of a plot, with its interval.
 
     Attributes:
         label: What it is of, in a few words.
@@ -54,7 +54,7 @@ class Mark:
         return tuple(100 * end for end in found if end is not None and known(end))
 
 
-def picture(marks: Sequence[Mark], title: str) -> Markup:
+def small_plot(marks: Sequence[Mark], title: str) -> Markup:
     """The marks as one inline SVG; empty where there are none.
 
     Changes are on an axis around 0, with the margin of a tie where they are changes of speed;
@@ -62,7 +62,7 @@ def picture(marks: Sequence[Mark], title: str) -> Markup:
 
     Args:
         marks: In their order from the top.
-        title: What the picture says, for readers that do not see it.
+        title: What the plot says, for readers that do not see it.
     """
     shown = [mark for mark in marks if mark.ends][:_ROWS]
     if not shown:
@@ -70,8 +70,8 @@ def picture(marks: Sequence[Mark], title: str) -> Markup:
     axis = _Axis.of(shown)
     height = len(shown) * _ROW + _AXIS
     parts = [
-        f'<svg class="picture" viewBox="0 0 {_WIDTH} {height}" width="{_WIDTH}" height="{height}" '
-        f'role="img" aria-label="{escape(title)}" '
+        f'<svg class="small-plot" viewBox="0 0 {_WIDTH} {height}" width="{_WIDTH}" '
+        f'height="{height}" role="img" aria-label="{escape(title)}" '
         'style="max-width:100%;height:auto;font:11px sans-serif">',
         *axis.below(len(shown) * _ROW),
     ]
