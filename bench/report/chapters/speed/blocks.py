@@ -8,11 +8,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
-from bench.analysis.experiments import Experiment, labels
+from bench.analysis.experiments import Experiment
 from bench.analysis.results import Results
 from bench.analysis.rows import Row, counts, identity
-from bench.core.kinds import KINDS, kind
+from bench.core.kinds import KINDS
 from bench.core.samples import by_process
+from bench.report.charts.kind_grid import kind_grid
 from bench.report.columns import (
     Column,
     disturbed_column,
@@ -29,18 +30,14 @@ from bench.report.panels import first_panels, name_bars, panels_of
 from bench.report.plot_style import (
     Drawing,
     colour,
-    grid_of_axes,
     hover,
-    in_lines,
     marker,
-    new_figure,
     plain_numbers,
 )
 from bench.report.report import Part
 from bench.report.table import Chart, Table
 
 _KINDS = tuple(row.name for row in KINDS.values() if row.throughput)
-_LETTERS = 48  # of a title above axes 4.5 inches wide
 _WIDE = 4.0
 """Slowest over fastest block from which on a panel is logarithmic."""
 _POINTS = 400
@@ -103,20 +100,9 @@ def blocks(part: Part) -> Drawing | None:
     found = [e for e in part.experiments(*_KINDS) if any(seconds_per_step(e))]
     if not found:
         return None
-    kinds = [row for row in map(kind, _KINDS) if any(e.kind == row.name for e in found)]
     panels, left_out = first_panels(panels_of(found), "blocks", part.panels)
-    names = labels(panels)
-    lines = max(len({e.case.framework_label for e in panel}) for panel in panels.values())
     title = f"Every block of training and inference, {part.track} track"
-    height = 1.1 + len(panels) * (0.8 + 0.34 * lines)
-    figure = new_figure(4.6 * len(kinds) + 0.6, height, title, part.data)
-    grid = grid_of_axes(figure, len(panels), len(kinds))
-    for line, (case, panel) in zip(grid, panels.items(), strict=True):
-        for axes, measured in zip(line, kinds, strict=True):
-            some = [e for e in panel if e.kind == measured.name]
-            if some:
-                axes.set_title(in_lines(f"{names[case]}: {measured.label}", _LETTERS))
-            _panel(axes, some, part)
+    figure = kind_grid(part, panels, _KINDS, title, _panel, width=(4.6, 0.6), height=(0.8, 0.34))
     return Drawing(
         f"blocks_{part.track}",
         title,

@@ -7,12 +7,13 @@ from dataclasses import replace
 
 from matplotlib.axes import Axes
 
-from bench.analysis.experiments import Experiment, labels
+from bench.analysis.experiments import Experiment
 from bench.analysis.results import Results
 from bench.analysis.rows import Row, comparability_rows
 from bench.analysis.utilisation import device_memory
 from bench.core.case import Case
-from bench.core.kinds import KINDS, kind
+from bench.core.kinds import KINDS
+from bench.report.charts.kind_grid import kind_grid
 from bench.report.columns import Column, how, kind_column, number, seeds_of, who
 from bench.report.format import NOTHING, known, significant
 from bench.report.leads import extremes
@@ -20,10 +21,7 @@ from bench.report.panels import figure_after_bar, first_panels, name_bars
 from bench.report.plot_style import (
     Drawing,
     colour,
-    grid_of_axes,
     hover,
-    in_lines,
-    new_figure,
     plain_numbers,
 )
 from bench.report.report import Part
@@ -31,7 +29,6 @@ from bench.report.table import Chart, Table
 
 _GIB = 2**30
 _KINDS = tuple(row.name for row in KINDS.values() if row.throughput or row.trained)
-_LETTERS = 48  # of a title above axes 4.5 inches wide
 
 
 def memory_rows(results: Results) -> list[Row]:
@@ -71,20 +68,9 @@ def memory(part: Part) -> Drawing | None:
     found = [e for e in part.experiments(*_KINDS) if any(_peaks(e))]
     if not found:
         return None
-    kinds = [row for row in map(kind, _KINDS) if any(e.kind == row.name for e in found)]
     panels, left_out = first_panels(_by_network(found), "memory", part.panels)
-    names = labels(panels)
-    bars = max(len({e.case.framework_label for e in panel}) for panel in panels.values())
     title = f"Peak memory, {part.track} track"
-    height = 1.1 + len(panels) * (0.75 + 0.3 * bars)
-    figure = new_figure(3.4 * len(kinds) + 1.4, height, title, part.data)
-    grid = grid_of_axes(figure, len(panels), len(kinds))
-    for line, (case, panel) in zip(grid, panels.items(), strict=True):
-        for axes, measured in zip(line, kinds, strict=True):
-            some = [e for e in panel if e.kind == measured.name]
-            if some:
-                axes.set_title(in_lines(f"{names[case]}: {measured.label}", _LETTERS))
-            _bars(axes, some, part)
+    figure = kind_grid(part, panels, _KINDS, title, _bars, width=(3.4, 1.4), height=(0.75, 0.3))
     return Drawing(
         f"memory_{part.track}",
         title,

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Sequence
 from matplotlib.axes import Axes
 
 from bench.analysis.clock import MISSING_SYNC
-from bench.analysis.experiments import Experiment, labels
+from bench.analysis.experiments import Experiment
 from bench.analysis.rows import Row, throughput_rows
 from bench.core.kinds import KINDS, kind
+from bench.report.charts.kind_grid import kind_grid
 from bench.report.columns import (
     Column,
     dagger,
@@ -30,10 +31,7 @@ from bench.report.plot_style import (
     INK,
     Drawing,
     colour,
-    grid_of_axes,
     hover,
-    in_lines,
-    new_figure,
     plain_numbers,
 )
 from bench.report.report import Part
@@ -41,7 +39,6 @@ from bench.report.table import Chart, Table
 
 _GIB = 2**30
 ABOVE_PEAK = "above peak"
-_LETTERS = 48  # of a title above axes 4.5 inches wide
 _KINDS = tuple(row.name for row in KINDS.values() if row.throughput)
 
 
@@ -161,19 +158,9 @@ def throughput(part: Part) -> Drawing | None:
     found = [e for e in part.experiments(*_KINDS) if e.ok]
     if not found:
         return None
-    kinds = [row for row in map(kind, _KINDS) if any(e.kind == row.name for e in found)]
     panels, left_out = first_panels(panels_of(found), "throughput", part.panels)
-    names = labels(panels)
-    bars = max(len({e.case.framework_label for e in panel}) for panel in panels.values())
     title = f"Throughput, {part.track} track"
-    height = 1.1 + len(panels) * (0.75 + 0.26 * bars)
-    figure = new_figure(4.6 * len(kinds) + 0.6, height, title, part.data)
-    for row, (case, panel) in zip(
-        grid_of_axes(figure, len(panels), len(kinds)), panels.items(), strict=True
-    ):
-        for axes, measured in zip(row, kinds, strict=True):
-            axes.set_title(in_lines(f"{names[case]}: {measured.label}", _LETTERS))
-            _bars(axes, [e for e in panel if e.kind == measured.name], part)
+    figure = kind_grid(part, panels, _KINDS, title, _bars, width=(4.6, 0.6), height=(0.75, 0.26))
     return Drawing(
         f"throughput_{part.track}",
         title,
