@@ -32,10 +32,10 @@ FORMS = (".safetensors", ".npz", ".pth", ".keras", ".weights.h5")
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def _shared(module_folder: Path) -> Iterator[None]:
     """One worker per framework for the whole module: each takes seconds to start."""
     with pytest.MonkeyPatch.context() as monkeypatch, shared_workers():
-        examples.install(monkeypatch, tmp_path_factory.mktemp("cache"))
+        examples.install(monkeypatch, module_folder / "cache")
         yield
 
 
@@ -128,10 +128,11 @@ assert not model.get_layer("conv1_lrn").trainable
 
 
 @pytest.fixture(scope="module")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def exported(module_folder: Path) -> Path:
     """A folder with a ``.keras`` of the small network, and PyTorch's outputs of it."""
     needs(REFERENCE, "keras-tensorflow")
-    folder = tmp_path_factory.mktemp("exported")
+    folder = module_folder / "exported"
+    folder.mkdir()
     with pytest.MonkeyPatch.context() as monkeypatch:
         examples.install(monkeypatch, folder / "cache")
         monkeypatch.setattr(module, "check_outputs", lambda *_: [])
@@ -160,10 +161,11 @@ def test_a_keras_file_needs_keras_alone(framework: str, exported: Path, tmp_path
 
 
 @pytest.fixture(scope="module")
-def travelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def travelled(module_folder: Path) -> Path:
     """torchvision's network from ``.pth`` to ``.keras`` to ``.safetensors`` to ``.pth``."""
     needs(REFERENCE, "keras-tensorflow")
-    folder = tmp_path_factory.mktemp("travelled")
+    folder = module_folder / "travelled"
+    folder.mkdir()
     with pytest.MonkeyPatch.context() as monkeypatch:
         examples.install(monkeypatch, folder / "cache")
         monkeypatch.setattr(module, "check_outputs", lambda *_: [])
@@ -262,10 +264,11 @@ np.savez(folder + "/own.npz", **arrays)
 
 
 @pytest.fixture(scope="module")
-def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def own(module_folder: Path) -> Path:
     """A folder of files that Keras wrote: the small network, and some that differ from it."""
     needs(REFERENCE, "keras-tensorflow")
-    row, folder = FRAMEWORKS["keras-tensorflow"], tmp_path_factory.mktemp("own")
+    row, folder = FRAMEWORKS["keras-tensorflow"], module_folder / "own"
+    folder.mkdir()
     command = [sys.executable, "-c", _OWN, str(folder)]
     subprocess.run(command, env=environment(row), check=True, capture_output=True)
     return folder

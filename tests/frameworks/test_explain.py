@@ -34,7 +34,7 @@ PLAIN = Preprocessing((0.5, 0.4, 0.3), (0.2, 0.3, 0.4), size=96, resize=96)
 
 
 @pytest.fixture(scope="module")
-def network(tmp_path_factory: pytest.TempPathFactory) -> InferenceNetwork:
+def network(module_folder: Path) -> InferenceNetwork:
     """`cifar-lrn` for images of 96 pixels, whose last maps have 6 × 6 places."""
     rows = variant("cifar-lrn").architecture(5, input_size=96)
     facts = Facts(
@@ -48,7 +48,7 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> InferenceNetwork:
         categories=("a", "b", "c", "d", "e"),
     )
     source = Pretrained(facts, seeded_weights(rows))
-    path = tmp_path_factory.mktemp("explained") / "seeded.safetensors"
+    path = module_folder / "seeded.safetensors"
     source.save(path)
     return prediction_network(source, path)
 

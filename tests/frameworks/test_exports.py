@@ -22,12 +22,12 @@ from tests.support.weight_examples import needs, weights, write, write_mixed
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def _shared(module_folder: Path) -> Iterator[None]:
     for module in ("onnx", "onnxscript", "onnxruntime"):
         pytest.importorskip(module)
     needs(REFERENCE)
     with pytest.MonkeyPatch.context() as monkeypatch, shared_workers():
-        examples.install(monkeypatch, tmp_path_factory.mktemp("cache"))
+        examples.install(monkeypatch, module_folder / "cache")
         yield
 
 

@@ -153,10 +153,10 @@ model.save(path)
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def _shared(module_folder: Path) -> Iterator[None]:
     """One worker per framework for the whole module: each takes seconds to start."""
     with pytest.MonkeyPatch.context() as monkeypatch, shared_workers():
-        examples.install(monkeypatch, tmp_path_factory.mktemp("cache"))
+        examples.install(monkeypatch, module_folder / "cache")
         yield
 
 

@@ -18,9 +18,9 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def cache(module_folder: Path) -> Path:
     """Of prepared weights: reading the file takes a helper process, once."""
-    return tmp_path_factory.mktemp("cache")
+    return module_folder
 
 
 def alexbench(monkeypatch: pytest.MonkeyPatch, cache: Path, framework: str, *arguments: str) -> str:

@@ -34,15 +34,14 @@ sources.SOURCES["torchvision"] = dataclasses.replace(row, checksum=checksum)
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def cache(module_folder: Path) -> Path:
     """A cache with a file of torchvision's network where its own would be."""
     if why := FRAMEWORKS[REFERENCE].missing():
         pytest.skip(why)
-    folder = tmp_path_factory.mktemp("cache")
-    downloads = folder / "downloads"
+    downloads = module_folder / "downloads"
     downloads.mkdir()
     (downloads / "alexnet-owt-7be5be79.pth").symlink_to(weight_examples.torchvision_state())
-    return folder
+    return module_folder
 
 
 def run(

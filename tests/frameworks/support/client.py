@@ -98,7 +98,7 @@ class _Probe:
         self._errors.close()
 
 
-_folder = tempfile.TemporaryDirectory(prefix="probes-")
+_folder = tempfile.TemporaryDirectory(prefix="alexbench-tests-")
 _running: dict[str, _Probe] = {}
 
 

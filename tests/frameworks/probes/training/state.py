@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -126,7 +127,7 @@ class _Training:
     def _whole(self, *, export: bool) -> tuple[Any, list[float], Path]:
         """The trainer, the losses after the export, and the file of the state."""
         trainer = self._created(seeded_weights(TINY))
-        folder, taken, found = Path(tempfile.mkdtemp()), 0, Path()
+        folder, taken, found = Path(tempfile.mkdtemp(dir=os.environ["PROBES"])), 0, Path()
 
         def export_state() -> None:
             nonlocal found
