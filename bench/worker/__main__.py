@@ -39,6 +39,7 @@ from bench.core.system.machine import BlockState, Monitor
 from bench.core.system.process import (
     die_with_parent,
     die_with_pipe,
+    keep_niceness,
     peak_memory_bytes,
     thread_affinities,
 )
@@ -71,6 +72,7 @@ def main() -> None:
     """Answer commands until stdin ends. The argument is the process id of the parent."""
     die_with_parent(int(sys.argv[1]))
     die_with_pipe(sys.stdin.fileno())
+    keep_niceness()
     commands = Commands(_take_stdout())
     extensions.load()
     for line in sys.stdin:

@@ -139,6 +139,18 @@ def test_start_up_is_measured_in_some_processes_and_the_others_open_together(
     assert {block.process for block in found["a", "train_throughput"].blocks} == {0, 1}
 
 
+def test_jobs_without_start_up_open_together_after_it(script: Script) -> None:
+    limits = replace(LIMITS, startup_processes=1)
+    group = (job("a", "startup", "inference"), job("b", "inference"), job("c", "inference"))
+    match = InterleavedRun(group, Path("data"), limits, lambda task: None, lambda done, note: None)
+    match.run_process(0)
+    opened = script.of("open", "startup")
+    assert opened[:2] == [("a", "open"), ("a", "startup")]
+    assert sorted(opened[2:]) == [("b", "open"), ("c", "open")]
+    before = script.log[: script.log.index(("a", "begin None True"))]
+    assert {("b", "open"), ("c", "open")} <= set(before)
+
+
 def test_they_take_turns_and_the_other_one_goes_first_next_time(script: Script) -> None:
     match = match_of(job("a", "train_throughput"), job("b", "train_throughput"))
     match.run_process(0)

@@ -85,6 +85,11 @@ class Slot:
         self._worker: Worker | None = None
         self._opened = False
 
+    @property
+    def started(self) -> bool:
+        """Whether its worker's process exists."""
+        return self._worker is not None
+
     def use(self, on_progress: OnProgress) -> Worker:
         """The worker, awake and open; raises WorkerError."""
         if self._worker is None:
@@ -162,29 +167,28 @@ class InterleavedRun:
             for slot in slots:
                 stack.callback(slot.leave)
             order = slots if process % 2 == 0 else slots[::-1]
-            self._open_together(order, process)
+            startups = [row.name for row in KINDS.values() if row.startup]
+            if self._limits.measures_startup(process):
+                for kind in startups:
+                    for slot in order:
+                        self._at_once(slot, kind, process)
+            self._open_together([slot for slot in order if not slot.started])
             for row in KINDS.values():
                 if row.interleaved:
                     self._interleaved(row.name, order, process)
-                    continue
-                if row.startup and not self._limits.measures_startup(process):
-                    continue
-                for slot in order:
-                    self._at_once(slot, row.name, process)
+                elif not row.startup:
+                    for slot in order:
+                        self._at_once(slot, row.name, process)
 
-    def _open_together(self, slots: Sequence[Slot], process: int) -> None:
-        """Import and build in all workers at once, where neither is measured.
+    def _open_together(self, slots: Sequence[Slot]) -> None:
+        """Import and build in all workers at once whose start-up is not measured.
 
         On accelerators, whose machines have cores to spare and whose minutes are dear, and where
         the limits measure start-up in some processes only: an import uses one core.
         A worker that fails here fails again, with its reason, when it is first used.
         """
-        kinds = {task.kind for slot in slots for task in slot.job.tasks}
-        measured = any(row_of(kind).startup for kind in kinds)
-        if measured and self._limits.measures_startup(process):
-            return
         some_only = self._limits.startup_processes is not None
-        if not (some_only or accelerated(slots[0].job.case.device)):
+        if not slots or not (some_only or accelerated(slots[0].job.case.device)):
             return
         for slot in slots:
             slot.start()

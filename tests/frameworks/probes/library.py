@@ -26,7 +26,7 @@ def run(framework: str) -> tuple[dict[str, Any], dict[str, Any]]:
     library = importlib.import_module("models_keras" if keras else "models_torch")
     place = Path(os.environ["PROBES"]) / "library"
     place.mkdir(exist_ok=True)
-    os.environ["ALEXBENCH_CACHE"] = str(place / "cache")
+    os.environ["ALEXBENCH_CACHE"] = str(place.parent / "cache")
     output = _in_keras if keras else _in_torch
     arrays: dict[str, Any] = {}
     shared = place / "pytorch.safetensors"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import atexit
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -129,6 +130,8 @@ def _answer(name: str, concern: str) -> Answer | str:
     with np.load(out) as stored:
         arrays = dict(stored)
     out.unlink()
+    # Prepared weights, up to 244 MB each: made again where another probe needs them.
+    shutil.rmtree(Path(_folder.name) / "cache", ignore_errors=True)
     return Answer(facts, arrays)
 
 

@@ -23,7 +23,7 @@ def folder() -> Path:
     """Of the files that the probes of one test session exchange."""
     found = Path(os.environ["PROBES"]) / "documents"
     found.mkdir(exist_ok=True)
-    os.environ.setdefault("ALEXBENCH_CACHE", str(found / "cache"))
+    os.environ.setdefault("ALEXBENCH_CACHE", str(found.parent / "cache"))
     return found
 
 
