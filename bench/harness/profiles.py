@@ -134,12 +134,12 @@ PROFILES: dict[str, Profile] = {
             pretraining=Pretraining(
                 ("bvlc", "torchvision"), "transfer-look", "transfer-look-scratch", "idiomatic"
             ),
-            run_seconds=570.0,
+            run_seconds=585.0,
             stage_seconds=StageSeconds(
                 certificate=50.0,
                 peaks=12.0,
                 trainings={"quick": 33.0, "transfer-look": 20.0, "transfer-look-scratch": 30.0},
-                report=15.0,
+                report=12.0,
             ),
             limits=Limits(
                 warmup_steps=1,

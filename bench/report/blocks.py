@@ -56,6 +56,11 @@ from bench.report.tables import TABLES
 _BLOCK = re.compile(r"<!-- (table|value): (.*?) -->(.*?)<!-- /\1 -->", re.DOTALL)
 _OPENING = re.compile(r"<!-- /?(?:table|value)\b")
 _VALUE_FIRST = re.compile(r"^ {0,3}<!-- value.*?-->", re.MULTILINE)
+_FENCE = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
+_NUMBER = r"[-−+]?\d[\d.,]*x?"
+_MEASURED = re.compile(rf"\d[\d.,]*(?:x| %)? \[{_NUMBER}, {_NUMBER}\]|\b\d+\.\d\d+x")
+"""A figure with its interval, or a ratio of two digits or more after the point."""
+_FOOTNOTE = re.compile(r"\[\^[^\]]+\]")
 _OPTIONS = {"run", "name", "columns", "column"}
 
 _HEADERS = {
@@ -128,6 +133,21 @@ def stale(path: Path, *, write: bool) -> list[str]:
         except OSError as error:
             raise cannot_write(path, error, "it is as it was before") from error
     return changed
+
+
+def unmarked(path: Path) -> list[str]:
+    """The measured figures of a Markdown file that no block keeps true.
+
+    Ratios and figures with an interval, outside of blocks and code, in a paragraph without a
+    footnote that could name their records. The file is one that `stale` has read.
+    """
+    text = _FENCE.sub("", _BLOCK.sub("", path.read_text(encoding="utf-8")))
+    return [
+        found.group()
+        for paragraph in text.split("\n\n")
+        if not _FOOTNOTE.search(paragraph)
+        for found in _MEASURED.finditer(paragraph)
+    ]
 
 
 def _attributes(comment: str) -> dict[str, str]:

@@ -10,7 +10,7 @@ from bench.core.errors import UserError
 from bench.core.records import RecordStore
 from bench.harness.interleaving.summaries import summary_of
 from bench.networks.variants import VARIANTS
-from bench.report.blocks import stale
+from bench.report.blocks import stale, unmarked
 from bench.report.readme import rows_of
 from tests.support.synthetic_records.synthetic import make_record
 
@@ -151,3 +151,26 @@ def test_check_exits_with_1_and_writes_nothing_until_the_file_is_updated(page, c
 def test_a_report_of_nothing_is_a_usage_error(arguments):
     with pytest.raises(click.UsageError):
         report.main(arguments, standalone_mode=False)
+
+
+@pytest.mark.parametrize(
+    ("text", "figures"),
+    [
+        ("Trains at 1.90x [1.80, 2.00].", ["1.90x [1.80, 2.00]"]),
+        ("Reaches 85.0 % [84.1, 85.9], 2.25x as fast.", ["85.0 % [84.1, 85.9]", "2.25x"]),
+        ("Welch gives −17.6 [−26.5, −8.7][^welch].", []),
+        ("```\n1.90x [1.80, 2.00]\n```", []),
+        (
+            "<!-- value: run=one -->1.90x [1.80, 2.00]<!-- /value --> as fast",
+            [],
+        ),
+    ],
+    ids=["ratio", "several", "footnote", "code", "block"],
+)
+def test_a_measured_figure_outside_of_a_block_is_found(
+    tmp_path: Path, text: str, figures: list[str]
+) -> None:
+    """A value whose comments were deleted would never be compared with its records again."""
+    page = tmp_path / "README.md"
+    page.write_text(f"# Title\n\n{text}\n\nThe end.\n", encoding="utf-8")
+    assert unmarked(page) == figures

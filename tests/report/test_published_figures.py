@@ -9,7 +9,7 @@ import pytest
 from bench.analysis.audit.checks import audit, notes_of
 from bench.cli.calibration import NOISES, SHAPES
 from bench.core.records import RecordStore
-from bench.report.blocks import stale
+from bench.report.blocks import stale, unmarked
 from bench.stats.seeds import welch_difference
 
 ROOT = Path(__file__).parents[2]
@@ -30,6 +30,7 @@ def test_the_pages_with_published_figures_have_blocks():
 def test_published_figures_are_what_the_records_give(page):
     """When this fails: ``alexbench report --readme FILE``, then read what has changed."""
     assert stale(page, write=False) == []
+    assert unmarked(page) == []
 
 
 def test_the_gap_at_framework_defaults_is_welchs_interval():

