@@ -56,7 +56,7 @@ check: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(PYTEST) -m 'not long' $(ARGS)
+	$(PYTEST) -m 'not long' --durations 20 $(ARGS)
 
 # Large networks in the frameworks that the quick profile leaves out.
 check-long: $(VENV)/installed
