@@ -12,7 +12,7 @@ import click
 
 from bench.cli.progress import Display
 from bench.core import signals
-from bench.core.errors import notice
+from bench.core.errors import UserError, notice
 from bench.harness.executor import Executor
 from bench.harness.matrix import Job
 from bench.harness.measure import Keys
@@ -59,8 +59,12 @@ def measure_and_report(
     try:
         with display:
             run_all(run, list(todo), display, executor=executor, **how)
-    except signals.Stopped as error:
-        stopped = error
+    except (signals.Stopped, Exception) as error:
+        number = signals.received()
+        if number is None or isinstance(error, UserError):
+            raise
+        # A library may have made another exception of the signal's own.
+        stopped = error if isinstance(error, signals.Stopped) else signals.Stopped(number)
         signals.acknowledge()
     try:
         report_of(run)

@@ -32,6 +32,7 @@ _QUICK_DEATH = {
     "health_check_failure_threshold": 4,
 }
 _MARK = "ALEXBENCH_TEST_CLUSTER"
+_FAULTY = "tests.support.plugins.fake_versioned_framework,tests.support.node_faults"
 
 
 @dataclass
@@ -257,7 +258,7 @@ def test_a_node_without_the_framework_and_one_with_another_version(place: Place)
 
 
 def test_a_node_that_has_no_room_for_the_data(place: Place) -> None:
-    place.add("full", ALEXBENCH_FAULT="no room", ALEXBENCH_EXTENSIONS="tests.support.node_faults")
+    place.add("full", ALEXBENCH_FAULT="no room", ALEXBENCH_EXTENSIONS=_FAULTY)
     label = place.label("full")
     try:
         options = ("--frameworks", "fake-slow", "--kinds", "accuracy", "--seeds", "6")
@@ -275,9 +276,7 @@ def test_a_node_that_has_no_room_for_the_data(place: Place) -> None:
 
 
 def test_a_node_with_other_code_takes_no_part(place: Place) -> None:
-    place.add(
-        "other", ALEXBENCH_FAULT="other code", ALEXBENCH_EXTENSIONS="tests.support.node_faults"
-    )
+    place.add("other", ALEXBENCH_FAULT="other code", ALEXBENCH_EXTENSIONS=_FAULTY)
     label = place.label("other")
     try:
         options = ("--frameworks", "fake", "--kinds", "accuracy", "--seeds", "2")
@@ -300,7 +299,7 @@ def test_an_interrupt_ends_what_runs_and_the_run_goes_on(place: Place) -> None:
     assert 1 <= there < 4
     assert err.splitlines()[-1].startswith(
         f"alexbench: stopped by SIGINT; {there} of 4 measurements are there; go on with:"
-    )
+    ), err
     ends = time.monotonic() + 20
     mark = place.environment[_MARK]
     while _processes(mark, "bench.worker") and time.monotonic() < ends:
