@@ -20,7 +20,7 @@ from bench.core.case import Case
 from bench.networks.normalisations import NORMALISATIONS, Normalisation
 from bench.report.charts.forest import Forest, difference_axis
 from bench.report.columns import Column, how, seeds_of, text, who, whole
-from bench.report.format import NOTHING, plus, points
+from bench.report.format import CHANGE, NOTHING, points
 from bench.report.leads import counted
 from bench.report.table import Chart, Table
 from bench.stats.estimates import UNKNOWN
@@ -162,7 +162,7 @@ DIFFERENCES = Forest(
     "accuracy_differences",
     difference_rows,
     lambda _: "difference of test accuracy, percentage points",
-    plus,
+    CHANGE,
     ("difference", "low", "high"),
     detail=lambda row: f"over {row['reference']}",
     nothing=0.0,
