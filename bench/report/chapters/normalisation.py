@@ -17,6 +17,7 @@ from bench.report.chapters.learning.accuracy_differences import (
     apart,
     base_of,
     diverged,
+    one_seed,
     single_experiments,
 )
 from bench.report.charts.forest import Forest, difference_axis
@@ -203,6 +204,7 @@ ACCURACY = replace(
     SPEED,
     across=lambda _: "change of test accuracy, points",
     keys=("difference", "low", "high"),
+    alone=one_seed,
     even=(-100 * EQUIVALENT_ACCURACY, 100 * EQUIVALENT_ACCURACY),
     zero=0,
     decided=lambda row: row["accuracy_verdict"] in ("higher", "lower"),

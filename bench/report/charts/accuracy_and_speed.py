@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import combinations
@@ -36,6 +36,8 @@ _APART = 1.05
 """Factor between the quotient of two medians and the paired ratio from which on a note says so."""
 _NOTES = 4
 """Such notes at most: the table of interleaved runs has all ratios."""
+_NAME_HEIGHT = 0.055
+"""Share of the panel's height that a name takes."""
 _BEYOND = 4.0
 """Factor beyond the outermost marks to which intervals of images/s are drawn."""
 
@@ -67,10 +69,13 @@ def accuracy_vs_throughput(part: Part) -> Drawing | None:
     ((axes,),) = grid_of_axes(figure, 1, 1)
     _scales(axes, points)
     names = labels(panels)
-    for case, panel in panels.items():
+    for panel in panels.values():
         _cloud(axes, panel, part.frameworks)
-        signed = signed_title(names[case], [e for p in panel for e in (p.trained, p.timed)])
-        _name_cloud(axes, signed, panel)
+    signed = {
+        signed_title(names[case], [e for p in panel for e in (p.trained, p.timed)]): panel
+        for case, panel in panels.items()
+    }
+    _name_clouds(axes, signed)
     networks = [case.variant for case in panels]
     framework_legend(figure, frameworks_of(e.records[0] for e in both), networks=networks)
     return Drawing(
@@ -154,17 +159,27 @@ def _cloud(axes: Axes, panel: Sequence[_Point], frameworks: Sequence[str]) -> No
         hover(mark, f"{case.variant} in {case.framework_label}: {what}")
 
 
-def _name_cloud(axes: Axes, name: str, panel: Sequence[_Point]) -> None:
-    """The name of a network next to its fastest point, above the lines of all intervals."""
-    point = max(panel, key=lambda point: point.speed.value)
-    axes.annotate(
-        name,
-        (point.speed.value, point.accuracy.value),
-        xytext=(7, 5),
-        textcoords="offset points",
-        va="bottom",
-        fontsize=8,
-    )
+def _name_clouds(axes: Axes, names: Mapping[str, Sequence[_Point]]) -> None:
+    """The names of networks after the panel, each at the height of its points, none on another."""
+    low, high = axes.get_ylim()
+    means = {
+        name: sum(point.accuracy.value for point in panel) / len(panel)
+        for name, panel in names.items()
+    }
+    at = 0.0
+    for name, mean in sorted(means.items(), key=lambda item: item[1]):
+        height = (mean - low) / (high - low)
+        at = max(height, at + _NAME_HEIGHT if at else height)
+        axes.annotate(
+            name,
+            (1, height),
+            (1.02, at),
+            "axes fraction",
+            "axes fraction",
+            va="center",
+            fontsize=8,
+            arrowprops={"arrowstyle": "-", "color": SOFT, "linewidth": 0.5, "shrinkB": 0},
+        )
 
 
 def _scales(axes: Axes, points: Sequence[_Point]) -> None:
@@ -182,7 +197,7 @@ def _scales(axes: Axes, points: Sequence[_Point]) -> None:
         axes.set_xlim(low / 1.15, high * 1.3)
     else:
         room = 0.08 * (high - low) or 0.1 * high
-        axes.set_xlim(low - room, high + 1.6 * room)  # names stand at the right of marks
+        axes.set_xlim(low - room, high + room)
     axes.xaxis.set_major_formatter(plain_numbers())
     accuracies = ends_of(point.accuracy for point in points)
     room = max(0.12 * (max(accuracies) - min(accuracies)), 0.01)

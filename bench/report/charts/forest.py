@@ -87,6 +87,7 @@ class Forest:
         heading: What stands above the rows that belong together; empty: nothing.
         detail: What stands after a row's network and framework.
         network: The name of a row's network; None: what tells it from the others.
+        alone: The words after a value without an interval that say why it has none.
         nothing: The value that says that there is no difference.
         even: The values that count as even, shaded.
         factor: What values are multiplied with, after `zero` is subtracted.
@@ -107,6 +108,7 @@ class Forest:
     heading: Callable[[Row], str] = lambda row: ""
     detail: Callable[[Row], str] = lambda row: ""
     network: Callable[[Row], str] | None = None
+    alone: Callable[[Row], str] = lambda row: ""
     nothing: float = 1.0
     even: Ends | None = None
     factor: float = 1.0
@@ -204,6 +206,8 @@ class Forest:
             figures = self.show.estimate(*found)
         else:
             figures = self.show(value)
+        if found[1] is None and (why := self.alone(row)):
+            figures += f", {why}"
         face = tint if self._decided(row, found) else "white"
         shape = marker(row["variant"])
         (mark,) = axes.plot(value, at, shape, color=tint, markerfacecolor=face, zorder=3)

@@ -153,6 +153,11 @@ def _difference(row: Row) -> str:
     return points(row["difference"], row["low"], row["high"])
 
 
+def one_seed(row: Row) -> str:
+    """``one seed`` where a side of a difference has no more: its value has no interval."""
+    return "one seed" if min(row["seeds"], row["against_seeds"] or 0) == 1 else ""
+
+
 DIFFERENCES = Forest(
     "accuracy_differences",
     "Differences in accuracy",
@@ -165,6 +170,7 @@ DIFFERENCES = Forest(
     CHANGE,
     ("difference", "low", "high"),
     detail=lambda row: f"over {row['reference']}",
+    alone=one_seed,
     nothing=0.0,
     even=(-100 * EQUIVALENT_ACCURACY, 100 * EQUIVALENT_ACCURACY),
     factor=100,
