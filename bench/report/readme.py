@@ -98,7 +98,10 @@ def overview(
             notes += below
         if cells and not titled:
             whole = markdown(("track", *_HEADERS), cells, (False, *_RIGHT))
-            parts += [whole, *_medians(results), *dict.fromkeys(notes)]
+            # In one paragraph with the first note: each would be two more lines of a README.
+            first, *rest = [*dict.fromkeys(notes)] or [""]
+            below_table = " ".join([*_medians(results), first]).strip()
+            parts += [part for part in (whole, below_table, *rest) if part]
     return parts
 
 
