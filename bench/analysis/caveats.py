@@ -40,7 +40,7 @@ def footnotes_on(records: Iterable[Record], *, timed: bool) -> list[str]:
         records: The records of the mark.
         timed: Whether a speed or time is shown.
     """
-    return reasons(records, ACCURACY, ALL, *([SPEED] if timed else []))
+    return reasons(records, ACCURACY, ALL, *([SPEED, SECONDS] if timed else []))
 
 
 def reasons(records: Iterable[Record], *on: str) -> list[str]:

@@ -37,14 +37,16 @@ from bench.networks.variants import VARIANTS
 from bench.report import footnotes
 from bench.report.first_screen import answers
 from bench.report.format import (
+    LEVEL,
     NOTHING,
+    POINTS,
+    RATIO,
+    SHARE,
     count,
-    fixed,
     interval,
     known,
     markdown,
     percent,
-    plus,
     power,
     share,
     significant,
@@ -73,14 +75,18 @@ _HEADERS = {
     "p50": "p50 (ms)",
     "p99": "p99 (ms)",
 }
-_FRACTIONS = {"accuracy", "loop_accuracy", "share", "utilisation", "detectable"}
 _AS_PUBLISHED = {"threshold", "goal"}
 """Fractions that were chosen, not measured: shown with the digits they were given."""
-_DIFFERENCES = {"difference", "delta"}
-"""Fractions that are shown in percentage points."""
 _RATIOS = {"ratio", "ratio_again", "worker_ratio"}
 _SPEEDS = {*_RATIOS, "p50", "p90", "p99", "detectable", "share", "utilisation", "verdict"}
 """Keys of speeds and times, next to those in seconds or per second."""
+_QUANTITIES = {
+    **dict.fromkeys(("accuracy", "loop_accuracy", "utilisation"), SHARE),
+    **dict.fromkeys(("share", "detectable"), LEVEL),
+    **dict.fromkeys(("difference", "delta"), POINTS),
+    **dict.fromkeys(_RATIOS, RATIO),
+}
+"""How figures look, by key, where they look as in the tables of the report."""
 _THOUSANDTHS = {"p50", "p90", "p99", "our_seconds", "their_seconds"}
 _SCIENTIFIC = {"first_difference", "largest_difference"}
 _MAIN = {"accuracy", "images_per_second", "share", "difference"}
@@ -338,11 +344,18 @@ def _cell(key: str, row: Row) -> str:
     if key == "reached" and "goal" in row:  # the accuracy at the goal, elsewhere a number of seeds
         return percent(value)
     shown = _number(key, value)
-    ends = [_end(key, row, side) for side in ("low", "high")]
-    if None in ends:
-        return shown
-    bare = [_number(key, end).removesuffix(" %").removesuffix("x") for end in ends if end]
-    return f"{shown} {interval(*bare)}" if len(bare) == 2 else shown
+    low, high = (_end(key, row, side) for side in ("low", "high"))
+    ends = _ends(key, low, high)
+    return shown if ends == NOTHING else f"{shown} {ends}"
+
+
+def _ends(key: str, low: float | None, high: float | None) -> str:
+    """The interval of a value: of a kind of figures that tables have, as they have it."""
+    if key in _QUANTITIES:
+        return _QUANTITIES[key].interval(low, high)
+    return (
+        NOTHING if low is None or high is None else interval(_number(key, low), _number(key, high))
+    )
 
 
 def _end(key: str, row: Row, side: str) -> float | None:
@@ -351,14 +364,10 @@ def _end(key: str, row: Row, side: str) -> float | None:
 
 
 def _number(key: str, value: float) -> str:
-    if key in _FRACTIONS:
-        return percent(value)
+    if key in _QUANTITIES:
+        return _QUANTITIES[key].value(value)
     if key in _AS_PUBLISHED:
         return share(value)
-    if key in _DIFFERENCES:
-        return plus(100 * value)
-    if key in _RATIOS:
-        return f"{fixed(value, 2)}x" if value < 10 else f"{significant(value)}x"
     if key in _THOUSANDTHS:
         return significant(1000 * value)
     if key in _SCIENTIFIC:

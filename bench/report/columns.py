@@ -12,7 +12,15 @@ from bench.analysis.experiments import device_of, start_of
 from bench.analysis.rows import IDENTITY, Row
 from bench.core.case import Case
 from bench.core.kinds import KINDS
-from bench.report.format import NOTHING, count, fixed, interval, known, percent, significant
+from bench.report.format import (
+    NOTHING,
+    Quantity,
+    count,
+    interval,
+    known,
+    percent,
+    significant,
+)
 from bench.training.tracks import TRACKS
 
 Show = Callable[[float | None], str]
@@ -64,16 +72,17 @@ def fraction(header: str, key: str, usual: str | None = None, *, digits: int = 1
     return Column(header, lambda row: percent(row.get(key), digits), usual=usual)
 
 
-def times(value: float | None, digits: int = 2) -> str:
-    """A ratio: ``1.25x``."""
-    return f"{fixed(value, digits)}x" if value is not None and known(value) else NOTHING
-
-
-def ends(show: Show, low: str = "low", high: str = "high", usual: str | None = None) -> Column:
+def ends(
+    show: Show | Quantity, low: str = "low", high: str = "high", usual: str | None = None
+) -> Column:
     """The column of a 95 % interval, from the row's columns `low` and `high`."""
-    return Column(
-        "95 % interval", lambda row: interval(show(row[low]), show(row[high])), usual=usual
-    )
+
+    def cell(row: Row) -> str:
+        if isinstance(show, Quantity):
+            return show.interval(row[low], row[high])
+        return interval(show(row[low]), show(row[high]))
+
+    return Column("95 % interval", cell, usual=usual)
 
 
 def case_of(row: Row, **changes: str) -> Case:

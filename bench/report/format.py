@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 
 NOTHING = "—"
@@ -51,16 +52,6 @@ def percent(value: float | None, digits: int = 1) -> str:
     return f"{fixed(100 * value, digits)} %" if value is not None and known(value) else NOTHING
 
 
-def percent_interval(low: float | None, high: float | None) -> str:
-    """The interval of a fraction that lies between 0 and 1, in percent: ``[62.1, 67.5] %``.
-
-    Cut at 0 and 100 %, of which a t interval knows nothing.
-    """
-    if low is None or high is None or not known(low) or not known(high):
-        return NOTHING
-    return f"[{fixed(100 * max(low, 0), 1)}, {fixed(100 * min(high, 1), 1)}] %"
-
-
 def share(value: float | None) -> str:
     """A published fraction as it was published, no digit added: 0.648 -> ``64.8 %``."""
     return f"{100 * value:.4g} %" if value is not None and known(value) else NOTHING
@@ -71,32 +62,104 @@ def count(value: float | None) -> str:
     return f"{value:,.0f}" if value is not None and known(value) else NOTHING
 
 
-def ratio(value: float | None, low: float | None, high: float | None) -> str:
-    """``0.80 [0.78, 0.82]``, without the brackets where there is no interval."""
-    if value is None or not known(value):
-        return NOTHING
-    shown = f"{fixed(value, 2)}x"
-    if low is None or high is None:
-        return shown
-    return f"{shown} [{fixed(low, 2)}, {fixed(high, 2)}]"
+@dataclass(frozen=True)
+class Quantity:
+    """How values of one quantity look, and the ends of their intervals: in every table, plot and
+    sentence the same.
+
+    Attributes:
+        digits: After the point.
+        even: The value that says that there is no difference; an end that is not it never reads as
+            it, so that an interval shows whether it contains it. None: there is no such value.
+        factor: What values are multiplied with.
+        unit: After a value.
+        signed: Whether a plus stands before positive values.
+        least: The smallest possible value: an end below it, of which a t interval knows nothing, is
+            cut there.
+        most: The largest possible value.
+        figures: Significant digits of values from 10 on; None: as many as `digits` gives.
+        largest: The largest end that is worth saying of an interval that contains `even`: few seeds
+            give huge ones. None: all are.
+    """
+
+    digits: int
+    even: float | None = None
+    factor: float = 1.0
+    unit: str = ""
+    signed: bool = False
+    least: float = -math.inf
+    most: float = math.inf
+    figures: int | None = None
+    largest: float = math.inf
+
+    def value(self, value: float | None) -> str:
+        """``1.25x``; the unit is there where the number is."""
+        if value is None or not known(value):
+            return NOTHING
+        return f"{self._number(self.factor * value, self.digits)}{self.unit}"
+
+    def end(self, end: float | None) -> str:
+        """An end of an interval without its unit: ``1.20``, and ``0.997`` rather than ``1.00``."""
+        if end is None or not known(end):
+            return NOTHING
+        inside = min(max(end, self.least), self.most)
+        digits = self.digits
+        if self.even is not None and inside != self.even:
+            even = fixed(self.factor * self.even, digits)
+            while digits < _MOST_DIGITS and fixed(self.factor * inside, digits) == even:
+                digits += 1
+                even = fixed(self.factor * self.even, digits)
+        return self._number(self.factor * inside, digits)
+
+    def end_with_unit(self, end: float | None) -> str:
+        """``0.997x``."""
+        shown = self.end(end)
+        return shown if shown == NOTHING else f"{shown}{self.unit}"
+
+    def interval(self, low: float | None, high: float | None) -> str:
+        """``[0.997, 1.20]``, or nothing when an end is unknown."""
+        return interval(*self.ends(low, high))
+
+    def ends(self, low: float | None, high: float | None) -> tuple[str, str]:
+        """Both ends, as `interval` has them."""
+        shown = self.end(low), self.end(high)
+        if NOTHING in shown or self.even is None or low is None or high is None:
+            return shown
+        huge = low < self.even and high > self.largest
+        return (shown[0], f">{self.largest:g}") if huge else shown
+
+    def estimate(self, value: float | None, low: float | None, high: float | None) -> str:
+        """``1.09x [0.997, 1.20]``, without the brackets where there is no interval."""
+        ends = self.interval(low, high)
+        shown = self.value(value)
+        return shown if NOTHING in (shown, ends) else f"{shown} {ends}"
+
+    def _number(self, value: float, digits: int) -> str:
+        if self.figures is not None and abs(value) >= 10:
+            return significant(value, self.figures)
+        return plus(value, digits) if self.signed else fixed(value, digits)
 
 
-def factor(value: float, low: float | None, high: float | None) -> str:
-    """``0.80x [0.78, 0.82]``; two seeds give intervals of which only the size is worth saying."""
-    if low is None or high is None or not known(value):
-        return ratio(value, low, high)
-    end = ">100" if high > 100 else fixed(high, 2)
-    return f"{fixed(value, 2)}x [{fixed(low, 2)}, {end}]"
+_MOST_DIGITS = 6
+
+RATIO = Quantity(2, even=1.0, unit="x", figures=3, largest=100.0)
+"""A ratio of two speeds or times: ``0.80x [0.78, 0.82]``."""
+POINTS = Quantity(1, even=0.0, factor=100, signed=True)
+"""A difference of fractions in percentage points: ``+1.3 [+0.4, +2.1]``."""
+CHANGE = Quantity(1, even=0.0, signed=True)
+"""A change in percent or points: ``-20.0 [-26.6, -12.8]``."""
+SHARE = Quantity(1, factor=100, unit=" %", least=0.0, most=1.0)
+"""A fraction between 0 and 1 in percent: ``64.8 % [62.1, 67.5]``."""
+LEVEL = Quantity(1, even=1.0, factor=100, unit=" %", least=0.0)
+"""A share of something that may also be exceeded: ``99.6 % [98.1, 101.2]``."""
+
+ratio, points = RATIO.estimate, POINTS.estimate
 
 
-def points(value: float, low: float | None, high: float | None) -> str:
-    """A difference of fractions in percentage points: ``+1.3 [+0.4, +2.1]``."""
-    if not known(value):
-        return NOTHING
-    shown = plus(100 * value)
-    if low is None or high is None or math.isnan(low):
-        return shown
-    return f"{shown} [{plus(100 * low)}, {plus(100 * high)}]"
+def percent_interval(low: float | None, high: float | None) -> str:
+    """The interval of a fraction that lies between 0 and 1, in percent: ``[62.1, 67.5] %``."""
+    shown = SHARE.interval(low, high)
+    return shown if shown == NOTHING else f"{shown} %"
 
 
 def plus(value: float, digits: int = 1) -> str:

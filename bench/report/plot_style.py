@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from textwrap import fill
 from typing import Any, TypeVar
 
@@ -94,6 +95,9 @@ class Drawing:
     figure: Figure
     below: float = 0.0
     """Share of its height that is taken by the lines below it (`below`)."""
+    notes: tuple[str, ...] = ()
+    """What a reader must know of it, a sentence each without a full stop: written below it, and in
+    `how` once it is written."""
 
 
 @dataclass(frozen=True)
@@ -275,6 +279,24 @@ def ends_of(intervals: Iterable[Interval]) -> list[float]:
     return [end for end in found if math.isfinite(end)]
 
 
+_WHOLE = 100.0
+_OUTLIER = 3.0
+"""Factor by which an end lies beyond what an axis of differences is as wide as, to be cut."""
+
+
+def reach(intervals: Sequence[Interval]) -> float:
+    """How far from zero differences are drawn: every interval whole, but for outliers.
+
+    Three times as far as the farthest value, and as half of the ends, for these up to ± 100 percent
+    or points: intervals that are much wider than values and other intervals (of two seeds, say) are
+    cut, or they would press these into a point.
+    """
+    values = [abs(value) for value, _, _ in intervals if math.isfinite(value)]
+    ends = [abs(end) for _, low, high in intervals for end in ends_of([(math.nan, low, high)])]
+    usual = min(_OUTLIER * median(ends), _WHOLE) if ends else 0.0
+    return max(_OUTLIER * max([*values, 1e-3]), usual)
+
+
 def ratio_axis(axes: Axes, intervals: Sequence[Interval]) -> Ends:
     """Scale the x axis for ratios and their intervals; how far they are drawn.
 
@@ -311,7 +333,7 @@ def draw_interval(
     interval: Interval,
     limits: Ends,
     *,
-    show: Callable[[float], str],
+    show: Callable[[float], str] | None = None,
     tint: str = INK,
     width: float = 1.6,
     upright: bool = False,
@@ -323,7 +345,7 @@ def draw_interval(
         at: The place of the line on the other axis.
         interval: The value and its ends.
         limits: How far the line is drawn.
-        show: The words for the value of an end that is not drawn.
+        show: The words for the value of an end that is not drawn; None: it stands elsewhere.
         tint: Colour of line, arrow and value.
         width: Of the line, in points.
         upright: Whether the interval is along y.
@@ -346,6 +368,8 @@ def draw_interval(
             continue
         place = (at, end) if upright else (end, at)
         axes.plot(*place, arrow, color=tint, markersize=5, clip_on=False, zorder=2)
+        if show is None:
+            continue
         axes.annotate(
             show(own),
             place,

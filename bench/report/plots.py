@@ -203,7 +203,8 @@ def _drawing(chart: Chart, part: Part, table: Table) -> Drawing | None:
 
 
 def _with_caveats(drawing: Drawing, chart: Chart, part: Part, table: Table) -> Drawing:
-    """With a line below for each caveat of what is drawn, and for what is not drawn for one."""
+    """With a line below for each note and each caveat of what is drawn, and for what is not drawn
+    for one."""
     rows = [row for row in part.rows(comparability_rows) if row["kind"] in chart.kinds]
     rows = rows or part.rows(table.rows)  # stages of an ablation are no experiments
     timed = chart.timed and bool(table.times)
@@ -215,7 +216,11 @@ def _with_caveats(drawing: Drawing, chart: Chart, part: Part, table: Table) -> D
         and record.case.track == part.track
         and is_certified(record) == part.certified
     ]
-    lines = [*footnotes.caveats(rows, seconds=timed), *footnotes.removed(removed)]
+    lines = [
+        *drawing.notes,
+        *footnotes.caveats(rows, seconds=timed),
+        *footnotes.removed(removed),
+    ]
     if lines:
         drawing = replace(drawing, below=below(drawing.figure, lines))
     return _with_notes(drawing, lines)

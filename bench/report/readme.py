@@ -10,12 +10,15 @@ from typing import Any
 
 from bench.analysis.certified import is_certified_row
 from bench.analysis.experiments import labels, latest
+from bench.analysis.results import Results
 from bench.analysis.rows import Row
 from bench.core.case import Case
 from bench.core.errors import UserError
 from bench.core.kinds import KINDS
 from bench.core.records import Record
 from bench.report import footnotes
+from bench.report.chapters.normalisation import normalisation_rows
+from bench.report.chapters.speed.interleaved import interleaved_rows
 from bench.report.columns import case_of
 from bench.report.format import NOTHING, markdown, percent, ratio, significant
 from bench.report.report import Report
@@ -33,6 +36,10 @@ _HEADERS = (
     "latency p50 (ms)",
 )
 _TABLES = ("throughput", "latency", "accuracy")
+_MEDIANS = (
+    "Images/s are medians of each case's own blocks. Ratios are of pairs of neighbouring blocks, "
+    "and hold where the quotient of two rows differs."
+)
 _RIGHT = (False, False, True, True, True, True, True)
 
 
@@ -86,13 +93,23 @@ def overview(
             found, below = _lines(certified), _notes(certified, shown)
             if titled and shown:
                 table = [markdown(_HEADERS, found, _RIGHT)] if found else []
-                parts += [f"*{TRACKS[name].title}*", *table, *below]
+                parts += [f"*{TRACKS[name].title}*", *table, *_medians(results), *below]
             cells += [[name, *line] for line in found]
             notes += below
         if cells and not titled:
             whole = markdown(("track", *_HEADERS), cells, (False, *_RIGHT))
-            parts += [whole, *dict.fromkeys(notes)]
+            # In one paragraph with the first note: each would be two more lines of a README.
+            first, *rest = [*dict.fromkeys(notes)] or [""]
+            below_table = " ".join([*_medians(results), first]).strip()
+            parts += [part for part in (whole, below_table, *rest) if part]
     return parts
+
+
+def _medians(results: Results) -> list[str]:
+    """Which figures hold where those of one run seem to differ, where cases ran interleaved."""
+    networks = results.once(normalisation_rows)
+    paired = results.once(interleaved_rows) or any(row["speed_pairs"] for row in networks)
+    return [_MEDIANS] if paired else []
 
 
 def _notes(certified: Sequence[Row], rows: Sequence[Row]) -> list[str]:

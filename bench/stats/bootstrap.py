@@ -1,4 +1,4 @@
-"""The bootstrap over processes, and over samples within them, behind every interval of a speed.
+"""The interval of a speed: Student's t over processes, and a bootstrap of the samples within them.
 
 Nothing here keeps state: the same samples always give the same interval, since the draws start from
 one fixed seed. The draws depend on nothing but how many samples each process has, so they are made

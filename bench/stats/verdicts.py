@@ -94,7 +94,7 @@ def verdict(estimate: Estimate, margin: Margin, processes: int) -> Verdict:
     if math.isnan(value):
         return Verdict("")
     if processes < ENOUGH_RUNS:
-        return Verdict(INCONCLUSIVE, f"one {margin.run} on a side: none says how much others vary")
+        return Verdict(INCONCLUSIVE, f"one {margin.run} on a side, so the spread is unknown")
     if low is None or high is None or math.isnan(low) or math.isnan(high):
         return Verdict(INCONCLUSIVE, "no interval")
     if low > margin.equal:

@@ -290,7 +290,7 @@ def texts(svg: Path) -> list[str]:
 def test_plot_has_a_figure_for_every_stage_that_was_measured(tmp_path: Path) -> None:
     records = make_waterfall() + make_waterfall(name="cifar-lrn")
     (plot,) = write_plots(records, tmp_path)
-    found = texts(plot.svg)
+    found = [text.partition(" [")[0] for text in texts(plot.svg)]
     assert found.count("+20.0") == 1  # BatchNorm's momentum, in Keras
     assert found.count("−3.0") + found.count("-3.0") == 2  # weight decay, on both networks
     assert found.count("+50.0") == 2  # layout, on both networks
@@ -329,11 +329,35 @@ def test_a_huge_interval_does_not_hide_the_bars(tmp_path: Path) -> None:
     low, high = right.get_xlim()
     assert bar.get_width() == pytest.approx(100 * (found["ratio"] - 1))
     assert abs(bar.get_width()) > 0.1 * (high - low)
-    assert {line.get_marker() for line in right.lines} >= {"<", ">"}
+    assert {line.get_marker() for line in right.lines} >= {">"}  # downwards nothing is below -100 %
+
+
+def test_what_one_seed_gives_is_a_hollow_mark_without_a_bar() -> None:
+    with style():
+        drawing = defaults(part_of(make_waterfall(seeds=1)))
+        assert drawing is not None
+    marks = []
+    for axes in drawing.figure.axes:
+        assert not axes.patches
+        marks += [line for line in axes.lines if line.get_marker() == "D"]
+        figures = [text.get_text() for text in axes.texts if text.get_text()[0] in "+-"]
+        assert figures
+        assert all(words.endswith(", one seed") for words in figures)
+    assert {mark.get_markerfacecolor() for mark in marks} == {"white"}
+
+
+def test_an_inconclusive_bar_is_hollow() -> None:
+    with style():
+        drawing = defaults(part_of(make_waterfall()))
+        assert drawing is not None
+        left = drawing.figure.axes[0]
+        filled = [bar.get_width() for bar in left.patches if bar.get_facecolor()[:3] != (1, 1, 1)]
+    assert [round(width) for width in filled if abs(width) > 1e-6]
+    assert len(filled) < len(left.patches)
 
 
 def test_nothing_of_the_plot_is_cut_off(tmp_path: Path) -> None:
-    """Figures and bars lie within their panels."""
+    """Bars lie within their panels, and figures after them without touching the next panel."""
     with style():
         drawing = defaults(part_of(make_waterfall() + make_waterfall(name="cifar-lrn")))
         assert drawing is not None
@@ -346,7 +370,8 @@ def test_nothing_of_the_plot_is_cut_off(tmp_path: Path) -> None:
             for text in axes.texts:
                 box = text.get_window_extent()
                 assert panel.x0 - 1 <= box.x0
-                assert box.x1 <= panel.x1 + 1
+                others = [a.get_window_extent().x0 for a in drawing.figure.axes]
+                assert box.x1 <= min([x for x in others if x > panel.x1] or [whole.x1]) + 1
             for label in (*axes.get_yticklabels(), axes.title, axes._left_title):
                 box = label.get_window_extent()
                 assert whole.x0 <= box.x0

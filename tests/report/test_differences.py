@@ -255,6 +255,15 @@ def test_the_plot_of_seeds_has_the_interval_and_says_where_it_is_cut(axes):
     lines = [line for line in axes.lines if line.get_marker() == "None"]
     reach = T2 * 0.02 / math.sqrt(3)
     assert list(lines[0].get_xdata()) == pytest.approx([0.62 - reach, 0.62 + reach], abs=1e-6)
+    assert list(lines[1].get_xdata()) == [0.0, 1.0]  # two seeds, far apart: ±356 points
+
+
+def test_the_plot_of_seeds_cuts_the_interval_of_two_with_its_value():
+    with style():
+        drawing = draw_seeds(part_of(make_trained("cifar-bn", (0.60, 0.63))))
+    (axes,) = drawing.figure.axes
     low, high = axes.get_xlim()
-    assert list(lines[1].get_xdata()) == [low, high]  # two seeds, far apart: ±356 points
+    (line,) = [line for line in axes.lines if line.get_marker() == "None"]
+    assert list(line.get_xdata()) == [low, high]  # ±19 points
     assert {"<", ">"} <= {line.get_marker() for line in axes.lines}
+    assert {"42.4 %", "80.6 %"} <= {text.get_text() for text in axes.texts}

@@ -1,12 +1,17 @@
 import xml.etree.ElementTree as ET
 from dataclasses import replace
+from itertools import product
+from pathlib import Path
 
 import matplotlib as mpl
 import pytest
+from matplotlib.text import Text
 from PIL import Image
 
 from bench.analysis.experiments import Data
+from bench.core.records import RecordStore
 from bench.report import plots as report_plots
+from bench.report.chapters import TABLES
 from bench.report.chapters.learning.accuracy import accuracy_curves, accuracy_vs_throughput
 from bench.report.chapters.learning.per_class import confusion, per_class
 from bench.report.chapters.speed.latency import latency
@@ -14,6 +19,8 @@ from bench.report.chapters.speed.startup import startup
 from bench.report.chapters.speed.throughput import throughput
 from bench.report.plot_style import Drawing, colour, dash, hover, marker, new_figure, save, style
 from bench.report.plots import CHARTS, write_plots
+from bench.report.report import Part, Report
+from bench.training.tracks import TRACKS
 from tests.support.parts import part_of
 from tests.support.synthetic_records.synthetic import (
     FRAMEWORKS,
@@ -239,6 +246,60 @@ def test_accuracy_meets_throughput_whatever_the_recipe():
     assert len(points) == 1
     rate = records[1].summary["images_per_second"]
     assert points[0].get_xdata()[0] == pytest.approx(rate)
+
+
+def test_accuracy_against_throughput_is_as_wide_as_its_intervals_and_says_what_to_believe():
+    """Planted: blocks whose pairs say another ratio than their medians do."""
+    turns = {"group": "all", "blocks": [[p, turn, 1] for p in (0, 1) for turn in range(3)]}
+    drift = {"cifar-plain": (1.0, 1.2, 1.4) * 2, "cifar-bn": (1.0, 1.12, 1.4) * 2}
+    records = [
+        make_record(
+            variant, kind="train_throughput", samples=seconds, images_per_sample=100,
+            metrics={"interleaving": turns}, caveats=[{"on": "speed", "why": "on a train"}],
+        )
+        for variant, seconds in drift.items()
+    ]  # fmt: skip
+    records += [make_record(v, kind="accuracy", seed=s) for v in drift for s in (0, 1)]
+    drawing = draw(accuracy_vs_throughput, records)
+    (axes,) = drawing.figure.axes
+    upright = [x for x in axes.lines if len({*x.get_xdata()}) == 1 and len(x.get_xdata()) == 2]
+    level = [x for x in axes.lines if len({*x.get_ydata()}) == 1 and len(x.get_ydata()) == 2]
+    assert (len(upright), len(level)) == (2, 2)
+    low, high = axes.get_xlim()
+    results = part_of(records).results
+    for e in results.experiments("train_throughput"):
+        assert low < results.rate(e).low < results.rate(e).high < high
+    assert {"cifar-plain ‡", "cifar-bn ‡"} == {text.get_text() for text in axes.texts}
+    (note,) = drawing.notes
+    assert note.startswith("cifar-plain over cifar-bn") or note.startswith("cifar-bn over cifar-p")
+    assert "by the medians of their own blocks" in note
+    assert note.endswith("by pairs of neighbouring blocks: the pairs hold")
+
+
+RUNS = Path(__file__).parents[2] / "results"
+
+
+@pytest.mark.parametrize("run", ["make-bench", "ablation"])
+def test_a_plot_with_a_footnote_has_its_sign_at_a_name(run):
+    """The sign of a caveat stands at what has it, not in the lines below alone."""
+    report = Report(RecordStore(RUNS / f"reference-2026-11-26-{run}").read())
+    found = 0
+    for results in report.datasets:
+        for table, chart, track in product(TABLES, CHARTS.values(), TRACKS):
+            part = Part(results, track)
+            if chart not in table.charts:
+                continue
+            with style():
+                drawing = report_plots._drawing(chart, part, table)
+            if drawing is None:
+                continue
+            whole = drawing.figure.findobj(Text)
+            signed = [text.get_text() for text in whole if "‡" in text.get_text()]
+            notes = [text for text in signed if text.startswith("‡") or "\n‡ " in text]
+            if any("‡ Removed" not in text for text in notes):
+                found += 1
+                assert len(signed) > len(notes), drawing.name
+    assert found
 
 
 def test_frameworks_keep_colour_and_dash_whoever_else_is_there():

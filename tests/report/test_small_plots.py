@@ -43,6 +43,31 @@ def test_a_mark_and_its_interval_stand_where_their_values_are() -> None:
     assert left == pytest.approx(second, abs=0.2)
 
 
+@pytest.mark.parametrize("ratio", [5, 12, 100])
+def test_large_ratios_are_on_a_logarithmic_axis_that_holds_them(ratio: float) -> None:
+    faster = Mark("a", SPEED, ratio - 1, 0.8 * ratio - 1, 1.25 * ratio - 1)
+    svg = drawn(faster, Mark("b", SPEED, 1 / ratio - 1, 0.8 / ratio - 1, 1.25 / ratio - 1))
+    (one, other), ((low, high), _) = places(svg), lines(svg)
+    (even,) = [m for p in svg.iter("path") if (m := re.fullmatch(r"M([\d.]+) 0V.*", p.attrib["d"]))]
+    assert one - float(even[1]) == pytest.approx(float(even[1]) - other, abs=0.3)
+    assert one - low == pytest.approx(high - one, abs=0.3)
+    assert 220 < other < one < 450
+    assert f"a  {ratio}x" in " ".join("".join(svg.itertext()).split("\n")).replace(".0x", "x")
+
+
+def test_a_change_of_a_thousand_points_has_a_plot() -> None:
+    svg = drawn(Mark("a", SPEED, 12.0), Mark("b", POINTS, 0.1))
+    assert "+1,200" in "".join(svg.itertext())
+
+
+def test_an_undecided_mark_is_hollow_and_an_end_beyond_the_axis_is_an_arrow() -> None:
+    svg = drawn(Mark("a", SPEED, 0.1, -0.9, 9.0, decided=False), Mark("b", SPEED, 0.2))
+    hollow, filled = [circle.attrib["style"] for circle in svg.iter("circle")]
+    assert ("--paper" in hollow, "--paper" in filled) == (True, False)
+    assert sum(path.attrib["d"].endswith("z") for path in svg.iter("path")) == 2
+    assert "[0.1x, 10x]" in "".join(svg.itertext())
+
+
 def test_accuracies_are_on_an_axis_from_0_to_100() -> None:
     svg = drawn(*(Mark(str(value), ACCURACY, value) for value in (0.0, 0.5, 1.0)))
     first, half, last = places(svg)
@@ -86,7 +111,7 @@ def test_every_answer_with_a_comparison_has_a_picture_without_ids_or_fixed_colou
         assert " id=" not in text
         assert set(re.findall(r"(?:fill|stroke):([^;\"]+)", text)) <= {
             "var(--ink, #1f2328)", "var(--soft, #59636e)", "var(--line, #d0d7de)",
-            "var(--plot-shade, #8c959f)",
+            "var(--plot-shade, #8c959f)", "var(--paper, #ffffff)",
         }  # fmt: skip
 
 

@@ -5,8 +5,10 @@ import pandas as pd
 import pytest
 
 from bench.analysis.experiments import by_dataset, labels, latest
+from bench.core.records import RecordStore
 from bench.core.text import without_folders
-from bench.report.format import markdown, ratio, significant
+from bench.report.blocks import stale
+from bench.report.format import CHANGE, POINTS, RATIO, SHARE, markdown, ratio, significant
 from bench.report.tables import TABLES, as_markdown, frame, sections, write_tables
 from tests.support.synthetic_records.synthetic import (
     CLASSES,
@@ -16,7 +18,10 @@ from tests.support.synthetic_records.synthetic import (
     make_record,
     make_run,
 )
-from tests.support.synthetic_records.synthetic_normalisation import make_normalisations
+from tests.support.synthetic_records.synthetic_normalisation import (
+    make_normalisations,
+    make_trained,
+)
 from tests.support.synthetic_records.synthetic_pretrained import make_article_run, make_beside_run
 from tests.support.synthetic_records.synthetic_waterfall import make_waterfall
 
@@ -513,3 +518,31 @@ def test_closed_rows_of_different_precision_are_never_compared() -> None:
         make_record(kind="inference", framework="keras-tensorflow", precision="float32"),
     ]
     assert set(frame(TABLE["throughput"], records)["verdict"]) == {"reference"}
+
+
+def test_an_interval_shows_whether_it_contains_no_difference():
+    assert ratio(1.09, 0.9968, 1.2) == "1.09x [0.997, 1.20]"
+    assert ratio(1.09, 1.003, 1.2) == "1.09x [1.003, 1.20]"
+    assert ratio(1.0, 1.0, 1.0) == "1.00x [1.00, 1.00]"
+    assert POINTS.estimate(0.01, -0.0003, 0.02) == "+1.0 [-0.03, +2.0]"
+    assert CHANGE.interval(0.04, 12.34) == "[+0.04, +12.3]"
+    assert RATIO.interval(0.02, 240) == "[0.02, >100]"
+    assert RATIO.interval(110, 130) == "[110, 130]"
+    assert RATIO.interval(0.5, None) == "—"
+
+
+def test_a_share_ends_at_0_and_100_percent_wherever_it_stands(tmp_path):
+    """A t interval of two seeds reaches below 0 %; tables and blocks of a page cut it there."""
+    assert SHARE.estimate(0.418, -0.018, 0.854) == "41.8 % [0.0, 85.4]"
+    records = make_trained("cifar-bn", (0.1, 0.7))
+    (section,) = sections(next(t for t in TABLES if t.name == "accuracy"), records)
+    (line,) = [dict(zip(section.headers, row, strict=True)) for row in section.cells]
+    (tmp_path / "results" / "one").mkdir(parents=True)
+    for record in records:
+        RecordStore(tmp_path / "results" / "one").append(record)
+    page = tmp_path / "page.md"
+    comment = "run=one name=accuracy column=accuracy"
+    page.write_text(f"It is <!-- value: {comment} --><!-- /value -->.", encoding="utf-8")
+    stale(page, write=True)
+    assert line["95 % interval"] == "[0.0, 100.0] %"
+    assert "40.0 % [0.0, 100.0]" in page.read_text(encoding="utf-8")

@@ -68,7 +68,7 @@ def _write(chart: str, plots: list[Path], start: str) -> None:
     with Image.open(found[0]) as plot:
         height = round(plot.height * WIDTH / plot.width)
         small = plot.convert("RGB").resize((WIDTH, height), Image.Resampling.LANCZOS)
-    small.quantize(COLOURS).save(FOLDER / f"{chart}.png", optimize=True)
+    small.quantize(COLOURS, Image.Quantize.MAXCOVERAGE).save(FOLDER / f"{chart}.png", optimize=True)
 
 
 if __name__ == "__main__":

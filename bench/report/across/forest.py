@@ -23,8 +23,7 @@ from bench.core.case import Case
 from bench.core.kinds import kind
 from bench.core.records import Record
 from bench.report.across.words import kind_label
-from bench.report.columns import times
-from bench.report.format import plus
+from bench.report.format import CHANGE, RATIO
 from bench.report.panels import LINES
 from bench.report.plot_style import (
     INK,
@@ -106,7 +105,7 @@ def _draw(axes: Axes, timed: bool, lines: Sequence[_Line], frameworks: Sequence[
     intervals = [_interval(row) for line in lines for row in line.marks.values()]
     limits = ratio_axis(axes, intervals) if timed else (-100.0, 100.0)
     runs = max(place for line in lines for place in line.marks)
-    show = times if timed else plus
+    show = (RATIO if timed else CHANGE).end_with_unit
     for at, line in enumerate(lines):
         tint = colour(line.case.framework, frameworks)
         for place, row in line.marks.items():

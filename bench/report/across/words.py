@@ -11,7 +11,7 @@ from bench.analysis.experiments import device_of, start_of
 from bench.core.case import Case
 from bench.core.kinds import KINDS, kind
 from bench.core.records import Record
-from bench.report.format import NOTHING, factor, percent, plus, points, ratio, significant
+from bench.report.format import NOTHING, SHARE, Quantity, percent, points, ratio, significant
 
 CaseColumn = tuple[str, Callable[[Case], str]]
 """A header, and the cell of a case."""
@@ -31,6 +31,9 @@ _WHERE_IT_DIFFERS: tuple[CaseColumn, ...] = (
     ("seed", lambda case: str(case.seed)),
     ("defaults", lambda case: case.defaults),
 )
+
+_POINTS = Quantity(2, even=0.0, unit=" pt", signed=True)
+"""A difference of accuracies in points."""
 
 
 class CaseCells:
@@ -105,12 +108,7 @@ def figure_of(row: Comparison) -> str:
     """``1.02x [0.98, 1.06]``, or ``+0.31 pt [-0.20, +0.82]``; empty without a figure."""
     if row.difference is None:
         return "" if row.ratio is None else ratio(row.ratio, row.low, row.high)
-    shown = f"{plus(row.difference, 2)} pt"
-    return shown if row.low is None or row.high is None else f"{shown} {_points(row.low, row.high)}"
-
-
-def _points(low: float, high: float) -> str:
-    return f"[{plus(low, 2)}, {plus(high, 2)}]"
+    return _POINTS.estimate(row.difference, row.low, row.high)
 
 
 def share(value: float | None) -> str:
@@ -146,11 +144,13 @@ def interval_of_point(point: Point) -> str:
     name, (_, low, high) = point.records[0].kind, point.estimate
     if low is None or high is None:
         return NOTHING
+    if not kind(name).timed:
+        return SHARE.interval(low, high)
     return f"[{quantity(name, low).partition(' ')[0]}, {quantity(name, high).partition(' ')[0]}]"
 
 
 def change_words(change: Change, name: str) -> str:
     """``0.91x [0.88, 0.94]``, or ``-1.3 [-2.0, -0.5] points`` for a kind of accuracy."""
     if kind(name).timed:
-        return factor(*change.estimate)
+        return ratio(*change.estimate)
     return f"{points(*change.estimate)} points"

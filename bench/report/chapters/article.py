@@ -17,8 +17,8 @@ from bench.analysis.rows import TRAINING, Row, identity
 from bench.core.kinds import kind
 from bench.core.records import Record
 from bench.report.charts.forest import Forest
-from bench.report.columns import Column, ends, how, number, text, times, weights, whole
-from bench.report.format import NOTHING, known, percent, significant
+from bench.report.columns import Column, ends, how, number, text, weights, whole
+from bench.report.format import NOTHING, RATIO, known, percent, significant
 from bench.report.leads import extremes
 from bench.report.table import Chart, Table
 from bench.stats import estimates
@@ -149,7 +149,7 @@ _CHART = Forest(
     "article",
     article_rows,
     lambda _: "the article's seconds over ours",
-    times,
+    RATIO,
     ("ratio", "", ""),
 )
 
@@ -167,6 +167,6 @@ TABLE = Table(
     notes=notes,
     part="The article's loop, and our trainings from pretrained weights",
     times=(TRAINING, "accuracy"),
-    lead=extremes("The article's seconds over ours:", "ratio", times),
+    lead=extremes("The article's seconds over ours:", "ratio", RATIO.value),
     kinds=("accuracy", TRAINING),
 )

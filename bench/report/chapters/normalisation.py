@@ -6,10 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
-from matplotlib.axes import Axes
-from matplotlib.patheffects import withStroke
-from matplotlib.ticker import FuncFormatter, MaxNLocator
-
 from bench.analysis.comparison.comparability import in_words
 from bench.analysis.comparison.pairing import accuracy_difference
 from bench.analysis.experiments import Experiment, framework_place
@@ -21,35 +17,24 @@ from bench.report.chapters.learning.accuracy_differences import (
     apart,
     base_of,
     diverged,
+    one_seed,
     single_experiments,
 )
+from bench.report.charts.forest import Forest, difference_axis
 from bench.report.columns import Column, how, seeds_of, text, who, whole
-from bench.report.footnotes import has_caveat, signed
-from bench.report.format import NOTHING, known, plus, points
+from bench.report.format import CHANGE, NOTHING, known, points
 from bench.report.leads import both, counted
 from bench.report.panels import first_lines
-from bench.report.plot_style import (
-    INK,
-    Drawing,
-    colour,
-    draw_interval,
-    framework_legend,
-    grid_of_axes,
-    hover,
-    marker,
-    new_figure,
-)
+from bench.report.plot_style import Drawing, framework_legend, grid_of_axes, new_figure
 from bench.report.report import Part
 from bench.report.table import Chart, Table
 from bench.stats.estimates import UNKNOWN, Estimate
-from bench.stats.verdicts import speed_verdict
+from bench.stats.verdicts import EQUIVALENT_ACCURACY, EQUIVALENT_SPEED, speed_verdict
 
 Pair = tuple[Experiment, Experiment]
 """A network with a normalisation, and the same case of the network it is compared with."""
 
 NOT_INTERLEAVED = "not interleaved: no verdict"
-_REACH = 1.5
-"""An interval is drawn as far as this times the farthest mark: few seeds give huge ones."""
 
 
 def normalisation_rows(results: Results) -> list[Row]:
@@ -145,10 +130,11 @@ def columns(rows: Sequence[Row]) -> list[Column]:
         text("change", "normalisation"),
         Column("seeds", seeds_of),
         Column("seeds of base", partial(seeds_of, prefix="against_")),
-        whole("pairs", "pairs", usual=NOTHING),
+        whole("pairs of seeds", "pairs", usual=NOTHING),
         Column("accuracy (points)", lambda row: points(row["difference"], row["low"], row["high"])),
         text("accuracy is", "accuracy_verdict"),
-        Column("images/s (%)", _percent),
+        whole("pairs of blocks", "speed_pairs", usual=NOTHING),
+        Column("images/s (%)", lambda row: CHANGE.estimate(*percent_change(row))),
         text("training is", "speed_verdict"),
         *how(),
     ]
@@ -162,57 +148,32 @@ def percent_change(row: Row) -> Estimate:
     return Estimate(100 * (row["ratio"] - 1), low, high)
 
 
-def _percent(row: Row) -> str:
-    value, low, high = percent_change(row)
-    if not known(value):
-        return NOTHING
-    shown = plus(value)
-    return shown if low is None or high is None else f"{shown} [{plus(low)}, {plus(high)}]"
-
-
 def normalisation(part: Part) -> Drawing | None:
-    """A mark per framework and normalisation that has both changes, that of speed in pairs."""
+    """A line per framework and normalisation that has both changes, that of speed in pairs: the
+    change of speed left, that of accuracy right."""
     found = [row for row in part.rows(normalisation_rows) if _both(row)]
     if not found:
         return None
     rows, left_out = first_lines(found, "normalisation")
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(str(row["normalisation"]), []).append(row)
     title = f"What normalisation costs and brings, {part.track} track"
-    figure = new_figure(8.2, 5.4, title, part.data)
-    ((axes,),) = grid_of_axes(figure, 1, 1)
+    height = 1.7 + 0.29 * len(rows) + 0.36 * len(groups)
+    figure = new_figure(11.5, height, title, part.data)
+    ((left, right),) = grid_of_axes(figure, 1, 2)
     frameworks = sorted({str(row["framework"]) for row in rows}, key=framework_place)
-    marks = [(row, percent_change(row), _points(row)) for row in rows]
-    widest = _REACH * max(1.0, *(abs(across.value) for _, across, _ in marks))
-    highest = _REACH * max(1.0, *(abs(up.value) for _, _, up in marks))
-    for row, across, up in marks:
-        tint = colour(row["framework"], frameworks)
-        draw_interval(axes, up.value, across, (-widest, widest), show=plus, tint=tint)
-        limits = (-highest, highest)
-        draw_interval(axes, across.value, up, limits, show=plus, tint=tint, upright=True)
-        shape, place = marker(row["variant"]), (across.value, up.value)
-        (mark,) = axes.plot(*place, shape, color=tint, markersize=9, markeredgecolor="white")
-        words = f"{plus(across.value)} % images/s, {plus(up.value)} points"
-        hover(mark, f"{row['normalisation']} in {row['framework']}: {words}")
-        name = signed(row["normalisation"], on=has_caveat(row))
-        # Two frameworks often lie together: one name above, one below.
-        above = frameworks.index(str(row["framework"])) % 2 == 0
-        label = axes.annotate(
-            name,
-            place,
-            xytext=(7, 7 if above else -7),
-            textcoords="offset points",
-            va="bottom" if above else "top",
-            color=tint,
-        )
-        label.set_path_effects([withStroke(linewidth=3, foreground="white")])
-    _scales(axes)
-    networks = dict.fromkeys(str(row["variant"]) for row in rows)
-    framework_legend(figure, frameworks, networks=networks)
+    SPEED.lines(left, groups, frameworks)
+    ACCURACY.lines(right, groups, frameworks)
+    right.set_yticklabels([])
+    framework_legend(figure, frameworks, networks=[str(row["variant"]) for row in rows])
     return Drawing(
         f"normalisation_{part.track}",
         title,
-        "Up is more accurate, left is slower, both against the same network without the "
-        "normalisation (2 BN over 2 LRN: with LRN). Lines are 95 % intervals, from two seeds on; "
-        "the table has the verdicts; an arrow with a value is an end beyond the panel."
+        "Left of the line is slower, right of it faster or more accurate, both compared with the "
+        "same network without the normalisation (2 BN over 2 LRN: with LRN). Lines are 95 % "
+        "intervals, of accuracy from two seeds on; the shaded band is what counts as a tie, and a "
+        "hollow mark is a tie or inconclusive. An arrow with a value is an end beyond the panel."
         f"{left_out}",
         figure,
     )
@@ -222,21 +183,33 @@ def _both(row: Row) -> bool:
     return row["speed_pairs"] is not None and known(row["difference"])
 
 
-def _points(row: Row) -> Estimate:
-    low, high = (None if row[key] is None else 100 * row[key] for key in ("low", "high"))
-    return Estimate(100 * row["difference"], low, high)
-
-
-def _scales(axes: Axes) -> None:
-    """Zero lines, signs at the ticks, and room around the marks."""
-    axes.axvline(0, color=INK, linewidth=0.8, zorder=1)
-    axes.axhline(0, color=INK, linewidth=0.8, zorder=1)
-    axes.margins(0.08)
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_locator(MaxNLocator(8))
-        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:+g}" if value else "0"))
-    axes.set_xlabel("change of training images/s, %")
-    axes.set_ylabel("change of test accuracy, points")
+SPEED = Forest(
+    "normalisation",
+    "",
+    "",
+    "normalisation",
+    normalisation_rows,
+    lambda _: "change of training images/s, %",
+    CHANGE,
+    network=lambda row: str(row["variant"]),
+    nothing=0.0,
+    even=(100 * (1 / (1 + EQUIVALENT_SPEED) - 1), 100 * EQUIVALENT_SPEED),
+    factor=100,
+    zero=1,
+    axis=difference_axis,
+    decided=lambda row: row["speed_verdict"] in ("faster", "slower"),
+)
+"""The left panel: change of speed."""
+ACCURACY = replace(
+    SPEED,
+    across=lambda _: "change of test accuracy, points",
+    keys=("difference", "low", "high"),
+    alone=one_seed,
+    even=(-100 * EQUIVALENT_ACCURACY, 100 * EQUIVALENT_ACCURACY),
+    zero=0,
+    decided=lambda row: row["accuracy_verdict"] in ("higher", "lower"),
+)
+"""The right panel: change of accuracy."""
 
 
 TABLE = Table(
@@ -244,8 +217,9 @@ TABLE = Table(
     "What normalisation costs and brings",
     "The network with a normalisation compared with the same one without (or with the other one), "
     "in one framework: change of test accuracy in percentage points (intervals as in the "
-    "differences in accuracy) and of training images/s in percent: from pairs of blocks (95 % "
-    "bootstrap) where both networks ran in one interleaved group, otherwise without a verdict. "
+    "differences in accuracy) and of training images/s in percent: from pairs of blocks, with "
+    "the interval of the interleaved runs, where both networks ran in one interleaved group, "
+    "otherwise without a verdict. "
     "Numbers count layers. `cifar-bn` has nine BatchNorms, as its tutorial has them, and "
     "`cifar-lrn` two LRNs, so *9 BN* and *2 LRN over none* do not exchange one for the other; "
     "`cifar-bn2` (BatchNorm where `cifar-lrn` has LRN) and `imagenet-bn` do.",

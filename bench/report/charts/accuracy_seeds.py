@@ -11,14 +11,16 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from bench.analysis.experiments import Experiment, labels
 from bench.analysis.rows import mean_over_seeds
-from bench.report.format import percent
+from bench.report.format import SHARE, percent
 from bench.report.panels import first_panels, panels_of, signed_names
 from bench.report.plot_style import (
     INK,
     SOFT,
     Drawing,
+    Interval,
     colour,
     draw_interval,
+    ends_of,
     hover,
     in_lines,
     marker,
@@ -29,6 +31,8 @@ from bench.report.report import Part
 _LETTERS = 56  # of a title above axes 5 inches wide
 _LIFT = 0.24  # of the seeds above the line of their framework; the mean is as far below it
 _DIVERGED = "X"
+_CUT = 2.0
+"""Distance beyond the outermost points to which intervals are drawn, over that between them."""
 
 
 def seeds(part: Part) -> Drawing | None:
@@ -63,7 +67,7 @@ def seeds(part: Part) -> Drawing | None:
 def _panel(axes: Axes, panel: Sequence[Experiment], frameworks: Sequence[str]) -> None:
     for place, experiment in enumerate(panel):
         _points(axes, place, experiment, frameworks)
-    _frame(axes, [r.samples[0] for e in panel for r in e.ok])
+    _frame(axes, [r.samples[0] for e in panel for r in e.ok], list(map(_interval, panel)))
     for place, experiment in enumerate(panel):
         _mean(axes, place, experiment)
     names = zip(signed_names(panel, timed=False), panel, strict=True)
@@ -75,11 +79,15 @@ def _panel(axes: Axes, panel: Sequence[Experiment], frameworks: Sequence[str]) -
     axes.set_xlabel("test accuracy")
 
 
-def _frame(axes: Axes, values: Sequence[float]) -> None:
-    """As wide as the points twice over: the interval of two seeds would make dots of them all."""
+def _frame(axes: Axes, values: Sequence[float], intervals: Sequence[Interval]) -> None:
+    """As wide as points and intervals; those of two seeds, which would make dots of the points, are
+    cut at twice the distance between the outermost points."""
     low, high = min(values), max(values)
     room = max(high - low, 0.02)
-    axes.set_xlim(max(low - 0.5 * room, -0.02), min(high + 0.5 * room, 1.02))
+    ends = ends_of(intervals)
+    left = max(min([*ends, low - 0.5 * room]), low - _CUT * room)
+    right = min(max([*ends, high + 0.5 * room]), high + _CUT * room)
+    axes.set_xlim(max(left - 0.05 * room, -0.02), min(right + 0.05 * room, 1.02))
 
 
 def _points(axes: Axes, place: int, experiment: Experiment, frameworks: Sequence[str]) -> None:
@@ -104,13 +112,21 @@ def _points(axes: Axes, place: int, experiment: Experiment, frameworks: Sequence
         hover(marks, f"{framework}: {shown}")
 
 
-def _mean(axes: Axes, place: int, experiment: Experiment) -> None:
+def _interval(experiment: Experiment) -> Interval:
+    """The mean over seeds with its interval, as far as an accuracy can lie."""
     value, low, high = mean_over_seeds([record.samples[0] for record in experiment.ok])
     if low is None or high is None:
+        return value, None, None
+    return value, max(low, 0.0), min(high, 1.0)
+
+
+def _mean(axes: Axes, place: int, experiment: Experiment) -> None:
+    found = _interval(experiment)
+    if found[1] is None:
         return  # one seed is its own mean
     y = place + _LIFT
-    draw_interval(axes, y, (value, low, high), axes.get_xlim(), show=percent, width=1.4)
-    axes.plot(value, y, "|", color=INK, markersize=9, markeredgewidth=1.8)
+    draw_interval(axes, y, found, axes.get_xlim(), show=SHARE.value, width=1.4)
+    axes.plot(found[0], y, "|", color=INK, markersize=9, markeredgewidth=1.8)
 
 
 def _label(name: str, experiment: Experiment) -> str:

@@ -17,7 +17,7 @@ from bench.analysis.rows import Row
 from bench.core.case import Case
 from bench.report.columns import case_of
 from bench.report.footnotes import has_caveat, signed
-from bench.report.format import interval, known
+from bench.report.format import Quantity, known
 from bench.report.panels import LINES, first_lines
 from bench.report.plot_style import (
     GRID,
@@ -34,18 +34,19 @@ from bench.report.plot_style import (
     marker,
     new_figure,
     ratio_axis,
+    reach,
 )
 from bench.report.report import Part
 from bench.training.tracks import peers_of
 
 _LINE, _HEADING = 0.29, 0.36  # inches
-_REACH = 3.0
-"""An interval of differences is drawn as far as this times the farthest mark."""
+_WIDTH, _LETTER = 9.2, 0.075  # inches of a figure, and of a letter of a name
+_SHORT = 44  # letters of a name that leave the panel its place
 
 
 def difference_axis(axes: Axes, intervals: Sequence[Interval]) -> Ends:
     """Scale the x axis for differences from zero; how far their intervals are drawn."""
-    far = _REACH * max([abs(value) for value, _, _ in intervals] + [1e-3])
+    far = reach(intervals)
     inside = [min(max(end, -far), far) for end in [*ends_of(intervals), 0.0]]
     low, high = min(inside), max(inside)
     room = 0.06 * (high - low or 1.0)
@@ -80,14 +81,17 @@ class Forest:
         table: Name of the table that has the rows that are not drawn.
         rows: The rows of one dataset.
         across: The label of the x axis for the rows that are drawn.
-        show: A value or an end in figures.
+        show: How values and ends look: in the unit of the axis for a `factor`; a function where no
+            row has an interval.
         keys: The rows' keys of value, lower and upper end; an end that no row has is None.
         heading: What stands above the rows that belong together; empty: nothing.
         detail: What stands after a row's network and framework.
         network: The name of a row's network; None: what tells it from the others.
+        alone: The words after a value without an interval that say why it has none.
         nothing: The value that says that there is no difference.
         even: The values that count as even, shaded.
-        factor: What values are multiplied with.
+        factor: What values are multiplied with, after `zero` is subtracted.
+        zero: What is subtracted from values first: 1 of ratios that are shown as changes.
         axis: Scales the axis, and says how far intervals are drawn.
         decided: Whether a row's mark is filled; None: where its interval excludes `nothing`.
         timed: Whether caveats on speeds and times are caveats of the value.
@@ -99,14 +103,16 @@ class Forest:
     table: str
     rows: Callable[[Results], list[Row]]
     across: Callable[[Sequence[Row]], str]
-    show: Callable[[float], str]
+    show: Quantity | Callable[[float], str]
     keys: tuple[str, str, str] = ("ratio", "ratio_low", "ratio_high")
     heading: Callable[[Row], str] = lambda row: ""
     detail: Callable[[Row], str] = lambda row: ""
     network: Callable[[Row], str] | None = None
+    alone: Callable[[Row], str] = lambda row: ""
     nothing: float = 1.0
     even: Ends | None = None
     factor: float = 1.0
+    zero: float = 0.0
     axis: Callable[[Axes, Sequence[Interval]], Ends] = ratio_axis
     decided: Callable[[Row], bool] | None = None
     timed: bool = True
@@ -121,13 +127,22 @@ class Forest:
         headings = sum(1 for heading in shown if heading)
         lines = sum(map(len, shown.values()))
         height = 1.6 + _LINE * lines + _HEADING * headings
-        figure = new_figure(9.2, height, title, part.data)
-        axes = figure.subplots()
         rows = [row for some in shown.values() for row in some]
+        figure = new_figure(self._width(shown), height, title, part.data)
+        axes = figure.subplots()
         frameworks = sorted({str(row["framework"]) for row in rows}, key=framework_place)
-        self._lines(axes, shown, frameworks)
+        self.lines(axes, shown, frameworks)
         framework_legend(figure, frameworks, networks=[str(row["variant"]) for row in rows])
         return Drawing(f"{self.name}_{part.track}", title, f"{self.how}{left_out}", figure)
+
+    def _width(self, groups: Mapping[str, Sequence[Row]]) -> float:
+        """Inches of the figure: more where long names would take the panel's."""
+        labels_of = (
+            self._label(row, name)
+            for some in groups.values()
+            for row, name in zip(some, self._names(some), strict=True)
+        )
+        return _WIDTH + _LETTER * max(0, max(map(len, labels_of)) - _SHORT)
 
     def _first(self, found: Sequence[Row]) -> tuple[dict[str, list[Row]], str]:
         """The rows that are drawn by their heading, and the sentence about the others."""
@@ -141,11 +156,19 @@ class Forest:
         left_out = first_lines([*drawn, *rest], self.table, len(drawn))[1]
         return {heading: some[:room] for heading, some in groups.items()}, left_out
 
-    def _lines(
+    def lines(
         self, axes: Axes, groups: Mapping[str, Sequence[Row]], frameworks: Sequence[str]
     ) -> None:
+        """Draw rows in a panel, a line each; one without a value keeps its line empty.
+
+        Args:
+            axes: The panel.
+            groups: Rows by their heading.
+            frameworks: Names of all frameworks of the figure.
+        """
         rows = [row for some in groups.values() for row in some]
-        limits = self.axis(axes, [self._interval(row) for row in rows])
+        valued = [row for row in rows if known(row.get(self.keys[0]))]
+        limits = self.axis(axes, [self._interval(row) for row in valued])
         if self.even:
             axes.axvspan(*self.even, color=GRID, alpha=0.45, linewidth=0, zorder=0)
         axes.axvline(self.nothing, color=INK, linewidth=0.9, zorder=1)
@@ -158,7 +181,8 @@ class Forest:
                 at += 1
             for row, name in zip(some, self._names(some), strict=True):
                 label = self._label(row, name)
-                self._line(axes, at, row, label, limits, frameworks)
+                if known(row.get(self.keys[0])):
+                    self._line(axes, at, row, label, limits, frameworks)
                 ticks.append((at, label, False))
                 at += 1
         _name_lines(axes, ticks)
@@ -174,15 +198,19 @@ class Forest:
         limits: Ends,
         frameworks: Sequence[str],
     ) -> None:
-        value, low, high = found = self._interval(row)
+        found = self._interval(row)
+        value = found[0]
         tint = colour(row["framework"], frameworks)
-        draw_interval(axes, at, found, limits, show=self.show, tint=tint)
+        if isinstance(self.show, Quantity):
+            draw_interval(axes, at, found, limits, show=self.show.end_with_unit, tint=tint)
+            figures = self.show.estimate(*found)
+        else:
+            figures = self.show(value)
+        if found[1] is None and (why := self.alone(row)):
+            figures += f", {why}"
         face = tint if self._decided(row, found) else "white"
         shape = marker(row["variant"])
         (mark,) = axes.plot(value, at, shape, color=tint, markerfacecolor=face, zorder=3)
-        figures = self.show(value)
-        if low is not None and high is not None:
-            figures += f" {interval(self.show(low), self.show(high))}"
         hover(mark, f"{label}: {figures}")
         axes.annotate(
             figures,
@@ -203,9 +231,9 @@ class Forest:
     def _interval(self, row: Row) -> Interval:
         low, high = (row.get(key) for key in self.keys[1:])
         return (
-            self.factor * float(row[self.keys[0]]),
-            self.factor * low if low is not None and known(low) else None,
-            self.factor * high if high is not None and known(high) else None,
+            self.factor * (float(row[self.keys[0]]) - self.zero),
+            self.factor * (low - self.zero) if low is not None and known(low) else None,
+            self.factor * (high - self.zero) if high is not None and known(high) else None,
         )
 
     def _decided(self, row: Row, found: Interval) -> bool:

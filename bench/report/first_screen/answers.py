@@ -7,12 +7,14 @@ terminal, and in README and docs (`bench.report.blocks`).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from markupsafe import Markup
 
 from bench.analysis.machine_state import machine_line
+from bench.analysis.results import Results
 from bench.analysis.rows import comparability_rows
 from bench.core.kinds import ACCURACY, INFERENCE, KINDS, LATENCY, TRAIN_THROUGHPUT
 from bench.core.records import Record
@@ -20,7 +22,8 @@ from bench.networks.normalisations import NORMALISATIONS
 from bench.report import footnotes, summary
 from bench.report.first_screen import findings
 from bench.report.first_screen.findings import NOT_COMPARED, Find, Finding
-from bench.report.first_screen.small_plots import small_plot
+from bench.report.first_screen.remarks import slower_as_recommended
+from bench.report.first_screen.small_plots import Mark, small_plot
 from bench.report.first_screen.wording import detected
 from bench.report.report import Records, Report
 from bench.stats.verdicts import ENOUGH_RUNS, INCONCLUSIVE, TIE
@@ -36,9 +39,10 @@ class Answer:
 
     Attributes:
         question: As the page has it.
-        sentence: The lead: one sentence with its number and interval, and ‡ for a caveat.
-        details: The other comparisons, a sentence each: track by track, in each the largest effect
-            first.
+        sentence: The lead: one sentence with its number and interval, and ‡ for a caveat; then
+            what must not be missed.
+        details: The other comparisons, a sentence each: track by track, in each in the order of
+            the tables.
         plot: What the comparisons come to, as inline SVG; empty where nothing is compared.
     """
 
@@ -60,6 +64,7 @@ class Question:
         paired: Whether the lead has a second normalisation next to the first.
         frameworks: Whether it compares frameworks: then it names what has no certificate.
         needs: What has to be there to measure it, in words.
+        remarks: Sentences on one dataset that stand after the lead, without full stops.
     """
 
     text: str
@@ -69,6 +74,7 @@ class Question:
     paired: bool = False
     frameworks: bool = True
     needs: str = ""
+    remarks: Callable[[Results], list[str]] = lambda _: []
 
 
 _SMALL = ",".join(
@@ -86,12 +92,14 @@ QUESTIONS = (
         findings.training,
         f"--kinds {TRAIN_THROUGHPUT}",
         (TRAIN_THROUGHPUT,),
+        remarks=lambda results: slower_as_recommended(results, TRAIN_THROUGHPUT),
     ),
     Question(
         "Who serves faster here?",
         findings.serving,
         f"--kinds {INFERENCE},{LATENCY}",
         (INFERENCE, LATENCY),
+        remarks=lambda results: slower_as_recommended(results, INFERENCE, LATENCY),
     ),
     Question("Do they learn the same?", findings.learning, f"--kinds {ACCURACY}", (ACCURACY,)),
     Question(
@@ -117,7 +125,32 @@ QUESTIONS = (
 def answers(records: Records) -> list[Answer]:
     """An answer to each question, and how sure they are as the last one."""
     report = Report.of(records)
-    return [*(_answer(question, report) for question in QUESTIONS), how_sure(report)]
+    found = [_safely(question.text, partial(_answer, question), report) for question in QUESTIONS]
+    return [*found, _safely(_SURE, how_sure, report)]
+
+
+FAILED = "could not be made"
+"""Words of a note where an answer or its plot fails: the page and the tables come without it."""
+
+
+def _safely(question: str, make: Callable[[Report], Answer], report: Report) -> Answer:
+    """An answer; a note with the reason where it fails, which costs no table and no page."""
+    try:
+        return make(report)
+    except Exception as error:
+        return Answer(question, f"This answer {FAILED}: {_reason(error)}.")
+
+
+def _drawn(marks: Sequence[Mark], title: str) -> tuple[Markup, tuple[str, ...]]:
+    """The plot of an answer; a note with the reason where it cannot be drawn."""
+    try:
+        return small_plot(marks, title), ()
+    except Exception as error:
+        return Markup(""), (f"The plot of this answer {FAILED}: {_reason(error)}.",)
+
+
+def _reason(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
 
 
 def lines(records: Records) -> list[str]:
@@ -144,7 +177,10 @@ def how_to_read(records: Records) -> str:
     """What brackets are, and what the tracks of the answers stand for."""
     there = {record.case.track for record in Report.of(records).records}
     tracks = [row.title for row in TRACKS.values() if row.name in there and not row.stages]
-    brackets = "Brackets are 95 % intervals, in the unit of the number before them."
+    brackets = (
+        "Brackets are 95 % intervals, in the unit of the number before them; in percent and points "
+        "plus is faster or more, minus slower or less."
+    )
     return f"{brackets} {'; '.join(tracks)}." if tracks else brackets
 
 
@@ -157,8 +193,10 @@ def _answer(question: Question, report: Report) -> Answer:
     several = len(report.datasets) > 1
     found = [f for results in report.datasets for f in question.find(results, several)]
     found.sort(key=lambda finding: finding.order)
+    remarks = [words for results in report.datasets for words in question.remarks(results)]
     if not found:
-        return Answer(question.text, _missing(question, report), _uncertified(question, report))
+        sentences = " ".join([_missing(question, report), *map(_sentence, remarks)])
+        return Answer(question.text, sentences, _uncertified(question, report))
     lead, *others = found
     parts = [lead.sentence]
     if question.paired and (second := _second(lead, others)):
@@ -167,15 +205,15 @@ def _answer(question: Question, report: Report) -> Answer:
         parts = [lead.words, replace(second, caveat=lead.caveat or second.caveat).sentence]
     if lead.verdict == NOT_COMPARED:
         parts.append(f"`{command(question)}` measures what can be compared")
-    elif not question.paired and (counts := _counts(found)):
-        parts.append(counts)
-    others.sort(key=lambda finding: list(TRACKS).index(finding.track))
+    elif not question.paired and others:
+        parts.append(_others(lead, others))
     shown = [_sentence(f.sentence) for f in others[:_DETAILS]]
     if len(others) > _DETAILS:
         shown.append(f"… and {len(others) - _DETAILS:,} more in the tables.")
-    details = (*shown, *_uncertified(question, report))
-    drawn = small_plot([mark for f in found for mark in f.marks], question.text)
-    return Answer(question.text, _sentence("; ".join(parts)), details, drawn)
+    drawn, failed = _drawn([mark for f in found for mark in f.marks], question.text)
+    details = (*shown, *_uncertified(question, report), *failed)
+    sentences = " ".join(map(_sentence, ["; ".join(parts), *remarks]))
+    return Answer(question.text, sentences, details, drawn)
 
 
 def _second(lead: Finding, others: Sequence[Finding]) -> Finding | None:
@@ -183,18 +221,27 @@ def _second(lead: Finding, others: Sequence[Finding]) -> Finding | None:
     return next((f for f in others if f.group == lead.group and f.variant != lead.variant), None)
 
 
-def _counts(found: Sequence[Finding]) -> str:
-    """What the other comparisons say, so that the largest one is not taken for all."""
-    if len(found) == 1:
-        return ""
-    if all(finding.verdict == INCONCLUSIVE for finding in found):
-        all_of = "both" if len(found) == 2 else f"all {len(found)}"
-        return f"{all_of} comparisons are inconclusive"
-    counted = Counter(finding.verdict for finding in found)
+def _others(lead: Finding, others: Sequence[Finding]) -> str:
+    """What the other comparisons say, so that the first one is not taken for all: the range of
+    their effects, and how many have which verdict."""
+    number = len(others)
+    these = "the other comparison" if number == 1 else f"the other {number} comparisons"
+    effects = sorted((f for f in others if f.size is not None), key=lambda f: f.size or 0.0)
+    span = ""
+    if effects:
+        ends = dict.fromkeys((effects[0].effect, effects[-1].effect))
+        span = " to ".join(ends)
+    counted = Counter(finding.verdict for finding in others)
+    if set(counted) == {INCONCLUSIVE} and lead.verdict == INCONCLUSIVE:
+        verb = "is" if number == 1 else "are"
+        return f"so {verb} {these}" + (f" ({span})" if span else "")
     words = {TIE: "no difference", INCONCLUSIVE: INCONCLUSIVE, NOT_COMPARED: NOT_COMPARED}
     order = [*(word for word in counted if word not in words), *words]
     parts = [f"{counted[word]} {words.get(word, word)}" for word in order if counted[word]]
-    return f"of {len(found)} comparisons: {', '.join(parts)}"
+    verdicts = ", ".join(parts)
+    if number == 1:
+        verdicts = words.get(others[0].verdict, "" if span else others[0].verdict)
+    return f"{these}: {' '.join(filter(None, (span, verdicts and f'({verdicts})')))}"
 
 
 def _missing(question: Question, report: Report) -> str:
@@ -221,12 +268,15 @@ def _sentence(words: str) -> str:
     return words if words.endswith((".", "…")) else f"{words}."
 
 
+_SURE = "How sure is this?"
+
+
 def how_sure(records: Records) -> Answer:
     """Detectable differences in speed, certificates, and the state of the machine, in one line."""
     report = Report.of(records)
     parts = [_detectable(report), certificates(report.records), machine_line(report.records)]
     missing = "What else ran on the machine was not recorded."
-    return Answer("How sure is this?", " ".join(part or missing for part in parts))
+    return Answer(_SURE, " ".join(part or missing for part in parts))
 
 
 def _detectable(report: Report) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from bench.analysis.caveats import footnotes_on
 from bench.analysis.comparison.comparability import in_words
@@ -24,8 +25,9 @@ from bench.report.first_screen.wording import Subject
 from bench.report.footnotes import has_caveat, signed
 from bench.report.format import fixed, known, percent
 from bench.stats.estimates import Estimate
-from bench.stats.verdicts import INCONCLUSIVE, TIE, WIDE, speed_verdict
+from bench.stats.verdicts import INCONCLUSIVE, TIE, speed_verdict
 from bench.training.frameworks import FRAMEWORKS
+from bench.training.tracks import TRACKS
 
 NOT_COMPARED = "not compared"
 _CHANCE = 1.5
@@ -40,7 +42,8 @@ class Finding:
         words: With its number and interval, without a full stop.
         place: Under which conditions: ``closed track, float32``.
         verdict: ``faster``, ``lower``, …, ``tie``, ``inconclusive`` or `NOT_COMPARED`.
-        size: The effect; of an inconclusive one the width of its interval, negative.
+        effect: The comparison in a few words, without its interval: ``12 % faster``.
+        size: The effect as a number, by which the smallest and largest are found; None without one.
         caveat: Whether a record of it has a caveat.
         variant: Its network.
         track: Its track.
@@ -51,7 +54,8 @@ class Finding:
     words: str
     place: str
     verdict: str
-    size: float
+    effect: str = ""
+    size: float | None = None
     caveat: bool = False
     variant: str = ""
     track: str = ""
@@ -64,13 +68,13 @@ class Finding:
         return signed(f"{self.words} ({self.place})", on=self.caveat)
 
     @property
-    def order(self) -> tuple[int, float]:
-        """Sorting key: decided ones, ties, inconclusive ones; in each the largest effect first.
+    def order(self) -> tuple[bool, int]:
+        """Sorting key: by track, the certified one first; what may not be compared comes last.
 
-        Inconclusive ones come by their intervals, the narrowest first: it says most.
+        It has nothing of the result, or the most extreme comparison would lead. In a track the
+        order is that of the tables.
         """
-        ranks = {TIE: 1, INCONCLUSIVE: 2, NOT_COMPARED: 3}
-        return ranks.get(self.verdict, 0), -self.size
+        return self.verdict == NOT_COMPARED, list(TRACKS).index(self.track)
 
 
 Find = Callable[[Results, bool], list[Finding]]
@@ -104,7 +108,8 @@ def learning(results: Results, named: bool) -> list[Finding]:
         means = _mean(ours), _mean(theirs)
         words = wording.accuracy_sentence(subject, difference, means)
         words += _by_images(ours, theirs, means) + _chance(ours, means)
-        made = _finding(words, place, *_weight(difference), ours, theirs)
+        made = _finding(words, place, difference.verdict.word, ours, theirs)
+        made = replace(made, **_effect_of(difference))
         marks = [Mark(f"{network}, {title(e.case)}", ACCURATE, _mean(e)) for e in (theirs, ours)]
         found.append(replace(made, marks=tuple(marks)))
     return found
@@ -140,23 +145,21 @@ def _speeds(results: Results, named: bool, name: str, verb: str, noun: str) -> l
             continue
         versus = results.ratio(ours, theirs)
         words = wording.speed_sentence(subject, versus)
-        verdict = speed_verdict(versus)
-        size = abs(math.log(versus.ratio.value))
-        if verdict.word == INCONCLUSIVE:
-            size = -versus.precision if verdict.reason == WIDE else -math.inf
+        word, value = speed_verdict(versus).word, versus.ratio.value
         place = _place(results, named, ours, theirs)
-        made = _finding(words, place, verdict.word, size, ours, theirs)
-        found.append(replace(made, marks=(_speed_mark(ours, network, versus.ratio),)))
+        made = _finding(words, place, word, ours, theirs)
+        mark = _speed_mark(ours, network, versus.ratio, decided=word != INCONCLUSIVE)
+        found.append(replace(made, effect=wording.size(value), size=value, marks=(mark,)))
     return found
 
 
-def _speed_mark(ours: Experiment, network: str, ratio: Estimate) -> Mark:
+def _speed_mark(ours: Experiment, network: str, ratio: Estimate, *, decided: bool) -> Mark:
     """How much faster one framework is than the reference, as a plot has it."""
     value, low, high = (None if end is None else end - 1 for end in ratio)
     label = f"{network}, {ours.case.track}"
     if kind(ours.kind).batch_size:
         label += f", batch {kind(ours.kind).batch_size}"
-    return Mark(label, SPEED, value if value is not None else math.nan, low, high)
+    return Mark(label, SPEED, value if value is not None else math.nan, low, high, decided)
 
 
 def _compared(results: Results, name: str) -> list[tuple[Experiment, Experiment, str]]:
@@ -206,27 +209,23 @@ def _place_of(results: Results, named: bool, case: Case, of: str = "") -> str:
     return ", ".join(part for part in parts if part)
 
 
-def _weight(found: AccuracyDifference) -> tuple[str, float]:
-    """The verdict on a difference of accuracies, and the size it is sorted by."""
-    verdict, (value, low, high) = found.verdict, found.estimate
-    if verdict.word != INCONCLUSIVE:
-        return verdict.word, abs(value)
-    if verdict.reason != WIDE or low is None or high is None:
-        return verdict.word, -math.inf
-    return verdict.word, low - high
+def _effect_of(found: AccuracyDifference) -> dict[str, Any]:
+    """A difference of accuracies as fields of a finding."""
+    value = found.estimate.value
+    return {"effect": wording.more_points(value), "size": value}
 
 
-def _finding(
-    words: str, place: str, verdict: str, size: float, ours: Experiment, theirs: Experiment
-) -> Finding:
+def _finding(words: str, place: str, verdict: str, ours: Experiment, theirs: Experiment) -> Finding:
     reasons = footnotes_on([*ours.ok, *theirs.ok], timed=kind(ours.kind).timed)
     case, sign = ours.case, bool(reasons)
-    return Finding(_capital(words), place, verdict, size, sign, case.variant, case.track)
+    return Finding(
+        _capital(words), place, verdict, caveat=sign, variant=case.variant, track=case.track
+    )
 
 
 def _refused(subject: Subject, why: str, ours: Experiment, theirs: Experiment) -> Finding:
     words = f"{subject.one} is not compared with {subject.other} in {subject.noun}: {why}"
-    return _finding(words, f"{ours.case.track} track", NOT_COMPARED, 0, ours, theirs)
+    return _finding(words, f"{ours.case.track} track", NOT_COMPARED, ours, theirs)
 
 
 def _capital(words: str) -> str:
@@ -265,15 +264,14 @@ def _normalisation(row: Row, place: str) -> Finding:
     decided = [w for w in verdicts if w not in ("", TIE, INCONCLUSIVE, NOT_INTERLEAVED)]
     rest = TIE if TIE in verdicts else INCONCLUSIVE
     finding = Finding(
-        f"{who} {_brings(row)} and {_costs(row)}",
+        f"{who} {_brings_and_costs(row)}",
         place,
         decided[0] if decided else rest,
-        abs(row["difference"]) if known(row["difference"]) else 0.0,
-        has_caveat(row),
-        case.variant,
-        case.track,
-        (base, case.recipe, place),
-        _both_changes(row),
+        caveat=has_caveat(row),
+        variant=case.variant,
+        track=case.track,
+        group=(base, case.recipe, place),
+        marks=_both_changes(row),
     )
     if not row["not_compared"]:
         return finding
@@ -285,12 +283,29 @@ def _both_changes(row: Row) -> tuple[Mark, ...]:
     who, marks = str(row["variant"]), []
     if known(row["difference"]):
         ends = (row["difference"], row["low"], row["high"])
-        marks.append(Mark(f"{who}: accuracy", POINTS, *ends))
+        decided = row["accuracy_verdict"] != INCONCLUSIVE
+        marks.append(Mark(f"{who}: accuracy", POINTS, *ends, decided))
     if known(row["ratio"]):
         ends = (row["ratio"], row["ratio_low"], row["ratio_high"])
         value, low, high = (None if end is None else end - 1 for end in ends)
-        marks.append(Mark(f"{who}: training speed", SPEED, value or 0.0, low, high))
+        decided = row["speed_verdict"] not in (INCONCLUSIVE, NOT_INTERLEAVED)
+        marks.append(Mark(f"{who}: training speed", SPEED, value or 0.0, low, high, decided))
     return tuple(marks)
+
+
+def _brings_and_costs(row: Row) -> str:
+    """Both changes; what neither decides is called inconclusive once."""
+    verdicts = (row["accuracy_verdict"], row["speed_verdict"])
+    if set(verdicts) != {INCONCLUSIVE}:
+        return f"{_brings(row)} and {_costs(row)}"
+    gained = wording.gain(Estimate(row["difference"], row["low"], row["high"]))
+    seeds = " (one seed each)" if _seeds(row) == 1 else ""
+    cost = wording.change(Estimate(row["ratio"], row["ratio_low"], row["ratio_high"]))
+    return f"is inconclusive in accuracy and in speed: {gained}{seeds}, training {cost}"
+
+
+def _seeds(row: Row) -> int:
+    return min(int(row["seeds"]), int(row["against_seeds"] or 0))
 
 
 def _brings(row: Row) -> str:
@@ -302,8 +317,7 @@ def _brings(row: Row) -> str:
     gained = f"reaches {wording.gain(difference)}"
     if row["accuracy_verdict"] != INCONCLUSIVE:
         return gained
-    seeds = min(row["seeds"], row["against_seeds"] or 0)
-    return f"{gained} ({'one seed each: ' if seeds == 1 else ''}inconclusive)"
+    return f"{gained} ({'one seed each: ' if _seeds(row) == 1 else ''}inconclusive)"
 
 
 def _costs(row: Row) -> str:
@@ -336,7 +350,7 @@ def _pretrained(
     if theirs is None:
         words = f"{who} reaches {percent(_mean(ours))} test accuracy in {title(case)}"
         words += f"{_spread(ours)}, but its training from scratch is not measured in this run"
-        return _finding(words, place, NOT_COMPARED, _mean(ours), ours, ours)
+        return _finding(words, place, NOT_COMPARED, ours, ours)
     subject = Subject(who, "the same from scratch", "reaches", f"in {title(case)}")
     place += f" and {theirs.case.recipe}" if theirs.case.recipe != case.recipe else ""
     apart = [d for d in results.between(ours, theirs) if not _of_start(d.key)]
@@ -345,12 +359,12 @@ def _pretrained(
     found = accuracy_difference(ours.ok, theirs.ok)
     means = _mean(ours), _mean(theirs)
     words = wording.accuracy_sentence(subject, found, means) + _by_images(ours, theirs, means)
-    made = _finding(words, place, *_weight(found), ours, theirs)
+    made = _finding(words, place, found.verdict.word, ours, theirs)
     marks = (
         Mark(f"{case.variant}, from scratch", ACCURATE, _mean(theirs)),
         Mark(f"{case.variant}, {source} weights", ACCURATE, _mean(ours)),
     )
-    return replace(made, marks=marks)
+    return replace(made, marks=marks, **_effect_of(found))
 
 
 def _spread(experiment: Experiment) -> str:

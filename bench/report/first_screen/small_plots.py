@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
-from bench.report.format import fixed, known
+from bench.report.format import fixed, known, significant
 from bench.stats.verdicts import EQUIVALENT_SPEED
 
 SPEED, POINTS, ACCURACY = "speed", "points", "accuracy"
@@ -20,11 +20,17 @@ SPEED, POINTS, ACCURACY = "speed", "points", "accuracy"
 _ROWS = 6
 """Marks of a plot at most; the tables have all."""
 _WIDTH, _ROW, _LABELS, _AXIS = 460, 18, 220, 16
-_INK, _SOFT, _LINE, _SHADE = (
+_DOUBLED = 100.0
+"""Change of speed in percent from which on a plot has ratios."""
+_TWICE = 2.0
+_LEAST, _BEYOND, _FARTHEST = 5.0, 4.0, 1000.0
+"""Ratios: as far as the axis reaches for intervals, beyond values by this factor, and at most."""
+_INK, _SOFT, _LINE, _SHADE, _PAPER = (
     "var(--ink, #1f2328)",
     "var(--soft, #59636e)",
     "var(--line, #d0d7de)",
     "var(--plot-shade, #8c959f)",
+    "var(--paper, #ffffff)",
 )
 
 
@@ -39,6 +45,7 @@ class Mark:
         value: The value.
         low: Lower end of its 95 % interval; None where it is unknown.
         high: Upper end.
+        decided: Whether the comparison has a verdict: else the mark is hollow.
     """
 
     label: str
@@ -46,6 +53,7 @@ class Mark:
     value: float
     low: float | None = None
     high: float | None = None
+    decided: bool = True
 
     @property
     def ends(self) -> tuple[float, ...]:
@@ -58,7 +66,8 @@ def small_plot(marks: Sequence[Mark], title: str) -> Markup:
     """The marks as one inline SVG; empty where there are none.
 
     Changes are on an axis around 0, with the margin of a tie where they are changes of speed;
-    accuracies on one from 0 to 100 %.
+    speeds of which one is at least doubled are ratios on a logarithmic axis around 1x; accuracies
+    are on an axis from 0 to 100 %. An end beyond the axis is an arrow.
 
     Args:
         marks: In their order from the top.
@@ -82,18 +91,35 @@ def small_plot(marks: Sequence[Mark], title: str) -> Markup:
 
 @dataclass(frozen=True)
 class _Axis:
+    """Where values stand, in percent.
+
+    Attributes:
+        low: Its left end.
+        high: Its right end.
+        unit: What it says below.
+        margin: Half the width of the band around 0 that counts as a tie.
+        ratio: Whether changes are drawn and written as ratios.
+    """
+
     low: float
     high: float
     unit: str
     margin: float = 0.0
-    """Half the width of the band around 0 that counts as a tie."""
+    ratio: bool = False
 
     @classmethod
     def of(cls, marks: Sequence[Mark]) -> _Axis:
         units = {mark.unit for mark in marks}
         if units == {ACCURACY}:
             return cls(0.0, 100.0, "% test accuracy")
-        reach = max(abs(end) for mark in marks for end in mark.ends)
+        ends = [end for mark in marks for end in mark.ends]
+        if units == {SPEED} and max(ends) >= _DOUBLED:
+            values = max(_factor(100 * mark.value) for mark in marks)
+            farthest = min(max(map(_factor, ends)), max(_BEYOND * values, _LEAST))
+            reach = 100 * (_round(min(farthest, _FARTHEST)) - 1)
+            words = "times as fast; shaded: margin of a tie"
+            return cls(_inverse(reach), reach, words, 100 * EQUIVALENT_SPEED, ratio=True)
+        reach = max(map(abs, ends))
         values = max(abs(100 * mark.value) for mark in marks)
         # An interval that is many times as wide as all values would press them into one point.
         reach = _round(min(reach, max(5 * values, 50.0)))
@@ -106,15 +132,24 @@ class _Axis:
         return cls(-reach, reach, unit, margin)
 
     def x(self, value: float) -> float:
-        inside = min(max(value, self.low), self.high)
+        inside = self._place(min(max(value, self.low), self.high))
+        low, high = self._place(self.low), self._place(self.high)
         width = _WIDTH - _LABELS - 10
-        return round(_LABELS + width * (inside - self.low) / (self.high - self.low), 1)
+        return round(_LABELS + width * (inside - low) / (high - low), 1)
+
+    def _place(self, value: float) -> float:
+        return math.log(_of_change(value)) if self.ratio else value
+
+    def show(self, value: float, *, signed: bool) -> str:
+        """A value in figures: ``+12``, ``3.4x`` on an axis of ratios."""
+        return f"{_figures(_of_change(value))}x" if self.ratio else _number(value, signed)
 
     def below(self, y: float) -> list[str]:
         """Band, zero line, ends of the axis and its unit."""
         parts = []
         if self.margin:
-            left, right = self.x(-self.margin), self.x(self.margin)
+            least = _inverse(self.margin) if self.ratio else -self.margin
+            left, right = self.x(least), self.x(self.margin)
             parts.append(
                 f'<rect x="{left}" y="0" width="{right - left:.1f}" height="{y}" '
                 f'style="fill:{_SHADE}" fill-opacity="0.2"/>'
@@ -122,9 +157,10 @@ class _Axis:
         zero = self.x(0.0)
         parts.append(f'<path d="M{zero} 0V{y}" style="stroke:{_LINE}"/>')
         middle = (self.x(self.low) + self.x(self.high)) / 2
-        texts = [(self.x(self.low), "start", _number(self.low, self.low < 0))]
+        signed = self.low < 0
+        texts = [(self.x(self.low), "start", self.show(self.low, signed=signed))]
         texts += [(middle, "middle", self.unit)]
-        texts += [(self.x(self.high), "end", _number(self.high, self.low < 0))]
+        texts += [(self.x(self.high), "end", self.show(self.high, signed=signed))]
         for x, anchor, text in texts:
             parts.append(
                 f'<text x="{x:.1f}" y="{y + 11}" text-anchor="{anchor}" '
@@ -135,24 +171,60 @@ class _Axis:
 
 def _row(mark: Mark, axis: _Axis, y: float) -> list[str]:
     value = 100 * mark.value
-    shown = f"{mark.label}  {_number(value, mark.unit != ACCURACY)}"
+    signed = mark.unit != ACCURACY
+    shown = f"{mark.label}  {axis.show(value, signed=signed)}"
     parts = [
         f'<text x="{_LABELS - 8}" y="{y + 4}" text-anchor="end" style="fill:{_INK}">'
         f"{escape(shown)}</text>"
     ]
-    if mark.low is not None and mark.high is not None:
-        ends = f"M{axis.x(100 * mark.low)} {y}H{axis.x(100 * mark.high)}"
+    if mark.low is not None and mark.high is not None and known(mark.low) and known(mark.high):
+        low, high = 100 * mark.low, 100 * mark.high
+        words = ", ".join(axis.show(end, signed=signed) for end in (low, high))
+        parts.insert(0, f"<title>{escape(shown)} [{words}]</title>")
+        ends = f"M{axis.x(low)} {y}H{axis.x(high)}"
         parts.append(f'<path d="{ends}" style="stroke:{_INK}" stroke-width="2"/>')
+        parts += [_arrow(axis.x(low), y, 1)] if low < axis.low else []
+        parts += [_arrow(axis.x(high), y, -1)] if high > axis.high else []
     filled = _SHADE if mark.unit == POINTS else _INK
-    parts.append(f'<circle cx="{axis.x(value)}" cy="{y}" r="4" style="fill:{filled}"/>')
-    return parts
+    inside = filled if mark.decided else _PAPER
+    parts.append(
+        f'<circle cx="{axis.x(value)}" cy="{y}" r="4" '
+        f'style="fill:{inside};stroke:{filled}" stroke-width="1.5"/>'
+    )
+    return ["<g>", *parts, "</g>"]
+
+
+def _arrow(x: float, y: float, inward: int) -> str:
+    """The head of an arrow at an end that lies beyond the axis."""
+    return f'<path d="M{x} {y}l{7 * inward} -4v8z" style="fill:{_INK}"/>'
+
+
+def _of_change(percent: float) -> float:
+    """The ratio of a change in percent; the smallest that is drawn where nothing is left."""
+    return max(1 + percent / 100, 1 / _FARTHEST)
+
+
+def _factor(percent: float) -> float:
+    """How far a change is from none, faster or slower: 2 for half and double the speed."""
+    return max(_of_change(percent), 1 / _of_change(percent))
+
+
+def _inverse(percent: float) -> float:
+    """The change that undoes another one: -50 % of +100 %."""
+    return 100 * (1 / _of_change(percent) - 1)
 
 
 def _number(value: float, signed: bool) -> str:
     digits = 0 if abs(value) >= 10 or value == 0 else 1
-    text = fixed(abs(value), digits)
-    sign = ("−" if value < 0 else "+") if signed and float(text) else ""
-    return f"{sign}{text}"
+    shown = abs(value) >= 0.5 * 10**-digits
+    sign = ("−" if value < 0 else "+") if signed and shown else ""
+    return f"{sign}{fixed(abs(value), digits)}"
+
+
+def _figures(ratio: float) -> str:
+    """A ratio with two digits, and whole from 10 on: ``0.2``, ``1.02``, ``12``."""
+    digits = 2 if ratio < 1 or ratio >= _TWICE else 3
+    return f"{float(significant(ratio, digits).replace(',', '')):,g}"
 
 
 def _round(reach: float) -> float:

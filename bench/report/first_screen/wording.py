@@ -2,7 +2,11 @@
 
 The number of a sentence is that of the tables, rounded; nothing is computed here. A ratio
 of 1.12 is *12 % faster*, one of 0.80 *20 % slower*, from 2 on *2.4 times as fast*. Percentages are
-whole numbers, below one percent of one significant digit.
+whole numbers, below one percent of one significant digit. An interval beyond a factor of two has
+ratios instead: *0.94 times as fast [0.12, 7.35]*.
+
+An end of an interval in percent or points has its sign, whatever the words before it: plus is
+faster or more, minus slower or less.
 """
 
 from __future__ import annotations
@@ -11,7 +15,7 @@ import math
 from dataclasses import dataclass
 
 from bench.analysis.comparison.pairing import AccuracyDifference
-from bench.report.format import fixed, known, percent, significant
+from bench.report.format import POINTS, RATIO, fixed, known, percent, significant
 from bench.stats.estimates import Estimate, Ratio
 from bench.stats.verdicts import INCONCLUSIVE, TIE, WIDE, Verdict, speed_verdict
 
@@ -51,20 +55,20 @@ def speed_sentence(subject: Subject, versus: Ratio) -> str:
     if verdict.reason == WIDE:
         return f"{who}: {_reach(ratio)}{_undetectable(versus.detectable)}"
     spread = f" ({_reach(ratio)})" if ratio.low is not None else ""
-    return f"{who}: {_change(ratio.value)} here{spread}, but {verdict.reason}"
+    return f"{who}: {size(ratio.value)} here{spread}, but {verdict.reason}"
 
 
 def change(ratio: Estimate, than: str = "") -> str:
-    """A ratio with its interval: ``12 % faster [5, 19]``, ``20 % slower than PyTorch [18, 22]``."""
+    """A ratio with its interval: ``12 % faster [+5, +19]``, ``20 % slower than B [-22, -18]``,
+    ``2.4 times as fast [2.12, 2.80]``."""
     value, low, high = ratio
-    link = f" {_link(value)} {than}" if than else ""
-    shown = f"{_change(value)}{link}"
     if low is None or high is None or not known(low) or not known(high):
-        return shown
-    if value >= _TIMES:
-        return f"{shown} [{significant(low, 2)}, {significant(high, 2)}]"
-    ends = (low - 1, high - 1) if value >= 1 else (1 - high, 1 - low)
-    return f"{shown} [{_percents(ends[0])}, {_percents(ends[1])}]"
+        return f"{size(value)}{_link(than, as_fast=value >= _TIMES)}"
+    if value >= _TIMES or high >= _TIMES or high > _TIMES**2 * low:
+        times = significant(value, 2) if value >= _TIMES else fixed(value, 2)
+        return f"{times} times as fast{_link(than, as_fast=True)} {RATIO.interval(low, high)}"
+    shown = f"{size(value)}{_link(than, as_fast=False)}"
+    return f"{shown} [{_signed(low - 1)}, {_signed(high - 1)}]"
 
 
 def speed_bound(ratio: Estimate) -> str:
@@ -76,11 +80,16 @@ def speed_bound(ratio: Estimate) -> str:
     return f"{max(1, math.ceil(round(widest, 6)))} % or more"
 
 
-def _link(value: float) -> str:
-    return "as" if value >= _TIMES else "than"
+def _link(than: str, *, as_fast: bool) -> str:
+    return f" {'as' if as_fast else 'than'} {than}" if than else ""
 
 
-def _change(value: float) -> str:
+def _signed(part: float) -> str:
+    return f"{'-' if part < 0 else '+'}{_percents(abs(part))}"
+
+
+def size(value: float) -> str:
+    """A ratio of speeds in words: ``12 % faster``, ``20 % slower``, ``2.4 times as fast``."""
     if value >= _TIMES:
         return f"{significant(value, 2)} times as fast"
     return f"{_percents(abs(value - 1))} % {'faster' if value >= 1 else 'slower'}"
@@ -97,7 +106,7 @@ def _reach(ratio: Estimate) -> str:
     _, low, high = ratio
     assert low is not None
     assert high is not None
-    return f"the interval reaches from {_change(low)} to {_change(high)}"
+    return f"the interval reaches from {size(low)} to {size(high)}"
 
 
 def _undetectable(detectable: float | None) -> str:
@@ -153,25 +162,29 @@ def _accuracy_reason(verdict: Verdict, difference: Estimate) -> str:
 
 def by_images_alone(accuracies: tuple[float, float], images: int) -> str:
     """A difference of accuracies of one seed each, with the 95 % interval that the number of test
-    images leaves: ``by test images alone 10.0 points more [7.1, 12.9]``; empty without images."""
+    images leaves: ``by the 2,000 test images alone 10.0 points more [+7.1, +12.9]``; empty without
+    images."""
     if images < 1:
         return ""
     ours, theirs = accuracies
     reach = _NORMAL_95 * math.sqrt((ours * (1 - ours) + theirs * (1 - theirs)) / images)
-    sign = 1 if ours >= theirs else -1
-    size = sign * (ours - theirs)
-    ends = ", ".join(fixed(100 * end, 1) for end in (size - reach, size + reach))
-    words = f"{fixed(100 * size, 1)} points {'more' if sign > 0 else 'less'} [{ends}]"
-    return f"by the {images:,} test images alone {words}"
+    difference = ours - theirs
+    ends = POINTS.interval(difference - reach, difference + reach)
+    return f"by the {images:,} test images alone {more_points(difference)} {ends}"
 
 
 def gain(difference: Estimate, than: str = "") -> str:
-    """A difference of accuracies: ``1.3 points more test accuracy than PyTorch [0.4, 2.1]``."""
+    """A difference of accuracies: ``1.3 points more test accuracy than PyTorch [+0.4, +2.1]``."""
     value, low, high = difference
-    sign = 1 if value >= 0 else -1
-    shown = f"{fixed(abs(100 * value), 1)} points {'more' if value >= 0 else 'less'} test accuracy"
-    ends = sorted(100 * sign * end for end in (low, high) if end is not None and known(end))
-    return f"{shown}{than}" + (f" [{fixed(ends[0], 1)}, {fixed(ends[1], 1)}]" if ends else "")
+    shown = f"{more_points(value)} test accuracy{than}"
+    if low is None or high is None or not known(low) or not known(high):
+        return shown
+    return f"{shown} {POINTS.interval(low, high)}"
+
+
+def more_points(difference: float) -> str:
+    """``1.3 points more``, ``0.4 points less``."""
+    return f"{fixed(abs(100 * difference), 1)} points {'more' if difference >= 0 else 'less'}"
 
 
 def accuracy_bound(difference: Estimate) -> str:
@@ -184,9 +197,4 @@ def accuracy_bound(difference: Estimate) -> str:
 def _accuracy_reach(difference: Estimate) -> str:
     """The ends of an interval in words: ``from 3.1 points less to 4.0 points more``."""
     _, low, high = difference
-    words = [
-        f"{fixed(abs(100 * end), 1)} points {'more' if end >= 0 else 'less'}"
-        for end in (low, high)
-        if end is not None
-    ]
-    return f"from {' to '.join(words)}"
+    return f"from {' to '.join(more_points(end) for end in (low, high) if end is not None)}"

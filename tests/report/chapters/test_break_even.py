@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.report.chapters.speed.break_even import break_even_images
+from bench.report.chapters.speed.break_even import break_even, break_even_images
+from bench.report.plot_style import style
 from bench.report.tables import TABLES, frame, sections
+from tests.support.parts import part_of
 from tests.support.synthetic_records.synthetic import FAILED_PARITY, make_record
 
 TABLE = {table.name: table for table in TABLES}["break_even"]
@@ -128,6 +130,36 @@ def test_what_may_not_be_compared_is_refused_in_words():
 
 def test_what_is_uncertified_has_no_break_even():
     assert rows([*QUICK_START, *(replace(r, parity=FAILED_PARITY) for r in SLOW_START)]) == []
+
+
+def drawn(records):
+    with style():
+        drawing = break_even(part_of(records))
+    (axes,) = drawing.figure.axes
+    return axes
+
+
+def test_a_crossing_is_drawn_where_the_faster_one_is_decided():
+    axes = drawn([*QUICK_START, *SLOW_START])
+    assert len(axes.lines) == 2
+    assert not axes.collections
+    assert axes.get_xlim()[1] > 40_000
+    assert axes.get_xlabel() == "training images after the first step"
+
+
+def test_an_undecided_ratio_has_bands_and_no_crossing_and_says_so():
+    records = [*QUICK_START, *measured("keras-jax", 1020, (9.0, 1.0, 1.0))]
+    assert rows(records)[0]["images"] is None
+    axes = drawn(records)
+    assert not axes.lines
+    assert len(axes.collections) == 2
+    assert axes.get_xlim()[1] < 20_000  # medians would cross after 306,000 images
+    words = " ".join(axes.get_xlabel().split())
+    why = "no break-even can be told, the ratio is inconclusive"
+    assert words.endswith(f"keras-jax and pytorch: {why}")
+    alike = [r for name in ("jax", "torch") for r in measured(f"keras-{name}", 1000, (9, 1, 1))]
+    words = " ".join(drawn([*QUICK_START, *alike]).get_xlabel().split())
+    assert words.endswith("no break-even can be told: every ratio is a tie")
 
 
 @given(st.floats(0, 100), st.floats(0, 100), RATE, st.floats(1.01, 10))

@@ -165,8 +165,8 @@ def test_what_is_uncertified_is_not_held_against_anything():
 def drawn(records):
     with style():
         drawing = normalisation(part_of(records))
-    (axes,) = drawing.figure.axes
-    return axes, drawing
+    left, right = drawing.figure.axes
+    return left, right, drawing
 
 
 def test_a_mark_stands_at_both_changes_in_the_framework_s_colour_and_the_normalisation_s_shape():
@@ -177,25 +177,46 @@ def test_a_mark_stands_at_both_changes_in_the_framework_s_colour_and_the_normali
         *both("cifar-plain", (0.50, 0.52, 0.54), 1.0, framework="keras-jax"),
         *both("cifar-bn", (0.59, 0.61, 0.63), 1.25, framework="keras-jax"),
     ]
-    axes, drawing = drawn(records)
-    marks = [line for line in axes.lines if line.get_markersize() == 9]
-    places = [(m.get_marker(), m.get_xdata()[0], m.get_ydata()[0]) for m in marks]
-    assert [shape for shape, *_ in places] == ["D", "D", "s"]
-    assert [x for _, x, _ in places] == pytest.approx([-20, -20, -37.5])
-    assert [y for *_, y in places] == pytest.approx([8, 9, 3])
-    tints = [m.get_color() for m in marks]
+    left, right, drawing = drawn(records)
+    both_marks = [[m for m in axes.lines if m.get_marker() in "Ds"] for axes in (left, right)]
+    assert [[m.get_marker() for m in marks] for marks in both_marks] == [["D", "D", "s"]] * 2
+    costs, gains = ([m.get_xdata()[0] for m in marks] for marks in both_marks)
+    assert costs == pytest.approx([-20, -20, -37.5])
+    assert gains == pytest.approx([8, 9, 3])
+    assert [m.get_ydata()[0] for m in both_marks[0]] == [m.get_ydata()[0] for m in both_marks[1]]
+    tints = [m.get_color() for m in both_marks[0]]
     assert tints[0] == tints[2] != tints[1]
     legend = [text.get_text() for text in drawing.figure.legends[0].get_texts()]
     assert legend == ["pytorch", "keras-jax", "LRN", "BatchNorm"]
-    names = {text.get_text() for text in axes.texts}
+    names = {text.get_text() for text in left.get_yticklabels()}
     assert {"9 BN over none", "2 LRN over none"} <= names
 
 
-def test_an_interval_beyond_all_marks_is_cut_with_an_arrow():
+def test_the_axis_is_as_wide_as_the_intervals():
     records = [
         *both("cifar-plain", (0.50, 0.50), 1.0),
         *both("cifar-bn", (0.50, 0.60), 1.25),  # +5 points, ±64
     ]
-    axes, _ = drawn(records)
-    arrows = {line.get_marker(): line.get_ydata()[0] for line in axes.lines}
-    assert (arrows["v"], arrows["^"]) == pytest.approx((-7.5, 7.5))
+    left, right, _ = drawn(records)
+    assert not {line.get_marker() for axes in (left, right) for line in axes.lines} & {"<", ">"}
+    low, high = right.get_xlim()
+    assert low < 5 - 63 < 5 + 63 < high
+
+
+def test_an_interval_far_beyond_all_others_is_cut_with_an_arrow():
+    records = [
+        *both("cifar-plain", (0.50, 0.50), 1.0),
+        *both("cifar-bn", (0.50, 0.60), 1.25),  # +5 points, ±64
+        *both("cifar-lrn", (0.539, 0.541), 1.25),
+        *both("cifar-bn2", (0.54, 0.541), 1.25),
+    ]
+    _, right, _ = drawn(records)
+    arrows = {line.get_marker(): line.get_xdata()[0] for line in right.lines}
+    low, high = right.get_xlim()
+    assert (low, high) == pytest.approx((arrows["<"], arrows[">"]), rel=0.15)
+    assert high < 50
+
+
+def test_pairs_of_seeds_and_of_blocks_are_two_columns():
+    (shown,) = cells([*PLAIN, *both("cifar-bn", (0.58, 0.60, 0.62), 1.25)])
+    assert (shown["pairs of seeds"], shown["pairs of blocks"]) == ("3", "4")

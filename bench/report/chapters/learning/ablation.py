@@ -29,24 +29,32 @@ from bench.core.case import Case
 from bench.report.columns import Column, case_of, number, seeds_of, text, whole
 from bench.report.footnotes import has_caveat, signed
 from bench.report.format import (
+    CHANGE,
     NOTHING,
-    factor,
     known,
     percent,
     percent_interval,
-    plus,
     points,
+    ratio,
     significant,
 )
 from bench.report.panels import first_lines
-from bench.report.plot_style import INK, SOFT, Drawing, colour, draw_interval, hover, new_figure
+from bench.report.plot_style import (
+    INK,
+    SOFT,
+    Drawing,
+    colour,
+    draw_interval,
+    hover,
+    new_figure,
+    reach,
+)
 from bench.report.report import Part
 from bench.report.table import Chart, Table
 from bench.stats.estimates import Estimate
 from bench.training.tracks import TRACKS
 
 _BAR = 0.62
-_REACH = 2.0  # an interval is drawn as far as this times the longest bar: few seeds give huge ones
 
 
 def rows_of(results: Results) -> list[Row]:
@@ -76,7 +84,7 @@ def _accuracy_change(row: Row) -> str:
 
 
 def _rate_change(row: Row) -> str:
-    return factor(row["ratio"], row["ratio_low"], row["ratio_high"])
+    return ratio(row["ratio"], row["ratio_low"], row["ratio_high"])
 
 
 def _seeds(row: Row) -> str:
@@ -117,7 +125,7 @@ def gap_lines(rows: Sequence[Row]) -> list[str]:
 
 def _gap(row: Row) -> str:
     accuracy = points(row["delta"], row["delta_low"], row["delta_high"])
-    speed = factor(row["ratio"], row["ratio_low"], row["ratio_high"])
+    speed = ratio(row["ratio"], row["ratio_low"], row["ratio_high"])
     return f"{accuracy} points" + ("" if speed == NOTHING else f" and {speed} in images/s")
 
 
@@ -132,6 +140,8 @@ class _Measure:
     level: Callable[[Sequence[float]], Estimate]
     """Mean over seeds, as in the table."""
     show: Callable[[float], str]
+    timed: bool = False
+    """Whether caveats on seconds are caveats of it."""
 
 
 def _percent_change(before: StageResult | None, step: StageResult) -> Estimate:
@@ -151,6 +161,7 @@ _MEASURES = (
         StageResult.rates,
         geometric_mean,
         significant,
+        timed=True,
     ),
 )
 
@@ -175,7 +186,7 @@ def defaults(part: Part) -> Drawing | None:
     rows, left_out = first_lines(all_rows, "ablation", 2 * part.panels)
     title = "Ablation of defaults, from a framework's own to the shared ones"
     bars = [len(steps) - 1 for _, _, steps in rows]
-    figure = new_figure(11.5, 1.1 + sum(0.95 + 0.27 * n for n in bars), title, part.data)
+    figure = new_figure(13, 1.1 + sum(0.95 + 0.27 * n for n in bars), title, part.data)
     names = labels(network for network, _, _ in rows)
     frameworks = sorted({name for _, name, _ in rows}, key=framework_place)
     limits = [_limit([steps for _, _, steps in rows], measure) for measure in _MEASURES]
@@ -184,7 +195,7 @@ def defaults(part: Part) -> Drawing | None:
     )
     for line, (network, name, steps) in zip(grid, rows, strict=True):
         for axes, measure, limit in zip(line, _MEASURES, limits, strict=True):
-            who = signed(f"{names[network]}, {name}", on=_caveats(steps))
+            who = signed(f"{names[network]}, {name}", on=_caveats(steps, measure))
             axes.set_title(_heading(who, steps, measure), fontsize=9)
             axes.set_xlabel(f"change, {measure.axis}")
             _bars(axes, _changes(steps, measure), limit, colour(name, frameworks))
@@ -199,15 +210,16 @@ def defaults(part: Part) -> Drawing | None:
         title,
         "Top to bottom, one default after the other is switched to the shared value and left "
         "there. A bar is the change to the stage before, the thin line its 95 % interval over "
-        "seeds; a line that crosses zero is inconclusive, an arrow with a value is an end "
-        "beyond the panel. Above each panel: the level at the framework's defaults and when all is "
-        f"shared.{left_out}",
+        "seeds. A bar whose line crosses zero is inconclusive and hollow, and what one seed alone "
+        "gives is a hollow mark without a bar. An arrow is an end beyond the panel; the figures "
+        "after the panel have it. Above each panel: the level at the framework's defaults and when "
+        f"all is shared.{left_out}",
         figure,
     )
 
 
-def _caveats(steps: Stages) -> list[str]:
-    return footnotes_on((record for step in steps for record in step.ok), timed=True)
+def _caveats(steps: Stages, measure: _Measure) -> list[str]:
+    return footnotes_on((record for step in steps for record in step.ok), timed=measure.timed)
 
 
 def _heading(name: str, steps: Stages, measure: _Measure) -> str:
@@ -230,8 +242,8 @@ def _changes(steps: Stages, measure: _Measure) -> list[tuple[StageResult, Estima
 
 def _limit(columns: Sequence[Stages], measure: _Measure) -> float:
     """How far from zero an interval is drawn in a column of panels."""
-    changes = [change.value for steps in columns for _, change in _changes(steps, measure)]
-    return _REACH * max([abs(value) for value in changes if known(value)] + [0.5])
+    changes = [change for steps in columns for _, change in _changes(steps, measure)]
+    return reach([change for change in changes if known(change.value)])
 
 
 def _bars(
@@ -259,20 +271,24 @@ def _why_no_bar(step: StageResult) -> str:
 
 
 def _bar(axes: Axes, place: int, change: Estimate, limit: float, tint: str) -> None:
-    value = change.value
-    (bar,) = axes.barh(place, value, _BAR, color=tint)
-    hover(bar, points(value / 100, *(None if end is None else end / 100 for end in change[1:])))
-    ends = [0.0, value]
-    ends += draw_interval(axes, place, change, (-limit, limit), show=plus) or ()
-    # Beyond the interval, on the side to which the bar points.
-    rising = value >= 0
+    """A bar with its interval, hollow where that contains zero; of one seed a hollow mark alone."""
+    value, low, high = change
+    figures = CHANGE.estimate(*change)
+    if low is None or high is None:
+        (artist,) = axes.plot(value, place, "D", color=tint, markerfacecolor="white", markersize=6)
+        figures += ", one seed"
+    else:
+        face = "white" if low <= 0 <= high else tint
+        (artist,) = axes.barh(place, value, _BAR, facecolor=face, edgecolor=tint, linewidth=1.2)
+        draw_interval(axes, place, change, (-limit, limit))
+    hover(artist, figures)
     axes.annotate(
-        plus(value),
-        (max(ends) if rising else min(ends), place),
-        xytext=(5 if rising else -5, 0),
-        textcoords="offset points",
+        figures,
+        (1, place),
+        (6, 0),
+        axes.get_yaxis_transform(),
+        "offset points",
         va="center",
-        ha="left" if rising else "right",
         fontsize=8,
     )
 
@@ -291,10 +307,10 @@ def _remark(axes: Axes, place: int, text: str) -> None:
 
 
 def _same_scale(column: Sequence[Axes]) -> None:
-    """One scale down a column, with room for the figures at both ends."""
+    """One scale down a column."""
     ends = [end for axes in column for end in (axes.dataLim.x0, axes.dataLim.x1)]
     low, high = min([*ends, 0.0]), max([*ends, 0.0])
-    room = 0.16 * max(high - low, 1.0)
+    room = 0.06 * max(high - low, 1.0)
     for axes in column:
         axes.set_xlim(low - room, high + room)
 

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import (
-    FuncFormatter,
-    LogLocator,
-    MaxNLocator,
-    NullFormatter,
     PercentFormatter,
 )
-from numpy.typing import NDArray
 
 from bench.analysis.experiments import Experiment, frameworks_of, labels
 from bench.analysis.rows import TRAINING, Row, accuracy_rows
-from bench.core.case import Case
+from bench.report.charts.accuracy_and_speed import accuracy_vs_throughput
 from bench.report.charts.accuracy_seeds import seeds
 from bench.report.columns import Column, dagger, how, number, seeds_of, who, whole
 from bench.report.format import NOTHING, percent, percent_interval, share, significant
@@ -136,81 +130,6 @@ def _learning(axes: Axes, experiment: Experiment, unit: str, frameworks: Sequenc
     )
     what = f"{percent(float(y[-1]))} after {significant(float(x[-1]))} {_AXES[unit]}"
     hover(line, f"{framework}: {what} ({len(curves)} {'seed' if len(curves) == 1 else 'seeds'})")
-
-
-def accuracy_vs_throughput(part: Part) -> Drawing | None:
-    """A mark per network and framework: training images/s across, test accuracy up."""
-    rates = {
-        _whatever_the_recipe(e): part.results.rate(e).value
-        for e in part.experiments(TRAINING)
-        if e.ok
-    }
-    both = [e for e in part.experiments("accuracy") if e.ok and _whatever_the_recipe(e) in rates]
-    if not both:
-        return None
-    panels, left_out = first_panels(panels_of(both), "accuracy", part.panels)
-    title = f"Accuracy against training throughput, {part.track} track"
-    figure = new_figure(8.2, 5, title, part.data)
-    ((axes,),) = grid_of_axes(figure, 1, 1)
-    names = labels(panels)
-    for case, panel in panels.items():
-        points = np.array(
-            [(rates[_whatever_the_recipe(e)], np.mean([r.samples[0] for r in e.ok])) for e in panel]
-        )
-        _cloud(axes, panel, points, part.frameworks)
-        _name_cloud(axes, signed_title(names[case], panel), points)
-    axes.margins(0.12, 0.15)
-    drawn = [experiment for panel in panels.values() for experiment in panel]
-    _scale_across(axes, [rates[_whatever_the_recipe(e)] for e in drawn])
-    axes.set_ylabel("test accuracy, mean over seeds")
-    axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.10g} %"))
-    networks = [case.variant for case in panels]
-    framework_legend(figure, frameworks_of(e.records[0] for e in both), networks=networks)
-    return Drawing(
-        f"accuracy_vs_throughput_{part.track}",
-        title,
-        "Further right is faster, further up more accurate; a thin line joins the frameworks of "
-        f"one network.{left_out}",
-        figure,
-    )
-
-
-def _whatever_the_recipe(experiment: Experiment) -> Case:
-    """Speed does not depend on the schedule, so a row of either kind may have its own recipe."""
-    return replace(experiment.case, recipe="")
-
-
-def _cloud(
-    axes: Axes,
-    panel: Sequence[Experiment],
-    points: NDArray[np.float64],
-    frameworks: Sequence[str],
-) -> None:
-    """Draw `points`, (frameworks, 2), and the line that joins them."""
-    ordered = points[np.argsort(points[:, 0])]
-    axes.plot(ordered[:, 0], ordered[:, 1], color=SOFT, linewidth=0.7, alpha=0.6, zorder=1)
-    for case, (x, y) in zip((e.case for e in panel), points, strict=True):
-        tint = colour(case.framework, frameworks)
-        (mark,) = axes.plot(x, y, marker(case.variant), color=tint, markersize=8)
-        what = f"{significant(float(x))} images/s, {percent(float(y))}"
-        hover(mark, f"{case.variant} in {case.framework_label}: {what}")
-
-
-def _name_cloud(axes: Axes, name: str, points: NDArray[np.float64]) -> None:
-    x, y = points[np.argmax(points[:, 0])]
-    axes.annotate(name, (x, y), xytext=(9, 0), textcoords="offset points", va="center", fontsize=8)
-
-
-def _scale_across(axes: Axes, values: Sequence[float]) -> None:
-    """Logarithmic where networks differ widely; labelled 500, 1,000 in either case."""
-    axes.set_xlabel("training images/s")
-    if max(values) > 5 * min(values):
-        axes.set_xscale("log")
-        axes.set_xlabel("training images/s (logarithmic)")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.xaxis.set_major_formatter(plain_numbers())
 
 
 TABLE = Table(

@@ -20,7 +20,7 @@ from bench.core.case import Case
 from bench.networks.normalisations import NORMALISATIONS, Normalisation
 from bench.report.charts.forest import Forest, difference_axis
 from bench.report.columns import Column, how, seeds_of, text, who, whole
-from bench.report.format import NOTHING, plus, points
+from bench.report.format import CHANGE, NOTHING, points
 from bench.report.leads import counted
 from bench.report.table import Chart, Table
 from bench.stats.estimates import UNKNOWN
@@ -153,6 +153,11 @@ def _difference(row: Row) -> str:
     return points(row["difference"], row["low"], row["high"])
 
 
+def one_seed(row: Row) -> str:
+    """``one seed`` where a side of a difference has no more: its value has no interval."""
+    return "one seed" if min(row["seeds"], row["against_seeds"] or 0) == 1 else ""
+
+
 DIFFERENCES = Forest(
     "accuracy_differences",
     "Differences in accuracy",
@@ -162,9 +167,10 @@ DIFFERENCES = Forest(
     "accuracy_differences",
     difference_rows,
     lambda _: "difference of test accuracy, percentage points",
-    plus,
+    CHANGE,
     ("difference", "low", "high"),
     detail=lambda row: f"over {row['reference']}",
+    alone=one_seed,
     nothing=0.0,
     even=(-100 * EQUIVALENT_ACCURACY, 100 * EQUIVALENT_ACCURACY),
     factor=100,

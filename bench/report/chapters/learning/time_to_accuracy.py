@@ -160,7 +160,7 @@ def time_to_accuracy(part: Part) -> Drawing | None:
         goals = follow.thresholds()[-GOALS:]
         for axes, goal in zip(line, goals, strict=False):
             name = f"{names[follow.members[0].peers]}: {100 * goal:g} %"
-            name = signed_title(name, follow.members)
+            name = signed_title(name, _with_left_out(follow, part))
             axes.set_title(in_lines(name, _LETTERS))
             _panel(axes, follow, goal, frameworks)
         for axes in line[len(goals) :]:
@@ -178,6 +178,13 @@ def time_to_accuracy(part: Part) -> Drawing | None:
 def _within(follow: TimeToAccuracy, part: Part) -> bool:
     first = follow.members[0]
     return first.case.track == part.track and first.certified == part.certified
+
+
+def _with_left_out(follow: TimeToAccuracy, part: Part) -> list[Experiment]:
+    """The members, and what is no member since its seconds are left out: its caveat is the
+    panel's, too."""
+    peers = follow.members[0].peers
+    return [e for e in part.experiments("accuracy") if e.peers == peers]
 
 
 def _how(found: Sequence[TimeToAccuracy]) -> str:

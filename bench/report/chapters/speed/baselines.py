@@ -11,8 +11,8 @@ from bench.analysis.results import Results
 from bench.analysis.rows import TRAINING, Row, identity
 from bench.core.records import Record
 from bench.report.charts.forest import Forest
-from bench.report.columns import Column, ends, fraction, how, number, text, times, who, whole
-from bench.report.format import NOTHING
+from bench.report.columns import Column, ends, fraction, how, number, text, who, whole
+from bench.report.format import NOTHING, RATIO
 from bench.report.leads import extremes
 from bench.report.table import Chart, Table
 from bench.stats import estimates
@@ -98,8 +98,8 @@ def tutorial_loop_columns(rows: Sequence[Row]) -> list[Column]:
         Column("their loop", lambda row: str(row["loop"]), right=False),
         whole("its batch", "loop_batch_size"),
         number("its images/s", "loop_images_per_second"),
-        Column("ours / theirs", lambda row: times(row["ratio"])),
-        ends(times, "ratio_low", "ratio_high"),
+        Column("ours / theirs", lambda row: RATIO.value(row["ratio"])),
+        ends(RATIO, "ratio_low", "ratio_high"),
         whole("pairs", "pairs"),
         fraction("our accuracy", "accuracy", usual=NOTHING),
         number("our training (s)", "seconds", usual=NOTHING),
@@ -122,7 +122,7 @@ _LOOPS = Forest(
     "tutorial_loops",
     tutorial_loop_rows,
     lambda _: "our images/s over theirs",
-    times,
+    RATIO,
     detail=lambda row: str(row["loop"]),
 )
 
@@ -138,7 +138,7 @@ TUTORIAL_LOOPS = Table(
     tutorial_loop_columns,
     charts=(Chart("tutorial_loops", _LOOPS.draw, (TRAINING,)),),
     times=(TRAINING, "accuracy"),
-    lead=extremes("Our images/s over theirs:", "ratio", times),
+    lead=extremes("Our images/s over theirs:", "ratio", RATIO.value),
     kinds=(TRAINING, "accuracy"),
 )
 
@@ -182,8 +182,8 @@ def layer_columns(rows: Sequence[Row]) -> list[Column]:
         text("compared with", "theirs"),
         number("ours (ms)", "our_seconds", factor=1000),
         number("theirs (ms)", "their_seconds", factor=1000),
-        Column("theirs / ours", lambda row: times(row["ratio"])),
-        ends(times, "ratio_low", "ratio_high"),
+        Column("theirs / ours", lambda row: RATIO.value(row["ratio"])),
+        ends(RATIO, "ratio_low", "ratio_high"),
         whole("pairs", "pairs"),
         Column("largest difference", lambda row: f"{row['largest_difference']:.1e}"),
         *how(),
@@ -197,7 +197,7 @@ _LAYERS = Forest(
     "layers",
     layer_rows,
     lambda _: "their seconds of a call over ours",
-    times,
+    RATIO,
     detail=lambda row: f"{row['layer']} {row['shape']}",
 )
 
@@ -212,7 +212,7 @@ LAYERS = Table(
     layer_columns,
     charts=(Chart("layers", _LAYERS.draw, (TRAINING,)),),
     times=(TRAINING,),
-    lead=extremes("Their seconds of a call over ours:", "ratio", times),
+    lead=extremes("Their seconds of a call over ours:", "ratio", RATIO.value),
     kinds=(TRAINING,),
 )
 
@@ -266,8 +266,8 @@ def feature_columns(rows: Sequence[Row]) -> list[Column]:
         number("training (s)", "seconds"),
         number("of it in the trunk (s)", "trunk_seconds"),
         number("recomputed (s)", "recomputed_seconds"),
-        Column("recomputed / cached", lambda row: times(row["ratio"])),
-        Column("features already cached", lambda row: times(row["ratio_again"])),
+        Column("recomputed / cached", lambda row: RATIO.value(row["ratio"])),
+        Column("features already cached", lambda row: RATIO.value(row["ratio_again"])),
         *how(),
     ]
 
@@ -279,7 +279,7 @@ _FEATURES = Forest(
     "features",
     feature_rows,
     lambda _: "recomputed over cached",
-    times,
+    RATIO,
     ("ratio", "", ""),
 )
 
@@ -295,6 +295,6 @@ FEATURES = Table(
     feature_columns,
     charts=(Chart("features", _FEATURES.draw, ("accuracy",)),),
     times=("accuracy",),
-    lead=extremes("Seconds recomputed over cached:", "ratio", times),
+    lead=extremes("Seconds recomputed over cached:", "ratio", RATIO.value),
     kinds=("accuracy",),
 )

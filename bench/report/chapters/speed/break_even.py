@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import combinations
 
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 
 from bench.analysis.comparison.comparability import in_words
@@ -24,6 +25,7 @@ from bench.report.format import NOTHING, count, known, ratio, significant
 from bench.report.leads import counted
 from bench.report.panels import first_panels, signed_title
 from bench.report.plot_style import (
+    Dash,
     Drawing,
     colour,
     dash,
@@ -37,9 +39,10 @@ from bench.report.plot_style import (
 from bench.report.report import Part
 from bench.report.table import Chart, Table
 from bench.stats import estimates
-from bench.stats.verdicts import speed_verdict
+from bench.stats.verdicts import INCONCLUSIVE, TIE, speed_verdict
 
 _LETTERS = 48  # of a title above axes 4.9 inches wide
+_RATIO_IS = {INCONCLUSIVE: "inconclusive", TIE: "a tie"}
 AHEAD, EVEN, REFUSED = "ahead from the start", "break-even", "not comparable"
 
 
@@ -54,7 +57,12 @@ class Side:
     @property
     def rate(self) -> float:
         """Images/s of training: the median, as in the table of throughput."""
-        return self.results.rate(self.steady).value
+        return self.rates.value
+
+    @property
+    def rates(self) -> estimates.Estimate:
+        """The same with its interval."""
+        return self.results.rate(self.steady)
 
     @cached_property
     def seconds(self) -> dict[str, float]:
@@ -114,7 +122,7 @@ def _whole(experiment: Experiment) -> bool:
 
 def _row(one: Side, other: Side) -> Row:
     results = one.results
-    faster, slower = (one, other) if one.rate >= other.rate else (other, one)
+    faster, slower = _by_rate(one, other)
     row = identity(faster.steady, results.data) | counts(faster.steady)
     used = (faster.steady, faster.start, slower.steady, slower.start)
     row |= provenance_columns([record for experiment in used for record in experiment.ok])
@@ -132,13 +140,24 @@ def _row(one: Side, other: Side) -> Row:
     row |= {"images": None, "epochs": None, "verdict": REFUSED}
     if refused:
         return row
-    if (word := speed_verdict(versus).word) != "faster":
-        # The point would lie anywhere: the interval of the ratio contains 1.
+    if word := _undecided(faster, slower):
         return row | {"verdict": f"{word} in rate"}
     images = break_even_images((faster.startup, slower.startup), (faster.rate, slower.rate))
     images_of_epoch = faster.steady.ok[0].dataset.get("train_images")
     row |= {"images": images, "epochs": images / images_of_epoch if images_of_epoch else None}
     return row | {"verdict": EVEN if images > 0 else AHEAD}
+
+
+def _undecided(faster: Side, slower: Side) -> str:
+    """The verdict on two rates where it is not *faster*: the break-even would lie anywhere, since
+    the interval of the ratio contains 1. Empty where it is."""
+    word = speed_verdict(faster.results.ratio(faster.steady, slower.steady)).word
+    return "" if word == "faster" else word
+
+
+def _by_rate(one: Side, other: Side) -> tuple[Side, Side]:
+    """The two, the one with the higher rate first."""
+    return (one, other) if one.rate >= other.rate else (other, one)
 
 
 def _start_columns(faster: Side, slower: Side) -> Row:
@@ -182,7 +201,10 @@ def _level(key: str, row: Row) -> str:
 
 
 def break_even(part: Part) -> Drawing | None:
-    """Seconds from the start over images, a line per framework: they cross at the break-even."""
+    """Seconds from the start over images, a line per framework: they cross at the break-even.
+
+    Frameworks of which neither is shown to be faster are bands, which have no crossing.
+    """
     found = {
         case: sides
         for case, sides in _sides(part.results).items()
@@ -198,7 +220,8 @@ def break_even(part: Part) -> Drawing | None:
     figure = new_figure(4.9 * columns + 0.4, 1.2 + 2.7 * rows, title, part.data)
     places = [axes for row in grid_of_axes(figure, rows, columns) for axes in row]
     for axes, (case, sides) in zip(places, panels.items(), strict=False):
-        axes.set_title(in_lines(signed_title(names[case], [s.steady for s in sides]), _LETTERS))
+        measured = [e for side in sides for e in (side.steady, side.start)]
+        axes.set_title(in_lines(signed_title(names[case], measured), _LETTERS))
         _lines(axes, sides, part.frameworks)
     for axes in places[len(panels) :]:
         axes.set_axis_off()
@@ -209,7 +232,9 @@ def break_even(part: Part) -> Drawing | None:
         title,
         "A line begins at the end of a framework's first step and rises by its seconds per image: "
         "lower is sooner. Where two lines cross, the one with more images/s has made up for its "
-        f"slower start; the table says which crossings are sure.{left_out}",
+        "slower start. A band is as wide as the 95 % interval of the seconds per image, and stands "
+        "for a framework that is not shown to be faster or slower than another one of the panel: "
+        f"where such two cross cannot be told.{left_out}",
         figure,
     )
 
@@ -220,28 +245,76 @@ def _has(framework: str, panels: Iterable[Sequence[Side]]) -> bool:
 
 def _lines(axes: Axes, sides: Sequence[Side], frameworks: Sequence[str]) -> None:
     reach = _reach(sides)
+    undecided = [pair for pair in _pairs(sides) if _undecided(*pair)]
+    bands = [side for pair in undecided for side in pair]
     for side in sides:
         case = side.steady.case
         tint, style = (f(case.framework, frameworks) for f in (colour, dash))
-        ends = (side.startup, side.startup + reach / side.rate)
-        (line,) = axes.plot((0, reach), ends, color=tint, linestyle=style, linewidth=2)
         words = f"start {significant(side.startup)} s, {significant(side.rate)} images/s"
-        hover(line, f"{case.framework_label}: {words}")
+        draw = _band if side in bands else _line
+        hover(draw(axes, side, reach, tint, style), f"{case.framework_label}: {words}")
     axes.set_xlim(0, reach)
     axes.set_ylim(bottom=0)
     axes.locator_params(axis="x", nbins=5)
     axes.xaxis.set_major_formatter(plain_numbers())
     axes.yaxis.set_major_formatter(plain_numbers())
-    axes.set_xlabel("training images after the first step")
+    untold = [in_lines(words, _LETTERS + 10) for words in _untold(undecided, len(sides))]
+    axes.set_xlabel("\n".join(["training images after the first step", *untold]))
     axes.set_ylabel("seconds")
+
+
+def _line(axes: Axes, side: Side, reach: float, tint: str, style: Dash) -> Artist:
+    """Seconds over images at the median of images/s."""
+    ends = (side.startup, side.startup + reach / side.rate)
+    (line,) = axes.plot((0, reach), ends, color=tint, linestyle=style, linewidth=2)
+    return line
+
+
+def _band(axes: Axes, side: Side, reach: float, tint: str, style: Dash) -> Artist:
+    """Seconds over images between both ends of the interval of images/s."""
+    _, low, high = side.rates
+    later, sooner = (
+        (side.startup, side.startup + reach / rate)
+        for rate in (low or side.rate, high or side.rate)
+    )
+    band = axes.fill_between((0, reach), sooner, later, color=tint, alpha=0.28)
+    band.set(edgecolor=tint, linestyle=style, linewidth=0.9)
+    return band
+
+
+def _pairs(sides: Sequence[Side]) -> list[tuple[Side, Side]]:
+    """All pairs of a panel, in each the one with the higher rate first."""
+    return [_by_rate(*pair) for pair in combinations(sides, 2)]
+
+
+def _untold(undecided: Sequence[tuple[Side, Side]], sides: int) -> list[str]:
+    """Why a panel has no crossing of frameworks, in words.
+
+    Args:
+        undecided: The pairs of which neither is shown to be faster.
+        sides: Frameworks of the panel.
+    """
+    lines: dict[str, list[str]] = {}
+    for pair in undecided:
+        word = _undecided(*pair)
+        why = _RATIO_IS.get(word, "the opposite of that of the medians")
+        names = " and ".join(side.steady.case.framework_label for side in pair)
+        lines.setdefault(why, []).append(names)
+    every = len(undecided) == sides * (sides - 1) // 2 and len(lines) == 1
+    if every and len(undecided) > 1:
+        return [f"no break-even can be told: every ratio is {next(iter(lines))}"]
+    return [
+        f"{names}: no break-even can be told, the ratio is {why}"
+        for why, pairs in lines.items()
+        for names in pairs
+    ]
 
 
 def _reach(sides: Sequence[Side]) -> float:
     """Images that a panel shows: all crossings, and as many as the slowest start takes."""
     crossings = [0.0]
-    for pair in combinations(sides, 2):
-        faster, slower = sorted(pair, key=lambda side: side.rate, reverse=True)
-        if faster.rate > slower.rate:
+    for faster, slower in _pairs(sides):
+        if faster.rate > slower.rate and not _undecided(faster, slower):
             starts = (faster.startup, slower.startup)
             crossings.append(break_even_images(starts, (faster.rate, slower.rate)))
     usual = max(side.startup * side.rate for side in sides)

@@ -13,8 +13,8 @@ from bench.analysis.experiments import Experiment
 from bench.analysis.results import Results
 from bench.analysis.rows import TRAINING, Row, counts, identity
 from bench.core.case import EAGER
-from bench.report.columns import Column, how, number, text, times, who, whole
-from bench.report.format import NOTHING, count, known, ratio, significant
+from bench.report.columns import Column, how, number, text, who, whole
+from bench.report.format import NOTHING, RATIO, count, known, ratio, significant
 from bench.report.leads import extremes
 from bench.report.table import Table
 from bench.stats.verdicts import speed_verdict
@@ -128,6 +128,6 @@ TABLE = Table(
     execution_rows,
     columns,
     times=(TRAINING,),
-    lead=extremes("Images/s compiled over eager:", "ratio", times),
+    lead=extremes("Images/s compiled over eager:", "ratio", RATIO.value),
     kinds=(TRAINING,),
 )

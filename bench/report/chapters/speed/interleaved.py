@@ -18,11 +18,10 @@ from bench.report.columns import (
     kind_column,
     kind_of,
     text,
-    times,
     who,
     whole,
 )
-from bench.report.format import NOTHING, known, percent
+from bench.report.format import NOTHING, RATIO, known, percent
 from bench.report.leads import counted
 from bench.report.table import Chart, Table
 from bench.stats.verdicts import EQUIVALENT_SPEED, speed_verdict
@@ -82,8 +81,8 @@ def columns(rows: Sequence[Row]) -> list[Column]:
         kind_column(),
         *who(rows),
         Column("compared with", _compared_with, right=False),
-        Column("ratio", lambda row: times(row["ratio"])),
-        ends(times, "ratio_low", "ratio_high"),
+        Column("ratio", lambda row: RATIO.value(row["ratio"])),
+        ends(RATIO, "ratio_low", "ratio_high"),
         text("verdict", "verdict"),
         whole("processes", "processes"),
         whole("pairs", "pairs"),
@@ -155,14 +154,14 @@ SPEEDS = Forest(
     "speed_ratios",
     "Speed over the reference framework",
     "Right of the line is faster. Marks are ratios of speed, by pairs of interleaved blocks unless "
-    "the name says otherwise; lines are their 95 % intervals over processes and pairs, and the "
+    "the name says otherwise; lines are their 95 % intervals over processes, and the "
     "shaded band is what counts as a tie. A mark without a verdict of faster or slower is hollow. "
     "The axis is logarithmic where intervals span more than a factor of four; an arrow with a "
     "value is an end beyond the panel.",
     "interleaved",
     speed_ratio_rows,
     _across,
-    times,
+    RATIO,
     heading=kind_of,
     detail=_conditions,
     even=(1 / (1 + EQUIVALENT_SPEED), 1 + EQUIVALENT_SPEED),
@@ -174,8 +173,10 @@ TABLE = Table(
     "Interleaved runs",
     "All frameworks of one network ran interleaved (A B B A), one block at a time, in several "
     "fresh processes. The ratio is of speed, by pairs of blocks, above 1x faster than the "
-    "reference: the geometric mean over processes of the median ratio. Its 95 % interval "
-    "resamples processes and pairs, and is as wide as Student's t over the processes demands. An "
+    "reference: the geometric mean over processes of the median ratio. Its 95 % interval is "
+    "Student's t over the processes: the standard error comes from the spread between processes "
+    "(moderated by a usual one where there are fewer than four) and is not below that of a "
+    "bootstrap of the pairs within them. An "
     "interval wholly within ± 10 % is a tie; one that contains 1 and reaches further is "
     "inconclusive, as is any of one process. *Detectable* is the smallest difference that this "
     "many pairs would have found four times out of five. No more were taken when every ratio was "

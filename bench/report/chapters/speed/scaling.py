@@ -15,11 +15,10 @@ from bench.report.columns import (
     how,
     number,
     text,
-    times,
     who,
     whole,
 )
-from bench.report.format import NOTHING, percent
+from bench.report.format import LEVEL, NOTHING, RATIO, percent
 from bench.report.table import Table
 
 
@@ -31,9 +30,9 @@ def columns(rows: Sequence[Row]) -> list[Column]:
         text("scaling", "scaling"),
         number("images/s", "images_per_second"),
         number("on one", "one_images_per_second"),
-        Column("speed-up", lambda row: times(row["speed_up"])),
+        Column("speed-up", lambda row: RATIO.value(row["speed_up"])),
         fraction("efficiency", "efficiency"),
-        ends(percent),
+        ends(LEVEL),
         Column("communication", lambda row: percent(row["communication"]), usual=NOTHING),
         text("BatchNorm", "batch_norm", usual=NOTHING),
         text("weights", "same_as_one", usual=NOTHING),

@@ -196,10 +196,12 @@ def _bars(axes: Axes, panel: Sequence[Experiment], part: Part) -> None:
 TABLE = Table(
     "throughput",
     "Throughput",
-    "Images/s in steady state: mean over processes of the median of each one's blocks, with a "
-    "95 % bootstrap interval, which covers the spread between processes where there were "
-    "several. Ratios are of throughput: above 1x is faster than the reference; a tie is an "
-    "interval wholly within ± 10 %, and one that contains 1 and reaches further is inconclusive.",
+    "Images/s in steady state: geometric mean over processes of the median of each one's blocks, "
+    "with a 95 % interval: Student's t over the processes where there were several, a bootstrap of "
+    "the blocks of one process. Ratios are of throughput: above 1x is faster than the reference; a "
+    "tie is an interval wholly within ± 10 %, and one that contains 1 and reaches further is "
+    "inconclusive. A ratio of interleaved cases is of pairs of neighbouring blocks, and holds "
+    "where the quotient of two rows differs from it.",
     throughput_rows,
     columns,
     charts=(Chart("throughput", throughput, _KINDS),),

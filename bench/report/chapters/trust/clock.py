@@ -9,9 +9,12 @@ from bench.analysis.results import Results
 from bench.analysis.rows import TRAINING, Row, identity
 from bench.report.charts.forest import Forest
 from bench.report.columns import Column, ends, how, number, text, who
-from bench.report.format import NOTHING, fixed, known
+from bench.report.format import NOTHING, Quantity
 from bench.report.leads import counted
 from bench.report.table import Chart, Table
+
+_AUDIT = Quantity(2, even=1.0)
+"""A ratio of two slopes, without a unit."""
 
 
 def clock_rows(results: Results) -> list[Row]:
@@ -44,15 +47,11 @@ def columns(rows: Sequence[Row]) -> list[Column]:
         number("on the device (ms)", "device_seconds", factor=1000, usual=NOTHING),
         number("synced (ms)", "synced", factor=1000),
         number("weights read (ms)", "slope", factor=1000),
-        Column("synced / read", lambda row: _two_digits(row["ratio"])),
-        ends(_two_digits, "ratio_low", "ratio_high"),
+        Column("synced / read", lambda row: _AUDIT.value(row["ratio"])),
+        ends(_AUDIT, "ratio_low", "ratio_high"),
         text("clock", "clock"),
         *how(),
     ]
-
-
-def _two_digits(value: float | None) -> str:
-    return fixed(value, 2) if value is not None and known(value) else NOTHING
 
 
 _CHART = Forest(
@@ -63,7 +62,7 @@ _CHART = Forest(
     "clock",
     clock_rows,
     lambda _: "synced slope over slope with weights read",
-    _two_digits,
+    _AUDIT,
     even=(0.9, 1.1),
     decided=lambda row: row["clock"] == MISSING_SYNC,
 )

@@ -13,7 +13,7 @@ from bench.analysis.rows import IDENTITY, Row, counts, identity
 from bench.core.kinds import KINDS, THROUGHPUT
 from bench.report.charts.forest import Forest
 from bench.report.columns import Column, fraction, how, kind_column, kind_of, number, who, whole
-from bench.report.format import NOTHING, fixed, known, percent
+from bench.report.format import LEVEL, NOTHING, percent
 from bench.report.leads import extremes
 from bench.report.table import Chart, Table
 from bench.stats import estimates
@@ -109,10 +109,8 @@ def columns(rows: Sequence[Row]) -> list[Column]:
 
 
 def _interval(row: Row) -> str:
-    low, high = row["low"], row["high"]
-    if not known(low) or not known(high):
-        return NOTHING
-    return f"[{fixed(100 * max(low, 0), 1)}, {fixed(100 * high, 1)}] %"
+    shown = LEVEL.interval(row["low"], row["high"])
+    return shown if shown == NOTHING else f"{shown} %"
 
 
 _CHART = Forest(
@@ -123,7 +121,7 @@ _CHART = Forest(
     "overhead",
     overhead_rows,
     lambda _: "images/s of the suite's loop over the bare loop's",
-    lambda share: percent(share),
+    LEVEL,
     ("share", "low", "high"),
     heading=kind_of,
 )

@@ -1,0 +1,93 @@
+"""What a reader of the answers must not miss: a framework's recommended settings that are slower
+than those of the certified track."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from bench.analysis.caveats import footnotes_on
+from bench.analysis.experiments import Experiment, labels
+from bench.analysis.results import Results
+from bench.core.case import Case
+from bench.core.kinds import INFERENCE, LATENCY, TRAIN_THROUGHPUT, kind
+from bench.report.first_screen.findings import title
+from bench.report.footnotes import signed
+from bench.report.format import significant
+from bench.stats import estimates
+from bench.training.tracks import TRACKS
+
+SLOWER = 1.5
+"""Factor from which on a framework is said to be slower with the settings that it recommends."""
+
+_VERBS = {
+    TRAIN_THROUGHPUT: "trains",
+    INFERENCE: "serves",
+    LATENCY: "answers a single image of",
+}
+
+
+def slower_as_recommended(results: Results, *kinds: str) -> list[str]:
+    """A sentence for each framework that is much slower with stock layers and recommended settings
+    than in the certified track, without a full stop.
+
+    Args:
+        results: The results of one dataset.
+        kinds: The kinds of measurement that it is about.
+    """
+    sentences = []
+    for stock, certified in _pairs(results, kinds):
+        seconds = _seconds(stock), _seconds(certified)
+        if seconds[0] > SLOWER * seconds[1]:
+            sentences.append(_sentence(stock, certified, seconds))
+    return sentences
+
+
+def _pairs(results: Results, kinds: tuple[str, ...]) -> Iterator[tuple[Experiment, Experiment]]:
+    """Stock and certified experiments of one case on one machine."""
+    found = [e for e in results.experiments(*kinds) if e.ok and e.case.track in TRACKS]
+    certified = {
+        (_anywhere(e.case), e.kind): e
+        for e in found
+        if TRACKS[e.case.track].certified and e.certified
+    }
+    for e in found:
+        row = TRACKS[e.case.track]
+        other = certified.get((_anywhere(e.case), e.kind))
+        if other and not row.certified and not row.own_kernels and _same_machine(e, other):
+            yield e, other
+
+
+def _anywhere(case: Case) -> Case:
+    """What the rows of two tracks share: all but track, precision and recipe."""
+    return replace(case, track="", precision="", recipe="")
+
+
+def _same_machine(one: Experiment, other: Experiment) -> bool:
+    facts = ("cpu", "cores", "gpu")
+    left, right = one.ok[0].environment, other.ok[0].environment
+    return all(left.get(fact) == right.get(fact) for fact in facts)
+
+
+def _seconds(experiment: Experiment) -> float:
+    """Seconds of half of the calls at most (p50), or of one image of a block."""
+    samples = [second for record in experiment.ok for second in record.samples]
+    images = experiment.ok[0].images_per_sample if kind(experiment.kind).throughput else 1
+    return estimates.percentiles(samples)[0] / (images or 1)
+
+
+def _sentence(stock: Experiment, certified: Experiment, seconds: tuple[float, float]) -> str:
+    case = stock.case
+    network = labels([replace(case, framework="")])[replace(case, framework="")]
+    if kind(stock.kind).throughput:
+        ours, theirs = (f"{significant(1 / s)} images/s" for s in seconds)
+        link, note = "at", ""
+    else:
+        ours, theirs = (f"{significant(1000 * s)} ms" for s in seconds)
+        link, note = "in", " (p50)"
+    words = (
+        f"{title(case)} {_VERBS[stock.kind]} {network} {link} {ours}{note} in the {case.track} "
+        f"track ({case.precision}) and {link} {theirs} in the {certified.case.track} track "
+        f"({certified.case.precision})"
+    )
+    return signed(words, on=footnotes_on([*stock.ok, *certified.ok], timed=True))
