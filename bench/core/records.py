@@ -41,7 +41,7 @@ class Record:
         samples: Raw: seconds per block for everything timed, one fraction for accuracy.
         unit: Of the samples: ``s`` or ``fraction``.
         images_per_sample: Images of one sample where it is timed, else None.
-        summary: Computed from the samples (`bench.harness.interleaving.summaries`).
+        summary: Computed from the samples (`bench.stats.summaries`).
         metrics: Everything else that was measured, by the names in `bench.core.metrics`.
         dataset: ``name``, ``fingerprint``, ``train_images`` and ``test_images``.
         parity: The parity certificate: ``status`` and figures.

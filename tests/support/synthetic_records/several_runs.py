@@ -10,7 +10,7 @@ from typing import Any
 from bench.analysis.runs import Run
 from bench.core.records import Record
 from bench.core.samples import by_process
-from bench.harness.interleaving.summaries import summary_of
+from bench.stats.summaries import summary_of
 from tests.support.synthetic_records.synthetic import make_record
 
 
