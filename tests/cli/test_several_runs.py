@@ -59,7 +59,7 @@ def test_compare_with_nothing_to_compare_fails() -> None:
     done = call(compare, "results/run-1", "other", "--fail-if", "slower:5%")
     assert done.return_value == 1
     assert "FAILED slower:5%: nothing was compared: 2 only in A, 1 only in B" in done.stderr
-    refused = replace(timed(1.0), parity={"status": "fail"})
+    refused = replace(timed(1.0, day=9), parity={"status": "fail"})
     RecordStore(Path("refused")).append(refused)
     done = call(compare, "results/run-1", "refused", "--fail-if", "slower:5%")
     assert done.return_value == 1

@@ -15,7 +15,10 @@ from tests.support.synthetic_records.synthetic import make_record
 
 
 def a_run(name: str, *records: Record) -> Run:
-    return Run(name, tuple(replace(record, run=name) for record in records), Path(name))
+    """A run whose records began in a second of its own: no two are copies of one measurement."""
+    second = f":{sum(map(ord, name)) % 60:02}+"
+    own = (replace(r, run=name, started_at=r.started_at.replace(":05+", second)) for r in records)
+    return Run(name, tuple(own), Path(name))
 
 
 def timed(seconds: float, day: int = 1, processes: int = 2, **changed: Any) -> Record:
