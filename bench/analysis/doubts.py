@@ -36,7 +36,7 @@ def doubt_of(records: Sequence[Record]) -> str:
         if audit is not None and audit.verdict == MISSING_SYNC:
             return f"{MISSING_SYNC} in {name}"
         if excess_of_peak([record]) is not None:
-            return f"{name} is {ABOVE_PEAK}"
+            return f"the speed of {name} is {ABOVE_PEAK}"
     return ""
 
 

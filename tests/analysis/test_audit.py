@@ -20,6 +20,7 @@ from bench.core.records import Record, RecordStore
 from tests.support.synthetic_records.agreeing import agreeing
 from tests.support.synthetic_records.synthetic import (
     ENVIRONMENT,
+    FIGURES,
     OTHER_DATASET,
     make_failure,
     make_record,
@@ -256,6 +257,34 @@ def test_caveats_in_the_notes_that_no_record_carries_are_found(tmp_path: Path) -
     assert notes_of(tmp_path / "three") == ""
     known = replace(honest()[0], caveats=({"on": "all", "why": "other work ran"},))
     assert audit([known, *honest()[1:]], notes_of(tmp_path / "one")) == []
+
+
+CERTIFICATE = {
+    **{"variant": "cifar-bn", "framework": "pytorch", "status": "pass", "problem": ""},
+    **{"figures": FIGURES, "weights_sha256": "a", "batches_sha256": "b"},
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({}, None),
+        ({"status": "fail", "problem": "loss differs"}, "fail: loss differs"),
+        ({"figures": {"logits": {"worst": 1.0, "bound": 0.5}}}, "passed with logits 1, bound 0.5"),
+        ({"figures": {}}, "passed without a figure"),
+        ({"weights_sha256": "c"}, "not the weights or batches"),
+        ({"framework": "pytorch"}, "more than one certificate"),
+    ],
+)
+def test_a_run_of_certificates_alone_is_audited(
+    tmp_path: Path, change: dict[str, Any], reason: str | None
+) -> None:
+    other = {**CERTIFICATE, "framework": "keras-jax", **change}
+    (tmp_path / "certificates.json").write_text(json.dumps([CERTIFICATE, other]))
+    done = CliRunner().invoke(command, [str(tmp_path)], standalone_mode=False)
+    assert done.return_value == int(reason is not None)
+    assert done.output.endswith(f"2 certificates, {int(reason is not None)} findings\n")
+    assert reason is None or reason in done.output
 
 
 def test_the_command_says_the_reasons_and_exits_with_1(tmp_path: Path) -> None:

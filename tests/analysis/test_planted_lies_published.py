@@ -389,9 +389,9 @@ def test_two_seeds_that_ended_in_the_same_weights_are_found() -> None:
 
 def faster(rows: Rows) -> None:
     """Keras trains `cifar-bn` three times as fast, quietly enough for a verdict."""
-    for row in [r for r in rows if r["kind"] == "train_throughput"]:
-        factor = 3.0 if row in of(rows) else 1.0
-        row["samples"] = [(1 + 0.001 * (i % 5)) / factor for i in range(len(row["samples"]))]
+    for row, factor in ((of(rows)[0], 3.0), (of(rows, framework=PYTORCH)[0], 1.0)):
+        seconds = row["images_per_sample"] / factor / 100
+        row["samples"] = [seconds * (1 + 0.001 * (i % 5)) for i in range(len(row["samples"]))]
         row["metrics"]["ceiling"] = None
 
 
@@ -416,7 +416,7 @@ def verdicts(records: list[Record]) -> Iterator[str]:
 
 def calls_faster(line: str) -> bool:
     """Whether it is a verdict; the figure of a row without one may be shown."""
-    return line == "faster" or "(faster)" in line or "trains cifar-bn 3 times as fast" in line
+    return line == "faster" or "(faster)" in line or "trains cifar-bn 3.0 times as fast" in line
 
 
 def test_what_nothing_speaks_against_is_called_faster() -> None:
@@ -429,7 +429,7 @@ def test_what_nothing_speaks_against_is_called_faster() -> None:
     ("lie", "reason"),
     [
         (early, "missing synchronisation in keras-tensorflow"),
-        (above, "keras-tensorflow is above the measured peak"),
+        (above, "the speed of keras-tensorflow is above the measured peak"),
         (failed_check, "float64 loss differs"),
         (figure_above_its_bound, "its certificate passed with float64 logits 0.5"),
         (no_certificate, "no certificate was made"),

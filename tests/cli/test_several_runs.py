@@ -1,6 +1,7 @@
 """Commands that take several runs: compare with its gate, history, export, report, audit."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -51,6 +52,21 @@ def test_compare_fails_where_a_run_is_slower_and_says_which_case() -> None:
     done = call(compare, *runs, "--fail-if", "slower:5%", "--frameworks", "keras-jax")
     assert (done.return_value, done.stderr) == (0, "passed: slower:5%\n")
     assert call(compare, *runs).return_value == 0
+
+
+def test_compare_with_a_copy_of_the_run_is_refused_in_one_line() -> None:
+    shutil.copytree("results/run-1", "copy")
+    with pytest.raises(UserError, match="are the same measurements, begun in the same second"):
+        call(compare, "results/run-1", "copy", "--fail-if", "slower:5%")
+
+
+def test_compare_says_that_nothing_was_compared() -> None:
+    RecordStore(Path("refused")).append(replace(timed(1.0, day=9), parity={"status": "fail"}))
+    done = call(compare, "results/run-1", "refused")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(
+        "warning: nothing was compared: 1 refused, 1 only in A (different parity"
+    )
 
 
 def test_compare_with_nothing_to_compare_fails() -> None:
