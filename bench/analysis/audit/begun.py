@@ -72,6 +72,21 @@ def data(records: Sequence[Record], begun: Mapping[str, Any]) -> Found:
             )
 
 
+def versions(records: Sequence[Record], begun: Mapping[str, Any]) -> Found:
+    """Records of other versions, or of another commit, than the run was begun with."""
+    of = {**(begun.get("versions") or {}), "commit": begun.get("commit")}
+    found: dict[str, dict[str, None]] = {}
+    for record in records:
+        if answers(record, "environment"):
+            continue
+        facts = {**record.environment, **(record.environment.get("versions") or {})}
+        for name, version in of.items():
+            if None not in (version, facts.get(name)) and str(facts[name]) != str(version):
+                found.setdefault(name, {})[str(facts[name])] = None
+    for name, others in found.items():
+        yield "", f"the run was begun with {name} {of[name]}, records have {', '.join(others)}"
+
+
 def _matrix(begun: Mapping[str, Any], names: Sequence[str]) -> Iterator[Cell]:
     """What options and profile select, as `bench.harness.matrix` does; without seeds and what else
     tells the cases of a network apart (precision, batch size, weights)."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.analysis.audit.begun import data, matrix
+from bench.analysis.audit.begun import data, matrix, versions
 from bench.analysis.audit.compared import comparisons, intervals, peaks, seeds, synchronisation
 from bench.analysis.audit.contradictions import contradictions
 from bench.analysis.audit.copies import copies
@@ -193,6 +193,7 @@ CHECKS: dict[str, Callable[[Sequence[Record]], Found]] = {
 
 BEGUN: dict[str, Callable[[Sequence[Record], Mapping[str, Any]], Found]] = {
     "data": data,
+    "environment": versions,
     "matrix": matrix,
 }
 """Checks that compare the records with what the run was begun with."""

@@ -40,8 +40,8 @@ def _same_digests(records: Sequence[Record]) -> Found:
     for record in records:
         for name in DIGESTS:
             digest = record.metrics.get(name)
-            if digest is None:
-                continue
+            if digest is None or record.metrics.get("diverged"):
+                continue  # what is not finite is the same whatever led to it
             first = seen.setdefault((name, digest), record)
             if _who(first) != _who(record):
                 yield named(record), f"the same {name} {digest[:12]} as {named(first)}"

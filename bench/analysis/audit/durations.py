@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
@@ -31,6 +32,8 @@ LONG = 5.0
 chance."""
 DIGITS = 1e-6
 """Relative distance within which short durations, speeds and their spreads are identical."""
+BY_CHANCE = 0.005
+"""Groups of values that are the same by chance: the most that is expected of a run."""
 FEW_DISTINCT = 0.5
 """Share of distinct values below which the samples of one record are steps of a coarse clock."""
 
@@ -79,8 +82,8 @@ def _slept(measured: Measured) -> Found:
 def _identical(measured: Measured, what: str, unit: str, long: float = LONG) -> Found:
     """Values of several experiments that are the same to the millisecond, or to the last digits.
 
-    Next to others that are nearly as close they may be those of a quiet machine: such a group is
-    found where it holds most of what lies within `SAME` of it.
+    Next to many others they may be so by chance: a group is found where, as densely as the others
+    lie around it, hardly any run has one of its size.
 
     Args:
         measured: Values with the ids of their experiments.
@@ -92,13 +95,24 @@ def _identical(measured: Measured, what: str, unit: str, long: float = LONG) -> 
     for group in _windows(measured, ends, SEVERAL):
         names = {name for _, name in group}
         low, high = group[0][0], group[-1][0]
-        near = sum(low * (1 - SAME) <= value <= high * (1 + SAME) for value, _ in measured)
-        if len(names) >= SEVERAL and 2 * len(group) > near:
+        width = IDENTICAL if low >= long else low * DIGITS
+        if len(names) >= SEVERAL and _chance(group, measured, width) < BY_CHANCE:
             yield (
                 "",
                 f"{len(group)} of {len(measured)} {what} of {len(names)} cases are the same: "
                 f"{low:.6g} to {high:.6g} {unit}".rstrip(),
             )
+
+
+def _chance(group: Measured, measured: Measured, width: float) -> float:
+    """Expected number of groups as large as this one among values as dense as those around it."""
+    low, high = group[0][0], group[-1][0]
+    density = 0.0
+    for reach in (SAME, APART):
+        near = sum(low * (1 - reach) <= value <= high * (1 + reach) for value, _ in measured)
+        density = max(density, (near - len(group)) / (2 * reach * low))
+    others = len(group) - 1
+    return float(len(measured) * (density * width) ** others / math.factorial(min(others, 99)))
 
 
 def _windows(measured: Measured, limits: Sequence[float], least: int) -> Iterable[Measured]:
