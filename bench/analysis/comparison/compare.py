@@ -58,6 +58,7 @@ class Comparison:
         reason: Why it is inconclusive or refused, and what else a reader must know.
         differs: Versions and facts about the machine that are known of both sides and not equal.
         mean: The mean difference over all seeds, in points; None for everything timed.
+        doubt: Why its speeds give no verdict, whatever the interval says; None where they may.
         runs: Processes (seeds for accuracy) of the side that has fewer; None where not compared.
         run: Name of B's run; empty where it is unknown.
     """
@@ -75,6 +76,7 @@ class Comparison:
     noise: float | None = None
     mean: float | None = None
     runs: int | None = None
+    doubt: str | None = None
     run: str = field(default="", compare=False)
 
     @property
@@ -203,6 +205,7 @@ def _timed(a: Record, b: Record) -> Comparison:
         detectable=found.detectable,
         noise=max(filter(None, map(noise_of, map(speeds_of, (a, b)))), default=None),
         runs=found.processes,
+        doubt=found.doubt or None,
         reason=verdict.reason,
     )
 

@@ -87,6 +87,11 @@ class Rule:
         lines = []
         if left := [row for row in rows if not row.has_figure]:
             lines.append(f"{self.text}: {len(left)} rows were not compared: {why_nothing(left)}")
+        doubted = [row.doubt for row in compared if row.doubt]
+        if doubted:
+            lines.append(
+                f"{self.text} cannot fail in {len(doubted)} of {len(compared)} rows: {doubted[0]}"
+            )
         if blind := [row for row in compared if row.high is None or (row.runs or 0) < ENOUGH_RUNS]:
             several = "processes" if self.timed else "seeds"
             lines.append(

@@ -15,8 +15,8 @@ from tests.support.synthetic_records.synthetic import make_record
 
 
 def a_run(name: str, *records: Record) -> Run:
-    """A run whose records began in a second of its own: no two are copies of one measurement."""
-    second = f":{sum(map(ord, name)) % 60:02}+"
+    """A run whose records began at a time of its own: no two are copies of one measurement."""
+    second = f":05.{sum(map(ord, name)):06}+"
     own = (replace(r, run=name, started_at=r.started_at.replace(":05+", second)) for r in records)
     return Run(name, tuple(own), Path(name))
 
