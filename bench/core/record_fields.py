@@ -21,13 +21,14 @@ ANSWERABLE = (
     "certificate",
     "environment",
     "interval",
+    "peak",
     "seeds",
     "comparability",
     "synthetic",
     "matrix",
 )
-"""Checks of an audit (`bench.analysis.audit`) that a caveat may answer by naming them. What the
-others find makes a figure untrue: no words answer it."""
+"""Checks of an audit (`bench.analysis.audit`) that a caveat may answer by naming them: what is
+missing, unlike or uncertain. What makes a figure untrue no words answer."""
 LONGEST_SECONDS = 1e9
 """Of one sample: thirty years. With more, sums and ratios would not be finite."""
 DEPTH = 24

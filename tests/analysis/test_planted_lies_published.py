@@ -1,7 +1,7 @@
 """Edits of published records that make a figure false: the audit finds each despite their caveats.
 
 Every lie is planted into the committed records of a run that passes the audit, with the caveats
-that these carry, as somebody would who edits ``records.jsonl``.
+that these carry, as an edit of ``records.jsonl`` would have it.
 """
 
 from __future__ import annotations
@@ -161,6 +161,10 @@ def above_peak(rows: Rows) -> None:
     of(rows)[0]["metrics"]["ceiling"]["flops_per_second"] /= 100
 
 
+def no_peak(rows: Rows) -> None:
+    of(rows)[0]["metrics"]["ceiling"] = None
+
+
 def failed_check(rows: Rows) -> None:
     of(rows)[0]["parity"] |= {"status": "fail", "problem": "float64 loss differs"}
 
@@ -178,6 +182,7 @@ def no_certificate(rows: Rows) -> None:
         (more_threads, "comparability"),
         (early, "synchronisation"),
         (above_peak, "peak"),
+        (no_peak, "peak"),
         (failed_check, "certificate"),
         (no_certificate, "certificate"),
     ],
@@ -191,7 +196,7 @@ def test_a_caveat_on_intervals_answers_nothing_else(lie: Lie, check: str) -> Non
 def test_no_caveat_that_names_a_check_makes_a_figure_true(lie: Lie) -> None:
     def answered(rows: Rows) -> None:
         lie(rows)
-        named = ["synchronisation", "interval", "comparability"]
+        named = ["synchronisation", "peak", "interval", "comparability"]
         for row in rows:
             row["caveats"] = [{"on": "all", "why": "known", "answers": named}]
 
@@ -377,6 +382,14 @@ def test_a_record_that_contradicts_itself_or_its_run_is_found(
 ) -> None:
     found = [finding.line for finding in found_in(BENCH, lie) if finding.check == check]
     assert any(reason in line for line in found), found
+
+
+def test_what_cannot_be_read_is_found() -> None:
+    def damaged(rows: Rows) -> None:
+        of(rows, "accuracy")[0]["metrics"]["thresholds"] = [{"accuracy": "half"}]
+
+    (line, *_) = (finding.line for finding in found_in(BENCH, damaged))
+    assert "its thresholds cannot be checked: TypeError" in line
 
 
 def test_two_seeds_that_ended_in_the_same_weights_are_found() -> None:

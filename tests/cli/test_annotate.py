@@ -67,7 +67,7 @@ def test_a_caveat_names_the_checks_that_it_answers(run: Path) -> None:
     call(run, *case, "--check", "interval", "--check", "load")
     caveat = {"on": "speed", "why": WHY, "answers": ["interval", "load"]}
     assert caveats(run)[1] == (caveat,)
-    assert isinstance(call(run, *case, "--check", "peak").exception, ClickException)
+    assert isinstance(call(run, *case, "--check", "durations").exception, ClickException)
     assert caveats(run)[1] == (caveat,)
 
 

@@ -22,6 +22,8 @@ _AUDITED = next(name for name, row in KINDS.items() if row.judged)
 """The kind whose clock is audited: training, the first of what is judged. Inference needs no audit,
 since its outputs are read in every block."""
 
+_REASON = "ceiling_reason"
+
 
 def synchronisation(records: Sequence[Record]) -> Found:
     """Training without a sync audit, or whose audit found a missing synchronisation."""
@@ -55,8 +57,12 @@ def intervals(records: Sequence[Record]) -> Found:
 
 
 def peaks(records: Sequence[Record]) -> Found:
-    """Speeds above the fastest operation that was measured on the machine."""
+    """Speeds above the fastest operation that was measured on the machine, or without such a peak
+    and a reason for that."""
     for experiment in _experiments(records, lambda row: row.throughput):
+        known = all(r.metrics.get("ceiling") or r.metrics.get(_REASON) for r in experiment.ok)
+        if not known and not _answered("peak", experiment):
+            yield _named(experiment), "it has no measured peak, and does not say why"
         excess = excess_of_peak(experiment.ok)
         if excess is not None:
             achieved, peak = (flops / 1e9 for flops in excess)

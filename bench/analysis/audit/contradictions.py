@@ -15,6 +15,7 @@ from typing import Any
 from bench.analysis.audit.durations import Found, named
 from bench.analysis.audit.flops import flops
 from bench.analysis.certified import certificate_contradiction
+from bench.core.errors import UserError
 from bench.core.kinds import kind
 from bench.core.records import Record
 from bench.core.samples import by_process, timed
@@ -41,6 +42,9 @@ INTERVAL = {"low", "high"}
 _DTYPES = {"tf32": "float32"}
 """Data types of products by precision, where the name is another one."""
 
+_UNREADABLE = (UserError, LookupError, TypeError, ValueError, ArithmeticError, AttributeError)
+"""What a part of a record raises that is not what its metric says: readers accept any JSON."""
+
 Row = Callable[[Record], Iterator[str]]
 
 
@@ -51,8 +55,8 @@ def contradictions(records: Sequence[Record]) -> Found:
             try:
                 for words in row(record):
                     yield named(record), words
-            except (KeyError, TypeError, ValueError, IndexError, ZeroDivisionError) as problem:
-                yield named(record), f"{row.__name__.strip('_')} cannot be read: {problem!r}"
+            except _UNREADABLE as problem:
+                yield named(record), f"its {row.__name__.strip('_')} cannot be checked: {problem!r}"
 
 
 def _error(record: Record) -> Iterator[str]:

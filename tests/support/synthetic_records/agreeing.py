@@ -46,6 +46,7 @@ def _timed(record: Record) -> dict[str, Any]:
     if kind(record.kind).throughput:
         training = kind(record.kind).parallel
         found["flops_per_image"] = network.training_flops() if training else network.forward_flops()
+        found["ceiling_reason"] = "a synthetic record"
         found["steps_per_sample"] = (record.images_per_sample or 0) // case.batch_size
     return found
 
