@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -82,9 +83,13 @@ def test_a_failed_record_is_a_row_without_a_result(tmp_path: Path) -> None:
 def test_runs_are_compared_by_folder_or_by_records(tmp_path: Path) -> None:
     records = bench.records(ROOT / "results" / RUN)[:4]
     write_run(tmp_path / "one", records)
-    by_folder = bench.compare(str(tmp_path / "one"), tmp_path / "one")
-    assert by_folder == bench.compare(records, records)
+    later = [replace(record, started_at="2099-01-01T00:00:00+00:00") for record in records]
+    write_run(tmp_path / "two", later)
+    by_folder = bench.compare(str(tmp_path / "one"), tmp_path / "two")
+    assert by_folder == bench.compare(records, later)
     assert {row.verdict for row in by_folder} <= {"tie", "inconclusive"}
+    itself = bench.compare(tmp_path / "one", tmp_path / "one")
+    assert {row.verdict for row in itself} == {"refused"}
 
 
 def test_no_run_gives_an_empty_frame_and_a_wrong_one_an_error(tmp_path: Path) -> None:

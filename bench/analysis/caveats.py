@@ -4,6 +4,9 @@ A caveat on ``speed`` is a footnote on speeds and times, one on ``accuracy`` on 
 ``all`` wherever the record is used. One on ``seconds`` says that the seconds are no measurement: a
 timed record leaves all tables and plots, and a training keeps its accuracies alone. What was
 dropped is listed with the reason.
+
+An audit's finding is answered by a caveat that names its check (``answers``), and by no other one;
+a finding about seconds also by a caveat that takes them out of all tables.
 """
 
 from __future__ import annotations
@@ -18,19 +21,15 @@ from bench.core.records import Record
 SECONDS, SPEED, ACCURACY, ALL = "seconds", "speed", "accuracy", "all"
 """What a caveat is on."""
 
-_ANSWERS = {SECONDS: (SECONDS, SPEED, ALL), ACCURACY: (ACCURACY, ALL), ALL: (ALL,)}
-"""The caveats that answer a finding about seconds, about accuracies, or about a record."""
-
 _TIMED_METRICS = ("train_seconds", "startup", "tutorial_loop", "article_loop", "features")
 """Metrics of a training that are or hold seconds."""
 _TIMED_LISTS = ("curve", "thresholds")
 """Metrics of a training whose entries have ``seconds`` next to other facts."""
 
 
-def has_caveat(record: Record, on: str) -> bool:
-    """Whether a caveat of a record answers what is found about ``on``: its ``seconds`` (also one on
-    ``speed``), its ``accuracy``, or ``all`` of it."""
-    return any(caveat.get("on") in _ANSWERS[on] for caveat in record.caveats)
+def answers(record: Record, check: str) -> bool:
+    """Whether a caveat of a record names this check of an audit (`bench.analysis.audit`)."""
+    return any(check in caveat.get("answers", ()) for caveat in record.caveats)
 
 
 def footnotes_on(records: Iterable[Record], *, timed: bool) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from bench.analysis.experiments import Experiment
+from bench.core.records import Record
 from bench.stats import estimates
 
 TOLERANCE = 0.1
@@ -60,7 +61,12 @@ class SyncAudit:
 
 def sync_audit_of(experiment: Experiment) -> SyncAudit | None:
     """The audit of an experiment's records; None where none was made."""
-    found = (r.metrics.get("clock") or {} for r in experiment.ok)
+    return sync_audit(experiment.ok)
+
+
+def sync_audit(records: Sequence[Record]) -> SyncAudit | None:
+    """The audit of the records of one experiment; None where none was made."""
+    found = (r.metrics.get("clock") or {} for r in records)
     audits = [clock for clock in found if "block_seconds_per_step" in clock]  # not the first form
     if not audits:
         return None
@@ -73,14 +79,14 @@ def sync_audit_of(experiment: Experiment) -> SyncAudit | None:
     if usable:
         ratio = estimates.paired_ratio(*zip(*usable, strict=True))
     block, unsynced, synced, slope = (float(np.median(v)) for v in seconds.values())
-    return SyncAudit(block, unsynced, synced, slope, ratio, _device_seconds(experiment))
+    return SyncAudit(block, unsynced, synced, slope, ratio, _device_seconds(records))
 
 
-def _device_seconds(experiment: Experiment) -> float | None:
+def _device_seconds(records: Sequence[Record]) -> float | None:
     """Of a step, by the accelerator's clock: the median of all blocks."""
     found = [
         seconds / record.metrics["steps_per_sample"]
-        for record in experiment.ok
+        for record in records
         for seconds in record.metrics.get("device_seconds") or ()
     ]
     return float(np.median(found)) if found else None

@@ -294,7 +294,7 @@ def _disturbed(experiment: Experiment) -> float:
 
 def _versus_reference(experiment: Experiment, results: Results) -> Row:
     """Ratio of speed to the reference framework, where the two may be compared."""
-    row = results.comparability(experiment)
+    row = results.comparability(experiment) | {"doubt": None}
     reference = results.reference(experiment)
     if reference is None:
         return row | ratio_columns(None, "")
@@ -303,7 +303,7 @@ def _versus_reference(experiment: Experiment, results: Results) -> Row:
     if row["not_compared"]:
         return row | ratio_columns(None, "not comparable")
     versus = results.ratio(experiment, reference)
-    row |= caveats_of_both(experiment, reference)
+    row |= caveats_of_both(experiment, reference) | {"doubt": versus.doubt or None}
     return row | ratio_columns(versus.ratio, speed_verdict(versus).word)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from bench.analysis.doubts import doubt_of
 from bench.analysis.experiments import Experiment
 from bench.core.kinds import kind
 from bench.core.records import Record
@@ -37,19 +38,21 @@ def versus(one: Experiment, other: Experiment) -> Ratio:
         other: The experiment in the denominator, with a result.
     """
     found = interleaved_versus(one, other) or estimates.unpaired(speeds(one), speeds(other))
-    return with_disturbance(found, (*one.ok, *other.ok))
+    return with_conditions(found, (*one.ok, *other.ok))
 
 
 def interleaved_versus(one: Experiment, other: Experiment) -> Ratio | None:
     """The same for two that were interleaved; None where they were not."""
     pairs = paired_ratios(one, other)
-    return with_disturbance(estimates.paired(pairs), (*one.ok, *other.ok)) if pairs else None
+    return with_conditions(estimates.paired(pairs), (*one.ok, *other.ok)) if pairs else None
 
 
-def with_disturbance(ratio: Ratio, records: Iterable[Record]) -> Ratio:
-    """The ratio with the share of disturbed blocks of the record that has most of them."""
-    shares = (disturbed_share(record.metrics) for record in records)
-    return ratio._replace(disturbed=max(shares, default=0.0))
+def with_conditions(ratio: Ratio, records: Iterable[Record]) -> Ratio:
+    """The ratio with what keeps it from a verdict: the share of disturbed blocks of the record that
+    has most of them, and the doubt about one of the records."""
+    found = list(records)
+    shares = (disturbed_share(record.metrics) for record in found)
+    return ratio._replace(disturbed=max(shares, default=0.0), doubt=doubt_of(found))
 
 
 def paired_ratios(one: Experiment, other: Experiment) -> list[list[float]]:

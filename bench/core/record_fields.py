@@ -13,6 +13,22 @@ from bench.core.kinds import KINDS, kind
 
 STATUSES = ("ok", "failed", "timeout", "oom", "skipped")
 CAVEATS_ON = ("seconds", "speed", "accuracy", "all")
+ANSWERABLE = (
+    "load",
+    "disturbance",
+    "incomplete",
+    "synchronisation",
+    "certificate",
+    "environment",
+    "interval",
+    "peak",
+    "seeds",
+    "comparability",
+    "synthetic",
+    "matrix",
+)
+"""Checks of an audit (`bench.analysis.audit`) that a caveat may answer by naming them: what is
+missing, unlike or uncertain. What makes a figure untrue no words answer."""
 LONGEST_SECONDS = 1e9
 """Of one sample: thirty years. With more, sums and ratios would not be finite."""
 DEPTH = 24
@@ -121,8 +137,11 @@ def _check_caveats(value: Any) -> None:
     if not isinstance(value, list):
         raise UserError("caveats must be a list")
     for caveat in value:
-        if not isinstance(caveat, dict) or caveat.keys() != {"on", "why"}:
-            raise UserError("a caveat has `on` and `why`")
+        if not isinstance(caveat, dict) or caveat.keys() - {"answers"} != {"on", "why"}:
+            raise UserError("a caveat has `on` and `why`, and may have `answers`")
         _known("caveat on", caveat["on"], CAVEATS_ON)
         if not isinstance(caveat["why"], str) or not caveat["why"].strip():
             raise UserError("a caveat says why")
+        answers = caveat.get("answers", [])
+        if not isinstance(answers, list) or not all(isinstance(name, str) for name in answers):
+            raise UserError("`answers` of a caveat is a list of names of checks")

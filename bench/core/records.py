@@ -41,7 +41,7 @@ class Record:
         samples: Raw: seconds per block for everything timed, one fraction for accuracy.
         unit: Of the samples: ``s`` or ``fraction``.
         images_per_sample: Images of one sample where it is timed, else None.
-        summary: Computed from the samples (`bench.harness.interleaving.summaries`).
+        summary: Computed from the samples (`bench.stats.summaries`).
         metrics: Everything else that was measured, by the names in `bench.core.metrics`.
         dataset: ``name``, ``fingerprint``, ``train_images`` and ``test_images``.
         parity: The parity certificate: ``status`` and figures.
@@ -52,7 +52,8 @@ class Record:
         peak_memory_bytes: Largest resident memory of its processes; None where it is not known.
         caveats: What a reader must know of this result: ``on`` (seconds, speed, accuracy or all)
             and ``why``. They are footnotes, but one on seconds says that they are no measurement,
-            and takes them out of tables and plots (`bench.analysis.caveats`).
+            and takes them out of tables and plots (`bench.analysis.caveats`). ``answers``, a list
+            that may be left out, names the checks of an audit that it answers.
         schema_version: Of the format.
         run: Name of the run's folder that it was read from; not a part of the file.
     """
@@ -73,7 +74,7 @@ class Record:
     started_at: str = ""
     seconds: float = 0.0
     peak_memory_bytes: int | None = None
-    caveats: tuple[dict[str, str], ...] = ()
+    caveats: tuple[dict[str, Any], ...] = ()
     schema_version: int = SCHEMA_VERSION
     run: str = field(default="", compare=False)
 

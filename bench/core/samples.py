@@ -38,7 +38,7 @@ class Timed(NamedTuple):
     def by_process(self) -> list[list[float]]:
         """Samples of each process, in order."""
         found: dict[int, list[float]] = {}
-        for block, part in self._parts():
+        for block, part in self._by_block():
             found.setdefault(block.process, []).extend(part)
         return list(found.values())
 
@@ -46,11 +46,15 @@ class Timed(NamedTuple):
         """Images/s of each turn: of the median sample, where a turn has several."""
         return {
             (block.process, block.turn): self.images_per_sample / max(float(median(part)), 1e-9)
-            for block, part in self._parts()
+            for block, part in self._by_block()
             if part
         }
 
-    def _parts(self) -> list[tuple[Block, list[float]]]:
+    def parts(self) -> list[list[float]]:
+        """Samples of each block, in order."""
+        return [part for _, part in self._by_block()]
+
+    def _by_block(self) -> list[tuple[Block, list[float]]]:
         ends = accumulate(block.samples for block in self.blocks)
         return [
             (block, list(self.samples[end - block.samples : end]))
@@ -72,8 +76,13 @@ def by_process(record: Record) -> list[list[float]]:
 
 def interleaved_together(one: Record, other: Record) -> bool:
     """Whether the two were measured in one interleaved run."""
-    group = _interleaving(one).get("group")
-    return group is not None and group == _interleaving(other).get("group")
+    group = group_of(one)
+    return group is not None and group == group_of(other)
+
+
+def group_of(record: Record) -> str | None:
+    """Id of the interleaved run that a record was measured in; None where it was in none."""
+    return _interleaving(record).get("group")
 
 
 def ratios(one: Timed, other: Timed) -> list[list[float]]:

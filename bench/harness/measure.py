@@ -24,12 +24,12 @@ from bench.harness.interleaving.interleave import InterleavedRun, TaskResults, g
 from bench.harness.interleaving.pooling import pooled
 from bench.harness.interleaving.results import checked, checked_states
 from bench.harness.interleaving.stopping import stopping_reason
-from bench.harness.interleaving.summaries import summary_of
 from bench.harness.listener import Listener
 from bench.harness.matrix import Job, Task
 from bench.harness.observer import MACHINE_STATE, Observer
 from bench.harness.resumption.checkpoints import RunFiles
 from bench.harness.resumption.rounds import Conclusion, Rounds
+from bench.stats.summaries import summary_of
 from bench.training.frameworks import framework
 from bench.worker.client import Worker, WorkerError
 

@@ -70,7 +70,7 @@ class Run(Measurer):
     """Side in pixels that images in class folders are brought to."""
     before: dict[str, Any] = field(default_factory=dict)
     """The machine before the run (`bench.harness.observer.Observer.state`)."""
-    caveats: tuple[dict[str, str], ...] = ()
+    caveats: tuple[dict[str, Any], ...] = ()
     """Of every record to come: what is not as it was when the run was begun."""
     held: RunFolder | None = None
     """The folder, once it is this process's own."""
@@ -377,7 +377,8 @@ def _compare(run: Run, begun: Begun, *, anyway: bool) -> None:
         )
     before.with_resumption(now, differences).write(run.folder)
     why = f"Measured after the run was resumed under other conditions: begun with {text}."
-    run.caveats = ({"on": "all", "why": without_folders(why)},)
+    answers = ["environment", "comparability"]
+    run.caveats = ({"on": "all", "why": without_folders(why), "answers": answers},)
 
 
 def _name_now() -> str:

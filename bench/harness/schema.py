@@ -106,7 +106,7 @@ def _type(annotation: str) -> str:
         "bool": "true or false",
         "tuple[float, ...]": "list of numbers",
         "dict[str, Any]": "object",
-        "tuple[dict[str, str], ...]": "list of objects",
+        "tuple[dict[str, Any], ...]": "list of objects",
         "None": "null",
     }
     return " or ".join(words[part] for part in annotation.split(" | "))

@@ -236,7 +236,8 @@ def _against(name: str, row: Row) -> str:
         speed = significant(row["images_per_second"])
         why = f"not comparable ({row['not_compared']})" if row["not_compared"] else "no reference"
         return f"{name} at {speed} images/s, {why}"
-    return f"{name} {ratio(row['ratio'], row['ratio_low'], row['ratio_high'])} ({row['verdict']})"
+    verdict = ": ".join(word for word in (row["verdict"], row.get("doubt")) if word)
+    return f"{name} {ratio(row['ratio'], row['ratio_low'], row['ratio_high'])} ({verdict})"
 
 
 def _accuracies(rows: Sequence[Row], where: str = "") -> str:

@@ -109,6 +109,7 @@ class Ratio(NamedTuple):
         pairs: Pairs of interleaved blocks; None where the two were measured one after the other.
         processes: Processes of the side that has fewer.
         disturbed: Share of the blocks during which others used the CPUs, of the side that has more.
+        doubt: Why it gives no verdict, whatever its interval says; empty where it may give one.
     """
 
     ratio: Estimate
@@ -116,6 +117,7 @@ class Ratio(NamedTuple):
     pairs: int | None
     processes: int
     disturbed: float = 0.0
+    doubt: str = ""
 
     @property
     def precision(self) -> float:

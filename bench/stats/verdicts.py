@@ -109,8 +109,11 @@ def verdict(estimate: Estimate, margin: Margin, processes: int) -> Verdict:
 def speed_verdict(ratio: Ratio) -> Verdict:
     """The verdict on a ratio of speeds: ``faster``, ``slower``, ``tie`` or ``inconclusive``.
 
-    A disturbed ratio has none: what others did to one side may be all that it shows.
+    A disturbed ratio has none: what others did to one side may be all that it shows. Nor has one
+    of a speed that is no speed of this work (`bench.stats.estimates.Ratio.doubt`).
     """
+    if ratio.doubt and not math.isnan(ratio.ratio.value):
+        return Verdict(INCONCLUSIVE, ratio.doubt)
     if ratio.disturbed > TOLERATED and not math.isnan(ratio.ratio.value):
         share = f"{ratio.disturbed:.0%}"
         return Verdict(INCONCLUSIVE, f"disturbed: others used the CPUs in {share} of the blocks")

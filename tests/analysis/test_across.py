@@ -16,6 +16,7 @@ from tests.support.synthetic_records.synthetic import (
     DATASET,
     ENVIRONMENT,
     OTHER_DATASET,
+    PARITY,
     SETTINGS,
     make_failure,
     make_record,
@@ -57,10 +58,11 @@ def test_a_case_that_one_run_lacks_is_a_row_of_the_others() -> None:
 def test_only_what_differs_between_runs_is_listed() -> None:
     changed = {**SETTINGS, "threads": {"intra_op": 4, "inter_op": 1}}
     versions = {**ENVIRONMENT, "versions": {**ENVIRONMENT["versions"], "torch": "9.9"}}  # type: ignore[dict-item]
+    certificate = {**PARITY, "versions": {"torch": "9.9"}}
     runs = [
         a_run("a", timed(1), timed(1, framework="keras-jax")),
         a_run("b", timed(1, settings=changed), timed(1, framework="keras-jax")),
-        a_run("c", timed(1, environment=versions)),
+        a_run("c", timed(1, environment=versions, parity=certificate)),
     ]
     found = {row.name: row for row in side_by_side(runs).differing}
     assert found["threads.intra_op"].values == ("2", "4", "2")
@@ -112,7 +114,9 @@ def test_machine_settings_and_data_break_a_series(changed: dict[str, Any], words
 
 def test_a_new_version_is_named_and_breaks_nothing() -> None:
     new = {**ENVIRONMENT, "versions": {**ENVIRONMENT["versions"], "torch": "9.9"}}  # type: ignore[dict-item]
-    series = only([a_run("a", timed(1, 1)), a_run("b", timed(2, 2, environment=new))])
+    certificate = {**PARITY, "versions": {"torch": "9.9"}}
+    later = timed(2, 2, environment=new, parity=certificate)
+    series = only([a_run("a", timed(1, 1)), a_run("b", later)])
     assert series.points[1].broken == ()
     assert any(words.endswith("→ 9.9") for words in series.points[1].changed)
     assert series.last is not None

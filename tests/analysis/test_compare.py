@@ -32,13 +32,24 @@ def in_processes(record, number=2):
     return replace(record, samples=samples, metrics={**record.metrics, "interleaving": turns})
 
 
-def test_a_run_against_itself_is_different_in_no_row():
+def test_a_run_that_came_out_the_same_again_is_different_in_no_row():
     run = make_run(seeds=2)
     rows = compare(run, run)
     assert len(rows) == len(run)
     for row, record in zip(rows, run, strict=True):
-        interleaved = record.kind in ("train_throughput", "inference", "accuracy")
-        assert row.verdict == ("tie" if interleaved else "inconclusive")  # one process each
+        assert row.verdict in ("tie", "inconclusive")
+        assert row.verdict == "tie" or record.kind != "accuracy"
+
+
+def test_a_run_compared_with_its_copy_is_refused():
+    """The same group, begun in the same second: "± 0.0 %, tie" said nothing."""
+    run = [replace(record, run="run") for record in make_run(seeds=1)]
+    edited = [replace(slowed(r, 0.5), run="copy") for r in run if r.kind != "accuracy"]
+    for row in compare(run, [*edited, *(replace(r, run="copy") for r in run)]):
+        assert (row.verdict, row.ratio) == ("refused", None)
+        assert row.reason.startswith("the same measurement in A and B, begun at 2025-01-02")
+    later = [replace(r, run="copy", started_at="2025-01-03T03:04:05+00:00") for r in run]
+    assert "refused" not in {row.verdict for row in compare(run, later)}
 
 
 @pytest.mark.parametrize("kind", TIMED)
@@ -85,7 +96,7 @@ def test_an_interval_that_holds_everything_is_no_tie():
 
 
 def test_longer_blocks_alone_are_not_slower():
-    record = in_processes(make_record(kind="train_throughput"))
+    record = in_processes(make_record(kind="train_throughput"), 6)
     doubled = replace(slowed(record, 2), images_per_sample=2 * record.images_per_sample)
     (row,) = compare([record], [doubled])
     assert (row.ratio, row.verdict) == (pytest.approx(1), "tie")

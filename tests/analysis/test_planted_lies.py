@@ -1,7 +1,7 @@
 """Twelve kinds of false figures, each planted into a run: audit, table or plot refuses it.
 
 The kinds are those that published pages once had. A test plants the lie into records and asks for
-what a reader would see.
+what a reader would see. Edits of published records are in `test_planted_lies_published.py`.
 """
 
 from __future__ import annotations
@@ -53,7 +53,10 @@ def trained(framework: str, accuracy: float, seed: int = 0, **changes: Any) -> R
 
 
 def findings(records: Sequence[Record]) -> dict[str, str]:
-    return {finding.check: finding.line for finding in audit(records)}
+    lines: dict[str, str] = {}
+    for finding in audit(records):
+        lines[finding.check] = lines.get(finding.check, "") + finding.line
+    return lines
 
 
 def rows(table: str, records: Sequence[Record]) -> list[dict[str, Any]]:
@@ -313,7 +316,7 @@ def test_11_synthetic_images_are_said_first(tmp_path: Path) -> None:
     head = page.partition("</header>")[0]
     assert "Accuracies on them say nothing about CIFAR-10" in " ".join(head.split())
     assert "test accuracy on synthetic images pytorch 12.8 %" in head
-    assert "trained on synthetic images" in findings(records)["caveat"]
+    assert "trained on synthetic images" in findings(records)["synthetic"]
 
 
 def test_11_a_published_figure_says_that_ours_is_shortened() -> None:

@@ -61,6 +61,16 @@ def test_the_selected_records_get_the_caveat_and_no_others(
     assert all(found in ((), (CAVEAT,)) for found in caveats(run))
 
 
+def test_a_caveat_names_the_checks_that_it_answers(run: Path) -> None:
+    case = ("--case", RECORDS[1].case.id, "--on", "speed", "--why", WHY)
+    call(run, *case)
+    call(run, *case, "--check", "interval", "--check", "load")
+    caveat = {"on": "speed", "why": WHY, "answers": ["interval", "load"]}
+    assert caveats(run)[1] == (caveat,)
+    assert isinstance(call(run, *case, "--check", "durations").exception, ClickException)
+    assert caveats(run)[1] == (caveat,)
+
+
 def test_lines_that_stay_are_kept_byte_for_byte(run: Path) -> None:
     before = (run / "records.jsonl").read_bytes().splitlines()
     call(run, "--case", RECORDS[1].case.id, "--on", "accuracy", "--why", WHY)

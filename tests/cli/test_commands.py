@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -243,11 +244,13 @@ def test_a_run_prints_its_report_last_and_can_be_reported_and_compared(
     assert capsys.readouterr().out.splitlines()[-1] == str(Path("elsewhere", "report.html"))
     assert Path("elsewhere", "report.html").is_file()
 
-    assert call(monkeypatch, "compare", str(folder), str(folder), "--json") == 0
+    for record in records:
+        RecordStore(Path("later")).append(replace(record, started_at="2099-01-01T00:00:00+00:00"))
+    assert call(monkeypatch, "compare", str(folder), "later", "--json") == 0
     rows = json.loads(capsys.readouterr().out)
-    assert rows == [row.to_json() for row in bench.compare(folder, folder)]
+    assert rows == [row.to_json() for row in bench.compare(folder, "later")]
     assert {row["verdict"] for row in rows} == {"inconclusive"}  # one process each
-    assert call(monkeypatch, "compare", str(folder), str(folder)) == 0
+    assert call(monkeypatch, "compare", str(folder), "later") == 0
     assert capsys.readouterr().out
 
 

@@ -1,6 +1,7 @@
 """Commands that take several runs: compare with its gate, history, export, report, audit."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -53,13 +54,28 @@ def test_compare_fails_where_a_run_is_slower_and_says_which_case() -> None:
     assert call(compare, *runs).return_value == 0
 
 
+def test_compare_with_a_copy_of_the_run_is_refused_in_one_line() -> None:
+    shutil.copytree("results/run-1", "copy")
+    with pytest.raises(UserError, match="are the same measurements, begun in the same second"):
+        call(compare, "results/run-1", "copy", "--fail-if", "slower:5%")
+
+
+def test_compare_says_that_nothing_was_compared() -> None:
+    RecordStore(Path("refused")).append(replace(timed(1.0, day=9), parity={"status": "fail"}))
+    done = call(compare, "results/run-1", "refused")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(
+        "warning: nothing was compared: 1 refused, 1 only in A (different parity"
+    )
+
+
 def test_compare_with_nothing_to_compare_fails() -> None:
     store = RecordStore(Path("other"))
     store.append(make_record("cifar-lrn"))
     done = call(compare, "results/run-1", "other", "--fail-if", "slower:5%")
     assert done.return_value == 1
     assert "FAILED slower:5%: nothing was compared: 2 only in A, 1 only in B" in done.stderr
-    refused = replace(timed(1.0), parity={"status": "fail"})
+    refused = replace(timed(1.0, day=9), parity={"status": "fail"})
     RecordStore(Path("refused")).append(refused)
     done = call(compare, "results/run-1", "refused", "--fail-if", "slower:5%")
     assert done.return_value == 1

@@ -8,10 +8,10 @@ import pytest
 from bench.cli.commands.report import report
 from bench.core.errors import UserError
 from bench.core.records import RecordStore
-from bench.harness.interleaving.summaries import summary_of
 from bench.networks.variants import VARIANTS
 from bench.report.blocks import stale, unmarked
 from bench.report.readme import rows_of
+from bench.stats.summaries import summary_of
 from tests.support.synthetic_records.synthetic import make_record
 
 TABLE = "<!-- table: run=one name=latency framework=pytorch columns='variant, p50' -->"

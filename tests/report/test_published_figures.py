@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.analysis.audit.begun import begun_of
 from bench.analysis.audit.checks import audit, notes_of
 from bench.cli.calibration import NOISES, SHAPES
 from bench.core.records import RecordStore
@@ -50,7 +51,7 @@ RUNS = sorted(path.parent for path in (ROOT / "results").rglob("records.jsonl"))
 @pytest.mark.parametrize("run", RUNS, ids=lambda run: run.name)
 def test_every_published_run_passes_the_audit(run):
     """When this fails: measure again, or say what is wrong with ``alexbench annotate``."""
-    found = audit(RecordStore(run).read(), notes_of(run))
+    found = audit(RecordStore(run).read(), notes_of(run), begun_of(run))
     assert [finding.line for finding in found] == []
 
 

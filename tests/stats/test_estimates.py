@@ -162,7 +162,7 @@ def test_ratio_turned_round_is_its_inverse(one, other):
 
 def test_ratio_of_single_samples_has_no_interval():
     found = stats.unpaired([[3.0]], [[2.0]])
-    assert found == ((pytest.approx(1.5), None, None), None, None, 1, 0.0)
+    assert found == ((pytest.approx(1.5), None, None), None, None, 1, 0.0, "")
 
 
 def test_ratio_to_nothing_is_an_error():

@@ -16,7 +16,7 @@ import numpy as np
 
 from bench.analysis.across.series import Point, Series, series_of
 from bench.analysis.runs import Run
-from bench.analysis.speeds import speeds_of, with_disturbance
+from bench.analysis.speeds import speeds_of, with_conditions
 from bench.core.kinds import kind
 from bench.stats.estimates import Estimate, unpaired
 from bench.stats.seeds import welch_difference
@@ -138,7 +138,7 @@ def _speeds(before: Sequence[Point], after: Sequence[Point]) -> tuple[Estimate, 
     """Ratio of levels of runs: each run counts as what a process is within a run."""
     sides = [[_pooled(point) for point in side] for side in (after, before)]
     records = [record for point in (*before, *after) for record in point.records]
-    ratio = with_disturbance(unpaired(*sides), records)
+    ratio = with_conditions(unpaired(*sides), records)
     return ratio.ratio, speed_verdict(ratio)
 
 

@@ -9,9 +9,17 @@ from itertools import combinations
 
 from bench.analysis.certified import status_of
 from bench.analysis.comparison.comparability import RUNS, Difference, differences
-from bench.analysis.comparison.compare import Comparison, by_key, compare, facts_of
+from bench.analysis.comparison.compare import (
+    Comparison,
+    Sides,
+    by_key,
+    compare,
+    facts_of,
+    is_same_measurement,
+)
 from bench.analysis.experiments import data_of
 from bench.analysis.runs import Run
+from bench.core.errors import UserError
 from bench.core.records import Record
 
 Key = tuple[str, str]
@@ -66,16 +74,35 @@ def side_by_side(runs: Sequence[Run]) -> SideBySide:
 
     Args:
         runs: Two or more.
+
+    Raises:
+        UserError: A run is a copy of the first.
     """
     keyed = [by_key(run.records) for run in runs]
     keys = dict.fromkeys(key for records in keyed for key in records)
     records = {key: tuple(found.get(key) for found in keyed) for key in keys}
     first, *others = runs
+    for place, (run, found) in enumerate(zip(others, keyed[1:], strict=True), start=1):
+        _check_no_copy((first, run), (keyed[0], found), (letter(0), letter(place)))
     comparisons = tuple(
         tuple(compare(first.records, run.records, (letter(0), letter(place))))
         for place, run in enumerate(others, start=1)
     )
     return SideBySide(tuple(runs), records, comparisons, tuple(_differing(records.values())))
+
+
+def _check_no_copy(
+    runs: tuple[Run, Run], records: tuple[Mapping[Key, Record], Mapping[Key, Record]], sides: Sides
+) -> None:
+    """Raise UserError where all that two runs share are copies of one measurement."""
+    one, other = records
+    shared = one.keys() & other.keys()
+    if shared and all(is_same_measurement(one[key], other[key]) for key in shared):
+        names = " and ".join(f"{s} ({run.name})" for s, run in zip(sides, runs, strict=True))
+        raise UserError(
+            f"{names} are the same measurements, begun in the same second: a run compared with "
+            "its copy shows nothing"
+        )
 
 
 def _differing(records: Iterable[Sequence[Record | None]]) -> list[Differing]:

@@ -16,14 +16,14 @@ from bench.analysis.certified import status_of
 from bench.analysis.comparison.comparability import RUNS, differences
 from bench.analysis.comparison.pairing import AccuracyDifference, accuracy_difference
 from bench.analysis.experiments import latest
-from bench.analysis.speeds import speeds_of, with_disturbance
+from bench.analysis.speeds import speeds_of, with_conditions
 from bench.core.case import Case
 from bench.core.kinds import kind
 from bench.core.records import Record
-from bench.core.samples import interleaved_together, ratios, timed
+from bench.core.samples import group_of
 from bench.core.system.environment import gpu_line
 from bench.core.text import without_folders
-from bench.stats.estimates import Ratio, noise_of, paired, unpaired
+from bench.stats.estimates import Ratio, noise_of, unpaired
 from bench.stats.verdicts import speed_verdict
 
 ONLY_A, ONLY_B, REFUSED = "only in A", "only in B", "refused"
@@ -58,6 +58,7 @@ class Comparison:
         reason: Why it is inconclusive or refused, and what else a reader must know.
         differs: Versions and facts about the machine that are known of both sides and not equal.
         mean: The mean difference over all seeds, in points; None for everything timed.
+        doubt: Why its speeds give no verdict, whatever the interval says; None where they may.
         runs: Processes (seeds for accuracy) of the side that has fewer; None where not compared.
         run: Name of B's run; empty where it is unknown.
     """
@@ -75,6 +76,7 @@ class Comparison:
     noise: float | None = None
     mean: float | None = None
     runs: int | None = None
+    doubt: str | None = None
     run: str = field(default="", compare=False)
 
     @property
@@ -159,7 +161,18 @@ def refusal(a: Record, b: Record, sides: Sides = ("A", "B")) -> str | None:
             return f"{side} has no result: {record.status} ({without_folders(last)})"
         if kind(record.kind).timed and (why := reasons([record], SECONDS)):
             return f"the seconds of {side} are no measurement: {'; '.join(why)}"
+    if is_same_measurement(a, b):
+        return f"the same measurement in {sides[0]} and {sides[1]}, begun at {a.started_at}"
     return unlike(a, b, sides)
+
+
+def is_same_measurement(a: Record, b: Record) -> bool:
+    """Whether two records of one case in two runs are copies of one measurement.
+
+    Two measurements of a case do not begin in the same second of the same group.
+    """
+    copied = bool(a.run and b.run and a.started_at) and a.started_at == b.started_at
+    return copied and group_of(a) == group_of(b)
 
 
 def unlike(a: Record, b: Record, sides: Sides = ("A", "B")) -> str | None:
@@ -177,10 +190,7 @@ def unlike(a: Record, b: Record, sides: Sides = ("A", "B")) -> str | None:
 
 def ratio_of_speeds(a: Record, b: Record) -> Ratio:
     """Speed of B over speed of A; a run with longer blocks is not slower for that."""
-    if interleaved_together(a, b):
-        # Two copies of one measurement, sample by sample: what made it noisy is in both.
-        return with_disturbance(paired(ratios(timed(b), timed(a))), (a, b))
-    return with_disturbance(unpaired(speeds_of(b), speeds_of(a)), (a, b))
+    return with_conditions(unpaired(speeds_of(b), speeds_of(a)), (a, b))
 
 
 def _timed(a: Record, b: Record) -> Comparison:
@@ -195,6 +205,7 @@ def _timed(a: Record, b: Record) -> Comparison:
         detectable=found.detectable,
         noise=max(filter(None, map(noise_of, map(speeds_of, (a, b)))), default=None),
         runs=found.processes,
+        doubt=found.doubt or None,
         reason=verdict.reason,
     )
 

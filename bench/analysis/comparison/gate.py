@@ -63,7 +63,7 @@ class Rule:
         """A line for each case that violates the rule; or one where it found none to compare."""
         rows = [row for row in comparisons if self.concerns(row)]
         if not any(row.has_figure for row in rows):
-            return [f"{self.text}: nothing was compared: {_why_nothing(rows)}"]
+            return [f"{self.text}: nothing was compared: {why_nothing(rows)}"]
         # Seeds of one training share the interval of their mean.
         return list(dict.fromkeys(filter(None, map(self._violation, rows))))
 
@@ -86,7 +86,12 @@ class Rule:
             return []  # that fails
         lines = []
         if left := [row for row in rows if not row.has_figure]:
-            lines.append(f"{self.text}: {len(left)} rows were not compared: {_why_nothing(left)}")
+            lines.append(f"{self.text}: {len(left)} rows were not compared: {why_nothing(left)}")
+        doubted = [row.doubt for row in compared if row.doubt]
+        if doubted:
+            lines.append(
+                f"{self.text} cannot fail in {len(doubted)} of {len(compared)} rows: {doubted[0]}"
+            )
         if blind := [row for row in compared if row.high is None or (row.runs or 0) < ENOUGH_RUNS]:
             several = "processes" if self.timed else "seeds"
             lines.append(
@@ -108,7 +113,8 @@ def _rule(text: str) -> Rule:
     )
 
 
-def _why_nothing(rows: Sequence[Comparison]) -> str:
+def why_nothing(rows: Sequence[Comparison]) -> str:
+    """How many rows have which verdict, and the first reason."""
     if not rows:
         return "neither run has a record of such a kind"
     counts = Counter(row.verdict for row in rows)

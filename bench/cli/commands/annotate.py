@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from bench.cli.options import record_options
 from bench.core.errors import UserError
-from bench.core.record_fields import CAVEATS_ON
+from bench.core.record_fields import ANSWERABLE, CAVEATS_ON
 from bench.core.records import Record, RecordStore
 
 if TYPE_CHECKING:
@@ -29,9 +29,23 @@ if TYPE_CHECKING:
     "a footnote on speeds and times; accuracy: on accuracies; all: wherever the record is used.",
 )
 @click.option("--why", metavar="TEXT", help="What a reader must know, in one line.")
+@click.option(
+    "--check",
+    "checks",
+    type=click.Choice(ANSWERABLE),
+    multiple=True,
+    help="A check of alexbench audit that it answers; may be given several times. Without it a "
+    "caveat answers none, but for one on seconds, which answers all checks of seconds.",
+)
 @click.option("--remove", is_flag=True, help="Remove it; without --why all caveats on --on.")
 def annotate(
-    run: Path, chosen: Filter, everything: bool, on: str, why: str | None, remove: bool
+    run: Path,
+    chosen: Filter,
+    everything: bool,
+    on: str,
+    why: str | None,
+    checks: tuple[str, ...],
+    remove: bool,
 ) -> None:
     """Add a caveat to the selected records of a run, or remove it.
 
@@ -42,6 +56,9 @@ def annotate(
     if not remove and not (why and why.strip()):
         raise click.UsageError("--why is missing: what must a reader know?")
     words = " ".join((why or "").split()).rstrip(".")
+    caveat: dict[str, Any] = {"on": on, "why": words}
+    if checks:
+        caveat["answers"] = list(dict.fromkeys(checks))
     number = 0
 
     def changed(record: Record) -> Record:
@@ -50,7 +67,7 @@ def annotate(
             return record
         number += 1
         caveats = tuple(c for c in record.caveats if not _is_meant(c, on, words))
-        return replace(record, caveats=caveats if remove else (*caveats, {"on": on, "why": words}))
+        return replace(record, caveats=caveats if remove else (*caveats, caveat))
 
     changes = RecordStore(run).change(changed)
     if not number:
@@ -58,5 +75,5 @@ def annotate(
     click.echo(f"{number} records selected, {changes} changed")
 
 
-def _is_meant(caveat: dict[str, str], on: str, why: str) -> bool:
+def _is_meant(caveat: dict[str, Any], on: str, why: str) -> bool:
     return caveat["on"] == on and (not why or caveat["why"] == why)

@@ -16,24 +16,36 @@ from bench.cli.options import runs_argument
 def audit(runs: tuple[Path, ...], as_json: bool) -> int:
     """Check the records of one or more runs; exit code 1 with a line per reason not to publish it.
 
-    Identical or quantised durations, unknown load of the machine, missing synchronisation,
-    certificates, versions and machines, intervals too wide for a verdict, more than 100 % of the
-    peak, unpaired seeds, missing caveats. A caveat (alexbench annotate) answers what it is on.
+    Records that contradict themselves, copies, identical or quantised durations, unknown load of
+    the machine, missing synchronisation, certificates, versions and machines, intervals too wide
+    for a verdict, more than 100 % of the peak, unpaired seeds, cases without a record, missing
+    caveats. A caveat (alexbench annotate --check NAME) answers the checks that it names. Of a run
+    of certificates alone (alexbench parity --json) the certificates are checked.
     """
     from dataclasses import asdict
 
+    from bench.analysis.audit import certificates as of_certificates
+    from bench.analysis.audit.begun import begun_of
     from bench.analysis.audit.checks import audit as audit_records
     from bench.analysis.audit.checks import notes_of
     from bench.analysis.runs import read
 
-    found = [(run, audit_records(run.records, notes_of(run.folder))) for run in read(runs)]
-    findings = [finding for _, some in found for finding in some]
+    alone = [run for run in runs if of_certificates.has_certificates_alone(run)]
+    found = []
+    for folder in alone:
+        certificates = of_certificates.certificates_of(folder)
+        number = f"{len(certificates)} certificates"
+        found.append((folder, number, of_certificates.audit_certificates(certificates)))
+    for run in read(rest) if (rest := [run for run in runs if run not in alone]) else ():
+        some = audit_records(run.records, notes_of(run.folder), begun_of(run.folder))
+        found.append((run.folder, f"{len(run.records)} records", some))
+    findings = [finding for *_, some in found for finding in some]
     if as_json:
         click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
         return int(bool(findings))
-    for run, some in found:
+    for folder, number, some in found:
         for finding in some:
             click.echo(finding.line)
-        where = f"{run.folder}: " if len(found) > 1 else ""
-        click.echo(f"{where}{len(run.records)} records, {len(some)} findings")
+        where = f"{folder}: " if len(found) > 1 else ""
+        click.echo(f"{where}{number}, {len(some)} findings")
     return int(bool(findings))

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from bench.analysis.across.side_by_side import SideBySide, letter
 from bench.analysis.comparison.compare import Comparison, Sides, facts_of
-from bench.analysis.comparison.gate import Rule
+from bench.analysis.comparison.gate import Rule, why_nothing
 from bench.core.records import Record
 from bench.report.across.words import counted, verdict_of
 
@@ -50,9 +50,14 @@ def failures(found: SideBySide, rules: Iterable[Rule]) -> list[str]:
 
 
 def gate_lines(found: SideBySide, rules: Sequence[Rule]) -> list[str]:
-    """What a gate says: warnings, failures, or that it passes. Nothing without a rule."""
+    """What a gate says: warnings, failures, or that it passes. Without a rule only that nothing was
+    compared."""
     if not rules:
-        return []
+        return [
+            _of_run(found, place, f"warning: nothing was compared: {why_nothing(some)}")
+            for place, some in enumerate(found.comparisons, start=1)
+            if not any(row.has_figure for row in some)
+        ]
     warnings = [
         f"warning: {_of_run(found, place, line)}"
         for rule in rules

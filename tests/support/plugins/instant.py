@@ -15,11 +15,11 @@ from bench.core.kinds import kind
 from bench.core.limits import Limits
 from bench.core.records import Record
 from bench.core.system.environment import capture
-from bench.harness.interleaving.summaries import summary_of
 from bench.harness.listener import Listener
 from bench.harness.matrix import Job, Task
 from bench.harness.measure import NOTHING, Keys, without
 from bench.harness.resumption.checkpoints import RunFiles
+from bench.stats.summaries import summary_of
 from bench.training.frameworks import framework
 
 

@@ -10,12 +10,15 @@ from typing import Any
 from bench.analysis.runs import Run
 from bench.core.records import Record
 from bench.core.samples import by_process
-from bench.harness.interleaving.summaries import summary_of
+from bench.stats.summaries import summary_of
 from tests.support.synthetic_records.synthetic import make_record
 
 
 def a_run(name: str, *records: Record) -> Run:
-    return Run(name, tuple(replace(record, run=name) for record in records), Path(name))
+    """A run whose records began at a time of its own: no two are copies of one measurement."""
+    second = f":05.{sum(map(ord, name)):06}+"
+    own = (replace(r, run=name, started_at=r.started_at.replace(":05+", second)) for r in records)
+    return Run(name, tuple(own), Path(name))
 
 
 def timed(seconds: float, day: int = 1, processes: int = 2, **changed: Any) -> Record:

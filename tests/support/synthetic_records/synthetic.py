@@ -12,7 +12,7 @@ import numpy as np
 from bench.core.case import Case
 from bench.core.records import Record
 from bench.core.samples import by_process
-from bench.harness.interleaving.summaries import summary_of
+from bench.stats.summaries import summary_of
 from bench.training.tracks import track
 
 CLASSES = (

@@ -67,7 +67,7 @@ def _row(experiment: Experiment, reference: Experiment, results: Results) -> Row
     row |= {"parity": experiment.parity, "parity_problem": experiment.problem}
     turns = experiment.ok[0].metrics.get("interleaving", {})
     row |= {"pairs": versus.pairs, "processes": versus.processes, "detectable": versus.detectable}
-    row |= {"disturbed": versus.disturbed}
+    row |= {"disturbed": versus.disturbed, "doubt": versus.doubt or None}
     row |= {name: turns.get(name) for name in ("stopped", "precision_goal")}
     row |= {"group_seconds": turns.get("group_seconds"), "lost": turns.get("lost")}
     if row["not_compared"]:
@@ -90,6 +90,7 @@ def columns(rows: Sequence[Row]) -> list[Column]:
         Column("stopped at", _stopped, right=False),
         text("lost", "lost", usual=NOTHING),
         disturbed_column(),
+        text("no verdict, since", "doubt", usual=NOTHING),
         *how(),
     ]
 

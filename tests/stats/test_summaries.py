@@ -6,7 +6,7 @@ from bench.core.errors import UserError
 from bench.core.kinds import KINDS
 from bench.core.metrics import METRICS
 from bench.harness.interleaving.pooling import pooled
-from bench.harness.interleaving.summaries import summary_of
+from bench.stats.summaries import summary_of
 
 
 def test_throughput_summary_is_the_median_rate_over_blocks():

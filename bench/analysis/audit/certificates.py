@@ -1,0 +1,67 @@
+"""The audit of a run of certificates alone, as ``alexbench parity --json`` writes them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.analysis.audit.checks import Finding
+from bench.analysis.certified import PASS, above_bound
+from bench.core.errors import UserError
+from bench.core.records import FILE
+
+CERTIFICATES = "certificates.json"
+_PROBLEM = ("weights_sha256", "batches_sha256")
+"""What the certificates of one network share: the test problem."""
+
+
+def has_certificates_alone(run: Path) -> bool:
+    """Whether a folder holds certificates and no records."""
+    return (run / CERTIFICATES).is_file() and not (run / FILE).is_file()
+
+
+def certificates_of(run: Path) -> list[Mapping[str, Any]]:
+    """The certificates in a folder.
+
+    Raises:
+        UserError: The file cannot be read, or holds something else.
+    """
+    path = run / CERTIFICATES
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"{path}: cannot be read ({' '.join(str(error).split())[:200]})") from error
+    names = {"variant", "framework", "status", "figures"}
+    whole = isinstance(found, list) and all(isinstance(one, dict) for one in found)
+    if not whole or not all(names <= one.keys() for one in found):
+        raise UserError(f"{path}: not a list of certificates (alexbench parity --json)")
+    return list(found)
+
+
+def audit_certificates(certificates: Sequence[Mapping[str, Any]]) -> list[Finding]:
+    """Certificates that did not pass, deny it themselves, are of another problem or there twice."""
+    return [Finding("certificate", where, reason) for where, reason in _found(certificates)]
+
+
+def _found(certificates: Sequence[Mapping[str, Any]]) -> Iterable[tuple[str, str]]:
+    if not certificates:
+        yield "", "there is no certificate"
+    seen: set[tuple[str, str]] = set()
+    problems: dict[str, list[Any]] = {}
+    for one in certificates:
+        key = (str(one["variant"]), str(one["framework"]))
+        where = " ".join(key)
+        if one["status"] != PASS:
+            yield where, f"{one['status']}: {one.get('problem') or 'no reason was recorded'}"
+        elif above := above_bound(one):
+            yield where, f"passed with {above}"
+        elif not one["figures"]:
+            yield where, "passed without a figure"
+        if key in seen:
+            yield where, "there is more than one certificate of it"
+        seen.add(key)
+        problem = [one.get(name) for name in _PROBLEM]
+        if problems.setdefault(key[0], problem) != problem:
+            yield where, "not the weights or batches of the other frameworks' certificates"
