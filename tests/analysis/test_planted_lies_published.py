@@ -258,9 +258,10 @@ def slowest_removed(rows: Rows) -> None:
 
 
 def quieter(rows: Rows) -> None:
-    row = of(rows, "accuracy", PYTORCH)[0]
-    row["metrics"]["disturbed"] = 0.0
-    row["caveats"] = []
+    """A training that others disturbed, without a word of it."""
+    metrics = of(rows, "accuracy", PYTORCH)[0]["metrics"]
+    metrics["machine"]["others"] = [0.6] * len(metrics["machine"]["others"])
+    metrics["disturbed"] = 0.0
 
 
 def readings_of_a_busy_machine(rows: Rows) -> None:
@@ -355,9 +356,9 @@ def network_dropped(rows: Rows) -> None:
         (images, "contradiction", "images of a block, and"),
         (samples_of_the_other_framework, "contradiction", "and the machine was read for"),
         (samples_times_a_factor, "copy", "times a factor"),
-        (one_process, "contradiction", "its summary has processes 3, its samples 1"),
-        (slowest_removed, "contradiction", "blocks, and readings of the machine of 18"),
-        (quieter, "contradiction", "disturbed 0% of the time, and by its readings 50%"),
+        (one_process, "contradiction", "its summary has processes "),
+        (slowest_removed, "contradiction", "blocks, and readings of the machine of "),
+        (quieter, "contradiction", "disturbed 0% of the time, and by its readings 100%"),
         (readings_of_a_busy_machine, "contradiction", "and by its readings 100%"),
         (figure_above_its_bound, "certificate", "passed with float64 logits 0.5, bound"),
         (certificate_of_another_network, "certificate", "that of the variant cifar-lrn"),
