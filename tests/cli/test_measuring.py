@@ -24,10 +24,14 @@ def _measure(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, error: Exception) 
             raise error from None
 
     monkeypatch.setattr(measuring, "run_all", run_all)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # may be ignored (nohup)
     run: Any = SimpleNamespace(store=RecordStore(tmp_path), folder=tmp_path, plan=None)
     run.look_at_machine = lambda: None
-    with signals.raising():
-        measuring.measure_and_report(run, [], {}, parity=False, unusable={})
+    try:
+        with signals.raising():
+            measuring.measure_and_report(run, [], {}, parity=False, unusable={})
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_a_signal_that_a_library_turned_into_another_error_is_still_one(

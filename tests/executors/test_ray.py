@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,15 @@ from bench.executors.requests import label_of
 from tests.support import fakes
 from tests.support.plugins import fake_versions
 
-pytest.importorskip("ray", reason="ray is not installed: pip install 'alexbench[ray]'")
-pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.slow,
+    pytest.mark.timeout(300),
+    # Not importorskip: tests/test_isolation.py imports this module without pytest.
+    pytest.mark.skipif(
+        not find_spec("ray"), reason="ray is not installed: pip install 'alexbench[ray]'"
+    ),
+]
 
 _STORE_BYTES = 80 << 20
 """Object store of a node; Ray takes no less than 75 MiB."""

@@ -6,6 +6,7 @@ import stat
 import subprocess
 import sys
 from collections import Counter
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,10 @@ from bench.executors.requests import Question, Setting
 from bench.executors.slurm_cluster import SlurmCluster
 from tests.support import fakes
 
-pytest.importorskip("submitit", reason="submitit is not installed: pip install 'alexbench[slurm]'")
+# Not importorskip: tests/test_isolation.py imports this module without pytest.
+pytestmark = pytest.mark.skipif(
+    not find_spec("submitit"), reason="submitit is not installed: pip install 'alexbench[slurm]'"
+)
 
 
 @pytest.fixture(autouse=True)

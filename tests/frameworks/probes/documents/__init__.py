@@ -23,7 +23,8 @@ def folder() -> Path:
     """Of the files that the probes of one test session exchange."""
     found = Path(os.environ["PROBES"]) / "documents"
     found.mkdir(exist_ok=True)
-    os.environ.setdefault("ALEXBENCH_CACHE", str(found.parent / "cache"))
+    # Kept: Keras alone reads what PyTorch has prepared.
+    os.environ["ALEXBENCH_CACHE"] = str(found / "cache")
     return found
 
 
