@@ -6,6 +6,7 @@ last is a process of its own.
 """
 
 import os
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -66,6 +67,7 @@ def trainings(framework: str, data: Path, tmp_path_factory: pytest.TempPathFacto
             OTHER: trained(framework, data, folder / "other", 1),
             PARTS: killed_and_resumed(framework, data, folder / "parts"),
         }
+        shutil.rmtree(folder)  # checkpoints, 200 MB each
     return _known[framework]
 
 
