@@ -37,8 +37,8 @@ _HEADERS = (
 )
 _TABLES = ("throughput", "latency", "accuracy")
 _MEDIANS = (
-    "Images/s are medians of each case's own blocks. Ratios are of pairs of neighbouring blocks, "
-    "and hold where the quotient of two rows differs."
+    "Images/s are medians over each case's own blocks; ratios come from pairs of neighbouring "
+    "blocks. Where the quotient of two rows differs from their ratio, use the ratio."
 )
 _RIGHT = (False, False, True, True, True, True, True)
 

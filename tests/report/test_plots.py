@@ -281,7 +281,7 @@ RUNS = Path(__file__).parents[2] / "results"
 
 @pytest.mark.parametrize("run", ["make-bench", "ablation"])
 def test_a_plot_with_a_footnote_has_its_sign_at_a_name(run):
-    """The sign of a caveat stands at what has it, not in the lines below alone."""
+    """The names that a caveat is on have its sign; the lines below the plot alone do not do."""
     report = Report(RecordStore(RUNS / f"reference-2026-11-26-{run}").read())
     found = 0
     for results in report.datasets:

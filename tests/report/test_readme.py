@@ -45,7 +45,9 @@ def test_two_recipes_of_one_network_keep_a_row_each_in_the_readme():
 def test_an_overview_has_one_table_for_the_tracks_it_is_asked_for():
     records = make_run(seeds=1)
     table, note = overview(records, ["closed"])
-    assert note.startswith("Images/s are medians of each case's own blocks. Ratios are of pairs")
+    assert note.startswith(
+        "Images/s are medians over each case's own blocks; ratios come from pairs"
+    )
     rows = table.splitlines()[2:]
     assert rows
     assert all(row.startswith("| closed ") for row in rows)

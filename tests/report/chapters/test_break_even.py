@@ -155,11 +155,11 @@ def test_an_undecided_ratio_has_bands_and_no_crossing_and_says_so():
     assert len(axes.collections) == 2
     assert axes.get_xlim()[1] < 20_000  # medians would cross after 306,000 images
     words = " ".join(axes.get_xlabel().split())
-    why = "no break-even can be told, the ratio is inconclusive"
+    why = "no break-even, the ratio is inconclusive"
     assert words.endswith(f"keras-jax and pytorch: {why}")
     alike = [r for name in ("jax", "torch") for r in measured(f"keras-{name}", 1000, (9, 1, 1))]
     words = " ".join(drawn([*QUICK_START, *alike]).get_xlabel().split())
-    assert words.endswith("no break-even can be told: every ratio is a tie")
+    assert words.endswith("no break-even: every ratio is a tie")
 
 
 @given(st.floats(0, 100), st.floats(0, 100), RATE, st.floats(1.01, 10))

@@ -234,7 +234,7 @@ def break_even(part: Part) -> Drawing | None:
         "lower is sooner. Where two lines cross, the one with more images/s has made up for its "
         "slower start. A band is as wide as the 95 % interval of the seconds per image, and stands "
         "for a framework that is not shown to be faster or slower than another one of the panel: "
-        f"where such two cross cannot be told.{left_out}",
+        f"where two of them cross is not known.{left_out}",
         figure,
     )
 
@@ -258,8 +258,8 @@ def _lines(axes: Axes, sides: Sequence[Side], frameworks: Sequence[str]) -> None
     axes.locator_params(axis="x", nbins=5)
     axes.xaxis.set_major_formatter(plain_numbers())
     axes.yaxis.set_major_formatter(plain_numbers())
-    untold = [in_lines(words, _LETTERS + 10) for words in _untold(undecided, len(sides))]
-    axes.set_xlabel("\n".join(["training images after the first step", *untold]))
+    reasons = [in_lines(words, _LETTERS + 10) for words in _reasons(undecided, len(sides))]
+    axes.set_xlabel("\n".join(["training images after the first step", *reasons]))
     axes.set_ylabel("seconds")
 
 
@@ -287,7 +287,7 @@ def _pairs(sides: Sequence[Side]) -> list[tuple[Side, Side]]:
     return [_by_rate(*pair) for pair in combinations(sides, 2)]
 
 
-def _untold(undecided: Sequence[tuple[Side, Side]], sides: int) -> list[str]:
+def _reasons(undecided: Sequence[tuple[Side, Side]], sides: int) -> list[str]:
     """Why a panel has no crossing of frameworks, in words.
 
     Args:
@@ -302,9 +302,9 @@ def _untold(undecided: Sequence[tuple[Side, Side]], sides: int) -> list[str]:
         lines.setdefault(why, []).append(names)
     every = len(undecided) == sides * (sides - 1) // 2 and len(lines) == 1
     if every and len(undecided) > 1:
-        return [f"no break-even can be told: every ratio is {next(iter(lines))}"]
+        return [f"no break-even: every ratio is {next(iter(lines))}"]
     return [
-        f"{names}: no break-even can be told, the ratio is {why}"
+        f"{names}: no break-even, the ratio is {why}"
         for why, pairs in lines.items()
         for names in pairs
     ]
