@@ -38,6 +38,7 @@ def pytest_configure(config: pytest.Config) -> None:
         settings.load_profile("alexbench")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Which tests are long, and which share a process under ``-n``: those of one framework, else
     those of a file.
