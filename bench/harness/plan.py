@@ -188,8 +188,7 @@ def name_of(group: Sequence[Job]) -> str:
 def _stage_of(group: Sequence[Job], known: StageSeconds) -> Stage:
     case, name = group[0].case, name_of(group)
     if kind(group[0].tasks[0].kind).timed:
-        # A round of a group has parts that do not depend on the number of its workers.
-        return Stage(name, 0.0, weight=1.0 + len(group))
+        return Stage(name, 0.0, weight=float(len(group)))
     longest = max(known.trainings.values(), default=0.0)
     return Stage(name, known.trainings.get(case.recipe.partition("@")[0], longest))
 

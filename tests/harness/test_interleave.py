@@ -119,6 +119,22 @@ def all_results(match: InterleavedRun) -> dict[tuple[str, str], TaskResults]:
     return {(t.task.case.framework, t.task.kind): t for t in match.all_results}
 
 
+def test_a_network_in_one_framework_takes_part_in_some_rounds_only(script: Script) -> None:
+    alone = job("c", "train_throughput")
+    alone = replace(alone, case=replace(alone.case, variant="cifar-lrn"))
+    alone = replace(alone, tasks=tuple(replace(task, case=alone.case) for task in alone.tasks))
+    group = [job("a", "train_throughput"), job("b", "train_throughput"), alone]
+    limits = replace(LIMITS, normalisation_processes=1)
+    match = InterleavedRun(group, Path("data"), limits, lambda task: None, lambda done, note: None)
+    for process in range(2):
+        match.run_process(process)
+    rounds = {
+        case.framework: {block.process for block in found.blocks}
+        for case, found in ((each.task.case, each) for each in match.all_results)
+    }
+    assert rounds == {"a": {0, 1}, "b": {0, 1}, "c": {0}}
+
+
 def test_start_up_is_measured_in_some_processes_and_the_others_open_together(
     script: Script,
 ) -> None:

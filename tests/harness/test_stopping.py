@@ -57,6 +57,24 @@ def test_networks_that_nothing_relates_are_not_compared() -> None:
     assert stopping_reason(found, LIMITS, process_seconds(3, 10.0)) == "precision"
 
 
+def test_a_network_in_one_framework_leaves_after_its_processes() -> None:
+    """Its ratio is not waited for, and the rounds after that are expected to be shorter."""
+    limits = replace(LIMITS, normalisation_processes=3)
+    found = match(2.0, 2.01, 2.0)
+    alone = two_networks(0.8, 0.6, 1.0)[2]
+    found.append(alone)
+    assert stopping_reason(found, LIMITS, process_seconds(3, 10.0)) is None
+    assert stopping_reason(found, limits, process_seconds(3, 10.0)) == "precision"
+    uneven = [*match(2.0, 2.4, 1.8), alone]
+    seconds = process_seconds(3, 160.0)  # of 200 for two networks
+    assert stopping_reason(uneven, LIMITS, seconds) == "time limit"
+    assert stopping_reason(uneven, limits, seconds) is None
+    # where nothing is compared between frameworks all of them stay
+    assert (
+        stopping_reason(two_networks(0.8, 0.6, 1.0)[::2], limits, process_seconds(3, 10.0)) is None
+    )
+
+
 def test_a_group_has_the_time_of_all_its_networks() -> None:
     found = two_networks(0.8, 0.6, 1.0)
     assert group_seconds(found, LIMITS) == 200.0

@@ -9,10 +9,13 @@ each block is in several ratios; separate groups of normalisations would take ev
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Hashable, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 from dataclasses import replace
 
+from bench.core.case import Case
 from bench.core.kinds import kind
+from bench.core.limits import Limits
 from bench.core.system import nvml
 from bench.core.system.devices import accelerated
 from bench.core.system.resources import usable_memory
@@ -49,6 +52,20 @@ def groups(
         fits = sum(map(bytes_of, group)) <= min(limit, _card_bytes(group[0].case.device))
         made += [group] if fits else _by(group, lambda job: _shared(job, ()))
     return made
+
+
+def in_round(cases: Iterable[Case], limits: Limits, process: int) -> set[Case]:
+    """The cases of a group that take part in a round of processes, counted from 0.
+
+    Networks that are measured in one framework alone, next to some that are compared between
+    frameworks, leave after `Limits.normalisation_processes`: the others' rounds are shorter then.
+    """
+    every = set(cases)
+    most = limits.normalisation_processes
+    if most is None or process < most:
+        return every
+    frameworks = Counter(map(peers_of, every))
+    return {case for case in every if frameworks[peers_of(case)] > 1} or every
 
 
 def _by(found: Sequence[Job], key: Callable[[Job], Hashable]) -> list[tuple[Job, ...]]:

@@ -29,6 +29,7 @@ from bench.core.limits import Limits
 from bench.core.samples import Block
 from bench.core.system.devices import accelerated
 from bench.core.system.machine import BlockState
+from bench.harness.interleaving.grouping import in_round
 from bench.harness.interleaving.results import TimedBlock, checked, checked_block, checked_states
 from bench.harness.matrix import Job, Task
 from bench.worker.client import OnProgress, Worker, WorkerError, bare_start
@@ -153,7 +154,7 @@ class InterleavedRun:
         self.all_results = [TaskResults(task) for job in jobs for task in job.tasks]
 
     def run_process(self, process: int, spent: float = 0.0) -> None:
-        """One fresh process of every job, through all kinds.
+        """One fresh process of every job that takes part (`in_round`), through all kinds.
 
         Args:
             process: Number of the round, from 0; odd ones start with the last job.
@@ -161,8 +162,10 @@ class InterleavedRun:
         """
         limit = group_seconds(self.all_results, self._limits)
         self._deadline = perf_counter() + ((limit - spent) if limit else math.inf)
-        alone = len(self._jobs) == 1
-        slots = [Slot(job, self._data, self._limits, alone) for job in self._jobs]
+        there = in_round((job.case for job in self._jobs), self._limits, process)
+        jobs = [job for job in self._jobs if job.case in there]
+        alone = len(jobs) == 1
+        slots = [Slot(job, self._data, self._limits, alone) for job in jobs]
         with ExitStack() as stack:
             for slot in slots:
                 stack.callback(slot.leave)

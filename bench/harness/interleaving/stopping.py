@@ -9,6 +9,7 @@ from bench.core.case import Case
 from bench.core.kinds import kind
 from bench.core.limits import Limits
 from bench.core.samples import Timed, ratios
+from bench.harness.interleaving.grouping import in_round
 from bench.harness.interleaving.interleave import TaskResults, group_seconds
 from bench.networks.normalisations import NORMALISATIONS
 from bench.stats import estimates
@@ -33,16 +34,25 @@ def stopping_reason(
     alive = [task_results for task_results in all_results if task_results.error is None]
     if not alive:
         return "failure"
+    there = in_round(_cases(all_results), limits, len(process_seconds))
     if len(process_seconds) >= limits.processes:
-        judged = [task_results for task_results in alive if kind(task_results.task.kind).judged]
+        more = [task_results for task_results in alive if task_results.task.case in there]
+        judged = [task_results for task_results in more if kind(task_results.task.kind).judged]
         if limits.precision is None or not judged:
             return "processes"
         if all(reached <= limits.precision for reached in _precisions(judged)):
             return "precision"
     # The first one had more to do, once for all.
     another = process_seconds[-1] - (_once(all_results) if len(process_seconds) == 1 else 0)
+    # Some may take no part in it, and a round takes as long as it has workers.
+    before = in_round(_cases(all_results), limits, len(process_seconds) - 1)
+    another *= len(there) / len(before)
     limit = group_seconds(all_results, limits)
     return "time limit" if sum(process_seconds) + another > limit else None
+
+
+def _cases(all_results: Sequence[TaskResults]) -> Iterator[Case]:
+    return (task_results.task.case for task_results in all_results)
 
 
 def _once(all_results: Sequence[TaskResults]) -> float:
