@@ -15,7 +15,9 @@ from time import perf_counter
 from typing import Any
 
 from bench.core.kinds import kind
+from bench.core.limits import Limits
 from bench.core.system.resources import usable_cpus
+from bench.harness.interleaving.grouping import in_round
 from bench.harness.matrix import Job
 from bench.harness.profiles import Profile, StageSeconds
 
@@ -81,7 +83,7 @@ class TimePlan:
         cores = max(1, min(missing.certificates, len(usable_cpus())))
         certificates = math.ceil(missing.certificates / cores) * known.certificate
         stages = [Stage(CERTIFICATES, certificates), Stage(PEAKS, missing.peaks * known.peaks)]
-        stages += [_stage_of(group, known) for group in groups]
+        stages += [_stage_of(group, known, profile.limits) for group in groups]
         stages.append(Stage(REPORT, known.report))
         plan = cls(stages, profile.run_seconds, began)
         shares = [plan.share(stage) for stage in stages]
@@ -185,10 +187,17 @@ def name_of(group: Sequence[Job]) -> str:
     return f"training {case.variant}{start}, {case.framework_label}{recipe}, seed {case.seed}"
 
 
-def _stage_of(group: Sequence[Job], known: StageSeconds) -> Stage:
+def _weight(group: Sequence[Job], limits: Limits) -> float:
+    """Workers of a round, on average, and one more for what does not depend on their number."""
+    cases = [job.case for job in group]
+    rounds = max(1, limits.processes)
+    return 1.0 + sum(len(in_round(cases, limits, number)) for number in range(rounds)) / rounds
+
+
+def _stage_of(group: Sequence[Job], known: StageSeconds, limits: Limits) -> Stage:
     case, name = group[0].case, name_of(group)
     if kind(group[0].tasks[0].kind).timed:
-        return Stage(name, 0.0, weight=float(len(group)))
+        return Stage(name, 0.0, weight=_weight(group, limits))
     longest = max(known.trainings.values(), default=0.0)
     return Stage(name, known.trainings.get(case.recipe.partition("@")[0], longest))
 
