@@ -8,10 +8,17 @@ from bench.analysis.doubts import doubt_of
 from bench.analysis.experiments import Experiment
 from bench.core.kinds import kind
 from bench.core.records import Record
-from bench.core.samples import by_process, interleaved_together, ratios, timed
+from bench.core.samples import (
+    Timed,
+    by_process,
+    fastest_ratios,
+    interleaved_together,
+    ratios,
+    timed,
+)
 from bench.core.system.machine import disturbed_share
 from bench.stats import estimates
-from bench.stats.estimates import Ratio
+from bench.stats.estimates import Estimate, Ratio
 
 
 def speeds(experiment: Experiment) -> list[list[float]]:
@@ -57,10 +64,23 @@ def with_conditions(ratio: Ratio, records: Iterable[Record]) -> Ratio:
 
 def paired_ratios(one: Experiment, other: Experiment) -> list[list[float]]:
     """Ratios of speed of interleaved blocks, by process; empty where none were interleaved."""
+    return [process for pair in _interleaved(one, other) for process in ratios(*pair)]
+
+
+def fastest_ratio(one: Experiment, other: Experiment) -> Estimate:
+    """Ratio of the fastest interleaved blocks of each process, with its interval over processes.
+
+    What slows some blocks of one framework more than those of the other is not in it.
+    """
+    found = [ratio for pair in _interleaved(one, other) for ratio in fastest_ratios(*pair)]
+    return estimates.paired([[ratio] for ratio in found]).ratio if found else estimates.UNKNOWN
+
+
+def _interleaved(one: Experiment, other: Experiment) -> list[tuple[Timed, Timed]]:
+    """Samples of both, of each seed in which they were measured together."""
     seeds = {record.case.seed: record for record in other.ok}
     return [
-        process
+        (timed(record), timed(seeds[record.case.seed]))
         for record in one.ok
         if record.case.seed in seeds and interleaved_together(record, seeds[record.case.seed])
-        for process in ratios(timed(record), timed(seeds[record.case.seed]))
     ]

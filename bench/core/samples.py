@@ -95,6 +95,19 @@ def ratios(one: Timed, other: Timed) -> list[list[float]]:
     return list(found.values())
 
 
+def fastest_ratios(one: Timed, other: Timed) -> list[float]:
+    """Speed of ``one`` over that of ``other`` in each process: of the fastest turn of either, among
+    those that both took."""
+    left, right = one.speeds(), other.speeds()
+    turns: dict[int, list[Turn]] = {}
+    for turn in sorted(left.keys() & right.keys()):
+        turns.setdefault(turn[0], []).append(turn)
+    return [
+        max(left[turn] for turn in same) / max(right[turn] for turn in same)
+        for same in turns.values()
+    ]
+
+
 def _interleaving(record: Record) -> Mapping[str, Any]:
     found = record.metrics.get("interleaving")
     return found if isinstance(found, Mapping) else {}

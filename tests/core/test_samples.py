@@ -8,7 +8,15 @@ from hypothesis import strategies as st
 
 from bench.core.limits import Limits
 from bench.core.records import Record
-from bench.core.samples import Block, Timed, by_process, interleaved_together, ratios, timed
+from bench.core.samples import (
+    Block,
+    Timed,
+    by_process,
+    fastest_ratios,
+    interleaved_together,
+    ratios,
+    timed,
+)
 from bench.core.system.machine import BlockState
 from bench.worker.schedule import FixedSchedule, RemoteSchedule
 from tests.support import fakes
@@ -76,9 +84,17 @@ def test_ratio_is_of_speed_turn_by_turn() -> None:
 
 
 def test_a_turn_that_one_side_lost_is_no_pair() -> None:
-    whole = Timed([1.0, 1.0, 1.0], [Block(0, 0, 1), Block(0, 1, 1), Block(1, 0, 1)], 1)
+    whole = Timed([0.5, 1.0, 1.0], [Block(0, 0, 1), Block(0, 1, 1), Block(1, 0, 1)], 1)
     half = Timed([2.0], [Block(0, 1, 1)], 1)
     assert ratios(whole, half) == [[2.0]]
+    assert fastest_ratios(whole, half) == [2.0]
+
+
+def test_the_fastest_turns_of_a_process_are_compared() -> None:
+    blocks = [Block(0, 0, 1), Block(0, 1, 1), Block(1, 0, 1)]
+    one = Timed([1.0, 3.0, 4.0], blocks, 10)
+    other = Timed([4.0, 2.0, 6.0], blocks, 20)
+    assert fastest_ratios(one, other) == [1.0, 0.75]
 
 
 def test_a_turn_of_several_calls_counts_by_its_median() -> None:

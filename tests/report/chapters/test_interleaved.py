@@ -46,6 +46,20 @@ def test_a_drift_that_both_saw_is_no_part_of_the_ratio() -> None:
     assert shown["processes"] == 3
 
 
+def test_what_slows_blocks_of_one_framework_is_not_in_the_ratio_of_the_fastest() -> None:
+    """Two thirds of the blocks of one take twice as long; its fastest are as fast as the other's."""
+    calm = [[1.0 + 0.001 * p] * 3 for p in range(3)]
+    slowed = [[2.0 * one, one, 2.0 * one] for one, *_ in calm]
+    records = [taken("pytorch", slowed), taken("keras-jax", calm)]
+    (row,) = frame(TABLE["interleaved"], records).to_dict("records")
+    assert row["ratio"] == pytest.approx(2.0)
+    assert row["fastest_ratio"] == pytest.approx(1.0)
+    assert 0.9 < row["fastest_ratio_low"] < 1 < row["fastest_ratio_high"] < 1.1
+    (section,) = sections(TABLE["interleaved"], records)
+    shown = dict(zip(section.headers, section.cells[0], strict=True))
+    assert shown["fastest blocks"].startswith("1.00x [0.9")
+
+
 def test_two_matches_are_held_against_each_other_apart() -> None:
     one, other = taken("pytorch", drifting(1.0)), taken("keras-jax", drifting(1.25), match="n")
     assert frame(TABLE["interleaved"], [one, other]).empty

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from bench.analysis.experiments import Experiment
 from bench.analysis.results import Results
 from bench.analysis.rows import Row, caveats_of_both, identity, ratio_columns
+from bench.analysis.speeds import fastest_ratio
 from bench.core.kinds import KINDS, kind
 from bench.report.charts.forest import Forest
 from bench.report.columns import (
@@ -24,6 +25,7 @@ from bench.report.columns import (
 from bench.report.format import NOTHING, RATIO, known, percent
 from bench.report.leads import counted
 from bench.report.table import Chart, Table
+from bench.stats.estimates import Estimate
 from bench.stats.verdicts import EQUIVALENT_SPEED, speed_verdict
 
 _PAIRED = tuple(
@@ -68,11 +70,22 @@ def _row(experiment: Experiment, reference: Experiment, results: Results) -> Row
     turns = experiment.ok[0].metrics.get("interleaving", {})
     row |= {"pairs": versus.pairs, "processes": versus.processes, "detectable": versus.detectable}
     row |= {"disturbed": versus.disturbed, "doubt": versus.doubt or None}
+    fastest = None if row["not_compared"] else _fastest(experiment, reference)
+    row |= dict(zip(_FASTEST, fastest or (None, None, None), strict=True))
     row |= {name: turns.get(name) for name in ("stopped", "precision_goal")}
     row |= {"group_seconds": turns.get("group_seconds"), "lost": turns.get("lost")}
     if row["not_compared"]:
         return row | ratio_columns(None, "not comparable")
     return row | ratio_columns(versus.ratio, speed_verdict(versus).word)
+
+
+_FASTEST = ("fastest_ratio", "fastest_ratio_low", "fastest_ratio_high")
+
+
+def _fastest(experiment: Experiment, reference: Experiment) -> Estimate | None:
+    """Where a process has several blocks to choose from."""
+    row = kind(experiment.kind)
+    return fastest_ratio(experiment, reference) if row.interleaved and row.throughput else None
 
 
 def columns(rows: Sequence[Row]) -> list[Column]:
@@ -84,6 +97,7 @@ def columns(rows: Sequence[Row]) -> list[Column]:
         Column("ratio", lambda row: RATIO.value(row["ratio"])),
         ends(RATIO, "ratio_low", "ratio_high"),
         text("verdict", "verdict"),
+        Column("fastest blocks", _fastest_blocks, usual=NOTHING),
         whole("processes", "processes"),
         whole("pairs", "pairs"),
         Column("detectable", _detectable),
@@ -99,6 +113,11 @@ def _compared_with(row: Row) -> str:
     """The reference, with its precision where that is another one."""
     same = row["precision"] == row["reference_precision"]
     return f"{row['reference']}" if same else f"{row['reference']} {row['reference_precision']}"
+
+
+def _fastest_blocks(row: Row) -> str:
+    value, low, high = (row[name] for name in _FASTEST)
+    return NOTHING if value is None else RATIO.estimate(value, low, high)
 
 
 def _detectable(row: Row) -> str:
@@ -180,8 +199,10 @@ TABLE = Table(
     "bootstrap of the pairs within them. An "
     "interval wholly within ± 10 % is a tie; one that contains 1 and reaches further is "
     "inconclusive, as is any of one process. *Detectable* is the smallest difference that this "
-    "many pairs would have found four times out of five. No more were taken when every ratio was "
-    "as precise as the goal, or at a time limit.",
+    "many pairs would have found four times out of five. *Fastest blocks* is the ratio of the "
+    "fastest block of each framework in a process, over processes: what slows some blocks of one "
+    "framework and not of the other is not in it, and no verdict rests on it. No more were taken "
+    "when every ratio was as precise as the goal, or at a time limit.",
     interleaved_rows,
     columns,
     charts=(Chart("speed_ratios", SPEEDS.draw, _PAIRED),),
