@@ -115,6 +115,9 @@ PROFILES: dict[str, Profile] = {
             tracks={
                 **dict.fromkeys(KINDS, ("closed", "idiomatic")),
                 "accuracy": ("closed",),
+                # What starts and answers a single call as each framework recommends it.
+                "startup": ("idiomatic",),
+                "latency": ("idiomatic",),
             },
             # Five processes of every comparison take more of ten minutes than further networks
             # leave: each is measured where a question needs it.
