@@ -232,7 +232,7 @@ def _emphasis(text: str) -> Markup:
 
 
 def _code(text: str) -> Markup:
-    """A text with its commands between backquotes as code, and all else escaped."""
+    """A text with its commands and names between backquotes as code, and all else escaped."""
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(Markup.escape(text))))
 
 
