@@ -291,7 +291,8 @@ class Session:
             shlex.join(["pytest", *map(str, self._config.invocation_params.args)]),
             options,
             tuple(dict.fromkeys(case.framework for case in self._measured())),
-            tuple(sorted(self._wanted)) if left_out else None,
+            tuple(self._order),
+            chosen=left_out,
         )
 
     def _want_json(self) -> None:

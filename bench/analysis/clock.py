@@ -66,20 +66,49 @@ def sync_audit_of(experiment: Experiment) -> SyncAudit | None:
 
 def sync_audit(records: Sequence[Record]) -> SyncAudit | None:
     """The audit of the records of one experiment; None where none was made."""
-    found = (r.metrics.get("clock") or {} for r in records)
-    audits = [clock for clock in found if "block_seconds_per_step" in clock]  # not the first form
+    audits = _audits(records)
     if not audits:
         return None
     seconds = {name: _seconds(audits, name) for name in ("block", "unsynced", "synced", "slope")}
-    pairs = zip(seconds["synced"], seconds["slope"], strict=True)
-    # A slope of few noisy timings may come out negative; it then says nothing. A synced one at or
-    # below zero next to a positive one is the strongest sign of a missing synchronisation.
-    usable = [(max(synced, 1e-6 * slope), slope) for synced, slope in pairs if slope > 0]
+    usable = _pairs(seconds["synced"], seconds["slope"])
     ratio = estimates.UNKNOWN
     if usable:
         ratio = estimates.paired_ratio(*zip(*usable, strict=True))
     block, unsynced, synced, slope = (float(np.median(v)) for v in seconds.values())
     return SyncAudit(block, unsynced, synced, slope, ratio, _device_seconds(records))
+
+
+def lacks_sync(record: Record) -> bool:
+    """Whether the verdict on a record is `MISSING_SYNC`, without an interval where none can say so.
+
+    No resample of ratios at or above the tolerance has a median below it.
+    """
+    audits = _audits([record])
+    if not audits:
+        return False
+    pairs = _pairs(_seconds(audits, "synced"), _seconds(audits, "slope"))
+    if not record.metrics.get("device_seconds") and all(
+        synced / slope >= 1 - TOLERANCE for synced, slope in pairs
+    ):
+        return False
+    audit = sync_audit([record])
+    return audit is not None and audit.verdict == MISSING_SYNC
+
+
+def _audits(records: Sequence[Record]) -> list[Mapping[str, Any]]:
+    """The audits of records, but for those of the first form."""
+    found = (record.metrics.get("clock") or {} for record in records)
+    return [clock for clock in found if "block_seconds_per_step" in clock]
+
+
+def _pairs(synced: Sequence[float], slopes: Sequence[float]) -> list[tuple[float, float]]:
+    """Synced seconds and slope of each call whose slope says something.
+
+    A slope of few noisy timings may come out negative; it then says nothing. A synced one at or
+    below zero next to a positive one is the strongest sign of a missing synchronisation.
+    """
+    pairs = zip(synced, slopes, strict=True)
+    return [(max(own, 1e-6 * slope), slope) for own, slope in pairs if slope > 0]
 
 
 def _device_seconds(records: Sequence[Record]) -> float | None:

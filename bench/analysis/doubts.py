@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.analysis.certified import FAIL, problem_of, status_of
-from bench.analysis.clock import MISSING_SYNC, sync_audit
+from bench.analysis.clock import MISSING_SYNC, lacks_sync
 from bench.core.kinds import kind
 from bench.core.records import Record
 from bench.core.samples import by_process
@@ -32,8 +32,7 @@ def doubt_of(records: Sequence[Record]) -> str:
         name = record.case.framework_label
         if status_of(record) == FAIL and (problem := problem_of(record)):
             return f"{name} is {UNCERTIFIED} ({without_folders(problem)})"
-        audit = sync_audit([record]) if record.metrics.get("clock") else None
-        if audit is not None and audit.verdict == MISSING_SYNC:
+        if lacks_sync(record):
             return f"{MISSING_SYNC} in {name}"
         if excess_of_peak([record]) is not None:
             return f"the speed of {name} is {ABOVE_PEAK}"

@@ -208,13 +208,17 @@ def labels(cases: Iterable[Case]) -> dict[Case, str]:
     """
     cases = list(cases)
     facts = {case: _facts(case) for case in cases}
+    alike: dict[str, list[set[str]]] = {}
+    for case, found in facts.items():
+        sets = alike.setdefault(case.variant, [set() for _ in found])
+        for fact, values in zip(found, sets, strict=True):
+            values.add(fact)
     names = {}
     for case in cases:
-        alike = [facts[other] for other in cases if other.variant == case.variant]
         telling = [
             fact
-            for place, fact in enumerate(facts[case])
-            if len({other[place] for other in alike}) > 1 or fact in _unusual(case)
+            for fact, values in zip(facts[case], alike[case.variant], strict=True)
+            if len(values) > 1 or fact in _unusual(case)
         ]
         names[case] = " · ".join([case.variant, *telling])
     return names

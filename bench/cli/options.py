@@ -180,6 +180,33 @@ def record_options(command: Any) -> Any:
     return chosen
 
 
+def several_runs_options(page: str, instead_of: str) -> Decorator:
+    """What commands about several runs share: runs, selection, ``--json``, ``--html``, ``-o``.
+
+    Args:
+        page: Name of the file that ``--html`` writes by default.
+        instead_of: What is printed without an option.
+    """
+    html = click.option(
+        "--html", is_flag=True, help=f"Write a page (see -o) instead of {instead_of}."
+    )
+    output = click.option(
+        "-o",
+        "--output",
+        type=click.Path(path_type=Path, dir_okay=False),
+        default=Path(page),
+        show_default=True,
+        help="The page of --html.",
+    )
+
+    def decorate(command: Any) -> Any:
+        for option in (output, html, json_option(instead_of), record_options, runs_argument):
+            command = option(command)
+        return command
+
+    return decorate
+
+
 _IMAGE_OPTIONS: tuple[Decorator, ...] = (
     click.argument(
         "images", nargs=-1, required=True, metavar="IMAGE...", type=click.Path(path_type=Path)

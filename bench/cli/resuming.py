@@ -78,7 +78,8 @@ class Choice:
         if before:
             kept = {key: _from_json(of) for key, of in before.options.items() if key in options}
             options |= {key: of for key, of in kept.items() if not _given(context, key)}
-            tasks = before.tasks and tuple((case, kind) for case, kind in before.tasks)
+            if before.chosen:
+                tasks = tuple((case, kind) for case, kind in before.tasks or ())
         return cls(folder.parent, folder.name, options, tasks or None)
 
     def jobs(self, profile: Profile, *, elsewhere: bool = False) -> tuple[list[Job], DeviceChoice]:
@@ -111,7 +112,8 @@ class Choice:
         options = {**self.options, "device": device}
         if options.get("executor") == EXECUTOR_NAMES[0]:  # as in runs of before there were others
             options = {k: of for k, of in options.items() if k not in ("executor", "address")}
-        return Begun(command, options, frameworks, self.tasks)
+        tasks = tuple(task.key for job in found for task in job.tasks)
+        return Begun(command, options, frameworks, tasks, chosen=self.tasks is not None)
 
 
 def _given(context: click.Context, name: str) -> bool:

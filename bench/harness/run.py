@@ -154,6 +154,13 @@ class Run(Measurer):
             if settings and self.plan:
                 dataclasses.replace(settings, plan=self.plan.to_json()).write(self.folder)
 
+    def keep_tasks(self, found: Iterable[Job]) -> None:
+        """Write the tasks into ``run.json``, once their batch sizes are known."""
+        settings = RunSettings.read(self.folder)
+        if settings:
+            tasks = [list(task.key) for job in found for task in job.tasks]
+            dataclasses.replace(settings, tasks=tasks).write(self.folder)
+
     def stage(self, name: str) -> AbstractContextManager[None]:
         """A stage of the time plan, where there is one."""
         return self.plan.stage(name) if self.plan else nullcontext()

@@ -131,15 +131,16 @@ def write_results(
         failed: list[str] = []
         facts: dict[str, Any] = {"title": title or "AlexNet in PyTorch and Keras"}
 
+        known = options if options is not None else {folder.resolve().name: begun(folder)}
+        details = Details(report.records, known)
+
         def meanwhile() -> None:
             write_tables(report, folder)
-            facts.update(_facts(report))
+            facts.update(_facts(report), payload=details.to_json())
 
         plots = write_plots(report, folder, failed, meanwhile)
         for line in failed:
             notice(line)
-        known = options if options is not None else {folder.resolve().name: begun(folder)}
-        details = Details(report.records, known)
         write_whole(page, _page(report, plots, details, folder, facts, [*notes, *failed]))
     except OSError as error:
         advice = "give another folder with -o ; the records are whole"
@@ -155,7 +156,7 @@ def _page(
     facts: Mapping[str, Any],
     notes: Sequence[str],
 ) -> str:
-    """The page; ``facts`` are its title and what `_facts` gives."""
+    """The page; ``facts`` are its title, the ``payload`` of `details` and what `_facts` gives."""
     source = resources.files("bench.report").joinpath(f"{TEMPLATES}/report.html.j2")
     engine = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     engine.filters["emphasis"] = _emphasis
@@ -167,8 +168,7 @@ def _page(
         notes=_first([without_folders(note) for note in notes]),
         groups=found,
         contact_sheet=_contact_sheet(folder / CONTACT_SHEET),
-        payload=_payload(details, more_rows(found)),
-        **facts,
+        **{**facts, "payload": _payload(facts["payload"], more_rows(found))},
     )
 
 
@@ -198,9 +198,9 @@ def _facts(report: Report) -> dict[str, Any]:
     }
 
 
-def _payload(details: Details, rows: Mapping[str, object]) -> Markup:
+def _payload(details: Mapping[str, object], rows: Mapping[str, object]) -> Markup:
     """What the page's script reads: records that rows open to, and rows beyond the first."""
-    return Markup(as_json({**details.to_json(), **rows}))
+    return Markup(as_json({**details, **rows}))
 
 
 def _settings(records: Sequence[Record]) -> dict[str, object]:
@@ -232,7 +232,7 @@ def _emphasis(text: str) -> Markup:
 
 
 def _code(text: str) -> Markup:
-    """A text with its commands between backquotes as code, and all else escaped."""
+    """A text with its commands and names between backquotes as code, and all else escaped."""
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(Markup.escape(text))))
 
 

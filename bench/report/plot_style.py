@@ -71,9 +71,13 @@ STYLE: dict[Any, Any] = {
     "ytick.color": SOFT,
     "xtick.labelcolor": INK,
     "ytick.labelcolor": INK,
+    # Marks without a length are drawn all the same, a third of the objects of an axis.
+    "xtick.bottom": False,
+    "ytick.left": False,
     "xtick.major.size": 0,
     "xtick.minor.size": 0,
     "ytick.major.size": 0,
+    "axes.titley": 1.0,  # where it stands anyway: no search for what it might cover
     "legend.frameon": False,
     "text.parse_math": False,  # a dollar sign in a name is a dollar sign
     "figure.facecolor": "white",
@@ -383,6 +387,14 @@ def draw_interval(
     return ends
 
 
+def _skip_empty_labels(figure: Figure) -> None:
+    """Place the labels of axes that have no text: every layout would measure all ticks for them."""
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            if not axis.get_label_text():
+                axis.set_label_coords(0, 0)
+
+
 def save(drawing: Drawing, folder: Path, table: str, *, raster: bool = True) -> Plot:
     """Write ``<name>.svg``, and with `raster` ``.png``, into `folder`.
 
@@ -393,6 +405,7 @@ def save(drawing: Drawing, folder: Path, table: str, *, raster: bool = True) -> 
     # The layout takes longer than a file: once for both. `savefig` would compute it four times.
     engine = figure.get_layout_engine()
     if engine is not None:
+        _skip_empty_labels(figure)
         engine.execute(figure)
         figure.set_layout_engine("none")
     if drawing.below:

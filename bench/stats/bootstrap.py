@@ -57,7 +57,7 @@ class Level:
     """
 
     def __init__(self, ordered: Sequence[Array]) -> None:
-        medians = [float(np.median(samples)) for samples in ordered]
+        medians = [_middle(samples) for samples in ordered]
         self.processes = len(ordered)
         self.samples = sum(map(len, ordered))
         self.centre = float(np.mean(medians))
@@ -90,11 +90,16 @@ class Level:
     def error_within(self) -> float:
         """Standard error of the mean from the spread of samples inside the processes alone."""
         medians = self._medians_at(*_places_within(self._counts))
-        return math.sqrt(float(np.mean([np.var(row) for row in medians])) / self.processes)
+        return math.sqrt(float(np.mean(np.var(medians, axis=1))) / self.processes)
 
     def _medians_at(self, lower: Places, upper: Places) -> Array:
         medians: Array = (self._pooled.take(lower) + self._pooled.take(upper)) / 2
         return medians
+
+
+def _middle(ordered: Array) -> float:
+    """The median of sorted samples, at a tenth of the price of `numpy.median`."""
+    return float((ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2)
 
 
 @lru_cache(maxsize=32768)

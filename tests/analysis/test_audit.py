@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from bench.analysis.audit.begun import matrix
 from bench.analysis.audit.checks import BEGUN, CHECKS, audit, notes_of
 from bench.analysis.audit.durations import epoch_seconds
 from bench.cli.commands.audit import audit as command
@@ -285,6 +286,16 @@ def test_a_run_of_certificates_alone_is_audited(
     assert done.return_value == int(reason is not None)
     assert done.output.endswith(f"2 certificates, {int(reason is not None)} findings\n")
     assert reason is None or reason in done.output
+
+
+def test_a_task_without_a_record_is_found_and_runs_of_older_versions_list_none() -> None:
+    records = honest()
+    tasks = [list(record.key) for record in records]
+    assert not list(matrix(records, {"tasks": tasks}))
+    assert [of for of, _ in matrix(records[1:], {"tasks": tasks})] == [" ".join(records[0].key)]
+    failed = [*records[1:], make_failure(records[0].kind, framework="pytorch")]
+    assert not list(matrix(failed, {"tasks": tasks}))
+    assert not list(matrix(records[1:], {"tasks": None, "options": {}}))
 
 
 def test_the_command_says_the_reasons_and_exits_with_1(tmp_path: Path) -> None:

@@ -91,3 +91,4 @@ def test_run_json_of_a_session_has_every_option_of_alexbench_run(started: Sessio
     assert again.options == settings.options
     assert device.device == "cuda"
     assert {t.key for job in todo for t in job.tasks} == started._wanted
+    assert set(map(tuple, settings.tasks or ())) == started._wanted

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench.core.records import RecordStore
-from bench.harness.resumption.run_settings import RUN_FILE
+from bench.harness.resumption.run_settings import RUN_FILE, RunSettings
 from tests.support import fakes
 
 RUN = Path("results", "stopped")
@@ -85,6 +85,10 @@ def test_a_stopped_run_reports_and_goes_on_without_its_options() -> None:
         (name, kind) for name in ("fake", "fake-slow") for kind in ("accuracy", "startup")
     ]
     assert all(record.ok and not record.caveats for record in records)
+    begun = RunSettings.read(RUN)
+    assert begun
+    assert sorted(map(tuple, begun.tasks or ())) == sorted(record.key for record in records)
+    assert not begun.chosen
     assert not list(RUN.glob(".lock"))
 
 

@@ -8,30 +8,19 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bench.cli.options import json_option, record_options, runs_argument
+from bench.cli.options import several_runs_options
 
 if TYPE_CHECKING:
     from bench.analysis.runs import Filter
 
 
 @click.command(short_help="Compare runs, case by case; fail where one is worse.")
-@runs_argument
-@record_options
+@several_runs_options("compare.html", "a table")
 @click.option(
     "--fail-if",
     metavar="slower:5%,accuracy:-1pt",
     help="Exit code 1 where the whole 95 % interval of a case is that much slower than in the "
     "first run, or its accuracy that much lower; or where nothing was compared.",
-)
-@json_option("a table")
-@click.option("--html", is_flag=True, help="Write a page (see -o) instead of a table.")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
-    default=Path("compare.html"),
-    show_default=True,
-    help="The page of --html.",
 )
 @click.option(
     "--summary",

@@ -8,31 +8,20 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bench.cli.options import json_option, record_options, runs_argument
+from bench.cli.options import several_runs_options
 
 if TYPE_CHECKING:
     from bench.analysis.runs import Filter
 
 
 @click.command(short_help="Show each case over several runs, with change points.")
-@runs_argument
-@record_options
+@several_runs_options("history.html", "a text")
 @click.option(
     "--by",
     type=click.Choice(("time", "commit", "run")),
     default="time",
     show_default=True,
     help="What the plots place the runs by.",
-)
-@json_option("a text")
-@click.option("--html", is_flag=True, help="Write a page (see -o) instead of a text.")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
-    default=Path("history.html"),
-    show_default=True,
-    help="The page of --html.",
 )
 def history(
     runs: tuple[Path, ...], chosen: Filter, by: str, as_json: bool, html: bool, output: Path

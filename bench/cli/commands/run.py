@@ -183,7 +183,10 @@ def run(
     with current:
         if where.local:
             fits = tried(current.data_folder, chosen.limits)
-            todo = resolved(todo, current.folder, fits, device.unusable, notice)
+            sized = resolved(todo, current.folder, fits, device.unusable, notice)
+            if sized != todo:
+                current.keep_tasks(sized)
+            todo = sized
         elif any(job.case.batch_size == AUTO_BATCH for job in todo):
             raise UserError(f"--batch-sizes auto: --executor {where.name} needs numbers")
         return measure_and_report(

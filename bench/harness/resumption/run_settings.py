@@ -53,13 +53,15 @@ class Begun:
         command: As it was typed, for a reader.
         options: Name and value of every option that selects or changes measurements.
         frameworks: Names of those that are measured.
-        tasks: (case id, kind) of all that is measured, where the options do not say it; else None.
+        tasks: (case id, kind) of all that is measured.
+        chosen: Whether the tasks are fewer than the options select (``pytest -k``).
     """
 
     command: str
     options: Mapping[str, Any]
     frameworks: tuple[str, ...] = ()
-    tasks: tuple[tuple[str, str], ...] | None = None
+    tasks: tuple[tuple[str, str], ...] = ()
+    chosen: bool = False
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,8 @@ class RunSettings:
         versions: Of Python, of this package, and of the packages of each framework.
         code: Digest over the source files that measure.
         commit: Of the checkout, where there is one.
-        tasks: See `Begun`.
+        tasks: See `Begun`; None in a file of an older version, unless they were chosen.
+        chosen: See `Begun`.
         frameworks: See `Begun`; empty in a file of an older version.
         started_at: UTC, ISO 8601.
         resumed: When the run has gone on with differences, and with which.
@@ -93,6 +96,7 @@ class RunSettings:
     resumed: list[dict[str, Any]] = field(default_factory=list)
     frameworks: list[str] = field(default_factory=list)
     plan: dict[str, Any] = field(default_factory=dict)
+    chosen: bool = False
     format: int = _FORMAT
 
     @classmethod
@@ -107,6 +111,7 @@ class RunSettings:
             "code": digest_of(MEASURING, MODULES)[:16],
             "commit": commit(),
             "tasks": begun.tasks,
+            "chosen": begun.chosen,
             "frameworks": begun.frameworks,
             "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
         }
@@ -122,6 +127,7 @@ class RunSettings:
         path = folder / RUN_FILE
         try:
             found = json.loads(path.read_text(encoding="utf-8"))
+            found.setdefault("chosen", bool(found.get("tasks")))  # older versions listed no others
             names = {one.name for one in dataclasses.fields(cls)}
             read = cls(**{name: found[name] for name in names & found.keys()})
             if not all(isinstance(part, dict) for part in (read.options, read.data, read.versions)):

@@ -20,6 +20,8 @@ from bench.report.page.chapters import inline_svg
 from bench.report.plot_style import Drawing, save, style
 from bench.stats.verdicts import ACCURACY, SPEED
 
+FACETS = ("network", "framework", "device", "precision", "track")
+"""Columns that the tables of a page can be filtered by, in the order of the page's script."""
 ROWS = 250
 """Rows of one table at most, so that a browser opens the page."""
 
@@ -37,6 +39,11 @@ class Grid:
     headers: tuple[str, ...]
     right: tuple[bool, ...]
     rows: tuple[tuple[str, ...], ...]
+
+    def facets(self, row: Sequence[str]) -> list[str]:
+        """What a row can be filtered by, in the order of `FACETS`; empty where it has none."""
+        cells = dict(zip(self.headers, row, strict=True))
+        return [cells.get(name, "") for name in FACETS]
 
 
 @dataclass(frozen=True)
@@ -130,13 +137,25 @@ def page(
     engine = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     return engine.from_string(source.read_text(encoding="utf-8")).render(
         title=title,
-        style=Markup(assets().style),
+        assets=assets(),
+        facets=_facet_values(chapters),
         chapters=[chapter for chapter in chapters if chapter.parts],
         lead=lead,
         facts=facts,
         trouble=trouble,
         worse=(SPEED.below, ACCURACY.below),
     )
+
+
+def _facet_values(chapters: Sequence[Chapter]) -> dict[str, list[str]]:
+    """What there is to filter by; no facet that has one value alone."""
+    grids = [part.grid for chapter in chapters for part in chapter.parts if part.grid]
+    rows = [grid.facets(row) for grid in grids for row in grid.rows]
+    found = {
+        name: list(dict.fromkeys(row[place] for row in rows if row[place]))
+        for place, name in enumerate(FACETS)
+    }
+    return {name: values for name, values in found.items() if len(values) > 1}
 
 
 def write_page(path: Path, content: str) -> Path:

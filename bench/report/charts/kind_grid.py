@@ -13,7 +13,7 @@ from bench.core.kinds import kind
 from bench.report.plot_style import grid_of_axes, in_lines, new_figure
 from bench.report.report import Part
 
-_LETTERS = 48  # of a title above axes 4.5 inches wide
+_LETTERS = 10.4  # of a title, for each inch of a column
 
 
 def kind_grid(
@@ -47,11 +47,12 @@ def kind_grid(
         title,
         part.data,
     )
+    letters = round(_LETTERS * width[0])
     grid = grid_of_axes(figure, len(panels), len(shown))
     for line, (case, panel) in zip(grid, panels.items(), strict=True):
         for axes, measured in zip(line, shown, strict=True):
             some = [e for e in panel if e.kind == measured.name]
             if some:
-                axes.set_title(in_lines(f"{names[case]}: {measured.label}", _LETTERS))
+                axes.set_title(in_lines(f"{names[case]}: {measured.label}", letters))
             draw(axes, some, part)
     return figure

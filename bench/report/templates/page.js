@@ -1,4 +1,5 @@
-/* The interactive part of report.html. Without it the page is whole: tables are in its text.
+/* The interactive part of report.html and of pages about several runs. Without it a page is whole:
+   tables are in its text.
 
    Texts of records reach the page as text nodes alone, so that a "<" in a name stays a "<". */
 (() => {
@@ -76,7 +77,8 @@ function theme() {
 
 /* Filters of all tables and plots. */
 
-const PLACES = ["network", "framework", "device", "precision"];
+/** In the order of a row's facets; rows of report.html have no track of their own. */
+const PLACES = ["network", "framework", "device", "precision", "track"];
 const filters = $("#filters");
 const chosen = () => Object.fromEntries(
   $$("select", filters).filter((s) => s.value).map((s) => [s.name, s.value]));
@@ -132,6 +134,8 @@ function constants(table, headers) {
     && rows.every((row) => row.cells[place].textContent === rows[0].cells[place].textContent));
 }
 
+const isCell = (cell) => !cell.classList.contains("opens");
+
 function opener(row) {
   const cell = el("td", { className: "opens" });
   if (!row.dataset.r) return cell;
@@ -151,9 +155,12 @@ function enhance(table) {
   const same = constants(table, headers);
   const first = table.tBodies[0].rows[0];
   const shared = same.map((place) => `${headers[place]} ${first.cells[place].textContent}`);
-  for (const row of table.tBodies[0].rows) row.prepend(opener(row));
-  table.tHead.rows[0].prepend(el("th", { className: "opens", "data-dt-order": "disable", scope: "col" },
-    el("span", { className: "vh" }, "record")));
+  const opens = [...table.tBodies[0].rows].some((row) => row.dataset.r), shift = Number(opens);
+  if (opens) {
+    for (const row of table.tBodies[0].rows) row.prepend(opener(row));
+    table.tHead.rows[0].prepend(el("th", { className: "opens", "data-dt-order": "disable", scope: "col" },
+      el("span", { className: "vh" }, "record")));
+  }
   const many = table.tBodies[0].rows.length > 50;
   const made = new DataTable(table, {
     order: [], autoWidth: false, paging: many, pageLength: 50, lengthMenu: [25, 50, 100, 250],
@@ -162,27 +169,27 @@ function enhance(table) {
       bottomStart: many ? ["info", "pageLength"] : null, bottomEnd: many ? "paging" : null,
     },
     columnDefs: [
-      { targets: 0, orderable: false, searchable: false, className: "opens" },
-      { targets: numeric.flatMap((is, place) => (is ? [place + 1] : [])), type: "figure", className: "right" },
-      { targets: same.map((place) => place + 1), visible: false },
+      ...(opens ? [{ targets: 0, orderable: false, searchable: false, className: "opens" }] : []),
+      { targets: numeric.flatMap((is, place) => (is ? [place + shift] : [])), type: "figure", className: "right" },
+      { targets: same.map((place) => place + shift), visible: false },
     ],
   });
   made.search.fixed("facets", (_, __, place) => fits(made.row(place).node(), chosen()));
   tables.set(table, made);
-  table.closest(".scroll").before(tools(made, headers, same));
+  table.closest(".scroll").before(tools(made, headers, same, shift));
   if (shared.length)
     table.closest(".scroll").before(el("p", { className: "note" }, `The same in all rows: ${shared.join("; ")}.`));
   made.draw();
   return made;
 }
 
-function tools(table, headers, hidden) {
+function tools(table, headers, hidden, shift) {
   const search = el("input", { type: "search", placeholder: "Search", "aria-label": "Search this table" });
   search.addEventListener("input", () => table.search(search.value).draw());
   const menu = el("fieldset", {}, el("legend", { className: "vh" }, "Columns that are shown"));
   headers.forEach((header, place) => {
     const box = el("input", { type: "checkbox", checked: !hidden.includes(place) });
-    box.addEventListener("change", () => table.column(place + 1).visible(box.checked));
+    box.addEventListener("change", () => table.column(place + shift).visible(box.checked));
     menu.append(el("label", {}, box, ` ${header}`));
   });
   const columns = el("details", { className: "menu" }, el("summary", {}, "Columns"), menu);
@@ -196,9 +203,9 @@ function tools(table, headers, hidden) {
 
 /** Headers and cells as they are shown: sorted, filtered, without hidden columns. */
 function copyTable(table, write, words) {
-  const headers = $$("thead th", table.table().node()).slice(1).map((th) => th.textContent);
+  const headers = $$("thead th", table.table().node()).filter(isCell).map((th) => th.textContent);
   const nodes = table.rows({ search: "applied", order: "applied" }).nodes().toArray();
-  const rows = nodes.map((row) => [...row.cells].slice(1).map((cell) => cell.textContent));
+  const rows = nodes.map((row) => [...row.cells].filter(isCell).map((cell) => cell.textContent));
   copy(write(headers, rows), `${rows.length} rows copied as ${words}.`);
 }
 
@@ -425,6 +432,7 @@ filters.hidden = !$$("select", filters).length;
 filters.addEventListener("change", filter);
 filters.addEventListener("reset", () => setTimeout(filter));
 filters.addEventListener("submit", (event) => event.preventDefault());
+for (const table of $$(".part table")) if (!table.closest("details")) enhance(table);
 for (const fold of $$("details.table"))
   fold.addEventListener("toggle", () => { if (fold.open) for (const table of $$(".part table", fold)) enhance(table); });
 addEventListener("hashchange", readAddress);

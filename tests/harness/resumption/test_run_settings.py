@@ -66,6 +66,19 @@ def test_every_difference_is_named() -> None:
     assert before.differences(edited) == ["the profile's limits.blocks 3, now 7"]
 
 
+@pytest.mark.parametrize("tasks", [None, [["a case", "latency"]]])
+def test_tasks_of_older_versions_were_chosen(tmp_path: Path, tasks: list[Any] | None) -> None:
+    """They listed no others; now all are listed, and the options say the same again."""
+    settings().write(tmp_path)
+    path = tmp_path / RUN_FILE
+    found = json.loads(path.read_text("utf-8"))
+    assert found.pop("chosen") is False
+    path.write_text(json.dumps({**found, "tasks": tasks}))
+    read = RunSettings.read(tmp_path)
+    assert read
+    assert read.chosen == bool(tasks)
+
+
 def test_a_framework_that_was_installed_since_is_named() -> None:
     before = settings()
     now = replace(before, frameworks=["fake", "fake-two"])

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bench.analysis.clock import sync_audit_of
+from bench.analysis.clock import MISSING_SYNC, lacks_sync, sync_audit_of
 from bench.analysis.comparison.compare import compare
 from bench.analysis.experiments import Experiment
 from bench.core.records import Record
@@ -126,6 +126,7 @@ def test_only_what_is_surely_early_is_said_to_be(synced: tuple[float, ...], said
     found = sync_audit_of(Experiment(record.case, record.kind, (record,)))
     assert found is not None
     assert found.verdict == said
+    assert lacks_sync(record) == (said == MISSING_SYNC)
 
 
 def test_slopes_that_are_only_noise_say_nothing() -> None:
@@ -137,6 +138,7 @@ def test_slopes_that_are_only_noise_say_nothing() -> None:
     found = sync_audit_of(Experiment(record.case, record.kind, (record,)))
     assert found is not None
     assert found.verdict == "no slope"
+    assert not lacks_sync(record)
 
 
 def test_the_same_again_is_no_difference_and_half_as_long_again_slower() -> None:

@@ -1,0 +1,84 @@
+"""Pages about several runs in headless Chromium."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.analysis.across.side_by_side import side_by_side
+from bench.report.across.compare_page import compare_page
+from bench.report.across.history_page import history_page
+from bench.report.across.page import write_page
+from tests.support.browser import browser, missing, page_of
+from tests.support.synthetic_records.several_runs import a_run, timed
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(missing() is not None, reason=missing() or ""),
+]
+
+FRAMEWORKS = ("pytorch", "keras-jax", "keras-torch")
+EVIL = "<img src=x onerror=\"document.title='hacked'\">"
+
+
+def runs():
+    """Three days, on which each framework is slower by another factor."""
+    return [
+        a_run(
+            f"{EVIL}{day}",
+            *(timed(1 + day * place / 2, day, framework=f) for place, f in enumerate(FRAMEWORKS)),
+        )
+        for day in (1, 2, 3)
+    ]
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    with browser() as started:
+        yield started
+
+
+@pytest.fixture(params=["compare", "history"])
+def page(request, chromium, tmp_path):
+    of = request.param
+    text = compare_page(side_by_side(runs())) if of == "compare" else history_page(runs(), "time")
+    path = write_page(tmp_path / f"{of}.html", text)
+    with page_of(chromium, path, viewport={"width": 390, "height": 844}) as page:
+        page.first_table = "#cases" if of == "compare" else "#latest"
+        yield page
+        assert page.errors == []
+        assert page.requests == [page.url.partition("#")[0]]
+        assert page.title() != "hacked"
+
+
+def cells(page, header):
+    table = page.locator(page.first_table)
+    headers = [text.strip() for text in table.locator("thead th").all_inner_texts()]
+    place = headers.index(header)
+    return [row.locator("td").nth(place).inner_text() for row in table.locator("tbody tr").all()]
+
+
+def test_tables_sort_by_their_numbers_and_filter(page):
+    header = "B / A" if page.first_table == "#cases" else "last / before"
+    assert sorted(cells(page, "framework")) == sorted(FRAMEWORKS)
+    table = page.locator(page.first_table)
+    found = []
+    for _ in range(2):
+        table.get_by_role("columnheader", name=header).click()
+        found.append([float(text.partition("x")[0]) for text in cells(page, header)])
+    assert found[0] == sorted(found[0])
+    assert found[1] == found[0][::-1]
+    assert len(set(found[0])) == 3
+    page.locator("select[name=framework]").select_option("keras-jax")
+    assert cells(page, "framework") == ["keras-jax"]
+    assert page.locator("select[name=track]").count() == 0  # all rows have the same
+    page.get_by_role("button", name="Show all").click()
+    table.locator("tbody tr").nth(2).wait_for(state="visible")
+    assert len(cells(page, "framework")) == 3
+
+
+def test_no_violation_of_accessibility_and_no_overflow(page):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+    page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    found = axe.Axe().run(page, options={"resultTypes": ["violations"]})
+    assert found.violations_count == 0, found.generate_report()
