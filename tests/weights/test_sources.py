@@ -229,7 +229,7 @@ def test_damaged_files_are_one_line(tmp_path: Path, suffix: str, kept: int) -> N
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("nowhere.pth", "weights nowhere.pth: nowhere.pth: no such file; give a file"),
+        ("nowhere.pth", "weights nowhere.pth: no such file; give a file"),
         (".", "a folder; give a file of weights or one of torchvision, bvlc"),
         ("torchvision", "no such file; alexbench fetch weights downloads it"),
         ("bvlc", "no such file; set $ALEXBENCH_DATA to the folder that has bvlc-alexnet-trunk"),
