@@ -20,15 +20,12 @@ from bench.networks.weight_names import published_names, renamed
 from bench.weights import sources
 from bench.weights.facts import CIFAR10
 from bench.weights.sources import SOURCES, open_weights
-from tests.support import weight_examples as examples
 from tests.support.weight_examples import weights, write
 
 
 @pytest.fixture(autouse=True)
-def _cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    examples.install(monkeypatch, tmp_path / "cache")
-    monkeypatch.chdir(tmp_path)
-    # The names of ImageNet's classes would be asked from a framework.
+def _categories(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The names of ImageNet's classes, which would be asked from a framework."""
     monkeypatch.setattr(sources, "imagenet_categories", lambda: ("class",) * 1000)
 
 
