@@ -14,20 +14,30 @@ from bench.harness.profiles import PROFILES
 
 TEST_TIMEOUT_SECONDS = 600
 FRAMEWORK_TESTS = Path(__file__).parent / "frameworks"
+QUICK = "not slow and not browser and not cluster and not long"
+"""What a call without ``-m`` runs, unless it names files, tests or ``-k``."""
 LONG = ("documents", "library", "test_world.py", "test_explain.py", "test_exports.py")
 """Below `FRAMEWORK_TESTS`: large networks in every framework. `make check` runs them in the
 frameworks of the quick profile, `make check-long` in the others."""
+SMOKE = ("test_models.py",)
+"""Below `FRAMEWORK_TESTS`: what `make test` runs in the frameworks that the quick profile leaves
+out."""
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Settings of plugins that the extra ``dev`` installs; none in a session of benchmarks.
+    """The quick tests by default, and settings of plugins that the extra ``dev`` installs; none in
+    a session of benchmarks.
 
     As ``timeout`` in pyproject.toml the limit of a test would be an unknown option without the
     extra, and a benchmark, which may train for hours, would have the same limit.
     """
     if config.getoption("benchmark_only", default=False):
         return
+    if not (
+        config.option.markexpr or config.option.keyword or any(map(_names_a_file, config.args))
+    ):
+        config.option.markexpr = QUICK
     if getattr(config.option, "timeout", 0) is None and "PYTEST_TIMEOUT" not in os.environ:
         config.option.timeout = TEST_TIMEOUT_SECONDS
     if importlib.util.find_spec("hypothesis"):
@@ -36,6 +46,17 @@ def pytest_configure(config: pytest.Config) -> None:
         # Its limit of 200 ms per example fails on a busy machine, whatever is tested.
         settings.register_profile("alexbench", deadline=None)
         settings.load_profile("alexbench")
+
+
+def _names_a_file(argument: str) -> bool:
+    return ".py" in argument
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    """What is left out."""
+    if config.option.markexpr != QUICK:
+        return None
+    return f"quick tests alone ({QUICK}); all but the long ones: -m 'not long'"
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -53,9 +74,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         of_frameworks = FRAMEWORK_TESTS in item.path.parents
         shared = framework if of_frameworks and isinstance(framework, str) else None
         place = item.path.relative_to(FRAMEWORK_TESTS).parts[0] if of_frameworks else ""
-        if shared and shared not in quick and place in LONG:
-            item.add_marker(pytest.mark.long)
-        if config.pluginmanager.hasplugin("xdist"):
+        if shared and shared not in quick:
+            if place in LONG:
+                item.add_marker(pytest.mark.long)
+            if place not in SMOKE:
+                item.add_marker(pytest.mark.slow)
+        if config.pluginmanager.hasplugin("xdist") and not item.get_closest_marker("xdist_group"):
             item.add_marker(pytest.mark.xdist_group(shared or str(item.path)))
 
 
@@ -70,3 +94,11 @@ def module_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("module")
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports that this process writes have no plots, which take longer than the rest of them."""
+    from bench.report import plots  # noqa: PLC0415
+
+    monkeypatch.setattr(plots, "TABLES", ())

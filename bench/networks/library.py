@@ -139,7 +139,27 @@ def opened(weights: str | os.PathLike[str], variant_name: str) -> Pretrained:
             )
         found, _ = load_object(_OPEN)(by_network[variant_name])
     else:
+        found = _of_a_file(spec, variant_name)
+    source: Pretrained = found
+    return source
+
+
+def _of_a_file(spec: str, variant_name: str) -> Pretrained:
+    """The weights of a file; refused with the call that fits where they are another network's."""
+    try:
         found, _ = load_object(_OPEN)(spec, named=variant_name)
+    except UserError:
+        try:
+            other, _ = load_object(_OPEN)(spec)
+        except UserError:
+            pass
+        else:
+            if other.facts.variant != variant_name:
+                raise UserError(
+                    f"weights {spec} are those of {other.facts.variant!r}. "
+                    f"Take AlexNet({other.facts.variant!r}, weights={spec!r})"
+                ) from None
+        raise
     source: Pretrained = found
     return source
 
@@ -188,7 +208,7 @@ def _taken(source: Pretrained, rows: Architecture, head: str) -> Weights:
     if missing:
         warnings.warn(
             f"weights {facts.name} lack {', '.join(sorted(missing))}, which keep the initial "
-            "values of the framework",
+            "values of the framework; include_top=False leaves the dense layers out",
             stacklevel=4,  # of the script that calls AlexNet
         )
     return found

@@ -12,6 +12,7 @@ import numpy as np
 
 from bench.core.errors import UserError
 from bench.data.sources import OFFICIAL_MEAN, OFFICIAL_STD
+from bench.networks.architecture import Architecture, Dropout, Flatten, Layer, MaxPool
 from bench.networks.init import Weights
 from bench.networks.preprocessing import BVLC, TORCHVISION, Preprocessing
 from bench.networks.pretrained import FACTS, Facts, Pretrained
@@ -60,7 +61,6 @@ def interpret(raw: RawWeights, path: Path, sha256: str, reading: Reading = AS_IT
     found = recognise(raw, where, named, head, partial=reading.partial)
     network = found.network
     tensors, converted = _float32(found.tensors, raw, where)
-    # Of a model that is taken in part the config says more than is taken.
     network, model = _as_the_model_has_it(network, raw, where, found.whole)
     usual = preprocessing_of(network.variant, _input_size(declared, network))
     tensors, usual = _in_rgb(tensors, usual, found, reading, declared, where)
@@ -112,11 +112,30 @@ def _as_the_model_has_it(
     network: Network, raw: RawWeights, where: str, whole: bool
 ) -> tuple[Network, Check | None]:
     """The network at the model's own size of images, and what the comparison of both found."""
-    if raw.config is None or not whole:
+    if raw.config is None:
         return network, None
+    if not whole:
+        rows = _first_layers(network)
+        return network, rows and compared(raw.config, rows, where, partial=True)
     found = compared(raw.config, network.architecture, where)
     size = None if network.input_size is None else found.architecture.input_size
     return replace(network, input_size=size), found
+
+
+def _first_layers(network: Network) -> Architecture | None:
+    """The layers before the first whose weights are not there; None where that is the first.
+
+    Without the pool and the flattening at their end, which may be others before another head.
+    """
+    rows = network.architecture
+    found: list[Layer] = []
+    for step in rows.steps():
+        if step.layer.weights(step.before) and step.layer.name not in network.layers:
+            break
+        found.append(step.layer)
+    while found and isinstance(found[-1], (MaxPool, Flatten, Dropout)):
+        found.pop()
+    return replace(rows, layers=tuple(found)) if found else None
 
 
 def preprocessing_of(name: str, size: int | None) -> Preprocessing:

@@ -193,7 +193,8 @@ def locate(spec: str) -> tuple[Path, Source | None]:
         known = ", ".join(SOURCES)
         hint = f"give a file of weights or one of {known}"
     what = "a folder" if path.is_dir() else "no such file"
-    raise UserError(f"weights {spec}: {path}: {what}; {hint}")
+    place = spec if str(path) == spec else f"{spec}: {path}"
+    raise UserError(f"weights {place}: {what}; {hint}")
 
 
 def available(names: Iterable[str]) -> Source | None:

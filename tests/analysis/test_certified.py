@@ -223,6 +223,7 @@ def test_a_report_without_a_certificate_is_complete(tmp_path):
     assert page.count("Closed track (same weights") == 2
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_report_counts_certificates(tmp_path):
     records = [make_record(), make_record(framework="keras-jax", parity=FAILED_PARITY)]
     page = write_results(records, tmp_path).read_text(encoding="utf-8")

@@ -176,20 +176,3 @@ def test_a_run_that_is_faster_passes(batches: str) -> None:
     done = chosen(batches, "--bench-compare", run, "--bench-fail-if", "slower:50%")
     assert done.returncode == 0, done.stdout
     assert "faster" in done.stdout.partition("= compared with earlier =")[2]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (("--bench-compare", "nowhere"), "nowhere"),
-        (("--bench-fail-if", "slower:5%"), "--bench-compare RUN"),
-        (("--bench-summary", ""), "is $GITHUB_STEP_SUMMARY set"),
-    ],
-)
-def test_wrong_usage_is_reported_before_anything_is_measured(
-    batches: str, arguments: tuple[str, ...], message: str
-) -> None:
-    done = chosen(batches, *arguments)
-    assert done.returncode == 4
-    assert message in done.stderr
-    assert not Path("results").exists()

@@ -232,6 +232,7 @@ def test_9_rows_of_unlike_conditions_are_not_compared() -> None:
     )
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_10_seconds_that_say_nothing_are_in_no_table_and_no_plot(tmp_path: Path) -> None:
     """7,320 s of a training that had been stopped stood next to 737 s."""
     caveat = {"on": "seconds", "why": "stopped and continued"}
@@ -309,6 +310,7 @@ def test_11_a_headline_says_what_it_compares() -> None:
     assert re.search(r"pytorch in bfloat16 trains at .*; pytorch in float32 1\.00x", lines.lines[0])
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_11_synthetic_images_are_said_first(tmp_path: Path) -> None:
     """ "test accuracy pytorch 12.8 %", of images that were drawn."""
     records = [trained("pytorch", 0.128, dataset=OTHER_DATASET)]

@@ -92,6 +92,7 @@ def test_a_run_from_any_folder_measures_certifies_shows_and_reports(batches: str
     _check_benchmarks({row["name"]: row for row in found["benchmarks"]}, records)
 
 
+@pytest.mark.slow
 def test_a_time_plan_is_shown_followed_and_kept(batches: str) -> None:
     done = benchmark(batches, "--bench-profile", "tiny-planned", "--bench-no-parity")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -217,6 +218,7 @@ WRONG = {
     ("--bench-results", "file/below"): "cannot write to file/below/",
     ("--bench-compare", "nowhere"): "no records.jsonl in nowhere",
     ("--bench-fail-if", "slower:5%"): "--bench-compare RUN",
+    ("--bench-summary", ""): "is $GITHUB_STEP_SUMMARY set",
 }
 
 

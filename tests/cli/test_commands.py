@@ -14,6 +14,7 @@ import pytest
 import bench
 from bench.cli.commands import doctor
 from bench.cli.main import COMMANDS, main
+from bench.core import extensions
 from bench.core.case import Case
 from bench.core.records import Record, RecordStore
 from bench.harness.ceilings import Found
@@ -35,7 +36,7 @@ def batches(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     """The command in this process, where the fakes are installed already; its exit code."""
-    monkeypatch.delenv("ALEXBENCH_EXTENSIONS", raising=False)
+    monkeypatch.setattr(extensions, "load", lambda: None)
     monkeypatch.setattr(sys, "argv", ["alexbench", *arguments])
     with pytest.raises(SystemExit) as caught:
         main()
@@ -263,13 +264,18 @@ def test_a_run_prints_its_report_last_and_can_be_reported_and_compared(
         (("--recipes", "short", "--no-save-weights"), False),
     ],
 )
+@pytest.mark.usefixtures("undrawn")
 def test_a_run_names_the_weights_that_it_has_saved(
-    batches: str, options: tuple[str, ...], saved: bool
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    batches: str,
+    options: tuple[str, ...],
+    saved: bool,
 ) -> None:
     chosen = ("--frameworks", "fake", "--tracks", "closed", "--kinds", "accuracy", *options)
-    done = alexbench(*RUN, "--data", batches, "--run", "one", "--no-parity", *chosen)
-    assert done.returncode == 0, done.stderr
-    *above, report = done.stdout.splitlines()
+    run = (*RUN, "--data", batches, "--run", "one", "--no-parity", *chosen)
+    assert call(monkeypatch, *run) == 0
+    *above, report = capsys.readouterr().out.splitlines()
     assert report == "results/one/report.html"
     folder = Path("results", "one", "weights")
     assert folder.exists() == saved
@@ -279,14 +285,18 @@ def test_a_run_names_the_weights_that_it_has_saved(
     assert above == [f"{path} {accuracy}" for path in kept]
 
 
-def test_one_failed_case_is_exit_code_1_and_the_rest_is_written(batches: str) -> None:
+@pytest.mark.usefixtures("undrawn")
+def test_one_failed_case_is_exit_code_1_and_the_rest_is_written(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], batches: str
+) -> None:
     chosen = ("--frameworks", "fake-killed,fake-unbuildable,fake", "--kinds", "startup,latency")
-    done = alexbench(*RUN, "--data", batches, "--run", "one", "--tracks", "closed", *chosen)
-    assert done.returncode == 1
-    assert done.stdout.splitlines()[-1] == "results/one/report.html"
-    assert "failed: worker killed by SIGKILL" in done.stderr
-    assert "failed: ValueError: cannot be built" in done.stderr
-    assert "Traceback" not in done.stderr
+    run = (*RUN, "--data", batches, "--run", "one", "--tracks", "closed", *chosen)
+    assert call(monkeypatch, *run) == 1
+    shown = capsys.readouterr()
+    assert shown.out.splitlines()[-1] == "results/one/report.html"
+    assert "failed: worker killed by SIGKILL" in shown.err
+    assert "failed: ValueError: cannot be built" in shown.err
+    assert "Traceback" not in shown.err
     found = [record.status for record in RecordStore(Path("results", "one")).read()]
     assert found == ["failed", "ok", "failed", "failed", "ok", "ok"]
 
@@ -333,7 +343,6 @@ def test_doctor_reports_what_runs_and_why_not(
     )
     del rows["pytorch"]
     monkeypatch.setattr(doctor, "_machine", lambda: {"cores": os.cpu_count()})
-    # Before call(), which removes the extension from the environment of workers too.
     found = doctor.diagnose()["frameworks"]
     assert found["fake"]["available"] is True
     assert found["fake"]["settings"]["threads"] == len(os.sched_getaffinity(0))

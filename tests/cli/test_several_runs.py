@@ -117,6 +117,7 @@ def test_history_reads_whatever_a_pattern_finds() -> None:
     assert "<h1>History of 4 runs</h1>" in Path("history.html").read_text()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_report_and_audit_pass_over_strangers(capsys: pytest.CaptureFixture[str]) -> None:
     done = call(report, *everything(), "-o", "out")
     assert done.stdout == "out/report.html\n"

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,37 +22,15 @@ from bench.weights.facts import interpret
 from bench.weights.files import read
 from bench.weights.keras_models.check import Check
 from bench.weights.sources import open_weights
-from bench.worker.client import call, shared_workers
+from bench.worker.client import call
 from tests.frameworks.support.client import each_keras, environment
 from tests.support import weight_examples as examples
-from tests.support.weight_examples import needs, weights, write, write_mixed
+from tests.support.weight_examples import needs, weights, write
 
 FORMS = (".safetensors", ".npz", ".pth", ".keras", ".weights.h5")
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _shared(module_folder: Path) -> Iterator[None]:
-    """One worker per framework for the whole module: each takes seconds to start."""
-    with pytest.MonkeyPatch.context() as monkeypatch, shared_workers():
-        examples.install(monkeypatch, module_folder / "cache")
-        yield
-
-
-@pytest.fixture(autouse=True)
-def _cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    examples.install(monkeypatch, tmp_path / "cache")
-    monkeypatch.chdir(tmp_path)
-
-
-@pytest.fixture
-def unproven(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No outputs are computed: for what does not concern them, since frameworks start slowly."""
-    monkeypatch.setattr(module, "check_outputs", lambda *_: [])
-
-
-@pytest.fixture
-def mixed(tmp_path: Path) -> Path:
-    return write_mixed(tmp_path)
+pytestmark = pytest.mark.usefixtures("shared_frameworks", "weight_examples")
 
 
 def outputs(framework: str, path: Path, facts: Facts, folder: Path) -> NDArray[np.float32]:

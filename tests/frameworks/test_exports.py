@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,25 +15,17 @@ from bench.networks.pretrained import FACTS
 from bench.training.frameworks import REFERENCE
 from bench.weights import exports
 from bench.weights.convert import convert
-from bench.worker.client import shared_workers
-from tests.support import weight_examples as examples
 from tests.support.weight_examples import needs, weights, write, write_mixed
 
+pytestmark = pytest.mark.usefixtures("exporters", "weight_examples")
 
-@pytest.fixture(autouse=True, scope="module")
-def _shared(module_folder: Path) -> Iterator[None]:
+
+@pytest.fixture(scope="module")
+def exporters(shared_frameworks: None) -> None:
+    """The programs that exported files are for."""
     for module in ("onnx", "onnxscript", "onnxruntime"):
         pytest.importorskip(module)
     needs(REFERENCE)
-    with pytest.MonkeyPatch.context() as monkeypatch, shared_workers():
-        examples.install(monkeypatch, module_folder / "cache")
-        yield
-
-
-@pytest.fixture(autouse=True)
-def _cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    examples.install(monkeypatch, tmp_path / "cache")
-    monkeypatch.chdir(tmp_path)
 
 
 @pytest.mark.parametrize(("form", "program"), [(".onnx", "onnxruntime"), (".pt2", "torch.export")])

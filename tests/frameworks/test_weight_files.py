@@ -19,10 +19,7 @@ from tests.support import weight_examples as examples
 server = test_download.server
 
 
-@pytest.fixture(autouse=True)
-def _cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    examples.install(monkeypatch, tmp_path / "cache")
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("weight_examples")
 
 
 def ask() -> dict[str, Any]:

@@ -5,7 +5,6 @@ Each is made by its own framework in a process of its own, with the outputs of i
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +13,13 @@ import pytest
 from numpy.typing import NDArray
 
 from bench.core.errors import UserError
+from bench.networks.architecture import Architecture
 from bench.networks.inference import embedding_network
 from bench.training.frameworks import FRAMEWORKS
 from bench.weights.outputs import logits
-from bench.weights.reading import Reading
+from bench.weights.reading import AS_IT_IS, Reading
 from bench.weights.sources import open_weights
-from bench.worker.client import shared_workers
 from tests.frameworks.support.client import environment
-from tests.support import weight_examples as examples
 from tests.support.weight_examples import needs
 
 BOTH = ("pytorch", "keras-tensorflow")
@@ -118,8 +116,10 @@ keep(model, model.state_dict())
 """
 
 SEQUENTIAL_HEAD = """
-model = torchvision.models.alexnet()
-keep(model, model.state_dict())
+model = torchvision.models.alexnet().eval()
+with torch.inference_mode():
+    flat = torch.flatten(model.avgpool(model.features(x)), 1)
+    np.save(out, model.classifier[:6](flat).numpy())
 model.classifier[6] = nn.Sequential(nn.Linear(4096, 256), nn.ReLU(), nn.Linear(256, 10))
 torch.save(model.state_dict(), path)
 """
@@ -147,23 +147,26 @@ model = keras.Sequential([
     layers.Dense(4096, activation=act), layers.Dropout(0.5),
     layers.Dense(10),
 ])
-np.save(out, model.predict(np.load(images).transpose(0, 2, 3, 1), verbose=0))
+x = np.load(images).transpose(0, 2, 3, 1)
+np.save(out, model.predict(x, verbose=0))
 model.save(path)
 """
 
+# Its last layer replaced by two.
+KERAS_SEQUENTIAL_HEAD = (
+    KERAS_TOWER.replace("{act}", "relu")
+    + """
+inner = keras.Model(model.inputs, model.layers[-2].output)
+np.save(out, inner.predict(x, verbose=0))
+model.pop()
+model.add(layers.Dense(256, activation='relu'))
+model.add(layers.Dense(10))
+model.save(path)
+"""
+)
 
-@pytest.fixture(autouse=True, scope="module")
-def _shared(module_folder: Path) -> Iterator[None]:
-    """One worker per framework for the whole module: each takes seconds to start."""
-    with pytest.MonkeyPatch.context() as monkeypatch, shared_workers():
-        examples.install(monkeypatch, module_folder / "cache")
-        yield
 
-
-@pytest.fixture(autouse=True)
-def _cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    examples.install(monkeypatch, tmp_path / "cache")
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("shared_frameworks", "weight_examples")
 
 
 def made(code: str, path: Path, size: int, framework: str = "pytorch") -> NDArray[Any]:
@@ -181,12 +184,14 @@ def made(code: str, path: Path, size: int, framework: str = "pytorch") -> NDArra
     return found
 
 
-def assert_same(own: NDArray[Any], path: Path) -> None:
-    """The class's own outputs, from the file in both frameworks."""
-    found, prepared = open_weights(str(path))
+def assert_same(
+    own: NDArray[Any], path: Path, reading: Reading = AS_IT_IS, rows: Architecture | None = None
+) -> None:
+    """The class's own outputs, from the file in both frameworks; of all its layers, or these."""
+    found, prepared = open_weights(str(path), reading=reading)
     for name in BOTH:
         images = path.with_name("given.npy")
-        theirs = logits(FRAMEWORKS[name], prepared, found.facts.architecture(), images)
+        theirs = logits(FRAMEWORKS[name], prepared, rows or found.facts.architecture(), images)
         assert np.abs(theirs - own).max() <= 1e-5 * np.abs(own).max(), name
 
 
@@ -226,15 +231,42 @@ def test_the_tutorials_own_classes_give_the_same_outputs(
 
 
 @pytest.mark.slow
-def test_a_head_of_several_layers_is_left_out_by_embed_and_partial(tmp_path: Path) -> None:
-    needs("pytorch")
-    path = tmp_path / "mine.pth"
-    made(IMPORTS + SEQUENTIAL_HEAD, path, 224)
-    with pytest.raises(UserError, match=r"does not fit torchvision: classifier\.6"):
+@pytest.mark.parametrize(
+    ("framework", "code", "name", "size", "refused", "left_out"),
+    [
+        (
+            *("pytorch", IMPORTS + SEQUENTIAL_HEAD, "mine.pth", 224),
+            r"does not fit torchvision: classifier\.6",
+            "classifier.6.0, classifier.6.2",
+        ),
+        (
+            *("keras-tensorflow", KERAS_SEQUENTIAL_HEAD, "mine.keras", 227),
+            "imagenet-bn5 is the nearest",
+            "dense_3, dense_4",
+        ),
+    ],
+    ids=["pytorch", "keras"],
+)
+def test_a_head_of_several_layers_is_left_out_by_embed_and_partial(
+    tmp_path: Path,
+    framework: str,
+    code: str,
+    name: str,
+    size: int,
+    refused: str,
+    left_out: str,
+) -> None:
+    needs(*BOTH)
+    path = tmp_path / name
+    own = made(code, path, size, framework)
+    with pytest.raises(UserError, match=refused):
         open_weights(str(path))
-    opened = open_weights(str(path), reading=Reading(partial=True))
-    assert "left out: classifier.6.0, classifier.6.2" in opened[0].facts.matched[-1]
-    assert embedding_network(*opened).width == 4096
+    partial = Reading(partial=True)
+    opened = open_weights(str(path), reading=partial)
+    assert f"left out: {left_out}" in opened[0].facts.matched[-1]
+    network = embedding_network(*opened)
+    assert own.shape == (2, network.width) == (2, 4096)
+    assert_same(own, path, partial, network.architecture)
 
 
 @pytest.mark.slow
@@ -250,9 +282,13 @@ def test_the_single_tower_of_keras_tutorials_is_a_network_here(tmp_path: Path, n
 
 
 @pytest.mark.slow
-def test_the_same_tower_with_another_activation_is_refused_by_name(tmp_path: Path) -> None:
+@pytest.mark.parametrize("partial", [False, True])
+def test_the_same_tower_with_another_activation_is_refused_by_name(
+    tmp_path: Path, partial: bool
+) -> None:
     needs("keras-tensorflow")
     path = tmp_path / "tanh.keras"
-    made(KERAS_TOWER.replace("{act}", "tanh"), path, 227, "keras-tensorflow")
+    code = KERAS_SEQUENTIAL_HEAD.replace("relu", "tanh") if partial else KERAS_TOWER
+    made(code.replace("{act}", "tanh"), path, 227, "keras-tensorflow")
     with pytest.raises(UserError, match=r"layer conv2d has the activation tanh, and imagenet-bn5"):
-        open_weights(str(path))
+        open_weights(str(path), reading=Reading(partial=partial))

@@ -276,6 +276,7 @@ def test_an_execution_of_several_steps_is_timed_and_not_evaluated(
     assert "is timed only" in str(trained.error)
 
 
+@pytest.mark.slow
 def test_an_automatic_batch_size_is_the_largest_that_fits_in_every_framework(
     tmp_path: Path, batches: str
 ) -> None:

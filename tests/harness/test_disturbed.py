@@ -235,6 +235,7 @@ REAL = replace(fakes.LIMITS, blocks=2, block_seconds=0.3, processes=1)
 """Blocks of thirty ticks, so that the clock can tell who used the CPUs."""
 
 
+@pytest.mark.slow
 def test_a_busy_process_disturbs_a_real_run(data: Path) -> None:
     """A real process that spins on the CPUs of the workers."""
     cpus = usable_cpus()

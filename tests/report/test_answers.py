@@ -214,6 +214,7 @@ def test_a_framework_that_is_much_slower_as_recommended_is_named_with_both_figur
     assert "26.8" not in sentence(SERVING, [calls(0.0108), calls(0.0268, track="tuned")])
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_an_answer_that_fails_costs_no_table_and_no_page(tmp_path, monkeypatch):
     def fails(*_):
         raise ValueError("planted")
@@ -344,6 +345,7 @@ def test_a_caveat_has_its_sign_and_its_words():
     assert any("measured on a train" in line for line in said[1:])
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_page_begins_with_the_answers(tmp_path):
     html = write_results(timed([1.2] * 3), tmp_path).read_text(encoding="utf-8")
     assert html.index('id="answers"') < html.index("fingerprint")

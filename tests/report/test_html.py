@@ -5,7 +5,6 @@ import sys
 from html.parser import HTMLParser
 
 import pytest
-from PIL import Image
 
 from bench.core.errors import OutputError, UserError
 from bench.core.records import RecordStore
@@ -19,11 +18,11 @@ from tests.support.synthetic_records.synthetic import (
     SETTINGS,
     make_failure,
     make_record,
-    make_run,
 )
 
+pytestmark = pytest.mark.xdist_group("whole report")
+
 VOID = {"meta", "br", "img"}
-ATTACK = "Traceback\nValueError: <script>alert('x')</script> <img src=x onerror=alert(1)>"
 
 
 class Page(HTMLParser):
@@ -67,16 +66,8 @@ def report(records, folder, **options):
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("run")
-    Image.new("RGB", (8, 8)).save(folder / "contact_sheet.png")
-    write_results([*make_run(seeds=1), make_failure(seed=5, error=ATTACK)], folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def html(folder):
-    return (folder / "report.html").read_text(encoding="utf-8")
+def html(whole_report):
+    return (whole_report / "report.html").read_text(encoding="utf-8")
 
 
 def test_results_lie_where_they_should(tmp_path):
@@ -86,14 +77,14 @@ def test_results_lie_where_they_should(tmp_path):
     assert (path.parent / "plots" / "latency_closed.svg").is_file()
 
 
-def test_the_page_needs_nothing_but_itself(folder, html):
+def test_the_page_needs_nothing_but_itself(whole_report, html):
     page = Page(html)
     assert all(link.startswith(("#", "data:")) for link in page.links)
     text = re.sub(r"<script>.*?</script>", "", html, flags=re.DOTALL)
     assert not re.search(r"https?:|@import|<link", text)
     assert html.count("<script>") == 2  # the library and the page's own
     assert "default-src &#39;none&#39;" in html
-    assert html.count("<figure") == len(list((folder / "plots").glob("*.svg"))) > 30
+    assert html.count("<figure") == len(list((whole_report / "plots").glob("*.svg"))) > 30
 
 
 def test_every_id_is_there_once_and_every_reference_finds_one(html):
@@ -171,6 +162,7 @@ def test_a_report_without_a_record_says_so(tmp_path):
     assert (tmp_path / "tables" / "accuracy.md").is_file()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_notes_of_the_dataset_are_told(tmp_path):
     dataset = {**OTHER_DATASET, "notes": ["Ten drawn classes, not CIFAR-10."]}
     assert (
@@ -178,6 +170,7 @@ def test_notes_of_the_dataset_are_told(tmp_path):
     )
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_title_can_be_given(tmp_path):
     assert "My <run>" in report([make_record()], tmp_path, title="My <run>").text
 
@@ -228,6 +221,7 @@ def store(folder, *records):
     return folder
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_runs_are_merged_and_the_later_measurement_counts(tmp_path):
     old, new = (make_record(started_at=f"2025-01-0{day}T00:00:00+00:00") for day in (1, 2))
     other = make_record(framework="keras-jax")

@@ -27,9 +27,10 @@ from tests.support.synthetic_records.synthetic import (
     OTHER_DATASET,
     make_failure,
     make_record,
-    make_run,
 )
 from tests.support.synthetic_records.synthetic_pretrained import make_transfer
+
+pytestmark = pytest.mark.xdist_group("whole report")
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -45,8 +46,9 @@ def shown(figure):
 
 
 @pytest.fixture(scope="module")
-def plots(tmp_path_factory):
-    return write_plots(make_run(), tmp_path_factory.mktemp("run"))
+def plots(whole_report):
+    """The SVG files of a report on two tracks."""
+    return sorted((whole_report / "plots").glob("*.svg"))
 
 
 def test_every_plot_is_there_for_both_tracks(plots):
@@ -57,29 +59,29 @@ def test_every_plot_is_there_for_both_tracks(plots):
     names = {f"{name}_{track}" for name in shared for track in ("closed", "idiomatic")}
     # Only the closed track has the same trainings twice, and certificates.
     names -= {"divergence_idiomatic", "parity_idiomatic"}
-    assert {plot.name for plot in plots} == names
+    assert {plot.stem for plot in plots} == names
 
 
 def test_every_plot_names_its_data_and_track(plots):
     for plot in plots:
-        words = texts(plot.svg)
+        words = texts(plot)
         assert "Data: cifar10, fingerprint 0a1b2c3d4e5f" in words
-        track = plot.name.rsplit("_", 1)[1]
+        track = plot.stem.rsplit("_", 1)[1]
         assert any(f"{track} track" in word for word in words)
 
 
 def test_png_and_svg_are_the_same_drawing(plots):
     for plot in plots:
-        with Image.open(plot.png) as picture:
+        with Image.open(plot.with_suffix(".png")) as picture:
             width, height = picture.size
-        _, _, wide, high = map(float, ET.parse(plot.svg).getroot().get("viewBox").split())
+        _, _, wide, high = map(float, ET.parse(plot).getroot().get("viewBox").split())
         assert width / height == pytest.approx(wide / high, rel=0.01)
         assert width > 1000
 
 
 def test_svg_says_nothing_of_when_or_by_what_it_was_made(plots):
     for plot in plots:
-        text = plot.svg.read_text(encoding="utf-8")
+        text = plot.read_text(encoding="utf-8")
         assert "<dc:date>" not in text
         assert "Matplotlib v" not in text
 
@@ -328,7 +330,7 @@ def test_values_are_seen_on_hover_whatever_is_in_a_name(tmp_path):
 
 def test_every_plot_shows_values_on_hover(plots):
     for plot in plots:
-        titles = [element.text for element in ET.parse(plot.svg).iter(f"{SVG}title")]
+        titles = [element.text for element in ET.parse(plot).iter(f"{SVG}title")]
         assert titles or plot.name.startswith("confusion"), plot.name
         assert all(any(letter.isdigit() for letter in title) for title in titles)
 

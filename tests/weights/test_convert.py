@@ -21,25 +21,7 @@ from bench.weights.convert import convert
 from bench.weights.files import read
 from bench.weights.outputs import WEIGHTS_ONLY, leading
 from bench.weights.sources import open_weights
-from tests.support import weight_examples as examples
-from tests.support.weight_examples import weights, write, write_mixed
-
-
-@pytest.fixture(autouse=True)
-def _cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    examples.install(monkeypatch, tmp_path / "cache")
-    monkeypatch.chdir(tmp_path)
-
-
-@pytest.fixture
-def unproven(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No outputs are computed: for what does not concern them, since frameworks start slowly."""
-    monkeypatch.setattr(module, "check_outputs", lambda *_: [])
-
-
-@pytest.fixture
-def mixed(tmp_path: Path) -> Path:
-    return write_mixed(tmp_path)
+from tests.support.weight_examples import weights, write
 
 
 def keras_layers(path: Path, layers: dict[str, list[NDArray[Any]]]) -> Path:

@@ -20,12 +20,6 @@ from bench.weights.sources import fetch_weights, open_weights
 from tests.support import weight_examples as examples
 
 
-@pytest.fixture(autouse=True)
-def _cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    examples.install(monkeypatch, tmp_path / "cache")
-    monkeypatch.chdir(tmp_path)
-
-
 def test_without_pytorch_its_files_name_the_install_command(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

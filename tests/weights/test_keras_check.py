@@ -27,12 +27,6 @@ from tests.support.weight_examples import MIXED
 Config = dict[str, Any]
 
 
-@pytest.fixture(autouse=True)
-def _cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    examples.install(monkeypatch, tmp_path / "cache")
-    monkeypatch.chdir(tmp_path)
-
-
 def entry(kind: str, name: str, **own: Any) -> Config:
     """A layer as Keras 3 writes it."""
     config = {"name": name, "trainable": True, "dtype": "float32", **own}

@@ -20,15 +20,12 @@ from bench.networks.weight_names import published_names, renamed
 from bench.weights import sources
 from bench.weights.facts import CIFAR10
 from bench.weights.sources import SOURCES, open_weights
-from tests.support import weight_examples as examples
 from tests.support.weight_examples import weights, write
 
 
 @pytest.fixture(autouse=True)
-def _cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    examples.install(monkeypatch, tmp_path / "cache")
-    monkeypatch.chdir(tmp_path)
-    # The names of ImageNet's classes would be asked from a framework.
+def _categories(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The names of ImageNet's classes, which would be asked from a framework."""
     monkeypatch.setattr(sources, "imagenet_categories", lambda: ("class",) * 1000)
 
 
@@ -229,7 +226,7 @@ def test_damaged_files_are_one_line(tmp_path: Path, suffix: str, kept: int) -> N
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("nowhere.pth", "weights nowhere.pth: nowhere.pth: no such file; give a file"),
+        ("nowhere.pth", "weights nowhere.pth: no such file; give a file"),
         (".", "a folder; give a file of weights or one of torchvision, bvlc"),
         ("torchvision", "no such file; alexbench fetch weights downloads it"),
         ("bvlc", "no such file; set $ALEXBENCH_DATA to the folder that has bvlc-alexnet-trunk"),

@@ -20,16 +20,9 @@ from bench.weights.reading import Reading
 from bench.weights.recognise import Recognised, recognise
 from bench.weights.signatures import format_of
 from bench.weights.sources import SOURCES, open_weights
-from tests.support import weight_examples as examples
 from tests.support.weight_examples import weights, write
 
 Tensors = dict[str, NDArray[Any]]
-
-
-@pytest.fixture(autouse=True)
-def _cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    examples.install(monkeypatch, tmp_path / "cache")
-    monkeypatch.chdir(tmp_path)
 
 
 def hollow(shape: Shape) -> NDArray[Any]:

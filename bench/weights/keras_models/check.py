@@ -53,13 +53,16 @@ class Check:
     notes: tuple[str, ...] = ()
 
 
-def compared(config: Config, architecture: Architecture, where: str) -> Check:
+def compared(
+    config: Config, architecture: Architecture, where: str, *, partial: bool = False
+) -> Check:
     """Compare a model with a network, layer by layer.
 
     Args:
         config: Of the model, as `bench.weights.keras_models.config.parse` gives it.
         architecture: The network with the variant's own constants.
         where: The file, for errors.
+        partial: Whether the network is only the first layers of what the model may be.
 
     Raises:
         UserError: A layer differs; the message names it with both values.
@@ -72,12 +75,16 @@ def compared(config: Config, architecture: Architecture, where: str) -> Check:
         raise UserError(f"{where}: its config has no layers")
     if model.softmax:
         layers = _without_softmax(layers, where)
+    if partial:
+        layers = layers[: len(rows)]
     constants: Constants = {}
     for place, layer in enumerate(layers):
         row = rows[place] if place < len(rows) else None
         found = _compare(layer, row, architecture.name, where)
         if row is not None and found:
             constants[row.name] = found
+    if partial:
+        return Check(architecture, constants, precision=model.precision)
     last = rows[len(layers) - 1].name
     names = [row.name for row in architecture.layers]
     shorter = replace(architecture, layers=architecture.layers[: names.index(last) + 1])

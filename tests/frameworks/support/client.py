@@ -67,6 +67,16 @@ def environment(row: Framework) -> dict[str, str]:
     }
 
 
+def _compiled_once(folder: Path) -> dict[str, str]:
+    """JAX compiles equal programs once: probes build the same network many times, and compiling it
+    takes longer than its steps."""
+    return {
+        "JAX_COMPILATION_CACHE_DIR": str(folder / "jax"),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+    }
+
+
 class _Probe:
     def __init__(self, row: Framework, folder: Path) -> None:
         self._errors = (folder / f"{row.name}.stderr").open("w+b")
@@ -77,7 +87,7 @@ class _Probe:
             stderr=self._errors,
             text=True,
             cwd=ROOT,
-            env={**environment(row), "PROBES": str(folder)},
+            env={**environment(row), **_compiled_once(folder), "PROBES": str(folder)},
         )
 
     def ask(self, concern: str, out: Path) -> dict[str, Any]:

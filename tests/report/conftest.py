@@ -1,0 +1,22 @@
+"""A report that two files of tests read: its plots take longer than all of their other reports."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from bench.report.html import write_results
+from tests.support.synthetic_records.synthetic import make_failure, make_run
+
+ATTACK = "Traceback\nValueError: <script>alert('x')</script> <img src=x onerror=alert(1)>"
+
+
+@pytest.fixture(scope="session")
+def whole_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a report on every kind and framework in two tracks, and on a failure."""
+    folder = tmp_path_factory.mktemp("run")
+    Image.new("RGB", (8, 8)).save(folder / "contact_sheet.png")
+    write_results([*make_run(seeds=1), make_failure(seed=5, error=ATTACK)], folder)
+    return folder
