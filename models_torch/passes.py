@@ -101,8 +101,16 @@ class Compiler:
         _raise_limit()
         self._graphs = graphs
         self._mode = "reduce-overhead" if self._graphs else None
-        self.execution = "torch.compile" + (f", {self._mode}" if self._mode else "")
-        self._before = counts()
+        self._before, self._uncaptured = counts(), _uncaptured()
+
+    @property
+    def execution(self) -> str:
+        """What is in force: the mode, and how many graphs were compiled that Inductor does not
+        replay as CUDA graphs. It warns of these, and runs them kernel by kernel."""
+        parts = ["torch.compile", self._mode or ""]
+        if self._graphs and (without := _uncaptured() - self._uncaptured):
+            parts.append(f"{without} without CUDA graphs")
+        return ", ".join(filter(None, parts))
 
     def compile(self, module: nn.Module) -> None:
         """Compile a module in place, at its first call with each shape."""
@@ -135,6 +143,13 @@ def _raise_limit() -> None:
     dynamo.recompile_limit = max(dynamo.recompile_limit, 256)
     dynamo.accumulated_recompile_limit = max(dynamo.accumulated_recompile_limit, 4096)
     dynamo.fail_on_recompile_limit_hit = True
+
+
+def _uncaptured() -> int:
+    """Graphs of this process that Inductor has compiled for CUDA graphs and does not capture."""
+    import torch._dynamo.utils as dynamo  # noqa: PLC0415
+
+    return int(dynamo.counters["inductor"]["cudagraph_skips"])
 
 
 def counts() -> dict[str, int]:

@@ -22,7 +22,6 @@ import gc
 import json
 import os
 import sys
-import traceback
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -32,7 +31,7 @@ from typing import Any, TextIO
 
 from bench.core import extensions
 from bench.core.case import Case
-from bench.core.errors import UnavailableError, UserError
+from bench.core.errors import UserError
 from bench.core.extensions import load_object
 from bench.core.system.devices import accelerated, mismatch
 from bench.core.system.machine import BlockState, Monitor
@@ -56,6 +55,7 @@ from bench.worker.device.blocking import block
 from bench.worker.device.time import finish
 from bench.worker.device.watch import DeviceWatch
 from bench.worker.environment import kept_environment
+from bench.worker.failures import failure
 from bench.worker.inputs import HeldInputs
 from bench.worker.measurements.registry import MEASUREMENTS
 from bench.worker.opening import open_session
@@ -81,10 +81,7 @@ def main() -> None:
             event, fields = commands.answer(command)
             commands.send(event, **fields)
         except Exception as error:
-            status, text = _status(error), _describe(error)
-            if status == "oom":
-                text = "; ".join([text, *_smaller_batch(commands.case)])
-            commands.send("error", status=status, error=text)
+            commands.send("error", **failure(error, commands.case))
 
 
 def _take_stdout() -> TextIO:
@@ -256,41 +253,6 @@ def _next_command() -> dict[str, Any]:
     if not line:
         sys.exit()  # the parent has closed the pipe
     return dict(json.loads(line))
-
-
-def _status(error: BaseException) -> str:
-    if isinstance(error, UnavailableError):
-        return "skipped"
-    name = type(error).__name__
-    # Matched by name: importing the frameworks' own classes would import the frameworks.
-    exhausted = ("OutOfMemory", "ResourceExhausted")
-    if isinstance(error, MemoryError) or any(part in name for part in exhausted):
-        return "oom"
-    # PyTorch's CPU allocator raises a RuntimeError, JAX one class for all that XLA reports.
-    phrases = (
-        "can't allocate memory",
-        "not enough memory",
-        "out of memory",
-        "RESOURCE_EXHAUSTED",
-        "_STATUS_ALLOC_FAILED",  # cuDNN and cuBLAS
-    )
-    return "oom" if any(phrase in str(error) for phrase in phrases) else "failed"
-
-
-def _smaller_batch(case: Case | None) -> list[str]:
-    """The last words of an error: the batch that did not fit, and one that may."""
-    if case is None:
-        return []
-    line = f"out of memory on {case.device} with batches of {case.batch_size}"
-    half = case.batch_size // 2
-    return [f"{line}; a smaller one may fit: --batch-sizes {half}" if half else line]
-
-
-def _describe(error: BaseException) -> str:
-    if isinstance(error, UserError):
-        return str(error)
-    head, *frames = traceback.format_exception(error)
-    return "".join([head, *frames[-12:]]).strip()
 
 
 def measure(session: Session, kind: str) -> Fields:

@@ -1,6 +1,7 @@
 """A run on an accelerator, with the fake one: skipped rows, and planted faults, each caught."""
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -21,20 +22,24 @@ from bench.harness import batch_sizes, ceilings, certificates
 from bench.harness.certificates import Subject
 from bench.harness.devices import SharedDeviceWarning, claimed, on_device
 from bench.harness.matrix import jobs
+from bench.harness.profiles import Profile
 from bench.harness.run import open_run, run_all
 from bench.harness.selection import AUTO_BATCH, Selection
 from bench.report.chapters.speed import throughput
 from bench.report.tables import as_markdown
 from bench.training.interfaces import Setup
 from bench.training.recipes import recipe
+from bench.worker import __main__ as worker
 from bench.worker.device import probing
 from bench.worker.device.time import finish
 from bench.worker.measurements import speed
 from bench.worker.schedule import RemoteSchedule
-from bench.worker.session import Session
+from bench.worker.session import Result, Session
 from tests.support import fakes, nvml_recordings
 from tests.support.nvml_recordings import replay
 from tests.support.plugins import fake_device
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
@@ -65,13 +70,19 @@ class Listener:
         return lambda *_: None
 
 
-def measured(tmp_path: Path, batches: str, *frameworks: str, **choices: Any) -> list[Record]:
+def measured(
+    tmp_path: Path,
+    batches: str,
+    *frameworks: str,
+    profile: Profile = fakes.PROFILE,
+    **choices: Any,
+) -> list[Record]:
     """Records of a run on the fake accelerator."""
     given = {"kinds": ("train_throughput",), "tracks": ("idiomatic",), **choices}
-    wanted, choice = on_device(Selection(frameworks=frameworks, **given), fakes.PROFILE, "cuda")
-    run, _ = open_run(tmp_path / "results", "run", False, fakes.PROFILE, batches)
-    fits = batch_sizes.tried(run.data_folder, fakes.PROFILE.limits)
-    todo = batch_sizes.resolved(jobs(wanted, fakes.PROFILE), run.folder, fits, choice.unusable)
+    wanted, choice = on_device(Selection(frameworks=frameworks, **given), profile, "cuda")
+    run, _ = open_run(tmp_path / "results", "run", False, profile, batches)
+    fits = batch_sizes.tried(run.data_folder, profile.limits)
+    todo = batch_sizes.resolved(jobs(wanted, profile), run.folder, fits, choice.unusable)
     run_all(run, todo, Listener(), parity=False, unusable=choice.unusable)  # type: ignore[arg-type]
     return run.store.read()
 
@@ -91,7 +102,8 @@ def test_a_row_says_its_device_and_has_nothing_of_the_processor(
     assert record.metrics["device_memory_bytes"] == 123
     assert record.metrics["device_reserved_bytes"] == 456
     assert record.metrics["device_process_bytes"] == 1073741824
-    assert len(record.metrics["device_blocks"]) == len(record.samples)
+    # Disturbed blocks are measured again.
+    assert len(record.metrics["device_blocks"]) >= len(record.samples)
     assert record.metrics["energy"]["source"].startswith("nvml")
     assert record.metrics["energy"]["joules"] is None  # blocks of a few milliseconds
     assert record.metrics["ceiling"] is None
@@ -288,15 +300,19 @@ def test_an_automatic_batch_size_is_the_largest_that_fits_in_every_framework(
     assert found == {"tiny idiomatic 32px cuda": fake_device.ROOM}
 
 
-def test_nothing_is_queued_when_a_worker_waits_to_be_paused() -> None:
-    """SIGSTOP stops the process, not what it has queued on a device."""
-    dataset = fakes.images()
-    case = fakes.case("fake-gpu-queued", device="cuda", track="idiomatic")
+def session_of(framework: str) -> tuple[Session, fake_device.DeviceTrainer]:
+    """A session in this process, and its trainer."""
+    case = fakes.case(framework, device="cuda", track="idiomatic")
     pixels = ((0.5,) * 3, (0.25,) * 3)
     setup = Setup(case, fakes.VARIANT.architecture(10), recipe("steady"), 100, *pixels, threads=1)
     trainer = fake_device.create(setup)
     limits = Limits(blocks=2, block_seconds=0.01, overhead_blocks=2, audit_repeats=1)
-    bench = Session(trainer, setup, dataset, limits, lambda *_: None, 0.0, 0.0)
+    return Session(trainer, setup, fakes.images(), limits, lambda *_: None, 0.0, 0.0), trainer
+
+
+def test_nothing_is_queued_when_a_worker_waits_to_be_paused() -> None:
+    """SIGSTOP stops the process, not what it has queued on a device."""
+    bench, trainer = session_of("fake-gpu-queued")
     pending = []
     commands = iter([{"do": "block"}, {"do": "block"}, {"do": "end"}])
     bench.schedule = RemoteSchedule(
@@ -308,6 +324,29 @@ def test_nothing_is_queued_when_a_worker_waits_to_be_paused() -> None:
     )
     speed.train_throughput(bench)
     assert pending == [0, 0, 0]
+
+
+def test_nothing_is_queued_when_a_worker_has_sent_its_result(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is paused then as well, while the others of its group are measured."""
+    bench, trainer = session_of("fake-gpu")
+    pending = []
+    settings = trainer.settings
+
+    def read_back() -> dict[str, Any]:
+        pending.append(trainer.device.pending)
+        return settings()
+
+    def leaves_work(bench: Session) -> Result:
+        trainer.device.queue(lambda: None, seconds=0.1)
+        return Result([1.0], 1, {})
+
+    monkeypatch.setenv("KERAS_HOME", str(ROOT))  # as in a worker, of which settings are read
+    monkeypatch.setattr(trainer, "settings", read_back)
+    monkeypatch.setitem(worker.MEASUREMENTS, "startup", leaves_work)
+    worker.measure(bench, "startup")
+    assert pending == [0]
 
 
 def throttled(changes: dict[str, Any]) -> dict[str, Any]:
@@ -346,6 +385,27 @@ def test_a_device_that_others_use_is_a_warning_or_refused(
         claimed(fakes.PROFILE, "cuda", exclusive=True)
     replay(monkeypatch, tmp_path, nvmlDeviceGetComputeRunningProcesses=[])
     assert claimed(fakes.PROFILE, "cuda", exclusive=True).limits.exclusive
+
+
+@pytest.mark.parametrize("kind", ["train_throughput", "startup"])
+def test_a_program_that_comes_during_a_measurement_is_counted_or_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, batches: str, kind: str
+) -> None:
+    """Also one that is gone again when the measurement ends."""
+    monkeypatch.setattr(nvml, "MODULE", "pynvml")
+    once = {"sequence": [[{"pid": "foreign", "usedGpuMemory": 9}], []]}
+    always = [{"pid": "foreign", "usedGpuMemory": 9}]
+    listed = once if kind == "train_throughput" else always
+    replay(monkeypatch, tmp_path, nvmlDeviceGetComputeRunningProcesses=listed)
+    (record,) = measured(tmp_path / "shared", batches, "fake-gpu", kinds=(kind,))
+    assert record.ok
+    seen = [*record.metrics.get("device_blocks", ()), record.metrics["device_state"]]
+    assert seen[0]["foreign_processes"] == 1
+    exclusive = replace(fakes.PROFILE, limits=replace(fakes.PROFILE.limits, exclusive=True))
+    choices = {"profile": exclusive, "kinds": (kind,)}
+    (record,) = measured(tmp_path / "exclusive", batches, "fake-gpu", **choices)
+    assert record.status == "failed"
+    assert str(record.error).startswith("--exclusive: another program computes on the device (pid")
 
 
 # ---- what is cached
@@ -402,3 +462,20 @@ def test_records_of_the_device_can_be_resumed(tmp_path: Path, batches: str) -> N
     done = store.set_aside_failures()
     assert [key for key, _ in done] == [record.case.id for record in store.read()]
     assert np.all([record.ok for record in store.read()])
+
+
+# ---- the documentation
+
+
+def test_the_checks_and_tests_of_the_documentation_are_there() -> None:
+    """Every check and test in the table of planted faults."""
+    page = (ROOT / "docs" / "gpu.md").read_text(encoding="utf-8")
+    rows = page.partition("| planted fault |")[2].splitlines()[2:]
+    tests = "".join(path.read_text(encoding="utf-8") for path in ROOT.glob("tests/*/**/test_*.py"))
+    assert len(rows) >= 15
+    for row in rows:
+        *_, checks, test = row.strip("| ").split(" | ")
+        assert f"def {test.strip('`')}(" in tests, test
+        for path, name in re.findall(r"`(\S+\.py):(\S+)`", checks):
+            source = (ROOT / path).read_text(encoding="utf-8")
+            assert f"def {name.rpartition('.')[2]}(" in source, f"{path}:{name}"

@@ -11,6 +11,7 @@ import platform
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 from bench.core.errors import UserError
@@ -97,6 +98,8 @@ KINDS: dict[str, DeviceKind] = {
 }
 
 NAMES = (AUTO, *KINDS)
+_NO_DEVICE = ("", "-1", "NoDevFiles")
+"""Entries that name none; the last one is Slurm's, in a job that was given no GPU."""
 _ALIASES = {"gpu": "cuda"}
 """JAX's and TensorFlow's word."""
 _NAME = re.compile(r"([a-z]+)(?::(\d{1,3}))?")
@@ -136,11 +139,16 @@ class Device:
         return str(self.index) if listed is None else listed[self.index]
 
     def _listed(self) -> list[str] | None:
-        """The entries of the user's own visibility variable; None where it is not set."""
+        """The entries of the user's own visibility variable; None where it is not set.
+
+        As CUDA reads it: an entry that names no device hides those after it, too.
+        https://docs.nvidia.com/cuda/cuda-c-programming-guide/#cuda-environment-variables
+        """
         value = os.environ.get(self.kind.visible or "")
         if value is None:
             return None
-        return [part.strip() for part in value.split(",") if part.strip() not in ("", "-1")]
+        entries = (part.strip() for part in value.split(","))
+        return list(takewhile(lambda entry: entry not in _NO_DEVICE, entries))
 
     def check(self, count: int | None = None) -> None:
         """Raise UserError where this machine cannot have the device.

@@ -108,6 +108,22 @@ def test_what_the_user_hid_cannot_be_measured(monkeypatch: pytest.MonkeyPatch) -
         parse("cuda").check(8)
 
 
+@pytest.mark.parametrize("value", ["-1", "NoDevFiles", ",2", "-1,2"])
+def test_an_entry_that_names_no_device_hides_those_after_it(
+    monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    """As CUDA reads the variable; Slurm writes ``NoDevFiles`` where a job has no GPU."""
+    having(monkeypatch)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", value)
+    with pytest.raises(UserError, match=f"CUDA_VISIBLE_DEVICES={value} leaves no CUDA device"):
+        parse("cuda").check(8)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", f"3,{value}")
+    parse("cuda").check(8)
+    assert parse("cuda").entry == "3"
+    with pytest.raises(UserError, match="leaves 1 CUDA device: cuda"):
+        parse("cuda:1").check(8)
+
+
 @pytest.mark.parametrize(
     ("found", "word"),
     [

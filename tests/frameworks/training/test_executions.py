@@ -75,3 +75,11 @@ def test_graphs_and_graph_breaks_are_counted(framework: str, track: str) -> None
     if framework == "pytorch":
         # Of training and of evaluation. The networks of the other tracks were recompilations.
         assert (counted["graphs"], counted["graph_breaks"]) == (2, 0)
+
+
+def test_a_graph_that_is_not_replayed_as_a_cuda_graph_is_in_the_row() -> None:
+    """Asked for is not in force: Inductor warns, and launches its kernels one by one."""
+    found = ask("pytorch", "training.captured").facts
+    assert found["before"] == "torch.compile, reduce-overhead"
+    assert found["after"] == "torch.compile, reduce-overhead, 1 without CUDA graphs"
+    assert found["plain"] == "torch.compile"
