@@ -8,10 +8,12 @@ from __future__ import annotations
 import atexit
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -24,6 +26,9 @@ from numpy.typing import NDArray
 from bench.training.frameworks import FRAMEWORKS, REFERENCE, Framework
 
 ROOT = Path(__file__).resolve().parents[3]
+PROBE_BYTES = 4 << 30
+"""Resident memory of a probe above which the next question goes to a fresh one: compiled graphs
+stay in a process, and a probe of all tests of a framework has had 8 GB."""
 
 
 def _parameter(row: Framework) -> Any:
@@ -104,8 +109,20 @@ class _Probe:
             raise RuntimeError(reply["error"])
         return reply["facts"]
 
+    @property
+    def spent(self) -> bool:
+        """Whether a fresh process is better: it has ended, or holds much of what it was asked."""
+        statm = Path(f"/proc/{self._process.pid}/statm")
+        if self._process.poll() is not None:
+            return True
+        resident = (
+            int(statm.read_text().split()[1]) * resource.getpagesize() if statm.is_file() else 0
+        )
+        return resident > PROBE_BYTES
+
     def close(self) -> None:
-        self._process.communicate()  # closes stdin, which ends it
+        with suppress(BrokenPipeError):
+            self._process.communicate()  # closes stdin, which ends it
         self._errors.close()
 
 
@@ -125,6 +142,8 @@ def _probe(name: str) -> _Probe:
     for other in [other for other in _running if other not in (name, REFERENCE)]:
         if name != REFERENCE:
             _running.pop(other).close()
+    if name in _running and _running[name].spent:
+        _running.pop(name).close()
     if name not in _running:
         _running[name] = _Probe(FRAMEWORKS[name], Path(_folder.name))
     return _running[name]

@@ -47,7 +47,7 @@ def test_a_drift_that_both_saw_is_no_part_of_the_ratio() -> None:
 
 
 def test_what_slows_blocks_of_one_framework_is_not_in_the_ratio_of_the_fastest() -> None:
-    """Two thirds of the blocks of one take twice as long; its fastest are as fast as the other's."""
+    """Two of three blocks of one take twice as long; its fastest are as fast as the other's."""
     calm = [[1.0 + 0.001 * p] * 3 for p in range(3)]
     slowed = [[2.0 * one, one, 2.0 * one] for one, *_ in calm]
     records = [taken("pytorch", slowed), taken("keras-jax", calm)]
