@@ -14,10 +14,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from bench.core.records import Record, RecordStore
-from bench.executors.ray_cluster import RayCluster
 from bench.executors.requests import label_of
 from tests.support import fakes
 from tests.support.plugins import fake_versions
@@ -39,6 +39,12 @@ _QUICK_DEATH = {
     "health_check_period_ms": 500,
     "health_check_failure_threshold": 4,
 }
+_NO_ROOM = {
+    "automatic_object_spilling_enabled": False,
+    "local_fs_capacity_threshold": 0.0,
+    "object_store_full_delay_ms": 50,
+}
+"""Ray's settings of a full object store whose disk is full as well."""
 _MARK = "ALEXBENCH_TEST_CLUSTER"
 _FAULTY = "tests.support.plugins.fake_versioned_framework,tests.support.node_faults"
 
@@ -108,6 +114,21 @@ class Place:
             raise AssertionError(f"hangs: {err}") from None
         return process.returncode, err
 
+    def resume(self, name: str, address: str) -> subprocess.CompletedProcess[str]:
+        """Go on with a run on the cluster at an address."""
+        return subprocess.run(
+            [
+                sys.executable, "-m", "bench", "run", "--results", str(self.root / "results"),
+                "--resume", name, "--address", address,
+            ],
+            env=self.environment,
+            cwd=self.root,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=200,
+        )  # fmt: skip
+
     def records(self, name: str = "run") -> list[Record]:
         store = RecordStore(self.root / "results" / name)
         return store.read() if store.path.exists() else []
@@ -119,10 +140,24 @@ class Place:
             time.sleep(0.1)
 
 
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+def _cluster(mark: str, **settings: Any) -> Any:
+    """A head that measures nothing, with settings of Ray's own."""
     from ray.cluster_utils import Cluster  # noqa: PLC0415
 
+    return Cluster(
+        initialize_head=True,
+        head_node_args={
+            "num_cpus": 0,
+            "object_store_memory": _STORE_BYTES,
+            "include_dashboard": False,
+            "_system_config": settings,
+            "env_vars": {_MARK: mark},
+        },
+    )
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     root = tmp_path_factory.mktemp("cluster")
     mark = f"{os.getpid()}-{time.time_ns()}"
     environment = {
@@ -134,16 +169,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     }
     environment.pop("ALEXBENCH_DATA", None)
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    cluster = Cluster(
-        initialize_head=True,
-        head_node_args={
-            "num_cpus": 0,
-            "object_store_memory": _STORE_BYTES,
-            "include_dashboard": False,
-            "_system_config": _QUICK_DEATH,
-            "env_vars": {_MARK: mark},
-        },
-    )
+    cluster = _cluster(mark, **_QUICK_DEATH)
     data = fakes.write_batches(root / "small", fakes.images())
     found = Place(root, cluster, data, environment)
     try:
@@ -313,13 +339,7 @@ def test_an_interrupt_ends_what_runs_and_the_run_goes_on(place: Place) -> None:
     while _processes(mark, "bench.worker") and time.monotonic() < ends:
         time.sleep(0.2)
     assert not _processes(mark, "bench.worker")
-    command = [
-        sys.executable, "-m", "bench", "run", "--results", str(place.root / "results"),
-        "--resume", "stopped", "--address", place.address,
-    ]  # fmt: skip
-    done = subprocess.run(
-        command, env=place.environment, cwd=place.root, capture_output=True, text=True, check=False
-    )
+    done = place.resume("stopped", place.address)
     assert done.returncode == 0, done.stderr
     records = place.records("stopped")
     assert len(records) == 4
@@ -348,19 +368,48 @@ def test_nothing_answers_at_the_address(place: Place) -> None:
     assert not (place.root / "results" / "nowhere").exists()
 
 
-def test_a_full_object_store_is_one_line(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def fill(address: str) -> list[Any]:
+    """Objects that take all of an object store, as long as this process is connected."""
     import ray  # noqa: PLC0415
 
-    from bench.core.errors import UserError  # noqa: PLC0415
+    ray.init(address=address, logging_level="ERROR", log_to_driver=False)
+    held, size = [], 32 << 20
+    while size >= 16 << 10:
+        try:
+            held.append(ray.put(np.zeros(size, np.uint8)))
+        except (ray.exceptions.ObjectStoreFullError, ray.exceptions.OutOfDiskError):
+            size //= 2
+    return held
 
-    cluster = RayCluster(place.address)
+
+def test_a_full_object_store_is_one_line_and_loses_nothing(place: Place) -> None:
+    import ray  # noqa: PLC0415
+
+    options = ("--frameworks", "fake-sleep", "--kinds", "accuracy", "--seeds", "3")
+    process = place.start(*options, name="large")
+    place.await_records(1, "large", process)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 130, err
+    there = place.records("large")
+    assert 1 <= len(there) < 3
+    full = _cluster(place.environment[_MARK], **_NO_ROOM)
     try:
-
-        def full(_: object) -> None:
-            raise ray.exceptions.ObjectStoreFullError("planted")
-
-        monkeypatch.setattr(ray, "put", full)
-        with pytest.raises(UserError, match=r"object store has no room for abc \(\d+ MiB"):
-            cluster.parcel("abc", Path(), lambda: b"")
+        Place(place.root, full, place.data, place.environment).add("cramped")
+        held = fill(str(full.address))
+        done = place.resume("large", str(full.address))
+        assert held
     finally:
-        cluster.close()
+        ray.shutdown()
+        full.shutdown()
+    assert done.returncode == 2, done.stderr
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("alexbench: Ray's object store has no room for ")
+    assert "(160 MiB in the whole cluster); start its nodes with a larger --object-store" in last
+    assert "Traceback" not in done.stderr
+    assert place.records("large") == there
+    done = place.resume("large", place.address)
+    assert done.returncode == 0, done.stderr
+    records = place.records("large")
+    assert len(records) == 3
+    assert once(records)
