@@ -116,7 +116,7 @@ def _as_the_model_has_it(
         return network, None
     if not whole:
         rows = _first_layers(network)
-        return network, rows and compared(raw.config, rows, where, partial=True)
+        return network, compared(raw.config, rows, where, partial=True) if rows else None
     found = compared(raw.config, network.architecture, where)
     size = None if network.input_size is None else found.architecture.input_size
     return replace(network, input_size=size), found
