@@ -4,6 +4,7 @@ import copy
 import json
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -245,6 +246,18 @@ def test_a_softmax_at_the_end_is_noted_and_one_elsewhere_refused() -> None:
 def test_a_model_may_end_before_the_network_does() -> None:
     found = check(bn2()[:11])
     assert found.architecture.layers[-1].name == "pool5"
+
+
+def test_a_model_with_another_head_is_compared_as_far_as_its_layers_are_taken() -> None:
+    rows = network()
+    first = replace(rows, layers=rows.layers[:3])
+    other = [*bn2()[:2], entry("Flatten", "flat"), entry("Dense", "mine", units=3)]
+    assert compared(sequential(*other), first, "x", partial=True) == Check(first)
+    with pytest.raises(UserError, match="and cifar-bn2 has"):
+        compared(sequential(*other), rows, "x")
+    other[0]["config"]["activation"] = "tanh"
+    with pytest.raises(UserError, match="the activation tanh"):
+        compared(sequential(*other), first, "x", partial=True)
 
 
 @pytest.mark.parametrize("shape", [(64, 64, 3), (32, 40, 3), (32, 32, 1)])
