@@ -31,7 +31,7 @@ def test_a_quiet_machine_gives_no_warning(monkeypatch: pytest.MonkeyPatch) -> No
 def test_a_busy_process_is_named_in_one_line() -> None:
     cpus = usable_cpus()
     with planted_machine.spinning(cpus, processes=len(cpus)) as pids:
-        state, warning = look(0.3)
+        state, warning = look(1.0)
         name = psutil.Process(pids[0]).name()
     assert warning is not None
     assert "\n" not in warning
