@@ -89,6 +89,8 @@ class Level:
     @cached_property
     def error_within(self) -> float:
         """Standard error of the mean from the spread of samples inside the processes alone."""
+        if max(self._counts) == 1:
+            return 0.0
         medians = self._medians_at(*_places_within(self._counts))
         return math.sqrt(float(np.mean(np.var(medians, axis=1))) / self.processes)
 
