@@ -7,9 +7,9 @@ BIN := $(VENV)/bin
 ARGS ?=
 # Processes that run the tests of `make test` and `make check`.
 JOBS ?= 2
-# Tests of one framework, else of one file, run in one process (tests/conftest.py): they share
+# Tests of one framework, else of one file, run in one process (tests/support/scheduling.py): they share
 # fixtures and the answers of framework processes.
-PYTEST := $(BIN)/pytest -n $(JOBS) --dist loadgroup
+PYTEST := $(BIN)/pytest -n $(JOBS) --dist loadscope
 
 # The Python of `make test-gpu`: one whose frameworks can use the device. `make` cannot know which
 # builds a card and its driver need (docs/gpu.md), so it installs none.

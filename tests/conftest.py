@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -59,28 +60,30 @@ def pytest_report_header(config: pytest.Config) -> str | None:
     return f"quick tests alone ({QUICK}); all but the long ones: -m 'not long'"
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Which tests are long, and which share a process under ``-n``: those of one framework, else
-    those of a file.
-
-    Importing a framework takes seconds. Its tests share the process that has imported it, and what
-    was asked there (`tests.frameworks.support.client`), if they come one after the other.
-    """
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Which tests are long or slow: those of frameworks that the quick profile leaves out."""
     quick = PROFILES["quick"].frameworks
     for item in items:
         parameters = getattr(item, "callspec", None)
         framework = parameters.params.get("framework") if parameters else None
-        of_frameworks = FRAMEWORK_TESTS in item.path.parents
-        shared = framework if of_frameworks and isinstance(framework, str) else None
-        place = item.path.relative_to(FRAMEWORK_TESTS).parts[0] if of_frameworks else ""
-        if shared and shared not in quick:
+        if FRAMEWORK_TESTS not in item.path.parents or not isinstance(framework, str):
+            continue
+        place = item.path.relative_to(FRAMEWORK_TESTS).parts[0]
+        if framework not in quick:
             if place in LONG:
                 item.add_marker(pytest.mark.long)
             if place not in SMOKE:
                 item.add_marker(pytest.mark.slow)
-        if config.pluginmanager.hasplugin("xdist") and not item.get_closest_marker("xdist_group"):
-            item.add_marker(pytest.mark.xdist_group(shared or str(item.path)))
+
+
+@pytest.hookimpl(optionalhook=True)  # of a plugin that the extra `dev` installs
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Which tests share a process under ``-n``, with ``--dist loadscope``."""
+    if config.getvalue("dist") != "loadscope":
+        return None
+    from tests.support.scheduling import ByGroup  # noqa: PLC0415
+
+    return ByGroup(config, log)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

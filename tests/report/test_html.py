@@ -20,8 +20,6 @@ from tests.support.synthetic_records.synthetic import (
     make_record,
 )
 
-pytestmark = pytest.mark.xdist_group("whole report")
-
 VOID = {"meta", "br", "img"}
 
 

@@ -30,8 +30,6 @@ from tests.support.synthetic_records.synthetic import (
 )
 from tests.support.synthetic_records.synthetic_pretrained import make_transfer
 
-pytestmark = pytest.mark.xdist_group("whole report")
-
 SVG = "{http://www.w3.org/2000/svg}"
 
 
