@@ -21,8 +21,8 @@ class Limits:
     """Processes in which start-up is measured, one worker after the other. In the rounds after them
     all workers of a group import and build at once, which takes about half as long. None: all."""
     normalisation_processes: int | None = None
-    """Processes of the networks of a group that run in one framework alone, for what their
-    normalisation costs, where others are compared between frameworks. None: as many as those."""
+    """Processes of networks that only one framework of a group measures (for the cost of a
+    normalisation) while others are compared between frameworks. None: as many as those."""
     precision: float | None = None
     """Half the width of a ratio's interval, relative, at which no further process is taken."""
     group_seconds: float = 0.0

@@ -87,25 +87,24 @@ def group_of(record: Record) -> str | None:
 
 def ratios(one: Timed, other: Timed) -> list[list[float]]:
     """Speed of ``one`` over that of ``other`` in every turn that both took, by process."""
-    left, right = one.speeds(), other.speeds()
-    found: dict[int, list[float]] = {}
-    for process, turn in sorted(left.keys() & right.keys()):
-        ratio = left[process, turn] / right[process, turn]
-        found.setdefault(process, []).append(ratio)
-    return list(found.values())
+    return [[left / right for left, right in pairs] for pairs in _pairs(one, other)]
 
 
 def fastest_ratios(one: Timed, other: Timed) -> list[float]:
     """Speed of ``one`` over that of ``other`` in each process: of the fastest turn of either, among
     those that both took."""
+    sides = (zip(*pairs, strict=True) for pairs in _pairs(one, other))
+    return [max(left) / max(right) for left, right in sides]
+
+
+def _pairs(one: Timed, other: Timed) -> list[list[tuple[float, float]]]:
+    """Speeds of both in every turn that both took, by process."""
     left, right = one.speeds(), other.speeds()
-    turns: dict[int, list[Turn]] = {}
-    for turn in sorted(left.keys() & right.keys()):
-        turns.setdefault(turn[0], []).append(turn)
-    return [
-        max(left[turn] for turn in same) / max(right[turn] for turn in same)
-        for same in turns.values()
-    ]
+    found: dict[int, list[tuple[float, float]]] = {}
+    for process, turn in sorted(left.keys() & right.keys()):
+        pair = left[process, turn], right[process, turn]
+        found.setdefault(process, []).append(pair)
+    return list(found.values())
 
 
 def _interleaving(record: Record) -> Mapping[str, Any]:

@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from statistics import mean
 from time import perf_counter
 from typing import Any
 
@@ -190,8 +191,7 @@ def name_of(group: Sequence[Job]) -> str:
 def _weight(group: Sequence[Job], limits: Limits) -> float:
     """Workers of a round, on average, and one more for what does not depend on their number."""
     cases = [job.case for job in group]
-    rounds = max(1, limits.processes)
-    return 1.0 + sum(len(in_round(cases, limits, number)) for number in range(rounds)) / rounds
+    return 1.0 + mean(len(in_round(cases, limits, number)) for number in range(limits.processes))
 
 
 def _stage_of(group: Sequence[Job], known: StageSeconds, limits: Limits) -> Stage:

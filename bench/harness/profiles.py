@@ -115,7 +115,7 @@ PROFILES: dict[str, Profile] = {
             tracks={
                 **dict.fromkeys(KINDS, ("closed", "idiomatic")),
                 "accuracy": ("closed",),
-                # What starts and answers a single call as each framework recommends it.
+                # As each framework recommends it, since that is what a user starts and calls.
                 "startup": ("idiomatic",),
                 "latency": ("idiomatic",),
             },
@@ -148,7 +148,7 @@ PROFILES: dict[str, Profile] = {
                 warmup_steps=1,
                 processes=5,
                 startup_processes=2,
-                # What a normalisation costs is asked once; frameworks are compared in more.
+                # For the cost of a normalisation; frameworks are compared in more processes.
                 normalisation_processes=3,
                 precision=0.03,
                 # Where the run has no time plan (tests of a part of it): as much as it would get.

@@ -137,31 +137,30 @@ def opened(weights: str | os.PathLike[str], variant_name: str) -> Pretrained:
                 f"weights {spec!r} are those of {other!r}; there are none for {variant_name!r}. "
                 f"Take AlexNet({other!r}, weights={spec!r})"
             )
-        found, _ = load_object(_OPEN)(by_network[variant_name])
-    else:
-        found = _of_a_file(spec, variant_name)
-    source: Pretrained = found
-    return source
-
-
-def _of_a_file(spec: str, variant_name: str) -> Pretrained:
-    """The weights of a file; refused with the call that fits where they are another network's."""
+        return _read(by_network[variant_name])
     try:
-        found, _ = load_object(_OPEN)(spec, named=variant_name)
+        return _read(spec, named=variant_name)
     except UserError:
-        try:
-            other, _ = load_object(_OPEN)(spec)
-        except UserError:
-            pass
-        else:
-            if other.facts.variant != variant_name:
-                raise UserError(
-                    f"weights {spec} are those of {other.facts.variant!r}. "
-                    f"Take AlexNet({other.facts.variant!r}, weights={spec!r})"
-                ) from None
-        raise
-    source: Pretrained = found
-    return source
+        own = _network_of(spec)
+        if own in (None, variant_name):
+            raise
+        raise UserError(
+            f"weights {spec} are those of {own!r}. Take AlexNet({own!r}, weights={spec!r})"
+        ) from None
+
+
+def _read(spec: str, **named: str) -> Pretrained:
+    found: Pretrained
+    found, _ = load_object(_OPEN)(spec, **named)
+    return found
+
+
+def _network_of(spec: str) -> str | None:
+    """The network that a file's weights are of; None where they cannot be read."""
+    try:
+        return _read(spec).facts.variant
+    except UserError:
+        return None
 
 
 def _classes(facts: Facts, asked: int | None, head: str, include_top: bool) -> int | None:

@@ -90,7 +90,7 @@ class Level:
     def error_within(self) -> float:
         """Standard error of the mean from the spread of samples inside the processes alone."""
         if max(self._counts) == 1:
-            return 0.0
+            return 0.0  # every resample is the sample
         medians = self._medians_at(*_places_within(self._counts))
         return math.sqrt(float(np.mean(np.var(medians, axis=1))) / self.processes)
 

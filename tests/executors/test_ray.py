@@ -114,6 +114,15 @@ class Place:
             raise AssertionError(f"hangs: {err}") from None
         return process.returncode, err
 
+    def interrupted(self, *options: str, name: str) -> str:
+        """What a run prints that is interrupted after its first record."""
+        process = self.start(*options, name=name)
+        self.await_records(1, name, process)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=120)
+        assert process.returncode == 130, err
+        return err
+
     def resume(self, name: str, address: str) -> subprocess.CompletedProcess[str]:
         """Go on with a run on the cluster at an address."""
         return subprocess.run(
@@ -324,11 +333,7 @@ def test_a_node_with_other_code_takes_no_part(place: Place) -> None:
 
 def test_an_interrupt_ends_what_runs_and_the_run_goes_on(place: Place) -> None:
     options = ("--frameworks", "fake-sleep", "--kinds", "accuracy", "--seeds", "4")
-    process = place.start(*options, name="stopped")
-    place.await_records(1, "stopped", process)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=120)
-    assert process.returncode == 130, err
+    err = place.interrupted(*options, name="stopped")
     there = len(place.records("stopped"))
     assert 1 <= there < 4
     assert err.splitlines()[-1].startswith(
@@ -386,11 +391,7 @@ def test_a_full_object_store_is_one_line_and_loses_nothing(place: Place) -> None
     import ray  # noqa: PLC0415
 
     options = ("--frameworks", "fake-sleep", "--kinds", "accuracy", "--seeds", "3")
-    process = place.start(*options, name="large")
-    place.await_records(1, "large", process)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=120)
-    assert process.returncode == 130, err
+    place.interrupted(*options, name="large")
     there = place.records("large")
     assert 1 <= len(there) < 3
     full = _cluster(place.environment[_MARK], **_NO_ROOM)

@@ -34,7 +34,8 @@ def stopping_reason(
     alive = [task_results for task_results in all_results if task_results.error is None]
     if not alive:
         return "failure"
-    there = in_round(_cases(all_results), limits, len(process_seconds))
+    cases = [task_results.task.case for task_results in all_results]
+    there = in_round(cases, limits, len(process_seconds))
     if len(process_seconds) >= limits.processes:
         more = [task_results for task_results in alive if task_results.task.case in there]
         judged = [task_results for task_results in more if kind(task_results.task.kind).judged]
@@ -45,14 +46,9 @@ def stopping_reason(
     # The first one had more to do, once for all.
     another = process_seconds[-1] - (_once(all_results) if len(process_seconds) == 1 else 0)
     # Some may take no part in it, and a round takes as long as it has workers.
-    before = in_round(_cases(all_results), limits, len(process_seconds) - 1)
-    another *= len(there) / len(before)
+    another *= len(there) / len(in_round(cases, limits, len(process_seconds) - 1))
     limit = group_seconds(all_results, limits)
     return "time limit" if sum(process_seconds) + another > limit else None
-
-
-def _cases(all_results: Sequence[TaskResults]) -> Iterator[Case]:
-    return (task_results.task.case for task_results in all_results)
 
 
 def _once(all_results: Sequence[TaskResults]) -> float:

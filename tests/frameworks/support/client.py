@@ -8,7 +8,6 @@ from __future__ import annotations
 import atexit
 import json
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 from numpy.typing import NDArray
 
@@ -112,13 +112,8 @@ class _Probe:
     @property
     def spent(self) -> bool:
         """Whether a fresh process is better: it has ended, or holds much of what it was asked."""
-        statm = Path(f"/proc/{self._process.pid}/statm")
-        if self._process.poll() is not None:
-            return True
-        resident = (
-            int(statm.read_text().split()[1]) * resource.getpagesize() if statm.is_file() else 0
-        )
-        return resident > PROBE_BYTES
+        ended = self._process.poll() is not None
+        return ended or psutil.Process(self._process.pid).memory_info().rss > PROBE_BYTES
 
     def close(self) -> None:
         with suppress(BrokenPipeError):
