@@ -17,6 +17,8 @@ class Limits:
     processes: int = 1
     """Fresh processes of every timed case, fewer where the time limit comes first; a verdict
     without three of them has to assume how much they differ."""
+    least_processes: int = 1
+    """Fresh processes of every timed case even where the time limit comes first."""
     startup_processes: int | None = None
     """Processes in which start-up is measured, one worker after the other. In the rounds after them
     all workers of a group import and build at once, which takes about half as long. None: all."""

@@ -36,6 +36,8 @@ class Stage:
         planned: Seconds, when the run began.
         weight: Of an interleaved group: its share of what the other stages leave; 0 where the work
             is fixed.
+        least: Of an interleaved group: seconds for the fewest processes that it takes
+            (`Limits.least_processes`).
         actual: Seconds, once it is over.
     """
 
@@ -43,6 +45,7 @@ class Stage:
     planned: float
     weight: float = 0.0
     actual: float | None = None
+    least: float = 0.0
 
 
 @dataclass
@@ -51,7 +54,8 @@ class TimePlan:
 
     Attributes:
         stages: All of them.
-        total: Seconds for the run, from `began`.
+        total: Seconds for the run, from `began`: the profile's, or more where the selection takes
+            longer even with the fewest processes.
         began: When the run began, on the clock of `clock`.
         clock: Seconds that only rise.
         changed: Called when a stage is over.
@@ -65,6 +69,8 @@ class TimePlan:
     changed: Callable[[], None] = lambda: None
     entered: Callable[[], None] = lambda: None
     _running: Stage | None = field(default=None, init=False)
+    _entered: float = field(default=0.0, init=False)
+    """When that stage began."""
 
     @classmethod
     def of(
@@ -86,7 +92,9 @@ class TimePlan:
         stages = [Stage(CERTIFICATES, certificates), Stage(PEAKS, missing.peaks * known.peaks)]
         stages += [_stage_of(group, known, profile.limits) for group in groups]
         stages.append(Stage(REPORT, known.report))
+        least = sum(stage.least if stage.weight else stage.planned for stage in stages)
         plan = cls(stages, profile.run_seconds, began)
+        plan.total = max(plan.total, plan.total - plan.left + least)
         shares = [plan.share(stage) for stage in stages]
         for stage, share in zip(stages, shares, strict=True):
             stage.planned = share if stage.weight else stage.planned
@@ -100,6 +108,7 @@ class TimePlan:
             yield
             return
         began, self._running = self.clock(), found
+        self._entered = began
         self.entered()
         try:
             yield
@@ -127,6 +136,15 @@ class TimePlan:
         """Seconds until the run is to be over."""
         return self.total - (self.clock() - self.began)
 
+    @property
+    def expected(self) -> float:
+        """Seconds until the run is over: those that are left, or more where it is late."""
+        to_come = [one for one in self.stages if one.actual is None]
+        seconds = sum(one.least if one.weight else one.planned for one in to_come)
+        if (now := self._running) is not None and now.actual is None:
+            seconds -= min(now.least or now.planned, self.clock() - self._entered)
+        return max(self.left, seconds)
+
     def lines(self) -> list[str]:
         """The plan, a line each, when the run begins."""
         planned = [stage for stage in self.stages if round(stage.planned)]
@@ -147,7 +165,7 @@ class TimePlan:
         return lines
 
     def line(self) -> str:
-        """What runs, what remains, and the time that is left: ``0:12 left · report``."""
+        """What runs, what remains, and how long it still takes: ``0:12 left · report``."""
         # What is cached takes no time and is not announced.
         to_come = [
             one.name for one in self.stages if one.actual is None and (one.weight or one.planned)
@@ -156,7 +174,7 @@ class TimePlan:
         after = [name for name in to_come if name != now]
         then = f"then {after[0]}" if after else ""
         more = f" and {len(after) - 1} more" if len(after) > 1 else ""
-        parts = [f"{_clock_time(self.left)} left", now, f"{then}{more}"]
+        parts = [f"{_clock_time(self.expected)} left", now, f"{then}{more}"]
         return " · ".join(part for part in parts if part)
 
     def to_json(self) -> dict[str, Any]:
@@ -165,7 +183,7 @@ class TimePlan:
         for stage in stages:
             stage["planned"] = round(stage["planned"], 1)
             stage["actual"] = None if stage["actual"] is None else round(stage["actual"], 1)
-            del stage["weight"]
+            del stage["weight"], stage["least"]
         return {"seconds": self.total, "stages": stages}
 
 
@@ -190,14 +208,20 @@ def name_of(group: Sequence[Job]) -> str:
 
 def _weight(group: Sequence[Job], limits: Limits) -> float:
     """Workers of a round, on average, and one more for what does not depend on their number."""
+    return 1.0 + mean(_workers(group, limits, limits.processes))
+
+
+def _workers(group: Sequence[Job], limits: Limits, rounds: int) -> list[int]:
+    """Workers of each of the first rounds."""
     cases = [job.case for job in group]
-    return 1.0 + mean(len(in_round(cases, limits, number)) for number in range(limits.processes))
+    return [len(in_round(cases, limits, number)) for number in range(rounds)]
 
 
 def _stage_of(group: Sequence[Job], known: StageSeconds, limits: Limits) -> Stage:
     case, name = group[0].case, name_of(group)
     if kind(group[0].tasks[0].kind).timed:
-        return Stage(name, 0.0, weight=_weight(group, limits))
+        least = known.worker * sum(_workers(group, limits, limits.least_processes))
+        return Stage(name, 0.0, weight=_weight(group, limits), least=least)
     longest = max(known.trainings.values(), default=0.0)
     return Stage(name, known.trainings.get(case.recipe.partition("@")[0], longest))
 

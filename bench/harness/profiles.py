@@ -39,12 +39,14 @@ class StageSeconds:
         certificate: A parity check that is not cached, on one core.
         peaks: The peak FLOP/s of one framework that is not cached.
         trainings: A training, by recipe.
+        worker: A process of an interleaved group.
         report: Tables, plots and page.
     """
 
     certificate: float
     peaks: float
     trainings: Mapping[str, float]
+    worker: float
     report: float
 
 
@@ -78,7 +80,8 @@ class Profile:
     """A pair that is measured in one framework where weights are there and nothing is selected."""
     run_seconds: float = 0.0
     """For the whole run, from its start to its report; the interleaved groups share what the other
-    stages leave. 0: no limit but those of the groups."""
+    stages leave, and take `Limits.least_processes` where that is less. 0: no limit but those of the
+    groups."""
     stage_seconds: StageSeconds | None = None
     """Of a profile with `run_seconds`."""
     together: tuple[str, ...] = ()
@@ -142,11 +145,14 @@ PROFILES: dict[str, Profile] = {
                 certificate=50.0,
                 peaks=12.0,
                 trainings={"quick": 33.0, "transfer-look": 20.0, "transfer-look-scratch": 30.0},
+                worker=12.0,
                 report=12.0,
             ),
             limits=Limits(
                 warmup_steps=1,
                 processes=5,
+                # More networks, frameworks or executions than the profile's own take longer.
+                least_processes=3,
                 startup_processes=2,
                 # For the cost of a normalisation; frameworks are compared in more processes.
                 normalisation_processes=3,

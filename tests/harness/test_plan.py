@@ -83,9 +83,14 @@ def test_the_line_says_what_runs_what_remains_and_the_time_left() -> None:
         "7:19 left · training · then wide and 2 more",
     ]
     clock.now = 600
-    assert made.line() == "0:00 left · then wide and 2 more"
+    assert made.line() == "0:20 left · then wide and 2 more"
+    made.stages[2].least = 12.0
+    assert made.line() == "0:32 left · then wide and 2 more"
     made.stages[-1].planned = 0.0  # it takes no time
-    assert made.line() == "0:00 left · then wide and 1 more"
+    assert made.line() == "0:12 left · then wide and 1 more"
+    spend(made, clock, "wide", 9)
+    assert shown[-1] == "0:12 left · wide · then narrow"
+    assert made.line() == "0:00 left · then narrow"
 
 
 def test_plan_and_outcome_are_shown_and_kept() -> None:
@@ -131,7 +136,25 @@ def test_the_plan_of_quick_has_time_for_its_groups() -> None:
     assert [stage.weight for stage in speeds] == pytest.approx([1 + 2 + 2 * 3 / 5, 1 + 2])
     assert sum(stage.planned for stage in speeds) > 0.4 * quick.run_seconds
     assert quick.run_seconds < 600
+    assert made.total == quick.run_seconds
     assert TimePlan.of(PROFILES["full"], found, began, Missing()) is None
+
+
+@pytest.mark.usefixtures("_fakes")
+def test_a_selection_of_more_than_the_profiles_own_takes_longer() -> None:
+    quick = PROFILES["quick"]
+    selection = Selection(
+        frameworks=("pytorch", "fake"), variants=("cifar-bn", "cifar-lrn", "cifar-plain")
+    )
+    found = groups(jobs(selection, quick), quick.together, 1 << 40)
+    made = TimePlan.of(quick, found, perf_counter(), Missing(certificates=12, peaks=2))
+    assert made is not None
+    fixed = sum(stage.planned for stage in made.stages if not stage.weight)
+    speeds = [stage for stage in made.stages if stage.weight]
+    # six workers in a round of each track
+    assert [stage.least for stage in speeds] == [3 * 6 * 12, 3 * 6 * 12]
+    assert made.total == pytest.approx(fixed + 2 * 3 * 6 * 12, abs=1)
+    assert made.total > quick.run_seconds
 
 
 def test_a_training_is_named_by_what_it_is() -> None:
@@ -142,7 +165,7 @@ def test_a_training_is_named_by_what_it_is() -> None:
 
 @pytest.mark.usefixtures("_fakes")
 def test_a_run_follows_its_plan_and_keeps_it(tmp_path: Path) -> None:
-    seconds = StageSeconds(certificate=1, peaks=1, trainings={}, report=1)
+    seconds = StageSeconds(certificate=1, peaks=1, trainings={}, worker=0, report=1)
     limits = replace(fakes.LIMITS, processes=2, precision=1e-9)
     profile = replace(fakes.PROFILE, limits=limits, run_seconds=9.0, stage_seconds=seconds)
     data = str(fakes.write_batches(tmp_path / "small", fakes.images()))

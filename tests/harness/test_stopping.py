@@ -87,6 +87,14 @@ def process_seconds(number: int, seconds: float) -> list[float]:
     return [seconds / number] * number
 
 
+def test_the_fewest_processes_are_taken_whatever_the_time() -> None:
+    """One process gives no verdict, however large the selection is."""
+    limits = replace(LIMITS, least_processes=3)
+    assert stopping_reason(match(2.0), LIMITS, process_seconds(1, 500.0)) == "time limit"
+    assert stopping_reason(match(2.0, 2.4), limits, process_seconds(2, 500.0)) is None
+    assert stopping_reason(match(2.0, 2.4, 1.8), limits, process_seconds(3, 500.0)) == "time limit"
+
+
 def test_as_many_processes_as_asked_for_are_taken_whatever_the_precision() -> None:
     assert stopping_reason(match(2.0, 2.0), LIMITS, process_seconds(2, 10.0)) is None
 

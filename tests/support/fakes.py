@@ -469,7 +469,7 @@ PLANNED = replace(
     TWICE,
     name="tiny-planned",
     run_seconds=20.0,
-    stage_seconds=StageSeconds(certificate=2, peaks=1, trainings={"short": 1}, report=3),
+    stage_seconds=StageSeconds(certificate=2, peaks=1, trainings={"short": 1}, worker=0, report=3),
 )
 """With a time plan."""
 PATIENT = replace(PROFILE, name="tiny-patient", limits=replace(LIMITS, timeout_seconds=600))

@@ -28,7 +28,8 @@ def stopping_reason(
 
     Returns:
         ``precision``: the goal is reached for every ratio. ``time limit``: another process would
-        not end in time. ``processes``: as many as the profile asks for, and there is no goal.
+        not end in time, and there are the fewest that give a verdict. ``processes``: as many as
+        the profile asks for, and there is no goal.
         ``failure``: every task has failed.
     """
     alive = [task_results for task_results in all_results if task_results.error is None]
@@ -43,6 +44,8 @@ def stopping_reason(
             return "processes"
         if all(reached <= limits.precision for reached in _precisions(judged)):
             return "precision"
+    if len(process_seconds) < limits.least_processes:
+        return None
     # The first one had more to do, once for all.
     another = process_seconds[-1] - (_once(all_results) if len(process_seconds) == 1 else 0)
     # Some may take no part in it, and a round takes as long as it has workers.
