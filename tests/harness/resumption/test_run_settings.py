@@ -132,6 +132,19 @@ def test_other_options_are_refused_and_anyway_gives_caveats(tmp_path: Path, batc
     assert [entry["differences"] for entry in kept["resumed"]] == [["--seeds 5, now 3"]]
 
 
+def test_tasks_are_kept_with_the_batch_sizes_that_were_found(tmp_path: Path, batches: str) -> None:
+    run, _ = resumed(tmp_path, batches)
+    chosen = Selection(frameworks=("fake",), kinds=("startup", "latency"), tracks=("closed",))
+    found = jobs(chosen, run.profile)
+    run.keep_tasks(found)
+    run.release()
+    settings = RunSettings.read(run.folder)
+    assert settings
+    assert settings.tasks == [list(task.key) for job in found for task in job.tasks]
+    assert {kind for _, kind in settings.tasks} == {"startup", "latency"}
+    assert not settings.chosen  # the options say the same again
+
+
 def test_the_newest_run_is_gone_on_with_although_it_has_no_record_yet(
     tmp_path: Path, batches: str
 ) -> None:
