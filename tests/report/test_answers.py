@@ -7,6 +7,7 @@ import click
 import pytest
 
 from bench.cli.commands.run import run as run_command
+from bench.cli.main import cli
 from bench.core.records import RecordStore
 from bench.report.blocks import stale
 from bench.report.first_screen import answers as first_screen
@@ -324,7 +325,7 @@ def test_what_was_not_measured_is_named_with_its_command():
 def test_the_commands_are_ones_that_the_command_line_takes(question):
     program, name, *options = shlex.split(command(question))
     assert (program, name) == ("alexbench", "run")
-    context = run_command.make_context("run", options)
+    context = run_command.make_context("run", options, parent=click.Context(cli))
     assert isinstance(context, click.Context)
 
 

@@ -7,9 +7,11 @@ import shlex
 from dataclasses import fields, replace
 from pathlib import Path
 
+import click
 import pytest
 
 from bench.cli.commands.run import run
+from bench.cli.main import cli
 from bench.core.records import RecordStore
 from bench.harness.matrix import jobs
 from bench.harness.profiles import profile
@@ -26,7 +28,7 @@ def selected(command, monkeypatch):
     monkeypatch.setattr(frameworks.Framework, "missing", lambda _: None)
     words = shlex.split(command)
     assert words[:2] == ["alexbench", "run"]
-    options = run.make_context("run", words[2:]).params
+    options = run.make_context("run", words[2:], parent=click.Context(cli)).params
     names = {field.name for field in fields(Selection)}
     selection = Selection(**{k: v for k, v in options.items() if k in names})
     found = jobs(selection, profile(options["profile"]))
