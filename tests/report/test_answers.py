@@ -3,11 +3,8 @@
 import shlex
 from dataclasses import replace
 
-import click
 import pytest
 
-from bench.cli.commands.run import run as run_command
-from bench.cli.main import cli
 from bench.core.records import RecordStore
 from bench.report.blocks import stale
 from bench.report.first_screen import answers as first_screen
@@ -15,6 +12,7 @@ from bench.report.first_screen.answers import QUESTIONS, answers, command, lines
 from bench.report.first_screen.wording import by_images_alone, change, speed_bound
 from bench.report.html import write_results
 from bench.stats.estimates import Estimate
+from tests.support.command_line import parsed
 from tests.support.synthetic_records.synthetic import FAILED_PARITY, OTHER_DATASET, make_record
 from tests.support.synthetic_records.synthetic_normalisation import (
     make_normalisations,
@@ -325,8 +323,7 @@ def test_what_was_not_measured_is_named_with_its_command():
 def test_the_commands_are_ones_that_the_command_line_takes(question):
     program, name, *options = shlex.split(command(question))
     assert (program, name) == ("alexbench", "run")
-    context = run_command.make_context("run", options, parent=click.Context(cli))
-    assert isinstance(context, click.Context)
+    assert parsed(options).params
 
 
 def test_how_sure_says_detectable_difference_certificates_and_machine():

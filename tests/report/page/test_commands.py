@@ -7,17 +7,15 @@ import shlex
 from dataclasses import fields, replace
 from pathlib import Path
 
-import click
 import pytest
 
-from bench.cli.commands.run import run
-from bench.cli.main import cli
 from bench.core.records import RecordStore
 from bench.harness.matrix import jobs
 from bench.harness.profiles import profile
 from bench.harness.selection import Selection
 from bench.report.page.commands import begun, command_of
 from bench.training import frameworks
+from tests.support.command_line import parsed
 from tests.support.synthetic_records.synthetic import make_record
 
 QUICK = Path(__file__).parents[3] / "results" / "reference-2026-11-26-quick"
@@ -28,7 +26,7 @@ def selected(command, monkeypatch):
     monkeypatch.setattr(frameworks.Framework, "missing", lambda _: None)
     words = shlex.split(command)
     assert words[:2] == ["alexbench", "run"]
-    options = run.make_context("run", words[2:], parent=click.Context(cli)).params
+    options = parsed(words[2:]).params
     names = {field.name for field in fields(Selection)}
     selection = Selection(**{k: v for k, v in options.items() if k in names})
     found = jobs(selection, profile(options["profile"]))
