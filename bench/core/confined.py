@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import faulthandler
 import json
+import math
 import os
 import resource
 import select
@@ -28,17 +29,21 @@ MEMORY = 8 << 30
 """Bytes of addresses that the child may take on top of its parent's: four times the largest file of
 weights that is read."""
 SECONDS = 600.0
-"""After which the child is killed; of CPU time it may use as much."""
+"""After which the child is killed."""
 _POLL_SECONDS = 0.2
 
 
 @contextmanager
-def confined(work: Callable[[Path], Any], seconds: float = SECONDS) -> Iterator[tuple[Path, Any]]:
+def confined(
+    work: Callable[[Path], Any], seconds: float = SECONDS, cpu_seconds: float | None = None
+) -> Iterator[tuple[Path, Any]]:
     """A folder, and what ``work`` has returned in a child process after writing into it.
 
     Args:
         work: Called with the folder; returns a JSON value.
         seconds: Limit on the time that it takes.
+        cpu_seconds: Limit on the CPU time that it takes, whatever else the machine does; None: the
+            same.
 
     Raises:
         UserError: As ``work`` raised it.
@@ -47,10 +52,11 @@ def confined(work: Callable[[Path], Any], seconds: float = SECONDS) -> Iterator[
     """
     with temporary_directory() as name:
         folder = Path(name)
-        yield folder, _returned(lambda: work(folder), seconds)
+        cpu_seconds = seconds if cpu_seconds is None else cpu_seconds
+        yield folder, _returned(lambda: work(folder), seconds, cpu_seconds)
 
 
-def _returned(work: Callable[[], Any], seconds: float) -> Any:
+def _returned(work: Callable[[], Any], seconds: float, cpu_seconds: float) -> Any:
     reading, writing = os.pipe()
     parent = os.getpid()
     with warnings.catch_warnings():
@@ -58,16 +64,18 @@ def _returned(work: Callable[[], Any], seconds: float) -> Any:
         warnings.simplefilter("ignore", DeprecationWarning)
         child = os.fork()
     if child == 0:
-        _run(work, writing, parent, seconds)
+        _run(work, writing, parent, cpu_seconds)
     os.close(writing)
     try:
         content = _read(reading, monotonic() + seconds)
     finally:
         os.close(reading)
         os.kill(child, signal.SIGKILL)  # it has ended, or has to
-        _, status = os.waitpid(child, 0)
+        _, status, used = os.wait4(child, 0)
     if content is None:
         raise ValueError(f"reading it takes more than {seconds:g} s")
+    if not content and used.ru_utime + used.ru_stime >= cpu_seconds:
+        raise ValueError(f"reading it takes more than {cpu_seconds:g} s of CPU time")
     if not content:
         code = os.waitstatus_to_exitcode(status)
         how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
@@ -96,12 +104,12 @@ def _read(descriptor: int, ends: float) -> bytes | None:
             content += chunk
 
 
-def _run(work: Callable[[], Any], descriptor: int, parent: int, seconds: float) -> None:
+def _run(work: Callable[[], Any], descriptor: int, parent: int, cpu_seconds: float) -> None:
     """Be the child: write what the work returns, or why it fails, and end."""
     try:
         faulthandler.disable()  # a crash is an answer here
         die_with_parent(parent)
-        _limit(seconds)
+        _limit(cpu_seconds)
         try:
             answer = ["returned", work()]
             content = json.dumps(answer)
@@ -117,14 +125,14 @@ def _run(work: Callable[[], Any], descriptor: int, parent: int, seconds: float) 
         os._exit(1)
 
 
-def _limit(seconds: float) -> None:
+def _limit(cpu_seconds: float) -> None:
     try:
         taken = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
     except OSError:
         return
     wanted = {
         resource.RLIMIT_AS: taken * resource.getpagesize() + MEMORY,
-        resource.RLIMIT_CPU: int(seconds) + 1,
+        resource.RLIMIT_CPU: math.ceil(cpu_seconds),
         resource.RLIMIT_CORE: 0,
     }
     for name, limit in wanted.items():

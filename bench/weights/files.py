@@ -134,7 +134,7 @@ def model_config(path: Path) -> Config | None:
     if form not in (KERAS, HDF5):
         return None
     try:
-        with confined(lambda folder: read_config(path)) as (_, config):
+        with confined(lambda _: read_config(path), cpu_seconds=_cpu_seconds(path)) as (_, config):
             return cast("Config | None", config)
     except UserError:
         raise
@@ -212,6 +212,11 @@ def _read_pytorch(path: Path, key: str | None) -> RawWeights:
     return RawWeights(ordered, found["metadata"], widened, notes=notes)
 
 
+def _cpu_seconds(path: Path) -> float:
+    """A hundred times what a whole file takes. In a damaged one HDF5 may go round for ever."""
+    return 10.0 + path.stat().st_size // 2_000_000
+
+
 def _read_keras(path: Path, _: str | None) -> RawWeights:
     """HDF5's own code is in C and was made for files that are trusted: read in a child process."""
 
@@ -221,7 +226,7 @@ def _read_keras(path: Path, _: str | None) -> RawWeights:
             np.save(folder / f"{number}.npy", array, allow_pickle=False)
         return list(tensors), metadata, read_config(path)
 
-    with confined(read_in) as (folder, (names, metadata, config)):
+    with confined(read_in, cpu_seconds=_cpu_seconds(path)) as (folder, (names, metadata, config)):
         tensors = {
             name: np.load(folder / f"{number}.npy", allow_pickle=False)
             for number, name in enumerate(names)

@@ -51,6 +51,11 @@ def _hang(folder: Path) -> None:
     time.sleep(600)
 
 
+def _compute(folder: Path) -> None:
+    while True:
+        pass
+
+
 def _allocate(folder: Path) -> int:
     return len(bytearray(1 << 33))
 
@@ -74,6 +79,12 @@ def test_every_failure_is_one_line(
 ) -> None:
     monkeypatch.setattr(confinement, "MEMORY", 1 << 30)
     with pytest.raises(error, match=words), confined(work, 0.3 if work is _hang else 60.0):
+        pass
+
+
+def test_cpu_time_is_limited_apart() -> None:
+    words = r"^reading it takes more than 0\.5 s of CPU time$"
+    with pytest.raises(ValueError, match=words), confined(_compute, 60.0, 0.5):
         pass
 
 
