@@ -141,11 +141,13 @@ def _sign(content: bytearray, block: int) -> None:
 
 
 def of_zip(seeds: Sequence[bytes], draw: random.Random) -> bytes:
-    """Members with other contents and right checksums; now and then other bytes of the zip."""
-    if draw.random() < 0.3:
-        return of_bytes(seeds, draw)
+    """Members with other contents and right checksums; now and then other bytes of the zip, and of
+    a seed that is none."""
+    seed = draw.choice(seeds)
+    if draw.random() < 0.3 or not zipfile.is_zipfile(io.BytesIO(seed)):
+        return of_bytes([seed], draw)
     made = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(draw.choice(seeds))) as old, zipfile.ZipFile(made, "w") as new:
+    with zipfile.ZipFile(io.BytesIO(seed)) as old, zipfile.ZipFile(made, "w") as new:
         members = old.namelist()
         chosen = draw.choice(members)
         for name in members:
