@@ -305,6 +305,15 @@ def test_models_within_models_are_one_chain() -> None:
     assert compared(sequential(first, *bn2()[6:]), network(), "x") == Check(network())
 
 
+def test_a_refusal_cites_the_beginning_of_a_value() -> None:
+    """Found by mutation: a class name of nested lists came back whole, in thousands of letters."""
+    model = {"module": "own", "class_name": [["a\nb"] * 50] * 50, "config": {"layers": []}}
+    with pytest.raises(UserError) as caught:
+        compared(model, network(), "x")
+    assert len(str(caught.value)) < 500
+    assert "\n" not in str(caught.value)
+
+
 def test_a_class_of_the_users_own_says_what_to_do() -> None:
     model = {"module": "own", "class_name": "Net", "config": {}, "registered_name": "own>Net"}
     with pytest.raises(UserError, match=r"a class of its own \(Net\).*keras.Sequential.*weights"):

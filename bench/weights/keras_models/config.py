@@ -33,6 +33,8 @@ _TRAINING_ONLY = (
     "SpatialDropout2D",
 )
 """Layers that pass on what they get when nothing is trained."""
+_SHOWN = 100
+"""Letters of a value of the file in a message."""
 _DEEPEST = 8
 """Of models within models."""
 
@@ -104,6 +106,12 @@ def _shapes(entry: Any, depth: int) -> Iterator[Any]:
         yield from _shapes(layer, depth + 1)
 
 
+def _shown(value: object) -> str:
+    """A value of the file in a message: its beginning."""
+    text = " ".join(str(value).split())
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
 def layers_of(config: Config, size: int, where: str) -> KerasLayers:
     """The layers of a model for images of ``size`` pixels.
 
@@ -116,7 +124,9 @@ def layers_of(config: Config, size: int, where: str) -> KerasLayers:
     except (
         LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError
     ) as error:  # fmt: skip
-        raise UserError(f"{where}: its config is not one of Keras ({error!r})") from error
+        raise UserError(
+            f"{where}: its config is not one of Keras ({_shown(repr(error))})"
+        ) from error
 
 
 class _Reader:
@@ -140,7 +150,7 @@ class _Reader:
             raise UserError(f"{self._where}: models within models, {depth} deep")
         if kind not in _MODELS or not _stock(entry):
             raise UserError(
-                f"{self._where}: the model is a class of its own ({kind}), whose config does not "
+                f"{self._where}: the model is a class of its own ({_shown(kind)}), whose config does not "
                 "say what it computes; build it from keras.Sequential or keras.Model(inputs, "
                 "outputs), or save its weights alone (model.save_weights)"
             )
@@ -156,7 +166,7 @@ class _Reader:
 
     def _layer(self, entry: Config) -> None:
         kind, own = entry["class_name"], entry["config"]
-        name = str(own.get("name") or entry.get("name") or kind)
+        name = _shown(own.get("name") or entry.get("name") or kind)
         policy = _policy(own)
         if policy not in (None, "float32"):
             self._found.precision = policy
@@ -172,7 +182,7 @@ class _Reader:
             _LAYERS[kind](self, name, own)
         else:
             own_program = "" if _stock(entry) else " of a program of its own"
-            self._add(name, f"a {kind}{own_program}", {})
+            self._add(name, f"a {_shown(kind)}{own_program}", {})
 
     def _add(self, name: str, kind: str, values: Config) -> None:
         if self._padding is not None and kind != "conv":
