@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 
 @click.command(short_help="Show each case over several runs, with change points.")
-@several_runs_options("history.html", "a text")
+@several_runs_options("history.html", "text")
 @click.option(
     "--by",
     type=click.Choice(("time", "commit", "run")),
     default="time",
     show_default=True,
-    help="What the plots place the runs by.",
+    help="Horizontal axis of the plots.",
 )
 def history(
     runs: tuple[Path, ...], chosen: Filter, by: str, as_json: bool, html: bool, output: Path
