@@ -236,7 +236,7 @@ class RecordStore:
             raise UserError(f"cannot read {self.path}: {error}") from error
 
     def set_aside_failures(self) -> set[tuple[str, str]]:
-        """Make the file ready to go on with; return the keys that need no second measurement.
+        """Prepare the file for a resumed run; return the keys that need no second measurement.
 
         What failed is tried again when a run is resumed. Its line moves to ``attempts.jsonl``
         (nothing measured is lost), so that the run keeps one record per key.
@@ -301,7 +301,7 @@ def _refuse(constant: str) -> None:
 
 
 def _check_finite(value: Any) -> None:
-    """Raise UserError for a number like 1e999, which the decoder makes infinite without a word.
+    """Raise UserError for a number like 1e999, which the decoder silently makes infinite.
 
     A function for each number would take longer than all the rest of reading.
     """
@@ -327,7 +327,7 @@ def _append(path: Path, lines: Iterable[bytes]) -> None:
 
 
 def _cut(path: Path, size: int) -> None:
-    """Take back half a line (a full disk leaves one): the next would be glued to it."""
+    """Remove half a line, as a full disk leaves it: the next line would be appended to it."""
     try:
         os.truncate(path, size)
     except OSError:

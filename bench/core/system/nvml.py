@@ -1,6 +1,6 @@
-"""NVIDIA's management library (NVML): what a card is, how it is doing, and who else is on it.
+"""NVIDIA's management library (NVML): a card's facts, its state, and other programs on it.
 
-Behind a small interface: any call that a card, its driver or a virtual machine does not support
+The interface is small: any call that a card, its driver or a virtual machine does not support
 gives None, never an exception, and a machine without NVML gives a reason. ``nvidia-ml-py`` (the
 extra ``gpu``) is imported when it is first needed.
 

@@ -321,7 +321,7 @@ Pair = tuple[Slot, TaskResults]
 
 
 def _excess(turn: Turn) -> float:
-    """That of its most disturbed block."""
+    """The excess of a turn: that of its most disturbed block."""
     return max((block.state.excess for block in turn.values() if block.state), default=0.0)
 
 
@@ -330,7 +330,7 @@ def _disturbed(turn: Turn) -> bool:
 
 
 def _bare_start_seconds(slot: Slot, worker_seconds: float) -> dict[str, float]:
-    """Start-up as the parent sees it, from the birth of the process to the end of the first step,
+    """Start-up as the parent sees it, from the start of the process to the end of the first step,
     next to that of the shortest process that takes a step."""
     slot.rest()
     bare = bare_start(slot.job.case)
