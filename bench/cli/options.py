@@ -156,13 +156,18 @@ _RECORD_OPTIONS: dict[str, tuple[str, Decorator]] = {
     ),
     "input_sizes": (
         "input_size",
-        click.option("--input-sizes", callback=numbers, metavar="N,M", help="In pixels."),
+        click.option(
+            "--input-sizes",
+            callback=numbers,
+            metavar="N,M",
+            help="Height and width of the network's input, in pixels.",
+        ),
     ),
     "seeds": (
         "seed",
         click.option("--seeds", callback=numbers, metavar="N,M", help="Seeds by number."),
     ),
-    "device": ("device", listed("--device", known=NAMES)),
+    "device": ("device", listed("--device", known=[name for name in NAMES if name != "auto"])),
 }
 """Options that select records as those of ``run`` select cases: field of a case, and option."""
 

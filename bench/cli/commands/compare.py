@@ -40,7 +40,8 @@ def compare(
     """Compare runs with the first: ratio, interval and verdict per case.
 
     Above 1 a run is faster than the first one. A verdict needs two processes on each side; pairs
-    that differ in data, machine or settings are refused.
+    that differ in data, machine or settings are refused. A run is a folder, a records.jsonl, or a
+    pattern like 'results/*'.
     """
     from bench.analysis.across.side_by_side import side_by_side
     from bench.analysis.comparison.gate import Rule

@@ -29,8 +29,8 @@ def history(
     """Show each case over several runs: values, intervals, change points.
 
     A run is a folder, a records.jsonl, or a pattern like 'results/*'; a folder of runs stands for
-    all of them. Where machine, settings or data changed there is a break: nothing is joined across
-    it. Change points need the extra `history`.
+    all of them. Where machine, settings or data changed there is a break: nothing is compared
+    across it. Change points need the extra `history`.
     """
     from bench.analysis.across.changes import histories
     from bench.analysis.runs import read

@@ -1,1 +1,1 @@
-"""Groups of cases measured interleaved: schedule, stopping criterion, results, and pooling."""
+"""Groups of cases measured interleaved: groups, schedule, stopping criterion, and pooling."""

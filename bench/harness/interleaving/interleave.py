@@ -30,8 +30,8 @@ from bench.core.samples import Block
 from bench.core.system.devices import accelerated
 from bench.core.system.machine import BlockState
 from bench.harness.interleaving.grouping import in_round
-from bench.harness.interleaving.results import TimedBlock, checked, checked_block, checked_states
 from bench.harness.matrix import Job, Task
+from bench.harness.results import TimedBlock, checked, checked_block, checked_states
 from bench.worker.client import OnProgress, Worker, WorkerError, bare_start
 
 
