@@ -61,7 +61,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--bench-resize",
         type=int,
         metavar="PIXELS",
-        help="bring images in class folders to this size",
+        help="resize images in class folders to this size",
     )
     group.addoption(
         "--bench-device",
@@ -70,9 +70,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption("--bench-results", default="results", help="folder of all runs")
     group.addoption(
-        "--bench-frameworks", default="", help="frameworks to measure, commas between them"
+        "--bench-frameworks", default="", help="frameworks to measure, separated by commas"
     )
-    group.addoption("--bench-variants", default="", help="variants to measure, commas between them")
+    group.addoption("--bench-variants", default="", help="variants to measure, separated by commas")
     group.addoption("--bench-executions", default="", help="any of eager, compiled, graphs")
     group.addoption(
         "--bench-compare", metavar="RUN", help="compare the results with those of an earlier run"
@@ -87,7 +87,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--bench-summary",
         metavar="FILE",
         help="write a Markdown summary: of the comparison, or of the ratios between frameworks; "
-        "added to the end of the file in $GITHUB_STEP_SUMMARY",
+        "appended if it is the file that $GITHUB_STEP_SUMMARY names",
     )
     group.addoption(
         "--bench-threads",

@@ -21,17 +21,25 @@ def machine_line(records: Iterable[Record]) -> str | None:
     observed = [record for record in records if record.ok and record.metrics.get("machine")]
     if not observed:
         return None
+    advice = f"Measure again on a quiet machine.{_swapped(observed)}"
     disturbed = [record for record in observed if is_disturbed(record.metrics)]
-    swapped = _swapped(observed)
     if not disturbed:
         # Of whole groups: a share of a short block is not known well.
         shares = [others for r in observed if (others := _state(r).get("others")) is not None]
         if not shares:
             return None
-        return f"The machine was quiet: others used at most {max(shares):.0%} of the CPUs.{swapped}"
+        if max(shares) > OTHERS:
+            return (
+                f"Other processes used up to {max(shares):.0%} of the CPUs, although no measurement "
+                f"counts as disturbed: blocks were measured again, or too short to tell. {advice}"
+            )
+        return (
+            f"The machine was quiet: others used at most {max(shares):.0%} of the CPUs."
+            f"{_swapped(observed)}"
+        )
     return (
         f"DISTURBED: {len(disturbed)} of {len(observed)} measurements give no verdict on speed: "
-        f"{_causes(disturbed)}. Measure again on a quiet machine.{swapped}"
+        f"{_causes(disturbed)}. {advice}"
     )
 
 

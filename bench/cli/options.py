@@ -56,7 +56,10 @@ def batch_sizes(
 
 def listed(*flags: str, known: Iterable[str]) -> Decorator:
     """An option that takes several names of ``known``, separated by commas."""
-    text = f"Any of {', '.join(known)}; separated by commas."
+    return _listed(*flags, text=f"Any of {', '.join(known)}; separated by commas.")
+
+
+def _listed(*flags: str, text: str) -> Decorator:
     return click.option(*flags, callback=names, metavar="A,B", help=text)
 
 
@@ -105,14 +108,14 @@ data_option: Decorator = click.option(
     default="auto",
     show_default=True,
     metavar="NAME|PATH",
-    help="Data set: auto, cifar10, generated, or the path of one.",
+    help="Dataset: auto, cifar10, generated, or the path of one.",
 )
 
 resize_option: Decorator = click.option(
     "--resize",
     type=click.IntRange(min=16, max=512),
     metavar="PIXELS",
-    help="Bring images in class folders to this size: the shorter side, then the middle square. "
+    help="Resize images in class folders to this size: the shorter side, then a centre crop. "
     "Networks resize from there to their input on the device.",
 )
 
@@ -136,24 +139,35 @@ _RECORD_OPTIONS: dict[str, tuple[str, Decorator]] = {
     "tracks": ("track", listed("--tracks", known=TRACKS)),
     "inits": ("init", listed("--inits", known=INITS)),
     "heads": ("head", listed("--heads", known=HEADS)),
-    "recipes": ("recipe", listed("--recipes", known=["their names, with @budget"])),
+    "recipes": (
+        "recipe",
+        _listed("--recipes", text="Names with their @budget, separated by commas."),
+    ),
     "precisions": ("precision", listed("--precisions", known=PRECISIONS)),
     "executions": ("execution", listed("--executions", known=EXECUTIONS)),
     "stages": ("defaults", listed("--stages", known=STAGES)),
-    "weights": ("weights", listed("--weights", known=["the names of weight sources"])),
+    "weights": (
+        "weights",
+        _listed("--weights", text="Names of weight sources, separated by commas."),
+    ),
     "batch_sizes": (
         "batch_size",
         click.option("--batch-sizes", callback=numbers, metavar="N,M", help="Images per batch."),
     ),
     "input_sizes": (
         "input_size",
-        click.option("--input-sizes", callback=numbers, metavar="N,M", help="In pixels."),
+        click.option(
+            "--input-sizes",
+            callback=numbers,
+            metavar="N,M",
+            help="Height and width of the network's input, in pixels.",
+        ),
     ),
     "seeds": (
         "seed",
         click.option("--seeds", callback=numbers, metavar="N,M", help="Seeds by number."),
     ),
-    "device": ("device", listed("--device", known=NAMES)),
+    "device": ("device", listed("--device", known=[name for name in NAMES if name != "auto"])),
 }
 """Options that select records as those of ``run`` select cases: field of a case, and option."""
 
@@ -170,7 +184,9 @@ def record_options(command: Any) -> Any:
         return command(*positional, chosen=Filter(fields, kinds, cases), **arguments)
 
     decorators = [
-        click.option("--case", "cases", multiple=True, metavar="ID", help="A case. Repeatable."),
+        click.option(
+            "--case", "cases", multiple=True, metavar="ID", help="Id of a case; may be repeated."
+        ),
         listed("--kinds", known=KINDS),
         *(option for _, option in _RECORD_OPTIONS.values()),
     ]
@@ -260,7 +276,7 @@ _READING_OPTIONS: tuple[Decorator, ...] = (
     click.option(
         "--channel-order",
         type=click.Choice(("RGB", "BGR")),
-        help="Of the images that a file of weights from Caffe or MATLAB takes.",
+        help="Channel order of the images that weights from Caffe or MATLAB expect.",
     ),
 )
 

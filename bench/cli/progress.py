@@ -80,7 +80,7 @@ def certificate_progress(total: int) -> Iterator[tuple[OnProgress, Callable[[], 
 
 
 class _PlanColumn(ProgressColumn):
-    """The line of the time plan, behind the bar of all measurements."""
+    """The line of the time plan, after the bar of all measurements."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,2 +1,2 @@
-"""What everything else is made of: cases, kinds, metrics, records, limits, the cache and the
+"""The basis of all other packages: cases, kinds, metrics, records, limits, the cache and the
 machine; it imports no other package."""

@@ -1,8 +1,7 @@
-"""What one run keeps in the cache for the next, and how it is believed.
+"""The cache: JSON files that one run leaves for the next, checked whenever they are read.
 
-A cached file of JSON holds what it was made from, its content, and a digest over both. It is
-checked whenever it is read; one that is damaged, altered or of another origin is passed over with
-one line, and made again.
+A cached file holds what it was made from, its content, and a digest over both. One that is damaged,
+edited or made from something else is not used: one line says so, and it is made again.
 """
 
 from __future__ import annotations

@@ -46,10 +46,10 @@ class Case:
         precision: ``float32`` (products are not rounded), ``tf32`` (an accelerator may round
             float32 products to TensorFloat-32), ``bfloat16`` (activations and products) or
             ``float16`` (the same, with loss scaling).
-        batch_size: Images of a step.
+        batch_size: Images of a step, on all devices together.
         seed: Of initial weights, batches, masks and the framework's own random numbers.
-        device: ``cpu``, ``cuda``, ...
-        devices: How many of them.
+        device: ``cpu``, ``cuda``, ``cuda:1``, ``mps`` or ``xpu``.
+        devices: Number of devices that train together.
         defaults: In the ablation of defaults, the last stage whose default is the shared one; else
             empty.
         execution: ``eager``, ``compiled``, ``compiled:8`` (with that many steps in each call of
@@ -152,8 +152,8 @@ class Case:
             _check(name, value[name])
         case = cls(**{name: value[name] for name in _FIELDS & value.keys()})
         if value.get("id", case.id) != case.id:
-            told, own = str(value["id"])[:_SHOWN], case.id[:_SHOWN]
-            raise UserError(f"case id {told!r} does not belong to its fields ({own!r})")
+            found, own = str(value["id"])[:_SHOWN], case.id[:_SHOWN]
+            raise UserError(f"case id {found!r} does not belong to its fields ({own!r})")
         return case
 
 

@@ -1,4 +1,4 @@
-"""Work on a file that is not trusted, in a child process with limits on memory and time.
+"""Reading of untrusted files in a child process with limits on memory and time.
 
 For readers in C that a damaged file may crash. The child is forked, so that it has its imports, and
 dies with its parent. What it returns is JSON; arrays are left in a folder.

@@ -1,4 +1,4 @@
-"""What a user is told in one line: errors that end a command, and notices that do not."""
+"""Messages of one line for a user: errors that end a command, and notices that do not."""
 
 from __future__ import annotations
 

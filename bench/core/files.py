@@ -1,4 +1,4 @@
-"""Files that appear whole, temporary folders with an owner, and paths as users write them."""
+"""Atomic writes, temporary folders that a crash does not leave, and paths as users write them."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ class Kind:
         judged: Whether the precision of its ratio decides when a group has been measured enough.
         throughput: Whether its samples turn into images/s, which can be compared with a peak.
         trained: Whether it trains to the end of a recipe, once per seed.
-        startup: Whether it measures a process from its birth to its first step.
+        startup: Whether it measures a process from its start to its first step.
         parallel: Whether it trains, and is measured on several devices.
         batch_size: Images of one call where the kind fixes it; else the case's.
     """

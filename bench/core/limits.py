@@ -1,4 +1,4 @@
-"""How long each measurement takes."""
+"""The limits of a measurement: its processes, blocks and seconds."""
 
 from __future__ import annotations
 

@@ -70,14 +70,14 @@ METRICS: dict[str, Metric] = {
         Metric(
             "worker_seconds",
             (STARTUP,),
-            "From the birth of the process to the end of the first step, as the parent sees it.",
+            "From the start of the process to the end of the first step, as the parent sees it.",
             "s",
             pooled="median",
         ),
         Metric(
             "bare_seconds",
             (STARTUP,),
-            "The same of a process that takes the shortest way to a first step.",
+            "The same for the shortest program that takes one training step.",
             "s",
             pooled="median",
         ),
@@ -224,7 +224,7 @@ METRICS: dict[str, Metric] = {
         Metric(
             "device_reserved_bytes",
             (*TIMED, ACCURACY),
-            "Peak that the framework's allocator had taken from the device, its cache among it; "
+            "Peak that the framework's allocator had taken from the device, its cache included; "
             "TensorFlow does not report it.",
             "bytes",
             pooled="max",

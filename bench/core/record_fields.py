@@ -1,4 +1,4 @@
-"""Validation of the fields of a record, before it is believed."""
+"""Validation of the fields of a record when it is read, and of a worker's result."""
 
 from __future__ import annotations
 

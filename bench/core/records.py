@@ -38,7 +38,7 @@ class Record:
         kind: Name of the kind of measurement (`bench.core.kinds`).
         status: ``ok``, ``failed``, ``timeout``, ``oom`` or ``skipped``.
         error: Why there is no result; None when there is one.
-        samples: Raw: seconds per block for everything timed, one fraction for accuracy.
+        samples: Raw samples: seconds of each timed block; for accuracy one fraction, 0 to 1.
         unit: Of the samples: ``s`` or ``fraction``.
         images_per_sample: Images of one sample where it is timed, else None.
         summary: Computed from the samples (`bench.stats.summaries`).
@@ -48,13 +48,14 @@ class Record:
         settings: What was in force in the worker, read back.
         environment: Machine, versions and commit.
         started_at: UTC, ISO 8601.
-        seconds: Wall time of the whole measurement, building and warm-up included.
-        peak_memory_bytes: Largest resident memory of its processes; None where it is not known.
-        caveats: What a reader must know of this result: ``on`` (seconds, speed, accuracy or all)
-            and ``why``. They are footnotes, but one on seconds says that they are no measurement,
-            and takes them out of tables and plots (`bench.analysis.caveats`). ``answers``, a list
-            that may be left out, names the checks of an audit that it answers.
-        schema_version: Of the format.
+        seconds: Wall time of the whole measurement in seconds, building and warm-up included.
+        peak_memory_bytes: Largest resident memory of its processes; None where it is unknown.
+        caveats: Limitations of this result, objects with ``on`` (seconds, speed, accuracy or all)
+            and ``why``. They become footnotes; one on seconds says that the seconds are no
+            measurement, and removes them from tables and plots (`bench.analysis.caveats`). The
+            list ``answers``, which may be missing, names the checks of an audit that the caveat
+            answers.
+        schema_version: Version of the format.
         run: Name of the run's folder that it was read from; not a part of the file.
     """
 
@@ -235,7 +236,7 @@ class RecordStore:
             raise UserError(f"cannot read {self.path}: {error}") from error
 
     def set_aside_failures(self) -> set[tuple[str, str]]:
-        """Make the file ready to go on with; return the keys that need no second measurement.
+        """Prepare the file for a resumed run; return the keys that need no second measurement.
 
         What failed is tried again when a run is resumed. Its line moves to ``attempts.jsonl``
         (nothing measured is lost), so that the run keeps one record per key.
@@ -300,7 +301,7 @@ def _refuse(constant: str) -> None:
 
 
 def _check_finite(value: Any) -> None:
-    """Raise UserError for a number like 1e999, which the decoder makes infinite without a word.
+    """Raise UserError for a number like 1e999, which the decoder silently makes infinite.
 
     A function for each number would take longer than all the rest of reading.
     """
@@ -326,7 +327,7 @@ def _append(path: Path, lines: Iterable[bytes]) -> None:
 
 
 def _cut(path: Path, size: int) -> None:
-    """Take back half a line (a full disk leaves one): the next would be glued to it."""
+    """Remove half a line, as a full disk leaves it: the next line would be appended to it."""
     try:
         os.truncate(path, size)
     except OSError:

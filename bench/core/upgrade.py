@@ -1,4 +1,4 @@
-"""Lines of records in older versions of the format, brought to the present one.
+"""The upgrade of records in older versions of the format.
 
 Version 2 (November 2026) changed words, not figures: the track ``idiomatic`` of version 1, which
 ran our own kernels, is ``tuned``; ``waterfall`` is ``ablation``; a case says its ``execution``; a

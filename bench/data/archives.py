@@ -318,7 +318,7 @@ def _read_folder(folder: Path) -> Iterator[Entry]:
 class _CheckedStream:
     """The unpacked stream of a tar: limits its length, and knows where its content ends.
 
-    `tarfile` takes a damaged or missing header for the end of the archive without a word; after
+    `tarfile` silently takes a damaged or missing header for the end of the archive; after
     a true end there is at least one block of zeros and nothing else.
     """
 
@@ -437,7 +437,7 @@ def _members(tar: tarfile.TarFile, path: Path) -> Iterator[Entry]:
     for count, member in enumerate(tar):
         name = member.name.removeprefix("./")
         if not 0 <= member.size <= MAX_UNPACKED_BYTES:
-            # The next one would be looked for behind as many bytes, to the end and far beyond.
+            # The next one would be looked for after as many bytes, to the end and far beyond.
             raise ValueError(f"{name[:200]} declares {member.size:,} bytes")
         if count >= MAX_MEMBERS:
             raise UserError(f"{path}: more than {MAX_MEMBERS:,} members; CIFAR-10 has 60,000")

@@ -183,7 +183,7 @@ def crops_of(batch: Batch) -> NDArray[np.int32]:
 
 
 def gather(split: Split, batch: Batch, padding: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """The pixels (B, 32, 32, 3) uint8, contiguous, and labels (B,) int64 of a batch.
+    """The pixels (B, H, W, 3) uint8, contiguous, and labels (B,) int64 of a batch.
 
     `padding` is that of the plan's augmentation; everything else is in the batch. The arrays are
     new copies: nothing shared is written.

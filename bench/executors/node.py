@@ -1,4 +1,4 @@
-"""What runs on a node: it says what it is, checks parity, and measures groups.
+"""The part that runs on a node: it reports the node's facts, checks parity, and measures groups.
 
 Each function takes one request and returns one answer, both plain data, so that any engine can
 carry them. It runs in the main thread of a process of the engine and starts the workers itself.

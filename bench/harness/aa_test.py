@@ -1,4 +1,4 @@
-"""Every framework once more as itself, and once slowed on purpose: to try the comparison on.
+"""Copies of each framework for A/A tests, and slowed ones for injected slowdowns.
 
 An extension (``ALEXBENCH_EXTENSIONS=bench.harness.aa_test``): ``pytorch-twin`` is PyTorch under
 another name, so a verdict between the two can only be wrong; ``pytorch-slowed`` takes 5 % longer

@@ -246,7 +246,7 @@ def _path(key: dict[str, Any]) -> Path:
 
 
 def _read(key: dict[str, Any], operations: Sequence[Operation], device: str) -> Found | None:
-    """None where nothing is cached, or the file is damaged or has another key."""
+    """The cached ceilings; None without any, or if the file is damaged or of another key."""
     cached_file = recall(_path(key), key)
     if not isinstance(cached_file, dict):
         return None
@@ -276,7 +276,7 @@ def _plausible(answer: OperationResult) -> bool:
 
 
 def _write(key: dict[str, Any], found: Found) -> None:
-    """Cache it."""
+    """Write the ceilings to the cache."""
     cached_file = {
         "measured_at": found.measured_at,
         "disturbed": found.disturbed,

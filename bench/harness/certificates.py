@@ -162,7 +162,7 @@ class _ParityChecks:
         self._pool.shutdown(cancel_futures=True)
 
     def of(self, subject: Subject) -> Certificate:
-        """Waits for it."""
+        """The certificate of a subject; waits until it is there."""
         return self._found[subject].result()
 
     def _check_all(self, subjects: list[Subject]) -> None:
@@ -178,7 +178,7 @@ class _ParityChecks:
             self._shares.put(cpus)
 
     def _check_in_one_worker(self, remaining: list[Subject], cpus: list[int]) -> None:
-        """Until none remains or one fails to answer: the rest then get a fresh worker."""
+        """Check subjects until none remains or one fails to answer: the rest get a fresh worker."""
         first = remaining[0]
         where = {"device": first.device, "devices": first.devices}
         case = Case(first.variant, first.framework, **where)  # type: ignore[arg-type]

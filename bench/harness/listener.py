@@ -11,7 +11,7 @@ from bench.harness.plan import TimePlan
 
 
 class Listener(Protocol):
-    """Called with every measurement and parity check, as it goes."""
+    """The calls that report the progress of a run."""
 
     def planned(self, plan: TimePlan) -> None:
         """The time plan of the run, before it begins."""
@@ -20,19 +20,19 @@ class Listener(Protocol):
         """A measurement begins."""
 
     def progress(self, done: float, note: str) -> None:
-        """Its done fraction."""
+        """The fraction of the current measurement that is done, and a few words on it."""
 
     def note(self, text: str) -> None:
-        """Something that the user should know of a measurement that goes on, in one line."""
+        """A line for the user about a measurement that continues."""
 
     def finished(self, record: Record) -> None:
-        """Its record is written."""
+        """The record of a measurement is written."""
 
     def certifying(self, done: float, note: str) -> None:
         """A parity certificate is being made."""
 
     def certificate_done(self, certificate: Certificate) -> None:
-        """It is made, or was there."""
+        """A certificate was made, or found in the cache."""
 
     def waiting(self, done: float, note: str) -> None:
-        """Groups are measured on other machines: the share of them that has come back."""
+        """Groups are measured on other machines: the fraction that has come back."""

@@ -108,12 +108,12 @@ def _of_kind(case: Case, name: str) -> Case:
 
 
 def _selected(selection: Selection, profile: Profile, case: Case, name: str) -> bool:
-    tracks = selection.tracks or profile.tracks[name]
+    tracks = selection.tracks or profile.tracks.get(name, ())
     named = selection.variants or case.init == "pretrained"
     own = profile.tracks_of.get(case.variant, tracks)
     if case.track not in own and not named:
         return False
-    return case.track in tracks and bool(named or case.variant in profile.variants[name])
+    return case.track in tracks and bool(named or case.variant in profile.variants.get(name, ()))
 
 
 def _on_devices(case: Case, name: str) -> bool:
@@ -194,7 +194,7 @@ def _cases(
 
 
 def _networks(selection: Selection, profile: Profile, of_kind: str) -> list[Network]:
-    rows = selection.variants or profile.variants[of_kind]
+    rows = selection.variants or profile.variants.get(of_kind, ())
     if not kind(of_kind).trained:
         return list(networks(selection, rows, recipe(profile.timed_recipe)))
     if selection.recipes:
@@ -226,7 +226,7 @@ def _place(rows: Sequence[str], name: str) -> int:
 
 def _tracks(selection: Selection, profile: Profile, of_kind: str) -> tuple[str, ...]:
     """The ablation has accuracy cases only: their images/s come with them."""
-    tracks = selection.tracks or profile.tracks[of_kind]
+    tracks = selection.tracks or profile.tracks.get(of_kind, ())
     return tuple(name for name in tracks if kind(of_kind).trained or not track(name).stages)
 
 

@@ -22,11 +22,11 @@ from bench.harness import batch_sizes
 from bench.harness.batch_sizes import Fits
 from bench.harness.interleaving.interleave import InterleavedRun, TaskResults, group_seconds
 from bench.harness.interleaving.pooling import pooled
-from bench.harness.interleaving.results import checked, checked_states
 from bench.harness.interleaving.stopping import stopping_reason
 from bench.harness.listener import Listener
 from bench.harness.matrix import Job, Task
 from bench.harness.observer import MACHINE_STATE, Observer
+from bench.harness.results import checked, checked_states
 from bench.harness.resumption.checkpoints import RunFiles
 from bench.harness.resumption.rounds import Conclusion, Rounds
 from bench.stats.summaries import summary_of

@@ -1,4 +1,4 @@
-"""The machine before and during a run, as the parent sees it: others, swap, and who is busy.
+"""The machine before and during a run, as the parent sees it: load, swapping, busy processes.
 
 Reads counters at the ends of what it observes and takes no time between.
 """

@@ -58,9 +58,9 @@ class Profile:
     description: str
     frameworks: tuple[str, ...]
     tracks: dict[str, tuple[str, ...]]
-    """Tracks by kind."""
+    """Tracks by kind; a kind without any is not measured unless tracks are named."""
     variants: dict[str, tuple[str, ...]]
-    """Variants by kind."""
+    """Variants by kind; a kind without any is not measured unless variants are named."""
     recipe: str
     """Of the accuracy cases that start from scratch."""
     batch_sizes: dict[int, int]
@@ -203,13 +203,11 @@ PROFILES: dict[str, Profile] = {
             "for --device cuda: six networks, training and inference, in some minutes",
             frameworks=("pytorch", "keras-tensorflow", "keras-jax", "keras-torch"),
             tracks={
-                **dict.fromkeys(KINDS, ()),
                 "train_throughput": COMPARED_TRACKS,
                 "inference": COMPARED_TRACKS,
                 "accuracy": ("idiomatic",),
             },
             variants={
-                **dict.fromkeys(KINDS, ()),
                 **dict.fromkeys(("train_throughput", "inference"), _ON_ACCELERATORS),
                 "accuracy": ("cifar-bn",),
             },
@@ -255,8 +253,8 @@ PROFILES: dict[str, Profile] = {
             ABLATION,
             "what each default costs: from every framework's own to the shared ones, step by step",
             frameworks=("pytorch", "keras-tensorflow"),
-            tracks={**dict.fromkeys(KINDS, ()), "accuracy": (ABLATION,)},
-            variants={**dict.fromkeys(KINDS, ()), "accuracy": ("cifar-bn", "cifar-lrn")},
+            tracks={"accuracy": (ABLATION,)},
+            variants={"accuracy": ("cifar-bn", "cifar-lrn")},
             recipe="ablation",
             batch_sizes={32: 128},
             seeds=3,
@@ -269,8 +267,8 @@ PROFILES: dict[str, Profile] = {
             "transfer",
             "pretrained next to scratch (--inits pretrained,scratch --weights …), 10,000 images",
             frameworks=("pytorch", "keras-torch"),
-            tracks={**dict.fromkeys(KINDS, ()), "accuracy": ("tuned",)},
-            variants={**dict.fromkeys(KINDS, ()), "accuracy": ("imagenet-lrn",)},
+            tracks={"accuracy": ("tuned",)},
+            variants={"accuracy": ("imagenet-lrn",)},
             recipe="transfer-scratch",
             pretrained_recipe="transfer-finetune",
             batch_sizes={131: 128, 227: 128},
@@ -284,13 +282,11 @@ PROFILES: dict[str, Profile] = {
             "idiomatic and tuned track next to the loops of the frameworks' tutorials",
             frameworks=("pytorch", "keras-tensorflow", "keras-torch"),
             tracks={
-                **dict.fromkeys(KINDS, ()),
                 "startup": _RECOMMENDED,
                 "train_throughput": _RECOMMENDED,
                 "accuracy": _RECOMMENDED,
             },
             variants={
-                **dict.fromkeys(KINDS, ()),
                 "startup": ("cifar-bn", "torchvision"),
                 "train_throughput": ("cifar-bn", "torchvision"),
                 "accuracy": ("cifar-bn",),
@@ -319,12 +315,10 @@ PROFILES: dict[str, Profile] = {
             "what the harness costs: steps and passes, closed track, interleaved with bare loops",
             frameworks=("pytorch", "keras-tensorflow", "keras-torch", "keras-jax"),
             tracks={
-                **dict.fromkeys(KINDS, ()),
                 "train_throughput": ("closed",),
                 "inference": ("closed",),
             },
             variants={
-                **dict.fromkeys(KINDS, ()),
                 "train_throughput": (*_CIFAR, *_IMAGENET),
                 "inference": (*_CIFAR, *_IMAGENET),
             },
@@ -347,12 +341,10 @@ PROFILES: dict[str, Profile] = {
             "accuracy from pretrained weights (give --weights) next to the transfer article's loop",
             frameworks=("pytorch",),
             tracks={
-                **dict.fromkeys(KINDS, ()),
                 "train_throughput": ("tuned",),
                 "accuracy": ("tuned",),
             },
             variants={
-                **dict.fromkeys(KINDS, ()),
                 "train_throughput": ("torchvision",),
                 "accuracy": ("imagenet-lrn",),
             },

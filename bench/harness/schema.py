@@ -38,8 +38,8 @@ def page() -> str:
         "## Fields\n",
         _table(("field", "type", "what it is"), _fields(Record)),
         "## The case\n",
-        "`case.id` is made of all fields, and refused where it does not follow from them. It names "
-        "`defaults` and `execution` only where they are not the usual ones.\n",
+        "`case.id` is made of all fields; a record whose id does not follow from them is refused. "
+        "It names `defaults` and `execution` only where they are not the default.\n",
         _table(("field", "type", "what it is"), _fields(Case)),
         "## Kinds of measurement\n",
         _table(
@@ -52,8 +52,8 @@ def page() -> str:
         "## Tracks\n",
         _table(("track", "question"), ((f"`{r.name}`", r.question) for r in TRACKS.values())),
         "## Metrics\n",
-        "Pooled: how the values of several processes become one. null where there was nothing to "
-        "measure.\n",
+        "Pooled: how the values of several processes become one. A value is null where there was "
+        "nothing to measure.\n",
         _table(
             ("metric", "kinds", "type", "unit", "pooled", "what it is"),
             (
@@ -78,7 +78,10 @@ def _fields(cls: type[Any]) -> list[tuple[str, str, str]]:
     """Name, type and description of each field of a dataclass, from its docstring."""
     described = attributes(cls)
     fields = [field for field in dataclasses.fields(cls) if field.compare]  # others are not stored
-    return [(f"`{f.name}`", _type(str(f.type)), described[f.name]) for f in fields]
+    return [
+        (f"`{f.name}`", _type(str(f.type)), described[f.name].replace("None", "null"))
+        for f in fields
+    ]
 
 
 def attributes(cls: type[Any]) -> dict[str, str]:

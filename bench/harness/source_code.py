@@ -1,4 +1,4 @@
-"""Digests of source code: what was measured or certified with other code is not taken again."""
+"""Digests of source code: runs, checkpoints and certificates of other code are not reused."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def digest_of(packages: tuple[str, ...], modules: tuple[str, ...]) -> str:
 
 
 def code_digest(trainer: str, packages: tuple[str, ...]) -> str:
-    """That of packages of ``bench`` and of a trainer's package (``module:function``)."""
+    """sha256 (hex) over packages of ``bench`` and a trainer's package (``module:function``)."""
     return digest_of(packages, modules_of(trainer))
 
 

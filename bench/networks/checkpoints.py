@@ -1,6 +1,6 @@
 """The sets of weights within a checkpoint: mappings of names to tensors under any key.
 
-Framework-free: what counts as a tensor is said by the caller. Nothing of a checkpoint is called.
+Framework-free: the caller decides what counts as a tensor. Nothing of a checkpoint is called.
 """
 
 from __future__ import annotations

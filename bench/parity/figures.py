@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from bench.networks.architecture import Architecture
 
 BOUNDS = {
-    # Sums in another order over up to 9,216 products, through eight layers: 5e-15 at worst.
+    # Sums in another order over up to 9,216 products, through eight layers.
     "float64 activations": 1e-11,
     "float64 logits": 1e-11,
-    # The loss is a mean of a few numbers near 1: 2e-15; gradients 2e-14 at worst.
+    # The loss is a mean of a few numbers near 1.
     "float64 loss": 5e-9,
     "float64 gradients": 5e-9,
-    # Rounding grows over ten steps, fastest through BatchNorm: 2e-13 with SGD. Adam divides by
-    # roots of gradients that may be nearly 0: 2e-10.
+    # Rounding grows over ten steps, fastest through BatchNorm. Adam divides by roots of gradients
+    # that may be nearly 0.
     "float64 weights, SGD": 5e-9,
     "float64 statistics, SGD": 5e-9,
     "float64 evaluation, SGD": 5e-9,
@@ -29,16 +29,17 @@ BOUNDS = {
     "float64 evaluation, Adam": 5e-7,
     # Gradients are averaged over devices, in another order than over a batch.
     "float64 weights, N devices": 5e-9,
-    "float32 logits": 1e-5,  # 1e-6
-    "float32 loss": 1e-5,  # 2e-6
-    # At the state where it is smallest: 5e-5 at worst, through BatchNorm.
+    "float32 logits": 1e-5,
+    "float32 loss": 1e-5,
+    # At the state where it is smallest.
     "float32 gradients": 1e-3,
     "float32 update": 1e-3,
     # At the others: a ReLU or the maximum of a pool that flips by rounding changes its gradient,
-    # and one of a few in the last 2×2 maps is a large share: 1.5e-2 at worst.
+    # and one of a few in the last 2×2 maps is a large share.
     "float32 gradients, any state": 1e-1,
 }
-"""Relative L2 distance per tensor from the reference, by check; comments: the worst measured."""
+"""Relative L2 distance per tensor from the reference, by check. The worst that was measured of each
+is in docs/parity.md."""
 
 
 @dataclass

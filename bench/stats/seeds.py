@@ -32,7 +32,7 @@ def paired_difference(ours: Mapping[int, float], theirs: Mapping[int, float]) ->
 
 
 def welch_difference(ours: Sequence[float], theirs: Sequence[float]) -> Estimate:
-    """Mean of ours minus mean of theirs with Welch's interval, which assumes no equal spread.
+    """Mean of ours minus mean of theirs with Welch's interval (unequal variances).
 
     Args:
         ours: Accuracies (fractions), one per seed.

@@ -56,7 +56,7 @@ class Margin:
 
     @classmethod
     def of_speed(cls, relative: float = EQUIVALENT_SPEED) -> Margin:
-        """Ratios of speed from 1 / (1 + relative) to 1 + relative: the same turned round."""
+        """Ratios of speed from 1 / (1 + relative) to 1 + relative, symmetric in the two sides."""
         return cls(1.0, 1 / (1 + relative), 1 + relative, "faster", "slower", "process")
 
     @classmethod

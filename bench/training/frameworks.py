@@ -104,11 +104,6 @@ class Framework:
     colour: str | None = None
     dash: str | None = None
 
-    @property
-    def packages(self) -> tuple[str, ...]:
-        """Distributions whose versions belong in a record."""
-        return self.modules
-
     def missing(self) -> str | None:
         """Why it cannot run here, with the command that installs it; None when it can."""
         absent = [name for name in self.modules if importlib.util.find_spec(name) is None]
@@ -119,7 +114,7 @@ class Framework:
     def versions(self) -> dict[str, str]:
         """Installed versions of its packages, read from their metadata."""
         found = {}
-        for package in self.packages:
+        for package in self.modules:
             try:
                 found[package] = version(package)
             except PackageNotFoundError:

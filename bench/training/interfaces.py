@@ -4,8 +4,14 @@ The harness owns the clock, the batches, the schedule and the evaluation. A trai
 it is given: it must not read a clock, draw random numbers of its own in the closed track, or retain
 data between steps.
 
-`frameworks` names a factory for each part: :data:`TrainerFactory`, :data:`InferenceFactory`,
-:data:`MakerFactory` (operations for the peak), :data:`LayerPairFactory`.
+A row of `bench.training.frameworks` names a factory for each part: :data:`TrainerFactory`,
+:data:`InferenceFactory`, :data:`Explain`, :data:`MakerFactory` (operations for the peak),
+:data:`LayerPairFactory`, :data:`DeviceProbe`.
+
+Shapes: B images of a batch, N of a dataset, H = W = `Setup.side` pixels (32 for CIFAR-10), C
+channels, F features, S pixels of the network's input. Where a method names no error, any exception
+may leave it: the measurement fails, and its record has the last line of the exception; an
+:class:`~bench.core.errors.UnavailableError` makes it a skipped one.
 """
 
 from __future__ import annotations
@@ -32,7 +38,7 @@ HALVES = ("bfloat16", "float16")
 """Precisions of 16 bits: of products and convolutions, next to weights in float32."""
 
 Images = NDArray[np.uint8]
-"""(N, 32, 32, 3), RGB, 0 to 255. For a head on a frozen trunk: (N, features) float32."""
+"""(N, H, W, 3), RGB, 0 to 255. For a head on a frozen trunk: (N, F) float32."""
 Logits = NDArray[np.float32]
 """(N, classes)."""
 
@@ -128,11 +134,11 @@ class StepInput:
     """One training step's input, the same bytes for every framework.
 
     Attributes:
-        images: (B, 32, 32, 3) uint8; (0, 32, 32, 3) where the trainer holds the images and the step
+        images: (B, H, W, 3) uint8; (0, H, W, 3) where the trainer holds the images and the step
             has crops.
         labels: (B,) int64.
-        masks: Dropout masks by layer, (B, *features) bool, True where a feature stays. Empty
-            unless the track shares masks.
+        masks: Dropout masks by layer, (B, F) or (B, C, H, W) bool of that layer's output, True
+            where a value stays. Empty unless the track shares masks.
         learning_rate: Of this step.
         crops: (B, 4) int32, only for a :class:`HoldingTrainer`: index of the image, top and left of
             the crop in the image with its border, and 1 where it is mirrored.
@@ -230,7 +236,7 @@ class Trainer(Protocol):
         """Evaluation-mode logits.
 
         Args:
-            images: (B, 32, 32, 3) uint8, for any B.
+            images: (B, H, W, 3) uint8, for any B.
 
         Returns:
             (B, classes) float32 in main memory: the work is complete when this returns.
@@ -248,7 +254,11 @@ class Trainer(Protocol):
         """
 
     def device_memory(self) -> int | None:
-        """Peak memory on the accelerator in bytes; None without one."""
+        """Peak memory of the framework's allocator.
+
+        Returns:
+            Bytes on the accelerator since the process began; None without an accelerator.
+        """
 
     def bare_loop(self, step_input: StepInput) -> Callable[[int], None] | None:
         """A hand-written training loop with the same network, batch and precision, and no harness.
@@ -282,7 +292,7 @@ class HoldingTrainer(Trainer, Protocol):
         """Copy the images to the device once; afterwards every step has crops instead of images.
 
         Args:
-            images: (N, 32, 32, 3) uint8.
+            images: (N, H, W, 3) uint8.
             labels: (N,) int64.
             padding: Width of the black border around an image, of which a step takes a crop.
 
@@ -320,24 +330,44 @@ class ParallelTrainer(Trainer, Protocol):
         """How it trains."""
 
     def without_exchange(self) -> AbstractContextManager[None] | None:
-        """A block of steps without communication, after which weights must be loaded; None where
-        the framework cannot leave it out."""
+        """Steps without communication between the devices.
+
+        Returns:
+            A context: gradients are not exchanged in it, and weights must be loaded after it. None
+            where the framework cannot leave the exchange out.
+        """
 
     def close(self) -> None:
-        """End what it has started; it is not used any more."""
+        """End the processes that it has started. No other method is called afterwards."""
 
 
 class DeviceClock(Protocol):
     """Time stamps of an accelerator, next to the clock of the host."""
 
     def mark(self) -> Any:
-        """Queue a time stamp after all work that is queued."""
+        """Queue a time stamp after all work that is queued.
+
+        Returns:
+            The framework's event, for the other methods.
+        """
 
     def reached(self, mark: Any) -> bool:
-        """Whether all work before a mark is done, without waiting."""
+        """Whether all work before a mark is done. Does not wait.
+
+        Args:
+            mark: What :meth:`mark` returned.
+        """
 
     def seconds(self, first: Any, last: Any) -> float:
-        """Seconds on the device from one mark to a later one; waits for the later one."""
+        """Time on the device between two marks. Waits for the later one.
+
+        Args:
+            first: A mark.
+            last: A later mark.
+
+        Returns:
+            Seconds.
+        """
 
 
 class DeviceTrainer(Trainer, Protocol):
@@ -350,8 +380,11 @@ class DeviceTrainer(Trainer, Protocol):
         """The accelerator's own clock; None on a CPU."""
 
     def reserved_memory(self) -> int | None:
-        """Peak bytes that the framework's allocator had taken from the accelerator; None on a
-        CPU."""
+        """Peak memory that the framework's allocator had reserved, its cache included.
+
+        Returns:
+            Bytes on the accelerator; None on a CPU.
+        """
 
     @property
     def small_maps_dense(self) -> bool:
@@ -367,20 +400,21 @@ class CertifiableTrainer(Trainer, Protocol):
     """
 
     def gradients(self, step_input: StepInput) -> Gradients:
-        """Loss, logits and gradients of one step.
+        """Loss, logits and gradients of one step, without its update.
 
         Args:
             step_input: One batch.
 
         Returns:
-            What the step would start from. The weights stay; running statistics may change.
+            What the update would be computed from. The weights do not change; running statistics
+            may.
         """
 
     def activations(self, images: Images) -> Mapping[str, NDArray[Any]]:
         """Outputs of all layers in evaluation mode.
 
         Args:
-            images: (B, 32, 32, 3) uint8.
+            images: (B, H, W, 3) uint8.
 
         Returns:
             The prepared images as ``input`` and every layer's output by its name, in the core's
@@ -453,13 +487,20 @@ class InferenceModel(Protocol):
         """
 
     def embed_by_slice(self, images: PreparedImages) -> Outputs:
-        """The same by a second method: the layers up to the embedding, run one after the other."""
+        """The same by a second method: the layers up to the embedding, run one after the other.
+
+        Args:
+            images: (B, 3, S, S) float32, for any B.
+
+        Returns:
+            (B, features) float32.
+        """
 
 
 InferenceFactory = Callable[[InferenceSetup], InferenceModel]
 """What ``inference`` of a row in `frameworks` names."""
 
-# ---- what a network sees
+# ---- explanations
 
 
 @dataclass(frozen=True)
@@ -469,8 +510,8 @@ class Explanation:
     Attributes:
         logits: (B, classes) float32.
         classes: (B,) int64, the class of each map.
-        maps: (B, S, S) float32, 0 to 1: how much each place speaks for the class, over the place
-            that does so most; bilinear from the layer's map.
+        maps: (B, S, S) float32, 0 to 1: how strongly each pixel supports the class, relative to
+            the one that supports it most; interpolated bilinearly from the layer's map.
     """
 
     logits: Outputs
@@ -480,8 +521,8 @@ class Explanation:
 
 Explain = Callable[[InferenceSetup, PreparedImages, int | None], Explanation]
 """From a network (``embedding`` names the layer whose map is weighted), images and a class (None:
-the most probable one of each image) to what speaks for it. What ``explain`` of a row in
-`frameworks` names."""
+the most probable one of each image) to its explanation. What ``explain`` of a row in `frameworks`
+names."""
 
 # ---- operations for the peak of a machine
 
@@ -582,7 +623,7 @@ LayerPairFactory = Callable[[Setup], Iterator[LayerPair]]
 
 @dataclass(frozen=True)
 class DeviceReport:
-    """Where a framework computed.
+    """The device on which a framework computed.
 
     Attributes:
         device: As it was read back from a tensor.

@@ -29,7 +29,6 @@ class Track:
             framework recommends on the device; else they are fixed by the track.
         tuned_environment: Whether the environment that makes a framework faster on the CPU is set.
         paired_seeds: Whether the runs of one seed in two frameworks may be compared as a pair.
-        default: Whether a profile measures it unless it says otherwise.
         stages: Whether its cases are stages of an ablation, which no other table shows.
     """
 
@@ -45,7 +44,6 @@ class Track:
     recommended_settings: bool = False
     tuned_environment: bool = False
     paired_seeds: bool = False
-    default: bool = False
     stages: bool = False
 
 
@@ -63,14 +61,12 @@ TRACKS: dict[str, Track] = {
             deterministic=True,
             own_kernels=True,
             paired_seeds=True,
-            default=True,
         ),
         Track(
             "idiomatic",
             "Idiomatic track (each framework as its documentation says)",
             "What do I get when I write it as the framework's documentation says?",
             recommended_settings=True,
-            default=True,
         ),
         Track(
             "tuned",
@@ -91,8 +87,6 @@ TRACKS: dict[str, Track] = {
     )
 }
 
-DEFAULT_TRACKS = tuple(row.name for row in TRACKS.values() if row.default)
-"""What a profile measures unless it says otherwise."""
 COMPARED_TRACKS = tuple(row.name for row in TRACKS.values() if not row.stages)
 """Tracks whose cases are compared in the common tables."""
 ABLATION = next(row.name for row in TRACKS.values() if row.stages)

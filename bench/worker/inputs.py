@@ -45,11 +45,11 @@ class ImageInputs:
         self._dataset, self._padding = dataset, plan.augmentation.padding
 
     def train(self, batch: Batch) -> tuple[Array, NDArray[np.int64]]:
-        """(B, 32, 32, 3) and (B,)."""
+        """Images (B, H, W, 3) uint8 and labels (B,) int64."""
         return gather(self._dataset.train, batch, self._padding)
 
     def test(self, part: slice) -> Array:
-        """(B, 32, 32, 3)."""
+        """Images (B, H, W, 3) uint8."""
         return np.ascontiguousarray(self._dataset.test.images[part])
 
     def metrics(self) -> dict[str, Any]:
@@ -77,7 +77,7 @@ class HeldInputs(ImageInputs):
         return cls(dataset, plan) if hold(images, labels, wanted.padding) else None
 
     def train(self, batch: Batch) -> tuple[Array, NDArray[np.int64]]:
-        """(0, 32, 32, 3) and (B,)."""
+        """No images, (0, H, W, 3) uint8, and labels (B,) int64."""
         return self._none, self._labels[batch.indices]
 
     def crops(self, batch: Batch) -> NDArray[np.int32]:

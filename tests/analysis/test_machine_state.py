@@ -31,6 +31,12 @@ def test_a_quiet_run_says_so_with_the_load_of_whole_groups():
     assert line == "The machine was quiet: others used at most 4% of the CPUs."
 
 
+def test_a_run_next_to_others_is_not_called_quiet():
+    short = replace(CALM, seconds=0.01, others=0.6)
+    line = machine_line([record(CALM), record(short, others=0.87)])
+    assert line.startswith("Other processes used up to 87% of the CPUs, although ")
+
+
 def test_a_disturbed_run_says_by_what():
     busy = replace(CALM, others=0.34, steal=0.05, throttled=0.01)
     line = machine_line([record(busy, busy), record(CALM), record(CALM)])

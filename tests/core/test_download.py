@@ -57,10 +57,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
             if start >= len(server.content):
                 self.send_error(416)
                 return
-            told = start + 1 if server.wrong_range else start
+            reported = start + 1 if server.wrong_range else start
             self.send_response(206)
             end = len(server.content)
-            self.send_header("Content-Range", f"bytes {told}-{end - 1}/{end}")
+            self.send_header("Content-Range", f"bytes {reported}-{end - 1}/{end}")
         else:
             self.send_response(200)
         body = server.content[start:]

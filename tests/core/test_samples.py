@@ -59,8 +59,8 @@ def test_a_called_turn_hands_over_what_the_one_before_took() -> None:
 
 
 def test_samples_go_back_to_their_processes() -> None:
-    told = {"blocks": [[0, 0, 2], [0, 1, 1], [1, 0, 2]]}
-    assert by_process(record([1, 2, 3, 4, 5], told)) == [[1, 2, 3], [4, 5]]
+    reported = {"blocks": [[0, 0, 2], [0, 1, 1], [1, 0, 2]]}
+    assert by_process(record([1, 2, 3, 4, 5], reported)) == [[1, 2, 3], [4, 5]]
 
 
 def test_a_record_from_before_turns_is_one_process() -> None:
@@ -106,8 +106,8 @@ def test_a_turn_of_several_calls_counts_by_its_median() -> None:
 def test_no_sample_is_lost_or_counted_twice(parts: list[tuple[int, int]]) -> None:
     blocks = [Block(process, turn, n) for turn, (process, n) in enumerate(parts)]
     samples = [float(i + 1) for i in range(sum(n for _, n in parts))]
-    told = record(samples, {"blocks": blocks})
-    assert sorted(s for process in timed(told).by_process() for s in process) == samples
+    reported = record(samples, {"blocks": blocks})
+    assert sorted(s for process in timed(reported).by_process() for s in process) == samples
 
 
 @pytest.mark.parametrize(

@@ -123,7 +123,7 @@ def test_other_tracks_keep_their_names(track: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("framework", "told", "execution"),
+    ("framework", "reported", "execution"),
     [
         ("pytorch", "eager", "eager"),
         ("pytorch", None, "eager"),
@@ -137,9 +137,9 @@ def test_other_tracks_keep_their_names(track: str) -> None:
     ],
 )
 def test_the_execution_is_what_was_in_force(
-    framework: str, told: str | None, execution: str
+    framework: str, reported: str | None, execution: str
 ) -> None:
-    settings = {} if told is None else {"execution": told}
+    settings = {} if reported is None else {"execution": reported}
     record = Record.from_json(old(case={"framework": framework}, settings=settings))
     assert record.case.execution == execution
 

@@ -317,7 +317,7 @@ def test_frameworks_agree_at_the_last_stage_and_not_at_the_first(framework: str)
     # 1e-5 measured: float32, and the 6e-5 of Adam's first step.
     np.testing.assert_allclose(losses[0][-1], losses[1][-1], rtol=1e-4)
     assert abs(losses[0][0][-1] - losses[1][0][-1]) > 0.01
-    # In front of BatchNorm a bias has no gradient but rounding, which Adam makes a whole step of:
+    # Before BatchNorm a bias has no gradient but rounding, which Adam makes a whole step of:
     # training does not see it, the running means do (0.6 % of the logits measured).
     first, last = (_apart(ours, theirs, place) for place in (0, -1))
     assert last < 0.02

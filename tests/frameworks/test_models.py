@@ -97,7 +97,7 @@ def test_weights_that_do_not_fit_are_refused_by_name(
     framework: str, wrong: str, named: list[str]
 ) -> None:
     said = ask(framework, "closed").facts["refusals"]["said"]
-    assert wrong in said, "taken without a word"
+    assert wrong in said, "taken silently"
     assert all(part in said[wrong] for part in named), said[wrong]
     assert "\n" not in said[wrong]
 
@@ -278,8 +278,8 @@ def test_steps_change_the_weights_alike(framework: str, name: str) -> None:
         expected, found = ours[f"{name}/{weight}"], theirs[f"{name}/{weight}"]
         scale = np.abs(expected).max()
         if weight in without_gradient:
-            # BatchNorm takes a bias in front of it away again: its true gradient is 0 and what is
-            # left is rounding, to be held against the gradient of the layer's weight.
+            # BatchNorm removes a bias before it: its true gradient is 0 and what is
+            # left is rounding, to be compared with the gradient of the layer's weight.
             scale = np.abs(ours[f"{name}/{weight.removesuffix('bias')}weight"]).max()
         assert scale > 0, f"{weight} never moved"
         error = np.abs(found - expected).max() / scale

@@ -228,15 +228,15 @@ def test_a_distance_that_is_not_a_number_is_refused() -> None:
 def test_a_bias_that_batch_norm_takes_away_again_has_rounding_for_a_gradient(
     between: tuple[Layer, ...], rounding: bool
 ) -> None:
-    """Behind a pool, too: it hands on what was added to all of a channel."""
+    """After a pool, too: it passes on what was added to all of a channel."""
     layers = (Conv("c", 4, 3), *between, BatchNorm("n"), Flatten("flatten"), Dense("d", 3))
     rows = Architecture("rows", "", 8, layers)
-    examination = ParityComparison(Certificate("numpy", rows), reference_build, threads=1)
+    comparison = ParityComparison(Certificate("numpy", rows), reference_build, threads=1)
     expected = {"c.weight": np.ones((4, 3, 3, 3)), "c.bias": np.full(4, 1e-17)}
     found = {**expected, "c.bias": np.full(4, -3e-17)}
     (gap,) = [
         gap
-        for place, gap in examination.gradient_distances("", found, expected).items()
+        for place, gap in comparison.gradient_distances("", found, expected).items()
         if place.startswith("c.bias")
     ]
     assert (gap < 1e-15) == rounding

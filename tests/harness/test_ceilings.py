@@ -48,14 +48,14 @@ def answers(operation_list: tuple[Operation, ...], pace: float | None) -> list[O
     found: list[OperationResult] = []
     for precision in PRECISIONS:
         for operation in operation_list:
-            told = None if pace is None else pace + len(found)
+            reported = None if pace is None else pace + len(found)
             found.append(
                 {
                     "operation": operation.operation,
                     "shape": operation.text,
                     "precision": precision,
-                    "flops_per_second": told,
-                    **({"reason": "planted"} if told is None else {}),
+                    "flops_per_second": reported,
+                    **({"reason": "planted"} if reported is None else {}),
                 }
             )
     return found
@@ -196,8 +196,8 @@ def test_a_worker_answers_every_operation(cache: Path) -> None:
     assert found.reason is None
     assert not found.cached
     wanted = [(o.operation, o.text, precision) for precision in PRECISIONS for o in OPERATIONS]
-    told = [(a["operation"], a["shape"], a["precision"]) for a in found.ceilings]
-    assert told == wanted
+    reported = [(a["operation"], a["shape"], a["precision"]) for a in found.ceilings]
+    assert reported == wanted
     assert all(answer["flops_per_second"] > 0 for answer in found.ceilings)
     assert [path.suffix for path in cache.iterdir()] == [".json"]
 
@@ -339,36 +339,36 @@ def test_the_best_is_over_all_frameworks_by_precision() -> None:
 
 def test_a_run_asks_each_framework_once_and_takes_the_cases_precision(asked: Asked) -> None:
     asked.answer = answers(OPERATIONS, 100.0)
-    beside = RunCeilings()
+    ceilings = RunCeilings()
     for _ in range(3):
-        beside.prepare(["fake-ceiling", "fake-two", "fake-ceiling"], lambda done, note: None)
+        ceilings.prepare(["fake-ceiling", "fake-two", "fake-ceiling"], lambda done, note: None)
     assert asked.times == 2
-    told = beside.metrics(Case("tiny", "fake-ceiling", precision="bfloat16"))
-    assert told["ceiling"]["precision"] == "bfloat16"
-    assert told["ceiling"]["flops_per_second"] == 100.0 + 2 * len(OPERATIONS) - 1
-    assert "ceiling_reason" not in told
+    reported = ceilings.metrics(Case("tiny", "fake-ceiling", precision="bfloat16"))
+    assert reported["ceiling"]["precision"] == "bfloat16"
+    assert reported["ceiling"]["flops_per_second"] == 100.0 + 2 * len(OPERATIONS) - 1
+    assert "ceiling_reason" not in reported
 
 
 def test_no_ceiling_says_why(asked: Asked) -> None:
-    beside = RunCeilings()
-    assert beside.metrics(Case("tiny", "fake-ceiling"))["ceiling_reason"] == "none was measured"
+    ceilings = RunCeilings()
+    assert ceilings.metrics(Case("tiny", "fake-ceiling"))["ceiling_reason"] == "none was measured"
     asked.answer = WorkerError("failed", "Traceback\n/home/me/x.py\nValueError: in /home/me/x.py")
-    beside.prepare(["fake-ceiling", "fake-slow"], lambda done, note: None)
-    told = beside.metrics(Case("tiny", "fake-ceiling"))
-    assert told["ceiling"] is None
-    assert "fake-ceiling: ValueError" in told["ceiling_reason"]
-    assert "/home/me" not in told["ceiling_reason"]
-    assert "fake-slow: it has no function" in told["ceiling_reason"]
-    on_gpu = beside.metrics(Case("tiny", "fake-ceiling", device="cuda"))
+    ceilings.prepare(["fake-ceiling", "fake-slow"], lambda done, note: None)
+    reported = ceilings.metrics(Case("tiny", "fake-ceiling"))
+    assert reported["ceiling"] is None
+    assert "fake-ceiling: ValueError" in reported["ceiling_reason"]
+    assert "/home/me" not in reported["ceiling_reason"]
+    assert "fake-slow: it has no function" in reported["ceiling_reason"]
+    on_gpu = ceilings.metrics(Case("tiny", "fake-ceiling", device="cuda"))
     assert on_gpu == {"ceiling": None, "ceiling_reason": "none was measured"}
 
 
 def test_a_precision_without_a_pace_says_why(asked: Asked) -> None:
     asked.answer = answers(OPERATIONS, None)
-    beside = RunCeilings()
-    beside.prepare(["fake-ceiling"], lambda done, note: None)
-    told = beside.metrics(Case("tiny", "fake-ceiling"))
-    assert told == {"ceiling": None, "ceiling_reason": "fake-ceiling: planted"}
+    ceilings = RunCeilings()
+    ceilings.prepare(["fake-ceiling"], lambda done, note: None)
+    reported = ceilings.metrics(Case("tiny", "fake-ceiling"))
+    assert reported == {"ceiling": None, "ceiling_reason": "fake-ceiling: planted"}
 
 
 def test_doctor_tells_ceilings_and_where_they_come_from(
@@ -383,8 +383,8 @@ def test_doctor_tells_ceilings_and_where_they_come_from(
     assert doctor._ceilings(fresh=True)["frameworks"]["fake-ceiling"]["cached"] is False
     assert asked.times == 2
     json.dumps(again, allow_nan=False)
-    told = again["frameworks"]["fake-ceiling"]["best"]["bfloat16"]
-    assert (told["matmul"]["operation"], told["conv"]["operation"]) == ("matmul", "conv")
+    reported = again["frameworks"]["fake-ceiling"]["best"]["bfloat16"]
+    assert (reported["matmul"]["operation"], reported["conv"]["operation"]) == ("matmul", "conv")
     text = "\n".join(doctor.ceiling_lines(again))
     assert "cached; --fresh measures again" in text
     assert again["frameworks"]["fake-ceiling"]["measured_at"] in text

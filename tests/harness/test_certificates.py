@@ -195,7 +195,7 @@ ROOT = Path(certificates.__file__).parents[2]
 
 
 def test_a_certificate_depends_on_all_that_is_imported_to_make_it() -> None:
-    """Else an edit would leave a stale certificate behind."""
+    """Otherwise an edit would leave a stale certificate."""
     folder = ROOT / "models_keras" / "backend"
     backends = [f"models_keras.backend.{path.stem}" for path in folder.glob("*.py")]
     found = _reached(
@@ -245,25 +245,25 @@ class Listener:
     """Remembers the certificates and whether they came before the measurements."""
 
     def __init__(self) -> None:
-        self.told: list[str] = []
+        self.reported: list[str] = []
 
     def planned(self, plan: Any) -> None:
         raise AssertionError("these profiles have no time plan")
 
     def started(self, task: Any) -> None:
-        self.told.append("measuring")
+        self.reported.append("measuring")
 
     def progress(self, done: float, note: str) -> None:
         assert 0 <= done <= 1
 
     def note(self, text: str) -> None:
-        self.told.append(text)
+        self.reported.append(text)
 
     def certifying(self, done: float, note: str) -> None:
         assert note.startswith("parity of ")
 
     def certificate_done(self, certificate: Certificate) -> None:
-        self.told.append(f"{certificate['framework']} {certificate['status']}")
+        self.reported.append(f"{certificate['framework']} {certificate['status']}")
 
     def finished(self, record: Record) -> None:
         """Not of interest here."""
@@ -284,8 +284,8 @@ def measured(tmp_path: Path, **more: Any) -> tuple[list[Record], Listener]:
 
 def test_every_closed_record_carries_its_certificate(tmp_path: Path) -> None:
     records, listener = measured(tmp_path)
-    assert listener.told[:2] == ["fake-certified pass", "fake-wrong fail"]
-    assert set(listener.told[2:]) == {"measuring"}
+    assert listener.reported[:2] == ["fake-certified pass", "fake-wrong fail"]
+    assert set(listener.reported[2:]) == {"measuring"}
     found = {(r.case.framework, r.case.track): r.parity for r in records}
     assert found["fake-certified", "closed"]["status"] == "pass"
     assert found["fake-certified", "closed"]["figures"]["float32 logits"]["worst"] <= 1e-5
@@ -299,7 +299,7 @@ def test_without_parity_closed_records_are_unchecked(
     tmp_path: Path, no_worker: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     records, listener = measured(tmp_path, parity=False)
-    assert set(listener.told) == {"measuring"}
+    assert set(listener.reported) == {"measuring"}
     for record in records:
         if record.case.track == "closed":
             assert record.parity["status"] == "unchecked"
@@ -368,9 +368,9 @@ def test_parity_of_what_is_not_there(
     said: str,
 ) -> None:
     assert run_cli(monkeypatch, "parity", *arguments) == 2
-    told = capsys.readouterr().err
-    assert said in told
-    assert told.count("\n") == 1
+    reported = capsys.readouterr().err
+    assert said in reported
+    assert reported.count("\n") == 1
 
 
 def test_subjects_follow_the_case() -> None:

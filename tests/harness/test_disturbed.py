@@ -15,7 +15,8 @@ from bench.core.system.machine import BlockState, is_disturbed
 from bench.core.system.resources import usable_cpus
 from bench.data.sources import prepared
 from bench.harness import measure as measurements
-from bench.harness.interleaving import interleave, results
+from bench.harness import results
+from bench.harness.interleaving import interleave
 from bench.harness.interleaving.interleave import InterleavedRun
 from bench.harness.matrix import Job, Task
 from bench.worker.client import Worker, WorkerError

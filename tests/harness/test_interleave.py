@@ -85,7 +85,7 @@ class FakeWorker:
         return {**RESULT, "metrics": metrics, "images_per_sample": 10}
 
     def _alone(self) -> None:
-        assert self.script.awake == {self.name}, "somebody else is awake"
+        assert self.script.awake == {self.name}, "another worker is awake"
 
     def pause(self) -> None:
         self.script.awake.discard(self.name)

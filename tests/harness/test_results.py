@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from bench.harness.interleaving.results import checked, checked_block
+from bench.harness.results import checked, checked_block
 from bench.worker.client import WorkerError
 
 RESULT: dict[str, Any] = {

@@ -51,24 +51,24 @@ def results(tmp_path: Path) -> Iterator[Path]:
 
 
 class Listener:
-    """Remembers what it was told, and how many lines were on the disk by then."""
+    """Remembers what was reported to it, and how many lines were on the disk by then."""
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        self.told: list[tuple[str, str, str]] = []
+        self.reported: list[tuple[str, str, str]] = []
         self.lines: list[int] = []
 
     def planned(self, plan: Any) -> None:
         raise AssertionError("these profiles have no time plan")
 
     def started(self, task: Task) -> None:
-        self.told.append(("started", task.case.framework, task.kind))
+        self.reported.append(("started", task.case.framework, task.kind))
 
     def progress(self, done: float, note: str) -> None:
         assert 0 <= done <= 1
 
     def note(self, text: str) -> None:
-        self.told.append(("note", text, ""))
+        self.reported.append(("note", text, ""))
 
     def certifying(self, done: float, note: str) -> None:
         raise AssertionError("these runs ask for no certificate")
@@ -77,7 +77,7 @@ class Listener:
         raise AssertionError("these runs ask for no certificate")
 
     def finished(self, record: Record) -> None:
-        self.told.append((record.status, record.case.framework, record.kind))
+        self.reported.append((record.status, record.case.framework, record.kind))
         self.lines.append(len(self.run.store.read()))
 
 
@@ -210,9 +210,9 @@ def test_a_dying_worker_takes_its_own_task_alone(results: Path, batches: str) ->
     assert [found[:2] for found in keys(run.store.read())] == order
     # Each was on the disk before anybody heard of it.
     assert listener.lines == list(range(1, len(order) + 1))
-    begun = [told[1:] for told in listener.told if told[0] == "started"]
+    begun = [reported[1:] for reported in listener.reported if reported[0] == "started"]
     assert sorted(begun) == sorted(order)
-    assert [told[1:] for told in listener.told if told[0] != "started"] == order
+    assert [reported[1:] for reported in listener.reported if reported[0] != "started"] == order
 
 
 @pytest.mark.parametrize(
@@ -262,7 +262,7 @@ def test_resume_measures_what_is_missing_or_failed(results: Path, batches: str) 
     run, done = start(results, batches, resume=True)
     assert {kind for _, kind in done} == {"startup", "latency"}
     listener = measure(run, selection("fake", "fake-raise", kinds=TIMED), done=done)
-    assert {told for told in listener.told if told[0] == "started"} == {
+    assert {reported for reported in listener.reported if reported[0] == "started"} == {
         ("started", "fake", "train_throughput"),
         ("started", "fake", "inference"),
         *(("started", "fake-raise", kind) for kind in TIMED),
@@ -279,7 +279,7 @@ def test_resume_of_a_finished_run_measures_nothing(results: Path, batches: str) 
     measure(run, selection("fake", kinds=("latency",)))
     before = run.store.path.read_bytes()
     run, done = start(results, batches, resume=True)
-    assert measure(run, selection("fake", kinds=("latency",)), done=done).told == []
+    assert measure(run, selection("fake", kinds=("latency",)), done=done).reported == []
     assert run.store.path.read_bytes() == before
 
 
@@ -391,15 +391,15 @@ def test_a_killed_run_keeps_its_records_and_is_completed_by_resume(
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "reported"),
     [
         ("worker killed by SIGSEGV:\nlast\nwords", "failed: worker killed by SIGSEGV"),
         ("Traceback (most recent call last):\n  x\nValueError: why", "failed: ValueError: why"),
         (None, "failed: no reason given"),
     ],
 )
-def test_a_failure_is_told_in_one_line(error: str | None, told: str) -> None:
-    assert result_line(Record(fakes.case(), "latency", "failed", error=error)) == told
+def test_a_failure_is_reported_in_one_line(error: str | None, reported: str) -> None:
+    assert result_line(Record(fakes.case(), "latency", "failed", error=error)) == reported
 
 
 def test_the_display_counts_what_failed() -> None:
@@ -483,7 +483,7 @@ def test_a_devices_memory_is_in_the_record_where_it_is_told() -> None:
         "settings": {},
         "peak_memory_bytes": 1,
     }
-    told = measurements.record_of(task, {**result, "device_memory_bytes": 7}, [[1.0]]).metrics
-    assert told == {"flops_per_image": 1, "device_memory_bytes": 7}
+    reported = measurements.record_of(task, {**result, "device_memory_bytes": 7}, [[1.0]]).metrics
+    assert reported == {"flops_per_image": 1, "device_memory_bytes": 7}
     untold = measurements.record_of(task, {**result, "device_memory_bytes": None}, [[1.0]]).metrics
     assert untold == {"flops_per_image": 1}

@@ -6,9 +6,9 @@ import pytest
 
 from bench.core.limits import Limits
 from bench.harness.interleaving.interleave import TaskResults, group_seconds
-from bench.harness.interleaving.results import TimedBlock
 from bench.harness.interleaving.stopping import stopping_reason
 from bench.harness.matrix import Task
+from bench.harness.results import TimedBlock
 from bench.worker.client import WorkerError
 from tests.support import fakes
 

@@ -1,7 +1,7 @@
 """Workers that are forked from their parent in the place of fresh ones, for scripts of many runs.
 
 All that a worker does from its first line on is the same: its session, its pipes, how it dies with
-its parent. Only its imports are behind it, which take half a second of CPU. Fakes alone can be
+its parent. It skips only the imports, which take half a second of CPU. Fakes alone can be
 measured so: a framework's import must not be shared.
 """
 

@@ -76,7 +76,7 @@ def _one_line(code: int, err: str) -> str | None:
     if "Traceback" in err:
         return f"a traceback: {err[-400:]!r}"
     if code == 1 and not err.strip():
-        return "exit 1 without a word"
+        return "exit 1 without a message"
     return None
 
 

@@ -1,7 +1,7 @@
 """Mutations of inputs: of bytes, of JSON values, and of what lies within tar, zip and PNG files.
 
 Checksums of containers are made right again after a mutation, or nearly all inputs would be refused
-for them and no reader behind them be reached. Everything is drawn from one `random.Random`.
+for them and no reader after them be reached. Everything is drawn from one `random.Random`.
 """
 
 from __future__ import annotations

@@ -28,9 +28,9 @@ from bench.core.system.machine import machine_metrics
 from bench.data.archives import Bundle, read_bundle
 from bench.data.cifar_batches import read_batches
 from bench.data.image_folders import decode
-from bench.harness.interleaving.results import checked, checked_block, checked_states
 from bench.harness.matrix import Task
 from bench.harness.measure import record_of
+from bench.harness.results import checked, checked_block, checked_states
 from bench.inference.images import read_rgb
 from bench.networks import variants
 from bench.networks.preprocessing import TORCHVISION

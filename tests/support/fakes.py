@@ -44,7 +44,6 @@ from bench.training.interfaces import (
     Setup,
     StepInput,
 )
-from bench.training.tracks import DEFAULT_TRACKS
 from tests.support.plugins import fake_weight_files
 from tests.support.reference_trainer import ReferenceTrainer
 
@@ -454,7 +453,7 @@ PROFILE = Profile(
     "tiny",
     "for tests",
     frameworks=("fake", "fake-two"),
-    tracks={**dict.fromkeys(KINDS, DEFAULT_TRACKS), "accuracy": ("closed",)},
+    tracks={**dict.fromkeys(KINDS, ("closed", "idiomatic")), "accuracy": ("closed",)},
     variants=dict.fromkeys(KINDS, ("tiny",)),
     recipe="short",
     batch_sizes={32: BATCH},

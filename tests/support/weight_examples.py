@@ -103,7 +103,7 @@ def write(path: Path, tensors: Mapping[str, Any], **metadata: str) -> Path:
 def write_mixed(folder: Path) -> Path:
     """A file of the small network, with facts of its own."""
     plain, _ = open_weights(str(write(folder / "plain.safetensors", weights())))
-    told = replace(
+    reported = replace(
         plain.facts,
         name="mixed weights",
         categories=tuple("abcdef"),
@@ -111,7 +111,7 @@ def write_mixed(folder: Path) -> Path:
         notes="noted",
     )
     path = folder / "mixed.safetensors"
-    Pretrained(told, plain.tensors).save(path)
+    Pretrained(reported, plain.tensors).save(path)
     return path
 
 

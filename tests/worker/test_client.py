@@ -61,16 +61,16 @@ def failure(
 
 
 def test_a_worker_measures_every_kind(data: Path) -> None:
-    told: list[float] = []
+    reported: list[float] = []
     with Worker(fakes.case(recipe="short"), data, fakes.LIMITS) as worker:
-        worker.open(lambda done, note: told.append(done))
+        worker.open(lambda done, note: reported.append(done))
         for kind in KINDS:
-            answer = worker.measure(kind, lambda done, note: told.append(done))
+            answer = worker.measure(kind, lambda done, note: reported.append(done))
             assert answer["samples"]
             assert all(sample > 0 for sample in answer["samples"])
             assert answer["unit"] == ("fraction" if kind == "accuracy" else "s")
             assert answer["peak_memory_bytes"] > 1 << 20
-    assert told
+    assert reported
 
 
 def test_every_image_reaches_the_trainer_once_per_epoch(data: Path) -> None:

@@ -21,7 +21,7 @@ def _replayed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 class Clock:
-    """Advances by as much as it is told."""
+    """Advances by the given seconds."""
 
     def __init__(self, *seconds: float) -> None:
         self._seconds = list(seconds)

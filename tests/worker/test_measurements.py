@@ -1,4 +1,4 @@
-"""The one clock, driven by a trainer that works in made-up time.
+"""The one clock, driven by a trainer that works in simulated time.
 
 Its steps cost nothing when they are queued and everything when `sync` is called, as on a GPU: a
 reading without a sync before it shows at once.
@@ -38,7 +38,7 @@ FIRST, CALL, STEP, BARE, PREDICT = 50.0, 7.0, 0.25, 0.2, 0.03
 
 
 class Clock:
-    """Made-up time, and the order in which things were done."""
+    """Simulated time, and the order in which things were done."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -203,7 +203,7 @@ def test_every_reading_of_a_training_comes_right_after_a_sync(clock: Clock, data
     bench, _ = bench_of(clock, data, limits=LIMITS)
     bench.schedule.extras = False  # the audit times what is not synced, too
     speed.train_throughput(bench)
-    # A reading either ends an interval, right behind a sync, or begins one, right behind the
+    # A reading either ends an interval, right after a sync, or begins one, right after the
     # reading that ended the last (nothing ran in between), or begins a call.
     events = clock.events
     ends = [place for place, event in enumerate(events) if event == "read" and place]
@@ -372,7 +372,7 @@ def test_more_points_than_steps_are_one_per_step(clock: Clock, data: Dataset) ->
 
 
 class Exports(QueueTrainer):
-    """Takes long over its state, and stops at a step where it is told to."""
+    """Takes long over its state, and stops at a given step."""
 
     stop = 100
 
@@ -469,7 +469,7 @@ def test_training_learns_and_its_result_is_the_last_point(clock: Clock, data: Da
 
 
 def test_the_losses_of_the_whole_training_have_a_digest(clock: Clock, data: Dataset) -> None:
-    """Told in one piece or in four, they are the same losses; another seed has others."""
+    """Reported in one piece or in four, they are the same losses; another seed has others."""
     once, _ = accuracy(clock, data, evaluations=1)
     parts, _ = accuracy(clock, data, evaluations=4)
     other, _ = accuracy(clock, data, evaluations=4, seed=1)
@@ -607,18 +607,18 @@ def test_a_loss_that_is_no_number_is_kept_as_none(clock: Clock, data: Dataset) -
 
 def test_progress_is_told_outside_the_clock_and_within_bounds(clock: Clock, data: Dataset) -> None:
     bench, _ = bench_of(clock, data, limits=LIMITS)
-    told: list[float] = []
+    reported: list[float] = []
 
     def progress(done: float, note: str) -> None:
-        told.append(done)
+        reported.append(done)
         clock.now += 1000  # a listener that takes its time
 
     bench.progress = progress
     bench.schedule.extras = False
     assert speed.train_throughput(bench).samples == [pytest.approx(1.0)] * 4
-    assert told
-    assert all(0 <= done <= 1 for done in told)
-    assert told == sorted(told)
+    assert reported
+    assert all(0 <= done <= 1 for done in reported)
+    assert reported == sorted(reported)
 
 
 def test_two_points_per_epoch_unless_told(clock: Clock, data: Dataset) -> None:

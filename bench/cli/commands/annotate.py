@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     "--on",
     type=click.Choice(CAVEATS_ON),
     required=True,
-    help="What it is on. seconds: they are no measurement, and leave all tables and plots; speed: "
-    "a footnote on speeds and times; accuracy: on accuracies; all: wherever the record is used.",
+    help="What the caveat is about. seconds: they are no measurement and are removed from all "
+    "tables and plots; speed: a footnote on speeds and times; accuracy: on accuracies; all: "
+    "wherever the record is used.",
 )
 @click.option("--why", metavar="TEXT", help="What a reader must know, in one line.")
 @click.option(
@@ -34,10 +35,12 @@ if TYPE_CHECKING:
     "checks",
     type=click.Choice(ANSWERABLE),
     multiple=True,
-    help="A check of alexbench audit that it answers; may be given several times. Without it a "
-    "caveat answers none, but for one on seconds, which answers all checks of seconds.",
+    help="A check of alexbench audit that the caveat answers; may be repeated. Without it a caveat "
+    "answers none, except one on seconds, which answers all checks of seconds.",
 )
-@click.option("--remove", is_flag=True, help="Remove it; without --why all caveats on --on.")
+@click.option(
+    "--remove", is_flag=True, help="Remove the caveat; without --why all caveats on --on."
+)
 def annotate(
     run: Path,
     chosen: Filter,

@@ -16,11 +16,12 @@ from bench.cli.options import runs_argument
 def audit(runs: tuple[Path, ...], as_json: bool) -> int:
     """Check the records of one or more runs; exit code 1 with a line per reason not to publish it.
 
-    Records that contradict themselves, copies, identical or quantised durations, unknown load of
-    the machine, missing synchronisation, certificates, versions and machines, intervals too wide
-    for a verdict, more than 100 % of the peak, unpaired seeds, cases without a record, missing
-    caveats. A caveat (alexbench annotate --check NAME) answers the checks that it names. Of a run
-    of certificates alone (alexbench parity --json) the certificates are checked.
+    It finds records that contradict themselves, copies, identical or quantised durations, unknown
+    load of the machine, missing synchronisation, missing or failed certificates, several versions
+    or machines, intervals too wide for a verdict, more than 100 % of the peak, unpaired seeds,
+    cases without a record, and missing caveats. A caveat (alexbench annotate --check NAME) answers
+    the checks that it names. Of a run of certificates alone (alexbench parity --json) the
+    certificates are checked.
     """
     from dataclasses import asdict
 

@@ -38,7 +38,7 @@ def calibrate(
     data: str,
     folder: Path,
 ) -> None:
-    """Count how often the comparison calls equals different, and how often it finds a slowdown.
+    """Count how often equal programs are called different, and how often a slowdown is found.
 
     Simulated runs draw timings with the noise of real ones. Real runs measure a framework together
     with a copy of itself (an A/A test) and with a copy that is slowed by 5 %.

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 @click.option(
     "--summary",
     metavar="FILE",
-    help="Write a Markdown summary, too; added to the end of the file in $GITHUB_STEP_SUMMARY.",
+    help="Also write a Markdown summary; appended if it is the file that $GITHUB_STEP_SUMMARY "
+    "names.",
 )
 def compare(
     runs: tuple[Path, ...],
@@ -38,8 +39,9 @@ def compare(
 ) -> int:
     """Compare runs with the first: ratio, interval and verdict per case.
 
-    Above 1 a run is faster than the first one. A verdict needs two processes on each side; what
-    differs in data, machine or settings is refused.
+    Above 1 a run is faster than the first one. A verdict needs two processes on each side; pairs
+    that differ in data, machine or settings are refused. A run is a folder, a records.jsonl, or a
+    pattern like 'results/*'.
     """
     from bench.analysis.across.side_by_side import side_by_side
     from bench.analysis.comparison.gate import Rule

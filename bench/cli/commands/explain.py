@@ -1,4 +1,4 @@
-"""``alexbench explain``: which places of images speak for a class; the first layer's filters."""
+"""``alexbench explain``: which regions of images support a class; the first layer's filters."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _BATCH = 16
 """Images in memory at a time."""
 
 
-@click.command(short_help="Show which places of images speak for a class (Grad-CAM).")
+@click.command(short_help="Show which regions of images support a class (Grad-CAM).")
 @click.argument("images", nargs=-1, metavar="IMAGE...", type=click.Path(path_type=Path))
 @click.option(
     "--framework",
@@ -37,9 +37,13 @@ _BATCH = 16
     "--class",
     "wanted",
     metavar="NAME|N",
-    help="The class that places speak for; by default the most probable one.",
+    help="The class to explain; by default the most probable one.",
 )
-@click.option("--layer", metavar="ROW", help="A ReLU whose map is weighted; by default the last.")
+@click.option(
+    "--layer",
+    metavar="ROW",
+    help="ReLU whose activation maps are weighted; by default the last of the convolutions.",
+)
 @click.option(
     "-o",
     "--output",
@@ -58,7 +62,7 @@ def explain(
     output: Path,
     device: str,
 ) -> int:
-    """Write a PNG per image with the places that speak for its class (Grad-CAM), and filters.png.
+    """Write a PNG per image with the regions that support its class (Grad-CAM), and filters.png.
 
     Without an image only filters.png is written: the kernels of the first convolution.
     """

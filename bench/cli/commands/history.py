@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 
 @click.command(short_help="Show each case over several runs, with change points.")
-@several_runs_options("history.html", "a text")
+@several_runs_options("history.html", "text")
 @click.option(
     "--by",
     type=click.Choice(("time", "commit", "run")),
     default="time",
     show_default=True,
-    help="What the plots place the runs by.",
+    help="Horizontal axis of the plots.",
 )
 def history(
     runs: tuple[Path, ...], chosen: Filter, by: str, as_json: bool, html: bool, output: Path
@@ -29,8 +29,8 @@ def history(
     """Show each case over several runs: values, intervals, change points.
 
     A run is a folder, a records.jsonl, or a pattern like 'results/*'; a folder of runs stands for
-    all of them. Where machine, settings or data changed there is a break: nothing is joined across
-    it. Change points need the extra `history`.
+    all of them. Where machine, settings or data changed there is a break: nothing is compared
+    across it. Change points need the extra `history`.
     """
     from bench.analysis.across.changes import histories
     from bench.analysis.runs import read

@@ -24,19 +24,19 @@ from bench.core.files import expanded
     multiple=True,
     type=click.Path(path_type=Path),
     help="Update the generated tables and values of this Markdown file from the runs it names. "
-    "Repeatable; needs no RUN.",
+    "May be repeated; needs no RUN.",
 )
 @click.option(
     "--summary",
     metavar="FILE",
-    help="Write a Markdown summary of the ratios, too; added to the end of the file in "
-    "$GITHUB_STEP_SUMMARY.",
+    help="Also write a Markdown summary of the ratios; appended if it is the file that "
+    "$GITHUB_STEP_SUMMARY names.",
 )
 @click.option(
     "--check",
     is_flag=True,
-    help="Write nothing; exit code 1 if a figure of a --readme FILE differs from its records, or "
-    "is in no block.",
+    help="Write nothing; exit code 1 if a figure of a --readme FILE differs from its records or "
+    "stands outside of the generated blocks.",
 )
 def report(
     runs: tuple[Path, ...],

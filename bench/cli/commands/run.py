@@ -65,7 +65,8 @@ from bench.training.tracks import TRACKS
     "--devices",
     callback=numbers,
     metavar="N,M",
-    help="Train on so many devices together (1 by default); on the CPU a device is a share of it.",
+    help="Train on this many devices together (default 1); on the CPU a device is a share of its "
+    "cores.",
 )
 @click.option("--seeds", type=int, help="Number of seeds of each training to an accuracy.")
 @click.option(
@@ -125,7 +126,7 @@ from bench.training.tracks import TRACKS
 @click.option(
     "--address",
     metavar="ADDRESS",
-    help="Of the cluster: Ray's host:port, by default that of this machine; Slurm's "
+    help="Address of the cluster: Ray's host:port, by default that of this machine; Slurm's "
     "partition[:constraint], or local for processes of this machine.",
 )
 @process_options

@@ -199,11 +199,6 @@ def parse(name: str) -> Device:
     return Device(kind, index)
 
 
-def canonical(name: str) -> str:
-    """``parse(name)`` as a case has it."""
-    return str(parse(name))
-
-
 def accelerated(name: str) -> bool:
     """Whether a case's device is not the CPU."""
     return parse(name).accelerator

@@ -1,6 +1,6 @@
-"""NVIDIA's management library (NVML): what a card is, how it is doing, and who else is on it.
+"""NVIDIA's management library (NVML): a card's facts, its state, and other programs on it.
 
-Behind a small interface: any call that a card, its driver or a virtual machine does not support
+The interface is small: any call that a card, its driver or a virtual machine does not support
 gives None, never an exception, and a machine without NVML gives a reason. ``nvidia-ml-py`` (the
 extra ``gpu``) is imported when it is first needed.
 
@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import functools
 import importlib
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -146,11 +145,6 @@ def _card_of(device: Device) -> Card:
     except Exception as error:
         return Card(None, None, f"NVML does not know {device}: {error}")
     return Card(found, handle)
-
-
-def own_card() -> Card:
-    """Inside a worker: the card that its ``CUDA_VISIBLE_DEVICES`` shows."""
-    return card("cuda") if os.environ.get("CUDA_VISIBLE_DEVICES") else Card(None, None, "no card")
 
 
 def count() -> int | None:

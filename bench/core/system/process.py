@@ -1,4 +1,5 @@
-"""What the operating system says of a process. Linux; None or no effect elsewhere."""
+"""Facts about processes from the operating system, and their end with their parent. Linux; None or
+no effect elsewhere."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Groups of cases measured in turns: schedule, stopping criterion, results, and their pooling."""
+"""Groups of cases measured interleaved: groups, schedule, stopping criterion, and pooling."""

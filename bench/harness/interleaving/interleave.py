@@ -30,8 +30,8 @@ from bench.core.samples import Block
 from bench.core.system.devices import accelerated
 from bench.core.system.machine import BlockState
 from bench.harness.interleaving.grouping import in_round
-from bench.harness.interleaving.results import TimedBlock, checked, checked_block, checked_states
 from bench.harness.matrix import Job, Task
+from bench.harness.results import TimedBlock, checked, checked_block, checked_states
 from bench.worker.client import OnProgress, Worker, WorkerError, bare_start
 
 
@@ -321,7 +321,7 @@ Pair = tuple[Slot, TaskResults]
 
 
 def _excess(turn: Turn) -> float:
-    """That of its most disturbed block."""
+    """The excess of a turn: that of its most disturbed block."""
     return max((block.state.excess for block in turn.values() if block.state), default=0.0)
 
 
@@ -330,7 +330,7 @@ def _disturbed(turn: Turn) -> bool:
 
 
 def _bare_start_seconds(slot: Slot, worker_seconds: float) -> dict[str, float]:
-    """Start-up as the parent sees it, from the birth of the process to the end of the first step,
+    """Start-up as the parent sees it, from the start of the process to the end of the first step,
     next to that of the shortest process that takes a step."""
     slot.rest()
     bare = bare_start(slot.job.case)

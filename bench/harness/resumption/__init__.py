@@ -1,1 +1,1 @@
-"""How a run goes on: its folder, its settings, checkpoints of trainings, rounds of groups."""
+"""Resuming a run: its locked folder, its settings, checkpoints of trainings, rounds of groups."""

@@ -1,4 +1,4 @@
-"""Where a run keeps what its measurements go on from, and the final weights of its trainings.
+"""The files in a run's folder that its measurements continue from, and its final weights.
 
 ``checkpoints/<digest of the case>/`` has the last checkpoint of a training that has no record yet,
 ``checkpoints/group-<digest>.json`` the rounds of an interleaved group that has none; both are

@@ -1,5 +1,5 @@
-"""The rounds of processes that an interleaved group has behind it, kept until its records are
-written: a run that is stopped goes on with the next round.
+"""The finished rounds of processes of an interleaved group, stored until its records are written:
+a run that is stopped goes on with the next round.
 
 After the last round the file has the group's conclusion as well, before the first record is
 written. A run that is killed between two records of a group completes it from there, so that the

@@ -1,4 +1,4 @@
-"""What a run was begun with: ``run.json`` in its folder, and what differs when it goes on.
+"""The settings that a run was started with (``run.json``), and what differs when it is resumed.
 
 A run that goes on under other conditions would be two runs in one table. Every difference is named
 and refused; with ``--anyway`` it becomes a caveat of the records that follow.
@@ -150,7 +150,7 @@ class RunSettings:
             raise cannot_write(folder, error, "give another folder with --results") from error
 
     def differences(self, now: RunSettings) -> list[str]:
-        """What is not as it was when the run was begun, in words."""
+        """The differences between the run as it was begun and now, a phrase each."""
         return list(self._differences(now))
 
     def _differences(self, now: RunSettings) -> Iterator[str]:
@@ -183,7 +183,7 @@ def _changed(
     for name in dict.fromkeys([*old, *new]):
         if both and not (name in old and name in new):
             continue
-        # An option that a run was begun before is one that is not given.
+        # An option that did not exist when the run was begun counts as not given.
         if (old.get(name) or None) != (new.get(name) or None):
             yield f"{label(name)} {_text(old.get(name))}, now {_text(new.get(name))}"
 

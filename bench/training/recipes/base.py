@@ -13,7 +13,7 @@ from bench.data.batching import Augmentation
 PIXELS = (None, "imagenet", "data")
 
 _YOUNGER = {"dropout": True, "resize": None, "pixels": None}
-"""Settings that the first records did not have, and what held then."""
+"""Settings that the first records did not have, and their values then."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Recipe:
 
     @property
     def starts_pretrained(self) -> bool:
-        """Whether it makes sense from pretrained weights alone, or is meant for them."""
+        """Whether it is meant for pretrained weights."""
         return self.frozen or self.trunk_rate != 1 or self.init == "pretrained"
 
     def __post_init__(self) -> None:
@@ -103,7 +103,7 @@ class Recipe:
         return dataclasses.replace(self, name=name, epochs=self.epochs * budget)
 
     def to_json(self) -> dict[str, Any]:
-        """All settings, for a record; the youngest only where they are not as they always were, so
-        that records of before have the same settings."""
+        """All settings, for a record. Settings that older records lack are left out where they have
+        the value that held then, so that old and new records of a recipe have equal settings."""
         found = dataclasses.asdict(self)
         return {k: v for k, v in found.items() if k not in _YOUNGER or v != _YOUNGER[k]}

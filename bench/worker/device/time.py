@@ -46,7 +46,7 @@ class DeviceTimer:
             self._first = self._clock.mark()
 
     def end(self) -> None:
-        """Mark its end behind all work that is queued, before the host waits for it."""
+        """Mark its end after all work that is queued, before the host waits for it."""
         if self._clock:
             self._last = self._clock.mark()
 

@@ -1,4 +1,4 @@
-"""Training by a recipe: how right the network becomes, and after how many seconds and images."""
+"""Training by a recipe: the accuracy that it reaches, and after how many seconds and images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Start-up, throughput and latency: seconds of what is done over and over.
+"""Start-up, throughput and latency: seconds of repeated work.
 
 The first step (trace, compile, autotune) is timed apart. Blocks are interleaved
 (:mod:`bench.worker.schedule`), and each begins with steps that do not count.

@@ -1,4 +1,4 @@
-"""Whether the clock can be believed: the same training steps timed in three ways.
+"""The sync audit, whether the clock waits for the work: training steps timed in three ways.
 
 A framework may hand back a step before it is done, and a ``sync`` that does not wait would make any
 figure look good. So calls of a few and of many steps are timed up to three moments: until they

@@ -1,4 +1,4 @@
-"""How far a training has come, and going on from its last checkpoint."""
+"""The state of a training, and its continuation from the last checkpoint."""
 
 from __future__ import annotations
 

@@ -11,7 +11,6 @@ from bench.core.system.devices import (
     KINDS,
     NAMES,
     Device,
-    canonical,
     kind_read_back,
     mismatch,
     parse,
@@ -46,8 +45,8 @@ def having(monkeypatch: pytest.MonkeyPatch, name: str = "cuda", there: bool = Tr
     ],
 )
 def test_a_device_has_one_name(name: str, expected: str) -> None:
-    assert canonical(name) == expected
-    assert canonical(expected) == expected
+    assert str(parse(name)) == expected
+    assert str(parse(expected)) == expected
 
 
 @pytest.mark.parametrize("name", ["", "tpu", "cuda:", "cuda:x", "cuda:-1", "cuda 1", "cuda:1:2"])

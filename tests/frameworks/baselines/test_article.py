@@ -20,8 +20,8 @@ def test_the_network_is_the_articles() -> None:
 
 def test_a_picture_is_resized_by_pillow_and_its_middle_cut_out() -> None:
     arrays = ask_reference("loops.article").arrays
-    assert arrays["picture"].shape == (3, 224, 224)
-    np.testing.assert_allclose(arrays["picture"], arrays["expected_picture"], atol=1e-6)
+    assert arrays["image"].shape == (3, 224, 224)
+    np.testing.assert_allclose(arrays["image"], arrays["expected_image"], atol=1e-6)
 
 
 def test_it_learns_and_takes_as_many_steps_as_it_is_told() -> None:

@@ -22,10 +22,10 @@ def test_it_learns_what_colours_mean(framework: str) -> None:
 
 @each_framework
 def test_it_says_what_it_does(framework: str) -> None:
-    told = ask(framework, "loops.tutorial_loop").facts["loop"]
-    assert told["batch_size"] == (64 if framework == "pytorch" else 32)
-    assert told["precision"] == "float32"
-    assert told["loop"]
+    reported = ask(framework, "loops.tutorial_loop").facts["loop"]
+    assert reported["batch_size"] == (64 if framework == "pytorch" else 32)
+    assert reported["precision"] == "float32"
+    assert reported["loop"]
 
 
 @each_framework

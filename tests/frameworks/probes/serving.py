@@ -28,7 +28,7 @@ BATCHES = {"small": (1, 3, 32), "small-bn": (32,)}
 
 
 def network(norm: bool) -> Architecture:
-    """Like the real ones, and small: three dense layers, dropout in front of each but the first."""
+    """Like the real ones, and small: three dense layers, dropout before each but the first."""
     between = (BatchNorm("d1_bn"), BatchNorm("d2_bn")) if norm else ()
     return Architecture(
         "small-bn" if norm else "small",

@@ -81,11 +81,11 @@ def test_features_are_those_of_the_whole_network(framework: str, track: str) -> 
 
 @each_framework
 def test_a_record_says_what_came_from_the_weights(framework: str) -> None:
-    told = recorded(framework, "closed", "cached")["start"]
-    assert told["weights"]["layers"] == list(frozen.TRUNK)
-    assert told["weights"]["initialised"] == ["head1", "head2"]
-    assert told["weights"]["preprocessing"]["pixel_range"] == 255.0
-    assert len(told["initial_weights_sha256"]) == 64
+    reported = recorded(framework, "closed", "cached")["start"]
+    assert reported["weights"]["layers"] == list(frozen.TRUNK)
+    assert reported["weights"]["initialised"] == ["head1", "head2"]
+    assert reported["weights"]["preprocessing"]["pixel_range"] == 255.0
+    assert len(reported["initial_weights_sha256"]) == 64
 
 
 @each_framework

@@ -41,7 +41,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def two_threads() -> Iterator[None]:
     """Workers take as many threads as this process may use CPUs.
 
-    They do not spin while they wait for each other: that takes minutes beside other work.
+    They do not spin while they wait for each other: that takes minutes next to other work.
     """
     patch = pytest.MonkeyPatch()
     patch.setenv("OMP_WAIT_POLICY", "PASSIVE")

@@ -69,7 +69,7 @@ def opened(results: Path, name: str, resume: bool, profile: Profile, data: str) 
 
 
 def trained(run: Run, framework: str, **more: Any) -> tuple[Record, list[str]]:
-    """The record of one training of a run, and what the user was told."""
+    """The record of one training of a run, and what was reported to the user."""
     listener = Listener()
     chosen = Selection(frameworks=(framework,), tracks=("closed",), kinds=("accuracy",))
     run_all(run, jobs(chosen, run.profile), listener, parity=False, **more)

@@ -41,8 +41,8 @@ def run(framework: str) -> tuple[dict[str, Any], dict[str, Any]]:
         again = ArticleLoop(split, CLASSES, weights, seed=5, workers=workers)
         facts[name] = again.train(3, lambda: None)
     facts["children_left"] = len(multiprocessing.active_children())
-    picture, _ = loop.loader.dataset[1]
-    return facts, {"picture": picture.numpy(), "expected_picture": _prepared(split.images[1])}
+    image, _ = loop.loader.dataset[1]
+    return facts, {"image": image.numpy(), "expected_image": _prepared(split.images[1])}
 
 
 def _coloured() -> Split:

@@ -1,4 +1,4 @@
-"""Validation of what a worker reports, before any of it becomes a record."""
+"""Validation of a worker's results, interleaved or not, before they become a record."""
 
 from __future__ import annotations
 
