@@ -151,8 +151,8 @@ class _Reader:
         if kind not in _MODELS or not _stock(entry):
             raise UserError(
                 f"{self._where}: the model is a class of its own ({_shown(kind)}), whose config "
-                "does not say what it computes; build it from keras.Sequential or keras.Model(inputs, "
-                "outputs), or save its weights alone (model.save_weights)"
+                "does not say what it computes; build it from keras.Sequential or "
+                "keras.Model(inputs, outputs), or save its weights alone (model.save_weights)"
             )
         entries = own["layers"]
         chain = entries if kind == "Sequential" else self._chain(own)
