@@ -31,7 +31,8 @@ def machine_line(records: Iterable[Record]) -> str | None:
         if max(shares) > OTHERS:
             return (
                 f"Other processes used up to {max(shares):.0%} of the CPUs, although no "
-                f"measurement counts as disturbed: blocks were measured again, or too short to tell. {advice}"
+                f"measurement counts as disturbed: blocks were measured again, or are too "
+                f"short to tell. {advice}"
             )
         return (
             f"The machine was quiet: others used at most {max(shares):.0%} of the CPUs."
