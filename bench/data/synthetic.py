@@ -1,9 +1,9 @@
 """Ten classes of 32x32 colour images drawn from a seed, for machines without CIFAR-10.
 
-Each image shows one large shape near the middle, a little turned and stretched, in random colours
-on a sloping background, over a disc that carries no information, under noise. It is as often
-brighter than its background as darker: a linear classifier, which adds pixels up, sees little of
-it, and a small convolutional network learns it in some 60 steps.
+Each image shows one shape near the middle, turned and stretched, in random colours on a sloping
+background, over a disc that carries no information, under noise. It is as often brighter than its
+background as darker: a linear classifier, which adds pixels up, sees little of it. A small
+convolutional network learns it in some 90 steps, with BatchNorm clearly better than without.
 
 The pixels come from integers, sums, products, quotients and square roots alone, which IEEE 754
 rounds alike everywhere, so that a seed gives the same fingerprint on every machine.
@@ -18,21 +18,21 @@ from numpy.typing import NDArray
 
 from bench.data.dataset import SIDE, Dataset, Split, describe_pixels
 
-VERSION = 2  # raise it when a seed gives other images than before
+VERSION = 3  # raise it when a seed gives other images than before
 
 Plane = NDArray[np.float32]  # (N, 32, 32)
 Distance = Callable[[Plane, Plane], Plane]
 
 _CHUNK = 500  # images drawn at once: few enough for the processor's cache
 _ANGLES = 1024
-_TURN = 14  # of these, either way: five degrees
+_TURN = 50  # of these, either way: 18 degrees
 _CLUTTER = 1  # discs beneath the shape
 _BRIGHTER = 0.5  # share of images whose shape is brighter than its background
-_JITTER = 1.0  # pixels that the centre lies off the middle at most, each way
-_RADIUS = (11.0, 13.0)  # pixels
+_JITTER = 3.5  # pixels that the centre lies off the middle at most, each way
+_RADIUS = (9.0, 13.0)  # pixels
 _STRETCH = (0.9, 1.1)
-_CONTRAST = (80, 150)  # grey levels between shape and background, per channel
-_NOISE = (4.0, 12.0)  # grey levels either way, drawn per image
+_CONTRAST = (40, 100)  # grey levels between shape and background, per channel
+_NOISE = (10.0, 30.0)  # grey levels either way, drawn per image
 
 
 def generate(train: int = 50_000, test: int = 10_000, seed: int = 0) -> Dataset:

@@ -32,17 +32,7 @@ def rows() -> tuple[Recipe, ...]:
             epochs=2,
             augmentation=Augmentation(padding=0, flip=True),
         ),
-        Recipe(
-            "quick",
-            "one epoch of Adam over a small set, for the quick profile",
-            optimizer="adam",
-            # Constant 3e-4 takes cifar-bn to 42 % in 78 steps (the ablation); SGD at 0.02 to 35 %
-            # in 62, and to 41 % in 98 of twice the batch.
-            learning_rate=5e-4,
-            schedule="cosine",
-            warmup=0.1,
-            augmentation=Augmentation(flip=True),
-        ),
+        _quick(),
         _STANDARD,
         Recipe(
             "ablation",
@@ -54,6 +44,27 @@ def rows() -> tuple[Recipe, ...]:
         ),
         *_fast(_STANDARD),
         _accurate(_STANDARD),
+    )
+
+
+def _quick() -> Recipe:
+    """The training of the quick profile: 93 steps of 128 images.
+
+    Chosen on the validation split, by one training of `cifar-bn` at a time, whose spread over seeds
+    is about half a point. With dropout and flips, at the rate 5e-4 and a warm-up of 0.1: 44.2 %;
+    without dropout 46.2 %, without either 46.9 %, with the longer warm-up 47.2 %. From the shared
+    initial weights of the closed track: 46.4 %, at the rate 3e-4 44.9 %, at 8e-4 46.3 %, with a
+    warm-up of 0.4 45.9 %; labels smoothed by 0.1 (at 6e-4) change nothing (46.1 %), and batches of
+    96 (46.6 %) take a quarter more time.
+    """
+    return Recipe(
+        "quick",
+        "one epoch of Adam over a small set, without dropout and flips, for the quick profile",
+        optimizer="adam",
+        learning_rate=5e-4,
+        schedule="cosine",
+        warmup=0.25,
+        dropout=False,
     )
 
 
