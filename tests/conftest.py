@@ -14,9 +14,32 @@ import pytest
 from bench.harness.profiles import PROFILES
 
 TEST_TIMEOUT_SECONDS = 600
-FRAMEWORK_TESTS = Path(__file__).parent / "frameworks"
+TESTS = Path(__file__).parent
+FRAMEWORK_TESTS = TESTS / "frameworks"
 QUICK = "not slow and not browser and not cluster and not long"
 """What a call without ``-m`` runs, unless it names files, tests or ``-k``."""
+QUICKEST = f"{QUICK} and not runs"
+"""The same of a call that names no folder of tests either."""
+RUNS = (
+    "benchmarks",
+    "cli/test_calibrate.py",
+    "cli/test_commands.py",
+    "cli/test_measuring.py",
+    "cli/test_several_runs.py",
+    "cli/test_stopping.py",
+    "executors",
+    "harness/resumption/test_checkpoints.py",
+    "harness/test_certificates.py",
+    "harness/test_devices.py",
+    "harness/test_disturbed.py",
+    "harness/test_interleave.py",
+    "harness/test_plan.py",
+    "harness/test_run.py",
+    "harness/test_selection.py",
+    "test_scheduling.py",
+    "worker/test_client.py",
+)
+"""Below `TESTS`: whole runs of fakes, in processes of their own."""
 LONG = ("documents", "library", "test_world.py", "test_explain.py", "test_exports.py")
 """Below `FRAMEWORK_TESTS`: large networks in every framework. `make check` runs them in the
 frameworks of the quick profile, `make check-long` in the others."""
@@ -38,7 +61,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if not (
         config.option.markexpr or config.option.keyword or any(map(_names_a_file, config.args))
     ):
-        config.option.markexpr = QUICK
+        folders = {Path(argument).resolve() for argument in config.args}
+        config.option.markexpr = QUICKEST if TESTS in folders else QUICK
     if getattr(config.option, "timeout", 0) is None and "PYTEST_TIMEOUT" not in os.environ:
         config.option.timeout = TEST_TIMEOUT_SECONDS
     if importlib.util.find_spec("hypothesis"):
@@ -55,15 +79,19 @@ def _names_a_file(argument: str) -> bool:
 
 def pytest_report_header(config: pytest.Config) -> str | None:
     """What is left out."""
-    if config.option.markexpr != QUICK:
+    if config.option.markexpr not in (QUICK, QUICKEST):
         return None
-    return f"quick tests alone ({QUICK}); all but the long ones: -m 'not long'"
+    return f"quick tests alone ({config.option.markexpr}); all but the long ones: -m 'not long'"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Which tests are long or slow: those of frameworks that the quick profile leaves out."""
+    """Which tests are of whole runs, and which are long or slow: those of frameworks that the quick
+    profile leaves out."""
     quick = PROFILES["quick"].frameworks
+    runs = {TESTS / name for name in RUNS}
     for item in items:
+        if runs & {item.path, *item.path.parents}:
+            item.add_marker(pytest.mark.runs)
         parameters = getattr(item, "callspec", None)
         framework = parameters.params.get("framework") if parameters else None
         if FRAMEWORK_TESTS not in item.path.parents or not isinstance(framework, str):
