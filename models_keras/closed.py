@@ -38,7 +38,7 @@ class ClosedTrainer(OnDevices):
     def __init__(self, setup: Setup) -> None:
         keras.utils.set_random_seed(setup.case.seed)
         self._of_backend = backend = current()
-        setup.refuse_executions("the closed track of Keras", graphs=backend.GRAPHS)
+        setup.refuse_executions("the closed track of Keras", graphs=backend.GRAPHS, xla=backend.XLA)
         backend.configure(setup.threads, setup.deterministic, setup.device_kind, setup.tf32)
         self._setup = setup
         distribute(backend, setup)
@@ -58,6 +58,7 @@ class ClosedTrainer(OnDevices):
             self._rates(setup),
             compiled=setup.compiled,
             graphs=setup.graphs,
+            xla=bool(setup.case.xla),
             side=setup.side,
         )
         self._prepare = prepare

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from bench.core.case import GRAPHS, NO_XLA, XLA
 from bench.training.frameworks import FRAMEWORKS
 from tests.frameworks.probes.training.executions import CALLS, STEPS
 from tests.frameworks.probes.training.held import CLOSED
@@ -14,6 +15,7 @@ pytestmark = pytest.mark.slow
 each_track = pytest.mark.parametrize("track", [CLOSED, *FREE])
 SEVERAL_STEPS = ("keras-tensorflow", "keras-jax")
 """Frameworks whose ``fit`` takes several steps in one call."""
+WITH_AND_WITHOUT_XLA = ("keras-tensorflow",)
 COMPILED = {"pytorch": "torch.compile", "keras-tensorflow": "tf.function", "keras-jax": "jax.jit"}
 
 
@@ -43,20 +45,25 @@ def test_the_execution_in_force_is_read_back(framework: str, track: str) -> None
 
 @each_framework
 @each_track
-@pytest.mark.parametrize("execution", ["graphs", CALLS])
+@pytest.mark.parametrize("execution", [GRAPHS, CALLS, XLA, NO_XLA])
 def test_another_execution_trains_alike_or_says_that_there_is_none(
     framework: str, track: str, execution: str
 ) -> None:
     found = ask(framework, "training.executions").facts[f"{track}/{execution}"]
     several = framework in SEVERAL_STEPS and execution == CALLS and track != CLOSED
-    assert ("unavailable" not in found) == several
-    if not several:
+    either = framework in WITH_AND_WITHOUT_XLA and execution in (XLA, NO_XLA)
+    assert ("unavailable" not in found) == (several or either)
+    if not several and not either:
         assert found["unavailable"].startswith(f"execution {execution}: ")
         assert "\n" not in found["unavailable"]
         return
     eager, other = (found[name] for name in ("eager", execution))
     assert other["steps"] == eager["steps"] == STEPS
-    assert other["execution"] == "fit, 2 steps in a call"
+    if several:
+        assert other["execution"] == "fit, 2 steps in a call"
+    else:
+        assert other["jit_compile"] is (execution == XLA)
+        assert other["execution"] == ("tf.function" if track == CLOSED else "fit")
     np.testing.assert_allclose(other["losses"], eager["losses"], rtol=1e-4)
     scale = np.abs(eager["logits"]).max()
     np.testing.assert_allclose(other["logits"], eager["logits"], rtol=0, atol=2e-4 * scale)

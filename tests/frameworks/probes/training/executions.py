@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from bench.core.case import COMPILED, EAGER
+from bench.core.case import COMPILED, EAGER, GRAPHS, NO_XLA, XLA
 from bench.core.errors import UnavailableError
 from bench.networks.init import DropoutMasks
 from bench.training.tracks import TRACKS
@@ -33,7 +33,7 @@ def run(framework: str) -> tuple[dict[str, Any], dict[str, Any]]:
         for execution in (EAGER, COMPILED):
             name = f"{track}/{execution}"
             facts[name], arrays[name] = _trained(framework, track, execution)
-        for execution in ("graphs", CALLS):
+        for execution in (GRAPHS, CALLS, XLA, NO_XLA):
             facts[f"{track}/{execution}"] = _unusual(framework, track, execution)
     return facts, arrays
 
@@ -59,6 +59,7 @@ def _unusual(framework: str, track: str, execution: str) -> dict[str, Any]:
             "losses": trainer.losses(),
             "logits": trainer.predict(random_images(4)).tolist(),
             "execution": trainer.settings()["execution"],
+            "jit_compile": trainer.settings()["jit_compile"],
         }
     return found
 

@@ -1,0 +1,84 @@
+"""Speed-up of training on several devices: its rows, its sentence, its plot."""
+
+from dataclasses import replace
+
+import pytest
+
+from bench.analysis.experiments import Data
+from bench.analysis.results import Results
+from bench.core.records import Record
+from bench.report.chapters.speed.scaling import TABLE, scaling
+from bench.report.report import Part, Report
+from bench.report.tables import frame, sections
+from tests.support.synthetic_records.synthetic import make_record
+
+TURNS = [[0, 0, 1], [0, 1, 1], [1, 0, 1], [1, 1, 1]]
+
+
+def measured(framework: str, devices: int, batch: int, rate: int) -> Record:
+    """Training at about `rate` images/s on some devices."""
+    record = make_record(
+        framework=framework, kind="train_throughput", devices=devices, batch_size=batch
+    )
+    exchange = {"with_exchange": [1.0, 1.0, 1.0], "without_exchange": [0.8, 0.75, 0.7]}
+    parallel = {"batch_norm": "local", **exchange} if devices > 1 else None
+    metrics = {"interleaving": {"group": framework, "blocks": TURNS}}
+    return replace(
+        record,
+        samples=(1.0, 1.01, 0.99, 1.0),
+        images_per_sample=rate,
+        metrics=metrics | ({"parallel": parallel} if parallel else {}),
+    )
+
+
+RUN = [
+    measured("pytorch", 1, 128, 1000),
+    measured("pytorch", 1, 256, 1100),
+    measured("pytorch", 2, 128, 1500),
+    measured("pytorch", 2, 256, 1900),
+    measured("keras-jax", 1, 128, 1000),
+    measured("keras-jax", 2, 128, 1200),
+]
+
+
+def test_strong_and_weak_scaling_have_their_own_base() -> None:
+    rows = frame(TABLE, RUN).set_index(["framework", "scaling", "batch_size"])
+    speed_up = rows["speed_up"].to_dict()
+    assert speed_up == {
+        ("pytorch", "strong", 128): pytest.approx(1.5),
+        ("pytorch", "strong", 256): pytest.approx(1900 / 1100),
+        ("pytorch", "weak", 256): pytest.approx(1.9),
+        ("keras-jax", "strong", 128): pytest.approx(1.2),
+    }
+    assert (rows["efficiency"] == rows["speed_up"] / 2).all()
+    assert rows["communication"].unique() == pytest.approx([0.25])
+    within = (rows["low"] <= rows["efficiency"]) & (rows["efficiency"] <= rows["high"])
+    assert within.all()
+
+
+def test_the_chapter_begins_with_both_ways_to_scale() -> None:
+    (section,) = sections(TABLE, RUN)
+    assert section.lead == (
+        "Efficiency in strong scaling: 60.0 % (cifar-bn in keras-jax) to 86.4 % (cifar-bn in "
+        "pytorch). Efficiency in weak scaling: 95.0 % (cifar-bn in pytorch)."
+    )
+
+
+def part_of(records: list[Record]) -> Part:
+    (results,) = Report.of(records).datasets
+    assert isinstance(results, Results)
+    assert isinstance(results.data, Data)
+    return Part(results, "closed")
+
+
+def test_every_row_is_drawn_with_its_interval() -> None:
+    drawing = scaling(part_of(RUN))
+    assert drawing is not None
+    (axes,) = drawing.figure.axes
+    names = [label.get_text() for label in axes.get_yticklabels()]
+    assert len(names) == len(frame(TABLE, RUN))
+    assert "pytorch, weak, 2 devices, batch 256" in names
+    low, high = axes.get_xlim()
+    assert low == 0
+    assert high >= 1
+    assert scaling(part_of(RUN[:2])) is None
