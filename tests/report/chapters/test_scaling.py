@@ -1,7 +1,5 @@
 """Speed-up of training on several devices: its rows, its sentence, its plot."""
 
-from dataclasses import replace
-
 import pytest
 
 from bench.analysis.experiments import Data
@@ -10,35 +8,7 @@ from bench.core.records import Record
 from bench.report.chapters.speed.scaling import TABLE, scaling
 from bench.report.report import Part, Report
 from bench.report.tables import frame, sections
-from tests.support.synthetic_records.synthetic import make_record
-
-TURNS = [[0, 0, 1], [0, 1, 1], [1, 0, 1], [1, 1, 1]]
-
-
-def measured(framework: str, devices: int, batch: int, rate: int) -> Record:
-    """Training at about `rate` images/s on some devices."""
-    record = make_record(
-        framework=framework, kind="train_throughput", devices=devices, batch_size=batch
-    )
-    exchange = {"with_exchange": [1.0, 1.0, 1.0], "without_exchange": [0.8, 0.75, 0.7]}
-    parallel = {"batch_norm": "local", **exchange} if devices > 1 else None
-    metrics = {"interleaving": {"group": framework, "blocks": TURNS}}
-    return replace(
-        record,
-        samples=(1.0, 1.01, 0.99, 1.0),
-        images_per_sample=rate,
-        metrics=metrics | ({"parallel": parallel} if parallel else {}),
-    )
-
-
-RUN = [
-    measured("pytorch", 1, 128, 1000),
-    measured("pytorch", 1, 256, 1100),
-    measured("pytorch", 2, 128, 1500),
-    measured("pytorch", 2, 256, 1900),
-    measured("keras-jax", 1, 128, 1000),
-    measured("keras-jax", 2, 128, 1200),
-]
+from tests.support.synthetic_records.scaling import RUN
 
 
 def test_strong_and_weak_scaling_have_their_own_base() -> None:
