@@ -6,6 +6,7 @@ from bench.analysis.experiments import Data
 from bench.analysis.results import Results
 from bench.core.records import Record
 from bench.report.chapters.speed.scaling import TABLE, scaling
+from bench.report.first_screen.answers import answers, lines
 from bench.report.report import Part, Report
 from bench.report.tables import frame, sections
 from tests.support.synthetic_records.scaling import RUN
@@ -52,3 +53,13 @@ def test_every_row_is_drawn_with_its_interval() -> None:
     assert low == 0
     assert high >= 1
     assert scaling(part_of(RUN[:2])) is None
+
+
+def test_a_run_on_several_devices_has_one_more_answer() -> None:
+    """On the first screen and at the end of the run in the terminal."""
+    without, found = ([a.question for a in answers(of)] for of in (RUN[:2], RUN))
+    assert len(found) == len(without) + 1
+    (line,) = [line for line in lines(RUN) if line.startswith("What do several devices bring?")]
+    assert "Efficiency in strong scaling: 60.0 % (cifar-bn in keras-jax) to" in line
+    (alone,) = [a for a in answers(RUN[2:3]) if a.question == "What do several devices bring?"]
+    assert alone.sentence == "Nothing was measured on one device to compare with."
