@@ -14,6 +14,7 @@ from functools import partial
 
 from markupsafe import Markup
 
+from bench.analysis.certified import is_certified_row
 from bench.analysis.machine_state import machine_line
 from bench.analysis.results import Results
 from bench.analysis.rows import comparability_rows
@@ -276,10 +277,15 @@ _SEVERAL = "What do several devices bring?"
 
 
 def several_devices(records: Records) -> Answer:
-    """Efficiency of training on several devices, as its chapter has it."""
+    """Efficiency of training on several devices, as its chapter has it; of certified rows."""
     report = Report.of(records)
-    leads = [scaling.TABLE.lead(results.once(scaling.TABLE.rows)) for results in report.datasets]
-    missing = "Nothing was measured on one device to compare with."
+    rows = [results.once(scaling.TABLE.rows) for results in report.datasets]
+    leads = [scaling.TABLE.lead(list(filter(is_certified_row, some))) for some in rows]
+    missing = (
+        "What was measured has no parity certificate."
+        if any(rows)
+        else "Nothing was measured on one device to compare with."
+    )
     return Answer(_SEVERAL, " ".join(filter(None, leads)) or missing)
 
 

@@ -23,7 +23,8 @@ from bench.report.columns import (
 )
 from bench.report.footnotes import has_caveat, signed
 from bench.report.format import LEVEL, NOTHING, RATIO, percent
-from bench.report.leads import Lead, both, extremes
+from bench.report.leads import Lead, both
+from bench.report.leads import who as who_is
 from bench.report.plot_style import (
     SOFT,
     Drawing,
@@ -116,9 +117,21 @@ def _name(row: Row) -> str:
 
 
 def _of(scaling: str) -> Lead:
-    """The lowest and the highest efficiency of one way to scale."""
-    show = extremes(f"Efficiency in {scaling} scaling:", "efficiency", percent)
-    return lambda rows: show([row for row in rows if row["scaling"] == scaling])
+    """The lowest and the highest efficiency of one way to scale, with their intervals."""
+
+    def lead(rows: Sequence[Row]) -> str:
+        found = sorted(
+            (row for row in rows if row["scaling"] == scaling), key=lambda row: row["efficiency"]
+        )
+        shown = [_in_words(row) for row in (*found[:1], *found[1:][-1:])]
+        return f"Efficiency in {scaling} scaling: {' to '.join(shown)}." if shown else ""
+
+    return lead
+
+
+def _in_words(row: Row) -> str:
+    value = LEVEL.estimate(row["efficiency"], row["low"], row["high"])
+    return f"{value} ({who_is(row)} on {row['devices']} devices)"
 
 
 TABLE = Table(
