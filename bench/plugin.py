@@ -27,7 +27,7 @@ from bench.analysis.comparison.gate import FORMS, Gate
 from bench.cli.options import apply_process_options, named
 from bench.cli.progress import Display, label, result_line
 from bench.core import extensions, signals
-from bench.core.case import Case
+from bench.core.case import EXECUTION_NAMES, Case
 from bench.core.errors import OutputError, UserError, notice
 from bench.core.files import expanded
 from bench.core.kinds import kind
@@ -73,7 +73,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--bench-frameworks", default="", help="frameworks to measure, separated by commas"
     )
     group.addoption("--bench-variants", default="", help="variants to measure, separated by commas")
-    group.addoption("--bench-executions", default="", help="any of eager, compiled, graphs")
+    group.addoption("--bench-executions", default="", help=f"any of {', '.join(EXECUTION_NAMES)}")
     group.addoption(
         "--bench-compare", metavar="RUN", help="compare the results with those of an earlier run"
     )

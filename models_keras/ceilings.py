@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
+from bench.core.system.devices import KINDS
 from bench.training.interfaces import MatMul, Operation, Run
 from models_keras.backend import Backend, current
 
@@ -27,8 +28,8 @@ class KerasMaker:
     def __call__(self, operation: Operation, precision: str) -> Run:
         """Operands are made once, so that only the operation is timed."""
         tf32 = precision == "tf32"
-        if tf32 and self._device == "cpu":
-            raise NotImplementedError("no TF32 on a CPU")
+        if tf32 and not KINDS[self._device].tf32:
+            raise NotImplementedError(f"no TF32 on {self._device}")
         self._backend.configure(self._threads, False, self._device, tf32)
         if isinstance(operation, MatMul):
             shapes: list[tuple[int, ...]] = [(operation.m, operation.k), (operation.k, operation.n)]

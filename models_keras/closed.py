@@ -13,7 +13,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.core.errors import UserError
+from bench.core.errors import UnavailableError, UserError
 from bench.training.interfaces import (
     DeviceClock,
     Gradients,
@@ -38,7 +38,13 @@ class ClosedTrainer(OnDevices):
     def __init__(self, setup: Setup) -> None:
         keras.utils.set_random_seed(setup.case.seed)
         self._of_backend = backend = current()
-        setup.refuse_executions("the closed track of Keras", graphs=backend.GRAPHS)
+        setup.refuse_executions("the closed track of Keras", graphs=backend.GRAPHS, xla=backend.XLA)
+        if setup.case.xla and setup.deterministic:
+            raise UnavailableError(
+                f"execution {setup.case.execution}: the closed track is deterministic on the CPU, "
+                "and XLA has no deterministic gradient of a pool in TensorFlow; take another "
+                "track, or an accelerator"
+            )
         backend.configure(setup.threads, setup.deterministic, setup.device_kind, setup.tf32)
         self._setup = setup
         distribute(backend, setup)
@@ -58,6 +64,7 @@ class ClosedTrainer(OnDevices):
             self._rates(setup),
             compiled=setup.compiled,
             graphs=setup.graphs,
+            xla=bool(setup.case.xla),
             side=setup.side,
         )
         self._prepare = prepare

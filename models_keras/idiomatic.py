@@ -67,7 +67,9 @@ class IdiomaticTrainer(OnDevices):
         keras.utils.set_random_seed(setup.case.seed)
         self._backend = current()
         self._setup = setup
-        setup.refuse_executions("fit of Keras", steps=self._backend.STEPS_PER_EXECUTION)
+        setup.refuse_executions(
+            "fit of Keras", steps=self._backend.STEPS_PER_EXECUTION, xla=self._backend.XLA
+        )
         self._backend.configure(setup.threads, setup.deterministic, setup.device_kind, setup.tf32)
         distribute(self._backend, setup)
         # Under mixed_float16 ``compile`` wraps the optimiser in one that scales the loss.
@@ -97,8 +99,9 @@ class IdiomaticTrainer(OnDevices):
         """``jit_compile`` and ``run_eagerly``: Keras's own choice where the case is executed as the
         backend does by default."""
         if setup.compiled == self._backend.COMPILES:
-            steps = setup.case.steps_per_execution
-            return {"jit_compile": self._jit_compile(setup), "steps_per_execution": steps}
+            steps, asked = setup.case.steps_per_execution, setup.case.xla
+            jit = self._jit_compile(setup) if asked is None else asked
+            return {"jit_compile": jit, "steps_per_execution": steps}
         return {"jit_compile": setup.compiled, "run_eagerly": not setup.compiled}
 
     def _build(self, setup: Setup) -> keras.Model:

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
 
-from bench.core.errors import UserError
+from bench.core.errors import UnavailableError, UserError
 from bench.networks.architecture import BatchNorm
 from bench.training.interfaces import Images, ParallelFacts, Setup, StepInput
 from models_torch.trainer import TorchTrainer
@@ -220,7 +220,9 @@ def _check(setup: Setup) -> None:
             f"by it; give a multiple with --batch-sizes"
         )
     if setup.compiled:
-        raise UserError(f"--devices {case.devices}: eager execution only; --executions eager")
+        raise UnavailableError(
+            f"--devices {case.devices}: in eager execution only; take --executions eager"
+        )
 
 
 def _shares_of_cpus(devices: int) -> list[set[int]]:

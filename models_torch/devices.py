@@ -77,8 +77,21 @@ class DeviceClock:
 
 
 def clock_of(device: torch.device) -> DeviceClock | None:
-    """The clock of an accelerator with timed events; None on a CPU."""
-    return DeviceClock(device) if device.type in ("cuda", "mps", "xpu") else None
+    """The clock of an accelerator with timed events; None on a CPU.
+
+    Metal has none here: ``elapsed_time`` of an event that was waited for may wait for ever, and
+    short times come out negative. https://github.com/pytorch/pytorch/issues/162872
+    """
+    return DeviceClock(device) if device.type in ("cuda", "xpu") else None
+
+
+def fused_divides(device: torch.device) -> bool:
+    """Whether a fused optimiser divides gradients by ``grad_scale`` and obeys ``found_inf``.
+
+    On Metal they were ignored before June 2026, so that float16 trained on scaled gradients.
+    https://github.com/pytorch/pytorch/pull/186360
+    """
+    return device.type != "mps"
 
 
 def on_device(array: NDArray[Any], device: torch.device) -> Tensor:

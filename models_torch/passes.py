@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -98,6 +99,12 @@ class Compiler:
                 "execution compiled: on the CPU torch.compile needs a C++ compiler, and there is "
                 "neither g++ nor clang++; install one, or take --executions eager"
             )
+        if device.type in ("cuda", "xpu") and not _c_compiler():
+            raise UnavailableError(
+                f"execution compiled: on {device.type} torch.compile needs a C compiler for "
+                "Triton's launchers, and there is neither gcc nor clang; install one, or take "
+                "--executions eager"
+            )
         _raise_limit()
         self._graphs = graphs
         self._mode = "reduce-overhead" if self._graphs else None
@@ -133,6 +140,11 @@ class Compiler:
     def facts(self) -> dict[str, int]:
         """Graphs, graph breaks and recompilations since this compiler was made."""
         return {name: count - self._before[name] for name, count in counts().items()}
+
+
+def _c_compiler() -> bool:
+    """Whether Triton finds a C compiler; images with CUDA's libraries alone have none."""
+    return bool(os.environ.get("CC") or any(map(shutil.which, ("gcc", "clang"))))
 
 
 def _raise_limit() -> None:

@@ -30,6 +30,7 @@ from models_torch.devices import (
     DeviceClock,
     clock_of,
     device_of,
+    fused_divides,
     on_device,
     on_host,
     peak_memory,
@@ -122,7 +123,8 @@ class TorchTrainer:
         network = build(setup.architecture, choices.layers, initialise=choices.initialise)
         self.network = network.to(self._device, dtype, memory_format=choices.layout)
         parameters = [(setup.rate_of(n), p) for n, p in self.network.named_parameters()]
-        self._optimizer = optimizer_for(parameters, setup.recipe, fused=choices.fused)
+        fused = choices.fused and (self._scaler is None or fused_divides(self._device))
+        self._optimizer = optimizer_for(parameters, setup.recipe, fused=fused)
         self._pass = TrainingPass(self.network, self._prepare, self._precision, self._smoothing)
         self._evaluation = EvaluationPass(self.network, self._prepare, self._precision)
         if self._compiler:

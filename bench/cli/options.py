@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from bench.core.case import EXECUTIONS, INITS, PRECISIONS
+from bench.core.case import EXECUTION_NAMES, INITS, PRECISIONS
 from bench.core.kinds import KINDS
 from bench.core.system.devices import AUTO, NAMES
 from bench.core.system.resources import use_threads
@@ -144,7 +144,7 @@ _RECORD_OPTIONS: dict[str, tuple[str, Decorator]] = {
         _listed("--recipes", text="Names with their @budget, separated by commas."),
     ),
     "precisions": ("precision", listed("--precisions", known=PRECISIONS)),
-    "executions": ("execution", listed("--executions", known=EXECUTIONS)),
+    "executions": ("execution", listed("--executions", known=EXECUTION_NAMES)),
     "stages": ("defaults", listed("--stages", known=STAGES)),
     "weights": (
         "weights",

@@ -32,7 +32,9 @@ from bench.worker.client import OnProgress
 def label(task: Task) -> str:
     """The name of a task on the terminal."""
     case = task.case
-    return f"{case.variant} {case.framework_label} {case.track} {case.defaults or task.kind}"
+    several = f" on {case.devices} devices" if case.devices > 1 else ""
+    what = case.defaults or task.kind
+    return f"{case.variant} {case.framework_label} {case.track}{several} {what}"
 
 
 def result_line(record: Record) -> str:

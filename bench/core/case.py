@@ -15,7 +15,12 @@ INITS = ("scratch", "pretrained")
 PRECISIONS = ("float32", "tf32", "bfloat16", "float16")
 EAGER, COMPILED, GRAPHS = EXECUTIONS = ("eager", "compiled", "graphs")
 """Operation by operation; by a compiler; by a compiler, replayed as CUDA graphs."""
+XLA, NO_XLA = f"{COMPILED}:xla", f"{COMPILED}:no-xla"
+"""Compiled with Keras's ``jit_compile`` on or off, where its backend compiles either way."""
 _STEPS = re.compile(rf"{COMPILED}:([2-9]|[1-9]\d{{1,3}})")
+
+EXECUTION_NAMES = (*EXECUTIONS, XLA, NO_XLA, f"{COMPILED}:8")
+"""As options list them; 8 stands for any number of steps."""
 
 DEFAULT_EXECUTION = {
     "pytorch": "eager",
@@ -53,8 +58,9 @@ class Case:
         defaults: In the ablation of defaults, the last stage whose default is the shared one; else
             empty.
         execution: ``eager``, ``compiled``, ``compiled:8`` (with that many steps in each call of
-            the compiled function) or ``graphs`` (compiled, and replayed as CUDA graphs); left out,
-            it is the framework's default.
+            the compiled function), ``compiled:xla`` or ``compiled:no-xla`` (where the framework
+            compiles with and without XLA), or ``graphs`` (compiled, and replayed as CUDA graphs);
+            left out, it is the framework's default.
     """
 
     variant: str
@@ -88,6 +94,11 @@ class Case:
         """Training steps in each call of the compiled function."""
         found = _STEPS.fullmatch(self.execution)
         return int(found[1]) if found else 1
+
+    @property
+    def xla(self) -> bool | None:
+        """Whether XLA is asked for (True) or ruled out (False); None leaves it to the framework."""
+        return {XLA: True, NO_XLA: False}.get(self.execution)
 
     @property
     def unusual_execution(self) -> str:
@@ -182,6 +193,5 @@ def _check(name: str, value: Any) -> None:
 
 def check_execution(name: str) -> None:
     """Raise UserError for the name of no execution."""
-    if name not in EXECUTIONS and not _STEPS.fullmatch(name):
-        known = f"{', '.join(EXECUTIONS)}, {COMPILED}:8"
-        raise UserError(f"unknown execution {name[:40]!r}; known: {known}")
+    if name not in (*EXECUTIONS, XLA, NO_XLA) and not _STEPS.fullmatch(name):
+        raise UserError(f"unknown execution {name[:40]!r}; known: {', '.join(EXECUTION_NAMES)}")

@@ -62,7 +62,7 @@ class Nodes:
         """Nodes that take no part, with the reason."""
         self._frameworks: tuple[str, ...] = ()
         self._subjects: tuple[Subject, ...] = ()
-        self._device = "cpu"
+        self._device, self._devices = "cpu", 1
         self._placement = Placement()
         self._certificates: dict[tuple[str, Subject], Certificate] = {}
         self._refreshed = 0.0
@@ -103,6 +103,7 @@ class Nodes:
         """
         self._frameworks = tuple(dict.fromkeys(job.case.framework for job in jobs))
         self._device = jobs[0].case.device
+        self._devices = max(job.case.devices for job in jobs)
         certified = (job.case for job in jobs if track(job.case.track).certified)
         self._subjects = tuple(dict.fromkeys(Subject.of(c, self._classes) for c in certified))
         self._meet(self._cluster.places(), listener)
@@ -186,10 +187,23 @@ class Nodes:
             why = f"{place.cpus} CPUs there, --threads {self._threads}"
         elif accelerated(self._device) and place.gpus is not None and place.gpus < 1:
             why = f"no accelerator there for --device {self._device}"
+        elif (there := self._too_few(place)) is not None:
+            # A task that needs more than its node has would wait for ever.
+            why = f"{there} there, --devices {self._devices}"
         else:
             return True
         self._refuse(name, why, listener)
         return False
+
+    def _too_few(self, place: Place) -> str | None:
+        """What a node has where it is less than trains together; None where it is enough."""
+        if accelerated(self._device):
+            number, what = place.gpus, "accelerator"
+        else:
+            number, what = self._threads or place.cpus, "CPU"
+        if number is None or number >= self._devices:
+            return None
+        return f"{number} {what}{'s' * (number != 1)}"
 
     def _refuse(self, name: str, why: str, listener: Listener) -> None:
         self._refused[name] = f"{label_of(name)}: {why}"

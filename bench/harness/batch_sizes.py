@@ -83,6 +83,15 @@ def advice(job: Job, fits: Fits) -> str:
     return f"the largest power of two that fits is {found}: --batch-sizes {found}"
 
 
+def check(jobs: Iterable[Job]) -> None:
+    """Raise UserError where a batch size is to be found for the CPU."""
+    if any(j.case.batch_size == AUTO_BATCH and not accelerated(j.case.device) for j in jobs):
+        raise UserError(
+            "--batch-sizes auto: finds what fits into the memory of an accelerator; give numbers "
+            "for the CPU"
+        )
+
+
 def resolved(
     jobs: Sequence[Job],
     folder: Path,
@@ -108,11 +117,7 @@ def resolved(
     waiting = [job for job in jobs if job.case.batch_size == AUTO_BATCH]
     if not waiting:
         return list(jobs)
-    if not all(accelerated(job.case.device) for job in waiting):
-        raise UserError(
-            "--batch-sizes auto: finds what fits into the memory of an accelerator; give numbers "
-            "for the CPU"
-        )
+    check(waiting)
     known = _read(folder)
     skipped = set(unusable)
     for key, same in _by_key(waiting).items():

@@ -186,6 +186,8 @@ class RunCeilings:
             tf32: Whether float32 products may be rounded, as it was read back.
         """
         device, precision = case.device, case.precision
+        number = case.devices if accelerated(device) else 1  # a peak of the CPU is of all of it
+        flops_per_second /= number
         if tf32 and accelerated(device) and precision == "float32":
             precision = "tf32"
         winner = self._best(device, precision)
@@ -203,7 +205,7 @@ class RunCeilings:
                     "precision": precision,
                     "flops_per_second": flops_per_second,
                 }
-            return {"ceiling": winner}
+            return {"ceiling": _of_several(winner, number)}
         reasons = [f"{one.framework}: {_why(one, precision)}" for one in self._on(device)]
         return {"ceiling": None, "ceiling_reason": "; ".join(reasons) or "none was measured"}
 
@@ -217,6 +219,15 @@ class RunCeilings:
     def _is_close(self, flops_per_second: float, winner: Mapping[str, Any]) -> bool:
         again = self._measured_again < _AGAIN
         return again and flops_per_second > CLOSE * float(winner["flops_per_second"])
+
+
+def _of_several(ceiling: dict[str, Any], number: int) -> dict[str, Any]:
+    """The ceiling of several devices: that of one, so many times."""
+    if number == 1:
+        return ceiling
+    together = float(ceiling["flops_per_second"]) * number
+    shape = f"{ceiling['shape']}, on each of {number} devices"
+    return {**ceiling, "shape": shape, "flops_per_second": together}
 
 
 def _why(found: Found, precision: str) -> str:

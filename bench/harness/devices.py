@@ -89,15 +89,21 @@ def scaled(profile: Profile, numbers: Sequence[int], cpus: int | None = None) ->
     return replace(profile, limits=replace(profile.limits, device_cpus=cpus // most))
 
 
-def claimed(profile: Profile, device: str, *, exclusive: bool) -> Profile:
+def claimed(profile: Profile, device: str, number: int = 1, *, exclusive: bool) -> Profile:
     """The profile, its measurements exclusive where that is asked for.
 
     Warns where other programs compute on the device already.
 
+    Args:
+        profile: Any.
+        device: The device that is measured, or the first of several.
+        number: How many are.
+        exclusive: Whether other programs are an error.
+
     Raises:
         UserError: They do, and the run is to be exclusive.
     """
-    if found := others_on(device):
+    if found := others_on(device, number):
         if exclusive:
             raise UserError(f"--exclusive: {found}; end them, or leave --exclusive out")
         warnings.warn(f"{found}: its figures are those of a shared device", SharedDeviceWarning, 2)

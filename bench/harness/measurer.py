@@ -10,6 +10,8 @@ from typing import Any
 from bench.core.case import Case
 from bench.core.kinds import kind
 from bench.core.records import Record
+from bench.core.system.devices import accelerated
+from bench.core.system.resources import usable_cpus
 from bench.data.dataset import Dataset
 from bench.harness.ceilings import RunCeilings
 from bench.harness.certificates import Certificate, Subject, obtain
@@ -89,5 +91,16 @@ class Measurer:
         speed = float(record.summary["images_per_second"] or 0.0)
         flops = speed * float(record.metrics.get("flops_per_image") or 0.0)
         tf32 = bool(record.settings.get("tf32"))
+        if words := self._of_other_cpus(record.case):
+            ceiling = {"ceiling": None, "ceiling_reason": words}
+            return dataclasses.replace(record, metrics={**record.metrics, **ceiling})
         ceiling = self.ceilings.metrics(record.case, flops, listener.progress, tf32=tf32)
         return dataclasses.replace(record, metrics={**record.metrics, **ceiling})
+
+    def _of_other_cpus(self, case: Case) -> str:
+        """Why the peak of the CPU is none of a case, where it has a share of the CPUs alone."""
+        limits, cpus = self.profile.limits, usable_cpus()
+        own = limits.cpus_of(case.devices, cpus)
+        if accelerated(case.device) or len(own) == len(cpus):
+            return ""
+        return f"the peak is of {len(cpus)} CPUs, and this row was measured on {len(own)}"

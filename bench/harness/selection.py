@@ -88,12 +88,12 @@ class Selection:
         if not 0 < self.budget <= 1:
             raise UserError(f"--budget {self.budget:g}: must be above 0 and at most 1")
         if any(number < 1 for number in self.devices):
-            raise UserError(f"--devices {self.devices}: must all be at least 1")
+            raise UserError(f"--devices {_listed(self.devices)}: must all be at least 1")
         for option, sizes in (("batch", self.batch_sizes), ("input", self.input_sizes)):
             if option == "batch" and sizes == (AUTO_BATCH,):
                 continue
             if any(size < 1 for size in sizes):
-                raise UserError(f"--{option}-sizes {sizes}: must all be at least 1")
+                raise UserError(f"--{option}-sizes {_listed(sizes)}: must all be at least 1")
 
     def _check_framework(self, name: str) -> None:
         missing = frameworks.framework(name).missing()
@@ -106,6 +106,10 @@ class SelectionElsewhere(Selection):
 
     def _check_framework(self, name: str) -> None:
         frameworks.framework(name)
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    return ",".join(map(str, numbers))
 
 
 def _known(what: str, names: Sequence[str], known: Collection[str]) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.core.system.devices import accelerated, mismatch
+from bench.core.system.devices import accelerated, mismatch, parse
 from bench.parity import problem
 from bench.parity.comparison import ParityComparison, Tensors
 from bench.parity.figures import MismatchError
@@ -54,11 +54,19 @@ def check_weights_round_trip(comparison: ParityComparison) -> None:
 
 
 def check_device(comparison: ParityComparison) -> None:
-    """On an accelerator, the weights are there: a certificate of the CPU would say nothing."""
-    if accelerated(comparison.device):
-        found = comparison.single.settings().get("device")
-        if wrong := mismatch(comparison.device, found):
-            raise MismatchError(wrong)
+    """On an accelerator, the weights are there (a certificate of the CPU would say nothing), and
+    it has float64."""
+    if not accelerated(comparison.device):
+        return
+    found = comparison.single.settings().get("device")
+    if wrong := mismatch(comparison.device, found):
+        raise MismatchError(wrong)
+    kind = parse(comparison.device).kind
+    if not kind.float64:
+        raise MismatchError(
+            f"a {kind.title} has no float64, in which parity is checked: rows of the closed track "
+            "stay uncertified there"
+        )
 
 
 def check_activations(comparison: ParityComparison) -> None:

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from bench.core.case import COMPILED, EAGER, GRAPHS, Case
 from bench.core.errors import UnavailableError
+from bench.core.system.devices import KINDS
 from bench.data.dataset import SIDE
 from bench.networks.architecture import Architecture
 from bench.networks.init import Weights
@@ -88,19 +89,24 @@ class Setup:
         """Whether compiled code is to be replayed as CUDA graphs."""
         return self.case.execution == GRAPHS
 
-    def refuse_executions(self, what: str, *, graphs: bool = False, steps: bool = False) -> None:
+    def refuse_executions(
+        self, what: str, *, graphs: bool = False, steps: bool = False, xla: bool = False
+    ) -> None:
         """Raise UnavailableError where the case asks for an execution that a trainer lacks.
 
         Args:
             what: The trainer, in the message.
             graphs: Whether it has CUDA graphs.
             steps: Whether it takes several steps in one call of the compiled function.
+            xla: Whether it compiles with XLA and without.
         """
         asked = self.case.execution
         if self.graphs and not graphs:
             why = "has no public way to replay a step as a CUDA graph"
         elif self.case.steps_per_execution > 1 and not steps:
             why = "takes one step in each call"
+        elif self.case.xla is not None and not xla:
+            why = "has no compiled execution both with XLA and without"
         else:
             return
         raise UnavailableError(f"execution {asked}: {what} {why}; take {EAGER} or {COMPILED}")
@@ -110,9 +116,9 @@ class Setup:
         """Whether float32 products may be rounded to TensorFloat-32.
 
         By the name of the precision; next to 16 bits, what stays float32 may be rounded as well.
-        Only accelerators have TF32.
+        Only some accelerators have TF32.
         """
-        return self.device_kind != "cpu" and self.case.precision in ("tf32", *HALVES)
+        return KINDS[self.device_kind].tf32 and self.case.precision in ("tf32", *HALVES)
 
     @property
     def half(self) -> str | None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.core.case import EAGER, Case
+from bench.core.system.devices import parse
 
 
 @dataclass(frozen=True)
@@ -82,10 +83,11 @@ def not_in_force(case: Case, settings: Mapping[str, Any]) -> str | None:
     """
     half = case.precision if case.precision.endswith("float16") else "float32"
     wanted: dict[str, tuple[Any, Any]] = {"compute_dtype": (half, settings.get("compute_dtype"))}
-    if case.device != "cpu":  # there it has no meaning, and may be on
+    if parse(case.device).kind.tf32:  # elsewhere it has no meaning, and may be on
         wanted["tf32"] = (case.precision in _ROUNDED, settings.get("tf32"))
-    if case.execution == EAGER:
-        wanted["jit_compile"] = (False, settings.get("jit_compile"))
+    jit = False if case.execution == EAGER else case.xla
+    if jit is not None:
+        wanted["jit_compile"] = (jit, settings.get("jit_compile"))
     for name, (asked, found) in wanted.items():
         if found is not None and found != asked:
             return f"{case.precision} {case.execution} was asked for, and {name} is {found}"

@@ -257,12 +257,12 @@ def _next_command() -> dict[str, Any]:
 
 def measure(session: Session, kind: str) -> Fields:
     """One measurement, with the settings in force and the memory it took."""
-    watch = DeviceWatch.of(session.setup.case.device, exclusive=session.limits.exclusive)
+    case = session.setup.case
+    watch = DeviceWatch.of(case.device, case.devices, exclusive=session.limits.exclusive)
     before = watch.state()
     result = MEASUREMENTS[kind](session)
     session.trainer.sync()
     settings = _settings(session)
-    case = session.setup.case
     if wrong := mismatch(case.device, settings.get("device")) or not_in_force(case, settings):
         raise UserError(wrong)
     return {

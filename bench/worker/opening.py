@@ -15,6 +15,7 @@ from bench.core.case import Case
 from bench.core.errors import UnavailableError, UserError
 from bench.core.extensions import load_object
 from bench.core.limits import Limits
+from bench.core.system import nvml
 from bench.core.system.devices import parse
 from bench.data.dataset import Dataset, load
 from bench.networks.init import Weights, initial_weights
@@ -213,9 +214,30 @@ def _new_last(setup: Setup, layers: Collection[str]) -> tuple[str, ...]:
     return () if last.layer.name in layers else tuple(last.layer.weights(last.before))
 
 
+_FIRST_TF32 = 8
+"""Compute capability of Ampere, the first whose cards have TensorFloat-32."""
+
+
+def _check_tf32(case: Case) -> None:
+    """Raise UnavailableError where TF32 is asked for and the device has none: frameworks would take
+    the setting, and compute in float32."""
+    if case.precision != "tf32":
+        return
+    kind = parse(case.device).kind
+    if not kind.tf32:
+        raise UnavailableError(
+            f"precision tf32: {kind.title}s have none; take float32, or a CUDA device"
+        )
+    capability = str((nvml.own_card().facts() or {}).get("compute_capability") or "")
+    if capability and int(capability.partition(".")[0]) < _FIRST_TF32:
+        raise UnavailableError(
+            f"precision tf32: a card of compute capability {capability} has none, cards from "
+            f"{_FIRST_TF32}.0 on have it; take float32"
+        )
+
+
 def _setup(case: Case, dataset: Dataset, threads: int) -> Setup:
-    if case.precision == "tf32" and case.device == "cpu":
-        raise UnavailableError("precision tf32: a CPU has none; take float32, or an accelerator")
+    _check_tf32(case)
     chosen = recipe(case.recipe)
     steps = int(chosen.epochs * len(dataset.train.labels) / case.batch_size)
     architecture = variant(case.variant).architecture(

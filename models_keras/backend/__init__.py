@@ -38,6 +38,8 @@ class Network:
     """Whether the step is compiled, as far as the backend does."""
     graphs: bool = False
     """Whether compiled code is replayed as CUDA graphs."""
+    xla: bool = False
+    """Whether XLA compiles it, where the backend compiles without as well."""
     side: int = SIDE
     """Height and width of the stored images."""
 
@@ -122,6 +124,8 @@ class Backend(Protocol):
     """Whether the backend compiles a step unless it is told not to."""
     GRAPHS: bool
     """Whether compiled code of the closed track can be replayed as CUDA graphs."""
+    XLA: bool
+    """Whether the backend compiles with XLA or without, as it is told."""
     STEPS_PER_EXECUTION: bool
     """Whether ``fit`` takes several steps in one call of the compiled function."""
     CONVOLUTIONS: Convolutions

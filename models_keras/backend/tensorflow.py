@@ -22,6 +22,7 @@ KEEPS_CONSTANTS = False
 COMPILES = True
 """Into a graph; XLA is another switch."""
 GRAPHS = False
+XLA = True
 STEPS_PER_EXECUTION = True
 CONVOLUTIONS = Convolutions(slow_in_groups=True)
 
@@ -147,7 +148,9 @@ class Step:
         ]
         self._dtype = self._weights[0].dtype
         self._count = tf.Variable(0.0, dtype=self._dtype)
-        graph = partial(tf.function, autograph=False) if network.compiled else _unchanged
+        # None, not False: without XLA is the default.
+        compiled = partial(tf.function, autograph=False, jit_compile=network.xla or None)
+        graph = compiled if network.compiled else _unchanged
         self._step = graph(self._prepared_step)
         self._bare_step = graph(self._training_step)
         self._forward = graph(self._prepared_forward)

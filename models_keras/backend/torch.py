@@ -16,7 +16,14 @@ from bench.training.interfaces import Run
 from models_keras.backend import Convolutions, Network
 from models_keras.optimizer import cross_entropy
 from models_torch import state
-from models_torch.devices import DeviceClock, clock_of, device_of, on_device, synchronise
+from models_torch.devices import (
+    DeviceClock,
+    clock_of,
+    device_of,
+    fused_divides,
+    on_device,
+    synchronise,
+)
 from models_torch.devices import peak_memory as device_peak
 from models_torch.devices import peak_reserved as device_reserved
 from models_torch.optimizer import optimizer_for, set_rate
@@ -29,6 +36,7 @@ JIT = False
 """Keras on PyTorch is eager."""
 COMPILES = False
 GRAPHS = True
+XLA = False
 STEPS_PER_EXECUTION = False
 KEEPS_CONSTANTS = True
 CONVOLUTIONS = Convolutions(faster_as_dense=True)
@@ -287,7 +295,8 @@ class FewPassesSGD(_KerasSGD):  # type: ignore[misc]
         """
         weights = [variable.value for variable in variables]
         slots = [self.momentums[self._get_variable_index(v)].value for v in variables]
-        if any(w.stride() != slot.stride() for w, slot in zip(weights, slots, strict=True)):
+        apart = any(w.stride() != slot.stride() for w, slot in zip(weights, slots, strict=True))
+        if apart or not fused_divides(weights[0].device):
             # On a CPU the kernel runs over memory, whatever the order of the elements.
             super()._parallel_update_step(grads, variables, learning_rate)
             return
@@ -315,7 +324,7 @@ def _divisor(rate: Any, device: torch.device) -> torch.Tensor:
     """-1 / rate, for a rate of 0 minus infinity: computed where the rate is, or the host would
     wait for it."""
     given: torch.Tensor = keras.ops.convert_to_tensor(rate)
-    return (-1.0 / given.to(device, torch.float64)).float()
+    return -1.0 / given.to(device, torch.float32)
 
 
 def _laid_out_as(weight: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.core.case import DEFAULT_EXECUTION, EXECUTIONS, INITS, PRECISIONS, Case
+from bench.core.case import DEFAULT_EXECUTION, EXECUTION_NAMES, INITS, PRECISIONS, Case
 from bench.core.errors import UserError
 from bench.core.records import SCHEMA_VERSION, RecordStore
 from bench.harness.matrix import jobs
@@ -40,7 +40,7 @@ def cases() -> st.SearchStrategy[Case]:
         device=st.sampled_from(["cpu", "gpu"]),
         devices=st.integers(1, 12),
         defaults=st.sampled_from(["", *NAMES]),
-        execution=st.sampled_from(["", *EXECUTIONS]),
+        execution=st.sampled_from(["", *EXECUTION_NAMES]),
     )
 
 
@@ -120,7 +120,7 @@ def test_an_id_names_the_execution_only_where_it_is_not_the_frameworks_default(n
     own = Case("cifar-bn", name)
     assert own.execution == DEFAULT_EXECUTION[name] == FRAMEWORKS[name].execution
     assert own.id.endswith("/cpux1")
-    for other in {*EXECUTIONS, "compiled:8"} - {own.execution}:
+    for other in {*EXECUTION_NAMES} - {own.execution}:
         assert dataclasses.replace(own, execution=other).id == f"{own.id}/{other}"
 
 
@@ -134,7 +134,7 @@ def test_an_execution_may_take_several_steps_in_a_call(execution: str, steps: in
 @pytest.mark.parametrize("name", ["compiled:1", "compiled:0", "compiled:", "eager:8", "graphs:2"])
 def test_an_unknown_execution_says_which_there_are(name: str) -> None:
     value = Case("cifar-bn", "keras-jax").to_json() | {"execution": name}
-    with pytest.raises(UserError, match="known: eager, compiled, graphs, compiled:8"):
+    with pytest.raises(UserError, match=r"known: eager, compiled, graphs, .*compiled:8"):
         Case.from_json(value)
 
 

@@ -20,6 +20,7 @@ from bench.executors.requests import Answer, label_of
 from bench.harness.matrix import jobs
 from bench.harness.run import Run, open_run, run_all
 from bench.harness.selection import Selection
+from bench.training.frameworks import FRAMEWORKS
 from tests.support import fakes
 from tests.support.clusters import FakeCluster
 from tests.support.plugins import instant
@@ -324,4 +325,32 @@ def test_an_accelerator_is_asked_for_and_no_node_has_one(start: Callable[..., Ru
     listener = Listener()
     with pytest.raises(UserError, match="no accelerator there for --device cuda"):
         run_all(run, jobs(wanted, run.profile), listener, executor=RemoteExecutor(run, cluster))  # type: ignore[arg-type]
+    assert not run.store.path.exists()
+
+
+@pytest.mark.parametrize(
+    ("device", "place", "why"),
+    [
+        ("cpu", Place(cpus=1), "1 CPU there, --devices 2"),
+        ("cuda", Place(cpus=4, gpus=1), "1 accelerator there, --devices 2"),
+    ],
+)
+def test_a_node_with_fewer_devices_than_train_together_takes_no_part(
+    start: Callable[..., Run],
+    monkeypatch: pytest.MonkeyPatch,
+    device: str,
+    place: Place,
+    why: str,
+) -> None:
+    """Its tasks would wait for ever."""
+    several = dataclasses.replace(FRAMEWORKS["fake"], several=("cpu", "cuda"))
+    monkeypatch.setitem(FRAMEWORKS, "fake", several)
+    run, cluster = start(), FakeCluster("one")
+    cluster.nodes["one"] = place
+    wanted = Selection(
+        frameworks=("fake",), tracks=("idiomatic",), kinds=("train_throughput",), devices=(1, 2)
+    )
+    found = jobs(dataclasses.replace(wanted, device=device), run.profile)
+    with pytest.raises(UserError, match=why):
+        run_all(run, found, Listener(), executor=RemoteExecutor(run, cluster))  # type: ignore[arg-type]
     assert not run.store.path.exists()

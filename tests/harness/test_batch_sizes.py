@@ -7,7 +7,7 @@ import pytest
 
 from bench.core.case import Case
 from bench.core.errors import UserError
-from bench.harness.batch_sizes import FILE, advice, largest, largest_below, resolved
+from bench.harness.batch_sizes import FILE, advice, check, largest, largest_below, resolved
 from bench.harness.matrix import Job, Task
 from bench.harness.selection import AUTO_BATCH
 
@@ -94,3 +94,9 @@ def test_the_cpu_and_a_device_without_room_are_one_line(tmp_path: Path) -> None:
 def test_jobs_with_numbers_stay_as_they_are(tmp_path: Path) -> None:
     given = [job(batch=64)]
     assert resolved(given, tmp_path, Room()) == given
+
+
+def test_a_size_for_the_cpu_is_refused_before_anything_is_written() -> None:
+    with pytest.raises(UserError, match="give numbers for the CPU"):
+        check([job(device="cpu")])
+    check([job(), job(batch=8, device="cpu")])

@@ -478,3 +478,16 @@ def test_a_row_above_the_peak_raises_it_for_the_rows_after_it(
     assert asked.times == 1 + 2  # not for every row of the run
     bfloat16 = measured.metrics(replace(CASE, precision="bfloat16"), 0.0)["ceiling"]
     assert bfloat16["flops_per_second"] == PEAK + len(OPERATIONS)
+
+
+def test_the_peak_of_several_accelerators_is_that_of_each() -> None:
+    """Two cards are faster than one, and raise no peak of the rows on one."""
+    found = RunCeilings()
+    known = Found("fake-ceiling", tuple(answers(OPERATIONS, 100.0)))
+    found._found["fake-ceiling", "cuda"] = known
+    on_one = replace(CASE, device="cuda")
+    on_two = replace(on_one, devices=2)
+    both = found.metrics(on_two, 1.8 * PEAK)["ceiling"]
+    assert both["flops_per_second"] == 2 * PEAK
+    assert both["shape"].endswith(", on each of 2 devices")
+    assert found.metrics(on_one, 0.5 * PEAK)["ceiling"]["flops_per_second"] == PEAK

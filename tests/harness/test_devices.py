@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,8 @@ from bench.harness.matrix import jobs
 from bench.harness.profiles import Profile
 from bench.harness.run import open_run, run_all
 from bench.harness.selection import AUTO_BATCH, Selection
+from bench.parity.checks import check_device
+from bench.parity.figures import MismatchError
 from bench.report.chapters.speed import throughput
 from bench.report.tables import as_markdown
 from bench.training.interfaces import Setup
@@ -385,6 +388,10 @@ def test_a_device_that_others_use_is_a_warning_or_refused(
         claimed(fakes.PROFILE, "cuda", exclusive=True)
     replay(monkeypatch, tmp_path, nvmlDeviceGetComputeRunningProcesses=[])
     assert claimed(fakes.PROFILE, "cuda", exclusive=True).limits.exclusive
+    second = {"sequence": [[], processes]}
+    replay(monkeypatch, tmp_path, nvmlDeviceGetComputeRunningProcesses=second)
+    with pytest.raises(UserError, match=r"--exclusive: 1 other program.*on cuda"):
+        claimed(fakes.PROFILE, "cuda", 2, exclusive=True)
 
 
 @pytest.mark.parametrize("kind", ["train_throughput", "startup"])
@@ -438,6 +445,14 @@ def test_a_certificate_of_the_device_is_not_made_on_the_cpu() -> None:
     assert certificate["problem"] == (
         "device cuda was asked for, and the framework reports no device"
     )
+
+
+def test_a_device_without_float64_has_no_certificate_and_says_why() -> None:
+    there = SimpleNamespace(
+        device="mps", single=SimpleNamespace(settings=lambda: {"device": "mps"})
+    )
+    with pytest.raises(MismatchError, match="a Metal device has no float64"):
+        check_device(there)  # type: ignore[arg-type]
 
 
 def test_a_peak_of_the_cpu_is_none_of_the_device(tmp_path: Path) -> None:

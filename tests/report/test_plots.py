@@ -53,6 +53,7 @@ def test_every_plot_is_there_for_both_tracks(plots):
     # The ablation's own, and that of a network with and without its normalisation.
     # Layers, tutorial loops, features and the article's loop are measured by profiles of their own.
     others = {"defaults", "normalisation", "layers", "tutorial_loops", "features", "article"}
+    others.add("scaling")  # nothing here trains on several devices
     shared = CHARTS.keys() - others
     names = {f"{name}_{track}" for name in shared for track in ("closed", "idiomatic")}
     # Only the closed track has the same trainings twice, and certificates.

@@ -55,15 +55,13 @@ def written(tmp_path_factory):
         *make_beside_run(),
         make_failure(seed=7),
         make_record(kind="train_throughput", execution="compiled"),
+        make_record(kind="train_throughput", devices=2),
     ]
     write_tables(records, folder)
     return folder / "tables"
 
 
-WRITTEN = [name for name in TABLE if name != "scaling"]  # nothing here trains on several devices
-
-
-@pytest.mark.parametrize("name", WRITTEN)
+@pytest.mark.parametrize("name", TABLE)
 def test_every_table_is_written_as_csv_and_markdown(written, name):
     content = pd.read_csv(written / f"{name}.csv")
     assert len(content) > 0
@@ -73,7 +71,7 @@ def test_every_table_is_written_as_csv_and_markdown(written, name):
     assert TABLE[name].how in text
 
 
-@pytest.mark.parametrize("name", WRITTEN)
+@pytest.mark.parametrize("name", TABLE)
 def test_markdown_tables_line_up(written, name):
     lines = (written / f"{name}.md").read_text(encoding="utf-8").splitlines()
     runs, before = [], ""

@@ -22,6 +22,10 @@ def asked(**changes: str) -> Case:
         ({"device": "cuda"}, {"compute_dtype": "float32", "tf32": False}),
         ({"device": "cuda", "precision": "tf32"}, {"compute_dtype": "float32", "tf32": True}),
         ({"execution": "compiled"}, {"jit_compile": False}),  # a graph that no compiler makes
+        ({"execution": "compiled:xla"}, {"jit_compile": True}),
+        ({"execution": "compiled:no-xla"}, {"jit_compile": False}),
+        # There is no TF32 there, and the switch of CUDA says nothing.
+        ({"device": "mps", "precision": "bfloat16"}, {"compute_dtype": "bfloat16", "tf32": False}),
     ],
 )
 def test_what_is_in_force_is_no_reason(case: dict[str, str], settings: dict[str, Any]) -> None:
@@ -36,6 +40,8 @@ def test_what_is_in_force_is_no_reason(case: dict[str, str], settings: dict[str,
         ({"device": "cuda"}, {"tf32": True}, "tf32 is True"),
         ({"device": "cuda", "precision": "tf32"}, {"tf32": False}, "tf32 is False"),
         ({"execution": "eager"}, {"jit_compile": True}, "jit_compile is True"),
+        ({"execution": "compiled:xla"}, {"jit_compile": False}, "jit_compile is False"),
+        ({"execution": "compiled:no-xla"}, {"jit_compile": True}, "jit_compile is True"),
     ],
 )
 def test_what_is_not_in_force_is_named(

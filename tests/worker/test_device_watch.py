@@ -35,7 +35,7 @@ def spent(
 ) -> dict[str, object]:
     """Energy between two readings of the counter, so many seconds apart."""
     replay(monkeypatch, tmp_path, nvmlDeviceGetTotalEnergyConsumption={"sequence": readings})
-    meter = CardMeter(nvml.card("cuda"), Clock(10.0, 10.0 + seconds))
+    meter = CardMeter(nvml.card("cuda"), clock=Clock(10.0, 10.0 + seconds))
     return meter.between(meter.read(), meter.read())
 
 
@@ -132,3 +132,60 @@ def test_a_whole_measurement_has_its_process_memory() -> None:
     assert found["device_process_bytes"] == 1073741824
     assert found["device_state"]["before"]["temperature_c"] == 41
     assert found["device_state"]["foreign_processes"] == 0
+
+
+# ---- training on several cards
+
+
+def two_cards(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, **changes: object) -> None:
+    """A worker that sees two; each answer of a sequence is one card's, the other card's, ..."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6")
+    replay(monkeypatch, tmp_path, nvmlDeviceGetCount=8, **changes)
+
+
+def test_joules_of_two_cards_are_those_of_both(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    readings = [1_000_000, 500_000, 1_300_000, 700_000]
+    two_cards(monkeypatch, tmp_path, nvmlDeviceGetTotalEnergyConsumption={"sequence": readings})
+    meter = CardMeter(*nvml.cards("cuda", 2), clock=Clock(0.0, 1.5))
+    assert meter.between(meter.read(), meter.read())["joules"] == 500.0
+    unknown = {"sequence": [1_000_000, {"error": "Not Supported"}]}
+    two_cards(monkeypatch, tmp_path, nvmlDeviceGetTotalEnergyConsumption=unknown)
+    meter = CardMeter(*nvml.cards("cuda", 2), clock=Clock(0.0, 1.5))
+    found = meter.between(meter.read(), meter.read())
+    assert (found["joules"], found["reason"]) == (None, "this card shows no energy counter")
+
+
+def test_the_state_of_two_cards_is_that_of_the_slower_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    two_cards(
+        monkeypatch,
+        tmp_path,
+        nvmlDeviceGetClockInfo={"sequence": [1980, 2600, 900, 2500]},
+        nvmlDeviceGetTemperature={"sequence": [41, 83]},
+        nvmlDeviceGetPowerUsage={"sequence": [500_000, 200_000]},
+        nvmlDeviceGetCurrentClocksEventReasons={"sequence": [4, 0x40]},
+    )
+    state = DeviceWatch.of("cuda", 2).state()
+    assert state is not None
+    assert (state["sm_clock_mhz"], state["memory_clock_mhz"]) == (900, 2500)
+    assert (state["temperature_c"], state["power_watts"]) == (83, 700.0)
+    assert nvml.harmful([state]) == ["hardware thermal slowdown"]
+    assert state.keys() == DeviceWatch.of("cuda").state().keys()  # type: ignore[union-attr]
+
+
+def test_a_program_on_the_second_card_is_seen(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    own = {"pid": "own", "usedGpuMemory": 5}
+    listed = {"sequence": [[own], [own, {"pid": "foreign", "usedGpuMemory": 7}]]}
+    two_cards(monkeypatch, tmp_path, nvmlDeviceGetComputeRunningProcesses=listed)
+    assert DeviceWatch.of("cuda", 2).foreign() == 1
+    two_cards(monkeypatch, tmp_path, nvmlDeviceGetComputeRunningProcesses=listed)
+    with pytest.raises(UserError, match=r"another program computes on the device \(pid 1\)"):
+        DeviceWatch.of("cuda", 2, exclusive=True).foreign()
+    two_cards(monkeypatch, tmp_path, nvmlDeviceGetComputeRunningProcesses=[own])
+    watch = DeviceWatch.of("cuda", 2)
+    assert watch.whole(watch.state())["device_process_bytes"] == 10

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from bench.core.case import Case
-from bench.core.errors import UserError
+from bench.core.errors import UnavailableError, UserError
+from bench.core.system import nvml
 from bench.data.synthetic import generate
 from bench.networks.init import initial_weights
 from bench.networks.preprocessing import BVLC, TORCHVISION
@@ -17,6 +18,8 @@ from bench.training.interfaces import Setup
 from bench.training.recipes import RECIPES
 from bench.training.recipes.base import Recipe
 from bench.worker.opening import InitialWeights, _pixels, _setup
+from tests.support import nvml_recordings
+from tests.support.nvml_recordings import replay
 
 ROWS = variant("cifar-bn").architecture(10, head="pool-narrow")
 TRUNK = ("conv1",)
@@ -115,3 +118,36 @@ def test_more_pixels_than_there_are_cannot_be_cut_out() -> None:
     case = Case("torchvision", "pytorch", recipe="tutorial-transfer", input_size=300)
     with pytest.raises(UserError, match="300 pixels cannot be cut out of 256"):
         _setup(case, generate(train=10, test=10, seed=0), threads=1)
+
+
+@pytest.mark.parametrize(
+    ("device", "words"),
+    [
+        ("cpu", "CPUs have none"),
+        ("mps", "Metal devices have none"),
+        ("xpu", "Intel GPUs have none"),
+    ],
+)
+def test_tf32_is_refused_where_a_device_has_none(device: str, words: str) -> None:
+    """A framework takes the setting, reports it, and computes in float32."""
+    with pytest.raises(UnavailableError, match=words):
+        tf32(device)
+
+
+def test_tf32_is_refused_on_cards_from_before_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    monkeypatch.setattr(nvml, "MODULE", "pynvml")
+    replay(monkeypatch, tmp_path, nvmlDeviceGetCudaComputeCapability=[7, 5])
+    with pytest.raises(UnavailableError, match=r"compute capability 7\.5 has none"):
+        tf32("cuda")
+    replay(monkeypatch, tmp_path)
+    assert tf32("cuda").tf32
+    nvml_recordings.none(monkeypatch)
+    assert tf32("cuda").tf32  # nothing is known of the card
+
+
+def tf32(device: str) -> Setup:
+    case = Case("cifar-bn", "pytorch", "idiomatic", precision="tf32", device=device)
+    return _setup(case, generate(train=20, test=10, seed=0), threads=1)

@@ -101,6 +101,9 @@ def test_a_card_in_slices_needs_the_name_of_one(
     replay(monkeypatch, tmp_path, nvmlDeviceGetMigMode=[1, 1])
     with pytest.raises(UserError, match=r"divided into MIG slices; name one.*MIG-<uuid>$"):
         choose("cuda", USABLE)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-1234")  # CUDA would take any slice of it
+    with pytest.raises(UserError, match=r"divided into MIG slices; name one.*MIG-<uuid>$"):
+        choose("cuda", USABLE)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "MIG-1234")
     assert choose("cuda", USABLE).device == "cuda"
 

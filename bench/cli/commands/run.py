@@ -19,7 +19,7 @@ from bench.cli.options import (
     reading_options,
     resize_option,
 )
-from bench.core.case import COMPILED, EXECUTIONS, INITS, PRECISIONS
+from bench.core.case import EXECUTION_NAMES, INITS, PRECISIONS
 from bench.core.files import expanded
 from bench.core.kinds import KINDS
 from bench.harness.profiles import PROFILES
@@ -40,7 +40,7 @@ from bench.training.tracks import TRACKS
 @listed("--heads", known=HEADS)
 @listed("--recipes", known=RECIPES)
 @listed("--precisions", known=PRECISIONS)
-@listed("--executions", known=(*EXECUTIONS, f"{COMPILED}:8"))
+@listed("--executions", known=EXECUTION_NAMES)
 @listed("--stages", known=STAGES)
 @click.option(
     "--batch-sizes",
@@ -147,7 +147,7 @@ def run(
     from bench.cli.resuming import Choice
     from bench.core.errors import UserError, notice
     from bench.executors.registry import executor, make
-    from bench.harness.batch_sizes import resolved, tried
+    from bench.harness.batch_sizes import check, resolved, tried
     from bench.harness.devices import claimed, enough, scaled
     from bench.harness.profiles import profile as profile_called
     from bench.harness.run import open_run
@@ -164,8 +164,11 @@ def run(
     if options["devices"] and where.local:
         enough(options["devices"], device.device)
         chosen = scaled(chosen, options["devices"]) if device.device == "cpu" else chosen
+    if not where.local and any(job.case.batch_size == AUTO_BATCH for job in todo):
+        raise UserError(f"--batch-sizes auto: --executor {where.name} needs numbers")
+    check(todo)
     here = device.device if where.local else "cpu"
-    chosen = claimed(chosen, here, exclusive=options["exclusive"])
+    chosen = claimed(chosen, here, max(options["devices"] or (1,)), exclusive=options["exclusive"])
     current, done = open_run(
         choice.results,
         choice.name,
@@ -188,8 +191,6 @@ def run(
             if sized != todo:
                 current.keep_tasks(sized)
             todo = sized
-        elif any(job.case.batch_size == AUTO_BATCH for job in todo):
-            raise UserError(f"--batch-sizes auto: --executor {where.name} needs numbers")
         return measure_and_report(
             current,
             todo,

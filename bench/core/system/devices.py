@@ -33,6 +33,8 @@ class DeviceKind:
         torch: PyTorch's name of it, for Keras on PyTorch.
         here: Whether the machine seems to have one, by its driver alone.
         absent: What is missing where it does not.
+        tf32: Whether such a device may round float32 products to TensorFloat-32 here.
+        float64: Whether it computes in float64, in which parity is checked.
     """
 
     name: str
@@ -43,6 +45,13 @@ class DeviceKind:
     torch: str
     here: Callable[[], bool]
     absent: str
+    tf32: bool = False
+    float64: bool = True
+
+    @property
+    def jax_platform(self) -> str:
+        """JAX's name of it."""
+        return self.jax_platforms.partition(",")[0]
 
     @property
     def accelerator(self) -> bool:
@@ -73,6 +82,7 @@ KINDS: dict[str, DeviceKind] = {
             # NVIDIA's driver, the same under WSL 2, and AMD's, which PyTorch calls cuda.
             _any_path("/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg", "/dev/kfd"),
             "no driver of one is loaded (there is no /dev/nvidiactl)",
+            tf32=True,
         ),
         DeviceKind(
             "mps",
@@ -83,13 +93,14 @@ KINDS: dict[str, DeviceKind] = {
             "mps",
             _apple_silicon,
             "it is no Mac with Apple silicon",
+            float64=False,
         ),
         DeviceKind(
             "xpu",
             "Intel GPU",
-            ("xpu", "gpu"),
+            ("xpu", "gpu", "oneapi"),
             "ZE_AFFINITY_MASK",
-            "xpu,cpu",
+            "oneapi,cpu",
             "xpu",
             _any_path("/dev/dri/renderD128"),
             "no driver of one is loaded (there is no /dev/dri/renderD128)",
@@ -204,8 +215,9 @@ def accelerated(name: str) -> bool:
     return parse(name).accelerator
 
 
+_WORDS = "cpu|cuda|gpu|rocm|mps|metal|xpu|oneapi"
 _READ_BACK = re.compile(
-    r"(cpu|cuda|gpu|rocm|mps|metal|xpu)(?::(\d+))?(?:\)|$)|^(cpu|cuda|gpu|rocm|mps|metal|xpu)\b",
+    rf"({_WORDS})(?::(\d+))?(?:\)|$)|^({_WORDS})\b",
     re.IGNORECASE,
 )
 

@@ -131,6 +131,12 @@ def card(device: str) -> Card:
     return _card_of(parse(device))
 
 
+def cards(device: str, number: int = 1) -> tuple[Card, ...]:
+    """The cards of a case that trains on ``number`` devices, from this one on."""
+    first = parse(device)
+    return tuple(_card_of(Device(first.kind, first.index + place)) for place in range(number))
+
+
 def _card_of(device: Device) -> Card:
     if device.kind.visible != "CUDA_VISIBLE_DEVICES":
         return Card(None, None, f"NVML knows CUDA devices only, no {device.kind.title}")

@@ -1,4 +1,5 @@
 """The five questions of the first screen and their answers, a sentence each; then how sure it is.
+A run on several devices has one more.
 
 They are made from records once and shown at the head of the page, at the end of a run in the
 terminal, and in README and docs (`bench.report.blocks`).
@@ -13,6 +14,7 @@ from functools import partial
 
 from markupsafe import Markup
 
+from bench.analysis.certified import is_certified_row
 from bench.analysis.machine_state import machine_line
 from bench.analysis.results import Results
 from bench.analysis.rows import comparability_rows
@@ -20,6 +22,7 @@ from bench.core.kinds import ACCURACY, INFERENCE, KINDS, LATENCY, TRAIN_THROUGHP
 from bench.core.records import Record
 from bench.networks.normalisations import NORMALISATIONS
 from bench.report import footnotes, summary
+from bench.report.chapters.speed import scaling
 from bench.report.first_screen import findings
 from bench.report.first_screen.findings import NOT_COMPARED, Find, Finding
 from bench.report.first_screen.remarks import slower_as_recommended
@@ -126,6 +129,8 @@ def answers(records: Records) -> list[Answer]:
     """An answer to each question, and how sure they are as the last one."""
     report = Report.of(records)
     found = [_safely(question.text, partial(_answer, question), report) for question in QUESTIONS]
+    if any(record.ok and record.case.devices > 1 for record in report.records):
+        found.append(_safely(_SEVERAL, several_devices, report))
     return [*found, _safely(_SURE, how_sure, report)]
 
 
@@ -266,6 +271,22 @@ def _uncertified(question: Question, report: Report) -> tuple[str, ...]:
 
 def _sentence(words: str) -> str:
     return words if words.endswith((".", "…")) else f"{words}."
+
+
+_SEVERAL = "What do several devices bring?"
+
+
+def several_devices(records: Records) -> Answer:
+    """Efficiency of training on several devices, as its chapter has it; of certified rows."""
+    report = Report.of(records)
+    rows = [results.once(scaling.TABLE.rows) for results in report.datasets]
+    leads = [scaling.TABLE.lead(list(filter(is_certified_row, some))) for some in rows]
+    missing = (
+        "What was measured has no parity certificate."
+        if any(rows)
+        else "Nothing was measured on one device to compare with."
+    )
+    return Answer(_SEVERAL, " ".join(filter(None, leads)) or missing)
 
 
 _SURE = "How sure is this?"

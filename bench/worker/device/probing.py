@@ -125,7 +125,7 @@ def _check(device: Device) -> None:
         return
     device.check(nvml.count())
     facts = nvml.card(str(device)).facts() or {}
-    if facts.get("mig") and device.entry.isdecimal():
+    if facts.get("mig") and not device.entry.startswith("MIG"):
         raise UserError(
             f"--device {device}: the card is divided into MIG slices; name one, as nvidia-smi -L "
             "lists them: CUDA_VISIBLE_DEVICES=MIG-<uuid>"
@@ -162,11 +162,16 @@ def _described(device: Device, found: dict[str, Probe]) -> str:
     return f"device: {device}" + (f" ({words})" if words else "")
 
 
-def others_on(device: str) -> str | None:
-    """One line where other programs compute on an accelerator before anything of ours runs."""
+def others_on(device: str, number: int = 1) -> str | None:
+    """One line where other programs compute on accelerators before anything of ours runs.
+
+    Args:
+        device: The first accelerator.
+        number: How many are measured, from it on.
+    """
     if not parse(device).accelerator:
         return None
-    listed = nvml.card(device).processes()
+    listed = {pid for card in nvml.cards(device, number) for pid in card.processes() or ()}
     if not listed:
         return None
     pids = ", ".join(str(pid) for pid in sorted(listed))

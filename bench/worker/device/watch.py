@@ -38,26 +38,29 @@ class EnergyMeter(Protocol):
 
 @dataclass(frozen=True)
 class CardReading:
-    """The counter of a card at one moment."""
+    """The counters of all cards at one moment, added up."""
 
     millijoules: int | None
     seconds: float
 
 
 class CardMeter:
-    """The energy counter of a whole card: chip, memory and fans. Reading it never fails."""
+    """The energy counters of whole cards: chip, memory and fans. Reading them never fails."""
 
-    def __init__(self, card: Card, clock: Callable[[], float] = perf_counter) -> None:
-        self._card, self._clock = card, clock
+    def __init__(self, *cards: Card, clock: Callable[[], float] = perf_counter) -> None:
+        self._cards, self._clock = cards, clock
 
     def read(self) -> CardReading:
-        """Read the counter."""
-        return CardReading(self._card.millijoules(), self._clock())
+        """Read the counters: their sum, None where one of them is unknown."""
+        found = [card.millijoules() for card in self._cards]
+        known = [one for one in found if one is not None]
+        return CardReading(sum(known) if len(known) == len(found) else None, self._clock())
 
     def between(self, before: CardReading, after: CardReading) -> Energy:
         """Joules from one reading to a later one."""
         if before.millijoules is None or after.millijoules is None:
-            return _energy(None, self._card.reason or "this card shows no energy counter")
+            reasons = [card.reason for card in self._cards if card.reason]
+            return _energy(None, next(iter(reasons), "this card shows no energy counter"))
         if after.seconds - before.seconds < SHORTEST:
             return _energy(
                 None, f"blocks shorter than {SHORTEST:g} s: the card's counter is coarse"
@@ -72,34 +75,34 @@ def _energy(joules: float | None, reason: str | None = None) -> Energy:
 
 @dataclass(frozen=True)
 class DeviceWatch:
-    """The state of a case's accelerator; of the CPU there is none here.
+    """The state of a case's accelerators; of the CPU there is none here.
 
     Attributes:
-        card: None on the CPU.
-        exclusive: Whether another program on the card is an error.
+        cards: Empty on the CPU.
+        exclusive: Whether another program on a card is an error.
     """
 
-    card: Card | None
+    cards: tuple[Card, ...]
     exclusive: bool = False
 
     @classmethod
-    def of(cls, device: str, *, exclusive: bool = False) -> DeviceWatch:
-        """Of the device of a case, as its worker sees it."""
-        return cls(nvml.card(device) if accelerated(device) else None, exclusive)
+    def of(cls, device: str, number: int = 1, *, exclusive: bool = False) -> DeviceWatch:
+        """Of the devices of a case, as its worker sees them."""
+        return cls(nvml.cards(device, number) if accelerated(device) else (), exclusive)
 
     def state(self) -> dict[str, Any] | None:
-        """How the card is doing; None on the CPU and where NVML is missing."""
-        return self.card.state() if self.card and self.card.handle is not None else None
+        """How the cards are doing; None on the CPU and where NVML is missing."""
+        states = [card.state() for card in self.cards if card.handle is not None]
+        return _together(states) if states else None
 
     def foreign(self) -> int:
-        """How many processes compute on the card that belong to no worker of this run.
+        """How many processes compute on the cards that belong to no worker of this run.
 
         Raises:
             UserError: There is one, and the run is exclusive.
         """
-        if self.card is None:
-            return 0
-        found = self.card.foreign(family=os.getppid())
+        family = os.getppid()
+        found = sorted({pid for card in self.cards for pid in card.foreign(family)})
         if found and self.exclusive:
             listed = ", ".join(map(str, found))
             raise UserError(f"--exclusive: another program computes on the device (pid {listed})")
@@ -111,14 +114,43 @@ class DeviceWatch:
         Empty on the CPU.
         """
         after = self.state()
-        if self.card is None or after is None:
+        if after is None:
             return {}
-        memory = (self.card.processes() or {}).get(os.getpid())
+        memory = self._own_memory()
         state = {"before": before, "after": after, "foreign_processes": self.foreign()}
         return {
             "device_state": state,
             **({} if memory is None else {"device_process_bytes": memory}),
         }
+
+    def _own_memory(self) -> int | None:
+        """What this process holds on all cards; None where NVML does not list it."""
+        held = [(card.processes() or {}).get(os.getpid()) for card in self.cards]
+        known = [one for one in held if one is not None]
+        return sum(known) if known else None
+
+
+_OF_SEVERAL: dict[str, Callable[[list[Any]], Any]] = {
+    "sm_clock_mhz": min,
+    "memory_clock_mhz": min,
+    "temperature_c": max,
+    "power_watts": sum,
+    "throttle": lambda lists: list(dict.fromkeys(word for words in lists for word in words)),
+    "busy_percent": min,
+    "memory_used_bytes": sum,
+}
+"""One figure for several cards: a step takes as long as the slowest of them."""
+
+
+def _together(states: list[dict[str, Any]]) -> dict[str, Any]:
+    """The state of all cards; a value that one of them does not know is None."""
+    if len(states) == 1:
+        return states[0]
+    found: dict[str, Any] = {}
+    for name, of in _OF_SEVERAL.items():
+        values = [state[name] for state in states]
+        found[name] = None if None in values else of(values)
+    return found
 
 
 class BlockWatch:
@@ -131,10 +163,10 @@ class BlockWatch:
     >>> watch.end()
     """
 
-    def __init__(self, device: str, *, exclusive: bool = False) -> None:
-        self._watch = DeviceWatch.of(device, exclusive=exclusive)
-        card = self._watch.card
-        self._meter: EnergyMeter = Meter() if card is None else CardMeter(card)
+    def __init__(self, device: str, number: int = 1, *, exclusive: bool = False) -> None:
+        self._watch = DeviceWatch.of(device, number, exclusive=exclusive)
+        cards = self._watch.cards
+        self._meter: EnergyMeter = CardMeter(*cards) if cards else Meter()
         self._before: dict[str, Any] | None = None
         self._energy = self._meter.read()
         self._joules: list[Energy] = []

@@ -85,7 +85,8 @@ class _Blocks:
 
 
 def _watch(bench: Session) -> BlockWatch:
-    return BlockWatch(bench.setup.case.device, exclusive=bench.limits.exclusive)
+    case = bench.setup.case
+    return BlockWatch(case.device, case.devices, exclusive=bench.limits.exclusive)
 
 
 def whole_calls(bench: Session, steps: int) -> int:

@@ -164,3 +164,16 @@ def test_a_device_that_was_read_back_is_the_one_asked_for(asked: str, found: obj
 def test_another_device_is_a_reason(asked: str, found: object, words: str) -> None:
     reason = mismatch(asked, found)
     assert reason == f"device {asked} was asked for, and the framework {words}"
+
+
+def test_what_a_kind_of_device_lacks() -> None:
+    assert [row.name for row in KINDS.values() if row.tf32] == ["cuda"]
+    assert [row.name for row in KINDS.values() if not row.float64] == ["mps"]
+
+
+def test_jax_has_names_of_its_own() -> None:
+    """In its ``xla_bridge``: an unknown name of a platform is an error, not the next one."""
+    names = {row.name: row.jax_platform for row in KINDS.values()}
+    assert names == {"cpu": "cpu", "cuda": "cuda", "mps": "METAL", "xpu": "oneapi"}
+    for row in KINDS.values():
+        assert mismatch(row.name, f"{row.jax_platform}:0") is None

@@ -1,6 +1,7 @@
-"""Settings of one idiomatic trainer, in a process that has done nothing else.
+"""Settings of one trainer, in a process that has done nothing else.
 
-``python -m probes.fresh FRAMEWORK THREADS`` prints them as JSON.
+``python -m tests.frameworks.support.fresh FRAMEWORK THREADS [TRACK [EXECUTION]]`` prints them as
+JSON. With an execution it is trained, and ``losses`` are there, too.
 """
 
 from __future__ import annotations
@@ -12,8 +13,11 @@ import sys
 
 from bench.training.frameworks import framework
 from bench.worker.device.blocking import block
-from tests.frameworks.support.networks import TINY, setup
-from tests.frameworks.support.trainers import create
+from tests.frameworks.probes.ablation import undropped
+from tests.frameworks.support.networks import TINY, seeded_weights, setup, step_input
+from tests.frameworks.support.trainers import create, create_loaded
+
+STEPS = 3
 
 
 def main() -> None:
@@ -21,8 +25,21 @@ def main() -> None:
     pipe = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # whatever a framework prints stays off the pipe
     block(row.blocked)
-    given = dataclasses.replace(setup(TINY, track="idiomatic"), threads=threads)
-    pipe.write(json.dumps(create(row.name, given).settings()))
+    track, execution = [*sys.argv[3:], *("idiomatic", "")[len(sys.argv) - 3 :]]
+    rows = undropped(TINY) if execution else TINY
+    given = dataclasses.replace(setup(rows, steps=STEPS, track=track), threads=threads)
+    case = dataclasses.replace(given.case, framework=row.name, execution=execution)
+    given = dataclasses.replace(given, case=case)
+    if not execution:
+        pipe.write(json.dumps(create(row.name, given).settings()))
+        pipe.close()
+        return
+    trainer, losses = create_loaded(row.name, given, seeded_weights(rows)), []
+    for _ in range(STEPS):
+        trainer.train(iter([step_input(rows, 8, {}, 0.02)]), 1, lambda: None)
+        trainer.sync()
+        losses += trainer.losses()
+    pipe.write(json.dumps({**trainer.settings(), "losses": losses}))
     pipe.close()
 
 

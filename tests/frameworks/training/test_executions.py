@@ -1,12 +1,17 @@
 """Execution is a dimension: eager and compiled compute the same, and say which they are."""
 
+import json
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
+from bench.core.case import GRAPHS, NO_XLA, XLA
 from bench.training.frameworks import FRAMEWORKS
 from tests.frameworks.probes.training.executions import CALLS, STEPS
 from tests.frameworks.probes.training.held import CLOSED
-from tests.frameworks.support.client import ask, each_framework
+from tests.frameworks.support.client import ROOT, ask, each_framework, environment
 from tests.frameworks.support.networks import FREE
 
 pytestmark = pytest.mark.slow
@@ -14,6 +19,8 @@ pytestmark = pytest.mark.slow
 each_track = pytest.mark.parametrize("track", [CLOSED, *FREE])
 SEVERAL_STEPS = ("keras-tensorflow", "keras-jax")
 """Frameworks whose ``fit`` takes several steps in one call."""
+TENSORFLOW = FRAMEWORKS["keras-tensorflow"]
+WITH_AND_WITHOUT_XLA = (TENSORFLOW.name,)
 COMPILED = {"pytorch": "torch.compile", "keras-tensorflow": "tf.function", "keras-jax": "jax.jit"}
 
 
@@ -43,23 +50,65 @@ def test_the_execution_in_force_is_read_back(framework: str, track: str) -> None
 
 @each_framework
 @each_track
-@pytest.mark.parametrize("execution", ["graphs", CALLS])
+@pytest.mark.parametrize("execution", [GRAPHS, CALLS, NO_XLA])
 def test_another_execution_trains_alike_or_says_that_there_is_none(
     framework: str, track: str, execution: str
 ) -> None:
     found = ask(framework, "training.executions").facts[f"{track}/{execution}"]
     several = framework in SEVERAL_STEPS and execution == CALLS and track != CLOSED
-    assert ("unavailable" not in found) == several
-    if not several:
+    either = framework in WITH_AND_WITHOUT_XLA and execution == NO_XLA
+    assert ("unavailable" not in found) == (several or either)
+    if not several and not either:
         assert found["unavailable"].startswith(f"execution {execution}: ")
         assert "\n" not in found["unavailable"]
         return
     eager, other = (found[name] for name in ("eager", execution))
     assert other["steps"] == eager["steps"] == STEPS
-    assert other["execution"] == "fit, 2 steps in a call"
+    if several:
+        assert other["execution"] == "fit, 2 steps in a call"
+    else:
+        assert other["jit_compile"] is False
+        assert other["execution"] == ("tf.function" if track == CLOSED else "fit")
     np.testing.assert_allclose(other["losses"], eager["losses"], rtol=1e-4)
     scale = np.abs(eager["logits"]).max()
     np.testing.assert_allclose(other["logits"], eager["logits"], rtol=0, atol=2e-4 * scale)
+
+
+@each_framework
+def test_xla_has_no_deterministic_step_in_the_closed_track(framework: str) -> None:
+    found = ask(framework, "training.executions").facts[f"{CLOSED}/{XLA}"]
+    words = "deterministic" if framework in WITH_AND_WITHOUT_XLA else "with XLA and without"
+    assert words in found["unavailable"]
+
+
+@pytest.mark.skipif(bool(TENSORFLOW.missing()), reason=str(TENSORFLOW.missing()))
+@pytest.mark.parametrize("track", ["idiomatic", "tuned"])
+def test_xla_computes_the_step_of_the_graph(track: str) -> None:
+    """As Keras's ``jit_compile="auto"`` has it on a GPU; on the CPU where it is asked for."""
+    found = {}
+    for execution in (XLA, NO_XLA):
+        done = subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "tests.frameworks.support.fresh",
+                TENSORFLOW.name,
+                "2",
+                track,
+                execution,
+            ],
+            cwd=ROOT,
+            env=environment(TENSORFLOW),
+            capture_output=True,
+            check=False,
+            timeout=300,
+        )
+        assert done.returncode == 0, done.stderr.decode()[-2000:]
+        found[execution] = json.loads(done.stdout)
+    assert found[XLA]["jit_compile"] is True
+    assert found[NO_XLA]["jit_compile"] is False
+    assert found[XLA]["compilation"]["graphs"] >= 1
+    np.testing.assert_allclose(found[XLA]["losses"], found[NO_XLA]["losses"], rtol=1e-4)
 
 
 @each_framework

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from bench.core.case import COMPILED, EAGER
+from bench.core.case import COMPILED, EAGER, GRAPHS, NO_XLA, XLA
 from bench.core.errors import UnavailableError
+from bench.networks.architecture import Architecture
 from bench.networks.init import DropoutMasks
 from bench.training.tracks import TRACKS
 from tests.frameworks.probes.ablation import undropped
@@ -33,7 +34,8 @@ def run(framework: str) -> tuple[dict[str, Any], dict[str, Any]]:
         for execution in (EAGER, COMPILED):
             name = f"{track}/{execution}"
             facts[name], arrays[name] = _trained(framework, track, execution)
-        for execution in ("graphs", CALLS):
+        # XLA outside the closed track: in a process that has not become deterministic (`fresh`).
+        for execution in (GRAPHS, CALLS, NO_XLA, *([XLA] if track == CLOSED else [])):
             facts[f"{track}/{execution}"] = _unusual(framework, track, execution)
     return facts, arrays
 
@@ -51,7 +53,7 @@ def _unusual(framework: str, track: str, execution: str) -> dict[str, Any]:
         except UnavailableError as error:
             return {"unavailable": str(error)}
         counted: list[int] = []
-        inputs = (step_input(rows, 8, {}, 0.02) for _ in range(STEPS))
+        inputs = (step_input(rows, 8, _masks(rows, track, step), 0.02) for step in range(STEPS))
         trainer.train(inputs, STEPS, lambda counted=counted: counted.append(1))  # type: ignore[misc]
         trainer.sync()
         found[name] = {
@@ -59,8 +61,14 @@ def _unusual(framework: str, track: str, execution: str) -> dict[str, Any]:
             "losses": trainer.losses(),
             "logits": trainer.predict(random_images(4)).tolist(),
             "execution": trainer.settings()["execution"],
+            "jit_compile": trainer.settings()["jit_compile"],
         }
     return found
+
+
+def _masks(rows: Architecture, track: str, step: int) -> dict[str, Any]:
+    """Those that the track shares."""
+    return DropoutMasks(rows, 1).at(step, 8) if TRACKS[track].shared_masks else {}
 
 
 def _trained(framework: str, track: str, execution: str) -> tuple[dict[str, Any], Any]:
@@ -72,8 +80,8 @@ def _trained(framework: str, track: str, execution: str) -> tuple[dict[str, Any]
     trainer = create_loaded(framework, given, seeded_weights(rows))
     losses: list[float] = []
     for step in range(STEPS):
-        masks = DropoutMasks(rows, 1).at(step, 8) if TRACKS[track].shared_masks else {}
-        trainer.train(iter([step_input(rows, 8, masks, 0.02)]), 1, lambda: None)
+        given_step = step_input(rows, 8, _masks(rows, track, step), 0.02)
+        trainer.train(iter([given_step]), 1, lambda: None)
         trainer.sync()
         losses += trainer.losses()
     logits = trainer.predict(random_images(4))
