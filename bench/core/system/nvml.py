@@ -153,6 +153,11 @@ def _card_of(device: Device) -> Card:
     return Card(found, handle)
 
 
+def own_card() -> Card:
+    """Inside a worker: the card that its ``CUDA_VISIBLE_DEVICES`` shows."""
+    return card("cuda") if os.environ.get("CUDA_VISIBLE_DEVICES") else Card(None, None, "no card")
+
+
 def count() -> int | None:
     """How many cards there are; None where NVML is missing."""
     found, _ = library()
