@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import sys
 import warnings
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -26,7 +25,7 @@ from rich.console import Console
 from bench.analysis.comparison.gate import FORMS, Gate
 from bench.cli.options import apply_process_options, named
 from bench.cli.progress import Display, label, result_line
-from bench.core import extensions, signals
+from bench.core import extensions, signals, terminal
 from bench.core.case import Case
 from bench.core.errors import OutputError, UserError, notice
 from bench.core.files import expanded
@@ -501,7 +500,7 @@ class _Terminal:
     def __enter__(self) -> Console:
         if self._capture:
             self._capture.suspend_global_capture(in_=False)
-        return Console(file=sys.stderr)
+        return terminal.console(stderr=True)
 
     def __exit__(self, *_: object) -> None:
         if self._capture:

@@ -20,6 +20,7 @@ from rich.progress import (
 from rich.progress import Task as ProgressTask
 from rich.text import Text
 
+from bench.core import terminal
 from bench.core.kinds import kind
 from bench.core.records import Record
 from bench.core.text import headline
@@ -71,7 +72,7 @@ def certificate_progress(total: int) -> Iterator[tuple[OnProgress, Callable[[], 
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        console=Console(stderr=True),
+        console=terminal.console(stderr=True),
         transient=True,
     )
     task = bar.add_task("parity", total=total)
@@ -114,7 +115,7 @@ class Display:
         lines: bool = True,
         plan: TimePlan | None = None,
     ) -> None:
-        self.console = console or Console(stderr=True)
+        self.console = console or terminal.console(stderr=True)
         self._lines = lines
         self.failed = 0
         self._remaining = _PlanColumn()
@@ -126,7 +127,7 @@ class Display:
             TimeElapsedColumn(),
             self._remaining,
             console=self.console,
-            disable=not self.console.is_terminal,
+            disable=not self.console.is_interactive,
             transient=not lines,
             refresh_per_second=_REFRESHES,
         )
@@ -143,7 +144,7 @@ class Display:
 
     def _follow(self, plan: TimePlan) -> None:
         self._remaining.plan = plan
-        if not self.console.is_terminal:  # where no bar shows it
+        if not self.console.is_interactive:  # where no bar shows it
             plan.entered = lambda: self.note(plan.line())
 
     def __enter__(self) -> Display:
