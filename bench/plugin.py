@@ -113,6 +113,7 @@ def pytest_configure(config: pytest.Config) -> None:
     try:
         extensions.load()
         if config.getoption("benchmark_only", default=False):
+            _check_one_process(config)
             apply_process_options(
                 config.getoption("bench_threads"), named(config.getoption("bench_keep_env"))
             )
@@ -120,6 +121,14 @@ def pytest_configure(config: pytest.Config) -> None:
             _set_table(config)
     except UserError as error:
         raise pytest.UsageError(str(error)) from None
+
+
+def _check_one_process(config: pytest.Config) -> None:
+    """Raise UserError where pytest-xdist would spread the tests."""
+    if getattr(config.option, "numprocesses", None):
+        raise UserError(
+            "--benchmark-only measures case by case: leave -n out, or add -n 0 where the ini has it"
+        )
 
 
 def _set_table(config: pytest.Config) -> None:
