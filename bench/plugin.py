@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import sys
 import warnings
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -26,7 +25,7 @@ from rich.console import Console
 from bench.analysis.comparison.gate import FORMS, Gate
 from bench.cli.options import apply_process_options, named
 from bench.cli.progress import Display, label, result_line
-from bench.core import extensions, signals
+from bench.core import extensions, signals, terminal
 from bench.core.case import EXECUTION_NAMES, Case
 from bench.core.errors import OutputError, UserError, notice
 from bench.core.files import expanded
@@ -114,6 +113,7 @@ def pytest_configure(config: pytest.Config) -> None:
     try:
         extensions.load()
         if config.getoption("benchmark_only", default=False):
+            _check_one_process(config)
             apply_process_options(
                 config.getoption("bench_threads"), named(config.getoption("bench_keep_env"))
             )
@@ -121,6 +121,14 @@ def pytest_configure(config: pytest.Config) -> None:
             _set_table(config)
     except UserError as error:
         raise pytest.UsageError(str(error)) from None
+
+
+def _check_one_process(config: pytest.Config) -> None:
+    """Raise UserError where pytest-xdist would spread the tests."""
+    if getattr(config.option, "numprocesses", None):
+        raise UserError(
+            "--benchmark-only measures case by case: leave -n out, or add -n 0 where the ini has it"
+        )
 
 
 def _set_table(config: pytest.Config) -> None:
@@ -501,7 +509,7 @@ class _Terminal:
     def __enter__(self) -> Console:
         if self._capture:
             self._capture.suspend_global_capture(in_=False)
-        return Console(file=sys.stderr)
+        return terminal.console(stderr=True)
 
     def __exit__(self, *_: object) -> None:
         if self._capture:

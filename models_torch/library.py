@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from bench.core.errors import UserError
 from bench.networks import architecture as spec
 from bench.networks import library
 from bench.networks.init import Weights
@@ -112,6 +113,7 @@ class AlexNet(nn.Module):
     def transforms(self) -> Callable[[Any], Tensor]:
         """From a Pillow image to the network's input, (3, S, S) float32.
 
+        A tensor of images is taken as well: (3, H, W) or (B, 3, H, W), uint8 or floats of 0 to 1.
         For torchvision's weights the result equals ``weights.transforms()`` to the bit.
         """
         return _Transforms(self.preprocessing)
@@ -130,11 +132,30 @@ class _Transforms:
         self.preprocessing = preprocessing
 
     def __call__(self, image: Any) -> Tensor:
-        """(3, S, S) float32."""
+        """(3, S, S) float32; (B, 3, S, S) of a tensor with a batch axis."""
+        if isinstance(image, Tensor):
+            return _prepared(image, self.preprocessing)
         return torch.from_numpy(library.prepared(image, self.preprocessing))
 
     def __repr__(self) -> str:
         return f"Transforms({self.preprocessing})"
+
+
+def _prepared(images: Tensor, preprocessing: Preprocessing) -> Tensor:
+    """The steps of torchvision's ``ImageClassification`` preset on tensors."""
+    from torchvision.transforms import InterpolationMode, functional  # noqa: PLC0415  (a second)
+
+    if images.ndim not in (3, 4) or images.shape[-3] != 3:
+        raise UserError(
+            "a tensor of images must be RGB, (3, H, W) or (B, 3, H, W). Received: the shape "
+            f"{tuple(images.shape)}"
+        )
+    how = InterpolationMode(preprocessing.interpolation)
+    x = functional.resize(images, [preprocessing.resize], interpolation=how, antialias=True)
+    x = functional.center_crop(x, [preprocessing.size])
+    mean, std = preprocessing.in_unit
+    x = functional.convert_image_dtype(x, torch.float32)
+    return functional.normalize(x, list(mean), list(std))
 
 
 def save_weights(

@@ -69,6 +69,25 @@ def test_modules_that_are_named_without_a_folder_exist(page):
     assert named - there - {"random.py", "profile.py", "bench.py"} == set()
 
 
+def test_the_tests_of_the_inputs_exist():
+    """docs/inputs.md names a test for each case; a name in brackets is one of a test's cases."""
+    text = (ROOT / "docs" / "inputs.md").read_text(encoding="utf-8")
+    rows = [line for line in text.splitlines() if line.startswith("| ") and "---" not in line]
+    rows = [row for row in rows if not row.endswith("| test |")]
+    assert len(rows) > 60
+    named = re.compile(r"`([\w/]+\.py)::(test_\w+)(?:\[([^`]+)\])?`")
+    without = [row for row in rows if not named.search(row.rpartition(" | ")[2])]
+    assert [row.split("|")[4].strip() for row in without] == ["—"] * len(without)
+    assert len(without) <= 2
+    missing = []
+    for file, test, case in named.findall(text):
+        path = ROOT / "tests" / file
+        code = path.read_text(encoding="utf-8") if path.exists() else ""
+        if f"def {test}(" not in code or (case and f'"{case}"' not in code):
+            missing.append(f"{file}::{test}[{case}]")
+    assert missing == []
+
+
 @pytest.mark.parametrize("name", ["quick", "full"])
 def test_the_limits_in_the_text_are_those_of_the_profile(name):
     limits, run_seconds = PROFILES[name].limits, PROFILES[name].run_seconds

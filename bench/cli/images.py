@@ -1,4 +1,4 @@
-"""One call of ``predict`` or ``embed``: images through a network, results into sheets.
+"""One call of ``predict``, ``embed`` or ``explain``: images through a network, results into sheets.
 
 Results go to stdout or into a file, everything else to stderr. An image that cannot be read costs
 one line there and exit code 2; all others are processed.
@@ -6,19 +6,22 @@ one line there and exit code 2; all others are processed.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from bench.core import terminal
 from bench.core.errors import UserError
 from bench.core.text import headline
 from bench.inference.limits import MAX_PIXELS
 
 if TYPE_CHECKING:
+    from bench.inference.session import Batch
     from bench.networks.inference import InferenceNetwork
+    from bench.networks.preprocessing import Preprocessing
     from bench.networks.pretrained import Pretrained
 
 
@@ -59,7 +62,8 @@ class ImageRun:
         key: str | None = None,
         channel_order: str | None = None,
     ) -> None:
-        from bench.inference.images import Conversions, find_images
+        from bench.data.pixels import Conversions
+        from bench.inference.images import find_images
         from bench.inference.session import chosen_framework
 
         self.row, self.device, words = chosen_framework(framework, device)
@@ -71,7 +75,7 @@ class ImageRun:
         self._batch_size = min(batch_size, len(self._paths))
         self._convert, self._refused = not strict, 0
         self._max_pixels, self._conversions = max_pixels, Conversions()
-        self._console = Console(stderr=True, highlight=False)
+        self._console = terminal.console(stderr=True, highlight=False)
         self._weights, self._key, self._channel_order = weights, key, channel_order
         if words:
             self._console.print(Text(words), soft_wrap=True)
@@ -117,20 +121,14 @@ class ImageRun:
         Returns:
             The exit code: 0, 2 when an image was refused, 1 when the worker failed.
         """
-        from bench.inference.session import InferenceSession, batches, image_reader
+        from bench.inference.session import InferenceSession
         from bench.worker.client import WorkerError
 
-        read = image_reader(
-            served.preprocessing,
-            self._convert,
-            max_pixels=self._max_pixels,
-            conversions=self._conversions,
-        )
         try:
             opened = InferenceSession(served, self.row, self._batch_size, self.device)
             with self._bar() as bar, opened as session:
                 task = bar.add_task(f"starting {self.row.name}", total=len(self._paths))
-                for batch in batches(self._paths, read, self._batch_size, self._refuse):
+                for batch in self.batches(served.preprocessing):
                     rows = session.run(batch.images)
                     bar.stop()  # else it would be drawn into the lines that are printed below
                     for sheet in sheets:
@@ -145,8 +143,24 @@ class ImageRun:
         finally:
             for sheet in sheets:
                 sheet.close()
+        return self.finished()
+
+    def batches(self, preprocessing: Preprocessing) -> Iterator[Batch]:
+        """The images in batches; one that cannot be read is reported and left out."""
+        from bench.inference.session import batches, image_reader
+
+        read = image_reader(
+            preprocessing,
+            self._convert,
+            max_pixels=self._max_pixels,
+            conversions=self._conversions,
+        )
+        return batches(self._paths, read, self._batch_size, self._refuse)
+
+    def finished(self) -> int:
+        """Report what was converted; the exit code, 2 when an image was refused."""
         if summary := self._conversions.summary():
-            self._report(summary)
+            self._report(f"{summary}; --strict refuses them")
         return 2 if self._refused else 0
 
     def _progress(self) -> str:
@@ -160,7 +174,7 @@ class ImageRun:
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             console=self._console,
-            disable=not self._console.is_terminal,
+            disable=not self._console.is_interactive,
             transient=True,
             redirect_stdout=False,  # else output that is piped elsewhere goes to the terminal
         )

@@ -8,6 +8,7 @@ Exit codes: 0 success; 1 some case failed (all others are written), or a file ca
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 import warnings
@@ -62,9 +63,18 @@ def main() -> None:
     warnings.showwarning = _show_warning
     # A notebook's backend, which need not be installed here; plots are drawn without any.
     os.environ.pop("MPLBACKEND", None)
+    _escape_what_cannot_be_encoded()
     with signals.raising():
         code = _code()
     sys.exit(code)
+
+
+def _escape_what_cannot_be_encoded() -> None:
+    """Have characters escaped that the output's encoding lacks: a locale need not be UTF-8, nor the
+    name of a file."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _code() -> int:

@@ -224,9 +224,6 @@ def several_runs_options(page: str, instead_of: str) -> Decorator:
 
 
 _IMAGE_OPTIONS: tuple[Decorator, ...] = (
-    click.argument(
-        "images", nargs=-1, required=True, metavar="IMAGE...", type=click.Path(path_type=Path)
-    ),
     click.option(
         "--framework",
         metavar="F",
@@ -258,15 +255,16 @@ _IMAGE_OPTIONS: tuple[Decorator, ...] = (
     click.option(
         "--show-skipped", is_flag=True, help="Name the files in folders that are passed over."
     ),
-    click.option(
-        "--batch-size",
-        type=click.IntRange(min=1),
-        default=32,
-        show_default=True,
-        metavar="N",
-        help="Images per batch.",
-    ),
     device_option,
+)
+
+_INFERENCE_BATCH_OPTION: Decorator = click.option(
+    "--batch-size",
+    type=click.IntRange(min=1),
+    default=32,
+    show_default=True,
+    metavar="N",
+    help="Images per batch.",
 )
 
 _READING_OPTIONS: tuple[Decorator, ...] = (
@@ -290,6 +288,17 @@ def reading_options(command: Any) -> Any:
 
 def image_options(command: Any) -> Any:
     """The arguments of ``predict`` and ``embed``: see `bench.cli.images.ImageRun`."""
-    for option in reversed(_IMAGE_OPTIONS):
+    return _of_images(_INFERENCE_BATCH_OPTION(command), required=True)
+
+
+def explain_options(command: Any) -> Any:
+    """The same for ``explain``, which does without images and chooses the batch size itself."""
+    return _of_images(command, required=False)
+
+
+def _of_images(command: Any, *, required: bool) -> Any:
+    kind = click.Path(path_type=Path)
+    argument = click.argument("images", nargs=-1, required=required, metavar="IMAGE...", type=kind)
+    for option in reversed((argument, *_IMAGE_OPTIONS)):
         command = option(command)
     return reading_options(command)

@@ -20,6 +20,7 @@ from rich.progress import (
 from rich.progress import Task as ProgressTask
 from rich.text import Text
 
+from bench.core import terminal
 from bench.core.kinds import kind
 from bench.core.records import Record
 from bench.core.text import headline
@@ -73,7 +74,7 @@ def certificate_progress(total: int) -> Iterator[tuple[OnProgress, Callable[[], 
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        console=Console(stderr=True),
+        console=terminal.console(stderr=True),
         transient=True,
     )
     task = bar.add_task("parity", total=total)
@@ -116,7 +117,7 @@ class Display:
         lines: bool = True,
         plan: TimePlan | None = None,
     ) -> None:
-        self.console = console or Console(stderr=True)
+        self.console = console or terminal.console(stderr=True)
         self._lines = lines
         self.failed = 0
         self._remaining = _PlanColumn()
@@ -128,7 +129,7 @@ class Display:
             TimeElapsedColumn(),
             self._remaining,
             console=self.console,
-            disable=not self.console.is_terminal,
+            disable=not self.console.is_interactive,
             transient=not lines,
             refresh_per_second=_REFRESHES,
         )
@@ -145,7 +146,7 @@ class Display:
 
     def _follow(self, plan: TimePlan) -> None:
         self._remaining.plan = plan
-        if not self.console.is_terminal:  # where no bar shows it
+        if not self.console.is_interactive:  # where no bar shows it
             plan.entered = lambda: self.note(plan.line())
 
     def __enter__(self) -> Display:

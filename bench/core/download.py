@@ -11,7 +11,6 @@ from time import monotonic
 from urllib.parse import urlsplit
 
 import httpx
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -21,6 +20,7 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
+from bench.core import terminal
 from bench.core.errors import UserError, notice
 
 CIFAR10_URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
@@ -144,7 +144,7 @@ def _transfer(url: str, part: Path, resumed: int, progress: bool) -> None:
     try:
         look_up(url)
         with (
-            httpx.Client(timeout=timeout, follow_redirects=True) as client,
+            _client(url, timeout) as client,
             client.stream("GET", url, headers=headers) as response,
         ):
             if resumed and response.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
@@ -159,6 +159,18 @@ def _transfer(url: str, part: Path, resumed: int, progress: bool) -> None:
         raise DownloadError(f"{url}: cannot be downloaded ({reason}); {_ADVICE}") from error
 
 
+def _client(url: str, timeout: httpx.Timeout) -> httpx.Client:
+    """A client. Raises DownloadError where the certificates that the user names cannot be read."""
+    try:
+        return httpx.Client(timeout=timeout, follow_redirects=True)
+    except OSError as error:
+        reason = error.strerror or " ".join(str(error).split())
+        raise DownloadError(
+            f"{url}: cannot be downloaded: the certificates cannot be read ({reason}); check "
+            "$SSL_CERT_FILE and $SSL_CERT_DIR"
+        ) from error
+
+
 def _write(response: httpx.Response, part: Path, resumed: int, progress: bool) -> None:
     if resumed and response.status_code == httpx.codes.PARTIAL_CONTENT:
         if not response.headers.get("Content-Range", "").startswith(f"bytes {resumed}-"):
@@ -169,7 +181,7 @@ def _write(response: httpx.Response, part: Path, resumed: int, progress: bool) -
     total = resumed + int(length) if length.isdigit() else None
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
     rates = (TransferSpeedColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
+    console = terminal.console(stderr=True)
     bar = Progress(*columns, *rates, console=console, disable=not progress)
     pace = _Pace(part.stem, resumed, total)
     with bar, part.open("ab" if resumed else "wb") as file:

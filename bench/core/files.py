@@ -53,6 +53,13 @@ def _write(path: Path, parts: Iterable[bytes], durable: bool) -> None:
         raise
 
 
+def usual_mode() -> int:
+    """The permissions that ``open`` gives a new file."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return 0o666 & ~mask
+
+
 def temporary_directory(folder: Path | None = None) -> tempfile.TemporaryDirectory[str]:
     """A temporary folder that `sweep` removes when this process was killed.
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from bench.core.errors import UserError, notice
+from bench.data.pixels import SUFFIXES
 
 FORMS = (
     "an archive or folder with data_batch_1.bin … test_batch.bin, with data_batch_1 … test_batch, "
@@ -43,20 +44,24 @@ MAX_MEMBERS = 300_000
 MAX_HEADER_BYTES = 64 * 1024  # of an extended header, which holds a long name
 
 _PART = r"(?!__MACOSX/)[^/.][^/]*"  # a name that is not hidden, and neither . nor ..
-_IMAGE = rf"{_PART}\.(?i:png|jpg|jpeg|jfif|webp)"
+_IMAGE = rf"{_PART}\.(?i:{'|'.join(suffix[1:] for suffix in SUFFIXES)})"
 _BATCH = r"(?:data_batch_\d+|test_batch)(?:\.bin)?|batches\.meta(?:\.txt)?"
 _SPLIT = r"(?i:train|training|test|testing|val|valid|validation)"
+_TOP = rf"(?:(?P<top>{_PART}(?:/{_PART}){{0,2}})/)??"  # folders around the dataset
+# A class may be called as a split (a train), but not with folders of its own.
+_CLASS = rf"(?:{_PART}|(?!{_SPLIT}/){_PART}(?:/{_PART}){{1,3}})"
 _IMAGE_NAME, _BATCH_NAME = re.compile(_IMAGE), re.compile(_BATCH)
 _SPLIT_NAME = re.compile(_SPLIT)
-_WANTED = re.compile(
-    rf"(?:(?P<top>{_PART})/)??(?P<path>{_BATCH}|(?P<split>{_SPLIT})/{_PART}/{_IMAGE})"
-)
-_CLASS_FOLDER = re.compile(rf"(?:(?P<top>{_PART})/)??(?P<path>(?P<split>{_SPLIT})/{_PART})")
-_UNSPLIT = re.compile(rf"(?:(?P<top>{_PART})/)??(?P<path>{_PART}/{_IMAGE})")
-_OTHER_FILE = re.compile(rf"(?:{_PART}/)??{_SPLIT}/{_PART}/(?P<file>[^/.][^/]*)")
+_WANTED = re.compile(rf"{_TOP}(?P<path>{_BATCH}|(?P<split>{_SPLIT})/{_CLASS}/{_IMAGE})")
+_CLASS_FOLDER = re.compile(rf"{_TOP}(?P<path>(?P<split>{_SPLIT})/{_PART})")
+_UNSPLIT = re.compile(rf"{_TOP}(?P<path>(?!{_SPLIT}/){_PART}/{_IMAGE})")
+_WITHOUT_CLASS = re.compile(rf"{_TOP}(?P<split>{_SPLIT})/{_IMAGE}")
+_OTHER_FILE = re.compile(rf"{_TOP}{_SPLIT}/(?:{_PART}/){{1,4}}(?P<file>[^/.][^/]*)")
 _SPLITS = {"train": "train", "training": "train", "test": "test", "testing": "test"}
 _CIFAR_100 = re.compile(r"(?:.*/)?(?:cifar-100[^/]*/.*|fine_label_names\.txt)")
 _DECODER_ERRORS = (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError, ValueError)
+_DEEPEST = 3
+"""Folders within that of a class, as in `_CLASS`."""
 UNSPLIT = "all"
 """The split of images that lie in class folders alone."""
 VALIDATION = "val"
@@ -77,13 +82,15 @@ class Bundle:
 
     `files`: path below the top folder to content, sorted by path; the split is `train`, `test`,
     `val` or, without any, `all`. `folders`: the class folders (`train/cat`) that were seen, those
-    without an image too. `skipped`: other files in these.
+    without an image too. `skipped`: other files in these. `without_class`: images that lie in a
+    split itself.
     """
 
     origin: Path
     files: dict[str, bytes]
     folders: frozenset[str]
     skipped: tuple[str, ...] = ()
+    without_class: tuple[str, ...] = ()
 
     def digest(self) -> str:
         """sha256 (hex) over the sorted relative paths and contents of the files."""
@@ -96,7 +103,8 @@ class Bundle:
 
 
 def find_dataset(path: Path) -> Path:
-    """The dataset at `path`: itself, or the only archive or dataset folder within that folder.
+    """The dataset at `path`: itself, or the only archive or dataset folder within that folder, also
+    where folders of one folder each are around it.
 
     Among several archives it is the one that has all of CIFAR-10, which one line then says.
 
@@ -110,6 +118,8 @@ def find_dataset(path: Path) -> Path:
     if not archives:
         if _walk(path, unsplit=True):
             return path
+        if (inner := _only_folder(path)) is not None:
+            return find_dataset(inner)
         raise UserError(f"{path}: {_instead(path)}; expected {FORMS}")
     if len(archives) == 1:
         return archives[0]
@@ -120,6 +130,12 @@ def find_dataset(path: Path) -> Path:
     others = ", ".join(archive.name for archive in archives if archive not in whole)
     notice(f"{path}: taken is {whole[0].name}, which has all of CIFAR-10 (also there: {others})")
     return whole[0]
+
+
+def _only_folder(folder: Path) -> Path | None:
+    """The one folder in a folder, apart from hidden ones; None where there is another entry."""
+    usual = [c for c in folder.iterdir() if not c.name.startswith(".") and c.name != "__MACOSX"]
+    return usual[0] if len(usual) == 1 and usual[0].is_dir() and not usual[0].is_symlink() else None
 
 
 def _has_all_of_cifar10(archive: Path) -> bool:
@@ -139,7 +155,15 @@ def _instead(folder: Path) -> str:
     python = {"train", "test", "meta"} <= {child.name for child in folder.iterdir()}
     if any(_CIFAR_100.fullmatch(name) for name in names) or (python and _all_files(folder)):
         return _IS_CIFAR_100
+    for child in folder.iterdir():
+        inner = child.iterdir() if child.is_dir() and _SPLIT_NAME.fullmatch(child.name) else ()
+        if any(_IMAGE_NAME.fullmatch(file.name) for file in inner):
+            return _no_classes(child.name)
     return "no dataset in this folder"
+
+
+def _no_classes(split: str) -> str:
+    return f"images lie in {split}/ itself, without folders of classes"
 
 
 def _all_files(folder: Path) -> bool:
@@ -183,10 +207,10 @@ class _Entries:
         self._path = path
         self._files: dict[tuple[str, str], bytes] = {}
         self._unsplit: dict[tuple[str, str], bytes] = {}
-        self._folders: set[str] = set()
+        self._folders: set[tuple[str, str]] = set()
         self._skipped: list[str] = []
+        self._without_class: list[str] = []
         self._cifar_100 = False
-        self._without_class = ""
 
     def add(self, entry: Entry) -> None:
         """Sort an entry in. Raises UserError where it is there twice."""
@@ -199,10 +223,11 @@ class _Entries:
         path = match["path"]
         if split := match["split"]:
             path = f"{_SPLITS.get(split.lower(), VALIDATION)}{path[len(split) :]}"
+        key = (match["top"] or "", path)
         if content is None:
-            self._folders.add(path)
+            self._folders.add(key)
             return
-        self._add_file(self._files, (match["top"] or "", path), name, content)
+        self._add_file(self._files, key, name, content)
 
     def _add_file(
         self, files: dict[tuple[str, str], bytes], key: tuple[str, str], name: str, content: bytes
@@ -211,17 +236,15 @@ class _Entries:
             raise UserError(f"{self._path}: {name} is there twice; every file must be there once")
 
     def _add_other(self, entry: Entry) -> None:
-        match = _UNSPLIT.fullmatch(entry.name)
-        if entry.content is None or match is None:
-            if not entry.folder and _OTHER_FILE.fullmatch(entry.name):
-                self._skipped.append(entry.name)
+        if entry.folder:
             return
-        group = match["path"].partition("/")[0]
-        if _SPLIT_NAME.fullmatch(group):
-            self._without_class = group
-            return
-        key = (match["top"] or "", f"{UNSPLIT}/{match['path']}")
-        self._add_file(self._unsplit, key, entry.name, entry.content)
+        if _WITHOUT_CLASS.fullmatch(entry.name):
+            self._without_class.append(entry.name)
+        elif _OTHER_FILE.fullmatch(entry.name):
+            self._skipped.append(entry.name)
+        elif entry.content is not None and (match := _UNSPLIT.fullmatch(entry.name)):
+            key = (match["top"] or "", f"{UNSPLIT}/{match['path']}")
+            self._add_file(self._unsplit, key, entry.name, entry.content)
 
     def bundle(self) -> Bundle:
         """All of it. Raises UserError where there is no dataset, or more than one."""
@@ -236,13 +259,15 @@ class _Entries:
                 f"{self._path}: datasets in more than one place ({names}); keep only one"
             )
         found = {name: content for (_, name), content in sorted(files.items())}
-        return Bundle(self._path, found, frozenset(self._folders), tuple(sorted(self._skipped)))
+        folders = frozenset(path for top, path in self._folders if top == tops[0])
+        left = (tuple(sorted(names)) for names in (self._skipped, self._without_class))
+        return Bundle(self._path, found, folders, *left)
 
     def _instead(self) -> str:
         if self._cifar_100:
             return _IS_CIFAR_100
         if self._without_class:
-            return f"images lie in {self._without_class}/ itself, without folders of classes"
+            return _no_classes(self._without_class[0].split("/")[-2])
         return "no dataset in it"
 
 
@@ -260,30 +285,47 @@ def _walk(folder: Path, *, unsplit: bool = False) -> list[tuple[str, os.DirEntry
     Looks into the folder itself, then one level down, and nowhere that no form of dataset needs.
     With `unsplit` class folders are looked for that are in no split.
     """
-    below = _class_folders if unsplit else _below
     try:
-        own = list(below(str(folder), ""))
+        own = _found_in(str(folder), "", unsplit)
         if not own:
             for child in os.scandir(folder):
                 if child.is_dir() and child.name != "__MACOSX":
-                    own += below(child.path, f"{child.name}/")
+                    own += _found_in(child.path, f"{child.name}/", unsplit)
     except OSError as error:
         raise UserError(f"{error.filename}: cannot be read ({error.strerror})") from error
     return sorted(own, key=lambda pair: os.fsencode(pair[0]))
+
+
+def _found_in(folder: str, prefix: str, unsplit: bool) -> list[tuple[str, os.DirEntry[str]]]:
+    """Of one folder; nothing where all images of its splits are in no class."""
+    own = list((_class_folders if unsplit else _below)(folder, prefix))
+    return own if any(not _WITHOUT_CLASS.fullmatch(name) for name, _ in own) else []
 
 
 def _below(folder: str, prefix: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
     for entry in os.scandir(folder):
         if _SPLIT_NAME.fullmatch(entry.name) and entry.is_dir():
             for group in os.scandir(entry.path):
+                start = f"{prefix}{entry.name}/{group.name}"
                 if group.is_dir() and not group.name.startswith("."):
-                    start = f"{prefix}{entry.name}/{group.name}"
                     yield start, group
-                    for file in os.scandir(group.path):
-                        if not file.name.startswith(".") and file.is_file():
-                            yield f"{start}/{file.name}", file
+                    yield from _files_in(group.path, start, _DEEPEST)
+                elif _IMAGE_NAME.fullmatch(group.name):  # in no class: counted
+                    yield start, group
         elif _BATCH_NAME.fullmatch(entry.name) and entry.is_file():
             yield prefix + entry.name, entry
+
+
+def _files_in(folder: str, prefix: str, deepest: int) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """The files of a class, those of its sub-folders too."""
+    for entry in os.scandir(folder):
+        name = f"{prefix}/{entry.name}"
+        if entry.name.startswith(".") or entry.name == "__MACOSX":
+            continue
+        if entry.is_file():
+            yield name, entry
+        elif deepest and entry.is_dir():
+            yield from _files_in(entry.path, name, deepest - 1)
 
 
 def _class_folders(folder: str, prefix: str) -> Iterator[tuple[str, os.DirEntry[str]]]:

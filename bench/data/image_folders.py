@@ -1,7 +1,8 @@
-"""Decoder of a folder of images, `train/<class>/*.png|jpg|webp` and `test/<class>/…`.
+"""Decoder of a folder of images: `train/<class>/*.png|jpg|…` and `test/<class>/…`.
 
-Pillow decodes. Every image must have the stored size already, as resizing makes another dataset of
-it; `resize` asks for that, and the dataset's name has it.
+Pillow decodes, and what is no upright 8-bit RGB is converted as `predict` converts it. Every image
+must have the stored size already, as resizing makes another dataset of it; `resize` asks for that,
+and the dataset's name has it.
 """
 
 import io
@@ -12,17 +13,17 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
-from rich.console import Console
+from PIL import Image, ImageFile
 from rich.progress import Progress
 
+from bench.core import terminal
 from bench.core.errors import UserError
 from bench.core.system.resources import usable_memory
 from bench.data.archives import UNSPLIT, VALIDATION, Bundle
 from bench.data.dataset import SIDE, Split, balanced_order
+from bench.data.pixels import FORMATS, TURNED, Conversions, differences, to_rgb, turn_of
 
-_MODES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"}  # 8 bits or fewer
-_FORMATS = ("PNG", "JPEG", "WEBP")
+_READ = "PNG, JPEG, WebP, AVIF, BMP, GIF and TIFF"
 _TEST_SHARE = 0.2
 """Of each class, where images come in no split."""
 _SPLIT_SEED = 20_121_203  # any fixed number: it decides which images are the test split
@@ -50,9 +51,9 @@ class FolderImages:
 def read_image_folder(bundle: Bundle, progress: bool, resize: int | None = None) -> FolderImages:
     """Classes and splits of the images in class folders.
 
-    Images are in the sorted order of their paths; grey and transparent ones become RGB. Without a
-    test split the validation split is it; without any split every class gives a fifth of its images
-    to the test split, the same ones each time.
+    Images are in the sorted order of their paths. Without a test split the validation split is it;
+    without that too every class gives a fifth of its images to the test split, the same ones each
+    time.
 
     Args:
         bundle: The files.
@@ -70,16 +71,18 @@ def read_image_folder(bundle: Bundle, progress: bool, resize: int | None = None)
     side = resize or SIDE
     _check_memory(bundle, len(names), side)
     pixels = np.empty((len(names), side, side, 3), np.uint8)
-    bar = Progress(console=Console(stderr=True), disable=not progress)
+    conversions = Conversions()
+    bar = Progress(console=terminal.console(stderr=True), disable=not progress)
     with bar:  # one thread: most of the work on such small images holds the interpreter's lock
         for row, name in enumerate(bar.track(names, description="decoding images")):
             where = f"{bundle.origin}: {name}"
-            pixels[row] = decode(bundle.files[name], where, resize)
+            pixels[row] = decode(bundle.files[name], where, resize, conversions)
     number = {label: index for index, label in enumerate(classes)}
     labels = np.array([number[name.split("/")[1]] for name in names], np.int64)
     training = _training(names, labels, splits)
     train, test = (Split(pixels[chosen], labels[chosen]) for chosen in (training, ~training))
-    return FolderImages(_printable(classes), train, test, (*notes, *_skipped(bundle)))
+    notes = (*notes, *filter(None, [conversions.summary()]), *_skipped(bundle))
+    return FolderImages(_printable(classes), train, test, notes)
 
 
 def _check_memory(bundle: Bundle, count: int, side: int) -> None:
@@ -92,27 +95,43 @@ def _check_memory(bundle: Bundle, count: int, side: int) -> None:
         )
 
 
-def decode(content: bytes, where: str, resize: int | None = None) -> NDArray[np.uint8]:
-    """One encoded image as (S, S, 3) uint8, RGB, S = `resize` or 32.
+def decode(
+    content: bytes, where: str, resize: int | None = None, conversions: Conversions | None = None
+) -> NDArray[np.uint8]:
+    """One encoded image as (S, S, 3) uint8, upright RGB, S = `resize` or 32.
 
-    Raises UserError starting with `where`.
+    `conversions` counts what was converted. Raises UserError starting with `where`.
     """
+
+    def opened() -> ImageFile.ImageFile:
+        return Image.open(io.BytesIO(content), formats=FORMATS)
+
     try:
         with (
             warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning),
-            Image.open(io.BytesIO(content), formats=_FORMATS) as image,
+            opened() as image,
         ):
             _check_size(image.size, where, resize)  # as declared: no pixel has been decoded yet
-            if image.mode not in _MODES:
-                raise UserError(f"{where}: pixels of kind {image.mode}; expected 8-bit RGB")
-            rgb = image.convert("RGB")
-            return np.asarray(rgb if resize is None else _square(rgb, resize))
+            kinds = _kinds(image, where)
+            rgb = to_rgb(image, opened)
+            if (turn := turn_of(image)) is not None:
+                rgb, kinds = rgb.transpose(turn), [*kinds, TURNED]
     except UserError:
         raise
     except Exception as error:  # damaged files raise nearly every type there is
         reason = " ".join(str(error).split()) or type(error).__name__
         reason = reason if "BytesIO" not in reason else "unknown format"
-        raise UserError(f"{where}: not a whole PNG or JPEG image, nor WebP ({reason})") from error
+        raise UserError(f"{where}: not a whole image ({reason}); {_READ} are read") from error
+    if conversions is not None:
+        conversions.add(kinds)
+    return np.asarray(rgb if resize is None else _square(rgb, resize))
+
+
+def _kinds(image: Image.Image, where: str) -> list[str]:
+    try:
+        return differences(image)
+    except ValueError as error:
+        raise UserError(f"{where}: {error}") from None
 
 
 def _check_size(size: tuple[int, int], where: str, resize: int | None) -> None:
@@ -138,21 +157,33 @@ def _splits(bundle: Bundle) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The splits that are used, the training split first, and what is to be said about them."""
     there = Counter(name.partition("/")[0] for name in bundle.files)
     folders = {folder.partition("/")[0] for folder in bundle.folders}
+    share = f"{_TEST_SHARE:.0%} of each class, always the same, is the test"
+    said = _without_class(bundle)
     if UNSPLIT in there:
-        share = f"{_TEST_SHARE:.0%} of each class"
-        return (UNSPLIT,), (f"no train and test folders: {share}, always the same, is the test",)
-    if "test" in there or "test" in folders or VALIDATION not in there:
-        unused = there[VALIDATION]
-        said = f"{VALIDATION}/ with {unused} images is not used, since there is a test split"
-        return ("train", "test"), (said,) if unused else ()
-    return ("train", VALIDATION), (f"{VALIDATION}/ is the test split, since there is no other",)
+        return (UNSPLIT,), (f"no train and test folders: {share}", *said)
+    if "test" in there or "test" in folders:
+        if unused := there[VALIDATION]:
+            said = (f"{VALIDATION}/ with {unused} images is not used, since there is a test split",)
+        return ("train", "test"), said
+    if VALIDATION in there or "train" not in there:
+        other = (f"{VALIDATION}/ is the test split, since there is no other",)
+        return ("train", VALIDATION), (*other, *said)
+    return ("train",), (f"train/ alone: {share}", *said)
+
+
+def _without_class(bundle: Bundle) -> tuple[str, ...]:
+    splits = Counter(name.split("/")[-2] for name in bundle.without_class)
+    return tuple(
+        f"{split}/ has {count} images in no class, which are not used"
+        for split, count in sorted(splits.items())
+    )
 
 
 def _training(
     names: Sequence[str], labels: NDArray[np.int64], splits: tuple[str, ...]
 ) -> NDArray[np.bool_]:
     """Which images are those of the training split."""
-    if splits != (UNSPLIT,):
+    if len(splits) > 1:
         return np.array([name.startswith("train/") for name in names])
     found = np.ones(len(names), np.bool_)
     for label in np.unique(labels):
@@ -180,13 +211,13 @@ def _skipped(bundle: Bundle) -> tuple[str, ...]:
     )
     each = ", ".join(f"{count} {suffix}" for suffix, count in suffixes.most_common(4))
     each = _printable((each,))[0]
-    return (f"passed over in class folders: {each}; PNG, JPEG and WebP are read",)
+    return (f"passed over in class folders: {each}; {_READ} are read",)
 
 
 def _classes(bundle: Bundle, splits: tuple[str, ...]) -> tuple[str, ...]:
-    folders = bundle.folders | {name.rpartition("/")[0] for name in bundle.files if "/" in name}
+    filled = {"/".join(name.split("/")[:2]) for name in bundle.files if "/" in name}
+    folders = bundle.folders | filled
     folders = frozenset(name for name in folders if name.partition("/")[0] in splits)
-    filled = {name.rpartition("/")[0] for name in bundle.files}
     sets = {
         split: {folder.split("/")[1] for folder in folders if folder.startswith(f"{split}/")}
         for split in splits
@@ -204,10 +235,8 @@ def _classes(bundle: Bundle, splits: tuple[str, ...]) -> tuple[str, ...]:
                 "have the same classes"
             )
     for folder in sorted(folders - filled):
-        raise UserError(
-            f"{bundle.origin}: no image in {folder}/; expected *.png, *.jpg, *.jpeg, *.webp"
-        )
-    if splits == (UNSPLIT,):
+        raise UserError(f"{bundle.origin}: no image in {folder}/; expected {_READ}")
+    if len(splits) == 1:
         counts = Counter(name.split("/")[1] for name in bundle.files)
         for name, count in sorted(counts.items()):
             if count < 2:

@@ -44,7 +44,7 @@ OFFICIAL_STD = (0.2470, 0.2435, 0.2616)
 _NOT_AVAILABLE = "CIFAR-10 is not available"
 _DECODING_SECONDS = 3600.0
 """For 60,000 images from a slow disk; CIFAR-10 takes seconds."""
-_CACHE_FORMAT = 2  # raise it when earlier decoded copies must not be used any more
+_CACHE_FORMAT = 3  # raise it when earlier decoded copies must not be used any more
 
 
 class SyntheticDataWarning(UserWarning):

@@ -25,7 +25,7 @@ from bench.core.limits import Limits
 from bench.core.system.devices import accelerated
 from bench.core.system.environment import processor
 from bench.core.system.resources import usable_cpus, usable_memory
-from bench.core.text import without_folders
+from bench.core.text import headline, without_folders
 from bench.harness.devices import card_of
 from bench.harness.source_code import code_digest
 from bench.networks.architecture import Architecture
@@ -196,8 +196,8 @@ class _ParityChecks:
         try:
             certificate |= _ask(worker, subject, self._progress)
         except WorkerError as error:
-            last_line = without_folders(str(error)).strip().splitlines()[-1]
-            certificate["problem"] = f"the parity check could not be carried out: {last_line}"
+            reason = headline(without_folders(str(error)).strip())
+            certificate["problem"] = f"the parity check could not be carried out: {reason}"
             return certificate, False
         cache(certificate)
         return certificate, True

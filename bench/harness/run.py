@@ -23,6 +23,7 @@ from bench.core.errors import OutputError, UserError, cannot_write
 from bench.core.kinds import kind
 from bench.core.limits import Limits
 from bench.core.records import FILE, Record, RecordStore
+from bench.core.system.resources import check_measuring
 from bench.core.text import without_folders
 from bench.data.contact_sheet import write_contact_sheet
 from bench.data.dataset import Dataset
@@ -344,6 +345,7 @@ def open_run(
         UserError: A new run's name is taken, there is nothing to resume, another process measures
             into the folder, or something differs and may not.
     """
+    check_measuring()
     held = RunFolder(folder_to_resume(results, name)) if resume else None
     try:
         run = Run(held.path if held else results / (name or ""), profile, data, validation)

@@ -28,6 +28,8 @@ PUBLISHED = {"torchvision": "torchvision", "imagenet-lrn": "bvlc"}
 
 EXECUTOR_NAMES = ("local", "ray", "slurm")
 """Rows of `bench.executors.registry`, whose import takes longer than that of these names."""
+_MOST_SEEDS = 100_000
+"""More are a slip: the matrix of so many cases takes minutes to make."""
 AUTO_BATCH = 0
 """The batch size of ``--batch-sizes auto``, until one is found (`bench.harness.batch_sizes`)."""
 
@@ -83,8 +85,11 @@ class Selection:
                 f"--weights {self.weights}: --inits {','.join(self.inits)} starts from none; "
                 "add pretrained"
             )
-        if self.seeds is not None and self.seeds < 1:
-            raise UserError(f"--seeds {self.seeds}: must be at least 1")
+        if self.seeds is not None and not 1 <= self.seeds <= _MOST_SEEDS:
+            raise UserError(
+                f"--seeds {self.seeds}: must be at least 1 and at most {_MOST_SEEDS:,}; it is the "
+                "number of seeds"
+            )
         if not 0 < self.budget <= 1:
             raise UserError(f"--budget {self.budget:g}: must be above 0 and at most 1")
         if any(number < 1 for number in self.devices):

@@ -19,7 +19,8 @@ from bench.core.case import Case
 from bench.core.errors import UserError
 from bench.core.files import temporary_directory
 from bench.core.limits import Limits
-from bench.inference.images import Conversions, read_rgb
+from bench.data.pixels import Conversions
+from bench.inference.images import read_rgb
 from bench.inference.limits import MAX_PIXELS
 from bench.inference.transforms import prepare
 from bench.networks.inference import InferenceNetwork

@@ -21,6 +21,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from bench.core.errors import UserError
+from bench.core.files import usual_mode
 from bench.networks.architecture import Architecture, BatchNorm
 from bench.networks.init import Weights, initial_weights
 from bench.networks.preprocessing import Preprocessing
@@ -114,6 +115,7 @@ class Pretrained:
         metadata = {**(texts or {}), _KEY: json.dumps(self.facts.to_json())}
         try:
             save_file(arrays, partial, metadata)
+            partial.chmod(usual_mode())  # safetensors makes it its user's alone
             partial.replace(path)
         except SafetensorError as error:  # the library's own class for an error of the system
             code = re.search(r"os error (\d+)", str(error))

@@ -172,7 +172,7 @@ def _run(place: int) -> Plot | str | None:
 
 
 def _processors() -> int:
-    return len(usable_cpus()) if hasattr(os, "sched_getaffinity") else 1
+    return len(usable_cpus())
 
 
 def _drawn(report: Report) -> list[tuple[Results, str]]:

@@ -286,6 +286,8 @@ def _weight_of(shapes: Mapping[str, Shape], layer: str) -> Shape | str:
 def _called(name: str, theirs: Mapping[str, str]) -> str:
     """A tensor's name in the file's own convention, from the rest of its layer."""
     layer, _, part = name.rpartition(".")
+    if not layer:
+        return theirs.get(name, name)
     for ours, own in theirs.items():
         if ours.rpartition(".")[0] == layer:
             return f"{own.rpartition('.')[0]}.{part}"

@@ -57,6 +57,12 @@ def plain_names(names: list[str]) -> Named:
     return Named({new: old for old, new in found.items()}, tuple(said))
 
 
+def first_part(name: str) -> str:
+    """The part of a name that may be a prefix: no number, and none of torchvision's parts."""
+    first, dot, _ = _unwrapped(name).partition(".")
+    return "" if not dot or first in _KNOWN or first.isdecimal() else first
+
+
 def _with_core_part(name: str) -> str:
     """``conv1/kernel:0``, ``conv1_W`` and ``conv1.weights`` as ``conv1.weight``."""
     clean = re.sub(r":\d+$", "", name).replace("/", ".")

@@ -15,6 +15,7 @@ from bench.networks import layouts
 from bench.networks.architecture import Shape
 from bench.networks.variants import HEADS, VARIANTS
 from bench.networks.weight_names import core_names, renamed
+from bench.weights.beside import without_others
 from bench.weights.files import RawWeights, Tensors
 from bench.weights.identify import (
     AmbiguousError,
@@ -28,8 +29,13 @@ from bench.weights.identify import (
 from bench.weights.keras import from_keras
 from bench.weights.match import matched, naming, natural_order
 from bench.weights.names import Named, plain_names
+from bench.weights.numbering import contradiction
 from bench.weights.partial import Fitting, fitting_layers
 
+_OTHER_NETWORK = (
+    "so another network is meant, which has other outputs; alexbench convert --variant takes the "
+    "tensors all the same, CONTRIBUTING.md, 'Add a variant', says how to add a network"
+)
 _CAFFE = ("fc6", "fc7", "fc8")
 """Names of dense layers in Caffe's AlexNet, which its converters keep."""
 
@@ -78,8 +84,10 @@ def recognise(
             if not partial:
                 raise
             return _partly(raw.tensors, where, named, keras=True)
-    plain = plain_names(list(raw.tensors))
-    tensors, sentences, of_caffe = _plain(raw.tensors, plain)
+    network_alone, others = without_others(raw.tensors)
+    plain = plain_names(list(network_alone))
+    tensors, sentences, of_caffe = _plain(network_alone, plain)
+    sentences = (*filter(None, [others]), *sentences)
     try:
         own = _by_names(tensors, plain.theirs, where, named, head)
         other = _by_order(tensors, where, named, head) if unusual(own[1])[0] else None
@@ -92,8 +100,9 @@ def recognise(
         found = _by_order(tensors, where, named, head) or _as_keras(tensors, where, named, head)
         if found is not None:
             return Recognised(found[0], found[1], (*sentences, *found[2]), of_caffe)
-        if not partial:
-            raise error
+        numbering = _of_modules(tensors, where, head)
+        if numbering or not partial:
+            raise numbering or error from None
     return _partly(tensors, where, named, keras=False, sentences=sentences)
 
 
@@ -124,7 +133,10 @@ def _by_names(
     by_name = renamed(tensors, names)
     shapes = {name: array.shape for name, array in by_name.items()}
     theirs = {ours: in_file[own] for own, ours in names.items()}
-    return by_name, identify(shapes, where, named=named, head=head, theirs=theirs)
+    network = identify(shapes, where, named=named, head=head, theirs=theirs)
+    if named is None and (why := contradiction(names, network.architecture)):
+        raise UserError(f"{where}: {why}; {_OTHER_NETWORK}")
+    return by_name, network
 
 
 def _by_order(
@@ -133,7 +145,11 @@ def _by_order(
     """Tensors under the core's names where the layers of one network fit in order and shape."""
     given = _in_order(tensors)
     shapes = {name: array.shape for name, array in given.items()}
-    found = list(_orders(shapes, named, head))
+    found = [
+        (network, names)
+        for network, names in _orders(shapes, named, head)
+        if named or contradiction(names, network.architecture) is None
+    ]
     if not found:
         return None
     network = best_of([network for network, _ in found], where)
@@ -153,6 +169,15 @@ def _orders(
             network = candidate(row, each, renamed_shapes)
             if fits(network, renamed_shapes):
                 yield network, names
+
+
+def _of_modules(tensors: Tensors, where: str, head: str | None) -> UserError | None:
+    """The error of tensors that fit a network while the numbers of their modules do not."""
+    shapes = {name: array.shape for name, array in _in_order(tensors).items()}
+    for network, names in _orders(shapes, None, head):
+        if why := contradiction(names, network.architecture):
+            return UserError(f"{where}: {why}; {_OTHER_NETWORK}")
+    return None
 
 
 def _in_order(tensors: Tensors) -> Tensors:

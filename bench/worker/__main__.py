@@ -42,6 +42,7 @@ from bench.core.system.process import (
     peak_memory_bytes,
     thread_affinities,
 )
+from bench.core.system.resources import affinity, bind
 from bench.networks.architecture import Architecture
 from bench.parity import certificate as parity
 from bench.training.defaults import switched
@@ -127,7 +128,7 @@ class Commands:
         self.send("progress", done=done, note=note)
 
     def _open(self, command: Command) -> None:
-        os.sched_setaffinity(0, command["cpus"])
+        bind(command["cpus"])
         self.case = Case.from_json(command["case"])
         monitor = Monitor(command["cpus"], harness=os.getppid())
         self._session = open_session(command, self._progress)
@@ -197,7 +198,7 @@ def _executed(create: TrainerFactory, execution: str) -> Callable[[Setup], Any]:
 
 def _enter(command: Command) -> Framework:
     """Bind the process to its CPUs and block the other frameworks."""
-    os.sched_setaffinity(0, command["cpus"])
+    bind(command["cpus"])
     row = framework(command["framework"])
     block(row.blocked)
     return row
@@ -288,7 +289,7 @@ def _settings(session: Session) -> Fields:
     # Read from the part with convolutions, which a head alone does not have.
     convolutional: Trainer = session.trunk or session.trainer
     return {
-        "cpu_affinity": sorted(os.sched_getaffinity(0)),
+        "cpu_affinity": affinity(),
         "thread_affinities": thread_affinities(),
         "kept_environment": kept_environment(),
         **convolutional.settings(),

@@ -40,8 +40,6 @@ def save_weights(bench: Session, metrics: Mapping[str, Any], path: Path) -> dict
         path.parent.mkdir(parents=True, exist_ok=True)
         layers = {"architecture": json.dumps(architecture.to_json())}
         Pretrained(facts, weights).save(path, layers)
-        # Safetensors makes it its user's alone; as the folder, like the other files of a run.
-        path.chmod(path.parent.stat().st_mode & 0o666)
     except OSError as error:
         return {"problem": f"weights not saved: {error.strerror or error}"}
     except UserError as error:

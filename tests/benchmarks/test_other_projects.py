@@ -55,6 +55,9 @@ def ended(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ended]:
         ),
         "first compare": Call((*plugin, *QUICK, *strict, "--benchmark-compare"), str(project)),
         "without dev": Call((*bare, "--collect-only", "-q", "tests/core"), checkout),
+        "benchmarks with -n": Call(
+            (*plugin, "--benchmark-only", "--bench-frameworks", "fake", "-n", "2"), str(project)
+        ),
         "benchmarks without dev": Call(
             (*bare, "--collect-only", "-q", "--benchmark-only", "--bench-frameworks", "fake",
              "--bench-profile", "tiny"),
@@ -119,6 +122,14 @@ def test_only_benchmarks_are_collected_with_benchmark_only(ended: dict[str, Ende
     assert collected
     assert all(line.startswith("bench/benchmarks/bench_") for line in collected)
     assert not any("skipped" in line or "deselected" in line for line in lines)
+
+
+def test_benchmarks_with_several_processes_are_one_line_of_ours(ended: dict[str, Ended]) -> None:
+    pytest.importorskip("xdist")
+    done = ended["benchmarks with -n"]
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR
+    (line,) = (done.stdout + done.stderr).strip().splitlines()
+    assert "leave -n out" in line
 
 
 @pytest.mark.slow

@@ -70,6 +70,7 @@ RUN = ("run", "--profile", "tiny")
         (("run", "--batch-sizes", "8,x"), "'8,x' is not a list of whole numbers"),
         (("run", "--batch-sizes", "0"), "at least 1"),
         (("run", "--seeds", "0"), "--seeds 0: must be at least 1"),
+        (("run", "--seeds", "100000000"), "at most 100,000; it is the number of seeds"),
         (("run", "--seeds", "many"), "'many' is not a valid integer"),
         (("run", "--budget", "2"), "must be above 0 and at most 1"),
         (("run", "--unheard-of"), "No such option"),
@@ -123,6 +124,18 @@ def test_results_that_cannot_be_written_are_bad_input(
     assert "--results" in shown.err
 
 
+def test_a_system_that_binds_no_process_measures_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], batches: str
+) -> None:
+    for name in ("sched_getaffinity", "sched_setaffinity"):  # as on macOS
+        monkeypatch.delattr(os, name)
+    assert call(monkeypatch, *RUN, "--data", batches) == 2
+    shown = capsys.readouterr()
+    assert "measuring needs Linux" in shown.err
+    assert shown.err.count("\n") == 1
+    assert not Path("results").exists()
+
+
 @pytest.mark.parametrize("command", ["report", "compare"])
 def test_a_damaged_record_is_named(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str
@@ -166,6 +179,23 @@ def test_help_version_and_list_end_well(
     shown = capsys.readouterr()
     assert shown.out
     assert shown.err == ""
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_what_the_output_cannot_encode_is_escaped(tmp_path: Path, encoding: str) -> None:
+    """A locale that is not UTF-8, and the name of a file that is no text."""
+    command = [sys.executable, "-m", "bench", "list"]
+    given = {**os.environ, "PYTHONIOENCODING": encoding, "COLUMNS": "60"}
+    done = subprocess.run(command, capture_output=True, check=False, env=given)
+    assert done.returncode == 0, done.stderr
+    assert b"cifar-bn" in done.stdout
+    assert b"\\u2026" in done.stdout
+    given = {**os.environ, "PYTHONIOENCODING": f"{encoding}:strict"}
+    command = [*command[:3], "report", str(tmp_path / "\udcff")]
+    done = subprocess.run(command, capture_output=True, check=False, env=given)
+    assert done.returncode == 2
+    assert b"Traceback" not in done.stderr
+    assert done.stderr.count(b"\n") == 1
 
 
 def test_list_has_what_can_run_and_why_not(

@@ -197,6 +197,14 @@ def test_redirects_are_followed(server: Server, target: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_certificates_that_are_not_there_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "nowhere.pem"))
+    with pytest.raises(DownloadError, match=r"certificates cannot be read .*\$SSL_CERT_FILE"):
+        fetch("https://127.0.0.1:9/file", tmp_path / "file", checksum="md5:0", progress=False)
+
+
 def test_full_disk_is_told(server: Server, target: Path) -> None:
     target.parent.mkdir()
     target.with_name("data.tar.gz.part").symlink_to("/dev/full")

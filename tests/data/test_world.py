@@ -17,6 +17,7 @@ from bench.data import archives, sources
 from bench.data import dataset as data
 from bench.data.cifar_batches import CLASSES
 from bench.data.contact_sheet import write_contact_sheet
+from bench.inference.images import read_rgb
 from tests.core import test_download
 from tests.data.test_sources import (
     Files,
@@ -116,6 +117,96 @@ def test_without_splits_a_fifth_of_each_class_is_the_test(
     assert again.fingerprint == found.fingerprint
 
 
+@pytest.mark.parametrize("form", ["folder", "tar", "zip"])
+def test_a_training_split_alone_gives_a_fifth_to_the_test(tmp_path: Path, form: str) -> None:
+    """As competitions hand them out: the test images are there, without their classes."""
+    files = {f"train/{name}": content for name, content in classes_alone().items()}
+    make = {"folder": write_folder, "tar": write_tar, "zip": write_zip}[form]
+    found = open_quietly(make(tmp_path / f"alone.{form}", files))
+    assert np.bincount(found.test.labels).tolist() == [2, 2, 2]
+    assert found.notes == "train/ alone: 20% of each class, always the same, is the test"
+    files |= {f"test/{i}.png": png(image) for i, image in enumerate(pixels(4, 9))}
+    competition = open_quietly(make(tmp_path / f"competition.{form}", files))
+    assert competition.fingerprint == found.fingerprint
+    assert competition.notes.endswith("test/ has 4 images in no class, which are not used")
+
+
+@pytest.mark.parametrize("form", ["folder", "tar", "zip"])
+def test_folders_around_a_dataset_and_within_classes_are_looked_into(
+    tmp_path: Path, form: str
+) -> None:
+    """As torchvision and Keras read the folder of a class; archives wrap datasets in folders."""
+    whole = open_quietly(write_folder(tmp_path / "usual", image_files()))
+    files = {f"export/2026/{name}": content for name, content in image_files().items()}
+    make = {"folder": write_folder, "tar": write_tar, "zip": write_zip}[form]
+    found = open_quietly(make(tmp_path / f"wrapped.{form}", files))
+    assert found.fingerprint == whole.fingerprint
+    files = {
+        f"{name.rpartition('/')[0]}/part 1/raw/{name.rpartition('/')[2]}": content
+        for name, content in image_files().items()
+    }
+    found = open_quietly(make(tmp_path / f"nested.{form}", files))
+    assert found.classes == ("cat", "dog")
+    np.testing.assert_array_equal(found.train.images, whole.train.images)
+    twice = {f"train/{name}": content for name, content in image_files().items()}
+    found = open_quietly(make(tmp_path / f"twice.{form}", twice))
+    assert found.fingerprint == whole.fingerprint
+
+
+def test_a_class_may_be_called_as_a_split(tmp_path: Path) -> None:
+    files = {name.replace("dog", "train"): content for name, content in image_files().items()}
+    for make in (write_folder, write_tar, write_zip):
+        assert open_quietly(make(tmp_path / make.__name__, files)).classes == ("cat", "train")
+
+
+def oriented(image: Image.Image) -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    out = io.BytesIO()
+    image.transpose(Image.Transpose.ROTATE_90).save(out, "PNG", exif=exif)
+    return out.getvalue()
+
+
+def test_images_of_other_kinds_are_converted_as_predict_converts_them(tmp_path: Path) -> None:
+    """16 bits are scaled, what is transparent is put on white, photographs are turned upright."""
+    own = pixels(1, 7)[0]
+    image = Image.fromarray(own)
+    clear = image.convert("RGBA")
+    clear.putalpha(0)
+    wide = Image.fromarray(np.arange(1024, dtype=np.uint16).reshape(32, 32) * 64)
+    odd = {
+        "1.png": oriented(image),
+        "2.png": encoded(clear, "PNG"),
+        "3.png": encoded(wide, "PNG"),
+        "4.bmp": encoded(image, "BMP"),
+        "5.tif": encoded(image, "TIFF"),
+    }
+    files = {
+        **{
+            f"{split}/cat/{name}": content
+            for split in ("train", "test")
+            for name, content in odd.items()
+        },
+        **{f"{split}/dog/1.png": png(own) for split in ("train", "test")},
+    }
+    found = open_quietly(write_folder(tmp_path / "p", files))
+    turned, white, scaled, *plain = found.train.images[:5]
+    np.testing.assert_array_equal(turned, own)
+    assert (white == 255).all()
+    assert scaled[-1, -1].tolist() == [round(1023 * 64 / 257)] * 3
+    for each in plain:
+        np.testing.assert_array_equal(each, own)
+    assert found.notes == (
+        "6 images converted to upright 8-bit RGB: 2 turned by EXIF, 2 RGB with alpha, 2 16-bit grey"
+    )
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for name, content in odd.items():
+        (folder / name).write_bytes(content)
+    for name, trained in zip(odd, found.train.images, strict=False):
+        np.testing.assert_array_equal(np.asarray(read_rgb(folder / name, True)), trained)
+
+
 def test_a_class_of_one_image_cannot_be_split(tmp_path: Path) -> None:
     files = classes_alone() | {"fox/1.png": png(pixels(1, 5)[0])}
     assert "class 'fox' has one image" in refusal(write_folder(tmp_path / "p", files))
@@ -186,7 +277,7 @@ def test_webp_and_jfif_are_images_and_what_is_none_is_counted(
     files = image_files() | {
         "train/cat/3.webp": encoded(image, "WEBP"),
         "train/cat/4.JFIF": encoded(image, "JPEG"),
-        "train/cat/5.gif": encoded(image, "GIF"),
+        "train/cat/5.svg": b"<svg/>",
         "train/cat/list.txt": b"x",
         "train/dog/README": b"x",
     }
@@ -195,7 +286,8 @@ def test_webp_and_jfif_are_images_and_what_is_none_is_counted(
         assert np.bincount(found.train.labels).tolist() == [3, 2]
         np.testing.assert_array_equal(found.train.images[1], pixels(1, 7)[0])
         assert found.notes == (
-            "passed over in class folders: 1 .gif, 1 .txt, 1 no suffix; PNG, JPEG and WebP are read"
+            "passed over in class folders: 1 .svg, 1 .txt, 1 no suffix; PNG, JPEG, WebP, AVIF, "
+            "BMP, GIF and TIFF are read"
         )
         assert "passed over in class folders" in capsys.readouterr().err
 

@@ -21,6 +21,7 @@ from bench.harness.matrix import jobs
 from bench.harness.run import open_run, run_all
 from bench.harness.selection import Selection
 from bench.harness.source_code import files_of, modules_of
+from bench.worker.client import WorkerError
 from tests.support import fakes
 
 
@@ -113,6 +114,18 @@ def test_a_worker_that_dies_fails_its_own_proof_alone() -> None:
             "the parity check could not be carried out: worker killed"
         )
     assert sound["status"] == "pass"
+
+
+def test_a_check_that_takes_too_long_says_so_and_not_what_its_worker_said_last(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def too_long(*_: Any) -> None:
+        words = "no answer within 1800 s, worker stopped:\nE0000 failed call to cuInit"
+        raise WorkerError("timeout", words)
+
+    monkeypatch.setattr(certificates, "_ask", too_long)
+    (found,) = prove(subject())
+    assert found["problem"].endswith("no answer within 1800 s, worker stopped")
 
 
 def test_a_framework_that_cannot_be_looked_into_fails_with_the_reason() -> None:

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -357,6 +358,24 @@ def test_a_larger_limit_of_pixels_can_be_given(
     assert predict(call, "wide.png", "--max-pixels", 19_999) == 2
     assert "more than 19,999 pixels" in capsys.readouterr().err
     assert predict(call, "wide.png", "--max-pixels", 20_000, "--json") == 0
+
+
+def test_a_system_that_binds_no_process_predicts(
+    call: Call,
+    paths: list[Path],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """macOS has no such calls; the worker neither."""
+    names = ("sched_getaffinity", "sched_setaffinity")
+    gone = ", ".join(f"os.{name}" for name in names)
+    (tmp_path / "sitecustomize.py").write_text(f"import os\ndel {gone}\n")
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    for name in names:
+        monkeypatch.delattr(os, name)
+    assert predict(call, *paths, "--json") == 0
+    assert_rows(json.loads(capsys.readouterr().out), paths)
 
 
 def test_a_network_of_few_classes_needs_no_top(

@@ -240,6 +240,19 @@ def test_missing_sources_name_the_way_to_get_them(spec: str, message: str) -> No
     assert message in str(caught.value)
 
 
+@pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o077, 0o600)])
+def test_a_saved_file_can_be_read_by_whom_the_mask_says(
+    tmp_path: Path, mask: int, mode: int
+) -> None:
+    found, _ = open_weights(str(write(tmp_path / "own.safetensors", weights())))
+    before = os.umask(mask)
+    try:
+        found.save(tmp_path / "new.safetensors")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "new.safetensors").stat().st_mode & 0o777 == mode
+
+
 def test_a_prepared_copy_is_reused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     path = write(tmp_path / "a.safetensors", weights())
     first, prepared = open_weights(str(path))

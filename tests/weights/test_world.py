@@ -133,6 +133,31 @@ TAKEN: dict[str, tuple[Tensors, str, str, str]] = {
         "source",
         "",
     ),
+    "a module with its loss and metrics": (
+        {**prefixed("model.", state(*TV)), "criterion.weight": hollow((1000,)),
+         "train_acc.tp": hollow(())},
+        "torchvision",
+        "source",
+        "passed over, as no part of model: criterion.weight, train_acc.tp",
+    ),
+    "layers in blocks, BatchNorm after the ReLU": (
+        state("imagenet-bn5", {
+            **{f"conv{i}": f"layer{i}.0" for i in range(1, 6)},
+            **{f"conv{i}_bn": f"layer{i}.2" for i in range(1, 6)},
+            **{f"dense{i}": f"fc{i}" for i in range(1, 4)},
+        }),
+        "imagenet-bn5",
+        "source",
+        "layer1.2 to conv1_bn",
+    ),
+    "a list of convolutions": (
+        state("cifar-linear", {
+            **{f"conv{i}": f"convs.{i - 1}" for i in range(1, 6)}, "dense1": "fc"
+        }),
+        "cifar-linear",
+        "source",
+        "convs.4 to conv5",
+    ),
     "names of another program": (
         state("imagenet-bn5", {
             **{f"conv{i}": f"c{i}" for i in range(1, 6)},
@@ -205,6 +230,45 @@ REFUSED: dict[str, tuple[Tensors, str]] = {
         r"of another network; \S+ is the nearest: .*--partial",
     ),
 }
+
+
+IN_BLOCKS = state("imagenet-bn5", {
+    **{f"conv{i}": f"layer{i}.0" for i in range(1, 6)},
+    **{f"conv{i}_bn": f"layer{i}.1" for i in range(1, 6)},
+    "dense1": "fc.1", "dense2": "fc1.0", "dense3": "fc2.0",
+})  # fmt: skip
+"""A PyTorch tutorial's: BatchNorm right after each convolution, before the ReLU."""
+
+
+@pytest.mark.parametrize("partial", [False, True])
+@pytest.mark.parametrize(
+    ("tensors", "message"),
+    [
+        (IN_BLOCKS, "no modules between layer1.0 and layer1.1, and imagenet-bn5 has conv1_relu"),
+        (
+            state("imagenet-lrn", numbered("0 3 6 8 10", "1 4 6")),
+            "2 modules between features.0 and features.3, and imagenet-lrn has conv1_relu, "
+            "conv1_lrn, pool1 there",
+        ),
+    ],
+    ids=["BatchNorm before ReLU", "groups without LRN"],
+)
+def test_numbers_of_modules_that_do_not_fit_are_another_network(
+    tensors: Tensors, message: str, partial: bool
+) -> None:
+    """Shapes alone would fit, and the outputs would be wrong without a word."""
+    with pytest.raises(UserError, match=re.escape(message)) as caught:
+        found_in(tensors, partial=partial)
+    assert "\n" not in str(caught.value)
+    name = "imagenet-bn5" if tensors is IN_BLOCKS else "imagenet-lrn"
+    assert found_in(tensors, named=name).network.variant == name
+
+
+def test_a_layer_outside_the_network_is_not_passed_over() -> None:
+    for others in ({"norm.weight": (10,), "norm.bias": (10,)}, {"act.weight": (1,)}):
+        tensors = prefixed("model.", state(*TV)) | {k: hollow(v) for k, v in others.items()}
+        with pytest.raises(UserError):
+            found_in(tensors)
 
 
 @pytest.mark.parametrize("case", REFUSED)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from bench.cli.options import device_option
-from bench.training.frameworks import FRAMEWORKS
+from bench.cli.images import ImageRun
+from bench.cli.options import explain_options
 
 if TYPE_CHECKING:
     from bench.networks.inference import InferenceNetwork
@@ -20,19 +20,7 @@ _BATCH = 16
 
 
 @click.command(short_help="Show which regions of images support a class (Grad-CAM).")
-@click.argument("images", nargs=-1, metavar="IMAGE...", type=click.Path(path_type=Path))
-@click.option(
-    "--framework",
-    metavar="F",
-    help=f"One of {', '.join(FRAMEWORKS)}; by default the first that is installed.",
-)
-@click.option(
-    "--weights",
-    default="torchvision",
-    show_default=True,
-    metavar="NAME|FILE",
-    help="Name of a weight source, or a file.",
-)
+@explain_options
 @click.option(
     "--class",
     "wanted",
@@ -52,30 +40,24 @@ _BATCH = 16
     show_default=True,
     help="Folder for the PNG files.",
 )
-@device_option
 def explain(
     images: tuple[Path, ...],
-    framework: str | None,
-    weights: str,
     wanted: str | None,
     layer: str | None,
     output: Path,
-    device: str,
+    **given: Any,
 ) -> int:
     """Write a PNG per image with the regions that support its class (Grad-CAM), and filters.png.
 
     Without an image only filters.png is written: the kernels of the first convolution.
     """
-    from bench.core.errors import UserError, notice
-    from bench.core.text import headline
-    from bench.inference.explanation import Explainer, class_called, explainable_layer, filters
-    from bench.inference.images import image_paths
-    from bench.inference.session import batches, chosen_framework, image_reader
+    from bench.inference.explanation import class_called, explainable_layer, filters
     from bench.networks.inference import prediction_network
+    from bench.weights.reading import Reading
     from bench.weights.sources import open_weights
-    from bench.worker.client import WorkerError
 
-    source, file = open_weights(weights)
+    reading = Reading(key=given["key"], channel_order=given["channel_order"])
+    source, file = open_weights(given["weights"], reading=reading)
     _make(output)
     sheet = output / "filters.png"
     filters(source.facts.architecture(), source.tensors, source.facts.name).save(sheet)
@@ -83,25 +65,31 @@ def explain(
     if not images:
         return 0
     network = prediction_network(source, file)
-    row, place, words = chosen_framework(framework, device)
-    if words:
-        notice(words)
+    run = ImageRun(images, batch_size=_BATCH, **given)
     target = explainable_layer(network.architecture, layer)
     asked = None if wanted is None else class_called(network, wanted)
-    drawn = _Sheets(output, network, target, row.name)
-    refused: list[str] = []
-    read = image_reader(network.preprocessing, True)
+    drawn = _Sheets(output, network, target, run.row.name)
+    return _explained(run, network, target, asked, drawn)
+
+
+def _explained(
+    run: ImageRun, network: InferenceNetwork, layer: str, wanted: int | None, drawn: _Sheets
+) -> int:
+    """Draw every image; the exit code."""
+    from bench.core.errors import UserError
+    from bench.core.text import headline
+    from bench.inference.explanation import Explainer
+    from bench.worker.client import WorkerError
+
     try:
-        with Explainer(network, row, target, place) as explainer:
-            for batch in batches(image_paths(images), read, _BATCH, refused.append):
-                found = explainer.explain(batch.images, asked)
+        with Explainer(network, run.row, layer, run.device) as explainer:
+            for batch in run.batches(network.preprocessing):
+                found = explainer.explain(batch.images, wanted)
                 for line in drawn.draw(batch.names, batch.images, found):
                     click.echo(line)
     except WorkerError as error:
-        raise UserError(f"{row.name}: {headline(str(error))}") from None
-    for reason in refused:
-        notice(reason)
-    return 2 if refused else 0
+        raise UserError(f"{run.row.name}: {headline(str(error))}") from None
+    return run.finished()
 
 
 class _Sheets:

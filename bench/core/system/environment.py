@@ -14,7 +14,7 @@ from typing import Any
 from bench import __version__
 from bench.core.system import nvml, resources
 from bench.core.system.devices import accelerated
-from bench.core.system.resources import cpu_quota, memory_limit
+from bench.core.system.resources import affinity, cpu_quota, memory_limit
 
 _ROOT = Path(__file__).resolve().parents[3]
 _COMMIT_SECONDS = 60
@@ -31,7 +31,7 @@ def capture(versions: Mapping[str, str], device: str = "cpu") -> dict[str, Any]:
         device: Of the case; for an accelerator ``gpu`` says what it is, or ``gpu_reason`` why that
             is unknown (`bench.core.system.nvml`).
     """
-    cores = len(os.sched_getaffinity(0))
+    cores = len(affinity())
     return {
         "cpu": processor(),
         "cores": cores,

@@ -13,6 +13,8 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
+from bench.core.system.resources import affinity
+
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _START_FIELD = 19
 """Of /proc/<pid>/stat after the name: start of the process in ticks since the boot (``man proc``,
@@ -132,7 +134,7 @@ def thread_affinities() -> list[list[int]]:
     try:
         threads = [int(path.name) for path in Path("/proc/self/task").iterdir()]
     except OSError:
-        return [sorted(os.sched_getaffinity(0))]
+        return [affinity()]
     found = set()
     for thread in threads:
         try:

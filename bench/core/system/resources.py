@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
+import platform
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from bench.core.errors import UserError
@@ -26,9 +27,31 @@ def usable_cpus() -> list[int]:
 
     A quota of 1.5 CPUs gives one: two threads would be throttled for a quarter of the time.
     """
-    cpus = sorted(os.sched_getaffinity(0))
+    cpus = affinity()
     quota = cpu_quota()
     return cpus if quota is None else cpus[: max(1, math.floor(quota))]
+
+
+def affinity() -> list[int]:
+    """The CPUs that this process may run on; all where the system binds no process (macOS)."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
+
+
+def bind(cpus: Iterable[int]) -> None:
+    """Bind this process to CPUs; without effect where the system binds no process."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, cpus)
+
+
+def check_measuring() -> None:
+    """Raise UserError on a system where processes cannot be bound to CPUs."""
+    if not hasattr(os, "sched_setaffinity"):
+        raise UserError(
+            f"measuring needs Linux, where processes can be bound to CPUs, and this is "
+            f"{platform.system()}; predict, embed, explain, convert, report and compare work here"
+        )
 
 
 def use_threads(count: int) -> None:
@@ -43,11 +66,11 @@ def use_threads(count: int) -> None:
             f"{count} threads: this process may use {len(cpus)} CPUs ({_why(len(cpus))}); "
             f"give 1 to {len(cpus)}"
         )
-    os.sched_setaffinity(0, cpus[:count])
+    bind(cpus[:count])
 
 
 def _why(count: int) -> str:
-    return "its CPU quota" if count < len(os.sched_getaffinity(0)) else "its affinity"
+    return "its CPU quota" if count < len(affinity()) else "its affinity"
 
 
 def usable_memory() -> int:

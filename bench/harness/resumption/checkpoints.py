@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
 import re
 import shutil
 from collections.abc import Iterable, Sequence
@@ -26,6 +25,7 @@ from bench.core.records import Record
 from bench.core.system import nvml
 from bench.core.system.devices import accelerated
 from bench.core.system.environment import processor
+from bench.core.system.resources import affinity
 from bench.data.dataset import Dataset
 from bench.harness.certificates import versions_of
 from bench.harness.matrix import Task
@@ -169,7 +169,7 @@ def _digest(case_id: str) -> str:
 
 def _machine(device: str) -> list[Any]:
     """A record names one machine, one card and one environment: samples of two are never in one."""
-    found = [processor(), len(os.sched_getaffinity(0)), *kept_environment()]
+    found = [processor(), len(affinity()), *kept_environment()]
     return [*found, nvml.card(device).facts()] if accelerated(device) else found
 
 

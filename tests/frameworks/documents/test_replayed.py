@@ -47,6 +47,7 @@ def apart(one: NDArray[Any], other: NDArray[Any]) -> float:
     "what",
     [
         "batch",  # preprocess(image), three images
+        "probabilities",  # softmax of the scores of one image
         "slice",  # classifier[:6] on the flattened, pooled features
         "hook",  # the ReLU after the second dense layer
         "mini-batch",
@@ -85,6 +86,19 @@ def test_the_preprocessing_is_torchvisions_to_the_bit(theirs: Answer) -> None:
     assert np.array_equal(theirs.arrays["hub input"], theirs.arrays["batch"])
 
 
+@pytest.mark.parametrize("what", ["of a tensor", "of a batch of floats"])
+def test_the_preprocessing_takes_tensors_as_torchvisions_does(what: str, theirs: Answer) -> None:
+    assert np.array_equal(ours("pytorch").arrays[what], theirs.arrays[what])
+
+
+def test_the_modules_are_printed_as_torchvisions(theirs: Answer) -> None:
+    assert ours("pytorch").facts["printed"] == theirs.facts["printed"]
+
+
+def test_random_weights_of_a_seed_are_torchvisions(theirs: Answer) -> None:
+    assert np.array_equal(ours("pytorch").arrays["scratch"], theirs.arrays["scratch"])
+
+
 def test_the_state_has_torchvisions_names_and_loads_both_ways(theirs: Answer) -> None:
     found = ours("pytorch").facts
     assert found["state names"] == theirs.facts["state names"]
@@ -120,12 +134,39 @@ def test_the_recipe_takes_the_articles_steps(framework: str, theirs: Answer) -> 
 
 
 @each_framework
+def test_accuracies_by_class_are_those_of_the_articles_loop(framework: str, theirs: Answer) -> None:
+    wanted = theirs.facts["accuracy by class"]
+    found = ask(framework, "documents.classes_and_masks").facts
+    assert found["by class"] == pytest.approx(wanted["table"])
+    assert np.mean(found["by class"]) == pytest.approx(wanted["average"])
+    assert found["accuracy"] == pytest.approx(wanted["whole"])
+    counts = np.bincount(wanted["predicted"], minlength=documents.CLASSES)
+    assert found["predicted"] == counts.tolist()
+    assert (counts > 0).sum() > 1, "images that the network tells apart"
+
+
+@each_framework
+def test_a_step_of_the_guide_with_the_masks_of_pytorchs_dropout(
+    framework: str, theirs: Answer
+) -> None:
+    found = ask(framework, "documents.classes_and_masks")
+    loss = float(theirs.arrays["masked loss"])
+    assert found.facts["losses"] == pytest.approx([loss], rel=1e-5)
+    gradient = np.abs(theirs.arrays["masked gradient"])
+    # Adam's first step is the gradient's sign: where the gradient is near 0, rounding decides it.
+    clear = (gradient > 1e-6) | (gradient == 0)
+    assert clear.mean() > 0.9
+    one, other = theirs.arrays["masked last"], found.arrays["last"]
+    assert apart(np.where(clear, one, 0), np.where(clear, other, 0)) < TOLERANCE
+
+
+@each_framework
 def test_the_recipes_images_are_the_articles_but_for_pillows_rounding(
     framework: str, theirs: Answer
 ) -> None:
     """Pillow rounds each of its two passes to whole bytes; nothing else differs."""
     found = ask(framework, "documents.article_steps").arrays["input"]
-    assert apart(documents.enlarged_and_cut(), found) < TOLERANCE
+    assert apart(documents.enlarged_and_cut(documents.step_images()), found) < TOLERANCE
     step = 1 / 255 / min(documents.STD)
     assert np.abs(found - theirs.arrays["article input"]).max() <= 1.01 * step
     assert np.abs(found - theirs.arrays["article input"]).mean() < 0.5 * step

@@ -77,3 +77,9 @@ def test_a_folder_below_a_file_is_bad_input(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"cannot write to .*/file/run: .*--results"):
         RunFolder.create(tmp_path / "file" / "run")
+
+
+def test_a_name_that_is_too_long_is_bad_input(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="File name too long; ") as caught:
+        RunFolder.create(tmp_path / ("x" * 300), numbered=False)
+    assert caught.value.exit_code == 2

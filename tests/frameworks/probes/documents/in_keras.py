@@ -24,6 +24,7 @@ def run(framework: str) -> tuple[dict[str, Any], dict[str, Any]]:
     arrays["batch"] = batch.transpose(0, 3, 1, 2)
     single = batch[:1]
     logits = model.predict(single, verbose=0)
+    arrays["probabilities"] = np.array(ops.convert_to_numpy(ops.softmax(logits[0])))
     (best,) = decode_predictions(logits, top=5, categories=model.categories)
     facts["top5"] = [(name, index, share) for index, name, share in best]
     arrays["slice"] = _sliced(model, single, "dense2_relu")
@@ -72,7 +73,7 @@ def _others(place: Any, arrays: dict[str, Any]) -> None:
     inner = keras.Model(model.input, model.get_layer("conv2_lrn").output)
     arrays["lrn inside"] = inner.predict(images, verbose=0).transpose(0, 3, 1, 2)
     narrow = AlexNet(weights=place / "narrow.pth")
-    given = documents.enlarged_and_cut().transpose(0, 2, 3, 1)
+    given = documents.enlarged_and_cut(documents.step_images()).transpose(0, 2, 3, 1)
     arrays["narrow"] = narrow.predict(given, verbose=0)
     guide = AlexNet(weights=place / "guide.pth")
     small = np.load(place / "guide.npy").transpose(0, 2, 3, 1)

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import nn
+from torchvision.transforms.functional import pil_to_tensor
 
 from models_torch import AlexNet
 from tests.frameworks.probes import documents
@@ -34,8 +35,16 @@ def _first(model: Any, place: Any, facts: dict[str, Any], arrays: dict[str, Any]
     opened = [Image.open(path).convert("RGB") for path in paths]
     batch = torch.stack([preprocess(image) for image in opened])
     single = batch[:1]
+    as_tensor = pil_to_tensor(opened[0])
+    arrays["of a tensor"] = preprocess(as_tensor).numpy()
+    arrays["of a batch of floats"] = preprocess(as_tensor[None] / 255).numpy()
+    facts["printed"] = [str(model.features), str(model.classifier)]
+    torch.manual_seed(3)
+    scratch = AlexNet().state_dict()
+    arrays["scratch"] = np.concatenate([w.numpy().ravel()[:1000] for w in scratch.values()])
     seen: dict[str, Any] = {}
     with torch.no_grad():
+        arrays["probabilities"] = nn.functional.softmax(model(single)[0], dim=0).numpy()
         top = model(single).softmax(dim=1).topk(5, dim=1)
         hook = model.classifier[5].register_forward_hook(
             lambda module, given, out: seen.update(feature=out.detach())
@@ -88,7 +97,8 @@ def _third(place: Any, facts: dict[str, Any], arrays: dict[str, Any]) -> None:
     facts["narrow loads"] = str(network.load_state_dict(state))
     facts["article parameters"] = sum(p.numel() for p in network.parameters())
     with torch.no_grad():
-        arrays["narrow"] = network(torch.from_numpy(documents.enlarged_and_cut())).numpy()
+        given = torch.from_numpy(documents.enlarged_and_cut(documents.step_images()))
+        arrays["narrow"] = network(given).numpy()
 
 
 def _fourth(place: Any, arrays: dict[str, Any]) -> None:

@@ -65,6 +65,9 @@ def _first(paths: list[Path], place: Path, facts: dict[str, Any], arrays: dict[s
     opened = [Image.open(path).convert("RGB") for path in paths]
     single = preprocess(opened[0]).unsqueeze(0)
     batch = torch.stack([preprocess(image) for image in opened])
+    as_tensor = transforms.functional.pil_to_tensor(opened[0])
+    arrays["of a tensor"] = preprocess(as_tensor).numpy()
+    arrays["of a batch of floats"] = preprocess(as_tensor[None] / 255).numpy()
     composed = transforms.Compose(
         [
             transforms.Resize(256),
@@ -75,7 +78,12 @@ def _first(paths: list[Path], place: Path, facts: dict[str, Any], arrays: dict[s
     )
     arrays["hub input"] = torch.stack([composed(image) for image in opened]).numpy()
     seen: dict[str, Tensor] = {}
+    facts["printed"] = [str(network.features), str(network.classifier)]
+    torch.manual_seed(3)
+    scratch = alexnet(weights=None).state_dict()
+    arrays["scratch"] = np.concatenate([w.numpy().ravel()[:1000] for w in scratch.values()])
     with torch.no_grad():
+        arrays["probabilities"] = nn.functional.softmax(network(single)[0], dim=0).numpy()
         probabilities = network(single).softmax(dim=1)
         top = probabilities.topk(5, dim=1)
         hook = network.classifier[5].register_forward_hook(
@@ -178,9 +186,10 @@ def _third(place: Path, facts: dict[str, Any], arrays: dict[str, Any]) -> None:
     )
     opened_images = [Image.fromarray(pixels) for pixels in documents.step_images()]
     arrays["article input"] = torch.stack([composed(image) for image in opened_images]).numpy()
-    inputs = torch.from_numpy(documents.enlarged_and_cut())
+    inputs = torch.from_numpy(documents.enlarged_and_cut(documents.step_images()))
     with torch.no_grad():
         arrays["narrow"] = network(inputs).numpy()
+    facts["accuracy by class"] = _by_class(network)
     optimizer = torch.optim.SGD(
         network.parameters(), lr=documents.RATE, momentum=documents.MOMENTUM
     )
@@ -195,6 +204,35 @@ def _third(place: Path, facts: dict[str, Any], arrays: dict[str, Any]) -> None:
     for name, weight in network.state_dict().items():
         arrays[f"article/{name}"] = weight.numpy().ravel()[:1000].copy()
     facts["article parameters"] = sum(p.numel() for p in network.parameters())
+
+
+def _by_class(network: nn.Module) -> dict[str, Any]:
+    """The transfer article's two tables: accuracy of all test images, and of each class."""
+    images = torch.from_numpy(documents.enlarged_and_cut(documents.evaluated_images()))
+    labels = torch.from_numpy(documents.TEST_LABELS)
+    correct, total = 0, 0
+    class_correct = [0.0] * documents.CLASSES
+    class_total = [0.0] * documents.CLASSES
+    predictions: list[int] = []
+    with torch.no_grad():
+        for start in range(0, len(labels), 4):
+            part = labels[start : start + 4]
+            _, predicted = torch.max(network(images[start : start + 4]), 1)
+            hits = (predicted == part).squeeze()
+            total += part.size(0)
+            correct += int(hits.sum().item())
+            for i in range(4):
+                class_correct[int(part[i])] += hits[i].item()
+                class_total[int(part[i])] += 1
+            predictions += predicted.tolist()
+    table = [100 * class_correct[i] / class_total[i] for i in range(documents.CLASSES)]
+    average = sum(table) / 10
+    return {
+        "table": table,
+        "average": average,
+        "whole": 100 * correct / total,
+        "predicted": predictions,
+    }
 
 
 class OfTheGuide(nn.Module):
@@ -232,6 +270,8 @@ def _fourth(place: Path, batch: Tensor, arrays: dict[str, Any]) -> None:
     """The guide: its class, and a step of its training with Adam."""
     network = _drawn(OfTheGuide(documents.CLASSES))
     torch.save(network.state_dict(), place / "guide.pth")
+    own = {"classes": documents.CLASSES}
+    _for_all(network, "torchvision", own, place / "guide.safetensors")
     small = transforms.Compose([transforms.Resize((224, 224)), transforms.ToTensor()])
     opened_images = [Image.fromarray(pixels) for pixels in documents.step_images()]
     images = torch.stack([small(image) for image in opened_images])
@@ -247,3 +287,33 @@ def _fourth(place: Path, batch: Tensor, arrays: dict[str, Any]) -> None:
     optimizer.step()
     arrays["guide loss"] = np.array(loss.detach())
     arrays["guide last"] = network.classifier[6].weight.detach().numpy().copy()
+    _with_masks(place, arrays)
+
+
+def _with_masks(place: Path, arrays: dict[str, Any]) -> None:
+    """The same step on images that are not rounded, with the masks that its dropout has drawn."""
+    network = OfTheGuide(documents.CLASSES)
+    network.load_state_dict(torch.load(place / "guide.pth", weights_only=True))
+    masks: dict[str, Any] = {}
+
+    def seen(name: str) -> Any:
+        def hook(module: nn.Module, given: tuple[Tensor], out: Tensor) -> None:
+            # Where a ReLU gives 0 the mask changes nothing.
+            masks[name] = ((out != 0) | (given[0] == 0)).numpy()
+
+        return hook
+
+    for index, name in ((0, "dense1_dropout"), (3, "dense2_dropout")):
+        network.classifier[index].register_forward_hook(seen(name))
+    torch.manual_seed(12)
+    images = torch.from_numpy(documents.enlarged(documents.step_images()))
+    optimizer = torch.optim.Adam(network.parameters(), lr=0.001)
+    loss = nn.functional.cross_entropy(network(images), torch.from_numpy(documents.STEP_LABELS))
+    loss.backward()
+    optimizer.step()
+    np.savez(place / "masks.npz", **masks)
+    gradient = network.classifier[6].weight.grad
+    assert gradient is not None
+    arrays["masked gradient"] = gradient.numpy().copy()
+    arrays["masked loss"] = np.array(loss.detach())
+    arrays["masked last"] = network.classifier[6].weight.detach().numpy().copy()

@@ -1,0 +1,33 @@
+"""Bars are for terminals: a log in colour has lines alone."""
+
+import re
+
+import pytest
+
+from bench.cli.progress import Display
+from bench.core import terminal
+
+
+def test_forced_colours_draw_no_bar(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    assert terminal.console().is_terminal
+    with Display(total=3) as display:
+        display.progress(0.5, "half")
+        display.note("a line")
+        display.console.print("[green]ok[/] another")
+    shown = capsys.readouterr().err
+    plain = re.sub(r"\x1b\[[\d;]*m", "", shown)
+    assert plain == "a line\nok another\n"
+    assert plain != shown, "colours, since they were asked for"
+
+
+def test_without_it_there_are_neither(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("FORCE_COLOR", raising=False)
+    with Display(total=3) as display:
+        display.console.print("[green]ok[/]")
+    assert capsys.readouterr().err == "ok\n"
