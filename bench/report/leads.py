@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from bench.analysis.rows import Row
+from bench.report.columns import framework_of
 from bench.report.footnotes import has_caveat, signed
 from bench.report.format import joined, known
 from bench.stats.verdicts import INCONCLUSIVE, TIE
@@ -94,5 +95,5 @@ def both(*leads: Lead) -> Lead:
 
 def who(row: Row, *, seconds: bool = True) -> str:
     """The network and framework of a row, with the sign of a caveat."""
-    name = f"{row['variant']} in {row['framework']}"
+    name = f"{row['variant']} in {framework_of(row)}"
     return signed(name, on=has_caveat(row, seconds=seconds))

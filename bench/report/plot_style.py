@@ -117,16 +117,35 @@ class Plot:
     """None in a large report: the page shows the SVG file."""
 
 
-def colour(framework: str, frameworks: Sequence[str]) -> str:
-    """The framework's fixed colour; newcomers take the spare ones in the order of `frameworks`."""
+def colour(label: str, labels: Sequence[str]) -> str:
+    """The fixed colour of a framework, the same for all of its executions.
+
+    Args:
+        label: Of the framework, with its execution where that is unusual.
+        labels: All of the figure. Newcomers among frameworks take the spare colours in this order.
+    """
     own = {name: row.colour for name, row in FRAMEWORKS.items() if row.colour}
-    return _fixed(framework, frameworks, own, _SPARE_COLOURS)
+    names = list(dict.fromkeys(map(_framework, labels)))
+    return _fixed(_framework(label), names, own, _SPARE_COLOURS)
 
 
-def dash(framework: str, frameworks: Sequence[str]) -> Dash:
-    """The framework's fixed line style: colour is never the only thing that tells curves apart."""
+def dash(label: str, labels: Sequence[str]) -> Dash:
+    """The fixed line style of a framework: colour is never the only thing that tells curves apart.
+
+    Its unusual executions take the spare styles; arguments as for `colour`.
+    """
     own: dict[str, Dash] = {name: row.dash for name, row in FRAMEWORKS.items() if row.dash}
-    return _fixed(framework, frameworks, own, _SPARE_DASHES)
+    return _fixed(label, labels, own, _SPARE_DASHES)
+
+
+def face(label: str, labels: Sequence[str]) -> str:
+    """The colour within a mark: white for an unusual execution, where marks alone are drawn."""
+    return colour(label, labels) if label == _framework(label) else "white"
+
+
+def _framework(label: str) -> str:
+    """The framework of a label: ``pytorch`` of ``pytorch compiled``."""
+    return label.partition(" ")[0]
 
 
 def marker(variant: str) -> str:
@@ -226,6 +245,7 @@ def framework_legend(
             [],
             color=colour(name, names),
             marker="" if lines else "s",
+            markerfacecolor=face(name, names),
             linestyle=dash(name, names) if lines else "",
             linewidth=2,
             label=name,

@@ -1,4 +1,4 @@
-"""The plots of docs/reading-the-report.md, small, from published runs.
+"""The plots of docs/reading-the-report.md, small, from published runs; one from an example.
 
 ``python -m tests.support.gallery`` writes them again.
 """
@@ -10,8 +10,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from bench.core.records import RecordStore
+from bench.core.records import Record, RecordStore
 from bench.report.plots import write_plots
+from tests.support.synthetic_records.synthetic_scaling import make_scaling
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs" / "plots"
@@ -20,6 +21,8 @@ WIDTH, COLOURS = 900, 48
 
 QUICK = "reference-2026-11-26-quick"
 LOOPS = "reference-2026-11-21-loops"
+EXAMPLE = "example"
+"""Records that nothing measured: no published run trained on several devices."""
 SOURCES = {
     "speed_ratios": (QUICK, "closed"),
     "throughput": (QUICK, "closed"),
@@ -27,6 +30,8 @@ SOURCES = {
     "blocks": (QUICK, "closed"),
     "startup": (QUICK, "closed"),
     "break_even": (LOOPS, "tuned"),
+    "executions": ("reference-2026-11-26-executions", "idiomatic"),
+    "scaling": (EXAMPLE, "closed"),
     "memory": (QUICK, "closed"),
     "tutorial_loops": (LOOPS, "tuned"),
     "layers": (LOOPS, "tuned"),
@@ -54,10 +59,14 @@ def main() -> None:
     FOLDER.mkdir(exist_ok=True)
     for run in dict.fromkeys(run for run, _ in SOURCES.values()):
         with tempfile.TemporaryDirectory() as name:
-            plots = write_plots(RecordStore(ROOT / "results" / run).read(), Path(name))
+            plots = write_plots(_records(run), Path(name))
             for chart, (of, track) in SOURCES.items():
                 if of == run:
                     _write(chart, [p.png for p in plots if p.png], f"{chart}_{track}")
+
+
+def _records(run: str) -> list[Record]:
+    return make_scaling() if run == EXAMPLE else RecordStore(ROOT / "results" / run).read()
 
 
 def _write(chart: str, plots: list[Path], start: str) -> None:

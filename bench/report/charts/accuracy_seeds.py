@@ -91,7 +91,7 @@ def _frame(axes: Axes, values: Sequence[float], intervals: Sequence[Interval]) -
 
 
 def _points(axes: Axes, place: int, experiment: Experiment, frameworks: Sequence[str]) -> None:
-    framework = experiment.case.framework
+    framework = experiment.case.framework_label
     gone = [bool(record.metrics.get("diverged")) for record in experiment.ok]
     values = np.array([record.samples[0] for record in experiment.ok])
     for shape, chosen in (

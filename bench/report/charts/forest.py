@@ -15,7 +15,7 @@ from bench.analysis.experiments import framework_place, labels
 from bench.analysis.results import Results
 from bench.analysis.rows import Row
 from bench.core.case import Case
-from bench.report.columns import case_of
+from bench.report.columns import case_of, framework_of
 from bench.report.footnotes import has_caveat, signed
 from bench.report.format import Quantity, known
 from bench.report.panels import LINES, first_lines
@@ -37,7 +37,11 @@ from bench.report.plot_style import (
     reach,
 )
 from bench.report.report import Part
+from bench.stats.verdicts import SPEED
 from bench.training.tracks import peers_of
+
+EVEN_SPEED = (SPEED.low, SPEED.high)
+"""The ratios of speed that count as a tie."""
 
 _LINE, _HEADING = 0.29, 0.36  # inches
 _WIDTH, _LETTER = 9.2, 0.075  # inches of a figure, and of a letter of a name
@@ -88,6 +92,7 @@ class Forest:
         detail: What stands after a row's network and framework.
         network: The name of a row's network; None: what tells it from the others.
         alone: The words after a value without an interval that say why it has none.
+        remark: The words after value and interval; empty: nothing.
         nothing: The value that says that there is no difference.
         even: The values that count as even, shaded.
         factor: What values are multiplied with, after `zero` is subtracted.
@@ -109,6 +114,7 @@ class Forest:
     detail: Callable[[Row], str] = lambda row: ""
     network: Callable[[Row], str] | None = None
     alone: Callable[[Row], str] = lambda row: ""
+    remark: Callable[[Row], str] = lambda row: ""
     nothing: float = 1.0
     even: Ends | None = None
     factor: float = 1.0
@@ -206,8 +212,8 @@ class Forest:
             figures = self.show.estimate(*found)
         else:
             figures = self.show(value)
-        if found[1] is None and (why := self.alone(row)):
-            figures += f", {why}"
+        words = (self.alone(row) if found[1] is None else "", self.remark(row))
+        figures = ", ".join([figures, *filter(None, words)])
         face = tint if self._decided(row, found) else "white"
         shape = marker(row["variant"])
         (mark,) = axes.plot(value, at, shape, color=tint, markerfacecolor=face, zorder=3)
@@ -243,7 +249,7 @@ class Forest:
         return low is not None and high is not None and not low <= self.nothing <= high
 
     def _label(self, row: Row, network: str) -> str:
-        words = [network, str(row["framework"]), self.detail(row)]
+        words = [network, framework_of(row), self.detail(row)]
         return signed(
             " · ".join(word for word in words if word), on=has_caveat(row, seconds=self.timed)
         )

@@ -136,7 +136,7 @@ def _strip(
     processes: Sequence[Sequence[float]],
     frameworks: Sequence[str],
 ) -> None:
-    tint = colour(experiment.case.framework, frameworks)
+    tint = colour(experiment.case.framework_label, frameworks)
     lanes = np.linspace(-_STRIP / 2, _STRIP / 2, len(processes)) if len(processes) > 1 else [0.0]
     every = max(1, sum(map(len, processes)) // _POINTS)
     for lane, process in zip(lanes, processes, strict=True):

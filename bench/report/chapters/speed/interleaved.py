@@ -9,7 +9,7 @@ from bench.analysis.results import Results
 from bench.analysis.rows import Row, caveats_of_both, identity, ratio_columns
 from bench.analysis.speeds import fastest_ratio
 from bench.core.kinds import KINDS, kind
-from bench.report.charts.forest import Forest
+from bench.report.charts.forest import EVEN_SPEED, Forest
 from bench.report.columns import (
     Column,
     case_of,
@@ -26,7 +26,7 @@ from bench.report.format import NOTHING, RATIO, known, percent
 from bench.report.leads import counted
 from bench.report.table import Chart, Table
 from bench.stats.estimates import Estimate
-from bench.stats.verdicts import EQUIVALENT_SPEED, speed_verdict
+from bench.stats.verdicts import SPEED, speed_verdict
 
 _PAIRED = tuple(
     row.name
@@ -184,8 +184,8 @@ SPEEDS = Forest(
     RATIO,
     heading=kind_of,
     detail=_conditions,
-    even=(1 / (1 + EQUIVALENT_SPEED), 1 + EQUIVALENT_SPEED),
-    decided=lambda row: row["verdict"] in ("faster", "slower"),
+    even=EVEN_SPEED,
+    decided=lambda row: row["verdict"] in (SPEED.above, SPEED.below),
 )
 
 TABLE = Table(

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from bench.analysis.rows import Row
 from bench.analysis.scaling import scaling_rows
 from bench.core.kinds import TRAIN_THROUGHPUT
+from bench.report.charts.forest import Forest
 from bench.report.columns import (
     Column,
     disturbed_column,
@@ -19,7 +20,8 @@ from bench.report.columns import (
     whole,
 )
 from bench.report.format import LEVEL, NOTHING, RATIO, percent
-from bench.report.table import Table
+from bench.report.leads import extremes
+from bench.report.table import Chart, Table
 
 
 def columns(rows: Sequence[Row]) -> list[Column]:
@@ -41,6 +43,22 @@ def columns(rows: Sequence[Row]) -> list[Column]:
     ]
 
 
+_CHART = Forest(
+    "scaling",
+    "Efficiency of training on several devices",
+    "At the line so many devices train so many times as many images per second as one, left of it "
+    "something is lost; lines are 95 % intervals over processes. Strong scaling divides the batch "
+    "of one device, weak scaling gives each device the batch that one had.",
+    "scaling",
+    scaling_rows,
+    lambda _: "speed-up over the number of devices",
+    LEVEL,
+    ("efficiency", "low", "high"),
+    heading=lambda row: f"{row['scaling']} scaling",
+    detail=lambda row: f"{row['devices']} devices",
+    remark=lambda row: f"speed-up {RATIO.value(row['speed_up'])}",
+)
+
 TABLE = Table(
     "scaling",
     "Training on several devices",
@@ -51,5 +69,8 @@ TABLE = Table(
     "training is another one.",
     scaling_rows,
     columns,
+    charts=(Chart("scaling", _CHART.draw, (TRAIN_THROUGHPUT,)),),
     times=(TRAIN_THROUGHPUT,),
+    lead=extremes("Efficiency on several devices:", "efficiency", percent),
+    kinds=(TRAIN_THROUGHPUT,),
 )
