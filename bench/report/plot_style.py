@@ -11,7 +11,7 @@ from __future__ import annotations
 import io
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,6 +85,9 @@ STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text: small files that can be searched and read aloud
     "svg.hashsalt": "alexbench",  # ids would be drawn at random otherwise
 }
+
+
+_STYLES: list[str | dict[Any, Any]] = ["default", STYLE]
 
 
 @dataclass(frozen=True)
@@ -178,7 +181,12 @@ def _with_titles(svg: str) -> str:
 
 def style() -> AbstractContextManager[None]:
     """The style, while figures are made and saved: nothing of the user's matplotlibrc."""
-    return matplotlib.style.context(["default", STYLE])
+    return matplotlib.style.context(_STYLES)
+
+
+def use_style() -> None:
+    """Enter the style for the rest of the process."""
+    matplotlib.style.use(_STYLES)
 
 
 def new_figure(width: float, height: float, title: str, data: Data) -> Figure:
@@ -211,6 +219,34 @@ def grid_of_axes(figure: Figure, rows: int, columns: int) -> list[list[Axes]]:
     """Axes by row and column."""
     axes = figure.subplots(rows, columns, squeeze=False)
     return [[axes[r][c] for c in range(columns)] for r in range(rows)]
+
+
+def name_rows(
+    axes: Axes, names: Mapping[float, str], *, bold: Container[float] = (), size: float = 10
+) -> None:
+    """Write the names of rows at the left of a panel, which then has no other names there.
+
+    They are texts: a tick has five parts, each of which takes as long to lay out as a text.
+
+    Args:
+        axes: The panel.
+        names: By the place of a row on the y axis.
+        bold: The places of headings.
+        size: Of the letters.
+    """
+    axes.set_yticks([])
+    axes.grid(visible=False, axis="y")
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    aside = ScaledTranslation(-_NAME_PAD / 72, 0, figure.dpi_scale_trans)
+    place = axes.get_yaxis_transform() + aside
+    for at, name in names.items():
+        weight = "bold" if at in bold else "normal"
+        text = axes.text(0, at, name, transform=place, ha="right", va="center_baseline")
+        text.set(fontsize=size, fontweight=weight)
+
+
+_NAME_PAD = 3.5  # points between a name and its panel
 
 
 def in_lines(title: str, letters: int) -> str:

@@ -111,9 +111,10 @@ def _puzzles(points: Sequence[_Point], results: Results) -> list[str]:
     found: list[tuple[float, str]] = []
     speeds = {point.timed.case: point for point in points}  # one for several recipes
     for one, other in combinations(speeds.values(), 2):
-        versus = results.interleaved(one.timed, other.timed)
-        if versus is None:
+        interleaved = results.interleaved(one.timed, other.timed)
+        if interleaved is None:
             continue
+        versus = interleaved.ratio
         quotient = one.speed.value / other.speed.value
         apart = max(quotient / versus.ratio.value, versus.ratio.value / quotient)
         if apart >= _APART:

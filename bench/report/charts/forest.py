@@ -32,6 +32,7 @@ from bench.report.plot_style import (
     framework_legend,
     hover,
     marker,
+    name_rows,
     new_figure,
     ratio_axis,
     reach,
@@ -178,20 +179,22 @@ class Forest:
         if self.even:
             axes.axvspan(*self.even, color=GRID, alpha=0.45, linewidth=0, zorder=0)
         axes.axvline(self.nothing, color=INK, linewidth=0.9, zorder=1)
-        ticks: list[tuple[float, str, bool]] = []
+        names: dict[float, str] = {}
+        headings: list[float] = []
         at = 0.0
         for heading, some in groups.items():
             if heading:
                 at += _HEADING / _LINE - 1 if at else 0
-                ticks.append((at, heading, True))
+                names[at] = heading
+                headings.append(at)
                 at += 1
             for row, name in zip(some, self._names(some), strict=True):
                 label = self._label(row, name)
                 if known(row.get(self.keys[0])):
                     self._line(axes, at, row, label, limits, frameworks)
-                ticks.append((at, label, False))
+                names[at] = label
                 at += 1
-        _name_lines(axes, ticks)
+        name_rows(axes, names, bold=headings)
         axes.set_ylim(at - 0.4, -0.7)
         axes.set_xlabel(self.across(rows), color=SOFT)
 
@@ -257,12 +260,3 @@ class Forest:
 
 def _network(row: Row) -> Case:
     return peers_of(case_of(row))
-
-
-def _name_lines(axes: Axes, ticks: Sequence[tuple[float, str, bool]]) -> None:
-    """Names at the left; headings are bold."""
-    axes.set_yticks([at for at, _, _ in ticks], [words for _, words, _ in ticks])
-    for label, (_, _, heading) in zip(axes.get_yticklabels(), ticks, strict=True):
-        if heading:
-            label.set_fontweight("bold")
-    axes.grid(visible=False, axis="y")

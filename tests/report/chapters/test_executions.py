@@ -6,7 +6,7 @@ import pytest
 
 from bench.report.plot_style import style
 from bench.report.tables import TABLES, frame, sections
-from tests.support.parts import part_of
+from tests.support.parts import part_of, row_names
 from tests.support.synthetic_records.synthetic import make_record
 
 TABLE = {table.name: table for table in TABLES}["executions"]
@@ -103,9 +103,9 @@ def test_the_plot_has_the_ratio_and_when_it_pays():
         drawing = TABLE.charts[0].draw(part_of([EAGER, COMPILED]))
         assert TABLE.charts[0].draw(part_of([EAGER])) is None
     (axes,) = drawing.figure.axes
-    (name,) = (label.get_text() for label in axes.get_yticklabels())
+    (name,) = row_names(axes)
     assert name == "cifar-bn · pytorch compiled"
-    (words,) = (text.get_text() for text in axes.texts)
+    words = axes.texts[0].get_text()
     assert words.startswith("2.00x [")
     assert words.endswith("], pays after 60,000 images")
 

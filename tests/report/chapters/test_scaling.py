@@ -5,7 +5,7 @@ import pytest
 from bench.report.chapters.speed.scaling import TABLE
 from bench.report.plot_style import style
 from bench.report.tables import frame, sections
-from tests.support.parts import part_of
+from tests.support.parts import part_of, row_names
 from tests.support.synthetic_records.synthetic import make_record
 from tests.support.synthetic_records.synthetic_scaling import EFFICIENCY, make_scaling
 
@@ -37,7 +37,7 @@ def test_strong_and_weak_scaling_stand_apart_in_the_plot(records):
     with style():
         drawing = TABLE.charts[0].draw(part_of(records))
     (axes,) = drawing.figure.axes
-    names = [label.get_text() for label in axes.get_yticklabels()]
+    names = row_names(axes)
     assert [name for name in names if name.endswith("scaling")] == [
         "strong scaling",
         "weak scaling",

@@ -37,6 +37,7 @@ from bench.report.plot_style import (
     hover,
     in_lines,
     marker,
+    name_rows,
     new_figure,
 )
 from bench.report.report import Part
@@ -197,7 +198,7 @@ def _matrix(axes: Axes, experiment: Experiment, *, first: bool) -> None:
     axes.spines[:].set_visible(False)
     middles = np.arange(len(classes)) + 0.5
     axes.set_xticks(middles, classes, rotation=90, fontsize=7)
-    axes.set_yticks(middles, classes if first else [], fontsize=7)
+    name_rows(axes, dict(zip(middles, classes, strict=True)) if first else {}, size=7)
     for i, right in enumerate(np.diagonal(shares)):
         tint = "white" if right > 0.3 else INK
         axes.text(

@@ -139,18 +139,13 @@ def _strip(
     tint = colour(experiment.case.framework_label, frameworks)
     lanes = np.linspace(-_STRIP / 2, _STRIP / 2, len(processes)) if len(processes) > 1 else [0.0]
     every = max(1, sum(map(len, processes)) // _POINTS)
-    for lane, process in zip(lanes, processes, strict=True):
-        some = process[::every]
-        shape = marker(experiment.case.variant)
-        axes.plot(
-            some,
-            np.full(len(some), place + lane),
-            shape,
-            color=tint,
-            markersize=3.2,
-            alpha=0.55,
-            markeredgewidth=0,
-        )
+    points = [
+        (milliseconds, place + lane)
+        for lane, process in zip(lanes, processes, strict=True)
+        for milliseconds in process[::every]
+    ]
+    (strip,) = axes.plot(*zip(*points, strict=True), marker(experiment.case.variant), color=tint)
+    strip.set(markersize=3.2, alpha=0.55, markeredgewidth=0)
     found = [value for process in processes for value in process]
     low, middle, high = np.percentile(found, (25, 50, 75))
     (box,) = axes.barh(
