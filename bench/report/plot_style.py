@@ -215,9 +215,11 @@ def _title(figure: Figure, title: str, size: float = _TITLE_SIZE) -> Text:
     return figure.suptitle(f"{title}\n", x=0.01, ha="left", fontsize=size, fontweight="bold")
 
 
-def grid_of_axes(figure: Figure, rows: int, columns: int) -> list[list[Axes]]:
-    """Axes by row and column."""
-    axes = figure.subplots(rows, columns, squeeze=False)
+def grid_of_axes(
+    figure: Figure, rows: int, columns: int, heights: Sequence[float] | None = None
+) -> list[list[Axes]]:
+    """Axes by row and column; `heights` of the rows are relative, None where they are equal."""
+    axes = figure.subplots(rows, columns, squeeze=False, height_ratios=heights)
     return [[axes[r][c] for c in range(columns)] for r in range(rows)]
 
 

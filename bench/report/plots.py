@@ -98,6 +98,10 @@ def left_out(report: Report) -> list[str]:
     ]
 
 
+UNCERTIFIED = "_uncertified"
+"""In the names of plots of rows that stand apart for want of a passed certificate."""
+
+
 @dataclass(frozen=True)
 class _Job:
     """One plot that there may be data for."""
@@ -272,7 +276,7 @@ def _uncertified(drawing: Drawing) -> Drawing:
     title = f"{drawing.title}, uncertified"
     retitle(drawing.figure, title)
     how = f"{drawing.how} {footnotes.UNCERTIFIED}"
-    return replace(drawing, name=f"{drawing.name}_uncertified", title=title, how=how)
+    return replace(drawing, name=f"{drawing.name}{UNCERTIFIED}", title=title, how=how)
 
 
 def _suffix(data: Data) -> str:

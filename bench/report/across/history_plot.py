@@ -96,14 +96,17 @@ def history(label: str, tracked: Sequence[History], axis: Axis) -> Drawing:
     axes.yaxis.set_major_formatter(plain_numbers())
     axes.margins(x=0.05, y=0.15)
     framework_legend(figure, frameworks, lines=True)
-    how = (
-        "Marks are runs with their 95 % intervals; a hollow mark rests on one process or seed. "
-        "Triangles are change points, with the ratio of speeds (or the difference in points) after "
-        "over before."
-    )
-    if breaks:
-        how += f" Dashed lines are breaks, which nothing is joined across: {'; '.join(breaks)}."
+    how = f"Breaks: {'; '.join(dict.fromkeys(breaks))}." if breaks else ""
     return Drawing(f"history_{name}", title, how, figure)
+
+
+HOW = (
+    "A panel per network and measurement, a line per framework. Marks are runs with their 95 % "
+    "intervals; a hollow mark rests on one process or seed. Triangles are change points, with the "
+    "ratio of speeds (or the difference in points) after over before. Dashed lines are breaks, "
+    "which nothing is joined across."
+)
+"""How to read every panel."""
 
 
 def _data(tracked: Sequence[History]) -> Data:

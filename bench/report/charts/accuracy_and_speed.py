@@ -205,7 +205,14 @@ def _scales(axes: Axes, points: Sequence[_Point]) -> None:
     axes.xaxis.set_major_formatter(plain_numbers())
     accuracies = ends_of(point.accuracy for point in points)
     room = max(0.12 * (max(accuracies) - min(accuracies)), 0.01)
-    axes.set_ylim(max(min(accuracies) - room, -0.02), min(max(accuracies) + 1.5 * room, 1.05))
+    axes.set_ylim(
+        max(min(accuracies) - room, -0.02), min(max(accuracies) + 1.5 * room, 1 + 0.5 * room)
+    )
     axes.set_ylabel("test accuracy, mean over seeds")
     axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.10g} %"))
+    axes.yaxis.set_major_formatter(FuncFormatter(_accuracy))
+
+
+def _accuracy(value: float, _: int | None) -> str:
+    """The label of a tick; none above what an accuracy can be."""
+    return f"{100 * value:.10g} %" if value <= 1 else ""

@@ -182,5 +182,7 @@ TABLE = Table(
     columns,
     charts=(Chart("blocks", blocks, _KINDS),),
     times=_KINDS,
-    lead=extremes("The middle half of the blocks spreads over", "spread", percent),
+    lead=extremes(
+        "The middle half of the blocks spreads over", "spread", percent, after=", of their median"
+    ),
 )

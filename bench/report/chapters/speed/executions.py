@@ -51,13 +51,14 @@ def _row(results: Results, experiment: Experiment, same: Sequence[Experiment]) -
     row |= {name: counted.get(name) for name in _COUNTED}
     row |= {"images_per_second": results.rate(experiment).value}
     row |= {"first_step_seconds": _first_step(experiment)}
-    row |= ratio_columns(None, "") | dict.fromkeys(("pays_images", "pays_epochs"))
+    row |= {"processes": None} | ratio_columns(None, "")
+    row |= dict.fromkeys(("pays_images", "pays_epochs"))
     eager = next((one for one in same if one.case.execution == EAGER), None)
     if eager is None or eager is experiment or in_words(results.between(experiment, eager)):
         return row
     versus = results.ratio(experiment, eager)
     word = speed_verdict(versus).word
-    row |= ratio_columns(versus.ratio, word)
+    row |= {"processes": versus.processes} | ratio_columns(versus.ratio, word)
     return row | (_pays(results, experiment, eager) if word == SPEED.above else {})
 
 
@@ -91,6 +92,7 @@ def columns(rows: Sequence[Row]) -> list[Column]:
         number("images/s", "images_per_second"),
         Column("x eager", lambda row: ratio(row["ratio"], row["ratio_low"], row["ratio_high"])),
         text("verdict", "verdict", usual=NOTHING),
+        whole("processes", "processes", usual=NOTHING),
         Column("pays after images", _pays_after),
         number("pays after epochs", "pays_epochs"),
         whole("graphs", "graphs", usual=NOTHING),
@@ -121,10 +123,10 @@ def _usual_execution(row: Row) -> str:
 
 
 def _pays_in_words(row: Row) -> str:
-    """What the longer first step costs, where it is made up for."""
+    """When a longer first step is made up for; why there is no verdict where one process is all."""
     images = row["pays_images"]
     if not known(images):
-        return ""
+        return "one process" if row["processes"] == 1 else ""
     return f"pays after {count(images)} images" if images else "pays from the first image"
 
 
