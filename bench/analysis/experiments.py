@@ -183,6 +183,13 @@ def frameworks_of(records: Iterable[Record]) -> list[str]:
     return sorted({record.case.framework for record in records}, key=framework_place)
 
 
+def framework_labels_of(cases: Iterable[Case]) -> list[str]:
+    """Labels of the frameworks, in the order of tables: one for each execution of a framework."""
+    found = {case.framework_label: case for case in cases}
+    order = {n: (framework_place(c.framework), c.unusual_execution) for n, c in found.items()}
+    return sorted(found, key=lambda label: order[label])
+
+
 def start_of(case: Case) -> str:
     """From which weights a case starts, in words: ``scratch``, or source, head and trunk."""
     words = [case.init if case.init == "scratch" else f"{case.init} {case.weights or ''}".strip()]

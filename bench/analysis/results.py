@@ -11,7 +11,7 @@ from bench.analysis.caveats import with_valid_seconds
 from bench.analysis.clock import SyncAudit, sync_audit_of
 from bench.analysis.comparison.comparability import Difference, differences_between, in_words
 from bench.analysis.experiments import Data, Experiment, experiments
-from bench.analysis.speeds import interleaved_versus, speeds, versus
+from bench.analysis.speeds import Interleaved, interleaved_versus, speeds, unpaired_versus
 from bench.core.case import Case
 from bench.core.kinds import KINDS
 from bench.core.records import Record
@@ -107,17 +107,18 @@ class Results:
         """Images/s (of calls and starts: a second) with its interval; NaN without a sample."""
         return self._once(("rate", _key(experiment)), lambda: _rate(speeds(experiment)))
 
-    def interleaved(self, one: Experiment, other: Experiment) -> Ratio | None:
-        """Ratio of speeds by pairs of interleaved blocks; None where there are none."""
+    def interleaved(self, one: Experiment, other: Experiment) -> Interleaved | None:
+        """Ratios of speeds by interleaved blocks; None where there are none."""
         return self._once(
             ("interleaved", _key(one), _key(other)), lambda: interleaved_versus(one, other)
         )
 
     def ratio(self, one: Experiment, other: Experiment) -> Ratio:
         """Ratio of speeds: by pairs of blocks where the two ran interleaved."""
-        return self.interleaved(one, other) or self._once(
-            ("unpaired", _key(one), _key(other)), lambda: versus(one, other)
-        )
+        found = self.interleaved(one, other)
+        if found is not None:
+            return found.ratio
+        return self._once(("unpaired", _key(one), _key(other)), lambda: unpaired_versus(one, other))
 
     def clock(self, experiment: Experiment) -> SyncAudit | None:
         """What the sync audit found; None where none was made."""

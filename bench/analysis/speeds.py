@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from bench.analysis.doubts import doubt_of
 from bench.analysis.experiments import Experiment
 from bench.core.kinds import kind
 from bench.core.records import Record
 from bench.core.samples import (
-    Timed,
+    Pairs,
     by_process,
-    fastest_ratios,
+    fastest_ratio,
     interleaved_together,
-    ratios,
+    pairs,
+    ratios_of,
     timed,
 )
 from bench.core.system.machine import disturbed_share
@@ -44,14 +46,41 @@ def versus(one: Experiment, other: Experiment) -> Ratio:
         one: The experiment in the numerator, with a result.
         other: The experiment in the denominator, with a result.
     """
-    found = interleaved_versus(one, other) or estimates.unpaired(speeds(one), speeds(other))
+    found = interleaved_versus(one, other)
+    return found.ratio if found else unpaired_versus(one, other)
+
+
+def unpaired_versus(one: Experiment, other: Experiment) -> Ratio:
+    """The ratio of the medians of two that were not interleaved."""
+    found = estimates.unpaired(speeds(one), speeds(other))
     return with_conditions(found, (*one.ok, *other.ok))
 
 
-def interleaved_versus(one: Experiment, other: Experiment) -> Ratio | None:
-    """The same for two that were interleaved; None where they were not."""
-    pairs = paired_ratios(one, other)
-    return with_conditions(estimates.paired(pairs), (*one.ok, *other.ok)) if pairs else None
+class Interleaved(NamedTuple):
+    """Two speeds of an interleaved run.
+
+    Attributes:
+        ratio: By pairs of blocks.
+        fastest: Of the fastest blocks of each process; what slows some blocks of one framework more
+            than those of the other is not in it.
+    """
+
+    ratio: Ratio
+    fastest: tuple[float, ...]
+
+    @property
+    def fastest_ratio(self) -> Estimate:
+        """The ratio of the fastest blocks, with its interval over processes."""
+        return estimates.paired([[ratio] for ratio in self.fastest]).ratio
+
+
+def interleaved_versus(one: Experiment, other: Experiment) -> Interleaved | None:
+    """Both ratios of two that were interleaved; None where they were not."""
+    found = _pairs(one, other)
+    if not found:
+        return None
+    ratio = with_conditions(estimates.paired(list(map(ratios_of, found))), (*one.ok, *other.ok))
+    return Interleaved(ratio, tuple(map(fastest_ratio, found)))
 
 
 def with_conditions(ratio: Ratio, records: Iterable[Record]) -> Ratio:
@@ -64,23 +93,15 @@ def with_conditions(ratio: Ratio, records: Iterable[Record]) -> Ratio:
 
 def paired_ratios(one: Experiment, other: Experiment) -> list[list[float]]:
     """Ratios of speed of interleaved blocks, by process; empty where none were interleaved."""
-    return [process for pair in _interleaved(one, other) for process in ratios(*pair)]
+    return list(map(ratios_of, _pairs(one, other)))
 
 
-def fastest_ratio(one: Experiment, other: Experiment) -> Estimate:
-    """Ratio of the fastest interleaved blocks of each process, with its interval over processes.
-
-    What slows some blocks of one framework more than those of the other is not in it.
-    """
-    found = [ratio for pair in _interleaved(one, other) for ratio in fastest_ratios(*pair)]
-    return estimates.paired([[ratio] for ratio in found]).ratio if found else estimates.UNKNOWN
-
-
-def _interleaved(one: Experiment, other: Experiment) -> list[tuple[Timed, Timed]]:
-    """Samples of both, of each seed in which they were measured together."""
+def _pairs(one: Experiment, other: Experiment) -> list[Pairs]:
+    """Speeds of both by process, of each seed in which they were measured together."""
     seeds = {record.case.seed: record for record in other.ok}
     return [
-        (timed(record), timed(seeds[record.case.seed]))
+        process
         for record in one.ok
         if record.case.seed in seeds and interleaved_together(record, seeds[record.case.seed])
+        for process in pairs(timed(record), timed(seeds[record.case.seed]))
     ]

@@ -13,11 +13,12 @@ import click
 from bench.cli.progress import Display
 from bench.core import signals
 from bench.core.errors import UserError, notice
+from bench.core.run_paths import WEIGHTS
 from bench.harness.executor import Executor
 from bench.harness.matrix import Job
 from bench.harness.measure import Keys
 from bench.harness.plan import REPORT
-from bench.harness.resumption.checkpoints import WEIGHTS, saved_weights
+from bench.harness.resumption.checkpoints import saved_weights
 from bench.harness.run import Run, run_all
 from bench.report.first_screen import answers
 from bench.report.html import write_results

@@ -10,8 +10,10 @@ from pathlib import Path
 from bench.core.meanwhile import Meanwhile, worthwhile
 from bench.core.records import Record, RecordStore, read_all
 
-LARGE_BYTES = 4 << 20
-"""Size of the records from which on a process of their own is worth its start: some 1,000."""
+LARGE_BYTES, HUGE_BYTES = 4 << 20, 64 << 20
+"""Size of the records from which on a process of their own is worth its start (some 1,000 records),
+and from which on it is not (some 15,000): they would be in memory twice, and sending them takes
+longer than the imports."""
 
 
 @contextmanager
@@ -24,17 +26,18 @@ def read_meanwhile(runs: Sequence[Path]) -> Iterator[Callable[[], list[Record]]]
     Args:
         runs: The folders.
     """
-    if _size(runs) < LARGE_BYTES or not worthwhile():
-        yield lambda: read_all(runs)
+    size = _size(runs)
+    if not LARGE_BYTES <= size < HUGE_BYTES or not worthwhile():
+        yield lambda: _frozen(read_all(runs), size)
         return
     with Meanwhile(lambda: read_all(runs)) as reading:
+        yield lambda: _frozen(reading.value(), size)
 
-        def records() -> list[Record]:
-            found = reading.value()
-            gc.freeze()
-            return found
 
-        yield records
+def _frozen(records: list[Record], size: int) -> list[Record]:
+    if size >= LARGE_BYTES:
+        gc.freeze()
+    return records
 
 
 def _size(runs: Sequence[Path]) -> int:

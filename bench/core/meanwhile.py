@@ -1,4 +1,4 @@
-"""Work that a forked process does while this one does something else."""
+"""Work that a forked process does while this one does something else, and without collections."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import gc
 import os
 import pickle
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Generic, Self, TypeVar
 
 from bench.core.errors import UserError
@@ -14,6 +15,19 @@ from bench.core.system.process import die_with_parent
 from bench.core.system.resources import usable_cpus
 
 T = TypeVar("T")
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """A block without garbage collection: of millions of new values none is garbage, and each
+    collection would walk them all."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def worthwhile() -> bool:
@@ -54,15 +68,11 @@ class Meanwhile(Generic[T]):
         Raises:
             UserError: As the work raised it.
         """
-        enabled = gc.isenabled()
-        gc.disable()  # of millions of new values none is garbage
         try:
-            found: T | UserError = pickle.load(self._pipe)
+            with uncollected():
+                found: T | UserError = pickle.load(self._pipe)
         except (EOFError, pickle.UnpicklingError):
             return self._work()
-        finally:
-            if enabled:
-                gc.enable()
         if isinstance(found, UserError):
             raise found
         return found

@@ -7,14 +7,12 @@ the next case starts, so killing the run at any moment loses at most the case in
 from __future__ import annotations
 
 import dataclasses
-import gc
 import json
 import marshal
 import math
 import os
 import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +20,7 @@ from typing import Any
 from bench.core.case import Case
 from bench.core.errors import OutputError, UserError
 from bench.core.files import write_lines
+from bench.core.meanwhile import uncollected
 from bench.core.record_fields import check
 from bench.core.upgrade import SCHEMA_VERSION, upgraded
 
@@ -134,17 +133,25 @@ def read_all(runs: Iterable[Path]) -> list[Record]:
     return [record for run in runs for record in RecordStore(run).read()]
 
 
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """A block without garbage collection: of millions of new values none is garbage, and each
-    collection would walk them all."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
+class _Shared:
+    """Equal parts of records as one object each: a run says the same in most of its records, and
+    then holds it once."""
+
+    _PARTS = ("dataset", "parity", "settings", "environment")
+
+    def __init__(self) -> None:
+        self._found: dict[bytes, dict[str, Any]] = {}
+
+    def __call__(self, record: Record, run: str) -> Record:
+        parts: dict[str, Any] = {name: self._one(getattr(record, name)) for name in self._PARTS}
+        return dataclasses.replace(record, run=run, **parts)
+
+    def _one(self, part: dict[str, Any]) -> dict[str, Any]:
+        return self._found.setdefault(marshal.dumps(part, _NO_REFERENCES), part)
+
+
+_NO_REFERENCES = 2
+"""Version of marshal's format in which equal values have equal bytes."""
 
 
 class RecordStore:
@@ -188,8 +195,9 @@ class RecordStore:
         A last line without its newline is what a killed run leaves: it is passed over. Any other
         line that is no record raises UserError with its number.
         """
-        with _uncollected():
-            return list(self)
+        run, shared = self.name, _Shared()
+        with uncollected():
+            return [shared(record, run) for _, record in self._lines()]
 
     def __iter__(self) -> Iterator[Record]:
         """The records one by one, as `read` has them; of a large run they need not all be held."""

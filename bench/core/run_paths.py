@@ -14,6 +14,8 @@ from bench.core.records import FILE, SUFFIX, RecordStore
 Folder = str | os.PathLike[str]
 """The folder of a run, like ``results/20261125T120000Z``, or its ``records.jsonl``."""
 
+WEIGHTS = "weights"
+"""The folder of a run that has the weights of its trainings."""
 _ATTEMPTS = "attempts.jsonl"
 """Failures that a resumed run measured again: no run of their own."""
 

@@ -45,7 +45,7 @@ class Timed(NamedTuple):
     def speeds(self) -> dict[Turn, float]:
         """Images/s of each turn: of the median sample, where a turn has several."""
         return {
-            (block.process, block.turn): self.images_per_sample / max(float(median(part)), 1e-9)
+            (block.process, block.turn): self.images_per_sample / max(_middle(part), 1e-9)
             for block, part in self._by_block()
             if part
         }
@@ -60,6 +60,10 @@ class Timed(NamedTuple):
             (block, list(self.samples[end - block.samples : end]))
             for block, end in zip(self.blocks, ends, strict=True)
         ]
+
+
+def _middle(samples: Sequence[float]) -> float:
+    return samples[0] if len(samples) == 1 else float(median(samples))
 
 
 def timed(record: Record) -> Timed:
@@ -85,26 +89,33 @@ def group_of(record: Record) -> str | None:
     return _interleaving(record).get("group")
 
 
+Pairs = Sequence[tuple[float, float]]
+"""Speeds of two in every turn of a process that both took."""
+
+
 def ratios(one: Timed, other: Timed) -> list[list[float]]:
     """Speed of ``one`` over that of ``other`` in every turn that both took, by process."""
-    return [[left / right for left, right in pairs] for pairs in _pairs(one, other)]
+    return [ratios_of(process) for process in pairs(one, other)]
 
 
-def fastest_ratios(one: Timed, other: Timed) -> list[float]:
-    """Speed of ``one`` over that of ``other`` in each process: of the fastest turn of either, among
-    those that both took."""
-    sides = (zip(*pairs, strict=True) for pairs in _pairs(one, other))
-    return [max(left) / max(right) for left, right in sides]
+def ratios_of(process: Pairs) -> list[float]:
+    """Speed of the first over that of the second in every turn."""
+    return [left / right for left, right in process]
 
 
-def _pairs(one: Timed, other: Timed) -> list[list[tuple[float, float]]]:
+def fastest_ratio(process: Pairs) -> float:
+    """Speed of the first over that of the second, of the fastest turn of either."""
+    left, right = zip(*process, strict=True)
+    return float(max(left) / max(right))
+
+
+def pairs(one: Timed, other: Timed) -> list[Pairs]:
     """Speeds of both in every turn that both took, by process."""
     left, right = one.speeds(), other.speeds()
     found: dict[int, list[tuple[float, float]]] = {}
     for process, turn in sorted(left.keys() & right.keys()):
-        pair = left[process, turn], right[process, turn]
-        found.setdefault(process, []).append(pair)
-    return list(found.values())
+        found.setdefault(process, []).append((left[process, turn], right[process, turn]))
+    return [*found.values()]
 
 
 def _interleaving(record: Record) -> Mapping[str, Any]:

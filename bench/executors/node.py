@@ -21,6 +21,7 @@ from bench.core.cache import cache_folder, writable
 from bench.core.errors import UserError
 from bench.core.kinds import kind
 from bench.core.records import Record
+from bench.core.run_paths import WEIGHTS
 from bench.core.system import nvml
 from bench.core.system.devices import accelerated, parse
 from bench.core.system.environment import gpu_line, processor
@@ -47,7 +48,7 @@ from bench.harness.observer import look
 from bench.harness.plan import TimePlan
 from bench.harness.profiles import Profile
 from bench.harness.resumption import checkpoints
-from bench.harness.resumption.checkpoints import WEIGHTS, RunFiles
+from bench.harness.resumption.checkpoints import RunFiles
 from bench.harness.resumption.run_settings import MEASURING, MODULES
 from bench.harness.source_code import digest_of
 from bench.training.frameworks import framework

@@ -17,6 +17,7 @@ from bench.core.case import Case
 from bench.core.errors import UserError, cannot_write
 from bench.core.files import write_whole
 from bench.core.records import Record
+from bench.core.run_paths import WEIGHTS
 from bench.core.system.devices import accelerated
 from bench.data.sources import prepared_name
 from bench.executors import node as on_node
@@ -29,7 +30,6 @@ from bench.harness.interleaving.grouping import bytes_of
 from bench.harness.listener import Listener
 from bench.harness.matrix import Job
 from bench.harness.measure import NOTHING, Keys, without
-from bench.harness.resumption.checkpoints import WEIGHTS
 from bench.harness.run import Run
 from bench.worker.environment import KEPT
 

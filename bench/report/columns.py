@@ -98,15 +98,26 @@ def who(rows: Sequence[Row]) -> list[Column]:
     return [
         text("network", "variant"),
         text("framework", "framework"),
-        Column("execution", _unusual_execution, right=False, usual=NOTHING),
+        execution(),
         *([text("parity", "parity")] if certified else []),
         weights(),
     ]
 
 
-def _unusual_execution(row: Row) -> str:
+def execution() -> Column:
     """``compiled`` or ``eager`` where that is not how the framework executes by default."""
-    return case_of(row).unusual_execution or NOTHING
+    return Column(
+        "execution",
+        lambda row: case_of(row).unusual_execution or NOTHING,
+        right=False,
+        usual=NOTHING,
+    )
+
+
+def framework_of(row: Row) -> str:
+    """The framework of a row, with its execution where that is unusual: ``pytorch compiled``."""
+    known = Case(row["variant"], row["framework"], execution=row.get("execution") or "")
+    return known.framework_label
 
 
 def weights() -> Column:

@@ -13,7 +13,7 @@ from bench.core.case import Case
 from bench.core.errors import UserError
 from bench.core.kinds import kind
 from bench.core.records import Record
-from bench.report.columns import case_of
+from bench.report.columns import case_of, framework_of
 from bench.report.format import joined, share, significant
 from bench.training.recipes import recipe
 from bench.training.tracks import peers_of
@@ -83,7 +83,7 @@ def caveats(rows: Iterable[Row], *, seconds: bool = True) -> list[str]:
 def _named(rows: Iterable[Row]) -> str:
     networks: dict[str, list[str]] = {}
     for row in rows:
-        _join(networks, str(row["variant"]), str(row["framework"]))
+        _join(networks, str(row["variant"]), framework_of(row))
     return _where(networks)
 
 
@@ -100,7 +100,7 @@ def removed(records: Iterable[Record]) -> list[str]:
         why = "; ".join(reasons([record], SECONDS))
         row = kind(record.kind)
         networks = found.setdefault(("training time" if row.trained else row.label, why), {})
-        _join(networks, record.case.variant, record.case.framework)
+        _join(networks, record.case.variant, record.case.framework_label)
     by_reason: dict[str, list[str]] = {}
     for (label, why), networks in found.items():
         by_reason.setdefault(why, []).append(f"{label} of {_where(networks)}")
@@ -152,7 +152,7 @@ def provenance(rows: Iterable[Row]) -> list[str]:
                 f"images: {row['weights_preprocessing']}, resized to {row['input_size']} px"
             )
             who = f"{row['variant']}, {start_of(case_of(row))}"
-            named.setdefault(f"{who}: {line}", {})[str(row["framework"])] = None
+            named.setdefault(f"{who}: {line}", {})[framework_of(row)] = None
     return [f"{line} (in {joined(list(frameworks))})" for line, frameworks in named.items()]
 
 
@@ -171,7 +171,7 @@ def _refusals(rows: Sequence[Row]) -> list[str]:
         return []
     names = labels(dict.fromkeys(_network(row) for row in rows if "recipe" in row))
     return [
-        f"{row['framework']} is not compared with {row['reference']} on "
+        f"{framework_of(row)} is not compared with {row['reference']} on "
         f"{names[_network(row)]}: {row['not_compared']}"
         for row in rows
         if row.get("not_compared")
@@ -185,7 +185,7 @@ def why_uncertified(rows: Iterable[Row]) -> list[str]:
         if not row.get("parity_problem"):
             continue
         networks = by_reason.setdefault(str(row["parity_problem"]), {})
-        _join(networks, str(row["variant"]), str(row["framework"]))
+        _join(networks, str(row["variant"]), framework_of(row))
     return [f"{_where(networks)}: {reason}" for reason, networks in by_reason.items()]
 
 

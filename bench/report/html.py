@@ -10,6 +10,7 @@ import base64
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -24,6 +25,7 @@ from bench.core.case import Case
 from bench.core.errors import cannot_write, notice
 from bench.core.files import write_whole
 from bench.core.kinds import kind
+from bench.core.meanwhile import uncollected
 from bench.core.records import Record, read_all
 from bench.core.run_paths import find
 from bench.core.samples import by_process
@@ -35,6 +37,7 @@ from bench.report.page.chapters import facet_values, groups, more_rows
 from bench.report.page.commands import Begun, begun
 from bench.report.page.details import DETAILED, Details, as_json
 from bench.report.page.settings import differences, environments, settings_of_cases
+from bench.report.panels import LARGE
 from bench.report.plot_style import Plot
 from bench.report.plots import left_out, write_plots
 from bench.report.report import Report
@@ -93,7 +96,9 @@ def merge(runs: Iterable[Path], read: Iterable[Record] | None = None) -> Merged:
     )
 
 
-def _older(older: Iterable[Record], newest: Iterable[Record]) -> list[str]:
+def _older(older: Sequence[Record], newest: Iterable[Record]) -> list[str]:
+    if not older:
+        return []
     taken = {(*record.key, str(record.dataset.get("fingerprint"))): record for record in newest}
     lines = []
     for record in older:
@@ -123,6 +128,17 @@ def write_results(
     becomes part of the page. A plot that fails is left out, with a note and a line on stderr.
     Raises UserError when the folder cannot be written; the page is then the old one or none.
     """
+    with uncollected() if len(records) > LARGE else nullcontext():
+        return _write(records, folder, title, notes, options)
+
+
+def _write(
+    records: Sequence[Record],
+    folder: Path,
+    title: str | None,
+    notes: Sequence[str],
+    options: Mapping[str, Begun] | None,
+) -> Path:
     newest, older = latest(records)
     report = Report(newest)
     notes = [*notes, *_older(older, newest), *left_out(report)]

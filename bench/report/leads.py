@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from bench.analysis.rows import Row
+from bench.report.columns import framework_of
 from bench.report.footnotes import has_caveat, signed
 from bench.report.format import joined, known
 from bench.stats.verdicts import INCONCLUSIVE, TIE
@@ -63,7 +64,8 @@ def extremes(
 
 
 def counted(key: str, what: str = "comparison", *, before: str = "") -> Lead:
-    """How often each word is in a column: ``Of 9 comparisons: 3 faster, 4 ties, …``.
+    """How often each word is in a column: ``Of 9 comparisons: 3 faster, 4 tie and 2 inconclusive.``
+    One word that all rows have is not counted again: ``All 4 certificates: pass.``
 
     Args:
         key: The rows' key of the word; rows without one, and the reference's, are left out.
@@ -80,6 +82,9 @@ def counted(key: str, what: str = "comparison", *, before: str = "") -> Lead:
         order = [*sorted(words.keys() - {*_LAST}), *(word for word in _LAST if word in words)]
         number = sum(words.values())
         some = f"{number} {what}" + ("" if number == 1 else "s")
+        if len(words) == 1:
+            every = some if number == 1 else f"{'all' if before else 'All'} {some}"
+            return f"{before}{every}: {order[0]}."
         named = joined([f"{words[word]} {word}" for word in order])
         of = "of" if before else "Of"
         return f"{before}{of} {some}: {named}."
@@ -94,5 +99,5 @@ def both(*leads: Lead) -> Lead:
 
 def who(row: Row, *, seconds: bool = True) -> str:
     """The network and framework of a row, with the sign of a caveat."""
-    name = f"{row['variant']} in {row['framework']}"
+    name = f"{row['variant']} in {framework_of(row)}"
     return signed(name, on=has_caveat(row, seconds=seconds))

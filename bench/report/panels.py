@@ -12,6 +12,7 @@ from bench.analysis.experiments import Experiment, bar_names
 from bench.analysis.results import Results
 from bench.core.case import Case
 from bench.report.footnotes import signed
+from bench.report.plot_style import name_rows
 
 PANELS = 12
 """Panels that one figure has at most: more are neither readable nor drawn in seconds."""
@@ -88,6 +89,5 @@ def name_bars(
         f"{name}\n(not comparable)" if bar.certified and results.between(bar, first) else name
         for name, bar in zip(signed_names(panel, timed=timed), panel, strict=True)
     ]
-    axes.set_yticks(range(len(panel)), names)
+    name_rows(axes, dict(enumerate(names)))
     axes.invert_yaxis()
-    axes.grid(visible=False, axis="y")

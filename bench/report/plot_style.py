@@ -11,7 +11,7 @@ from __future__ import annotations
 import io
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,6 +87,9 @@ STYLE: dict[Any, Any] = {
 }
 
 
+_STYLES: list[str | dict[Any, Any]] = ["default", STYLE]
+
+
 @dataclass(frozen=True)
 class Drawing:
     """A figure with what a reader needs to know about it."""
@@ -117,16 +120,35 @@ class Plot:
     """None in a large report: the page shows the SVG file."""
 
 
-def colour(framework: str, frameworks: Sequence[str]) -> str:
-    """The framework's fixed colour; newcomers take the spare ones in the order of `frameworks`."""
+def colour(label: str, labels: Sequence[str]) -> str:
+    """The fixed colour of a framework, the same for all of its executions.
+
+    Args:
+        label: Of the framework, with its execution where that is unusual.
+        labels: All of the figure. Newcomers among frameworks take the spare colours in this order.
+    """
     own = {name: row.colour for name, row in FRAMEWORKS.items() if row.colour}
-    return _fixed(framework, frameworks, own, _SPARE_COLOURS)
+    names = list(dict.fromkeys(map(_framework, labels)))
+    return _fixed(_framework(label), names, own, _SPARE_COLOURS)
 
 
-def dash(framework: str, frameworks: Sequence[str]) -> Dash:
-    """The framework's fixed line style: colour is never the only thing that tells curves apart."""
+def dash(label: str, labels: Sequence[str]) -> Dash:
+    """The fixed line style of a framework: colour is never the only thing that tells curves apart.
+
+    Its unusual executions take the spare styles; arguments as for `colour`.
+    """
     own: dict[str, Dash] = {name: row.dash for name, row in FRAMEWORKS.items() if row.dash}
-    return _fixed(framework, frameworks, own, _SPARE_DASHES)
+    return _fixed(label, labels, own, _SPARE_DASHES)
+
+
+def face(label: str, labels: Sequence[str]) -> str:
+    """The colour within a mark: white for an unusual execution, where marks alone are drawn."""
+    return colour(label, labels) if label == _framework(label) else "white"
+
+
+def _framework(label: str) -> str:
+    """The framework of a label: ``pytorch`` of ``pytorch compiled``."""
+    return label.partition(" ")[0]
 
 
 def marker(variant: str) -> str:
@@ -159,7 +181,12 @@ def _with_titles(svg: str) -> str:
 
 def style() -> AbstractContextManager[None]:
     """The style, while figures are made and saved: nothing of the user's matplotlibrc."""
-    return matplotlib.style.context(["default", STYLE])
+    return matplotlib.style.context(_STYLES)
+
+
+def use_style() -> None:
+    """Enter the style for the rest of the process."""
+    matplotlib.style.use(_STYLES)
 
 
 def new_figure(width: float, height: float, title: str, data: Data) -> Figure:
@@ -188,10 +215,40 @@ def _title(figure: Figure, title: str, size: float = _TITLE_SIZE) -> Text:
     return figure.suptitle(f"{title}\n", x=0.01, ha="left", fontsize=size, fontweight="bold")
 
 
-def grid_of_axes(figure: Figure, rows: int, columns: int) -> list[list[Axes]]:
-    """Axes by row and column."""
-    axes = figure.subplots(rows, columns, squeeze=False)
+def grid_of_axes(
+    figure: Figure, rows: int, columns: int, heights: Sequence[float] | None = None
+) -> list[list[Axes]]:
+    """Axes by row and column; `heights` of the rows are relative, None where they are equal."""
+    axes = figure.subplots(rows, columns, squeeze=False, height_ratios=heights)
     return [[axes[r][c] for c in range(columns)] for r in range(rows)]
+
+
+def name_rows(
+    axes: Axes, names: Mapping[float, str], *, bold: Container[float] = (), size: float = 10
+) -> None:
+    """Write the names of rows at the left of a panel, which then has no other names there.
+
+    They are texts: a tick has five parts, each of which takes as long to lay out as a text.
+
+    Args:
+        axes: The panel.
+        names: By the place of a row on the y axis.
+        bold: The places of headings.
+        size: Of the letters.
+    """
+    axes.set_yticks([])
+    axes.grid(visible=False, axis="y")
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    aside = ScaledTranslation(-_NAME_PAD / 72, 0, figure.dpi_scale_trans)
+    place = axes.get_yaxis_transform() + aside
+    for at, name in names.items():
+        weight = "bold" if at in bold else "normal"
+        text = axes.text(0, at, name, transform=place, ha="right", va="center_baseline")
+        text.set(fontsize=size, fontweight=weight)
+
+
+_NAME_PAD = 3.5  # points between a name and its panel
 
 
 def in_lines(title: str, letters: int) -> str:
@@ -226,6 +283,7 @@ def framework_legend(
             [],
             color=colour(name, names),
             marker="" if lines else "s",
+            markerfacecolor=face(name, names),
             linestyle=dash(name, names) if lines else "",
             linewidth=2,
             label=name,

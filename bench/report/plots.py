@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from multiprocessing import get_all_start_methods, get_context
 from pathlib import Path
@@ -26,7 +27,7 @@ from bench.report import footnotes
 from bench.report.chapters import TABLES
 from bench.report.computing import compute_rows
 from bench.report.panels import FEW_PANELS, PANELS
-from bench.report.plot_style import Drawing, Plot, below, retitle, save, style
+from bench.report.plot_style import Drawing, Plot, below, retitle, save, style, use_style
 from bench.report.report import Part, Records, Report
 from bench.report.table import Chart, Table
 from bench.training.tracks import TRACKS
@@ -74,11 +75,7 @@ def write_plots(
         for table in TABLES
         for chart in table.charts
     ]
-    if report.large:
-        some = _in_processes(todo, meanwhile)
-    else:
-        meanwhile()
-        some = [job.run() for job in todo]
+    some = (_in_processes if report.large else _in_turn)(todo, meanwhile)
     reasons = [plot for plot in some if isinstance(plot, str)]
     if reasons:
         what = "1 plot" if len(reasons) == 1 else f"{len(reasons)} plots"
@@ -101,6 +98,10 @@ def left_out(report: Report) -> list[str]:
     ]
 
 
+UNCERTIFIED = "_uncertified"
+"""In the names of plots of rows that stand apart for want of a passed certificate."""
+
+
 @dataclass(frozen=True)
 class _Job:
     """One plot that there may be data for."""
@@ -115,15 +116,16 @@ class _Job:
     def run(self) -> Plot | str | None:
         """Its files; None where there is nothing to draw; the reason where drawing fails.
 
+        To be called within `bench.report.plot_style.style`.
+
         Raises OSError where a file cannot be written: tables and page are worth more than a plot.
         """
         try:
-            with style():
-                drawing = _drawing(self.chart, self.part, self.table)
-                if drawing is None:
-                    return None
-                drawing = replace(drawing, name=drawing.name + self.suffix)
-                return save(drawing, self.folder, self.table.name, raster=self.raster)
+            drawing = _drawing(self.chart, self.part, self.table)
+            if drawing is None:
+                return None
+            drawing = replace(drawing, name=drawing.name + self.suffix)
+            return save(drawing, self.folder, self.table.name, raster=self.raster)
         except OSError:
             raise
         except Exception as error:
@@ -139,36 +141,66 @@ _jobs: list[_Job] = []
 """What a forked process draws from: it inherits the report, which need not be sent."""
 
 
+def _in_turn(todo: list[_Job], meanwhile: Callable[[], object]) -> list[Plot | str | None]:
+    """Run the jobs in this process."""
+    meanwhile()
+    with _ready(todo), style():
+        return list(map(_run, range(len(todo))))
+
+
 def _in_processes(todo: list[_Job], meanwhile: Callable[[], object]) -> list[Plot | str | None]:
     """The same, by several processes; in this one where there is one processor or no fork."""
     processes = min(_processors(), _PROCESSES)
     if processes == 1 or "fork" not in get_all_start_methods():
-        meanwhile()
-        return [job.run() for job in todo]
+        return _in_turn(todo, meanwhile)
     compute_rows({id(job.part.results): job.part.results for job in todo}.values())
+    with (
+        _ready(todo),
+        ProcessPoolExecutor(
+            processes,
+            mp_context=get_context("fork"),
+            initializer=_begin,
+            initargs=(os.getpid(),),
+        ) as pool,
+    ):
+        try:
+            drawn = pool.map(_run, range(len(todo)))
+            meanwhile()
+            return list(drawn)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+@contextmanager
+def _ready(todo: list[_Job]) -> Iterator[None]:
+    """A block in which jobs may be run by their place."""
     _jobs[:] = todo
     gc.freeze()  # or every collection in a process would walk, and so copy, all records
     try:
-        with ProcessPoolExecutor(
-            processes,
-            mp_context=get_context("fork"),
-            initializer=die_with_parent,
-            initargs=(os.getpid(),),
-        ) as pool:
-            try:
-                drawn = pool.map(_run, range(len(todo)))
-                meanwhile()
-                return list(drawn)
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+        yield
     finally:
         gc.unfreeze()
         _jobs.clear()
 
 
+def _begin(parent: int) -> None:
+    """Make a process ready to draw: the style is entered once, which takes as long as a panel."""
+    die_with_parent(parent)
+    use_style()
+
+
 def _run(place: int) -> Plot | str | None:
-    return _jobs[place].run()
+    try:
+        return _jobs[place].run()
+    finally:
+        if not gc.isenabled() and place % _COLLECTED == 0:
+            gc.collect()
+
+
+_COLLECTED = 8
+"""Jobs after which the figures drawn are collected, where nothing else collects: they are reference
+cycles, and the only ones that a report makes."""
 
 
 def _processors() -> int:
@@ -244,7 +276,7 @@ def _uncertified(drawing: Drawing) -> Drawing:
     title = f"{drawing.title}, uncertified"
     retitle(drawing.figure, title)
     how = f"{drawing.how} {footnotes.UNCERTIFIED}"
-    return replace(drawing, name=f"{drawing.name}_uncertified", title=title, how=how)
+    return replace(drawing, name=f"{drawing.name}{UNCERTIFIED}", title=title, how=how)
 
 
 def _suffix(data: Data) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from bench.analysis.certified import is_certified, is_certified_row
-from bench.analysis.experiments import Data, Experiment, by_dataset, frameworks_of
+from bench.analysis.experiments import Data, Experiment, by_dataset, framework_labels_of
 from bench.analysis.results import Results
 from bench.analysis.rows import Row
 from bench.core.records import Record
@@ -53,9 +53,9 @@ class Part:
 
     @cached_property
     def frameworks(self) -> list[str]:
-        """Names of the part's frameworks, in the order of tables."""
-        return frameworks_of(
-            record
+        """Labels of the part's frameworks, in the order of tables."""
+        return framework_labels_of(
+            record.case
             for record in self.results.records
             if record.case.track == self.track and is_certified(record) == self.certified
         )

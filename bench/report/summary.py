@@ -26,7 +26,7 @@ from bench.core.records import Record
 from bench.core.system.environment import gpu_line
 from bench.report import footnotes
 from bench.report.chapters.learning import ablation
-from bench.report.columns import case_of
+from bench.report.columns import case_of, framework_of
 from bench.report.format import fixed, joined, known, percent, ratio, significant
 from bench.report.report import Records, Report
 from bench.training.tracks import TRACKS, peers_of
@@ -224,7 +224,7 @@ def _names(rows: Sequence[Row]) -> list[str]:
     several = len({row["precision"] for row in rows}) > 1
     return [
         footnotes.signed(
-            f"{row['framework']} in {row['precision']}" if several else str(row["framework"]),
+            f"{framework_of(row)} in {row['precision']}" if several else framework_of(row),
             on=footnotes.has_caveat(row, seconds=footnotes.is_timed(row)),
         )
         for row in rows

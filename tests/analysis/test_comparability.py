@@ -13,7 +13,7 @@ from bench.report.plots import write_plots
 from bench.report.readme import readme_block
 from bench.report.summary import headlines
 from bench.report.tables import TABLES, as_markdown, frame, sections
-from tests.support.parts import part_of
+from tests.support.parts import part_of, row_names
 from tests.support.synthetic_records.synthetic import ENVIRONMENT, SETTINGS, make_record
 
 TABLE = {table.name: table for table in TABLES}
@@ -210,7 +210,7 @@ def test_a_bar_that_may_not_be_compared_says_so(tmp_path):
     with style():
         drawing = throughput(part_of(records))
     (axes,) = drawing.figure.axes
-    names = [label.get_text() for label in axes.get_yticklabels()]
+    names = row_names(axes)
     assert names == ["pytorch", "keras-jax\n(not comparable)"]
     (plot,) = (plot for plot in write_plots(records, tmp_path) if plot.table == "throughput")
     assert "keras-jax is not compared with pytorch on cifar-bn: affinity [0]" in plot.how

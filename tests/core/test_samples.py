@@ -12,8 +12,9 @@ from bench.core.samples import (
     Block,
     Timed,
     by_process,
-    fastest_ratios,
+    fastest_ratio,
     interleaved_together,
+    pairs,
     ratios,
     timed,
 )
@@ -87,14 +88,14 @@ def test_a_turn_that_one_side_lost_is_no_pair() -> None:
     whole = Timed([0.5, 1.0, 1.0], [Block(0, 0, 1), Block(0, 1, 1), Block(1, 0, 1)], 1)
     half = Timed([2.0], [Block(0, 1, 1)], 1)
     assert ratios(whole, half) == [[2.0]]
-    assert fastest_ratios(whole, half) == [2.0]
+    assert [fastest_ratio(process) for process in pairs(whole, half)] == [2.0]
 
 
 def test_the_fastest_turns_of_a_process_are_compared() -> None:
     blocks = [Block(0, 0, 1), Block(0, 1, 1), Block(1, 0, 1)]
     one = Timed([1.0, 3.0, 4.0], blocks, 10)
     other = Timed([4.0, 2.0, 6.0], blocks, 20)
-    assert fastest_ratios(one, other) == [1.0, 0.75]
+    assert [fastest_ratio(process) for process in pairs(one, other)] == [1.0, 0.75]
 
 
 def test_a_turn_of_several_calls_counts_by_its_median() -> None:

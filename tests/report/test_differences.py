@@ -13,7 +13,7 @@ from bench.report.charts.accuracy_seeds import seeds as draw_seeds
 from bench.report.plot_style import style
 from bench.report.tables import TABLES, frame, sections
 from bench.stats.seeds import paired_difference, welch_difference
-from tests.support.parts import part_of
+from tests.support.parts import part_of, row_names
 from tests.support.synthetic_records.synthetic import FAILED_PARITY, make_failure, make_record
 from tests.support.synthetic_records.synthetic_normalisation import make_trained
 
@@ -247,7 +247,7 @@ def test_the_plot_of_seeds_has_every_seed_and_marks_the_diverged(axes):
     assert len(tints) == 2
     assert marks["X"] == [0.1]
     assert marks["|"] == pytest.approx([0.62, 0.38])  # means: of jax with the diverged seed
-    names = [label.get_text() for label in axes.get_yticklabels()]
+    names = row_names(axes)
     assert names == ["pytorch\n3 seeds", "keras-jax\n2 of 3 seeds, 1 failed, 1 diverged"]
 
 

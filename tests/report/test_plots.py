@@ -51,9 +51,10 @@ def plots(whole_report):
 
 def test_every_plot_is_there_for_both_tracks(plots):
     # The ablation's own, and that of a network with and without its normalisation.
-    # Layers, tutorial loops, features and the article's loop are measured by profiles of their own.
+    # Layers, tutorial loops, features and the article's loop are measured by profiles of their own,
+    # executions and several devices where they are asked for.
     others = {"defaults", "normalisation", "layers", "tutorial_loops", "features", "article"}
-    others.add("scaling")  # nothing here trains on several devices
+    others |= {"executions", "scaling"}
     shared = CHARTS.keys() - others
     names = {f"{name}_{track}" for name in shared for track in ("closed", "idiomatic")}
     # Only the closed track has the same trainings twice, and certificates.

@@ -29,6 +29,7 @@ SOURCES = {
     "blocks": (QUICK, "closed"),
     "startup": (QUICK, "closed"),
     "break_even": (LOOPS, "tuned"),
+    "executions": ("reference-2026-11-26-executions", "idiomatic"),
     "scaling": (SYNTHETIC, "closed"),
     "memory": (QUICK, "closed"),
     "tutorial_loops": (LOOPS, "tuned"),

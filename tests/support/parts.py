@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from matplotlib.axes import Axes
+
 from bench.analysis.experiments import by_dataset
 from bench.analysis.results import Results
 from bench.core.records import Record
@@ -14,6 +16,11 @@ def results_of(records: Sequence[Record]) -> Results:
     """The results of records of one dataset."""
     ((data, some),) = by_dataset(records)
     return Results(some, data)
+
+
+def row_names(axes: Axes) -> list[str]:
+    """The names of a panel's rows (`bench.report.plot_style.name_rows`), from the top."""
+    return [text.get_text() for text in axes.texts if text.get_ha() == "right"]
 
 
 def part_of(records: Sequence[Record]) -> Part:

@@ -53,13 +53,12 @@ def report(
     if runs:
         from bench.cli.reading import read_meanwhile
         from bench.core.records import FILE
-        from bench.core.run_paths import find, folder_of
+        from bench.core.run_paths import WEIGHTS, find, folder_of
 
         stores = find(runs)
         paths = [store.folder if store.path.name == FILE else store.path for store in stores]
         with read_meanwhile(paths) as records:
             # A second of imports, while another process reads.
-            from bench.harness.resumption.checkpoints import WEIGHTS
             from bench.report.html import merge, write_results
             from bench.report.model_cards import write_cards
 

@@ -22,6 +22,7 @@ from bench.core.case import Case
 from bench.core.errors import UserError
 from bench.core.limits import Limits
 from bench.core.records import Record
+from bench.core.run_paths import WEIGHTS
 from bench.core.system import nvml
 from bench.core.system.devices import accelerated
 from bench.core.system.environment import processor
@@ -38,7 +39,6 @@ from bench.worker.checkpoints import TrainingFiles
 from bench.worker.environment import kept_environment
 
 FOLDER = "checkpoints"
-WEIGHTS = "weights"
 
 _PACKAGES = ("core", "networks", "data", "training", "worker")
 """Packages of ``bench`` whose code a training depends on."""

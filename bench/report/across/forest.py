@@ -34,6 +34,7 @@ from bench.report.plot_style import (
     draw_interval,
     framework_legend,
     grid_of_axes,
+    name_rows,
     new_figure,
     ratio_axis,
     retitle,
@@ -116,9 +117,9 @@ def _draw(axes: Axes, timed: bool, lines: Sequence[_Line], frameworks: Sequence[
             axes.plot(_interval(row)[0], where, shape, color=tint, markerfacecolor=face, zorder=3)
     axes.axvline(1 if timed else 0, color=INK, linewidth=0.9, zorder=1)
     names = labels(line.case for line in lines)
-    axes.set_yticks(range(len(lines)), [_name(names[line.case], line.case) for line in lines])
+    shown = (_name(names[line.case], line.case) for line in lines)
+    name_rows(axes, dict(enumerate(shown)))
     axes.set_ylim(len(lines) - 0.4, -0.6)
-    axes.grid(visible=False, axis="y")
     axes.set_xlabel("speed over that of A" if timed else "points above A", color=SOFT)
 
 

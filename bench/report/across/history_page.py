@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from bench.analysis.across.changes import MISSING, History, can_find, histories
 from bench.analysis.runs import Run
-from bench.report.across.history_plot import Axis, history, panels
+from bench.report.across.history_plot import HOW, Axis, history, panels
 from bench.report.across.page import Chapter, Part, drawn, page
 from bench.report.across.words import (
     CaseCells,
@@ -144,7 +144,7 @@ def _curves(found: Sequence[History], by: str) -> Chapter:
     return Chapter(
         "curves",
         "Curves",
-        "A panel per network and measurement, a line per framework.",
+        HOW,
         (Part(figures=tuple(figures), lines=lines),) if figures else (),
     )
 

@@ -10,7 +10,7 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 
 from bench.analysis.across.changes import History
 from bench.analysis.across.series import Point
-from bench.analysis.experiments import Data, data_of, framework_place, labels
+from bench.analysis.experiments import Data, data_of, framework_labels_of, labels
 from bench.core.case import Case
 from bench.core.kinds import kind
 from bench.report.across.words import change_words, kind_label
@@ -82,7 +82,7 @@ def history(label: str, tracked: Sequence[History], axis: Axis) -> Drawing:
         tracked: Series of one kind and of what may be compared, each with two points or more.
         axis: Where runs stand.
     """
-    frameworks = sorted({t.series.case.framework for t in tracked}, key=framework_place)
+    frameworks = framework_labels_of(t.series.case for t in tracked)
     case, name = tracked[0].series.case, tracked[0].series.kind
     title = f"{label}, {case.track} track: {kind_label(name)}"
     figure = new_figure(10, 3.4, title, _data(tracked))
@@ -96,14 +96,17 @@ def history(label: str, tracked: Sequence[History], axis: Axis) -> Drawing:
     axes.yaxis.set_major_formatter(plain_numbers())
     axes.margins(x=0.05, y=0.15)
     framework_legend(figure, frameworks, lines=True)
-    how = (
-        "Marks are runs with their 95 % intervals; a hollow mark rests on one process or seed. "
-        "Triangles are change points, with the ratio of speeds (or the difference in points) after "
-        "over before."
-    )
-    if breaks:
-        how += f" Dashed lines are breaks, which nothing is joined across: {'; '.join(breaks)}."
+    how = f"Breaks: {'; '.join(dict.fromkeys(breaks))}." if breaks else ""
     return Drawing(f"history_{name}", title, how, figure)
+
+
+HOW = (
+    "A panel per network and measurement, a line per framework. Marks are runs with their 95 % "
+    "intervals; a hollow mark rests on one process or seed. Triangles are change points, with the "
+    "ratio of speeds (or the difference in points) after over before. Dashed lines are breaks, "
+    "which nothing is joined across."
+)
+"""How to read every panel."""
 
 
 def _data(tracked: Sequence[History]) -> Data:
@@ -129,8 +132,8 @@ def scale_of(name: str) -> float:
 def _line(axes: Axes, tracked: History, axis: Axis, frameworks: Sequence[str]) -> None:
     series = tracked.series
     scale = scale_of(series.kind)
-    tint = colour(series.case.framework, frameworks)
-    line = dash(series.case.framework, frameworks)
+    tint = colour(series.case.framework_label, frameworks)
+    line = dash(series.case.framework_label, frameworks)
     shape = marker(series.case.variant)
     places = [axis.at(point) for point in series.points]
     for i, point in enumerate(series.points):

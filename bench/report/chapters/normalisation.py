@@ -108,11 +108,12 @@ def _accuracy(pair: Pair | None, results: Results) -> Row:
 def _speed(pair: Pair | None, results: Results) -> Row:
     ratio, pairs, word = UNKNOWN, None, ""
     if pair is not None and not apart(*pair, results):
-        versus = results.interleaved(*pair)
-        if versus is None:
+        interleaved = results.interleaved(*pair)
+        if interleaved is None:
             ratio = UNKNOWN._replace(value=results.ratio(*pair).ratio.value)
             word = NOT_INTERLEAVED
         else:
+            versus = interleaved.ratio
             ratio, pairs, word = versus.ratio, versus.pairs, speed_verdict(versus).word
     return {
         "speed_pairs": pairs,

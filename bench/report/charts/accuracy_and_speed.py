@@ -10,7 +10,7 @@ from itertools import combinations
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from bench.analysis.experiments import Experiment, frameworks_of, labels
+from bench.analysis.experiments import Experiment, framework_labels_of, labels
 from bench.analysis.results import Results
 from bench.analysis.rows import TRAINING, mean_over_seeds
 from bench.core.case import Case
@@ -22,6 +22,7 @@ from bench.report.plot_style import (
     colour,
     draw_interval,
     ends_of,
+    face,
     framework_legend,
     grid_of_axes,
     hover,
@@ -77,7 +78,7 @@ def accuracy_vs_throughput(part: Part) -> Drawing | None:
     }
     _name_clouds(axes, signed)
     networks = [case.variant for case in panels]
-    framework_legend(figure, frameworks_of(e.records[0] for e in both), networks=networks)
+    framework_legend(figure, framework_labels_of(e.case for e in both), networks=networks)
     return Drawing(
         f"accuracy_vs_throughput_{part.track}",
         title,
@@ -110,9 +111,10 @@ def _puzzles(points: Sequence[_Point], results: Results) -> list[str]:
     found: list[tuple[float, str]] = []
     speeds = {point.timed.case: point for point in points}  # one for several recipes
     for one, other in combinations(speeds.values(), 2):
-        versus = results.interleaved(one.timed, other.timed)
-        if versus is None:
+        interleaved = results.interleaved(one.timed, other.timed)
+        if interleaved is None:
             continue
+        versus = interleaved.ratio
         quotient = one.speed.value / other.speed.value
         apart = max(quotient / versus.ratio.value, versus.ratio.value / quotient)
         if apart >= _APART:
@@ -147,12 +149,14 @@ def _cloud(axes: Axes, panel: Sequence[_Point], frameworks: Sequence[str]) -> No
     axes.plot(xs, ys, color=SOFT, linewidth=0.7, alpha=0.6, zorder=1)
     for point in panel:
         case = point.trained.case
-        tint = colour(case.framework, frameworks)
+        tint = colour(case.framework_label, frameworks)
         x, y = point.speed.value, point.accuracy.value
         line = partial(draw_interval, axes, tint=tint, width=0.9)
         line(y, point.speed, axes.get_xlim(), show=significant)
         line(x, point.accuracy, axes.get_ylim(), show=SHARE.value, upright=True)
-        (mark,) = axes.plot(x, y, marker(case.variant), color=tint, markersize=8, zorder=3)
+        inside = face(case.framework_label, frameworks)
+        shape = marker(case.variant)
+        (mark,) = axes.plot(x, y, shape, color=tint, mfc=inside, markersize=8, zorder=3)
         speed = interval(significant(point.speed.low), significant(point.speed.high))
         accuracy = SHARE.estimate(*point.accuracy)
         what = f"{significant(x)} images/s {speed}, {accuracy}"
@@ -201,7 +205,14 @@ def _scales(axes: Axes, points: Sequence[_Point]) -> None:
     axes.xaxis.set_major_formatter(plain_numbers())
     accuracies = ends_of(point.accuracy for point in points)
     room = max(0.12 * (max(accuracies) - min(accuracies)), 0.01)
-    axes.set_ylim(max(min(accuracies) - room, -0.02), min(max(accuracies) + 1.5 * room, 1.05))
+    axes.set_ylim(
+        max(min(accuracies) - room, -0.02), min(max(accuracies) + 1.5 * room, 1 + 0.5 * room)
+    )
     axes.set_ylabel("test accuracy, mean over seeds")
     axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.10g} %"))
+    axes.yaxis.set_major_formatter(FuncFormatter(_accuracy))
+
+
+def _accuracy(value: float, _: int | None) -> str:
+    """The label of a tick; none above what an accuracy can be."""
+    return f"{100 * value:.10g} %" if value <= 1 else ""

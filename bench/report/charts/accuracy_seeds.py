@@ -24,6 +24,7 @@ from bench.report.plot_style import (
     hover,
     in_lines,
     marker,
+    name_rows,
     new_figure,
 )
 from bench.report.report import Part
@@ -71,9 +72,8 @@ def _panel(axes: Axes, panel: Sequence[Experiment], frameworks: Sequence[str]) -
     for place, experiment in enumerate(panel):
         _mean(axes, place, experiment)
     names = zip(signed_names(panel, timed=False), panel, strict=True)
-    axes.set_yticks(range(len(panel)), [_label(name, experiment) for name, experiment in names])
+    name_rows(axes, dict(enumerate(_label(name, experiment) for name, experiment in names)))
     axes.set_ylim(len(panel) - 0.4, -0.6)  # the first on top
-    axes.grid(visible=False, axis="y")
     axes.xaxis.set_major_locator(MaxNLocator(7))
     axes.xaxis.set_major_formatter(PercentFormatter(1))
     axes.set_xlabel("test accuracy")
@@ -91,7 +91,7 @@ def _frame(axes: Axes, values: Sequence[float], intervals: Sequence[Interval]) -
 
 
 def _points(axes: Axes, place: int, experiment: Experiment, frameworks: Sequence[str]) -> None:
-    framework = experiment.case.framework
+    framework = experiment.case.framework_label
     gone = [bool(record.metrics.get("diverged")) for record in experiment.ok]
     values = np.array([record.samples[0] for record in experiment.ok])
     for shape, chosen in (

@@ -15,7 +15,7 @@ from bench.analysis.experiments import framework_place, labels
 from bench.analysis.results import Results
 from bench.analysis.rows import Row
 from bench.core.case import Case
-from bench.report.columns import case_of
+from bench.report.columns import case_of, framework_of
 from bench.report.footnotes import has_caveat, signed
 from bench.report.format import Quantity, known
 from bench.report.panels import LINES, first_lines
@@ -32,12 +32,17 @@ from bench.report.plot_style import (
     framework_legend,
     hover,
     marker,
+    name_rows,
     new_figure,
     ratio_axis,
     reach,
 )
 from bench.report.report import Part
+from bench.stats.verdicts import SPEED
 from bench.training.tracks import peers_of
+
+EVEN_SPEED = (SPEED.low, SPEED.high)
+"""The ratios of speed that count as a tie."""
 
 _LINE, _HEADING = 0.29, 0.36  # inches
 _WIDTH, _LETTER = 9.2, 0.075  # inches of a figure, and of a letter of a name
@@ -88,6 +93,7 @@ class Forest:
         detail: What stands after a row's network and framework.
         network: The name of a row's network; None: what tells it from the others.
         alone: The words after a value without an interval that say why it has none.
+        remark: The words after value and interval; empty: nothing.
         nothing: The value that says that there is no difference.
         even: The values that count as even, shaded.
         factor: What values are multiplied with, after `zero` is subtracted.
@@ -109,6 +115,7 @@ class Forest:
     detail: Callable[[Row], str] = lambda row: ""
     network: Callable[[Row], str] | None = None
     alone: Callable[[Row], str] = lambda row: ""
+    remark: Callable[[Row], str] = lambda row: ""
     nothing: float = 1.0
     even: Ends | None = None
     factor: float = 1.0
@@ -172,20 +179,22 @@ class Forest:
         if self.even:
             axes.axvspan(*self.even, color=GRID, alpha=0.45, linewidth=0, zorder=0)
         axes.axvline(self.nothing, color=INK, linewidth=0.9, zorder=1)
-        ticks: list[tuple[float, str, bool]] = []
+        names: dict[float, str] = {}
+        headings: list[float] = []
         at = 0.0
         for heading, some in groups.items():
             if heading:
                 at += _HEADING / _LINE - 1 if at else 0
-                ticks.append((at, heading, True))
+                names[at] = heading
+                headings.append(at)
                 at += 1
             for row, name in zip(some, self._names(some), strict=True):
                 label = self._label(row, name)
                 if known(row.get(self.keys[0])):
                     self._line(axes, at, row, label, limits, frameworks)
-                ticks.append((at, label, False))
+                names[at] = label
                 at += 1
-        _name_lines(axes, ticks)
+        name_rows(axes, names, bold=headings)
         axes.set_ylim(at - 0.4, -0.7)
         axes.set_xlabel(self.across(rows), color=SOFT)
 
@@ -206,8 +215,8 @@ class Forest:
             figures = self.show.estimate(*found)
         else:
             figures = self.show(value)
-        if found[1] is None and (why := self.alone(row)):
-            figures += f", {why}"
+        words = (self.alone(row) if found[1] is None else "", self.remark(row))
+        figures = ", ".join([figures, *filter(None, words)])
         face = tint if self._decided(row, found) else "white"
         shape = marker(row["variant"])
         (mark,) = axes.plot(value, at, shape, color=tint, markerfacecolor=face, zorder=3)
@@ -243,7 +252,7 @@ class Forest:
         return low is not None and high is not None and not low <= self.nothing <= high
 
     def _label(self, row: Row, network: str) -> str:
-        words = [network, str(row["framework"]), self.detail(row)]
+        words = [network, framework_of(row), self.detail(row)]
         return signed(
             " · ".join(word for word in words if word), on=has_caveat(row, seconds=self.timed)
         )
@@ -251,12 +260,3 @@ class Forest:
 
 def _network(row: Row) -> Case:
     return peers_of(case_of(row))
-
-
-def _name_lines(axes: Axes, ticks: Sequence[tuple[float, str, bool]]) -> None:
-    """Names at the left; headings are bold."""
-    axes.set_yticks([at for at, _, _ in ticks], [words for _, words, _ in ticks])
-    for label, (_, _, heading) in zip(axes.get_yticklabels(), ticks, strict=True):
-        if heading:
-            label.set_fontweight("bold")
-    axes.grid(visible=False, axis="y")

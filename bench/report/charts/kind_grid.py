@@ -40,15 +40,13 @@ def kind_grid(
     there = {experiment.kind for panel in panels.values() for experiment in panel}
     shown = [row for row in map(kind, kinds) if row.name in there]
     names = labels(panels)
-    lines = max(len({e.case.framework_label for e in panel}) for panel in panels.values())
-    figure = new_figure(
-        width[0] * len(shown) + width[1],
-        1.1 + len(panels) * (height[0] + height[1] * lines),
-        title,
-        part.data,
-    )
+    heights = [
+        height[0] + height[1] * len({e.case.framework_label for e in panel})
+        for panel in panels.values()
+    ]
+    figure = new_figure(width[0] * len(shown) + width[1], 1.1 + sum(heights), title, part.data)
     letters = round(_LETTERS * width[0])
-    grid = grid_of_axes(figure, len(panels), len(shown))
+    grid = grid_of_axes(figure, len(panels), len(shown), heights)
     for line, (case, panel) in zip(grid, panels.items(), strict=True):
         for axes, measured in zip(line, shown, strict=True):
             some = [e for e in panel if e.kind == measured.name]

@@ -17,6 +17,7 @@ from bench.report.chapters.trust import failures
 from bench.report.columns import case_of
 from bench.report.page.details import Details, keys_of
 from bench.report.plot_style import GRID, INK, SOFT, Plot
+from bench.report.plots import UNCERTIFIED
 from bench.report.report import Report
 from bench.report.tables import Section, Table, sections
 from bench.training.tracks import TRACKS
@@ -137,6 +138,8 @@ def groups(report: Report, plots: Sequence[Plot], details: Details) -> list[Grou
                 room -= len(part.more)
                 parts.append(part)
             figures = [figure for figure in drawn if figure.plot.table == table.name]
+            # The first one opens the chapter: certified rows before those that stand apart.
+            figures.sort(key=lambda figure: UNCERTIFIED in figure.plot.name)
             if parts or figures:
                 chapters.append(Chapter(table, parts, figures))
         found.append(Group(question.name, question.title, question.text, chapters))

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
+
+import numpy as np
 
 from bench.analysis.experiments import without_seed
 from bench.analysis.rows import IDENTITY, Row
@@ -21,7 +22,7 @@ from bench.core.records import Record
 from bench.core.samples import by_process
 from bench.core.text import without_folders
 from bench.report.page.commands import Begun, command_of
-from bench.report.page.settings import Flat, Pairs, is_public
+from bench.report.page.settings import Flat, Pairs, is_public, shown
 from bench.report.table import Table
 
 DETAILED = 12_000
@@ -34,7 +35,7 @@ SETS = ("case", "settings", "environment", "dataset", "certificate")
 _OPTION = " --"
 _OWN = {"seed": "seed", "defaults": "stage"}
 """Fields of a case that only the rows of some tables have, by their key there."""
-_FIELDS = {field.name for field in fields(Case)}
+_FIELDS = tuple(field.name for field in fields(Case))
 
 
 class Details:
@@ -80,18 +81,19 @@ class Details:
         """
         pairs, sets, words = _Numbered(), _Numbered(), _Numbered()
         every, public = Flat(), Flat(is_public)
-        places: dict[Pairs, int] = {}
+        places: dict[int, int] = {}
 
         def number(found: Pairs) -> int:
-            if found not in places:
-                places[found] = sets(tuple(map(pairs, found)))
-            return places[found]
+            if id(found) not in places:  # one object for equal settings, which `Flat` keeps
+                places[id(found)] = sets(tuple(map(pairs, found)))
+            return places[id(found)]
 
         records = []
-        for record in self._records:
-            case = {name: value for name, value in vars(record.case).items() if name in _FIELDS}
+        cases = _pairs_of_cases(record.case for record in self._records)
+        every_sample = _samples(self._records)
+        for record, case, samples in zip(self._records, cases, every_sample, strict=True):
             found = {
-                "case": every({k: value for k, value in case.items() if value not in ("", None)}),
+                "case": case,
                 "settings": every(record.settings),
                 "environment": public(record.environment),
                 "dataset": every(record.dataset),
@@ -102,7 +104,7 @@ class Details:
                 "sets": [number(found[name]) for name in SETS],
                 "command": list(map(words, command.split(_OPTION))),
             }
-            records.append(_facts(record) | numbers)
+            records.append(_facts(record, samples) | numbers)
         return {
             "records": records,
             "sets": sets.values,
@@ -111,13 +113,13 @@ class Details:
         }
 
 
-def _facts(record: Record) -> dict[str, Any]:
+def _facts(record: Record, samples: list[list[float | None]]) -> dict[str, Any]:
     caveats = "; ".join(f"{caveat.get('on')}: {caveat.get('why')}" for caveat in record.caveats)
     found = {
         "id": record.case.id,
         "kind": KINDS[record.kind].label if record.kind in KINDS else record.kind,
         "status": record.status,
-        "samples": _samples(record),
+        "samples": samples,
         "taken": len(record.samples),
         "unit": record.unit,
         "started": record.started_at,
@@ -144,16 +146,51 @@ class _Numbered:
         return list(self._places)
 
 
-def _samples(record: Record) -> list[list[float | None]]:
-    """The samples of each process with four digits; at most `SAMPLES` of them."""
-    if not record.samples:
-        return []
-    every = -(-len(record.samples) // SAMPLES)
-    return [[_rounded(value) for value in some[::every]] for some in by_process(record)]
+def _pairs_of_cases(cases: Iterable[Case]) -> list[Pairs]:
+    """The fields of each case that have a value, in words."""
+    words: dict[tuple[str, Hashable], tuple[str, str]] = {}
+    found = []
+    for case in cases:
+        fields_of = ((name, getattr(case, name)) for name in _FIELDS)
+        named = [field for field in fields_of if field[1] not in ("", None)]
+        for name, value in named:
+            if (name, value) not in words:
+                words[name, value] = name, shown(value)
+        found.append(tuple(words[field] for field in named))
+    return found
 
 
-def _rounded(value: float) -> float | None:
-    return float(f"{value:.4g}") if math.isfinite(value) else None
+def _samples(records: Sequence[Record]) -> list[list[list[float | None]]]:
+    """The samples of each process of each record with `_DIGITS` digits; at most `SAMPLES` of a
+    record."""
+    found = [
+        [some[:: -(-len(record.samples) // SAMPLES)] for some in by_process(record)]
+        if record.samples
+        else []
+        for record in records
+    ]
+    # Of all records at once: numbers one by one would take longer than the rest of the details.
+    rounded = iter(_rounded([value for lanes in found for some in lanes for value in some]))
+    return [[[next(rounded) for _ in some] for some in lanes] for lanes in found]
+
+
+_DIGITS = 4
+_POWERS = 300
+"""Powers of ten that a float has."""
+
+
+def _rounded(values: Sequence[float]) -> list[float | None]:
+    """Finite numbers with so many significant digits; None for others."""
+    every = np.asarray(values, dtype=float)
+    finite = np.isfinite(every)
+    sizes = np.abs(np.where(finite & (every != 0), every, 1.0))
+    places = np.clip(_DIGITS - 1 - np.floor(np.log10(sizes)), -_POWERS, _POWERS)
+    # Divided by a whole power of ten, never multiplied with a fraction: the nearest number to four
+    # digits, as they are written.
+    up, down = 10.0 ** np.maximum(places, 0), 10.0 ** np.maximum(-places, 0)
+    with np.errstate(invalid="ignore"):
+        short = np.rint(every * up / down) / up * down
+    return [value if ok else None for value, ok in zip(short.tolist(), finite, strict=True)]
 
 
 def as_json(value: Any) -> str:

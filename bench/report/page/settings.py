@@ -47,9 +47,17 @@ class Flat:
     def __init__(self, shows: Callable[[str], bool] = lambda key: True) -> None:
         self._shows = shows
         self._found: dict[str, Pairs] = {}
+        # With the settings themselves: a number of an object is only its own while it is there.
+        self._same: dict[int, tuple[Mapping[str, Any], Pairs]] = {}
 
     def __call__(self, settings: Mapping[str, Any]) -> Pairs:
         """The pairs of some settings."""
+        known = self._same.get(id(settings))
+        if known is None:
+            known = self._same[id(settings)] = settings, self._equal(settings)
+        return known[1]
+
+    def _equal(self, settings: Mapping[str, Any]) -> Pairs:
         text = repr(settings)
         if text not in self._found:
             flat = flatten(settings).items()

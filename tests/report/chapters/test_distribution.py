@@ -103,5 +103,5 @@ def test_words_are_counted_the_undecided_last():
     rows = [{"v": word} for word in ("tie", "slower", "inconclusive", "faster", "slower", "—", "")]
     words = "Of 5 comparisons: 1 faster, 2 slower, 1 tie and 1 inconclusive."
     assert counted("v")(rows) == words
-    assert counted("v", "pair")([{"v": "tie"}]) == "Of 1 pair: 1 tie."
+    assert counted("v", "pair")([{"v": "tie"}]) == "1 pair: tie."
     assert counted("v")([{"v": "reference"}]) == ""

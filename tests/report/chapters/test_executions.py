@@ -4,7 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from bench.report.plot_style import style
 from bench.report.tables import TABLES, frame, sections
+from tests.support.parts import part_of, row_names
 from tests.support.synthetic_records.synthetic import make_record
 
 TABLE = {table.name: table for table in TABLES}["executions"]
@@ -55,6 +57,7 @@ def test_a_longer_first_step_pays_after_the_images_that_win_it_back():
     assert compiled["pays_images"] == pytest.approx(60_000)
     assert compiled["pays_epochs"] == pytest.approx(1.2)
     assert compiled["ratio"] == pytest.approx(2)
+    assert compiled["verdict"] == "faster"
     assert found.loc["eager"][["ratio", "pays_images"]].isna().all()
 
 
@@ -93,3 +96,23 @@ def test_without_the_eager_one_nothing_is_compared():
     found = rows([COMPILED, graphs])
     assert list(found.index) == ["compiled", "graphs"]
     assert found["ratio"].isna().all()
+
+
+def test_the_plot_has_the_ratio_and_when_it_pays():
+    with style():
+        drawing = TABLE.charts[0].draw(part_of([EAGER, COMPILED]))
+        assert TABLE.charts[0].draw(part_of([EAGER])) is None
+    (axes,) = drawing.figure.axes
+    (name,) = row_names(axes)
+    assert name == "cifar-bn · pytorch compiled"
+    words = axes.texts[0].get_text()
+    assert words.startswith("2.00x [")
+    assert words.endswith("], pays after 60,000 images")
+
+
+def test_the_chapter_begins_with_the_ratios_and_their_verdicts():
+    (section,) = sections(TABLE, [EAGER, COMPILED])
+    assert section.lead == (
+        "Images/s over the eager execution: 2.00x (cifar-bn in pytorch compiled). "
+        "1 comparison: faster."
+    )

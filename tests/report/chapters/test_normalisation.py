@@ -9,7 +9,7 @@ from bench.analysis.experiments import Data
 from bench.report.chapters.normalisation import normalisation
 from bench.report.plot_style import style
 from bench.report.tables import TABLES, frame, sections
-from tests.support.parts import part_of
+from tests.support.parts import part_of, row_names
 from tests.support.synthetic_records.synthetic import FAILED_PARITY, make_record
 from tests.support.synthetic_records.synthetic_normalisation import (
     make_normalisations,
@@ -188,7 +188,7 @@ def test_a_mark_stands_at_both_changes_in_the_framework_s_colour_and_the_normali
     assert tints[0] == tints[2] != tints[1]
     legend = [text.get_text() for text in drawing.figure.legends[0].get_texts()]
     assert legend == ["pytorch", "keras-jax", "LRN", "BatchNorm"]
-    names = {text.get_text() for text in left.get_yticklabels()}
+    names = set(row_names(left))
     assert {"9 BN over none", "2 LRN over none"} <= names
 
 

@@ -4,13 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from bench.analysis.experiments import Data
-from bench.analysis.results import Results
-from bench.core.records import Record
-from bench.report.chapters.speed.scaling import TABLE, scaling
+from bench.report.chapters.speed.scaling import TABLE
 from bench.report.first_screen.answers import answers, lines
-from bench.report.report import Part, Report
+from bench.report.plot_style import style
 from bench.report.tables import frame, sections
+from tests.support.parts import part_of, row_names
 from tests.support.synthetic_records.scaling import RUN
 
 
@@ -38,24 +36,23 @@ def test_the_chapter_begins_with_both_ways_to_scale() -> None:
     assert weak.endswith("] (cifar-bn in pytorch on 2 devices).")
 
 
-def part_of(records: list[Record]) -> Part:
-    (results,) = Report.of(records).datasets
-    assert isinstance(results, Results)
-    assert isinstance(results.data, Data)
-    return Part(results, "closed")
-
-
-def test_every_row_is_drawn_with_its_interval() -> None:
-    drawing = scaling(part_of(RUN))
-    assert drawing is not None
+def test_strong_and_weak_scaling_stand_apart_in_the_plot() -> None:
+    with style():
+        drawing = TABLE.charts[0].draw(part_of(RUN))
     (axes,) = drawing.figure.axes
-    names = [label.get_text() for label in axes.get_yticklabels()]
-    assert len(names) == len(frame(TABLE, RUN))
-    assert "pytorch, weak, 2 devices, batch 256" in names
-    low, high = axes.get_xlim()
-    assert low == 0
-    assert high >= 1
-    assert scaling(part_of(RUN[:2])) is None
+    names = row_names(axes)
+    assert [name for name in names if name.endswith("scaling")] == [
+        "strong scaling",
+        "weak scaling",
+    ]
+    assert sum("2 devices" in name for name in names) == 4
+    words = [text.get_text() for text in axes.texts]
+    assert sum("speed-up 1." in word or "speed-up 2." in word for word in words) == 4
+
+
+def test_one_device_alone_has_no_plot() -> None:
+    with style():
+        assert TABLE.charts[0].draw(part_of(RUN[:2])) is None
 
 
 def test_a_run_on_several_devices_has_one_more_answer() -> None:

@@ -46,6 +46,7 @@ from bench.report.plot_style import (
     colour,
     draw_interval,
     hover,
+    name_rows,
     new_figure,
     reach,
 )
@@ -199,10 +200,8 @@ def defaults(part: Part) -> Drawing | None:
             axes.set_title(_heading(who, steps, measure), fontsize=9)
             axes.set_xlabel(f"change, {measure.axis}")
             _bars(axes, _changes(steps, measure), limit, colour(name, frameworks))
-            axes.set_yticks(
-                range(len(steps) - 1),
-                [step.title for step in steps[1:]] if axes is line[0] else [],
-            )
+            titles = [step.title for step in steps[1:]] if axes is line[0] else []
+            name_rows(axes, dict(enumerate(titles)))
     for place in range(2):
         _same_scale([line[place] for line in grid])
     return Drawing(
@@ -257,7 +256,6 @@ def _bars(
             _remark(axes, place, _why_no_bar(step))
     axes.axvline(0, color=INK, linewidth=0.8)
     axes.set_ylim(len(changes) - 0.4, -0.6)  # the first on top
-    axes.grid(visible=False, axis="y")
     axes.xaxis.set_major_locator(MaxNLocator(6))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:+g}" if value else "0"))
 

@@ -11,7 +11,7 @@ from matplotlib.ticker import (
     PercentFormatter,
 )
 
-from bench.analysis.experiments import Experiment, frameworks_of, labels
+from bench.analysis.experiments import Experiment, framework_labels_of, labels
 from bench.analysis.rows import TRAINING, Row, accuracy_rows
 from bench.report.charts.accuracy_and_speed import accuracy_vs_throughput
 from bench.report.charts.accuracy_seeds import seeds
@@ -88,7 +88,7 @@ def accuracy_curves(part: Part) -> Drawing | None:
             axes.set_xlim(left=0)
             axes.set_ylim(0, 1.08 * axes.dataLim.y1)  # room for the marks at the top
     networks = [case.variant for case in panels]
-    names_of = frameworks_of(e.records[0] for e in found)
+    names_of = framework_labels_of(e.case for e in found)
     framework_legend(figure, names_of, lines=True, networks=networks)
     return Drawing(
         f"accuracy_curves_{part.track}",
@@ -107,14 +107,15 @@ def _curves(experiment: Experiment, unit: str = "epoch") -> list[Curve]:
 
 
 def _learning(axes: Axes, experiment: Experiment, unit: str, frameworks: Sequence[str]) -> None:
-    framework = experiment.case.framework
+    framework = experiment.case.framework_label
     tint = colour(framework, frameworks)
     curves = _curves(experiment, unit)
     xs = [[point[unit] for point in curve] for curve in curves]
     ys = [[point["test_accuracy"] for point in curve] for curve in curves]
     if len(curves) > 1:
-        for x, y in zip(xs[:SEEDS], ys[:SEEDS], strict=True):
-            axes.plot(x, y, color=tint, linewidth=0.7, alpha=0.45)
+        # Apart by a gap: a line for each would take as long as all other parts of the panel.
+        thin = [[end for some in of[:SEEDS] for end in (*some, np.nan)] for of in (xs, ys)]
+        axes.plot(*thin, color=tint, linewidth=0.7, alpha=0.45)
     # Seeds that stopped early (diverged) have shorter curves: the mean goes as far as all do.
     length = min(map(len, ys))
     x = np.mean([x[:length] for x in xs], axis=0)

@@ -29,7 +29,7 @@ from bench.analysis.experiments import Data, Experiment, framework_place, labels
 from bench.analysis.results import Results
 from bench.analysis.rows import Row, identity, provenance_columns
 from bench.core.case import Case
-from bench.report.columns import Column, how, text, weights, whole
+from bench.report.columns import Column, execution, how, text, weights, whole
 from bench.report.footnotes import signed
 from bench.report.format import NOTHING, count, known, power, share
 from bench.report.leads import extremes
@@ -69,14 +69,19 @@ def _pairs(results: Results) -> list[TrainingPair]:
 
 def _pair_order(pair: TrainingPair) -> tuple[object, ...]:
     case = pair.record.case
-    return variant_place(case), framework_place(case.framework), case.seed
+    return (
+        variant_place(case),
+        framework_place(case.framework),
+        case.unusual_execution,
+        case.seed,
+    )
 
 
 def _row(pair: TrainingPair, data: Data) -> Row:
     case = pair.record.case
     row = identity(Experiment(replace(case, seed=0), "accuracy", (pair.record,)), data)
     row |= {"seed": case.seed, "parity": status_of(pair.record), "parity_problem": None}
-    row |= {"reference": pair.reference.case.framework, "not_compared": pair.refused or None}
+    row |= {"reference": pair.reference.case.framework_label, "not_compared": pair.refused or None}
     row |= provenance_columns([pair.record, pair.reference])
     compared = len(pair.difference) > 0 and not pair.refused
     row["steps"] = len(pair.difference)
@@ -91,6 +96,7 @@ def columns(rows: Sequence[Row]) -> list[Column]:
     return [
         text("network", "variant"),
         text("framework", "framework"),
+        execution(),
         text("compared with", "reference"),
         weights(),
         whole("seed", "seed"),
@@ -165,7 +171,7 @@ def _panels(found: Sequence[TrainingPair]) -> dict[Case, list[TrainingPair]]:
 def _losses(axes: Axes, panel: Sequence[TrainingPair], frameworks: Sequence[str]) -> None:
     ends = []
     for record in (panel[0].reference, *(pair.record for pair in panel)):
-        losses, name = step_losses(record), record.case.framework
+        losses, name = step_losses(record), record.case.framework_label
         tint = colour(name, frameworks)
         # The reference is broad and pale, so that a line that lies on it does not hide it.
         first = record is panel[0].reference
@@ -211,7 +217,7 @@ def _differences(axes: Axes, panel: Sequence[TrainingPair], frameworks: Sequence
         place = axes.get_yaxis_transform()
         axes.text(1.012, threshold, share(threshold), color=SOFT, va="center", transform=place)
     for line, pair in enumerate(panel):
-        name, difference = pair.record.case.framework, pair.difference
+        name, difference = pair.record.case.framework_label, pair.difference
         tint = colour(name, frameworks)
         drawn = np.maximum(np.where(np.isfinite(difference), difference, np.nan), _FLOOR)
         style = dash(name, frameworks)

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
-from bench.analysis.experiments import Experiment, frameworks_of, labels
+from bench.analysis.experiments import Experiment, framework_labels_of, labels
 from bench.analysis.published import MEAN_OF_CLASSES
 from bench.analysis.results import Results
 from bench.analysis.rows import (
@@ -31,11 +31,13 @@ from bench.report.plot_style import (
     INK,
     Drawing,
     colour,
+    face,
     framework_legend,
     grid_of_axes,
     hover,
     in_lines,
     marker,
+    name_rows,
     new_figure,
 )
 from bench.report.report import Part
@@ -119,7 +121,7 @@ def per_class(part: Part) -> Drawing | None:
     for axes in places[len(panels) :]:
         axes.set_axis_off()
     networks = [case.variant for case in panels]
-    framework_legend(figure, frameworks_of(e.records[0] for e in found), networks=networks)
+    framework_legend(figure, framework_labels_of(e.case for e in found), networks=networks)
     return Drawing(
         f"per_class_{part.track}",
         title,
@@ -132,12 +134,13 @@ def per_class(part: Part) -> Drawing | None:
 def _dots(axes: Axes, panel: Sequence[Experiment], frameworks: Sequence[str]) -> None:
     classes = list(_per_class(panel[0]))
     for place, experiment in enumerate(panel):
-        framework = experiment.case.framework
+        framework = experiment.case.framework_label
         shift = 0.16 * (place - (len(panel) - 1) / 2)  # next to each other where they agree
         tint = colour(framework, frameworks)
         for line, (name, value) in enumerate(_per_class(experiment).items()):
             shape = marker(experiment.case.variant)
-            (dot,) = axes.plot(value, line + shift, shape, color=tint, markersize=5.5)
+            inside = face(framework, frameworks)
+            (dot,) = axes.plot(value, line + shift, shape, color=tint, markersize=5.5, mfc=inside)
             hover(dot, f"{framework}, {name}: {percent(value)}")
     axes.set_yticks(range(len(classes)), classes)
     axes.invert_yaxis()
@@ -157,14 +160,14 @@ def confusion(part: Part) -> Drawing | None:
         matrices.setdefault(replace(experiment.case, framework=""), []).append(experiment)
     panels, left_out = first_panels(matrices, "per_class", part.panels)
     names = labels(panels)
-    frameworks = frameworks_of(e.records[0] for e in found)
+    frameworks = framework_labels_of(e.case for e in found)
     title = f"Confusion of classes, {part.track} track"
     figure = new_figure(
         max(5.5, 1.3 + 2.2 * len(frameworks)), 1.1 + 2.8 * len(panels), title, part.data
     )
     grid = grid_of_axes(figure, len(panels), len(frameworks))
     for row, (case, panel) in zip(grid, panels.items(), strict=True):
-        by_name = {experiment.case.framework: experiment for experiment in panel}
+        by_name = {experiment.case.framework_label: experiment for experiment in panel}
         for axes, framework in zip(row, frameworks, strict=True):
             if framework in by_name:
                 signed = signed_title(framework, [by_name[framework]], timed=False)
@@ -195,7 +198,7 @@ def _matrix(axes: Axes, experiment: Experiment, *, first: bool) -> None:
     axes.spines[:].set_visible(False)
     middles = np.arange(len(classes)) + 0.5
     axes.set_xticks(middles, classes, rotation=90, fontsize=7)
-    axes.set_yticks(middles, classes if first else [], fontsize=7)
+    name_rows(axes, dict(zip(middles, classes, strict=True)) if first else {}, size=7)
     for i, right in enumerate(np.diagonal(shares)):
         tint = "white" if right > 0.3 else INK
         axes.text(

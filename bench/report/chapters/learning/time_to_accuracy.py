@@ -11,7 +11,7 @@ from functools import partial
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from bench.analysis.experiments import Data, Experiment, frameworks_of, labels
+from bench.analysis.experiments import Data, Experiment, framework_labels_of, labels
 from bench.analysis.results import Results
 from bench.analysis.rows import Row, counts, identity, mean_over_seeds
 from bench.analysis.time_to_accuracy import PARTS, TimeToAccuracy, startup_of, times_to_accuracy
@@ -168,7 +168,7 @@ def time_to_accuracy(part: Part) -> Drawing | None:
         line[0].set_ylabel("seeds that reached it")
     framework_legend(
         figure,
-        frameworks_of(e.records[0] for f in found for e in f.members),
+        framework_labels_of(e.case for f in found for e in f.members),
         lines=True,
         networks=[e.case.variant for f in found for e in f.members],
     )
@@ -219,7 +219,7 @@ def _curve(
     axes: Axes, experiment: Experiment, seeds: Sequence[Seed], frameworks: Sequence[str]
 ) -> None:
     """Steps up where seeds arrive (marked), flat to the end, ticks where seeds end without it."""
-    framework = experiment.case.framework
+    framework = experiment.case.framework_label
     tint = colour(framework, frameworks)
     curve = survival_curve(seeds)
     x, y = [0.0, *curve.times], [0.0, *(1 - share for share in curve.shares)]

@@ -136,21 +136,16 @@ def _strip(
     processes: Sequence[Sequence[float]],
     frameworks: Sequence[str],
 ) -> None:
-    tint = colour(experiment.case.framework, frameworks)
+    tint = colour(experiment.case.framework_label, frameworks)
     lanes = np.linspace(-_STRIP / 2, _STRIP / 2, len(processes)) if len(processes) > 1 else [0.0]
     every = max(1, sum(map(len, processes)) // _POINTS)
-    for lane, process in zip(lanes, processes, strict=True):
-        some = process[::every]
-        shape = marker(experiment.case.variant)
-        axes.plot(
-            some,
-            np.full(len(some), place + lane),
-            shape,
-            color=tint,
-            markersize=3.2,
-            alpha=0.55,
-            markeredgewidth=0,
-        )
+    points = [
+        (milliseconds, place + lane)
+        for lane, process in zip(lanes, processes, strict=True)
+        for milliseconds in process[::every]
+    ]
+    (strip,) = axes.plot(*zip(*points, strict=True), marker(experiment.case.variant), color=tint)
+    strip.set(markersize=3.2, alpha=0.55, markeredgewidth=0)
     found = [value for process in processes for value in process]
     low, middle, high = np.percentile(found, (25, 50, 75))
     (box,) = axes.barh(
@@ -187,5 +182,7 @@ TABLE = Table(
     columns,
     charts=(Chart("blocks", blocks, _KINDS),),
     times=_KINDS,
-    lead=extremes("The middle half of the blocks spreads over", "spread", percent),
+    lead=extremes(
+        "The middle half of the blocks spreads over", "spread", percent, after=", of their median"
+    ),
 )

@@ -240,7 +240,7 @@ def break_even(part: Part) -> Drawing | None:
 
 
 def _has(framework: str, panels: Iterable[Sequence[Side]]) -> bool:
-    return any(side.steady.case.framework == framework for sides in panels for side in sides)
+    return any(side.steady.case.framework_label == framework for sides in panels for side in sides)
 
 
 def _lines(axes: Axes, sides: Sequence[Side], frameworks: Sequence[str]) -> None:
@@ -249,7 +249,7 @@ def _lines(axes: Axes, sides: Sequence[Side], frameworks: Sequence[str]) -> None
     bands = [side for pair in undecided for side in pair]
     for side in sides:
         case = side.steady.case
-        tint, style = (f(case.framework, frameworks) for f in (colour, dash))
+        tint, style = (f(case.framework_label, frameworks) for f in (colour, dash))
         words = f"start {significant(side.startup)} s, {significant(side.rate)} images/s"
         draw = _band if side in bands else _line
         hover(draw(axes, side, reach, tint, style), f"{case.framework_label}: {words}")

@@ -11,13 +11,14 @@ import numpy as np
 from bench.analysis.comparison.comparability import in_words
 from bench.analysis.experiments import Experiment
 from bench.analysis.results import Results
-from bench.analysis.rows import TRAINING, Row, counts, identity
+from bench.analysis.rows import TRAINING, Row, counts, identity, ratio_columns
 from bench.core.case import EAGER
-from bench.report.columns import Column, how, number, text, who, whole
+from bench.report.charts.forest import EVEN_SPEED, Forest
+from bench.report.columns import Column, case_of, how, number, text, who, whole
 from bench.report.format import NOTHING, RATIO, count, known, ratio, significant
-from bench.report.leads import extremes
-from bench.report.table import Table
-from bench.stats.verdicts import speed_verdict
+from bench.report.leads import both, counted, extremes
+from bench.report.table import Chart, Table
+from bench.stats.verdicts import SPEED, speed_verdict
 
 _COUNTED = ("graphs", "graph_breaks", "recompilations")
 _IN_FORCE = ("execution", "jit_compile", "compute_dtype", "tf32", "loss_scale")
@@ -28,9 +29,9 @@ def execution_rows(results: Results) -> list[Row]:
     """A row for every framework that was measured in several executions of one network.
 
     ``in_force_…`` is what was read back from the framework; ``first_step_seconds`` has trace and
-    compilation; ``ratio`` is images/s to the eager execution of the same framework, and
-    ``pays_images``, ``pays_epochs`` when its longer first step has been made up for: None where
-    neither is shown to be faster, 0 where it has no longer first step.
+    compilation; ``ratio`` is images/s to the eager execution of the same framework with its
+    ``verdict``, and ``pays_images``, ``pays_epochs`` when its longer first step has been made up
+    for: None where it is not shown to be faster, 0 where it has no longer first step.
     """
     found = [e for e in results.experiments(TRAINING) if e.ok]
     by_framework: dict[Any, list[Experiment]] = {}
@@ -50,17 +51,15 @@ def _row(results: Results, experiment: Experiment, same: Sequence[Experiment]) -
     row |= {name: counted.get(name) for name in _COUNTED}
     row |= {"images_per_second": results.rate(experiment).value}
     row |= {"first_step_seconds": _first_step(experiment)}
-    row |= dict.fromkeys(("ratio", "ratio_low", "ratio_high", "pays_images", "pays_epochs"))
+    row |= {"processes": None} | ratio_columns(None, "")
+    row |= dict.fromkeys(("pays_images", "pays_epochs"))
     eager = next((one for one in same if one.case.execution == EAGER), None)
     if eager is None or eager is experiment or in_words(results.between(experiment, eager)):
         return row
     versus = results.ratio(experiment, eager)
-    row |= dict(zip(("ratio", "ratio_low", "ratio_high"), versus.ratio, strict=True))
-    return row | (_pays(results, experiment, eager) if _faster(versus) else {})
-
-
-def _faster(versus: Any) -> bool:
-    return speed_verdict(versus).word == "faster"
+    word = speed_verdict(versus).word
+    row |= {"processes": versus.processes} | ratio_columns(versus.ratio, word)
+    return row | (_pays(results, experiment, eager) if word == SPEED.above else {})
 
 
 def _first_step(experiment: Experiment) -> float | None:
@@ -92,6 +91,8 @@ def columns(rows: Sequence[Row]) -> list[Column]:
         number("first step (s)", "first_step_seconds"),
         number("images/s", "images_per_second"),
         Column("x eager", lambda row: ratio(row["ratio"], row["ratio_low"], row["ratio_high"])),
+        text("verdict", "verdict", usual=NOTHING),
+        whole("processes", "processes", usual=NOTHING),
         Column("pays after images", _pays_after),
         number("pays after epochs", "pays_epochs"),
         whole("graphs", "graphs", usual=NOTHING),
@@ -116,6 +117,36 @@ def _yes(value: bool | None) -> str:
     return NOTHING if value is None else "yes" if value else "no"
 
 
+def _usual_execution(row: Row) -> str:
+    """The execution where the label of the framework does not have it."""
+    return "" if case_of(row).unusual_execution else str(row["execution"])
+
+
+def _pays_in_words(row: Row) -> str:
+    """When a longer first step is made up for; why there is no verdict where one process is all."""
+    images = row["pays_images"]
+    if not known(images):
+        return "one process" if row["processes"] == 1 else ""
+    return f"pays after {count(images)} images" if images else "pays from the first image"
+
+
+_CHART = Forest(
+    "executions",
+    "Speed over the eager execution of the same framework",
+    "Right of the line is faster than the eager execution of the same framework; lines are 95 % "
+    "intervals over processes, and the shaded band is what counts as a tie. *Pays after* is the "
+    "number of training images after which a longer first step, with trace and compilation, has "
+    "been made up for. A mark without a verdict of faster or slower is hollow.",
+    "executions",
+    execution_rows,
+    lambda _: "images/s of training over the eager execution",
+    RATIO,
+    detail=_usual_execution,
+    remark=_pays_in_words,
+    even=EVEN_SPEED,
+    decided=lambda row: row["verdict"] in (SPEED.above, SPEED.below),
+)
+
 TABLE = Table(
     "executions",
     "Executions",
@@ -127,7 +158,10 @@ TABLE = Table(
     "none: what they cannot trace is an error.",
     execution_rows,
     columns,
+    charts=(Chart("executions", _CHART.draw, (TRAINING,)),),
     times=(TRAINING,),
-    lead=extremes("Images/s compiled over eager:", "ratio", RATIO.value),
+    lead=both(
+        extremes("Images/s over the eager execution:", "ratio", RATIO.value), counted("verdict")
+    ),
     kinds=(TRAINING,),
 )

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from bench.analysis.experiments import Experiment
 from bench.analysis.results import Results
 from bench.analysis.rows import Row, caveats_of_both, identity, ratio_columns
-from bench.analysis.speeds import fastest_ratio
 from bench.core.kinds import KINDS, kind
-from bench.report.charts.forest import Forest
+from bench.report.charts.forest import EVEN_SPEED, Forest
 from bench.report.columns import (
     Column,
     case_of,
@@ -25,8 +24,7 @@ from bench.report.columns import (
 from bench.report.format import NOTHING, RATIO, known, percent
 from bench.report.leads import counted
 from bench.report.table import Chart, Table
-from bench.stats.estimates import Estimate
-from bench.stats.verdicts import EQUIVALENT_SPEED, speed_verdict
+from bench.stats.verdicts import SPEED, speed_verdict
 
 _PAIRED = tuple(
     row.name
@@ -60,9 +58,10 @@ def interleaved_rows(results: Results) -> list[Row]:
 
 
 def _row(experiment: Experiment, reference: Experiment, results: Results) -> Row | None:
-    versus = results.interleaved(experiment, reference)
-    if versus is None:
+    found = results.interleaved(experiment, reference)
+    if found is None:
         return None
+    versus = found.ratio
     row = identity(experiment, results.data) | {"kind": experiment.kind}
     row |= results.comparability(experiment) | caveats_of_both(experiment, reference)
     row["reference_precision"] = reference.case.precision
@@ -70,7 +69,9 @@ def _row(experiment: Experiment, reference: Experiment, results: Results) -> Row
     turns = experiment.ok[0].metrics.get("interleaving", {})
     row |= {"pairs": versus.pairs, "processes": versus.processes, "detectable": versus.detectable}
     row |= {"disturbed": versus.disturbed, "doubt": versus.doubt or None}
-    fastest = None if row["not_compared"] else _fastest(experiment, reference)
+    # Only where a process has several blocks to choose from.
+    several = kind(experiment.kind).interleaved and kind(experiment.kind).throughput
+    fastest = found.fastest_ratio if several and not row["not_compared"] else None
     row |= dict(zip(_FASTEST, fastest or (None, None, None), strict=True))
     row |= {name: turns.get(name) for name in ("stopped", "precision_goal")}
     row |= {"group_seconds": turns.get("group_seconds"), "lost": turns.get("lost")}
@@ -80,12 +81,6 @@ def _row(experiment: Experiment, reference: Experiment, results: Results) -> Row
 
 
 _FASTEST = ("fastest_ratio", "fastest_ratio_low", "fastest_ratio_high")
-
-
-def _fastest(experiment: Experiment, reference: Experiment) -> Estimate | None:
-    """Where a process has several blocks to choose from."""
-    row = kind(experiment.kind)
-    return fastest_ratio(experiment, reference) if row.interleaved and row.throughput else None
 
 
 def columns(rows: Sequence[Row]) -> list[Column]:
@@ -184,8 +179,8 @@ SPEEDS = Forest(
     RATIO,
     heading=kind_of,
     detail=_conditions,
-    even=(1 / (1 + EQUIVALENT_SPEED), 1 + EQUIVALENT_SPEED),
-    decided=lambda row: row["verdict"] in ("faster", "slower"),
+    even=EVEN_SPEED,
+    decided=lambda row: row["verdict"] in (SPEED.above, SPEED.below),
 )
 
 TABLE = Table(

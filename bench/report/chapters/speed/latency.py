@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, NullLocator
 
-from bench.analysis.experiments import Experiment, frameworks_of, labels
+from bench.analysis.experiments import Experiment, framework_labels_of, labels
 from bench.analysis.rows import Row, latency_rows
 from bench.report.chapters.speed.throughput import versus_columns
 from bench.report.columns import (
@@ -74,7 +74,7 @@ def latency(part: Part) -> Drawing | None:
     for axes in places[len(panels) :]:
         axes.set_axis_off()
     networks = [case.variant for case in panels]
-    frameworks = frameworks_of(e.records[0] for e in found)
+    frameworks = framework_labels_of(e.case for e in found)
     framework_legend(figure, frameworks, lines=True, networks=networks)
     return Drawing(
         f"latency_{part.track}",
@@ -90,7 +90,7 @@ def _distributions(axes: Axes, panel: Sequence[Experiment], frameworks: Sequence
     for experiment in panel:
         calls = [1000 * seconds for record in experiment.ok for seconds in record.samples]
         shares = np.linspace(0, 100, _CURVE_POINTS + 1)
-        framework = experiment.case.framework
+        framework = experiment.case.framework_label
         tint = colour(framework, frameworks)
         marked = estimates.percentiles(calls)
         (line,) = axes.plot(

@@ -101,7 +101,7 @@ def _bars(axes: Axes, panel: Sequence[Experiment], part: Part) -> None:
         axes.set_axis_off()
         return
     for place, experiment in enumerate(panel):
-        tint = colour(experiment.case.framework, part.frameworks)
+        tint = colour(experiment.case.framework_label, part.frameworks)
         host, device = _peaks(experiment)
         for value, at, height, what in (
             (host, place, 0.62, "resident"),

@@ -176,7 +176,7 @@ def _bars(axes: Axes, panel: Sequence[Experiment], part: Part) -> None:
         return
     for place, experiment in enumerate(panel):
         rate = part.results.rate(experiment)
-        tint = colour(experiment.case.framework, part.frameworks)
+        tint = colour(experiment.case.framework_label, part.frameworks)
         (bar,) = axes.barh(place, rate.value, 0.72, color=tint)
         span = interval(significant(rate.low), significant(rate.high))
         hover(bar, f"{experiment.case.framework_label}: {significant(rate.value)} images/s {span}")
