@@ -79,8 +79,9 @@ def _first(paths: list[Path], place: Path, facts: dict[str, Any], arrays: dict[s
     arrays["hub input"] = torch.stack([composed(image) for image in opened]).numpy()
     seen: dict[str, Tensor] = {}
     facts["printed"] = [str(network.features), str(network.classifier)]
-    torch.manual_seed(3)
-    scratch = alexnet(weights=None).state_dict()
+    with torch.random.fork_rng():  # what is drawn below stays what it was
+        torch.manual_seed(3)
+        scratch = alexnet(weights=None).state_dict()
     arrays["scratch"] = np.concatenate([w.numpy().ravel()[:1000] for w in scratch.values()])
     with torch.no_grad():
         arrays["probabilities"] = nn.functional.softmax(network(single)[0], dim=0).numpy()
