@@ -113,9 +113,8 @@ def _learning(axes: Axes, experiment: Experiment, unit: str, frameworks: Sequenc
     xs = [[point[unit] for point in curve] for curve in curves]
     ys = [[point["test_accuracy"] for point in curve] for curve in curves]
     if len(curves) > 1:
-        # Apart by a gap: a line for each would take as long as all other parts of the panel.
-        thin = [[end for some in of[:SEEDS] for end in (*some, np.nan)] for of in (xs, ys)]
-        axes.plot(*thin, color=tint, linewidth=0.7, alpha=0.45)
+        for x, y in zip(xs[:SEEDS], ys[:SEEDS], strict=True):
+            axes.plot(x, y, color=tint, linewidth=0.7, alpha=0.45)
     # Seeds that stopped early (diverged) have shorter curves: the mean goes as far as all do.
     length = min(map(len, ys))
     x = np.mean([x[:length] for x in xs], axis=0)
