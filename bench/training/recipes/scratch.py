@@ -50,12 +50,12 @@ def rows() -> tuple[Recipe, ...]:
 def _quick() -> Recipe:
     """The training of the quick profile: 93 steps of 128 images.
 
-    Chosen on the validation split, by one training of `cifar-bn` at a time, whose spread over seeds
-    is about half a point. With dropout and flips, at the rate 5e-4 and a warm-up of 0.1: 44.2 %;
-    without dropout 46.2 %, without either 46.9 %, with the longer warm-up 47.2 %. From the shared
-    initial weights of the closed track: 46.4 %, at the rate 3e-4 44.9 %, at 8e-4 46.3 %, with a
-    warm-up of 0.4 45.9 %; labels smoothed by 0.1 (at 6e-4) change nothing (46.1 %), and batches of
-    96 (46.6 %) take a quarter more time.
+    Chosen on the validation split with `cifar-bn` in PyTorch, one training a row, so differences
+    below a point may be chance. In bfloat16 from PyTorch's own initial weights, at the rate 5e-4
+    with a warm-up of 0.1: 44.2 % with dropout and flips, 46.2 % without dropout, 46.9 % without
+    either, and 47.2 % with the longer warm-up. From the shared initial weights (another seed):
+    44.9 % at the rate 3e-4 and 46.3 % at 8e-4; 45.9 % with a warm-up of 0.4; 46.6 % in batches of
+    96, which take a quarter more time. In the closed track it ends at 46.4 %.
     """
     return Recipe(
         "quick",
