@@ -162,6 +162,29 @@ def test_the_closed_track_leads_whatever_the_order_and_the_results():
         assert "(closed track, float32, batch 128); the other 2 comparisons: 75 % faster to" in said
 
 
+def test_frameworks_lead_and_executions_of_one_are_told_apart():
+    records = timed([0.8, 0.81, 0.82])
+    pytorch = records[0]
+    execution = replace(pytorch.case, execution="compiled")
+    compiled = replace(pytorch, case=execution, samples=tuple(0.9 for _ in pytorch.samples))
+    answer = answers([*records, compiled])[TRAINING]
+    assert answer.sentence.startswith("Keras on TensorFlow trains cifar-bn ")
+    assert ">Keras on TensorFlow, closed " in answer.plot
+    assert ">PyTorch compiled, closed " in answer.plot
+
+
+def test_what_two_comparisons_share_is_drawn_once():
+    records = learned([0.7, 0.71], [0.72, 0.73])
+    jax = [
+        replace(r, case=replace(r.case, framework="keras-jax"))
+        for r in records
+        if r.case.framework != "pytorch"
+    ]
+    plot = answers([*records, *jax])[LEARNING].plot
+    assert plot.count("cifar-bn, PyTorch ") == 1
+    assert plot.count("<circle") == 3
+
+
 def test_an_interval_beyond_a_factor_of_two_has_ratios():
     assert change(Estimate(0.94, 0.12, 7.35)) == "0.94 times as fast [0.12, 7.35]"
     assert change(Estimate(0.3, 0.08, 1.1), "B") == "0.30 times as fast as B [0.08, 1.10]"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -47,6 +47,7 @@ class Finding:
         caveat: Whether a record of it has a caveat.
         variant: Its network.
         track: Its track.
+        within: Whether both are of one framework, in two executions.
         group: What else is the same in findings that one sentence may hold.
         marks: What a plot shows of it.
     """
@@ -59,6 +60,7 @@ class Finding:
     caveat: bool = False
     variant: str = ""
     track: str = ""
+    within: bool = False
     group: tuple[str, ...] = ()
     marks: tuple[Mark, ...] = ()
 
@@ -68,13 +70,14 @@ class Finding:
         return signed(f"{self.words} ({self.place})", on=self.caveat)
 
     @property
-    def order(self) -> tuple[bool, int]:
-        """Sorting key: by track, the certified one first; what may not be compared comes last.
+    def order(self) -> tuple[bool, int, bool]:
+        """Sorting key: by track, the certified one first, frameworks before executions of one
+        framework; what may not be compared comes last.
 
         It has nothing of the result, or the most extreme comparison would lead. In a track the
         order is that of the tables.
         """
-        return self.verdict == NOT_COMPARED, list(TRACKS).index(self.track)
+        return self.verdict == NOT_COMPARED, list(TRACKS).index(self.track), self.within
 
 
 Find = Callable[[Results, bool], list[Finding]]
@@ -137,7 +140,10 @@ def pretraining(results: Results, named: bool) -> list[Finding]:
 
 def _speeds(results: Results, named: bool, name: str, verb: str, noun: str) -> list[Finding]:
     found = []
-    for ours, theirs, network in _compared(results, name):
+    compared = _compared(results, name)
+    frameworks = len({title(ours.case) for ours, _, _ in compared})
+    networks = len({network for _, _, network in compared})
+    for ours, theirs, network in compared:
         one, other = _names(ours, theirs)
         subject = Subject(one, other, f"{verb} {network}", f"{noun} {network}")
         if refused := in_words(results.between(ours, theirs)):
@@ -148,15 +154,17 @@ def _speeds(results: Results, named: bool, name: str, verb: str, noun: str) -> l
         word, value = speed_verdict(versus).word, versus.ratio.value
         place = _place(results, named, ours, theirs)
         made = _finding(words, place, word, ours, theirs)
-        mark = _speed_mark(ours, network, versus.ratio, decided=word != INCONCLUSIVE)
+        what = [title(ours.case)] if frameworks > 1 else []
+        what += [network] if networks > 1 or frameworks == 1 else []
+        mark = _speed_mark(ours, what, versus.ratio, decided=word != INCONCLUSIVE)
         found.append(replace(made, effect=wording.size(value), size=value, marks=(mark,)))
     return found
 
 
-def _speed_mark(ours: Experiment, network: str, ratio: Estimate, *, decided: bool) -> Mark:
+def _speed_mark(ours: Experiment, what: Sequence[str], ratio: Estimate, *, decided: bool) -> Mark:
     """How much faster one framework is than the reference, as a plot has it."""
     value, low, high = (None if end is None else end - 1 for end in ratio)
-    label = f"{network}, {ours.case.track}"
+    label = ", ".join([*what, ours.case.track])
     if kind(ours.kind).batch_size:
         label += f", batch {kind(ours.kind).batch_size}"
     return Mark(label, SPEED, value if value is not None else math.nan, low, high, decided)
@@ -219,7 +227,13 @@ def _finding(words: str, place: str, verdict: str, ours: Experiment, theirs: Exp
     reasons = footnotes_on([*ours.ok, *theirs.ok], timed=kind(ours.kind).timed)
     case, sign = ours.case, bool(reasons)
     return Finding(
-        _capital(words), place, verdict, caveat=sign, variant=case.variant, track=case.track
+        _capital(words),
+        place,
+        verdict,
+        caveat=sign,
+        variant=case.variant,
+        track=case.track,
+        within=theirs is not ours and case.framework == theirs.case.framework,
     )
 
 

@@ -73,7 +73,8 @@ def small_plot(marks: Sequence[Mark], title: str) -> Markup:
         marks: In their order from the top.
         title: What the plot says, for readers that do not see it.
     """
-    shown = [mark for mark in marks if mark.ends][:_ROWS]
+    # What several comparisons share has one mark.
+    shown = [mark for mark in dict.fromkeys(marks) if mark.ends][:_ROWS]
     if not shown:
         return Markup("")
     axis = _Axis.of(shown)
