@@ -281,7 +281,7 @@ def test_accuracy_against_throughput_is_as_wide_as_its_intervals_and_says_what_t
 RUNS = Path(__file__).parents[2] / "results"
 
 
-@pytest.mark.parametrize("run", ["make-bench", "ablation"])
+@pytest.mark.parametrize("run", ["executions", "ablation"])
 def test_a_plot_with_a_footnote_has_its_sign_at_a_name(run):
     """The names that a caveat is on have its sign; the lines below the plot alone do not do."""
     report = Report(RecordStore(RUNS / f"reference-2026-11-26-{run}").read())
