@@ -181,6 +181,7 @@ def _page(
     found = groups(report, plots, details)
     return template.render(
         assets=assets(),
+        large=report.large,
         notes=_first([without_folders(note) for note in notes]),
         groups=found,
         contact_sheet=_contact_sheet(folder / CONTACT_SHEET),

@@ -99,6 +99,18 @@ def test_the_page_fits_a_phone_and_a_dark_room(html):
     assert "prefers-color-scheme: dark" in html
 
 
+def test_chapters_that_are_not_seen_are_unpainted_on_large_pages_alone(html, tmp_path, monkeypatch):
+    """A picture of a whole page has nothing but headings there."""
+    style = html.partition("<style>")[2].partition("</style>")[0]
+    rules = [rule for rule in style.split("}") if "content-visibility: auto" in rule]
+    assert rules
+    assert all(rule.split("*/")[-1].strip().startswith(".large ") for rule in rules)
+    assert "<body>" in html
+    monkeypatch.setattr("bench.report.report.LARGE", 0)
+    page = write_results([make_failure()], tmp_path).read_text(encoding="utf-8")
+    assert '<body class="large">' in page
+
+
 def test_the_head_says_what_was_run_on_which_data_and_machine(html):
     text = Page(html).text
     assert "80 of 81 measurements gave a result, 1 failed." in text
