@@ -47,9 +47,9 @@ def columns(rows: Sequence[Row]) -> list[Column]:
 _CHART = Forest(
     "scaling",
     "Efficiency of training on several devices",
-    "At the line so many devices train so many times as many images per second as one, left of it "
-    "something is lost; lines are 95 % intervals over processes. Strong scaling divides the batch "
-    "of one device, weak scaling gives each device the batch that one had.",
+    "Speed-up over the number of devices: at 100 % (the vertical line) N devices train N times as "
+    "many images per second as one; lines are 95 % intervals over processes. Strong scaling divides "
+    "the batch of one device, weak scaling gives each device the batch that one had.",
     "scaling",
     scaling_rows,
     lambda _: "speed-up over the number of devices",
