@@ -48,8 +48,8 @@ _CHART = Forest(
     "scaling",
     "Efficiency of training on several devices",
     "Speed-up over the number of devices: at 100 % (the vertical line) N devices train N times as "
-    "many images per second as one; lines are 95 % intervals over processes. Strong scaling divides "
-    "the batch of one device, weak scaling gives each device the batch that one had.",
+    "many images per second as one; lines are 95 % intervals over processes. Strong scaling "
+    "divides the batch of one device, weak scaling gives each device the batch that one had.",
     "scaling",
     scaling_rows,
     lambda _: "speed-up over the number of devices",
