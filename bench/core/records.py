@@ -154,6 +154,15 @@ _NO_REFERENCES = 2
 """Version of marshal's format in which equal values have equal bytes."""
 
 
+def no_run(*folders: Path) -> UserError:
+    """The error for paths of which none is a run; those that do not exist are named."""
+    missing = ", ".join(str(folder) for folder in folders if not folder.exists())
+    return UserError(
+        f"no {FILE} in {', '.join(map(str, folders))}; give the folder of a run, like results/<run>"
+        f"{f' (not there: {missing})' if missing else ''}"
+    )
+
+
 class RecordStore:
     """The records of one run.
 
@@ -237,9 +246,7 @@ class RecordStore:
                         return
                     yield line, record_of_line(line, f"{self.path}:{number}")
         except FileNotFoundError as error:
-            raise UserError(
-                f"no {FILE} in {self.folder}; give the folder of a run, like results/<run>"
-            ) from error
+            raise no_run(self.folder) from error
         except OSError as error:
             raise UserError(f"cannot read {self.path}: {error}") from error
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bench.core.errors import UserError, notice
 from bench.core.files import expanded
-from bench.core.records import FILE, SUFFIX, RecordStore
+from bench.core.records import FILE, SUFFIX, RecordStore, no_run
 
 Folder = str | os.PathLike[str]
 """The folder of a run, like ``results/20261125T120000Z``, or its ``records.jsonl``."""
@@ -39,10 +39,7 @@ def find(paths: Iterable[Folder], passed_over: Callable[[str], None] = notice) -
     others = [path for path, stores in found.items() if not stores]
     stores = [store for path in named for store in found[path]]
     if not stores and others:
-        raise UserError(
-            f"no {FILE} in {', '.join(map(str, others))}; give the folder of a run, like "
-            "results/<run>"
-        )
+        raise no_run(*others)
     for path in others:
         passed_over(f"{path}: no run (no {FILE} in it); passed over")
     return stores

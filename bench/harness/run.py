@@ -405,7 +405,8 @@ def folder_to_resume(results: Path, name: str | None) -> Path:
         for folder in (results / name, Path(name)):
             if folder.is_dir() and (folder.parent == results or _holds_run(folder)):
                 return folder
-        raise UserError(f"no run {name!r} to resume in {results}; start it without --resume")
+        where = "" if Path(name).parent != Path() else f" in {results}"
+        raise UserError(f"no run {name!r} to resume{where}; start it without --resume")
     # A run that was stopped in its first group has no record yet, and rounds to go on from.
     found = [path for name in (FILE, RUN_FILE) for path in results.glob(f"*/{name}")]
     if not found:

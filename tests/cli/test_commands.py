@@ -85,6 +85,7 @@ RUN = ("run", "--profile", "tiny")
         ((*RUN, "--resume", "--run", "x", "--data", "generated"), "no run 'x' to resume"),
         (("report",), "Missing argument"),
         (("report", "nowhere"), "no records.jsonl in nowhere; give the folder of a run"),
+        (("report", "nowhere"), "like results/<run> (not there: nowhere)"),
         (("compare", "nowhere", "nowhere"), "no records.jsonl in nowhere"),
         (("compare", "nowhere"), "no records.jsonl in nowhere"),
         (("compare",), "Missing argument"),

@@ -76,7 +76,8 @@ def _cases(found: SideBySide) -> Chapter:
         "Case by case",
         "Ratios are of speed, above 1x where the later run is faster, with their 95 % interval "
         "over processes; accuracies are differences in points, with the interval of the mean over "
-        "seeds. A tie is an interval wholly within ± 10 % (± 1 point); detectable is the smallest "
+        "seeds. An interval that contains 1x (0 points) is a tie where it lies "
+        "wholly within ± 10 % (± 1 point); detectable is the smallest "
         "difference that these processes would have found four times out of five; noise is the "
         "interquartile range of the blocks of a process over their median, of the noisier run.",
         (part,) if cells else (),

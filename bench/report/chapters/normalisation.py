@@ -173,7 +173,7 @@ def normalisation(part: Part) -> Drawing | None:
         title,
         "Left of the line is slower, right of it faster or more accurate, both compared with the "
         "same network without the normalisation (2 BN over 2 LRN: with LRN). Lines are 95 % "
-        "intervals, of accuracy from two seeds on; the shaded band is what counts as a tie, and a "
+        "intervals, of accuracy from two seeds on; the shaded band is the margin of a tie, and a "
         "hollow mark is a tie or inconclusive. An arrow with a value is an end beyond the panel."
         f"{left_out}",
         figure,

@@ -162,7 +162,7 @@ DIFFERENCES = Forest(
     "accuracy_differences",
     "Differences in accuracy",
     "Right of the line is more accurate than what the name after *over* says; lines are 95 % "
-    "intervals, the shaded band is what counts as a tie, and a hollow mark is a tie or "
+    "intervals, the shaded band is the margin of a tie, and a hollow mark is a tie or "
     "inconclusive. An arrow with a value is an end beyond the panel.",
     "accuracy_differences",
     difference_rows,
@@ -187,9 +187,9 @@ TABLE = Table(
     "normalisation; the numbers before BN and LRN count their layers), with a 95 % interval: t, "
     "paired by seed, where the runs of a seed share "
     "batches and initial weights; Welch's elsewhere. Higher and lower are intervals without 0; a "
-    "tie is an interval wholly within ± 1 point; everything else, a single seed too, is "
-    "inconclusive. Intervals are per row, without a correction for how many rows "
-    "there are.",
+    "tie is an interval that contains 0 and lies wholly within ± 1 point; everything else, a "
+    "single seed too, is inconclusive. Intervals are per row, without a correction for how many "
+    "rows there are.",
     difference_rows,
     columns,
     charts=(Chart("accuracy_differences", DIFFERENCES.draw, ("accuracy",), timed=False),),

@@ -134,7 +134,7 @@ _CHART = Forest(
     "executions",
     "Speed over the eager execution of the same framework",
     "Right of the line is faster than the eager execution of the same framework; lines are 95 % "
-    "intervals over processes, and the shaded band is what counts as a tie. *Pays after* is the "
+    "intervals over processes, and the shaded band is the margin of a tie. *Pays after* is the "
     "number of training images after which a longer first step, with trace and compilation, has "
     "been made up for. A mark without a verdict of faster or slower is hollow.",
     "executions",

@@ -170,7 +170,7 @@ SPEEDS = Forest(
     "Speed over the reference framework",
     "Right of the line is faster. Marks are ratios of speed, by pairs of interleaved blocks unless "
     "the name says otherwise; lines are their 95 % intervals over processes, and the "
-    "shaded band is what counts as a tie. A mark without a verdict of faster or slower is hollow. "
+    "shaded band is the margin of a tie. A mark without a verdict of faster or slower is hollow. "
     "The axis is logarithmic where intervals span more than a factor of four; an arrow with a "
     "value is an end beyond the panel.",
     "interleaved",
@@ -192,7 +192,7 @@ TABLE = Table(
     "Student's t over the processes: the standard error comes from the spread between processes "
     "(moderated by a usual one where there are fewer than four) and is not below that of a "
     "bootstrap of the pairs within them. An "
-    "interval wholly within ± 10 % is a tie; one that contains 1 and reaches further is "
+    "interval that contains 1 is a tie where it lies wholly within ± 10 %, else "
     "inconclusive, as is any of one process. *Detectable* is the smallest difference that this "
     "many pairs would have found four times out of five. *Fastest blocks* is the ratio of the "
     "fastest block of each framework in a process, over processes: what slows some blocks of one "

@@ -198,8 +198,8 @@ TABLE = Table(
     "Throughput",
     "Images/s in steady state: geometric mean over processes of the median of each one's blocks, "
     "with a 95 % interval: Student's t over the processes where there were several, a bootstrap of "
-    "the blocks of one process. Ratios are of throughput: above 1x is faster than the reference; a "
-    "tie is an interval wholly within ± 10 %, and one that contains 1 and reaches further is "
+    "the blocks of one process. Ratios are of throughput: above 1x is faster than the reference; "
+    "an interval that contains 1 is a tie where it lies wholly within ± 10 %, else "
     "inconclusive. A ratio of interleaved cases is of pairs of neighbouring blocks, and holds "
     "where the quotient of two rows differs from it.",
     throughput_rows,
