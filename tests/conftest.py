@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from bench.core.system.resources import usable_cpus
 from bench.harness.profiles import PROFILES
 
 TEST_TIMEOUT_SECONDS = 600
@@ -45,7 +46,20 @@ LONG = ("documents", "library", "test_world.py", "test_explain.py", "test_export
 frameworks of the quick profile, `make check-long` in the others."""
 SMOKE = ("test_models.py",)
 """Below `FRAMEWORK_TESTS`: what `make test` runs in the frameworks that the quick profile leaves
-out."""
+out, of its networks the synthetic one."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """The quick tests in a process for each CPU, up to four, where `xdist` is there (the extra
+    ``dev``) and neither ``-n`` nor ``--pdb`` is given."""
+    option = config.option
+    in_one = hasattr(config, "workerinput") or getattr(option, "usepdb", False)
+    if in_one or getattr(option, "numprocesses", 0) is not None or not _quick_by_default(config):
+        return
+    processes = min(4, len(usable_cpus()))
+    if processes > 1:
+        option.numprocesses, option.dist = processes, "loadscope"
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -58,9 +72,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     if config.getoption("benchmark_only", default=False):
         return
-    if not (
-        config.option.markexpr or config.option.keyword or any(map(_names_a_file, config.args))
-    ):
+    if _quick_by_default(config):
         folders = {Path(argument).resolve() for argument in config.args}
         config.option.markexpr = QUICKEST if TESTS in folders else QUICK
     if getattr(config.option, "timeout", 0) is None and "PYTEST_TIMEOUT" not in os.environ:
@@ -71,6 +83,13 @@ def pytest_configure(config: pytest.Config) -> None:
         # Its limit of 200 ms per example fails on a busy machine, whatever is tested.
         settings.register_profile("alexbench", deadline=None)
         settings.load_profile("alexbench")
+
+
+def _quick_by_default(config: pytest.Config) -> bool:
+    """Whether a session of tests says nothing about which tests it means."""
+    option = config.option
+    said = option.markexpr or option.keyword or any(map(_names_a_file, config.args))
+    return not (said or config.getoption("benchmark_only", default=False))
 
 
 def _names_a_file(argument: str) -> bool:
@@ -100,7 +119,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if framework not in quick:
             if place in LONG:
                 item.add_marker(pytest.mark.long)
-            if place not in SMOKE:
+            small = str(parameters.params.get("name", "tiny")).startswith("tiny")
+            if place not in SMOKE or not small:
                 item.add_marker(pytest.mark.slow)
 
 

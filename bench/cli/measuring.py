@@ -18,6 +18,7 @@ from bench.harness.executor import Executor
 from bench.harness.matrix import Job
 from bench.harness.measure import Keys
 from bench.harness.plan import REPORT
+from bench.harness.resumption import checkpoints
 from bench.harness.resumption.checkpoints import saved_weights
 from bench.harness.run import Run, run_all
 from bench.report.first_screen import answers
@@ -110,7 +111,11 @@ def how_to_go_on(run: Run, wanted: int) -> str:
     """How far a stopped run is, and the command that goes on with it."""
     there = run.store.count()
     line = f"{there} of {wanted} measurements are there"
-    return line if there == wanted else f"{line}; go on with: {_resume_command(run.folder)}"
+    if there == wanted:
+        return line
+    begun = checkpoints.begun(run.folder)
+    kept = f", and of the others {begun}" if begun else ""
+    return f"{line}{kept}; go on with: {_resume_command(run.folder)}"
 
 
 def _resume_command(folder: Path) -> str:

@@ -250,6 +250,11 @@ class RecordStore:
         except OSError as error:
             raise UserError(f"cannot read {self.path}: {error}") from error
 
+    @property
+    def is_cut(self) -> bool:
+        """Whether the last line has no newline, as a killed run leaves it."""
+        return self.path.is_file() and _is_cut(self.path)
+
     def set_aside_failures(self) -> set[tuple[str, str]]:
         """Prepare the file for a resumed run; return the keys that need no second measurement.
 

@@ -83,7 +83,8 @@ def counted(key: str, what: str = "comparison", *, before: str = "") -> Lead:
         number = sum(words.values())
         some = f"{number} {what}" + ("" if number == 1 else "s")
         if len(words) == 1:
-            every = some if number == 1 else f"{'all' if before else 'All'} {some}"
+            every = {1: some, 2: f"Both {what}s"}.get(number, f"All {some}")
+            every = every[0].lower() + every[1:] if before else every
             return f"{before}{every}: {order[0]}."
         named = joined([f"{words[word]} {word}" for word in order])
         of = "of" if before else "Of"

@@ -73,7 +73,7 @@ RUN = ("run", "--profile", "tiny")
         (("run", "--seeds", "100000000"), "at most 100,000; it is the number of seeds"),
         (("run", "--seeds", "many"), "'many' is not a valid integer"),
         (("run", "--budget", "2"), "must be above 0 and at most 1"),
-        (("run", "--unheard-of"), "No such option"),
+        (("run", "--unheard-of"), "No such option '--unheard-of'. See"),
         (("run", "--threads", "9999"), "9999 threads: this process may use"),
         (("run", "--threads", "0"), "not in the range"),
         (("run", "--keep-env", "OMP_NUM_THREADS"), "give --threads N"),
@@ -285,6 +285,11 @@ def test_a_run_prints_its_report_last_and_can_be_reported_and_compared(
     assert {row["verdict"] for row in rows} == {"inconclusive"}  # one process each
     assert call(monkeypatch, "compare", str(folder), "later") == 0
     assert capsys.readouterr().out
+
+    with Path("later", "records.jsonl").open("a", encoding="utf-8") as file:
+        file.write("{")
+    assert call(monkeypatch, "report", "later") == 0
+    assert "later/records.jsonl: the last line is cut" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -337,7 +337,7 @@ def test_an_interrupt_ends_what_runs_and_the_run_goes_on(place: Place) -> None:
     there = len(place.records("stopped"))
     assert 1 <= there < 4
     assert err.splitlines()[-1].startswith(
-        f"alexbench: stopped by SIGINT; {there} of 4 measurements are there; go on with:"
+        f"alexbench: stopped by SIGINT; {there} of 4 measurements are there"
     ), err
     ends = time.monotonic() + 20
     mark = place.environment[_MARK]

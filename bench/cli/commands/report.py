@@ -52,6 +52,7 @@ def report(
         raise click.UsageError("--check needs --readme FILE, and takes no RUN")
     if runs:
         from bench.cli.reading import read_meanwhile
+        from bench.core.errors import notice
         from bench.core.records import FILE
         from bench.core.run_paths import WEIGHTS, find, folder_of
 
@@ -63,6 +64,9 @@ def report(
             from bench.report.model_cards import write_cards
 
             merged = merge(paths, records())
+        for store in stores:
+            if store.is_cut:
+                notice(f"{store.path}: the last line is cut, as a killed run leaves it; left out")
         folder = expanded(output) if output else folder_of(runs)
         if summary is not None:
             from bench.report.across.summary import run_summary, write_summary

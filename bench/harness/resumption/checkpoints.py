@@ -30,7 +30,7 @@ from bench.core.system.resources import affinity
 from bench.data.dataset import Dataset
 from bench.harness.certificates import versions_of
 from bench.harness.matrix import Task
-from bench.harness.resumption.rounds import Rounds
+from bench.harness.resumption.rounds import Rounds, kept_rounds
 from bench.harness.source_code import code_digest
 from bench.training.frameworks import framework
 from bench.training.recipes import recipe
@@ -141,6 +141,19 @@ def remove_rounds(run: Path) -> None:
     for path in (run / FOLDER).glob("group-*"):
         path.unlink(missing_ok=True)
     prune(run, ())
+
+
+def begun(run: Path) -> str:
+    """What measurements without a record go on from, in a few words; empty where there is
+    nothing."""
+    folder = run / FOLDER
+    rounds = sum(map(kept_rounds, folder.glob("group-*.json")))
+    trainings = sum(checkpoints.found(path) is not None for path in folder.glob("*"))
+    parts = [
+        f"{rounds} round{'s' * (rounds > 1)} of processes" * bool(rounds),
+        f"{trainings} checkpoint{'s' * (trainings > 1)} of a training" * bool(trainings),
+    ]
+    return " and ".join(filter(None, parts))
 
 
 def weights_name(case: Case) -> str:

@@ -122,6 +122,14 @@ class Rounds:
                 self._path.parent.rmdir()  # fails where there are others
 
 
+def kept_rounds(path: Path) -> int:
+    """Number of rounds that a group's file has; 0 where it cannot be read."""
+    try:
+        return len(json.loads(path.read_text(encoding="utf-8"))["content"]["seconds"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return 0
+
+
 def _to_json(results: TaskResults) -> dict[str, Any]:
     fields = {f.name: getattr(results, f.name) for f in dataclasses.fields(results)}
     error = results.error

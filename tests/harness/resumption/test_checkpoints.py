@@ -100,6 +100,7 @@ def checkpoint_of(results: Path) -> Path:
 
 def test_a_killed_training_goes_on_to_the_same_losses(killed: Path, batches: str) -> None:
     assert checkpoint_of(killed).name.startswith("step-0000000005-")
+    assert checkpoints.begun(killed / "run") == "1 checkpoint of a training"
     run, done = start(killed, batches, resume=True)
     record, notes = trained(run, "fake-dies-once", done=done)
     assert notes == [f"{record.case.id}: training goes on from step 5"]
@@ -356,9 +357,11 @@ def test_a_stopped_group_keeps_the_rounds_that_are_done(
     tmp_path: Path, batches: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chosen, first = stopped_after_a_round(tmp_path, batches, monkeypatch)
+    assert checkpoints.begun(tmp_path / "run") == "1 round of processes"
     run, done = opened(tmp_path, "run", True, fakes.TWICE, batches)
     listener = Listener()
     run_all(run, chosen, listener, done=done, parity=False)
+    assert checkpoints.begun(run.folder) == ""
     assert listener.notes == ["tiny: goes on with round 2 of processes"]
     records = run.store.read()
     assert [record.status for record in records] == ["ok", "ok"]
