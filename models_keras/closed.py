@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from bench.core.errors import UnavailableError, UserError
 from bench.training.interfaces import (
-    DeviceClock,
     Gradients,
     Images,
     Logits,
@@ -159,18 +158,6 @@ class ClosedTrainer(OnDevices):
     def settings(self) -> dict[str, Any]:
         """Read back from Keras and the backend."""
         return in_force(self.network, self._backend.settings(), self._backend.compiled_step())
-
-    def device_memory(self) -> int | None:
-        """As the backend counts it."""
-        return self._of_backend.peak_memory()
-
-    def reserved_memory(self) -> int | None:
-        """As the backend counts it."""
-        return self._of_backend.peak_reserved()
-
-    def device_clock(self) -> DeviceClock | None:
-        """The backend's, where it has one."""
-        return self._of_backend.device_clock()
 
     def bare_loop(self, step_input: StepInput) -> Callable[[int], None]:
         """The backend's own hand-written loop on one prepared batch."""

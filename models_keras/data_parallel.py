@@ -12,8 +12,8 @@ import keras
 
 from bench.core.errors import UserError
 from bench.networks.architecture import BatchNorm
-from bench.training.interfaces import ParallelFacts, Setup
-from models_keras.backend import Backend
+from bench.training.interfaces import DeviceClock, ParallelFacts, Setup
+from models_keras.backend import Backend, current
 
 
 def distribute(backend: Backend, setup: Setup) -> None:
@@ -37,13 +37,23 @@ def distribute(backend: Backend, setup: Setup) -> None:
 
 
 class OnDevices:
-    """The part of :class:`bench.training.interfaces.ParallelTrainer` that all Keras trainers share.
-
-    One process computes on all devices.
-    """
+    """What all Keras trainers share: memory and clock of the device, and their part of
+    :class:`bench.training.interfaces.ParallelTrainer`. One process computes on all devices."""
 
     processes: tuple[int, ...] = ()
     _setup: Setup
+
+    def device_memory(self) -> int | None:
+        """As the backend counts it."""
+        return current().peak_memory()
+
+    def reserved_memory(self) -> int | None:
+        """As the backend counts it."""
+        return current().peak_reserved()
+
+    def device_clock(self) -> DeviceClock | None:
+        """The backend's, where it has one."""
+        return current().device_clock()
 
     def parallel(self) -> ParallelFacts:
         """XLA computes the step of the whole batch: BatchNorm takes the moments of all of it."""

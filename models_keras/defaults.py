@@ -8,13 +8,13 @@ another one on its torch backend: so each has the backend's own update.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import keras
 from keras import ops
 
-from bench.training.defaults import switched
+from bench.training.defaults import in_all, switched
 from bench.training.interfaces import Setup
 from bench.training.recipes.base import Recipe
 from models_keras import alexnet
@@ -117,11 +117,11 @@ def in_force(network: keras.Model, optimizer: keras.optimizers.Optimizer) -> dic
     convolution = _of(network, keras.layers.Conv2D)[0]
     corrected = getattr(optimizer, "corrected_eps", None)
     return {
-        **_same("bn-eps", norms, lambda layer: layer.epsilon),
-        **_same("bn-momentum", norms, lambda layer: layer.momentum),
-        **_same("bn-variance", norms, lambda _: "n"),
+        **in_all("bn-eps", norms, lambda layer: layer.epsilon),
+        **in_all("bn-momentum", norms, lambda layer: layer.momentum),
+        **in_all("bn-variance", norms, lambda _: "n"),
         "weight-decay": "decoupled" if optimizer.weight_decay else "L2",
-        **_same(
+        **in_all(
             "lrn",
             _of(network, LocalResponseNorm),
             lambda layer: [layer.size, layer.alpha, layer.beta, layer.k],
@@ -135,14 +135,3 @@ def in_force(network: keras.Model, optimizer: keras.optimizers.Optimizer) -> dic
 
 def _of(network: keras.Model, kind: type[Any]) -> list[Any]:
     return [layer for layer in network.layers if isinstance(layer, kind)]
-
-
-def _same(stage: str, layers: Iterable[Any], fact: Callable[[Any], Any]) -> dict[str, Any]:
-    """The fact of all layers: alone where they agree, else a list of what there is."""
-    found: list[Any] = []
-    for layer in layers:
-        if fact(layer) not in found:
-            found.append(fact(layer))
-    if not found:
-        return {}
-    return {stage: found[0] if len(found) == 1 else found}

@@ -18,7 +18,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from bench.training.interfaces import DeviceClock, Images, Logits, Setup, StepInput
+from bench.training.interfaces import Images, Logits, Setup, StepInput
 from bench.training.recipes.base import Recipe
 from models_keras import alexnet
 from models_keras.backend import current
@@ -206,18 +206,6 @@ class IdiomaticTrainer(OnDevices):
         # The scale of an optimiser that no step has built is the one that it begins with.
         first = getattr(model.optimizer, "initial_scale", None)
         return found | {"loss_scale": first if scale is None else float(scale)}
-
-    def device_memory(self) -> int | None:
-        """As the backend counts it."""
-        return self._backend.peak_memory()
-
-    def reserved_memory(self) -> int | None:
-        """As the backend counts it."""
-        return self._backend.peak_reserved()
-
-    def device_clock(self) -> DeviceClock | None:
-        """The backend's, where it has one."""
-        return self._backend.device_clock()
 
     @property
     def small_maps_dense(self) -> bool:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
 from torch import nn
 
+from bench.training.defaults import in_all
 from models_torch.layers.batch_norm import BiasedBatchNorm
 from models_torch.layers.lrn import LocalResponseNorm
 
@@ -26,11 +26,13 @@ def in_force(network: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, 
     weight = next(p for p in network.parameters() if p.ndim == 4)
     chosen = optimizer.defaults
     return {
-        **_same("bn-eps", norms, lambda m: m.eps),
-        **_same("bn-momentum", norms, _old_weight),
-        **_same("bn-variance", norms, lambda m: "n" if isinstance(m, BiasedBatchNorm) else "n - 1"),
+        **in_all("bn-eps", norms, lambda m: m.eps),
+        **in_all("bn-momentum", norms, _old_weight),
+        **in_all(
+            "bn-variance", norms, lambda m: "n" if isinstance(m, BiasedBatchNorm) else "n - 1"
+        ),
         "weight-decay": "decoupled" if chosen["decoupled_weight_decay"] else "L2",
-        **_same("lrn", responses, lambda m: [m.size, m.alpha, m.beta, m.k]),
+        **in_all("lrn", responses, lambda m: [m.size, m.alpha, m.beta, m.k]),
         "precision": str(weight.dtype).removeprefix("torch."),
         "adam-eps": [chosen["eps"], "after"],
         "fused-update": bool(chosen["fused"]),
@@ -45,14 +47,3 @@ def _old_weight(module: Any) -> float:
     """Weight of the old running value, without the digits that 1 - 0.1 loses."""
     new = module.update if isinstance(module, BiasedBatchNorm) else module.momentum
     return round(1 - new, 9)
-
-
-def _same(stage: str, modules: Iterable[nn.Module], fact: Callable[[Any], Any]) -> dict[str, Any]:
-    """The fact of all modules: alone where they agree, else a list of what there is."""
-    found: list[Any] = []
-    for module in modules:
-        if fact(module) not in found:
-            found.append(fact(module))
-    if not found:
-        return {}
-    return {stage: found[0] if len(found) == 1 else found}

@@ -10,7 +10,7 @@ from bench.core.errors import UserError
 from bench.training.interfaces import Explanation, InferenceSetup, PreparedImages
 from models_torch.alexnet import STOCK, build
 from models_torch.devices import device_of, on_device
-from models_torch.settings import set_deterministic
+from models_torch.settings import configure, set_deterministic
 
 
 def explain(setup: InferenceSetup, images: PreparedImages, wanted: int | None) -> Explanation:
@@ -26,7 +26,7 @@ def explain(setup: InferenceSetup, images: PreparedImages, wanted: int | None) -
         raise UserError(
             f"explain in PyTorch needs grad-cam ({error}); pip install 'alexbench[explain]'"
         ) from error
-    torch.set_num_threads(setup.threads)
+    configure(setup.threads, tf32=False)
     set_deterministic(setup.device_kind == "cpu")
     network = build(setup.architecture, STOCK, initialise=False)
     state = {name: torch.from_numpy(np.array(array)) for name, array in setup.weights.items()}

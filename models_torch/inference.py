@@ -10,18 +10,14 @@ from torch import Tensor, nn
 from bench.training.interfaces import InferenceSetup, Outputs, PreparedImages
 from models_torch.alexnet import build
 from models_torch.devices import device_of, on_device, on_host
-from models_torch.settings import set_deterministic
+from models_torch.settings import configure, set_deterministic
 
 
 class TorchInference:
     """One network in evaluation mode."""
 
     def __init__(self, setup: InferenceSetup) -> None:
-        torch.set_num_threads(setup.threads)
-        if torch.get_num_interop_threads() != setup.threads:  # can be set once per process only
-            torch.set_num_interop_threads(setup.threads)
-        torch.backends.cuda.matmul.allow_tf32 = False
-        torch.backends.cudnn.allow_tf32 = False
+        configure(setup.threads, tf32=False)
         self._device = device_of(setup.device_kind)
         set_deterministic(self._device.type == "cpu")
         with torch.device("meta"):  # drawing initial weights only to discard them takes seconds

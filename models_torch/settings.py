@@ -12,6 +12,15 @@ from torch import Tensor, nn
 from bench.training.settings import Settings
 
 
+def configure(threads: int, *, tf32: bool) -> None:
+    """Threads of the process, and whether a CUDA device may round factors of products to TF32."""
+    torch.set_num_threads(threads)
+    if torch.get_num_interop_threads() != threads:  # can be set once per process only
+        torch.set_num_interop_threads(threads)
+    torch.backends.cuda.matmul.allow_tf32 = tf32
+    torch.backends.cudnn.allow_tf32 = tf32
+
+
 def set_deterministic(on: bool) -> None:
     """Take only algorithms that repeat their results to the bit, or whatever is fastest."""
     torch.use_deterministic_algorithms(on)

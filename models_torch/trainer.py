@@ -42,7 +42,7 @@ from models_torch.optimizer import optimizer_for, set_rate
 from models_torch.passes import Compiler, EvaluationPass, Precision, TrainingPass, logits_of
 from models_torch.preprocess import HeldImages, Prepare, PrepareByProducts
 from models_torch.scaling import export_scale, load_scale, scaled, scaler_for, update
-from models_torch.settings import in_force, set_deterministic
+from models_torch.settings import configure, in_force, set_deterministic
 from models_torch.state import export_state, load_state
 
 
@@ -101,13 +101,9 @@ class TorchTrainer:
 
     def __init__(self, setup: Setup) -> None:
         torch.manual_seed(setup.case.seed)
-        torch.set_num_threads(setup.threads)
-        if torch.get_num_interop_threads() != setup.threads:  # can be set once per process only
-            torch.set_num_interop_threads(setup.threads)
         self._choices = choices = choices_for(setup)
+        configure(setup.threads, tf32=choices.tf32)
         self._device = device_of(setup.device_kind)
-        torch.backends.cuda.matmul.allow_tf32 = choices.tf32
-        torch.backends.cudnn.allow_tf32 = choices.tf32
         torch.backends.cudnn.benchmark = choices.search
         set_deterministic(setup.deterministic)
         # float64 is for parity checks only: there rounding hides no error.

@@ -15,7 +15,7 @@ from statistics import median
 
 from bench.analysis.comparison.pairing import AccuracyDifference, accuracy_difference
 from bench.analysis.experiments import Data, framework_place
-from bench.analysis.rows import IDENTITY, Row, provenance_columns
+from bench.analysis.rows import IDENTITY, Row, mean_over_seeds, provenance_columns
 from bench.core.case import Case
 from bench.core.errors import UserError
 from bench.core.kinds import kind
@@ -171,7 +171,7 @@ def _rows_of(case: Case, steps: Stages, data: Data) -> list[Row]:
         }
         row |= _counts(step) | provenance_columns(_compared(step, before))
         accuracies, rates = step.accuracies(), step.rates()
-        row |= _columns("accuracy", mean(list(accuracies.values())))
+        row |= _columns("accuracy", mean_over_seeds(list(accuracies.values())))
         change = _accuracy_difference(before, step)
         row |= _columns("delta", change.estimate) | {"pairs": change.pairs}
         row |= _columns("images_per_second", geometric_mean(list(rates.values())))
@@ -246,14 +246,9 @@ def rate_change(before: StageResult | None, stage: StageResult) -> estimates.Est
     return _exponential(welch_difference(*logarithms))
 
 
-def mean(values: Sequence[float]) -> estimates.Estimate:
-    """Mean over seeds with its t interval; not a number where there is none."""
-    return estimates.mean_estimate(values) if values else estimates.UNKNOWN
-
-
 def geometric_mean(values: Sequence[float]) -> estimates.Estimate:
     """Geometric mean over seeds with the t interval of the logarithms, which is never below 0."""
-    return _exponential(mean([math.log(value) for value in values]))
+    return _exponential(mean_over_seeds([math.log(value) for value in values]))
 
 
 def _exponential(estimate: estimates.Estimate) -> estimates.Estimate:

@@ -6,7 +6,7 @@ experiment. Records of different data never come together, nor do certified and 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
@@ -19,8 +19,6 @@ from bench.core.text import without_folders
 from bench.networks.variants import VARIANTS
 from bench.training import frameworks
 from bench.training.tracks import TRACKS, peers_of, track
-
-Settings = Mapping[str, Any]
 
 
 class Data(NamedTuple):
@@ -152,7 +150,7 @@ def without_seed(case: Case) -> Case:
 def _order(experiment: Experiment) -> tuple[Any, ...]:
     case = experiment.case
     return (
-        _place(case.track, tuple(TRACKS)),
+        place(case.track, tuple(TRACKS)),
         experiment.kind != TRAIN_THROUGHPUT,
         variant_place(case),
         case.init != "scratch",
@@ -164,18 +162,19 @@ def _order(experiment: Experiment) -> tuple[Any, ...]:
     )
 
 
-def _place(name: str, order: Sequence[str]) -> tuple[int, str]:
+def place(name: str, order: Sequence[str]) -> tuple[int, str]:
+    """Sorting key of a name; those that are not in the order come last."""
     return (order.index(name) if name in order else len(order)), name
 
 
 def variant_place(case: Case) -> tuple[int, str]:
     """Sorting key of a network."""
-    return _place(case.variant, tuple(VARIANTS))
+    return place(case.variant, tuple(VARIANTS))
 
 
 def framework_place(name: str) -> tuple[int, str]:
     """Sorting key of a framework."""
-    return _place(name, frameworks.ORDER)
+    return place(name, frameworks.ORDER)
 
 
 def frameworks_of(records: Iterable[Record]) -> list[str]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any, TypeVar
 
-import numpy as np
-
 from bench.analysis.caveats import with_valid_seconds
 from bench.analysis.clock import SyncAudit, sync_audit_of
 from bench.analysis.comparison.comparability import Difference, differences_between, in_words
@@ -130,6 +128,4 @@ def _key(experiment: Experiment) -> tuple[Case, str, bool]:
 
 
 def _rate(processes: Sequence[Sequence[float]]) -> estimates.Estimate:
-    if not processes:
-        return estimates.Estimate(np.nan, None, None)
-    return estimates.median_estimate(processes)
+    return estimates.median_estimate(processes) if processes else estimates.UNKNOWN

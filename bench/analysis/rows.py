@@ -140,27 +140,15 @@ def comparability_rows(results: Results) -> list[Row]:
     ]
 
 
-def accuracy_rows(results: Results | Sequence[Record], data: Data | None = None) -> list[Row]:
+def accuracy_rows(results: Results) -> list[Row]:
     """Mean test accuracy over seeds (fraction) with its interval; cost of training in s and images.
 
     A seed that diverged is in the mean; one that failed has no accuracy and is counted.
-
-    Args:
-        results: The results of one dataset; or its records, with `data`.
-        data: The dataset of the records.
     """
-    results = _results(results, data)
     return [
         _accuracy_row(e, results.data) | results.comparability(e)
         for e in results.experiments("accuracy")
     ]
-
-
-def _results(results: Results | Sequence[Record], data: Data | None) -> Results:
-    if isinstance(results, Results):
-        return results
-    assert data is not None, "records come with their dataset"
-    return Results(results, data)
 
 
 def _accuracy_row(experiment: Experiment, data: Data) -> Row:
@@ -201,7 +189,7 @@ def _threshold_columns(seeds: Sequence[Sequence[Row]]) -> Row:
 
 def mean_over_seeds(values: Sequence[float]) -> estimates.Estimate:
     """Mean with its t interval; not a number where there is no value."""
-    return estimates.mean_estimate(values) if values else estimates.Estimate(np.nan, None, None)
+    return estimates.mean_estimate(values) if values else estimates.UNKNOWN
 
 
 def _estimate(name: str, estimate: estimates.Estimate) -> Row:
@@ -238,12 +226,8 @@ def _unlike(figure: Figure, experiment: Experiment) -> str | None:
     return f"another recipe, {case.recipe}"
 
 
-def throughput_rows(results: Results | Sequence[Record], data: Data | None = None) -> list[Row]:
-    """Images/s of training and inference: median, interval, ratio to the reference framework.
-
-    Arguments as for `accuracy_rows`.
-    """
-    results = _results(results, data)
+def throughput_rows(results: Results) -> list[Row]:
+    """Images/s of training and inference: median, interval, ratio to the reference framework."""
     kinds = [row.name for row in KINDS.values() if row.throughput]
     return [_throughput_row(e, results) for e in results.experiments(*kinds)]
 
@@ -270,12 +254,8 @@ def _throughput_row(experiment: Experiment, results: Results) -> Row:
     return row | published_columns(experiment.kind, experiment, relevant=True)
 
 
-def latency_rows(results: Results | Sequence[Record], data: Data | None = None) -> list[Row]:
-    """Seconds of one call with one image: p50, p90, p99 over the calls of all seeds.
-
-    Arguments as for `accuracy_rows`.
-    """
-    results = _results(results, data)
+def latency_rows(results: Results) -> list[Row]:
+    """Seconds of one call with one image: p50, p90, p99 over the calls of all seeds."""
     rows = []
     for experiment in results.experiments("latency"):
         calls = [seconds for record in experiment.ok for seconds in record.samples]

@@ -86,7 +86,9 @@ def _code() -> int:
         click.echo(error.format_message())
         return 2
     except click.NoSuchOption as error:
-        hint = "" if error.possibilities or not error.ctx else f" See {error.ctx.command_path} --help."
+        hint = (
+            "" if error.possibilities or not error.ctx else f" See {error.ctx.command_path} --help."
+        )
         return _failed(f"{error.format_message()}{hint}", 2)
     except click.ClickException as error:
         return _failed(error.format_message(), 2)

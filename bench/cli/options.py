@@ -131,7 +131,7 @@ device_option: Decorator = click.option(
 runs_argument: Decorator = click.argument(
     "runs", metavar="RUN...", nargs=-1, required=True, type=click.Path(path_type=Path)
 )
-"""Folders of runs, files of records or patterns: see `bench.analysis.runs.find`."""
+"""Folders of runs, files of records or patterns: see `bench.core.run_paths.find`."""
 
 _RECORD_OPTIONS: dict[str, tuple[str, Decorator]] = {
     "variants": ("variant", listed("--variants", known=VARIANTS)),

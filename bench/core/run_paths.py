@@ -14,6 +14,8 @@ from bench.core.records import FILE, SUFFIX, RecordStore, no_run
 Folder = str | os.PathLike[str]
 """The folder of a run, like ``results/20261125T120000Z``, or its ``records.jsonl``."""
 
+RUN_FILE = "run.json"
+"""The file of a run that has its command, profile, data, frameworks and code."""
 WEIGHTS = "weights"
 """The folder of a run that has the weights of its trainings."""
 _ATTEMPTS = "attempts.jsonl"

@@ -21,6 +21,14 @@ _FIXED_ORDER_SEED = 10_000_000  # any fixed number: the one order of a plan with
 _EPOCHS_CACHED = 2  # a batch seldom touches more; an epoch of 50,000 images takes 1.6 MB
 
 
+def whole_batches(epochs: float, images: int, batch_size: int) -> int:
+    """Whole batches in `epochs` passes over the images: floor(epochs · images / batch_size).
+
+    `epochs` is taken as it is written, so 0.29 of 100 images is 29 and not 28.999….
+    """
+    return math.floor(Fraction(str(epochs)) * images / batch_size)
+
+
 @dataclass(frozen=True)
 class Augmentation:
     """The augmentation of a training image, in this order, in uint8 before normalisation.
@@ -116,13 +124,6 @@ class BatchPlan:
         if len(pieces) == 1:
             return Batch(step, **pieces[0])
         return Batch(step, **{n: np.concatenate([p[n] for p in pieces]) for n in pieces[0]})
-
-    def steps(self, epochs: float) -> int:
-        """Whole batches in `epochs` passes over the set: floor(epochs · images / batch_size).
-
-        `epochs` is taken as it is written, so 0.29 of 100 images is 29 and not 28.999….
-        """
-        return math.floor(Fraction(str(epochs)) * self.images / self.batch_size)
 
     def digest(self, steps: int) -> str:
         """sha256 (hex) over all that is drawn of the first `steps` batches."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -91,9 +90,6 @@ class Cluster(Protocol):
         self, function: Callable[..., Any], request: Any, needs: Needs, nodes: Sequence[str]
     ) -> Ticket:
         """Run ``function(request)`` on one of the nodes; functions of `bench.executors.node`."""
-
-    def together(self) -> AbstractContextManager[None]:
-        """A block whose requests may be submitted at once at its end."""
 
     def done(self, tickets: Iterable[Ticket], seconds: float) -> list[tuple[Ticket, Any]]:
         """Wait at most so long; what has ended, with its answer or a `Lost`."""

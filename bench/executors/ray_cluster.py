@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -116,10 +116,6 @@ class RayCluster:
         )
         reference: Ticket = task.remote(function, request)
         return reference
-
-    def together(self) -> AbstractContextManager[None]:
-        """Tasks are submitted one by one."""
-        return nullcontext()
 
     def done(self, tickets: Iterable[Ticket], seconds: float) -> list[tuple[Ticket, Any]]:
         """Wait until one has ended; all that have."""

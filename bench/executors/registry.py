@@ -23,19 +23,15 @@ class ExecutorRow:
 
     Attributes:
         name: As the command line has it.
-        what: In a few words.
         join: Makes its engine from ``--address`` and the run; None: this machine alone.
         module: What must be installed.
         check: Raises UserError at once where nothing is at the address.
-        address: What ``--address`` means.
     """
 
     name: str
-    what: str
     join: Join | None = None
     check: Callable[[str | None], None] = lambda address: None
     module: str = ""
-    address: str = ""
 
     @property
     def local(self) -> bool:
@@ -65,16 +61,9 @@ def _slurm(address: str | None, run: Run, threads: int | None) -> Cluster:
 EXECUTORS = {
     row.name: row
     for row in (
-        ExecutorRow("local", "this machine"),
-        ExecutorRow("ray", "a Ray cluster", _ray, check_ray, "ray", "host:port of its head"),
-        ExecutorRow(
-            "slurm",
-            "a Slurm cluster",
-            _slurm,
-            check_slurm,
-            "submitit",
-            "partition[:constraint]",
-        ),
+        ExecutorRow("local"),
+        ExecutorRow("ray", _ray, check_ray, "ray"),
+        ExecutorRow("slurm", _slurm, check_slurm, "submitit"),
     )
 }
 

@@ -171,21 +171,20 @@ class RemoteExecutor:
     def _fill(self) -> None:
         """Hand groups to the engine, not more than it can soon begin."""
         begun = Counter(attempt.kind for attempt in self._running.values())
-        with self._cluster.together():
-            for kind in list(self._waiting):
-                waiting = self._waiting[kind]
-                while waiting:
-                    attempt = waiting[0]
-                    nodes = self._nodes.able(kind, {job.case.framework for job in attempt.group})
-                    if nodes and begun[kind] >= self._cluster.window * len(nodes):
-                        break
-                    waiting.popleft()
-                    if not nodes:  # they are gone: another kind takes it, or none
-                        self._submitted -= 1
-                        self._place(attempt.group, attempt.number)
-                        continue
-                    begun[kind] += 1
-                    self._running[self._hand_over(attempt, nodes)] = attempt
+        for kind in list(self._waiting):
+            waiting = self._waiting[kind]
+            while waiting:
+                attempt = waiting[0]
+                nodes = self._nodes.able(kind, {job.case.framework for job in attempt.group})
+                if nodes and begun[kind] >= self._cluster.window * len(nodes):
+                    break
+                waiting.popleft()
+                if not nodes:  # they are gone: another kind takes it, or none
+                    self._submitted -= 1
+                    self._place(attempt.group, attempt.number)
+                    continue
+                begun[kind] += 1
+                self._running[self._hand_over(attempt, nodes)] = attempt
 
     def _hand_over(self, attempt: _Attempt, nodes: Sequence[str]) -> Ticket:
         assert self._data is not None

@@ -8,7 +8,7 @@ import shutil
 import socket
 import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -82,10 +82,6 @@ class SlurmCluster:
             reason = " ".join(str(error).split())[-200:]
             raise UserError(f"sbatch does not take the job: {reason}") from error
         return job
-
-    def together(self) -> AbstractContextManager[None]:
-        """Jobs are submitted one by one: those of a group differ in what they need."""
-        return nullcontext()
 
     def done(self, tickets: Iterable[Ticket], seconds: float) -> list[tuple[Ticket, Any]]:
         """Wait until one has ended; all that have."""

@@ -23,6 +23,7 @@ from bench.core.errors import OutputError, UserError, cannot_write
 from bench.core.kinds import kind
 from bench.core.limits import Limits
 from bench.core.records import FILE, Record, RecordStore
+from bench.core.run_paths import RUN_FILE
 from bench.core.system.resources import check_measuring
 from bench.core.text import without_folders
 from bench.data.contact_sheet import write_contact_sheet
@@ -41,7 +42,7 @@ from bench.harness.profiles import Profile
 from bench.harness.resumption import checkpoints
 from bench.harness.resumption.checkpoints import RunFiles
 from bench.harness.resumption.run_folder import RunFolder
-from bench.harness.resumption.run_settings import RUN_FILE, Begun, RunSettings
+from bench.harness.resumption.run_settings import Begun, RunSettings
 from bench.training.frameworks import why_one
 from bench.training.tracks import track
 

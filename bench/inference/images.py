@@ -82,11 +82,6 @@ def find_images(given: Iterable[Path], recursive: bool = False) -> FoundImages:
     return found
 
 
-def image_paths(given: Iterable[Path]) -> Iterator[Path]:
-    """Paths of all images, as `find_images` has them; sub-folders are skipped."""
-    yield from find_images(given).paths
-
-
 def _look_into(folder: Path, recursive: bool, found: FoundImages) -> None:
     try:
         with os.scandir(folder) as listed:

@@ -81,8 +81,8 @@ _RATIOS = {"ratio", "ratio_again", "worker_ratio"}
 _SPEEDS = {*_RATIOS, "p50", "p90", "p99", "detectable", "share", "utilisation", "verdict"}
 """Keys of speeds and times, next to those in seconds or per second."""
 _QUANTITIES = {
-    **dict.fromkeys(("accuracy", "loop_accuracy", "utilisation"), SHARE),
-    **dict.fromkeys(("share", "detectable"), LEVEL),
+    **dict.fromkeys(("accuracy", "loop_accuracy", "utilisation", "communication"), SHARE),
+    **dict.fromkeys(("share", "detectable", "efficiency"), LEVEL),
     **dict.fromkeys(("difference", "delta"), POINTS),
     **dict.fromkeys(_RATIOS, RATIO),
 }
@@ -90,7 +90,8 @@ _QUANTITIES = {
 _THOUSANDTHS = {"p50", "p90", "p99", "our_seconds", "their_seconds"}
 _SCIENTIFIC = {"first_difference", "largest_difference"}
 _MAIN = {"accuracy", "images_per_second", "share", "difference"}
-"""Keys whose interval stands under ``low`` and ``high`` where no keys of their own hold it."""
+"""Keys whose interval stands under ``low`` and ``high`` where no keys of their own hold it; in a
+table of efficiencies they are those of the efficiency."""
 
 
 def stale(path: Path, *, write: bool) -> list[str]:
@@ -359,7 +360,8 @@ def _ends(key: str, low: float | None, high: float | None) -> str:
 
 
 def _end(key: str, row: Row, side: str) -> float | None:
-    found = row.get(f"{key}_{side}", row.get(side) if key in _MAIN else None)
+    main = {"efficiency"} & row.keys() or _MAIN
+    found = row.get(f"{key}_{side}", row.get(side) if key in main else None)
     return found if known(found) else None
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from bench.analysis.certified import is_certified_row
-from bench.analysis.experiments import labels, latest
+from bench.analysis.experiments import labels
 from bench.analysis.results import Results
 from bench.analysis.rows import Row
 from bench.core.case import Case
@@ -22,7 +22,6 @@ from bench.report.chapters.speed.interleaved import interleaved_rows
 from bench.report.columns import case_of
 from bench.report.format import NOTHING, markdown, percent, ratio, significant
 from bench.report.report import Report
-from bench.report.summary import which_data, which_machine
 from bench.report.tables import TABLES, frame
 from bench.training.tracks import TRACKS
 
@@ -43,14 +42,6 @@ _MEDIANS = (
 _RIGHT = (False, False, True, True, True, True, True)
 
 
-def readme_block(records: Sequence[Record]) -> str:
-    """Markdown of a whole run: its data, a table per dataset and track, its machines."""
-    records, _ = latest(records)
-    machines = dict.fromkeys(which_machine(r.environment) for r in records if r.ok)
-    told = [f"Measured on {machine}." for machine in machines] or ["No results yet."]
-    return "\n\n".join([*overview(records, titled=True), *told])
-
-
 def rows_of(name: str, records: Sequence[Record]) -> list[Row]:
     """The rows of a table of the report, over all datasets; None for what is not known.
 
@@ -68,40 +59,29 @@ def _known(value: Any) -> Any:
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
-def overview(
-    records: Sequence[Record], tracks: Sequence[str] = (), *, titled: bool = False
-) -> list[str]:
+def overview(records: Sequence[Record], tracks: Sequence[str] = ()) -> list[str]:
     """Paragraphs of Markdown: tables of accuracy, speed and latency, with their notes.
 
     Args:
         records: One per case and kind.
         tracks: The tracks to show, one table per dataset for all of them; all by default.
-        titled: Whether each dataset and each track has a title and a table of its own instead.
     """
     parts = []
-    report = Report(records)
-    for results, line in zip(report.datasets, which_data(report), strict=True):
-        data = results.data
-        if titled:
-            parts.append(line.replace(data.name, f"**{data.name}**", 1))
+    for results in Report(records).datasets:
         rows = [row for table in _TABLES for row in rows_of(table, results.records)]
         cells: list[list[str]] = []
         notes: list[str] = []
         for name in tracks or TRACKS:
             shown = [row for row in rows if row["track"] == name and row["seeds"]]
             certified = [row for row in shown if is_certified_row(row)]
-            found, below = _lines(certified), _notes(certified, shown)
-            if titled and shown:
-                table = [markdown(_HEADERS, found, _RIGHT)] if found else []
-                parts += [f"*{TRACKS[name].title}*", *table, *_medians(results), *below]
-            cells += [[name, *line] for line in found]
-            notes += below
-        if cells and not titled:
-            whole = markdown(("track", *_HEADERS), cells, (False, *_RIGHT))
-            # In one paragraph with the first note: each would be two more lines of a README.
-            first, *rest = [*dict.fromkeys(notes)] or [""]
-            below_table = " ".join([*_medians(results), first]).strip()
-            parts += [part for part in (whole, below_table, *rest) if part]
+            cells += [[name, *line] for line in _lines(certified)]
+            notes += _notes(certified, shown)
+        medians = _medians(results) if cells else []
+        if cells:
+            parts.append(markdown(("track", *_HEADERS), cells, (False, *_RIGHT)))
+        # Both in one paragraph: each would be two more lines of a README.
+        first, *rest = [*dict.fromkeys(notes)] or [""]
+        parts += [part for part in (" ".join([*medians, first]).strip(), *rest) if part]
     return parts
 
 

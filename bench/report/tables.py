@@ -29,7 +29,6 @@ from bench.training.tracks import TRACKS, track
 
 __all__ = [
     "TABLES",
-    "TRACK_TITLES",
     "Section",
     "Table",
     "as_markdown",
@@ -38,7 +37,6 @@ __all__ = [
     "write_tables",
 ]
 
-TRACK_TITLES = {track.name: track.title for track in TRACKS.values()}
 UNCERTIFIED_TITLE = "Closed track, uncertified (not shown to be the same network and arithmetic)"
 
 _FORMER = ("parting", "paired", "tutorial", "waterfall")

@@ -9,8 +9,9 @@ never measured.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Set
+from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass
+from typing import Any
 
 from bench.core.case import Case
 from bench.core.errors import UserError
@@ -184,3 +185,14 @@ def _with_own(layer: Layer, own: FrameworkDefaults, shared: Set[str]) -> Layer:
         lrn = own.lrn
         return dataclasses.replace(layer, size=size, alpha=lrn.alpha, beta=lrn.beta, k=lrn.k)
     return layer
+
+
+def in_all(stage: str, parts: Iterable[Any], fact: Callable[[Any], Any]) -> dict[str, Any]:
+    """The fact of all layers of a kind: alone where they agree, else a list of what there is."""
+    found: list[Any] = []
+    for part in parts:
+        if fact(part) not in found:
+            found.append(fact(part))
+    if not found:
+        return {}
+    return {stage: found[0] if len(found) == 1 else found}

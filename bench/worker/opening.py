@@ -17,6 +17,7 @@ from bench.core.extensions import load_object
 from bench.core.limits import Limits
 from bench.core.system import nvml
 from bench.core.system.devices import parse
+from bench.data.batching import whole_batches
 from bench.data.dataset import Dataset, load
 from bench.networks.init import Weights, initial_weights
 from bench.networks.preprocessing import TORCHVISION, Triple
@@ -239,7 +240,7 @@ def _check_tf32(case: Case) -> None:
 def _setup(case: Case, dataset: Dataset, threads: int) -> Setup:
     _check_tf32(case)
     chosen = recipe(case.recipe)
-    steps = int(chosen.epochs * len(dataset.train.labels) / case.batch_size)
+    steps = whole_batches(chosen.epochs, len(dataset.train.labels), case.batch_size)
     architecture = variant(case.variant).architecture(
         len(dataset.classes), head=case.head, input_size=case.input_size
     )

@@ -55,7 +55,7 @@ class BackendStep(Protocol):
     """A compiled training step and a compiled forward pass of the closed track.
 
     Images are (B, 32, 32, 3) uint8, or a pair of held images on the device and crops (B, 4) int32
-    of them (`models_keras.preprocess.cut`). Labels are (B,) int64, masks (B, *features) bool, one
+    of them (`models_keras.crops.cut`). Labels are (B,) int64, masks (B, *features) bool, one
     per dropout.
     """
 

@@ -308,8 +308,8 @@ class Step:
         self, images: Any, labels: Any, masks: list[Any], rate: float
     ) -> Callable[[int], None]:
         """The same step on one prepared batch that stays on the device."""
-        x = self._network.prepared(images)
-        inputs = jax.device_put((x, labels, masks, jnp.asarray(rate, self._dtype)))
+        batch = self._divided((self._network.prepared(images), labels, masks))
+        inputs = jax.device_put((*batch, jnp.asarray(rate, self._dtype)))
 
         def loop(steps: int) -> None:
             for _ in range(steps):

@@ -15,7 +15,7 @@ from torch.optim.sgd import sgd
 from bench.training.interfaces import Run
 from models_keras.backend import Convolutions, Network
 from models_keras.optimizer import cross_entropy
-from models_torch import state
+from models_torch import settings, state
 from models_torch.devices import (
     DeviceClock,
     clock_of,
@@ -49,11 +49,7 @@ _scope: Any = None
 def configure(threads: int, deterministic: bool, device: str, tf32: bool) -> None:
     """Threads and determinism as in every framework."""
     global _scope
-    torch.set_num_threads(threads)
-    if torch.get_num_interop_threads() != threads:  # can be set once per process only
-        torch.set_num_interop_threads(threads)
-    torch.backends.cuda.matmul.allow_tf32 = tf32
-    torch.backends.cudnn.allow_tf32 = tf32
+    settings.configure(threads, tf32=tf32)
     set_deterministic(deterministic)
     # Left alone, Keras takes an accelerator wherever it finds one.
     _scope = keras.device(str(device_of(device)))

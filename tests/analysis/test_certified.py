@@ -10,7 +10,7 @@ from bench.analysis.experiments import Data, experiments
 from bench.report.html import write_results
 from bench.report.plot_style import new_figure, retitle, style
 from bench.report.plots import write_plots
-from bench.report.readme import readme_block
+from bench.report.readme import overview
 from bench.report.summary import headlines
 from bench.report.tables import TABLES, as_markdown, frame, sections
 from tests.support.synthetic_records.synthetic import (
@@ -148,7 +148,7 @@ def test_headlines_of_a_run_without_a_certificate_say_only_that():
 
 
 def test_readme_leaves_uncertified_rows_out_and_says_so(mixed):
-    closed, idiomatic = readme_block(mixed).split("*Idiomatic track")
+    closed, idiomatic = ("\n".join(overview(mixed, (name,))) for name in ("closed", "idiomatic"))
     assert "| pytorch" not in closed
     assert "| keras-jax" in closed
     assert f"Left out as uncertified: cifar-bn and cifar-lrn in pytorch: {WHY}." in closed
@@ -157,7 +157,7 @@ def test_readme_leaves_uncertified_rows_out_and_says_so(mixed):
 
 
 def test_readme_of_a_run_without_a_certificate_has_no_closed_table():
-    closed, _ = readme_block(uncertified(make_run(seeds=1))).split("*Idiomatic track")
+    closed = "\n".join(overview(uncertified(make_run(seeds=1)), ("closed",)))
     assert "|" not in closed
     assert "Left out as uncertified: cifar-bn and cifar-lrn in pytorch, keras-tensorflow" in closed
 

@@ -10,7 +10,7 @@ from bench.analysis.experiments import experiments
 from bench.report.chapters.speed.throughput import throughput
 from bench.report.plot_style import style
 from bench.report.plots import write_plots
-from bench.report.readme import readme_block
+from bench.report.readme import overview
 from bench.report.summary import headlines
 from bench.report.tables import TABLES, as_markdown, frame, sections
 from tests.support.parts import part_of, row_names
@@ -103,6 +103,15 @@ def test_two_runs_of_one_case_must_agree_in_all_that_is_known(key, one, other):
     assert [difference.key for difference in differences(left, right, RUNS)] == [key]
 
 
+@pytest.mark.parametrize("key", ["cpu_affinity", "thread_affinities"])
+@pytest.mark.parametrize(("devices", "found"), [(1, True), (2, False)])
+def test_shares_of_the_cpus_are_compared_on_one_device_alone(key, devices, found):
+    left = make_record(devices=devices, settings={**SETTINGS, key: [0]})
+    right = make_record(framework="keras-jax", devices=devices, settings={**SETTINGS, key: [0, 1]})
+    assert bool(differences(left, right)) is found
+    assert differences(left, replace(right, case=left.case), RUNS)
+
+
 @pytest.mark.parametrize("key", ["threads", "affinity", "tf32", "batch_plan_sha256"])
 def test_what_is_unknown_of_either_is_no_difference(key):
     known = make_record(settings={**SETTINGS, key: 1})
@@ -193,7 +202,7 @@ def test_headlines_and_readme_give_no_ratio_and_say_why():
     records = pair("train_throughput", settings={**SETTINGS, "affinity": [0]})
     ((line,),) = [part.lines for part in headlines(records)]
     assert line.endswith("not comparable (affinity [0] against [0, 1]).")
-    block = readme_block(records)
+    block = "\n".join(overview(records))
     row = next(line for line in block.splitlines() if "| keras-jax" in line)
     assert "| not comparable |" in row
     assert "keras-jax is not compared with pytorch on cifar-bn: affinity [0]" in block
@@ -233,4 +242,7 @@ def test_kinds_that_differ_in_recipe_or_batch_share_a_line():
         *pair("inference", settings=settings),
         make_record(kind="accuracy", recipe="short"),
     ]
-    assert readme_block(records).count("keras-jax is not compared with pytorch on cifar-bn: ") == 1
+    assert (
+        "\n".join(overview(records)).count("keras-jax is not compared with pytorch on cifar-bn: ")
+        == 1
+    )

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from bench.core.records import RecordStore
-from bench.harness.resumption.run_settings import RUN_FILE, RunSettings
+from bench.core.run_paths import RUN_FILE
+from bench.harness.resumption.run_settings import RunSettings
 from tests.support import fakes
 
 RUN = Path("results", "stopped")

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from bench.data.batching import Augmentation, Batch, BatchPlan, gather
+from bench.data.batching import Augmentation, Batch, BatchPlan, gather, whole_batches
 from bench.data.dataset import Split
 
 BOTH = Augmentation(padding=4, flip=True)
@@ -171,11 +171,11 @@ def test_augmentation_differs_between_epochs() -> None:
     [(1, 390), (2.0, 781), (0.5, 195), (0, 0), (0.29, 113), (1e-9, 0)],
 )
 def test_steps_are_the_whole_batches(epochs: float, steps: int) -> None:
-    assert BatchPlan(images=50_000, batch_size=128, seed=0).steps(epochs) == steps
+    assert whole_batches(epochs, images=50_000, batch_size=128) == steps
 
 
 def test_steps_take_the_number_of_epochs_as_it_is_written() -> None:
-    assert BatchPlan(images=100, batch_size=1, seed=0).steps(0.29) == 29  # 0.29 * 100 < 29
+    assert whole_batches(0.29, images=100, batch_size=1) == 29  # 0.29 * 100 < 29
 
 
 def test_digest_tells_plans_apart() -> None:

@@ -14,7 +14,7 @@ from PIL import Image, ImageOps, features
 
 from bench.core.errors import UserError
 from bench.data.pixels import Conversions
-from bench.inference.images import find_images, image_paths, read_rgb
+from bench.inference.images import find_images, read_rgb
 from tests.frameworks.support.photos import photograph
 
 Array = NDArray[np.integer]
@@ -341,7 +341,7 @@ def test_folders_are_replaced_by_their_images_in_order(tmp_path: Path) -> None:
     empty = tmp_path / "d.png"
     empty.mkdir()
     alone = tmp_path / "notes.txt"
-    assert list(image_paths([alone, tmp_path, empty, Path("nothing")])) == [
+    assert find_images([alone, tmp_path, empty, Path("nothing")]).paths == [
         alone,
         *(tmp_path / name for name in ("a.jpeg", "b.PNG", "c.webp", "d.png")),
         empty,

@@ -17,8 +17,8 @@ from collections.abc import Callable, Sequence
 
 from bench.core.kinds import kind
 from bench.core.records import FILE, Record
+from bench.core.run_paths import RUN_FILE
 from bench.harness.resumption.checkpoints import FOLDER
-from bench.harness.resumption.run_settings import RUN_FILE
 from bench.training.frameworks import FRAMEWORKS
 from tests.reliability import trainings
 from tests.reliability.support import Figures, Place, Started, main, place, problem_with

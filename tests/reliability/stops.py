@@ -9,8 +9,8 @@ import subprocess
 import time
 from collections.abc import Callable
 
+from bench.core.run_paths import RUN_FILE
 from bench.core.signals import STOPPING
-from bench.harness.resumption.run_settings import RUN_FILE
 from tests.reliability.kills import PHASES as LATER
 from tests.reliability.kills import await_phase
 from tests.reliability.support import Figures, Place, main, place, problem_with

@@ -12,6 +12,7 @@ from bench.networks.variants import VARIANTS
 from bench.report.blocks import stale, unmarked
 from bench.report.readme import rows_of
 from bench.stats.summaries import summary_of
+from tests.support.synthetic_records import scaling
 from tests.support.synthetic_records.synthetic import make_record
 
 TABLE = "<!-- table: run=one name=latency framework=pytorch columns='variant, p50' -->"
@@ -43,6 +44,14 @@ def test_a_table_is_made_from_the_rows_and_columns_that_its_comment_names(page):
     header, _, *rows = [line for line in text.splitlines() if line.startswith("|")]
     assert re.split(r"\s*\|\s*", header)[1:-1] == ["network", "p50 (ms)"]
     assert {row.split("|")[1].strip() for row in rows} == {"cifar-bn", "cifar-lrn"}
+
+
+def test_the_interval_of_an_efficiency_stands_next_to_it(page):
+    RecordStore(page.parents[1] / "results" / "scaled").append(*scaling.RUN)
+    comment = "<!-- table: run=scaled name=scaling columns='images_per_second, efficiency' -->"
+    text = written(page, f"{comment}\n<!-- /table -->\n")
+    _, _, row, *_ = [line for line in text.splitlines() if line.startswith("|")]
+    assert re.fullmatch(r"\| +[\d.,]+ \| +[\d.]+ % \[[\d.]+, [\d.]+\] \|", row)
 
 
 def test_a_value_is_the_one_cell_that_its_comment_names(page):

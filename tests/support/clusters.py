@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -50,9 +49,6 @@ class FakeCluster:
         number = next(self._numbers)
         self._requests[number] = (function, request, list(nodes), needs)
         return number
-
-    def together(self) -> AbstractContextManager[None]:
-        return nullcontext()
 
     def done(self, tickets: Iterable[Any], seconds: float) -> list[tuple[Any, Any]]:
         for ticket in list(tickets)[:1]:

@@ -1,4 +1,4 @@
-"""The plots of docs/reading-the-report.md, small, from published runs; one is of synthetic records.
+"""The plots of docs/reading-the-report.md, small, from published runs.
 
 ``python -m tests.support.gallery`` writes them again.
 """
@@ -10,9 +10,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from bench.core.records import Record, RecordStore
+from bench.core.records import RecordStore
 from bench.report.plots import write_plots
-from tests.support.synthetic_records import scaling
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs" / "plots"
@@ -21,7 +20,6 @@ WIDTH, COLOURS = 900, 48
 
 QUICK = "reference-2026-11-26-quick"
 LOOPS = "reference-2026-11-21-loops"
-SYNTHETIC = "synthetic"
 SOURCES = {
     "speed_ratios": (QUICK, "closed"),
     "throughput": (QUICK, "closed"),
@@ -30,7 +28,7 @@ SOURCES = {
     "startup": (QUICK, "closed"),
     "break_even": (LOOPS, "tuned"),
     "executions": ("reference-2026-11-26-executions", "idiomatic"),
-    "scaling": (SYNTHETIC, "closed"),
+    "scaling": ("reference-2026-11-26-devices", "closed"),
     "memory": (QUICK, "closed"),
     "tutorial_loops": (LOOPS, "tuned"),
     "layers": (LOOPS, "tuned"),
@@ -58,14 +56,10 @@ def main() -> None:
     FOLDER.mkdir(exist_ok=True)
     for run in dict.fromkeys(run for run, _ in SOURCES.values()):
         with tempfile.TemporaryDirectory() as name:
-            plots = write_plots(_records(run), Path(name))
+            plots = write_plots(RecordStore(ROOT / "results" / run).read(), Path(name))
             for chart, (of, track) in SOURCES.items():
                 if of == run:
                     _write(chart, [p.png for p in plots if p.png], f"{chart}_{track}")
-
-
-def _records(run: str) -> list[Record]:
-    return scaling.RUN if run == SYNTHETIC else RecordStore(ROOT / "results" / run).read()
 
 
 def _write(chart: str, plots: list[Path], start: str) -> None:

@@ -20,6 +20,7 @@ from bench.analysis.experiments import (
     data_of,
     framework_place,
     latest,
+    place,
     variant_place,
     without_seed,
 )
@@ -139,8 +140,8 @@ def _no_result(record: Record) -> str | None:
 def _order(series: Series) -> tuple[object, ...]:
     case = series.case
     return (
-        list(TRACKS).index(case.track),
-        list(KINDS).index(series.kind),
+        place(case.track, tuple(TRACKS)),
+        place(series.kind, tuple(KINDS)),
         variant_place(case),
         framework_place(case.framework),
         case.id,

@@ -11,8 +11,8 @@ from bench.analysis.audit.durations import Found
 from bench.analysis.caveats import answers
 from bench.core.errors import UserError
 from bench.core.records import Record
+from bench.core.run_paths import RUN_FILE
 
-RUN_FILE = "run.json"
 _DATA = ("name", "fingerprint", "train_images", "test_images")
 
 

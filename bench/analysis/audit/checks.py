@@ -189,7 +189,8 @@ CHECKS: dict[str, Callable[[Sequence[Record]], Found]] = {
     "comparability": _shown(comparisons),
     "synthetic": _synthetic,
 }
-"""The checks by name, in the order of a report; those of ``ANSWERABLE`` a caveat may name."""
+"""The checks by name, in the order of a report; a caveat may name those of
+`bench.core.record_fields.ANSWERABLE`."""
 
 BEGUN: dict[str, Callable[[Sequence[Record], Mapping[str, Any]], Found]] = {
     "data": data,

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.analysis.experiments import Experiment
+from bench.core.case import Case
 from bench.core.records import Record
 from bench.core.system.devices import KINDS, kind_read_back
 from bench.core.text import flatten, without_folders
@@ -30,22 +31,27 @@ class Rule:
         keys: A regular expression for whole dotted keys.
         certified: Whether only certified tracks promise it; else every track does.
         per_seed: Whether two seeds rightly differ in it.
+        one_device: Whether only cases on one device promise it: on several, one framework has a
+            process for each share of the CPUs and another one process on all of them.
     """
 
     where: str
     keys: str
     certified: bool = False
     per_seed: bool = False
+    one_device: bool = False
 
-    def applies(self, name: str, *, same_seed: bool) -> bool:
-        """Whether it applies to two records of the track `name`."""
-        return (track(name).certified or not self.certified) and (same_seed or not self.per_seed)
+    def applies(self, case: Case, *, same_seed: bool) -> bool:
+        """Whether it applies to a record of the case and one of its track and devices."""
+        promised = track(case.track).certified or not self.certified
+        alone = case.devices == 1 or not self.one_device
+        return promised and alone and (same_seed or not self.per_seed)
 
 
 ROWS = (
     # Every track: the same share of the machine.
-    Rule("settings", r".*affinity.*"),
-    Rule("settings", r".*thread.*"),
+    Rule("settings", r".*affinit.*", one_device=True),
+    Rule("settings", r"(?!thread_affinities).*thread.*"),
     Rule("settings", r"device"),
     Rule("settings", r"kept_environment"),
     Rule(
@@ -102,7 +108,7 @@ def differences(
     facts = {where: _unequal_facts(one, other, where) for where in ("settings", "environment")}
     found: dict[str, Difference] = {}
     for rule in rules:
-        if not rule.applies(one.case.track, same_seed=same_seed):
+        if not rule.applies(one.case, same_seed=same_seed):
             continue
         for key, values in facts[rule.where].items():
             if re.fullmatch(rule.keys, key):

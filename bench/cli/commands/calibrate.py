@@ -13,11 +13,18 @@ from bench.harness.profiles import PROFILES
 @click.command(short_help="Measure the error rates of the comparison itself.")
 @click.option(
     "--simulations",
+    type=click.IntRange(min=0),
     default=1000,
     show_default=True,
     help="Simulated runs per noise model and shape.",
 )
-@click.option("--runs", default=0, show_default=True, help="Real interleaved runs.")
+@click.option(
+    "--runs",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Real interleaved runs.",
+)
 @click.option("--framework", default="pytorch", show_default=True, help="Framework of real runs.")
 @click.option("--variant", default="cifar-plain", show_default=True, help="Network of real runs.")
 @profile_option("calibration", PROFILES)
@@ -25,7 +32,7 @@ from bench.harness.profiles import PROFILES
 @click.option(
     "-o",
     "folder",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, file_okay=False),
     required=True,
     help="Folder for tables, JSON files and the records of real runs.",
 )

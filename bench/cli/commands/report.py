@@ -74,9 +74,9 @@ def report(
             write_summary(summary, run_summary(merged.records, folder.resolve().name))
         notes, options = merged.notes, merged.begun
         page = write_results(merged.records, folder, notes=notes, options=options)
-        for run in (store.folder for store in stores):
-            own = [record for record in merged.records if record.run == run.resolve().name]
-            write_cards(own, run / WEIGHTS)
+        for store in stores:
+            if (store.folder / WEIGHTS).is_dir():
+                write_cards(store.read(), store.folder / WEIGHTS)
         click.echo(page)
     from bench.report.blocks import stale, unmarked
 

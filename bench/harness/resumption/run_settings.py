@@ -19,13 +19,13 @@ from typing import Any
 from bench import __version__
 from bench.core.errors import UserError, cannot_write
 from bench.core.files import write_whole
+from bench.core.run_paths import RUN_FILE
 from bench.core.system.environment import commit
 from bench.core.text import flatten
 from bench.harness.profiles import Profile
 from bench.harness.source_code import digest_of
 from bench.training.frameworks import framework
 
-RUN_FILE = "run.json"
 PLACES = ("address",)
 """Options that say where a cluster is: it may have moved when a run goes on."""
 _FORMAT = 1

@@ -57,14 +57,13 @@ class Figure:
 
 @dataclass(frozen=True)
 class Part:
-    """A part of a chapter: its title, figures, lines and table, each where there is one.
+    """A part of a chapter: its figures, lines and table, each where there is one.
 
     Attributes:
         folded: The words that open the table; empty where it is always open.
         left_out: The line that says which rows the page does not show.
     """
 
-    title: str = ""
     figures: tuple[Figure, ...] = ()
     lines: tuple[str, ...] = ()
     grid: Grid | None = None

@@ -16,7 +16,6 @@ from bench.networks.normalisations import NORMALISATIONS, Normalisation
 from bench.report.chapters.learning.accuracy_differences import (
     apart,
     base_of,
-    diverged,
     one_seed,
     single_experiments,
 )
@@ -75,7 +74,7 @@ def _row(norm: Normalisation, accuracy: Pair | None, speed: Pair | None, results
     used = [*(accuracy or ()), *(speed or ())]
     row |= provenance_columns([record for experiment in used for record in experiment.ok])
     row |= {"normalisation": norm.name, "reference": f"its own {norm.base}"}
-    row |= {"base": norm.base, "diverged": diverged(pair[0])}
+    row |= {"base": norm.base, "diverged": pair[0].diverged}
     row |= {f"against_{name}": None for name in ("seeds", "failed", "diverged")}
     row["not_compared"] = _refused((accuracy, speed), results)
     return row | _accuracy(accuracy, results) | _speed(speed, results)
@@ -92,7 +91,7 @@ def _accuracy(pair: Pair | None, results: Results) -> Row:
     if pair is not None:
         ours, theirs = pair
         sides = {"against_seeds": len(theirs.ok), "against_failed": theirs.failed}
-        sides["against_diverged"] = diverged(theirs)
+        sides["against_diverged"] = theirs.diverged
         if not apart(ours, theirs, results):
             found = accuracy_difference(ours.ok, theirs.ok)
             difference, pairs, word = found.estimate, found.pairs, found.verdict.word

@@ -28,9 +28,6 @@ others."""
 MORE_ROWS = 20_000
 """Rows of all sections that only the script has, at most; the CSV files have all."""
 
-FACETS = ("network", "framework", "track", "device", "precision")
-"""What the tables of the page can be filtered by."""
-
 
 @dataclass(frozen=True)
 class ShownRow:

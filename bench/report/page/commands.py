@@ -10,20 +10,23 @@ from typing import Any
 
 from bench.core.kinds import kind
 from bench.core.records import Record
+from bench.core.run_paths import RUN_FILE
 from bench.training.tracks import track
 
 Begun = Mapping[str, Any]
 """The options that a run was begun with, by their name in ``run.json``."""
 
-_RUN_FILE = "run.json"
-_SIGNIFICANT = ("profile", "data", "validation", "threads", "keep_env")
+_SIGNIFICANT = (
+    *("profile", "data", "resize", "validation", "threads", "keep_env"),
+    *("key", "channel_order", "partial"),
+)
 """Options that change what is measured, and that no record repeats."""
 
 
 def begun(folder: Path) -> Begun:
     """The options of the run in a folder; empty where they are not known."""
     try:
-        found = json.loads((folder / _RUN_FILE).read_text(encoding="utf-8"))["options"]
+        found = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))["options"]
         return {name: found[name] for name in _SIGNIFICANT if found.get(name)}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
@@ -57,6 +60,7 @@ def command_of(record: Record, options: Begun | None = None) -> str:
         "--input-sizes": str(case.input_size),
         "--stages": case.defaults,
         "--seeds": str(case.seed + 1) if row.trained else "",
+        "--devices": str(case.devices) if case.devices > 1 else "",
         "--device": case.device,
     }
     parts = ["alexbench", "run", *_options(options or {})]

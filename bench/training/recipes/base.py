@@ -100,7 +100,7 @@ class Recipe:
         if budget == 1:
             return self
         name = f"{self.name}@{budget:g}"
-        return dataclasses.replace(self, name=name, epochs=self.epochs * budget)
+        return dataclasses.replace(self, name=name, epochs=round(self.epochs * budget, 9))
 
     def to_json(self) -> dict[str, Any]:
         """All settings, for a record. Settings that older records lack are left out where they have

@@ -4,7 +4,8 @@ A framework may hand back a step before it is done, and a ``sync`` that does not
 figure look good. So calls of a few and of many steps are timed up to three moments: until they
 return, until ``sync`` returns, and until the weights that they trained lie on the host, which
 nothing can deliver early. The slopes between few and many have neither the reading of the weights
-nor the start of a call in them, and both are of the same calls. Judged in `clocks`.
+nor the start of a call in them, and both are of the same calls. Judged in
+`bench.analysis.clock`.
 """
 
 from __future__ import annotations

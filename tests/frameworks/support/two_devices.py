@@ -1,8 +1,9 @@
-"""Keras on JAX with two devices, trained on the second: what lies where afterwards.
+"""Keras on JAX with two devices: trained on the second, what lies where afterwards; trained on
+both, what the loop of the overhead gives each.
 
-``python -m tests.frameworks.support.two_devices`` prints JSON. A worker sees one accelerator, and
-the CPU of the host next to it: an array that lands on another device than the chosen one would be
-moved in every step. XLA splits the CPU into two devices for such tests
+``python -m tests.frameworks.support.two_devices [both]`` prints JSON. A worker sees one
+accelerator, and the CPU of the host next to it: an array that lands on another device than the
+chosen one would be moved in every step. XLA splits the CPU into two devices for such tests
 (``--xla_force_host_platform_device_count=2``).
 """
 
@@ -17,7 +18,14 @@ from typing import Any
 from bench.networks.init import DropoutMasks
 from bench.training.tracks import TRACKS
 from tests.frameworks.probes.training.held import CLOSED, SPLIT, batches
-from tests.frameworks.support.networks import FREE, TINY, random_images, seeded_weights, setup
+from tests.frameworks.support.networks import (
+    FREE,
+    TINY,
+    random_images,
+    seeded_weights,
+    setup,
+    step_input,
+)
 from tests.frameworks.support.trainers import create_loaded
 
 SECOND = 1
@@ -30,6 +38,10 @@ def main() -> None:
 
     pipe = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
+    if sys.argv[1:] == ["both"]:
+        pipe.write(json.dumps(divided()))
+        pipe.close()
+        return
     chosen = jax.devices("cpu")[SECOND]
     backend._device_of = lambda kind: chosen
     found = {track: trained(track) for track in (CLOSED, *FREE)}
@@ -60,6 +72,22 @@ def trained(track: str) -> dict[str, Any]:
         for device in array.devices():
             places[device.id] += array.size
     return {"elements": dict(places), "device": trainer.settings()["device"]}
+
+
+def divided() -> dict[str, int]:
+    """How many arrays of a batch the bare loop on two devices has, and how many of them are
+    divided."""
+    import jax  # noqa: PLC0415
+
+    count = 22  # no layer has as many outputs
+    given = setup(TINY, track=CLOSED, devices=2, batch_size=count)
+    trainer = create_loaded("keras-jax", given, seeded_weights(TINY))
+    loop = trainer.bare_loop(step_input(TINY, count, DropoutMasks(TINY, 1).at(0, count), 0.02))
+    assert loop is not None
+    loop(1)
+    batch = [array for array in jax.live_arrays() if array.shape[:1] == (count,)]
+    parts = [array for array in batch if {s.data.shape[0] for s in array.global_shards} == {11}]
+    return {"arrays": len(batch), "divided": len(parts)}
 
 
 if __name__ == "__main__":

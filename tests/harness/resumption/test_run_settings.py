@@ -10,9 +10,10 @@ import pytest
 
 from bench.core.errors import UserError
 from bench.core.records import Record, RecordStore
+from bench.core.run_paths import RUN_FILE
 from bench.harness.matrix import jobs
 from bench.harness.resumption import run_settings
-from bench.harness.resumption.run_settings import RUN_FILE, Begun, RunSettings
+from bench.harness.resumption.run_settings import Begun, RunSettings
 from bench.harness.run import folder_to_resume, open_run, run_all
 from bench.harness.selection import Selection
 from tests.harness.test_run import Listener

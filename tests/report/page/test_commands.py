@@ -49,6 +49,7 @@ def test_the_command_of_every_published_quick_record_measures_it(monkeypatch):
         {"kind": "accuracy", "recipe": "standard", "batch_size": 64},
         {"kind": "train_throughput", "track": "idiomatic", "precision": "bfloat16"},
         {"kind": "latency", "device": "cuda", "execution": "compiled"},
+        {"kind": "train_throughput", "devices": 2},
         {"kind": "startup", "variant": "torchvision", "input_size": 224, "batch_size": 16},
     ],
 )
@@ -59,10 +60,10 @@ def test_the_command_of_any_case_measures_it(changes, monkeypatch):
 
 
 def test_what_the_run_was_begun_with_is_in_the_command():
-    options = {"profile": "quick", "data": "my data", "validation": True, "keep_env": ["A", "B"]}
+    options = {"profile": "quick", "data": "my data", "resize": 64, "keep_env": ["A", "B"]}
     command = command_of(make_record(), options)
     assert command.startswith(
-        "alexbench run --profile quick --data 'my data' --validation --keep-env A --keep-env B "
+        "alexbench run --profile quick --data 'my data' --resize 64 --keep-env A --keep-env B "
     )
 
 

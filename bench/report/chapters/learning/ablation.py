@@ -17,14 +17,13 @@ from bench.analysis.ablation import (
     ablation_rows,
     accuracy_change,
     geometric_mean,
-    mean,
     rate_change,
     stages_by_network,
 )
 from bench.analysis.caveats import footnotes_on, is_removed
 from bench.analysis.experiments import framework_place, labels
 from bench.analysis.results import Results
-from bench.analysis.rows import Row
+from bench.analysis.rows import Row, mean_over_seeds
 from bench.core.case import Case
 from bench.report.columns import Column, case_of, number, seeds_of, text, whole
 from bench.report.footnotes import has_caveat, signed
@@ -154,7 +153,14 @@ def _points(before: StageResult | None, step: StageResult) -> Estimate:
 
 
 _MEASURES = (
-    _Measure("test accuracy", "points of accuracy", _points, StageResult.accuracies, mean, percent),
+    _Measure(
+        "test accuracy",
+        "points of accuracy",
+        _points,
+        StageResult.accuracies,
+        mean_over_seeds,
+        percent,
+    ),
     _Measure(
         "training images/s",
         "% of images/s",

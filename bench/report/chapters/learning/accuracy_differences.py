@@ -92,11 +92,6 @@ def apart(experiment: Experiment, base: Experiment, results: Results) -> list[Di
     return [difference for difference in found if difference.key != "initial_weights_sha256"]
 
 
-def diverged(experiment: Experiment) -> int:
-    """How many seeds ended in a loss that is no number."""
-    return experiment.diverged
-
-
 def _row(
     experiment: Experiment,
     other: Experiment | None,
@@ -105,13 +100,13 @@ def _row(
     reference: tuple[str, str],
 ) -> Row:
     against, refused = reference
-    row = identity(experiment, data) | counts(experiment) | {"diverged": diverged(experiment)}
+    row = identity(experiment, data) | counts(experiment) | {"diverged": experiment.diverged}
     row |= {"compared": compared, "reference": against or None, "not_compared": refused or None}
     difference, pairs, word = UNKNOWN, None, ""
     row |= {f"against_{name}": None for name in ("seeds", "failed", "diverged")}
     if other is not None:
         row |= {"against_seeds": len(other.ok), "against_failed": other.failed}
-        row["against_diverged"] = diverged(other)
+        row["against_diverged"] = other.diverged
         row |= caveats_of_both(experiment, other)
         if not refused:
             found = accuracy_difference(experiment.ok, other.ok)

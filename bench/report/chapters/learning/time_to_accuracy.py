@@ -15,7 +15,6 @@ from bench.analysis.experiments import Data, Experiment, framework_labels_of, la
 from bench.analysis.results import Results
 from bench.analysis.rows import Row, counts, identity, mean_over_seeds
 from bench.analysis.time_to_accuracy import PARTS, TimeToAccuracy, startup_of, times_to_accuracy
-from bench.report.chapters.learning.accuracy_differences import diverged
 from bench.report.columns import Column, how, number, seeds_of, who, whole
 from bench.report.format import NOTHING, count, joined, known, significant
 from bench.report.leads import extremes
@@ -64,7 +63,7 @@ def time_to_accuracy_rows(results: Results) -> list[Row]:
 
 def _row(experiment: Experiment, goal: float, follow: TimeToAccuracy, data: Data) -> Row:
     row = identity(experiment, data) | counts(experiment)
-    row |= {"diverged": diverged(experiment), "threshold": goal}
+    row |= {"diverged": experiment.diverged, "threshold": goal}
     known = follow.seeds(experiment, goal, "images")
     row |= {"seeds": len(known), "reached": sum(seed.reached for seed in known)}
     for unit in UNITS:
