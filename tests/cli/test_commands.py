@@ -73,7 +73,7 @@ RUN = ("run", "--profile", "tiny")
         (("run", "--seeds", "100000000"), "at most 100,000; it is the number of seeds"),
         (("run", "--seeds", "many"), "'many' is not a valid integer"),
         (("run", "--budget", "2"), "must be above 0 and at most 1"),
-        (("run", "--unheard-of"), "No such option '--unheard-of'. See"),
+        (("run", "--qqq"), "No such option '--qqq'. See"),
         (("run", "--threads", "9999"), "9999 threads: this process may use"),
         (("run", "--threads", "0"), "not in the range"),
         (("run", "--keep-env", "OMP_NUM_THREADS"), "give --threads N"),
