@@ -3,12 +3,16 @@
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from tests.support.scheduling import group_of
+from bench.training.frameworks import FRAMEWORKS
+from tests.support.scheduling import FIRST, group_of
 
 PARITY = "tests/frameworks/test_parity.py"
+CONVERT = "tests/frameworks/test_convert.py"
+"""One of the files that ask no probe of their own framework."""
 
 
 @pytest.mark.parametrize(
@@ -20,6 +24,9 @@ PARITY = "tests/frameworks/test_parity.py"
         (f"{PARITY}::test_a[pytorch-keras-tensorflow]", "keras-tensorflow"),
         (f"{PARITY}::test_a[mykeras-jax2]", PARITY),
         (f"{PARITY}::test_a", PARITY),
+        (f"{CONVERT}::test_a[keras-jax]", CONVERT),
+        (f"{CONVERT}::test_a[None-pytorch]", CONVERT),
+        (f"{CONVERT}::test_a", CONVERT),
         ("tests/cli/test_commands.py::test_a[pytorch]", "tests/cli/test_commands.py"),
         ("tests/report/test_html.py::test_a", "whole report"),
         ("tests/report/test_plots.py::test_a[x]", "whole report"),
@@ -27,6 +34,11 @@ PARITY = "tests/frameworks/test_parity.py"
 )
 def test_the_group_of_a_test(nodeid: str, group: str) -> None:
     assert group_of(nodeid) == group
+
+
+def test_the_groups_that_start_first_are_frameworks_and_files() -> None:
+    root = Path(__file__).parents[1]
+    assert [group for group in FIRST if not (root / group).is_file()] == list(FRAMEWORKS)
 
 
 def test_the_tests_of_a_file_run_in_one_process() -> None:
