@@ -19,6 +19,7 @@ WHOLE = tuple(
     f"{_FRAMEWORK_TESTS}{name}.py"
     for name in (
         "training/test_same_bits",
+        "documents/test_replayed",
         "library/test_document",
         "baselines/test_tutorial",
         "test_world",
@@ -30,7 +31,8 @@ WHOLE = tuple(
     )
 )
 """Files of frameworks that are a group each. They ask no probe but the reference's, so that a group
-of each framework would only make the fixtures of their modules again."""
+of each framework would only make the fixtures of their modules again; or, as the documents, what
+they ask the reference takes longer than the start of all other probes."""
 FIRST = (
     *FRAMEWORKS,
     *WHOLE,
