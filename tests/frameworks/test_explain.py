@@ -31,18 +31,22 @@ from tests.frameworks.support.client import ROOT, each_framework
 from tests.frameworks.support.networks import seeded_weights
 
 PLAIN = Preprocessing((0.5, 0.4, 0.3), (0.2, 0.3, 0.4), size=96, resize=96)
+HEAD = "pool-narrow"
+"""A hidden layer and a dropout after the last pool, in place of three dense layers of 30 million
+weights."""
 
 
 @pytest.fixture(scope="module")
 def network(module_folder: Path) -> InferenceNetwork:
     """`cifar-lrn` for images of 96 pixels, whose last maps have 6 × 6 places."""
-    rows = variant("cifar-lrn").architecture(5, input_size=96)
+    rows = variant("cifar-lrn").architecture(5, head=HEAD, input_size=96)
     facts = Facts(
         "seeded",
         "0" * 64,
         "cifar-lrn",
         tuple(s.layer.name for s in rows.steps() if s.layer.weights(s.before)),
         PLAIN,
+        head=HEAD,
         classes=5,
         input_size=96,
         categories=("a", "b", "c", "d", "e"),
