@@ -29,6 +29,7 @@ from bench.training.frameworks import FRAMEWORKS, REFERENCE
 from bench.training.interfaces import Explanation
 from tests.frameworks.support.client import ROOT, each_framework
 from tests.frameworks.support.networks import seeded_weights
+from tests.support.weight_examples import needs_modules
 
 PLAIN = Preprocessing((0.5, 0.4, 0.3), (0.2, 0.3, 0.4), size=96, resize=96)
 HEAD = "pool-narrow"
@@ -63,7 +64,7 @@ def images() -> NDArray[np.float32]:
 
 def explained(framework: str, network: InferenceNetwork, wanted: int | None) -> Explanation:
     if framework == REFERENCE:
-        pytest.importorskip("pytorch_grad_cam")
+        needs_modules("pytorch_grad_cam")
     with Explainer(network, FRAMEWORKS[framework], "conv3_relu") as explainer:
         return explainer.explain(images(), wanted)
 
