@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from bench.core.errors import UserError
-from bench.data.batching import Augmentation, Batch, BatchPlan, crops_of, gather
+from bench.data.batching import Augmentation, Batch, BatchPlan, crops_of
 from bench.data.dataset import Split
 from bench.training.tracks import TRACKS
 from tests.frameworks.support.networks import TINY, labels, random_images, setup
