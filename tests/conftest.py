@@ -36,8 +36,6 @@ RUNS = (
     "harness/test_interleave.py",
     "harness/test_plan.py",
     "harness/test_run.py",
-    "harness/test_selection.py",
-    "test_scheduling.py",
     "worker/test_client.py",
 )
 """Below `TESTS`: whole runs of fakes, in processes of their own."""

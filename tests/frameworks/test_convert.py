@@ -164,6 +164,7 @@ print(first.keys() == last.keys(), all(torch.equal(first[name], last[name]) for 
 """
 
 
+@pytest.mark.slow
 def test_torchvisions_state_survives_the_round_trip_to_the_bit(travelled: Path) -> None:
     paths = [str(examples.torchvision_state()), str(travelled / "alexnet.pth")]
     done = subprocess.run(
@@ -172,6 +173,7 @@ def test_torchvisions_state_survives_the_round_trip_to_the_bit(travelled: Path) 
     assert done.stdout.split("\n")[:2] == ["<All keys matched successfully>", "True True"]
 
 
+@pytest.mark.slow
 def test_facts_survive_the_round_trip(travelled: Path) -> None:
     path = travelled / "alexnet.safetensors"
     raw = read(path)
@@ -190,6 +192,7 @@ def reference(travelled: Path) -> NDArray[np.float32]:
     return outputs(REFERENCE, examples.torchvision_state(), facts, travelled)
 
 
+@pytest.mark.slow
 @each_keras
 def test_logits_agree_in_every_framework(
     framework: str, travelled: Path, reference: NDArray[np.float32], tmp_path: Path

@@ -15,7 +15,7 @@ from bench.networks.pretrained import FACTS
 from bench.training.frameworks import REFERENCE
 from bench.weights import exports
 from bench.weights.convert import convert
-from tests.support.weight_examples import needs, weights, write, write_mixed
+from tests.support.weight_examples import needs, needs_modules, weights, write, write_mixed
 
 pytestmark = pytest.mark.usefixtures("exporters", "weight_examples")
 
@@ -23,8 +23,7 @@ pytestmark = pytest.mark.usefixtures("exporters", "weight_examples")
 @pytest.fixture(scope="module")
 def exporters(shared_frameworks: None) -> None:
     """The programs that exported files are for."""
-    for module in ("onnx", "onnxscript", "onnxruntime"):
-        pytest.importorskip(module)
+    needs_modules("onnx", "onnxscript", "onnxruntime")
     needs(REFERENCE)
 
 

@@ -2,24 +2,23 @@
 
 import hashlib
 import re
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bench.cli.main import main
 from bench.core.errors import UserError
 from bench.weights.sources import SOURCES, fetch_weights, open_weights
 from tests.core import test_download
 from tests.frameworks.support.client import ask_reference
 from tests.support import weight_examples as examples
+from tests.support.images_cli import caller
 
 server = test_download.server
 
 
-pytestmark = pytest.mark.usefixtures("weight_examples")
+pytestmark = pytest.mark.usefixtures("shared_frameworks", "weight_examples")
 
 
 def ask() -> dict[str, Any]:
@@ -140,7 +139,7 @@ def test_fetched_weights_are_available_by_name(
     capfd: pytest.CaptureFixture[str],
     published: test_download.Server,
 ) -> None:
-    assert call(monkeypatch, "fetch", "weights") == 0
+    assert caller(monkeypatch)("fetch", "weights") == 0
     path = Path(capfd.readouterr().out.strip())
     assert path.read_bytes() == published.content
     assert fetch_weights() == path
@@ -156,21 +155,11 @@ def test_fetched_weights_are_available_by_name(
     assert not path.exists()
 
 
-def call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    """The command in this process; its exit code."""
-    monkeypatch.setattr(sys, "argv", ["alexbench", *arguments])
-    monkeypatch.setenv("ALEXBENCH_EXTENSIONS", "")
-    with pytest.raises(SystemExit) as caught:
-        main()
-    assert isinstance(caught.value.code, int)
-    return caught.value.code
-
-
 def test_bad_weights_end_a_command_with_one_line_and_2(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     path = examples.evil_state(tmp_path / "evil.pth", tmp_path / "ran")
-    assert call(monkeypatch, "convert", str(path), "out.npz") == 2
+    assert caller(monkeypatch)("convert", path, "out.npz") == 2
     shown = capfd.readouterr()
     assert shown.err.startswith(f"alexbench: {path}: the pickle asks for code")
     assert (shown.err.count("\n"), shown.out) == (1, "")

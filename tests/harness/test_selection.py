@@ -19,6 +19,7 @@ from bench.training.recipes import RECIPES, recipe
 from bench.weights.reading import Reading
 from tests.support.plugins import fake_weights
 from tests.support.plugins.fake_weights import TRUNK
+from tests.support.weight_examples import needs
 
 
 @pytest.fixture(autouse=True)
@@ -176,37 +177,38 @@ def test_weights_that_nothing_starts_from_are_refused() -> None:
 
 
 def _jobs(selection: Selection) -> list:  # type: ignore[type-arg]
-    pytest.importorskip("torchvision")
+    needs("pytorch")
     return jobs(selection, PROFILES["quick"])
 
 
 # ---- weights and the network that they start
 
 
-def _source(*layers: str, size: int = 227) -> Pretrained:
-    drawn = initial_weights(variant("imagenet-lrn").architecture(10, input_size=size), 9)
+def _source(*layers: str, head: str = "pool-linear") -> Pretrained:
+    drawn = initial_weights(variant("imagenet-lrn").architecture(10, head=head), 9)
     tensors = {k: w for k, w in drawn.items() if k.rpartition(".")[0] in layers}
     return Pretrained(replace(fake_weights.SOURCES["bvlc"], layers=layers), tensors)
 
 
 def test_what_a_source_lacks_gets_seeded_weights() -> None:
     rows = variant("imagenet-lrn").architecture(10, head="pool-narrow", input_size=131)
-    weights, layers = _source(*TRUNK).fit(rows, seed=3)
+    source = _source(*TRUNK)
+    weights, layers = source.fit(rows, seed=3)
     assert layers == TRUNK
     drawn = initial_weights(rows, 3)
     assert weights.keys() == drawn.keys()
     for name, weight in weights.items():
         own = name.rpartition(".")[0] in TRUNK
-        expected = _source(*TRUNK).tensors[name] if own else drawn[name]
+        expected = source.tensors[name] if own else drawn[name]
         assert np.array_equal(weight, expected)
 
 
 def test_weights_of_another_network_are_refused() -> None:
-    whole = _source(*TRUNK, "dense1")
+    whole = _source(*TRUNK, "dense1", head="source")
     with pytest.raises(UserError, match=r"dense1\.weight is \(4096, 9216\).*\(4096, 2304\)"):
         whole.fit(variant("imagenet-lrn").architecture(10, input_size=131), 0)
     with pytest.raises(UserError, match=r"conv1\.weight is"):
-        whole.fit(variant("torchvision").architecture(10), 0)
+        whole.fit(variant("torchvision").architecture(10, head="pool-linear"), 0)
     stranger = Pretrained(fake_weights.SOURCES["bvlc"], {"stem.weight": np.zeros(3, np.float32)})
     with pytest.raises(UserError, match="no layer of imagenet-lrn is in them"):
-        stranger.fit(variant("imagenet-lrn").architecture(10), 0)
+        stranger.fit(variant("imagenet-lrn").architecture(10, head="pool-linear"), 0)

@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +121,16 @@ def needs(*names: str) -> None:
     for name in names:
         if why := FRAMEWORKS[name].missing():
             pytest.skip(why)
+
+
+def needs_modules(*names: str) -> None:
+    """Skip the test where one of these modules is not installed.
+
+    They are looked for and not imported: workers use them, and some import a framework.
+    """
+    for name in names:
+        if find_spec(name) is None:
+            pytest.skip(f"{name} is not installed")
 
 
 _MAKE = {

@@ -74,8 +74,7 @@ def test_the_example_in_keras(framework: str, tmp_path: Path, cache: Path) -> No
 
 
 def test_from_training_to_keras_alone(tmp_path: Path, cache: Path) -> None:
-    for module in ("onnx", "onnxscript", "onnxruntime", "pytorch_grad_cam"):
-        pytest.importorskip(module)
+    weight_examples.needs_modules("onnx", "onnxscript", "onnxruntime", "pytorch_grad_cam")
     if why := FRAMEWORKS["keras-tensorflow"].missing():
         pytest.skip(why)
     programs = tmp_path / "programs"

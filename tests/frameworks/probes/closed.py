@@ -1,12 +1,14 @@
-"""Whole networks of the closed track with given weights: logits, round trip, refusals."""
+"""The synthetic network in the closed track with given weights: logits, round trip, refusals."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from bench.core.errors import UserError
+from bench.networks.architecture import Architecture
 from tests.frameworks.support.networks import (
     TINY,
     random_images,
@@ -18,9 +20,18 @@ from tests.frameworks.support.trainers import create_loaded
 
 
 def run(framework: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    facts: dict[str, Any] = {"refusals": _refusals(framework)}
+    synthetic = {name: row for name, row in whole_networks().items() if row.name == TINY.name}
+    facts, logits = loaded(framework, synthetic)
+    return {"refusals": _refusals(framework), **facts}, logits
+
+
+def loaded(
+    framework: str, networks: Mapping[str, Architecture]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What each network says of the weights that it has loaded, and its logits."""
+    facts: dict[str, Any] = {}
     logits = {}
-    for name, architecture in whole_networks().items():
+    for name, architecture in networks.items():
         weights = seeded_weights(architecture)
         trainer = create_loaded(framework, setup(architecture), weights)
         logits[name] = trainer.predict(random_images(3))

@@ -1,19 +1,24 @@
-"""What each framework builds from the rows: parameters and the shape after every layer."""
+"""What each framework builds from the synthetic network's rows: parameters, shape after a layer."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from bench.networks.architecture import Architecture
-from tests.frameworks.support.networks import TINY, structures
+from tests.frameworks.support.networks import TINY
 from tests.frameworks.support.trainers import undrawn_weights
 
 
 def run(framework: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    return described(framework, {TINY.name: TINY}), {}
+
+
+def described(framework: str, networks: Mapping[str, Architecture]) -> dict[str, Any]:
+    """Parameters and shapes of networks by name."""
     describe = _in_torch if framework == "pytorch" else _in_keras
-    rows = {"tiny": TINY, **structures()}
-    return {name: describe(architecture) for name, architecture in rows.items()}, {}
+    return {name: describe(architecture) for name, architecture in networks.items()}
 
 
 def _in_torch(architecture: Architecture) -> dict[str, Any]:

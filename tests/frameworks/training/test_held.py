@@ -30,7 +30,7 @@ def test_crops_on_the_device_are_those_of_the_batch_plan_to_the_bit(
 @each_framework
 @pytest.mark.parametrize("track", [CLOSED, *FREE])
 def test_training_on_held_images_is_training_on_the_given_ones(framework: str, track: str) -> None:
-    answer = ask(framework, "training.held")
+    answer = ask(framework, "training.held_training")
     held, given = (answer.facts[f"{track}/{there}"] for there in (True, False))
     np.testing.assert_allclose(held, given, rtol=1e-5)
     for name in TINY.weight_shapes():

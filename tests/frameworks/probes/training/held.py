@@ -1,31 +1,20 @@
-"""Images that a trainer holds, against batches that are cut out on the host."""
+"""Crops of images that stay on the device, against batches that are cut out on the host."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from bench.core.errors import UserError
-from bench.data.batching import Augmentation, Batch, BatchPlan, crops_of, gather
+from bench.data.batching import Augmentation, Batch, BatchPlan, crops_of
 from bench.data.dataset import Split
-from bench.networks.init import DropoutMasks
-from bench.training.interfaces import StepInput
 from bench.training.tracks import TRACKS
-from tests.frameworks.probes.ablation import undropped
-from tests.frameworks.support.networks import (
-    FREE,
-    TINY,
-    labels,
-    random_images,
-    seeded_weights,
-    setup,
-)
-from tests.frameworks.support.trainers import create, create_loaded
+from tests.frameworks.support.networks import TINY, labels, random_images, setup
+from tests.frameworks.support.trainers import create
 
-COUNT, BATCH, STEPS, RATE = 30, 8, 3, 0.02
+COUNT, BATCH = 30, 8
 PADDINGS = (0, 3)
 SPLIT = Split(random_images(COUNT, seed=2), labels(COUNT, TINY.classes, seed=2))
 CLOSED = next(name for name, row in TRACKS.items() if row.certified)
@@ -39,10 +28,6 @@ def run(framework: str) -> tuple[dict[str, Any], dict[str, Any]]:
             arrays[f"cut/{padding}/{step}"] = _cut(framework, padding, batch)
             if framework != "pytorch":
                 arrays[f"cut/{padding}/{step}/half"] = _cut(framework, padding, batch, "float16")
-    for track in (CLOSED, *FREE):
-        for held in (True, False):
-            found, facts[f"{track}/{held}"] = _trained(framework, track, held)
-            arrays |= {f"{track}/{held}/{name}": weight for name, weight in found.items()}
     return facts, arrays
 
 
@@ -70,24 +55,6 @@ def _cut(framework: str, padding: int, batch: Batch, dtype: str = "uint8") -> An
     held = ops.convert_to_tensor(bordered(SPLIT.images, padding), dtype)
     crops = ops.convert_to_tensor(crops_of(batch))
     return np.asarray(ops.convert_to_numpy(cut(held, crops, SPLIT.images.shape[1])))
-
-
-def _trained(framework: str, track: str, held: bool) -> tuple[dict[str, Any], list[float]]:
-    """Weights and losses after a few steps; without dropout of the framework's own."""
-    rows = TINY if TRACKS[track].shared_masks else undropped(TINY)
-    trainer = create_loaded(framework, setup(rows, steps=STEPS, track=track), seeded_weights(rows))
-    if held:
-        assert trainer.hold_images(SPLIT.images, SPLIT.labels, 3)
-    masks = DropoutMasks(rows, 1)
-    given = []
-    for step, batch in zip(range(STEPS), batches(3), strict=False):
-        images, classes = gather(SPLIT, batch, 3)
-        drawn = masks.at(step, BATCH) if TRACKS[track].shared_masks else {}
-        one = StepInput(images, classes, drawn, RATE)
-        given.append(replace(one, images=images[:0], crops=crops_of(batch)) if held else one)
-    trainer.train(iter(given), STEPS, lambda: None)
-    trainer.sync()
-    return trainer.export_weights(), trainer.losses()
 
 
 def _unusable(framework: str) -> str:
