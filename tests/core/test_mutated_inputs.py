@@ -10,7 +10,7 @@ import pytest
 
 from tests.reliability.readers import READERS, Reader, accepted
 
-INPUTS = 60
+INPUTS = 20
 CHOSEN = [reader for reader in READERS if reader.name != "pth"]  # which needs PyTorch
 
 
