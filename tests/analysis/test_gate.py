@@ -132,7 +132,8 @@ def test_a_rule_without_a_run_is_refused() -> None:
 @pytest.fixture
 def batches(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
     fakes.install(monkeypatch, tmp_path / "cache")
-    monkeypatch.setenv("ALEXBENCH_EXTENSIONS", "tests.support.plugins.fake_on_a_quiet_machine")
+    extensions = f"tests.support.plugins.fake_on_a_quiet_machine,{fakes.UNDRAWN}"
+    monkeypatch.setenv("ALEXBENCH_EXTENSIONS", extensions)
     monkeypatch.chdir(tmp_path)
     return str(fakes.write_batches(tmp_path / "data" / "small", fakes.images()))
 

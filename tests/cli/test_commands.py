@@ -427,7 +427,12 @@ def test_threads_and_kept_variables_are_in_the_records(batches: str, tmp_path: P
             *("--results", str(tmp_path), "--run", "one"),
             *("--threads", "1", "--keep-env", "OMP_PROC_BIND"),
         ],
-        env={**os.environ, "OMP_PROC_BIND": "close", "OMP_NUM_THREADS": "7"},
+        env={
+            **os.environ,
+            **fakes.environment(tmp_path / "cache", fakes.UNDRAWN),
+            "OMP_PROC_BIND": "close",
+            "OMP_NUM_THREADS": "7",
+        },
         capture_output=True,
         text=True,
         check=False,

@@ -35,7 +35,7 @@ from tests.support.synthetic_records.synthetic import make_record
 
 @pytest.fixture(autouse=True)
 def _fakes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    fakes.install(monkeypatch, tmp_path / "cache")
+    fakes.install(monkeypatch, tmp_path / "cache", fakes.UNDRAWN)
 
 
 @pytest.fixture(scope="module")
