@@ -35,9 +35,7 @@ def imported(*parts: list[str]) -> list[set[str]]:
     done = subprocess.run(
         [sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, check=True
     )
-    return [
-        {name.partition(".")[0] for name in line.split()} for line in done.stdout.splitlines()
-    ]
+    return [{name.partition(".")[0] for name in line.split()} for line in done.stdout.splitlines()]
 
 
 @pytest.fixture(scope="module")
