@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -15,29 +16,40 @@ from bench.training.tracks import TRACKS
 
 FOLDER = Path(bench.__file__).parent
 MODULES = sorted(path for path in FOLDER.rglob("*.py") if path.stem != "__main__")
+TESTS = Path(__file__).parent
 
 
-def dotted(path: Path) -> str:
+def dotted(path: Path, folder: Path = FOLDER) -> str:
     """The module's name, for an import and for a test's id."""
-    return ".".join(path.relative_to(FOLDER.parent).with_suffix("").parts).removesuffix(".__init__")
+    return ".".join(path.relative_to(folder.parent).with_suffix("").parts).removesuffix(".__init__")
 
 
 IMPORTABLE = {"torch", "torchvision", "tensorflow", "jax", "keras"}
 
 
-def imported(modules: list[str]) -> set[str]:
-    """Top-level modules of a fresh process that has imported `modules`."""
-    lines = "\n".join(f"import {name}" for name in modules)
-    script = f"{lines}\nimport sys\nprint(*sys.modules)"
+def imported(*parts: list[str]) -> list[set[str]]:
+    """Top-level modules of a fresh process after it has imported each part in turn."""
+    lines = ["import sys", f"sys.path.insert(0, {str(TESTS.parent)!r})"]
+    for modules in parts:
+        lines += [*(f"import {name}" for name in modules), "print(*sys.modules)"]
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+        [sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, check=True
     )
-    return {name.partition(".")[0] for name in done.stdout.split()}
+    return [{name.partition(".")[0] for name in line.split()} for line in done.stdout.splitlines()]
 
 
-def test_every_module_of_the_core_together_imports_no_framework() -> None:
+@pytest.fixture(scope="module")
+def core_then_tests() -> list[set[str]]:
+    """What a process has imported with the core, and then with all tests, which import the core."""
+    tests = sorted(dotted(path, TESTS) for path in TESTS.rglob("test_*.py"))
+    return imported([dotted(path) for path in MODULES], tests)
+
+
+def test_every_module_of_the_core_together_imports_no_framework(
+    core_then_tests: list[set[str]],
+) -> None:
     assert len(MODULES) > 30
-    found = imported([dotted(path) for path in MODULES])
+    found, _ = core_then_tests
     assert "numpy" in found
     assert not found & IMPORTABLE
     assert not found & {"models_torch", "models_keras"}
@@ -45,11 +57,13 @@ def test_every_module_of_the_core_together_imports_no_framework() -> None:
 
 @pytest.mark.parametrize("module", ["bench.cli.main", "bench.plugin"])
 def test_what_every_command_and_every_pytest_imports_is_light(module: str) -> None:
-    assert not imported([module]) & {"matplotlib", "pandas"}
+    (found,) = imported([module])
+    assert not found & {"matplotlib", "pandas"}
 
 
 def test_a_worker_imports_neither_pytest_nor_a_terminal() -> None:
-    assert not imported(["bench.worker.__main__"]) & {"pytest", "matplotlib", "pandas", "click"}
+    (found,) = imported(["bench.worker.__main__"])
+    assert not found & {"pytest", "matplotlib", "pandas", "click"}
 
 
 FRAMEWORK_ROWS = "bench.training.frameworks"
@@ -57,11 +71,15 @@ REGISTRIES = {"bench.core.kinds", FRAMEWORK_ROWS, "bench.training.tracks"}
 """The modules whose rows may be compared by name."""
 
 
+@cache
+def parsed() -> list[tuple[str, ast.AST]]:
+    """Every module of the core, by dotted name."""
+    return [(dotted(path), ast.parse(path.read_text(encoding="utf-8"))) for path in MODULES]
+
+
 def trees(registries: set[str] = REGISTRIES) -> Iterator[tuple[str, ast.AST]]:
     """Modules outside the registries, by dotted name."""
-    for path in MODULES:
-        if dotted(path) not in registries:
-            yield dotted(path), ast.parse(path.read_text(encoding="utf-8"))
+    return ((name, tree) for name, tree in parsed() if name not in registries)
 
 
 def compared(tree: ast.AST, *, keys: bool = True) -> set[str]:
@@ -118,17 +136,8 @@ if framework == "pytorch" or name in ("jax",) or key.startswith("keras-torch"):
     assert compared(ast.parse(planted)) == names | {"x", "y"}
 
 
-def test_the_tests_themselves_import_no_framework() -> None:
+def test_the_tests_themselves_import_no_framework(core_then_tests: list[set[str]]) -> None:
     """Two in one process abort it, and with it every test that was to come."""
-    folder = Path(__file__).parent
-    names = sorted(
-        ".".join(path.relative_to(folder.parent).with_suffix("").parts)
-        for path in folder.rglob("test_*.py")
-    )
-    lines = "\n".join(f"import {name}" for name in names)
-    script = f"import sys\nsys.path.insert(0, {str(folder.parent)!r})\n{lines}\nprint(*sys.modules)"
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
-    )
-    found = {name.partition(".")[0] for name in done.stdout.split()}
+    _, found = core_then_tests
+    assert "tests" in found
     assert not found & IMPORTABLE

@@ -1,7 +1,7 @@
 """The gate: slower than an earlier run only where the whole interval says so."""
 
-import os
 import subprocess
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -129,25 +129,44 @@ def test_a_rule_without_a_run_is_refused() -> None:
 # ---- through pytest
 
 
+def _measuring(patch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Sessions in a folder, with the fakes on a machine that counts as quiet, and no plots."""
+    fakes.install(patch, folder / "cache")
+    extensions = f"tests.support.plugins.fake_on_a_quiet_machine,{fakes.UNDRAWN}"
+    patch.setenv("ALEXBENCH_EXTENSIONS", extensions)
+    patch.chdir(folder)
+
+
+@pytest.fixture(scope="module")
+def batches(module_folder: Path) -> str:
+    return str(fakes.write_batches(module_folder / "data" / "small", fakes.images()))
+
+
+@pytest.fixture(scope="module")
+def before(module_folder: Path, batches: str) -> list[Record]:
+    """The records of a run."""
+    with pytest.MonkeyPatch.context() as patch:
+        _measuring(patch, module_folder)
+        done = chosen(batches)
+        assert done.returncode == 0, done.stdout
+        return RecordStore(the_run()).read()
+
+
 @pytest.fixture
-def batches(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
-    fakes.install(monkeypatch, tmp_path / "cache")
-    monkeypatch.setenv("ALEXBENCH_EXTENSIONS", "tests.support.plugins.fake_on_a_quiet_machine")
-    monkeypatch.chdir(tmp_path)
-    return str(fakes.write_batches(tmp_path / "data" / "small", fakes.images()))
+def earlier(
+    before: list[Record], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Callable[[float], str]:
+    """Writes an earlier run, whose samples took ``factor`` of the time that they did."""
+    _measuring(monkeypatch, tmp_path)
 
+    def run(factor: float) -> str:
+        store = RecordStore(Path("earlier"))
+        for record in before:
+            seconds = tuple(factor * sample for sample in record.samples)
+            store.append(replace(record, samples=seconds))
+        return "earlier"
 
-def earlier(batches: str, factor: float) -> str:
-    """A run whose samples took ``factor`` of the time that they did."""
-    done = chosen(batches)
-    assert done.returncode == 0, done.stdout
-    source = the_run()
-    store = RecordStore(Path("earlier"))
-    for record in RecordStore(source).read():
-        seconds = tuple(factor * sample for sample in record.samples)
-        store.append(replace(record, samples=seconds))
-    os.rename(source, "before")
-    return "earlier"
+    return run
 
 
 def chosen(batches: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -157,8 +176,10 @@ def chosen(batches: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.slow
-def test_a_run_that_is_slower_fails_and_says_what(batches: str) -> None:
-    run = earlier(batches, 0.01)
+def test_a_run_that_is_slower_fails_and_says_what(
+    batches: str, earlier: Callable[[float], str]
+) -> None:
+    run = earlier(0.01)
     written = ("--bench-summary", "summary.md", "--junitxml", "junit.xml")
     done = chosen(batches, "--bench-compare", run, "--bench-fail-if", "slower:50%", *written)
     assert done.returncode == 1
@@ -171,8 +192,8 @@ def test_a_run_that_is_slower_fails_and_says_what(batches: str) -> None:
 
 
 @pytest.mark.slow
-def test_a_run_that_is_faster_passes(batches: str) -> None:
-    run = earlier(batches, 100)
+def test_a_run_that_is_faster_passes(batches: str, earlier: Callable[[float], str]) -> None:
+    run = earlier(100)
     done = chosen(batches, "--bench-compare", run, "--bench-fail-if", "slower:50%")
     assert done.returncode == 0, done.stdout
     assert "faster" in done.stdout.partition("= compared with earlier =")[2]

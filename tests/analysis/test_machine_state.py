@@ -3,6 +3,8 @@
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from bench.analysis.machine_state import machine_line
 from bench.core.records import Record
 from bench.core.system.machine import BlockState, machine_metrics
@@ -53,6 +55,7 @@ def test_swapping_is_mentioned():
     assert line.endswith(" The machine swapped 3 MiB meanwhile.")
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_first_screen_of_a_report_has_the_line(tmp_path):
     busy = replace(CALM, others=0.34)
     page = write_results([record(busy)], tmp_path).read_text(encoding="utf-8")

@@ -25,7 +25,7 @@ SPEED = ROOT / "bench" / "benchmarks" / "bench_speed.py"
 
 @pytest.fixture(autouse=True)
 def _fakes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    fakes.install(monkeypatch, tmp_path / "cache")
+    fakes.install(monkeypatch, tmp_path / "cache", fakes.UNDRAWN)
     monkeypatch.chdir(tmp_path)
 
 
@@ -166,7 +166,10 @@ def test_a_named_file_is_measured_once_as_k_and_the_options_say(batches: str) ->
 
 
 @pytest.mark.slow
-def test_a_failed_case_fails_its_own_test_alone(batches: str) -> None:
+def test_a_failed_case_fails_its_own_test_alone(
+    monkeypatch: pytest.MonkeyPatch, batches: str
+) -> None:
+    monkeypatch.setenv("ALEXBENCH_EXTENSIONS", fakes.EXTENSION)  # with plots, also under -W error
     done = benchmark(
         batches, "-rA", "-k", "closed and (startup or latency)", "-W", "error",
         frameworks="fake-killed,fake",
@@ -180,6 +183,7 @@ def test_a_failed_case_fails_its_own_test_alone(batches: str) -> None:
         "failed", "ok", "ok", "ok",
     ]  # fmt: skip
     assert done.stdout.splitlines()[-1] == str(the_run() / "report.html")
+    assert list((the_run() / "plots").glob("*.svg"))
 
 
 @pytest.mark.slow

@@ -9,16 +9,19 @@ import sys
 import warnings
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import bench
+from bench.cli import measuring
 from bench.cli.commands import doctor
 from bench.cli.main import COMMANDS, main
 from bench.core import extensions
 from bench.core.case import Case
 from bench.core.records import Record, RecordStore
 from bench.harness.ceilings import Found
+from bench.harness.run import Run
 from bench.training import frameworks
 from tests.support import fakes, planted_machine
 
@@ -292,6 +295,20 @@ def test_a_run_prints_its_report_last_and_can_be_reported_and_compared(
     assert "later/records.jsonl: the last line is cut" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("undrawn")
+def test_a_run_names_the_weights_that_it_has_saved(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], batches: str
+) -> None:
+    chosen = ("--frameworks", "fake", "--tracks", "closed", "--kinds", "accuracy", "--save-weights")
+    run = (*RUN, "--data", batches, "--run", "one", "--no-parity", *chosen)
+    assert call(monkeypatch, *run) == 0
+    *above, report = capsys.readouterr().out.splitlines()
+    assert report == "results/one/report.html"
+    (record,) = RecordStore(Path("results", "one")).read()
+    (path,) = Path("results", "one", "weights").glob("*.safetensors")
+    assert above == [f"{path} ({record.metrics['test_accuracy']:.2%} test accuracy)"]
+
+
 @pytest.mark.parametrize(
     ("options", "saved"),
     [
@@ -301,25 +318,19 @@ def test_a_run_prints_its_report_last_and_can_be_reported_and_compared(
         (("--recipes", "short", "--no-save-weights"), False),
     ],
 )
-@pytest.mark.usefixtures("undrawn")
-def test_a_run_names_the_weights_that_it_has_saved(
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    batches: str,
-    options: tuple[str, ...],
-    saved: bool,
+def test_weights_of_named_recipes_are_saved_unless_the_options_say_otherwise(
+    monkeypatch: pytest.MonkeyPatch, batches: str, options: tuple[str, ...], saved: bool
 ) -> None:
+    asked: list[bool] = []
+
+    def measured(run: Run, *_: Any, **__: Any) -> int:
+        asked.append(run.save_weights)
+        return 0
+
+    monkeypatch.setattr(measuring, "measure_and_report", measured)
     chosen = ("--frameworks", "fake", "--tracks", "closed", "--kinds", "accuracy", *options)
-    run = (*RUN, "--data", batches, "--run", "one", "--no-parity", *chosen)
-    assert call(monkeypatch, *run) == 0
-    *above, report = capsys.readouterr().out.splitlines()
-    assert report == "results/one/report.html"
-    folder = Path("results", "one", "weights")
-    assert folder.exists() == saved
-    (record,) = RecordStore(folder.parent).read()
-    accuracy = f"({record.metrics['test_accuracy']:.2%} test accuracy)"
-    kept = folder.glob("*.safetensors") if saved else []
-    assert above == [f"{path} {accuracy}" for path in kept]
+    assert call(monkeypatch, *RUN, "--data", batches, "--no-parity", *chosen) == 0
+    assert asked == [saved]
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -416,7 +427,12 @@ def test_threads_and_kept_variables_are_in_the_records(batches: str, tmp_path: P
             *("--results", str(tmp_path), "--run", "one"),
             *("--threads", "1", "--keep-env", "OMP_PROC_BIND"),
         ],
-        env={**os.environ, "OMP_PROC_BIND": "close", "OMP_NUM_THREADS": "7"},
+        env={
+            **os.environ,
+            **fakes.environment(tmp_path / "cache", fakes.UNDRAWN),
+            "OMP_PROC_BIND": "close",
+            "OMP_NUM_THREADS": "7",
+        },
         capture_output=True,
         text=True,
         check=False,

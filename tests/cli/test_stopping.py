@@ -23,7 +23,7 @@ CHOSEN = (
 
 @pytest.fixture(autouse=True)
 def _fakes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    fakes.install(monkeypatch, tmp_path / "cache")
+    fakes.install(monkeypatch, tmp_path / "cache", fakes.UNDRAWN)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "temporary").mkdir()
     monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))

@@ -152,6 +152,17 @@ def test_every_changed_byte_of_a_cached_value_is_noticed(
     capsys.readouterr()
 
 
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"key": "of another"}', '{"status": "pass"}'])
+def test_a_file_that_is_no_cached_value_is_noticed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    path = tmp_path / "one.json"
+    path.write_text(text)
+    assert cache.recall(path, "origin") is None
+    shown = capsys.readouterr().err
+    assert shown == f"alexbench: {path}: not what was cached there; made again\n"
+
+
 def test_sweeping_an_absent_folder_is_nothing(tmp_path: Path) -> None:
     assert sweep(str(tmp_path / "none")) == 0
     assert files.sweep_once(str(tmp_path / "none")) is None

@@ -172,7 +172,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     environment = {
         **os.environ,
         **fakes.environment(root / "cache-command"),
-        "ALEXBENCH_EXTENSIONS": "tests.support.plugins.fake_versioned_framework",
+        "ALEXBENCH_EXTENSIONS": f"tests.support.plugins.fake_versioned_framework,{fakes.UNDRAWN}",
         "RAY_USAGE_STATS_ENABLED": "0",
         _MARK: mark,
     }

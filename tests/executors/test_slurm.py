@@ -28,7 +28,7 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(autouse=True)
 def _fakes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    fakes.install(monkeypatch, tmp_path / "cache")
+    fakes.install(monkeypatch, tmp_path / "cache", fakes.UNDRAWN)
 
 
 def test_without_sbatch_it_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

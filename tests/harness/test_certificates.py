@@ -90,11 +90,11 @@ def test_what_failed_is_not_kept(cache: Path) -> None:
     assert not cache.exists()
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"key": "of another"}', '{"status": "pass"}'])
-def test_a_damaged_file_in_the_cache_is_proven_again(cache: Path, text: str) -> None:
+def test_a_damaged_file_in_the_cache_is_proven_again(cache: Path) -> None:
+    """Other damage: `tests.core.test_files`, of the function that reads the cache."""
     first = prove(subject())
     (path,) = cache.iterdir()
-    path.write_text(text)
+    path.write_text('{"status": "pass"}')
     assert prove(subject()) == first
     assert json.loads(path.read_text())["content"]["status"] == "pass"
 

@@ -45,14 +45,19 @@ from tests.support.plugins import fake_device
 ROOT = Path(__file__).parents[2]
 
 
+def _with_a_card(patch: pytest.MonkeyPatch, cache: Path) -> None:
+    """The fakes, and a CUDA device of which NVML says nothing."""
+    fakes.install(patch, cache)
+    nvml_recordings.none(patch)
+    probing._probe.cache_clear()
+    patch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    row = devices.KINDS["cuda"]
+    patch.setitem(devices.KINDS, "cuda", replace(row, here=lambda: True))
+
+
 @pytest.fixture(autouse=True)
 def _machine_with_a_card(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    fakes.install(monkeypatch, tmp_path / "cache")
-    nvml_recordings.none(monkeypatch)
-    probing._probe.cache_clear()
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    row = devices.KINDS["cuda"]
-    monkeypatch.setitem(devices.KINDS, "cuda", replace(row, here=lambda: True))
+    _with_a_card(monkeypatch, tmp_path / "cache")
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +93,28 @@ def measured(
     todo = batch_sizes.resolved(jobs(wanted, profile), run.folder, fits, choice.unusable)
     run_all(run, todo, Listener(), parity=False, unusable=choice.unusable)  # type: ignore[arg-type]
     return run.store.read()
+
+
+TOGETHER = (
+    "fake-gpu",
+    "fake-gpu-unclocked",
+    "fake-gpu-early",
+    "fake-gpu-early-timed",
+    "fake-gpu-falls-back",
+    "fake-gpu-float32",
+    "fake-gpu-cpu-build",
+    "fake",
+)
+
+
+@pytest.fixture(scope="module")
+def by_framework(module_folder: Path, batches: str) -> dict[str, Record]:
+    """The records of one run of `TOGETHER`, which several tests look into."""
+    with pytest.MonkeyPatch.context() as patch:
+        _with_a_card(patch, module_folder / "cache")
+        records = measured(module_folder, batches, *TOGETHER)
+    assert sorted(record.case.framework for record in records) == sorted(TOGETHER)
+    return {record.case.framework: record for record in records}
 
 
 def test_a_row_says_its_device_and_has_nothing_of_the_processor(
@@ -126,16 +153,14 @@ def test_a_second_device_is_the_first_inside_its_worker(
 
 
 def test_a_framework_that_cannot_is_a_skipped_row_with_the_command_that_mends_it(
-    tmp_path: Path, batches: str
+    by_framework: dict[str, Record],
 ) -> None:
-    records = measured(tmp_path, batches, "fake-gpu-cpu-build", "fake-gpu", "fake")
-    found = {record.case.framework: record for record in records}
-    assert found["fake-gpu"].ok
+    assert by_framework["fake-gpu"].ok
     for name, words in (("fake-gpu-cpu-build", "pip install fake-cuda"), ("fake", "CPU alone")):
-        assert found[name].status == "skipped"
-        assert words in str(found[name].error)
-        assert found[name].case.device == "cuda"
-        assert found[name].dataset == found["fake-gpu"].dataset
+        assert by_framework[name].status == "skipped"
+        assert words in str(by_framework[name].error)
+        assert by_framework[name].case.device == "cuda"
+        assert by_framework[name].dataset == by_framework["fake-gpu"].dataset
 
 
 def call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
@@ -179,9 +204,9 @@ def test_a_machine_without_the_device_is_one_line_and_exit_code_2(
 
 
 def test_a_framework_that_falls_back_to_the_cpu_is_no_row_of_the_device(
-    tmp_path: Path, batches: str
+    by_framework: dict[str, Record],
 ) -> None:
-    (record,) = measured(tmp_path, batches, "fake-gpu-falls-back")
+    record = by_framework["fake-gpu-falls-back"]
     assert record.status == "failed"
     assert record.error == ("device cuda was asked for, and the framework has its weights on cpu")
     assert record.samples == ()
@@ -203,8 +228,8 @@ def test_out_of_memory_names_the_largest_batch_that_fits(tmp_path: Path, batches
     assert str(record.error).endswith("; the largest power of two that fits is 8: --batch-sizes 8")
 
 
-def test_a_sync_that_returns_early_is_found_by_the_audit(tmp_path: Path, batches: str) -> None:
-    early, sound = measured(tmp_path, batches, "fake-gpu-early", "fake-gpu-unclocked")
+def test_a_sync_that_returns_early_is_found_by_the_audit(by_framework: dict[str, Record]) -> None:
+    early, sound = by_framework["fake-gpu-early"], by_framework["fake-gpu-unclocked"]
     verdicts = []
     for record in (early, sound):
         audit = sync_audit_of(Experiment(record.case, record.kind, (record,)))
@@ -215,18 +240,18 @@ def test_a_sync_that_returns_early_is_found_by_the_audit(tmp_path: Path, batches
 
 
 def test_a_sync_that_returns_early_fails_where_the_device_has_a_clock(
-    tmp_path: Path, batches: str
+    by_framework: dict[str, Record],
 ) -> None:
-    early, sound = measured(tmp_path, batches, "fake-gpu-early-timed", "fake-gpu")
+    early, sound = by_framework["fake-gpu-early-timed"], by_framework["fake-gpu"]
     assert early.status == "failed"
     assert "work is still queued on the device after sync" in str(early.error)
     assert sound.ok
 
 
 def test_seconds_of_the_device_stand_next_to_those_of_the_host(
-    tmp_path: Path, batches: str
+    by_framework: dict[str, Record],
 ) -> None:
-    timed, unclocked = measured(tmp_path, batches, "fake-gpu", "fake-gpu-unclocked")
+    timed, unclocked = by_framework["fake-gpu"], by_framework["fake-gpu-unclocked"]
     host, device = timed.samples, timed.metrics["device_seconds"]
     steps = timed.metrics["steps_per_sample"]
     assert len(device) >= len(host)  # disturbed blocks are measured again
@@ -240,9 +265,9 @@ def test_seconds_of_the_device_stand_next_to_those_of_the_host(
 
 
 def test_a_device_that_computes_longer_than_a_block_takes_lacks_synchronisation(
-    tmp_path: Path, batches: str
+    by_framework: dict[str, Record],
 ) -> None:
-    (record,) = measured(tmp_path, batches, "fake-gpu")
+    record = by_framework["fake-gpu"]
     doubled = [2 * seconds for seconds in record.samples]
     longer = replace(record, metrics={**record.metrics, "device_seconds": doubled})
     audit = sync_audit_of(Experiment(longer.case, longer.kind, (longer,)))
@@ -250,8 +275,8 @@ def test_a_device_that_computes_longer_than_a_block_takes_lacks_synchronisation(
     assert audit.verdict == MISSING_SYNC
 
 
-def test_a_precision_that_is_not_in_force_is_no_row(tmp_path: Path, batches: str) -> None:
-    (record,) = measured(tmp_path, batches, "fake-gpu-float32")
+def test_a_precision_that_is_not_in_force_is_no_row(by_framework: dict[str, Record]) -> None:
+    record = by_framework["fake-gpu-float32"]
     assert record.status == "failed"
     assert record.error == "bfloat16 eager was asked for, and compute_dtype is float32"
 
@@ -471,12 +496,14 @@ def test_a_peak_of_the_cpu_is_none_of_the_device(tmp_path: Path) -> None:
     assert sorted(file["made_from"].get("device", "cpu") for file in files) == ["cpu", "cuda"]
 
 
-def test_records_of_the_device_can_be_resumed(tmp_path: Path, batches: str) -> None:
-    measured(tmp_path, batches, "fake-gpu", "fake")
-    store = RecordStore(tmp_path / "results" / "run")
+def test_records_of_the_device_can_be_resumed(
+    tmp_path: Path, by_framework: dict[str, Record]
+) -> None:
+    store = RecordStore(tmp_path / "run")
+    store.append(by_framework["fake-gpu"], by_framework["fake"])
     done = store.set_aside_failures()
     assert [key for key, _ in done] == [record.case.id for record in store.read()]
-    assert np.all([record.ok for record in store.read()])
+    assert [(r.case.framework, r.status) for r in store.read()] == [("fake-gpu", "ok")]
 
 
 # ---- the documentation

@@ -76,7 +76,7 @@ def test_png_and_svg_are_the_same_drawing(plots):
             width, height = picture.size
         _, _, wide, high = map(float, ET.parse(plot).getroot().get("viewBox").split())
         assert width / height == pytest.approx(wide / high, rel=0.01)
-        assert width > 1000
+        assert width == pytest.approx(wide * 150 / 72, rel=0.01)  # 150 dots an inch
 
 
 def test_svg_says_nothing_of_when_or_by_what_it_was_made(plots):

@@ -50,6 +50,10 @@ from tests.support.reference_trainer import ReferenceTrainer
 if TYPE_CHECKING:
     import pytest  # workers import this module too, and need no pytest
 
+EXTENSION = "tests.support.plugins.fake_framework"
+UNDRAWN = "tests.support.plugins.undrawn"
+"""Extensions: the fakes, and no plots in reports of processes that have it."""
+
 BATCH = 16
 TRAIN, TEST = 80, 40
 """Images of `write_batches`: five batches an epoch."""
@@ -486,15 +490,18 @@ def register() -> None:
         profiles.PROFILES[profile.name] = profile
 
 
-def install(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
-    """For one test: the rows here and in every worker, and a cache of its own."""
+def install(monkeypatch: pytest.MonkeyPatch, cache: Path, *extensions: str) -> None:
+    """For one test: the rows here and in every worker, and a cache of its own.
+
+    Further extensions, such as `UNDRAWN`, are for the processes that the test starts.
+    """
     for variant in (VARIANT, WIDER):
         monkeypatch.setitem(variants.VARIANTS, variant.name, variant)
     for profile in PROFILES:
         monkeypatch.setitem(profiles.PROFILES, profile.name, profile)
     for row in FRAMEWORKS:
         monkeypatch.setitem(frameworks.FRAMEWORKS, row.name, row)
-    for name, value in environment(cache).items():
+    for name, value in environment(cache, *extensions).items():
         monkeypatch.setenv(name, value)
     # pytest-benchmark switches itself off in a process that believes to be a worker of xdist.
     xdist = [name for name in os.environ if name.startswith("PYTEST_XDIST_")]
@@ -502,12 +509,12 @@ def install(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-def environment(cache: Path) -> dict[str, str]:
+def environment(cache: Path, *extensions: str) -> dict[str, str]:
     """What a process needs to know the fakes, and to run the same alexbench as this one."""
     root = Path(frameworks.__file__).parents[2]
     return {
         "PYTHONPATH": str(root),
-        "ALEXBENCH_EXTENSIONS": "tests.support.plugins.fake_framework",
+        "ALEXBENCH_EXTENSIONS": ",".join((EXTENSION, *extensions)),
         "ALEXBENCH_CACHE": str(cache),
         "COLUMNS": "200",
     }

@@ -1,6 +1,9 @@
 """A run's trainings go on where they were stopped, and their final weights are kept."""
 
 import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +18,7 @@ from bench.core.records import Record, RecordStore
 from bench.core.system import nvml
 from bench.harness import measure as measurements
 from bench.harness.interleaving.interleave import InterleavedRun, TaskResults
-from bench.harness.matrix import Task, jobs
+from bench.harness.matrix import Job, Task, jobs
 from bench.harness.profiles import Profile
 from bench.harness.resumption import checkpoints
 from bench.harness.resumption.checkpoints import RunFiles
@@ -80,15 +83,33 @@ def start(results: Path, batches: str, *, resume: bool = False) -> tuple[Run, An
     return opened(results, "run", resume, fakes.PROFILE, batches)
 
 
-@pytest.fixture
-def killed(tmp_path: Path, batches: str) -> Path:
+@contextmanager
+def fresh(cache: Path) -> Iterator[pytest.MonkeyPatch]:
+    """A run outside of a test: with the fakes, and its folder released at the end."""
+    with pytest.MonkeyPatch.context() as patch:
+        fakes.install(patch, cache)
+        yield patch
+        while _LAST:
+            _LAST.pop().release()
+
+
+@pytest.fixture(scope="module")
+def died(module_folder: Path, batches: str) -> Path:
     """Results with a training whose worker was killed in its second epoch."""
-    results = tmp_path / "results"
-    run, _ = start(results, batches)
-    record, _ = trained(run, "fake-dies-once")
+    with fresh(module_folder / "cache"):
+        run, _ = start(module_folder / "died", batches)
+        record, _ = trained(run, "fake-dies-once")
     assert record.status == "failed"
     assert "SIGKILL" in str(record.error)
-    return results
+    return module_folder / "died"
+
+
+@pytest.fixture
+def killed(died: Path, tmp_path: Path) -> Path:
+    """A copy of these results, and the mark with which the worker does not die again."""
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "died").touch()
+    return Path(shutil.copytree(died, tmp_path / "results"))
 
 
 def checkpoint_of(results: Path) -> Path:
@@ -239,14 +260,22 @@ def test_a_record_without_its_pruning_is_pruned_by_resume(killed: Path, batches:
     assert not (run.folder / checkpoints.FOLDER).exists()
 
 
-@pytest.fixture
-def kept(tmp_path: Path, batches: str) -> tuple[Record, Path]:
+@pytest.fixture(scope="module")
+def saved(module_folder: Path, batches: str) -> tuple[Record, Path]:
     """A record, and the file of its weights."""
-    run, _ = start(tmp_path / "results", batches)
-    run.save_weights = True
-    record, _ = trained(run, "fake")
+    with fresh(module_folder / "cache"):
+        run, _ = start(module_folder / "saved", batches)
+        run.save_weights = True
+        record, _ = trained(run, "fake")
     assert record.metrics["saved_weights"].keys() == {"file", "weights_sha256"}
     return record, run.folder / checkpoints.WEIGHTS / record.metrics["saved_weights"]["file"]
+
+
+@pytest.fixture
+def kept(saved: tuple[Record, Path], tmp_path: Path) -> tuple[Record, Path]:
+    """The record, and a copy of the file."""
+    record, path = saved
+    return record, Path(shutil.copy(path, tmp_path))
 
 
 def test_final_weights_have_all_that_is_needed_to_use_them(kept: tuple[Record, Path]) -> None:
@@ -327,10 +356,15 @@ def processes(record: Record) -> set[int]:
     return {block[0] for block in record.metrics["interleaving"]["blocks"]}
 
 
-def stopped_after_a_round(
-    results: Path, batches: str, monkeypatch: pytest.MonkeyPatch
-) -> tuple[Any, list[Any]]:
-    """A run of two rounds that is stopped in the second, and what its first has measured."""
+def pair() -> list[Job]:
+    """Two frameworks whose latency is measured interleaved, in two rounds of processes."""
+    chosen = Selection(frameworks=("fake", "fake-two"), tracks=("closed",), kinds=("latency",))
+    return jobs(chosen, fakes.TWICE)
+
+
+@pytest.fixture(scope="module")
+def stopped(module_folder: Path, batches: str) -> tuple[Path, list[Any]]:
+    """Results with a run that was stopped in its second round, and the samples of its first."""
     original = InterleavedRun.run_process
 
     def stops(self: InterleavedRun, process: int, spent: float) -> None:
@@ -338,34 +372,38 @@ def stopped_after_a_round(
             raise InterruptedError
         original(self, process, spent)
 
-    run, _ = opened(results, "run", False, fakes.TWICE, batches)
-    chosen = jobs(
-        Selection(frameworks=("fake", "fake-two"), tracks=("closed",), kinds=("latency",)),
-        fakes.TWICE,
-    )
-    monkeypatch.setattr(InterleavedRun, "run_process", stops)
-    with pytest.raises(InterruptedError):
-        run_all(run, chosen, Listener(), parity=False)
-    monkeypatch.setattr(InterleavedRun, "run_process", original)
+    results = module_folder / "stopped"
+    with fresh(module_folder / "cache") as patch:
+        run, _ = opened(results, "run", False, fakes.TWICE, batches)
+        patch.setattr(InterleavedRun, "run_process", stops)
+        with pytest.raises(InterruptedError):
+            run_all(run, pair(), Listener(), parity=False)
     assert not run.store.path.exists()
     (path,) = rounds_of(results)
     done = json.loads(path.read_text("utf-8"))["content"]["results"]
-    return chosen, [result["samples"] for result in done]
+    return results, [result["samples"] for result in done]
+
+
+@pytest.fixture
+def stopped_after_a_round(stopped: tuple[Path, list[Any]], tmp_path: Path) -> list[Any]:
+    """A copy of the run in the test's own folder, and the samples."""
+    results, first = stopped
+    shutil.copytree(results, tmp_path, dirs_exist_ok=True)
+    return first
 
 
 def test_a_stopped_group_keeps_the_rounds_that_are_done(
-    tmp_path: Path, batches: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, batches: str, stopped_after_a_round: list[Any]
 ) -> None:
-    chosen, first = stopped_after_a_round(tmp_path, batches, monkeypatch)
     assert checkpoints.begun(tmp_path / "run") == "1 round of processes"
     run, done = opened(tmp_path, "run", True, fakes.TWICE, batches)
     listener = Listener()
-    run_all(run, chosen, listener, done=done, parity=False)
+    run_all(run, pair(), listener, done=done, parity=False)
     assert checkpoints.begun(run.folder) == ""
     assert listener.notes == ["tiny: goes on with round 2 of processes"]
     records = run.store.read()
     assert [record.status for record in records] == ["ok", "ok"]
-    for record, samples in zip(records, first, strict=True):
+    for record, samples in zip(records, stopped_after_a_round, strict=True):
         assert record.samples[: len(samples)] == tuple(samples)
         assert processes(record) == {0, 1}
         assert record.started_at
@@ -379,18 +417,14 @@ def test_a_group_that_was_stopped_after_its_last_round_is_written_without_anothe
     def stops(*_: Any) -> Record:
         raise InterruptedError
 
-    chosen = jobs(
-        Selection(frameworks=("fake", "fake-two"), tracks=("closed",), kinds=("latency",)),
-        fakes.TWICE,
-    )
     run, _ = opened(tmp_path, "run", False, fakes.TWICE, batches)
     original = measurements._timed_record
     monkeypatch.setattr(measurements, "_timed_record", stops)
     with pytest.raises(InterruptedError):
-        run_all(run, chosen, Listener(), parity=False)
+        run_all(run, pair(), Listener(), parity=False)
     monkeypatch.setattr(measurements, "_timed_record", original)
     run, done = opened(tmp_path, "run", True, fakes.TWICE, batches)
-    run_all(run, chosen, Listener(), done=done, parity=False)
+    run_all(run, pair(), Listener(), done=done, parity=False)
     records = run.store.read()
     assert [processes(record) for record in records] == [{0, 1}, {0, 1}]
     # The machine as the stopped process saw it, not in the microseconds of this one.
@@ -399,15 +433,9 @@ def test_a_group_that_was_stopped_after_its_last_round_is_written_without_anothe
     assert "others" in states[0]
 
 
-def killed_between_records(
-    results: Path, batches: str, monkeypatch: pytest.MonkeyPatch
-) -> tuple[Any, Run, Keys]:
-    """A run whose process was killed after the first of the two records of a group, resumed."""
-    chosen = jobs(
-        Selection(frameworks=("fake", "fake-two"), tracks=("closed",), kinds=("latency",)),
-        fakes.TWICE,
-    )
-    run, _ = opened(results, "run", False, fakes.TWICE, batches)
+@pytest.fixture(scope="module")
+def cut(module_folder: Path, batches: str) -> Path:
+    """Results with a run that was killed after the first of the two records of a group."""
     append = RecordStore.append
 
     def killed(store: RecordStore, record: Record) -> None:
@@ -415,18 +443,26 @@ def killed_between_records(
             raise InterruptedError
         append(store, record)
 
-    monkeypatch.setattr(RecordStore, "append", killed)
-    with pytest.raises(InterruptedError):
-        run_all(run, chosen, Listener(), parity=False)
-    monkeypatch.setattr(RecordStore, "append", append)
+    with fresh(module_folder / "cache") as patch:
+        run, _ = opened(module_folder / "cut", "run", False, fakes.TWICE, batches)
+        patch.setattr(RecordStore, "append", killed)
+        with pytest.raises(InterruptedError):
+            run_all(run, pair(), Listener(), parity=False)
     assert len(run.store.read()) == 1
-    return chosen, *opened(results, "run", True, fakes.TWICE, batches)
+    return module_folder / "cut"
+
+
+@pytest.fixture
+def killed_between_records(cut: Path, tmp_path: Path, batches: str) -> tuple[Run, Keys]:
+    """A copy of the run in the test's own folder, resumed."""
+    shutil.copytree(cut, tmp_path, dirs_exist_ok=True)
+    return opened(tmp_path, "run", True, fakes.TWICE, batches)
 
 
 def test_a_group_that_was_killed_between_two_records_is_completed(
-    tmp_path: Path, batches: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed_between_records: tuple[Run, Keys]
 ) -> None:
-    chosen, run, done = killed_between_records(tmp_path, batches, monkeypatch)
+    run, done = killed_between_records
     (path,) = rounds_of(tmp_path)
     results = json.loads(path.read_text("utf-8"))["content"]["results"]
     first = (tmp_path / "run" / "records.jsonl").read_bytes()
@@ -436,7 +472,7 @@ def test_a_group_that_was_killed_between_two_records_is_completed(
 
     monkeypatch.setattr(InterleavedRun, "run_process", measures)
     listener = Listener()
-    run_all(run, chosen, listener, done=done, parity=False)
+    run_all(run, pair(), listener, done=done, parity=False)
     assert listener.notes == ["tiny: records of 2 rounds of processes are completed"]
     records = run.store.read()
     assert run.store.path.read_bytes().startswith(first)
@@ -448,12 +484,12 @@ def test_a_group_that_was_killed_between_two_records_is_completed(
 
 
 def test_what_a_group_of_other_code_lacks_is_a_group_of_its_own(
-    tmp_path: Path, batches: str, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch, killed_between_records: tuple[Run, Keys]
 ) -> None:
-    chosen, run, done = killed_between_records(tmp_path, batches, monkeypatch)
+    run, done = killed_between_records
     monkeypatch.setattr(checkpoints, "code_digest", lambda *_: "another")
     listener = Listener()
-    run_all(run, chosen, listener, done=done, parity=False)
+    run_all(run, pair(), listener, done=done, parity=False)
     assert listener.notes[0].startswith("tiny: rounds of processes not used: made with another")
     records = run.store.read()
     assert [record.status for record in records] == ["ok", "ok"]
@@ -461,10 +497,10 @@ def test_what_a_group_of_other_code_lacks_is_a_group_of_its_own(
 
 
 @pytest.mark.parametrize("wrong", ["damaged", "code"])
+@pytest.mark.usefixtures("stopped_after_a_round")
 def test_rounds_that_are_damaged_or_of_other_code_are_measured_again(
     tmp_path: Path, batches: str, monkeypatch: pytest.MonkeyPatch, wrong: str
 ) -> None:
-    chosen, _ = stopped_after_a_round(tmp_path, batches, monkeypatch)
     (path,) = rounds_of(tmp_path)
     path.with_name("group-of-which-a-part-has-records.json").write_text("{}")
     if wrong == "damaged":
@@ -473,7 +509,7 @@ def test_rounds_that_are_damaged_or_of_other_code_are_measured_again(
         monkeypatch.setattr(checkpoints, "code_digest", lambda *_: "another")
     run, done = opened(tmp_path, "run", True, fakes.TWICE, batches)
     listener = Listener()
-    run_all(run, chosen, listener, done=done, parity=False)
+    run_all(run, pair(), listener, done=done, parity=False)
     reason = "damaged (its content has another digest)" if wrong == "damaged" else "made with"
     (note,) = listener.notes
     assert note.startswith(f"tiny: rounds of processes not used: {reason}")
