@@ -103,15 +103,14 @@ def _at(name: str, size: int) -> Architecture:
 
 
 def jobs() -> dict[str, Job]:
-    """Training steps by name."""
+    """Training steps by name: every layer in the synthetic network, then asymmetric padding, groups
+    and response normalisation at published widths."""
     return {
         "tiny-nesterov": Job(TINY, SGD, (0.05, 0.1, 0.02)),
         "tiny-momentum": Job(TINY, PLAIN_MOMENTUM, (0.05, 0.1, 0.02)),
         "tiny-adam": Job(TINY, ADAM, (0.01, 0.02, 0.005)),
         "cifar-bn": Job(_at("cifar-bn", 32), SGD, (1.0,)),
-        "cifar-lrn": Job(_at("cifar-lrn", 32), SGD, (1.0,)),
         "imagenet-lrn": Job(_at("imagenet-lrn", 99), SGD, (1.0,)),
-        "torchvision": Job(_at("torchvision", 95), SGD, (1.0,)),
     }
 
 
