@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.case import Case
+from bench.data.dataset import SIDE
 from bench.networks.architecture import (
     Architecture,
     BatchNorm,
@@ -24,6 +25,7 @@ from bench.networks.architecture import (
 )
 from bench.networks.init import Weights, initial_weights
 from bench.networks.variants import HEADS, VARIANTS, variant
+from bench.parity.problem import problem_architecture
 from bench.training.interfaces import Setup, StepInput
 from bench.training.recipes.base import Recipe
 from bench.training.tracks import TRACKS
@@ -62,6 +64,10 @@ TINY = Architecture(
 )
 
 
+LARGE = "torchvision"
+"""The network of large images that is computed at its own size."""
+
+
 def structures() -> dict[str, Architecture]:
     """Every variant with every head, at its own input size; 10 classes for a new head."""
     return {
@@ -72,9 +78,15 @@ def structures() -> dict[str, Architecture]:
 
 
 def whole_networks() -> dict[str, Architecture]:
-    """Every variant as its source has it, one with another head, and the synthetic network."""
+    """Every variant as its source has it, one with another head, and the synthetic network.
+
+    Networks of large images get the smallest that leave the dense layers a 2×2 map, but for one.
+    """
     narrow = {"cifar-plain/narrow": variant("cifar-plain").architecture(head="narrow")}
     own = {name: row.architecture() for name, row in VARIANTS.items()}
+    for name, row in own.items():
+        if row.input_size > SIDE and name != LARGE:
+            own[name] = problem_architecture(row)
     return {"tiny": TINY, "tiny@64": replace(TINY, input_size=64), **own, **narrow}
 
 
