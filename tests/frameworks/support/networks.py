@@ -64,17 +64,23 @@ TINY = Architecture(
 )
 
 
+NEW_HEADS_ON = ("cifar-bn", "torchvision")
+"""One with BatchNorm of dense layers, one without and of large images."""
 LARGE = "torchvision"
 """The network of large images that is computed at its own size."""
 
 
 def structures() -> dict[str, Architecture]:
-    """Every variant with every head, at its own input size; 10 classes for a new head."""
-    return {
-        f"{name}/{head}": row.architecture(None if head == "source" else 10, head=head)
-        for name, row in VARIANTS.items()
+    """Every variant as its source has it, and two with every other head and 10 classes, at their
+    own input sizes."""
+    own = {f"{name}/source": row.architecture() for name, row in VARIANTS.items()}
+    new = {
+        f"{name}/{head}": variant(name).architecture(10, head=head)
+        for name in NEW_HEADS_ON
         for head in HEADS
+        if head != "source"
     }
+    return own | new
 
 
 def whole_networks() -> dict[str, Architecture]:
