@@ -24,7 +24,7 @@ help:
 	@echo 'make test          tests of the core, and some of each framework: minutes'
 	@echo 'make test-gpu      tests that need an accelerator, in GPU_PYTHON: about two minutes'
 	@echo 'make check         format, lint, types, import contracts and tests: what CI runs'
-	@echo 'make check-long    large networks in the frameworks that make check leaves out'
+	@echo 'make check-long    large networks in the frameworks that make check leaves out, the script of docs/library.md'
 	@echo 'make reliability   kills, signals, full disks, damage: what docs/reliability.md reports'
 	@echo 'make format        rewrite the sources in the house format'
 	@echo 'make clean         remove the environment and the caches (never results)'
@@ -58,7 +58,7 @@ check: $(VENV)/installed
 	$(BIN)/lint-imports
 	$(PYTEST) -m 'not long' --durations 20 $(ARGS)
 
-# Large networks in the frameworks that the quick profile leaves out.
+# Large networks in the frameworks that the quick profile leaves out, the script of docs/library.md.
 check-long: $(VENV)/installed
 	$(PYTEST) -m long $(ARGS)
 

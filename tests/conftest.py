@@ -39,7 +39,14 @@ RUNS = (
     "worker/test_client.py",
 )
 """Below `TESTS`: whole runs of fakes, in processes of their own."""
-LONG = ("documents", "library", "test_world.py", "test_explain.py", "test_exports.py")
+LONG = (
+    "baselines/test_tutorial.py",
+    "documents",
+    "library",
+    "test_explain.py",
+    "test_exports.py",
+    "test_world.py",
+)
 """Below `FRAMEWORK_TESTS`: large networks in every framework. `make check` runs them in the
 frameworks of the quick profile, `make check-long` in the others."""
 SMOKE = ("test_models.py",)
@@ -106,6 +113,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     profile leaves out."""
     quick = PROFILES["quick"].frameworks
     runs = {TESTS / name for name in RUNS}
+    long = {FRAMEWORK_TESTS / name for name in LONG}
     for item in items:
         if runs & {item.path, *item.path.parents}:
             item.add_marker(pytest.mark.runs)
@@ -115,7 +123,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             continue
         place = item.path.relative_to(FRAMEWORK_TESTS).parts[0]
         if framework not in quick:
-            if place in LONG:
+            if long & {item.path, *item.path.parents}:
                 item.add_marker(pytest.mark.long)
             small = str(parameters.params.get("name", "tiny")).startswith("tiny")
             if place not in SMOKE or not small:

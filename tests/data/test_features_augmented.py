@@ -10,6 +10,7 @@ import pytest
 from bench.core.errors import UserError
 from bench.data.batching import Augmentation, BatchPlan, gather
 from bench.data.dataset import Split
+from bench.worker import inputs
 from bench.worker.inputs import FeatureInputs, _check_memory
 from tests.support import planted_machine
 
@@ -20,6 +21,7 @@ def trunk(images: Any) -> Any:
     return np.stack([corner, images.astype(np.float32).mean(axis=(1, 2, 3))], axis=1)
 
 
+@pytest.mark.parametrize("chunk", [5, 250])
 @pytest.mark.parametrize(
     ("augmentation", "kept"),
     [
@@ -28,7 +30,11 @@ def trunk(images: Any) -> Any:
         (Augmentation(padding=1, colour=0.5), False),
     ],
 )
-def test_turned_and_coloured_images_are_not_cached(augmentation: Augmentation, kept: bool) -> None:
+def test_turned_and_coloured_images_are_not_cached(
+    monkeypatch: pytest.MonkeyPatch, augmentation: Augmentation, kept: bool, chunk: int
+) -> None:
+    """The trunk gets chunks of a few views, several times, or of more views than there are."""
+    monkeypatch.setattr(inputs, "_CHUNK", chunk)
     rng = np.random.default_rng(0)
     train = Split(rng.integers(0, 256, (12, 32, 32, 3), np.uint8), np.arange(12))
     plan = BatchPlan(images=12, batch_size=6, seed=1, augmentation=augmentation)

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from bench.training.recipes import RECIPES, recipe
-from tests.frameworks.probes.free_choices import RATES, STEPS
-from tests.frameworks.probes.free_choices import RECIPES as TRAINED
+from tests.frameworks.probes.free_choices import RATES, STEPS, TRAINED
 from tests.frameworks.support.client import ask, each_framework, each_keras
 from tests.frameworks.support.networks import FREE, TUNED
 
@@ -16,8 +15,10 @@ each_track = pytest.mark.parametrize("track", FREE)
 
 @pytest.mark.slow
 @each_framework
-@each_track
-@pytest.mark.parametrize("name", [*TRAINED, *PRECISIONS])
+@pytest.mark.parametrize(
+    ("track", "name"),
+    [(track, name) for track in FREE for name in (*TRAINED[track], *PRECISIONS)],
+)
 def test_loss_falls_on_a_repeated_batch(framework: str, track: str, name: str) -> None:
     facts = ask(framework, "free_choices").facts[track][name]
     early, late = facts["losses"]

@@ -240,9 +240,7 @@ def test_images_are_normalised_and_resized_alike(framework: str, size: int) -> N
 CHANGES = {
     # BatchNorm over eight images divides by small deviations, and that raises the rounding of
     # everything after it: 4e-6 without it, 6e-5 with it (Adam is the worst).
-    "cifar-lrn": 2e-5,
     "imagenet-lrn": 2e-5,
-    "torchvision": 2e-5,
     "cifar-bn": 3e-4,
     "tiny-nesterov": 3e-4,
     "tiny-momentum": 3e-4,

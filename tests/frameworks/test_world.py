@@ -269,12 +269,22 @@ def test_a_head_of_several_layers_is_left_out_by_embed_and_partial(
     assert_same(own, path, partial, network.architecture)
 
 
+@pytest.fixture(scope="module")
+def tower(module_folder: Path) -> tuple[Path, NDArray[Any]]:
+    """The folder of one tower in both formats, and its outputs."""
+    needs(*BOTH)
+    both = KERAS_TOWER + "model.save(path.replace('.keras', '.h5'))\n"
+    path = module_folder / "tower.keras"
+    return module_folder, made(both.replace("{act}", "relu"), path, 227, "keras-tensorflow")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["tower.keras", "tower.h5"])
-def test_the_single_tower_of_keras_tutorials_is_a_network_here(tmp_path: Path, name: str) -> None:
-    needs(*BOTH)
-    path = tmp_path / name
-    own = made(KERAS_TOWER.replace("{act}", "relu"), path, 227, "keras-tensorflow")
+def test_the_single_tower_of_keras_tutorials_is_a_network_here(
+    tower: tuple[Path, NDArray[Any]], name: str
+) -> None:
+    folder, own = tower
+    path = folder / name
     facts = open_weights(str(path))[0].facts
     assert (facts.variant, facts.classes) == ("imagenet-bn5", 10)
     assert facts.constants["conv1_bn"]["eps"] == pytest.approx(1e-3)
@@ -282,13 +292,10 @@ def test_the_single_tower_of_keras_tutorials_is_a_network_here(tmp_path: Path, n
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("partial", [False, True])
-def test_the_same_tower_with_another_activation_is_refused_by_name(
-    tmp_path: Path, partial: bool
-) -> None:
+def test_the_same_tower_with_another_activation_is_refused_by_name(tmp_path: Path) -> None:
+    """Of a part of its layers as well; of all of them, `tests.weights.test_keras_check` has it."""
     needs("keras-tensorflow")
     path = tmp_path / "tanh.keras"
-    code = KERAS_SEQUENTIAL_HEAD.replace("relu", "tanh") if partial else KERAS_TOWER
-    made(code.replace("{act}", "tanh"), path, 227, "keras-tensorflow")
+    made(KERAS_SEQUENTIAL_HEAD.replace("relu", "tanh"), path, 227, "keras-tensorflow")
     with pytest.raises(UserError, match=r"layer conv2d has the activation tanh, and imagenet-bn5"):
-        open_weights(str(path), reading=Reading(partial=partial))
+        open_weights(str(path), reading=Reading(partial=True))

@@ -73,6 +73,7 @@ def test_the_example_in_keras(framework: str, tmp_path: Path, cache: Path) -> No
     assert len(lines) == 5
 
 
+@pytest.mark.long  # 100 s; make check tests each step by itself
 def test_from_training_to_keras_alone(tmp_path: Path, cache: Path) -> None:
     weight_examples.needs_modules("onnx", "onnxscript", "onnxruntime", "pytorch_grad_cam")
     if why := FRAMEWORKS["keras-tensorflow"].missing():

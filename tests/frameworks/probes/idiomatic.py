@@ -19,7 +19,7 @@ from tests.frameworks.support.networks import (
     setup,
     step_input,
 )
-from tests.frameworks.support.trainers import create, create_loaded
+from tests.frameworks.support.trainers import create, create_loaded, undrawn_weights
 
 SIZES = (32, 48, 95)
 RECIPE = Recipe("probe", "", learning_rate=0.02, momentum=0.9, nesterov=False)
@@ -48,7 +48,8 @@ def run(framework: str) -> tuple[dict[str, Any], dict[str, Any]]:
 def _classes(framework: str, name: str) -> list[str]:
     """Full names of the classes of all layers, of the optimiser, and of the preparation."""
     rows = variant(name).architecture(10)
-    trainer = create(framework, setup(rows, track=IDIOMATIC, precision="bfloat16"))
+    with undrawn_weights():
+        trainer = create(framework, setup(rows, track=IDIOMATIC, precision="bfloat16"))
     if framework == "pytorch":
         parts = [*trainer.network.modules(), trainer._optimizer]
     else:

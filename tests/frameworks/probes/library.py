@@ -15,7 +15,7 @@ from bench.core.errors import UserError
 from bench.networks.variants import VARIANTS
 from bench.training.frameworks import framework as row_of
 from tests.frameworks.support.networks import setup
-from tests.frameworks.support.trainers import create
+from tests.frameworks.support.trainers import create, undrawn_weights
 
 IMAGES = np.random.default_rng(2).normal(size=(2, 3, 32, 32)).astype(np.float32)
 """(B, 3, 32, 32)."""
@@ -46,7 +46,7 @@ def run(framework: str) -> tuple[dict[str, Any], dict[str, Any]]:
             for name, p in inspect.signature(library.AlexNet).parameters.items()
         ],
         "categories": list(loaded.categories),
-        "built": {name: _built(library.AlexNet(name), keras) for name in VARIANTS},
+        "built": {name: _built(library, name, keras) for name in VARIANTS},
         "errors": _errors(library, shared, model),
     }
     return facts | ({} if keras else _heads(library, place)), arrays
@@ -64,15 +64,21 @@ def _in_keras(model: Any, images: Any) -> Any:
     return found.transpose(0, 3, 1, 2) if found.ndim == 4 else found
 
 
-def _built(model: Any, keras: bool) -> dict[str, Any]:
+def _built(library: Any, name: str, keras: bool) -> dict[str, Any]:
     if keras:
+        with undrawn_weights():
+            model = library.AlexNet(name)
         return {
             "parameters": sum(int(np.prod(v.shape)) for v in model.trainable_variables),
             "weighted": [layer.name for layer in model.layers if layer.trainable_variables],
         }
+    import torch  # noqa: PLC0415
+
+    with torch.device("meta"):  # shapes without memory
+        model = library.AlexNet(name)
     weighted = [
-        name
-        for name, path in model.layer_paths.items()
+        layer
+        for layer, path in model.layer_paths.items()
         if next(model.get_submodule(path).parameters(), None) is not None
     ]
     return {"parameters": sum(p.numel() for p in model.parameters()), "weighted": weighted}

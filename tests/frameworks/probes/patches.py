@@ -18,7 +18,7 @@ from models_keras.layers import conv
 from models_keras.layers.conv import DenseConv2D, DensePatchConv2D, PatchConv2D, SplitConv2D
 from tests.frameworks.support.convolutions import GROUPED, KERNELS, SEEING_ALL
 from tests.frameworks.support.networks import ABLATION, TUNED, random_images, setup, step_input
-from tests.frameworks.support.trainers import create
+from tests.frameworks.support.trainers import create, undrawn_weights
 
 
 def run(framework: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -50,16 +50,20 @@ def run(framework: str) -> tuple[dict[str, Any], dict[str, Any]]:
                 key = f"{kind.__name__}/{'training' if training else 'evaluation'}"
                 arrays[f"{name}/{key}"] = keras.ops.convert_to_numpy(y)
                 facts["products"].setdefault(key, []).append(len(products))
-    facts |= {
-        name: {
-            "tuned": _patched(alexnet.build(variant(name).architecture(10), alexnet.TUNED)),
-            "plain": _patched(alexnet.build(variant(name).architecture(10))),
-        }
-        for name in ("cifar-bn", "imagenet-lrn")
-    }
+    facts |= {name: _built(name) for name in ("cifar-bn", "imagenet-lrn")}
     facts["tracks"] = tracks
     facts["trained"] = _products_of(framework)
     return facts, arrays
+
+
+def _built(name: str) -> dict[str, list[str]]:
+    """The layers that are computed in another form, with the tuned layers and with Keras's own."""
+    rows = variant(name).architecture(10)
+    with undrawn_weights():
+        return {
+            "tuned": _patched(alexnet.build(rows, alexnet.TUNED)),
+            "plain": _patched(alexnet.build(rows)),
+        }
 
 
 @contextmanager
@@ -82,7 +86,8 @@ def _counted() -> Iterator[list[str]]:
 def _products_of(framework: str) -> dict[str, list[str]]:
     """The layers of a whole network that one training step, and an evaluation, take as dense."""
     rows = variant("cifar-plain").architecture(10)
-    trainer = create(framework, setup(rows, steps=1, track=TUNED))
+    with undrawn_weights():
+        trainer = create(framework, setup(rows, steps=1, track=TUNED))
     with _counted() as trained:
         trainer.train(iter([step_input(rows, 2, {}, 0.01)]), 1, lambda: None)
     with _counted() as evaluated:
@@ -102,7 +107,8 @@ def _network(framework: str, track: str) -> keras.Model:
     rows = variant("cifar-bn").architecture(10)
     made = setup(rows, recipe("ablation"), track=track, defaults="own" * (track == ABLATION))
     case = dataclasses.replace(made.case, framework=framework)
-    return create(framework, dataclasses.replace(made, case=case)).network
+    with undrawn_weights():
+        return create(framework, dataclasses.replace(made, case=case)).network
 
 
 def _patched(network: keras.Model) -> list[str]:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.case import Case
+from bench.data.dataset import SIDE
 from bench.networks.architecture import (
     Architecture,
     BatchNorm,
@@ -24,6 +25,7 @@ from bench.networks.architecture import (
 )
 from bench.networks.init import Weights, initial_weights
 from bench.networks.variants import HEADS, VARIANTS, variant
+from bench.parity.problem import problem_architecture
 from bench.training.interfaces import Setup, StepInput
 from bench.training.recipes.base import Recipe
 from bench.training.tracks import TRACKS
@@ -62,19 +64,35 @@ TINY = Architecture(
 )
 
 
+NEW_HEADS_ON = ("cifar-bn", "torchvision")
+"""One with BatchNorm of dense layers, one without and of large images."""
+LARGE = "torchvision"
+"""The network of large images that is computed at its own size."""
+
+
 def structures() -> dict[str, Architecture]:
-    """Every variant with every head, at its own input size; 10 classes for a new head."""
-    return {
-        f"{name}/{head}": row.architecture(None if head == "source" else 10, head=head)
-        for name, row in VARIANTS.items()
+    """Every variant as its source has it, and two with every other head and 10 classes, at their
+    own input sizes."""
+    own = {f"{name}/source": row.architecture() for name, row in VARIANTS.items()}
+    new = {
+        f"{name}/{head}": variant(name).architecture(10, head=head)
+        for name in NEW_HEADS_ON
         for head in HEADS
+        if head != "source"
     }
+    return own | new
 
 
 def whole_networks() -> dict[str, Architecture]:
-    """Every variant as its source has it, one with another head, and the synthetic network."""
+    """Every variant as its source has it, one with another head, and the synthetic network.
+
+    Networks of large images get the smallest that leave the dense layers a 2×2 map, but for one.
+    """
     narrow = {"cifar-plain/narrow": variant("cifar-plain").architecture(head="narrow")}
     own = {name: row.architecture() for name, row in VARIANTS.items()}
+    for name, row in own.items():
+        if row.input_size > SIDE and name != LARGE:
+            own[name] = problem_architecture(row)
     return {"tiny": TINY, "tiny@64": replace(TINY, input_size=64), **own, **narrow}
 
 
@@ -103,15 +121,14 @@ def _at(name: str, size: int) -> Architecture:
 
 
 def jobs() -> dict[str, Job]:
-    """Training steps by name."""
+    """Training steps by name: every layer in the synthetic network, then asymmetric padding, groups
+    and response normalisation at published widths."""
     return {
         "tiny-nesterov": Job(TINY, SGD, (0.05, 0.1, 0.02)),
         "tiny-momentum": Job(TINY, PLAIN_MOMENTUM, (0.05, 0.1, 0.02)),
         "tiny-adam": Job(TINY, ADAM, (0.01, 0.02, 0.005)),
         "cifar-bn": Job(_at("cifar-bn", 32), SGD, (1.0,)),
-        "cifar-lrn": Job(_at("cifar-lrn", 32), SGD, (1.0,)),
         "imagenet-lrn": Job(_at("imagenet-lrn", 99), SGD, (1.0,)),
-        "torchvision": Job(_at("torchvision", 95), SGD, (1.0,)),
     }
 
 

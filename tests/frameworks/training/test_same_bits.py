@@ -1,8 +1,7 @@
 """The same closed case run again on the CPU gives equal bits, where the framework promises it: in
 another process, and in two processes of which the first was killed.
 
-One whole training, one of another seed and one in two parts are enough for all of it: a part of the
-last is a process of its own.
+One whole training and one in two parts are enough for both: a part is a process of its own.
 """
 
 import os
@@ -19,14 +18,16 @@ from bench.core.case import Case
 from bench.core.limits import Limits
 from bench.data.dataset import save
 from bench.data.synthetic import generate
+from bench.training.frameworks import FRAMEWORKS, REFERENCE
 from bench.worker.checkpoints import TrainingFiles, found
 from bench.worker.client import Worker, WorkerError
 from tests.frameworks.support.client import each_repeatable
 
 pytestmark = pytest.mark.slow
 
-BATCH, STEPS = 8, 20
-WHOLE, OTHER, PARTS = "whole", "another seed", "in parts"
+BATCH, STEPS = 8, 8
+WHOLE, PARTS = "whole", "in parts"
+_WHY = FRAMEWORKS[REFERENCE].missing()
 
 
 @pytest.fixture(scope="module")
@@ -59,12 +60,11 @@ _known: dict[str, Trainings] = {}
 
 @pytest.fixture
 def trainings(framework: str, data: Path, tmp_path_factory: pytest.TempPathFactory) -> Trainings:
-    """The three of a framework; made once."""
+    """The two of a framework; made once."""
     if framework not in _known:
         folder = tmp_path_factory.mktemp(framework)
         _known[framework] = {
             WHOLE: trained(framework, data, folder / "whole", 0),
-            OTHER: trained(framework, data, folder / "other", 1),
             PARTS: killed_and_resumed(framework, data, folder / "parts"),
         }
         shutil.rmtree(folder)  # checkpoints, 200 MB each
@@ -105,15 +105,26 @@ def prints(answer: dict[str, Any]) -> list[str]:
 
 
 @each_repeatable
-def test_two_processes_give_the_same_bits_and_another_seed_others(trainings: Trainings) -> None:
-    one, two, other = (trainings[name] for name in (WHOLE, PARTS, OTHER))
+def test_two_processes_give_the_same_bits(trainings: Trainings) -> None:
+    one, two = (trainings[name] for name in (WHOLE, PARTS))
     assert prints(one) == prints(two)
-    assert not set(prints(one)) & set(prints(other))
-    for answer in (one, two, other):
+    for answer in (one, two):
         assert answer["metrics"]["curve"][-1]["step"] == STEPS
         assert not answer["metrics"]["diverged"]
     assert one["settings"]["deterministic"] is True
     assert one["settings"]["intra_op_threads"] == len(os.sched_getaffinity(0))
+
+
+@pytest.mark.skipif(bool(_WHY), reason=_WHY or "")
+@pytest.mark.parametrize("framework", [REFERENCE])
+def test_another_seed_gives_other_bits(
+    framework: str, data: Path, trainings: Trainings, tmp_path: Path
+) -> None:
+    """In one framework: weights, batches and masks of a closed case are drawn by the core."""
+    other = trained(framework, data, tmp_path, 1)
+    assert not set(prints(other)) & set(prints(trainings[WHOLE]))
+    assert other["metrics"]["curve"][-1]["step"] == STEPS
+    assert not other["metrics"]["diverged"]
 
 
 @each_repeatable

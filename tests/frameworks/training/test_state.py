@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.frameworks.probes.training.state import THOROUGH, TRAININGS, WHERE
+from tests.frameworks.probes.training.state import THOROUGH, TRAININGS, WHERE, same_training
 from tests.frameworks.support.client import ask, each_framework
 
 pytestmark = pytest.mark.slow
@@ -17,7 +17,8 @@ each_place = pytest.mark.parametrize(
 def test_losses_and_weights_have_the_bits_of_a_training_in_one_go(
     framework: str, training: str, place: str
 ) -> None:
-    found = ask(framework, "training.state").facts[f"{training} {place}"]
+    facts = ask(framework, "training.state").facts
+    found = facts[f"{same_training(framework, training)} {place}"]
     assert found["losses"]
     assert found["resumed"] == found["losses"]
     assert found["differing weights"] == []

@@ -34,36 +34,42 @@ def run(framework: str) -> tuple[dict[str, Any], dict[str, Any]]:
         for execution in (EAGER, COMPILED):
             name = f"{track}/{execution}"
             facts[name], arrays[name] = _trained(framework, track, execution)
+        eager: dict[str, Any] = {}
         # XLA outside the closed track: in a process that has not become deterministic (`fresh`).
         for execution in (GRAPHS, CALLS, NO_XLA, *([XLA] if track == CLOSED else [])):
-            facts[f"{track}/{execution}"] = _unusual(framework, track, execution)
+            facts[f"{track}/{execution}"] = _unusual(framework, track, execution, eager)
     return facts, arrays
 
 
-def _unusual(framework: str, track: str, execution: str) -> dict[str, Any]:
-    """Weights after all steps in one call of ``train``, and when steps were counted; or why there
-    is no such execution."""
+def _unusual(framework: str, track: str, execution: str, eager: dict[str, Any]) -> dict[str, Any]:
+    """This execution and the eager one of the track, trained at its first use; or why there is no
+    such execution."""
+    try:
+        found = _in_one_call(framework, track, execution)
+    except UnavailableError as error:
+        return {"unavailable": str(error)}
+    if not eager:
+        eager |= _in_one_call(framework, track, EAGER)
+    return {execution: found, EAGER: eager}
+
+
+def _in_one_call(framework: str, track: str, execution: str) -> dict[str, Any]:
+    """Losses and logits after all steps in one call of ``train``, and how many were counted."""
     rows = TINY if TRACKS[track].shared_masks else undropped(TINY)
-    found: dict[str, Any] = {}
-    for name in (execution, EAGER):
-        given = setup(rows, steps=STEPS, track=track)
-        given = replace(given, case=replace(given.case, framework=framework, execution=name))
-        try:
-            trainer = create_loaded(framework, given, seeded_weights(rows))
-        except UnavailableError as error:
-            return {"unavailable": str(error)}
-        counted: list[int] = []
-        inputs = (step_input(rows, 8, _masks(rows, track, step), 0.02) for step in range(STEPS))
-        trainer.train(inputs, STEPS, lambda counted=counted: counted.append(1))  # type: ignore[misc]
-        trainer.sync()
-        found[name] = {
-            "steps": len(counted),
-            "losses": trainer.losses(),
-            "logits": trainer.predict(random_images(4)).tolist(),
-            "execution": trainer.settings()["execution"],
-            "jit_compile": trainer.settings()["jit_compile"],
-        }
-    return found
+    given = setup(rows, steps=STEPS, track=track)
+    given = replace(given, case=replace(given.case, framework=framework, execution=execution))
+    trainer = create_loaded(framework, given, seeded_weights(rows))
+    counted: list[int] = []
+    inputs = (step_input(rows, 8, _masks(rows, track, step), 0.02) for step in range(STEPS))
+    trainer.train(inputs, STEPS, lambda: counted.append(1))
+    trainer.sync()
+    return {
+        "steps": len(counted),
+        "losses": trainer.losses(),
+        "logits": trainer.predict(random_images(4)).tolist(),
+        "execution": trainer.settings()["execution"],
+        "jit_compile": trainer.settings()["jit_compile"],
+    }
 
 
 def _masks(rows: Architecture, track: str, step: int) -> dict[str, Any]:

@@ -29,14 +29,16 @@ from tests.frameworks.support.trainers import create
 TRUNK = ("conv1", "conv2", "conv3", "conv4", "conv5")
 TRACKS = ("closed", *FREE)
 RECIPE = "transfer-frozen@0.3"
-BATCH = 32
+IMAGES, BATCH = 100, 32
 
 
 def dataset() -> Dataset:
-    """More images than one batch, fewer than a chunk of the trunk's."""
+    """More images than one batch and no multiple of it; all views are fewer than a chunk of the
+    trunk's."""
     rng = np.random.default_rng(5)
     splits = [
-        Split(rng.integers(0, 256, (n, 32, 32, 3), np.uint8), np.arange(n) % 10) for n in (300, 40)
+        Split(rng.integers(0, 256, (n, 32, 32, 3), np.uint8), np.arange(n) % 10)
+        for n in (IMAGES, 40)
     ]
     return data.describe_pixels("noise", tuple("abcdefghij"), *splits)
 
@@ -113,4 +115,4 @@ def whole(framework: str) -> Any:
 
 def steps() -> int:
     """Of the whole training."""
-    return int(recipe(RECIPE).epochs * 300 / BATCH)
+    return int(recipe(RECIPE).epochs * IMAGES / BATCH)
