@@ -71,17 +71,6 @@ REGISTRIES = {"bench.core.kinds", FRAMEWORK_ROWS, "bench.training.tracks"}
 """The modules whose rows may be compared by name."""
 
 
-@cache
-def parsed() -> list[tuple[str, ast.AST]]:
-    """Every module of the core, by dotted name."""
-    return [(dotted(path), ast.parse(path.read_text(encoding="utf-8"))) for path in MODULES]
-
-
-def trees(registries: set[str] = REGISTRIES) -> Iterator[tuple[str, ast.AST]]:
-    """Modules outside the registries, by dotted name."""
-    return ((name, tree) for name, tree in parsed() if name not in registries)
-
-
 def compared(tree: ast.AST, *, keys: bool = True) -> set[str]:
     """Strings that something is compared with: ``==``, ``in``, ``match``, ``startswith``.
 
@@ -110,17 +99,29 @@ def _leaves(node: ast.AST) -> Iterator[ast.AST]:
             yield from _leaves(child)
 
 
+@cache
+def comparisons() -> dict[str, tuple[set[str], set[str]]]:
+    """By module of the core: the strings that something is compared with, and those without keys.
+
+    The trees are not cached: a million objects that live slow down every collection of garbage.
+    """
+    trees = ((dotted(path), ast.parse(path.read_text(encoding="utf-8"))) for path in MODULES)
+    return {name: (compared(tree), compared(tree, keys=False)) for name, tree in trees}
+
+
+def strangers(names: set[str], registries: set[str], *, keys: bool) -> dict[str, set[str]]:
+    """Modules outside of registries that compare something with a name, and the names."""
+    found = {name: every if keys else rows for name, (every, rows) in comparisons().items()}
+    return {m: hit for m, some in found.items() if m not in registries and (hit := some & names)}
+
+
 def test_no_module_decides_by_the_name_of_a_framework() -> None:
     names = set(FRAMEWORKS) | {"tensorflow", "jax", "torch"}
-    assert not {
-        name: hit for name, tree in trees({FRAMEWORK_ROWS}) if (hit := compared(tree) & names)
-    }
+    assert strangers(names, {FRAMEWORK_ROWS}, keys=True) == {}
 
 
 def test_no_module_decides_by_the_name_of_a_kind_or_track() -> None:
-    names = set(KINDS) | set(TRACKS)
-    found = {name: hit for name, tree in trees() if (hit := compared(tree, keys=False) & names)}
-    assert not found
+    assert strangers(set(KINDS) | set(TRACKS), REGISTRIES, keys=False) == {}
 
 
 def test_the_tests_above_find_what_they_look_for() -> None:

@@ -58,7 +58,6 @@ def ended(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ended]:
         "benchmarks with -n": Call(
             (*plugin, "--benchmark-only", "--bench-frameworks", "fake", "-n", "2"), str(project)
         ),
-        "tests with -n": Call((*plugin, "-n", "1", *strict), str(project)),
         "benchmarks without dev": Call(
             (*bare, "--collect-only", "-q", "--benchmark-only", "--bench-frameworks", "fake",
              "--bench-profile", "tiny"),
@@ -133,9 +132,15 @@ def test_benchmarks_with_several_processes_are_one_line_of_ours(ended: dict[str,
     assert "leave -n out" in line
 
 
-def test_xdist_disables_benchmarks_without_an_error(ended: dict[str, Ended]) -> None:
+@pytest.mark.slow
+def test_xdist_disables_benchmarks_without_an_error(tmp_path: Path) -> None:
     pytest.importorskip("xdist")
-    done = ended["tests with -n"]
+    (tmp_path / "test_task.py").write_text(OWN_TASK)
+    strict = [argument for line in INI["filterwarnings"] for argument in ("-W", line)]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "bench.plugin", "-n", "1", *strict],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     assert "2 passed" in done.stdout
 
