@@ -1,4 +1,4 @@
-"""What each framework builds from the rows of the published networks, two of them with every head."""
+"""What each framework builds from the rows of the published networks; two have every head."""
 
 from __future__ import annotations
 
