@@ -5,6 +5,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bench.analysis.audit.begun import begun_of
@@ -73,6 +74,27 @@ def test_the_published_calibration_is_what_was_counted():
         cells = [cell.strip() for cell in line.split("|")[2:-1]]
         found = [shares[noise.name, n] for n, _ in SHAPES if n > 1]
         assert cells == [f"{right} / {slower} %" for right, slower in found]
+
+
+def test_the_published_real_calibration_is_what_was_measured():
+    folder = ROOT / "results" / "reference-2026-11-26-calibration-quick"
+    rows = json.loads((folder / "real.json").read_text(encoding="utf-8"))
+    text = (ROOT / "docs" / "statistics.md").read_text(encoding="utf-8")
+    text = text.partition("make bench` times a group")[2].partition("## The clock")[0]
+    for name in ("pytorch-twin", "pytorch-slowed"):
+        *single, pooled = (row for row in rows if row["framework"] == name)
+        slower = sum(row["verdict"] == "slower" for row in single)
+        (line,) = re.findall(rf"^\| `{name}`.*$", text, re.MULTILINE)
+        assert [int(n) for n in re.findall(r"(\d+)(?: of 8)? \|", line)][:2] == [8 - slower, slower]
+        figures = "{ratio:.3f}x [{ratio_low:.3f}x, {ratio_high:.3f}x], {verdict}".format(**pooled)
+        assert figures in line
+    halves = sorted(
+        100 * ((row["ratio_high"] / row["ratio_low"]) ** 0.5 - 1)
+        for row in rows
+        if row["framework"] == "pytorch-twin" and row["processes"] < 10
+    )
+    shown = f"{halves[0]:.1f} to {halves[-1]:.1f} % to each side, {np.median(halves):.1f} %"
+    assert shown in text
 
 
 def test_the_published_misses_of_the_fastest_blocks_are_what_the_records_have():
