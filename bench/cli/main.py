@@ -86,10 +86,10 @@ def _code() -> int:
         click.echo(error.format_message())
         return 2
     except click.NoSuchOption as error:
-        hint = (
-            "" if error.possibilities or not error.ctx else f" See {error.ctx.command_path} --help."
-        )
-        return _failed(f"{error.format_message()}{hint}", 2)
+        message = error.format_message()
+        if error.ctx and not error.possibilities:
+            message += f" See {error.ctx.command_path} --help."
+        return _failed(message, 2)
     except click.ClickException as error:
         return _failed(error.format_message(), 2)
     except UserError as error:

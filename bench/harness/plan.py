@@ -149,7 +149,7 @@ class TimePlan:
         """The plan, a line each, when the run begins."""
         planned = [stage for stage in self.stages if round(stage.planned)]
         width = max(len(stage.name) for stage in planned)
-        head = f"Plan: {self.total:.0f} s at most, {self.total - self.left:.0f} s of them over"
+        head = f"Plan: about {self.total:.0f} s, {self.total - self.left:.0f} s of them over"
         return [head, *(f"  {one.name:<{width}} {one.planned:>4.0f} s" for one in planned)]
 
     def outcome(self) -> list[str]:

@@ -90,8 +90,7 @@ _QUANTITIES = {
 _THOUSANDTHS = {"p50", "p90", "p99", "our_seconds", "their_seconds"}
 _SCIENTIFIC = {"first_difference", "largest_difference"}
 _MAIN = {"accuracy", "images_per_second", "share", "difference"}
-"""Keys whose interval stands under ``low`` and ``high`` where no keys of their own hold it; in a
-table of efficiencies they are those of the efficiency."""
+"""Keys whose interval stands under ``low`` and ``high`` where no keys of their own hold it."""
 
 
 def stale(path: Path, *, write: bool) -> list[str]:
@@ -360,8 +359,7 @@ def _ends(key: str, low: float | None, high: float | None) -> str:
 
 
 def _end(key: str, row: Row, side: str) -> float | None:
-    main = {"efficiency"} & row.keys() or _MAIN
-    found = row.get(f"{key}_{side}", row.get(side) if key in main else None)
+    found = row.get(f"{key}_{side}", row.get(side) if key in _MAIN else None)
     return found if known(found) else None
 
 

@@ -103,13 +103,23 @@ def test_two_runs_of_one_case_must_agree_in_all_that_is_known(key, one, other):
     assert [difference.key for difference in differences(left, right, RUNS)] == [key]
 
 
-@pytest.mark.parametrize("key", ["cpu_affinity", "thread_affinities"])
-@pytest.mark.parametrize(("devices", "found"), [(1, True), (2, False)])
-def test_shares_of_the_cpus_are_compared_on_one_device_alone(key, devices, found):
-    left = make_record(devices=devices, settings={**SETTINGS, key: [0]})
-    right = make_record(framework="keras-jax", devices=devices, settings={**SETTINGS, key: [0, 1]})
-    assert bool(differences(left, right)) is found
+@pytest.mark.parametrize(("devices", "found"), [(1, ["thread_affinities"]), (2, [])])
+def test_threads_of_one_process_are_compared_on_one_device_alone(devices, found):
+    left = make_record(devices=devices, settings={**SETTINGS, "thread_affinities": [[0]]})
+    right = make_record(framework="keras-jax", devices=devices, settings=SETTINGS)
+    right = replace(right, settings={**SETTINGS, "thread_affinities": [[0, 1]]})
+    assert [difference.key for difference in differences(left, right)] == found
     assert differences(left, replace(right, case=left.case), RUNS)
+
+
+@pytest.mark.parametrize(("shares", "found"), [([[0], [1]], []), ([[0], [2]], ["cpu_affinity"])])
+def test_the_cpus_of_several_devices_are_those_of_all_processes(shares, found):
+    left = make_record(devices=2, settings={**SETTINGS, "cpu_affinity": [0]})
+    left = replace(left, metrics={**left.metrics, "parallel": {"cpus": shares}})
+    settings = {**SETTINGS, "cpu_affinity": [0, 1]}
+    right = make_record(framework="keras-jax", devices=2, settings=settings)
+    right = replace(right, metrics={**right.metrics, "parallel": {"cpus": None}})
+    assert [difference.key for difference in differences(left, right)] == found
 
 
 @pytest.mark.parametrize("key", ["threads", "affinity", "tf32", "batch_plan_sha256"])

@@ -98,7 +98,7 @@ def test_a_time_plan_is_shown_followed_and_kept(batches: str) -> None:
     done = benchmark(batches, "--bench-profile", "tiny-planned", "--bench-no-parity")
     assert done.returncode == 0, done.stdout + done.stderr
     shown = (done.stdout + done.stderr).splitlines()
-    head = next(i for i, line in enumerate(shown) if line.startswith("Plan: 20 s at most"))
+    head = next(i for i, line in enumerate(shown) if line.startswith("Plan: about 20 s, "))
     groups = ["speed, closed: tiny", "speed, idiomatic: tiny"]
     plan = shown[head + 1 : head + 6]
     assert [name for name in groups if any(name in line for line in plan)] == groups

@@ -59,14 +59,17 @@ def concern(of: str, name: str) -> str:
 @pytest.mark.parametrize("name", ["tiny", *structures()])
 def test_trainable_parameters(framework: str, name: str) -> None:
     row = {"tiny": TINY, **structures()}[name]
-    assert ask(framework, concern("structure", name)).facts[name]["parameters"] == row.parameters
+    assert (
+        ask(framework, concern("networks.structure", name)).facts[name]["parameters"]
+        == row.parameters
+    )
 
 
 @each_framework
 @pytest.mark.parametrize("name", ["tiny", *structures()])
 def test_shape_after_every_layer(framework: str, name: str) -> None:
     row = {"tiny": TINY, **structures()}[name]
-    found = ask(framework, concern("structure", name)).facts[name]["shapes"]
+    found = ask(framework, concern("networks.structure", name)).facts[name]["shapes"]
     # Frameworks may put layers of their own in between (padding, the input), in the same order.
     steps = {step.layer.name: list(step.after) for step in row.steps()}
     assert {layer: found.get(layer) for layer in steps} == steps
@@ -80,7 +83,7 @@ def test_shape_after_every_layer(framework: str, name: str) -> None:
 @pytest.mark.parametrize("name", whole_networks())
 def test_weights_come_out_as_they_went_in(framework: str, name: str) -> None:
     row = whole_networks()[name]
-    found = ask(framework, concern("closed", name)).facts[name]
+    found = ask(framework, concern("networks.closed", name)).facts[name]
     assert sorted(found["names"]) == sorted(row.weight_shapes() | row.statistic_shapes())
     assert found["unequal"] == []
     assert found["dtypes"] == ["float32"]
@@ -102,7 +105,7 @@ def test_weights_come_out_as_they_went_in(framework: str, name: str) -> None:
 def test_weights_that_do_not_fit_are_refused_by_name(
     framework: str, wrong: str, named: list[str]
 ) -> None:
-    said = ask(framework, "closed").facts["refusals"]["said"]
+    said = ask(framework, "networks.closed").facts["refusals"]["said"]
     assert wrong in said, "taken silently"
     assert all(part in said[wrong] for part in named), said[wrong]
     assert "\n" not in said[wrong]
@@ -110,7 +113,7 @@ def test_weights_that_do_not_fit_are_refused_by_name(
 
 @each_framework
 def test_refused_weights_change_nothing(framework: str) -> None:
-    refusals = ask(framework, "closed").facts["refusals"]
+    refusals = ask(framework, "networks.closed").facts["refusals"]
     assert len(refusals["said"]) == 6
     assert refusals["changed"] == []
     assert refusals["same_logits"]
@@ -118,7 +121,7 @@ def test_refused_weights_change_nothing(framework: str) -> None:
 
 @each_framework
 def test_settings_of_the_closed_track(framework: str) -> None:
-    found = ask(framework, "closed").facts["tiny"]["settings"]
+    found = ask(framework, "networks.closed").facts["tiny"]["settings"]
     assert (found["compute_dtype"], found["weight_dtype"]) == ("float32", "float32")
     assert found["tf32"] is False
     assert found["intra_op_threads"] in (1, None)
@@ -131,16 +134,16 @@ def test_settings_of_the_closed_track(framework: str) -> None:
 @pytest.mark.parametrize("name", whole_networks())
 def test_logits_of_the_same_weights_agree(framework: str, name: str) -> None:
     """float32 sums in another order over up to 9,216 products: 2e-6 at worst."""
-    expected = ask_reference(concern("closed", name)).arrays[name]
+    expected = ask_reference(concern("networks.closed", name)).arrays[name]
     assert expected.shape == (3, whole_networks()[name].classes)
     assert expected.std() > 0.01
-    assert distance(ask(framework, concern("closed", name)).arrays[name], expected) < 1e-5
+    assert distance(ask(framework, concern("networks.closed", name)).arrays[name], expected) < 1e-5
 
 
 @each_framework
 def test_logits_are_those_of_the_definition(framework: str) -> None:
     """The synthetic network in float64 numpy: a mistake that all frameworks share would show."""
-    found = ask(framework, "closed").arrays["tiny"]
+    found = ask(framework, "networks.closed").arrays["tiny"]
     assert distance(found, numpy_network(TINY, random_images(3))[0]) < 1e-5
 
 

@@ -2,17 +2,20 @@
 
 import json
 import re
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import bench
 from bench.analysis.audit.begun import begun_of
 from bench.analysis.audit.checks import audit, notes_of
 from bench.analysis.experiments import by_dataset
 from bench.analysis.results import Results
 from bench.cli.calibration import COPY, NOISES, SHAPES
+from bench.core.kinds import THROUGHPUT
 from bench.core.records import RecordStore
 from bench.report.blocks import stale, unmarked
 from bench.report.chapters.speed.interleaved import interleaved_rows
@@ -95,6 +98,16 @@ def test_the_published_real_calibration_is_what_was_measured():
     )
     shown = f"{halves[0]:.1f} to {halves[-1]:.1f} % to each side, {np.median(halves):.1f} %"
     assert shown in text
+
+
+def test_the_two_runs_to_compare_have_the_verdicts_that_the_document_says():
+    """docs/comparing.md."""
+    folders = [ROOT / "results" / f"reference-2026-11-26-{n}" for n in ("make-bench", "executions")]
+    rows = [row for row in bench.compare(*folders) if row.kind in THROUGHPUT and row.ratio]
+    verdicts = Counter(row.verdict for row in rows)
+    assert verdicts == {"tie": 3, "inconclusive": 4, "faster": 1}
+    (faster,) = (row for row in rows if row.verdict == "faster")
+    assert [round(100 * (v - 1)) for v in (faster.ratio, faster.low, faster.high)] == [8, 1, 15]
 
 
 def test_the_published_misses_of_the_fastest_blocks_are_what_the_records_have():

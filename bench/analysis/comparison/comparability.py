@@ -31,8 +31,8 @@ class Rule:
         keys: A regular expression for whole dotted keys.
         certified: Whether only certified tracks promise it; else every track does.
         per_seed: Whether two seeds rightly differ in it.
-        one_device: Whether only cases on one device promise it: on several, one framework has a
-            process for each share of the CPUs and another one process on all of them.
+        one_device: Whether only cases on one device promise it: it is of the worker's process, and
+            on several devices one framework has a process for each of them, another a single one.
     """
 
     where: str
@@ -50,7 +50,8 @@ class Rule:
 
 ROWS = (
     # Every track: the same share of the machine.
-    Rule("settings", r".*affinit.*", one_device=True),
+    Rule("settings", r".*affinity.*"),
+    Rule("settings", r"thread_affinities", one_device=True),
     Rule("settings", r"(?!thread_affinities).*thread.*"),
     Rule("settings", r"device"),
     Rule("settings", r"kept_environment"),
@@ -143,15 +144,21 @@ def in_words(found: Sequence[Difference]) -> str:
 
 def _unequal_facts(one: Record, other: Record, where: str) -> dict[str, tuple[Any, Any]]:
     """Both values of every dotted key that both records know and that differs."""
-    whole: tuple[Mapping[str, Any], Mapping[str, Any]] = (
-        getattr(one, where),
-        getattr(other, where),
-    )
+    whole = (_facts(one, where), _facts(other, where))
     # Nearly all is equal, and flattening and matching it is what takes time.
     unequal = [key for key in whole[0] if whole[0][key] != whole[1].get(key)]
     left, right = (flatten({k: side[k] for k in unequal if k in side}) for side in whole)
     values = {key: (left[key], right.get(key)) for key in left}
     return {key: pair for key, pair in values.items() if _differ(key, *pair)}
+
+
+def _facts(record: Record, where: str) -> Mapping[str, Any]:
+    """A field of a record; the CPUs are those of all processes that train together."""
+    facts: Mapping[str, Any] = getattr(record, where)
+    shares = (record.metrics.get("parallel") or {}).get("cpus")
+    if where == "settings" and shares:
+        return {**facts, "cpu_affinity": sorted({cpu for share in shares for cpu in share})}
+    return facts
 
 
 def _differ(key: str, one: Any, other: Any) -> bool:

@@ -16,18 +16,19 @@ from bench.training.tracks import track
 Begun = Mapping[str, Any]
 """The options that a run was begun with, by their name in ``run.json``."""
 
-_SIGNIFICANT = (
-    *("profile", "data", "resize", "validation", "threads", "keep_env"),
-    *("key", "channel_order", "partial"),
-)
+_OF_WEIGHTS = ("key", "channel_order", "partial")
+"""How pretrained weights are read."""
+_SIGNIFICANT = ("profile", "data", "resize", "validation", "threads", "keep_env", *_OF_WEIGHTS)
 """Options that change what is measured, and that no record repeats."""
+_DEVICES = "devices"
+"""Where it is given, one device of the CPU is a share of its cores."""
 
 
 def begun(folder: Path) -> Begun:
     """The options of the run in a folder; empty where they are not known."""
     try:
         found = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))["options"]
-        return {name: found[name] for name in _SIGNIFICANT if found.get(name)}
+        return {name: found[name] for name in (*_SIGNIFICANT, _DEVICES) if found.get(name)}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
 
@@ -42,6 +43,7 @@ def command_of(record: Record, options: Begun | None = None) -> str:
         options: What its run was begun with (`begun`).
     """
     case, row, conditions = record.case, kind(record.kind), track(record.case.track)
+    options = options or {}
     pretrained = case.init == "pretrained"
     recipe, _, budget = case.recipe.partition("@")
     words = {
@@ -60,18 +62,20 @@ def command_of(record: Record, options: Begun | None = None) -> str:
         "--input-sizes": str(case.input_size),
         "--stages": case.defaults,
         "--seeds": str(case.seed + 1) if row.trained else "",
-        "--devices": str(case.devices) if case.devices > 1 else "",
+        "--devices": str(case.devices) if case.devices > 1 or _DEVICES in options else "",
         "--device": case.device,
     }
-    parts = ["alexbench", "run", *_options(options or {})]
+    parts = ["alexbench", "run", *_options(options, pretrained=pretrained)]
     parts += [part for name, value in words.items() if value for part in (name, value)]
     return shlex.join(parts)
 
 
-def _options(options: Begun) -> list[str]:
+def _options(options: Begun, *, pretrained: bool) -> list[str]:
     """What the run was begun with, as on the command line."""
     parts = []
     for name in _SIGNIFICANT:
+        if name in _OF_WEIGHTS and not pretrained:
+            continue
         value, flag = options.get(name), f"--{name.replace('_', '-')}"
         if value is True:
             parts.append(flag)

@@ -67,6 +67,19 @@ def test_what_the_run_was_begun_with_is_in_the_command():
     )
 
 
+def test_one_device_of_a_run_on_several_stays_a_share_of_the_processor():
+    record = make_record(kind="train_throughput")
+    assert " --devices 1 " in command_of(record, {"profile": "quick", "devices": [1, 2]})
+    assert "--devices" not in command_of(record, {"profile": "quick"})
+
+
+@pytest.mark.parametrize(("init", "there"), [("pretrained", True), ("scratch", False)])
+def test_how_weights_are_read_is_said_where_there_are_some(init, there):
+    record = make_record(init=init, weights="mine@12" if there else None)
+    command = command_of(record, {"profile": "quick", "key": "ema", "partial": True})
+    assert ("--key ema --partial" in command) is there
+
+
 def test_names_are_quoted():
     record = make_record()
     record = replace(record, case=replace(record.case, variant="x; rm -rf /"))

@@ -24,6 +24,8 @@ from bench.report.leads import Lead, both
 from bench.report.leads import who as who_is
 from bench.report.table import Chart, Table
 
+_ENDS = ("efficiency_low", "efficiency_high")
+
 
 def columns(rows: Sequence[Row]) -> list[Column]:
     """Speed-up, efficiency and communication."""
@@ -35,7 +37,7 @@ def columns(rows: Sequence[Row]) -> list[Column]:
         number("on one", "one_images_per_second"),
         Column("speed-up", lambda row: RATIO.value(row["speed_up"])),
         fraction("efficiency", "efficiency"),
-        ends(LEVEL),
+        ends(LEVEL, *_ENDS),
         Column("communication", lambda row: percent(row["communication"]), usual=NOTHING),
         text("BatchNorm", "batch_norm", usual=NOTHING),
         text("weights", "same_as_one", usual=NOTHING),
@@ -54,7 +56,7 @@ _CHART = Forest(
     scaling_rows,
     lambda _: "speed-up over the number of devices",
     LEVEL,
-    ("efficiency", "low", "high"),
+    ("efficiency", *_ENDS),
     heading=lambda row: f"{row['scaling']} scaling",
     detail=lambda row: f"{row['devices']} devices",
     remark=lambda row: f"speed-up {RATIO.value(row['speed_up'])}",
@@ -75,7 +77,7 @@ def _of(scaling: str) -> Lead:
 
 
 def _in_words(row: Row) -> str:
-    value = LEVEL.estimate(row["efficiency"], row["low"], row["high"])
+    value = LEVEL.estimate(row["efficiency"], *(row[name] for name in _ENDS))
     return f"{value} ({who_is(row)} on {row['devices']} devices)"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.frameworks.probes.structure import described
+from tests.frameworks.probes.networks.structure import described
 from tests.frameworks.support.networks import structures
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.frameworks.probes.closed import loaded
+from tests.frameworks.probes.networks.closed import loaded
 from tests.frameworks.support.networks import TINY, whole_networks
 
 

@@ -1,0 +1,1 @@
+"""Whole networks in the closed track, the synthetic one and the published ones apart."""
