@@ -96,6 +96,8 @@ RUN = ("run", "--profile", "tiny")
         (("history", "nowhere"), "no records.jsonl in nowhere"),
         (("export", "nowhere", "--to", "csv"), "no records.jsonl in nowhere"),
         (("fetch", "imagenet"), "'imagenet' is not"),
+        (("calibrate", "--runs", "-1", "-o", "there"), "not in the range"),
+        (("calibrate", "-o", "damaged.tar.gz"), "'damaged.tar.gz' is a file"),
         (("unheard-of",), "No such command 'unheard-of'"),
     ],
 )

@@ -6,7 +6,10 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from bench.core.records import Record
+import pytest
+
+from bench.cli.main import cli
+from bench.core.records import Record, RecordStore
 from bench.report.model_cards import card, write_cards
 from tests.support.synthetic_records.synthetic import FAILED_PARITY, OTHER_DATASET, make_record
 
@@ -56,3 +59,18 @@ def test_a_card_lies_next_to_each_file_that_is_there(tmp_path: Path) -> None:
     plain = make_record(kind="accuracy")
     assert write_cards([record(), absent, plain], tmp_path) == [tmp_path / "one.md"]
     assert (tmp_path / "one.md").read_text("utf-8") == card(record())
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_runs_of_one_name_keep_their_own_cards(tmp_path: Path) -> None:
+    folders = [tmp_path / name / "quick" for name in ("a", "b")]
+    made = [record(), dataclasses.replace(record(), caveats=({"on": "accuracy", "why": "half"},))]
+    for folder, one in zip(folders, made, strict=True):
+        RecordStore(folder).append(one)
+        (folder / "weights").mkdir()
+        (folder / "weights" / "one.safetensors").touch()
+    words = ["report", *map(str, folders), "-o", str(tmp_path / "both")]
+    assert not cli.main(words, standalone_mode=False)
+    for folder, one in zip(folders, made, strict=True):
+        assert (folder / "weights" / "one.md").read_text("utf-8") == card(one)
+    assert card(made[0]) != card(made[1])
