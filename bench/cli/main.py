@@ -12,6 +12,7 @@ import io
 import os
 import sys
 import warnings
+from difflib import get_close_matches
 from typing import Any
 
 import click
@@ -48,6 +49,17 @@ class Commands(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Their names, in the order of ``--help``."""
         return list(COMMANDS)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command of a call; an unknown one is an error that says what may be meant."""
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-"):
+            close = get_close_matches(name, COMMANDS, n=1)
+            hint = f" Did you mean {close[0]!r}?" if close else _help_of(ctx)
+            raise click.UsageError(f"No such command {name!r}.{hint}", ctx)
+        return super().resolve_command(ctx, args)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command called ``cmd_name``; None when there is none."""
@@ -88,7 +100,7 @@ def _code() -> int:
     except click.NoSuchOption as error:
         message = error.format_message()
         if error.ctx and not error.possibilities:
-            message += f" See {error.ctx.command_path} --help."
+            message += _help_of(error.ctx)
         return _failed(message, 2)
     except click.ClickException as error:
         return _failed(error.format_message(), 2)
@@ -110,6 +122,10 @@ def _code() -> int:
             return _failed(f"{where}{error.strerror}", 1)
         raise
     return code if isinstance(code, int) else 0
+
+
+def _help_of(context: click.Context) -> str:
+    return f" See {context.command_path} --help."
 
 
 def _failed(message: str, code: int) -> int:

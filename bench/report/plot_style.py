@@ -196,17 +196,25 @@ def new_figure(width: float, height: float, title: str, data: Data) -> Figure:
     FigureCanvasAgg(figure)
     _title(figure, title)
     below_title = figure.transFigure + ScaledTranslation(0, -0.3, figure.dpi_scale_trans)
-    name = figure.text(0.01, 1, f"Data: {data.label}", va="top", fontsize=9.5, color=SOFT)
+    name = figure.text(0.01, 1, f"Data: {data.label}", va="top", color=SOFT)
     name.set_transform(below_title)
     name.set_in_layout(False)
+    for size in (9.5, 8.5, 7.5, 6.5):
+        name.set_fontsize(size)
+        if name.get_window_extent().width <= _room(figure):
+            break
     return figure
+
+
+def _room(figure: Figure) -> float:
+    """Pixels that a line of text may take across a figure."""
+    return 0.98 * figure.bbox.width
 
 
 def retitle(figure: Figure, title: str) -> None:
     """Another title, as large as before where it fits and smaller where it would be cut."""
-    room = 0.98 * figure.bbox.width
     for size in (_TITLE_SIZE, 11, 10, 9, 8):
-        if _title(figure, title, size).get_window_extent().width <= room:
+        if _title(figure, title, size).get_window_extent().width <= _room(figure):
             return
 
 
@@ -296,8 +304,11 @@ def framework_legend(
         for name in NAMES
         if name in found
     ]
-    columns = min(4, max(len(handles), 1))
-    figure.legend(handles=handles, loc="outside lower center", ncols=columns)
+    for columns in range(min(4, len(handles)), 0, -1):
+        legend = figure.legend(handles=handles, loc="outside lower center", ncols=columns)
+        if columns == 1 or legend.get_window_extent().width <= _room(figure):
+            break
+        legend.remove()
 
 
 def _mark_label(normalisation: str) -> str:

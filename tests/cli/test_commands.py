@@ -98,7 +98,8 @@ RUN = ("run", "--profile", "tiny")
         (("fetch", "imagenet"), "'imagenet' is not"),
         (("calibrate", "--runs", "-1", "-o", "there"), "not in the range"),
         (("calibrate", "-o", "damaged.tar.gz"), "'damaged.tar.gz' is a file"),
-        (("unheard-of",), "No such command 'unheard-of'"),
+        (("unheard-of",), "No such command 'unheard-of'. See alexbench --help."),
+        (("reprot",), "No such command 'reprot'. Did you mean 'report'?"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(
@@ -294,7 +295,9 @@ def test_a_run_prints_its_report_last_and_can_be_reported_and_compared(
     with Path("later", "records.jsonl").open("a", encoding="utf-8") as file:
         file.write("{")
     assert call(monkeypatch, "report", "later") == 0
-    assert "later/records.jsonl: the last line is cut" in capsys.readouterr().err
+    said = "later/records.jsonl: the last line is cut"
+    assert said in capsys.readouterr().err
+    assert said in Path("later", "report.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.usefixtures("undrawn")

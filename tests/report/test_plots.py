@@ -281,27 +281,47 @@ def test_accuracy_against_throughput_is_as_wide_as_its_intervals_and_says_what_t
 RUNS = Path(__file__).parents[2] / "results"
 
 
-@pytest.mark.parametrize("run", ["executions", "ablation"])
-def test_a_plot_with_a_footnote_has_its_sign_at_a_name(run):
-    """The names that a caveat is on have its sign; the lines below the plot alone do not do."""
+def drawings(run):
+    """All plots of a published run."""
     report = Report(RecordStore(RUNS / f"reference-2026-11-26-{run}").read())
-    found = 0
     for results in report.datasets:
         for table, chart, track in product(TABLES, CHARTS.values(), TRACKS):
-            part = Part(results, track)
             if chart not in table.charts:
                 continue
             with style():
-                drawing = report_plots._drawing(chart, part, table)
-            if drawing is None:
-                continue
-            whole = drawing.figure.findobj(Text)
-            signed = [text.get_text() for text in whole if "‡" in text.get_text()]
-            notes = [text for text in signed if text.startswith("‡") or "\n‡ " in text]
-            if any("‡ Removed" not in text for text in notes):
-                found += 1
-                assert len(signed) > len(notes), drawing.name
+                drawing = report_plots._drawing(chart, Part(results, track), table)
+                if drawing is not None:
+                    yield drawing
+
+
+@pytest.mark.parametrize("run", ["executions", "ablation"])
+def test_a_plot_with_a_footnote_has_its_sign_at_a_name(run):
+    """The names that a caveat is on have its sign; the lines below the plot alone do not do."""
+    found = 0
+    for drawing in drawings(run):
+        whole = drawing.figure.findobj(Text)
+        signed = [text.get_text() for text in whole if "‡" in text.get_text()]
+        notes = [text for text in signed if text.startswith("‡") or "\n‡ " in text]
+        if any("‡ Removed" not in text for text in notes):
+            found += 1
+            assert len(signed) > len(notes), drawing.name
     assert found
+
+
+@pytest.mark.parametrize("run", ["executions", "devices", "make-bench"])
+def test_no_word_leaves_its_plot(run):
+    cut = []
+    for drawing in drawings(run):
+        figure = drawing.figure
+        figure.draw_without_rendering()
+        axis = [one for axes in figure.axes for one in (axes.xaxis, axes.yaxis)]
+        ticks = {text for one in axis for text in one.findobj(Text) if text is not one.label}
+        for text in figure.findobj(Text):
+            if text not in ticks and text.get_visible() and text.get_text().strip():
+                place = text.get_window_extent()
+                if place.x0 < -1 or place.x1 > figure.bbox.width + 1:
+                    cut.append(f"{drawing.name}: {text.get_text()}")
+    assert cut == []
 
 
 def test_frameworks_keep_colour_and_dash_whoever_else_is_there():

@@ -64,15 +64,19 @@ def report(
             from bench.report.model_cards import write_cards
 
             merged = merge(paths, records())
-        for store in stores:
-            if store.is_cut:
-                notice(f"{store.path}: the last line is cut, as a killed run leaves it; left out")
+        cut = [
+            f"{store.path}: the last line is cut, as a killed run leaves it; left out"
+            for store in stores
+            if store.is_cut
+        ]
+        for line in cut:
+            notice(line)
         folder = expanded(output) if output else folder_of(runs)
         if summary is not None:
             from bench.report.across.summary import run_summary, write_summary
 
             write_summary(summary, run_summary(merged.records, folder.resolve().name))
-        notes, options = merged.notes, merged.begun
+        notes, options = [*cut, *merged.notes], merged.begun
         page = write_results(merged.records, folder, notes=notes, options=options)
         for store in stores:
             if (store.folder / WEIGHTS).is_dir():

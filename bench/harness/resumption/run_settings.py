@@ -167,7 +167,8 @@ class RunSettings:
             yield f"data {_label(self.data)}, now {_label(now.data)}"
         yield from _changed(self.versions, now.versions, str, both=True)
         if self.code != now.code:
-            yield f"code of commit {self.commit}, now of {now.commit}, edited since"
+            edited = "" if self.commit != now.commit else " with other edits"
+            yield f"code of commit {self.commit}, now of {now.commit}{edited}"
 
     def with_resumption(self, now: RunSettings, differences: Iterable[str]) -> RunSettings:
         """These settings, with what the run goes on with from now."""

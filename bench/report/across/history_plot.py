@@ -90,7 +90,7 @@ def history(label: str, tracked: Sequence[History], axis: Axis) -> Drawing:
     ((axes,),) = grid_of_axes(figure, 1, 1)
     for entry in tracked:
         _line(axes, entry, axis, frameworks)
-    breaks = _breaks(axes, tracked, axis)
+    breaks = _breaks(axes, tracked, axis, frameworks)
     axis.label(axes)
     axes.set_ylabel(_unit(name), color=SOFT)
     axes.yaxis.set_major_formatter(plain_numbers())
@@ -103,8 +103,9 @@ def history(label: str, tracked: Sequence[History], axis: Axis) -> Drawing:
 HOW = (
     "A panel per network and measurement, a line per framework. Marks are runs with their 95 % "
     "intervals; a hollow mark rests on one process or seed. Triangles are change points, with the "
-    "ratio of speeds (or the difference in points) after over before. Dashed lines are breaks, "
-    "which nothing is joined across."
+    "ratio of speeds (or the difference in points) after over before. A dashed line "
+    "across the panel is a break of the curve in its colour, or of several where it is grey: the "
+    "curve starts anew there."
 )
 """How to read every panel."""
 
@@ -153,16 +154,22 @@ def _line(axes: Axes, tracked: History, axis: Axis, frameworks: Sequence[str]) -
         axes.annotate(words, at, xytext=(6, 8), textcoords="offset points", fontsize=8)
 
 
-def _breaks(axes: Axes, tracked: Sequence[History], axis: Axis) -> list[str]:
+def _breaks(
+    axes: Axes, tracked: Sequence[History], axis: Axis, frameworks: Sequence[str]
+) -> list[str]:
     """Draw the breaks; what each of them is, in the order of time."""
     found: dict[float, dict[str, None]] = {}
+    tints: dict[float, set[str]] = {}
     for entry in tracked:
+        tint = colour(entry.series.case.framework_label, frameworks)
         for before, now in zip(entry.series.points, entry.series.points[1:], strict=False):
             if now.broken:
                 place = (axis.at(before) + axis.at(now)) / 2
                 found.setdefault(place, {}).update(dict.fromkeys(now.broken))
-    for place in found:
-        axes.axvline(place, color=SOFT, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
+                tints.setdefault(place, set()).add(tint)
+    for place, of in tints.items():
+        shade = next(iter(of)) if len(of) == 1 else SOFT
+        axes.axvline(place, color=shade, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
     return [_first(words) for _, words in sorted(found.items())]
 
 

@@ -20,6 +20,8 @@ SPEED, POINTS, ACCURACY = "speed", "points", "accuracy"
 _ROWS = 6
 """Marks of a plot at most; the tables have all."""
 _WIDTH, _ROW, _LABELS, _AXIS = 460, 18, 220, 16
+_SIZE, _LETTER = 11, 0.54
+"""Size of a letter, and its mean width over its size."""
 _DOUBLED = 100.0
 """Change of speed in percent from which on a plot has ratios."""
 _TWICE = 2.0
@@ -82,7 +84,7 @@ def small_plot(marks: Sequence[Mark], title: str) -> Markup:
     parts = [
         f'<svg class="small-plot" viewBox="0 0 {_WIDTH} {height}" width="{_WIDTH}" '
         f'height="{height}" role="img" aria-label="{escape(title)}" '
-        'style="max-width:100%;height:auto;font:11px sans-serif">',
+        f'style="max-width:100%;height:auto;font:{_SIZE}px sans-serif">',
         *axis.below(len(shown) * _ROW),
     ]
     for place, mark in enumerate(shown):
@@ -174,8 +176,11 @@ def _row(mark: Mark, axis: _Axis, y: float) -> list[str]:
     value = 100 * mark.value
     signed = mark.unit != ACCURACY
     shown = f"{mark.label}  {axis.show(value, signed=signed)}"
+    room = _LABELS - 8
+    size = min(_SIZE, room / (_LETTER * len(shown)))  # a long label in smaller letters, not cut
     parts = [
-        f'<text x="{_LABELS - 8}" y="{y + 4}" text-anchor="end" style="fill:{_INK}">'
+        f'<text x="{room}" y="{y + 4}" text-anchor="end" '
+        f'style="fill:{_INK};font-size:{size:.3g}px">'
         f"{escape(shown)}</text>"
     ]
     if mark.low is not None and mark.high is not None and known(mark.low) and known(mark.high):

@@ -41,6 +41,7 @@ from bench.report.table import Chart, Table
 from bench.stats import estimates
 from bench.stats.verdicts import INCONCLUSIVE, TIE, speed_verdict
 
+_NAMED = 2  # pairs without a break-even below a panel; more would be higher than the panel
 _LETTERS = 48  # of a title above axes 4.9 inches wide
 _RATIO_IS = {INCONCLUSIVE: "inconclusive", TIE: "a tie"}
 AHEAD, EVEN, REFUSED = "ahead from the start", "break-even", "not comparable"
@@ -303,11 +304,13 @@ def _reasons(undecided: Sequence[tuple[Side, Side]], sides: int) -> list[str]:
     every = len(undecided) == sides * (sides - 1) // 2 and len(lines) == 1
     if every and len(undecided) > 1:
         return [f"no break-even: every ratio is {next(iter(lines))}"]
-    return [
-        f"{names}: no break-even, the ratio is {why}"
-        for why, pairs in lines.items()
-        for names in pairs
-    ]
+    found = []
+    for why, pairs in lines.items():
+        if len(pairs) > _NAMED:
+            found.append(f"no break-even of {len(pairs)} pairs: their ratios are {why}")
+        else:
+            found += [f"{names}: no break-even, the ratio is {why}" for names in pairs]
+    return found
 
 
 def _reach(sides: Sequence[Side]) -> float:

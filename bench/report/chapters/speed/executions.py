@@ -152,8 +152,8 @@ TABLE = Table(
     "Executions",
     "What compiling costs and gains, in frameworks that were measured in several executions of "
     "one network. The first step has trace and compilation in it; *pays after* is when a longer "
-    "one has been made up for, compared with the eager execution of the same framework, and is "
-    "empty where neither is shown to be faster. *In force* is what was read back, not what was "
+    "one has been made up for, compared with the eager execution of the same framework; only "
+    "an execution shown to be faster has it. *In force* is what was read back, not what was "
     "asked for. At a graph break PyTorch's compiler goes back to Python; XLA and TensorFlow have "
     "none: what they cannot trace is an error.",
     execution_rows,

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from matplotlib.axes import Axes
+from matplotlib.ticker import PercentFormatter
+
 from bench.analysis.rows import Row
 from bench.analysis.scaling import STRONG, WEAK, scaling_rows
 from bench.core.kinds import TRAIN_THROUGHPUT
@@ -22,6 +25,7 @@ from bench.report.columns import (
 from bench.report.format import LEVEL, NOTHING, RATIO, percent
 from bench.report.leads import Lead, both
 from bench.report.leads import who as who_is
+from bench.report.plot_style import Ends, Interval, ratio_axis
 from bench.report.table import Chart, Table
 
 _ENDS = ("efficiency_low", "efficiency_high")
@@ -46,6 +50,13 @@ def columns(rows: Sequence[Row]) -> list[Column]:
     ]
 
 
+def _axis(axes: Axes, intervals: Sequence[Interval]) -> Ends:
+    """As of ratios, in percent."""
+    limits = ratio_axis(axes, intervals)
+    axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
+    return limits
+
+
 _CHART = Forest(
     "scaling",
     "Efficiency of training on several devices",
@@ -54,12 +65,14 @@ _CHART = Forest(
     "divides the batch of one device, weak scaling gives each device the batch that one had.",
     "scaling",
     scaling_rows,
-    lambda _: "speed-up over the number of devices",
+    lambda _: "efficiency: speed-up over the number of devices",
     LEVEL,
     ("efficiency", *_ENDS),
     heading=lambda row: f"{row['scaling']} scaling",
+    network=lambda row: f"{row['variant']} · batch {row['batch_size']}",
     detail=lambda row: f"{row['devices']} devices",
     remark=lambda row: f"speed-up {RATIO.value(row['speed_up'])}",
+    axis=_axis,
 )
 
 
