@@ -120,6 +120,7 @@ class Display:
         self.console = console or terminal.console(stderr=True)
         self._lines = lines
         self.failed = 0
+        self._certifying = False
         self._remaining = _PlanColumn()
         self._progress = Progress(
             TextColumn("{task.description}"),
@@ -174,7 +175,10 @@ class Display:
         self.console.print(escape(text), soft_wrap=True)
 
     def certifying(self, done: float, note: str) -> None:
-        """Show the current parity check."""
+        """Show the current parity check; without a bar or plan a line says that checks have begun."""
+        if not (self.console.is_interactive or self._remaining.plan or self._certifying):
+            self._certifying = True
+            self.note("checking parity first: up to a minute for each network in each framework")
         self._progress.update(self._current, description=note, completed=100 * done)
 
     def certificate_done(self, certificate: Certificate) -> None:

@@ -30,4 +30,9 @@ def test_without_it_there_are_neither(
     monkeypatch.delenv("FORCE_COLOR", raising=False)
     with Display(total=3) as display:
         display.console.print("[green]ok[/]")
-    assert capsys.readouterr().err == "ok\n"
+        display.certifying(0.1, "a network")
+        display.certifying(0.2, "a network")
+    assert capsys.readouterr().err.splitlines() == [
+        "ok",
+        "checking parity first: up to a minute for each network in each framework",
+    ]
