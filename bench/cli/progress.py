@@ -175,7 +175,7 @@ class Display:
         self.console.print(escape(text), soft_wrap=True)
 
     def certifying(self, done: float, note: str) -> None:
-        """Show the current parity check; without a bar or plan a line says that checks have begun."""
+        """Show the current parity check; without bar or plan a line says that checks begin."""
         if not (self.console.is_interactive or self._remaining.plan or self._certifying):
             self._certifying = True
             self.note("checking parity first: up to a minute for each network in each framework")

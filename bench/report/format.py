@@ -129,10 +129,20 @@ class Quantity:
         return (shown[0], f">{self.largest:g}") if huge else shown
 
     def estimate(self, value: float | None, low: float | None, high: float | None) -> str:
-        """``1.09x [0.997, 1.20]``, without the brackets where there is no interval."""
+        """``1.09x [0.997, 1.20]``, without the brackets where there is no interval.
+
+        A value in an interval without `even` never reads as `even`: ``1.002x [1.001, 1.004]``.
+        """
         ends = self.interval(low, high)
         shown = self.value(value)
+        if self._excludes_even(low, high):
+            shown = self.end_with_unit(value)
         return shown if NOTHING in (shown, ends) else f"{shown} {ends}"
+
+    def _excludes_even(self, low: float | None, high: float | None) -> bool:
+        if self.even is None or low is None or high is None:
+            return False
+        return self.even < low or high < self.even
 
     def _number(self, value: float, digits: int) -> str:
         if self.figures is not None and abs(value) >= 10:

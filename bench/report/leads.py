@@ -9,17 +9,22 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 
+from bench.analysis.experiments import labels
 from bench.analysis.rows import Row
-from bench.report.columns import framework_of
+from bench.core.kinds import kind
+from bench.report.columns import case_of, framework_of
 from bench.report.footnotes import has_caveat, signed
 from bench.report.format import joined, known
 from bench.stats.verdicts import INCONCLUSIVE, TIE
+from bench.training.tracks import peers_of
 
 Lead = Callable[[Sequence[Row]], str]
 """The sentence about the rows of one section; empty where they say nothing."""
 
 _LAST = (TIE, INCONCLUSIVE, "not comparable")
 """Words of verdicts that are listed after those that decide."""
+_COMPARISON, _NAMED = "comparison", 3
+"""What a row is most often, and how many are named and not counted."""
 
 
 def no_lead(_: Sequence[Row]) -> str:
@@ -57,15 +62,38 @@ def extremes(
         if not found:
             return never.strip()
         ends = [found[0], found[-1]] if found[0][key] != found[-1][key] else [found[0]]
-        shown = " to ".join(f"{show(row[key])} ({who(row, seconds=seconds)})" for row in ends)
+        named = zip(ends, _told_apart(ends, seconds), strict=True)
+        shown = " to ".join(
+            f"{show(row[key])} ({', '.join(filter(None, name))})" for row, name in named
+        )
         return f"{what} {shown}{after}.{never}"
 
     return lead
 
 
-def counted(key: str, what: str = "comparison", *, before: str = "") -> Lead:
+def _told_apart(rows: Sequence[Row], seconds: bool) -> list[tuple[str, str]]:
+    """The network and framework of each row, and what tells it from the others of that name."""
+    names = [who(row, seconds=seconds) for row in rows]
+    if len(set(names)) == len(names):
+        return [(name, "") for name in names]
+    found = labels(dict.fromkeys(peers_of(case_of(row)) for row in rows))
+    apart = []
+    for row, name, of in zip(rows, names, _kinds(rows), strict=True):
+        what = found[peers_of(case_of(row))].removeprefix(str(row["variant"])).strip(" ·")
+        apart.append((name, ", ".join(filter(None, (what, of)))))
+    return apart
+
+
+def _kinds(rows: Sequence[Row]) -> list[str]:
+    """What each row measures, where that is not the same in all."""
+    found = [kind(row["kind"]).label if row.get("kind") else "" for row in rows]
+    return found if len(set(found)) > 1 else [""] * len(found)
+
+
+def counted(key: str, what: str = _COMPARISON, *, before: str = "") -> Lead:
     """How often each word is in a column: ``Of 9 comparisons: 3 faster, 4 tie and 2 inconclusive.``
-    One word that all rows have is not counted again: ``All 4 certificates: pass.``
+    One word that all rows have is not counted again: ``All 4 certificates: pass.`` Up to three
+    comparisons are named: ``Faster: cifar-bn in keras-jax.``
 
     Args:
         key: The rows' key of the word; rows without one, and the reference's, are left out.
@@ -74,11 +102,12 @@ def counted(key: str, what: str = "comparison", *, before: str = "") -> Lead:
     """
 
     def lead(rows: Sequence[Row]) -> str:
-        words = Counter(
-            str(row[key]) for row in rows if row.get(key) and row[key] not in ("reference", "—")
-        )
+        mine = [row for row in rows if row.get(key) and row[key] not in ("reference", "—")]
+        words = Counter(str(row[key]) for row in mine)
         if not words:
             return ""
+        if what == _COMPARISON and len(mine) <= _NAMED:
+            return f"{before}{_named(mine, key, upper=not before)}."
         order = [*sorted(words.keys() - {*_LAST}), *(word for word in _LAST if word in words)]
         number = sum(words.values())
         some = f"{number} {what}" + ("" if number == 1 else "s")
@@ -91,6 +120,23 @@ def counted(key: str, what: str = "comparison", *, before: str = "") -> Lead:
         return f"{before}{of} {some}: {named}."
 
     return lead
+
+
+def _named(rows: Sequence[Row], key: str, *, upper: bool) -> str:
+    """The words, each with the rows that have it."""
+    named: dict[str, dict[str, list[str]]] = {}
+    for row, (name, what) in zip(rows, _told_apart(rows, seconds=True), strict=True):
+        named.setdefault(str(row[key]), {}).setdefault(name, []).append(what)
+    found = "; ".join(
+        f"{word}: {joined([_with_details(*one) for one in names.items()])}"
+        for word, names in named.items()
+    )
+    return found[0].upper() + found[1:] if upper else found
+
+
+def _with_details(name: str, details: Sequence[str]) -> str:
+    shown = [what for what in details if what]
+    return f"{name} ({joined(shown)})" if shown else name
 
 
 def both(*leads: Lead) -> Lead:

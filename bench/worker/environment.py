@@ -34,6 +34,8 @@ NOT_INHERITED = {
     "NVIDIA_TF32_OVERRIDE": "rounds float32 products whatever a track says",
     "OPENBLAS_*": "thread count and kernel selection of OpenBLAS",
     "PYTORCH_*": "allocator, fusion and fallback switches of PyTorch",
+    "TORCHINDUCTOR_*": "caches, threads and passes of PyTorch's compiler",
+    "TRITON_*": "caches and options of the compiler of GPU kernels",
     "TF_ENABLE_ONEDNN_OPTS": "switches TensorFlow's kernels",
     "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE": "rounds float32 products whatever a track says",
     "TF_XLA_FLAGS": "switches automatic compilation on or off",
@@ -50,7 +52,14 @@ KEPT = "ALEXBENCH_KEEP_ENV"
 """Names of variables that reach workers in spite of `NOT_INHERITED`, separated by commas."""
 
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-_SET_BY_SUITE = ("KERAS_BACKEND", "KERAS_HOME", "CUDA_VISIBLE_DEVICES", "PYTHONSAFEPATH")
+_COMPILER_CACHES = ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR")
+_SET_BY_SUITE = (
+    "KERAS_BACKEND",
+    "KERAS_HOME",
+    "CUDA_VISIBLE_DEVICES",
+    "PYTHONSAFEPATH",
+    *_COMPILER_CACHES,
+)
 _ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -76,6 +85,8 @@ def environment(case: Case, home: Path, threads: int) -> dict[str, str]:
         "TF_CPP_MIN_LOG_LEVEL": "2",
         # A user's ~/.keras/keras.json could change the float type or the layout.
         "KERAS_HOME": str(home),
+        # Each process compiles from nothing: compilers keep what they have made for the next one.
+        **{name: str(home / name.lower()) for name in _COMPILER_CACHES},
         **_user(home),
         **worker_environment(case.device, case.devices),
         **framework(case.framework).environment,

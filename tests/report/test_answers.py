@@ -181,7 +181,7 @@ def test_what_two_comparisons_share_is_drawn_once():
         if r.case.framework != "pytorch"
     ]
     plot = answers([*records, *jax])[LEARNING].plot
-    assert plot.count("cifar-bn, PyTorch ") == 1
+    assert plot.count(">PyTorch<") == 1
     assert plot.count("<circle") == 3
 
 

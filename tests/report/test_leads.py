@@ -2,21 +2,45 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
-from bench.report.leads import counted
+from bench.analysis.rows import Row
+from bench.report.leads import counted, extremes
+from tests.support.synthetic_records.synthetic import make_record
+
+
+def rows_of(words: list[str], kinds: list[str] | None = None) -> list[Row]:
+    case = dataclasses.asdict(make_record(kind="inference").case)
+    some = kinds or ["inference"] * len(words)
+    return [{**case, "verdict": word, "kind": of} for word, of in zip(words, some, strict=True)]
 
 
 @pytest.mark.parametrize(
     ("words", "before", "sentence"),
     [
         ([], "", ""),
-        (["faster"], "", "1 comparison: faster."),
-        (["faster"] * 2, "", "Both comparisons: faster."),
-        (["faster"] * 2, "BN: ", "BN: both comparisons: faster."),
-        (["faster"] * 3, "", "All 3 comparisons: faster."),
-        (["faster", "tie", "reference"], "", "Of 2 comparisons: 1 faster and 1 tie."),
+        (["faster"] * 4, "", "All 4 comparisons: faster."),
+        (["faster"] * 4, "BN: ", "BN: all 4 comparisons: faster."),
+        (["faster"] * 3 + ["tie", "reference"], "", "Of 4 comparisons: 3 faster and 1 tie."),
     ],
 )
 def test_verdicts_are_counted(words: list[str], before: str, sentence: str) -> None:
-    assert counted("verdict", before=before)([{"verdict": word} for word in words]) == sentence
+    assert counted("verdict", before=before)(rows_of(words)) == sentence
+
+
+def test_few_comparisons_are_named_with_what_tells_them_apart() -> None:
+    rows = rows_of(["faster", "faster", "tie"], ["train_throughput", "inference", "latency"])
+    name = f"{rows[0]['variant']} in {rows[0]['framework']}"
+    assert counted("verdict")(rows) == (
+        f"Faster: {name} (training and inference); tie: {name} (latency)."
+    )
+    assert counted("verdict", before="Speed: ")(rows[:1]) == f"Speed: faster: {name}."
+
+
+def test_the_ends_of_a_range_are_told_apart() -> None:
+    first, last = rows_of(["", ""], ["train_throughput", "inference"])
+    sentence = extremes("From", "value", str)([{**first, "value": 1}, {**last, "value": 2}])
+    name = f"{first['variant']} in {first['framework']}"
+    assert sentence == f"From 1 ({name}, training) to 2 ({name}, inference)."

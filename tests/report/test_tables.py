@@ -522,6 +522,8 @@ def test_an_interval_shows_whether_it_contains_no_difference():
     assert ratio(1.09, 0.9968, 1.2) == "1.09x [0.997, 1.20]"
     assert ratio(1.09, 1.003, 1.2) == "1.09x [1.003, 1.20]"
     assert ratio(1.0, 1.0, 1.0) == "1.00x [1.00, 1.00]"
+    assert ratio(1.002, 1.001, 1.004) == "1.002x [1.001, 1.004]"
+    assert ratio(1.002, 0.996, 1.004) == "1.00x [0.996, 1.004]"
     assert POINTS.estimate(0.01, -0.0003, 0.02) == "+1.0 [-0.03, +2.0]"
     assert CHANGE.interval(0.04, 12.34) == "[+0.04, +12.3]"
     assert RATIO.interval(0.02, 240) == "[0.02, >100]"

@@ -28,6 +28,8 @@ def test_it_is_the_same_for_all_frameworks(monkeypatch: pytest.MonkeyPatch, tmp_
     for name, row in FRAMEWORKS.items():
         found = environment(fakes.case(name), tmp_path, threads=3)
         assert found["KERAS_HOME"] == str(tmp_path)
+        for variable in ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR"):
+            assert Path(found[variable]).parent == tmp_path, "each process compiles from nothing"
         assert found.get("KERAS_BACKEND") == row.environment.get("KERAS_BACKEND")
         for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
             assert found[variable] == "3"

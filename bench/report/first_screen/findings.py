@@ -32,6 +32,8 @@ from bench.training.tracks import TRACKS
 NOT_COMPARED = "not compared"
 _CHANCE = 1.5
 """Accuracies up to this times chance are no sign of learning."""
+_NO_DIFFERENCE = ("", TIE, INCONCLUSIVE, NOT_INTERLEAVED)
+"""Verdicts that find none."""
 
 
 @dataclass(frozen=True)
@@ -156,7 +158,7 @@ def _speeds(results: Results, named: bool, name: str, verb: str, noun: str) -> l
         made = _finding(words, place, word, ours, theirs)
         what = [title(ours.case)] if frameworks > 1 else []
         what += [network] if networks > 1 or frameworks == 1 else []
-        mark = _speed_mark(ours, what, versus.ratio, decided=word != INCONCLUSIVE)
+        mark = _speed_mark(ours, what, versus.ratio, decided=word not in _NO_DIFFERENCE)
         found.append(replace(made, effect=wording.size(value), size=value, marks=(mark,)))
     return found
 
@@ -275,7 +277,7 @@ def _normalisation(row: Row, place: str) -> Finding:
     layers = str(row["normalisation"]).partition(" over ")[0]
     who = f"{row['variant']} ({layers}) compared with {base}"
     verdicts = [str(row["accuracy_verdict"]), str(row["speed_verdict"])]
-    decided = [w for w in verdicts if w not in ("", TIE, INCONCLUSIVE, NOT_INTERLEAVED)]
+    decided = [word for word in verdicts if word not in _NO_DIFFERENCE]
     rest = TIE if TIE in verdicts else INCONCLUSIVE
     finding = Finding(
         f"{who} {_brings_and_costs(row)}",
@@ -294,16 +296,16 @@ def _normalisation(row: Row, place: str) -> Finding:
 
 def _both_changes(row: Row) -> tuple[Mark, ...]:
     """What a normalisation brings and costs, as a plot has it."""
-    who, marks = str(row["variant"]), []
+    who, marks = f"{row['variant']}, {title(case_of(row))}, {row['track']}", []
     if known(row["difference"]):
         ends = (row["difference"], row["low"], row["high"])
-        decided = row["accuracy_verdict"] != INCONCLUSIVE
-        marks.append(Mark(f"{who}: accuracy", POINTS, *ends, decided))
+        decided = row["accuracy_verdict"] not in _NO_DIFFERENCE
+        marks.append(Mark(f"{who}, test accuracy", POINTS, *ends, decided))
     if known(row["ratio"]):
         ends = (row["ratio"], row["ratio_low"], row["ratio_high"])
         value, low, high = (None if end is None else end - 1 for end in ends)
-        decided = row["speed_verdict"] not in (INCONCLUSIVE, NOT_INTERLEAVED)
-        marks.append(Mark(f"{who}: training speed", SPEED, value or 0.0, low, high, decided))
+        decided = row["speed_verdict"] not in _NO_DIFFERENCE
+        marks.append(Mark(f"{who}, training speed", SPEED, value or 0.0, low, high, decided))
     return tuple(marks)
 
 
@@ -375,8 +377,8 @@ def _pretrained(
     words = wording.accuracy_sentence(subject, found, means) + _by_images(ours, theirs, means)
     made = _finding(words, place, found.verdict.word, ours, theirs)
     marks = (
-        Mark(f"{case.variant}, from scratch", ACCURATE, _mean(theirs)),
-        Mark(f"{case.variant}, {source} weights", ACCURATE, _mean(ours)),
+        Mark(f"{case.variant}, {title(case)}, from scratch", ACCURATE, _mean(theirs)),
+        Mark(f"{case.variant}, {title(case)}, {source} weights, {how}", ACCURATE, _mean(ours)),
     )
     return replace(made, marks=marks, **_effect_of(found))
 

@@ -9,19 +9,25 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from textwrap import wrap
 
 from markupsafe import Markup, escape
 
 from bench.report.format import fixed, known, significant
-from bench.stats.verdicts import EQUIVALENT_SPEED
+from bench.stats.verdicts import EQUIVALENT_ACCURACY, EQUIVALENT_SPEED
 
 SPEED, POINTS, ACCURACY = "speed", "points", "accuracy"
+_MARGIN = {SPEED: 100 * EQUIVALENT_SPEED, POINTS: 100 * EQUIVALENT_ACCURACY, ACCURACY: 0.0}
+"""Half the width of what counts as a tie, in percent and points."""
 
 _ROWS = 6
 """Marks of a plot at most; the tables have all."""
-_WIDTH, _ROW, _LABELS, _AXIS = 460, 18, 220, 16
-_SIZE, _LETTER = 11, 0.54
-"""Size of a letter, and its mean width over its size."""
+_WIDTH, _EDGE = 330, 8
+"""Pixels: as wide as a phone has room for, so that letters keep their size there."""
+_SIZE, _SMALL, _LETTER = 12, 10, 0.56
+"""Sizes of letters in pixels, and their mean width over their size."""
+_LINE_OF_TEXT, _MARK, _AXIS = 14, 14, 14
+"""Heights of a line of a label, of a mark and of a line below."""
 _DOUBLED = 100.0
 """Change of speed in percent from which on a plot has ratios."""
 _TWICE = 2.0
@@ -47,7 +53,7 @@ class Mark:
         value: The value.
         low: Lower end of its 95 % interval; None where it is unknown.
         high: Upper end.
-        decided: Whether the comparison has a verdict: else the mark is hollow.
+        decided: Whether there is a difference, by the verdict: else the mark is hollow.
     """
 
     label: str
@@ -76,20 +82,54 @@ def small_plot(marks: Sequence[Mark], title: str) -> Markup:
         title: What the plot says, for readers that do not see it.
     """
     # What several comparisons share has one mark.
-    shown = [mark for mark in dict.fromkeys(marks) if mark.ends][:_ROWS]
+    found = [mark for mark in dict.fromkeys(marks) if mark.ends]
+    shown = found[:_ROWS]
     if not shown:
         return Markup("")
     axis = _Axis.of(shown)
-    height = len(shown) * _ROW + _AXIS
-    parts = [
-        f'<svg class="small-plot" viewBox="0 0 {_WIDTH} {height}" width="{_WIDTH}" '
-        f'height="{height}" role="img" aria-label="{escape(title)}" '
-        f'style="max-width:100%;height:auto;font:{_SIZE}px sans-serif">',
-        *axis.below(len(shown) * _ROW),
-    ]
-    for place, mark in enumerate(shown):
-        parts += _row(mark, axis, place * _ROW + _ROW / 2)
-    return Markup("".join([*parts, "</svg>"]))  # labels are escaped
+    parts: list[str] = []
+    height = 0
+    for mark, label in zip(shown, _labels(shown), strict=True):
+        lines = wrap(label, _letters(mark, axis), break_on_hyphens=False) or [""]
+        parts += _row(mark, lines, axis, height)
+        height += _LINE_OF_TEXT * len(lines) + _MARK
+    below = axis.below(height)
+    height += _AXIS
+    if len(found) > len(shown):
+        words = f"{len(shown)} of {len(found)} values; the chapters below have all"
+        below.append(_text(0, height + _SMALL, words, "start", small=True))
+        height += _AXIS
+    head = (
+        f'<svg class="small-plot" viewBox="0 0 {_WIDTH} {height + 2}" width="{_WIDTH}" '
+        f'height="{height + 2}" role="img" aria-label="{escape(title)}" '
+        f'style="max-width:100%;height:auto;font:{_SIZE}px sans-serif">'
+    )
+    return Markup("".join([head, *below, *parts, "</svg>"]))  # labels are escaped
+
+
+def _labels(marks: Sequence[Mark]) -> list[str]:
+    """The labels without the parts that all of them have, where each keeps one."""
+    parts = [mark.label.replace(" · ", ", ").split(", ") for mark in marks]
+    shared = set.intersection(*map(set, parts)) if len(parts) > 1 else set()
+    kept = [[part for part in some if part not in shared] for some in parts]
+    return [", ".join(some) for some in (kept if all(kept) else parts)]
+
+
+def _letters(mark: Mark, axis: _Axis) -> int:
+    """Letters of a line of a mark's label: beside its value there is this much room."""
+    value = len(_value(mark, axis)) + 2
+    return max(12, int(_WIDTH / (_LETTER * _SIZE)) - value)
+
+
+def _value(mark: Mark, axis: _Axis) -> str:
+    return axis.show(100 * mark.value, signed=mark.unit != ACCURACY)
+
+
+def _text(x: float, y: float, words: str, anchor: str, *, small: bool = False) -> str:
+    style = f"fill:{_SOFT};font-size:{_SMALL}px" if small else f"fill:{_INK}"
+    return (
+        f'<text x="{x:.1f}" y="{y:g}" text-anchor="{anchor}" style="{style}">{escape(words)}</text>'
+    )
 
 
 @dataclass(frozen=True)
@@ -100,14 +140,12 @@ class _Axis:
         low: Its left end.
         high: Its right end.
         unit: What it says below.
-        margin: Half the width of the band around 0 that counts as a tie.
         ratio: Whether changes are drawn and written as ratios.
     """
 
     low: float
     high: float
     unit: str
-    margin: float = 0.0
     ratio: bool = False
 
     @classmethod
@@ -121,24 +159,23 @@ class _Axis:
             farthest = min(max(map(_factor, ends)), max(_BEYOND * values, _LEAST))
             reach = 100 * (_round(min(farthest, _FARTHEST)) - 1)
             words = "times as fast; shaded: margin of a tie"
-            return cls(_inverse(reach), reach, words, 100 * EQUIVALENT_SPEED, ratio=True)
+            return cls(_inverse(reach), reach, words, ratio=True)
         reach = max(map(abs, ends))
         values = max(abs(100 * mark.value) for mark in marks)
         # An interval that is many times as wide as all values would press them into one point.
         reach = _round(min(reach, max(5 * values, 50.0)))
-        margin = 100 * EQUIVALENT_SPEED if SPEED in units else 0.0
-        reach = max(reach, 1.5 * margin)
+        reach = max(reach, 1.5 * max(_MARGIN[unit] for unit in units))
         unit = {
             frozenset({SPEED}): "% speed; shaded: margin of a tie",
-            frozenset({POINTS}): "points of test accuracy",
-        }.get(frozenset(units), "% speed, or points; shaded: a tie")
-        return cls(-reach, reach, unit, margin)
+            frozenset({POINTS}): "points of test accuracy; shaded: margin of a tie",
+        }.get(frozenset(units), "% speed, or points; shaded: margin of a tie")
+        return cls(-reach, reach, unit)
 
     def x(self, value: float) -> float:
         inside = self._place(min(max(value, self.low), self.high))
         low, high = self._place(self.low), self._place(self.high)
-        width = _WIDTH - _LABELS - 10
-        return round(_LABELS + width * (inside - low) / (high - low), 1)
+        width = _WIDTH - 2 * _EDGE
+        return round(_EDGE + width * (inside - low) / (high - low), 1)
 
     def _place(self, value: float) -> float:
         return math.log(_of_change(value)) if self.ratio else value
@@ -148,45 +185,45 @@ class _Axis:
         return f"{_figures(_of_change(value))}x" if self.ratio else _number(value, signed)
 
     def below(self, y: float) -> list[str]:
-        """Band, zero line, ends of the axis and its unit."""
-        parts = []
-        if self.margin:
-            least = _inverse(self.margin) if self.ratio else -self.margin
-            left, right = self.x(least), self.x(self.margin)
-            parts.append(
-                f'<rect x="{left}" y="0" width="{right - left:.1f}" height="{y}" '
-                f'style="fill:{_SHADE}" fill-opacity="0.2"/>'
-            )
-        zero = self.x(0.0)
-        parts.append(f'<path d="M{zero} 0V{y}" style="stroke:{_LINE}"/>')
-        middle = (self.x(self.low) + self.x(self.high)) / 2
+        """Ends of the axis and its unit."""
+        low, high = self.x(self.low), self.x(self.high)
         signed = self.low < 0
-        texts = [(self.x(self.low), "start", self.show(self.low, signed=signed))]
-        texts += [(middle, "middle", self.unit)]
-        texts += [(self.x(self.high), "end", self.show(self.high, signed=signed))]
-        for x, anchor, text in texts:
-            parts.append(
-                f'<text x="{x:.1f}" y="{y + 11}" text-anchor="{anchor}" '
-                f'style="fill:{_SOFT};font-size:9px">{escape(text)}</text>'
-            )
-        return parts
+        return [
+            _text(0, y + _SMALL, self.show(self.low, signed=signed), "start", small=True),
+            _text((low + high) / 2, y + _SMALL, self.unit, "middle", small=True),
+            _text(_WIDTH, y + _SMALL, self.show(self.high, signed=signed), "end", small=True),
+        ]
+
+    def band(self, unit: str, y: float) -> list[str]:
+        """The line at 0, and the values around it that count as a tie, behind a mark."""
+        zero, margin = self.x(0.0), _MARGIN[unit]
+        line = f'<path d="M{zero} {y}V{y + _MARK}" style="stroke:{_LINE}"/>'
+        if not margin:
+            return [line]
+        left = self.x(_inverse(margin) if self.ratio else -margin)
+        width = self.x(margin) - left
+        return [
+            f'<rect x="{left}" y="{y}" width="{width:.1f}" height="{_MARK}" '
+            f'style="fill:{_SHADE}" fill-opacity="0.2"/>',
+            line,
+        ]
 
 
-def _row(mark: Mark, axis: _Axis, y: float) -> list[str]:
+def _row(mark: Mark, lines: Sequence[str], axis: _Axis, top: float) -> list[str]:
+    """A mark below its label, with its value at the right."""
     value = 100 * mark.value
     signed = mark.unit != ACCURACY
-    shown = f"{mark.label}  {axis.show(value, signed=signed)}"
-    room = _LABELS - 8
-    size = min(_SIZE, room / (_LETTER * len(shown)))  # a long label in smaller letters, not cut
-    parts = [
-        f'<text x="{room}" y="{y + 4}" text-anchor="end" '
-        f'style="fill:{_INK};font-size:{size:.3g}px">'
-        f"{escape(shown)}</text>"
-    ]
+    shown = _value(mark, axis)
+    below = top + _LINE_OF_TEXT * len(lines)
+    y = below + _MARK / 2
+    parts = axis.band(mark.unit, below)
+    for place, line in enumerate(lines):
+        parts.append(_text(0, top + _SIZE + _LINE_OF_TEXT * place, line, "start"))
+    parts.append(_text(_WIDTH, top + _SIZE, shown, "end"))
     if mark.low is not None and mark.high is not None and known(mark.low) and known(mark.high):
         low, high = 100 * mark.low, 100 * mark.high
         words = ", ".join(axis.show(end, signed=signed) for end in (low, high))
-        parts.insert(0, f"<title>{escape(shown)} [{words}]</title>")
+        parts.insert(0, f"<title>{escape(mark.label)}  {escape(shown)} [{words}]</title>")
         ends = f"M{axis.x(low)} {y}H{axis.x(high)}"
         parts.append(f'<path d="{ends}" style="stroke:{_INK}" stroke-width="2"/>')
         parts += [_arrow(axis.x(low), y, 1)] if low < axis.low else []

@@ -13,7 +13,7 @@ from bench.report.format import NOTHING, Quantity
 from bench.report.leads import counted
 from bench.report.table import Chart, Table
 
-_AUDIT = Quantity(2, even=1.0)
+_AUDIT = Quantity(3, even=1.0)
 """A ratio of two slopes, without a unit."""
 
 
