@@ -24,11 +24,12 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, MultipleLocator, NullLocator
 from matplotlib.transforms import ScaledTranslation
 
 from bench.analysis.experiments import Data
@@ -165,6 +166,20 @@ def _fixed(
     return spare[newcomers.index(framework) % len(spare)]
 
 
+def contrast(one: str, other: str) -> float:
+    """The contrast ratio of two colours, 1 to 21 (WCAG 2.2, 1.4.3)."""
+    low, high = sorted(map(_luminance, (one, other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def _luminance(tint: str) -> float:
+    parts = [
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4
+        for part in to_rgb(tint)
+    ]
+    return sum(part * weight for part, weight in zip(parts, (0.2126, 0.7152, 0.0722), strict=True))
+
+
 _HOVER = "hover: "
 
 
@@ -207,8 +222,12 @@ def new_figure(width: float, height: float, title: str, data: Data) -> Figure:
 
 
 def _room(figure: Figure) -> float:
-    """Pixels that a line of text may take across a figure."""
-    return 0.98 * figure.bbox.width
+    """Pixels that a line of text may take across a figure.
+
+    Less than its width: a browser sets the texts of an SVG file in a face of the reader's, which
+    may be wider than the one that they are measured in.
+    """
+    return 0.9 * figure.bbox.width
 
 
 def retitle(figure: Figure, title: str) -> None:
@@ -374,7 +393,7 @@ def ratio_axis(axes: Axes, intervals: Sequence[Interval]) -> Ends:
     """Scale the x axis for ratios and their intervals; how far they are drawn.
 
     Everything is in the panel, up to ten times beyond the outermost mark; the axis is logarithmic
-    where the ends are more than a factor of four apart.
+    where the ends are more than a factor of four apart. There is a tick on either side of 1.
 
     Args:
         axes: The panel.
@@ -392,12 +411,47 @@ def ratio_axis(axes: Axes, intervals: Sequence[Interval]) -> Ends:
     axes.set_xscale("log" if wide else "linear")
     axes.set_xlim(low / room, high * room)
     if wide:
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ticks = _with_sides(log_ticks(low / room, high * room))
+        axes.set_xlim(min(low / room, ticks[0] / 1.02), max(high * room, ticks[-1] * 1.02))
+        axes.xaxis.set_major_locator(FixedLocator(ticks))
         axes.xaxis.set_minor_locator(NullLocator())
     else:
-        axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+        locator = MaxNLocator(_TICKS, steps=[1, 2, 5, 10], min_n_ticks=3)
+        first, second, *_ = locator.tick_values(low / room, high * room)
+        step = second - first
+        axes.set_xlim(min(low / room, 1 - 1.05 * step), max(high * room, 1 + 1.05 * step))
+        axes.xaxis.set_major_locator(MultipleLocator(step))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}x"))
     return low, high
+
+
+_TICKS = 7
+"""Ticks of an axis of ratios, at most."""
+_STEPS = ((1, 1.5, 2, 3, 5, 7), (1, 2, 5), (1, 3))
+"""Figures that ticks begin with, the finest first."""
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """Round values on a logarithmic axis, as many as have room; 1 is one of them where it is on
+    the axis."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for steps in _STEPS:
+        found = [float(f"{step}e{power}") for power in powers for step in steps]
+        found = [tick for tick in found if low <= tick <= high]
+        if len(found) <= _TICKS:
+            return found
+    stride = -(-len(powers) // _TICKS)
+    return [
+        float(f"1e{power}") for power in powers if power % stride == 0 and low <= 10**power <= high
+    ]
+
+
+def _with_sides(ticks: list[float]) -> list[float]:
+    """Ticks of ratios, one at least on either side of 1."""
+    sides = (0.7, 1.5) if len(ticks) > 1 and ticks[-1] / ticks[0] < 20 else (0.5, 2.0)
+    less = [] if any(tick < 1 for tick in ticks) else [sides[0]]
+    more = [] if any(tick > 1 for tick in ticks) else [sides[1]]
+    return [*less, *ticks, *more]
 
 
 def draw_interval(

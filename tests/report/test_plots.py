@@ -1,3 +1,4 @@
+import re
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 from itertools import product
@@ -15,9 +16,24 @@ from bench.report.chapters import TABLES
 from bench.report.chapters.learning.accuracy import accuracy_curves, accuracy_vs_throughput
 from bench.report.chapters.learning.per_class import confusion, per_class
 from bench.report.chapters.speed.latency import latency
+from bench.report.chapters.speed.memory import memory
 from bench.report.chapters.speed.startup import startup
 from bench.report.chapters.speed.throughput import throughput
-from bench.report.plot_style import Drawing, colour, dash, hover, marker, new_figure, save, style
+from bench.report.charts.accuracy_seeds import seeds
+from bench.report.page.chapters import inline_svg
+from bench.report.plot_style import (
+    Drawing,
+    Plot,
+    colour,
+    contrast,
+    dash,
+    hover,
+    marker,
+    new_figure,
+    ratio_axis,
+    save,
+    style,
+)
 from bench.report.plots import CHARTS, write_plots
 from bench.report.report import Part, Report
 from bench.training.tracks import TRACKS
@@ -55,6 +71,8 @@ def test_every_plot_is_there_for_both_tracks(plots):
     # executions and several devices where they are asked for.
     others = {"defaults", "normalisation", "layers", "tutorial_loops", "features", "article"}
     others |= {"executions", "scaling"}
+    # One seed has no spread.
+    others |= {"seeds", "time_to_accuracy"}
     shared = CHARTS.keys() - others
     names = {f"{name}_{track}" for name in shared for track in ("closed", "idiomatic")}
     # Only the closed track has the same trainings twice, and certificates.
@@ -237,6 +255,105 @@ def test_confusion_is_a_share_of_each_true_class():
     assert axes.yaxis_inverted()
 
 
+def numbers(text):
+    """All numbers in a text."""
+    return [float(found) for found in re.findall(r"[\d.]+", text)]
+
+
+def fill(element):
+    """The colour of an element of an SVG file."""
+    return re.search(r"fill: ([^;]+)", element.get("style"))[1]
+
+
+def test_figures_on_a_matrix_can_be_read_on_a_light_and_on_a_dark_page(plots):
+    """In the SVG of the page, where some colours follow the page's."""
+    (path,) = [plot for plot in plots if plot.stem == "confusion_closed"]
+    svg = ET.fromstring(inline_svg(Plot("confusions", path.stem, "title", "how", path, None), 0))
+    cells = [g.find("path") for g in svg.iter("g") if " taken for " in (g.findtext("title") or "")]
+    assert not any("var(" in cell.get("style") for cell in cells)
+    places = [(numbers(cell.get("d")), fill(cell)) for cell in cells]
+    figures = [text for text in svg.iter("text") if (text.text or "").isdigit()]
+    for figure in figures:
+        x, y = (float(figure.get(axis)) for axis in "xy")
+        (under,) = [
+            tint
+            for d, tint in places
+            if min(d[::2]) < x < max(d[::2]) and min(d[1::2]) < y < max(d[1::2])
+        ]
+        assert contrast(fill(figure), under) >= 4.5, (figure.text, under)
+    assert len(figures) == len(cells) / 10 > 0
+
+
+def test_a_cell_says_what_it_counts():
+    record = make_record(kind="accuracy")
+    metrics = {"confusion": [[8, 2], [5, 15]], "classes": ["cat", "dog"], "per_class": None}
+    again = make_record(kind="accuracy", seed=1)
+    (axes,) = draw(confusion, [replace(r, metrics=metrics) for r in (record, again)]).figure.axes
+    words = [cell.get_gid().removeprefix("hover: ") for cell in axes.patches]
+    assert "cat taken for dog: 4 of 20" in words
+    assert "dog taken for dog: 30 of 40" in words
+    assert len(words) == 4
+
+
+def test_matrices_of_several_networks_are_side_by_side():
+    names = ("cifar-bn", "cifar-lrn", "cifar-plain")
+    records = [make_record(name, kind="accuracy") for name in names]
+    figure = draw(confusion, records).figure
+    assert len(shown(figure)) == len(figure.axes) == 3
+    assert len({axes.get_subplotspec().rowspan.start for axes in figure.axes}) == 1
+
+
+def test_panels_close_up_where_networks_were_not_measured_alike():
+    """Planted: a diagonal of panels, which would leave half of the figure empty."""
+    records = [
+        make_record(kind="train_throughput"),
+        make_record(kind="inference"),
+        make_record("cifar-lrn", kind="accuracy"),
+        make_record("cifar-plain", kind="accuracy"),
+    ]
+    figure = draw(memory, records).figure
+    titles = [" ".join(axes.get_title("left").split()) for axes in shown(figure)]
+    assert titles == [
+        "cifar-bn: training", "cifar-bn: inference", "cifar-lrn: accuracy", "cifar-plain: accuracy",
+    ]  # fmt: skip
+    assert {axes.get_subplotspec().rowspan.start for axes in shown(figure)[:3]} == {0}
+
+
+@pytest.mark.parametrize("ends", [(0.36, 1.6), (0.9, 0.97), (0.1, 0.95), (1.1, 3.5), (0.001, 900)])
+def test_ratios_have_ticks_on_both_sides_of_1(ends):
+    with style():
+        axes = new_figure(6, 2, "title", Data("cifar10", "0a")).subplots()
+        ratio_axis(axes, [(end, None, None) for end in ends] + [(ends[0], *ends)])
+        low, high = axes.get_xlim()
+        ticks = [tick for tick in axes.get_xticks() if low <= tick <= high]
+    assert 3 <= len(ticks) <= 10
+    assert min(ticks) < 1 < max(ticks)
+    assert 1 in [round(tick, 9) for tick in ticks]
+    assert low <= ends[0]
+    assert high >= ends[1]
+
+
+def test_seeds_are_drawn_where_a_row_has_two_and_the_legend_has_what_is_there():
+    first, second = (make_record(kind="accuracy", seed=seed) for seed in range(2))
+    assert draw(seeds, [first, make_record("cifar-lrn", kind="accuracy")]) is None
+    (legend,) = draw(seeds, [first, second]).figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["a seed", "mean, 95 % interval"]
+    gone = replace(second, metrics={**second.metrics, "diverged": True})
+    (legend,) = draw(seeds, [first, gone]).figure.legends
+    assert "one that diverged" in [text.get_text() for text in legend.get_texts()]
+
+
+def test_certificates_of_two_executions_have_names_of_their_own_and_percent():
+    (drawing,) = [d for d in drawings("executions") if d.name == "parity_closed"]
+    (axes,) = drawing.figure.axes
+    names = row_names(axes)
+    assert len(names) == len(set(names)) == 6
+    assert "cifar-bn · pytorch compiled · float32 logits" in names
+    figures = [text.get_text() for text in axes.texts if text.get_text() not in names]
+    assert "7.9 % of the bound" in figures
+    assert all(re.fullmatch(r"[\d.]+ % of the bound", figure) for figure in figures)
+
+
 def test_accuracy_meets_throughput_whatever_the_recipe():
     records = [
         make_record(kind="accuracy", recipe="long"),
@@ -351,7 +468,7 @@ def test_values_are_seen_on_hover_whatever_is_in_a_name(tmp_path):
 def test_every_plot_shows_values_on_hover(plots):
     for plot in plots:
         titles = [element.text for element in ET.parse(plot).iter(f"{SVG}title")]
-        assert titles or plot.name.startswith("confusion"), plot.name
+        assert titles, plot.name
         assert all(any(letter.isdigit() for letter in title) for title in titles)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -29,7 +29,7 @@ from bench.report.plot_style import (
 )
 from bench.report.report import Part
 
-_LETTERS = 56  # of a title above axes 5 inches wide
+_LETTERS = 50  # of a title above axes 5 inches wide
 _LIFT = 0.24  # of the seeds above the line of their framework; the mean is as far below it
 _DIVERGED = "X"
 _CUT = 2.0
@@ -37,10 +37,13 @@ _CUT = 2.0
 
 
 def seeds(part: Part) -> Drawing | None:
-    """A panel per network, a line per framework: its seeds above, mean and interval below."""
+    """A panel per network, a line per framework: its seeds above, mean and interval below.
+
+    None where no line has two seeds: there is nothing that spreads.
+    """
     panels = panels_of(part.experiments("accuracy"))
     panels = {case: panel for case, panel in panels.items() if any(e.ok for e in panel)}
-    if not panels:
+    if not any(len(e.ok) > 1 for panel in panels.values() for e in panel):
         return None
     panels, left_out = first_panels(panels, "accuracy", part.panels)
     names = labels(panels)
@@ -52,7 +55,7 @@ def seeds(part: Part) -> Drawing | None:
     for (axes,), (case, panel) in zip(grid, panels.items(), strict=True):
         axes.set_title(in_lines(names[case], _LETTERS))
         _panel(axes, panel, part.frameworks)
-    figure.legend(handles=_legend(), loc="outside lower center", ncols=3)
+    figure.legend(handles=_legend(panels.values()), loc="outside lower center", ncols=3)
     return Drawing(
         f"seeds_{part.track}",
         title,
@@ -139,9 +142,21 @@ def _label(name: str, experiment: Experiment) -> str:
     return f"{name}\n{', '.join(words)}"
 
 
-def _legend() -> list[Line2D]:
-    return [
-        Line2D([], [], color=SOFT, marker="o", linestyle="", label="a seed"),
-        Line2D([], [], color=SOFT, marker=_DIVERGED, linestyle="", label="a seed that diverged"),
-        Line2D([], [], color=INK, marker="|", markersize=9, label="mean, 95 % interval"),
-    ]
+def _legend(panels: Iterable[Sequence[Experiment]]) -> list[Line2D]:
+    """What is drawn, and nothing else."""
+    found = [experiment for panel in panels for experiment in panel]
+    handles = (
+        (
+            any(len(e.ok) > e.diverged for e in found),
+            Line2D([], [], color=SOFT, marker="o", linestyle="", label="a seed"),
+        ),
+        (
+            any(e.diverged for e in found),
+            Line2D([], [], color=SOFT, marker=_DIVERGED, linestyle="", label="one that diverged"),
+        ),
+        (
+            any(_interval(e)[1] is not None for e in found if e.ok),
+            Line2D([], [], color=INK, marker="|", markersize=9, label="mean, 95 % interval"),
+        ),
+    )
+    return [handle for drawn, handle in handles if drawn]

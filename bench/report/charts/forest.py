@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from bench.analysis.experiments import framework_place, labels
 from bench.analysis.results import Results
@@ -31,6 +31,7 @@ from bench.report.plot_style import (
     ends_of,
     framework_legend,
     hover,
+    log_ticks,
     marker,
     name_rows,
     new_figure,
@@ -69,9 +70,9 @@ def share_axis(axes: Axes, intervals: Sequence[Interval]) -> Ends:
     low, high = min(inside), max(inside)
     axes.set_xscale("log")
     axes.set_xlim(low / 3, high * 3)
-    axes.xaxis.set_major_locator(LogLocator(numticks=7))
+    axes.xaxis.set_major_locator(FixedLocator(log_ticks(low / 3, high * 3)))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:,.10g} %"))
     return low, high
 
 

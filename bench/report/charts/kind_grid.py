@@ -1,4 +1,5 @@
-"""Figures with a row of panels per network and a column per kind of measurement."""
+"""Figures with a row of panels per network and a column per kind of measurement; closed up where
+networks were not all measured alike."""
 
 from __future__ import annotations
 
@@ -13,7 +14,8 @@ from bench.core.kinds import kind
 from bench.report.plot_style import grid_of_axes, in_lines, new_figure
 from bench.report.report import Part
 
-_LETTERS = 10.4  # of a title, for each inch of a column
+_LETTERS = 9.2  # of a title, for each inch of a column
+_TITLE_LINE = 0.16  # inches of a further line of a title
 
 
 def kind_grid(
@@ -33,24 +35,30 @@ def kind_grid(
         panels: Experiments by network.
         kinds: Those that may have a column, from the left; one that no panel has is left out.
         title: Of the figure.
-        draw: Called with axes and the experiments in them, of which there may be none.
+        draw: Called with axes and the experiments in them.
         width: Inches of a column, and of the margin.
         height: Inches of a row, and of each framework in it.
     """
-    there = {experiment.kind for panel in panels.values() for experiment in panel}
-    shown = [row for row in map(kind, kinds) if row.name in there]
     names = labels(panels)
-    heights = [
-        height[0] + height[1] * len({e.case.framework_label for e in panel})
-        for panel in panels.values()
-    ]
-    figure = new_figure(width[0] * len(shown) + width[1], 1.1 + sum(heights), title, part.data)
     letters = round(_LETTERS * width[0])
-    grid = grid_of_axes(figure, len(panels), len(shown), heights)
-    for line, (case, panel) in zip(grid, panels.items(), strict=True):
-        for axes, measured in zip(line, shown, strict=True):
-            some = [e for e in panel if e.kind == measured.name]
-            if some:
-                axes.set_title(in_lines(f"{names[case]}: {measured.label}", letters))
+    shown = [
+        (in_lines(f"{names[case]}: {measured.label}", letters), some)
+        for case, panel in panels.items()
+        for measured in map(kind, kinds)
+        if (some := [e for e in panel if e.kind == measured.name])
+    ]
+    columns = len({experiment.kind for _, some in shown for experiment in some})
+    lines = [shown[first : first + columns] for first in range(0, len(shown), columns)]
+    heights = [
+        height[0]
+        + max(height[1] * len(some) + _TITLE_LINE * above.count("\n") for above, some in line)
+        for line in lines
+    ]
+    figure = new_figure(width[0] * columns + width[1], 1.1 + sum(heights), title, part.data)
+    for places, line in zip(grid_of_axes(figure, len(lines), columns, heights), lines, strict=True):
+        for axes, (above, some) in zip(places, line, strict=False):
+            axes.set_title(above)
             draw(axes, some, part)
+        for axes in places[len(line) :]:
+            axes.set_axis_off()
     return figure

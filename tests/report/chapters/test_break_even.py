@@ -141,18 +141,21 @@ def drawn(records):
 
 def test_a_crossing_is_drawn_where_the_faster_one_is_decided():
     axes = drawn([*QUICK_START, *SLOW_START])
-    assert len(axes.lines) == 2
-    assert not axes.collections
+    *lines, crossing = axes.lines
+    assert len(lines) == 2
+    assert crossing.get_xdata()[0] == pytest.approx(40_000)
+    assert crossing.get_ydata()[0] == pytest.approx(45)
+    assert crossing.get_gid() == "hover: keras-jax is ahead of pytorch from 40,000 images on"
     assert axes.get_xlim()[1] > 40_000
     assert axes.get_xlabel() == "training images after the first step"
 
 
-def test_an_undecided_ratio_has_bands_and_no_crossing_and_says_so():
+def test_an_undecided_ratio_has_thin_lines_and_no_crossing_and_says_so():
     records = [*QUICK_START, *measured("keras-jax", 1020, (9.0, 1.0, 1.0))]
     assert rows(records)[0]["images"] is None
     axes = drawn(records)
-    assert not axes.lines
-    assert len(axes.collections) == 2
+    thick = drawn([*QUICK_START, *SLOW_START]).lines[0].get_linewidth()
+    assert [line.get_linewidth() < thick for line in axes.lines] == [True, True]
     assert axes.get_xlim()[1] < 20_000  # medians would cross after 306,000 images
     words = " ".join(axes.get_xlabel().split())
     why = "no break-even, the ratio is inconclusive"
@@ -160,6 +163,14 @@ def test_an_undecided_ratio_has_bands_and_no_crossing_and_says_so():
     alike = [r for name in ("jax", "torch") for r in measured(f"keras-{name}", 1000, (9, 1, 1))]
     words = " ".join(drawn([*QUICK_START, *alike]).get_xlabel().split())
     assert words.endswith("no break-even: every ratio is a tie")
+
+
+def test_the_sentence_says_who_is_ahead_from_which_image_on():
+    (section,) = sections(TABLE, [*QUICK_START, *SLOW_START])
+    ahead = "cifar-bn: keras-jax is ahead of pytorch from 40,000 images on."
+    assert section.lead == f"1 pair: break-even. {ahead}"
+    (section,) = sections(TABLE, [*QUICK_START, *measured("keras-jax", 1000, (9.0, 1.0, 1.0))])
+    assert "ahead" not in section.lead
 
 
 @given(st.floats(0, 100), st.floats(0, 100), RATE, st.floats(1.01, 10))

@@ -243,8 +243,9 @@ def test_the_plot_rises_where_seeds_arrive_and_ends_where_they_end():
     assert "without their start-up" in drawing.how
 
 
-def test_there_is_no_plot_where_nobody_got_anywhere():
-    assert time_to_accuracy(part_of([run(None)])) is None
+def test_there_is_no_plot_where_nobody_got_anywhere_or_there_is_one_seed_of_each():
+    assert time_to_accuracy(part_of([run(None), run(None, seed=1)])) is None
+    assert time_to_accuracy(part_of([run(10.0), run(20.0, framework="keras-jax")])) is None
 
 
 def test_a_threshold_that_a_record_does_not_have_is_unknown_and_not_never():
@@ -257,7 +258,8 @@ def test_a_threshold_that_a_record_does_not_have_is_unknown_and_not_never():
     row = rows([run(10.0), silent, known])["keras-jax"]
     assert (row["reached"], row["seeds"], row["median_images"]) == (1, 1, 30_000)
     with style():
-        assert time_to_accuracy(part_of([run(10.0), silent])) is not None
+        two = [run(10.0), run(12.0, seed=1)]
+        assert time_to_accuracy(part_of([*two, silent])) is not None
 
 
 def test_the_table_of_accuracies_asks_only_who_knows():

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from bench.core.records import RecordStore
 from bench.report.html import write_results
 from tests.support.browser import browser, missing, page_of
 from tests.support.synthetic_records.synthetic import CLASSES, make_failure, make_record, make_run
@@ -222,6 +224,29 @@ def test_the_page_is_printed_with_its_tables(page):
     pdf = page.pdf(format="A4")
     assert pdf.startswith(b"%PDF")
     assert len(re.findall(rb"/Type\s*/Page\b", pdf)) > 10
+
+
+LEAVES = """svg => { const room = svg.getBoundingClientRect();
+  return [...svg.querySelectorAll("text")].filter(text => { const box = text.getBoundingClientRect();
+    return box.left < room.left - .5 || box.right > room.right + .5 || box.top < room.top - .5 ||
+      box.bottom > room.bottom + .5; }).map(text => text.textContent); }"""
+RUNS = {
+    "reference-2026-11-26-executions": {"latency", "startup", "train_throughput"},
+    "reference-2026-11-21-transfer-small": {"accuracy"},
+}
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_no_word_leaves_its_plot_in_the_faces_of_a_reader(chromium, tmp_path, run):
+    """Measured by the browser, which may set texts wider than they were drawn."""
+    records = RecordStore(Path(__file__).parents[3] / "results" / run).read()
+    path = write_results([r for r in records if r.kind in RUNS[run]], tmp_path)
+    for width in (1440, 390):
+        with page_of(chromium, path, viewport={"width": width, "height": 900}) as page:
+            plots = page.locator(".drawn svg, .card svg")
+            found = [plot for plot in plots.all() if plot.is_visible()]
+            assert len(found) >= 3
+            assert {str(words) for plot in found if (words := plot.evaluate(LEAVES))} == set()
 
 
 def test_without_scripts_tables_and_pictures_are_there(chromium, path):

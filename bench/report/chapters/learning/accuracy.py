@@ -37,7 +37,7 @@ from bench.report.table import Chart, Table
 
 _AXES = {"epoch": "epochs", "seconds": "seconds of training"}
 
-_LETTERS = 48  # of a title above axes 4.5 inches wide
+_LETTERS = 42  # of a title above axes 4.5 inches wide
 
 _REMOVED = "removed: the seconds are no measurement"
 

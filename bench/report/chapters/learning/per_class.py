@@ -6,7 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import PercentFormatter
 
 from bench.analysis.experiments import Experiment, framework_labels_of, labels
@@ -28,9 +31,9 @@ from bench.report.format import joined, known, percent, share
 from bench.report.leads import who as who_is
 from bench.report.panels import first_panels, panels_of, signed_title
 from bench.report.plot_style import (
-    INK,
     Drawing,
     colour,
+    contrast,
     face,
     framework_legend,
     grid_of_axes,
@@ -45,7 +48,12 @@ from bench.report.table import Chart, Table
 
 PAIRS = 5
 """Confused classes of each training in the table."""
-_LETTERS = 48  # of a title above axes 4.5 inches wide
+_LETTERS = 42  # of a title above axes 4.5 inches wide
+_MATRIX_LETTERS = 24  # of one above a matrix
+_ACROSS = 4  # matrices side by side, where a network has no more
+_LIGHT, _DARK = "#fffffe", "#010101"
+"""On the cells of a matrix, whose colours are the same on a light page and on a dark one: none of
+the colours that follow the page's (`bench.report.page.chapters`)."""
 
 
 def per_class_rows(results: Results) -> list[Row]:
@@ -154,27 +162,25 @@ def confusion(part: Part) -> Drawing | None:
     ]
     if not found:
         return None
-    # One matrix per place: here cases that differ in precision stand apart in either track.
+    # One group per place: here cases that differ in precision stand apart in either track.
     matrices: dict[Case, list[Experiment]] = {}
     for experiment in found:
         matrices.setdefault(replace(experiment.case, framework=""), []).append(experiment)
     panels, left_out = first_panels(matrices, "per_class", part.panels)
     names = labels(panels)
-    frameworks = framework_labels_of(e.case for e in found)
+    titled = [(_above(names[case], e), e) for case, panel in panels.items() for e in panel]
+    columns = _columns([len(panel) for panel in panels.values()])
+    rows = -(-len(titled) // columns)
     title = f"Confusion of classes, {part.track} track"
-    figure = new_figure(
-        max(5.5, 1.3 + 2.2 * len(frameworks)), 1.1 + 2.8 * len(panels), title, part.data
-    )
-    grid = grid_of_axes(figure, len(panels), len(frameworks))
-    for row, (case, panel) in zip(grid, panels.items(), strict=True):
-        by_name = {experiment.case.framework_label: experiment for experiment in panel}
-        for axes, framework in zip(row, frameworks, strict=True):
-            if framework in by_name:
-                signed = signed_title(framework, [by_name[framework]], timed=False)
-                axes.set_title(f"{in_lines(names[case], 26)}\n{signed}", fontsize=9)
-                _matrix(axes, by_name[framework], first=axes is row[0])
-            else:
-                axes.set_axis_off()
+    lines = max(above.count("\n") + 1 for above, _ in titled)
+    height = 0.8 + rows * (2.8 + 0.16 * lines)
+    figure = new_figure(max(5.5, 1.3 + 2.2 * columns), height, title, part.data)
+    places = [axes for row in grid_of_axes(figure, rows, columns) for axes in row]
+    for place, (axes, (above, experiment)) in enumerate(zip(places, titled, strict=False)):
+        axes.set_title(above, fontsize=9)
+        _matrix(axes, experiment, first=place % columns == 0)
+    for axes in places[len(titled) :]:
+        axes.set_axis_off()
     return Drawing(
         f"confusion_{part.track}",
         title,
@@ -185,25 +191,48 @@ def confusion(part: Part) -> Drawing | None:
     )
 
 
+def _above(network: str, experiment: Experiment) -> str:
+    """The title of a matrix: its network, and below it its framework."""
+    signed = signed_title(experiment.case.framework_label, [experiment], timed=False)
+    return f"{in_lines(network, _MATRIX_LETTERS)}\n{signed}"
+
+
+def _columns(sizes: Sequence[int]) -> int:
+    """Columns for groups of matrices: no group is broken where all are of one size."""
+    alike = sizes[0] if len(set(sizes)) == 1 else 1
+    return min(sum(sizes), max(1, _ACROSS // alike) * alike)
+
+
 def _matrix(axes: Axes, experiment: Experiment, *, first: bool) -> None:
     found = [r.metrics for r in experiment.ok if r.metrics.get("confusion")]
-    counts = np.sum([np.asarray(m["confusion"], dtype=float) for m in found], axis=0)
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    counts = np.sum([np.asarray(m["confusion"], dtype=int) for m in found], axis=0)
+    totals = counts.sum(axis=1)
     classes = found[0].get("classes") or [str(i) for i in range(len(counts))]
-    # By its square root: an error of 5 % must be visible next to a diagonal of 70 %.
-    axes.pcolormesh(np.sqrt(shares), cmap="Blues", vmin=0, vmax=1, edgecolor="w", linewidth=0.3)
-    axes.invert_yaxis()
-    axes.set_aspect("equal")
+    middles = np.arange(len(classes)) + 0.5
+    name_rows(axes, dict(zip(middles, classes, strict=True)) if first else {}, size=7)
+    for (row, column), number in np.ndenumerate(counts):
+        share = number / max(totals[row], 1)
+        # By its square root: an error of 5 % must be visible next to a diagonal of 70 %.
+        tint = to_hex(colormaps["Blues"](share**0.5))
+        cell = Rectangle((column, row), 1, 1, facecolor=tint, edgecolor=_LIGHT, linewidth=0.3)
+        cell.set_in_layout(False)
+        axes.add_patch(cell)
+        taken = f"{classes[row]} taken for {classes[column]}"
+        hover(cell, f"{taken}: {number:,} of {totals[row]:,}")
+        if row == column:
+            middle, figure = (column + 0.5, row + 0.5), f"{100 * share:.0f}"
+            axes.text(*middle, figure, ha="center", va="center", fontsize=6, color=_on(tint))
+    axes.set_xlim(0, len(classes))
+    axes.set_ylim(len(classes), 0)
+    axes.set_aspect("equal", anchor="S")  # room for the names below it is kept so
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
-    middles = np.arange(len(classes)) + 0.5
     axes.set_xticks(middles, classes, rotation=90, fontsize=7)
-    name_rows(axes, dict(zip(middles, classes, strict=True)) if first else {}, size=7)
-    for i, right in enumerate(np.diagonal(shares)):
-        tint = "white" if right > 0.3 else INK
-        axes.text(
-            i + 0.5, i + 0.5, f"{100 * right:.0f}", ha="center", va="center", fontsize=6, color=tint
-        )
+
+
+def _on(tint: str) -> str:
+    """The colour of figures on a cell: the one with the higher contrast (WCAG)."""
+    return max((_LIGHT, _DARK), key=lambda colour: contrast(colour, tint))
 
 
 TABLE = Table(

@@ -41,7 +41,7 @@ UNITS = ("seconds", "images")
 GOALS = 3
 """Accuracies of a network that are drawn: the highest ones, where frameworks differ."""
 
-_LETTERS = 34  # of a title above axes 3.4 inches wide
+_LETTERS = 30  # of a title above axes 3.4 inches wide
 
 
 def time_to_accuracy_rows(results: Results) -> list[Row]:
@@ -143,11 +143,14 @@ def notes(rows: Iterable[Row]) -> list[str]:
 
 
 def time_to_accuracy(part: Part) -> Drawing | None:
-    """A row of panels per network, one for each of the highest accuracies that a seed reached."""
+    """A row of panels per network, one for each of the highest accuracies that a seed reached.
+
+    None where no curve has two seeds: the table says when a single one got there.
+    """
     followed = [
         f for f in part.results.once(times_to_accuracy) if _within(f, part) and f.thresholds()
     ]
-    if not followed:
+    if not any(_several(follow) for follow in followed):
         return None
     found, left_out = first_lines(followed, "time_to_accuracy", part.panels)
     names = labels(follow.members[0].peers for follow in found)
@@ -172,6 +175,12 @@ def time_to_accuracy(part: Part) -> Drawing | None:
         networks=[e.case.variant for f in found for e in f.members],
     )
     return Drawing(f"time_to_accuracy_{part.track}", title, _how(found) + left_out, figure)
+
+
+def _several(follow: TimeToAccuracy) -> bool:
+    """Whether a curve of the network has two seeds at least."""
+    goals = follow.thresholds()[-GOALS:]
+    return any(len(follow.seeds(e, goal, "seconds")) > 1 for e in follow.members for goal in goals)
 
 
 def _within(follow: TimeToAccuracy, part: Part) -> bool:

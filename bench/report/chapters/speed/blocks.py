@@ -115,9 +115,6 @@ def blocks(part: Part) -> Drawing | None:
 
 
 def _panel(axes: Axes, panel: Sequence[Experiment], part: Part) -> None:
-    if not panel:
-        axes.set_axis_off()
-        return
     every = []
     for place, experiment in enumerate(panel):
         processes = [[1000 * s for s in some] for some in seconds_per_step(experiment)]

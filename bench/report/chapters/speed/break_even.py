@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import combinations
 
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 
 from bench.analysis.comparison.comparability import in_words
@@ -20,12 +19,13 @@ from bench.analysis.results import Results
 from bench.analysis.rows import TRAINING, Row, counts, identity, provenance_columns
 from bench.analysis.time_to_accuracy import PARTS
 from bench.core.case import Case
-from bench.report.columns import Column, how, number, text, who
+from bench.report.columns import Column, framework_of, how, number, text, who
+from bench.report.footnotes import has_caveat, signed
 from bench.report.format import NOTHING, count, known, ratio, significant
-from bench.report.leads import counted
+from bench.report.leads import both, counted
 from bench.report.panels import first_panels, signed_title
 from bench.report.plot_style import (
-    Dash,
+    INK,
     Drawing,
     colour,
     dash,
@@ -41,8 +41,10 @@ from bench.report.table import Chart, Table
 from bench.stats import estimates
 from bench.stats.verdicts import INCONCLUSIVE, TIE, speed_verdict
 
+_THIN, _THICK = 1.0, 2.0  # points
 _NAMED = 2  # pairs without a break-even below a panel; more would be higher than the panel
-_LETTERS = 48  # of a title above axes 4.9 inches wide
+_LETTERS = 42  # of a title above axes 4.9 inches wide
+_IN_LEAD = 3  # pairs that the sentence above the table names
 _RATIO_IS = {INCONCLUSIVE: "inconclusive", TIE: "a tie"}
 AHEAD, EVEN, REFUSED = "ahead from the start", "break-even", "not comparable"
 
@@ -189,6 +191,23 @@ def columns(rows: Sequence[Row]) -> list[Column]:
     ]
 
 
+def _ahead(faster: str, slower: str, *, images: float) -> str:
+    return f"{faster} is ahead of {slower} from {count(images)} images on"
+
+
+def lead(rows: Sequence[Row]) -> str:
+    """Who is ahead of whom from which image on, the first ones by name."""
+    level = sorted((r for r in rows if r["verdict"] == EVEN), key=lambda row: float(row["images"]))
+    named = [
+        f"{row['variant']}: "
+        + _ahead(
+            signed(framework_of(row), on=has_caveat(row)), row["reference"], images=row["images"]
+        )
+        for row in level[:_IN_LEAD]
+    ]
+    return f"{'; '.join(named)}." if named else ""
+
+
 def _signed(key: str, row: Row) -> str:
     """``+3.20`` is later, ``-0.51`` sooner."""
     value = row[key]
@@ -204,7 +223,8 @@ def _level(key: str, row: Row) -> str:
 def break_even(part: Part) -> Drawing | None:
     """Seconds from the start over images, a line per framework: they cross at the break-even.
 
-    Frameworks of which neither is shown to be faster are bands, which have no crossing.
+    A break-even has a mark. Frameworks of which neither is shown to be faster have none, and are
+    thin lines.
     """
     found = {
         case: sides
@@ -232,10 +252,9 @@ def break_even(part: Part) -> Drawing | None:
         f"break_even_{part.track}",
         title,
         "A line begins at the end of a framework's first step and rises by its seconds per image: "
-        "lower is sooner. Where two lines cross, the one with more images/s has made up for its "
-        "slower start. A band is as wide as the 95 % interval of the seconds per image, and stands "
-        "for a framework that is not shown to be faster or slower than another one of the panel: "
-        f"where two of them cross is not known.{left_out}",
+        "lower is sooner. At a dot the one with more images/s has made up for its slower start. A "
+        "thin line is a framework that is not shown to be faster or slower than another one of "
+        f"the panel: where lines cross without a dot is not known.{left_out}",
         figure,
     )
 
@@ -247,13 +266,23 @@ def _has(framework: str, panels: Iterable[Sequence[Side]]) -> bool:
 def _lines(axes: Axes, sides: Sequence[Side], frameworks: Sequence[str]) -> None:
     reach = _reach(sides)
     undecided = [pair for pair in _pairs(sides) if _undecided(*pair)]
-    bands = [side for pair in undecided for side in pair]
+    thin = [side for pair in undecided for side in pair]
     for side in sides:
-        case = side.steady.case
-        tint, style = (f(case.framework_label, frameworks) for f in (colour, dash))
-        words = f"start {significant(side.startup)} s, {significant(side.rate)} images/s"
-        draw = _band if side in bands else _line
-        hover(draw(axes, side, reach, tint, style), f"{case.framework_label}: {words}")
+        name = side.steady.case.framework_label
+        (line,) = axes.plot(
+            (0, reach),
+            (side.startup, side.startup + reach / side.rate),
+            color=colour(name, frameworks),
+            linestyle=dash(name, frameworks),
+            linewidth=_THIN if side in thin else _THICK,
+        )
+        start, rate = significant(side.startup), significant(side.rate)
+        hover(line, f"{name}: start {start} s, {rate} images/s")
+    for faster, slower, images in _crossings(sides):
+        seconds = faster.startup + images / faster.rate
+        (mark,) = axes.plot(images, seconds, "o", color=INK, markersize=5, zorder=3)
+        names = (side.steady.case.framework_label for side in (faster, slower))
+        hover(mark, _ahead(*names, images=images))
     axes.set_xlim(0, reach)
     axes.set_ylim(bottom=0)
     axes.locator_params(axis="x", nbins=5)
@@ -264,23 +293,15 @@ def _lines(axes: Axes, sides: Sequence[Side], frameworks: Sequence[str]) -> None
     axes.set_ylabel("seconds")
 
 
-def _line(axes: Axes, side: Side, reach: float, tint: str, style: Dash) -> Artist:
-    """Seconds over images at the median of images/s."""
-    ends = (side.startup, side.startup + reach / side.rate)
-    (line,) = axes.plot((0, reach), ends, color=tint, linestyle=style, linewidth=2)
-    return line
-
-
-def _band(axes: Axes, side: Side, reach: float, tint: str, style: Dash) -> Artist:
-    """Seconds over images between both ends of the interval of images/s."""
-    _, low, high = side.rates
-    later, sooner = (
-        (side.startup, side.startup + reach / rate)
-        for rate in (low or side.rate, high or side.rate)
-    )
-    band = axes.fill_between((0, reach), sooner, later, color=tint, alpha=0.28)
-    band.set(edgecolor=tint, linestyle=style, linewidth=0.9)
-    return band
+def _crossings(sides: Sequence[Side]) -> list[tuple[Side, Side, float]]:
+    """The pairs that have a break-even, the faster one first, with its images."""
+    found = []
+    for faster, slower in _pairs(sides):
+        if not _undecided(faster, slower):
+            starts, rates = (faster.startup, slower.startup), (faster.rate, slower.rate)
+            if (images := break_even_images(starts, rates)) > 0:
+                found.append((faster, slower, images))
+    return found
 
 
 def _pairs(sides: Sequence[Side]) -> list[tuple[Side, Side]]:
@@ -315,13 +336,9 @@ def _reasons(undecided: Sequence[tuple[Side, Side]], sides: int) -> list[str]:
 
 def _reach(sides: Sequence[Side]) -> float:
     """Images that a panel shows: all crossings, and as many as the slowest start takes."""
-    crossings = [0.0]
-    for faster, slower in _pairs(sides):
-        if faster.rate > slower.rate and not _undecided(faster, slower):
-            starts = (faster.startup, slower.startup)
-            crossings.append(break_even_images(starts, (faster.rate, slower.rate)))
+    crossings = [images for *_, images in _crossings(sides)]
     usual = max(side.startup * side.rate for side in sides)
-    return min(max(1.6 * max(crossings), usual), 20 * usual)
+    return min(max([1.6 * images for images in crossings] + [usual]), 20 * usual)
 
 
 TABLE = Table(
@@ -335,6 +352,6 @@ TABLE = Table(
     columns,
     charts=(Chart("break_even", break_even, (TRAINING, "startup")),),
     times=(TRAINING, "startup"),
-    lead=counted("verdict", "pair"),
+    lead=both(counted("verdict", "pair"), lead),
     kinds=(TRAINING, "startup"),
 )

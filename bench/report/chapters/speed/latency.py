@@ -39,7 +39,7 @@ from bench.report.report import Part
 from bench.report.table import Chart, Table
 from bench.stats import estimates
 
-_LETTERS = 48  # of a title above axes 4.5 inches wide
+_LETTERS = 42  # of a title above axes 4.5 inches wide
 _CURVE_POINTS = 200  # of a distribution: more than a screen can show, less than thousands of calls
 
 

@@ -97,9 +97,6 @@ def _peaks(experiment: Experiment) -> tuple[float | None, float | None]:
 
 
 def _bars(axes: Axes, panel: Sequence[Experiment], part: Part) -> None:
-    if not panel:
-        axes.set_axis_off()
-        return
     for place, experiment in enumerate(panel):
         tint = colour(experiment.case.framework_label, part.frameworks)
         host, device = _peaks(experiment)

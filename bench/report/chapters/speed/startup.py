@@ -31,7 +31,7 @@ _PARTS = {
     "build_seconds": ("build", "#e0a526"),
     "first_step_seconds": ("first step", "#8fb8de"),
 }
-_LETTERS = 48  # of a title above axes 4.5 inches wide
+_LETTERS = 42  # of a title above axes 4.5 inches wide
 
 
 def startup_rows(results: Results) -> list[Row]:

@@ -171,9 +171,6 @@ def throughput(part: Part) -> Drawing | None:
 
 
 def _bars(axes: Axes, panel: Sequence[Experiment], part: Part) -> None:
-    if not panel:
-        axes.set_axis_off()
-        return
     for place, experiment in enumerate(panel):
         rate = part.results.rate(experiment)
         tint = colour(experiment.case.framework_label, part.frameworks)

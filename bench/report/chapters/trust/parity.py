@@ -13,7 +13,7 @@ from bench.analysis.rows import Row
 from bench.core.records import Record
 from bench.core.text import without_folders
 from bench.report.charts.forest import Forest, share_axis
-from bench.report.columns import Column, text, whole
+from bench.report.columns import Column, framework_of, text, whole
 from bench.report.format import NOTHING, power
 from bench.report.leads import counted
 from bench.report.table import Chart, Table
@@ -31,7 +31,7 @@ _DIGEST = 12
 
 
 def certificate_rows(results: Results) -> list[Row]:
-    """A row for each certificate: of a network with its head, in a framework.
+    """A row for each certificate: of a network with its head, in a framework and its execution.
 
     ``<figure>: worst`` is the largest error that was found, ``: bound`` what it may be, and
     ``: where`` the layer, gradient or step that it was found at.
@@ -43,7 +43,8 @@ def certificate_rows(results: Results) -> list[Row]:
     for record in sorted(certified, key=_certificate_order):
         case = record.case
         certificate = (status_of(record), str(record.parity.get("key")))
-        found.setdefault((case.variant, case.head, case.framework, *certificate), record)
+        place = (case.variant, case.head, case.framework, case.execution)
+        found.setdefault((*place, *certificate), record)
     return [_certificate_row(record, results.data) for record in found.values()]
 
 
@@ -62,6 +63,7 @@ def _certificate_row(record: Record, data: Data) -> Row:
         "variant": case.variant,
         "head": case.head,
         "framework": case.framework,
+        "execution": case.execution,
         "status": status_of(record),
         "parity_problem": without_folders(problem) if problem else None,
         "key": certificate.get("key"),
@@ -86,6 +88,7 @@ def columns(rows: Sequence[Row]) -> list[Column]:
         text("network", "variant"),
         text("head", "head", usual="source"),
         text("framework", "framework"),
+        Column("execution", _execution, right=False, usual=NOTHING),
         text("certificate", "status"),
         *(
             Column(header, partial(_figure, name), usual=NOTHING)
@@ -95,6 +98,11 @@ def columns(rows: Sequence[Row]) -> list[Column]:
         Column("weights sha256", partial(_digest, "weights_sha256"), right=False, usual=NOTHING),
         text("versions", "versions", usual=NOTHING),
     ]
+
+
+def _execution(row: Row) -> str:
+    """The execution where it is not the framework's default."""
+    return framework_of(row).partition(" ")[2] or NOTHING
 
 
 def _figure(name: str, row: Row) -> str:
@@ -129,15 +137,20 @@ def closest_rows(results: Results) -> list[Row]:
     return rows
 
 
+def _of_bound(share: float) -> str:
+    """``8 % of the bound``, with no more than two digits."""
+    return f"{float(f'{100 * share:.2g}'):,.10g} % of the bound"
+
+
 _CHART = Forest(
     "parity",
     "Certificates: the check that came closest to its bound",
     "Left of the line every check kept its bound; the mark is the largest error of the named "
-    "check as a share of what it may be. A filled mark is a broken bound.",
+    "check, in percent of what it may be. A filled mark is a broken bound.",
     "parity",
     closest_rows,
-    lambda _: "largest error over its bound (logarithmic)",
-    power,
+    lambda _: "largest error in percent of its bound (logarithmic)",
+    _of_bound,
     ("share", "", ""),
     detail=lambda row: str(row["closest"]),
     network=lambda row: str(row["variant"]),
@@ -148,11 +161,11 @@ _CHART = Forest(
 TABLE = Table(
     "parity",
     "Parity",
-    "A line per certificate: a network with its head, in a framework, was compared with the "
-    "float64 reference from the same weights and batches, and each cell is the largest relative "
-    "error and the bound it must keep (≤ kept, > broken). float64 shows that the arithmetic is the "
-    "same over several steps; float32 is what is timed. A row of the closed track whose "
-    "certificate did not pass is shown apart as uncertified.",
+    "A line per certificate: a network with its head, in a framework as it executes there, was "
+    "compared with the float64 reference from the same weights and batches, and each cell is the "
+    "largest relative error and the bound it must keep (≤ kept, > broken). float64 shows that the "
+    "arithmetic is the same over several steps; float32 is what is timed. A row of the closed "
+    "track whose certificate did not pass is shown apart as uncertified.",
     certificate_rows,
     columns,
     charts=(Chart("parity", _CHART.draw, ()),),
