@@ -22,6 +22,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from bench.analysis.across.entries import entries
+from bench.analysis.comparison.compare import by_key
 from bench.analysis.comparison.gate import FORMS, Gate
 from bench.cli.options import apply_process_options, named
 from bench.cli.progress import Display, label, result_line
@@ -446,7 +448,9 @@ class Session:
         if self._gate:
             terminalreporter.section(f"compared with {self._config.getoption('bench_compare')}")
             records = list(self._records.values())
-            terminalreporter.write_line(as_text(self._gate.compare(records)))
+            rows = self._gate.compare(records)
+            earlier, later = by_key(self._gate.earlier), by_key(records)
+            terminalreporter.write_line(as_text(entries(rows, earlier, later)))
             for line in self._gate.warnings(records):
                 terminalreporter.write_line(f"warning: {line}", yellow=True)
             for line in self._gate.failures(records):

@@ -1,6 +1,7 @@
 """Several runs: side by side, and over time with breaks and change points."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,9 +9,12 @@ import pytest
 
 from bench.analysis.across import changes
 from bench.analysis.across.changes import changes_of, histories, proposed
+from bench.analysis.across.entries import entries_of
 from bench.analysis.across.series import Series, series_of
 from bench.analysis.across.side_by_side import letter, side_by_side
 from bench.analysis.runs import Run
+from bench.core.records import Record
+from bench.report.across.words import by_seeds, verdict_of
 from tests.support.synthetic_records.several_runs import a_run, over_days, timed
 from tests.support.synthetic_records.synthetic import (
     DATASET,
@@ -33,7 +37,7 @@ def test_every_run_is_compared_with_the_first() -> None:
     assert found.comparisons[1][0].noise == pytest.approx(0.01, rel=0.3)
     ((key, rows),) = found.rows()
     assert key == timed(1).key
-    assert [row and row.verdict for row in rows] == ["tie", "slower"]
+    assert [row and row.comparison.verdict for row in rows] == ["tie", "slower"]
 
 
 def test_reasons_name_the_run_that_they_are_about() -> None:
@@ -51,8 +55,8 @@ def test_a_case_that_one_run_lacks_is_a_row_of_the_others() -> None:
     jax = timed(1, framework="keras-jax")
     found = side_by_side([a_run("a", timed(1)), a_run("b", timed(1), jax), a_run("c", jax)])
     rows = dict(found.rows())
-    assert [row and row.verdict for row in rows[jax.key]] == ["only in B", "only in B"]
-    assert [row and row.verdict for row in rows[timed(1).key]] == ["tie", "only in A"]
+    assert [row and row.comparison.verdict for row in rows[jax.key]] == ["only in B", "only in B"]
+    assert [row and row.comparison.verdict for row in rows[timed(1).key]] == ["tie", "only in A"]
 
 
 def test_only_what_differs_between_runs_is_listed() -> None:
@@ -120,7 +124,7 @@ def test_a_new_version_is_named_and_breaks_nothing() -> None:
     assert series.points[1].broken == ()
     assert any(words.endswith("→ 9.9") for words in series.points[1].changed)
     assert series.last is not None
-    assert series.last.verdict == "slower"
+    assert series.last.comparison.verdict == "slower"
 
 
 def test_a_machine_that_comes_back_has_its_old_conditions() -> None:
@@ -210,3 +214,45 @@ def test_without_the_library_there_is_a_history_without_changes(
 def test_equal_values_have_no_change() -> None:
     assert proposed([1.0] * 8, 0.002) == []
     assert proposed([1.0, 1.0, 1.0], 0.002) == []
+
+
+# ---- entries: an accuracy once for all seeds
+
+
+def accuracies(*values: float, weights: str | None = None) -> list[Record]:
+    """A seed for each value; with weights that it ended in, other ones for each seed."""
+    found = [make_record(kind="accuracy", seed=s, samples=(v,)) for s, v in enumerate(values)]
+    if weights is None:
+        return found
+    return [
+        replace(r, metrics={**r.metrics, "trained_weights_sha256": f"{weights}{r.case.seed}"})
+        for r in found
+    ]
+
+
+def test_an_accuracy_is_compared_by_the_seeds_that_both_runs_have() -> None:
+    (entry,) = entries_of(accuracies(0.40, 0.44, 0.10), accuracies(0.43, 0.45))
+    assert entry.shared == pytest.approx((0.42, 0.44))
+    assert entry.comparison.difference == pytest.approx(2.0)
+    assert entry.comparison.low is not None
+    assert entry.comparison.high is not None
+    assert (entry.comparison.low + entry.comparison.high) / 2 == pytest.approx(2.0)
+    assert "seed 2 only in A" in (entry.comparison.reason or "")
+    assert by_seeds(entry) == "by 2 shared seeds: 42.0 % → 44.0 %"
+
+
+def test_an_interval_without_width_says_that_the_runs_are_identical() -> None:
+    once, again = (accuracies(0.4, 0.5, weights="ab") for _ in range(2))
+    (entry,) = entries_of(once, again)
+    assert verdict_of(entry) == "tie, identical runs"
+    (entry,) = entries_of(accuracies(0.4, 0.5), accuracies(0.4, 0.5))
+    assert verdict_of(entry) == "tie, equal accuracies"
+    (entry,) = entries_of(accuracies(0.4, 0.5), accuracies(0.401, 0.5012))
+    assert verdict_of(entry) == "tie"
+
+
+def test_the_latest_of_a_history_has_the_difference_of_its_interval() -> None:
+    runs = [a_run("a", *accuracies(0.40, 0.44, 0.10)), a_run("b", *accuracies(0.43, 0.45))]
+    (series,) = series_of(runs)
+    assert series.last is not None
+    assert series.last.comparison.difference == pytest.approx(2.0)

@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import pytest
 
+from bench.analysis.across.entries import entries_of
 from bench.analysis.comparison.compare import compare
 from bench.report.across.text import as_text
 from tests.support.synthetic_records.synthetic import (
@@ -217,7 +218,7 @@ def test_json_has_the_promised_keys_and_survives_json():
 
 def test_text_says_which_way_round_the_ratio_is():
     record = make_record(kind="train_throughput")
-    text = as_text(compare([record, *accuracies(0.6)], [slowed(record, 1.5), *accuracies(0.7)]))
+    text = as_text(entries_of([record, *accuracies(0.6)], [slowed(record, 1.5), *accuracies(0.7)]))
     assert "above 1: B is faster" in text
     assert "0.667" in text
     assert "+10.00 pt" in text
@@ -239,9 +240,9 @@ def test_trainings_that_ended_in_the_same_bits_are_called_identical():
 
 
 def test_text_shows_why_a_pair_was_refused():
-    text = as_text(compare([make_record()], [make_record(parity={"status": "fail"})]))
+    text = as_text(entries_of([make_record()], [make_record(parity={"status": "fail"})]))
     assert "parity status" in text
 
 
 def test_text_of_two_empty_runs_says_so():
-    assert as_text(compare([], [])) == "Neither run has a record."
+    assert as_text([]) == "Neither run has a record."

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.analysis.across.entries import entries_of
 from bench.analysis.comparison.gate import Gate, Rule
 from bench.core.errors import UserError
 from bench.core.records import Record, RecordStore
@@ -43,7 +44,7 @@ def test_what_is_surely_slower_is_named_with_its_interval() -> None:
 def test_one_process_fails_no_build_however_slow_it_was() -> None:
     alone = Gate([timed(1.0, processes=1)], Rule.parse("slower:5%"))
     assert alone.failures([timed(25.0, processes=1)]) == []
-    assert "inconclusive" in as_text(alone.compare([timed(25.0, processes=1)]))
+    assert "inconclusive" in as_text(entries_of(alone.earlier, [timed(25.0, processes=1)]))
     (line,) = alone.warnings([timed(25.0, processes=1)])
     assert line.startswith("slower:5% cannot fail in 1 of 1 rows: fewer than 2 processes")
 
@@ -59,7 +60,7 @@ def test_what_was_refused_or_not_measured_does_not_fail_next_to_what_was_compare
     assert earlier.failures([timed(1.0), other]) == []
     assert [row.verdict for row in earlier.compare([timed(1.0), other])] == ["tie", "refused"]
     (line,) = earlier.warnings([timed(1.0), other])
-    assert line.startswith("slower:5%: 1 rows were not compared: 1 refused (different parity")
+    assert line.startswith("slower:5%: 1 row was not compared: 1 refused (different parity")
     assert earlier.failures([timed(1.0)]) == []
 
 
@@ -100,7 +101,7 @@ def test_each_rule_must_find_something_to_compare() -> None:
 
 def test_without_a_rule_nothing_fails() -> None:
     assert gate(None).failures([timed(9.0)]) == []
-    assert "0.111" in as_text(gate(None).compare([timed(9.0)]))
+    assert "0.111" in as_text(entries_of(gate(None).earlier, [timed(9.0)]))
 
 
 @pytest.mark.parametrize(

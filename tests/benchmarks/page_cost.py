@@ -6,7 +6,7 @@ pages that are there.
 
 from __future__ import annotations
 
-import sys
+import argparse
 from pathlib import Path
 from statistics import median
 
@@ -66,6 +66,11 @@ def goal() -> str:
 
 
 if __name__ == "__main__":
-    for argument in sys.argv[1:]:
-        print(line(Path(argument)))
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks.page_cost",
+        description="Measure what pages of reports cost their reader, in headless Chromium.",
+    )
+    parser.add_argument("pages", nargs="+", type=Path, metavar="PAGE", help="a report.html")
+    for path in parser.parse_args().pages:
+        print(line(path))
     print(goal())

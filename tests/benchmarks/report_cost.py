@@ -8,6 +8,7 @@ does, from reading ``records.jsonl`` to the page.
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import resource
@@ -59,5 +60,20 @@ def main(numbers: list[int], *, cases: bool = False) -> None:
 
 
 if __name__ == "__main__":
-    words = [word for word in sys.argv[1:] if word != "--cases"]
-    main(sorted(map(int, words)) or list(NUMBERS), cases="--cases" in sys.argv)
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks.report_cost",
+        description="Measure what a report of so many synthetic records costs.",
+    )
+    parser.add_argument(
+        "numbers",
+        nargs="*",
+        type=int,
+        metavar="NUMBER",
+        default=list(NUMBERS),
+        help=f"records of a report (default: {' '.join(map(str, NUMBERS))})",
+    )
+    parser.add_argument(
+        "--cases", action="store_true", help="of as many cases, instead of many seeds of a few"
+    )
+    given = parser.parse_args()
+    main(sorted(given.numbers), cases=given.cases)

@@ -107,7 +107,7 @@ def test_history_reads_whatever_a_pattern_finds() -> None:
     pytest.importorskip("ruptures", reason="the extra `history` is not installed")
     for arguments in (everything(), ["results"], ["results/*"]):
         done = call(history, *arguments)
-        assert "2 cases, 0 of them in one run only; 1 change points" in done.stdout
+        assert "2 cases, 0 of them in one run only; 1 change point" in done.stdout
         assert "** slower: 0.7" in done.stdout
     done = call(history, *everything(), "--json", "--frameworks", "keras-jax")
     (row,) = json.loads(done.stdout)
@@ -122,7 +122,7 @@ def test_report_and_audit_pass_over_strangers(capsys: pytest.CaptureFixture[str]
     done = call(report, *everything(), "-o", "out")
     assert done.stdout == "out/report.html\n"
     assert call(report, "results", "--summary", "summary.md").stdout == "results/report.html\n"
-    assert Path("summary.md").read_text().startswith("### results\n")
+    assert Path("summary.md").read_text().startswith("### run-4\n")
     done = call(audit, *everything())
     assert done.stdout.splitlines()[-1].startswith("results/run-4: 2 records, ")
     assert call(audit, "results/run-1/records.jsonl").stdout.splitlines()[-1].startswith("2 rec")

@@ -6,8 +6,9 @@ document; the last line of a file counts for each command. No row is written by 
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,12 +55,17 @@ def written(text: str, table: str) -> str:
     return f"{before}{BEGIN}\n{table}\n{END}{after}"
 
 
-def main(paths: list[str]) -> None:
+def main(paths: Sequence[Path]) -> None:
     """Rewrite the table."""
-    texts = [Path(path).read_text("utf-8") for path in paths]
+    texts = [path.read_text("utf-8") for path in paths]
     lines = [json.loads(line) for text in texts for line in text.splitlines()]
     write_whole(DOCUMENT, written(DOCUMENT.read_text("utf-8"), rows(lines)))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.reliability.table",
+        description=f"Rewrite the table in {DOCUMENT.name} from figures of the scripts.",
+    )
+    parser.add_argument("figures", nargs="+", type=Path, metavar="FILE", help="written by --json")
+    main(parser.parse_args().figures)

@@ -50,12 +50,58 @@ def test_a_page_of_several_runs_has_all_that_was_compared(runs: list[Run]) -> No
     text = compare_page(side_by_side(runs), ["slower:5%: too slow"])
     words = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", text))
     assert "A: main" in words
-    assert "B compared with A: 3 rows: 1 slower, 2 tie" in words
+    assert "B compared with A: 2 rows: 1 slower, 1 tie" in words
     assert "0.67x [" in words
     assert "The gate fails" in words
     assert "slower:5%: too slow" in words
     assert text.count("<svg") == 2  # training and accuracy
     assert "C has no result: failed" in words
+
+
+def rows_of(page: str, anchor: str) -> list[list[str]]:
+    """The cells of the table of a chapter, its header first."""
+    (table,) = re.findall(rf'<table id="{anchor}-1">(.*?)</table>', page, re.DOTALL)
+    return [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in table.split("<tr")[1:]]
+
+
+def test_the_page_begins_with_what_is_decided_and_says_where_nothing_was_compared() -> None:
+    lost = timed(1, variant="cifar-plain")
+    first = a_run("a", lost, timed(1), timed(1, variant="cifar-lrn"))
+    later = a_run("b", timed(1), timed(2, variant="cifar-lrn"))
+    page = compare_page(side_by_side([first, later, a_run("c", timed(1, precision="bfloat16"))]))
+    assert "C compared with A: nothing was compared: 3 only in A, 1 only in B." in page
+    header, *rows = rows_of(page, "cases")
+    place = header.index("B is")
+    assert [row[place] for row in rows] == ["slower", "tie", "only in A", ""]
+    (plot,) = re.findall(r"<svg.*?</svg>", page, re.DOTALL)
+    assert "B: b" in plot
+    assert "C: c" not in plot  # it has no mark
+    assert "B: 0.50x [" in plot
+    assert 'id="reasons"' not in page  # no row was refused or inconclusive
+
+
+def test_caveats_stand_below_the_table_once_and_rows_have_short_names() -> None:
+    one = a_run("a", *(timed(1, processes=1, batch_size=size) for size in (8, 16)))
+    other = a_run("b", *(timed(1, processes=1, batch_size=size) for size in (8, 16)))
+    text = side_by_side_as_text(side_by_side([one, other]))
+    assert text.count("one process on a side") == 1
+    assert "[1] one process on a side" in text
+    rows = [line for line in text.splitlines() if line.startswith("cifar-bn")]
+    assert [row.partition("  ")[0] for row in rows] == [
+        "cifar-bn · batch 8 · pytorch",
+        "cifar-bn · batch 16 · pytorch",
+    ]
+    assert all("inconclusive [1]" in row for row in rows)
+
+
+def test_columns_that_tell_rows_apart_stand_before_the_values() -> None:
+    def run(name: str) -> Run:
+        sizes = [timed(1, batch_size=size) for size in (8, 16)]
+        return a_run(name, *sizes, timed(1, variant="cifar-lrn", precision="bfloat16"))
+
+    header, *_ = rows_of(compare_page(side_by_side([run("a"), run("b")])), "cases")
+    names = [re.sub("<.*", "", cell) for cell in header]
+    assert names.index("batch") < names.index("A") < names.index("precision")
 
 
 def test_html_in_names_and_errors_stays_text(runs: list[Run]) -> None:
@@ -126,6 +172,8 @@ def test_the_worst_rows_of_a_summary_come_first() -> None:
 def test_a_summary_of_one_run_compares_its_frameworks() -> None:
     text = run_summary(make_run(seeds=1), "night")
     assert text.startswith("### night\n")
+    assert re.search(r"keras-tensorflow .*\| pytorch +\|", text)  # compared with
+    assert run_summary([replace(make_record(), run="monday")], "out").startswith("### monday\n")
     assert re.search(r"keras-tensorflow \| closed .*training .*0\.\d\dx \[.*\] \| slower", text)
     assert "No two frameworks ran interleaved" in run_summary([make_record()], "one")
 
@@ -169,7 +217,7 @@ def slowdown() -> list[Run]:
 def test_the_page_of_a_history_has_changes_breaks_and_curves(slowdown: list[Run]) -> None:
     text = history_page(slowdown, "time")
     words = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", text))
-    assert "7 runs, 1 cases, 1 of them in more than one run. 1 change points." in words
+    assert "7 runs, 1 case, 1 of them in more than one run. 1 change point." in words
     assert "0.77x" in words
     assert "run-5 new-6 machine: cpu Example CPU 9000 → Another" in words
     assert text.count("<svg") == 1
@@ -216,4 +264,4 @@ def test_text_and_json_of_a_history_agree(slowdown: list[Run]) -> None:
     lines = history_text(found).splitlines()
     assert [line for line in lines if line.startswith("  ** slower: 0.77x")]
     assert [line for line in lines if line.startswith("  -- break: machine: cpu")]
-    assert lines[-1] == "1 cases, 0 of them in one run only; 1 change points"
+    assert lines[-1] == "1 case, 0 of them in one run only; 1 change point"

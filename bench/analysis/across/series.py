@@ -12,10 +12,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from bench.analysis.across.entries import Entry, entries_of
 from bench.analysis.caveats import is_removed
 from bench.analysis.certified import status_of
 from bench.analysis.comparison.comparability import RUNS, differences
-from bench.analysis.comparison.compare import Comparison, compare, facts_of
+from bench.analysis.comparison.compare import facts_of
 from bench.analysis.experiments import (
     data_of,
     framework_place,
@@ -97,13 +98,16 @@ class Series:
     missing: tuple[str, ...] = ()
 
     @property
-    def last(self) -> Comparison | None:
-        """The last point compared with the one before; None where the two cannot be joined."""
+    def last(self) -> Entry | None:
+        """The last point compared with the one before; None where the two cannot be joined.
+
+        An accuracy is compared by the seeds that both have.
+        """
         if len(self.points) < 2 or self.points[-1].broken:
             return None
         before, now = self.points[-2:]
-        rows = compare(before.records, now.records, (before.run, now.run))
-        return next((row for row in rows if row.has_figure), None)
+        found = entries_of(before.records, now.records, (before.run, now.run))
+        return next((entry for entry in found if entry.comparison.has_figure), None)
 
 
 def series_of(runs: Sequence[Run]) -> list[Series]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations
 
+from bench.analysis.across.entries import Entry, Key, entries, own_case
 from bench.analysis.certified import status_of
 from bench.analysis.comparison.comparability import RUNS, Difference, differences
 from bench.analysis.comparison.compare import (
@@ -21,9 +23,6 @@ from bench.analysis.experiments import data_of
 from bench.analysis.runs import Run
 from bench.core.errors import UserError
 from bench.core.records import Record
-
-Key = tuple[str, str]
-"""Id of a case and kind."""
 
 
 @dataclass(frozen=True)
@@ -57,10 +56,33 @@ class SideBySide:
     comparisons: tuple[tuple[Comparison, ...], ...]
     differing: tuple[Differing, ...]
 
-    def rows(self) -> list[tuple[Key, tuple[Comparison | None, ...]]]:
-        """Comparisons by case and kind, in the order of the runs' records."""
-        by_run = [{(row.case, row.kind): row for row in some} for some in self.comparisons]
-        return [(key, tuple(rows.get(key) for rows in by_run)) for key in self.records]
+    @cached_property
+    def entries(self) -> tuple[tuple[Entry, ...], ...]:
+        """The comparisons with an accuracy once for all its seeds, by run after the first."""
+        keyed = [
+            {key: r for key, some in self.records.items() if (r := some[place]) is not None}
+            for place in range(len(self.runs))
+        ]
+        return tuple(
+            tuple(entries(some, keyed[0], keyed[place], (letter(0), letter(place))))
+            for place, some in enumerate(self.comparisons, start=1)
+        )
+
+    @cached_property
+    def members(self) -> Mapping[Key, tuple[tuple[Record, ...], ...]]:
+        """The records of each entry by run: one, or those of all seeds."""
+        found: dict[Key, list[list[Record]]] = {}
+        for (_, name), some in self.records.items():
+            case = own_case(next(r.case for r in some if r is not None), name)
+            by_run = found.setdefault((case.id, name), [[] for _ in self.runs])
+            for own, record in zip(by_run, some, strict=True):
+                own += [record] if record is not None else []
+        return {key: tuple(map(tuple, by_run)) for key, by_run in found.items()}
+
+    def rows(self) -> list[tuple[Key, tuple[Entry | None, ...]]]:
+        """Entries by case and kind, in the order of the runs' records."""
+        by_run = [{entry.key: entry for entry in some} for some in self.entries]
+        return [(key, tuple(found.get(key) for found in by_run)) for key in self.members]
 
 
 def letter(place: int) -> str:

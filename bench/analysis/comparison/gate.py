@@ -86,7 +86,7 @@ class Rule:
             return []  # that fails
         lines = []
         if left := [row for row in rows if not row.has_figure]:
-            lines.append(f"{self.text}: {len(left)} rows were not compared: {why_nothing(left)}")
+            lines.append(f"{self.text}: {_not_compared(len(left))}: {why_nothing(left)}")
         doubted = [row.doubt for row in compared if row.doubt]
         if doubted:
             lines.append(
@@ -99,6 +99,10 @@ class Rule:
                 f"{ENOUGH_RUNS} {several} on a side give no verdict"
             )
         return lines
+
+
+def _not_compared(rows: int) -> str:
+    return "1 row was not compared" if rows == 1 else f"{rows} rows were not compared"
 
 
 def _rule(text: str) -> Rule:

@@ -4,25 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.analysis.across.side_by_side import Key, SideBySide, letter
-from bench.analysis.comparison.compare import Comparison
-from bench.core.case import Case
+from bench.analysis.across.entries import Entry
+from bench.analysis.across.side_by_side import SideBySide, letter
+from bench.analysis.comparison.compare import REFUSED
 from bench.core.kinds import KINDS
 from bench.report.across.forest import forest
 from bench.report.across.page import Chapter, Part, Trouble, drawn, page
-from bench.report.across.text import head
+from bench.report.across.text import head, nothing_compared
 from bench.report.across.words import (
     CaseCells,
+    by_seeds,
     counted,
     figure_of,
     kind_label,
+    many,
+    names_of,
     noise,
+    order_of,
     share,
     value_of,
     verdict_of,
 )
 from bench.report.format import NOTHING
 from bench.report.plot_style import style
+from bench.stats.verdicts import INCONCLUSIVE
 
 
 def compare_page(found: SideBySide, failures: Sequence[str] | None = None) -> str:
@@ -32,7 +37,7 @@ def compare_page(found: SideBySide, failures: Sequence[str] | None = None) -> st
         found: The runs.
         failures: What a gate found (`bench.analysis.comparison.gate`); None without a gate.
     """
-    chapters = (_figures(found), _cases(found), _differing(found), _reasons(found))
+    chapters = (_figures(found), _cases(found), _differing(found), _reasons(found), _caveats(found))
     names = [run.name for run in found.runs]
     return page(
         f"{' and '.join(names[1:])} compared with {names[0]}",
@@ -47,37 +52,40 @@ def compare_page(found: SideBySide, failures: Sequence[str] | None = None) -> st
 
 
 def _lead(found: SideBySide, failures: Sequence[str] | None) -> list[str]:
+    nothing = nothing_compared(found)
     lines = [
-        f"{other} compared with A: {counted(some, ('A', other))}."
-        for other, some in zip(_others(found), found.comparisons, strict=True)
+        f"{other} compared with A: {nothing.get(place) or counted(some, ('A', other))}."
+        for place, (other, some) in enumerate(
+            zip(_others(found), found.entries, strict=True), start=1
+        )
     ]
     return [*lines, "The gate passes."] if failures is not None and not failures else lines
 
 
 def _cases(found: SideBySide) -> Chapter:
-    rows = found.rows()
-    cases = {key: _case(found, key) for key, _ in rows}
-    case_cells = CaseCells(cases.values())
+    rows = sorted(found.rows(), key=lambda row: _order(row[1]))
+    cases = {entry.key: entry.case for some in found.entries for entry in some}
+    case_cells = CaseCells((cases[key], key[1]) for key, _ in rows)
     others = _others(found)
     headers = [letter(place) for place in range(len(found.runs))]
     right = [True] * len(found.runs)
     for other in others:
-        headers += [f"{other} / A", f"{other} is", "detectable", "noise"]
-        right += [True, False, True, True]
+        headers += [f"{other} / A", f"{other} is", "rests on", "detectable", "noise"]
+        right += [True, False, False, True, True]
     cells = []
-    for key, comparisons in rows:
-        figures = [value_of(record) for record in found.records[key]]
-        for other, row in zip(others, comparisons, strict=True):
-            figures += _compared(row, other)
+    for key, entries in rows:
+        figures = [value_of(records) for records in found.members[key]]
+        for other, entry in zip(others, entries, strict=True):
+            figures += _compared(entry, other)
         cells.append(case_cells.row(cases[key], key[1], figures))
     part = Part.table(case_cells.headers(headers), case_cells.right(right), cells)
     return Chapter(
         "cases",
         "Case by case",
         "Ratios are of speed, above 1x where the later run is faster, with their 95 % interval "
-        "over processes; accuracies are differences in points, with the interval of the mean over "
-        "seeds. An interval that contains 1x (0 points) is a tie where it lies "
-        "wholly within ± 10 % (± 1 point); detectable is the smallest "
+        "over processes; accuracies are mean differences in points over the seeds that both "
+        "runs have, with the means of these seeds. An interval that contains 1x (0 points) is a "
+        "tie where it lies wholly within ± 10 % (± 1 point); detectable is the smallest "
         "difference that these processes would have found four times out of five; noise is the "
         "interquartile range of the blocks of a process over their median, of the noisier run.",
         (part,) if cells else (),
@@ -89,15 +97,17 @@ def _others(found: SideBySide) -> list[str]:
     return [letter(place) for place in range(1, len(found.runs))]
 
 
-def _compared(row: Comparison | None, other: str) -> list[str]:
-    if row is None:
-        return [""] * 4
-    sides = ("A", other)
-    return [figure_of(row), verdict_of(row, sides), share(row.detectable), noise(row.noise)]
+def _order(entries: Sequence[Entry | None]) -> int:
+    """Sorting key of a row: the best placed verdict of its runs."""
+    return min(order_of(entry.comparison.verdict) for entry in entries if entry)
 
 
-def _case(found: SideBySide, key: Key) -> Case:
-    return next(record.case for record in found.records[key] if record is not None)
+def _compared(entry: Entry | None, other: str) -> list[str]:
+    if entry is None:
+        return [""] * 5
+    row = entry.comparison
+    figures = [figure_of(row), verdict_of(entry, ("A", other)), by_seeds(entry)]
+    return [*figures, share(row.detectable), noise(row.noise)]
 
 
 def _differing(found: SideBySide) -> Chapter:
@@ -120,19 +130,41 @@ def _differing(found: SideBySide) -> Chapter:
 
 
 def _reasons(found: SideBySide) -> Chapter:
+    names = names_of(entry.case for some in found.entries for entry in some)
     rows = [
-        [row.case, kind_label(row.kind), other, verdict_of(row, ("A", other)), row.reason or ""]
-        for other, some in zip(_others(found), found.comparisons, strict=True)
-        for row in some
-        if row.reason or not row.has_figure
+        [names[entry.case], kind_label(row.kind), other, row.verdict, row.reason]
+        for other, some in zip(_others(found), found.entries, strict=True)
+        for entry in sorted(some, key=lambda entry: order_of(entry.comparison.verdict))
+        for row in [entry.comparison]
+        if row.verdict in (INCONCLUSIVE, REFUSED) and row.reason
     ]
     headers = ("case", "of", "run", "verdict", "reason")
+    folded = many(len(rows), "row")
     return Chapter(
         "reasons",
         "Why there is no verdict",
-        "Cases that were refused, that only one run has, or whose interval says nothing; and what "
-        "else a reader must know of a row.",
-        (Part.table(headers, [False] * 5, rows, folded=f"{len(rows):,} rows"),) if rows else (),
+        "Cases that were refused, or whose interval says nothing.",
+        (Part.table(headers, [False] * 5, rows, folded=folded),) if rows else (),
+    )
+
+
+def _caveats(found: SideBySide) -> Chapter:
+    names = names_of(entry.case for some in found.entries for entry in some)
+    told: dict[tuple[str, str], list[str]] = {}
+    for other, some in zip(_others(found), found.entries, strict=True):
+        for entry in some:
+            row = entry.comparison
+            if row.reason and row.verdict not in (INCONCLUSIVE, REFUSED):
+                key = other, row.reason
+                told.setdefault(key, []).append(f"{names[entry.case]} ({kind_label(row.kind)})")
+    rows = [[*key, f"{len(cases):,}", "; ".join(cases)] for key, cases in told.items()]
+    headers = ("run", "caveat", "rows", "which")
+    folded = many(len(rows), "caveat")
+    return Chapter(
+        "caveats",
+        "What else to know",
+        "What stands beside a verdict: how a run was measured, and which seeds were left out.",
+        (Part.table(headers, [False, False, True, False], rows, folded=folded),) if rows else (),
     )
 
 
@@ -144,6 +176,6 @@ def _figures(found: SideBySide) -> Chapter:
         "ratios",
         "All ratios",
         "Right of the line the later run is faster (or more accurate). Lines are 95 % intervals; a "
-        "mark without a verdict of a difference is hollow.",
+        "mark without a verdict of a difference is hollow. Within the grey band is a tie.",
         (Part(figures=tuple(figures)),) if figures else (),
     )

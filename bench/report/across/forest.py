@@ -9,23 +9,23 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from bench.analysis.across.entries import Entry
 from bench.analysis.across.side_by_side import SideBySide, letter
-from bench.analysis.comparison.compare import Comparison
 from bench.analysis.experiments import (
     UNKNOWN,
     Data,
     data_of,
     frameworks_of,
-    labels,
-    without_seed,
 )
 from bench.core.case import Case
 from bench.core.kinds import kind
 from bench.core.records import Record
-from bench.report.across.words import kind_label
+from bench.report.across.words import figure_of, kind_label, names_of
+from bench.report.charts.forest import EVEN_SPEED, beside, difference_axis
 from bench.report.format import CHANGE, RATIO
 from bench.report.panels import LINES
 from bench.report.plot_style import (
+    GRID,
     INK,
     SOFT,
     Drawing,
@@ -33,7 +33,7 @@ from bench.report.plot_style import (
     colour,
     draw_interval,
     framework_legend,
-    grid_of_axes,
+    hover,
     name_rows,
     new_figure,
     ratio_axis,
@@ -43,7 +43,9 @@ from bench.stats.verdicts import ACCURACY, SPEED
 
 _MARKERS = "osD^vPX*"
 """A shape per run after the first."""
-_LINE = 0.3  # inches
+_LINE, _MARK = 0.3, 0.22  # inches
+_EVEN = {True: EVEN_SPEED, False: (100 * ACCURACY.low, 100 * ACCURACY.high)}
+"""What counts as a tie, of speeds and of accuracies in points."""
 _DIFFERENT = (SPEED.above, SPEED.below, ACCURACY.above, ACCURACY.below)
 
 
@@ -52,7 +54,7 @@ class _Line(NamedTuple):
 
     case: Case
     records: list[Record]
-    marks: dict[int, Comparison]
+    marks: dict[int, Entry]
     """By place of the run."""
 
 
@@ -66,30 +68,30 @@ def forest(found: SideBySide, name: str) -> Drawing | None:
     data = {data_of(record) for record in records} - {UNKNOWN}
     label = kind_label(name)
     title = f"{label[:1].upper()}{label[1:]}: compared with {found.runs[0].name}"
-    height = 1.5 + len(shown) * max(_LINE, 0.16 * len(found.comparisons))
+    marks = sorted({place for line in shown for place in line.marks})
+    height = 1.5 + len(shown) * max(_LINE, _MARK * len(marks))
     figure = new_figure(
         10, height, title, data.pop() if len(data) == 1 else Data("several datasets", "")
     )
     retitle(figure, title)
-    ((axes,),) = grid_of_axes(figure, 1, 1)
+    axes = figure.subplots()
     frameworks = frameworks_of(records)
-    _draw(axes, kind(name).timed, shown, frameworks)
+    _draw(axes, kind(name).timed, shown, frameworks, alone=len(found.entries) == 1)
     framework_legend(figure, frameworks)
-    if len(found.comparisons) > 1:
-        _legend_of_runs(figure, found)
+    if len(found.entries) > 1:
+        _legend_of_runs(figure, found, marks)
     more = f" Only the first {LINES} of {len(lines)} cases are drawn." if lines[LINES:] else ""
     return Drawing(f"compare_{name}", title, f"{_reading(name)}{more}", figure)
 
 
 def _lines(found: SideBySide, name: str) -> list[_Line]:
     lines: dict[Case, _Line] = {}
-    for place, some in enumerate(found.comparisons, start=1):
-        for row in some:
-            if row.kind != name or not row.has_figure:
+    for place, some in enumerate(found.entries, start=1):
+        for entry in some:
+            if entry.comparison.kind != name or not entry.comparison.has_figure:
                 continue
-            records = [r for r in found.records[row.case, row.kind] if r is not None]
-            case = without_seed(records[0].case)
-            lines.setdefault(case, _Line(case, records, {})).marks.setdefault(place, row)
+            records = [record for own in found.members[entry.key] for record in own]
+            lines.setdefault(entry.case, _Line(entry.case, records, {})).marks[place] = entry
     return list(lines.values())
 
 
@@ -102,38 +104,44 @@ def _reading(name: str) -> str:
     return "Difference of mean accuracy in percentage points, later run minus the first."
 
 
-def _draw(axes: Axes, timed: bool, lines: Sequence[_Line], frameworks: Sequence[str]) -> None:
-    intervals = [_interval(row) for line in lines for row in line.marks.values()]
-    limits = ratio_axis(axes, intervals) if timed else (-100.0, 100.0)
-    runs = max(place for line in lines for place in line.marks)
+def _draw(
+    axes: Axes, timed: bool, lines: Sequence[_Line], frameworks: Sequence[str], *, alone: bool
+) -> None:
+    """Draw all lines; ``alone`` where there is one later run, whose letter no figure needs."""
+    intervals = [_interval(entry) for line in lines for entry in line.marks.values()]
+    limits = (ratio_axis if timed else difference_axis)(axes, intervals)
+    axes.axvspan(*_EVEN[timed], color=GRID, alpha=0.45, linewidth=0, zorder=0)
+    runs = sorted({place for line in lines for place in line.marks})
+    names = names_of(line.case for line in lines)
     show = (RATIO if timed else CHANGE).end_with_unit
     for at, line in enumerate(lines):
         tint = colour(line.case.framework, frameworks)
-        for place, row in line.marks.items():
-            where = at + 0.7 * (place / (runs + 1) - 0.5)
-            draw_interval(axes, where, _interval(row), limits, show=show, tint=tint)
+        for place, entry in line.marks.items():
+            row = entry.comparison
+            where = at + 0.8 * ((runs.index(place) + 0.5) / len(runs) - 0.5)
+            draw_interval(axes, where, _interval(entry), limits, show=show, tint=tint)
             face = tint if row.verdict in _DIFFERENT else "white"
             shape = _MARKERS[(place - 1) % len(_MARKERS)]
-            axes.plot(_interval(row)[0], where, shape, color=tint, markerfacecolor=face, zorder=3)
+            x = _interval(entry)[0]
+            (mark,) = axes.plot(x, where, shape, color=tint, markerfacecolor=face, zorder=3)
+            figures = figure_of(row) if alone else f"{letter(place)}: {figure_of(row)}"
+            figures += f", {entry.same}" if entry.same else ""
+            hover(mark, f"{names[line.case]}: {figures}")
+            beside(axes, where, figures)
     axes.axvline(1 if timed else 0, color=INK, linewidth=0.9, zorder=1)
-    names = labels(line.case for line in lines)
-    shown = (_name(names[line.case], line.case) for line in lines)
-    name_rows(axes, dict(enumerate(shown)))
+    name_rows(axes, {at: names[line.case] for at, line in enumerate(lines)})
     axes.set_ylim(len(lines) - 0.4, -0.6)
     axes.set_xlabel("speed over that of A" if timed else "points above A", color=SOFT)
 
 
-def _interval(row: Comparison) -> Interval:
-    value = row.mean if row.ratio is None else row.ratio
+def _interval(entry: Entry) -> Interval:
+    row = entry.comparison
+    value = row.difference if row.ratio is None else row.ratio
     assert value is not None
     return value, row.low, row.high
 
 
-def _name(network: str, case: Case) -> str:
-    return f"{network}, {case.track}, {case.framework_label}"
-
-
-def _legend_of_runs(figure: Figure, found: SideBySide) -> None:
+def _legend_of_runs(figure: Figure, found: SideBySide, places: Sequence[int]) -> None:
     handles = [
         Line2D(
             [],
@@ -142,8 +150,8 @@ def _legend_of_runs(figure: Figure, found: SideBySide) -> None:
             linestyle="",
             marker=_MARKERS[(place - 1) % len(_MARKERS)],
             markerfacecolor="white",
-            label=f"{letter(place)}: {run.name}",
+            label=f"{letter(place)}: {found.runs[place].name}",
         )
-        for place, run in enumerate(found.runs[1:], start=1)
+        for place in places
     ]
-    figure.legend(handles=handles, loc="outside right upper", fontsize=8)
+    figure.legend(handles=handles, loc="outside upper right", fontsize=8)

@@ -10,11 +10,14 @@ from bench.report.across.history_plot import HOW, Axis, history, panels
 from bench.report.across.page import Chapter, Part, drawn, page
 from bench.report.across.words import (
     CaseCells,
+    by_seeds,
     change_words,
     figure_of,
     interval_of_point,
     kind_label,
+    many,
     value_of_point,
+    verdict_of,
 )
 from bench.report.format import NOTHING
 from bench.report.plot_style import style
@@ -33,19 +36,19 @@ def history_page(runs: Sequence[Run], by: str) -> str:
     found = histories(runs)
     repeated = [entry for entry in found if len(entry.series.points) > 1]
     lead = [
-        f"{len(runs)} runs, {len(found):,} cases, {len(repeated):,} of them in more than one run. "
-        f"{sum(len(entry.changes) for entry in found)} change points."
+        f"{many(len(runs), 'run')}, {many(len(found), 'case')}, {len(repeated):,} of them in more "
+        f"than one run. {many(sum(len(entry.changes) for entry in found), 'change point')}."
     ]
     chapters = (
+        _curves(repeated, by),
         _latest(repeated),
         _changes(repeated),
         _breaks(repeated),
-        _curves(repeated, by),
         _points(found),
         _missing(found),
     )
     return page(
-        f"History of {len(runs)} runs",
+        f"History of {many(len(runs), 'run')}",
         chapters,
         lead=lead if can_find() else [*lead, f"{MISSING}."],
         facts=[(name, words) for name, words in _spans(runs)],
@@ -62,7 +65,7 @@ def _spans(runs: Sequence[Run]) -> list[tuple[str, str]]:
 
 
 def _cells_of(found: Iterable[History]) -> CaseCells:
-    return CaseCells(entry.series.case for entry in found)
+    return CaseCells((entry.series.case, entry.series.kind) for entry in found)
 
 
 def _latest(found: Sequence[History]) -> Chapter:
@@ -70,18 +73,21 @@ def _latest(found: Sequence[History]) -> Chapter:
     for entry in found:
         points, last = entry.series.points, entry.series.last
         why = "break" if points[-1].broken else ""
-        versus = [figure_of(last), last.verdict] if last else ["", why]
+        versus = [figure_of(last.comparison), verdict_of(last)] if last else ["", why]
+        versus.append(by_seeds(last) if last else "")
         like = next(point for point in points if point.conditions == points[-1].conditions)
         values = [value_of_point(point) for point in (like, points[-1])]
         figures = [f"{len(points)}", *values, *versus]
         rows.append(case_cells.row(entry.series.case, entry.series.kind, figures))
-    headers = case_cells.headers(["runs", "first like it", "last", "last / before", "verdict"])
-    part = Part.table(headers, case_cells.right([True, True, True, True, False]), rows)
+    headers = ["runs", "first like it", "last", "last / before", "verdict", "rests on"]
+    right = case_cells.right([True, True, True, True, False, False])
+    part = Part.table(case_cells.headers(headers), right, rows)
     return Chapter(
         "latest",
         "Latest",
         "The last run of each case, the first one with the same machine, data and settings, and "
-        "its ratio to the run before. One process on a side gives no verdict.",
+        "its ratio to the run before; of accuracies the mean difference over the seeds that both "
+        "have, with the means of these seeds. One process on a side gives no verdict.",
         (part,) if rows else (),
     )
 
@@ -165,7 +171,7 @@ def _points(found: Sequence[History]) -> Chapter:
         "All points",
         "Repeats are processes, or seeds of an accuracy. Points of one case may be compared where "
         "the number of their conditions is the same.",
-        (Part.table(headers, right, rows, folded=f"{len(rows):,} points"),) if rows else (),
+        (Part.table(headers, right, rows, folded=many(len(rows), "point")),) if rows else (),
     )
 
 
@@ -175,7 +181,7 @@ def _missing(found: Sequence[History]) -> Chapter:
         for entry in found
         for line in entry.series.missing
     ]
-    part = Part.table(("case", "of", "run"), (False,) * 3, rows, folded=f"{len(rows):,} results")
+    part = Part.table(("case", "of", "run"), (False,) * 3, rows, folded=many(len(rows), "result"))
     return Chapter(
         "missing", "Without a result", "Runs in which a case failed.", (part,) if rows else ()
     )

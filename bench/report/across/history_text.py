@@ -10,6 +10,7 @@ from bench.report.across.words import (
     change_words,
     interval_of_point,
     kind_label,
+    many,
     value_of_point,
 )
 from bench.report.format import NOTHING
@@ -33,7 +34,8 @@ def history_text(found: Sequence[History]) -> str:
             )
     once = sum(len(entry.series.points) == 1 for entry in found)
     changed = sum(len(entry.changes) for entry in found)
-    lines += ["", f"{len(found)} cases, {once} of them in one run only; {changed} change points"]
+    total = f"{many(len(found), 'case')}, {once} of them in one run only"
+    lines += ["", f"{total}; {many(changed, 'change point')}"]
     return "\n".join([*lines, *([] if can_find() else [MISSING])]).strip()
 
 

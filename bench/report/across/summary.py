@@ -6,8 +6,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from bench.analysis.across.entries import Entry
 from bench.analysis.across.side_by_side import SideBySide, letter, side_by_side
-from bench.analysis.comparison.compare import Comparison
 from bench.analysis.comparison.gate import Gate, Rule
 from bench.analysis.rows import Row
 from bench.analysis.runs import Run
@@ -20,26 +20,29 @@ from bench.core.records import Record
 from bench.report.across import text
 from bench.report.across.words import (
     CaseCells,
+    by_seeds,
     counted,
     figure_of,
+    many,
     noise,
+    order_of,
     share,
     value_of,
     verdict_of,
 )
 from bench.report.chapters.speed import interleaved
 from bench.report.columns import case_of
-from bench.report.format import NOTHING, markdown, ratio
+from bench.report.format import NOTHING, joined, markdown, ratio
 from bench.report.report import Report
 from bench.stats.estimates import noise_of
-from bench.stats.verdicts import ACCURACY, INCONCLUSIVE, SPEED, TIE
 
 VARIABLE = "GITHUB_STEP_SUMMARY"
 """Names the file of a GitHub job's summary, to which steps add."""
 
+_NAMED = 4
+"""Runs that a heading names at most."""
 _ROWS = 200
 """Of one table at most: GitHub shows summaries of up to 1 MiB."""
-_ORDER = (SPEED.below, ACCURACY.below, SPEED.above, ACCURACY.above, INCONCLUSIVE, TIE)
 _HOW = (
     "Ratios are of speed with 95 % intervals; a verdict needs two processes on each side, and a "
     "tie an interval within ± 10 %. Noise is the interquartile range of the blocks of a process "
@@ -58,7 +61,7 @@ def comparison_summary(found: SideBySide, rules: Sequence[Rule] = ()) -> str:
         verdict = "❌ gate failed" if failures else "✅ gate passed"
         parts.append(f"**{verdict}** ({', '.join(rule.text for rule in rules)})")
         parts += ["\n".join(f"- {_plain(line)}" for line in failures)] if failures else []
-    for place, some in enumerate(found.comparisons, start=1):
+    for place, some in enumerate(found.entries, start=1):
         parts += _compared(found, place, some)
     if found.differing:
         headers = ["differs", *(run.name for run in found.runs)]
@@ -67,32 +70,40 @@ def comparison_summary(found: SideBySide, rules: Sequence[Rule] = ()) -> str:
     return "\n\n".join([*parts, _HOW]) + "\n"
 
 
-def _compared(found: SideBySide, place: int, comparisons: Sequence[Comparison]) -> list[str]:
+def _compared(found: SideBySide, place: int, entries: Sequence[Entry]) -> list[str]:
     """The table of one run, and how many cases have no figure."""
     sides = ("A", letter(place))
-    parts = [f"{_plain(found.runs[place].name)}: {counted(comparisons, sides)}."]
+    parts = [f"{_plain(found.runs[place].name)}: {counted(entries, sides)}."]
     rows = sorted(
-        (row for row in comparisons if row.has_figure),
-        key=lambda row: _ORDER.index(row.verdict) if row.verdict in _ORDER else len(_ORDER),
+        (entry for entry in entries if entry.comparison.has_figure),
+        key=lambda entry: order_of(entry.comparison.verdict),
     )
     if not rows:
         return parts
-    records = [found.records[row.case, row.kind] for row in rows]
-    cases = [next(record.case for record in some if record is not None) for some in records]
-    case_cells, before, now = CaseCells(cases), found.runs[0].name, found.runs[place].name
-    cells = []
-    for case, row, some in zip(cases, rows, records, strict=True):
-        figures = [value_of(some[0]), value_of(some[place]), figure_of(row), verdict_of(row, sides)]
+    before, now = found.runs[0].name, found.runs[place].name
+    case_cells, cells = CaseCells((e.case, e.comparison.kind) for e in rows), []
+    seeds = any(entry.pairs for entry in rows)
+    for entry in rows:
+        row, members = entry.comparison, found.members[entry.key]
+        figures = [value_of(members[0]), value_of(members[place])]
+        figures += [figure_of(row), verdict_of(entry, sides)]
         figures += [noise(row.noise) or NOTHING, share(row.detectable) or NOTHING]
-        cells.append(case_cells.row(case, row.kind, figures))
+        figures += [by_seeds(entry) or NOTHING] if seeds else []
+        cells.append(case_cells.row(entry.case, row.kind, figures))
     headers = [before, now, "ratio", "verdict", "noise", "detectable"]
-    right = case_cells.right([True, True, True, False, True, True])
+    headers += ["rests on"] if seeds else []
+    right = case_cells.right([True, True, True, False, True, True, *([False] if seeds else [])])
     return [*parts, _table(case_cells.headers(headers), cells, right)]
 
 
 def run_summary(records: Sequence[Record], name: str) -> str:
-    """The frameworks of one run compared with the reference that they ran interleaved with."""
-    parts = [f"### {_plain(name)}"]
+    """The frameworks of one run compared with the reference that they ran interleaved with.
+
+    Args:
+        records: Those of a run, or of several.
+        name: The heading where the records name no run.
+    """
+    parts = [f"### {_plain(_heading(records, name))}"]
     for results in Report.of(records).datasets:
         noises = {
             (e.case, e.kind): noise_of(speeds(e)) for e in results.experiments(*TIMED) if e.ok
@@ -103,8 +114,13 @@ def run_summary(records: Sequence[Record], name: str) -> str:
     failed = sum(not record.ok for record in records)
     if len(parts) == 1:
         parts.append("No two frameworks ran interleaved: there is no ratio.")
-    parts.append(f"{len(records):,} records, {failed:,} without a result.")
+    parts.append(f"{many(len(records), 'record')}, {failed:,} without a result.")
     return "\n\n".join([*parts, _HOW]) + "\n"
+
+
+def _heading(records: Sequence[Record], name: str) -> str:
+    runs = list(dict.fromkeys(record.run for record in records if record.run))
+    return (joined(runs) if len(runs) <= _NAMED else f"{len(runs)} runs") if runs else name
 
 
 def session_summary(folder: Path, records: Sequence[Record], gate: Gate | None) -> str:
@@ -121,15 +137,17 @@ def session_summary(folder: Path, records: Sequence[Record], gate: Gate | None) 
 
 def _run_table(rows: Sequence[Row], noises: dict[tuple[Case, str], float | None]) -> str:
     cases = [case_of(row) for row in rows]
-    case_cells, cells = CaseCells(cases), []
+    kinds = [str(row["kind"]) for row in rows]
+    case_cells, cells = CaseCells(zip(cases, kinds, strict=True)), []
     for case, row in zip(cases, rows, strict=True):
         found = ratio(row["ratio"], row["ratio_low"], row["ratio_high"])
         noisy = noise(noises.get((case, row["kind"]))) or NOTHING
         detectable = share(row["detectable"]) or NOTHING
-        figures = [found, row["verdict"] or NOTHING, noisy, detectable]
+        figures = [interleaved.reference_of(row), found, row["verdict"] or NOTHING]
+        figures += [noisy, detectable]
         cells.append(case_cells.row(case, row["kind"], figures))
-    headers = case_cells.headers(["ratio", "verdict", "noise", "detectable"])
-    return _table(headers, cells, case_cells.right([True, False, True, True]))
+    headers = case_cells.headers(["compared with", "ratio", "verdict", "noise", "detectable"])
+    return _table(headers, cells, case_cells.right([False, True, False, True, True]))
 
 
 def _plain(line: str) -> str:

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import groupby
 
+from bench.analysis.across.entries import Entry, Key
 from bench.analysis.across.side_by_side import SideBySide, letter
 from bench.analysis.comparison.compare import Comparison, Sides, facts_of
 from bench.analysis.comparison.gate import Rule, why_nothing
 from bench.core.records import Record
-from bench.report.across.words import counted, verdict_of
+from bench.report.across.words import (
+    by_seeds,
+    counted,
+    names_of,
+    order_of,
+    verdict_of,
+)
 
 
 def heads(*runs: Sequence[Record]) -> list[str]:
@@ -32,8 +40,8 @@ def head(records: Sequence[Record]) -> str:
 def side_by_side_as_text(found: SideBySide) -> str:
     """Every run compared with the first: what the runs are, then a table for each."""
     lines = heads(*(run.records for run in found.runs))
-    for place, some in enumerate(found.comparisons, start=1):
-        if len(found.comparisons) > 1:
+    for place, some in enumerate(found.entries, start=1):
+        if len(found.entries) > 1:
             lines.append("")
         lines.append(as_text(some, (letter(0), letter(place))))
     return "\n".join(lines)
@@ -54,9 +62,8 @@ def gate_lines(found: SideBySide, rules: Sequence[Rule]) -> list[str]:
     compared."""
     if not rules:
         return [
-            _of_run(found, place, f"warning: nothing was compared: {why_nothing(some)}")
-            for place, some in enumerate(found.comparisons, start=1)
-            if not any(row.has_figure for row in some)
+            _of_run(found, place, f"warning: {line}")
+            for place, line in nothing_compared(found).items()
         ]
     warnings = [
         f"warning: {_of_run(found, place, line)}"
@@ -69,38 +76,93 @@ def gate_lines(found: SideBySide, rules: Sequence[Rule]) -> list[str]:
     return [*warnings, *(failed or [passed])]
 
 
+def nothing_compared(found: SideBySide) -> dict[int, str]:
+    """By place of the run that shares no result with the first: that, and why."""
+    rows = {
+        place: [entry.comparison for entry in some]
+        for place, some in enumerate(found.entries, start=1)
+    }
+    return {
+        place: f"nothing was compared: {why_nothing(some)}"
+        for place, some in rows.items()
+        if not any(row.has_figure for row in some)
+    }
+
+
 def _of_run(found: SideBySide, place: int, line: str) -> str:
     return line if len(found.comparisons) == 1 else f"{letter(place)}: {line}"
 
 
-def as_text(comparisons: Sequence[Comparison], sides: Sides = ("A", "B")) -> str:
-    """A table for a terminal, its reading above it; reasons stand below their row.
+def as_text(entries: Sequence[Entry], sides: Sides = ("A", "B")) -> str:
+    """A table for a terminal, its reading above it, each caveat once below it.
 
     Args:
-        comparisons: Two runs, case by case.
+        entries: Two runs, case by case.
         sides: What the two are called, as in the reasons.
     """
-    if not comparisons:
+    if not entries:
         return "Neither run has a record."
     a, b = sides
-    width = max(len(row.case) for row in comparisons)
+    compared = [entry for entry in entries if entry.comparison.has_figure]
     lines = [
         f"Speed of {b} over speed of {a} (above 1: {b} is faster); accuracy: {b} minus {a} in "
         "points.",
-        f"{'case':{width}}  {'kind':16}  {f'{b} / {a}':>9}  {'95 % interval':>18}  "
-        f"{'detectable':>10}  verdict",
+        *(_table(compared, sides) if compared else ()),
+        *_without_figure([entry for entry in entries if entry not in compared], sides),
     ]
-    for row in comparisons:
-        lines.append(
-            f"{row.case:{width}}  {row.kind:16}  {_figure(row):>9}  {_interval(row):>18}  "
-            f"{_detectable(row):>10}  {verdict_of(row, sides)}"
-        )
-        if row.reason:
-            lines.append(f"    {row.reason}")
-    differs = dict.fromkeys(words for row in comparisons for words in row.differs)
+    differs = dict.fromkeys(words for entry in entries for words in entry.comparison.differs)
     if differs:
         lines.append(f"Not the same in {a} and {b}: {'; '.join(differs)}.")
-    return "\n".join([*lines, counted(comparisons, sides)])
+    return "\n".join([*lines, counted(entries, sides)])
+
+
+def _table(entries: Sequence[Entry], sides: Sides) -> list[str]:
+    """The rows that have a figure, and the caveats that their signs stand for."""
+    names = _names(entries)
+    width = max(map(len, names.values()))
+    ratio = f"{sides[1]} / {sides[0]}"
+    lines = [
+        f"{'case':{width}}  {'kind':16}  {ratio:>9}  {'95 % interval':>18}  "
+        f"{'detectable':>10}  verdict"
+    ]
+    signs: dict[str, int] = {}
+    for entry in sorted(entries, key=lambda entry: order_of(entry.comparison.verdict)):
+        row = entry.comparison
+        notes = row.reason.split("; ") if row.reason else []
+        marks = "".join(f" [{signs.setdefault(note, len(signs) + 1)}]" for note in notes)
+        words = ", ".join(filter(None, [verdict_of(entry, sides), by_seeds(entry)]))
+        lines.append(
+            f"{names[entry.key]:{width}}  {row.kind:16}  {_figure(row):>9}  "
+            f"{_interval(row):>18}  {_detectable(row):>10}  {words}{marks}"
+        )
+    return [*lines, *(f"[{sign}] {note}" for note, sign in signs.items())]
+
+
+def _without_figure(entries: Sequence[Entry], sides: Sides) -> list[str]:
+    """The rows that were not compared, by verdict and reason."""
+    names, lines = _names(entries), []
+
+    def why(entry: Entry) -> tuple[int, str, str]:
+        row = entry.comparison
+        return order_of(row.verdict), verdict_of(entry, sides), row.reason or ""
+
+    for (_, verdict, reason), some in groupby(sorted(entries, key=why), key=why):
+        lines.append(f"{verdict}: {reason}" if reason else f"{verdict}:")
+        lines += [f"    {names[entry.key]}, {entry.comparison.kind}" for entry in some]
+    return lines
+
+
+def _names(entries: Iterable[Entry]) -> dict[Key, str]:
+    """What tells the rows of one kind apart, by case and kind."""
+    kinds: dict[str, list[Entry]] = {}
+    for entry in entries:
+        kinds.setdefault(entry.comparison.kind, []).append(entry)
+    return {
+        entry.key: names[entry.case]
+        for some in kinds.values()
+        for names in [names_of(entry.case for entry in some)]
+        for entry in some
+    }
 
 
 def _figure(row: Comparison) -> str:

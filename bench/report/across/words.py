@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from statistics import mean
 
 from bench.analysis.across.changes import Change
+from bench.analysis.across.entries import Entry, only_in
 from bench.analysis.across.series import Point
-from bench.analysis.comparison.compare import ONLY_A, ONLY_B, Comparison, Sides
-from bench.analysis.experiments import device_of, start_of
+from bench.analysis.comparison.compare import ONLY_A, ONLY_B, REFUSED, Comparison, Sides
+from bench.analysis.experiments import device_of, labels, start_of
 from bench.core.case import Case
 from bench.core.kinds import KINDS, kind
 from bench.core.records import Record
 from bench.report.format import NOTHING, SHARE, Quantity, percent, points, ratio, significant
+from bench.stats.verdicts import ACCURACY, INCONCLUSIVE, SPEED, TIE
 
 CaseColumn = tuple[str, Callable[[Case], str]]
 """A header, and the cell of a case."""
@@ -32,28 +35,39 @@ _WHERE_IT_DIFFERS: tuple[CaseColumn, ...] = (
     ("defaults", lambda case: case.defaults),
 )
 
+_NARROW = ("batch", "precision", "device", "px", "seed", "defaults", "recipe", "weights")
+"""The same by the width of their cells."""
+
+_DECIDED = (SPEED.below, ACCURACY.below, SPEED.above, ACCURACY.above)
+_ORDER = (*_DECIDED, INCONCLUSIVE, TIE, REFUSED, ONLY_A, ONLY_B)
+
 _POINTS = Quantity(2, even=0.0, unit=" pt", signed=True)
 """A difference of accuracies in points."""
 
 
 class CaseCells:
-    """Cells that say which case a row is about: first who, last under which conditions.
+    """Cells that say which case a row is about.
+
+    Who it is about stands first, with as many conditions as tell the rows apart; then come the
+    values, last the other conditions.
 
     Args:
-        cases: Those of all rows of the table; conditions that are the same in all are left out.
-
-    Attributes:
-        who: Headers of network, framework, track and kind of measurement.
-        conditions: Headers of the others.
+        rows: Case and kind of all rows of the table; conditions that are the same in all are left
+            out.
     """
 
-    def __init__(self, cases: Iterable[Case]) -> None:
-        every = list(cases)
-        self._conditions = [
-            column for column in _WHERE_IT_DIFFERS if len({column[1](case) for case in every}) > 1
-        ]
-        self.who = [*(header for header, _ in _ALWAYS), "of"]
-        self.conditions = [header for header, _ in self._conditions]
+    def __init__(self, rows: Iterable[tuple[Case, str]]) -> None:
+        every = list(dict.fromkeys(rows))
+        differs = [c for c in _WHERE_IT_DIFFERS if len({c[1](case) for case, _ in every}) > 1]
+        told = [(name, *(show(case) for _, show in _ALWAYS)) for case, name in every]
+        first = []
+        for header, show in sorted(differs, key=lambda column: _NARROW.index(column[0])):
+            more = [(*words, show(case)) for words, (case, _) in zip(told, every, strict=True)]
+            if len(set(more)) > len(set(told)):
+                told = more
+                first.append(header)
+        self._first = [column for column in differs if column[0] in first]
+        self._last = [column for column in differs if column[0] not in first]
 
     def row(self, case: Case, name: str, figures: Sequence[str]) -> list[str]:
         """The cells of a row.
@@ -61,18 +75,22 @@ class CaseCells:
         Args:
             case: Its case.
             name: Its kind of measurement.
-            figures: The cells between.
+            figures: The cells of its values.
         """
-        who = [show(case) for _, show in _ALWAYS]
-        return [*who, kind_label(name), *figures, *(show(case) for _, show in self._conditions)]
+        who = [*(show(case) for _, show in _ALWAYS), kind_label(name)]
+        first, last = ([show(case) for _, show in some] for some in (self._first, self._last))
+        return [*who, *first, *figures, *last]
 
     def right(self, figures: Sequence[bool]) -> list[bool]:
         """Which columns hold numbers, of all columns."""
-        return [*(False for _ in self.who), *figures, *(False for _ in self.conditions)]
+        first = [False] * (len(_ALWAYS) + 1 + len(self._first))
+        return [*first, *figures, *(False for _ in self._last)]
 
     def headers(self, figures: Sequence[str]) -> list[str]:
         """The headers of all columns."""
-        return [*self.who, *figures, *self.conditions]
+        who = [*(header for header, _ in _ALWAYS), "of"]
+        first, last = ([header for header, _ in some] for some in (self._first, self._last))
+        return [*who, *first, *figures, *last]
 
 
 def kind_label(name: str) -> str:
@@ -80,11 +98,30 @@ def kind_label(name: str) -> str:
     return KINDS[name].label if name in KINDS else name
 
 
-def value_of(record: Record | None) -> str:
-    """The result of a record with its unit; its status where it has none."""
-    if record is None:
-        return NOTHING
-    return quantity(record.kind, _number(record)) if record.ok else record.status
+def names_of(cases: Iterable[Case]) -> dict[Case, str]:
+    """The shortest name that tells each case from the others of its table, with its framework."""
+    every = list(dict.fromkeys(cases))
+    networks = labels(every)
+    telling: list[Callable[[Case], str]] = [
+        show
+        for show in (lambda c: c.track, lambda c: c.defaults, lambda c: f"seed {c.seed}")
+        if len(set(map(show, every))) > 1
+    ]
+    return {
+        case: " · ".join(
+            filter(None, [networks[case], case.framework_label, *(show(case) for show in telling)])
+        )
+        for case in every
+    }
+
+
+def value_of(records: Sequence[Record]) -> str:
+    """The result of a case in a run with its unit, the mean of its seeds; else its status."""
+    found = [number for r in records if r.ok and (number := _number(r)) is not None]
+    if not found:
+        return NOTHING if not records or records[0].ok else records[0].status
+    value = quantity(records[0].kind, mean(found))
+    return f"{value} ({len(found)} seeds)" if len(found) > 1 else value
 
 
 def _number(record: Record) -> float | None:
@@ -121,17 +158,35 @@ def noise(value: float | None) -> str:
     return "" if value is None else percent(value)
 
 
-def verdict_of(row: Comparison, sides: Sides) -> str:
-    """The verdict, with the run's own letter where only one of the two has the case."""
-    only = {ONLY_A: f"only in {sides[0]}", ONLY_B: f"only in {sides[1]}"}
-    return only.get(row.verdict, row.verdict)
+def verdict_of(entry: Entry, sides: Sides = ("A", "B")) -> str:
+    """The verdict; ``tie, identical runs`` where nothing else can have come out."""
+    found = only_in(entry.comparison.verdict, sides)
+    return f"{found}, {entry.same}" if entry.same else found
 
 
-def counted(comparisons: Sequence[Comparison], sides: Sides = ("A", "B")) -> str:
+def by_seeds(entry: Entry) -> str:
+    """``by 2 shared seeds: 40.2 % → 41.8 %``, whose difference the figure is; empty of speeds."""
+    if entry.shared is None:
+        return ""
+    before, now = map(percent, entry.shared)
+    return f"by {many(len(entry.pairs), 'shared seed')}: {before} → {now}"
+
+
+def order_of(verdict: str) -> int:
+    """Sorting key of a verdict: decided ones, the worse first, then the others, then none."""
+    return _ORDER.index(verdict) if verdict in _ORDER else len(_ORDER)
+
+
+def many(number: int, thing: str) -> str:
+    """``1 row``, ``2 rows``."""
+    return f"{number:,} {thing}" + ("" if number == 1 else "s")
+
+
+def counted(entries: Sequence[Entry], sides: Sides = ("A", "B")) -> str:
     """``5 rows: 3 tie, 2 refused``."""
-    verdicts = [verdict_of(row, sides) for row in comparisons]
+    verdicts = [only_in(entry.comparison.verdict, sides) for entry in entries]
     found = [f"{verdicts.count(verdict)} {verdict}" for verdict in dict.fromkeys(verdicts)]
-    return f"{len(verdicts)} rows: {', '.join(found)}"
+    return f"{many(len(verdicts), 'row')}: {', '.join(found)}"
 
 
 def value_of_point(point: Point) -> str:

@@ -222,15 +222,7 @@ class Forest:
         shape = marker(row["variant"])
         (mark,) = axes.plot(value, at, shape, color=tint, markerfacecolor=face, zorder=3)
         hover(mark, f"{label}: {figures}")
-        axes.annotate(
-            figures,
-            (1, at),
-            (8, 0),
-            axes.get_yaxis_transform(),
-            "offset points",
-            va="center",
-            fontsize=9,
-        )
+        beside(axes, at, figures)
 
     def _names(self, rows: Sequence[Row]) -> Iterator[str]:
         if self.network is not None:
@@ -257,6 +249,19 @@ class Forest:
         return signed(
             " · ".join(word for word in words if word), on=has_caveat(row, seconds=self.timed)
         )
+
+
+def beside(axes: Axes, at: float, figures: str) -> None:
+    """Write value and interval of a line to the right of the panel."""
+    axes.annotate(
+        figures,
+        (1, at),
+        (8, 0),
+        axes.get_yaxis_transform(),
+        "offset points",
+        va="center",
+        fontsize=9,
+    )
 
 
 def _network(row: Row) -> Case:

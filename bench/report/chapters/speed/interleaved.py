@@ -88,7 +88,7 @@ def columns(rows: Sequence[Row]) -> list[Column]:
     return [
         kind_column(),
         *who(rows),
-        Column("compared with", _compared_with, right=False),
+        Column("compared with", reference_of, right=False),
         Column("ratio", lambda row: RATIO.value(row["ratio"])),
         ends(RATIO, "ratio_low", "ratio_high"),
         text("verdict", "verdict"),
@@ -104,7 +104,7 @@ def columns(rows: Sequence[Row]) -> list[Column]:
     ]
 
 
-def _compared_with(row: Row) -> str:
+def reference_of(row: Row) -> str:
     """The reference, with its precision where that is another one."""
     same = row["precision"] == row["reference_precision"]
     return f"{row['reference']}" if same else f"{row['reference']} {row['reference_precision']}"
