@@ -154,8 +154,8 @@ TABLE = Table(
     "one network. The first step has trace and compilation in it: each process compiles from "
     "nothing. *Pays after* is when a longer first step has been made up for, compared with the "
     "eager execution of the same framework; only an execution shown to be faster has it. *In "
-    "force* is what was read back, not what was asked for. At a graph break PyTorch's compiler goes back to Python; XLA and TensorFlow have "
-    "none: what they cannot trace is an error.",
+    "force* is what was read back, not what was asked for. At a graph break PyTorch's compiler "
+    "goes back to Python; XLA and TensorFlow have none: what they cannot trace is an error.",
     execution_rows,
     columns,
     charts=(Chart("executions", _CHART.draw, (TRAINING,)),),
