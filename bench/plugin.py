@@ -10,6 +10,16 @@ name this plugin is not affected by it.
 
 from __future__ import annotations
 
+import atexit
+import sys
+
+from bench.core import outputs, signals
+
+if "--benchmark-only" in sys.argv:  # before the other imports, which take a second
+    signals.install(own_output=True)
+    atexit.register(signals.ignore)
+    outputs.keep("stdout", "stderr")
+
 import os
 import shlex
 import warnings
@@ -27,7 +37,7 @@ from bench.analysis.comparison.compare import by_key
 from bench.analysis.comparison.gate import FORMS, Gate
 from bench.cli.options import apply_process_options, named
 from bench.cli.progress import Display, label, result_line
-from bench.core import extensions, signals, terminal
+from bench.core import extensions, terminal
 from bench.core.case import EXECUTION_NAMES, Case
 from bench.core.errors import OutputError, UserError, notice
 from bench.core.files import expanded
@@ -254,6 +264,10 @@ class Session:
         case = task.case
         group = f"{task.kind}: {case.variant}, {case.track}, batch {case.batch_size}"
         item.add_marker(pytest.mark.benchmark(group=group, timer=self._clock))
+
+    def pytest_collectreport(self) -> None:
+        """End where pytest has made a failed import of a signal's exception."""
+        signals.check()
 
     @pytest.hookimpl
     def pytest_collection_finish(self, session: pytest.Session) -> None:

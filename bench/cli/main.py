@@ -18,7 +18,7 @@ from typing import Any
 import click
 
 from bench import __version__
-from bench.core import extensions, signals
+from bench.core import extensions, outputs, signals
 from bench.core.errors import SYSTEM_ERRORS, UserError, notice
 
 COMMANDS = (
@@ -75,6 +75,7 @@ def main() -> None:
     warnings.showwarning = _show_warning
     # A notebook's backend, which need not be installed here; plots are drawn without any.
     os.environ.pop("MPLBACKEND", None)
+    outputs.keep("stderr")
     _escape_what_cannot_be_encoded()
     with signals.raising():
         code = _code()

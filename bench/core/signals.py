@@ -11,15 +11,18 @@ This module imports nothing that takes time.
 from __future__ import annotations
 
 import os
+import select
 import signal
 import stat
-import threading
-from collections.abc import Callable, Iterator
+import sys
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from time import monotonic
-from types import FrameType
-from typing import Any
+
+TYPE_CHECKING = False  # `typing` and `dataclasses` take longer to import than all of this
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import FrameType
+    from typing import Any
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Ctrl-C, a cluster's time limit, a closed terminal."""
@@ -52,43 +55,85 @@ class Stopped(BaseException):
         return 128 + self.number
 
 
-@dataclass
 class _State:
-    """What the handler has to know."""
+    """What the handler has to know.
 
-    pid: int = 0
-    """Of the process that has installed it, which its forked children are not."""
-    error: Callable[[int], BaseException] | None = None
-    """Makes the exception from the signal; None: a signal ends the process at once."""
-    received: int | None = None
-    at: float = 0.0
-    held: int = 0
-    acknowledged: bool = False
-    last_words: str = ""
-    previous: dict[int, Any] = field(default_factory=dict)
+    Attributes:
+        pid: Of the process that has installed it, which its forked children are not.
+        error: Makes the exception from the signal; None: a signal ends the process at once.
+        received: The first signal.
+        at: When it came.
+        held: Blocks of `held` that are open.
+        acknowledged: Whether its exception has been caught.
+        last_words: What a second signal prints.
+        previous: The handlers of before.
+        raised: The exception of the first signal.
+        unraisable: The hook of before.
+        output: Descriptor of the stderr of before, where something else takes its place for a time.
+    """
+
+    def __init__(self) -> None:
+        self.pid = 0
+        self.error: Callable[[int], BaseException] | None = None
+        self.received: int | None = None
+        self.at = 0.0
+        self.held = 0
+        self.acknowledged = False
+        self.last_words = ""
+        self.previous: dict[int, Any] = {}
+        self.unraisable = sys.unraisablehook
+        self.output = 2
+        self.raised: BaseException | None = None
 
 
 _state = _State()
 
 
-def install() -> bool:
-    """Handle the signals of `STOPPING`; whether this call is the one that has done so."""
-    if _state.pid == os.getpid() or threading.current_thread() is not threading.main_thread():
+def install(*, own_output: bool = False) -> bool:
+    """Handle the signals of `STOPPING`; whether this call is the one that has done so.
+
+    Args:
+        own_output: Whether lines go to the stderr of now also when another takes its place, as
+            pytest has it.
+    """
+    if _state.pid == os.getpid():
         return False
-    _state.pid = os.getpid()
-    _state.previous = {}
-    for number in STOPPING:
-        before = signal.getsignal(number)
-        if before is not signal.SIG_IGN:
-            _state.previous[number] = before
+    previous: dict[int, Any] = {
+        number: before
+        for number in STOPPING
+        if (before := signal.getsignal(number)) is not signal.SIG_IGN
+    }
+    _state.pid, owner = os.getpid(), _state.pid
+    try:
+        for number in previous:
             signal.signal(number, _handle)
+    except ValueError:  # not in the main thread
+        _state.pid = owner
+        return False
+    _state.previous = previous
+    if own_output:
+        with suppress(OSError):
+            _state.output = os.dup(2)
+    _state.unraisable, sys.unraisablehook = sys.unraisablehook, _without_stopped
     return True
+
+
+def _without_stopped(raised: sys.UnraisableHookArgs) -> None:
+    """Say nothing of a signal whose exception came in a callback: `check` raises it again."""
+    if _state.received is None or not _is_of_signal(raised.exc_value):
+        _state.unraisable(raised)
+
+
+def _is_of_signal(error: BaseException | None) -> bool:
+    return isinstance(error, Stopped) or error is _state.raised
 
 
 def uninstall() -> None:
     """Give the signals back to the handlers of before."""
     for number, before in _state.previous.items():
         signal.signal(number, before if before is not None else signal.SIG_DFL)
+    if _state.pid:
+        sys.unraisablehook = _state.unraisable
     _state.pid, _state.previous = 0, {}
 
 
@@ -143,7 +188,7 @@ def received() -> int | None:
 def acknowledge() -> None:
     """The exception has been caught, and what remains to do is begun."""
     _state.acknowledged = True
-    _leave_lost_terminal()
+    _leave_lost_output()
 
 
 def _handle(number: int, frame: FrameType | None) -> None:
@@ -157,7 +202,8 @@ def _handle(number: int, frame: FrameType | None) -> None:
         _state.received, _state.at = number, monotonic()
         _say(f"{name}: stopping; a second signal ends at once")
         if not _state.held:
-            raise _state.error(number)
+            _state.raised = _state.error(number)
+            raise _state.raised
         return
     if number == _state.received and monotonic() - _state.at < _SAME_SECONDS:
         return
@@ -168,18 +214,37 @@ def _handle(number: int, frame: FrameType | None) -> None:
 
 def _say(text: str) -> None:
     # Not print: the handler may run in the middle of one. A bar on the terminal hides the cursor.
-    start = "\r\x1b[?25h\x1b[K" if os.isatty(2) else ""
+    start = "\r\x1b[?25h\x1b[K" if os.isatty(_state.output) else ""
     with suppress(OSError):
-        os.write(2, f"{start}alexbench: {text}\n".encode())
-    _leave_lost_terminal()
+        os.write(_state.output, f"{start}alexbench: {text}\n".encode())
+    _leave_lost_output()
 
 
-def _leave_lost_terminal() -> None:
-    """Print nowhere when the terminal is gone: every write to it would be an error."""
+def _leave_lost_output() -> None:
+    """Print nowhere where the terminal, or the reader of a pipe, is gone: every write to it would
+    be an error."""
     for descriptor in (1, 2):
         with suppress(OSError):
-            character_device = stat.S_ISCHR(os.fstat(descriptor).st_mode)
-            if character_device and not os.isatty(descriptor):
-                nowhere = os.open(os.devnull, os.O_WRONLY)
-                os.dup2(nowhere, descriptor)
-                os.close(nowhere)
+            if _is_lost(descriptor):
+                to_nowhere(descriptor)
+
+
+def _is_lost(descriptor: int) -> bool:
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISCHR(mode):
+        return not os.isatty(descriptor)
+    poll = select.poll()
+    poll.register(descriptor, 0)
+    return any(state & (select.POLLERR | select.POLLNVAL) for _, state in poll.poll(0))
+
+
+def to_nowhere(descriptor: int) -> None:
+    """Put ``/dev/null`` in the place of a descriptor. Raises OSError where there is none left."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    if nowhere == descriptor:  # it was closed, and its number free
+        os.set_inheritable(nowhere, True)
+        return
+    try:
+        os.dup2(nowhere, descriptor)
+    finally:
+        os.close(nowhere)

@@ -1,6 +1,7 @@
 """A run that a signal stops: its report, its exit code, and how it goes on without its options."""
 
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -96,6 +97,18 @@ def test_a_stopped_run_reports_and_goes_on_without_its_options() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("log", ["2>&1 | (sleep 1)", "> /dev/full 2>&1", ">&- 2>&-"])
+def test_a_run_outlasts_its_log(log: str) -> None:
+    data = str(fakes.write_batches(Path("data").absolute() / "small", fakes.images()))
+    options = [*CHOSEN[:3], "fake", *CHOSEN[4:], "--data", data, "--run", "stopped"]
+    command = shlex.join([sys.executable, "-m", "bench", "run", *options])
+    done = subprocess.run(["bash", "-c", f"set -o pipefail; {command} {log}"], check=False)
+    assert done.returncode == 0
+    assert len(RecordStore(RUN).read()) == 2
+    assert (RUN / "report.html").is_file()
+
+
+@pytest.mark.slow
 def test_a_stopped_pytest_session_reports_and_says_how_to_go_on() -> None:
     data = str(fakes.write_batches(Path("data").absolute() / "small", fakes.images()))
     command = [
@@ -118,22 +131,45 @@ def test_a_stopped_pytest_session_reports_and_says_how_to_go_on() -> None:
     assert (run / RUN_FILE).exists()
 
 
-@pytest.mark.parametrize("which", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_in_the_imports_is_one_line(which: signal.Signals) -> None:
-    Path("slow_import.py").write_text(
-        "import sys, time\nprint('importing', flush=True)\ntime.sleep(60)\n"
-    )
-    script = (
-        "import sys; sys.path.insert(0, '.'); import bench.__main__ as entry, bench.core.signals\n"
+def stopped_in_an_import(
+    of: str, script: str, which: signal.Signals, *arguments: str
+) -> tuple[int, str]:
+    """Exit code and stderr of a script, sent the signal while it imports a module."""
+    slow = (
+        "import sys, time\n"
         "class Slow:\n"
         "    def find_spec(self, name, *_):\n"
-        "        if name == 'bench.cli.main': import slow_import\n"
+        f"        if name == {of!r}: print('importing', flush=True); time.sleep(60)\n"
         "sys.meta_path.insert(0, Slow())\n"
-        "entry.main()\n"
     )
-    process = start([sys.executable, "-c", script])
+    process = start([sys.executable, "-c", slow + script, *arguments])
     assert process.stdout
     assert process.stdout.readline() == "importing\n"
     process.send_signal(which)
     _, err = process.communicate(timeout=60)
-    assert (process.returncode, err) == (128 + which, f"alexbench: stopped by {which.name}\n")
+    return process.returncode, err
+
+
+@pytest.mark.parametrize("which", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_in_the_imports_is_one_line(which: signal.Signals) -> None:
+    script = "import bench.__main__ as entry; entry.main()"
+    found = stopped_in_an_import("bench.cli.main", script, which)
+    assert found == (128 + which, f"alexbench: stopped by {which.name}\n")
+
+
+def test_so_it_is_in_those_of_pytest() -> None:
+    script = "import bench.plugin"
+    found = stopped_in_an_import("pytest", script, signal.SIGINT, "--benchmark-only")
+    assert found == (130, "alexbench: stopped by SIGINT\n")
+    code, err = stopped_in_an_import("pytest", script, signal.SIGINT)
+    assert (code, err.splitlines()[-1]) == (-signal.SIGINT, "KeyboardInterrupt"), "pytest's own"
+
+
+@pytest.mark.slow
+def test_a_signal_while_pytest_collects_is_said() -> None:
+    Path("test_slow.py").write_text("import time; open('collecting', 'w'); time.sleep(60)\n")
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "bench.plugin"]
+    options = ["--benchmark-only", "--bench-frameworks", "fake", "test_slow.py"]
+    code, _, err = stopped([*command, *options], signal.SIGTERM, "collecting")
+    assert code == 143
+    assert "alexbench: SIGTERM: stopping; a second signal ends at once\n" in err

@@ -166,8 +166,9 @@ def test_what_is_held_is_finished_first() -> None:
 def test_an_exception_that_was_lost_is_raised_again() -> None:
     process = start(LOST)
     process.send_signal(signal.SIGTERM)
-    out, _ = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=30)
     assert (process.returncode, out) == (143, "swallowed\n")
+    assert err.count("\n") == 1, "no traceback of the callback"
 
 
 @pytest.mark.parametrize("which", [signal.SIGHUP, signal.SIGINT])
@@ -223,3 +224,22 @@ def test_output_of_a_terminal_that_is_gone_goes_nowhere() -> None:
     os.close(read)
     process.send_signal(signal.SIGHUP)
     assert process.wait(timeout=30) == 129
+
+
+def test_output_whose_reader_is_gone_goes_nowhere() -> None:
+    process = start(RAISING, "0")
+    assert process.stdout
+    process.stdout.close()  # what comes after the signal has no reader
+    process.send_signal(signal.SIGHUP)
+    assert process.stderr
+    with process.stderr:
+        assert process.stderr.read().count("\n") == 1
+    assert process.wait(timeout=30) == 129
+
+
+def test_imports_before_the_handlers_are_few() -> None:
+    """Until they are installed a signal is a traceback."""
+    script = "import bench.core.signals, sys; print(*sys.modules)"
+    command = [sys.executable, "-S", "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert not {"dataclasses", "inspect", "threading", "pathlib"} & set(done.stdout.split())

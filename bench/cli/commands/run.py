@@ -145,6 +145,7 @@ def run(
     """Measure the selected cases; write records, tables, plots and report.html."""
     from bench.cli.measuring import measure_and_report
     from bench.cli.resuming import Choice
+    from bench.core import outputs
     from bench.core.errors import UserError, notice
     from bench.executors.registry import executor, make
     from bench.harness.batch_sizes import check, resolved, tried
@@ -153,6 +154,7 @@ def run(
     from bench.harness.run import open_run
     from bench.harness.selection import AUTO_BATCH
 
+    outputs.keep("stdout")
     context = click.get_current_context()
     choice = Choice.of(context, options, expanded(results), resume, run_name)
     options = choice.options
