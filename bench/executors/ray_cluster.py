@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,6 +20,9 @@ from bench.executors.parcels import Parcel
 
 _ANSWER_SECONDS = 5.0
 """For an address to accept a connection."""
+_CLUSTER_SECONDS = 15.0
+"""For what accepts it to answer as a cluster does; a loaded machine imports Ray in five."""
+_START = "start the cluster with `ray start --head`, or give its address"
 _NODE_ID = "ray.io/node-id"
 """Label that Ray gives every node."""
 
@@ -58,7 +63,6 @@ class RayCluster:
     shared = False
 
     def __init__(self, address: str | None = None) -> None:
-        check_ray(address)
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         import ray  # noqa: PLC0415
 
@@ -176,10 +180,38 @@ def _said(error: Any) -> str:
     return f"{name}: {lines[-1].strip() if lines else 'no reason given'}"
 
 
-def check_ray(address: str | None) -> None:
-    """Raise UserError at once where nothing answers: Ray itself tries for a minute."""
-    if address is None or address == "auto":
-        return
+def check_ray(address: str | None, seconds: float = _CLUSTER_SECONDS) -> None:
+    """Raise UserError where no cluster answers: Ray itself tries for minutes.
+
+    Args:
+        address: ``host:port``; None: the cluster of this machine is looked for.
+        seconds: For an answer.
+    """
+    if address and address != "auto":
+        _check_connection(address)
+    where = f"--address {address}" if address else "--executor ray"
+    # In a process of its own: Ray's client waits in native code and writes to stderr.
+    command = [sys.executable, "-m", "ray.scripts.scripts", "health-check"]
+    try:
+        asked = subprocess.run(
+            [*command, "--address", address] if address else command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=seconds,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise UserError(
+            f"{where}: no Ray cluster answers there within {seconds:g} s; {_START}"
+        ) from error
+    if asked.returncode:
+        said = asked.stderr.strip().splitlines() or ["no reason given"]
+        reason = said[-1].partition("Error: ")[2] or said[-1]
+        raise UserError(f"{where}: {reason[:200].rstrip('.')}; {_START}")
+
+
+def _check_connection(address: str) -> None:
     if address.startswith("ray://"):
         raise UserError(
             f"--address {address}: Ray's client is not used; run the command on a node of the "
@@ -192,6 +224,5 @@ def check_ray(address: str | None) -> None:
         socket.create_connection((host, int(port)), _ANSWER_SECONDS).close()
     except OSError as error:
         raise UserError(
-            f"--address {address}: nothing answers there ({error.strerror or error}); start the "
-            "cluster with `ray start --head`, or give its address"
+            f"--address {address}: nothing answers there ({error.strerror or error}); {_START}"
         ) from error

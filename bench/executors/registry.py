@@ -25,12 +25,13 @@ class ExecutorRow:
         name: As the command line has it.
         join: Makes its engine from ``--address`` and the run; None: this machine alone.
         module: What must be installed.
-        check: Raises UserError at once where nothing is at the address.
+        check: Raises UserError where nothing is at the address, or ``--threads`` is missing: before
+            a run has a folder.
     """
 
     name: str
     join: Join | None = None
-    check: Callable[[str | None], None] = lambda address: None
+    check: Callable[[str | None, int | None], None] = lambda address, threads: None
     module: str = ""
 
     @property
@@ -50,8 +51,7 @@ def _ray(address: str | None, run: Run, threads: int | None) -> Cluster:
 
 
 def _slurm(address: str | None, run: Run, threads: int | None) -> Cluster:
-    if threads is None:
-        raise UserError("--executor slurm: say how many CPUs a job takes, with --threads N")
+    assert threads is not None  # by its check
     # A job that has not ended by twice the limits hangs.
     limits = run.profile.limits
     hours = 2 * (limits.timeout_seconds + limits.group_seconds) / 3600
@@ -62,18 +62,23 @@ EXECUTORS = {
     row.name: row
     for row in (
         ExecutorRow("local"),
-        ExecutorRow("ray", _ray, check_ray, "ray"),
+        ExecutorRow("ray", _ray, lambda address, threads: check_ray(address), "ray"),
         ExecutorRow("slurm", _slurm, check_slurm, "submitit"),
     )
 }
 
 
-def executor(name: str, address: str | None = None) -> ExecutorRow:
+def executor(name: str, address: str | None = None, threads: int | None = None) -> ExecutorRow:
     """The row called ``name``.
 
+    Args:
+        name: As the command line has it.
+        address: Where it is.
+        threads: CPUs of a group; None: not said.
+
     Raises:
-        UserError: There is no such executor, what it needs is not installed, or nothing answers at
-            the address.
+        UserError: There is no such executor, what it needs is not installed or not said, or nothing
+            answers at the address.
     """
     if name not in EXECUTORS:
         raise UserError(f"unknown executor {name!r}; known: {', '.join(EXECUTORS)}")
@@ -82,7 +87,7 @@ def executor(name: str, address: str | None = None) -> ExecutorRow:
         raise UserError(f"--executor {name}: {missing}")
     if address and row.local:
         raise UserError(f"--address {address}: --executor {name} has none")
-    row.check(address)
+    row.check(address, threads)
     return row
 
 

@@ -124,10 +124,12 @@ def _outcome(job: Any) -> Any:
     return Lost(f"its job was lost ({state})")
 
 
-def check_slurm(address: str | None) -> None:
-    """Raise UserError where jobs cannot be submitted."""
+def check_slurm(address: str | None, threads: int | None) -> None:
+    """Raise UserError where jobs cannot be submitted, or it is not said how large they are."""
     if address != "local" and not shutil.which("sbatch"):
         raise UserError(
             "--executor slurm: there is no sbatch here; run the command on a login node, or give "
             "--address local for processes of this machine"
         )
+    if threads is None:
+        raise UserError("--executor slurm: say how many CPUs a job takes, with --threads N")

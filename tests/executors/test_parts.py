@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import socket
+import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,7 @@ from bench.executors import parcels
 from bench.executors.cores import own_cores
 from bench.executors.parcels import Parcel, data_folder, weights_file
 from bench.executors.placement import Node, Placement, with_common_versions
+from bench.executors.ray_cluster import check_ray
 from bench.executors.requests import NodeFacts
 from tests.support import fakes
 
@@ -141,3 +145,29 @@ def test_versions_of_most_nodes_count_and_ties_go_to_the_command() -> None:
     pair = [node("1"), node("2", a="1")]
     with_common_versions(pair, {"a": {"a": "1"}})
     assert [sorted(each.unusable) for each in pair] == [["a"], []]
+
+
+@pytest.mark.skipif(
+    not find_spec("ray"), reason="ray is not installed: pip install 'alexbench[ray]'"
+)
+def test_what_listens_and_is_no_ray_is_one_line(capfd: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        began = time.monotonic()
+        with pytest.raises(UserError, match=rf"^--address {address}: no Ray cluster answers.*$"):
+            check_ray(address, seconds=0.5)
+    assert time.monotonic() - began < 10
+    assert capfd.readouterr() == ("", "")
+
+
+def test_the_reason_that_ray_gives_is_the_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    python = tmp_path / "python"
+    python.write_text(
+        "#!/bin/sh\n>&2 echo Traceback\n>&2 echo 'ConnectionError: None here.'\nexit 1\n"
+    )
+    python.chmod(0o755)
+    monkeypatch.setattr("sys.executable", str(python))
+    with pytest.raises(UserError, match=r"^--executor ray: None here; start the cluster with"):
+        check_ray(None)

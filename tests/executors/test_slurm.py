@@ -35,7 +35,7 @@ def test_without_sbatch_it_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UserError, match="there is no sbatch here"):
         executor("slurm")
-    assert executor("slurm", "local").name == "slurm"
+    assert executor("slurm", "local", 1).name == "slurm"
 
 
 def test_what_is_asked_of_sbatch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -99,3 +99,4 @@ def test_a_run_in_jobs_of_this_machine(tmp_path: Path) -> None:
     )
     assert refused.returncode == 2
     assert "say how many CPUs a job takes" in refused.stderr
+    assert not (tmp_path / "results" / "other").exists()

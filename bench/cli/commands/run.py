@@ -159,7 +159,7 @@ def run(
     choice = Choice.of(context, options, expanded(results), resume, run_name)
     options = choice.options
     address = options["address"]
-    where = executor(options["executor"], address)
+    where = executor(options["executor"], address, options["threads"])
     apply_process_options(options["threads"] if where.local else None, options["keep_env"])
     chosen = profile_called(options["profile"])
     todo, device = choice.jobs(chosen, elsewhere=not where.local)
