@@ -96,6 +96,11 @@ class Caveats:
         """Those of all rows of some data, which tables and figures need not repeat."""
         return tuple(line for line in self.lines if line.startswith(_OF_ALL))
 
+    def own(self, notes: Sequence[str]) -> list[str]:
+        """The notes of a table without what holds for all rows."""
+        said = tuple(f":{line.removeprefix(_OF_ALL)}" for line in self.of_all)
+        return [n for n in notes if not (n.startswith(footnotes.SIGN) and n.endswith(said))]
+
 
 _FEW = 3
 """Caveats above the answers, which they would push off the screen."""
