@@ -256,7 +256,7 @@ def test_the_page_is_printed_with_its_tables(page):
         assert found.first.bounding_box()["height"] > 5
 
 
-def test_few_names_of_a_figure_leave_room_for_its_marks_on_a_phone(chromium, path):
+def test_a_phone_shows_the_first_number_of_a_table_and_that_it_scrolls(chromium, path):
     with page_of(chromium, path, viewport={"width": 390, "height": 844}) as page:
         part = opened(page, "throughput")
         assert "scrolls" in part.locator(".tools").evaluate(
