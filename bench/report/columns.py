@@ -131,7 +131,7 @@ def how() -> list[Column]:
         text("recipe", "recipe"),
         text("precision", "precision"),
         whole("batch", "batch_size"),
-        whole("px", "input_size"),
+        whole("input px", "input_size"),
         Column("device", lambda row: device_of(case_of(row)), right=False, usual="cpu"),
     ]
 
@@ -180,4 +180,4 @@ def kind_of(row: Row) -> str:
 
 def kind_column() -> Column:
     """The column of `kind_of`."""
-    return Column("of", kind_of, right=False)
+    return Column("measured", kind_of, right=False)

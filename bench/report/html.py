@@ -30,7 +30,7 @@ from bench.core.records import Record, read_all
 from bench.core.run_paths import find
 from bench.core.samples import by_process
 from bench.core.text import without_folders
-from bench.report import summary
+from bench.report import footnotes, summary
 from bench.report.first_screen.answers import answers, certificates, how_to_read
 from bench.report.page.assets import TEMPLATES, assets
 from bench.report.page.chapters import facet_values, groups, more_rows
@@ -66,6 +66,49 @@ class Merged:
     records: list[Record]
     notes: list[str]
     begun: Mapping[str, Begun] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Caveats:
+    """What a reader must know before any figure.
+
+    Attributes:
+        lines: All of it.
+        shown: Those that stand above the answers: all where they are few, else those that hold for
+            more than single rows.
+        folded: The others.
+    """
+
+    lines: tuple[str, ...]
+    shown: tuple[str, ...]
+    folded: tuple[str, ...]
+
+    @classmethod
+    def of(cls, lines: Sequence[str]) -> Caveats:
+        """The lines apart by where they stand."""
+        if len(lines) <= _FEW:
+            return cls(tuple(lines), tuple(lines), ())
+        shown = [line for line in lines if not _of_single_rows(line)][:_FEW]
+        return cls(tuple(lines), tuple(shown), tuple(line for line in lines if line not in shown))
+
+    @property
+    def of_all(self) -> tuple[str, ...]:
+        """Those of all rows of some data, which tables and figures need not repeat."""
+        return tuple(line for line in self.lines if line.startswith(_OF_ALL))
+
+    def own(self, notes: Sequence[str]) -> list[str]:
+        """The notes of a table without what holds for all rows."""
+        said = tuple(f":{line.removeprefix(_OF_ALL)}" for line in self.of_all)
+        return [n for n in notes if not (n.startswith(footnotes.SIGN) and n.endswith(said))]
+
+
+_FEW = 3
+"""Caveats above the answers, which they would push off the screen."""
+_OF_ALL = f"{footnotes.SIGN} {footnotes.ALL_ROWS}:"
+
+
+def _of_single_rows(line: str) -> bool:
+    return line.startswith((footnotes.SIGN, "…")) and not line.startswith(_OF_ALL)
 
 
 @dataclass(frozen=True)
@@ -202,7 +245,7 @@ def _facts(report: Report) -> dict[str, Any]:
         "answers": answers(report),
         "how_to_read": how_to_read(report),
         "headlines": summary.headlines(report),
-        "warnings": _first(summary.warnings(report)),
+        "caveats": Caveats.of(_first(summary.warnings(report))),
         "intervals": _intervals(records),
         "results": sum(record.ok for record in records),
         "failures": [_failure(record) for record in failed[:_ENTRIES]],

@@ -104,8 +104,7 @@ class Drawing:
     below: float = 0.0
     """Share of its height that is taken by the lines below it (`below`)."""
     notes: tuple[str, ...] = ()
-    """What a reader must know of it, a sentence each without a full stop: written below it, and in
-    `how` once it is written."""
+    """What a reader must know of it, a sentence each without a full stop: written below it."""
 
 
 @dataclass(frozen=True)

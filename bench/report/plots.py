@@ -253,9 +253,7 @@ def _with_caveats(drawing: Drawing, chart: Chart, part: Part, table: Table) -> D
         *footnotes.caveats(rows, seconds=timed),
         *footnotes.removed(removed),
     ]
-    if lines:
-        drawing = replace(drawing, below=below(drawing.figure, lines))
-    return _with_notes(drawing, lines)
+    return replace(drawing, below=below(drawing.figure, lines)) if lines else drawing
 
 
 def _absent(rows: Sequence[Row]) -> list[str]:

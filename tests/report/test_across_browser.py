@@ -76,6 +76,18 @@ def test_tables_sort_by_their_numbers_and_filter(page):
     assert len(cells(page, "framework")) == 3
 
 
+def test_pages_of_a_long_table_are_named_after_it(chromium, tmp_path):
+    days = [
+        a_run(f"day {day}", *(timed(1, day, batch_size=1 + n) for n in range(51))) for day in (1, 2)
+    ]
+    path = write_page(tmp_path / "long.html", compare_page(side_by_side(days)))
+    with page_of(chromium, path) as page:
+        assert page.get_by_role("navigation", name="Pages of Case by case").count() == 1
+        page.locator(".dt-paging-button", has_text="2").click()
+        assert page.locator("#cases tbody tr").count() == 1
+        assert page.get_by_role("navigation", name="Pages of Case by case").count() == 1
+
+
 def test_no_violation_of_accessibility_and_no_overflow(page):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright")
     page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")

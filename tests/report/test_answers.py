@@ -141,12 +141,18 @@ def test_what_may_not_be_compared_has_no_number():
 def test_a_row_without_a_certificate_is_left_out_and_named():
     pytorch, keras = timed([1.5] * 3)
     answer = answers([pytorch, replace(keras, parity=FAILED_PARITY)])[TRAINING]
-    assert answer.sentence.startswith("Nothing to compare was measured in this run")
+    assert "not compared: 1 of 2 rows has no passed parity certificate" in answer.sentence
     assert any("uncertified: cifar-bn in keras-tensorflow" in line for line in answer.details)
     failed = replace(keras, parity=FAILED_PARITY)
     answer = answers([pytorch, failed, *timed([1.5] * 3, variant="cifar-lrn")])[TRAINING]
     assert "cifar-lrn 50 % faster" in answer.sentence
     assert any("uncertified: cifar-bn in keras-tensorflow" in line for line in answer.details)
+
+
+def test_one_framework_alone_was_measured_and_is_named():
+    pytorch, _ = timed([1.5] * 3)
+    assert sentence(TRAINING, [pytorch]).startswith("Measured in this run of PyTorch alone; `alex")
+    assert sentence(SERVING, [pytorch]).startswith("Not measured in this run; ")
 
 
 def test_the_bound_of_a_tie_holds_for_its_whole_interval():

@@ -141,13 +141,40 @@ def test_no_contact_sheet_no_chapter(tmp_path):
 
 def test_settings_and_environment_are_shown_without_places_or_names(tmp_path):
     settings = {**SETTINGS, "cache": "/home/someone/.cache/x", "allow_tf32": None}
+    settings["recipe"] = {**SETTINGS["recipe"], "head_scale": None}
     environment = {**ENVIRONMENT, "hostname": "box17", "user": "someone"}
     text = report([make_record(settings=settings, environment=environment)], tmp_path).text
     assert "recipe.learning_rate 0.01" in text
     assert "allow_tf32 unknown (no way to ask)" in text
+    assert "recipe.head_scale not set" in text
     assert "versions.torch 2.9.0" in text
     assert "box17" not in text
     assert "someone" not in text
+
+
+def test_few_caveats_are_read_first_and_many_leave_room_for_the_answers():
+    of_all, *of_rows = lines = [
+        "‡ All rows: why",
+        *(f"‡ cifar-bn in pytorch: {n}" for n in range(4)),
+    ]
+    few, many = report_html.Caveats.of(lines[1:4]), report_html.Caveats.of(lines[::-1])
+    assert few.shown == tuple(lines[1:4])
+    assert few.folded == few.of_all == ()
+    assert many.shown == many.of_all == (of_all,)
+    assert many.folded == tuple(of_rows[::-1])
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_caveat_of_all_rows_stands_once_in_the_page(tmp_path):
+    caveats = ({"on": "all", "why": "tests ran meanwhile"},)
+    records = [
+        make_record(framework=name, kind=kind, caveats=caveats)
+        for name in FRAMEWORKS
+        for kind in ("train_throughput", "latency")
+    ]
+    text = report(records, tmp_path).text.partition('{"records"')[0]
+    assert text.count("tests ran meanwhile") == 1
+    assert text.count("‡ All rows: see Read this first") >= 2
 
 
 def test_a_long_error_shows_its_end_in_a_fold(tmp_path):

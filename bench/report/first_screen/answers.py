@@ -17,17 +17,19 @@ from markupsafe import Markup
 from bench.analysis.certified import is_certified_row
 from bench.analysis.machine_state import machine_line
 from bench.analysis.results import Results
-from bench.analysis.rows import comparability_rows
+from bench.analysis.rows import Row, comparability_rows
 from bench.core.kinds import ACCURACY, INFERENCE, KINDS, LATENCY, TRAIN_THROUGHPUT
 from bench.core.records import Record
 from bench.networks.normalisations import NORMALISATIONS
 from bench.report import footnotes, summary
 from bench.report.chapters.speed import scaling
+from bench.report.columns import case_of
 from bench.report.first_screen import findings
 from bench.report.first_screen.findings import NOT_COMPARED, Find, Finding
 from bench.report.first_screen.remarks import slower_as_recommended
 from bench.report.first_screen.small_plots import Mark, small_plot
 from bench.report.first_screen.wording import detected
+from bench.report.format import joined
 from bench.report.report import Records, Report
 from bench.stats.verdicts import ENOUGH_RUNS, INCONCLUSIVE, TIE
 from bench.training.tracks import TRACKS
@@ -252,20 +254,34 @@ def _others(lead: Finding, others: Sequence[Finding]) -> str:
 def _missing(question: Question, report: Report) -> str:
     if question.needs:
         return f"Not measured in this run: {question.needs}; `{command(question)}` measures it."
-    there = any(r.ok and r.kind in question.kinds for r in report.records)
-    what = "Nothing to compare was measured in this run" if there else "Not measured in this run"
-    return f"{what}; `{command(question)}` measures it."
-
-
-def _uncertified(question: Question, report: Report) -> tuple[str, ...]:
+    rows = [row for row in _rows(question, report) if row["seeds"]]
+    if not rows:
+        return f"Not measured in this run; `{command(question)}` measures it."
     if not question.frameworks:
-        return ()
-    rows = [
+        return f"Nothing to compare was measured in this run; `{command(question)}` measures it."
+    if without := sum(not is_certified_row(row) for row in rows):
+        have = "has" if without == 1 else "have"
+        return (
+            f"Measured in this run, but not compared: {without} of {len(rows)} rows {have} no "
+            "passed parity certificate."
+        )
+    names = joined(list(dict.fromkeys(findings.title(case_of(row)) for row in rows)))
+    return f"Measured in this run of {names} alone; `{command(question)}` compares frameworks."
+
+
+def _rows(question: Question, report: Report) -> list[Row]:
+    return [
         row
         for results in report.datasets
         for row in results.once(comparability_rows)
         if row["kind"] in question.kinds
     ]
+
+
+def _uncertified(question: Question, report: Report) -> tuple[str, ...]:
+    if not question.frameworks:
+        return ()
+    rows = _rows(question, report)
     return tuple(f"Left out as uncertified: {why}." for why in footnotes.why_uncertified(rows))
 
 

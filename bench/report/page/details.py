@@ -77,7 +77,7 @@ class Details:
         """``records``, ``sets``, ``pairs`` and ``words``, as the page's script reads them.
 
         A record's ``sets`` are those of `SETS`, in their order; its ``command`` is places in
-        ``words``, an option with its value each.
+        ``words``, an option with its value each; its ``of``, what one sample is, is one, too.
         """
         pairs, sets, words = _Numbered(), _Numbered(), _Numbered()
         every, public = Flat(), Flat(is_public)
@@ -103,6 +103,7 @@ class Details:
             numbers = {
                 "sets": [number(found[name]) for name in SETS],
                 "command": list(map(words, command.split(_OPTION))),
+                "of": words(_one_sample(record)),
             }
             records.append(_facts(record, samples) | numbers)
         return {
@@ -121,6 +122,8 @@ def _facts(record: Record, samples: list[list[float | None]]) -> dict[str, Any]:
         "status": record.status,
         "samples": samples,
         "taken": len(record.samples),
+        "steps": steps if (steps := _steps(record)) > 1 else None,
+        "range": _range(record) if len(record.samples) > SAMPLES else [],
         "unit": record.unit,
         "started": record.started_at,
         "seconds": round(record.seconds, 1),
@@ -129,6 +132,35 @@ def _facts(record: Record, samples: list[list[float | None]]) -> dict[str, Any]:
         "caveats": without_folders(caveats),
     }
     return {key: value for key, value in found.items() if value not in ("", None, [])}
+
+
+def _steps(record: Record) -> int:
+    """Steps of one sample, by which its seconds are divided as in the tables."""
+    row = KINDS.get(record.kind)
+    images = record.images_per_sample if row and row.throughput else None
+    return max(1, round((images or 0) / record.case.batch_size))
+
+
+def _one_sample(record: Record) -> str:
+    """What each of a record's samples is, in words."""
+    row = KINDS.get(record.kind)
+    if row is None:
+        return ""
+    if row.throughput:
+        steps = _steps(record)
+        return "a block of 1 step" if steps == 1 else f"a block of {steps:,} steps"
+    if row.startup:
+        return "a process from its start to the end of its first step"
+    if row.trained:
+        return "the test accuracy at the end of a training"
+    return "a call with one image" if row.batch_size == 1 else ""
+
+
+def _range(record: Record) -> list[float | None]:
+    """Smallest sample, median and largest of all, of which the page has only some."""
+    every = np.asarray(record.samples, dtype=float)
+    every = every[np.isfinite(every)]
+    return _rounded(np.percentile(every, (0, 50, 100)).tolist()) if len(every) else []
 
 
 class _Numbered:

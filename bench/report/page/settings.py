@@ -34,10 +34,15 @@ class Differences:
     differing: tuple[tuple[str, tuple[str, ...]], ...]
 
 
-def shown(value: Any) -> str:
-    """The words for a setting: no folder of the machine, and a word for what cannot be asked."""
+_CHOSEN = ("recipe.", "case.")
+"""What a run sets itself: without a value it is not set, while others have one that nobody knows.
+"""
+
+
+def shown(value: Any, key: str = "") -> str:
+    """The words for the setting `key`: no folder of the machine, and words for no value."""
     if value is None:
-        return "unknown (no way to ask)"
+        return "not set" if key.startswith(_CHOSEN) else "unknown (no way to ask)"
     return without_folders(str(value))
 
 
@@ -61,7 +66,7 @@ class Flat:
         text = repr(settings)
         if text not in self._found:
             flat = flatten(settings).items()
-            self._found[text] = tuple((k, shown(value)) for k, value in flat if self._shows(k))
+            self._found[text] = tuple((k, shown(value, k)) for k, value in flat if self._shows(k))
         return self._found[text]
 
 

@@ -75,7 +75,7 @@ function theme() {
   apply();
 }
 
-/* Filters of all tables and plots. */
+/* Filters of the rows of all tables; the track is also one of plots and sentences. */
 
 /** In the order of a row's facets; rows of report.html have no track of their own. */
 const PLACES = ["network", "framework", "device", "precision", "track"];
@@ -84,10 +84,9 @@ const chosen = () => Object.fromEntries(
   $$("select", filters).filter((s) => s.value).map((s) => [s.name, s.value]));
 
 /** Whether a row is to be shown: a facet that it does not have hides it no more than its own. */
-function fits(row, wanted) {
-  const facets = row.dataset.f.split("|");
-  return PLACES.every((name, place) => !wanted[name] || !facets[place] || facets[place] === wanted[name]);
-}
+const fitting = (facets, wanted) => PLACES.every((name, place) =>
+  !wanted[name] || !facets[place] || facets[place] === wanted[name]);
+const facetsOf = (row) => row.dataset.f.split("|");
 
 function filter() {
   const wanted = chosen();
@@ -96,7 +95,25 @@ function filter() {
     part.hidden = Boolean(wanted.track && part.dataset.track && part.dataset.track !== wanted.track);
   if (wanted.track) for (const fold of $$(".question .fold:not(.table)")) if ($("figure", fold)) fold.open = true;
   for (const table of tables.values()) table.draw();
+  for (const fold of $$("details.table")) countRows(fold, wanted);
   writeAddress();
+}
+
+/** How many rows of a fold the filter leaves, in its summary: "4 of 10 rows". */
+function countRows(fold, wanted) {
+  const count = $(".count", fold);
+  count.dataset.all ??= count.textContent;
+  if (!Object.keys(wanted).length) { count.textContent = count.dataset.all; return; }
+  const left = $$(".part:not([hidden]) table", fold).reduce((sum, table) => sum + facetsIn(table)
+    .filter((facets) => fitting(facets, wanted)).length, 0);
+  count.textContent = `${left.toLocaleString("en")} of ${count.dataset.all}`;
+}
+
+/** The facets of all rows of a table, also of those that it does not show. */
+function facetsIn(table) {
+  const made = tables.get(table), rows = made ? made.rows().nodes().toArray() : [...table.tBodies[0].rows];
+  const more = made ? [] : (data().rows[table.id] ?? []).map(([, , facets]) => data().facets[facets]);
+  return [...rows.map(facetsOf), ...more];
 }
 
 /* Tables. */
@@ -130,7 +147,7 @@ function constants(table, headers) {
   const rows = [...$("tbody", table).rows];
   if (rows.length < 3) return [];
   return headers.map((_, place) => place).filter((place) =>
-    !["network", "framework", "of", "verdict"].includes(headers[place])
+    !["network", "framework", "measured", "of", "verdict"].includes(headers[place])
     && rows.every((row) => row.cells[place].textContent === rows[0].cells[place].textContent));
 }
 
@@ -161,7 +178,7 @@ function enhance(table) {
     table.tHead.rows[0].prepend(el("th", { className: "opens", "data-dt-order": "disable", scope: "col" },
       el("span", { className: "vh" }, "record")));
   }
-  const many = table.tBodies[0].rows.length > 50;
+  const many = table.tBodies[0].rows.length > 50, scroll = table.closest(".scroll");
   const made = new DataTable(table, {
     order: [], autoWidth: false, paging: many, pageLength: 50, lengthMenu: [25, 50, 100, 250],
     layout: {
@@ -174,11 +191,17 @@ function enhance(table) {
       { targets: same.map((place) => place + shift), visible: false },
     ],
   });
-  made.search.fixed("facets", (_, __, place) => fits(made.row(place).node(), chosen()));
+  made.search.fixed("facets", (_, __, place) => fitting(facetsOf(made.row(place).node()), chosen()));
   tables.set(table, made);
-  table.closest(".scroll").before(tools(made, headers, same, shift));
+  const above = tools(made, headers, same, shift);
+  scroll.before(above);
   if (shared.length)
-    table.closest(".scroll").before(el("p", { className: "note" }, `The same in all rows: ${shared.join("; ")}.`));
+    scroll.before(el("p", { className: "note" }, `The same in all rows: ${shared.join("; ")}.`));
+  $(".dt-paging nav", scroll)?.setAttribute("aria-label", `Pages of ${scroll.getAttribute("aria-label")}`);
+  const box = table.parentElement, sizes = new ResizeObserver(() =>
+    above.classList.toggle("wide", table.offsetWidth > box.clientWidth + 1));
+  sizes.observe(table);
+  sizes.observe(box);
   made.draw();
   return made;
 }
@@ -201,17 +224,45 @@ function tools(table, headers, hidden, shift) {
     button("Copy Markdown", () => copyTable(table, markdown, "Markdown")));
 }
 
-/** Headers and cells as they are shown: sorted, filtered, without hidden columns. */
+/** Headers and cells of the rows and columns that are shown, in their order. */
 function copyTable(table, write, words) {
-  const headers = $$("thead th", table.table().node()).filter(isCell).map((th) => th.textContent);
+  const heads = $$("thead th", table.table().node()).filter(isCell), headers = heads.map((th) => th.textContent);
   const nodes = table.rows({ search: "applied", order: "applied" }).nodes().toArray();
   const rows = nodes.map((row) => [...row.cells].filter(isCell).map((cell) => cell.textContent));
-  copy(write(headers, rows), `${rows.length} rows copied as ${words}.`);
+  const numeric = heads.map((th) => th.classList.contains("right"));
+  copy(write(headers, rows, numeric), `${rows.length} rows copied as ${words}.`);
 }
 
-const csv = (headers, rows) => [headers, ...rows]
-  .map((row) => row.map((cell) => (/[",\n]/.test(cell) ? `"${cell.replace(/"/g, '""')}"` : cell)).join(","))
-  .join("\n") + "\n";
+const NUMBER = "[-+−]?\\d[\\d,]*\\.?\\d*(?:e[-+]?\\d+)?", END = `(>?${NUMBER})`;
+/** Number, unit and interval of a cell, each where there is one: "0.80x [0.78, 0.82]", "64.8 %". */
+const ESTIMATE = new RegExp(`^(?:± )?(${NUMBER})?(?: ?(%|[a-zA-Z][\\w/]*))?(?: ?\\[${END}, ${END}\\](?: ?%)?)?(?: [†‡])?$`);
+
+/** A number as programs read it: "−1,740" is -1740. */
+const plain = (text) => (text ?? "").replace(/,/g, "").replace("−", "-").replace(/^\+/, "");
+
+/** A column as the columns of a file: its number, the ends of its interval, its unit where rows differ. */
+function columnsOf(header, cells) {
+  const found = cells.map((cell) => (cell === "—" || !cell ? [] : cell.match(ESTIMATE)));
+  if (!found.some((one) => one?.[1] || one?.[3]) || !found.every(Boolean)) return [[header, ...cells]];
+  const units = new Set(found.filter((one) => one[1]).map((one) => one[2] ?? ""));
+  const [unit] = units, apart = units.size > 1;
+  const name = apart || !unit || unit === "x" || header.includes(unit) ? header : `${header} (${unit})`;
+  return [
+    ...(found.some((one) => one[1]) ? [[name, ...found.map((one) => plain(one[1]))]] : []),
+    ...(apart ? [[`${header} unit`, ...found.map((one) => one[2] ?? "")]] : []),
+    ...(found.some((one) => one[3]) ? [3, 4].map((end) =>
+      [`${header} ${end === 3 ? "low" : "high"}`, ...found.map((one) => plain(one[end]))]) : []),
+  ];
+}
+
+function csv(headers, rows, numeric) {
+  const columns = headers.flatMap((header, place) => {
+    const cells = rows.map((row) => row[place]);
+    return numeric[place] ? columnsOf(header, cells) : [[header, ...cells]];
+  });
+  const quoted = (cell) => (/[",\n]/.test(cell) ? `"${cell.replace(/"/g, '""')}"` : cell);
+  return columns[0].map((_, row) => columns.map((column) => quoted(column[row])).join(",")).join("\n") + "\n";
+}
 
 function markdown(headers, rows) {
   const line = (cells) => `| ${cells.map((c) => c.replace(/&/g, "&amp;").replace(/</g, "&lt;")
@@ -278,19 +329,25 @@ function pairsTable(pairs) {
     ...pairs.map(([key, value]) => el("tr", {}, el("th", { scope: "row" }, key), el("td", {}, value))))));
 }
 
-/** The samples, a lane per process: a dot each, a line at the median. */
+/** The middle of sorted numbers: of an even number of them the mean of both. */
+const median = (sorted) => (sorted[(sorted.length - 1) >> 1] + sorted[sorted.length >> 1]) / 2;
+
+/** The samples, a lane per process: a dot each, a line at the median; of blocks the time per step. */
 function strip(record) {
-  const lanes = record.samples ?? [], all = lanes.flat().filter((value) => value !== null);
+  const each = (value) => (value === null ? null : value / (record.steps ?? 1));
+  const lanes = (record.samples ?? []).map((some) => some.map(each));
+  const all = lanes.flat().filter((value) => value !== null);
+  const per = record.steps > 1 ? "per step " : "", of = data().words[record.of], what = of ? ` A sample is ${of}.` : "";
   const percent = record.unit === "fraction";
   const show = (value) => (percent ? `${(100 * value).toFixed(2)} %` : `${Number((1000 * value).toPrecision(4))} ms`);
   if (!all.length) return el("p", { className: "note" }, "No samples.");
-  if (all.length === 1) return el("p", { className: "note" }, `One sample: ${show(all[0])}.`);
+  if (all.length === 1) return el("p", { className: "note" }, `One sample: ${per}${show(all[0])}.${what}`);
   const sorted = [...all].sort((a, b) => a - b);
-  const low = sorted[0], high = sorted.at(-1), middle = sorted[Math.floor(sorted.length / 2)];
+  const [low, middle, high] = record.range?.map(each) ?? [sorted[0], median(sorted), sorted.at(-1)];
   const width = 640, left = 90, right = 20, lane = 22, height = lanes.length * lane + 34;
   const x = (value) => left + (width - left - right) * (high > low ? (value - low) / (high - low) : 0.5);
   const words = `${record.taken} samples of ${lanes.length} process${lanes.length > 1 ? "es" : ""}, `
-    + `${show(low)} to ${show(high)}, median ${show(middle)}`;
+    + `${per}${show(low)} to ${show(high)}, median ${show(middle)}`;
   const plot = draw("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": words });
   const bottom = lanes.length * lane + 6;
   plot.append(draw("line", { class: "axis", x1: x(middle), x2: x(middle), y1: 2, y2: bottom }),
@@ -306,7 +363,7 @@ function strip(record) {
   });
   for (const [value, anchor] of [[low, "start"], [high, "end"]])
     plot.append(draw("text", { x: x(value), y: height - 12, "text-anchor": anchor }, show(value)));
-  return el("div", {}, plot, el("p", { className: "note" }, `${words}.`));
+  return el("div", {}, plot, el("p", { className: "note" }, `${words}.${what}`));
 }
 
 /* Settings that differ between selected rows. */
@@ -427,6 +484,16 @@ function follow() {
   for (const id of links.keys()) { const target = document.getElementById(id); if (target) watch.observe(target); }
 }
 
+/** Figures that are wider than the screen begin near their marks where names would fill it. */
+function showMarks(root) {
+  for (const card of $$(".card", root)) {
+    const panel = $("svg [id$='axes_1'] path", card), room = card.clientWidth;
+    if (!panel || card.scrollWidth <= room || card.scrollLeft) continue;
+    const names = panel.getBoundingClientRect().left - card.getBoundingClientRect().left;
+    if (names > room / 2) card.scrollLeft = names - room / 3;
+  }
+}
+
 theme();
 filters.hidden = !$$("select", filters).length;
 filters.addEventListener("change", filter);
@@ -435,6 +502,10 @@ filters.addEventListener("submit", (event) => event.preventDefault());
 for (const table of $$(".part table")) if (!table.closest("details")) enhance(table);
 for (const fold of $$("details.table"))
   fold.addEventListener("toggle", () => { if (fold.open) for (const table of $$(".part table", fold)) enhance(table); });
+if (innerWidth < 640) {
+  showMarks(document);
+  for (const fold of $$("details:has(figure)")) fold.addEventListener("toggle", () => showMarks(fold));
+}
 addEventListener("hashchange", readAddress);
 follow();
 if (location.hash) readAddress();

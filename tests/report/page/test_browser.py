@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +24,8 @@ ATTACK = "<img src=x onerror=\"document.title='hacked'\"><script>document.title=
 FRAMEWORKS = ("pytorch", "keras-jax", "keras-torch")
 SCREENS = (("light", 1440, 900), ("dark", 390, 844))
 OPENED = ("throughput", "per_class", "parity")
+STEPS = 10
+TIMED = make_record(kind="train_throughput")
 
 
 def hostile(records):
@@ -97,9 +100,17 @@ def test_filters_hold_for_all_tables_and_are_in_the_address(page):
     assert part.is_hidden()
     assert page.locator("#throughput .part").nth(1).is_visible()
     assert page.url.endswith("?framework=keras-jax&track=idiomatic")
+    for chapter in ("throughput", "startup"):  # one is opened, the other is not
+        summary = page.locator(f"#{chapter} details.table > summary").inner_text()
+        left, every = map(int, re.findall(r"\d+", summary))
+        page.locator(f"#{chapter} details.table").evaluate("fold => { fold.open = true; }")
+        page.locator(f"#{chapter} .tools").first.wait_for(state="attached")
+        assert page.locator(f"#{chapter} tbody tr:visible").count() == left
+        assert 0 < left < every
     page.get_by_role("button", name="Show all").click()
     part.wait_for(state="visible")
     assert len(set(column(part, "framework"))) == 3
+    assert " of " not in page.locator("#throughput details.table > summary").inner_text()
 
 
 def copied(page, *, markdown):
@@ -129,9 +140,18 @@ def test_columns_hide_and_what_is_shown_is_copied(chromium, path):
             part.get_by_role("button", name=words).click()
             text = copied(page, markdown=sign == "|")
             lines = text.strip().splitlines()
-            assert [w.strip() for w in lines[0].strip("| ").split(sign)] == headers
+            if sign == "|":
+                assert [w.strip() for w in lines[0].strip("| ").split(sign)] == headers
             assert len(lines) == part.locator("tbody tr").count() + (2 if sign == "|" else 1)
             assert "cifar-bn" not in text
+        part.get_by_role("button", name="Copy CSV").click()
+        first, *rows = csv.reader(copied(page, markdown=False).splitlines())
+        for header in ("images/s", "95 % interval low", "95 % interval high", "x pytorch high"):
+            assert all(float(row[first.index(header)] or 0) >= 0 for row in rows)
+        shown = column(part, "images/s")
+        speeds = [row[first.index("images/s")] for row in rows]
+        assert speeds == [value.replace(",", "") for value in shown]
+        assert any("," in value for value in shown)
         assert page.errors == []
 
 
@@ -143,7 +163,12 @@ def test_a_row_opens_to_samples_settings_certificate_and_command(page):
     assert opener.get_attribute("aria-expanded") == "true"
     record = part.locator(".record").first
     assert record.locator("svg circle").count() == 12
-    assert "12 samples of 2 processes" in record.inner_text()
+    seconds = sorted(1000 * value / STEPS for value in TIMED.samples)
+    median = (seconds[5] + seconds[6]) / 2
+    said = record.locator(".note", has_text="12 samples of 2 processes").inner_text()
+    assert float(re.search(r"median ([\d.]+) ms", said)[1]) == pytest.approx(median, rel=1e-3)
+    assert "per step" in said
+    assert said.endswith(f"A sample is a block of {STEPS} steps.")
     assert "alexbench run --variants cifar-bn --frameworks pytorch" in record.inner_text()
     record.get_by_text(re.compile(r"^Settings \(")).click()
     record.get_by_text("recipe.learning_rate").first.wait_for()
@@ -192,6 +217,7 @@ def test_no_violation_of_accessibility_and_no_overflow(chromium, path, scheme, w
         page.evaluate("document.querySelectorAll('#settings details').forEach(d => d.open = true)")
         page.locator("tbody tr td.opens button").first.click()
         page.locator("tbody tr td.opens input").first.check()
+        page.locator(".tools summary").first.click()
         page.add_style_tag(content="section { content-visibility: visible !important; }")
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         found = axe.Axe().run(page, options={"resultTypes": ["violations"]})
@@ -224,6 +250,22 @@ def test_the_page_is_printed_with_its_tables(page):
     pdf = page.pdf(format="A4")
     assert pdf.startswith(b"%PDF")
     assert len(re.findall(rb"/Type\s*/Page\b", pdf)) > 10
+    page.emulate_media(media="print")
+    for folded in ("#throughput .fold figcaption", ".answers details li"):
+        found = page.locator(folded)
+        assert found.count()
+        assert found.first.evaluate("part => part.checkVisibility({ contentVisibilityAuto: true })")
+        assert found.first.bounding_box()["height"] > 5
+
+
+def test_a_phone_shows_the_first_number_of_a_table_and_that_it_scrolls(chromium, path):
+    with page_of(chromium, path, viewport={"width": 390, "height": 844}) as page:
+        part = opened(page, "throughput")
+        assert "scrolls" in part.locator(".tools").evaluate(
+            "tools => getComputedStyle(tools, '::after').content"
+        )
+        speed = part.locator("tbody tr").first.locator("td.right").first.bounding_box()
+        assert speed["x"] + speed["width"] <= 390
 
 
 LEAVES = """svg => { const room = svg.getBoundingClientRect();
