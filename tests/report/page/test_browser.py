@@ -227,7 +227,8 @@ def test_the_page_is_printed_with_its_tables(page):
 
 
 LEAVES = """svg => { const room = svg.getBoundingClientRect();
-  return [...svg.querySelectorAll("text")].filter(text => { const box = text.getBoundingClientRect();
+  return [...svg.querySelectorAll("text")].filter(text => {
+    const box = text.getBoundingClientRect();
     return box.left < room.left - .5 || box.right > room.right + .5 || box.top < room.top - .5 ||
       box.bottom > room.bottom + .5; }).map(text => text.textContent); }"""
 RUNS = {
