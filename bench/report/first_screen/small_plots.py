@@ -191,7 +191,7 @@ class _Axis:
         return [
             _text(0, y + _SMALL, self.show(self.low, signed=signed), "start", small=True),
             _text((low + high) / 2, y + _SMALL, self.unit, "middle", small=True),
-            _text(_WIDTH, y + _SMALL, self.show(self.high, signed=signed), "end", small=True),
+            _text(_WIDTH - 2, y + _SMALL, self.show(self.high, signed=signed), "end", small=True),
         ]
 
     def band(self, unit: str, y: float) -> list[str]:
@@ -219,7 +219,7 @@ def _row(mark: Mark, lines: Sequence[str], axis: _Axis, top: float) -> list[str]
     parts = axis.band(mark.unit, below)
     for place, line in enumerate(lines):
         parts.append(_text(0, top + _SIZE + _LINE_OF_TEXT * place, line, "start"))
-    parts.append(_text(_WIDTH, top + _SIZE, shown, "end"))
+    parts.append(_text(_WIDTH - 2, top + _SIZE, shown, "end"))
     if mark.low is not None and mark.high is not None and known(mark.low) and known(mark.high):
         low, high = 100 * mark.low, 100 * mark.high
         words = ", ".join(axis.show(end, signed=signed) for end in (low, high))
