@@ -11,7 +11,6 @@ accelerators only).
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -30,6 +29,7 @@ from torch.nn.parallel import DistributedDataParallel
 from bench.core.errors import UnavailableError, UserError
 from bench.networks.architecture import BatchNorm
 from bench.training.interfaces import Images, ParallelFacts, Setup, StepInput
+from models_torch.ranks import Ranks, reporting
 from models_torch.trainer import TorchTrainer
 
 _BACKENDS = {"cpu": "gloo", "cuda": "nccl"}
@@ -43,25 +43,19 @@ class DataParallelTrainer(TorchTrainer):
         _check(setup)
         self._setup, port = setup, _free_port()
         self._shares = _shares_of_cpus(devices)
-        context = multiprocessing.get_context("spawn")
-        self._pipes: list[Connection] = []
-        self._processes = []
-        for rank in range(1, devices):
-            here, there = context.Pipe()
-            arguments = (rank, setup, port, self._shares[rank], there)
-            process = context.Process(target=_serve, args=arguments, daemon=True)
-            process.start()
-            there.close()
-            self._pipes.append(here)
-            self._processes.append(process)
+        self._ranks = Ranks(
+            _serve, [(rank, setup, port, self._shares[rank]) for rank in range(1, devices)]
+        )
         os.sched_setaffinity(0, self._shares[0])
         super().__init__(_of_rank(setup, devices))
-        self._pass = _joined(self._pass, 0, setup, port)  # type: ignore[assignment]
+        self._ranks.answers()  # joining would wait half an hour for one that is not there
+        with self._ranks.watched():
+            self._pass = _joined(self._pass, 0, setup, port)  # type: ignore[assignment]
 
     @property
     def processes(self) -> tuple[int, ...]:
         """Ids of the other ranks."""
-        return tuple(process.pid for process in self._processes if process.pid)
+        return self._ranks.ids
 
     def hold_images(self, images: Images, labels: NDArray[np.int64], padding: int) -> bool:
         """Not held: each rank gets its part of a batch."""
@@ -70,35 +64,38 @@ class DataParallelTrainer(TorchTrainer):
     def load_weights(self, weights: Mapping[str, NDArray[Any]]) -> None:
         """Take all weights, in every rank."""
         super().load_weights(weights)
-        self._tell("load_weights", dict(weights))
+        self._ranks.tell("load_weights", dict(weights))
 
     def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Take network and optimiser in every rank; random numbers in rank 0."""
         super().load_state(state)
-        self._tell("load_state", dict(state))
+        self._ranks.tell("load_state", dict(state))
 
     def train(
         self, inputs: Iterable[StepInput], steps: int, after_step: Callable[[], None]
     ) -> None:
         """Queue ``steps`` steps, each of a part of the batch in every rank."""
-        super().train(self._own_parts(islice(inputs, steps)), steps, after_step)
+        with self._ranks.watched():
+            super().train(self._own_parts(islice(inputs, steps)), steps, after_step)
 
     def _own_parts(self, inputs: Iterable[StepInput]) -> Iterator[StepInput]:
         for given in inputs:
             own, *others = parts_of(given, len(self._shares))
-            for pipe, part in zip(self._pipes, others, strict=True):
-                pipe.send(("step", part))
+            self._ranks.send("step", others)
             yield own
 
     def losses(self) -> list[float]:
         """Mean over the ranks of the loss of every step since the last call."""
-        every = [super().losses(), *(self._tell("losses") or [])]
-        return np.mean(every, axis=0).tolist()
+        others = self._ranks.tell("losses")
+        return np.mean([super().losses(), *others], axis=0).tolist()
 
     def sync(self) -> None:
-        """Wait for the device of every rank."""
+        """Wait for the device of every rank.
+
+        For the others first: where one has ended, an exchange of NCCL on the own device does not.
+        """
+        self._ranks.tell("sync")
         super().sync()
-        self._tell("sync")
 
     @contextmanager
     def without_exchange(self) -> Iterator[None]:
@@ -106,12 +103,12 @@ class DataParallelTrainer(TorchTrainer):
 
         The ranks' weights differ afterwards, until `load_weights`.
         """
-        self._tell("exchange", False)
+        self._ranks.tell("exchange", False)
         try:
             with self._pass.no_sync():  # type: ignore[operator]
                 yield
         finally:
-            self._tell("exchange", True)
+            self._ranks.tell("exchange", True)
 
     def parallel(self) -> ParallelFacts:
         """How it trains."""
@@ -128,29 +125,28 @@ class DataParallelTrainer(TorchTrainer):
 
     def close(self) -> None:
         """End the other ranks."""
-        for pipe in self._pipes:
-            pipe.send(("end", None))
-        for process in self._processes:
-            process.join(10)
+        self._ranks.close()
         distributed.destroy_process_group()
         os.sched_setaffinity(0, set().union(*self._shares))
 
-    def _tell(self, what: str, argument: Any = None) -> list[Any]:
-        """Have all other ranks do something; their answers."""
-        for pipe in self._pipes:
-            pipe.send((what, argument))
-        return [pipe.recv() for pipe in self._pipes]
-
 
 def _serve(
-    rank: int, setup: Setup, port: int, cpus: set[int], pipe: Connection
+    pipe: Connection, rank: int, setup: Setup, port: int, cpus: set[int]
 ) -> None:  # pragma: no cover  in a process of its own
     """Another rank: it does what rank 0 says, until the pipe ends."""
+    with reporting(pipe):
+        _obey(pipe, rank, setup, port, cpus)
+
+
+def _obey(
+    pipe: Connection, rank: int, setup: Setup, port: int, cpus: set[int]
+) -> None:  # pragma: no cover  in a process of its own
     os.sched_setaffinity(0, cpus)
     if setup.device_kind != "cpu":  # before CUDA is initialised: each rank sees its own device
         entries = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
         os.environ["CUDA_VISIBLE_DEVICES"] = entries[rank]
     trainer = TorchTrainer(_of_rank(setup, setup.case.devices, rank))
+    pipe.send("ready")
     joined: Any = _joined(trainer._pass, rank, setup, port)
     trainer._pass = joined
     while True:

@@ -51,6 +51,13 @@ def peak_reserved(device: torch.device) -> int | None:
     return int(getattr(torch, device.type).max_memory_reserved(device))
 
 
+def free_memory(device: torch.device) -> int | None:
+    """Bytes that are free on the accelerator; None where they are not counted."""
+    if device.type not in ("cuda", "xpu"):
+        return None
+    return int(getattr(torch, device.type).mem_get_info(device)[0])
+
+
 class DeviceClock:
     """Time stamps of the device itself (:class:`bench.training.interfaces.DeviceClock`).
 

@@ -39,6 +39,11 @@ class HeldImages(nn.Module):
         )
         self.register_buffer("across", torch.arange(own, device=device), persistent=False)
 
+    @staticmethod
+    def size(images: Images, padding: int) -> int:
+        """Bytes of the images with their border."""
+        return 3 * len(images) * (images.shape[1] + 2 * padding) ** 2
+
     def forward(self, crops: Tensor) -> tuple[Tensor, Tensor]:
         """(B, 4) int32 -> (B, 32, 32, 3) uint8 and (B,) int64."""
         index, top, left, flip = crops.long().unbind(1)

@@ -30,6 +30,7 @@ from models_torch.devices import (
     DeviceClock,
     clock_of,
     device_of,
+    free_memory,
     fused_divides,
     on_device,
     on_host,
@@ -150,7 +151,10 @@ class TorchTrainer:
         }
 
     def hold_images(self, images: Images, labels: NDArray[np.int64], padding: int) -> bool:
-        """In memory of the device, with their border."""
+        """In memory of the device, with their border; not where they take half of what is free."""
+        free = free_memory(self._device)
+        if free is not None and HeldImages.size(images, padding) > free // 2:
+            return False
         self._pass.held = HeldImages(images, labels, padding, self._device)
         return True
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from time import monotonic
 from types import TracebackType
 
 from rich.console import Console
@@ -99,6 +100,10 @@ _REFRESHES = 2
 """Times per second that the bars are drawn: each takes a millisecond of a CPU that is measured."""
 
 
+_LINE_SECONDS = 60.0
+"""Between two lines that say how far other machines are, where no bar shows it."""
+
+
 class Display:
     """A :class:`bench.harness.listener.Listener` that draws bars on a terminal.
 
@@ -107,6 +112,7 @@ class Display:
         console: By default stderr. Where it is no terminal, there are lines and no bars.
         lines: Whether each result is printed as a line; failed certificates always are.
         plan: The time plan, where it has been shown already.
+        clock: Seconds, of which only differences count.
     """
 
     def __init__(
@@ -116,11 +122,13 @@ class Display:
         *,
         lines: bool = True,
         plan: TimePlan | None = None,
+        clock: Callable[[], float] = monotonic,
     ) -> None:
         self.console = console or terminal.console(stderr=True)
         self._lines = lines
         self.failed = 0
         self._certifying = False
+        self._clock, self._said_at = clock, clock()
         self._remaining = _PlanColumn()
         self._progress = Progress(
             TextColumn("{task.description}"),
@@ -189,7 +197,10 @@ class Display:
             self.console.print(f"{mark} {escape(certificate_line(certificate))}", soft_wrap=True)
 
     def waiting(self, done: float, note: str) -> None:
-        """Show how many groups are measured on other machines."""
+        """Show how far other machines are: without a bar a line a minute."""
+        if not self.console.is_interactive and self._clock() - self._said_at >= _LINE_SECONDS:
+            self._said_at = self._clock()
+            self.note(note)
         self._progress.update(self._current, description=note, completed=100 * done)
 
     def finished(self, record: Record) -> None:

@@ -10,7 +10,10 @@ import dataclasses
 import hashlib
 import json
 import os
+import shutil
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -55,6 +58,9 @@ from bench.training.frameworks import framework
 from bench.training.tracks import track
 from bench.worker.device.probing import probe
 from bench.worker.environment import KEPT
+
+_KEPT_SECONDS = 7 * 24 * 3600.0
+"""For checkpoints of a run that nobody goes on with; one is written every few minutes."""
 
 
 def code() -> str:
@@ -199,6 +205,7 @@ def _enter(setting: Setting) -> None:
     if setting.kept:
         os.environ[KEPT] = setting.kept
     extensions.load()
+    _sweep()
 
 
 @cache
@@ -238,6 +245,16 @@ def _unusable(name: str, device: str) -> str | None:
 def _run_folder(setting: Setting) -> Path:
     """Where this node keeps checkpoints and rounds of a run whose folder it does not share."""
     return writable(cache_folder()) / "runs" / setting.run
+
+
+@cache
+def _sweep() -> None:
+    """Remove what runs left here that were given up: nothing has changed in it for a week."""
+    oldest = time.time() - _KEPT_SECONDS
+    for run in (cache_folder() / "runs").glob("*"):
+        with suppress(OSError):  # another process removes it, too
+            if max(path.stat().st_mtime for path in (run, *run.rglob("*"))) < oldest:
+                shutil.rmtree(run, ignore_errors=True)
 
 
 def _saved(records: list[Record], run: Path) -> dict[str, bytes]:

@@ -190,6 +190,7 @@ def check_ray(address: str | None, seconds: float = _CLUSTER_SECONDS) -> None:
     if address and address != "auto":
         _check_connection(address)
     where = f"--address {address}" if address else "--executor ray"
+    place = "there" if address else "on this machine"
     # In a process of its own: Ray's client waits in native code and writes to stderr.
     command = [sys.executable, "-m", "ray.scripts.scripts", "health-check"]
     try:
@@ -203,7 +204,7 @@ def check_ray(address: str | None, seconds: float = _CLUSTER_SECONDS) -> None:
         )
     except subprocess.TimeoutExpired as error:
         raise UserError(
-            f"{where}: no Ray cluster answers there within {seconds:g} s; {_START}"
+            f"{where}: no Ray cluster answers {place} within {seconds:g} s; {_START}"
         ) from error
     if asked.returncode:
         said = asked.stderr.strip().splitlines() or ["no reason given"]

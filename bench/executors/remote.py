@@ -153,7 +153,10 @@ class RemoteExecutor:
         self._cluster.close()
 
     def _show(self, listener: Listener) -> None:
-        words = f"{len(self._running)} groups with {self._nodes.alive} nodes"
+        words = (
+            f"{self._ended} of {self._submitted} groups done, {len(self._running)} handed to "
+            f"{self._nodes.alive} nodes"
+        )
         listener.waiting(self._ended / max(1, self._submitted), words)
 
     def _skip(self, listener: Listener) -> Iterator[Record]:

@@ -53,7 +53,7 @@ from bench.training.tracks import track
 from bench.worker import ceilings as operations
 from bench.worker.checkpoints import Checkpoints, TrainingFiles
 from bench.worker.device.blocking import block
-from bench.worker.device.time import finish
+from bench.worker.device.time import finish, idle_checked
 from bench.worker.device.watch import DeviceWatch
 from bench.worker.environment import kept_environment
 from bench.worker.failures import failure
@@ -296,6 +296,7 @@ def _settings(session: Session) -> Fields:
         **session.initial_weights,
         **({"images_on_device": True} if isinstance(session.inputs, HeldInputs) else {}),
         **_tuned(case),
+        **idle_checked(session.trainer, case.device),
         **({"shared_defaults": sorted(switched(case))} if track(case.track).stages else {}),
         "batch_plan_sha256": plan_for(session.setup, session.dataset).digest(10),
         "recipe": session.setup.recipe.to_json(),

@@ -36,3 +36,14 @@ def test_without_it_there_are_neither(
         "ok",
         "checking parity first: up to a minute for each network in each framework",
     ]
+
+
+def test_without_a_bar_other_machines_are_a_line_a_minute(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("FORCE_COLOR", raising=False)
+    now = [0]
+    with Display(total=8, clock=lambda: now[0]) as display:
+        for now[0] in range(0, 200, 20):
+            display.waiting(0.1, f"{now[0]} s")
+    assert capsys.readouterr().err.splitlines() == ["60 s", "120 s", "180 s"]

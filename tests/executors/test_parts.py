@@ -13,6 +13,7 @@ import pytest
 from bench.core.case import Case
 from bench.core.errors import UserError
 from bench.data.sources import prepared, prepared_name
+from bench.executors import node as on_node
 from bench.executors import parcels
 from bench.executors.cores import own_cores
 from bench.executors.parcels import Parcel, data_folder, weights_file
@@ -145,6 +146,19 @@ def test_versions_of_most_nodes_count_and_ties_go_to_the_command() -> None:
     pair = [node("1"), node("2", a="1")]
     with_common_versions(pair, {"a": {"a": "1"}})
     assert [sorted(each.unusable) for each in pair] == [["a"], []]
+
+
+def test_what_a_run_left_on_a_node_goes_after_a_week(tmp_path: Path) -> None:
+    week = 7 * 24 * 3600
+    for name, age in (("left", week + 60), ("new", week - 60)):
+        checkpoint = tmp_path / "cache" / "runs" / name / "checkpoints" / "step-1"
+        checkpoint.parent.mkdir(parents=True)
+        checkpoint.write_bytes(b"weights")
+        for path in (checkpoint, *checkpoint.parents[:3]):
+            os.utime(path, (0, time.time() - age))
+    on_node._sweep.cache_clear()
+    on_node._sweep()
+    assert [path.name for path in (tmp_path / "cache" / "runs").iterdir()] == ["new"]
 
 
 @pytest.mark.skipif(

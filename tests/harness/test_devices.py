@@ -268,6 +268,8 @@ def test_a_sync_that_returns_early_fails_where_the_device_has_a_clock(
     assert early.status == "failed"
     assert "work is still queued on the device after sync" in str(early.error)
     assert sound.ok
+    assert sound.settings["idle_checked"] is True
+    assert by_framework["fake-gpu-unclocked"].settings["idle_checked"] is False
 
 
 def test_seconds_of_the_device_stand_next_to_those_of_the_host(undisturbed: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from bench.core.system.devices import accelerated
 from bench.training.interfaces import DeviceClock, Trainer
 
 
@@ -28,6 +29,11 @@ def finish(trainer: Trainer) -> None:
             "work is still queued on the device after sync: a process that is paused now would "
             "compute during the blocks of others"
         )
+
+
+def idle_checked(trainer: Trainer, device: str) -> dict[str, bool]:
+    """Setting: whether `finish` checks that the accelerator is idle; none on a CPU."""
+    return {"idle_checked": device_clock_of(trainer) is not None} if accelerated(device) else {}
 
 
 class DeviceTimer:

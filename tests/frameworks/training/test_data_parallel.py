@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,7 @@ from bench.networks.variants import variant
 from bench.parity.devices import CHECK
 from bench.training.frameworks import FRAMEWORKS, why_one
 from bench.worker.client import Worker
+from tests.frameworks.support.client import ROOT, environment
 from tests.support import fakes
 from tests.support.plugins.fake_normalised import NORMALISED
 
@@ -122,6 +124,36 @@ def test_strong_and_weak_scaling_in_one_run(
     ]
     assert (table["pairs"] > 0).all()
     assert (table["efficiency"] > 0).all()
+
+
+@needs_two
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("how", "status", "words"),
+    [
+        ("killed", "failed", "rank 1 ended with signal 9"),
+        ("memory", "oom", "rank 1: MemoryError: out of memory; "),
+        ("start", "oom", "rank 1: MemoryError: out of memory; "),
+    ],
+)
+def test_a_rank_that_ends_is_named_in_one_line(how: str, status: str, words: str) -> None:
+    row = FRAMEWORKS["pytorch"]
+    if missing := row.missing():
+        pytest.skip(missing)
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.frameworks.support.lost_rank", how],
+        cwd=ROOT,
+        env=environment(row),
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    found = json.loads(done.stdout)
+    assert found["status"] == status
+    assert found["error"].startswith(words)
+    assert "\n" not in found["error"]
+    assert found["seconds"] < 60
 
 
 def test_who_trains_on_one_device_alone_says_why() -> None:

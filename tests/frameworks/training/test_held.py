@@ -38,6 +38,11 @@ def test_training_on_held_images_is_training_on_the_given_ones(framework: str, t
         np.testing.assert_allclose(here, there, rtol=1e-4, atol=1e-5 * np.abs(there).max())
 
 
+def test_images_that_take_over_half_of_the_free_memory_are_not_held() -> None:
+    found = ask("pytorch", "training.held").facts["held_with"]
+    assert found == {"twice": True, "less": False}
+
+
 @each_framework
 def test_a_device_that_is_not_there_is_one_line(framework: str) -> None:
     """On a machine without CUDA, which the probes hide."""

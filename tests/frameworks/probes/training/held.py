@@ -23,6 +23,9 @@ CLOSED = next(name for name, row in TRACKS.items() if row.certified)
 def run(framework: str) -> tuple[dict[str, Any], dict[str, Any]]:
     facts: dict[str, Any] = {"unusable": _unusable(framework)}
     arrays: dict[str, Any] = {}
+    if framework == "pytorch":
+        size = COUNT * 3 * (SPLIT.images.shape[1] + 2 * 3) ** 2
+        facts["held_with"] = {"twice": _held_with(2 * size), "less": _held_with(2 * size - 1)}
     for padding in PADDINGS:
         for step, batch in enumerate(batches(padding)):
             arrays[f"cut/{padding}/{step}"] = _cut(framework, padding, batch)
@@ -55,6 +58,17 @@ def _cut(framework: str, padding: int, batch: Batch, dtype: str = "uint8") -> An
     held = ops.convert_to_tensor(bordered(SPLIT.images, padding), dtype)
     crops = ops.convert_to_tensor(crops_of(batch))
     return np.asarray(ops.convert_to_numpy(cut(held, crops, SPLIT.images.shape[1])))
+
+
+def _held_with(free: int | None) -> bool:
+    """Whether PyTorch holds the images on a device with so many bytes free."""
+    import models_torch.trainer as trainers  # noqa: PLC0415
+
+    own, trainers.free_memory = trainers.free_memory, lambda device: free
+    try:
+        return create("pytorch", setup(TINY)).hold_images(SPLIT.images, SPLIT.labels, 3)
+    finally:
+        trainers.free_memory = own
 
 
 def _unusable(framework: str) -> str:
