@@ -22,6 +22,7 @@ from bench.core.errors import OutputError, UserError
 from bench.core.files import write_lines
 from bench.core.meanwhile import uncollected
 from bench.core.record_fields import check
+from bench.core.text import all_printable, printable
 from bench.core.upgrade import SCHEMA_VERSION, upgraded
 
 FILE = "records.jsonl"
@@ -177,7 +178,8 @@ class RecordStore:
     @property
     def name(self) -> str:
         """Of the run: of its folder; of the file where that is not called ``records.jsonl``."""
-        return self.folder.resolve().name if self.path.name == FILE else self.path.stem
+        found = self.folder.resolve().name if self.path.name == FILE else self.path.stem
+        return printable(found)
 
     def append(self, *records: Record) -> None:
         """Write a line each and wait once until all are on the disk.
@@ -303,6 +305,8 @@ def record_of_line(line: bytes, where: str) -> Record:
     try:
         value = _DECODER.decode(line.decode("utf-8"))
         _check_finite(value)
+        if _SURROGATE in line:  # the name of a file that is not UTF-8, in an older record
+            value = all_printable(value)
         return Record.from_json(value)
     except json.JSONDecodeError as error:
         raise UserError(f"{where}: not a JSON object ({error.msg})") from error
@@ -335,6 +339,9 @@ def _check_finite(value: Any) -> None:
 
 _INFINITIES = (struct.pack("<d", math.inf), struct.pack("<d", -math.inf))
 """As they are within marshal's format."""
+
+_SURROGATE = b"\\ud"
+"""As JSON has them, those of whole characters among them."""
 
 _DECODER = json.JSONDecoder(parse_constant=_refuse)
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import re
 import sys
 from collections.abc import Callable
@@ -15,10 +16,11 @@ import pytest
 from bench.analysis.frame import COLUMNS, frame_of
 from bench.cli.commands import export as command
 from bench.core.errors import UserError
-from bench.core.records import Record
+from bench.core.records import Record, RecordStore
 from bench.report.chapters import TABLES
 from bench.report.export import benchmarks, curves
 from bench.report.export.tables import FORMATS, RECORDS, export, latex
+from bench.report.html import write_results
 from bench.report.tables import frame
 from tests.support.synthetic_records.synthetic import make_failure, make_record, make_run
 
@@ -52,6 +54,19 @@ def test_the_tidy_table_keeps_every_row_column_and_digit(records: list[Record], 
     values = pd.to_numeric(found["value"])
     assert values.dropna().tolist() == tidy["value"].dropna().tolist()
     assert values.isna().sum() == 1  # the failure
+
+
+def test_names_that_are_not_utf8_are_escaped(tmp_path: Path) -> None:
+    store = RecordStore(tmp_path / os.fsdecode(b"r4\xe9"))
+    store.append(make_record(dataset={"name": "d4\udce9", "fingerprint": "f" * 64}))
+    found = store.read()
+    assert (found[0].run, found[0].dataset["name"]) == (r"r4\xe9", r"d4\xe9")
+    for to in READERS:
+        if to == "parquet":
+            pytest.importorskip("pyarrow", reason="the extra `parquet` is not installed")
+        assert READERS[to](export(found, to))["run"].tolist() == [r"r4\xe9"]
+    page = write_results(found, store.folder, notes=["of /data/d4\udce9"])
+    assert "d4\\udce9" in page.read_text("utf-8")
 
 
 @pytest.mark.parametrize("to", FORMATS)
