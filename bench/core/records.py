@@ -187,6 +187,7 @@ class RecordStore:
         Raises:
             OutputError: They cannot be written; then none of them is.
         """
+        self._check_regular()
         lines = [_line(record) for record in records]
         before = 0
         try:
@@ -242,6 +243,7 @@ class RecordStore:
 
     def _lines(self) -> Iterator[tuple[bytes, Record]]:
         try:
+            self._check_regular()
             with self.path.open("rb") as file:
                 for number, line in enumerate(file, start=1):
                     if not line.endswith(b"\n"):
@@ -251,6 +253,11 @@ class RecordStore:
             raise no_run(self.folder) from error
         except OSError as error:
             raise UserError(f"cannot read {self.path}: {error}") from error
+
+    def _check_regular(self) -> None:
+        """Raise UserError where the file is a pipe or the like: reading it may never end."""
+        if self.path.exists() and not self.path.is_file():
+            raise UserError(f"{self.path}: no regular file; give the folder of a run")
 
     @property
     def is_cut(self) -> bool:
@@ -281,6 +288,7 @@ class RecordStore:
     def count(self) -> int:
         """Number of records, without reading what is in them; 0 where there is no file."""
         try:
+            self._check_regular()
             with self.path.open("rb") as file:
                 return sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(1 << 20), b""))
         except FileNotFoundError:
