@@ -68,6 +68,7 @@ ENVIRONMENTS = (
     Environment("weights of one", arguments=("--weights", "~nosuchuser/x"), code=2),
     Environment("results of one", arguments=("--results", "~nosuchuser/x"), code=2),
     Environment("cache of one", {"ALEXBENCH_CACHE": "~nosuchuser/x"}, code=2),
+    Environment("cache folder of the system with ~", {"XDG_CACHE_HOME": "~/x"}),
     Environment("variable with data of one", {"ALEXBENCH_DATA": "~nosuchuser/x"}, (), 2),
     Environment(
         "bench.py of a project on PYTHONPATH",

@@ -1,5 +1,6 @@
 """Exports: what other programs read is what the records say."""
 
+import errno
 import io
 import json
 import os
@@ -15,7 +16,7 @@ import pytest
 
 from bench.analysis.frame import COLUMNS, frame_of
 from bench.cli.commands import export as command
-from bench.core.errors import UserError
+from bench.core.errors import OutputError, UserError
 from bench.core.records import Record, RecordStore
 from bench.report.chapters import TABLES
 from bench.report.export import benchmarks, curves
@@ -221,6 +222,35 @@ def test_mlflow_reads_what_was_written(tmp_path: Path, records: list[Record]) ->
     history = client.get_metric_history(run.info.run_id, "test/accuracy")
     expected = [p for p in curves.scalars(some[0]) if p.name == "test/accuracy"]
     assert [(m.step, m.value) for m in history] == [(p.step, p.value) for p in expected]
+
+
+def test_a_full_disk_is_one_line_for_tensorboard(
+    tmp_path: Path, records: list[Record], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("tensorboardX", reason="the extra `tensorboard` is not installed")
+
+    def full(path: Path, content: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(curves, "write_whole", full)
+    with pytest.raises(OutputError, match=f"cannot write to {tmp_path}: No space left"):
+        curves.to_tensorboard(records, str(tmp_path))
+
+
+@pytest.mark.parametrize("to", ["tensorboard", "mlflow"])
+def test_curves_go_into_no_folder_called_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, to: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    RecordStore(Path("run")).append(make_record(kind="accuracy"))
+    found: list[str] = []
+    monkeypatch.setitem(curves.WRITERS, to, lambda _, target: found.append(target) or 1)
+    arguments = ["run", "--to", to, "-o"]
+    with pytest.raises(UserError, match="no such home folder"):
+        command.export.main([*arguments, "~nosuchuser/x"], standalone_mode=False)
+    command.export.main([*arguments, "~/x"], standalone_mode=False)
+    command.export.main([*arguments, "http://a/~b"], standalone_mode=False)
+    assert found == [str(Path.home() / "x"), "http://a/~b"]
 
 
 @pytest.mark.parametrize(("to", "module"), [("tensorboard", "tensorboardX"), ("mlflow", "mlflow")])
