@@ -86,7 +86,7 @@ def read_run_file(path: Path) -> dict[str, Any] | None:
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # a pipe has no end
             raise UserError("no regular file")
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
         _OBJECT.check("it", found)
         for name, value in found.items():
             check_depth(name, value)
@@ -99,6 +99,10 @@ def read_run_file(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError, RecursionError, UserError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{path}: cannot be read ({reason})") from error
+
+
+def _refuse(constant: str) -> None:
+    raise UserError(f"{constant} is no number of a setting")
 
 
 def _check(value: Mapping[str, Any], types: Mapping[str, _Type], prefix: str) -> None:
