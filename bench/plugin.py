@@ -20,7 +20,6 @@ if "--benchmark-only" in sys.argv:  # before the other imports, which take a sec
     atexit.register(signals.ignore)
     outputs.keep("stdout", "stderr")
 
-import os
 import shlex
 import warnings
 from collections.abc import Sequence
@@ -38,6 +37,7 @@ from bench.analysis.comparison.gate import FORMS, Gate
 from bench.cli.options import apply_process_options, named
 from bench.cli.progress import Display, label, result_line
 from bench.core import extensions, terminal
+from bench.core.cache import isolate_matplotlib
 from bench.core.case import EXECUTION_NAMES, Case
 from bench.core.errors import OutputError, UserError, notice
 from bench.core.files import expanded
@@ -475,7 +475,7 @@ class Session:
         where = self._config.getoption("bench_summary")
         if where is None or not self._records:
             return
-        _without_notebook()
+        isolate_matplotlib()
         from bench.report.across.summary import session_summary, write_summary  # noqa: PLC0415
 
         write_summary(where, session_summary(run.folder, list(self._records.values()), self._gate))
@@ -488,7 +488,7 @@ class Session:
 
     def _report(self, run: Run) -> None:
         # Imported here: plots take seconds to import, and each session imports this module.
-        _without_notebook()
+        isolate_matplotlib()
         from bench.cli.measuring import how_to_go_on, report_of  # noqa: PLC0415
 
         try:
@@ -507,15 +507,10 @@ class Session:
 
 def _answers(records: Sequence[Record]) -> list[str]:
     """The answers of the report as lines."""
-    _without_notebook()
+    isolate_matplotlib()
     from bench.report.first_screen.answers import lines  # noqa: PLC0415  # imports plots
 
     return lines(records)
-
-
-def _without_notebook() -> None:
-    """Forget a notebook's plotting backend, which need not be installed here."""
-    os.environ.pop("MPLBACKEND", None)
 
 
 class _Terminal:

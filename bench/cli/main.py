@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import importlib
 import io
-import os
 import sys
 import warnings
 from difflib import get_close_matches
@@ -19,6 +18,7 @@ import click
 
 from bench import __version__
 from bench.core import extensions, outputs, signals
+from bench.core.cache import isolate_matplotlib
 from bench.core.errors import SYSTEM_ERRORS, UserError, notice
 
 COMMANDS = (
@@ -73,8 +73,7 @@ class Commands(click.Group):
 def main() -> None:
     """Entry point: run a command; what ends it becomes one line on stderr and an exit code."""
     warnings.showwarning = _show_warning
-    # A notebook's backend, which need not be installed here; plots are drawn without any.
-    os.environ.pop("MPLBACKEND", None)
+    isolate_matplotlib()
     outputs.keep("stderr")
     _escape_what_cannot_be_encoded()
     with signals.raising():

@@ -88,6 +88,27 @@ def cache_folder() -> Path:
     return found if found.is_absolute() else _homeless_cache()
 
 
+_FOLDERS = ("HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "MPLCONFIGDIR")
+"""Variables by which matplotlib finds its own."""
+
+
+def isolate_matplotlib() -> None:
+    """Leave its backend and its folders to us where the user's would do harm.
+
+    A notebook's backend need not be installed here, and plots are drawn without any. Where a
+    variable names no whole path, matplotlib would make a folder called ``~`` here.
+    """
+    os.environ.pop("MPLBACKEND", None)
+    named = filter(None, map(os.environ.get, _FOLDERS))
+    if all(map(os.path.isabs, named)):
+        return
+    try:
+        folder = writable(cache_folder())
+    except UserError:
+        folder = temporary_folder()
+    os.environ["MPLCONFIGDIR"] = str(folder / "matplotlib")
+
+
 def _homeless_cache() -> Path:
     """A folder of this user's own below $TMPDIR, which others can write to as well."""
     folder = Path(tempfile.gettempdir()) / f"alexbench-cache-{os.getuid()}"

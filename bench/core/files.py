@@ -23,13 +23,13 @@ def write_whole(path: Path, content: str | bytes, *, durable: bool = False) -> N
 
     Args:
         path: The file.
-        content: All of it.
+        content: All of it; what of a text is not UTF-8 is escaped, rather than nothing written.
         durable: Whether to wait until it is on the disk: for what cannot be made again.
 
     Raises:
         OSError: It cannot be written; nothing of it is left.
     """
-    data = content.encode("utf-8") if isinstance(content, str) else content
+    data = content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
     _write(path, (data,), durable)
 
 

@@ -22,6 +22,7 @@ from bench.core.errors import OutputError, UserError
 from bench.core.files import write_lines
 from bench.core.meanwhile import uncollected
 from bench.core.record_fields import check
+from bench.core.text import all_printable, printable
 from bench.core.upgrade import SCHEMA_VERSION, upgraded
 
 FILE = "records.jsonl"
@@ -177,7 +178,8 @@ class RecordStore:
     @property
     def name(self) -> str:
         """Of the run: of its folder; of the file where that is not called ``records.jsonl``."""
-        return self.folder.resolve().name if self.path.name == FILE else self.path.stem
+        found = self.folder.resolve().name if self.path.name == FILE else self.path.stem
+        return printable(found)
 
     def append(self, *records: Record) -> None:
         """Write a line each and wait once until all are on the disk.
@@ -185,6 +187,7 @@ class RecordStore:
         Raises:
             OutputError: They cannot be written; then none of them is.
         """
+        self._check_regular()
         lines = [_line(record) for record in records]
         before = 0
         try:
@@ -240,6 +243,7 @@ class RecordStore:
 
     def _lines(self) -> Iterator[tuple[bytes, Record]]:
         try:
+            self._check_regular()
             with self.path.open("rb") as file:
                 for number, line in enumerate(file, start=1):
                     if not line.endswith(b"\n"):
@@ -249,6 +253,11 @@ class RecordStore:
             raise no_run(self.folder) from error
         except OSError as error:
             raise UserError(f"cannot read {self.path}: {error}") from error
+
+    def _check_regular(self) -> None:
+        """Raise UserError where the file is a pipe or the like: reading it may never end."""
+        if self.path.exists() and not self.path.is_file():
+            raise UserError(f"{self.path}: no regular file; give the folder of a run")
 
     @property
     def is_cut(self) -> bool:
@@ -279,6 +288,7 @@ class RecordStore:
     def count(self) -> int:
         """Number of records, without reading what is in them; 0 where there is no file."""
         try:
+            self._check_regular()
             with self.path.open("rb") as file:
                 return sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(1 << 20), b""))
         except FileNotFoundError:
@@ -303,6 +313,8 @@ def record_of_line(line: bytes, where: str) -> Record:
     try:
         value = _DECODER.decode(line.decode("utf-8"))
         _check_finite(value)
+        if _SURROGATE in line:  # the name of a file that is not UTF-8, in an older record
+            value = all_printable(value)
         return Record.from_json(value)
     except json.JSONDecodeError as error:
         raise UserError(f"{where}: not a JSON object ({error.msg})") from error
@@ -335,6 +347,9 @@ def _check_finite(value: Any) -> None:
 
 _INFINITIES = (struct.pack("<d", math.inf), struct.pack("<d", -math.inf))
 """As they are within marshal's format."""
+
+_SURROGATE = b"\\ud"
+"""As JSON has them, those of whole characters among them."""
 
 _DECODER = json.JSONDecoder(parse_constant=_refuse)
 

@@ -23,6 +23,25 @@ def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 _FOLDERS = re.compile(r"(?<![\w.:/\\])(?:[A-Za-z]:)?[/\\](?:[^\s/\\:\"'<>|]+[/\\])+")
 
 
+def printable(text: str) -> str:
+    """A name for tables and files in UTF-8; what of it is not is escaped, as ``caf\\xe9``."""
+    try:
+        return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:  # no byte of a file's name
+        return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def all_printable(value: Any) -> Any:
+    """A JSON value whose texts are `printable`."""
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, list):
+        return [all_printable(part) for part in value]
+    if isinstance(value, dict):
+        return {printable(name): all_printable(part) for name, part in value.items()}
+    return value
+
+
 @lru_cache(maxsize=4096)  # the settings of thousands of records are mostly the same few texts
 def without_folders(text: str) -> str:
     """Text whose absolute paths keep their last part only: results are published, machines not."""

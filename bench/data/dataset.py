@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from bench.core.errors import UserError
 from bench.core.files import temporary_directory
+from bench.core.text import printable
 
 SIDE = 32  # pixels; height and width of every image, unless a dataset was resized
 Triple = tuple[float, float, float]
@@ -83,7 +84,7 @@ class Dataset:
     def describe(self) -> dict[str, object]:
         """The `dataset` field of a record."""
         return {
-            "name": self.name,
+            "name": printable(self.name),
             "fingerprint": self.fingerprint,
             "train_images": len(self.train),
             "test_images": len(self.test),

@@ -19,6 +19,7 @@ from rich.progress import Progress
 from bench.core import terminal
 from bench.core.errors import UserError
 from bench.core.system.resources import usable_memory
+from bench.core.text import printable
 from bench.data.archives import UNSPLIT, VALIDATION, Bundle
 from bench.data.dataset import SIDE, Split, balanced_order
 from bench.data.pixels import FORMATS, TURNED, Conversions, differences, to_rgb, turn_of
@@ -196,10 +197,7 @@ def _training(
 
 def _printable(classes: tuple[str, ...]) -> tuple[str, ...]:
     """Names for tables and files in UTF-8; what is not is escaped, as ``caf\\xe9``."""
-    return tuple(
-        name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-        for name in classes
-    )
+    return tuple(map(printable, classes))
 
 
 def _skipped(bundle: Bundle) -> tuple[str, ...]:

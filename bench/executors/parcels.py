@@ -16,7 +16,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from bench.core.cache import cache_folder, writable
+from bench.core.cache import cache_folder, damaged, writable
+from bench.core.download import file_checksum
 from bench.core.errors import UserError, cannot_write
 from bench.core.files import write_whole
 from bench.data.sources import is_prepared, prepared
@@ -42,6 +43,10 @@ class Parcel:
 
 _WHOLE: set[Path] = set()
 """Prepared data that this process has checked."""
+
+
+_CHECKED: set[tuple[Path, int, int, int]] = set()
+"""Shipped files with the right digest, as they were then."""
 
 
 def data_folder(parcel: Parcel) -> tuple[Path, bool]:
@@ -74,19 +79,39 @@ def weights_file(parcel: Parcel) -> Path:
         UserError: It is not there and cannot be brought here.
     """
     own = _cache() / "shipped" / parcel.name
-    for path in filter(None, (parcel.path, own)):
-        if path.is_file():
-            return path
+    if parcel.path and parcel.path.is_file():
+        return parcel.path
+    if _has_its_digest(own):
+        return own
     if parcel.fetch is None:
         raise UserError(f"the weights {parcel.path} cannot be read on this node")
     with _locked(own):
-        if not own.is_file():
+        if not _has_its_digest(own):
+            if own.exists():
+                damaged(own)
             try:
                 own.parent.mkdir(parents=True, exist_ok=True)
                 write_whole(own, _fetched(parcel, parcel.fetch))
             except OSError as error:
                 raise cannot_write(own, error, "make room on the node") from error
     return own
+
+
+def _has_its_digest(path: Path) -> bool:
+    """Whether a file is there, and is what its name, a sha256 or its begin, says.
+
+    Checked once by a process, and again when the file has changed.
+    """
+    try:
+        facts = path.stat()
+        known = (path, facts.st_ino, facts.st_size, facts.st_mtime_ns)
+        if known not in _CHECKED:
+            if not file_checksum(path, "sha256:").startswith(f"sha256:{path.stem}"):
+                return False
+            _CHECKED.add(known)
+        return True
+    except OSError:
+        return False
 
 
 def _fetched(parcel: Parcel, fetch: Fetch) -> Any:

@@ -25,7 +25,7 @@ from bench.core.limits import Limits
 from bench.core.records import FILE, Record, RecordStore
 from bench.core.run_paths import RUN_FILE
 from bench.core.system.resources import check_measuring
-from bench.core.text import without_folders
+from bench.core.text import printable, without_folders
 from bench.data.contact_sheet import write_contact_sheet
 from bench.data.dataset import Dataset
 from bench.data.sources import open_dataset, prepared
@@ -351,6 +351,8 @@ def open_run(
     try:
         run = Run(held.path if held else results / (name or ""), profile, data, validation)
         run.resize = resize
+        if name is not None and held is None:
+            _check_name(name)
         _ = run.dataset  # opened first: a wrong path leaves no empty run behind
         if held is None:
             path = results / (name or _name_now())
@@ -389,6 +391,21 @@ def _compare(run: Run, begun: Begun, *, anyway: bool) -> None:
     why = f"Measured after the run was resumed under other conditions: begun with {text}."
     answers = ["environment", "comparability"]
     run.caveats = ({"on": "all", "why": without_folders(why), "answers": answers},)
+
+
+def _check_name(name: str) -> None:
+    """Raise UserError for a name that no new run has: reports and commands could not repeat it."""
+    try:
+        os.fsencode(name).decode("utf-8")
+    except UnicodeError:
+        raise UserError(f"--run {name}: not UTF-8; give another name") from None
+    parts = Path(name).parts
+    if not printable(name).isprintable() or not parts or ".." in parts or Path(name).is_absolute():
+        raise UserError(f"--run {name}: not the name of a folder below that of --results")
+    if name.startswith(("~", "-")):
+        raise UserError(
+            f"--run {name}: a shell would take it for something else; give another name"
+        )
 
 
 def _name_now() -> str:

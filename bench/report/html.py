@@ -26,7 +26,7 @@ from bench.core.errors import cannot_write, notice
 from bench.core.files import write_whole
 from bench.core.kinds import kind
 from bench.core.meanwhile import uncollected
-from bench.core.records import Record, read_all
+from bench.core.records import Record, RecordStore, read_all
 from bench.core.run_paths import find
 from bench.core.samples import by_process
 from bench.core.text import without_folders
@@ -190,7 +190,7 @@ def _write(
         failed: list[str] = []
         facts: dict[str, Any] = {"title": title or "AlexNet in PyTorch and Keras"}
 
-        known = options if options is not None else {folder.resolve().name: begun(folder)}
+        known = options if options is not None else {RecordStore(folder).name: begun(folder)}
         details = Details(report.records, known)
 
         def meanwhile() -> None:

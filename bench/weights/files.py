@@ -24,6 +24,7 @@ from safetensors import safe_open
 from bench.core.confined import confined
 from bench.core.errors import UserError
 from bench.core.files import temporary_directory
+from bench.core.text import printable
 from bench.networks.pretrained import FACTS
 from bench.training.frameworks import for_files
 from bench.weights.dumps import read_dump
@@ -84,8 +85,8 @@ def stem_of(path: Path) -> str:
     name = path.name.lower()
     for suffix in (*SUFFIXES, ".pth.tar", ".pt.tar"):
         if name.endswith(suffix):
-            return path.name[: -len(suffix)]
-    return path.stem
+            return printable(path.name[: -len(suffix)])
+    return printable(path.stem)
 
 
 def format_called(path: Path) -> str:

@@ -166,3 +166,19 @@ def test_a_file_that_is_no_cached_value_is_noticed(
 def test_sweeping_an_absent_folder_is_nothing(tmp_path: Path) -> None:
     assert sweep(str(tmp_path / "none")) == 0
     assert files.sweep_once(str(tmp_path / "none")) is None
+
+
+@pytest.mark.parametrize("name", ["XDG_CACHE_HOME", "XDG_CONFIG_HOME", "HOME", "MPLCONFIGDIR"])
+@pytest.mark.parametrize("folder", ["~/x", "here"])
+def test_matplotlib_makes_no_folder_where_a_variable_names_no_whole_path(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, folder: str
+) -> None:
+    monkeypatch.setenv("ALEXBENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("MPLCONFIGDIR", "")
+    monkeypatch.setenv(name, folder)
+    cache.isolate_matplotlib()
+    assert os.environ["MPLCONFIGDIR"] == str(tmp_path / "cache" / "matplotlib")
+    monkeypatch.setenv("MPLCONFIGDIR", str(tmp_path))
+    monkeypatch.setenv(name, str(tmp_path))
+    cache.isolate_matplotlib()
+    assert os.environ["MPLCONFIGDIR"] == str(tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import socket
 import time
@@ -95,12 +96,19 @@ def test_a_store_that_fails_is_one_line() -> None:
         data_folder(Parcel("abc", None, fetch))
 
 
-def test_weights_come_once(tmp_path: Path) -> None:
+def test_weights_come_once_and_again_when_damaged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     fetched = []
-    parcel = Parcel("digest.safetensors", None, lambda: fetched.append(1) or b"content")
+    name = f"{hashlib.sha256(b'content').hexdigest()[:32]}.safetensors"
+    parcel = Parcel(name, None, lambda: fetched.append(1) or b"content")
     assert weights_file(parcel).read_bytes() == b"content"
     assert weights_file(parcel).read_bytes() == b"content"
     assert fetched == [1]
+    weights_file(parcel).write_bytes(b"damaged")
+    assert weights_file(parcel).read_bytes() == b"content"
+    assert fetched == [1, 1]
+    assert capsys.readouterr().err.count("not what was cached there") == 1
     with pytest.raises(UserError, match="cannot be read on this node"):
         weights_file(Parcel("digest", tmp_path / "absent"))
 

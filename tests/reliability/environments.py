@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import random
 import subprocess
 from collections.abc import Callable
@@ -42,6 +43,10 @@ def _bench_of_a_project(here: Place) -> None:
     (here.root / "project" / "bench.py").write_text("MINE = True\n")
 
 
+def _data_not_utf8(here: Place) -> None:
+    os.rename(here.data, os.fsencode(here.root) + b"/data/r4\xe9")
+
+
 def _matplotlibrc(here: Place) -> None:
     (here.root / "matplotlibrc").write_text("text.usetex: True\nbackend: no_such_backend\n")
 
@@ -63,12 +68,24 @@ ENVIRONMENTS = (
     Environment("weights of one", arguments=("--weights", "~nosuchuser/x"), code=2),
     Environment("results of one", arguments=("--results", "~nosuchuser/x"), code=2),
     Environment("cache of one", {"ALEXBENCH_CACHE": "~nosuchuser/x"}, code=2),
+    Environment("cache folder of the system with ~", {"XDG_CACHE_HOME": "~/x"}),
     Environment("variable with data of one", {"ALEXBENCH_DATA": "~nosuchuser/x"}, (), 2),
     Environment(
         "bench.py of a project on PYTHONPATH",
         {"PYTHONPATH": "project"},
         prepare=_bench_of_a_project,
         starter="import alexbench; alexbench.main()",
+    ),
+    Environment(
+        "data whose name is not UTF-8",
+        arguments=("--data", os.fsdecode(b"data/r4\xe9")),
+        prepare=_data_not_utf8,
+    ),
+    Environment("run whose name is not UTF-8", arguments=("--run", os.fsdecode(b"r4\xe9")), code=2),
+    Environment(
+        "names in a locale that is not UTF-8",
+        {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+        arguments=("--run", "é"),
     ),
     Environment("settings of JAX and XLA", {"JAX_PLATFORMS": "none", "XLA_FLAGS": "--no_such"}),
 )
@@ -111,7 +128,7 @@ def _outcome(here: Place, one: Environment) -> str | None:
     new = [path.name for path in set(here.root.iterdir()) - before if path.name != "cache"]
     if any(name.startswith("~") for name in new):
         return f"folders {new}"
-    if one.code == 0 and not list((here.results / "run" / "plots").glob("*.png")):
+    if one.code == 0 and not list(here.results.glob("*/plots/*.png")):
         return f"no plots: {done.stderr[-300:]!r}"
     return None
 

@@ -20,17 +20,21 @@ import numpy as np
 from PIL import Image
 from safetensors.numpy import save
 
+from bench.analysis.audit.begun import matrix
 from bench.core.case import Case
 from bench.core.errors import UserError
 from bench.core.kinds import KINDS
 from bench.core.records import Record, record_of_line
+from bench.core.run_paths import RUN_FILE
 from bench.core.system.machine import machine_metrics
 from bench.data.archives import Bundle, read_bundle
 from bench.data.cifar_batches import read_batches
 from bench.data.image_folders import decode
 from bench.harness.matrix import Task
 from bench.harness.measure import record_of
+from bench.harness.profiles import PROFILES
 from bench.harness.results import checked, checked_block, checked_states
+from bench.harness.resumption.run_settings import Begun, RunSettings
 from bench.inference.images import read_rgb
 from bench.networks import variants
 from bench.networks.preprocessing import TORCHVISION
@@ -123,6 +127,23 @@ def _case(content: bytes, folder: Path) -> None:
         raise UserError("not JSON") from error
     case = Case.from_json(value)
     assert Case.from_json(json.loads(json.dumps(case.to_json()))) == case
+
+
+def _run_files() -> list[bytes]:
+    options = {"profile": "quick", "seeds": 3, "variants": ["cifar-bn"], "batch_sizes": [8]}
+    begun = Begun("alexbench run", options, (), (("a case", "latency"),))
+    settings = RunSettings.now(begun, PROFILES["quick"], {"name": "d", "fingerprint": "f"})
+    return [json.dumps(asdict(settings)).encode()]
+
+
+def _run_file(content: bytes, folder: Path) -> None:
+    (folder / RUN_FILE).write_bytes(content)
+    read = RunSettings.read(folder)
+    assert read
+    assert read.differences(read) == []
+    list(matrix([], asdict(read)))
+    read.write(folder)
+    assert RunSettings.read(folder) == read, "written again it is another"
 
 
 _CASE = Case("cifar-bn", "pytorch")
@@ -363,6 +384,7 @@ def _state(path: Path) -> None:
 READERS = (
     Reader("records", 250_000, _records, mutators.of_json, _record),
     Reader("cases", 120_000, _cases, mutators.of_json, _case),
+    Reader("settings of runs", 30_000, _run_files, mutators.of_json, _run_file),
     Reader("worker events", 250_000, _events, mutators.of_json, _event),
     Reader("archives", 90_000, _archives, mutators.of_tar, _file(".tar", read_bundle)),
     Reader("batch pickles", 130_000, _batches, mutators.of_bytes, _batch),

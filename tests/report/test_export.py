@@ -1,7 +1,9 @@
 """Exports: what other programs read is what the records say."""
 
+import errno
 import io
 import json
+import os
 import re
 import sys
 from collections.abc import Callable
@@ -14,11 +16,12 @@ import pytest
 
 from bench.analysis.frame import COLUMNS, frame_of
 from bench.cli.commands import export as command
-from bench.core.errors import UserError
-from bench.core.records import Record
+from bench.core.errors import OutputError, UserError
+from bench.core.records import Record, RecordStore
 from bench.report.chapters import TABLES
 from bench.report.export import benchmarks, curves
 from bench.report.export.tables import FORMATS, RECORDS, export, latex
+from bench.report.html import write_results
 from bench.report.tables import frame
 from tests.support.synthetic_records.synthetic import make_failure, make_record, make_run
 
@@ -52,6 +55,19 @@ def test_the_tidy_table_keeps_every_row_column_and_digit(records: list[Record], 
     values = pd.to_numeric(found["value"])
     assert values.dropna().tolist() == tidy["value"].dropna().tolist()
     assert values.isna().sum() == 1  # the failure
+
+
+def test_names_that_are_not_utf8_are_escaped(tmp_path: Path) -> None:
+    store = RecordStore(tmp_path / os.fsdecode(b"r4\xe9"))
+    store.append(make_record(dataset={"name": "d4\udce9", "fingerprint": "f" * 64}))
+    found = store.read()
+    assert (found[0].run, found[0].dataset["name"]) == (r"r4\xe9", r"d4\xe9")
+    for to in READERS:
+        if to == "parquet":
+            pytest.importorskip("pyarrow", reason="the extra `parquet` is not installed")
+        assert READERS[to](export(found, to))["run"].tolist() == [r"r4\xe9"]
+    page = write_results(found, store.folder, notes=["of /data/d4\udce9"])
+    assert "d4\\udce9" in page.read_text("utf-8")
 
 
 @pytest.mark.parametrize("to", FORMATS)
@@ -206,6 +222,35 @@ def test_mlflow_reads_what_was_written(tmp_path: Path, records: list[Record]) ->
     history = client.get_metric_history(run.info.run_id, "test/accuracy")
     expected = [p for p in curves.scalars(some[0]) if p.name == "test/accuracy"]
     assert [(m.step, m.value) for m in history] == [(p.step, p.value) for p in expected]
+
+
+def test_a_full_disk_is_one_line_for_tensorboard(
+    tmp_path: Path, records: list[Record], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("tensorboardX", reason="the extra `tensorboard` is not installed")
+
+    def full(path: Path, content: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(curves, "write_whole", full)
+    with pytest.raises(OutputError, match=f"cannot write to {tmp_path}: No space left"):
+        curves.to_tensorboard(records, str(tmp_path))
+
+
+@pytest.mark.parametrize("to", ["tensorboard", "mlflow"])
+def test_curves_go_into_no_folder_called_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, to: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    RecordStore(Path("run")).append(make_record(kind="accuracy"))
+    found: list[str] = []
+    monkeypatch.setitem(curves.WRITERS, to, lambda _, target: found.append(target) or 1)
+    arguments = ["run", "--to", to, "-o"]
+    with pytest.raises(UserError, match="no such home folder"):
+        command.export.main([*arguments, "~nosuchuser/x"], standalone_mode=False)
+    command.export.main([*arguments, "~/x"], standalone_mode=False)
+    command.export.main([*arguments, "http://a/~b"], standalone_mode=False)
+    assert found == [str(Path.home() / "x"), "http://a/~b"]
 
 
 @pytest.mark.parametrize(("to", "module"), [("tensorboard", "tensorboardX"), ("mlflow", "mlflow")])

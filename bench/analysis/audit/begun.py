@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from bench.analysis.audit.durations import Found
 from bench.analysis.caveats import answers
-from bench.core.errors import UserError
 from bench.core.records import Record
+from bench.core.run_file import read_run_file
 from bench.core.run_paths import RUN_FILE
 
 _DATA = ("name", "fingerprint", "train_images", "test_images")
@@ -22,16 +21,7 @@ def begun_of(folder: Path) -> Mapping[str, Any] | None:
     Raises:
         UserError: The file is damaged.
     """
-    path = folder / RUN_FILE
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"{path}: cannot be read ({' '.join(str(error).split())[:200]})") from error
-    if not isinstance(found, dict):
-        raise UserError(f"{path}: not the settings of a run")
-    return found
+    return read_run_file(folder / RUN_FILE)
 
 
 def matrix(records: Sequence[Record], begun: Mapping[str, Any]) -> Found:

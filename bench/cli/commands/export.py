@@ -64,10 +64,12 @@ def export(
         raise click.UsageError(f"--to {to} needs -o PATH")
     records = [record for run in chosen.of(read(runs)) for record in run.records]
     if to in CURVES:
+        from bench.core.files import expanded
         from bench.report.export.curves import WRITERS
 
         assert output is not None
-        click.echo(f"{WRITERS[to](records, output)} trainings written to {output}")
+        target = output if "://" in output else str(expanded(output))
+        click.echo(f"{WRITERS[to](records, target)} trainings written to {target}")
         return
     if to in SERVICES:
         from bench.report.export.benchmarks import FORMATS

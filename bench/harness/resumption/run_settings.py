@@ -19,6 +19,7 @@ from typing import Any
 from bench import __version__
 from bench.core.errors import UserError, cannot_write
 from bench.core.files import write_whole
+from bench.core.run_file import read_run_file
 from bench.core.run_paths import RUN_FILE
 from bench.core.system.environment import commit
 from bench.core.text import flatten
@@ -125,21 +126,19 @@ class RunSettings:
             UserError: The file is damaged.
         """
         path = folder / RUN_FILE
+        advice = "remove it to go on with options of your own"
         try:
-            found = json.loads(path.read_text(encoding="utf-8"))
-            found.setdefault("chosen", bool(found.get("tasks")))  # older versions listed no others
-            names = {one.name for one in dataclasses.fields(cls)}
-            read = cls(**{name: found[name] for name in names & found.keys()})
-            if not all(isinstance(part, dict) for part in (read.options, read.data, read.versions)):
-                raise TypeError("not the settings of a run")
-            return read
-        except FileNotFoundError:
+            found = read_run_file(path)
+        except UserError as error:
+            raise UserError(f"{error}; {advice}") from error
+        if found is None:
             return None
-        except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise UserError(
-                f"{path}: cannot be read ({reason}); remove it to go on with options of your own"
-            ) from error
+        found.setdefault("chosen", bool(found.get("tasks")))  # older versions listed no others
+        names = {one.name for one in dataclasses.fields(cls)}
+        try:
+            return cls(**{name: found[name] for name in names & found.keys()})
+        except TypeError as error:
+            raise UserError(f"{path}: cannot be read ({error}); {advice}") from error
 
     def write(self, folder: Path) -> None:
         """Write ``run.json``. Raises UserError where it cannot be written."""

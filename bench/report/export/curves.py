@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 
 from bench.analysis.caveats import with_valid_seconds
 from bench.analysis.certified import status_of
-from bench.core.errors import UserError
+from bench.core.errors import UserError, cannot_write
+from bench.core.files import write_whole
 from bench.core.kinds import kind
 from bench.core.records import Record
 from bench.core.text import flatten, without_folders
@@ -75,20 +76,61 @@ def to_tensorboard(records: Iterable[Record], target: str) -> int:
     """Write event files below a folder, one folder per training; the number of trainings.
 
     Raises:
-        UserError: tensorboardX is missing.
+        UserError: tensorboardX is missing, or the folder cannot be written.
     """
     _need("tensorboardX", "tensorboard")
     from tensorboardX import SummaryWriter  # noqa: PLC0415  # an optional package
+    from tensorboardX.record_writer import register_writer_factory  # noqa: PLC0415
 
+    kept = _InMemory()
+    # Its thread writes the files: what goes wrong there nobody can catch.
+    register_writer_factory(_InMemory.PREFIX, kept)
     found = trainings(records)
     for record in found:
-        folder = Path(target) / record.run / record.case.id.replace("/", "_")
-        with SummaryWriter(logdir=str(folder)) as writer:
+        below = f"{record.run}/{record.case.id.replace('/', '_')}"
+        with SummaryWriter(logdir=f"{_InMemory.PREFIX}:{below}") as writer:
             for name, step, value, seconds in scalars(record):
                 writer.add_scalar(name, value, step, walltime=seconds)
             rows = "\n".join(f"| {name} | {value} |" for name, value in parameters(record).items())
             writer.add_text("case", f"| | |\n|---|---|\n{rows}")
+    try:
+        for name, content in kept.files.items():
+            path = Path(target) / name.removeprefix(f"{_InMemory.PREFIX}:")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(path, bytes(content))
+    except OSError as error:
+        raise cannot_write(Path(target), error, "give another folder with -o") from error
     return len(found)
+
+
+class _InMemory:
+    """A place of tensorboardX's for files, like its own for S3."""
+
+    PREFIX = "alexbench-memory"
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytearray] = {}
+
+    def directory_check(self, path: str) -> None:
+        """No folder is needed."""
+
+    def open(self, path: str) -> _Kept:
+        """A file that nothing is in."""
+        return _Kept(self.files.setdefault(path, bytearray()))
+
+
+class _Kept:
+    def __init__(self, content: bytearray) -> None:
+        self._content = content
+
+    def write(self, part: bytes) -> None:
+        self._content += part
+
+    def flush(self) -> None:
+        """All is there."""
+
+    def close(self) -> None:
+        """All is there."""
 
 
 def to_mlflow(records: Iterable[Record], target: str) -> int:

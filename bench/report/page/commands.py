@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from bench.core.errors import UserError
 from bench.core.kinds import kind
 from bench.core.records import Record
+from bench.core.run_file import read_run_file
 from bench.core.run_paths import RUN_FILE
 from bench.training.tracks import track
 
@@ -27,10 +28,10 @@ _DEVICES = "devices"
 def begun(folder: Path) -> Begun:
     """The options of the run in a folder; empty where they are not known."""
     try:
-        found = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))["options"]
-        return {name: found[name] for name in (*_SIGNIFICANT, _DEVICES) if found.get(name)}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        found = (read_run_file(folder / RUN_FILE) or {}).get("options", {})
+    except UserError:
         return {}
+    return {name: found[name] for name in (*_SIGNIFICANT, _DEVICES) if found.get(name)}
 
 
 def command_of(record: Record, options: Begun | None = None) -> str:

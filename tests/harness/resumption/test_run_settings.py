@@ -8,14 +8,16 @@ from typing import Any
 
 import pytest
 
+from bench.analysis.audit.begun import begun_of
 from bench.core.errors import UserError
-from bench.core.records import Record, RecordStore
+from bench.core.records import FILE, Record, RecordStore
 from bench.core.run_paths import RUN_FILE
 from bench.harness.matrix import jobs
 from bench.harness.resumption import run_settings
 from bench.harness.resumption.run_settings import Begun, RunSettings
 from bench.harness.run import folder_to_resume, open_run, run_all
 from bench.harness.selection import Selection
+from bench.report.page.commands import begun
 from tests.harness.test_run import Listener
 from tests.support import fakes
 
@@ -91,7 +93,48 @@ def test_a_framework_that_was_installed_since_is_named() -> None:
     assert before.differences(other) == ["--seeds 5, now 3"]  # of which the frameworks may follow
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"options": 1}'])
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *(("options", {name: 5}) for name in ("frameworks", "data", "device", "keep_env")),
+        *(("options", {name: "x"}) for name in ("budget", "threads", "devices", "partial")),
+        *(("options", {name: "a"}) for name in ("seeds", "validation", "batch_sizes")),
+        ("options", {"threads": True}),
+        *((name, 5) for name in ("tasks", "profile", "versions", "plan", "command", "resumed")),
+        ("tasks", [1]),
+        ("tasks", [["a case"]]),
+        ("tasks", [["a case", 1]]),
+        ("versions", {"numpy": 2}),
+    ],
+)
+def test_a_field_of_another_type_is_named(tmp_path: Path, field: str, value: Any) -> None:
+    settings().write(tmp_path)
+    path = tmp_path / RUN_FILE
+    path.write_text(json.dumps({**json.loads(path.read_text("utf-8")), field: value}))
+    name = next(iter(value)) if field == "options" else field
+    with pytest.raises(UserError, match=rf"run\.json: cannot be read \(.*{name} must be"):
+        RunSettings.read(tmp_path)
+    assert begun(tmp_path) == {}
+    with pytest.raises(UserError, match=f"{name} must be"):
+        begun_of(tmp_path)
+
+
+def test_a_pipe_is_no_file(tmp_path: Path) -> None:
+    for name in (RUN_FILE, FILE):
+        os.mkfifo(tmp_path / name)
+    with pytest.raises(UserError, match="no regular file"):
+        RunSettings.read(tmp_path)
+    with pytest.raises(UserError, match="no regular file"):
+        RecordStore(tmp_path).set_aside_failures()
+
+
+def test_published_runs_can_be_read() -> None:
+    folders = [path.parent for path in (Path(__file__).parents[3] / "results").glob("*/run.json")]
+    assert folders
+    assert all(RunSettings.read(folder) for folder in folders)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"options": 1}', "[" * 100_000])
 def test_a_damaged_file_is_one_line(tmp_path: Path, text: str) -> None:
     (tmp_path / RUN_FILE).write_text(text)
     with pytest.raises(UserError, match=r"run\.json: cannot be read") as caught:
