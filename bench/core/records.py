@@ -21,7 +21,7 @@ from bench.core.case import Case
 from bench.core.errors import OutputError, UserError
 from bench.core.files import write_lines
 from bench.core.meanwhile import uncollected
-from bench.core.record_fields import check
+from bench.core.record_fields import check, check_texts
 from bench.core.upgrade import SCHEMA_VERSION, upgraded
 
 FILE = "records.jsonl"
@@ -303,6 +303,8 @@ def record_of_line(line: bytes, where: str) -> Record:
     try:
         value = _DECODER.decode(line.decode("utf-8"))
         _check_finite(value)
+        if b"\\ud" in line or b"\\uD" in line:
+            check_texts(value)
         return Record.from_json(value)
     except json.JSONDecodeError as error:
         raise UserError(f"{where}: not a JSON object ({error.msg})") from error

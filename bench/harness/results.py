@@ -44,6 +44,7 @@ def checked(result: Any, name: str | None = None) -> dict[str, Any]:
         if name:
             record_fields.check_samples(name, result["samples"], result["images_per_sample"])
         json.dumps(result, allow_nan=False)
+        record_fields.check_texts(result)
     except (UserError, ValueError) as error:
         raise WorkerError("failed", f"the worker's result is refused: {error}") from error
     return result

@@ -57,12 +57,17 @@ def page() -> str:
         _table(
             ("metric", "kinds", "type", "unit", "pooled", "what it is"),
             (
-                (f"`{r.name}`", ", ".join(r.kinds), r.type, r.unit, r.pooled, r.what)
+                (f"`{r.name}`", ", ".join(r.kinds), _bare(r.type.words), r.unit, r.pooled, r.what)
                 for r in METRICS.values()
             ),
         ),
     ]
     return "\n".join(parts)
+
+
+def _bare(words: str) -> str:
+    """Words without their article."""
+    return words.removeprefix("a ").removeprefix("an ")
 
 
 def _yes(value: bool) -> str:
