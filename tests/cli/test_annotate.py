@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 from bench.cli.commands.annotate import annotate
 from bench.core.errors import UserError
 from bench.core.records import Record, RecordStore
+from bench.harness.resumption.run_folder import RunFolder
 from tests.support.synthetic_records.synthetic import make_failure, make_record
 
 WHY = "another program ran"

@@ -7,6 +7,7 @@ import os
 import random
 import shutil
 import signal
+import sys
 import time
 
 from tests.reliability.support import Figures, Place, main, place, problem_with
@@ -66,7 +67,9 @@ def _annotated(here: Place, name: str, rng: random.Random) -> str | None:
     alive = here.start(here.first(name))
     _await_records(here, name, rng.randint(1, 2))
     caveat = ("--all", "--on", "all", "--why", "a trial")
-    code, _, err = here.run(["annotate", str(here.results / name), *caveat])
+    code, _, err = here.run(
+        [sys.executable, "-m", "bench", "annotate", str(here.results / name), *caveat]
+    )
     ended = alive.poll() is not None
     first, _, _ = here.finish(alive)
     if first or (not ended and (code != 2 or "is being measured by process" not in err)):
