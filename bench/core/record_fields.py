@@ -51,6 +51,14 @@ DEPTH = 24
 _VERSIONS = table_of(optional(TEXT))
 _FIGURE = object_of({}, {"worst": NUMBER, "bound": NUMBER, "where": TEXT})
 _PREPROCESSING = object_of({}, {"mean": NUMBERS, "std": NUMBERS, "pixel_range": NUMBER})
+_LIST = Shape("a list", lambda value: type(value) is list)
+_WEIGHTS = {"preprocessing": _PREPROCESSING, "layers": _LIST, "initialised": _LIST}
+_GPU_FACTS = object_of({}, dict.fromkeys(("memory_bytes", "power_limit_watts"), AMOUNT))
+_GPU = Shape(
+    "an object or a text",
+    lambda value: type(value) is str or _GPU_FACTS.holds(value),
+    _GPU_FACTS.parts,
+)
 _LOAD = {
     **dict.fromkeys(("load", "others", "steal", "throttled"), AMOUNT),
     "swapped_bytes": AMOUNT,
@@ -76,15 +84,14 @@ _FIELDS: dict[str, Shape] = {
             "figures": table_of(_FIGURE),
         },
     ),
-    "settings": object_of(
-        {}, {"recipe": OBJECT, "weights": object_of({}, {"preprocessing": _PREPROCESSING})}
-    ),
+    "settings": object_of({}, {"recipe": OBJECT, "weights": object_of({}, _WEIGHTS)}),
     "environment": object_of(
         {},
         {
             **dict.fromkeys(("alexbench", "commit", "cpu", "os", "python", "governor"), TEXT),
             **dict.fromkeys(("cores", "memory_bytes", "memory_limit_bytes", "cpu_quota"), AMOUNT),
             "versions": _VERSIONS,
+            "gpu": _GPU,
             "machine_state": object_of({}, {**_LOAD, "before": object_of({}, _LOAD)}),
         },
     ),
