@@ -96,9 +96,14 @@ def lacks_sync(record: Record) -> bool:
 
 
 def _audits(records: Sequence[Record]) -> list[Mapping[str, Any]]:
-    """The audits of records, but for those of the first form."""
+    """The audits of records, but for those of the first form and those whose calls are no pairs."""
     found = (record.metrics.get("clock") or {} for record in records)
-    return [clock for clock in found if "block_seconds_per_step" in clock]
+    names = [f"{name}_seconds_per_step" for name in ("block", "unsynced", "synced", "slope")]
+    return [
+        clock
+        for clock in found
+        if all(clock.get(name) for name in names) and len({len(clock[n]) for n in names[2:]}) == 1
+    ]
 
 
 def _pairs(synced: Sequence[float], slopes: Sequence[float]) -> list[tuple[float, float]]:
@@ -114,7 +119,7 @@ def _pairs(synced: Sequence[float], slopes: Sequence[float]) -> list[tuple[float
 def _device_seconds(records: Sequence[Record]) -> float | None:
     """Of a step, by the accelerator's clock: the median of all blocks."""
     found = [
-        seconds / record.metrics["steps_per_sample"]
+        seconds / (record.metrics.get("steps_per_sample") or 1)
         for record in records
         for seconds in record.metrics.get("device_seconds") or ()
     ]

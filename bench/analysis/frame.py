@@ -112,7 +112,7 @@ def _row(record: Record) -> dict[str, Any]:
         "train_images": dataset.get("train_images"),
         "test_images": dataset.get("test_images"),
         "parity": status_of(record),
-        "versions": ", ".join(f"{k} {v}" for k, v in machine.get("versions", {}).items()),
+        "versions": ", ".join(f"{k} {v}" for k, v in (machine.get("versions") or {}).items()),
         **{name: machine.get(name) for name in ("alexbench", "commit", "python", "cpu", "cores")},
         "started_at": record.started_at or None,
         "wall_seconds": record.seconds,

@@ -34,9 +34,9 @@ def _names(layers: Any) -> str:
 def _preprocessing(how: Mapping[str, Any]) -> str:
     """The normalisation in words: the recorded fields of
     `bench.networks.preprocessing.Preprocessing`."""
-    if not how.get("mean"):
+    if not (how.get("mean") and how.get("std")):
         return "normalisation not recorded"
     mean, std = (", ".join(f"{value:g}" for value in how[name]) for name in ("mean", "std"))
     order = how.get("channel_order", "RGB")
     published = "" if order == "RGB" else f" (published in {order})"
-    return f"RGB{published} in 0 to {how.get('pixel_range', 1):g}, minus ({mean}), over ({std})"
+    return f"RGB{published} in 0 to {how.get('pixel_range') or 1:g}, minus ({mean}), over ({std})"

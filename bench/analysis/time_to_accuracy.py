@@ -103,6 +103,12 @@ def _thresholds(record: Record) -> list[dict[str, Any]]:
     return record.metrics.get("thresholds") or []
 
 
+def _is_followed(record: Record) -> bool:
+    """Whether a record says how long it was trained, and its seconds are a measurement."""
+    ends = (record.metrics.get(name) for name in ("train_seconds", "train_images"))
+    return not is_removed(record) and all(end is not None for end in ends)
+
+
 def times_to_accuracy(results: Results) -> list[TimeToAccuracy]:
     """Experiments with results by what may be compared, in the order of tables.
 
@@ -111,10 +117,10 @@ def times_to_accuracy(results: Results) -> list[TimeToAccuracy]:
     groups: dict[tuple[Any, ...], list[Experiment]] = {}
     for whole in results.experiments("accuracy"):
         experiment = whole
-        if any(map(is_removed, whole.ok)):
-            followed = tuple(r for r in whole.records if not is_removed(r))
+        if not all(map(_is_followed, whole.ok)):
+            followed = tuple(r for r in whole.records if not r.ok or _is_followed(r))
             experiment = replace(whole, records=followed)
-        if any("train_seconds" in record.metrics for record in experiment.ok):
+        if experiment.ok:
             refused = bool(results.comparability(experiment)["not_compared"])
             alone = experiment.case if refused else None
             key = (experiment.peers, experiment.certified, alone)

@@ -55,7 +55,7 @@ def disturbances(records: Sequence[Record]) -> Row:
     reasons = harmful(block[when] or {} for block in blocks for when in ("before", "after"))
     return {
         "device_throttled": ", ".join(reasons),
-        "device_foreign_processes": max(block["foreign_processes"] for block in blocks),
+        "device_foreign_processes": max(block["foreign_processes"] or 0 for block in blocks),
     }
 
 

@@ -177,6 +177,10 @@ _YOUNGER = {"defaults", "execution"}
 
 _TYPES = {"frozen": bool, "input_size": int, "batch_size": int, "seed": int, "devices": int}
 """Types of the fields that are no text."""
+_LEAST = {"seed": 0}
+"""Of whole numbers; 1 where it is not here."""
+_END = 2**63
+"""Whole numbers are below it."""
 
 
 def _check(name: str, value: Any) -> None:
@@ -189,6 +193,9 @@ def _check(name: str, value: Any) -> None:
         raise UserError(f"{name} of a case is {words}, got {str(value)[:60]!r}")
     if name == "execution":
         check_execution(str(value))
+    if isinstance(value, int) and wanted is int and not _LEAST.get(name, 1) <= value < _END:
+        least = _LEAST.get(name, 1)
+        raise UserError(f"{name} of a case is from {least} to {_END - 1}, got {str(value)[:60]}")
 
 
 def check_execution(name: str) -> None:

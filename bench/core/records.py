@@ -21,7 +21,7 @@ from bench.core.case import Case
 from bench.core.errors import OutputError, UserError
 from bench.core.files import write_lines
 from bench.core.meanwhile import uncollected
-from bench.core.record_fields import check
+from bench.core.schema.record_fields import check
 from bench.core.text import all_printable, printable
 from bench.core.upgrade import SCHEMA_VERSION, upgraded
 
@@ -42,7 +42,7 @@ class Record:
         unit: Of the samples: ``s`` or ``fraction``.
         images_per_sample: Images of one sample where it is timed, else None.
         summary: Computed from the samples (`bench.stats.summaries`).
-        metrics: Everything else that was measured, by the names in `bench.core.metrics`.
+        metrics: Everything else that was measured, by the names in `bench.core.schema.metrics`.
         dataset: ``name``, ``fingerprint``, ``train_images`` and ``test_images``.
         parity: The parity certificate: ``status`` and figures.
         settings: What was in force in the worker, read back.

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bench.core.errors import UserError
-from bench.core.record_fields import check_depth, is_number
+from bench.core.schema.record_fields import check_depth
+from bench.core.schema.shapes import is_number
 from bench.core.text import all_printable
 
 

@@ -6,9 +6,9 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from bench.core import record_fields
 from bench.core.errors import UserError
 from bench.core.kinds import LATENCY
+from bench.core.schema import record_fields
 from bench.core.system.machine import BlockState
 from bench.worker.client import WorkerError
 
@@ -44,6 +44,7 @@ def checked(result: Any, name: str | None = None) -> dict[str, Any]:
         if name:
             record_fields.check_samples(name, result["samples"], result["images_per_sample"])
         json.dumps(result, allow_nan=False)
+        record_fields.check_texts(result)
     except (UserError, ValueError) as error:
         raise WorkerError("failed", f"the worker's result is refused: {error}") from error
     return result

@@ -13,8 +13,8 @@ from typing import Any
 
 from bench.core.case import Case
 from bench.core.kinds import KINDS
-from bench.core.metrics import METRICS
 from bench.core.records import Record
+from bench.core.schema.metrics import METRICS
 from bench.core.upgrade import SCHEMA_VERSION
 from bench.training.tracks import TRACKS
 
@@ -57,12 +57,17 @@ def page() -> str:
         _table(
             ("metric", "kinds", "type", "unit", "pooled", "what it is"),
             (
-                (f"`{r.name}`", ", ".join(r.kinds), r.type, r.unit, r.pooled, r.what)
+                (f"`{r.name}`", ", ".join(r.kinds), _bare(r.type.words), r.unit, r.pooled, r.what)
                 for r in METRICS.values()
             ),
         ),
     ]
     return "\n".join(parts)
+
+
+def _bare(words: str) -> str:
+    """Words without their article."""
+    return words.removeprefix("a ").removeprefix("an ")
 
 
 def _yes(value: bool) -> str:

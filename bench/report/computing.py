@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from bench.analysis.results import Results
 from bench.analysis.rows import Row, comparability_rows
@@ -31,15 +31,27 @@ def compute_rows(several: Iterable[Results]) -> None:
         rows = other.value()
     for results, by_table in zip(found, rows, strict=True):
         for table in there:
-            results.remember(table.rows, by_table[table.name])
+            if table.name in by_table:
+                results.remember(table.rows, by_table[table.name])
 
 
 def _here(found: Iterable[Results], tables: Iterable[Table]) -> None:
     for results in found:
         for table in tables:
-            results.once(table.rows)
-        results.once(comparability_rows)
+            _safely(results, table.rows)
+        _safely(results, comparability_rows)
 
 
-def _rows(found: Iterable[Results], tables: Iterable[Table]) -> list[dict[str, list[Row]]]:
-    return [{table.name: results.once(table.rows) for table in tables} for results in found]
+def _rows(found: Iterable[Results], tables: Sequence[Table]) -> list[dict[str, list[Row]]]:
+    return [
+        {table.name: rows for table in tables if (rows := _safely(results, table.rows)) is not None}
+        for results in found
+    ]
+
+
+def _safely(results: Results, make: Callable[[Results], list[Row]]) -> list[Row] | None:
+    """The rows; None where they cannot be made, of which whoever asks for them is told."""
+    try:
+        return results.once(make)
+    except Exception:
+        return None

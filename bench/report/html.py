@@ -31,14 +31,14 @@ from bench.core.run_paths import find
 from bench.core.samples import by_process
 from bench.core.text import without_folders
 from bench.report import footnotes, summary
+from bench.report.failing import Failures
 from bench.report.first_screen.answers import answers, certificates, how_to_read
 from bench.report.page.assets import TEMPLATES, assets
-from bench.report.page.chapters import facet_values, groups, more_rows
+from bench.report.page.chapters import Group, facet_values, groups, more_rows
 from bench.report.page.commands import Begun, begun
 from bench.report.page.details import DETAILED, Details, as_json
 from bench.report.page.settings import differences, environments, settings_of_cases
 from bench.report.panels import LARGE
-from bench.report.plot_style import Plot
 from bench.report.plots import left_out, write_plots
 from bench.report.report import Report
 from bench.report.tables import write_tables
@@ -168,8 +168,9 @@ def write_results(
 
     `notes` and `options` (``notes`` and ``begun`` of `merge`) are shown near the top and in the
     commands that rows open to. A contact sheet that lies in the folder
-    becomes part of the page. A plot that fails is left out, with a note and a line on stderr.
-    Raises UserError when the folder cannot be written; the page is then the old one or none.
+    becomes part of the page. A plot, table or chapter that fails is left out, with a note and a
+    line on stderr. Raises UserError when the folder cannot be written; the page is then the old one
+    or none.
     """
     with uncollected() if len(records) > LARGE else nullcontext():
         return _write(records, folder, title, notes, options)
@@ -188,19 +189,23 @@ def _write(
     page = folder / "report.html"
     try:
         failed: list[str] = []
+        failures = Failures()
         facts: dict[str, Any] = {"title": title or "AlexNet in PyTorch and Keras"}
 
         known = options if options is not None else {RecordStore(folder).name: begun(folder)}
         details = Details(report.records, known)
 
         def meanwhile() -> None:
-            write_tables(report, folder)
-            facts.update(_facts(report), payload=details.to_json())
+            write_tables(report, folder, failures)
+            facts.update(_facts(report, failures))
+            facts["payload"] = failures.attempt("Details of the rows", details.to_json, {})
 
         plots = write_plots(report, folder, failed, meanwhile)
+        found = groups(report, plots, details, failures)
+        failed += failures.lines
         for line in failed:
             notice(line)
-        write_whole(page, _page(report, plots, details, folder, facts, [*notes, *failed]))
+        write_whole(page, _page(report, found, folder, facts, [*notes, *failed]))
     except OSError as error:
         advice = "give another folder with -o ; the records are whole"
         raise cannot_write(folder, error, advice, what="results into") from error
@@ -209,19 +214,17 @@ def _write(
 
 def _page(
     report: Report,
-    plots: Sequence[Plot],
-    details: Details,
+    found: Sequence[Group],
     folder: Path,
     facts: Mapping[str, Any],
     notes: Sequence[str],
 ) -> str:
-    """The page; ``facts`` are its title, the ``payload`` of `details` and what `_facts` gives."""
+    """The page; ``facts`` are its title, the ``payload`` of its rows and what `_facts` gives."""
     source = resources.files("bench.report").joinpath(f"{TEMPLATES}/report.html.j2")
     engine = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     engine.filters["emphasis"] = _emphasis
     engine.filters["code"] = _code
     template = engine.from_string(source.read_text(encoding="utf-8"))
-    found = groups(report, plots, details)
     return template.render(
         assets=assets(),
         large=report.large,
@@ -232,30 +235,36 @@ def _page(
     )
 
 
-def _facts(report: Report) -> dict[str, Any]:
+def _facts(report: Report, failures: Failures) -> dict[str, Any]:
     """What the page shows besides tables and plots; made while other processes draw."""
     records = report.records
     failed = [record for record in records if not record.ok]
+    attempt = failures.attempt
     return {
-        "what": summary.what_was_run(report),
-        "data": summary.which_data(report),
-        "machines": list(
-            dict.fromkeys(summary.which_machine(r.environment) for r in records if r.ok)
+        "what": attempt("What was run", lambda: summary.what_was_run(report), ""),
+        "data": attempt("The data", lambda: summary.which_data(report), []),
+        "machines": attempt("The machines", lambda: _machines(records), []),
+        "answers": attempt("The answers", lambda: answers(report), []),
+        "how_to_read": attempt("How to read it", lambda: how_to_read(report), ""),
+        "headlines": attempt("The headlines", lambda: summary.headlines(report), []),
+        "caveats": attempt(
+            "The caveats", lambda: Caveats.of(_first(summary.warnings(report))), Caveats.of([])
         ),
-        "answers": answers(report),
-        "how_to_read": how_to_read(report),
-        "headlines": summary.headlines(report),
-        "caveats": Caveats.of(_first(summary.warnings(report))),
-        "intervals": _intervals(records),
+        "intervals": attempt("The intervals", lambda: _intervals(records), ""),
         "results": sum(record.ok for record in records),
         "failures": [_failure(record) for record in failed[:_ENTRIES]],
         "failed": len(failed),
         "facets": facet_values(records),
         "tracks": _tracks(report),
-        "parity": certificates(records),
+        "parity": attempt("The certificates", lambda: certificates(records), ""),
         "undetailed": max(0, len(records) - DETAILED),
-        **_settings(records),
+        **attempt("The settings", lambda: _settings(records), _NO_SETTINGS),
     }
+
+
+def _machines(records: Sequence[Record]) -> list[str]:
+    """A line for each machine that gave a result."""
+    return list(dict.fromkeys(summary.which_machine(r.environment) for r in records if r.ok))
 
 
 def _payload(details: Mapping[str, object], rows: Mapping[str, object]) -> Markup:
@@ -278,6 +287,14 @@ def _settings(records: Sequence[Record]) -> dict[str, object]:
         "settings_found": len(cases),
         "environments": differences(environments(records)),
     }
+
+
+_NO_SETTINGS: dict[str, object] = {
+    "settings_shared": [],
+    "settings": {},
+    "settings_found": 0,
+    "environments": differences({}),
+}
 
 
 def _first(lines: Sequence[str]) -> list[str]:

@@ -22,6 +22,7 @@ from bench.core.records import Record
 from bench.report import footnotes
 from bench.report.chapters import TABLES
 from bench.report.columns import Column, text
+from bench.report.failing import Failures
 from bench.report.format import NOTHING, markdown
 from bench.report.report import Records, Report
 from bench.report.table import Table
@@ -184,11 +185,16 @@ def as_markdown(table: Table, records: Records) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def write_tables(records: Records, folder: Path) -> list[Path]:
+def write_tables(records: Records, folder: Path, failures: Failures | None = None) -> list[Path]:
     """Write ``tables/<name>.csv`` and ``.md`` below `folder`; the paths, in order.
 
     A table without rows is not written, except accuracy and throughput; one that an earlier report
     left there is removed. Raises OSError where it cannot write.
+
+    Args:
+        records: All records of the report.
+        folder: Of the report.
+        failures: Gets the tables that cannot be made; without it their errors are raised.
     """
     report = Report.of(records)
     target = folder / "tables"
@@ -198,15 +204,24 @@ def write_tables(records: Records, folder: Path) -> list[Path]:
         _remove(target, name)
     written = []
     for table in TABLES:
-        content = frame(table, report)
-        if content.empty and not table.always:
+        make = partial(_files, table, report)
+        content = failures.attempt(f"The table {table.name}", make, {}) if failures else make()
+        if not content:
             _remove(target, table.name)
-            continue
-        csv, text = target / f"{table.name}.csv", target / f"{table.name}.md"
-        write_whole(csv, content.to_csv(index=False, lineterminator="\n"))
-        write_whole(text, as_markdown(table, report))
-        written += [csv, text]
+        for suffix, lines in content.items():
+            path = target / f"{table.name}.{suffix}"
+            write_whole(path, lines)
+            written.append(path)
     return written
+
+
+def _files(table: Table, report: Report) -> dict[str, str]:
+    """The text of a table's files by suffix; empty where it is not written."""
+    content = frame(table, report)
+    if content.empty and not table.always:
+        return {}
+    csv = content.to_csv(index=False, lineterminator="\n")
+    return {"csv": csv, "md": as_markdown(table, report)}
 
 
 def _remove(folder: Path, name: str) -> None:

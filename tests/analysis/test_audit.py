@@ -16,8 +16,8 @@ from bench.analysis.audit.begun import matrix
 from bench.analysis.audit.checks import BEGUN, CHECKS, audit, notes_of
 from bench.analysis.audit.durations import epoch_seconds
 from bench.cli.commands.audit import audit as command
-from bench.core.record_fields import ANSWERABLE
 from bench.core.records import Record, RecordStore
+from bench.core.schema.record_fields import ANSWERABLE
 from tests.support.synthetic_records.agreeing import agreeing
 from tests.support.synthetic_records.synthetic import (
     ENVIRONMENT,

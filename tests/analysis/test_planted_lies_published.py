@@ -386,10 +386,11 @@ def test_a_record_that_contradicts_itself_or_its_run_is_found(
 
 
 def test_what_cannot_be_read_is_found() -> None:
-    def damaged(rows: Rows) -> None:
-        of(rows, "accuracy")[0]["metrics"]["thresholds"] = [{"accuracy": "half"}]
-
-    (line, *_) = (finding.line for finding in found_in(BENCH, damaged))
+    records = records_of(lines_of(BENCH))
+    place, whole = next((i, r) for i, r in enumerate(records) if r.kind == "accuracy")
+    damaged = {**whole.metrics, "thresholds": [{"accuracy": "half"}]}
+    records[place] = replace(whole, metrics=damaged)
+    (line, *_) = (finding.line for finding in audit(records))
     assert "its thresholds cannot be checked: TypeError" in line
 
 

@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 from bench.cli.commands.annotate import annotate
 from bench.core.errors import UserError
 from bench.core.records import Record, RecordStore
+from bench.harness.resumption.run_folder import RunFolder
 from tests.support.synthetic_records.synthetic import make_failure, make_record
 
 WHY = "another program ran"
@@ -125,3 +126,16 @@ def test_a_record_knows_its_run_and_does_not_store_it(run: Path) -> None:
     assert record.run == "run"
     assert record == RECORDS[0]
     assert "run" not in record.to_json()
+
+
+def test_beside_a_living_run_no_record_is_lost(tmp_path: Path) -> None:
+    RecordStore(tmp_path).append(make_record())
+    before = (tmp_path / "records.jsonl").read_bytes()
+    held = RunFolder(tmp_path)
+    arguments = [str(tmp_path), "--all", "--on", "all", "--why", "a trial"]
+    refused = CliRunner().invoke(annotate, arguments, standalone_mode=False)
+    assert "is being measured by process" in str(refused.exception)
+    assert (tmp_path / "records.jsonl").read_bytes() == before
+    held.release()
+    assert CliRunner().invoke(annotate, arguments, standalone_mode=False).exception is None
+    assert len(RecordStore(tmp_path).read()[0].caveats) == 1

@@ -30,7 +30,7 @@ def test_a_good_result_is_passed_on() -> None:
         ({"unit": None}, "unit must be a text"),
         ({"images_per_sample": "16"}, "images_per_sample must be a whole number"),
         ({"metrics": []}, "metrics must be an object"),
-        ({"metrics": {"curve": 1}}, "curve must be list"),
+        ({"metrics": {"curve": 1}}, "curve must be a list"),
         ({"metrics": {"anything": float("inf")}}, "JSON"),
         ({"settings": {"x": float("nan")}}, "JSON"),
         ({"settings": 1}, "settings must be an object"),

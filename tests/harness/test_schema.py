@@ -7,8 +7,8 @@ import pytest
 
 from bench.core.case import Case
 from bench.core.kinds import KINDS, Kind
-from bench.core.metrics import METRICS, Metric
 from bench.core.records import Record, RecordStore
+from bench.core.schema.metrics import METRICS, Metric
 from bench.harness.interleaving.pooling import pooled
 from bench.harness.schema import attributes, page
 from bench.training.tracks import TRACKS, Track

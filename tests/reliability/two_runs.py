@@ -7,13 +7,14 @@ import os
 import random
 import shutil
 import signal
+import sys
 import time
 
 from tests.reliability.support import Figures, Place, main, place, problem_with
 
 
 def run(given: argparse.Namespace, rng: random.Random, figures: Figures) -> None:
-    """Each of four cases so many times."""
+    """Each of six cases so many times."""
     with place() as here:
         code, _, err = here.run(here.first("whole"))
         assert code == 0, err
@@ -21,6 +22,7 @@ def run(given: argparse.Namespace, rng: random.Random, figures: Figures) -> None
             figures.count(_unnamed(here), "pairs without a name")
             figures.count(_same_name(here, f"same-{number}"), "pairs of one name")
             figures.count(_next_to(here, f"alive-{number}", rng), "resumed next to a living one")
+            figures.count(_annotated(here, f"annotated-{number}", rng), "annotated beside a run")
             figures.count(_removed(here, f"removed-{number}", rng), "folders removed under a run")
             figures.count(_stale(here, f"stale-{number}", rng), "locks of dead runs")
 
@@ -58,6 +60,22 @@ def _next_to(here: Place, name: str, rng: random.Random) -> str | None:
     if not ended and err.count("\n") != 1:
         return f"more than a line: {err!r}"
     return problem_with(here.records(name), [])
+
+
+def _annotated(here: Place, name: str, rng: random.Random) -> str | None:
+    """A caveat while a run measures is refused; afterwards all its records are there."""
+    alive = here.start(here.first(name))
+    _await_records(here, name, rng.randint(1, 2))
+    caveat = ("--all", "--on", "all", "--why", "a trial")
+    code, _, err = here.run(
+        [sys.executable, "-m", "bench", "annotate", str(here.results / name), *caveat]
+    )
+    ended = alive.poll() is not None
+    first, _, _ = here.finish(alive)
+    if first or (not ended and (code != 2 or "is being measured by process" not in err)):
+        return f"annotated beside a run: {first}, {code} {err[-200:]!r}"
+    missing = len(here.records("whole")) - len(here.records(name))
+    return f"annotated beside a run: {missing} records are lost" if missing else None
 
 
 def _removed(here: Place, name: str, rng: random.Random) -> str | None:

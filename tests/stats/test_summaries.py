@@ -4,7 +4,7 @@ import pytest
 
 from bench.core.errors import UserError
 from bench.core.kinds import KINDS
-from bench.core.metrics import METRICS
+from bench.core.schema.metrics import METRICS
 from bench.harness.interleaving.pooling import pooled
 from bench.stats.summaries import summary_of
 

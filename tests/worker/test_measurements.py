@@ -18,8 +18,8 @@ from bench.analysis.clock import sync_audit_of
 from bench.analysis.experiments import Experiment
 from bench.core.kinds import KINDS
 from bench.core.limits import Limits
-from bench.core.metrics import METRICS, check
 from bench.core.records import Record
+from bench.core.schema.metrics import METRICS, check
 from bench.core.system.machine import BlockState
 from bench.data.dataset import Dataset, describe_pixels
 from bench.training.interfaces import Images, Logits, Setup, StepInput

@@ -190,7 +190,7 @@ CHECKS: dict[str, Callable[[Sequence[Record]], Found]] = {
     "synthetic": _synthetic,
 }
 """The checks by name, in the order of a report; a caveat may name those of
-`bench.core.record_fields.ANSWERABLE`."""
+`bench.core.schema.record_fields.ANSWERABLE`."""
 
 BEGUN: dict[str, Callable[[Sequence[Record], Mapping[str, Any]], Found]] = {
     "data": data,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,8 +13,9 @@ import click
 
 from bench.cli.options import record_options
 from bench.core.errors import UserError
-from bench.core.record_fields import ANSWERABLE, CAVEATS_ON
-from bench.core.records import Record, RecordStore
+from bench.core.records import FILE, Record, RecordStore
+from bench.core.schema.record_fields import ANSWERABLE, CAVEATS_ON
+from bench.harness.resumption.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from bench.analysis.runs import Filter
@@ -72,10 +76,28 @@ def annotate(
         caveats = tuple(c for c in record.caveats if not _is_meant(c, on, words))
         return replace(record, caveats=caveats if remove else (*caveats, caveat))
 
-    changes = RecordStore(run).change(changed)
+    store = RecordStore(run)
+    with _held(store):
+        changes = store.change(changed)
     if not number:
         raise UserError(f"{run}: no record is selected; alexbench audit {run} names the cases")
     click.echo(f"{number} records selected, {changes} changed")
+
+
+@contextmanager
+def _held(store: RecordStore) -> Iterator[None]:
+    """A block in which no run measures into the folder: its records would be lost.
+
+    Of a folder that cannot be written, and of a file of records alone, nothing is held.
+    """
+    if store.path.name != FILE or not os.access(store.folder, os.W_OK):
+        yield
+        return
+    held = RunFolder(store.folder)
+    try:
+        yield
+    finally:
+        held.release()
 
 
 def _is_meant(caveat: dict[str, Any], on: str, why: str) -> bool:

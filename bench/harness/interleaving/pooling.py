@@ -1,4 +1,4 @@
-"""The metrics of several processes of one case as one, by the rows of `bench.core.metrics`."""
+"""The metrics of several processes of a case as one, by the rows of `bench.core.schema.metrics`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.core.metrics import METRICS
+from bench.core.schema.metrics import METRICS
 from bench.worker.device.energy import added
 
 

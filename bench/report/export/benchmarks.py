@@ -67,17 +67,24 @@ FORMATS = {"github-action-benchmark": github_action_benchmark, "bencher": benche
 
 
 def _with_result(records: Iterable[Record]) -> list[Record]:
-    """Of several records of one case and data the one that was started last."""
+    """Of several records of one case and data the one that was started last, with a value."""
     return [
         record
         for record in latest(records)[0]
         if record.ok and not (kind(record.kind).timed and is_removed(record))
+        if _value(record) is not None
     ]
 
 
+def _value(record: Record) -> float | None:
+    """What the summary says first; None where it says nothing."""
+    return next((found for n in VALUES if (found := record.summary.get(n)) is not None), None)
+
+
 def _result(record: Record) -> _Result:
-    key = next(name for name in VALUES if name in record.summary)
-    return _Result(record.summary[key], record.summary.get("low"), record.summary.get("high"))
+    value = _value(record)
+    assert value is not None, "records without a value are left out"
+    return _Result(value, record.summary.get("low"), record.summary.get("high"))
 
 
 def _bigger_is_better(record: Record) -> _Result:

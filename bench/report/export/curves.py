@@ -49,7 +49,7 @@ def scalars(record: Record) -> Iterator[Scalar]:
     began = datetime.fromisoformat(record.started_at).timestamp() if record.started_at else 0.0
     for key, name in _SCALARS.items():
         for entry in record.metrics["curve"]:
-            if entry.get(key) is not None:
+            if entry.get(key) is not None and entry.get("step") is not None:
                 seconds = began + (entry.get("seconds") or 0.0)
                 yield Scalar(name, entry["step"], entry[key], seconds)
     for step, loss in enumerate(record.metrics.get("step_losses") or (), start=1):

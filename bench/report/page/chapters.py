@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from markupsafe import Markup
@@ -15,6 +16,7 @@ from bench.core.records import Record
 from bench.report.chapters import QUESTIONS
 from bench.report.chapters.trust import failures
 from bench.report.columns import case_of
+from bench.report.failing import Failures
 from bench.report.page.details import Details, keys_of
 from bench.report.plot_style import GRID, INK, SOFT, Plot
 from bench.report.plots import UNCERTIFIED
@@ -116,8 +118,10 @@ class Group:
     chapters: list[Chapter]
 
 
-def groups(report: Report, plots: Sequence[Plot], details: Details) -> list[Group]:
-    """The chapters that have something to show, by their question."""
+def groups(
+    report: Report, plots: Sequence[Plot], details: Details, failing: Failures
+) -> list[Group]:
+    """The chapters that have something to show, by their question; a table that fails has none."""
     drawn = _figures(plots)
     room, first = MORE_ROWS, FEW_ROWS if report.large else ROWS
     found = []
@@ -128,7 +132,8 @@ def groups(report: Report, plots: Sequence[Plot], details: Details) -> list[Grou
                 continue  # they are at the top of the page
             parts: list[Part] = []
             taken: dict[str, int] = {}
-            for section in sections(table, report):
+            made = partial(sections, table, report)
+            for section in failing.attempt(f"The table {table.name}", made, []):
                 part = _part(
                     section, f"{table.name}-{len(parts) + 1}", details, (first, room), taken
                 )

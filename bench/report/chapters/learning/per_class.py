@@ -266,7 +266,9 @@ def most_confused(experiment: Experiment, number: int = PAIRS) -> list[Row]:
     if not found:
         return []
     matrix = np.sum([np.asarray(m["confusion"], dtype=np.int64) for m in found], axis=0)
-    names = found[0].get("classes") or [f"class {i}" for i in range(len(matrix))]
+    names = found[0].get("classes") or []
+    if len(names) != len(matrix):
+        names = [f"class {i}" for i in range(len(matrix))]
     totals = np.maximum(matrix.sum(axis=1), 1)
     both = np.triu(matrix + matrix.T, k=1)
     order = np.argsort(-both, axis=None, kind="stable")[:number]

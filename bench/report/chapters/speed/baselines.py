@@ -37,7 +37,14 @@ def tutorial_loop_rows(results: Results) -> list[Row]:
 
 
 def _with_loop(experiment: Experiment) -> list[Record]:
-    return [record for record in experiment.ok if record.metrics.get("tutorial_loop")]
+    names = _TIMED if experiment.kind == TRAINING else _TRAINED
+    found = ((record, record.metrics.get("tutorial_loop") or {}) for record in experiment.ok)
+    return [r for r, loop in found if all(loop.get(name) is not None for name in names)]
+
+
+_TIMED = ("seconds", "images_per_sample", "batch_size")
+_TRAINED = ("test_accuracy", "train_seconds", "train_images")
+"""What a loop says of its blocks, and of its training."""
 
 
 def _same_network(one: Experiment, other: Experiment) -> bool:
@@ -84,9 +91,7 @@ def _accuracy(experiment: Experiment | None) -> Row:
     return {
         f"{whose}{name}": float(np.mean([metrics[key] for metrics in found]))
         for whose, found in (("", ours), ("loop_", theirs))
-        for name, key in zip(
-            _ACCURACY, ("test_accuracy", "train_seconds", "train_images"), strict=True
-        )
+        for name, key in zip(_ACCURACY, _TRAINED, strict=True)
     }
 
 
@@ -225,9 +230,7 @@ def feature_rows(results: Results) -> list[Row]:
     """
     rows = []
     for experiment in results.experiments("accuracy"):
-        found = [
-            r.metrics for r in experiment.ok if (r.metrics.get("features") or {}).get("recomputed")
-        ]
+        found = [r.metrics for r in experiment.ok if _has_features(r.metrics)]
         if found:
             row = identity(experiment, results.data)
             row |= _means([_of_one(metrics) for metrics in found])
@@ -236,6 +239,14 @@ def feature_rows(results: Results) -> list[Row]:
             row["ratio_again"] = row["recomputed_seconds"] / row["head_seconds"]
             rows.append(row)
     return rows
+
+
+def _has_features(metrics: Row) -> bool:
+    """Whether a training says what its cache saved, and what it cost itself."""
+    features = metrics.get("features") or {}
+    said = [features.get(name) for name in ("recomputed", "trunk_seconds", "trunk_images")]
+    own = [metrics.get(name) for name in ("train_seconds", "train_images", "test_accuracy")]
+    return bool(said[0]) and None not in (*said, *own)
 
 
 def _of_one(metrics: Row) -> Row:

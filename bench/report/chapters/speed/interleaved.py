@@ -66,7 +66,7 @@ def _row(experiment: Experiment, reference: Experiment, results: Results) -> Row
     row |= results.comparability(experiment) | caveats_of_both(experiment, reference)
     row["reference_precision"] = reference.case.precision
     row |= {"parity": experiment.parity, "parity_problem": experiment.problem}
-    turns = experiment.ok[0].metrics.get("interleaving", {})
+    turns = experiment.ok[0].metrics.get("interleaving") or {}
     row |= {"pairs": versus.pairs, "processes": versus.processes, "detectable": versus.detectable}
     row |= {"disturbed": versus.disturbed, "doubt": versus.doubt or None}
     # Only where a process has several blocks to choose from.
@@ -122,9 +122,10 @@ def _detectable(row: Row) -> str:
 
 def _stopped(row: Row) -> str:
     why = _WHY.get(row["stopped"], str(row["stopped"]))
-    if row["stopped"] == "precision":
+    if row["stopped"] == "precision" and row["precision_goal"] is not None:
         return f"{why} (± {percent(row['precision_goal'])})"
-    return f"{why} ({row['group_seconds']:g} s)" if row["stopped"] == "time limit" else why
+    limited = row["stopped"] == "time limit" and row["group_seconds"] is not None
+    return f"{why} ({row['group_seconds']:g} s)" if limited else why
 
 
 def speed_ratio_rows(results: Results) -> list[Row]:

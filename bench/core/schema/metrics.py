@@ -12,16 +12,145 @@ from typing import Any
 
 from bench.core.errors import UserError
 from bench.core.kinds import ACCURACY, STARTUP, THROUGHPUT, TIMED, TRAIN_THROUGHPUT
+from bench.core.schema.shapes import (
+    AMOUNT,
+    AMOUNTS,
+    COUNT,
+    FLAG,
+    FRACTION,
+    LOSS,
+    NUMBER,
+    NUMBERS,
+    POSITIVE,
+    POSITIVES,
+    SOME,
+    TEXT,
+    TEXTS,
+    Shape,
+    list_of,
+    object_of,
+    optional,
+    square,
+    table_of,
+    tuple_of,
+)
 
-NUMBER, TEXT, FLAG, LIST, OBJECT = "number", "text", "true or false", "list", "object"
-
-_TYPES: dict[str, tuple[type, ...]] = {
-    NUMBER: (int, float),
-    TEXT: (str,),
-    FLAG: (bool,),
-    LIST: (list,),
-    OBJECT: (dict,),
-}
+_ENERGY = object_of({"joules": optional(AMOUNT), "images": COUNT}, {"source": TEXT, "reason": TEXT})
+_CEILING = object_of(
+    {"flops_per_second": POSITIVE},
+    {"framework": TEXT, "operation": TEXT, "shape": TEXT, "precision": TEXT},
+)
+_OVERHEAD = object_of(
+    {"harness": POSITIVES, "bare": POSITIVES, "images_per_sample": SOME}, alike=("harness", "bare")
+)
+_CLOCK = object_of(
+    {},
+    {
+        "block_seconds_per_step": AMOUNTS,
+        "unsynced_seconds_per_step": AMOUNTS,
+        "synced_seconds_per_step": NUMBERS,
+        "slope_seconds_per_step": NUMBERS,
+        "slope_between_steps": tuple_of(COUNT, COUNT),
+        "seconds": AMOUNT,
+    },
+)
+_PARALLEL = object_of(
+    {},
+    {
+        "devices": SOME,
+        "method": TEXT,
+        "backend": TEXT,
+        "batch_norm": TEXT,
+        "cpus": list_of(list_of(COUNT)),
+        "steps": COUNT,
+        "with_exchange": POSITIVES,
+        "without_exchange": POSITIVES,
+        "communication_reason": TEXT,
+    },
+    alike=("with_exchange", "without_exchange"),
+)
+_LAYER = object_of(
+    {
+        "layer": TEXT,
+        "shape": list_of(COUNT),
+        "theirs": TEXT,
+        "our_seconds": POSITIVES,
+        "their_seconds": POSITIVES,
+        "largest_difference": AMOUNT,
+    },
+    alike=("our_seconds", "their_seconds"),
+)
+_LOSSES = list_of(optional(LOSS), "numbers or null")
+_LOOP = {"batch_size": SOME, "losses": _LOSSES, "workers": COUNT}
+_BLOCKS = {"seconds": POSITIVES, "images_per_sample": SOME, "steps_per_sample": SOME}
+_TUTORIAL_LOOP = object_of(
+    {},
+    {
+        **_LOOP,
+        **_BLOCKS,
+        "loop": TEXT,
+        "precision": TEXT,
+        "jit_compile": FLAG,
+        "test_accuracy": FRACTION,
+        "train_images": COUNT,
+        "train_seconds": AMOUNT,
+    },
+)
+_INTERLEAVING = object_of(
+    {},
+    {
+        "group": TEXT,
+        "blocks": list_of(tuple_of(COUNT, COUNT, COUNT), "[process, turn, samples]"),
+        "stopped": TEXT,
+        "precision_goal": AMOUNT,
+        "group_seconds": AMOUNT,
+        "lost": TEXT,
+        "sequential": TEXT,
+    },
+)
+_SHARES = list_of(optional(AMOUNT), "numbers from 0 or null")
+_MACHINE = object_of(
+    {},
+    {
+        **dict.fromkeys(
+            ("seconds", "cpu_seconds", "others", "steal", "throttled", "load"), _SHARES
+        ),
+        "threads": COUNT,
+        "repeated": COUNT,
+    },
+)
+_DEVICE = object_of(
+    {},
+    {
+        **dict.fromkeys(("sm_clock_mhz", "memory_clock_mhz", "memory_used_bytes"), AMOUNT),
+        **dict.fromkeys(("temperature_c", "power_watts", "busy_percent"), NUMBER),
+        "throttle": TEXTS,
+    },
+)
+_DEVICE_STATE = object_of(
+    {"before": optional(_DEVICE), "after": optional(_DEVICE), "foreign_processes": optional(COUNT)}
+)
+_POINT = object_of(
+    {"images": COUNT, "seconds": AMOUNT, "test_accuracy": FRACTION},
+    {"epoch": AMOUNT, "step": COUNT, "train_loss": LOSS},
+)
+_THRESHOLD = object_of(
+    {"accuracy": FRACTION, "seconds": optional(AMOUNT), "images": optional(COUNT)}
+)
+_STARTUP = object_of(
+    {}, dict.fromkeys(("import_seconds", "build_seconds", "first_step_seconds"), AMOUNT)
+)
+_FEATURES = object_of(
+    {},
+    {
+        "trunk_seconds": AMOUNT,
+        "trunk_images": COUNT,
+        "cached": FLAG,
+        "largest_difference": AMOUNT,
+        "recomputed": object_of({"seconds": POSITIVE, "images": SOME}),
+    },
+)
+_SAVED = object_of({}, {"file": TEXT, "weights_sha256": TEXT, "problem": TEXT})
 
 
 @dataclass(frozen=True)
@@ -33,7 +162,8 @@ class Metric:
         kinds: Names of the kinds of measurement that may have it.
         what: What it is, in one sentence.
         unit: Of a number, or of the numbers in it; empty where there is none.
-        type: Of its JSON value; null is allowed where there was nothing to measure.
+        type: Of its JSON value (`bench.core.schema.shapes`); null is allowed where there was
+            nothing to measure.
         pooled: How the values of several processes become one: ``first`` (that of the first
             process, which alone has what is measured once), ``median``, ``max``, ``energy``
             (joules, seconds and images added up) or ``joined`` (one list after the other).
@@ -43,7 +173,7 @@ class Metric:
     kinds: tuple[str, ...]
     what: str
     unit: str = ""
-    type: str = NUMBER
+    type: Shape = AMOUNT
     pooled: str = "first"
 
 
@@ -86,6 +216,7 @@ METRICS: dict[str, Metric] = {
             THROUGHPUT,
             "Training steps (or forward passes) of one timed block.",
             "steps",
+            type=SOME,
         ),
         Metric("flops_per_image", THROUGHPUT, "Computed from the architecture.", "FLOP"),
         Metric(
@@ -94,7 +225,7 @@ METRICS: dict[str, Metric] = {
             "Energy of all counted blocks: `joules`, `images`, `source`; `reason` where it could "
             "not be read.",
             "J",
-            OBJECT,
+            _ENERGY,
             pooled="energy",
         ),
         Metric(
@@ -103,7 +234,7 @@ METRICS: dict[str, Metric] = {
             "The fastest operation measured on this machine in the case's precision: "
             "`flops_per_second`, `framework`, `operation`, `shape`, `precision`.",
             "FLOP/s",
-            OBJECT,
+            _CEILING,
         ),
         Metric("ceiling_reason", THROUGHPUT, "Why there is no ceiling.", type=TEXT),
         Metric(
@@ -112,7 +243,7 @@ METRICS: dict[str, Metric] = {
             "Blocks of the harness and of a bare loop, alternating: `harness`, `bare`, "
             "`images_per_sample`.",
             "s",
-            OBJECT,
+            _OVERHEAD,
         ),
         Metric(
             "clock",
@@ -120,7 +251,7 @@ METRICS: dict[str, Metric] = {
             "Audit of the synchronisation: seconds per step in blocks, unsynchronised, and as "
             "slopes up to the synchronisation and up to the weights on the host.",
             "s",
-            OBJECT,
+            _CLOCK,
         ),
         Metric(
             "parallel",
@@ -129,7 +260,7 @@ METRICS: dict[str, Metric] = {
             "`synchronised`), `cpus` of each; `with_exchange` and `without_exchange` (seconds of "
             "alternating blocks of `steps` steps), or `communication_reason`.",
             "s",
-            OBJECT,
+            _PARALLEL,
         ),
         Metric(
             "layers",
@@ -137,14 +268,14 @@ METRICS: dict[str, Metric] = {
             "Our own layers and the framework's, called alternately: `our_seconds`, "
             "`their_seconds`, `largest_difference`.",
             "s",
-            LIST,
+            list_of(_LAYER),
         ),
         Metric(
             "article_loop",
             _TRAINING,
             "Blocks of the transfer article's own loop: `seconds`, `images_per_sample`, `losses`.",
             "s",
-            OBJECT,
+            object_of(_BLOCKS, _LOOP),
         ),
         Metric(
             "tutorial_loop",
@@ -152,7 +283,7 @@ METRICS: dict[str, Metric] = {
             "The loop of the framework's tutorials: blocks alternating with ours, or after a "
             "training its own on as many images.",
             "s",
-            OBJECT,
+            _TUTORIAL_LOOP,
         ),
         Metric(
             "interleaving",
@@ -162,7 +293,7 @@ METRICS: dict[str, Metric] = {
             "(the stopping criterion that was met), `precision_goal`, `group_seconds`, `lost` "
             "where a later process failed, and `sequential` where all frameworks of the group did "
             "not fit on the device and this one was measured alone.",
-            type=OBJECT,
+            type=_INTERLEAVING,
         ),
         Metric(
             "machine",
@@ -172,7 +303,7 @@ METRICS: dict[str, Metric] = {
             "worker), `others` (share of the CPUs that other processes used), `steal` (that a "
             "hypervisor took), `throttled` (that the CPU quota took), `load` (average of a minute);"
             " `threads`, and `repeated` (blocks that were measured again).",
-            type=OBJECT,
+            type=_MACHINE,
         ),
         Metric(
             "disturbed",
@@ -180,6 +311,7 @@ METRICS: dict[str, Metric] = {
             "Share of the blocks during which others used more than 10 % of the CPUs, or a "
             "hypervisor or the quota took more than 2 %, also when measured again.",
             "fraction",
+            type=FRACTION,
         ),
         Metric(
             "device_memory_bytes",
@@ -201,14 +333,14 @@ METRICS: dict[str, Metric] = {
             "The accelerator `before` and `after` a measurement, by NVML: clocks, `temperature_c`, "
             "`power_watts`, `throttle` (why its clocks are lower), `busy_percent`; "
             "`foreign_processes` of other programs.",
-            type=OBJECT,
+            type=_DEVICE_STATE,
         ),
         Metric(
             "device_blocks",
             THROUGHPUT,
             "The same for every counted block: `before` under the load of uncounted steps, `after` "
             "right at its end.",
-            type=LIST,
+            type=list_of(_DEVICE_STATE),
             pooled="joined",
         ),
         Metric(
@@ -218,7 +350,7 @@ METRICS: dict[str, Metric] = {
             "events (PyTorch, Keras on PyTorch; JAX and TensorFlow have no public interface to "
             "them).",
             "s",
-            LIST,
+            AMOUNTS,
             pooled="joined",
         ),
         Metric(
@@ -229,41 +361,52 @@ METRICS: dict[str, Metric] = {
             "bytes",
             pooled="max",
         ),
-        Metric("test_accuracy", (ACCURACY,), "Top-1 at the end of the training.", "fraction"),
-        Metric("classes", (ACCURACY,), "Names of the classes, in their order.", type=LIST),
-        Metric("per_class", (ACCURACY,), "Accuracy by class.", "fraction", OBJECT),
         Metric(
-            "confusion", (ACCURACY,), "Rows are true classes, columns predicted.", "images", LIST
+            "test_accuracy",
+            (ACCURACY,),
+            "Top-1 at the end of the training.",
+            "fraction",
+            type=FRACTION,
+        ),
+        Metric("classes", (ACCURACY,), "Names of the classes, in their order.", type=TEXTS),
+        Metric("per_class", (ACCURACY,), "Accuracy by class.", "fraction", table_of(FRACTION)),
+        Metric(
+            "confusion",
+            (ACCURACY,),
+            "Rows are true classes, columns predicted.",
+            "images",
+            square(COUNT, "whole numbers from 0"),
         ),
         Metric(
             "curve",
             (ACCURACY,),
             "Evaluated points: `epoch`, `step`, `images`, `seconds`, `train_loss` (null where it "
             "was not finite), `test_accuracy`.",
-            type=LIST,
+            type=list_of(_POINT),
         ),
         Metric(
             "thresholds",
             (ACCURACY,),
             "The first evaluated point at or above an `accuracy`: `seconds` and `images`, null "
             "where it was never reached.",
-            type=LIST,
+            type=list_of(_THRESHOLD),
         ),
         Metric("train_seconds", (ACCURACY,), "Of training alone, without evaluations.", "s"),
-        Metric("train_images", (ACCURACY,), "Images that were trained on.", "images"),
+        Metric("train_images", (ACCURACY,), "Images that were trained on.", "images", type=COUNT),
         Metric(
             "parts",
             (ACCURACY,),
             "Processes that the training took: one, and another for each time that it went on from "
             "a checkpoint. The seconds of all are added: the first step of each is in them.",
             "processes",
+            type=COUNT,
         ),
         Metric(
             "saved_weights",
             (ACCURACY,),
             "Final weights in the run's folder `weights`: `file` and `weights_sha256`; `problem` "
             "where they could not be saved.",
-            type=OBJECT,
+            type=_SAVED,
         ),
         Metric("diverged", (ACCURACY,), "Whether a loss was not finite.", type=FLAG),
         Metric(
@@ -271,7 +414,7 @@ METRICS: dict[str, Metric] = {
             (ACCURACY,),
             "`import_seconds`, `build_seconds` and `first_step_seconds` of the first process.",
             "s",
-            OBJECT,
+            _STARTUP,
         ),
         Metric("losses_sha256", (ACCURACY,), "Digest of all losses.", type=TEXT),
         Metric("trained_weights_sha256", (ACCURACY,), "Digest of the final weights.", type=TEXT),
@@ -279,7 +422,7 @@ METRICS: dict[str, Metric] = {
             "step_losses",
             (ACCURACY,),
             "Losses of the first steps, in certified tracks; null where one was not finite.",
-            type=LIST,
+            type=_LOSSES,
         ),
         Metric(
             "features",
@@ -287,17 +430,17 @@ METRICS: dict[str, Metric] = {
             "A frozen trunk's features: `cached`, `trunk_seconds`, `trunk_images`, "
             "`largest_difference`; `recomputed` has `seconds` and `images` of steps without the "
             "cache.",
-            type=OBJECT,
+            type=_FEATURES,
         ),
     )
 }
 
 
 def check(metrics: Mapping[str, Any]) -> None:
-    """Raise UserError where a known metric has a value of another type."""
+    """Raise UserError where a known metric has a value of another shape."""
     for name, value in metrics.items():
         row = METRICS.get(name)
         if row is None or value is None:
             continue
-        if type(value) not in _TYPES[row.type]:
-            raise UserError(f"metrics: {name} must be {row.type}, got {str(value)[:60]!r}")
+        if fault := row.type.fault(name, value):
+            raise UserError(f"metrics: {fault}")

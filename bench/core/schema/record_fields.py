@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-import math
-import sys
-from collections.abc import Callable, Mapping, Sequence
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bench.core import metrics
 from bench.core.errors import UserError
 from bench.core.kinds import KINDS, kind
+from bench.core.schema import metrics
+from bench.core.schema.shapes import (
+    AMOUNT,
+    COUNT,
+    NUMBER,
+    NUMBERS,
+    OBJECT,
+    TEXT,
+    TIME,
+    Shape,
+    is_number,
+    object_of,
+    optional,
+    table_of,
+)
 
 STATUSES = ("ok", "failed", "timeout", "oom", "skipped")
 CAVEATS_ON = ("seconds", "speed", "accuracy", "all")
@@ -35,28 +48,55 @@ DEPTH = 24
 """Of nested lists and objects, at the most: readers walk them by recursion."""
 
 
-def is_number(value: Any) -> bool:
-    """Whether a JSON value is a finite number that a float can hold."""
-    if type(value) is float:
-        return math.isfinite(value)
-    return type(value) is int and abs(value) <= sys.float_info.max
-
-
-def _is_count(value: Any) -> bool:
-    return value is None or (type(value) is int and 0 <= value < 2**63)
-
-
-_FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "error": (lambda value: value is None or isinstance(value, str), "a text or null"),
-    "unit": (lambda value: isinstance(value, str), "a text"),
-    "started_at": (lambda value: isinstance(value, str), "a text"),
-    "images_per_sample": (_is_count, "a whole number or null"),
-    "peak_memory_bytes": (_is_count, "a whole number or null"),
-    "seconds": (is_number, "a number"),
-} | dict.fromkeys(
-    ("case", "summary", "metrics", "dataset", "parity", "settings", "environment"),
-    (lambda value: isinstance(value, dict), "an object"),
+_VERSIONS = table_of(optional(TEXT))
+_FIGURE = object_of({}, {"worst": NUMBER, "bound": NUMBER, "where": TEXT})
+_PREPROCESSING = object_of({}, {"mean": NUMBERS, "std": NUMBERS, "pixel_range": NUMBER})
+_LIST = Shape("a list", lambda value: type(value) is list)
+_WEIGHTS = {"preprocessing": _PREPROCESSING, "layers": _LIST, "initialised": _LIST}
+_GPU_FACTS = object_of({}, dict.fromkeys(("memory_bytes", "power_limit_watts"), AMOUNT))
+_GPU = Shape(
+    "an object or a text",
+    lambda value: type(value) is str or _GPU_FACTS.holds(value),
+    _GPU_FACTS.parts,
 )
+_LOAD = {
+    **dict.fromkeys(("load", "others", "steal", "throttled"), AMOUNT),
+    "swapped_bytes": AMOUNT,
+}
+_FIELDS: dict[str, Shape] = {
+    "error": optional(TEXT),
+    "unit": TEXT,
+    "started_at": TIME,
+    "images_per_sample": optional(COUNT),
+    "peak_memory_bytes": optional(COUNT),
+    "seconds": NUMBER,
+    "case": OBJECT,
+    "metrics": OBJECT,
+    "summary": table_of(optional(NUMBER)),
+    "dataset": object_of(
+        {}, {"name": TEXT, "fingerprint": TEXT, "train_images": COUNT, "test_images": COUNT}
+    ),
+    "parity": object_of(
+        {},
+        {
+            **dict.fromkeys(("status", "problem", "key", "variant", "framework"), TEXT),
+            "versions": _VERSIONS,
+            "figures": table_of(_FIGURE),
+        },
+    ),
+    "settings": object_of({}, {"recipe": OBJECT, "weights": object_of({}, _WEIGHTS)}),
+    "environment": object_of(
+        {},
+        {
+            **dict.fromkeys(("alexbench", "commit", "cpu", "os", "python", "governor"), TEXT),
+            **dict.fromkeys(("cores", "memory_bytes", "memory_limit_bytes", "cpu_quota"), AMOUNT),
+            "versions": _VERSIONS,
+            "gpu": _GPU,
+            "machine_state": object_of({}, {**_LOAD, "before": object_of({}, _LOAD)}),
+        },
+    ),
+}
+"""Those parts of a record that readers use; a worker may say more of settings and machine."""
 
 
 def check(value: Mapping[str, Any]) -> None:
@@ -84,10 +124,9 @@ def check_fields(value: Mapping[str, Any]) -> None:
     if not isinstance(samples, list) or not all(map(is_number, samples)):
         raise UserError("samples must be a flat list of numbers")
     for name in _FIELDS.keys() & value.keys():
-        holds, words = _FIELDS[name]
-        if not holds(value[name]):
-            raise UserError(f"{name} must be {words}, got {str(value[name])[:60]!r}")
         check_depth(name, value[name])
+        if fault := _FIELDS[name].fault(name, value[name]):
+            raise UserError(fault)
     metrics.check(value.get("metrics", {}))
 
 
@@ -126,6 +165,14 @@ def check_depth(name: str, value: Any) -> None:
         ]
     if any(level):
         raise UserError(f"{name} is nested deeper than {DEPTH} levels")
+
+
+def check_texts(value: Any) -> None:
+    """Raise UserError where a text is half a character, which no file can hold as UTF-8."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise UserError("a text with half a character (a surrogate), which is no UTF-8") from None
 
 
 def _known(what: str, name: Any, known: Any) -> None:

@@ -1,0 +1,1 @@
+"""The schema of records: their fields, their metrics and the shapes of both."""
