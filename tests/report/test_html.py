@@ -10,6 +10,7 @@ from bench.core.errors import OutputError, UserError
 from bench.core.records import RecordStore
 from bench.report import html as report_html
 from bench.report import plots
+from bench.report import tables as report_tables
 from bench.report.html import merge, write_results
 from tests.support.synthetic_records.synthetic import (
     ENVIRONMENT,
@@ -296,3 +297,21 @@ def test_reports_are_made_without_a_framework():
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "set()"
+
+
+def test_what_fails_becomes_a_note_and_costs_no_page(tmp_path, monkeypatch, capsys):
+    files = report_tables._files
+
+    def fails(*_):
+        raise KeyError("no such key")
+
+    monkeypatch.setattr("bench.report.summary.headlines", fails)
+    monkeypatch.setattr(
+        report_tables, "_files", lambda t, r: fails() if t.name == "latency" else files(t, r)
+    )
+    page = write_results([make_record(kind="latency"), make_record(kind="startup")], tmp_path)
+    text, said = page.read_text("utf-8"), capsys.readouterr().err
+    for what in ("The headlines", "The table latency"):
+        assert f"{what} could not be made: KeyError" in text
+        assert f"{what} could not be made: KeyError" in said
+    assert (tmp_path / "tables" / "startup.csv").is_file()

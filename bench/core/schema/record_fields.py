@@ -47,6 +47,10 @@ LONGEST_SECONDS = 1e9
 DEPTH = 24
 """Of nested lists and objects, at the most: readers walk them by recursion."""
 
+_PARITY_TEXTS = (
+    *("status", "problem", "key", "variant", "framework", "head", "execution", "device", "method"),
+    *("weights_sha256", "batches_sha256", "batch_norm", "devices_check"),
+)
 
 _VERSIONS = table_of(optional(TEXT))
 _FIGURE = object_of({}, {"worst": NUMBER, "bound": NUMBER, "where": TEXT})
@@ -79,12 +83,23 @@ _FIELDS: dict[str, Shape] = {
     "parity": object_of(
         {},
         {
-            **dict.fromkeys(("status", "problem", "key", "variant", "framework"), TEXT),
+            **dict.fromkeys(_PARITY_TEXTS, TEXT),
+            **dict.fromkeys(("batch_size", "devices", "input_size", "steps"), COUNT),
+            "devices_distance": AMOUNT,
             "versions": _VERSIONS,
             "figures": table_of(_FIGURE),
         },
     ),
-    "settings": object_of({}, {"recipe": OBJECT, "weights": object_of({}, _WEIGHTS)}),
+    "settings": object_of(
+        {},
+        {
+            "recipe": OBJECT,
+            "weights": object_of({}, _WEIGHTS),
+            "compilation": object_of(
+                {}, dict.fromkeys(("graphs", "graph_breaks", "recompilations"), COUNT)
+            ),
+        },
+    ),
     "environment": object_of(
         {},
         {
