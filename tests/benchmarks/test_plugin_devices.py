@@ -35,7 +35,7 @@ class Config:
 
     def __init__(self, data: str, **given: str) -> None:
         self._options = {"bench_profile": "tiny", "bench_data": data, "bench_device": "cuda"}
-        self._options |= {"bench_results": "results", "bench_no_parity": "yes", **given}
+        self._options |= {"bench_results": "results", "bench_no_parity": True, **given}
         self.pluginmanager = SimpleNamespace(get_plugin=lambda name: None)
         self.invocation_params = SimpleNamespace(args=())
 
