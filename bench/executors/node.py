@@ -130,7 +130,9 @@ def _measured(request: GroupRequest, label: str) -> Answer:
     files = {} if request.folder else _saved(records, run)
     if request.folder is None:
         checkpoints.prune(run, trained)
-    return Answer([r.to_json() for r in records], kind_of, "", received, tuple(notes.lines), files)
+    # As a line of a file has them: blocks are named tuples until then.
+    values = json.loads(json.dumps([r.to_json() for r in records]))
+    return Answer(values, kind_of, "", received, tuple(notes.lines), files)
 
 
 @dataclass

@@ -50,7 +50,7 @@ def _rows(found: Iterable[Results], tables: Sequence[Table]) -> list[dict[str, l
 
 
 def _safely(results: Results, make: Callable[[Results], list[Row]]) -> list[Row] | None:
-    """The rows; None where they cannot be made, of which whoever asks for them is told."""
+    """The rows; None where they cannot be made: the page then says why."""
     try:
         return results.once(make)
     except Exception:

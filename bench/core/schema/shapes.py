@@ -119,21 +119,19 @@ def list_of(shape: Shape, words: str = "") -> Shape:
     """A list, possibly empty; ``words`` are those of its parts."""
 
     def parts(value: Any) -> Parts:
-        if isinstance(value, list | tuple):
+        if type(value) is list:
             yield from ((f"[{place}]", shape, part) for place, part in enumerate(value))
 
     holds = shape.holds
     what = f"a list of {words}" if words else "a list"
-    return Shape(
-        what, lambda value: isinstance(value, list | tuple) and all(map(holds, value)), parts
-    )
+    return Shape(what, lambda value: type(value) is list and all(map(holds, value)), parts)
 
 
 def tuple_of(*shapes: Shape) -> Shape:
     """A list of so many values, one of each shape."""
 
     def parts(value: Any) -> Parts:
-        if isinstance(value, list | tuple) and len(value) == len(shapes):
+        if type(value) is list and len(value) == len(shapes):
             yield from (
                 (f"[{place}]", shape, part)
                 for place, (shape, part) in enumerate(zip(shapes, value, strict=True))
@@ -142,7 +140,7 @@ def tuple_of(*shapes: Shape) -> Shape:
     return Shape(
         f"a list of {len(shapes)}",
         lambda value: (
-            isinstance(value, list | tuple)
+            type(value) is list
             and len(value) == len(shapes)
             and all(shape.holds(part) for shape, part in zip(shapes, value, strict=True))
         ),

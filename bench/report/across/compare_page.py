@@ -163,7 +163,7 @@ def _caveats(found: SideBySide) -> Chapter:
     return Chapter(
         "caveats",
         "What else to know",
-        "What stands beside a verdict: how a run was measured, and which seeds were left out.",
+        "What goes with a verdict: how a run was measured, and which seeds were left out.",
         (Part.table(headers, [False, False, True, False], rows, folded=folded),) if rows else (),
     )
 

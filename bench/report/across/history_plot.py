@@ -105,7 +105,7 @@ HOW = (
     "intervals; a hollow mark rests on one process or seed. Triangles are change points, with the "
     "ratio of speeds (or the difference in points) after over before. A dashed line "
     "across the panel is a break of the curve in its colour, or of several where it is grey: the "
-    "curve starts anew there."
+    "points on its two sides are not joined."
 )
 """How to read every panel."""
 
