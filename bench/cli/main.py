@@ -19,7 +19,7 @@ import click
 from bench import __version__
 from bench.core import extensions, outputs, signals
 from bench.core.cache import isolate_matplotlib
-from bench.core.errors import SYSTEM_ERRORS, UserError, notice
+from bench.core.errors import BAD_PATHS, SYSTEM_ERRORS, UserError, notice
 
 COMMANDS = (
     "run",
@@ -117,9 +117,11 @@ def _code() -> int:
             return _failed(str(signals.Stopped(number)), 128 + number)
         if isinstance(error, MemoryError):
             return _failed("out of memory; finished measurements are written", 1)
-        if isinstance(error, OSError) and error.errno in SYSTEM_ERRORS:
+        if isinstance(error, OSError) and error.errno in SYSTEM_ERRORS | BAD_PATHS:
             where = f"{error.filename}: " if error.filename else ""
-            return _failed(f"{where}{error.strerror}", 1)
+            return _failed(f"{where}{error.strerror}", 1 if error.errno in SYSTEM_ERRORS else 2)
+        if isinstance(error, RuntimeError) and str(error).startswith("Symlink loop"):
+            return _failed(str(error), 2)  # pathlib's, until Python 3.13 an OSError
         raise
     return code if isinstance(code, int) else 0
 

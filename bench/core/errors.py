@@ -46,6 +46,9 @@ SYSTEM_ERRORS = frozenset(
 )
 """Error numbers that are about the machine and not about the code: one line, no traceback."""
 
+BAD_PATHS = frozenset({errno.ELOOP, errno.ENAMETOOLONG, errno.ENOTDIR})
+"""Error numbers of a path that can name nothing: bad input."""
+
 
 def cannot_write(path: Path, error: OSError, advice: str, *, what: str = "to") -> UserError:
     """The error of a file or folder that cannot be written.

@@ -72,5 +72,7 @@ def _stores(path: Path, *, alone: bool) -> list[RecordStore]:
         return [RecordStore(path)]  # reading says what is wrong with it
     if path.is_file():
         return [RecordStore(path)] if path.suffix == SUFFIX and path.name != _ATTEMPTS else []
+    if not path.is_dir():  # a device, a pipe
+        return []
     inside = sorted(entry for entry in path.iterdir() if (entry / FILE).is_file())
     return [RecordStore(entry) for entry in inside] if alone else []

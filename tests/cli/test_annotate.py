@@ -139,3 +139,11 @@ def test_beside_a_living_run_no_record_is_lost(tmp_path: Path) -> None:
     held.release()
     assert CliRunner().invoke(annotate, arguments, standalone_mode=False).exception is None
     assert len(RecordStore(tmp_path).read()[0].caveats) == 1
+
+
+def test_a_cut_line_goes_and_is_said(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with (run / "records.jsonl").open("ab") as file:
+        file.write(b"{")
+    done = call(run, "--all", "--on", "speed", "--why", WHY)
+    assert "the last line was cut" in done.output + capsys.readouterr().err
+    assert len(caveats(run)) == len(RECORDS)

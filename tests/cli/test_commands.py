@@ -103,6 +103,9 @@ RUN = ("run", "--profile", "tiny")
         (("fetch", "imagenet"), "'imagenet' is not"),
         (("calibrate", "--runs", "-1", "-o", "there"), "not in the range"),
         (("calibrate", "-o", "damaged.tar.gz"), "'damaged.tar.gz' is a file"),
+        (("audit", "/dev/null"), "no records.jsonl in /dev/null"),
+        (("report", "loop"), "ymlink"),
+        (("audit", "n" * 300), "File name too long"),
         (("unheard-of",), "No such command 'unheard-of'. See alexbench --help."),
         (("reprot",), "No such command 'reprot'. Did you mean 'report'?"),
     ],
@@ -116,6 +119,7 @@ def test_bad_input_is_one_line_and_exit_code_2(
 ) -> None:
     (tmp_path / "damaged.tar.gz").write_bytes(b"no archive")
     (tmp_path / "empty").mkdir()
+    (tmp_path / "loop").symlink_to("loop")
     assert call(monkeypatch, *arguments) == 2
     shown = capsys.readouterr()
     assert shown.out == ""

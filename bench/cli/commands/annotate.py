@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bench.cli.options import record_options
-from bench.core.errors import UserError
+from bench.core.errors import UserError, notice
 from bench.core.records import FILE, Record, RecordStore
 from bench.core.schema.record_fields import ANSWERABLE, CAVEATS_ON
 from bench.harness.resumption.run_folder import RunFolder
@@ -78,9 +78,13 @@ def annotate(
 
     store = RecordStore(run)
     with _held(store):
+        cut = store.is_cut
         changes = store.change(changed)
     if not number:
         raise UserError(f"{run}: no record is selected; alexbench audit {run} names the cases")
+    if cut:
+        done = "removed" if changes else "left out"
+        notice(f"{store.path}: the last line was cut, as a killed run leaves it; {done}")
     click.echo(f"{number} records selected, {changes} changed")
 
 
