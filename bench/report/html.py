@@ -224,6 +224,7 @@ def _page(
     engine = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     engine.filters["emphasis"] = _emphasis
     engine.filters["code"] = _code
+    engine.filters["breakable"] = _breakable
     template = engine.from_string(source.read_text(encoding="utf-8"))
     return template.render(
         assets=assets(),
@@ -311,6 +312,11 @@ def _emphasis(text: str) -> Markup:
 def _code(text: str) -> Markup:
     """A text with its commands and names between backquotes as code, and all else escaped."""
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(Markup.escape(text))))
+
+
+def _breakable(key: str) -> Markup:
+    """A key that may be broken after its dots and low lines, and within no word."""
+    return Markup("<wbr>").join(re.split(r"(?<=[._])", key))
 
 
 def _intervals(records: Sequence[Record]) -> str:

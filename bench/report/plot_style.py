@@ -11,9 +11,10 @@ from __future__ import annotations
 import io
 import math
 import re
+import warnings
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from textwrap import fill
@@ -37,7 +38,10 @@ from bench.core.files import write_whole
 from bench.networks.normalisations import NAMES, normalisation_of
 from bench.training.frameworks import FRAMEWORKS
 
-_TITLE_SIZE = 12
+PHONE = 4.3
+"""Inches of a figure for the width of a phone, where its letters are as large as small print."""
+ALONE = 8.2
+"""Inches of a figure with one column of panels, where there is room."""
 
 INK, SOFT, GRID = "#1f2328", "#59636e", "#d8dde3"
 
@@ -118,6 +122,9 @@ class Plot:
     svg: Path
     png: Path | None
     """None in a large report: the page shows the SVG file."""
+    narrow: str = ""
+    """The drawing as SVG for the width of a phone; empty where the file serves, or names leave
+    its panels no room."""
 
 
 def colour(label: str, labels: Sequence[str]) -> str:
@@ -208,16 +215,16 @@ def new_figure(width: float, height: float, title: str, data: Data) -> Figure:
     air = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08, wspace=0.04, hspace=0.06)
     figure = Figure(figsize=(width, height), layout=air)
     FigureCanvasAgg(figure)
-    _title(figure, title)
-    below_title = figure.transFigure + ScaledTranslation(0, -0.3, figure.dpi_scale_trans)
-    name = figure.text(0.01, 1, f"Data: {data.label}", va="top", color=SOFT)
-    name.set_transform(below_title)
+    name = figure.text(0.01, 1, f"Data: {data.label}", va="top", color=SOFT, label=_DATA)
     name.set_in_layout(False)
-    for size in (9.5, 8.5, 7.5, 6.5):
-        name.set_fontsize(size)
-        if name.get_window_extent().width <= _room(figure):
-            break
+    _fit(name, (9.5, 8.5), _room(figure))
+    retitle(figure, title)
     return figure
+
+
+_DATA = "data"
+_TITLE_SIZES = (12, 11, 10)
+_TITLE_LINE, _DATA_LINE = 0.2, 0.15  # inches
 
 
 def _room(figure: Figure) -> float:
@@ -229,16 +236,41 @@ def _room(figure: Figure) -> float:
     return 0.9 * figure.bbox.width
 
 
-def retitle(figure: Figure, title: str) -> None:
-    """Another title, as large as before where it fits and smaller where it would be cut."""
-    for size in (_TITLE_SIZE, 11, 10, 9, 8):
-        if _title(figure, title, size).get_window_extent().width <= _room(figure):
+def _fit(text: Text, sizes: Sequence[float], room: float) -> None:
+    """Set a text in the largest size in which it is one line; in several where it fits in none."""
+    words = text.get_text()
+    for size in sizes:
+        text.set_fontsize(size)
+        wide = text.get_window_extent().width
+        if wide <= room:
             return
+    letters = int(len(words) * room / wide)
+    while letters > 1 and text.get_window_extent().width > room:
+        text.set_text(in_lines(words, letters))
+        letters -= 1
 
 
-def _title(figure: Figure, title: str, size: float = _TITLE_SIZE) -> Text:
-    # The empty second line keeps the place of the data's name, which is set in a smaller face.
-    return figure.suptitle(f"{title}\n", x=0.01, ha="left", fontsize=size, fontweight="bold")
+def _evenly(text: str) -> str:
+    """The same in as many lines, of much the same length."""
+    words, letters = " ".join(text.split()), len(text)
+    while letters > 1 and in_lines(words, letters - 1).count("\n") <= text.count("\n"):
+        letters -= 1
+    return in_lines(words, letters)
+
+
+def retitle(figure: Figure, title: str) -> None:
+    """Another title, smaller or in lines where it would be cut; the figure grows for lines."""
+    (name,) = [text for text in figure.texts if text.get_label() == _DATA]
+    former = figure.get_suptitle()
+    above = figure.suptitle(title, x=0.01, ha="left", fontweight="bold")
+    _fit(above, _TITLE_SIZES, _room(figure))
+    lines, below_title = (text.get_text().count("\n") for text in (above, name))
+    # Empty lines keep the place of the data's name, which is set in a smaller face.
+    above.set_text(_evenly(above.get_text()) + "\n" * (1 + below_title))
+    down = 0.3 + _TITLE_LINE * lines
+    name.set_transform(figure.transFigure + ScaledTranslation(0, -down, figure.dpi_scale_trans))
+    grown = above.get_text().count("\n") - (former.count("\n") or 1)
+    figure.set_figheight(figure.get_figheight() + _TITLE_LINE * grown)
 
 
 def grid_of_axes(
@@ -250,7 +282,12 @@ def grid_of_axes(
 
 
 def name_rows(
-    axes: Axes, names: Mapping[float, str], *, bold: Container[float] = (), size: float = 10
+    axes: Axes,
+    names: Mapping[float, str],
+    *,
+    bold: Container[float] = (),
+    size: float = 10,
+    above: float | None = None,
 ) -> None:
     """Write the names of rows at the left of a panel, which then has no other names there.
 
@@ -261,16 +298,23 @@ def name_rows(
         names: By the place of a row on the y axis.
         bold: The places of headings.
         size: Of the letters.
+        above: How far above its row a name stands within the panel, on the y axis; headings stay.
     """
     axes.set_yticks([])
     axes.grid(visible=False, axis="y")
     figure = axes.get_figure(root=True)
     assert figure is not None
     aside = ScaledTranslation(-_NAME_PAD / 72, 0, figure.dpi_scale_trans)
-    place = axes.get_yaxis_transform() + aside
+    place = axes.get_yaxis_transform()
     for at, name in names.items():
         weight = "bold" if at in bold else "normal"
-        text = axes.text(0, at, name, transform=place, ha="right", va="center_baseline")
+        if above is None:
+            text = axes.text(0, at, name, transform=place + aside, ha="right", va="center_baseline")
+        else:
+            y = at if at in bold else at - above
+            text = axes.text(0, y, name, transform=place, ha="left", va="center_baseline")
+            text.set_in_layout(False)  # it may go on above the figures beside the panel
+            text.set_bbox({"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.8})
         text.set(fontsize=size, fontweight=weight)
 
 
@@ -280,6 +324,18 @@ _NAME_PAD = 3.5  # points between a name and its panel
 def in_lines(title: str, letters: int) -> str:
     """A title above axes, in lines of at most so many letters; names stay in one piece."""
     return fill(title, letters, break_on_hyphens=False, break_long_words=False)
+
+
+def few_ticks(axes: Axes, keep: float) -> None:
+    """No more ticks on the x axis than a narrow panel has room for, `keep` among them."""
+    low, high = axes.get_xlim()
+    ticks = [float(tick) for tick in axes.get_xticks() if low <= tick <= high]
+    stride = -(-len(ticks) // _FEW_TICKS)
+    first = min(range(len(ticks)), key=lambda place: abs(ticks[place] - keep), default=0)
+    axes.xaxis.set_major_locator(FixedLocator(ticks[first % stride :: stride]))
+
+
+_FEW_TICKS = 4
 
 
 def plain_numbers() -> FuncFormatter:
@@ -322,6 +378,11 @@ def framework_legend(
         for name in NAMES
         if name in found
     ]
+    legend_below(figure, handles)
+
+
+def legend_below(figure: Figure, handles: Sequence[Artist]) -> None:
+    """A legend below the panels, in as many columns as have room, four at most."""
     for columns in range(min(4, len(handles)), 0, -1):
         legend = figure.legend(handles=handles, loc="outside lower center", ncols=columns)
         if columns == 1 or legend.get_window_extent().width <= _room(figure):
@@ -517,12 +578,53 @@ def _skip_empty_labels(figure: Figure) -> None:
                 axis.set_label_coords(0, 0)
 
 
-def save(drawing: Drawing, folder: Path, table: str, *, raster: bool = True) -> Plot:
+def save(
+    drawing: Drawing,
+    folder: Path,
+    table: str,
+    *,
+    raster: bool = True,
+    narrow: Drawing | None = None,
+) -> Plot:
     """Write ``<name>.svg``, and with `raster` ``.png``, into `folder`.
 
     Raises OSError where it cannot.
+
+    Args:
+        drawing: What is written.
+        folder: Where to.
+        table: Name of the table that the page shows it with.
+        raster: Whether there is a PNG file.
+        narrow: The same for the width of a phone, which only the page has.
     """
     svg, png = folder / f"{drawing.name}.svg", folder / f"{drawing.name}.png"
+    figure = drawing.figure
+    write_whole(svg, _as_svg(drawing))
+    plot = Plot(table, drawing.name, drawing.title, drawing.how, svg, None)
+    if narrow is not None:
+        plot = replace(plot, narrow=_if_it_fits(narrow))
+    if not raster:
+        return plot
+    figure.set_dpi(150)
+    canvas = FigureCanvasAgg(figure)
+    image = io.BytesIO()
+    canvas.print_png(image, metadata={"Software": None})  # type: ignore[no-untyped-call]
+    write_whole(png, image.getvalue())
+    return replace(plot, png=png)
+
+
+def _if_it_fits(drawing: Drawing) -> str:
+    """The drawing as SVG; empty where names leave its panels no room."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message="constrained_layout not applied")
+        try:
+            return _as_svg(drawing)
+        except UserWarning:
+            return ""
+
+
+def _as_svg(drawing: Drawing) -> str:
+    """The drawing as SVG; its figure is laid out once and keeps that layout."""
     figure = drawing.figure
     # The layout takes longer than a file: once for both. `savefig` would compute it four times.
     engine = figure.get_layout_engine()
@@ -539,12 +641,4 @@ def save(drawing: Drawing, folder: Path, table: str, *, raster: bool = True) -> 
     without = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     text = io.StringIO()
     FigureCanvasSVG(figure).print_svg(text, metadata=without)  # type: ignore[no-untyped-call]
-    write_whole(svg, _with_titles(text.getvalue()))
-    if not raster:
-        return Plot(table, drawing.name, drawing.title, drawing.how, svg, None)
-    figure.set_dpi(150)
-    canvas = FigureCanvasAgg(figure)
-    image = io.BytesIO()
-    canvas.print_png(image, metadata={"Software": None})  # type: ignore[no-untyped-call]
-    write_whole(png, image.getvalue())
-    return Plot(table, drawing.name, drawing.title, drawing.how, svg, png)
+    return _with_titles(text.getvalue())

@@ -27,7 +27,7 @@ from bench.report import footnotes
 from bench.report.chapters import TABLES
 from bench.report.computing import compute_rows
 from bench.report.panels import FEW_PANELS, PANELS
-from bench.report.plot_style import Drawing, Plot, below, retitle, save, style, use_style
+from bench.report.plot_style import PHONE, Drawing, Plot, below, retitle, save, style, use_style
 from bench.report.report import Part, Records, Report
 from bench.report.table import Chart, Table
 from bench.training.tracks import TRACKS
@@ -125,12 +125,18 @@ class _Job:
             if drawing is None:
                 return None
             drawing = replace(drawing, name=drawing.name + self.suffix)
-            return save(drawing, self.folder, self.table.name, raster=self.raster)
+            narrow = self._narrow() if drawing.figure.get_figwidth() > PHONE else None
+            return save(drawing, self.folder, self.table.name, raster=self.raster, narrow=narrow)
         except OSError:
             raise
         except Exception as error:
             reason = " ".join(str(error).split())[:200]
             return f"{self.chart.name} on {self.part.track}: {type(error).__name__}: {reason}"
+
+    def _narrow(self) -> Drawing | None:
+        """The same for the width of a phone; a large report has none."""
+        part = replace(self.part, narrow=True)
+        return _drawing(self.chart, part, self.table) if self.raster else None
 
 
 _DRAWN = 2

@@ -12,6 +12,7 @@ from bench.analysis.results import Results
 from bench.analysis.rows import Row
 from bench.core.records import Record
 from bench.report.panels import LARGE, PANELS
+from bench.report.plot_style import PHONE
 
 
 class Report:
@@ -32,6 +33,10 @@ class Report:
         return records if isinstance(records, Report) else cls(records)
 
 
+_PHONE_LETTERS = 28
+"""Of a title above the only panel of a row of a narrow figure."""
+
+
 Records = Report | Sequence[Record]
 """A report, or the records that one is made of."""
 
@@ -45,6 +50,8 @@ class Part:
     certified: bool = True
     panels: int = PANELS
     """Panels of one figure at most."""
+    narrow: bool = False
+    """Whether it is for the width of a phone: panels in one column, names above their rows."""
 
     @property
     def data(self) -> Data:
@@ -59,6 +66,18 @@ class Part:
             for record in self.results.records
             if record.case.track == self.track and is_certified(record) == self.certified
         )
+
+    def width(self, wide: float) -> float:
+        """Inches of a figure that is as wide as given where there is room."""
+        return PHONE if self.narrow else wide
+
+    def across(self, number: int, most: int = 2) -> int:
+        """How many of so many panels stand side by side."""
+        return 1 if self.narrow else min(most, number)
+
+    def letters(self, wide: int) -> int:
+        """Letters of a line of a title above a panel."""
+        return min(wide, _PHONE_LETTERS) if self.narrow else wide
 
     def experiments(self, *kinds: str) -> list[Experiment]:
         """The part's experiments of these kinds, in the order of tables."""

@@ -251,7 +251,7 @@ def test_the_other_tables_and_plots_know_nothing_of_it(
         if table.name not in ("ablation", "failures"):
             assert as_markdown(table, both) == as_markdown(table, others)
 
-    def named(drawing: Drawing, folder: Path, table: str, *, raster: bool = True) -> Plot:
+    def named(drawing: Drawing, folder: Path, table: str, **_: object) -> Plot:
         """Drawn, and not written: names are compared, and files take longer than all else."""
         return Plot(table, drawing.name, drawing.title, drawing.how, folder / drawing.name, None)
 

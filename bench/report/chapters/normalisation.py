@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 
 from bench.analysis.comparison.comparability import in_words
 from bench.analysis.comparison.pairing import accuracy_difference
@@ -159,13 +160,13 @@ def normalisation(part: Part) -> Drawing | None:
     for row in rows:
         groups.setdefault(str(row["normalisation"]), []).append(row)
     title = f"What normalisation costs and brings, {part.track} track"
-    height = 1.7 + 0.29 * len(rows) + 0.36 * len(groups)
-    figure = new_figure(11.5, height, title, part.data)
-    ((left, right),) = grid_of_axes(figure, 1, 2)
+    columns = part.across(2)
+    height = SPEED.height(groups, narrow=part.narrow) * (2 // columns) + 1.0
+    figure = new_figure(part.width(11.5), height, title, part.data)
+    left, right = chain.from_iterable(grid_of_axes(figure, 2 // columns, columns))
     frameworks = sorted({str(row["framework"]) for row in rows}, key=framework_place)
-    SPEED.lines(left, groups, frameworks)
-    ACCURACY.lines(right, groups, frameworks)
-    right.set_yticklabels([])
+    SPEED.lines(left, groups, frameworks, narrow=part.narrow)
+    ACCURACY.lines(right, groups, frameworks, narrow=part.narrow)
     framework_legend(figure, frameworks, networks=[str(row["variant"]) for row in rows])
     return Drawing(
         f"normalisation_{part.track}",

@@ -17,6 +17,7 @@ from bench.core.case import Case
 from bench.report.format import RATIO, SHARE, interval, significant
 from bench.report.panels import first_panels, panels_of, signed_title
 from bench.report.plot_style import (
+    ALONE,
     SOFT,
     Drawing,
     colour,
@@ -66,7 +67,7 @@ def accuracy_vs_throughput(part: Part) -> Drawing | None:
     }
     points = [point for panel in panels.values() for point in panel]
     title = f"Accuracy against training throughput, {part.track} track"
-    figure = new_figure(8.2, 5, title, part.data)
+    figure = new_figure(part.width(ALONE), 5, title, part.data)
     ((axes,),) = grid_of_axes(figure, 1, 1)
     _scales(axes, points)
     names = labels(panels)

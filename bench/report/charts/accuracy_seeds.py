@@ -14,6 +14,7 @@ from bench.analysis.rows import mean_over_seeds
 from bench.report.format import SHARE, percent
 from bench.report.panels import first_panels, panels_of, signed_names
 from bench.report.plot_style import (
+    ALONE,
     INK,
     SOFT,
     Drawing,
@@ -23,6 +24,7 @@ from bench.report.plot_style import (
     ends_of,
     hover,
     in_lines,
+    legend_below,
     marker,
     name_rows,
     new_figure,
@@ -49,13 +51,15 @@ def seeds(part: Part) -> Drawing | None:
     names = labels(panels)
     title = f"Every seed's accuracy, {part.track} track"
     lines = [len(panel) for panel in panels.values()]
-    figure = new_figure(8.2, 1.3 + sum(0.8 + 0.48 * n for n in lines), title, part.data)
+    figure = new_figure(
+        part.width(ALONE), 1.3 + sum(0.8 + 0.48 * n for n in lines), title, part.data
+    )
     heights = [0.8 + 0.48 * n for n in lines]
     grid = figure.subplots(len(panels), 1, squeeze=False, height_ratios=heights)
     for (axes,), (case, panel) in zip(grid, panels.items(), strict=True):
-        axes.set_title(in_lines(names[case], _LETTERS))
+        axes.set_title(in_lines(names[case], part.letters(_LETTERS)))
         _panel(axes, panel, part.frameworks)
-    figure.legend(handles=_legend(panels.values()), loc="outside lower center", ncols=3)
+    legend_below(figure, _legend(panels.values()))
     return Drawing(
         f"seeds_{part.track}",
         title,

@@ -29,8 +29,10 @@ from bench.report.plot_style import (
     colour,
     draw_interval,
     ends_of,
+    few_ticks,
     framework_legend,
     hover,
+    in_lines,
     log_ticks,
     marker,
     name_rows,
@@ -46,6 +48,8 @@ EVEN_SPEED = (SPEED.low, SPEED.high)
 """The ratios of speed that count as a tie."""
 
 _LINE, _HEADING = 0.29, 0.36  # inches
+_NAME_LINE = 0.6  # of a line, for each line of a name above its row
+_PHONE_LETTERS = 50  # of such a line
 _WIDTH, _LETTER = 9.2, 0.075  # inches of a figure, and of a letter of a name
 _SHORT = 44  # letters of a name that leave the panel its place
 
@@ -132,25 +136,38 @@ class Forest:
             return None
         shown, left_out = self._first(found)
         title = f"{self.title}, {part.track} track"
-        headings = sum(1 for heading in shown if heading)
-        lines = sum(map(len, shown.values()))
-        height = 1.6 + _LINE * lines + _HEADING * headings
+        height = 1.0 + self.height(shown, narrow=part.narrow)
         rows = [row for some in shown.values() for row in some]
-        figure = new_figure(self._width(shown), height, title, part.data)
+        figure = new_figure(part.width(self._width(shown)), height, title, part.data)
         axes = figure.subplots()
         frameworks = sorted({str(row["framework"]) for row in rows}, key=framework_place)
-        self.lines(axes, shown, frameworks)
+        self.lines(axes, shown, frameworks, narrow=part.narrow)
         framework_legend(figure, frameworks, networks=[str(row["variant"]) for row in rows])
         return Drawing(f"{self.name}_{part.track}", title, f"{self.how}{left_out}", figure)
 
+    def height(self, groups: Mapping[str, Sequence[Row]], *, narrow: bool) -> float:
+        """Inches of a panel with these rows and its axis (`lines`)."""
+        lines = sum(map(len, groups.values()))
+        headings = sum(map(bool, groups))
+        each = _LINE * self._pitch(groups) if narrow else _LINE
+        return 0.6 + each * lines + _HEADING * headings
+
     def _width(self, groups: Mapping[str, Sequence[Row]]) -> float:
         """Inches of the figure: more where long names would take the panel's."""
-        labels_of = (
+        return _WIDTH + _LETTER * max(0, max(map(len, self._labels(groups))) - _SHORT)
+
+    def _labels(self, groups: Mapping[str, Sequence[Row]]) -> list[str]:
+        return [
             self._label(row, name)
             for some in groups.values()
             for row, name in zip(some, self._names(some), strict=True)
+        ]
+
+    def _pitch(self, groups: Mapping[str, Sequence[Row]]) -> float:
+        """Lines of a row of a narrow panel: those of its name, above its mark."""
+        return 1 + _NAME_LINE * max(
+            1 + in_lines(label, _PHONE_LETTERS).count("\n") for label in self._labels(groups)
         )
-        return _WIDTH + _LETTER * max(0, max(map(len, labels_of)) - _SHORT)
 
     def _first(self, found: Sequence[Row]) -> tuple[dict[str, list[Row]], str]:
         """The rows that are drawn by their heading, and the sentence about the others."""
@@ -165,7 +182,12 @@ class Forest:
         return {heading: some[:room] for heading, some in groups.items()}, left_out
 
     def lines(
-        self, axes: Axes, groups: Mapping[str, Sequence[Row]], frameworks: Sequence[str]
+        self,
+        axes: Axes,
+        groups: Mapping[str, Sequence[Row]],
+        frameworks: Sequence[str],
+        *,
+        narrow: bool = False,
     ) -> None:
         """Draw rows in a panel, a line each; one without a value keeps its line empty.
 
@@ -173,10 +195,14 @@ class Forest:
             axes: The panel.
             groups: Rows by their heading.
             frameworks: Names of all frameworks of the figure.
+            narrow: Whether names stand above their rows.
         """
+        pitch = self._pitch(groups) if narrow else 1.0
         rows = [row for some in groups.values() for row in some]
         valued = [row for row in rows if known(row.get(self.keys[0]))]
         limits = self.axis(axes, [self._interval(row) for row in valued])
+        if narrow:
+            few_ticks(axes, self.nothing)
         if self.even:
             axes.axvspan(*self.even, color=GRID, alpha=0.45, linewidth=0, zorder=0)
         axes.axvline(self.nothing, color=INK, linewidth=0.9, zorder=1)
@@ -185,19 +211,23 @@ class Forest:
         at = 0.0
         for heading, some in groups.items():
             if heading:
-                at += _HEADING / _LINE - 1 if at else 0
+                at += _HEADING / _LINE - pitch if at else 0
                 names[at] = heading
                 headings.append(at)
-                at += 1
+                at += pitch
             for row, name in zip(some, self._names(some), strict=True):
                 label = self._label(row, name)
                 if known(row.get(self.keys[0])):
                     self._line(axes, at, row, label, limits, frameworks)
-                names[at] = label
-                at += 1
-        name_rows(axes, names, bold=headings)
-        axes.set_ylim(at - 0.4, -0.7)
-        axes.set_xlabel(self.across(rows), color=SOFT)
+                names[at] = in_lines(label, _PHONE_LETTERS) if narrow else label
+                at += pitch
+        above = (pitch + 0.1) / 2 if narrow else None
+        name_rows(axes, names, bold=headings, size=9 if narrow else 10, above=above)
+        axes.set_ylim(at - pitch + 0.6, -0.7 if headings else -pitch + 0.3)
+        across = self.across(rows)
+        axes.set_xlabel(in_lines(across, _PHONE_LETTERS) if narrow else across, color=SOFT)
+        if narrow:
+            axes.xaxis.label.set(x=0, ha="left")
 
     def _line(
         self,

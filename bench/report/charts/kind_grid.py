@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from bench.analysis.experiments import Experiment, labels
 from bench.core.case import Case
 from bench.core.kinds import kind
-from bench.report.plot_style import grid_of_axes, in_lines, new_figure
+from bench.report.plot_style import ALONE, grid_of_axes, in_lines, new_figure
 from bench.report.report import Part
 
 _LETTERS = 9.2  # of a title, for each inch of a column
@@ -40,21 +40,22 @@ def kind_grid(
         height: Inches of a row, and of each framework in it.
     """
     names = labels(panels)
-    letters = round(_LETTERS * width[0])
+    letters = part.letters(round(_LETTERS * width[0]))
     shown = [
         (in_lines(f"{names[case]}: {measured.label}", letters), some)
         for case, panel in panels.items()
         for measured in map(kind, kinds)
         if (some := [e for e in panel if e.kind == measured.name])
     ]
-    columns = len({experiment.kind for _, some in shown for experiment in some})
+    columns = part.across(len({e.kind for _, some in shown for e in some}), len(kinds))
     lines = [shown[first : first + columns] for first in range(0, len(shown), columns)]
     heights = [
         height[0]
         + max(height[1] * len(some) + _TITLE_LINE * above.count("\n") for above, some in line)
         for line in lines
     ]
-    figure = new_figure(width[0] * columns + width[1], 1.1 + sum(heights), title, part.data)
+    wide = width[0] * columns + width[1] if columns > 1 else ALONE
+    figure = new_figure(part.width(wide), 1.1 + sum(heights), title, part.data)
     for places, line in zip(grid_of_axes(figure, len(lines), columns, heights), lines, strict=True):
         for axes, (above, some) in zip(places, line, strict=False):
             axes.set_title(above)

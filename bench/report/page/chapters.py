@@ -76,10 +76,18 @@ class Part:
 
 @dataclass(frozen=True)
 class Figure:
-    """A plot of the page."""
+    """A plot of the page.
+
+    Attributes:
+        plot: Its title and how to read it.
+        svg: The drawing.
+        narrow: The same for the width of a phone; empty where `svg` is for it.
+        track: The track that it shows.
+    """
 
     plot: Plot
     svg: Markup
+    narrow: Markup
     track: str
 
 
@@ -189,7 +197,13 @@ def facet_values(records: Sequence[Record]) -> dict[str, list[str]]:
 
 def _figures(plots: Sequence[Plot]) -> list[Figure]:
     return [
-        Figure(plot, inline_svg(plot, place), _track_of(plot)) for place, plot in enumerate(plots)
+        Figure(
+            plot,
+            inline_svg(plot, place),
+            _inline(plot.narrow, plot.title, f"n{place}") if plot.narrow else Markup(""),
+            _track_of(plot),
+        )
+        for place, plot in enumerate(plots)
     ]
 
 
@@ -200,18 +214,21 @@ def _track_of(plot: Plot) -> str:
 
 def inline_svg(plot: Plot, place: int) -> Markup:
     """The drawing as an element of the page: its own ids, and the page's colours for text."""
-    text = plot.svg.read_text(encoding="utf-8")
+    return _inline(plot.svg.read_text(encoding="utf-8"), plot.title, f"p{place}")
+
+
+def _inline(text: str, title: str, own: str) -> Markup:
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r'\sxmlns(:\w+)?="[^"]*"', "", text).replace("xlink:href", "href")
-    text = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>p{place}-", text)
+    text = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{own}-", text)
     text = _PLACES.sub(lambda found: re.sub(r"(\d\.\d\d)\d+", r"\1", found[0]), text)
     text = re.sub(r"\n\s*", "\n", text)
     for colour, name in _COLOURS:
         text = text.replace(f": {colour}", f": var(--{name})")
-    label = Markup.escape(plot.title)
+    label = Markup.escape(title)
     width = re.search(r'viewBox="0 0 ([\d.]+) ', text)
-    size = f' style="max-width: {_SIZE * float(width[1]):.0f}px"' if width else ""
+    size = f' style="--width: {_SIZE * float(width[1]):.0f}px"' if width else ""
     return Markup(text.replace("<svg", f'<svg role="img" aria-label="{label}"{size}', 1))
 
 

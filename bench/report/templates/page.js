@@ -324,9 +324,12 @@ function recordView(record) {
       .map(([title, pairs]) => folded(`${title} (${pairs.length})`, () => [pairsTable(pairs)])));
 }
 
+/** A key that may be broken after its dots and low lines, and within no word. */
+const breakable = (key) => key.split(/(?<=[._])/).flatMap((part) => [part, el("wbr")]);
+
 function pairsTable(pairs) {
   return el("div", { className: "scroll" }, el("table", { className: "pairs" }, el("tbody", {},
-    ...pairs.map(([key, value]) => el("tr", {}, el("th", { scope: "row" }, key), el("td", {}, value))))));
+    ...pairs.map(([key, value]) => el("tr", {}, el("th", { scope: "row" }, ...breakable(key)), el("td", {}, value))))));
 }
 
 /** The middle of sorted numbers: of an even number of them the mean of both. */
@@ -409,7 +412,7 @@ function compare() {
   const names = [...picked.values()].map(({ name }) => name);
   const { apart, equal } = differing([...picked.keys()].map((row) => recordsOf(row)[0]));
   const head = el("tr", {}, el("td"), ...names.map((name) => el("th", { scope: "col" }, name)));
-  const body = apart.map(([key, values]) => el("tr", {}, el("th", { scope: "row" }, key),
+  const body = apart.map(([key, values]) => el("tr", {}, el("th", { scope: "row" }, ...breakable(key)),
     ...values.map((value) => el("td", { className: "wrap" }, value))));
   dialog.replaceChildren(el("h2", { id: "differing" }, "Settings that differ"),
     el("p", { className: "note" }, `${apart.length} differ, ${equal} are equal in all selected rows.`),
@@ -484,16 +487,6 @@ function follow() {
   for (const id of links.keys()) { const target = document.getElementById(id); if (target) watch.observe(target); }
 }
 
-/** Figures that are wider than the screen begin near their marks where names would fill it. */
-function showMarks(root) {
-  for (const card of $$(".card", root)) {
-    const panel = $("svg [id$='axes_1'] path", card), room = card.clientWidth;
-    if (!panel || card.scrollWidth <= room || card.scrollLeft) continue;
-    const names = panel.getBoundingClientRect().left - card.getBoundingClientRect().left;
-    if (names > room / 2) card.scrollLeft = names - room / 3;
-  }
-}
-
 theme();
 filters.hidden = !$$("select", filters).length;
 filters.addEventListener("change", filter);
@@ -502,10 +495,6 @@ filters.addEventListener("submit", (event) => event.preventDefault());
 for (const table of $$(".part table")) if (!table.closest("details")) enhance(table);
 for (const fold of $$("details.table"))
   fold.addEventListener("toggle", () => { if (fold.open) for (const table of $$(".part table", fold)) enhance(table); });
-if (innerWidth < 640) {
-  showMarks(document);
-  for (const fold of $$("details:has(figure)")) fold.addEventListener("toggle", () => showMarks(fold));
-}
 addEventListener("hashchange", readAddress);
 follow();
 if (location.hash) readAddress();

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain, islice
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
@@ -44,7 +45,9 @@ from bench.report.plot_style import (
     Drawing,
     colour,
     draw_interval,
+    grid_of_axes,
     hover,
+    in_lines,
     name_rows,
     new_figure,
     reach,
@@ -54,6 +57,8 @@ from bench.report.table import Chart, Table
 from bench.stats.estimates import Estimate
 from bench.training.tracks import TRACKS
 
+_LINE, _LINE_ABOVE = 0.27, 0.42  # inches of a bar, and of one with its name above it
+_ABOVE = 0.5  # of that, from a bar to its name
 _BAR = 0.62
 
 
@@ -192,22 +197,27 @@ def defaults(part: Part) -> Drawing | None:
         return None
     rows, left_out = first_lines(all_rows, "ablation", 2 * part.panels)
     title = "Ablation of defaults, from a framework's own to the shared ones"
-    bars = [len(steps) - 1 for _, _, steps in rows]
-    figure = new_figure(13, 1.1 + sum(0.95 + 0.27 * n for n in bars), title, part.data)
+    columns = part.across(len(_MEASURES))
+    each = _LINE_ABOVE if part.narrow else _LINE
+    heights = [0.95 + each * (len(steps) - 1) for _, _, steps in rows]
+    heights = [height for height in heights for _ in range(len(_MEASURES) // columns)]
+    figure = new_figure(part.width(13), 1.1 + sum(heights), title, part.data)
     names = labels(network for network, _, _ in rows)
     frameworks = sorted({name for _, name, _ in rows}, key=framework_place)
     limits = [_limit([steps for _, _, steps in rows], measure) for measure in _MEASURES]
-    grid = figure.subplots(
-        len(rows), 2, squeeze=False, height_ratios=[0.95 + 0.27 * n for n in bars]
-    )
+    places = chain.from_iterable(grid_of_axes(figure, len(heights), columns, heights))
+    grid = [list(islice(places, len(_MEASURES))) for _ in rows]
     for line, (network, name, steps) in zip(grid, rows, strict=True):
         for axes, measure, limit in zip(line, _MEASURES, limits, strict=True):
             who = signed(f"{names[network]}, {name}", on=_caveats(steps, measure))
-            axes.set_title(_heading(who, steps, measure), fontsize=9)
+            heading = _heading(who, steps, measure)
+            axes.set_title(in_lines(heading, part.letters(len(heading)) + 12), fontsize=9)
             axes.set_xlabel(f"change, {measure.axis}")
             _bars(axes, _changes(steps, measure), limit, colour(name, frameworks))
-            titles = [step.title for step in steps[1:]] if axes is line[0] else []
-            name_rows(axes, dict(enumerate(titles)))
+            titles = [step.title for step in steps[1:]] if axes is line[0] or part.narrow else []
+            above = _ABOVE if part.narrow else None
+            name_rows(axes, dict(enumerate(titles)), above=above, size=9 if part.narrow else 10)
+            axes.set_ylim(top=-_ABOVE - 0.3 if part.narrow else -0.6)
     for place in range(2):
         _same_scale([line[place] for line in grid])
     return Drawing(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -68,12 +69,14 @@ def accuracy_curves(part: Part) -> Drawing | None:
     panels, left_out = first_panels(panels_of(found), "accuracy", part.panels)
     names = labels(panels)
     title = f"Accuracy while training, {part.track} track"
-    figure = new_figure(9.8, 1.1 + 2.7 * len(panels), title, part.data)
-    for row, (case, panel) in zip(
-        grid_of_axes(figure, len(panels), 2), panels.items(), strict=True
-    ):
+    columns = part.across(len(_AXES))
+    rows = len(panels) * len(_AXES) // columns
+    figure = new_figure(part.width(9.8), 1.1 + 2.7 * rows, title, part.data)
+    places = chain.from_iterable(grid_of_axes(figure, rows, columns))
+    for case, panel in panels.items():
+        row = list(islice(places, len(_AXES)))
         for axes, unit in zip(row, _AXES, strict=True):
-            axes.set_title(in_lines(signed_title(names[case], panel), _LETTERS))
+            axes.set_title(in_lines(signed_title(names[case], panel), part.letters(_LETTERS)))
             shown = [experiment for experiment in panel if _curves(experiment, unit)]
             for experiment in shown:
                 _learning(axes, experiment, unit, part.frameworks)

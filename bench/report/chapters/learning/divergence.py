@@ -35,10 +35,12 @@ from bench.report.format import NOTHING, count, known, power, share
 from bench.report.leads import extremes
 from bench.report.panels import first_panels
 from bench.report.plot_style import (
+    ALONE,
     SOFT,
     Drawing,
     colour,
     dash,
+    framework_legend,
     grid_of_axes,
     hover,
     new_figure,
@@ -126,11 +128,11 @@ def divergence(part: Part) -> Drawing | None:
     if not panels:
         return None
     panels, left_out = first_panels(panels, "divergence", part.panels)
-    frameworks = part.frameworks
     title = f"Divergence of trainings, {part.track} track"
-    columns = min(2, len(panels))
+    columns = part.across(len(panels))
     blocks = -(-len(panels) // columns)
-    figure = new_figure(max(6.4, 5.6 * columns), 0.7 + 4.6 * blocks, title, part.data)
+    wide = part.width(5.6 * columns if columns > 1 else ALONE)
+    figure = new_figure(wide, 0.7 + 4.6 * blocks, title, part.data)
     grid = grid_of_axes(figure, 2 * blocks, columns)
     names = labels(panels)
     for place, (case, panel) in enumerate(panels.items()):
@@ -139,11 +141,13 @@ def divergence(part: Part) -> Drawing | None:
         records = [r for pair in panel for r in (pair.record, pair.reference)]
         title_of = signed(f"{names[case]}, seed {seed}", on=footnotes_on(records, timed=False))
         grid[row][column].set_title(title_of)
-        _losses(grid[row][column], panel, frameworks)
-        _differences(grid[row + 1][column], panel, frameworks)
+        _losses(grid[row][column], panel, part)
+        _differences(grid[row + 1][column], panel, part)
     for place in range(len(panels), blocks * columns):
         for row in (0, 1):
             grid[2 * (place // columns) + row][place % columns].set_axis_off()
+    if part.narrow:
+        framework_legend(figure, part.frameworks, lines=True)
     return Drawing(
         f"divergence_{part.track}",
         title,
@@ -168,15 +172,15 @@ def _panels(found: Sequence[TrainingPair]) -> dict[Case, list[TrainingPair]]:
     return {network: by_seed[min(by_seed)] for network, by_seed in seeds.items()}
 
 
-def _losses(axes: Axes, panel: Sequence[TrainingPair], frameworks: Sequence[str]) -> None:
+def _losses(axes: Axes, panel: Sequence[TrainingPair], part: Part) -> None:
     ends = []
     for record in (panel[0].reference, *(pair.record for pair in panel)):
         losses, name = step_losses(record), record.case.framework_label
-        tint = colour(name, frameworks)
+        tint = colour(name, part.frameworks)
         # The reference is broad and pale, so that a line that lies on it does not hide it.
         first = record is panel[0].reference
         width, alpha = (4.0, 0.45) if first else (1.1, 1.0)
-        style = "-" if first else dash(name, frameworks)
+        style = "-" if first else dash(name, part.frameworks)
         (line,) = axes.plot(_steps(losses), losses, color=tint, linestyle=style)
         line.set(linewidth=width, alpha=alpha)
         hover(line, f"{name}: loss {losses[0]:.4g} at step 1, {losses[-1]:.4g} at {len(losses)}")
@@ -186,7 +190,8 @@ def _losses(axes: Axes, panel: Sequence[TrainingPair], frameworks: Sequence[str]
     axes.margins(y=0.08)  # room for the broad line
     axes.tick_params(labelbottom=False)
     _across(axes, panel)
-    _name_ends(axes, ends)
+    if not part.narrow:  # which has no room beside the panel, but a legend
+        _name_ends(axes, ends)
 
 
 def _name_ends(axes: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
@@ -209,7 +214,7 @@ def _name_ends(axes: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
         )
 
 
-def _differences(axes: Axes, panel: Sequence[TrainingPair], frameworks: Sequence[str]) -> None:
+def _differences(axes: Axes, panel: Sequence[TrainingPair], part: Part) -> None:
     words = (len(panel) + 0.5) * _LINE  # room for a line each, above the curves
     _logarithmic(axes, panel, 1 - words)
     for threshold in THRESHOLDS:
@@ -218,9 +223,9 @@ def _differences(axes: Axes, panel: Sequence[TrainingPair], frameworks: Sequence
         axes.text(1.012, threshold, share(threshold), color=SOFT, va="center", transform=place)
     for line, pair in enumerate(panel):
         name, difference = pair.record.case.framework_label, pair.difference
-        tint = colour(name, frameworks)
+        tint = colour(name, part.frameworks)
         drawn = np.maximum(np.where(np.isfinite(difference), difference, np.nan), _FLOOR)
-        style = dash(name, frameworks)
+        style = dash(name, part.frameworks)
         (curve,) = axes.plot(_steps(drawn), drawn, color=tint, linewidth=1.1, linestyle=style)
         hover(curve, f"{name}: relative difference at step 1 {power(float(difference[0]))}")
         step = pair.first_above(_DIVERGED)
@@ -228,7 +233,8 @@ def _differences(axes: Axes, panel: Sequence[TrainingPair], frameworks: Sequence
             axes.axvline(step, ymax=1 - words, color=tint, linewidth=1.4, linestyle=":")
         top = 1 - (line + 0.6) * _LINE
         step_text = describe_step(step, len(difference))
-        said = f"{name} first differs by more than {share(_DIVERGED)}: {step_text}"
+        what = ": above" if part.narrow else " first differs by more than"
+        said = f"{name}{what} {share(_DIVERGED)}{'' if part.narrow else ':'} {step_text}"
         axes.text(0.015, top, said, color=tint, va="center", fontsize=8, transform=axes.transAxes)
     axes.set_ylabel("relative difference")
     axes.set_xlabel("steps of training")

@@ -31,6 +31,7 @@ from bench.report.format import joined, known, percent, share
 from bench.report.leads import who as who_is
 from bench.report.panels import first_panels, panels_of, signed_title
 from bench.report.plot_style import (
+    ALONE,
     Drawing,
     colour,
     contrast,
@@ -51,6 +52,7 @@ PAIRS = 5
 _LETTERS = 42  # of a title above axes 4.5 inches wide
 _MATRIX_LETTERS = 24  # of one above a matrix
 _ACROSS = 4  # matrices side by side, where a network has no more
+_ACROSS_PHONE = 2
 _LIGHT, _DARK = "#fffffe", "#010101"
 """On the cells of a matrix, whose colours are the same on a light page and on a dark one: none of
 the colours that follow the page's (`bench.report.page.chapters`)."""
@@ -117,14 +119,17 @@ def per_class(part: Part) -> Drawing | None:
         return None
     panels, left_out = first_panels(panels_of(found), "per_class", part.panels)
     names = labels(panels)
-    columns = min(2, len(panels))
+    columns = part.across(len(panels))
     rows = -(-len(panels) // columns)
     classes = list(_per_class(found[0]))
     title = f"Accuracy by class, {part.track} track"
-    figure = new_figure(5 * columns, 1.3 + rows * (0.8 + 0.29 * len(classes)), title, part.data)
+    wide = part.width(5 * columns if columns > 1 else ALONE)
+    figure = new_figure(wide, 1.3 + rows * (0.8 + 0.29 * len(classes)), title, part.data)
     places = [axes for row in grid_of_axes(figure, rows, columns) for axes in row]
     for axes, (case, panel) in zip(places, panels.items(), strict=False):
-        axes.set_title(in_lines(signed_title(names[case], panel, timed=False), _LETTERS))
+        axes.set_title(
+            in_lines(signed_title(names[case], panel, timed=False), part.letters(_LETTERS))
+        )
         _dots(axes, panel, part.frameworks)
     for axes in places[len(panels) :]:
         axes.set_axis_off()
@@ -170,11 +175,12 @@ def confusion(part: Part) -> Drawing | None:
     names = labels(panels)
     titled = [(_above(names[case], e), e) for case, panel in panels.items() for e in panel]
     columns = _columns([len(panel) for panel in panels.values()])
+    columns = min(columns, _ACROSS_PHONE) if part.narrow else columns
     rows = -(-len(titled) // columns)
     title = f"Confusion of classes, {part.track} track"
     lines = max(above.count("\n") + 1 for above, _ in titled)
-    height = 0.8 + rows * (2.8 + 0.16 * lines)
-    figure = new_figure(max(5.5, 1.3 + 2.2 * columns), height, title, part.data)
+    height = 0.8 + rows * ((2.1 if part.narrow else 2.8) + 0.16 * lines)
+    figure = new_figure(part.width(max(5.5, 1.3 + 2.2 * columns)), height, title, part.data)
     places = [axes for row in grid_of_axes(figure, rows, columns) for axes in row]
     for place, (axes, (above, experiment)) in enumerate(zip(places, titled, strict=False)):
         axes.set_title(above, fontsize=9)

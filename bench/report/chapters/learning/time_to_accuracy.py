@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import partial
+from itertools import chain, islice
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, PercentFormatter
@@ -20,6 +21,7 @@ from bench.report.format import NOTHING, count, joined, known, significant
 from bench.report.leads import extremes
 from bench.report.panels import first_lines, signed_title
 from bench.report.plot_style import (
+    ALONE,
     SOFT,
     Drawing,
     colour,
@@ -156,14 +158,19 @@ def time_to_accuracy(part: Part) -> Drawing | None:
     names = labels(follow.members[0].peers for follow in found)
     columns = max(min(GOALS, len(follow.thresholds())) for follow in found)
     title = f"Time to accuracy, {part.track} track"
-    figure = new_figure(max(5.5, 0.6 + 3.4 * columns), 1.2 + 2.4 * len(found), title, part.data)
+    across = part.across(columns, columns)
+    rows = len(found) * columns // across
+    wide = 0.6 + 3.4 * columns if columns > 1 else ALONE
+    figure = new_figure(part.width(wide), 1.2 + 2.4 * rows, title, part.data)
     frameworks = part.frameworks
-    for line, follow in zip(grid_of_axes(figure, len(found), columns), found, strict=True):
+    places = chain.from_iterable(grid_of_axes(figure, rows, across))
+    for follow in found:
+        line = list(islice(places, columns))
         goals = follow.thresholds()[-GOALS:]
         for axes, goal in zip(line, goals, strict=False):
             name = f"{names[follow.members[0].peers]}: {100 * goal:g} %"
             name = signed_title(name, _with_left_out(follow, part))
-            axes.set_title(in_lines(name, _LETTERS))
+            axes.set_title(in_lines(name, part.letters(_LETTERS)))
             _panel(axes, follow, goal, frameworks)
         for axes in line[len(goals) :]:
             axes.set_axis_off()

@@ -25,6 +25,7 @@ from bench.report.format import NOTHING, count, known, ratio, significant
 from bench.report.leads import both, counted
 from bench.report.panels import first_panels, signed_title
 from bench.report.plot_style import (
+    ALONE,
     INK,
     Drawing,
     colour,
@@ -235,15 +236,16 @@ def break_even(part: Part) -> Drawing | None:
         return None
     panels, left_out = first_panels(found, "break_even", part.panels)
     names = labels(panels)
-    columns = min(2, len(panels))
+    columns = part.across(len(panels))
     rows = -(-len(panels) // columns)
     title = f"Seconds from the start of a process, {part.track} track"
-    figure = new_figure(4.9 * columns + 0.4, 1.2 + 2.7 * rows, title, part.data)
+    wide = 4.9 * columns + 0.4 if columns > 1 else ALONE
+    figure = new_figure(part.width(wide), 1.2 + 2.7 * rows, title, part.data)
     places = [axes for row in grid_of_axes(figure, rows, columns) for axes in row]
     for axes, (case, sides) in zip(places, panels.items(), strict=False):
         measured = [e for side in sides for e in (side.steady, side.start)]
-        axes.set_title(in_lines(signed_title(names[case], measured), _LETTERS))
-        _lines(axes, sides, part.frameworks)
+        axes.set_title(in_lines(signed_title(names[case], measured), part.letters(_LETTERS)))
+        _lines(axes, sides, part)
     for axes in places[len(panels) :]:
         axes.set_axis_off()
     frameworks = [name for name in part.frameworks if _has(name, panels.values())]
@@ -263,7 +265,7 @@ def _has(framework: str, panels: Iterable[Sequence[Side]]) -> bool:
     return any(side.steady.case.framework_label == framework for sides in panels for side in sides)
 
 
-def _lines(axes: Axes, sides: Sequence[Side], frameworks: Sequence[str]) -> None:
+def _lines(axes: Axes, sides: Sequence[Side], part: Part) -> None:
     reach = _reach(sides)
     undecided = [pair for pair in _pairs(sides) if _undecided(*pair)]
     thin = [side for pair in undecided for side in pair]
@@ -272,8 +274,8 @@ def _lines(axes: Axes, sides: Sequence[Side], frameworks: Sequence[str]) -> None
         (line,) = axes.plot(
             (0, reach),
             (side.startup, side.startup + reach / side.rate),
-            color=colour(name, frameworks),
-            linestyle=dash(name, frameworks),
+            color=colour(name, part.frameworks),
+            linestyle=dash(name, part.frameworks),
             linewidth=_THIN if side in thin else _THICK,
         )
         start, rate = significant(side.startup), significant(side.rate)
@@ -288,7 +290,9 @@ def _lines(axes: Axes, sides: Sequence[Side], frameworks: Sequence[str]) -> None
     axes.locator_params(axis="x", nbins=5)
     axes.xaxis.set_major_formatter(plain_numbers())
     axes.yaxis.set_major_formatter(plain_numbers())
-    reasons = [in_lines(words, _LETTERS + 10) for words in _reasons(undecided, len(sides))]
+    reasons = [
+        in_lines(words, part.letters(_LETTERS) + 10) for words in _reasons(undecided, len(sides))
+    ]
     axes.set_xlabel("\n".join(["training images after the first step", *reasons]))
     axes.set_ylabel("seconds")
 

@@ -24,6 +24,7 @@ from bench.report.format import significant
 from bench.report.leads import both, counted, extremes
 from bench.report.panels import first_panels, panels_of, signed_title
 from bench.report.plot_style import (
+    ALONE,
     Drawing,
     colour,
     dash,
@@ -63,13 +64,14 @@ def latency(part: Part) -> Drawing | None:
         return None
     panels, left_out = first_panels(panels_of(found), "latency", part.panels)
     names = labels(panels)
-    columns = min(2, len(panels))
+    columns = part.across(len(panels))
     rows = -(-len(panels) // columns)
     title = f"Latency of one image, {part.track} track"
-    figure = new_figure(5 * columns, 1.1 + 2.7 * rows, title, part.data)
+    wide = 5 * columns if columns > 1 else ALONE
+    figure = new_figure(part.width(wide), 1.1 + 2.7 * rows, title, part.data)
     places = [axes for row in grid_of_axes(figure, rows, columns) for axes in row]
     for axes, (case, panel) in zip(places, panels.items(), strict=False):
-        axes.set_title(in_lines(signed_title(names[case], panel), _LETTERS))
+        axes.set_title(in_lines(signed_title(names[case], panel), part.letters(_LETTERS)))
         _distributions(axes, panel, part.frameworks)
     for axes in places[len(panels) :]:
         axes.set_axis_off()

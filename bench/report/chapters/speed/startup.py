@@ -17,10 +17,12 @@ from bench.report.format import NOTHING, significant
 from bench.report.leads import extremes
 from bench.report.panels import figure_after_bar, first_panels, name_bars, panels_of
 from bench.report.plot_style import (
+    ALONE,
     Drawing,
     grid_of_axes,
     hover,
     in_lines,
+    legend_below,
     new_figure,
 )
 from bench.report.report import Part
@@ -87,13 +89,15 @@ def startup(part: Part) -> Drawing | None:
     names = labels(panels)
     bars = max(len(panel) for panel in panels.values())
     title = f"Start-up, {part.track} track"
-    figure = new_figure(8.2, 1.3 + len(panels) * (0.7 + 0.27 * bars), title, part.data)
+    figure = new_figure(
+        part.width(ALONE), 1.3 + len(panels) * (0.7 + 0.27 * bars), title, part.data
+    )
     rows = grid_of_axes(figure, len(panels), 1)
     for (axes,), (case, panel) in zip(rows, panels.items(), strict=True):
-        axes.set_title(in_lines(names[case], _LETTERS))
+        axes.set_title(in_lines(names[case], part.letters(_LETTERS)))
         _stacks(axes, panel, part.results)
     handles = [Patch(color=tint, label=name) for name, tint in _PARTS.values()]
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
+    legend_below(figure, handles)
     return Drawing(
         f"startup_{part.track}",
         title,
