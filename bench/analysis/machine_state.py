@@ -30,17 +30,17 @@ def machine_line(records: Iterable[Record]) -> str | None:
             return None
         if max(shares) > OTHERS:
             return (
-                f"Other processes used up to {max(shares):.0%} of the CPUs, although no "
+                f"Other processes used up to {100 * max(shares):.0f} % of the CPUs, although no "
                 f"measurement counts as disturbed: blocks were measured again, or are too "
                 f"short to tell. {advice}"
             )
         return (
-            f"The machine was quiet: others used at most {max(shares):.0%} of the CPUs."
+            f"The machine was quiet: others used at most {100 * max(shares):.0f} % of the CPUs."
             f"{_swapped(observed)}"
         )
+    many = "1 measurement gives" if len(observed) == 1 else f"{len(observed)} measurements give"
     return (
-        f"DISTURBED: {len(disturbed)} of {len(observed)} measurements give no verdict on speed: "
-        f"{_causes(disturbed)}. {advice}"
+        f"DISTURBED: {len(disturbed)} of {many} no verdict on speed: {_causes(disturbed)}. {advice}"
     )
 
 
@@ -55,7 +55,7 @@ def _causes(records: Sequence[Record]) -> str:
     for name, (limit, text) in words.items():
         highest = _highest(records, name)
         if highest > limit:
-            found.append(text.format(f"{highest:.0%}"))
+            found.append(text.format(f"{100 * highest:.0f} %"))
     return ", ".join(found)
 
 

@@ -158,7 +158,7 @@ def _splits(bundle: Bundle) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The splits that are used, the training split first, and what is to be said about them."""
     there = Counter(name.partition("/")[0] for name in bundle.files)
     folders = {folder.partition("/")[0] for folder in bundle.folders}
-    share = f"{_TEST_SHARE:.0%} of each class, always the same, is the test"
+    share = f"{100 * _TEST_SHARE:.0f} % of each class, always the same, is the test"
     said = _without_class(bundle)
     if UNSPLIT in there:
         return (UNSPLIT,), (f"no train and test folders: {share}", *said)

@@ -83,9 +83,11 @@ def _warning(state: Mapping[str, Any], before: Times, seconds: float) -> str | N
     others, steal = (state[name] or 0.0 for name in ("others", "steal"))
     parts = []
     if others > OTHERS:
-        parts.append(f"other processes use {others:.0%} of its CPUs{_names(before, seconds)}")
+        parts.append(
+            f"other processes use {100 * others:.0f} % of its CPUs{_names(before, seconds)}"
+        )
     if steal > STEAL:
-        parts.append(f"a hypervisor takes {steal:.0%} of them away")
+        parts.append(f"a hypervisor takes {100 * steal:.0f} % of them away")
     if not parts:
         return None
     return f"the machine is busy: {'; '.join(parts)}; measurements will be disturbed"
@@ -102,9 +104,9 @@ def _names(before: Times, seconds: float) -> str:
     for share, process in busiest:
         if share >= _NAMED:
             try:
-                words.append(f"{process.name()} {share:.0%} of a CPU")
+                words.append(f"{process.name()} {100 * share:.0f} % of a CPU")
             except psutil.Error:
-                words.append(f"a process that has ended {share:.0%} of a CPU")
+                words.append(f"a process that has ended {100 * share:.0f} % of a CPU")
     return f" ({', '.join(words)})" if words else ""
 
 

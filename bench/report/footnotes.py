@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from bench.analysis.caveats import SECONDS, reasons
-from bench.analysis.experiments import labels, start_of
+from bench.analysis.experiments import Data, labels, start_of
 from bench.analysis.published import MEAN_OF_CLASSES
 from bench.analysis.rows import Row
 from bench.core.case import Case
@@ -57,12 +57,18 @@ def is_timed(row: Row) -> bool:
     return "accuracy" not in row
 
 
-def caveats(rows: Iterable[Row], *, seconds: bool = True) -> list[str]:
+def on_data(data: Data) -> str:
+    """The words after the names of rows that say which data they are of."""
+    return f" on {data.name} ({data.short})" if data.short else f" on {data.name}"
+
+
+def caveats(rows: Iterable[Row], *, seconds: bool = True, where: str = "") -> list[str]:
     """A line for each caveat, with the rows that it holds for: ``‡ cifar-bn in pytorch: …``.
 
     Args:
         rows: Rows of one table.
         seconds: Whether the table has speeds or times: their caveats, and what was dropped.
+        where: Words after the names of rows (`on_data`).
     """
     rows = list(rows)
     found: dict[str, list[Row]] = {}
@@ -75,7 +81,7 @@ def caveats(rows: Iterable[Row], *, seconds: bool = True) -> list[str]:
                 found.setdefault(str(why), []).append(row)
     several = len(rows) > 1
     return [
-        f"{SIGN} {ALL_ROWS if several and len(some) == len(rows) else _named(some)}: {why}"
+        f"{SIGN} {ALL_ROWS if several and len(some) == len(rows) else _named(some)}{where}: {why}"
         for why, some in found.items()
     ]
 
@@ -93,7 +99,7 @@ def _join(networks: dict[str, list[str]], variant: str, framework: str) -> None:
         named.append(framework)
 
 
-def removed(records: Iterable[Record]) -> list[str]:
+def removed(records: Iterable[Record], *, where: str = "") -> list[str]:
     """A line for each reason why records were removed for their seconds, with what it removed."""
     found: dict[tuple[str, str], dict[str, list[str]]] = {}
     for record in records:
@@ -105,7 +111,7 @@ def removed(records: Iterable[Record]) -> list[str]:
     for (label, why), networks in found.items():
         by_reason.setdefault(why, []).append(f"{label} of {_where(networks)}")
     return [
-        f"{SIGN} Removed, since the seconds are no measurement: {'; '.join(what)}: {why}"
+        f"{SIGN} Removed, since the seconds are no measurement: {'; '.join(what)}{where}: {why}"
         for why, what in by_reason.items()
     ]
 

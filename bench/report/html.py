@@ -20,7 +20,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from bench.analysis.comparison.compare import identical
-from bench.analysis.experiments import latest, without_seed
+from bench.analysis.experiments import Data, latest, without_seed
 from bench.core.case import Case
 from bench.core.errors import cannot_write, notice
 from bench.core.files import write_whole
@@ -33,6 +33,7 @@ from bench.core.text import without_folders
 from bench.report import footnotes, summary
 from bench.report.failing import Failures
 from bench.report.first_screen.answers import answers, certificates, how_to_read
+from bench.report.format import many
 from bench.report.page.assets import TEMPLATES, assets
 from bench.report.page.chapters import Group, facet_values, groups, more_rows
 from bench.report.page.commands import Begun, begun
@@ -91,20 +92,17 @@ class Caveats:
         shown = [line for line in lines if not _of_single_rows(line)][:_FEW]
         return cls(tuple(lines), tuple(shown), tuple(line for line in lines if line not in shown))
 
-    @property
-    def of_all(self) -> tuple[str, ...]:
-        """Those of all rows of some data, which tables and figures need not repeat."""
-        return tuple(line for line in self.lines if line.startswith(_OF_ALL))
-
-    def own(self, notes: Sequence[str]) -> list[str]:
-        """The notes of a table without what holds for all rows."""
-        said = tuple(f":{line.removeprefix(_OF_ALL)}" for line in self.of_all)
+    def own(self, notes: Sequence[str], data: Data) -> list[str]:
+        """The notes of a table of some data without what holds for all rows of the data."""
+        heads = (f"{_OF_ALL}:", f"{_OF_ALL}{footnotes.on_data(data)}:")
+        of_all = [line for line in self.lines if line.startswith(heads)]
+        said = tuple(f":{line.removeprefix(h)}" for line in of_all for h in heads if h in line)
         return [n for n in notes if not (n.startswith(footnotes.SIGN) and n.endswith(said))]
 
 
 _FEW = 3
 """Caveats above the answers, which they would push off the screen."""
-_OF_ALL = f"{footnotes.SIGN} {footnotes.ALL_ROWS}:"
+_OF_ALL = f"{footnotes.SIGN} {footnotes.ALL_ROWS}"
 
 
 def _of_single_rows(line: str) -> bool:
@@ -207,7 +205,7 @@ def _write(
             notice(line)
         write_whole(page, _page(report, found, folder, facts, [*notes, *failed]))
     except OSError as error:
-        advice = "give another folder with -o ; the records are whole"
+        advice = "-o FOLDER writes them elsewhere; the records are whole"
         raise cannot_write(folder, error, advice, what="results into") from error
     return page
 
@@ -224,6 +222,7 @@ def _page(
     engine = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     engine.filters["emphasis"] = _emphasis
     engine.filters["code"] = _code
+    engine.filters["many"] = many
     engine.filters["breakable"] = _breakable
     template = engine.from_string(source.read_text(encoding="utf-8"))
     return template.render(
@@ -265,7 +264,7 @@ def _facts(report: Report, failures: Failures) -> dict[str, Any]:
 
 def _machines(records: Sequence[Record]) -> list[str]:
     """A line for each machine that gave a result."""
-    return list(dict.fromkeys(summary.which_machine(r.environment) for r in records if r.ok))
+    return summary.which_machines(r.environment for r in records if r.ok)
 
 
 def _payload(details: Mapping[str, object], rows: Mapping[str, object]) -> Markup:

@@ -14,7 +14,7 @@ from bench.analysis.rows import Row
 from bench.core.kinds import kind
 from bench.report.columns import case_of, framework_of
 from bench.report.footnotes import has_caveat, signed
-from bench.report.format import joined, known
+from bench.report.format import joined, known, many
 from bench.stats.verdicts import INCONCLUSIVE, TIE
 from bench.training.tracks import peers_of
 
@@ -90,7 +90,27 @@ def _kinds(rows: Sequence[Row]) -> list[str]:
     return found if len(set(found)) > 1 else [""] * len(found)
 
 
-def counted(key: str, what: str = _COMPARISON, *, before: str = "") -> Lead:
+def compared(key: str, *, before: str = "") -> Lead:
+    """The sentence of `counted` for what each of the rows is compared with: ``All 4 comparisons
+    with pytorch: faster.``
+
+    Args:
+        key: The rows' key of the verdict.
+        before: Words before each sentence.
+    """
+
+    def lead(rows: Sequence[Row]) -> str:
+        groups: dict[str, list[Row]] = {}
+        for row in rows:
+            against = str(row.get("reference") or "").replace("its own", "their own")
+            groups.setdefault(against, []).append(row)
+        leads = (counted(key, before=before, against=name)(some) for name, some in groups.items())
+        return " ".join(filter(None, leads))
+
+    return lead
+
+
+def counted(key: str, what: str = _COMPARISON, *, before: str = "", against: str = "") -> Lead:
     """How often each word is in a column: ``Of 9 comparisons: 3 faster, 4 tie and 2 inconclusive.``
     One word that all rows have is not counted again: ``All 4 certificates: pass.`` Up to three
     comparisons are named: ``Faster: cifar-bn in keras-jax.``
@@ -99,6 +119,7 @@ def counted(key: str, what: str = _COMPARISON, *, before: str = "") -> Lead:
         key: The rows' key of the word; rows without one, and the reference's, are left out.
         what: What a row is.
         before: Words before the sentence.
+        against: What all rows are compared with, where the sentence says it.
     """
 
     def lead(rows: Sequence[Row]) -> str:
@@ -107,12 +128,12 @@ def counted(key: str, what: str = _COMPARISON, *, before: str = "") -> Lead:
         if not words:
             return ""
         if what == _COMPARISON and len(mine) <= _NAMED:
-            return f"{before}{_named(mine, key, upper=not before)}."
+            return f"{before}{_named(mine, key, against, upper=not before)}."
         order = [*sorted(words.keys() - {*_LAST}), *(word for word in _LAST if word in words)]
         number = sum(words.values())
-        some = f"{number} {what}" + ("" if number == 1 else "s")
+        some = many(number, what) + (f" with {against}" if against else "")
         if len(words) == 1:
-            every = {1: some, 2: f"Both {what}s"}.get(number, f"All {some}")
+            every = {1: some, 2: f"Both {some[2:]}"}.get(number, f"All {some}")
             every = every[0].lower() + every[1:] if before else every
             return f"{before}{every}: {order[0]}."
         named = joined([f"{words[word]} {word}" for word in order])
@@ -122,13 +143,14 @@ def counted(key: str, what: str = _COMPARISON, *, before: str = "") -> Lead:
     return lead
 
 
-def _named(rows: Sequence[Row], key: str, *, upper: bool) -> str:
+def _named(rows: Sequence[Row], key: str, against: str, *, upper: bool) -> str:
     """The words, each with the rows that have it."""
+    to = f" compared with {against}" if against else ""
     named: dict[str, dict[str, list[str]]] = {}
     for row, (name, what) in zip(rows, _told_apart(rows, seconds=True), strict=True):
         named.setdefault(str(row[key]), {}).setdefault(name, []).append(what)
     found = "; ".join(
-        f"{word}: {joined([_with_details(*one) for one in names.items()])}"
+        f"{word}{to}: {joined([_with_details(*one) for one in names.items()])}"
         for word, names in named.items()
     )
     return found[0].upper() + found[1:] if upper else found

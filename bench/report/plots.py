@@ -26,6 +26,7 @@ from bench.core.system.resources import usable_cpus
 from bench.report import footnotes
 from bench.report.chapters import TABLES
 from bench.report.computing import compute_rows
+from bench.report.format import many
 from bench.report.panels import FEW_PANELS, PANELS
 from bench.report.plot_style import PHONE, Drawing, Plot, below, retitle, save, style, use_style
 from bench.report.report import Part, Records, Report
@@ -78,8 +79,7 @@ def write_plots(
     some = (_in_processes if report.large else _in_turn)(todo, meanwhile)
     reasons = [plot for plot in some if isinstance(plot, str)]
     if reasons:
-        what = "1 plot" if len(reasons) == 1 else f"{len(reasons)} plots"
-        line = f"{what} could not be drawn: {reasons[0]}"
+        line = f"{many(len(reasons), 'plot')} could not be drawn: {reasons[0]}"
         if failed is None:
             raise RuntimeError(line)
         failed.append(line)

@@ -27,7 +27,7 @@ from bench.core.system.environment import gpu_line
 from bench.report import footnotes
 from bench.report.chapters.learning import ablation
 from bench.report.columns import case_of, framework_of
-from bench.report.format import fixed, joined, known, percent, ratio, significant
+from bench.report.format import fixed, joined, known, many, percent, ratio, significant
 from bench.report.report import Records, Report
 from bench.training.tracks import TRACKS, peers_of
 
@@ -53,10 +53,10 @@ def what_was_run(report: Records) -> str:
     tracks = [track for track in TRACKS if track in found]
     seeds = len({record.case.seed for record in records})
     sentences = [
-        f"{ok} of {_many(len(records), 'measurement')} gave a result{_trouble(records)}.",
-        f"{_many(len(networks), 'network')} ({', '.join(networks)}) in "
+        f"{ok} of {many(len(records), 'measurement')} gave a result{_trouble(records)}.",
+        f"{many(len(networks), 'network')} ({', '.join(networks)}) in "
         f"{', '.join(frameworks_of(records))}; {joined(tracks)} track; "
-        f"{_many(seeds, 'seed')}.",
+        f"{many(seeds, 'seed')}.",
     ]
     if len(runs := dict.fromkeys(record.run for record in records if record.run)) > 1:
         sentences.append(f"Of {len(runs)} runs: {', '.join(runs)}; the tables name each row's.")
@@ -82,7 +82,9 @@ def duration(seconds: float) -> str:
 def warnings(report: Records) -> list[str]:
     """What a reader must know before any figure: synthetic images, and the caveats of records."""
     lines = []
-    for results in Report.of(report).datasets:
+    datasets = Report.of(report).datasets
+    for results in datasets:
+        where = footnotes.on_data(results.data) if len(datasets) > 1 else ""
         trained = [r for r in results.records if r.ok and kind(r.kind).trained]
         if trained and is_synthetic(results.data):
             lines.append(
@@ -90,8 +92,8 @@ def warnings(report: Records) -> list[str]:
                 "about CIFAR-10, and nothing about how good a network is."
             )
         rows = results.once(comparability_rows) + results.once(ablation.TABLE.rows)
-        lines += footnotes.caveats(rows)
-        lines += footnotes.removed(r for r in results.removed if kind(r.kind).timed)
+        lines += footnotes.caveats(rows, where=where)
+        lines += footnotes.removed((r for r in results.removed if kind(r.kind).timed), where=where)
     return list(dict.fromkeys(lines))
 
 
@@ -110,10 +112,6 @@ def _trouble(records: Iterable[Record]) -> str:
     return "".join(f", {part}" for part in parts)
 
 
-def _many(number: int, thing: str) -> str:
-    return f"{number:,} {thing}" + ("" if number == 1 else "s")
-
-
 def which_data(records: Records) -> list[str]:
     """A line per dataset: name, sizes, fingerprint, and what its source said about it."""
     return [_data_line(results) for results in Report.of(records).datasets]
@@ -123,7 +121,7 @@ def _data_line(results: Results) -> str:
     data, records = results.data, results.records
     dataset = next((r.dataset for r in records if r.dataset.get("fingerprint")), {})
     if not dataset:
-        return f"{_many(len(records), 'measurement')} ended before the data was known."
+        return f"{many(len(records), 'measurement')} ended before the data was known."
     line = f"{data.name}: {_sizes(dataset)}, fingerprint {data.short}."
     notes = dataset.get("notes") or ()
     return " ".join([line, *([notes] if isinstance(notes, str) else map(str, notes))])
@@ -136,6 +134,17 @@ def _sizes(dataset: Mapping[str, Any]) -> str:
         if isinstance(dataset.get(key), int)
     ]
     return " and ".join(parts) or "sizes unknown"
+
+
+def which_machines(environments: Iterable[Mapping[str, Any]]) -> list[str]:
+    """A line per machine: what it is, then the framework versions of each environment on it."""
+    found: dict[str, dict[str, None]] = {}
+    for environment in environments:
+        versions = environment.get("versions") or {}
+        machine = found.setdefault(which_machine({**environment, "versions": {}}), {})
+        machine[", ".join(f"{name} {version}" for name, version in versions.items())] = None
+    named = {machine: "; ".join(filter(None, versions)) for machine, versions in found.items()}
+    return [", ".join(filter(None, pair)) for pair in named.items()]
 
 
 def which_machine(environment: Mapping[str, Any]) -> str:

@@ -115,6 +115,6 @@ def speed_verdict(ratio: Ratio) -> Verdict:
     if ratio.doubt and not math.isnan(ratio.ratio.value):
         return Verdict(INCONCLUSIVE, ratio.doubt)
     if ratio.disturbed > TOLERATED and not math.isnan(ratio.ratio.value):
-        share = f"{ratio.disturbed:.0%}"
+        share = f"{100 * ratio.disturbed:.0f} %"
         return Verdict(INCONCLUSIVE, f"disturbed: others used the CPUs in {share} of the blocks")
     return verdict(ratio.ratio, SPEED, ratio.processes)

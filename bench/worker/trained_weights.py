@@ -81,7 +81,7 @@ def _facts(
         classes=architecture.classes,
         input_size=size,
         categories=data.classes,
-        notes=f"trained on {data.name} ({how}): {accuracy:.2%} of the test images",
+        notes=f"trained on {data.name} ({how}): {100 * accuracy:.2f} % of the test images",
         training={
             "case": case.to_json(),
             "recipe": recipe.to_json(),

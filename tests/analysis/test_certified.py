@@ -227,7 +227,7 @@ def test_a_report_without_a_certificate_is_complete(tmp_path):
 def test_the_report_counts_certificates(tmp_path):
     records = [make_record(), make_record(framework="keras-jax", parity=FAILED_PARITY)]
     page = write_results(records, tmp_path).read_text(encoding="utf-8")
-    assert "1 of 2 results of the closed track have a passed certificate." in page
+    assert "1 of 2 results of the closed track has a passed certificate." in page
     assert f"cifar-bn in keras-jax: {WHY}" in page
 
 

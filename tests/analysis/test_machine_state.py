@@ -30,24 +30,24 @@ def test_what_is_not_known_of_the_machine_is_not_said():
 def test_a_quiet_run_says_so_with_the_load_of_whole_groups():
     noisy = replace(CALM, seconds=0.01, others=0.6)  # one tick of a short block
     line = machine_line([record(CALM, noisy), record(CALM, others=0.04)])
-    assert line == "The machine was quiet: others used at most 4% of the CPUs."
+    assert line == "The machine was quiet: others used at most 4 % of the CPUs."
 
 
 def test_a_run_next_to_others_is_not_called_quiet():
     short = replace(CALM, seconds=0.01, others=0.6)
     line = machine_line([record(CALM), record(short, others=0.87)])
-    assert line.startswith("Other processes used up to 87% of the CPUs, although ")
+    assert line.startswith("Other processes used up to 87 % of the CPUs, although ")
 
 
 def test_a_disturbed_run_says_by_what():
     busy = replace(CALM, others=0.34, steal=0.05, throttled=0.01)
     line = machine_line([record(busy, busy), record(CALM), record(CALM)])
     assert line.startswith("DISTURBED: 1 of 3 measurements give no verdict on speed: ")
-    assert "other processes used up to 34% of the CPUs" in line
-    assert "a hypervisor took up to 5% of them" in line
+    assert "other processes used up to 34 % of the CPUs" in line
+    assert "a hypervisor took up to 5 % of them" in line
     assert "quota" not in line
     throttled = replace(CALM, throttled=0.5)
-    assert "the CPU quota held them back for up to 50%" in machine_line([record(throttled)])
+    assert "the CPU quota held them back for up to 50 %" in machine_line([record(throttled)])
 
 
 def test_swapping_is_mentioned():
@@ -60,5 +60,5 @@ def test_the_first_screen_of_a_report_has_the_line(tmp_path):
     busy = replace(CALM, others=0.34)
     page = write_results([record(busy)], tmp_path).read_text(encoding="utf-8")
     start = page[: page.index("<h2")] if "<h2" in page else page
-    assert "DISTURBED: 1 of 1 measurements" in start
+    assert "DISTURBED: 1 of 1 measurement gives" in start
     assert "machine_state" not in page

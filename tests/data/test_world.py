@@ -111,7 +111,7 @@ def test_without_splits_a_fifth_of_each_class_is_the_test(
     assert np.bincount(found.test.labels).tolist() == [2, 2, 2]
     both = {image.tobytes() for split in (found.train, found.test) for image in split.images}
     assert len(both) == 30
-    assert "no train and test folders: 20% of each class, always the same" in found.notes
+    assert "no train and test folders: 20 % of each class, always the same" in found.notes
     assert found.notes in capsys.readouterr().err
     again = open_quietly(write_folder(tmp_path / "again", classes_alone()))
     assert again.fingerprint == found.fingerprint
@@ -124,7 +124,7 @@ def test_a_training_split_alone_gives_a_fifth_to_the_test(tmp_path: Path, form: 
     make = {"folder": write_folder, "tar": write_tar, "zip": write_zip}[form]
     found = open_quietly(make(tmp_path / f"alone.{form}", files))
     assert np.bincount(found.test.labels).tolist() == [2, 2, 2]
-    assert found.notes == "train/ alone: 20% of each class, always the same, is the test"
+    assert found.notes == "train/ alone: 20 % of each class, always the same, is the test"
     files |= {f"test/{i}.png": png(image) for i, image in enumerate(pixels(4, 9))}
     competition = open_quietly(make(tmp_path / f"competition.{form}", files))
     assert competition.fingerprint == found.fingerprint

@@ -209,7 +209,7 @@ def test_a_disturbed_pair_gives_no_verdict(workers: Workers) -> None:
             1 / 3, rel=0.01
         )
         assert row.verdict == "inconclusive"
-        assert row.reason == "disturbed: others used the CPUs in 100% of the blocks"
+        assert row.reason == "disturbed: others used the CPUs in 100 % of the blocks"
 
 
 @pytest.mark.usefixtures("_rows")

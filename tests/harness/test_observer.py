@@ -55,7 +55,7 @@ def test_a_hypervisor_that_takes_time_is_named(monkeypatch: pytest.MonkeyPatch) 
     quiet(monkeypatch, steal=0.08)
     _, warning = look(0.0)
     assert warning is not None
-    assert "a hypervisor takes 8% of them away" in warning
+    assert "a hypervisor takes 8 % of them away" in warning
 
 
 def test_swapping_is_counted_in_bytes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

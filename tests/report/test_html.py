@@ -21,7 +21,7 @@ from tests.support.synthetic_records.synthetic import (
     make_record,
 )
 
-VOID = {"meta", "br", "img"}
+VOID = {"meta", "br", "img", "wbr"}
 
 
 class Page(HTMLParser):
@@ -31,11 +31,13 @@ class Page(HTMLParser):
         super().__init__()
         self.open, self.ids, self.links, self.words = [], [], [], []
         self.tags = set()
+        self.whole = True
         self.feed(text)
         assert self.open == []
 
     def handle_starttag(self, tag, attrs):
         self.tags.add(tag)
+        self.whole = tag != "wbr"
         if tag not in VOID:
             self.open.append(tag)
         for name, value in attrs:
@@ -53,7 +55,11 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data):
-        self.words.append(data)
+        if self.whole:
+            self.words.append(data)
+        else:
+            self.words[-1] += data  # a word that may be broken here is one
+        self.whole = True
 
     @property
     def text(self):
@@ -160,8 +166,8 @@ def test_few_caveats_are_read_first_and_many_leave_room_for_the_answers():
     ]
     few, many = report_html.Caveats.of(lines[1:4]), report_html.Caveats.of(lines[::-1])
     assert few.shown == tuple(lines[1:4])
-    assert few.folded == few.of_all == ()
-    assert many.shown == many.of_all == (of_all,)
+    assert few.folded == ()
+    assert many.shown == (of_all,)
     assert many.folded == tuple(of_rows[::-1])
 
 
@@ -175,7 +181,38 @@ def test_a_caveat_of_all_rows_stands_once_in_the_page(tmp_path):
     ]
     text = report(records, tmp_path).text.partition('{"records"')[0]
     assert text.count("tests ran meanwhile") == 1
-    assert text.count("‡ All rows: see Read this first") >= 2
+    assert text.count("‡ All rows of this table: see Read this first") >= 2
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_with_several_datasets_a_caveat_of_all_rows_names_its_data(tmp_path):
+    caveats = ({"on": "all", "why": "tests ran meanwhile"},)
+    records = [make_record(framework=name, caveats=caveats) for name in FRAMEWORKS]
+    records += [make_record(framework=name, dataset=OTHER_DATASET) for name in FRAMEWORKS]
+    text = report(records, tmp_path).text.partition('{"records"')[0]
+    assert text.count("‡ All rows on cifar10 (0a1b2c3d4e5f): tests ran meanwhile") == 1
+    alone = report(records[: len(FRAMEWORKS)], tmp_path).text
+    of_tables = "‡ All rows of this table: see Read this first"
+    assert text.count(of_tables) == alone.count(of_tables) > 0
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_machine_stands_once_with_the_versions_of_all_its_environments(tmp_path):
+    both = [{**ENVIRONMENT, "versions": {name: "1.0"}} for name in ("torch", "keras")]
+    records = [
+        make_record(framework=name, environment=environment)
+        for name, environment in zip(FRAMEWORKS, both, strict=False)
+    ]
+    text = report(records, tmp_path).text
+    assert text.count("Machine ") == 1
+    assert "torch 1.0; keras 1.0" in text
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_one_thing_is_no_plural(tmp_path):
+    text = report([make_record()], tmp_path).text.partition('{"records"')[0]
+    assert "Table: 1 row " in text
+    assert not re.findall(r"\b1 (?:rows|cases|settings|facts|results|measurements|plots)\b", text)
 
 
 def test_a_long_error_shows_its_end_in_a_fold(tmp_path):

@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from bench.analysis.rows import Row
-from bench.report.leads import counted, extremes
+from bench.report.leads import compared, counted, extremes
 from tests.support.synthetic_records.synthetic import make_record
 
 
@@ -37,6 +37,16 @@ def test_few_comparisons_are_named_with_what_tells_them_apart() -> None:
         f"Faster: {name} (training and inference); tie: {name} (latency)."
     )
     assert counted("verdict", before="Speed: ")(rows[:1]) == f"Speed: faster: {name}."
+
+
+def test_comparisons_say_with_what() -> None:
+    rows = rows_of(["faster"] * 4 + ["tie"])
+    against = [*["pytorch"] * 4, "its own cifar-plain"]
+    rows = [{**row, "reference": name} for row, name in zip(rows, against, strict=True)]
+    name = f"{rows[0]['variant']} in {rows[0]['framework']}"
+    assert compared("verdict")(rows) == (
+        f"All 4 comparisons with pytorch: faster. Tie compared with their own cifar-plain: {name}."
+    )
 
 
 def test_the_ends_of_a_range_are_told_apart() -> None:

@@ -22,6 +22,8 @@ from bench.report.chapters.speed.throughput import throughput
 from bench.report.charts.accuracy_seeds import seeds
 from bench.report.page.chapters import inline_svg
 from bench.report.plot_style import (
+    ALONE,
+    PHONE,
     Drawing,
     Plot,
     colour,
@@ -398,7 +400,7 @@ def test_accuracy_against_throughput_is_as_wide_as_its_intervals_and_says_what_t
 RUNS = Path(__file__).parents[2] / "results"
 
 
-def drawings(run):
+def drawings(run, narrow=False):
     """All plots of a published run."""
     report = Report(RecordStore(RUNS / f"reference-2026-11-26-{run}").read())
     for results in report.datasets:
@@ -406,7 +408,7 @@ def drawings(run):
             if chart not in table.charts:
                 continue
             with style():
-                drawing = report_plots._drawing(chart, Part(results, track), table)
+                drawing = report_plots._drawing(chart, Part(results, track, narrow=narrow), table)
                 if drawing is not None:
                     yield drawing
 
@@ -425,10 +427,11 @@ def test_a_plot_with_a_footnote_has_its_sign_at_a_name(run):
     assert found
 
 
-@pytest.mark.parametrize("run", ["executions", "devices", "make-bench"])
-def test_no_word_leaves_its_plot(run):
+@pytest.mark.parametrize("narrow", [False, True])
+@pytest.mark.parametrize("run", ["executions", "devices", "make-bench", "ablation"])
+def test_no_word_leaves_its_plot(run, narrow):
     cut = []
-    for drawing in drawings(run):
+    for drawing in drawings(run, narrow):
         figure = drawing.figure
         figure.draw_without_rendering()
         axis = [one for axes in figure.axes for one in (axes.xaxis, axes.yaxis)]
@@ -439,6 +442,46 @@ def test_no_word_leaves_its_plot(run):
                 if place.x0 < -1 or place.x1 > figure.bbox.width + 1:
                     cut.append(f"{drawing.name}: {text.get_text()}")
     assert cut == []
+
+
+def test_plots_for_a_phone_have_one_column_with_names_above_their_marks():
+    found = list(drawings("make-bench", narrow=True))
+    assert {drawing.figure.get_figwidth() for drawing in found} == {PHONE}
+    for drawing in found:
+        left = {round(axes.get_position().x0, 2) for axes in shown(drawing.figure)}
+        assert len(left) == (2 if drawing.name.startswith("confusion") else 1), drawing.name
+    (differences,) = [d.figure for d in found if d.name == "accuracy_differences_closed"]
+    (axes,) = differences.axes
+    marks = sorted(line.get_ydata()[0] for line in axes.lines if line.get_marker() in "osD^")
+    names = sorted(text.get_position()[1] for text in axes.texts if " · " in text.get_text())
+    assert len(names) == len(marks) == 3
+    assert all(name < mark for name, mark in zip(names, marks, strict=True))  # y grows downwards
+
+
+@pytest.mark.parametrize("draw_one", [latency, per_class])
+def test_a_figure_of_one_panel_is_as_wide_as_its_card(draw_one):
+    kinds = {latency: "latency", per_class: "accuracy"}
+    drawing = draw(draw_one, [make_record(kind=kinds[draw_one])])
+    assert drawing.figure.get_figwidth() == ALONE
+
+
+def test_percentages_on_axes_have_a_space():
+    drawing = draw(per_class, [make_record(kind="accuracy")])
+    drawing.figure.draw_without_rendering()
+    labels = [text.get_text() for axes in drawing.figure.axes for text in axes.get_xticklabels()]
+    assert all(label.endswith(" %") for label in labels)
+
+
+def test_a_long_title_has_lines_and_the_figure_grows_for_them():
+    title = "Seconds of a training with recomputed features over cached ones, idiomatic track"
+    with style():
+        figure = new_figure(PHONE, 3, title, Data("cifar10", "0a"))
+        (above,) = [text for text in figure.texts if "recomputed" in text.get_text()]
+        assert " ".join(above.get_text().split()) == title
+        assert above.get_window_extent().width <= figure.bbox.width
+        assert figure.get_figheight() == pytest.approx(
+            3 + 0.2 * above.get_text().strip().count("\n")
+        )
 
 
 def test_frameworks_keep_colour_and_dash_whoever_else_is_there():

@@ -59,12 +59,22 @@ def test_a_change_of_a_thousand_points_has_a_plot() -> None:
     assert "+1,200" in "".join(svg.itertext())
 
 
+def test_values_have_the_digits_of_their_sentences() -> None:
+    """46.7 and 47.4 % are not 47 and 47."""
+    texts = [
+        text.text for text in drawn(Mark("a", ACCURACY, 0.467), Mark("b", ACCURACY, 0.474)).iter()
+    ]
+    assert {"46.7", "47.4"} < set(texts)
+    texts = [t.text for t in drawn(Mark("a", POINTS, 0.1234), Mark("b", SPEED, -0.125)).iter()]
+    assert {"+12.3", "−13"} < set(texts)
+
+
 def test_an_undecided_mark_is_hollow_and_an_end_beyond_the_axis_is_an_arrow() -> None:
     svg = drawn(Mark("a", SPEED, 0.1, -0.9, 9.0, decided=False), Mark("b", SPEED, 0.2))
     hollow, filled = [circle.attrib["style"] for circle in svg.iter("circle")]
     assert ("--paper" in hollow, "--paper" in filled) == (True, False)
     assert sum(path.attrib["d"].endswith("z") for path in svg.iter("path")) == 2
-    assert "[0.1x, 10x]" in "".join(svg.itertext())
+    assert "[0.10x, 10x]" in "".join(svg.itertext())
 
 
 def test_a_tie_is_as_wide_as_the_unit_of_its_mark_says() -> None:

@@ -86,7 +86,7 @@ def test_a_disturbed_pair_gives_no_verdict(share, word):
     verdict = speed_verdict(found)
     assert verdict.word == word
     if share > 0.2:
-        assert verdict.reason == "disturbed: others used the CPUs in 21% of the blocks"
+        assert verdict.reason == "disturbed: others used the CPUs in 21 % of the blocks"
 
 
 def test_what_was_not_measured_is_not_disturbed():

@@ -117,8 +117,8 @@ def _thresholds(record: Record) -> Iterator[str]:
             value, first = goal.get(name), reached[0].get(name) if reached else None
             if value != first:
                 yield (
-                    f"{accuracy:.0%} reached after {_known(value)} {name}, and by its curve after "
-                    f"{_known(first)}"
+                    f"{100 * accuracy:.0f} % reached after {_known(value)} {_unit(name, value)}, "
+                    f"and by its curve after {_known(first)}"
                 )
 
 
@@ -166,7 +166,8 @@ def _block_seconds(record: Record, seconds: Sequence[float]) -> Iterator[str]:
     middle = sorted(read / block - 1 for block, read in zip(own, seconds, strict=True))
     allowed = USUAL + USUAL_LEAST / min(own)
     if kind(record.kind).throughput and middle[len(middle) // 2] > allowed:
-        yield f"the machine was read for {middle[len(middle) // 2]:.1%} longer than its blocks took"
+        by = f"{100 * middle[len(middle) // 2]:.1f} %"
+        yield f"the machine was read for {by} longer than its blocks took"
 
 
 def _stretches(record: Record) -> Iterator[str]:
@@ -210,7 +211,8 @@ def _disturbed(record: Record) -> Iterator[str]:
     surely = sum(state.excess > 1 + UNSURE for state in states)
     perhaps = sum(state.excess > 1 - UNSURE for state in states)
     if states and not surely - 0.5 <= share * len(states) <= perhaps + 0.5:
-        yield f"disturbed {share:.0%} of the time, and by its readings {surely / len(states):.0%}"
+        read = f"{100 * surely / len(states):.0f} %"
+        yield f"disturbed {100 * share:.0f} % of the time, and by its readings {read}"
 
 
 def _flops(record: Record) -> Iterator[str]:
@@ -254,6 +256,10 @@ def _close(one: Any, other: Any) -> bool:
     if one is None or other is None:
         return one is other
     return isclose(one, other, rel_tol=1e-9, abs_tol=1e-12)
+
+
+def _unit(name: str, value: Any) -> str:
+    return name.removesuffix("s") if value == 1 else name
 
 
 def _known(value: Any) -> str:

@@ -170,7 +170,7 @@ def saved_weights(records: Iterable[Record], run: Path) -> list[str]:
         saved = record.metrics.get("saved_weights") or {}
         if "file" in saved:
             accuracy = record.metrics["test_accuracy"]
-            lines.append(f"{run / WEIGHTS / saved['file']} ({accuracy:.2%} test accuracy)")
+            lines.append(f"{run / WEIGHTS / saved['file']} ({100 * accuracy:.2f} % test accuracy)")
         elif saved:
             lines.append(f"{record.case.id}: {saved.get('problem')}")
     return lines

@@ -23,7 +23,7 @@ from bench.report.chapters.learning.accuracy_differences import (
 from bench.report.charts.forest import Forest, difference_axis
 from bench.report.columns import Column, how, seeds_of, text, who, whole
 from bench.report.format import CHANGE, NOTHING, known, points
-from bench.report.leads import both, counted
+from bench.report.leads import both, compared
 from bench.report.panels import first_lines
 from bench.report.plot_style import Drawing, framework_legend, grid_of_axes, new_figure
 from bench.report.report import Part
@@ -229,8 +229,8 @@ TABLE = Table(
     charts=(Chart("normalisation", normalisation, ("accuracy", TRAINING)),),
     times=(TRAINING,),
     lead=both(
-        counted("accuracy_verdict", before="Accuracy: "),
-        counted("speed_verdict", before="Training speed: "),
+        compared("accuracy_verdict", before="Accuracy: "),
+        compared("speed_verdict", before="Training speed: "),
     ),
     kinds=("accuracy", TRAINING),
 )

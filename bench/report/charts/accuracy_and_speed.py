@@ -14,7 +14,7 @@ from bench.analysis.experiments import Experiment, framework_labels_of, labels
 from bench.analysis.results import Results
 from bench.analysis.rows import TRAINING, mean_over_seeds
 from bench.core.case import Case
-from bench.report.format import RATIO, SHARE, interval, significant
+from bench.report.format import RATIO, SHARE, interval, many, significant
 from bench.report.panels import first_panels, panels_of, signed_title
 from bench.report.plot_style import (
     ALONE,
@@ -128,8 +128,8 @@ def _puzzles(points: Sequence[_Point], results: Results) -> list[str]:
             found.append((apart, words))
     found.sort(reverse=True)
     more = len(found) - _NOTES
-    rest = [f"… and {more} more pairs of points, for which the same holds"] if more > 0 else []
-    return [*(words for _, words in found[:_NOTES]), *rest]
+    rest = f"… and {many(more, 'more pair')} of points, for which the same holds"
+    return [*(words for _, words in found[:_NOTES]), *([rest] * (more > 0))]
 
 
 def _two_names(one: _Point, other: _Point) -> tuple[str, str]:

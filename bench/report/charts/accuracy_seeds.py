@@ -82,7 +82,7 @@ def _panel(axes: Axes, panel: Sequence[Experiment], frameworks: Sequence[str]) -
     name_rows(axes, dict(enumerate(_label(name, experiment) for name, experiment in names)))
     axes.set_ylim(len(panel) - 0.4, -0.6)  # the first on top
     axes.xaxis.set_major_locator(MaxNLocator(7))
-    axes.xaxis.set_major_formatter(PercentFormatter(1))
+    axes.xaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
     axes.set_xlabel("test accuracy")
 
 

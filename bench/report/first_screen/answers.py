@@ -29,7 +29,7 @@ from bench.report.first_screen.findings import NOT_COMPARED, Find, Finding
 from bench.report.first_screen.remarks import slower_as_recommended
 from bench.report.first_screen.small_plots import Mark, small_plot
 from bench.report.first_screen.wording import detected
-from bench.report.format import joined
+from bench.report.format import joined, many
 from bench.report.report import Records, Report
 from bench.stats.verdicts import ENOUGH_RUNS, INCONCLUSIVE, TIE
 from bench.training.tracks import TRACKS
@@ -261,9 +261,10 @@ def _missing(question: Question, report: Report) -> str:
         return f"Nothing to compare was measured in this run; `{command(question)}` measures it."
     if without := sum(not is_certified_row(row) for row in rows):
         have = "has" if without == 1 else "have"
+        of = many(len(rows), "row")
         return (
-            f"Measured in this run, but not compared: {without} of {len(rows)} rows {have} no "
-            "passed parity certificate."
+            f"Measured in this run, but not compared: {without} of {of} {have} no passed parity "
+            "certificate."
         )
     names = joined(list(dict.fromkeys(findings.title(case_of(row)) for row in rows)))
     return f"Measured in this run of {names} alone; `{command(question)}` compares frameworks."
@@ -349,4 +350,6 @@ def certificates(records: Sequence[Record]) -> str:
     if not closed:
         return "This report has no results of the closed track."
     passed = sum(record.parity.get("status") == "pass" for record in closed)
-    return f"{passed} of {len(closed)} results of the closed track have a passed certificate."
+    have = "has" if passed == 1 else "have"
+    of = many(len(closed), "result")
+    return f"{passed} of {of} of the closed track {have} a passed certificate."

@@ -13,6 +13,7 @@ from textwrap import wrap
 
 from markupsafe import Markup, escape
 
+from bench.report.first_screen.wording import percents
 from bench.report.format import fixed, known, significant
 from bench.stats.verdicts import EQUIVALENT_ACCURACY, EQUIVALENT_SPEED
 
@@ -122,7 +123,7 @@ def _letters(mark: Mark, axis: _Axis) -> int:
 
 
 def _value(mark: Mark, axis: _Axis) -> str:
-    return axis.show(100 * mark.value, signed=mark.unit != ACCURACY)
+    return axis.show(100 * mark.value, mark.unit)
 
 
 def _text(x: float, y: float, words: str, anchor: str, *, small: bool = False) -> str:
@@ -180,18 +181,24 @@ class _Axis:
     def _place(self, value: float) -> float:
         return math.log(_of_change(value)) if self.ratio else value
 
-    def show(self, value: float, *, signed: bool) -> str:
-        """A value in figures: ``+12``, ``3.4x`` on an axis of ratios."""
-        return f"{_figures(_of_change(value))}x" if self.ratio else _number(value, signed)
+    def show(self, value: float, unit: str) -> str:
+        """A value with the digits that its sentence has: ``+12``, ``46.7``, ``3.4x`` on an axis of
+        ratios."""
+        return f"{_figures(_of_change(value))}x" if self.ratio else _number(value, unit)
+
+    def end(self, value: float) -> str:
+        """An end of the axis, which is a round number."""
+        if self.ratio:
+            return f"{float(significant(_of_change(value), 2).replace(',', '')):,g}x"
+        return f"{'−' if value < 0 else '+' if self.low < 0 else ''}{abs(value):g}"
 
     def below(self, y: float) -> list[str]:
         """Ends of the axis and its unit."""
         low, high = self.x(self.low), self.x(self.high)
-        signed = self.low < 0
         return [
-            _text(0, y + _SMALL, self.show(self.low, signed=signed), "start", small=True),
+            _text(0, y + _SMALL, self.end(self.low), "start", small=True),
             _text((low + high) / 2, y + _SMALL, self.unit, "middle", small=True),
-            _text(_WIDTH - 2, y + _SMALL, self.show(self.high, signed=signed), "end", small=True),
+            _text(_WIDTH - 2, y + _SMALL, self.end(self.high), "end", small=True),
         ]
 
     def band(self, unit: str, y: float) -> list[str]:
@@ -212,7 +219,6 @@ class _Axis:
 def _row(mark: Mark, lines: Sequence[str], axis: _Axis, top: float) -> list[str]:
     """A mark below its label, with its value at the right."""
     value = 100 * mark.value
-    signed = mark.unit != ACCURACY
     shown = _value(mark, axis)
     below = top + _LINE_OF_TEXT * len(lines)
     y = below + _MARK / 2
@@ -222,7 +228,7 @@ def _row(mark: Mark, lines: Sequence[str], axis: _Axis, top: float) -> list[str]
     parts.append(_text(_WIDTH - 2, top + _SIZE, shown, "end"))
     if mark.low is not None and mark.high is not None and known(mark.low) and known(mark.high):
         low, high = 100 * mark.low, 100 * mark.high
-        words = ", ".join(axis.show(end, signed=signed) for end in (low, high))
+        words = ", ".join(axis.show(end, mark.unit) for end in (low, high))
         parts.insert(0, f"<title>{escape(mark.label)}  {escape(shown)} [{words}]</title>")
         ends = f"M{axis.x(low)} {y}H{axis.x(high)}"
         parts.append(f'<path d="{ends}" style="stroke:{_INK}" stroke-width="2"/>')
@@ -257,17 +263,16 @@ def _inverse(percent: float) -> float:
     return 100 * (1 / _of_change(percent) - 1)
 
 
-def _number(value: float, signed: bool) -> str:
-    digits = 0 if abs(value) >= 10 or value == 0 else 1
-    shown = abs(value) >= 0.5 * 10**-digits
-    sign = ("−" if value < 0 else "+") if signed and shown else ""
-    return f"{sign}{fixed(abs(value), digits)}"
+def _number(value: float, unit: str) -> str:
+    shown = percents(abs(value) / 100) if unit == SPEED else fixed(abs(value), 1)
+    nothing = not float(shown.replace(",", ""))
+    sign = "" if nothing or unit == ACCURACY else "−" if value < 0 else "+"
+    return f"{sign}{shown}"
 
 
 def _figures(ratio: float) -> str:
-    """A ratio with two digits, and whole from 10 on: ``0.2``, ``1.02``, ``12``."""
-    digits = 2 if ratio < 1 or ratio >= _TWICE else 3
-    return f"{float(significant(ratio, digits).replace(',', '')):,g}"
+    """A ratio as sentences have it: ``0.70``, ``1.02``, ``3.4``, ``12``."""
+    return significant(ratio, 2) if ratio >= _TWICE else fixed(ratio, 2)
 
 
 def _round(reach: float) -> float:

@@ -85,17 +85,17 @@ def _link(than: str, *, as_fast: bool) -> str:
 
 
 def _signed(part: float) -> str:
-    return f"{'-' if part < 0 else '+'}{_percents(abs(part))}"
+    return f"{'-' if part < 0 else '+'}{percents(abs(part))}"
 
 
 def size(value: float) -> str:
     """A ratio of speeds in words: ``12 % faster``, ``20 % slower``, ``2.4 times as fast``."""
     if value >= _TIMES:
         return f"{significant(value, 2)} times as fast"
-    return f"{_percents(abs(value - 1))} % {'faster' if value >= 1 else 'slower'}"
+    return f"{percents(abs(value - 1))} % {'faster' if value >= 1 else 'slower'}"
 
 
-def _percents(part: float) -> str:
+def percents(part: float) -> str:
     """A fraction in percent, as every percentage of a sentence is rounded."""
     whole = 100 * part
     return fixed(whole, 0) if abs(whole) >= 1 or whole == 0 else significant(whole, 1)
@@ -120,7 +120,7 @@ def detected(detectable: float) -> str:
     """A detectable difference: ``12 %``, and from 100 % on ``a factor of 3.5``."""
     if detectable >= 1:
         return f"a factor of {significant(1 + detectable, 2)}"
-    return f"{_percents(detectable)} %"
+    return f"{percents(detectable)} %"
 
 
 def accuracy_sentence(

@@ -292,6 +292,46 @@ def test_no_word_leaves_its_plot_in_the_faces_of_a_reader(chromium, tmp_path, ru
             assert {str(words) for plot in found if (words := plot.evaluate(LEAVES))} == set()
 
 
+def test_figures_of_a_phone_fit_it_and_those_of_a_screen_are_hidden(chromium, path):
+    with page_of(chromium, path, viewport={"width": 390, "height": 844}) as page:
+        cards = [card for card in page.locator(".card").all() if card.is_visible()]
+        assert len(cards) == page.locator("figure:visible").count() > 5
+        for card in cards:
+            assert (
+                card.evaluate("card => card.scrollLeft || card.scrollWidth - card.clientWidth") == 0
+            )
+        page.set_viewport_size({"width": 1440, "height": 900})
+        assert page.locator(".card.narrow:visible").count() == 0
+
+
+@pytest.mark.parametrize("width", [1130, 1200, 1440])
+def test_answers_have_room_beside_their_plots(chromium, path, width):
+    with page_of(chromium, path, viewport={"width": width, "height": 900}) as page:
+        said = page.locator(".answers dd:has(.drawn) .said").first
+        assert said.bounding_box()["width"] > 360
+
+
+def test_keys_of_settings_are_broken_between_words_alone(chromium, path):
+    with page_of(chromium, path, viewport={"width": 390, "height": 844}) as page:
+        part = opened(page, "throughput")
+        part.locator("td.opens button").first.click()
+        part.locator(".record summary", has_text="Settings").first.click()
+        key = part.locator(".pairs th").first
+        key.wait_for(state="visible")
+        broken = page.evaluate(BROKEN)
+        assert broken["keys"] > 10
+        assert broken["words"] == []
+
+
+BROKEN = """() => { const words = []; let keys = 0;
+  for (const key of document.querySelectorAll(".record .pairs th")) {
+    keys += 1;
+    for (const node of key.childNodes) if (/^\\w+[._]?$/.test(node.data)) {
+      const range = document.createRange(); range.selectNodeContents(node);
+      if (range.getClientRects().length > 1) words.push(node.textContent); } }
+  return { keys, words }; }"""
+
+
 def test_without_scripts_tables_and_pictures_are_there(chromium, path):
     with page_of(chromium, path, "latency", java_script_enabled=False) as page:
         page.locator("#latency details.table > summary").click()

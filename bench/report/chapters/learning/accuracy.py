@@ -17,7 +17,7 @@ from bench.analysis.rows import TRAINING, Row, accuracy_rows
 from bench.report.charts.accuracy_and_speed import accuracy_vs_throughput
 from bench.report.charts.accuracy_seeds import seeds
 from bench.report.columns import Column, dagger, how, number, seeds_of, who, whole
-from bench.report.format import NOTHING, percent, percent_interval, share, significant
+from bench.report.format import NOTHING, many, percent, percent_interval, share, significant
 from bench.report.leads import extremes
 from bench.report.panels import SEEDS, first_panels, panels_of, signed_title
 from bench.report.plot_style import (
@@ -86,7 +86,7 @@ def accuracy_curves(part: Part) -> Drawing | None:
                 continue
             axes.set_xlabel(_AXES[unit])
             axes.set_ylabel("test accuracy")
-            axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+            axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
             axes.xaxis.set_major_formatter(plain_numbers())
             axes.set_xlim(left=0)
             axes.set_ylim(0, 1.08 * axes.dataLim.y1)  # room for the marks at the top
@@ -132,7 +132,7 @@ def _learning(axes: Axes, experiment: Experiment, unit: str, frameworks: Sequenc
         markersize=4.5,
     )
     what = f"{percent(float(y[-1]))} after {significant(float(x[-1]))} {_AXES[unit]}"
-    hover(line, f"{framework}: {what} ({len(curves)} {'seed' if len(curves) == 1 else 'seeds'})")
+    hover(line, f"{framework}: {what} ({many(len(curves), 'seed')})")
 
 
 TABLE = Table(

@@ -21,7 +21,7 @@ from bench.networks.normalisations import NORMALISATIONS, Normalisation
 from bench.report.charts.forest import Forest, difference_axis
 from bench.report.columns import Column, how, seeds_of, text, who, whole
 from bench.report.format import CHANGE, NOTHING, points
-from bench.report.leads import counted
+from bench.report.leads import compared
 from bench.report.table import Chart, Table
 from bench.stats.estimates import UNKNOWN
 from bench.stats.verdicts import EQUIVALENT_ACCURACY
@@ -188,6 +188,6 @@ TABLE = Table(
     difference_rows,
     columns,
     charts=(Chart("accuracy_differences", DIFFERENCES.draw, ("accuracy",), timed=False),),
-    lead=counted("verdict"),
+    lead=compared("verdict"),
     kinds=("accuracy",),
 )

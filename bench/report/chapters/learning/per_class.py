@@ -157,7 +157,7 @@ def _dots(axes: Axes, panel: Sequence[Experiment], frameworks: Sequence[str]) ->
             hover(dot, f"{framework}, {name}: {percent(value)}")
     axes.set_yticks(range(len(classes)), classes)
     axes.invert_yaxis()
-    axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
 
 
 def confusion(part: Part) -> Drawing | None:

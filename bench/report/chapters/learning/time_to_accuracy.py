@@ -17,7 +17,7 @@ from bench.analysis.results import Results
 from bench.analysis.rows import Row, counts, identity, mean_over_seeds
 from bench.analysis.time_to_accuracy import PARTS, TimeToAccuracy, startup_of, times_to_accuracy
 from bench.report.columns import Column, how, number, seeds_of, who, whole
-from bench.report.format import NOTHING, count, joined, known, significant
+from bench.report.format import NOTHING, count, joined, known, many, significant
 from bench.report.leads import extremes
 from bench.report.panels import first_lines, signed_title
 from bench.report.plot_style import (
@@ -226,7 +226,7 @@ def _panel(axes: Axes, follow: TimeToAccuracy, goal: float, frameworks: Sequence
     axes.set_ylim(-0.05, 1.08)
     axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.xaxis.set_major_formatter(plain_numbers())
-    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
     axes.set_xlabel("seconds with start-up" if follow.with_startup else "seconds of training")
 
 
@@ -241,7 +241,7 @@ def _curve(
     style = dash(framework, frameworks)
     (line,) = axes.step(x, y, where="post", color=tint, linewidth=1.6, linestyle=style)
     reached = sum(seed.reached for seed in seeds)
-    hover(line, f"{framework}: reached by {reached} of {len(seeds)} seeds")
+    hover(line, f"{framework}: reached by {reached} of {many(len(seeds), 'seed')}")
     arrived = {seed.time for seed in seeds if seed.reached}
     level = dict(zip(x, y, strict=True))
     axes.plot(

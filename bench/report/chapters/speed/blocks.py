@@ -24,7 +24,7 @@ from bench.report.columns import (
     who,
     whole,
 )
-from bench.report.format import percent, significant
+from bench.report.format import many, percent, significant
 from bench.report.leads import extremes
 from bench.report.panels import first_panels, name_bars, panels_of
 from bench.report.plot_style import (
@@ -152,7 +152,7 @@ def _strip(
     (line,) = axes.plot((middle, middle), ends, color=tint, linewidth=2.4)
     words = f"median {significant(middle)} ms, quartiles {significant(low)} to {significant(high)}"
     for artist in (box, line):
-        hover(artist, f"{experiment.case.framework_label}: {words}, {len(found)} blocks")
+        hover(artist, f"{experiment.case.framework_label}: {words}, {many(len(found), 'block')}")
 
 
 def _scale(axes: Axes, low: float, high: float) -> None:

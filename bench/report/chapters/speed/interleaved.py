@@ -22,7 +22,7 @@ from bench.report.columns import (
     whole,
 )
 from bench.report.format import NOTHING, RATIO, known, percent
-from bench.report.leads import counted
+from bench.report.leads import compared
 from bench.report.table import Chart, Table
 from bench.stats.verdicts import SPEED, speed_verdict
 
@@ -203,5 +203,5 @@ TABLE = Table(
     columns,
     charts=(Chart("speed_ratios", SPEEDS.draw, _PAIRED),),
     times=_PAIRED,
-    lead=counted("verdict"),
+    lead=compared("verdict"),
 )

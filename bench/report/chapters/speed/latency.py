@@ -21,7 +21,7 @@ from bench.report.columns import (
     whole,
 )
 from bench.report.format import significant
-from bench.report.leads import both, counted, extremes
+from bench.report.leads import both, compared, extremes
 from bench.report.panels import first_panels, panels_of, signed_title
 from bench.report.plot_style import (
     ALONE,
@@ -133,7 +133,7 @@ TABLE = Table(
     times=("latency",),
     lead=both(
         extremes("Half of the calls took", "p50", lambda s: f"{significant(1000 * s)} ms"),
-        counted("verdict"),
+        compared("verdict"),
     ),
     kinds=("latency",),
 )

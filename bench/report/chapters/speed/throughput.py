@@ -25,7 +25,7 @@ from bench.report.columns import (
     whole,
 )
 from bench.report.format import NOTHING, interval, joined, known, percent, ratio, significant
-from bench.report.leads import both, counted, extremes
+from bench.report.leads import both, compared, extremes
 from bench.report.panels import figure_after_bar, first_panels, name_bars, panels_of
 from bench.report.plot_style import (
     INK,
@@ -215,6 +215,6 @@ TABLE = Table(
             )
             for name in _KINDS
         ),
-        counted("verdict"),
+        compared("verdict"),
     ),
 )
