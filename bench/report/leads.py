@@ -15,7 +15,7 @@ from bench.core.kinds import kind
 from bench.report.columns import case_of, framework_of
 from bench.report.footnotes import has_caveat, signed
 from bench.report.format import joined, known, many
-from bench.stats.verdicts import INCONCLUSIVE, TIE
+from bench.stats.verdicts import ACCURACY, INCONCLUSIVE, SPEED, TIE
 from bench.training.tracks import peers_of
 
 Lead = Callable[[Sequence[Row]], str]
@@ -23,6 +23,7 @@ Lead = Callable[[Sequence[Row]], str]
 
 _LAST = (TIE, INCONCLUSIVE, "not comparable")
 """Words of verdicts that are listed after those that decide."""
+_MORE_OR_LESS = (SPEED.above, SPEED.below, ACCURACY.above, ACCURACY.below)
 _COMPARISON, _NAMED = "comparison", 3
 """What a row is most often, and how many are named and not counted."""
 
@@ -145,15 +146,21 @@ def counted(key: str, what: str = _COMPARISON, *, before: str = "", against: str
 
 def _named(rows: Sequence[Row], key: str, against: str, *, upper: bool) -> str:
     """The words, each with the rows that have it."""
-    to = f" compared with {against}" if against else ""
     named: dict[str, dict[str, list[str]]] = {}
     for row, (name, what) in zip(rows, _told_apart(rows, seconds=True), strict=True):
         named.setdefault(str(row[key]), {}).setdefault(name, []).append(what)
     found = "; ".join(
-        f"{word}{to}: {joined([_with_details(*one) for one in names.items()])}"
+        f"{word}{_to(word, against)}: {joined([_with_details(*one) for one in names.items()])}"
         for word, names in named.items()
     )
     return found[0].upper() + found[1:] if upper else found
+
+
+def _to(word: str, against: str) -> str:
+    """``than pytorch``, or ``compared with pytorch`` after a verdict that finds no difference."""
+    if not against:
+        return ""
+    return f" {'than' if word in _MORE_OR_LESS else 'compared with'} {against}"
 
 
 def _with_details(name: str, details: Sequence[str]) -> str:

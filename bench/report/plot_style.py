@@ -312,7 +312,8 @@ def name_rows(
             text = axes.text(0, at, name, transform=place + aside, ha="right", va="center_baseline")
         else:
             y = at if at in bold else at - above
-            text = axes.text(0, y, name, transform=place, ha="left", va="center_baseline")
+            va = "center_baseline" if at in bold else "bottom"
+            text = axes.text(0, y, name, transform=place, ha="left", va=va)
             text.set_in_layout(False)  # it may go on above the figures beside the panel
             text.set_bbox({"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.8})
         text.set(fontsize=size, fontweight=weight)
@@ -323,7 +324,14 @@ _NAME_PAD = 3.5  # points between a name and its panel
 
 def in_lines(title: str, letters: int) -> str:
     """A title above axes, in lines of at most so many letters; names stay in one piece."""
-    return fill(title, letters, break_on_hyphens=False, break_long_words=False)
+    tied = title.replace(_SIGNED, _TIED)
+    return fill(tied, letters, break_on_hyphens=False, break_long_words=False).replace(
+        _TIED, _SIGNED
+    )
+
+
+_SIGNED, _TIED = " ‡", "\u00a0‡"
+"""A sign stays on the line of the name before it."""
 
 
 def few_ticks(axes: Axes, keep: float) -> None:

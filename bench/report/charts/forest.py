@@ -48,7 +48,7 @@ EVEN_SPEED = (SPEED.low, SPEED.high)
 """The ratios of speed that count as a tie."""
 
 _LINE, _HEADING = 0.29, 0.36  # inches
-_NAME_LINE = 0.6  # of a line, for each line of a name above its row
+_ABOVE, _NAME_LINE = 0.36, 0.45  # of a line: from a mark to the name above it, and of the name
 _PHONE_LETTERS = 50  # of such a line
 _WIDTH, _LETTER = 9.2, 0.075  # inches of a figure, and of a letter of a name
 _SHORT = 44  # letters of a name that leave the panel its place
@@ -147,10 +147,9 @@ class Forest:
 
     def height(self, groups: Mapping[str, Sequence[Row]], *, narrow: bool) -> float:
         """Inches of a panel with these rows and its axis (`lines`)."""
-        lines = sum(map(len, groups.values()))
-        headings = sum(map(bool, groups))
-        each = _LINE * self._pitch(groups) if narrow else _LINE
-        return 0.6 + each * lines + _HEADING * headings
+        labels_of = self._labels(groups)
+        lines = len(labels_of) + sum(map(_lines_above, labels_of)) * narrow
+        return 0.6 + _LINE * lines + _HEADING * sum(map(bool, groups))
 
     def _width(self, groups: Mapping[str, Sequence[Row]]) -> float:
         """Inches of the figure: more where long names would take the panel's."""
@@ -162,12 +161,6 @@ class Forest:
             for some in groups.values()
             for row, name in zip(some, self._names(some), strict=True)
         ]
-
-    def _pitch(self, groups: Mapping[str, Sequence[Row]]) -> float:
-        """Lines of a row of a narrow panel: those of its name, above its mark."""
-        return 1 + _NAME_LINE * max(
-            1 + in_lines(label, _PHONE_LETTERS).count("\n") for label in self._labels(groups)
-        )
 
     def _first(self, found: Sequence[Row]) -> tuple[dict[str, list[Row]], str]:
         """The rows that are drawn by their heading, and the sentence about the others."""
@@ -197,7 +190,6 @@ class Forest:
             frameworks: Names of all frameworks of the figure.
             narrow: Whether names stand above their rows.
         """
-        pitch = self._pitch(groups) if narrow else 1.0
         rows = [row for some in groups.values() for row in some]
         valued = [row for row in rows if known(row.get(self.keys[0]))]
         limits = self.axis(axes, [self._interval(row) for row in valued])
@@ -211,19 +203,20 @@ class Forest:
         at = 0.0
         for heading, some in groups.items():
             if heading:
-                at += _HEADING / _LINE - pitch if at else 0
+                at += _HEADING / _LINE - 1 if at else 0
                 names[at] = heading
                 headings.append(at)
-                at += pitch
+                at += 1
             for row, name in zip(some, self._names(some), strict=True):
                 label = self._label(row, name)
+                at += _lines_above(label) if narrow else 0
                 if known(row.get(self.keys[0])):
                     self._line(axes, at, row, label, limits, frameworks)
                 names[at] = in_lines(label, _PHONE_LETTERS) if narrow else label
-                at += pitch
-        above = (pitch + 0.1) / 2 if narrow else None
+                at += 1
+        above = _ABOVE if narrow else None
         name_rows(axes, names, bold=headings, size=9 if narrow else 10, above=above)
-        axes.set_ylim(at - pitch + 0.6, -0.7 if headings else -pitch + 0.3)
+        axes.set_ylim(at - 0.4, -0.2 if narrow and not headings else -0.7)
         across = self.across(rows)
         axes.set_xlabel(in_lines(across, _PHONE_LETTERS) if narrow else across, color=SOFT)
         if narrow:
@@ -279,6 +272,11 @@ class Forest:
         return signed(
             " · ".join(word for word in words if word), on=has_caveat(row, seconds=self.timed)
         )
+
+
+def _lines_above(label: str) -> float:
+    """Lines that a name above its row takes, and the distance to its mark."""
+    return 0.25 + _NAME_LINE * (1 + in_lines(label, _PHONE_LETTERS).count("\n"))
 
 
 def beside(axes: Axes, at: float, figures: str) -> None:

@@ -27,8 +27,10 @@ _WIDTH, _EDGE = 330, 8
 """Pixels: as wide as a phone has room for, so that letters keep their size there."""
 _SIZE, _SMALL, _LETTER = 12, 10, 0.56
 """Sizes of letters in pixels, and their mean width over their size."""
-_LINE_OF_TEXT, _MARK, _AXIS = 14, 14, 14
-"""Heights of a line of a label, of a mark and of a line below."""
+_LINE_OF_TEXT, _MARK, _AXIS, _GAP = 14, 12, 14, 6
+"""Heights of a line of a label, of a mark, of a line below, and between a mark and the next label,
+so that a label is nearer to its own."""
+_DESCENDERS = 2
 _DOUBLED = 100.0
 """Change of speed in percent from which on a plot has ratios."""
 _TWICE = 2.0
@@ -93,7 +95,7 @@ def small_plot(marks: Sequence[Mark], title: str) -> Markup:
     for mark, label in zip(shown, _labels(shown), strict=True):
         lines = wrap(label, _letters(mark, axis), break_on_hyphens=False) or [""]
         parts += _row(mark, lines, axis, height)
-        height += _LINE_OF_TEXT * len(lines) + _MARK
+        height += _LINE_OF_TEXT * len(lines) + _MARK + _GAP
     below = axis.below(height)
     height += _AXIS
     if len(found) > len(shown):
@@ -220,7 +222,7 @@ def _row(mark: Mark, lines: Sequence[str], axis: _Axis, top: float) -> list[str]
     """A mark below its label, with its value at the right."""
     value = 100 * mark.value
     shown = _value(mark, axis)
-    below = top + _LINE_OF_TEXT * len(lines)
+    below = top + _LINE_OF_TEXT * len(lines) + _DESCENDERS
     y = below + _MARK / 2
     parts = axis.band(mark.unit, below)
     for place, line in enumerate(lines):

@@ -58,7 +58,7 @@ from bench.stats.estimates import Estimate
 from bench.training.tracks import TRACKS
 
 _LINE, _LINE_ABOVE = 0.27, 0.42  # inches of a bar, and of one with its name above it
-_ABOVE = 0.5  # of that, from a bar to its name
+_ABOVE = 0.36  # of that, from the middle of a bar to its name
 _BAR = 0.62
 
 
@@ -217,7 +217,7 @@ def defaults(part: Part) -> Drawing | None:
             titles = [step.title for step in steps[1:]] if axes is line[0] or part.narrow else []
             above = _ABOVE if part.narrow else None
             name_rows(axes, dict(enumerate(titles)), above=above, size=9 if part.narrow else 10)
-            axes.set_ylim(top=-_ABOVE - 0.3 if part.narrow else -0.6)
+            axes.set_ylim(top=-_ABOVE - 0.4 if part.narrow else -0.6)
     for place in range(2):
         _same_scale([line[place] for line in grid])
     return Drawing(

@@ -179,7 +179,7 @@ def confusion(part: Part) -> Drawing | None:
     rows = -(-len(titled) // columns)
     title = f"Confusion of classes, {part.track} track"
     lines = max(above.count("\n") + 1 for above, _ in titled)
-    height = 0.8 + rows * ((2.1 if part.narrow else 2.8) + 0.16 * lines)
+    height = 0.8 + rows * ((2.45 if part.narrow else 2.8) + 0.16 * lines)
     figure = new_figure(part.width(max(5.5, 1.3 + 2.2 * columns)), height, title, part.data)
     places = [axes for row in grid_of_axes(figure, rows, columns) for axes in row]
     for place, (axes, (above, experiment)) in enumerate(zip(places, titled, strict=False)):
