@@ -5,12 +5,18 @@ from dataclasses import replace
 
 import pytest
 
+from bench.analysis.rows import latency_rows, throughput_rows
+from bench.analysis.speeds import seconds_of
 from bench.core.records import RecordStore
 from bench.report.blocks import stale
+from bench.report.chapters.speed.startup import startup_rows
 from bench.report.first_screen import answers as first_screen
 from bench.report.first_screen.answers import QUESTIONS, answers, command, lines, markdown
 from bench.report.first_screen.wording import by_images_alone, change, speed_bound
+from bench.report.format import significant
 from bench.report.html import write_results
+from bench.report.report import Report
+from bench.stats import estimates
 from bench.stats.estimates import Estimate
 from tests.support.command_line import parsed
 from tests.support.synthetic_records.synthetic import FAILED_PARITY, OTHER_DATASET, make_record
@@ -240,6 +246,29 @@ def test_a_framework_that_is_much_slower_as_recommended_is_named_with_both_figur
     )
     assert "26.8" not in sentence(SERVING, [calls(0.02), calls(0.0268, **stock)])
     assert "26.8" not in sentence(SERVING, [calls(0.0108), calls(0.0268, track="tuned")])
+
+
+def test_figures_of_a_remark_are_those_of_the_tables():
+    """Of several processes: the mean of their medians is another one than the median of all."""
+    blocks = [[process, turn, 1] for process in range(2) for turn in range(3)]
+    metrics = {"interleaving": {"group": "cifar-bn", "blocks": blocks}}
+    names = {"kind": "inference", "images_per_sample": 100, "metrics": metrics}
+    slow = {"track": "idiomatic", "precision": "bfloat16", "samples": (4.0,) * 3 + (8.0,) * 3}
+    records = [make_record(**names, samples=(1.0,) * 6), make_record(**names, **slow)]
+    rows = [row for results in Report(records).datasets for row in throughput_rows(results)]
+    shown = {row["track"]: significant(row["images_per_second"]) for row in rows}
+    said = sentence(SERVING, records)
+    assert f"serves cifar-bn at {shown['idiomatic']} images/s in the idiomatic" in said
+    assert f"at {shown['closed']} images/s in the closed track" in said
+
+
+def test_seconds_of_a_call_and_a_start_are_the_same_in_every_table():
+    for kind, make, key in (("latency", latency_rows, "p50"), ("startup", startup_rows, "seconds")):
+        records = [make_record(kind=kind, seed=seed) for seed in range(2)]
+        (results,) = Report(records).datasets
+        (row,) = make(results)
+        assert row[key] == seconds_of(records)
+        assert row[key] != estimates.median_estimate([r.samples for r in records]).value
 
 
 @pytest.mark.usefixtures("undrawn")
