@@ -367,6 +367,10 @@ def _contact_sheet(path: Path) -> str | None:
 def _failure(record: Record) -> _Failure:
     text = without_folders((record.error or "no reason was recorded").strip())
     lines = text.splitlines() or [""]
-    cut = [f"… ({len(lines) - _ERROR_LINES} lines before)"] if len(lines) > _ERROR_LINES else []
+    cut = (
+        [f"… ({many(len(lines) - _ERROR_LINES, 'line')} before)"]
+        if len(lines) > _ERROR_LINES
+        else []
+    )
     tail = "\n".join([*cut, *lines[-_ERROR_LINES:]]) if len(lines) > 1 else ""
     return _Failure(record.case.id, record.kind, record.status, lines[-1], tail)

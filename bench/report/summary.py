@@ -152,7 +152,7 @@ def which_machine(environment: Mapping[str, Any]) -> str:
     memory = environment.get("memory_bytes")
     parts = [
         str(environment.get("cpu") or "unknown processor"),
-        f"{environment['cores']} cores" if environment.get("cores") else "",
+        many(environment["cores"], "core") if environment.get("cores") else "",
         f"{memory / _GIB:.1f} GiB" if memory else "",
         *_limits(environment),
         gpu_line(environment),

@@ -230,7 +230,7 @@ function copyTable(table, write, words) {
   const nodes = table.rows({ search: "applied", order: "applied" }).nodes().toArray();
   const rows = nodes.map((row) => [...row.cells].filter(isCell).map((cell) => cell.textContent));
   const numeric = heads.map((th) => th.classList.contains("right"));
-  copy(write(headers, rows, numeric), `${rows.length} rows copied as ${words}.`);
+  copy(write(headers, rows, numeric), `${rows.length} row${rows.length === 1 ? "" : "s"} copied as ${words}.`);
 }
 
 const NUMBER = "[-+−]?\\d[\\d,]*\\.?\\d*(?:e[-+]?\\d+)?", END = `(>?${NUMBER})`;
