@@ -350,7 +350,7 @@ function strip(record) {
   const width = 640, left = 90, right = 20, lane = 22, height = lanes.length * lane + 34;
   const x = (value) => left + (width - left - right) * (high > low ? (value - low) / (high - low) : 0.5);
   const words = `${record.taken} samples of ${lanes.length} process${lanes.length > 1 ? "es" : ""}, `
-    + `${per}${show(low)} to ${show(high)}, median ${show(middle)}`;
+    + `${per}${show(low)} to ${show(high)}, median of all ${show(middle)}`;
   const plot = draw("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": words });
   const bottom = lanes.length * lane + 6;
   plot.append(draw("line", { class: "axis", x1: x(middle), x2: x(middle), y1: 2, y2: bottom }),
