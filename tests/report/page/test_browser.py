@@ -166,7 +166,9 @@ def test_a_row_opens_to_samples_settings_certificate_and_command(page):
     seconds = sorted(1000 * value / STEPS for value in TIMED.samples)
     median = (seconds[5] + seconds[6]) / 2
     said = record.locator(".note", has_text="12 samples of 2 processes").inner_text()
-    assert float(re.search(r"median of all ([\d.]+) ms", said)[1]) == pytest.approx(median, rel=1e-3)
+    assert float(re.search(r"median of all ([\d.]+) ms", said)[1]) == pytest.approx(
+        median, rel=1e-3
+    )
     assert "per step" in said
     assert said.endswith(f"A sample is a block of {STEPS} steps.")
     assert "alexbench run --variants cifar-bn --frameworks pytorch" in record.inner_text()
