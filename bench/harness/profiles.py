@@ -118,7 +118,7 @@ PROFILES: dict[str, Profile] = {
             tracks={
                 **dict.fromkeys(KINDS, ("closed", "idiomatic")),
                 "accuracy": ("closed",),
-                # As each framework recommends it, since that is what a user starts and serves. Their
+                # As each framework recommends it: that is what a user starts and serves. Their
                 # outputs are compared by the certificates.
                 "startup": ("idiomatic",),
                 "inference": ("idiomatic",),
