@@ -8,12 +8,11 @@ rule that found nothing to compare fails: it would pass whatever was broken.
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.analysis.comparison.compare import ONLY_A, Comparison, compare
+from bench.analysis.comparison.compare import ONLY_A, Comparison, Sides, compare, only_in
 from bench.core.errors import UserError
 from bench.core.kinds import kind
 from bench.core.records import Record, RecordStore
@@ -117,14 +116,23 @@ def _rule(text: str) -> Rule:
     )
 
 
-def why_nothing(rows: Sequence[Comparison]) -> str:
-    """How many rows have which verdict, and the first reason."""
+def why_nothing(rows: Sequence[Comparison], sides: Sides = ("A", "B")) -> str:
+    """How many rows have which verdict, each with the reasons of its first row that has one.
+
+    Args:
+        rows: Those that were not compared.
+        sides: What the two runs are called.
+    """
     if not rows:
         return "neither run has a record of such a kind"
-    counts = Counter(row.verdict for row in rows)
-    words = ", ".join(f"{number} {verdict}" for verdict, number in counts.items())
-    reason = next((row.reason for row in rows if row.reason), None)
-    return f"{words} ({reason})" if reason else words
+    verdicts: dict[str, list[Comparison]] = {}
+    for row in rows:
+        verdicts.setdefault(only_in(row.verdict, sides), []).append(row)
+    words = []
+    for verdict, some in verdicts.items():
+        reason = next((row.reason for row in some if row.reason), None)
+        words.append(f"{len(some)} {verdict}" + (f" ({reason})" if reason else ""))
+    return ", ".join(words)
 
 
 @dataclass(frozen=True)

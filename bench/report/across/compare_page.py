@@ -10,7 +10,7 @@ from bench.analysis.comparison.compare import REFUSED
 from bench.core.kinds import KINDS
 from bench.report.across.forest import forest
 from bench.report.across.page import Chapter, Part, Trouble, drawn, page
-from bench.report.across.text import head, nothing_compared
+from bench.report.across.text import facts_in, nothing_compared, when
 from bench.report.across.words import (
     CaseCells,
     by_seeds,
@@ -25,7 +25,7 @@ from bench.report.across.words import (
     value_of,
     verdict_of,
 )
-from bench.report.format import NOTHING
+from bench.report.format import NOTHING, joined
 from bench.report.plot_style import style
 from bench.stats.verdicts import INCONCLUSIVE
 
@@ -40,15 +40,23 @@ def compare_page(found: SideBySide, failures: Sequence[str] | None = None) -> st
     chapters = (_figures(found), _cases(found), _differing(found), _reasons(found), _caveats(found))
     names = [run.name for run in found.runs]
     return page(
-        f"{' and '.join(names[1:])} compared with {names[0]}",
+        f"{joined(names[1:])} compared with {names[0]}",
         chapters,
         lead=_lead(found, failures),
-        facts=[
-            (f"{letter(place)}: {run.name}", head(run.records))
-            for place, run in enumerate(found.runs)
-        ],
+        facts=_facts(found),
         trouble=Trouble("The gate fails", tuple(failures)) if failures else None,
     )
+
+
+def _facts(found: SideBySide) -> list[tuple[str, str]]:
+    """Of each run the days and what it does not share with all others; last what all share."""
+    facts = [facts_in(run.records) for run in found.runs]
+    shared = [fact for fact in facts[0] if all(fact in some for some in facts)]
+    rows = []
+    for place, (run, some) in enumerate(zip(found.runs, facts, strict=True)):
+        own = [fact for fact in some if fact not in shared]
+        rows.append((f"{letter(place)}: {run.name}", ", ".join([when(run.records), *own])))
+    return [*rows, *([("All runs", ", ".join(shared))] if shared else [])]
 
 
 def _lead(found: SideBySide, failures: Sequence[str] | None) -> list[str]:
@@ -138,7 +146,7 @@ def _reasons(found: SideBySide) -> Chapter:
         for row in [entry.comparison]
         if row.verdict in (INCONCLUSIVE, REFUSED) and row.reason
     ]
-    headers = ("case", "of", "run", "verdict", "reason")
+    headers = ("case", "measured", "run", "verdict", "reason")
     folded = many(len(rows), "row")
     return Chapter(
         "reasons",
@@ -154,9 +162,9 @@ def _caveats(found: SideBySide) -> Chapter:
     for other, some in zip(_others(found), found.entries, strict=True):
         for entry in some:
             row = entry.comparison
-            if row.reason and row.verdict not in (INCONCLUSIVE, REFUSED):
-                key = other, row.reason
-                told.setdefault(key, []).append(f"{names[entry.case]} ({kind_label(row.kind)})")
+            for why in row.reasons if row.verdict not in (INCONCLUSIVE, REFUSED) else ():
+                name = f"{names[entry.case]} ({kind_label(row.kind)})"
+                told.setdefault((other, why), []).append(name)
     rows = [[*key, f"{len(cases):,}", "; ".join(cases)] for key, cases in told.items()]
     headers = ("run", "caveat", "rows", "which")
     folded = many(len(rows), "caveat")
