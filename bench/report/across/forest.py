@@ -88,7 +88,7 @@ def forest(found: SideBySide, name: str) -> Drawing | None:
     if len(found.entries) > 1:
         _legend_of_runs(figure, found, marks)
     more = f" Only the first {LINES} of {len(lines)} cases are drawn." if lines[LINES:] else ""
-    return Drawing(f"compare_{name}", title, f"{_reading(name)}{more}", figure)
+    return Drawing(f"compare_{name}", title, f"{_reading(name)}{more}".strip(), figure)
 
 
 def _lines(found: SideBySide, name: str) -> list[_Line]:
@@ -106,10 +106,7 @@ def _lines(found: SideBySide, name: str) -> list[_Line]:
 
 def _reading(name: str) -> str:
     if kind(name).timed:
-        return (
-            "Ratio of speeds, later run over the first. The axis is logarithmic where intervals "
-            "span more than a factor of four; an arrow with a value is an end beyond the panel."
-        )
+        return ""
     return "Difference of mean accuracy in percentage points, later run minus the first."
 
 
