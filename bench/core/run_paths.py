@@ -64,11 +64,11 @@ def _once(stores: Iterable[RecordStore], passed_over: Callable[[str], None]) -> 
 
 
 def _same_records(one: Path, other: Path) -> bool:
+    if not (one.is_file() and other.is_file()):
+        return False  # reading says what is wrong
     if one.resolve() == other.resolve():
         return True
-    if not (one.is_file() and other.is_file()) or not one.stat().st_size:
-        return False  # reading says what is wrong; two runs without a record are two
-    return cmp(one, other, shallow=False)
+    return bool(one.stat().st_size) and cmp(one, other, shallow=False)  # two empty runs are two
 
 
 def folder_of(paths: Sequence[Folder]) -> Path:
