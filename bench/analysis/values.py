@@ -6,6 +6,7 @@ There is one definition, so that a figure never reads 6.86 s in one place and 6.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import fmean
 
 from bench.analysis.speeds import speeds_of
 from bench.core.kinds import kind
@@ -20,23 +21,26 @@ UNITS = {"images_per_second": "images/s", "p50": "s", "seconds": "s", "fraction"
 def value_of(records: Sequence[Record]) -> Estimate:
     """The value of a case and kind over its seeds, in images/s, seconds or as a fraction.
 
-    Images/s: the level over all processes. Latency: the median of all calls, with the spread
-    between processes as its interval. Start-up and accuracy: the mean.
+    Images/s: the level over all processes. Latency: the median of all calls. Start-up and accuracy:
+    the mean. The intervals of all that is timed are those of levels over processes
+    (`bench.stats.estimates.median_estimate`): a t interval of two start-ups says nothing.
 
     Args:
         records: With a result; one per seed.
     """
     row = kind(records[0].kind)
-    if row.throughput:
-        return median_estimate([process for record in records for process in speeds_of(record)])
     samples = [sample for record in records for sample in record.samples]
-    if row.startup or not row.timed:
+    if not row.timed:
         return mean_estimate(samples)
-    p50 = percentiles(samples)[0]
-    centre, low, high = median_estimate([p for record in records for p in by_process(record)])
-    if low is None or high is None:
-        return Estimate(p50, None, None)
-    return Estimate(p50, p50 * low / centre, p50 * high / centre)
+    of = speeds_of if row.throughput else by_process
+    level = median_estimate([process for record in records for process in of(record)])
+    if row.throughput:
+        return level
+    value = fmean(samples) if row.startup else percentiles(samples)[0]
+    if level.low is None or level.high is None:
+        return Estimate(value, None, None)
+    scale = value / level.value
+    return Estimate(value, scale * level.low, scale * level.high)
 
 
 def own_value(record: Record) -> float | None:
@@ -45,5 +49,5 @@ def own_value(record: Record) -> float | None:
     The summary of a start-up has the median of its processes, the tables have the mean.
     """
     if kind(record.kind).startup and record.samples:
-        return value_of([record]).value
+        return fmean(record.samples)
     return next((found for key in UNITS if (found := record.summary.get(key)) is not None), None)

@@ -142,6 +142,8 @@ def test_a_gate_on_several_runs_names_the_run(runs: list[Run]) -> None:
     assert [line[:2] for line in failures(found, rules)] == ["B:", "C:"]
     lines = gate_lines(found, rules)
     assert [line for line in lines if line.startswith("FAILED C: slower:5%: nothing was compared")]
+    other = side_by_side([runs[0], runs[1], a_run("c", timed(1, variant="cifar-plain"))])
+    assert failures(other, rules)[1].endswith("nothing was compared: 1 only in A, 1 only in C")
     again = (replace(r, started_at="2025-02-01T00:00:00+00:00") for r in runs[0].records)
     passed = gate_lines(side_by_side([runs[0], a_run("again", *again)]), rules)
     assert passed == ["passed: slower:5%"]

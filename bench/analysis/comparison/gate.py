@@ -58,11 +58,16 @@ class Rule:
         """Whether a row is of the kind that the rule is about."""
         return kind(row.kind).timed == self.timed
 
-    def failures(self, comparisons: Iterable[Comparison]) -> list[str]:
-        """A line for each case that violates the rule; or one where it found none to compare."""
+    def failures(self, comparisons: Iterable[Comparison], sides: Sides = ("A", "B")) -> list[str]:
+        """A line for each case that violates the rule; or one where it found none to compare.
+
+        Args:
+            comparisons: Of two runs.
+            sides: What these are called.
+        """
         rows = [row for row in comparisons if self.concerns(row)]
         if not any(row.has_figure for row in rows):
-            return [f"{self.text}: nothing was compared: {why_nothing(rows)}"]
+            return [f"{self.text}: nothing was compared: {why_nothing(rows, sides)}"]
         # Seeds of one training share the interval of their mean.
         return list(dict.fromkeys(filter(None, map(self._violation, rows))))
 
@@ -77,15 +82,20 @@ class Rule:
         case = re.sub(r"/s\d+/", "/", row.case)
         return f"{case} {row.kind}: {found}, more than {self.allowed} (whole 95 % interval)"
 
-    def warnings(self, comparisons: Iterable[Comparison]) -> list[str]:
-        """What the rule did not see: rows that were not compared, and rows without a verdict."""
+    def warnings(self, comparisons: Iterable[Comparison], sides: Sides = ("A", "B")) -> list[str]:
+        """What the rule did not see: rows that were not compared, and rows without a verdict.
+
+        Args:
+            comparisons: Of two runs.
+            sides: What these are called.
+        """
         rows = [row for row in comparisons if self.concerns(row)]
         compared = [row for row in rows if row.has_figure]
         if not compared:
             return []  # that fails
         lines = []
         if left := [row for row in rows if not row.has_figure]:
-            lines.append(f"{self.text}: {_not_compared(len(left))}: {why_nothing(left)}")
+            lines.append(f"{self.text}: {_not_compared(len(left))}: {why_nothing(left, sides)}")
         doubted = [row.doubt for row in compared if row.doubt]
         if doubted:
             lines.append(

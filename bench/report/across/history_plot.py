@@ -76,7 +76,8 @@ class Axis:
 
     def between(self, before: Point, now: Point) -> float:
         """The place of what changed from one point to the next of a curve."""
-        return self.at(now) - 0.5 if self.steps else (self.at(before) + self.at(now)) / 2
+        apart = self.steps and self.at(before) != self.at(now)
+        return self.at(now) - 0.5 if apart else (self.at(before) + self.at(now)) / 2
 
     def name(self, point: Point) -> str:
         """What a reader finds the run of a point by: its day, commit or name."""

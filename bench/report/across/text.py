@@ -61,7 +61,7 @@ def failures(found: SideBySide, rules: Iterable[Rule]) -> list[str]:
         _of_run(found, place, line)
         for rule in rules
         for place, some in enumerate(found.comparisons, start=1)
-        for line in rule.failures(some)
+        for line in rule.failures(some, (letter(0), letter(place)))
     ]
 
 
@@ -77,7 +77,7 @@ def gate_lines(found: SideBySide, rules: Sequence[Rule]) -> list[str]:
         f"warning: {_of_run(found, place, line)}"
         for rule in rules
         for place, some in enumerate(found.comparisons, start=1)
-        for line in rule.warnings(some)
+        for line in rule.warnings(some, (letter(0), letter(place)))
     ]
     failed = [f"FAILED {line}" for line in failures(found, rules)]
     passed = f"passed: {', '.join(rule.text for rule in rules)}"
