@@ -323,11 +323,31 @@ def framework_legend(
         Line2D([], [], color=SOFT, marker=mark, linestyle="", label=_mark_label(name))
         for name, mark in found.items()
     ]
+    legend_below(figure, handles)
+
+
+def legend_below(figure: Figure, handles: Sequence[Artist], length: float = 2.0) -> None:
+    """A legend below the panels, in as many columns (four at most) as there is room for.
+
+    Args:
+        figure: The figure.
+        handles: What is explained.
+        length: Of its lines, in sizes of the letters.
+    """
     for columns in range(min(4, len(handles)), 0, -1):
-        legend = figure.legend(handles=handles, loc="outside lower center", ncols=columns)
+        legend = figure.legend(
+            handles=handles, loc="outside lower center", ncols=columns, handlelength=length
+        )
         if columns == 1 or legend.get_window_extent().width <= _room(figure):
             break
         legend.remove()
+
+
+def sign(label: str, mark: str = "", line: Dash = "") -> Line2D:
+    """What a sign that has no framework's colour means, for a legend: a hollow mark, or a line."""
+    return Line2D(
+        [], [], color=SOFT, marker=mark, markerfacecolor="none", linestyle=line, label=label
+    )
 
 
 def _mark_label(normalisation: str) -> str:

@@ -54,8 +54,23 @@ def test_compare_fails_where_a_run_is_slower_and_says_which_case() -> None:
     assert call(compare, *runs).return_value == 0
 
 
-def test_compare_with_a_copy_of_the_run_is_refused_in_one_line() -> None:
+def test_a_copy_of_a_run_is_named_and_counts_once(capsys: pytest.CaptureFixture[str]) -> None:
     shutil.copytree("results/run-1", "copy")
+    line = "copy/records.jsonl: a copy of results/run-1/records.jsonl; counted once"
+    with pytest.raises(UserError, match="2 runs are needed, and there is only run-1"):
+        call(compare, "results/run-1", "copy", "--fail-if", "slower:5%")
+    done = call(history, "results/run-1", "copy", "--json")
+    assert [len(row["points"]) for row in json.loads(done.stdout)] == [1, 1]
+    assert done.stderr == f"alexbench: {line}\n"
+    done = call(audit, "results/run-1", "copy")
+    assert done.stderr == f"alexbench: {line}\n"
+    assert done.stdout.splitlines()[-1].startswith("2 records")
+
+
+def test_compare_with_a_changed_copy_of_the_run_is_refused_in_one_line() -> None:
+    shutil.copytree("results/run-1", "copy")
+    caveat = {"on": "speed", "why": "seen later"}
+    RecordStore(Path("copy")).change(lambda record: replace(record, caveats=(caveat,)))
     with pytest.raises(UserError, match="are the same measurements, begun in the same second"):
         call(compare, "results/run-1", "copy", "--fail-if", "slower:5%")
 
@@ -65,7 +80,7 @@ def test_compare_says_that_nothing_was_compared() -> None:
     done = call(compare, "results/run-1", "refused")
     (line,) = done.stderr.splitlines()
     assert line.startswith(
-        "warning: nothing was compared: 1 refused, 1 only in A (different parity"
+        "warning: nothing was compared: 1 refused (different parity status: pass in A, fail in B), "
     )
 
 

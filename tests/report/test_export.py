@@ -24,7 +24,11 @@ from bench.report.export import benchmarks, curves
 from bench.report.export.tables import FORMATS, RECORDS, export, latex
 from bench.report.html import write_results
 from bench.report.tables import frame
+from tests.support import bencher_formats
 from tests.support.synthetic_records.synthetic import make_failure, make_record, make_run
+
+PUBLISHED = Path(__file__).parents[2] / "results"
+STATS = {"mean": 1.0, "stddev": 0, "median": 1.0, "iqr": 0.0}
 
 
 @pytest.fixture(scope="module")
@@ -163,6 +167,40 @@ def test_bencher_gets_its_metric_format(records: list[Record]) -> None:
     assert found[latency.case.id]["latency"]["value"] == pytest.approx(1e9 * latency.summary["p50"])
     slugs = {slug for measures in found.values() for slug in measures}
     assert all(re.fullmatch(r"[a-z-]+", slug) for slug in slugs)
+    read = bencher_formats.read_json(benchmarks.bencher(records))
+    assert read.keys() == {record.case.id for record in records if record.ok}
+
+
+@pytest.mark.parametrize(
+    "run", [PUBLISHED / "reference-2026-11-26-make-bench", PUBLISHED / "reference-2026-11-26-quick"]
+)
+def test_bencher_reads_published_benchmarks_in_both_formats(run: Path) -> None:
+    found = bencher_formats.read_pytest((run / "benchmark.json").read_text("utf-8"))
+    ok = [record for record in RecordStore(run).read() if record.ok]
+    assert len(found) == len(ok)
+    for mean, median in found.values():
+        assert min(mean.value, median.value) > 0 <= min(mean.reach, median.reach)
+    assert bencher_formats.read_json(benchmarks.bencher(ok)).keys() == {r.case.id for r in ok}
+
+
+@pytest.mark.parametrize(
+    ("changed", "error"),
+    [
+        ({"commit_info": None}, "commit_info must be a dict, got None"),
+        ({"benchmarks": [{"fullname": "a", "stats": {"mean": "1"}}]}, "mean must be a number"),
+        ({"benchmarks": [{"fullname": "a" * 1025, "stats": STATS}]}, "no name of a benchmark"),
+        ({"benchmarks": [{"name": "a", "stats": STATS}]}, "fullname must be a str"),
+    ],
+)
+def test_what_bencher_would_refuse_is_seen(changed: dict[str, Any], error: str) -> None:
+    whole = {
+        "machine_info": {},
+        "commit_info": {},
+        "benchmarks": [{"fullname": "a", "stats": STATS}],
+    }
+    assert bencher_formats.read_pytest(json.dumps(whole)) == {"a": ((1.0, 0.0), (1.0, 0.0))}
+    with pytest.raises((TypeError, ValueError), match=error):
+        bencher_formats.read_pytest(json.dumps(whole | changed))
 
 
 def test_seconds_that_are_no_measurement_are_not_passed_on() -> None:

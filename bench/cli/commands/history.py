@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     type=click.Choice(("time", "commit", "run")),
     default="time",
     show_default=True,
-    help="Horizontal axis of the plots.",
+    help="Horizontal axis of the plots; runs that are close in time have a step each.",
 )
 def history(
     runs: tuple[Path, ...], chosen: Filter, by: str, as_json: bool, html: bool, output: Path
