@@ -85,6 +85,10 @@ RUN = ("run", "--profile", "tiny")
         ((*RUN, "--data", "damaged.tar.gz"), "damaged.tar.gz"),
         ((*RUN, "--data", "empty"), "empty: no dataset in this folder; expected"),
         ((*RUN, "--resume", "--data", "generated"), "no run to resume in results"),
+        (
+            (*RUN, "--resume", "damaged.tar.gz"),
+            "damaged.tar.gz: a file; give the folder of the run",
+        ),
         ((*RUN, "--resume", "--run", "x", "--data", "generated"), "no run 'x' to resume"),
         ((*RUN, "--data", "generated", "--run", "br4\udce9"), "not UTF-8"),
         ((*RUN, "--data", "generated", "--run", "~/x"), "a shell would take it"),
@@ -145,6 +149,13 @@ def test_bad_input_is_one_line_and_exit_code_2(
     assert shown.err.count("\n") == 1
     assert message in shown.err
     assert not (tmp_path / "results").exists()
+
+
+def test_a_path_of_no_data_is_refused_before_weights_are_fetched(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("bench.cli.resuming.provide", lambda *_: pytest.fail("weights were asked"))
+    assert call(monkeypatch, *RUN, "--data", "nowhere") == 2
 
 
 def test_results_that_cannot_be_written_are_bad_input(
