@@ -56,6 +56,7 @@ from bench.harness.resumption.run_settings import MEASURING, MODULES
 from bench.harness.source_code import digest_of
 from bench.training.frameworks import framework
 from bench.training.tracks import track
+from bench.worker.client import unheard
 from bench.worker.device.probing import probe
 from bench.worker.environment import KEPT
 
@@ -91,7 +92,7 @@ def certify(request: CertificateRequest) -> list[tuple[Subject, Certificate]]:
     """The certificates of this kind of node: from its cache, or made here."""
     _enter(request.setting)
     with own_cores(request.cpus):
-        return list(obtain(request.subjects, lambda done, note: None))
+        return list(obtain(request.subjects, unheard))
 
 
 def measure_group(request: GroupRequest, node: str) -> Answer:

@@ -7,7 +7,7 @@ import os
 import re
 import sys
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import pytest
 
 from bench.analysis.frame import COLUMNS, frame_of
 from bench.cli.commands import export as command
+from bench.core.case import Case
 from bench.core.errors import OutputError, UserError
 from bench.core.records import Record, RecordStore
 from bench.report.chapters import TABLES
@@ -91,6 +92,16 @@ def test_markdown_and_latex_of_the_tidy_table_have_what_tells_rows_apart() -> No
     text = export(some, "latex").decode()
     assert text.startswith("\\begin{tabular}{lllrlrrl}\n\\toprule\n")
     assert text.count("\\\\\n") == 3
+
+
+def test_every_field_of_a_case_can_tell_rows_of_markdown_apart() -> None:
+    usual = make_record(kind="train_throughput")
+    for field in fields(Case):
+        value = getattr(usual.case, field.name)
+        other = not value if type(value) is bool else value + 1 if type(value) is int else "other"
+        changed = replace(usual, case=replace(usual.case, **{field.name: other}))
+        header, *_ = export([usual, changed], "markdown").decode().splitlines()
+        assert field.name in re.findall(r"\w+", header)
 
 
 def test_latex_takes_every_character_of_a_name() -> None:
