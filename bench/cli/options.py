@@ -25,8 +25,11 @@ Decorator = Callable[[Any], Any]
 
 
 def names(_: click.Context, __: click.Parameter, value: str | None) -> tuple[str, ...]:
-    """Click callback: names separated by commas."""
-    return named(value)
+    """Click callback: names separated by commas; None stands for no option."""
+    found = named(value)
+    if value is not None and not found:
+        raise click.BadParameter(f"{value!r} has no name in it")
+    return found
 
 
 def named(value: str | None) -> tuple[str, ...]:

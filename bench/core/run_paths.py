@@ -71,6 +71,26 @@ def _same_records(one: Path, other: Path) -> bool:
     return bool(one.stat().st_size) and cmp(one, other, shallow=False)  # two empty runs are two
 
 
+def check_records(
+    stores: Sequence[RecordStore], passed_over: Callable[[str], None] = notice
+) -> None:
+    """Say which of several runs have no record in their file, as after a full disk.
+
+    Args:
+        stores: The runs.
+        passed_over: Gets a line for each that has none, where another has some.
+
+    Raises:
+        UserError: No run has any.
+    """
+    empty = [store for store in stores if store.is_empty]
+    if empty and len(empty) == len(stores):
+        files = ", ".join(str(store.path) for store in stores)
+        raise UserError(f"{files}: no record in it; give a run that has measured something")
+    for store in empty:
+        passed_over(f"{store.path}: no record in it")
+
+
 def folder_of(paths: Sequence[Folder]) -> Path:
     """Where a report on these runs is written: a folder of runs itself, else the first run's."""
     first = _matching(paths[0])

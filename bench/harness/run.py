@@ -414,6 +414,8 @@ def folder_to_resume(results: Path, name: str | None) -> Path:
         for folder in (results / name, Path(name)):
             if folder.is_dir() and (folder.parent == results or _holds_run(folder)):
                 return folder
+        if Path(name).is_file():
+            raise UserError(f"--resume {name}: a file; give the folder of the run")
         where = "" if Path(name).parent != Path() else f" in {results}"
         raise UserError(f"no run {name!r} to resume{where}; start it without --resume")
     # A run that was stopped in its first group has no record yet, and rounds to go on from.

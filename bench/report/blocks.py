@@ -30,7 +30,7 @@ from pathlib import Path
 
 from bench.analysis.experiments import latest
 from bench.analysis.rows import Row
-from bench.core.errors import UserError, cannot_write
+from bench.core.errors import UserError, cannot_write, reason_of
 from bench.core.files import write_whole
 from bench.core.kinds import KINDS
 from bench.core.records import Record, RecordStore
@@ -111,7 +111,7 @@ def stale(path: Path, *, write: bool) -> list[str]:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read {path}: {error}") from error
+        raise UserError(f"cannot read {path}: {reason_of(error)}") from error
     if at_start := _VALUE_FIRST.search(text):
         # Markdown ends the paragraph there: the line would be an HTML block of its own.
         raise UserError(f"{path}: a line begins with a value: {at_start.group().strip()}")

@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from bench.core.cache import digest_of
-from bench.core.errors import UserError
+from bench.core.errors import UserError, reason_of
 from bench.core.files import write_whole
 from bench.core.samples import Block
 from bench.core.system.machine import BlockState
+from bench.core.text import counted
 from bench.harness.interleaving.interleave import TaskResults
 from bench.worker.client import WorkerError
 
@@ -75,7 +76,8 @@ class Rounds:
             rounds = len(found["seconds"])
             if found.get("conclusion"):
                 self.conclusion = Conclusion(**found["conclusion"])
-                return found["seconds"], f"records of {rounds} rounds of processes are completed"
+                whole = counted(rounds, "round")
+                return found["seconds"], f"records of {whole} of processes are completed"
             return found["seconds"], f"goes on with round {rounds + 1} of processes"
         except UserError as error:
             self.remove()
@@ -88,7 +90,7 @@ class Rounds:
             if value["sha256"] != digest_of(content):
                 raise ValueError("its content has another digest")
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-            raise UserError(f"damaged ({error})") from error
+            raise UserError(f"damaged ({reason_of(error)})") from error
         other = [name for name in self._key if content["key"].get(name) != self._key[name]]
         if other:
             raise UserError(f"made with another {', '.join(other)}")
