@@ -112,6 +112,15 @@ def test_compare_writes_a_page_and_a_summary() -> None:
         call(compare, *runs, "--html", "-o", "nowhere/a.html")
 
 
+@pytest.mark.parametrize("command", [compare, history], ids=lambda command: command.name)
+def test_a_path_of_a_page_asks_for_the_page(command: click.Command) -> None:
+    runs = ("results/run-1", "results/run-3")
+    assert call(command, *runs, "-o", "mine.html").stdout.endswith("mine.html\n")
+    assert Path("mine.html").read_text().startswith("<!doctype html>")
+    with pytest.raises(click.UsageError, match="give one of them"):
+        call(command, *runs, "--json", "-o", "mine.html")
+
+
 def test_json_of_three_runs_names_the_run_of_each_row() -> None:
     done = call(compare, "results/run-1", "results/run-2", "results/run-3", "--json")
     rows = json.loads(done.stdout)
