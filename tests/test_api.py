@@ -73,7 +73,8 @@ def test_a_row_has_the_facts_of_its_record() -> None:
 def test_a_failed_record_is_a_row_without_a_result(tmp_path: Path) -> None:
     record = bench.Record(bench.Case("cifar-bn", "pytorch"), "latency", "failed", error="why")
     write_run(tmp_path / "one", [record])
-    frame = bench.load(tmp_path / "one", tmp_path / "one")
+    write_run(tmp_path / "two", [replace(record, started_at="2099-01-01T00:00:00+00:00")])
+    frame = bench.load(tmp_path / "one", tmp_path / "two", tmp_path / "one")  # that counts once
     assert len(frame) == 2
     assert frame.error.tolist() == ["why"] * 2
     assert frame.value.isna().all()

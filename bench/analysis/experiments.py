@@ -124,6 +124,26 @@ def data_of(record: Record) -> Data:
     return Data(str(record.dataset.get("name", "unnamed data")), str(fingerprint))
 
 
+def data_words(one: Record, other: Record) -> tuple[str, str]:
+    """What tells the data of two records apart: names and numbers of images; where these are equal
+    the digests, too."""
+    shown = [_images_of(record) for record in (one, other)]
+    if shown[0] == shown[1]:
+        prints = (data_of(record).short or "unknown" for record in (one, other))
+        shown = [f"{words}, digest {digest}" for words, digest in zip(shown, prints, strict=True)]
+    return shown[0], shown[1]
+
+
+def _images_of(record: Record) -> str:
+    """``CIFAR-10, 50,000 + 10,000 images``."""
+    name = data_of(record).name
+    train, test = (record.dataset.get(f"{part}_images") for part in ("train", "test"))
+    if train is None or test is None:
+        return name
+    number = f"{train:,} + {test:,}"
+    return f"{name} images" if name.endswith(number) else f"{name}, {number} images"
+
+
 def experiments(records: Iterable[Record], kinds: Collection[str]) -> list[Experiment]:
     """Experiments of the given kinds in the order of tables; records of one dataset only.
 

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
 
 from bench.analysis.certified import status_of
 from bench.analysis.runs import read
+from bench.analysis.values import UNITS, own_value
 from bench.core.case import Case
 from bench.core.records import Record
 from bench.core.run_paths import Folder
 from bench.core.samples import by_process
-
-VALUES = {"images_per_second": "images/s", "p50": "s", "seconds": "s", "fraction": "fraction"}
-"""Keys of ``summary`` that can be the value of a record (each record has one), with their units."""
 
 CASE_COLUMNS = tuple(field.name for field in dataclasses.fields(Case))
 COLUMNS = {
@@ -26,7 +24,7 @@ COLUMNS = {
     "kind": "what was measured: `startup`, `train_throughput`, `inference`, `latency`, `accuracy`",
     "status": "`ok`, `failed`, `timeout`, `oom` or `skipped`",
     "error": "why there is no result",
-    "value": "the result in `unit`: median images/s, median latency, start-up time or accuracy",
+    "value": "the result in `unit`: images/s, median latency, mean start-up or accuracy",
     "unit": "of `value`, `low` and `high`: `images/s`, `s` or `fraction`",
     "low": "lower end of the 95 % interval of `value`, where one record has an interval",
     "high": "upper end of that interval",
@@ -100,7 +98,7 @@ def _row(record: Record) -> dict[str, Any]:
         "kind": record.kind,
         "status": record.status,
         "error": record.error,
-        **_result(record.summary),
+        **_result(record),
         "train_seconds": metrics.get("train_seconds"),
         "diverged": metrics.get("diverged"),
         "first_step_seconds": metrics.get("first_step_seconds"),
@@ -122,12 +120,13 @@ def _row(record: Record) -> dict[str, Any]:
     }
 
 
-def _result(summary: Mapping[str, Any]) -> dict[str, Any]:
+def _result(record: Record) -> dict[str, Any]:
     """The value of a record with unit and interval, and again under the name of its quantity."""
+    summary = record.summary
     named = {name: summary.get(name) for name in ("images_per_second", "p50", "p90", "p99")}
     named["accuracy"] = summary.get("fraction")
-    key = next((name for name in VALUES if name in summary), None)
+    key = next((name for name in UNITS if name in summary), None)
     if key is None:
         return named
     ends = {name: summary.get(name) for name in ("low", "high")}
-    return {"value": summary[key], "unit": VALUES[key], **ends, **named}
+    return {"value": own_value(record), "unit": UNITS[key], **ends, **named}

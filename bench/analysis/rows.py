@@ -7,6 +7,7 @@ own files, `bench.report.chapters`.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
@@ -18,6 +19,7 @@ from bench.analysis.published import Figure, published_figure
 from bench.analysis.results import Results, Row
 from bench.analysis.speeds import speeds
 from bench.analysis.utilisation import device_memory, disturbances, energy, utilisation
+from bench.core.case import Case
 from bench.core.kinds import KINDS
 from bench.core.records import Record
 from bench.core.system.machine import disturbed_share
@@ -54,23 +56,11 @@ _AS_LONG = 0.05
 """Relative difference in images up to which two trainings count as equally long: the last batch of
 an epoch that is left out, for example."""
 
+_LATER = ("track", "seed", "defaults")
+"""Fields of a case that are not of its row: the first of every row, or in columns of their own."""
 IDENTITY = (
-    "dataset",
-    "fingerprint",
-    "track",
-    "variant",
-    "framework",
-    "init",
-    "weights",
-    "head",
-    "frozen",
-    "recipe",
-    "input_size",
-    "precision",
-    "batch_size",
-    "device",
-    "devices",
-    "execution",
+    *("dataset", "fingerprint", "track"),
+    *(field.name for field in dataclasses.fields(Case) if field.name not in _LATER),
 )
 """Columns that every table begins with."""
 

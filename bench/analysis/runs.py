@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from bench.analysis.comparison.compare import Comparison
 from bench.analysis.comparison.compare import compare as compare_records
 from bench.core.errors import UserError, notice
 from bench.core.records import Record, RecordStore
-from bench.core.run_paths import Folder, find
+from bench.core.run_paths import Folder, check_records, find
 
 
 def records(run: Folder) -> list[Record]:
@@ -80,10 +81,11 @@ def read(
         least: Number of runs that the command needs.
 
     Raises:
-        UserError: As `find`; or a path does not exist, a line of a file is no record, or there are
-            fewer runs than `least`.
+        UserError: As `find`; or a path does not exist, a line of a file is no record, or no run has
+            a record, or there are fewer runs than `least`.
     """
     stores = find(paths, passed_over)
+    check_records(stores, passed_over)
     runs = [
         Run(name, tuple(store.read()), store.folder)
         for name, store in zip(_names(stores), stores, strict=True)
@@ -157,5 +159,21 @@ class Filter:
 def _known(name: str, values: Iterable[Any], there: set[Any]) -> None:
     for value in values:
         if value not in there:
-            shown = ", ".join(sorted(str(one) for one in there if one not in ("", None)))
-            raise UserError(f"{name} {value}: not in these runs; there are {shown or 'none'}")
+            found = sorted(str(one) for one in there if one not in ("", None))
+            raise UserError(f"{name} {value}: not in these runs; {_offered(name, value, found)}")
+
+
+def _offered(name: str, value: Any, found: Sequence[str]) -> str:
+    """What there is instead of a value: all where they are few, else the nearest."""
+    listed = ", ".join(found) or "none"
+    if len(listed) <= _LONG:
+        return f"there are {listed}"
+    close = get_close_matches(str(value), found, n=3, cutoff=0)
+    return (
+        f"the nearest of {len(found)} are {', '.join(close)}; "
+        f"alexbench export RUN --to csv --columns {name} lists them"
+    )
+
+
+_LONG = 300
+"""Letters of a list in an error: the ids of hundreds of cases fill the screen."""

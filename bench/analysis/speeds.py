@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from bench.analysis.doubts import doubt_of
@@ -35,22 +35,6 @@ def speeds_of(record: Record) -> list[list[float]]:
     """
     images = record.images_per_sample if kind(record.kind).throughput else 1
     return [estimates.rates(process, images) for process in by_process(record)]
-
-
-def seconds_of(records: Sequence[Record]) -> float:
-    """Seconds of one call or one start, the same in every table, plot and sentence: of a latency
-    what half of all calls took at most (p50), of a start-up the mean.
-
-    `median_estimate` of the processes is another statistic: it has an interval, and for a ratio it
-    is what counts, but it may differ from this figure in the last digit.
-
-    Args:
-        records: Those of one experiment, with a result.
-    """
-    samples = [seconds for record in records for seconds in record.samples]
-    if kind(records[0].kind).startup:
-        return estimates.mean_estimate(samples).value
-    return estimates.percentiles(samples)[0]
 
 
 def versus(one: Experiment, other: Experiment) -> Ratio:

@@ -59,7 +59,10 @@ class Commands(click.Group):
             close = get_close_matches(name, COMMANDS, n=1)
             hint = f" Did you mean {close[0]!r}?" if close else _help_of(ctx)
             raise click.UsageError(f"No such command {name!r}.{hint}", ctx)
-        return super().resolve_command(ctx, args)
+        found = super().resolve_command(ctx, args)
+        if found[1] is not None:
+            _refuse_empty(found[1], ctx, found[2])
+        return found
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command called ``cmd_name``; None when there is none."""
@@ -68,6 +71,22 @@ class Commands(click.Group):
         module = importlib.import_module(f"bench.cli.commands.{cmd_name}")
         command: click.Command = getattr(module, "list_command" if cmd_name == "list" else cmd_name)
         return command
+
+
+def _refuse_empty(command: click.Command, ctx: click.Context, args: list[str]) -> None:
+    """Raise UsageError where a value is an empty text, as of a variable of the shell that is not
+    set: as a path it is the current folder, and as a list of names all that there are."""
+    parser = command.make_parser(click.Context(command, ctx, command.name))
+    given, _, parameters = parser.parse_args(list(args))
+    for parameter in parameters:
+        value = given.get(parameter.name)
+        values = value if isinstance(value, list | tuple) else (value,)
+        if any(isinstance(one, str) and not one.strip() for one in values):
+            advice = "give a value" + ("" if parameter.required else ", or leave it out")
+            raise click.UsageError(
+                f"{parameter.get_error_hint(ctx)}: an empty text; {advice} (is a variable unset?)",
+                ctx,
+            )
 
 
 def main() -> None:

@@ -25,8 +25,11 @@ Decorator = Callable[[Any], Any]
 
 
 def names(_: click.Context, __: click.Parameter, value: str | None) -> tuple[str, ...]:
-    """Click callback: names separated by commas."""
-    return named(value)
+    """Click callback: names separated by commas; None stands for no option."""
+    found = named(value)
+    if value is not None and not found:
+        raise click.BadParameter(f"{value!r} has no name in it")
+    return found
 
 
 def named(value: str | None) -> tuple[str, ...]:
@@ -199,6 +202,8 @@ def record_options(command: Any) -> Any:
 def several_runs_options(page: str, instead_of: str) -> Decorator:
     """What commands about several runs share: runs, selection, ``--json``, ``--html``, ``-o``.
 
+    The last two are passed on as ``page``: the path of the page, or None where none is asked for.
+
     Args:
         page: Name of the file that ``--html`` writes by default.
         instead_of: What is printed without an option.
@@ -210,15 +215,21 @@ def several_runs_options(page: str, instead_of: str) -> Decorator:
         "-o",
         "--output",
         type=click.Path(path_type=Path, dir_okay=False),
-        default=Path(page),
-        show_default=True,
-        help="The page of --html.",
+        help=f"The page; implies --html.  [default: {page}]",
     )
 
     def decorate(command: Any) -> Any:
+        @wraps(command)
+        def with_page(*given: Any, html: bool, output: Path | None, **more: Any) -> Any:
+            wanted = output or (Path(page) if html else None)
+            if wanted and more["as_json"]:
+                raise click.UsageError("--json prints and --html writes a page: give one of them")
+            return command(*given, page=wanted, **more)
+
+        decorated: Any = with_page
         for option in (output, html, json_option(instead_of), record_options, runs_argument):
-            command = option(command)
-        return command
+            decorated = option(decorated)
+        return decorated
 
     return decorate
 

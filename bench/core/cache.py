@@ -33,7 +33,7 @@ def keep(path: Path, made_from: Any, content: Any) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         sweep_once(str(path.parent))
-        write_whole(path, json.dumps({**pair, "sha256": _digest(pair)}))
+        write_whole(path, json.dumps({**pair, "sha256": digest_of(pair)}))
     except OSError:
         pass
 
@@ -49,7 +49,7 @@ def recall(path: Path, made_from: Any) -> Any | None:
         found = json.loads(path.read_text(encoding="utf-8"))
         digest = found.pop("sha256")
         wanted = json.loads(json.dumps(made_from))
-        if digest == _digest(found) and found["made_from"] == wanted:
+        if digest == digest_of(found) and found["made_from"] == wanted:
             return found["content"]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         pass
@@ -62,7 +62,7 @@ def damaged(path: Path) -> None:
     notice(f"{path}: not what was cached there; made again")
 
 
-def _digest(pair: Any) -> str:
+def digest_of(pair: Any) -> str:
     """sha256 (hex) over a JSON value, whatever the order of its keys."""
     return hashlib.sha256(json.dumps(pair, sort_keys=True).encode()).hexdigest()
 

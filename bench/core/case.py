@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from bench.core.errors import UserError
+from bench.core.text import shown_json
 
 INITS = ("scratch", "pretrained")
 PRECISIONS = ("float32", "tf32", "bfloat16", "float16")
@@ -154,7 +155,7 @@ class Case:
                 fields.
         """
         if not isinstance(value, Mapping):
-            raise UserError(f"a case is a JSON object, got {type(value).__name__}")
+            raise UserError(f"a case is a JSON object, got {shown_json(value)}")
         missing = _FIELDS - value.keys() - _YOUNGER
         if missing:
             shown = str(dict(value))[:_SHOWN]
@@ -190,7 +191,7 @@ def _check(name: str, value: Any) -> None:
         return
     if type(value) is not wanted:
         words = {bool: "true or false", int: "a whole number", str: "a text"}[wanted]
-        raise UserError(f"{name} of a case is {words}, got {str(value)[:60]!r}")
+        raise UserError(f"{name} of a case is {words}, got {shown_json(value)}")
     if name == "execution":
         check_execution(str(value))
     if isinstance(value, int) and wanted is int and not _LEAST.get(name, 1) <= value < _END:

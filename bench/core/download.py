@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import os
+import re
 import socket
 import threading
 import urllib.request
@@ -155,8 +156,7 @@ def _transfer(url: str, part: Path, resumed: int, progress: bool) -> None:
         status = f"HTTP {error.response.status_code} {error.response.reason_phrase}".strip()
         raise DownloadError(f"{url}: {status}; {_ADVICE}") from error
     except (httpx.HTTPError, httpx.InvalidURL, ValueError, ImportError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise DownloadError(f"{url}: cannot be downloaded ({reason}); {_ADVICE}") from error
+        raise DownloadError(f"{url}: cannot be downloaded ({_why(error)}); {_ADVICE}") from error
 
 
 def _client(url: str, timeout: httpx.Timeout) -> httpx.Client:
@@ -234,8 +234,13 @@ def check_reachable(url: str) -> None:
         look_up(url)
         httpx.head(url, timeout=timeout, follow_redirects=True).raise_for_status()
     except (httpx.HTTPError, OSError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise DownloadError(f"{url}: cannot be reached ({reason})") from error
+        raise DownloadError(f"{url}: cannot be reached ({_why(error)})") from error
+
+
+def _why(error: Exception) -> str:
+    """The words of an error, without the number that the system's own begin with."""
+    words = re.sub(r"\[Errno -?\d+\] ", "", " ".join(str(error).split()))
+    return words or type(error).__name__
 
 
 def look_up(url: str) -> None:

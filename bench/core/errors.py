@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -50,6 +51,17 @@ BAD_PATHS = frozenset({errno.ELOOP, errno.ENAMETOOLONG, errno.ENOTDIR})
 """Error numbers of a path that can name nothing: bad input."""
 
 
+def reason_of(error: Exception) -> str:
+    """Why a file cannot be read, in one line without the file's name, which the message has."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    if isinstance(error, UnicodeDecodeError):
+        return f"no UTF-8: byte {error.start + 1} is {error.object[error.start]:#04x}"
+    if isinstance(error, json.JSONDecodeError):
+        return f"no JSON: {error.msg} (line {error.lineno}, column {error.colno})"
+    return " ".join(str(error).split())[:200]
+
+
 def cannot_write(path: Path, error: OSError, advice: str, *, what: str = "to") -> UserError:
     """The error of a file or folder that cannot be written.
 
@@ -64,7 +76,10 @@ def cannot_write(path: Path, error: OSError, advice: str, *, what: str = "to") -
         cannot be one, a `UserError`.
     """
     kind = OutputError if error.errno in SYSTEM_ERRORS else UserError
-    return kind(f"cannot write {what} {path}: {error.strerror or error}; {advice}")
+    why = error.strerror or error
+    if isinstance(error, FileExistsError):  # a folder was to be made there
+        why = f"{error.filename or path} is no folder"
+    return kind(f"cannot write {what} {path}: {why}; {advice}")
 
 
 def notice(text: str) -> None:

@@ -15,8 +15,8 @@ class Limits:
     warmup_steps: int = 2
     """After the first step, not counted."""
     processes: int = 1
-    """Fresh processes of every timed case, fewer where the time limit comes first; a verdict
-    without three of them has to assume how much they differ."""
+    """Fresh processes of every timed case, fewer where the time limit comes first; the
+    interval of fewer than four assumes a usual spread next to their own."""
     least_processes: int = 1
     """Fresh processes of every timed case even where the time limit comes first."""
     startup_processes: int | None = None

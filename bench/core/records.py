@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from bench.core.case import Case
-from bench.core.errors import OutputError, UserError
+from bench.core.errors import OutputError, UserError, reason_of
 from bench.core.files import write_lines
 from bench.core.meanwhile import uncollected
 from bench.core.schema.record_fields import check
-from bench.core.text import all_printable, printable
+from bench.core.text import all_printable, printable, shown_json
 from bench.core.upgrade import SCHEMA_VERSION, upgraded
 
 FILE = "records.jsonl"
@@ -103,7 +103,7 @@ class Record:
             UserError: It is no record; the message names what is wrong with it.
         """
         if not isinstance(value, Mapping):
-            raise UserError(f"a record is a JSON object, got {type(value).__name__}")
+            raise UserError(f"a record is a JSON object, got {shown_json(value)}")
         value = upgraded(value)
         version = value.get("schema_version")
         if type(version) is not int or version != SCHEMA_VERSION:
@@ -157,10 +157,17 @@ _NO_REFERENCES = 2
 
 def no_run(*folders: Path) -> UserError:
     """The error for paths of which none is a run; those that do not exist are named."""
-    missing = ", ".join(str(folder) for folder in folders if not folder.exists())
+    missing = [folder for folder in folders if not folder.exists()]
+    others = [folder for folder in folders if folder.exists() and not folder.is_dir()]
+    notes = [
+        f"{words}: {', '.join(map(str, some))}"
+        for words, some in (("not there", missing), ("no folder", others))
+        if some
+    ]
+    said = f" ({'; '.join(notes)})" if notes else ""
     return UserError(
-        f"no {FILE} in {', '.join(map(str, folders))}; give the folder of a run, like results/<run>"
-        f"{f' (not there: {missing})' if missing else ''}"
+        f"no {FILE} in {', '.join(map(str, folders))}; give the folder of a run, like "
+        f"results/<run>{said}"
     )
 
 
@@ -252,12 +259,20 @@ class RecordStore:
         except FileNotFoundError as error:
             raise no_run(self.folder) from error
         except OSError as error:
-            raise UserError(f"cannot read {self.path}: {error}") from error
+            raise UserError(f"{self.path}: cannot be read ({reason_of(error)})") from error
 
     def _check_regular(self) -> None:
         """Raise UserError where the file is a pipe or the like: reading it may never end."""
         if self.path.exists() and not self.path.is_file():
             raise UserError(f"{self.path}: no regular file; give the folder of a run")
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the file is there and no record is in it, not a whole line."""
+        if not self.path.is_file():
+            return False
+        with self.path.open("rb") as file:
+            return not file.readline().endswith(b"\n")
 
     @property
     def is_cut(self) -> bool:
@@ -321,7 +336,7 @@ def record_of_line(line: bytes, where: str) -> Record:
     except RecursionError as error:
         raise UserError(f"{where}: nested too deeply for a record") from error
     except UnicodeDecodeError as error:
-        raise UserError(f"{where}: cannot read it as UTF-8 ({error})") from error
+        raise UserError(f"{where}: {reason_of(error)}") from error
     except ValueError as error:  # a whole number of thousands of digits
         raise UserError(f"{where}: not a record ({error})") from error
     except UserError as error:

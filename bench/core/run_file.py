@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bench.core.errors import UserError
+from bench.core.errors import UserError, reason_of
 from bench.core.schema.record_fields import check_depth
 from bench.core.schema.shapes import is_number
-from bench.core.text import all_printable
+from bench.core.text import all_printable, shown_json
 
 
 class _Type(NamedTuple):
@@ -20,7 +20,7 @@ class _Type(NamedTuple):
 
     def check(self, name: str, value: Any) -> None:
         if not self.holds(value):
-            raise UserError(f"{name} must be {self.words}, got {str(value)[:60]!r}")
+            raise UserError(f"{name} must be {self.words}, got {shown_json(value)}")
 
 
 def _list_of(one: type, words: str) -> _Type:
@@ -41,7 +41,7 @@ _COUNT = _Type(lambda value: type(value) is int, "a whole number")
 _COUNTS = _list_of(int, "a list of whole numbers")
 _FLAG = _Type(lambda value: isinstance(value, bool), "true or false")
 _NUMBER = _Type(is_number, "a number")
-_OBJECT = _Type(lambda value: isinstance(value, dict), "an object")
+_OBJECT = _Type(lambda value: isinstance(value, dict), "a JSON object")
 _OBJECTS = _list_of(dict, "a list of objects")
 _TEXT_BY_NAME = _Type(
     lambda v: isinstance(v, dict) and all(isinstance(each, str) for each in v.values()),
@@ -98,8 +98,7 @@ def read_run_file(path: Path) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, RecursionError, UserError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(f"{path}: cannot be read ({reason})") from error
+        raise UserError(f"{path}: cannot be read ({reason_of(error)})") from error
 
 
 def _refuse(constant: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
+from filecmp import cmp
 from glob import glob, has_magic
 from pathlib import Path
 
@@ -27,11 +28,12 @@ def find(paths: Iterable[Folder], passed_over: Callable[[str], None] = notice) -
 
     A path is the folder of a run, a file of records (``*.jsonl``), or a pattern like
     ``results/*``. A folder of runs stands for all of them where it is the only path. What else is
-    there under a path, as the ``README.md`` that a pattern finds among runs, is passed over.
+    there under a path, as the ``README.md`` that a pattern finds among runs, is passed over. A run
+    that is given twice, or with a copy of it, counts once.
 
     Args:
         paths: Of the command line.
-        passed_over: Gets a line for each path that was passed over.
+        passed_over: Gets a line for each path that was passed over, and for each copy.
 
     Raises:
         UserError: Paths are given and no run is there; or nothing matches a pattern.
@@ -44,7 +46,49 @@ def find(paths: Iterable[Folder], passed_over: Callable[[str], None] = notice) -
         raise no_run(*others)
     for path in others:
         passed_over(f"{path}: no run (no {FILE} in it); passed over")
-    return stores
+    return _once(stores, passed_over)
+
+
+def _once(stores: Iterable[RecordStore], passed_over: Callable[[str], None]) -> list[RecordStore]:
+    """The runs without those that have the records of one before them, byte for byte."""
+    kept: list[RecordStore] = []
+    for store in stores:
+        other = next((one for one in kept if _same_records(one.path, store.path)), None)
+        if other is None:
+            kept.append(store)
+        elif other.path.resolve() == store.path.resolve():
+            passed_over(f"{store.folder}: given twice; counted once")
+        else:
+            passed_over(f"{store.path}: a copy of {other.path}; counted once")
+    return kept
+
+
+def _same_records(one: Path, other: Path) -> bool:
+    if not (one.is_file() and other.is_file()):
+        return False  # reading says what is wrong
+    if one.resolve() == other.resolve():
+        return True
+    return bool(one.stat().st_size) and cmp(one, other, shallow=False)  # two empty runs are two
+
+
+def check_records(
+    stores: Sequence[RecordStore], passed_over: Callable[[str], None] = notice
+) -> None:
+    """Say which of several runs have no record in their file, as after a full disk.
+
+    Args:
+        stores: The runs.
+        passed_over: Gets a line for each that has none, where another has some.
+
+    Raises:
+        UserError: No run has any.
+    """
+    empty = [store for store in stores if store.is_empty]
+    if empty and len(empty) == len(stores):
+        files = ", ".join(str(store.path) for store in stores)
+        raise UserError(f"{files}: no record in it; give a run that has measured something")
+    for store in empty:
+        passed_over(f"{store.path}: no record in it")
 
 
 def folder_of(paths: Sequence[Folder]) -> Path:

@@ -1,8 +1,9 @@
-"""Texts and nested values as records keep them: error headlines, paths without folders, dotted
-keys."""
+"""Texts and nested values as records keep them and messages show them: error headlines, paths
+without folders, dotted keys, counted things, JSON values."""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from functools import lru_cache
@@ -20,6 +21,28 @@ def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
+def counted(number: int, thing: str, things: str | None = None) -> str:
+    """A number of things: ``1 record``, ``2,000 records``.
+
+    Args:
+        number: How many.
+        thing: What one is called.
+        things: What several are called, where that is not ``thing`` and an s.
+    """
+    return f"{number:,} {thing if number == 1 else things or f'{thing}s'}"
+
+
+def shown_json(value: Any) -> str:
+    """The beginning of a JSON value and its type, as a message shows what was found."""
+    text = json.dumps(value, skipkeys=True, default=str)[:_SHOWN]
+    if value is None or isinstance(value, bool):
+        return text
+    names: dict[type, str] = {str: "text", list: "list", dict: "object"}
+    return f"the {names.get(type(value), 'number')} {text}"
+
+
+_SHOWN = 60
+"""Letters of a wrong value that a message shows."""
 _FOLDERS = re.compile(r"(?<![\w.:/\\])(?:[A-Za-z]:)?[/\\](?:[^\s/\\:\"'<>|]+[/\\])+")
 
 

@@ -53,17 +53,8 @@ class StoredArray:
         Raises:
             ValueError: The shape is not a tuple of sizes, or does not fit the number of bytes.
         """
-        if not isinstance(self.kind, _StoredType) or self.kind.code not in ("u1", "|u1"):
-            return None
-        shape, content = self.shape, self.content
-        if not isinstance(shape, tuple) or not all(type(n) is int and n >= 0 for n in shape):
-            raise ValueError("an array's shape is not a tuple of sizes")
-        if not isinstance(content, bytes | bytearray):
-            raise ValueError("an array's content is not bytes")
-        if math.prod(shape) != len(content):
-            raise ValueError("an array's shape does not fit its bytes")
-        flat = np.frombuffer(content, np.uint8)
-        return flat.reshape(shape, order="F" if self.fortran else "C")
+        found = self._plain("u")
+        return found if found is not None and found.dtype == np.uint8 else None
 
     def whole_numbers(self) -> list[int] | None:
         """The numbers of an array of one axis when it is of integers, else None.

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.core.cache import digest_of
 from bench.core.errors import UserError
 from bench.core.files import temporary_directory
 from bench.core.text import printable
@@ -193,7 +194,7 @@ def save(dataset: Dataset, folder: Path) -> None:
         for name, array in zip(_ARRAYS, _arrays(dataset), strict=True):
             np.save(fresh / f"{name}.npy", array)
         facts = meta(dataset)
-        text = json.dumps({**facts, "sha256": _digest(facts)}, indent=1)
+        text = json.dumps({**facts, "sha256": digest_of(facts)}, indent=1)
         (fresh / "meta.json").write_text(text, encoding="utf-8")
         if folder.exists():  # a rename cannot replace a full folder; open memory maps stay valid
             os.rename(folder, Path(own) / "old")
@@ -209,7 +210,7 @@ def load(folder: Path) -> Dataset:
     """
     try:
         facts = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
-        if facts.pop("sha256") != _digest(facts):
+        if facts.pop("sha256") != digest_of(facts):
             raise ValueError("meta.json does not fit its own digest")
         arrays = [np.load(folder / f"{name}.npy", mmap_mode="r") for name in _ARRAYS]
         train, test = Split(arrays[0], arrays[1]), Split(arrays[2], arrays[3])
@@ -242,11 +243,6 @@ def meta(dataset: Dataset) -> dict[str, object]:
         "notes": dataset.notes,
         "files_digest": dataset.files_digest,
     }
-
-
-def _digest(facts: dict[str, object]) -> str:
-    """sha256 (hex) over a description, whatever the order of its keys."""
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 def _arrays(dataset: Dataset) -> tuple[NDArray[np.uint8] | NDArray[np.int64], ...]:

@@ -41,6 +41,8 @@ JPEG75_DIGEST = "f9d4c96a7b09bb81ba16a70e69cc9f747b3f235168827d7199ca0bce095d08e
 OFFICIAL_MEAN = (0.4914, 0.4822, 0.4465)
 OFFICIAL_STD = (0.2470, 0.2435, 0.2616)
 
+NAMES = ("auto", "cifar10", "generated")
+"""Datasets that are no path."""
 _NOT_AVAILABLE = "CIFAR-10 is not available"
 _DECODING_SECONDS = 3600.0
 """For 60,000 images from a slow disk; CIFAR-10 takes seconds."""
@@ -76,7 +78,7 @@ def open_dataset(
 def _open(spec: str, store: Path, progress: bool, resize: int | None) -> Dataset:
     if spec == "generated":
         return _open_synthetic(store, "")
-    if spec not in ("auto", "cifar10"):
+    if spec not in NAMES:
         return _open_path(expanded(spec), store, progress, resize)
     if named := os.environ.get("ALEXBENCH_DATA"):
         return _open_named(named, store, progress, resize)
@@ -89,6 +91,12 @@ def _open(spec: str, store: Path, progress: bool, resize: int | None) -> Dataset
         notes = f"{_NOT_AVAILABLE}, so this is the SYNTHETIC set (generated) instead: {error}"
         warnings.warn(notes, SyntheticDataWarning, stacklevel=2)
         return _open_synthetic(store, notes)
+
+
+def check_there(spec: str) -> None:
+    """Raise UserError where `spec` is a path of nothing: before anything is fetched for a run."""
+    if spec not in NAMES and not os.path.exists(path := expanded(spec)):
+        find_dataset(path)
 
 
 def prepared(dataset: Dataset, cache: Path | None = None) -> Path:

@@ -29,7 +29,7 @@ from bench.core.system import nvml
 from bench.core.system.devices import accelerated, parse
 from bench.core.system.environment import gpu_line, processor
 from bench.core.system.resources import usable_cpus, usable_memory
-from bench.core.text import without_folders
+from bench.core.text import counted, without_folders
 from bench.data.dataset import Dataset, load
 from bench.executors.cores import own_cores
 from bench.executors.parcels import data_folder, weights_file
@@ -56,6 +56,7 @@ from bench.harness.resumption.run_settings import MEASURING, MODULES
 from bench.harness.source_code import digest_of
 from bench.training.frameworks import framework
 from bench.training.tracks import track
+from bench.worker.client import unheard
 from bench.worker.device.probing import probe
 from bench.worker.environment import KEPT
 
@@ -91,7 +92,7 @@ def certify(request: CertificateRequest) -> list[tuple[Subject, Certificate]]:
     """The certificates of this kind of node: from its cache, or made here."""
     _enter(request.setting)
     with own_cores(request.cpus):
-        return list(obtain(request.subjects, lambda done, note: None))
+        return list(obtain(request.subjects, unheard))
 
 
 def measure_group(request: GroupRequest, node: str) -> Answer:
@@ -227,7 +228,7 @@ def _kind(cpus: int, device: str) -> tuple[str, str]:
         facts["gpu"] = nvml.card(device).facts()
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
     card = gpu_line(facts) if accelerated(device) else ""
-    words = f"{facts['cpu']}, {cpus} CPU{'s' * (cpus != 1)}" + (f", {card}" if card else "")
+    words = f"{facts['cpu']}, {counted(cpus, 'CPU')}" + (f", {card}" if card else "")
     return digest, words
 
 

@@ -20,7 +20,7 @@ from bench.core.system.devices import accelerated
 from bench.harness.matrix import Job, Task
 from bench.harness.selection import AUTO_BATCH
 from bench.training.tracks import peers_of
-from bench.worker.client import Worker, WorkerError
+from bench.worker.client import Worker, WorkerError, unheard
 
 FILE = "batch_sizes.json"
 """In the folder of a run whose batch sizes were found: it goes on with them."""
@@ -38,8 +38,8 @@ def tried(data: Path, limits: Limits) -> Fits:
         case = replace(job.case, batch_size=batch)
         with Worker(case, data, limits, weights=job.weights) as worker:
             try:
-                worker.open(lambda done, note: None)
-                worker.measure(STARTUP, lambda done, note: None)
+                worker.open(unheard)
+                worker.measure(STARTUP, unheard)
             except WorkerError as error:
                 return False if error.status == "oom" else None
         return True

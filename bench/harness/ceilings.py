@@ -33,7 +33,7 @@ from bench.harness.observer import Observer
 from bench.training.frameworks import Framework, framework
 from bench.training.interfaces import Operation
 from bench.worker.ceilings import OperationResult, operations_of, precisions_of, to_json
-from bench.worker.client import OnProgress, Worker, WorkerError
+from bench.worker.client import OnProgress, Worker, WorkerError, unheard
 
 _FORMAT = 2
 """Raised when cached ceilings must not be used any more."""
@@ -65,7 +65,7 @@ class Found:
 
 def obtain(
     name: str,
-    progress: OnProgress = lambda done, note: None,
+    progress: OnProgress = unheard,
     *,
     fresh: bool = False,
     device: str = "cpu",
@@ -172,7 +172,7 @@ class RunCeilings:
         self,
         case: Case,
         flops_per_second: float = 0.0,
-        progress: OnProgress = lambda done, note: None,
+        progress: OnProgress = unheard,
         *,
         tf32: bool = False,
     ) -> dict[str, Any]:

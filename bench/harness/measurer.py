@@ -50,11 +50,15 @@ class Measurer:
         self.before, warning = look()
         return warning
 
-    def certify(self, cases: Iterable[Case], listener: Listener) -> None:
-        """Get the certificates of the closed cases, before anything is measured."""
+    def without_certificate(self, cases: Iterable[Case]) -> list[Subject]:
+        """What has to be certified first: the closed cases."""
         classes = len(self.dataset.classes)
         wanted = {Subject.of(case, classes): None for case in cases if track(case.track).certified}
-        missing = [subject for subject in wanted if subject not in self.certificates]
+        return [subject for subject in wanted if subject not in self.certificates]
+
+    def certify(self, cases: Iterable[Case], listener: Listener) -> None:
+        """Get the certificates of the closed cases, before anything is measured."""
+        missing = self.without_certificate(cases)
         for subject, certificate in obtain(missing, listener.certifying):
             self.certificates[subject] = certificate
             listener.certificate_done(certificate)

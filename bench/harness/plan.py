@@ -207,20 +207,23 @@ def name_of(group: Sequence[Job]) -> str:
 
 
 def _weight(group: Sequence[Job], limits: Limits) -> float:
-    """Workers of a round, on average, and one more for what does not depend on their number."""
-    return 1.0 + mean(_workers(group, limits, limits.processes))
+    """Of a round, on average: starting a worker takes about as long as each kind that it measures,
+    and what does not depend on the workers as long as two."""
+    rounds = _rounds(group, limits, limits.processes)
+    return 2.0 + mean(sum(1.0 + len(job.tasks) for job in one) for one in rounds)
 
 
-def _workers(group: Sequence[Job], limits: Limits, rounds: int) -> list[int]:
-    """Workers of each of the first rounds."""
+def _rounds(group: Sequence[Job], limits: Limits, number: int) -> list[list[Job]]:
+    """The jobs of each of the first rounds."""
     cases = [job.case for job in group]
-    return [len(in_round(cases, limits, number)) for number in range(rounds)]
+    there = [in_round(cases, limits, process) for process in range(number)]
+    return [[job for job in group if job.case in one] for one in there]
 
 
 def _stage_of(group: Sequence[Job], known: StageSeconds, limits: Limits) -> Stage:
     case, name = group[0].case, name_of(group)
     if kind(group[0].tasks[0].kind).timed:
-        least = known.worker * sum(_workers(group, limits, limits.least_processes))
+        least = known.worker * sum(map(len, _rounds(group, limits, limits.least_processes)))
         return Stage(name, 0.0, weight=_weight(group, limits), least=least)
     longest = max(known.trainings.values(), default=0.0)
     return Stage(name, known.trainings.get(case.recipe.partition("@")[0], longest))

@@ -30,7 +30,7 @@ from bench.data.contact_sheet import write_contact_sheet
 from bench.data.dataset import Dataset
 from bench.data.sources import open_dataset, prepared
 from bench.harness.ceilings import RunCeilings
-from bench.harness.certificates import Certificate, Subject, obtain, uncached
+from bench.harness.certificates import Certificate, Subject, uncached
 from bench.harness.executor import Executor, LocalExecutor
 from bench.harness.interleaving.grouping import groups
 from bench.harness.listener import Listener
@@ -44,7 +44,6 @@ from bench.harness.resumption.checkpoints import RunFiles
 from bench.harness.resumption.run_folder import RunFolder
 from bench.harness.resumption.run_settings import Begun, RunSettings
 from bench.training.frameworks import why_one
-from bench.training.tracks import track
 
 _ALL_USABLE: Mapping[str, str] = MappingProxyType({})
 
@@ -140,7 +139,7 @@ class Run(Measurer):
             if any(kind(task.kind).throughput for task in job.tasks)
         }
         missing = Missing(
-            uncached(self._without_certificate(certified)),
+            uncached(self.without_certificate(certified)),
             sum(not self.ceilings.known(name, device) for name, device in throughput),
         )
         self.plan = TimePlan.of(self.profile, found, self.began, missing)
@@ -167,20 +166,12 @@ class Run(Measurer):
         """A stage of the time plan, where there is one."""
         return self.plan.stage(name) if self.plan else nullcontext()
 
-    def _without_certificate(self, cases: Iterable[Case]) -> list[Subject]:
-        classes = len(self.dataset.classes)
-        wanted = {Subject.of(case, classes): None for case in cases if track(case.track).certified}
-        return [subject for subject in wanted if subject not in self.certificates]
-
     def certify(self, cases: Iterable[Case], listener: Listener) -> None:
         """Get the certificates of the closed cases, before anything is measured."""
-        missing = self._without_certificate(cases)
-        if not missing:
-            return
-        with self.stage(CERTIFICATES):
-            for subject, certificate in obtain(missing, listener.certifying):
-                self.certificates[subject] = certificate
-                listener.certificate_done(certificate)
+        cases = list(cases)
+        if self.without_certificate(cases):
+            with self.stage(CERTIFICATES):
+                super().certify(cases, listener)
 
     def execute(
         self, group: Sequence[Job], listener: Listener, done: Keys = NOTHING
@@ -423,6 +414,8 @@ def folder_to_resume(results: Path, name: str | None) -> Path:
         for folder in (results / name, Path(name)):
             if folder.is_dir() and (folder.parent == results or _holds_run(folder)):
                 return folder
+        if Path(name).is_file():
+            raise UserError(f"--resume {name}: a file; give the folder of the run")
         where = "" if Path(name).parent != Path() else f" in {results}"
         raise UserError(f"no run {name!r} to resume{where}; start it without --resume")
     # A run that was stopped in its first group has no record yet, and rounds to go on from.

@@ -30,6 +30,8 @@ EXECUTOR_NAMES = ("local", "ray", "slurm")
 """Rows of `bench.executors.registry`, whose import takes longer than that of these names."""
 _MOST_SEEDS = 100_000
 """More are a slip: the matrix of so many cases takes minutes to make."""
+_LARGEST_SIZE = 1_000_000
+"""Of a batch or an input; no record can hold a number of more than 63 bits."""
 AUTO_BATCH = 0
 """The batch size of ``--batch-sizes auto``, until one is found (`bench.harness.batch_sizes`)."""
 
@@ -97,8 +99,11 @@ class Selection:
         for option, sizes in (("batch", self.batch_sizes), ("input", self.input_sizes)):
             if option == "batch" and sizes == (AUTO_BATCH,):
                 continue
-            if any(size < 1 for size in sizes):
-                raise UserError(f"--{option}-sizes {_listed(sizes)}: must all be at least 1")
+            if not all(1 <= size <= _LARGEST_SIZE for size in sizes):
+                raise UserError(
+                    f"--{option}-sizes {_listed(sizes)}: must all be at least 1 and at most "
+                    f"{_LARGEST_SIZE:,}"
+                )
 
     def _check_framework(self, name: str) -> None:
         missing = frameworks.framework(name).missing()

@@ -104,7 +104,7 @@ class Explainer:
             "class": wanted,
             "out": str(out),
         }
-        self._worker.explain(command, lambda done, note: None)
+        self._worker.explain(command)
         with np.load(out) as arrays:
             return Explanation(arrays["logits"], arrays["classes"], arrays["maps"])
 

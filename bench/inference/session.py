@@ -173,7 +173,7 @@ class InferenceSession:
             self._worker = self._started()
         given, out = self._folder / "images.npy", self._folder / "output.npy"
         np.save(given, images)
-        difference = self._worker.infer(given, out, _ignore)
+        difference = self._worker.infer(given, out)
         if difference is not None:
             self._compare(difference)
         rows: Outputs = np.load(out)
@@ -193,7 +193,7 @@ class InferenceSession:
             "embedding": network.embedding,
             "batch_size": self._batch_size,
         }
-        worker.open_inference(command, _ignore)
+        worker.open_inference(command)
         return worker
 
     def _compare(self, difference: float) -> None:
@@ -206,7 +206,3 @@ class InferenceSession:
                 f"{self._network.embedding} do not agree: {found}, allowed is {TOLERANCE:g}",
             )
         self.difference = difference
-
-
-def _ignore(done: float, note: str) -> None:
-    """Progress within a batch, which is too short to report."""

@@ -26,6 +26,8 @@ class Layer:
     """One row of a network; ``name`` prefixes the names of its weights."""
 
     kind: ClassVar[str] = ""
+    normalisation: ClassVar[str] = ""
+    """What reports call it, of a layer that normalises."""
     name: str
 
     def output_shape(self, shape: Shape) -> Shape:
@@ -33,7 +35,10 @@ class Layer:
         return shape
 
     def weights(self, shape: Shape) -> dict[str, Shape]:
-        """Trainable weights by full name, for an input of ``shape``."""
+        """Trainable weights by full name, for an input of ``shape``.
+
+        A scale is a ``.weight`` with one dimension; it starts at 1, offsets at 0.
+        """
         return {}
 
     def statistics(self, shape: Shape) -> dict[str, Shape]:
@@ -95,6 +100,7 @@ class BatchNorm(Layer):
     """
 
     kind: ClassVar[str] = "batch_norm"
+    normalisation: ClassVar[str] = "BatchNorm"
     eps: float = 1e-5  # PyTorch's; Keras has 1e-3
     momentum: float = 0.9  # PyTorch's; Keras's 0.99 needs hundreds of steps before it can evaluate
     unbiased: bool = False  # Keras's, which needs no second correction when batches differ in size
@@ -115,6 +121,7 @@ class LocalResponseNorm(Layer):
     """
 
     kind: ClassVar[str] = "lrn"
+    normalisation: ClassVar[str] = "LRN"
     size: int = 5
     alpha: float = 1e-4
     beta: float = 0.75

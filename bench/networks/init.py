@@ -8,7 +8,7 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.networks.architecture import Architecture, BatchNorm, Layer, Shape
+from bench.networks.architecture import Architecture, Shape
 
 Weights = dict[str, NDArray[np.float32]]
 
@@ -17,12 +17,12 @@ def initial_weights(architecture: Architecture, seed: int) -> Weights:
     """Draw all weights and statistics, float32, in PyTorch's layouts.
 
     Convolution and dense weights: uniform within ±sqrt(6 / fan_in) (He et al. 2015, eq. 10: the
-    variance 2 / fan_in keeps the scale through ReLU layers). Biases 0; BatchNorm 1 and 0; running
-    mean 0, running variance 1. Each weight has a generator of its own, seeded by (seed, name):
+    variance 2 / fan_in keeps the scale through ReLU layers). Biases 0; scales 1; running mean 0,
+    running variance 1. Each weight has a generator of its own, seeded by (seed, name):
     adding a layer does not change the others.
     """
     weights = {
-        name: _draw(name, shape, seed, step.layer)
+        name: _draw(name, shape, seed)
         for step in architecture.steps()
         for name, shape in step.layer.weights(step.before).items()
     }
@@ -33,11 +33,9 @@ def initial_weights(architecture: Architecture, seed: int) -> Weights:
     }
 
 
-def _draw(name: str, shape: Shape, seed: int, layer: Layer) -> NDArray[np.float32]:
+def _draw(name: str, shape: Shape, seed: int) -> NDArray[np.float32]:
     if len(shape) == 1:
-        # One-dimensional weights: BatchNorm's scale starts at 1, every bias and offset at 0.
-        scale = isinstance(layer, BatchNorm) and name.endswith(".weight")
-        return np.full(shape, float(scale), np.float32)
+        return np.full(shape, float(name.endswith(".weight")), np.float32)
     bound = math.sqrt(6 / math.prod(shape[1:]))
     generator = np.random.default_rng([seed, crc32(name.encode())])
     uniform = generator.random(shape, dtype=np.float32)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bench.networks.architecture import BatchNorm, LocalResponseNorm
 from bench.networks.variants import VARIANTS
 
 
@@ -34,18 +33,13 @@ NORMALISATIONS = (
 LRN after two. The last two do."""
 
 
-NAMES = ("none", "LRN", "BatchNorm", "unknown")
-"""What `normalisation_of` returns."""
-
-
 def normalisation_of(variant: str) -> str:
-    """The normalisation of a network, one of `NAMES`; ``unknown`` for one that is not here."""
+    """The normalisation of a network by `Layer.normalisation`, ``none`` where it has none;
+    ``unknown`` for a network that is not here."""
     if variant not in VARIANTS:
-        return NAMES[3]
+        return "unknown"
     layers = VARIANTS[variant].architecture().layers
-    if any(isinstance(layer, BatchNorm) for layer in layers):
-        return NAMES[2]
-    return NAMES[1 if any(isinstance(layer, LocalResponseNorm) for layer in layers) else 0]
+    return next((layer.normalisation for layer in layers if layer.normalisation), "none")
 
 
 def family(variant: str) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from bench.core.errors import UserError
+from bench.core.errors import UserError, reason_of
 from bench.core.files import usual_mode
 from bench.networks.architecture import Architecture, BatchNorm
 from bench.networks.init import Weights, initial_weights
@@ -140,7 +140,9 @@ class Pretrained:
             ValueError,
             RecursionError,
         ) as error:
-            raise UserError(f"{path}: not a file of prepared weights ({error})") from error
+            raise UserError(
+                f"{path}: not a file of prepared weights ({reason_of(error)})"
+            ) from error
 
     def fit(self, architecture: Architecture, seed: int) -> tuple[Weights, tuple[str, ...]]:
         """Weights to start ``architecture`` from, and the layers that these are of.

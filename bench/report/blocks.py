@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -29,7 +30,7 @@ from pathlib import Path
 
 from bench.analysis.experiments import latest
 from bench.analysis.rows import Row
-from bench.core.errors import UserError, cannot_write
+from bench.core.errors import UserError, cannot_write, reason_of
 from bench.core.files import write_whole
 from bench.core.kinds import KINDS
 from bench.core.records import Record, RecordStore
@@ -110,7 +111,7 @@ def stale(path: Path, *, write: bool) -> list[str]:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read {path}: {error}") from error
+        raise UserError(f"cannot read {path}: {reason_of(error)}") from error
     if at_start := _VALUE_FIRST.search(text):
         # Markdown ends the paragraph there: the line would be an HTML block of its own.
         raise UserError(f"{path}: a line begins with a value: {at_start.group().strip()}")
@@ -237,15 +238,20 @@ class _Source:
         return self.rows[run, name]
 
 
+_SHORT = {"conv": "conv", "dense": "dense", "batch_norm": "BN", "lrn": "LRN"}
+"""Layers that the table of networks counts; normalisations that are not here by their name."""
+
+
 @cache
 def _networks() -> list[Row]:
     """A row for each network as it is published by its source."""
     rows = []
     for variant in VARIANTS.values():
         architecture = variant.architecture()
-        kinds = [type(layer).__name__ for layer in architecture.layers]
-        names = {"Conv": "conv", "Dense": "dense", "BatchNorm": "BN", "LocalResponseNorm": "LRN"}
-        layers = [f"{kinds.count(kind)} {name}" for kind, name in names.items() if kind in kinds]
+        kinds = Counter(row.kind for row in architecture.layers)
+        others = {row.kind: row.normalisation for row in architecture.layers if row.normalisation}
+        names = {**_SHORT, **others, **_SHORT}
+        layers = [f"{kinds[kind]} {name}" for kind, name in names.items() if kind in kinds]
         rows.append(
             {
                 "variant": variant.name,

@@ -205,7 +205,7 @@ def _write(
             notice(line)
         write_whole(page, _page(report, found, folder, facts, [*notes, *failed]))
     except OSError as error:
-        advice = "-o FOLDER writes them elsewhere; the records are whole"
+        advice = "the records are whole; give another folder with -o"
         raise cannot_write(folder, error, advice, what="results into") from error
     return page
 

@@ -35,7 +35,7 @@ from matplotlib.transforms import ScaledTranslation
 
 from bench.analysis.experiments import Data
 from bench.core.files import write_whole
-from bench.networks.normalisations import NAMES, normalisation_of
+from bench.networks.normalisations import normalisation_of
 from bench.training.frameworks import FRAMEWORKS
 
 PHONE = 4.3
@@ -48,8 +48,9 @@ INK, SOFT, GRID = "#1f2328", "#59636e", "#d8dde3"
 # For frameworks whose row has none; the rest of Okabe and Ito's palette (see the rows).
 _SPARE_COLOURS = ("#e69f00", "#56b4e9", "#000000")
 _SPARE_DASHES = ((0, (1, 3)), (0, (6, 2)), (0, (4, 1, 1, 1, 1, 1)))
-MARKERS = dict(zip(NAMES, ("o", "s", "D", "^"), strict=True))
-"""By the normalisation of a network."""
+MARKERS = {"none": "o", "LRN": "s", "BatchNorm": "D"}
+"""By the normalisation of a network; of any other it is `_OTHER_MARKER`."""
+_OTHER_MARKER = "^"
 
 Dash = Any
 """A line style of matplotlib: a sign, or an offset with lengths of lines and gaps."""
@@ -160,7 +161,7 @@ def _framework(label: str) -> str:
 
 def marker(variant: str) -> str:
     """The mark of a network: that of its normalisation."""
-    return MARKERS[normalisation_of(variant)]
+    return MARKERS.get(normalisation_of(variant), _OTHER_MARKER)
 
 
 def _fixed(
@@ -380,26 +381,41 @@ def framework_legend(
         )
         for name in names
     ]
-    found = {normalisation_of(network) for network in networks}
+    marks = {normalisation_of(network): marker(network) for network in networks}
+    found = {name: marks[name] for name in {**MARKERS, **marks} if name in marks}
     handles += [
-        Line2D([], [], color=SOFT, marker=MARKERS[name], linestyle="", label=_mark_label(name))
-        for name in NAMES
-        if name in found
+        Line2D([], [], color=SOFT, marker=mark, linestyle="", label=_mark_label(name))
+        for name, mark in found.items()
     ]
     legend_below(figure, handles)
 
 
-def legend_below(figure: Figure, handles: Sequence[Artist]) -> None:
-    """A legend below the panels, in as many columns as have room, four at most."""
+def legend_below(figure: Figure, handles: Sequence[Artist], length: float = 2.0) -> None:
+    """A legend below the panels, in as many columns (four at most) as there is room for.
+
+    Args:
+        figure: The figure.
+        handles: What is explained.
+        length: Of its lines, in sizes of the letters.
+    """
     for columns in range(min(4, len(handles)), 0, -1):
-        legend = figure.legend(handles=handles, loc="outside lower center", ncols=columns)
+        legend = figure.legend(
+            handles=handles, loc="outside lower center", ncols=columns, handlelength=length
+        )
         if columns == 1 or legend.get_window_extent().width <= _room(figure):
             break
         legend.remove()
 
 
+def sign(label: str, mark: str = "", line: Dash = "") -> Line2D:
+    """What a sign that has no framework's colour means, for a legend: a hollow mark, or a line."""
+    return Line2D(
+        [], [], color=SOFT, marker=mark, markerfacecolor="none", linestyle=line, label=label
+    )
+
+
 def _mark_label(normalisation: str) -> str:
-    return "no normalisation" if normalisation == NAMES[0] else normalisation
+    return "no normalisation" if normalisation == "none" else normalisation
 
 
 _LETTERS_PER_INCH = 14

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import stdtrit
 
-from bench.stats.bootstrap import (
+from bench.stats.intervals import (
     CONFIDENCE,
     Level,
     Processes,
@@ -56,7 +56,7 @@ def percentiles(samples: Sequence[float]) -> tuple[float, float, float]:
 def median_estimate(processes: Processes) -> Estimate:
     """Geometric mean over processes of each one's median, with an interval.
 
-    With several processes the interval covers the spread between them (`bench.stats.bootstrap`);
+    With several processes the interval covers the spread between them (`bench.stats.intervals`);
     with one it is of its samples alone.
 
     Args:
@@ -132,7 +132,7 @@ def paired(ratios: Processes) -> Ratio:
     """A ratio of two speeds from interleaved blocks.
 
     Geometric mean over processes of each process's median ratio: pairing cancels what both blocks
-    of a pair saw alike. The interval has the spread of both (`bench.stats.bootstrap`); the
+    of a pair saw alike. The interval has the spread of both (`bench.stats.intervals`); the
     spread between few processes is moderated by a usual one.
 
     Args:

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 
 from scipy.stats import ttest_ind
 
-from bench.stats.bootstrap import CONFIDENCE
 from bench.stats.estimates import UNKNOWN as UNKNOWN
 from bench.stats.estimates import Estimate, mean_estimate
+from bench.stats.intervals import CONFIDENCE
 
 
 def paired_difference(ours: Mapping[int, float], theirs: Mapping[int, float]) -> Estimate:

@@ -26,9 +26,17 @@ from bench.worker import events
 from bench.worker.ceilings import OperationResult, to_json
 from bench.worker.checkpoints import TrainingFiles
 from bench.worker.environment import environment
-from bench.worker.process import OnProgress, WorkerError, WorkerProcess
+from bench.worker.process import OnProgress, WorkerError, WorkerProcess, unheard
 
-__all__ = ["OnProgress", "Worker", "WorkerError", "bare_start", "call", "shared_workers"]
+__all__ = [
+    "OnProgress",
+    "Worker",
+    "WorkerError",
+    "bare_start",
+    "call",
+    "shared_workers",
+    "unheard",
+]
 
 
 class Worker(WorkerProcess):
@@ -109,9 +117,9 @@ class Worker(WorkerProcess):
         }
         self._request(command, "waiting", events.WAITING, on_progress)
 
-    def block(self, on_progress: OnProgress) -> dict[str, Any]:
+    def block(self) -> dict[str, Any]:
         """The next block: the fields of `events.WAITING`."""
-        return self._request({"do": "block"}, "waiting", events.WAITING, on_progress)
+        return self._request({"do": "block"}, "waiting", events.WAITING)
 
     def end(self, on_progress: OnProgress) -> dict[str, Any]:
         """End a measurement of an interleaved run: the fields of `events.MEASUREMENT`."""
@@ -140,13 +148,13 @@ class Worker(WorkerProcess):
         case's device; ``reason`` is why that is not the device that was asked for."""
         fields = {"device": events.text, "name": events.optional(events.text)}
         fields["reason"] = events.optional(events.text)
-        return self._request(self._command("probe"), "result", fields, _ignore)
+        return self._request(self._command("probe"), "result", fields)
 
-    def open_inference(self, command: dict[str, Any], on_progress: OnProgress) -> None:
+    def open_inference(self, command: dict[str, Any]) -> None:
         """Load a network for inference (see :class:`bench.worker.serve.InferenceWorker`)."""
-        self._request(self._command("open_inference", **command), "ready", {}, on_progress)
+        self._request(self._command("open_inference", **command), "ready", {})
 
-    def infer(self, images: Path, out: Path, on_progress: OnProgress) -> float | None:
+    def infer(self, images: Path, out: Path) -> float | None:
         """Output for one batch of prepared images, from one .npy file to another.
 
         Returns:
@@ -156,20 +164,20 @@ class Worker(WorkerProcess):
         command = {"do": "infer", "images": str(images), "out": str(out)}
         fields = {"compared": lambda value: isinstance(value, bool)}
         fields["difference"] = events.optional(events.number)
-        found = self._request(command, "result", fields, on_progress)
+        found = self._request(command, "result", fields)
         if not found["compared"]:
             return None
         return math.nan if found["difference"] is None else float(found["difference"])
 
-    def explain(self, command: dict[str, Any], on_progress: OnProgress) -> None:
+    def explain(self, command: dict[str, Any]) -> None:
         """Write which places of images speak for a class (`bench.worker.serve.explained`)."""
-        self._request(self._command("explain", **command), "result", {}, on_progress)
+        self._request(self._command("explain", **command), "result", {})
 
     def call(self, function: str, arguments: dict[str, Any]) -> dict[str, Any]:
         """What a function of the framework's weight-file module returns."""
         command = self._command("call", function=function, arguments=arguments)
         fields = {"returned": events.mapping}
-        returned: dict[str, Any] = self._request(command, "result", fields, _ignore)["returned"]
+        returned: dict[str, Any] = self._request(command, "result", fields)["returned"]
         return returned
 
     def _command(self, do: str, **fields: Any) -> dict[str, Any]:
@@ -292,7 +300,3 @@ def bare_start(case: Case) -> float | None:
                 process.kill()
                 raise
     return seconds if done else None
-
-
-def _ignore(done: float, note: str) -> None:
-    """Progress of a command that reports none."""

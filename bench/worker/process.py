@@ -26,6 +26,13 @@ from bench.worker.environment import environment
 from bench.worker.events import LONGEST_LINE, Event, Fields, parse
 
 OnProgress = Callable[[float, str], None]
+"""Called with the share that is done, and a note."""
+
+
+def unheard(done: float, note: str) -> None:
+    """Progress that nobody shows."""
+
+
 """Called with the share that is done, 0 to 1, and a few words."""
 
 _TAIL_LINES = 12
@@ -113,7 +120,11 @@ class WorkerProcess:
         self._process.wait()
 
     def _request(
-        self, command: dict[str, Any], reply: str, fields: Fields, on_progress: OnProgress
+        self,
+        command: dict[str, Any],
+        reply: str,
+        fields: Fields,
+        on_progress: OnProgress = unheard,
     ) -> Event:
         """Send a command and wait for its reply, whose fields are checked."""
         deadline = monotonic() + self._timeout_seconds

@@ -1,5 +1,6 @@
 """Several runs: side by side, and over time with breaks and change points."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -12,9 +13,16 @@ from bench.analysis.across.changes import changes_of, histories, proposed
 from bench.analysis.across.entries import entries_of
 from bench.analysis.across.series import Series, series_of
 from bench.analysis.across.side_by_side import letter, side_by_side
+from bench.analysis.frame import frame_of
+from bench.analysis.rows import accuracy_rows, latency_rows, throughput_rows
 from bench.analysis.runs import Run
 from bench.core.records import Record
-from bench.report.across.words import by_seeds, verdict_of
+from bench.core.samples import by_process
+from bench.report.across.words import by_seeds, quantity, value_of, verdict_of
+from bench.report.chapters.speed.startup import startup_rows
+from bench.report.export.benchmarks import bencher
+from bench.report.report import Report
+from bench.stats.summaries import summary_of
 from tests.support.synthetic_records.several_runs import a_run, over_days, timed
 from tests.support.synthetic_records.synthetic import (
     DATASET,
@@ -105,14 +113,14 @@ def test_points_are_in_the_order_of_time_whatever_that_of_the_runs() -> None:
         ),
         ({"environment": {**ENVIRONMENT, "cores": 64}}, "machine: cores 2 → 64"),
         ({"settings": {**SETTINGS, "layout": "NCHW"}}, "settings: layout channels_last → NCHW"),
-        ({"dataset": OTHER_DATASET}, "data: cifar10, fingerprint 0a1b2c3d4e5f → generated"),
+        ({"dataset": OTHER_DATASET}, "data: cifar10, 50,000 + 10,000 images → generated, 2,000 "),
         ({"parity": {"status": "fail"}}, "parity: pass → fail"),
     ],
 )
 def test_machine_settings_and_data_break_a_series(changed: dict[str, Any], words: str) -> None:
     series = only([a_run("a", timed(1, 1)), a_run("b", timed(1, 2, **changed))])
     assert [point.conditions for point in series.points] == [0, 1]
-    assert series.points[1].broken[0].startswith(words)
+    assert series.points[1].broken[0].words.startswith(words)
     assert series.last is None
 
 
@@ -144,7 +152,44 @@ def test_seeds_of_a_run_are_one_point_and_failures_are_listed() -> None:
     (point,) = series.points
     assert point.estimate.value == pytest.approx(0.605)
     assert point.repeats == 2
-    assert series.missing == ("b: failed (OSError: …/disk is full)",)
+    assert series.missing == (("b", "failed (OSError: …/disk is full)"),)
+
+
+def test_a_measurement_that_two_runs_have_counts_once() -> None:
+    first = a_run("a", timed(1, 1))
+    caveat = {"on": "speed", "why": "seen later"}
+    copied = tuple(replace(r, run="copy", caveats=(caveat,)) for r in first.records)
+    series = only([first, Run("copy", copied, first.folder), a_run("b", timed(1, 2))])
+    assert [point.run for point in series.points] == ["a", "b"]
+    assert series.missing == (("copy", "the measurement of a, counted once"),)
+
+
+@pytest.mark.parametrize("kind", ["startup", "latency", "train_throughput", "accuracy"])
+def test_a_value_is_that_of_the_report_everywhere(kind: str) -> None:
+    """Three processes of unequal lengths, whose mean, median and level differ."""
+    samples = (1.0, 1.1, 1.5, 4.0, 4.1) if kind != "accuracy" else (0.61,)
+    record = make_record(kind=kind, samples=samples)
+    if kind != "accuracy":
+        blocks = [[process, turn, 1] for process, turn in ((0, 0), (0, 1), (0, 2), (1, 0), (2, 0))]
+        record = replace(record, metrics={**record.metrics, "interleaving": {"blocks": blocks}})
+    summary = summary_of(kind, by_process(record), record.images_per_sample)
+    record = replace(record, run="a", summary=summary)
+
+    (found,) = Report([record]).datasets
+    rows = {
+        "startup": startup_rows,
+        "latency": latency_rows,
+        "train_throughput": throughput_rows,
+        "accuracy": accuracy_rows,
+    }[kind](found)
+    columns = ("seconds", "p50", "images_per_second", "accuracy")
+    told = next(rows[0][name] for name in columns if name in rows[0])
+    assert only([a_run("a", record)]).points[0].estimate.value == pytest.approx(told, rel=1e-12)
+    assert value_of([record]) == quantity(kind, told)
+    assert frame_of([record]).value[0] == pytest.approx(told, rel=1e-12)
+    ((measure,),) = (some.values() for some in json.loads(bencher([record])).values())
+    scale = 1e9 if kind == "latency" else 1
+    assert measure["value"] == pytest.approx(scale * told, rel=1e-12)
 
 
 # ---- change points

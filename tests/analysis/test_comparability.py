@@ -60,7 +60,7 @@ def differing(key, one, other, track="closed"):
         ({"environment": {**ENVIRONMENT, "cpu_quota": 1.5}}, "cpu_quota 1.5 against 2"),
         (
             {"environment": {**ENVIRONMENT, "memory_limit_bytes": 2**31}},
-            "memory_limit_bytes 2147483648 against 0",
+            "memory_limit_bytes 2 GiB against 0 GiB",
         ),
         (
             {"settings": {**SETTINGS, "thread_affinities": [[0], [0, 1]]}},
@@ -152,6 +152,24 @@ def test_hashes_and_folders_are_shown_short():
     )
     left, right = (make_record(settings={"threads": f"/home/me/{n}"}) for n in "ab")
     assert "home" not in in_words(differences(left, right))
+
+
+def test_long_values_are_cut_between_words_after_what_is_equal():
+    flags = " ".join(f"flag_{n}" for n in range(30))
+    left, right = (
+        make_record(environment={**ENVIRONMENT, "cpu": f"Example CPU ({flags} {last} end)"})
+        for last in ("amx_bf16", "amx_int8")
+    )
+    (found,) = differences(left, right)
+    assert (found.one, found.other) == ("… amx_bf16 end)", "… amx_int8 end)")
+    assert found.where == "environment"
+    short, long = (
+        make_record(environment={**ENVIRONMENT, "cpu": cpu}) for cpu in ("Another", f"CPU {flags}")
+    )
+    (found,) = differences(short, long)
+    assert found.one == "Another"
+    assert found.other.endswith(" …")
+    assert f"CPU {flags} ".startswith(found.other.removesuffix("…"))
 
 
 def seeds(framework, numbers):

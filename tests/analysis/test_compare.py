@@ -7,6 +7,7 @@ from bench.analysis.across.entries import entries_of
 from bench.analysis.comparison.compare import compare
 from bench.report.across.text import as_text
 from tests.support.synthetic_records.synthetic import (
+    DATASET,
     ENVIRONMENT,
     FRAMEWORKS,
     OTHER_DATASET,
@@ -106,7 +107,16 @@ def test_longer_blocks_alone_are_not_slower():
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"dataset": OTHER_DATASET}, "different data: 0a1b2c3d4e5f in A, ffffffffffff in B"),
+        (
+            {"dataset": OTHER_DATASET},
+            "different data: cifar10, 50,000 + 10,000 images in A, generated, 2,000 + 1,000 images "
+            "in B",
+        ),
+        (
+            {"dataset": {**DATASET, "fingerprint": "e" * 64}},
+            "images, digest 0a1b2c3d4e5f in A, cifar10, 50,000 + 10,000 images, digest "
+            "eeeeeeeeeeee in B",
+        ),
         ({"parity": {"status": "fail"}}, "parity status: pass in A, fail in B"),
         ({"parity": {}}, "parity status: pass in A, unchecked in B"),
         ({"settings": {**SETTINGS, "precision": "bfloat16"}}, "precision is float32 in A"),
@@ -132,6 +142,22 @@ def test_unlike_is_refused_and_the_difference_named(changes, named):
     assert row.verdict == "refused"
     assert named in row.reason
     assert row.ratio is None
+
+
+def test_each_reason_stands_for_itself_whatever_is_in_it():
+    cpu = {"environment": {**ENVIRONMENT, "cpu": "Another; with a semicolon"}}
+    plans = [{**SETTINGS, "batch_plan_sha256": digit * 64} for digit in "ab"]
+    one = make_record(settings=plans[0])
+    other = make_record(settings=plans[1], dataset=OTHER_DATASET, **cpu)
+    (row,) = compare([one], [other])
+    assert [reason.partition(":")[0] for reason in row.reasons] == [
+        "different data",  # other images are in other batches: no reason of its own
+        "different machine",
+    ]
+    assert row.reasons[1].endswith("Another; with a semicolon in B")
+    assert row.to_json()["reasons"] == list(row.reasons)
+    (row,) = compare([one], [make_record(settings=plans[1])])
+    assert "batch_plan_sha256" in row.reason
 
 
 def test_what_changes_from_start_to_start_is_no_reason_to_refuse():

@@ -1,5 +1,6 @@
 """Runs by the paths of a command line: folders, files, patterns with strangers in them."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -65,9 +66,27 @@ def test_a_file_of_records_is_a_run(results: Path) -> None:
 
 
 def test_two_runs_of_one_name_are_told_apart(tmp_path: Path) -> None:
-    runs = [store(tmp_path / day / "run") for day in ("monday", "tuesday")]
+    runs = [
+        store(tmp_path / day / "run", make_record(started_at=f"2025-01-{i:02}T00:00:00+00:00"))
+        for i, day in enumerate(("monday", "tuesday"), start=1)
+    ]
     assert [run.name for run in read(runs)] == ["monday/run", "tuesday/run"]
-    assert [run.name for run in read([runs[0], runs[0]])] == ["run", "run"]
+
+
+def test_a_run_that_is_given_twice_or_with_its_copy_counts_once(results: Path) -> None:
+    copy = results / "copy-of-b"
+    shutil.copytree(results / "b", copy)
+    lines: list[str] = []
+    paths = [results / "a", results / "b", copy, results / "more" / ".." / "a"]
+    assert [run.name for run in read(paths, lines.append)] == ["a", "b"]
+    assert lines == [
+        f"{copy}/records.jsonl: a copy of {results}/b/records.jsonl; counted once",
+        f"{results}/more/../a: given twice; counted once",
+    ]
+    with pytest.raises(UserError, match="2 runs are needed, and there is only b"):
+        read([results / "b", copy], lambda _: None, least=2)
+    RecordStore(copy).append(make_record(framework="keras-torch"))
+    assert [run.name for run in read([results / "b", copy])] == ["b", "copy-of-b"]
 
 
 @pytest.mark.parametrize("missing", ["nowhere", "results/nowhere"])

@@ -16,7 +16,7 @@ import pytest
 
 import bench
 from bench.core.records import Record, RecordStore
-from tests.support import fakes
+from tests.support import bencher_formats, fakes
 from tests.support.pytest_sessions import Call, Ended, run_sessions
 
 ROOT = Path(bench.__file__).parent.parent
@@ -91,6 +91,7 @@ def test_a_run_from_any_folder_measures_certifies_shows_and_reports(batches: str
     found = json.loads(text)
     assert not {"node", "release"} & found["machine_info"].keys()
     _check_benchmarks({row["name"]: row for row in found["benchmarks"]}, records)
+    assert len(bencher_formats.read_pytest(text)) == len(records)
 
 
 @pytest.mark.slow

@@ -57,7 +57,8 @@ def test_the_selected_records_get_the_caveat_and_no_others(
     run: Path, selection: Sequence[str], places: set[int]
 ) -> None:
     result = call(run, *selection, "--on", "seconds", "--why", f"  {WHY}\n")
-    assert result.output == f"{len(places)} records selected, {len(places)} changed\n"
+    records = "1 record" if len(places) == 1 else f"{len(places)} records"
+    assert result.output == f"{records} selected, {len(places)} changed\n"
     assert {i for i, found in enumerate(caveats(run)) if found == (CAVEAT,)} == places
     assert all(found in ((), (CAVEAT,)) for found in caveats(run))
 

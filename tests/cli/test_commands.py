@@ -85,13 +85,31 @@ RUN = ("run", "--profile", "tiny")
         ((*RUN, "--data", "damaged.tar.gz"), "damaged.tar.gz"),
         ((*RUN, "--data", "empty"), "empty: no dataset in this folder; expected"),
         ((*RUN, "--resume", "--data", "generated"), "no run to resume in results"),
+        (
+            (*RUN, "--resume", "damaged.tar.gz"),
+            "damaged.tar.gz: a file; give the folder of the run",
+        ),
         ((*RUN, "--resume", "--run", "x", "--data", "generated"), "no run 'x' to resume"),
         ((*RUN, "--data", "generated", "--run", "br4\udce9"), "not UTF-8"),
         ((*RUN, "--data", "generated", "--run", "~/x"), "a shell would take it"),
         ((*RUN, "--data", "generated", "--run", "a/../../b"), "not the name of a folder below"),
         ((*RUN, "--data", "generated", "--run", "/b"), "not the name of a folder below"),
         ((*RUN, "--data", "generated", "--run", "a\nb"), "not the name of a folder below"),
+        ((*RUN, "--run", ""), "'--run': an empty text; give a value, or leave it out"),
+        ((*RUN, "--results", " "), "'--results': an empty text"),
+        ((*RUN, "--resume", ""), "'--resume': an empty text"),
+        ((*RUN, "--variants", ""), "'--variants': an empty text"),
+        ((*RUN, "--variants", ","), "',' has no name in it"),
+        ((*RUN, "--batch-sizes", "9" * 30), "must all be at least 1 and at most 1,000,000"),
         (("report",), "Missing argument"),
+        (("report", "x", "-o", ""), "'-o' / '--output': an empty text"),
+        (("audit", ""), "'RUN...': an empty text; give a value (is a variable unset?)"),
+        (("export", "x", "--to", "csv", "--case", ""), "'--case': an empty text"),
+        (("report", "--readme", "nope.md"), "File 'nope.md' does not exist"),
+        (("report", "--readme", "empty"), "File 'empty' is a directory"),
+        (("doctor", "--device", "bogus"), "auto, cpu, cuda, mps, xpu, cuda:N, xpu:N"),
+        (("calibrate", "--simulations", "0", "-o", "there"), "nothing to do"),
+        (("calibrate", "-o", "damaged.tar.gz/there"), "give another folder with -o"),
         (("report", "nowhere"), "no records.jsonl in nowhere; give the folder of a run"),
         (("report", "nowhere"), "like results/<run> (not there: nowhere)"),
         (("compare", "nowhere", "nowhere"), "no records.jsonl in nowhere"),
@@ -103,7 +121,11 @@ RUN = ("run", "--profile", "tiny")
         (("fetch", "imagenet"), "'imagenet' is not"),
         (("calibrate", "--runs", "-1", "-o", "there"), "not in the range"),
         (("calibrate", "-o", "damaged.tar.gz"), "'damaged.tar.gz' is a file"),
-        (("audit", "/dev/null"), "no records.jsonl in /dev/null"),
+        (("audit", "/dev/null"), "(no folder: /dev/null)"),
+        (
+            ("annotate", "/dev/null", "--all", "--on", "all", "--why", "x"),
+            "no records.jsonl in /dev/null; give the folder of a run",
+        ),
         (("report", "loop"), "ymlink"),
         (("audit", "n" * 300), "File name too long"),
         (("unheard-of",), "No such command 'unheard-of'. See alexbench --help."),
@@ -127,6 +149,13 @@ def test_bad_input_is_one_line_and_exit_code_2(
     assert shown.err.count("\n") == 1
     assert message in shown.err
     assert not (tmp_path / "results").exists()
+
+
+def test_a_path_of_no_data_is_refused_before_weights_are_fetched(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("bench.cli.resuming.provide", lambda *_: pytest.fail("weights were asked"))
+    assert call(monkeypatch, *RUN, "--data", "nowhere") == 2
 
 
 def test_results_that_cannot_be_written_are_bad_input(
@@ -320,7 +349,7 @@ def test_a_run_names_the_weights_that_it_has_saved(
     assert report == "results/one/report.html"
     (record,) = RecordStore(Path("results", "one")).read()
     (path,) = Path("results", "one", "weights").glob("*.safetensors")
-    assert above == [f"{path} ({record.metrics['test_accuracy']:.2%} test accuracy)"]
+    assert above == [f"{path} ({100 * record.metrics['test_accuracy']:.2f} % test accuracy)"]
 
 
 @pytest.mark.parametrize(

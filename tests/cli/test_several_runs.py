@@ -1,13 +1,16 @@
 """Commands that take several runs: compare with its gate, history, export, report, audit."""
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
+from bench.cli.commands.annotate import annotate
 from bench.cli.commands.audit import audit
 from bench.cli.commands.compare import compare
 from bench.cli.commands.export import export
@@ -54,8 +57,23 @@ def test_compare_fails_where_a_run_is_slower_and_says_which_case() -> None:
     assert call(compare, *runs).return_value == 0
 
 
-def test_compare_with_a_copy_of_the_run_is_refused_in_one_line() -> None:
+def test_a_copy_of_a_run_is_named_and_counts_once(capsys: pytest.CaptureFixture[str]) -> None:
     shutil.copytree("results/run-1", "copy")
+    line = "copy/records.jsonl: a copy of results/run-1/records.jsonl; counted once"
+    with pytest.raises(UserError, match="2 runs are needed, and there is only run-1"):
+        call(compare, "results/run-1", "copy", "--fail-if", "slower:5%")
+    done = call(history, "results/run-1", "copy", "--json")
+    assert [len(row["points"]) for row in json.loads(done.stdout)] == [1, 1]
+    assert done.stderr == f"alexbench: {line}\n"
+    done = call(audit, "results/run-1", "copy")
+    assert done.stderr == f"alexbench: {line}\n"
+    assert done.stdout.splitlines()[-1].startswith("2 records")
+
+
+def test_compare_with_a_changed_copy_of_the_run_is_refused_in_one_line() -> None:
+    shutil.copytree("results/run-1", "copy")
+    caveat = {"on": "speed", "why": "seen later"}
+    RecordStore(Path("copy")).change(lambda record: replace(record, caveats=(caveat,)))
     with pytest.raises(UserError, match="are the same measurements, begun in the same second"):
         call(compare, "results/run-1", "copy", "--fail-if", "slower:5%")
 
@@ -65,7 +83,7 @@ def test_compare_says_that_nothing_was_compared() -> None:
     done = call(compare, "results/run-1", "refused")
     (line,) = done.stderr.splitlines()
     assert line.startswith(
-        "warning: nothing was compared: 1 refused, 1 only in A (different parity"
+        "warning: nothing was compared: 1 refused (different parity status: pass in A, fail in B), "
     )
 
 
@@ -92,6 +110,15 @@ def test_compare_writes_a_page_and_a_summary() -> None:
         call(compare, "results/run-1", "--html")
     with pytest.raises(UserError, match=r"cannot write to nowhere/a\.html"):
         call(compare, *runs, "--html", "-o", "nowhere/a.html")
+
+
+@pytest.mark.parametrize("command", [compare, history], ids=lambda command: command.name)
+def test_a_path_of_a_page_asks_for_the_page(command: click.Command) -> None:
+    runs = ("results/run-1", "results/run-3")
+    assert call(command, *runs, "-o", "mine.html").stdout.endswith("mine.html\n")
+    assert Path("mine.html").read_text().startswith("<!doctype html>")
+    with pytest.raises(click.UsageError, match="give one of them"):
+        call(command, *runs, "--json", "-o", "mine.html")
 
 
 def test_json_of_three_runs_names_the_run_of_each_row() -> None:
@@ -157,3 +184,76 @@ def test_export_writes_to_the_standard_output_or_a_file() -> None:
 def test_wrong_usage_of_export_is_one_line(arguments: tuple[str, ...], message: str) -> None:
     with pytest.raises(Exception, match=message):
         call(export, "results/run-1", *arguments)
+
+
+EMPTY = (
+    (report, ()),
+    (audit, ()),
+    (export, ("--to", "csv")),
+    (compare, ("results/none",)),
+    (history, ()),
+    (annotate, ("--all", "--on", "speed", "--why", "x")),
+)
+
+
+@pytest.mark.parametrize("content", [b"", b'{"half a record'])
+@pytest.mark.parametrize(("command", "options"), EMPTY, ids=[c.name for c, _ in EMPTY])
+def test_a_run_without_a_record_is_bad_input(
+    command: click.Command, options: tuple[str, ...], content: bytes
+) -> None:
+    Path("results/none").mkdir()
+    Path("results/none/records.jsonl").write_bytes(content)
+    with pytest.raises(UserError, match=r"results/none/records\.jsonl.*: no record in it"):
+        call(command, "results/none", *options)
+    assert [path.name for path in Path("results/none").iterdir()] == ["records.jsonl"]
+
+
+def test_a_run_without_a_record_among_others_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("results/none").mkdir()
+    Path("results/none/records.jsonl").touch()
+    done = call(audit, "results/none", "results/run-1")
+    assert "results/none: 0 records, 1 finding\n" in done.stdout
+    assert done.return_value == 1
+    call(export, "results/none", "results/run-1", "--to", "csv")
+    said = done.stderr + capsys.readouterr().err
+    assert "results/none/records.jsonl: no record in it\n" in said
+
+
+def test_curves_for_a_server_without_a_host_are_refused_before_it_is_tried() -> None:
+    with pytest.raises(UserError, match="-o http://: an address without a host"):
+        call(export, "results/run-1", "--to", "mlflow", "-o", "http://")
+
+
+def test_of_many_cases_an_error_names_the_nearest_and_what_lists_them() -> None:
+    store = RecordStore(Path("many"))
+    store.append(*(make_record(seed=seed) for seed in range(40)))
+    ids = [record.case.id for record in store.read()]
+    with pytest.raises(UserError) as caught:
+        call(export, "many", "--to", "csv", "--case", ids[17].replace("s17", "z17"))
+    assert "the nearest of 40 are" in str(caught.value)
+    assert f"are {ids[17]}, " in str(caught.value)
+    assert sum(name in str(caught.value) for name in ids) <= 3
+    assert "alexbench export RUN --to csv --columns case lists them" in str(caught.value)
+    listed = call(export, "many", "--to", "csv", "--columns", "case").stdout.splitlines()
+    assert listed == ["case", *ids]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("null", "null"),
+        ("[1]", "the list [1]"),
+        ("3", "the number 3"),
+        ('"x"', 'the text "x"'),
+        ("true", "true"),
+    ],
+)
+def test_a_run_file_that_is_no_object_is_said(
+    text: str, found: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("results/run-1/run.json").write_text(text)
+    words = f"run.json: cannot be read (it must be a JSON object, got {found})"
+    with pytest.raises(UserError, match=re.escape(words)):
+        call(audit, "results/run-1")
+    done = call(report, "results/run-1")
+    assert words in done.stderr + capsys.readouterr().err

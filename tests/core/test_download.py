@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bench.core import download
-from bench.core.download import DownloadError, fetch, fetch_cifar10
+from bench.core.download import DownloadError, check_reachable, fetch, fetch_cifar10
 from bench.core.errors import UserError
 
 CONTENT = bytes(range(256)) * 2000
@@ -194,6 +194,13 @@ def test_redirects_are_followed(server: Server, target: Path) -> None:
     url = server.url.replace("data.tar.gz", "moved")
     fetch(url, target, checksum=SHA, progress=False)
     assert target.read_bytes() == CONTENT
+
+
+def test_a_server_that_refuses_is_told_in_words_without_a_number(target: Path) -> None:
+    with pytest.raises(DownloadError, match=r"cannot be downloaded \(Connection refused\)"):
+        fetch("http://127.0.0.1:9/file", target, checksum="md5:0", progress=False)
+    with pytest.raises(DownloadError, match=r"cannot be reached \(Connection refused\)"):
+        check_reachable("http://127.0.0.1:9/file")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")

@@ -60,6 +60,14 @@ def test_the_error_of_a_full_disk_is_not_bad_input(tmp_path: Path) -> None:
     assert str(full) == f"cannot write to {tmp_path}: No space left on device; make room"
 
 
+def test_a_file_in_the_place_of_a_folder_is_called_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(FileExistsError) as caught:
+        (tmp_path / "file").mkdir(exist_ok=True)
+    found = cannot_write(tmp_path / "file" / "run", caught.value, "give another")
+    assert f"{tmp_path / 'file'} is no folder; give another" in str(found)
+
+
 def test_a_temporary_folder_names_its_owner_and_goes(tmp_path: Path) -> None:
     with temporary_directory(tmp_path) as name:
         assert process.identity() in name

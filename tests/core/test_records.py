@@ -118,8 +118,8 @@ def test_a_damaged_line_is_named(store: RecordStore, damage: str) -> None:
         ({"seconds": float("-inf")}, "-Infinity"),
         ({"case": "cifar-bn"}, "case must be an object"),
         ({"case": {}}, "case without"),
-        ({"metrics": None}, "metrics must be an object"),
-        ({"dataset": []}, "dataset must be an object"),
+        ({"metrics": None}, "metrics must be an object, got null"),
+        ({"dataset": []}, "dataset must be an object, got the list"),
         ({"kind": ["latency"]}, "unknown kind"),
         ({"status": 0}, "unknown status '0'"),
         ({"schema_version": "2"}, "schema_version 2; this version"),
@@ -245,7 +245,7 @@ def test_a_folder_without_records_is_named(tmp_path: Path) -> None:
 def test_bytes_that_are_no_text_are_bad_input(store: RecordStore) -> None:
     store.folder.mkdir()
     store.path.write_bytes(b"\xff\xfe\n")
-    with pytest.raises(UserError, match="cannot read it as UTF-8"):
+    with pytest.raises(UserError, match=r"records\.jsonl:1: no UTF-8: byte 1 is 0xff$"):
         store.read()
 
 

@@ -19,7 +19,7 @@ from bench.harness import results
 from bench.harness.interleaving import interleave
 from bench.harness.interleaving.interleave import InterleavedRun
 from bench.harness.matrix import Job, Task
-from bench.worker.client import Worker, WorkerError
+from bench.worker.client import Worker, WorkerError, unheard
 from tests.harness.test_interleave import RESULT, Quiet
 from tests.support import fakes, planted_machine
 
@@ -76,9 +76,7 @@ def jobs(*names: str, kind: str = "inference") -> list[Job]:
 
 def run(workers: Workers, turns: int = 3, seconds: float = 0.0) -> InterleavedRun:
     limits = Limits(blocks=turns, group_seconds=seconds)
-    made = InterleavedRun(
-        jobs("a", "b"), Path(), limits, lambda task: None, lambda done, note: None
-    )
+    made = InterleavedRun(jobs("a", "b"), Path(), limits, lambda task: None, unheard)
     made.run_process(0)
     return made
 
@@ -140,7 +138,7 @@ def test_the_time_for_repeats_is_that_of_all_networks_less_what_is_spent(workers
             Path(),
             Limits(blocks=3, group_seconds=600.0),
             lambda task: None,
-            lambda done, note: None,
+            unheard,
         )
         made.run_process(1, spent)
         return len(workers.log)
@@ -274,9 +272,9 @@ def test_every_kind_records_the_machine(data: Path) -> None:
 
 def test_the_state_is_read_outside_of_the_timed_seconds(data: Path) -> None:
     with Worker(fakes.case("fake-slow"), data, replace(fakes.LIMITS, block_seconds=0.2)) as worker:
-        worker.open(lambda done, note: None)
-        worker.begin("train_throughput", None, extras=False, on_progress=lambda done, note: None)
-        found = worker.block(lambda done, note: None)
+        worker.open(unheard)
+        worker.begin("train_throughput", None, extras=False, on_progress=unheard)
+        found = worker.block()
         worker._signal(signal.SIGCONT)
     assert found["samples"][0] <= found["machine"]["seconds"] + 1e-6
     assert found["machine"]["seconds"] < found["samples"][0] + 0.01

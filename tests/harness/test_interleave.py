@@ -16,7 +16,7 @@ from bench.harness.interleaving import interleave
 from bench.harness.interleaving.grouping import groups
 from bench.harness.interleaving.interleave import InterleavedRun, TaskResults
 from bench.harness.matrix import Job, Task
-from bench.worker.client import Worker, WorkerError
+from bench.worker.client import Worker, WorkerError, unheard
 from tests.support import fakes
 
 LIMITS = Limits(blocks=3)
@@ -112,7 +112,7 @@ def job(framework: str, *kinds: str) -> Job:
 
 
 def match_of(*jobs: Job) -> InterleavedRun:
-    return InterleavedRun(jobs, Path("data"), LIMITS, lambda task: None, lambda done, note: None)
+    return InterleavedRun(jobs, Path("data"), LIMITS, lambda task: None, unheard)
 
 
 def all_results(match: InterleavedRun) -> dict[tuple[str, str], TaskResults]:
@@ -125,7 +125,7 @@ def test_a_network_in_one_framework_takes_part_in_some_rounds_only(script: Scrip
     alone = replace(alone, tasks=tuple(replace(task, case=alone.case) for task in alone.tasks))
     group = [job("a", "train_throughput"), job("b", "train_throughput"), alone]
     limits = replace(LIMITS, normalisation_processes=1)
-    match = InterleavedRun(group, Path("data"), limits, lambda task: None, lambda done, note: None)
+    match = InterleavedRun(group, Path("data"), limits, lambda task: None, unheard)
     for process in range(2):
         match.run_process(process)
     rounds = {
@@ -141,7 +141,7 @@ def test_start_up_is_measured_in_some_processes_and_the_others_open_together(
     kinds = ("startup", "train_throughput")
     limits = replace(LIMITS, startup_processes=1)
     group = (job("a", *kinds), job("b", *kinds))
-    match = InterleavedRun(group, Path("data"), limits, lambda task: None, lambda done, note: None)
+    match = InterleavedRun(group, Path("data"), limits, lambda task: None, unheard)
     match.run_process(0)
     first = [what for _, what in script.log if what in ("open", "startup")]
     assert first == ["open", "startup", "open", "startup"]
@@ -158,7 +158,7 @@ def test_start_up_is_measured_in_some_processes_and_the_others_open_together(
 def test_jobs_without_start_up_open_together_after_it(script: Script) -> None:
     limits = replace(LIMITS, startup_processes=1)
     group = (job("a", "startup", "inference"), job("b", "inference"), job("c", "inference"))
-    match = InterleavedRun(group, Path("data"), limits, lambda task: None, lambda done, note: None)
+    match = InterleavedRun(group, Path("data"), limits, lambda task: None, unheard)
     match.run_process(0)
     opened = script.of("open", "startup")
     assert opened[:2] == [("a", "open"), ("a", "startup")]
@@ -224,7 +224,7 @@ def test_a_start_is_held_against_a_bare_one_while_the_worker_rests(
     monkeypatch.setattr(interleave, "bare_start", bare)
     limits = replace(LIMITS, bare_start=True)
     jobs = (job("a", "startup"), job("b", "startup"))
-    match = InterleavedRun(jobs, Path("data"), limits, lambda task: None, lambda done, note: None)
+    match = InterleavedRun(jobs, Path("data"), limits, lambda task: None, unheard)
     match.run_process(0)
     assert awake == [set(), set()]
     for task_results in match.all_results:
@@ -374,13 +374,13 @@ def _stopped(worker: Worker) -> bool:
 
 def test_a_resting_process_is_stopped_and_goes_on_where_it_was(data: Path) -> None:
     with Worker(fakes.case("fake"), data, fakes.LIMITS) as worker:
-        worker.open(lambda done, note: None)
-        worker.begin("train_throughput", 2, extras=False, on_progress=lambda done, note: None)
+        worker.open(unheard)
+        worker.begin("train_throughput", 2, extras=False, on_progress=unheard)
         worker.pause()
         assert _stopped(worker)
         worker.resume()
-        samples = worker.block(lambda done, note: None)["samples"]
-        answer = worker.end(lambda done, note: None)
+        samples = worker.block()["samples"]
+        answer = worker.end(unheard)
     assert answer["samples"] == samples
     assert answer["metrics"]["steps_per_sample"] == 2
 

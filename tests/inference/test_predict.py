@@ -224,8 +224,8 @@ def test_weights_without_all_layers_name_those_that_are_missing(
 @pytest.mark.parametrize(
     ("framework", "message"),
     [
-        ("served-dying", "worker killed by SIGKILL; 3 of 7 images are done"),
-        ("served-raising", "ValueError: no more; 3 of 7 images are done"),
+        ("served-dying", "worker killed by SIGKILL; 3 of 7 images done"),
+        ("served-raising", "ValueError: no more; 3 of 7 images done"),
     ],
 )
 def test_batches_before_a_failed_worker_are_written(

@@ -1,10 +1,15 @@
 """Pairs of networks that differ in their normalisation alone, and the words for them."""
 
+from dataclasses import dataclass
+from typing import ClassVar
+
 import pytest
 
-from bench.networks.architecture import BatchNorm, LocalResponseNorm
-from bench.networks.normalisations import NORMALISATIONS, Normalisation, family
-from bench.networks.variants import VARIANTS, variant
+from bench.networks.architecture import BatchNorm, Dense, Flatten, Layer, LocalResponseNorm, Shape
+from bench.networks.init import initial_weights
+from bench.networks.normalisations import NORMALISATIONS, Normalisation, family, normalisation_of
+from bench.networks.variants import VARIANTS, Variant, variant
+from bench.report.plot_style import marker
 
 NORMS = {BatchNorm: "BN", LocalResponseNorm: "LRN"}
 
@@ -41,3 +46,28 @@ def test_a_family_is_all_that_are_compared_directly_or_not() -> None:
     assert {family(name) for name in cifar} == {cifar}
     assert family("imagenet-lrn") == family("imagenet-bn") == ("imagenet-bn", "imagenet-lrn")
     assert family("torchvision") == ("torchvision",)
+
+
+@dataclass(frozen=True)
+class _GroupNorm(Layer):
+    """A normalisation that no row of the project has."""
+
+    kind: ClassVar[str] = "group_norm"
+    normalisation: ClassVar[str] = "GroupNorm"
+
+    def weights(self, shape: Shape) -> dict[str, Shape]:
+        return {f"{self.name}.weight": shape[:1], f"{self.name}.bias": shape[:1]}
+
+
+def test_a_new_normalisation_has_its_name_a_mark_and_a_scale_of_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def layers(classes: int) -> tuple[Layer, ...]:
+        return _GroupNorm("gn"), Flatten("flatten"), Dense("out", classes)
+
+    monkeypatch.setitem(VARIANTS, "grouped", Variant("grouped", "a test", 8, 10, layers))
+    assert normalisation_of("grouped") == "GroupNorm"
+    assert marker("grouped") not in {marker(name) for name in VARIANTS if name != "grouped"}
+    weights = initial_weights(VARIANTS["grouped"].architecture(), seed=0)
+    assert set(weights["gn.weight"]) == {1.0}
+    assert set(weights["gn.bias"]) == {0.0}

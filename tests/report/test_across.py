@@ -4,6 +4,7 @@ import os
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from bench.analysis.runs import Run
 from bench.core.errors import UserError
 from bench.report.across.compare_page import compare_page
 from bench.report.across.history_page import history_page
-from bench.report.across.history_plot import Axis
+from bench.report.across.history_plot import Axis, history
 from bench.report.across.history_text import history_json, history_text
 from bench.report.across.summary import (
     comparison_summary,
@@ -24,9 +25,11 @@ from bench.report.across.summary import (
 )
 from bench.report.across.text import failures, gate_lines, side_by_side_as_text
 from bench.report.page.assets import assets
+from bench.report.plot_style import INK, colour, style
 from tests.support.synthetic_records.several_runs import a_run, over_days, timed
 from tests.support.synthetic_records.synthetic import (
     ENVIRONMENT,
+    OTHER_DATASET,
     make_failure,
     make_record,
     make_run,
@@ -69,7 +72,7 @@ def test_the_page_begins_with_what_is_decided_and_says_where_nothing_was_compare
     first = a_run("a", lost, timed(1), timed(1, variant="cifar-lrn"))
     later = a_run("b", timed(1), timed(2, variant="cifar-lrn"))
     page = compare_page(side_by_side([first, later, a_run("c", timed(1, precision="bfloat16"))]))
-    assert "C compared with A: nothing was compared: 3 only in A, 1 only in B." in page
+    assert "C compared with A: nothing was compared: 3 only in A, 1 only in C." in page
     header, *rows = rows_of(page, "cases")
     place = header.index("B is")
     assert [row[place] for row in rows] == ["slower", "tie", "only in A", ""]
@@ -139,6 +142,8 @@ def test_a_gate_on_several_runs_names_the_run(runs: list[Run]) -> None:
     assert [line[:2] for line in failures(found, rules)] == ["B:", "C:"]
     lines = gate_lines(found, rules)
     assert [line for line in lines if line.startswith("FAILED C: slower:5%: nothing was compared")]
+    other = side_by_side([runs[0], runs[1], a_run("c", timed(1, variant="cifar-plain"))])
+    assert failures(other, rules)[1].endswith("nothing was compared: 1 only in A, 1 only in C")
     again = (replace(r, started_at="2025-02-01T00:00:00+00:00") for r in runs[0].records)
     passed = gate_lines(side_by_side([runs[0], a_run("again", *again)]), rules)
     assert passed == ["passed: slower:5%"]
@@ -219,7 +224,7 @@ def test_the_page_of_a_history_has_changes_breaks_and_curves(slowdown: list[Run]
     words = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", text))
     assert "7 runs, 1 case, 1 of them in more than one run. 1 change point." in words
     assert "0.77x" in words
-    assert "run-5 new-6 machine: cpu Example CPU 9000 → Another" in words
+    assert "2025-01-06 run-5 new-6 machine: cpu Example CPU 9000 Another 1" in words
     assert text.count("<svg") == 1
     for anchor in ("latest", "changes", "breaks", "curves", "points"):
         assert f'href="#{anchor}"' in text
@@ -253,6 +258,99 @@ def test_runs_are_placed_by_time_commit_or_order(slowdown: list[Run]) -> None:
     undated = [a_run(f"run-{i}", replace(timed(1), started_at="")) for i in range(2)]
     axis = Axis(histories(undated), "time")
     assert [axis.at(p) for p in histories(undated)[0].series.points] == [0, 1]
+
+
+def at(name: str, moment: str, **changed: Any) -> Run:
+    """A run that began then."""
+    started = f"2025-01-{moment}:00+00:00"
+    return Run(name, (replace(timed(1, **changed), run=name, started_at=started),), Path(name))
+
+
+def test_runs_that_are_close_in_time_have_a_step_each() -> None:
+    close = [at("a", "01T10:00"), at("b", "02T10:00"), at("c", "02T11:00"), at("d", "09T10:00")]
+    (entry,) = histories(close)
+    axis = Axis([entry], "time")
+    assert [axis.at(point) for point in entry.series.points] == [0, 1, 2, 3]
+    assert [axis.name(point) for point in entry.series.points] == [
+        *("2025-01-01", "2025-01-02 10:00", "2025-01-02 11:00", "2025-01-09")
+    ]
+    assert axis.aside(0, 2) == -axis.aside(1, 2) != 0
+    every_night = histories([at(f"night-{day}", f"{day:02}T10:00") for day in range(1, 29)])
+    assert not Axis(every_night, "time").steps
+    assert Axis(every_night, "time").aside(0, 2) == 0
+
+
+def test_the_legend_has_the_marks_of_the_plot() -> None:
+    kinds = [("pytorch", "eager"), ("pytorch", "compiled"), ("keras-jax", "compiled")]
+    cases = [{"framework": name, "execution": execution} for name, execution in kinds]
+    other = {**ENVIRONMENT, "cpu": "Another"}
+    runs = [
+        a_run("a", *(timed(1, 1, **case) for case in cases)),
+        a_run("b", *(timed(1, 2, processes=1, **case) for case in cases)),
+        a_run("c", *(timed(1, 3, environment=other, **case) for case in cases)),
+    ]
+    found = histories(runs)
+    with style():
+        figure = history("cifar-bn", found, Axis(found, "run")).figure
+    (axes,), (legend,) = figure.axes, figure.legends
+    drawn = {(line.get_marker(), line.get_color()) for line in axes.lines} - {("None", INK)}
+    marks = {mark for mark in drawn if mark[0] != "None"}
+    handles = {h.get_label(): (h.get_marker(), h.get_color()) for h in legend.legend_handles}
+    assert marks == {handles[name] for name in ("pytorch", "pytorch compiled", "keras-jax")}
+    assert len(marks) == 3
+    assert {"one process or seed", "break"} <= handles.keys()
+    assert "change point" not in handles
+
+
+def test_the_breaks_of_a_panel_are_listed_with_date_curves_and_both_values() -> None:
+    cpu = "Intel(R) Xeon(R) Processor (avx2, avx512f, avx512_bf16, amx_bf16, amx_int8)"
+    other = {**ENVIRONMENT, "cpu": cpu, "cores": 64}
+    names = ("pytorch", "keras-jax")
+    runs = [
+        a_run("a", *(timed(1, 1, framework=name) for name in names)),
+        a_run("b", *(timed(1, 2, framework=name, environment=other) for name in names)),
+    ]
+    page = history_page(runs, "time")
+    (listed,) = re.findall(r'<div class="scroll breaks".*?</table>', page, re.DOTALL)
+    cells = re.findall(r"<td[^>]*>(.*?)</td>", listed, re.DOTALL)
+    assert [re.sub("<[^>]*>", " ", cell).split() for cell in cells[:2]] == [
+        ["2025-01-02"],
+        [*names],
+    ]
+    assert cells[2:] == ["machine: cpu", "Example CPU 9000", cpu, "machine: cores", "2", "64"]
+    tints = re.findall(r"background:(#\w+)", listed)
+    assert tints == [colour(name, names) for name in names]
+
+
+def test_changes_of_one_run_have_their_words_in_one_place() -> None:
+    names = ("pytorch", "keras-jax")
+    levels = (1, 1.01, 1.3, 1.31)
+
+    def texts(factor: float) -> list[str]:
+        runs = [
+            a_run(
+                f"run-{day}",
+                timed(level, day),
+                timed(level if day < 3 else factor * level, day, framework=names[1]),
+            )
+            for day, level in enumerate(levels, 1)
+        ]
+        found = histories(runs)
+        with style():
+            figure = history("cifar-bn", found, Axis(found, "run")).figure
+        return [text.get_text() for text in figure.axes[0].texts]
+
+    assert texts(1) == ["0.77x"]
+    assert texts(2) == ["pytorch 0.77x\nkeras-jax 0.39x"]
+
+
+def test_a_plot_names_the_data_of_what_it_compares_alone() -> None:
+    lost = a_run("c", timed(1, dataset=OTHER_DATASET))
+    page = compare_page(side_by_side([a_run("a", timed(1)), a_run("b", timed(1)), lost]))
+    assert "Data: cifar10, fingerprint 0a1b2c3d4e5f" in page
+    assert "several datasets" not in page
+    assert "Plots and sentences show all rows." in page
+    assert ">Sentences show all rows." in compare_page(side_by_side([a_run("a", timed(1)), lost]))
 
 
 def test_text_and_json_of_a_history_agree(slowdown: list[Run]) -> None:

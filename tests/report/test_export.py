@@ -7,7 +7,7 @@ import os
 import re
 import sys
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import pytest
 
 from bench.analysis.frame import COLUMNS, frame_of
 from bench.cli.commands import export as command
+from bench.core.case import Case
 from bench.core.errors import OutputError, UserError
 from bench.core.records import Record, RecordStore
 from bench.report.chapters import TABLES
@@ -23,7 +24,11 @@ from bench.report.export import benchmarks, curves
 from bench.report.export.tables import FORMATS, RECORDS, export, latex
 from bench.report.html import write_results
 from bench.report.tables import frame
+from tests.support import bencher_formats
 from tests.support.synthetic_records.synthetic import make_failure, make_record, make_run
+
+PUBLISHED = Path(__file__).parents[2] / "results"
+STATS = {"mean": 1.0, "stddev": 0, "median": 1.0, "iqr": 0.0}
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +98,16 @@ def test_markdown_and_latex_of_the_tidy_table_have_what_tells_rows_apart() -> No
     assert text.count("\\\\\n") == 3
 
 
+def test_every_field_of_a_case_can_tell_rows_of_markdown_apart() -> None:
+    usual = make_record(kind="train_throughput")
+    for field in fields(Case):
+        value = getattr(usual.case, field.name)
+        other = not value if type(value) is bool else value + 1 if type(value) is int else "other"
+        changed = replace(usual, case=replace(usual.case, **{field.name: other}))
+        header, *_ = export([usual, changed], "markdown").decode().splitlines()
+        assert field.name in re.findall(r"\w+", header)
+
+
 def test_latex_takes_every_character_of_a_name() -> None:
     text = latex(["a_b"], [["50 % & {more} $x$ #1 ~ ^ \\end"]], [False])
     assert r"a\_b" in text
@@ -152,6 +167,40 @@ def test_bencher_gets_its_metric_format(records: list[Record]) -> None:
     assert found[latency.case.id]["latency"]["value"] == pytest.approx(1e9 * latency.summary["p50"])
     slugs = {slug for measures in found.values() for slug in measures}
     assert all(re.fullmatch(r"[a-z-]+", slug) for slug in slugs)
+    read = bencher_formats.read_json(benchmarks.bencher(records))
+    assert read.keys() == {record.case.id for record in records if record.ok}
+
+
+@pytest.mark.parametrize(
+    "run", [PUBLISHED / "reference-2026-11-26-make-bench", PUBLISHED / "reference-2026-11-26-quick"]
+)
+def test_bencher_reads_published_benchmarks_in_both_formats(run: Path) -> None:
+    found = bencher_formats.read_pytest((run / "benchmark.json").read_text("utf-8"))
+    ok = [record for record in RecordStore(run).read() if record.ok]
+    assert len(found) == len(ok)
+    for mean, median in found.values():
+        assert min(mean.value, median.value) > 0 <= min(mean.reach, median.reach)
+    assert bencher_formats.read_json(benchmarks.bencher(ok)).keys() == {r.case.id for r in ok}
+
+
+@pytest.mark.parametrize(
+    ("changed", "error"),
+    [
+        ({"commit_info": None}, "commit_info must be a dict, got None"),
+        ({"benchmarks": [{"fullname": "a", "stats": {"mean": "1"}}]}, "mean must be a number"),
+        ({"benchmarks": [{"fullname": "a" * 1025, "stats": STATS}]}, "no name of a benchmark"),
+        ({"benchmarks": [{"name": "a", "stats": STATS}]}, "fullname must be a str"),
+    ],
+)
+def test_what_bencher_would_refuse_is_seen(changed: dict[str, Any], error: str) -> None:
+    whole = {
+        "machine_info": {},
+        "commit_info": {},
+        "benchmarks": [{"fullname": "a", "stats": STATS}],
+    }
+    assert bencher_formats.read_pytest(json.dumps(whole)) == {"a": ((1.0, 0.0), (1.0, 0.0))}
+    with pytest.raises((TypeError, ValueError), match=error):
+        bencher_formats.read_pytest(json.dumps(whole | changed))
 
 
 def test_seconds_that_are_no_measurement_are_not_passed_on() -> None:

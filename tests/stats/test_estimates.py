@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.stats import bootstrap
 from bench.stats import estimates as stats
+from bench.stats import intervals
 from tests.stats.coverage import coverage
 
 SECONDS = st.floats(1e-6, 1e4)
@@ -44,7 +44,7 @@ def test_resampled_medians_are_those_of_drawn_resamples(number):
     samples = np.sort(np.random.default_rng(1).lognormal(0, 0.5, number))
     drawn = np.random.default_rng(2).choice(samples, (20_000, number))
     expected = np.percentile(np.median(drawn, axis=1), (2.5, 25, 75, 97.5))
-    fast = bootstrap.Level.of([samples.tolist()]).resampled
+    fast = intervals.Level.of([samples.tolist()]).resampled
     spread = samples.std()
     assert np.percentile(fast, (2.5, 25, 75, 97.5)) == pytest.approx(expected, abs=0.1 * spread)
 
@@ -86,7 +86,7 @@ def test_processes_are_given_what_they_do_not_know_of_their_spread():
 def test_a_spread_of_few_processes_is_held_against_the_usual_one():
     """Three that happen to agree: one degree of the usual 4 %, and two of their own."""
     found = stats.paired([[1.0] * 4] * 3)
-    error = math.sqrt(bootstrap.PROCESS_SPREAD**2 / 3 / 3)
+    error = math.sqrt(intervals.PROCESS_SPREAD**2 / 3 / 3)
     assert math.log(found.ratio.high) == pytest.approx(3.182 * error, rel=0.01)
     assert stats.paired([[1.0] * 4] * 4).ratio.high == pytest.approx(1)
 
@@ -108,8 +108,8 @@ def test_more_processes_show_smaller_differences():
 
 def test_one_process_is_given_a_spread_it_cannot_know():
     found = stats.paired([[1.0] * 10])
-    assert math.log(found.ratio.high) == pytest.approx(12.706 * bootstrap.PROCESS_SPREAD, rel=0.01)
-    assert math.log(found.ratio.low) == pytest.approx(-12.706 * bootstrap.PROCESS_SPREAD, rel=0.01)
+    assert math.log(found.ratio.high) == pytest.approx(12.706 * intervals.PROCESS_SPREAD, rel=0.01)
+    assert math.log(found.ratio.low) == pytest.approx(-12.706 * intervals.PROCESS_SPREAD, rel=0.01)
 
 
 def test_one_pair_has_no_interval():

@@ -133,4 +133,4 @@ def test_other_programs_are_counted_before_a_run(
     assert others_on("cuda") is None
     listed = [{"pid": 7, "usedGpuMemory": 1}]
     replay(monkeypatch, tmp_path, nvmlDeviceGetComputeRunningProcesses=listed)
-    assert others_on("cuda") == "1 other program(s) compute on cuda (pid 7)"
+    assert others_on("cuda") == "1 other program computes on cuda (pid 7)"

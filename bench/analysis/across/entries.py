@@ -11,13 +11,12 @@ from dataclasses import dataclass, replace
 from statistics import mean
 
 from bench.analysis.comparison.compare import (
-    ONLY_A,
-    ONLY_B,
     Comparison,
     Sides,
     by_key,
     compare,
     identical,
+    only_in,
 )
 from bench.analysis.experiments import without_seed
 from bench.core.case import Case
@@ -95,11 +94,6 @@ def own_case(case: Case, name: str) -> Case:
     return case if kind(name).timed else without_seed(case)
 
 
-def only_in(verdict: str, sides: Sides) -> str:
-    """A verdict, with the run's own letter where only one of the two has the case."""
-    return {ONLY_A: f"only in {sides[0]}", ONLY_B: f"only in {sides[1]}"}.get(verdict, verdict)
-
-
 def _over_seeds(
     case: Case,
     rows: Sequence[Comparison],
@@ -114,8 +108,7 @@ def _over_seeds(
     first = compared[0]
     # Of each seed: which weights it ended in, and the mean, which the entry has as its figure.
     own = [f"mean over {first.runs} seeds: ", "identical training: "]
-    notes = [part for row in compared for part in (row.reason or "").split("; ")]
-    notes = [part for part in notes if part and not part.startswith(tuple(own))]
+    notes = [note for row in compared for note in row.reasons if not note.startswith(tuple(own))]
     for row in rows:
         if not row.has_figure:
             record = a.get((row.case, row.kind)) or b[row.case, row.kind]
@@ -124,7 +117,6 @@ def _over_seeds(
     same = ""
     if first.low is not None and first.low == first.high == 0:
         same = IDENTICAL if all(identical(*pair) for pair in pairs) else EQUAL
-    row = replace(
-        first, case=case.id, difference=first.mean, reason="; ".join(dict.fromkeys(notes)) or None
-    )
+    reasons = tuple(dict.fromkeys(notes))
+    row = replace(first, case=case.id, difference=first.mean, reasons=reasons)
     return Entry(case, row, pairs, same)

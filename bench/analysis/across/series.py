@@ -14,9 +14,7 @@ from functools import cached_property
 
 from bench.analysis.across.entries import Entry, entries_of
 from bench.analysis.caveats import is_removed
-from bench.analysis.certified import status_of
-from bench.analysis.comparison.comparability import RUNS, differences
-from bench.analysis.comparison.compare import facts_of
+from bench.analysis.comparison.compare import breaks, facts_of, is_same_measurement
 from bench.analysis.experiments import (
     data_of,
     framework_place,
@@ -26,14 +24,41 @@ from bench.analysis.experiments import (
     without_seed,
 )
 from bench.analysis.runs import Run
-from bench.analysis.speeds import speeds_of
+from bench.analysis.values import value_of
 from bench.core.case import Case
 from bench.core.kinds import KINDS, kind
 from bench.core.records import Record
 from bench.core.samples import by_process
 from bench.core.text import headline, without_folders
-from bench.stats.estimates import Estimate, mean_estimate, median_estimate
+from bench.stats.estimates import Estimate
 from bench.training.tracks import TRACKS
+
+
+@dataclass(frozen=True)
+class Break:
+    """A fact that keeps two points from being joined.
+
+    Attributes:
+        what: ``data``, ``parity``, ``machine`` or ``settings``.
+        key: The setting or the fact about the machine; else as `what`.
+        before: Its value at the point before.
+        now: Its value at the point after the break.
+    """
+
+    what: str
+    key: str
+    before: str
+    now: str
+
+    @property
+    def name(self) -> str:
+        """``data``, or ``machine: cpu``."""
+        return self.what if self.key == self.what else f"{self.what}: {self.key}"
+
+    @property
+    def words(self) -> str:
+        """``machine: cores 2 → 64``."""
+        return f"{self.name}{':' if self.key == self.what else ''} {self.before} → {self.now}"
 
 
 @dataclass(frozen=True)
@@ -45,24 +70,20 @@ class Point:
         records: Of all seeds, with a result.
         conditions: Number of its data, certificate, machine and settings in the series: points
             with one number may be compared.
-        broken: What is not as at the point before, in words; empty where the two may be joined.
+        broken: What is not as at the point before; empty where the two may be joined.
         changed: Versions and commit that are not as at the point before, in words.
     """
 
     run: str
     records: tuple[Record, ...]
     conditions: int = 0
-    broken: tuple[str, ...] = ()
+    broken: tuple[Break, ...] = ()
     changed: tuple[str, ...] = ()
 
     @cached_property
     def estimate(self) -> Estimate:
         """The value in images/s, seconds or as a fraction, with its 95 % interval."""
-        row = kind(self.records[0].kind)
-        if not row.timed:
-            return mean_estimate([record.samples[0] for record in self.records])
-        of = speeds_of if row.throughput else by_process
-        return median_estimate([process for record in self.records for process in of(record)])
+        return value_of(self.records)
 
     @property
     def started_at(self) -> str:
@@ -89,13 +110,13 @@ class Series:
         case: With seed 0.
         kind: Kind of measurement.
         points: In the order of time.
-        missing: A line for each run in which it has no result.
+        missing: The runs in which it has no result, each with the reason.
     """
 
     case: Case
     kind: str
     points: tuple[Point, ...]
-    missing: tuple[str, ...] = ()
+    missing: tuple[tuple[str, str], ...] = ()
 
     @property
     def last(self) -> Entry | None:
@@ -111,16 +132,22 @@ class Series:
 
 
 def series_of(runs: Sequence[Run]) -> list[Series]:
-    """Every case and kind of the runs, in the order of tables."""
+    """Every case and kind of the runs, in the order of tables.
+
+    A measurement that two runs have counts once, in the first of them.
+    """
     measured: dict[tuple[Case, str], list[Point]] = {}
-    missing: dict[tuple[Case, str], list[str]] = {}
+    missing: dict[tuple[Case, str], list[tuple[str, str]]] = {}
+    counted: dict[tuple[str, str], list[tuple[str, Record]]] = {}
     for run in runs:
         groups: dict[tuple[Case, str, str], list[Record]] = {}
         for record in latest(run.records)[0]:
             case = without_seed(record.case)
-            if why := _no_result(record):
-                missing.setdefault((case, record.kind), []).append(f"{run.name}: {why}")
+            seen = counted.setdefault(record.key, [])
+            if why := _no_result(record) or _counted_in(seen, record):
+                missing.setdefault((case, record.kind), []).append((run.name, why))
             else:
+                seen.append((run.name, record))
                 groups.setdefault((case, record.kind, data_of(record).fingerprint), []).append(
                     record
                 )
@@ -138,6 +165,13 @@ def _no_result(record: Record) -> str | None:
         return f"{record.status} ({without_folders(headline(record.error or 'no reason'))})"
     if kind(record.kind).timed and is_removed(record):
         return "its seconds are no measurement"
+    return None
+
+
+def _counted_in(seen: Iterable[tuple[str, Record]], record: Record) -> str | None:
+    for run, other in seen:
+        if is_same_measurement(other, record) and other.samples == record.samples:
+            return f"the measurement of {run}, counted once"
     return None
 
 
@@ -168,20 +202,10 @@ def _joined(points: Iterable[Point]) -> tuple[Point, ...]:
     return tuple(found)
 
 
-def _broken(before: Point, now: Point) -> tuple[str, ...]:
+def _broken(before: Point, now: Point) -> tuple[Break, ...]:
     a, b, same_seed = _pair(before, now)
-    facts = [
-        ("data", data_of(a).label, data_of(b).label),
-        ("parity", status_of(a), status_of(b)),
-    ]
-    found = [f"{name}: {one} → {other}" for name, one, other in facts if one != other]
-    unlike = differences(a, b, RUNS, same_seed=same_seed)
-    machine = {d.key for d in differences(a, b, _MACHINE, same_seed=same_seed)}
-    names = {d.key: "machine" if d.key in machine else "settings" for d in unlike}
-    return (*found, *(f"{names[d.key]}: {d.key} {d.one} → {d.other}" for d in unlike))
-
-
-_MACHINE = tuple(rule for rule in RUNS if rule.where == "environment")
+    found = breaks(a, b, same_seed=same_seed)
+    return tuple(Break(what, d.key, d.one, d.other) for what, d in found)
 
 
 def _pair(before: Point, now: Point) -> tuple[Record, Record, bool]:

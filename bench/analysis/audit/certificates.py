@@ -9,7 +9,7 @@ from typing import Any
 
 from bench.analysis.audit.checks import Finding
 from bench.analysis.certified import PASS, above_bound
-from bench.core.errors import UserError
+from bench.core.errors import UserError, reason_of
 from bench.core.records import FILE
 
 CERTIFICATES = "certificates.json"
@@ -32,7 +32,7 @@ def certificates_of(run: Path) -> list[Mapping[str, Any]]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"{path}: cannot be read ({' '.join(str(error).split())[:200]})") from error
+        raise UserError(f"{path}: cannot be read ({reason_of(error)})") from error
     names = {"variant", "framework", "status", "figures"}
     whole = isinstance(found, list) and all(isinstance(one, dict) for one in found)
     if not whole or not all(names <= one.keys() for one in found):

@@ -20,11 +20,11 @@ from bench.analysis.audit.copies import copies
 from bench.analysis.audit.durations import Found, durations, named
 from bench.analysis.caveats import answers, is_removed
 from bench.analysis.certified import is_certified, problem_of
-from bench.core.errors import UserError
+from bench.core.errors import UserError, reason_of
 from bench.core.kinds import kind
 from bench.core.records import Record
 from bench.core.system.machine import is_disturbed
-from bench.core.text import flatten, without_folders
+from bench.core.text import counted, flatten, without_folders
 
 CAVEATS = "**Caveats**"
 """What begins the caveats in the notes about a run."""
@@ -94,7 +94,7 @@ def notes_of(run: Path) -> str:
     try:
         text = page.read_text(encoding="utf-8") if page.is_file() else ""
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read {page}: {error}") from error
+        raise UserError(f"{page}: cannot be read ({reason_of(error)})") from error
     _, found, rest = text.partition(f"\n## {run.resolve().name}\n")
     return rest.partition("\n## ")[0] if found else ""
 
@@ -123,8 +123,9 @@ def _load(records: Sequence[Record]) -> Found:
         names = {kind(record.kind).label for record in unknown}
         yield (
             "",
-            f"{len(unknown)} of {len(timed)} records ({', '.join(sorted(names))}) do not say what "
-            "else ran on the machine, and no caveat answers it",
+            f"{len(unknown)} of {counted(len(timed), 'record')} ({', '.join(sorted(names))}) "
+            f"{'does' if len(unknown) == 1 else 'do'} not say what else ran on the "
+            "machine, and no caveat answers it",
         )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 from bench.analysis.experiments import Experiment
@@ -18,7 +19,7 @@ from bench.core.system.devices import KINDS, kind_read_back
 from bench.core.text import flatten, without_folders
 from bench.training.tracks import track
 
-_SHOWN = 60  # characters of a value: enough to distinguish two
+_SHOWN = 100  # characters of a value
 _DIGEST = 12  # and of a hash
 
 
@@ -83,11 +84,19 @@ RUNS = (
 
 @dataclass(frozen=True)
 class Difference:
-    """One key that is known of two records and not equal."""
+    """One key that is known of two records and not equal.
+
+    Attributes:
+        key: Dotted, as ``threads.intra_op``.
+        one: Its value in the first record, as a reader is shown it.
+        other: Its value in the other record.
+        where: The field of a record that holds it: ``settings`` or ``environment``.
+    """
 
     key: str
     one: str
     other: str
+    where: str = "settings"
 
     @property
     def words(self) -> str:
@@ -113,8 +122,7 @@ def differences(
             continue
         for key, values in facts[rule.where].items():
             if re.fullmatch(rule.keys, key):
-                left, right = (_shown(key, value) for value in values)
-                found.setdefault(key, Difference(key, left, right))
+                found.setdefault(key, Difference(key, *_shown(key, *values), rule.where))
     return list(found.values())
 
 
@@ -173,6 +181,25 @@ def _device(name: Any) -> str:
     return "gpu" if word in KINDS["cuda"].read_back else word
 
 
-def _shown(key: str, value: Any) -> str:
-    length = _DIGEST if key.endswith("sha256") else _SHOWN
-    return without_folders(str(value))[:length]
+def _shown(key: str, *values: Any) -> tuple[str, str]:
+    """Two values for a reader: short digests, long texts cut between words after what is equal."""
+    if key.endswith("_bytes") and all(isinstance(value, int) for value in values):
+        values = tuple(f"{value / 2**30:,.4g} GiB" for value in values)
+    one, other = (without_folders(str(value)) for value in values)
+    if key.endswith("sha256"):
+        return one[:_DIGEST], other[:_DIGEST]
+    if max(len(one), len(other)) <= _SHOWN:
+        return one, other
+    equal = sum(
+        1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False))
+    )
+    begin = one.rfind(" ", 0, equal) + 1 if equal > _SHOWN // 2 else 0
+    return _cut(one, begin), _cut(other, begin)
+
+
+def _cut(text: str, begin: int) -> str:
+    """At most `_SHOWN` characters from `begin` on, an ellipsis for what is left out."""
+    shown = text[begin:]
+    if len(shown) > _SHOWN:
+        shown = (shown[:_SHOWN].rpartition(" ")[0] or shown[:_SHOWN]) + " …"
+    return f"… {shown}" if begin else shown

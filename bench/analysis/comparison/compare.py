@@ -13,9 +13,9 @@ from typing import Any
 
 from bench.analysis.caveats import SECONDS, footnotes_on, reasons
 from bench.analysis.certified import status_of
-from bench.analysis.comparison.comparability import RUNS, differences
+from bench.analysis.comparison.comparability import RUNS, Difference, differences
 from bench.analysis.comparison.pairing import AccuracyDifference, accuracy_difference
-from bench.analysis.experiments import latest
+from bench.analysis.experiments import data_of, data_words, latest
 from bench.analysis.speeds import speeds_of, with_conditions
 from bench.core.case import Case
 from bench.core.kinds import kind
@@ -33,6 +33,11 @@ _DIGEST = 12
 
 Sides = tuple[str, str]
 """What the reasons of a comparison call the earlier and the later run."""
+
+
+def only_in(verdict: str, sides: Sides) -> str:
+    """A verdict, with the run's own letter where only one of the two has the case."""
+    return {ONLY_A: f"only in {sides[0]}", ONLY_B: f"only in {sides[1]}"}.get(verdict, verdict)
 
 
 @dataclass(frozen=True)
@@ -55,7 +60,7 @@ class Comparison:
         detectable: The smallest relative difference in speed that these processes can find.
         noise: Relative spread of the samples of one process (`bench.stats.estimates.noise_of`), of
             the side that has more; None for accuracy.
-        reason: Why it is inconclusive or refused, and what else a reader must know.
+        reasons: Why it is inconclusive or refused, and what else a reader must know.
         differs: Versions and facts about the machine that are known of both sides and not equal.
         mean: The mean difference over all seeds, in points; None for everything timed.
         doubt: Why its speeds give no verdict, whatever the interval says; None where they may.
@@ -71,7 +76,7 @@ class Comparison:
     low: float | None = None
     high: float | None = None
     detectable: float | None = None
-    reason: str | None = None
+    reasons: tuple[str, ...] = ()
     differs: tuple[str, ...] = ()
     noise: float | None = None
     mean: float | None = None
@@ -84,10 +89,16 @@ class Comparison:
         """Whether the two sides were compared, with whatever verdict."""
         return self.ratio is not None or self.difference is not None
 
+    @property
+    def reason(self) -> str | None:
+        """All reasons in one line; None without one."""
+        return "; ".join(self.reasons) or None
+
     def to_json(self) -> dict[str, Any]:
         """A JSON object; ``ratio`` is null for accuracy, ``difference`` for everything else."""
         found = {each.name: getattr(self, each.name) for each in fields(self)}
-        return found | {"differs": list(self.differs)}
+        lists = {"reasons": list(self.reasons), "differs": list(self.differs)}
+        return found | lists | {"reason": self.reason}
 
 
 def compare(
@@ -107,8 +118,8 @@ def compare(
     for key in [*old, *(key for key in new if key not in old)]:
         if key not in old or key not in new:
             rows.append(Comparison(*key, verdict=ONLY_A if key in old else ONLY_B))
-        elif reason := refusal(old[key], new[key], sides):
-            rows.append(Comparison(*key, verdict=REFUSED, reason=reason))
+        elif why := refusal(old[key], new[key], sides):
+            rows.append(Comparison(*key, verdict=REFUSED, reasons=why))
         else:
             timed = kind(old[key].kind).timed
             row = (
@@ -121,8 +132,7 @@ def compare(
 def _with_conditions(row: Comparison, a: Record, b: Record, sides: Sides) -> Comparison:
     """The comparison with what differs between the two sides, and their caveats."""
     told = [f"{side}: {why}" for side, r in zip(sides, (a, b), strict=True) for why in _caveats(r)]
-    reason = "; ".join([*([row.reason] if row.reason else []), *told])
-    return replace(row, reason=reason or None, differs=tuple(_differs(a, b, sides)))
+    return replace(row, reasons=(*row.reasons, *told), differs=tuple(_differs(a, b, sides)))
 
 
 def _caveats(record: Record) -> list[str]:
@@ -153,16 +163,16 @@ def by_key(run: Iterable[Record]) -> dict[tuple[str, str], Record]:
     return {record.key: record for record in sorted(newest, key=lambda r: r.started_at)}
 
 
-def refusal(a: Record, b: Record, sides: Sides = ("A", "B")) -> str | None:
-    """Why two records of the same case must not be compared; None when they may."""
+def refusal(a: Record, b: Record, sides: Sides = ("A", "B")) -> tuple[str, ...]:
+    """Why two records of the same case must not be compared; empty when they may."""
     for side, record in zip(sides, (a, b), strict=True):
         if not record.ok:
             last = (record.error or "no reason was recorded").strip().splitlines()[-1]
-            return f"{side} has no result: {record.status} ({without_folders(last)})"
+            return (f"{side} has no result: {record.status} ({without_folders(last)})",)
         if kind(record.kind).timed and (why := reasons([record], SECONDS)):
-            return f"the seconds of {side} are no measurement: {'; '.join(why)}"
+            return (f"the seconds of {side} are no measurement: {'; '.join(why)}",)
     if is_same_measurement(a, b):
-        return f"the same measurement in {sides[0]} and {sides[1]}, begun at {a.started_at}"
+        return (f"the same measurement in {sides[0]} and {sides[1]}, begun at {a.started_at}",)
     return unlike(a, b, sides)
 
 
@@ -175,17 +185,46 @@ def is_same_measurement(a: Record, b: Record) -> bool:
     return copied and group_of(a) == group_of(b)
 
 
-def unlike(a: Record, b: Record, sides: Sides = ("A", "B")) -> str | None:
-    """What differs in data, parity status, machine or settings; None where nothing does."""
-    one, other = (f"in {side}" for side in sides)
-    prints = [str(record.dataset.get("fingerprint"))[:_DIGEST] for record in (a, b)]
-    if prints[0] != prints[1]:
-        return f"different data: {prints[0]} {one}, {prints[1]} {other}"
-    parity = [status_of(record) for record in (a, b)]
+def unlike(a: Record, b: Record, sides: Sides = ("A", "B")) -> tuple[str, ...]:
+    """What differs in data, parity status, machine and settings, a line each; empty where nothing
+    does."""
+    lines: dict[str, list[str]] = {}
+    for what, d in breaks(a, b):
+        words = f"{d.one} in {sides[0]}, {d.other} in {sides[1]}"
+        lines.setdefault(what, []).append(words if d.key == what else f"{d.key} is {words}")
+    return tuple(
+        f"different {_IN_FULL.get(what, what)}: {'; '.join(some)}" for what, some in lines.items()
+    )
+
+
+_IN_FULL = {"parity": "parity status"}
+
+
+def breaks(a: Record, b: Record, *, same_seed: bool = True) -> list[tuple[str, Difference]]:
+    """What keeps two records of a case from being compared, each with what it is of: ``data``,
+    ``parity``, ``machine`` or ``settings``.
+
+    Args:
+        a: A record with a result.
+        b: The other one.
+        same_seed: Whether the two have the same seed.
+    """
+    found = []
+    other_data = data_of(a).fingerprint != data_of(b).fingerprint
+    if other_data:
+        found.append(("data", Difference("data", *data_words(a, b), "dataset")))
+    parity = status_of(a), status_of(b)
     if parity[0] != parity[1]:
-        return f"different parity status: {parity[0]} {one}, {parity[1]} {other}"
-    found = [f"{d.key} is {d.one} {one}, {d.other} {other}" for d in differences(a, b, RUNS)]
-    return f"different settings: {'; '.join(found)}" if found else None
+        found.append(("parity", Difference("parity", *parity, "parity")))
+    for difference in differences(a, b, RUNS, same_seed=same_seed):
+        if other_data and difference.key == _BATCHES:
+            continue  # other images are in other batches
+        machine = difference.where == "environment"
+        found.append(("machine" if machine else "settings", difference))
+    return found
+
+
+_BATCHES = "batch_plan_sha256"
 
 
 def ratio_of_speeds(a: Record, b: Record) -> Ratio:
@@ -206,7 +245,7 @@ def _timed(a: Record, b: Record) -> Comparison:
         noise=max(filter(None, map(noise_of, map(speeds_of, (a, b)))), default=None),
         runs=found.processes,
         doubt=found.doubt or None,
-        reason=verdict.reason,
+        reasons=(verdict.reason,) if verdict.reason else (),
     )
 
 
@@ -216,7 +255,7 @@ def _differences(
     """Accuracy of B minus A of each case, over all of its seeds that may be compared."""
     seeds: dict[Case, list[tuple[Record, Record]]] = {}
     for key, a in old.items():
-        if not kind(a.kind).timed and key in new and refusal(a, new[key]) is None:
+        if not kind(a.kind).timed and key in new and not refusal(a, new[key]):
             seeds.setdefault(replace(a.case, seed=0), []).append((a, new[key]))
     return {
         case: accuracy_difference([b for _, b in pairs], [a for a, _ in pairs])
@@ -239,7 +278,7 @@ def _accuracy(a: Record, b: Record, differences: Mapping[Case, AccuracyDifferenc
         high=None if high is None else 100 * high,
         mean=100 * value,
         runs=mean.seeds,
-        reason="; ".join(part for part in notes if part) or None,
+        reasons=tuple(note for note in notes if note),
     )
 
 

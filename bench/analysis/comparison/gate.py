@@ -8,12 +8,11 @@ rule that found nothing to compare fails: it would pass whatever was broken.
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.analysis.comparison.compare import ONLY_A, Comparison, compare
+from bench.analysis.comparison.compare import ONLY_A, Comparison, Sides, compare, only_in
 from bench.core.errors import UserError
 from bench.core.kinds import kind
 from bench.core.records import Record, RecordStore
@@ -59,11 +58,16 @@ class Rule:
         """Whether a row is of the kind that the rule is about."""
         return kind(row.kind).timed == self.timed
 
-    def failures(self, comparisons: Iterable[Comparison]) -> list[str]:
-        """A line for each case that violates the rule; or one where it found none to compare."""
+    def failures(self, comparisons: Iterable[Comparison], sides: Sides = ("A", "B")) -> list[str]:
+        """A line for each case that violates the rule; or one where it found none to compare.
+
+        Args:
+            comparisons: Of two runs.
+            sides: What these are called.
+        """
         rows = [row for row in comparisons if self.concerns(row)]
         if not any(row.has_figure for row in rows):
-            return [f"{self.text}: nothing was compared: {why_nothing(rows)}"]
+            return [f"{self.text}: nothing was compared: {why_nothing(rows, sides)}"]
         # Seeds of one training share the interval of their mean.
         return list(dict.fromkeys(filter(None, map(self._violation, rows))))
 
@@ -78,15 +82,20 @@ class Rule:
         case = re.sub(r"/s\d+/", "/", row.case)
         return f"{case} {row.kind}: {found}, more than {self.allowed} (whole 95 % interval)"
 
-    def warnings(self, comparisons: Iterable[Comparison]) -> list[str]:
-        """What the rule did not see: rows that were not compared, and rows without a verdict."""
+    def warnings(self, comparisons: Iterable[Comparison], sides: Sides = ("A", "B")) -> list[str]:
+        """What the rule did not see: rows that were not compared, and rows without a verdict.
+
+        Args:
+            comparisons: Of two runs.
+            sides: What these are called.
+        """
         rows = [row for row in comparisons if self.concerns(row)]
         compared = [row for row in rows if row.has_figure]
         if not compared:
             return []  # that fails
         lines = []
         if left := [row for row in rows if not row.has_figure]:
-            lines.append(f"{self.text}: {_not_compared(len(left))}: {why_nothing(left)}")
+            lines.append(f"{self.text}: {_not_compared(len(left))}: {why_nothing(left, sides)}")
         doubted = [row.doubt for row in compared if row.doubt]
         if doubted:
             lines.append(
@@ -117,14 +126,23 @@ def _rule(text: str) -> Rule:
     )
 
 
-def why_nothing(rows: Sequence[Comparison]) -> str:
-    """How many rows have which verdict, and the first reason."""
+def why_nothing(rows: Sequence[Comparison], sides: Sides = ("A", "B")) -> str:
+    """How many rows have which verdict, each with the reasons of its first row that has one.
+
+    Args:
+        rows: Those that were not compared.
+        sides: What the two runs are called.
+    """
     if not rows:
         return "neither run has a record of such a kind"
-    counts = Counter(row.verdict for row in rows)
-    words = ", ".join(f"{number} {verdict}" for verdict, number in counts.items())
-    reason = next((row.reason for row in rows if row.reason), None)
-    return f"{words} ({reason})" if reason else words
+    verdicts: dict[str, list[Comparison]] = {}
+    for row in rows:
+        verdicts.setdefault(only_in(row.verdict, sides), []).append(row)
+    words = []
+    for verdict, some in verdicts.items():
+        reason = next((row.reason for row in some if row.reason), None)
+        words.append(f"{len(some)} {verdict}" + (f" ({reason})" if reason else ""))
+    return ", ".join(words)
 
 
 @dataclass(frozen=True)

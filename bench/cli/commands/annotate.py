@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bench.cli.options import record_options
-from bench.core.errors import UserError, notice
+from bench.core.errors import notice
 from bench.core.records import FILE, Record, RecordStore
 from bench.core.schema.record_fields import ANSWERABLE, CAVEATS_ON
+from bench.core.text import counted
 from bench.harness.resumption.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -58,6 +59,8 @@ def annotate(
 
     The records file is replaced as a whole; make the tables again with `alexbench report`.
     """
+    from bench.analysis.runs import read
+
     if not (chosen or everything):
         raise click.UsageError("select records by --case, --variants, …, or take --all")
     if not remove and not (why and why.strip()):
@@ -77,15 +80,14 @@ def annotate(
         return replace(record, caveats=caveats if remove else (*caveats, caveat))
 
     store = RecordStore(run)
+    chosen.of(read([run]))  # refuses what is no run, and options that select no record
     with _held(store):
         cut = store.is_cut
         changes = store.change(changed)
-    if not number:
-        raise UserError(f"{run}: no record is selected; alexbench audit {run} names the cases")
     if cut:
         done = "removed" if changes else "left out"
         notice(f"{store.path}: the last line was cut, as a killed run leaves it; {done}")
-    click.echo(f"{number} records selected, {changes} changed")
+    click.echo(f"{counted(number, 'record')} selected, {changes} changed")
 
 
 @contextmanager

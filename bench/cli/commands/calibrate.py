@@ -51,8 +51,14 @@ def calibrate(
     with a copy of itself (an A/A test) and with a copy that is slowed by 5 %.
     """
     from bench.cli import calibration
+    from bench.core.errors import cannot_write
 
-    folder.mkdir(parents=True, exist_ok=True)
+    if not simulations and not runs:
+        raise click.UsageError("nothing to do: give --simulations or --runs above 0")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(folder, error, "give another folder with -o") from error
     if simulations:
         click.echo(calibration.write_simulated(folder, simulations))
     if runs:

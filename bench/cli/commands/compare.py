@@ -33,8 +33,7 @@ def compare(
     chosen: Filter,
     fail_if: str | None,
     as_json: bool,
-    html: bool,
-    output: Path,
+    page: Path | None,
     summary: str | None,
 ) -> int:
     """Compare runs with the first: ratio, interval and verdict per case.
@@ -51,11 +50,11 @@ def compare(
     rules = Rule.parse(fail_if) if fail_if is not None else ()
     found = side_by_side(chosen.of(read(runs, least=2)))
     failures = text.failures(found, rules)
-    if html:
+    if page:
         from bench.report.across.compare_page import compare_page
         from bench.report.across.page import write_page
 
-        click.echo(write_page(output, compare_page(found, failures if rules else None)))
+        click.echo(write_page(page, compare_page(found, failures if rules else None)))
     elif as_json:
         click.echo(
             json.dumps([row.to_json() for some in found.comparisons for row in some], indent=2)

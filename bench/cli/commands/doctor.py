@@ -27,7 +27,7 @@ from bench.harness.observer import look
 from bench.report.format import significant
 from bench.training.frameworks import FRAMEWORKS, Framework
 from bench.worker.ceilings import OPERATION_NAMES
-from bench.worker.client import Worker, WorkerError
+from bench.worker.client import Worker, WorkerError, unheard
 from bench.worker.device.probing import DeviceChoice, choose
 
 
@@ -191,8 +191,8 @@ def _framework(row: Framework, data: Path, choice: DeviceChoice) -> dict[str, An
     case = replace(_PROBE, framework=row.name, device=choice.device)
     try:
         with Worker(case, data, Limits(timeout_seconds=120)) as worker:
-            worker.open(lambda done, note: None)
-            answer = worker.measure("startup", lambda done, note: None)
+            worker.open(unheard)
+            answer = worker.measure("startup", unheard)
     except WorkerError as error:
         return {"available": False, "reason": str(error), "versions": row.versions()}
     return {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import click
 
@@ -64,12 +65,12 @@ def export(
         raise click.UsageError(f"--to {to} needs -o PATH")
     records = [record for run in chosen.of(read(runs)) for record in run.records]
     if to in CURVES:
-        from bench.core.files import expanded
+        from bench.core.text import counted
         from bench.report.export.curves import WRITERS
 
         assert output is not None
-        target = output if "://" in output else str(expanded(output))
-        click.echo(f"{WRITERS[to](records, target)} trainings written to {target}")
+        target = _target(output)
+        click.echo(f"{counted(WRITERS[to](records, target), 'training')} written to {target}")
         return
     if to in SERVICES:
         from bench.report.export.benchmarks import FORMATS
@@ -80,6 +81,23 @@ def export(
 
         content = export_table(records, to, table, columns)
     _write(content, output)
+
+
+def _target(output: str) -> str:
+    """A folder, or the address of a server.
+
+    Raises:
+        UserError: The address has no host: a client would try it for minutes.
+    """
+    from bench.core.errors import UserError
+    from bench.core.files import expanded
+
+    if "://" not in output:
+        return str(expanded(output))
+    parts = urlsplit(output)
+    if parts.scheme in ("http", "https") and not parts.hostname:
+        raise UserError(f"-o {output}: an address without a host, like http://localhost:5000")
+    return output
 
 
 def _write(content: bytes, output: str | None) -> None:

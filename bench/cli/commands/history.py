@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     type=click.Choice(("time", "commit", "run")),
     default="time",
     show_default=True,
-    help="Horizontal axis of the plots.",
+    help="Horizontal axis of the plots; runs that are close in time have a step each.",
 )
 def history(
-    runs: tuple[Path, ...], chosen: Filter, by: str, as_json: bool, html: bool, output: Path
+    runs: tuple[Path, ...], chosen: Filter, by: str, as_json: bool, page: Path | None
 ) -> None:
     """Show each case over several runs: values, intervals, change points.
 
@@ -36,11 +36,11 @@ def history(
     from bench.analysis.runs import read
 
     found = chosen.of(read(runs))
-    if html:
+    if page:
         from bench.report.across.history_page import history_page
         from bench.report.across.page import write_page
 
-        click.echo(write_page(output, history_page(found, by)))
+        click.echo(write_page(page, history_page(found, by)))
         return
     from bench.report.across.history_text import history_json, history_text
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from bench.core.files import expanded
+
+if TYPE_CHECKING:
+    from bench.core.records import RecordStore
 
 
 @click.command(short_help="Make tables, plots and report.html from records.")
@@ -22,7 +27,7 @@ from bench.core.files import expanded
     "documents",
     metavar="FILE",
     multiple=True,
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="Update the generated tables and values of this Markdown file from the runs it names. "
     "May be repeated; needs no RUN.",
 )
@@ -54,9 +59,10 @@ def report(
         from bench.cli.reading import read_meanwhile
         from bench.core.errors import notice
         from bench.core.records import FILE
-        from bench.core.run_paths import WEIGHTS, find, folder_of
+        from bench.core.run_paths import WEIGHTS, check_records, find, folder_of
 
         stores = find(runs)
+        check_records(stores)
         paths = [store.folder if store.path.name == FILE else store.path for store in stores]
         with read_meanwhile(paths) as records:
             # A second of imports, while another process reads.
@@ -69,7 +75,7 @@ def report(
             for store in stores
             if store.is_cut
         ]
-        for line in cut:
+        for line in [*cut, *_damaged(stores)]:
             notice(line)
         folder = expanded(output) if output else folder_of(runs)
         if summary is not None:
@@ -91,3 +97,16 @@ def report(
     for line in loose:
         click.echo(f"unmarked: {line}: in no block, and its paragraph has no footnote")
     return int(check and bool(changed or loose))
+
+
+def _damaged(stores: list[RecordStore]) -> Iterator[str]:
+    """A line for each run of which it cannot be read with which options it was begun."""
+    from bench.core.errors import UserError
+    from bench.core.run_file import read_run_file
+    from bench.core.run_paths import RUN_FILE
+
+    for store in stores:
+        try:
+            read_run_file(store.folder / RUN_FILE)
+        except UserError as error:
+            yield f"{error}; the commands in the report lack the options of the run"

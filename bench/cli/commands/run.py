@@ -147,6 +147,7 @@ def run(
     from bench.cli.resuming import Choice
     from bench.core import outputs
     from bench.core.errors import UserError, notice
+    from bench.data.sources import check_there
     from bench.executors.registry import executor, make
     from bench.harness.batch_sizes import check, resolved, tried
     from bench.harness.devices import claimed, enough, scaled
@@ -162,6 +163,7 @@ def run(
     where = executor(options["executor"], address, options["threads"])
     apply_process_options(options["threads"] if where.local else None, options["keep_env"])
     chosen = profile_called(options["profile"])
+    check_there(options["data"])
     todo, device = choice.jobs(chosen, elsewhere=not where.local)
     if options["devices"] and where.local:
         enough(options["devices"], device.device)

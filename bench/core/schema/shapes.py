@@ -15,12 +15,14 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
+from bench.core.text import shown_json
+
 LARGEST = 1e30
 """Of a number that is no loss: sums, products and ratios of such numbers stay finite."""
 LARGEST_COUNT = 2**63
 """Whole numbers are below it."""
 _SHOWN = 60
-"""Letters of a wrong value that an error shows."""
+"""Letters of a name that an error shows."""
 
 Parts = Iterator[tuple[str, "Shape", Any]]
 
@@ -50,7 +52,7 @@ class Shape:
         for inner, shape, part in self.parts(value):
             if found := shape.fault(f"{name}{inner}", part):
                 return found
-        return f"{name} must be {self.words}, got {str(value)[:_SHOWN]!r}"
+        return f"{name} must be {self.words}, got {shown_json(value)}"
 
 
 def is_number(value: Any) -> bool:

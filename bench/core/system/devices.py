@@ -15,6 +15,7 @@ from itertools import takewhile
 from pathlib import Path
 
 from bench.core.errors import UserError
+from bench.core.text import counted
 
 AUTO = "auto"
 """The accelerator that every framework of a call can use, else the CPU."""
@@ -109,6 +110,8 @@ KINDS: dict[str, DeviceKind] = {
 }
 
 NAMES = (AUTO, *KINDS)
+_FORMS = ", ".join((*NAMES, *(f"{row.name}:N" for row in KINDS.values() if row.visible)))
+"""The names that a user may give, whatever this machine has."""
 _NO_DEVICE = ("", "-1", "NoDevFiles")
 """Entries that name none; the last one is Slurm's, in a job that was given no GPU."""
 _ALIASES = {"gpu": "cuda"}
@@ -188,7 +191,7 @@ def _counted(device: Device, there: range | list[str]) -> str:
     if not number:
         return f"no {kind.title}; --device cpu runs everywhere"
     names = ", ".join(str(Device(kind, index)) for index in range(number))
-    return f"{number} {kind.title}{'s' if number > 1 else ''}: {names}"
+    return f"{counted(number, kind.title)}: {names}"
 
 
 CPU = Device(KINDS["cpu"])
@@ -203,7 +206,7 @@ def parse(name: str) -> Device:
     found = _NAME.fullmatch(name.strip().lower())
     base = found and _ALIASES.get(found[1], found[1])
     if not found or base not in KINDS:
-        raise UserError(f"unknown device {name[:40]!r}; known: {', '.join(NAMES)}, cuda:1")
+        raise UserError(f"unknown device {name[:40]!r}; known: {_FORMS}")
     kind, index = KINDS[base], int(found[2] or 0)
     if index and kind.visible is None:
         raise UserError(f"device {name}: a machine has one {kind.title}: {kind.name}")

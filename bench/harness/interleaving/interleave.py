@@ -32,7 +32,7 @@ from bench.core.system.machine import BlockState
 from bench.harness.interleaving.grouping import in_round
 from bench.harness.matrix import Job, Task
 from bench.harness.results import TimedBlock, checked, checked_block, checked_states
-from bench.worker.client import OnProgress, Worker, WorkerError, bare_start
+from bench.worker.client import OnProgress, Worker, WorkerError, bare_start, unheard
 
 
 @dataclass
@@ -111,7 +111,7 @@ class Slot:
     def open_quietly(self) -> None:
         """Open a started worker ahead of its use and pause it; an error is left to that use."""
         try:
-            self.use(lambda done, note: None)
+            self.use(unheard)
         except WorkerError:
             self.leave()
             return
@@ -276,7 +276,7 @@ class InterleavedRun:
         found: list[TimedBlock] = []
 
         def block() -> None:
-            found.append(checked_block(slot.use(self._on_progress).block(lambda done, note: None)))
+            found.append(checked_block(slot.use(self._on_progress).block()))
 
         self._attempt(slot, task_results, block)
         return found[0] if found else None

@@ -9,7 +9,6 @@ records of one group stay pairs of the same blocks.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 from collections.abc import Sequence
 from contextlib import suppress
@@ -17,10 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.core.errors import UserError
+from bench.core.cache import digest_of
+from bench.core.errors import UserError, reason_of
 from bench.core.files import write_whole
 from bench.core.samples import Block
 from bench.core.system.machine import BlockState
+from bench.core.text import counted
 from bench.harness.interleaving.interleave import TaskResults
 from bench.worker.client import WorkerError
 
@@ -75,7 +76,8 @@ class Rounds:
             rounds = len(found["seconds"])
             if found.get("conclusion"):
                 self.conclusion = Conclusion(**found["conclusion"])
-                return found["seconds"], f"records of {rounds} rounds of processes are completed"
+                whole = counted(rounds, "round")
+                return found["seconds"], f"records of {whole} of processes are completed"
             return found["seconds"], f"goes on with round {rounds + 1} of processes"
         except UserError as error:
             self.remove()
@@ -85,10 +87,10 @@ class Rounds:
         try:
             value = json.loads(path.read_text(encoding="utf-8"))
             content: dict[str, Any] = value["content"]
-            if value["sha256"] != _digest(content):
+            if value["sha256"] != digest_of(content):
                 raise ValueError("its content has another digest")
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-            raise UserError(f"damaged ({error})") from error
+            raise UserError(f"damaged ({reason_of(error)})") from error
         other = [name for name in self._key if content["key"].get(name) != self._key[name]]
         if other:
             raise UserError(f"made with another {', '.join(other)}")
@@ -109,7 +111,7 @@ class Rounds:
             "seconds": list(seconds),
             "results": [_to_json(results) for results in all_results],
         }
-        text = json.dumps({"sha256": _digest(content), "content": content})
+        text = json.dumps({"sha256": digest_of(content), "content": content})
         with suppress(OSError):
             self._path.parent.mkdir(parents=True, exist_ok=True)
             write_whole(self._path, text, durable=True)
@@ -146,7 +148,3 @@ def _fill(results: TaskResults, value: dict[str, Any]) -> None:
     results.blocks = [Block(*block) for block in value["blocks"]]
     results.error = WorkerError(*value["error"]) if value["error"] else None
     results.states = [state and BlockState.from_json(state) for state in value["states"]]
-
-
-def _digest(content: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

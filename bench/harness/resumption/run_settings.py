@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import __version__
-from bench.core.errors import UserError, cannot_write
+from bench.core.errors import UserError, cannot_write, reason_of
 from bench.core.files import write_whole
 from bench.core.run_file import read_run_file
 from bench.core.run_paths import RUN_FILE
@@ -138,7 +138,7 @@ class RunSettings:
         try:
             return cls(**{name: found[name] for name in names & found.keys()})
         except TypeError as error:
-            raise UserError(f"{path}: cannot be read ({error}); {advice}") from error
+            raise UserError(f"{path}: cannot be read ({reason_of(error)}); {advice}") from error
 
     def write(self, folder: Path) -> None:
         """Write ``run.json``. Raises UserError where it cannot be written."""

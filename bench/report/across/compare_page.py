@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from bench.analysis.across.entries import Entry
 from bench.analysis.across.side_by_side import SideBySide, letter
-from bench.analysis.comparison.compare import REFUSED
+from bench.analysis.comparison.compare import REFUSED, Comparison
 from bench.core.kinds import KINDS
 from bench.report.across.forest import forest
 from bench.report.across.page import Chapter, Part, Trouble, drawn, page
-from bench.report.across.text import head, nothing_compared
+from bench.report.across.text import facts_in, nothing_compared, when
 from bench.report.across.words import (
     CaseCells,
     by_seeds,
     counted,
     figure_of,
     kind_label,
-    many,
     names_of,
     noise,
     order_of,
@@ -25,7 +24,7 @@ from bench.report.across.words import (
     value_of,
     verdict_of,
 )
-from bench.report.format import NOTHING
+from bench.report.format import NOTHING, joined
 from bench.report.plot_style import style
 from bench.stats.verdicts import INCONCLUSIVE
 
@@ -40,15 +39,23 @@ def compare_page(found: SideBySide, failures: Sequence[str] | None = None) -> st
     chapters = (_figures(found), _cases(found), _differing(found), _reasons(found), _caveats(found))
     names = [run.name for run in found.runs]
     return page(
-        f"{' and '.join(names[1:])} compared with {names[0]}",
+        f"{joined(names[1:])} compared with {names[0]}",
         chapters,
         lead=_lead(found, failures),
-        facts=[
-            (f"{letter(place)}: {run.name}", head(run.records))
-            for place, run in enumerate(found.runs)
-        ],
+        facts=_facts(found),
         trouble=Trouble("The gate fails", tuple(failures)) if failures else None,
     )
+
+
+def _facts(found: SideBySide) -> list[tuple[str, str]]:
+    """Of each run the days and what it does not share with all others; last what all share."""
+    facts = [facts_in(run.records) for run in found.runs]
+    shared = [fact for fact in facts[0] if all(fact in some for some in facts)]
+    rows = []
+    for place, (run, some) in enumerate(zip(found.runs, facts, strict=True)):
+        own = [fact for fact in some if fact not in shared]
+        rows.append((f"{letter(place)}: {run.name}", ", ".join([when(run.records), *own])))
+    return [*rows, *([("All runs", ", ".join(shared))] if shared else [])]
 
 
 def _lead(found: SideBySide, failures: Sequence[str] | None) -> list[str]:
@@ -67,16 +74,16 @@ def _cases(found: SideBySide) -> Chapter:
     cases = {entry.key: entry.case for some in found.entries for entry in some}
     case_cells = CaseCells((cases[key], key[1]) for key, _ in rows)
     others = _others(found)
-    headers = [letter(place) for place in range(len(found.runs))]
-    right = [True] * len(found.runs)
+    headers, right = ["A"], [True]
     for other in others:
-        headers += [f"{other} / A", f"{other} is", "rests on", "detectable", "noise"]
-        right += [True, False, False, True, True]
+        headers += [other, f"{other} / A", f"{other} is", "rests on", "detectable", "noise"]
+        right += [True, True, False, False, True, True]
     cells = []
     for key, entries in rows:
-        figures = [value_of(records) for records in found.members[key]]
-        for other, entry in zip(others, entries, strict=True):
-            figures += _compared(entry, other)
+        first, *values = [value_of(records) for records in found.members[key]]
+        figures = [first]
+        for other, value, entry in zip(others, values, entries, strict=True):
+            figures += [value, *_compared(entry, other)]
         cells.append(case_cells.row(cases[key], key[1], figures))
     part = Part.table(case_cells.headers(headers), case_cells.right(right), cells)
     return Chapter(
@@ -129,43 +136,52 @@ def _differing(found: SideBySide) -> Chapter:
     )
 
 
+_UNDECIDED = (INCONCLUSIVE, REFUSED)
+
+
 def _reasons(found: SideBySide) -> Chapter:
-    names = names_of(entry.case for some in found.entries for entry in some)
-    rows = [
-        [names[entry.case], kind_label(row.kind), other, row.verdict, row.reason]
-        for other, some in zip(_others(found), found.entries, strict=True)
-        for entry in sorted(some, key=lambda entry: order_of(entry.comparison.verdict))
-        for row in [entry.comparison]
-        if row.verdict in (INCONCLUSIVE, REFUSED) and row.reason
-    ]
-    headers = ("case", "of", "run", "verdict", "reason")
-    folded = many(len(rows), "row")
+    told = _grouped(
+        found,
+        lambda row: [(row.verdict, row.reason)] if row.verdict in _UNDECIDED and row.reason else [],
+    )
     return Chapter(
         "reasons",
         "Why there is no verdict",
         "Cases that were refused, or whose interval says nothing.",
-        (Part.table(headers, [False] * 5, rows, folded=folded),) if rows else (),
+        (_table(("run", "verdict", "reason"), told),) if told else (),
     )
 
 
 def _caveats(found: SideBySide) -> Chapter:
-    names = names_of(entry.case for some in found.entries for entry in some)
-    told: dict[tuple[str, str], list[str]] = {}
-    for other, some in zip(_others(found), found.entries, strict=True):
-        for entry in some:
-            row = entry.comparison
-            if row.reason and row.verdict not in (INCONCLUSIVE, REFUSED):
-                key = other, row.reason
-                told.setdefault(key, []).append(f"{names[entry.case]} ({kind_label(row.kind)})")
-    rows = [[*key, f"{len(cases):,}", "; ".join(cases)] for key, cases in told.items()]
-    headers = ("run", "caveat", "rows", "which")
-    folded = many(len(rows), "caveat")
+    told = _grouped(
+        found, lambda row: [(why,) for why in row.reasons if row.verdict not in _UNDECIDED]
+    )
     return Chapter(
         "caveats",
         "What else to know",
         "What goes with a verdict: how a run was measured, and which seeds were left out.",
-        (Part.table(headers, [False, False, True, False], rows, folded=folded),) if rows else (),
+        (_table(("run", "caveat"), told),) if told else (),
     )
+
+
+def _grouped(
+    found: SideBySide, told_of: Callable[[Comparison], Iterable[tuple[str, ...]]]
+) -> dict[tuple[str, ...], list[str]]:
+    """The rows that say the same, by run and words; the decided ones first."""
+    names = names_of(entry.case for some in found.entries for entry in some)
+    told: dict[tuple[str, ...], list[str]] = {}
+    for other, some in zip(_others(found), found.entries, strict=True):
+        for entry in sorted(some, key=lambda entry: order_of(entry.comparison.verdict)):
+            name = f"{names[entry.case]} ({kind_label(entry.comparison.kind)})"
+            for words in told_of(entry.comparison):
+                told.setdefault((other, *words), []).append(name)
+    return told
+
+
+def _table(headers: Sequence[str], told: Mapping[tuple[str, ...], Sequence[str]]) -> Part:
+    rows = [[*key, f"{len(cases):,}", "; ".join(cases)] for key, cases in told.items()]
+    right = [*(False for _ in headers), True, False]
+    return Part.table([*headers, "rows", "which"], right, rows)
 
 
 def _figures(found: SideBySide) -> Chapter:
@@ -175,7 +191,9 @@ def _figures(found: SideBySide) -> Chapter:
     return Chapter(
         "ratios",
         "All ratios",
-        "Right of the line the later run is faster (or more accurate). Lines are 95 % intervals; a "
-        "mark without a verdict of a difference is hollow. Within the grey band is a tie.",
+        "Ratios of speeds, later run over the first: right of the line the later run is faster (or "
+        "more accurate). Lines are 95 % intervals; a mark without a verdict of a difference is "
+        "hollow. Within the grey band is a tie. An axis is logarithmic where intervals span more "
+        "than a factor of four; an arrow with a value is an end beyond the panel.",
         (Part(figures=tuple(figures)),) if figures else (),
     )

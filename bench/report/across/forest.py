@@ -8,6 +8,7 @@ from typing import NamedTuple
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
 from bench.analysis.across.entries import Entry
 from bench.analysis.across.side_by_side import SideBySide, letter
@@ -32,12 +33,13 @@ from bench.report.plot_style import (
     Interval,
     colour,
     draw_interval,
-    framework_legend,
     hover,
+    legend_below,
     name_rows,
     new_figure,
     ratio_axis,
     retitle,
+    sign,
 )
 from bench.stats.verdicts import ACCURACY, SPEED
 
@@ -50,12 +52,17 @@ _DIFFERENT = (SPEED.above, SPEED.below, ACCURACY.above, ACCURACY.below)
 
 
 class _Line(NamedTuple):
-    """A case with the comparisons of the runs that have it."""
+    """A case with the comparisons of the runs that have it.
+
+    Attributes:
+        case: With seed 0 where it stands for all seeds.
+        records: Those that were compared.
+        marks: The comparisons, by place of the run.
+    """
 
     case: Case
     records: list[Record]
     marks: dict[int, Entry]
-    """By place of the run."""
 
 
 def forest(found: SideBySide, name: str) -> Drawing | None:
@@ -77,11 +84,11 @@ def forest(found: SideBySide, name: str) -> Drawing | None:
     axes = figure.subplots()
     frameworks = frameworks_of(records)
     _draw(axes, kind(name).timed, shown, frameworks, alone=len(found.entries) == 1)
-    framework_legend(figure, frameworks)
+    legend_below(figure, _handles(shown, frameworks, marks))
     if len(found.entries) > 1:
         _legend_of_runs(figure, found, marks)
     more = f" Only the first {LINES} of {len(lines)} cases are drawn." if lines[LINES:] else ""
-    return Drawing(f"compare_{name}", title, f"{_reading(name)}{more}", figure)
+    return Drawing(f"compare_{name}", title, f"{_reading(name)}{more}".strip(), figure)
 
 
 def _lines(found: SideBySide, name: str) -> list[_Line]:
@@ -90,17 +97,16 @@ def _lines(found: SideBySide, name: str) -> list[_Line]:
         for entry in some:
             if entry.comparison.kind != name or not entry.comparison.has_figure:
                 continue
-            records = [record for own in found.members[entry.key] for record in own]
-            lines.setdefault(entry.case, _Line(entry.case, records, {})).marks[place] = entry
+            members = found.members[entry.key]
+            line = lines.setdefault(entry.case, _Line(entry.case, [*members[0]], {}))
+            line.records.extend(members[place])
+            line.marks[place] = entry
     return list(lines.values())
 
 
 def _reading(name: str) -> str:
     if kind(name).timed:
-        return (
-            "Ratio of speeds, later run over the first. The axis is logarithmic where intervals "
-            "span more than a factor of four; an arrow with a value is an end beyond the panel."
-        )
+        return ""
     return "Difference of mean accuracy in percentage points, later run minus the first."
 
 
@@ -132,6 +138,24 @@ def _draw(
     name_rows(axes, {at: names[line.case] for at, line in enumerate(lines)})
     axes.set_ylim(len(lines) - 0.4, -0.6)
     axes.set_xlabel("speed over that of A" if timed else "points above A", color=SOFT)
+
+
+def _handles(
+    lines: Sequence[_Line], frameworks: Sequence[str], places: Sequence[int]
+) -> list[Line2D | Patch]:
+    """The legend: the colours, as marks where there is one shape, and what is hollow."""
+    shape = _MARKERS[(places[0] - 1) % len(_MARKERS)]
+    tints = {name: colour(name, frameworks) for name in frameworks}
+    handles: list[Line2D | Patch] = [
+        Line2D([], [], color=tint, marker=shape, label=name)
+        if len(places) == 1
+        else Patch(color=tint, label=name)
+        for name, tint in tints.items()
+    ]
+    verdicts = {entry.comparison.verdict for line in lines for entry in line.marks.values()}
+    if verdicts.difference(_DIFFERENT):
+        handles.append(sign("no verdict of a difference", shape))
+    return handles
 
 
 def _interval(entry: Entry) -> Interval:

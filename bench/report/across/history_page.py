@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from itertools import pairwise
 
 from bench.analysis.across.changes import MISSING, History, can_find, histories
 from bench.analysis.runs import Run
-from bench.report.across.history_plot import HOW, Axis, history, panels
+from bench.report.across.history_plot import HOW, Axis, break_lines, history, panels
 from bench.report.across.page import Chapter, Part, drawn, page
 from bench.report.across.words import (
     CaseCells,
@@ -24,6 +27,8 @@ from bench.report.plot_style import style
 
 FIGURES = 60
 """Plots of one page at most."""
+_NAMED = 6
+"""Runs that the head of a page names at most; the table of points has all."""
 
 
 def history_page(runs: Sequence[Run], by: str) -> str:
@@ -39,6 +44,8 @@ def history_page(runs: Sequence[Run], by: str) -> str:
         f"{many(len(runs), 'run')}, {many(len(found), 'case')}, {len(repeated):,} of them in more "
         f"than one run. {many(sum(len(entry.changes) for entry in found), 'change point')}."
     ]
+    if not repeated:
+        lead = [f"{many(len(runs), 'run')}, {many(len(found), 'case')}, none in two runs."]
     chapters = (
         _curves(repeated, by),
         _latest(repeated),
@@ -59,7 +66,9 @@ def _spans(runs: Sequence[Run]) -> list[tuple[str, str]]:
     records = [record for run in runs for record in run.records]
     days = sorted({record.started_at[:10] for record in records if record.started_at})
     cpus = dict.fromkeys(str(r.environment["cpu"]) for r in records if r.environment.get("cpu"))
-    spans = [("Runs", ", ".join(run.name for run in runs))]
+    names = [run.name for run in runs]
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    spans = [("Runs", ", ".join(names[:_NAMED]) + more)]
     spans += [("Days", " to ".join(dict.fromkeys((days[0], days[-1]))))] if days else []
     return [*spans, *(("Machine", cpu) for cpu in cpus)]
 
@@ -118,19 +127,20 @@ def _changes(found: Sequence[History]) -> Chapter:
         "Where the mean of a case changed (PELT, from ruptures), among runs of one machine, data "
         "and settings, and kept only where the runs after it differ from those before it with "
         "their whole 95 % interval, the run being the unit. Two runs are needed on each side.",
-        (Part.table(headers, right, rows) if rows else nothing,),
+        (Part.table(headers, right, rows) if rows else nothing,) if found else (),
     )
 
 
 def _breaks(found: Sequence[History]) -> Chapter:
-    breaks: dict[tuple[str, str, str], int] = {}
+    breaks: Counter[tuple[str, ...]] = Counter()
     for entry in found:
-        for before, now in zip(entry.series.points, entry.series.points[1:], strict=False):
-            for words in now.broken:
-                key = (before.run, now.run, words)
-                breaks[key] = breaks.get(key, 0) + 1
-    rows = [[*key, f"{number:,}"] for key, number in breaks.items()]
-    part = Part.table(("after", "before", "what", "cases"), (False, False, False, True), rows)
+        for before, now in pairwise(entry.series.points):
+            for broken in now.broken:
+                where = now.started_at[:10] or NOTHING, before.run, now.run
+                breaks[*where, broken.name, broken.before, broken.now] += 1
+    rows = [[*key, f"{number:,}"] for key, number in sorted(breaks.items())]
+    headers = ("day", "run before", "run after", "what changed", "from", "to", "cases")
+    part = Part.table(headers, (*[False] * 6, True), rows)
     return Chapter(
         "breaks",
         "Breaks",
@@ -142,9 +152,13 @@ def _breaks(found: Sequence[History]) -> Chapter:
 
 def _curves(found: Sequence[History], by: str) -> Chapter:
     every = panels(found)
-    axis = Axis(found, by)
+    shown = [(label, entries, Axis(entries, by)) for label, entries in every[:FIGURES]]
     with style():
-        figures = drawn([history(label, entries, axis) for label, entries in every[:FIGURES]])
+        plain = drawn([history(*panel) for panel in shown])
+    figures = [
+        replace(figure, breaks=tuple(break_lines(entries, axis)))
+        for figure, (_, entries, axis) in zip(plain, shown, strict=True)
+    ]
     more = len(every) - FIGURES
     lines = (f"The other {more:,} are in the tables.",) if more > 0 else ()
     return Chapter(
@@ -163,6 +177,8 @@ def _points(found: Sequence[History]) -> Chapter:
             what = [value_of_point(point), interval_of_point(point)]
             figures = [*where, *what, f"{point.repeats}", f"{point.conditions + 1}"]
             rows.append(case_cells.row(entry.series.case, entry.series.kind, figures))
+    once = all(len(entry.series.points) == 1 for entry in found)
+    folded = "" if once else many(len(rows), "point")
     headers = ["run", "day", "commit", "value", "95 % interval", "repeats", "conditions"]
     headers = case_cells.headers(headers)
     right = case_cells.right([False, False, False, True, True, True, True])
@@ -171,17 +187,22 @@ def _points(found: Sequence[History]) -> Chapter:
         "All points",
         "Repeats are processes, or seeds of an accuracy. Points of one case may be compared where "
         "the number of their conditions is the same.",
-        (Part.table(headers, right, rows, folded=many(len(rows), "point")),) if rows else (),
+        (Part.table(headers, right, rows, folded=folded),) if rows else (),
     )
 
 
 def _missing(found: Sequence[History]) -> Chapter:
     rows = [
-        [entry.series.case.id, kind_label(entry.series.kind), line]
+        [entry.series.case.id, kind_label(entry.series.kind), run, why]
         for entry in found
-        for line in entry.series.missing
+        for run, why in entry.series.missing
     ]
-    part = Part.table(("case", "of", "run"), (False,) * 3, rows, folded=many(len(rows), "result"))
+    part = Part.table(
+        ("case", "measured", "run", "why"), (False,) * 4, rows, folded=many(len(rows), "result")
+    )
     return Chapter(
-        "missing", "Without a result", "Runs in which a case failed.", (part,) if rows else ()
+        "missing",
+        "Without a result",
+        "Runs in which a case failed, or has the measurement of another run.",
+        (part,) if rows else (),
     )

@@ -25,7 +25,7 @@ def history_text(found: Sequence[History]) -> str:
         lines += ["", f"{entry.series.case.id}, {kind_label(entry.series.kind)}"]
         changes = {change.place: change for change in entry.changes}
         for place, point in enumerate(entry.series.points):
-            lines += [f"  -- break: {'; '.join(point.broken)}"] if point.broken else []
+            lines += [f"  -- break: {found.words}" for found in point.broken]
             if change := changes.get(place):
                 lines.append(f"  ** {change.verdict}: {change_words(change, entry.series.kind)}")
             lines.append(
@@ -53,7 +53,7 @@ def history_json(found: Sequence[History]) -> list[dict[str, Any]]:
                     **dict(zip(("value", "low", "high"), point.estimate, strict=True)),
                     "repeats": point.repeats,
                     "conditions": point.conditions,
-                    "broken": list(point.broken),
+                    "broken": [found.words for found in point.broken],
                     "changed": list(point.changed),
                 }
                 for point in entry.series.points
@@ -66,7 +66,7 @@ def history_json(found: Sequence[History]) -> list[dict[str, Any]]:
                 }
                 for change in entry.changes
             ],
-            "missing": list(entry.series.missing),
+            "missing": [f"{run}: {why}" for run, why in entry.series.missing],
         }
         for entry in found
     ]

@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from bench.core.errors import cannot_write
 from bench.core.files import temporary_directory, write_whole
+from bench.report.across.history_plot import BreakLine
 from bench.report.page.assets import assets
 from bench.report.page.chapters import inline_svg
 from bench.report.plot_style import Drawing, save, style
@@ -48,11 +49,19 @@ class Grid:
 
 @dataclass(frozen=True)
 class Figure:
-    """A drawing in the page."""
+    """A drawing in the page.
+
+    Attributes:
+        svg: The drawing.
+        title: Its name for a reader who does not see it.
+        how: How to read it; empty where its chapter says so.
+        breaks: The breaks of its curves.
+    """
 
     svg: Markup
     title: str
     how: str
+    breaks: tuple[BreakLine, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -138,6 +147,7 @@ def page(
         title=title,
         assets=assets(),
         facets=_facet_values(chapters),
+        plotted=any(part.figures for chapter in chapters for part in chapter.parts),
         chapters=[chapter for chapter in chapters if chapter.parts],
         lead=lead,
         facts=facts,

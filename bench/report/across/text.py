@@ -26,15 +26,23 @@ def heads(*runs: Sequence[Record]) -> list[str]:
 
 def head(records: Sequence[Record]) -> str:
     """Name of a run, the days on which it was measured, machines and versions."""
+    runs = ", ".join(dict.fromkeys(r.run for r in records if r.run)) or "records"
+    return ", ".join([runs, when(records), *facts_in(records)])
+
+
+def when(records: Sequence[Record]) -> str:
+    """The days on which records were measured."""
+    days = sorted({record.started_at[:10] for record in records if record.started_at})
+    return " to ".join(dict.fromkeys([days[0], days[-1]])) if days else "unknown date"
+
+
+def facts_in(records: Iterable[Record]) -> list[str]:
+    """Machines and versions of records: ``cores 2``, ``torch 2.14.0 and 2.14.1``."""
     facts: dict[str, dict[str, None]] = {}
     for record in records:
         for name, value in facts_of(record).items():
             facts.setdefault(name, {})[value] = None
-    days = sorted({record.started_at[:10] for record in records if record.started_at})
-    when = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}" if days else "unknown date"
-    runs = ", ".join(dict.fromkeys(r.run for r in records if r.run)) or "records"
-    told = [f"{name} {' and '.join(values)}" for name, values in facts.items()]
-    return ", ".join([runs, when, *told])
+    return [f"{name} {' and '.join(values)}" for name, values in facts.items()]
 
 
 def side_by_side_as_text(found: SideBySide) -> str:
@@ -53,7 +61,7 @@ def failures(found: SideBySide, rules: Iterable[Rule]) -> list[str]:
         _of_run(found, place, line)
         for rule in rules
         for place, some in enumerate(found.comparisons, start=1)
-        for line in rule.failures(some)
+        for line in rule.failures(some, (letter(0), letter(place)))
     ]
 
 
@@ -69,7 +77,7 @@ def gate_lines(found: SideBySide, rules: Sequence[Rule]) -> list[str]:
         f"warning: {_of_run(found, place, line)}"
         for rule in rules
         for place, some in enumerate(found.comparisons, start=1)
-        for line in rule.warnings(some)
+        for line in rule.warnings(some, (letter(0), letter(place)))
     ]
     failed = [f"FAILED {line}" for line in failures(found, rules)]
     passed = f"passed: {', '.join(rule.text for rule in rules)}"
@@ -83,7 +91,7 @@ def nothing_compared(found: SideBySide) -> dict[int, str]:
         for place, some in enumerate(found.entries, start=1)
     }
     return {
-        place: f"nothing was compared: {why_nothing(some)}"
+        place: f"nothing was compared: {why_nothing(some, (letter(0), letter(place)))}"
         for place, some in rows.items()
         if not any(row.has_figure for row in some)
     }
@@ -128,8 +136,7 @@ def _table(entries: Sequence[Entry], sides: Sides) -> list[str]:
     signs: dict[str, int] = {}
     for entry in sorted(entries, key=lambda entry: order_of(entry.comparison.verdict)):
         row = entry.comparison
-        notes = row.reason.split("; ") if row.reason else []
-        marks = "".join(f" [{signs.setdefault(note, len(signs) + 1)}]" for note in notes)
+        marks = "".join(f" [{signs.setdefault(note, len(signs) + 1)}]" for note in row.reasons)
         words = ", ".join(filter(None, [verdict_of(entry, sides), by_seeds(entry)]))
         lines.append(
             f"{names[entry.key]:{width}}  {row.kind:16}  {_figure(row):>9}  "
@@ -139,15 +146,15 @@ def _table(entries: Sequence[Entry], sides: Sides) -> list[str]:
 
 
 def _without_figure(entries: Sequence[Entry], sides: Sides) -> list[str]:
-    """The rows that were not compared, by verdict and reason."""
+    """The rows that were not compared, by verdict and reasons, of which each has its line."""
     names, lines = _names(entries), []
 
-    def why(entry: Entry) -> tuple[int, str, str]:
+    def why(entry: Entry) -> tuple[int, str, tuple[str, ...]]:
         row = entry.comparison
-        return order_of(row.verdict), verdict_of(entry, sides), row.reason or ""
+        return order_of(row.verdict), verdict_of(entry, sides), row.reasons
 
-    for (_, verdict, reason), some in groupby(sorted(entries, key=why), key=why):
-        lines.append(f"{verdict}: {reason}" if reason else f"{verdict}:")
+    for (_, verdict, reasons), some in groupby(sorted(entries, key=why), key=why):
+        lines += [f"{verdict}: {reason}" for reason in reasons] or [f"{verdict}:"]
         lines += [f"    {names[entry.key]}, {entry.comparison.kind}" for entry in some]
     return lines
 

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from statistics import mean
 
+from bench.analysis import values
 from bench.analysis.across.changes import Change
-from bench.analysis.across.entries import Entry, only_in
+from bench.analysis.across.entries import Entry
 from bench.analysis.across.series import Point
-from bench.analysis.comparison.compare import ONLY_A, ONLY_B, REFUSED, Comparison, Sides
+from bench.analysis.comparison.compare import (
+    ONLY_A,
+    ONLY_B,
+    REFUSED,
+    Comparison,
+    Sides,
+    only_in,
+)
 from bench.analysis.experiments import device_of, labels, start_of
 from bench.core.case import Case
 from bench.core.kinds import KINDS, kind
@@ -29,13 +36,13 @@ _WHERE_IT_DIFFERS: tuple[CaseColumn, ...] = (
     ("recipe", lambda case: case.recipe),
     ("precision", lambda case: case.precision),
     ("batch", lambda case: str(case.batch_size)),
-    ("px", lambda case: str(case.input_size)),
+    ("input px", lambda case: str(case.input_size)),
     ("device", device_of),
     ("seed", lambda case: str(case.seed)),
     ("defaults", lambda case: case.defaults),
 )
 
-_NARROW = ("batch", "precision", "device", "px", "seed", "defaults", "recipe", "weights")
+_NARROW = ("batch", "precision", "device", "input px", "seed", "defaults", "recipe", "weights")
 """The same by the width of their cells."""
 
 _DECIDED = (SPEED.below, ACCURACY.below, SPEED.above, ACCURACY.above)
@@ -88,7 +95,7 @@ class CaseCells:
 
     def headers(self, figures: Sequence[str]) -> list[str]:
         """The headers of all columns."""
-        who = [*(header for header, _ in _ALWAYS), "of"]
+        who = [*(header for header, _ in _ALWAYS), "measured"]
         first, last = ([header for header, _ in some] for some in (self._first, self._last))
         return [*who, *first, *figures, *last]
 
@@ -116,17 +123,12 @@ def names_of(cases: Iterable[Case]) -> dict[Case, str]:
 
 
 def value_of(records: Sequence[Record]) -> str:
-    """The result of a case in a run with its unit, the mean of its seeds; else its status."""
-    found = [number for r in records if r.ok and (number := _number(r)) is not None]
+    """The result of a case in a run over its seeds, with its unit; else its status."""
+    found = [record for record in records if record.ok and record.samples]
     if not found:
         return NOTHING if not records or records[0].ok else records[0].status
-    value = quantity(records[0].kind, mean(found))
+    value = quantity(records[0].kind, values.value_of(found).value)
     return f"{value} ({len(found)} seeds)" if len(found) > 1 else value
-
-
-def _number(record: Record) -> float | None:
-    keys = ("images_per_second", "p50", "seconds", "fraction")
-    return next((record.summary[key] for key in keys if key in record.summary), None)
 
 
 def quantity(name: str, value: float | None) -> str:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from bench.analysis.caveats import is_removed
 from bench.analysis.experiments import latest
-from bench.analysis.frame import VALUES
+from bench.analysis.values import own_value
 from bench.core.kinds import kind
 from bench.core.records import Record
 
@@ -72,17 +72,12 @@ def _with_result(records: Iterable[Record]) -> list[Record]:
         record
         for record in latest(records)[0]
         if record.ok and not (kind(record.kind).timed and is_removed(record))
-        if _value(record) is not None
+        if own_value(record) is not None
     ]
 
 
-def _value(record: Record) -> float | None:
-    """What the summary says first; None where it says nothing."""
-    return next((found for n in VALUES if (found := record.summary.get(n)) is not None), None)
-
-
 def _result(record: Record) -> _Result:
-    value = _value(record)
+    value = own_value(record)
     assert value is not None, "records without a value are left out"
     return _Result(value, record.summary.get("low"), record.summary.get("high"))
 

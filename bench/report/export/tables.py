@@ -6,6 +6,7 @@ cells of the report, or of the tidy table the columns that tell its rows apart.
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import math
@@ -16,6 +17,7 @@ from typing import Any
 import pandas as pd
 
 from bench.analysis.frame import frame_of
+from bench.core.case import Case
 from bench.core.errors import UserError
 from bench.core.records import Record
 from bench.report.chapters import TABLES
@@ -27,10 +29,7 @@ from bench.report.tables import as_markdown, frame, sections
 RECORDS = "records"
 """Name of the tidy table: one row per record."""
 
-_IDENTITY = (
-    *("run", "variant", "framework", "execution", "track", "init", "weights", "head", "frozen"),
-    *("recipe", "precision", "batch_size", "input_size", "device", "seed", "defaults"),
-)
+_IDENTITY = ("run", *(field.name for field in dataclasses.fields(Case)))
 """Columns of the tidy table of which Markdown and LaTeX have those that differ between rows."""
 _SHOWN = ("kind", "value", "unit", "low", "high", "status")
 """Those that they always have."""

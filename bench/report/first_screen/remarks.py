@@ -9,7 +9,7 @@ from dataclasses import replace
 from bench.analysis.caveats import footnotes_on
 from bench.analysis.experiments import Experiment, labels
 from bench.analysis.results import Results
-from bench.analysis.speeds import seconds_of
+from bench.analysis.values import value_of
 from bench.core.case import Case
 from bench.core.kinds import INFERENCE, LATENCY, TRAIN_THROUGHPUT, kind
 from bench.report.first_screen.findings import title
@@ -37,7 +37,7 @@ def slower_as_recommended(results: Results, *kinds: str) -> list[str]:
     """
     sentences = []
     for stock, certified in _pairs(results, kinds):
-        seconds = _seconds(stock, results), _seconds(certified, results)
+        seconds = _seconds(stock), _seconds(certified)
         if seconds[0] > SLOWER * seconds[1]:
             sentences.append(_sentence(stock, certified, seconds))
     return sentences
@@ -69,11 +69,10 @@ def _same_machine(one: Experiment, other: Experiment) -> bool:
     return all(left.get(fact) == right.get(fact) for fact in facts)
 
 
-def _seconds(experiment: Experiment, results: Results) -> float:
+def _seconds(experiment: Experiment) -> float:
     """Seconds of half of the calls at most (p50), or of one image, as the tables have them."""
-    if kind(experiment.kind).throughput:
-        return 1 / results.rate(experiment).value
-    return seconds_of(experiment.ok)
+    value = value_of(experiment.ok).value
+    return 1 / value if kind(experiment.kind).throughput else value
 
 
 def _sentence(stock: Experiment, certified: Experiment, seconds: tuple[float, float]) -> str:

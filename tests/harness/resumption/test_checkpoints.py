@@ -302,7 +302,9 @@ def test_final_weights_are_a_source_with_class_names(kept: tuple[Record, Path]) 
     network = prediction_network(*open_weights(str(path)))
     assert [network.label(i) for i in range(10)] == record.metrics["classes"]
     assert network.facts.training["test_accuracy"] == record.metrics["test_accuracy"]
-    assert f"{record.metrics['test_accuracy']:.2%} of the test images" in network.facts.notes
+    assert (
+        f"{100 * record.metrics['test_accuracy']:.2f} % of the test images" in network.facts.notes
+    )
 
 
 def test_final_weights_that_were_changed_are_refused(kept: tuple[Record, Path]) -> None:

@@ -11,7 +11,7 @@ from bench.analysis.comparison.compare import compare
 from bench.analysis.experiments import Experiment
 from bench.core.records import Record
 from bench.report.tables import TABLES, frame, sections
-from bench.stats import bootstrap
+from bench.stats import intervals
 from tests.support.synthetic_records.synthetic import make_record, make_run
 
 TABLE = {table.name: table for table in TABLES}
@@ -174,7 +174,7 @@ def test_a_comparison_counts_processes_and_not_blocks() -> None:
 
 def test_one_process_each_says_what_was_assumed() -> None:
     (row,) = compare([taken("pytorch", [[1.0] * 9])], [taken("pytorch", [[1.0] * 9], match="n")])
-    reach = 4.303 * math.sqrt(2) * bootstrap.PROCESS_SPREAD  # one degree of freedom on each side
+    reach = 4.303 * math.sqrt(2) * intervals.PROCESS_SPREAD  # one degree of freedom on each side
     assert row.high is not None
     assert math.log(row.high) == pytest.approx(reach, rel=0.01)
     assert "one process" in (row.reason or "")
