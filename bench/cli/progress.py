@@ -52,7 +52,7 @@ def result_line(record: Record) -> str:
             return f"{seconds:.1f} s to the end of the first step"
         case {"fraction": fraction} if kind(record.kind).trained:
             seconds = record.metrics["train_seconds"]
-            return f"{fraction:.2%} test accuracy after {seconds:.0f} s of training"
+            return f"{100 * fraction:.2f} % test accuracy after {seconds:.0f} s of training"
         case summary:
             return ", ".join(f"{name} {value:.4g}" for name, value in summary.items())
 

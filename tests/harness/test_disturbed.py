@@ -59,7 +59,7 @@ def workers(monkeypatch: pytest.MonkeyPatch) -> Workers:
         def resume(self) -> None: ...
         def close(self) -> None: ...
 
-        def block(self, on_progress: Any) -> dict[str, Any]:
+        def block(self) -> dict[str, Any]:
             return made.block(self.name)
 
         def end(self, on_progress: Any) -> dict[str, Any]:

@@ -93,7 +93,7 @@ def test_text_names_every_image_and_its_classes(
     for path, wanted in zip(paths[:2], expected(paths[:2], 2), strict=True):
         assert str(path) in shown
         for index, probability in wanted:
-            line = next(x for x in shown.splitlines() if f"{probability:.2%}" in x)
+            line = next(x for x in shown.splitlines() if f"{100 * probability:.2f} %" in x)
             assert f"{index}   kind {index}" in line
     assert shown.count("kind") == 4
 

@@ -108,7 +108,7 @@ class _Sheets:
         shares, pixels = softmax(found.logits), shown(images, self._network.preprocessing)
         for place, name in enumerate(names):
             index = int(found.classes[place])
-            words = f"{self._network.label(index)} {shares[place, index]:.1%}"
+            words = f"{self._network.label(index)} {100 * shares[place, index]:.1f} %"
             out = self._free(f"{Path(name).stem}-gradcam")
             overlay(pixels[place], found.maps[place], f"{words} {self._how}").save(out)
             yield f"{out}: {words}"

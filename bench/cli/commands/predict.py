@@ -76,7 +76,7 @@ class _Tables:
             table.add_column("label")
             for found in self._predictions.of(row):
                 label = Text(found.label)
-                table.add_row(f"{found.probability:.2%}", str(found.index), label)
+                table.add_row(f"{100 * found.probability:.2f} %", str(found.index), label)
             self._console.print(table)
 
     def close(self) -> None:
