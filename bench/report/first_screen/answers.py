@@ -245,7 +245,8 @@ def _others(lead: Finding, others: Sequence[Finding]) -> str:
     words = {TIE: "no difference", INCONCLUSIVE: INCONCLUSIVE, NOT_COMPARED: NOT_COMPARED}
     order = [*(word for word in counted if word not in words), *words]
     parts = [f"{counted[word]} {words.get(word, word)}" for word in order if counted[word]]
-    verdicts = ", ".join(parts)
+    # Where all say the same as the ends of the range, that is said already.
+    verdicts = "" if span and len(counted) == 1 and not words.keys() & counted else ", ".join(parts)
     if number == 1:
         verdicts = words.get(others[0].verdict, "" if span else others[0].verdict)
     return f"{these}: {' '.join(filter(None, (span, verdicts and f'({verdicts})')))}"

@@ -30,6 +30,7 @@ from bench.training.frameworks import FRAMEWORKS
 from bench.training.tracks import TRACKS
 
 NOT_COMPARED = "not compared"
+_SINGLE = "single images"
 _CHANCE = 1.5
 """Accuracies up to this times chance are no sign of learning."""
 _NO_DIFFERENCE = ("", TIE, INCONCLUSIVE, NOT_INTERLEAVED)
@@ -95,7 +96,7 @@ def serving(results: Results, named: bool) -> list[Finding]:
     """Inference speeds over those of the reference framework, in batches and of single images."""
     return [
         *_speeds(results, named, INFERENCE, "serves", "serving"),
-        *_speeds(results, named, LATENCY, "answers single images of", "answering single images of"),
+        *_speeds(results, named, LATENCY, f"answers {_SINGLE} of", f"answering {_SINGLE} of"),
     ]
 
 
@@ -159,7 +160,9 @@ def _speeds(results: Results, named: bool, name: str, verb: str, noun: str) -> l
         what = [title(ours.case)] if frameworks > 1 else []
         what += [network] if networks > 1 or frameworks == 1 else []
         mark = _speed_mark(ours, what, versus.ratio, decided=word not in _NO_DIFFERENCE)
-        found.append(replace(made, effect=wording.size(value), size=value, marks=(mark,)))
+        effect = wording.size(value)
+        effect = f"{effect} on {_SINGLE}" if name == LATENCY else effect
+        found.append(replace(made, effect=effect, size=value, marks=(mark,)))
     return found
 
 

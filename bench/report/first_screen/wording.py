@@ -144,8 +144,9 @@ def accuracy_sentence(
     if verdict.word != INCONCLUSIVE:
         gained = gain(difference, f" than {other}")
         return f"{one} {subject.verb} {gained} {subject.noun}: {both}"
-    who = f"{one} compared with {other} in test accuracy {subject.noun} is inconclusive"
-    return f"{who}: {both}, but {_accuracy_reason(verdict, difference)}"
+    ours, theirs = map(percent, accuracies)
+    reached = f"{one} {subject.verb} {ours} test accuracy {subject.noun}, {other} {theirs}"
+    return f"{reached}: inconclusive, {_accuracy_reason(verdict, difference)}"
 
 
 def _accuracy_reason(verdict: Verdict, difference: Estimate) -> str:
