@@ -142,13 +142,16 @@ function lastRows(table) {
   }
 }
 
-/** Columns that say the same in every row: hidden at first, and named above the table. */
+/** Conditions that are the same in every row: hidden at first, and named above the table. */
 function constants(table, headers) {
   const rows = [...$("tbody", table).rows];
   if (rows.length < 3) return [];
-  return headers.map((_, place) => place).filter((place) =>
-    !["network", "framework", "measured", "of", "verdict"].includes(headers[place])
-    && rows.every((row) => row.cells[place].textContent === rows[0].cells[place].textContent));
+  const result = (text) => /\dx$|%$|\[/.test(text);
+  return headers.map((_, place) => place).filter((place) => {
+    const text = rows[0].cells[place].textContent;
+    return !["network", "framework", "measured", "verdict"].includes(headers[place]) && !result(text)
+      && rows.every((row) => row.cells[place].textContent === text);
+  });
 }
 
 const isCell = (cell) => !cell.classList.contains("opens");
