@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -35,8 +36,8 @@ def machine_line(records: Iterable[Record]) -> str | None:
                 f"short to tell. {advice}"
             )
         return (
-            f"The machine was quiet: others used at most {100 * max(shares):.0f} % of the CPUs."
-            f"{_swapped(observed)}"
+            f"The machine was quiet: others used at most {math.ceil(100 * max(shares))} % of the "
+            f"CPUs.{_swapped(observed)}"
         )
     many = "1 measurement gives" if len(observed) == 1 else f"{len(observed)} measurements give"
     return (
