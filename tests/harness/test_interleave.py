@@ -73,7 +73,7 @@ class FakeWorker:
         self.steps = steps or 7
         self.script.does(self.name, f"begin {steps} {extras}")
 
-    def block(self, on_progress: Any) -> dict[str, Any]:
+    def block(self) -> dict[str, Any]:
         self._alone()
         self.script.does(self.name, "block")
         return {"samples": [1.0], "machine": None}
