@@ -57,7 +57,8 @@ _AS_LONG = 0.05
 an epoch that is left out, for example."""
 
 _LATER = ("track", "seed", "defaults")
-"""Fields of a case that are not of its row: the first of every row, or in columns of their own."""
+"""Fields of a case that stand elsewhere: the track before the others, the rest where a table has
+them."""
 IDENTITY = (
     *("dataset", "fingerprint", "track"),
     *(field.name for field in dataclasses.fields(Case) if field.name not in _LATER),

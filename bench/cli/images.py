@@ -15,7 +15,7 @@ from rich.text import Text
 
 from bench.core import terminal
 from bench.core.errors import UserError
-from bench.core.text import counted, headline
+from bench.core.text import headline, many
 from bench.inference.limits import MAX_PIXELS
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ class ImageRun:
         return 2 if self._refused else 0
 
     def _progress(self) -> str:
-        images = counted(len(self._paths), "image")
+        images = many(len(self._paths), "image")
         return f"{self.done} of {images} done" if self.done else "no image is done"
 
     def _bar(self) -> Progress:

@@ -14,7 +14,7 @@ from bench.cli.progress import Display
 from bench.core import signals
 from bench.core.errors import UserError, notice
 from bench.core.run_paths import WEIGHTS
-from bench.core.text import counted
+from bench.core.text import many
 from bench.harness.executor import Executor
 from bench.harness.matrix import Job
 from bench.harness.measure import Keys
@@ -111,7 +111,7 @@ def outcome(run: Run) -> list[str]:
 def how_to_go_on(run: Run, wanted: int) -> str:
     """How far a stopped run is, and the command that goes on with it."""
     there = run.store.count()
-    line = f"{there} of {counted(wanted, 'measurement')} {'is' if wanted == 1 else 'are'} there"
+    line = f"{there} of {many(wanted, 'measurement')} {'is' if wanted == 1 else 'are'} there"
     if there == wanted:
         return line
     begun = checkpoints.begun(run.folder)

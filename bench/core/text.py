@@ -21,7 +21,7 @@ def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def counted(number: int, thing: str, things: str | None = None) -> str:
+def many(number: int, thing: str, things: str | None = None) -> str:
     """A number of things: ``1 record``, ``2,000 records``.
 
     Args:

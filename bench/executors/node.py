@@ -29,7 +29,7 @@ from bench.core.system import nvml
 from bench.core.system.devices import accelerated, parse
 from bench.core.system.environment import gpu_line, processor
 from bench.core.system.resources import usable_cpus, usable_memory
-from bench.core.text import counted, without_folders
+from bench.core.text import many, without_folders
 from bench.data.dataset import Dataset, load
 from bench.executors.cores import own_cores
 from bench.executors.parcels import data_folder, weights_file
@@ -228,7 +228,7 @@ def _kind(cpus: int, device: str) -> tuple[str, str]:
         facts["gpu"] = nvml.card(device).facts()
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
     card = gpu_line(facts) if accelerated(device) else ""
-    words = f"{facts['cpu']}, {counted(cpus, 'CPU')}" + (f", {card}" if card else "")
+    words = f"{facts['cpu']}, {many(cpus, 'CPU')}" + (f", {card}" if card else "")
     return digest, words
 
 

@@ -11,7 +11,7 @@ from bench.core import signals
 from bench.core.case import Case
 from bench.core.errors import UserError
 from bench.core.system.devices import accelerated
-from bench.core.text import counted
+from bench.core.text import many
 from bench.executors import node as on_node
 from bench.executors.cluster import Cluster, Lost, Needs, Place, Ticket
 from bench.executors.placement import (
@@ -204,7 +204,7 @@ class Nodes:
             number, what = self._threads or place.cpus, "CPU"
         if number is None or number >= self._devices:
             return None
-        return counted(number, what)
+        return many(number, what)
 
     def _refuse(self, name: str, why: str, listener: Listener) -> None:
         self._refused[name] = f"{label_of(name)}: {why}"

@@ -185,11 +185,6 @@ def power(value: float | None) -> str:
     return "0" if value == 0 else f"{value:.1e}"
 
 
-def many(number: int, thing: str) -> str:
-    """How many of a thing: ``1 row``, ``1,250 rows``."""
-    return f"{number:,} {thing}" + ("" if number == 1 else "s")
-
-
 def joined(words: Sequence[str]) -> str:
     """``one``, ``one and two``, ``one, two and three``."""
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

@@ -29,11 +29,10 @@ from bench.core.meanwhile import uncollected
 from bench.core.records import Record, RecordStore, read_all
 from bench.core.run_paths import find
 from bench.core.samples import by_process
-from bench.core.text import without_folders
+from bench.core.text import many, without_folders
 from bench.report import footnotes, summary
 from bench.report.failing import Failures
 from bench.report.first_screen.answers import answers, certificates, how_to_read
-from bench.report.format import many
 from bench.report.page.assets import TEMPLATES, assets
 from bench.report.page.chapters import Group, facet_values, groups, more_rows
 from bench.report.page.commands import Begun, begun

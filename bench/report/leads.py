@@ -12,9 +12,10 @@ from collections.abc import Callable, Sequence
 from bench.analysis.experiments import labels
 from bench.analysis.rows import Row
 from bench.core.kinds import kind
+from bench.core.text import many
 from bench.report.columns import case_of, framework_of
 from bench.report.footnotes import has_caveat, signed
-from bench.report.format import joined, known, many
+from bench.report.format import joined, known
 from bench.stats.verdicts import ACCURACY, INCONCLUSIVE, SPEED, TIE
 from bench.training.tracks import peers_of
 

@@ -315,7 +315,7 @@ def name_rows(
             y = at if at in bold else at - above
             va = "center_baseline" if at in bold else "bottom"
             text = axes.text(0, y, name, transform=place, ha="left", va=va)
-            text.set_in_layout(False)  # it may go on above the figures beside the panel
+            text.set_in_layout(False)  # it may reach over the figures right of the panel
             text.set_bbox({"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.8})
         text.set(fontsize=size, fontweight=weight)
 

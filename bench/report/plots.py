@@ -23,10 +23,10 @@ from bench.core.files import sweep_once
 from bench.core.kinds import kind
 from bench.core.system.process import die_with_parent
 from bench.core.system.resources import usable_cpus
+from bench.core.text import many
 from bench.report import footnotes
 from bench.report.chapters import TABLES
 from bench.report.computing import compute_rows
-from bench.report.format import many
 from bench.report.panels import FEW_PANELS, PANELS
 from bench.report.plot_style import PHONE, Drawing, Plot, below, retitle, save, style, use_style
 from bench.report.report import Part, Records, Report

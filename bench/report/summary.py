@@ -24,10 +24,11 @@ from bench.core.case import Case
 from bench.core.kinds import kind
 from bench.core.records import Record
 from bench.core.system.environment import gpu_line
+from bench.core.text import many
 from bench.report import footnotes
 from bench.report.chapters.learning import ablation
 from bench.report.columns import case_of, framework_of
-from bench.report.format import fixed, joined, known, many, percent, ratio, significant
+from bench.report.format import fixed, joined, known, percent, ratio, significant
 from bench.report.report import Records, Report
 from bench.training.tracks import TRACKS, peers_of
 

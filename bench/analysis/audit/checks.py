@@ -24,7 +24,7 @@ from bench.core.errors import UserError, reason_of
 from bench.core.kinds import kind
 from bench.core.records import Record
 from bench.core.system.machine import is_disturbed
-from bench.core.text import counted, flatten, without_folders
+from bench.core.text import flatten, many, without_folders
 
 CAVEATS = "**Caveats**"
 """What begins the caveats in the notes about a run."""
@@ -123,7 +123,7 @@ def _load(records: Sequence[Record]) -> Found:
         names = {kind(record.kind).label for record in unknown}
         yield (
             "",
-            f"{len(unknown)} of {counted(len(timed), 'record')} ({', '.join(sorted(names))}) "
+            f"{len(unknown)} of {many(len(timed), 'record')} ({', '.join(sorted(names))}) "
             f"{'does' if len(unknown) == 1 else 'do'} not say what else ran on the "
             "machine, and no caveat answers it",
         )

@@ -15,7 +15,7 @@ from bench.cli.options import record_options
 from bench.core.errors import notice
 from bench.core.records import FILE, Record, RecordStore
 from bench.core.schema.record_fields import ANSWERABLE, CAVEATS_ON
-from bench.core.text import counted
+from bench.core.text import many
 from bench.harness.resumption.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def annotate(
     if cut:
         done = "removed" if changes else "left out"
         notice(f"{store.path}: the last line was cut, as a killed run leaves it; {done}")
-    click.echo(f"{counted(number, 'record')} selected, {changes} changed")
+    click.echo(f"{many(number, 'record')} selected, {changes} changed")
 
 
 @contextmanager

@@ -30,17 +30,17 @@ def audit(runs: tuple[Path, ...], as_json: bool) -> int:
     from bench.analysis.audit.checks import audit as audit_records
     from bench.analysis.audit.checks import notes_of
     from bench.analysis.runs import read
-    from bench.core.text import counted
+    from bench.core.text import many
 
     alone = [run for run in runs if of_certificates.has_certificates_alone(run)]
     found = []
     for folder in alone:
         certificates = of_certificates.certificates_of(folder)
-        number = counted(len(certificates), "certificate")
+        number = many(len(certificates), "certificate")
         found.append((folder, number, of_certificates.audit_certificates(certificates)))
     for run in read(rest) if (rest := [run for run in runs if run not in alone]) else ():
         some = audit_records(run.records, notes_of(run.folder), begun_of(run.folder))
-        found.append((run.folder, counted(len(run.records), "record"), some))
+        found.append((run.folder, many(len(run.records), "record"), some))
     findings = [finding for *_, some in found for finding in some]
     if as_json:
         click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
@@ -49,5 +49,5 @@ def audit(runs: tuple[Path, ...], as_json: bool) -> int:
         for finding in some:
             click.echo(finding.line)
         where = f"{folder}: " if len(found) > 1 else ""
-        click.echo(f"{where}{number}, {counted(len(some), 'finding')}")
+        click.echo(f"{where}{number}, {many(len(some), 'finding')}")
     return int(bool(findings))

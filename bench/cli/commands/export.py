@@ -65,12 +65,12 @@ def export(
         raise click.UsageError(f"--to {to} needs -o PATH")
     records = [record for run in chosen.of(read(runs)) for record in run.records]
     if to in CURVES:
-        from bench.core.text import counted
+        from bench.core.text import many
         from bench.report.export.curves import WRITERS
 
         assert output is not None
         target = _target(output)
-        click.echo(f"{counted(WRITERS[to](records, target), 'training')} written to {target}")
+        click.echo(f"{many(WRITERS[to](records, target), 'training')} written to {target}")
         return
     if to in SERVICES:
         from bench.report.export.benchmarks import FORMATS

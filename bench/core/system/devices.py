@@ -15,7 +15,7 @@ from itertools import takewhile
 from pathlib import Path
 
 from bench.core.errors import UserError
-from bench.core.text import counted
+from bench.core.text import many
 
 AUTO = "auto"
 """The accelerator that every framework of a call can use, else the CPU."""
@@ -191,7 +191,7 @@ def _counted(device: Device, there: range | list[str]) -> str:
     if not number:
         return f"no {kind.title}; --device cpu runs everywhere"
     names = ", ".join(str(Device(kind, index)) for index in range(number))
-    return f"{counted(number, kind.title)}: {names}"
+    return f"{many(number, kind.title)}: {names}"
 
 
 CPU = Device(KINDS["cpu"])

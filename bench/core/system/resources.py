@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from bench.core.errors import UserError
-from bench.core.text import counted
+from bench.core.text import many
 
 ROOT = Path("/")
 """Where ``proc`` and ``sys`` are."""
@@ -64,7 +64,7 @@ def use_threads(count: int) -> None:
     cpus = usable_cpus()
     if not 1 <= count <= len(cpus):
         raise UserError(
-            f"{count} threads: this process may use {counted(len(cpus), 'CPU')} "
+            f"{count} threads: this process may use {many(len(cpus), 'CPU')} "
             f"({_why(len(cpus))}); give 1 to {len(cpus)}"
         )
     bind(cpus[:count])

@@ -27,7 +27,7 @@ from bench.core.system import nvml
 from bench.core.system.devices import accelerated
 from bench.core.system.environment import processor
 from bench.core.system.resources import affinity
-from bench.core.text import counted
+from bench.core.text import many
 from bench.data.dataset import Dataset
 from bench.harness.certificates import versions_of
 from bench.harness.matrix import Task
@@ -151,8 +151,8 @@ def begun(run: Path) -> str:
     rounds = sum(map(kept_rounds, folder.glob("group-*.json")))
     trainings = sum(checkpoints.found(path) is not None for path in folder.glob("*"))
     parts = [
-        f"{counted(rounds, 'round')} of processes" * bool(rounds),
-        f"{counted(trainings, 'checkpoint')} of a training" * bool(trainings),
+        f"{many(rounds, 'round')} of processes" * bool(rounds),
+        f"{many(trainings, 'checkpoint')} of a training" * bool(trainings),
     ]
     return " and ".join(filter(None, parts))
 

@@ -21,7 +21,7 @@ from bench.core.errors import UserError, reason_of
 from bench.core.files import write_whole
 from bench.core.samples import Block
 from bench.core.system.machine import BlockState
-from bench.core.text import counted
+from bench.core.text import many
 from bench.harness.interleaving.interleave import TaskResults
 from bench.worker.client import WorkerError
 
@@ -76,7 +76,7 @@ class Rounds:
             rounds = len(found["seconds"])
             if found.get("conclusion"):
                 self.conclusion = Conclusion(**found["conclusion"])
-                whole = counted(rounds, "round")
+                whole = many(rounds, "round")
                 return found["seconds"], f"records of {whole} of processes are completed"
             return found["seconds"], f"goes on with round {rounds + 1} of processes"
         except UserError as error:

@@ -9,6 +9,7 @@ from itertools import pairwise
 
 from bench.analysis.across.changes import MISSING, History, can_find, histories
 from bench.analysis.runs import Run
+from bench.core.text import many
 from bench.report.across.history_plot import HOW, Axis, break_lines, history, panels
 from bench.report.across.page import Chapter, Part, drawn, page
 from bench.report.across.words import (
@@ -18,7 +19,6 @@ from bench.report.across.words import (
     figure_of,
     interval_of_point,
     kind_label,
-    many,
     value_of_point,
     verdict_of,
 )

@@ -44,7 +44,7 @@ class Axis:
     Args:
         tracked: All series of a panel.
         by: One of `BY`. Runs without a known time, or of one moment, are placed in their order; so
-            are those of a panel in which runs are too close in time to be told apart.
+            are those of a panel in which marks of runs would overlap.
     """
 
     def __init__(self, tracked: Sequence[History], by: str) -> None:
@@ -84,7 +84,7 @@ class Axis:
         return self._names[point.run] if self.dated else self._key(point)
 
     def aside(self, place: int, number: int) -> float:
-        """How far the curve at `place` stands beside the middle of a step, of so many curves."""
+        """Offset of a curve from the middle of a step: the one at `place` of `number` curves."""
         between = min(_ASIDE, _BESIDE / number)
         return between * (place - (number - 1) / 2) if self.steps else 0.0
 
@@ -114,7 +114,7 @@ _TICKS, _UPRIGHT = 12, 9  # names below a panel at most, and those that stand si
 _APART = 25
 """Two runs nearer than the length of the axis over this cover each other's marks."""
 _UNEVEN = 4
-"""Nor are they told apart by a longer axis where others are this much farther apart."""
+"""Runs have steps where two are also this many times nearer than the mean distance."""
 
 
 def _date(started_at: str) -> float:

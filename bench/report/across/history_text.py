@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from bench.analysis.across.changes import MISSING, History, can_find
+from bench.core.text import many
 from bench.report.across.words import (
     change_words,
     interval_of_point,
     kind_label,
-    many,
     value_of_point,
 )
 from bench.report.format import NOTHING

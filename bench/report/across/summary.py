@@ -17,13 +17,13 @@ from bench.core.errors import UserError, cannot_write
 from bench.core.files import expanded, write_whole
 from bench.core.kinds import TIMED
 from bench.core.records import Record
+from bench.core.text import many
 from bench.report.across import text
 from bench.report.across.words import (
     CaseCells,
     by_seeds,
     counted,
     figure_of,
-    many,
     noise,
     order_of,
     share,

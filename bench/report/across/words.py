@@ -20,6 +20,7 @@ from bench.analysis.experiments import device_of, labels, start_of
 from bench.core.case import Case
 from bench.core.kinds import KINDS, kind
 from bench.core.records import Record
+from bench.core.text import many
 from bench.report.format import NOTHING, SHARE, Quantity, percent, points, ratio, significant
 from bench.stats.verdicts import ACCURACY, INCONCLUSIVE, SPEED, TIE
 
@@ -177,11 +178,6 @@ def by_seeds(entry: Entry) -> str:
 def order_of(verdict: str) -> int:
     """Sorting key of a verdict: decided ones, the worse first, then the others, then none."""
     return _ORDER.index(verdict) if verdict in _ORDER else len(_ORDER)
-
-
-def many(number: int, thing: str) -> str:
-    """``1 row``, ``2 rows``."""
-    return f"{number:,} {thing}" + ("" if number == 1 else "s")
 
 
 def counted(entries: Sequence[Entry], sides: Sides = ("A", "B")) -> str:

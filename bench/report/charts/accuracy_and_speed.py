@@ -14,7 +14,8 @@ from bench.analysis.experiments import Experiment, framework_labels_of, labels
 from bench.analysis.results import Results
 from bench.analysis.rows import TRAINING, mean_over_seeds
 from bench.core.case import Case
-from bench.report.format import RATIO, SHARE, interval, many, significant
+from bench.core.text import many
+from bench.report.format import RATIO, SHARE, interval, significant
 from bench.report.panels import first_panels, panels_of, signed_title
 from bench.report.plot_style import (
     ALONE,

@@ -20,6 +20,7 @@ from bench.analysis.results import Results
 from bench.analysis.rows import Row, comparability_rows
 from bench.core.kinds import ACCURACY, INFERENCE, KINDS, LATENCY, TRAIN_THROUGHPUT
 from bench.core.records import Record
+from bench.core.text import many
 from bench.networks.normalisations import NORMALISATIONS
 from bench.report import footnotes, summary
 from bench.report.chapters.speed import scaling
@@ -29,7 +30,7 @@ from bench.report.first_screen.findings import NOT_COMPARED, Find, Finding
 from bench.report.first_screen.remarks import slower_as_recommended
 from bench.report.first_screen.small_plots import Mark, small_plot
 from bench.report.first_screen.wording import detected
-from bench.report.format import joined, many
+from bench.report.format import joined
 from bench.report.report import Records, Report
 from bench.stats.verdicts import ENOUGH_RUNS, INCONCLUSIVE, TIE
 from bench.training.tracks import TRACKS

@@ -17,7 +17,7 @@ from bench.core.errors import UserError
 from bench.core.limits import Limits
 from bench.core.system import nvml
 from bench.core.system.devices import AUTO, CPU, KINDS, Device, parse
-from bench.core.text import counted, headline, without_folders
+from bench.core.text import headline, many, without_folders
 from bench.training.frameworks import framework
 from bench.worker.client import Worker, WorkerError
 
@@ -175,5 +175,5 @@ def others_on(device: str, number: int = 1) -> str | None:
     if not listed:
         return None
     pids = ", ".join(str(pid) for pid in sorted(listed))
-    others = counted(len(listed), "other program computes", "other programs compute")
+    others = many(len(listed), "other program computes", "other programs compute")
     return f"{others} on {device} (pid {pids})"

@@ -14,10 +14,11 @@ from matplotlib.ticker import (
 
 from bench.analysis.experiments import Experiment, framework_labels_of, labels
 from bench.analysis.rows import TRAINING, Row, accuracy_rows
+from bench.core.text import many
 from bench.report.charts.accuracy_and_speed import accuracy_vs_throughput
 from bench.report.charts.accuracy_seeds import seeds
 from bench.report.columns import Column, dagger, how, number, seeds_of, who, whole
-from bench.report.format import NOTHING, many, percent, percent_interval, share, significant
+from bench.report.format import NOTHING, percent, percent_interval, share, significant
 from bench.report.leads import extremes
 from bench.report.panels import SEEDS, first_panels, panels_of, signed_title
 from bench.report.plot_style import (

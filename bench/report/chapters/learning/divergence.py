@@ -190,7 +190,7 @@ def _losses(axes: Axes, panel: Sequence[TrainingPair], part: Part) -> None:
     axes.margins(y=0.08)  # room for the broad line
     axes.tick_params(labelbottom=False)
     _across(axes, panel)
-    if not part.narrow:  # which has no room beside the panel, but a legend
+    if not part.narrow:  # which has a legend, and no room right of the panel
         _name_ends(axes, ends)
 
 

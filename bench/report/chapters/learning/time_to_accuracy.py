@@ -16,8 +16,9 @@ from bench.analysis.experiments import Data, Experiment, framework_labels_of, la
 from bench.analysis.results import Results
 from bench.analysis.rows import Row, counts, identity, mean_over_seeds
 from bench.analysis.time_to_accuracy import PARTS, TimeToAccuracy, startup_of, times_to_accuracy
+from bench.core.text import many
 from bench.report.columns import Column, how, number, seeds_of, who, whole
-from bench.report.format import NOTHING, count, joined, known, many, significant
+from bench.report.format import NOTHING, count, joined, known, significant
 from bench.report.leads import extremes
 from bench.report.panels import first_lines, signed_title
 from bench.report.plot_style import (

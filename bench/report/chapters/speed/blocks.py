@@ -13,6 +13,7 @@ from bench.analysis.results import Results
 from bench.analysis.rows import Row, counts, identity
 from bench.core.kinds import KINDS
 from bench.core.samples import by_process
+from bench.core.text import many
 from bench.report.charts.kind_grid import kind_grid
 from bench.report.columns import (
     Column,
@@ -24,7 +25,7 @@ from bench.report.columns import (
     who,
     whole,
 )
-from bench.report.format import many, percent, significant
+from bench.report.format import percent, significant
 from bench.report.leads import extremes
 from bench.report.panels import first_panels, name_bars, panels_of
 from bench.report.plot_style import (
