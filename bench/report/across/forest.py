@@ -39,6 +39,7 @@ from bench.report.plot_style import (
     new_figure,
     ratio_axis,
     retitle,
+    show_whole,
     sign,
 )
 from bench.stats.verdicts import ACCURACY, SPEED
@@ -116,6 +117,7 @@ def _draw(
     """Draw all lines; ``alone`` where there is one later run, whose letter no figure needs."""
     intervals = [_interval(entry) for line in lines for entry in line.marks.values()]
     limits = (ratio_axis if timed else difference_axis)(axes, intervals)
+    show_whole(axes, _EVEN[timed])
     axes.axvspan(*_EVEN[timed], color=GRID, alpha=0.45, linewidth=0, zorder=0)
     runs = sorted({place for line in lines for place in line.marks})
     names = names_of(line.case for line in lines)
