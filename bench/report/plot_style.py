@@ -478,7 +478,7 @@ def beside_sign(
     """
     figure = axes.get_figure(root=True)
     assert figure is not None
-    place = figure.dpi_scale_trans + ScaledTranslation(*at, axes.transAxes)
+    place = figure.dpi_scale_trans + ScaledTranslation(*at, axes.transAxes)  # type: ignore[arg-type]
     ends = [points / 72, (points + _PIECE) / 72]
     axes.add_artist(
         Line2D(ends, [0, 0], color=tint, linestyle=line, transform=place, clip_on=False)

@@ -88,6 +88,13 @@ def test_pages_of_a_long_table_are_named_after_it(chromium, tmp_path):
         assert page.get_by_role("navigation", name="Pages of Case by case").count() == 1
 
 
+def test_plots_fit_a_phone(page):
+    for card in page.locator("figure .card").all():
+        if card.is_visible():
+            assert card.evaluate("card => card.scrollWidth <= card.clientWidth"), card
+    assert page.locator("figure .card.narrow:visible").count() > 0
+
+
 def test_no_violation_of_accessibility_and_no_overflow(page):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright")
     page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")

@@ -186,8 +186,11 @@ def _table(headers: Sequence[str], told: Mapping[tuple[str, ...], Sequence[str]]
 
 def _figures(found: SideBySide) -> Chapter:
     with style():
-        drawings = [drawing for name in KINDS if (drawing := forest(found, name))]
-        figures = drawn(drawings)
+        wide, narrow = (
+            [drawing for name in KINDS if (drawing := forest(found, name, narrow=phone))]
+            for phone in (False, True)
+        )
+        figures = drawn(wide, narrow)
     return Chapter(
         "ratios",
         "All ratios",

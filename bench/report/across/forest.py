@@ -28,11 +28,13 @@ from bench.report.panels import LINES
 from bench.report.plot_style import (
     GRID,
     INK,
+    PHONE,
     SOFT,
     Drawing,
     Interval,
     colour,
     draw_interval,
+    few_ticks,
     hover,
     legend_below,
     name_rows,
@@ -46,7 +48,7 @@ from bench.stats.verdicts import ACCURACY, SPEED
 
 _MARKERS = "osD^vPX*"
 """A shape per run after the first."""
-_LINE, _MARK = 0.3, 0.22  # inches
+_LINE, _MARK, _NAME = 0.3, 0.22, 0.2  # inches of a line, of a mark in it, of a name above it
 _EVEN = {True: EVEN_SPEED, False: (100 * ACCURACY.low, 100 * ACCURACY.high)}
 """What counts as a tie, of speeds and of accuracies in points."""
 _DIFFERENT = (SPEED.above, SPEED.below, ACCURACY.above, ACCURACY.below)
@@ -66,8 +68,14 @@ class _Line(NamedTuple):
     marks: dict[int, Entry]
 
 
-def forest(found: SideBySide, name: str) -> Drawing | None:
-    """The drawing of one kind; accuracies once for all seeds. None without a figure."""
+def forest(found: SideBySide, name: str, *, narrow: bool = False) -> Drawing | None:
+    """The drawing of one kind; accuracies once for all seeds. None without a figure.
+
+    Args:
+        found: The runs.
+        name: The kind.
+        narrow: Whether it is for the width of a phone: names above their lines.
+    """
     lines = _lines(found, name)
     if not lines:
         return None
@@ -77,14 +85,15 @@ def forest(found: SideBySide, name: str) -> Drawing | None:
     label = kind_label(name)
     title = f"{label[:1].upper()}{label[1:]}: compared with {found.runs[0].name}"
     marks = sorted({place for line in shown for place in line.marks})
-    height = 1.5 + len(shown) * max(_LINE, _MARK * len(marks))
-    figure = new_figure(
-        10, height, title, data.pop() if len(data) == 1 else Data("several datasets", "")
-    )
+    each = max(_LINE, _MARK * len(marks))
+    height = 1.5 + len(shown) * (each + _NAME * narrow)
+    of = data.pop() if len(data) == 1 else Data("several datasets", "")
+    figure = new_figure(PHONE if narrow else 10, height, title, of)
     retitle(figure, title)
     axes = figure.subplots()
     frameworks = frameworks_of(records)
-    _draw(axes, kind(name).timed, shown, frameworks, alone=len(found.entries) == 1)
+    above = (0.4 * each + 0.03) / (each + _NAME) if narrow else None
+    _draw(axes, kind(name).timed, shown, frameworks, alone=len(found.entries) == 1, above=above)
     legend_below(figure, _handles(shown, frameworks, marks))
     if len(found.entries) > 1:
         _legend_of_runs(figure, found, marks)
@@ -112,9 +121,24 @@ def _reading(name: str) -> str:
 
 
 def _draw(
-    axes: Axes, timed: bool, lines: Sequence[_Line], frameworks: Sequence[str], *, alone: bool
+    axes: Axes,
+    timed: bool,
+    lines: Sequence[_Line],
+    frameworks: Sequence[str],
+    *,
+    alone: bool,
+    above: float | None,
 ) -> None:
-    """Draw all lines; ``alone`` where there is one later run, whose letter no figure needs."""
+    """Draw all lines.
+
+    Args:
+        axes: The panel.
+        timed: Whether they are of speeds.
+        lines: What is drawn.
+        frameworks: Of the figure.
+        alone: Whether there is one later run, whose letter no figure needs.
+        above: How far above its line a name stands; None: at the left of the panel.
+    """
     intervals = [_interval(entry) for line in lines for entry in line.marks.values()]
     limits = (ratio_axis if timed else difference_axis)(axes, intervals)
     show_whole(axes, _EVEN[timed])
@@ -126,7 +150,8 @@ def _draw(
         tint = colour(line.case.framework, frameworks)
         for place, entry in line.marks.items():
             row = entry.comparison
-            where = at + 0.8 * ((runs.index(place) + 0.5) / len(runs) - 0.5)
+            spread = 0.8 if above is None else 2 * above
+            where = at + spread * ((runs.index(place) + 0.5) / len(runs) - 0.5)
             draw_interval(axes, where, _interval(entry), limits, show=show, tint=tint)
             face = tint if row.verdict in _DIFFERENT else "white"
             shape = _MARKERS[(place - 1) % len(_MARKERS)]
@@ -137,8 +162,11 @@ def _draw(
             hover(mark, f"{names[line.case]}: {figures}")
             beside(axes, where, figures)
     axes.axvline(1 if timed else 0, color=INK, linewidth=0.9, zorder=1)
-    name_rows(axes, {at: names[line.case] for at, line in enumerate(lines)})
-    axes.set_ylim(len(lines) - 0.4, -0.6)
+    if above is not None:
+        few_ticks(axes, 1 if timed else 0)
+    size = 10 if above is None else 9
+    name_rows(axes, {at: names[line.case] for at, line in enumerate(lines)}, size=size, above=above)
+    axes.set_ylim(len(lines) - 0.4, -0.6 if above is None else -1)
     axes.set_xlabel("speed over that of A" if timed else "points above A", color=SOFT)
 
 

@@ -10,8 +10,8 @@ from itertools import pairwise
 from bench.analysis.across.changes import MISSING, History, can_find, histories
 from bench.analysis.runs import Run
 from bench.core.text import many
-from bench.report.across.history_plot import HOW, Axis, break_lines, history, panels
-from bench.report.across.page import Chapter, Part, drawn, page
+from bench.report.across.history_plot import HOW, Axis, breaks_of, history, panels
+from bench.report.across.page import Chapter, ListedBreak, Part, drawn, page
 from bench.report.across.words import (
     CaseCells,
     by_seeds,
@@ -152,12 +152,16 @@ def _breaks(found: Sequence[History]) -> Chapter:
 
 def _curves(found: Sequence[History], by: str) -> Chapter:
     every = panels(found)
-    shown = [(label, entries, Axis(entries, by)) for label, entries in every[:FIGURES]]
+    shown = every[:FIGURES]
     with style():
-        plain = drawn([history(*panel) for panel in shown])
+        wide, narrow = (
+            [history(*panel, Axis(panel[1], by, narrow=phone)) for panel in shown]
+            for phone in (False, True)
+        )
+        plain = drawn(wide, narrow)
     figures = [
-        replace(figure, breaks=tuple(break_lines(entries, axis)))
-        for figure, (_, entries, axis) in zip(plain, shown, strict=True)
+        replace(figure, breaks=tuple(_listed(entries, Axis(entries, by))))
+        for figure, (_, entries) in zip(plain, shown, strict=True)
     ]
     more = len(every) - FIGURES
     lines = (f"The other {more:,} are in the tables.",) if more > 0 else ()
@@ -167,6 +171,15 @@ def _curves(found: Sequence[History], by: str) -> Chapter:
         HOW,
         (Part(figures=tuple(figures), lines=lines),) if figures else (),
     )
+
+
+def _listed(entries: Sequence[History], axis: Axis) -> list[ListedBreak]:
+    """The breaks of a panel as the list below it has them."""
+    return [
+        ListedBreak(line.number, axis.name(line.nows[0]), part.curves, part.facts)
+        for line in breaks_of(entries)
+        for part in line.parts
+    ]
 
 
 def _points(found: Sequence[History]) -> Chapter:

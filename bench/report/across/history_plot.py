@@ -19,8 +19,10 @@ from bench.core.kinds import kind
 from bench.report.across.words import change_words, interval_of_point, kind_label, value_of_point
 from bench.report.plot_style import (
     INK,
+    PHONE,
     SOFT,
     Drawing,
+    accuracy_axis,
     colour,
     dash,
     grid_of_axes,
@@ -29,6 +31,7 @@ from bench.report.plot_style import (
     marker,
     new_figure,
     plain_numbers,
+    possible,
     retitle,
     sign,
 )
@@ -45,9 +48,12 @@ class Axis:
         tracked: All series of a panel.
         by: One of `BY`. Runs without a known time, or of one moment, are placed in their order; so
             are those of a panel in which marks of runs would overlap.
+        narrow: Whether the panel is for the width of a phone.
     """
 
-    def __init__(self, tracked: Sequence[History], by: str) -> None:
+    def __init__(self, tracked: Sequence[History], by: str, *, narrow: bool = False) -> None:
+        self.narrow = narrow
+        self._inches = _INCHES[narrow]
         points = [point for entry in tracked for point in entry.series.points]
         ordered = sorted(points, key=lambda point: point.started_at)
         starts: dict[str, str] = {}
@@ -55,10 +61,15 @@ class Axis:
             starts.setdefault(point.run, point.started_at)
         timeless = "" in starts.values() or len(set(starts.values())) < 2
         self.dated = by == "time" and not timeless
-        self.steps = not self.dated or _too_close(list(starts.values()))
+        dates = sorted(map(_date, starts.values())) if self.dated else []
+        self.steps = not self.dated or _too_close(dates, self._inches)
         self.by = by if by != "time" or self.dated else "run"
         keys = dict.fromkeys(map(self._key, ordered))
         self.ticks = {key: float(place) for place, key in enumerate(keys)}
+        places = list(self.ticks.values()) if self.steps else dates
+        self._inch = (places[-1] - places[0] or 1.0) / self._inches
+        nearest = min((later - place for place, later in pairwise(places)), default=1.0)
+        self._spacing = nearest / self._inch
         days = [start[:10] for start in starts.values()]
         self._names = {
             run: f"{start[:10]} {start[11:16]}" if days.count(start[:10]) > 1 else start[:10]
@@ -74,29 +85,35 @@ class Axis:
             return _date(point.started_at)
         return self.ticks[self._key(point)]
 
-    def between(self, before: Point, now: Point) -> float:
-        """The place of what changed from one point to the next of a curve."""
-        apart = self.steps and self.at(before) != self.at(now)
-        return self.at(now) - 0.5 if apart else (self.at(before) + self.at(now)) / 2
+    @property
+    def mark_size(self) -> float:
+        """Points of a mark: less where runs are so close that marks would cover each other."""
+        usual = _MARK[self.narrow]
+        return min(max(72 * _FILLED * self._spacing, usual / 2), usual)
 
     def name(self, point: Point) -> str:
         """What a reader finds the run of a point by: its day, commit or name."""
         return self._names[point.run] if self.dated else self._key(point)
 
     def aside(self, place: int, number: int) -> float:
-        """Offset of a curve from the middle of a step: the one at `place` of `number` curves."""
-        between = min(_ASIDE, _BESIDE / number)
-        return between * (place - (number - 1) / 2) if self.steps else 0.0
+        """Offset of a curve from the place of its run: the one at `place` of `number` curves.
+
+        Marks and intervals of one run would lie on each other where frameworks are alike.
+        """
+        inches = min(_ASIDE, _BESIDE * self._spacing / number)
+        return inches * self._inch * (place - (number - 1) / 2)
 
     def label(self, axes: Axes) -> None:
         """Ticks and their names."""
         if not self.steps:
-            locator = AutoDateLocator()  # type: ignore[no-untyped-call]
+            most = {"minticks": 2, "maxticks": _TICKS_PHONE} if self.narrow else {}
+            locator = AutoDateLocator(**most)  # type: ignore[no-untyped-call]
             axes.xaxis.set_major_locator(locator)
             shows = ConciseDateFormatter(locator)  # type: ignore[no-untyped-call]
             axes.xaxis.set_major_formatter(shows)
             return
-        shown = list(self.ticks.items())[:: -(-len(self.ticks) // _TICKS)]
+        most = _TICKS_PHONE if self.narrow else _TICKS
+        shown = list(self.ticks.items())[:: -(-len(self.ticks) // most)]
         names = [self._names[key] if self.dated else key for key, _ in shown]
         upright = self.dated and len(shown) <= _UPRIGHT
         axes.set_xticks(
@@ -109,10 +126,18 @@ class Axis:
             axes.set_xlabel("runs in the order of time, one step each (UTC)", color=SOFT)
 
 
-_ASIDE, _BESIDE = 0.1, 0.6  # of a step, between two curves and of all of them
-_TICKS, _UPRIGHT = 12, 9  # names below a panel at most, and those that stand side by side
-_APART = 25
-"""Two runs nearer than the length of the axis over this cover each other's marks."""
+_WIDTH = {False: 10.0, True: PHONE}
+_LEGEND_LINE = 0.2
+_INCHES = {False: 8.0, True: 3.0}
+"""Of a figure, of a line of its legend, and of its panel from the first run to the last; narrow or
+not."""
+_MARK = {False: 6.0, True: 4.5}
+_FILLED = 0.6
+"""Points of a mark, narrow or not, and the share of the distance between runs that it may take."""
+_ASIDE, _BESIDE = 0.13, 0.6  # inches between two curves, and of a run's distance for all of them
+_TICKS, _UPRIGHT, _TICKS_PHONE = 12, 9, 4  # names below a panel at most; that stand side by side
+_APART = 0.35
+"""Inches: two runs that are nearer cover each other's marks."""
 _UNEVEN = 4
 """Runs have steps where two are also this many times nearer than the mean distance."""
 
@@ -121,15 +146,14 @@ def _date(started_at: str) -> float:
     return float(date2num(datetime.fromisoformat(started_at)))  # type: ignore[no-untyped-call]
 
 
-def _too_close(starts: Sequence[str]) -> bool:
-    """Whether marks of runs that began then would cover each other on an axis of time.
+def _too_close(dates: Sequence[float], inches: float) -> bool:
+    """Whether marks of runs of these days would cover each other on an axis of time.
 
     Runs at regular times, as those of every night, do not: what is near has neighbours as near.
     """
-    dates = sorted(map(_date, starts))
     length = dates[-1] - dates[0]
     nearest = min(later - date for date, later in pairwise(dates))
-    return nearest < min(length / _APART, length / (len(dates) - 1) / _UNEVEN)
+    return nearest < min(length * _APART / inches, length / (len(dates) - 1) / _UNEVEN)
 
 
 def history(label: str, tracked: Sequence[History], axis: Axis) -> Drawing:
@@ -143,18 +167,24 @@ def history(label: str, tracked: Sequence[History], axis: Axis) -> Drawing:
     frameworks = framework_labels_of(t.series.case for t in tracked)
     case, name = tracked[0].series.case, tracked[0].series.kind
     title = f"{label}, {case.track} track: {kind_label(name)}"
-    figure = new_figure(10, 3.7 if axis.steps else 3.4, title, _data(tracked))
+    handles = _handles(tracked, frameworks)
+    height = 3.7 if axis.steps else 3.4
+    height += _LEGEND_LINE * max(len(handles) - 3, 0) * axis.narrow  # it has one column
+    figure = new_figure(_WIDTH[axis.narrow], height, title, _data(tracked))
     retitle(figure, title)
     ((axes,),) = grid_of_axes(figure, 1, 1)
     for place, entry in enumerate(tracked):
         _line(axes, entry, axis, axis.aside(place, len(tracked)), frameworks)
     _draw_changes(axes, tracked, axis)
-    _draw_breaks(axes, tracked, axis, frameworks)
+    axes.margins(x=0.05, y=0.15)
+    if not kind(name).timed:
+        ends = [axes.dataLim.y0, axes.dataLim.y1]
+        axes.set_ylim(*(100 * end for end in accuracy_axis(end / 100 for end in ends)))
+    _draw_breaks(axes, breaks_of(tracked), axis)
     axis.label(axes)
     axes.set_ylabel(_unit(name), color=SOFT)
     axes.yaxis.set_major_formatter(plain_numbers())
-    axes.margins(x=0.05, y=0.15)
-    legend_below(figure, _handles(tracked, frameworks), length=3)
+    legend_below(figure, handles, length=3)
     return Drawing(f"history_{name}", title, "", figure)
 
 
@@ -162,9 +192,11 @@ HOW = (
     "A panel per network and measurement, a line per framework. Marks are runs with their 95 % "
     "intervals; a hollow mark rests on one process or seed. Triangles are change points, with the "
     "ratio of speeds (or the difference in points) after over before. A dashed line "
-    "across the panel is a break of the curve in its colour, or of several where it is grey: the "
-    "points on its two sides are not joined. Where runs are close in time, each has a step of its "
-    "own, and curves stand side by side in it."
+    "across the panel is a break of the curves in whose colours its dashes are, and of no other: "
+    "their points on its two sides are not joined. Its number is that of the list below the plot, "
+    "which names these curves and what changed. Curves stand side by side at each run; where runs "
+    "are close in time, each has a step of its own. Axes of accuracies span two points or more, "
+    "and intervals of accuracies are drawn from 0 to 100 % at most."
 )
 """How to read every panel."""
 
@@ -188,7 +220,10 @@ def _handles(tracked: Sequence[History], frameworks: Sequence[str]) -> list[Line
     signs = [
         (any(point.repeats == 1 for point in points), sign("one process or seed", shape)),
         (any(entry.changes for entry in tracked), sign("change point", "^")),
-        (any(point.broken for point in points), sign("break", line=_DASHED)),
+        (
+            any(point.broken for point in points),
+            sign("break of the curves in its colours", line=_DASHED),
+        ),
     ]
     return [*curves, *(handle for there, handle in signs if there)]
 
@@ -208,37 +243,69 @@ def _mark(case: Case, frameworks: Sequence[str]) -> str:
 
 
 @dataclass(frozen=True)
-class BreakLine:
-    """A break of curves of one panel, for the list below it.
+class CurveBreak:
+    """What differs between the two points of some curves that a break stands between.
 
     Attributes:
-        at: What its later run is called on the axis.
         curves: Labels of the frameworks, each with its colour.
         facts: What differs.
     """
 
-    at: str
     curves: tuple[tuple[str, str], ...]
     facts: tuple[Break, ...]
 
 
-def break_lines(tracked: Sequence[History], axis: Axis) -> list[BreakLine]:
-    """The breaks of a panel, in the order of time: each once for all curves that have it."""
+@dataclass(frozen=True)
+class BreakLine:
+    """The line of the breaks before one run of a panel.
+
+    Attributes:
+        number: By which the list below the panel names it.
+        befores: For each broken curve its last point before the line.
+        nows: The first after it.
+        parts: Which curves are broken by what.
+    """
+
+    number: int
+    befores: tuple[Point, ...]
+    nows: tuple[Point, ...]
+    parts: tuple[CurveBreak, ...]
+
+    @property
+    def tints(self) -> list[str]:
+        """The colours of its curves."""
+        return list(dict.fromkeys(tint for part in self.parts for _, tint in part.curves))
+
+    def place(self, axis: Axis) -> float:
+        """Where it stands: between the points of every curve that it is of."""
+        last, first = max(map(axis.at, self.befores)), min(map(axis.at, self.nows))
+        if axis.steps and last < first:
+            return first - 0.5
+        return (min(last, first) + first) / 2
+
+
+def breaks_of(tracked: Sequence[History]) -> list[BreakLine]:
+    """The breaks of a panel, in the order of time: a line for each run that some stand before."""
     frameworks = framework_labels_of(entry.series.case for entry in tracked)
-    found: dict[tuple[float, str, Break], list[str]] = {}
+    found: dict[str, list[tuple[Point, Point, str]]] = {}
     for entry in tracked:
-        for point in entry.series.points:
-            for broken in point.broken:
-                key = axis.at(point) if axis.steps else _date(point.started_at[:10])
-                curves = found.setdefault((key, axis.name(point), broken), [])
-                curves.append(entry.series.case.framework_label)
-    lines: dict[tuple[str, tuple[str, ...]], list[Break]] = {}
-    for (_, at, broken), curves in sorted(found.items(), key=lambda item: item[0][0]):
-        lines.setdefault((at, tuple(curves)), []).append(broken)
-    return [
-        BreakLine(at, tuple((name, colour(name, frameworks)) for name in curves), tuple(facts))
-        for (at, curves), facts in lines.items()
-    ]
+        name = entry.series.case.framework_label
+        for before, now in pairwise(entry.series.points):
+            if now.broken:
+                found.setdefault(now.run, []).append((before, now, name))
+    ordered = sorted(found.values(), key=lambda some: min(now.started_at for _, now, _ in some))
+    lines = []
+    for number, some in enumerate(ordered, start=1):
+        by_facts: dict[tuple[Break, ...], list[str]] = {}
+        for _, now, name in some:
+            by_facts.setdefault(now.broken, []).append(name)
+        parts = (
+            CurveBreak(tuple((name, colour(name, frameworks)) for name in curves), facts)
+            for facts, curves in by_facts.items()
+        )
+        befores, nows = tuple(before for before, *_ in some), tuple(now for _, now, _ in some)
+        lines.append(BreakLine(number, befores, nows, tuple(parts)))
+    return lines
 
 
 def _data(tracked: Sequence[History]) -> Data:
@@ -270,8 +337,10 @@ def _line(
     line = dash(series.case.framework_label, frameworks)
     shape = _mark(series.case, frameworks)
     places = [axis.at(point) + aside for point in series.points]
+    size = axis.mark_size
     for i, point in enumerate(series.points):
-        value, low, high = point.estimate
+        whole = point.estimate
+        value, low, high = whole if kind(series.kind).timed else possible(whole)
         if i and not point.broken:
             before = series.points[i - 1].estimate.value
             ends = [scale * before, scale * value]
@@ -280,7 +349,7 @@ def _line(
             axes.plot([places[i]] * 2, [scale * low, scale * high], color=tint, linewidth=1.6)
         face = tint if point.repeats > 1 else "white"
         (mark,) = axes.plot(
-            places[i], scale * value, shape, color=tint, markerfacecolor=face, zorder=3
+            places[i], scale * value, shape, color=tint, mfc=face, ms=size, zorder=3
         )
         words = f"{value_of_point(point)} {interval_of_point(point)}"
         hover(mark, f"{series.case.framework_label}, {point.run}: {words}")
@@ -311,18 +380,25 @@ _SAME_PLACE = 1
 """Digits of a place (days, or steps): measurements of one run begin minutes apart."""
 
 
-def _draw_breaks(
-    axes: Axes, tracked: Sequence[History], axis: Axis, frameworks: Sequence[str]
-) -> None:
-    tints: dict[float, set[str]] = {}
-    for entry in tracked:
-        tint = colour(entry.series.case.framework_label, frameworks)
-        for before, now in pairwise(entry.series.points):
-            if now.broken:
-                tints.setdefault(axis.between(before, now), set()).add(tint)
-    for place, of in tints.items():
-        shade = next(iter(of)) if len(of) == 1 else SOFT
-        axes.axvline(place, color=shade, linewidth=1, linestyle=_DASHED, zorder=1)
+def _draw_breaks(axes: Axes, lines: Sequence[BreakLine], axis: Axis) -> None:
+    """Draw each break in turns of the colours of its curves, with its number above the panel."""
+    on, period = _DASHED[1][0], sum(_DASHED[1])
+    for line in lines:
+        place, tints = line.place(axis), line.tints
+        whole = period * len(tints)
+        for turn, tint in enumerate(tints):
+            dashes = ((whole - turn * period) % whole, (on, whole - on))
+            axes.axvline(place, color=tint, linewidth=1.3, linestyle=dashes, zorder=1)
+        axes.annotate(
+            f"{line.number}",
+            (place, 1),
+            (0, 2),
+            axes.get_xaxis_transform(),
+            "offset points",
+            ha="center",
+            va="bottom",
+            fontsize=8,
+        )
 
 
 def panels(tracked: Sequence[History]) -> list[tuple[str, list[History]]]:

@@ -13,11 +13,11 @@ from pathlib import Path
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
+from bench.analysis.across.series import Break
 from bench.core.errors import cannot_write
 from bench.core.files import temporary_directory, write_whole
-from bench.report.across.history_plot import BreakLine
 from bench.report.page.assets import assets
-from bench.report.page.chapters import inline_svg
+from bench.report.page.chapters import inline_narrow, inline_svg
 from bench.report.plot_style import Drawing, save, style
 from bench.stats.verdicts import ACCURACY, SPEED
 
@@ -48,20 +48,39 @@ class Grid:
 
 
 @dataclass(frozen=True)
+class ListedBreak:
+    """A break of curves in the list below their figure.
+
+    Attributes:
+        number: Of its line in the figure.
+        at: What its later run is called on the axis.
+        curves: Labels of the frameworks, each with its colour.
+        facts: What differs.
+    """
+
+    number: int
+    at: str
+    curves: tuple[tuple[str, str], ...]
+    facts: tuple[Break, ...]
+
+
+@dataclass(frozen=True)
 class Figure:
     """A drawing in the page.
 
     Attributes:
         svg: The drawing.
+        narrow: The same for the width of a phone; empty where names leave its panel no room.
         title: Its name for a reader who does not see it.
         how: How to read it; empty where its chapter says so.
         breaks: The breaks of its curves.
     """
 
     svg: Markup
+    narrow: Markup
     title: str
     how: str
-    breaks: tuple[BreakLine, ...] = ()
+    breaks: tuple[ListedBreak, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -180,15 +199,17 @@ def write_page(path: Path, content: str) -> Path:
     return path
 
 
-def drawn(drawings: Sequence[Drawing]) -> list[Figure]:
+def drawn(drawings: Sequence[Drawing], narrow: Sequence[Drawing]) -> list[Figure]:
     """All drawings of a page as its figures.
 
     Args:
         drawings: Made within `bench.report.plot_style.style`.
+        narrow: The same for the width of a phone.
     """
     figures = []
     with style(), temporary_directory() as folder:
-        for place, drawing in enumerate(drawings):
-            plot = save(drawing, Path(folder), "", raster=False)
-            figures.append(Figure(inline_svg(plot, place), plot.title, plot.how))
+        for place, (drawing, phone) in enumerate(zip(drawings, narrow, strict=True)):
+            plot = save(drawing, Path(folder), "", raster=False, narrow=phone)
+            svgs = inline_svg(plot, place), inline_narrow(plot, place)
+            figures.append(Figure(*svgs, plot.title, plot.how))
     return figures
