@@ -83,6 +83,46 @@ def test_the_page_begins_with_what_is_decided_and_says_where_nothing_was_compare
     assert 'id="reasons"' not in page  # no row was refused or inconclusive
 
 
+def interleaved_run(name: str, seconds: float, day: int, **changed: Any) -> Run:
+    """PyTorch, and Keras on JAX that takes so many seconds where PyTorch takes one."""
+    return a_run(
+        name, timed(1, day, **changed), timed(seconds, day, framework="keras-jax", **changed)
+    )
+
+
+def test_runs_of_two_machines_show_what_each_says_of_its_frameworks() -> None:
+    """Planted: Keras is faster on one machine and slower on the other; nothing may be compared."""
+    other = {**ENVIRONMENT, "cpu": "Another"}
+    runs = [interleaved_run("a", 0.5, 1), interleaved_run("b", 2, 2, environment=other)]
+    page = compare_page(side_by_side(runs))
+    header, *rows = rows_of(page, "within")
+    (row,) = [dict(zip(header, cells, strict=True)) for cells in rows]
+    assert row["A"].startswith("2.00x [")
+    assert row["B"].startswith("0.50x [")
+    assert (row["intervals overlap"], row["compared with"]) == ("no", "pytorch")
+    assert page.index('id="within"') < page.index('id="cases"')
+    header, *rows = rows_of(page, "cases")
+    assert {row[header.index("B is")] for row in rows} == {"refused: different machine"}
+    assert "etectable" not in page  # there is no such column
+    (groups,) = re.findall(r'<ul class="groups">(.*?)</section>', page, re.DOTALL)
+    assert groups.count("<summary>2 rows</summary>") == groups.count("<summary>") == 1
+    assert "keras-jax" in groups
+
+
+@pytest.mark.parametrize(("factor", "words"), [(1.0, "yes"), (1.5, "no")])
+def test_intervals_of_two_runs_overlap_or_not(factor: float, words: str) -> None:
+    runs = [interleaved_run("a", 2, 1), interleaved_run("b", 2 * factor, 2)]
+    page = compare_page(side_by_side(runs))
+    header, row = rows_of(page, "within")
+    assert row[header.index("intervals overlap")] == words
+    assert page.index('id="cases"') < page.index('id="within"')
+
+
+def test_a_ratio_of_one_run_alone_is_next_to_nothing() -> None:
+    runs = [interleaved_run("a", 2, 1), a_run("b", timed(1, 2))]
+    assert 'id="within"' not in compare_page(side_by_side(runs))
+
+
 def test_caveats_stand_below_the_table_once_and_rows_have_short_names() -> None:
     one = a_run("a", *(timed(1, processes=1, batch_size=size) for size in (8, 16)))
     other = a_run("b", *(timed(1, processes=1, batch_size=size) for size in (8, 16)))

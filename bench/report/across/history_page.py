@@ -90,7 +90,7 @@ def _latest(found: Sequence[History]) -> Chapter:
         rows.append(case_cells.row(entry.series.case, entry.series.kind, figures))
     headers = ["runs", "first like it", "last", "last / before", "verdict", "rests on"]
     right = case_cells.right([True, True, True, True, False, False])
-    part = Part.table(case_cells.headers(headers), right, rows)
+    part = Part.table(case_cells.headers(headers), right, rows, who=case_cells.who)
     return Chapter(
         "latest",
         "Latest",
@@ -127,7 +127,9 @@ def _changes(found: Sequence[History]) -> Chapter:
         "Where the mean of a case changed (PELT, from ruptures), among runs of one machine, data "
         "and settings, and kept only where the runs after it differ from those before it with "
         "their whole 95 % interval, the run being the unit. Two runs are needed on each side.",
-        (Part.table(headers, right, rows) if rows else nothing,) if found else (),
+        (Part.table(headers, right, rows, who=case_cells.who) if rows else nothing,)
+        if found
+        else (),
     )
 
 
@@ -200,7 +202,7 @@ def _points(found: Sequence[History]) -> Chapter:
         "All points",
         "Repeats are processes, or seeds of an accuracy. Points of one case may be compared where "
         "the number of their conditions is the same.",
-        (Part.table(headers, right, rows, folded=folded),) if rows else (),
+        (Part.table(headers, right, rows, folded=folded, who=case_cells.who),) if rows else (),
     )
 
 

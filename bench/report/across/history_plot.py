@@ -106,8 +106,8 @@ class Axis:
     def label(self, axes: Axes) -> None:
         """Ticks and their names."""
         if not self.steps:
-            most = {"minticks": 2, "maxticks": _TICKS_PHONE} if self.narrow else {}
-            locator = AutoDateLocator(**most)  # type: ignore[no-untyped-call]
+            few = {"minticks": 2, "maxticks": _TICKS_PHONE} if self.narrow else {}
+            locator = AutoDateLocator(**few)  # type: ignore[no-untyped-call]
             axes.xaxis.set_major_locator(locator)
             shows = ConciseDateFormatter(locator)  # type: ignore[no-untyped-call]
             axes.xaxis.set_major_formatter(shows)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from importlib import resources
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from markupsafe import Markup
 from bench.analysis.across.series import Break
 from bench.core.errors import cannot_write
 from bench.core.files import temporary_directory, write_whole
+from bench.core.text import many
 from bench.report.page.assets import assets
 from bench.report.page.chapters import inline_narrow, inline_svg
 from bench.report.plot_style import Drawing, save, style
@@ -35,11 +37,23 @@ class Grid:
         headers: One per column.
         right: Which columns hold numbers.
         rows: Cells by row.
+        who: How many columns, the first ones, say who a row is about.
     """
 
     headers: tuple[str, ...]
     right: tuple[bool, ...]
     rows: tuple[tuple[str, ...], ...]
+    who: int = 0
+
+    @cached_property
+    def names(self) -> list[str]:
+        """By row what those columns say, without what is the same in all rows: a phone has one
+        column for it, so that the values are seen with it. Empty where there are no such columns.
+        """
+        told = [row[: self.who] for row in self.rows]
+        apart = [place for place in range(self.who) if len({cells[place] for cells in told}) > 1]
+        kept = apart or range(self.who)
+        return [" · ".join(cells[place] for place in kept) for cells in told if self.who]
 
     def facets(self, row: Sequence[str]) -> list[str]:
         """What a row can be filtered by, in the order of `FACETS`; empty where it has none."""
@@ -84,8 +98,21 @@ class Figure:
 
 
 @dataclass(frozen=True)
+class Group:
+    """What holds for several rows.
+
+    Attributes:
+        words: What it is.
+        members: The rows, folded where they are many.
+    """
+
+    words: str
+    members: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Part:
-    """A part of a chapter: its figures, lines and table, each where there is one.
+    """A part of a chapter: its figures, lines, groups and table, each where there is one.
 
     Attributes:
         folded: The words that open the table; empty where it is always open.
@@ -94,6 +121,7 @@ class Part:
 
     figures: tuple[Figure, ...] = ()
     lines: tuple[str, ...] = ()
+    groups: tuple[Group, ...] = ()
     grid: Grid | None = None
     folded: str = ""
     left_out: str = ""
@@ -105,6 +133,7 @@ class Part:
         right: Sequence[bool],
         rows: Sequence[Sequence[str]],
         folded: str = "",
+        who: int = 0,
     ) -> Part:
         """A part that is a table, cut to what a page shows; columns without any text are left out.
 
@@ -113,6 +142,7 @@ class Part:
             right: Which columns hold numbers.
             rows: Cells by row.
             folded: The words that open it; empty where it is always open.
+            who: How many columns, the first ones, say who a row is about.
         """
         used = [place for place in range(len(headers)) if any(row[place] for row in rows)]
         shown = [tuple(row[place] for place in used) for row in rows[:ROWS]]
@@ -120,6 +150,7 @@ class Part:
             tuple(headers[place] for place in used),
             tuple(right[place] for place in used),
             tuple(shown),
+            sum(place < who for place in used),
         )
         cut = f"The first {ROWS} of {len(rows):,} rows; --json has all." if len(rows) > ROWS else ""
         return cls(grid=grid, left_out=cut, folded=folded)
@@ -162,6 +193,7 @@ def page(
     """
     source = resources.files("bench.report").joinpath("templates/runs.html.j2")
     engine = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    engine.filters["many"] = many
     return engine.from_string(source.read_text(encoding="utf-8")).render(
         title=title,
         assets=assets(),

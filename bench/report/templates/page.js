@@ -176,6 +176,10 @@ function enhance(table) {
   const headers = $$("thead th", table).map((th) => th.textContent);
   const numeric = $$("thead th", table).map((th) => th.classList.contains("right"));
   const same = constants(table, headers);
+  // Columns for the other width: on a phone one names the case, so that values are seen with it.
+  const other = PHONE.matches ? "room" : "phone";
+  const spare = $$("thead th", table).flatMap((th, place) => (th.dataset.only === other ? [place] : []));
+  const hidden = [...new Set([...same, ...spare])];
   const first = table.tBodies[0].rows[0];
   const shared = same.map((place) => `${headers[place]} ${first.cells[place].textContent}`);
   const opens = [...table.tBodies[0].rows].some((row) => row.dataset.r), shift = Number(opens);
@@ -194,12 +198,12 @@ function enhance(table) {
     columnDefs: [
       ...(opens ? [{ targets: 0, orderable: false, searchable: false, className: "opens" }] : []),
       { targets: numeric.flatMap((is, place) => (is ? [place + shift] : [])), type: "figure", className: "right" },
-      { targets: same.map((place) => place + shift), visible: false },
+      { targets: hidden.map((place) => place + shift), visible: false },
     ],
   });
   made.search.fixed("facets", (_, __, place) => fitting(facetsOf(made.row(place).node()), chosen()));
   tables.set(table, made);
-  const above = tools(made, headers, same, shift);
+  const above = tools(made, headers, hidden, shift);
   scroll.before(above);
   if (shared.length)
     scroll.before(el("p", { className: "note" }, `The same in all rows: ${shared.join("; ")}.`));
