@@ -14,8 +14,9 @@ from bench.analysis.comparison.gate import Gate, Rule
 from bench.analysis.runs import Run
 from bench.core.errors import UserError
 from bench.report.across.compare_page import compare_page
+from bench.report.across.history_axis import Axis
 from bench.report.across.history_page import _listed, history_page
-from bench.report.across.history_plot import Axis, history
+from bench.report.across.history_plot import history
 from bench.report.across.history_text import history_json, history_text
 from bench.report.across.summary import (
     comparison_summary,

@@ -10,7 +10,9 @@ from itertools import pairwise
 from bench.analysis.across.changes import MISSING, History, can_find, histories
 from bench.analysis.runs import Run
 from bench.core.text import many
-from bench.report.across.history_plot import HOW, Axis, breaks_of, history, panels
+from bench.report.across.history_axis import Axis
+from bench.report.across.history_breaks import breaks_of
+from bench.report.across.history_plot import HOW, history, panels
 from bench.report.across.page import Chapter, ListedBreak, Part, drawn, page
 from bench.report.across.words import (
     CaseCells,
@@ -36,7 +38,7 @@ def history_page(runs: Sequence[Run], by: str) -> str:
 
     Args:
         runs: In any order.
-        by: One of `bench.report.across.history_plot.BY`.
+        by: One of `bench.report.across.history_axis.BY`.
     """
     found = histories(runs)
     repeated = [entry for entry in found if len(entry.series.points) > 1]

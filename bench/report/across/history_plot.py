@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from itertools import pairwise
 
 from matplotlib.axes import Axes
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 from matplotlib.lines import Line2D
 
 from bench.analysis.across.changes import History
-from bench.analysis.across.series import Break, Point
 from bench.analysis.experiments import Data, data_of, framework_labels_of, labels
 from bench.core.case import Case
 from bench.core.kinds import kind
+from bench.report.across.history_axis import Axis
+from bench.report.across.history_breaks import DASHED, breaks_of, draw_breaks
 from bench.report.across.words import change_words, interval_of_point, kind_label, value_of_point
 from bench.report.plot_style import (
     INK,
@@ -37,123 +34,9 @@ from bench.report.plot_style import (
 )
 from bench.training.tracks import peers_of
 
-BY = ("time", "commit", "run")
-"""What the runs are placed by."""
-
-
-class Axis:
-    """The place of each run on the x axis.
-
-    Args:
-        tracked: All series of a panel.
-        by: One of `BY`. Runs without a known time, or of one moment, are placed in their order; so
-            are those of a panel in which marks of runs would overlap.
-        narrow: Whether the panel is for the width of a phone.
-    """
-
-    def __init__(self, tracked: Sequence[History], by: str, *, narrow: bool = False) -> None:
-        self.narrow = narrow
-        self._inches = _INCHES[narrow]
-        points = [point for entry in tracked for point in entry.series.points]
-        ordered = sorted(points, key=lambda point: point.started_at)
-        starts: dict[str, str] = {}
-        for point in ordered:
-            starts.setdefault(point.run, point.started_at)
-        timeless = "" in starts.values() or len(set(starts.values())) < 2
-        self.dated = by == "time" and not timeless
-        dates = sorted(map(_date, starts.values())) if self.dated else []
-        self.steps = not self.dated or _too_close(dates, self._inches)
-        self.by = by if by != "time" or self.dated else "run"
-        keys = dict.fromkeys(map(self._key, ordered))
-        self.ticks = {key: float(place) for place, key in enumerate(keys)}
-        places = list(self.ticks.values()) if self.steps else dates
-        self._inch = (places[-1] - places[0] or 1.0) / self._inches
-        nearest = min((later - place for place, later in pairwise(places)), default=1.0)
-        self._spacing = nearest / self._inch
-        days = [start[:10] for start in starts.values()]
-        self._names = {
-            run: f"{start[:10]} {start[11:16]}" if days.count(start[:10]) > 1 else start[:10]
-            for run, start in starts.items()
-        }
-
-    def _key(self, point: Point) -> str:
-        return (point.commit or "unknown") if self.by == "commit" else point.run
-
-    def at(self, point: Point) -> float:
-        """The place of a point."""
-        if not self.steps:
-            return _date(point.started_at)
-        return self.ticks[self._key(point)]
-
-    @property
-    def mark_size(self) -> float:
-        """Points of a mark: less where runs are so close that marks would cover each other."""
-        usual = _MARK[self.narrow]
-        return min(max(72 * _FILLED * self._spacing, usual / 2), usual)
-
-    def name(self, point: Point) -> str:
-        """What a reader finds the run of a point by: its day, commit or name."""
-        return self._names[point.run] if self.dated else self._key(point)
-
-    def aside(self, place: int, number: int) -> float:
-        """Offset of a curve from the place of its run: the one at `place` of `number` curves.
-
-        Marks and intervals of one run would lie on each other where frameworks are alike.
-        """
-        inches = min(_ASIDE, _BESIDE * self._spacing / number)
-        return inches * self._inch * (place - (number - 1) / 2)
-
-    def label(self, axes: Axes) -> None:
-        """Ticks and their names."""
-        if not self.steps:
-            few = {"minticks": 2, "maxticks": _TICKS_PHONE} if self.narrow else {}
-            locator = AutoDateLocator(**few)  # type: ignore[no-untyped-call]
-            axes.xaxis.set_major_locator(locator)
-            shows = ConciseDateFormatter(locator)  # type: ignore[no-untyped-call]
-            axes.xaxis.set_major_formatter(shows)
-            return
-        most = _TICKS_PHONE if self.narrow else _TICKS
-        shown = list(self.ticks.items())[:: -(-len(self.ticks) // most)]
-        names = [self._names[key] if self.dated else key for key, _ in shown]
-        upright = self.dated and len(shown) <= _UPRIGHT
-        axes.set_xticks(
-            [place for _, place in shown],
-            [name.replace(" ", "\n") if upright else name for name in names],
-            rotation=0 if upright else 30,
-            ha="center" if upright else "right",
-        )
-        if self.dated:
-            axes.set_xlabel("runs in the order of time, one step each (UTC)", color=SOFT)
-
-
 _WIDTH = {False: 10.0, True: PHONE}
 _LEGEND_LINE = 0.2
-_INCHES = {False: 8.0, True: 3.0}
-"""Of a figure, of a line of its legend, and of its panel from the first run to the last; narrow or
-not."""
-_MARK = {False: 6.0, True: 4.5}
-_FILLED = 0.6
-"""Points of a mark, narrow or not, and the share of the distance between runs that it may take."""
-_ASIDE, _BESIDE = 0.13, 0.6  # inches between two curves, and of a run's distance for all of them
-_TICKS, _UPRIGHT, _TICKS_PHONE = 12, 9, 4  # names below a panel at most; that stand side by side
-_APART = 0.35
-"""Inches: two runs that are nearer cover each other's marks."""
-_UNEVEN = 4
-"""Runs have steps where two are also this many times nearer than the mean distance."""
-
-
-def _date(started_at: str) -> float:
-    return float(date2num(datetime.fromisoformat(started_at)))  # type: ignore[no-untyped-call]
-
-
-def _too_close(dates: Sequence[float], inches: float) -> bool:
-    """Whether marks of runs of these days would cover each other on an axis of time.
-
-    Runs at regular times, as those of every night, do not: what is near has neighbours as near.
-    """
-    length = dates[-1] - dates[0]
-    nearest = min(later - date for date, later in pairwise(dates))
-    return nearest < min(length * _APART / inches, length / (len(dates) - 1) / _UNEVEN)
+"""Inches of a figure, narrow or not, and of a line of its legend."""
 
 
 def history(label: str, tracked: Sequence[History], axis: Axis) -> Drawing:
@@ -180,7 +63,7 @@ def history(label: str, tracked: Sequence[History], axis: Axis) -> Drawing:
     if not kind(name).timed:
         ends = [axes.dataLim.y0, axes.dataLim.y1]
         axes.set_ylim(*(100 * end for end in accuracy_axis(end / 100 for end in ends)))
-    _draw_breaks(axes, breaks_of(tracked), axis)
+    draw_breaks(axes, breaks_of(tracked), axis)
     axis.label(axes)
     axes.set_ylabel(_unit(name), color=SOFT)
     axes.yaxis.set_major_formatter(plain_numbers())
@@ -222,13 +105,12 @@ def _handles(tracked: Sequence[History], frameworks: Sequence[str]) -> list[Line
         (any(entry.changes for entry in tracked), sign("change point", "^")),
         (
             any(point.broken for point in points),
-            sign("break of the curves in its colours", line=_DASHED),
+            sign("break of the curves in its colours", line=DASHED),
         ),
     ]
     return [*curves, *(handle for there, handle in signs if there)]
 
 
-_DASHED = (0, (4, 3))
 _EXECUTIONS = "v<>P"
 """Marks of unusual executions: they have the colour of their framework."""
 
@@ -240,72 +122,6 @@ def _mark(case: Case, frameworks: Sequence[str]) -> str:
     own = [name for name in frameworks if name.partition(" ")[0] == case.framework]
     unusual = [name for name in own if name != case.framework]
     return _EXECUTIONS[unusual.index(case.framework_label) % len(_EXECUTIONS)]
-
-
-@dataclass(frozen=True)
-class CurveBreak:
-    """What differs between the two points of some curves that a break stands between.
-
-    Attributes:
-        curves: Labels of the frameworks, each with its colour.
-        facts: What differs.
-    """
-
-    curves: tuple[tuple[str, str], ...]
-    facts: tuple[Break, ...]
-
-
-@dataclass(frozen=True)
-class BreakLine:
-    """The line of the breaks before one run of a panel.
-
-    Attributes:
-        number: By which the list below the panel names it.
-        befores: For each broken curve its last point before the line.
-        nows: The first after it.
-        parts: Which curves are broken by what.
-    """
-
-    number: int
-    befores: tuple[Point, ...]
-    nows: tuple[Point, ...]
-    parts: tuple[CurveBreak, ...]
-
-    @property
-    def tints(self) -> list[str]:
-        """The colours of its curves."""
-        return list(dict.fromkeys(tint for part in self.parts for _, tint in part.curves))
-
-    def place(self, axis: Axis) -> float:
-        """Where it stands: between the points of every curve that it is of."""
-        last, first = max(map(axis.at, self.befores)), min(map(axis.at, self.nows))
-        if axis.steps and last < first:
-            return first - 0.5
-        return (min(last, first) + first) / 2
-
-
-def breaks_of(tracked: Sequence[History]) -> list[BreakLine]:
-    """The breaks of a panel, in the order of time: a line for each run that some stand before."""
-    frameworks = framework_labels_of(entry.series.case for entry in tracked)
-    found: dict[str, list[tuple[Point, Point, str]]] = {}
-    for entry in tracked:
-        name = entry.series.case.framework_label
-        for before, now in pairwise(entry.series.points):
-            if now.broken:
-                found.setdefault(now.run, []).append((before, now, name))
-    ordered = sorted(found.values(), key=lambda some: min(now.started_at for _, now, _ in some))
-    lines = []
-    for number, some in enumerate(ordered, start=1):
-        by_facts: dict[tuple[Break, ...], list[str]] = {}
-        for _, now, name in some:
-            by_facts.setdefault(now.broken, []).append(name)
-        parts = (
-            CurveBreak(tuple((name, colour(name, frameworks)) for name in curves), facts)
-            for facts, curves in by_facts.items()
-        )
-        befores, nows = tuple(before for before, *_ in some), tuple(now for _, now, _ in some)
-        lines.append(BreakLine(number, befores, nows, tuple(parts)))
-    return lines
 
 
 def _data(tracked: Sequence[History]) -> Data:
@@ -346,7 +162,8 @@ def _line(
             ends = [scale * before, scale * value]
             axes.plot(places[i - 1 : i + 1], ends, color=tint, linewidth=1, linestyle=line)
         if low is not None and high is not None:
-            axes.plot([places[i]] * 2, [scale * low, scale * high], color=tint, linewidth=1.6)
+            ends, width = [scale * low, scale * high], _BAR * size
+            axes.plot([places[i]] * 2, ends, color=tint, linewidth=width)
         face = tint if point.repeats > 1 else "white"
         (mark,) = axes.plot(
             places[i], scale * value, shape, color=tint, mfc=face, ms=size, zorder=3
@@ -373,32 +190,16 @@ def _draw_changes(axes: Axes, tracked: Sequence[History], axis: Axis) -> None:
         same = len({words for *_, words, _ in marks}) == 1
         lines = [words if same else f"{name} {words}" for *_, words, name in marks]
         text = "\n".join(dict.fromkeys(lines))
-        axes.annotate(text, (x, y), xytext=(6, 8), textcoords="offset points", fontsize=8)
+        words_of = axes.annotate(
+            text, (x, y), (6, 8), textcoords="offset points", fontsize=8, zorder=4
+        )
+        words_of.set_bbox({"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.8})
 
 
+_BAR = 1.6 / 6
+"""Width of an interval over the size of its mark."""
 _SAME_PLACE = 1
 """Digits of a place (days, or steps): measurements of one run begin minutes apart."""
-
-
-def _draw_breaks(axes: Axes, lines: Sequence[BreakLine], axis: Axis) -> None:
-    """Draw each break in turns of the colours of its curves, with its number above the panel."""
-    on, period = _DASHED[1][0], sum(_DASHED[1])
-    for line in lines:
-        place, tints = line.place(axis), line.tints
-        whole = period * len(tints)
-        for turn, tint in enumerate(tints):
-            dashes = ((whole - turn * period) % whole, (on, whole - on))
-            axes.axvline(place, color=tint, linewidth=1.3, linestyle=dashes, zorder=1)
-        axes.annotate(
-            f"{line.number}",
-            (place, 1),
-            (0, 2),
-            axes.get_xaxis_transform(),
-            "offset points",
-            ha="center",
-            va="bottom",
-            fontsize=8,
-        )
 
 
 def panels(tracked: Sequence[History]) -> list[tuple[str, list[History]]]:
