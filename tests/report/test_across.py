@@ -18,6 +18,7 @@ from bench.report.across.history_axis import Axis
 from bench.report.across.history_page import _listed, history_page
 from bench.report.across.history_plot import history
 from bench.report.across.history_text import history_json, history_text
+from bench.report.across.page import Grid
 from bench.report.across.summary import (
     comparison_summary,
     run_summary,
@@ -146,6 +147,9 @@ def test_columns_that_tell_rows_apart_stand_before_the_values() -> None:
     header, *_ = rows_of(compare_page(side_by_side([run("a"), run("b")])), "cases")
     names = [re.sub("<.*", "", cell) for cell in header]
     assert names.index("batch") < names.index("A") < names.index("precision")
+    cells = (("n", "", "8"), ("n", "adam-eps", "16"))
+    grid = Grid(("network", "defaults", "batch"), (False,) * 3, cells, who=3)
+    assert grid.names == ["batch 8", "adam-eps · batch 16"]
 
 
 def test_html_in_names_and_errors_stays_text(runs: list[Run]) -> None:

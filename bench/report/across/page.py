@@ -53,7 +53,15 @@ class Grid:
         told = [row[: self.who] for row in self.rows]
         apart = [place for place in range(self.who) if len({cells[place] for cells in told}) > 1]
         kept = apart or range(self.who)
-        return [" · ".join(cells[place] for place in kept) for cells in told if self.who]
+        return [
+            " · ".join(self._named(place, cells[place]) for place in kept if cells[place])
+            for cells in told
+            if self.who
+        ]
+
+    def _named(self, place: int, cell: str) -> str:
+        """A cell; a number with its header: ``batch 128``."""
+        return f"{self.headers[place]} {cell}" if cell.isdigit() else cell
 
     def facets(self, row: Sequence[str]) -> list[str]:
         """What a row can be filtered by, in the order of `FACETS`; empty where it has none."""
