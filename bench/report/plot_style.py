@@ -335,6 +335,54 @@ _SIGNED, _TIED = " ‡", "\u00a0‡"
 """A sign stays on the line of the name before it."""
 
 
+def from_zero(axes: Axes) -> None:
+    """An x axis from 0 to right of the last mark, so that none is cut by the frame."""
+    axes.set_xlim(0, (1 + _ROOM) * axes.dataLim.x1)
+
+
+def show_whole(axes: Axes, band: Ends) -> None:
+    """Widen the x axis where it would cut a band: how far a tie reaches is read off its edges."""
+    low, high = axes.get_xlim()
+    if axes.get_xscale() == "log":
+        room = (high / low) ** _ROOM
+        axes.set_xlim(min(low, band[0] / room), max(high, band[1] * room))
+    else:
+        room = _ROOM * (high - low)
+        axes.set_xlim(min(low, band[0] - room), max(high, band[1] + room))
+
+
+_ROOM = 0.04
+"""Share of an axis between its end and what is drawn there."""
+
+
+LEAST_ACCURACY = 0.02
+"""What an axis of accuracies spans at least: within less, chance would look like a difference."""
+
+
+def accuracy_axis(ends: Iterable[float], room: float = 0.08) -> Ends:
+    """The limits of an axis of accuracies (fractions) around these, with `room` at both sides.
+
+    It spans two points at least, and reaches beyond 0 and 1 by no more than a mark needs.
+    """
+    found = [min(max(end, 0.0), 1.0) for end in ends]
+    span = max(max(found) - min(found), LEAST_ACCURACY)
+    low = min(max((min(found) + max(found) - span) / 2, 0.0), 1 - span)
+    return low - room * span, low + (1 + room) * span
+
+
+def possible(interval: Interval) -> Interval:
+    """The interval of an accuracy (a fraction) as far as an accuracy can lie, from 0 to 1.
+
+    Student's t knows no bounds; what it has beyond them is no accuracy.
+    """
+    value, low, high = interval
+    return (
+        value,
+        None if low is None else max(low, 0.0),
+        None if high is None else min(high, 1.0),
+    )
+
+
 def few_ticks(axes: Axes, keep: float) -> None:
     """No more ticks on the x axis than a narrow panel has room for, `keep` among them."""
     low, high = axes.get_xlim()
@@ -412,6 +460,42 @@ def sign(label: str, mark: str = "", line: Dash = "") -> Line2D:
     return Line2D(
         [], [], color=SOFT, marker=mark, markerfacecolor="none", linestyle=line, label=label
     )
+
+
+def beside_sign(
+    axes: Axes, at: Ends, words: str, tint: str, line: Dash, *, points: float = 0, size: float = 10
+) -> None:
+    """Write words after a piece of their curve: no text has its colour, which is often too pale.
+
+    Args:
+        axes: The panel.
+        at: Where the piece begins, in shares of the panel.
+        words: What is written.
+        tint: Colour of the curve.
+        line: Its style.
+        points: How far right of `at` the piece begins.
+        size: Of the letters.
+    """
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    place = figure.dpi_scale_trans + ScaledTranslation(*at, axes.transAxes)  # type: ignore[arg-type]
+    ends = [points / 72, (points + _PIECE) / 72]
+    axes.add_artist(
+        Line2D(ends, [0, 0], color=tint, linestyle=line, transform=place, clip_on=False)
+    )
+    axes.annotate(
+        words,
+        at,
+        (points + _PIECE + 4, 0),
+        "axes fraction",
+        "offset points",
+        va="center",
+        fontsize=size,
+    )
+
+
+_PIECE = 18
+"""Points of a curve that are drawn before its name."""
 
 
 def _mark_label(normalisation: str) -> str:
@@ -557,7 +641,7 @@ def draw_interval(
         interval: The value and its ends.
         limits: How far the line is drawn.
         show: The words for the value of an end that is not drawn; None: it stands elsewhere.
-        tint: Colour of line, arrow and value.
+        tint: Colour of line and arrow.
         width: Of the line, in points.
         upright: Whether the interval is along y.
 
@@ -589,7 +673,6 @@ def draw_interval(
             ha="left" if upright or inward > 0 else "right",
             va=("bottom" if inward > 0 else "top") if upright else "bottom",
             fontsize=8,
-            color=tint,
         )
     return ends
 

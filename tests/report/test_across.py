@@ -14,9 +14,11 @@ from bench.analysis.comparison.gate import Gate, Rule
 from bench.analysis.runs import Run
 from bench.core.errors import UserError
 from bench.report.across.compare_page import compare_page
-from bench.report.across.history_page import history_page
-from bench.report.across.history_plot import Axis, history
+from bench.report.across.history_axis import Axis
+from bench.report.across.history_page import _listed, history_page
+from bench.report.across.history_plot import history
 from bench.report.across.history_text import history_json, history_text
+from bench.report.across.page import Grid
 from bench.report.across.summary import (
     comparison_summary,
     run_summary,
@@ -57,7 +59,7 @@ def test_a_page_of_several_runs_has_all_that_was_compared(runs: list[Run]) -> No
     assert "0.67x [" in words
     assert "The gate fails" in words
     assert "slower:5%: too slow" in words
-    assert text.count("<svg") == 2  # training and accuracy
+    assert text.count("<svg") == 4  # training and accuracy, for a screen and for a phone
     assert "C has no result: failed" in words
 
 
@@ -76,11 +78,51 @@ def test_the_page_begins_with_what_is_decided_and_says_where_nothing_was_compare
     header, *rows = rows_of(page, "cases")
     place = header.index("B is")
     assert [row[place] for row in rows] == ["slower", "tie", "only in A", ""]
-    (plot,) = re.findall(r"<svg.*?</svg>", page, re.DOTALL)
+    plot, _ = re.findall(r"<svg.*?</svg>", page, re.DOTALL)
     assert "B: b" in plot
     assert "C: c" not in plot  # it has no mark
     assert "B: 0.50x [" in plot
     assert 'id="reasons"' not in page  # no row was refused or inconclusive
+
+
+def interleaved_run(name: str, seconds: float, day: int, **changed: Any) -> Run:
+    """PyTorch, and Keras on JAX that takes so many seconds where PyTorch takes one."""
+    return a_run(
+        name, timed(1, day, **changed), timed(seconds, day, framework="keras-jax", **changed)
+    )
+
+
+def test_runs_of_two_machines_show_what_each_says_of_its_frameworks() -> None:
+    """Planted: Keras is faster on one machine and slower on the other; nothing may be compared."""
+    other = {**ENVIRONMENT, "cpu": "Another"}
+    runs = [interleaved_run("a", 0.5, 1), interleaved_run("b", 2, 2, environment=other)]
+    page = compare_page(side_by_side(runs))
+    header, *rows = rows_of(page, "within")
+    (row,) = [dict(zip(header, cells, strict=True)) for cells in rows]
+    assert row["A"].startswith("2.00x [")
+    assert row["B"].startswith("0.50x [")
+    assert (row["intervals overlap"], row["compared with"]) == ("no", "pytorch")
+    assert page.index('id="within"') < page.index('id="cases"')
+    header, *rows = rows_of(page, "cases")
+    assert {row[header.index("B is")] for row in rows} == {"refused: different machine"}
+    assert "etectable" not in page  # there is no such column
+    (groups,) = re.findall(r'<ul class="groups">(.*?)</section>', page, re.DOTALL)
+    assert groups.count("<summary>2 rows</summary>") == groups.count("<summary>") == 1
+    assert "keras-jax" in groups
+
+
+@pytest.mark.parametrize(("factor", "words"), [(1.0, "yes"), (1.5, "no")])
+def test_intervals_of_two_runs_overlap_or_not(factor: float, words: str) -> None:
+    runs = [interleaved_run("a", 2, 1), interleaved_run("b", 2 * factor, 2)]
+    page = compare_page(side_by_side(runs))
+    header, row = rows_of(page, "within")
+    assert row[header.index("intervals overlap")] == words
+    assert page.index('id="cases"') < page.index('id="within"')
+
+
+def test_a_ratio_of_one_run_alone_is_next_to_nothing() -> None:
+    runs = [interleaved_run("a", 2, 1), a_run("b", timed(1, 2))]
+    assert 'id="within"' not in compare_page(side_by_side(runs))
 
 
 def test_caveats_stand_below_the_table_once_and_rows_have_short_names() -> None:
@@ -105,6 +147,9 @@ def test_columns_that_tell_rows_apart_stand_before_the_values() -> None:
     header, *_ = rows_of(compare_page(side_by_side([run("a"), run("b")])), "cases")
     names = [re.sub("<.*", "", cell) for cell in header]
     assert names.index("batch") < names.index("A") < names.index("precision")
+    cells = (("n", "", "8"), ("n", "adam-eps", "16"))
+    grid = Grid(("network", "defaults", "batch"), (False,) * 3, cells, who=3)
+    assert grid.names == ["batch 8", "adam-eps · batch 16"]
 
 
 def test_html_in_names_and_errors_stays_text(runs: list[Run]) -> None:
@@ -225,7 +270,7 @@ def test_the_page_of_a_history_has_changes_breaks_and_curves(slowdown: list[Run]
     assert "7 runs, 1 case, 1 of them in more than one run. 1 change point." in words
     assert "0.77x" in words
     assert "2025-01-06 run-5 new-6 machine: cpu Example CPU 9000 Another 1" in words
-    assert text.count("<svg") == 1
+    assert text.count("<svg") == 2  # for a screen and for a phone
     for anchor in ("latest", "changes", "breaks", "curves", "points"):
         assert f'href="#{anchor}"' in text
 
@@ -245,7 +290,7 @@ def test_no_line_is_drawn_across_a_break(
 
     monkeypatch.setattr(history_plot.Axes, "plot", watched)
     history_page(slowdown, "run")
-    assert joined == [(0, 1), (1, 2), (2, 3), (3, 4), (5, 6)]
+    assert joined == 2 * [(0, 1), (1, 2), (2, 3), (3, 4), (5, 6)]  # once more for a phone
 
 
 def test_runs_are_placed_by_time_commit_or_order(slowdown: list[Run]) -> None:
@@ -277,7 +322,8 @@ def test_runs_that_are_close_in_time_have_a_step_each() -> None:
     assert axis.aside(0, 2) == -axis.aside(1, 2) != 0
     every_night = histories([at(f"night-{day}", f"{day:02}T10:00") for day in range(1, 29)])
     assert not Axis(every_night, "time").steps
-    assert Axis(every_night, "time").aside(0, 2) == 0
+    marks = [Axis(every_night, "time", narrow=narrow).mark_size for narrow in (False, True)]
+    assert marks[0] > marks[1]  # a phone has less room for them
 
 
 def test_the_legend_has_the_marks_of_the_plot() -> None:
@@ -298,8 +344,67 @@ def test_the_legend_has_the_marks_of_the_plot() -> None:
     handles = {h.get_label(): (h.get_marker(), h.get_color()) for h in legend.legend_handles}
     assert marks == {handles[name] for name in ("pytorch", "pytorch compiled", "keras-jax")}
     assert len(marks) == 3
-    assert {"one process or seed", "break"} <= handles.keys()
+    assert {"one process or seed", "break of the curves in its colours"} <= handles.keys()
     assert "change point" not in handles
+
+
+def test_a_break_has_the_colours_of_its_curves_and_the_number_of_its_list() -> None:
+    """Planted: three curves, of which two come to another machine and one stays."""
+    names = ("pytorch", "keras-jax", "keras-torch")
+    other = {**ENVIRONMENT, "cpu": "Another"}
+    runs = [
+        a_run("a", *(timed(1, 1, framework=name) for name in names)),
+        a_run("b", *(timed(1, 2, framework=f, environment=other) for f in names[:2])),
+        a_run("c", timed(1, 3, framework=names[2])),
+        a_run("d", timed(1, 4, framework=names[2], environment=other)),
+    ]
+    found = histories(runs)
+    axis = Axis(found, "time")
+    with style():
+        (axes,) = history("cifar-bn", found, axis).figure.axes
+    lines = [line for line in axes.lines if list(line.get_ydata()) == [0, 1]]
+    tints = [colour(name, names) for name in names]
+    assert [line.get_color() for line in lines] == tints
+    assert len({tuple(line.get_xdata()) for line in lines[:2]}) == 1
+    drawn = [text.get_text() for text in axes.texts]
+    assert drawn == ["1", "2"]
+    listed = _listed(found, axis)
+    assert [(one.number, [name for name, _ in one.curves]) for one in listed] == [
+        (1, [*names[:2]]),
+        (2, [names[2]]),
+    ]
+
+
+def test_curves_of_one_run_stand_side_by_side_and_accuracies_within_bounds() -> None:
+    """Planted: two seeds whose t interval reaches below 0, and a difference of 0.1 points."""
+
+    def accuracies(name: str, day: int, of: dict[str, tuple[float, ...]]) -> Run:
+        return a_run(
+            name,
+            *(
+                make_record(
+                    kind="accuracy", framework=framework, seed=seed, samples=(value,),
+                    started_at=f"2025-01-{day:02}T03:04:05+00:00",
+                )
+                for framework, values in of.items()
+                for seed, value in enumerate(values)
+            ),
+        )  # fmt: skip
+
+    def panel(first: tuple[float, ...], other: tuple[float, ...]) -> Any:
+        both = {"pytorch": first, "keras-jax": other}
+        found = histories([accuracies("a", 1, both), accuracies("b", 9, both)])
+        with style():
+            return history("cifar-bn", found, Axis(found, "time")).figure.axes[0]
+
+    wide = panel((0.1, 0.3), (0.1, 0.3))
+    low, _ = wide.get_ylim()
+    assert -10 < low < 0
+    upright = [x for x in wide.lines if len(x.get_ydata()) == 2 and x.get_linewidth() == 1.6]
+    assert {min(line.get_ydata()) for line in upright} == {0}
+    assert len({line.get_xdata()[0] for line in upright}) == 4
+    low, high = panel((0.415,), (0.416,)).get_ylim()
+    assert high - low >= 2
 
 
 def test_the_breaks_of_a_panel_are_listed_with_date_curves_and_both_values() -> None:
@@ -314,7 +419,7 @@ def test_the_breaks_of_a_panel_are_listed_with_date_curves_and_both_values() -> 
     (listed,) = re.findall(r'<div class="scroll breaks".*?</table>', page, re.DOTALL)
     cells = re.findall(r"<td[^>]*>(.*?)</td>", listed, re.DOTALL)
     assert [re.sub("<[^>]*>", " ", cell).split() for cell in cells[:2]] == [
-        ["2025-01-02"],
+        ["1:", "2025-01-02"],
         [*names],
     ]
     assert cells[2:] == ["machine: cpu", "Example CPU 9000", cpu, "machine: cores", "2", "64"]

@@ -14,7 +14,8 @@ from bench.core.records import RecordStore
 from bench.report import plots as report_plots
 from bench.report.chapters import TABLES
 from bench.report.chapters.learning.accuracy import accuracy_curves, accuracy_vs_throughput
-from bench.report.chapters.learning.per_class import confusion, per_class
+from bench.report.chapters.learning.per_class import _DARK, _LIGHT, confusion, per_class
+from bench.report.chapters.speed.interleaved import SPEEDS
 from bench.report.chapters.speed.latency import latency
 from bench.report.chapters.speed.memory import memory
 from bench.report.chapters.speed.startup import startup
@@ -23,9 +24,12 @@ from bench.report.charts.accuracy_seeds import seeds
 from bench.report.page.chapters import inline_svg
 from bench.report.plot_style import (
     ALONE,
+    INK,
     PHONE,
+    SOFT,
     Drawing,
     Plot,
+    accuracy_axis,
     colour,
     contrast,
     dash,
@@ -286,6 +290,13 @@ def test_figures_on_a_matrix_can_be_read_on_a_light_and_on_a_dark_page(plots):
     assert len(figures) == len(cells) / 10 > 0
 
 
+def test_no_text_has_the_colour_of_a_framework(plots):
+    """Which is too pale to be read on a light or on a dark page."""
+    colours = {fill(text) for path in plots for text in ET.parse(path).iter(f"{SVG}text")}
+    assert colours - {_LIGHT, _DARK} == {INK, SOFT}
+    assert any(path.stem == "divergence_closed" for path in plots)
+
+
 def test_a_cell_says_what_it_counts():
     record = make_record(kind="accuracy")
     metrics = {"confusion": [[8, 2], [5, 15]], "classes": ["cat", "dog"], "per_class": None}
@@ -333,6 +344,45 @@ def test_ratios_have_ticks_on_both_sides_of_1(ends):
     assert 1 in [round(tick, 9) for tick in ticks]
     assert low <= ends[0]
     assert high >= ends[1]
+
+
+@pytest.mark.parametrize("ratio", [0.8, 1.02, 20])
+def test_the_band_of_a_tie_is_whole_on_either_side(ratio):
+    """Planted: intervals so narrow that an axis for them and 1x ends within the band."""
+    interval = (ratio, 0.99 * ratio, 1.01 * ratio)
+    rows = [{**row, **dict(zip(SPEEDS.keys, interval, strict=True))} for row in _row_of_speed()]
+    with style():
+        axes = new_figure(6, 2, "title", Data("cifar10", "0a")).subplots()
+        SPEEDS.lines(axes, {"": rows}, ["keras-jax"])
+    low, high = axes.get_xlim()
+    assert low < SPEEDS.even[0] < SPEEDS.even[1] < high
+
+
+def _row_of_speed():
+    records = [make_record(framework=name, kind="train_throughput") for name in FRAMEWORKS[:2]]
+    rows = part_of(records).rows(SPEEDS.rows)
+    assert len(rows) == 1
+    return rows
+
+
+@pytest.mark.parametrize(
+    "ends", [(0.41, 0.411), (0.2, 0.8), (0.0, 0.001), (0.999, 1.0), (-0.3, 1.4)]
+)
+def test_an_axis_of_accuracies_spans_two_points_and_nothing_impossible(ends):
+    low, high = accuracy_axis(ends)
+    within = [min(max(end, 0), 1) for end in ends]
+    assert low < within[0] < within[1] < high
+    assert high - low >= 0.02
+    assert low >= -0.1 * (high - low)
+    assert high <= 1 + 0.1 * (high - low)
+
+
+def test_the_marks_of_a_curve_that_begins_late_are_whole():
+    """Planted: two evaluations after nine seconds of cached features."""
+    curve = [{"epoch": n, "seconds": 9 + n / 10, "test_accuracy": 0.5} for n in (1, 2)]
+    figure = draw(accuracy_curves, [make_record(kind="accuracy", metrics={"curve": curve})]).figure
+    for axes, last in zip(figure.axes, (2, 9.2), strict=True):
+        assert axes.get_xlim()[1] > 1.02 * last
 
 
 def test_seeds_are_drawn_where_a_row_has_two_and_the_legend_has_what_is_there():

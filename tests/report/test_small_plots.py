@@ -28,10 +28,20 @@ def lines(svg: ElementTree.Element) -> list[tuple[float, float]]:
     return [(float(m[1]), float(m[2])) for m in found if m]
 
 
+def reference(svg: ElementTree.Element) -> float:
+    """The place of the one line at 0 or 1x, which passes all marks."""
+    paths = [path.attrib["d"] for path in svg.iter("path")]
+    ((place, end),) = [m.groups() for d in paths if (m := re.fullmatch(r"M([\d.]+) 0V(\d+)", d))]
+    assert float(end) > max(float(circle.attrib["cy"]) for circle in svg.iter("circle"))
+    return float(place)
+
+
 def test_a_mark_and_its_interval_stand_where_their_values_are() -> None:
     svg = drawn(Mark("a", SPEED, 0.10, 0.05, 0.15), Mark("b", SPEED, -0.10, -0.2, 0.0))
     (first, second), ((low, high), _) = places(svg), lines(svg)
     middle = (first + second) / 2
+    assert reference(svg) == pytest.approx(middle, abs=0.2)
+    assert "0" in [text.text for text in svg.iter("text")]
     assert low < first < high
     assert first - low == pytest.approx(high - first, abs=0.2)
     assert lines(svg)[1][1] == pytest.approx(middle, abs=0.2)
@@ -46,9 +56,8 @@ def test_large_ratios_are_on_a_logarithmic_axis_that_holds_them(ratio: float) ->
     faster = Mark("a", SPEED, ratio - 1, 0.8 * ratio - 1, 1.25 * ratio - 1)
     svg = drawn(faster, Mark("b", SPEED, 1 / ratio - 1, 0.8 / ratio - 1, 1.25 / ratio - 1))
     (one, other), ((low, high), _) = places(svg), lines(svg)
-    found = [re.fullmatch(r"M([\d.]+) [\d.]+V.*", path.attrib["d"]) for path in svg.iter("path")]
-    even, _ = [match for match in found if match]
-    assert one - float(even[1]) == pytest.approx(float(even[1]) - other, abs=0.3)
+    even = reference(svg)
+    assert one - even == pytest.approx(even - other, abs=0.3)
     assert one - low == pytest.approx(high - one, abs=0.3)
     assert 0 < other < one < 330
     assert f"{ratio}x" in {text.text.replace(".0x", "x") for text in svg.iter("text")}
@@ -64,15 +73,17 @@ def test_values_have_the_digits_of_their_sentences() -> None:
     texts = [
         text.text for text in drawn(Mark("a", ACCURACY, 0.467), Mark("b", ACCURACY, 0.474)).iter()
     ]
-    assert {"46.7", "47.4"} < set(texts)
+    assert {"46.7 %", "47.4 %"} < set(texts)
     texts = [t.text for t in drawn(Mark("a", POINTS, 0.1234), Mark("b", SPEED, -0.125)).iter()]
-    assert {"+12.3", "−13"} < set(texts)
+    assert {"+12.3 pt", "−13 %"} < set(texts)
 
 
 def test_an_undecided_mark_is_hollow_and_an_end_beyond_the_axis_is_an_arrow() -> None:
     svg = drawn(Mark("a", SPEED, 0.1, -0.9, 9.0, decided=False), Mark("b", SPEED, 0.2))
     hollow, filled = [circle.attrib["style"] for circle in svg.iter("circle")]
     assert ("--paper" in hollow, "--paper" in filled) == (True, False)
+    assert "hollow: no verdict" in "".join(svg.itertext())
+    assert "hollow" not in "".join(drawn(Mark("b", SPEED, 0.2)).itertext())
     assert sum(path.attrib["d"].endswith("z") for path in svg.iter("path")) == 2
     assert "[0.10x, 10x]" in "".join(svg.itertext())
 
@@ -106,7 +117,8 @@ def test_accuracies_are_on_an_axis_from_0_to_100() -> None:
     first, half, last = places(svg)
     assert half == pytest.approx((first + last) / 2, abs=0.2)
     assert not list(svg.iter("rect"))
-    assert "% test accuracy" in "".join(svg.itertext())
+    assert "test accuracy (%)" in "".join(svg.itertext())
+    assert reference(svg) == first
 
 
 def test_a_very_wide_interval_ends_at_the_axis_and_leaves_the_values_apart() -> None:
@@ -143,7 +155,7 @@ def test_every_answer_with_a_comparison_has_a_picture_without_ids_or_fixed_colou
         assert svg.attrib["aria-label"].endswith("?")
         assert " id=" not in text
         assert set(re.findall(r"(?:fill|stroke):([^;\"]+)", text)) <= {
-            "var(--ink, #1f2328)", "var(--soft, #59636e)", "var(--line, #d0d7de)",
+            "var(--ink, #1f2328)", "var(--soft, #59636e)", "var(--shade, #f4f6f9)",
             "var(--plot-shade, #8c959f)", "var(--paper, #ffffff)",
         }  # fmt: skip
 

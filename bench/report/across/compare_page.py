@@ -9,8 +9,9 @@ from bench.analysis.across.side_by_side import SideBySide, letter
 from bench.analysis.comparison.compare import REFUSED, Comparison
 from bench.core.kinds import KINDS
 from bench.report.across.forest import forest
-from bench.report.across.page import Chapter, Part, Trouble, drawn, page
+from bench.report.across.page import Chapter, Group, Part, Trouble, drawn, page
 from bench.report.across.text import facts_in, nothing_compared, when
+from bench.report.across.within import within
 from bench.report.across.words import (
     CaseCells,
     by_seeds,
@@ -36,7 +37,11 @@ def compare_page(found: SideBySide, failures: Sequence[str] | None = None) -> st
         found: The runs.
         failures: What a gate found (`bench.analysis.comparison.gate`); None without a gate.
     """
-    chapters = (_figures(found), _cases(found), _differing(found), _reasons(found), _caveats(found))
+    cases, own, why = _cases(found), within(found), _reasons(found)
+    some = any(row.has_figure for rows in found.comparisons for row in rows)
+    # Where nothing was compared, what can be read comes first.
+    order = (_figures(found), cases, own, why) if some else (own, why, cases)
+    chapters = (*order, _differing(found), _caveats(found))
     names = [run.name for run in found.runs]
     return page(
         f"{joined(names[1:])} compared with {names[0]}",
@@ -85,18 +90,41 @@ def _cases(found: SideBySide) -> Chapter:
         for other, value, entry in zip(others, values, entries, strict=True):
             figures += [value, *_compared(entry, other)]
         cells.append(case_cells.row(cases[key], key[1], figures))
-    part = Part.table(case_cells.headers(headers), case_cells.right(right), cells)
-    return Chapter(
-        "cases",
-        "Case by case",
-        "Ratios are of speed, above 1x where the later run is faster, with their 95 % interval "
-        "over processes; accuracies are mean differences in points over the seeds that both "
-        "runs have, with the means of these seeds. An interval that contains 1x (0 points) is a "
-        "tie where it lies wholly within ± 10 % (± 1 point); detectable is the smallest "
-        "difference that these processes would have found four times out of five; noise is the "
-        "interquartile range of the blocks of a process over their median, of the noisier run.",
-        (part,) if cells else (),
-    )
+    names, numbers = case_cells.headers(headers), case_cells.right(right)
+    part = Part.table(names, numbers, cells, who=case_cells.who)
+    compared = [row for rows in found.comparisons for row in rows if row.has_figure]
+    return Chapter("cases", "Case by case", _how_cases(compared), (part,) if cells else ())
+
+
+def _how_cases(compared: Sequence[Comparison]) -> str:
+    """How to read the columns that the table has."""
+    timed = any(row.ratio is not None for row in compared)
+    trained = any(row.difference is not None for row in compared)
+    lines = ["A row has the result of each run."]
+    if not compared:
+        return f"{lines[0]} None was compared: the column after the results says why."
+    if timed:
+        lines.append(
+            "Ratios are of speed, above 1x where the later run is faster, with their 95 % interval "
+            "over processes; one that contains 1x is a tie where it lies wholly within ± 10 %."
+        )
+    if trained:
+        lines.append(
+            "Accuracies are mean differences in points over the seeds that both runs have, with "
+            "the means of these seeds; an interval that contains 0 points is a tie where it lies "
+            "wholly within ± 1 point."
+        )
+    if any(row.detectable is not None for row in compared):
+        lines.append(
+            "Detectable is the smallest difference that these processes would have found four "
+            "times out of five."
+        )
+    if any(row.noise is not None for row in compared):
+        lines.append(
+            "Noise is the interquartile range of the blocks of a process over their median, of "
+            "the noisier run."
+        )
+    return " ".join(lines)
 
 
 def _others(found: SideBySide) -> list[str]:
@@ -113,7 +141,11 @@ def _compared(entry: Entry | None, other: str) -> list[str]:
     if entry is None:
         return [""] * 5
     row = entry.comparison
-    figures = [figure_of(row), verdict_of(entry, ("A", other)), by_seeds(entry)]
+    verdict = verdict_of(entry, ("A", other))
+    if row.verdict == REFUSED and row.reasons:
+        why = ", ".join(dict.fromkeys(reason.partition(":")[0] for reason in row.reasons))
+        verdict = f"{verdict}: {why}"
+    figures = [figure_of(row), verdict, by_seeds(entry)]
     return [*figures, share(row.detectable), noise(row.noise)]
 
 
@@ -148,7 +180,7 @@ def _reasons(found: SideBySide) -> Chapter:
         "reasons",
         "Why there is no verdict",
         "Cases that were refused, or whose interval says nothing.",
-        (_table(("run", "verdict", "reason"), told),) if told else (),
+        (_groups(told),) if told else (),
     )
 
 
@@ -160,7 +192,7 @@ def _caveats(found: SideBySide) -> Chapter:
         "caveats",
         "What else to know",
         "What goes with a verdict: how a run was measured, and which seeds were left out.",
-        (_table(("run", "caveat"), told),) if told else (),
+        (_groups(told),) if told else (),
     )
 
 
@@ -178,16 +210,17 @@ def _grouped(
     return told
 
 
-def _table(headers: Sequence[str], told: Mapping[tuple[str, ...], Sequence[str]]) -> Part:
-    rows = [[*key, f"{len(cases):,}", "; ".join(cases)] for key, cases in told.items()]
-    right = [*(False for _ in headers), True, False]
-    return Part.table([*headers, "rows", "which"], right, rows)
+def _groups(told: Mapping[tuple[str, ...], Sequence[str]]) -> Part:
+    return Part(groups=tuple(Group(": ".join(key), tuple(cases)) for key, cases in told.items()))
 
 
 def _figures(found: SideBySide) -> Chapter:
     with style():
-        drawings = [drawing for name in KINDS if (drawing := forest(found, name))]
-        figures = drawn(drawings)
+        wide, narrow = (
+            [drawing for name in KINDS if (drawing := forest(found, name, narrow=phone))]
+            for phone in (False, True)
+        )
+        figures = drawn(wide, narrow)
     return Chapter(
         "ratios",
         "All ratios",

@@ -2,180 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
-
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
-
 from bench.analysis.across.entries import Entry
-from bench.analysis.across.side_by_side import SideBySide, letter
-from bench.analysis.experiments import (
-    UNKNOWN,
-    Data,
-    data_of,
-    frameworks_of,
-)
+from bench.analysis.across.side_by_side import SideBySide
 from bench.core.case import Case
 from bench.core.kinds import kind
 from bench.core.records import Record
+from bench.report.across.run_lines import Line, Mark, RunLines
 from bench.report.across.words import figure_of, kind_label, names_of
-from bench.report.charts.forest import EVEN_SPEED, beside, difference_axis
-from bench.report.format import CHANGE, RATIO
-from bench.report.panels import LINES
-from bench.report.plot_style import (
-    GRID,
-    INK,
-    SOFT,
-    Drawing,
-    Interval,
-    colour,
-    draw_interval,
-    hover,
-    legend_below,
-    name_rows,
-    new_figure,
-    ratio_axis,
-    retitle,
-    sign,
-)
+from bench.report.plot_style import Drawing
 from bench.stats.verdicts import ACCURACY, SPEED
 
-_MARKERS = "osD^vPX*"
-"""A shape per run after the first."""
-_LINE, _MARK = 0.3, 0.22  # inches
-_EVEN = {True: EVEN_SPEED, False: (100 * ACCURACY.low, 100 * ACCURACY.high)}
-"""What counts as a tie, of speeds and of accuracies in points."""
 _DIFFERENT = (SPEED.above, SPEED.below, ACCURACY.above, ACCURACY.below)
+_POINTS = "Difference of mean accuracy in percentage points, later run minus the first."
 
 
-class _Line(NamedTuple):
-    """A case with the comparisons of the runs that have it.
+def forest(found: SideBySide, name: str, *, narrow: bool = False) -> Drawing | None:
+    """The drawing of one kind; accuracies once for all seeds. None without a figure.
 
-    Attributes:
-        case: With seed 0 where it stands for all seeds.
-        records: Those that were compared.
-        marks: The comparisons, by place of the run.
+    Args:
+        found: The runs.
+        name: The kind.
+        narrow: Whether it is for the width of a phone.
     """
-
-    case: Case
-    records: list[Record]
-    marks: dict[int, Entry]
-
-
-def forest(found: SideBySide, name: str) -> Drawing | None:
-    """The drawing of one kind; accuracies once for all seeds. None without a figure."""
-    lines = _lines(found, name)
-    if not lines:
-        return None
-    shown = lines[:LINES]
-    records = [record for line in shown for record in line.records]
-    data = {data_of(record) for record in records} - {UNKNOWN}
-    label = kind_label(name)
-    title = f"{label[:1].upper()}{label[1:]}: compared with {found.runs[0].name}"
-    marks = sorted({place for line in shown for place in line.marks})
-    height = 1.5 + len(shown) * max(_LINE, _MARK * len(marks))
-    figure = new_figure(
-        10, height, title, data.pop() if len(data) == 1 else Data("several datasets", "")
+    label, timed = kind_label(name), kind(name).timed
+    plot = RunLines(
+        f"compare_{name}",
+        f"{label[:1].upper()}{label[1:]}: compared with {found.runs[0].name}",
+        "" if timed else _POINTS,
+        timed,
+        "speed over that of A" if timed else "points above A",
+        [run.name for run in found.runs],
     )
-    retitle(figure, title)
-    axes = figure.subplots()
-    frameworks = frameworks_of(records)
-    _draw(axes, kind(name).timed, shown, frameworks, alone=len(found.entries) == 1)
-    legend_below(figure, _handles(shown, frameworks, marks))
-    if len(found.entries) > 1:
-        _legend_of_runs(figure, found, marks)
-    more = f" Only the first {LINES} of {len(lines)} cases are drawn." if lines[LINES:] else ""
-    return Drawing(f"compare_{name}", title, f"{_reading(name)}{more}".strip(), figure)
+    return plot.draw(_lines(found, name), narrow=narrow)
 
 
-def _lines(found: SideBySide, name: str) -> list[_Line]:
-    lines: dict[Case, _Line] = {}
+def _lines(found: SideBySide, name: str) -> list[Line]:
+    marks: dict[Case, dict[int, Mark]] = {}
+    records: dict[Case, list[Record]] = {}
     for place, some in enumerate(found.entries, start=1):
         for entry in some:
             if entry.comparison.kind != name or not entry.comparison.has_figure:
                 continue
             members = found.members[entry.key]
-            line = lines.setdefault(entry.case, _Line(entry.case, [*members[0]], {}))
-            line.records.extend(members[place])
-            line.marks[place] = entry
-    return list(lines.values())
+            records.setdefault(entry.case, [*members[0]]).extend(members[place])
+            marks.setdefault(entry.case, {})[place] = _mark(entry)
+    names = names_of(marks)
+    return [Line(names[case], case.framework, own, records[case]) for case, own in marks.items()]
 
 
-def _reading(name: str) -> str:
-    if kind(name).timed:
-        return ""
-    return "Difference of mean accuracy in percentage points, later run minus the first."
-
-
-def _draw(
-    axes: Axes, timed: bool, lines: Sequence[_Line], frameworks: Sequence[str], *, alone: bool
-) -> None:
-    """Draw all lines; ``alone`` where there is one later run, whose letter no figure needs."""
-    intervals = [_interval(entry) for line in lines for entry in line.marks.values()]
-    limits = (ratio_axis if timed else difference_axis)(axes, intervals)
-    axes.axvspan(*_EVEN[timed], color=GRID, alpha=0.45, linewidth=0, zorder=0)
-    runs = sorted({place for line in lines for place in line.marks})
-    names = names_of(line.case for line in lines)
-    show = (RATIO if timed else CHANGE).end_with_unit
-    for at, line in enumerate(lines):
-        tint = colour(line.case.framework, frameworks)
-        for place, entry in line.marks.items():
-            row = entry.comparison
-            where = at + 0.8 * ((runs.index(place) + 0.5) / len(runs) - 0.5)
-            draw_interval(axes, where, _interval(entry), limits, show=show, tint=tint)
-            face = tint if row.verdict in _DIFFERENT else "white"
-            shape = _MARKERS[(place - 1) % len(_MARKERS)]
-            x = _interval(entry)[0]
-            (mark,) = axes.plot(x, where, shape, color=tint, markerfacecolor=face, zorder=3)
-            figures = figure_of(row) if alone else f"{letter(place)}: {figure_of(row)}"
-            figures += f", {entry.same}" if entry.same else ""
-            hover(mark, f"{names[line.case]}: {figures}")
-            beside(axes, where, figures)
-    axes.axvline(1 if timed else 0, color=INK, linewidth=0.9, zorder=1)
-    name_rows(axes, {at: names[line.case] for at, line in enumerate(lines)})
-    axes.set_ylim(len(lines) - 0.4, -0.6)
-    axes.set_xlabel("speed over that of A" if timed else "points above A", color=SOFT)
-
-
-def _handles(
-    lines: Sequence[_Line], frameworks: Sequence[str], places: Sequence[int]
-) -> list[Line2D | Patch]:
-    """The legend: the colours, as marks where there is one shape, and what is hollow."""
-    shape = _MARKERS[(places[0] - 1) % len(_MARKERS)]
-    tints = {name: colour(name, frameworks) for name in frameworks}
-    handles: list[Line2D | Patch] = [
-        Line2D([], [], color=tint, marker=shape, label=name)
-        if len(places) == 1
-        else Patch(color=tint, label=name)
-        for name, tint in tints.items()
-    ]
-    verdicts = {entry.comparison.verdict for line in lines for entry in line.marks.values()}
-    if verdicts.difference(_DIFFERENT):
-        handles.append(sign("no verdict of a difference", shape))
-    return handles
-
-
-def _interval(entry: Entry) -> Interval:
+def _mark(entry: Entry) -> Mark:
     row = entry.comparison
     value = row.difference if row.ratio is None else row.ratio
     assert value is not None
-    return value, row.low, row.high
-
-
-def _legend_of_runs(figure: Figure, found: SideBySide, places: Sequence[int]) -> None:
-    handles = [
-        Line2D(
-            [],
-            [],
-            color=INK,
-            linestyle="",
-            marker=_MARKERS[(place - 1) % len(_MARKERS)],
-            markerfacecolor="white",
-            label=f"{letter(place)}: {found.runs[place].name}",
-        )
-        for place in places
-    ]
-    figure.legend(handles=handles, loc="outside upper right", fontsize=8)
+    figures = ", ".join(filter(None, [figure_of(row), entry.same]))
+    return Mark((value, row.low, row.high), row.verdict in _DIFFERENT, figures)

@@ -10,8 +10,10 @@ from itertools import pairwise
 from bench.analysis.across.changes import MISSING, History, can_find, histories
 from bench.analysis.runs import Run
 from bench.core.text import many
-from bench.report.across.history_plot import HOW, Axis, break_lines, history, panels
-from bench.report.across.page import Chapter, Part, drawn, page
+from bench.report.across.history_axis import Axis
+from bench.report.across.history_breaks import breaks_of
+from bench.report.across.history_plot import HOW, history, panels
+from bench.report.across.page import Chapter, ListedBreak, Part, drawn, page
 from bench.report.across.words import (
     CaseCells,
     by_seeds,
@@ -36,7 +38,7 @@ def history_page(runs: Sequence[Run], by: str) -> str:
 
     Args:
         runs: In any order.
-        by: One of `bench.report.across.history_plot.BY`.
+        by: One of `bench.report.across.history_axis.BY`.
     """
     found = histories(runs)
     repeated = [entry for entry in found if len(entry.series.points) > 1]
@@ -90,7 +92,7 @@ def _latest(found: Sequence[History]) -> Chapter:
         rows.append(case_cells.row(entry.series.case, entry.series.kind, figures))
     headers = ["runs", "first like it", "last", "last / before", "verdict", "rests on"]
     right = case_cells.right([True, True, True, True, False, False])
-    part = Part.table(case_cells.headers(headers), right, rows)
+    part = Part.table(case_cells.headers(headers), right, rows, who=case_cells.who)
     return Chapter(
         "latest",
         "Latest",
@@ -127,7 +129,9 @@ def _changes(found: Sequence[History]) -> Chapter:
         "Where the mean of a case changed (PELT, from ruptures), among runs of one machine, data "
         "and settings, and kept only where the runs after it differ from those before it with "
         "their whole 95 % interval, the run being the unit. Two runs are needed on each side.",
-        (Part.table(headers, right, rows) if rows else nothing,) if found else (),
+        (Part.table(headers, right, rows, who=case_cells.who) if rows else nothing,)
+        if found
+        else (),
     )
 
 
@@ -152,12 +156,16 @@ def _breaks(found: Sequence[History]) -> Chapter:
 
 def _curves(found: Sequence[History], by: str) -> Chapter:
     every = panels(found)
-    shown = [(label, entries, Axis(entries, by)) for label, entries in every[:FIGURES]]
+    shown = every[:FIGURES]
     with style():
-        plain = drawn([history(*panel) for panel in shown])
+        wide, narrow = (
+            [history(*panel, Axis(panel[1], by, narrow=phone)) for panel in shown]
+            for phone in (False, True)
+        )
+        plain = drawn(wide, narrow)
     figures = [
-        replace(figure, breaks=tuple(break_lines(entries, axis)))
-        for figure, (_, entries, axis) in zip(plain, shown, strict=True)
+        replace(figure, breaks=tuple(_listed(entries, Axis(entries, by))))
+        for figure, (_, entries) in zip(plain, shown, strict=True)
     ]
     more = len(every) - FIGURES
     lines = (f"The other {more:,} are in the tables.",) if more > 0 else ()
@@ -167,6 +175,15 @@ def _curves(found: Sequence[History], by: str) -> Chapter:
         HOW,
         (Part(figures=tuple(figures), lines=lines),) if figures else (),
     )
+
+
+def _listed(entries: Sequence[History], axis: Axis) -> list[ListedBreak]:
+    """The breaks of a panel as the list below it has them."""
+    return [
+        ListedBreak(line.number, axis.name(line.nows[0]), part.curves, part.facts)
+        for line in breaks_of(entries)
+        for part in line.parts
+    ]
 
 
 def _points(found: Sequence[History]) -> Chapter:
@@ -187,7 +204,7 @@ def _points(found: Sequence[History]) -> Chapter:
         "All points",
         "Repeats are processes, or seeds of an accuracy. Points of one case may be compared where "
         "the number of their conditions is the same.",
-        (Part.table(headers, right, rows, folded=folded),) if rows else (),
+        (Part.table(headers, right, rows, folded=folded, who=case_cells.who),) if rows else (),
     )
 
 

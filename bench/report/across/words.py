@@ -89,9 +89,14 @@ class CaseCells:
         first, last = ([show(case) for _, show in some] for some in (self._first, self._last))
         return [*who, *first, *figures, *last]
 
+    @property
+    def who(self) -> int:
+        """How many columns, the first ones, say who a row is about."""
+        return len(_ALWAYS) + 1 + len(self._first)
+
     def right(self, figures: Sequence[bool]) -> list[bool]:
         """Which columns hold numbers, of all columns."""
-        first = [False] * (len(_ALWAYS) + 1 + len(self._first))
+        first = [False] * self.who
         return [*first, *figures, *(False for _ in self._last)]
 
     def headers(self, figures: Sequence[str]) -> list[str]:

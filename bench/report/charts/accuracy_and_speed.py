@@ -21,6 +21,7 @@ from bench.report.plot_style import (
     ALONE,
     SOFT,
     Drawing,
+    accuracy_axis,
     colour,
     draw_interval,
     ends_of,
@@ -31,6 +32,7 @@ from bench.report.plot_style import (
     marker,
     new_figure,
     plain_numbers,
+    possible,
 )
 from bench.report.report import Part
 from bench.stats.estimates import Estimate
@@ -95,10 +97,7 @@ def accuracy_vs_throughput(part: Part) -> Drawing | None:
 
 
 def _point(trained: Experiment, timed: Experiment, results: Results) -> _Point:
-    value, low, high = mean_over_seeds([record.samples[0] for record in trained.ok])
-    inside = Estimate(
-        value, None if low is None else max(low, 0.0), None if high is None else min(high, 1.0)
-    )
+    inside = Estimate(*possible(mean_over_seeds([record.samples[0] for record in trained.ok])))
     return _Point(trained, timed, results.rate(timed), inside)
 
 
@@ -201,10 +200,7 @@ def _scales(axes: Axes, points: Sequence[_Point]) -> None:
         axes.set_xlim(low - room, high + room)
     axes.xaxis.set_major_formatter(plain_numbers())
     accuracies = ends_of(point.accuracy for point in points)
-    room = max(0.12 * (max(accuracies) - min(accuracies)), 0.01)
-    axes.set_ylim(
-        max(min(accuracies) - room, -0.02), min(max(accuracies) + 1.5 * room, 1 + 0.5 * room)
-    )
+    axes.set_ylim(*accuracy_axis(accuracies, 0.12))
     axes.set_ylabel("test accuracy, mean over seeds")
     axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
     axes.yaxis.set_major_formatter(FuncFormatter(_accuracy))

@@ -16,6 +16,7 @@ from bench.report.panels import first_panels, panels_of, signed_names
 from bench.report.plot_style import (
     ALONE,
     INK,
+    LEAST_ACCURACY,
     SOFT,
     Drawing,
     Interval,
@@ -28,6 +29,7 @@ from bench.report.plot_style import (
     marker,
     name_rows,
     new_figure,
+    possible,
 )
 from bench.report.report import Part
 
@@ -90,7 +92,7 @@ def _frame(axes: Axes, values: Sequence[float], intervals: Sequence[Interval]) -
     """As wide as points and intervals; those of two seeds, which would make dots of the points, are
     cut at twice the distance between the outermost points."""
     low, high = min(values), max(values)
-    room = max(high - low, 0.02)
+    room = max(high - low, LEAST_ACCURACY)
     ends = ends_of(intervals)
     left = max(min([*ends, low - 0.5 * room]), low - _CUT * room)
     right = min(max([*ends, high + 0.5 * room]), high + _CUT * room)
@@ -121,10 +123,7 @@ def _points(axes: Axes, place: int, experiment: Experiment, frameworks: Sequence
 
 def _interval(experiment: Experiment) -> Interval:
     """The mean over seeds with its interval, as far as an accuracy can lie."""
-    value, low, high = mean_over_seeds([record.samples[0] for record in experiment.ok])
-    if low is None or high is None:
-        return value, None, None
-    return value, max(low, 0.0), min(high, 1.0)
+    return possible(mean_over_seeds([record.samples[0] for record in experiment.ok]))
 
 
 def _mean(axes: Axes, place: int, experiment: Experiment) -> None:

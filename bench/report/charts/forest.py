@@ -39,6 +39,7 @@ from bench.report.plot_style import (
     new_figure,
     ratio_axis,
     reach,
+    show_whole,
 )
 from bench.report.report import Part
 from bench.stats.verdicts import SPEED
@@ -193,6 +194,8 @@ class Forest:
         rows = [row for some in groups.values() for row in some]
         valued = [row for row in rows if known(row.get(self.keys[0]))]
         limits = self.axis(axes, [self._interval(row) for row in valued])
+        if self.even:
+            show_whole(axes, self.even)
         if narrow:
             few_ticks(axes, self.nothing)
         if self.even:

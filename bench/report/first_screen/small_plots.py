@@ -36,12 +36,12 @@ _DOUBLED = 100.0
 _TWICE = 2.0
 _LEAST, _BEYOND, _FARTHEST = 5.0, 4.0, 1000.0
 """Ratios: as far as the axis reaches for intervals, beyond values by this factor, and at most."""
-_INK, _SOFT, _LINE, _SHADE, _PAPER = (
+_INK, _SOFT, _SHADE, _PAPER, _BACK = (
     "var(--ink, #1f2328)",
     "var(--soft, #59636e)",
-    "var(--line, #d0d7de)",
     "var(--plot-shade, #8c959f)",
     "var(--paper, #ffffff)",
+    "var(--shade, #f4f6f9)",
 )
 
 
@@ -98,8 +98,11 @@ def small_plot(marks: Sequence[Mark], title: str) -> Markup:
         height += _LINE_OF_TEXT * len(lines) + _MARK + _GAP
     below = axis.below(height)
     height += _AXIS
+    notes = [axis.unit]
+    notes += ["hollow: no verdict of a difference"] * any(not mark.decided for mark in shown)
     if len(found) > len(shown):
-        words = f"{len(shown)} of {len(found)} values; the chapters below have all"
+        notes.append(f"{len(shown)} of {len(found)} values; the chapters below have all")
+    for words in notes:
         below.append(_text(0, height + _SMALL, words, "start", small=True))
         height += _AXIS
     head = (
@@ -129,7 +132,9 @@ def _value(mark: Mark, axis: _Axis) -> str:
 
 
 def _text(x: float, y: float, words: str, anchor: str, *, small: bool = False) -> str:
-    style = f"fill:{_SOFT};font-size:{_SMALL}px" if small else f"fill:{_INK}"
+    # The edge of its letters keeps the line at the reference out of them.
+    edge = f"stroke:{_BACK};stroke-width:4px;paint-order:stroke"
+    style = f"fill:{_SOFT};font-size:{_SMALL}px" if small else f"fill:{_INK};{edge}"
     return (
         f'<text x="{x:.1f}" y="{y:g}" text-anchor="{anchor}" style="{style}">{escape(words)}</text>'
     )
@@ -155,13 +160,13 @@ class _Axis:
     def of(cls, marks: Sequence[Mark]) -> _Axis:
         units = {mark.unit for mark in marks}
         if units == {ACCURACY}:
-            return cls(0.0, 100.0, "% test accuracy")
+            return cls(0.0, 100.0, "test accuracy (%)")
         ends = [end for mark in marks for end in mark.ends]
         if units == {SPEED} and max(ends) >= _DOUBLED:
             values = max(_factor(100 * mark.value) for mark in marks)
             farthest = min(max(map(_factor, ends)), max(_BEYOND * values, _LEAST))
             reach = 100 * (_round(min(farthest, _FARTHEST)) - 1)
-            words = "times as fast; shaded: margin of a tie"
+            words = "times as fast (x); shaded: margin of a tie"
             return cls(_inverse(reach), reach, words, ratio=True)
         reach = max(map(abs, ends))
         values = max(abs(100 * mark.value) for mark in marks)
@@ -169,9 +174,9 @@ class _Axis:
         reach = _round(min(reach, max(5 * values, 50.0)))
         reach = max(reach, 1.5 * max(_MARGIN[unit] for unit in units))
         unit = {
-            frozenset({SPEED}): "% speed; shaded: margin of a tie",
-            frozenset({POINTS}): "points of test accuracy; shaded: margin of a tie",
-        }.get(frozenset(units), "% speed, or points; shaded: margin of a tie")
+            frozenset({SPEED}): "change of speed (%); shaded: margin of a tie",
+            frozenset({POINTS}): "change of test accuracy (points); shaded: margin of a tie",
+        }.get(frozenset(units), "change of speed (%) or accuracy (points); shaded: margin of a tie")
         return cls(-reach, reach, unit)
 
     def x(self, value: float) -> float:
@@ -184,37 +189,41 @@ class _Axis:
         return math.log(_of_change(value)) if self.ratio else value
 
     def show(self, value: float, unit: str) -> str:
-        """A value with the digits that its sentence has: ``+12``, ``46.7``, ``3.4x`` on an axis of
-        ratios."""
-        return f"{_figures(_of_change(value))}x" if self.ratio else _number(value, unit)
+        """A value with its unit and the digits that its sentence has: ``+12 %``, ``+0.4 pt``,
+        ``3.4x`` on an axis of ratios."""
+        if self.ratio:
+            return f"{_figures(_of_change(value))}x"
+        return f"{_number(value, unit)} {'pt' if unit == POINTS else '%'}"
 
     def end(self, value: float) -> str:
-        """An end of the axis, which is a round number."""
+        """An end or the reference of the axis, which are round numbers."""
         if self.ratio:
             return f"{float(significant(_of_change(value), 2).replace(',', '')):,g}x"
-        return f"{'−' if value < 0 else '+' if self.low < 0 else ''}{abs(value):g}"
+        sign = "" if not value or self.low == 0 else "−" if value < 0 else "+"
+        return f"{sign}{abs(value):g}"
 
     def below(self, y: float) -> list[str]:
-        """Ends of the axis and its unit."""
-        low, high = self.x(self.low), self.x(self.high)
-        return [
+        """The line at the reference (0, or 1x) through the whole plot; its value and the ends."""
+        zero = self.x(0.0)
+        ends = [
             _text(0, y + _SMALL, self.end(self.low), "start", small=True),
-            _text((low + high) / 2, y + _SMALL, self.unit, "middle", small=True),
             _text(_WIDTH - 2, y + _SMALL, self.end(self.high), "end", small=True),
         ]
+        line = f'<path d="M{zero} 0V{y}" style="stroke:{_SOFT}" stroke-opacity="0.6"/>'
+        if self.low == 0:  # which is the left end
+            return [line, *ends]
+        return [line, *ends, _text(zero, y + _SMALL, self.end(0.0), "middle", small=True)]
 
     def band(self, unit: str, y: float) -> list[str]:
-        """The line at 0, and the values around it that count as a tie, behind a mark."""
-        zero, margin = self.x(0.0), _MARGIN[unit]
-        line = f'<path d="M{zero} {y}V{y + _MARK}" style="stroke:{_LINE}"/>'
+        """The values that count as a tie, behind a mark."""
+        margin = _MARGIN[unit]
         if not margin:
-            return [line]
+            return []
         left = self.x(_inverse(margin) if self.ratio else -margin)
         width = self.x(margin) - left
         return [
             f'<rect x="{left}" y="{y}" width="{width:.1f}" height="{_MARK}" '
-            f'style="fill:{_SHADE}" fill-opacity="0.2"/>',
-            line,
+            f'style="fill:{_SHADE}" fill-opacity="0.2"/>'
         ]
 
 

@@ -200,7 +200,7 @@ def _figures(plots: Sequence[Plot]) -> list[Figure]:
         Figure(
             plot,
             inline_svg(plot, place),
-            _inline(plot.narrow, plot.title, f"n{place}") if plot.narrow else Markup(""),
+            inline_narrow(plot, place),
             _track_of(plot),
         )
         for place, plot in enumerate(plots)
@@ -215,6 +215,11 @@ def _track_of(plot: Plot) -> str:
 def inline_svg(plot: Plot, place: int) -> Markup:
     """The drawing as an element of the page: its own ids, and the page's colours for text."""
     return _inline(plot.svg.read_text(encoding="utf-8"), plot.title, f"p{place}")
+
+
+def inline_narrow(plot: Plot, place: int) -> Markup:
+    """The same of its drawing for the width of a phone; empty where it has none."""
+    return _inline(plot.narrow, plot.title, f"n{place}") if plot.narrow else Markup("")
 
 
 def _inline(text: str, title: str, own: str) -> Markup:

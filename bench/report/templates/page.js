@@ -54,6 +54,9 @@ function button(words, act, properties = {}) {
   return made;
 }
 
+/** Whether the page is as wide as a phone (the same width as in page.css). */
+const PHONE = matchMedia("(max-width: 40rem)");
+
 /* Theme: the system's, unless a reader chooses. */
 
 function theme() {
@@ -173,6 +176,10 @@ function enhance(table) {
   const headers = $$("thead th", table).map((th) => th.textContent);
   const numeric = $$("thead th", table).map((th) => th.classList.contains("right"));
   const same = constants(table, headers);
+  // Columns for the other width: on a phone one names the case, so that values are seen with it.
+  const other = PHONE.matches ? "room" : "phone";
+  const spare = $$("thead th", table).flatMap((th, place) => (th.dataset.only === other ? [place] : []));
+  const hidden = [...new Set([...same, ...spare])];
   const first = table.tBodies[0].rows[0];
   const shared = same.map((place) => `${headers[place]} ${first.cells[place].textContent}`);
   const opens = [...table.tBodies[0].rows].some((row) => row.dataset.r), shift = Number(opens);
@@ -191,12 +198,12 @@ function enhance(table) {
     columnDefs: [
       ...(opens ? [{ targets: 0, orderable: false, searchable: false, className: "opens" }] : []),
       { targets: numeric.flatMap((is, place) => (is ? [place + shift] : [])), type: "figure", className: "right" },
-      { targets: same.map((place) => place + shift), visible: false },
+      { targets: hidden.map((place) => place + shift), visible: false },
     ],
   });
   made.search.fixed("facets", (_, __, place) => fitting(facetsOf(made.row(place).node()), chosen()));
   tables.set(table, made);
-  const above = tools(made, headers, same, shift);
+  const above = tools(made, headers, hidden, shift);
   scroll.before(above);
   if (shared.length)
     scroll.before(el("p", { className: "note" }, `The same in all rows: ${shared.join("; ")}.`));
@@ -350,17 +357,19 @@ function strip(record) {
   if (all.length === 1) return el("p", { className: "note" }, `One sample: ${per}${show(all[0])}.${what}`);
   const sorted = [...all].sort((a, b) => a - b);
   const [low, middle, high] = record.range?.map(each) ?? [sorted[0], median(sorted), sorted.at(-1)];
-  const width = 640, left = 90, right = 20, lane = 22, height = lanes.length * lane + 34;
+  // On a phone as many units as there are pixels, so that letters keep their size.
+  const phone = PHONE.matches, [width, left, right, top] = phone ? [300, 24, 8, 16] : [640, 90, 20, 2];
+  const lane = 22, bottom = lanes.length * lane + top + 4, height = bottom + 28;
   const x = (value) => left + (width - left - right) * (high > low ? (value - low) / (high - low) : 0.5);
   const words = `${record.taken} samples of ${lanes.length} process${lanes.length > 1 ? "es" : ""}, `
     + `${per}${show(low)} to ${show(high)}, median of all ${show(middle)}`;
   const plot = draw("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": words });
-  const bottom = lanes.length * lane + 6;
-  plot.append(draw("line", { class: "axis", x1: x(middle), x2: x(middle), y1: 2, y2: bottom }),
+  if (phone) plot.append(draw("text", { x: 0, y: 10 }, lanes.length > 1 ? "processes" : "process"));
+  plot.append(draw("line", { class: "axis", x1: x(middle), x2: x(middle), y1: top, y2: bottom }),
     draw("line", { class: "axis", x1: left, x2: width - right, y1: bottom, y2: bottom }));
   lanes.forEach((some, place) => {
-    const y = place * lane + lane / 2 + 2;
-    plot.append(draw("text", { x: 0, y: y + 4 }, `process ${place + 1}`));
+    const y = place * lane + lane / 2 + top;
+    plot.append(draw("text", { x: 0, y: y + 4 }, phone ? `${place + 1}` : `process ${place + 1}`));
     some.forEach((value, turn) => {
       if (value === null) return;
       plot.append(draw("circle", { class: "dot", cx: x(value), cy: y, r: 4 },

@@ -181,6 +181,18 @@ def test_a_row_opens_to_samples_settings_certificate_and_command(page):
     assert part.locator(".record").count() == 0
 
 
+def test_samples_of_a_row_can_be_read_on_a_phone(chromium, path):
+    with page_of(chromium, path, viewport={"width": 390, "height": 844}) as page:
+        part = opened(page, "throughput")
+        part.locator("tbody tr td.opens button").first.click()
+        plot = part.locator(".record svg").first
+        assert plot.locator("circle").count() == 12
+        assert plot.bounding_box()["width"] <= 390
+        assert plot.evaluate(LEAVES) == []
+        letters = [text.bounding_box()["height"] for text in plot.locator("text").all()]
+        assert min(letters) >= 11
+
+
 def test_selected_rows_show_only_settings_that_differ(page):
     part = opened(page, "throughput")
     boxes = part.locator("tbody td.opens input")

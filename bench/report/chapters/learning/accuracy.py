@@ -28,6 +28,7 @@ from bench.report.plot_style import (
     colour,
     dash,
     framework_legend,
+    from_zero,
     grid_of_axes,
     hover,
     in_lines,
@@ -90,7 +91,7 @@ def accuracy_curves(part: Part) -> Drawing | None:
             axes.set_ylabel("test accuracy")
             axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
             axes.xaxis.set_major_formatter(plain_numbers())
-            axes.set_xlim(left=0)
+            from_zero(axes)
             axes.set_ylim(0, 1.08 * axes.dataLim.y1)  # room for the marks at the top
     networks = [case.variant for case in panels]
     names_of = framework_labels_of(e.case for e in found)

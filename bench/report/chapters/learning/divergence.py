@@ -37,7 +37,9 @@ from bench.report.panels import first_panels
 from bench.report.plot_style import (
     ALONE,
     SOFT,
+    Dash,
     Drawing,
+    beside_sign,
     colour,
     dash,
     framework_legend,
@@ -185,7 +187,7 @@ def _losses(axes: Axes, panel: Sequence[TrainingPair], part: Part) -> None:
         line.set(linewidth=width, alpha=alpha)
         hover(line, f"{name}: loss {losses[0]:.4g} at step 1, {losses[-1]:.4g} at {len(losses)}")
         known = losses[np.isfinite(losses)]
-        ends.append((float(known[-1]) if len(known) else 0.0, name, tint))
+        ends.append((float(known[-1]) if len(known) else 0.0, name, tint, style))
     axes.set_ylabel("loss of the step")
     axes.margins(y=0.08)  # room for the broad line
     axes.tick_params(labelbottom=False)
@@ -194,24 +196,17 @@ def _losses(axes: Axes, panel: Sequence[TrainingPair], part: Part) -> None:
         _name_ends(axes, ends)
 
 
-def _name_ends(axes: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
+def _name_ends(axes: Axes, ends: Sequence[tuple[float, str, str, Dash]]) -> None:
     """Write each line's name at its right end, moved apart where lines end together."""
     low, high = axes.get_ylim()
     heights: list[float] = []  # shares of the panel's
-    for value, _, _ in sorted(ends):
+    ordered = sorted(ends, key=lambda end: end[:2])
+    for value, *_ in ordered:
         lowest = heights[-1] + _LINE if heights else 0.0
         heights.append(max(lowest, (value - low) / (high - low)))
     over = max(heights[-1] - 1, 0)
-    for height, (_, name, tint) in zip(heights, sorted(ends), strict=True):
-        axes.annotate(
-            name,
-            (1, height - over),
-            (5, 0),
-            "axes fraction",
-            "offset points",
-            color=tint,
-            va="center",
-        )
+    for height, (_, name, tint, line) in zip(heights, ordered, strict=True):
+        beside_sign(axes, (1, height - over), name, tint, line, points=5)
 
 
 def _differences(axes: Axes, panel: Sequence[TrainingPair], part: Part) -> None:
@@ -235,7 +230,7 @@ def _differences(axes: Axes, panel: Sequence[TrainingPair], part: Part) -> None:
         step_text = describe_step(step, len(difference))
         what = ": above" if part.narrow else " first differs by more than"
         said = f"{name}{what} {share(_DIVERGED)}{'' if part.narrow else ':'} {step_text}"
-        axes.text(0.015, top, said, color=tint, va="center", fontsize=8, transform=axes.transAxes)
+        beside_sign(axes, (0.015, top), said, tint, style, size=8)
     axes.set_ylabel("relative difference")
     axes.set_xlabel("steps of training")
     axes.xaxis.set_major_formatter(plain_numbers())

@@ -32,6 +32,7 @@ from bench.report.panels import first_panels, panels_of, signed_title
 from bench.report.plot_style import (
     ALONE,
     Drawing,
+    accuracy_axis,
     colour,
     contrast,
     face,
@@ -154,6 +155,7 @@ def _dots(axes: Axes, panel: Sequence[Experiment], frameworks: Sequence[str]) ->
             inside = face(framework, frameworks)
             (dot,) = axes.plot(value, line + shift, shape, color=tint, markersize=5.5, mfc=inside)
             hover(dot, f"{framework}, {name}: {percent(value)}")
+    axes.set_xlim(*accuracy_axis((axes.dataLim.x0, axes.dataLim.x1), 0.05))
     axes.set_yticks(range(len(classes)), classes)
     axes.invert_yaxis()
     axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))

@@ -28,6 +28,7 @@ from bench.report.plot_style import (
     colour,
     dash,
     framework_legend,
+    from_zero,
     grid_of_axes,
     hover,
     in_lines,
@@ -223,7 +224,7 @@ def _panel(axes: Axes, follow: TimeToAccuracy, goal: float, frameworks: Sequence
         if seeds := follow.seeds(experiment, goal, "seconds"):
             _curve(axes, experiment, seeds, frameworks)
     axes.axvline(horizon, color=SOFT, linewidth=0.9, linestyle=":")
-    axes.set_xlim(left=0)
+    from_zero(axes)
     axes.set_ylim(-0.05, 1.08)
     axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.xaxis.set_major_formatter(plain_numbers())
