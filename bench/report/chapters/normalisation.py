@@ -34,7 +34,7 @@ from bench.stats.verdicts import EQUIVALENT_ACCURACY, EQUIVALENT_SPEED, speed_ve
 Pair = tuple[Experiment, Experiment]
 """A network with a normalisation, and the same case of the network it is compared with."""
 
-NOT_INTERLEAVED = "not interleaved: no verdict"
+NOT_INTERLEAVED = "no verdict (not interleaved)"
 
 
 def normalisation_rows(results: Results) -> list[Row]:

@@ -58,7 +58,7 @@ def columns(rows: Sequence[Row]) -> list[Column]:
         Column("% of peak (measured)", _share_of_peak, usual=NOTHING),
         number("J/image", "joules_per_image", usual=NOTHING),
         number("first step (s)", "first_step_seconds", usual=NOTHING),
-        Column("clock", _clock, right=False, usual=NOTHING),
+        Column("synchronisation", _clock, right=False, usual=NOTHING),
         disturbed_column(),
         number("peak memory (GiB)", "peak_memory_bytes", usual=NOTHING, factor=1 / _GIB),
         number("peak device memory (GiB)", "device_memory_bytes", usual=NOTHING, factor=1 / _GIB),
