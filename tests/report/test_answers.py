@@ -388,7 +388,7 @@ def test_the_commands_are_ones_that_the_command_line_takes(question):
 
 def test_how_sure_says_detectable_difference_certificates_and_machine():
     said = sentence(SURE, [*timed([1.1, 1.12, 1.14]), *timed([0.9, 1, 1.1], variant="cifar-lrn")])
-    assert said.startswith("Detectable differences in speed: ")
+    assert said.startswith("Detectable differences in speed of training: ")
     assert "4 of 4 results of the closed track have a passed certificate." in said
     assert said.endswith("What else ran on the machine was not recorded.")
     alone = sentence(SURE, timed([1.1, 1.12, 1.14], processes=1))

@@ -320,28 +320,29 @@ def how_sure(records: Records) -> Answer:
 
 
 def _detectable(report: Report) -> str:
-    ratios = [
-        results.ratio(e, reference)
+    """Of the kinds whose precision decides when a run ends; the sentence names them."""
+    found: list[tuple[str, float | None]] = [
+        (e.kind, versus.detectable if versus.processes >= ENOUGH_RUNS else None)
         for results in report.datasets
         for e in results.experiments(*(row.name for row in KINDS.values() if row.judged))
         if (reference := results.reference(e)) is not None and reference is not e
         if not results.between(e, reference)
+        if (versus := results.ratio(e, reference))
     ]
-    found = sorted(
-        versus.detectable
-        for versus in ratios
-        if versus.detectable is not None and versus.processes >= ENOUGH_RUNS
+    labels = joined(
+        [row.label for row in KINDS.values() if row.name in {name for name, _ in found}]
     )
-    if not ratios:
-        return "No speeds are compared."
+    sizes = sorted(size for _, size in found if size is not None)
     if not found:
-        return "No comparison of speed has two processes on each side, so none has a verdict."
-    smallest, median, largest = (detected(found[i]) for i in (0, len(found) // 2, -1))
-    if len(found) == 1:
-        return f"Detectable difference in speed: {median} (one comparison)."
+        return "No speeds are compared."
+    if not sizes:
+        return f"No comparison of {labels} has two processes on each side, so none has a verdict."
+    smallest, median, largest = (detected(sizes[i]) for i in (0, len(sizes) // 2, -1))
+    if len(sizes) == 1:
+        return f"Detectable difference in speed of {labels}: {median} (one comparison)."
     return (
-        f"Detectable differences in speed: {smallest} to {largest} (median {median}, "
-        f"{len(found)} comparisons)."
+        f"Detectable differences in speed of {labels}: {smallest} to {largest} (median {median}, "
+        f"{len(sizes)} comparisons)."
     )
 
 
