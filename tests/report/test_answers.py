@@ -11,7 +11,14 @@ from bench.core.records import RecordStore
 from bench.report.blocks import stale
 from bench.report.chapters.speed.startup import startup_rows
 from bench.report.first_screen import answers as first_screen
-from bench.report.first_screen.answers import QUESTIONS, answers, command, lines, markdown
+from bench.report.first_screen.answers import (
+    QUESTIONS,
+    answers,
+    command,
+    how_to_read,
+    lines,
+    markdown,
+)
 from bench.report.first_screen.wording import by_images_alone, change, speed_bound
 from bench.report.format import significant
 from bench.report.html import write_results
@@ -124,6 +131,9 @@ def test_details_are_apart_by_track_and_brackets_and_tracks_are_explained():
     assert "Closed track (" in explained
     assert "Tuned track (" in explained
     assert "Idiomatic" not in explained
+    pairs = "Speeds are compared by pairs of neighbouring blocks"
+    assert pairs in explained
+    assert pairs not in how_to_read([make_record(kind="accuracy")])
 
 
 def test_precisions_that_differ_are_named():

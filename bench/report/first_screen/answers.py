@@ -182,14 +182,21 @@ def _warnings(report: Report) -> list[str]:
 
 
 def how_to_read(records: Records) -> str:
-    """What brackets are, and what the tracks of the answers stand for."""
-    there = {record.case.track for record in Report.of(records).records}
-    tracks = [row.title for row in TRACKS.values() if row.name in there and not row.stages]
-    brackets = (
+    """What brackets are, where speeds come from, and what the tracks of the answers stand for."""
+    there = Report.of(records).records
+    names = {record.case.track for record in there}
+    tracks = [row.title for row in TRACKS.values() if row.name in names and not row.stages]
+    parts = [
         "Brackets are 95 % intervals, in the unit of the number before them; in percent and points "
         "plus is faster or more, minus slower or less."
-    )
-    return f"{brackets} {'; '.join(tracks)}." if tracks else brackets
+    ]
+    if any(record.metrics.get("interleaving") for record in there):
+        parts.append(
+            "Speeds are compared by pairs of neighbouring blocks, in the processes that ran "
+            "interleaved: the images/s of a table, each over all of its own processes, may have "
+            "another quotient."
+        )
+    return " ".join([*parts, *([f"{'; '.join(tracks)}."] if tracks else [])])
 
 
 def command(question: Question) -> str:
