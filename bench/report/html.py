@@ -145,8 +145,8 @@ def _older(older: Sequence[Record], newest: Iterable[Record]) -> list[str]:
         later = taken[(*record.key, str(record.dataset.get("fingerprint")))]
         when = record.started_at or "unknown time"
         line = (
-            f"{record.case.id}, {record.kind}: measured more than once; the one of {when} gives "
-            "way to a later one"
+            f"{record.case.id}, {record.kind}: measured more than once; the one of {when} is left "
+            "out, a later one is shown"
         )
         same = identical(record, later)
         lines.append(f"{line} ({same})." if same else f"{line}.")

@@ -220,6 +220,15 @@ def both(*leads: Lead) -> Lead:
     return lambda rows: " ".join(words for lead in leads if (words := lead(rows)))
 
 
+def who_among(row: Row, rows: Sequence[Row], *, seconds: bool = True) -> str:
+    """The same, with what tells the row's case from others of that name among some rows."""
+    alike = {peers_of(case_of(other)): other for other in rows if who(other) == who(row)}
+    alike[peers_of(case_of(row))] = row
+    told = _told_apart(list(alike.values()), seconds)
+    name = told[list(alike).index(peers_of(case_of(row)))]
+    return ", ".join(filter(None, name))
+
+
 def who(row: Row, *, seconds: bool = True) -> str:
     """The network and framework of a row, with the sign of a caveat."""
     name = f"{row['variant']} in {framework_of(row)}"

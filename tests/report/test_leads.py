@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from bench.analysis.rows import Row
-from bench.report.leads import compared, extremes
+from bench.report.leads import compared, extremes, who_among
 from tests.support.synthetic_records.synthetic import make_record
 
 
@@ -57,3 +57,10 @@ def test_the_ends_of_a_range_are_told_apart() -> None:
     sentence = extremes("From", "value", str)([{**first, "value": 1}, {**last, "value": 2}])
     name = f"{first['variant']} in {first['framework']}"
     assert sentence == f"From 1 ({name}, training) to 2 ({name}, inference)."
+
+
+def test_a_row_is_told_from_others_of_its_network_and_framework() -> None:
+    (row,) = rows_of(["tie"], ["accuracy"])
+    name = f"{row['variant']} in {row['framework']}"
+    assert who_among(row, [row, {**row, "framework": "keras-jax"}]) == name
+    assert who_among(row, [row, {**row, "recipe": "another"}]) == f"{name}, {row['recipe']}"

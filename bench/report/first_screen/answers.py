@@ -69,7 +69,7 @@ class Question:
         kinds: The kinds of measurement that it needs.
         paired: Whether the lead has a second normalisation next to the first.
         frameworks: Whether it compares frameworks: then it names what has no certificate.
-        needs: What has to be there to measure it, in words.
+        needs: What has to be there to measure it, as a sentence without its full stop.
         remarks: Sentences on one dataset that stand after the lead, without full stops.
     """
 
@@ -122,7 +122,7 @@ QUESTIONS = (
         "--profile transfer --inits pretrained,scratch --weights bvlc",
         (ACCURACY,),
         frameworks=False,
-        needs="it needs pretrained weights: `alexbench fetch weights` downloads torchvision's, "
+        needs="It needs pretrained weights: `alexbench fetch weights` downloads torchvision's, and "
         "$ALEXBENCH_DATA may name a folder with bvlc-alexnet-trunk.safetensors",
     ),
 )
@@ -192,9 +192,9 @@ def how_to_read(records: Records) -> str:
     ]
     if any(record.metrics.get("interleaving") for record in there):
         parts.append(
-            "Speeds are compared by pairs of neighbouring blocks, in the processes that ran "
-            "interleaved: the images/s of a table, each over all of its own processes, may have "
-            "another quotient."
+            "A difference in speed is of pairs of neighbouring blocks that ran interleaved. "
+            "Images/s in the tables are of all processes of a row, so their quotient may differ "
+            "from it."
         )
     return " ".join([*parts, *([f"{'; '.join(tracks)}."] if tracks else [])])
 
@@ -262,7 +262,7 @@ def _others(lead: Finding, others: Sequence[Finding]) -> str:
 
 def _missing(question: Question, report: Report) -> str:
     if question.needs:
-        return f"Not measured in this run: {question.needs}; `{command(question)}` measures it."
+        return f"Not measured in this run; `{command(question)}` measures it. {question.needs}."
     rows = [row for row in _rows(question, report) if row["seeds"]]
     if not rows:
         return f"Not measured in this run; `{command(question)}` measures it."

@@ -54,7 +54,7 @@ def test_the_faster_one_catches_up_after_what_its_start_cost():
     assert row["verdict"] == "break-even"
     (shown,) = cells(records)
     assert (shown["level after images"], shown["level after epochs"]) == ("40,000", "0.800")
-    assert (shown["starts later by (s)"], shown["of it first step (s)"]) == ("+20.0", "+18.0")
+    assert (shown["starts later by (s)"], shown["of which first step (s)"]) == ("+20.0", "+18.0")
 
 
 def test_who_is_faster_and_starts_sooner_is_ahead_from_the_start():

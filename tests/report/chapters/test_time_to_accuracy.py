@@ -161,8 +161,12 @@ def test_seconds_count_from_the_empty_process_and_images_do_not():
     assert (row["startup_seconds"], row["first_step_seconds"]) == (5.0, 1.5)
     (shown,) = cells(records)  # nobody reached 90 %
     assert (shown["accuracy"], shown["reached"]) == ("50 %", "2 of 3")
-    assert (shown["median (s)"], shown["mean (s)"], shown["up to (s)"]) == ("33.5", "≥ 50.2", "104")
-    assert (shown["start-up (s)"], shown["of it first step (s)"]) == ("5.00", "1.50")
+    assert (shown["median (s)"], shown["mean (s)"], shown["horizon (s)"]) == (
+        "33.5",
+        "≥ 50.2",
+        "104",
+    )
+    assert (shown["start-up (s)"], shown["of which first step (s)"]) == ("5.00", "1.50")
 
 
 def test_frameworks_share_the_horizon_of_the_one_that_ended_first():

@@ -97,12 +97,12 @@ def columns(rows: Sequence[Row]) -> list[Column]:
         Column("reached", lambda row: f"{row['reached']} of {row['seeds']}"),
         Column("median (s)", lambda row: _or_never(significant(row["median_seconds"]))),
         Column("mean (s)", partial(_mean, "seconds")),
-        number("up to (s)", "horizon_seconds"),
+        number("horizon (s)", "horizon_seconds"),
         Column("median images", lambda row: _or_never(count(row["median_images"]))),
         Column("mean images", partial(_mean, "images")),
-        whole("up to images", "horizon_images"),
+        whole("horizon images", "horizon_images"),
         Column("start-up (s)", partial(_startup_cell, "startup_seconds")),
-        Column("of it first step (s)", partial(_startup_cell, "first_step_seconds")),
+        Column("of which first step (s)", partial(_startup_cell, "first_step_seconds")),
         *how(),
     ]
 
@@ -291,9 +291,9 @@ TABLE = Table(
     "Time to accuracy",
     "When an evaluation first reached the accuracy, over seeds. Seconds include the start-up: they "
     "are of import, build and training with its first step, without evaluation. A seed that "
-    "ended without reaching it is right-censored (Kaplan-Meier). The mean is restricted: a "
-    "seed that has not reached it by the end that all frameworks of the network share (up to) "
-    "counts as that, and ≥ says that there was one. Accuracies that no framework of a network "
+    "ended without reaching it is right-censored (Kaplan-Meier). The mean is restricted to the "
+    "horizon, as far as all frameworks of the network were trained: a seed that is later counts "
+    "as the horizon, and ≥ says that there was one. Accuracies that no framework of a network "
     "reached are left out.",
     time_to_accuracy_rows,
     columns,

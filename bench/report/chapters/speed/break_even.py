@@ -185,7 +185,7 @@ def columns(rows: Sequence[Row]) -> list[Column]:
         number("start-up (s)", "startup_seconds"),
         number("other's start-up (s)", "against_startup_seconds"),
         Column("starts later by (s)", partial(_signed, "behind_seconds")),
-        Column("of it first step (s)", partial(_signed, "behind_first_step_seconds")),
+        Column("of which first step (s)", partial(_signed, "behind_first_step_seconds")),
         Column("level after images", partial(_level, "images")),
         Column("level after epochs", partial(_level, "epochs")),
         text("verdict", "verdict"),
@@ -269,10 +269,10 @@ def break_even(part: Part) -> Drawing | None:
     return Drawing(
         f"break_even_{part.track}",
         title,
-        "A line begins at the end of a framework's first step and rises by its seconds per image: "
-        "lower is sooner. At a dot the one with more images/s has made up for its slower start. A "
-        "thin line is a framework that is not shown to be faster or slower than another one of "
-        f"the panel: where lines cross without a dot is not known.{left_out}",
+        "Lower is sooner. A line begins at the end of a framework's first step and rises by its "
+        "seconds per image. A dot is a break-even: the framework with more images/s has made up "
+        "for its slower start. A thin line is a framework that is not shown to be faster or slower "
+        f"than another one of the panel: a crossing without a dot is no result.{left_out}",
         figure,
     )
 
@@ -364,10 +364,11 @@ def _reach(sides: Sequence[Side]) -> float:
 TABLE = Table(
     "break_even",
     "Break-even",
-    "Pairs of frameworks on one network, the one with more images/s first: how many images "
-    "after the first step it takes until it has made up for a slower start (import, build, "
-    "first step), and how much of that is the first step, where it traces and compiles. Epochs "
-    "are of all training images. No number where neither is shown to be faster.",
+    "Pairs of frameworks on one network, the one with more images/s first. *Level after images* is "
+    "how many images after its first step it has made up for a slower start (import, build, first "
+    "step); epochs are of all training images. *Starts later by* is the difference of the two "
+    "start-ups, *of which first step* the part in which a framework traces and compiles. There is "
+    "no number where neither is shown to be faster.",
     break_even_rows,
     columns,
     charts=(Chart("break_even", break_even, (TRAINING, "startup")),),
