@@ -90,7 +90,10 @@ def _latest(found: Sequence[History]) -> Chapter:
             versus = [figure_of(last.comparison), verdict_of(last)]
         figures = [value_of_point(now), interval_of_point(now), *versus]
         figures += [NOTHING if first is now else value_of_point(first), f"{len(points)}"]
-        figures += [by_seeds(last) if last else "", ", ".join(b.name for b in now.broken)]
+        figures += [
+            by_seeds(last) if last else "",
+            ", ".join(dict.fromkeys(b.what for b in now.broken)),
+        ]
         rows.append(case_cells.row(entry.series.case, entry.series.kind, figures))
     headers = ["last run", "95 % interval", "last / before", "verdict", "first like it", "runs"]
     headers = case_cells.headers([*headers, "compared", "break before it"])
@@ -101,9 +104,9 @@ def _latest(found: Sequence[History]) -> Chapter:
         "Latest",
         "The last run of each case, and its ratio to the run before; of accuracies the mean "
         "difference over the seeds that both have, with the means of these seeds. After a break it "
-        "is not compared: what changed stands there. One process on a side gives no verdict. "
-        "First like it is the first run with the same machine, data and settings, where that is "
-        "another one.",
+        "is not compared; the table of breaks says what changed. One process on a side gives no "
+        "verdict. First like it is the first run with the same machine, data and settings, where "
+        "that is another one.",
         (part,) if rows else (),
     )
 
