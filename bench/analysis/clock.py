@@ -13,9 +13,9 @@ from bench.core.records import Record
 from bench.stats import estimates
 
 TOLERANCE = 0.1
-"""How far a synced step may be ahead of one whose weights were read, relative: a missing
+"""How far a synced step may be from one whose weights were read, relative: a missing
 synchronisation makes a step several times too short, not a tenth."""
-MISSING_SYNC, AGREES = "missing synchronisation", "agrees"
+MISSING_SYNC, SYNCED = "missing synchronisation", "synchronised"
 INCONCLUSIVE, NO_SLOPE = "inconclusive", "no slope"
 
 
@@ -41,11 +41,12 @@ class SyncAudit:
 
     @property
     def verdict(self) -> str:
-        """``missing synchronisation``, ``agrees``, ``inconclusive`` or ``no slope``.
+        """``missing synchronisation``, ``synchronised``, ``inconclusive`` or ``no slope``.
 
-        The synchronisation is missing where the interval lies wholly below 1 - `TOLERANCE`, and
-        agrees where it lies wholly above; an interval that holds both could see neither. It is
-        missing as well where the device computed for longer than a block took.
+        Synchronised is an interval that lies wholly within 1 ± `TOLERANCE`; the synchronisation is
+        missing where it lies wholly below, or where the device computed for longer than a block
+        took. All else is inconclusive: an interval that reaches beyond, however far above, is of
+        two slopes that were not measured well enough.
         """
         if self.device is not None and self.block < (1 - TOLERANCE) * self.device:
             return MISSING_SYNC
@@ -56,7 +57,8 @@ class SyncAudit:
             return INCONCLUSIVE
         if high < 1 - TOLERANCE:
             return MISSING_SYNC
-        return AGREES if low >= 1 - TOLERANCE else INCONCLUSIVE
+        within = low >= 1 - TOLERANCE and high <= 1 + TOLERANCE
+        return SYNCED if within else INCONCLUSIVE
 
 
 def sync_audit_of(experiment: Experiment) -> SyncAudit | None:

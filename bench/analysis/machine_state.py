@@ -8,6 +8,7 @@ from typing import Any
 
 from bench.core.records import Record
 from bench.core.system.machine import OTHERS, STEAL, THROTTLED, is_disturbed
+from bench.core.text import many
 
 
 def machine_line(records: Iterable[Record]) -> str | None:
@@ -39,10 +40,9 @@ def machine_line(records: Iterable[Record]) -> str | None:
             f"The machine was quiet: others used at most {math.ceil(100 * max(shares))} % of the "
             f"CPUs.{_swapped(observed)}"
         )
-    many = "1 measurement gives" if len(observed) == 1 else f"{len(observed)} measurements give"
-    return (
-        f"DISTURBED: {len(disturbed)} of {many} no verdict on speed: {_causes(disturbed)}. {advice}"
-    )
+    found = f"{len(disturbed)} of {many(len(observed), 'measurement')}"
+    verb = "gives" if len(disturbed) == 1 else "give"
+    return f"DISTURBED: {found} {verb} no verdict on speed: {_causes(disturbed)}. {advice}"
 
 
 def _causes(records: Sequence[Record]) -> str:

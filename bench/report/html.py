@@ -145,8 +145,8 @@ def _older(older: Sequence[Record], newest: Iterable[Record]) -> list[str]:
         later = taken[(*record.key, str(record.dataset.get("fingerprint")))]
         when = record.started_at or "unknown time"
         line = (
-            f"{record.case.id}, {record.kind}: measured more than once; the one of {when} gives "
-            "way to a later one"
+            f"{record.case.id}, {record.kind}: measured more than once; the one of {when} is left "
+            "out, a later one is shown"
         )
         same = identical(record, later)
         lines.append(f"{line} ({same})." if same else f"{line}.")
@@ -326,16 +326,16 @@ def _intervals(records: Sequence[Record]) -> str:
     parts = []
     if processes:
         parts.append(
-            f"Timings of this report rest on {_range(processes, 'process', 'processes')}. Their "
-            "intervals are of the spread between processes and between blocks."
+            f"Timings of this report are of {_range(processes, 'process', 'processes')}. Their "
+            "intervals cover the spread between processes and between blocks."
         )
         if min(processes) == 1:
             parts.append(
-                "Those of a single process are over its blocks alone and do not cover how much one "
-                "process differs from the next: they give no verdict."
+                "An interval of a single process covers its blocks alone, and not how much one "
+                "process differs from the next: it gives no verdict."
             )
     if seeds:
-        parts.append(f"Accuracies rest on {_range(list(seeds.values()), 'seed', 'seeds')}.")
+        parts.append(f"Accuracies are of {_range(list(seeds.values()), 'seed', 'seeds')}.")
         parts.append(
             "Their intervals are t intervals over seeds."
             if max(seeds.values()) > 1

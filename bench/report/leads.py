@@ -7,7 +7,7 @@ sign.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from bench.analysis.experiments import labels
 from bench.analysis.rows import Row
@@ -25,8 +25,8 @@ Lead = Callable[[Sequence[Row]], str]
 _LAST = (TIE, INCONCLUSIVE, "not comparable")
 """Words of verdicts that are listed after those that decide."""
 _MORE_OR_LESS = (SPEED.above, SPEED.below, ACCURACY.above, ACCURACY.below)
-_COMPARISON, _NAMED = "comparison", 3
-"""What a row is most often, and how many are named and not counted."""
+_NAMED, _FRAMEWORKS = 3, 6
+"""How many rows or networks, and how many frameworks, are named and not counted."""
 
 
 def no_lead(_: Sequence[Row]) -> str:
@@ -77,13 +77,23 @@ def _told_apart(rows: Sequence[Row], seconds: bool) -> list[tuple[str, str]]:
     """The network and framework of each row, and what tells it from the others of that name."""
     names = [who(row, seconds=seconds) for row in rows]
     if len(set(names)) == len(names):
-        return [(name, "") for name in names]
+        return [(name, _start(row)) for name, row in zip(names, rows, strict=True)]
+    kinds = _kinds(rows)
+    if len(set(zip(names, kinds, strict=True))) == len(names):
+        return list(zip(names, kinds, strict=True))
     found = labels(dict.fromkeys(peers_of(case_of(row)) for row in rows))
     apart = []
-    for row, name, of in zip(rows, names, _kinds(rows), strict=True):
+    for row, name, of in zip(rows, names, kinds, strict=True):
         what = found[peers_of(case_of(row))].removeprefix(str(row["variant"])).strip(" ·")
         apart.append((name, ", ".join(filter(None, (what, of)))))
     return apart
+
+
+def _start(row: Row) -> str:
+    """The weights that a training starts from, where that is not from scratch."""
+    if row.get("init") != "pretrained":
+        return ""
+    return f"from {str(row.get('weights') or 'unknown').partition('@')[0]} weights"
 
 
 def _kinds(rows: Sequence[Row]) -> list[str]:
@@ -92,55 +102,91 @@ def _kinds(rows: Sequence[Row]) -> list[str]:
     return found if len(set(found)) > 1 else [""] * len(found)
 
 
-def compared(key: str, *, before: str = "") -> Lead:
-    """The sentence of `counted` for what each of the rows is compared with: ``All 4 comparisons
-    with pytorch: faster.``
+def compared(key: str, *, before: str = "", against: str = "") -> Lead:
+    """What rows are compared with, and with which result.
+
+    Up to three results are named: ``Faster than pytorch: cifar-bn in keras-jax (latency).`` More
+    are counted: ``cifar-bn and cifar-lrn in keras-jax compared with pytorch: 4 faster and 2 tie.``
 
     Args:
-        key: The rows' key of the verdict.
+        key: The rows' key of the verdict; rows without one, and the reference's, are left out.
         before: Words before each sentence.
+        against: What all rows are compared with; else the rows' ``reference`` says it.
     """
 
     def lead(rows: Sequence[Row]) -> str:
         groups: dict[str, list[Row]] = {}
-        for row in rows:
-            against = str(row.get("reference") or "").replace("its own", "their own")
-            groups.setdefault(against, []).append(row)
-        leads = (counted(key, before=before, against=name)(some) for name, some in groups.items())
-        return " ".join(filter(None, leads))
+        for row in _decided(rows, key):
+            name = against or str(row.get("reference") or "").replace("its own", "their own")
+            groups.setdefault(name, []).append(row)
+        return " ".join(_compared(some, key, before, name) for name, some in groups.items())
 
     return lead
 
 
-def counted(key: str, what: str = _COMPARISON, *, before: str = "", against: str = "") -> Lead:
-    """How often each word is in a column: ``Of 9 comparisons: 3 faster, 4 tie and 2 inconclusive.``
-    One word that all rows have is not counted again: ``All 4 certificates: pass.`` Up to three
-    comparisons are named: ``Faster: cifar-bn in keras-jax.``
+def _decided(rows: Sequence[Row], key: str) -> list[Row]:
+    """The rows that have a word, without those of the reference."""
+    return [row for row in rows if row.get(key) and row[key] not in ("reference", "—")]
+
+
+def _compared(rows: Sequence[Row], key: str, before: str, against: str) -> str:
+    if len({(row[key], who(row)) for row in rows}) <= _NAMED:
+        return f"{before}{_named(rows, key, against, upper=not before)}."
+    of = f" compared with {against}" if against else ""
+    words = _counts(rows, key)
+    found = f"{next(iter(words))} in all {len(rows)} comparisons"
+    if len(words) > 1:
+        found = joined([f"{number} {word}" for word, number in words.items()])
+    return f"{before}{names_of(rows)}{of}: {found}."
+
+
+def names_of(rows: Sequence[Row], others: Iterable[str] = ()) -> str:
+    """The networks and frameworks of rows, and others: ``cifar-bn in keras-jax and keras-torch``,
+    with the sign of a caveat."""
+    networks = dict.fromkeys(str(row["variant"]) for row in rows)
+    frameworks = dict.fromkeys([*map(framework_of, rows), *others])
+    caveat = any(has_caveat(row) for row in rows)
+    few = _few(networks, "network", _NAMED), _few(frameworks, "framework", _FRAMEWORKS)
+    return signed(" in ".join(few), on=caveat)
+
+
+def _few(names: Iterable[str], what: str, most: int) -> str:
+    every = list(names)
+    return joined(every) if len(every) <= most else many(len(every), what)
+
+
+def _counts(rows: Sequence[Row], key: str) -> dict[str, int]:
+    """How many rows have each word, those that decide first."""
+    words = Counter(str(row[key]) for row in rows)
+    order = [*sorted(words.keys() - {*_LAST}), *(word for word in _LAST if word in words)]
+    return {word: words[word] for word in order}
+
+
+def counted(key: str, what: str) -> Lead:
+    """How often each word is in a column: ``All 4 certificates: pass.`` Up to three rows that do
+    not have the most frequent word are named: ``Of 9 certificates: 8 pass and 1 fail (cifar-bn in
+    keras-jax).``
 
     Args:
         key: The rows' key of the word; rows without one, and the reference's, are left out.
         what: What a row is.
-        before: Words before the sentence.
-        against: What all rows are compared with, where the sentence says it.
     """
 
     def lead(rows: Sequence[Row]) -> str:
-        mine = [row for row in rows if row.get(key) and row[key] not in ("reference", "—")]
-        words = Counter(str(row[key]) for row in mine)
+        mine = _decided(rows, key)
+        words, number = _counts(mine, key), len(mine)
         if not words:
             return ""
-        if what == _COMPARISON and len(mine) <= _NAMED:
-            return f"{before}{_named(mine, key, against, upper=not before)}."
-        order = [*sorted(words.keys() - {*_LAST}), *(word for word in _LAST if word in words)]
-        number = sum(words.values())
-        some = many(number, what) + (f" with {against}" if against else "")
+        some = many(number, what)
         if len(words) == 1:
             every = {1: some, 2: f"Both {some[2:]}"}.get(number, f"All {some}")
-            every = every[0].lower() + every[1:] if before else every
-            return f"{before}{every}: {order[0]}."
-        named = joined([f"{words[word]} {word}" for word in order])
-        of = "of" if before else "Of"
-        return f"{before}{of} {some}: {named}."
+            return f"{every}: {next(iter(words))}."
+        shown, most = [], max(words.values())
+        for word, times in words.items():
+            names = list(dict.fromkeys(who(row) for row in mine if row[key] == word))
+            few = len(names) <= _NAMED and (times < most or most * len(words) == number)
+            shown.append(f"{times} {word}" + (f" ({joined(names)})" if few else ""))
+        return f"Of {some}: {joined(shown)}."
 
     return lead
 
@@ -172,6 +218,15 @@ def _with_details(name: str, details: Sequence[str]) -> str:
 def both(*leads: Lead) -> Lead:
     """Several sentences, one after the other."""
     return lambda rows: " ".join(words for lead in leads if (words := lead(rows)))
+
+
+def who_among(row: Row, rows: Sequence[Row], *, seconds: bool = True) -> str:
+    """The same, with what tells the row's case from others of that name among some rows."""
+    alike = {peers_of(case_of(other)): other for other in rows if who(other) == who(row)}
+    alike[peers_of(case_of(row))] = row
+    told = _told_apart(list(alike.values()), seconds)
+    name = told[list(alike).index(peers_of(case_of(row)))]
+    return ", ".join(filter(None, name))
 
 
 def who(row: Row, *, seconds: bool = True) -> str:

@@ -36,8 +36,9 @@ _HEADERS = (
 )
 _TABLES = ("throughput", "latency", "accuracy")
 _MEDIANS = (
-    "Images/s are medians over each case's own blocks; ratios come from pairs of neighbouring "
-    "blocks. Where the quotient of two rows differs from their ratio, use the ratio."
+    "Images/s are of all processes of a row; ratios are of pairs of neighbouring blocks, in the "
+    "processes that ran interleaved. Where the quotient of two rows differs from their ratio, use "
+    "the ratio."
 )
 _RIGHT = (False, False, True, True, True, True, True)
 

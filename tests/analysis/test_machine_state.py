@@ -42,7 +42,7 @@ def test_a_run_next_to_others_is_not_called_quiet():
 def test_a_disturbed_run_says_by_what():
     busy = replace(CALM, others=0.34, steal=0.05, throttled=0.01)
     line = machine_line([record(busy, busy), record(CALM), record(CALM)])
-    assert line.startswith("DISTURBED: 1 of 3 measurements give no verdict on speed: ")
+    assert line.startswith("DISTURBED: 1 of 3 measurements gives no verdict on speed: ")
     assert "other processes used up to 34 % of the CPUs" in line
     assert "a hypervisor took up to 5 % of them" in line
     assert "quota" not in line

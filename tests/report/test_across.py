@@ -275,6 +275,35 @@ def test_the_page_of_a_history_has_changes_breaks_and_curves(slowdown: list[Run]
         assert f'href="#{anchor}"' in text
 
 
+def test_the_latest_runs_have_values_before_conditions_and_why_they_are_not_compared() -> None:
+    other = {**ENVIRONMENT, "cpu": "Another"}
+    stage = {"track": "ablation", "recipe": "ablation", "defaults": "layout"}
+    runs = [
+        a_run("a", timed(1), timed(1, batch_size=64), timed(1, **stage)),
+        a_run(
+            "b", timed(1, 2, environment=other), timed(1, 2, batch_size=64), timed(1, 2, **stage)
+        ),
+    ]
+    page = history_page(runs, "time")
+    (table,) = re.findall(r'<table id="latest-1">.*?</table>', page, re.DOTALL)
+    headers = [h.strip() for h in re.findall(r"<th [^>]*>(.*?)</th>", table, re.DOTALL)]
+    cells = [c.strip() for c in re.findall(r"<td[^>]*>(.*?)</td>", table, re.DOTALL)]
+    assert headers[:6] == ["network", "framework", "track", "measured", "last run", "95 % interval"]
+    assert headers[-2:] == ["batch", "recipe"]
+    rows = [
+        dict(zip(headers, cells[i : i + len(headers)], strict=True))
+        for i in range(0, len(cells), len(headers))
+    ]
+    (ablated,) = (row for row in rows if row["track"] == "ablation")
+    (small,) = (row for row in rows if row["batch"] == "64")
+    (broken,) = (row for row in rows if row not in (ablated, small))
+    assert (small["batch"], small["verdict"], small["break before it"]) == ("64", "tie", "")
+    assert (broken["verdict"], broken["last / before"]) == ("not compared", "—")
+    assert broken["break before it"] == "machine"
+    assert broken["first like it"] == "—"  # it is the first one itself
+    assert ablated["recipe"] == "ablation · layout"
+
+
 def test_no_line_is_drawn_across_a_break(
     slowdown: list[Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,7 +11,14 @@ from bench.core.records import RecordStore
 from bench.report.blocks import stale
 from bench.report.chapters.speed.startup import startup_rows
 from bench.report.first_screen import answers as first_screen
-from bench.report.first_screen.answers import QUESTIONS, answers, command, lines, markdown
+from bench.report.first_screen.answers import (
+    QUESTIONS,
+    answers,
+    command,
+    how_to_read,
+    lines,
+    markdown,
+)
 from bench.report.first_screen.wording import by_images_alone, change, speed_bound
 from bench.report.format import significant
 from bench.report.html import write_results
@@ -124,6 +131,9 @@ def test_details_are_apart_by_track_and_brackets_and_tracks_are_explained():
     assert "Closed track (" in explained
     assert "Tuned track (" in explained
     assert "Idiomatic" not in explained
+    pairs = "A difference in speed is of pairs of neighbouring blocks"
+    assert pairs in explained
+    assert pairs not in how_to_read([make_record(kind="accuracy")])
 
 
 def test_precisions_that_differ_are_named():
@@ -324,9 +334,9 @@ def test_one_seed_has_the_interval_that_its_test_images_leave():
     said = sentence(
         LEARNING, learned((0.60,), (0.70,), dataset={**OTHER_DATASET, "test_images": 2000})
     )
-    assert "(by the 2,000 test images alone 10.0 points more [+7.1, +12.9])" in said
+    assert "(10.0 points more; the 2,000 test images alone give [+7.1, +12.9])" in said
     said = by_images_alone((0.2, 0.6), 2000)
-    assert said == "by the 2,000 test images alone 40.0 points less [-42.8, -37.2]"
+    assert said == "40.0 points less; the 2,000 test images alone give [-42.8, -37.2]"
     assert by_images_alone((0.2, 0.6), 0) == ""
     assert "test images alone" not in sentence(LEARNING, learned((0.6, 0.61), (0.7, 0.71)))
 
@@ -372,9 +382,9 @@ def test_what_was_not_measured_is_named_with_its_command():
     found = answers([])
     assert len(found) == 6
     for question, answer in zip(QUESTIONS, found, strict=False):
-        needs = f": {question.needs}" if question.needs else ""
-        line = f"Not measured in this run{needs}; `{command(question)}` measures it."
-        assert answer.sentence == line
+        needs = f" {question.needs}." if question.needs else ""
+        line = f"Not measured in this run; `{command(question)}` measures it."
+        assert answer.sentence == f"{line}{needs}"
         assert not answer.plot
     assert "alexbench fetch weights" in found[PRETRAINING].sentence
 
@@ -388,7 +398,7 @@ def test_the_commands_are_ones_that_the_command_line_takes(question):
 
 def test_how_sure_says_detectable_difference_certificates_and_machine():
     said = sentence(SURE, [*timed([1.1, 1.12, 1.14]), *timed([0.9, 1, 1.1], variant="cifar-lrn")])
-    assert said.startswith("Detectable differences in speed: ")
+    assert said.startswith("Detectable differences in speed of training: ")
     assert "4 of 4 results of the closed track have a passed certificate." in said
     assert said.endswith("What else ran on the machine was not recorded.")
     alone = sentence(SURE, timed([1.1, 1.12, 1.14], processes=1))

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
-import pytest
-
 from bench.analysis.rows import Row
-from bench.report.leads import compared, counted, extremes
+from bench.report.leads import compared, extremes, who_among
 from tests.support.synthetic_records.synthetic import make_record
 
 
@@ -17,36 +15,41 @@ def rows_of(words: list[str], kinds: list[str] | None = None) -> list[Row]:
     return [{**case, "verdict": word, "kind": of} for word, of in zip(words, some, strict=True)]
 
 
-@pytest.mark.parametrize(
-    ("words", "before", "sentence"),
-    [
-        ([], "", ""),
-        (["faster"] * 4, "", "All 4 comparisons: faster."),
-        (["faster"] * 4, "BN: ", "BN: all 4 comparisons: faster."),
-        (["faster"] * 3 + ["tie", "reference"], "", "Of 4 comparisons: 3 faster and 1 tie."),
-    ],
-)
-def test_verdicts_are_counted(words: list[str], before: str, sentence: str) -> None:
-    assert counted("verdict", before=before)(rows_of(words)) == sentence
-
-
-def test_few_comparisons_are_named_with_what_tells_them_apart() -> None:
-    rows = rows_of(["faster", "faster", "tie"], ["train_throughput", "inference", "latency"])
-    name = f"{rows[0]['variant']} in {rows[0]['framework']}"
-    assert counted("verdict")(rows) == (
-        f"Faster: {name} (training and inference); tie: {name} (latency)."
+def test_many_comparisons_are_counted_with_the_names_of_both_sides() -> None:
+    assert compared("verdict")([]) == ""
+    frameworks = ("keras-jax", "keras-torch")
+    words = ["faster"] * 3 + ["tie", "faster", "reference"]
+    rows = [
+        {**row, "framework": name, "execution": "", "reference": "pytorch"}
+        for name in frameworks
+        for row in rows_of(words)
+    ]
+    two = f"{rows[0]['variant']} in keras-jax and keras-torch compared with pytorch"
+    assert compared("verdict")(rows) == f"{two}: 8 faster and 2 tie."
+    same = [{**row, "verdict": "faster"} for row in rows]
+    networks = [{**row, "variant": f"net-{i}"} for i, row in enumerate(same)]
+    assert compared("verdict", before="BN: ")(networks) == (
+        "BN: 12 networks in keras-jax and keras-torch compared with pytorch: "
+        "faster in all 12 comparisons."
     )
-    assert counted("verdict", before="Speed: ")(rows[:1]) == f"Speed: faster: {name}."
 
 
-def test_comparisons_say_with_what() -> None:
-    rows = rows_of(["faster"] * 4 + ["tie"])
-    against = [*["pytorch"] * 4, "its own cifar-plain"]
-    rows = [{**row, "reference": name} for row, name in zip(rows, against, strict=True)]
+def test_few_names_are_given_however_many_comparisons_they_have() -> None:
+    kinds = ["train_throughput", "inference", "latency", "startup"]
+    rows = [
+        {**row, "reference": "pytorch"}
+        for row in rows_of(["slower", "slower", "faster", "slower"], kinds)
+    ]
     name = f"{rows[0]['variant']} in {rows[0]['framework']}"
     assert compared("verdict")(rows) == (
-        f"All 4 comparisons with pytorch: faster. Tie compared with their own cifar-plain: {name}."
+        f"Slower than pytorch: {name} (training, inference and start-up); "
+        f"faster than pytorch: {name} (latency)."
     )
+    assert compared("verdict", before="Speed: ")(rows[:1]) == (
+        f"Speed: slower than pytorch: {name}."
+    )
+    own = [{**rows[0], "verdict": "tie", "reference": "its own cifar-plain"}]
+    assert compared("verdict")(own) == f"Tie compared with their own cifar-plain: {name}."
 
 
 def test_the_ends_of_a_range_are_told_apart() -> None:
@@ -54,3 +57,10 @@ def test_the_ends_of_a_range_are_told_apart() -> None:
     sentence = extremes("From", "value", str)([{**first, "value": 1}, {**last, "value": 2}])
     name = f"{first['variant']} in {first['framework']}"
     assert sentence == f"From 1 ({name}, training) to 2 ({name}, inference)."
+
+
+def test_a_row_is_told_from_others_of_its_network_and_framework() -> None:
+    (row,) = rows_of(["tie"], ["accuracy"])
+    name = f"{row['variant']} in {row['framework']}"
+    assert who_among(row, [row, {**row, "framework": "keras-jax"}]) == name
+    assert who_among(row, [row, {**row, "recipe": "another"}]) == f"{name}, {row['recipe']}"

@@ -47,6 +47,7 @@ from tests.support.parts import part_of, row_names
 from tests.support.synthetic_records.synthetic import (
     FRAMEWORKS,
     OTHER_DATASET,
+    STARTUP,
     make_failure,
     make_record,
 )
@@ -153,9 +154,14 @@ def test_curves_are_drawn_against_epochs_and_against_seconds():
     records = [make_record(kind="accuracy", seed=seed) for seed in range(3)]
     left, right = draw(accuracy_curves, records).figure.axes
     assert left.get_xlabel() == "epochs"
-    assert "seconds" in right.get_xlabel()
+    assert right.get_xlabel() == "seconds with start-up"
     assert len(left.lines) == 4  # three seeds and their mean
     curve = records[0].metrics["curve"]
+    before = STARTUP["import_seconds"] + STARTUP["build_seconds"]  # as in time to accuracy
+    assert right.lines[0].get_xdata().tolist() == [before + point["seconds"] for point in curve]
+    records[0].metrics["startup"] = None
+    _, right = draw(accuracy_curves, records).figure.axes
+    assert right.get_xlabel() == "seconds of training"
     assert right.lines[0].get_xdata().tolist() == [point["seconds"] for point in curve]
     mean = sum(r.metrics["curve"][-1]["test_accuracy"] for r in records) / 3
     assert left.lines[-1].get_ydata()[-1] == pytest.approx(mean)

@@ -44,7 +44,7 @@ def test_an_overview_has_one_table_for_the_tracks_it_is_asked_for():
     records = make_run(seeds=1)
     table, note = overview(records, ["closed"])
     assert note.startswith(
-        "Images/s are medians over each case's own blocks; ratios come from pairs"
+        "Images/s are of all processes of a row; ratios are of pairs of neighbouring blocks"
     )
     rows = table.splitlines()[2:]
     assert rows

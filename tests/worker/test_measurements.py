@@ -648,7 +648,7 @@ class Honest(QueueTrainer):
 
 @pytest.mark.parametrize(
     ("trainer", "said"),
-    [(Honest, "agrees"), (Early, "missing synchronisation")],
+    [(Honest, "synchronised"), (Early, "missing synchronisation")],
 )
 def test_the_audit_knows_a_sync_that_does_not_wait(
     clock: Clock, data: Dataset, trainer: type[QueueTrainer], said: str

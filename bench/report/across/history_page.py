@@ -29,6 +29,7 @@ from bench.report.plot_style import style
 
 FIGURES = 60
 """Plots of one page at most."""
+_NOT_COMPARED = "not compared"
 _NAMED = 6
 """Runs that the head of a page names at most; the table of points has all."""
 
@@ -76,29 +77,38 @@ def _spans(runs: Sequence[Run]) -> list[tuple[str, str]]:
 
 
 def _cells_of(found: Iterable[History]) -> CaseCells:
-    return CaseCells((entry.series.case, entry.series.kind) for entry in found)
+    cases = [(entry.series.case, entry.series.kind) for entry in found]
+    return CaseCells(cases, values_first=True)
 
 
 def _latest(found: Sequence[History]) -> Chapter:
     case_cells, rows = _cells_of(found), []
     for entry in found:
         points, last = entry.series.points, entry.series.last
-        why = "break" if points[-1].broken else ""
-        versus = [figure_of(last.comparison), verdict_of(last)] if last else ["", why]
-        versus.append(by_seeds(last) if last else "")
-        like = next(point for point in points if point.conditions == points[-1].conditions)
-        values = [value_of_point(point) for point in (like, points[-1])]
-        figures = [f"{len(points)}", *values, *versus]
+        now = points[-1]
+        first = next(point for point in points if point.conditions == now.conditions)
+        versus = [NOTHING, _NOT_COMPARED]
+        if last:
+            versus = [figure_of(last.comparison), verdict_of(last)]
+        figures = [value_of_point(now), interval_of_point(now), *versus]
+        figures += [NOTHING if first is now else value_of_point(first), f"{len(points)}"]
+        figures += [
+            by_seeds(last) if last else "",
+            ", ".join(dict.fromkeys(b.what for b in now.broken)),
+        ]
         rows.append(case_cells.row(entry.series.case, entry.series.kind, figures))
-    headers = ["runs", "first like it", "last", "last / before", "verdict", "rests on"]
-    right = case_cells.right([True, True, True, True, False, False])
-    part = Part.table(case_cells.headers(headers), right, rows, who=case_cells.who)
+    headers = ["last run", "95 % interval", "last / before", "verdict", "first like it", "runs"]
+    headers = case_cells.headers([*headers, "compared", "break before it"])
+    right = case_cells.right([True, True, True, False, True, True, False, False])
+    part = Part.table(headers, right, rows, who=case_cells.who)
     return Chapter(
         "latest",
         "Latest",
-        "The last run of each case, the first one with the same machine, data and settings, and "
-        "its ratio to the run before; of accuracies the mean difference over the seeds that both "
-        "have, with the means of these seeds. One process on a side gives no verdict.",
+        "The last run of each case, and its ratio to the run before; of accuracies the mean "
+        "difference over the seeds that both have, with the means of these seeds. After a break it "
+        "is not compared; the table of breaks says what changed. One process on a side gives no "
+        "verdict. First like it is the first run with the same machine, data and settings, where "
+        "that is another one.",
         (part,) if rows else (),
     )
 
@@ -143,13 +153,22 @@ def _breaks(found: Sequence[History]) -> Chapter:
                 where = now.started_at[:10] or NOTHING, before.run, now.run
                 breaks[*where, broken.name, broken.before, broken.now] += 1
     rows = [[*key, f"{number:,}"] for key, number in sorted(breaks.items())]
-    headers = ("day", "run before", "run after", "what changed", "from", "to", "cases")
+    headers = (
+        "before the run of",
+        "run before",
+        "run after",
+        "what changed",
+        "from",
+        "to",
+        "cases",
+    )
     part = Part.table(headers, (*[False] * 6, True), rows)
     return Chapter(
         "breaks",
         "Breaks",
         "Where machine, settings, data or certificate changed between two runs of a case: such "
-        "runs are not joined, and no change point is looked for across them.",
+        "runs are not joined, and no change point is looked for across them. A break has the day "
+        "of the run that it stands before, here and below the curves.",
         (part,) if rows else (),
     )
 

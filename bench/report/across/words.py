@@ -34,16 +34,15 @@ _ALWAYS: tuple[CaseColumn, ...] = (
 )
 _WHERE_IT_DIFFERS: tuple[CaseColumn, ...] = (
     ("weights", start_of),
-    ("recipe", lambda case: case.recipe),
+    ("recipe", lambda case: " · ".join(filter(None, (case.recipe, case.defaults)))),
     ("precision", lambda case: case.precision),
     ("batch", lambda case: str(case.batch_size)),
     ("input px", lambda case: str(case.input_size)),
     ("device", device_of),
     ("seed", lambda case: str(case.seed)),
-    ("defaults", lambda case: case.defaults),
 )
 
-_NARROW = ("batch", "precision", "device", "input px", "seed", "defaults", "recipe", "weights")
+_NARROW = ("batch", "precision", "device", "input px", "seed", "recipe", "weights")
 """The same by the width of their cells."""
 
 _DECIDED = (SPEED.below, ACCURACY.below, SPEED.above, ACCURACY.above)
@@ -62,9 +61,10 @@ class CaseCells:
     Args:
         rows: Case and kind of all rows of the table; conditions that are the same in all are left
             out.
+        values_first: Whether all conditions come after the values.
     """
 
-    def __init__(self, rows: Iterable[tuple[Case, str]]) -> None:
+    def __init__(self, rows: Iterable[tuple[Case, str]], *, values_first: bool = False) -> None:
         every = list(dict.fromkeys(rows))
         differs = [c for c in _WHERE_IT_DIFFERS if len({c[1](case) for case, _ in every}) > 1]
         told = [(name, *(show(case) for _, show in _ALWAYS)) for case, name in every]
@@ -74,8 +74,10 @@ class CaseCells:
             if len(set(more)) > len(set(told)):
                 told = more
                 first.append(header)
-        self._first = [column for column in differs if column[0] in first]
-        self._last = [column for column in differs if column[0] not in first]
+        telling = [column for column in differs if column[0] in first]
+        others = [column for column in differs if column[0] not in first]
+        self._first = [] if values_first else telling
+        self._last = [*telling, *others] if values_first else others
 
     def row(self, case: Case, name: str, figures: Sequence[str]) -> list[str]:
         """The cells of a row.

@@ -34,7 +34,7 @@ from bench.stats.verdicts import EQUIVALENT_ACCURACY, EQUIVALENT_SPEED, speed_ve
 Pair = tuple[Experiment, Experiment]
 """A network with a normalisation, and the same case of the network it is compared with."""
 
-NOT_INTERLEAVED = "not interleaved: no verdict"
+NOT_INTERLEAVED = "no verdict (not interleaved)"
 
 
 def normalisation_rows(results: Results) -> list[Row]:
@@ -213,12 +213,13 @@ TABLE = Table(
     "What normalisation costs and brings",
     "The network with a normalisation compared with the same one without (or with the other one), "
     "in one framework: change of test accuracy in percentage points (intervals as in the "
-    "differences in accuracy) and of training images/s in percent: from pairs of blocks, with "
-    "the interval of the interleaved runs, where both networks ran in one interleaved group, "
-    "otherwise without a verdict. "
-    "Numbers count layers. `cifar-bn` has nine BatchNorms, as its tutorial has them, and "
-    "`cifar-lrn` two LRNs, so *9 BN* and *2 LRN over none* do not exchange one for the other; "
-    "`cifar-bn2` (BatchNorm where `cifar-lrn` has LRN) and `imagenet-bn` do.",
+    "differences in accuracy) and of training images/s in percent. The speed is compared by pairs "
+    "of neighbouring blocks, in the processes in which both networks ran interleaved; the "
+    "images/s of the throughput table, over all processes of a row, may have another quotient. "
+    "Networks that did not run interleaved have no verdict. Numbers count layers. `cifar-bn` has "
+    "nine BatchNorms, as its tutorial has them, and `cifar-lrn` two LRNs, so *9 BN* and *2 LRN "
+    "over none* do not exchange one for the other; `cifar-bn2` (BatchNorm where `cifar-lrn` has "
+    "LRN) and `imagenet-bn` do.",
     normalisation_rows,
     columns,
     charts=(Chart("normalisation", normalisation, ("accuracy", TRAIN_THROUGHPUT)),),

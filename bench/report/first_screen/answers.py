@@ -69,7 +69,7 @@ class Question:
         kinds: The kinds of measurement that it needs.
         paired: Whether the lead has a second normalisation next to the first.
         frameworks: Whether it compares frameworks: then it names what has no certificate.
-        needs: What has to be there to measure it, in words.
+        needs: What has to be there to measure it, as a sentence without its full stop.
         remarks: Sentences on one dataset that stand after the lead, without full stops.
     """
 
@@ -122,7 +122,7 @@ QUESTIONS = (
         "--profile transfer --inits pretrained,scratch --weights bvlc",
         (ACCURACY,),
         frameworks=False,
-        needs="it needs pretrained weights: `alexbench fetch weights` downloads torchvision's, "
+        needs="It needs pretrained weights: `alexbench fetch weights` downloads torchvision's, and "
         "$ALEXBENCH_DATA may name a folder with bvlc-alexnet-trunk.safetensors",
     ),
 )
@@ -182,14 +182,21 @@ def _warnings(report: Report) -> list[str]:
 
 
 def how_to_read(records: Records) -> str:
-    """What brackets are, and what the tracks of the answers stand for."""
-    there = {record.case.track for record in Report.of(records).records}
-    tracks = [row.title for row in TRACKS.values() if row.name in there and not row.stages]
-    brackets = (
+    """What brackets are, where speeds come from, and what the tracks of the answers stand for."""
+    there = Report.of(records).records
+    names = {record.case.track for record in there}
+    tracks = [row.title for row in TRACKS.values() if row.name in names and not row.stages]
+    parts = [
         "Brackets are 95 % intervals, in the unit of the number before them; in percent and points "
         "plus is faster or more, minus slower or less."
-    )
-    return f"{brackets} {'; '.join(tracks)}." if tracks else brackets
+    ]
+    if any(record.metrics.get("interleaving") for record in there):
+        parts.append(
+            "A difference in speed is of pairs of neighbouring blocks that ran interleaved. "
+            "Images/s in the tables are of all processes of a row, so their quotient may differ "
+            "from it."
+        )
+    return " ".join([*parts, *([f"{'; '.join(tracks)}."] if tracks else [])])
 
 
 def command(question: Question) -> str:
@@ -255,7 +262,7 @@ def _others(lead: Finding, others: Sequence[Finding]) -> str:
 
 def _missing(question: Question, report: Report) -> str:
     if question.needs:
-        return f"Not measured in this run: {question.needs}; `{command(question)}` measures it."
+        return f"Not measured in this run; `{command(question)}` measures it. {question.needs}."
     rows = [row for row in _rows(question, report) if row["seeds"]]
     if not rows:
         return f"Not measured in this run; `{command(question)}` measures it."
@@ -320,28 +327,29 @@ def how_sure(records: Records) -> Answer:
 
 
 def _detectable(report: Report) -> str:
-    ratios = [
-        results.ratio(e, reference)
+    """Of the kinds whose precision decides when a run ends; the sentence names them."""
+    found: list[tuple[str, float | None]] = [
+        (e.kind, versus.detectable if versus.processes >= ENOUGH_RUNS else None)
         for results in report.datasets
         for e in results.experiments(*(row.name for row in KINDS.values() if row.judged))
         if (reference := results.reference(e)) is not None and reference is not e
         if not results.between(e, reference)
+        if (versus := results.ratio(e, reference))
     ]
-    found = sorted(
-        versus.detectable
-        for versus in ratios
-        if versus.detectable is not None and versus.processes >= ENOUGH_RUNS
+    labels = joined(
+        [row.label for row in KINDS.values() if row.name in {name for name, _ in found}]
     )
-    if not ratios:
-        return "No speeds are compared."
+    sizes = sorted(size for _, size in found if size is not None)
     if not found:
-        return "No comparison of speed has two processes on each side, so none has a verdict."
-    smallest, median, largest = (detected(found[i]) for i in (0, len(found) // 2, -1))
-    if len(found) == 1:
-        return f"Detectable difference in speed: {median} (one comparison)."
+        return "No speeds are compared."
+    if not sizes:
+        return f"No comparison of {labels} has two processes on each side, so none has a verdict."
+    smallest, median, largest = (detected(sizes[i]) for i in (0, len(sizes) // 2, -1))
+    if len(sizes) == 1:
+        return f"Detectable difference in speed of {labels}: {median} (one comparison)."
     return (
-        f"Detectable differences in speed: {smallest} to {largest} (median {median}, "
-        f"{len(found)} comparisons)."
+        f"Detectable differences in speed of {labels}: {smallest} to {largest} (median {median}, "
+        f"{len(sizes)} comparisons)."
     )
 
 

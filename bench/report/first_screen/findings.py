@@ -347,7 +347,7 @@ def _costs(row: Row) -> str:
         return f"shows no difference of {wording.speed_bound(ratio)} in training speed"
     trains = f"trains {wording.change(ratio)}"
     if row["speed_verdict"] == NOT_INTERLEAVED:
-        return f"{trains} ({NOT_INTERLEAVED})"
+        return f"{trains}, {NOT_INTERLEAVED}"
     if row["speed_verdict"] == INCONCLUSIVE:
         return f"{trains} (inconclusive)"
     return trains

@@ -163,15 +163,15 @@ def _accuracy_reason(verdict: Verdict, difference: Estimate) -> str:
 
 def by_images_alone(accuracies: tuple[float, float], images: int) -> str:
     """A difference of accuracies of one seed each, with the 95 % interval that the number of test
-    images leaves: ``by the 2,000 test images alone 10.0 points more [+7.1, +12.9]``; empty without
-    images."""
+    images leaves: ``10.0 points more; the 2,000 test images alone give [+7.1, +12.9]``; empty
+    without images."""
     if images < 1:
         return ""
     ours, theirs = accuracies
     reach = _NORMAL_95 * math.sqrt((ours * (1 - ours) + theirs * (1 - theirs)) / images)
     difference = ours - theirs
     ends = POINTS.interval(difference - reach, difference + reach)
-    return f"by the {images:,} test images alone {more_points(difference)} {ends}"
+    return f"{more_points(difference)}; the {images:,} test images alone give {ends}"
 
 
 def gain(difference: Estimate, than: str = "") -> str:

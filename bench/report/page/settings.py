@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -100,15 +100,23 @@ def settings_of_cases(records: Sequence[Record]) -> dict[str, Pairs]:
 
 
 def environments(records: Sequence[Record]) -> dict[str, Pairs]:
-    """The environments there are, each once, named by their runs."""
-    found: dict[Pairs, dict[str, None]] = {}
+    """The environments there are, each once, named by what tells them apart: their frameworks,
+    else their runs, else both; a number where these are the same."""
+    found: dict[Pairs, list[Record]] = {}
     flat = Flat(is_public)
     for record in records:
         if record.environment:
-            found.setdefault(flat(record.environment), {})[record.run] = None
-    named: dict[str, Pairs] = {}
-    for number, pairs in enumerate(sorted(found), start=1):
-        runs = ", ".join(run for run in found[pairs] if run)
-        label = f"Environment {number}" if len(found) > 1 else "Environment"
-        named[f"{label} ({runs})" if runs and len(found) > 1 else label] = pairs
-    return named
+            found.setdefault(flat(record.environment), []).append(record)
+    every = sorted(found)
+    if len(every) == 1:
+        return {"Environment": every[0]}
+    frameworks = [_joined(record.case.framework for record in found[pairs]) for pairs in every]
+    runs = [_joined(record.run for record in found[pairs]) for pairs in every]
+    both = [" · ".join(filter(None, pair)) for pair in zip(frameworks, runs, strict=True)]
+    numbered = [f"{name} ({number})" for number, name in enumerate(both, start=1)]
+    names = next(n for n in (frameworks, runs, both, numbered) if len(set(n)) == len(every))
+    return dict(zip(names, every, strict=True))
+
+
+def _joined(words: Iterable[str]) -> str:
+    return ", ".join(dict.fromkeys(filter(None, words)))

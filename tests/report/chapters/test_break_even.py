@@ -54,7 +54,7 @@ def test_the_faster_one_catches_up_after_what_its_start_cost():
     assert row["verdict"] == "break-even"
     (shown,) = cells(records)
     assert (shown["level after images"], shown["level after epochs"]) == ("40,000", "0.800")
-    assert (shown["starts later by (s)"], shown["of it first step (s)"]) == ("+20.0", "+18.0")
+    assert (shown["starts later by (s)"], shown["of which first step (s)"]) == ("+20.0", "+18.0")
 
 
 def test_who_is_faster_and_starts_sooner_is_ahead_from_the_start():
@@ -67,13 +67,13 @@ def test_who_is_faster_and_starts_sooner_is_ahead_from_the_start():
 
 def test_rates_that_were_not_told_apart_have_no_break_even():
     (row,) = rows([*QUICK_START, *measured("keras-jax", 1000, (9.0, 1.0, 1.0))])
-    assert row["verdict"] == "tie in rate"
+    assert row["verdict"] == "tie in images/s"
     assert row["images"] is None
     alone = [
         replace(r, metrics={} if r.kind == "train_throughput" else r.metrics) for r in SLOW_START
     ]
     (row,) = rows([*QUICK_START, *alone])
-    assert row["verdict"] == "inconclusive in rate"  # one process
+    assert row["verdict"] == "inconclusive in images/s"  # one process
     assert row["images"] is None
 
 
@@ -168,9 +168,18 @@ def test_an_undecided_ratio_has_thin_lines_and_no_crossing_and_says_so():
 def test_the_sentence_says_who_is_ahead_from_which_image_on():
     (section,) = sections(TABLE, [*QUICK_START, *SLOW_START])
     ahead = "cifar-bn: keras-jax is ahead of pytorch from 40,000 images on."
-    assert section.lead == f"1 pair: break-even. {ahead}"
-    (section,) = sections(TABLE, [*QUICK_START, *measured("keras-jax", 1000, (9.0, 1.0, 1.0))])
-    assert "ahead" not in section.lead
+    assert section.lead == ahead
+    slower = measured("keras-jax", 500, (9.0, 1.0, 1.0))
+    (section,) = sections(TABLE, [*QUICK_START, *slower])
+    assert section.lead == "cifar-bn: pytorch is ahead of keras-jax from the start."
+    alike = measured("keras-torch", 1000, (9.0, 1.0, 1.0))
+    (section,) = sections(TABLE, [*QUICK_START, *alike])
+    assert section.lead == "cifar-bn: no break-even, tie in images/s (pytorch and keras-torch)."
+    more = measured("keras-tensorflow", 500, (9.0, 1.0, 1.0))
+    (section,) = sections(TABLE, [*QUICK_START, *SLOW_START, *alike, *more])
+    names = "pytorch, keras-jax, keras-torch and keras-tensorflow"
+    assert section.lead.startswith(f"cifar-bn in {names}, 6 pairs: 2 ahead from the start, ")
+    assert ahead[:-1] in section.lead
 
 
 @given(st.floats(0, 100), st.floats(0, 100), RATE, st.floats(1.01, 10))

@@ -100,8 +100,10 @@ def test_extremes_name_their_rows_with_their_caveats(rows, words):
 
 
 def test_words_are_counted_the_undecided_last():
-    rows = [{"v": word} for word in ("tie", "slower", "inconclusive", "faster", "slower", "—", "")]
-    words = "Of 5 comparisons: 1 faster, 2 slower, 1 tie and 1 inconclusive."
-    assert counted("v")(rows) == words
-    assert counted("v", "pair")([{"v": "tie"}]) == "1 pair: tie."
-    assert counted("v")([{"v": "reference"}]) == ""
+    rows = [row(1, v=word) for word in ("tie", "slower", "inconclusive", "faster", "slower", "—")]
+    name = "cifar-bn in pytorch"
+    assert counted("v", "pair")(rows) == (
+        f"Of 5 pairs: 1 faster ({name}), 2 slower, 1 tie ({name}) and 1 inconclusive ({name})."
+    )
+    assert counted("v", "pair")([row(1, v="tie")]) == "1 pair: tie."
+    assert counted("v", "pair")([row(1, v="reference"), row(1, v="")]) == ""

@@ -114,5 +114,5 @@ def test_the_chapter_begins_with_the_ratios_and_their_verdicts():
     (section,) = sections(TABLE, [EAGER, COMPILED])
     assert section.lead == (
         "Images/s over the eager execution: 2.00x (cifar-bn in pytorch compiled). "
-        "Faster: cifar-bn in pytorch compiled."
+        "Faster than the eager execution: cifar-bn in pytorch compiled."
     )

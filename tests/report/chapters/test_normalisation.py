@@ -84,7 +84,7 @@ def test_only_networks_of_one_interleaved_group_get_a_verdict_on_their_speed():
     (row,) = rows(apart)
     assert row["ratio"] == pytest.approx(0.8)
     assert row["ratio_low"] is None
-    assert row["speed_verdict"] == "not interleaved: no verdict"
+    assert row["speed_verdict"] == "no verdict (not interleaved)"
     assert row["accuracy_verdict"] == "higher"
     (shown,) = cells(apart)
     assert shown["images/s (%)"] == "-20.0"

@@ -161,8 +161,12 @@ def test_seconds_count_from_the_empty_process_and_images_do_not():
     assert (row["startup_seconds"], row["first_step_seconds"]) == (5.0, 1.5)
     (shown,) = cells(records)  # nobody reached 90 %
     assert (shown["accuracy"], shown["reached"]) == ("50 %", "2 of 3")
-    assert (shown["median (s)"], shown["mean (s)"], shown["up to (s)"]) == ("33.5", "≥ 50.2", "104")
-    assert (shown["start-up (s)"], shown["of it first step (s)"]) == ("5.00", "1.50")
+    assert (shown["median (s)"], shown["mean (s)"], shown["horizon (s)"]) == (
+        "33.5",
+        "≥ 50.2",
+        "104",
+    )
+    assert (shown["start-up (s)"], shown["of which first step (s)"]) == ("5.00", "1.50")
 
 
 def test_frameworks_share_the_horizon_of_the_one_that_ended_first():
@@ -241,6 +245,23 @@ def test_the_plot_rises_where_seeds_arrive_and_ends_where_they_end():
     assert with_startup.get_xlabel() == "seconds with start-up"
     assert without.get_xlabel() == "seconds of training"
     assert "without their start-up" in drawing.how
+
+
+def test_the_sentence_has_the_weights_and_no_goal_of_another_network():
+    """64.8 % was published for cifar-bn: for imagenet-lrn it is one accuracy among others."""
+    started = {"variant": "imagenet-lrn", "init": "pretrained", "weights": "bvlc@1", "frozen": True}
+    own, foreign = run(10.0), run(10.0, **started)
+    goals = [{"accuracy": goal, "seconds": 10.0, "images": 10_000} for goal in (0.6, 0.648)]
+    own, foreign = (replace(r, metrics={**r.metrics, "thresholds": goals}) for r in (own, foreign))
+    (section,) = sections(TABLE, [foreign])
+    assert section.lead == (
+        "60 % test accuracy was reached after 13.5 s (imagenet-lrn in pytorch, from bvlc weights), "
+        "start-up included."
+    )
+    (note,) = (note for note in section.notes if note.startswith("64.8 %"))
+    assert note.startswith("64.8 % is the published accuracy of cifar-bn: Keras BatchNorm")
+    (section,) = sections(TABLE, [own])
+    assert section.lead.startswith("64.8 % test accuracy was reached after 13.5 s (cifar-bn ")
 
 
 def test_there_is_no_plot_where_nobody_got_anywhere_or_there_is_one_seed_of_each():

@@ -100,11 +100,18 @@ def test_only_what_differs_is_named():
     assert found.differing == (("k", ("1", ABSENT)),)
 
 
-@pytest.mark.parametrize("runs", [("one", "one"), ("one", "two")])
-def test_environments_are_named_by_their_runs(runs):
+@pytest.mark.parametrize(
+    ("frameworks", "runs", "names"),
+    [
+        (("pytorch", "keras-jax"), ("one", "one"), ["pytorch", "keras-jax"]),
+        (("pytorch", "pytorch"), ("one", "two"), ["one", "two"]),
+        (("pytorch", "pytorch"), ("one", "one"), ["pytorch · one (1)", "pytorch · one (2)"]),
+    ],
+)
+def test_environments_are_named_by_what_tells_them_apart(frameworks, runs, names):
     records = [
-        make_record(environment={**ENVIRONMENT, "cpu": cpu}, run=run)
-        for cpu, run in zip(("A", "B"), runs, strict=True)
+        make_record(environment={**ENVIRONMENT, "cpu": cpu}, run=run, framework=framework)
+        for cpu, run, framework in zip(("A", "B"), runs, frameworks, strict=True)
     ]
-    names = list(environments(records))
-    assert names == [f"Environment {n} ({run})" for n, run in zip((1, 2), runs, strict=True)]
+    assert list(environments(records)) == names
+    assert list(environments(records[:1])) == ["Environment"]

@@ -14,6 +14,7 @@ from matplotlib.ticker import (
 
 from bench.analysis.experiments import Experiment, framework_labels_of, labels
 from bench.analysis.rows import Row, accuracy_rows
+from bench.analysis.time_to_accuracy import before_training, startup_of
 from bench.core.kinds import TRAIN_THROUGHPUT
 from bench.core.text import many
 from bench.report.charts.accuracy_and_speed import accuracy_vs_throughput
@@ -39,13 +40,16 @@ from bench.report.plot_style import (
 from bench.report.report import Part
 from bench.report.table import Chart, Table
 
-_AXES = {"epoch": "epochs", "seconds": "seconds of training"}
+_AXES = ("epoch", "seconds")
+
+_EPOCHS, _WITH_STARTUP, _OF_TRAINING = "epochs", "seconds with start-up", "seconds of training"
 
 _LETTERS = 42  # of a title above axes 4.5 inches wide
 
 _REMOVED = "removed: the seconds are no measurement"
 
-Curve = list[dict[str, Any]]
+Curve = list[tuple[float, float]]
+"""Epochs or seconds, and the test accuracy reached by then."""
 
 
 def columns(rows: Sequence[Row]) -> list[Column]:
@@ -81,13 +85,15 @@ def accuracy_curves(part: Part) -> Drawing | None:
         for axes, unit in zip(row, _AXES, strict=True):
             axes.set_title(in_lines(signed_title(names[case], panel), part.letters(_LETTERS)))
             shown = [experiment for experiment in panel if _curves(experiment, unit)]
-            for experiment in shown:
-                _learning(axes, experiment, unit, part.frameworks)
+            started = all(startup_of(record) for e in shown for record in e.ok)
             if not shown:
                 axes.text(0.5, 0.5, _REMOVED, transform=axes.transAxes, ha="center", color=SOFT)
                 axes.set_axis_off()
                 continue
-            axes.set_xlabel(_AXES[unit])
+            seconds = _WITH_STARTUP if started else _OF_TRAINING
+            axes.set_xlabel(_EPOCHS if unit == "epoch" else seconds)
+            for experiment in shown:
+                _learning(axes, experiment, _curves(experiment, unit, started), part.frameworks)
             axes.set_ylabel("test accuracy")
             axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
             axes.xaxis.set_major_formatter(plain_numbers())
@@ -100,24 +106,37 @@ def accuracy_curves(part: Part) -> Drawing | None:
         f"accuracy_curves_{part.track}",
         title,
         "The same runs twice: against epochs (what was learnt from the same images) and against "
-        f"seconds (what that cost). Thin lines are seeds ({SEEDS} at most), the bold one is the "
-        f"mean of all.{left_out}",
+        "seconds (what that cost: start-up and training, without evaluation). "
+        f"Thin lines are seeds ({SEEDS} at most), the bold one is the mean of all.{left_out}",
         figure,
     )
 
 
-def _curves(experiment: Experiment, unit: str = "epoch") -> list[Curve]:
-    """The curves against a unit; seconds that are no measurement have been dropped."""
-    found = (record.metrics.get("curve") for record in experiment.ok)
-    return [curve for curve in found if curve and unit in curve[0]]
+def _curves(experiment: Experiment, unit: str = "epoch", started: bool = False) -> list[Curve]:
+    """The curves against a unit; seconds that are no measurement have been dropped.
+
+    Args:
+        experiment: Its records.
+        unit: One of `_AXES`.
+        started: Whether seconds count from the start of the process, as in time to accuracy; else
+            from the first step.
+    """
+    found = []
+    for record in experiment.ok:
+        points: list[dict[str, Any]] = record.metrics.get("curve") or []
+        if points and unit in points[0]:
+            before = before_training(record) if started and unit == "seconds" else 0.0
+            found.append([(point[unit] + before, point["test_accuracy"]) for point in points])
+    return found
 
 
-def _learning(axes: Axes, experiment: Experiment, unit: str, frameworks: Sequence[str]) -> None:
+def _learning(
+    axes: Axes, experiment: Experiment, curves: Sequence[Curve], frameworks: Sequence[str]
+) -> None:
     framework = experiment.case.framework_label
     tint = colour(framework, frameworks)
-    curves = _curves(experiment, unit)
-    xs = [[point[unit] for point in curve] for curve in curves]
-    ys = [[point["test_accuracy"] for point in curve] for curve in curves]
+    xs = [[x for x, _ in curve] for curve in curves]
+    ys = [[y for _, y in curve] for curve in curves]
     if len(curves) > 1:
         for x, y in zip(xs[:SEEDS], ys[:SEEDS], strict=True):
             axes.plot(x, y, color=tint, linewidth=0.7, alpha=0.45)
@@ -134,16 +153,18 @@ def _learning(axes: Axes, experiment: Experiment, unit: str, frameworks: Sequenc
         marker=marker(experiment.case.variant),
         markersize=4.5,
     )
-    what = f"{percent(float(y[-1]))} after {significant(float(x[-1]))} {_AXES[unit]}"
+    what = f"{percent(float(y[-1]))} after {significant(float(x[-1]))} {axes.get_xlabel()}"
     hover(line, f"{framework}: {what} ({many(len(curves), 'seed')})")
 
 
 TABLE = Table(
     "accuracy",
     "Test accuracy",
-    "Mean over seeds with a 95 % t interval (from two seeds on). Seconds are of training "
-    "alone, without evaluation. A seed that diverged counts in the mean; one that failed is "
-    "named next to the seeds.",
+    "Mean over seeds with a 95 % t interval (from two seeds on). *Training (s)* is of all steps of "
+    "the recipe with its optimizer, the first step too, without start-up and evaluation. The "
+    "images/s of the throughput table are of the steady state of another recipe (steady: plain "
+    "SGD), so they are not images over these seconds. A seed that diverged counts in the mean; "
+    "one that failed is named next to the seeds.",
     accuracy_rows,
     columns,
     charts=(

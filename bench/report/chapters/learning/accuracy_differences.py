@@ -177,14 +177,12 @@ DIFFERENCES = Forest(
 TABLE = Table(
     "accuracy_differences",
     "Differences in accuracy",
-    "Percentage points of mean test accuracy between a row and what it is compared with "
-    "(another framework on the same network, or the same framework without, or with another, "
-    "normalisation; the numbers before BN and LRN count their layers), with a 95 % interval: t, "
-    "paired by seed, where the runs of a seed share "
-    "batches and initial weights; Welch's elsewhere. Higher and lower are intervals without 0; a "
-    "tie is an interval that contains 0 and lies wholly within ± 1 point; everything else, a "
-    "single seed too, is inconclusive. Intervals are per row, without a correction for how many "
-    "rows there are.",
+    "Mean test accuracy of a row minus that of what it is compared with, in percentage points: "
+    "another framework on the same network, or the same framework without the normalisation or "
+    "with another one. The 95 % interval is Student's t, paired by seed where the runs of a seed "
+    "share batches and initial weights, else Welch's. *Higher* and *lower* are intervals without "
+    "0; a *tie* contains 0 and lies wholly within ± 1 point; everything else is *inconclusive*, a "
+    "single seed too. Intervals are per row, without a correction for the number of rows.",
     difference_rows,
     columns,
     charts=(Chart("accuracy_differences", DIFFERENCES.draw, ("accuracy",), timed=False),),

@@ -31,7 +31,7 @@ from bench.analysis.rows import Row, identity, provenance_columns
 from bench.core.case import Case
 from bench.report.columns import Column, execution, how, text, weights, whole
 from bench.report.footnotes import signed
-from bench.report.format import NOTHING, count, known, power, share
+from bench.report.format import NOTHING, count, joined, known, power, share
 from bench.report.leads import extremes
 from bench.report.panels import first_panels
 from bench.report.plot_style import (
@@ -259,6 +259,18 @@ def _steps(values: NDArray[np.float64]) -> NDArray[np.int64]:
     return np.arange(1, len(values) + 1)
 
 
+def lead(rows: Sequence[Row]) -> str:
+    """The soonest and the latest divergence, and from which framework."""
+    references = joined(list(dict.fromkeys(str(row["reference"]) for row in rows)))
+    say = extremes(
+        f"The loss first differs from that of {references} by more than {share(_DIVERGED)} at step",
+        f"divergence_step_{_DIVERGED:g}",
+        count,
+        missing="not within the steps compared",
+    )
+    return say(rows)
+
+
 TABLE = Table(
     "divergence",
     "Divergence of trainings",
@@ -272,11 +284,6 @@ TABLE = Table(
     divergence_rows,
     columns,
     charts=(Chart("divergence", divergence, ("accuracy",)),),
-    lead=extremes(
-        f"The losses first differ by more than {share(_DIVERGED)} at step",
-        f"divergence_step_{_DIVERGED:g}",
-        count,
-        missing="not within the steps compared",
-    ),
+    lead=lead,
     kinds=("accuracy",),
 )

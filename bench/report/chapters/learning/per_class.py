@@ -27,7 +27,7 @@ from bench.analysis.rows import (
 from bench.core.case import Case
 from bench.report.columns import Column, dagger, fraction, how, seeds_of, text, who, whole
 from bench.report.format import joined, known, percent, share
-from bench.report.leads import who as who_is
+from bench.report.leads import who_among
 from bench.report.panels import first_panels, panels_of, signed_title
 from bench.report.plot_style import (
     ALONE,
@@ -318,9 +318,8 @@ def confusion_lead(rows: Sequence[Row]) -> str:
     if worst["other_as_one"] > worst["one_as_other"]:
         pair = (worst["other"], worst["one"], worst["other_as_one"])
     taken, for_which, share_ = pair
-    return (
-        f"{percent(share_)} of {taken} were taken for {for_which} ({who_is(worst, seconds=False)})."
-    )
+    name = who_among(worst, rows, seconds=False)
+    return f"{percent(share_)} of {taken} images were taken for {for_which} ({name})."
 
 
 CONFUSIONS = Table(

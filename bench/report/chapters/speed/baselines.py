@@ -144,7 +144,7 @@ TUTORIAL_LOOPS = Table(
     tutorial_loop_columns,
     charts=(Chart("tutorial_loops", _LOOPS.draw, (TRAIN_THROUGHPUT,)),),
     times=(TRAIN_THROUGHPUT, "accuracy"),
-    lead=extremes("Our images/s over theirs:", "ratio", RATIO.value),
+    lead=extremes("The suite's images/s over those of the tutorials' loop:", "ratio", RATIO.value),
     kinds=(TRAIN_THROUGHPUT, "accuracy"),
 )
 
@@ -218,7 +218,9 @@ LAYERS = Table(
     layer_columns,
     charts=(Chart("layers", _LAYERS.draw, (TRAIN_THROUGHPUT,)),),
     times=(TRAIN_THROUGHPUT,),
-    lead=extremes("Their seconds of a call over ours:", "ratio", RATIO.value),
+    lead=extremes(
+        "Seconds of a call of the framework's own layer over ours:", "ratio", RATIO.value
+    ),
     kinds=(TRAIN_THROUGHPUT,),
 )
 
@@ -276,7 +278,7 @@ def feature_columns(rows: Sequence[Row]) -> list[Column]:
         whole("images trained", "images"),
         whole("through the trunk", "trunk_images"),
         number("training (s)", "seconds"),
-        number("of it in the trunk (s)", "trunk_seconds"),
+        number("of which in the trunk (s)", "trunk_seconds"),
         number("recomputed (s)", "recomputed_seconds"),
         Column("recomputed / cached", lambda row: RATIO.value(row["ratio"])),
         Column("features already cached", lambda row: RATIO.value(row["ratio_again"])),
@@ -298,15 +300,20 @@ _FEATURES = Forest(
 FEATURES = Table(
     "features",
     "Features of a frozen trunk: cached and recomputed",
-    "Trainings of a head on a trunk that stays as it is. Its features are computed once for "
-    "each view of an image (mirrored is another view) and cached. Compared with it, at the pace of "
-    "some steps after the training: what the same training takes when every batch goes "
-    "through the trunk again; and the same without the seconds in which the cached features "
-    "were computed, as in a second training on them.",
+    "Trainings of a head on a frozen trunk. The trunk's features are computed once for each view "
+    "of an image (mirrored is another view) and cached. *Recomputed (s)* is what the same training "
+    "would take if every batch went through the trunk again, at the pace of some steps timed after "
+    "it. *Features already cached* is the same ratio for a second training, which computes no "
+    "features.",
     feature_rows,
     feature_columns,
     charts=(Chart("features", _FEATURES.draw, ("accuracy",)),),
     times=("accuracy",),
-    lead=extremes("Seconds recomputed over cached:", "ratio", RATIO.value),
+    lead=extremes(
+        "A training with recomputed features takes",
+        "ratio",
+        RATIO.value,
+        after=" as long as with cached ones",
+    ),
     kinds=("accuracy",),
 )

@@ -174,13 +174,11 @@ TABLE = Table(
     "blocks",
     "Distribution of block times",
     "Milliseconds of one step in each block of training and inference, over all processes. "
-    "*Spread* is the distance between the quartiles over the median; what a few slow blocks do to "
-    "a mean they do not do to the medians that every other table is made from.",
+    "*Spread* is the interquartile range over the median. A few slow blocks change a mean, but "
+    "hardly the medians that all other tables are made from.",
     block_rows,
     columns,
     charts=(Chart("blocks", blocks, _KINDS),),
     times=_KINDS,
-    lead=extremes(
-        "The middle half of the blocks spreads over", "spread", percent, after=", of their median"
-    ),
+    lead=extremes("Interquartile range of block times, over their median:", "spread", percent),
 )

@@ -6,6 +6,7 @@ start_a + images / rate_a = start_b + images / rate_b.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -22,8 +23,8 @@ from bench.core.case import Case
 from bench.core.kinds import TRAIN_THROUGHPUT
 from bench.report.columns import Column, framework_of, how, number, text, who
 from bench.report.footnotes import has_caveat, signed
-from bench.report.format import NOTHING, count, known, ratio, significant
-from bench.report.leads import both, counted
+from bench.report.format import NOTHING, count, joined, known, ratio, significant
+from bench.report.leads import names_of
 from bench.report.panels import first_panels, signed_title
 from bench.report.plot_style import (
     ALONE,
@@ -146,7 +147,7 @@ def _row(one: Side, other: Side) -> Row:
     if refused:
         return row
     if word := _undecided(faster, slower):
-        return row | {"verdict": f"{word} in rate"}
+        return row | {"verdict": f"{word} in images/s"}
     images = break_even_images((faster.startup, slower.startup), (faster.rate, slower.rate))
     images_of_epoch = faster.steady.ok[0].dataset.get("train_images")
     row |= {"images": images, "epochs": images / images_of_epoch if images_of_epoch else None}
@@ -185,7 +186,7 @@ def columns(rows: Sequence[Row]) -> list[Column]:
         number("start-up (s)", "startup_seconds"),
         number("other's start-up (s)", "against_startup_seconds"),
         Column("starts later by (s)", partial(_signed, "behind_seconds")),
-        Column("of it first step (s)", partial(_signed, "behind_first_step_seconds")),
+        Column("of which first step (s)", partial(_signed, "behind_first_step_seconds")),
         Column("level after images", partial(_level, "images")),
         Column("level after epochs", partial(_level, "epochs")),
         text("verdict", "verdict"),
@@ -194,20 +195,35 @@ def columns(rows: Sequence[Row]) -> list[Column]:
 
 
 def _ahead(faster: str, slower: str, *, images: float) -> str:
-    return f"{faster} is ahead of {slower} from {count(images)} images on"
+    when = f"{count(images)} images on" if images > 0 else "the start"
+    return f"{faster} is ahead of {slower} from {when}"
 
 
 def lead(rows: Sequence[Row]) -> str:
-    """Who is ahead of whom from which image on, the first ones by name."""
+    """Who is ahead of whom from which image on: few pairs by name, of more how many there are of
+    each verdict, and the first break-evens."""
+    if len(rows) <= _IN_LEAD:
+        return _in_words(rows)
+    verdicts = Counter(row["verdict"] for row in rows)
+    found = joined([f"{number} {word}" for word, number in sorted(verdicts.items())])
+    of = names_of(rows, (row["reference"] for row in rows))
     level = sorted((r for r in rows if r["verdict"] == EVEN), key=lambda row: float(row["images"]))
-    named = [
-        f"{row['variant']}: "
-        + _ahead(
-            signed(framework_of(row), on=has_caveat(row)), row["reference"], images=row["images"]
-        )
-        for row in level[:_IN_LEAD]
-    ]
-    return f"{'; '.join(named)}." if named else ""
+    named = [_in_words(level[:_IN_LEAD])] if level else []
+    return " ".join([f"{of}, {len(rows)} pairs: {found}.", *named])
+
+
+def _in_words(rows: Sequence[Row]) -> str:
+    """Pairs by their verdict: ``cifar-bn: pytorch is ahead of keras-jax from 205 images on.``"""
+    parts: dict[str, list[str]] = {}
+    for row in rows:
+        names = signed(framework_of(row), on=has_caveat(row)), str(row["reference"])
+        if row["verdict"] in (AHEAD, EVEN):
+            parts[f"{row['variant']}: {_ahead(*names, images=row['images'])}"] = []
+        else:
+            words = f"{row['variant']}: no break-even, {row['verdict']}"
+            parts.setdefault(words, []).append(" and ".join(names))
+    shown = (f"{words} ({', '.join(of)})" if of else words for words, of in parts.items())
+    return f"{'; '.join(shown)}."
 
 
 def _signed(key: str, row: Row) -> str:
@@ -254,10 +270,10 @@ def break_even(part: Part) -> Drawing | None:
     return Drawing(
         f"break_even_{part.track}",
         title,
-        "A line begins at the end of a framework's first step and rises by its seconds per image: "
-        "lower is sooner. At a dot the one with more images/s has made up for its slower start. A "
-        "thin line is a framework that is not shown to be faster or slower than another one of "
-        f"the panel: where lines cross without a dot is not known.{left_out}",
+        "Lower is sooner. A line begins at the end of a framework's first step and rises by its "
+        "seconds per image. A dot is a break-even: the framework with more images/s has made up "
+        "for its slower start. A thin line is a framework that is not shown to be faster or slower "
+        f"than another one of the panel: a crossing without a dot is no result.{left_out}",
         figure,
     )
 
@@ -349,14 +365,15 @@ def _reach(sides: Sequence[Side]) -> float:
 TABLE = Table(
     "break_even",
     "Break-even",
-    "Pairs of frameworks on one network, the one with more images/s first: how many images "
-    "after the first step it takes until it has made up for a slower start (import, build, "
-    "first step), and how much of that is the first step, where it traces and compiles. Epochs "
-    "are of all training images. No number where neither is shown to be faster.",
+    "Pairs of frameworks on one network, the one with more images/s first. *Level after images* is "
+    "how many images after its first step it has made up for a slower start (import, build, first "
+    "step); epochs are of all training images. *Starts later by* is the difference of the two "
+    "start-ups, *of which first step* the part in which a framework traces and compiles. There is "
+    "no number where neither is shown to be faster.",
     break_even_rows,
     columns,
     charts=(Chart("break_even", break_even, (TRAIN_THROUGHPUT, "startup")),),
     times=(TRAIN_THROUGHPUT, "startup"),
-    lead=both(counted("verdict", "pair"), lead),
+    lead=lead,
     kinds=(TRAIN_THROUGHPUT, "startup"),
 )

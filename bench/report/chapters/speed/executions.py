@@ -17,7 +17,7 @@ from bench.core.kinds import TRAIN_THROUGHPUT
 from bench.report.charts.forest import EVEN_SPEED, Forest
 from bench.report.columns import Column, case_of, how, number, text, who, whole
 from bench.report.format import NOTHING, RATIO, count, known, ratio, significant
-from bench.report.leads import both, counted, extremes
+from bench.report.leads import both, compared, extremes
 from bench.report.table import Chart, Table
 from bench.stats.verdicts import SPEED, speed_verdict
 
@@ -162,7 +162,8 @@ TABLE = Table(
     charts=(Chart("executions", _CHART.draw, (TRAIN_THROUGHPUT,)),),
     times=(TRAIN_THROUGHPUT,),
     lead=both(
-        extremes("Images/s over the eager execution:", "ratio", RATIO.value), counted("verdict")
+        extremes("Images/s over the eager execution:", "ratio", RATIO.value),
+        compared("verdict", against="the eager execution"),
     ),
     kinds=(TRAIN_THROUGHPUT,),
 )

@@ -188,17 +188,16 @@ TABLE = Table(
     "interleaved",
     "Interleaved runs",
     "All frameworks of one network ran interleaved (A B B A), one block at a time, in several "
-    "fresh processes. The ratio is of speed, by pairs of blocks, above 1x faster than the "
-    "reference: the geometric mean over processes of the median ratio. Its 95 % interval is "
-    "Student's t over the processes: the standard error comes from the spread between processes "
+    "fresh processes. The ratio is of speed: above 1x is faster than the reference. It is the "
+    "geometric mean over processes of the median ratio of neighbouring blocks. Its 95 % interval "
+    "is Student's t over the processes: the standard error comes from the spread between processes "
     "(moderated by a usual one where there are fewer than four) and is not below that of a "
-    "bootstrap of the pairs within them. An "
-    "interval that contains 1 is a tie where it lies wholly within ± 10 %, else "
-    "inconclusive, as is any of one process. *Detectable* is the smallest difference that this "
-    "many pairs would have found four times out of five. *Fastest blocks* is the ratio of the "
-    "fastest block of each framework in a process, over processes: what slows some blocks of one "
-    "framework and not of the other is not in it, and no verdict rests on it. No more were taken "
-    "when every ratio was as precise as the goal, or at a time limit.",
+    "bootstrap of the pairs within them. An interval that contains 1 is a tie where it lies wholly "
+    "within ± 10 %, else inconclusive; so is any ratio of one process. *Detectable* is the "
+    "smallest difference that this many pairs would have found four times out of five. *Fastest "
+    "blocks* is the same ratio of the fastest block of each framework in a process, without what "
+    "slows some blocks of one framework alone; no verdict rests on it. *Stopped at* says why no "
+    "more pairs were taken: every ratio was as precise as the goal, or the time was up.",
     interleaved_rows,
     columns,
     charts=(Chart("speed_ratios", SPEEDS.draw, _PAIRED),),

@@ -58,7 +58,7 @@ def columns(rows: Sequence[Row]) -> list[Column]:
         Column("% of peak (measured)", _share_of_peak, usual=NOTHING),
         number("J/image", "joules_per_image", usual=NOTHING),
         number("first step (s)", "first_step_seconds", usual=NOTHING),
-        Column("clock", _clock, right=False, usual=NOTHING),
+        Column("synchronisation", _clock, right=False, usual=NOTHING),
         disturbed_column(),
         number("peak memory (GiB)", "peak_memory_bytes", usual=NOTHING, factor=1 / _GIB),
         number("peak device memory (GiB)", "device_memory_bytes", usual=NOTHING, factor=1 / _GIB),
@@ -193,12 +193,12 @@ def _bars(axes: Axes, panel: Sequence[Experiment], part: Part) -> None:
 TABLE = Table(
     "throughput",
     "Throughput",
-    "Images/s in steady state: geometric mean over processes of the median of each one's blocks, "
-    "with a 95 % interval: Student's t over the processes where there were several, a bootstrap of "
-    "the blocks of one process. Ratios are of throughput: above 1x is faster than the reference; "
-    "an interval that contains 1 is a tie where it lies wholly within ± 10 %, else "
-    "inconclusive. A ratio of interleaved cases is of pairs of neighbouring blocks, and holds "
-    "where the quotient of two rows differs from it.",
+    "Images/s in steady state: the geometric mean over processes of the median of each one's "
+    "blocks. The 95 % interval is Student's t over several processes, or a bootstrap of the blocks "
+    "of one. A ratio above 1x is faster than the reference; an interval that contains 1 is a tie "
+    "where it lies wholly within ± 10 %, else inconclusive. The ratio of interleaved rows is of "
+    "pairs of neighbouring blocks: where the quotient of two images/s differs from it, the ratio "
+    "holds.",
     throughput_rows,
     columns,
     charts=(Chart("throughput", throughput, _KINDS),),

@@ -50,7 +50,7 @@ def columns(rows: Sequence[Row]) -> list[Column]:
         number("weights read (ms)", "slope", factor=1000),
         Column("synced / read", lambda row: _AUDIT.value(row["ratio"])),
         ends(_AUDIT, "ratio_low", "ratio_high"),
-        text("clock", "clock"),
+        text("synchronisation", "clock"),
         *how(),
     ]
 
@@ -58,8 +58,9 @@ def columns(rows: Sequence[Row]) -> list[Column]:
 _CHART = Forest(
     "clock",
     "Sync audit",
-    "At the line a synchronised step takes as long as one up to the weights on the host. Surely "
-    "left of the shaded band, synchronisation is missing.",
+    "At the line a synchronised step takes as long as one up to the weights on the host. An "
+    "interval wholly within the shaded band is synchronised, one wholly left of it (a filled mark) "
+    "lacks the synchronisation, any other is inconclusive.",
     "clock",
     clock_rows,
     lambda _: "synced slope over slope with weights read",
@@ -71,17 +72,19 @@ _CHART = Forest(
 TABLE = Table(
     "clock",
     "Sync audit",
-    "Milliseconds of one training step: in the blocks that everything here is timed by, in "
-    "calls that are not waited for, by the accelerator's own clock (events, where the framework "
-    "has them), and as the slope of time over the number of steps, up to the synchronisation and "
-    "up to the trained weights on the host, which cannot arrive early. "
-    "Where the synced slope is surely more than 10 % below the other, synchronisation is missing: "
-    "the row returns early, and its speed is not to be believed. Slopes are of short calls, "
-    "and a framework may be slower in these than in blocks.",
+    "Milliseconds of one training step, measured in several ways. *In blocks*: as every speed here "
+    "is timed. *Unsynced*: in calls that are not waited for. *On the device*: by the accelerator's "
+    "own clock, where the framework has one. *Synced* and *weights read*: the slope of time over "
+    "the number of steps, up to the synchronisation and up to the trained weights on the host, "
+    "which cannot arrive early. *Synced / read* compares these two. An interval wholly within 0.9 "
+    "to 1.1 is synchronised. One wholly below 0.9 is a missing synchronisation: the step returns "
+    "early, and its speed is not valid. Any other is inconclusive: two calls that differ so much "
+    "from each other show neither. Slopes are of short calls, and a framework may be slower in "
+    "these than in blocks.",
     clock_rows,
     columns,
     charts=(Chart("clock", _CHART.draw, (TRAIN_THROUGHPUT,)),),
     times=(TRAIN_THROUGHPUT,),
-    lead=counted("clock", "row"),
+    lead=counted("clock", "audit"),
     kinds=(TRAIN_THROUGHPUT,),
 )

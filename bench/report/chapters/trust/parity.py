@@ -161,11 +161,11 @@ _CHART = Forest(
 TABLE = Table(
     "parity",
     "Parity",
-    "A line per certificate: a network with its head, in a framework as it executes there, was "
-    "compared with the float64 reference from the same weights and batches, and each cell is the "
-    "largest relative error and the bound it must keep (≤ kept, > broken). float64 shows that the "
-    "arithmetic is the same over several steps; float32 is what is timed. A row of the closed "
-    "track whose certificate did not pass is shown apart as uncertified.",
+    "A row per certificate: a network in a framework and its execution, compared with the float64 "
+    "reference from the same weights and batches. A cell is the largest relative error and its "
+    "bound (≤ kept, > broken). The float64 columns show that the arithmetic is the same over "
+    "several steps; float32 is what is timed. Rows of the closed track without a passed "
+    "certificate are shown apart as uncertified.",
     certificate_rows,
     columns,
     charts=(Chart("parity", _CHART.draw, ()),),
