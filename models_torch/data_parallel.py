@@ -61,6 +61,10 @@ class DataParallelTrainer(TorchTrainer):
         """Not held: each rank gets its part of a batch."""
         return False
 
+    def bring_ahead(self, step_input: StepInput) -> StepInput:
+        """As it is: each rank brings its part to its own device."""
+        return step_input
+
     def load_weights(self, weights: Mapping[str, NDArray[Any]]) -> None:
         """Take all weights, in every rank."""
         super().load_weights(weights)

@@ -21,6 +21,7 @@ from bench.training.interfaces import Setup, StepInput, Trainer
 from bench.training.tracks import track
 from bench.worker.checkpoints import Checkpoints
 from bench.worker.device.ahead import made_ahead
+from bench.worker.device.time import DeviceQueue
 from bench.worker.inputs import HeldInputs, ImageInputs, Inputs
 from bench.worker.schedule import FixedSchedule, Schedule
 
@@ -71,10 +72,13 @@ class Session:
     """Reads the machine around each block."""
     checkpoints: Checkpoints | None = None
     """Of a training; None writes none."""
+    queue: DeviceQueue = field(init=False)
+    """What the trainer has queued on its device."""
     _next_step: int = 0
 
     def __post_init__(self) -> None:
         case = self.setup.case
+        self.queue = DeviceQueue(self.trainer)
         self.plan = plan_for(self.setup, self.dataset)
         self.inputs = ImageInputs(self.dataset, self.plan)
         self._masks = DropoutMasks(self.setup.architecture, case.seed)
@@ -125,11 +129,17 @@ class Session:
         self._next_step = first + taken
 
     def _inputs(self, first: int, end: int) -> AbstractContextManager[Iterator[StepInput]]:
-        """Inputs of the steps; made ahead on an accelerator, where the host would be the slower."""
+        """Inputs of the steps; on an accelerator made and brought there ahead, where the host would
+        be the slower."""
         pure = isinstance(self.inputs, ImageInputs)  # features are computed by the framework
         if pure and accelerated(self.setup.case.device):
-            return made_ahead(self.input_at, first, end)
+            return made_ahead(self._brought_input, first, end)
         return nullcontext(map(self.input_at, range(first, end)))
+
+    def _brought_input(self, step: int) -> StepInput:
+        bring: Callable[[StepInput], StepInput] | None = getattr(self.trainer, "bring_ahead", None)
+        given = self.input_at(step)
+        return bring(given) if bring else given
 
     def watched(self, work: Callable[..., float], *arguments: Any) -> float:
         """The seconds that ``work`` returns, with the machine's state meanwhile as a block's."""

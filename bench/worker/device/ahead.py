@@ -1,7 +1,8 @@
 """Inputs of training steps that are made ahead, while an accelerator computes.
 
 Drawing the dropout masks of a large batch may take the host longer than an accelerator takes for
-the step. An input is a function of its step: one that is made and not taken changes nothing.
+the step, and the transfer to it is waited for where it is not made ahead. An input is a function of
+its step: one that is made and not taken changes nothing.
 """
 
 from __future__ import annotations

@@ -128,7 +128,7 @@ class DeviceTrainer(FakeTrainer):
 
 
 class ReturnsEarly(DeviceTrainer):
-    """Its framework has no clock of the device, as JAX."""
+    """Its framework has no clock of the device, and no operation whose result could be read."""
 
     def sync(self) -> None:
         """Does not wait."""
@@ -145,10 +145,19 @@ class TimedReturnsEarly(DeviceTrainer):
 
 
 class Unclocked(DeviceTrainer):
-    """Sound, and its framework has no clock of the device."""
+    """Sound, and its framework has no clock of the device, as JAX and TensorFlow."""
 
     def device_clock(self) -> None:
         """None."""
+
+    def through_queue(self) -> None:
+        self.device.queue(lambda: None, seconds=0)
+        self.device.wait()
+
+
+class UnclockedReturnsEarly(Unclocked):
+    def sync(self) -> None:
+        """Does not wait."""
 
 
 class LeavesWorkQueued(DeviceTrainer):
@@ -220,6 +229,7 @@ def create(setup: Setup) -> DeviceTrainer:
 _FAULTS: dict[str, type[DeviceTrainer]] = {
     "fake-gpu-early": ReturnsEarly,
     "fake-gpu-early-timed": TimedReturnsEarly,
+    "fake-gpu-early-unclocked": UnclockedReturnsEarly,
     "fake-gpu-unclocked": Unclocked,
     "fake-gpu-small": SmallDevice,
     "fake-gpu-crowded": Crowded,
