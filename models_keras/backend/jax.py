@@ -99,7 +99,7 @@ def _read(array: Any) -> None:
 
     A device carries out one program after the other, in the order in which they were queued.
     """
-    jax.device_get(_first_element(array))
+    jax.device_get(jax.block_until_ready(_first_element(array)))  # on all of its devices
 
 
 @jax.jit
@@ -345,8 +345,7 @@ class Step:
         self, images: Any, labels: Any, masks: list[Any], rate: float
     ) -> Callable[[int], None]:
         """The same step on one prepared batch that stays on the device."""
-        batch = self._divided((self._network.prepared(images), labels, masks))
-        inputs = jax.device_put((*batch, jnp.asarray(rate, self._dtype)))
+        inputs = self.bring(self._network.prepared(images), labels, masks, rate)
 
         def loop(steps: int) -> None:
             for _ in range(steps):
