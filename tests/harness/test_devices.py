@@ -22,7 +22,7 @@ from bench.core.records import Record, RecordStore
 from bench.core.system import devices, nvml
 from bench.harness import batch_sizes, ceilings, certificates
 from bench.harness.certificates import Subject
-from bench.harness.devices import SharedDeviceWarning, claimed, on_device
+from bench.harness.devices import SharedDeviceWarning, claimed, enough, on_device
 from bench.harness.matrix import jobs
 from bench.harness.profiles import Profile
 from bench.harness.run import open_run, run_all
@@ -200,6 +200,13 @@ def test_a_machine_without_the_device_is_one_line_and_exit_code_2(
     error = capsys.readouterr().err
     assert error.startswith("alexbench: --device cuda: this machine has no CUDA device")
     assert error.count("\n") == 1
+
+
+def test_slices_of_a_card_do_not_train_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "MIG-a,MIG-b")
+    enough([1], "cuda:1")
+    with pytest.raises(UserError, match=r"--devices 2: CUDA shows a process one MIG slice alone"):
+        enough([1, 2], "cuda")
 
 
 # ---- planted faults
