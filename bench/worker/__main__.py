@@ -157,7 +157,7 @@ class Commands:
             _next_command,
             command["steps"],
             extras=command["extras"],
-            finish=session.queue.finish,
+            finish=session.finish,
         )
 
     def _certify(self, command: Command) -> Fields:
@@ -262,7 +262,7 @@ def measure(session: Session, kind: str) -> Fields:
     watch = DeviceWatch.of(case.device, case.devices, exclusive=session.limits.exclusive)
     before = watch.state()
     result = MEASUREMENTS[kind](session)
-    session.queue.finish()
+    session.finish()
     settings = _settings(session)
     if wrong := mismatch(case.device, settings.get("device")) or not_in_force(case, settings):
         raise UserError(wrong)

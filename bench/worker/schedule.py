@@ -67,7 +67,7 @@ class RemoteSchedule:
         """``waiting`` sends the samples and the state of the block before; ``command`` waits for
         the next.
 
-        ``finish`` returns when all queued work is done (`bench.worker.device.time.DeviceQueue`):
+        ``finish`` returns when all queued work is done (`bench.worker.session.Session.finish`):
         the parent pauses this process while it waits, and a paused process does not stop what it
         has queued on a device.
         """

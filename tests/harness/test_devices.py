@@ -401,8 +401,7 @@ def test_inputs_are_brought_to_the_device_in_a_thread_of_their_own() -> None:
 
     trainer.bring_ahead = bring  # type: ignore[attr-defined]
     trainer._step = lambda given: rates.append(given.learning_rate)  # type: ignore[method-assign]
-    bench.train(4)
-    trainer.sync()
+    bench.train(4, bench.finish)
     assert rates == [-bench.input_at(step).learning_rate for step in range(4)]
     assert threading.main_thread() not in threads
 
@@ -417,7 +416,7 @@ def test_nothing_is_queued_when_a_worker_waits_to_be_paused() -> None:
         lambda: next(commands),
         None,
         extras=True,
-        finish=bench.queue.finish,
+        finish=bench.finish,
     )
     speed.train_throughput(bench)
     assert pending == [0, 0, 0]

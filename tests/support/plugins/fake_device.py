@@ -79,6 +79,7 @@ class DeviceTrainer(FakeTrainer):
     reports = "cuda:0"
     computes_in: str | None = None
     """The type that it reports to compute in; None is the one that was asked for."""
+    step_seconds = STEP_SECONDS
 
     def __init__(self, setup: Setup) -> None:
         super().__init__(setup)
@@ -89,7 +90,10 @@ class DeviceTrainer(FakeTrainer):
     ) -> None:
         for given, _ in zip(inputs, range(steps), strict=False):
             self.misbehave()
-            self.device.queue(lambda given=given: self._step(given))  # type: ignore[misc]
+            self.device.queue(
+                lambda given=given: self._step(given),  # type: ignore[misc]
+                self.step_seconds,
+            )
             after_step()
 
     def export_weights(self) -> dict[str, Any]:
@@ -156,6 +160,9 @@ class Unclocked(DeviceTrainer):
 
 
 class UnclockedReturnsEarly(Unclocked):
+    step_seconds = 0.1
+    """What is left of a block is more than a busy host could explain."""
+
     def sync(self) -> None:
         """Does not wait."""
 
