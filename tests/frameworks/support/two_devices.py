@@ -17,6 +17,7 @@ from typing import Any
 
 from bench.networks.init import DropoutMasks
 from bench.training.tracks import TRACKS
+from bench.worker.device.ahead import made_ahead
 from tests.frameworks.probes.training.held import CLOSED, SPLIT, batches
 from tests.frameworks.support.networks import (
     FREE,
@@ -55,7 +56,6 @@ def trained(track: str) -> dict[str, Any]:
 
     from bench.data.batching import crops_of  # noqa: PLC0415
     from bench.training.interfaces import StepInput  # noqa: PLC0415
-    from bench.worker.device.ahead import made_ahead  # noqa: PLC0415
 
     trainer = create_loaded("keras-jax", setup(TINY, steps=2, track=track), seeded_weights(TINY))
     assert trainer.hold_images(SPLIT.images, SPLIT.labels, 3)
@@ -90,8 +90,8 @@ def divided() -> dict[str, int]:
     loop = trainer.bare_loop(one)
     assert loop is not None
     loop(1)
-    brought = trainer.bring_ahead(one)
-    trainer.train(iter([brought]), 1, lambda: None)
+    with made_ahead(lambda step: trainer.bring_ahead(one), 0, 1) as brought:
+        trainer.train(brought, 1, lambda: None)
     trainer.through_queue()
     batch = [array for array in jax.live_arrays() if array.shape[:1] == (count,)]
     parts = [array for array in batch if {s.data.shape[0] for s in array.global_shards} == {11}]
