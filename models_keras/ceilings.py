@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from bench.core.system.devices import KINDS
+from bench.core.system.devices import DEVICE_KINDS
 from bench.training.interfaces import MatMul, Operation, Run
 from models_keras.backend import Backend, current
 
@@ -28,7 +28,7 @@ class KerasMaker:
     def __call__(self, operation: Operation, precision: str) -> Run:
         """Operands are made once, so that only the operation is timed."""
         tf32 = precision == "tf32"
-        if tf32 and not KINDS[self._device].tf32:
+        if tf32 and not DEVICE_KINDS[self._device].tf32:
             raise NotImplementedError(f"no TF32 on {self._device}")
         self._backend.configure(self._threads, False, self._device, tf32)
         if isinstance(operation, MatMul):

@@ -8,7 +8,6 @@ another one on its torch backend: so each has the backend's own update.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -18,13 +17,12 @@ from bench.training.defaults import in_all, switched
 from bench.training.interfaces import Setup
 from bench.training.recipes.base import Recipe
 from models_keras import alexnet
-from models_keras.idiomatic import IdiomaticTrainer
+from models_keras.idiomatic import OwnPreparation
 from models_keras.layers.lrn import LocalResponseNorm
 from models_keras.optimizer import RecipeSchedule
-from models_keras.preprocess import prepare_for
 
 
-class AblationTrainer(IdiomaticTrainer):
+class AblationTrainer(OwnPreparation):
     """:class:`bench.training.interfaces.Trainer` over ``model.fit``, at one stage of the ablation.
 
     Constants and preparation are the closed track's, so that nothing but the stages differs.
@@ -33,16 +31,9 @@ class AblationTrainer(IdiomaticTrainer):
     def _build(self, setup: Setup) -> keras.Model:
         return alexnet.build(setup.architecture, alexnet.SHARED)
 
-    def _preparation(self, setup: Setup) -> Callable[[Any], Any]:
-        layer: Callable[[Any], Any] = prepare_for(setup)
-        return layer
-
     def _optimizer(self, setup: Setup) -> keras.optimizers.Optimizer:
         rate = RecipeSchedule(setup.recipe, setup.steps)
         return optimizer_for(setup.recipe, rate, switched(setup.case))
-
-    def _jit_compile(self, setup: Setup) -> bool | str:
-        return self._backend.JIT if setup.device_kind == "cpu" else "auto"
 
     def settings(self) -> dict[str, Any]:
         """Read back from Keras and the backend, with what of the stages is in force."""

@@ -24,9 +24,9 @@ from models_keras import alexnet
 from models_keras.backend import current
 from models_keras.crops import HeldImages, bordered
 from models_keras.data_parallel import OnDevices, distribute
-from models_keras.layers.conv import DENSE_FORMS
+from models_keras.layers.conv import DenseConv2D
 from models_keras.optimizer import optimizer_for, slow
-from models_keras.preprocess import input_for, stock_prepare_for
+from models_keras.preprocess import input_for, prepare_for, stock_prepare_for
 from models_keras.settings import in_force
 from models_keras.state import FitState
 
@@ -214,7 +214,7 @@ class IdiomaticTrainer(OnDevices):
     @property
     def small_maps_dense(self) -> bool:
         """Whether training computes small maps as dense layers (`models_keras.layers.conv`)."""
-        return any(isinstance(layer, DENSE_FORMS) for layer in self.network.layers)
+        return any(isinstance(layer, DenseConv2D) for layer in self.network.layers)
 
     def bare_loop(self, step_input: StepInput) -> None:
         """``fit`` is the loop that Keras's users write."""
@@ -230,3 +230,14 @@ def _loss(recipe: Recipe, classes: int) -> keras.losses.Loss | Callable[[Any, An
         from_logits=True, label_smoothing=recipe.label_smoothing
     )
     return lambda labels, logits: smoothed(ops.one_hot(ops.reshape(labels, (-1,)), classes), logits)
+
+
+class OwnPreparation(IdiomaticTrainer):
+    """``fit`` with the closed track's preparation, compiled on a CPU wherever the backend can."""
+
+    def _preparation(self, setup: Setup) -> Callable[[Any], Any]:
+        layer: Callable[[Any], Any] = prepare_for(setup)
+        return layer
+
+    def _jit_compile(self, setup: Setup) -> bool | str:
+        return self._backend.JIT if setup.device_kind == "cpu" else "auto"

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from bench.training.interfaces import Images, Logits, Setup, StepInput
 from models_keras import alexnet
-from models_keras.idiomatic import IdiomaticTrainer
+from models_keras.idiomatic import OwnPreparation
 from models_keras.optimizer import optimizer_for
-from models_keras.preprocess import input_for, prepare_for
+from models_keras.preprocess import input_for
 
 
-class TunedTrainer(IdiomaticTrainer):
+class TunedTrainer(OwnPreparation):
     """:class:`bench.training.interfaces.Trainer` over ``model.fit``, made faster."""
 
     def __init__(self, setup: Setup) -> None:
@@ -33,15 +33,8 @@ class TunedTrainer(IdiomaticTrainer):
         on_cpu = setup.device_kind == "cpu"
         return alexnet.build(setup.architecture, alexnet.TUNED if on_cpu else alexnet.SHARED)
 
-    def _preparation(self, setup: Setup) -> Callable[[Any], Any]:
-        layer: Callable[[Any], Any] = prepare_for(setup)
-        return layer
-
     def _optimizer(self, setup: Setup) -> keras.optimizers.Optimizer:
         return optimizer_for(setup, self._backend.SGD)
-
-    def _jit_compile(self, setup: Setup) -> bool | str:
-        return self._backend.JIT if setup.device_kind == "cpu" else "auto"
 
     def load_weights(self, weights: Mapping[str, NDArray[np.float32]]) -> None:
         """Take all weights by name."""

@@ -38,7 +38,7 @@ from bench.executors.requests import (
     CertificateRequest,
     GroupRequest,
     NodeFacts,
-    Question,
+    NodeRequest,
     Setting,
     label_of,
 )
@@ -69,7 +69,7 @@ def code() -> str:
     return digest_of(MEASURING, MODULES)[:16]
 
 
-def describe(question: Question) -> NodeFacts:
+def describe(question: NodeRequest) -> NodeFacts:
     """What this node is and which frameworks can measure here."""
     _enter(question.setting)
     cpus = min(question.cpus or len(usable_cpus()), len(usable_cpus()))

@@ -26,7 +26,7 @@ from bench.executors.requests import (
     Answer,
     CertificateRequest,
     NodeFacts,
-    Question,
+    NodeRequest,
     Setting,
     label_of,
 )
@@ -153,10 +153,12 @@ class Nodes:
         tickets = {}
         for name, place in wanted.items():
             cpus = self._threads or place.cpus
-            question = Question(self._setting, self._frameworks, self._device, cpus, self._subjects)
+            request = NodeRequest(
+                self._setting, self._frameworks, self._device, cpus, self._subjects
+            )
             gpus = int(accelerated(self._device))
             needs = Needs(0, gpus, 0)
-            tickets[self._cluster.submit(on_node.describe, question, needs, [name])] = name
+            tickets[self._cluster.submit(on_node.describe, request, needs, [name])] = name
         for ticket, outcome in _all(self._cluster, tickets):
             name = tickets[ticket]
             if isinstance(outcome, Lost):

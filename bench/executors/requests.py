@@ -30,7 +30,7 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Question:
+class NodeRequest:
     """What a node is asked before it measures.
 
     Attributes:

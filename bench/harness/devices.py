@@ -9,7 +9,7 @@ from typing import Any
 
 from bench.core.errors import UserError
 from bench.core.system import nvml
-from bench.core.system.devices import AUTO, KINDS, Device, accelerated, parse
+from bench.core.system.devices import AUTO, DEVICE_KINDS, Device, accelerated, parse
 from bench.core.system.resources import usable_cpus
 from bench.harness.profiles import Profile
 from bench.harness.selection import Selection, SelectionElsewhere
@@ -67,7 +67,7 @@ def enough(numbers: Sequence[int], device: str) -> None:
     first, number = parse(device), max(numbers, default=1)
     if not first.accelerator:
         return
-    count = nvml.count() if first.kind is KINDS["cuda"] else None
+    count = nvml.count() if first.kind is DEVICE_KINDS["cuda"] else None
     for place in range(number):
         one = Device(first.kind, first.index + place)
         one.check(count)

@@ -20,7 +20,7 @@ from bench.core.system.machine import machine_metrics
 from bench.core.text import headline, without_folders
 from bench.harness import batch_sizes
 from bench.harness.batch_sizes import Fits
-from bench.harness.interleaving.interleave import InterleavedRun, TaskResults, group_seconds
+from bench.harness.interleaving.interleave import InterleavedRun, TaskResults, group_limit
 from bench.harness.interleaving.pooling import pooled
 from bench.harness.interleaving.stopping import stopping_reason
 from bench.harness.listener import Listener
@@ -146,7 +146,7 @@ def _records(
             "blocks": task_results.blocks,
             "stopped": conclusion.stopped,
             "precision_goal": limits.precision,
-            "group_seconds": group_seconds(all_results, limits),
+            "group_seconds": group_limit(all_results, limits),
         }
         yield _with_machine(_timed_record(task_results, interleaving), conclusion.machine)
 

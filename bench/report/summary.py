@@ -13,15 +13,13 @@ from bench.analysis.certified import is_certified_row
 from bench.analysis.experiments import frameworks_of, labels
 from bench.analysis.results import Results
 from bench.analysis.rows import (
-    TRAINING,
     Row,
     accuracy_rows,
     comparability_rows,
-    is_synthetic,
     throughput_rows,
 )
 from bench.core.case import Case
-from bench.core.kinds import kind
+from bench.core.kinds import TRAIN_THROUGHPUT, kind
 from bench.core.records import Record
 from bench.core.system.environment import gpu_line
 from bench.core.text import many
@@ -87,7 +85,7 @@ def warnings(report: Records) -> list[str]:
     for results in datasets:
         where = footnotes.on_data(results.data) if len(datasets) > 1 else ""
         trained = [r for r in results.records if r.ok and kind(r.kind).trained]
-        if trained and is_synthetic(results.data):
+        if trained and results.data.is_synthetic:
             lines.append(
                 f"{results.data.name}: the images are synthetic. Accuracies on them say nothing "
                 "about CIFAR-10, and nothing about how good a network is."
@@ -182,12 +180,12 @@ def headlines(records: Records) -> list[Headlines]:
     found = []
     for results in Report.of(records).datasets:
         data = results.data
-        speeds = [r for r in results.once(throughput_rows) if r["kind"] == TRAINING]
+        speeds = [r for r in results.once(throughput_rows) if r["kind"] == TRAIN_THROUGHPUT]
         rows = [*speeds, *results.once(accuracy_rows)]
         for track in TRACKS:
             measured = [row for row in rows if row["track"] == track and row["seeds"]]
             certified = [row for row in measured if is_certified_row(row)]
-            synthetic = " on synthetic images" if is_synthetic(data) else ""
+            synthetic = " on synthetic images" if data.is_synthetic else ""
             lines = [
                 *_lines(
                     [row for row in certified if "accuracy" in row],

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from bench.core.case import COMPILED, EAGER, GRAPHS, Case
 from bench.core.errors import UnavailableError
-from bench.core.system.devices import KINDS
+from bench.core.system.devices import DEVICE_KINDS
 from bench.data.dataset import SIDE
 from bench.networks.architecture import Architecture
 from bench.networks.init import Weights
@@ -118,7 +118,7 @@ class Setup:
         By the name of the precision; next to 16 bits, what stays float32 may be rounded as well.
         Only some accelerators have TF32.
         """
-        return KINDS[self.device_kind].tf32 and self.case.precision in ("tf32", *HALVES)
+        return DEVICE_KINDS[self.device_kind].tf32 and self.case.precision in ("tf32", *HALVES)
 
     @property
     def half(self) -> str | None:

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 from bench.networks.architecture import Architecture, BatchNorm, Conv, Dense, Layer, Shape
 
-KINDS: tuple[type[Layer], ...] = (Conv, Dense, BatchNorm)
+LAYERS: tuple[type[Layer], ...] = (Conv, Dense, BatchNorm)
 _AXES = (4, 2, 1)
-"""Of the weight of each of `KINDS`."""
+"""Of the weight of each of `LAYERS`."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Pair:
 
 
 def by_kind(shapes: Mapping[str, Shape]) -> list[list[str]]:
-    """Names of the layers of each of `KINDS`, by the axes of their weights, in the file's order."""
+    """Names of the layers of each of `LAYERS`, by the axes of their weights, in its order."""
     axes = {name.rpartition(".")[0]: 0 for name in shapes}
     for name, shape in shapes.items():
         if name.endswith(".weight"):
@@ -41,9 +41,9 @@ def by_kind(shapes: Mapping[str, Shape]) -> list[list[str]]:
 
 
 def rows_by_kind(layers: Iterable[Layer]) -> list[list[Layer]]:
-    """The rows of each of `KINDS`, in order."""
+    """The rows of each of `LAYERS`, in order."""
     found = list(layers)
-    return [[row for row in found if isinstance(row, kind)] for kind in KINDS]
+    return [[row for row in found if isinstance(row, kind)] for kind in LAYERS]
 
 
 def naming(

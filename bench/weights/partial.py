@@ -9,7 +9,7 @@ from bench.core.errors import UserError
 from bench.networks.architecture import Shape
 from bench.networks.variants import VARIANTS, Variant, variant
 from bench.weights.identify import AmbiguousError, Network, candidate, last_units
-from bench.weights.match import KINDS, Pair, aligned
+from bench.weights.match import LAYERS, Pair, aligned
 
 
 @dataclass(frozen=True)
@@ -75,10 +75,10 @@ def _leading(row: Variant, shapes: Mapping[str, Shape]) -> list[Pair]:
     pairs = list(aligned(shapes, architecture))
     found: list[Pair] = []
     whole = True
-    for kind in KINDS:
+    for kind in LAYERS:
         own = [pair for pair in pairs if isinstance(pair.ours, kind)]
         count = next((place for place, pair in enumerate(own) if not pair.fits), len(own))
-        dense_first = kind is KINDS[1] and not whole
+        dense_first = kind is LAYERS[1] and not whole
         found += [] if dense_first else own[:count]
         whole = whole and count == len(own)
     return found

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.errors import UserError
-from bench.core.system.devices import KINDS
+from bench.core.system.devices import DEVICE_KINDS
 from bench.training.interfaces import Run
 from bench.training.state import check_names, checked
 from models_keras.backend import Convolutions, Network, unusable
@@ -64,7 +64,7 @@ def distribute(kind: str, devices: int) -> Any:
 def _device_of(kind: str) -> Any:
     """The first device of a kind: of an accelerator the only one that a worker sees."""
     try:
-        return jax.devices(KINDS[kind].jax_platform)[0]
+        return jax.devices(DEVICE_KINDS[kind].jax_platform)[0]
     except RuntimeError:
         install = "install its plugin (pip install 'jax[cuda13]' for CUDA)"
         raise unusable(kind, f"JAX {jax.__version__}", install) from None

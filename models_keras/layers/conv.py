@@ -78,16 +78,8 @@ class DenseConv2D(keras.layers.Conv2D):  # type: ignore[misc]
         return _as_dense(self, inputs) if training else super().call(inputs)
 
 
-class DensePatchConv2D(PatchConv2D):
+class DensePatchConv2D(DenseConv2D, PatchConv2D):
     """The same, but a product of patches in evaluation."""
-
-    def call(self, inputs: Any, training: bool | None = None) -> Any:
-        """(B, H, W, C) -> (B, H, W, F)."""
-        return _as_dense(self, inputs) if training else super().call(inputs)
-
-
-DENSE_FORMS = (DenseConv2D, DensePatchConv2D)
-"""Layers that multiply no padding in training."""
 
 
 def convolution(row: architecture.Conv, shape: architecture.Shape) -> Callable[..., Any]:

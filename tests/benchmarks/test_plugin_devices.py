@@ -25,7 +25,9 @@ def batches(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
     nvml_recordings.none(monkeypatch)
     probing._probe.cache_clear()
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    monkeypatch.setitem(devices.KINDS, "cuda", replace(devices.KINDS["cuda"], here=lambda: True))
+    monkeypatch.setitem(
+        devices.DEVICE_KINDS, "cuda", replace(devices.DEVICE_KINDS["cuda"], here=lambda: True)
+    )
     monkeypatch.chdir(tmp_path)
     return str(fakes.write_batches(tmp_path / "small", fakes.images()))
 

@@ -16,7 +16,7 @@ from bench.core.records import RecordStore
 from bench.executors import node as on_node
 from bench.executors.cluster import Lost, Needs
 from bench.executors.registry import executor
-from bench.executors.requests import Question, Setting
+from bench.executors.requests import NodeRequest, Setting
 from bench.executors.slurm_cluster import SlurmCluster
 from tests.support import fakes
 
@@ -52,7 +52,7 @@ def test_what_is_asked_of_sbatch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
         path.chmod(path.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PATH", f"{tools}:/usr/bin:/bin")
     cluster = SlurmCluster("gpu:h100", tmp_path / "jobs", 1.5, threads=8)
-    question = Question(Setting("run"), ("fake",), "cpu", 8)
+    question = NodeRequest(Setting("run"), ("fake",), "cpu", 8)
     needs = Needs(8, 1, 6 << 30)
     job = cluster.submit(on_node.describe, question, needs, ["partition"])
     submitted = (tmp_path / "submitted").read_text()

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bench.core.errors import UserError
-from bench.core.system.devices import AUTO, KINDS
+from bench.core.system.devices import AUTO, DEVICE_KINDS
 from bench.data.dataset import save
 from bench.data.synthetic import generate
 from bench.training.frameworks import FRAMEWORKS, installed
@@ -36,7 +36,7 @@ def _choice() -> DeviceChoice | str:
     if wanted != AUTO:
         candidates = [wanted]
     else:
-        candidates = [row.name for row in KINDS.values() if row.accelerator and row.here()]
+        candidates = [row.name for row in DEVICE_KINDS.values() if row.accelerator and row.here()]
     reasons = []
     for name in candidates:
         try:

@@ -52,8 +52,8 @@ def _with_a_card(patch: pytest.MonkeyPatch, cache: Path) -> None:
     nvml_recordings.none(patch)
     probing._probe.cache_clear()
     patch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    row = devices.KINDS["cuda"]
-    patch.setitem(devices.KINDS, "cuda", replace(row, here=lambda: True))
+    row = devices.DEVICE_KINDS["cuda"]
+    patch.setitem(devices.DEVICE_KINDS, "cuda", replace(row, here=lambda: True))
 
 
 @pytest.fixture(autouse=True)
@@ -194,8 +194,8 @@ def test_a_machine_without_the_device_is_one_line_and_exit_code_2(
 ) -> None:
     monkeypatch.setattr(main.extensions, "load", lambda: None)
     monkeypatch.chdir(tmp_path)
-    row = devices.KINDS["cuda"]
-    monkeypatch.setitem(devices.KINDS, "cuda", replace(row, here=lambda: False))
+    row = devices.DEVICE_KINDS["cuda"]
+    monkeypatch.setitem(devices.DEVICE_KINDS, "cuda", replace(row, here=lambda: False))
     assert call(monkeypatch, command, "--device", "cuda") == 2
     error = capsys.readouterr().err
     assert error.startswith("alexbench: --device cuda: this machine has no CUDA device")

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from bench.core.limits import Limits
-from bench.harness.interleaving.interleave import TaskResults, group_seconds
+from bench.harness.interleaving.interleave import TaskResults, group_limit
 from bench.harness.interleaving.stopping import stopping_reason
 from bench.harness.matrix import Task
 from bench.harness.results import TimedBlock
@@ -77,7 +77,7 @@ def test_a_network_in_one_framework_leaves_after_its_processes() -> None:
 
 def test_a_group_has_the_time_of_all_its_networks() -> None:
     found = two_networks(0.8, 0.6, 1.0)
-    assert group_seconds(found, LIMITS) == 200.0
+    assert group_limit(found, LIMITS) == 200.0
     assert stopping_reason(found, LIMITS, process_seconds(3, 149.0)) is None
     assert stopping_reason(found, LIMITS, process_seconds(3, 151.0)) == "time limit"
 

@@ -12,7 +12,7 @@ from typing import Any
 from bench.executors import node as on_node
 from bench.executors.cluster import Lost, Needs, Place
 from bench.executors.parcels import Parcel
-from bench.executors.requests import Answer, NodeFacts, Question
+from bench.executors.requests import Answer, NodeFacts, NodeRequest
 
 Outcome = Callable[[], Any]
 
@@ -80,7 +80,7 @@ class FakeCluster:
             value["environment"]["node"]["kind"] = kind
         return name, dataclasses.replace(answer, kind=kind)
 
-    def _described(self, name: str, question: Question) -> NodeFacts:
+    def _described(self, name: str, question: NodeRequest) -> NodeFacts:
         return dataclasses.replace(on_node.describe(question), **self.facts.get(name, {}))
 
     def cancel(self, tickets: Iterable[Any]) -> None:

@@ -22,9 +22,9 @@ def _fakes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     probing._probe.cache_clear()
     for name in ("CUDA_VISIBLE_DEVICES", "ZE_AFFINITY_MASK"):
         monkeypatch.delenv(name, raising=False)
-    for name, row in devices.KINDS.items():
+    for name, row in devices.DEVICE_KINDS.items():
         here = name in ("cpu", "cuda")
-        monkeypatch.setitem(devices.KINDS, name, replace(row, here=lambda here=here: here))
+        monkeypatch.setitem(devices.DEVICE_KINDS, name, replace(row, here=lambda here=here: here))
 
 
 def test_a_framework_is_asked_in_a_process_of_its_own() -> None:
@@ -117,8 +117,8 @@ def test_auto_takes_an_accelerator_that_every_framework_can_use() -> None:
 
 def test_auto_is_the_cpu_where_there_is_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(probing, "Worker", None)
-    row = devices.KINDS["cuda"]
-    monkeypatch.setitem(devices.KINDS, "cuda", replace(row, here=lambda: False))
+    row = devices.DEVICE_KINDS["cuda"]
+    monkeypatch.setitem(devices.DEVICE_KINDS, "cuda", replace(row, here=lambda: False))
     choice = choose("auto", USABLE)
     assert (choice.device, choice.words) == ("cpu", "device: cpu")
 

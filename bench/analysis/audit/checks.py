@@ -20,6 +20,7 @@ from bench.analysis.audit.copies import copies
 from bench.analysis.audit.durations import Found, durations, named
 from bench.analysis.caveats import answers, is_removed
 from bench.analysis.certified import is_certified, problem_of
+from bench.analysis.experiments import data_of
 from bench.core.errors import UserError, reason_of
 from bench.core.kinds import kind
 from bench.core.records import Record
@@ -169,7 +170,7 @@ def _incomplete(records: Sequence[Record]) -> Found:
 def _synthetic(records: Sequence[Record]) -> Found:
     for record in records:
         trained = record.ok and kind(record.kind).trained
-        if trained and _is_synthetic(record.dataset) and not answers(record, "synthetic"):
+        if trained and data_of(record).is_synthetic and not answers(record, "synthetic"):
             yield named(record), "trained on synthetic images, and no caveat answers it"
 
 
@@ -199,7 +200,3 @@ BEGUN: dict[str, Callable[[Sequence[Record], Mapping[str, Any]], Found]] = {
     "matrix": matrix,
 }
 """Checks that compare the records with what the run was begun with."""
-
-
-def _is_synthetic(dataset: Mapping[str, Any]) -> bool:
-    return str(dataset.get("name", "")).startswith(("generated", "synthetic"))

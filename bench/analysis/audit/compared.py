@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from bench.analysis.audit.durations import Found
+from bench.analysis.audit.durations import Found, named
 from bench.analysis.caveats import answers
 from bench.analysis.clock import MISSING_SYNC, NO_SLOPE, sync_audit_of
 from bench.analysis.comparison.comparability import differences_between
@@ -33,10 +33,10 @@ def synchronisation(records: Sequence[Record]) -> Found:
         found = sync_audit_of(experiment)
         if found is None:
             if not _answered("synchronisation", experiment):
-                yield _named(experiment), "no sync audit was made"
+                yield named(experiment), "no sync audit was made"
         elif found.verdict in (MISSING_SYNC, NO_SLOPE):
             ratio = "" if found.verdict == NO_SLOPE else f" (synced / read {found.ratio.value:.2f})"
-            yield _named(experiment), f"{found.verdict}{ratio}"
+            yield named(experiment), f"{found.verdict}{ratio}"
 
 
 def intervals(records: Sequence[Record]) -> Found:
@@ -51,7 +51,7 @@ def intervals(records: Sequence[Record]) -> Found:
         ends = "" if low is None or high is None else f" [{low:.2f}, {high:.2f}]"
         size = "" if held.detectable is None else f", detectable ± {100 * held.detectable:.1f} %"
         yield (
-            _named(one),
+            named(one),
             f"{value:.2f}x{ends} of {reference.case.framework}{size}: {verdict.reason}",
         )
 
@@ -62,12 +62,12 @@ def peaks(records: Sequence[Record]) -> Found:
     for experiment in _experiments(records, lambda row: row.throughput):
         known = all(r.metrics.get("ceiling") or r.metrics.get(_REASON) for r in experiment.ok)
         if not known and not _answered("peak", experiment):
-            yield _named(experiment), "it has no measured peak, and does not say why"
+            yield named(experiment), "it has no measured peak, and does not say why"
         excess = excess_of_peak(experiment.ok)
         if excess is not None:
             achieved, peak = (flops / 1e9 for flops in excess)
             yield (
-                _named(experiment),
+                named(experiment),
                 f"{achieved:.3g} GFLOP/s are above the measured peak of {peak:.3g}",
             )
 
@@ -84,7 +84,7 @@ def seeds(records: Sequence[Record]) -> Found:
         ]
         if alone and not _answered("seeds", one, reference):
             yield (
-                _named(one),
+                named(one),
                 f"seeds {', '.join(alone)} share no batches or initial weights with "
                 f"{reference.case.framework}",
             )
@@ -97,7 +97,7 @@ def comparisons(records: Sequence[Record]) -> Found:
             continue
         if unlike := differences_between(one, reference):
             words = "; ".join(difference.words for difference in unlike)
-            yield _named(one), f"not comparable with {reference.case.framework}: {words}"
+            yield named(one), f"not comparable with {reference.case.framework}: {words}"
 
 
 def _answered(check: str, *found: Experiment) -> bool:
@@ -120,7 +120,3 @@ def _compared(found: Sequence[Experiment]) -> Iterable[tuple[Experiment, Experim
             if key in first:
                 yield experiment, first[key]
             first.setdefault(key, experiment)
-
-
-def _named(experiment: Experiment) -> str:
-    return f"{experiment.case.id} {experiment.kind}"

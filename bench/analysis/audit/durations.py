@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 
 from bench.analysis.caveats import is_removed
-from bench.analysis.experiments import without_seed
+from bench.analysis.experiments import Experiment, without_seed
 from bench.analysis.speeds import speeds_of
 from bench.core.kinds import kind
 from bench.core.records import Record
@@ -151,6 +151,6 @@ def epoch_seconds(record: Record) -> list[float]:
     return [after["seconds"] - before["seconds"] for before, after in pairwise(curve)]
 
 
-def named(record: Record) -> str:
-    """The id of a record's case, with its kind."""
-    return f"{record.case.id} {record.kind}"
+def named(found: Record | Experiment) -> str:
+    """The id of a case, with its kind."""
+    return f"{found.case.id} {found.kind}"

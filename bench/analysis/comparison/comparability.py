@@ -15,7 +15,7 @@ from typing import Any
 from bench.analysis.experiments import Experiment
 from bench.core.case import Case
 from bench.core.records import Record
-from bench.core.system.devices import KINDS, kind_read_back
+from bench.core.system.devices import DEVICE_KINDS, kind_read_back
 from bench.core.text import flatten, without_folders
 from bench.training.tracks import track
 
@@ -178,7 +178,7 @@ def _differ(key: str, one: Any, other: Any) -> bool:
 def _device(name: Any) -> str:
     """``cuda:0``, ``cuda`` and ``gpu`` are one device in the words of three frameworks."""
     word = kind_read_back(name) or str(name).lower()
-    return "gpu" if word in KINDS["cuda"].read_back else word
+    return "gpu" if word in DEVICE_KINDS["cuda"].read_back else word
 
 
 def _shown(key: str, *values: Any) -> tuple[str, str]:

@@ -68,7 +68,7 @@ def _apple_silicon() -> bool:
     return platform.system() == "Darwin" and platform.machine() == "arm64"
 
 
-KINDS: dict[str, DeviceKind] = {
+DEVICE_KINDS: dict[str, DeviceKind] = {
     row.name: row
     for row in (
         DeviceKind("cpu", "CPU", ("cpu",), None, "cpu", "cpu", lambda: True, ""),
@@ -109,8 +109,8 @@ KINDS: dict[str, DeviceKind] = {
     )
 }
 
-NAMES = (AUTO, *KINDS)
-_FORMS = ", ".join((*NAMES, *(f"{row.name}:N" for row in KINDS.values() if row.visible)))
+NAMES = (AUTO, *DEVICE_KINDS)
+_FORMS = ", ".join((*NAMES, *(f"{row.name}:N" for row in DEVICE_KINDS.values() if row.visible)))
 """The names that a user may give, whatever this machine has."""
 _NO_DEVICE = ("", "-1", "NoDevFiles")
 """Entries that name none; the last one is Slurm's, in a job that was given no GPU."""
@@ -194,7 +194,7 @@ def _counted(device: Device, there: range | list[str]) -> str:
     return f"{many(number, kind.title)}: {names}"
 
 
-CPU = Device(KINDS["cpu"])
+CPU = Device(DEVICE_KINDS["cpu"])
 
 
 def parse(name: str) -> Device:
@@ -205,9 +205,9 @@ def parse(name: str) -> Device:
     """
     found = _NAME.fullmatch(name.strip().lower())
     base = found and _ALIASES.get(found[1], found[1])
-    if not found or base not in KINDS:
+    if not found or base not in DEVICE_KINDS:
         raise UserError(f"unknown device {name[:40]!r}; known: {_FORMS}")
-    kind, index = KINDS[base], int(found[2] or 0)
+    kind, index = DEVICE_KINDS[base], int(found[2] or 0)
     if index and kind.visible is None:
         raise UserError(f"device {name}: a machine has one {kind.title}: {kind.name}")
     return Device(kind, index)

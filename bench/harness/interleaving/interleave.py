@@ -70,7 +70,7 @@ class TaskResults:
         return bool(self.answers)
 
 
-def group_seconds(all_results: Sequence[TaskResults], limits: Limits) -> float:
+def group_limit(all_results: Sequence[TaskResults], limits: Limits) -> float:
     """The time limit of a group: that of one network for each of its networks; 0 without one."""
     networks = {task_results.task.case.variant for task_results in all_results}
     return limits.group_seconds * len(networks)
@@ -160,7 +160,7 @@ class InterleavedRun:
             process: Number of the round, from 0; odd ones start with the last job.
             spent: Seconds of the rounds before, those before a run was resumed among them.
         """
-        limit = group_seconds(self.all_results, self._limits)
+        limit = group_limit(self.all_results, self._limits)
         self._deadline = perf_counter() + ((limit - spent) if limit else math.inf)
         there = in_round((job.case for job in self._jobs), self._limits, process)
         jobs = [job for job in self._jobs if job.case in there]

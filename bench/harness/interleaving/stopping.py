@@ -10,7 +10,7 @@ from bench.core.kinds import kind
 from bench.core.limits import Limits
 from bench.core.samples import Timed, ratios
 from bench.harness.interleaving.grouping import in_round
-from bench.harness.interleaving.interleave import TaskResults, group_seconds
+from bench.harness.interleaving.interleave import TaskResults, group_limit
 from bench.networks.normalisations import NORMALISATIONS
 from bench.stats import estimates
 from bench.training.tracks import peers_of
@@ -50,7 +50,7 @@ def stopping_reason(
     another = process_seconds[-1] - (_once(all_results) if len(process_seconds) == 1 else 0)
     # Some may take no part in it, and a round takes as long as it has workers.
     another *= len(there) / len(in_round(cases, limits, len(process_seconds) - 1))
-    limit = group_seconds(all_results, limits)
+    limit = group_limit(all_results, limits)
     return "time limit" if sum(process_seconds) + another > limit else None
 
 

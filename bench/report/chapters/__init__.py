@@ -1,6 +1,6 @@
 """Tables, a file each: rows, columns, plots, title and how to read it.
 
-`QUESTIONS` has them in the order of the page, by the question that they answer. A new table is a
+`TOPICS` has them in the order of the page, by the question that they answer. A new table is a
 file here and a line there.
 """
 
@@ -39,7 +39,7 @@ from bench.report.table import Table
 
 
 @dataclass(frozen=True)
-class Question:
+class Topic:
     """The chapters of the page that answer one question.
 
     Attributes:
@@ -55,8 +55,8 @@ class Question:
     tables: tuple[Table, ...]
 
 
-QUESTIONS = (
-    Question(
+TOPICS = (
+    Topic(
         "speed",
         "Speed",
         "Who is faster, and at what cost?",
@@ -74,7 +74,7 @@ QUESTIONS = (
             baselines.LAYERS,
         ),
     ),
-    Question(
+    Topic(
         "accuracy",
         "Accuracy",
         "Do they learn the same, and how soon?",
@@ -88,19 +88,19 @@ QUESTIONS = (
             ablation.TABLE,
         ),
     ),
-    Question(
+    Topic(
         "normalisation",
         "Normalisation",
         "What do BatchNorm and LRN bring and cost?",
         (normalisation.TABLE,),
     ),
-    Question(
+    Topic(
         "pretraining",
         "Pretraining",
         "What do pretrained weights bring?",
         (article.TABLE, baselines.FEATURES),
     ),
-    Question(
+    Topic(
         "trust",
         "Trust",
         "What do these figures rest on?",
@@ -108,5 +108,5 @@ QUESTIONS = (
     ),
 )
 
-TABLES = tuple(table for question in QUESTIONS for table in question.tables)
+TABLES = tuple(table for topic in TOPICS for table in topic.tables)
 """All tables in the order of the page."""

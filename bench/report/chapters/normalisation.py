@@ -9,10 +9,10 @@ from itertools import chain
 
 from bench.analysis.comparison.comparability import in_words
 from bench.analysis.comparison.pairing import accuracy_difference
-from bench.analysis.experiments import Experiment, framework_place
+from bench.analysis.experiments import Experiment, framework_place, without_recipe
 from bench.analysis.results import Results
-from bench.analysis.rows import TRAINING, Row, counts, identity, provenance_columns
-from bench.core.case import Case
+from bench.analysis.rows import Row, counts, identity, provenance_columns
+from bench.core.kinds import TRAIN_THROUGHPUT
 from bench.networks.normalisations import NORMALISATIONS, Normalisation
 from bench.report.chapters.learning.accuracy_differences import (
     apart,
@@ -47,10 +47,10 @@ def normalisation_rows(results: Results) -> list[Row]:
     """
     rows = []
     for norm in NORMALISATIONS:
-        trained, timed = (_pairs(norm, results, kind) for kind in ("accuracy", TRAINING))
-        speeds = {_whatever_the_recipe(pair[0]): pair for pair in timed}
-        matched = [(pair, speeds.get(_whatever_the_recipe(pair[0]))) for pair in trained]
-        used = {_whatever_the_recipe(pair[0]) for pair in trained}
+        trained, timed = (_pairs(norm, results, kind) for kind in ("accuracy", TRAIN_THROUGHPUT))
+        speeds = {without_recipe(pair[0].case): pair for pair in timed}
+        matched = [(pair, speeds.get(without_recipe(pair[0].case))) for pair in trained]
+        used = {without_recipe(pair[0].case) for pair in trained}
         alone = [(None, pair) for case, pair in speeds.items() if case not in used]
         rows += [_row(norm, accuracy, speed, results) for accuracy, speed in [*matched, *alone]]
     return rows
@@ -61,11 +61,6 @@ def _pairs(norm: Normalisation, results: Results, kind: str) -> list[Pair]:
     certified = single_experiments(same)
     pairs = [(e, base_of(e, norm, certified)) for e in same]
     return [(experiment, base) for experiment, base in pairs if base is not None]
-
-
-def _whatever_the_recipe(experiment: Experiment) -> Case:
-    """Speed does not depend on the schedule, so the two may have recipes of their own."""
-    return replace(experiment.case, recipe="")
 
 
 def _row(norm: Normalisation, accuracy: Pair | None, speed: Pair | None, results: Results) -> Row:
@@ -226,11 +221,11 @@ TABLE = Table(
     "`cifar-bn2` (BatchNorm where `cifar-lrn` has LRN) and `imagenet-bn` do.",
     normalisation_rows,
     columns,
-    charts=(Chart("normalisation", normalisation, ("accuracy", TRAINING)),),
-    times=(TRAINING,),
+    charts=(Chart("normalisation", normalisation, ("accuracy", TRAIN_THROUGHPUT)),),
+    times=(TRAIN_THROUGHPUT,),
     lead=both(
         compared("accuracy_verdict", before="Accuracy: "),
         compared("speed_verdict", before="Training speed: "),
     ),
-    kinds=("accuracy", TRAINING),
+    kinds=("accuracy", TRAIN_THROUGHPUT),
 )

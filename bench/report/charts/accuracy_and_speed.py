@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from bench.analysis.experiments import Experiment, framework_labels_of, labels
+from bench.analysis.experiments import Experiment, framework_labels_of, labels, without_recipe
 from bench.analysis.results import Results
-from bench.analysis.rows import TRAINING, mean_over_seeds
-from bench.core.case import Case
+from bench.analysis.rows import mean_over_seeds
+from bench.core.kinds import TRAIN_THROUGHPUT
 from bench.core.text import many
 from bench.report.format import RATIO, SHARE, interval, significant
 from bench.report.panels import first_panels, panels_of, signed_title
@@ -57,13 +57,13 @@ class _Point:
 
 def accuracy_vs_throughput(part: Part) -> Drawing | None:
     """A mark per network and framework: training images/s across, test accuracy up."""
-    timed = {_whatever_the_recipe(e): e for e in part.experiments(TRAINING) if e.ok}
-    both = [e for e in part.experiments("accuracy") if e.ok and _whatever_the_recipe(e) in timed]
+    timed = {without_recipe(e.case): e for e in part.experiments(TRAIN_THROUGHPUT) if e.ok}
+    both = [e for e in part.experiments("accuracy") if e.ok and without_recipe(e.case) in timed]
     if not both:
         return None
     found, left_out = first_panels(panels_of(both), "accuracy", part.panels)
     panels = {
-        case: [_point(e, timed[_whatever_the_recipe(e)], part.results) for e in panel]
+        case: [_point(e, timed[without_recipe(e.case)], part.results) for e in panel]
         for case, panel in found.items()
     }
     points = [point for panel in panels.values() for point in panel]
@@ -92,11 +92,6 @@ def accuracy_vs_throughput(part: Part) -> Drawing | None:
         figure,
         notes=tuple(_puzzles(points, part.results)),
     )
-
-
-def _whatever_the_recipe(experiment: Experiment) -> Case:
-    """Speed does not depend on the schedule, so a row of either kind may have its own recipe."""
-    return replace(experiment.case, recipe="")
 
 
 def _point(trained: Experiment, timed: Experiment, results: Results) -> _Point:

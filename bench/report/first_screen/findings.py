@@ -12,9 +12,9 @@ from bench.analysis.comparison.comparability import in_words
 from bench.analysis.comparison.pairing import AccuracyDifference, accuracy_difference
 from bench.analysis.experiments import Experiment, device_of, labels
 from bench.analysis.results import Results
-from bench.analysis.rows import TRAINING, Row, is_synthetic
+from bench.analysis.rows import Row
 from bench.core.case import Case
-from bench.core.kinds import ACCURACY, INFERENCE, LATENCY, kind
+from bench.core.kinds import ACCURACY, INFERENCE, LATENCY, TRAIN_THROUGHPUT, kind
 from bench.networks.variants import VARIANTS
 from bench.report.chapters.normalisation import NOT_INTERLEAVED, normalisation_rows
 from bench.report.columns import case_of
@@ -89,7 +89,7 @@ Find = Callable[[Results, bool], list[Finding]]
 
 def training(results: Results, named: bool) -> list[Finding]:
     """Training speeds over those of the reference framework."""
-    return _speeds(results, named, TRAINING, "trains", "training")
+    return _speeds(results, named, TRAIN_THROUGHPUT, "trains", "training")
 
 
 def serving(results: Results, named: bool) -> list[Finding]:
@@ -217,7 +217,7 @@ def _place_of(results: Results, named: bool, case: Case, of: str = "") -> str:
         *([f"batch {case.batch_size}"] if timed else []),
         *([device_of(case)] if device_of(case) != "cpu" else []),
         *([results.data.name] if named else []),
-        *(["synthetic images"] if trained and is_synthetic(results.data) else []),
+        *(["synthetic images"] if trained and results.data.is_synthetic else []),
     ]
     return ", ".join(part for part in parts if part)
 

@@ -13,7 +13,7 @@ from markupsafe import Markup
 from bench.analysis.experiments import device_of, frameworks_of, variant_place
 from bench.analysis.rows import Row
 from bench.core.records import Record
-from bench.report.chapters import QUESTIONS
+from bench.report.chapters import TOPICS
 from bench.report.chapters.trust import failures
 from bench.report.columns import case_of
 from bench.report.failing import Failures
@@ -133,9 +133,9 @@ def groups(
     drawn = _figures(plots)
     room, first = MORE_ROWS, FEW_ROWS if report.large else ROWS
     found = []
-    for question in QUESTIONS:
+    for topic in TOPICS:
         chapters = []
-        for table in question.tables:
+        for table in topic.tables:
             if table is failures.TABLE:
                 continue  # they are at the top of the page
             parts: list[Part] = []
@@ -152,7 +152,7 @@ def groups(
             figures.sort(key=lambda figure: UNCERTIFIED in figure.plot.name)
             if parts or figures:
                 chapters.append(Chapter(table, parts, figures))
-        found.append(Group(question.name, question.title, question.text, chapters))
+        found.append(Group(topic.name, topic.title, topic.text, chapters))
     return found
 
 

@@ -16,7 +16,7 @@ from bench.core.case import Case
 from bench.core.errors import UserError
 from bench.core.limits import Limits
 from bench.core.system import nvml
-from bench.core.system.devices import AUTO, CPU, KINDS, Device, parse
+from bench.core.system.devices import AUTO, CPU, DEVICE_KINDS, Device, parse
 from bench.core.text import headline, many, without_folders
 from bench.training.frameworks import framework
 from bench.worker.client import Worker, WorkerError
@@ -120,7 +120,7 @@ def choose(option: str, names: Sequence[str]) -> DeviceChoice:
 
 
 def _check(device: Device) -> None:
-    if device.kind is not KINDS["cuda"]:
+    if device.kind is not DEVICE_KINDS["cuda"]:
         device.check()
         return
     device.check(nvml.count())
@@ -134,7 +134,7 @@ def _check(device: Device) -> None:
 
 def _automatic(names: Sequence[str]) -> DeviceChoice:
     reasons = []
-    for kind in KINDS.values():
+    for kind in DEVICE_KINDS.values():
         device = Device(kind)
         if not kind.accelerator or not kind.here():
             continue

@@ -8,7 +8,7 @@ from bench.core.errors import UserError
 from bench.core.system import devices
 from bench.core.system.devices import (
     CPU,
-    KINDS,
+    DEVICE_KINDS,
     NAMES,
     Device,
     kind_read_back,
@@ -19,14 +19,14 @@ from bench.core.system.devices import (
 
 @pytest.fixture(autouse=True)
 def _nothing_visible_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    for row in KINDS.values():
+    for row in DEVICE_KINDS.values():
         if row.visible:
             monkeypatch.delenv(row.visible, raising=False)
 
 
 def having(monkeypatch: pytest.MonkeyPatch, name: str = "cuda", there: bool = True) -> Device:
     """A device of a machine that has a driver for it, or has none."""
-    monkeypatch.setitem(devices.KINDS, name, replace(KINDS[name], here=lambda: there))
+    monkeypatch.setitem(devices.DEVICE_KINDS, name, replace(DEVICE_KINDS[name], here=lambda: there))
     return parse(name)
 
 
@@ -62,8 +62,8 @@ def test_a_machine_has_one_of_these(name: str) -> None:
 
 
 def test_every_kind_has_a_name_of_its_own_for_each_framework() -> None:
-    assert ("auto", *KINDS) == NAMES
-    for row in KINDS.values():
+    assert ("auto", *DEVICE_KINDS) == NAMES
+    for row in DEVICE_KINDS.values():
         assert row.name in row.read_back
         assert row.accelerator == (row.name != "cpu")
         assert row.absent or not row.accelerator
@@ -167,13 +167,13 @@ def test_another_device_is_a_reason(asked: str, found: object, words: str) -> No
 
 
 def test_what_a_kind_of_device_lacks() -> None:
-    assert [row.name for row in KINDS.values() if row.tf32] == ["cuda"]
-    assert [row.name for row in KINDS.values() if not row.float64] == ["mps"]
+    assert [row.name for row in DEVICE_KINDS.values() if row.tf32] == ["cuda"]
+    assert [row.name for row in DEVICE_KINDS.values() if not row.float64] == ["mps"]
 
 
 def test_jax_has_names_of_its_own() -> None:
     """In its ``xla_bridge``: an unknown name of a platform is an error, not the next one."""
-    names = {row.name: row.jax_platform for row in KINDS.values()}
+    names = {row.name: row.jax_platform for row in DEVICE_KINDS.values()}
     assert names == {"cpu": "cpu", "cuda": "cuda", "mps": "METAL", "xpu": "oneapi"}
-    for row in KINDS.values():
+    for row in DEVICE_KINDS.values():
         assert mismatch(row.name, f"{row.jax_platform}:0") is None

@@ -13,7 +13,8 @@ from matplotlib.ticker import (
 )
 
 from bench.analysis.experiments import Experiment, framework_labels_of, labels
-from bench.analysis.rows import TRAINING, Row, accuracy_rows
+from bench.analysis.rows import Row, accuracy_rows
+from bench.core.kinds import TRAIN_THROUGHPUT
 from bench.core.text import many
 from bench.report.charts.accuracy_and_speed import accuracy_vs_throughput
 from bench.report.charts.accuracy_seeds import seeds
@@ -147,7 +148,7 @@ TABLE = Table(
     charts=(
         Chart("accuracy_curves", accuracy_curves, ("accuracy",)),
         Chart("seeds", seeds, ("accuracy",), timed=False),
-        Chart("accuracy_vs_throughput", accuracy_vs_throughput, ("accuracy", TRAINING)),
+        Chart("accuracy_vs_throughput", accuracy_vs_throughput, ("accuracy", TRAIN_THROUGHPUT)),
     ),
     always=True,
     times=("accuracy",),

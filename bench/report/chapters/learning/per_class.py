@@ -21,7 +21,6 @@ from bench.analysis.rows import (
     Row,
     counts,
     identity,
-    is_cifar,
     mean_over_seeds,
     published_columns,
 )
@@ -70,7 +69,7 @@ def per_class_rows(results: Results) -> list[Row]:
             row = identity(experiment, results.data) | counts(experiment)
             row |= results.comparability(experiment)
             row[MEAN_OF_CLASSES] = float(np.mean(list(means.values())))
-            relevant = is_cifar(results.data)
+            relevant = results.data.is_cifar
             row |= published_columns(MEAN_OF_CLASSES, experiment, relevant=relevant)
             rows.append(row | means)
     return rows

@@ -8,7 +8,8 @@ import numpy as np
 
 from bench.analysis.experiments import Data, Experiment
 from bench.analysis.results import Results
-from bench.analysis.rows import TRAINING, Row, identity
+from bench.analysis.rows import Row, identity
+from bench.core.kinds import TRAIN_THROUGHPUT
 from bench.core.records import Record
 from bench.report.charts.forest import Forest
 from bench.report.columns import Column, ends, fraction, how, number, text, who, whole
@@ -29,7 +30,7 @@ def tutorial_loop_rows(results: Results) -> list[Row]:
     """
     trainings = [e for e in results.experiments("accuracy") if _with_loop(e)]
     rows = []
-    for timed in results.experiments(TRAINING):
+    for timed in results.experiments(TRAIN_THROUGHPUT):
         if _with_loop(timed):
             training = next((e for e in trainings if _same_network(e, timed)), None)
             rows.append(_speed(timed, results.data) | _accuracy(training))
@@ -37,7 +38,7 @@ def tutorial_loop_rows(results: Results) -> list[Row]:
 
 
 def _with_loop(experiment: Experiment) -> list[Record]:
-    names = _TIMED if experiment.kind == TRAINING else _TRAINED
+    names = _TIMED if experiment.kind == TRAIN_THROUGHPUT else _TRAINED
     found = ((record, record.metrics.get("tutorial_loop") or {}) for record in experiment.ok)
     return [r for r, loop in found if all(loop.get(name) is not None for name in names)]
 
@@ -141,10 +142,10 @@ TUTORIAL_LOOPS = Table(
     "described); seconds are of training alone, on the same machine, one after the other.",
     tutorial_loop_rows,
     tutorial_loop_columns,
-    charts=(Chart("tutorial_loops", _LOOPS.draw, (TRAINING,)),),
-    times=(TRAINING, "accuracy"),
+    charts=(Chart("tutorial_loops", _LOOPS.draw, (TRAIN_THROUGHPUT,)),),
+    times=(TRAIN_THROUGHPUT, "accuracy"),
     lead=extremes("Our images/s over theirs:", "ratio", RATIO.value),
-    kinds=(TRAINING, "accuracy"),
+    kinds=(TRAIN_THROUGHPUT, "accuracy"),
 )
 
 
@@ -154,7 +155,7 @@ def layer_rows(results: Results) -> list[Row]:
     ``ratio`` is their seconds over ours, pair by pair: above 1 ours is faster.
     """
     rows = []
-    for experiment in results.experiments(TRAINING):
+    for experiment in results.experiments(TRAIN_THROUGHPUT):
         found = (record.metrics.get("layers") or [] for record in experiment.ok)
         for layer in next((layers for layers in found if layers), []):
             ratio = estimates.paired_ratio(layer["their_seconds"], layer["our_seconds"])
@@ -215,10 +216,10 @@ LAYERS = Table(
     "largest value.",
     layer_rows,
     layer_columns,
-    charts=(Chart("layers", _LAYERS.draw, (TRAINING,)),),
-    times=(TRAINING,),
+    charts=(Chart("layers", _LAYERS.draw, (TRAIN_THROUGHPUT,)),),
+    times=(TRAIN_THROUGHPUT,),
     lead=extremes("Their seconds of a call over ours:", "ratio", RATIO.value),
-    kinds=(TRAINING,),
+    kinds=(TRAIN_THROUGHPUT,),
 )
 
 

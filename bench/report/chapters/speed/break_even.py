@@ -16,9 +16,10 @@ from matplotlib.axes import Axes
 from bench.analysis.comparison.comparability import in_words
 from bench.analysis.experiments import Experiment, labels
 from bench.analysis.results import Results
-from bench.analysis.rows import TRAINING, Row, counts, identity, provenance_columns
+from bench.analysis.rows import Row, counts, identity, provenance_columns
 from bench.analysis.time_to_accuracy import PARTS
 from bench.core.case import Case
+from bench.core.kinds import TRAIN_THROUGHPUT
 from bench.report.columns import Column, framework_of, how, number, text, who
 from bench.report.footnotes import has_caveat, signed
 from bench.report.format import NOTHING, count, known, ratio, significant
@@ -112,7 +113,7 @@ def _sides(results: Results) -> dict[Case, list[Side]]:
     """The certified frameworks of each network that have both measurements."""
     starts = {e.case: e for e in results.experiments("startup") if e.certified and _whole(e)}
     networks: dict[Case, list[Side]] = {}
-    for e in results.experiments(TRAINING):
+    for e in results.experiments(TRAIN_THROUGHPUT):
         if e.ok and e.certified and e.case in starts:
             networks.setdefault(e.peers, []).append(Side(e, starts[e.case], results))
     return networks
@@ -354,8 +355,8 @@ TABLE = Table(
     "are of all training images. No number where neither is shown to be faster.",
     break_even_rows,
     columns,
-    charts=(Chart("break_even", break_even, (TRAINING, "startup")),),
-    times=(TRAINING, "startup"),
+    charts=(Chart("break_even", break_even, (TRAIN_THROUGHPUT, "startup")),),
+    times=(TRAIN_THROUGHPUT, "startup"),
     lead=both(counted("verdict", "pair"), lead),
-    kinds=(TRAINING, "startup"),
+    kinds=(TRAIN_THROUGHPUT, "startup"),
 )

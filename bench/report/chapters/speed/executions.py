@@ -11,8 +11,9 @@ import numpy as np
 from bench.analysis.comparison.comparability import in_words
 from bench.analysis.experiments import Experiment
 from bench.analysis.results import Results
-from bench.analysis.rows import TRAINING, Row, counts, identity, ratio_columns
+from bench.analysis.rows import Row, counts, identity, ratio_columns
 from bench.core.case import EAGER
+from bench.core.kinds import TRAIN_THROUGHPUT
 from bench.report.charts.forest import EVEN_SPEED, Forest
 from bench.report.columns import Column, case_of, how, number, text, who, whole
 from bench.report.format import NOTHING, RATIO, count, known, ratio, significant
@@ -33,7 +34,7 @@ def execution_rows(results: Results) -> list[Row]:
     ``verdict``, and ``pays_images``, ``pays_epochs`` when its longer first step has been made up
     for: None where it is not shown to be faster, 0 where it has no longer first step.
     """
-    found = [e for e in results.experiments(TRAINING) if e.ok]
+    found = [e for e in results.experiments(TRAIN_THROUGHPUT) if e.ok]
     by_framework: dict[Any, list[Experiment]] = {}
     for experiment in found:
         key = replace(experiment.case, execution=EAGER)
@@ -158,10 +159,10 @@ TABLE = Table(
     "goes back to Python; XLA and TensorFlow have none: what they cannot trace is an error.",
     execution_rows,
     columns,
-    charts=(Chart("executions", _CHART.draw, (TRAINING,)),),
-    times=(TRAINING,),
+    charts=(Chart("executions", _CHART.draw, (TRAIN_THROUGHPUT,)),),
+    times=(TRAIN_THROUGHPUT,),
     lead=both(
         extremes("Images/s over the eager execution:", "ratio", RATIO.value), counted("verdict")
     ),
-    kinds=(TRAINING,),
+    kinds=(TRAIN_THROUGHPUT,),
 )

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from bench.analysis.clock import MISSING_SYNC
 from bench.analysis.results import Results
-from bench.analysis.rows import TRAINING, Row, identity
+from bench.analysis.rows import Row, identity
+from bench.core.kinds import TRAIN_THROUGHPUT
 from bench.report.charts.forest import Forest
 from bench.report.columns import Column, ends, how, number, text, who
 from bench.report.format import NOTHING, Quantity
@@ -26,7 +27,7 @@ def clock_rows(results: Results) -> list[Row]:
     accelerator's own clock.
     """
     rows = []
-    for experiment in results.experiments(TRAINING):
+    for experiment in results.experiments(TRAIN_THROUGHPUT):
         clock = results.clock(experiment)
         if clock:
             row = identity(experiment, results.data) | {"seeds": len(experiment.ok)}
@@ -79,8 +80,8 @@ TABLE = Table(
     "and a framework may be slower in these than in blocks.",
     clock_rows,
     columns,
-    charts=(Chart("clock", _CHART.draw, (TRAINING,)),),
-    times=(TRAINING,),
+    charts=(Chart("clock", _CHART.draw, (TRAIN_THROUGHPUT,)),),
+    times=(TRAIN_THROUGHPUT,),
     lead=counted("clock", "row"),
-    kinds=(TRAINING,),
+    kinds=(TRAIN_THROUGHPUT,),
 )
