@@ -7,6 +7,7 @@ Tracing, compiling, differentiating and holding the state is each backend's own
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -117,6 +118,13 @@ class ClosedTrainer(OnDevices):
             self._losses.append(self._backend.train(*self._arguments(given)))
             after_step()
 
+    def bring_ahead(self, step_input: StepInput) -> StepInput:
+        """As the backend does."""
+        images, labels, masks, rate = self._backend.bring(*self._arguments(step_input))
+        given = {"crops": images[1]} if isinstance(images, tuple) else {"images": images}
+        named = dict(zip(self._masks, masks, strict=True))
+        return replace(step_input, labels=labels, masks=named, learning_rate=rate, **given)
+
     def gradients(self, step_input: StepInput) -> Gradients:
         """By the same differentiation as the backend's step."""
         images, labels, masks, _ = self._arguments(step_input)
@@ -154,6 +162,10 @@ class ClosedTrainer(OnDevices):
     def sync(self) -> None:
         """Wait for all queued work."""
         self._backend.sync()
+
+    def through_queue(self) -> None:
+        """As the backend does."""
+        self._backend.through_queue()
 
     def settings(self) -> dict[str, Any]:
         """Read back from Keras and the backend."""

@@ -194,6 +194,10 @@ class IdiomaticTrainer(OnDevices):
         self._last.wait()
         self._backend.wait(self._trained)
 
+    def through_queue(self) -> None:
+        """As the backend does."""
+        self._backend.through_queue(self._trained)
+
     def settings(self) -> dict[str, Any]:
         """Read back from Keras and the backend."""
         model = self._trained

@@ -16,6 +16,7 @@ import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from itertools import islice, pairwise
 from multiprocessing.connection import Connection
 from typing import Any
@@ -60,6 +61,10 @@ class DataParallelTrainer(TorchTrainer):
     def hold_images(self, images: Images, labels: NDArray[np.int64], padding: int) -> bool:
         """Not held: each rank gets its part of a batch."""
         return False
+
+    def bring_ahead(self, step_input: StepInput) -> StepInput:
+        """As it is: each rank brings its part to its own device."""
+        return step_input
 
     def load_weights(self, weights: Mapping[str, NDArray[Any]]) -> None:
         """Take all weights, in every rank."""
@@ -169,7 +174,26 @@ def _obey(
                 kept = torch.get_rng_state()
                 trainer.load_state(argument)
                 torch.set_rng_state(kept)  # masks of two ranks must not be alike
-        pipe.send({"losses": trainer.losses, "sync": trainer.sync}.get(what, lambda: None)())
+        answers: dict[str, Callable[[], Any]] = {
+            "losses": trainer.losses,
+            "sync": partial(synchronised, trainer),
+        }
+        pipe.send(answers.get(what, lambda: None)())
+
+
+def synchronised(trainer: TorchTrainer) -> None:
+    """Wait for the device of a rank, and check by its clock that nothing is queued there.
+
+    The harness checks that of rank 0 alone.
+
+    Raises:
+        RuntimeError: Work is still queued.
+    """
+    clock = trainer.device_clock()
+    last = clock.mark() if clock else None
+    trainer.sync()
+    if clock and not clock.reached(last):
+        raise RuntimeError("work is still queued on the device of a rank after sync")
 
 
 def _joined(training_pass: Any, rank: int, setup: Setup, port: int) -> Any:

@@ -101,18 +101,47 @@ def fused_divides(device: torch.device) -> bool:
     return device.type != "mps"
 
 
-def on_device(array: NDArray[Any], device: torch.device) -> Tensor:
-    """The array on the device.
+def through_queue(device: torch.device) -> None:
+    """A small operation after all that is queued, whose result is read."""
+    torch.ones((), device=device).add_(1).item()
+
+
+def on_device(array: NDArray[Any] | Tensor, device: torch.device) -> Tensor:
+    """The array on the device; what `Transfers` has brought is there.
 
     To an accelerator through pinned memory, so that the transfer is queued like any other work and
     the host waits for nothing.
     """
+    if isinstance(array, Tensor):
+        if device.type == "cuda":  # its memory is not given away while the current stream reads it
+            array.record_stream(torch.cuda.current_stream(device))
+        return array
     tensor = torch.from_numpy(array)
     if device.type == "cpu":
         return tensor
     if device.type == "cuda":
         tensor = tensor.pin_memory()
     return tensor.to(device, non_blocking=device.type == "cuda")
+
+
+class Transfers:
+    """Transfers to a CUDA device in a stream of their own, next to what it computes.
+
+    https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-streams
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
+
+    def bring(self, *arrays: NDArray[Any]) -> list[Any]:
+        """The arrays on the device, when this returns; as they are on other devices."""
+        if self._stream is None:
+            return list(arrays)
+        with torch.cuda.stream(self._stream):
+            found = [on_device(array, self._device) for array in arrays]
+        self._stream.synchronize()
+        return found
 
 
 def on_host(tensor: Tensor) -> NDArray[Any]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,7 @@ from models_torch import defaults
 from models_torch.alexnet import STOCK, LayerSet, build, layers_of, set_masks
 from models_torch.devices import (
     DeviceClock,
+    Transfers,
     clock_of,
     device_of,
     free_memory,
@@ -37,6 +38,7 @@ from models_torch.devices import (
     peak_memory,
     peak_reserved,
     synchronise,
+    through_queue,
 )
 from models_torch.layers.conv import SmallMapConv2d
 from models_torch.optimizer import optimizer_for, set_rate
@@ -127,6 +129,7 @@ class TorchTrainer:
         if self._compiler:
             self._compiler.compile(self._pass)
             self._compiler.compile(self._evaluation)
+        self._transfers = Transfers(self._device)
         self._losses: list[Tensor] = []
         self._evaluated: EvaluationPass | None = None
         """What ``predict`` runs; None after the weights have changed."""
@@ -182,6 +185,15 @@ class TorchTrainer:
             update(self._optimizer, self._scaler)
             self._losses.append(self._compiler.lasting(loss) if self._compiler else loss)
             after_step()
+
+    def bring_ahead(self, step_input: StepInput) -> StepInput:
+        """In a stream of its own; labels are with the images that the device holds."""
+        crops = step_input.crops
+        names = ("images", "labels") if crops is None else ("crops",)
+        arrays = (getattr(step_input, name) for name in names)
+        given = dict(zip(names, self._transfers.bring(*arrays), strict=True))
+        masks = self._transfers.bring(*step_input.masks.values())
+        return replace(step_input, masks=dict(zip(step_input.masks, masks, strict=True)), **given)
 
     def _batch(self, step_input: StepInput) -> tuple[Tensor, Tensor | None]:
         """What :class:`TrainingPass` takes."""
@@ -293,6 +305,10 @@ class TorchTrainer:
         """By events in the stream of the steps."""
         return clock_of(self._device)
 
+    def through_queue(self) -> None:
+        """By an operation in the stream of the steps."""
+        through_queue(self._device)
+
     @property
     def small_maps_dense(self) -> bool:
         """Whether training computes small maps as dense layers (`models_torch.layers.conv`)."""
@@ -348,7 +364,7 @@ class TorchTrainer:
 
         return loop
 
-    def _tensor(self, array: NDArray[Any]) -> Tensor:
+    def _tensor(self, array: NDArray[Any] | Tensor) -> Tensor:
         return on_device(array, self._device)
 
 

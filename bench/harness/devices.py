@@ -59,13 +59,22 @@ def on_other_machines(
 
 
 def enough(numbers: Sequence[int], device: str) -> None:
-    """Raise UserError where this machine has fewer accelerators than are to train together."""
-    first = parse(device)
+    """Raise UserError where this machine has fewer accelerators than are to train together, or they
+    are MIG slices.
+
+    https://docs.nvidia.com/datacenter/tesla/mig-user-guide/ (CUDA Device Enumeration)
+    """
+    first, number = parse(device), max(numbers, default=1)
     if not first.accelerator:
         return
     count = nvml.count() if first.kind is DEVICE_KINDS["cuda"] else None
-    for place in range(max(numbers, default=1)):
-        Device(first.kind, first.index + place).check(count)
+    for place in range(number):
+        one = Device(first.kind, first.index + place)
+        one.check(count)
+        if number > 1 and one.entry.startswith("MIG"):
+            raise UserError(
+                f"--devices {number}: CUDA shows a process one MIG slice alone; give --devices 1"
+            )
 
 
 def scaled(profile: Profile, numbers: Sequence[int], cpus: int | None = None) -> Profile:

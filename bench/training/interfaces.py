@@ -139,6 +139,8 @@ class Setup:
 class StepInput:
     """One training step's input, the same bytes for every framework.
 
+    After :meth:`DeviceTrainer.bring_ahead` the arrays are the trainer's own, on its device.
+
     Attributes:
         images: (B, H, W, 3) uint8; (0, H, W, 3) where the trainer holds the images and the step
             has crops.
@@ -377,13 +379,33 @@ class DeviceClock(Protocol):
 
 
 class DeviceTrainer(Trainer, Protocol):
-    """A trainer whose framework has public interfaces to what an accelerator counts.
+    """A trainer whose framework has public interfaces to what an accelerator counts, and to its
+    queue.
 
     Each method may be missing: then the framework has none, and a record lacks the figure.
     """
 
     def device_clock(self) -> DeviceClock | None:
         """The accelerator's own clock; None on a CPU."""
+
+    def through_queue(self) -> None:
+        """Queue a small operation after all work that is queued, and return when its result is on
+        the host: nothing queued before it is left then.
+
+        For frameworks without a clock of the device.
+        """
+
+    def bring_ahead(self, step_input: StepInput) -> StepInput:
+        """Bring what a later step needs to the accelerator.
+
+        Called in a thread of its own, a few steps ahead, while the accelerator computes.
+
+        Args:
+            step_input: As the harness makes it.
+
+        Returns:
+            The same for ``train``, which then transfers nothing.
+        """
 
     def reserved_memory(self) -> int | None:
         """Peak memory that the framework's allocator had reserved, its cache included.

@@ -53,7 +53,7 @@ from bench.training.tracks import track
 from bench.worker import ceilings as operations
 from bench.worker.checkpoints import Checkpoints, TrainingFiles
 from bench.worker.device.blocking import block
-from bench.worker.device.time import finish, idle_checked
+from bench.worker.device.time import idle_checked
 from bench.worker.device.watch import DeviceWatch
 from bench.worker.environment import kept_environment
 from bench.worker.failures import failure
@@ -157,7 +157,7 @@ class Commands:
             _next_command,
             command["steps"],
             extras=command["extras"],
-            finish=partial(finish, session.trainer),
+            finish=session.finish,
         )
 
     def _certify(self, command: Command) -> Fields:
@@ -262,7 +262,7 @@ def measure(session: Session, kind: str) -> Fields:
     watch = DeviceWatch.of(case.device, case.devices, exclusive=session.limits.exclusive)
     before = watch.state()
     result = MEASUREMENTS[kind](session)
-    session.trainer.sync()
+    session.finish()
     settings = _settings(session)
     if wrong := mismatch(case.device, settings.get("device")) or not_in_force(case, settings):
         raise UserError(wrong)
@@ -296,7 +296,7 @@ def _settings(session: Session) -> Fields:
         **session.initial_weights,
         **({"images_on_device": True} if isinstance(session.inputs, HeldInputs) else {}),
         **_tuned(case),
-        **idle_checked(session.trainer, case.device),
+        **idle_checked(session.queue, case.device),
         **({"shared_defaults": sorted(switched(case))} if track(case.track).stages else {}),
         "batch_plan_sha256": plan_for(session.setup, session.dataset).digest(10),
         "recipe": session.setup.recipe.to_json(),

@@ -67,9 +67,9 @@ class RemoteSchedule:
         """``waiting`` sends the samples and the state of the block before; ``command`` waits for
         the next.
 
-        ``finish`` returns when all queued work is done (`bench.worker.device.time.finish`): the
-        parent pauses this process while it waits, and a paused process does not stop what it has
-        queued on a device.
+        ``finish`` returns when all queued work is done (`bench.worker.session.Session.finish`):
+        the parent pauses this process while it waits, and a paused process does not stop what it
+        has queued on a device.
         """
         self.steps, self.extras = steps, extras
         self.states: list[BlockState] = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import takewhile
 from time import perf_counter
@@ -20,7 +20,8 @@ from bench.training.defaults import shuffles
 from bench.training.interfaces import Setup, StepInput, Trainer
 from bench.training.tracks import track
 from bench.worker.checkpoints import Checkpoints
-from bench.worker.device.ahead import made_ahead
+from bench.worker.device.ahead import Ahead, made_ahead
+from bench.worker.device.time import DeviceQueue
 from bench.worker.inputs import HeldInputs, ImageInputs, Inputs
 from bench.worker.schedule import FixedSchedule, Schedule
 
@@ -71,10 +72,15 @@ class Session:
     """Reads the machine around each block."""
     checkpoints: Checkpoints | None = None
     """Of a training; None writes none."""
+    queue: DeviceQueue = field(init=False)
+    """What the trainer has queued on its device."""
     _next_step: int = 0
+    _ahead: Ahead[StepInput] | None = None
+    """Inputs of the current call of the trainer, where they are made ahead."""
 
     def __post_init__(self) -> None:
         case = self.setup.case
+        self.queue = DeviceQueue(self.trainer)
         self.plan = plan_for(self.setup, self.dataset)
         self.inputs = ImageInputs(self.dataset, self.plan)
         self._masks = DropoutMasks(self.setup.architecture, case.seed)
@@ -124,12 +130,31 @@ class Session:
             self.trainer.train(takewhile(lambda _: going, endless), _ENDLESS, after_step)
         self._next_step = first + taken
 
-    def _inputs(self, first: int, end: int) -> AbstractContextManager[Iterator[StepInput]]:
-        """Inputs of the steps; made ahead on an accelerator, where the host would be the slower."""
+    @contextmanager
+    def _inputs(self, first: int, end: int) -> Iterator[Iterator[StepInput]]:
+        """Inputs of the steps; on an accelerator made and brought there ahead, where the host would
+        be the slower."""
         pure = isinstance(self.inputs, ImageInputs)  # features are computed by the framework
-        if pure and accelerated(self.setup.case.device):
-            return made_ahead(self.input_at, first, end)
-        return nullcontext(map(self.input_at, range(first, end)))
+        if not pure or not accelerated(self.setup.case.device):
+            yield map(self.input_at, range(first, end))
+            return
+        with made_ahead(self._brought_input, first, end) as self._ahead:
+            try:
+                yield self._ahead
+            finally:
+                self._ahead = None
+
+    def _brought_input(self, step: int) -> StepInput:
+        bring: Callable[[StepInput], StepInput] | None = getattr(self.trainer, "bring_ahead", None)
+        given = self.input_at(step)
+        return bring(given) if bring else given
+
+    def finish(self) -> None:
+        """Wait for what is made ahead and for all queued work, and check that none is left
+        (`bench.worker.device.time.DeviceQueue.finish`)."""
+        if self._ahead:
+            self._ahead.settle()
+        self.queue.finish()
 
     def watched(self, work: Callable[..., float], *arguments: Any) -> float:
         """The seconds that ``work`` returns, with the machine's state meanwhile as a block's."""

@@ -54,6 +54,8 @@ class Network:
 class BackendStep(Protocol):
     """A compiled training step and a compiled forward pass of the closed track.
 
+    It takes arrays of the host, and those that ``bring`` has returned.
+
     Images are (B, 32, 32, 3) uint8, or a pair of held images on the device and crops (B, 4) int32
     of them (`models_keras.crops.cut`). Labels are (B,) int64, masks (B, *features) bool, one
     per dropout.
@@ -62,11 +64,17 @@ class BackendStep(Protocol):
     def train(self, images: Any, labels: Any, masks: list[Any], rate: float) -> Any:
         """Queue one step; return its loss as the backend's scalar."""
 
+    def bring(self, images: Any, labels: Any, masks: list[Any], rate: float) -> tuple[Any, ...]:
+        """The arguments of a later ``train`` on the device, so that the step transfers nothing."""
+
     def forward(self, images: Any) -> Any:
         """Queue the evaluation-mode forward pass: (B, classes) logits."""
 
     def sync(self) -> None:
         """Wait for all queued work."""
+
+    def through_queue(self) -> None:
+        """As :meth:`bench.training.interfaces.DeviceTrainer.through_queue`."""
 
     def store(self) -> None:
         """Write the state back to the Keras variables."""
@@ -146,6 +154,10 @@ class Backend(Protocol):
 
     def wait(self, model: keras.Model) -> None:
         """Return when all work that ``fit`` has queued is done."""
+
+    def through_queue(self, model: keras.Model) -> None:
+        """As :meth:`bench.training.interfaces.DeviceTrainer.through_queue`, after what ``fit`` has
+        queued."""
 
     def peak_memory(self) -> int | None:
         """Peak bytes of the allocator on the accelerator; None without one."""

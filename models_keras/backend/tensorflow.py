@@ -67,6 +67,17 @@ def wait(model: keras.Model) -> None:
     tf.test.experimental.sync_devices()
 
 
+def through_queue(model: keras.Model) -> None:
+    """By an operation on the last weight."""
+    _read(model.trainable_variables[-1].value)
+
+
+def _read(variable: Any) -> None:
+    """Read a sum by an operation of its own: a device has one stream of operations, and a transfer
+    to the host waits for it."""
+    tf.reduce_sum(variable).numpy()
+
+
 def peak_memory() -> int | None:
     """Of TensorFlow's allocator."""
     if not tf.config.list_physical_devices("GPU"):
@@ -205,19 +216,22 @@ class Step:
 
     def train(self, images: Any, labels: Any, masks: list[Any], rate: float) -> Any:
         """Queue one step."""
-        return self._step(
+        return self._step(*self.bring(images, labels, masks, rate))
+
+    def bring(self, images: Any, labels: Any, masks: list[Any], rate: float) -> tuple[Any, ...]:
+        """As tensors; what is one stays as it is. A transfer waits for what the device has queued,
+        and its caller for the transfer."""
+        return (
             _tensors(images),
-            tf.constant(labels),
-            [tf.constant(m) for m in masks],
-            tf.constant(rate, self._dtype),
+            tf.convert_to_tensor(labels),
+            [tf.convert_to_tensor(mask) for mask in masks],
+            tf.convert_to_tensor(rate, self._dtype),
         )
 
     def gradients(self, images: Any, labels: Any, masks: list[Any]) -> tuple[Any, Any, list[Any]]:
         """Loss, logits and gradients."""
-        given = [tf.constant(m) for m in masks]
-        found: tuple[Any, Any, list[Any]] = self._gradients(
-            _tensors(images), tf.constant(labels), given
-        )
+        *given, _ = self.bring(images, labels, masks, 0.0)
+        found: tuple[Any, Any, list[Any]] = self._gradients(*given)
         return found
 
     def forward(self, images: Any) -> Any:
@@ -228,6 +242,10 @@ class Step:
         """Reading the step counter waits for the step that wrote it."""
         self._count.numpy()
         tf.test.experimental.sync_devices()
+
+    def through_queue(self) -> None:
+        """By an operation on the counter of steps."""
+        _read(self._count)
 
     def store(self) -> None:
         """The Keras variables are the state."""
@@ -255,12 +273,12 @@ class Step:
         self, images: Any, labels: Any, masks: list[Any], rate: float
     ) -> Callable[[int], None]:
         """The same step on one prepared batch that stays on the device."""
-        x, y = self._network.prepared(_tensors(images)), tf.constant(labels)
-        given, speed = [tf.constant(m) for m in masks], tf.constant(rate, self._dtype)
+        given, y, dropped, speed = self.bring(images, labels, masks, rate)
+        x = self._network.prepared(given)
 
         def loop(steps: int) -> None:
             for _ in range(steps):
-                self._bare_step(x, y, given, speed)
+                self._bare_step(x, y, dropped, speed)
             self.sync()
 
         return loop
@@ -298,7 +316,7 @@ def _tensors(images: Any) -> Any:
     return (
         tuple(map(tf.convert_to_tensor, images))
         if isinstance(images, tuple)
-        else tf.constant(images)
+        else tf.convert_to_tensor(images)
     )
 
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.optim.sgd import sgd
@@ -18,6 +17,7 @@ from models_keras.optimizer import cross_entropy
 from models_torch import settings, state
 from models_torch.devices import (
     DeviceClock,
+    Transfers,
     clock_of,
     device_of,
     fused_divides,
@@ -26,6 +26,7 @@ from models_torch.devices import (
 )
 from models_torch.devices import peak_memory as device_peak
 from models_torch.devices import peak_reserved as device_reserved
+from models_torch.devices import through_queue as through_stream
 from models_torch.optimizer import optimizer_for, set_rate
 from models_torch.passes import Compiler, counts
 from models_torch.settings import layout, of_device, of_process, set_deterministic
@@ -85,6 +86,11 @@ def wait(model: keras.Model) -> None:
     synchronise(_device())
 
 
+def through_queue(model: keras.Model) -> None:
+    """By an operation in the stream of the steps."""
+    through_stream(_device())
+
+
 def peak_memory() -> int | None:
     """Of PyTorch's allocator."""
     return device_peak(_device())
@@ -128,6 +134,7 @@ class Step:
         # torch.optim defines the closed track's arithmetic, and Keras's variables are parameters.
         self._optimizer = optimizer_for(zip(network.rates, weights, strict=True), network.recipe)
         self._device = weights[0].device
+        self._transfers = Transfers(self._device)
         compiled = network.compiled
         self._compiler = Compiler(self._device, graphs=network.graphs) if compiled else None
         self._loss, self._bare_loss = self._prepared_loss, self._network_loss
@@ -195,6 +202,12 @@ class Step:
         x, given = self._images(images), self._given(labels, masks)
         return self._training_step(self._loss, x, given, rate)
 
+    def bring(self, images: Any, labels: Any, masks: list[Any], rate: float) -> tuple[Any, ...]:
+        """In a stream of its own; the rate is the host's."""
+        held, own = images if isinstance(images, tuple) else (None, images)
+        own, labels, *masks = self._transfers.bring(own, labels, *masks)
+        return own if held is None else (held, own), labels, masks, rate
+
     def forward(self, images: Any) -> Any:
         """Evaluation-mode logits."""
         with torch.no_grad():
@@ -207,12 +220,16 @@ class Step:
         held, crops = images
         return held, self._tensor(crops)
 
-    def _tensor(self, array: np.ndarray[Any, Any]) -> torch.Tensor:
+    def _tensor(self, array: NDArray[Any] | torch.Tensor) -> torch.Tensor:
         return on_device(array, self._device)
 
     def sync(self) -> None:
         """Wait for the device."""
         synchronise(self._device)
+
+    def through_queue(self) -> None:
+        """By an operation in the stream of the steps."""
+        through_stream(self._device)
 
     def store(self) -> None:
         """The Keras variables are the state."""

@@ -26,6 +26,12 @@ def test_no_fused_kernel_divides_on_metal() -> None:
     assert facts("pytorch")["divides"] == {"cpu": True, "cuda": True, "mps": False, "xpu": True}
 
 
+def test_a_rank_whose_sync_returns_early_says_so() -> None:
+    sound, early = facts("pytorch")["of_a_rank"]
+    assert sound == ""
+    assert early == "work is still queued on the device of a rank after sync"
+
+
 def test_compiled_execution_without_a_c_compiler_is_skipped() -> None:
     words = facts("pytorch")["compiler"]
     assert words.startswith("UnavailableError: execution compiled: on cuda torch.compile needs a C")

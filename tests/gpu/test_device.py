@@ -87,6 +87,7 @@ def test_training_is_on_the_device_and_the_clock_waits_for_it(
     settings, metrics = found["settings"], found["metrics"]
     assert mismatch(device, settings["device"]) is None
     assert settings["device_name"]
+    assert settings["idle_checked"]
     if track == "closed":
         assert not settings["tf32"]
     assert found["device_memory_bytes"] is None or found["device_memory_bytes"] > MEGABYTE

@@ -2,9 +2,10 @@
 
 import json
 import re
+import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from statistics import median
 from types import SimpleNamespace
@@ -21,7 +22,7 @@ from bench.core.records import Record, RecordStore
 from bench.core.system import devices, nvml
 from bench.harness import batch_sizes, ceilings, certificates
 from bench.harness.certificates import Subject
-from bench.harness.devices import SharedDeviceWarning, claimed, on_device
+from bench.harness.devices import SharedDeviceWarning, claimed, enough, on_device
 from bench.harness.matrix import jobs
 from bench.harness.profiles import Profile
 from bench.harness.run import open_run, run_all
@@ -30,11 +31,11 @@ from bench.parity.checks import check_device
 from bench.parity.figures import MismatchError
 from bench.report.chapters.speed import throughput
 from bench.report.tables import as_markdown
-from bench.training.interfaces import Setup
+from bench.training.interfaces import Setup, StepInput
 from bench.training.recipes import recipe
 from bench.worker import __main__ as worker
 from bench.worker.device import probing
-from bench.worker.device.time import finish
+from bench.worker.device.time import PATIENCE, DeviceQueue
 from bench.worker.measurements import speed
 from bench.worker.schedule import RemoteSchedule
 from bench.worker.session import Result, Session
@@ -100,6 +101,7 @@ TOGETHER = (
     "fake-gpu-unclocked",
     "fake-gpu-early",
     "fake-gpu-early-timed",
+    "fake-gpu-early-unclocked",
     "fake-gpu-falls-back",
     "fake-gpu-float32",
     "fake-gpu-cpu-build",
@@ -200,6 +202,13 @@ def test_a_machine_without_the_device_is_one_line_and_exit_code_2(
     assert error.count("\n") == 1
 
 
+def test_slices_of_a_card_do_not_train_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "MIG-a,MIG-b")
+    enough([1], "cuda:1")
+    with pytest.raises(UserError, match=r"--devices 2: CUDA shows a process one MIG slice alone"):
+        enough([1, 2], "cuda")
+
+
 # ---- planted faults
 
 
@@ -269,7 +278,26 @@ def test_a_sync_that_returns_early_fails_where_the_device_has_a_clock(
     assert "work is still queued on the device after sync" in str(early.error)
     assert sound.ok
     assert sound.settings["idle_checked"] is True
-    assert by_framework["fake-gpu-unclocked"].settings["idle_checked"] is False
+
+
+def test_a_sync_that_returns_early_fails_where_a_small_operation_is_late(
+    by_framework: dict[str, Record],
+) -> None:
+    early, sound = (by_framework[f"fake-gpu-{n}"] for n in ("early-unclocked", "unclocked"))
+    assert early.status == "failed"
+    assert "work is still queued on the device after sync" in str(early.error)
+    assert sound.ok, sound.error
+    assert sound.settings["idle_checked"] is True
+    assert by_framework["fake-gpu-early"].settings["idle_checked"] is False
+
+
+def test_a_small_operation_that_is_always_late_is_no_fault() -> None:
+    """The host is busy; a device that was not idle is late once."""
+    bench, trainer = session_of("fake-gpu-unclocked")
+    trainer.through_queue = lambda: time.sleep(2 * PATIENCE)  # type: ignore[attr-defined]
+    queue = DeviceQueue(bench.trainer)
+    for _ in range(2):
+        queue.finish()
 
 
 def test_seconds_of_the_device_stand_next_to_those_of_the_host(undisturbed: Any) -> None:
@@ -363,6 +391,21 @@ def session_of(framework: str) -> tuple[Session, fake_device.DeviceTrainer]:
     return Session(trainer, setup, fakes.images(), limits, lambda *_: None, 0.0, 0.0), trainer
 
 
+def test_inputs_are_brought_to_the_device_in_a_thread_of_their_own() -> None:
+    bench, trainer = session_of("fake-gpu")
+    threads, rates = [], []
+
+    def bring(given: StepInput) -> StepInput:
+        threads.append(threading.current_thread())
+        return replace(given, learning_rate=-given.learning_rate)
+
+    trainer.bring_ahead = bring  # type: ignore[attr-defined]
+    trainer._step = lambda given: rates.append(given.learning_rate)  # type: ignore[method-assign]
+    bench.train(4, bench.finish)
+    assert rates == [-bench.input_at(step).learning_rate for step in range(4)]
+    assert threading.main_thread() not in threads
+
+
 def test_nothing_is_queued_when_a_worker_waits_to_be_paused() -> None:
     """SIGSTOP stops the process, not what it has queued on a device."""
     bench, trainer = session_of("fake-gpu-queued")
@@ -373,7 +416,7 @@ def test_nothing_is_queued_when_a_worker_waits_to_be_paused() -> None:
         lambda: next(commands),
         None,
         extras=True,
-        finish=partial(finish, trainer),
+        finish=bench.finish,
     )
     speed.train_throughput(bench)
     assert pending == [0, 0, 0]

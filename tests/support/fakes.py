@@ -432,6 +432,7 @@ FRAMEWORKS = (
     _on_device("fake-gpu-two"),
     _on_device("fake-gpu-early"),
     _on_device("fake-gpu-early-timed"),
+    _on_device("fake-gpu-early-unclocked"),
     _on_device("fake-gpu-unclocked"),
     _on_device("fake-gpu-small"),
     _on_device("fake-gpu-crowded"),

@@ -31,6 +31,19 @@ def test_a_few_are_made_while_the_first_is_used_and_no_more() -> None:
         assert made == list(range(DEPTH))
 
 
+def test_nothing_is_being_made_once_it_has_settled() -> None:
+    made: list[int] = []
+
+    def make(step: int) -> None:
+        time.sleep(0.01)
+        made.append(step)
+
+    with made_ahead(make, 0, 1 << 40) as inputs:
+        next(inputs)
+        inputs.settle()
+        assert made == list(range(DEPTH))
+
+
 def test_nothing_is_made_after_the_block() -> None:
     before = threading.active_count()
     made: list[int] = []

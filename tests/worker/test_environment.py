@@ -76,6 +76,7 @@ def test_a_worker_sees_what_its_parent_sees_of_an_intel_gpu(tmp_path: Path) -> N
     [
         "COVERAGE_PROCESS_START",
         "COV_CORE_SOURCE",
+        "CUDA_LAUNCH_BLOCKING",
         "GLIBC_TUNABLES",
         "GOMP_CPU_AFFINITY",
         "JAX_ENABLE_X64",
@@ -86,6 +87,9 @@ def test_a_worker_sees_what_its_parent_sees_of_an_intel_gpu(tmp_path: Path) -> N
         "ONEDNN_MAX_CPU_ISA",
         "PYTORCH_CUDA_ALLOC_CONF",
         "TF_ENABLE_ONEDNN_OPTS",
+        "TF_GPU_ALLOCATOR",
+        "TORCHDYNAMO_DISABLE",
+        "TORCH_COMPILE_DISABLE",
         "NVIDIA_TF32_OVERRIDE",
         "TF_XLA_FLAGS",
         "XLA_FLAGS",

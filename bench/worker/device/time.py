@@ -1,7 +1,9 @@
-"""Time by the accelerator's own clock, where the framework has a public interface to it."""
+"""The accelerator's own clock, where the framework has a public interface to it, and its queue."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from time import perf_counter
 from typing import Any
 
 from bench.core.system.devices import accelerated
@@ -15,25 +17,70 @@ def device_clock_of(trainer: Trainer) -> DeviceClock | None:
     return clock
 
 
-def finish(trainer: Trainer) -> None:
-    """Wait for all queued work, and check by the device's own clock that none is left.
+PATIENCE = 0.02
+"""Seconds after which a small operation was late. On an idle accelerator it takes a tenth of a
+millisecond; what is queued when ``sync`` returns early takes most of a block."""
+_SLOWER = 3
+"""How many times as long as on the idle device: a busy host is late as well, and again."""
 
-    Raises:
-        RuntimeError: Work is still queued when ``sync`` has returned.
+
+class DeviceQueue:
+    """The work that a trainer has queued on its accelerator.
+
+    >>> queue = DeviceQueue(trainer)
+    >>> queue.finish()  # nothing is queued from here on
     """
-    clock = device_clock_of(trainer)
-    last = clock.mark() if clock else None
-    trainer.sync()
-    if clock and not clock.reached(last):
-        raise RuntimeError(
-            "work is still queued on the device after sync: a process that is paused now would "
-            "compute during the blocks of others"
-        )
+
+    def __init__(self, trainer: Trainer) -> None:
+        self._trainer = trainer
+        self._clock = device_clock_of(trainer)
+        self._through: Callable[[], None] | None = getattr(trainer, "through_queue", None)
+        self._used = False
+        """Whether the small operation is compiled."""
+
+    @property
+    def checked(self) -> bool:
+        """Whether `finish` checks that nothing is queued."""
+        return self._clock is not None or self._through is not None
+
+    def finish(self) -> None:
+        """Wait for all queued work, and check that none is left: by the device's own clock, or by a
+        small operation, which has to wait for all before it.
+
+        Raises:
+            RuntimeError: Work was still queued when ``sync`` had returned.
+        """
+        if self._clock:
+            last = self._clock.mark()
+            self._trainer.sync()
+            left = not self._clock.reached(last)
+        else:
+            self._trainer.sync()
+            left = self._through is not None and self._was_late(self._through)
+        if left:
+            raise RuntimeError(
+                "work is still queued on the device after sync: a process that is paused now would "
+                "compute during the blocks of others"
+            )
+
+    def _was_late(self, through: Callable[[], None]) -> bool:
+        """Whether the small operation waited for others; then none is queued any more."""
+        seconds = _timed(through)
+        if not self._used:  # compiled within the first call
+            self._used = True
+            return False
+        return seconds > PATIENCE and seconds > _SLOWER * max(_timed(through) for _ in range(3))
 
 
-def idle_checked(trainer: Trainer, device: str) -> dict[str, bool]:
-    """Setting: whether `finish` checks that the accelerator is idle; none on a CPU."""
-    return {"idle_checked": device_clock_of(trainer) is not None} if accelerated(device) else {}
+def _timed(work: Callable[[], None]) -> float:
+    started = perf_counter()
+    work()
+    return perf_counter() - started
+
+
+def idle_checked(queue: DeviceQueue, device: str) -> dict[str, bool]:
+    """Setting: whether it is checked that the accelerator is idle; none on a CPU."""
+    return {"idle_checked": queue.checked} if accelerated(device) else {}
 
 
 class DeviceTimer:

@@ -33,7 +33,21 @@ def _of_torch() -> dict[str, Any]:
         "clocks": clocks,
         "divides": {name: fused_divides(torch.device(name)) for name in kinds},
         "compiler": _without_a_c_compiler(),
+        "of_a_rank": [_of_a_rank(reached) for reached in (True, False)],
     }
+
+
+def _of_a_rank(reached: bool) -> str:
+    """What a rank says whose device has, or has not, done all that was queued before ``sync``."""
+    from models_torch.data_parallel import synchronised  # noqa: PLC0415
+
+    trainer = mock.Mock()
+    trainer.device_clock.return_value.reached.return_value = reached
+    try:
+        synchronised(trainer)
+    except RuntimeError as error:
+        return str(error)
+    return ""
 
 
 def _without_a_c_compiler() -> str:

@@ -17,6 +17,7 @@ from typing import Any
 
 from bench.networks.init import DropoutMasks
 from bench.training.tracks import TRACKS
+from bench.worker.device.ahead import made_ahead
 from tests.frameworks.probes.training.held import CLOSED, SPLIT, batches
 from tests.frameworks.support.networks import (
     FREE,
@@ -64,9 +65,12 @@ def trained(track: str) -> dict[str, Any]:
         masks = DropoutMasks(TINY, 1).at(step, len(batch.indices)) if shared else {}
         labels = SPLIT.labels[batch.indices]
         given.append(StepInput(SPLIT.images[:0], labels, masks, 0.02, crops_of(batch)))
-    trainer.train(iter(given), 2, lambda: None)
+    bring = getattr(trainer, "bring_ahead", lambda one: one)
+    with made_ahead(lambda step: bring(given[step]), 0, 2) as brought:
+        trainer.train(brought, 2, lambda: None)
     trainer.predict(random_images(8))
     trainer.sync()
+    trainer.through_queue()
     places: Counter[int] = Counter()
     for array in jax.live_arrays():
         for device in array.devices():
@@ -82,9 +86,13 @@ def divided() -> dict[str, int]:
     count = 22  # no layer has as many outputs
     given = setup(TINY, track=CLOSED, devices=2, batch_size=count)
     trainer = create_loaded("keras-jax", given, seeded_weights(TINY))
-    loop = trainer.bare_loop(step_input(TINY, count, DropoutMasks(TINY, 1).at(0, count), 0.02))
+    one = step_input(TINY, count, DropoutMasks(TINY, 1).at(0, count), 0.02)
+    loop = trainer.bare_loop(one)
     assert loop is not None
     loop(1)
+    with made_ahead(lambda step: trainer.bring_ahead(one), 0, 1) as brought:
+        trainer.train(brought, 1, lambda: None)
+    trainer.through_queue()
     batch = [array for array in jax.live_arrays() if array.shape[:1] == (count,)]
     parts = [array for array in batch if {s.data.shape[0] for s in array.global_shards} == {11}]
     return {"arrays": len(batch), "divided": len(parts)}

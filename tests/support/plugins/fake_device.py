@@ -79,6 +79,7 @@ class DeviceTrainer(FakeTrainer):
     reports = "cuda:0"
     computes_in: str | None = None
     """The type that it reports to compute in; None is the one that was asked for."""
+    step_seconds = STEP_SECONDS
 
     def __init__(self, setup: Setup) -> None:
         super().__init__(setup)
@@ -89,7 +90,10 @@ class DeviceTrainer(FakeTrainer):
     ) -> None:
         for given, _ in zip(inputs, range(steps), strict=False):
             self.misbehave()
-            self.device.queue(lambda given=given: self._step(given))  # type: ignore[misc]
+            self.device.queue(
+                lambda given=given: self._step(given),  # type: ignore[misc]
+                self.step_seconds,
+            )
             after_step()
 
     def export_weights(self) -> dict[str, Any]:
@@ -128,7 +132,7 @@ class DeviceTrainer(FakeTrainer):
 
 
 class ReturnsEarly(DeviceTrainer):
-    """Its framework has no clock of the device, as JAX."""
+    """Its framework has no clock of the device, and no operation whose result could be read."""
 
     def sync(self) -> None:
         """Does not wait."""
@@ -145,10 +149,22 @@ class TimedReturnsEarly(DeviceTrainer):
 
 
 class Unclocked(DeviceTrainer):
-    """Sound, and its framework has no clock of the device."""
+    """Sound, and its framework has no clock of the device, as JAX and TensorFlow."""
 
     def device_clock(self) -> None:
         """None."""
+
+    def through_queue(self) -> None:
+        self.device.queue(lambda: None, seconds=0)
+        self.device.wait()
+
+
+class UnclockedReturnsEarly(Unclocked):
+    step_seconds = 0.1
+    """What is left of a block is more than a busy host could explain."""
+
+    def sync(self) -> None:
+        """Does not wait."""
 
 
 class LeavesWorkQueued(DeviceTrainer):
@@ -220,6 +236,7 @@ def create(setup: Setup) -> DeviceTrainer:
 _FAULTS: dict[str, type[DeviceTrainer]] = {
     "fake-gpu-early": ReturnsEarly,
     "fake-gpu-early-timed": TimedReturnsEarly,
+    "fake-gpu-early-unclocked": UnclockedReturnsEarly,
     "fake-gpu-unclocked": Unclocked,
     "fake-gpu-small": SmallDevice,
     "fake-gpu-crowded": Crowded,
