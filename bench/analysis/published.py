@@ -6,9 +6,11 @@ different. Only figures whose network is one of ours are here.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from bench.core.case import Case
+from bench.core.kinds import ACCURACY
 from bench.training.recipes.tutorials import PREFIX
 
 MEAN_OF_CLASSES = "mean_of_classes"
@@ -68,6 +70,11 @@ FIGURES = (
         "in 81 ms with cuDNN R4 in float32 on a Titan X",
     ),
 )
+
+
+def accuracies_at(values: Collection[float]) -> list[Figure]:
+    """The published accuracies that are one of these."""
+    return [f for f in FIGURES if f.kind == ACCURACY and f.value in values]
 
 
 def published_figure(kind: str, case: Case) -> Figure | None:

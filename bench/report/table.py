@@ -10,7 +10,9 @@ from bench.analysis.rows import Row
 from bench.core.kinds import KINDS
 from bench.report.columns import Column
 from bench.report.leads import Lead, no_lead
-from bench.report.plot_style import Drawing
+from bench.report.plot_style import (
+    Drawing,
+)
 from bench.report.report import Part
 
 

@@ -22,6 +22,10 @@ from bench.report.chapters.speed.startup import startup
 from bench.report.chapters.speed.throughput import throughput
 from bench.report.charts.accuracy_seeds import seeds
 from bench.report.page.chapters import inline_svg
+from bench.report.plot_axes import (
+    accuracy_axis,
+    ratio_axis,
+)
 from bench.report.plot_style import (
     ALONE,
     INK,
@@ -29,14 +33,12 @@ from bench.report.plot_style import (
     SOFT,
     Drawing,
     Plot,
-    accuracy_axis,
     colour,
     contrast,
     dash,
     hover,
     marker,
     new_figure,
-    ratio_axis,
     save,
     style,
 )

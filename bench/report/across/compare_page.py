@@ -26,7 +26,9 @@ from bench.report.across.words import (
     verdict_of,
 )
 from bench.report.format import NOTHING, joined
-from bench.report.plot_style import style
+from bench.report.plot_style import (
+    style,
+)
 from bench.stats.verdicts import INCONCLUSIVE
 
 

@@ -25,7 +25,9 @@ from bench.report.across.words import (
     verdict_of,
 )
 from bench.report.format import NOTHING
-from bench.report.plot_style import style
+from bench.report.plot_style import (
+    style,
+)
 
 FIGURES = 60
 """Plots of one page at most."""

@@ -14,12 +14,16 @@ from bench.core.kinds import kind
 from bench.report.across.history_axis import Axis
 from bench.report.across.history_breaks import DASHED, breaks_of, draw_breaks
 from bench.report.across.words import change_words, interval_of_point, kind_label, value_of_point
+from bench.report.plot_axes import (
+    accuracy_axis,
+    plain_numbers,
+    possible,
+)
 from bench.report.plot_style import (
     INK,
     PHONE,
     SOFT,
     Drawing,
-    accuracy_axis,
     colour,
     dash,
     grid_of_axes,
@@ -27,8 +31,6 @@ from bench.report.plot_style import (
     legend_below,
     marker,
     new_figure,
-    plain_numbers,
-    possible,
     retitle,
     sign,
 )

@@ -20,7 +20,11 @@ from bench.core.files import temporary_directory, write_whole
 from bench.core.text import many
 from bench.report.page.assets import assets
 from bench.report.page.chapters import inline_narrow, inline_svg
-from bench.report.plot_style import Drawing, save, style
+from bench.report.plot_style import (
+    Drawing,
+    save,
+    style,
+)
 from bench.stats.verdicts import ACCURACY, SPEED
 
 FACETS = ("network", "framework", "device", "precision", "track")

@@ -16,23 +16,25 @@ from bench.core.records import Record
 from bench.report.charts.forest import EVEN_SPEED, beside, difference_axis
 from bench.report.format import CHANGE, RATIO
 from bench.report.panels import LINES
+from bench.report.plot_axes import (
+    Interval,
+    draw_interval,
+    few_ticks,
+    ratio_axis,
+    show_whole,
+)
 from bench.report.plot_style import (
     GRID,
     INK,
     PHONE,
     SOFT,
     Drawing,
-    Interval,
     colour,
-    draw_interval,
-    few_ticks,
     hover,
     in_lines,
     legend_below,
     name_rows,
     new_figure,
-    ratio_axis,
-    show_whole,
     sign,
 )
 from bench.stats.verdicts import ACCURACY

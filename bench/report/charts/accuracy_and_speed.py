@@ -17,22 +17,24 @@ from bench.core.kinds import TRAIN_THROUGHPUT
 from bench.core.text import many
 from bench.report.format import RATIO, SHARE, interval, significant
 from bench.report.panels import first_panels, panels_of, signed_title
+from bench.report.plot_axes import (
+    accuracy_axis,
+    draw_interval,
+    ends_of,
+    plain_numbers,
+    possible,
+)
 from bench.report.plot_style import (
     ALONE,
     SOFT,
     Drawing,
-    accuracy_axis,
     colour,
-    draw_interval,
-    ends_of,
     face,
     framework_legend,
     grid_of_axes,
     hover,
     marker,
     new_figure,
-    plain_numbers,
-    possible,
 )
 from bench.report.report import Part
 from bench.stats.estimates import Estimate

@@ -13,23 +13,25 @@ from bench.analysis.experiments import Experiment, labels
 from bench.analysis.rows import mean_over_seeds
 from bench.report.format import SHARE, percent
 from bench.report.panels import first_panels, panels_of, signed_names
+from bench.report.plot_axes import (
+    LEAST_ACCURACY,
+    Interval,
+    draw_interval,
+    ends_of,
+    possible,
+)
 from bench.report.plot_style import (
     ALONE,
     INK,
-    LEAST_ACCURACY,
     SOFT,
     Drawing,
-    Interval,
     colour,
-    draw_interval,
-    ends_of,
     hover,
     in_lines,
     legend_below,
     marker,
     name_rows,
     new_figure,
-    possible,
 )
 from bench.report.report import Part
 

@@ -19,27 +19,29 @@ from bench.report.columns import case_of, framework_of
 from bench.report.footnotes import has_caveat, signed
 from bench.report.format import Quantity, known
 from bench.report.panels import LINES, first_lines
+from bench.report.plot_axes import (
+    Ends,
+    Interval,
+    draw_interval,
+    ends_of,
+    few_ticks,
+    log_ticks,
+    ratio_axis,
+    reach,
+    show_whole,
+)
 from bench.report.plot_style import (
     GRID,
     INK,
     SOFT,
     Drawing,
-    Ends,
-    Interval,
     colour,
-    draw_interval,
-    ends_of,
-    few_ticks,
     framework_legend,
     hover,
     in_lines,
-    log_ticks,
     marker,
     name_rows,
     new_figure,
-    ratio_axis,
-    reach,
-    show_whole,
 )
 from bench.report.report import Part
 from bench.stats.verdicts import SPEED

@@ -39,18 +39,20 @@ from bench.report.format import (
     significant,
 )
 from bench.report.panels import first_lines
+from bench.report.plot_axes import (
+    draw_interval,
+    reach,
+)
 from bench.report.plot_style import (
     INK,
     SOFT,
     Drawing,
     colour,
-    draw_interval,
     grid_of_axes,
     hover,
     in_lines,
     name_rows,
     new_figure,
-    reach,
 )
 from bench.report.report import Part
 from bench.report.table import Chart, Table

@@ -23,19 +23,21 @@ from bench.report.columns import Column, dagger, how, number, seeds_of, who, who
 from bench.report.format import NOTHING, percent, percent_interval, share, significant
 from bench.report.leads import extremes
 from bench.report.panels import SEEDS, first_panels, panels_of, signed_title
+from bench.report.plot_axes import (
+    from_zero,
+    plain_numbers,
+)
 from bench.report.plot_style import (
     SOFT,
     Drawing,
     colour,
     dash,
     framework_legend,
-    from_zero,
     grid_of_axes,
     hover,
     in_lines,
     marker,
     new_figure,
-    plain_numbers,
 )
 from bench.report.report import Part
 from bench.report.table import Chart, Table

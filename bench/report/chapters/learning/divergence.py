@@ -34,6 +34,9 @@ from bench.report.footnotes import signed
 from bench.report.format import NOTHING, count, joined, known, power, share
 from bench.report.leads import extremes
 from bench.report.panels import first_panels
+from bench.report.plot_axes import (
+    plain_numbers,
+)
 from bench.report.plot_style import (
     ALONE,
     SOFT,
@@ -46,7 +49,6 @@ from bench.report.plot_style import (
     grid_of_axes,
     hover,
     new_figure,
-    plain_numbers,
 )
 from bench.report.report import Part
 from bench.report.table import Chart, Table

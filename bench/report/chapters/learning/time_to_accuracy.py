@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from bench.analysis.experiments import Data, Experiment, framework_labels_of, labels
-from bench.analysis.published import FIGURES, published_figure
+from bench.analysis.published import accuracies_at, published_figure
 from bench.analysis.results import Results
 from bench.analysis.rows import Row, counts, identity, mean_over_seeds
 from bench.analysis.time_to_accuracy import PARTS, TimeToAccuracy, startup_of, times_to_accuracy
@@ -22,6 +22,10 @@ from bench.report.columns import Column, case_of, how, number, seeds_of, who, wh
 from bench.report.format import NOTHING, count, joined, known, significant
 from bench.report.leads import extremes
 from bench.report.panels import first_lines, signed_title
+from bench.report.plot_axes import (
+    from_zero,
+    plain_numbers,
+)
 from bench.report.plot_style import (
     ALONE,
     SOFT,
@@ -29,13 +33,11 @@ from bench.report.plot_style import (
     colour,
     dash,
     framework_legend,
-    from_zero,
     grid_of_axes,
     hover,
     in_lines,
     marker,
     new_figure,
-    plain_numbers,
 )
 from bench.report.report import Part
 from bench.report.table import Chart, Table
@@ -150,7 +152,7 @@ def _from_start(rows: Iterable[Row]) -> bool:
 
 def _of_another_network(row: Row) -> bool:
     """Whether a row's accuracy was published, but for another network."""
-    published = [f for f in FIGURES if f.kind == "accuracy" and f.value == row["threshold"]]
+    published = accuracies_at([row["threshold"]])
     return bool(published) and published_figure("accuracy", case_of(row)) not in published
 
 
@@ -159,8 +161,7 @@ def notes(rows: Sequence[Row]) -> list[str]:
     goals = {row["threshold"] for row in rows}
     lines = [
         f"{100 * figure.value:g} % is the published accuracy of {figure.variant}: {figure.source}"
-        for figure in FIGURES
-        if figure.kind == "accuracy" and figure.value in goals
+        for figure in accuracies_at(goals)
     ]
     names = dict.fromkeys(
         str(row["variant"]) for row in rows if row.get("seconds_from") == "training"

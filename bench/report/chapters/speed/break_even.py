@@ -26,6 +26,9 @@ from bench.report.footnotes import has_caveat, signed
 from bench.report.format import NOTHING, count, joined, known, ratio, significant
 from bench.report.leads import names_of
 from bench.report.panels import first_panels, signed_title
+from bench.report.plot_axes import (
+    plain_numbers,
+)
 from bench.report.plot_style import (
     ALONE,
     INK,
@@ -37,7 +40,6 @@ from bench.report.plot_style import (
     hover,
     in_lines,
     new_figure,
-    plain_numbers,
 )
 from bench.report.report import Part
 from bench.report.table import Chart, Table

@@ -23,6 +23,9 @@ from bench.report.columns import (
 from bench.report.format import significant
 from bench.report.leads import both, compared, extremes
 from bench.report.panels import first_panels, panels_of, signed_title
+from bench.report.plot_axes import (
+    plain_numbers,
+)
 from bench.report.plot_style import (
     ALONE,
     Drawing,
@@ -34,7 +37,6 @@ from bench.report.plot_style import (
     in_lines,
     marker,
     new_figure,
-    plain_numbers,
 )
 from bench.report.report import Part
 from bench.report.table import Chart, Table
