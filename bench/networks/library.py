@@ -156,14 +156,24 @@ def opened(weights: str | os.PathLike[str], variant_name: str) -> Pretrained:
             )
         return _read(by_network[variant_name])
     try:
-        return _read(spec, named=variant_name)
+        found = _read(spec, named=variant_name)
     except UserError:
-        own = _network_of(spec)
-        if own in (None, variant_name):
+        own = _facts_of(spec)
+        if own is None or own.variant == variant_name:
             raise
-        raise UserError(
-            f"weights {spec} are those of {own!r}. Take AlexNet({own!r}, weights={spec!r})"
-        ) from None
+        raise _of_another(spec, own) from None
+    # Shapes fit with another head: they may be those of another network with its own.
+    own = None if found.facts.head == "source" else _facts_of(spec)
+    if own and own.head == "source" and own.variant != variant_name:
+        raise _of_another(spec, own)
+    return found
+
+
+def _of_another(spec: str, own: Facts) -> UserError:
+    name = own.variant
+    return UserError(
+        f"weights {spec} are those of {name!r}. Take AlexNet({name!r}, weights={spec!r})"
+    )
 
 
 def _read(spec: str, **named: str) -> Pretrained:
@@ -172,10 +182,10 @@ def _read(spec: str, **named: str) -> Pretrained:
     return found
 
 
-def _network_of(spec: str) -> str | None:
-    """The network that a file's weights are of; None where they cannot be read."""
+def _facts_of(spec: str) -> Facts | None:
+    """The facts of a file whose network is not named; None where it cannot be read so."""
     try:
-        return _read(spec).facts.variant
+        return _read(spec).facts
     except UserError:
         return None
 

@@ -72,6 +72,21 @@ def test_weights_of_another_network_name_the_call_that_fits() -> None:
     )
 
 
+def test_weights_that_fit_another_head_alone_are_those_of_another_network() -> None:
+    """PyTorch's CIFAR AlexNet has the shapes of torchvision's with one dense layer, and other pools
+    and paddings."""
+    own = weights("cifar-linear")
+    names = dict(zip([f"conv{i}" for i in range(1, 6)], (0, 3, 6, 8, 10), strict=True))
+    state = {
+        f"features.{names[layer]}.{part}" if layer in names else f"classifier.{part}": array
+        for layer, part, array in ((*name.split("."), array) for name, array in own.items())
+    }
+    write(Path("cifar.safetensors"), state)
+    with pytest.raises(UserError, match=r"those of 'cifar-linear'\. Take AlexNet\('cifar-linear'"):
+        chosen("torchvision", "cifar.safetensors")
+    assert chosen("cifar-linear", "cifar.safetensors").whole
+
+
 def test_weights_of_no_network_say_so() -> None:
     write(Path("other.safetensors"), {"a.weight": weights()["conv1.weight"]})
     with pytest.raises(UserError, match=r"other\.safetensors: of another network") as caught:
