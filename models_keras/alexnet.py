@@ -150,9 +150,13 @@ def _layers(step: spec.Step, kernels: str, layer_set: LayerSet) -> list[keras.la
         case spec.ReLU() as relu:
             return [layers.ReLU(name=relu.name)]
         case spec.MaxPool() as pool:
-            return [layers.MaxPooling2D(pool.size, pool.stride, name=pool.name)]
+            return [
+                layers.MaxPooling2D(
+                    pool.size, pool.stride, data_format="channels_last", name=pool.name
+                )
+            ]
         case spec.Flatten() as flatten:
-            return [layers.Flatten(name=flatten.name)]
+            return [layers.Flatten(data_format="channels_last", name=flatten.name)]
         case spec.Dropout() as dropout:
             return [layers.Dropout(dropout.rate, name=dropout.name)]
         case spec.Dense() as dense:
@@ -172,6 +176,7 @@ def _conv(row: spec.Conv, kind: Callable[..., Any], kernels: str) -> list[keras.
         row.kernel,
         strides=row.stride,
         groups=row.groups,
+        data_format="channels_last",
         kernel_initializer=kernels,
         name=row.name,
     )
@@ -181,7 +186,8 @@ def _conv(row: spec.Conv, kind: Callable[..., Any], kernels: str) -> list[keras.
         # At stride 1 "same" pads exactly so: no copy of the input is needed.
         conv.padding = "same"
         return [conv]
-    return [layers.ZeroPadding2D((row.padding, row.padding), name=f"{row.name}_pad"), conv]
+    sides = (row.padding, row.padding)
+    return [layers.ZeroPadding2D(sides, data_format="channels_last", name=f"{row.name}_pad"), conv]
 
 
 # What a weight of the core is called in a Keras layer.

@@ -101,13 +101,15 @@ def preprocess_input(
         A new array of the same shape, float32.
 
     Raises:
-        UserError: Another ``data_format``, or the last axis is not 3 long.
+        UserError: Another ``data_format``, the last axis is not 3 long, or another model.
     """
     if data_format not in (None, "channels_last"):
         raise UserError(f"data_format must be 'channels_last'. Received: {data_format!r}")
     x = np.asarray(ops.convert_to_numpy(images), np.float32)
     if x.shape[-1:] != (3,):
         raise UserError(f"images must be RGB, (…, 3). Received: the shape {x.shape}")
+    if model is not None and not hasattr(model, "preprocessing"):
+        raise UserError("model must be what AlexNet returned, whose preprocessing is known")
     preprocessing = TORCHVISION if model is None else model.preprocessing
     mean, std = (np.array(values, np.float32) for values in preprocessing.in_unit)
     found: NDArray[np.float32] = (x / np.float32(255) - mean) / std
@@ -129,9 +131,11 @@ def decode_predictions(
         For each image a list of (index, name, probability), the most probable first.
 
     Raises:
-        UserError: The predictions have another shape or number of classes than the names, or no
-            names are known.
+        UserError: The predictions have another shape or number of classes than the names, no names
+            are known, or ``top`` is no number of classes.
     """
+    if type(top) is not int or top < 1:
+        raise UserError(f"top must be a whole number, 1 or more. Received: {top!r}")
     logits = np.asarray(ops.convert_to_numpy(predictions), np.float64)
     if logits.ndim != 2:
         raise UserError(f"predictions must be (B, classes). Received: the shape {logits.shape}")

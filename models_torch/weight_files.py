@@ -25,6 +25,7 @@ from torchvision.models import AlexNet_Weights, alexnet
 
 from bench.core.download import READ_SECONDS, look_up
 from bench.core.errors import UserError
+from bench.core.text import with_article
 from bench.networks.architecture import Architecture
 from bench.networks.checkpoints import chosen_set
 from bench.networks.pretrained import Pretrained
@@ -79,7 +80,8 @@ def _chosen(path: str, key: str | None) -> tuple[dict[str, Tensor], dict[str, st
             f"nothing was run; {_ADVICE}"
         )
     if not isinstance(found, Mapping):
-        raise UserError(f"{path}: holds a {type(found).__name__}, no state by name; {_ADVICE}")
+        kind = with_article(type(found).__name__)
+        raise UserError(f"{path}: holds {kind}, no state by name; {_ADVICE}")
     facts = getattr(found, _FACTS, None)
     chosen = chosen_set(found, _axes, path, key)
     for name, tensor in chosen.tensors.items():
@@ -198,7 +200,7 @@ def _refusal(path: str, said: str, asked: str | None, error: Exception) -> UserE
 def _array(tensor: Tensor) -> NDArray[Any]:
     plain = tensor.detach()
     plain = plain.float() if plain.dtype == torch.bfloat16 else plain
-    return np.ascontiguousarray(plain.resolve_conj().numpy())
+    return plain.resolve_conj().contiguous().numpy()  # a number stays one
 
 
 def categories() -> dict[str, Any]:

@@ -60,8 +60,10 @@ def _returned(work: Callable[[], Any], seconds: float, cpu_seconds: float) -> An
     reading, writing = os.pipe()
     parent = os.getpid()
     with warnings.catch_warnings():
-        # Of threads, from Python 3.12 on; the child runs code of this one alone.
+        # Of threads, from Python 3.12 on and by JAX in a user's own script; the child runs code of
+        # this one alone and never JAX.
         warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.simplefilter("ignore", RuntimeWarning)
         child = os.fork()
     if child == 0:
         _run(work, writing, parent, cpu_seconds)

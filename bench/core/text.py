@@ -32,6 +32,11 @@ def many(number: int, thing: str, things: str | None = None) -> str:
     return f"{number:,} {thing if number == 1 else things or f'{thing}s'}"
 
 
+def with_article(word: str) -> str:
+    """``an int``, ``a dict``."""
+    return f"{'an' if word[:1].lower() in tuple('aeio') else 'a'} {word}"
+
+
 def shown_json(value: Any) -> str:
     """The beginning of a JSON value and its type, as a message shows what was found."""
     text = json.dumps(value, skipkeys=True, default=str)[:_SHOWN]

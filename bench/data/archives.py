@@ -15,6 +15,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, NamedTuple
@@ -60,6 +61,19 @@ _OTHER_FILE = re.compile(rf"{_TOP}{_SPLIT}/(?:{_PART}/){{1,4}}(?P<file>[^/.][^/]
 _SPLITS = {"train": "train", "training": "train", "test": "test", "testing": "test"}
 _CIFAR_100 = re.compile(r"(?:.*/)?(?:cifar-100[^/]*/.*|fine_label_names\.txt)")
 _DECODER_ERRORS = (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError, ValueError)
+_PACKED = (b"\x1f\x8b", b"\xfd7zXZ", b"BZh", b"PK")
+_WEB_PAGE = "a web page, as a download that failed leaves it; get the file again"
+_FOREIGN = (
+    (b"<!doctype", _WEB_PAGE),
+    (b"<html", _WEB_PAGE),
+    (b"version https://git-lfs", "a Git LFS pointer, not the file itself; run git lfs pull"),
+    (b"\x89hdf", "an HDF5 file"),
+    (b"par1", "a Parquet file"),
+    (b"\x93numpy", "an array of NumPy"),
+    (b"rar!", "a RAR archive, which is not read; unpack it"),
+    (b"7z\xbc\xaf", "a 7z archive, which is not read; unpack it"),
+)
+"""First bytes, in lower case, of files that are given instead of an archive."""
 _DEEPEST = 3
 """Folders within that of a class, as in `_CLASS`."""
 UNSPLIT = "all"
@@ -83,7 +97,7 @@ class Bundle:
     `files`: path below the top folder to content, sorted by path; the split is `train`, `test`,
     `val` or, without any, `all`. `folders`: the class folders (`train/cat`) that were seen, those
     without an image too. `skipped`: other files in these. `without_class`: images that lie in a
-    split itself.
+    split itself. `beside`: images in folders next to the splits, which none of them has.
     """
 
     origin: Path
@@ -91,6 +105,7 @@ class Bundle:
     folders: frozenset[str]
     skipped: tuple[str, ...] = ()
     without_class: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
 
     def digest(self) -> str:
         """sha256 (hex) over the sorted relative paths and contents of the files."""
@@ -210,6 +225,7 @@ class _Entries:
         self._folders: set[tuple[str, str]] = set()
         self._skipped: list[str] = []
         self._without_class: list[str] = []
+        self._outside: list[str] = []
         self._cifar_100 = False
 
     def add(self, entry: Entry) -> None:
@@ -238,6 +254,8 @@ class _Entries:
     def _add_other(self, entry: Entry) -> None:
         if entry.folder:
             return
+        if _IMAGE_NAME.fullmatch(entry.name.rpartition("/")[2]):
+            self._outside.append(entry.name)
         if _WITHOUT_CLASS.fullmatch(entry.name):
             self._without_class.append(entry.name)
         elif _OTHER_FILE.fullmatch(entry.name):
@@ -260,8 +278,17 @@ class _Entries:
             )
         found = {name: content for (_, name), content in sorted(files.items())}
         folders = frozenset(path for top, path in self._folders if top == tops[0])
-        left = (tuple(sorted(names)) for names in (self._skipped, self._without_class))
-        return Bundle(self._path, found, folders, *left)
+        left = (self._skipped, self._without_class, self._beside(tops[0]) if self._files else ())
+        return Bundle(self._path, found, folders, *(tuple(sorted(names)) for names in left))
+
+    def _beside(self, top: str) -> Iterator[str]:
+        """Images in folders next to the splits, below the top folder."""
+        start = f"{top}/" if top else ""
+        for name in self._outside:
+            first, _, rest = name.removeprefix(start).partition("/")
+            usual = not first.startswith((".", "__MACOSX")) and not _SPLIT_NAME.fullmatch(first)
+            if name.startswith(start) and rest and usual:
+                yield name.removeprefix(start)
 
     def _instead(self) -> str:
         if self._cifar_100:
@@ -347,7 +374,9 @@ def _class_folders(folder: str, prefix: str) -> Iterator[tuple[str, os.DirEntry[
 
 
 def _read_folder(folder: Path) -> Iterator[Entry]:
-    for name, entry in _dataset_files(folder):
+    files = _dataset_files(folder)
+    yield from (Entry(name) for name in _next_to_splits(folder, files[0][0] if files else ""))
+    for name, entry in files:
         try:
             is_folder = entry.is_dir()
             wanted = not is_folder and _is_read(name)
@@ -355,6 +384,20 @@ def _read_folder(folder: Path) -> Iterator[Entry]:
             yield Entry(name, content, is_folder)
         except OSError as error:
             raise UserError(f"{entry.path}: cannot be read ({error.strerror})") from error
+
+
+def _next_to_splits(folder: Path, file: str) -> Iterator[str]:
+    """Images in other folders than the splits of a folder, of which ``file`` is in one."""
+    first, _, rest = file.partition("/")
+    prefix = "" if _SPLIT_NAME.fullmatch(first) else f"{first}/"
+    if not _SPLIT_NAME.fullmatch((rest if prefix else file).partition("/")[0]):
+        return
+    with suppress(OSError):  # what is not used may be unreadable
+        for group in os.scandir(folder / prefix):
+            usual = not group.name.startswith(".") and group.name != "__MACOSX"
+            if usual and group.is_dir() and not _SPLIT_NAME.fullmatch(group.name):
+                for name, _entry in _files_in(group.path, prefix + group.name, _DEEPEST):
+                    yield name
 
 
 class _CheckedStream:
@@ -428,10 +471,25 @@ def _read_archive(path: Path) -> Iterator[Entry]:
                 yield from _members(tar, path)
                 checked.check_end(tar.offset)
     except _DECODER_ERRORS as error:
+        if what := _instead_of_archive(path):
+            raise UserError(f"{path}: {what}; expected {FORMS}") from error
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise UserError(
             f"{path}: not a whole tar archive ({reason}); fetch it again, or give {FORMS}"
         ) from error
+
+
+def _instead_of_archive(path: Path) -> str:
+    """What a file is that is no archive; empty where it may be a damaged one."""
+    with suppress(OSError), path.open("rb") as file:
+        head = file.read(512)
+        for start, what in _FOREIGN:
+            if head.lstrip().lower().startswith(start):
+                return what
+        packed = head.startswith(_PACKED) or head[257:262] == b"ustar"
+        if head and not packed and not _looks_like_archive(path):
+            return "no archive"
+    return ""
 
 
 def _read_zip(path: Path) -> Iterator[Entry]:
@@ -447,6 +505,8 @@ def _read_zip(path: Path) -> Iterator[Entry]:
                 raise UserError(f"{path}: unpacks to more than {limit}; CIFAR-10 takes 0.2 GB")
             for member in members:
                 name = member.filename.removeprefix("./").rstrip("/")
+                if "/" not in name:  # zipped on Windows
+                    name = name.replace("\\", "/")
                 if member.is_dir() or not _is_read(name):
                     yield Entry(name, folder=member.is_dir())
                     continue

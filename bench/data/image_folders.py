@@ -82,7 +82,7 @@ def read_image_folder(bundle: Bundle, progress: bool, resize: int | None = None)
     labels = np.array([number[name.split("/")[1]] for name in names], np.int64)
     training = _training(names, labels, splits)
     train, test = (Split(pixels[chosen], labels[chosen]) for chosen in (training, ~training))
-    notes = (*notes, *filter(None, [conversions.summary()]), *_skipped(bundle))
+    notes = (*notes, *filter(None, [conversions.summary()]), *_skipped(bundle), *_beside(bundle))
     return FolderImages(_printable(classes), train, test, notes)
 
 
@@ -198,6 +198,14 @@ def _training(
 def _printable(classes: tuple[str, ...]) -> tuple[str, ...]:
     """Names for tables and files in UTF-8; what is not is escaped, as ``caf\\xe9``."""
     return tuple(map(printable, classes))
+
+
+def _beside(bundle: Bundle) -> tuple[str, ...]:
+    folders = Counter(name.partition("/")[0] for name in bundle.beside)
+    if not folders:
+        return ()
+    each = ", ".join(f"{count} in {printable(name)}/" for name, count in folders.items())
+    return (f"images not used, since splits are called train, val or test: {each}",)
 
 
 def _skipped(bundle: Bundle) -> tuple[str, ...]:

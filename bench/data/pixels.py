@@ -128,6 +128,24 @@ def to_rgb(image: Image.Image, reopen: Reopen) -> Image.Image:
     raw = _raw16(image)
     if raw:
         image = _from_16_bits(image, reopen, raw)
+    return _on_white(image)
+
+
+def memory_to_rgb(image: Image.Image) -> Image.Image:
+    """The same for an image in memory, of which RGB stays as it is.
+
+    Raises:
+        ValueError: It cannot be converted, since the range of its pixels is unknown.
+    """
+    if image.mode == "RGB":
+        return image
+    differences(image)
+    if image.mode.startswith("I;16"):
+        return Image.fromarray(_eight(np.asarray(image).astype(np.uint32))).convert("RGB")
+    return _on_white(image)
+
+
+def _on_white(image: Image.Image) -> Image.Image:
     if not image.has_transparency_data:
         return image.convert("RGB")
     layer = image.convert("RGBA")

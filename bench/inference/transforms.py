@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bench.core.errors import UserError
+from bench.data.pixels import memory_to_rgb
 from bench.networks.preprocessing import Preprocessing
 
 _FILTERS = {
@@ -52,6 +53,18 @@ def prepare(image: Image.Image, preprocessing: Preprocessing, path: Path) -> NDA
         )
     small = image.resize((width, height), _FILTERS[preprocessing.interpolation])
     return normalise(np.asarray(center_crop(small, preprocessing.size)), preprocessing)
+
+
+def as_rgb(image: Image.Image) -> Image.Image:
+    """An image in memory as RGB, converted as those of files are; it is not turned by EXIF.
+
+    Raises:
+        UserError: It cannot be converted, since the range of its pixels is unknown.
+    """
+    try:
+        return memory_to_rgb(image)
+    except ValueError as error:
+        raise UserError(f"{getattr(image, 'filename', '') or 'image'}: {error}") from None
 
 
 def resized_size(size: tuple[int, int], shorter: int) -> tuple[int, int]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.core.errors import UserError
+from bench.core.text import with_article
 
 _DEEPEST = 4
 """Of mappings within mappings; Lightning's checkpoints have two levels."""
@@ -52,9 +53,21 @@ def chosen_set(
             f"{where}: no tensors by name in it ({_contents(found)}); save model.state_dict() and "
             "give that file"
         )
+    if key and (below := _below(sets, key)):
+        return below
     name = _wanted(sets, where, key) if key else _only(sets, axes_of, where)
     passed = tuple(_passed_over(found, axes_of, name))
     return Chosen(sets[name], name, passed)
+
+
+def _below(sets: Mapping[str, Mapping[str, Any]], key: str) -> Chosen | None:
+    """The tensors whose names begin with ``key``, of a set that holds several networks."""
+    if any(key in (name, name.rpartition(".")[2]) for name in sets):
+        return None
+    for own in sets.values():
+        if tensors := {name: v for name, v in own.items() if name.startswith(f"{key}.")}:
+            return Chosen(tensors, key, ())
+    return None
 
 
 def _sets(
@@ -111,6 +124,8 @@ def _passed_over(
 def _contents(found: object) -> str:
     """What a file holds instead, in a few words."""
     if not isinstance(found, Mapping):
-        return f"it holds a {type(found).__name__}"
-    entries = [f"{str(key)[:40]!r} is a {type(value).__name__}" for key, value in found.items()]
+        return f"it holds {with_article(type(found).__name__)}"
+    entries = [
+        f"{str(key)[:40]!r} is {with_article(type(value).__name__)}" for key, value in found.items()
+    ]
     return ", ".join(entries[:4]) + (", …" if len(entries) > 4 else "") or "it is empty"

@@ -35,6 +35,7 @@ _PUBLISHED = {IMAGENET: {"torchvision": "torchvision"}, "bvlc": {"imagenet-lrn":
 _OPEN = "bench.weights.sources:open_weights"
 _USUAL_PREPROCESSING = "bench.weights.facts:preprocessing_of"
 _PREPARE = "bench.inference.transforms:prepare"
+_AS_RGB = "bench.inference.transforms:as_rgb"
 
 
 @dataclass(frozen=True)
@@ -107,8 +108,9 @@ def choose(
         UserError: They contradict each other or the weights, or the weights cannot be read.
     """
     row = variant(variant_name)
-    if classes is not None and classes < 1:
-        raise UserError(f"classes must be 1 or more. Received: {classes}")
+    _check_number("classes", classes)
+    _check_number("input_size", input_size)
+    _check_path(weights)
     if weights is None:
         rows = row.architecture(classes, head=head, input_size=input_size)
         return Chosen(row.name, head, _with_top(rows, include_top), {})
@@ -120,6 +122,21 @@ def choose(
     whole = row.architecture(count, head=head, input_size=size).with_constants(facts.constants)
     rows = _with_top(whole, include_top)
     return Chosen(row.name, head, rows, _taken(source, rows, head), facts)
+
+
+def _check_number(name: str, value: object) -> None:
+    """Raise UserError for anything but None and a whole number above 0."""
+    if value is not None and (type(value) is not int or value < 1):
+        raise UserError(f"{name} must be a whole number, 1 or more. Received: {value!r}")
+
+
+def _check_path(weights: object) -> None:
+    """Raise UserError for weights that are no name and no path."""
+    if weights is not None and not isinstance(weights, str | os.PathLike):
+        known = ", ".join(map(repr, _PUBLISHED))
+        raise UserError(
+            f"weights must be None, {known} or the path of a file. Received: {weights!r}"
+        )
 
 
 def opened(weights: str | os.PathLike[str], variant_name: str) -> Pretrained:
@@ -139,14 +156,24 @@ def opened(weights: str | os.PathLike[str], variant_name: str) -> Pretrained:
             )
         return _read(by_network[variant_name])
     try:
-        return _read(spec, named=variant_name)
+        found = _read(spec, named=variant_name)
     except UserError:
-        own = _network_of(spec)
-        if own in (None, variant_name):
+        own = _facts_of(spec)
+        if own is None or own.variant == variant_name:
             raise
-        raise UserError(
-            f"weights {spec} are those of {own!r}. Take AlexNet({own!r}, weights={spec!r})"
-        ) from None
+        raise _of_another(spec, own) from None
+    # Shapes fit with another head: they may be those of another network with its own.
+    own = None if found.facts.head == "source" else _facts_of(spec)
+    if own and own.head == "source" and own.variant != variant_name:
+        raise _of_another(spec, own)
+    return found
+
+
+def _of_another(spec: str, own: Facts) -> UserError:
+    name = own.variant
+    return UserError(
+        f"weights {spec} are those of {name!r}. Take AlexNet({name!r}, weights={spec!r})"
+    )
 
 
 def _read(spec: str, **named: str) -> Pretrained:
@@ -155,10 +182,10 @@ def _read(spec: str, **named: str) -> Pretrained:
     return found
 
 
-def _network_of(spec: str) -> str | None:
-    """The network that a file's weights are of; None where they cannot be read."""
+def _facts_of(spec: str) -> Facts | None:
+    """The facts of a file whose network is not named; None where it cannot be read so."""
     try:
-        return _read(spec).facts.variant
+        return _read(spec).facts
     except UserError:
         return None
 
@@ -217,17 +244,24 @@ def prepared(image: Any, preprocessing: Preprocessing) -> NDArray[np.float32]:
     """The input of a network from one image.
 
     Args:
-        image: A Pillow image; anything but RGB is converted.
+        image: A Pillow image; anything but RGB is converted as ``alexbench predict`` does it. It is
+            not turned by EXIF, as in torchvision.
         preprocessing: Of the weights.
 
     Returns:
         (3, S, S) float32: equal to the bit to torchvision's preset for a Pillow image.
 
     Raises:
-        UserError: The image is too long and narrow to be resized.
+        UserError: It is no Pillow image, of pixels whose range is unknown, or too long and narrow
+            to be resized.
     """
+    if not hasattr(image, "convert"):
+        raise UserError(
+            "transforms take a Pillow image (PIL.Image.open, PIL.Image.fromarray). Received: "
+            f"{type(image).__name__}"
+        )
     found: NDArray[np.float32] = load_object(_PREPARE)(
-        image.convert("RGB"), preprocessing, Path(getattr(image, "filename", "") or "image")
+        load_object(_AS_RGB)(image), preprocessing, Path(getattr(image, "filename", "") or "image")
     )
     return found
 

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from bench.core.errors import UserError
 from bench.data.batch_pickles import StoredArray, unpickle
 from bench.networks.checkpoints import chosen_set
+from bench.weights import unnamed
 from bench.weights.limits import LARGEST
 
 _PAIR = ("weight", "bias")
@@ -50,8 +51,10 @@ def read_dump(path: Path, key: str | None = None) -> Dump:
     content = path.read_bytes()
     if content.startswith(b"\x93NUMPY"):
         content = _pickle_in(path, content)
-    found = unpickle(content, str(path), _WHAT)
-    chosen = chosen_set(_flat(_opened(found)), _axes, str(path), key)
+    found = _opened(unpickle(content, str(path), _WHAT))
+    if isinstance(found, list) and found and all(_axes(array) is not None for array in found):
+        return Dump(unnamed.by_order(found), [unnamed.NOTE])
+    chosen = chosen_set(_flat(found), _axes, str(path), key)
     notes = [f"taken from {chosen.key!r}"] if chosen.key else []
     if chosen.passed_over:
         notes.append(f"passed over: {', '.join(chosen.passed_over)}")
@@ -77,8 +80,8 @@ def _pickle_in(path: Path, content: bytes) -> bytes:
 def _opened(found: object) -> object:
     """The dictionary in an array of one object, arrays as numpy's, names as text."""
     if isinstance(found, StoredArray):
-        if isinstance(found.content, list) and len(found.content) == 1:
-            return _opened(found.content[0])
+        if isinstance(found.content, list):
+            return _opened(found.content[0] if len(found.content) == 1 else found.content)
         return found.floats()
     if isinstance(found, Mapping):
         return {_text(name): _opened(value) for name, value in found.items()}

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -25,8 +26,10 @@ from bench.core.confined import confined
 from bench.core.errors import UserError
 from bench.core.files import temporary_directory
 from bench.core.text import printable
+from bench.networks.checkpoints import chosen_set
 from bench.networks.pretrained import FACTS
 from bench.training.frameworks import for_files
+from bench.weights import unnamed
 from bench.weights.dumps import read_dump
 from bench.weights.keras_models.config import Config
 from bench.weights.keras_models.hdf5 import read_config, read_h5
@@ -120,9 +123,12 @@ def read(path: Path, key: str | None = None) -> RawWeights:
     except Exception as error:  # damaged files raise nearly every type there is
         reason = " ".join(str(error).split())[:300] or type(error).__name__
         raise UserError(f"{path}: not a whole {form} file ({reason}); get it again") from error
-    if key and form not in _WITH_SETS:
+    if not key or form in _WITH_SETS:
+        return found
+    if found.keras:
         raise UserError(f"{path}: --key {key}: a {form} file has one set of weights; leave it out")
-    return found
+    chosen = chosen_set(found.tensors, lambda array: np.ndim(cast("Any", array)), str(path), key)
+    return replace(found, tensors=chosen.tensors)
 
 
 def model_config(path: Path) -> Config | None:
@@ -176,6 +182,10 @@ def _read_npz(path: Path, _: str | None) -> RawWeights:
                 array = npy.read_array(stream, allow_pickle=False)
             arrays[member.filename.removesuffix(".npy")] = array
     facts = arrays.pop(FACTS, None)
+    if arrays and all(re.fullmatch(r"arr_\d+", name) for name in arrays):
+        ordered = sorted(arrays, key=lambda name: int(name.removeprefix("arr_")))
+        arrays = unnamed.by_order(arrays[name] for name in ordered)
+        return RawWeights(arrays, notes=(unnamed.NOTE,))
     return RawWeights(arrays, {} if facts is None else {FACTS: str(facts)})
 
 

@@ -286,9 +286,9 @@ def _weight_of(shapes: Mapping[str, Shape], layer: str) -> Shape | str:
 def _called(name: str, theirs: Mapping[str, str]) -> str:
     """A tensor's name in the file's own convention, from the rest of its layer."""
     layer, _, part = name.rpartition(".")
-    if not layer:
+    if name in theirs or not layer:
         return theirs.get(name, name)
     for ours, own in theirs.items():
-        if ours.rpartition(".")[0] == layer:
+        if ours.rpartition(".")[0] == layer and "." in own:
             return f"{own.rpartition('.')[0]}.{part}"
     return name

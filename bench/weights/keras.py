@@ -9,7 +9,7 @@ from bench.networks import layouts
 from bench.networks.variants import HEADS, VARIANTS
 from bench.networks.weight_names import renamed
 from bench.weights.files import Tensors
-from bench.weights.identify import AmbiguousError, Network, identify
+from bench.weights.identify import AmbiguousError, Network, identify, unusual
 from bench.weights.match import matched, naming
 
 
@@ -27,6 +27,7 @@ def from_keras(
     """
     turned = {name: layouts.from_keras(name, array, {}) for name, array in tensors.items()}
     first: UserError | None = None
+    fitting: list[tuple[Network, Mapping[str, str]]] = []
     for names in _namings(turned, [named] if named else list(VARIANTS), head):
         shapes = {ours: turned[own].shape for own, ours in names.items()}
         theirs = {ours: own for own, ours in names.items()}
@@ -37,11 +38,16 @@ def from_keras(
         except UserError as error:
             first = first or error
             continue
-        order = layouts.flattened(network.architecture)
-        found = renamed(tensors, names)
-        turned_back = {k: layouts.from_keras(k, array, order) for k, array in found.items()}
-        return turned_back, network, matched(names)
-    raise first or UserError(f"{where}: no weights in it; expected those of an AlexNet")
+        fitting.append((network, names))
+        if all(own == ours for own, ours in names.items()) or not any(unusual(network)):
+            break
+    if not fitting:
+        raise first or UserError(f"{where}: no weights in it; expected those of an AlexNet")
+    network, names = min(fitting, key=lambda pair: unusual(pair[0]))
+    order = layouts.flattened(network.architecture)
+    found = renamed(tensors, names)
+    turned_back = {k: layouts.from_keras(k, array, order) for k, array in found.items()}
+    return turned_back, network, matched(names)
 
 
 def _namings(

@@ -8,6 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
 
 from bench.networks.architecture import Architecture, BatchNorm, Conv, Dense, Layer, Shape
 
@@ -105,6 +108,41 @@ def _fits(shapes: Mapping[str, Shape], theirs: str, wanted: Mapping[str, Shape],
     mine = {k.rpartition(".")[2]: v for k, v in wanted.items() if k.rpartition(".")[0] == ours}
     other = {k.rpartition(".")[2]: v for k, v in shapes.items() if k.rpartition(".")[0] == theirs}
     return mine == other
+
+
+def dense_kernels(tensors: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Matrices of the dense layers that a file keeps as convolutions, as MATLAB's converters do.
+
+    No network here has 1×1 kernels: such a layer is dense, (1, 1, I, O) or (O, I, 1, 1), and so is
+    the one before the first of them where its kernel has an even extent, that of the last map.
+    """
+    kernels = [k for k, v in tensors.items() if v.ndim == 4 and k.endswith(".weight")]
+    sides = {name: _extent_of(tensors[name].shape) for name in kernels}
+    first = next((place for place, name in enumerate(kernels) if sides[name] == 1), None)
+    if first is None:
+        return {}
+    dense = [name for name in kernels[first:] if sides[name] == 1]
+    if first and sides[kernels[first - 1]] % 2 == 0:
+        dense.insert(0, kernels[first - 1])
+    return {name: _as_matrix(tensors[name]) for name in dense}
+
+
+def _extent_of(shape: Shape) -> int:
+    return shape[0] if _is_hwio(shape) else shape[2]
+
+
+def _is_hwio(shape: Shape) -> bool:
+    """Whether a kernel is (k, k, I, O) and not (O, I, k, k): kernels are square, and smaller than
+    the number of channels where that is the same twice."""
+    first, last = shape[:2], shape[2:]
+    return first[0] == first[1] and (last[0] != last[1] or first[0] < last[0])
+
+
+def _as_matrix(kernel: NDArray[Any]) -> NDArray[Any]:
+    """(H·W·I, O) of HWIO, (O, I·H·W) of OIHW."""
+    if _is_hwio(kernel.shape):
+        return kernel.reshape(-1, kernel.shape[-1])
+    return kernel.reshape(kernel.shape[0], -1)
 
 
 def natural_order(name: str) -> list[tuple[int, int, str]]:

@@ -15,7 +15,7 @@ Tensors = Mapping[str, NDArray[Any]]
 
 _WRAPPERS = ("module", "_orig_mod")
 """Parts of names that PyTorch's DataParallel and compiler put anywhere."""
-_COUNTER = ".num_batches_tracked"
+COUNTER = ".num_batches_tracked"
 """PyTorch's BatchNorm counts its batches; nothing that is computed here depends on it."""
 _PARTS = {
     "w": "weight", "weights": "weight", "kernel": "weight", "filters": "weight", "gamma": "weight",
@@ -43,9 +43,9 @@ class Named:
 def plain_names(names: list[str]) -> Named:
     """The names without wrappers, without a prefix that all share, and with the core's parts."""
     said: list[str] = []
-    found = {name: name for name in names if not name.endswith(_COUNTER)}
+    found = {name: name for name in names if not name.endswith(COUNTER)}
     found = {old: _with_core_part(new) for old, new in found.items()}
-    unwrapped = {old: _unwrapped(new) for old, new in found.items()}
+    unwrapped = {old: without_wrappers(new) for old, new in found.items()}
     if unwrapped != found:
         said.append(f"{_dropped(found, unwrapped)} dropped from names")
     found = unwrapped
@@ -53,14 +53,17 @@ def plain_names(names: list[str]) -> Named:
         said.append(f"{prefix}. dropped from every name")
         found = {old: new.removeprefix(f"{prefix}.") for old, new in found.items()}
     if len(set(found.values())) < len(found):  # two names became one: leave all as they are
-        return Named({name: name for name in names if not name.endswith(_COUNTER)})
+        return Named({name: name for name in names if not name.endswith(COUNTER)})
     return Named({new: old for old, new in found.items()}, tuple(said))
 
 
-def first_part(name: str) -> str:
-    """The part of a name that may be a prefix: no number, and none of torchvision's parts."""
-    first, dot, _ = _unwrapped(name).partition(".")
-    return "" if not dot or first in _KNOWN or first.isdecimal() else first
+def first_part(name: str, *, numbered: bool = False) -> str:
+    """The part of a name that may be a prefix: none of torchvision's parts, and a number only with
+    ``numbered``."""
+    first, dot, _ = without_wrappers(name).partition(".")
+    if first.isdecimal() and not numbered:
+        return ""
+    return "" if not dot or first in _KNOWN else first
 
 
 def _with_core_part(name: str) -> str:
@@ -76,7 +79,8 @@ def _with_core_part(name: str) -> str:
     return clean
 
 
-def _unwrapped(name: str) -> str:
+def without_wrappers(name: str) -> str:
+    """The name without the parts that PyTorch's DataParallel and compiler put anywhere."""
     *parts, last = name.split(".")
     return ".".join([part for part in parts if part not in _WRAPPERS] + [last])
 

@@ -15,7 +15,7 @@ from bench.networks import layouts
 from bench.networks.architecture import Shape
 from bench.networks.variants import HEADS, VARIANTS
 from bench.networks.weight_names import core_names, renamed
-from bench.weights.beside import without_others
+from bench.weights.beside import refuse_several, without_others
 from bench.weights.files import RawWeights, Tensors
 from bench.weights.identify import (
     AmbiguousError,
@@ -27,7 +27,7 @@ from bench.weights.identify import (
     unusual,
 )
 from bench.weights.keras import from_keras
-from bench.weights.match import matched, naming, natural_order
+from bench.weights.match import dense_kernels, matched, naming, natural_order
 from bench.weights.names import Named, plain_names
 from bench.weights.numbering import contradiction
 from bench.weights.partial import Fitting, fitting_layers
@@ -84,6 +84,7 @@ def recognise(
             if not partial:
                 raise
             return _partly(raw.tensors, where, named, keras=True)
+    refuse_several(raw.tensors, where)
     network_alone, others = without_others(raw.tensors)
     plain = plain_names(list(network_alone))
     tensors, sentences, of_caffe = _plain(network_alone, plain)
@@ -110,13 +111,19 @@ def _plain(given: Tensors, named: Named) -> tuple[Tensors, tuple[str, ...], str]
     """Tensors by ``layer.part``, what was dropped, and why they may be Caffe's."""
     tensors = {new: given[old] for new, old in named.theirs.items()}
     sentences = list(named.sentences)
-    wide = [k for k, v in tensors.items() if v.ndim == 4 and v.shape[:3] == (1, 1, 1)]
+    if dense := dense_kernels(tensors):
+        tensors |= dense
+        names = ", ".join(name.rpartition(".")[0] for name in dense)
+        sentences.append(f"dense layers that are kept as convolutions: {names}")
+    wide = [k for k, v in tensors.items() if v.ndim in (2, 4) and v.size == max(v.shape, default=0)]
     wide = [name for name in wide if name.endswith(".bias")]
     if wide:
         shape = tensors[wide[0]].shape
         tensors |= {name: tensors[name].reshape(-1) for name in wide}
-        sentences.append(f"biases of shape (1, 1, 1, C) reshaped to (C,): {len(wide)}")
-        return tensors, tuple(sentences), f"biases of shape {shape}"
+        words = ", ".join(["1"] * (len(shape) - 1) + ["C"])
+        sentences.append(f"biases of shape ({words}) reshaped to (C,): {len(wide)}")
+        if len(shape) == 4:
+            return tensors, tuple(sentences), f"biases of shape {shape}"
     layers = {name.rpartition(".")[0].lower() for name in tensors}
     caffe = f"layers called {', '.join(_CAFFE)}" if layers >= set(_CAFFE) else ""
     return tensors, tuple(sentences), caffe

@@ -287,8 +287,9 @@ class Step:
         return self._loss
 
 
-# The class that Keras returns on its torch backend: its update takes all weights at once.
-_KerasSGD: Any = type(keras.optimizers.SGD())
+# The class that Keras makes on its torch backend: its update takes all weights at once. Without
+# __init__ no variable is made, which Keras forbids while it traces the layer that imports this.
+_KerasSGD: Any = type(keras.optimizers.SGD.__new__(keras.optimizers.SGD))
 
 
 class FewPassesSGD(_KerasSGD):  # type: ignore[misc]

@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,19 @@ def test_values_and_files_come_back(tmp_path: Path) -> None:
         assert value["text"] == "é"
         assert value["pid"] != os.getpid()
     assert not folder.exists()
+
+
+def test_a_warning_of_threads_at_a_fork_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """JAX warns at every fork; the child here never calls it."""
+    fork = os.fork
+
+    def warned() -> int:
+        warnings.warn("os.fork() was called", RuntimeWarning, stacklevel=2)
+        return fork()
+
+    monkeypatch.setattr(os, "fork", warned)
+    with confined(lambda _: 1) as (_, value):
+        assert value == 1
 
 
 def _user_error(folder: Path) -> None:

@@ -83,6 +83,21 @@ def test_a_validation_split_next_to_a_test_split_is_not_used_and_that_is_said(
     assert found.notes in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("top", ["", "pets/"])
+@pytest.mark.parametrize("form", ["folder", "zip"])
+def test_images_next_to_the_splits_are_counted(tmp_path: Path, top: str, form: str) -> None:
+    own = image_files()
+    image = next(iter(own.values()))
+    others = dict.fromkeys(["dev/cat/0.png", "dev/cat/1.png", "extra/0.png", ".git/0.png"], image)
+    files = {f"{top}{name}": content for name, content in (own | others).items()}
+    write = write_folder if form == "folder" else write_zip
+    found = open_quietly(write(tmp_path / f"set-{form}", files))
+    assert found.notes == (
+        "images not used, since splits are called train, val or test: 2 in dev/, 1 in extra/"
+    )
+    assert open_quietly(write_folder(tmp_path / "plain", own)).fingerprint == found.fingerprint
+
+
 def write_zip(path: Path, files: Files) -> Path:
     with zipfile.ZipFile(path, "w") as archive:
         for name, content in files.items():
@@ -234,6 +249,36 @@ def test_archives_made_on_macos_are_read(tmp_path: Path) -> None:
         found = open_quietly(make(tmp_path / f"pets-{make.__name__}", own | rubbish))
         assert found.fingerprint == whole.fingerprint
         assert found.notes == ""
+
+
+def test_a_zip_made_on_windows_is_read(tmp_path: Path) -> None:
+    whole = open_quietly(write_folder(tmp_path / "usual", image_files()))
+    with zipfile.ZipFile(tmp_path / "pets.zip", "w") as archive:
+        for name, content in image_files().items():
+            member = zipfile.ZipInfo("x")
+            member.filename = f"pets/{name}".replace("/", "\\")  # the constructor would turn it
+            archive.writestr(member, content)
+    assert open_quietly(tmp_path / "pets.zip").fingerprint == whole.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "what"),
+    [
+        ("cifar-10.tar.gz", b"\n<!DOCTYPE html><html>", "a web page, as a download that failed"),
+        ("cifar-10.tar.gz", b"version https://git-lfs.github.com/spec/v1", "a Git LFS pointer"),
+        ("train.parquet", b"PAR1" + bytes(600), "a Parquet file"),
+        ("images.h5", b"\x89HDF\r\n\x1a\n" + bytes(600), "an HDF5 file"),
+        ("images.npy", b"\x93NUMPY\1\0", "an array of NumPy"),
+        ("train.csv", b"pixel0,pixel1\n1,2\n", "no archive"),
+        ("data.tar", b"nothing", "not a whole tar archive"),
+    ],
+)
+def test_files_that_are_no_archive_are_named(
+    tmp_path: Path, name: str, content: bytes, what: str
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    assert refusal(path).startswith(f"{path}: {what}")
 
 
 def test_a_zip_that_declares_too_much_is_refused(

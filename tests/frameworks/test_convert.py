@@ -236,6 +236,7 @@ model("tanh", layers.AveragePooling2D).save(folder + "/tanh.keras")
 model(pool=layers.AveragePooling2D).save(folder + "/average.keras")
 model(eps=0.25).save(folder + "/eps.keras")
 model(last="softmax").save(folder + "/softmax.keras")
+keras.Sequential([keras.Input((20, 20, 3)), model(), layers.Softmax()]).save(folder + "/soft.keras")
 names = ["conv1", "conv2", "conv2_bn", "dense1", "dense2"]
 kept = [layer for layer in own.layers if layer.weights and layer.name != "conv1_lrn"]
 arrays = {f"{n}.{i}": np.array(v) for n, l in zip(names, kept) for i, v in enumerate(l.variables)}
@@ -272,7 +273,11 @@ def test_a_users_keras_model_is_identified_by_the_order_of_its_layers(name: str,
 
 @pytest.mark.parametrize(
     ("name", "what"),
-    [("own.keras", "own.keras"), ("softmax.keras", "softmax.keras without its softmax")],
+    [
+        ("own.keras", "own.keras"),
+        ("softmax.keras", "softmax.keras without its softmax"),
+        ("soft.keras", "soft.keras without its softmax"),
+    ],
 )
 def test_the_given_model_is_run_by_keras_and_compared(
     name: str, what: str, own: Path, tmp_path: Path

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from numpy.typing import NDArray
 from PIL import Image
 
+from bench.cli.main import cli
 from bench.core.errors import UserError
 from bench.inference.explanation import (
     Explainer,
@@ -180,3 +182,17 @@ def test_an_unknown_class_is_refused_with_those_there_are(network: InferenceNetw
     assert class_called(network, "B") == class_called(network, "1") == 1
     with pytest.raises(UserError, match="--class zebra: no such class; known: a, b, c, d, e"):
         class_called(network, "zebra")
+
+
+def test_what_is_refused_writes_nothing(
+    network: InferenceNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if all(row.missing() for row in FRAMEWORKS.values()):
+        pytest.skip("no framework is installed")
+    monkeypatch.setenv("ALEXBENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    Image.new("RGB", (40, 40)).save("x.png")
+    command = [*("explain", "x.png", "-o", "out"), "--weights", str(network.file)]
+    done = CliRunner().invoke(cli, [*command, "--class", "zebra"], standalone_mode=False)
+    assert "--class zebra: no such class" in str(done.exception)
+    assert not Path("out").exists()

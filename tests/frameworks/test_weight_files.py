@@ -37,11 +37,11 @@ def ask() -> dict[str, Any]:
             "module",
             r"the pickle asks for code \(torch.nn.modules.linear.Linear\), as a whole pickled m",
         ),
-        ("number", r"holds a int, no state by name; save model.state_dict\(\)"),
+        ("number", r"holds an int, no state by name; save model.state_dict\(\)"),
         ("eval", r"the pickle asks for code \((builtins\.)?eval\), .*nothing was run; save model"),
         (
             "empty-checkpoint",
-            r"no tensors by name in it \('epoch' is a int, 'note' is a str\); save model.state_d",
+            r"no tensors by name in it \('epoch' is an int, 'note' is a str\); save model.state_d",
         ),
         (
             "several",

@@ -6,13 +6,16 @@ import warnings
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from bench.core.download import file_checksum
 from bench.core.errors import UserError
 from bench.networks import library
 from bench.networks.init import initial_weights
 from bench.networks.library import Chosen
+from bench.networks.preprocessing import Preprocessing
 from bench.networks.variants import variant
 from bench.weights.sources import SOURCES
 from tests.support.weight_examples import weights, write
@@ -69,8 +72,71 @@ def test_weights_of_another_network_name_the_call_that_fits() -> None:
     )
 
 
+def test_weights_that_fit_another_head_alone_are_those_of_another_network() -> None:
+    """PyTorch's CIFAR AlexNet has the shapes of torchvision's with one dense layer, and other pools
+    and paddings."""
+    own = weights("cifar-linear")
+    names = dict(zip([f"conv{i}" for i in range(1, 6)], (0, 3, 6, 8, 10), strict=True))
+    state = {
+        f"features.{names[layer]}.{part}" if layer in names else f"classifier.{part}": array
+        for layer, part, array in ((*name.split("."), array) for name, array in own.items())
+    }
+    write(Path("cifar.safetensors"), state)
+    with pytest.raises(UserError, match=r"those of 'cifar-linear'\. Take AlexNet\('cifar-linear'"):
+        chosen("torchvision", "cifar.safetensors")
+    assert chosen("cifar-linear", "cifar.safetensors").whole
+
+
 def test_weights_of_no_network_say_so() -> None:
     write(Path("other.safetensors"), {"a.weight": weights()["conv1.weight"]})
     with pytest.raises(UserError, match=r"other\.safetensors: of another network") as caught:
         chosen("torchvision", "other.safetensors")
     assert "Take AlexNet" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"classes": "10"}, "classes must be a whole number, 1 or more. Received: '10'"),
+        ({"classes": True}, "classes must be a whole number, 1 or more. Received: True"),
+        ({"input_size": (224, 224)}, r"input_size must be .* Received: \(224, 224\)"),
+        ({"input_size": 0}, "input_size must be .* Received: 0"),
+        ({"weights": 3}, "weights must be None, 'imagenet', 'bvlc' or the path .* Received: 3"),
+    ],
+)
+def test_arguments_of_another_type_are_one_line(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        chosen(**changes)  # type: ignore[arg-type]
+
+
+_BYTES = Preprocessing((0, 0, 0), (1, 1, 1), size=1, resize=1, pixel_range=255)
+
+
+@pytest.mark.parametrize(
+    ("image", "pixel"),
+    [
+        (Image.new("RGB", (1, 1), (1, 2, 3)), (1, 2, 3)),
+        (Image.new("RGBA", (1, 1), (0, 0, 0, 0)), (255, 255, 255)),
+        (Image.fromarray(np.array([[32768]], np.uint16)), (128, 128, 128)),
+        (Image.new("L", (1, 1), 7), (7, 7, 7)),
+    ],
+    ids=["RGB", "transparent", "16 bits", "grey"],
+)
+def test_an_image_in_memory_is_converted_as_predict_converts_it(
+    image: Image.Image, pixel: tuple[int, int, int]
+) -> None:
+    assert library.prepared(image, _BYTES).ravel().tolist() == list(pixel)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (Image.new("F", (1, 1)), "image: pixels of kind F; expected 8-bit RGB"),
+        (np.zeros((4, 4, 3), np.uint8), "transforms take a Pillow image .* Received: ndarray"),
+        ("cat.jpg", "transforms take a Pillow image .* Received: str"),
+    ],
+    ids=["floats", "array", "path"],
+)
+def test_what_is_no_image_is_one_line(given: object, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        library.prepared(given, _BYTES)

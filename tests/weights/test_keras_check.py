@@ -237,6 +237,10 @@ def test_a_softmax_at_the_end_is_noted_and_one_elsewhere_refused() -> None:
     found = check(layers)
     assert found.softmax
     assert found.notes == ("the softmax at the end is left out: outputs are logits",)
+    found = check([*bn2(), entry("Softmax", "softmax", axis=-1)])
+    assert found.softmax
+    with pytest.raises(UserError, match="layer softmax has a Softmax over the axis 0 after the"):
+        check([*bn2(), entry("Softmax", "softmax", axis=0)])
     layers = bn2()
     layers[0]["config"]["activation"] = "softmax"
     with pytest.raises(UserError, match="layer conv2d has the activation softmax"):

@@ -140,6 +140,19 @@ TAKEN: dict[str, tuple[Tensors, str, str, str]] = {
         "source",
         "passed over, as no part of model: criterion.weight, train_acc.tp",
     ),
+    "a moving average by PyTorch": (
+        {"n_averaged": hollow(()), **prefixed("module.", state(*TV))},
+        "torchvision",
+        "source",
+        "passed over, as no weights: n_averaged",
+    ),
+    "normalised by a module of its own": (
+        {"0.mean": hollow((1, 3, 1, 1)), "0.std": hollow((1, 3, 1, 1)),
+         **prefixed("1.", state(*TV))},
+        "torchvision",
+        "source",
+        "passed over, as no part of 1: 0.mean, 0.std; 1. dropped from every name",
+    ),
     "layers in blocks, BatchNorm after the ReLU": (
         state("imagenet-bn5", {
             **{f"conv{i}": f"layer{i}.0" for i in range(1, 6)},
@@ -288,6 +301,31 @@ def test_the_layers_that_fit_are_taken_in_part_and_the_rest_is_named() -> None:
     assert "left out: classifier.6.0, classifier.6.2" in found.sentences[-1]
 
 
+@pytest.mark.parametrize("names", [("student.", "teacher."), ("model.", "ema_model.module.")])
+@pytest.mark.parametrize("partial", [False, True])
+def test_copies_of_a_network_in_one_state_are_named(names: tuple[str, str], partial: bool) -> None:
+    one, other = (prefixed(name, state(*TV)) for name in names)
+    first, second = (name.partition(".")[0] for name in names)
+    with pytest.raises(UserError, match=f"several networks of the same layers: {first}, {second}; "
+                       f"choose one with --key {first}$"):  # fmt: skip
+        found_in(one | other, partial=partial)
+
+
+def test_one_of_several_copies_is_chosen_by_its_name(tmp_path: Path) -> None:
+    own = weights("cifar-linear")
+    other = {name: array + 1 for name, array in own.items()}
+    path = write(tmp_path / "both.safetensors", prefixed("net.", own) | prefixed("ema.", other))
+    found, _ = open_weights(str(path), reading=Reading(key="ema"))
+    np.testing.assert_array_equal(found.tensors["conv1.weight"], other["conv1.weight"])
+    with pytest.raises(UserError, match="--key swa: no set of weights of that name"):
+        open_weights(str(path), reading=Reading(key="swa"))
+
+
+def test_names_without_a_dot_are_whole_in_an_error() -> None:
+    with pytest.raises(UserError, match=r"nearest: conv1_weights is \(7, 7, 3, 96\)"):
+        found_in({"conv1_weights": hollow((7, 7, 3, 96)), "conv1_biases": hollow((96,))})
+
+
 def test_nothing_that_fits_is_one_line() -> None:
     with pytest.raises(UserError, match="--partial: no network here has a layer in common"):
         found_in({"a.weight": hollow((7, 3, 3, 3)), "a.bias": hollow((7,))}, partial=True)
@@ -321,6 +359,81 @@ def test_weights_of_keras_2_are_read_under_any_name(
     found, _ = open_weights(str(keras_2(tmp_path / name, tensors, nested)))
     assert (found.facts.variant, found.facts.name) == ("cifar-linear", "old")
     np.testing.assert_array_equal(found.tensors["conv3.weight"], tensors["conv3.weight"])
+
+
+def test_weights_that_keras_wrote_on_windows_are_read(tmp_path: Path) -> None:
+    """Its backslashes are part of one name in HDF5."""
+    tensors = weights("cifar-linear")
+    with h5py.File(tmp_path / "windows.weights.h5", "w") as file:
+        for name, array in tensors.items():
+            layer, _, part = name.rpartition(".")
+            place = f"_layer_checkpoint_dependencies\\{layer}\\vars/{int(part == 'bias')}"
+            file[place] = layouts.to_keras(name, array, {})
+    found, _ = open_weights("windows.weights.h5")
+    np.testing.assert_array_equal(found.tensors["conv3.weight"], tensors["conv3.weight"])
+
+
+def test_kernels_of_keras_1_on_theano_are_named(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "old.h5", "w") as file:
+        file.attrs["layer_names"] = [b"convolution2d_1"]
+        made = file.create_group("convolution2d_1")
+        made.attrs["weight_names"] = [b"convolution2d_1_W"]
+        made["convolution2d_1_W"] = np.zeros((96, 3, 11, 11), np.float32)
+    with pytest.raises(UserError, match=r"old\.h5: convolution2d_1_W \(96, 3, 11, 11\) is a kernel "
+                       "of Keras 1 on Theano"):  # fmt: skip
+        open_weights("old.h5")
+
+
+@pytest.mark.parametrize("kind", ["npz", "npy", "pkl"])
+@pytest.mark.parametrize("name", ["cifar-bn2", "cifar-linear"])
+def test_arrays_without_names_are_taken_in_their_order(
+    tmp_path: Path, kind: str, name: str
+) -> None:
+    """As `numpy.savez(path, *model.get_weights())`, kernels in HWIO."""
+    tensors = weights(name)
+    architecture = variant(name).architecture()
+    order = layouts.flattened(architecture)
+    layers = [row.name for row in architecture.layers]
+    ordered = sorted(tensors, key=lambda each: layers.index(each.partition(".")[0]))
+    arrays = [layouts.to_keras(each, tensors[each], order) for each in ordered]
+    path = tmp_path / f"list.{kind}"
+    if kind == "npz":
+        np.savez(path, *arrays)
+    elif kind == "npy":
+        content = np.empty(len(arrays), object)
+        content[:] = arrays
+        np.save(path, content)
+    else:
+        path.write_bytes(pickle.dumps(arrays, 2))
+    found, _ = open_weights(str(path))
+    assert found.facts.variant == name
+    assert "arrays without names taken as layers in their order" in found.facts.matched
+    for each, array in tensors.items():
+        np.testing.assert_array_equal(found.tensors[each], array)
+
+
+@pytest.mark.parametrize("layout", ["HWIO", "OIHW"])
+def test_dense_layers_that_are_kept_as_convolutions_are_matrices(layout: str) -> None:
+    """MatConvNet's fc6 is a kernel of 6×6, its fc7 and fc8 are kernels of 1×1."""
+    kernels = {
+        "conv1": (96, 3, 11), "conv2": (256, 48, 5), "conv3": (384, 256, 3), "conv4": (384, 192, 3),
+        "conv5": (256, 192, 3), "fc6": (4096, 256, 6), "fc7": (4096, 4096, 1),
+        "fc8": (1000, 4096, 1),
+    }  # fmt: skip
+    fc8 = np.arange(4096 * 1000, dtype=np.float32).reshape(1000, 4096)
+    tensors: Tensors = {}
+    for name, (out, into, side) in kernels.items():
+        shape = (out, into, side, side) if layout == "OIHW" else (side, side, into, out)
+        tensors[f"{name}_weights"] = hollow(shape)
+        tensors[f"{name}_biases"] = hollow((1, out))
+    given = fc8 if layout == "OIHW" else fc8.T
+    tensors["fc8_weights"] = given.reshape(tensors["fc8_weights"].shape)
+    found = found_in(tensors)
+    assert found.network.variant == "imagenet-lrn"
+    said = "; ".join(found.sentences)
+    assert "dense layers that are kept as convolutions: fc6, fc7, fc8" in said
+    assert "biases of shape (1, C) reshaped to (C,): 8" in said
+    np.testing.assert_array_equal(found.tensors["dense3.weight"], fc8)
 
 
 def dump(tensors: Tensors, form: str) -> Any:

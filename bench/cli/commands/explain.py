@@ -58,16 +58,21 @@ def explain(
 
     reading = Reading(key=given["key"], channel_order=given["channel_order"])
     source, file = open_weights(given["weights"], reading=reading)
-    _make(output)
     sheet = output / "filters.png"
-    filters(source.facts.architecture(), source.tensors, source.facts.name).save(sheet)
-    click.echo(sheet)
+
+    def draw_filters() -> None:
+        _make(output)
+        filters(source.facts.architecture(), source.tensors, source.facts.name).save(sheet)
+        click.echo(sheet)
+
     if not images:
+        draw_filters()
         return 0
     network = prediction_network(source, file)
     run = ImageRun(images, batch_size=_BATCH, **given)
     target = explainable_layer(network.architecture, layer)
     asked = None if wanted is None else class_called(network, wanted)
+    draw_filters()  # after all that may be refused
     drawn = _Sheets(output, network, target, run.row.name)
     return _explained(run, network, target, asked, drawn)
 

@@ -258,6 +258,13 @@ class _Reader:
         values = {"max_value": own.get("max_value"), "negative_slope": slope}
         self._add(name, "relu", values | {"threshold": own.get("threshold") or 0.0})
 
+    def _softmax(self, name: str, own: Config) -> None:
+        axis = own.get("axis", -1)
+        if axis not in (-1, 1 if self._flat else 3):
+            self._add(name, f"a Softmax over the axis {_shown(axis)}", {})
+            return
+        self._activation(name, {"activation": "softmax"})
+
     def _flatten(self, name: str, own: Config) -> None:
         self._flat = True
         self._add(name, "flatten", {"data_format": own.get("data_format")})
@@ -347,4 +354,5 @@ _LAYERS: dict[str, Callable[[_Reader, str, Config], None]] = {
     "Flatten": _Reader._flatten,
     "MaxPooling2D": _Reader._max_pool,
     "ReLU": _Reader._relu,
+    "Softmax": _Reader._softmax,
 }

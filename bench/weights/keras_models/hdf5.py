@@ -143,9 +143,20 @@ def _keras_2(root: Any) -> Iterator[tuple[str, list[Any]]]:
         group = root[name]
         own: dict[str, list[Any]] = {}
         for path in map(_text, group.attrs["weight_names"]):
+            _refuse_turned(path, group[path].shape, root.file.filename)
             own.setdefault(path.rpartition("/")[0] or name, []).append(group[path])
         for path, arrays in own.items():
             yield (name if len(own) == 1 else path.split("/")[-1]), arrays
+
+
+def _refuse_turned(path: str, shape: tuple[int, ...], where: str) -> None:
+    """Raise UserError for a kernel of Keras 1 on Theano: (O, I, k, k), turned by 180 degrees."""
+    if path.endswith("_W") and len(shape) == 4 and shape[2] == shape[3] and shape[0] != shape[1]:
+        raise UserError(
+            f"{where}: {path} {shape} is a kernel of Keras 1 on Theano, whose convolutions are "
+            "turned by 180 degrees; save it from Keras 1 on TensorFlow "
+            "(keras.utils.np_utils.convert_kernel turns it)"
+        )
 
 
 def _refuse_unknown(file: Any, where: str) -> None:
@@ -172,6 +183,7 @@ def _groups(file: Any) -> Iterator[tuple[str, Any]]:
     found: list[tuple[str, Any]] = []
 
     def visit(path: str, item: Any) -> None:
+        path = path.replace("\\", "/")  # as Keras wrote it on Windows, in one name
         parts = path.split("/")
         if parts[-1] == "vars" and len(item) and not set(parts) & set(_UNUSED):
             found.append((path, item))

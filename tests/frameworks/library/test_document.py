@@ -73,6 +73,40 @@ def test_the_example_in_keras(framework: str, tmp_path: Path, cache: Path) -> No
     assert len(lines) == 5
 
 
+_ALONE = """
+import keras, numpy as np
+keras.config.set_image_data_format("channels_first")  # as a keras.json of the user's may say
+from bench import UserError
+from models_keras import AlexNet, decode_predictions, preprocess_input
+model = AlexNet("cifar-lrn", classes=3)
+images = np.random.default_rng(0).normal(size=(2, 32, 32, 3)).astype("float32")
+logits = model.predict(images, verbose=0)
+model.save("lrn.keras")
+again = keras.models.load_model("lrn.keras").predict(images, verbose=0)
+assert logits.shape == (2, 3) and np.abs(again - logits).max() < 1e-6
+for call in (
+    lambda: decode_predictions(logits, top=0, categories="abc"),
+    lambda: preprocess_input(images, model=keras.Sequential([keras.layers.Flatten()])),
+):
+    try:
+        call()
+    except UserError as error:
+        print(error)
+"""
+
+
+@pytest.mark.parametrize("framework", ["keras-tensorflow", "keras-jax", "keras-torch"])
+def test_a_script_that_imports_nothing_else(framework: str, tmp_path: Path, cache: Path) -> None:
+    if why := FRAMEWORKS[framework].missing():
+        pytest.skip(why)
+    done = run([sys.executable, "-c", _ALONE], tmp_path, cache, framework)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-2:] == [
+        "top must be a whole number, 1 or more. Received: 0",
+        "model must be what AlexNet returned, whose preprocessing is known",
+    ]
+
+
 @pytest.mark.long  # 100 s; make check tests each step by itself
 def test_from_training_to_keras_alone(tmp_path: Path, cache: Path) -> None:
     weight_examples.needs_modules("onnx", "onnxscript", "onnxruntime", "pytorch_grad_cam")

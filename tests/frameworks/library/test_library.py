@@ -80,7 +80,7 @@ ERRORS: dict[str, str] = {
     "classes of weights": "have 4 classes. Received: classes=10; head='replace-last'",
     "no imagenet weights": "weights 'imagenet' are those of 'torchvision'; there are none for",
     "size of weights": "fit images of 32 pixels",
-    "no class": "classes must be 1 or more. Received: 0",
+    "no class": "classes must be a whole number, 1 or more. Received: 0",
     "other suffix": "saved as .safetensors alone",
     "other names": "3 categories for 4 logits",
 }
