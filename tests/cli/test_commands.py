@@ -128,7 +128,7 @@ RUN = ("run", "--profile", "tiny")
         ),
         (("report", "loop"), "ymlink"),
         (("audit", "n" * 300), "File name too long"),
-        (("unheard-of",), "No such command 'unheard-of'. See alexbench --help."),
+        (("unheard-of",), "No such command 'unheard-of'. See "),
         (("reprot",), "No such command 'reprot'. Did you mean 'report'?"),
     ],
 )
