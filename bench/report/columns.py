@@ -6,7 +6,7 @@ The CSV files have more: every column of the rows, unrounded.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bench.analysis.experiments import device_of, start_of
 from bench.analysis.rows import IDENTITY, Row
@@ -35,12 +35,14 @@ class Column:
         show: The cell of a row.
         right: Whether it holds numbers.
         usual: The column is left out where every cell says this.
+        who: Whether it says what a row is about: on a phone one column has what all of these say.
     """
 
     header: str
     show: Callable[[Row], str]
     right: bool = True
     usual: str | None = None
+    who: bool = False
 
     def worth_showing(self, rows: Sequence[Row]) -> bool:
         """Whether a reader learns something from it."""
@@ -50,6 +52,11 @@ class Column:
 def text(header: str, key: str, usual: str | None = None) -> Column:
     """A column of words."""
     return Column(header, lambda row: str(row.get(key) or NOTHING), right=False, usual=usual)
+
+
+def naming(header: str, key: str, usual: str | None = None) -> Column:
+    """A column of words that say what a row is about."""
+    return replace(text(header, key, usual), who=True)
 
 
 def number(header: str, key: str, usual: str | None = None, *, factor: float = 1) -> Column:
@@ -73,7 +80,11 @@ def fraction(header: str, key: str, usual: str | None = None, *, digits: int = 1
 
 
 def ends(
-    show: Show | Quantity, low: str = "low", high: str = "high", usual: str | None = None
+    show: Show | Quantity,
+    low: str = "low",
+    high: str = "high",
+    usual: str | None = None,
+    header: str = "95 % interval",
 ) -> Column:
     """The column of a 95 % interval, from the row's columns `low` and `high`."""
 
@@ -82,7 +93,7 @@ def ends(
             return show.interval(row[low], row[high])
         return interval(show(row[low]), show(row[high]))
 
-    return Column("95 % interval", cell, usual=usual)
+    return Column(header, cell, usual=usual)
 
 
 def case_of(row: Row, **changes: str) -> Case:
@@ -91,15 +102,12 @@ def case_of(row: Row, **changes: str) -> Case:
     return Case(**{**fields, **changes})
 
 
-def who(rows: Sequence[Row]) -> list[Column]:
+def who() -> list[Column]:
     """What a row is about: first, so that it is seen with the numbers."""
-    # Only certified tracks promise what a certificate checks.
-    certified = any(row["track"] in TRACKS and TRACKS[row["track"]].certified for row in rows)
     return [
-        text("network", "variant"),
-        text("framework", "framework"),
+        naming("network", "variant"),
+        naming("framework", "framework"),
         execution(),
-        *([text("parity", "parity")] if certified else []),
         weights(),
     ]
 
@@ -111,6 +119,7 @@ def execution() -> Column:
         lambda row: case_of(row).unusual_execution or NOTHING,
         right=False,
         usual=NOTHING,
+        who=True,
     )
 
 
@@ -122,12 +131,21 @@ def framework_of(row: Row) -> str:
 
 def weights() -> Column:
     """The weights that a training starts from, where it is not from scratch."""
-    return Column("weights", lambda row: start_of(case_of(row)), right=False, usual="scratch")
+    return Column(
+        "weights", lambda row: start_of(case_of(row)), right=False, usual="scratch", who=True
+    )
 
 
-def how() -> list[Column]:
-    """Under which conditions: last, since they are mostly the same down the table."""
+def how(rows: Sequence[Row] = ()) -> list[Column]:
+    """Under which conditions: last, since they are mostly the same down the table.
+
+    Args:
+        rows: Those whose parity is shown, where their track is a certified one: no other promises
+            what a certificate checks.
+    """
+    certified = any(row["track"] in TRACKS and TRACKS[row["track"]].certified for row in rows)
     return [
+        *([text("parity", "parity")] if certified else []),
         text("recipe", "recipe"),
         text("precision", "precision"),
         whole("batch", "batch_size"),
@@ -180,4 +198,4 @@ def kind_of(row: Row) -> str:
 
 def kind_column() -> Column:
     """The column of `kind_of`."""
-    return Column("measured", kind_of, right=False)
+    return Column("measured", kind_of, right=False, who=True)

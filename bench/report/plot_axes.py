@@ -175,6 +175,13 @@ def _with_sides(ticks: list[float]) -> list[float]:
     return [*less, *ticks, *more]
 
 
+def one_scale(panels: Sequence[Axes]) -> None:
+    """The same x axis in all panels, as wide as the widest."""
+    ends = [panel.get_xlim() for panel in panels]
+    for panel in panels:
+        panel.set_xlim(min(low for low, _ in ends), max(high for _, high in ends))
+
+
 def draw_interval(
     axes: Axes,
     at: float,

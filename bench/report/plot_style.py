@@ -337,6 +337,7 @@ def framework_legend(
     frameworks: Iterable[str],
     *,
     lines: bool = False,
+    broad: Container[str] = (),
     networks: Iterable[str] = (),
 ) -> None:
     """One legend for the whole figure, below the panels: frameworks, then normalisations.
@@ -345,9 +346,10 @@ def framework_legend(
         figure: The figure.
         frameworks: Names, each with its colour.
         lines: Whether the plot has curves: then each has its line style, too.
+        broad: The frameworks whose curve is the broad pale one (`BROAD`).
         networks: The networks whose marks are in the plot.
     """
-    names = list(frameworks)
+    names, plain = list(frameworks), {"linewidth": 2}
     handles = [
         Line2D(
             [],
@@ -355,9 +357,12 @@ def framework_legend(
             color=colour(name, names),
             marker="" if lines else "s",
             markerfacecolor=face(name, names),
-            linestyle=dash(name, names) if lines else "",
-            linewidth=2,
             label=name,
+            **(
+                BROAD
+                if name in broad
+                else {"linestyle": dash(name, names) if lines else ""} | plain
+            ),
         )
         for name in names
     ]
@@ -394,12 +399,16 @@ def sign(label: str, mark: str = "", line: Dash = "") -> Line2D:
     )
 
 
+BROAD: dict[str, Any] = {"linestyle": "-", "linewidth": 4.0, "alpha": 0.45}
+"""A curve that others lie on: it is broad and pale, so that none hides another."""
+
+
 def beside_sign(
     axes: Axes,
     at: tuple[float, float],
     words: str,
     tint: str,
-    line: Dash,
+    line: Dash | Mapping[str, Any],
     *,
     points: float = 0,
     size: float = 10,
@@ -411,7 +420,7 @@ def beside_sign(
         at: Where the piece begins, in shares of the panel.
         words: What is written.
         tint: Colour of the curve.
-        line: Its style.
+        line: Its style, or all of its look.
         points: How far right of `at` the piece begins.
         size: Of the letters.
     """
@@ -419,9 +428,8 @@ def beside_sign(
     assert figure is not None
     place = figure.dpi_scale_trans + ScaledTranslation(*at, axes.transAxes)  # type: ignore[arg-type]
     ends = [points / 72, (points + _PIECE) / 72]
-    axes.add_artist(
-        Line2D(ends, [0, 0], color=tint, linestyle=line, transform=place, clip_on=False)
-    )
+    look = line if isinstance(line, Mapping) else {"linestyle": line}
+    axes.add_artist(Line2D(ends, [0, 0], color=tint, transform=place, clip_on=False, **look))
     axes.annotate(
         words,
         at,

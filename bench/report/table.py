@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from bench.analysis.results import Results
 from bench.analysis.rows import Row
 from bench.core.kinds import KINDS
+from bench.report.captions import Caption
 from bench.report.columns import Column
 from bench.report.leads import Lead, no_lead
 from bench.report.plot_style import (
@@ -18,6 +19,10 @@ from bench.report.report import Part
 
 def _no_notes(_: Sequence[Row]) -> list[str]:
     return []
+
+
+def _all_rows(_: Results, rows: Sequence[Row]) -> Sequence[Row]:
+    return rows
 
 
 @dataclass(frozen=True)
@@ -44,8 +49,10 @@ class Table:
     Attributes:
         name: Name of its CSV and Markdown files, and its anchor in the page.
         title: Its heading.
-        how: How to read it, one paragraph.
+        how: How to read it, one paragraph; sentences about a column are bound to its header.
         rows: The rows of one dataset, in full precision: what the CSV file holds.
+        shown: The rows that Markdown and page have of those of the file: fewer where some say the
+            same.
         columns: What Markdown and page show of a section's rows.
         charts: The plots that the page shows below it.
         notes: Lines below a section that only this table has.
@@ -58,7 +65,7 @@ class Table:
 
     name: str
     title: str
-    how: str
+    how: Caption
     rows: Callable[[Results], list[Row]]
     columns: Callable[[Sequence[Row]], list[Column]]
     charts: tuple[Chart, ...] = ()
@@ -68,3 +75,4 @@ class Table:
     times: tuple[str, ...] = ()
     lead: Lead = no_lead
     kinds: tuple[str, ...] = ()
+    shown: Callable[[Results, Sequence[Row]], Sequence[Row]] = _all_rows

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import takewhile
 from pathlib import Path
 
 import pandas as pd
@@ -20,8 +21,9 @@ from bench.analysis.rows import IDENTITY, Row
 from bench.core.files import sweep_once, write_whole
 from bench.core.records import Record
 from bench.report import footnotes
+from bench.report.captions import SIGNS, read_with
 from bench.report.chapters import TABLES
-from bench.report.columns import Column, text
+from bench.report.columns import Column, naming
 from bench.report.failing import Failures
 from bench.report.format import NOTHING, markdown
 from bench.report.report import Records, Report
@@ -50,6 +52,7 @@ class Section:
 
     Attributes:
         right: Which columns hold numbers.
+        who: How many columns, the first ones, say what a row is about.
         notes: The lines below.
         certified: False for the rows that stand apart for want of a passed certificate.
         rows: What the cells were made from.
@@ -64,6 +67,19 @@ class Section:
     notes: tuple[str, ...] = ()
     certified: bool = True
     rows: tuple[Row, ...] = ()
+    who: int = 0
+
+    @property
+    def names(self) -> list[str]:
+        """By row what its first columns say, without what is the same in all rows."""
+        told = [cells[: self.who] for cells in self.cells]
+        apart = [place for place in range(self.who) if len({cells[place] for cells in told}) > 1]
+        kept = apart or range(self.who)
+        named = ([(self.headers[place], cells[place]) for place in kept] for cells in told)
+        return [
+            " · ".join(f"{header} {cell}" if cell.isdigit() else cell for header, cell in pairs)
+            for pairs in ([(h, cell) for h, cell in pairs if cell != NOTHING] for pairs in named)
+        ]
 
     @property
     def lead(self) -> str:
@@ -92,9 +108,20 @@ def sections(table: Table, records: Records) -> list[Section]:
     return [section for results in datasets for section in results.once(make)]
 
 
+def caption(table: Table, found: Sequence[Section]) -> str:
+    """How to read a table with the columns of these sections, and the signs in their cells."""
+    headers = [header for section in found for header in section.headers]
+    signs = (sign for sign in SIGNS if any(_has_sign(section, sign) for section in found))
+    return read_with(table.how, frozenset([*headers, *signs]))
+
+
+def _has_sign(section: Section, sign: str) -> bool:
+    return any(cell.startswith(sign) for cells in section.cells for cell in cells)
+
+
 def _sections(table: Table, results: Results) -> list[Section]:
     parts: dict[tuple[str, bool], list[Row]] = {}
-    for row in results.once(table.rows):
+    for row in table.shown(results, results.once(table.rows)):
         parts.setdefault((row["track"], is_certified_row(row)), []).append(row)
     removed: dict[tuple[str, bool], list[Record]] = {}
     for record in results.removed:
@@ -124,7 +151,8 @@ def _section(
     removed: Sequence[Record],
 ) -> Section:
     on, certified = kind
-    columns = [text("run", "run", usual=str(part[0].get("run") or NOTHING)), *table.columns(part)]
+    run = naming("run", "run", usual=str(part[0].get("run") or NOTHING))
+    columns = [run, *table.columns(part)]
     shown = [column for column in columns if column.worth_showing(part)]
     dagger = any("†" in column.header for column in shown)
     below = [
@@ -148,6 +176,7 @@ def _section(
         notes=tuple(below),
         certified=certified,
         rows=tuple(part),
+        who=len(list(takewhile(lambda column: column.who, shown))),
     )
 
 
@@ -169,9 +198,10 @@ def _without_a_row(removed: Sequence[Record], part: Sequence[Row]) -> list[Recor
 
 def as_markdown(table: Table, records: Records) -> str:
     """The Markdown file of a table."""
-    parts = [f"# {table.title}", table.how]
+    found = sections(table, records)
+    parts = [f"# {table.title}", caption(table, found)]
     data = None
-    for section in sections(table, records):
+    for section in found:
         if section.data != data:
             data = section.data
             parts.append(f"## {data.label}")

@@ -14,6 +14,7 @@ from bench.core.records import RecordStore
 from bench.report import plots as report_plots
 from bench.report.chapters import TABLES
 from bench.report.chapters.learning.accuracy import accuracy_curves, accuracy_vs_throughput
+from bench.report.chapters.learning.accuracy_differences import DIFFERENCES
 from bench.report.chapters.learning.per_class import _DARK, _LIGHT, confusion, per_class
 from bench.report.chapters.speed.interleaved import SPEEDS
 from bench.report.chapters.speed.latency import latency
@@ -507,7 +508,7 @@ def test_plots_for_a_phone_have_one_column_with_names_above_their_marks():
     assert {drawing.figure.get_figwidth() for drawing in found} == {PHONE}
     for drawing in found:
         left = {round(axes.get_position().x0, 2) for axes in shown(drawing.figure)}
-        assert len(left) == (2 if drawing.name.startswith("confusion") else 1), drawing.name
+        assert len(left) == 1, drawing.name
     (differences,) = [d.figure for d in found if d.name == "accuracy_differences_closed"]
     (axes,) = differences.axes
     marks = sorted(line.get_ydata()[0] for line in axes.lines if line.get_marker() in "osD^")
@@ -516,11 +517,53 @@ def test_plots_for_a_phone_have_one_column_with_names_above_their_marks():
     assert all(name < mark for name, mark in zip(names, marks, strict=True))  # y grows downwards
 
 
+@pytest.mark.parametrize(
+    ("draw_one", "kind"),
+    [(throughput, "train_throughput"), (memory, "inference"), (per_class, "accuracy")],
+)
+def test_panels_of_one_measurement_share_a_scale(draw_one, kind):
+    """Bars of 575, 598 and 651 images/s were of equal length."""
+    names = ("cifar-plain", "cifar-lrn", "cifar-bn")
+    records = [make_record(name, kind=kind) for name in names]
+    records = [
+        replace(
+            record,
+            images_per_sample=factor * (record.images_per_sample or 1),
+            peak_memory_bytes=factor * 2**30,
+        )
+        for factor, record in zip((1, 2, 3), records, strict=True)
+    ]
+    panels = shown(draw(draw_one, records).figure)
+    assert len(panels) == 3
+    assert len({axes.get_xlim() for axes in panels}) == 1
+
+
 @pytest.mark.parametrize("draw_one", [latency, per_class])
 def test_a_figure_of_one_panel_is_as_wide_as_its_card(draw_one):
     kinds = {latency: "latency", per_class: "accuracy"}
     drawing = draw(draw_one, [make_record(kind=kinds[draw_one])])
     assert drawing.figure.get_figwidth() == ALONE
+
+
+def test_captions_tell_of_no_mark_that_is_not_drawn():
+    """One seed has no interval, one break-even is no thin line, and nothing lies on a device."""
+    both = ("pytorch", "keras-jax")
+    one = [make_record(kind="accuracy", framework=name) for name in both]
+    several = [*one, *(replace_seed(record, 1) for record in one)]
+    for function, words in (
+        (DIFFERENCES.draw, "Lines are 95 % intervals"),
+        (accuracy_curves, "Thin lines are seeds"),
+    ):
+        assert words in draw(function, several).how
+        assert words not in draw(function, one).how
+    timed = make_record(kind="train_throughput")
+    on_device = replace(timed, metrics={**timed.metrics, "device_memory_bytes": 2**30})
+    assert "thin bar" in draw(memory, [on_device]).how
+    assert "thin bar" not in draw(memory, [timed]).how
+
+
+def replace_seed(record, seed):
+    return make_record(kind=record.kind, framework=record.case.framework, seed=seed)
 
 
 def test_percentages_on_axes_have_a_space():

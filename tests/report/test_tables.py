@@ -8,8 +8,11 @@ from bench.analysis.experiments import by_dataset, labels, latest
 from bench.core.records import RecordStore
 from bench.core.text import without_folders
 from bench.report.blocks import stale
+from bench.report.captions import SIGNS, With
 from bench.report.format import CHANGE, POINTS, RATIO, SHARE, markdown, ratio, significant
+from bench.report.optimizers import optimizer_of
 from bench.report.tables import TABLES, as_markdown, frame, sections, write_tables
+from bench.training.recipes.base import Recipe
 from tests.support.synthetic_records.synthetic import (
     CLASSES,
     FRAMEWORKS,
@@ -47,7 +50,13 @@ def cells(table, records):
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
-    records = [
+    write_tables(every_kind(), folder)
+    return folder / "tables"
+
+
+def every_kind():
+    """Records with rows for every table."""
+    return [
         *make_run(),
         *make_normalisations(),
         *make_waterfall(),
@@ -57,8 +66,6 @@ def written(tmp_path_factory):
         make_record(kind="train_throughput", execution="compiled"),
         make_record(kind="train_throughput", devices=2),
     ]
-    write_tables(records, folder)
-    return folder / "tables"
 
 
 @pytest.mark.parametrize("name", TABLE)
@@ -68,7 +75,51 @@ def test_every_table_is_written_as_csv_and_markdown(written, name):
     assert (content["fingerprint"].str.len() == 64).all()
     text = (written / f"{name}.md").read_text(encoding="utf-8")
     assert "cifar10, fingerprint 0a1b2c3d4e5f" in text
-    assert TABLE[name].how in text
+    how = TABLE[name].how
+    assert (how if isinstance(how, str) else how[0]) in text
+
+
+@pytest.mark.parametrize("name", [name for name in TABLE if not isinstance(TABLE[name].how, str)])
+def test_sentences_of_a_caption_are_bound_to_columns_that_the_table_has(name):
+    """A renamed column would take its sentence along."""
+    rows = [section.rows for section in sections(TABLE[name], every_kind())]
+    headers = {column.header for some in rows for column in TABLE[name].columns(some)}
+    bound = [part for part in TABLE[name].how if isinstance(part, With)]
+    assert bound
+    assert {one for part in bound for one in part.shown} <= {*headers, *SIGNS}
+
+
+def test_a_caption_tells_of_no_column_that_is_not_there():
+    started = make_record(kind="startup")
+    seconds = {"worker_seconds": 9.0, "bare_seconds": 6.0}
+    with_bare = replace(started, metrics=started.metrics | seconds)
+    without = replace(started, metrics={**with_bare.metrics, "bare_seconds": None})
+    assert "*Bare* is" in as_markdown(TABLE["startup"], [with_bare])
+    assert "*Bare* is" not in as_markdown(TABLE["startup"], [without])
+
+
+def test_the_caption_of_accuracies_has_the_optimizer_of_the_recipe():
+    text = as_markdown(TABLE["accuracy"], [make_record(kind="accuracy")])
+    assert "(steady: SGD with Nesterov momentum 0.9)" in text
+    assert optimizer_of(Recipe("", "", momentum=0.0)) == "SGD"
+    assert optimizer_of(Recipe("", "", optimizer="adam")) == "Adam"
+
+
+def test_one_column_for_phones_tells_the_rows_of_a_table_apart():
+    (section,) = sections(
+        TABLE["throughput"],
+        [
+            record
+            for record in make_run(seeds=1)
+            if record.kind == "train_throughput" and record.case.track == "closed"
+        ],
+    )
+    named = dict(zip(section.names, section.cells, strict=True))
+    assert len(named) == len(section.cells) > 3
+    for name, row in named.items():
+        assert name == " · ".join(row[1:3])  # all are trainings, all passed
+    (alone,) = sections(TABLE["latency"], [make_record()])
+    assert alone.names == ["cifar-bn · pytorch"]
 
 
 @pytest.mark.parametrize("name", TABLE)

@@ -35,6 +35,7 @@ from bench.report.chapters.trust import (
     overhead,
     parity,
 )
+from bench.report.leads import Lead
 from bench.report.table import Table
 
 
@@ -47,12 +48,14 @@ class Topic:
         title: As the navigation has it.
         text: The question.
         tables: A chapter each, the one that answers it first.
+        remark: What the rows of another table say to it, with that table.
     """
 
     name: str
     title: str
     text: str
     tables: tuple[Table, ...]
+    remark: tuple[Table, Lead] | None = None
 
 
 TOPICS = (
@@ -99,6 +102,7 @@ TOPICS = (
         "Pretraining",
         "What do pretrained weights bring?",
         (article.TABLE, baselines.FEATURES),
+        remark=(accuracy.TABLE, accuracy.with_and_without_weights),
     ),
     Topic(
         "trust",

@@ -17,7 +17,7 @@ from bench.analysis.rows import Row, identity
 from bench.core.kinds import TRAIN_THROUGHPUT, kind
 from bench.core.records import Record
 from bench.report.charts.forest import Forest
-from bench.report.columns import Column, ends, how, number, text, weights, whole
+from bench.report.columns import Column, ends, how, naming, number, weights, whole
 from bench.report.format import NOTHING, RATIO, known, percent, significant
 from bench.report.leads import extremes
 from bench.report.table import Chart, Table
@@ -108,16 +108,16 @@ def _reached(record: Record) -> tuple[float, float]:
 def columns(rows: Sequence[Row]) -> list[Column]:
     """The loop's pace and what follows from it, then ours."""
     return [
-        text("network", "variant"),
-        text("framework", "framework"),
+        naming("network", "variant"),
+        naming("framework", "framework"),
         weights(),
-        whole("seeds", "seeds"),
-        number("article's loop images/s", "article_images_per_second"),
-        ends(significant, "article_low", "article_high"),
-        number("its whole training (s)", "article_seconds"),
+        Column("article's s / ours", _ratio, usual=NOTHING),
         Column("our accuracy", lambda row: percent(row["reached"]), usual=NOTHING),
         number("reached after (s)", "seconds", usual=NOTHING),
-        Column("article's s / ours", _ratio, usual=NOTHING),
+        number("its whole training (s)", "article_seconds"),
+        number("article's loop images/s", "article_images_per_second"),
+        ends(significant, "article_low", "article_high"),
+        whole("seeds", "seeds"),
         *how(),
     ]
 

@@ -14,6 +14,7 @@ from bench.analysis.results import Results
 from bench.analysis.rows import Row, counts, identity, provenance_columns
 from bench.core.kinds import TRAIN_THROUGHPUT
 from bench.networks.normalisations import NORMALISATIONS, Normalisation
+from bench.report.captions import ARROW, HOLLOW, INTERVAL, With, read_with
 from bench.report.chapters.learning.accuracy_differences import (
     apart,
     base_of,
@@ -21,7 +22,7 @@ from bench.report.chapters.learning.accuracy_differences import (
     single_experiments,
 )
 from bench.report.charts.forest import Forest, difference_axis
-from bench.report.columns import Column, how, seeds_of, text, who, whole
+from bench.report.columns import Column, how, naming, seeds_of, text, who, whole
 from bench.report.format import CHANGE, NOTHING, known, points
 from bench.report.leads import both, compared
 from bench.report.panels import first_lines
@@ -127,17 +128,17 @@ def _speed(pair: Pair | None, results: Results) -> Row:
 def columns(rows: Sequence[Row]) -> list[Column]:
     """What is compared with what, and both changes."""
     return [
-        *who(rows),
-        text("change", "normalisation"),
+        *who(),
+        naming("change", "normalisation"),
+        Column("accuracy (points)", lambda row: points(row["difference"], row["low"], row["high"])),
+        text("accuracy is", "accuracy_verdict"),
+        Column("images/s (%)", lambda row: CHANGE.estimate(*percent_change(row))),
+        text("training is", "speed_verdict"),
         Column("seeds", seeds_of),
         Column("seeds of base", partial(seeds_of, prefix="against_")),
         whole("pairs of seeds", "pairs", usual=NOTHING),
-        Column("accuracy (points)", lambda row: points(row["difference"], row["low"], row["high"])),
-        text("accuracy is", "accuracy_verdict"),
         whole("pairs of blocks", "speed_pairs", usual=NOTHING),
-        Column("images/s (%)", lambda row: CHANGE.estimate(*percent_change(row))),
-        text("training is", "speed_verdict"),
-        *how(),
+        *how(rows),
     ]
 
 
@@ -165,19 +166,25 @@ def normalisation(part: Part) -> Drawing | None:
     figure = new_figure(part.width(11.5), height, title, part.data)
     left, right = chain.from_iterable(grid_of_axes(figure, 2 // columns, columns))
     frameworks = sorted({str(row["framework"]) for row in rows}, key=framework_place)
-    SPEED.lines(left, groups, frameworks, narrow=part.narrow)
-    ACCURACY.lines(right, groups, frameworks, narrow=part.narrow)
+    marks = SPEED.lines(left, groups, frameworks, narrow=part.narrow)
+    marks |= ACCURACY.lines(right, groups, frameworks, narrow=part.narrow)
     framework_legend(figure, frameworks, networks=[str(row["variant"]) for row in rows])
     return Drawing(
         f"normalisation_{part.track}",
         title,
-        "Left of the line is slower, right of it faster or more accurate, both compared with the "
-        "same network without the normalisation (2 BN over 2 LRN: with LRN). Lines are 95 % "
-        "intervals, of accuracy from two seeds on; the shaded band is the margin of a tie, and a "
-        "hollow mark is a tie or inconclusive. An arrow with a value is an end beyond the panel."
-        f"{left_out}",
+        f"{read_with(_HOW, marks)}{left_out}",
         figure,
     )
+
+
+_HOW = (
+    "Left of the line is slower, right of it faster or more accurate, both compared with the same "
+    "network without the normalisation (2 BN over 2 LRN: with LRN). The shaded band is the margin "
+    "of a tie.",
+    With((INTERVAL,), "Lines are 95 % intervals, of accuracy from two seeds on."),
+    With((HOLLOW,), "A hollow mark is a tie or inconclusive."),
+    With((ARROW,), "An arrow with a value is an end beyond the panel."),
+)
 
 
 def _both(row: Row) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
@@ -15,6 +15,7 @@ from bench.analysis.results import Results
 from bench.analysis.rows import mean_over_seeds
 from bench.core.kinds import TRAIN_THROUGHPUT
 from bench.core.text import many
+from bench.report.captions import ARROW, With, read_with
 from bench.report.format import RATIO, SHARE, interval, significant
 from bench.report.panels import first_panels, panels_of, signed_title
 from bench.report.plot_axes import (
@@ -88,14 +89,39 @@ def accuracy_vs_throughput(part: Part) -> Drawing | None:
     return Drawing(
         f"accuracy_vs_throughput_{part.track}",
         title,
-        "Further right is faster, further up more accurate; a grey line joins the frameworks of "
-        "one network. Thin lines are 95 % intervals: of images/s over processes, of accuracy over "
-        "seeds, from two on; an arrow with a value is an end beyond the panel. The ratio of two "
-        "speeds is that of the table of interleaved runs, of pairs of neighbouring blocks, and not "
-        f"the quotient of two marks.{left_out}",
+        f"{read_with(_HOW, frozenset(_marks(axes, panels.values())))}{left_out}",
         figure,
         notes=tuple(_puzzles(points, part.results)),
     )
+
+
+_JOINED, _OF_SPEED, _OF_ACCURACY = "grey line", "interval of speed", "interval of accuracy"
+_HOW = (
+    "Further right is faster, further up more accurate.",
+    With((_JOINED,), "A grey line joins the frameworks of one network."),
+    With((_OF_SPEED,), "A thin line across is the 95 % interval of images/s over processes."),
+    With((_OF_ACCURACY,), "A thin line upwards is the 95 % interval of accuracy over seeds."),
+    With((ARROW,), "An arrow with a value is an end beyond the panel."),
+    "The ratio of two speeds is that of the table of interleaved runs, of pairs of neighbouring "
+    "blocks, and not the quotient of two marks.",
+)
+
+
+def _marks(axes: Axes, panels: Iterable[Sequence[_Point]]) -> Iterator[str]:
+    """The marks of `_HOW` that a drawn panel has."""
+    for panel in panels:
+        if len(panel) > 1:
+            yield _JOINED
+        for point in panel:
+            drawn = (
+                (_OF_SPEED, point.speed, axes.get_xlim()),
+                (_OF_ACCURACY, point.accuracy, axes.get_ylim()),
+            )
+            for name, (_, low, high), (least, most) in drawn:
+                if low is not None and high is not None:
+                    yield name
+                    if low < least or high > most:
+                        yield ARROW
 
 
 def _point(trained: Experiment, timed: Experiment, results: Results) -> _Point:

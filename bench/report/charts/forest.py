@@ -15,6 +15,7 @@ from bench.analysis.experiments import framework_place, labels
 from bench.analysis.results import Results
 from bench.analysis.rows import Row
 from bench.core.case import Case
+from bench.report.captions import ARROW, FILLED, HOLLOW, INTERVAL, Caption, read_with
 from bench.report.columns import case_of, framework_of
 from bench.report.footnotes import has_caveat, signed
 from bench.report.format import Quantity, known
@@ -90,7 +91,7 @@ class Forest:
     Attributes:
         name: First part of the names of its files.
         title: Its title, without the track.
-        how: How to read it.
+        how: How to read it; sentences about a mark are bound to it.
         table: Name of the table that has the rows that are not drawn.
         rows: The rows of one dataset.
         across: The label of the x axis for the rows that are drawn.
@@ -113,7 +114,7 @@ class Forest:
 
     name: str
     title: str
-    how: str
+    how: Caption
     table: str
     rows: Callable[[Results], list[Row]]
     across: Callable[[Sequence[Row]], str]
@@ -144,9 +145,10 @@ class Forest:
         figure = new_figure(part.width(self._width(shown)), height, title, part.data)
         axes = figure.subplots()
         frameworks = sorted({str(row["framework"]) for row in rows}, key=framework_place)
-        self.lines(axes, shown, frameworks, narrow=part.narrow)
+        marks = self.lines(axes, shown, frameworks, narrow=part.narrow)
         framework_legend(figure, frameworks, networks=[str(row["variant"]) for row in rows])
-        return Drawing(f"{self.name}_{part.track}", title, f"{self.how}{left_out}", figure)
+        how = read_with(self.how, marks)
+        return Drawing(f"{self.name}_{part.track}", title, f"{how}{left_out}", figure)
 
     def height(self, groups: Mapping[str, Sequence[Row]], *, narrow: bool) -> float:
         """Inches of a panel with these rows and its axis (`lines`)."""
@@ -184,7 +186,7 @@ class Forest:
         frameworks: Sequence[str],
         *,
         narrow: bool = False,
-    ) -> None:
+    ) -> frozenset[str]:
         """Draw rows in a panel, a line each; one without a value keeps its line empty.
 
         Args:
@@ -192,6 +194,9 @@ class Forest:
             groups: Rows by their heading.
             frameworks: Names of all frameworks of the figure.
             narrow: Whether names stand above their rows.
+
+        Returns:
+            The marks that it has, by their names in `bench.report.captions`.
         """
         rows = [row for some in groups.values() for row in some]
         valued = [row for row in rows if known(row.get(self.keys[0]))]
@@ -226,6 +231,16 @@ class Forest:
         axes.set_xlabel(in_lines(across, _PHONE_LETTERS) if narrow else across, color=SOFT)
         if narrow:
             axes.xaxis.label.set(x=0, ha="left")
+        return frozenset(mark for row in valued for mark in self._marks(row, limits))
+
+    def _marks(self, row: Row, limits: Ends) -> Iterator[str]:
+        found = self._interval(row)
+        yield FILLED if self._decided(row, found) else HOLLOW
+        _, low, high = found
+        if low is not None and high is not None and isinstance(self.show, Quantity):
+            yield INTERVAL
+            if low < limits[0] or high > limits[1]:
+                yield ARROW
 
     def _line(
         self,

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from bench.analysis.experiments import Experiment, labels
 from bench.core.case import Case
 from bench.core.kinds import kind
+from bench.report.plot_axes import one_scale
 from bench.report.plot_style import (
     ALONE,
     grid_of_axes,
@@ -32,6 +33,7 @@ def kind_grid(
     *,
     width: tuple[float, float],
     height: tuple[float, float],
+    shared: bool = True,
 ) -> Figure:
     """The figure of a part of a report.
 
@@ -43,6 +45,7 @@ def kind_grid(
         draw: Called with axes and the experiments in them.
         width: Inches of a column, and of the margin.
         height: Inches of a row, and of each framework in it.
+        shared: Whether all panels of a kind have one scale, so that lengths compare.
     """
     names = labels(panels)
     letters = part.letters(round(_LETTERS * width[0]))
@@ -61,10 +64,15 @@ def kind_grid(
     ]
     wide = width[0] * columns + width[1] if columns > 1 else ALONE
     figure = new_figure(part.width(wide), 1.1 + sum(heights), title, part.data)
+    alike: dict[str, list[Axes]] = {}
     for places, line in zip(grid_of_axes(figure, len(lines), columns, heights), lines, strict=True):
         for axes, (above, some) in zip(places, line, strict=False):
             axes.set_title(above)
             draw(axes, some, part)
+            alike.setdefault(some[0].kind, []).append(axes)
         for axes in places[len(line) :]:
             axes.set_axis_off()
+    if shared:
+        for panels_of_kind in alike.values():
+            one_scale(panels_of_kind)
     return figure

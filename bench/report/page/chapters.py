@@ -13,7 +13,7 @@ from markupsafe import Markup
 from bench.analysis.experiments import device_of, frameworks_of, variant_place
 from bench.analysis.rows import Row
 from bench.core.records import Record
-from bench.report.chapters import TOPICS
+from bench.report.chapters import TOPICS, Topic
 from bench.report.chapters.trust import failures
 from bench.report.columns import case_of
 from bench.report.failing import Failures
@@ -26,7 +26,7 @@ from bench.report.plot_style import (
 )
 from bench.report.plots import UNCERTIFIED
 from bench.report.report import Report
-from bench.report.tables import Section, Table, sections
+from bench.report.tables import Section, Table, caption, sections
 from bench.training.tracks import TRACKS
 
 ROWS, FEW_ROWS = 250, 50
@@ -42,19 +42,22 @@ class ShownRow:
 
     Attributes:
         anchor: Its place in the page.
+        name: What tells it from the others: a phone has one column for it, so that values are seen
+            with it.
         cells: As the table has them.
         facets: Network, framework, device and precision; empty where it has none.
         records: Places in the page's records of those that it opens to.
     """
 
     anchor: str
+    name: str
     cells: tuple[str, ...]
     facets: tuple[str, ...]
     records: tuple[int, ...]
 
     def to_json(self, facets: int) -> list[Any]:
         """As the page's script reads it, with the place of its facets among all."""
-        return [self.anchor, list(self.cells), facets, list(self.records)]
+        return [self.anchor, [self.name, *self.cells], facets, list(self.records)]
 
 
 @dataclass(frozen=True)
@@ -116,6 +119,11 @@ class Chapter:
         return [(part.section, lead) for part in self.parts if (lead := part.section.lead)]
 
     @property
+    def how(self) -> str:
+        """How to read its tables."""
+        return caption(self.table, [part.section for part in self.parts])
+
+    @property
     def number(self) -> int:
         """How many rows its tables have."""
         return sum(len(part.section.cells) for part in self.parts)
@@ -123,12 +131,23 @@ class Chapter:
 
 @dataclass(frozen=True)
 class Group:
-    """The chapters that answer one question."""
+    """The chapters that answer one question.
+
+    Attributes:
+        name: Its anchor in the page, after ``q-``.
+        title: As the navigation has it.
+        text: The question.
+        chapters: Those that have something to show.
+        source: The table that its remarks are from; None where there are none.
+        remarks: Sections of that table with what their rows say to the question.
+    """
 
     name: str
     title: str
     text: str
     chapters: list[Chapter]
+    source: Table | None = None
+    remarks: Sequence[tuple[Section, str]] = ()
 
 
 def groups(
@@ -157,8 +176,19 @@ def groups(
             figures.sort(key=lambda figure: UNCERTIFIED in figure.plot.name)
             if parts or figures:
                 chapters.append(Chapter(table, parts, figures))
-        found.append(Group(topic.name, topic.title, topic.text, chapters))
+        source, remarks = failing.attempt(
+            f"The remark on {topic.title}", partial(_remarks, topic, report), (None, [])
+        )
+        found.append(Group(topic.name, topic.title, topic.text, chapters, source, remarks))
     return found
+
+
+def _remarks(topic: Topic, report: Report) -> tuple[Table | None, list[tuple[Section, str]]]:
+    if topic.remark is None:
+        return None, []
+    table, say = topic.remark
+    said = [(section, say(section.rows)) for section in sections(table, report)]
+    return table, [(section, words) for section, words in said if words]
 
 
 def _part(
@@ -172,8 +202,10 @@ def _part(
     rows = section.rows[: sum(room)]
     anchors = keys_of(rows, table.name, taken)
     made = [
-        ShownRow(anchor, cells, facets_of(row), tuple(details.of(table, row)))
-        for anchor, cells, row in zip(anchors, section.cells, rows, strict=False)
+        ShownRow(anchor, name, cells, facets_of(row), tuple(details.of(table, row)))
+        for anchor, name, cells, row in zip(
+            anchors, section.names, section.cells, rows, strict=False
+        )
     ]
     return Part(name, section, made[: room[0]], made[room[0] :])
 

@@ -10,6 +10,7 @@ from typing import Any
 from bench.core.kinds import KINDS
 from bench.core.records import Record
 from bench.core.text import flatten, without_folders
+from bench.report.optimizers import used_settings
 
 Pairs = tuple[tuple[str, str], ...]
 """Keys with their values, as the page shows them."""
@@ -47,7 +48,13 @@ def shown(value: Any, key: str = "") -> str:
 
 
 class Flat:
-    """Nested settings as pairs of dotted key and words; equal settings are flattened once."""
+    """Nested settings as pairs of dotted key and words; equal settings are flattened once.
+
+    What the optimizer of their recipe does not use is left out.
+
+    Args:
+        shows: Whether a key is shown.
+    """
 
     def __init__(self, shows: Callable[[str], bool] = lambda key: True) -> None:
         self._shows = shows
@@ -65,7 +72,7 @@ class Flat:
     def _equal(self, settings: Mapping[str, Any]) -> Pairs:
         text = repr(settings)
         if text not in self._found:
-            flat = flatten(settings).items()
+            flat = flatten(used_settings(settings)).items()
             self._found[text] = tuple((k, shown(value, k)) for k, value in flat if self._shows(k))
         return self._found[text]
 

@@ -56,7 +56,10 @@ def test_the_faster_one_catches_up_after_what_its_start_cost():
     assert row["verdict"] == "break-even"
     (shown,) = cells(records)
     assert (shown["level after images"], shown["level after epochs"]) == ("40,000", "0.800")
-    assert (shown["starts later by (s)"], shown["of which first step (s)"]) == ("+20.0", "+18.0")
+    assert (shown["start-up, difference (s)"], shown["of which first step (s)"]) == (
+        "+20.0",
+        "+18.0",
+    )
 
 
 def test_who_is_faster_and_starts_sooner_is_ahead_from_the_start():
@@ -64,7 +67,7 @@ def test_who_is_faster_and_starts_sooner_is_ahead_from_the_start():
     (row,) = rows(records)
     assert (row["framework"], row["verdict"]) == ("keras-jax", "ahead from the start")
     (shown,) = cells(records)
-    assert (shown["level after images"], shown["starts later by (s)"]) == ("—", "-2.00")
+    assert (shown["level after images"], shown["start-up, difference (s)"]) == ("—", "-2.00")
 
 
 def test_rates_that_were_not_told_apart_have_no_break_even():

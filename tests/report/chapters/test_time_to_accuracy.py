@@ -11,7 +11,7 @@ from bench.report.chapters.learning.time_to_accuracy import time_to_accuracy
 from bench.report.plot_style import (
     style,
 )
-from bench.report.tables import TABLES, frame, sections
+from bench.report.tables import TABLES, as_markdown, frame, sections
 from bench.stats.survival import Seed, median_time, restricted_mean, survival_curve
 from tests.support.parts import part_of
 from tests.support.synthetic_records.synthetic import (
@@ -169,6 +169,39 @@ def test_seconds_count_from_the_empty_process_and_images_do_not():
         "104",
     )
     assert (shown["start-up (s)"], shown["of which first step (s)"]) == ("5.00", "1.50")
+
+
+def evaluated(record, *, every, thresholds):
+    """The same, evaluated every so many images; (accuracy, images or None) of its thresholds."""
+    curve = [{"images": every}, {"images": 2 * every}]
+    found = [
+        {"accuracy": goal, "images": images, "seconds": images and images / 1000}
+        for goal, images in thresholds
+    ]
+    return replace(record, metrics={**record.metrics, "curve": curve, "thresholds": found})
+
+
+def test_accuracies_of_one_evaluation_share_a_row_that_says_what_is_known_of_them():
+    """12.9 s stood for 30 % and 40 %, which the first of two evaluations had found."""
+    goals = [(0.3, 5000), (0.4, 5000), (0.5, 10_000), (0.6, None)]
+    records = [evaluated(run(1.0), every=5000, thresholds=goals)]
+    assert list(frame(TABLE, records)["threshold"]) == [0.3, 0.4, 0.5]
+    first, second = cells(records)
+    assert (first["accuracy"], first["median (s)"]) == ("30, 40 %", "≤ 8.50")
+    assert (first["mean (s)"], first["median images"]) == ("≤ 8.50", "≤ 5,000")
+    assert (second["accuracy"], second["median (s)"]) == ("50 %", "13.5")
+    (section,) = sections(TABLE, records)
+    assert "evaluated every 5,000 images" in section.notes[0]
+    assert "50 % test accuracy was reached after 13.5 s" in section.lead
+    text = as_markdown(TABLE, records)
+    assert "≤ says" in text
+    assert "≥ says" not in text
+
+
+def test_an_accuracy_of_the_first_evaluation_was_there_before():
+    records = [evaluated(run(1.0), every=5000, thresholds=[(0.3, 5000)])]
+    (section,) = sections(TABLE, records)
+    assert "30 % test accuracy was there at the first evaluation, after 8.50 s" in section.lead
 
 
 def test_frameworks_share_the_horizon_of_the_one_that_ended_first():

@@ -26,7 +26,7 @@ from bench.analysis.experiments import framework_place, labels
 from bench.analysis.results import Results
 from bench.analysis.rows import Row, mean_over_seeds
 from bench.core.case import Case
-from bench.report.columns import Column, case_of, number, seeds_of, text, whole
+from bench.report.columns import Column, case_of, naming, number, seeds_of, text, whole
 from bench.report.footnotes import has_caveat, signed
 from bench.report.format import (
     CHANGE,
@@ -72,15 +72,15 @@ def rows_of(results: Results) -> list[Row]:
 def columns(rows: Sequence[Row]) -> list[Column]:
     """Network, framework, what was switched, and what that did."""
     return [
-        text("network", "variant"),
-        text("framework", "framework"),
-        text("switched", "switched"),
-        Column("seeds", _seeds),
+        naming("network", "variant"),
+        naming("framework", "framework"),
+        naming("switched", "switched"),
         Column("test accuracy", _accuracy),
         Column("change (points)", _accuracy_change),
         number("images/s", "images_per_second"),
         Column("change (x)", _rate_change),
         Column("from → to", from_to, right=False),
+        Column("seeds", _seeds),
         text("recipe", "recipe", usual="ablation"),
         whole("batch", "batch_size"),
     ]

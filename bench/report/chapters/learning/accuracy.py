@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain, islice
 from typing import Any
 
@@ -12,16 +12,26 @@ from matplotlib.ticker import (
     PercentFormatter,
 )
 
-from bench.analysis.experiments import Experiment, framework_labels_of, labels
+from bench.analysis.experiments import Experiment, framework_labels_of, labels, start_of
 from bench.analysis.rows import Row, accuracy_rows
 from bench.analysis.time_to_accuracy import before_training, startup_of
 from bench.core.kinds import TRAIN_THROUGHPUT
 from bench.core.text import many
 from bench.report.charts.accuracy_and_speed import accuracy_vs_throughput
 from bench.report.charts.accuracy_seeds import seeds
-from bench.report.columns import Column, dagger, how, number, seeds_of, who, whole
-from bench.report.format import NOTHING, percent, percent_interval, share, significant
+from bench.report.columns import Column, case_of, dagger, how, number, seeds_of, who, whole
+from bench.report.format import (
+    NOTHING,
+    joined,
+    known,
+    percent,
+    percent_interval,
+    share,
+    significant,
+)
 from bench.report.leads import extremes
+from bench.report.leads import who as who_is
+from bench.report.optimizers import optimizer_of
 from bench.report.panels import SEEDS, first_panels, panels_of, signed_title
 from bench.report.plot_axes import (
     from_zero,
@@ -41,6 +51,7 @@ from bench.report.plot_style import (
 )
 from bench.report.report import Part
 from bench.report.table import Chart, Table
+from bench.training.recipes import recipe
 
 _AXES = ("epoch", "seconds")
 
@@ -50,6 +61,8 @@ _LETTERS = 42  # of a title above axes 4.5 inches wide
 
 _REMOVED = "removed: the seconds are no measurement"
 
+_STEADY = recipe("steady")
+
 Curve = list[tuple[float, float]]
 """Epochs or seconds, and the test accuracy reached by then."""
 
@@ -57,8 +70,7 @@ Curve = list[tuple[float, float]]
 def columns(rows: Sequence[Row]) -> list[Column]:
     """Accuracy and what it cost."""
     return [
-        *who(rows),
-        Column("seeds", seeds_of),
+        *who(),
         Column("test accuracy", lambda row: percent(row["accuracy"])),
         Column(
             "95 % interval", lambda row: percent_interval(row["low"], row["high"]), usual=NOTHING
@@ -66,7 +78,8 @@ def columns(rows: Sequence[Row]) -> list[Column]:
         dagger("published †", share),
         number("training (s)", "train_seconds"),
         whole("training images", "train_images"),
-        *how(),
+        Column("seeds", seeds_of),
+        *how(rows),
     ]
 
 
@@ -109,8 +122,18 @@ def accuracy_curves(part: Part) -> Drawing | None:
         title,
         "The same runs twice: against epochs (what was learnt from the same images) and against "
         "seconds (what that cost: start-up and training, without evaluation). "
-        f"Thin lines are seeds ({SEEDS} at most), the bold one is the mean of all.{left_out}",
+        f"{_marks(panels.values())}{left_out}",
         figure,
+    )
+
+
+def _marks(panels: Iterable[Sequence[Experiment]]) -> str:
+    """What the lines are, where one is of several seeds."""
+    if not any(len(_curves(experiment)) > 1 for panel in panels for experiment in panel):
+        return "A line is one seed, a mark an evaluation."
+    return (
+        f"Thin lines are seeds ({SEEDS} at most), the bold one is the mean of all; a mark is an "
+        "evaluation."
     )
 
 
@@ -159,14 +182,42 @@ def _learning(
     hover(line, f"{framework}: {what} ({many(len(curves), 'seed')})")
 
 
+def with_and_without_weights(rows: Sequence[Row]) -> str:
+    """The accuracies of each network that was trained from pretrained weights, in one framework,
+    next to those from scratch: ``imagenet-lrn in pytorch: 68.4 % (…), 35.4 % (scratch, …).``"""
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        if known(row["accuracy"]):
+            groups.setdefault(who_is(row, seconds=False), []).append(row)
+    found = {
+        name: sorted(some, key=lambda row: float(row["accuracy"]), reverse=True)
+        for name, some in groups.items()
+        if any(row["init"] == "pretrained" for row in some)
+    }
+    lines = [
+        f"{name}: {joined([_with_start(row) for row in some[:_STARTS]])}"
+        for name, some in list(found.items())[:_STARTS]
+    ]
+    return f"Test accuracy of {'; '.join(lines)}." if lines else ""
+
+
+_STARTS = 4
+"""Networks, and starts of each, that the sentence names."""
+
+
+def _with_start(row: Row) -> str:
+    conditions = (start_of(case_of(row)), f"recipe {row['recipe']}")
+    return f"{percent(row['accuracy'])} ({', '.join(conditions)})"
+
+
 TABLE = Table(
     "accuracy",
     "Test accuracy",
     "Mean over seeds with a 95 % t interval (from two seeds on). *Training (s)* is of all steps of "
     "the recipe with its optimizer, the first step too, without start-up and evaluation. The "
-    "images/s of the throughput table are of the steady state of another recipe (steady: plain "
-    "SGD), so they are not images over these seconds. A seed that diverged counts in the mean; "
-    "one that failed is named next to the seeds.",
+    "images/s of the throughput table are of the steady state of another recipe "
+    f"({_STEADY.name}: {optimizer_of(_STEADY)}), so they are not images over these seconds. A "
+    "seed that diverged counts in the mean; one that failed is named next to the seeds.",
     accuracy_rows,
     columns,
     charts=(

@@ -18,6 +18,7 @@ from bench.analysis.results import Results
 from bench.analysis.rows import Row, caveats_of_both, counts, identity
 from bench.core.case import Case
 from bench.networks.normalisations import NORMALISATIONS, Normalisation
+from bench.report.captions import ARROW, HOLLOW, INTERVAL, With
 from bench.report.charts.forest import Forest, difference_axis
 from bench.report.columns import Column, how, seeds_of, text, who, whole
 from bench.report.format import CHANGE, NOTHING, points
@@ -132,15 +133,15 @@ def _verdict(experiment: Experiment, other: Experiment | None, refused: str, wor
 def columns(rows: Sequence[Row]) -> list[Column]:
     """Who is compared with whom, from which seeds, and the difference with its interval."""
     return [
-        *who(rows),
+        *who(),
+        Column("difference (points)", _difference),
+        text("verdict", "verdict"),
         text("compared with", "reference"),
         Column("seeds", seeds_of),
         Column("its seeds", partial(seeds_of, prefix="against_")),
         whole("pairs", "pairs", usual=NOTHING),
-        Column("difference (points)", _difference),
-        text("verdict", "verdict"),
         text("method", "method"),
-        *how(),
+        *how(rows),
     ]
 
 
@@ -156,9 +157,13 @@ def one_seed(row: Row) -> str:
 DIFFERENCES = Forest(
     "accuracy_differences",
     "Differences in accuracy",
-    "Right of the line is more accurate than what the name after *over* says; lines are 95 % "
-    "intervals, the shaded band is the margin of a tie, and a hollow mark is a tie or "
-    "inconclusive. An arrow with a value is an end beyond the panel.",
+    (
+        "Right of the line is more accurate than what the name after *over* says; the shaded band "
+        "is the margin of a tie.",
+        With((INTERVAL,), "Lines are 95 % intervals."),
+        With((HOLLOW,), "A hollow mark is a tie or inconclusive."),
+        With((ARROW,), "An arrow with a value is an end beyond the panel."),
+    ),
     "accuracy_differences",
     difference_rows,
     lambda _: "difference of test accuracy, percentage points",

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -29,7 +30,7 @@ from bench.analysis.experiments import Data, Experiment, framework_place, labels
 from bench.analysis.results import Results
 from bench.analysis.rows import Row, identity, provenance_columns
 from bench.core.case import Case
-from bench.report.columns import Column, execution, how, text, weights, whole
+from bench.report.columns import Column, execution, how, naming, text, weights, whole
 from bench.report.footnotes import signed
 from bench.report.format import NOTHING, count, joined, known, power, share
 from bench.report.leads import extremes
@@ -39,8 +40,8 @@ from bench.report.plot_axes import (
 )
 from bench.report.plot_style import (
     ALONE,
+    BROAD,
     SOFT,
-    Dash,
     Drawing,
     beside_sign,
     colour,
@@ -100,15 +101,15 @@ def _row(pair: TrainingPair, data: Data) -> Row:
 def columns(rows: Sequence[Row]) -> list[Column]:
     """At which step each training diverges from the reference's."""
     return [
-        text("network", "variant"),
-        text("framework", "framework"),
+        naming("network", "variant"),
+        naming("framework", "framework"),
         execution(),
-        text("compared with", "reference"),
         weights(),
-        whole("seed", "seed"),
-        whole("steps compared", "steps"),
-        Column("difference at step 1", lambda row: power(row["first_difference"])),
+        replace(whole("seed", "seed"), who=True),
         *(Column(f"first above {share(t)}", partial(_step, t), right=False) for t in THRESHOLDS),
+        Column("difference at step 1", lambda row: power(row["first_difference"])),
+        whole("steps compared", "steps"),
+        text("compared with", "reference"),
         *how(),
     ]
 
@@ -151,7 +152,8 @@ def divergence(part: Part) -> Drawing | None:
         for row in (0, 1):
             grid[2 * (place // columns) + row][place % columns].set_axis_off()
     if part.narrow:
-        framework_legend(figure, part.frameworks, lines=True)
+        references = {p.reference.case.framework_label for some in panels.values() for p in some}
+        framework_legend(figure, part.frameworks, lines=True, broad=references)
     return Drawing(
         f"divergence_{part.track}",
         title,
@@ -181,15 +183,13 @@ def _losses(axes: Axes, panel: Sequence[TrainingPair], part: Part) -> None:
     for record in (panel[0].reference, *(pair.record for pair in panel)):
         losses, name = step_losses(record), record.case.framework_label
         tint = colour(name, part.frameworks)
-        # The reference is broad and pale, so that a line that lies on it does not hide it.
-        first = record is panel[0].reference
-        width, alpha = (4.0, 0.45) if first else (1.1, 1.0)
-        style = "-" if first else dash(name, part.frameworks)
-        (line,) = axes.plot(_steps(losses), losses, color=tint, linestyle=style)
-        line.set(linewidth=width, alpha=alpha)
+        look = {"linestyle": dash(name, part.frameworks), "linewidth": 1.1}
+        if record is panel[0].reference:
+            look = BROAD
+        (line,) = axes.plot(_steps(losses), losses, color=tint, **look)
         hover(line, f"{name}: loss {losses[0]:.4g} at step 1, {losses[-1]:.4g} at {len(losses)}")
         known = losses[np.isfinite(losses)]
-        ends.append((float(known[-1]) if len(known) else 0.0, name, tint, style))
+        ends.append((float(known[-1]) if len(known) else 0.0, name, tint, look))
     axes.set_ylabel("loss of the step")
     axes.margins(y=0.08)  # room for the broad line
     axes.tick_params(labelbottom=False)
@@ -198,7 +198,7 @@ def _losses(axes: Axes, panel: Sequence[TrainingPair], part: Part) -> None:
         _name_ends(axes, ends)
 
 
-def _name_ends(axes: Axes, ends: Sequence[tuple[float, str, str, Dash]]) -> None:
+def _name_ends(axes: Axes, ends: Sequence[tuple[float, str, str, dict[str, Any]]]) -> None:
     """Write each line's name at its right end, moved apart where lines end together."""
     low, high = axes.get_ylim()
     heights: list[float] = []  # shares of the panel's
@@ -207,8 +207,8 @@ def _name_ends(axes: Axes, ends: Sequence[tuple[float, str, str, Dash]]) -> None
         lowest = heights[-1] + _LINE if heights else 0.0
         heights.append(max(lowest, (value - low) / (high - low)))
     over = max(heights[-1] - 1, 0)
-    for height, (_, name, tint, line) in zip(heights, ordered, strict=True):
-        beside_sign(axes, (1, height - over), name, tint, line, points=5)
+    for height, (_, name, tint, look) in zip(heights, ordered, strict=True):
+        beside_sign(axes, (1, height - over), name, tint, look, points=5)
 
 
 def _differences(axes: Axes, panel: Sequence[TrainingPair], part: Part) -> None:

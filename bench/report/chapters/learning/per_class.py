@@ -31,6 +31,7 @@ from bench.report.leads import who_among
 from bench.report.panels import first_panels, panels_of, signed_title
 from bench.report.plot_axes import (
     accuracy_axis,
+    one_scale,
 )
 from bench.report.plot_style import (
     ALONE,
@@ -54,7 +55,7 @@ PAIRS = 5
 _LETTERS = 42  # of a title above axes 4.5 inches wide
 _MATRIX_LETTERS = 24  # of one above a matrix
 _ACROSS = 4  # matrices side by side, where a network has no more
-_ACROSS_PHONE = 2
+_SMALL, _FIGURES, _ON_PHONE = 7, 6, 9  # points of names and figures of a matrix
 _LIGHT, _DARK = "#fffffe", "#010101"
 """On the cells of a matrix, whose colours are the same on a light page and on a dark one: none of
 the colours that follow the page's (`bench.report.page.chapters`)."""
@@ -89,12 +90,12 @@ def columns(rows: Sequence[Row]) -> list[Column]:
     """A column for each class, in the order of the dataset."""
     classes = _classes(rows)
     return [
-        *who(rows),
-        Column("seeds", seeds_of),
-        *(fraction(name, name) for name in classes),
+        *who(),
         fraction("mean", MEAN_OF_CLASSES),
         dagger("published mean †", share),
-        *how(),
+        *(fraction(name, name) for name in classes),
+        Column("seeds", seeds_of),
+        *how(rows),
     ]
 
 
@@ -133,6 +134,7 @@ def per_class(part: Part) -> Drawing | None:
             in_lines(signed_title(names[case], panel, timed=False), part.letters(_LETTERS))
         )
         _dots(axes, panel, part.frameworks)
+    one_scale(places[: len(panels)])
     for axes in places[len(panels) :]:
         axes.set_axis_off()
     networks = [case.variant for case in panels]
@@ -141,7 +143,8 @@ def per_class(part: Part) -> Drawing | None:
         f"per_class_{part.track}",
         title,
         "Further right is better: the share of a class's test images that were classified "
-        f"correctly, mean over seeds. The scale does not start at zero.{left_out}",
+        "correctly, mean over seeds. All panels share a scale, which does not start at zero."
+        f"{left_out}",
         figure,
     )
 
@@ -178,16 +181,17 @@ def confusion(part: Part) -> Drawing | None:
     names = labels(panels)
     titled = [(_above(names[case], e), e) for case, panel in panels.items() for e in panel]
     columns = _columns([len(panel) for panel in panels.values()])
-    columns = min(columns, _ACROSS_PHONE) if part.narrow else columns
+    columns = part.across(columns, columns)
     rows = -(-len(titled) // columns)
     title = f"Confusion of classes, {part.track} track"
     lines = max(above.count("\n") + 1 for above, _ in titled)
-    height = 0.8 + rows * ((2.45 if part.narrow else 2.8) + 0.16 * lines)
+    height = 0.8 + rows * ((3.9 if part.narrow else 2.8) + 0.16 * lines)
     figure = new_figure(part.width(max(5.5, 1.3 + 2.2 * columns)), height, title, part.data)
     places = [axes for row in grid_of_axes(figure, rows, columns) for axes in row]
     for place, (axes, (above, experiment)) in enumerate(zip(places, titled, strict=False)):
         axes.set_title(above, fontsize=9)
-        _matrix(axes, experiment, first=place % columns == 0)
+        sizes = (_ON_PHONE, _ON_PHONE) if part.narrow else (_SMALL, _FIGURES)
+        _matrix(axes, experiment, sizes, first=place % columns == 0)
     for axes in places[len(titled) :]:
         axes.set_axis_off()
     return Drawing(
@@ -212,13 +216,15 @@ def _columns(sizes: Sequence[int]) -> int:
     return min(sum(sizes), max(1, _ACROSS // alike) * alike)
 
 
-def _matrix(axes: Axes, experiment: Experiment, *, first: bool) -> None:
+def _matrix(axes: Axes, experiment: Experiment, sizes: tuple[float, float], *, first: bool) -> None:
+    """Draw a matrix with names and figures of these sizes; rows have names where it is `first`."""
+    names, figures = sizes
     found = [r.metrics for r in experiment.ok if r.metrics.get("confusion")]
     counts = np.sum([np.asarray(m["confusion"], dtype=int) for m in found], axis=0)
     totals = counts.sum(axis=1)
     classes = found[0].get("classes") or [str(i) for i in range(len(counts))]
     middles = np.arange(len(classes)) + 0.5
-    name_rows(axes, dict(zip(middles, classes, strict=True)) if first else {}, size=7)
+    name_rows(axes, dict(zip(middles, classes, strict=True)) if first else {}, size=names)
     for (row, column), number in np.ndenumerate(counts):
         share = number / max(totals[row], 1)
         # By its square root: an error of 5 % must be visible next to a diagonal of 70 %.
@@ -230,13 +236,13 @@ def _matrix(axes: Axes, experiment: Experiment, *, first: bool) -> None:
         hover(cell, f"{taken}: {number:,} of {totals[row]:,}")
         if row == column:
             middle, figure = (column + 0.5, row + 0.5), f"{100 * share:.0f}"
-            axes.text(*middle, figure, ha="center", va="center", fontsize=6, color=_on(tint))
+            axes.text(*middle, figure, ha="center", va="center", fontsize=figures, color=_on(tint))
     axes.set_xlim(0, len(classes))
     axes.set_ylim(len(classes), 0)
     axes.set_aspect("equal", anchor="S")  # room for the names below it is kept so
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
-    axes.set_xticks(middles, classes, rotation=90, fontsize=7)
+    axes.set_xticks(middles, classes, rotation=90, fontsize=names)
 
 
 def _on(tint: str) -> str:
@@ -299,15 +305,15 @@ def most_confused(experiment: Experiment, number: int = PAIRS) -> list[Row]:
 def confusion_columns(rows: Sequence[Row]) -> list[Column]:
     """The pair, how many images, and the share in each direction."""
     return [
-        *who(rows),
-        Column("seeds", seeds_of),
-        whole("rank", "rank"),
+        *who(),
         text("class A", "one"),
         text("class B", "other"),
-        whole("images", "images"),
         fraction("A taken for B", "one_as_other"),
         fraction("B taken for A", "other_as_one"),
-        *how(),
+        whole("images", "images"),
+        whole("rank", "rank"),
+        Column("seeds", seeds_of),
+        *how(rows),
     ]
 
 

@@ -7,19 +7,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import partial
-from itertools import chain, islice
+from itertools import chain, islice, pairwise
+from statistics import median
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from bench.analysis.certified import is_certified_row
 from bench.analysis.experiments import Data, Experiment, framework_labels_of, labels
 from bench.analysis.published import accuracies_at, published_figure
 from bench.analysis.results import Results
 from bench.analysis.rows import Row, counts, identity, mean_over_seeds
 from bench.analysis.time_to_accuracy import PARTS, TimeToAccuracy, startup_of, times_to_accuracy
+from bench.core.records import Record
 from bench.core.text import many
+from bench.report.captions import AT_LEAST, AT_MOST, With
 from bench.report.columns import Column, case_of, how, number, seeds_of, who, whole
-from bench.report.format import NOTHING, count, joined, known, significant
+from bench.report.format import count, joined, known, significant
 from bench.report.leads import extremes
 from bench.report.panels import first_lines, signed_title
 from bench.report.plot_axes import (
@@ -94,31 +99,87 @@ def _startup(experiment: Experiment) -> Row:
 def columns(rows: Sequence[Row]) -> list[Column]:
     """How many seeds reached it and when, by the clock and by images."""
     return [
-        *who(rows),
-        Column("accuracy", lambda row: f"{100 * row['threshold']:g} %"),
-        Column("seeds", seeds_of),
+        *who(),
+        Column("accuracy", lambda row: f"{', '.join(f'{100 * goal:g}' for goal in _goals(row))} %"),
+        Column("median (s)", partial(_median, "seconds")),
         Column("reached", lambda row: f"{row['reached']} of {row['seeds']}"),
-        Column("median (s)", lambda row: _or_never(significant(row["median_seconds"]))),
         Column("mean (s)", partial(_mean, "seconds")),
         number("horizon (s)", "horizon_seconds"),
-        Column("median images", lambda row: _or_never(count(row["median_images"]))),
+        Column("median images", partial(_median, "images")),
         Column("mean images", partial(_mean, "images")),
         whole("horizon images", "horizon_images"),
         Column("start-up (s)", partial(_startup_cell, "startup_seconds")),
         Column("of which first step (s)", partial(_startup_cell, "first_step_seconds")),
-        *how(),
+        Column("seeds", seeds_of),
+        *how(rows),
     ]
 
 
-def _or_never(shown: str) -> str:
-    return "never" if shown == NOTHING else shown
+def by_evaluation(results: Results, rows: Sequence[Row]) -> list[Row]:
+    """One row for all accuracies that the same evaluations found, with what is known of these.
+
+    ``thresholds`` are the accuracies, ``every_images`` the images between two evaluations, and
+    ``by_first`` whether the first one of each seed found it: it was reached at some time before.
+    """
+    members = {
+        (e.case, e.certified): e
+        for follow in results.once(times_to_accuracy)
+        for e in follow.members
+    }
+    groups: dict[tuple[object, ...], list[Row]] = {}
+    for row in rows:
+        of = case_of(row), is_certified_row(row)
+        same = (row["seeds"], row["reached"], *(row[f"{m}_{u}"] for m in _WHEN for u in UNITS))
+        groups.setdefault((of, same), []).append(row | _evaluations(members[of], row["threshold"]))
+    return [some[-1] | {"thresholds": [r["threshold"] for r in some]} for some in groups.values()]
+
+
+_WHEN = ("median", "mean", "within")
+
+
+def _evaluations(experiment: Experiment, goal: float) -> Row:
+    """What the curves of some seeds say about the evaluations that found an accuracy."""
+    curves = [[point["images"] for point in _curve_of(record)] for record in experiment.ok]
+    steps = [b - a for images in curves for a, b in pairwise(images)]
+    found = [
+        (entry["images"], _curve_of(record)[0]["images"])
+        for record in experiment.ok
+        if _curve_of(record)
+        for entry in record.metrics.get("thresholds") or []
+        if entry["accuracy"] == goal and entry["images"] is not None
+    ]
+    return {
+        "every_images": median(steps) if steps else None,
+        "by_first": bool(found) and all(reached <= first for reached, first in found),
+    }
+
+
+def _curve_of(record: Record) -> list[dict[str, Any]]:
+    """The evaluations of a training, in order."""
+    return record.metrics.get("curve") or []
+
+
+def _goals(row: Row) -> list[float]:
+    return row.get("thresholds") or [row["threshold"]]
+
+
+def _median(unit: str, row: Row) -> str:
+    value = row[f"median_{unit}"]
+    if not known(value):
+        return "never"
+    return f"{AT_MOST} {_show(unit, value)}" if row.get("by_first") else _show(unit, value)
 
 
 def _mean(unit: str, row: Row) -> str:
-    show = significant if unit == "seconds" else count
-    shown = show(row[f"mean_{unit}"])
-    # With a seed after the horizon the mean is a lower bound.
-    return f"≥ {shown}" if row[f"within_{unit}"] < row["seeds"] else shown
+    shown, late = _show(unit, row[f"mean_{unit}"]), row[f"within_{unit}"] < row["seeds"]
+    if row.get("by_first"):
+        # Of seeds before the first evaluation and others after the horizon there is no bound.
+        return shown if late else f"{AT_MOST} {shown}"
+    return f"{AT_LEAST} {shown}" if late else shown
+
+
+def _show(unit: str, value: float | None) -> str:
+    return significant(value) if unit == "seconds" else count(value)
 
 
 def _startup_cell(key: str, row: Row) -> str:
@@ -131,13 +192,13 @@ def lead(rows: Sequence[Row]) -> str:
     An accuracy that was published for another network is a goal of that one alone.
     """
     reached = [row for row in rows if known(row["median_seconds"])]
-    goals = {row["threshold"] for row in reached if not _of_another_network(row)}
+    goals = {g for row in reached for g in _goals(row) if not _of_another_network(row, g)}
     if not goals:
         return "No accuracy was reached by half of the seeds."
     goal = max(goals)
-    same = [row for row in rows if row["threshold"] == goal]
+    same = [row for row in rows if goal in _goals(row)]
     say = extremes(
-        f"{100 * goal:g} % test accuracy was reached after",
+        f"{100 * goal:g} % test accuracy {_found(same)} after",
         "median_seconds",
         lambda s: f"{significant(s)} s",
         after=", start-up included" if _from_start(same) else " of training alone",
@@ -146,23 +207,33 @@ def lead(rows: Sequence[Row]) -> str:
     return say(same)
 
 
+def _found(rows: Sequence[Row]) -> str:
+    """What is known of the evaluations that found an accuracy in half of the seeds."""
+    first = {bool(row.get("by_first")) for row in rows if known(row["median_seconds"])}
+    if first == {True}:
+        return "was there at the first evaluation,"
+    return "was found by an evaluation" if True in first else "was reached"
+
+
 def _from_start(rows: Iterable[Row]) -> bool:
     return all(row.get("seconds_from") != "training" for row in rows)
 
 
-def _of_another_network(row: Row) -> bool:
-    """Whether a row's accuracy was published, but for another network."""
-    published = accuracies_at([row["threshold"]])
+def _of_another_network(row: Row, goal: float) -> bool:
+    """Whether an accuracy was published, but for another network than the row's."""
+    published = accuracies_at([goal])
     return bool(published) and published_figure("accuracy", case_of(row)) not in published
 
 
 def notes(rows: Sequence[Row]) -> list[str]:
-    """Which accuracies are published ones, and where seconds lack the start-up."""
-    goals = {row["threshold"] for row in rows}
+    """When was evaluated, which accuracies are published ones, and where seconds lack the
+    start-up."""
+    goals = {goal for row in rows for goal in _goals(row)}
     lines = [
         f"{100 * figure.value:g} % is the published accuracy of {figure.variant}: {figure.source}"
         for figure in accuracies_at(goals)
     ]
+    lines = [*_paces(rows), *lines]
     names = dict.fromkeys(
         str(row["variant"]) for row in rows if row.get("seconds_from") == "training"
     )
@@ -172,6 +243,20 @@ def notes(rows: Sequence[Row]) -> list[str]:
         *lines,
         f"{joined(list(names))}: seconds are of training alone, without start-up, since not all of "
         "these records have theirs (n/a)",
+    ]
+
+
+def _paces(rows: Sequence[Row]) -> list[str]:
+    """How often was evaluated, by network and recipe."""
+    paces: dict[float, dict[str, None]] = {}
+    for row in rows:
+        if row.get("every_images"):
+            name = f"{row['variant']} ({row['recipe']})"
+            paces.setdefault(row["every_images"], {})[name] = None
+    return [
+        f"{joined(list(names))}: evaluated every {count(pace)} images; an accuracy may have been "
+        "reached up to so many images before the evaluation that found it"
+        for pace, names in sorted(paces.items())
     ]
 
 
@@ -291,12 +376,20 @@ def _curve(
 TABLE = Table(
     "time_to_accuracy",
     "Time to accuracy",
-    "When an evaluation first reached the accuracy, over seeds. Seconds include the start-up: they "
-    "are of import, build and training with its first step, without evaluation. A seed that "
-    "ended without reaching it is right-censored (Kaplan-Meier). The mean is restricted to the "
-    "horizon, as far as all frameworks of the network were trained: a seed that is later counts "
-    "as the horizon, and ≥ says that there was one. Accuracies that no framework of a network "
-    "reached are left out.",
+    (
+        "When an evaluation first found the accuracy, over seeds; accuracies that the same "
+        "evaluations found share a row.",
+        With(
+            (AT_MOST,),
+            "≤ says that the first evaluation found it: it was reached at some time before.",
+        ),
+        "Seconds include the start-up: they are of import, build and training with its first step, "
+        "without evaluation. A seed that ended without reaching it is right-censored "
+        "(Kaplan-Meier). The mean is restricted to the horizon, as far as all frameworks of the "
+        "network were trained: a seed that is later counts as the horizon.",
+        With((AT_LEAST,), "≥ says that there was one."),
+        "Accuracies that no framework of a network reached are left out.",
+    ),
     time_to_accuracy_rows,
     columns,
     charts=(Chart("time_to_accuracy", time_to_accuracy, ("accuracy",)),),
@@ -304,4 +397,5 @@ TABLE = Table(
     times=("accuracy",),
     lead=lead,
     kinds=("accuracy",),
+    shown=by_evaluation,
 )

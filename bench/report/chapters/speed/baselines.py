@@ -11,8 +11,9 @@ from bench.analysis.results import Results
 from bench.analysis.rows import Row, identity
 from bench.core.kinds import TRAIN_THROUGHPUT
 from bench.core.records import Record
+from bench.report.captions import ARROW, HOLLOW, With
 from bench.report.charts.forest import Forest
-from bench.report.columns import Column, ends, fraction, how, number, text, who, whole
+from bench.report.columns import Column, ends, fraction, how, naming, number, text, who, whole
 from bench.report.format import NOTHING, RATIO
 from bench.report.leads import extremes
 from bench.report.table import Chart, Table
@@ -99,26 +100,27 @@ def _accuracy(experiment: Experiment | None) -> Row:
 def tutorial_loop_columns(rows: Sequence[Row]) -> list[Column]:
     """Speeds of both, then accuracies of both."""
     return [
-        *who(rows),
-        number("our images/s", "images_per_second"),
-        Column("their loop", lambda row: str(row["loop"]), right=False),
-        whole("its batch", "loop_batch_size"),
-        number("its images/s", "loop_images_per_second"),
+        *who(),
         Column("ours / theirs", lambda row: RATIO.value(row["ratio"])),
         ends(RATIO, "ratio_low", "ratio_high"),
+        number("our images/s", "images_per_second"),
+        number("its images/s", "loop_images_per_second"),
+        Column("their loop", lambda row: str(row["loop"]), right=False),
+        whole("its batch", "loop_batch_size"),
         whole("pairs", "pairs"),
         fraction("our accuracy", "accuracy", usual=NOTHING),
         number("our training (s)", "seconds", usual=NOTHING),
         fraction("their accuracy", "loop_accuracy", usual=NOTHING),
         number("their training (s)", "loop_seconds", usual=NOTHING),
         whole("after images", "images", usual=NOTHING),
-        *how(),
+        *how(rows),
     ]
 
 
 _HOW = (
-    "Right of the line ours is faster; lines are 95 % intervals, an arrow with a value is an end "
-    "beyond the panel, and a mark whose interval contains 1 is hollow."
+    "Right of the line ours is faster; lines are 95 % intervals.",
+    With((HOLLOW,), "A mark whose interval contains 1 is hollow."),
+    With((ARROW,), "An arrow with a value is an end beyond the panel."),
 )
 
 _LOOPS = Forest(
@@ -135,11 +137,17 @@ _LOOPS = Forest(
 TUTORIAL_LOOPS = Table(
     "tutorial_loops",
     "Compared with the tutorials' loops",
-    "The idiomatic track compared with the loop that the framework's tutorials show, on the same "
-    "network: a block of theirs after each of ours, in one process. The ratio is of images/s, "
-    "above 1x faster than theirs, with a 95 % bootstrap interval over the pairs. Accuracies "
-    "are of trainings over the same number of images (ours by its recipe, theirs as "
-    "described); seconds are of training alone, on the same machine, one after the other.",
+    (
+        "The idiomatic track compared with the loop that the framework's tutorials show, on the "
+        "same network: a block of theirs after each of ours, in one process. The ratio is of "
+        "images/s, above 1x faster than theirs, with a 95 % bootstrap interval over the pairs.",
+        With(
+            ("our accuracy", "their accuracy"),
+            "Accuracies are of trainings over the same number of images (ours by its recipe, "
+            "theirs as described); seconds are of training alone, on the same machine, one after "
+            "the other.",
+        ),
+    ),
     tutorial_loop_rows,
     tutorial_loop_columns,
     charts=(Chart("tutorial_loops", _LOOPS.draw, (TRAIN_THROUGHPUT,)),),
@@ -182,17 +190,17 @@ def layer_rows(results: Results) -> list[Row]:
 def layer_columns(rows: Sequence[Row]) -> list[Column]:
     """Milliseconds of a call of both sides."""
     return [
-        *who(rows),
-        text("layer", "layer"),
-        text("input", "shape"),
+        *who(),
+        naming("layer", "layer"),
+        naming("input", "shape"),
+        Column("theirs / ours", lambda row: RATIO.value(row["ratio"])),
+        ends(RATIO, "ratio_low", "ratio_high"),
         text("compared with", "theirs"),
         number("ours (ms)", "our_seconds", factor=1000),
         number("theirs (ms)", "their_seconds", factor=1000),
-        Column("theirs / ours", lambda row: RATIO.value(row["ratio"])),
-        ends(RATIO, "ratio_low", "ratio_high"),
         whole("pairs", "pairs"),
         Column("largest difference", lambda row: f"{row['largest_difference']:.1e}"),
-        *how(),
+        *how(rows),
     ]
 
 
@@ -273,16 +281,16 @@ def _means(rows: Sequence[Row]) -> Row:
 def feature_columns(rows: Sequence[Row]) -> list[Column]:
     """What caching them saves."""
     return [
-        *who(rows),
+        *who(),
+        Column("recomputed / cached", lambda row: RATIO.value(row["ratio"])),
         fraction("accuracy", "accuracy"),
-        whole("images trained", "images"),
-        whole("through the trunk", "trunk_images"),
+        Column("features already cached", lambda row: RATIO.value(row["ratio_again"])),
+        number("recomputed (s)", "recomputed_seconds"),
         number("training (s)", "seconds"),
         number("of which in the trunk (s)", "trunk_seconds"),
-        number("recomputed (s)", "recomputed_seconds"),
-        Column("recomputed / cached", lambda row: RATIO.value(row["ratio"])),
-        Column("features already cached", lambda row: RATIO.value(row["ratio_again"])),
-        *how(),
+        whole("images trained", "images"),
+        whole("through the trunk", "trunk_images"),
+        *how(rows),
     ]
 
 

@@ -83,18 +83,18 @@ def columns(rows: Sequence[Row]) -> list[Column]:
     """Milliseconds of a step over the blocks."""
     return [
         kind_column(),
-        *who(rows),
-        whole("processes", "processes"),
-        whole("blocks", "blocks"),
-        number("fastest (ms)", "fastest_seconds", factor=1000),
-        number("lower quartile (ms)", "quartile_low", factor=1000),
+        *who(),
         number("median (ms)", "median", factor=1000),
-        number("upper quartile (ms)", "quartile_high", factor=1000),
-        number("slowest (ms)", "slowest_seconds", factor=1000),
         fraction("spread", "spread"),
         number("slowest / median", "slowest"),
+        number("fastest (ms)", "fastest_seconds", factor=1000),
+        number("lower quartile (ms)", "quartile_low", factor=1000),
+        number("upper quartile (ms)", "quartile_high", factor=1000),
+        number("slowest (ms)", "slowest_seconds", factor=1000),
+        whole("processes", "processes"),
+        whole("blocks", "blocks"),
         disturbed_column(),
-        *how(),
+        *how(rows),
     ]
 
 
@@ -105,7 +105,9 @@ def blocks(part: Part) -> Drawing | None:
         return None
     panels, left_out = first_panels(panels_of(found), "blocks", part.panels)
     title = f"Every block of training and inference, {part.track} track"
-    figure = kind_grid(part, panels, _KINDS, title, _panel, width=(4.6, 0.6), height=(0.8, 0.34))
+    figure = kind_grid(
+        part, panels, _KINDS, title, _panel, width=(4.6, 0.6), height=(0.8, 0.34), shared=False
+    )
     return Drawing(
         f"blocks_{part.track}",
         title,

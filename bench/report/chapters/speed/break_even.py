@@ -21,7 +21,8 @@ from bench.analysis.rows import Row, counts, identity, provenance_columns
 from bench.analysis.time_to_accuracy import PARTS
 from bench.core.case import Case
 from bench.core.kinds import TRAIN_THROUGHPUT
-from bench.report.columns import Column, framework_of, how, number, text, who
+from bench.report.captions import With, read_with
+from bench.report.columns import Column, framework_of, how, naming, number, text, who
 from bench.report.footnotes import has_caveat, signed
 from bench.report.format import NOTHING, count, joined, known, ratio, significant
 from bench.report.leads import names_of
@@ -180,19 +181,19 @@ def _start_columns(faster: Side, slower: Side) -> Row:
 
 
 def columns(rows: Sequence[Row]) -> list[Column]:
-    """The faster one, which one it catches up with, and when."""
+    """The faster one, which one it is compared with, and from when on it is ahead."""
     return [
-        *who(rows),
-        text("catches up with", "reference"),
+        *who(),
+        naming("compared with", "reference"),
+        Column("level after images", partial(_level, "images")),
         Column("x images/s", lambda row: ratio(row["ratio"], row["ratio_low"], row["ratio_high"])),
+        text("verdict", "verdict"),
+        Column("level after epochs", partial(_level, "epochs")),
         number("start-up (s)", "startup_seconds"),
         number("other's start-up (s)", "against_startup_seconds"),
-        Column("starts later by (s)", partial(_signed, "behind_seconds")),
+        Column("start-up, difference (s)", partial(_signed, "behind_seconds")),
         Column("of which first step (s)", partial(_signed, "behind_first_step_seconds")),
-        Column("level after images", partial(_level, "images")),
-        Column("level after epochs", partial(_level, "epochs")),
-        text("verdict", "verdict"),
-        *how(),
+        *how(rows),
     ]
 
 
@@ -272,12 +273,32 @@ def break_even(part: Part) -> Drawing | None:
     return Drawing(
         f"break_even_{part.track}",
         title,
-        "Lower is sooner. A line begins at the end of a framework's first step and rises by its "
-        "seconds per image. A dot is a break-even: the framework with more images/s has made up "
-        "for its slower start. A thin line is a framework that is not shown to be faster or slower "
-        f"than another one of the panel: a crossing without a dot is no result.{left_out}",
+        f"{read_with(_HOW, _marks(panels.values()))}{left_out}",
         figure,
     )
+
+
+_DOT, _THIN_LINE = "dot", "thin line"
+_HOW = (
+    "Lower is sooner. A line begins at the end of a framework's first step and rises by its "
+    "seconds per image.",
+    With(
+        (_DOT,),
+        "A dot is a break-even: the framework with more images/s has made up for its slower start.",
+    ),
+    With(
+        (_THIN_LINE,),
+        "A thin line is a framework that is not shown to be faster or slower than another one of "
+        "the panel: a crossing without a dot is no result.",
+    ),
+)
+
+
+def _marks(panels: Iterable[Sequence[Side]]) -> set[str]:
+    """The marks of `_HOW` that some panel has."""
+    every = list(panels)
+    dots = {_DOT for sides in every if _crossings(sides)}
+    return dots | {_THIN_LINE for sides in every if any(_undecided(*p) for p in _pairs(sides))}
 
 
 def _has(framework: str, panels: Iterable[Sequence[Side]]) -> bool:
@@ -369,9 +390,10 @@ TABLE = Table(
     "Break-even",
     "Pairs of frameworks on one network, the one with more images/s first. *Level after images* is "
     "how many images after its first step it has made up for a slower start (import, build, first "
-    "step); epochs are of all training images. *Starts later by* is the difference of the two "
-    "start-ups, *of which first step* the part in which a framework traces and compiles. There is "
-    "no number where neither is shown to be faster.",
+    "step); epochs are of all training images. *Start-up, difference* is its start-up minus the "
+    "other's: + is a later start, - a sooner one, and who starts sooner is ahead from the start. "
+    "*Of which first step* is the part in which a framework traces and compiles. There is no "
+    "number where neither is shown to be faster.",
     break_even_rows,
     columns,
     charts=(Chart("break_even", break_even, (TRAIN_THROUGHPUT, "startup")),),

@@ -14,8 +14,9 @@ from bench.analysis.results import Results
 from bench.analysis.rows import Row, counts, identity, ratio_columns
 from bench.core.case import EAGER
 from bench.core.kinds import TRAIN_THROUGHPUT
+from bench.report.captions import HOLLOW, With
 from bench.report.charts.forest import EVEN_SPEED, Forest
-from bench.report.columns import Column, case_of, how, number, text, who, whole
+from bench.report.columns import Column, case_of, how, naming, number, text, who, whole
 from bench.report.format import NOTHING, RATIO, count, known, ratio, significant
 from bench.report.leads import both, compared, extremes
 from bench.report.table import Chart, Table
@@ -85,14 +86,14 @@ def _pays(results: Results, compiled: Experiment, eager: Experiment) -> Row:
 def columns(rows: Sequence[Row]) -> list[Column]:
     """Speed and cost of each execution, and what was read back."""
     return [
-        *(column for column in who(rows) if column.header != "execution"),
-        text("execution", "execution"),
-        text("in force", "in_force_execution"),
-        Column("XLA or Inductor", lambda row: _yes(row["in_force_jit_compile"]), right=False),
-        number("first step (s)", "first_step_seconds"),
+        *(column for column in who() if column.header != "execution"),
+        naming("execution", "execution"),
         number("images/s", "images_per_second"),
         Column("x eager", lambda row: ratio(row["ratio"], row["ratio_low"], row["ratio_high"])),
         text("verdict", "verdict", usual=NOTHING),
+        number("first step (s)", "first_step_seconds"),
+        text("in force", "in_force_execution"),
+        Column("XLA or Inductor", lambda row: _yes(row["in_force_jit_compile"]), right=False),
         whole("processes", "processes", usual=NOTHING),
         Column("pays after images", _pays_after),
         number("pays after epochs", "pays_epochs"),
@@ -101,7 +102,7 @@ def columns(rows: Sequence[Row]) -> list[Column]:
         whole("recompilations", "recompilations", usual=NOTHING),
         text("computes in", "in_force_compute_dtype", usual=NOTHING),
         Column("loss scale", _scale, usual=NOTHING),
-        *how(),
+        *how(rows),
     ]
 
 
@@ -134,10 +135,13 @@ def _pays_in_words(row: Row) -> str:
 _CHART = Forest(
     "executions",
     "Speed over the eager execution of the same framework",
-    "Right of the line is faster than the eager execution of the same framework; lines are 95 % "
-    "intervals over processes, and the shaded band is the margin of a tie. *Pays after* is the "
-    "number of training images after which a longer first step, with trace and compilation, has "
-    "been made up for. A mark without a verdict of faster or slower is hollow.",
+    (
+        "Right of the line is faster than the eager execution of the same framework; lines are "
+        "95 % intervals over processes, and the shaded band is the margin of a tie. *Pays after* "
+        "is the number of training images after which a longer first step, with trace and "
+        "compilation, has been made up for.",
+        With((HOLLOW,), "A mark without a verdict of faster or slower is hollow."),
+    ),
     "executions",
     execution_rows,
     lambda _: "images/s of training over the eager execution",
@@ -151,12 +155,18 @@ _CHART = Forest(
 TABLE = Table(
     "executions",
     "Executions",
-    "What compiling costs and gains, in frameworks that were measured in several executions of "
-    "one network. The first step has trace and compilation in it: each process compiles from "
-    "nothing. *Pays after* is when a longer first step has been made up for, compared with the "
-    "eager execution of the same framework; only an execution shown to be faster has it. *In "
-    "force* is what was read back, not what was asked for. At a graph break PyTorch's compiler "
-    "goes back to Python; XLA and TensorFlow have none: what they cannot trace is an error.",
+    (
+        "What compiling costs and gains, in frameworks that were measured in several executions of "
+        "one network. The first step has trace and compilation in it: each process compiles from "
+        "nothing. *Pays after* is when a longer first step has been made up for, compared with the "
+        "eager execution of the same framework; only an execution shown to be faster has it. *In "
+        "force* is what was read back, not what was asked for.",
+        With(
+            ("graph breaks",),
+            "At a graph break PyTorch's compiler goes back to Python; XLA and TensorFlow have "
+            "none: what they cannot trace is an error.",
+        ),
+    ),
     execution_rows,
     columns,
     charts=(Chart("executions", _CHART.draw, (TRAIN_THROUGHPUT,)),),

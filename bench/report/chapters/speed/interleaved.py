@@ -8,6 +8,7 @@ from bench.analysis.experiments import Experiment
 from bench.analysis.results import Results
 from bench.analysis.rows import Row, caveats_of_both, identity, ratio_columns
 from bench.core.kinds import KINDS, kind
+from bench.report.captions import ARROW, HOLLOW, With
 from bench.report.charts.forest import EVEN_SPEED, Forest
 from bench.report.columns import (
     Column,
@@ -87,11 +88,11 @@ def columns(rows: Sequence[Row]) -> list[Column]:
     """The ratio, what it rests on, and the smallest difference that it could have found."""
     return [
         kind_column(),
-        *who(rows),
-        Column("compared with", reference_of, right=False),
+        *who(),
         Column("ratio", lambda row: RATIO.value(row["ratio"])),
-        ends(RATIO, "ratio_low", "ratio_high"),
         text("verdict", "verdict"),
+        ends(RATIO, "ratio_low", "ratio_high"),
+        Column("compared with", reference_of, right=False),
         Column("fastest blocks", _fastest_blocks, usual=NOTHING),
         whole("processes", "processes"),
         whole("pairs", "pairs"),
@@ -100,7 +101,7 @@ def columns(rows: Sequence[Row]) -> list[Column]:
         text("lost", "lost", usual=NOTHING),
         disturbed_column(),
         text("no verdict, since", "doubt", usual=NOTHING),
-        *how(),
+        *how(rows),
     ]
 
 
@@ -169,11 +170,14 @@ def _across(rows: Sequence[Row]) -> str:
 SPEEDS = Forest(
     "speed_ratios",
     "Speed over the reference framework",
-    "Right of the line is faster. Marks are ratios of speed, by pairs of interleaved blocks unless "
-    "the name says otherwise; lines are their 95 % intervals over processes, and the "
-    "shaded band is the margin of a tie. A mark without a verdict of faster or slower is hollow. "
-    "The axis is logarithmic where intervals span more than a factor of four; an arrow with a "
-    "value is an end beyond the panel.",
+    (
+        "Right of the line is faster. Marks are ratios of speed, by pairs of interleaved blocks "
+        "unless the name says otherwise; lines are their 95 % intervals over processes, and the "
+        "shaded band is the margin of a tie.",
+        With((HOLLOW,), "A mark without a verdict of faster or slower is hollow."),
+        "The axis is logarithmic where intervals span more than a factor of four.",
+        With((ARROW,), "An arrow with a value is an end beyond the panel."),
+    ),
     "interleaved",
     speed_ratio_rows,
     _across,
@@ -187,17 +191,25 @@ SPEEDS = Forest(
 TABLE = Table(
     "interleaved",
     "Interleaved runs",
-    "All frameworks of one network ran interleaved (A B B A), one block at a time, in several "
-    "fresh processes. The ratio is of speed: above 1x is faster than the reference. It is the "
-    "geometric mean over processes of the median ratio of neighbouring blocks. Its 95 % interval "
-    "is Student's t over the processes: the standard error comes from the spread between processes "
-    "(moderated by a usual one where there are fewer than four) and is not below that of a "
-    "bootstrap of the pairs within them. An interval that contains 1 is a tie where it lies wholly "
-    "within ± 10 %, else inconclusive; so is any ratio of one process. *Detectable* is the "
-    "smallest difference that this many pairs would have found four times out of five. *Fastest "
-    "blocks* is the same ratio of the fastest block of each framework in a process, without what "
-    "slows some blocks of one framework alone; no verdict rests on it. *Stopped at* says why no "
-    "more pairs were taken: every ratio was as precise as the goal, or the time was up.",
+    (
+        "All frameworks of one network ran interleaved (A B B A), one block at a time, in several "
+        "fresh processes. The ratio is of speed: above 1x is faster than the reference. It is the "
+        "geometric mean over processes of the median ratio of neighbouring blocks. Its 95 % "
+        "interval is Student's t over the processes: the standard error comes from the spread "
+        "between processes (moderated by a usual one where there are fewer than four) and is not "
+        "below that of a bootstrap of the pairs within them. An interval that contains 1 is a tie "
+        "where it lies wholly within ± 10 %, else inconclusive; so is any ratio of one process. "
+        "*Detectable* is the smallest difference that this many pairs would have found four times "
+        "out of five.",
+        With(
+            ("fastest blocks",),
+            "*Fastest blocks* is the same ratio of the fastest block of each framework in a "
+            "process, without what slows some blocks of one framework alone; no verdict rests on "
+            "it.",
+        ),
+        "*Stopped at* says why no more pairs were taken: every ratio was as precise as the goal, "
+        "or the time was up.",
+    ),
     interleaved_rows,
     columns,
     charts=(Chart("speed_ratios", SPEEDS.draw, _PAIRED),),

@@ -49,13 +49,14 @@ _CURVE_POINTS = 200  # of a distribution: more than a screen can show, less than
 def columns(rows: Sequence[Row]) -> list[Column]:
     """Milliseconds of one call."""
     return [
-        *who(rows),
+        *who(),
+        number("p50 (ms)", "p50", factor=1000),
+        *versus_columns(rows),
+        *(number(f"{p} (ms)", p, factor=1000) for p in ("p90", "p99")),
         Column("seeds", seeds_of),
         whole("calls", "calls"),
-        *(number(f"{p} (ms)", p, factor=1000) for p in ("p50", "p90", "p99")),
-        *versus_columns(rows),
         disturbed_column(),
-        *how(),
+        *how(rows),
     ]
 
 

@@ -13,6 +13,7 @@ from bench.analysis.rows import Row, comparability_rows
 from bench.analysis.utilisation import device_memory
 from bench.core.case import Case
 from bench.core.kinds import KINDS
+from bench.report.captions import With
 from bench.report.charts.kind_grid import kind_grid
 from bench.report.columns import Column, how, kind_column, number, seeds_of, who
 from bench.report.format import NOTHING, known, significant
@@ -56,12 +57,12 @@ def columns(rows: Sequence[Row]) -> list[Column]:
     """GiB on the host and on the device."""
     return [
         kind_column(),
-        *who(rows),
-        Column("seeds", seeds_of),
+        *who(),
         number("peak memory (GiB)", "peak_memory_bytes", factor=1 / _GIB),
         number("peak device memory (GiB)", "device_memory_bytes", usual=NOTHING, factor=1 / _GIB),
         number("process on device (GiB)", "device_process_bytes", usual=NOTHING, factor=1 / _GIB),
-        *how(),
+        Column("seeds", seeds_of),
+        *how(rows),
     ]
 
 
@@ -73,12 +74,14 @@ def memory(part: Part) -> Drawing | None:
     panels, left_out = first_panels(_by_network(found), "memory", part.panels)
     title = f"Peak memory, {part.track} track"
     figure = kind_grid(part, panels, _KINDS, title, _bars, width=(3.4, 1.4), height=(0.75, 0.3))
+    thin = ""
+    if any(_peaks(experiment)[1] is not None for some in panels.values() for experiment in some):
+        thin = " The thin bar below another one is what the framework allocated on the device."
     return Drawing(
         f"memory_{part.track}",
         title,
-        "Shorter is less. Whole bars are the most resident memory of the worker's processes, from "
-        "their start on; the thin bar below, where there is one, is what the framework allocated "
-        f"on the device.{left_out}",
+        "Shorter is less. Bars are the most resident memory of the worker's processes, from their "
+        f"start on; all panels of one measurement share a scale.{thin}{left_out}",
         figure,
     )
 
@@ -125,9 +128,19 @@ def _bars(axes: Axes, panel: Sequence[Experiment], part: Part) -> None:
 TABLE = Table(
     "memory",
     "Memory",
-    "The most memory that the processes of a case held at once. *Peak memory* is resident memory "
-    "of the worker from its start on, with the framework's own code and the images in it; device "
-    "memory is what the framework allocated there, and *process on device* what the driver counts.",
+    (
+        "The most memory that the processes of a case held at once. *Peak memory* is resident "
+        "memory of the worker from its start on, with the framework's own code and the images in "
+        "it.",
+        With(
+            ("peak device memory (GiB)",),
+            "*Peak device memory* is what the framework allocated there.",
+        ),
+        With(
+            ("process on device (GiB)",),
+            "*Process on device* is what the driver counts.",
+        ),
+    ),
     memory_rows,
     columns,
     charts=(Chart("memory", memory, _KINDS, timed=False),),

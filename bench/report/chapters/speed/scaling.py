@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
@@ -10,6 +11,7 @@ from matplotlib.ticker import PercentFormatter
 from bench.analysis.rows import Row
 from bench.analysis.scaling import STRONG, WEAK, scaling_rows
 from bench.core.kinds import TRAIN_THROUGHPUT
+from bench.report.captions import With
 from bench.report.charts.forest import Forest
 from bench.report.columns import (
     Column,
@@ -17,6 +19,7 @@ from bench.report.columns import (
     ends,
     fraction,
     how,
+    naming,
     number,
     text,
     who,
@@ -38,19 +41,19 @@ _ENDS = ("efficiency_low", "efficiency_high")
 def columns(rows: Sequence[Row]) -> list[Column]:
     """Speed-up, efficiency and communication."""
     return [
-        *who(rows),
-        whole("devices", "devices"),
-        text("scaling", "scaling"),
-        number("images/s", "images_per_second"),
-        number("on one", "one_images_per_second"),
-        Column("speed-up", lambda row: RATIO.value(row["speed_up"])),
+        *who(),
+        replace(whole("devices", "devices"), who=True),
+        naming("scaling", "scaling"),
         fraction("efficiency", "efficiency"),
         ends(LEVEL, *_ENDS),
+        Column("speed-up", lambda row: RATIO.value(row["speed_up"])),
+        number("images/s", "images_per_second"),
+        number("on one", "one_images_per_second"),
         Column("communication", lambda row: percent(row["communication"]), usual=NOTHING),
         text("BatchNorm", "batch_norm", usual=NOTHING),
         text("weights", "same_as_one", usual=NOTHING),
         disturbed_column(),
-        *how(),
+        *how(rows),
     ]
 
 
@@ -101,11 +104,20 @@ def _in_words(row: Row) -> str:
 TABLE = Table(
     "scaling",
     "Training on several devices",
-    "Strong scaling divides the batch of one device among several; weak scaling gives each device "
-    "the batch that one had. Efficiency is the speed-up over the number of devices: 100 % loses "
-    "nothing. Communication is the share of a step that is saved when gradients are not "
-    "exchanged. Local BatchNorm takes the moments of each device's part of the batch, so that the "
-    "training is another one.",
+    (
+        "Strong scaling divides the batch of one device among several; weak scaling gives each "
+        "device the batch that one had. Efficiency is the speed-up over the number of devices: "
+        "100 % loses nothing.",
+        With(
+            ("communication",),
+            "Communication is the share of a step that is saved when gradients are not exchanged.",
+        ),
+        With(
+            ("BatchNorm",),
+            "Local BatchNorm takes the moments of each device's part of the batch, so that the "
+            "training is another one.",
+        ),
+    ),
     scaling_rows,
     columns,
     charts=(Chart("scaling", _CHART.draw, (TRAIN_THROUGHPUT,)),),

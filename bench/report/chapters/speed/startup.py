@@ -12,6 +12,7 @@ from bench.analysis.experiments import Experiment, labels
 from bench.analysis.results import Results
 from bench.analysis.rows import Row, counts, identity, mean_over_seeds
 from bench.core.records import Record
+from bench.report.captions import With
 from bench.report.columns import Column, how, number, seeds_of, who
 from bench.report.format import NOTHING, significant
 from bench.report.leads import extremes
@@ -29,9 +30,9 @@ from bench.report.report import Part
 from bench.report.table import Chart, Table
 
 _PARTS = {
-    "import_seconds": ("import", "#35618e"),
-    "build_seconds": ("build", "#e0a526"),
-    "first_step_seconds": ("first step", "#8fb8de"),
+    "import_seconds": ("import", "#4677a8"),
+    "build_seconds": ("build", "#b58013"),
+    "first_step_seconds": ("first step", "#2f9e8f"),
 }
 _LETTERS = 42  # of a title above axes 4.5 inches wide
 
@@ -67,16 +68,16 @@ def _worker_and_bare(experiment: Experiment) -> Row:
 def columns(rows: Sequence[Row]) -> list[Column]:
     """Seconds until the first step is done, by part."""
     return [
-        *who(rows),
-        Column("seeds", seeds_of),
+        *who(),
+        number("total (s)", "seconds"),
         number("import (s)", "import_seconds"),
         number("build (s)", "build_seconds"),
         number("first step (s)", "first_step_seconds"),
-        number("total (s)", "seconds"),
         number("worker (s)", "worker_seconds", usual=NOTHING),
         number("bare (s)", "bare_seconds", usual=NOTHING),
         number("worker / bare", "worker_ratio", usual=NOTHING),
-        *how(),
+        Column("seeds", seeds_of),
+        *how(rows),
     ]
 
 
@@ -131,9 +132,18 @@ def _stacks(axes: Axes, panel: Sequence[Experiment], results: Results) -> None:
 TABLE = Table(
     "startup",
     "Start-up",
-    "Seconds from an empty process to the end of the first training step, and where they went. "
-    "*Worker* is the same seen from outside, from the birth of the process, with the data "
-    "opened; *bare* is the shortest process that imports, builds and takes one float32 step.",
+    (
+        "Seconds from an empty process to the end of the first training step, and where they went.",
+        With(
+            ("worker (s)",),
+            "*Worker* is the same seen from outside, from the birth of the process, with the data "
+            "opened.",
+        ),
+        With(
+            ("bare (s)",),
+            "*Bare* is the shortest process that imports, builds and takes one float32 step.",
+        ),
+    ),
     startup_rows,
     columns,
     charts=(Chart("startup", startup, ("startup",)),),

@@ -48,14 +48,14 @@ def columns(rows: Sequence[Row]) -> list[Column]:
     """Images/s of training and inference, and their ratios to the reference."""
     return [
         kind_column(),
-        *who(rows),
+        *who(),
+        number("images/s", "images_per_second"),
+        *versus_columns(rows),
+        ends(significant, header="images/s, 95 % interval"),
+        dagger("published †", significant),
         Column("seeds", seeds_of),
         whole("processes", "processes", usual="1"),
         whole("blocks", "blocks"),
-        number("images/s", "images_per_second"),
-        ends(significant),
-        *versus_columns(rows),
-        dagger("published †", significant),
         number("GFLOP/s", "flops_per_second", usual=NOTHING, factor=1e-9),
         Column("% of peak (measured)", _share_of_peak, usual=NOTHING),
         number("J/image", "joules_per_image", usual=NOTHING),
@@ -66,7 +66,7 @@ def columns(rows: Sequence[Row]) -> list[Column]:
         number("peak device memory (GiB)", "device_memory_bytes", usual=NOTHING, factor=1 / _GIB),
         number("reserved (GiB)", "device_reserved_bytes", usual=NOTHING, factor=1 / _GIB),
         number("process on device (GiB)", "device_process_bytes", usual=NOTHING, factor=1 / _GIB),
-        *how(),
+        *how(rows),
     ]
 
 
@@ -75,9 +75,9 @@ def versus_columns(rows: Sequence[Row]) -> list[Column]:
     references = sorted({row["reference"] for row in rows if row["reference"]})
     title = references[0] if len(references) == 1 else "reference"
     return [
-        Column("reference", lambda row: row["reference"] or title, right=False, usual=title),
         Column(f"x {title}", _ratio, usual=NOTHING),
         text("verdict", "verdict", usual=NOTHING),
+        Column("reference", lambda row: row["reference"] or title, right=False, usual=title),
     ]
 
 
@@ -166,8 +166,8 @@ def throughput(part: Part) -> Drawing | None:
     return Drawing(
         f"throughput_{part.track}",
         title,
-        "Longer is faster; the thin line at the end of a bar is its 95 % interval. Each panel has "
-        f"its own scale from zero.{left_out}",
+        "Longer is faster; the thin line at the end of a bar is its 95 % interval. All panels of "
+        f"one measurement share a scale from zero.{left_out}",
         figure,
     )
 

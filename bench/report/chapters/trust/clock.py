@@ -8,6 +8,7 @@ from bench.analysis.clock import MISSING_SYNC
 from bench.analysis.results import Results
 from bench.analysis.rows import Row, identity
 from bench.core.kinds import TRAIN_THROUGHPUT
+from bench.report.captions import With
 from bench.report.charts.forest import Forest
 from bench.report.columns import Column, ends, how, number, text, who
 from bench.report.format import NOTHING, Quantity
@@ -42,16 +43,16 @@ def clock_rows(results: Results) -> list[Row]:
 def columns(rows: Sequence[Row]) -> list[Column]:
     """Milliseconds of a step, four ways."""
     return [
-        *who(rows),
-        number("in blocks (ms)", "block", factor=1000),
-        number("unsynced (ms)", "unsynced", factor=1000),
-        number("on the device (ms)", "device_seconds", factor=1000, usual=NOTHING),
+        *who(),
+        Column("synced / read", lambda row: _AUDIT.value(row["ratio"])),
+        text("synchronisation", "clock"),
+        ends(_AUDIT, "ratio_low", "ratio_high"),
         number("synced (ms)", "synced", factor=1000),
         number("weights read (ms)", "slope", factor=1000),
-        Column("synced / read", lambda row: _AUDIT.value(row["ratio"])),
-        ends(_AUDIT, "ratio_low", "ratio_high"),
-        text("synchronisation", "clock"),
-        *how(),
+        number("its blocks (ms)", "block", factor=1000),
+        number("unsynced (ms)", "unsynced", factor=1000),
+        number("on the device (ms)", "device_seconds", factor=1000, usual=NOTHING),
+        *how(rows),
     ]
 
 
@@ -72,15 +73,23 @@ _CHART = Forest(
 TABLE = Table(
     "clock",
     "Sync audit",
-    "Milliseconds of one training step, measured in several ways. *In blocks*: as every speed here "
-    "is timed. *Unsynced*: in calls that are not waited for. *On the device*: by the accelerator's "
-    "own clock, where the framework has one. *Synced* and *weights read*: the slope of time over "
-    "the number of steps, up to the synchronisation and up to the trained weights on the host, "
-    "which cannot arrive early. *Synced / read* compares these two. An interval wholly within 0.9 "
-    "to 1.1 is synchronised. One wholly below 0.9 is a missing synchronisation: the step returns "
-    "early, and its speed is not valid. Any other is inconclusive: two calls that differ so much "
-    "from each other show neither. Slopes are of short calls, and a framework may be slower in "
-    "these than in blocks.",
+    (
+        "Milliseconds of one training step, measured in several ways in one process: the audit is "
+        "made in the first process of each row (of each seed), and all columns are of that one. "
+        "*Its blocks*: timed as every speed here, the median of its undisturbed blocks; the table "
+        "of block times has those of all processes. *Unsynced*: in calls that are not waited for.",
+        With(
+            ("on the device (ms)",),
+            "*On the device*: by the accelerator's own clock, where the framework has one.",
+        ),
+        "*Synced* and *weights read*: the slope of time over the number of steps, up to the "
+        "synchronisation and up to the trained weights on the host, which cannot arrive early. "
+        "*Synced / read* compares these two. An interval wholly within 0.9 to 1.1 is synchronised. "
+        "One wholly below 0.9 is a missing synchronisation: the step returns early, and its speed "
+        "is not valid. Any other is inconclusive: two calls that differ so much from each other "
+        "show neither. Slopes are of short calls, and a framework may be slower in these than in "
+        "blocks.",
+    ),
     clock_rows,
     columns,
     charts=(Chart("clock", _CHART.draw, (TRAIN_THROUGHPUT,)),),

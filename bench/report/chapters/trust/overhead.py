@@ -98,13 +98,13 @@ def columns(rows: Sequence[Row]) -> list[Column]:
     """The suite's loop compared with a bare one."""
     return [
         kind_column(),
-        *who(rows),
-        whole("pairs", "pairs"),
-        number("suite images/s", "harness_images_per_second"),
-        number("bare loop images/s", "bare_images_per_second"),
+        *who(),
         fraction("suite / bare", "share"),
         Column("95 % interval", _interval),
-        *how(),
+        number("suite images/s", "harness_images_per_second"),
+        number("bare loop images/s", "bare_images_per_second"),
+        whole("pairs", "pairs"),
+        *how(rows),
     ]
 
 

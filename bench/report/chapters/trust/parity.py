@@ -12,8 +12,9 @@ from bench.analysis.results import Results
 from bench.analysis.rows import Row
 from bench.core.records import Record
 from bench.core.text import without_folders
+from bench.report.captions import FILLED, With
 from bench.report.charts.forest import Forest, share_axis
-from bench.report.columns import Column, framework_of, text, whole
+from bench.report.columns import Column, framework_of, naming, text, whole
 from bench.report.format import NOTHING, power
 from bench.report.leads import counted
 from bench.report.table import Chart, Table
@@ -85,11 +86,12 @@ def _versions(versions: Any) -> str | None:
 def columns(rows: Sequence[Row]) -> list[Column]:
     """What each certificate found, each figure with its bound."""
     return [
-        text("network", "variant"),
-        text("head", "head", usual="source"),
-        text("framework", "framework"),
-        Column("execution", _execution, right=False, usual=NOTHING),
+        naming("network", "variant"),
+        naming("head", "head", usual="source"),
+        naming("framework", "framework"),
+        Column("execution", _execution, right=False, usual=NOTHING, who=True),
         text("certificate", "status"),
+        Column("closest to its bound", _closest_in_words, right=False, usual=NOTHING),
         *(
             Column(header, partial(_figure, name), usual=NOTHING)
             for name, header in FIGURES.items()
@@ -125,16 +127,27 @@ def closest_rows(results: Results) -> list[Row]:
     if not any(record.ok for record in results.records):
         return rows  # there is nothing that they certify
     for row in certificate_rows(results):
-        shares = {
-            key.removesuffix(": worst"): row[key] / bound
-            for key in row
-            if key.endswith(": worst")
-            if (bound := row.get(f"{key.removesuffix(': worst')}: bound")) and row[key]
-        }
-        if shares:
-            name = max(shares, key=lambda name: shares[name])
-            rows.append(row | {"closest": name, "share": shares[name]})
+        if closest := _closest(row):
+            name, share = closest
+            rows.append(row | {"closest": name, "share": share})
     return rows
+
+
+def _closest(row: Row) -> tuple[str, float] | None:
+    """The check that came closest to its bound, and as what share of it; None without one."""
+    shares = {
+        key.removesuffix(": worst"): row[key] / bound
+        for key in row
+        if key.endswith(": worst")
+        if (bound := row.get(f"{key.removesuffix(': worst')}: bound")) and row[key]
+    }
+    return max(shares.items(), key=lambda one: one[1]) if shares else None
+
+
+def _closest_in_words(row: Row) -> str:
+    """``float32 loss, 12 % of the bound``: the mark of the row in the plot."""
+    closest = _closest(row)
+    return f"{closest[0]}, {_of_bound(closest[1])}" if closest else NOTHING
 
 
 def _of_bound(share: float) -> str:
@@ -145,8 +158,11 @@ def _of_bound(share: float) -> str:
 _CHART = Forest(
     "parity",
     "Certificates: the check that came closest to its bound",
-    "Left of the line every check kept its bound; the mark is the largest error of the named "
-    "check, in percent of what it may be. A filled mark is a broken bound.",
+    (
+        "Left of the line every check kept its bound; the mark is the largest error of the named "
+        "check, in percent of what it may be.",
+        With((FILLED,), "A filled mark is a broken bound."),
+    ),
     "parity",
     closest_rows,
     lambda _: "largest error in percent of its bound (logarithmic)",
@@ -163,9 +179,10 @@ TABLE = Table(
     "Parity",
     "A row per certificate: a network in a framework and its execution, compared with the float64 "
     "reference from the same weights and batches. A cell is the largest relative error and its "
-    "bound (≤ kept, > broken). The float64 columns show that the arithmetic is the same over "
-    "several steps; float32 is what is timed. Rows of the closed track without a passed "
-    "certificate are shown apart as uncertified.",
+    "bound (≤ kept, > broken). *Closest to its bound* is the mark of the plot: of all checks, also "
+    "of those without a column, the one with the largest share of what it may be. The float64 "
+    "columns show that the arithmetic is the same over several steps; float32 is what is timed. "
+    "Rows of the closed track without a passed certificate are shown apart as uncertified.",
     certificate_rows,
     columns,
     charts=(Chart("parity", _CHART.draw, ()),),
