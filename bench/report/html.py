@@ -219,8 +219,8 @@ def _page(
     """The page; ``facts`` are its title, the ``payload`` of its rows and what `_facts` gives."""
     source = resources.files("bench.report").joinpath(f"{TEMPLATES}/report.html.j2")
     engine = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    engine.filters["emphasis"] = _emphasis
-    engine.filters["code"] = _code
+    engine.filters["prose"] = _prose
+    engine.filters["tied"] = _tied
     engine.filters["many"] = many
     engine.filters["breakable"] = _breakable
     template = engine.from_string(source.read_text(encoding="utf-8"))
@@ -302,14 +302,22 @@ def _first(lines: Sequence[str]) -> list[str]:
     return [*lines[:_ENTRIES], *([f"… and {more:,} more."] if more > 0 else [])]
 
 
-def _emphasis(text: str) -> Markup:
-    """A text with its ``*words*`` in italics, as Markdown has them, and all else escaped."""
-    return Markup(re.sub(r"\*([^*\s][^*]*)\*", r"<em>\1</em>", str(Markup.escape(text))))
+def _prose(text: str) -> Markup:
+    """A tied text with its ``*words*`` in italics and what stands between backquotes as code, as
+    Markdown has them."""
+    emphasised = re.sub(r"\*([^*\s][^*]*)\*", r"<em>\1</em>", str(_tied(text)))
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", emphasised))
 
 
-def _code(text: str) -> Markup:
-    """A text with its commands and names between backquotes as code, and all else escaped."""
-    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(Markup.escape(text))))
+def _tied(text: str) -> Markup:
+    """An escaped text in which no line ends between a number and its percent sign, after a sign
+    before a number, or within the name of an option."""
+    spaces = _BETWEEN.sub("\u00a0", str(Markup.escape(text)))
+    return Markup(_OPTION.sub(r'<span class="whole">\g<0></span>', spaces))
+
+
+_BETWEEN = re.compile(r"(?<=\d) (?=%)|(?<=[±≤≥]) (?=\d)")
+_OPTION = re.compile(r"(?<![\w-])--[a-z][\w-]*")
 
 
 def _breakable(key: str) -> Markup:

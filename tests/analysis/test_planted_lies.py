@@ -316,7 +316,7 @@ def test_11_synthetic_images_are_said_first(tmp_path: Path) -> None:
     page = write_results(records, tmp_path).read_text(encoding="utf-8")
     head = page.partition("</header>")[0]
     assert "Accuracies on them say nothing about CIFAR-10" in " ".join(head.split())
-    assert "test accuracy on synthetic images pytorch 12.8 %" in head
+    assert "test accuracy on synthetic images pytorch 12.8\u00a0%" in head
     assert "trained on synthetic images" in findings(records)["synthetic"]
 
 

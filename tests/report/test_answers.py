@@ -418,7 +418,7 @@ def test_the_page_begins_with_the_answers(tmp_path):
     html = write_results(timed([1.2] * 3), tmp_path).read_text(encoding="utf-8")
     assert html.index('id="answers"') < html.index("fingerprint")
     assert html.index("How sure is this?") < html.index("<h3>")
-    assert "<code>alexbench run --profile transfer" in html
+    assert '<code>alexbench run <span class="whole">--profile</span> transfer' in html
 
 
 def test_a_block_of_a_page_has_the_answers(tmp_path):

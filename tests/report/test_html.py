@@ -2,6 +2,7 @@ import errno
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -20,6 +21,7 @@ from tests.support.synthetic_records.synthetic import (
     make_failure,
     make_record,
 )
+from tests.support.synthetic_records.synthetic_pretrained import make_article_run
 
 VOID = {"meta", "br", "img", "wbr"}
 
@@ -157,6 +159,38 @@ def test_settings_and_environment_are_shown_without_places_or_names(tmp_path):
     assert "versions.torch 2.9.0" in text
     assert "box17" not in text
     assert "someone" not in text
+
+
+def test_settings_that_the_optimizer_does_not_use_are_not_shown(tmp_path):
+    recipe = {**SETTINGS["recipe"], "optimizer": "adam", "momentum": 0.9, "nesterov": True}
+    adam = make_record(kind="accuracy", settings={**SETTINGS, "recipe": recipe})
+    text = report([adam], tmp_path / "adam").text
+    assert "recipe.optimizer adam" in text
+    assert "recipe.momentum" not in text
+    assert "recipe.nesterov" not in text
+    sgd = replace(adam, settings={**SETTINGS, "recipe": {**recipe, "optimizer": "sgd"}})
+    assert "recipe.momentum 0.9" in report([sgd], tmp_path / "sgd").text
+    assert adam.settings["recipe"]["momentum"] == 0.9
+
+
+def test_no_line_ends_before_a_percent_sign_or_within_an_option(tmp_path):
+    records = [make_record(kind="accuracy", framework=name) for name in FRAMEWORKS]
+    page = write_results(records, tmp_path).read_text(encoding="utf-8")
+    texts = re.findall(r"<(?:p|li|dd|figcaption)\b[^>]*>(.*?)</", page, re.DOTALL)
+    assert any("\u00a0%" in text for text in texts)
+    assert not [text for text in texts if re.search(r"\d %", text)]
+    assert str(report_html._tied("alexbench run --data-dir x-y")) == (
+        'alexbench run <span class="whole">--data-dir</span> x-y'
+    )
+
+
+def test_what_weights_bring_is_said_with_accuracies(tmp_path):
+    """The chapter had the cache's seconds and not one accuracy."""
+    records = make_article_run()
+    page = write_results(records, tmp_path).read_text(encoding="utf-8")
+    chapter = page[page.index('id="q-pretraining"') : page.index('id="q-trust"')]
+    assert re.search(r"Test accuracy of [\w-]+ in pytorch: [\d.]+\u00a0% \(pretrained ", chapter)
+    assert 'href="#accuracy"' in chapter
 
 
 def test_few_caveats_are_read_first_and_many_leave_room_for_the_answers():

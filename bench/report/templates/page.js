@@ -35,7 +35,8 @@ const live = el("p", { className: "vh", role: "status" });
 document.body.append(live);
 const say = (words) => { live.textContent = words; };
 
-async function copy(text, words) {
+/** Copy a text; the button that asked for it says so for a moment. */
+async function copy(text, words, asked) {
   try {
     await navigator.clipboard.writeText(text);
   } catch {
@@ -46,11 +47,16 @@ async function copy(text, words) {
     area.remove();
   }
   say(words);
+  if (!asked) return;
+  const label = (asked.dataset.label ??= asked.textContent);
+  asked.textContent = "✓ Copied";
+  clearTimeout(Number(asked.dataset.back));
+  asked.dataset.back = setTimeout(() => { asked.textContent = label; }, 2000);
 }
 
 function button(words, act, properties = {}) {
   const made = el("button", { type: "button", ...properties }, words);
-  made.addEventListener("click", act);
+  made.addEventListener("click", () => act(made));
   return made;
 }
 
@@ -97,6 +103,7 @@ function filter() {
   for (const part of $$("[data-track]", $("#main")))
     part.hidden = Boolean(wanted.track && part.dataset.track && part.dataset.track !== wanted.track);
   if (wanted.track) for (const fold of $$(".question .fold:not(.table)")) if ($("figure", fold)) fold.open = true;
+  for (const fold of $$("details.plots")) countPlots(fold);
   for (const table of tables.values()) table.draw();
   for (const fold of $$("details.table")) countRows(fold, wanted);
   writeAddress();
@@ -110,6 +117,13 @@ function countRows(fold, wanted) {
   const left = $$(".part:not([hidden]) table", fold).reduce((sum, table) => sum + facetsIn(table)
     .filter((facets) => fitting(facets, wanted)).length, 0);
   count.textContent = `${left.toLocaleString("en")} of ${count.dataset.all}`;
+}
+
+/** How many plots of a fold the filter leaves, in its summary; a fold without one is hidden. */
+function countPlots(fold) {
+  const left = $$("figure:not([hidden])", fold).length;
+  fold.hidden = !left;
+  $("summary", fold).textContent = `${left} more plot${left === 1 ? "" : "s"}`;
 }
 
 /** The facets of all rows of a table, also of those that it does not show. */
@@ -138,7 +152,8 @@ function lastRows(table) {
   const body = $("tbody", table);
   for (const [anchor, cells, facets, records] of data().rows[table.id] ?? []) {
     const row = el("tr", { id: anchor },
-      ...cells.map((cell, place) => el("td", { className: right[place] ? "right" : "" }, cell)));
+      ...cells.map((cell, place) => (place ? el("td", { className: right[place] ? "right" : "" }, cell)
+        : el("td", { className: "case" }, el("span", {}, cell)))));
     row.dataset.f = data().facets[facets].join("|");
     if (records.length) row.dataset.r = records.join(" ");
     body.append(row);
@@ -152,7 +167,7 @@ function constants(table, headers) {
   const result = (text) => /\dx$|%$|\[/.test(text);
   return headers.map((_, place) => place).filter((place) => {
     const text = rows[0].cells[place].textContent;
-    return !["network", "framework", "measured", "verdict"].includes(headers[place]) && !result(text)
+    return !["case", "network", "framework", "measured", "verdict"].includes(headers[place]) && !result(text)
       && rows.every((row) => row.cells[place].textContent === text);
   });
 }
@@ -162,7 +177,8 @@ const isCell = (cell) => !cell.classList.contains("opens");
 function opener(row) {
   const cell = el("td", { className: "opens" });
   if (!row.dataset.r) return cell;
-  const name = [...row.cells].slice(0, 4).map((c) => c.textContent).join(", ");
+  const name = [...row.cells].filter((c) => !c.classList.contains("case")).slice(0, 4)
+    .map((c) => c.textContent).join(", ");
   const open = button("▸", () => toggle(row), { "aria-label": `Record of ${name}`, "aria-expanded": "false" });
   const pick = el("input", { type: "checkbox", "aria-label": `Compare settings of ${name}` });
   pick.addEventListener("change", () => pickRow(row, name, pick));
@@ -230,17 +246,17 @@ function tools(table, headers, hidden, shift) {
     if (event.key === "Escape") { columns.open = false; $("summary", columns).focus(); }
   });
   return el("div", { className: "tools" }, search, columns,
-    button("Copy CSV", () => copyTable(table, csv, "CSV")),
-    button("Copy Markdown", () => copyTable(table, markdown, "Markdown")));
+    button("Copy CSV", (asked) => copyTable(table, csv, "CSV", asked)),
+    button("Copy Markdown", (asked) => copyTable(table, markdown, "Markdown", asked)));
 }
 
 /** Headers and cells of the rows and columns that are shown, in their order. */
-function copyTable(table, write, words) {
+function copyTable(table, write, words, asked) {
   const heads = $$("thead th", table.table().node()).filter(isCell), headers = heads.map((th) => th.textContent);
   const nodes = table.rows({ search: "applied", order: "applied" }).nodes().toArray();
   const rows = nodes.map((row) => [...row.cells].filter(isCell).map((cell) => cell.textContent));
   const numeric = heads.map((th) => th.classList.contains("right"));
-  copy(write(headers, rows, numeric), `${rows.length} row${rows.length === 1 ? "" : "s"} copied as ${words}.`);
+  copy(write(headers, rows, numeric), `${rows.length} row${rows.length === 1 ? "" : "s"} copied as ${words}.`, asked);
 }
 
 const NUMBER = "[-+−]?\\d[\\d,]*\\.?\\d*(?:e[-+]?\\d+)?", END = `(>?${NUMBER})`;
@@ -301,7 +317,7 @@ function toggle(row, open) {
 
 function details(row) {
   const found = recordsOf(row);
-  const link = button("Copy link to this row", () => copy(addressOf(row.id), "Link copied."));
+  const link = button("Copy link to this row", (asked) => copy(addressOf(row.id), "Link copied.", asked));
   return el("div", { className: "record" }, ...found.map((record, place) =>
     place ? folded(`${record.id}, ${record.kind}`, () => [recordView(record)]) : recordView(record)), link);
 }
@@ -325,11 +341,14 @@ function recordView(record) {
   const views = [["Settings", "settings"], ["Certificate", "certificate"], ["Case", "case"],
     ["Data", "dataset"], ["Environment", "environment"]];
   const words = commandOf(record);
-  const command = el("pre", { tabIndex: 0 }, el("code", {}, words));
+  // No line ends within the name of an option.
+  const options = words.split(/(?<!\S)(--[\w-]+)/).map((part, place) =>
+    (place % 2 ? el("span", { className: "whole" }, part) : part));
+  const command = el("pre", { tabIndex: 0 }, el("code", {}, ...options));
   return el("div", {},
     el("h6", {}, `${record.id}, ${record.kind}`), facts, strip(record),
     el("p", { className: "note" }, "The command that measures it again:"),
-    el("div", { className: "command" }, command, button("Copy", () => copy(words, "Command copied."))),
+    el("div", { className: "command" }, command, button("Copy", (asked) => copy(words, "Command copied.", asked))),
     ...views.map(([title, name]) => [title, pairsOf(record, name)]).filter(([, pairs]) => pairs.length)
       .map(([title, pairs]) => folded(`${title} (${pairs.length})`, () => [pairsTable(pairs)])));
 }
@@ -352,7 +371,7 @@ function strip(record) {
   const all = lanes.flat().filter((value) => value !== null);
   const per = record.steps > 1 ? "per step " : "", of = data().words[record.of], what = of ? ` A sample is ${of}.` : "";
   const percent = record.unit === "fraction";
-  const show = (value) => (percent ? `${(100 * value).toFixed(2)} %` : `${Number((1000 * value).toPrecision(4))} ms`);
+  const show = (value) => (percent ? `${(100 * value).toFixed(2)}\u00a0%` : `${Number((1000 * value).toPrecision(4))} ms`);
   if (!all.length) return el("p", { className: "note" }, "No samples.");
   if (all.length === 1) return el("p", { className: "note" }, `One sample: ${per}${show(all[0])}.${what}`);
   const sorted = [...all].sort((a, b) => a - b);
@@ -430,8 +449,8 @@ function compare() {
     el("p", { className: "note" }, `${apart.length} differ, ${equal} are equal in all selected rows.`),
     el("div", { className: "scroll", tabIndex: 0, role: "group", "aria-label": "Differing settings" },
       el("table", {}, el("thead", {}, head), el("tbody", {}, ...body))),
-    button("Copy Markdown", () => copy(markdown(["setting", ...names], apart.map(([k, v]) => [k, ...v])),
-      "Differences copied as Markdown.")), " ",
+    button("Copy Markdown", (asked) => copy(markdown(["setting", ...names], apart.map(([k, v]) => [k, ...v])),
+      "Differences copied as Markdown.", asked)), " ",
     button("Close", () => dialog.close()));
   dialog.showModal();
 }

@@ -146,7 +146,12 @@ def test_columns_hide_and_what_is_shown_is_copied(chromium, path):
             assert "cifar-bn" not in text
         part.get_by_role("button", name="Copy CSV").click()
         first, *rows = csv.reader(copied(page, markdown=False).splitlines())
-        for header in ("images/s", "95 % interval low", "95 % interval high", "x pytorch high"):
+        for header in (
+            "images/s",
+            "images/s, 95 % interval low",
+            "images/s, 95 % interval high",
+            "x pytorch high",
+        ):
             assert all(float(row[first.index(header)] or 0) >= 0 for row in rows)
         shown = column(part, "images/s")
         speeds = [row[first.index("images/s")] for row in rows]
@@ -272,14 +277,54 @@ def test_the_page_is_printed_with_its_tables(page):
         assert found.first.bounding_box()["height"] > 5
 
 
-def test_a_phone_shows_the_first_number_of_a_table_and_that_it_scrolls(chromium, path):
+def test_a_phone_shows_whom_each_row_is_about_and_its_first_value(chromium, path):
     with page_of(chromium, path, viewport={"width": 390, "height": 844}) as page:
         part = opened(page, "throughput")
         assert "scrolls" in part.locator(".tools").evaluate(
             "tools => getComputedStyle(tools, '::after').content"
         )
-        speed = part.locator("tbody tr").first.locator("td.right").first.bounding_box()
-        assert speed["x"] + speed["width"] <= 390
+        page.locator("details.table").evaluate_all(
+            "folds => folds.forEach(f => { f.open = true; })"
+        )
+        page.locator("#parity .tools").first.wait_for()
+        # Not of the classes, one of which has a name without end here.
+        tables = page.locator("section:not(#confusions) > details .part:has(.tools)").all()
+        assert len(tables) > 10
+        for table in tables:
+            cells = table.locator("tbody tr").first.locator("td:not(.opens)")
+            assert cells.nth(0).get_attribute("class") == "case"
+            assert cells.nth(0).inner_text()
+            if cells.count() == 1:
+                continue  # all values are the same in all rows, and stand above the table
+            value = cells.nth(1).bounding_box()
+            assert value["x"] + value["width"] <= 390, table.get_attribute("aria-label")
+        scroll = part.locator(".dt-layout-table, .scroll").last
+        scroll.evaluate("box => box.scrollLeft = 200")
+        case = part.locator("tbody td.case").first.bounding_box()
+        assert 0 <= case["x"] < 60
+        for control in part.locator("td.opens").first.locator("button, input").all():
+            box = control.bounding_box()
+            assert min(box["width"], box["height"]) >= 24
+
+
+def test_a_copy_is_seen_and_folds_count_the_plots_that_the_filter_leaves(chromium, path):
+    options = {"permissions": ["clipboard-read", "clipboard-write"]}
+    with page_of(chromium, path, viewport={"width": 1440, "height": 900}, **options) as page:
+        part = opened(page, "throughput")
+        asked = part.locator(".tools button").first
+        asked.click()
+        page.wait_for_function(
+            "asked => asked.textContent === '✓ Copied'", arg=asked.element_handle()
+        )
+        page.wait_for_function(
+            "asked => asked.textContent === 'Copy CSV'", arg=asked.element_handle()
+        )
+        folds = page.locator("#accuracy details.plots > summary")
+        every = int(folds.inner_text().split()[0])
+        page.locator("select[name=track]").select_option("idiomatic")
+        left = page.locator("#accuracy details.plots figure:not([hidden])").count()
+        assert 0 < left < every
+        assert folds.inner_text().split()[0] == str(left)
 
 
 LEAVES = """svg => { const room = svg.getBoundingClientRect();
