@@ -61,10 +61,9 @@ class CaseCells:
     Args:
         rows: Case and kind of all rows of the table; conditions that are the same in all are left
             out.
-        values_first: Whether all conditions come after the values.
     """
 
-    def __init__(self, rows: Iterable[tuple[Case, str]], *, values_first: bool = False) -> None:
+    def __init__(self, rows: Iterable[tuple[Case, str]]) -> None:
         every = list(dict.fromkeys(rows))
         differs = [c for c in _WHERE_IT_DIFFERS if len({c[1](case) for case, _ in every}) > 1]
         told = [(name, *(show(case) for _, show in _ALWAYS)) for case, name in every]
@@ -74,10 +73,8 @@ class CaseCells:
             if len(set(more)) > len(set(told)):
                 told = more
                 first.append(header)
-        telling = [column for column in differs if column[0] in first]
-        others = [column for column in differs if column[0] not in first]
-        self._first = [] if values_first else telling
-        self._last = [*telling, *others] if values_first else others
+        self._first = [column for column in differs if column[0] in first]
+        self._last = [column for column in differs if column[0] not in first]
 
     def row(self, case: Case, name: str, figures: Sequence[str]) -> list[str]:
         """The cells of a row.
@@ -207,6 +204,13 @@ def interval_of_point(point: Point) -> str:
     if not kind(name).timed:
         return SHARE.interval(low, high)
     return f"[{quantity(name, low).partition(' ')[0]}, {quantity(name, high).partition(' ')[0]}]"
+
+
+def estimate_of_point(point: Point) -> str:
+    """Result and interval: ``1,230 images/s [1,200, 1,260]``."""
+    interval = interval_of_point(point)
+    value = value_of_point(point)
+    return value if interval == NOTHING else f"{value} {interval}"
 
 
 def change_words(change: Change, name: str) -> str:
