@@ -123,17 +123,20 @@ def _breaks(found: Sequence[History]) -> Chapter:
             for broken in now.broken:
                 where = days[now.run], before.run, now.run
                 breaks[*where, broken.name, broken.before, broken.now] += 1
-    rows = [[*key, f"{number:,}"] for key, number in sorted(breaks.items())]
+    rows = [
+        [day, *what, f"{number:,}", before, after]
+        for (day, before, after, *what), number in sorted(breaks.items())
+    ]
     headers = (
         "before the run of",
-        "run before",
-        "run after",
         "what changed",
         "from",
         "to",
         "cases",
+        "run before",
+        "run after",
     )
-    part = Part.table(headers, (*[False] * 6, True), rows)
+    part = Part.table(headers, (*[False] * 4, True, False, False), rows)
     return Chapter(
         "breaks",
         "Breaks",
