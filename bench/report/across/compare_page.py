@@ -105,7 +105,7 @@ def _how_cases(compared: Sequence[Comparison], verdicts: str) -> str:
     trained = any(row.difference is not None for row in compared)
     lines = ["A row has the result of each run."]
     if not compared:
-        return f"{lines[0]} None was compared: {verdicts} has the reason."
+        return f"{lines[0]} None was compared: the reason stands below {verdicts}."
     if timed:
         lines.append(
             "Ratios are of speed, above 1x where the later run is faster, with their 95 % interval "

@@ -42,8 +42,8 @@ _WHERE_IT_DIFFERS: tuple[CaseColumn, ...] = (
     ("seed", lambda case: str(case.seed)),
 )
 
-_NARROW = ("batch", "precision", "device", "input px", "seed", "recipe", "weights")
-"""The same by the width of their cells."""
+_TELLING = ("device", "batch", "precision", "input px", "seed", "recipe", "weights")
+"""The same in the order in which they tell rows apart: the device, then by the width of cells."""
 
 _DECIDED = (SPEED.below, ACCURACY.below, SPEED.above, ACCURACY.above)
 _ORDER = (*_DECIDED, INCONCLUSIVE, TIE, REFUSED, ONLY_A, ONLY_B)
@@ -68,7 +68,7 @@ class CaseCells:
         differs = [c for c in _WHERE_IT_DIFFERS if len({c[1](case) for case, _ in every}) > 1]
         told = [(name, *(show(case) for _, show in _ALWAYS)) for case, name in every]
         first = []
-        for header, show in sorted(differs, key=lambda column: _NARROW.index(column[0])):
+        for header, show in sorted(differs, key=lambda column: _TELLING.index(column[0])):
             more = [(*words, show(case)) for words, (case, _) in zip(told, every, strict=True)]
             if len(set(more)) > len(set(told)):
                 told = more
