@@ -158,9 +158,11 @@ def test_columns_that_tell_rows_apart_stand_before_the_values() -> None:
     cells = (("n", "", "8"), ("n", "adam-eps", "16"))
     grid = Grid(("network", "defaults", "batch"), (False,) * 3, cells, who=3)
     assert (grid.names, grid.shared) == (["batch 8", "adam-eps · batch 16"], "network n")
-    cells = (("n", "adam", "8"), ("n", "adam", "16"), ("m", "sgd", "8"))
-    grid = Grid(("network", "recipe", "batch"), (False,) * 3, cells, who=3)
+    cells = (("n", "adam", "adam", "8"), ("n", "adam", "adam", "16"), ("m", "a", "a · b", "8"))
+    grid = Grid(("network", "track", "recipe", "batch"), (False,) * 4, cells, who=4)
     assert grid.names == ["n · batch 8", "n · batch 16", "m"]
+    grid = Grid(("track", "recipe"), (False,) * 2, (("a", "a · b"), ("c", "d")), who=2)
+    assert grid.names == ["a · b", "c · d"]
 
 
 def test_html_in_names_and_errors_stays_text(runs: list[Run]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -49,12 +49,7 @@ class Grid:
             for name, rows in namesakes.items()
         }
         return [
-            " · ".join(
-                self._named(place, row[place])
-                for place in telling[tuple(row[place] for place in always)]
-                if row[place]
-            )
-            for row in self.rows
+            self._joined(row, telling[tuple(row[place] for place in always)]) for row in self.rows
         ]
 
     @cached_property
@@ -68,6 +63,11 @@ class Grid:
     def _apart(self) -> list[int]:
         """Places of the columns of `who` in which rows differ."""
         return [place for place in range(self.who) if _differ(self.rows, place)]
+
+    def _joined(self, row: Sequence[str], places: Iterable[int]) -> str:
+        """The words of these cells, each once: a recipe may be called as its track is."""
+        words = (self._named(place, row[place]).split(" · ") for place in places if row[place])
+        return " · ".join(dict.fromkeys(word for some in words for word in some))
 
     def _named(self, place: int, cell: str) -> str:
         """A cell; a number with its header: ``batch 128``."""
