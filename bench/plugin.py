@@ -435,6 +435,12 @@ class Session:
         """From now on a signal ends the session, and not the process."""
         self._open.enter_context(signals.raising(_stopped))
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Leave out where the signal came: pytest fails on a frame that is on no line yet."""
+        excinfo.value.__suppress_context__ = True
+        excinfo.traceback = excinfo.traceback[:1]
+
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Fail a session whose tests passed but whose results break ``--bench-fail-if``."""

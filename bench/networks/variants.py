@@ -146,6 +146,35 @@ def _cifar_3x3(classes: int) -> tuple[Layer, ...]:
     )
 
 
+def _cifar_dense(classes: int) -> tuple[Layer, ...]:
+    """The AlexNet of PyTorch's CIFAR collections with three dense layers
+    (soapisnotfat/pytorch-cifar10, models/AlexNet.py): torchvision's numbers of filters, 3×3 kernels
+    throughout, pools that do not overlap."""
+
+    def conv(index: int, filters: int, stride: int = 1) -> list[Layer]:
+        row = Conv(f"conv{index}", filters, 3, stride=stride, padding=(1, 1))
+        return [row, ReLU(f"conv{index}_relu")]
+
+    def dense(index: int) -> list[Layer]:
+        name = f"dense{index}"
+        return [Dropout(f"{name}_dropout", 0.5), Dense(name, 4096), ReLU(f"{name}_relu")]
+
+    return (
+        *conv(1, 64, stride=2),
+        MaxPool("pool1", 2, 2),
+        *conv(2, 192),
+        MaxPool("pool2", 2, 2),
+        *conv(3, 384),
+        *conv(4, 256),
+        *conv(5, 256),
+        MaxPool("pool5", 2, 2),
+        Flatten("flatten"),
+        *dense(1),
+        *dense(2),
+        Dense("dense3", classes),
+    )
+
+
 def _cifar_linear(classes: int) -> tuple[Layer, ...]:
     """The AlexNet of PyTorch's CIFAR collections (bearpaw/pytorch-classification,
     models/cifar/alexnet.py): torchvision's five convolutions, pools that do not overlap, and one
@@ -275,6 +304,13 @@ VARIANTS: dict[str, Variant] = {
         Variant("cifar-plain", f"{_KERAS_TUTORIAL}, no normalisation", 32, 10, _cifar("none")),
         Variant(
             "cifar-3x3", "ours: AlexNet's rows for 32 pixels, with BatchNorm", 32, 10, _cifar_3x3
+        ),
+        Variant(
+            "cifar-dense",
+            "AlexNet of PyTorch's CIFAR collections, three dense layers",
+            32,
+            10,
+            _cifar_dense,
         ),
         Variant(
             "cifar-linear",

@@ -16,6 +16,7 @@ import pytest
 
 import bench
 from bench.core.records import Record, RecordStore
+from bench.plugin import Session
 from tests.support import bencher_formats, fakes
 from tests.support.pytest_sessions import Call, Ended, run_sessions
 
@@ -278,3 +279,14 @@ def test_collect_only_lists_the_tasks(idle: dict[Any, Ended]) -> None:
 def test_without_benchmark_only_nothing_is_measured(idle: dict[Any, Ended]) -> None:
     assert idle["tests"].returncode == 0, idle["tests"].stdout
     assert "1 passed, 5 deselected" in idle["tests"].stdout
+
+
+def test_a_signal_in_a_frame_that_is_on_no_line_yet_is_printed() -> None:
+    def stopped() -> None:
+        raise pytest.exit.Exception("stopped by SIGINT")
+
+    stopped.__code__ = stopped.__code__.replace(co_linetable=b"")
+    with pytest.raises(pytest.exit.Exception) as found:
+        stopped()
+    Session.pytest_keyboard_interrupt(None, found)  # type: ignore[arg-type]
+    assert "stopped by SIGINT" in str(found.getrepr(funcargs=True))

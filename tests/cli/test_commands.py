@@ -272,7 +272,6 @@ def test_python_m_bench_lists_the_networks_and_frameworks(monkeypatch: pytest.Mo
     assert (done.returncode, done.stderr) == (0, "")
     found = json.loads(done.stdout)
     sizes = {row["name"]: row["parameters"] for row in found["variants"]}
-    assert len(sizes) == 10
     assert sizes["cifar-bn"] == 25_709_350
     assert sizes["torchvision"] == 61_100_840
     assert all(row["source"] for row in found["variants"])

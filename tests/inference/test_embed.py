@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from bench.core.errors import UserError
+from bench.networks.architecture import Dense
 from bench.networks.inference import embedding_layer, embedding_network, prediction_network
 from bench.networks.pretrained import Pretrained
 from bench.networks.variants import HEADS, VARIANTS, variant
@@ -136,7 +137,8 @@ SHORT = ("cifar-3x3", "cifar-linear")
 def test_features_are_those_after_the_second_hidden_layer(name: str, head: str) -> None:
     architecture = variant(name).architecture(head=head)
     # The narrow head takes the place of the last two dense layers: of dense2 among three.
-    new = head == "narrow" and not name.startswith("cifar")
+    three = sum(isinstance(row, Dense) for row in variant(name).architecture().layers) == 3
+    new = head == "narrow" and three
     layer, width = ("head1_relu", 1024) if new else ("dense2_relu", 4096)
     assert embedding_layer(architecture) == layer
     after = {step.layer.name: step.after for step in architecture.steps()}

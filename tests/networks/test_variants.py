@@ -50,6 +50,9 @@ def before_flatten(architecture: Architecture) -> tuple[int, ...]:
         # kernels 9 · (3·64 + 64·256 + 3·256·256), 2304·1024 + 1024·10, biases, BN twice those of
         # all layers but the last
         ("cifar-3x3", 1_918_656 + 2_369_536 + 2_122 + 4_224),
+        # kernels 9 · (3·64 + 64·192 + 192·384 + 384·256 + 256·256), dense 1024·4096 + 4096·4096 +
+        # 4096·10, biases
+        ("cifar-dense", 2_250_432 + 21_012_480 + 1_152 + 8_202),
         # torchvision's five convolutions, and 256·10 + 10
         ("cifar-linear", 2_469_696 + 2_570),
         ("imagenet-lrn", 60_965_224),  # BVLC's own count
@@ -67,7 +70,7 @@ def test_parameters_at_the_sources_own_classes(name: str, parameters: int) -> No
 
 def test_every_variant_has_its_count_here() -> None:
     assert set(VARIANTS) == {
-        *(*CIFAR, "cifar-3x3", "cifar-linear"),
+        *(*CIFAR, "cifar-3x3", "cifar-dense", "cifar-linear"),
         *(*IMAGENET, "imagenet-bn5", "torchvision"),
     }
 
@@ -79,6 +82,8 @@ def test_operations() -> None:
     assert round(variant("imagenet-lrn").architecture().forward_flops() / 2e6) == 724
     # Without groups conv 2, 4 and 5 cost twice as much: 448, 224 and 150 M instead of half of that.
     assert round(variant("imagenet-bn5").architecture().forward_flops() / 2e6) == 1135
+    # 16·16·1,728 + 8·8·110,592 + 4·4·(663,552 + 884,736 + 589,824) + 21,012,480
+    assert variant("cifar-dense").architecture().forward_flops() == 2 * 62_742_528
     # 8·8·23,232 + 4·4·307,200 + 2·2·(663,552 + 884,736 + 589,824) + 2,560
     assert variant("cifar-linear").architecture().forward_flops() == 2 * 14_957_056
 
@@ -178,7 +183,7 @@ def test_pools_stand_after_1_2_and_5(name: str) -> None:
     layers = [x for x in variant(name).architecture().layers if isinstance(x, (Conv, MaxPool))]
     # One letter each: convolution, pool.
     assert "".join(x.kind[0] for x in layers) == "cmcmcccm"
-    size = 2 if name in (*CIFAR, "cifar-linear") else 3  # 3 at stride 2: overlapping
+    size = 2 if name in (*CIFAR, "cifar-dense", "cifar-linear") else 3  # 3 at stride 2: overlapping
     assert {(x.size, x.stride) for x in of_kind(name, MaxPool)} == {(size, 2)}
 
 
@@ -206,6 +211,9 @@ ORDERS = {
     + "dense",
     "imagenet-bn": f"conv relu batch_norm max_pool conv relu batch_norm max_pool {CONV5} "
     + "dense relu dropout " * 2
+    + "dense",
+    "cifar-dense": f"conv relu max_pool conv relu max_pool {CONV5} "
+    + "dropout dense relu " * 2
     + "dense",
     "cifar-linear": f"conv relu max_pool conv relu max_pool {CONV5} dense",
     "imagenet-bn5": "conv relu batch_norm max_pool " * 2
@@ -237,7 +245,8 @@ def test_dropout_rates(name: str) -> None:
 def test_units_of_the_dense_layers(name: str) -> None:
     units = [layer.units for layer in of_kind(name, Dense)]
     usual = [4096, 4096, 1000, 10] if name in CIFAR else [4096, 4096, 1000]
-    assert units == {"cifar-3x3": [1024, 10], "cifar-linear": [10]}.get(name, usual)
+    own = {"cifar-3x3": [1024, 10], "cifar-dense": [4096, 4096, 10], "cifar-linear": [10]}
+    assert units == own.get(name, usual)
 
 
 @pytest.mark.parametrize("name", ["cifar-lrn", "imagenet-lrn"])

@@ -1,5 +1,6 @@
 """Pages, texts and summaries about several runs."""
 
+import json
 import os
 import re
 from dataclasses import replace
@@ -14,11 +15,11 @@ from bench.analysis.comparison.gate import Gate, Rule
 from bench.analysis.runs import Run
 from bench.core.errors import UserError
 from bench.report.across.compare_page import compare_page
+from bench.report.across.grid import Grid
 from bench.report.across.history_axis import Axis
 from bench.report.across.history_page import _listed, history_page
 from bench.report.across.history_plot import history
 from bench.report.across.history_text import history_json, history_text
-from bench.report.across.page import Grid
 from bench.report.across.summary import (
     comparison_summary,
     run_summary,
@@ -70,7 +71,8 @@ def test_a_page_of_several_runs_has_all_that_was_compared(runs: list[Run]) -> No
 def rows_of(page: str, anchor: str) -> list[list[str]]:
     """The cells of the table of a chapter, its header first."""
     (table,) = re.findall(rf'<table id="{anchor}-1">(.*?)</table>', page, re.DOTALL)
-    return [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in table.split("<tr")[1:]]
+    rows = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.S) for row in table.split("<tr")[1:]]
+    return [[" ".join(cell.split()) for cell in row] for row in rows]
 
 
 def test_the_page_begins_with_what_is_decided_and_says_where_nothing_was_compared() -> None:
@@ -106,6 +108,8 @@ def test_runs_of_two_machines_show_what_each_says_of_its_frameworks() -> None:
     assert row["A"].startswith("2.00x [")
     assert row["B"].startswith("0.50x [")
     assert (row["intervals overlap"], row["compared with"]) == ("no", "pytorch")
+    caption = "Right of the line at 1x a framework is faster than its reference"
+    assert re.search(rf"<figcaption>{caption}.*grey band.*</figcaption>", page)
     assert page.index('id="within"') < page.index('id="cases"')
     header, *rows = rows_of(page, "cases")
     assert {row[header.index("B is")] for row in rows} == {"refused: different machine"}
@@ -153,7 +157,12 @@ def test_columns_that_tell_rows_apart_stand_before_the_values() -> None:
     assert names.index("batch") < names.index("A") < names.index("precision")
     cells = (("n", "", "8"), ("n", "adam-eps", "16"))
     grid = Grid(("network", "defaults", "batch"), (False,) * 3, cells, who=3)
-    assert grid.names == ["batch 8", "adam-eps · batch 16"]
+    assert (grid.names, grid.shared) == (["batch 8", "adam-eps · batch 16"], "network n")
+    cells = (("n", "adam", "adam", "8"), ("n", "adam", "adam", "16"), ("m", "a", "a · b", "8"))
+    grid = Grid(("network", "track", "recipe", "batch"), (False,) * 4, cells, who=4)
+    assert grid.names == ["n · batch 8", "n · batch 16", "m"]
+    grid = Grid(("track", "recipe"), (False,) * 2, (("a", "a · b"), ("c", "d")), who=2)
+    assert grid.names == ["a · b", "c · d"]
 
 
 def test_html_in_names_and_errors_stays_text(runs: list[Run]) -> None:
@@ -271,15 +280,15 @@ def slowdown() -> list[Run]:
 def test_the_page_of_a_history_has_changes_breaks_and_curves(slowdown: list[Run]) -> None:
     text = history_page(slowdown, "time")
     words = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", text))
-    assert "7 runs, 1 case, 1 of them in more than one run. 1 change point." in words
+    assert "7 runs, 1 case, 1 of them in more than one run. 1 change point in 1 case with" in words
     assert "0.77x" in words
-    assert "2025-01-06 run-5 new-6 machine: cpu Example CPU 9000 Another 1" in words
+    assert "2025-01-06 machine: cpu Example CPU 9000 Another 1 run-5 new-6" in words
     assert text.count("<svg") == 2  # for a screen and for a phone
     for anchor in ("latest", "changes", "breaks", "curves", "points"):
         assert f'href="#{anchor}"' in text
 
 
-def test_the_latest_runs_have_values_before_conditions_and_why_they_are_not_compared() -> None:
+def test_the_latest_runs_have_values_after_what_tells_cases_apart_and_why_not_compared() -> None:
     other = {**ENVIRONMENT, "cpu": "Another"}
     stage = {"track": "ablation", "recipe": "ablation", "defaults": "layout"}
     runs = [
@@ -289,15 +298,15 @@ def test_the_latest_runs_have_values_before_conditions_and_why_they_are_not_comp
         ),
     ]
     page = history_page(runs, "time")
-    (table,) = re.findall(r'<table id="latest-1">.*?</table>', page, re.DOTALL)
-    headers = [h.strip() for h in re.findall(r"<th [^>]*>(.*?)</th>", table, re.DOTALL)]
-    cells = [c.strip() for c in re.findall(r"<td[^>]*>(.*?)</td>", table, re.DOTALL)]
-    who = ["case", "network", "framework", "track", "measured"]  # a phone has the first one alone
-    assert headers[:7] == [*who, "last run", "95 % interval"]
-    assert headers[-2:] == ["batch", "recipe"]
-    rows = [
-        dict(zip(headers, cells[i : i + len(headers)], strict=True))
-        for i in range(0, len(cells), len(headers))
+    headers, *cells = rows_of(page, "latest")
+    who = ["case", "network", "framework", "track", "measured", "batch"]
+    assert headers[:9] == [*who, "last run", "last / before", "verdict"]
+    assert headers[-1] == "recipe"  # the track says as much
+    rows = [dict(zip(headers, row, strict=True)) for row in cells]
+    assert [row["case"] for row in rows] == [
+        "closed · batch 128",
+        "closed · batch 64",
+        "ablation · batch 128",
     ]
     (ablated,) = (row for row in rows if row["track"] == "ablation")
     (small,) = (row for row in rows if row["batch"] == "64")
@@ -307,6 +316,99 @@ def test_the_latest_runs_have_values_before_conditions_and_why_they_are_not_comp
     assert broken["break before it"] == "machine"
     assert broken["first like it"] == "—"  # it is the first one itself
     assert ablated["recipe"] == "ablation · layout"
+
+
+def test_frameworks_that_moved_together_are_named_and_others_not() -> None:
+    """Planted: two frameworks are slower by 20 and 22 %, by 20 and 100 %, and not at all."""
+    names = ("pytorch", "keras-jax")
+    seconds = {"cifar-bn": (1.2, 1.22), "cifar-lrn": (1, 1.01), "cifar-plain": (1.2, 2)}
+    runs = [
+        a_run(
+            f"run-{day}",
+            *(
+                timed(1 if day == 1 else now, day, variant=network, framework=framework)
+                for network, both in seconds.items()
+                for framework, now in zip(names, both, strict=True)
+            ),
+        )
+        for day in (1, 2)
+    ]
+    (groups,) = re.findall(r'<ul class="groups">(.*?)</section>', history_page(runs, "time"), re.S)
+    groups, _, _ = groups.partition("<table")
+    (line,) = re.findall(r"<li>(cifar.*?)</li>", groups)
+    assert line == (
+        "cifar-bn · training, run-2 over run-1: pytorch 0.83x, keras-jax 0.82x; their ratio to "
+        "each other moved by 1.7 % at most"
+    )
+    assert "All frameworks slower" in groups
+
+
+def test_a_long_table_has_its_other_rows_for_the_script() -> None:
+    days = [
+        a_run(f"day {day}", *(timed(1, day, batch_size=1 + n) for n in range(130)))
+        for day in (1, 2)
+    ]
+    page = history_page(days, "run")
+    header, *rows = rows_of(page, "points")
+    assert len(rows) == 250
+    (payload,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', page)
+    more = json.loads(payload)["rows"]["points-1"]
+    assert len(more) == 10
+    batch = header.index("batch")
+    both = [*(row[batch] for row in rows), *(cells[batch] for _, cells, *_ in more)]
+    assert sorted(map(int, both)) == sorted(2 * [*range(1, 131)])
+    assert more[-1][1][0] == f"batch {more[-1][1][batch]}"
+    assert "The page has 260 of 260 rows, 250 of them without scripts" in page
+
+
+def test_the_head_has_all_runs_and_the_gpus() -> None:
+    gpu = {"name": "Example H1", "memory_bytes": 80 * 2**30}
+    days = [a_run(f"day-{day}", timed(1, day)) for day in range(1, 9)]
+    page = history_page(
+        [*days, a_run("gpu", timed(1, environment={**ENVIRONMENT, "gpu": gpu}))], "run"
+    )
+    (head,) = re.findall(r"<header>(.*?)</header>", page, re.DOTALL)
+    assert re.search(r"<details><summary>and 3 more</summary>.*day-7, day-8, gpu", head)
+    machines = re.findall(r"<dt>Machine</dt><dd>(.*?)\n", head)
+    assert [("Example H1" in machine) for machine in machines] == [False, True]
+
+
+def test_a_run_has_one_time_in_all_lists() -> None:
+    """Planted: the second case of each run begins ten minutes after the first."""
+    other = {**ENVIRONMENT, "cpu": "Another"}
+
+    def run(name: str, hour: int, **changed: Any) -> Run:
+        records = [
+            replace(
+                timed(1, framework=framework, **changed),
+                run=name,
+                started_at=f"2025-01-01T{hour:02}:{minute}:00+00:00",
+            )
+            for framework, minute in (("pytorch", 10), ("keras-jax", 20))
+        ]
+        return Run(name, tuple(records), Path(name))
+
+    page = history_page([run("a", 9), run("b", 12, environment=other)], "time")
+    times = set(re.findall(r"2025-01-01 (\d\d:\d\d)", page))
+    assert times == {"09:10", "12:10"}
+    for anchor, column in (("breaks", "before the run of"), ("points", "begun (UTC)")):
+        header, *rows = rows_of(page, anchor)
+        assert {row[header.index(column)] for row in rows} <= {f"2025-01-01 {t}" for t in times}
+
+
+def test_what_differs_has_the_number_of_cases_before_the_values() -> None:
+    runs = [a_run("a", timed(1)), a_run("b", timed(1, 2, environment={**ENVIRONMENT, "cores": 64}))]
+    header, *rows = rows_of(compare_page(side_by_side(runs)), "differing")
+    assert header == ["fact", "cases", "A: a", "B: b"]
+    assert ["cores", "1", "2", "64"] in rows
+
+
+def test_signs_are_explained_where_a_page_has_them(slowdown: list[Run]) -> None:
+    alike = over_days([1, 1])
+    with_all, with_none = (history_page(runs, "run") for runs in (slowdown, alike))
+    for words in ("A ring around a mark is a change point", "A dashed line from top to bottom"):
+        assert words in with_all
+        assert words not in with_none
 
 
 def test_no_line_is_drawn_across_a_break(
@@ -477,6 +579,8 @@ def test_changes_of_one_run_have_their_words_in_one_place() -> None:
         found = histories(runs)
         with style():
             figure = history("cifar-bn", found, Axis(found, "run")).figure
+        signs = {line.get_marker(): line.get_markersize() for line in figure.axes[0].lines[-2:]}
+        assert signs == {"o": 12}  # larger than any mark of a curve
         return [text.get_text() for text in figure.axes[0].texts]
 
     assert texts(1) == ["0.77x"]
@@ -501,4 +605,8 @@ def test_text_and_json_of_a_history_agree(slowdown: list[Run]) -> None:
     lines = history_text(found).splitlines()
     assert [line for line in lines if line.startswith("  ** slower: 0.77x")]
     assert [line for line in lines if line.startswith("  -- break: machine: cpu")]
-    assert lines[-1] == "1 case, 0 of them in one run only; 1 change point"
+    assert lines[-2] == "1 case, 0 of them in one run only"
+    assert lines[-1] == "1 change point in 1 case with 4 or more runs of equal conditions"
+    assert history_text(histories(slowdown[:3])).endswith(
+        "No case has the 4 runs of equal conditions that a change point needs"
+    )

@@ -10,6 +10,7 @@ from bench.report.across.history_page import history_page
 from bench.report.across.page import write_page
 from tests.support.browser import browser, missing, page_of
 from tests.support.synthetic_records.several_runs import a_run, timed
+from tests.support.synthetic_records.synthetic import make_record
 
 pytestmark = [
     pytest.mark.browser,
@@ -93,7 +94,8 @@ def test_a_phone_shows_the_values_next_to_one_column_that_stays(page):
     first = table.locator("tbody tr").first.locator("td")
     names = [text.strip() for text in table.locator("thead th").all_inner_texts()]
     assert (names[0], "network" in names) == ("case", False)
-    for header in ("A", "B") if page.first_table == "#cases" else ("last",):
+    compared, latest = ("A", "B", "B / A", "B is"), ("last run", "last / before", "verdict")
+    for header in compared if page.first_table == "#cases" else latest:
         box = first.nth(names.index(header)).bounding_box()
         assert box["x"] + box["width"] <= 390, header
     table.locator("xpath=..").evaluate("box => box.scrollLeft = 200")
@@ -107,6 +109,65 @@ def test_a_screen_has_a_column_for_each_condition(chromium, tmp_path):
         names = [text.strip() for text in page.locator("#cases thead th").all_inner_texts()]
         assert names[:2] == ["network", "framework"]
         assert "case" not in names
+
+
+def test_a_phone_names_what_all_rows_share(page):
+    shared = page.locator(f"{page.first_table} .note.phone")
+    assert shared.inner_text() == "All rows: network cifar-bn; track closed; measured training."
+    again = page.locator(f"{page.first_table} .note", has_text="The same in all rows")
+    assert "closed" not in " ".join(again.all_inner_texts())
+
+
+def test_plots_follow_the_filters_and_units_sort_apart(chromium, tmp_path):
+    """Planted: two networks; accuracies and speeds in one column."""
+    days = [
+        a_run(
+            f"day {day}",
+            *(
+                record
+                for variant in ("cifar-bn", "cifar-lrn")
+                for record in (
+                    timed(day, day, variant=variant),
+                    make_record(
+                        kind="accuracy", variant=variant, samples=(0.4 + day / 100,),
+                        started_at=f"2025-01-0{day}T00:00:00+00:00",
+                    ),
+                )
+            ),
+        )
+        for day in (1, 2)
+    ]  # fmt: skip
+    path = write_page(tmp_path / "history.html", history_page(days, "time"))
+    with page_of(chromium, path) as page:
+        figures = page.locator("figure")
+        assert (figures.count(), page.locator("figure:visible").count()) == (4, 4)
+        page.locator("select[name=network]").select_option("cifar-lrn")
+        titles = page.locator("figure:visible .card.wide").evaluate_all(
+            "cards => cards.map(card => card.getAttribute('aria-label'))"
+        )
+        assert len(titles) == 2
+        assert all(title.startswith("cifar-lrn") for title in titles)
+        page.get_by_role("button", name="Show all").click()
+        page.locator("figure:visible").nth(3).wait_for()
+        page.first_table = "#latest"
+        for _ in range(2):
+            page.locator("#latest").get_by_role("columnheader", name="last / before").click()
+            units = ["x" in text for text in cells(page, "last / before")]
+            assert units in ([True, True, False, False], [False, False, True, True])
+
+
+def test_rows_that_only_the_script_has_are_as_the_others(chromium, tmp_path):
+    days = [a_run(f"day {d}", *(timed(d, d, batch_size=1 + n) for n in range(130))) for d in (1, 2)]
+    path = write_page(tmp_path / "long.html", history_page(days, "run"))
+    with page_of(chromium, path, viewport={"width": 390, "height": 844}) as page:
+        page.locator("#points summary").first.click()
+        page.locator("#points .dt-paging-button", has_text="6").click()
+        last = page.locator("#points tbody tr")
+        assert last.count() == 10
+        first = last.first.locator("td")
+        assert first.first.get_attribute("class") == "case"
+        assert first.first.inner_text().startswith("batch ")
+        assert "right" in first.nth(1).get_attribute("class")
 
 
 def test_plots_fit_a_phone(page):

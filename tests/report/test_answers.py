@@ -374,6 +374,14 @@ def test_pretraining_is_compared_with_scratch_on_the_same_network():
     said = sentence(PRETRAINING, [*scratch, *pretrained((0.80, 0.81, 0.82))])
     assert said.startswith("torchvision from torchvision weights (fine-tuned) reaches 30.0 points")
     assert "than the same from scratch [" in said
+    longer = [
+        replace(record, metrics={**record.metrics, "train_images": images})
+        for records, images in ((scratch, 11_968), (pretrained((0.8, 0.81, 0.82)), 120_000))
+        for record in records
+    ]
+    said = sentence(PRETRAINING, longer)
+    assert said.startswith("torchvision from torchvision weights (fine-tuned) after 120,000 images")
+    assert "the same from scratch after 11,968 images" in said
     other = make_trained("torchvision", (0.5, 0.5), track="tuned", head="narrow")
     assert "from scratch is not measured" in sentence(PRETRAINING, [*other, *pretrained((0.8,))])
 

@@ -66,7 +66,11 @@ def test_the_image_size_follows_from_the_first_dense_layer(name: str, size: int)
 @pytest.mark.parametrize(
     ("name", "layers", "alike"),
     [
-        ("imagenet-lrn", ("dense1", "dense2"), "cifar-lrn, cifar-plain, imagenet-lrn, t"),
+        (
+            "imagenet-lrn",
+            ("dense1", "dense2"),
+            "cifar-lrn, cifar-plain, cifar-dense, imagenet-lrn, t",
+        ),
         ("cifar-bn", ("conv1", "conv1_bn"), "cifar-bn, cifar-bn2, imagenet-bn"),
         (
             "imagenet-lrn",

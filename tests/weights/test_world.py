@@ -121,6 +121,12 @@ TAKEN: dict[str, tuple[Tensors, str, str, str]] = {
         "pool-linear",
         "classifier.1 to head",
     ),
+    "CIFAR with three dense layers": (
+        state("cifar-dense", numbered("0 3 6 8 10", "1 4 6")),
+        "cifar-dense",
+        "source",
+        "",
+    ),
     "CIFAR with a linear classifier": (
         state("cifar-linear", {**numbered("0 3 6 8 10", "", ""), "dense1": "classifier"}),
         "cifar-linear",

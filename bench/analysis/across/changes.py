@@ -8,6 +8,7 @@ every comparison of the suite has, with the run as the unit: the spread between 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -60,6 +61,12 @@ class History:
 
     series: Series
     changes: tuple[Change, ...]
+
+    @property
+    def long_enough(self) -> bool:
+        """Whether it has as many runs of equal conditions as a change needs on its two sides."""
+        alike = Counter(point.conditions for point in self.series.points)
+        return max(alike.values(), default=0) >= 2 * LEAST
 
 
 def histories(runs: Sequence[Run]) -> list[History]:

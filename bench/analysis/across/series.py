@@ -72,6 +72,8 @@ class Point:
             with one number may be compared.
         broken: What is not as at the point before; empty where the two may be joined.
         changed: Versions and commit that are not as at the point before, in words.
+        begun: When the first measurement of the whole run began (UTC, ISO 8601); empty where it is
+            unknown.
     """
 
     run: str
@@ -79,6 +81,7 @@ class Point:
     conditions: int = 0
     broken: tuple[Break, ...] = ()
     changed: tuple[str, ...] = ()
+    begun: str = ""
 
     @cached_property
     def estimate(self) -> Estimate:
@@ -140,6 +143,7 @@ def series_of(runs: Sequence[Run]) -> list[Series]:
     missing: dict[tuple[Case, str], list[tuple[str, str]]] = {}
     counted: dict[tuple[str, str], list[tuple[str, Record]]] = {}
     for run in runs:
+        begun = min((r.started_at for r in run.records if r.started_at), default="")
         groups: dict[tuple[Case, str, str], list[Record]] = {}
         for record in latest(run.records)[0]:
             case = without_seed(record.case)
@@ -152,7 +156,8 @@ def series_of(runs: Sequence[Run]) -> list[Series]:
                     record
                 )
         for (case, name, _), records in groups.items():
-            measured.setdefault((case, name), []).append(Point(run.name, tuple(records)))
+            point = Point(run.name, tuple(records), begun=begun)
+            measured.setdefault((case, name), []).append(point)
     found = [
         Series(*key, _joined(measured.get(key, ())), tuple(missing.get(key, ())))
         for key in {**measured, **missing}

@@ -9,7 +9,7 @@ from bench.analysis.across.side_by_side import SideBySide, letter
 from bench.analysis.comparison.compare import REFUSED, Comparison
 from bench.core.kinds import KINDS
 from bench.report.across.forest import forest
-from bench.report.across.page import Chapter, Group, Part, Trouble, drawn, page
+from bench.report.across.page import Chapter, Fact, Group, Part, Trouble, drawn, page
 from bench.report.across.text import facts_in, nothing_compared, when
 from bench.report.across.within import within
 from bench.report.across.words import (
@@ -54,15 +54,15 @@ def compare_page(found: SideBySide, failures: Sequence[str] | None = None) -> st
     )
 
 
-def _facts(found: SideBySide) -> list[tuple[str, str]]:
+def _facts(found: SideBySide) -> list[Fact]:
     """Of each run the days and what it does not share with all others; last what all share."""
     facts = [facts_in(run.records) for run in found.runs]
     shared = [fact for fact in facts[0] if all(fact in some for some in facts)]
     rows = []
     for place, (run, some) in enumerate(zip(found.runs, facts, strict=True)):
         own = [fact for fact in some if fact not in shared]
-        rows.append((f"{letter(place)}: {run.name}", ", ".join([when(run.records), *own])))
-    return [*rows, *([("All runs", ", ".join(shared))] if shared else [])]
+        rows.append(Fact(f"{letter(place)}: {run.name}", ", ".join([when(run.records), *own])))
+    return [*rows, *([Fact("All runs", ", ".join(shared))] if shared else [])]
 
 
 def _lead(found: SideBySide, failures: Sequence[str] | None) -> list[str]:
@@ -95,16 +95,17 @@ def _cases(found: SideBySide) -> Chapter:
     names, numbers = case_cells.headers(headers), case_cells.right(right)
     part = Part.table(names, numbers, cells, who=case_cells.who)
     compared = [row for rows in found.comparisons for row in rows if row.has_figure]
-    return Chapter("cases", "Case by case", _how_cases(compared), (part,) if cells else ())
+    how = _how_cases(compared, joined([f'"{other} is"' for other in others]))
+    return Chapter("cases", "Case by case", how, (part,) if cells else ())
 
 
-def _how_cases(compared: Sequence[Comparison]) -> str:
+def _how_cases(compared: Sequence[Comparison], verdicts: str) -> str:
     """How to read the columns that the table has."""
     timed = any(row.ratio is not None for row in compared)
     trained = any(row.difference is not None for row in compared)
     lines = ["A row has the result of each run."]
     if not compared:
-        return f"{lines[0]} None was compared: the column after the results says why."
+        return f"{lines[0]} None was compared: the reason stands below {verdicts}."
     if timed:
         lines.append(
             "Ratios are of speed, above 1x where the later run is faster, with their 95 % interval "
@@ -152,14 +153,15 @@ def _compared(entry: Entry | None, other: str) -> list[str]:
 
 
 def _differing(found: SideBySide) -> Chapter:
-    headers = ["fact", *(f"{letter(place)}: {run.name}" for place, run in enumerate(found.runs))]
+    runs = [f"{letter(place)}: {run.name}" for place, run in enumerate(found.runs)]
     rows = [
-        [row.name, *(value or NOTHING for value in row.values), f"{row.cases:,}"]
+        [row.name, f"{row.cases:,}", *(value or NOTHING for value in row.values)]
         for row in found.differing
     ]
     nothing = "Data, certificates, settings, versions and machine are the same in all shared cases."
-    right = [*(False for _ in headers), True]
-    part = Part.table([*headers, "cases"], right, rows) if rows else Part(lines=(nothing,))
+    right = [False, True, *(False for _ in runs)]
+    headers = ["fact", "cases", *runs]
+    part = Part.table(headers, right, rows) if rows else Part(lines=(nothing,))
     return Chapter(
         "differing",
         "What differs",
@@ -226,9 +228,6 @@ def _figures(found: SideBySide) -> Chapter:
     return Chapter(
         "ratios",
         "All ratios",
-        "Ratios of speeds, later run over the first: right of the line the later run is faster (or "
-        "more accurate). Lines are 95 % intervals; a mark without a verdict of a difference is "
-        "hollow. Within the grey band is a tie. An axis is logarithmic where intervals span more "
-        "than a factor of four; an arrow with a value is an end beyond the panel.",
+        "The same figures as a plot of each measurement: every case that was compared is a line.",
         (Part(figures=tuple(figures)),) if figures else (),
     )

@@ -15,7 +15,11 @@ from bench.report.plot_style import (
 from bench.stats.verdicts import ACCURACY, SPEED
 
 _DIFFERENT = (SPEED.above, SPEED.below, ACCURACY.above, ACCURACY.below)
-_POINTS = "Difference of mean accuracy in percentage points, later run minus the first."
+_SPEEDS = "Ratio of speeds, later run over the first: right of the line at 1x it is faster."
+_POINTS = (
+    "Difference of mean accuracy in percentage points, later run minus the first: right of the "
+    "line at 0 it is more accurate."
+)
 
 
 def forest(found: SideBySide, name: str, *, narrow: bool = False) -> Drawing | None:
@@ -30,7 +34,7 @@ def forest(found: SideBySide, name: str, *, narrow: bool = False) -> Drawing | N
     plot = RunLines(
         f"compare_{name}",
         f"{label[:1].upper()}{label[1:]}: compared with {found.runs[0].name}",
-        "" if timed else _POINTS,
+        _SPEEDS if timed else _POINTS,
         timed,
         "speed over that of A" if timed else "points above A",
         [run.name for run in found.runs],

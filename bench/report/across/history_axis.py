@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from itertools import pairwise
 
@@ -19,6 +20,16 @@ BY = ("time", "commit", "run")
 """What the runs are placed by."""
 
 
+def days_of(points: Iterable[Point]) -> dict[str, str]:
+    """By run the day on which it began (UTC), with the time where others of them began on it."""
+    begun = {point.run: point.begun for point in points}
+    runs = Counter(start[:10] for start in begun.values())
+    return {
+        run: f"{start[:10]} {start[11:16]}" if runs[start[:10]] > 1 else start[:10]
+        for run, start in begun.items()
+    }
+
+
 class Axis:
     """The place of each run on the x axis.
 
@@ -33,10 +44,8 @@ class Axis:
         self.narrow = narrow
         self._inches = _INCHES[narrow]
         points = [point for entry in tracked for point in entry.series.points]
-        ordered = sorted(points, key=lambda point: point.started_at)
-        starts: dict[str, str] = {}
-        for point in ordered:
-            starts.setdefault(point.run, point.started_at)
+        ordered = sorted(points, key=lambda point: point.begun)
+        starts = {point.run: point.begun for point in ordered}
         timeless = "" in starts.values() or len(set(starts.values())) < 2
         self.dated = by == "time" and not timeless
         dates = sorted(map(_date, starts.values())) if self.dated else []
@@ -48,11 +57,7 @@ class Axis:
         self._inch = (places[-1] - places[0] or 1.0) / self._inches
         nearest = min((later - place for place, later in pairwise(places)), default=1.0)
         self._spacing = nearest / self._inch
-        days = [start[:10] for start in starts.values()]
-        self._names = {
-            run: f"{start[:10]} {start[11:16]}" if days.count(start[:10]) > 1 else start[:10]
-            for run, start in starts.items()
-        }
+        self._names = days_of(ordered)
 
     def _key(self, point: Point) -> str:
         return (point.commit or "unknown") if self.by == "commit" else point.run
@@ -60,7 +65,7 @@ class Axis:
     def at(self, point: Point) -> float:
         """The place of a point."""
         if not self.steps:
-            return _date(point.started_at)
+            return _date(point.begun)
         return self.ticks[self._key(point)]
 
     @property

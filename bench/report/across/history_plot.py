@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
@@ -13,7 +14,7 @@ from bench.core.case import Case
 from bench.core.kinds import kind
 from bench.report.across.history_axis import Axis
 from bench.report.across.history_breaks import DASHED, breaks_of, draw_breaks
-from bench.report.across.words import change_words, interval_of_point, kind_label, value_of_point
+from bench.report.across.words import change_words, estimate_of_point, kind_label
 from bench.report.plot_axes import (
     accuracy_axis,
     plain_numbers,
@@ -73,17 +74,40 @@ def history(label: str, tracked: Sequence[History], axis: Axis) -> Drawing:
     return Drawing(f"history_{name}", title, "", figure)
 
 
-HOW = (
-    "A panel per network and measurement, a line per framework. Marks are runs with their 95 % "
-    "intervals; a hollow mark rests on one process or seed. Triangles are change points, with the "
-    "ratio of speeds (or the difference in points) after over before. A dashed line "
-    "across the panel is a break of the curves in whose colours its dashes are, and of no other: "
-    "their points on its two sides are not joined. Its number is that of the list below the plot, "
-    "which names these curves and what changed. Curves stand side by side at each run; where runs "
-    "are close in time, each has a step of its own. Axes of accuracies span two points or more, "
-    "and intervals of accuracies are drawn from 0 to 100 % at most."
-)
-"""How to read every panel."""
+def how(tracked: Sequence[History], *, steps: bool) -> str:
+    """How to read panels: of each sign only where one of them has it.
+
+    Args:
+        tracked: The series of all panels.
+        steps: Whether runs of a panel have steps instead of times.
+    """
+    points = [point for entry in tracked for point in entry.series.points]
+    trained = any(not kind(entry.series.kind).timed for entry in tracked)
+    after = "the ratio of speeds after over before"
+    told = [
+        (True, "A panel per network and measurement, a line per framework."),
+        (True, "A mark is the result of a run, with its 95 % interval."),
+        (any(point.repeats == 1 for point in points), "A hollow mark is one process or seed."),
+        (
+            any(entry.changes for entry in tracked),
+            f"A ring around a mark is a change point, with {after}"
+            f"{' (of accuracies the difference in points)' if trained else ''}.",
+        ),
+        (
+            any(point.broken for point in points),
+            "A dashed line from top to bottom is a break: before the next run, machine, settings, "
+            "data or certificate changed. It breaks the curves that have its colours; other curves "
+            "go on. The list below the plot has, by its number, these curves and what changed.",
+        ),
+        (True, "Curves stand side by side at each run."),
+        (steps, "Where runs are close in time, each has a step of its own."),
+        (
+            trained,
+            "Axes of accuracies span two points or more, and intervals of accuracies are drawn "
+            "from 0 to 100 % at most.",
+        ),
+    ]
+    return " ".join(words for there, words in told if there)
 
 
 def _handles(tracked: Sequence[History], frameworks: Sequence[str]) -> list[Line2D]:
@@ -104,7 +128,7 @@ def _handles(tracked: Sequence[History], frameworks: Sequence[str]) -> list[Line
     points = [point for entry in tracked for point in entry.series.points]
     signs = [
         (any(point.repeats == 1 for point in points), sign("one process or seed", shape)),
-        (any(entry.changes for entry in tracked), sign("change point", "^")),
+        (any(entry.changes for entry in tracked), _ring()),
         (
             any(point.broken for point in points),
             sign("break of the curves in its colours", line=DASHED),
@@ -113,6 +137,14 @@ def _handles(tracked: Sequence[History], frameworks: Sequence[str]) -> list[Line
     return [*curves, *(handle for there, handle in signs if there)]
 
 
+def _ring() -> Line2D:
+    """The sign of a change point in a legend."""
+    return Line2D([], [], **_RING, markersize=_RING_SIZE, label="change point")
+
+
+_RING: dict[str, Any] = {"marker": "o", "linestyle": "", "color": INK, "markerfacecolor": "none"}
+"""Around a mark of any shape, so that it is none of a curve."""
+_RING_SIZE = 12.0
 _EXECUTIONS = "v<>P"
 """Marks of unusual executions: they have the colour of their framework."""
 
@@ -170,8 +202,8 @@ def _line(
         (mark,) = axes.plot(
             places[i], scale * value, shape, color=tint, mfc=face, ms=size, zorder=3
         )
-        words = f"{value_of_point(point)} {interval_of_point(point)}"
-        hover(mark, f"{series.case.framework_label}, {point.run}: {words}")
+        name = f"{series.case.framework_label}, {point.run}"
+        hover(mark, f"{name}: {estimate_of_point(point)}")
 
 
 def _draw_changes(axes: Axes, tracked: Sequence[History], axis: Axis) -> None:
@@ -183,7 +215,7 @@ def _draw_changes(axes: Axes, tracked: Sequence[History], axis: Axis) -> None:
             point = series.points[change.place]
             x = axis.at(point) + axis.aside(place, len(tracked))
             y = scale_of(series.kind) * point.estimate.value
-            axes.plot(x, y, "^", color=INK, markersize=9, markerfacecolor="none", zorder=4)
+            axes.plot(x, y, **_RING, markersize=_RING_SIZE, zorder=4)
             words = change_words(change, series.kind).partition(" [")[0]
             mark = y, x, words, series.case.framework_label
             found.setdefault(round(axis.at(point), _SAME_PLACE), []).append(mark)

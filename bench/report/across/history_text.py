@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bench.analysis.across.changes import MISSING, History, can_find
+from bench.analysis.across.changes import LEAST, MISSING, History, can_find
 from bench.core.text import many
 from bench.report.across.words import (
     change_words,
@@ -29,14 +29,29 @@ def history_text(found: Sequence[History]) -> str:
             if change := changes.get(place):
                 lines.append(f"  ** {change.verdict}: {change_words(change, entry.series.kind)}")
             lines.append(
-                f"  {point.started_at[:10] or 'unknown   '}  {point.commit or NOTHING:13}  "
+                f"  {point.begun[:10] or 'unknown   '}  {point.commit or NOTHING:13}  "
                 f"{value_of_point(point):>16} {interval_of_point(point):20}  {point.run}"
             )
     once = sum(len(entry.series.points) == 1 for entry in found)
-    changed = sum(len(entry.changes) for entry in found)
-    total = f"{many(len(found), 'case')}, {once} of them in one run only"
-    lines += ["", f"{total}; {many(changed, 'change point')}"]
-    return "\n".join([*lines, *([] if can_find() else [MISSING])]).strip()
+    lines += [
+        "",
+        f"{many(len(found), 'case')}, {once} of them in one run only",
+        changes_found(found),
+    ]
+    return "\n".join(lines).strip()
+
+
+def changes_found(found: Sequence[History]) -> str:
+    """How many change points there are, among how many cases; else why there can be none."""
+    if not can_find():
+        return MISSING
+    searched = sum(entry.long_enough for entry in found)
+    if not searched:
+        return f"No case has the {2 * LEAST} runs of equal conditions that a change point needs"
+    changes = many(sum(len(entry.changes) for entry in found), "change point")
+    return (
+        f"{changes} in {many(searched, 'case')} with {2 * LEAST} or more runs of equal conditions"
+    )
 
 
 def history_json(found: Sequence[History]) -> list[dict[str, Any]]:

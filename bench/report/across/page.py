@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
@@ -18,59 +18,16 @@ from bench.analysis.across.series import Break
 from bench.core.errors import cannot_write
 from bench.core.files import temporary_directory, write_whole
 from bench.core.text import many
+from bench.report.across.grid import FACETS, Grid, cell_of
 from bench.report.page.assets import assets
-from bench.report.page.chapters import inline_narrow, inline_svg
+from bench.report.page.chapters import MORE_ROWS, ROWS, inline_narrow, inline_svg
+from bench.report.page.details import as_json
 from bench.report.plot_style import (
     Drawing,
     save,
     style,
 )
 from bench.stats.verdicts import ACCURACY, SPEED
-
-FACETS = ("network", "framework", "device", "precision", "track")
-"""Columns that the tables of a page can be filtered by, in the order of the page's script."""
-ROWS = 250
-"""Rows of one table at most, so that a browser opens the page."""
-
-
-@dataclass(frozen=True)
-class Grid:
-    """A table of texts.
-
-    Attributes:
-        headers: One per column.
-        right: Which columns hold numbers.
-        rows: Cells by row.
-        who: How many columns, the first ones, say who a row is about.
-    """
-
-    headers: tuple[str, ...]
-    right: tuple[bool, ...]
-    rows: tuple[tuple[str, ...], ...]
-    who: int = 0
-
-    @cached_property
-    def names(self) -> list[str]:
-        """By row what those columns say, without what is the same in all rows: a phone has one
-        column for it, so that the values are seen with it. Empty where there are no such columns.
-        """
-        told = [row[: self.who] for row in self.rows]
-        apart = [place for place in range(self.who) if len({cells[place] for cells in told}) > 1]
-        kept = apart or range(self.who)
-        return [
-            " · ".join(self._named(place, cells[place]) for place in kept if cells[place])
-            for cells in told
-            if self.who
-        ]
-
-    def _named(self, place: int, cell: str) -> str:
-        """A cell; a number with its header: ``batch 128``."""
-        return f"{self.headers[place]} {cell}" if cell.isdigit() else cell
-
-    def facets(self, row: Sequence[str]) -> list[str]:
-        """What a row can be filtered by, in the order of `FACETS`; empty where it has none."""
-        cells = dict(zip(self.headers, row, strict=True))
-        return [cells.get(name, "") for name in FACETS]
 
 
 @dataclass(frozen=True)
@@ -100,6 +57,7 @@ class Figure:
         title: Its name for a reader who does not see it.
         how: How to read it; empty where its chapter says so.
         breaks: The breaks of its curves.
+        facets: What filters hide it by, in the order of `FACETS`; empty where none does.
     """
 
     svg: Markup
@@ -107,6 +65,7 @@ class Figure:
     title: str
     how: str
     breaks: tuple[ListedBreak, ...] = ()
+    facets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -128,7 +87,7 @@ class Part:
 
     Attributes:
         folded: The words that open the table; empty where it is always open.
-        left_out: The line that says which rows the page does not show.
+        left_out: The line that says which rows the page's text does not have.
     """
 
     figures: tuple[Figure, ...] = ()
@@ -146,8 +105,9 @@ class Part:
         rows: Sequence[Sequence[str]],
         folded: str = "",
         who: int = 0,
+        groups: tuple[Group, ...] = (),
     ) -> Part:
-        """A part that is a table, cut to what a page shows; columns without any text are left out.
+        """A part that is a table; columns without any text are left out.
 
         Args:
             headers: One per column.
@@ -155,17 +115,39 @@ class Part:
             rows: Cells by row.
             folded: The words that open it; empty where it is always open.
             who: How many columns, the first ones, say who a row is about.
+            groups: What stands above it.
         """
         used = [place for place in range(len(headers)) if any(row[place] for row in rows)]
-        shown = [tuple(row[place] for place in used) for row in rows[:ROWS]]
+        kept = rows[: ROWS + MORE_ROWS]
+        shown = [tuple(cell_of(row[place], right=right[place]) for place in used) for row in kept]
         grid = Grid(
             tuple(headers[place] for place in used),
             tuple(right[place] for place in used),
             tuple(shown),
             sum(place < who for place in used),
         )
-        cut = f"The first {ROWS} of {len(rows):,} rows; --json has all." if len(rows) > ROWS else ""
-        return cls(grid=grid, left_out=cut, folded=folded)
+        cut = ""
+        if len(rows) > ROWS:
+            cut = (
+                f"The page has {len(kept):,} of {len(rows):,} rows, {ROWS} of them without scripts"
+            )
+            cut += "; --json has all."
+        return cls(groups=groups, grid=grid, left_out=cut, folded=folded)
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A name and words at the top of a page.
+
+    Attributes:
+        name: What it is about.
+        words: What is shown.
+        more: What else there is, folded.
+    """
+
+    name: str
+    words: str
+    more: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -191,7 +173,7 @@ def page(
     chapters: Sequence[Chapter],
     *,
     lead: Sequence[str] = (),
-    facts: Sequence[tuple[str, str]] = (),
+    facts: Sequence[Fact] = (),
     trouble: Trouble | None = None,
 ) -> str:
     """The page as HTML.
@@ -200,7 +182,7 @@ def page(
         title: Its heading.
         chapters: In order; those without a part are left out.
         lead: Sentences below the heading.
-        facts: Names and words below them.
+        facts: What stands below them.
         trouble: Shown above the facts where there is some.
     """
     source = resources.files("bench.report").joinpath("templates/runs.html.j2")
@@ -210,13 +192,36 @@ def page(
         title=title,
         assets=assets(),
         facets=_facet_values(chapters),
-        plotted=any(part.figures for chapter in chapters for part in chapter.parts),
+        unfiltered=_unfiltered(chapters),
+        payload=Markup(as_json(_more_rows(chapters))),
         chapters=[chapter for chapter in chapters if chapter.parts],
         lead=lead,
         facts=facts,
         trouble=trouble,
         worse=(SPEED.below, ACCURACY.below),
     )
+
+
+def _unfiltered(chapters: Sequence[Chapter]) -> str:
+    """The sentence on what filters do not hide."""
+    figures = [figure for chapter in chapters for part in chapter.parts for figure in part.figures]
+    if not figures:
+        return "Sentences show all rows."
+    if any(figure.facets for figure in figures):
+        return "Plots keep all frameworks of what is chosen; sentences show all rows."
+    return "Plots and sentences show all rows."
+
+
+def _more_rows(chapters: Sequence[Chapter]) -> dict[str, Any]:
+    """``rows`` by the anchor of a table: those that only the script has; and their ``facets``."""
+    facets: dict[tuple[str, ...], int] = {}
+    rows = {}
+    for chapter in chapters:
+        for place, part in enumerate(chapter.parts, start=1):
+            name = f"{chapter.anchor}-{place}"
+            if part.grid and (more := part.grid.more_rows(name, facets)):
+                rows[name] = more
+    return {"rows": rows, "facets": list(facets)}
 
 
 def _facet_values(chapters: Sequence[Chapter]) -> dict[str, list[str]]:

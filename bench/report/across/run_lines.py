@@ -87,7 +87,7 @@ class RunLines:
     Attributes:
         name: Of its file.
         title: Its title.
-        how: How to read it; empty where its chapter says so.
+        how: What its values are; how to read its signs is added.
         timed: Whether values are ratios of speeds; else differences in points.
         across: The label of the x axis.
         runs: Names of all runs.
@@ -122,7 +122,7 @@ class RunLines:
         axes = figure.subplots()
         # In shares of a line, which is one long on the y axis: marks are in its lower part.
         room = each / (each + above)
-        self._marks(axes, lines, places, room)
+        signs = self._marks(axes, lines, places, room)
         if narrow:
             few_ticks(axes, self._even)
         at = {place + (1 - room) / 2: name for place, name in enumerate(names)}
@@ -131,14 +131,18 @@ class RunLines:
         axes.set_ylim(len(lines) - 0.4, -0.6)
         axes.set_xlabel(self.across, color=SOFT)
         legend_below(figure, self._handles(lines, places))
-        more = f" Only the first {LINES} of {len(every)} rows are drawn." if every[LINES:] else ""
-        return Drawing(self.name, self.title, f"{self.how}{more}".strip(), figure)
+        if every[LINES:]:
+            signs.append(f"Only the first {LINES} of {len(every)} rows are drawn.")
+        return Drawing(self.name, self.title, " ".join([self.how, *signs]), figure)
 
     @property
     def _even(self) -> float:
         return 1.0 if self.timed else 0.0
 
-    def _marks(self, axes: Axes, lines: Sequence[Line], places: Sequence[int], room: float) -> None:
+    def _marks(
+        self, axes: Axes, lines: Sequence[Line], places: Sequence[int], room: float
+    ) -> list[str]:
+        """Draw the marks; what their signs mean."""
         intervals = [mark.interval for line in lines for mark in line.marks.values()]
         limits = (ratio_axis if self.timed else difference_axis)(axes, intervals)
         show_whole(axes, _EVEN[self.timed])
@@ -158,6 +162,22 @@ class RunLines:
                 words = f"{letter(place)}: {found.figures}"
                 hover(mark, f"{line.name}: {words}")
                 beside(axes, where, words)
+        ends = [end for _, low, high in intervals if low is not None for end in (low, high)]
+        told = [
+            (
+                True,
+                "A mark is the figure of the run that its shape stands for; its line is the 95 % "
+                "interval.",
+            ),
+            (True, "An interval that lies wholly in the grey band is a tie."),
+            (_any_undecided(lines), "A hollow mark has no verdict of a difference."),
+            (axes.get_xscale() == "log", "The axis is logarithmic."),
+            (
+                any(end is not None and not limits[0] <= end <= limits[1] for end in ends),
+                "An arrow with a value is an end beyond the panel.",
+            ),
+        ]
+        return [words for there, words in told if there]
 
     def _handles(self, lines: Sequence[Line], places: Sequence[int]) -> list[Artist]:
         """The legend: colours, shapes, and what is hollow."""
@@ -174,9 +194,13 @@ class RunLines:
             )
             for place in places
         ]
-        undecided = any(not mark.decided for line in lines for mark in line.marks.values())
         shape = _MARKERS[places[0] % len(_MARKERS)]
-        return [*colours, *runs, *([sign("no verdict of a difference", shape)] * undecided)]
+        hollow = [sign("no verdict of a difference", shape)] * _any_undecided(lines)
+        return [*colours, *runs, *hollow]
+
+
+def _any_undecided(lines: Sequence[Line]) -> bool:
+    return any(not mark.decided for line in lines for mark in line.marks.values())
 
 
 def _frameworks(lines: Sequence[Line]) -> list[str]:

@@ -109,7 +109,7 @@ def _plot(found: SideBySide, every: Sequence[Within], *, narrow: bool) -> Drawin
     plot = RunLines(
         "within",
         "Speed over the reference framework within each run",
-        "",
+        "Right of the line at 1x a framework is faster than its reference in the same run.",
         True,
         f"speed over {joined(references)} in the same run",
         [run.name for run in found.runs],
@@ -129,13 +129,13 @@ def _table(found: SideBySide, every: Sequence[Within]) -> Part:
         cells_of.row(
             one.case,
             one.kind,
-            [*map(_estimate, one.rows), _OVERLAP[one.overlapping], one.reference],
+            [one.reference, *map(_estimate, one.rows), _OVERLAP[one.overlapping]],
         )
         for one in every
     ]
-    headers = cells_of.headers([*letters, "intervals overlap", "compared with"])
-    right = cells_of.right([*[True] * len(letters), False, False])
-    return Part.table(headers, right, rows, who=cells_of.who)
+    headers = cells_of.headers(["compared with", *letters, "intervals overlap"])
+    right = cells_of.right([False, *[True] * len(letters), False])
+    return Part.table(headers, right, rows, who=cells_of.who + 1)
 
 
 _OVERLAP = {True: "yes", False: "no", None: NOTHING}

@@ -42,8 +42,8 @@ _WHERE_IT_DIFFERS: tuple[CaseColumn, ...] = (
     ("seed", lambda case: str(case.seed)),
 )
 
-_NARROW = ("batch", "precision", "device", "input px", "seed", "recipe", "weights")
-"""The same by the width of their cells."""
+_TELLING = ("device", "batch", "precision", "input px", "seed", "recipe", "weights")
+"""The same in the order in which they tell rows apart: the device, then by the width of cells."""
 
 _DECIDED = (SPEED.below, ACCURACY.below, SPEED.above, ACCURACY.above)
 _ORDER = (*_DECIDED, INCONCLUSIVE, TIE, REFUSED, ONLY_A, ONLY_B)
@@ -61,23 +61,20 @@ class CaseCells:
     Args:
         rows: Case and kind of all rows of the table; conditions that are the same in all are left
             out.
-        values_first: Whether all conditions come after the values.
     """
 
-    def __init__(self, rows: Iterable[tuple[Case, str]], *, values_first: bool = False) -> None:
+    def __init__(self, rows: Iterable[tuple[Case, str]]) -> None:
         every = list(dict.fromkeys(rows))
         differs = [c for c in _WHERE_IT_DIFFERS if len({c[1](case) for case, _ in every}) > 1]
         told = [(name, *(show(case) for _, show in _ALWAYS)) for case, name in every]
         first = []
-        for header, show in sorted(differs, key=lambda column: _NARROW.index(column[0])):
+        for header, show in sorted(differs, key=lambda column: _TELLING.index(column[0])):
             more = [(*words, show(case)) for words, (case, _) in zip(told, every, strict=True)]
             if len(set(more)) > len(set(told)):
                 told = more
                 first.append(header)
-        telling = [column for column in differs if column[0] in first]
-        others = [column for column in differs if column[0] not in first]
-        self._first = [] if values_first else telling
-        self._last = [*telling, *others] if values_first else others
+        self._first = [column for column in differs if column[0] in first]
+        self._last = [column for column in differs if column[0] not in first]
 
     def row(self, case: Case, name: str, figures: Sequence[str]) -> list[str]:
         """The cells of a row.
@@ -207,6 +204,13 @@ def interval_of_point(point: Point) -> str:
     if not kind(name).timed:
         return SHARE.interval(low, high)
     return f"[{quantity(name, low).partition(' ')[0]}, {quantity(name, high).partition(' ')[0]}]"
+
+
+def estimate_of_point(point: Point) -> str:
+    """Result and interval: ``1,230 images/s [1,200, 1,260]``."""
+    interval = interval_of_point(point)
+    value = value_of_point(point)
+    return value if interval == NOTHING else f"{value} {interval}"
 
 
 def change_words(change: Change, name: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from statistics import median
 from typing import Any
 
 from bench.analysis.caveats import footnotes_on
@@ -23,7 +24,7 @@ from bench.report.first_screen.small_plots import ACCURACY as ACCURATE
 from bench.report.first_screen.small_plots import POINTS, SPEED, Mark
 from bench.report.first_screen.wording import Subject
 from bench.report.footnotes import has_caveat, signed
-from bench.report.format import fixed, known, percent
+from bench.report.format import count, fixed, known, percent
 from bench.stats.estimates import Estimate
 from bench.stats.verdicts import INCONCLUSIVE, TIE, speed_verdict
 from bench.training.frameworks import FRAMEWORKS
@@ -370,7 +371,11 @@ def _pretrained(
         words = f"{who} reaches {percent(_mean(ours))} test accuracy in {title(case)}"
         words += f"{_spread(ours)}, but its training from scratch is not measured in this run"
         return _finding(words, place, NOT_COMPARED, ours, ours)
-    subject = Subject(who, "the same from scratch", "reaches", f"in {title(case)}")
+    seen = [_images_seen(experiment) for experiment in (ours, theirs)]
+    after = ["" if seen[0] == seen[1] else f" after {count(number)} images" for number in seen]
+    subject = Subject(
+        who + after[0], f"the same from scratch{after[1]}", "reaches", f"in {title(case)}"
+    )
     place += f" and {theirs.case.recipe}" if theirs.case.recipe != case.recipe else ""
     apart = [d for d in results.between(ours, theirs) if not _of_start(d.key)]
     if apart:
@@ -384,6 +389,11 @@ def _pretrained(
         Mark(f"{case.variant}, {title(case)}, {source} weights, {how}", ACCURATE, _mean(ours)),
     )
     return replace(made, marks=marks, **_effect_of(found))
+
+
+def _images_seen(experiment: Experiment) -> int:
+    """Images of a training, those of all epochs."""
+    return int(median(record.metrics.get("train_images", 0) for record in experiment.ok))
 
 
 def _spread(experiment: Experiment) -> str:

@@ -103,6 +103,7 @@ function filter() {
   for (const part of $$("[data-track]", $("#main")))
     part.hidden = Boolean(wanted.track && part.dataset.track && part.dataset.track !== wanted.track);
   if (wanted.track) for (const fold of $$(".question .fold:not(.table)")) if ($("figure", fold)) fold.open = true;
+  for (const figure of $$("figure[data-f]")) figure.hidden = !fitting(facetsOf(figure), wanted);
   for (const fold of $$("details.plots")) countPlots(fold);
   for (const table of tables.values()) table.draw();
   for (const fold of $$("details.table")) countRows(fold, wanted);
@@ -137,23 +138,25 @@ function facetsIn(table) {
 
 const tables = new Map();
 
-/** The first number of a cell: "0.80x [0.78, 0.82]" is 0.8; not a number where there is none. */
+/** The first number of a cell and its unit: "0.80x [0.78, 0.82]" is 0.8 and x; not a number where there is none. */
 function figure(cell) {
-  const found = String(cell).replace(/&[lg]t;/g, "").match(/[-+−]?\d[\d,]*\.?\d*(?:e[-+]?\d+)?/i);
-  return found ? Number(found[0].replace(/,/g, "").replace("−", "-")) : NaN;
+  const found = String(cell).replace(/&[lg]t;/g, "")
+    .match(/([-+−]?\d[\d,]*\.?\d*(?:e[-+]?\d+)?)\s?(x\b|pt\b|points\b|images\/s|ms\b|s\b|%)?/i);
+  return found ? [Number(found[1].replace(/,/g, "").replace("−", "-")), found[2] ?? ""] : [NaN, ""];
 }
 
-const byFigure = (sign) => (a, b) =>
-  Number.isNaN(a) ? (Number.isNaN(b) ? 0 : 1) : Number.isNaN(b) ? -1 : sign * (a - b);
+/** By the number, each unit on its own: points do not stand among ratios. */
+const byFigure = (sign) => ([a, unit], [b, other]) =>
+  Number.isNaN(a) ? (Number.isNaN(b) ? 0 : 1) : Number.isNaN(b) ? -1
+    : unit.localeCompare(other) || sign * (a - b);
 DataTable.type("figure", { order: { pre: figure, asc: byFigure(1), desc: byFigure(-1) } });
 
 function lastRows(table) {
-  const right = $$("thead th", table).map((th) => th.classList.contains("right"));
+  const classes = $$("thead th", table).map((th) => th.className);
   const body = $("tbody", table);
   for (const [anchor, cells, facets, records] of data().rows[table.id] ?? []) {
     const row = el("tr", { id: anchor },
-      ...cells.map((cell, place) => (place ? el("td", { className: right[place] ? "right" : "" }, cell)
-        : el("td", { className: "case" }, el("span", {}, cell)))));
+      ...cells.map((cell, place) => el("td", { className: classes[place] }, cell)));
     row.dataset.f = data().facets[facets].join("|");
     if (records.length) row.dataset.r = records.join(" ");
     body.append(row);
@@ -197,7 +200,7 @@ function enhance(table) {
   const spare = $$("thead th", table).flatMap((th, place) => (th.dataset.only === other ? [place] : []));
   const hidden = [...new Set([...same, ...spare])];
   const first = table.tBodies[0].rows[0];
-  const shared = same.map((place) => `${headers[place]} ${first.cells[place].textContent}`);
+  const shared = same.filter((place) => !spare.includes(place)).map((place) => `${headers[place]} ${first.cells[place].textContent}`);
   const opens = [...table.tBodies[0].rows].some((row) => row.dataset.r), shift = Number(opens);
   if (opens) {
     for (const row of table.tBodies[0].rows) row.prepend(opener(row));
@@ -254,7 +257,7 @@ function tools(table, headers, hidden, shift) {
 function copyTable(table, write, words, asked) {
   const heads = $$("thead th", table.table().node()).filter(isCell), headers = heads.map((th) => th.textContent);
   const nodes = table.rows({ search: "applied", order: "applied" }).nodes().toArray();
-  const rows = nodes.map((row) => [...row.cells].filter(isCell).map((cell) => cell.textContent));
+  const rows = nodes.map((row) => [...row.cells].filter(isCell).map((cell) => cell.textContent.replace(/\s+/g, " ")));
   const numeric = heads.map((th) => th.classList.contains("right"));
   copy(write(headers, rows, numeric), `${rows.length} row${rows.length === 1 ? "" : "s"} copied as ${words}.`, asked);
 }
