@@ -10,9 +10,9 @@ from bench.core.text import without_folders
 from bench.report.blocks import stale
 from bench.report.captions import SIGNS, With
 from bench.report.format import CHANGE, POINTS, RATIO, SHARE, markdown, ratio, significant
-from bench.report.optimizers import optimizer_of
 from bench.report.tables import TABLES, as_markdown, frame, sections, write_tables
 from bench.training.recipes.base import Recipe
+from bench.training.recipes.optimizers import optimizer_of
 from tests.support.synthetic_records.synthetic import (
     CLASSES,
     FRAMEWORKS,

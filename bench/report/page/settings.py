@@ -10,7 +10,7 @@ from typing import Any
 from bench.core.kinds import KINDS
 from bench.core.records import Record
 from bench.core.text import flatten, without_folders
-from bench.report.optimizers import used_settings
+from bench.training.recipes.optimizers import used_settings
 
 Pairs = tuple[tuple[str, str], ...]
 """Keys with their values, as the page shows them."""

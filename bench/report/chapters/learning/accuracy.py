@@ -31,7 +31,6 @@ from bench.report.format import (
 )
 from bench.report.leads import extremes
 from bench.report.leads import who as who_is
-from bench.report.optimizers import optimizer_of
 from bench.report.panels import SEEDS, first_panels, panels_of, signed_title
 from bench.report.plot_axes import (
     from_zero,
@@ -52,6 +51,7 @@ from bench.report.plot_style import (
 from bench.report.report import Part
 from bench.report.table import Chart, Table
 from bench.training.recipes import recipe
+from bench.training.recipes.optimizers import optimizer_of
 
 _AXES = ("epoch", "seconds")
 
