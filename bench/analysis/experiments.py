@@ -171,13 +171,13 @@ def experiments(records: Iterable[Record], kinds: Collection[str]) -> list[Exper
     return sorted(found, key=_order)
 
 
-@lru_cache(maxsize=65536)
 def without_recipe(case: Case) -> Case:
     """The case whatever its recipe: speed does not depend on the schedule, so that rows of speed
     and of accuracy may have recipes of their own."""
     return replace(case, recipe="")
 
 
+@lru_cache(maxsize=65536)
 def without_seed(case: Case) -> Case:
     """The case with seed 0: what the seeds of an experiment share."""
     return replace(case, seed=0)

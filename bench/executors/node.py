@@ -69,22 +69,22 @@ def code() -> str:
     return digest_of(MEASURING, MODULES)[:16]
 
 
-def describe(question: NodeRequest) -> NodeFacts:
+def describe(request: NodeRequest) -> NodeFacts:
     """What this node is and which frameworks can measure here."""
-    _enter(question.setting)
-    cpus = min(question.cpus or len(usable_cpus()), len(usable_cpus()))
-    kind_of, words = _kind(cpus, question.device)
+    _enter(request.setting)
+    cpus = min(request.cpus or len(usable_cpus()), len(usable_cpus()))
+    kind_of, words = _kind(cpus, request.device)
     return NodeFacts(
         kind=kind_of,
         words=words,
         cpus=cpus,
         memory=usable_memory(),
         code=code(),
-        versions={name: framework(name).versions() for name in question.frameworks},
+        versions={name: framework(name).versions() for name in request.frameworks},
         unusable={
-            name: why for name in question.frameworks if (why := _unusable(name, question.device))
+            name: why for name in request.frameworks if (why := _unusable(name, request.device))
         },
-        keys={subject: subject.key for subject in question.subjects},
+        keys={subject: subject.key for subject in request.subjects},
     )
 
 

@@ -12,9 +12,7 @@ from bench.analysis.experiments import Experiment, bar_names
 from bench.analysis.results import Results
 from bench.core.case import Case
 from bench.report.footnotes import signed
-from bench.report.plot_style import (
-    name_rows,
-)
+from bench.report.plot_style import name_rows
 
 PANELS = 12
 """Panels that one figure has at most: more are neither readable nor drawn in seconds."""

@@ -28,16 +28,7 @@ from bench.report import footnotes
 from bench.report.chapters import TABLES
 from bench.report.computing import compute_rows
 from bench.report.panels import FEW_PANELS, PANELS
-from bench.report.plot_style import (
-    PHONE,
-    Drawing,
-    Plot,
-    below,
-    retitle,
-    save,
-    style,
-    use_style,
-)
+from bench.report.plot_style import PHONE, Drawing, Plot, below, retitle, save, style, use_style
 from bench.report.report import Part, Records, Report
 from bench.report.table import Chart, Table
 from bench.training.tracks import TRACKS

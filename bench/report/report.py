@@ -12,9 +12,7 @@ from bench.analysis.results import Results
 from bench.analysis.rows import Row
 from bench.core.records import Record
 from bench.report.panels import LARGE, PANELS
-from bench.report.plot_style import (
-    PHONE,
-)
+from bench.report.plot_style import PHONE
 
 
 class Report:

@@ -11,9 +11,7 @@ from bench.core.kinds import KINDS
 from bench.report.captions import Caption
 from bench.report.columns import Column
 from bench.report.leads import Lead, no_lead
-from bench.report.plot_style import (
-    Drawing,
-)
+from bench.report.plot_style import Drawing
 from bench.report.report import Part
 
 

@@ -17,11 +17,7 @@ from bench.networks.variants import variant
 from bench.report import plots
 from bench.report.chapters.learning.ablation import columns, defaults, gap_lines
 from bench.report.html import write_results
-from bench.report.plot_style import (
-    Drawing,
-    Plot,
-    style,
-)
+from bench.report.plot_style import Drawing, Plot, style
 from bench.report.plots import write_plots
 from bench.report.summary import headlines, what_was_run
 from bench.report.tables import TABLES, as_markdown, frame, sections, write_tables

@@ -8,11 +8,7 @@ import pytest
 
 from bench.analysis.experiments import Data, experiments
 from bench.report.html import write_results
-from bench.report.plot_style import (
-    new_figure,
-    retitle,
-    style,
-)
+from bench.report.plot_style import new_figure, retitle, style
 from bench.report.plots import write_plots
 from bench.report.readme import overview
 from bench.report.summary import headlines

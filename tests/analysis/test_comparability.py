@@ -8,9 +8,7 @@ import pytest
 from bench.analysis.comparison.comparability import RUNS, differences, differences_between, in_words
 from bench.analysis.experiments import experiments
 from bench.report.chapters.speed.throughput import throughput
-from bench.report.plot_style import (
-    style,
-)
+from bench.report.plot_style import style
 from bench.report.plots import write_plots
 from bench.report.readme import overview
 from bench.report.summary import headlines

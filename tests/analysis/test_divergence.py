@@ -8,9 +8,7 @@ import pytest
 from bench.analysis.experiments import Data
 from bench.core.records import Record
 from bench.report.chapters.learning.divergence import divergence
-from bench.report.plot_style import (
-    style,
-)
+from bench.report.plot_style import style
 from bench.report.tables import TABLES, as_markdown, frame, sections
 from tests.support.parts import part_of
 from tests.support.synthetic_records.synthetic import (

@@ -22,10 +22,7 @@ from bench.report.chapters.learning.accuracy import accuracy_curves
 from bench.report.chapters.speed.interleaved import SPEEDS
 from bench.report.format import RATIO
 from bench.report.html import write_results
-from bench.report.plot_style import (
-    Drawing,
-    style,
-)
+from bench.report.plot_style import Drawing, style
 from bench.report.plots import write_plots
 from bench.report.summary import headlines, warnings
 from bench.report.tables import TABLES, as_markdown, frame

@@ -52,9 +52,9 @@ def test_what_is_asked_of_sbatch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
         path.chmod(path.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PATH", f"{tools}:/usr/bin:/bin")
     cluster = SlurmCluster("gpu:h100", tmp_path / "jobs", 1.5, threads=8)
-    question = NodeRequest(Setting("run"), ("fake",), "cpu", 8)
+    request = NodeRequest(Setting("run"), ("fake",), "cpu", 8)
     needs = Needs(8, 1, 6 << 30)
-    job = cluster.submit(on_node.describe, question, needs, ["partition"])
+    job = cluster.submit(on_node.describe, request, needs, ["partition"])
     submitted = (tmp_path / "submitted").read_text()
     for line in (
         "--partition=gpu",

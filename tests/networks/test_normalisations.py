@@ -9,9 +9,7 @@ from bench.networks.architecture import BatchNorm, Dense, Flatten, Layer, LocalR
 from bench.networks.init import initial_weights
 from bench.networks.normalisations import NORMALISATIONS, Normalisation, family, normalisation_of
 from bench.networks.variants import VARIANTS, Variant, variant
-from bench.report.plot_style import (
-    marker,
-)
+from bench.report.plot_style import marker
 
 NORMS = {BatchNorm: "BN", LocalResponseNorm: "LRN"}
 

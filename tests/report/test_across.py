@@ -28,11 +28,7 @@ from bench.report.across.summary import (
 )
 from bench.report.across.text import failures, gate_lines, side_by_side_as_text
 from bench.report.page.assets import assets
-from bench.report.plot_style import (
-    INK,
-    colour,
-    style,
-)
+from bench.report.plot_style import INK, colour, style
 from tests.support.synthetic_records.several_runs import a_run, over_days, timed
 from tests.support.synthetic_records.synthetic import (
     ENVIRONMENT,

@@ -10,9 +10,7 @@ from hypothesis import strategies as st
 from scipy.stats import ttest_rel
 
 from bench.report.charts.accuracy_seeds import seeds as draw_seeds
-from bench.report.plot_style import (
-    style,
-)
+from bench.report.plot_style import style
 from bench.report.tables import TABLES, frame, sections
 from bench.stats.seeds import paired_difference, welch_difference
 from tests.support.parts import part_of, row_names

@@ -23,10 +23,7 @@ from bench.report.chapters.speed.startup import startup
 from bench.report.chapters.speed.throughput import throughput
 from bench.report.charts.accuracy_seeds import seeds
 from bench.report.page.chapters import inline_svg
-from bench.report.plot_axes import (
-    accuracy_axis,
-    ratio_axis,
-)
+from bench.report.plot_axes import accuracy_axis, ratio_axis
 from bench.report.plot_style import (
     ALONE,
     INK,

@@ -80,8 +80,8 @@ class FakeCluster:
             value["environment"]["node"]["kind"] = kind
         return name, dataclasses.replace(answer, kind=kind)
 
-    def _described(self, name: str, question: NodeRequest) -> NodeFacts:
-        return dataclasses.replace(on_node.describe(question), **self.facts.get(name, {}))
+    def _described(self, name: str, request: NodeRequest) -> NodeFacts:
+        return dataclasses.replace(on_node.describe(request), **self.facts.get(name, {}))
 
     def cancel(self, tickets: Iterable[Any]) -> None:
         self.cancelled += len(list(tickets))

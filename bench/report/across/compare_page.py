@@ -25,10 +25,9 @@ from bench.report.across.words import (
     value_of,
     verdict_of,
 )
+from bench.report.captions import With, read_with
 from bench.report.format import NOTHING, joined
-from bench.report.plot_style import (
-    style,
-)
+from bench.report.plot_style import style
 from bench.stats.verdicts import INCONCLUSIVE
 
 
@@ -101,33 +100,43 @@ def _cases(found: SideBySide) -> Chapter:
 
 def _how_cases(compared: Sequence[Comparison], verdicts: str) -> str:
     """How to read the columns that the table has."""
-    timed = any(row.ratio is not None for row in compared)
-    trained = any(row.difference is not None for row in compared)
-    lines = ["A row has the result of each run."]
     if not compared:
-        return f"{lines[0]} None was compared: the reason stands below {verdicts}."
-    if timed:
-        lines.append(
-            "Ratios are of speed, above 1x where the later run is faster, with their 95 % interval "
-            "over processes; one that contains 1x is a tie where it lies wholly within ± 10 %."
-        )
-    if trained:
-        lines.append(
-            "Accuracies are mean differences in points over the seeds that both runs have, with "
-            "the means of these seeds; an interval that contains 0 points is a tie where it lies "
-            "wholly within ± 1 point."
-        )
-    if any(row.detectable is not None for row in compared):
-        lines.append(
-            "Detectable is the smallest difference that these processes would have found four "
-            "times out of five."
-        )
-    if any(row.noise is not None for row in compared):
-        lines.append(
-            "Noise is the interquartile range of the blocks of a process over their median, of "
-            "the noisier run."
-        )
-    return " ".join(lines)
+        return f"{_EACH_RUN} None was compared: the reason stands below {verdicts}."
+    there = {
+        _RATIOS: any(row.ratio is not None for row in compared),
+        _POINTS: any(row.difference is not None for row in compared),
+        _DETECTABLE: any(row.detectable is not None for row in compared),
+        _NOISE: any(row.noise is not None for row in compared),
+    }
+    return read_with(_HOW, {name for name, found in there.items() if found})
+
+
+_RATIOS, _POINTS, _DETECTABLE, _NOISE = "ratios", "points", "detectable", "noise"
+_EACH_RUN = "A row has the result of each run."
+_HOW = (
+    _EACH_RUN,
+    With(
+        (_RATIOS,),
+        "Ratios are of speed, above 1x where the later run is faster, with their 95 % interval "
+        "over processes; one that contains 1x is a tie where it lies wholly within ± 10 %.",
+    ),
+    With(
+        (_POINTS,),
+        "Accuracies are mean differences in points over the seeds that both runs have, with the "
+        "means of these seeds; an interval that contains 0 points is a tie where it lies wholly "
+        "within ± 1 point.",
+    ),
+    With(
+        (_DETECTABLE,),
+        "Detectable is the smallest difference that these processes would have found four times "
+        "out of five.",
+    ),
+    With(
+        (_NOISE,),
+        "Noise is the interquartile range of the blocks of a process over their median, of the "
+        "noisier run.",
+    ),
+)
 
 
 def _others(found: SideBySide) -> list[str]:

@@ -9,9 +9,7 @@ from bench.core.kinds import kind
 from bench.core.records import Record
 from bench.report.across.run_lines import Line, Mark, RunLines
 from bench.report.across.words import figure_of, kind_label, names_of
-from bench.report.plot_style import (
-    Drawing,
-)
+from bench.report.plot_style import Drawing
 from bench.stats.verdicts import ACCURACY, SPEED
 
 _DIFFERENT = (SPEED.above, SPEED.below, ACCURACY.above, ACCURACY.below)

@@ -12,9 +12,7 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 
 from bench.analysis.across.changes import History
 from bench.analysis.across.series import Point
-from bench.report.plot_style import (
-    SOFT,
-)
+from bench.report.plot_style import SOFT
 
 BY = ("time", "commit", "run")
 """What the runs are placed by."""

@@ -12,9 +12,7 @@ from bench.analysis.across.changes import History
 from bench.analysis.across.series import Break, Point
 from bench.analysis.experiments import framework_labels_of
 from bench.report.across.history_axis import Axis
-from bench.report.plot_style import (
-    colour,
-)
+from bench.report.plot_style import colour
 
 DASHED = (0, (4, 3))
 """The line of a break of one curve, as a style of matplotlib."""

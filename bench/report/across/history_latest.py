@@ -20,6 +20,7 @@ from bench.report.across.words import (
     value_of_point,
     verdict_of,
 )
+from bench.report.captions import With, read_with
 from bench.report.format import NOTHING, RATIO, percent
 from bench.stats.verdicts import SPEED
 from bench.training.tracks import peers_of
@@ -74,34 +75,37 @@ def _figures(entry: History, last: Entry | None) -> list[str]:
 
 def _how(compared: Sequence[Compared], which: str) -> str:
     """How to read the columns that the table has."""
-    timed = any(last and kind(entry.series.kind).timed for entry, last in compared)
-    trained = any(last and not kind(entry.series.kind).timed for entry, last in compared)
-    told = [
-        (True, f"The last run of each case that is in more than one run ({which})."),
-        (
-            timed,
-            "Last / before is a ratio of speeds even where seconds are shown: above 1x the last "
-            "run is faster. Its interval is of the processes within the two runs: what the machine "
-            "does differently at another hour is in the ratio and not in the interval. Frameworks "
-            "of one run share that hour: alexbench compare has their ratios within each run.",
-        ),
-        (
-            trained,
-            "Of accuracies last / before is the mean difference in points over the seeds that both "
-            "runs have, with the means of these seeds.",
-        ),
-        (
-            any(entry.series.points[-1].broken for entry, _ in compared),
-            "After a break a run is not compared; the table of breaks says what changed.",
-        ),
-        (True, "One process or seed on a side gives no verdict."),
-        (
-            True,
-            "First like it is the first run with the same machine, data and settings, where that "
-            "is another one.",
-        ),
-    ]
-    return " ".join(words for there, words in told if there)
+    kinds = [kind(entry.series.kind) for entry, last in compared if last]
+    there = {
+        _SPEEDS: any(one.timed for one in kinds),
+        _ACCURACIES: any(not one.timed for one in kinds),
+        _BREAKS: any(entry.series.points[-1].broken for entry, _ in compared),
+    }
+    of = f"The last run of each case that is in more than one run ({which})."
+    return read_with((of, *_HOW), {name for name, found in there.items() if found})
+
+
+_SPEEDS, _ACCURACIES, _BREAKS = "speeds", "accuracies", "breaks"
+_HOW = (
+    With(
+        (_SPEEDS,),
+        "Last / before is a ratio of speeds even where seconds are shown: above 1x the last run is "
+        "faster. Its interval is of the processes within the two runs: what the machine does "
+        "differently at another hour is in the ratio and not in the interval. Frameworks of one "
+        "run share that hour: alexbench compare has their ratios within each run.",
+    ),
+    With(
+        (_ACCURACIES,),
+        "Of accuracies last / before is the mean difference in points over the seeds that both "
+        "runs have, with the means of these seeds.",
+    ),
+    With(
+        (_BREAKS,),
+        "After a break a run is not compared; the table of breaks says what changed.",
+    ),
+    "One process or seed on a side gives no verdict. First like it is the first run with the same "
+    "machine, data and settings, where that is another one.",
+)
 
 
 def _together(compared: Sequence[Compared]) -> list[Group]:

@@ -21,9 +21,7 @@ from bench.report.across.history_text import changes_found
 from bench.report.across.page import Chapter, Fact, ListedBreak, Part, drawn, page
 from bench.report.across.words import change_words, estimate_of_point, kind_label
 from bench.report.format import NOTHING
-from bench.report.plot_style import (
-    style,
-)
+from bench.report.plot_style import style
 from bench.training.tracks import peers_of
 
 FIGURES = 60

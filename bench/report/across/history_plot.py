@@ -15,11 +15,8 @@ from bench.core.kinds import kind
 from bench.report.across.history_axis import Axis
 from bench.report.across.history_breaks import DASHED, breaks_of, draw_breaks
 from bench.report.across.words import change_words, estimate_of_point, kind_label
-from bench.report.plot_axes import (
-    accuracy_axis,
-    plain_numbers,
-    possible,
-)
+from bench.report.captions import HOLLOW, With, read_with
+from bench.report.plot_axes import accuracy_axis, plain_numbers, possible
 from bench.report.plot_style import (
     INK,
     PHONE,
@@ -83,31 +80,41 @@ def how(tracked: Sequence[History], *, steps: bool) -> str:
     """
     points = [point for entry in tracked for point in entry.series.points]
     trained = any(not kind(entry.series.kind).timed for entry in tracked)
-    after = "the ratio of speeds after over before"
-    told = [
-        (True, "A panel per network and measurement, a line per framework."),
-        (True, "A mark is the result of a run, with its 95 % interval."),
-        (any(point.repeats == 1 for point in points), "A hollow mark is one process or seed."),
-        (
-            any(entry.changes for entry in tracked),
-            f"A ring around a mark is a change point, with {after}"
-            f"{' (of accuracies the difference in points)' if trained else ''}.",
-        ),
-        (
-            any(point.broken for point in points),
-            "A dashed line from top to bottom is a break: before the next run, machine, settings, "
-            "data or certificate changed. It breaks the curves that have its colours; other curves "
-            "go on. The list below the plot has, by its number, these curves and what changed.",
-        ),
-        (True, "Curves stand side by side at each run."),
-        (steps, "Where runs are close in time, each has a step of its own."),
-        (
-            trained,
-            "Axes of accuracies span two points or more, and intervals of accuracies are drawn "
-            "from 0 to 100 % at most.",
-        ),
-    ]
-    return " ".join(words for there, words in told if there)
+    changed = any(entry.changes for entry in tracked)
+    signs = {
+        HOLLOW: any(point.repeats == 1 for point in points),
+        _OF_SPEED: changed and not trained,
+        _OF_BOTH: changed and trained,
+        _BREAK: any(point.broken for point in points),
+        _STEPS: steps,
+        _ACCURACIES: trained,
+    }
+    return read_with(_HOW, {sign for sign, there in signs.items() if there})
+
+
+_OF_SPEED, _OF_BOTH = "change points of speed", "change points of speed and accuracy"
+_BREAK, _STEPS, _ACCURACIES = "break", "steps", "accuracies"
+_CHANGED = "A ring around a mark is a change point, with the ratio of speeds after over before"
+_HOW = (
+    "A panel per network and measurement, a line per framework. A mark is the result of a run, "
+    "with its 95 % interval.",
+    With((HOLLOW,), "A hollow mark is one process or seed."),
+    With((_OF_SPEED,), f"{_CHANGED}."),
+    With((_OF_BOTH,), f"{_CHANGED} (of accuracies the difference in points)."),
+    With(
+        (_BREAK,),
+        "A dashed line from top to bottom is a break: before the next run, machine, settings, data "
+        "or certificate changed. It breaks the curves that have its colours; other curves go on. "
+        "The list below the plot has, by its number, these curves and what changed.",
+    ),
+    "Curves stand side by side at each run.",
+    With((_STEPS,), "Where runs are close in time, each has a step of its own."),
+    With(
+        (_ACCURACIES,),
+        "Axes of accuracies span two points or more, and intervals of accuracies are drawn from 0 "
+        "to 100 % at most.",
+    ),
+)
 
 
 def _handles(tracked: Sequence[History], frameworks: Sequence[str]) -> list[Line2D]:

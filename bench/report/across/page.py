@@ -22,11 +22,7 @@ from bench.report.across.grid import FACETS, Grid, cell_of
 from bench.report.page.assets import assets
 from bench.report.page.chapters import MORE_ROWS, ROWS, inline_narrow, inline_svg
 from bench.report.page.details import as_json
-from bench.report.plot_style import (
-    Drawing,
-    save,
-    style,
-)
+from bench.report.plot_style import Drawing, save, style
 from bench.stats.verdicts import ACCURACY, SPEED
 
 

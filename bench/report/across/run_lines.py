@@ -13,16 +13,11 @@ from matplotlib.patches import Patch
 from bench.analysis.across.side_by_side import letter
 from bench.analysis.experiments import UNKNOWN, Data, data_of, framework_place
 from bench.core.records import Record
+from bench.report.captions import ARROW, HOLLOW, With, read_with
 from bench.report.charts.forest import EVEN_SPEED, beside, difference_axis
 from bench.report.format import CHANGE, RATIO
 from bench.report.panels import LINES
-from bench.report.plot_axes import (
-    Interval,
-    draw_interval,
-    few_ticks,
-    ratio_axis,
-    show_whole,
-)
+from bench.report.plot_axes import Interval, draw_interval, few_ticks, ratio_axis, show_whole
 from bench.report.plot_style import (
     GRID,
     INK,
@@ -46,6 +41,14 @@ _LINE, _MARK, _NAME = 0.3, 0.22, 0.17  # inches of a line, of a mark in it, of a
 _PHONE_LETTERS = 46  # of such a line
 _EVEN = {True: EVEN_SPEED, False: (100 * ACCURACY.low, 100 * ACCURACY.high)}
 """What counts as a tie, of speeds and of accuracies in points."""
+_LOGARITHMIC = "logarithmic axis"
+_HOW = (
+    "A mark is the figure of the run that its shape stands for; its line is the 95 % interval. An "
+    "interval that lies wholly in the grey band is a tie.",
+    With((HOLLOW,), "A hollow mark has no verdict of a difference."),
+    With((_LOGARITHMIC,), "The axis is logarithmic."),
+    With((ARROW,), "An arrow with a value is an end beyond the panel."),
+)
 
 
 @dataclass(frozen=True)
@@ -122,7 +125,7 @@ class RunLines:
         axes = figure.subplots()
         # In shares of a line, which is one long on the y axis: marks are in its lower part.
         room = each / (each + above)
-        signs = self._marks(axes, lines, places, room)
+        how = f"{self.how} {self._marks(axes, lines, places, room)}"
         if narrow:
             few_ticks(axes, self._even)
         at = {place + (1 - room) / 2: name for place, name in enumerate(names)}
@@ -132,17 +135,15 @@ class RunLines:
         axes.set_xlabel(self.across, color=SOFT)
         legend_below(figure, self._handles(lines, places))
         if every[LINES:]:
-            signs.append(f"Only the first {LINES} of {len(every)} rows are drawn.")
-        return Drawing(self.name, self.title, " ".join([self.how, *signs]), figure)
+            how += f" Only the first {LINES} of {len(every)} rows are drawn."
+        return Drawing(self.name, self.title, how, figure)
 
     @property
     def _even(self) -> float:
         return 1.0 if self.timed else 0.0
 
-    def _marks(
-        self, axes: Axes, lines: Sequence[Line], places: Sequence[int], room: float
-    ) -> list[str]:
-        """Draw the marks; what their signs mean."""
+    def _marks(self, axes: Axes, lines: Sequence[Line], places: Sequence[int], room: float) -> str:
+        """Draw the marks; how to read those that are there."""
         intervals = [mark.interval for line in lines for mark in line.marks.values()]
         limits = (ratio_axis if self.timed else difference_axis)(axes, intervals)
         show_whole(axes, _EVEN[self.timed])
@@ -163,21 +164,12 @@ class RunLines:
                 hover(mark, f"{line.name}: {words}")
                 beside(axes, where, words)
         ends = [end for _, low, high in intervals if low is not None for end in (low, high)]
-        told = [
-            (
-                True,
-                "A mark is the figure of the run that its shape stands for; its line is the 95 % "
-                "interval.",
-            ),
-            (True, "An interval that lies wholly in the grey band is a tie."),
-            (_any_undecided(lines), "A hollow mark has no verdict of a difference."),
-            (axes.get_xscale() == "log", "The axis is logarithmic."),
-            (
-                any(end is not None and not limits[0] <= end <= limits[1] for end in ends),
-                "An arrow with a value is an end beyond the panel.",
-            ),
-        ]
-        return [words for there, words in told if there]
+        signs = {
+            HOLLOW: _any_undecided(lines),
+            _LOGARITHMIC: axes.get_xscale() == "log",
+            ARROW: any(end is not None and not limits[0] <= end <= limits[1] for end in ends),
+        }
+        return read_with(_HOW, {sign for sign, there in signs.items() if there})
 
     def _handles(self, lines: Sequence[Line], places: Sequence[int]) -> list[Artist]:
         """The legend: colours, shapes, and what is hollow."""

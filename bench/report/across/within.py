@@ -21,10 +21,7 @@ from bench.report.across.words import CaseCells, kind_label, names_of
 from bench.report.chapters.speed import interleaved
 from bench.report.columns import case_of
 from bench.report.format import NOTHING, joined, known, ratio
-from bench.report.plot_style import (
-    Drawing,
-    style,
-)
+from bench.report.plot_style import Drawing, style
 from bench.report.report import Report
 from bench.stats.verdicts import SPEED
 

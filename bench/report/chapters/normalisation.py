@@ -26,12 +26,7 @@ from bench.report.columns import Column, how, naming, seeds_of, text, who, whole
 from bench.report.format import CHANGE, NOTHING, known, points
 from bench.report.leads import both, compared
 from bench.report.panels import first_lines
-from bench.report.plot_style import (
-    Drawing,
-    framework_legend,
-    grid_of_axes,
-    new_figure,
-)
+from bench.report.plot_style import Drawing, framework_legend, grid_of_axes, new_figure
 from bench.report.report import Part
 from bench.report.table import Chart, Table
 from bench.stats.estimates import UNKNOWN, Estimate

@@ -18,13 +18,7 @@ from bench.core.text import many
 from bench.report.captions import ARROW, With, read_with
 from bench.report.format import RATIO, SHARE, interval, significant
 from bench.report.panels import first_panels, panels_of, signed_title
-from bench.report.plot_axes import (
-    accuracy_axis,
-    draw_interval,
-    ends_of,
-    plain_numbers,
-    possible,
-)
+from bench.report.plot_axes import accuracy_axis, draw_interval, ends_of, plain_numbers, possible
 from bench.report.plot_style import (
     ALONE,
     SOFT,

@@ -13,13 +13,7 @@ from bench.analysis.experiments import Experiment, labels
 from bench.analysis.rows import mean_over_seeds
 from bench.report.format import SHARE, percent
 from bench.report.panels import first_panels, panels_of, signed_names
-from bench.report.plot_axes import (
-    LEAST_ACCURACY,
-    Interval,
-    draw_interval,
-    ends_of,
-    possible,
-)
+from bench.report.plot_axes import LEAST_ACCURACY, Interval, draw_interval, ends_of, possible
 from bench.report.plot_style import (
     ALONE,
     INK,

@@ -12,12 +12,7 @@ from bench.analysis.experiments import Experiment, labels
 from bench.core.case import Case
 from bench.core.kinds import kind
 from bench.report.plot_axes import one_scale
-from bench.report.plot_style import (
-    ALONE,
-    grid_of_axes,
-    in_lines,
-    new_figure,
-)
+from bench.report.plot_style import ALONE, grid_of_axes, in_lines, new_figure
 from bench.report.report import Part
 
 _LETTERS = 9.2  # of a title, for each inch of a column

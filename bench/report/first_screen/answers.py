@@ -347,6 +347,10 @@ def _detectable(report: Report) -> str:
     smallest, median, largest = (detected(sizes[i]) for i in (0, len(sizes) // 2, -1))
     if len(sizes) == 1:
         return f"Detectable difference in speed of {labels}: {median} (one comparison)."
+    if smallest == largest:
+        return (
+            f"Detectable difference in speed of {labels}: {median} in all {len(sizes)} comparisons."
+        )
     return (
         f"Detectable differences in speed of {labels}: {smallest} to {largest} (median {median}, "
         f"{len(sizes)} comparisons)."

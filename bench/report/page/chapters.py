@@ -18,12 +18,7 @@ from bench.report.chapters.trust import failures
 from bench.report.columns import case_of
 from bench.report.failing import Failures
 from bench.report.page.details import Details, keys_of
-from bench.report.plot_style import (
-    GRID,
-    INK,
-    SOFT,
-    Plot,
-)
+from bench.report.plot_style import GRID, INK, SOFT, Plot
 from bench.report.plots import UNCERTIFIED
 from bench.report.report import Report
 from bench.report.tables import Section, Table, caption, sections

@@ -7,9 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.report.chapters.speed.break_even import break_even, break_even_images
-from bench.report.plot_style import (
-    style,
-)
+from bench.report.plot_style import style
 from bench.report.tables import TABLES, frame, sections
 from tests.support.parts import part_of
 from tests.support.synthetic_records.synthetic import FAILED_PARITY, make_record

@@ -11,9 +11,7 @@ from bench.report.chapters import TABLES
 from bench.report.chapters.speed.blocks import blocks
 from bench.report.chapters.speed.memory import memory
 from bench.report.leads import counted, extremes
-from bench.report.plot_style import (
-    style,
-)
+from bench.report.plot_style import style
 from bench.report.report import Report
 from bench.report.tables import frame, sections
 from tests.support.parts import part_of

@@ -4,9 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from bench.report.plot_style import (
-    style,
-)
+from bench.report.plot_style import style
 from bench.report.tables import TABLES, frame, sections
 from tests.support.parts import part_of, row_names
 from tests.support.synthetic_records.synthetic import make_record

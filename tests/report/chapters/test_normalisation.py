@@ -7,9 +7,7 @@ import pytest
 
 from bench.analysis.experiments import Data
 from bench.report.chapters.normalisation import normalisation
-from bench.report.plot_style import (
-    style,
-)
+from bench.report.plot_style import style
 from bench.report.tables import TABLES, frame, sections
 from tests.support.parts import part_of, row_names
 from tests.support.synthetic_records.synthetic import FAILED_PARITY, make_record

@@ -6,9 +6,7 @@ import pytest
 
 from bench.report.chapters.speed.scaling import TABLE
 from bench.report.first_screen.answers import answers, lines
-from bench.report.plot_style import (
-    style,
-)
+from bench.report.plot_style import style
 from bench.report.tables import frame, sections
 from tests.support.parts import part_of, row_names
 from tests.support.synthetic_records.scaling import RUN

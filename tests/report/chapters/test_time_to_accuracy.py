@@ -8,9 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.report.chapters.learning.time_to_accuracy import time_to_accuracy
-from bench.report.plot_style import (
-    style,
-)
+from bench.report.plot_style import style
 from bench.report.tables import TABLES, as_markdown, frame, sections
 from bench.stats.survival import Seed, median_time, restricted_mean, survival_curve
 from tests.support.parts import part_of

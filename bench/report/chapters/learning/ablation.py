@@ -39,10 +39,7 @@ from bench.report.format import (
     significant,
 )
 from bench.report.panels import first_lines
-from bench.report.plot_axes import (
-    draw_interval,
-    reach,
-)
+from bench.report.plot_axes import draw_interval, reach
 from bench.report.plot_style import (
     INK,
     SOFT,

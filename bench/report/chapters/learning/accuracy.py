@@ -32,10 +32,7 @@ from bench.report.format import (
 from bench.report.leads import extremes
 from bench.report.leads import who as who_is
 from bench.report.panels import SEEDS, first_panels, panels_of, signed_title
-from bench.report.plot_axes import (
-    from_zero,
-    plain_numbers,
-)
+from bench.report.plot_axes import from_zero, plain_numbers
 from bench.report.plot_style import (
     SOFT,
     Drawing,

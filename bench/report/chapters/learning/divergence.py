@@ -35,9 +35,7 @@ from bench.report.footnotes import signed
 from bench.report.format import NOTHING, count, joined, known, power, share
 from bench.report.leads import extremes
 from bench.report.panels import first_panels
-from bench.report.plot_axes import (
-    plain_numbers,
-)
+from bench.report.plot_axes import plain_numbers
 from bench.report.plot_style import (
     ALONE,
     BROAD,

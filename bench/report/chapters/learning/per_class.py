@@ -29,10 +29,7 @@ from bench.report.columns import Column, dagger, fraction, how, seeds_of, text, 
 from bench.report.format import joined, known, percent, share
 from bench.report.leads import who_among
 from bench.report.panels import first_panels, panels_of, signed_title
-from bench.report.plot_axes import (
-    accuracy_axis,
-    one_scale,
-)
+from bench.report.plot_axes import accuracy_axis, one_scale
 from bench.report.plot_style import (
     ALONE,
     Drawing,

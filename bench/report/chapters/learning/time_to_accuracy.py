@@ -27,10 +27,7 @@ from bench.report.columns import Column, case_of, how, number, seeds_of, who, wh
 from bench.report.format import count, joined, known, significant
 from bench.report.leads import extremes
 from bench.report.panels import first_lines, signed_title
-from bench.report.plot_axes import (
-    from_zero,
-    plain_numbers,
-)
+from bench.report.plot_axes import from_zero, plain_numbers
 from bench.report.plot_style import (
     ALONE,
     SOFT,

@@ -28,15 +28,8 @@ from bench.report.columns import (
 from bench.report.format import percent, significant
 from bench.report.leads import extremes
 from bench.report.panels import first_panels, name_bars, panels_of
-from bench.report.plot_axes import (
-    plain_numbers,
-)
-from bench.report.plot_style import (
-    Drawing,
-    colour,
-    hover,
-    marker,
-)
+from bench.report.plot_axes import plain_numbers
+from bench.report.plot_style import Drawing, colour, hover, marker
 from bench.report.report import Part
 from bench.report.table import Chart, Table
 

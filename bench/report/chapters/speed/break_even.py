@@ -27,9 +27,7 @@ from bench.report.footnotes import has_caveat, signed
 from bench.report.format import NOTHING, count, joined, known, ratio, significant
 from bench.report.leads import names_of
 from bench.report.panels import first_panels, signed_title
-from bench.report.plot_axes import (
-    plain_numbers,
-)
+from bench.report.plot_axes import plain_numbers
 from bench.report.plot_style import (
     ALONE,
     INK,

@@ -23,9 +23,7 @@ from bench.report.columns import (
 from bench.report.format import significant
 from bench.report.leads import both, compared, extremes
 from bench.report.panels import first_panels, panels_of, signed_title
-from bench.report.plot_axes import (
-    plain_numbers,
-)
+from bench.report.plot_axes import plain_numbers
 from bench.report.plot_style import (
     ALONE,
     Drawing,

@@ -19,14 +19,8 @@ from bench.report.columns import Column, how, kind_column, number, seeds_of, who
 from bench.report.format import NOTHING, known, significant
 from bench.report.leads import extremes
 from bench.report.panels import figure_after_bar, first_panels, name_bars
-from bench.report.plot_axes import (
-    plain_numbers,
-)
-from bench.report.plot_style import (
-    Drawing,
-    colour,
-    hover,
-)
+from bench.report.plot_axes import plain_numbers
+from bench.report.plot_style import Drawing, colour, hover
 from bench.report.report import Part
 from bench.report.table import Chart, Table
 

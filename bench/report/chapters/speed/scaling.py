@@ -28,11 +28,7 @@ from bench.report.columns import (
 from bench.report.format import LEVEL, NOTHING, RATIO, percent
 from bench.report.leads import Lead, both
 from bench.report.leads import who as who_is
-from bench.report.plot_axes import (
-    Ends,
-    Interval,
-    ratio_axis,
-)
+from bench.report.plot_axes import Ends, Interval, ratio_axis
 from bench.report.table import Chart, Table
 
 _ENDS = ("efficiency_low", "efficiency_high")

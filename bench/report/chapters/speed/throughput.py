@@ -27,15 +27,8 @@ from bench.report.columns import (
 from bench.report.format import NOTHING, interval, joined, known, percent, ratio, significant
 from bench.report.leads import both, compared, extremes
 from bench.report.panels import figure_after_bar, first_panels, name_bars, panels_of
-from bench.report.plot_axes import (
-    plain_numbers,
-)
-from bench.report.plot_style import (
-    INK,
-    Drawing,
-    colour,
-    hover,
-)
+from bench.report.plot_axes import plain_numbers
+from bench.report.plot_style import INK, Drawing, colour, hover
 from bench.report.report import Part
 from bench.report.table import Chart, Table
 

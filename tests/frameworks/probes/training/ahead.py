@@ -67,7 +67,7 @@ def _inputs() -> list[StepInput]:
 
 
 def _used(given: list[StepInput]) -> Any:
-    """What a step reads that is drawn anew for it."""
+    """What is drawn for each step."""
     return chain.from_iterable((one.crops, *one.masks.values()) for one in given)
 
 
