@@ -407,6 +407,31 @@ def test_signs_are_explained_where_a_page_has_them(slowdown: list[Run]) -> None:
         assert words not in with_none
 
 
+def test_columns_and_marks_are_explained_where_a_page_has_them() -> None:
+    accuracy = [make_record(kind="accuracy", seed=seed) for seed in (0, 1)]
+    faster, same = (
+        [a_run("a", *first), a_run("b", *second)]
+        for first, second in (([timed(1, 1.1)], [timed(2, 2.2)]), (accuracy, accuracy))
+    )
+    explained = {
+        "Ratios are of speed": compare_page,
+        "Detectable is the smallest difference": compare_page,
+        "Last / before is a ratio of speeds": history_page,
+    }
+    other = {
+        "Accuracies are mean differences": compare_page,
+        "A hollow mark has no verdict": compare_page,
+        "Of accuracies last / before is the mean difference": history_page,
+    }
+    for runs, here, elsewhere in ((faster, explained, other), (same, other, explained)):
+        pages = {
+            compare_page: compare_page(side_by_side(runs)),
+            history_page: history_page(runs, "run"),
+        }
+        assert [words for words, page in here.items() if words not in pages[page]] == []
+        assert [words for words, page in elsewhere.items() if words in pages[page]] == []
+
+
 def test_no_line_is_drawn_across_a_break(
     slowdown: list[Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:
