@@ -111,6 +111,20 @@ def recolour(images: Pixels, factors: NDArray[np.float64]) -> Pixels:
     return x.astype(np.uint8)
 
 
+def blacken(images: Pixels, squares: NDArray[np.float64]) -> None:
+    """Make the square of every image black, in place.
+
+    `squares` (B, 3) has the middle (y, x) and the side, as fractions of the image's side. The
+    middle lies in the image; what of the square lies outside is cut off.
+    """
+    side = images.shape[1]
+    lengths = np.rint(squares[:, 2:] * side)  # (B, 1)
+    first = np.floor(squares[:, :2] * side) - np.floor(lengths / 2)  # (B, 2)
+    place = np.arange(side)
+    inside = (place >= first[..., None]) & (place < (first + lengths)[..., None])  # (B, 2, S)
+    images[inside[:, 0, :, None] & inside[:, 1, None, :]] = 0
+
+
 def _levels(x: NDArray[np.float32]) -> None:
     np.clip(x, 0, 255, out=x)
     np.floor(x, out=x)

@@ -37,12 +37,20 @@ class Augmentation:
     `flip`: mirror half of the images left to right. `rotation`: degrees; each image is turned by an
     angle drawn from ±rotation. `colour`: brightness, contrast and saturation are each multiplied by
     a factor drawn from max(0, 1 - colour) to 1 + colour. Hue stays: no tutorial here needs it.
+    `cutout`: side of a black square at a random place of each image, as a fraction of the image's
+    side; what lies outside of the image is cut off (DeVries and Taylor 2017, arXiv 1708.04552).
     """
 
     padding: int = 0
     flip: bool = False
     rotation: float = 0.0
     colour: float = 0.0
+    cutout: float = 0.0
+
+    @property
+    def whole_pixels(self) -> bool:
+        """Whether it only crops and mirrors, which a device can do with the images it holds."""
+        return not (self.rotation or self.colour or self.cutout)
 
     def __post_init__(self) -> None:
         if self.padding < 0:
@@ -51,13 +59,17 @@ class Augmentation:
             raise ValueError(f"rotation must be 0 to 180 degrees. Received: {self.rotation}")
         if not 0 <= self.colour < math.inf:
             raise ValueError(f"colour must be 0 or more, and finite. Received: {self.colour}")
+        if not 0 <= self.cutout <= 1:
+            raise ValueError(f"cutout must be 0 to 1 of the side. Received: {self.cutout}")
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
     """One step's images: `indices` (B,) int64 into the training split, `offsets` (B, 2) int64
-    (dy, dx) in 0..2·padding, `flips` (B,) bool. `angles` (B,) float64 in degrees and `factors`
-    (B, 3) float64 of brightness, contrast and saturation; None where nothing is drawn."""
+    (dy, dx) in 0..2·padding, `flips` (B,) bool. `angles` (B,) float64 in degrees, `factors`
+    (B, 3) float64 of brightness, contrast and saturation, and `squares` (B, 3) float64, the
+    middle (y, x) and the side of a black square as fractions of the image's side; None where
+    nothing is drawn."""
 
     step: int
     indices: NDArray[np.int64]
@@ -65,6 +77,7 @@ class Batch:
     flips: NDArray[np.bool_]
     angles: NDArray[np.float64] | None = None
     factors: NDArray[np.float64] | None = None
+    squares: NDArray[np.float64] | None = None
 
 
 _Epoch = dict[str, NDArray[Any]]
@@ -79,7 +92,7 @@ class BatchPlan:
     the first batch of the next, so every image is used exactly once per epoch and every batch has
     the same shape. A batch larger than the set spans several epochs. The augmentation of an image
     is drawn per image and epoch, from streams of its own (offsets and flips one, angles one,
-    colours one), so that no augmentation changes the order or what another one draws.
+    colours one, squares one), so that no augmentation changes the order or what another one draws.
 
     Without `shuffle` every epoch of every seed has one and the same order. That is a random one, as
     in the official CIFAR-10 files: images from folders are sorted by class, and in that
@@ -133,7 +146,7 @@ class BatchPlan:
             digest.update(np.ascontiguousarray(batch.indices, dtype="<i8").data)
             digest.update(np.ascontiguousarray(batch.offsets, dtype="<i8").data)
             digest.update(np.ascontiguousarray(batch.flips).data)
-            for column in (batch.angles, batch.factors):
+            for column in (batch.angles, batch.factors, batch.squares):
                 if column is not None:
                     digest.update(np.ascontiguousarray(column, dtype="<f8").data)
         return digest.hexdigest()
@@ -169,6 +182,10 @@ class BatchPlan:
             chance = np.random.default_rng([self.seed, epoch, 3])
             lowest = max(0.0, 1 - wanted.colour)
             drawn["factors"] = chance.uniform(lowest, 1 + wanted.colour, (size, 3))
+        if wanted.cutout:
+            chance = np.random.default_rng([self.seed, epoch, 4])
+            side = np.full((size, 1), wanted.cutout)
+            drawn["squares"] = np.concatenate([chance.uniform(size=(size, 2)), side], axis=1)
         return drawn
 
 
@@ -177,7 +194,7 @@ def crops_of(batch: Batch) -> NDArray[np.int32]:
 
     Index, top and left of the crop in the image with its border, and 1 where it is mirrored.
 
-    For images that stay on a device. Rotation and colours are not in it.
+    For images that stay on a device. Rotation, colours and squares are not in it.
     """
     columns = (batch.indices, batch.offsets[:, 0], batch.offsets[:, 1], batch.flips)
     return np.stack(columns, axis=1, dtype=np.int32, casting="unsafe")
@@ -199,4 +216,6 @@ def gather(split: Split, batch: Batch, padding: int) -> tuple[NDArray[np.uint8],
         images = pixels.rotate(images, batch.angles)
     if batch.factors is not None:
         images = pixels.recolour(images, batch.factors)
+    if batch.squares is not None:
+        pixels.blacken(images, batch.squares)
     return images, labels

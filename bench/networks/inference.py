@@ -76,8 +76,8 @@ def embedding_layer(architecture: Architecture) -> str:
             return row.name
     raise UserError(
         f"{architecture.name} with this head has no second hidden layer, whose output embed gives; "
-        "take a network with two hidden dense layers (all but cifar-3x3 and cifar-linear), with a "
-        "source, replace-last or narrow head"
+        "take a network with two hidden dense layers (all but cifar-3x3, cifar-3x3-wide and "
+        "cifar-linear), with a source, replace-last or narrow head"
     )
 
 

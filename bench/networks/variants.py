@@ -117,33 +117,36 @@ def _cifar(norm: str) -> Callable[[int], tuple[Layer, ...]]:
     return layers
 
 
-def _cifar_3x3(classes: int) -> tuple[Layer, ...]:
+def _cifar_3x3(width: int) -> Callable[[int], tuple[Layer, ...]]:
     """AlexNet's five convolutions and three overlapping pools on maps that images of 32 pixels
-    still fill: 3×3 kernels at stride 1.
+    still fill: 3×3 kernels at stride 1, ``width`` times 64 filters and then ``width`` times 256.
 
     Pools come before BatchNorm: a quarter of the values are left to normalise.
     """
 
     def conv(index: int, filters: int) -> Iterable[Layer]:
-        yield Conv(f"conv{index}", filters, 3, padding=(1, 1))
+        yield Conv(f"conv{index}", width * filters, 3, padding=(1, 1))
         if index in (1, 2, 5):
             yield MaxPool(f"pool{index}", 3, 2)
         yield BatchNorm(f"conv{index}_bn")
         yield ReLU(f"conv{index}_relu")
 
-    return (
-        *conv(1, 64),
-        *conv(2, 256),
-        *conv(3, 256),
-        *conv(4, 256),
-        *conv(5, 256),
-        Flatten("flatten"),
-        Dense("dense1", 1024),
-        BatchNorm("dense1_bn"),
-        ReLU("dense1_relu"),
-        Dropout("dense1_dropout", 0.2),
-        Dense("dense2", classes),
-    )
+    def layers(classes: int) -> tuple[Layer, ...]:
+        return (
+            *conv(1, 64),
+            *conv(2, 256),
+            *conv(3, 256),
+            *conv(4, 256),
+            *conv(5, 256),
+            Flatten("flatten"),
+            Dense("dense1", 1024),
+            BatchNorm("dense1_bn"),
+            ReLU("dense1_relu"),
+            Dropout("dense1_dropout", 0.2),
+            Dense("dense2", classes),
+        )
+
+    return layers
 
 
 def _cifar_dense(classes: int) -> tuple[Layer, ...]:
@@ -303,7 +306,14 @@ VARIANTS: dict[str, Variant] = {
         ),
         Variant("cifar-plain", f"{_KERAS_TUTORIAL}, no normalisation", 32, 10, _cifar("none")),
         Variant(
-            "cifar-3x3", "ours: AlexNet's rows for 32 pixels, with BatchNorm", 32, 10, _cifar_3x3
+            "cifar-3x3", "ours: AlexNet's rows for 32 pixels, with BatchNorm", 32, 10, _cifar_3x3(1)
+        ),
+        Variant(
+            "cifar-3x3-wide",
+            "ours: cifar-3x3 with twice as many filters",
+            32,
+            10,
+            _cifar_3x3(2),
         ),
         Variant(
             "cifar-dense",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -22,13 +23,30 @@ class Predictor(Protocol):
 
 def evaluate(predictor: Predictor, dataset: Dataset, inputs: Inputs) -> NDArray[np.int64]:
     """Confusion counts over all test images, (classes, classes); rows are the true class."""
+    return _confusion(dataset, lambda part: predictor.predict(inputs.test(part)))
+
+
+def evaluate_with_flips(
+    predictor: Predictor, dataset: Dataset, inputs: Inputs
+) -> NDArray[np.int64]:
+    """The same with the mean of the logits of each image and of its mirror image."""
+
+    def logits(part: slice) -> NDArray[Any]:
+        images = inputs.test(part)
+        mirrored = predictor.predict(np.ascontiguousarray(images[:, :, ::-1]))
+        total: NDArray[Any] = predictor.predict(images) + mirrored
+        return total
+
+    return _confusion(dataset, logits)
+
+
+def _confusion(dataset: Dataset, logits_of: Callable[[slice], NDArray[Any]]) -> NDArray[np.int64]:
     classes = len(dataset.classes)
     counts = np.zeros((classes, classes), np.int64)
     split = dataset.test
     for start in range(0, len(split.labels), BATCH):
         part = slice(start, start + BATCH)
-        logits = predictor.predict(inputs.test(part))
-        np.add.at(counts, (split.labels[part], logits.argmax(axis=1)), 1)
+        np.add.at(counts, (split.labels[part], logits_of(part).argmax(axis=1)), 1)
     return counts
 
 

@@ -68,10 +68,10 @@ class HeldInputs(ImageInputs):
 
     @classmethod
     def held_by(cls, trainer: Trainer, dataset: Dataset, plan: BatchPlan) -> HeldInputs | None:
-        """Have a trainer hold the training images; None where it cannot, or where the recipe turns
-        or recolours images, which is done on the host."""
+        """Have a trainer hold the training images; None where it cannot, or where the recipe does
+        more than crop and mirror, which is done on the host."""
         wanted, hold = plan.augmentation, getattr(trainer, "hold_images", None)
-        if hold is None or wanted.rotation or wanted.colour:
+        if hold is None or not wanted.whole_pixels:
             return None
         images, labels = np.asarray(dataset.train.images), np.asarray(dataset.train.labels)
         return cls(dataset, plan) if hold(images, labels, wanted.padding) else None
@@ -117,7 +117,7 @@ class FeatureInputs:
 
     def __post_init__(self) -> None:
         augmentation = self.plan.augmentation
-        if augmentation.rotation or augmentation.colour:
+        if not augmentation.whole_pixels:
             self.keep = False  # no view occurs twice, so none is worth caching
         self._places = 2 * augmentation.padding + 1
         views = self._places**2 * (2 if augmentation.flip else 1)

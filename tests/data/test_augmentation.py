@@ -99,11 +99,24 @@ def test_one_image_does_not_change_another() -> None:
         np.testing.assert_array_equal(pixels.recolour(images[alone], factors[alone]), together)
 
 
+def test_a_square_is_black_and_is_cut_off_at_the_edge() -> None:
+    images = noise(3)
+    images[:] = np.maximum(images, 1)
+    before = images.copy()
+    middles = [[0.5, 0.5, 0.25], [0.0, 0.0, 0.25], [0.99, 0.5, 0.25]]
+    pixels.blacken(images, np.array(middles))
+    squares = [np.s_[12:20, 12:20], np.s_[0:4, 0:4], np.s_[27:32, 12:20]]
+    for image, original, square in zip(images, before, squares, strict=True):
+        assert not image[square].any()
+        original[square] = 0
+        np.testing.assert_array_equal(image, original)
+
+
 @pytest.mark.parametrize("batch_size", [1, 7, 30])
-def test_gather_crops_flips_turns_and_colours_in_that_order(batch_size: int) -> None:
+def test_gather_crops_flips_turns_colours_and_cuts_out_in_that_order(batch_size: int) -> None:
     split = Split(noise(9), np.arange(9))
     split.images.flags.writeable = False
-    every = Augmentation(padding=4, flip=True, rotation=30, colour=0.4)
+    every = Augmentation(padding=4, flip=True, rotation=30, colour=0.4, cutout=0.5)
     plain = Augmentation(padding=4, flip=True)
     whole, part = (
         BatchPlan(images=9, batch_size=batch_size, seed=1, augmentation=some).batch(3)
@@ -111,10 +124,12 @@ def test_gather_crops_flips_turns_and_colours_in_that_order(batch_size: int) -> 
     )
     assert whole.angles is not None
     assert whole.factors is not None
+    assert whole.squares is not None
     images, labels = gather(split, whole, 4)
     cropped, same_labels = gather(split, part, 4)
     np.testing.assert_array_equal(labels, same_labels)
     expected = pixels.recolour(pixels.rotate(cropped, whole.angles), whole.factors)
+    pixels.blacken(expected, whole.squares)
     np.testing.assert_array_equal(images, expected)
     assert images.dtype == np.uint8
     assert images.flags.c_contiguous

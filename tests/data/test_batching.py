@@ -13,6 +13,7 @@ from bench.data.dataset import Split
 
 BOTH = Augmentation(padding=4, flip=True)
 ALL = Augmentation(padding=4, flip=True, rotation=15, colour=0.3)
+CUTOUT = Augmentation(padding=4, flip=True, rotation=15, colour=0.3, cutout=0.25)
 
 
 def split_of(size: int) -> Split:
@@ -111,17 +112,19 @@ def test_augmentation_leaves_the_order_alone() -> None:
     assert not plain.flips.any()
     assert plain.angles is None
     assert plain.factors is None
+    assert plain.squares is None
 
 
 def test_no_augmentation_changes_what_another_draws() -> None:
     def drawn(augmentation: Augmentation) -> Batch:
         return BatchPlan(images=40, batch_size=40, seed=5, augmentation=augmentation).batch(3)
 
-    everything = drawn(ALL)
+    everything = drawn(CUTOUT)
     np.testing.assert_array_equal(drawn(BOTH).offsets, everything.offsets)
     np.testing.assert_array_equal(drawn(BOTH).flips, everything.flips)
     np.testing.assert_array_equal(drawn(Augmentation(rotation=15)).angles, everything.angles)
     np.testing.assert_array_equal(drawn(Augmentation(colour=0.3)).factors, everything.factors)
+    np.testing.assert_array_equal(drawn(Augmentation(cutout=0.25)).squares, everything.squares)
 
 
 def test_angles_and_factors_are_drawn_per_image_and_cover_their_range() -> None:
@@ -136,6 +139,18 @@ def test_angles_and_factors_are_drawn_per_image_and_cover_their_range() -> None:
     assert abs(np.corrcoef(batch.factors.T) - np.eye(3)).max() < 0.2  # the three move apart
     assert (batch.angles != later.angles).all()
     assert (batch.factors != later.factors).all()
+
+
+def test_squares_are_drawn_per_image_and_their_middle_covers_the_image() -> None:
+    plan = BatchPlan(images=2000, batch_size=1000, seed=0, augmentation=Augmentation(cutout=0.25))
+    squares, later = plan.batch(0).squares, plan.batch(2).squares
+    assert squares is not None
+    assert later is not None
+    assert (squares[:, 2] == 0.25).all()
+    for middle in squares[:, :2].T:
+        assert 0 <= middle.min() < 0.01 < 0.99 < middle.max() < 1
+    assert abs(np.corrcoef(squares[:, :2].T)[0, 1]) < 0.2
+    assert (squares[:, :2] != later[:, :2]).all()
 
 
 def test_colours_are_never_turned_round() -> None:
@@ -189,6 +204,8 @@ def test_digest_tells_plans_apart() -> None:
         BatchPlan(images=50, batch_size=8, seed=0, augmentation=Augmentation(rotation=6)),
         BatchPlan(images=50, batch_size=8, seed=0, augmentation=Augmentation(colour=0.1)),
         BatchPlan(images=50, batch_size=8, seed=0, augmentation=Augmentation(colour=0.2)),
+        BatchPlan(images=50, batch_size=8, seed=0, augmentation=Augmentation(cutout=0.1)),
+        BatchPlan(images=50, batch_size=8, seed=0, augmentation=Augmentation(cutout=0.2)),
     ]
     digests = {plan.digest(3) for plan in variants}
     assert len(digests) == len(variants)
@@ -230,6 +247,12 @@ def test_impossible_rotations_are_refused(wrong: float) -> None:
 def test_impossible_colours_are_refused(wrong: float) -> None:
     with pytest.raises(ValueError, match="colour must be 0 or more"):
         Augmentation(colour=wrong)
+
+
+@pytest.mark.parametrize("wrong", [-0.1, 1.1, math.nan])
+def test_impossible_squares_are_refused(wrong: float) -> None:
+    with pytest.raises(ValueError, match="cutout must be 0 to 1"):
+        Augmentation(cutout=wrong)
 
 
 @given(

@@ -128,7 +128,7 @@ def test_missing_layers_are_named(
     assert "without dense2, which embed needs" in capsys.readouterr().err
 
 
-SHORT = ("cifar-3x3", "cifar-linear")
+SHORT = ("cifar-3x3", "cifar-3x3-wide", "cifar-linear")
 """Networks without a second hidden layer."""
 
 
@@ -154,7 +154,7 @@ def test_a_head_without_a_second_hidden_layer_has_no_features(head: str) -> None
 @pytest.mark.parametrize("name", SHORT)
 @pytest.mark.parametrize("head", HEADS)
 def test_a_network_without_two_hidden_layers_has_no_features(name: str, head: str) -> None:
-    with pytest.raises(UserError, match=rf"{name} .* no second .*all but cifar-3x3 and cifar-lin"):
+    with pytest.raises(UserError, match=rf"{name} .* no second .*all but cifar-3x3, cifar-3x3-w"):
         embedding_layer(variant(name).architecture(head=head))
 
 

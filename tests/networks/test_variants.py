@@ -50,6 +50,8 @@ def before_flatten(architecture: Architecture) -> tuple[int, ...]:
         # kernels 9 · (3·64 + 64·256 + 3·256·256), 2304·1024 + 1024·10, biases, BN twice those of
         # all layers but the last
         ("cifar-3x3", 1_918_656 + 2_369_536 + 2_122 + 4_224),
+        # kernels 9 · (3·128 + 128·512 + 3·512·512), 4608·1024 + 1024·10, as above
+        ("cifar-3x3-wide", 7_671_168 + 4_728_832 + 3_210 + 6_400),
         # kernels 9 · (3·64 + 64·192 + 192·384 + 384·256 + 256·256), dense 1024·4096 + 4096·4096 +
         # 4096·10, biases
         ("cifar-dense", 2_250_432 + 21_012_480 + 1_152 + 8_202),
@@ -70,7 +72,7 @@ def test_parameters_at_the_sources_own_classes(name: str, parameters: int) -> No
 
 def test_every_variant_has_its_count_here() -> None:
     assert set(VARIANTS) == {
-        *(*CIFAR, "cifar-3x3", "cifar-dense", "cifar-linear"),
+        *(*CIFAR, "cifar-3x3", "cifar-3x3-wide", "cifar-dense", "cifar-linear"),
         *(*IMAGENET, "imagenet-bn5", "torchvision"),
     }
 
@@ -188,6 +190,12 @@ def test_pools_stand_after_1_2_and_5(name: str) -> None:
 
 
 CONV5 = "conv relu conv relu conv relu max_pool flatten"
+# A pool takes the largest number before three quarters of them would be normalised in vain.
+_3X3 = (
+    "conv max_pool batch_norm relu " * 2
+    + "conv batch_norm relu " * 2
+    + "conv max_pool batch_norm relu flatten dense batch_norm relu dropout dense"
+)
 ORDERS = {
     "cifar-bn": "conv batch_norm relu max_pool conv batch_norm relu max_pool "
     "conv batch_norm relu conv batch_norm relu conv batch_norm relu max_pool flatten "
@@ -202,10 +210,8 @@ ORDERS = {
     "cifar-plain": f"conv relu max_pool conv relu max_pool {CONV5} "
     + "dense relu dropout " * 3
     + "dense",
-    # A pool takes the largest number before three quarters of them would be normalised in vain.
-    "cifar-3x3": "conv max_pool batch_norm relu " * 2
-    + "conv batch_norm relu " * 2
-    + "conv max_pool batch_norm relu flatten dense batch_norm relu dropout dense",
+    "cifar-3x3": _3X3,
+    "cifar-3x3-wide": _3X3,
     "imagenet-lrn": f"conv relu lrn max_pool conv relu lrn max_pool {CONV5} "
     + "dense relu dropout " * 2
     + "dense",
@@ -236,7 +242,7 @@ def test_order_of_the_layers(name: str) -> None:
 def test_dropout_rates(name: str) -> None:
     layers = variant(name).architecture().layers
     rates = [layer.rate for layer in layers if isinstance(layer, Dropout)]
-    assert rates == {"cifar-3x3": [0.2], "cifar-linear": []}.get(
+    assert rates == {"cifar-3x3": [0.2], "cifar-3x3-wide": [0.2], "cifar-linear": []}.get(
         name, [0.4] * 3 if name in CIFAR else [0.5] * 2
     )
 
@@ -245,7 +251,12 @@ def test_dropout_rates(name: str) -> None:
 def test_units_of_the_dense_layers(name: str) -> None:
     units = [layer.units for layer in of_kind(name, Dense)]
     usual = [4096, 4096, 1000, 10] if name in CIFAR else [4096, 4096, 1000]
-    own = {"cifar-3x3": [1024, 10], "cifar-dense": [4096, 4096, 10], "cifar-linear": [10]}
+    own = {
+        "cifar-3x3": [1024, 10],
+        "cifar-3x3-wide": [1024, 10],
+        "cifar-dense": [4096, 4096, 10],
+        "cifar-linear": [10],
+    }
     assert units == own.get(name, usual)
 
 

@@ -104,4 +104,6 @@ def test_rows_are_known_by_their_names_and_go_into_a_record() -> None:
             "flip": row.augmentation.flip,
             "rotation": row.augmentation.rotation,
             "colour": row.augmentation.colour,
+            # Records from before there was one have recipes with equal settings.
+            **({"cutout": row.augmentation.cutout} if row.augmentation.cutout else {}),
         }

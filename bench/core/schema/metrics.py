@@ -368,6 +368,14 @@ METRICS: dict[str, Metric] = {
             "fraction",
             type=FRACTION,
         ),
+        Metric(
+            "test_accuracy_with_flips",
+            (ACCURACY,),
+            "The same with the mean of the logits of each test image and of its mirror image, "
+            "where the recipe mirrors training images.",
+            "fraction",
+            type=FRACTION,
+        ),
         Metric("classes", (ACCURACY,), "Names of the classes, in their order.", type=TEXTS),
         Metric("per_class", (ACCURACY,), "Accuracy by class.", "fraction", table_of(FRACTION)),
         Metric(

@@ -106,4 +106,6 @@ class Recipe:
         """All settings, for a record. Settings that older records lack are left out where they have
         the value that held then, so that old and new records of a recipe have equal settings."""
         found = dataclasses.asdict(self)
+        if not self.augmentation.cutout:
+            del found["augmentation"]["cutout"]
         return {k: v for k, v in found.items() if k not in _YOUNGER or v != _YOUNGER[k]}

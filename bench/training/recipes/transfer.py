@@ -78,6 +78,43 @@ def rows() -> tuple[Recipe, ...]:
             head_scale=None,
             init="scratch",
         ),
+        *_large(finetune),
+    )
+
+
+def _large(finetune: Recipe) -> tuple[Recipe, Recipe, Recipe]:
+    """Fine-tuned, frozen and from scratch on images of the weights' own size, for a GPU."""
+    large = dataclasses.replace(
+        finetune,
+        name="transfer-large",
+        description="all layers trained from pretrained convolutions at 227 px, for a GPU",
+        input_size=227,
+        augmentation=Augmentation(padding=4, flip=True),
+        epochs=12,
+    )
+    return (
+        large,
+        dataclasses.replace(
+            large,
+            name="transfer-large-frozen",
+            description="the network and epochs of transfer-large, convolutions frozen",
+            augmentation=Augmentation(flip=True),  # two views of an image
+            learning_rate=0.001,
+            trunk_rate=1.0,
+            weight_decay=0.0,
+            warmup=0.05,
+            frozen=True,
+        ),
+        dataclasses.replace(
+            large,
+            name="transfer-large-scratch",
+            description="the network, images and epochs of transfer-large, from scratch",
+            learning_rate=0.02,
+            trunk_rate=1.0,
+            zero_last=False,
+            head_scale=None,
+            init="scratch",
+        ),
     )
 
 

@@ -14,7 +14,8 @@ from bench.core.case import COMPILED
 from bench.core.errors import UnavailableError
 from bench.training.tracks import track
 from bench.worker.digests import training_digests
-from bench.worker.evaluation import accuracy_of, evaluate
+from bench.worker.evaluation import accuracy_of, evaluate, evaluate_with_flips
+from bench.worker.inputs import ImageInputs
 from bench.worker.measurements.features import recomputed_features
 from bench.worker.measurements.parallel import parallel_metrics
 from bench.worker.measurements.training import Training, checkpoint_due, resumed, save
@@ -66,6 +67,9 @@ def _metrics(bench: Session, training: Training) -> dict[str, Any]:
     """Metrics of a training that has ended, and what is measured after it."""
     metrics = _summary(bench, training) | training_digests(bench.trainer, training.history)
     metrics |= bench.inputs.metrics() | {"startup": training.startup, "parts": training.parts}
+    if bench.setup.recipe.augmentation.flip and isinstance(bench.inputs, ImageInputs):
+        counts = evaluate_with_flips(bench.trainer, bench.dataset, bench.inputs)
+        metrics["test_accuracy_with_flips"] = accuracy_of(counts)
     if (recomputed := recomputed_features(bench)) is not None:
         metrics["features"]["recomputed"] = recomputed
     if track(bench.setup.case.track).certified:  # elsewhere a loss may be the mean of many steps

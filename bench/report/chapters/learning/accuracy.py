@@ -19,7 +19,17 @@ from bench.core.kinds import TRAIN_THROUGHPUT
 from bench.core.text import many
 from bench.report.charts.accuracy_and_speed import accuracy_vs_throughput
 from bench.report.charts.accuracy_seeds import seeds
-from bench.report.columns import Column, case_of, dagger, how, number, seeds_of, who, whole
+from bench.report.columns import (
+    Column,
+    case_of,
+    dagger,
+    fraction,
+    how,
+    number,
+    seeds_of,
+    who,
+    whole,
+)
 from bench.report.format import (
     NOTHING,
     joined,
@@ -72,6 +82,7 @@ def columns(rows: Sequence[Row]) -> list[Column]:
         Column(
             "95 % interval", lambda row: percent_interval(row["low"], row["high"]), usual=NOTHING
         ),
+        fraction("with flips", "accuracy_with_flips", NOTHING),
         dagger("published †", share),
         number("training (s)", "train_seconds"),
         whole("training images", "train_images"),
