@@ -5,8 +5,15 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from bench.analysis.comparison.comparability import RUNS, differences, differences_between, in_words
+from bench.analysis.comparison.comparability import (
+    ROWS,
+    RUNS,
+    differences,
+    differences_between,
+    in_words,
+)
 from bench.analysis.experiments import experiments
+from bench.core.kinds import ACCURACY
 from bench.report.chapters.speed.throughput import throughput
 from bench.report.plot_style import style
 from bench.report.plots import write_plots
@@ -110,6 +117,16 @@ def test_threads_of_one_process_are_compared_on_one_device_alone(devices, found)
     right = replace(right, settings={**SETTINGS, "thread_affinities": [[0, 1]]})
     assert [difference.key for difference in differences(left, right)] == found
     assert differences(left, replace(right, case=left.case), RUNS)
+
+
+@pytest.mark.parametrize("rules", [ROWS, RUNS])
+@pytest.mark.parametrize("key", ["cpu_affinity", "thread_affinities"])
+def test_which_cpus_compute_is_of_no_matter_to_accuracies(key, rules):
+    speed = make_record(settings={**SETTINGS, key: [0, 1]})
+    elsewhere = replace(speed, settings={**SETTINGS, key: [2, 3]})
+    assert [difference.key for difference in differences(speed, elsewhere, rules)] == [key]
+    pair = (replace(record, kind=ACCURACY) for record in (speed, elsewhere))
+    assert differences(*pair, rules) == []
 
 
 @pytest.mark.parametrize(("shares", "found"), [([[0], [1]], []), ([[0], [2]], ["cpu_affinity"])])

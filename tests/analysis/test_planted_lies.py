@@ -252,10 +252,14 @@ def test_10_seconds_that_say_nothing_are_in_no_table_and_no_plot(tmp_path: Path)
     assert f"| {KERAS} ‡" in text(records, "accuracy")
     epochs, seconds = drawn(accuracy_curves, records).figure.axes
     assert (len(epochs.lines), len(seconds.lines)) == (2, 1)
-    _, nothing = drawn(accuracy_curves, [records[1]]).figure.axes
+    other = replace(records[1], case=replace(records[1].case, variant="cifar-lrn"))
+    *_, nothing = drawn(accuracy_curves, [records[0], other]).figure.axes
     assert [label.get_text() for label in nothing.texts] == [
         "removed: the seconds are no measurement"
     ]
+    alone = drawn(accuracy_curves, [records[1]])
+    assert [axes.get_xlabel() for axes in alone.figure.axes] == ["epochs"]
+    assert "seconds of these trainings are no measurement" in alone.how
     page = write_results(records, tmp_path).read_text(encoding="utf-8")
     assert "Read this first" in page
     assert "stopped and continued" in page.partition("</header>")[0]

@@ -13,7 +13,7 @@ from itertools import takewhile
 from typing import Any
 
 from bench.analysis.experiments import Experiment
-from bench.core.case import Case
+from bench.core.kinds import kind
 from bench.core.records import Record
 from bench.core.system.devices import DEVICE_KINDS, kind_read_back
 from bench.core.text import flatten, without_folders
@@ -34,6 +34,7 @@ class Rule:
         per_seed: Whether two seeds rightly differ in it.
         one_device: Whether only cases on one device promise it: it is of the worker's process, and
             on several devices one framework has a process for each of them, another a single one.
+        of_speeds: Whether only speeds depend on it: which CPUs compute changes no accuracy.
     """
 
     where: str
@@ -41,18 +42,20 @@ class Rule:
     certified: bool = False
     per_seed: bool = False
     one_device: bool = False
+    of_speeds: bool = False
 
-    def applies(self, case: Case, *, same_seed: bool) -> bool:
-        """Whether it applies to a record of the case and one of its track and devices."""
-        promised = track(case.track).certified or not self.certified
-        alone = case.devices == 1 or not self.one_device
-        return promised and alone and (same_seed or not self.per_seed)
+    def applies(self, record: Record, *, same_seed: bool) -> bool:
+        """Whether it applies to a record and another of its kind, track and devices."""
+        promised = track(record.case.track).certified or not self.certified
+        alone = record.case.devices == 1 or not self.one_device
+        asked = kind(record.kind).timed or not self.of_speeds
+        return promised and alone and asked and (same_seed or not self.per_seed)
 
 
 ROWS = (
     # Every track: the same share of the machine.
-    Rule("settings", r".*affinity.*"),
-    Rule("settings", r"thread_affinities", one_device=True),
+    Rule("settings", r".*affinity.*", of_speeds=True),
+    Rule("settings", r"thread_affinities", one_device=True, of_speeds=True),
     Rule("settings", r"(?!thread_affinities).*thread.*"),
     Rule("settings", r"device"),
     Rule("settings", r"kept_environment"),
@@ -76,8 +79,10 @@ RUNS = (
     # reports, except what differs from start to start.
     Rule(
         "settings",
-        r"(?!(recipe|pid|port|started_at|seconds|load_average|compilation|loss_scale)\b).*",
+        r"(?!(recipe|pid|port|started_at|seconds|load_average|compilation|loss_scale)\b)"
+        r"(?!.*affinit).*",
     ),
+    Rule("settings", r".*affinit.*", of_speeds=True),
 )
 """The same case in two runs: everything that was recorded."""
 
@@ -118,7 +123,7 @@ def differences(
     facts = {where: _unequal_facts(one, other, where) for where in ("settings", "environment")}
     found: dict[str, Difference] = {}
     for rule in rules:
-        if not rule.applies(one.case, same_seed=same_seed):
+        if not rule.applies(one, same_seed=same_seed):
             continue
         for key, values in facts[rule.where].items():
             if re.fullmatch(rule.keys, key):

@@ -17,6 +17,7 @@ from bench.analysis.rows import Row, accuracy_rows
 from bench.analysis.time_to_accuracy import before_training, startup_of
 from bench.core.kinds import TRAIN_THROUGHPUT
 from bench.core.text import many
+from bench.report.captions import With
 from bench.report.charts.accuracy_and_speed import accuracy_vs_throughput
 from bench.report.charts.accuracy_seeds import seeds
 from bench.report.columns import (
@@ -66,6 +67,12 @@ _EPOCHS, _WITH_STARTUP, _OF_TRAINING = "epochs", "seconds with start-up", "secon
 
 _LETTERS = 42  # of a title above axes 4.5 inches wide
 
+_TWICE = (
+    "The same runs twice: against epochs (what was learnt from the same images) and against "
+    "seconds (what that cost: start-up and training, without evaluation)."
+)
+_ONCE = "What was learnt from the same images; seconds of these trainings are no measurement."
+
 _REMOVED = "removed: the seconds are no measurement"
 
 _STEADY = recipe("steady")
@@ -92,20 +99,22 @@ def columns(rows: Sequence[Row]) -> list[Column]:
 
 
 def accuracy_curves(part: Part) -> Drawing | None:
-    """Test accuracy while training: against epochs on the left, against seconds on the right."""
+    """Test accuracy while training: against epochs, and against seconds where any are known."""
     found = [e for e in part.experiments("accuracy") if _curves(e)]
     if not found:
         return None
     panels, left_out = first_panels(panels_of(found), "accuracy", part.panels)
     names = labels(panels)
     title = f"Accuracy while training, {part.track} track"
-    columns = part.across(len(_AXES))
-    rows = len(panels) * len(_AXES) // columns
+    timed = any(_curves(e, "seconds") for panel in panels.values() for e in panel)
+    units = _AXES if timed else _AXES[:1]
+    columns = part.across(min(2, len(panels) * len(units)))
+    rows = -(-len(panels) * len(units) // columns)
     figure = new_figure(part.width(9.8), 1.1 + 2.7 * rows, title, part.data)
     places = chain.from_iterable(grid_of_axes(figure, rows, columns))
     for case, panel in panels.items():
-        row = list(islice(places, len(_AXES)))
-        for axes, unit in zip(row, _AXES, strict=True):
+        row = list(islice(places, len(units)))
+        for axes, unit in zip(row, units, strict=True):
             axes.set_title(in_lines(signed_title(names[case], panel), part.letters(_LETTERS)))
             shown = [experiment for experiment in panel if _curves(experiment, unit)]
             started = all(startup_of(record) for e in shown for record in e.ok)
@@ -122,15 +131,15 @@ def accuracy_curves(part: Part) -> Drawing | None:
             axes.xaxis.set_major_formatter(plain_numbers())
             from_zero(axes)
             axes.set_ylim(0, 1.08 * axes.dataLim.y1)  # room for the marks at the top
+    for axes in places:
+        axes.set_axis_off()
     networks = [case.variant for case in panels]
     names_of = framework_labels_of(e.case for e in found)
     framework_legend(figure, names_of, lines=True, networks=networks)
     return Drawing(
         f"accuracy_curves_{part.track}",
         title,
-        "The same runs twice: against epochs (what was learnt from the same images) and against "
-        "seconds (what that cost: start-up and training, without evaluation). "
-        f"{_marks(panels.values())}{left_out}",
+        f"{_TWICE if timed else _ONCE} {_marks(panels.values())}{left_out}",
         figure,
     )
 
@@ -221,11 +230,19 @@ def _with_start(row: Row) -> str:
 TABLE = Table(
     "accuracy",
     "Test accuracy",
-    "Mean over seeds with a 95 % t interval (from two seeds on). *Training (s)* is of all steps of "
-    "the recipe with its optimizer, the first step too, without start-up and evaluation. The "
-    "images/s of the throughput table are of the steady state of another recipe "
-    f"({_STEADY.name}: {optimizer_of(_STEADY)}), so they are not images over these seconds. A "
-    "seed that diverged counts in the mean; one that failed is named next to the seeds.",
+    (
+        "Mean over seeds with a 95 % t interval (from two seeds on).",
+        With(
+            ("with flips",),
+            "*With flips* is the accuracy of the mean of the logits of each test image and of its "
+            "mirror image, which recipes that mirror training images report apart.",
+        ),
+        "*Training (s)* is of all steps of the recipe with its optimizer, the first step too, "
+        "without start-up and evaluation. The images/s of the throughput table are of the steady "
+        f"state of another recipe ({_STEADY.name}: {optimizer_of(_STEADY)}), so they are not "
+        "images over these seconds. A seed that diverged counts in the mean; one that failed is "
+        "named next to the seeds.",
+    ),
     accuracy_rows,
     columns,
     charts=(
