@@ -10,7 +10,8 @@ each between ``<!--`` and ``-->``, and ends at ``/table`` or ``/value`` in a com
 - ``run``: folders below the nearest ``results/``, several separated by commas.
 - ``name``: a table of the report, or one of ``overview`` (accuracy, speed and latency in one table;
   takes ``track`` alone), ``answers`` (the five questions of the first screen, with the caveats of
-  the run), ``networks``, ``data``, ``machine`` and ``caveats``.
+  the run), ``networks``, ``data``, ``machine``, ``caveats`` and ``comparison`` (accuracies of two
+  runs, the second minus the first, also on different images).
 - ``columns``: keys of the table's rows as in its CSV file, in order; ``key=header`` renames one.
 - A row with a caveat has the sign ‡ and its caveat below the table; a single value has the sign,
   and the page must say its caveat, as a block ``caveats`` of the run does.
@@ -52,7 +53,7 @@ from bench.report.format import (
     share,
     significant,
 )
-from bench.report.readme import overview, rows_of
+from bench.report.readme import comparison_rows, overview, rows_of
 from bench.report.summary import warnings, which_data, which_machine
 from bench.report.tables import TABLES
 
@@ -157,6 +158,13 @@ def unmarked(path: Path) -> list[str]:
     ]
 
 
+def _two(run: str) -> list[str]:
+    names = run.split(",")
+    if len(names) != 2:
+        raise UserError("a comparison is of two runs; give run=A,B")
+    return names
+
+
 def _attributes(comment: str) -> dict[str, str]:
     try:
         pairs = [word.partition("=") for word in shlex.split(comment)]
@@ -233,8 +241,12 @@ class _Source:
 
     def _rows(self, run: str, name: str) -> list[Row]:
         if (run, name) not in self.rows:
-            rows = _networks() if name == "networks" else rows_of(name, self._records(run))
-            self.rows[run, name] = rows
+            if name == "networks":
+                self.rows[run, name] = _networks()
+            elif name == "comparison":
+                self.rows[run, name] = comparison_rows(*map(self._records, _two(run)))
+            else:
+                self.rows[run, name] = rows_of(name, self._records(run))
         return self.rows[run, name]
 
 

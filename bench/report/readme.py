@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
+from bench.analysis.across.entries import entries_of
 from bench.analysis.certified import is_certified_row
 from bench.analysis.experiments import labels
 from bench.analysis.results import Results
-from bench.analysis.rows import Row
+from bench.analysis.rows import Row, provenance_columns
 from bench.core.case import Case
 from bench.core.errors import UserError
 from bench.core.kinds import KINDS
@@ -54,6 +55,24 @@ def rows_of(name: str, records: Sequence[Record]) -> list[Row]:
         raise UserError(f"unknown table {name!r}; known: {', '.join(tables)}")
     rows = frame(tables[name], records).to_dict("records")
     return [{str(key): _known(value) for key, value in row.items()} for row in rows]
+
+
+def comparison_rows(a: Sequence[Record], b: Sequence[Record]) -> list[Row]:
+    """A row for each accuracy that two runs share, on whatever images: the second minus the first.
+
+    ``difference`` with ``low`` and ``high`` is in fractions.
+    """
+    rows = []
+    for entry in entries_of(a, b, across_data=True):
+        found = entry.comparison
+        if found.mean is None:
+            continue
+        low, high = (None if end is None else end / 100 for end in (found.low, found.high))
+        both = provenance_columns([record for pair in entry.pairs for record in pair])
+        row = {**asdict(entry.case), "seeds": found.runs, "verdict": found.verdict}
+        row["caveats"] = both["caveats"]
+        rows.append(row | {"difference": found.mean / 100, "low": low, "high": high})
+    return rows
 
 
 def _known(value: Any) -> Any:

@@ -272,3 +272,20 @@ def test_text_shows_why_a_pair_was_refused():
 
 def test_text_of_two_empty_runs_says_so():
     assert as_text([]) == "Neither run has a record."
+
+
+def test_accuracies_on_other_images_are_compared_on_request_and_speeds_never_are():
+    seeds = [make_record(kind="accuracy", seed=seed) for seed in range(3)]
+    before = [replace(r, samples=(0.5 + 0.01 * r.case.seed,)) for r in seeds]
+    after = [replace(r, samples=(r.samples[0] - 0.02,), dataset=OTHER_DATASET) for r in before]
+    speed = make_record(kind="latency")
+    runs = [*before, speed], [*after, replace(speed, dataset=OTHER_DATASET)]
+    assert {row.verdict for row in compare(*runs)} == {"refused"}
+    *accuracies, timed = compare(*runs, across_data=True)
+    assert timed.verdict == "refused"
+    for row in accuracies:
+        assert (row.verdict, row.runs) == ("lower", 3)  # paired by seed: all differ by as much
+        assert (row.mean, row.low, row.high) == pytest.approx((-2, -2, -2))
+        assert any(words.startswith("data cifar10, 50,000") for words in row.differs)
+    machine = [replace(r, environment={**ENVIRONMENT, "cpu": "other"}) for r in after]
+    assert {row.verdict for row in compare(before, machine, across_data=True)} == {"refused"}

@@ -13,7 +13,7 @@ from bench.report.blocks import stale, unmarked
 from bench.report.readme import rows_of
 from bench.stats.summaries import summary_of
 from tests.support.synthetic_records import scaling
-from tests.support.synthetic_records.synthetic import make_record
+from tests.support.synthetic_records.synthetic import DATASET, OTHER_DATASET, make_record
 
 TABLE = "<!-- table: run=one name=latency framework=pytorch columns='variant, p50' -->"
 VALUE = "<!-- value: run=one name=latency framework=pytorch variant=cifar-bn column=p50 -->"
@@ -52,6 +52,24 @@ def test_the_interval_of_an_efficiency_stands_next_to_it(page):
     text = written(page, f"{comment}\n<!-- /table -->\n")
     _, _, row, *_ = [line for line in text.splitlines() if line.startswith("|")]
     assert re.fullmatch(r"\| +[\d.,]+ \| +[\d.]+ % \[[\d.]+, [\d.]+\] \|", row)
+
+
+def test_a_comparison_is_of_the_accuracies_of_two_runs_on_whatever_images(page):
+    runs = (("first", 0.52, DATASET, "02"), ("second", 0.5, OTHER_DATASET, "03"))
+    for run, accuracy, data, day in runs:
+        begun = f"2025-01-{day}T03:04:05+00:00"  # two measurements, no copies of one
+        for seed in range(2):
+            record = make_record(kind="accuracy", seed=seed, dataset=data, started_at=begun)
+            store = RecordStore(page.parents[1] / "results" / run)
+            store.append(replace(record, samples=(accuracy + 0.01 * seed,)))
+    comment = "<!-- table: run={} name=comparison columns='variant, seeds, difference, verdict' -->"
+    text = written(page, f"{comment.format('first,second')}\n<!-- /table -->\n")
+    _, _, row = [line for line in text.splitlines() if line.startswith("|")]
+    assert [cell.strip() for cell in row.split("|")[1:-1]] == [
+        *("cifar-bn", "2", "-2.0 [-2.0, -2.0]", "lower")
+    ]
+    with pytest.raises(UserError, match="of two runs; give run=A,B"):
+        written(page, f"{comment.format('first')}\n<!-- /table -->\n")
 
 
 def test_a_value_is_the_one_cell_that_its_comment_names(page):

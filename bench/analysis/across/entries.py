@@ -84,9 +84,16 @@ def entries(
     ]
 
 
-def entries_of(a: Sequence[Record], b: Sequence[Record], sides: Sides = ("A", "B")) -> list[Entry]:
-    """The entries of two runs, from their records."""
-    return entries(compare(a, b, sides), by_key(a), by_key(b), sides)
+def entries_of(
+    a: Sequence[Record],
+    b: Sequence[Record],
+    sides: Sides = ("A", "B"),
+    *,
+    across_data: bool = False,
+) -> list[Entry]:
+    """The entries of two runs, from their records; accuracies on different images on request."""
+    found = compare(a, b, sides, across_data=across_data)
+    return entries(found, by_key(a), by_key(b), sides)
 
 
 def own_case(case: Case, name: str) -> Case:

@@ -91,11 +91,12 @@ def letter(place: int) -> str:
     return (letter(before - 1) if before else "") + chr(ord("A") + own)
 
 
-def side_by_side(runs: Sequence[Run]) -> SideBySide:
+def side_by_side(runs: Sequence[Run], *, across_data: bool = False) -> SideBySide:
     """Every run compared with the first.
 
     Args:
         runs: Two or more.
+        across_data: Whether accuracies on different images are compared, too.
 
     Raises:
         UserError: A run is a copy of the first.
@@ -107,7 +108,11 @@ def side_by_side(runs: Sequence[Run]) -> SideBySide:
     for place, (run, found) in enumerate(zip(others, keyed[1:], strict=True), start=1):
         _check_no_copy((first, run), (keyed[0], found), (letter(0), letter(place)))
     comparisons = tuple(
-        tuple(compare(first.records, run.records, (letter(0), letter(place))))
+        tuple(
+            compare(
+                *(first.records, run.records, (letter(0), letter(place))), across_data=across_data
+            )
+        )
         for place, run in enumerate(others, start=1)
     )
     return SideBySide(tuple(runs), records, comparisons, tuple(_differing(records.values())))

@@ -102,7 +102,11 @@ class Comparison:
 
 
 def compare(
-    a: Iterable[Record], b: Iterable[Record], sides: Sides = ("A", "B")
+    a: Iterable[Record],
+    b: Iterable[Record],
+    sides: Sides = ("A", "B"),
+    *,
+    across_data: bool = False,
 ) -> list[Comparison]:
     """One comparison per case and kind that is in either run, in the order of A, then of B.
 
@@ -110,15 +114,16 @@ def compare(
         a: Records of the earlier run; of several with one key the last started counts.
         b: Records of the later run.
         sides: What reasons call the two.
+        across_data: Whether accuracies on different images are compared, too.
     """
     old, new = (by_key(run) for run in (a, b))
-    differences = _differences(old, new)
+    differences = _differences(old, new, across_data)
     run = next((record.run for record in new.values()), "")
     rows = []
     for key in [*old, *(key for key in new if key not in old)]:
         if key not in old or key not in new:
             rows.append(Comparison(*key, verdict=ONLY_A if key in old else ONLY_B))
-        elif why := refusal(old[key], new[key], sides):
+        elif why := refusal(old[key], new[key], sides, across_data=across_data):
             rows.append(Comparison(*key, verdict=REFUSED, reasons=why))
         else:
             timed = kind(old[key].kind).timed
@@ -142,6 +147,8 @@ def _caveats(record: Record) -> list[str]:
 def _differs(a: Record, b: Record, sides: Sides) -> list[str]:
     """Versions and facts about the machine that both know and that are not equal."""
     left, right = (facts_of(record) for record in (a, b))
+    if data_of(a).fingerprint != data_of(b).fingerprint:
+        left["data"], right["data"] = data_words(a, b)
     return [
         f"{name} {left[name]} in {sides[0]}, {right[name]} in {sides[1]}"
         for name in left
@@ -163,8 +170,17 @@ def by_key(run: Iterable[Record]) -> dict[tuple[str, str], Record]:
     return {record.key: record for record in sorted(newest, key=lambda r: r.started_at)}
 
 
-def refusal(a: Record, b: Record, sides: Sides = ("A", "B")) -> tuple[str, ...]:
-    """Why two records of the same case must not be compared; empty when they may."""
+def refusal(
+    a: Record, b: Record, sides: Sides = ("A", "B"), *, across_data: bool = False
+) -> tuple[str, ...]:
+    """Why two records of the same case must not be compared; empty when they may.
+
+    Args:
+        a: One record.
+        b: The other one.
+        sides: What the reasons call the two.
+        across_data: Whether accuracies may be on different images.
+    """
     for side, record in zip(sides, (a, b), strict=True):
         if not record.ok:
             last = (record.error or "no reason was recorded").strip().splitlines()[-1]
@@ -173,7 +189,9 @@ def refusal(a: Record, b: Record, sides: Sides = ("A", "B")) -> tuple[str, ...]:
             return (f"the seconds of {side} are no measurement: {'; '.join(why)}",)
     if is_same_measurement(a, b):
         return (f"the same measurement in {sides[0]} and {sides[1]}, begun at {a.started_at}",)
-    return unlike(a, b, sides)
+    accuracies = not kind(a.kind).timed
+    found = [(w, d) for w, d in breaks(a, b) if not (w == DATA and accuracies and across_data)]
+    return _unlike(found, sides)
 
 
 def is_same_measurement(a: Record, b: Record) -> bool:
@@ -185,17 +203,19 @@ def is_same_measurement(a: Record, b: Record) -> bool:
     return copied and group_of(a) == group_of(b)
 
 
-def unlike(a: Record, b: Record, sides: Sides = ("A", "B")) -> tuple[str, ...]:
-    """What differs in data, parity status, machine and settings, a line each; empty where nothing
-    does."""
+def _unlike(found: Iterable[tuple[str, Difference]], sides: Sides) -> tuple[str, ...]:
+    """What differs in data, parity status, machine and settings, a line each."""
     lines: dict[str, list[str]] = {}
-    for what, d in breaks(a, b):
+    for what, d in found:
         words = f"{d.one} in {sides[0]}, {d.other} in {sides[1]}"
         lines.setdefault(what, []).append(words if d.key == what else f"{d.key} is {words}")
     return tuple(
         f"different {_IN_FULL.get(what, what)}: {'; '.join(some)}" for what, some in lines.items()
     )
 
+
+DATA = "data"
+"""What `breaks` calls different images."""
 
 _IN_FULL = {"parity": "parity status"}
 
@@ -212,7 +232,7 @@ def breaks(a: Record, b: Record, *, same_seed: bool = True) -> list[tuple[str, D
     found = []
     other_data = data_of(a).fingerprint != data_of(b).fingerprint
     if other_data:
-        found.append(("data", Difference("data", *data_words(a, b), "dataset")))
+        found.append((DATA, Difference(DATA, *data_words(a, b), "dataset")))
     parity = status_of(a), status_of(b)
     if parity[0] != parity[1]:
         found.append(("parity", Difference("parity", *parity, "parity")))
@@ -250,12 +270,14 @@ def _timed(a: Record, b: Record) -> Comparison:
 
 
 def _differences(
-    old: Mapping[tuple[str, str], Record], new: Mapping[tuple[str, str], Record]
+    old: Mapping[tuple[str, str], Record], new: Mapping[tuple[str, str], Record], across_data: bool
 ) -> dict[Case, AccuracyDifference]:
     """Accuracy of B minus A of each case, over all of its seeds that may be compared."""
     seeds: dict[Case, list[tuple[Record, Record]]] = {}
     for key, a in old.items():
-        if not kind(a.kind).timed and key in new and not refusal(a, new[key]):
+        if kind(a.kind).timed or key not in new:
+            continue
+        if not refusal(a, new[key], across_data=across_data):
             seeds.setdefault(replace(a.case, seed=0), []).append((a, new[key]))
     return {
         case: accuracy_difference([b for _, b in pairs], [a for a, _ in pairs])

@@ -23,6 +23,11 @@ if TYPE_CHECKING:
     "first run, or its accuracy that much lower; or where nothing was compared.",
 )
 @click.option(
+    "--across-data",
+    is_flag=True,
+    help="Compare accuracies on different images, too, seed by seed: what the images change.",
+)
+@click.option(
     "--summary",
     metavar="FILE",
     help="Also write a Markdown summary; appended if it is the file that $GITHUB_STEP_SUMMARY "
@@ -32,6 +37,7 @@ def compare(
     runs: tuple[Path, ...],
     chosen: Filter,
     fail_if: str | None,
+    across_data: bool,
     as_json: bool,
     page: Path | None,
     summary: str | None,
@@ -48,7 +54,7 @@ def compare(
     from bench.report.across import text
 
     rules = Rule.parse(fail_if) if fail_if is not None else ()
-    found = side_by_side(chosen.of(read(runs, least=2)))
+    found = side_by_side(chosen.of(read(runs, least=2)), across_data=across_data)
     failures = text.failures(found, rules)
     if page:
         from bench.report.across.compare_page import compare_page
