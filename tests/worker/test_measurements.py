@@ -524,12 +524,26 @@ def test_every_test_picture_is_counted_once(clock: Clock, count: int) -> None:
     found, trainer = accuracy(clock, fakes.images(80, count), evaluations=1)
     confusion = np.array(found.metrics["confusion"])
     assert confusion.shape == (10, 10)
-    assert confusion.sum() == count == sum(len(images) for images in trainer.predicted)
+    # Once, and twice more after the training: as they are and mirrored.
+    assert confusion.sum() == count == sum(len(images) for images in trainer.predicted) / 3
     truth = np.bincount(np.arange(count) % 10)
     assert (confusion.sum(axis=1) == truth).all()  # rows are the true class
     recall = np.diag(confusion) / truth
     assert list(found.metrics["per_class"].values()) == pytest.approx(recall.tolist())
     assert found.samples[0] == pytest.approx(np.trace(confusion) / count)
+
+
+def test_mirrored_test_pictures_are_of_recipes_that_mirror_and_change_nothing_else(
+    clock: Clock, data: Dataset
+) -> None:
+    found, trainer = accuracy(clock, data, evaluations=1)
+    plain, *after = trainer.predicted
+    mirrored = [images for images in after if not np.array_equal(images, plain)]
+    assert [np.array_equal(images[:, :, ::-1], plain) for images in mirrored] == [True]
+    assert 0 <= found.metrics["test_accuracy_with_flips"] <= 1
+    assert found.samples == [found.metrics["test_accuracy"]]
+    bench, _ = bench_of(clock, data, limits=Limits(evaluations=1), recipe="quick")
+    assert "test_accuracy_with_flips" not in measure_accuracy.accuracy(bench).metrics
 
 
 def test_a_class_without_a_test_picture_has_a_recall_of_zero(clock: Clock, data: Dataset) -> None:
