@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from bench.core.errors import UserError
+from bench.core.errors import UserError, unknown
 from bench.core.text import shown_json
 
 INITS = ("scratch", "pretrained")
@@ -202,4 +202,4 @@ def _check(name: str, value: Any) -> None:
 def check_execution(name: str) -> None:
     """Raise UserError for the name of no execution."""
     if name not in (*EXECUTIONS, XLA, NO_XLA) and not _STEPS.fullmatch(name):
-        raise UserError(f"unknown execution {name[:40]!r}; known: {', '.join(EXECUTION_NAMES)}")
+        raise unknown("execution", name, EXECUTION_NAMES)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import json
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
+from difflib import get_close_matches
 from pathlib import Path
 
 
@@ -30,6 +32,25 @@ class OutputError(UserError):
 
     exit_code = 1
 
+
+def unknown(what: str, name: object, known: Iterable[str], where: str = "") -> UserError:
+    """The error of a name that there is not: what is meant perhaps, and all that there are.
+
+    Args:
+        what: Of what it is a name, such as ``variant``.
+        name: The name, or whatever was given for it.
+        known: The names that there are.
+        where: What comes before, with its colon.
+    """
+    names, shown = list(known), str(name)[:_SHOWN]
+    within = [one for one in names if shown and shown in one]
+    close = within if len(within) == 1 else get_close_matches(shown, names, n=1, cutoff=_LIKE)
+    meant = f" (did you mean {close[0]}?)" if close else ""
+    return UserError(f"{where}unknown {what} {shown!r}{meant}; known: {', '.join(names)}")
+
+
+_SHOWN = 60  # characters of a name
+_LIKE = 0.75  # of difflib's ratio: "torch" is like "pytorch", "fine" is not like "failed"
 
 SYSTEM_ERRORS = frozenset(
     {

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bench.core.errors import UserError
+from bench.core.errors import unknown
 
 
 @dataclass(frozen=True)
@@ -110,5 +110,5 @@ def kind(name: str) -> Kind:
         UserError: There is no such kind; the message names those there are.
     """
     if name not in KINDS:
-        raise UserError(f"unknown kind {name!r}; known: {', '.join(KINDS)}")
+        raise unknown("kind", name, KINDS)
     return KINDS[name]

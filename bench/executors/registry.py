@@ -6,7 +6,7 @@ import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bench.core.errors import UserError
+from bench.core.errors import UserError, unknown
 from bench.executors.cluster import Cluster
 from bench.executors.ray_cluster import RayCluster, check_ray
 from bench.executors.remote import RemoteExecutor
@@ -81,7 +81,7 @@ def executor(name: str, address: str | None = None, threads: int | None = None) 
             answers at the address.
     """
     if name not in EXECUTORS:
-        raise UserError(f"unknown executor {name!r}; known: {', '.join(EXECUTORS)}")
+        raise unknown("executor", name, EXECUTORS)
     row = EXECUTORS[name]
     if missing := row.missing():
         raise UserError(f"--executor {name}: {missing}")

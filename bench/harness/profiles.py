@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from bench.core.errors import UserError
+from bench.core.errors import unknown
 from bench.core.kinds import KINDS
 from bench.core.limits import Limits
 from bench.training.tracks import ABLATION, COMPARED_TRACKS, TRACKS
@@ -377,5 +377,5 @@ def profile(name: str) -> Profile:
     """
     name = ALIASES.get(name, name)
     if name not in PROFILES:
-        raise UserError(f"unknown profile {name!r}; known: {', '.join(PROFILES)}")
+        raise unknown("profile", name, PROFILES)
     return PROFILES[name]

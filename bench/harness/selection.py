@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.core.case import INITS, PRECISIONS, check_execution
-from bench.core.errors import UserError
+from bench.core.errors import UserError, unknown
 from bench.core.kinds import KINDS
 from bench.networks import variants
 from bench.networks.pretrained import Facts
@@ -125,7 +125,7 @@ def _listed(numbers: Sequence[int]) -> str:
 def _known(what: str, names: Sequence[str], known: Collection[str]) -> None:
     for name in names:
         if name not in known:
-            raise UserError(f"unknown {what} {name!r}; known: {', '.join(known)}")
+            raise unknown(what, name, known)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from bench.core.errors import UserError
+from bench.core.errors import UserError, unknown
 
 Shape = tuple[int, ...]
 
@@ -355,5 +355,5 @@ def _layer_from_json(row: Mapping[str, Any]) -> Layer:
         k: tuple(v) if isinstance(v, list) else v for k, v in row.items() if k != "kind"
     }
     if row["kind"] not in LAYERS:
-        raise UserError(f"unknown layer kind {row['kind']!r}; known: {', '.join(LAYERS)}")
+        raise unknown("layer kind", row["kind"], LAYERS)
     return LAYERS[row["kind"]](**fields)

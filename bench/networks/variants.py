@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from bench.core.errors import UserError
+from bench.core.errors import UserError, unknown
 from bench.networks.architecture import (
     Architecture,
     BatchNorm,
@@ -56,7 +56,7 @@ class Variant:
 
 def _with_head(layers: tuple[Layer, ...], head: str, classes: int) -> tuple[Layer, ...]:
     if head not in HEADS:
-        raise UserError(f"unknown head {head!r}; known: {', '.join(HEADS)}")
+        raise unknown("head", head, HEADS)
     if head == "source":
         return layers
     dense = [place for place, layer in enumerate(layers) if isinstance(layer, Dense)]
@@ -355,7 +355,7 @@ VARIANTS: dict[str, Variant] = {
 def variant(name: str) -> Variant:
     """The row called ``name``; UserError with the known names when there is none."""
     if name not in VARIANTS:
-        raise UserError(f"unknown variant {name!r}; known: {', '.join(VARIANTS)}")
+        raise unknown("variant", name, VARIANTS)
     return VARIANTS[name]
 
 

@@ -14,7 +14,7 @@ from bench.analysis.experiments import labels
 from bench.analysis.results import Results
 from bench.analysis.rows import Row, provenance_columns
 from bench.core.case import Case
-from bench.core.errors import UserError
+from bench.core.errors import unknown
 from bench.core.kinds import KINDS
 from bench.core.records import Record
 from bench.report import footnotes
@@ -52,7 +52,7 @@ def rows_of(name: str, records: Sequence[Record]) -> list[Row]:
     """
     tables = {table.name: table for table in TABLES}
     if name not in tables:
-        raise UserError(f"unknown table {name!r}; known: {', '.join(tables)}")
+        raise unknown("table", name, tables)
     rows = frame(tables[name], records).to_dict("records")
     return [{str(key): _known(value) for key, value in row.items()} for row in rows]
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.core.case import Case
-from bench.core.errors import UserError
+from bench.core.errors import UserError, unknown
 from bench.networks.architecture import Architecture, BatchNorm, Layer, LocalResponseNorm
 from bench.training.framework_defaults import FrameworkDefaults
 from bench.training.frameworks import framework
@@ -142,9 +142,7 @@ def switched(case: Case) -> frozenset[str]:
     if not track(case.track).stages:
         return frozenset()
     if case.defaults not in NAMES:
-        raise UserError(
-            f"track {ABLATION}: unknown stage {case.defaults!r}; known: {', '.join(NAMES)}"
-        )
+        raise unknown("stage", case.defaults, NAMES, f"track {ABLATION}: ")
     last = _PLACES.get(case.defaults, -1)
     return (
         frozenset(stage.name for stage in STAGES[: last + 1]) - defaults_of(case.framework).already

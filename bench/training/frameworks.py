@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 
 from bench.core.case import COMPILED, DEFAULT_EXECUTION, EAGER, GRAPHS, Case
-from bench.core.errors import UserError
+from bench.core.errors import UserError, unknown
 from bench.core.system.devices import parse
 from bench.training.framework_defaults import KERAS, TORCH, FrameworkDefaults
 from bench.training.tracks import track
@@ -272,7 +272,7 @@ def framework(name: str) -> Framework:
         UserError: There is no such framework; the message names those there are.
     """
     if name not in FRAMEWORKS:
-        raise UserError(f"unknown framework {name!r}; known: {', '.join(FRAMEWORKS)}")
+        raise unknown("framework", name, FRAMEWORKS)
     return FRAMEWORKS[name]
 
 

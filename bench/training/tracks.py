@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from bench.core.case import Case
-from bench.core.errors import UserError
+from bench.core.errors import unknown
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def track(name: str) -> Track:
         UserError: There is no such track; the message names those there are.
     """
     if name not in TRACKS:
-        raise UserError(f"unknown track {name!r}; known: {', '.join(TRACKS)}")
+        raise unknown("track", name, TRACKS)
     return TRACKS[name]
 
 

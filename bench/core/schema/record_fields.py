@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bench.core.errors import UserError
+from bench.core.errors import UserError, unknown
 from bench.core.kinds import KINDS, kind
 from bench.core.schema import metrics
 from bench.core.schema.shapes import (
@@ -192,7 +192,7 @@ def check_texts(value: Any) -> None:
 
 def _known(what: str, name: Any, known: Any) -> None:
     if not isinstance(name, str) or name not in known:
-        raise UserError(f"unknown {what} {str(name)[:60]!r}; known: {', '.join(known)}")
+        raise unknown(what, name, known)
 
 
 def _check_caveats(value: Any) -> None:

@@ -18,7 +18,7 @@ import pandas as pd
 
 from bench.analysis.frame import frame_of
 from bench.core.case import Case
-from bench.core.errors import UserError
+from bench.core.errors import UserError, unknown
 from bench.core.records import Record
 from bench.report.chapters import TABLES
 from bench.report.format import NOTHING, markdown, significant
@@ -54,7 +54,7 @@ def export(
         return FORMATS[to](_chosen(tidy, columns or _default(tidy, to)))
     found = next((row for row in TABLES if row.name == table), None)
     if found is None:
-        raise UserError(f"unknown table {table!r}; known: {', '.join(names())}")
+        raise unknown("table", table, names())
     if to in _FOR_READERS and not columns:
         return _FOR_READERS[to](found, Report(records)).encode()
     return FORMATS[to](_chosen(frame(found, records), columns))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.core.errors import UserError
+from bench.core.errors import UserError, unknown
 from bench.training.recipes import scratch, transfer, tutorials
 from bench.training.recipes.base import Recipe
 
@@ -15,7 +15,7 @@ def recipe(name: str) -> Recipe:
     """The row called ``name``, shortened when a ``@budget`` follows it."""
     base, _, budget = name.partition("@")
     if base not in RECIPES:
-        raise UserError(f"unknown recipe {base!r}; known: {', '.join(RECIPES)}")
+        raise unknown("recipe", base, RECIPES)
     try:
         return RECIPES[base].shortened(float(budget)) if budget else RECIPES[base]
     except ValueError as error:
