@@ -83,7 +83,9 @@ _RATIOS = {"ratio", "ratio_again", "worker_ratio"}
 _SPEEDS = {*_RATIOS, "p50", "p90", "p99", "detectable", "share", "utilisation", "verdict"}
 """Keys of speeds and times, next to those in seconds or per second."""
 _QUANTITIES = {
-    **dict.fromkeys(("accuracy", "loop_accuracy", "utilisation", "communication"), SHARE),
+    **dict.fromkeys(
+        ("accuracy", "accuracy_with_flips", "loop_accuracy", "utilisation", "communication"), SHARE
+    ),
     **dict.fromkeys(("share", "detectable", "efficiency"), LEVEL),
     **dict.fromkeys(("difference", "delta"), POINTS),
     **dict.fromkeys(_RATIOS, RATIO),
