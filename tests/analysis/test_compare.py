@@ -289,3 +289,16 @@ def test_accuracies_on_other_images_are_compared_on_request_and_speeds_never_are
         assert any(words.startswith("data cifar10, 50,000") for words in row.differs)
     machine = [replace(r, environment={**ENVIRONMENT, "cpu": "other"}) for r in after]
     assert {row.verdict for row in compare(before, machine, across_data=True)} == {"refused"}
+
+
+def test_the_text_names_cases_and_kinds_and_says_that_two_runs_are_not_interleaved():
+    speed, accuracy = (make_record(kind=kind) for kind in ("train_throughput", "accuracy"))
+    both = as_text(entries_of([speed, accuracy], [slowed(speed, 1.5), accuracy]))
+    header, row, *_ = [line for line in both.splitlines() if "measured" in line or " · " in line]
+    assert header.split()[:2] == ["case", "measured"]
+    assert "cifar-bn · pytorch" in row
+    assert "training" in both
+    assert "train_throughput" not in both
+    assert "Two runs are not interleaved" in both
+    alone = as_text(entries_of([accuracy], [accuracy]))
+    assert "interleaved" not in alone

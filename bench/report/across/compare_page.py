@@ -13,6 +13,7 @@ from bench.report.across.page import Chapter, Fact, Group, Part, Trouble, drawn,
 from bench.report.across.text import facts_in, nothing_compared, when
 from bench.report.across.within import within
 from bench.report.across.words import (
+    NOT_INTERLEAVED,
     CaseCells,
     by_seeds,
     counted,
@@ -118,7 +119,8 @@ _HOW = (
     With(
         (_RATIOS,),
         "Ratios are of speed, above 1x where the later run is faster, with their 95 % interval "
-        "over processes; one that contains 1x is a tie where it lies wholly within ± 10 %.",
+        "over processes; one that contains 1x is a tie where it lies wholly within ± 10 %. "
+        f"{NOT_INTERLEAVED}",
     ),
     With(
         (_POINTS,),

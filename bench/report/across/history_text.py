@@ -11,6 +11,7 @@ from bench.report.across.words import (
     change_words,
     interval_of_point,
     kind_label,
+    names_by_kind,
     value_of_point,
 )
 from bench.report.format import NOTHING
@@ -18,11 +19,12 @@ from bench.report.format import NOTHING
 
 def history_text(found: Sequence[History]) -> str:
     """The history for a terminal: cases that are in several runs, point by point."""
-    lines = []
+    lines, names = [], names_by_kind((entry.series.case, entry.series.kind) for entry in found)
     for entry in found:
         if len(entry.series.points) < 2:
             continue
-        lines += ["", f"{entry.series.case.id}, {kind_label(entry.series.kind)}"]
+        name = names[entry.series.case, entry.series.kind]
+        lines += ["", f"{name}, {kind_label(entry.series.kind)}"]
         changes = {change.place: change for change in entry.changes}
         for place, point in enumerate(entry.series.points):
             lines += [f"  -- break: {found.words}" for found in point.broken]

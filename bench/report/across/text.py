@@ -11,9 +11,11 @@ from bench.analysis.comparison.compare import Comparison, Sides, facts_of
 from bench.analysis.comparison.gate import Rule, why_nothing
 from bench.core.records import Record
 from bench.report.across.words import (
+    NOT_INTERLEAVED,
     by_seeds,
     counted,
-    names_of,
+    kind_label,
+    names_by_kind,
     order_of,
     verdict_of,
 )
@@ -118,6 +120,8 @@ def as_text(entries: Sequence[Entry], sides: Sides = ("A", "B")) -> str:
         *(_table(compared, sides) if compared else ()),
         *_without_figure([entry for entry in entries if entry not in compared], sides),
     ]
+    if any(entry.comparison.ratio is not None for entry in compared):
+        lines.append(NOT_INTERLEAVED)
     differs = dict.fromkeys(words for entry in entries for words in entry.comparison.differs)
     if differs:
         lines.append(f"Not the same in {a} and {b}: {'; '.join(differs)}.")
@@ -126,11 +130,12 @@ def as_text(entries: Sequence[Entry], sides: Sides = ("A", "B")) -> str:
 
 def _table(entries: Sequence[Entry], sides: Sides) -> list[str]:
     """The rows that have a figure, and the caveats that their signs stand for."""
-    names = _names(entries)
+    names = _by_key(entries)
     width = max(map(len, names.values()))
+    kinds = max(len("measured"), *(len(kind_label(entry.comparison.kind)) for entry in entries))
     ratio = f"{sides[1]} / {sides[0]}"
     lines = [
-        f"{'case':{width}}  {'kind':16}  {ratio:>9}  {'95 % interval':>18}  "
+        f"{'case':{width}}  {'measured':{kinds}}  {ratio:>9}  {'95 % interval':>18}  "
         f"{'detectable':>10}  verdict"
     ]
     signs: dict[str, int] = {}
@@ -139,7 +144,7 @@ def _table(entries: Sequence[Entry], sides: Sides) -> list[str]:
         marks = "".join(f" [{signs.setdefault(note, len(signs) + 1)}]" for note in row.reasons)
         words = ", ".join(filter(None, [verdict_of(entry, sides), by_seeds(entry)]))
         lines.append(
-            f"{names[entry.key]:{width}}  {row.kind:16}  {_figure(row):>9}  "
+            f"{names[entry.key]:{width}}  {kind_label(row.kind):{kinds}}  {_figure(row):>9}  "
             f"{_interval(row):>18}  {_detectable(row):>10}  {words}{marks}"
         )
     return [*lines, *(f"[{sign}] {note}" for note, sign in signs.items())]
@@ -147,7 +152,7 @@ def _table(entries: Sequence[Entry], sides: Sides) -> list[str]:
 
 def _without_figure(entries: Sequence[Entry], sides: Sides) -> list[str]:
     """The rows that were not compared, by verdict and reasons, of which each has its line."""
-    names, lines = _names(entries), []
+    names, lines = _by_key(entries), []
 
     def why(entry: Entry) -> tuple[int, str, tuple[str, ...]]:
         row = entry.comparison
@@ -155,21 +160,13 @@ def _without_figure(entries: Sequence[Entry], sides: Sides) -> list[str]:
 
     for (_, verdict, reasons), some in groupby(sorted(entries, key=why), key=why):
         lines += [f"{verdict}: {reason}" for reason in reasons] or [f"{verdict}:"]
-        lines += [f"    {names[entry.key]}, {entry.comparison.kind}" for entry in some]
+        lines += [f"    {names[e.key]}, {kind_label(e.comparison.kind)}" for e in some]
     return lines
 
 
-def _names(entries: Iterable[Entry]) -> dict[Key, str]:
-    """What tells the rows of one kind apart, by case and kind."""
-    kinds: dict[str, list[Entry]] = {}
-    for entry in entries:
-        kinds.setdefault(entry.comparison.kind, []).append(entry)
-    return {
-        entry.key: names[entry.case]
-        for some in kinds.values()
-        for names in [names_of(entry.case for entry in some)]
-        for entry in some
-    }
+def _by_key(entries: Sequence[Entry]) -> dict[Key, str]:
+    names = names_by_kind((entry.case, entry.comparison.kind) for entry in entries)
+    return {entry.key: names[entry.case, entry.comparison.kind] for entry in entries}
 
 
 def _figure(row: Comparison) -> str:

@@ -105,6 +105,12 @@ class CaseCells:
         return [*who, *first, *figures, *last]
 
 
+NOT_INTERLEAVED = (
+    "Two runs are not interleaved: what the machine did differently at another hour is in their "
+    "ratios of speeds, and in no interval."
+)
+
+
 def kind_label(name: str) -> str:
     """What was measured, in a word."""
     return KINDS[name].label if name in KINDS else name
@@ -125,6 +131,15 @@ def names_of(cases: Iterable[Case]) -> dict[Case, str]:
         )
         for case in every
     }
+
+
+def names_by_kind(found: Iterable[tuple[Case, str]]) -> dict[tuple[Case, str], str]:
+    """What tells the cases of one kind apart, by case and kind."""
+    kinds: dict[str, list[Case]] = {}
+    for case, name in found:
+        kinds.setdefault(name, []).append(case)
+    each = {name: names_of(cases) for name, cases in kinds.items()}
+    return {(case, name): words for name, names in each.items() for case, words in names.items()}
 
 
 def value_of(records: Sequence[Record]) -> str:
