@@ -66,7 +66,10 @@ RUN = ("run", "--profile", "tiny")
         (("run", "--kinds", "speed"), "unknown kind 'speed'; known: startup"),
         (("run", "--tracks", "open"), "unknown track 'open'; known: closed"),
         (("run", "--heads", "big"), "unknown head 'big'; known: source"),
-        (("run", "--recipes", "long"), "unknown recipe 'long' (did you mean transfer-long?); known: steady"),
+        (
+            ("run", "--recipes", "long"),
+            "unknown recipe 'long' (did you mean transfer-long?); known",
+        ),
         (("run", "--inits", "random"), "unknown init 'random'; known: scratch"),
         (("run", "--precisions", "int8"), "unknown precision 'int8'; known: float32"),
         (("run", "--profile", "medium"), "unknown profile 'medium'; known: quick, full"),
