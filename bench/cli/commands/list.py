@@ -1,26 +1,27 @@
-"""``alexbench list``: the variants, frameworks and weight sources there are, as JSON or tables."""
+"""``alexbench list``: variants, frameworks, weights, profiles and recipes, as JSON or tables."""
 
 from __future__ import annotations
 
 import json
+from itertools import chain
+from textwrap import wrap
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from bench.cli.options import json_option
+from bench.harness.profiles import PROFILES
 from bench.networks.variants import VARIANTS
 from bench.training.frameworks import FRAMEWORKS
+from bench.training.recipes import RECIPES
 
 Rows = list[dict[str, Any]]
 
 
-@click.command("list", short_help="List variants, frameworks and weights.")
+@click.command("list", short_help="List variants, frameworks, weights, profiles and recipes.")
 @json_option("tables")
 def list_command(as_json: bool) -> None:
-    """List the variants, frameworks and weight sources, and whether each is available here."""
+    """List variants, frameworks, weights, profiles and recipes, and what is available here."""
     if as_json:
         click.echo(json.dumps(everything(), indent=2))
     else:
@@ -28,13 +29,15 @@ def list_command(as_json: bool) -> None:
 
 
 def everything() -> dict[str, Rows]:
-    """Rows under ``variants``, ``frameworks`` and ``weights``, with every field."""
+    """Rows under ``variants``, ``frameworks``, ``weights``, ``profiles`` and ``recipes``."""
     from bench.weights.sources import rows
 
     return {
         "variants": _variants(),
         "frameworks": _frameworks(),
         "weights": rows(),
+        "profiles": [{"name": r.name, "description": r.description} for r in PROFILES.values()],
+        "recipes": [{"name": r.name, "description": r.description} for r in RECIPES.values()],
     }
 
 
@@ -42,9 +45,8 @@ def print_tables() -> None:
     """Print the same as tables; those of weights have fewer fields."""
     from bench.weights.sources import brief
 
-    console = Console()
     for title, rows in (everything() | {"weights": brief()}).items():
-        console.print(_table(title, rows))
+        click.echo("\n".join([title, *_table(rows), ""]))
 
 
 def _variants() -> Rows:
@@ -81,17 +83,38 @@ def _frameworks() -> Rows:
     return rows
 
 
-def _table(title: str, rows: Rows) -> Table:
-    table = Table(title=title, title_justify="left")
-    for name in rows[0]:
-        numeric = all(type(row[name]) is int for row in rows)
-        prose = name in ("source", "reason", "versions", "layers", "pixels", "checksum")
-        table.add_column(
-            name.replace("_", " "), justify="right" if numeric else "left", no_wrap=not prose
+def _table(rows: Rows) -> list[str]:
+    """Short facts in columns, and below each row what takes more than a few words."""
+    names = [name for name in rows[0] if name not in _PROSE]
+    cells = [[_cell(row[name]) for name in names] for row in rows]
+    columns = list(zip(*[[name.replace("_", " ") for name in names], *cells], strict=True))
+    widths = [max(map(len, column)) for column in columns]
+    numeric = [all(type(row[name]) is int for row in rows) for name in names]
+    lines = [
+        "  ".join(
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(line, widths, numeric, strict=True)
+        ).rstrip()
+        for line in zip(*columns, strict=True)
+    ]
+    below = [
+        wrap(
+            "; ".join(filter(None, (_cell(row[name]) for name in _PROSE if name in row))),
+            _WIDTH,
+            break_on_hyphens=False,
         )
-    for row in rows:
-        table.add_row(*(_cell(value) for value in row.values()))
-    return table
+        for row in rows
+    ]
+    head, *others = lines
+    parts = (
+        [line, *(f"    {text}" for text in some)] for line, some in zip(others, below, strict=True)
+    )
+    return [f"  {line}" for line in (head, *chain.from_iterable(parts))]
+
+
+_PROSE = ("description", "source", "reason", "versions", "layers", "pixels", "checksum")
+"""Fields of more than a word."""
+_WIDTH = 72  # of their lines: a terminal of 80 has room for them
 
 
 def _cell(value: Any) -> str:
@@ -99,5 +122,4 @@ def _cell(value: Any) -> str:
         return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
-    # Escaped: rich would take the [torch] of an install line for markup.
-    return f"{value:,}" if isinstance(value, int) else escape(str(value))
+    return f"{value:,}" if isinstance(value, int) else str(value)

@@ -53,7 +53,7 @@ def rows() -> tuple[Recipe, ...]:
         dataclasses.replace(
             finetune,
             name="transfer-long",
-            description="the same for longer, with crops",
+            description="transfer-finetune for longer, with crops",
             augmentation=Augmentation(padding=4, flip=True),
             epochs=8,
         ),
