@@ -113,6 +113,10 @@ SOURCES = {
 }
 
 
+_ALIASES = {"imagenet": "torchvision"}
+"""Names of the library (`bench.networks.library`), which people type here, too."""
+
+
 def open_weights(
     spec: str, *, named: str | None = None, reading: Reading = AS_IT_IS
 ) -> tuple[Pretrained, Path]:
@@ -181,12 +185,12 @@ def locate(spec: str) -> tuple[Path, Source | None]:
     Raises:
         UserError: There is no such file; the message says how to get it.
     """
-    source = SOURCES.get(spec)
+    source = SOURCES.get(_ALIASES.get(spec, spec))
     path = source.path() if source else expanded(spec)
     if path.is_file():
         return path, source
     if source and source.downloadable:
-        hint = "alexbench fetch weights downloads it"
+        hint = "alexbench fetch weights downloads it; or give a file of weights"
     elif source:
         hint = f"set $ALEXBENCH_DATA to the folder that has {source.file}"
     else:

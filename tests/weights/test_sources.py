@@ -228,7 +228,8 @@ def test_damaged_files_are_one_line(tmp_path: Path, suffix: str, kept: int) -> N
     [
         ("nowhere.pth", "weights nowhere.pth: no such file; give a file"),
         (".", "a folder; give a file of weights or one of torchvision, bvlc"),
-        ("torchvision", "no such file; alexbench fetch weights downloads it"),
+        ("torchvision", "no such file; alexbench fetch weights downloads it; or give a file"),
+        ("imagenet", "no such file; alexbench fetch weights downloads it; or give a file"),
         ("bvlc", "no such file; set $ALEXBENCH_DATA to the folder that has bvlc-alexnet-trunk"),
         ("some.hdf", "some.hdf: unknown format of weights; known: .safetensors, .npz"),
     ],
