@@ -144,7 +144,8 @@ def _accuracy_row(experiment: Experiment, data: Data) -> Row:
     for name in ("train_seconds", "train_images"):
         row[name] = mean_over_seeds([m[name] for m in metrics if m.get(name) is not None]).value
     flipped = [m["test_accuracy_with_flips"] for m in metrics if "test_accuracy_with_flips" in m]
-    row["accuracy_with_flips"] = mean_over_seeds(flipped).value
+    of_all = len(flipped) == len(metrics)  # else it is no figure next to the mean of all seeds
+    row["accuracy_with_flips"] = mean_over_seeds(flipped if of_all else []).value
     row |= _threshold_columns([m.get("thresholds") or [] for m in metrics])
     row |= provenance_of(experiment.ok)
     return row | published_columns("accuracy", experiment, relevant=data.is_cifar)

@@ -48,7 +48,7 @@ class Augmentation:
     cutout: float = 0.0
 
     @property
-    def whole_pixels(self) -> bool:
+    def only_crops_and_flips(self) -> bool:
         """Whether it only crops and mirrors, which a device can do with the images it holds."""
         return not (self.rotation or self.colour or self.cutout)
 

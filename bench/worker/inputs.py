@@ -71,7 +71,7 @@ class HeldInputs(ImageInputs):
         """Have a trainer hold the training images; None where it cannot, or where the recipe does
         more than crop and mirror, which is done on the host."""
         wanted, hold = plan.augmentation, getattr(trainer, "hold_images", None)
-        if hold is None or not wanted.whole_pixels:
+        if hold is None or not wanted.only_crops_and_flips:
             return None
         images, labels = np.asarray(dataset.train.images), np.asarray(dataset.train.labels)
         return cls(dataset, plan) if hold(images, labels, wanted.padding) else None
@@ -117,7 +117,7 @@ class FeatureInputs:
 
     def __post_init__(self) -> None:
         augmentation = self.plan.augmentation
-        if not augmentation.whole_pixels:
+        if not augmentation.only_crops_and_flips:
             self.keep = False  # no view occurs twice, so none is worth caching
         self._places = 2 * augmentation.padding + 1
         views = self._places**2 * (2 if augmentation.flip else 1)

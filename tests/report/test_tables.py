@@ -198,6 +198,19 @@ def test_a_failure_before_the_data_was_known_joins_the_only_dataset():
     assert [len(some) for _, some in by_dataset(records)] == [1, 1, 1]
 
 
+def test_accuracy_with_flips_is_that_of_all_seeds_or_of_none():
+    seeds = [make_record(kind="accuracy", seed=seed) for seed in range(2)]
+    flipped = [
+        replace(r, metrics={**r.metrics, "test_accuracy_with_flips": 0.5 + 0.1 * r.case.seed})
+        for r in seeds
+    ]
+    assert only("accuracy", flipped)["accuracy_with_flips"] == pytest.approx(0.55)
+    assert pd.isna(only("accuracy", [flipped[0], seeds[1]])["accuracy_with_flips"])
+    for records, shown in ((flipped, True), (seeds, False)):
+        text = as_markdown(TABLE["accuracy"], records)
+        assert ("| with flips |" in text, "*With flips*" in text) == (shown, shown)
+
+
 def test_accuracy_is_the_mean_over_seeds_with_its_interval():
     records = [
         make_record(kind="accuracy", seed=seed, samples=(fraction,))
