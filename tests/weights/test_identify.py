@@ -20,6 +20,7 @@ def shapes_of(architecture: Architecture) -> dict[str, Shape]:
 
 SAME_HEADS = {
     ("cifar-3x3", "pool-narrow"): "narrow",
+    ("cifar-3x3-wide", "pool-narrow"): "narrow",
     ("cifar-linear", "pool-narrow"): "narrow",
     ("cifar-linear", "pool-linear"): "replace-last",
 }

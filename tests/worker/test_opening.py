@@ -85,7 +85,7 @@ def test_our_transfer_recipes_start_every_framework_from_the_same_head() -> None
     }
     scratch = {row.name for row in ours if row.init == "scratch"}
     assert {row.name for row in ours} - same == scratch
-    assert scratch == {"transfer-scratch", "transfer-look-scratch"}
+    assert scratch == {f"transfer-{name}" for name in ("scratch", "look-scratch", "large-scratch")}
 
 
 def built(recipe: Recipe, facts: Facts | None = None) -> tuple[object, object]:
