@@ -178,7 +178,8 @@ def _differing(found: SideBySide) -> Chapter:
         "What differs",
         "Only what is known of two runs of the same case and not equal: data, certificate, "
         "versions, machine, and settings in force. A difference in data, certificate, machine or "
-        "settings refuses a comparison; one in versions or commit does not.",
+        "settings refuses a comparison; one in versions or commit does not, nor do other images "
+        "where accuracies are compared with --across-data.",
         (part,),
     )
 
