@@ -34,13 +34,13 @@ class OutputError(UserError):
 
 
 def unknown(what: str, name: object, known: Iterable[str], where: str = "") -> UserError:
-    """The error of a name that there is not: what is meant perhaps, and all that there are.
+    """The error for an unknown name, with the nearest known one and a list of all.
 
     Args:
-        what: Of what it is a name, such as ``variant``.
+        what: What it names, such as ``variant``.
         name: The name, or whatever was given for it.
-        known: The names that there are.
-        where: What comes before, with its colon.
+        known: All valid names.
+        where: Text before the message, with its colon.
     """
     names, shown = list(known), str(name)[:_SHOWN]
     within = [one for one in names if shown and shown in one]

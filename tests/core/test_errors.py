@@ -1,4 +1,4 @@
-"""What a name that there is not is answered with."""
+"""Errors about unknown names."""
 
 import pytest
 
@@ -20,7 +20,7 @@ NAMES = ("pytorch", "keras-tensorflow", "keras-jax", "keras-torch")
         (None, None),
     ],
 )
-def test_a_name_that_is_meant_is_said_where_one_is_near(name: object, meant: str | None) -> None:
+def test_the_nearest_name_is_suggested_where_one_is_near(name: object, meant: str | None) -> None:
     message = str(unknown("framework", name, NAMES, "here: "))
     assert message.startswith(f"here: unknown framework '{name}'")
     assert message.endswith("; known: pytorch, keras-tensorflow, keras-jax, keras-torch")
