@@ -371,6 +371,8 @@ def _compare(run: Run, begun: Begun, *, anyway: bool) -> None:
         return
     differences = before.differences(now)
     if not differences:
+        if before.added(now):
+            before.with_trainings(now).write(run.folder)
         return
     text = "; ".join(differences)
     if not anyway:

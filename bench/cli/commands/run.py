@@ -104,7 +104,8 @@ from bench.training.tracks import TRACKS
     flag_value="",
     metavar="[RUN]",
     help="Continue a run, by name or folder (by default that of --run, or the newest one), with "
-    "the options that it was begun with; trainings go on from their checkpoints.",
+    "the options that it was begun with; trainings go on from their checkpoints. More trainings to "
+    "an accuracy may be added, as by a larger --seeds.",
 )
 @click.option(
     "--anyway",

@@ -1,7 +1,8 @@
 """The settings that a run was started with (``run.json``), and what differs when it is resumed.
 
 A run that goes on under other conditions would be two runs in one table. Every difference is named
-and refused; with ``--anyway`` it becomes a caveat of the records that follow.
+and refused; with ``--anyway`` it becomes a caveat of the records that follow. More trainings to an
+accuracy, such as more seeds, are no difference: what they end at does not depend on when they ran.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any
 from bench import __version__
 from bench.core.errors import UserError, cannot_write, reason_of
 from bench.core.files import write_whole
+from bench.core.kinds import kind
 from bench.core.run_file import read_run_file
 from bench.core.run_paths import RUN_FILE
 from bench.core.system.environment import commit
@@ -29,6 +31,11 @@ from bench.training.frameworks import framework
 
 PLACES = ("address",)
 """Options that say where a cluster is: it may have moved when a run goes on."""
+SELECTING = (
+    *("variants", "frameworks", "tracks", "kinds", "inits", "heads", "recipes", "seeds"),
+    *("precisions", "executions", "stages"),
+)
+"""Options whose values are all in the case ids and kinds of the run's tasks."""
 _FORMAT = 1
 
 MEASURING = (
@@ -81,7 +88,8 @@ class RunSettings:
         chosen: See `Begun`.
         frameworks: See `Begun`; empty in a file of an older version.
         started_at: UTC, ISO 8601.
-        resumed: When the run has gone on with differences, and with which.
+        resumed: When the run has gone on with differences, and with which, or with how many more
+            trainings.
         plan: The time plan with what it has come to (`bench.harness.plan`); empty without one.
     """
 
@@ -153,8 +161,9 @@ class RunSettings:
         return list(self._differences(now))
 
     def _differences(self, now: RunSettings) -> Iterator[str]:
+        passed = PLACES + (SELECTING if self.added(now) else ())
         old, new = (
-            {k: of for k, of in o.items() if k not in PLACES} for o in (self.options, now.options)
+            {k: of for k, of in o.items() if k not in passed} for o in (self.options, now.options)
         )
         yield from _changed(old, new, lambda name: f"--{name.replace('_', '-')}")
         if self.options.get("profile") == now.options.get("profile"):
@@ -168,6 +177,30 @@ class RunSettings:
         if self.code != now.code:
             edited = "" if self.commit != now.commit else " with other edits"
             yield f"code of commit {self.commit}, now of {now.commit}{edited}"
+
+    def added(self, now: RunSettings) -> int:
+        """How many trainings to an accuracy there are now besides all that the run was begun with.
+
+        0 where a task is missing now, where one that is timed was added (rounds of processes that
+        are done cannot be interleaved with it), or where tasks were chosen one by one.
+        """
+        if self.chosen or now.chosen or not self.tasks or not now.tasks:
+            return 0
+        before, after = ({(case, of) for case, of in tasks} for tasks in (self.tasks, now.tasks))
+        more = after - before
+        return len(more) if before <= after and all(kind(of).trained for _, of in more) else 0
+
+    def with_trainings(self, now: RunSettings) -> RunSettings:
+        """These settings, with the trainings that were added."""
+        entry = {"at": now.started_at, "command": now.command, "added": self.added(now)}
+        return dataclasses.replace(
+            self,
+            options=now.options,
+            tasks=now.tasks,
+            frameworks=now.frameworks,
+            versions=now.versions | self.versions,
+            resumed=[*self.resumed, entry],
+        )
 
     def with_resumption(self, now: RunSettings, differences: Iterable[str]) -> RunSettings:
         """These settings, with what the run goes on with from now."""

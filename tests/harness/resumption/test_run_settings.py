@@ -178,6 +178,46 @@ def test_other_options_are_refused_and_anyway_gives_caveats(tmp_path: Path, batc
     assert [entry["differences"] for entry in kept["resumed"]] == [["--seeds 5, now 3"]]
 
 
+def opened(results: Path, batches: str, found: Any) -> tuple[Any, Any]:
+    """A run with the tasks of jobs, begun or gone on with."""
+    tasks = tuple(task.key for job in found for task in job.tasks)
+    begun = Begun("alexbench run", {"seeds": len(tasks)}, ("fake",), tasks)
+    here = (results / "run").exists()
+    return open_run(results, "run", here, fakes.PROFILE, batches, begun=begun)
+
+
+def selected(seeds: int, *kinds: str) -> Any:
+    chosen = Selection(frameworks=("fake",), tracks=("closed",), kinds=kinds, seeds=seeds)
+    return jobs(chosen, fakes.PROFILE)
+
+
+def test_more_seeds_are_added_to_a_run_without_a_caveat(tmp_path: Path, batches: str) -> None:
+    for seeds in (1, 2):
+        found = selected(seeds, "accuracy")
+        run, done = opened(tmp_path, batches, found)
+        run_all(run, found, Listener(run), done=done, parity=False)
+        run.release()
+    records = run.store.read()
+    assert [record.case.seed for record in records] == [0, 1]
+    assert all(record.caveats == () for record in records)
+    kept = begun_of(run.folder)
+    assert kept
+    assert [tuple(task) for task in kept["tasks"]] == [record.key for record in records]
+    assert kept["options"]["seeds"] == 2
+    assert [entry["added"] for entry in kept["resumed"]] == [1]
+
+
+A, B, TIMED = ["a", "accuracy"], ["b", "accuracy"], ["a", "latency"]
+
+
+@pytest.mark.parametrize("now", [[A, TIMED], [B], []], ids=["timed", "other", "fewer"])
+def test_what_is_timed_is_not_added_and_no_training_is_dropped(now: list[list[str]]) -> None:
+    before = replace(settings(), tasks=[A])
+    assert before.differences(replace(settings(seeds=6), tasks=now)) == ["--seeds 5, now 6"]
+    assert before.differences(replace(settings(seeds=6), tasks=[A, B])) == []
+    assert before.differences(replace(settings(budget=0.5), tasks=[A, B])) != []
+
+
 def test_tasks_are_kept_with_the_batch_sizes_that_were_found(tmp_path: Path, batches: str) -> None:
     run, _ = resumed(tmp_path, batches)
     chosen = Selection(frameworks=("fake",), kinds=("startup", "latency"), tracks=("closed",))
