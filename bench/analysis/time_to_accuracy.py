@@ -5,11 +5,11 @@ What the table and the plot of time to accuracy share.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bench.analysis.caveats import is_removed
 from bench.analysis.experiments import Experiment
 from bench.analysis.results import Results
 from bench.core.records import Record
@@ -40,6 +40,8 @@ class TimeToAccuracy:
     Attributes:
         members: One experiment per framework; they share how far they are followed.
         with_startup: Whether seconds include the start-up: not where one record lacks its own.
+
+    Records whose seconds are no measurement are followed by images alone.
     """
 
     members: tuple[Experiment, ...]
@@ -50,18 +52,25 @@ class TimeToAccuracy:
         entries = (entry for e in self.members for r in e.ok for entry in _thresholds(r))
         return sorted({entry["accuracy"] for entry in entries if entry["images"] is not None})
 
+    @property
+    def timed(self) -> bool:
+        """Whether the seconds of some record are a measurement."""
+        return any(_has_end(record, "seconds") for e in self.members for record in e.ok)
+
     def horizon(self, unit: str) -> float:
         """How far every framework is followed, in ``seconds`` or ``images``.
 
         A framework is followed as far as its longest training went. One that diverged will never
-        reach anything, so its end is no limit for the others.
+        reach anything, so its end is no limit for the others. Not a number where none is followed.
         """
-        ends = [
-            max(found)
+        every = [
+            [(self._end(r, unit), r.metrics.get("diverged")) for r in e.ok if _has_end(r, unit)]
             for e in self.members
-            if (found := [self._end(r, unit) for r in e.ok if not r.metrics.get("diverged")])
         ]
-        return min(ends) if ends else self._longest(self.members, unit)
+        ends = [max(found) for of in every if (found := [end for end, lost in of if not lost])]
+        if ends:
+            return min(ends)
+        return max((end for of in every for end, _ in of), default=math.nan)
 
     def seeds(self, experiment: Experiment, threshold: float, unit: str) -> list[Seed]:
         """When each seed with a result reached an accuracy, or until when it had not.
@@ -72,13 +81,15 @@ class TimeToAccuracy:
             unit: ``seconds`` or ``images``.
 
         Returns:
-            The seeds whose record has that threshold. A record without it was never asked: its
-            seed is unknown, not one that never reached it. Empty where all are unknown.
+            The seeds whose record has that threshold and that unit. A record without the threshold
+            was never asked: its seed is unknown, not one that never reached it. Empty where all
+            are unknown.
         """
-        whole = max(self.horizon(unit), self._longest([experiment], unit))
+        followed = [record for record in experiment.ok if _has_end(record, unit)]
+        whole = max([self.horizon(unit), *(self._end(record, unit) for record in followed)])
         return [
             self._seed(record, entry, unit, whole)
-            for record in experiment.ok
+            for record in followed
             for entry in _thresholds(record)
             if entry["accuracy"] == threshold
         ]
@@ -92,9 +103,6 @@ class TimeToAccuracy:
     def _end(self, record: Record, unit: str) -> float:
         return float(record.metrics[f"train_{unit}"]) + self._offset(record, unit)
 
-    def _longest(self, members: Sequence[Experiment], unit: str) -> float:
-        return max(self._end(record, unit) for e in members for record in e.ok)
-
     def _offset(self, record: Record, unit: str) -> float:
         return before_training(record) if unit == "seconds" and self.with_startup else 0.0
 
@@ -103,10 +111,9 @@ def _thresholds(record: Record) -> list[dict[str, Any]]:
     return record.metrics.get("thresholds") or []
 
 
-def _is_followed(record: Record) -> bool:
-    """Whether a record says how long it was trained, and its seconds are a measurement."""
-    ends = (record.metrics.get(name) for name in ("train_seconds", "train_images"))
-    return not is_removed(record) and all(end is not None for end in ends)
+def _has_end(record: Record, unit: str) -> bool:
+    """Whether a record says how long it was trained in that unit."""
+    return record.metrics.get(f"train_{unit}") is not None
 
 
 def times_to_accuracy(results: Results) -> list[TimeToAccuracy]:
@@ -117,15 +124,17 @@ def times_to_accuracy(results: Results) -> list[TimeToAccuracy]:
     groups: dict[tuple[Any, ...], list[Experiment]] = {}
     for whole in results.experiments("accuracy"):
         experiment = whole
-        if not all(map(_is_followed, whole.ok)):
-            followed = tuple(r for r in whole.records if not r.ok or _is_followed(r))
+        if not all(_has_end(record, "images") for record in whole.ok):
+            followed = tuple(r for r in whole.records if not r.ok or _has_end(r, "images"))
             experiment = replace(whole, records=followed)
         if experiment.ok:
             refused = bool(results.comparability(experiment)["not_compared"])
             alone = experiment.case if refused else None
             key = (experiment.peers, experiment.certified, alone)
             groups.setdefault(key, []).append(experiment)
-    return [
-        TimeToAccuracy(tuple(group), all(startup_of(r) is not None for e in group for r in e.ok))
-        for group in groups.values()
-    ]
+    return [TimeToAccuracy(tuple(group), _with_startup(group)) for group in groups.values()]
+
+
+def _with_startup(group: Iterable[Experiment]) -> bool:
+    timed = (r for experiment in group for r in experiment.ok if _has_end(r, "seconds"))
+    return all(startup_of(record) is not None for record in timed)

@@ -327,3 +327,36 @@ def test_the_table_of_accuracies_asks_only_who_knows():
     throughput = {table.name: table for table in TABLES}["throughput"]
     (row,) = frame(throughput, [first, old]).to_dict("records")
     assert row["first_step_seconds"] == 2.5
+
+
+REMOVED = ({"on": "seconds", "why": "trained beside other work"},)
+
+
+def test_without_valid_seconds_images_alone_are_followed():
+    keras = {"framework": "keras-jax"}
+    records = [run(10.0), run(20.0, seed=1), run(30.0, **keras), run(None, seed=1, **keras)]
+    records = [replace(record, caveats=REMOVED) for record in records]
+    (section,) = sections(TABLE, records)
+    assert [row["median images"] for row in cells(records)] == ["15,000", "never"]
+    assert not any("(s)" in name for name in cells(records)[0])
+    assert section.lead == (
+        "50 % test accuracy was reached after 15,000 images (cifar-bn in pytorch). 1 of 2: never."
+    )
+    assert "seconds are left out: trained beside other work" in as_markdown(TABLE, records)
+    with style():
+        drawing = time_to_accuracy(part_of(records))
+    (axes,) = drawing.figure.axes
+    assert axes.get_xlabel() == "training images"
+    assert list(axes.lines[0].get_xdata()) == [0, 10_000, 20_000]
+    assert "seconds of these trainings are no measurement" in drawing.how
+
+
+def test_a_seed_without_valid_seconds_counts_in_images_and_not_by_the_clock():
+    removed = replace(run(90.0, seed=1), caveats=REMOVED)
+    (shown,) = cells([run(10.0), removed])
+    assert (shown["median (s)"], shown["mean (s)"]) == ("13.5", "13.5")
+    assert (shown["median images"], shown["reached"]) == ("50,000", "2 of 2")
+    other = replace(run(90.0, framework="keras-jax"), caveats=REMOVED)
+    first, second = cells([run(10.0), other])
+    assert (first["median (s)"], second["median (s)"]) == ("13.5", "—")
+    assert (second["mean (s)"], second["start-up (s)"]) == ("—", "—")

@@ -5,6 +5,7 @@ The plot has the share of seeds that have reached it, by the clock.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from functools import partial
 from itertools import chain, islice, pairwise
@@ -24,7 +25,7 @@ from bench.core.records import Record
 from bench.core.text import many
 from bench.report.captions import AT_LEAST, AT_MOST, With
 from bench.report.columns import Column, case_of, how, number, seeds_of, who, whole
-from bench.report.format import count, joined, known, significant
+from bench.report.format import NOTHING, count, joined, known, significant
 from bench.report.leads import extremes
 from bench.report.panels import first_lines, signed_title
 from bench.report.plot_axes import from_zero, plain_numbers
@@ -57,7 +58,8 @@ def time_to_accuracy_rows(results: Results) -> list[Row]:
     """A row per experiment and threshold that some framework of its network reached.
 
     ``median_seconds`` is None for never; ``mean_seconds`` is restricted to ``horizon_seconds``, by
-    which ``within_seconds`` seeds got there; the same in images. Seconds count from the empty
+    which ``within_seconds`` seeds got there; the same in images. ``timed`` seeds have seconds that
+    are a measurement; without one, what is in seconds is not a number. Seconds count from the empty
     process where ``seconds_from`` says ``start``, from the first step where it says ``training``.
     The parts of the start-up are means over seeds.
     """
@@ -75,10 +77,11 @@ def _row(experiment: Experiment, goal: float, follow: TimeToAccuracy, data: Data
     row |= {"diverged": experiment.diverged, "threshold": goal}
     known = follow.seeds(experiment, goal, "images")
     row |= {"seeds": len(known), "reached": sum(seed.reached for seed in known)}
+    row["timed"] = len(follow.seeds(experiment, goal, "seconds"))
     for unit in UNITS:
         seeds, horizon = follow.seeds(experiment, goal, unit), follow.horizon(unit)
-        row[f"median_{unit}"] = median_time(seeds)
-        row[f"mean_{unit}"] = restricted_mean(seeds, horizon)
+        row[f"median_{unit}"] = median_time(seeds) if seeds else math.nan
+        row[f"mean_{unit}"] = restricted_mean(seeds, horizon) if seeds else math.nan
         row[f"horizon_{unit}"] = horizon
         row[f"within_{unit}"] = sum(seed.reached and seed.time <= horizon for seed in seeds)
     row["seconds_from"] = "start" if follow.with_startup else "training"
@@ -94,19 +97,26 @@ def _startup(experiment: Experiment) -> Row:
 
 
 def columns(rows: Sequence[Row]) -> list[Column]:
-    """How many seeds reached it and when, by the clock and by images."""
+    """How many seeds reached it and when, by the clock where it is known and by images."""
+    clock = (
+        Column("median (s)", partial(_median, "seconds")),
+        Column("mean (s)", partial(_mean, "seconds")),
+        number("horizon (s)", "horizon_seconds"),
+    )
+    startup = (
+        Column("start-up (s)", partial(_startup_cell, "startup_seconds")),
+        Column("of which first step (s)", partial(_startup_cell, "first_step_seconds")),
+    )
+    timed = any(row["timed"] for row in rows)
     return [
         *who(),
         Column("accuracy", lambda row: f"{', '.join(f'{100 * goal:g}' for goal in _goals(row))} %"),
-        Column("median (s)", partial(_median, "seconds")),
         Column("reached", lambda row: f"{row['reached']} of {row['seeds']}"),
-        Column("mean (s)", partial(_mean, "seconds")),
-        number("horizon (s)", "horizon_seconds"),
+        *(clock if timed else ()),
         Column("median images", partial(_median, "images")),
         Column("mean images", partial(_mean, "images")),
         whole("horizon images", "horizon_images"),
-        Column("start-up (s)", partial(_startup_cell, "startup_seconds")),
-        Column("of which first step (s)", partial(_startup_cell, "first_step_seconds")),
+        *(startup if timed else ()),
         Column("seeds", seeds_of),
         *how(rows),
     ]
@@ -126,7 +136,8 @@ def by_evaluation(results: Results, rows: Sequence[Row]) -> list[Row]:
     groups: dict[tuple[object, ...], list[Row]] = {}
     for row in rows:
         of = case_of(row), is_certified_row(row)
-        same = (row["seeds"], row["reached"], *(row[f"{m}_{u}"] for m in _WHEN for u in UNITS))
+        when = (row[f"{m}_{u}"] for m in _WHEN for u in UNITS)
+        same = (row["seeds"], row["reached"], *(v if known(v) else None for v in when))
         groups.setdefault((of, same), []).append(row | _evaluations(members[of], row["threshold"]))
     return [some[-1] | {"thresholds": [r["threshold"] for r in some]} for some in groups.values()]
 
@@ -162,17 +173,26 @@ def _goals(row: Row) -> list[float]:
 
 def _median(unit: str, row: Row) -> str:
     value = row[f"median_{unit}"]
+    if not _number_in(unit, row):
+        return NOTHING
     if not known(value):
         return "never"
     return f"{AT_MOST} {_show(unit, value)}" if row.get("by_first") else _show(unit, value)
 
 
 def _mean(unit: str, row: Row) -> str:
-    shown, late = _show(unit, row[f"mean_{unit}"]), row[f"within_{unit}"] < row["seeds"]
+    shown, late = _show(unit, row[f"mean_{unit}"]), row[f"within_{unit}"] < _number_in(unit, row)
+    if not _number_in(unit, row):
+        return NOTHING
     if row.get("by_first"):
         # Of seeds before the first evaluation and others after the horizon there is no bound.
         return shown if late else f"{AT_MOST} {shown}"
     return f"{AT_LEAST} {shown}" if late else shown
+
+
+def _number_in(unit: str, row: Row) -> int:
+    """Seeds that are followed in a unit."""
+    return int(row["seeds"] if unit == "images" else row["timed"])
 
 
 def _show(unit: str, value: float | None) -> str:
@@ -180,6 +200,8 @@ def _show(unit: str, value: float | None) -> str:
 
 
 def _startup_cell(key: str, row: Row) -> str:
+    if not row["timed"]:
+        return NOTHING
     return significant(row[key]) if known(row[key]) else "n/a"
 
 
@@ -188,25 +210,28 @@ def lead(rows: Sequence[Row]) -> str:
 
     An accuracy that was published for another network is a goal of that one alone.
     """
-    reached = [row for row in rows if known(row["median_seconds"])]
+    unit = "seconds" if any(row["timed"] for row in rows) else "images"
+    reached = [row for row in rows if known(row[f"median_{unit}"])]
     goals = {g for row in reached for g in _goals(row) if not _of_another_network(row, g)}
     if not goals:
         return "No accuracy was reached by half of the seeds."
     goal = max(goals)
-    same = [row for row in rows if goal in _goals(row)]
+    same = [row for row in rows if goal in _goals(row) and _number_in(unit, row)]
+    from_start = ", start-up included" if _from_start(same) else " of training alone"
     say = extremes(
         f"{100 * goal:g} % test accuracy {_found(same)} after",
-        "median_seconds",
-        lambda s: f"{significant(s)} s",
-        after=", start-up included" if _from_start(same) else " of training alone",
+        f"median_{unit}",
+        lambda value: f"{_show(unit, value)} {'s' if unit == 'seconds' else unit}",
+        after=from_start if unit == "seconds" else "",
         missing="never",
+        seconds=unit == "seconds",
     )
     return say(same)
 
 
 def _found(rows: Sequence[Row]) -> str:
     """What is known of the evaluations that found an accuracy in half of the seeds."""
-    first = {bool(row.get("by_first")) for row in rows if known(row["median_seconds"])}
+    first = {bool(row.get("by_first")) for row in rows if known(row["median_images"])}
     if first == {True}:
         return "was there at the first evaluation,"
     return "was found by an evaluation" if True in first else "was reached"
@@ -281,7 +306,7 @@ def time_to_accuracy(part: Part) -> Drawing | None:
         line = list(islice(places, columns))
         goals = follow.thresholds()[-GOALS:]
         for axes, goal in zip(line, goals, strict=False):
-            name = f"{names[follow.members[0].peers]}: {100 * goal:g} %"
+            name = f"{names[follow.members[0].peers]}: {100 * goal:g}\N{NO-BREAK SPACE}%"
             name = signed_title(name, _with_left_out(follow, part))
             axes.set_title(in_lines(name, part.letters(_LETTERS)))
             _panel(axes, follow, goal, frameworks)
@@ -300,7 +325,13 @@ def time_to_accuracy(part: Part) -> Drawing | None:
 def _several(follow: TimeToAccuracy) -> bool:
     """Whether a curve of the network has two seeds at least."""
     goals = follow.thresholds()[-GOALS:]
-    return any(len(follow.seeds(e, goal, "seconds")) > 1 for e in follow.members for goal in goals)
+    unit = _unit(follow)
+    return any(len(follow.seeds(e, goal, unit)) > 1 for e in follow.members for goal in goals)
+
+
+def _unit(follow: TimeToAccuracy) -> str:
+    """What the axis of its panels is in."""
+    return "seconds" if follow.timed else "images"
 
 
 def _within(follow: TimeToAccuracy, part: Part) -> bool:
@@ -317,7 +348,9 @@ def _with_left_out(follow: TimeToAccuracy, part: Part) -> list[Experiment]:
 
 def _how(found: Sequence[TimeToAccuracy]) -> str:
     seconds = "Seconds count from the empty process: import, build, compile and training."
-    if not all(follow.with_startup for follow in found):
+    if not any(follow.timed for follow in found):
+        seconds = "The axis is in images: the seconds of these trainings are no measurement."
+    elif not all(follow.with_startup for follow in found):
         seconds = (
             "Seconds count from the empty process where the axis says start-up and from the first "
             "step elsewhere, for records without their start-up."
@@ -330,9 +363,10 @@ def _how(found: Sequence[TimeToAccuracy]) -> str:
 
 
 def _panel(axes: Axes, follow: TimeToAccuracy, goal: float, frameworks: Sequence[str]) -> None:
-    horizon = follow.horizon("seconds")
+    unit = _unit(follow)
+    horizon = follow.horizon(unit)
     for experiment in follow.members:
-        if seeds := follow.seeds(experiment, goal, "seconds"):
+        if seeds := follow.seeds(experiment, goal, unit):
             _curve(axes, experiment, seeds, frameworks)
     axes.axvline(horizon, color=SOFT, linewidth=0.9, linestyle=":")
     from_zero(axes)
@@ -340,7 +374,8 @@ def _panel(axes: Axes, follow: TimeToAccuracy, goal: float, frameworks: Sequence
     axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.xaxis.set_major_formatter(plain_numbers())
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
-    axes.set_xlabel("seconds with start-up" if follow.with_startup else "seconds of training")
+    seconds = "seconds with start-up" if follow.with_startup else "seconds of training"
+    axes.set_xlabel(seconds if follow.timed else "training images")
 
 
 def _curve(
@@ -380,8 +415,12 @@ TABLE = Table(
             (AT_MOST,),
             "≤ says that the first evaluation found it: it was reached at some time before.",
         ),
-        "Seconds include the start-up: they are of import, build and training with its first step, "
-        "without evaluation. A seed that ended without reaching it is right-censored "
+        With(
+            ("median (s)",),
+            "Seconds include the start-up: they are of import, build and training with its first "
+            "step, without evaluation.",
+        ),
+        "A seed that ended without reaching it is right-censored "
         "(Kaplan-Meier). The mean is restricted to the horizon, as far as all frameworks of the "
         "network were trained: a seed that is later counts as the horizon.",
         With((AT_LEAST,), "≥ says that there was one."),
