@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import random
 import signal
 import subprocess
@@ -86,7 +87,7 @@ def _stop(
     if problem:
         problem = f"{which.name} {phase}, {moment:.2f} s, second {second}: {problem}"
     figures.count(problem, phase)
-    slowest = max(figures.notes["seconds to the end at most"], round(took))
+    slowest = max(figures.notes["seconds to the end at most"], math.ceil(took))
     figures.notes["seconds to the end at most"] = slowest
 
 
