@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -95,7 +96,17 @@ class AlexNet(nn.Module):
         self._load(chosen.weights)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, 3, S, S) -> (B, classes), or (B, C, H, W) without the top."""
+        """(B, 3, S, S) -> (B, classes), or (B, C, H, W) without the top.
+
+        Raises:
+            UserError: The images have another size than the dense layers were built for.
+        """
+        size = self._chosen.architecture.input_size
+        if self._chosen.has_top and not self._chosen.pooled and x.shape[1:] != (3, size, size):
+            raise UserError(
+                f"expected images of the shape (B, 3, {size}, {size}), channels first. Received: "
+                f"{tuple(x.shape)}; another size is AlexNet(..., input_size=...)"
+            )
         x = self.features(x)
         if not self._chosen.has_top:
             return x
@@ -150,6 +161,10 @@ def _prepared(images: Tensor, preprocessing: Preprocessing) -> Tensor:
             "a tensor of images must be RGB, (3, H, W) or (B, 3, H, W). Received: the shape "
             f"{tuple(images.shape)}"
         )
+    if images.dtype != torch.uint8 and not images.is_floating_point():
+        raise UserError(
+            f"a tensor of images must be uint8, or floats of 0 to 1. Received: {images.dtype}"
+        )
     how = InterpolationMode(preprocessing.interpolation)
     x = functional.resize(images, [preprocessing.resize], interpolation=how, antialias=True)
     x = functional.center_crop(x, [preprocessing.size])
@@ -178,20 +193,26 @@ def save_weights(
             another number of names than of logits.
         OSError: The file cannot be written.
     """
-    modules = [m for part in (model.features, model.classifier) for m in part if _has_weights(m)]
-    shapes = [tuple(p.shape) for m in modules for p in m.parameters()]
+    parts = (model.features, model.classifier)
+    shapes = [tuple(p.shape) for part in parts for p in part.parameters()]
     chosen = library.as_it_is_now(model._chosen, shapes)
     steps = chosen.architecture.steps()
     weighted = [step.layer for step in steps if step.layer.weights(step.before)]
+    leaves = (module for part in parts for module in part.modules() if not any(module.children()))
+    modules = [module for module in leaves if next(module.parameters(), None) is not None]
     found: dict[str, NDArray[Any]] = {}
-    for layer, module in zip(weighted, modules, strict=True):
-        parts = ("weight", "bias")
-        if isinstance(layer, spec.BatchNorm):
-            parts += ("running_mean", "running_var")  # type: ignore[assignment]
-        for part in parts:
-            found[f"{layer.name}.{part}"] = getattr(module, part).detach().cpu().numpy()
+    for layer, module in zip_longest(weighted, modules):
+        found |= _tensors(layer, module)
     library.save(chosen, found, path, categories, notes)
 
 
-def _has_weights(module: nn.Module) -> bool:
-    return next(module.parameters(), None) is not None
+def _tensors(layer: spec.Layer | None, module: nn.Module | None) -> dict[str, NDArray[Any]]:
+    """The tensors of a row's layer, from the module that is there now."""
+    names = ["weight", "bias"]
+    if isinstance(layer, spec.BatchNorm):
+        names += ["running_mean", "running_var"]
+    state = {} if module is None else module.state_dict()
+    if layer is None or not state.keys() >= set(names):
+        where, there = (layer.name if layer else "no row"), type(module).__name__
+        raise UserError(f"the layer of {where} is of the type {there} now; expected {names} in it")
+    return {f"{layer.name}.{name}": state[name].cpu().numpy() for name in names}

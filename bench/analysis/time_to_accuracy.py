@@ -54,23 +54,23 @@ class TimeToAccuracy:
 
     @property
     def timed(self) -> bool:
-        """Whether the seconds of some record are a measurement."""
-        return any(_has_end(record, "seconds") for e in self.members for record in e.ok)
+        """Whether the seconds of every record are a measurement."""
+        return all(_has_end(record, "seconds") for e in self.members for record in e.ok)
 
     def horizon(self, unit: str) -> float:
         """How far every framework is followed, in ``seconds`` or ``images``.
 
-        A framework is followed as far as its longest training went. One that diverged will never
-        reach anything, so its end is no limit for the others. Not a number where none is followed.
+        As far as every seed of every framework was trained. One that diverged will never reach
+        anything, so its end is no limit for the others. Not a number where none is followed.
         """
-        every = [
-            [(self._end(r, unit), r.metrics.get("diverged")) for r in e.ok if _has_end(r, unit)]
-            for e in self.members
+        ends = [
+            (self._end(record, unit), bool(record.metrics.get("diverged")))
+            for experiment in self.members
+            for record in experiment.ok
+            if _has_end(record, unit)
         ]
-        ends = [max(found) for of in every if (found := [end for end, lost in of if not lost])]
-        if ends:
-            return min(ends)
-        return max((end for of in every for end, _ in of), default=math.nan)
+        limits = [end for end, diverged in ends if not diverged]
+        return min(limits) if limits else max((end for end, _ in ends), default=math.nan)
 
     def seeds(self, experiment: Experiment, threshold: float, unit: str) -> list[Seed]:
         """When each seed with a result reached an accuracy, or until when it had not.

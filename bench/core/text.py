@@ -76,6 +76,12 @@ def without_folders(text: str) -> str:
     return _FOLDERS.sub("…/", text)
 
 
+def last_line(error: str | None) -> str:
+    """The last line of an error that has words; what stands for one that has none."""
+    lines = (error or "").strip().splitlines()
+    return lines[-1] if lines else "no reason was recorded"
+
+
 def headline(error: str) -> str:
     """The line of an error that says most: what a worker died of stands first, what it raised
     stands last."""

@@ -76,6 +76,11 @@ def open_dataset(
 
 
 def _open(spec: str, store: Path, progress: bool, resize: int | None) -> Dataset:
+    if resize is not None and (spec == "generated" or _is_cifar(spec)):
+        raise UserError(
+            f"--resize {resize}: it is for images in class folders, and --data {spec} has 32 "
+            "pixels; --input-sizes enlarges them on the device"
+        )
     if spec == "generated":
         return _open_synthetic(store, "")
     if spec not in NAMES:
@@ -91,6 +96,11 @@ def _open(spec: str, store: Path, progress: bool, resize: int | None) -> Dataset
         notes = f"{_NOT_AVAILABLE}, so this is the SYNTHETIC set (generated) instead: {error}"
         warnings.warn(notes, SyntheticDataWarning, stacklevel=2)
         return _open_synthetic(store, notes)
+
+
+def _is_cifar(spec: str) -> bool:
+    """Whether a name stands for CIFAR-10 itself, and not for what ``$ALEXBENCH_DATA`` names."""
+    return spec in NAMES and not os.environ.get("ALEXBENCH_DATA")
 
 
 def check_there(spec: str) -> None:

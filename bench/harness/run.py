@@ -370,9 +370,10 @@ def _compare(run: Run, begun: Begun, *, anyway: bool) -> None:
         now.write(run.folder)
         return
     differences = before.differences(now)
+    if before.added(now) and (anyway or not differences):
+        before = before.with_trainings(now)
     if not differences:
-        if before.added(now):
-            before.with_trainings(now).write(run.folder)
+        before.write(run.folder)
         return
     text = "; ".join(differences)
     if not anyway:

@@ -247,6 +247,27 @@ def test_a_change_of_accuracy_is_found_over_seeds() -> None:
     assert change.estimate.value == pytest.approx(0.03, abs=0.002)
 
 
+def test_a_training_that_runs_repeat_counts_once_for_a_change() -> None:
+    """Six equal repeats of two seeds were twelve values: a change that two seeds cannot show."""
+    runs = [
+        a_run(
+            f"run-{day:02}",
+            *(
+                make_record(
+                    kind="accuracy",
+                    seed=seed,
+                    samples=(value,),
+                    started_at=f"2025-01-{day:02}T00:00:00+00:00",
+                    dataset=DATASET,
+                )
+                for seed, value in enumerate((0.715, 0.734) if day > 6 else (0.700, 0.720))
+            ),
+        )
+        for day in range(1, 13)
+    ]
+    assert changes_of(only(runs)) == []
+
+
 def test_without_the_library_there_is_a_history_without_changes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 
 from bench.analysis.across.entries import entries_of
-from bench.analysis.comparison.compare import compare
+from bench.analysis.comparison.compare import compare, refusal
 from bench.report.across.text import as_text
 from tests.support.synthetic_records.synthetic import (
     DATASET,
@@ -302,3 +302,8 @@ def test_the_text_names_cases_and_kinds_and_says_that_two_runs_are_not_interleav
     assert "Two runs are not interleaved" in both
     alone = as_text(entries_of([accuracy], [accuracy]))
     assert "interleaved" not in alone
+
+
+def test_a_failure_whose_error_has_no_words_is_one_without_a_reason():
+    failed = replace(make_record(), status="failed", error=" \n", samples=())
+    assert refusal(failed, make_record()) == ("A has no result: failed (no reason was recorded)",)

@@ -105,6 +105,12 @@ RUN = ("run", "--profile", "tiny")
         ((*RUN, "--variants", ","), "',' has no name in it"),
         ((*RUN, "--batch-sizes", "9" * 30), "must all be at least 1 and at most 1,000,000"),
         (("report",), "Missing argument"),
+        (
+            ("report", "--readme", "damaged.tar.gz", "-o", "there"),
+            "-o needs a RUN, like results/<run>",
+        ),
+        (("report", "--readme", "damaged.tar.gz", "--summary", "s"), "--summary needs a RUN"),
+        ((*RUN, "--data", "generated", "--resize", "64"), "--data generated has 32 pixels"),
         (("report", "x", "-o", ""), "'-o' / '--output': an empty text"),
         (("audit", ""), "'RUN...': an empty text; give a value (is a variable unset?)"),
         (("export", "x", "--to", "csv", "--case", ""), "'--case': an empty text"),

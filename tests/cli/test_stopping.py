@@ -77,10 +77,10 @@ def test_a_stopped_run_reports_and_goes_on_without_its_options() -> None:
         lines[-1],
     )
 
-    refused = alexbench("--resume", str(RUN), "--seeds", "2")
+    refused = alexbench("--resume", str(RUN), "--budget", "0.5")
     assert refused.returncode == 2
     assert refused.stderr.count("\n") == 1
-    assert "stopped was begun with --seeds none, now 2; " in refused.stderr
+    assert "stopped was begun with --budget 1.0, now 0.5; " in refused.stderr
 
     done = alexbench("--resume", str(RUN))
     assert done.returncode == 0, done.stderr

@@ -14,6 +14,7 @@ from bench.report.first_screen import answers as first_screen
 from bench.report.first_screen.answers import (
     QUESTIONS,
     answers,
+    certificates,
     command,
     how_to_read,
     lines,
@@ -316,6 +317,13 @@ def test_accuracies_are_compared_in_points():
     assert said.endswith("on cifar-bn: 62.1 % and 60.1 % (closed track, float32).")
 
 
+def test_means_are_of_the_seeds_that_both_have():
+    """ "1.0 points more: 71.6 % and 72.9 %": the means were of all seeds of each side."""
+    said = sentence(LEARNING, learned((0.700, 0.712, 0.750, 0.752), (0.7101, 0.7221)))
+    assert "1.0 points more test accuracy than PyTorch" in said
+    assert "71.6 % and 70.6 % over the 2 seeds that both have" in said
+
+
 def test_equal_accuracies_are_a_tie_with_its_bound():
     said = sentence(LEARNING, learned((0.60, 0.61, 0.62), (0.599, 0.611, 0.6211)))
     assert said.startswith("No difference in test accuracy of 0.")
@@ -382,6 +390,11 @@ def test_pretraining_is_compared_with_scratch_on_the_same_network():
     said = sentence(PRETRAINING, longer)
     assert said.startswith("torchvision from torchvision weights (fine-tuned) after 120,000 images")
     assert "the same from scratch after 11,968 images" in said
+    short = [
+        replace(r, case=replace(r.case, recipe="short"), metrics={**r.metrics, "train_images": 7})
+        for r in make_trained("torchvision", (0.1, 0.1, 0.1), track="tuned")
+    ]
+    assert sentence(PRETRAINING, [*longer, *short]) == said  # with the nearest number of images
     other = make_trained("torchvision", (0.5, 0.5), track="tuned", head="narrow")
     assert "from scratch is not measured" in sentence(PRETRAINING, [*other, *pretrained((0.8,))])
 
@@ -402,6 +415,13 @@ def test_the_commands_are_ones_that_the_command_line_takes(question):
     program, name, *options = shlex.split(command(question))
     assert (program, name) == ("alexbench", "run")
     assert parsed(options).params
+
+
+def test_a_certificate_of_another_network_is_no_passed_one():
+    record = make_record(kind="accuracy")
+    other = {**record.parity, "status": "pass", "variant": "cifar-lrn"}
+    assert certificates([record]).startswith("1 of 1 result ")
+    assert certificates([replace(record, parity=other)]).startswith("0 of 1 result ")
 
 
 def test_how_sure_says_detectable_difference_certificates_and_machine():

@@ -451,6 +451,19 @@ def test_per_class_has_a_column_for_each_class():
     assert shown["cat"] == f"{100 * record.metrics['per_class']['cat']:.1f} %"
 
 
+def test_a_class_may_have_the_name_of_a_column():
+    """A class named `track` lost the report, one named `variant` was taken for the network."""
+    record = make_record(kind="accuracy")
+    per_class = dict(zip(("track", "variant", "cat"), (0.5, 0.6, 0.7), strict=True))
+    (shown,) = cells("per_class", [replace(record, metrics={"per_class": per_class})])
+    assert (shown["class track"], shown["class variant"], shown["cat"]) == (
+        "50.0 %",
+        "60.0 %",
+        "70.0 %",
+    )
+    assert shown["network"].startswith("cifar-bn")
+
+
 def test_a_start_stands_beside_a_bare_one_where_that_was_measured():
     record = make_record(kind="startup")
     told = {"worker_seconds": 6.0, "bare_seconds": 4.0}
@@ -501,8 +514,9 @@ def test_failures_show_the_last_line_and_keep_the_text():
     assert "a \\| &lt;b>" in as_markdown(TABLE["failures"], [failure])
 
 
-def test_a_failure_without_a_reason_says_so():
-    (shown,) = cells("failures", [make_failure(error="")])
+@pytest.mark.parametrize("error", ["", " \n"])
+def test_a_failure_without_a_reason_says_so(error):
+    (shown,) = cells("failures", [make_failure(error=error)])
     assert shown["reason (last line)"] == "no reason was recorded"
 
 

@@ -24,6 +24,7 @@ import numpy as np
 from bench.core.case import Case
 from bench.core.kinds import KINDS
 from bench.core.limits import Limits
+from bench.core.system.machine import BlockState
 from bench.data.dataset import Dataset, Split
 from bench.data.synthetic import generate
 from bench.harness import profiles
@@ -519,6 +520,21 @@ def environment(cache: Path, *extensions: str) -> dict[str, str]:
         "ALEXBENCH_CACHE": str(cache),
         "COLUMNS": "200",
     }
+
+
+class Machine:
+    """A monitor that finds some of its blocks disturbed, by their numbers from 0."""
+
+    def __init__(self, *disturbed: int) -> None:
+        self.disturbed, self.ended = disturbed, 0
+
+    def begin(self) -> None:
+        """See `bench.core.system.machine.Monitor`."""
+
+    def end(self) -> BlockState:
+        """The same."""
+        self.ended += 1
+        return BlockState(1.0, 2.0, 2, others=0.9 if self.ended - 1 in self.disturbed else 0.0)
 
 
 def images(train: int = TRAIN, test: int = TEST) -> Dataset:

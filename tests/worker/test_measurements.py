@@ -20,7 +20,6 @@ from bench.core.kinds import KINDS
 from bench.core.limits import Limits
 from bench.core.records import Record
 from bench.core.schema.metrics import METRICS, check
-from bench.core.system.machine import BlockState
 from bench.data.dataset import Dataset, describe_pixels
 from bench.training.interfaces import Images, Logits, Setup, StepInput
 from bench.training.recipes import recipe
@@ -116,19 +115,6 @@ def data() -> Dataset:
     return fakes.images(80, 40)
 
 
-class Machine:
-    """A monitor that finds some of its blocks disturbed, by their numbers from 0."""
-
-    def __init__(self, *disturbed: int) -> None:
-        self.disturbed, self.ended = disturbed, 0
-
-    def begin(self) -> None: ...
-
-    def end(self) -> BlockState:
-        self.ended += 1
-        return BlockState(1.0, 2.0, 2, others=0.9 if self.ended - 1 in self.disturbed else 0.0)
-
-
 def bench_of(
     clock: Clock,
     data: Dataset,
@@ -145,7 +131,7 @@ def bench_of(
     made = trainer(setup, clock)
     notes: list[float] = []
     bench = Session(made, setup, data, limits, lambda done, note: notes.append(done), 2.0, 3.0)
-    bench.monitor = Machine()  # type: ignore[assignment]  # others may use this machine meanwhile
+    bench.monitor = fakes.Machine()  # type: ignore[assignment]  # others may use this machine meanwhile
     return bench, made
 
 
@@ -239,7 +225,7 @@ def test_pairs_of_disturbed_blocks_are_taken_again(clock: Clock, data: Dataset) 
     bench, _ = bench_of(clock, data, limits=limits)
     bench.schedule = FixedSchedule(5)
     # Blocks and bare blocks in turn: the first pair's block, the second pair's bare block.
-    bench.monitor = Machine(0, 3)  # type: ignore[assignment]
+    bench.monitor = fakes.Machine(0, 3)  # type: ignore[assignment]
     found = speed.train_throughput(bench)
     assert len(found.samples) == 5
     overhead = found.metrics["overhead"]
@@ -251,7 +237,7 @@ def test_pairs_that_are_all_disturbed_count_as_they_are(clock: Clock, data: Data
     limits = Limits(blocks=2, overhead_blocks=2, block_seconds=1.0)
     bench, _ = bench_of(clock, data, limits=limits)
     bench.schedule = FixedSchedule(9)
-    bench.monitor = Machine(*range(1000))  # type: ignore[assignment]
+    bench.monitor = fakes.Machine(*range(1000))  # type: ignore[assignment]
     found = speed.train_throughput(bench)
     assert len(found.metrics["overhead"]["bare"]) == 2
     assert sum(event == "bare 4" for event in clock.events) == 4  # as many again at the most
@@ -261,7 +247,7 @@ def test_pairs_that_are_all_disturbed_count_as_they_are(clock: Clock, data: Data
 def test_the_audit_takes_undisturbed_blocks_alone(clock: Clock, data: Dataset) -> None:
     bench, _ = bench_of(clock, data, limits=LIMITS)
     # Four blocks, of which two are disturbed, then the timings of the audit, the first again.
-    bench.monitor = Machine(1, 2, 4)  # type: ignore[assignment]
+    bench.monitor = fakes.Machine(1, 2, 4)  # type: ignore[assignment]
     found = speed.train_throughput(bench)
     assert len(found.samples) == LIMITS.blocks
     audit = found.metrics["clock"]

@@ -2,7 +2,8 @@
 
 `ruptures` proposes them (PELT, a change of the mean; Killick et al. 2012), among points of equal
 conditions alone. A proposal is kept where the runs before and after it differ by the verdict that
-every comparison of the suite has, with the run as the unit: the spread between runs is in it.
+every comparison of the suite has, with the run as the unit of speeds (the spread between runs is in
+it) and the training as that of accuracies.
 """
 
 from __future__ import annotations
@@ -154,6 +155,10 @@ def _pooled(point: Point) -> list[float]:
 
 
 def _accuracies(before: Sequence[Point], after: Sequence[Point]) -> tuple[Estimate, Verdict]:
-    sides = [[r.samples[0] for point in side for r in point.records] for side in (after, before)]
+    """Difference of the means of trainings: one that runs repeat bit for bit counts once."""
+    sides = [
+        list({(r.case.seed, r.samples[0]): r.samples[0] for p in side for r in p.records}.values())
+        for side in (after, before)
+    ]
     estimate = welch_difference(*sides)
     return estimate, verdict(estimate, ACCURACY, min(map(len, sides)))

@@ -25,7 +25,7 @@ from bench.core.errors import UserError, reason_of
 from bench.core.kinds import kind
 from bench.core.records import Record
 from bench.core.system.machine import is_disturbed
-from bench.core.text import flatten, many, without_folders
+from bench.core.text import flatten, last_line, many, without_folders
 
 CAVEATS = "**Caveats**"
 """What begins the caveats in the notes about a run."""
@@ -108,8 +108,7 @@ def _shown(check: Callable[[Sequence[Record]], Found]) -> Callable[[Sequence[Rec
 def _failures(records: Sequence[Record]) -> Found:
     for record in records:
         if not record.ok:
-            last = (record.error or "no reason was recorded").strip().splitlines()[-1]
-            yield named(record), f"{record.status}: {without_folders(last)}"
+            yield named(record), f"{record.status}: {without_folders(last_line(record.error))}"
 
 
 def _load(records: Sequence[Record]) -> Found:

@@ -20,6 +20,7 @@ from bench.core.kinds import kind
 from bench.core.records import Record
 from bench.core.samples import by_process, timed
 from bench.core.system.machine import COLUMNS, BlockState
+from bench.core.text import last_line
 from bench.stats.summaries import summary_of
 
 ROUNDED = 1e-4
@@ -61,7 +62,7 @@ def contradictions(records: Sequence[Record]) -> Found:
 
 def _error(record: Record) -> Iterator[str]:
     if record.error:
-        yield f"its status is ok, and its error says {record.error.splitlines()[-1]!r}"
+        yield f"its status is ok, and its error says {last_line(record.error)!r}"
 
 
 def _accuracy(record: Record) -> Iterator[str]:
@@ -81,7 +82,7 @@ def _accuracy(record: Record) -> Iterator[str]:
             yield f"accuracy {accuracy:.4f}, and {name} says {value:.4f}"
     per_class = metrics.get("per_class") or {}
     for row, (name, value) in zip(enumerate(counts), per_class.items(), strict=False):
-        expected = row[1][row[0]] / sum(row[1])
+        expected = row[1][row[0]] / max(sum(row[1]), 1)
         if not _close(value, expected):
             yield f"accuracy of {name} {value:.4f}, and its confusion matrix says {expected:.4f}"
 

@@ -22,7 +22,7 @@ from bench.core.kinds import kind
 from bench.core.records import Record
 from bench.core.samples import group_of
 from bench.core.system.environment import gpu_line
-from bench.core.text import without_folders
+from bench.core.text import last_line, without_folders
 from bench.stats.estimates import Ratio, noise_of, unpaired
 from bench.stats.verdicts import speed_verdict
 
@@ -183,8 +183,8 @@ def refusal(
     """
     for side, record in zip(sides, (a, b), strict=True):
         if not record.ok:
-            last = (record.error or "no reason was recorded").strip().splitlines()[-1]
-            return (f"{side} has no result: {record.status} ({without_folders(last)})",)
+            last = without_folders(last_line(record.error))
+            return (f"{side} has no result: {record.status} ({last})",)
         if kind(record.kind).timed and (why := reasons([record], SECONDS)):
             return (f"the seconds of {side} are no measurement: {'; '.join(why)}",)
     if is_same_measurement(a, b):

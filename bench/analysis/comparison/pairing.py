@@ -7,7 +7,9 @@ independent: the difference of their means has Welch's interval.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from statistics import fmean
 from typing import NamedTuple
 
 from bench.core.records import Record
@@ -24,11 +26,15 @@ class AccuracyDifference(NamedTuple):
         estimate: Ours minus theirs, as a fraction, with its 95 % interval.
         pairs: Number of pairs of seeds; None where the seeds are independent (Welch).
         seeds: Seeds of the side that has fewer.
+        means: Mean accuracies of the seeds that count, ours and theirs, as fractions.
+        left_out: Seeds of either side without a partner on the other, where pairs count.
     """
 
     estimate: Estimate
     pairs: int | None
     seeds: int
+    means: tuple[float, float]
+    left_out: int = 0
 
     @property
     def verdict(self) -> Verdict:
@@ -62,12 +68,21 @@ def accuracy_difference(ours: Sequence[Record], theirs: Sequence[Record]) -> Acc
         theirs: The same of the other side.
 
     Returns:
-        Paired by seed where every seed of both sides is a pair, else Welch's.
+        Paired by seed where every seed that both sides have is a pair, else Welch's.
     """
     left, right = ({record.case.seed: record for record in side} for side in (ours, theirs))
     shared = sorted(left.keys() & right.keys())
     values = [{seed: record.samples[0] for seed, record in side.items()} for side in (left, right)]
     if shared and all(is_pair(left[seed], right[seed]) for seed in shared):
-        return AccuracyDifference(paired_difference(*values), len(shared), len(shared))
-    means = welch_difference(list(values[0].values()), list(values[1].values()))
-    return AccuracyDifference(means, None, min(len(left), len(right)))
+        means = _mean([values[0][s] for s in shared]), _mean([values[1][s] for s in shared])
+        left_out = len(left.keys() ^ right.keys())
+        paired = paired_difference(*values)
+        return AccuracyDifference(paired, len(shared), len(shared), means, left_out)
+    each = [list(side.values()) for side in values]
+    means = _mean(each[0]), _mean(each[1])
+    return AccuracyDifference(welch_difference(*each), None, min(map(len, each)), means)
+
+
+def _mean(values: Sequence[float]) -> float:
+    """Not a number of none, as a side has where all of its seeds have failed."""
+    return fmean(values) if values else math.nan

@@ -55,6 +55,9 @@ def report(
         raise click.UsageError("Missing argument 'RUN...', like results/<run>, or --readme FILE.")
     if check and (runs or not documents):
         raise click.UsageError("--check needs --readme FILE, and takes no RUN")
+    if not runs and (output or summary is not None):
+        given = "-o" if output else "--summary"
+        raise click.UsageError(f"{given} needs a RUN, like results/<run>")
     if runs:
         from bench.cli.reading import read_meanwhile
         from bench.core.errors import notice

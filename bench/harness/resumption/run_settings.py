@@ -168,7 +168,9 @@ class RunSettings:
         yield from _changed(old, new, lambda name: f"--{name.replace('_', '-')}")
         if self.options.get("profile") == now.options.get("profile"):
             yield from _changed(self.profile, now.profile, lambda name: f"the profile's {name}")
-        if self.options == now.options and self.frameworks and self.frameworks != now.frameworks:
+        named = self.options.get("frameworks") != now.options.get("frameworks")
+        follow = self.options == now.options or (self.added(now) and not named)
+        if follow and self.frameworks and self.frameworks != now.frameworks:
             # Without --frameworks a run has those that are installed.
             yield f"frameworks {_text(self.frameworks)}, now {_text(now.frameworks)}"
         if self.data.get("fingerprint") != now.data.get("fingerprint"):

@@ -156,6 +156,8 @@ def to_mlflow(records: Iterable[Record], target: str) -> int:
     experiment = there.experiment_id if there else client.create_experiment("alexbench")
     for record in found:
         points = list(scalars(record))
+        if not points:  # a record of another program: a curve without steps
+            continue
         began = int(1000 * min(point.seconds for point in points))
         run = client.create_run(experiment, start_time=began, run_name=record.case.id)
         metrics = [Metric(p.name, p.value, int(1000 * p.seconds), p.step) for p in points]

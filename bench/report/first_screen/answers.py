@@ -14,7 +14,7 @@ from functools import partial
 
 from markupsafe import Markup
 
-from bench.analysis.certified import is_certified_row
+from bench.analysis.certified import PASS, is_certified_row, status_of
 from bench.analysis.machine_state import machine_line
 from bench.analysis.results import Results
 from bench.analysis.rows import Row, comparability_rows
@@ -363,7 +363,7 @@ def certificates(records: Sequence[Record]) -> str:
     closed = [r for r in records if r.ok and r.case.track in certified]
     if not closed:
         return "This report has no results of the closed track."
-    passed = sum(record.parity.get("status") == "pass" for record in closed)
+    passed = sum(status_of(record) == PASS for record in closed)
     have = "has" if passed == 1 else "have"
     of = many(len(closed), "result")
     return f"{passed} of {of} of the closed track {have} a passed certificate."

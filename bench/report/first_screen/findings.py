@@ -112,12 +112,12 @@ def learning(results: Results, named: bool) -> list[Finding]:
             found.append(_refused(subject, refused, ours, theirs))
             continue
         difference = accuracy_difference(ours.ok, theirs.ok)
-        means = _mean(ours), _mean(theirs)
-        words = wording.accuracy_sentence(subject, difference, means)
-        words += _by_images(ours, theirs, means) + _chance(ours, means)
+        words = wording.accuracy_sentence(subject, difference)
+        words += _by_images(ours, theirs, difference.means) + _chance(ours, difference.means)
         made = _finding(words, place, difference.verdict.word, ours, theirs)
         made = replace(made, **_effect_of(difference))
-        marks = [Mark(f"{network}, {title(e.case)}", ACCURATE, _mean(e)) for e in (theirs, ours)]
+        both = zip((ours, theirs), difference.means, strict=True)
+        marks = [Mark(f"{network}, {title(e.case)}", ACCURATE, mean) for e, mean in both][::-1]
         found.append(replace(made, marks=tuple(marks)))
     return found
 
@@ -134,12 +134,22 @@ def normalising(results: Results, named: bool) -> list[Finding]:
 def pretraining(results: Results, named: bool) -> list[Finding]:
     """Test accuracy from pretrained weights compared with that from scratch."""
     trained = [e for e in results.experiments(ACCURACY) if e.ok and e.certified]
-    scratch = {_start_apart(e.case): e for e in trained if e.case.init == "scratch"}
-    return [
-        _pretrained(e, scratch.get(_start_apart(e.case)), results, named)
-        for e in trained
-        if e.case.init == "pretrained"
-    ]
+    scratch: dict[Case, list[Experiment]] = {}
+    for experiment in trained:
+        if experiment.case.init == "scratch":
+            scratch.setdefault(_start_apart(experiment.case), []).append(experiment)
+    found = []
+    for ours in trained:
+        if ours.case.init == "pretrained":
+            among = scratch.get(_start_apart(ours.case), [])
+            found.append(_pretrained(ours, _nearest_in_images(ours, among), results, named))
+    return found
+
+
+def _nearest_in_images(ours: Experiment, among: Sequence[Experiment]) -> Experiment | None:
+    """The training that has seen nearly as many images as ours."""
+    seen = _images_seen(ours)
+    return min(among, key=lambda e: abs(_images_seen(e) - seen), default=None)
 
 
 def _speeds(results: Results, named: bool, name: str, verb: str, noun: str) -> list[Finding]:
@@ -381,12 +391,11 @@ def _pretrained(
     if apart:
         return _refused(subject, in_words(apart), ours, theirs)
     found = accuracy_difference(ours.ok, theirs.ok)
-    means = _mean(ours), _mean(theirs)
-    words = wording.accuracy_sentence(subject, found, means) + _by_images(ours, theirs, means)
+    words = wording.accuracy_sentence(subject, found) + _by_images(ours, theirs, found.means)
     made = _finding(words, place, found.verdict.word, ours, theirs)
     marks = (
-        Mark(f"{case.variant}, {title(case)}, from scratch", ACCURATE, _mean(theirs)),
-        Mark(f"{case.variant}, {title(case)}, {source} weights, {how}", ACCURATE, _mean(ours)),
+        Mark(f"{case.variant}, {title(case)}, from scratch", ACCURATE, found.means[1]),
+        Mark(f"{case.variant}, {title(case)}, {source} weights, {how}", ACCURATE, found.means[0]),
     )
     return replace(made, marks=marks, **_effect_of(found))
 

@@ -123,19 +123,17 @@ def detected(detectable: float) -> str:
     return f"{percents(detectable)} %"
 
 
-def accuracy_sentence(
-    subject: Subject, found: AccuracyDifference, accuracies: tuple[float, float]
-) -> str:
+def accuracy_sentence(subject: Subject, found: AccuracyDifference) -> str:
     """What a difference of test accuracies says, without a full stop.
 
     Args:
         subject: Its verb is ``reaches`` with the place after the number: ``on cifar-bn``.
         found: The difference.
-        accuracies: The mean test accuracies of both sides, as fractions.
     """
     one, other = subject.one, subject.other
     verdict, difference = found.verdict, found.estimate
-    both = f"{percent(accuracies[0])} and {percent(accuracies[1])}"
+    seeds = f" over {_seeds(found.seeds)}" if found.left_out else ""
+    both = f"{percent(found.means[0])} and {percent(found.means[1])}{seeds}"
     if verdict.word == TIE:
         return (
             f"no difference in test accuracy of {accuracy_bound(difference)} was found between "
@@ -144,9 +142,13 @@ def accuracy_sentence(
     if verdict.word != INCONCLUSIVE:
         gained = gain(difference, f" than {other}")
         return f"{one} {subject.verb} {gained} {subject.noun}: {both}"
-    ours, theirs = map(percent, accuracies)
-    reached = f"{one} {subject.verb} {ours} test accuracy {subject.noun}, {other} {theirs}"
+    ours, theirs = map(percent, found.means)
+    reached = f"{one} {subject.verb} {ours} test accuracy {subject.noun}, {other} {theirs}{seeds}"
     return f"{reached}: inconclusive, {_accuracy_reason(verdict, difference)}"
+
+
+def _seeds(number: int) -> str:
+    return f"the {number} seeds that both have" if number > 1 else "the seed that both have"
 
 
 def _accuracy_reason(verdict: Verdict, difference: Estimate) -> str:

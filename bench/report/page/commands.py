@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from bench.core.case import Case
 from bench.core.errors import UserError
 from bench.core.kinds import kind
 from bench.core.records import Record
@@ -21,6 +22,7 @@ _OF_WEIGHTS = ("key", "channel_order", "partial")
 """How pretrained weights are read."""
 _SIGNIFICANT = ("profile", "data", "resize", "validation", "threads", "keep_env", *_OF_WEIGHTS)
 """Options that change what is measured, and that no record repeats."""
+_WEIGHTS = "weights"
 _DEVICES = "devices"
 """Where it is given, one device of the CPU is a share of its cores."""
 
@@ -31,7 +33,9 @@ def begun(folder: Path) -> Begun:
         found = (read_run_file(folder / RUN_FILE) or {}).get("options", {})
     except UserError:
         return {}
-    return {name: found[name] for name in (*_SIGNIFICANT, _DEVICES) if found.get(name)}
+    known = {name: found[name] for name in (*_SIGNIFICANT, _DEVICES) if found.get(name)}
+    # Its folder is of the machine that measured.
+    return known | ({_WEIGHTS: Path(found[_WEIGHTS]).name} if found.get(_WEIGHTS) else {})
 
 
 def command_of(record: Record, options: Begun | None = None) -> str:
@@ -53,7 +57,7 @@ def command_of(record: Record, options: Begun | None = None) -> str:
         "--tracks": case.track,
         "--kinds": record.kind,
         "--inits": case.init,
-        "--weights": (case.weights or "").partition("@")[0] if pretrained else "",
+        "--weights": _weights(case, options) if pretrained else "",
         "--heads": case.head,
         "--recipes": recipe if row.trained else "",
         "--budget": budget if row.trained else "",
@@ -69,6 +73,13 @@ def command_of(record: Record, options: Begun | None = None) -> str:
     parts = ["alexbench", "run", *_options(options, pretrained=pretrained)]
     parts += [part for name, value in words.items() if value for part in (name, value)]
     return shlex.join(parts)
+
+
+def _weights(case: Case, options: Begun) -> str:
+    """The name of a source, or of the file that the command named: labels have no suffix."""
+    label = (case.weights or "").partition("@")[0]
+    given = str(options.get(_WEIGHTS) or "")
+    return given if label and given.startswith(label) else label
 
 
 def _options(options: Begun, *, pretrained: bool) -> list[str]:

@@ -8,9 +8,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from bench.core.extensions import load_object
+from bench.core.system.machine import Monitor
 from bench.training.frameworks import framework
 from bench.training.recipes.tutorials import ARTICLE_RECIPES
 from bench.worker.session import Session
@@ -33,17 +34,27 @@ class CopiedLoop(Protocol):
 
 
 class LoopBlocks:
-    """Such a loop, cut into as many blocks as ours."""
+    """Such a loop, cut into blocks of which each follows one of ours.
+
+    A pair of blocks in which others used the CPUs does not count, and is taken again: as many pairs
+    again at the most.
+    """
 
     def __init__(self, loop: CopiedLoop, steps: int, blocks: int) -> None:
         self._loop, self._blocks = loop, blocks
         self._steps = max(1, math.ceil(steps / blocks))
-        self._seconds: list[float] = []
-        self._losses: list[float | None] = []
+        self._taken: list[_Pair] = []
 
-    def block(self) -> None:
-        """Time one block, unless all have been."""
-        if len(self._seconds) == self._blocks:
+    def block(self, own: float, *, disturbed: bool, monitor: Monitor) -> None:
+        """Time one block, unless all have been.
+
+        Args:
+            own: Seconds of our block before it.
+            disturbed: Whether others used the CPUs during that one.
+            monitor: Says whether they do during this one.
+        """
+        tried, valid = len(self._taken), sum(not pair.disturbed for pair in self._taken)
+        if valid >= self._blocks or tried >= 2 * self._blocks:
             return
         ends: list[float] = []
 
@@ -51,20 +62,36 @@ class LoopBlocks:
             self._loop.sync()
             ends.append(perf_counter())
 
+        monitor.begin()
         losses = self._loop.train(WARMUP_STEPS + self._steps, after_step)
-        self._seconds.append(ends[-1] - ends[WARMUP_STEPS - 1])
+        disturbed = monitor.end().disturbed or disturbed
         mean = sum(losses) / len(losses)
-        self._losses.append(mean if math.isfinite(mean) else None)
+        loss = mean if math.isfinite(mean) else None
+        seconds = ends[-1] - ends[WARMUP_STEPS - 1]
+        self._taken.append(_Pair(own, seconds, loss, disturbed))
 
     def metrics(self) -> dict[str, Any]:
-        """Seconds, images and mean loss of each block; the loss shows whether it learns."""
+        """Of the pairs that nothing disturbed, or of all where there is none of these: seconds of
+        both, images and mean loss of each block; the loss shows whether it learns."""
+        chosen = [pair for pair in self._taken if not pair.disturbed] or self._taken
+        chosen = chosen[: self._blocks]
         return {
-            "seconds": self._seconds,
+            "seconds": [pair.seconds for pair in chosen],
+            "own_seconds": [pair.own for pair in chosen],
             "steps_per_sample": self._steps,
             "images_per_sample": self._steps * int(self._loop.facts["batch_size"]),
-            "losses": self._losses,
+            "losses": [pair.loss for pair in chosen],
             **self._loop.facts,
         }
+
+
+class _Pair(NamedTuple):
+    """A block of ours and one of the loop; the loss is the loop's."""
+
+    own: float
+    seconds: float
+    loss: float | None
+    disturbed: bool
 
 
 def article_blocks(bench: Session, blocks: int) -> LoopBlocks | None:

@@ -111,9 +111,10 @@ def train_throughput(bench: Session) -> Result:
 
     def between() -> None:
         bench.progress(min(len(blocks.seconds) / limits.blocks, 1.0), "training")
-        bare.block(disturbed=blocks.disturbed[-1])
+        own, disturbed = blocks.seconds[-1], blocks.disturbed[-1]
+        bare.block(disturbed=disturbed)
         for loop in copied.values():
-            loop.block()
+            loop.block(own, disturbed=disturbed, monitor=bench.monitor)
 
     blocks = _Blocks(bench, steps, between)
     blocks.take()

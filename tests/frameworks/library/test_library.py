@@ -105,4 +105,15 @@ def test_a_head_of_the_users_own_is_saved_as_it_is_now() -> None:
     facts = ask_reference("library").facts
     assert facts["replaced in place"] == ["source", 7]
     assert facts["replaced by two"] == ["narrow", 5]
+    assert facts["replaced inside"] == ["source", 6]
+    assert facts["replaced as a whole"] == ["pool-linear", 3]
     assert "no longer those of cifar-plain" in facts["of no row"]
+    assert "of conv1_bn is of the type GroupNorm now" in facts["of another type"]
+
+
+def test_images_of_another_shape_or_type_are_refused_in_one_line() -> None:
+    """224 pixels for 227 ended in "mat1 and mat2 shapes cannot be multiplied"; int64 was black."""
+    facts = ask_reference("library").facts
+    assert "(B, 3, 32, 32), channels first. Received: (2, 3, 64, 64)" in facts["size"]
+    assert "Received: (2, 32, 32, 3)" in facts["channels last"]
+    assert "uint8, or floats of 0 to 1. Received: torch.int64" in facts["whole numbers"]

@@ -49,7 +49,7 @@ def run(framework: str) -> tuple[dict[str, Any], dict[str, Any]]:
         "built": {name: _built(library, name, keras) for name in VARIANTS},
         "errors": _errors(library, shared, model),
     }
-    return facts | ({} if keras else _heads(library, place)), arrays
+    return facts | ({} if keras else _heads(library, place) | _inputs(model)), arrays
 
 
 def _in_torch(model: Any, images: Any) -> Any:
@@ -137,11 +137,32 @@ def _heads(library: Any, place: Path) -> dict[str, Any]:
     two = library.AlexNet("cifar-plain")
     two.classifier[6] = nn.Linear(4096, 1024)
     two.classifier[9] = nn.Linear(1024, 5)
+    inside = library.AlexNet("cifar-plain")
+    inside.classifier[9] = nn.Sequential(nn.Dropout(0.5), nn.Linear(1000, 6))
+    whole = library.AlexNet("cifar-plain")
+    whole.classifier = nn.Linear(whole.classifier[0].in_features, 3)
     wrong = library.AlexNet("cifar-plain")
     wrong.classifier[0] = nn.Linear(1024, 8)
-    message = _message(lambda: library.save_weights(wrong, place / "wrong.safetensors"))
+    group = library.AlexNet("cifar-bn")
+    norms = [i for i, layer in enumerate(group.features) if isinstance(layer, nn.BatchNorm2d)]
+    group.features[norms[0]] = nn.GroupNorm(1, group.features[norms[0]].num_features)
     return {
         "replaced in place": saved(one),
         "replaced by two": saved(two),
-        "of no row": message,
+        "replaced inside": saved(inside),
+        "replaced as a whole": saved(whole),
+        "of no row": _message(lambda: library.save_weights(wrong, place / "wrong.safetensors")),
+        "of another type": _message(lambda: library.save_weights(group, place / "g.safetensors")),
+    }
+
+
+def _inputs(model: Any) -> dict[str, str]:
+    """What is said of wrong images."""
+    import torch  # noqa: PLC0415
+
+    pixels = torch.zeros(3, 32, 32, dtype=torch.int64)
+    return {
+        "size": _message(lambda: model(torch.zeros(2, 3, 64, 64))),
+        "channels last": _message(lambda: model(torch.zeros(2, 32, 32, 3))),
+        "whole numbers": _message(lambda: model.transforms()(pixels)),
     }

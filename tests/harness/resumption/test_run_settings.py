@@ -178,12 +178,12 @@ def test_other_options_are_refused_and_anyway_gives_caveats(tmp_path: Path, batc
     assert [entry["differences"] for entry in kept["resumed"]] == [["--seeds 5, now 3"]]
 
 
-def opened(results: Path, batches: str, found: Any) -> tuple[Any, Any]:
+def opened(results: Path, batches: str, found: Any, *, anyway: bool = False) -> tuple[Any, Any]:
     """A run with the tasks of jobs, begun or gone on with."""
     tasks = tuple(task.key for job in found for task in job.tasks)
     begun = Begun("alexbench run", {"seeds": len(tasks)}, ("fake",), tasks)
     here = (results / "run").exists()
-    return open_run(results, "run", here, fakes.PROFILE, batches, begun=begun)
+    return open_run(results, "run", here, fakes.PROFILE, batches, begun=begun, anyway=anyway)
 
 
 def selected(seeds: int, *kinds: str) -> Any:
@@ -205,6 +205,31 @@ def test_more_seeds_are_added_to_a_run_without_a_caveat(tmp_path: Path, batches:
     assert [tuple(task) for task in kept["tasks"]] == [record.key for record in records]
     assert kept["options"]["seeds"] == 2
     assert [entry["added"] for entry in kept["resumed"]] == [1]
+
+
+def test_added_trainings_are_kept_with_anyway_and_its_caveat(tmp_path: Path, batches: str) -> None:
+    opened(tmp_path, batches, selected(1, "accuracy"))[0].release()
+    kept = tmp_path / "run" / RUN_FILE
+    old = json.loads(kept.read_text("utf-8"))
+    kept.write_text(json.dumps(old | {"code": "another"}), "utf-8")
+    found = selected(2, "accuracy")
+    with pytest.raises(UserError, match="code of commit"):
+        opened(tmp_path, batches, found)
+    run, _ = opened(tmp_path, batches, found, anyway=True)
+    run.release()
+    assert len(run.caveats) == 1
+    settings = RunSettings.read(run.folder)
+    assert settings
+    assert len(settings.tasks or ()) == 2
+    assert [sorted(entry)[0] for entry in settings.resumed] == ["added", "at"]
+
+
+def test_a_framework_that_was_installed_since_is_not_added_unasked() -> None:
+    before = replace(settings(), tasks=[A])
+    now = replace(settings(seeds=6), tasks=[A, B], frameworks=["fake", "fake-two"])
+    assert before.differences(now) == ["frameworks fake, now fake,fake-two"]
+    asked = replace(now, options={**now.options, "frameworks": ["fake", "fake-two"]})
+    assert before.differences(asked) == []
 
 
 A, B, TIMED = ["a", "accuracy"], ["b", "accuracy"], ["a", "latency"]

@@ -72,9 +72,11 @@ def test_steps_are_spread_over_the_blocks_and_warm_up_is_outside_the_clock(
 ) -> None:
     loop = Loop(clock)
     beside = LoopBlocks(loop, steps, blocks)
-    for _ in range(blocks + 2):  # it is asked once more often than it has blocks
-        beside.block()
+    machine: Any = fakes.Machine()
+    for index in range(blocks + 2):  # it is asked more often than it has blocks
+        beside.block(1.0 + index, disturbed=False, monitor=machine)
     found = beside.metrics()
+    assert found["own_seconds"] == [1.0 + index for index in range(blocks)]
     assert loop.calls == [each + WARMUP_STEPS] * blocks
     assert found["seconds"] == [pytest.approx(each * STEP)] * blocks
     assert (found["steps_per_sample"], found["images_per_sample"]) == (each, 4 * each)
@@ -82,11 +84,33 @@ def test_steps_are_spread_over_the_blocks_and_warm_up_is_outside_the_clock(
     assert found["workers"] == 2
 
 
+def test_a_disturbed_pair_is_taken_again_and_does_not_count(clock: Clock) -> None:
+    """Ours were measured again after a disturbance and the loop's not: 1.3x for equal loops."""
+    beside = LoopBlocks(Loop(clock), 3, 3)
+    machine: Any = fakes.Machine(1)  # the second block of the loop
+    for index in range(8):
+        beside.block(float(index), disturbed=index == 2, monitor=machine)
+    found = beside.metrics()
+    assert found["own_seconds"] == [0, 3, 4]
+    assert len(found["seconds"]) == len(found["losses"]) == 3
+
+
+def test_on_a_machine_that_is_never_quiet_all_pairs_count_and_have_an_end(clock: Clock) -> None:
+    loop = Loop(clock)
+    beside = LoopBlocks(loop, 2, 2)
+    machine: Any = fakes.Machine()
+    for index in range(9):
+        beside.block(float(index), disturbed=True, monitor=machine)
+    assert len(loop.calls) == 4
+    assert beside.metrics()["own_seconds"] == [0, 1]
+
+
 def test_a_loss_that_is_no_number_is_none(clock: Clock) -> None:
     loop = Loop(clock)
     loop.train = lambda steps, after: [float("nan") for _ in range(steps) if after() is None]  # type: ignore[method-assign]
     beside = LoopBlocks(loop, 4, 2)
-    beside.block()
+    machine: Any = fakes.Machine()
+    beside.block(1.0, disturbed=False, monitor=machine)
     assert beside.metrics()["losses"] == [None]
 
 
@@ -144,7 +168,12 @@ def test_only_pytorch_has_the_loop() -> None:
 def test_its_blocks_come_between_ours(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     fakes.install(monkeypatch, tmp_path)
     order: list[str] = []
-    beside = SimpleNamespace(block=lambda: order.append("article"), metrics=lambda: {"seconds": []})
+
+    def block(own: float, **_: Any) -> None:
+        assert own > 0
+        order.append("article")
+
+    beside = SimpleNamespace(block=block, metrics=lambda: {"seconds": []})
     monkeypatch.setattr(measure_speed, "article_blocks", lambda bench, blocks: beside)
     data = fakes.images(80, 40)
 

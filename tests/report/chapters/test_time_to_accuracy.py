@@ -214,6 +214,14 @@ def test_frameworks_share_the_horizon_of_the_one_that_ended_first():
     assert [row["median (s)"] for row in cells(records)] == ["43.5", "never"]
 
 
+def test_seeds_of_one_framework_share_the_horizon_of_the_one_that_ended_first():
+    """A longer seed that had arrived and a shorter one that had not lost the whole table."""
+    records = [run(50.0, end=105.0), run(None, end=100.0, seed=1)]
+    row = rows(records)["pytorch"]
+    assert row["horizon_seconds"] == 103.5
+    assert row["mean_seconds"] == pytest.approx((53.5 + 103.5) / 2)
+
+
 def test_a_seed_behind_the_horizon_makes_the_mean_a_floor():
     records = [run(90.0, end=200.0), run(20.0, end=60.0, framework="keras-jax")]
     assert [row["mean (s)"] for row in cells(records)] == ["≥ 63.5", "23.5"]
@@ -348,7 +356,7 @@ def test_without_valid_seconds_images_alone_are_followed():
     (axes,) = drawing.figure.axes
     assert axes.get_xlabel() == "training images"
     assert list(axes.lines[0].get_xdata()) == [0, 10_000, 20_000]
-    assert "seconds of these trainings are no measurement" in drawing.how
+    assert "not all of these trainings have valid seconds" in drawing.how
 
 
 def test_a_seed_without_valid_seconds_counts_in_images_and_not_by_the_clock():
@@ -356,6 +364,12 @@ def test_a_seed_without_valid_seconds_counts_in_images_and_not_by_the_clock():
     (shown,) = cells([run(10.0), removed])
     assert (shown["median (s)"], shown["mean (s)"]) == ("13.5", "13.5")
     assert (shown["median images"], shown["reached"]) == ("50,000", "2 of 2")
+    assert (shown["seeds"], shown["seeds with valid seconds"]) == ("2", "1")
+    (section,) = sections(TABLE, [run(10.0), removed])
+    assert "reached after 50,000 images" in section.lead
+    with style():  # by the clock there would be one seed, and no plot
+        (axes,) = time_to_accuracy(part_of([run(10.0), removed])).figure.axes
+    assert axes.get_xlabel() == "training images"
     other = replace(run(90.0, framework="keras-jax"), caveats=REMOVED)
     first, second = cells([run(10.0), other])
     assert (first["median (s)"], second["median (s)"]) == ("13.5", "—")

@@ -78,7 +78,9 @@ def made_bench(limits: Limits, track: str = "idiomatic") -> session.Session:
     rows = fakes.VARIANT.architecture(len(data.classes))
     setup = session.Setup(case, rows, recipe("steady"), 5, data.mean, data.std, 2)
     trainer = fakes.FakeTrainer(setup)
-    return session.Session(trainer, setup, data, limits, lambda *_: None, 0.0, 0.0)
+    bench = session.Session(trainer, setup, data, limits, lambda *_: None, 0.0, 0.0)
+    bench.monitor = fakes.Machine()  # type: ignore[assignment]  # others may use this machine
+    return bench
 
 
 ASKED = Limits(warmup_steps=1, blocks=3, block_seconds=2.0, tutorial_loop=True)
@@ -146,6 +148,14 @@ def timed(**changes: Any) -> Any:
     loop = {"seconds": [2.0, 2.0, 4.0], "images_per_sample": 100, "batch_size": 64, "loop": "plain"}
     fields = {"track": "idiomatic", "samples": (1.0, 1.0, 1.0), "images_per_sample": 400} | changes
     return make_record(kind="train_throughput", metrics={"tutorial_loop": loop}, **fields)
+
+
+def test_speeds_are_of_the_pairs_that_the_record_has() -> None:
+    record = timed(samples=(9.0, 9.0, 9.0))
+    loop = record.metrics["tutorial_loop"] | {"own_seconds": [1.0, 1.0, 1.0]}
+    (row,) = rows_of(replace(record, metrics={"tutorial_loop": loop}))
+    assert row["images_per_second"] == pytest.approx(400)  # older records: the first samples
+    assert rows_of(record)[0]["images_per_second"] == pytest.approx(400 / 9)
 
 
 def trained(**changes: Any) -> Any:

@@ -80,6 +80,14 @@ def test_how_weights_are_read_is_said_where_there_are_some(init, there):
     assert ("--key ema --partial" in command) is there
 
 
+def test_weights_from_a_file_keep_its_suffix(tmp_path):
+    record = make_record(init="pretrained", weights="mine@12")
+    (tmp_path / "run.json").write_text('{"options": {"weights": "/data/mine.pth"}}', "utf-8")
+    assert "--weights mine.pth " in command_of(record, begun(tmp_path))
+    assert "--weights mine " in command_of(record)
+    assert "--weights mine " in command_of(record, {"weights": "other.pth"})
+
+
 def test_names_are_quoted():
     record = make_record()
     record = replace(record, case=replace(record.case, variant="x; rm -rf /"))

@@ -117,7 +117,8 @@ def accuracy_curves(part: Part) -> Drawing | None:
         for axes, unit in zip(row, units, strict=True):
             axes.set_title(in_lines(signed_title(names[case], panel), part.letters(_LETTERS)))
             shown = [experiment for experiment in panel if _curves(experiment, unit)]
-            started = all(startup_of(record) for e in shown for record in e.ok)
+            timed_ones = (r for e in shown for r in e.ok if r.metrics.get("train_seconds"))
+            started = all(startup_of(record) for record in timed_ones)
             if not shown:
                 axes.text(0.5, 0.5, _REMOVED, transform=axes.transAxes, ha="center", color=SOFT)
                 axes.set_axis_off()

@@ -58,6 +58,12 @@ _LIGHT, _DARK = "#fffffe", "#010101"
 the colours that follow the page's (`bench.report.page.chapters`)."""
 
 
+_OTHERS = frozenset(
+    (*IDENTITY, *FACTS, MEAN_OF_CLASSES, "published", "published_source", "published_unlike")
+)
+"""Columns of a row that are no class."""
+
+
 def per_class_rows(results: Results) -> list[Row]:
     """Test accuracy (fraction) of each class, mean over seeds; a column named after each class.
 
@@ -72,8 +78,13 @@ def per_class_rows(results: Results) -> list[Row]:
             row[MEAN_OF_CLASSES] = float(np.mean(list(means.values())))
             relevant = results.data.is_cifar
             row |= published_columns(MEAN_OF_CLASSES, experiment, relevant=relevant)
-            rows.append(row | means)
+            rows.append(row | {_key(name, row): value for name, value in means.items()})
     return rows
+
+
+def _key(name: str, row: Row) -> str:
+    """The key of a class in a row whose other columns may have the same name."""
+    return f"class {name}" if name in row or name in _OTHERS else name
 
 
 def _per_class(experiment: Experiment) -> dict[str, float]:
@@ -97,9 +108,7 @@ def columns(rows: Sequence[Row]) -> list[Column]:
 
 
 def _classes(rows: Sequence[Row]) -> list[str]:
-    facts = {*IDENTITY, *FACTS, MEAN_OF_CLASSES, "published", "published_source"}
-    facts.add("published_unlike")
-    return list(dict.fromkeys(key for row in rows for key in row if key not in facts))
+    return list(dict.fromkeys(key for row in rows for key in row if key not in _OTHERS))
 
 
 def lead(rows: Sequence[Row]) -> str:

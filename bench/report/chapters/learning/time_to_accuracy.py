@@ -108,6 +108,7 @@ def columns(rows: Sequence[Row]) -> list[Column]:
         Column("of which first step (s)", partial(_startup_cell, "first_step_seconds")),
     )
     timed = any(row["timed"] for row in rows)
+    partly = timed and any(row["timed"] < row["seeds"] for row in rows)
     return [
         *who(),
         Column("accuracy", lambda row: f"{', '.join(f'{100 * goal:g}' for goal in _goals(row))} %"),
@@ -118,6 +119,7 @@ def columns(rows: Sequence[Row]) -> list[Column]:
         whole("horizon images", "horizon_images"),
         *(startup if timed else ()),
         Column("seeds", seeds_of),
+        *((whole("seeds with valid seconds", "timed"),) if partly else ()),
         *how(rows),
     ]
 
@@ -210,13 +212,13 @@ def lead(rows: Sequence[Row]) -> str:
 
     An accuracy that was published for another network is a goal of that one alone.
     """
-    unit = "seconds" if any(row["timed"] for row in rows) else "images"
+    unit = "seconds" if all(row["timed"] == row["seeds"] for row in rows) else "images"
     reached = [row for row in rows if known(row[f"median_{unit}"])]
     goals = {g for row in reached for g in _goals(row) if not _of_another_network(row, g)}
     if not goals:
         return "No accuracy was reached by half of the seeds."
     goal = max(goals)
-    same = [row for row in rows if goal in _goals(row) and _number_in(unit, row)]
+    same = [row for row in rows if goal in _goals(row)]
     from_start = ", start-up included" if _from_start(same) else " of training alone"
     say = extremes(
         f"{100 * goal:g} % test accuracy {_found(same)} after",
@@ -340,8 +342,7 @@ def _within(follow: TimeToAccuracy, part: Part) -> bool:
 
 
 def _with_left_out(follow: TimeToAccuracy, part: Part) -> list[Experiment]:
-    """The members, and what is no member since its seconds are left out: its caveat is the
-    panel's, too."""
+    """The members, and what is no member since it lacks its images: its caveat is the panel's."""
     peers = follow.members[0].peers
     return [e for e in part.experiments("accuracy") if e.peers == peers]
 
@@ -349,7 +350,9 @@ def _with_left_out(follow: TimeToAccuracy, part: Part) -> list[Experiment]:
 def _how(found: Sequence[TimeToAccuracy]) -> str:
     seconds = "Seconds count from the empty process: import, build, compile and training."
     if not any(follow.timed for follow in found):
-        seconds = "The axis is in images: the seconds of these trainings are no measurement."
+        seconds = "The axis is in images: not all of these trainings have valid seconds."
+    elif not all(follow.timed for follow in found):
+        seconds += " An axis is in images where not all trainings have valid seconds."
     elif not all(follow.with_startup for follow in found):
         seconds = (
             "Seconds count from the empty process where the axis says start-up and from the first "

@@ -68,8 +68,9 @@ def _speed(experiment: Experiment, data: Data) -> Row:
     loop = record.metrics["tutorial_loop"]
     assert record.images_per_sample, "throughput counts images"
     theirs = np.array(loop["seconds"]) / loop["images_per_sample"]
-    # Its blocks alternate with those of the first process, which are the first samples.
-    ours = np.array(record.samples[: len(theirs)]) / record.images_per_sample
+    # Older records have no pairs: its blocks alternate with the first samples.
+    own = loop.get("own_seconds") or record.samples[: len(theirs)]
+    ours = np.array(own) / record.images_per_sample
     ratio = estimates.paired_ratio(theirs.tolist(), ours.tolist())
     return identity(experiment, data) | {
         "parity": experiment.parity,

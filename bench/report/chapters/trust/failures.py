@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from bench.analysis.results import Results
 from bench.analysis.rows import Row
-from bench.core.text import without_folders
+from bench.core.text import last_line, without_folders
 from bench.report.columns import Column, text
 from bench.report.table import Table
 
@@ -34,7 +34,7 @@ def columns(rows: Sequence[Row]) -> list[Column]:
         text("case", "case"),
         text("kind", "kind"),
         text("status", "status"),
-        Column("reason (last line)", lambda row: str(row["error"]).splitlines()[-1], right=False),
+        Column("reason (last line)", lambda row: last_line(str(row["error"])), right=False),
     ]
 
 
