@@ -19,7 +19,7 @@ from bench.cli.commands.report import report
 from bench.core.errors import UserError
 from bench.core.records import RecordStore
 from tests.support.synthetic_records.several_runs import timed
-from tests.support.synthetic_records.synthetic import make_record
+from tests.support.synthetic_records.synthetic import OTHER_DATASET, make_record
 
 
 @pytest.fixture(autouse=True)
@@ -85,6 +85,17 @@ def test_compare_says_that_nothing_was_compared() -> None:
     assert line.startswith(
         "warning: nothing was compared: 1 refused (different parity status: pass in A, fail in B), "
     )
+
+
+def test_accuracies_on_other_images_are_refused_with_the_option_that_compares_them() -> None:
+    hint = "accuracies on other images are refused; --across-data compares them"
+    for name, data in (("one", None), ("two", OTHER_DATASET)):
+        given = {"dataset": data} if data else {}
+        RecordStore(Path(name)).append(make_record(kind="accuracy", **given))
+    assert call(compare, "one", "two").stderr.splitlines()[-1] == hint
+    assert hint not in call(compare, "one", "two", "--across-data").stderr
+    RecordStore(Path("three")).append(replace(timed(1.0, day=9), dataset=OTHER_DATASET))
+    assert hint not in call(compare, "results/run-1", "three").stderr
 
 
 def test_compare_with_nothing_to_compare_fails() -> None:

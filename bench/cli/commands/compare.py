@@ -73,4 +73,6 @@ def compare(
         write_summary(summary, comparison_summary(found, rules))
     for line in text.gate_lines(found, rules):
         click.echo(line, err=True)
+    if not across_data and text.on_other_images(found):
+        click.echo("accuracies on other images are refused; --across-data compares them", err=True)
     return int(bool(failures))

@@ -7,8 +7,9 @@ from itertools import groupby
 
 from bench.analysis.across.entries import Entry, Key
 from bench.analysis.across.side_by_side import SideBySide, letter
-from bench.analysis.comparison.compare import Comparison, Sides, facts_of
+from bench.analysis.comparison.compare import DATA, REFUSED, Comparison, Sides, facts_of
 from bench.analysis.comparison.gate import Rule, why_nothing
+from bench.core.kinds import kind
 from bench.core.records import Record
 from bench.report.across.words import (
     NOT_INTERLEAVED,
@@ -97,6 +98,13 @@ def nothing_compared(found: SideBySide) -> dict[int, str]:
         for place, some in rows.items()
         if not any(row.has_figure for row in some)
     }
+
+
+def on_other_images(found: SideBySide) -> bool:
+    """Whether accuracies were refused because the runs have other images."""
+    rows = (row for some in found.comparisons for row in some if kind(row.kind).trained)
+    why = f"different {DATA}"
+    return any(row.verdict == REFUSED and row.reasons[0].startswith(why) for row in rows)
 
 
 def _of_run(found: SideBySide, place: int, line: str) -> str:
