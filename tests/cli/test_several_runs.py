@@ -89,9 +89,10 @@ def test_compare_says_that_nothing_was_compared() -> None:
 
 def test_accuracies_on_other_images_are_refused_with_the_option_that_compares_them() -> None:
     hint = "accuracies on other images are refused; --across-data compares them"
-    for name, data in (("one", None), ("two", OTHER_DATASET)):
-        given = {"dataset": data} if data else {}
-        RecordStore(Path(name)).append(make_record(kind="accuracy", **given))
+    record = make_record(kind="accuracy")
+    other = replace(record, dataset=OTHER_DATASET, started_at="2026-01-02T00:00:00+00:00")
+    RecordStore(Path("one")).append(record)
+    RecordStore(Path("two")).append(other)
     assert call(compare, "one", "two").stderr.splitlines()[-1] == hint
     assert hint not in call(compare, "one", "two", "--across-data").stderr
     RecordStore(Path("three")).append(replace(timed(1.0, day=9), dataset=OTHER_DATASET))
