@@ -115,7 +115,9 @@ def accuracy_curves(part: Part) -> Drawing | None:
     for case, panel in panels.items():
         row = list(islice(places, len(units)))
         for axes, unit in zip(row, units, strict=True):
-            axes.set_title(in_lines(signed_title(names[case], panel), part.letters(_LETTERS)))
+            axes.set_title(
+                in_lines(signed_title(names[case], panel, timed=timed), part.letters(_LETTERS))
+            )
             shown = [experiment for experiment in panel if _curves(experiment, unit)]
             timed_ones = (r for e in shown for r in e.ok if r.metrics.get("train_seconds"))
             started = all(startup_of(record) for record in timed_ones)
