@@ -92,6 +92,8 @@ _QUANTITIES = {
 }
 """How figures look, by key, where they look as in the tables of the report."""
 _THOUSANDTHS = {"p50", "p90", "p99", "our_seconds", "their_seconds"}
+_COUNTED = ("median_images", "mean_images", "horizon_images")
+"""Training images, whole as in the table."""
 _SCIENTIFIC = {"first_difference", "largest_difference"}
 _MAIN = {"accuracy", "images_per_second", "share", "difference"}
 """Keys whose interval stands under ``low`` and ``high`` where no keys of their own hold it."""
@@ -392,4 +394,5 @@ def _number(key: str, value: float) -> str:
         return significant(1000 * value)
     if key in _SCIENTIFIC:
         return power(value)
-    return count(value) if float(value).is_integer() else significant(value)
+    whole = float(value).is_integer() or key in _COUNTED
+    return count(value) if whole else significant(value)
