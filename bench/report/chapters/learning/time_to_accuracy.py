@@ -361,7 +361,7 @@ def _how(found: Sequence[TimeToAccuracy]) -> str:
     return (
         "Further left is sooner: the share of seeds (Kaplan-Meier) whose evaluation has reached "
         "the accuracy. A bar across a line is the end of a seed that never reached it; a dotted "
-        f"line is the end that all frameworks of the network share. {seconds}"
+        f"line is the end that all trainings of the network share. {seconds}"
     )
 
 
@@ -424,8 +424,8 @@ TABLE = Table(
             "step, without evaluation.",
         ),
         "A seed that ended without reaching it is right-censored "
-        "(Kaplan-Meier). The mean is restricted to the horizon, as far as all frameworks of the "
-        "network were trained: a seed that is later counts as the horizon.",
+        "(Kaplan-Meier). The mean is restricted to the horizon, as far as all trainings of the "
+        "network went: a seed that is later counts as the horizon.",
         With((AT_LEAST,), "≥ says that there was one."),
         "Accuracies that no framework of a network reached are left out.",
     ),
