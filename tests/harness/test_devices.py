@@ -300,6 +300,19 @@ def test_a_small_operation_that_is_always_late_is_no_fault() -> None:
         queue.finish()
 
 
+def test_a_small_operation_that_is_late_once_is_no_fault_and_twice_is_one() -> None:
+    """A host that hesitated for 20 ms lost a measurement of a sound framework on a CPU."""
+    bench, trainer = session_of("fake-gpu-unclocked")
+    late = [2, 0, 0, 0]  # and three of the idle device
+    calls = iter([0, *late, 0, *late, *late])  # the first is compiled
+    trainer.through_queue = lambda: time.sleep(next(calls) * PATIENCE)  # type: ignore[attr-defined]
+    queue = DeviceQueue(bench.trainer)
+    for _ in range(4):
+        queue.finish()
+    with pytest.raises(RuntimeError, match="still queued on the device after sync"):
+        queue.finish()
+
+
 def test_seconds_of_the_device_stand_next_to_those_of_the_host(undisturbed: Any) -> None:
     def as_long(records: Records) -> bool:
         timed = records["fake-gpu"]

@@ -37,6 +37,8 @@ class DeviceQueue:
         self._through: Callable[[], None] | None = getattr(trainer, "through_queue", None)
         self._used = False
         """Whether the small operation is compiled."""
+        self._late = False
+        """Whether it was late at the last check."""
 
     @property
     def checked(self) -> bool:
@@ -48,7 +50,8 @@ class DeviceQueue:
         small operation, which has to wait for all before it.
 
         Raises:
-            RuntimeError: Work was still queued when ``sync`` had returned.
+            RuntimeError: Work was still queued when ``sync`` had returned; without a clock, at two
+                checks in succession.
         """
         if self._clock:
             last = self._clock.mark()
@@ -56,7 +59,9 @@ class DeviceQueue:
             left = not self._clock.reached(last)
         else:
             self._trainer.sync()
-            left = self._through is not None and self._was_late(self._through)
+            late = self._through is not None and self._was_late(self._through)
+            # A host that hesitates once makes it late, too; a sync that returns early always does.
+            left, self._late = late and self._late, late
         if left:
             raise RuntimeError(
                 "work is still queued on the device after sync: a process that is paused now would "
