@@ -382,7 +382,7 @@ def _compare(run: Run, begun: Begun, *, anyway: bool) -> None:
             "--anyway, which gives every further record a caveat"
         )
     before.with_resumption(now, differences).write(run.folder)
-    why = f"Measured after the run was resumed under other conditions: begun with {text}."
+    why = f"measured after the run was resumed under other conditions: begun with {text}"
     answers = ["environment", "comparability"]
     run.caveats = ({"on": "all", "why": without_folders(why), "answers": answers},)
 
