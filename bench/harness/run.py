@@ -370,10 +370,12 @@ def _compare(run: Run, begun: Begun, *, anyway: bool) -> None:
         now.write(run.folder)
         return
     differences = before.differences(now)
-    if before.added(now) and (anyway or not differences):
+    more = before.added(now) > 0
+    if more and (anyway or not differences):
         before = before.with_trainings(now)
     if not differences:
-        before.write(run.folder)
+        if more:
+            before.write(run.folder)
         return
     text = "; ".join(differences)
     if not anyway:

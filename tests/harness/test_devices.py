@@ -301,7 +301,7 @@ def test_a_small_operation_that_is_always_late_is_no_fault() -> None:
 
 
 def test_a_small_operation_that_is_late_once_is_no_fault_and_twice_is_one() -> None:
-    """A host that hesitated for 20 ms lost a measurement of a sound framework on a CPU."""
+    """One late operation lost a measurement on a CPU that passed when it was taken again."""
     bench, trainer = session_of("fake-gpu-unclocked")
     late = [2, 0, 0, 0]  # and three of the idle device
     calls = iter([0, *late, 0, *late, *late])  # the first is compiled

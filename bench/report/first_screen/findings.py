@@ -147,7 +147,7 @@ def pretraining(results: Results, named: bool) -> list[Finding]:
 
 
 def _nearest_in_images(ours: Experiment, among: Sequence[Experiment]) -> Experiment | None:
-    """The training that has seen nearly as many images as ours."""
+    """The training whose number of images is nearest to that of ours; None of none."""
     seen = _images_seen(ours)
     return min(among, key=lambda e: abs(_images_seen(e) - seen), default=None)
 
