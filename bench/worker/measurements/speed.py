@@ -45,8 +45,15 @@ class _Blocks:
     Some steps at the head of a block are not counted: what starts or wakes up is no steady state.
     """
 
-    def __init__(self, bench: Session, steps: int, between: Callable[[], None]) -> None:
-        self._bench, self._steps, self._between = bench, steps, between
+    def __init__(
+        self,
+        bench: Session,
+        steps: int,
+        before: Callable[[], None],
+        between: Callable[[], None],
+    ) -> None:
+        self._bench, self._steps = bench, steps
+        self._before, self._between = before, between
         self._lead = whole_calls(bench, lead_of(steps))
         self._taken, self._started = 0, 0.0
         self.watch = _watch(bench)
@@ -57,8 +64,15 @@ class _Blocks:
 
     def take(self) -> None:
         """As many blocks as there are turns, in one call of ``train``."""
-        if self._bench.schedule.next():
+        if self._next():
             self._bench.train_while(self._after_step)
+
+    def _next(self) -> bool:
+        """Whether there is a turn for another block."""
+        going = self._bench.schedule.next()
+        if going:
+            self._before()
+        return going
 
     def _after_step(self) -> bool:
         self._taken += 1
@@ -81,7 +95,7 @@ class _Blocks:
         self._taken = 0
         self._bench.schedule.record_block(self.seconds[-1:], state)
         self._between()
-        return self._bench.schedule.next()
+        return self._next()
 
 
 def _watch(bench: Session) -> BlockWatch:
@@ -112,11 +126,11 @@ def train_throughput(bench: Session) -> Result:
     def between() -> None:
         bench.progress(min(len(blocks.seconds) / limits.blocks, 1.0), "training")
         own, disturbed = blocks.seconds[-1], blocks.disturbed[-1]
-        bare.block(disturbed=disturbed)
+        bare.after(disturbed=disturbed)
         for loop in copied.values():
             loop.block(own, disturbed=disturbed, monitor=bench.monitor)
 
-    blocks = _Blocks(bench, steps, between)
+    blocks = _Blocks(bench, steps, bare.before, between)
     blocks.take()
     samples = blocks.seconds
     images = steps * bench.setup.case.batch_size
@@ -190,10 +204,11 @@ def _steps_of_a_queue(bench: Session, steps: int) -> int:
 
 
 class _Bare:
-    """A bare loop in blocks of as many steps as the harness's, each after one of them.
+    """A bare loop in blocks of as many steps as the harness's, one next to each of them.
 
-    A pair of blocks in which others used the CPUs does not count, and is taken again: as many pairs
-    again at the most.
+    In every second pair the bare block is first: after a pause both would be slower. It begins, as
+    the harness's does, with steps that do not count. A pair of blocks in which others used the CPUs
+    does not count, and is taken again: as many pairs again at the most.
     """
 
     def __init__(
@@ -205,20 +220,40 @@ class _Bare:
         self._most = bench.limits.overhead_blocks if bench.schedule.extras else 0
         self._loop = make() if self._most else None
         self._steps, self._monitor = steps, bench.monitor
+        self._first: tuple[float, bool] | None = None
+        """A block that was taken before the harness's."""
         self._seconds: list[float] = []
         self._disturbed: list[bool] = []
         """Whether a block of the pair was."""
         if self._loop is not None:
             self._loop(min(steps, 2))  # trace and compile outside the clock
 
-    def block(self, *, disturbed: bool) -> None:
-        """Time one, unless all have been; ``disturbed`` is whether the harness's block was."""
-        loop, steps, tried = self._loop, self._steps, len(self._seconds)
-        if loop is None or tried - sum(self._disturbed) >= self._most or tried >= 2 * self._most:
+    def before(self) -> None:
+        """Time a block before the harness's, in every second pair."""
+        loop = self._wanted()
+        self._first = self._block(loop) if loop and len(self._seconds) % 2 else None
+
+    def after(self, *, disturbed: bool) -> None:
+        """Time one after it, in the others; ``disturbed`` is whether the harness's block was."""
+        loop = self._wanted()
+        if not loop:
             return
+        seconds, others = self._first or self._block(loop)
+        self._seconds.append(seconds)
+        self._disturbed.append(disturbed or others)
+
+    def _wanted(self) -> Callable[[int], None] | None:
+        """The loop; None where all pairs have been taken."""
+        tried = len(self._seconds)
+        going = tried - sum(self._disturbed) < self._most and tried < 2 * self._most
+        return self._loop if going else None
+
+    def _block(self, loop: Callable[[int], None]) -> tuple[float, bool]:
+        """Seconds of a block, and whether it was disturbed."""
+        loop(lead_of(self._steps))
         self._monitor.begin()
-        self._seconds.append(_timed(lambda: loop(steps)))
-        self._disturbed.append(self._monitor.end().disturbed or disturbed)
+        seconds = _timed(lambda: loop(self._steps))
+        return seconds, self._monitor.end().disturbed
 
     def pairs(self, harness: list[float], images: int) -> dict[str, Any] | None:
         """The pairs that nothing disturbed, or all where there is none of these; None where nothing
@@ -243,6 +278,7 @@ def inference(bench: Session) -> Result:
     samples: list[float] = []
     watch, timer = _watch(bench), DeviceTimer(bench.trainer)
     while bench.schedule.next():
+        bare.before()
         _predict(bench.trainer, batches, lead_of(steps))
         watch.under_load()
         watch.begin()
@@ -254,7 +290,7 @@ def inference(bench: Session) -> Result:
         watch.end()
         timer.record()
         bench.schedule.record_block(samples[-1:], state)
-        bare.block(disturbed=state.disturbed)
+        bare.after(disturbed=state.disturbed)
         bench.progress(min(len(samples) / limits.blocks, 1.0), "inference")
     metrics = {
         "first_step_seconds": first,
