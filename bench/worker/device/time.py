@@ -23,8 +23,8 @@ millisecond; what is queued when ``sync`` returns early takes most of a block.""
 _SLOWER = 3
 """How many times as long as on the idle device: a busy host is late as well, and again."""
 _ONE_IN = 4
-"""The second late operation is a fault where so many checks or fewer come to each late one: a host
-hesitates once in hundreds, a ``sync`` that returns early is late at most of them."""
+"""From the second late operation on, it is a fault when one check in so many was late: a host
+hesitates once in hundreds of checks, a ``sync`` that returns early is late at most of them."""
 
 
 class DeviceQueue:
@@ -54,8 +54,8 @@ class DeviceQueue:
         small operation, which has to wait for all before it.
 
         Raises:
-            RuntimeError: Work was still queued when ``sync`` had returned; without a clock, at two
-                checks, and at a quarter of all.
+            RuntimeError: Work was still queued when ``sync`` had returned; without a clock, when
+                at least two checks and a quarter of all were late.
         """
         if self._clock:
             last = self._clock.mark()
