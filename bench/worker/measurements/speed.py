@@ -207,8 +207,8 @@ class _Bare:
     """A bare loop in blocks of as many steps as the harness's, one next to each of them.
 
     In every second pair the bare block is first, since the first block after a pause may be slower.
-    It begins, as the harness's does, with steps that do not count. A pair of blocks in which others used the CPUs
-    does not count, and is taken again: as many pairs again at the most.
+    It begins, as the harness's does, with steps that do not count. A pair of blocks in which others
+    used the CPUs does not count, and is taken again: as many pairs again at the most.
     """
 
     def __init__(
