@@ -1,4 +1,4 @@
-"""The transfer article's own loop, a few steps at a time between the blocks of ours.
+"""The transfer article's own loop, a few steps at a time next to the blocks of ours.
 
 What is measured is its pace; how long it would take for its epochs is extrapolated in a table.
 """
@@ -8,12 +8,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from time import perf_counter
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from bench.core.extensions import load_object
 from bench.core.system.machine import Monitor
 from bench.training.frameworks import framework
 from bench.training.recipes.tutorials import ARTICLE_RECIPES
+from bench.worker.measurements.pairs import Block, PairedBlocks
 from bench.worker.session import Session
 
 WARMUP_STEPS = 2
@@ -33,65 +34,38 @@ class CopiedLoop(Protocol):
         """Return when all queued work is done."""
 
 
-class LoopBlocks:
-    """Such a loop, cut into blocks of which each follows one of ours.
+class LoopBlocks(PairedBlocks):
+    """Such a loop, cut into blocks."""
 
-    A pair of blocks in which others used the CPUs does not count, and is taken again: as many pairs
-    again at the most.
-    """
-
-    def __init__(self, loop: CopiedLoop, steps: int, blocks: int) -> None:
-        self._loop, self._blocks = loop, blocks
+    def __init__(self, loop: CopiedLoop, steps: int, blocks: int, monitor: Monitor) -> None:
+        """Of ``steps`` in all, in so many ``blocks``."""
+        super().__init__(self._timed, blocks, monitor)
+        self._loop = loop
         self._steps = max(1, math.ceil(steps / blocks))
-        self._taken: list[_Pair] = []
 
-    def block(self, own: float, *, disturbed: bool, monitor: Monitor) -> None:
-        """Time one block, unless all have been.
-
-        Args:
-            own: Seconds of our block before it.
-            disturbed: Whether others used the CPUs during that one.
-            monitor: Says whether they do during this one.
-        """
-        tried, valid = len(self._taken), sum(not pair.disturbed for pair in self._taken)
-        if valid >= self._blocks or tried >= 2 * self._blocks:
-            return
+    def _timed(self) -> Block:
         ends: list[float] = []
 
         def after_step() -> None:
             self._loop.sync()
             ends.append(perf_counter())
 
-        monitor.begin()
         losses = self._loop.train(WARMUP_STEPS + self._steps, after_step)
-        disturbed = monitor.end().disturbed or disturbed
         mean = sum(losses) / len(losses)
-        loss = mean if math.isfinite(mean) else None
         seconds = ends[-1] - ends[WARMUP_STEPS - 1]
-        self._taken.append(_Pair(own, seconds, loss, disturbed))
+        return Block(seconds, mean if math.isfinite(mean) else None)
 
     def metrics(self) -> dict[str, Any]:
-        """Of the pairs that nothing disturbed, or of all where there is none of these: seconds of
-        both, images and mean loss of each block; the loss shows whether it learns."""
-        chosen = [pair for pair in self._taken if not pair.disturbed] or self._taken
-        chosen = chosen[: self._blocks]
+        """Seconds of both, images and mean loss of each block; the loss shows whether it learns."""
+        pairs = self.pairs()
         return {
-            "seconds": [pair.seconds for pair in chosen],
-            "own_seconds": [pair.own for pair in chosen],
+            "seconds": [pair.other.seconds for pair in pairs],
+            "own_seconds": [pair.own for pair in pairs],
             "steps_per_sample": self._steps,
             "images_per_sample": self._steps * int(self._loop.facts["batch_size"]),
-            "losses": [pair.loss for pair in chosen],
+            "losses": [pair.other.loss for pair in pairs],
             **self._loop.facts,
         }
-
-
-class _Pair(NamedTuple):
-    """A block of ours and one of the loop; the loss is the loop's."""
-
-    own: float
-    seconds: float
-    loss: float | None
-    disturbed: bool
 
 
 def article_blocks(bench: Session, blocks: int) -> LoopBlocks | None:
@@ -107,4 +81,4 @@ def article_blocks(bench: Session, blocks: int) -> LoopBlocks | None:
         seed=case.seed,
         device=case.device,
     )
-    return LoopBlocks(loop, steps, blocks)
+    return LoopBlocks(loop, steps, blocks, bench.monitor)

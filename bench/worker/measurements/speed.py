@@ -20,6 +20,7 @@ from bench.worker.device.time import DeviceTimer
 from bench.worker.device.watch import BlockWatch
 from bench.worker.measurements.article_loop import LoopBlocks, article_blocks
 from bench.worker.measurements.layers import layer_pairs
+from bench.worker.measurements.pairs import Block, PairedBlocks
 from bench.worker.measurements.parallel import parallel_metrics
 from bench.worker.measurements.sync_audit import audit
 from bench.worker.measurements.tutorial_loop import tutorial_blocks
@@ -50,10 +51,11 @@ class _Blocks:
         bench: Session,
         steps: int,
         before: Callable[[], None],
-        between: Callable[[], None],
+        after: Callable[[], None],
     ) -> None:
+        """``before`` and ``after`` each block, other loops take theirs."""
         self._bench, self._steps = bench, steps
-        self._before, self._between = before, between
+        self._before, self._after = before, after
         self._lead = whole_calls(bench, lead_of(steps))
         self._taken, self._started = 0, 0.0
         self.watch = _watch(bench)
@@ -94,7 +96,7 @@ class _Blocks:
         self.timer.record()
         self._taken = 0
         self._bench.schedule.record_block(self.seconds[-1:], state)
-        self._between()
+        self._after()
         return self._next()
 
 
@@ -120,17 +122,20 @@ def train_throughput(bench: Session) -> Result:
     first, limits = bench.first_step(), bench.limits
     found = _steps_per_block(bench)
     steps = bench.schedule.steps or whole_calls(bench, found)
-    bare = _Bare(bench, lambda: bench.trainer.bare_loop(bench.input_at(0)), steps)
+    bare = _bare_blocks(bench, lambda: bench.trainer.bare_loop(bench.input_at(0)), steps)
     copied = _copied_loops(bench)
+    others = [*([bare] if bare else []), *copied.values()]
 
-    def between() -> None:
+    def before() -> None:
+        for loop in others:
+            loop.before()
+
+    def after() -> None:
         bench.progress(min(len(blocks.seconds) / limits.blocks, 1.0), "training")
-        own, disturbed = blocks.seconds[-1], blocks.disturbed[-1]
-        bare.after(disturbed=disturbed)
-        for loop in copied.values():
-            loop.block(own, disturbed=disturbed, monitor=bench.monitor)
+        for loop in others:
+            loop.after(blocks.seconds[-1], disturbed=blocks.disturbed[-1])
 
-    blocks = _Blocks(bench, steps, bare.before, between)
+    blocks = _Blocks(bench, steps, before, after)
     blocks.take()
     samples = blocks.seconds
     images = steps * bench.setup.case.batch_size
@@ -139,7 +144,7 @@ def train_throughput(bench: Session) -> Result:
         "first_step_seconds": first,
         "steps_per_sample": steps,
         "flops_per_image": _training_flops(bench),
-        "overhead": bare.pairs(samples, images),
+        "overhead": _overhead(bare, images),
         **blocks.watch.metrics(images * len(samples)),
         **blocks.timer.metrics(),
         **{name: loop.metrics() for name, loop in copied.items()},
@@ -203,68 +208,31 @@ def _steps_of_a_queue(bench: Session, steps: int) -> int:
     return max(1, round(bench.limits.block_seconds / pace))
 
 
-class _Bare:
-    """A bare loop in blocks of as many steps as the harness's, one next to each of them.
+def _bare_blocks(
+    bench: Session, make: Callable[[], Callable[[int], None] | None], steps: int
+) -> PairedBlocks | None:
+    """A bare loop in blocks of as many steps as the harness's, which begin, as the harness's do,
+    with steps that do not count; None where none is asked for or the trainer has none."""
+    most = bench.limits.overhead_blocks if bench.schedule.extras else 0
+    loop = make() if most else None
+    if loop is None:
+        return None
+    loop(min(steps, 2))  # trace and compile outside the clock
 
-    In every second pair the bare block is first, since the first block after a pause may be slower.
-    It begins, as the harness's does, with steps that do not count. A pair of blocks in which others
-    used the CPUs does not count, and is taken again: as many pairs again at the most.
-    """
+    def take() -> Block:
+        loop(lead_of(steps))
+        return Block(_timed(lambda: loop(steps)))
 
-    def __init__(
-        self,
-        bench: Session,
-        make: Callable[[], Callable[[int], None] | None],
-        steps: int,
-    ) -> None:
-        self._most = bench.limits.overhead_blocks if bench.schedule.extras else 0
-        self._loop = make() if self._most else None
-        self._steps, self._monitor = steps, bench.monitor
-        self._first: tuple[float, bool] | None = None
-        """A block that was taken before the harness's."""
-        self._seconds: list[float] = []
-        self._disturbed: list[bool] = []
-        """Whether a block of the pair was."""
-        if self._loop is not None:
-            self._loop(min(steps, 2))  # trace and compile outside the clock
+    return PairedBlocks(take, most, bench.monitor)
 
-    def before(self) -> None:
-        """Time a block before the harness's, in every second pair."""
-        loop = self._wanted()
-        self._first = self._block(loop) if loop and len(self._seconds) % 2 else None
 
-    def after(self, *, disturbed: bool) -> None:
-        """Time one after it, in the others; ``disturbed`` is whether the harness's block was."""
-        loop = self._wanted()
-        if not loop:
-            return
-        seconds, others = self._first or self._block(loop)
-        self._seconds.append(seconds)
-        self._disturbed.append(disturbed or others)
-
-    def _wanted(self) -> Callable[[int], None] | None:
-        """The loop; None where all pairs have been taken."""
-        tried = len(self._seconds)
-        going = tried - sum(self._disturbed) < self._most and tried < 2 * self._most
-        return self._loop if going else None
-
-    def _block(self, loop: Callable[[int], None]) -> tuple[float, bool]:
-        """Seconds of a block, and whether it was disturbed."""
-        loop(lead_of(self._steps))
-        self._monitor.begin()
-        seconds = _timed(lambda: loop(self._steps))
-        return seconds, self._monitor.end().disturbed
-
-    def pairs(self, harness: list[float], images: int) -> dict[str, Any] | None:
-        """The pairs that nothing disturbed, or all where there is none of these; None where nothing
-        was asked for or can be compared."""
-        # Later blocks of the harness have no counterpart.
-        found = list(zip(harness, self._seconds, self._disturbed, strict=False))
-        if not found:
-            return None
-        chosen = [pair for pair in found if not pair[2]] or found
-        own, bare = ([pair[side] for pair in chosen[: self._most]] for side in (0, 1))
-        return {"harness": own, "bare": bare, "images_per_sample": images}
+def _overhead(bare: PairedBlocks | None, images: int) -> dict[str, Any] | None:
+    """Seconds of the blocks of both, of ``images`` each."""
+    pairs = bare.pairs() if bare else []
+    if not pairs:
+        return None
+    own, others = [pair.own for pair in pairs], [pair.other.seconds for pair in pairs]
+    return {"harness": own, "bare": others, "images_per_sample": images}
 
 
 def inference(bench: Session) -> Result:
@@ -274,11 +242,12 @@ def inference(bench: Session) -> Result:
     first = _timed(lambda: bench.trainer.predict(next(batches)))
     pace = min(_timed(lambda: bench.trainer.predict(next(batches))) for _ in range(2))
     steps = bench.schedule.steps or max(1, round(limits.block_seconds / pace))
-    bare = _Bare(bench, lambda: bench.trainer.bare_predict(next(batches)), steps)
+    bare = _bare_blocks(bench, lambda: bench.trainer.bare_predict(next(batches)), steps)
     samples: list[float] = []
     watch, timer = _watch(bench), DeviceTimer(bench.trainer)
     while bench.schedule.next():
-        bare.before()
+        if bare:
+            bare.before()
         _predict(bench.trainer, batches, lead_of(steps))
         watch.under_load()
         watch.begin()
@@ -290,13 +259,14 @@ def inference(bench: Session) -> Result:
         watch.end()
         timer.record()
         bench.schedule.record_block(samples[-1:], state)
-        bare.after(disturbed=state.disturbed)
+        if bare:
+            bare.after(samples[-1], disturbed=state.disturbed)
         bench.progress(min(len(samples) / limits.blocks, 1.0), "inference")
     metrics = {
         "first_step_seconds": first,
         "steps_per_sample": steps,
         "flops_per_image": bench.setup.architecture.forward_flops(),
-        "overhead": bare.pairs(samples, steps * size),
+        "overhead": _overhead(bare, steps * size),
         **watch.metrics(steps * size * len(samples)),
         **timer.metrics(),
     }

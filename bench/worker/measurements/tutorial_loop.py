@@ -1,6 +1,6 @@
 """The loop that a framework's tutorials show, next to the harness's own.
 
-In a throughput case a block of it follows each of ours, in the same process. After a training it
+In a throughput case a block of it is next to each of ours, in the same process. After a training it
 takes as many images as ours took, and is evaluated by the same code.
 """
 
@@ -36,7 +36,7 @@ def tutorial_blocks(bench: Session, blocks: int) -> LoopBlocks | None:
         return None
     pace = _pace(loop, bench.limits.warmup_steps + 1)
     steps = max(2, round(bench.limits.block_seconds / pace))
-    return LoopBlocks(loop, steps * blocks, blocks)
+    return LoopBlocks(loop, steps * blocks, blocks, bench.monitor)
 
 
 def tutorial_training(bench: Session, images: int) -> dict[str, Any] | None:

@@ -140,7 +140,7 @@ TUTORIAL_LOOPS = Table(
     "Compared with the tutorials' loops",
     (
         "The idiomatic track compared with the loop that the framework's tutorials show, on the "
-        "same network: a block of theirs after each of ours, in one process. The ratio is of "
+        "same network: a block of theirs next to each of ours, in one process. The ratio is of "
         "images/s, above 1x faster than theirs, with a 95 % bootstrap interval over the pairs.",
         With(
             ("our accuracy", "their accuracy"),
