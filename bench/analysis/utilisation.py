@@ -10,24 +10,37 @@ from typing import Any
 
 from bench.core.records import Record
 from bench.core.system.nvml import harmful
+from bench.stats.estimates import Estimate
 
 Row = dict[str, Any]
 
 
-def utilisation(records: Sequence[Record], flops_per_second: float | None) -> Row:
+def utilisation(records: Sequence[Record], rate: Estimate, flops: float | None) -> Row:
     """Achieved FLOP/s over the highest that was measured on this device in this precision.
 
-    A row above that peak has no share of it: ``above_peak`` says so, and the peak is too low.
+    Args:
+        records: Of one row.
+        rate: Their images/s; its interval is that of the share.
+        flops: Operations of an image; None where they are unknown.
+
+    Returns:
+        The share with its ends, and what it is taken of. A row above that peak has no share of it:
+        ``above_peak`` says so, and the peak is too low.
     """
     found = [r.metrics["ceiling"] for r in records if r.metrics.get("ceiling")]
     best = max(found, key=lambda one: float(one["flops_per_second"]), default=None)
     ceiling = None if best is None else best["flops_per_second"]
-    share = None if ceiling is None or flops_per_second is None else flops_per_second / ceiling
-    above = share is not None and share > 1
+    value, low, high = (
+        None if ceiling is None or flops is None or end is None else end * flops / ceiling
+        for end in rate
+    )
+    above = value is not None and value > 1
     return {
         "ceiling_flops_per_second": ceiling,
         "ceiling_precision": None if best is None else best.get("precision"),
-        "utilisation": None if above else share,
+        "utilisation": None if above else value,
+        "utilisation_low": None if above else low,
+        "utilisation_high": None if above else high,
         "above_peak": above,
     }
 

@@ -306,6 +306,9 @@ def test_utilisation_is_achieved_over_the_highest():
     assert row["flops_per_second"] == pytest.approx(60e9)  # 200 images/s of 0.3 GFLOP
     assert row["ceiling_flops_per_second"] == 240e9
     assert row["utilisation"] == pytest.approx(0.25)
+    peak = 240e9 / 0.3e9  # images/s
+    ends = [row["utilisation_low"], row["utilisation_high"]]
+    assert ends == pytest.approx([row["low"] / peak, row["high"] / peak])
     (shown,) = cells("throughput", [record])
     assert shown["% of peak (measured)"] == "25.0 %"
     text = as_markdown(TABLE["throughput"], [record])
