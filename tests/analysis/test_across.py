@@ -95,6 +95,11 @@ def only(runs: Sequence[Run]) -> Series:
     return series
 
 
+def test_series_of_a_framework_are_in_the_order_of_their_batches() -> None:
+    run = a_run("a", *(timed(1, batch_size=size) for size in (128, 1024, 64)))
+    assert [series.case.batch_size for series in series_of([run])] == [64, 128, 1024]
+
+
 def test_points_are_in_the_order_of_time_whatever_that_of_the_runs() -> None:
     series = only(over_days([1, 2, 3])[::-1])
     assert [point.run for point in series.points] == ["run-1", "run-2", "run-3"]

@@ -187,6 +187,9 @@ def _order(series: Series) -> tuple[object, ...]:
         place(series.kind, tuple(KINDS)),
         variant_place(case),
         framework_place(case.framework),
+        case.batch_size,
+        case.input_size,
+        case.devices,
         case.id,
     )
 
