@@ -79,12 +79,25 @@ class Prepare(nn.Module):
         """Normalise, then resize."""
         if self._takes_features:
             return images.to(self._dtype)
-        x = images.permute(0, 3, 1, 2)  # (B, 3, 32, 32), a view
-        resized = x.shape[2:] != (self._enlarged, self._enlarged) or self._enlarged != self._size
+        height, width = images.shape[1:3]
+        resized = (height, width) != (self._enlarged, self._enlarged)
+        resized = resized or self._enlarged != self._size
         layout = self._layout_before_resize() if resized else self._layout
-        x = x.to(self._dtype, memory_format=layout)  # a copy: bytes become floating point
-        x.div_(255).sub_(self._mean).div_(self._std)
+        if layout == torch.channels_last:
+            x = self._normalised_by_rows(images)
+        else:
+            x = images.permute(0, 3, 1, 2).to(self._dtype, memory_format=layout)
+            x.div_(255).sub_(self._mean).div_(self._std)
         return self._resize(x) if resized else x
+
+    def _normalised_by_rows(self, images: Tensor) -> Tensor:
+        """By whole rows of pixels: three channels are too few for a vector unit."""
+        width = images.shape[2]
+        mean, std = (values.flatten().repeat(width) for values in (self._mean, self._std))
+        rows = images.flatten(2)  # (B, H, 3W)
+        rows = rows.to(self._dtype, memory_format=torch.contiguous_format)
+        rows.div_(255).sub_(mean).div_(std)
+        return rows.view(images.shape).permute(0, 3, 1, 2)
 
     def _layout_before_resize(self) -> torch.memory_format:
         return self._layout
