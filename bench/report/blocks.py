@@ -365,7 +365,7 @@ def _cell(key: str, row: Row) -> str:
         return NOTHING
     if key == "reached" and "goal" in row:  # the accuracy at the goal, elsewhere a number of seeds
         return percent(value)
-    shown = _number(key, value)
+    shown = f"{row.get(f'{key}_bound', '')} {_number(key, value)}".lstrip()
     low, high = (_end(key, row, side) for side in ("low", "high"))
     ends = _ends(key, low, high)
     return shown if ends == NOTHING else f"{shown} {ends}"

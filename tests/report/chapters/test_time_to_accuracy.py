@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench.core.records import RecordStore
+from bench.report.blocks import stale
 from bench.report.chapters.learning.time_to_accuracy import time_to_accuracy
 from bench.report.plot_style import style
 from bench.report.tables import TABLES, as_markdown, frame, sections
@@ -226,6 +228,17 @@ def test_a_seed_behind_the_horizon_makes_the_mean_a_floor():
     records = [run(90.0, end=200.0), run(20.0, end=60.0, framework="keras-jax")]
     assert [row["mean (s)"] for row in cells(records)] == ["≥ 63.5", "23.5"]
     assert [row["reached"] for row in cells(records)] == ["1 of 1", "1 of 1"]
+
+
+def test_a_bound_is_one_on_every_page(tmp_path):
+    """A page had 63.5 where the report has ≥ 63.5."""
+    records = [run(90.0, end=200.0), run(20.0, end=60.0, framework="keras-jax")]
+    RecordStore(tmp_path / "results" / "one").append(*records)
+    page = tmp_path / "page.md"
+    block = "table: run=one name=time_to_accuracy framework=pytorch columns='mean_seconds'"
+    page.write_text(f"<!-- {block} -->\n<!-- /table -->\n", encoding="utf-8")
+    stale(page, write=True)
+    assert " ≥ 63.5 |" in page.read_text(encoding="utf-8")
 
 
 def test_a_diverged_seed_is_known_never_to_arrive_and_cuts_nothing_short():

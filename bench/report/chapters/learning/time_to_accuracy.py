@@ -61,7 +61,8 @@ def time_to_accuracy_rows(results: Results) -> list[Row]:
     which ``within_seconds`` seeds got there; the same in images. ``timed`` seeds have seconds that
     are a measurement; without one, what is in seconds is not a number. Seconds count from the empty
     process where ``seconds_from`` says ``start``, from the first step where it says ``training``.
-    The parts of the start-up are means over seeds.
+    The parts of the start-up are means over seeds. Columns that end in ``_bound`` say where a
+    median or mean is an upper or a lower bound.
     """
     return [
         _row(experiment, goal, follow, results.data) | results.comparability(experiment)
@@ -85,7 +86,18 @@ def _row(experiment: Experiment, goal: float, follow: TimeToAccuracy, data: Data
         row[f"horizon_{unit}"] = horizon
         row[f"within_{unit}"] = sum(seed.reached and seed.time <= horizon for seed in seeds)
     row["seconds_from"] = "start" if follow.with_startup else "training"
+    row |= _evaluations(experiment, goal)
+    for unit in UNITS:
+        row |= _bounds(unit, row)
     return row | _startup(experiment)
+
+
+def _bounds(unit: str, row: Row) -> Row:
+    """Whether the median and the mean are upper or lower bounds: ≤, ≥ or empty."""
+    late, first = row[f"within_{unit}"] < _number_in(unit, row), row["by_first"]
+    # Of seeds before the first evaluation and others after the horizon there is no bound.
+    mean = "" if late == first else (AT_LEAST if late else AT_MOST)
+    return {f"median_{unit}_bound": AT_MOST if first else "", f"mean_{unit}_bound": mean}
 
 
 def _startup(experiment: Experiment) -> Row:
@@ -124,23 +136,14 @@ def columns(rows: Sequence[Row]) -> list[Column]:
     ]
 
 
-def by_evaluation(results: Results, rows: Sequence[Row]) -> list[Row]:
-    """One row for all accuracies that the same evaluations found, with what is known of these.
-
-    ``thresholds`` are the accuracies, ``every_images`` the images between two evaluations, and
-    ``by_first`` whether the first one of each seed found it: it was reached at some time before.
-    """
-    members = {
-        (e.case, e.certified): e
-        for follow in results.once(times_to_accuracy)
-        for e in follow.members
-    }
+def by_evaluation(_: Results, rows: Sequence[Row]) -> list[Row]:
+    """One row for all accuracies that the same evaluations found: ``thresholds``."""
     groups: dict[tuple[object, ...], list[Row]] = {}
     for row in rows:
         of = case_of(row), is_certified_row(row)
         when = (row[f"{m}_{u}"] for m in _WHEN for u in UNITS)
         same = (row["seeds"], row["reached"], *(v if known(v) else None for v in when))
-        groups.setdefault((of, same), []).append(row | _evaluations(members[of], row["threshold"]))
+        groups.setdefault((of, same), []).append(row)
     return [some[-1] | {"thresholds": [r["threshold"] for r in some]} for some in groups.values()]
 
 
@@ -148,7 +151,8 @@ _WHEN = ("median", "mean", "within")
 
 
 def _evaluations(experiment: Experiment, goal: float) -> Row:
-    """What the curves of some seeds say about the evaluations that found an accuracy."""
+    """Images between two evaluations, and whether the first one of each seed found the accuracy:
+    it was reached at some time before."""
     curves = [[point["images"] for point in _curve_of(record)] for record in experiment.ok]
     steps = [b - a for images in curves for a, b in pairwise(images)]
     found = [
@@ -177,19 +181,16 @@ def _median(unit: str, row: Row) -> str:
     value = row[f"median_{unit}"]
     if not _number_in(unit, row):
         return NOTHING
-    if not known(value):
-        return "never"
-    return f"{AT_MOST} {_show(unit, value)}" if row.get("by_first") else _show(unit, value)
+    return _bounded(unit, "median", row) if known(value) else "never"
 
 
 def _mean(unit: str, row: Row) -> str:
-    shown, late = _show(unit, row[f"mean_{unit}"]), row[f"within_{unit}"] < _number_in(unit, row)
-    if not _number_in(unit, row):
-        return NOTHING
-    if row.get("by_first"):
-        # Of seeds before the first evaluation and others after the horizon there is no bound.
-        return shown if late else f"{AT_MOST} {shown}"
-    return f"{AT_LEAST} {shown}" if late else shown
+    return _bounded(unit, "mean", row) if _number_in(unit, row) else NOTHING
+
+
+def _bounded(unit: str, name: str, row: Row) -> str:
+    key = f"{name}_{unit}"
+    return f"{row[f'{key}_bound']} {_show(unit, row[key])}".lstrip()
 
 
 def _number_in(unit: str, row: Row) -> int:
