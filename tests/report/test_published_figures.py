@@ -70,8 +70,8 @@ def test_the_published_calibration_is_what_was_counted():
     text = (ROOT / "docs" / "statistics.md").read_text(encoding="utf-8")
     shares: dict[tuple[str, int], list[str]] = {}
     for count in counted:
-        share = 100 * count["correct"] / count["total"]
-        shares.setdefault((count["source"], count["processes"]), []).append(f"{share:.3g}")
+        share = f"{count['correct'] / count['total']:.1%}".removesuffix("%").removesuffix(".0")
+        shares.setdefault((count["source"], count["processes"]), []).append(share)
     for noise in NOISES:
         (line,) = re.findall(rf"^\| {noise.name}: .*$", text, re.MULTILINE)
         cells = [cell.strip() for cell in line.split("|")[2:-1]]
