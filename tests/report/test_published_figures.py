@@ -19,6 +19,7 @@ from bench.core.kinds import THROUGHPUT
 from bench.core.records import RecordStore
 from bench.report.blocks import stale, unmarked
 from bench.report.chapters.speed.interleaved import interleaved_rows
+from bench.report.format import percent
 from bench.stats.seeds import welch_difference
 
 ROOT = Path(__file__).parents[2]
@@ -70,7 +71,7 @@ def test_the_published_calibration_is_what_was_counted():
     text = (ROOT / "docs" / "statistics.md").read_text(encoding="utf-8")
     shares: dict[tuple[str, int], list[str]] = {}
     for count in counted:
-        share = f"{count['correct'] / count['total']:.1%}".removesuffix("%").removesuffix(".0")
+        share = percent(count["correct"] / count["total"]).removesuffix(" %")
         shares.setdefault((count["source"], count["processes"]), []).append(share)
     for noise in NOISES:
         (line,) = re.findall(rf"^\| {noise.name}: .*$", text, re.MULTILINE)
