@@ -83,7 +83,7 @@ class Prepare(nn.Module):
         resized = (height, width) != (self._enlarged, self._enlarged)
         resized = resized or self._enlarged != self._size
         layout = self._layout_before_resize() if resized else self._layout
-        if layout == torch.channels_last:
+        if layout == torch.channels_last and images.device.type == "cpu":
             x = self._normalised_by_rows(images)
         else:
             x = images.permute(0, 3, 1, 2).to(self._dtype, memory_format=layout)
@@ -91,7 +91,7 @@ class Prepare(nn.Module):
         return self._resize(x) if resized else x
 
     def _normalised_by_rows(self, images: Tensor) -> Tensor:
-        """By whole rows of pixels: three channels are too few for a vector unit."""
+        """By whole rows of pixels: three channels are too few for a vector unit of a CPU."""
         width = images.shape[2]
         mean, std = (values.flatten().repeat(width) for values in (self._mean, self._std))
         rows = images.flatten(2)  # (B, H, 3W)

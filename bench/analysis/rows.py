@@ -219,8 +219,9 @@ def _throughput_row(experiment: Experiment, results: Results) -> Row:
     flops = [
         r.metrics["flops_per_image"] for r in experiment.ok if r.metrics.get("flops_per_image")
     ]
-    row["flops_per_second"] = rate.value * flops[0] if flops else None
-    row |= utilisation(experiment.ok, rate, flops[0] if flops else None)
+    each = flops[0] if flops else None
+    row["flops_per_second"] = rate.value * each if each else None
+    row |= utilisation(experiment.ok, rate, each)
     row |= energy(experiment.ok) | device_memory(experiment.ok) | disturbances(experiment.ok)
     first = [r.metrics.get("first_step_seconds") for r in experiment.ok]
     known = [seconds for seconds in first if seconds is not None]

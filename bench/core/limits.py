@@ -36,11 +36,11 @@ class Limits:
     block_seconds: float = 0.8
     """A block has as many steps as fit, at least one."""
     overhead_blocks: int = 0
-    """Blocks of the bare loop, each after one of the harness's; 0 measures no overhead."""
+    """Blocks of the bare loop, each next to one of the harness's; 0 measures no overhead."""
     article_steps: int = 0
     """Steps of the transfer article's own loop, spread over the blocks; 0 runs none."""
     tutorial_loop: bool = False
-    """Whether the framework's tutorials' loop is timed, too: a block of it after each of our
+    """Whether the framework's tutorials' loop is timed, too: a block of it next to each of our
     blocks, and after a training as many images of it as ours took."""
     layer_pairs: bool = False
     """Whether layers that the suite writes itself are compared with the framework's own."""

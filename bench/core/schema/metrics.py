@@ -240,8 +240,8 @@ METRICS: dict[str, Metric] = {
         Metric(
             "overhead",
             THROUGHPUT,
-            "Blocks of the harness and of a bare loop, alternating: `harness`, `bare`, "
-            "`images_per_sample`.",
+            "Blocks of the harness and of a bare loop next to each of them, each first in turn: "
+            "`harness`, `bare`, `images_per_sample`.",
             "s",
             _OVERHEAD,
         ),
@@ -273,15 +273,16 @@ METRICS: dict[str, Metric] = {
         Metric(
             "article_loop",
             _TRAINING,
-            "Blocks of the transfer article's own loop: `seconds`, `images_per_sample`, `losses`.",
+            "Blocks of the transfer article's own loop: `seconds`, `images_per_sample`, `losses`, "
+            "and `own_seconds` of our block next to each.",
             "s",
             object_of(_BLOCKS, _LOOP),
         ),
         Metric(
             "tutorial_loop",
             (*_TRAINING, ACCURACY),
-            "The loop of the framework's tutorials: blocks alternating with ours, or after a "
-            "training its own on as many images.",
+            "The loop of the framework's tutorials: a block next to each of ours (`seconds`, and "
+            "`own_seconds` of ours), or after a training its own on as many images.",
             "s",
             _TUTORIAL_LOOP,
         ),

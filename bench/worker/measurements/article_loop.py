@@ -39,9 +39,9 @@ class LoopBlocks(PairedBlocks):
 
     def __init__(self, loop: CopiedLoop, steps: int, blocks: int, monitor: Monitor) -> None:
         """Of ``steps`` in all, in so many ``blocks``."""
-        super().__init__(self._timed, blocks, monitor)
         self._loop = loop
         self._steps = max(1, math.ceil(steps / blocks))
+        super().__init__(self._timed, blocks, monitor)
 
     def _timed(self) -> Block:
         ends: list[float] = []

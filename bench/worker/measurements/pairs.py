@@ -27,9 +27,9 @@ class Pair(NamedTuple):
 class PairedBlocks:
     """Another loop in blocks, one next to each of the harness's.
 
-    In every second pair the other block is first, since the first block after a pause may be
-    slower. A pair of blocks in which others used the CPUs does not count, and is taken again: as
-    many pairs again at the most.
+    In every second pair that counts the other block is first, since the first block after a pause
+    may be slower. A pair in which others used the CPUs does not count, and is taken again: as many
+    pairs again at the most.
     """
 
     def __init__(self, take: Callable[[], Block], most: int, monitor: Monitor) -> None:
@@ -47,7 +47,8 @@ class PairedBlocks:
 
     def before(self) -> None:
         """Time a block before the harness's, in every second pair."""
-        self._first = self._block() if self._wanted() and len(self._pairs) % 2 else None
+        counted = [pair for pair in self._pairs if not pair.disturbed] or self._pairs
+        self._first = self._block() if self._wanted() and len(counted) % 2 else None
 
     def after(self, own: float, *, disturbed: bool) -> None:
         """Time a block after the harness's, in the other pairs.

@@ -127,7 +127,7 @@ def train_throughput(bench: Session) -> Result:
     others = [*([bare] if bare else []), *copied.values()]
 
     def before() -> None:
-        for loop in others:
+        for loop in reversed(others):  # the mirror of what follows a block
             loop.before()
 
     def after() -> None:
@@ -169,7 +169,7 @@ def _training_flops(bench: Session) -> int:
 
 
 def _copied_loops(bench: Session) -> dict[str, LoopBlocks]:
-    """Copied loops that alternate with ours, by the name of their metrics."""
+    """Copied loops with a block next to each of ours, by the name of their metrics."""
     if not bench.schedule.extras or bench.setup.case.devices > 1:
         return {}
     blocks = bench.limits.blocks

@@ -29,6 +29,14 @@ def close(ours: NDArray[np.floating], own: NDArray[np.floating], relative: float
     np.testing.assert_allclose(ours, own, rtol=0, atol=relative * np.abs(own).max())
 
 
+def test_images_normalised_by_rows_have_the_same_bits() -> None:
+    arrays = found().arrays
+    rows, planes = arrays["prepared/rows"], arrays["prepared/planes"]
+    assert rows.shape == (8, 3, 32, 32)
+    assert len(np.unique(rows)) > 100
+    assert np.array_equal(rows, planes)
+
+
 @pytest.mark.parametrize("part", PARTS)
 @pytest.mark.parametrize("side", ["ours", "last"])
 @pytest.mark.parametrize("case", SEEING_ALL)

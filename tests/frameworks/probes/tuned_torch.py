@@ -17,8 +17,16 @@ from models_torch.baselines import tutorial_loop
 from models_torch.layers import dense
 from models_torch.layers.conv import SmallMapConv2d
 from models_torch.layers.dropout import Dropout
+from models_torch.preprocess import Prepare
 from tests.frameworks.support.convolutions import SEEING_ALL
-from tests.frameworks.support.networks import ABLATION, IDIOMATIC, TUNED, setup, step_input
+from tests.frameworks.support.networks import (
+    ABLATION,
+    IDIOMATIC,
+    TUNED,
+    random_images,
+    setup,
+    step_input,
+)
 from tests.frameworks.support.pieces import DROPOUT_RATES
 from tests.frameworks.support.trainers import create
 
@@ -34,7 +42,21 @@ def run(framework: str) -> tuple[dict[str, Any], dict[str, Any]]:
         arrays |= _conv(name, size, kernel)
     arrays |= _linear() | _dropout()
     trained = {name: _trained(framework, name) for name in VARIANTS if name.startswith("cifar")}
+    arrays |= _prepared()
     return {"tracks": tracks, "types": _types(), "trained": trained}, arrays
+
+
+def _prepared() -> dict[str, Any]:
+    """Images that stay in NHWC and in NCHW, both as NCHW."""
+    given = setup(_rows())
+    images = torch.from_numpy(random_images(8, seed=5))
+    arrays = {}
+    for name, layout in (("rows", torch.channels_last), ("planes", torch.contiguous_format)):
+        prepare = Prepare(given, torch.device("cpu"), torch.float32, layout)
+        made = prepare(images)
+        assert made.is_contiguous(memory_format=layout)
+        arrays[f"prepared/{name}"] = made.contiguous().numpy()
+    return arrays
 
 
 def _trained(framework: str, name: str) -> list[float]:

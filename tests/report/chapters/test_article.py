@@ -21,6 +21,7 @@ from bench.worker import session
 from bench.worker.measurements import article_loop as measure_article
 from bench.worker.measurements import speed as measure_speed
 from bench.worker.measurements.article_loop import WARMUP_STEPS, LoopBlocks, article_blocks
+from bench.worker.measurements.pairs import Block, PairedBlocks
 from tests.support import fakes
 from tests.support.plugins import fake_weights
 from tests.support.synthetic_records.synthetic import ENVIRONMENT, make_record
@@ -95,6 +96,23 @@ def test_a_disturbed_pair_is_taken_again_and_does_not_count(clock: Clock) -> Non
     found = beside.metrics()
     assert found["own_seconds"] == [0, 3, 4]
     assert len(found["seconds"]) == len(found["losses"]) == 3
+
+
+def test_the_pairs_that_count_have_each_loop_first_in_turn() -> None:
+    order: list[str] = []
+
+    def take() -> Block:
+        order.append("other")
+        return Block(1.0)
+
+    machine: Any = fakes.Machine(1)  # the other loop's second block
+    paired = PairedBlocks(take, 3, machine)
+    for _ in range(4):
+        paired.before()
+        order.append("ours")
+        paired.after(1.0, disturbed=False)
+    assert order == ["ours", "other", *["other", "ours"] * 2, "ours", "other"]
+    assert len(paired.pairs()) == 3
 
 
 def test_on_a_machine_that_is_never_quiet_all_pairs_count_and_have_an_end(clock: Clock) -> None:
@@ -190,6 +208,9 @@ def test_its_blocks_are_next_to_ours_and_each_is_first_in_turn(
         def sync(self) -> None:
             order.append("sync")
 
+        def bare_loop(self, step_input: Any) -> Callable[[int], None]:
+            return lambda steps: order.append(f"bare {steps}")
+
     case = fakes.case(recipe="steady")
     setup = session.Setup(
         case,
@@ -200,14 +221,15 @@ def test_its_blocks_are_next_to_ours_and_each_is_first_in_turn(
         data.std,
         2,
     )
-    limits = Limits(warmup_steps=1, blocks=3, block_seconds=0.0)
+    limits = Limits(warmup_steps=1, blocks=3, block_seconds=0.0, overhead_blocks=3)
     bench = session.Session(Trainer(setup), setup, data, limits, lambda *_: None, 0.0, 0.0)
     bench.monitor = fakes.Machine()  # type: ignore[assignment]  # others may use this machine
     found = measure_speed.train_throughput(bench)
     assert len(found.metrics["article_loop"]["own_seconds"]) == 3
     ours = ["sync", "sync"]  # a block of ours begins and ends with a sync
-    first = order.index("article") - len(ours)
-    expected = [*ours, "article", "article", *ours, *ours, "article"]
+    bare = ["bare 1", "bare 1"]  # its block begins with a step that does not count
+    first = order.index("article") - len(ours) - len(bare)
+    expected = [*ours, *bare, "article", "article", *bare, *ours, *ours, *bare, "article"]
     assert order[first : first + len(expected)] == expected
     assert order.count("article") == 3
 

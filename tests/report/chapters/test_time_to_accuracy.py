@@ -230,6 +230,25 @@ def test_a_seed_behind_the_horizon_makes_the_mean_a_floor():
     assert [row["reached"] for row in cells(records)] == ["1 of 1", "1 of 1"]
 
 
+@pytest.mark.parametrize(
+    ("found", "bounds"),
+    [
+        ((5000, 5000, 10000), ("≤", "≤")),  # the middle one was there at the first evaluation
+        ((5000, 10000, 10000), ("", "≤")),
+        ((10000, 10000, 10000), ("", "")),
+        ((5000, None, None), ("", "")),  # never in half of the seeds, and no bound of the mean
+        ((10000, None, None), ("", "≥")),
+    ],
+)
+def test_a_seed_that_the_first_evaluation_found_makes_an_upper_bound(found, bounds):
+    records = [
+        evaluated(run(1.0, seed=seed), every=5000, thresholds=[(0.5, images)])
+        for seed, images in enumerate(found)
+    ]
+    row = rows(records)["pytorch"]
+    assert (row["median_images_bound"], row["mean_images_bound"]) == bounds
+
+
 def test_a_bound_is_one_on_every_page(tmp_path):
     """A page had 63.5 where the report has ≥ 63.5."""
     records = [run(90.0, end=200.0), run(20.0, end=60.0, framework="keras-jax")]

@@ -87,7 +87,7 @@ ASKED = Limits(warmup_steps=1, blocks=3, block_seconds=2.0, tutorial_loop=True)
 
 
 @pytest.mark.slow
-def test_a_block_of_it_is_next_to_each_of_ours_and_as_long(made: list[Loop]) -> None:
+def test_its_blocks_are_as_long_as_ours(made: list[Loop]) -> None:
     found = train_throughput(made_bench(replace(ASKED, block_seconds=2.0, audit_repeats=1)))
     told = found.metrics["tutorial_loop"]
     (loop,) = made

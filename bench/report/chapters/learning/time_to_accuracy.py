@@ -93,11 +93,18 @@ def _row(experiment: Experiment, goal: float, follow: TimeToAccuracy, data: Data
 
 
 def _bounds(unit: str, row: Row) -> Row:
-    """Whether the median and the mean are upper or lower bounds: ≤, ≥ or empty."""
-    late, first = row[f"within_{unit}"] < _number_in(unit, row), row["by_first"]
+    """Whether the median and the mean are upper or lower bounds: ≤, ≥ or empty.
+
+    A seed that the first evaluation found was there at some time before.
+    """
+    late, first = row[f"within_{unit}"] < _number_in(unit, row), bool(row["at_first"])
     # Of seeds before the first evaluation and others after the horizon there is no bound.
     mean = "" if late == first else (AT_LEAST if late else AT_MOST)
-    return {f"median_{unit}_bound": AT_MOST if first else "", f"mean_{unit}_bound": mean}
+    median_first = known(row[f"median_{unit}"]) and 2 * row["at_first"] >= row["seeds"]
+    return {
+        f"median_{unit}_bound": AT_MOST if median_first else "",
+        f"mean_{unit}_bound": mean if known(row[f"mean_{unit}"]) else "",
+    }
 
 
 def _startup(experiment: Experiment) -> Row:
@@ -151,8 +158,7 @@ _WHEN = ("median", "mean", "within")
 
 
 def _evaluations(experiment: Experiment, goal: float) -> Row:
-    """Images between two evaluations, and whether the first one of each seed found the accuracy:
-    it was reached at some time before."""
+    """Images between two evaluations, and the seeds whose first one found the accuracy."""
     curves = [[point["images"] for point in _curve_of(record)] for record in experiment.ok]
     steps = [b - a for images in curves for a, b in pairwise(images)]
     found = [
@@ -164,7 +170,7 @@ def _evaluations(experiment: Experiment, goal: float) -> Row:
     ]
     return {
         "every_images": median(steps) if steps else None,
-        "by_first": bool(found) and all(reached <= first for reached, first in found),
+        "at_first": sum(reached <= first for reached, first in found),
     }
 
 
@@ -234,7 +240,7 @@ def lead(rows: Sequence[Row]) -> str:
 
 def _found(rows: Sequence[Row]) -> str:
     """What is known of the evaluations that found an accuracy in half of the seeds."""
-    first = {bool(row.get("by_first")) for row in rows if known(row["median_images"])}
+    first = {bool(row["median_images_bound"]) for row in rows if known(row["median_images"])}
     if first == {True}:
         return "was there at the first evaluation,"
     return "was found by an evaluation" if True in first else "was reached"

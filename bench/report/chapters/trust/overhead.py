@@ -29,7 +29,7 @@ _OF_A_NETWORK = ("variant", "batch_size", "input_size", "head")
 
 
 def overhead_rows(results: Results) -> list[Row]:
-    """The harness compared with a bare hand-written loop, measured in alternation.
+    """The harness compared with a bare hand-written loop, in pairs of neighbouring blocks.
 
     ``share`` is bare time over harness time of each pair: 0.99 means that the harness reaches 99 %
     of the bare loop's throughput. Pairs of one network spread more than the harness costs, so that
@@ -129,8 +129,8 @@ _CHART = Forest(
 TABLE = Table(
     "overhead",
     "Cost of the harness",
-    "The suite's own loop compared with a bare hand-written one, measured in alternation: 100 % is "
-    "no cost. Pairs of one network spread more than the suite costs; *all of them* is the "
+    "The suite's own loop compared with a bare hand-written one, in pairs of neighbouring blocks: "
+    "100 % is no cost. Pairs of one network spread more than the suite costs; *all of them* is the "
     "geometric mean over networks.",
     overhead_rows,
     columns,
