@@ -19,7 +19,7 @@ def _no_notes(_: Sequence[Row]) -> list[str]:
     return []
 
 
-def _all_rows(_: Results, rows: Sequence[Row]) -> Sequence[Row]:
+def _all_rows(rows: Sequence[Row]) -> Sequence[Row]:
     return rows
 
 
@@ -73,4 +73,4 @@ class Table:
     times: tuple[str, ...] = ()
     lead: Lead = no_lead
     kinds: tuple[str, ...] = ()
-    shown: Callable[[Results, Sequence[Row]], Sequence[Row]] = _all_rows
+    shown: Callable[[Sequence[Row]], Sequence[Row]] = _all_rows

@@ -121,7 +121,7 @@ def _has_sign(section: Section, sign: str) -> bool:
 
 def _sections(table: Table, results: Results) -> list[Section]:
     parts: dict[tuple[str, bool], list[Row]] = {}
-    for row in table.shown(results, results.once(table.rows)):
+    for row in table.shown(results.once(table.rows)):
         parts.setdefault((row["track"], is_certified_row(row)), []).append(row)
     removed: dict[tuple[str, bool], list[Record]] = {}
     for record in results.removed:

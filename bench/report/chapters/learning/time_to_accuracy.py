@@ -143,7 +143,7 @@ def columns(rows: Sequence[Row]) -> list[Column]:
     ]
 
 
-def by_evaluation(_: Results, rows: Sequence[Row]) -> list[Row]:
+def by_evaluation(rows: Sequence[Row]) -> list[Row]:
     """One row for all accuracies that the same evaluations found: ``thresholds``."""
     groups: dict[tuple[object, ...], list[Row]] = {}
     for row in rows:
