@@ -300,8 +300,8 @@ def test_the_latest_runs_have_values_after_what_tells_cases_apart_and_why_not_co
     assert headers[-1] == "recipe"  # the track says as much
     rows = [dict(zip(headers, row, strict=True)) for row in cells]
     assert [row["case"] for row in rows] == [
-        "closed · batch 128",
         "closed · batch 64",
+        "closed · batch 128",
         "ablation · batch 128",
     ]
     (ablated,) = (row for row in rows if row["track"] == "ablation")
