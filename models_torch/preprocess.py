@@ -79,9 +79,8 @@ class Prepare(nn.Module):
         """Normalise, then resize."""
         if self._takes_features:
             return images.to(self._dtype)
-        height, width = images.shape[1:3]
-        resized = (height, width) != (self._enlarged, self._enlarged)
-        resized = resized or self._enlarged != self._size
+        side = self._enlarged
+        resized = images.shape[1:3] != (side, side) or side != self._size
         layout = self._layout_before_resize() if resized else self._layout
         if layout == torch.channels_last and images.device.type == "cpu":
             x = self._normalised_by_rows(images)

@@ -47,8 +47,8 @@ class PairedBlocks:
 
     def before(self) -> None:
         """Time a block before the harness's, in every second pair."""
-        counted = [pair for pair in self._pairs if not pair.disturbed] or self._pairs
-        self._first = self._block() if self._wanted() and len(counted) % 2 else None
+        second = len(self._undisturbed() or self._pairs) % 2
+        self._first = self._block() if second and self._wanted() else None
 
     def after(self, own: float, *, disturbed: bool) -> None:
         """Time a block after the harness's, in the other pairs.
@@ -63,13 +63,13 @@ class PairedBlocks:
 
     def pairs(self) -> list[Pair]:
         """Those that nothing disturbed, or all where there is none of these."""
-        chosen = [pair for pair in self._pairs if not pair.disturbed] or self._pairs
-        return chosen[: self._most]
+        return (self._undisturbed() or self._pairs)[: self._most]
+
+    def _undisturbed(self) -> list[Pair]:
+        return [pair for pair in self._pairs if not pair.disturbed]
 
     def _wanted(self) -> bool:
-        tried = len(self._pairs)
-        valid = sum(not pair.disturbed for pair in self._pairs)
-        return valid < self._most and tried < 2 * self._most
+        return len(self._undisturbed()) < self._most and len(self._pairs) < 2 * self._most
 
     def _block(self) -> tuple[Block, bool]:
         self._monitor.begin()

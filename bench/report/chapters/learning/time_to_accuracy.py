@@ -149,7 +149,8 @@ def by_evaluation(rows: Sequence[Row]) -> list[Row]:
     for row in rows:
         of = case_of(row), is_certified_row(row)
         when = (row[f"{m}_{u}"] for m in _WHEN for u in UNITS)
-        same = (row["seeds"], row["reached"], *(v if known(v) else None for v in when))
+        seeds = (row["seeds"], row["reached"], row["at_first"])
+        same = (*seeds, *(v if known(v) else None for v in when))
         groups.setdefault((of, same), []).append(row)
     return [some[-1] | {"thresholds": [r["threshold"] for r in some]} for some in groups.values()]
 
