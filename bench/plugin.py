@@ -54,7 +54,7 @@ from bench.harness.resumption.run_settings import Begun
 from bench.harness.run import Run, open_run
 from bench.harness.selection import Selection
 from bench.report.across.text import as_text
-from bench.training.frameworks import framework
+from bench.training.frameworks import framework, precision_note
 
 _BENCHMARKS = Path(__file__).resolve().parent / "benchmarks"
 _SESSION = "alexbench-session"
@@ -360,6 +360,8 @@ class Session:
         ):
             if not self._run.before and (busy := self._run.look_at_machine()):
                 console.print(f"warning: {busy}", style="yellow", soft_wrap=True)
+            if not self._planned and (note := precision_note(self._measured())):
+                console.print(note, style="yellow", soft_wrap=True)
             try:
                 # All with the first group: no certificate is made between two measurements.
                 if not self._planned:

@@ -55,7 +55,7 @@ _FIELDS: dict[str, _Type] = {
     **dict.fromkeys(("command", "code", "started_at"), _TEXT),
     **dict.fromkeys(("options", "profile", "data", "plan"), _OBJECT),
     "versions": _TEXT_BY_NAME,
-    "commit": _or_null(_TEXT),
+    **dict.fromkeys(("commit", "processor"), _or_null(_TEXT)),
     "tasks": _or_null(_PAIRS),
     "resumed": _OBJECTS,
     "frameworks": _TEXTS,

@@ -27,7 +27,8 @@ from bench.core.records import Record
 from bench.core.run_paths import WEIGHTS
 from bench.core.system import nvml
 from bench.core.system.devices import accelerated, parse
-from bench.core.system.environment import gpu_line, processor
+from bench.core.system.environment import gpu_line
+from bench.core.system.processor import processor
 from bench.core.system.resources import usable_cpus, usable_memory
 from bench.core.text import many, without_folders
 from bench.data.dataset import Dataset, load

@@ -24,8 +24,8 @@ from bench.core.cache import cache_folder, keep, recall
 from bench.core.case import Case
 from bench.core.limits import Limits
 from bench.core.system.devices import accelerated
-from bench.core.system.environment import processor
 from bench.core.system.machine import OTHERS
+from bench.core.system.processor import processor
 from bench.core.system.resources import usable_cpus
 from bench.core.text import headline, without_folders
 from bench.harness.devices import card_of

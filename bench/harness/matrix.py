@@ -10,7 +10,6 @@ from pathlib import Path
 from bench.core.case import Case
 from bench.core.errors import UserError
 from bench.core.kinds import ACCURACY, KINDS, TRAIN_THROUGHPUT, kind
-from bench.core.system.devices import accelerated
 from bench.harness.pretraining import wanted
 from bench.harness.profiles import Profile
 from bench.harness.selection import AUTO_BATCH, Network, Selection, networks
@@ -268,6 +267,4 @@ def _batch_sizes(selection: Selection, profile: Profile, network: Network) -> tu
 def _precisions(selection: Selection, on: str, name: str) -> tuple[str, ...]:
     if track(on).shared_precision:
         return ("float32",)  # such tracks are defined in float32
-    row = frameworks.framework(name)
-    own = row.accelerator_precision if accelerated(selection.device) else row.precision
-    return selection.precisions or (own,)
+    return selection.precisions or (selection.own_precision(name),)

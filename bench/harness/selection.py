@@ -105,6 +105,10 @@ class Selection:
                     f"{_LARGEST_SIZE:,}"
                 )
 
+    def own_precision(self, name: str) -> str:
+        """What a framework computes in, where it may choose and ``precisions`` is empty."""
+        return frameworks.own_precision(name, self.device)
+
     def _check_framework(self, name: str) -> None:
         missing = frameworks.framework(name).missing()
         if missing:
@@ -113,6 +117,10 @@ class Selection:
 
 class SelectionElsewhere(Selection):
     """A selection that other machines measure: they are asked what they have installed."""
+
+    def own_precision(self, name: str) -> str:
+        """That of the framework's row, since the nodes' processors are not known here."""
+        return frameworks.own_precision(name, self.device, emulated=False)
 
     def _check_framework(self, name: str) -> None:
         frameworks.framework(name)

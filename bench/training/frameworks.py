@@ -6,14 +6,18 @@ Their order in tables, their colours in plots and the reference of ratios are fa
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 
 from bench.core.case import COMPILED, DEFAULT_EXECUTION, EAGER, GRAPHS, Case
 from bench.core.errors import UserError, unknown
-from bench.core.system.devices import parse
+from bench.core.system.devices import accelerated, parse
+from bench.core.system.processor import BFLOAT16_FLAGS, has_bfloat16
 from bench.training.framework_defaults import KERAS, TORCH, FrameworkDefaults
 from bench.training.tracks import track
+
+_BFLOAT16 = "bfloat16"
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,7 @@ class Framework:
         tuned_environment: Variables of its worker that make it faster, in the tracks with our own
             kernels on the CPU (:func:`tuned_environment_of`).
         precision: Its own choice where the track does not prescribe one: what its users would
-            choose on a CPU because it is faster there.
+            choose on a CPU because it is faster there (:func:`own_precision`).
         accelerator_precision: The same on an accelerator.
         device_probe: ``module:function``, a :data:`~bench.training.interfaces.DeviceProbe`; None:
             it computes on the CPU alone.
@@ -274,6 +278,40 @@ def framework(name: str) -> Framework:
     if name not in FRAMEWORKS:
         raise unknown("framework", name, FRAMEWORKS)
     return FRAMEWORKS[name]
+
+
+def own_precision(name: str, device: str, *, emulated: bool | None = None) -> str:
+    """The precision of a framework where it may choose and nothing else is asked for.
+
+    A processor without instructions for bfloat16 emulates it, many times slower than float32: no
+    documentation recommends it there.
+
+    Args:
+        name: Of the framework.
+        device: Of the case.
+        emulated: Whether a CPU lacks bfloat16; None asks this machine's.
+    """
+    row = framework(name)
+    if accelerated(device):
+        return row.accelerator_precision
+    if emulated is None:
+        emulated = not has_bfloat16()
+    return "float32" if emulated and row.precision == _BFLOAT16 else row.precision
+
+
+def precision_note(cases: Iterable[Case]) -> str | None:
+    """What a processor without bfloat16 means for the cases that are measured on it, in a line."""
+    mine = [case for case in cases if not accelerated(case.device)]
+    if has_bfloat16() or not mine:
+        return None
+    lacking = f"this processor has no bfloat16 ({' or '.join(BFLOAT16_FLAGS)})"
+    if any(case.precision == _BFLOAT16 for case in mine):
+        return f"warning: {lacking}: it is emulated, and many times slower than float32"
+    free = [case for case in mine if not track(case.track).shared_precision]
+    if not any(framework(case.framework).precision == _BFLOAT16 for case in free):
+        return None
+    tracks = " and ".join(dict.fromkeys(case.track for case in free))
+    return f"{tracks} track in float32: {lacking}"
 
 
 def execution_of(case: Case) -> str:

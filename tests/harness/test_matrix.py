@@ -11,7 +11,8 @@ from bench.core.kinds import KINDS, TIMED
 from bench.harness import matrix, pretraining
 from bench.harness.matrix import Task, jobs
 from bench.harness.profiles import PROFILES, Profile
-from bench.harness.selection import Selection
+from bench.harness.selection import Selection, SelectionElsewhere
+from bench.training import frameworks
 from bench.training.defaults import chain
 from bench.training.frameworks import Framework
 from bench.weights.sources import SOURCES
@@ -90,6 +91,7 @@ def test_the_closed_track_is_always_float32(
     precisions: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Framework, "missing", lambda _: None)
+    monkeypatch.setattr(frameworks, "has_bfloat16", lambda: True)
     found = tasks(frameworks=("pytorch", "fake"), precisions=precisions)
     closed = [task.case for task in found if task.case.track == "closed"]
     idiomatic = [task.case for task in found if task.case.track == "idiomatic"]
@@ -98,6 +100,47 @@ def test_the_closed_track_is_always_float32(
     for name, wanted in own.items():
         mine = {case.precision for case in idiomatic if case.framework == name}
         assert mine == (set(precisions) or wanted)
+
+
+@pytest.mark.parametrize(
+    ("native", "choice", "precision", "note"),
+    [
+        (True, {}, "bfloat16", None),
+        (True, {"precisions": ("float32",)}, "float32", None),
+        (False, {}, "float32", "idiomatic track in float32: this processor has no bfloat16"),
+        (False, {"precisions": ("bfloat16",)}, "bfloat16", "warning: this processor has no"),
+        (False, {"device": "cuda"}, "bfloat16", None),
+    ],
+)
+def test_a_processor_without_bfloat16_computes_in_float32_unless_asked(
+    native: bool,
+    choice: dict[str, object],
+    precision: str,
+    note: str | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Framework, "missing", lambda _: None)
+    monkeypatch.setattr(frameworks, "has_bfloat16", lambda: native)
+    cases = [task.case for task in tasks(frameworks=("pytorch",), tracks=("idiomatic",), **choice)]
+    assert {case.precision for case in cases} == {precision}
+    said = frameworks.precision_note(cases)
+    assert said == note if note is None else said and said.startswith(note)
+
+
+def test_nothing_is_said_of_bfloat16_where_no_case_would_have_taken_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(frameworks, "has_bfloat16", lambda: False)
+    assert frameworks.precision_note(task.case for task in tasks()) is None
+
+
+def test_the_nodes_of_a_cluster_are_not_judged_by_the_processor_here(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(frameworks, "has_bfloat16", lambda: False)
+    chosen = SelectionElsewhere(frameworks=("pytorch",), tracks=("idiomatic",))
+    found = [job.case.precision for job in jobs(chosen, fakes.PROFILE)]
+    assert set(found) == {"bfloat16"}
 
 
 @pytest.mark.parametrize(

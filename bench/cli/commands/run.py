@@ -155,6 +155,7 @@ def run(
     from bench.harness.profiles import profile as profile_called
     from bench.harness.run import open_run
     from bench.harness.selection import AUTO_BATCH
+    from bench.training.frameworks import precision_note
 
     outputs.keep("stdout")
     context = click.get_current_context()
@@ -187,6 +188,8 @@ def run(
     )
     if device.words:
         click.echo(device.words, err=True)
+    if where.local and (note := precision_note(job.case for job in todo)):
+        notice(note)
     saved = options["save_weights"]
     current.save_weights = bool(options["recipes"]) if saved is None else saved
     with current:

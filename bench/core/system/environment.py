@@ -6,7 +6,7 @@ import os
 import platform
 import subprocess
 from collections.abc import Mapping
-from functools import cache, lru_cache
+from functools import lru_cache
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 from bench import __version__
 from bench.core.system import nvml, resources
 from bench.core.system.devices import accelerated
+from bench.core.system.processor import processor
 from bench.core.system.resources import affinity, cpu_quota, memory_limit
 
 _ROOT = Path(__file__).resolve().parents[3]
@@ -58,20 +59,6 @@ def gpu_line(environment: Mapping[str, Any]) -> str:
     """What an ``environment`` says of the accelerator, in one line; empty where there is none."""
     facts = environment.get("gpu")
     return nvml.in_words(facts) if isinstance(facts, Mapping) else str(facts or "")
-
-
-@cache
-def processor() -> str:
-    """Model name with the vector extensions that decide how fast it is."""
-    try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return platform.processor() or platform.machine()
-    pairs = (line.partition(":") for line in text.splitlines())
-    fields = {name.strip(): value.strip() for name, _, value in pairs}
-    flags = fields.get("flags", "").split()
-    widest = [name for name in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if name in flags]
-    return f"{fields.get('model name', platform.machine())} ({', '.join(widest) or 'no AVX2'})"
 
 
 def governor() -> str | None:

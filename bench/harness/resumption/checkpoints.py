@@ -25,7 +25,7 @@ from bench.core.records import Record
 from bench.core.run_paths import WEIGHTS
 from bench.core.system import nvml
 from bench.core.system.devices import accelerated
-from bench.core.system.environment import processor
+from bench.core.system.processor import processor
 from bench.core.system.resources import affinity
 from bench.core.text import many
 from bench.data.dataset import Dataset

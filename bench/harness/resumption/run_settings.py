@@ -24,6 +24,7 @@ from bench.core.kinds import kind
 from bench.core.run_file import read_run_file
 from bench.core.run_paths import RUN_FILE
 from bench.core.system.environment import commit
+from bench.core.system.processor import processor
 from bench.core.text import flatten
 from bench.harness.profiles import Profile
 from bench.harness.source_code import digest_of
@@ -84,6 +85,8 @@ class RunSettings:
         versions: Of Python, of this package, and of the packages of each framework.
         code: Digest over the source files that measure.
         commit: Of the checkout, where there is one.
+        processor: Of the machine that measures; None where a cluster does, and in a file of an
+            older version.
         tasks: See `Begun`; None in a file of an older version, unless they were chosen.
         chosen: See `Begun`.
         frameworks: See `Begun`; empty in a file of an older version.
@@ -106,6 +109,7 @@ class RunSettings:
     frameworks: list[str] = field(default_factory=list)
     plan: dict[str, Any] = field(default_factory=dict)
     chosen: bool = False
+    processor: str | None = None
     format: int = _FORMAT
 
     @classmethod
@@ -119,6 +123,7 @@ class RunSettings:
             "versions": _versions(begun.frameworks),
             "code": digest_of(MEASURING, MODULES)[:16],
             "commit": commit(),
+            "processor": None if begun.options.get("executor") else processor(),
             "tasks": begun.tasks,
             "chosen": begun.chosen,
             "frameworks": begun.frameworks,
@@ -176,6 +181,8 @@ class RunSettings:
         if self.data.get("fingerprint") != now.data.get("fingerprint"):
             yield f"data {_label(self.data)}, now {_label(now.data)}"
         yield from _changed(self.versions, now.versions, str, both=True)
+        if self.processor and now.processor and self.processor != now.processor:
+            yield f"processor {self.processor}, now {now.processor}"
         if self.code != now.code:
             edited = "" if self.commit != now.commit else " with other edits"
             yield f"code of commit {self.commit}, now of {now.commit}{edited}"

@@ -65,10 +65,19 @@ def test_every_difference_is_named() -> None:
     assert code.endswith("now of abc")
     (code,) = before.differences(replace(before, code="x"))
     assert code.endswith("with other edits")
+    moved = replace(before, processor="another")
+    assert before.differences(moved) == [f"processor {before.processor}, now another"]
     limits = replace(fakes.LIMITS, blocks=7)
     begun = Begun("", OPTIONS, ("fake",))
     edited = RunSettings.now(begun, replace(fakes.PROFILE, limits=limits), DATA)
     assert before.differences(edited) == ["the profile's limits.blocks 3, now 7"]
+
+
+def test_the_processor_does_not_count_where_it_is_not_known_or_a_cluster_measures() -> None:
+    before = settings()
+    older, cluster = replace(before, processor=None), settings(executor="ray")
+    assert older.differences(before) == []
+    assert cluster.processor is None
 
 
 @pytest.mark.parametrize("tasks", [None, [["a case", "latency"]]])
@@ -101,6 +110,7 @@ def test_a_framework_that_was_installed_since_is_named() -> None:
         *(("options", {name: "a"}) for name in ("seeds", "validation", "batch_sizes")),
         ("options", {"threads": True}),
         *((name, 5) for name in ("tasks", "profile", "versions", "plan", "command", "resumed")),
+        ("processor", 5),
         ("tasks", [1]),
         ("tasks", [["a case"]]),
         ("tasks", [["a case", 1]]),
