@@ -26,8 +26,7 @@ def machine_line(records: Iterable[Record]) -> str | None:
     advice = f"Measure again on a quiet machine.{_swapped(observed)}"
     disturbed = [record for record in observed if is_disturbed(record.metrics)]
     if not disturbed:
-        # Of whole groups: a share of a short block is not known well.
-        shares = [others for r in observed if (others := _state(r).get("others")) is not None]
+        shares = [others for record in observed if (others := _others(record)) is not None]
         if not shares:
             return None
         if max(shares) > OTHERS:
@@ -68,6 +67,22 @@ def _highest(records: Iterable[Record], name: str) -> float:
 def _state(record: Record) -> dict[str, Any]:
     """The machine during the whole group of a record."""
     return record.environment.get("machine_state") or {}
+
+
+def _others(record: Record) -> float | None:
+    """The share of others during a whole group: that of a short block is not known well.
+
+    A group that went on after its last block has no state of its own: then the mean over the
+    record's blocks.
+    """
+    whole: float | None = _state(record).get("others")
+    if whole is not None:
+        return whole
+    blocks = record.metrics["machine"]
+    pairs = zip(blocks.get("others") or (), blocks.get("seconds") or (), strict=False)
+    known = [(share, seconds) for share, seconds in pairs if share is not None and seconds]
+    total = sum(seconds for _, seconds in known)
+    return sum(share * seconds for share, seconds in known) / total if total else None
 
 
 def _swapped(records: Iterable[Record]) -> str:

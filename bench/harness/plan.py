@@ -138,12 +138,21 @@ class TimePlan:
 
     @property
     def expected(self) -> float:
-        """Seconds until the run is over: those that are left, or more where it is late."""
+        """Seconds until the run is over: those that are left, or more where it is late or the
+        machine is slower than the one that the plan was made for."""
         to_come = [one for one in self.stages if one.actual is None]
-        seconds = sum(one.least if one.weight else one.planned for one in to_come)
+        pace = self._pace
+        seconds = pace * sum(one.least if one.weight else one.planned for one in to_come)
         if (now := self._running) is not None and now.actual is None:
-            seconds -= min(now.least or now.planned, self.clock() - self._entered)
+            seconds -= min(pace * (now.least or now.planned), self.clock() - self._entered)
         return max(self.left, seconds)
+
+    @property
+    def _pace(self) -> float:
+        """Seconds per planned one, of the stages of fixed work that are over; 1 at least."""
+        over = [one for one in self.stages if one.actual is not None and not one.weight]
+        planned = sum(one.planned for one in over)
+        return max(1.0, sum(one.actual or 0.0 for one in over) / planned) if planned else 1.0
 
     def lines(self) -> list[str]:
         """The plan, a line each, when the run begins."""

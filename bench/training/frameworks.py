@@ -180,7 +180,7 @@ allocates every activation of a step; by default that memory returns to the kern
 again page by page: 20 % of a training step of these networks. TensorFlow has an allocator of its
 own, and becomes slower."""
 
-_WITH_ONEDNN = {"TF_ENABLE_ONEDNN_OPTS": "1"}
+ONEDNN_SWITCH = "TF_ENABLE_ONEDNN_OPTS"
 """TensorFlow takes oneDNN's kernels of itself only on CPUs with AVX512_VNNI, AVX512_BF16 or AMX:
 https://github.com/tensorflow/tensorflow/blob/v2.21.0/tensorflow/core/util/util.cc. On a CPU with
 AVX2 alone they train these networks several times faster than its own."""
@@ -232,7 +232,7 @@ FRAMEWORKS: dict[str, Framework] = {
             "tensorflow",
             "tensorflow",
             title="Keras on TensorFlow",
-            tuned_environment=_WITH_ONEDNN,
+            tuned_environment={ONEDNN_SWITCH: "1"},
             precision="bfloat16",
             layer_pairs="models_keras.baselines.layer_pairs:create",
             device_installs={"cuda": "pip install 'tensorflow[and-cuda]'"},

@@ -33,6 +33,12 @@ def test_a_quiet_run_says_so_with_the_load_of_whole_groups():
     assert line == "The machine was quiet: others used at most 4 % of the CPUs."
 
 
+def test_a_group_that_went_on_after_its_last_block_has_the_mean_of_its_blocks():
+    long = replace(CALM, seconds=3.0, others=0.048)
+    line = machine_line([record(CALM, long, others=None)])
+    assert line == "The machine was quiet: others used at most 4 % of the CPUs."  # not 3 %
+
+
 def test_a_run_next_to_others_is_not_called_quiet():
     short = replace(CALM, seconds=0.01, others=0.6)
     line = machine_line([record(CALM), record(short, others=0.87)])

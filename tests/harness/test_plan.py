@@ -75,12 +75,12 @@ def test_the_line_says_what_runs_what_remains_and_the_time_left() -> None:
     made = plan(clock)
     shown = []
     made.entered = lambda: shown.append(made.line())
-    spend(made, clock, CERTIFICATES, 61)
-    spend(made, clock, "training", 30)
+    spend(made, clock, CERTIFICATES, 45)
+    spend(made, clock, "training", 35)
     spend(made, clock, "an unknown stage", 5)
     assert shown == [
         "8:20 left · parity certificates · then training and 3 more",
-        "7:19 left · training · then wide and 2 more",
+        "7:35 left · training · then wide and 2 more",
     ]
     clock.now = 600
     assert made.line() == "0:20 left · then wide and 2 more"
@@ -91,6 +91,22 @@ def test_the_line_says_what_runs_what_remains_and_the_time_left() -> None:
     spend(made, clock, "wide", 9)
     assert shown[-1] == "0:12 left · wide · then narrow"
     assert made.line() == "0:00 left · then narrow"
+
+
+def test_on_a_slow_machine_what_remains_takes_as_much_longer_as_what_is_over() -> None:
+    clock = Clock()
+    made = plan(clock)
+    made.stages[2].least, made.stages[3].least = 200.0, 150.0
+    assert made.line().startswith("8:20 left")
+    spend(made, clock, CERTIFICATES, 100)
+    assert made.expected == 2 * (30 + 200 + 150 + 20)  # twice as long as planned
+    spend(made, clock, "training", 20)
+    assert made.expected == 1.5 * (200 + 150 + 20)
+    entered = []
+    made.entered = lambda: entered.append(made.expected)
+    spend(made, clock, "wide", 400)  # a group's seconds are not fixed: they say nothing of the pace
+    assert entered == [1.5 * 370]
+    assert made.expected == 1.5 * 170
 
 
 def test_plan_and_outcome_are_shown_and_kept() -> None:

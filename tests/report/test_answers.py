@@ -259,6 +259,24 @@ def test_a_framework_that_is_much_slower_as_recommended_is_named_with_both_figur
     assert "26.8" not in sentence(SERVING, [calls(0.0108), calls(0.0268, track="tuned")])
 
 
+@pytest.mark.parametrize("track", ["closed", "idiomatic"])
+def test_a_framework_that_leaves_out_onednn_of_itself_is_named_with_what_switches_it_on(track):
+    def said(question=TRAINING, **settings):
+        changes = {"framework": "keras-tensorflow", "track": track, "settings": settings}
+        return sentence(question, [timed(1), timed(3, **changes)])
+
+    assert said(onednn=False).endswith(
+        f"Keras on TensorFlow computes without oneDNN in the {track} track, as it does by default "
+        "on this processor; `TF_ENABLE_ONEDNN_OPTS=1 alexbench run --keep-env "
+        "TF_ENABLE_ONEDNN_OPTS` measures it with oneDNN."
+    )
+    assert "oneDNN" not in said(SERVING, onednn=False)
+    for settings in ({}, {"onednn": True}, {"onednn": None}):
+        assert "oneDNN" not in said(**settings)
+    asked = {"onednn": False, "kept_environment": ["TF_ENABLE_ONEDNN_OPTS=0"]}
+    assert "oneDNN" not in said(**asked)
+
+
 def test_figures_of_a_remark_are_those_of_the_tables():
     """Of several processes: the mean of their medians is another one than the median of all."""
     blocks = [[process, turn, 1] for process in range(2) for turn in range(3)]

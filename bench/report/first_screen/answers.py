@@ -27,7 +27,7 @@ from bench.report.chapters.speed import scaling
 from bench.report.columns import case_of
 from bench.report.first_screen import findings
 from bench.report.first_screen.findings import NOT_COMPARED, Find, Finding
-from bench.report.first_screen.remarks import slower_as_recommended
+from bench.report.first_screen.remarks import slower_as_recommended, without_onednn
 from bench.report.first_screen.small_plots import Mark, small_plot
 from bench.report.first_screen.wording import detected
 from bench.report.format import joined
@@ -83,6 +83,10 @@ class Question:
     remarks: Callable[[Results], list[str]] = lambda _: []
 
 
+def _on_speed(results: Results, *, kinds: tuple[str, ...]) -> list[str]:
+    return [*slower_as_recommended(results, *kinds), *without_onednn(results, *kinds)]
+
+
 _SMALL = ",".join(
     dict.fromkeys(
         name
@@ -98,14 +102,14 @@ QUESTIONS = (
         findings.training,
         f"--kinds {TRAIN_THROUGHPUT}",
         (TRAIN_THROUGHPUT,),
-        remarks=lambda results: slower_as_recommended(results, TRAIN_THROUGHPUT),
+        remarks=partial(_on_speed, kinds=(TRAIN_THROUGHPUT,)),
     ),
     Question(
         "Who serves faster here?",
         findings.serving,
         f"--kinds {INFERENCE},{LATENCY}",
         (INFERENCE, LATENCY),
-        remarks=lambda results: slower_as_recommended(results, INFERENCE, LATENCY),
+        remarks=partial(_on_speed, kinds=(INFERENCE, LATENCY)),
     ),
     Question("Do they learn the same?", findings.learning, f"--kinds {ACCURACY}", (ACCURACY,)),
     Question(

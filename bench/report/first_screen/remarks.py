@@ -1,5 +1,5 @@
 """What a reader of the answers must not miss: a framework's recommended settings that are slower
-than those of the certified track."""
+than those of the certified track, and one that does not use the kernels that it has."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from bench.analysis.results import Results
 from bench.analysis.values import value_of
 from bench.core.case import Case
 from bench.core.kinds import INFERENCE, LATENCY, TRAIN_THROUGHPUT, kind
+from bench.core.records import Record
 from bench.report.first_screen.findings import title
 from bench.report.footnotes import signed
-from bench.report.format import significant
+from bench.report.format import joined, significant
+from bench.training.frameworks import ONEDNN_SWITCH
 from bench.training.tracks import TRACKS
 
 SLOWER = 1.5
@@ -41,6 +43,34 @@ def slower_as_recommended(results: Results, *kinds: str) -> list[str]:
         if seconds[0] > SLOWER * seconds[1]:
             sentences.append(_sentence(stock, certified, seconds))
     return sentences
+
+
+def without_onednn(results: Results, *kinds: str) -> list[str]:
+    """A sentence for each framework that left out oneDNN's kernels on a CPU of itself, without a
+    full stop.
+
+    Args:
+        results: The results of one dataset.
+        kinds: The kinds of measurement that it is about.
+    """
+    tracks: dict[str, dict[str, None]] = {}
+    for e in results.experiments(*kinds):
+        if e.case.track in TRACKS and any(map(_left_out_onednn, e.ok)):
+            tracks.setdefault(title(e.case), {})[e.case.track] = None
+    return [
+        f"{name} computes without oneDNN in the {joined(list(found))} track, as it does by default "
+        f"on this processor; `{ONEDNN_SWITCH}=1 alexbench run --keep-env {ONEDNN_SWITCH}` measures "
+        "it with oneDNN"
+        for name, found in tracks.items()
+    ]
+
+
+def _left_out_onednn(record: Record) -> bool:
+    settings = record.settings
+    if record.case.device != "cpu" or settings.get("onednn") is not False:
+        return False
+    kept = settings.get("kept_environment") or ()
+    return not any(str(one).startswith(f"{ONEDNN_SWITCH}=") for one in kept)
 
 
 def _pairs(results: Results, kinds: tuple[str, ...]) -> Iterator[tuple[Experiment, Experiment]]:
