@@ -70,7 +70,7 @@ def test_shares_are_of_the_cpus_that_are_measured_on(planted: Planted) -> None:
     planted.write(busy=(51.8, 51.7), steal=(1.1, 1.1), throttled=0.4, harness=0.2)
     state = monitor.end()
     assert state.seconds == 2.0
-    assert state.cpu_seconds == 2.5
+    assert state.cpu_seconds == pytest.approx(2.5)
     assert state.threads == 2
     assert state.others == pytest.approx((3.5 - 2.5 - 0.2) / 4)  # the harness is no other
     assert state.steal == pytest.approx(0.2 / 4)
