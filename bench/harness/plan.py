@@ -150,7 +150,8 @@ class TimePlan:
     @property
     def _pace(self) -> float:
         """Seconds per planned one, of the stages of fixed work that are over; 1 at least."""
-        over = [one for one in self.stages if one.actual is not None and not one.weight]
+        fixed = [one for one in self.stages if one.planned and not one.weight]
+        over = [one for one in fixed if one.actual is not None]
         planned = sum(one.planned for one in over)
         return max(1.0, sum(one.actual or 0.0 for one in over) / planned) if planned else 1.0
 

@@ -120,7 +120,7 @@ class SelectionElsewhere(Selection):
 
     def own_precision(self, name: str) -> str:
         """That of the framework's row, since the nodes' processors are not known here."""
-        return frameworks.own_precision(name, self.device, emulated=False)
+        return frameworks.framework(name).precision_on(self.device)
 
     def _check_framework(self, name: str) -> None:
         frameworks.framework(name)

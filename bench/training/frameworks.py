@@ -108,6 +108,10 @@ class Framework:
     colour: str | None = None
     dash: str | None = None
 
+    def precision_on(self, device: str) -> str:
+        """Its own choice on a device, whatever the processor."""
+        return self.accelerator_precision if accelerated(device) else self.precision
+
     def missing(self) -> str | None:
         """Why it cannot run here, with the command that installs it; None when it can."""
         absent = [name for name in self.modules if importlib.util.find_spec(name) is None]
@@ -286,23 +290,15 @@ def framework(name: str) -> Framework:
     return FRAMEWORKS[name]
 
 
-def own_precision(name: str, device: str, *, emulated: bool | None = None) -> str:
-    """The precision of a framework where it may choose and nothing else is asked for.
+def own_precision(name: str, device: str) -> str:
+    """The precision of a framework on this machine, where it may choose and nothing else is asked
+    for.
 
-    A processor without instructions for bfloat16 emulates it, many times slower than float32: no
-    documentation recommends it there.
-
-    Args:
-        name: Of the framework.
-        device: Of the case.
-        emulated: Whether a CPU lacks bfloat16; None asks this machine's.
+    A processor without instructions for bfloat16 emulates it, many times slower than float32.
     """
-    row = framework(name)
-    if accelerated(device):
-        return row.accelerator_precision
-    if emulated is None:
-        emulated = not has_bfloat16()
-    return "float32" if emulated and row.precision == _BFLOAT16 else row.precision
+    wanted = framework(name).precision_on(device)
+    emulated = wanted == _BFLOAT16 and not accelerated(device) and not has_bfloat16()
+    return "float32" if emulated else wanted
 
 
 def precision_note(cases: Iterable[Case]) -> str | None:

@@ -260,7 +260,7 @@ def test_a_framework_that_is_much_slower_as_recommended_is_named_with_both_figur
 
 
 @pytest.mark.parametrize("track", ["closed", "idiomatic"])
-def test_a_framework_that_leaves_out_onednn_of_itself_is_named_with_what_switches_it_on(track):
+def test_a_framework_that_leaves_out_onednn_by_default_is_named_with_what_switches_it_on(track):
     def said(question=TRAINING, **settings):
         torch, keras = timed([0.5, 0.51, 0.49], track=track)
         return sentence(question, [torch, replace(keras, settings=settings)])

@@ -46,7 +46,7 @@ def slower_as_recommended(results: Results, *kinds: str) -> list[str]:
 
 
 def without_onednn(results: Results, *kinds: str) -> list[str]:
-    """A sentence for each framework that left out oneDNN's kernels on a CPU of itself, without a
+    """A sentence for each framework whose default on a CPU leaves out oneDNN's kernels, without a
     full stop.
 
     Args:
