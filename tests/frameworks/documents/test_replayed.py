@@ -47,7 +47,7 @@ def apart(one: NDArray[Any], other: NDArray[Any]) -> float:
     "what",
     [
         "batch",  # preprocess(image), three images
-        "probabilities",  # softmax of the scores of one image
+        "scores",  # of one image
         "slice",  # classifier[:6] on the flattened, pooled features
         "hook",  # the ReLU after the second dense layer
         "mini-batch",
@@ -65,10 +65,20 @@ def test_equal_to_the_documents_own_code(framework: str, what: str, theirs: Answ
 
 
 @each_framework
+def test_probabilities_are_the_softmax_of_the_scores(framework: str, theirs: Answer) -> None:
+    """Of either's own scores: a softmax makes a score's absolute error a relative one."""
+    for answer in (theirs, ours(framework)):
+        scores = answer.arrays["scores"].astype(np.float64)
+        wanted = np.exp(scores - scores.max())
+        assert apart(wanted / wanted.sum(), answer.arrays["probabilities"]) < 1e-6
+
+
+@each_framework
 def test_top_five_with_labels(framework: str, theirs: Answer) -> None:
     found, wanted = ours(framework).facts["top5"], theirs.facts["top5"]
     assert [entry[:2] for entry in found] == [entry[:2] for entry in wanted]
-    assert np.abs(np.subtract(*([e[2] for e in each] for each in (found, wanted)))).max() < 1e-5
+    own = ours(framework).arrays["probabilities"]
+    assert [share for *_, share in found] == pytest.approx([own[at] for _, at, _ in found])
     assert wanted[0][2] > 2 * wanted[4][2], "probabilities that distinguish classes"
 
 

@@ -24,6 +24,7 @@ def run(framework: str) -> tuple[dict[str, Any], dict[str, Any]]:
     arrays["batch"] = batch.transpose(0, 3, 1, 2)
     single = batch[:1]
     logits = model.predict(single, verbose=0)
+    arrays["scores"] = logits[0]
     arrays["probabilities"] = np.array(ops.convert_to_numpy(ops.softmax(logits[0])))
     (best,) = decode_predictions(logits, top=5, categories=model.categories)
     facts["top5"] = [(name, index, share) for index, name, share in best]

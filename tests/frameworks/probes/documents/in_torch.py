@@ -44,6 +44,7 @@ def _first(model: Any, place: Any, facts: dict[str, Any], arrays: dict[str, Any]
     arrays["scratch"] = np.concatenate([w.numpy().ravel()[:1000] for w in scratch.values()])
     seen: dict[str, Any] = {}
     with torch.no_grad():
+        arrays["scores"] = model(single)[0].numpy()
         arrays["probabilities"] = nn.functional.softmax(model(single)[0], dim=0).numpy()
         top = model(single).softmax(dim=1).topk(5, dim=1)
         hook = model.classifier[5].register_forward_hook(

@@ -84,6 +84,7 @@ def _first(paths: list[Path], place: Path, facts: dict[str, Any], arrays: dict[s
         scratch = alexnet(weights=None).state_dict()
     arrays["scratch"] = np.concatenate([w.numpy().ravel()[:1000] for w in scratch.values()])
     with torch.no_grad():
+        arrays["scores"] = network(single)[0].numpy()
         arrays["probabilities"] = nn.functional.softmax(network(single)[0], dim=0).numpy()
         probabilities = network(single).softmax(dim=1)
         top = probabilities.topk(5, dim=1)
