@@ -8,6 +8,7 @@ import pytest
 
 from bench.core.errors import UserError
 from bench.core.kinds import KINDS, TIMED
+from bench.data.batching import whole_batches
 from bench.harness import matrix, pretraining
 from bench.harness.matrix import Task, jobs
 from bench.harness.profiles import PROFILES, Profile
@@ -15,6 +16,7 @@ from bench.harness.selection import Selection, SelectionElsewhere
 from bench.training import frameworks
 from bench.training.defaults import chain
 from bench.training.frameworks import Framework
+from bench.training.recipes import recipe
 from bench.weights.sources import SOURCES
 from tests.support import fakes
 from tests.support.plugins import fake_weights
@@ -220,6 +222,24 @@ def test_other_profiles_have_no_waterfall(profile: Profile) -> None:
 def test_a_shortened_recipe_says_so_in_its_name() -> None:
     (found,) = tasks(frameworks=("fake",), kinds=("accuracy",), budget=0.25)
     assert found.case.recipe == "short@0.25"
+
+
+def test_each_recipe_may_be_shortened_to_its_own_share() -> None:
+    found = tasks(
+        FULL,
+        frameworks=("fake",),
+        tracks=("tuned",),
+        kinds=("accuracy",),
+        variants=("imagenet-lrn",),
+        weights="bvlc",
+        heads=("pool-narrow",),
+        input_sizes=(131,),
+        seeds=1,
+        recipes=("transfer-frozen@0.2", "transfer-finetune@0.6667", "transfer-scratch@0.6667"),
+    )
+    steps = [whole_batches(recipe(t.case.recipe).epochs, 50_000, t.case.batch_size) for t in found]
+    assert [t.case.init for t in found] == ["pretrained", "pretrained", "scratch"]
+    assert steps == [781, 781, 781]
 
 
 def test_without_a_selection_what_is_installed_is_measured() -> None:

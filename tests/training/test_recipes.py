@@ -66,6 +66,7 @@ def test_shortened() -> None:
     assert (short.name, short.epochs) == ("standard@0.25", 4)
     assert short.learning_rate == recipe("standard").learning_rate
     assert recipe("standard").shortened(1) is RECIPES["standard"]
+    assert short.shortened(0.5) == recipe("standard@0.125")
 
 
 def test_name_with_a_budget_gives_the_same_recipe() -> None:

@@ -74,7 +74,8 @@ from bench.training.tracks import TRACKS
     type=float,
     default=1.0,
     show_default=True,
-    help="Train only this fraction of a recipe's epochs; results are labelled as shortened.",
+    help="Train only this fraction of a recipe's epochs; results are labelled as shortened. "
+    "Of one recipe: --recipes NAME@FRACTION.",
 )
 @device_option
 @click.option(

@@ -94,12 +94,14 @@ class Recipe:
         return self.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
 
     def shortened(self, budget: float) -> Recipe:
-        """The recipe with ``budget`` times the epochs; its name ends in ``@budget``."""
+        """The recipe with ``budget`` times the epochs; its name ends in ``@`` and its share of the
+        row's own epochs."""
         if not 0 < budget <= 1:
             raise UserError(f"budget {budget}: must be above 0 and at most 1")
         if budget == 1:
             return self
-        name = f"{self.name}@{budget:g}"
+        row, _, share = self.name.partition("@")
+        name = f"{row}@{budget * float(share or 1):g}"
         return dataclasses.replace(self, name=name, epochs=round(self.epochs * budget, 9))
 
     def to_json(self) -> dict[str, Any]:
