@@ -167,6 +167,16 @@ def test_curves_are_drawn_against_epochs_and_against_seconds():
     assert left.lines[-1].get_ydata()[-1] == pytest.approx(mean)
 
 
+def test_curves_of_all_panels_have_one_scale():
+    high, low = (make_record(kind="accuracy", variant=name) for name in ("cifar-bn", "cifar-lrn"))
+    halved = [{**p, "test_accuracy": p["test_accuracy"] / 2} for p in low.metrics["curve"]]
+    low = replace(low, metrics={**low.metrics, "curve": halved})
+    axes = draw(accuracy_curves, [high, low]).figure.axes
+    best = max(point["test_accuracy"] for point in high.metrics["curve"])
+    assert len(axes) == 4
+    assert [one.get_ylim() for one in axes] == 4 * [pytest.approx((0, 1.08 * best))]
+
+
 def titles_of(drawing):
     """What stands above the axes, each once, in one line."""
     places = (axes.get_title(loc) for axes in drawing.figure.axes for loc in ("left", "center"))

@@ -334,7 +334,7 @@ LEAVES = """svg => { const room = svg.getBoundingClientRect();
       box.bottom > room.bottom + .5; }).map(text => text.textContent); }"""
 RUNS = {
     "reference-2026-11-26-executions": {"latency", "startup", "train_throughput"},
-    "reference-2026-11-21-transfer-small": {"accuracy"},
+    "reference-2026-11-28-pretrained": {"accuracy"},
 }
 
 

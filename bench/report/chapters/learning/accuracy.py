@@ -112,6 +112,7 @@ def accuracy_curves(part: Part) -> Drawing | None:
     rows = -(-len(panels) * len(units) // columns)
     figure = new_figure(part.width(9.8), 1.1 + 2.7 * rows, title, part.data)
     places = chain.from_iterable(grid_of_axes(figure, rows, columns))
+    drawn: list[Axes] = []
     for case, panel in panels.items():
         row = list(islice(places, len(units)))
         for axes, unit in zip(row, units, strict=True):
@@ -133,7 +134,10 @@ def accuracy_curves(part: Part) -> Drawing | None:
             axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
             axes.xaxis.set_major_formatter(plain_numbers())
             from_zero(axes)
-            axes.set_ylim(0, 1.08 * axes.dataLim.y1)  # room for the marks at the top
+            drawn.append(axes)
+    highest = max((axes.dataLim.y1 for axes in drawn), default=1)
+    for axes in drawn:  # one scale, so that starts and networks can be compared
+        axes.set_ylim(0, 1.08 * highest)  # room for the marks at the top
     for axes in places:
         axes.set_axis_off()
     networks = [case.variant for case in panels]
