@@ -270,11 +270,24 @@ def test_a_framework_that_leaves_out_onednn_by_default_is_named_with_what_switch
         "on this processor; `TF_ENABLE_ONEDNN_OPTS=1 alexbench run --keep-env "
         "TF_ENABLE_ONEDNN_OPTS` measures it with oneDNN."
     )
-    assert "oneDNN" not in said(SERVING, onednn=False)
+    assert "oneDNN" not in said(SERVING, onednn=False)  # serving was not measured
     for settings in ({}, {"onednn": True}, {"onednn": None}):
         assert "oneDNN" not in said(**settings)
     asked = {"onednn": False, "kept_environment": ["TF_ENABLE_ONEDNN_OPTS=0"]}
     assert "oneDNN" not in said(**asked)
+
+
+def test_that_onednn_is_left_out_is_said_once():
+    def left_out(kind, track):
+        names = {"kind": kind, "track": track, "framework": "keras-tensorflow"}
+        return replace(make_record(**names), settings={"onednn": False})
+
+    trained = left_out("train_throughput", "closed")
+    assert "oneDNN" in sentence(TRAINING, [trained])
+    assert "oneDNN" in sentence(SERVING, [left_out("inference", "closed")])
+    assert "oneDNN" not in sentence(SERVING, [trained, left_out("inference", "closed")])
+    said = sentence(SERVING, [trained, left_out("inference", "idiomatic")])
+    assert "without oneDNN in the idiomatic track" in said
 
 
 def test_figures_of_a_remark_are_those_of_the_tables():

@@ -83,8 +83,8 @@ class Question:
     remarks: Callable[[Results], list[str]] = lambda _: []
 
 
-def _on_speed(results: Results, *, kinds: tuple[str, ...]) -> list[str]:
-    return [*slower_as_recommended(results, *kinds), *without_onednn(results, *kinds)]
+def _on_speed(results: Results, *, kinds: tuple[str, ...], said: tuple[str, ...] = ()) -> list[str]:
+    return [*slower_as_recommended(results, *kinds), *without_onednn(results, *kinds, said=said)]
 
 
 _SMALL = ",".join(
@@ -109,7 +109,7 @@ QUESTIONS = (
         findings.serving,
         f"--kinds {INFERENCE},{LATENCY}",
         (INFERENCE, LATENCY),
-        remarks=partial(_on_speed, kinds=(INFERENCE, LATENCY)),
+        remarks=partial(_on_speed, kinds=(INFERENCE, LATENCY), said=(TRAIN_THROUGHPUT,)),
     ),
     Question("Do they learn the same?", findings.learning, f"--kinds {ACCURACY}", (ACCURACY,)),
     Question(

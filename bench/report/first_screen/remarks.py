@@ -3,7 +3,7 @@ than those of the certified track, and one that does not use the kernels that it
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 
 from bench.analysis.caveats import footnotes_on
@@ -45,24 +45,36 @@ def slower_as_recommended(results: Results, *kinds: str) -> list[str]:
     return sentences
 
 
-def without_onednn(results: Results, *kinds: str) -> list[str]:
+def without_onednn(results: Results, *kinds: str, said: Collection[str] = ()) -> list[str]:
     """A sentence for each framework whose default on a CPU leaves out oneDNN's kernels, without a
     full stop.
 
     Args:
         results: The results of one dataset.
         kinds: The kinds of measurement that it is about.
+        said: Kinds of an answer before this one: what its sentence says is not said again.
     """
-    tracks: dict[str, dict[str, None]] = {}
-    for e in results.experiments(*kinds):
-        if e.case.track in TRACKS and any(map(_left_out_onednn, e.ok)):
-            tracks.setdefault(title(e.case), {})[e.case.track] = None
+    before = _without_onednn(results, said)
+    tracks = {
+        name: found
+        for name, found in _without_onednn(results, kinds).items()
+        if not found.keys() <= before.get(name, {}).keys()
+    }
     return [
         f"{name} computes without oneDNN in the {joined(list(found))} track, as it does by default "
         f"on this processor; `{ONEDNN_SWITCH}=1 alexbench run --keep-env {ONEDNN_SWITCH}` measures "
         "it with oneDNN"
         for name, found in tracks.items()
     ]
+
+
+def _without_onednn(results: Results, kinds: Collection[str]) -> dict[str, dict[str, None]]:
+    """The tracks that compute without it, by the title of the framework."""
+    tracks: dict[str, dict[str, None]] = {}
+    for e in results.experiments(*kinds) if kinds else ():
+        if e.case.track in TRACKS and any(map(_left_out_onednn, e.ok)):
+            tracks.setdefault(title(e.case), {})[e.case.track] = None
+    return tracks
 
 
 def _left_out_onednn(record: Record) -> bool:
