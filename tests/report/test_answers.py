@@ -348,6 +348,16 @@ def test_accuracies_are_compared_in_points():
     assert said.endswith("on cifar-bn: 62.1 % and 60.1 % (closed track, float32).")
 
 
+def test_frameworks_that_start_from_other_weights_are_said_to():
+    both = learned((0.60, 0.61), (0.62, 0.63), track="tuned")
+    words = "From scratch each framework draws its own initial weights in the tuned track, so a "
+    assert words in sentence(LEARNING, both)
+    assert "initial weights" not in sentence(LEARNING, both[:2])  # one framework
+    assert "initial weights" not in sentence(LEARNING, learned((0.60, 0.61), (0.62, 0.63)))
+    changes = {"track": "tuned", "init": "pretrained", "weights": "bvlc@f3a2696f"}
+    assert "initial weights" not in sentence(LEARNING, learned((0.6, 0.61), (0.6, 0.61), **changes))
+
+
 def test_means_are_of_the_seeds_that_both_have():
     """ "1.0 points more: 71.6 % and 72.9 %": the means were of all seeds of each side."""
     said = sentence(LEARNING, learned((0.700, 0.712, 0.750, 0.752), (0.7101, 0.7221)))

@@ -27,7 +27,7 @@ from bench.report.chapters.speed import scaling
 from bench.report.columns import case_of
 from bench.report.first_screen import findings
 from bench.report.first_screen.findings import NOT_COMPARED, Find, Finding
-from bench.report.first_screen.remarks import slower_as_recommended, without_onednn
+from bench.report.first_screen.remarks import own_starts, slower_as_recommended, without_onednn
 from bench.report.first_screen.small_plots import Mark, small_plot
 from bench.report.first_screen.wording import detected
 from bench.report.format import joined
@@ -111,7 +111,13 @@ QUESTIONS = (
         (INFERENCE, LATENCY),
         remarks=partial(_on_speed, kinds=(INFERENCE, LATENCY), said=(TRAIN_THROUGHPUT,)),
     ),
-    Question("Do they learn the same?", findings.learning, f"--kinds {ACCURACY}", (ACCURACY,)),
+    Question(
+        "Do they learn the same?",
+        findings.learning,
+        f"--kinds {ACCURACY}",
+        (ACCURACY,),
+        remarks=own_starts,
+    ),
     Question(
         "What do BN and LRN bring and cost?",
         findings.normalising,

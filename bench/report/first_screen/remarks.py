@@ -1,5 +1,6 @@
 """What a reader of the answers must not miss: a framework's recommended settings that are slower
-than those of the certified track, and one that does not use the kernels that it has."""
+than those of the certified track, one that does not use the kernels that it has, and trainings
+that start from other weights in each framework."""
 
 from __future__ import annotations
 
@@ -11,13 +12,13 @@ from bench.analysis.experiments import Experiment, labels
 from bench.analysis.results import Results
 from bench.analysis.values import value_of
 from bench.core.case import Case
-from bench.core.kinds import INFERENCE, LATENCY, TRAIN_THROUGHPUT, kind
+from bench.core.kinds import ACCURACY, INFERENCE, LATENCY, TRAIN_THROUGHPUT, kind
 from bench.core.records import Record
 from bench.report.first_screen.findings import title
 from bench.report.footnotes import signed
 from bench.report.format import joined, significant
 from bench.training.frameworks import ONEDNN_SWITCH
-from bench.training.tracks import TRACKS
+from bench.training.tracks import TRACKS, peers_of
 
 SLOWER = 1.5
 """Factor from which on a framework is said to be slower with the settings that it recommends."""
@@ -65,6 +66,28 @@ def without_onednn(results: Results, *kinds: str, said: Collection[str] = ()) ->
         f"on this processor; `{ONEDNN_SWITCH}=1 alexbench run --keep-env {ONEDNN_SWITCH}` measures "
         "it with oneDNN"
         for name, found in tracks.items()
+    ]
+
+
+def own_starts(results: Results) -> list[str]:
+    """A sentence where frameworks that are compared start from weights of their own, without a
+    full stop.
+
+    Args:
+        results: The results of one dataset.
+    """
+    frameworks: dict[Case, set[str]] = {}
+    for e in results.experiments(ACCURACY):
+        row = TRACKS.get(e.case.track)
+        if e.ok and e.case.init == "scratch" and row and not (row.shared_weights or row.stages):
+            frameworks.setdefault(peers_of(e.case), set()).add(e.case.framework)
+    compared = [case.track for case, names in frameworks.items() if len(names) > 1]
+    if not compared:
+        return []
+    tracks = joined(list(dict.fromkeys(compared)))
+    return [
+        f"From scratch each framework draws its own initial weights in the {tracks} track, so a "
+        "difference there is also that of the initialisations"
     ]
 
 
