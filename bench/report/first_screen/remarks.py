@@ -87,7 +87,7 @@ def own_starts(results: Results) -> list[str]:
     tracks = joined(list(dict.fromkeys(compared)))
     return [
         f"From scratch each framework draws its own initial weights in the {tracks} track, so a "
-        "difference there is also that of the initialisations"
+        "difference there may come from these"
     ]
 
 

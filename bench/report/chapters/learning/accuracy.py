@@ -135,7 +135,7 @@ def accuracy_curves(part: Part) -> Drawing | None:
             axes.xaxis.set_major_formatter(plain_numbers())
             from_zero(axes)
             drawn.append(axes)
-    highest = max((axes.dataLim.y1 for axes in drawn), default=1)
+    highest = max(axes.dataLim.y1 for axes in drawn)
     for axes in drawn:  # one scale, so that starts and networks can be compared
         axes.set_ylim(0, 1.08 * highest)  # room for the marks at the top
     for axes in places:
