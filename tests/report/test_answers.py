@@ -467,12 +467,12 @@ def test_a_certificate_of_another_network_is_no_passed_one():
 
 def test_how_sure_says_detectable_difference_certificates_and_machine():
     said = sentence(SURE, [*timed([1.1, 1.12, 1.14]), *timed([0.9, 1, 1.1], variant="cifar-lrn")])
-    assert said.startswith("Detectable differences in speed of training: ")
+    assert said.startswith("Detectable differences in speed of training between frameworks: ")
     assert "4 of 4 results of the closed track have a passed certificate." in said
     assert said.endswith("What else ran on the machine was not recorded.")
     alike = [*timed([1.1, 1.12, 1.14]), *timed([1.1, 1.12, 1.14], variant="cifar-lrn")]
     said = sentence(SURE, alike)
-    assert said.startswith("Detectable difference in speed of training: ")
+    assert said.startswith("Detectable difference in speed of training between frameworks: ")
     assert "% in all 2 comparisons." in said
     alone = sentence(SURE, timed([1.1, 1.12, 1.14], processes=1))
     assert "none has a verdict" in alone

@@ -338,19 +338,20 @@ def how_sure(records: Records) -> Answer:
 
 def _detectable(report: Report) -> str:
     """Of the kinds whose precision decides when a run ends; the sentence names them."""
-    found: list[tuple[str, float | None]] = [
-        (e.kind, versus.detectable if versus.processes >= ENOUGH_RUNS else None)
+    compared = [
+        (e, reference, versus.detectable if versus.processes >= ENOUGH_RUNS else None)
         for results in report.datasets
         for e in results.experiments(*(row.name for row in KINDS.values() if row.judged))
         if (reference := results.reference(e)) is not None and reference is not e
         if not results.between(e, reference)
         if (versus := results.ratio(e, reference))
     ]
-    labels = joined(
-        [row.label for row in KINDS.values() if row.name in {name for name, _ in found}]
-    )
-    sizes = sorted(size for _, size in found if size is not None)
-    if not found:
+    kinds = {e.kind for e, _, _ in compared}
+    labels = joined([row.label for row in KINDS.values() if row.name in kinds])
+    if all(e.case.framework != reference.case.framework for e, reference, _ in compared):
+        labels += " between frameworks"
+    sizes = sorted(size for _, _, size in compared if size is not None)
+    if not compared:
         return "No speeds are compared."
     if not sizes:
         return f"No comparison of {labels} has two processes on each side, so none has a verdict."
