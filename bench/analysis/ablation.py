@@ -14,7 +14,7 @@ from itertools import pairwise
 from statistics import median
 
 from bench.analysis.comparison.pairing import AccuracyDifference, accuracy_difference
-from bench.analysis.experiments import Data, framework_place
+from bench.analysis.experiments import Data, framework_labels_of
 from bench.analysis.rows import IDENTITY, Row, mean_over_seeds, provenance_columns
 from bench.core.case import Case
 from bench.core.errors import UserError
@@ -86,24 +86,27 @@ def steady_rate(record: Record) -> float | None:
 
 
 def stages_by_network(records: Sequence[Record]) -> dict[Case, dict[str, Stages]]:
-    """Stages in order, by network (a case without framework, stage and seed) and by framework."""
+    """Stages in order, by network (a case without framework, stage and seed) and by the label of
+    the framework, which names its execution where that is unusual."""
     groups: dict[Case, dict[str, list[Record]]] = {}
     for record in records:
         if track(record.case.track).stages and kind(record.kind).trained:
             network = replace(record.case, framework="", seed=0, defaults="")
-            groups.setdefault(network, {}).setdefault(record.case.framework, []).append(record)
+            label = record.case.framework_label
+            groups.setdefault(network, {}).setdefault(label, []).append(record)
     places = {name: place for place, name in enumerate(VARIANTS)}
     networks = sorted(groups, key=lambda c: (places.get(c.variant, len(places)), c.id))
     return {
         network: {
-            name: _stages(network, name, groups[network][name])
-            for name in sorted(groups[network], key=framework_place)
+            label: _stages(network, groups[network][label])
+            for label in framework_labels_of(some[0].case for some in groups[network].values())
         }
         for network in networks
     }
 
 
-def _stages(network: Case, framework: str, records: Sequence[Record]) -> Stages:
+def _stages(network: Case, records: Sequence[Record]) -> Stages:
+    framework = records[0].case.framework
     by_stage: dict[str, list[Record]] = {}
     for record in sorted(records, key=lambda r: r.case.seed):
         by_stage.setdefault(record.case.defaults, []).append(record)
@@ -151,8 +154,10 @@ def ablation_rows(records: Sequence[Record], data: Data) -> list[Row]:
     """
     rows = []
     for network, frameworks in stages_by_network(records).items():
-        for name, steps in frameworks.items():
-            rows += _rows_of(replace(network, framework=name), steps, data)
+        for label, steps in frameworks.items():
+            framework, _, execution = label.partition(" ")
+            case = replace(network, framework=framework, execution=execution)
+            rows += _rows_of(case, steps, data)
         rows += _gap_rows(network, frameworks, data)
     return rows
 

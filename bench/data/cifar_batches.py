@@ -15,6 +15,8 @@ from bench.data.archives import Bundle
 from bench.data.batch_pickles import StoredArray, text, unpickle
 from bench.data.dataset import SIDE, Split
 
+OFFICIAL = "CIFAR-10"
+"""Name of the dataset with all images of the official one, and of no other."""
 CLASSES = (
     "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
 )  # fmt: skip

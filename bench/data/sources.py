@@ -29,7 +29,7 @@ from bench.core.files import expanded
 from bench.data import dataset as data
 from bench.data import synthetic
 from bench.data.archives import find_dataset, listing, read_bundle
-from bench.data.cifar_batches import CLASSES, read_batches
+from bench.data.cifar_batches import CLASSES, OFFICIAL, read_batches
 from bench.data.dataset import Dataset
 from bench.data.image_folders import read_image_folder
 
@@ -259,7 +259,7 @@ def _decode(source: Path, progress: bool, resize: int | None) -> Dataset:
         for label in np.flatnonzero(np.bincount(labels, minlength=10) == 0):
             wanted = dataset.classes[label]
             raise UserError(f"{source}: class {wanted!r} has no {split} image; all ten need one")
-    return replace(dataset, name="CIFAR-10") if is_official(dataset) else dataset
+    return replace(dataset, name=OFFICIAL) if is_official(dataset) else dataset
 
 
 def _form(name: str) -> str:

@@ -11,6 +11,7 @@ from bench.analysis.certified import problem_of, status_of
 from bench.core.errors import cannot_write
 from bench.core.files import write_whole
 from bench.core.records import Record
+from bench.data.cifar_batches import OFFICIAL
 from bench.networks.variants import VARIANTS
 from bench.report.format import count, percent, significant
 from bench.training.tracks import TRACKS
@@ -99,7 +100,7 @@ def _data(record: Record) -> dict[str, str | None]:
     data = record.dataset
     name = str(data.get("name", "unknown"))
     return {
-        "data set": name if name in ("cifar10", "unknown") else f"{name} ({_COPY})",
+        "data set": name if name in (OFFICIAL, "unknown") else f"{name} ({_COPY})",
         "fingerprint": f"`{data.get('fingerprint', '')}`",
         "images": f"{count(data.get('train_images'))} for training, "
         f"{count(data.get('test_images'))} for the test",

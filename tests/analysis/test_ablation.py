@@ -62,6 +62,20 @@ def test_a_change_is_to_the_stage_before_and_paired_by_seed() -> None:
     assert layout["delta"] == pytest.approx(0, abs=1e-12)
 
 
+def test_each_execution_of_a_framework_has_stages_of_its_own() -> None:
+    eager = [made("pytorch", OWN, seed, accuracy=0.4, rate=100) for seed in range(3)]
+    compiled = [
+        replace(r, case=replace(r.case, execution="compiled"), samples=(0.5,)) for r in eager
+    ]
+    first, second = (r for r in ablation_rows([*eager, *compiled], DATA) if r["stage"] == OWN)
+    assert [(r["execution"], r["accuracy"], r["seeds"]) for r in (first, second)] == [
+        ("eager", pytest.approx(0.4), 3),
+        ("compiled", pytest.approx(0.5), 3),
+    ]
+    cells = [c for c in shown([*eager, *compiled]) if c["switched"] == "framework defaults"]
+    assert [c["execution"] for c in cells] == ["—", "compiled"]
+
+
 def test_interval_of_a_change_is_students_over_the_pairs() -> None:
     values = {OWN: (0.40, 0.50, 0.45), "initialisation": (0.42, 0.56, 0.49)}
     records = [

@@ -1,5 +1,6 @@
 """The answers of the first screen: their words, their order, and what they must not claim."""
 
+import re
 import shlex
 from dataclasses import replace
 
@@ -418,6 +419,43 @@ def test_a_normalisation_without_a_difference_says_which_was_not_found():
     assert "was not timed in both" in said
 
 
+def test_normalisations_under_several_conditions_say_which():
+    small = [r for r in make_normalisations() if r.case.framework == "pytorch"]
+    large = [replace(r, case=replace(r.case, batch_size=256)) for r in small]
+    answer = answers([*small, *large])[NORMALISING]
+    assert "(PyTorch, closed track, float32, batch 128)" in answer.sentence
+    assert any("(PyTorch, closed track, float32, batch 256)" in line for line in answer.details)
+    assert "batch" not in sentence(NORMALISING, small)
+
+
+def test_a_normalisation_whose_speed_may_not_be_compared_keeps_its_accuracy():
+    records = [r for r in make_normalisations() if r.case.framework == "pytorch"]
+    other = {**records[0].environment, "cpu": "Another CPU"}
+    moved = [
+        replace(r, environment=other)
+        if r.kind == "train_throughput" and r.case.variant == "cifar-bn"
+        else r
+        for r in records
+    ]
+    said = sentence(NORMALISING, moved)
+    assert "cifar-bn (9 BN) compared with cifar-plain reaches 8." in said
+    assert "; training speed is not compared: " in said
+
+
+def test_one_seed_on_one_side_is_not_called_one_seed_each():
+    records = [*make_trained("cifar-plain", (0.5, 0.51, 0.52)), *make_trained("cifar-bn", (0.6,))]
+    said = sentence(NORMALISING, records)
+    assert "(one seed on a side: inconclusive)" in said
+
+
+def test_a_framework_that_was_not_measured_is_not_called_uncertified():
+    skipped = make_record(
+        **TENSORFLOW, kind="train_throughput", status="skipped", parity={}, settings={}
+    )
+    answer = answers([timed([1.0])[0], skipped])[TRAINING]
+    assert not any("uncertified" in line for line in answer.details)
+
+
 def test_pretraining_is_compared_with_scratch_on_the_same_network():
     scratch = make_trained("torchvision", (0.50, 0.51, 0.52), track="tuned")
     said = sentence(PRETRAINING, [*scratch, *pretrained((0.80, 0.81, 0.82))])
@@ -438,6 +476,21 @@ def test_pretraining_is_compared_with_scratch_on_the_same_network():
     assert sentence(PRETRAINING, [*longer, *short]) == said  # with the nearest number of images
     other = make_trained("torchvision", (0.5, 0.5), track="tuned", head="narrow")
     assert "from scratch is not measured" in sentence(PRETRAINING, [*other, *pretrained((0.8,))])
+
+
+def test_pretraining_with_two_recipes_draws_each_under_its_name():
+    scratch = make_trained("torchvision", (0.50, 0.51), track="tuned")
+    twice = [*pretrained((0.8, 0.81)), *pretrained((0.85, 0.86), recipe="transfer-long")]
+    plot = answers([*scratch, *twice])[PRETRAINING].plot
+    assert re.search(r">transfer-long<|recipe transfer-long", plot)
+    assert plot.count("<circle") == 3
+    assert "recipe" not in answers([*scratch, *twice[:2]])[PRETRAINING].plot
+
+
+def test_both_tracks_are_named_where_accuracies_are_drawn():
+    records = [r for track in ("closed", "idiomatic") for r in learned([0.6], [0.7], track=track)]
+    plot = answers(records)[LEARNING].plot
+    assert plot.count(">PyTorch, closed") == plot.count(">PyTorch, idiomatic") == 1
 
 
 def test_what_was_not_measured_is_named_with_its_command():

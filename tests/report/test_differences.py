@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import ttest_rel
 
+from bench.analysis.comparison.pairing import accuracy_difference
 from bench.report.charts.accuracy_seeds import seeds as draw_seeds
 from bench.report.plot_style import style
 from bench.report.tables import TABLES, frame, sections
@@ -172,6 +173,18 @@ def test_everything_else_of_a_case_must_be_equal(changes):
         *make_trained("imagenet-bn", (0.6, 0.6)),
     ]
     assert rows(records) == []
+
+
+def test_seeds_of_pretrained_and_random_weights_are_no_pairs():
+    """Where the framework draws initial weights, neither side has a digest of them."""
+    fractions = (0.5, 0.6, 0.7)
+    scratch = make_trained("torchvision", fractions, track="tuned")
+    weights = {"init": "pretrained", "weights": "torchvision@01234567"}
+    pretrained = make_trained("torchvision", fractions[:2], track="tuned", **weights)
+    assert accuracy_difference(pretrained, scratch).pairs is None
+    frozen = make_trained("torchvision", fractions, track="tuned", frozen=True, **weights)
+    assert accuracy_difference(pretrained, frozen).pairs is None
+    assert accuracy_difference(scratch[:2], scratch).pairs == 2
 
 
 def test_two_networks_may_start_from_weights_of_their_own():

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 
-from bench.analysis.rows import Row
+from bench.analysis.rows import Row, accuracy_rows
+from bench.report.chapters.learning.accuracy import with_and_without_weights
 from bench.report.leads import compared, extremes, who_among
+from tests.support.parts import results_of
 from tests.support.synthetic_records.synthetic import make_record
 
 
@@ -64,3 +67,23 @@ def test_a_row_is_told_from_others_of_its_network_and_framework() -> None:
     name = f"{row['variant']} in {row['framework']}"
     assert who_among(row, [row, {**row, "framework": "keras-jax"}]) == name
     assert who_among(row, [row, {**row, "recipe": "another"}]) == f"{name}, {row['recipe']}"
+
+
+def test_pretrained_networks_stand_next_to_the_best_one_from_scratch() -> None:
+    """However many recipes are better than any training from scratch."""
+    weights = {"init": "pretrained", "weights": "torchvision@01234567"}
+    starts = [(90, weights), (89, weights), (88, weights), (87, weights), (50, {}), (40, {})]
+    records = [
+        make_record(
+            "torchvision",
+            kind="accuracy",
+            track="tuned",
+            recipe=f"recipe-{value}",
+            samples=(value / 100,),
+            **start,
+        )
+        for value, start in starts
+    ]
+    said = with_and_without_weights(accuracy_rows(results_of(records)))
+    assert re.findall(r"(\d+)\.0 %", said) == ["90", "89", "88", "50"]
+    assert "50.0 % (scratch, recipe recipe-50)" in said

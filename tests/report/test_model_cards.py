@@ -10,6 +10,7 @@ import pytest
 
 from bench.cli.main import cli
 from bench.core.records import Record, RecordStore
+from bench.data import sources
 from bench.report.model_cards import card, write_cards
 from tests.support.synthetic_records.synthetic import FAILED_PARITY, OTHER_DATASET, make_record
 
@@ -41,6 +42,15 @@ def test_a_failed_certificate_and_other_data_are_said() -> None:
     assert "| parity certificate | fail |" in page
     assert "float64 gradients part at conv3.weight" in page
     assert "generated (not the official CIFAR-10" in page
+
+
+def test_the_official_data_is_not_called_another() -> None:
+    data = {**OTHER_DATASET, "name": sources.OFFICIAL}
+    assert "| data set | CIFAR-10 |" in card(record(dataset=data))
+    data["name"] = "CIFAR-10 (JPEG 75)"
+    assert "| data set | CIFAR-10 (JPEG 75) (not the official CIFAR-10" in card(
+        record(dataset=data)
+    )
 
 
 def test_a_track_without_certificates_claims_none() -> None:

@@ -20,6 +20,7 @@ from bench.core.records import RecordStore
 from bench.report.blocks import stale, unmarked
 from bench.report.chapters.speed.interleaved import interleaved_rows
 from bench.report.format import percent
+from bench.report.tables import write_tables
 from bench.stats.seeds import welch_difference
 
 ROOT = Path(__file__).parents[2]
@@ -62,6 +63,19 @@ def test_every_published_run_passes_the_audit(run):
     """When this fails: measure again, or say what is wrong with ``alexbench annotate``."""
     found = audit(RecordStore(run).read(), notes_of(run), begun_of(run))
     assert [finding.line for finding in found] == []
+
+
+@pytest.mark.parametrize("run", RUNS, ids=lambda run: run.name)
+def test_the_tables_of_every_published_run_are_what_the_records_give(run, tmp_path):
+    """When this fails: ``alexbench report RUN -o FOLDER``, then copy the tables."""
+    if not (run / "tables").exists():
+        return  # groups of a calibration
+    write_tables(RecordStore(run).read(), tmp_path)
+    made, there = (
+        {path.name: path.read_text(encoding="utf-8") for path in folder.glob("tables/*")}
+        for folder in (tmp_path, run)
+    )
+    assert made == there
 
 
 def test_the_published_calibration_is_what_was_counted():

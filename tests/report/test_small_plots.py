@@ -51,6 +51,13 @@ def test_a_mark_and_its_interval_stand_where_their_values_are() -> None:
     assert left == pytest.approx(second, abs=0.2)
 
 
+def test_marks_of_one_label_are_told_by_their_detail() -> None:
+    some = [Mark("a", ACCURACY, 0.1, detail="short"), Mark("a", ACCURACY, 0.2, detail="long")]
+    svg = drawn(*some, Mark("b", ACCURACY, 0.3, detail="unsaid"))
+    told = [text.text for text in svg.iter("text")]
+    assert {"a, short", "a, long", "b"} <= set(told)
+
+
 @pytest.mark.parametrize("ratio", [5, 12, 100])
 def test_large_ratios_are_on_a_logarithmic_axis_that_holds_them(ratio: float) -> None:
     faster = Mark("a", SPEED, ratio - 1, 0.8 * ratio - 1, 1.25 * ratio - 1)

@@ -46,7 +46,8 @@ def is_pair(one: Record, other: Record) -> bool:
     """Whether two trainings of one seed share their batches and, on one network, their weights.
 
     An unknown digest is not shared. Two runs of one framework that draw initial weights from the
-    framework's own generator, seeded alike, have no digest on either side and start equally.
+    framework's own generator, seeded alike, have no digest on either side and start equally, where
+    both draw the same: not where one of them starts from pretrained weights.
     """
     batches = [record.settings.get("batch_plan_sha256") for record in (one, other)]
     if None in batches or batches[0] != batches[1]:
@@ -56,8 +57,13 @@ def is_pair(one: Record, other: Record) -> bool:
         return track(one.case.track).paired_seeds
     weights = [record.settings.get("initial_weights_sha256") for record in (one, other)]
     if None in weights:
-        return weights[0] == weights[1] and one.case.framework == other.case.framework
+        starts = [tuple(getattr(r.case, name) for name in _START) for r in (one, other)]
+        return weights[0] == weights[1] and starts[0] == starts[1]
     return bool(weights[0] == weights[1])
+
+
+_START = ("framework", "init", "weights", "frozen", "head")
+"""What decides the initial weights of a network, besides the seed."""
 
 
 def accuracy_difference(ours: Sequence[Record], theirs: Sequence[Record]) -> AccuracyDifference:

@@ -301,7 +301,7 @@ def _rows(question: Question, report: Report) -> list[Row]:
 def _uncertified(question: Question, report: Report) -> tuple[str, ...]:
     if not question.frameworks:
         return ()
-    rows = _rows(question, report)
+    rows = [row for row in _rows(question, report) if row["seeds"]]
     return tuple(f"Left out as uncertified: {why}." for why in footnotes.why_uncertified(rows))
 
 

@@ -117,17 +117,20 @@ def learning(results: Results, named: bool) -> list[Finding]:
         made = _finding(words, place, difference.verdict.word, ours, theirs)
         made = replace(made, **_effect_of(difference))
         both = zip((ours, theirs), difference.means, strict=True)
-        marks = [Mark(f"{network}, {title(e.case)}", ACCURATE, mean) for e, mean in both][::-1]
+        marks = [
+            Mark(f"{network}, {title(e.case)}, {e.case.track}", ACCURATE, mean) for e, mean in both
+        ][::-1]
         found.append(replace(made, marks=tuple(marks)))
     return found
 
 
 def normalising(results: Results, named: bool) -> list[Finding]:
     """What each normalisation brings in test accuracy and costs in training speed."""
+    rows = [row for row in results.once(normalisation_rows) if row["normalisation"]]
+    cases = [case_of(row) for row in rows]
     return [
-        _normalisation(row, _place_of(results, named, case_of(row)))
-        for row in results.once(normalisation_rows)
-        if row["normalisation"]
+        _normalisation(row, ", ".join([_place_of(results, named, case), *_telling(case, cases)]))
+        for row, case in zip(rows, cases, strict=True)
     ]
 
 
@@ -138,11 +141,20 @@ def pretraining(results: Results, named: bool) -> list[Finding]:
     for experiment in trained:
         if experiment.case.init == "scratch":
             scratch.setdefault(_start_apart(experiment.case), []).append(experiment)
+    pretrained = [e for e in trained if e.case.init == "pretrained"]
+    starts = [e.case for some in scratch.values() for e in some]
+    weights = [e.case for e in pretrained]
     found = []
-    for ours in trained:
-        if ours.case.init == "pretrained":
-            among = scratch.get(_start_apart(ours.case), [])
-            found.append(_pretrained(ours, _nearest_in_images(ours, among), results, named))
+    for ours in pretrained:
+        theirs = _nearest_in_images(ours, scratch.get(_start_apart(ours.case), []))
+        made = _pretrained(ours, theirs, results, named)
+        place = [made.place, *_telling(ours.case, weights, ("batch_size", "input_size"))]
+        made = replace(made, place=", ".join(place))
+        if theirs and made.marks:
+            details = (_telling(theirs.case, starts), _telling(ours.case, weights))
+            marks = zip(made.marks, details, strict=True)
+            made = replace(made, marks=tuple(replace(m, detail=", ".join(d)) for m, d in marks))
+        found.append(made)
     return found
 
 
@@ -233,6 +245,20 @@ def _place_of(results: Results, named: bool, case: Case, of: str = "") -> str:
     return ", ".join(part for part in parts if part)
 
 
+_SHOWN = {"recipe": "recipe {}", "batch_size": "batch {}", "input_size": "{} px"}
+
+
+def _telling(case: Case, among: Sequence[Case], fields: Sequence[str] = tuple(_SHOWN)) -> list[str]:
+    """In words, what tells a case from others of the same network, framework and track."""
+    same = [c for c in among if _whose(c) == _whose(case)]
+    apart = (name for name in fields if len({getattr(c, name) for c in same}) > 1)
+    return [_SHOWN[name].format(getattr(case, name)) for name in apart]
+
+
+def _whose(case: Case) -> tuple[str, str, str]:
+    return case.variant, case.framework, case.track
+
+
 def _effect_of(found: AccuracyDifference) -> dict[str, Any]:
     """A difference of accuracies as fields of a finding."""
     value = found.estimate.value
@@ -303,9 +329,15 @@ def _normalisation(row: Row, place: str) -> Finding:
         group=(base, case.recipe, place),
         marks=_both_changes(row),
     )
-    if not row["not_compared"]:
+    if not (why := row["not_compared"]):
         return finding
-    return replace(finding, words=f"{who}: {row['not_compared']}", verdict=NOT_COMPARED)
+    if known(row["difference"]):
+        return replace(
+            finding, words=f"{who} {_brings(row)}; training speed is not compared: {why}"
+        )
+    if known(row["ratio"]):
+        return replace(finding, words=f"{who} {_costs(row)}; accuracy is not compared: {why}")
+    return replace(finding, words=f"{who}: {why}", verdict=NOT_COMPARED)
 
 
 def _both_changes(row: Row) -> tuple[Mark, ...]:
@@ -329,13 +361,17 @@ def _brings_and_costs(row: Row) -> str:
     if set(verdicts) != {INCONCLUSIVE}:
         return f"{_brings(row)} and {_costs(row)}"
     gained = wording.gain(Estimate(row["difference"], row["low"], row["high"]))
-    seeds = " (one seed each)" if _seeds(row) == 1 else ""
+    seeds = f" ({_one_seed(row)})" if _one_seed(row) else ""
     cost = wording.change(Estimate(row["ratio"], row["ratio_low"], row["ratio_high"]))
     return f"is inconclusive in accuracy and in speed: {gained}{seeds}, training {cost}"
 
 
-def _seeds(row: Row) -> int:
-    return min(int(row["seeds"]), int(row["against_seeds"] or 0))
+def _one_seed(row: Row) -> str:
+    """In words, where a side has one seed, so that nothing can be decided; else empty."""
+    seeds = (int(row["seeds"]), int(row["against_seeds"] or 0))
+    if min(seeds) != 1:
+        return ""
+    return "one seed each" if max(seeds) == 1 else "one seed on a side"
 
 
 def _brings(row: Row) -> str:
@@ -347,7 +383,8 @@ def _brings(row: Row) -> str:
     gained = f"reaches {wording.gain(difference)}"
     if row["accuracy_verdict"] != INCONCLUSIVE:
         return gained
-    return f"{gained} ({'one seed each: ' if _seeds(row) == 1 else ''}inconclusive)"
+    seeds = _one_seed(row)
+    return f"{gained} ({f'{seeds}: ' if seeds else ''}inconclusive)"
 
 
 def _costs(row: Row) -> str:
@@ -393,9 +430,10 @@ def _pretrained(
     found = accuracy_difference(ours.ok, theirs.ok)
     words = wording.accuracy_sentence(subject, found) + _by_images(ours, theirs, found.means)
     made = _finding(words, place, found.verdict.word, ours, theirs)
+    shown = f"{case.variant}, {title(case)}, {case.track}"
     marks = (
-        Mark(f"{case.variant}, {title(case)}, from scratch", ACCURATE, found.means[1]),
-        Mark(f"{case.variant}, {title(case)}, {source} weights, {how}", ACCURATE, found.means[0]),
+        Mark(f"{shown}, from scratch", ACCURATE, found.means[1]),
+        Mark(f"{shown}, {source} weights, {how}", ACCURATE, found.means[0]),
     )
     return replace(made, marks=marks, **_effect_of(found))
 

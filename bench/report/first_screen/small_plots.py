@@ -7,6 +7,7 @@ colours must be the page's own. Colours are its CSS variables and follow its lig
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from textwrap import wrap
@@ -57,6 +58,7 @@ class Mark:
         low: Lower end of its 95 % interval; None where it is unknown.
         high: Upper end.
         decided: Whether there is a difference, by the verdict: else the mark is hollow.
+        detail: What the label gets where another mark of the plot has the same.
     """
 
     label: str
@@ -65,6 +67,7 @@ class Mark:
     low: float | None = None
     high: float | None = None
     decided: bool = True
+    detail: str = ""
 
     @property
     def ends(self) -> tuple[float, ...]:
@@ -115,7 +118,11 @@ def small_plot(marks: Sequence[Mark], title: str) -> Markup:
 
 def _labels(marks: Sequence[Mark]) -> list[str]:
     """The labels without the parts that all of them have, where each keeps one."""
-    parts = [mark.label.replace(" · ", ", ").split(", ") for mark in marks]
+    number = Counter(mark.label for mark in marks)
+    full = [
+        f"{m.label}, {m.detail}" if number[m.label] > 1 and m.detail else m.label for m in marks
+    ]
+    parts = [label.replace(" · ", ", ").split(", ") for label in full]
     shared = set.intersection(*map(set, parts)) if len(parts) > 1 else set()
     kept = [[part for part in some if part not in shared] for some in parts]
     return [", ".join(some) for some in (kept if all(kept) else parts)]

@@ -42,9 +42,10 @@ def tutorial_blocks(bench: Session, blocks: int) -> LoopBlocks | None:
 def tutorial_training(bench: Session, images: int) -> dict[str, Any] | None:
     """Accuracy and seconds of the loop after ``images`` images, as ours are measured.
 
-    Its seconds begin with its first step, as ours do.
+    Its seconds begin with its first step, as ours do. None where none is asked for, and where ours
+    starts from pretrained weights: the loop starts from random ones.
     """
-    loop = _loop(bench)
+    loop = _loop(bench) if bench.setup.case.init == "scratch" else None
     if loop is None:
         return None
     size = int(loop.facts["batch_size"])
@@ -73,7 +74,7 @@ def _loop(bench: Session) -> TutorialLoop | None:
     case = bench.setup.case
     where = framework(case.framework).tutorial_loop
     asked = bench.limits.tutorial_loop and track(case.track).recommended_settings
-    if not asked or where is None:
+    if not asked or where is None or case.frozen:  # the loop trains all layers
         return None
     loop: TutorialLoop = load_object(where)(bench.setup, bench.dataset)
     return loop

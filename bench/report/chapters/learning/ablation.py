@@ -26,7 +26,16 @@ from bench.analysis.experiments import framework_place, labels
 from bench.analysis.results import Results
 from bench.analysis.rows import Row, mean_over_seeds
 from bench.core.case import Case
-from bench.report.columns import Column, case_of, naming, number, seeds_of, text, whole
+from bench.report.columns import (
+    Column,
+    case_of,
+    execution,
+    naming,
+    number,
+    seeds_of,
+    text,
+    whole,
+)
 from bench.report.footnotes import has_caveat, signed
 from bench.report.format import (
     CHANGE,
@@ -71,6 +80,7 @@ def columns(rows: Sequence[Row]) -> list[Column]:
     return [
         naming("network", "variant"),
         naming("framework", "framework"),
+        execution(),
         naming("switched", "switched"),
         Column("test accuracy", _accuracy),
         Column("change (points)", _accuracy_change),
@@ -202,7 +212,7 @@ def defaults(part: Part) -> Drawing | None:
     heights = [height for height in heights for _ in range(len(_MEASURES) // columns)]
     figure = new_figure(part.width(13), 1.1 + sum(heights), title, part.data)
     names = labels(network for network, _, _ in rows)
-    frameworks = sorted({name for _, name, _ in rows}, key=framework_place)
+    frameworks = sorted({name for _, name, _ in rows}, key=lambda n: framework_place(n.split()[0]))
     limits = [_limit([steps for _, _, steps in rows], measure) for measure in _MEASURES]
     places = chain.from_iterable(grid_of_axes(figure, len(heights), columns, heights))
     grid = [list(islice(places, len(_MEASURES))) for _ in rows]

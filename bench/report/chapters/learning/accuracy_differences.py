@@ -121,9 +121,11 @@ def _row(
 
 
 def _verdict(experiment: Experiment, other: Experiment | None, refused: str, word: str) -> str:
+    if not experiment.ok:
+        return "no result"
     if not experiment.certified:
         return "uncertified"
-    if not experiment.ok or other is None or not other.ok:
+    if other is None or not other.ok:
         return "no result"
     if refused:
         return "not comparable"

@@ -54,10 +54,14 @@ def _same_network(one: Experiment, other: Experiment) -> bool:
         "variant",
         "framework",
         "track",
+        "init",
+        "weights",
+        "frozen",
         "head",
         "input_size",
         "precision",
         "device",
+        "devices",
         "execution",
     )
     return all(getattr(one.case, field) == getattr(other.case, field) for field in fields)
