@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from bench.analysis.certified import is_certified, is_certified_row
+from bench.analysis.comparison.mixed import with_mixed_seeds_noted
 from bench.analysis.experiments import Data, Experiment, by_dataset, framework_labels_of
 from bench.analysis.results import Results
 from bench.analysis.rows import Row
@@ -23,7 +24,7 @@ class Report:
     """
 
     def __init__(self, records: Sequence[Record]) -> None:
-        self.records = tuple(records)
+        self.records = tuple(with_mixed_seeds_noted(records))
         self.datasets = [Results(some, data) for data, some in by_dataset(self.records)]
         self.large = len(self.records) > LARGE
 

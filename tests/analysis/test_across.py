@@ -160,6 +160,13 @@ def test_seeds_of_a_run_are_one_point_and_failures_are_listed() -> None:
     assert series.missing == (("b", "failed (OSError: …/disk is full)"),)
 
 
+def test_other_seeds_in_a_later_run_break_nothing() -> None:
+    """Their batches and initial weights are their own."""
+    first, second = (make_record(kind="accuracy", seed=seed, samples=(0.6,)) for seed in (0, 1))
+    series = only([a_run("a", first), a_run("b", second)])
+    assert [point.broken for point in series.points] == [(), ()]
+
+
 def test_a_measurement_that_two_runs_have_counts_once() -> None:
     first = a_run("a", timed(1, 1))
     caveat = {"on": "speed", "why": "seen later"}

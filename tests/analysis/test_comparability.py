@@ -13,11 +13,13 @@ from bench.analysis.comparison.comparability import (
     in_words,
 )
 from bench.analysis.experiments import experiments
+from bench.analysis.rows import accuracy_rows
 from bench.core.kinds import ACCURACY
 from bench.report.chapters.speed.throughput import throughput
 from bench.report.plot_style import style
 from bench.report.plots import write_plots
 from bench.report.readme import overview
+from bench.report.report import Report
 from bench.report.summary import headlines
 from bench.report.tables import TABLES, as_markdown, frame, sections
 from tests.support.parts import part_of, row_names
@@ -159,6 +161,26 @@ def test_every_field_of_the_recipe_counts_but_its_wording():
 def test_a_device_is_the_same_by_each_frameworks_name(name):
     assert differing("device", "cuda:0", name) == []
     assert differing("device", "cpu", name) == ["device"]
+
+
+def trained(run, seed, **changes):
+    return replace(make_record(kind="accuracy", seed=seed, **changes), run=run)
+
+
+def caveats_of(records):
+    (results,) = Report(records).datasets
+    return [(row["seeds"], row["caveats"]) for row in accuracy_rows(results)]
+
+
+def test_seeds_of_two_runs_have_a_caveat_where_the_runs_differ():
+    there = [trained("one", seed) for seed in range(3)]
+    other = {**ENVIRONMENT, "cpu": "Another CPU"}
+    why = "seeds of 2 runs under unlike conditions: cpu Example CPU 9000 against Another CPU"
+    assert caveats_of([*there, trained("two", 3, environment=other)]) == [(4, why)]
+    alike = [*there, trained("two", 3)]  # its batches and weights are its seed's
+    assert caveats_of(alike) == [(4, None)]
+    apart = [*there, trained("two", 0, variant="cifar-lrn", environment=other)]
+    assert caveats_of(apart) == [(3, None), (1, None)]
 
 
 def test_hashes_and_folders_are_shown_short():

@@ -19,6 +19,7 @@ from bench.core.system.devices import DEVICE_KINDS, kind_read_back
 from bench.core.text import flatten, without_folders
 from bench.training.tracks import track
 
+_OF_A_SEED = r"initial_weights_sha256|batch_plan_sha256"
 _SHOWN = 100  # characters of a value
 _DIGEST = 12  # and of a hash
 
@@ -67,7 +68,7 @@ ROWS = (
     # The closed track's promise. Layout and execution are each framework's own and may differ.
     Rule("settings", r"weight_dtype|compute_dtype|accumulat.*", certified=True),
     Rule("settings", r".*tf32.*", certified=True),
-    Rule("settings", r"initial_weights_sha256|batch_plan_sha256", certified=True, per_seed=True),
+    Rule("settings", _OF_A_SEED, certified=True, per_seed=True),
     Rule("settings", r"recipe\.(?!description$).*", certified=True),  # a new wording is no change
 )
 """Two frameworks in one table: what the track says they share."""
@@ -75,11 +76,13 @@ ROWS = (
 RUNS = (
     *ROWS,
     Rule("settings", r"recipe\.(?!description$).*"),
+    Rule("settings", _OF_A_SEED, per_seed=True),
     # One framework, one case: execution, compilation, layout, determinism and all else that it
     # reports, except what differs from start to start.
     Rule(
         "settings",
         r"(?!(recipe|pid|port|started_at|seconds|load_average|compilation|loss_scale)\b)"
+        rf"(?!({_OF_A_SEED})$)"
         r"(?!.*affinit).*",
     ),
     Rule("settings", r".*affinit.*", of_speeds=True),
