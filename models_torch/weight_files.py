@@ -226,7 +226,8 @@ def write(source: str, out: str) -> None:
 def logits(path: str, architecture: dict[str, Any], images: str, out: str) -> None:
     """Evaluate what a file holds on prepared images (npy, (B, 3, S, S)); write the output (npy).
 
-    A ``.pth`` under torchvision's names goes into torchvision's own network.
+    A ``.pth`` under torchvision's names goes into torchvision's own network, where the images are
+    of its size.
     """
     network = _network(path, Architecture.from_json(architecture))
     with torch.inference_mode():
@@ -241,13 +242,19 @@ def _network(path: str, architecture: Architecture) -> nn.Module:
         network.load_state_dict({name: torch.from_numpy(tensors[name]) for name in wanted})
         return network
     state, _ = _state(path)
-    if len(state) == len(wanted) and "classifier.6.weight" in state:
-        network = alexnet(num_classes=architecture.classes)
-        network.load_state_dict(state)
-        return network
-    names = {ours: theirs for theirs, ours in core_names(state).items()}
+    if "classifier.6.weight" in state:
+        theirs: nn.Module = alexnet(num_classes=architecture.classes)
+        if _shapes(theirs.state_dict()) == _shapes(state):
+            theirs.load_state_dict(state)
+            return theirs
+    head = "replace-last" if "head.weight" in wanted else "source"
+    names = {ours: theirs for theirs, ours in core_names(state, head).items()}
     network.load_state_dict({name: state[names[name]] for name in wanted})
     return network
+
+
+def _shapes(state: Mapping[str, Tensor]) -> dict[str, torch.Size]:
+    return {name: tensor.shape for name, tensor in state.items()}
 
 
 def fetch(folder: str, file: str, url: str | None, progress: bool) -> None:

@@ -7,6 +7,7 @@ one line there and exit code 2; all others are processed.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -97,7 +98,13 @@ class ImageRun:
         from bench.weights.sources import open_weights
 
         reading = Reading(key=self._key, channel_order=self._channel_order, partial=partial)
-        return open_weights(self._weights, reading=reading)
+        try:
+            return open_weights(self._weights, reading=reading)
+        except UserError:
+            if not partial:
+                raise
+            # In part it was this command's own attempt: what the whole file lacks is the answer.
+            return open_weights(self._weights, reading=replace(reading, partial=False))
 
     def refuses_all(self) -> bool:
         """Whether no image can be read. All are then reported, and no worker need be started."""

@@ -96,6 +96,8 @@ def differences(image: Image.Image) -> list[str]:
     """
     if image.mode not in (*_KINDS, "RGB") or (image.mode == "I" and not _raw16(image)):
         raise ValueError(f"pixels of kind {image.mode}; expected 8-bit RGB")
+    if (_raw16(image) or "").endswith("S"):
+        raise ValueError("signed 16-bit pixels, which have no white; expected 8-bit RGB")
     found = [] if image.mode == "RGB" else [_KINDS[image.mode]]
     if _raw16(image) and not image.mode.startswith("I"):
         found.append("16 bits a channel")
@@ -140,7 +142,7 @@ def memory_to_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "RGB":
         return image
     differences(image)
-    if image.mode.startswith("I;16"):
+    if image.mode.startswith("I"):
         return Image.fromarray(_eight(np.asarray(image).astype(np.uint32))).convert("RGB")
     return _on_white(image)
 

@@ -210,7 +210,8 @@ def _pretrained(selection: Selection, rows: Sequence[str], recipe: Recipe) -> It
         # With a last layer of its own classes there, a new one takes its place.
         own = "source" if facts.classes is None else "replace-last"
         for head in _chosen(recipe, "head", selection.heads, recipe.head, (own,)):
-            for size in _sizes(selection, recipe, variants.variant(facts.variant).input_size):
+            usual = facts.input_size or variants.variant(facts.variant).input_size
+            for size in _sizes(selection, recipe, usual):
                 _check_size(facts, head, size)
                 yield Network(facts.variant, head, size, recipe, facts.label, file)
 

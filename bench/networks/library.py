@@ -116,12 +116,12 @@ def choose(
         return Chosen(row.name, head, _with_top(rows, include_top), {})
     source = opened(weights, row.name)
     facts = source.facts
-    head = facts.head if head == "source" else head
-    count = _classes(facts, classes, head, include_top)
-    size = input_size or facts.input_size
+    asked, head = head, facts.head if head == "source" else head
+    count = _classes(facts, classes, asked, include_top)
+    size = input_size or facts.input_size or facts.preprocessing.size
     whole = row.architecture(count, head=head, input_size=size).with_constants(facts.constants)
     rows = _with_top(whole, include_top)
-    return Chosen(row.name, head, rows, _taken(source, rows, head), facts)
+    return Chosen(row.name, head, rows, _taken(source, rows, asked), facts)
 
 
 def _check_number(name: str, value: object) -> None:
@@ -194,7 +194,7 @@ def _classes(facts: Facts, asked: int | None, head: str, include_top: bool) -> i
     """The number of logits; None where the row's own is meant."""
     if asked is None or not include_top:
         return facts.classes
-    if facts.classes not in (None, asked) and head == facts.head == "source":
+    if facts.classes not in (None, asked) and head == "source":
         raise UserError(
             f"weights {facts.name} have {facts.classes} classes. Received: classes={asked}; "
             "head='replace-last' puts a new last layer on them"
@@ -210,7 +210,7 @@ def _with_top(rows: Architecture, include_top: bool) -> Architecture:
 
 
 def _taken(source: Pretrained, rows: Architecture, head: str) -> Weights:
-    """The weights that the network takes, by name.
+    """The weights that the network takes, by name: of a head that was asked for, none.
 
     Raises:
         UserError: One of the network's own layers has another shape.
@@ -221,10 +221,11 @@ def _taken(source: Pretrained, rows: Architecture, head: str) -> Weights:
     found: Weights = {}
     for name, shape in shapes.items():
         tensor = source.tensors.get(name)
-        layer = name.rpartition(".")[0]
-        if tensor is not None and tensor.shape == shape:
+        if tensor is None or (head != "source" and name.rpartition(".")[0] not in own):
+            continue
+        if tensor.shape == shape:
             found[name] = tensor
-        elif tensor is not None and (layer in own or head == "source"):
+        else:
             raise UserError(
                 f"weights {facts.name}: {name} is {tensor.shape}, the network wants {shape}; they "
                 f"fit images of {facts.input_size} pixels, head='pool-linear' and 'pool-narrow' "

@@ -22,7 +22,7 @@ from safetensors.numpy import save_file
 
 from bench.core.errors import UserError, reason_of
 from bench.core.files import usual_mode
-from bench.networks.architecture import Architecture, BatchNorm
+from bench.networks.architecture import Architecture, BatchNorm, Dense
 from bench.networks.init import Weights, initial_weights
 from bench.networks.preprocessing import Preprocessing
 from bench.networks.variants import variant
@@ -147,7 +147,8 @@ class Pretrained:
     def fit(self, architecture: Architecture, seed: int) -> tuple[Weights, tuple[str, ...]]:
         """Weights to start ``architecture`` from, and the layers that these are of.
 
-        Layers that the source does not have get the seeded initial weights. Raises UserError where
+        Layers that the source does not have get the seeded initial weights, and so does a head that
+        replaces the network's own, whatever the source's head is. Raises UserError where
         a layer of the same name has another shape, or nothing of the network is in the source.
         """
         start = initial_weights(architecture, seed)
@@ -164,7 +165,10 @@ class Pretrained:
         return start | {name: self.tensors[name] for name in taken}, tuple(names)
 
     def _taken(self, wanted: Iterable[str]) -> list[str]:
-        return [name for name in wanted if name in self.tensors]
+        """Those of the network as its source has it: a head of an earlier transfer is replaced."""
+        own = {row.name for row in variant(self.facts.variant).architecture().layers}
+        there = [name for name in wanted if name in self.tensors]
+        return [name for name in there if name.rpartition(".")[0] in own]
 
 
 def _check_constants(facts: Facts, architecture: Architecture) -> None:
@@ -185,7 +189,8 @@ def _check_constants(facts: Facts, architecture: Architecture) -> None:
 def _check_shape(facts: Facts, name: str, found: NDArray[Any], wanted: NDArray[Any]) -> None:
     if found.shape == wanted.shape:
         return
-    last = variant(facts.variant).architecture().layers[-1].name
+    rows = variant(facts.variant).architecture().layers
+    last = [row.name for row in rows if isinstance(row, Dense)][-1]
     hint = (
         "take --heads replace-last or narrow for another number of classes"
         if name.startswith(f"{last}.")

@@ -12,7 +12,7 @@ import numpy as np
 
 from bench.core.errors import UserError
 from bench.data.sources import OFFICIAL_MEAN, OFFICIAL_STD
-from bench.networks.architecture import Architecture, Dropout, Flatten, Layer, MaxPool
+from bench.networks.architecture import Architecture, Conv, Dropout, Flatten, Layer, MaxPool
 from bench.networks.init import Weights
 from bench.networks.preprocessing import BVLC, TORCHVISION, Preprocessing
 from bench.networks.pretrained import FACTS, Facts, Pretrained
@@ -103,7 +103,13 @@ def _in_rgb(
         )
     if order != "BGR":
         return tensors, usual
-    first = next(name for name in tensors if tensors[name].ndim == 4)
+    convolution = next(r for r in found.network.architecture.layers if isinstance(r, Conv))
+    first = f"{convolution.name}.weight"
+    if first not in tensors:
+        raise UserError(
+            f"{where}: --channel-order BGR turns the first convolution, and {convolution.name} is "
+            "not in it"
+        )
     turned = np.ascontiguousarray(tensors[first][:, ::-1])
     return {**tensors, first: turned}, replace(usual, channel_order=order)
 

@@ -204,8 +204,8 @@ def _each_misfit(architecture: Architecture, shapes: Mapping[str, Shape]) -> Ite
 
 
 _HOW = (
-    "--partial takes the layers that fit; CONTRIBUTING.md, 'Add a variant', says how to add a "
-    "network"
+    "alexbench convert --partial takes the layers that fit; CONTRIBUTING.md, 'Add a variant', says "
+    "how to add a network"
 )
 
 

@@ -5,6 +5,7 @@ Layouts are PyTorch's or Keras's; which one follows from the shapes where the fo
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -27,7 +28,7 @@ from bench.weights.identify import (
     unusual,
 )
 from bench.weights.keras import from_keras
-from bench.weights.match import dense_kernels, matched, naming, natural_order
+from bench.weights.match import by_kind, dense_kernels, matched, naming, natural_order
 from bench.weights.names import Named, plain_names
 from bench.weights.numbering import contradiction
 from bench.weights.partial import Fitting, fitting_layers
@@ -188,14 +189,21 @@ def _of_modules(tensors: Tensors, where: str, head: str | None) -> UserError | N
 
 
 def _in_order(tensors: Tensors) -> Tensors:
-    """Tensors of numbered modules in the order of their numbers; others as the file has them.
+    """Tensors of numbered layers in the order of their numbers; others as the file has them.
 
     A file of safetensors or npz has its names sorted as texts: ``features.10`` before
-    ``features.8``.
+    ``features.8``. A pickle of an old dictionary has them in no order: ``conv3`` before ``conv1``.
     """
-    if list(tensors) != sorted(tensors):
+    if list(tensors) != sorted(tensors) and not _numbered(tensors):
         return tensors
     return {name: tensors[name] for name in sorted(tensors, key=natural_order)}
+
+
+def _numbered(tensors: Tensors) -> bool:
+    """Whether the layers of each kind are called alike, and told by a number at the end."""
+    kinds = by_kind({name: array.shape for name, array in tensors.items()})
+    numbered = [[re.fullmatch(r"(.*?)\d+", layer) for layer in layers] for layers in kinds]
+    return all(all(found) and len({m and m[1] for m in found}) < 2 for found in numbered)
 
 
 def _as_keras(
@@ -227,6 +235,9 @@ def _partly(
         given = {name: layouts.from_keras(name, array, {}) for name, array in given.items()}
     shapes = {name: array.shape for name, array in given.items()}
     found: Fitting = fitting_layers(shapes, where, named)
+    why = None if named or keras else contradiction(found.names, found.network.architecture)
+    if why:
+        raise UserError(f"{where}: {why}; {_OTHER_NETWORK}")
     taken = {found.names[own]: given[own] for own in given if own in found.names}
     if keras:
         order = layouts.flattened(found.network.architecture)

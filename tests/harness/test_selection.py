@@ -151,6 +151,14 @@ def test_a_frozen_recipe_makes_frozen_cases() -> None:
     assert {job.case.frozen for job in _jobs(selection)} == {True}
 
 
+def test_without_a_size_that_of_the_weights_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    facts = replace(fake_weights.SOURCES["torchvision"], input_size=128)
+    opened = Pretrained(facts, {}), Path("w.pth")
+    monkeypatch.setattr(selection, "open_weights", lambda *_, **__: opened)
+    (network,) = found(weights="w.pth")
+    assert network.input_size == 128
+
+
 def test_what_is_said_about_a_file_of_weights_reaches_its_reader(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -201,6 +209,18 @@ def test_what_a_source_lacks_gets_seeded_weights() -> None:
         own = name.rpartition(".")[0] in TRUNK
         expected = source.tensors[name] if own else drawn[name]
         assert np.array_equal(weight, expected)
+
+
+@pytest.mark.parametrize("classes", [10, 5])
+def test_the_head_of_an_earlier_transfer_is_replaced(classes: int) -> None:
+    """Its layers are called as those of the new one, and have other classes or the same number."""
+    names = [row.name for row in variant("imagenet-lrn").architecture(head="pool-linear").layers]
+    source = _source(*names)
+    assert "head.weight" in source.tensors
+    rows = variant("imagenet-lrn").architecture(classes, head="pool-linear")
+    weights, layers = source.fit(rows, seed=3)
+    assert layers == TRUNK
+    assert np.array_equal(weights["head.weight"], initial_weights(rows, 3)["head.weight"])
 
 
 def test_weights_of_another_network_are_refused() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from bench.core.errors import UserError
 from bench.networks.architecture import Dense
@@ -178,3 +179,15 @@ def test_weights_of_another_shape_or_size_are_refused() -> None:
     facts = dataclasses.replace(source.facts, input_size=20)
     with pytest.raises(UserError, match="images of 20 pixels, and their preprocessing gives 16"):
         prediction_network(Pretrained(facts, source.tensors), Path())
+
+
+def test_weights_of_no_network_say_what_differs_and_name_no_option_that_is_not_there(
+    call: Call, paths: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Layers are taken in part here: that nothing fits even so is not the whole answer."""
+    save_file({"stem.weight": np.zeros((7, 3, 3, 3), np.float32)}, "other.safetensors")
+    arguments = ("-o", "out.npz", "--framework", "served", "--weights", "other.safetensors")
+    assert call("embed", *paths, *arguments) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "other.safetensors: of another network; " in said
+    assert "alexbench convert --partial takes the layers that fit" in said

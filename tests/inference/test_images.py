@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, features
+from PIL.TiffImagePlugin import SAMPLEFORMAT
 
 from bench.core.errors import UserError
 from bench.data.pixels import Conversions
@@ -333,6 +334,13 @@ def test_pixels_without_a_known_range_are_refused_with_convert(tmp_path: Path, m
     path = tmp_path / "range.tif"
     Image.new(mode, (3, 3)).save(path)
     assert refusal(path, convert=True).startswith(f"pixels of kind {mode}; expected 8-bit RGB")
+
+
+def test_signed_pixels_are_refused_with_convert(tmp_path: Path) -> None:
+    """Of a map of heights, for example: below zero they would be the brightest."""
+    path = tmp_path / "heights.tif"
+    Image.new("I;16", (3, 3)).save(path, tiffinfo={SAMPLEFORMAT: 2})
+    assert refusal(path, convert=True).startswith("signed 16-bit pixels")
 
 
 def test_folders_are_replaced_by_their_images_in_order(tmp_path: Path) -> None:

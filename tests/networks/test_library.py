@@ -87,6 +87,30 @@ def test_weights_that_fit_another_head_alone_are_those_of_another_network() -> N
     assert chosen("cifar-linear", "cifar.safetensors").whole
 
 
+def test_a_head_that_is_asked_for_is_new_and_one_that_is_not_is_that_of_the_weights() -> None:
+    rows = variant("cifar-linear").architecture(4, head="replace-last")
+    own = initial_weights(rows, 0)
+    library.save(Chosen("cifar-linear", "replace-last", rows, {}), own, "mine.safetensors")
+    given = {"name": "cifar-linear", "weights": "mine.safetensors"}
+    assert chosen(**given).whole
+    with pytest.raises(UserError, match=r"have 4 classes\. Received: classes=5; head="):
+        chosen(**given, classes=5)
+    for classes in (4, 5):
+        found = chosen(**given, head="replace-last", classes=classes)
+        assert {name for name in own if name not in found.weights} == {"head.weight", "head.bias"}
+    with pytest.raises(UserError, match="they fit images of 32 pixels"):
+        chosen(**given, input_size=64)
+
+
+def test_a_network_without_its_top_keeps_the_size_of_its_images() -> None:
+    rows = variant("cifar-bn").architecture(10, input_size=64)
+    model = chosen("cifar-bn", None, include_top=False, input_size=64)
+    library.save(model, initial_weights(model.architecture, 0), "trunk.safetensors")
+    found = chosen("cifar-bn", "trunk.safetensors", include_top=False)
+    assert found.architecture.input_size == rows.input_size == 64
+    assert found.preprocessing.size == 64
+
+
 def test_weights_of_no_network_say_so() -> None:
     write(Path("other.safetensors"), {"a.weight": weights()["conv1.weight"]})
     with pytest.raises(UserError, match=r"other\.safetensors: of another network") as caught:

@@ -241,7 +241,7 @@ REFUSED: dict[str, tuple[Tensors, str]] = {
     "another network": (
         {f"layer{i}.weight": hollow((64 * i, 64, 3, 3)) for i in range(1, 5)},
         r"of another network; .* is the nearest: layer1\.weight is .*, and conv1 there is .*more "
-        r"layers differ; --partial takes .*CONTRIBUTING\.md, 'Add a variant'",
+        r"layers differ; alexbench convert --partial takes .*CONTRIBUTING\.md, 'Add a variant'",
     ),
     "another head": (SEQUENTIAL, r"does not fit torchvision: classifier\.6"),
     "the book's single tower without BatchNorm": (
@@ -281,6 +281,16 @@ def test_numbers_of_modules_that_do_not_fit_are_another_network(
     assert "\n" not in str(caught.value)
     name = "imagenet-bn5" if tensors is IN_BLOCKS else "imagenet-lrn"
     assert found_in(tensors, named=name).network.variant == name
+
+
+def test_numbers_of_modules_count_where_a_part_is_taken() -> None:
+    """With another head, the layers that fit were computed as those of another network."""
+    changed = {k: v for k, v in IN_BLOCKS.items() if not k.startswith("fc2")}
+    changed |= {"fc2.0.weight": hollow((64, 4096)), "fc2.0.bias": hollow((64,))}
+    changed |= {"fc3.0.weight": hollow((5, 64)), "fc3.0.bias": hollow((5,))}
+    with pytest.raises(UserError, match=r"no modules between layer1\.0 and layer1\.1"):
+        found_in(changed, partial=True)
+    assert "dense2" in found_in(changed, named="imagenet-bn5", partial=True).network.layers
 
 
 def test_a_layer_outside_the_network_is_not_passed_over() -> None:
@@ -514,6 +524,22 @@ def test_wide_biases_are_reshaped_and_the_channel_order_is_asked_for(tmp_path: P
     np.testing.assert_array_equal(bgr.tensors["conv1.weight"], own["conv1.weight"][:, ::-1])
     assert bgr.facts.preprocessing.channel_order == "BGR"
     assert "reshaped to (C,): 6" in "; ".join(bgr.facts.matched)
+
+
+def test_layers_in_no_order_are_taken_by_their_numbers(tmp_path: Path) -> None:
+    """As in pickles of old dictionaries; BGR turns the first of the network, not of the file."""
+    own = weights("cifar-linear")
+    order = ("conv3", "conv2", "conv1", "conv5", "conv4")
+    shuffled = {k: own[k] for layer in order for k in own if k.startswith(f"{layer}.")}
+    shuffled |= {k: v for k, v in own.items() if k not in shuffled}
+    np.savez(tmp_path / "bgr.npz", **shuffled)
+    found, _ = open_weights(str(tmp_path / "bgr.npz"), reading=Reading(channel_order="BGR"))
+    for name, array in own.items():
+        wanted = array[:, ::-1] if name == "conv1.weight" else array
+        np.testing.assert_array_equal(found.tensors[name], wanted, name)
+    foreign = {k.replace("conv", "layer"): hollow(v.shape) for k, v in shuffled.items()}
+    foreign = {k.replace("dense", "fc"): v for k, v in foreign.items()}
+    assert found_in(foreign).network.variant == "cifar-linear"
 
 
 def test_layers_with_caffes_names_ask_for_the_channel_order() -> None:
