@@ -22,7 +22,6 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
@@ -31,6 +30,7 @@ from bench.core.errors import UnavailableError, UserError
 from bench.networks.architecture import BatchNorm
 from bench.training.interfaces import Images, ParallelFacts, Setup, StepInput
 from models_torch.ranks import Ranks, reporting
+from models_torch.state import export_random, load_random
 from models_torch.trainer import TorchTrainer
 
 _BACKENDS = {"cpu": "gloo", "cuda": "nccl"}
@@ -171,9 +171,9 @@ def _obey(
             case "load_weights":
                 trainer.load_weights(argument)
             case "load_state":
-                kept = torch.get_rng_state()
+                kept = {name: state.copy() for name, state in export_random(trainer._device)}
                 trainer.load_state(argument)
-                torch.set_rng_state(kept)  # masks of two ranks must not be alike
+                load_random(kept, trainer._device)  # masks of two ranks must not be alike
         answers: dict[str, Callable[[], Any]] = {
             "losses": trainer.losses,
             "sync": partial(synchronised, trainer),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -53,7 +54,8 @@ def measure_and_report(
         Stopped: A signal has ended it; the report is written from what there is.
         UserError: Records or report cannot be written.
     """
-    display = Display(sum(len(job.tasks) for job in todo))
+    tasks = [task for job in todo for task in job.tasks]
+    display = Display(len(tasks), there=sum(task.key in done for task in tasks))
     wanted = len({task.key for job in todo for task in job.tasks})
     stopped: signals.Stopped | None = None
     if executor is None and (busy := run.look_at_machine()):
@@ -116,11 +118,12 @@ def how_to_go_on(run: Run, wanted: int) -> str:
         return line
     begun = checkpoints.begun(run.folder)
     kept = f", and of the others {begun}" if begun else ""
-    return f"{line}{kept}; go on with: {_resume_command(run.folder)}"
+    return f"{line}{kept}; go on with: {_resume_command(run)}"
 
 
-def _resume_command(folder: Path) -> str:
-    return f"{_program()} run --resume {folder}"
+def _resume_command(run: Run) -> str:
+    anyway = " --anyway" if run.caveats else ""  # it has been needed for this one
+    return f"{_program()} run --resume {shlex.quote(str(run.folder))}{anyway}"
 
 
 def _program() -> str:

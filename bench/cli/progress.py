@@ -109,6 +109,7 @@ class Display:
 
     Args:
         total: Number of measurements.
+        there: How many of them were there when the run was resumed.
         console: By default stderr. Where it is no terminal, there are lines and no bars.
         lines: Whether each result is printed as a line; failed certificates always are.
         plan: The time plan, where it has been shown already.
@@ -120,6 +121,7 @@ class Display:
         total: int,
         console: Console | None = None,
         *,
+        there: int = 0,
         lines: bool = True,
         plan: TimePlan | None = None,
         clock: Callable[[], float] = monotonic,
@@ -142,7 +144,7 @@ class Display:
             transient=not lines,
             refresh_per_second=_REFRESHES,
         )
-        self._all = self._progress.add_task("all", total=total)
+        self._all = self._progress.add_task("all", total=total, completed=there)
         self._current = self._progress.add_task("", total=100)
         if plan:
             self._follow(plan)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
@@ -14,7 +14,7 @@ from typing import Any
 
 from bench.core import signals
 from bench.core.case import Case
-from bench.core.errors import UserError, cannot_write
+from bench.core.errors import UserError
 from bench.core.files import write_whole
 from bench.core.records import Record
 from bench.core.run_paths import WEIGHTS
@@ -136,9 +136,11 @@ class RemoteExecutor:
             attempts = [(self._running.pop(ticket), outcome) for ticket, outcome in ended]
             # All that is here is written before anything else is done about it, and the disk is
             # waited for once: on a busy one that takes longer than all else.
-            for _, outcome in attempts:
-                self._keep_files(outcome)
-            measured = [r for _, outcome in attempts for r in _records_of(outcome)]
+            measured = [
+                record
+                for _, outcome in attempts
+                for record in _records_of(outcome, self._keep_files(outcome))
+            ]
             if measured:
                 yield from self._run.write_together(measured, listener)
             for attempt, outcome in attempts:
@@ -244,22 +246,31 @@ class RemoteExecutor:
         with suppress(UserError):  # the engine itself may be gone; the next wait says so
             self._nodes.refresh(listener, now=True)
 
-    def _keep_files(self, outcome: Any) -> None:
+    def _keep_files(self, outcome: Any) -> dict[str, str]:
+        """Write the weights that have come back; why some could not be, by name: what was measured
+        for hours is not lost for them."""
         files = {} if isinstance(outcome, Lost) else outcome[1].files
+        problems = {}
         for name, content in files.items():
             path = self._run.folder / WEIGHTS / Path(name).name
             try:
                 path.parent.mkdir(exist_ok=True)
                 write_whole(path, content)
             except OSError as error:
-                raise cannot_write(path, error, "make room, then --resume") from error
+                problems[name] = f"weights not saved: {error.strerror or error}"
+        return problems
 
 
-def _records_of(outcome: Any) -> list[Record]:
-    """The records in what has come of a request."""
+def _records_of(outcome: Any, problems: Mapping[str, str]) -> list[Record]:
+    """The records in what has come of a request; of weights that were not written, why."""
     if isinstance(outcome, Lost):
         return []
-    return [Record.from_json(value) for value in outcome[1].records]
+    found = []
+    for record in map(Record.from_json, outcome[1].records):
+        name = str((record.metrics.get("saved_weights") or {}).get("file"))
+        saved = {"saved_weights": {"problem": problems[name]}} if name in problems else {}
+        found.append(dataclasses.replace(record, metrics=record.metrics | saved))
+    return found
 
 
 def _words(group: Sequence[Job]) -> str:

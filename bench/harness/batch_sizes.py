@@ -141,11 +141,11 @@ def _key(case: Case) -> str:
 
 
 def _by_key(jobs: Iterable[Job]) -> dict[str, list[Job]]:
-    """One job for each framework and execution under each key: seeds do not differ in memory."""
-    found: dict[str, dict[tuple[str, str], Job]] = {}
+    """One job for each case under each key: seeds and recipes do not differ in memory."""
+    found: dict[str, dict[Case, Job]] = {}
     for job in jobs:
-        by_framework = found.setdefault(_key(job.case), {})
-        by_framework.setdefault((job.case.framework, job.case.execution), job)
+        case = replace(job.case, seed=0, recipe="", weights=None)
+        found.setdefault(_key(job.case), {}).setdefault(case, job)
     return {key: list(same.values()) for key, same in found.items()}
 
 

@@ -8,19 +8,21 @@ left, so that on a fast machine they take more processes.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from statistics import mean
 from time import perf_counter
 from typing import Any
 
+from bench.core.case import Case
 from bench.core.kinds import kind
 from bench.core.limits import Limits
 from bench.core.system.resources import usable_cpus
 from bench.harness.interleaving.grouping import in_round
 from bench.harness.matrix import Job
 from bench.harness.profiles import Profile, StageSeconds
+from bench.training.recipes import recipe
 
 CERTIFICATES = "parity certificates"
 PEAKS = "peak FLOP/s"
@@ -68,6 +70,8 @@ class TimePlan:
     clock: Callable[[], float] = perf_counter
     changed: Callable[[], None] = lambda: None
     entered: Callable[[], None] = lambda: None
+    of_groups: dict[Hashable, Stage] = field(default_factory=dict)
+    """Those of the groups, by `_key`."""
     _running: Stage | None = field(default=None, init=False)
     _entered: float = field(default=0.0, init=False)
     """When that stage began."""
@@ -90,20 +94,30 @@ class TimePlan:
         cores = max(1, min(missing.certificates, len(usable_cpus())))
         certificates = math.ceil(missing.certificates / cores) * known.certificate
         stages = [Stage(CERTIFICATES, certificates), Stage(PEAKS, missing.peaks * known.peaks)]
-        stages += [_stage_of(group, known, profile.limits) for group in groups]
+        own = {
+            _key(group): _stage_of(group, name, known, profile.limits)
+            for group, name in zip(groups, _names(groups), strict=True)
+        }
+        stages += own.values()
         stages.append(Stage(REPORT, known.report))
         least = sum(stage.least if stage.weight else stage.planned for stage in stages)
-        plan = cls(stages, profile.run_seconds, began)
-        plan.total = max(plan.total, plan.total - plan.left + least)
+        plan = cls(stages, profile.run_seconds, began, of_groups=own)
+        needed = plan.total - plan.left + least
+        fills = any(stage.weight for stage in stages)
+        plan.total = max(plan.total, needed) if fills else needed
         shares = [plan.share(stage) for stage in stages]
         for stage, share in zip(stages, shares, strict=True):
             stage.planned = share if stage.weight else stage.planned
         return plan
 
     @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Count the seconds of a stage; those of a second visit are added."""
-        found = next((stage for stage in self.stages if stage.name == name), None)
+    def stage(self, of: str | Sequence[Job]) -> Iterator[None]:
+        """Count the seconds of a stage, by its name or its group; those of a second visit are
+        added."""
+        if isinstance(of, str):
+            found = next((stage for stage in self.stages if stage.name == of), None)
+        else:
+            found = self.of_groups.get(_key(of))
         if found is None:
             yield
             return
@@ -127,8 +141,7 @@ class TimePlan:
 
     def seconds_for(self, group: Sequence[Job]) -> float:
         """Seconds for an interleaved group now."""
-        name = name_of(group)
-        found = next((one for one in self.stages if one.name == name and one.weight), None)
+        found = self.of_groups.get(_key(group))
         return self.share(found) if found else 0.0
 
     @property
@@ -138,14 +151,14 @@ class TimePlan:
 
     @property
     def expected(self) -> float:
-        """Seconds until the run is over: those that are left, or more where it is late or the
-        machine is slower than the one that the plan was made for."""
+        """Seconds until the run is over: those that are left while a group is to fill them, or more
+        where it is late or the machine is slower than the one that the plan was made for."""
         to_come = [one for one in self.stages if one.actual is None]
         pace = self._pace
         seconds = pace * sum(one.least if one.weight else one.planned for one in to_come)
         if (now := self._running) is not None and now.actual is None:
             seconds -= min(pace * (now.least or now.planned), self.clock() - self._entered)
-        return max(self.left, seconds)
+        return max(self.left, seconds) if any(one.weight for one in to_come) else seconds
 
     @property
     def _pace(self) -> float:
@@ -205,6 +218,36 @@ class Missing:
     peaks: int = 0
 
 
+def _key(group: Sequence[Job]) -> Hashable:
+    """What a group is, and no other one."""
+    return tuple(task.key for job in group for task in job.tasks)
+
+
+def _names(groups: Sequence[Sequence[Job]]) -> list[str]:
+    """The names of the groups, each once: with what tells it from others of its name."""
+    alike: dict[str, list[Case]] = {}
+    for group in groups:
+        alike.setdefault(name_of(group), []).append(group[0].case)
+    telling = {
+        name: [
+            each.name for each in fields(Case) if len({getattr(c, each.name) for c in cases}) > 1
+        ]
+        for name, cases in alike.items()
+    }
+    return [
+        ", ".join(
+            [
+                name,
+                *(
+                    f"{each.replace('_', ' ')} {getattr(group[0].case, each)}"
+                    for each in telling[name]
+                ),
+            ]
+        )
+        for group, name in zip(groups, map(name_of, groups), strict=True)
+    ]
+
+
 def name_of(group: Sequence[Job]) -> str:
     """The name of a group: its track and networks, or the training."""
     case = group[0].case
@@ -230,13 +273,16 @@ def _rounds(group: Sequence[Job], limits: Limits, number: int) -> list[list[Job]
     return [[job for job in group if job.case in one] for one in there]
 
 
-def _stage_of(group: Sequence[Job], known: StageSeconds, limits: Limits) -> Stage:
-    case, name = group[0].case, name_of(group)
+def _stage_of(group: Sequence[Job], name: str, known: StageSeconds, limits: Limits) -> Stage:
+    case = group[0].case
     if kind(group[0].tasks[0].kind).timed:
         least = known.worker * sum(map(len, _rounds(group, limits, limits.least_processes)))
         return Stage(name, 0.0, weight=_weight(group, limits), least=least)
-    longest = max(known.trainings.values(), default=0.0)
-    return Stage(name, known.trainings.get(case.recipe.partition("@")[0], longest))
+    whole, _, fraction = case.recipe.partition("@")
+    seconds = known.trainings.get(whole)
+    if seconds is None:  # the known ones are of one epoch
+        seconds = max(known.trainings.values(), default=0.0) * recipe(whole).epochs
+    return Stage(name, seconds * float(fraction or 1))
 
 
 def _clock_time(seconds: float) -> str:

@@ -37,7 +37,7 @@ from bench.harness.listener import Listener
 from bench.harness.matrix import Job
 from bench.harness.measure import NOTHING, Keys, measure, without
 from bench.harness.measurer import Measurer
-from bench.harness.plan import CERTIFICATES, PEAKS, Missing, TimePlan, name_of
+from bench.harness.plan import CERTIFICATES, PEAKS, Missing, TimePlan
 from bench.harness.profiles import Profile
 from bench.harness.resumption import checkpoints
 from bench.harness.resumption.checkpoints import RunFiles
@@ -162,9 +162,9 @@ class Run(Measurer):
             tasks = [list(task.key) for job in found for task in job.tasks]
             dataclasses.replace(settings, tasks=tasks).write(self.folder)
 
-    def stage(self, name: str) -> AbstractContextManager[None]:
-        """A stage of the time plan, where there is one."""
-        return self.plan.stage(name) if self.plan else nullcontext()
+    def stage(self, of: str | Sequence[Job]) -> AbstractContextManager[None]:
+        """A stage of the time plan by its name or group, where there is one."""
+        return self.plan.stage(of) if self.plan else nullcontext()
 
     def certify(self, cases: Iterable[Case], listener: Listener) -> None:
         """Get the certificates of the closed cases, before anything is measured."""
@@ -192,7 +192,7 @@ class Run(Measurer):
         files = RunFiles(self.folder, self.dataset, self.profile.limits, self.save_weights)
         found = measure(group, self.data_folder, self._limits_of(group), listener, files, done)
         with ExitStack() as stack:
-            stack.enter_context(self.stage(name_of(group)))
+            stack.enter_context(self.stage(group))
             for record in found:
                 if kind(record.kind).timed:
                     # The records of a group are complete together, and pairs only together.

@@ -47,3 +47,16 @@ def test_what_the_user_has_to_know_is_said_after_a_signal_too(
 ) -> None:
     with pytest.raises(UserError, match="disk full"):
         _measure(monkeypatch, tmp_path, UserError("disk full"))
+
+
+@pytest.mark.parametrize(
+    ("caveats", "option"), [((), ""), (({"on": "all", "why": "x"},), " --anyway")]
+)
+def test_the_way_to_go_on_is_a_command_that_is_taken(
+    tmp_path: Path, caveats: tuple[Any, ...], option: str
+) -> None:
+    """A folder with a space, and a run that could only be resumed with --anyway."""
+    folder = tmp_path / "my run"
+    run: Any = SimpleNamespace(store=RecordStore(folder), folder=folder, caveats=caveats)
+    said = measuring.how_to_go_on(run, 3)
+    assert said.endswith(f" run --resume '{folder}'{option}")

@@ -24,6 +24,12 @@ def test_forced_colours_draw_no_bar(
     assert plain != shown, "colours, since they were asked for"
 
 
+def test_a_resumed_run_begins_where_it_was() -> None:
+    display = Display(total=54, there=31)
+    (everything, _) = display._progress.tasks
+    assert (everything.completed, everything.total) == (31, 54)
+
+
 def test_without_it_there_are_neither(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

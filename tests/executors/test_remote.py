@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from bench.core import signals
 from bench.core.errors import UserError
 from bench.core.records import Record
 from bench.executors import node as on_node
+from bench.executors import remote
 from bench.executors.cluster import Lost, Place
 from bench.executors.remote import ATTEMPTS, RemoteExecutor
 from bench.executors.requests import Answer, label_of
@@ -121,6 +122,29 @@ def test_a_timed_group_is_one_request_with_cpus_and_memory(start: Callable[..., 
     assert timed[2].cpus == 1
     assert timed[2].gpus == 0
     assert 2 << 30 <= timed[2].memory <= 4 << 30
+
+
+def test_a_full_disk_costs_weights_and_no_record(
+    start: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved = {"saved_weights": {"file": "w.safetensors", "weights_sha256": "0" * 64}}
+
+    def measured(*arguments: Any, **more: Any) -> Iterator[Record]:
+        for record in instant.measure(*arguments, **more):
+            yield dataclasses.replace(record, metrics=record.metrics | saved)
+
+    def full(path: Path, content: bytes) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(on_node, "measure", measured)
+    monkeypatch.setattr(on_node, "_saved", lambda records, run: {"w.safetensors": b"weights"})
+    monkeypatch.setattr(remote, "write_whole", full)
+    run = start()
+    measure(run, FakeCluster("one", shared=False), "fake", seeds=1, kinds=("accuracy",))
+    (record,) = run.store.read()
+    assert record.ok
+    problem = "weights not saved: No space left on device"
+    assert record.metrics["saved_weights"] == {"problem": problem}
 
 
 def test_a_node_that_dies_costs_an_attempt_and_no_record(start: Callable[..., Run]) -> None:

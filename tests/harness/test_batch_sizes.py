@@ -1,6 +1,7 @@
 """The largest batch that fits: a search over powers of two."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,22 @@ def test_frameworks_that_are_compared_share_a_size_and_a_run_goes_on_with_it(
     other = Room()
     assert resolved(given, tmp_path, other)[0].case.batch_size == 512
     assert other.tried == []
+
+
+def test_all_that_is_compared_is_tried(tmp_path: Path) -> None:
+    """float32 takes more room than bfloat16, and one device more than two."""
+    room = {("bfloat16", 2): 4096, ("bfloat16", 1): 2048, ("float32", 1): 1024}
+
+    def fits(asked: Job, batch: int) -> bool:
+        return batch <= room[asked.case.precision, asked.case.devices]
+
+    given = [
+        replace(one, case=replace(one.case, precision=precision, devices=devices))
+        for one in [job()]
+        for precision, devices in room
+    ]
+    found = resolved(given, tmp_path, fits)
+    assert {one.case.batch_size for one in found} == {1024}
 
 
 def test_the_cpu_and_a_device_without_room_are_one_line(tmp_path: Path) -> None:

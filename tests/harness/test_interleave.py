@@ -155,6 +155,21 @@ def test_start_up_is_measured_in_some_processes_and_the_others_open_together(
     assert {block.process for block in found["a", "train_throughput"].blocks} == {0, 1}
 
 
+def test_no_worker_starts_for_what_is_measured_or_has_failed(script: Script) -> None:
+    limits = replace(LIMITS, startup_processes=1)
+    group = (
+        job("a", "startup"),
+        job("b", "startup", "inference"),
+        job("c", "startup", "inference"),
+    )
+    match = InterleavedRun(group, Path("data"), limits, lambda task: None, unheard)
+    script.fails["b", "open"] = 0
+    match.run_process(0)
+    script.log.clear()
+    match.run_process(1)
+    assert script.of("open") == [("c", "open")]
+
+
 def test_jobs_without_start_up_open_together_after_it(script: Script) -> None:
     limits = replace(LIMITS, startup_processes=1)
     group = (job("a", "startup", "inference"), job("b", "inference"), job("c", "inference"))

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import pytest
 
@@ -173,6 +174,52 @@ def test_a_selection_of_more_than_the_profiles_own_takes_longer() -> None:
     assert [stage.least for stage in speeds] == [3 * 6 * 12, 3 * 6 * 12]
     assert made.total == pytest.approx(fixed + 2 * 3 * 6 * 12, abs=1)
     assert made.total > quick.run_seconds
+
+
+@pytest.mark.usefixtures("_fakes")
+@pytest.mark.parametrize(
+    "selection",
+    [
+        {"kinds": ("train_throughput",), "batch_sizes": (64, 128)},
+        {"kinds": ("accuracy",), "tracks": ("closed", "idiomatic")},
+        {"kinds": ("accuracy",), "recipes": ("quick", "short")},
+    ],
+)
+def test_every_group_has_a_stage_of_its_own(selection: dict[str, Any]) -> None:
+    quick = PROFILES["quick"]
+    asked = Selection(frameworks=("fake",), variants=("cifar-bn",), **selection)
+    found = groups(jobs(asked, quick), quick.together, 1 << 40)
+    made = TimePlan.of(quick, found, perf_counter(), Missing())
+    assert made is not None
+    assert len(found) > 1
+    assert len({stage.name for stage in made.stages}) == len(made.stages)
+    for group in found:
+        with made.stage(group):
+            pass
+    own = [stage for stage in made.stages if stage.name not in (CERTIFICATES, PEAKS, REPORT)]
+    assert len(own) == len(found)
+    assert all(stage.actual is not None for stage in own)
+
+
+@pytest.mark.usefixtures("_fakes")
+def test_trainings_alone_are_planned_as_long_as_they_take() -> None:
+    quick = PROFILES["quick"]
+
+    def planned(*recipes: str) -> TimePlan:
+        asked = Selection(
+            frameworks=("fake",), variants=("cifar-bn",), kinds=("accuracy",), recipes=recipes
+        )
+        found = groups(jobs(asked, quick), quick.together, 1 << 40)
+        made = TimePlan.of(quick, found, perf_counter(), Missing())
+        assert made is not None
+        return made
+
+    alone = planned("quick")
+    assert alone.total < 0.3 * quick.run_seconds  # nothing fills the rest
+    assert alone.expected == pytest.approx(alone.total, abs=1)
+    whole, tenth = (planned(name).stages[2].planned for name in ("quick", "quick@0.1"))
+    assert tenth == pytest.approx(whole / 10)
+    assert planned("standard").stages[2].planned == pytest.approx(16 * whole)
 
 
 def test_a_training_is_named_by_what_it_is() -> None:

@@ -185,7 +185,7 @@ METRICS: dict[str, Metric] = {
         Metric(
             "import_seconds",
             (STARTUP,),
-            "From the start of the process until the framework is imported.",
+            "Importing the framework in a process that has NumPy and the data already.",
             "s",
             pooled="median",
         ),

@@ -175,13 +175,18 @@ class InterleavedRun:
                 for kind in startups:
                     for slot in order:
                         self._at_once(slot, kind, process)
-            self._open_together([slot for slot in order if not slot.started])
+            self._open_together([slot for slot in order if self._is_to_start(slot)])
             for row in KINDS.values():
                 if row.interleaved:
                     self._interleaved(row.name, order, process)
                 elif not row.startup:
                     for slot in order:
                         self._at_once(slot, row.name, process)
+
+    def _is_to_start(self, slot: Slot) -> bool:
+        """Whether a worker that is not there has something to measure besides its start-up."""
+        rest = (row.name for row in KINDS.values() if not row.startup)
+        return not slot.started and any(list(self._open_tasks(slot, kind)) for kind in rest)
 
     def _open_together(self, slots: Sequence[Slot]) -> None:
         """Import and build in all workers at once whose start-up is not measured.
