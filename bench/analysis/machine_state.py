@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from bench.core.records import Record
@@ -26,37 +26,40 @@ def machine_line(records: Iterable[Record]) -> str | None:
     advice = f"Measure again on a quiet machine.{_swapped(observed)}"
     disturbed = [record for record in observed if is_disturbed(record.metrics)]
     if not disturbed:
-        shares = [others for record in observed if (others := _others(record)) is not None]
-        if not shares:
+        known = [others for r in observed if (others := _whole(r, "others")) is not None]
+        if not known:
             return None
-        if max(shares) > OTHERS:
+        highest = {name: max(_whole(r, name) or 0.0 for r in observed) for name in _CAUSES}
+        if causes := _over(highest):
             return (
-                f"Other processes used up to {100 * max(shares):.0f} % of the CPUs, although no "
-                f"measurement counts as disturbed: blocks were measured again, or are too "
-                f"short to tell. {advice}"
+                f"{causes[:1].upper()}{causes[1:]}, although no measurement counts as disturbed: "
+                f"blocks were measured again, or are too short to tell. {advice}"
             )
         return (
-            f"The machine was quiet: others used at most {math.ceil(100 * max(shares))} % of the "
+            f"The machine was quiet: others used at most {math.ceil(100 * max(known))} % of the "
             f"CPUs.{_swapped(observed)}"
         )
+    highest = {name: _highest(disturbed, name) for name in _CAUSES}
     found = f"{len(disturbed)} of {many(len(observed), 'measurement')}"
     verb = "gives" if len(disturbed) == 1 else "give"
-    return f"DISTURBED: {found} {verb} no verdict on speed: {_causes(disturbed)}. {advice}"
+    return f"DISTURBED: {found} {verb} no verdict on speed: {_over(highest)}. {advice}"
 
 
-def _causes(records: Sequence[Record]) -> str:
-    """What took more of the CPUs than is tolerated, with its largest share."""
-    words = {
-        "others": (OTHERS, "other processes used up to {} of the CPUs"),
-        "steal": (STEAL, "a hypervisor took up to {} of them"),
-        "throttled": (THROTTLED, "the CPU quota held them back for up to {} of the time"),
-    }
-    found = []
-    for name, (limit, text) in words.items():
-        highest = _highest(records, name)
-        if highest > limit:
-            found.append(text.format(f"{100 * highest:.0f} %"))
-    return ", ".join(found)
+_CAUSES = {
+    "others": (OTHERS, "other processes used up to {} of the CPUs"),
+    "steal": (STEAL, "a hypervisor took up to {} of the CPUs"),
+    "throttled": (THROTTLED, "the CPU quota held the processes back for up to {} of the time"),
+}
+"""What takes CPUs from a measurement: how much of them is tolerated, and its words."""
+
+
+def _over(shares: Mapping[str, float]) -> str:
+    """What took more than is tolerated, with its largest share."""
+    return ", ".join(
+        text.format(f"{100 * shares[name]:.0f} %")
+        for name, (limit, text) in _CAUSES.items()
+        if shares[name] > limit
+    )
 
 
 def _highest(records: Iterable[Record], name: str) -> float:
@@ -69,17 +72,17 @@ def _state(record: Record) -> dict[str, Any]:
     return record.environment.get("machine_state") or {}
 
 
-def _others(record: Record) -> float | None:
-    """The share of others during a whole group: that of a short block is not known well.
+def _whole(record: Record, name: str) -> float | None:
+    """The share of a cause during a whole group: that of a short block is not known well.
 
     A group that went on after its last block has no state of its own: then the mean over the
     record's blocks.
     """
-    whole: float | None = _state(record).get("others")
+    whole: float | None = _state(record).get(name)
     if whole is not None:
         return whole
     blocks = record.metrics["machine"]
-    pairs = zip(blocks.get("others") or (), blocks.get("seconds") or (), strict=False)
+    pairs = zip(blocks.get(name) or (), blocks.get("seconds") or (), strict=False)
     known = [(share, seconds) for share, seconds in pairs if share is not None and seconds]
     total = sum(seconds for _, seconds in known)
     return sum(share * seconds for share, seconds in known) / total if total else None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from statistics import median
 
 import numpy as np
 
@@ -38,6 +39,7 @@ __all__ = [
     "identity",
     "latency_rows",
     "mean_over_seeds",
+    "most_disturbed",
     "provenance_columns",
     "published_columns",
     "ratio_columns",
@@ -146,23 +148,8 @@ def _accuracy_row(experiment: Experiment, data: Data) -> Row:
     flipped = [m["test_accuracy_with_flips"] for m in metrics if "test_accuracy_with_flips" in m]
     of_all = len(flipped) == len(metrics)  # else it is no figure next to the mean of all seeds
     row["accuracy_with_flips"] = mean_over_seeds(flipped if of_all else []).value
-    row |= _threshold_columns([m.get("thresholds") or [] for m in metrics])
     row |= provenance_of(experiment.ok)
     return row | published_columns("accuracy", experiment, relevant=data.is_cifar)
-
-
-def _threshold_columns(seeds: Sequence[Sequence[Row]]) -> Row:
-    """Median seconds and images to each threshold, and how many seeds reached it."""
-    goals = sorted({goal["accuracy"] for seed in seeds for goal in seed})
-    columns: Row = {}
-    for goal in goals:
-        met = [entry for seed in seeds for entry in seed if entry["accuracy"] == goal]
-        for unit in ("seconds", "images"):
-            # Seconds that were dropped (`bench.analysis.caveats`) are unknown, not never.
-            known = [entry[unit] for entry in met if unit in entry]
-            columns[f"{unit}_to_{goal:g}"] = estimates.median_with_never(known)
-        columns[f"reached_{goal:g}"] = sum(m["images"] is not None for m in met)
-    return columns
 
 
 def mean_over_seeds(values: Sequence[float]) -> estimates.Estimate:
@@ -225,10 +212,10 @@ def _throughput_row(experiment: Experiment, results: Results) -> Row:
     row |= energy(experiment.ok) | device_memory(experiment.ok) | disturbances(experiment.ok)
     first = [r.metrics.get("first_step_seconds") for r in experiment.ok]
     known = [seconds for seconds in first if seconds is not None]
-    row["first_step_seconds"] = estimates.median_with_never(known)
+    row["first_step_seconds"] = median(known) if known else None
     clock = results.clock(experiment)
     row["clock"] = clock.verdict if clock else None
-    row["disturbed"] = _disturbed(experiment)
+    row["disturbed"] = most_disturbed(experiment)
     row |= _versus_reference(experiment, results)
     return row | published_columns(experiment.kind, experiment, relevant=True)
 
@@ -241,12 +228,12 @@ def latency_rows(results: Results) -> list[Row]:
         p50, p90, p99 = estimates.percentiles(calls) if calls else (np.nan, np.nan, np.nan)
         row = identity(experiment, results.data) | counts(experiment)
         row |= {"calls": len(calls), "p50": p50, "p90": p90, "p99": p99}
-        row["disturbed"] = _disturbed(experiment)
+        row["disturbed"] = most_disturbed(experiment)
         rows.append(row | _versus_reference(experiment, results))
     return rows
 
 
-def _disturbed(experiment: Experiment) -> float:
+def most_disturbed(experiment: Experiment) -> float:
     """Share of disturbed blocks, of the seed that has most of them."""
     return max((disturbed_share(record.metrics) for record in experiment.ok), default=0.0)
 

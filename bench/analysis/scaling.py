@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from bench.analysis.comparison.comparability import in_words
 from bench.analysis.experiments import Experiment
 from bench.analysis.results import Results
 from bench.analysis.rows import Row, caveats_of_both, counts, identity
 from bench.core.kinds import KINDS
 from bench.stats import estimates
+from bench.stats.estimates import UNKNOWN
 
 STRONG, WEAK = "strong", "weak"
 """The same global batch, or the same batch on every device."""
@@ -21,7 +23,9 @@ STRONG, WEAK = "strong", "weak"
 def scaling_rows(results: Results) -> list[Row]:
     """Every throughput on several devices compared with that on one.
 
-    ``efficiency`` is the ratio of images/s over the number of devices: 1 where nothing is lost.
+    ``efficiency`` is the ratio of images/s over the number of devices: 1 where nothing is lost, and
+    not a number where the two were measured on unlike machines (``not_compared``). ``doubt`` is why
+    a speed of the two may be none.
     """
     kinds = [kind.name for kind in KINDS.values() if kind.throughput and kind.parallel]
     found = {(e.case, e.kind): e for e in results.experiments(*kinds) if e.ok}
@@ -43,7 +47,8 @@ def _bases(experiment: Experiment) -> Iterator[tuple[str, Any]]:
 
 def _row(results: Results, several: Experiment, one: Experiment, scaling: str) -> Row:
     ratio, devices = results.ratio(several, one), several.case.devices
-    value, low, high = ratio.ratio
+    elsewhere = [d for d in results.between(several, one) if d.where == "environment"]
+    value, low, high = UNKNOWN if elsewhere else ratio.ratio
     found = (r.metrics["parallel"] for r in several.ok if "parallel" in r.metrics)
     metric: dict[str, Any] = next(found, {})
     parity = several.ok[0].parity
@@ -58,6 +63,9 @@ def _row(results: Results, several: Experiment, one: Experiment, scaling: str) -
         "efficiency_high": None if high is None else high / devices,
         "pairs": ratio.pairs,
         "disturbed": ratio.disturbed,
+        "doubt": ratio.doubt or None,
+        "not_compared": in_words(elsewhere) or None,
+        "reference": "itself on one device",
         **_communication(metric),
         "method": metric.get("method"),
         "batch_norm": metric.get("batch_norm"),

@@ -12,7 +12,7 @@ from bench.analysis.speeds import speeds_of
 from bench.core.kinds import kind
 from bench.core.records import Record
 from bench.core.samples import by_process
-from bench.stats.estimates import Estimate, mean_estimate, median_estimate, percentiles
+from bench.stats.estimates import COARSE, Estimate, mean_estimate, median_estimate, percentiles
 
 UNITS = {"images_per_second": "images/s", "p50": "s", "seconds": "s", "fraction": "fraction"}
 """Keys of ``summary`` that can be the value of a record (each record has one), with their units."""
@@ -33,7 +33,9 @@ def value_of(records: Sequence[Record]) -> Estimate:
     if not row.timed:
         return mean_estimate(samples)
     of = speeds_of if row.throughput else by_process
-    level = median_estimate([process for record in records for process in of(record)])
+    processes = [process for record in records for process in of(record)]
+    # A clock too coarse for a call reads zero.
+    level = median_estimate([[max(value, COARSE) for value in process] for process in processes])
     if row.throughput:
         return level
     value = fmean(samples) if row.startup else percentiles(samples)[0]

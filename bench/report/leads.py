@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 from bench.analysis.experiments import labels
 from bench.analysis.rows import Row
+from bench.core.case import Case
 from bench.core.kinds import kind
 from bench.core.text import many
 from bench.report.columns import case_of, framework_of
 from bench.report.footnotes import has_caveat, signed
 from bench.report.format import joined, known
 from bench.stats.verdicts import ACCURACY, INCONCLUSIVE, SPEED, TIE
-from bench.training.tracks import peers_of
 
 Lead = Callable[[Sequence[Row]], str]
 """The sentence about the rows of one section; empty where they say nothing."""
@@ -81,12 +82,18 @@ def _told_apart(rows: Sequence[Row], seconds: bool) -> list[tuple[str, str]]:
     kinds = _kinds(rows)
     if len(set(zip(names, kinds, strict=True))) == len(names):
         return list(zip(names, kinds, strict=True))
-    found = labels(dict.fromkeys(peers_of(case_of(row)) for row in rows))
+    cases = [_subject(row) for row in rows]
+    found = labels(dict.fromkeys(cases))
     apart = []
-    for row, name, of in zip(rows, names, kinds, strict=True):
-        what = found[peers_of(case_of(row))].removeprefix(str(row["variant"])).strip(" ·")
+    for row, case, name, of in zip(rows, cases, names, kinds, strict=True):
+        what = found[case].removeprefix(str(row["variant"])).strip(" ·")
         apart.append((name, ", ".join(filter(None, (what, of)))))
     return apart
+
+
+def _subject(row: Row) -> Case:
+    """What a row is about, but for its framework."""
+    return replace(case_of(row), framework="", seed=0)
 
 
 def _start(row: Row) -> str:
@@ -222,10 +229,10 @@ def both(*leads: Lead) -> Lead:
 
 def who_among(row: Row, rows: Sequence[Row], *, seconds: bool = True) -> str:
     """The same, with what tells the row's case from others of that name among some rows."""
-    alike = {peers_of(case_of(other)): other for other in rows if who(other) == who(row)}
-    alike[peers_of(case_of(row))] = row
+    alike = {_subject(other): other for other in rows if who(other) == who(row)}
+    alike[_subject(row)] = row
     told = _told_apart(list(alike.values()), seconds)
-    name = told[list(alike).index(peers_of(case_of(row)))]
+    name = told[list(alike).index(_subject(row))]
     return ", ".join(filter(None, name))
 
 

@@ -39,12 +39,15 @@ UNKNOWN = Estimate(math.nan, None, None)
 """The estimate of what was not measured."""
 
 
+COARSE = 1e-9
+"""Seconds of a sample that a clock too coarse for it reads as zero."""
+
+
 def rates(samples: Sequence[float], images_per_sample: int | None) -> list[float]:
     """Images/s of every sample in seconds. Raises ValueError when a sample's images are unknown."""
     if not images_per_sample:
         raise ValueError(f"a rate needs images_per_sample. Received: {images_per_sample!r}")
-    # A clock too coarse for the block reads zero: the smallest positive number keeps it a number.
-    return [images_per_sample / max(sample, 1e-9) for sample in samples]
+    return [images_per_sample / max(sample, COARSE) for sample in samples]
 
 
 def percentiles(samples: Sequence[float]) -> tuple[float, float, float]:
@@ -199,19 +202,3 @@ def mean_estimate(values: Sequence[float]) -> Estimate:
     error = float(np.std(values, ddof=1)) / math.sqrt(len(values))
     reach = error * float(stdtrit(len(values) - 1, (1 + CONFIDENCE) / 2))
     return Estimate(mean, mean - reach, mean + reach)
-
-
-def median_with_never(values: Sequence[float | None]) -> float | None:
-    """Median of times to an accuracy where None is "never": infinity, not a value to leave out.
-
-    For seeds that were followed and did not reach it. A seed whose record does not say is unknown
-    and has no place among the values.
-
-    Returns:
-        None when half of the values or more are never (or there are none at all).
-    """
-    times = sorted(math.inf if value is None else value for value in values)
-    if not times:
-        return None
-    middle = (times[(len(times) - 1) // 2] + times[len(times) // 2]) / 2
-    return None if math.isinf(middle) else middle

@@ -106,15 +106,22 @@ def verdict(estimate: Estimate, margin: Margin, processes: int) -> Verdict:
     return Verdict(INCONCLUSIVE, WIDE)
 
 
+def without_verdict(ratio: Ratio) -> str | None:
+    """Why a ratio of speeds has no verdict, whatever its interval says; None where it may have."""
+    if math.isnan(ratio.ratio.value):
+        return None
+    if not ratio.doubt and ratio.disturbed > TOLERATED:
+        share = f"{100 * ratio.disturbed:.0f} %"
+        return f"disturbed: others used the CPUs in {share} of the blocks"
+    return ratio.doubt or None
+
+
 def speed_verdict(ratio: Ratio) -> Verdict:
     """The verdict on a ratio of speeds: ``faster``, ``slower``, ``tie`` or ``inconclusive``.
 
     A disturbed ratio has none: what others did to one side may be all that it shows. Nor has one
     of a speed that is no speed of this work (`bench.stats.estimates.Ratio.doubt`).
     """
-    if ratio.doubt and not math.isnan(ratio.ratio.value):
-        return Verdict(INCONCLUSIVE, ratio.doubt)
-    if ratio.disturbed > TOLERATED and not math.isnan(ratio.ratio.value):
-        share = f"{100 * ratio.disturbed:.0f} %"
-        return Verdict(INCONCLUSIVE, f"disturbed: others used the CPUs in {share} of the blocks")
+    if why := without_verdict(ratio):
+        return Verdict(INCONCLUSIVE, why)
     return verdict(ratio.ratio, SPEED, ratio.processes)

@@ -16,6 +16,7 @@ from bench.analysis.across.side_by_side import letter, side_by_side
 from bench.analysis.frame import frame_of
 from bench.analysis.rows import accuracy_rows, latency_rows, throughput_rows
 from bench.analysis.runs import Run
+from bench.analysis.values import value_of as of_records
 from bench.core.records import Record
 from bench.core.samples import by_process
 from bench.report.across.words import by_seeds, quantity, value_of, verdict_of
@@ -205,6 +206,14 @@ def test_a_value_is_that_of_the_report_everywhere(kind: str) -> None:
 
 
 # ---- change points
+
+
+def test_a_clock_that_reads_zero_is_no_end_of_a_history() -> None:
+    latency = make_record(kind="latency")
+    blocks = [[0, 0, 1], [0, 1, 1], [1, 0, 1], [1, 1, 1]]
+    metrics = {**latency.metrics, "interleaving": {"group": "one", "blocks": blocks}}
+    coarse = replace(latency, samples=(0.0, 0.001, 0.0, 0.001), metrics=metrics)
+    assert of_records([coarse]).value == pytest.approx(0.0005)
 
 
 def test_a_slowdown_is_found_where_it_happened() -> None:

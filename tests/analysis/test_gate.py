@@ -49,6 +49,14 @@ def test_one_process_fails_no_build_however_slow_it_was() -> None:
     assert line.startswith("slower:5% cannot fail in 1 of 1 rows: fewer than 2 processes")
 
 
+def test_a_disturbed_measurement_fails_no_build_and_says_so() -> None:
+    slow = timed(2.0)
+    disturbed = replace(slow, metrics={**slow.metrics, "disturbed": 0.4})
+    assert gate().failures([disturbed]) == []
+    (line,) = gate().warnings([disturbed])
+    assert line.startswith("slower:5% cannot fail in 1 of 1 rows: disturbed: others used the CPUs")
+
+
 def test_noise_that_hides_a_slowdown_does_not_fail() -> None:
     assert gate().failures([timed(1.2, noise=0.4)]) == []
     assert gate("slower:25%").failures([timed(1.2)]) == []

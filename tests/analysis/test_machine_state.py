@@ -43,6 +43,8 @@ def test_a_run_next_to_others_is_not_called_quiet():
     short = replace(CALM, seconds=0.01, others=0.6)
     line = machine_line([record(CALM), record(short, others=0.87)])
     assert line.startswith("Other processes used up to 87 % of the CPUs, although ")
+    line = machine_line([record(CALM, steal=0.04)])
+    assert line.startswith("A hypervisor took up to 4 % of the CPUs, although ")
 
 
 def test_a_disturbed_run_says_by_what():
@@ -50,10 +52,12 @@ def test_a_disturbed_run_says_by_what():
     line = machine_line([record(busy, busy), record(CALM), record(CALM)])
     assert line.startswith("DISTURBED: 1 of 3 measurements gives no verdict on speed: ")
     assert "other processes used up to 34 % of the CPUs" in line
-    assert "a hypervisor took up to 5 % of them" in line
+    assert "a hypervisor took up to 5 % of the CPUs" in line
     assert "quota" not in line
     throttled = replace(CALM, throttled=0.5)
-    assert "the CPU quota held them back for up to 50 %" in machine_line([record(throttled)])
+    assert "the CPU quota held the processes back for up to 50 %" in machine_line(
+        [record(throttled)]
+    )
 
 
 def test_swapping_is_mentioned():

@@ -242,23 +242,6 @@ def test_a_row_of_failures_only_stands_there_without_a_number():
     assert shown["test accuracy"] == "—"
 
 
-def test_thresholds_take_the_median_and_never_is_never():
-    records = [make_record(kind="accuracy", seed=seed) for seed in range(3)]
-    times = (10.0, None, 30.0)
-    for place, seconds in enumerate(times):
-        images = None if seconds is None else round(1000 * seconds)
-        goals = [
-            {"accuracy": 0.5, "seconds": seconds, "images": images},
-            {"accuracy": 0.9, "seconds": None, "images": None},
-        ]
-        metrics = {**records[place].metrics, "thresholds": goals}
-        records[place] = replace(records[place], metrics=metrics)
-    row = only("accuracy", records)
-    assert row["seconds_to_0.5"] == 30
-    assert row["images_to_0.5"] == 30_000
-    assert row["reached_0.5"] == 2
-
-
 def test_throughput_stands_against_pytorch():
     slow, fast = (
         make_record(framework=name, kind="train_throughput", samples=samples, images_per_sample=100)

@@ -200,17 +200,3 @@ def test_equal_seeds_are_exact():
 def test_mean_of_nothing_is_an_error():
     with pytest.raises(ValueError, match="needs a value"):
         stats.mean_estimate([])
-
-
-@pytest.mark.parametrize(
-    ("values", "median"),
-    [
-        ([1.0, 3.0], 2.0),
-        ([1.0, 3.0, None], 3.0),
-        ([1.0, None], None),
-        ([1.0, None, None], None),
-        ([], None),
-    ],
-)
-def test_never_counts_as_infinitely_late(values, median):
-    assert stats.median_with_never(values) == median

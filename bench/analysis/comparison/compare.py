@@ -24,7 +24,7 @@ from bench.core.samples import group_of
 from bench.core.system.environment import gpu_line
 from bench.core.text import last_line, without_folders
 from bench.stats.estimates import Ratio, noise_of, unpaired
-from bench.stats.verdicts import speed_verdict
+from bench.stats.verdicts import speed_verdict, without_verdict
 
 ONLY_A, ONLY_B, REFUSED = "only in A", "only in B", "refused"
 _FACTS = ("cpu", "cores", "os", "python", "alexbench", "commit")
@@ -264,7 +264,7 @@ def _timed(a: Record, b: Record) -> Comparison:
         detectable=found.detectable,
         noise=max(filter(None, map(noise_of, map(speeds_of, (a, b)))), default=None),
         runs=found.processes,
-        doubt=found.doubt or None,
+        doubt=without_verdict(found),
         reasons=(verdict.reason,) if verdict.reason else (),
     )
 

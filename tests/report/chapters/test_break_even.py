@@ -129,6 +129,9 @@ def test_what_may_not_be_compared_is_refused_in_words():
     assert (row["verdict"], row["images"]) == ("not comparable", None)
     (section,) = sections(TABLE, records)
     assert any("threads.intra_op 1 against 2" in note for note in section.notes)
+    axes = drawn(records)
+    assert len(axes.lines) == 2  # and no crossing
+    assert "no break-even, the ratio is not comparable" in " ".join(axes.get_xlabel().split())
 
 
 def test_what_is_uncertified_has_no_break_even():
@@ -166,6 +169,23 @@ def test_an_undecided_ratio_has_thin_lines_and_no_crossing_and_says_so():
     alike = [r for name in ("jax", "torch") for r in measured(f"keras-{name}", 1000, (9, 1, 1))]
     words = " ".join(drawn([*QUICK_START, *alike]).get_xlabel().split())
     assert words.endswith("no break-even: every ratio is a tie")
+
+
+def test_two_precisions_of_a_framework_are_named():
+    slow, fast = (
+        [
+            replace(r, case=replace(r.case, track="idiomatic", precision=precision))
+            for r in measured("pytorch", rate, start)
+        ]
+        for precision, rate, start in (
+            ("float32", 1000, (3.0, 0.5, 0.5)),
+            ("bfloat16", 2000, (9.0, 1.0, 14.0)),
+        )
+    )
+    (section,) = sections(TABLE, [*slow, *fast])
+    assert section.lead.startswith("cifar-bn: pytorch bfloat16 is ahead of pytorch float32 from ")
+    crossing = drawn([*slow, *fast]).lines[-1]
+    assert "pytorch bfloat16 is ahead of pytorch float32" in crossing.get_gid()
 
 
 def test_the_sentence_says_who_is_ahead_from_which_image_on():

@@ -38,6 +38,12 @@ def test_blocks_have_their_quartiles_in_seconds_per_step():
     assert row["slowest"] == pytest.approx(20 / 6)
 
 
+def test_disturbed_blocks_are_in_the_table_of_blocks():
+    record = timed((2.0, 2.0, 2.0, 2.0, 20.0), metrics={"disturbed": 0.2})
+    (section,) = sections(TABLE["blocks"], [record])
+    assert dict(zip(section.headers, section.cells[0], strict=True))["disturbed blocks"] == "20 %"
+
+
 def test_every_block_is_drawn_and_none_is_outside():
     samples = (0.2, 0.21, 0.22, 0.23, 3.0)
     (axes,) = drawn(blocks, [timed(samples)]).figure.axes

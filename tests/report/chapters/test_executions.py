@@ -98,6 +98,30 @@ def test_without_the_eager_one_nothing_is_compared():
     assert found["ratio"].isna().all()
 
 
+def test_what_the_eager_one_was_measured_with_counts_for_both():
+    doubted = replace(EAGER, caveats=({"on": "speed", "why": "it rained"},))
+    assert rows([doubted, COMPILED]).loc["compiled", "speed_caveats"] == "it rained"
+    elsewhere = replace(EAGER, environment={**EAGER.environment, "cpu": "Another CPU"})
+    assert rows([elsewhere, COMPILED])["ratio"].isna().all()
+    (section,) = sections(TABLE, [elsewhere, COMPILED])
+    told = "pytorch compiled is not compared with its eager execution on cifar-bn: cpu "
+    assert any(note.startswith(told) for note in section.notes)
+
+
+def test_it_pays_as_the_ratio_of_neighbouring_blocks_says():
+    """Both slow down over the run; each compiled block is twice as fast as its neighbour."""
+    seconds = (1.0, 2.0, 3.0, 4.0)
+    eager = replace(EAGER, samples=seconds)
+    metrics = {**COMPILED.metrics, "interleaving": EAGER.metrics["interleaving"]}
+    compiled = replace(
+        COMPILED, samples=tuple(s / 2 for s in seconds), images_per_sample=1000, metrics=metrics
+    )
+    row = rows([eager, compiled]).loc["compiled"]
+    assert row["ratio"] == pytest.approx(2)
+    eager_rate = rows([eager, compiled]).loc["eager", "images_per_second"]
+    assert row["pays_images"] == pytest.approx(30 * eager_rate * 2)
+
+
 def test_the_plot_has_the_ratio_and_when_it_pays():
     with style():
         drawing = TABLE.charts[0].draw(part_of([EAGER, COMPILED]))

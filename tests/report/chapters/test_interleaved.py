@@ -84,6 +84,13 @@ def test_why_no_more_were_taken_is_told(told: dict[str, Any], words: str) -> Non
     assert row["detectable"].startswith("± 5.")  # mostly what is assumed of three
 
 
+def test_a_process_that_the_reference_lost_is_in_the_rows_of_all_others() -> None:
+    lost = "round 3: killed by SIGKILL"
+    records = [taken("pytorch", drifting(1.0), lost=lost), taken("keras-jax", drifting(1.0))]
+    (row,) = frame(TABLE["interleaved"], records).to_dict("records")
+    assert row["lost"] == f"pytorch: {lost}"
+
+
 def test_every_framework_stands_beside_pytorch_in_every_kind_that_takes_turns() -> None:
     rows = frame(TABLE["interleaved"], make_run())
     assert set(rows["reference"]) == {"pytorch"}

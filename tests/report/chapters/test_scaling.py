@@ -67,3 +67,13 @@ def test_a_run_on_several_devices_has_one_more_answer() -> None:
     unchecked = [replace(record, parity={"status": "unchecked"}) for record in RUN]
     (alone,) = [a for a in answers(unchecked) if a.question == "What do several devices bring?"]
     assert alone.sentence == "What was measured has no parity certificate."
+
+
+def test_devices_of_two_machines_have_no_efficiency() -> None:
+    other = {**RUN[0].environment, "cpu": "Another CPU"}
+    apart = [replace(r, environment=other) if r.case.devices == 1 else r for r in RUN]
+    assert frame(TABLE, apart)["efficiency"].isna().all()
+    (section,) = sections(TABLE, apart)
+    assert section.lead == ""
+    told = "pytorch is not compared with itself on one device on cifar-bn"
+    assert any(note.startswith(told) and "cpu " in note for note in section.notes)

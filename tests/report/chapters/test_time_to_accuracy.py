@@ -356,12 +356,7 @@ def test_a_threshold_that_a_record_does_not_have_is_unknown_and_not_never():
         assert time_to_accuracy(part_of([*two, silent])) is not None
 
 
-def test_the_table_of_accuracies_asks_only_who_knows():
-    accuracy = {table.name: table for table in TABLES}["accuracy"]
-    silent = run(None, seed=1)
-    silent = replace(silent, metrics={**silent.metrics, "thresholds": []})
-    (row,) = frame(accuracy, [run(10.0), silent]).to_dict("records")
-    assert (row["images_to_0.5"], row["reached_0.5"]) == (10_000, 1)
+def test_a_first_step_that_was_not_recorded_is_in_no_median():
     first = make_record(kind="train_throughput", metrics={"first_step_seconds": 2.5})
     old = make_record(kind="train_throughput", seed=1, metrics={})
     throughput = {table.name: table for table in TABLES}["throughput"]

@@ -10,7 +10,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from bench.analysis.experiments import Experiment
 from bench.analysis.results import Results
-from bench.analysis.rows import Row, counts, identity
+from bench.analysis.rows import Row, counts, identity, most_disturbed
 from bench.core.kinds import KINDS
 from bench.core.samples import by_process
 from bench.core.text import many
@@ -59,6 +59,7 @@ def block_rows(results: Results) -> list[Row]:
         row |= {"fastest_seconds": float(steps.min()), "slowest_seconds": float(steps.max())}
         row |= {"quartile_low": float(low), "median": float(middle), "quartile_high": float(high)}
         row |= {"spread": float((high - low) / middle), "slowest": float(steps.max() / middle)}
+        row["disturbed"] = most_disturbed(experiment)
         rows.append(row | results.comparability(experiment))
     return rows
 

@@ -22,7 +22,8 @@ from bench.analysis.time_to_accuracy import PARTS
 from bench.core.case import Case
 from bench.core.kinds import TRAIN_THROUGHPUT
 from bench.report.captions import With, read_with
-from bench.report.columns import Column, framework_of, how, naming, number, text, who
+from bench.report.chapters.speed.interleaved import reference_of
+from bench.report.columns import Column, framework_of, how, number, text, who
 from bench.report.footnotes import has_caveat, signed
 from bench.report.format import NOTHING, count, joined, known, ratio, significant
 from bench.report.leads import names_of
@@ -49,8 +50,8 @@ _THIN, _THICK = 1.0, 2.0  # points
 _NAMED = 2  # pairs without a break-even below a panel; more would be higher than the panel
 _LETTERS = 42  # of a title above axes 4.9 inches wide
 _IN_LEAD = 3  # pairs that the sentence above the table names
-_RATIO_IS = {INCONCLUSIVE: "inconclusive", TIE: "a tie"}
 AHEAD, EVEN, REFUSED = "ahead from the start", "break-even", "not comparable"
+_RATIO_IS = {INCONCLUSIVE: "inconclusive", TIE: "a tie", REFUSED: "not comparable"}
 
 
 @dataclass(frozen=True)
@@ -133,13 +134,9 @@ def _row(one: Side, other: Side) -> Row:
     row = identity(faster.steady, results.data) | counts(faster.steady)
     used = (faster.steady, faster.start, slower.steady, slower.start)
     row |= provenance_columns([record for experiment in used for record in experiment.ok])
-    # The two measurements may be refused for the same reason: it is given once.
-    found = [
-        *results.between(faster.steady, slower.steady),
-        *results.between(faster.start, slower.start),
-    ]
-    refused = in_words(list(dict.fromkeys(found)))
+    refused = _refused(faster, slower)
     row |= {"reference": slower.steady.case.framework_label, "not_compared": refused or None}
+    row["reference_precision"] = slower.steady.case.precision
     versus = results.ratio(faster.steady, slower.steady)
     value, low, high = versus.ratio
     row |= {"ratio": value, "ratio_low": low, "ratio_high": high}
@@ -155,9 +152,21 @@ def _row(one: Side, other: Side) -> Row:
     return row | {"verdict": EVEN if images > 0 else AHEAD}
 
 
+def _refused(one: Side, other: Side) -> str:
+    """What forbids to compare the two, in words; empty where nothing does."""
+    found = [
+        *one.results.between(one.steady, other.steady),
+        *one.results.between(one.start, other.start),
+    ]
+    # The two measurements may be refused for the same reason: it is given once.
+    return in_words(list(dict.fromkeys(found)))
+
+
 def _undecided(faster: Side, slower: Side) -> str:
     """The verdict on two rates where it is not *faster*: the break-even would lie anywhere, since
-    the interval of the ratio contains 1. Empty where it is."""
+    the interval of the ratio contains 1, or the two may not be compared. Empty where it is."""
+    if _refused(faster, slower):
+        return REFUSED
     word = speed_verdict(faster.results.ratio(faster.steady, slower.steady)).word
     return "" if word == "faster" else word
 
@@ -182,7 +191,7 @@ def columns(rows: Sequence[Row]) -> list[Column]:
     """The faster one, which one it is compared with, and from when on it is ahead."""
     return [
         *who(),
-        naming("compared with", "reference"),
+        Column("compared with", reference_of, right=False),
         Column("level after images", partial(_level, "images")),
         Column("x images/s", lambda row: ratio(row["ratio"], row["ratio_low"], row["ratio_high"])),
         text("verdict", "verdict"),
@@ -217,7 +226,7 @@ def _in_words(rows: Sequence[Row]) -> str:
     """Pairs by their verdict: ``cifar-bn: pytorch is ahead of keras-jax from 205 images on.``"""
     parts: dict[str, list[str]] = {}
     for row in rows:
-        names = signed(framework_of(row), on=has_caveat(row)), str(row["reference"])
+        names = signed(_faster_of(row), on=has_caveat(row)), reference_of(row)
         if row["verdict"] in (AHEAD, EVEN):
             parts[f"{row['variant']}: {_ahead(*names, images=row['images'])}"] = []
         else:
@@ -225,6 +234,12 @@ def _in_words(rows: Sequence[Row]) -> str:
             parts.setdefault(words, []).append(" and ".join(names))
     shown = (f"{words} ({', '.join(of)})" if of else words for words, of in parts.items())
     return f"{'; '.join(shown)}."
+
+
+def _faster_of(row: Row) -> str:
+    """The faster one, with its precision where the other has another one."""
+    same = row["precision"] == row["reference_precision"]
+    return framework_of(row) if same else f"{framework_of(row)} {row['precision']}"
 
 
 def _signed(key: str, row: Row) -> str:
@@ -287,7 +302,7 @@ _HOW = (
     With(
         (_THIN_LINE,),
         "A thin line is a framework that is not shown to be faster or slower than another one of "
-        "the panel: a crossing without a dot is no result.",
+        "the panel, or may not be compared with it: a crossing without a dot is no result.",
     ),
 )
 
@@ -321,7 +336,7 @@ def _lines(axes: Axes, sides: Sequence[Side], part: Part) -> None:
     for faster, slower, images in _crossings(sides):
         seconds = faster.startup + images / faster.rate
         (mark,) = axes.plot(images, seconds, "o", color=INK, markersize=5, zorder=3)
-        names = (side.steady.case.framework_label for side in (faster, slower))
+        names = _names(faster, slower)
         hover(mark, _ahead(*names, images=images))
     axes.set_xlim(0, reach)
     axes.set_ylim(bottom=0)
@@ -351,6 +366,16 @@ def _pairs(sides: Sequence[Side]) -> list[tuple[Side, Side]]:
     return [_by_rate(*pair) for pair in combinations(sides, 2)]
 
 
+def _names(one: Side, other: Side) -> tuple[str, str]:
+    """Both frameworks, with their precisions where these differ."""
+    cases = one.steady.case, other.steady.case
+    same = cases[0].precision == cases[1].precision
+    first, second = (
+        c.framework_label if same else f"{c.framework_label} {c.precision}" for c in cases
+    )
+    return first, second
+
+
 def _reasons(undecided: Sequence[tuple[Side, Side]], sides: int) -> list[str]:
     """Why a panel has no crossing of frameworks, in words.
 
@@ -362,7 +387,7 @@ def _reasons(undecided: Sequence[tuple[Side, Side]], sides: int) -> list[str]:
     for pair in undecided:
         word = _undecided(*pair)
         why = _RATIO_IS.get(word, "the opposite of that of the medians")
-        names = " and ".join(side.steady.case.framework_label for side in pair)
+        names = " and ".join(_names(*pair))
         lines.setdefault(why, []).append(names)
     every = len(undecided) == sides * (sides - 1) // 2 and len(lines) == 1
     if every and len(undecided) > 1:

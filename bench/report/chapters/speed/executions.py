@@ -11,7 +11,7 @@ import numpy as np
 from bench.analysis.comparison.comparability import in_words
 from bench.analysis.experiments import Experiment
 from bench.analysis.results import Results
-from bench.analysis.rows import Row, counts, identity, ratio_columns
+from bench.analysis.rows import Row, caveats_of_both, counts, identity, ratio_columns
 from bench.core.case import EAGER
 from bench.core.kinds import TRAIN_THROUGHPUT
 from bench.report.captions import HOLLOW, With
@@ -46,7 +46,7 @@ def execution_rows(results: Results) -> list[Row]:
 
 def _row(results: Results, experiment: Experiment, same: Sequence[Experiment]) -> Row:
     row = identity(experiment, results.data) | counts(experiment)
-    row |= results.comparability(experiment)
+    row |= results.comparability(experiment) | {"not_compared": None}
     settings = experiment.ok[0].settings
     row |= {f"in_force_{name}": settings.get(name) for name in _IN_FORCE}
     counted = settings.get("compilation") or {}
@@ -56,12 +56,17 @@ def _row(results: Results, experiment: Experiment, same: Sequence[Experiment]) -
     row |= {"processes": None} | ratio_columns(None, "")
     row |= dict.fromkeys(("pays_images", "pays_epochs"))
     eager = next((one for one in same if one.case.execution == EAGER), None)
-    if eager is None or eager is experiment or in_words(results.between(experiment, eager)):
+    if eager is None or eager is experiment:
         return row
+    row |= caveats_of_both(experiment, eager)
+    if refused := in_words(results.between(experiment, eager)):
+        return row | {"not_compared": refused, "reference": "its eager execution"}
     versus = results.ratio(experiment, eager)
     word = speed_verdict(versus).word
     row |= {"processes": versus.processes} | ratio_columns(versus.ratio, word)
-    return row | (_pays(results, experiment, eager) if word == SPEED.above else {})
+    if word != SPEED.above:
+        return row
+    return row | _pays(experiment, eager, results.rate(eager).value, versus.ratio.value)
 
 
 def _first_step(experiment: Experiment) -> float | None:
@@ -70,15 +75,13 @@ def _first_step(experiment: Experiment) -> float | None:
     return float(np.mean(seconds)) if seconds else None
 
 
-def _pays(results: Results, compiled: Experiment, eager: Experiment) -> Row:
-    """Images after which the seconds of the longer first step are won back."""
+def _pays(compiled: Experiment, eager: Experiment, rate: float, faster: float) -> Row:
+    """Images after which the seconds of the longer first step are won back: by an execution that
+    is so many times as fast as the eager one, which takes so many images/s."""
     first, before = _first_step(compiled), _first_step(eager)
     if first is None or before is None:
         return {}
-    won = 1 / results.rate(eager).value - 1 / results.rate(compiled).value
-    if won <= 0:
-        return {}
-    images = max(0.0, first - before) / won
+    images = max(0.0, first - before) * rate / (1 - 1 / faster)
     of_epoch = compiled.ok[0].dataset.get("train_images")
     return {"pays_images": images, "pays_epochs": images / of_epoch if of_epoch else None}
 

@@ -75,10 +75,19 @@ def _row(experiment: Experiment, reference: Experiment, results: Results) -> Row
     fastest = found.fastest_ratio if several and not row["not_compared"] else None
     row |= dict(zip(_FASTEST, fastest or (None, None, None), strict=True))
     row |= {name: turns.get(name) for name in ("stopped", "precision_goal")}
-    row |= {"group_seconds": turns.get("group_seconds"), "lost": turns.get("lost")}
+    row |= {"group_seconds": turns.get("group_seconds"), "lost": _lost(experiment, reference)}
     if row["not_compared"]:
         return row | ratio_columns(None, "not comparable")
     return row | ratio_columns(versus.ratio, speed_verdict(versus).word)
+
+
+def _lost(experiment: Experiment, reference: Experiment) -> str | None:
+    """What a framework of the ratio lost, as a process that failed; the reference's by its name."""
+    own, theirs = (
+        (e.ok[0].metrics.get("interleaving") or {}).get("lost") for e in (experiment, reference)
+    )
+    named = f"{reference.case.framework_label}: {theirs}" if theirs else None
+    return "; ".join(filter(None, (own, named))) or None
 
 
 _FASTEST = ("fastest_ratio", "fastest_ratio_low", "fastest_ratio_high")
@@ -209,6 +218,11 @@ TABLE = Table(
         ),
         "*Stopped at* says why no more pairs were taken: every ratio was as precise as the goal, "
         "or the time was up.",
+        With(
+            ("lost",),
+            "*Lost* is a process that failed: its framework took no part in the rounds after it, "
+            "and the goal was one for the others.",
+        ),
     ),
     interleaved_rows,
     columns,

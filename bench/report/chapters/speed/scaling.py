@@ -25,7 +25,7 @@ from bench.report.columns import (
     who,
     whole,
 )
-from bench.report.format import LEVEL, NOTHING, RATIO, percent
+from bench.report.format import LEVEL, NOTHING, RATIO, known, percent
 from bench.report.leads import Lead, both
 from bench.report.leads import who as who_is
 from bench.report.plot_axes import Ends, Interval, ratio_axis
@@ -49,6 +49,7 @@ def columns(rows: Sequence[Row]) -> list[Column]:
         text("BatchNorm", "batch_norm", usual=NOTHING),
         text("weights", "same_as_one", usual=NOTHING),
         disturbed_column(),
+        text("no verdict, since", "doubt", usual=NOTHING),
         *how(rows),
     ]
 
@@ -84,7 +85,8 @@ def _of(scaling: str) -> Lead:
 
     def lead(rows: Sequence[Row]) -> str:
         found = sorted(
-            (row for row in rows if row["scaling"] == scaling), key=lambda row: row["efficiency"]
+            (row for row in rows if row["scaling"] == scaling and known(row["efficiency"])),
+            key=lambda row: row["efficiency"],
         )
         shown = [_in_words(row) for row in (*found[:1], *found[1:][-1:])]
         return f"Efficiency in {scaling} scaling: {' to '.join(shown)}." if shown else ""
