@@ -228,24 +228,17 @@ def _names(groups: Sequence[Sequence[Job]]) -> list[str]:
     alike: dict[str, list[Case]] = {}
     for group in groups:
         alike.setdefault(name_of(group), []).append(group[0].case)
-    telling = {
-        name: [
-            each.name for each in fields(Case) if len({getattr(c, each.name) for c in cases}) > 1
-        ]
-        for name, cases in alike.items()
-    }
     return [
-        ", ".join(
-            [
-                name,
-                *(
-                    f"{each.replace('_', ' ')} {getattr(group[0].case, each)}"
-                    for each in telling[name]
-                ),
-            ]
-        )
+        ", ".join([name, *_telling(group[0].case, alike[name])])
         for group, name in zip(groups, map(name_of, groups), strict=True)
     ]
+
+
+def _telling(case: Case, among: Sequence[Case]) -> Iterator[str]:
+    """What tells a case from others, in words: ``batch size 64``."""
+    for name in (each.name for each in fields(Case)):
+        if len({getattr(other, name) for other in among}) > 1:
+            yield f"{name.replace('_', ' ')} {getattr(case, name)}"
 
 
 def name_of(group: Sequence[Job]) -> str:
