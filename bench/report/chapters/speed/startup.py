@@ -133,8 +133,8 @@ TABLE = Table(
     "startup",
     "Start-up",
     (
-        "Seconds from an empty process, which has NumPy and the data alone, to the end of the first "
-        "training step, and where they went.",
+        "Seconds from an empty process, which has NumPy and the data alone, to the end of the "
+        "first training step, and where they went.",
         With(
             ("worker (s)",),
             "*Worker* is the same seen from outside, from the birth of the process, with the data "
