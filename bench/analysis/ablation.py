@@ -144,7 +144,8 @@ def _applies(network: Case, name: str) -> bool:
 
 
 def ablation_rows(records: Sequence[Record], data: Data) -> list[Row]:
-    """A row per stage, and two per framework after the first one for the gap at both ends.
+    """A row per stage, and two per framework after the first one for the gap at both ends. Another
+    execution of a framework has stages of its own, and no gap to the first.
 
     Accuracies are fractions: means over seeds with t intervals. Images/s are geometric means, their
     changes ratios. `delta` and `ratio` compare with the last stage before that was run; `pairs`
@@ -196,6 +197,8 @@ def _gap_rows(network: Case, frameworks: Mapping[str, Stages], data: Data) -> li
     (reference, base), *others = frameworks.items()
     rows = []
     for name, steps in others:
+        if name.split()[0] == reference.split()[0]:
+            continue  # another execution of it
         for title, at in ((GAP_DEFAULTS, 0), (GAP_SHARED, -1)):
             ours, theirs = ([s for s in stages if s.measured][at] for stages in (steps, base))
             row = _identity(replace(network, framework=f"{name} − {reference}"), data)

@@ -94,15 +94,14 @@ class ImageRun:
         Raises:
             UserError: See `bench.weights.sources.open_weights`.
         """
+        from bench.weights.partial import NothingFitsError
         from bench.weights.reading import Reading
         from bench.weights.sources import open_weights
 
         reading = Reading(key=self._key, channel_order=self._channel_order, partial=partial)
         try:
             return open_weights(self._weights, reading=reading)
-        except UserError:
-            if not partial:
-                raise
+        except NothingFitsError:
             # In part it was this command's own attempt: what the whole file lacks is the answer.
             return open_weights(self._weights, reading=replace(reading, partial=False))
 

@@ -141,10 +141,11 @@ def _key(case: Case) -> str:
 
 
 def _by_key(jobs: Iterable[Job]) -> dict[str, list[Job]]:
-    """One job for each case under each key: seeds and recipes do not differ in memory."""
+    """One job for each case under each key: seeds, recipes and defaults differ little in
+    memory."""
     found: dict[str, dict[Case, Job]] = {}
     for job in jobs:
-        case = replace(job.case, seed=0, recipe="", weights=None)
+        case = replace(job.case, seed=0, recipe="", weights=None, defaults="")
         found.setdefault(_key(job.case), {}).setdefault(case, job)
     return {key: list(same.values()) for key, same in found.items()}
 

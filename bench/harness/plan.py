@@ -273,8 +273,10 @@ def _stage_of(group: Sequence[Job], name: str, known: StageSeconds, limits: Limi
         return Stage(name, 0.0, weight=_weight(group, limits), least=least)
     whole, _, fraction = case.recipe.partition("@")
     seconds = known.trainings.get(whole)
-    if seconds is None:  # the known ones are of one epoch
-        seconds = max(known.trainings.values(), default=0.0) * recipe(whole).epochs
+    if seconds is None:  # the longest of the known ones is of one epoch
+        # Through a frozen trunk each image goes once.
+        epochs = 1 if recipe(whole).frozen else recipe(whole).epochs
+        seconds = max(known.trainings.values(), default=0.0) * epochs
     return Stage(name, seconds * float(fraction or 1))
 
 

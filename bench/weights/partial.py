@@ -12,6 +12,10 @@ from bench.weights.identify import AmbiguousError, Network, candidate, last_unit
 from bench.weights.match import LAYERS, Pair, aligned
 
 
+class NothingFitsError(UserError):
+    """No layer of a file fits any network."""
+
+
 @dataclass(frozen=True)
 class Fitting:
     """The layers that fit.
@@ -36,14 +40,15 @@ def fitting_layers(shapes: Mapping[str, Shape], where: str, named: str | None) -
         named: The variant, where the user gives it.
 
     Raises:
-        UserError: No layer fits, or several networks have as many.
+        NothingFitsError: No layer fits.
+        AmbiguousError: Several networks have as many.
     """
     rows = [variant(named)] if named else list(VARIANTS.values())
     found = [(row, _leading(row, shapes)) for row in rows]
     most = max(len(pairs) for _, pairs in found)
     if not most:
         nearest = f"{named} has no" if named else "no network here has a"
-        raise UserError(f"{where}: --partial: {nearest} layer in common with it")
+        raise NothingFitsError(f"{where}: --partial: {nearest} layer in common with it")
     best = [(row, pairs) for row, pairs in found if len(pairs) == most]
     best = [(row, pairs) for row, pairs in best if row.trunk_of not in [r.name for r, _ in best]]
     if len(best) > 1:

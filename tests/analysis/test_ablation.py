@@ -72,6 +72,7 @@ def test_each_execution_of_a_framework_has_stages_of_its_own() -> None:
         ("eager", pytest.approx(0.4), 3),
         ("compiled", pytest.approx(0.5), 3),
     ]
+    assert not [r for r in ablation_rows([*eager, *compiled], DATA) if r["status"] == "gap"]
     cells = [c for c in shown([*eager, *compiled]) if c["switched"] == "framework defaults"]
     assert [c["execution"] for c in cells] == ["—", "compiled"]
 

@@ -220,6 +220,13 @@ def test_trainings_alone_are_planned_as_long_as_they_take() -> None:
     whole, tenth = (planned(name).stages[2].planned for name in ("quick", "quick@0.1"))
     assert tenth == pytest.approx(whole / 10)
     assert planned("standard").stages[2].planned == pytest.approx(16 * whole)
+    known = quick.stage_seconds
+    assert known is not None
+    case = replace(fakes.case("fake"), recipe="transfer-frozen", frozen=True)
+    made = TimePlan.of(quick, [[Job(case, (Task(case, "accuracy"),))]], perf_counter(), Missing())
+    assert made is not None
+    longest = max(known.trainings.values())
+    assert made.stages[2].planned == longest  # each image goes through the trunk once
 
 
 def test_a_training_is_named_by_what_it_is() -> None:

@@ -426,6 +426,10 @@ def test_normalisations_under_several_conditions_say_which():
     assert "(PyTorch, closed track, float32, batch 128)" in answer.sentence
     assert any("(PyTorch, closed track, float32, batch 256)" in line for line in answer.details)
     assert "batch" not in sentence(NORMALISING, small)
+    one_only = [r for r in large if r.case.variant != "cifar-lrn"]
+    said = sentence(NORMALISING, [*small, *one_only])
+    assert "; cifar-lrn (2 LRN) compared with cifar-plain" in said
+    assert said.count("batch 128") == 1
 
 
 def test_a_normalisation_whose_speed_may_not_be_compared_keeps_its_accuracy():

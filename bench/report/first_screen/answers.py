@@ -316,12 +316,13 @@ def several_devices(records: Records) -> Answer:
     """Efficiency of training on several devices, as its chapter has it; of certified rows."""
     report = Report.of(records)
     rows = [results.once(scaling.TABLE.rows) for results in report.datasets]
-    leads = [scaling.TABLE.lead(list(filter(is_certified_row, some))) for some in rows]
-    missing = (
-        "What was measured has no parity certificate."
-        if any(rows)
-        else "Nothing was measured on one device to compare with."
-    )
+    certified = [list(filter(is_certified_row, some)) for some in rows]
+    leads = [scaling.TABLE.lead(some) for some in certified]
+    missing = "Nothing was measured on one device to compare with."
+    if any(certified):
+        missing = "What was measured may not be compared: the chapter below says why."
+    elif any(rows):
+        missing = "What was measured has no parity certificate."
     return Answer(_SEVERAL, " ".join(filter(None, leads)) or missing)
 
 

@@ -128,10 +128,13 @@ def normalising(results: Results, named: bool) -> list[Finding]:
     """What each normalisation brings in test accuracy and costs in training speed."""
     rows = [row for row in results.once(normalisation_rows) if row["normalisation"]]
     cases = [case_of(row) for row in rows]
-    return [
-        _normalisation(row, ", ".join([_place_of(results, named, case), *_telling(case, cases)]))
-        for row, case in zip(rows, cases, strict=True)
-    ]
+    found = []
+    for row, case in zip(rows, cases, strict=True):
+        # One place for all networks under the same conditions: a sentence may hold two of them.
+        same = [c for c in cases if (c.framework, c.track) == (case.framework, case.track)]
+        place = ", ".join([_place_of(results, named, case), *_telling(case, same)])
+        found.append(_normalisation(row, place))
+    return found
 
 
 def pretraining(results: Results, named: bool) -> list[Finding]:
@@ -143,15 +146,16 @@ def pretraining(results: Results, named: bool) -> list[Finding]:
             scratch.setdefault(_start_apart(experiment.case), []).append(experiment)
     pretrained = [e for e in trained if e.case.init == "pretrained"]
     starts = [e.case for some in scratch.values() for e in some]
-    weights = [e.case for e in pretrained]
+    every = [e.case for e in pretrained], starts
     found = []
     for ours in pretrained:
+        weights, own = ([c for c in cases if _whose(c) == _whose(ours.case)] for cases in every)
         theirs = _nearest_in_images(ours, scratch.get(_start_apart(ours.case), []))
         made = _pretrained(ours, theirs, results, named)
         place = [made.place, *_telling(ours.case, weights, ("batch_size", "input_size"))]
         made = replace(made, place=", ".join(place))
         if theirs and made.marks:
-            details = (_telling(theirs.case, starts), _telling(ours.case, weights))
+            details = (_telling(theirs.case, own), _telling(ours.case, weights))
             marks = zip(made.marks, details, strict=True)
             made = replace(made, marks=tuple(replace(m, detail=", ".join(d)) for m, d in marks))
         found.append(made)
@@ -248,9 +252,8 @@ def _place_of(results: Results, named: bool, case: Case, of: str = "") -> str:
 _SHOWN = {"recipe": "recipe {}", "batch_size": "batch {}", "input_size": "{} px"}
 
 
-def _telling(case: Case, among: Sequence[Case], fields: Sequence[str] = tuple(_SHOWN)) -> list[str]:
-    """In words, what tells a case from others of the same network, framework and track."""
-    same = [c for c in among if _whose(c) == _whose(case)]
+def _telling(case: Case, same: Sequence[Case], fields: Sequence[str] = tuple(_SHOWN)) -> list[str]:
+    """In words, in what a case differs from some of those that it stands next to."""
     apart = (name for name in fields if len({getattr(c, name) for c in same}) > 1)
     return [_SHOWN[name].format(getattr(case, name)) for name in apart]
 

@@ -171,6 +171,12 @@ def test_an_undecided_ratio_has_thin_lines_and_no_crossing_and_says_so():
     assert words.endswith("no break-even: every ratio is a tie")
 
 
+def test_rows_of_one_framework_are_told_by_what_it_is_compared_with():
+    slower = measured("keras-torch", 500, (9.0, 1.0, 1.0))
+    (section,) = sections(TABLE, [*QUICK_START, *SLOW_START, *slower])
+    assert len(set(section.names)) == len(section.cells) == 3
+
+
 def test_two_precisions_of_a_framework_are_named():
     slow, fast = (
         [

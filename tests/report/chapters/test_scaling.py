@@ -75,5 +75,7 @@ def test_devices_of_two_machines_have_no_efficiency() -> None:
     assert frame(TABLE, apart)["efficiency"].isna().all()
     (section,) = sections(TABLE, apart)
     assert section.lead == ""
+    (answer,) = [a for a in answers(apart) if a.question == "What do several devices bring?"]
+    assert answer.sentence.startswith("What was measured may not be compared")
     told = "pytorch is not compared with itself on one device on cifar-bn"
     assert any(note.startswith(told) and "cpu " in note for note in section.notes)

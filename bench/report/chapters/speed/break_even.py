@@ -191,7 +191,7 @@ def columns(rows: Sequence[Row]) -> list[Column]:
     """The faster one, which one it is compared with, and from when on it is ahead."""
     return [
         *who(),
-        Column("compared with", reference_of, right=False),
+        Column("compared with", reference_of, right=False, who=True),
         Column("level after images", partial(_level, "images")),
         Column("x images/s", lambda row: ratio(row["ratio"], row["ratio_low"], row["ratio_high"])),
         text("verdict", "verdict"),

@@ -58,9 +58,9 @@ def _row(results: Results, experiment: Experiment, same: Sequence[Experiment]) -
     eager = next((one for one in same if one.case.execution == EAGER), None)
     if eager is None or eager is experiment:
         return row
-    row |= caveats_of_both(experiment, eager)
+    row |= caveats_of_both(experiment, eager) | {"reference": "its eager execution"}
     if refused := in_words(results.between(experiment, eager)):
-        return row | {"not_compared": refused, "reference": "its eager execution"}
+        return row | {"not_compared": refused} | ratio_columns(None, "not comparable")
     versus = results.ratio(experiment, eager)
     word = speed_verdict(versus).word
     row |= {"processes": versus.processes} | ratio_columns(versus.ratio, word)

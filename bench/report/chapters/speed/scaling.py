@@ -49,7 +49,7 @@ def columns(rows: Sequence[Row]) -> list[Column]:
         text("BatchNorm", "batch_norm", usual=NOTHING),
         text("weights", "same_as_one", usual=NOTHING),
         disturbed_column(),
-        text("no verdict, since", "doubt", usual=NOTHING),
+        text("in doubt, since", "doubt", usual=NOTHING),
         *how(rows),
     ]
 
@@ -85,13 +85,18 @@ def _of(scaling: str) -> Lead:
 
     def lead(rows: Sequence[Row]) -> str:
         found = sorted(
-            (row for row in rows if row["scaling"] == scaling and known(row["efficiency"])),
+            (row for row in rows if row["scaling"] == scaling and _stands(row)),
             key=lambda row: row["efficiency"],
         )
         shown = [_in_words(row) for row in (*found[:1], *found[1:][-1:])]
         return f"Efficiency in {scaling} scaling: {' to '.join(shown)}." if shown else ""
 
     return lead
+
+
+def _stands(row: Row) -> bool:
+    """Whether there is an efficiency, and no doubt about the speeds that it is of."""
+    return known(row["efficiency"]) and not row["doubt"]
 
 
 def _in_words(row: Row) -> str:
