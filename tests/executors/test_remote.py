@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -127,22 +127,22 @@ def test_a_timed_group_is_one_request_with_cpus_and_memory(start: Callable[..., 
 def test_a_full_disk_costs_weights_and_no_record(
     start: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    saved = {"saved_weights": {"file": "w.safetensors", "weights_sha256": "0" * 64}}
-
-    def measured(*arguments: Any, **more: Any) -> Iterator[Record]:
-        for record in instant.measure(*arguments, **more):
-            yield dataclasses.replace(record, metrics=record.metrics | saved)
-
     def full(path: Path, content: bytes) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(on_node, "measure", measured)
-    monkeypatch.setattr(on_node, "_saved", lambda records, run: {"w.safetensors": b"weights"})
     monkeypatch.setattr(remote, "write_whole", full)
-    run = start()
-    measure(run, FakeCluster("one", shared=False), "fake", seeds=1, kinds=("accuracy",))
+    one = {"seeds": 1, "kinds": ("accuracy",)}
+    run = start("usual")
+    measure(run, FakeCluster("one"), "fake", **one)  # type: ignore[arg-type]
+    (made,) = run.store.read()
+    saved = {"saved_weights": {"file": "w.safetensors", "weights_sha256": "0" * 64}}
+    value = dataclasses.replace(made, metrics=made.metrics | saved).to_json()
+    files = {"w.safetensors": b"weights"}
+    cluster, run = FakeCluster("one"), start("full")
+    cluster.planted["one"] = [Answer([value], made.environment["node"]["kind"], files=files)]
+    measure(run, cluster, "fake", **one)  # type: ignore[arg-type]
     (record,) = run.store.read()
-    assert record.ok
+    assert record.ok, record.error
     problem = "weights not saved: No space left on device"
     assert record.metrics["saved_weights"] == {"problem": problem}
 
