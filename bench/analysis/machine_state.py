@@ -26,8 +26,7 @@ def machine_line(records: Iterable[Record]) -> str | None:
     advice = f"Measure again on a quiet machine.{_swapped(observed)}"
     disturbed = [record for record in observed if is_disturbed(record.metrics)]
     if not disturbed:
-        known = [others for r in observed if (others := _whole(r, "others")) is not None]
-        if not known:
+        if all(_whole(record, "others") is None for record in observed):
             return None
         highest = {name: max(_whole(r, name) or 0.0 for r in observed) for name in _CAUSES}
         if causes := _over(highest):
@@ -36,8 +35,8 @@ def machine_line(records: Iterable[Record]) -> str | None:
                 f"blocks were measured again, or are too short to tell. {advice}"
             )
         return (
-            f"The machine was quiet: others used at most {math.ceil(100 * max(known))} % of the "
-            f"CPUs.{_swapped(observed)}"
+            f"The machine was quiet: others used at most {math.ceil(100 * highest['others'])} % "
+            f"of the CPUs.{_swapped(observed)}"
         )
     highest = {name: _highest(disturbed, name) for name in _CAUSES}
     found = f"{len(disturbed)} of {many(len(observed), 'measurement')}"

@@ -141,8 +141,7 @@ def _key(case: Case) -> str:
 
 
 def _by_key(jobs: Iterable[Job]) -> dict[str, list[Job]]:
-    """One job for each case under each key: seeds, recipes and defaults differ little in
-    memory."""
+    """One job for each case under each key: of seeds and defaults its memory hardly depends."""
     found: dict[str, dict[Case, Job]] = {}
     for job in jobs:
         case = replace(job.case, seed=0, recipe="", weights=None, defaults="")

@@ -126,7 +126,7 @@ def test_behind_a_training_it_takes_as_many_pictures_as_ours(made: list[Loop]) -
 def test_a_training_from_pretrained_weights_has_none(made: list[Loop], frozen: bool) -> None:
     """The loop starts from random weights; and images do not fit the head behind a frozen trunk."""
     bench = made_bench(ASKED)
-    weights = {"init": "pretrained", "weights": "somebody@01234567", "frozen": frozen}
+    weights = {"init": "pretrained", "weights": "bvlc@01234567", "frozen": frozen}
     bench.setup = replace(bench.setup, case=replace(bench.setup.case, **weights))
     assert measure_tutorial.tutorial_training(bench, 10) is None
     assert made == []
@@ -195,7 +195,7 @@ def test_accuracies_of_the_same_network_stand_beside_it() -> None:
     assert (row["accuracy"], row["loop_accuracy"]) == (0.6, 0.5)
     assert (row["seconds"], row["loop_seconds"]) == (30, 90)
     assert rows_of(timed(), other)[0]["accuracy"] is None
-    started = trained(init="pretrained", weights="somebody@01234567")
+    started = trained(init="pretrained", weights="bvlc@01234567")
     assert rows_of(timed(), started)[0]["accuracy"] is None
 
 

@@ -221,7 +221,7 @@ TABLE = Table(
         With(
             ("lost",),
             "*Lost* is a process that failed: its framework took no part in the rounds after it, "
-            "and the goal was one for the others.",
+            "and the goal was judged of the others alone.",
         ),
     ),
     interleaved_rows,
