@@ -109,17 +109,21 @@ def test_what_the_eager_one_was_measured_with_counts_for_both():
 
 
 def test_it_pays_as_the_ratio_of_neighbouring_blocks_says():
-    """Both slow down over the run; each compiled block is twice as fast as its neighbour."""
-    seconds = (1.0, 2.0, 3.0, 4.0)
-    eager = replace(EAGER, samples=seconds)
-    metrics = {**COMPILED.metrics, "interleaving": EAGER.metrics["interleaving"]}
+    """Both slow down: the quotient of their medians is not the median of their quotients."""
+    turns = {"group": "one", "blocks": [[p, turn, 1] for p in (0, 1) for turn in range(7)]}
+    seconds, faster = (1, 1, 1, 2, 3, 3, 3) * 2, (2, 2, 2, 4, 2, 2, 2) * 2
+    eager = replace(EAGER, samples=seconds, metrics={**EAGER.metrics, "interleaving": turns})
     compiled = replace(
-        COMPILED, samples=tuple(s / 2 for s in seconds), images_per_sample=1000, metrics=metrics
+        COMPILED,
+        samples=tuple(s / f for s, f in zip(seconds, faster, strict=True)),
+        images_per_sample=1000,
+        metrics={**COMPILED.metrics, "interleaving": turns},
     )
-    row = rows([eager, compiled]).loc["compiled"]
+    found = rows([eager, compiled])
+    row, rate = found.loc["compiled"], found.loc["eager", "images_per_second"]
     assert row["ratio"] == pytest.approx(2)
-    eager_rate = rows([eager, compiled]).loc["eager", "images_per_second"]
-    assert row["pays_images"] == pytest.approx(30 * eager_rate * 2)
+    assert row["images_per_second"] / rate == pytest.approx(4)
+    assert row["pays_images"] == pytest.approx(30 * rate * 2)
 
 
 def test_the_plot_has_the_ratio_and_when_it_pays():
