@@ -165,10 +165,19 @@ def _prepared(images: Tensor, preprocessing: Preprocessing) -> Tensor:
         raise UserError(
             f"a tensor of images must be uint8, or floats of 0 to 1. Received: {images.dtype}"
         )
+    mean, std = preprocessing.in_unit
     how = InterpolationMode(preprocessing.interpolation)
+    if preprocessing.stored is not None:
+        stored = [preprocessing.stored] * 2
+        x = functional.center_crop(images, [min(images.shape[-2:])])
+        x = functional.resize(x, stored, interpolation=how, antialias=True)
+        x = functional.convert_image_dtype(x, torch.float32)
+        x = functional.normalize(x, list(mean), list(std))
+        sides = [preprocessing.resize] * 2
+        x = functional.resize(x, sides, interpolation=how, antialias=False)
+        return functional.center_crop(x, [preprocessing.size])
     x = functional.resize(images, [preprocessing.resize], interpolation=how, antialias=True)
     x = functional.center_crop(x, [preprocessing.size])
-    mean, std = preprocessing.in_unit
     x = functional.convert_image_dtype(x, torch.float32)
     return functional.normalize(x, list(mean), list(std))
 

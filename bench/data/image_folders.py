@@ -22,7 +22,7 @@ from bench.core.system.resources import usable_memory
 from bench.core.text import printable
 from bench.data.archives import UNSPLIT, VALIDATION, Bundle
 from bench.data.dataset import SIDE, Split, balanced_order
-from bench.data.pixels import FORMATS, TURNED, Conversions, differences, to_rgb, turn_of
+from bench.data.pixels import FORMATS, TURNED, Conversions, differences, square, to_rgb, turn_of
 
 _READ = "PNG, JPEG, WebP, AVIF, BMP, GIF and TIFF"
 _TEST_SHARE = 0.2
@@ -125,7 +125,7 @@ def decode(
         raise UserError(f"{where}: not a whole image ({reason}); {_READ} are read") from error
     if conversions is not None:
         conversions.add(kinds)
-    return np.asarray(rgb if resize is None else _square(rgb, resize))
+    return np.asarray(rgb if resize is None else square(rgb, resize))
 
 
 def _kinds(image: Image.Image, where: str) -> list[str]:
@@ -144,14 +144,6 @@ def _check_size(size: tuple[int, int], where: str, resize: int | None) -> None:
         )
     if resize is not None and width * height > _MOST_PIXELS:
         raise UserError(f"{where}: {width}x{height} pixels; at most {_MOST_PIXELS:,} are read")
-
-
-def _square(image: Image.Image, side: int) -> Image.Image:
-    """The middle square, antialiased: the shorter side has ``side`` pixels afterwards."""
-    shorter = min(image.size)
-    left, top = (image.width - shorter) / 2, (image.height - shorter) / 2
-    box = (left, top, left + shorter, top + shorter)
-    return image.resize((side, side), Image.Resampling.BILINEAR, box=box)
 
 
 def _splits(bundle: Bundle) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -147,6 +147,14 @@ def memory_to_rgb(image: Image.Image) -> Image.Image:
     return _on_white(image)
 
 
+def square(image: Image.Image, side: int) -> Image.Image:
+    """The middle square, antialiased: the shorter side has ``side`` pixels afterwards."""
+    shorter = min(image.size)
+    left, top = (image.width - shorter) / 2, (image.height - shorter) / 2
+    box = (left, top, left + shorter, top + shorter)
+    return image.resize((side, side), Image.Resampling.BILINEAR, box=box)
+
+
 def _on_white(image: Image.Image) -> Image.Image:
     if not image.has_transparency_data:
         return image.convert("RGB")

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bench.core.errors import UserError
-from bench.data.pixels import memory_to_rgb
+from bench.data.pixels import memory_to_rgb, square
 from bench.networks.preprocessing import Preprocessing
+from bench.networks.resize import enlarged
 
 _FILTERS = {
     "nearest": Image.Resampling.NEAREST,
@@ -45,6 +46,8 @@ def prepare(image: Image.Image, preprocessing: Preprocessing, path: Path) -> NDA
         raise UserError(
             f"unknown interpolation {preprocessing.interpolation!r}; known: {', '.join(_FILTERS)}"
         )
+    if preprocessing.stored is not None:
+        return _as_in_training(image, preprocessing, preprocessing.stored)
     width, height = resized_size(image.size, preprocessing.resize)
     if width * height > _MOST_PIXELS:
         raise UserError(
@@ -53,6 +56,15 @@ def prepare(image: Image.Image, preprocessing: Preprocessing, path: Path) -> NDA
         )
     small = image.resize((width, height), _FILTERS[preprocessing.interpolation])
     return normalise(np.asarray(center_crop(small, preprocessing.size)), preprocessing)
+
+
+def _as_in_training(
+    image: Image.Image, preprocessing: Preprocessing, stored: int
+) -> NDArray[np.float32]:
+    """As a data set of class folders is read with ``--resize``, and as the device goes on."""
+    pixels = np.asarray(square(image, stored))
+    x = normalise(pixels, preprocessing)
+    return enlarged(x, preprocessing.resize, preprocessing.size)
 
 
 def as_rgb(image: Image.Image) -> Image.Image:

@@ -27,6 +27,10 @@ class Preprocessing:
     """In which the weights were published. Here they always take RGB: a source in BGR has the
     input channels of its first convolution turned round when it is read."""
     interpolation: str = "bilinear"
+    stored: int | None = None
+    """Side of the images of the training set, which the network enlarged on the device without
+    antialiasing: the middle square of an image is brought to it first. None for weights of others,
+    who resize images before the training."""
 
     @property
     def in_unit(self) -> tuple[Triple, Triple]:
@@ -36,7 +40,10 @@ class Preprocessing:
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object that :meth:`from_json` reads back."""
-        return dataclasses.asdict(self)
+        found = dataclasses.asdict(self)
+        if self.stored is None:
+            del found["stored"]
+        return found
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Preprocessing:

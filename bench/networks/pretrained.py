@@ -81,7 +81,7 @@ class Facts:
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object that :meth:`from_json` reads back."""
-        return dataclasses.asdict(self)
+        return {**dataclasses.asdict(self), "preprocessing": self.preprocessing.to_json()}
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Facts:

@@ -13,6 +13,23 @@ def cropped(extent: int, size: int) -> slice:
     return slice(first, first + size)
 
 
+def enlarged(x: NDArray[np.float32], resize: int, size: int) -> NDArray[np.float32]:
+    """What a network makes of images on the device: resized, and the middle cut out.
+
+    Args:
+        x: (C, H, W), normalised.
+        resize: Side in pixels to which both sides are brought.
+        size: Side of the square that is cut out of it.
+
+    Returns:
+        (C, size, size).
+    """
+    rows, columns = (interpolation_matrix(extent, resize) for extent in x.shape[1:])
+    middle = cropped(resize, size)
+    found = rows[middle] @ x.astype(np.float64) @ columns[middle].T
+    return np.ascontiguousarray(found, np.float32)
+
+
 def interpolation_matrix(extent: int, size: int) -> NDArray[np.float64]:
     """(size, extent): how much of every old pixel is in every new one, along one side.
 

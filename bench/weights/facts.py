@@ -190,7 +190,8 @@ def _preprocessing(declared: Mapping[str, Any], where: str) -> Preprocessing | N
         numbers = (*found.mean, *found.std, found.size, found.resize, found.pixel_range)
         if len(numbers) != 9 or not all(np.isfinite(numbers)) or min(numbers[3:]) <= 0:
             raise ValueError("mean and std of three channels, std and sizes above 0 are expected")
-        if not all(isinstance(side, int) and side <= _LARGEST_SIDE for side in numbers[6:8]):
+        sides = (found.size, found.resize, 1 if found.stored is None else found.stored)
+        if not all(type(side) is int and 0 < side <= _LARGEST_SIDE for side in sides):
             raise ValueError(f"sizes are whole numbers up to {_LARGEST_SIDE}")
         if found.interpolation not in _INTERPOLATIONS:
             raise ValueError(f"interpolation is one of {', '.join(_INTERPOLATIONS)}")

@@ -75,7 +75,11 @@ def _facts(
         layers=tuple(s.layer.name for s in architecture.steps() if s.layer.weights(s.before)),
         # Training images are resized as a whole.
         preprocessing=Preprocessing(
-            bench.setup.mean, bench.setup.std, size=size, resize=recipe.resize or size
+            bench.setup.mean,
+            bench.setup.std,
+            size=size,
+            resize=recipe.resize or size,
+            stored=data.side,
         ),
         head=case.head,
         classes=architecture.classes,

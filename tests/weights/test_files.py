@@ -105,9 +105,10 @@ def test_deep_nesting_in_safetensors_is_one_line(tmp_path: Path, brackets: str) 
     refused(path)
 
 
-@pytest.mark.parametrize("size", [100_000, 20.5, 10**400])
-def test_an_image_size_out_of_range_is_refused(tmp_path: Path, size: float) -> None:
-    how = dataclasses.asdict(TORCHVISION) | {"size": size}
+@pytest.mark.parametrize("name", ["size", "stored"])
+@pytest.mark.parametrize("size", [0, 100_000, 20.5, 10**400])
+def test_an_image_size_out_of_range_is_refused(tmp_path: Path, size: float, name: str) -> None:
+    how = dataclasses.asdict(TORCHVISION) | {name: size}
     facts = json.dumps({"variant": "mixed", "preprocessing": how})
     path = examples.write(tmp_path / "a.safetensors", examples.weights(), alexbench=facts)
     with pytest.raises(UserError, match="its facts say no preprocessing"):

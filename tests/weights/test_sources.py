@@ -83,7 +83,7 @@ def test_facts_in_a_file_are_read_back(tmp_path: Path) -> None:
         name="named",
         categories=tuple("abcdef"),
         notes="noted",
-        preprocessing=replace(TORCHVISION, size=20, resize=21, interpolation="bicubic"),
+        preprocessing=replace(TORCHVISION, size=20, resize=21, interpolation="bicubic", stored=19),
     )
     Pretrained(told, first.tensors).save(tmp_path / "two.safetensors")
     found, _ = open_weights(str(tmp_path / "two.safetensors"))

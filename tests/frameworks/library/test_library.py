@@ -117,3 +117,11 @@ def test_images_of_another_shape_or_type_are_refused_in_one_line() -> None:
     assert "(B, 3, 32, 32), channels first. Received: (2, 3, 64, 64)" in facts["size"]
     assert "Received: (2, 32, 32, 3)" in facts["channels last"]
     assert "uint8, or floats of 0 to 1. Received: torch.int64" in facts["whole numbers"]
+
+
+def test_a_tensor_is_prepared_as_the_same_image_for_weights_trained_here() -> None:
+    """Brought to the size of the training images, then enlarged without antialiasing; where it is
+    made smaller first, by at most a grey level of a Pillow image."""
+    same, halved = ask_reference("library").facts["tensors"]
+    assert same < 1e-5
+    assert halved < 1.01 / 255 / 0.25

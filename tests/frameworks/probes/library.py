@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from bench.core.errors import UserError
+from bench.networks.preprocessing import Preprocessing
 from bench.networks.variants import VARIANTS
 from bench.training.frameworks import framework as row_of
 from tests.frameworks.support.networks import setup
@@ -49,7 +50,9 @@ def run(framework: str) -> tuple[dict[str, Any], dict[str, Any]]:
         "built": {name: _built(library, name, keras) for name in VARIANTS},
         "errors": _errors(library, shared, model),
     }
-    return facts | ({} if keras else _heads(library, place) | _inputs(model)), arrays
+    if not keras:
+        facts |= _heads(library, place) | _inputs(model) | {"tensors": _of_tensors(loaded)}
+    return facts, arrays
 
 
 def _in_torch(model: Any, images: Any) -> Any:
@@ -154,6 +157,24 @@ def _heads(library: Any, place: Path) -> dict[str, Any]:
         "of no row": _message(lambda: library.save_weights(wrong, place / "wrong.safetensors")),
         "of another type": _message(lambda: library.save_weights(group, place / "g.safetensors")),
     }
+
+
+def _of_tensors(model: Any) -> list[float]:
+    """The largest difference between a prepared tensor and the same Pillow image, for weights that
+    were trained here on images of its size and of half of it."""
+    import torch  # noqa: PLC0415
+    from PIL import Image  # noqa: PLC0415
+
+    y, x = np.mgrid[:40, :48]
+    pixels = np.stack([4 * y, 3 * x, 2 * (x + y)], 2).astype(np.uint8)
+    found = []
+    for stored in (40, 20):
+        model.preprocessing = Preprocessing((0.5,) * 3, (0.25,) * 3, 56, 60, stored=stored)
+        one = model.transforms()(Image.fromarray(pixels))
+        other = model.transforms()(torch.from_numpy(pixels).permute(2, 0, 1))
+        assert one.shape == other.shape == (3, 56, 56)
+        found.append(float((one - other).abs().max()))
+    return found
 
 
 def _inputs(model: Any) -> dict[str, str]:

@@ -286,7 +286,7 @@ def test_final_weights_have_all_that_is_needed_to_use_them(kept: tuple[Record, P
     assert (facts["variant"], facts["classes"], facts["input_size"]) == ("tiny", 10, 32)
     assert json.loads(texts["architecture"])["layers"]
     assert facts["categories"] == record.metrics["classes"]
-    assert facts["preprocessing"]["size"] == 32
+    assert [facts["preprocessing"][name] for name in ("size", "resize", "stored")] == [32] * 3
     training = facts["training"]
     assert training["test_accuracy"] == record.metrics["test_accuracy"]
     assert training["recipe"] == record.settings["recipe"]
