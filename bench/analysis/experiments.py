@@ -6,6 +6,7 @@ experiment. Records of different data never come together, nor do certified and 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
@@ -223,6 +224,24 @@ def framework_labels_of(cases: Iterable[Case]) -> list[str]:
     found = {case.framework_label: case for case in cases}
     order = {n: (framework_place(c.framework), c.unusual_execution) for n, c in found.items()}
     return sorted(found, key=lambda label: order[label])
+
+
+def curve_names(panels: Iterable[Iterable[Case]]) -> dict[Case, str]:
+    """A name for each case of a plot, in the order of tables: its framework, and its precision
+    where a panel has that framework in several."""
+    found: dict[Case, str] = {}
+    for panel in panels:
+        cases = list(panel)
+        there = Counter(label for label, _ in {(c.framework_label, c.precision) for c in cases})
+        for case in cases:
+            several = there[case.framework_label] > 1
+            words = case.precision if several else ""
+            found[case] = f"{case.framework_label} {words}".strip()
+    return dict(sorted(found.items(), key=lambda item: _curve_place(*item)))
+
+
+def _curve_place(case: Case, name: str) -> tuple[tuple[int, str], str, str]:
+    return framework_place(case.framework), case.unusual_execution, name
 
 
 def start_of(case: Case) -> str:

@@ -505,6 +505,28 @@ def test_the_legend_has_the_marks_of_the_plot() -> None:
     assert "change point" not in handles
 
 
+def test_two_precisions_of_a_framework_are_two_curves_with_names_of_their_own() -> None:
+    """Both were *pytorch*, with one colour, line and mark."""
+    kinds = [("pytorch", "float32"), ("pytorch", "bfloat16"), ("keras-jax", "float32")]
+    cases = [{"framework": f, "precision": p, "track": "tuned", "parity": {}} for f, p in kinds]
+    runs = [
+        a_run(f"run-{day}", *(timed(1.5 if day > 1 else 1, day, **case) for case in cases))
+        for day in (1, 2)
+    ]
+    found = histories(runs)
+    with style():
+        figure = history("cifar-bn", found, Axis(found, "run")).figure
+    (legend,) = figure.legends
+    looks = {h.get_label(): (str(h._dash_pattern), h.get_marker()) for h in legend.legend_handles}
+    names = ["pytorch bfloat16", "pytorch float32", "keras-jax"]
+    assert [name for name in looks if name != "change point"] == names
+    assert len({looks[name][0] for name in names}) == 3
+    assert len({looks[name][1] for name in names}) == 3
+    assert "pytorch bfloat16 0.67x, pytorch float32 0.67x, keras-jax 0.67x;" in history_page(
+        runs, "time"
+    )
+
+
 def test_a_break_has_the_colours_of_its_curves_and_the_number_of_its_list() -> None:
     """Planted: three curves, of which two come to another machine and one stays."""
     names = ("pytorch", "keras-jax", "keras-torch")

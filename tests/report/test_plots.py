@@ -251,6 +251,23 @@ def test_latency_marks_its_percentiles_in_milliseconds():
     assert list(marks.get_ydata()) == [50, 90, 99]
 
 
+def test_latency_of_two_precisions_of_a_framework_has_two_lines_and_names():
+    records = [
+        make_record(framework=framework, precision=precision, track="tuned")
+        for framework, precision in (
+            ("pytorch", "float32"),
+            ("pytorch", "bfloat16"),
+            ("keras-jax", "float32"),
+        )
+    ]
+    figure = draw(latency, records).figure
+    (axes,), (legend,) = figure.axes, figure.legends
+    named = [h.get_label() for h in legend.legend_handles if h.get_linestyle() != "None"]
+    assert named == ["pytorch bfloat16", "pytorch float32", "keras-jax"]
+    assert len({str(h._dash_pattern) for h in legend.legend_handles[:3]}) == 3
+    assert len({str(line._dash_pattern) for line in axes.lines if len(line.get_xdata()) > 3}) == 3
+
+
 def test_an_odd_number_of_panels_leaves_no_empty_axes():
     records = [make_record(variant) for variant in ("cifar-bn", "cifar-lrn", "cifar-plain")]
     assert len(shown(draw(latency, records).figure)) == 3

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 
 from bench.analysis.across.changes import History
 from bench.analysis.across.series import Break, Point
-from bench.analysis.experiments import framework_labels_of
+from bench.analysis.experiments import curve_names
 from bench.report.across.history_axis import Axis
 from bench.report.plot_style import colour
 
@@ -62,10 +62,11 @@ class BreakLine:
 
 def breaks_of(tracked: Sequence[History]) -> list[BreakLine]:
     """The breaks of a panel, in the order of time: a line for each run that some stand before."""
-    frameworks = framework_labels_of(entry.series.case for entry in tracked)
+    names = curve_names([[entry.series.case for entry in tracked]])
+    frameworks = list(names.values())
     found: dict[str, list[tuple[Point, Point, str]]] = {}
     for entry in tracked:
-        name = entry.series.case.framework_label
+        name = names[entry.series.case]
         for before, now in pairwise(entry.series.points):
             if now.broken:
                 found.setdefault(now.run, []).append((before, now, name))

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from bench.analysis.across.changes import History
 from bench.analysis.across.entries import Entry
+from bench.analysis.experiments import curve_names
 from bench.core.case import Case
 from bench.core.kinds import kind
 from bench.core.text import many
@@ -110,12 +111,12 @@ _HOW = (
 
 def _together(compared: Sequence[Compared]) -> list[Group]:
     """The networks whose frameworks all became faster, or slower, by much the same ratio."""
-    found: dict[tuple[Case, str, str, str], dict[str, Entry]] = {}
+    found: dict[tuple[Case, str, str, str], dict[Case, Entry]] = {}
     for entry, last in compared:
         if last and kind(entry.series.kind).timed:
             earlier, later = entry.series.points[-2:]
             key = peers_of(entry.series.case), entry.series.kind, earlier.run, later.run
-            found.setdefault(key, {})[entry.series.case.framework_label] = last
+            found.setdefault(key, {})[entry.series.case] = last
     names = names_of(case for case, *_ in found)
     told: dict[str, list[str]] = {}
     for (case, name, before, now), lasts in found.items():
@@ -124,8 +125,9 @@ def _together(compared: Sequence[Compared]) -> list[Group]:
         apart = max(ratios) / min(ratios)  # type: ignore[type-var, operator]
         if len(lasts) > 1 and verdicts in ({SPEED.above}, {SPEED.below}) and apart <= SPEED.high:
             (verdict,) = verdicts
+            curves = curve_names([lasts])
             own = ", ".join(
-                f"{label} {RATIO.value(last.comparison.ratio)}" for label, last in lasts.items()
+                f"{curves[of]} {RATIO.value(last.comparison.ratio)}" for of, last in lasts.items()
             )
             told.setdefault(verdict, []).append(
                 f"{names[case]} · {kind_label(name)}, {now} over {before}: {own}; their ratio to "

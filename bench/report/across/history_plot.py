@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from bench.analysis.across.changes import History
-from bench.analysis.experiments import Data, data_of, framework_labels_of, labels
+from bench.analysis.experiments import Data, curve_names, data_of, labels
 from bench.core.case import Case
 from bench.core.kinds import kind
 from bench.report.across.history_axis import Axis
@@ -34,6 +34,9 @@ from bench.report.plot_style import (
 )
 from bench.training.tracks import peers_of
 
+Curves = Mapping[Case, str]
+"""Names of the curves of a panel (`bench.analysis.experiments.curve_names`)."""
+
 _WIDTH = {False: 10.0, True: PHONE}
 _LEGEND_LINE = 0.2
 """Inches of a figure, narrow or not, and of a line of its legend."""
@@ -47,18 +50,18 @@ def history(label: str, tracked: Sequence[History], axis: Axis) -> Drawing:
         tracked: Series of one kind and of what may be compared, each with two points or more.
         axis: Where runs stand.
     """
-    frameworks = framework_labels_of(t.series.case for t in tracked)
+    curves = curve_names([[t.series.case for t in tracked]])
     case, name = tracked[0].series.case, tracked[0].series.kind
     title = f"{label}, {case.track} track: {kind_label(name)}"
-    handles = _handles(tracked, frameworks)
+    handles = _handles(tracked, curves)
     height = 3.7 if axis.steps else 3.4
     height += _LEGEND_LINE * max(len(handles) - 3, 0) * axis.narrow  # it has one column
     figure = new_figure(_WIDTH[axis.narrow], height, title, _data(tracked))
     retitle(figure, title)
     ((axes,),) = grid_of_axes(figure, 1, 1)
     for place, entry in enumerate(tracked):
-        _line(axes, entry, axis, axis.aside(place, len(tracked)), frameworks)
-    _draw_changes(axes, tracked, axis)
+        _line(axes, entry, axis, axis.aside(place, len(tracked)), curves)
+    _draw_changes(axes, tracked, axis, curves)
     axes.margins(x=0.05, y=0.15)
     if not kind(name).timed:
         ends = [axes.dataLim.y0, axes.dataLim.y1]
@@ -117,19 +120,19 @@ _HOW = (
 )
 
 
-def _handles(tracked: Sequence[History], frameworks: Sequence[str]) -> list[Line2D]:
+def _handles(tracked: Sequence[History], curves: Curves) -> list[Line2D]:
     """The legend: each curve with its mark, and the other signs that are in the panel."""
-    cases = {entry.series.case.framework_label: entry.series.case for entry in tracked}
-    curves = [
+    names = list(curves.values())
+    lines = [
         Line2D(
             [],
             [],
-            color=colour(name, frameworks),
-            linestyle=dash(name, frameworks),
-            marker=_mark(cases[name], frameworks),
+            color=colour(name, names),
+            linestyle=dash(name, names),
+            marker=_mark(case, curves),
             label=name,
         )
-        for name in frameworks
+        for name, case in {name: case for case, name in curves.items()}.items()
     ]
     shape = marker(tracked[0].series.case.variant)
     points = [point for entry in tracked for point in entry.series.points]
@@ -141,7 +144,7 @@ def _handles(tracked: Sequence[History], frameworks: Sequence[str]) -> list[Line
             sign("break of the curves in its colours", line=DASHED),
         ),
     ]
-    return [*curves, *(handle for there, handle in signs if there)]
+    return [*lines, *(handle for there, handle in signs if there)]
 
 
 def _ring() -> Line2D:
@@ -152,17 +155,17 @@ def _ring() -> Line2D:
 _RING: dict[str, Any] = {"marker": "o", "linestyle": "", "color": INK, "markerfacecolor": "none"}
 """Around a mark of any shape, so that it is none of a curve."""
 _RING_SIZE = 12.0
-_EXECUTIONS = "v<>P"
-"""Marks of unusual executions: they have the colour of their framework."""
+_FURTHER = "v<>P"
+"""Marks of unusual executions and of several precisions, in the colour of their framework."""
 
 
-def _mark(case: Case, frameworks: Sequence[str]) -> str:
-    """The mark of a curve: that of the network, or one for an unusual execution."""
-    if not case.unusual_execution:
+def _mark(case: Case, curves: Curves) -> str:
+    """The mark of a curve: that of the network, or one of its own next to others of its
+    framework."""
+    if curves[case] == case.framework:
         return marker(case.variant)
-    own = [name for name in frameworks if name.partition(" ")[0] == case.framework]
-    unusual = [name for name in own if name != case.framework]
-    return _EXECUTIONS[unusual.index(case.framework_label) % len(_EXECUTIONS)]
+    own = [name for of, name in curves.items() if of.framework == case.framework != name]
+    return _FURTHER[own.index(curves[case]) % len(_FURTHER)]
 
 
 def _data(tracked: Sequence[History]) -> Data:
@@ -185,14 +188,12 @@ def scale_of(name: str) -> float:
     return 1.0 if row.throughput or row.startup else 1000.0
 
 
-def _line(
-    axes: Axes, tracked: History, axis: Axis, aside: float, frameworks: Sequence[str]
-) -> None:
+def _line(axes: Axes, tracked: History, axis: Axis, aside: float, curves: Curves) -> None:
     series = tracked.series
     scale = scale_of(series.kind)
-    tint = colour(series.case.framework_label, frameworks)
-    line = dash(series.case.framework_label, frameworks)
-    shape = _mark(series.case, frameworks)
+    curve, names = curves[series.case], list(curves.values())
+    tint, line = colour(curve, names), dash(curve, names)
+    shape = _mark(series.case, curves)
     places = [axis.at(point) + aside for point in series.points]
     size = axis.mark_size
     for i, point in enumerate(series.points):
@@ -209,11 +210,10 @@ def _line(
         (mark,) = axes.plot(
             places[i], scale * value, shape, color=tint, mfc=face, ms=size, zorder=3
         )
-        name = f"{series.case.framework_label}, {point.run}"
-        hover(mark, f"{name}: {estimate_of_point(point)}")
+        hover(mark, f"{curve}, {point.run}: {estimate_of_point(point)}")
 
 
-def _draw_changes(axes: Axes, tracked: Sequence[History], axis: Axis) -> None:
+def _draw_changes(axes: Axes, tracked: Sequence[History], axis: Axis, curves: Curves) -> None:
     """Draw the change points; those of one run have their words together, above the highest."""
     found: dict[float, list[tuple[float, float, str, str]]] = {}
     for place, entry in enumerate(tracked):
@@ -224,7 +224,7 @@ def _draw_changes(axes: Axes, tracked: Sequence[History], axis: Axis) -> None:
             y = scale_of(series.kind) * point.estimate.value
             axes.plot(x, y, **_RING, markersize=_RING_SIZE, zorder=4)
             words = change_words(change, series.kind).partition(" [")[0]
-            mark = y, x, words, series.case.framework_label
+            mark = y, x, words, curves[series.case]
             found.setdefault(round(axis.at(point), _SAME_PLACE), []).append(mark)
     for marks in found.values():
         y, x, *_ = max(marks)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, NullLocator
 
-from bench.analysis.experiments import Experiment, framework_labels_of, labels
+from bench.analysis.experiments import Experiment, curve_names, labels
 from bench.analysis.rows import Row, latency_rows
+from bench.core.case import Case
 from bench.report.chapters.speed.throughput import versus_columns
 from bench.report.columns import (
     Column,
@@ -71,14 +72,14 @@ def latency(part: Part) -> Drawing | None:
     wide = 5 * columns if columns > 1 else ALONE
     figure = new_figure(part.width(wide), 1.1 + 2.7 * rows, title, part.data)
     places = [axes for row in grid_of_axes(figure, rows, columns) for axes in row]
+    curves = curve_names([e.case for e in panel] for panel in panels.values())
     for axes, (case, panel) in zip(places, panels.items(), strict=False):
         axes.set_title(in_lines(signed_title(names[case], panel), part.letters(_LETTERS)))
-        _distributions(axes, panel, part.frameworks)
+        _distributions(axes, panel, curves)
     for axes in places[len(panels) :]:
         axes.set_axis_off()
     networks = [case.variant for case in panels]
-    frameworks = framework_labels_of(e.case for e in found)
-    framework_legend(figure, frameworks, lines=True, networks=networks)
+    framework_legend(figure, dict.fromkeys(curves.values()), lines=True, networks=networks)
     return Drawing(
         f"latency_{part.track}",
         title,
@@ -88,24 +89,25 @@ def latency(part: Part) -> Drawing | None:
     )
 
 
-def _distributions(axes: Axes, panel: Sequence[Experiment], frameworks: Sequence[str]) -> None:
+def _distributions(axes: Axes, panel: Sequence[Experiment], curves: Mapping[Case, str]) -> None:
+    names = list(dict.fromkeys(curves.values()))
     marks = []
     for experiment in panel:
         calls = [1000 * seconds for record in experiment.ok for seconds in record.samples]
         shares = np.linspace(0, 100, _CURVE_POINTS + 1)
-        framework = experiment.case.framework_label
-        tint = colour(framework, frameworks)
+        name = curves[experiment.case]
+        tint = colour(name, names)
         marked = estimates.percentiles(calls)
         (line,) = axes.plot(
             np.percentile(calls, shares),
             shares,
             color=tint,
             linewidth=1.6,
-            linestyle=dash(framework, frameworks),
+            linestyle=dash(name, names),
         )
         shown = zip(("p50", "p90", "p99"), marked, strict=True)
-        words = ", ".join(f"{name} {significant(value)} ms" for name, value in shown)
-        hover(line, f"{framework}: {words}")
+        words = ", ".join(f"{percent} {significant(value)} ms" for percent, value in shown)
+        hover(line, f"{name}: {words}")
         marks.append((min(calls), *marked))
         axes.plot(marked, (50, 90, 99), marker(experiment.case.variant), color=tint, markersize=5)
     low, high = min(m[0] for m in marks), max(m[-1] for m in marks)
