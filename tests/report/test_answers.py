@@ -482,6 +482,21 @@ def test_pretraining_is_compared_with_scratch_on_the_same_network():
     assert "from scratch is not measured" in sentence(PRETRAINING, [*other, *pretrained((0.8,))])
 
 
+def test_pretraining_on_as_many_images_comes_first():
+    """Ten epochs of a frozen trunk led, against one from scratch."""
+
+    def of_images(records, images):
+        seen = {"train_images": images}
+        return [replace(r, metrics={**r.metrics, **seen}) for r in records]
+
+    scratch = of_images(make_trained("torchvision", (0.50, 0.51), track="tuned"), 100)
+    frozen = pretrained((0.70, 0.71), recipe="transfer-frozen", frozen=True)
+    records = [*scratch, *of_images(frozen, 1000), *of_images(pretrained((0.8, 0.81)), 100)]
+    answer = answers(records)[PRETRAINING]
+    assert answer.sentence.startswith("torchvision from torchvision weights (fine-tuned) reaches")
+    assert answer.details[0].startswith("torchvision from torchvision weights (trunk frozen) after")
+
+
 def test_pretraining_with_two_recipes_draws_each_under_its_name():
     scratch = make_trained("torchvision", (0.50, 0.51), track="tuned")
     twice = [*pretrained((0.8, 0.81)), *pretrained((0.85, 0.86), recipe="transfer-long")]

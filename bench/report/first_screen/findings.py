@@ -52,6 +52,7 @@ class Finding:
         variant: Its network.
         track: Its track.
         within: Whether both are of one framework, in two executions.
+        unequal: Whether one was trained on more images than the other.
         group: What else is the same in findings that one sentence may hold.
         marks: What a plot shows of it.
     """
@@ -65,6 +66,7 @@ class Finding:
     variant: str = ""
     track: str = ""
     within: bool = False
+    unequal: bool = False
     group: tuple[str, ...] = ()
     marks: tuple[Mark, ...] = ()
 
@@ -74,14 +76,15 @@ class Finding:
         return signed(f"{self.words} ({self.place})", on=self.caveat)
 
     @property
-    def order(self) -> tuple[bool, int, bool]:
-        """Sorting key: by track, the certified one first, frameworks before executions of one
-        framework; what may not be compared comes last.
+    def order(self) -> tuple[bool, bool, int, bool]:
+        """Sorting key: trainings on equal numbers of images first, then by track, the certified one
+        first, frameworks before executions of one framework; what may not be compared comes last.
 
         It has nothing of the result, or the most extreme comparison would lead. In a track the
         order is that of the tables.
         """
-        return self.verdict == NOT_COMPARED, list(TRACKS).index(self.track), self.within
+        place = list(TRACKS).index(self.track)
+        return self.verdict == NOT_COMPARED, self.unequal, place, self.within
 
 
 Find = Callable[[Results, bool], list[Finding]]
@@ -438,7 +441,8 @@ def _pretrained(
         Mark(f"{shown}, from scratch", ACCURATE, found.means[1]),
         Mark(f"{shown}, {source} weights, {how}", ACCURATE, found.means[0]),
     )
-    return replace(made, marks=marks, **_effect_of(found))
+    unequal = seen[0] != seen[1]
+    return replace(made, marks=marks, unequal=unequal, **_effect_of(found))
 
 
 def _images_seen(experiment: Experiment) -> int:
