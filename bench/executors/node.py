@@ -29,7 +29,7 @@ from bench.core.system import nvml
 from bench.core.system.devices import accelerated, parse
 from bench.core.system.environment import gpu_line
 from bench.core.system.processor import processor
-from bench.core.system.resources import usable_cpus, usable_memory
+from bench.core.system.resources import physical_memory, usable_cpus, usable_memory
 from bench.core.text import many, without_folders
 from bench.data.dataset import Dataset, load
 from bench.executors.cores import own_cores
@@ -79,7 +79,7 @@ def describe(request: NodeRequest) -> NodeFacts:
         kind=kind_of,
         words=words,
         cpus=cpus,
-        memory=usable_memory(),
+        memory=_memory(),
         code=code(),
         versions={name: framework(name).versions() for name in request.frameworks},
         unusable={
@@ -218,12 +218,20 @@ def _before(run: str) -> dict[str, Any]:
     return look()[0]
 
 
+def _memory() -> int:
+    """Bytes that a group may take. A job of Slurm has a limit of its own, for which it asks: that
+    of the job that describes the node is none of the others."""
+    return physical_memory() if "SLURM_JOB_ID" in os.environ else usable_memory()
+
+
 def _kind(cpus: int, device: str) -> tuple[str, str]:
     """Digest and words of what a group's speed depends on, as far as the machine has it."""
     facts: dict[str, Any] = {
         "cpu": processor(),
         "cpus": cpus,
-        "memory": usable_memory(),
+        # Not its limit here, which each task may have another of; machines of one model differ by
+        # some pages.
+        "memory": round(physical_memory() / 2**30),
     }
     if accelerated(device):
         facts["gpu"] = nvml.card(device).facts()

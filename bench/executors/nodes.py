@@ -286,7 +286,8 @@ class Nodes:
                 continue  # their rows say that they are unchecked
             cpus = self._found[nodes[0]].facts.cpus
             request = CertificateRequest(self._setting, subjects, cpus)
-            needs = Needs(cpus, int(accelerated(self._device)))
+            devices = max(subject.devices for subject in subjects)
+            needs = Needs(cpus, devices if accelerated(self._device) else 0)
             ticket = self._cluster.submit(on_node.certify, request, needs, nodes)
             tickets[ticket] = (kind, name, subjects, number)
         for ticket, outcome in _all(self._cluster, tickets, math.inf):

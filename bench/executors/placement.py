@@ -39,9 +39,10 @@ class Node:
         return label_of(self.name)
 
 
-def comparison_of(case: Case) -> tuple[str, str, int]:
-    """What cases share that are measured on one kind of node."""
-    return _family(case.variant), case.device, case.devices
+def comparison_of(case: Case) -> tuple[str, str]:
+    """What cases share that are measured on one kind of node; several devices are compared with
+    one."""
+    return _family(case.variant), case.device
 
 
 @cache
@@ -99,7 +100,7 @@ class Placement:
     """The kind of node of every case, fixed when it is first asked for."""
 
     def __init__(self) -> None:
-        self._kinds: dict[tuple[tuple[str, str, int], str], str] = {}
+        self._kinds: dict[tuple[tuple[str, str], str], str] = {}
         self._load: Counter[str] = Counter()
 
     def kind_of(self, case: Case, frameworks: Iterable[str], nodes: Iterable[Node]) -> str | None:

@@ -13,6 +13,7 @@ import pytest
 
 from bench.core.case import Case
 from bench.core.errors import UserError
+from bench.core.system import resources
 from bench.data.sources import prepared, prepared_name
 from bench.executors import node as on_node
 from bench.executors import parcels
@@ -20,7 +21,7 @@ from bench.executors.cores import own_cores
 from bench.executors.parcels import Parcel, data_folder, weights_file
 from bench.executors.placement import Node, Placement, with_common_versions
 from bench.executors.ray_cluster import check_ray
-from bench.executors.requests import NodeFacts
+from bench.executors.requests import NodeFacts, NodeRequest, Setting
 from tests.support import fakes
 
 
@@ -144,6 +145,25 @@ def test_networks_are_spread_over_kinds_and_those_compared_are_together() -> Non
 
     assert {kind("cifar-bn"), kind("torchvision")} == {"x", "y"}
     assert kind("cifar-lrn") == kind("cifar-bn") == kind("cifar-plain")
+    two = Case("cifar-bn", "a", devices=2)
+    assert placement.kind_of(two, ("a", "b"), nodes) == kind("cifar-bn")
+
+
+@pytest.mark.parametrize("job", ["", "7"])
+def test_a_limit_of_memory_is_no_other_kind_and_in_slurm_no_limit_of_the_others(
+    monkeypatch: pytest.MonkeyPatch, job: str
+) -> None:
+    """The job that describes a node asks for little; those that measure ask for what they need."""
+    monkeypatch.setattr(on_node, "_enter", lambda setting: None)
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    request = NodeRequest(Setting("run"), (), "cpu", 1)
+    free = on_node.describe(request)
+    monkeypatch.setattr(resources, "memory_limit", lambda: 1 << 30)
+    if job:
+        monkeypatch.setenv("SLURM_JOB_ID", job)
+    limited = on_node.describe(request)
+    assert limited.kind == free.kind
+    assert limited.memory == (resources.physical_memory() if job else 1 << 30)
 
 
 def test_versions_of_most_nodes_count_and_ties_go_to_the_command() -> None:

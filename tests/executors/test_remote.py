@@ -14,10 +14,10 @@ from bench.core import signals
 from bench.core.errors import UserError
 from bench.core.records import Record
 from bench.executors import node as on_node
-from bench.executors import remote
+from bench.executors import nodes, remote
 from bench.executors.cluster import Lost, Place
 from bench.executors.remote import ATTEMPTS, RemoteExecutor
-from bench.executors.requests import Answer, label_of
+from bench.executors.requests import Answer, Setting, label_of
 from bench.harness.matrix import jobs
 from bench.harness.run import Run, open_run, run_all
 from bench.harness.selection import Selection
@@ -304,6 +304,24 @@ def test_certificates_are_made_once_for_a_kind_of_node(start: Callable[..., Run]
     assert len(measure(again, other, "fake-certified", parity=True).certificates) == 1
     assert other.asked["certify"] == 0
     assert {record.parity["status"] for record in again.store.read()} == {"pass"}
+
+
+def test_certificates_of_several_accelerators_have_as_many(
+    start: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    several = dataclasses.replace(FRAMEWORKS["fake-certified"], several=("cpu",))
+    monkeypatch.setitem(FRAMEWORKS, "fake-certified", several)
+    # Of the CPU of this machine, as if it were one.
+    monkeypatch.setattr(nodes, "accelerated", lambda device: True)
+    run, cluster = start(), FakeCluster("one")
+    cluster.nodes["one"] = Place(cpus=4, gpus=2)
+    kinds = ("train_throughput",)
+    wanted = Selection(frameworks=("fake-certified",), kinds=kinds, tracks=("closed",))
+    found = jobs(dataclasses.replace(wanted, devices=(2,)), run.profile)
+    asked = nodes.Nodes(cluster, Setting("run"), None, 10)
+    asked.look(found, Listener())  # type: ignore[arg-type]
+    asked.certify([job.case for job in found], Listener())  # type: ignore[arg-type]
+    assert [needs.gpus for needs in cluster.certificates] == [2]
 
 
 def test_a_stopped_run_cancels_what_runs_and_goes_on(

@@ -32,6 +32,8 @@ class FakeCluster:
         self.asked: Counter[str] = Counter()
         self.groups: list[tuple[str, tuple[str, ...], Needs]] = []
         """Of every group that was handed over: its node, the case ids, and what it takes."""
+        self.certificates: list[Needs] = []
+        """What each request for certificates takes."""
         self.cancelled = 0
         self.closed = False
         self._requests: dict[int, tuple[Callable[..., Any], Any, list[str], Needs]] = {}
@@ -64,6 +66,8 @@ class FakeCluster:
         self.asked[function.__name__] += 1
         if function is on_node.describe:
             return name, self._described(name, request)
+        if function is on_node.certify:
+            self.certificates.append(needs)
         if function is not on_node.measure_group:
             return name, function(request)
         self.groups.append((name, tuple(job.case.id for job in request.jobs), needs))

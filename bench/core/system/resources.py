@@ -76,9 +76,13 @@ def _why(count: int) -> str:
 
 def usable_memory() -> int:
     """Bytes of memory that this process may use: the machine's, or the limit of its group."""
-    limit = memory_limit()
-    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return physical if limit is None else min(limit, physical)
+    limit, there = memory_limit(), physical_memory()
+    return there if limit is None else min(limit, there)
+
+
+def physical_memory() -> int:
+    """Bytes of memory of the machine, as far as its kernel gives it out."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def cpu_quota() -> float | None:
