@@ -285,6 +285,40 @@ def test_startup_without_its_parts_is_not_drawn():
     assert draw(startup, [make_record(kind="startup", metrics={})]) is None
 
 
+def of_many_classes(number):
+    """A training on so many classes with long names, of which the first are learned worst."""
+    names = [f"golden-winged warbler, a bird of the family {i:03}" for i in range(number)]
+    right = [10 + 80 * i // number for i in range(number)]
+    counts = [
+        [
+            right[i] if i == k else 100 - right[i] if k == (i + 1) % number else 0
+            for k in range(number)
+        ]
+        for i in range(number)
+    ]
+    shares = {name: good / 100 for name, good in zip(names, right, strict=True)}
+    metrics = {"confusion": counts, "classes": names, "per_class": shares}
+    record = make_record(kind="accuracy")
+    return replace(record, metrics={**record.metrics, **metrics})
+
+
+def test_of_many_classes_the_hardest_are_drawn_and_long_names_keep_both_ends():
+    drawing = draw(confusion, [of_many_classes(100)])
+    (axes,) = drawing.figure.axes
+    figures = [t.get_text() for t in axes.texts if t.get_text().isdigit()]
+    assert figures == [str(10 + 80 * i // 100) for i in range(20)]  # of all that was in the row
+    assert "Only the 20 hardest of 100 classes are drawn; tables/per_class.csv" in drawing.how
+    shown = [label.get_text() for label in axes.get_xticklabels()]
+    assert (shown[0], shown[-1]) == ("golden-wi…000", "golden-wi…019")
+
+    dots = draw(per_class, [of_many_classes(100)])
+    (axes,) = dots.figure.axes
+    assert len(axes.lines) == 40
+    assert "Only the 40 hardest of 100 classes are drawn" in dots.how
+    assert max(len(label.get_text()) for label in axes.get_yticklabels()) <= 22
+    assert "hardest" not in draw(per_class, [of_many_classes(40)]).how
+
+
 def test_confusion_is_a_share_of_each_true_class():
     record = make_record(kind="accuracy")
     metrics = {"confusion": [[8, 2], [5, 15]], "classes": ["cat", "dog"], "per_class": None}

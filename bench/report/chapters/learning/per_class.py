@@ -53,6 +53,8 @@ _LETTERS = 42  # of a title above axes 4.5 inches wide
 _MATRIX_LETTERS = 24  # of one above a matrix
 _ACROSS = 4  # matrices side by side, where a network has no more
 _SMALL, _FIGURES, _ON_PHONE = 7, 6, 9  # points of names and figures of a matrix
+_DRAWN, _IN_A_MATRIX = 40, 20  # classes of a panel of dots, and of a matrix, at most
+_NAME, _NAME_OF_A_MATRIX, _NAME_ON_PHONE = 22, 14, 16  # letters of a class in a plot at most
 _LIGHT, _DARK = "#fffffe", "#010101"
 """On the cells of a matrix, whose colours are the same on a light page and on a dark one: none of
 the colours that follow the page's (`bench.report.page.chapters`)."""
@@ -130,7 +132,7 @@ def per_class(part: Part) -> Drawing | None:
     names = labels(panels)
     columns = part.across(len(panels))
     rows = -(-len(panels) // columns)
-    classes = list(_per_class(found[0]))
+    classes, hardest = _hardest(found, _DRAWN)
     title = f"Accuracy by class, {part.track} track"
     wide = part.width(5 * columns if columns > 1 else ALONE)
     figure = new_figure(wide, 1.3 + rows * (0.8 + 0.29 * len(classes)), title, part.data)
@@ -139,7 +141,9 @@ def per_class(part: Part) -> Drawing | None:
         axes.set_title(
             in_lines(signed_title(names[case], panel, timed=False), part.letters(_LETTERS))
         )
-        _dots(axes, panel, part.frameworks)
+        _dots(axes, panel, part.frameworks, classes)
+        letters = _NAME_ON_PHONE if part.narrow else _NAME
+        axes.set_yticks(range(len(classes)), [_short(name, letters) for name in classes])
     one_scale(places[: len(panels)])
     for axes in places[len(panels) :]:
         axes.set_axis_off()
@@ -150,24 +154,47 @@ def per_class(part: Part) -> Drawing | None:
         title,
         "Further right is better: the share of a class's test images that were classified "
         "correctly, mean over seeds. All panels share a scale, which does not start at zero."
-        f"{left_out}",
+        f"{hardest}{left_out}",
         figure,
     )
 
 
-def _dots(axes: Axes, panel: Sequence[Experiment], frameworks: Sequence[str]) -> None:
-    classes = list(_per_class(panel[0]))
+def _hardest(found: Sequence[Experiment], most: int) -> tuple[list[str], str]:
+    """The classes that a plot has, in the order of the dataset, and what it says of the others:
+    where there are more, those with the lowest accuracy over all trainings are drawn."""
+    trained = [by_class for e in found if (by_class := _per_class(e))]
+    classes = list(trained[0]) if trained else []
+    if len(classes) <= most:
+        return classes, ""
+    mean = {name: np.mean([by_class.get(name, 1.0) for by_class in trained]) for name in classes}
+    drawn = set(sorted(classes, key=lambda name: mean[name])[:most])
+    words = f" Only the {most} hardest of {len(classes):,} classes are drawn"
+    return [name for name in classes if name in drawn], f"{words}; tables/per_class.csv has all."
+
+
+def _short(name: str, letters: int) -> str:
+    """A name of so many letters at most, without its middle: names may differ at their ends."""
+    if len(name) <= letters:
+        return name
+    end = (letters - 1) // 3
+    return f"{name[: letters - 1 - end].rstrip()}…{name[-end:].lstrip()}"
+
+
+def _dots(
+    axes: Axes, panel: Sequence[Experiment], frameworks: Sequence[str], classes: Sequence[str]
+) -> None:
     for place, experiment in enumerate(panel):
         framework = experiment.case.framework_label
         shift = 0.16 * (place - (len(panel) - 1) / 2)  # next to each other where they agree
         tint = colour(framework, frameworks)
-        for line, (name, value) in enumerate(_per_class(experiment).items()):
+        values = _per_class(experiment)
+        for line, name in enumerate(classes):
+            value = values[name]
             shape = marker(experiment.case.variant)
             inside = face(framework, frameworks)
             (dot,) = axes.plot(value, line + shift, shape, color=tint, markersize=5.5, mfc=inside)
             hover(dot, f"{framework}, {name}: {percent(value)}")
     axes.set_xlim(*accuracy_axis((axes.dataLim.x0, axes.dataLim.x1), 0.05))
-    axes.set_yticks(range(len(classes)), classes)
     axes.invert_yaxis()
     axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
 
@@ -189,6 +216,7 @@ def confusion(part: Part) -> Drawing | None:
     columns = _columns([len(panel) for panel in panels.values()])
     columns = part.across(columns, columns)
     rows = -(-len(titled) // columns)
+    drawn, hardest = _hardest(found, _IN_A_MATRIX)
     title = f"Confusion of classes, {part.track} track"
     lines = max(above.count("\n") + 1 for above, _ in titled)
     height = 0.8 + rows * ((3.9 if part.narrow else 2.8) + 0.16 * lines)
@@ -197,7 +225,7 @@ def confusion(part: Part) -> Drawing | None:
     for place, (axes, (above, experiment)) in enumerate(zip(places, titled, strict=False)):
         axes.set_title(above, fontsize=9)
         sizes = (_ON_PHONE, _ON_PHONE) if part.narrow else (_SMALL, _FIGURES)
-        _matrix(axes, experiment, sizes, first=place % columns == 0)
+        _matrix(axes, experiment, sizes, drawn, first=place % columns == 0)
     for axes in places[len(titled) :]:
         axes.set_axis_off()
     return Drawing(
@@ -205,7 +233,7 @@ def confusion(part: Part) -> Drawing | None:
         title,
         "Rows are true classes, columns predictions; a darker square is a larger share of its row, "
         "on a square-root scale. Errors are off the diagonal; the figures on it are percentages. "
-        f"Seeds are added up.{left_out}",
+        f"Seeds are added up.{hardest}{left_out}",
         figure,
     )
 
@@ -222,15 +250,27 @@ def _columns(sizes: Sequence[int]) -> int:
     return min(sum(sizes), max(1, _ACROSS // alike) * alike)
 
 
-def _matrix(axes: Axes, experiment: Experiment, sizes: tuple[float, float], *, first: bool) -> None:
-    """Draw a matrix with names and figures of these sizes; rows have names where it is `first`."""
+def _matrix(
+    axes: Axes,
+    experiment: Experiment,
+    sizes: tuple[float, float],
+    drawn: Sequence[str],
+    *,
+    first: bool,
+) -> None:
+    """Draw a matrix of some classes, with names and figures of these sizes; rows have names where
+    it is `first`."""
     names, figures = sizes
     found = [r.metrics for r in experiment.ok if r.metrics.get("confusion")]
     counts = np.sum([np.asarray(m["confusion"], dtype=int) for m in found], axis=0)
     totals = counts.sum(axis=1)
     classes = found[0].get("classes") or [str(i) for i in range(len(counts))]
+    kept = [i for i, name in enumerate(classes) if name in drawn] or list(range(len(classes)))
+    counts, totals = counts[np.ix_(kept, kept)], totals[kept]
+    classes = [classes[i] for i in kept]
+    shown = [_short(name, _NAME_OF_A_MATRIX) for name in classes]
     middles = np.arange(len(classes)) + 0.5
-    name_rows(axes, dict(zip(middles, classes, strict=True)) if first else {}, size=names)
+    name_rows(axes, dict(zip(middles, shown, strict=True)) if first else {}, size=names)
     for (row, column), number in np.ndenumerate(counts):
         share = number / max(totals[row], 1)
         # By its square root: an error of 5 % must be visible next to a diagonal of 70 %.
@@ -248,7 +288,7 @@ def _matrix(axes: Axes, experiment: Experiment, sizes: tuple[float, float], *, f
     axes.set_aspect("equal", anchor="S")  # room for the names below it is kept so
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
-    axes.set_xticks(middles, classes, rotation=90, fontsize=names)
+    axes.set_xticks(middles, shown, rotation=90, fontsize=names)
 
 
 def _on(tint: str) -> str:
