@@ -12,6 +12,7 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -152,10 +153,13 @@ class RealRuns:
     data: str
 
 
-def measured(runs: RealRuns) -> list[dict[str, Any]]:
-    """Measure the runs; rows with the verdict of each, then of all of them pooled."""
-    os.environ["ALEXBENCH_EXTENSIONS"] = EXTENSIONS
+def measured(runs: RealRuns) -> tuple[list[dict[str, Any]], int]:
+    """Measure the runs; rows with the verdict of each, then of all of them pooled, and how many
+    measurements failed."""
+    own = os.environ.get("ALEXBENCH_EXTENSIONS", "").split(",")
+    os.environ["ALEXBENCH_EXTENSIONS"] = ",".join([*filter(None, own), EXTENSIONS])
     extensions.load()
+    failed = 0
     name = runs.framework
     selection = Selection(
         variants=(runs.variant,),
@@ -171,9 +175,10 @@ def measured(runs: RealRuns) -> list[dict[str, Any]]:
         todo = jobs(selection, run.profile)
         with run, Display(sum(len(job.tasks) for job in todo)) as display:
             run_all(run, todo, display, done=done, parity=False)
+        failed += display.failed
         # Copies need no certificate: each is compared with itself.
         records.append([replace(record, parity={"status": "pass"}) for record in run.store.read()])
-    return [row for some in records for row in _rows(some)] + _pooled(records)
+    return [row for some in records for row in _rows(some)] + _pooled(records), failed
 
 
 def _rows(records: Sequence[Record]) -> list[dict[str, Any]]:
@@ -189,18 +194,21 @@ def _pooled(runs: Sequence[Sequence[Record]]) -> list[dict[str, Any]]:
     """Rows of all runs taken as one run with more processes."""
     ratios: dict[tuple[str, str], list[list[float]]] = {}
     for records in runs:
-        first, *others = experiments(records, INTERLEAVED)
-        for other in others:
+        found = experiments(records, INTERLEAVED)
+        for first, other in product(found[:1], found[1:]):
             ratios.setdefault((other.case.framework, other.kind), []).extend(
                 paired_ratios(other, first)
             )
     rows = []
     for (framework, kind), processes in ratios.items():
-        found = estimates.paired(processes)
-        value, low, high = found.ratio
+        if not processes:  # it failed in every run
+            continue
+        pooled = estimates.paired(processes)
+        value, low, high = pooled.ratio
         row = {"framework": framework, "kind": kind, "ratio": value, "ratio_low": low}
-        row |= {"ratio_high": high, "verdict": speed_verdict(found).word, "stopped": POOLED}
-        row |= {"pairs": found.pairs, "processes": found.processes, "detectable": found.detectable}
+        row |= {"ratio_high": high, "verdict": speed_verdict(pooled).word, "stopped": POOLED}
+        row |= {"pairs": pooled.pairs, "processes": pooled.processes}
+        row |= {"detectable": pooled.detectable}
         rows.append(row)
     return rows
 
@@ -259,14 +267,15 @@ def write_simulated(folder: Path, times: int) -> str:
     return _write(folder / "simulated", title, counts, [asdict(count) for count in counts])
 
 
-def write_real(runs: RealRuns) -> str:
-    """Measure, and write ``real.json`` and ``real.md``; the latter's text."""
-    rows = measured(runs)
+def write_real(runs: RealRuns) -> tuple[str, int]:
+    """Measure, and write ``real.json`` and ``real.md``; the latter's text, and how many
+    measurements failed."""
+    rows, failed = measured(runs)
     title = (
         f"A/A tests and injected slowdowns: {runs.count} runs of {runs.framework} on {runs.variant}"
     )
     pooled = f"All runs pooled:\n\n{pooled_as_markdown(rows)}"
-    return _write(runs.folder / "real", title, counted(rows), rows, pooled)
+    return _write(runs.folder / "real", title, counted(rows), rows, pooled), failed
 
 
 def _write(

@@ -136,15 +136,15 @@ class ImageRun:
                 task = bar.add_task(f"starting {self.row.name}", total=len(self._paths))
                 for batch in self.batches(served.preprocessing):
                     rows = session.run(batch.images)
+                    self.difference = session.difference
                     bar.stop()  # else it would be drawn into the lines that are printed below
                     for sheet in sheets:
                         sheet.add(batch.names, rows)
                     bar.start()
                     self.done += len(batch.names)
                     bar.update(task, advance=batch.examined, description=self.row.name)
-                self.difference = session.difference
         except WorkerError as error:
-            self._report(f"{self.row.name}: {headline(str(error))}; {self._progress()}")
+            self.failed(error)
             return 1
         finally:
             for sheet in sheets:
@@ -168,6 +168,11 @@ class ImageRun:
         if summary := self._conversions.summary():
             self._report(f"{summary}; --strict refuses them")
         return 2 if self._refused else 0
+
+    def failed(self, error: Exception) -> None:
+        """Report that the worker failed, how far it came, and what was converted."""
+        self._report(f"{self.row.name}: {headline(str(error))}; {self._progress()}")
+        self.finished()
 
     def _progress(self) -> str:
         images = many(len(self._paths), "image")

@@ -73,6 +73,8 @@ class Choice:
         if resume and name and resume != name:
             raise UserError(f"--resume {resume} and --run {name} name two runs; give one of them")
         folder = folder_to_resume(results, resume or name)
+        if folder.name in ("", ".."):  # a run is opened by its name
+            folder = folder.resolve()
         before = RunSettings.read(folder)
         tasks = None
         if before:

@@ -1,12 +1,15 @@
 """Downloads a file whole or not at all: resumable, checked, renamed into place at the end."""
 
 import errno
+import fcntl
 import hashlib
 import os
 import re
 import socket
 import threading
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic
 from urllib.parse import urlsplit
@@ -87,21 +90,42 @@ def fetch(url: str, target: Path, *, checksum: str, progress: bool = True) -> Pa
 
     `checksum` is "md5:…" or "sha256:…" with hex digits. An interrupted download stays next to the
     target as `.part` and is continued next time, or started again where the server cannot continue
-    it. `progress` shows a bar on stderr. Raises DownloadError when the network or the server
-    fails, UserError on a wrong checksum (the part is removed) or when the disk does not take it.
+    it. While another process downloads it, this one waits. `progress` shows a bar on stderr.
+    Raises DownloadError when the network or the server fails, UserError on a wrong checksum (the
+    part is removed) or when the disk does not take it.
     """
     part = target.with_name(f"{target.name}.part")
     try:
         if target.is_file() and file_checksum(target, checksum) == checksum:
             return target
         target.parent.mkdir(parents=True, exist_ok=True)
-        return _fetch(url, part, target, checksum, progress)
+        with _alone(target.parent):
+            if target.is_file() and file_checksum(target, checksum) == checksum:
+                return target  # by the process that was waited for
+            return _fetch(url, part, target, checksum, progress)
     except OSError as error:
         reason = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or error
         raise UserError(
             f"{part}: cannot be written ({reason}); make room, or set $ALEXBENCH_CACHE to a "
             "folder that can be written"
         ) from error
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """A folder for one process that downloads at a time: two would write into each other's part."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            notice(f"waiting for another process that downloads into {folder}{_WAY_ON}")
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        except OSError:  # a file system without locks
+            pass
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def file_checksum(path: Path, like: str) -> str:

@@ -28,11 +28,12 @@ def load_object(target: str) -> Any:
 
 def load() -> None:
     """Import every named module; UserError when one cannot be imported."""
-    for name in filter(None, os.environ.get("ALEXBENCH_EXTENSIONS", "").split(",")):
+    names = (name.strip() for name in os.environ.get("ALEXBENCH_EXTENSIONS", "").split(","))
+    for name in filter(None, names):
         try:
-            importlib.import_module(name.strip())
-        except ImportError as error:
+            importlib.import_module(name)
+        except (ImportError, TypeError, ValueError) as error:  # a path is a relative name
             raise UserError(
-                f"ALEXBENCH_EXTENSIONS: cannot import {name.strip()!r} ({error}); "
+                f"ALEXBENCH_EXTENSIONS: cannot import {name!r} ({error}); "
                 "give modules that are on PYTHONPATH"
             ) from error

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.core.case import Case
@@ -123,14 +123,29 @@ def resolved(
     for key, same in _by_key(waiting).items():
         if key in known:
             continue
-        found = [largest(job, fits) for job in same if job.case.framework not in skipped]
+        tried_here = _Tried(fits)
+        found = [largest(job, tried_here) for job in same if job.case.framework not in skipped]
         sizes = [size for size in found if size is not None]
-        if not sizes:
+        if not sizes and tried_here.out_of_memory:
             raise UserError(f"--batch-sizes auto: not even one image of {key} fits")
-        known[key] = min(sizes)
-        note(f"{key}: batches of {known[key]}, the largest power of two that fits")
+        known[key] = min(sizes, default=_FIRST)
+        words = "the largest power of two that fits" if sizes else "no step succeeds, at any size"
+        note(f"{key}: batches of {known[key]}, {words}")
         write_whole(folder / FILE, json.dumps(known, indent=1) + "\n")
     return [_sized(job, known) for job in jobs]
+
+
+@dataclass
+class _Tried:
+    """Whether batches fit, and whether one did not for want of memory."""
+
+    fits: Fits
+    out_of_memory: bool = False
+
+    def __call__(self, job: Job, batch: int) -> bool | None:
+        found = self.fits(job, batch)
+        self.out_of_memory |= found is False
+        return found
 
 
 def _key(case: Case) -> str:

@@ -13,6 +13,7 @@ import json
 import platform
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -230,10 +231,14 @@ def _facts(subject: Subject) -> Certificate:
 
 
 def cache(certificate: Certificate) -> None:
-    """Write a certificate that has passed to the cache."""
+    """Write a certificate that has passed to the cache; of one that has not, remove what had
+    passed before."""
+    key = str(certificate["key"])
     if certificate["status"] == "pass":
-        key = str(certificate["key"])
         keep(_path(key), key, certificate)
+    else:
+        with suppress(OSError):
+            _path(key).unlink(missing_ok=True)
 
 
 def cached(key: str) -> Certificate | None:

@@ -59,10 +59,23 @@ def jobs(selection: Selection, profile: Profile) -> list[Job]:
         *_pretraining_jobs(selection, profile, names),
     ]
     found = list(_once(every))
+    trained = any(kind(task.kind).trained for job in found for task in job.tasks)
+    if found and selection.recipes and not trained:
+        raise UserError(
+            f"--recipes {','.join(selection.recipes)}: recipes are of trainings to an accuracy, "
+            f"and --kinds {','.join(selection.kinds)} has none; add accuracy to it"
+        )
     if selection.stages and not any(job.case.defaults for job in found):
         raise UserError(
             f"--stages {','.join(selection.stages)}: no case here has one of them; only the track "
             f"{ABLATION} has stages (--profile {ABLATION})"
+        )
+    there = {job.case.precision for job in found}
+    if found and (ignored := [name for name in selection.precisions if name not in there]):
+        shared = ", ".join(dict.fromkeys(job.case.track for job in found))
+        raise UserError(
+            f"--precisions {','.join(ignored)}: no case here has it; track {shared} is defined in "
+            "float32 (--tracks idiomatic and tuned take others)"
         )
     if not found:
         raise UserError(f"nothing to measure: {selection} selects no case of {profile.name}")

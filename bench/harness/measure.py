@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence, Set
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 from uuid import uuid4
 
+from bench.core import signals
 from bench.core.kinds import kind
 from bench.core.limits import Limits
 from bench.core.records import Record
@@ -60,8 +62,8 @@ def measure(
     if not rest:
         return iter(())
     if kind(jobs[0].tasks[0].kind).timed:
-        if files and rest != list(jobs) and (found := _completed(jobs, listener, files, done)):
-            return iter(found)
+        if files and rest != list(jobs) and (ended := _ended_before(jobs, listener, files, done)):
+            return ended.records(data, limits, listener, done)
         return _measure_interleaved(rest, data, limits, listener, files)
     return (record for job in rest for record in _measure_alone(job, data, limits, listener, files))
 
@@ -76,12 +78,67 @@ def without(jobs: Sequence[Job], done: Keys) -> list[Job]:
     return found
 
 
-def _completed(
-    jobs: Sequence[Job], listener: Listener, files: RunFiles, done: Keys
-) -> list[Record]:
-    """The records that a group lacks because its run was killed between two of them.
+@dataclass(frozen=True)
+class _Ended:
+    """A group whose rounds are done.
 
-    Empty where its rounds are not all there, or not of these conditions: what is left is then
+    Attributes:
+        jobs: All of the group.
+        results: Of each of its tasks.
+        conclusion: Why it has ended.
+        limits: Under which it was measured, as its records have them.
+    """
+
+    jobs: Sequence[Job]
+    results: Sequence[TaskResults]
+    conclusion: Conclusion
+    limits: Limits
+
+    def records(
+        self, data: Path, limits: Limits, listener: Listener, done: Keys = NOTHING
+    ) -> Iterator[Record]:
+        """Its records that are not there yet.
+
+        They are complete together, and pairs only together: a signal does not come between them.
+        What did not fit on an accelerator next to the others is measured alone after them.
+        """
+        without_room: list[tuple[TaskResults, Record]] = []
+        with signals.held():
+            for results, record in zip(self.results, self._made(), strict=True):
+                if record.key in done:
+                    continue
+                if record.status == "oom":
+                    without_room.append((results, record))
+                else:
+                    yield record
+        fits = batch_sizes.tried(data, limits)
+        for results, record in without_room:
+            job = next(job for job in self.jobs if results.task in job.tasks)
+            if len(self.jobs) > 1 and accelerated(job.case.device):
+                only = dataclasses.replace(job, tasks=(results.task,))
+                alone = _measure_interleaved([only], data, limits, listener, None)
+                yield from map(_sequential, alone)
+            else:
+                yield _with_advice(record, job, fits)
+
+    def _made(self) -> Iterator[Record]:
+        for results in self.results:
+            interleaving = {
+                "group": self.conclusion.group,
+                "blocks": results.blocks,
+                "stopped": self.conclusion.stopped,
+                "precision_goal": self.limits.precision,
+                "group_seconds": group_limit(self.results, self.limits),
+            }
+            yield _with_machine(_timed_record(results, interleaving), self.conclusion.machine)
+
+
+def _ended_before(
+    jobs: Sequence[Job], listener: Listener, files: RunFiles, done: Keys
+) -> _Ended | None:
+    """A group that lacks records because its run was killed between two of them.
+
+    None where its rounds are not all there, or not of these conditions: what is left is then
     measured as a group of its own.
     """
     all_results = [TaskResults(task) for job in jobs for task in job.tasks]
@@ -90,12 +147,11 @@ def _completed(
     if note:
         listener.note(f"{jobs[0].case.variant}: {note}")
     if rounds.conclusion is None:
-        return []
+        return None
     for results in all_results:
         if results.task.key not in done:
             listener.started(results.task)
-    found = _records(all_results, rounds.conclusion, files.limits)
-    return [record for record in found if record.key not in done]
+    return _Ended(jobs, all_results, rounds.conclusion, files.limits)
 
 
 def _measure_interleaved(
@@ -110,7 +166,6 @@ def _measure_interleaved(
     seconds, note = rounds.take(all_results)
     if note:
         listener.note(f"{jobs[0].case.variant}: {note}")
-    fits = batch_sizes.tried(data, limits)
     earlier = len(seconds)
     conclusion = rounds.conclusion
     stopped = stopping_reason(all_results, limits, seconds) if seconds else None
@@ -125,30 +180,8 @@ def _measure_interleaved(
             machine = observer.state() if len(seconds) > earlier else {}
             conclusion = Conclusion(uuid4().hex[:12], stopped, machine)
         rounds.keep(all_results, seconds, conclusion)
-    records = _records(all_results, conclusion, limits)
-    for task_results, record in zip(all_results, records, strict=True):
-        job = next(job for job in jobs if task_results.task in job.tasks)
-        if record.status == "oom" and len(jobs) > 1 and accelerated(job.case.device):
-            only = dataclasses.replace(job, tasks=(task_results.task,))
-            yield from map(_sequential, _measure_interleaved([only], data, limits, listener, None))
-            continue
-        yield _with_advice(record, job, fits)
+    yield from _Ended(jobs, all_results, conclusion, limits).records(data, limits, listener)
     rounds.remove()
-
-
-def _records(
-    all_results: Sequence[TaskResults], conclusion: Conclusion, limits: Limits
-) -> Iterator[Record]:
-    """The records of a group whose rounds are done."""
-    for task_results in all_results:
-        interleaving = {
-            "group": conclusion.group,
-            "blocks": task_results.blocks,
-            "stopped": conclusion.stopped,
-            "precision_goal": limits.precision,
-            "group_seconds": group_limit(all_results, limits),
-        }
-        yield _with_machine(_timed_record(task_results, interleaving), conclusion.machine)
 
 
 def _sequential(record: Record) -> Record:

@@ -7,7 +7,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -191,12 +191,8 @@ class Run(Measurer):
         # What a stopped run has left depends on the profile's limits, not on the time it had.
         files = RunFiles(self.folder, self.dataset, self.profile.limits, self.save_weights)
         found = measure(group, self.data_folder, self._limits_of(group), listener, files, done)
-        with ExitStack() as stack:
-            stack.enter_context(self.stage(group))
+        with self.stage(group):
             for record in found:
-                if kind(record.kind).timed:
-                    # The records of a group are complete together, and pairs only together.
-                    stack.enter_context(signals.held())
                 yield self.write(self.completed(record, listener), listener)
 
     def _limits_of(self, group: Sequence[Job]) -> Limits:

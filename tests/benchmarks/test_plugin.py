@@ -225,6 +225,7 @@ WRONG = {
     ("--bench-results", "file/below"): "cannot write to file/below/",
     ("--bench-compare", "nowhere"): "no records.jsonl in nowhere",
     ("--bench-fail-if", "slower:5%"): "--bench-compare RUN",
+    ("--bench-compare", "nowhere", "--bench-fail-if", ""): "must look like slower:5%",
     ("--bench-summary", ""): "is $GITHUB_STEP_SUMMARY set",
 }
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from bench.cli import calibration
 from bench.cli.calibration import NOISES, Count, Noise, counted, ratios, simulate
@@ -116,30 +116,51 @@ def test_the_slowed_copy_takes_that_much_longer(monkeypatch: pytest.MonkeyPatch)
     assert slow.settings() == {"of": "the original"}
 
 
-def test_real_runs_are_measured_and_counted(
+@pytest.fixture
+def real_runs(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+) -> Callable[[str], tuple[Result, Path]]:
+    """Calibrates with a real run of a fake framework and its copies; where the files are."""
     fakes.install(monkeypatch, tmp_path / "cache")
     # Workers register the copies of the fakes; here monkeypatch removes them after the test.
-    modules = "tests.support.plugins.fake_framework,bench.harness.aa_test"
-    monkeypatch.setenv("ALEXBENCH_EXTENSIONS", modules)
+    monkeypatch.setenv("ALEXBENCH_EXTENSIONS", "tests.support.plugins.fake_framework")
     monkeypatch.setattr(extensions, "load", lambda: None)
-    original = frameworks.FRAMEWORKS["fake"]
-    for suffix in ("-twin", "-slowed"):
-        row = {**vars(original), "name": f"fake{suffix}"}
-        monkeypatch.setitem(frameworks.FRAMEWORKS, row["name"], frameworks.Framework(**row))
-    monkeypatch.setattr(
-        calibration, "EXTENSIONS", "tests.support.plugins.fake_framework,bench.harness.aa_test"
-    )
-    data = fakes.write_batches(tmp_path / "data", fakes.images())
-    options = ["--simulations", "0", "--runs", "1", "--framework", "fake", "--variant", "tiny"]
-    more = ["--profile", "tiny", "--data", str(data), "-o", str(tmp_path / "out")]
-    done = CliRunner().invoke(calibrate, [*options, *more], catch_exceptions=False)
-    assert done.exit_code == 0
-    found = json.loads((tmp_path / "out" / "real.json").read_text("utf-8"))
+
+    def call(name: str) -> tuple[Result, Path]:
+        original = frameworks.FRAMEWORKS[name]
+        for suffix in ("-twin", "-slowed"):
+            row = {**vars(original), "name": f"{name}{suffix}"}
+            monkeypatch.setitem(frameworks.FRAMEWORKS, row["name"], frameworks.Framework(**row))
+        data = fakes.write_batches(tmp_path / "data", fakes.images())
+        options = ["--simulations", "0", "--runs", "1", "--framework", name, "--variant", "tiny"]
+        more = ["--profile", "tiny", "--data", str(data), "-o", str(tmp_path / "out")]
+        done = CliRunner().invoke(calibrate, [*options, *more], standalone_mode=False)
+        assert done.exception is None
+        return done, tmp_path / "out"
+
+    return call
+
+
+def test_real_runs_are_measured_and_counted(
+    real_runs: Callable[[str], tuple[Result, Path]],
+) -> None:
+    """The framework is of a module that the user names: workers import it, too."""
+    done, folder = real_runs("fake")
+    assert done.return_value == 0
+    found = json.loads((folder / "real.json").read_text("utf-8"))
     assert {row["framework"] for row in found} == {"fake-twin", "fake-slowed"}
     assert {row["kind"] for row in found} == {"train_throughput"}
     assert [row["stopped"] for row in found].count(calibration.POOLED) == 2
-    text = (tmp_path / "out" / "real.md").read_text("utf-8")
+    text = (folder / "real.md").read_text("utf-8")
     assert "| no difference " in text
     assert "| slower " in text
+
+
+def test_what_fails_in_every_run_costs_no_file_and_is_said(
+    real_runs: Callable[[str], tuple[Result, Path]],
+) -> None:
+    """It ended in "a median needs a sample", and nothing was written."""
+    done, folder = real_runs("fake-raise")
+    assert done.return_value == 1
+    assert "3 measurements failed and are in no count" in done.stderr
+    assert json.loads((folder / "real.json").read_text("utf-8")) == []

@@ -84,6 +84,7 @@ RUN = ("run", "--profile", "tiny")
         (("run", "--threads", "0"), "not in the range"),
         (("run", "--keep-env", "OMP_NUM_THREADS"), "give --threads N"),
         (("run", "--keep-env", "NO_SUCH_NAME"), "no such variable"),
+        ((*RUN, "--exclusive"), "--exclusive: for accelerators, and the device is cpu"),
         ((*RUN, "--data", "nowhere"), "nowhere: no such file or folder; expected"),
         ((*RUN, "--data", "damaged.tar.gz"), "damaged.tar.gz"),
         ((*RUN, "--data", "empty"), "empty: no dataset in this folder; expected"),
@@ -297,8 +298,11 @@ def test_python_m_bench_lists_the_networks_and_frameworks(monkeypatch: pytest.Mo
     assert names == ["pytorch", "keras-tensorflow", "keras-jax", "keras-torch"]
 
 
-def test_an_extension_that_is_not_there_is_bad_input(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ALEXBENCH_EXTENSIONS", "no_such_extension")
+@pytest.mark.parametrize("name", ["no_such_extension", "./plug.py", "/plug.py", " , nothing."])
+def test_an_extension_that_is_not_there_is_bad_input(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("ALEXBENCH_EXTENSIONS", name)
     done = alexbench("list")
     assert done.returncode == 2
     assert done.stderr.startswith("alexbench: ALEXBENCH_EXTENSIONS: cannot import")

@@ -2,7 +2,10 @@
 
 import hashlib
 import http.server
+import select
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -27,6 +30,7 @@ class Server(http.server.ThreadingHTTPServer):
     ranges = True
     wrong_range = False
     stop_after: int | None = None
+    go_on: threading.Event | None = None
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
@@ -63,6 +67,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_header("Content-Range", f"bytes {reported}-{end - 1}/{end}")
         else:
             self.send_response(200)
+        if server.go_on:
+            server.go_on.wait(60)
         body = server.content[start:]
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -124,6 +130,38 @@ def test_interrupted_download_is_continued(server: Server, target: Path) -> None
     assert target.read_bytes() == CONTENT
     assert server.asked == [None, f"bytes={kept}-"]
     assert not part.exists()
+
+
+_FETCHING = """
+import sys
+from pathlib import Path
+from bench.core.download import fetch
+print(fetch(sys.argv[1], Path(sys.argv[2]), checksum=sys.argv[3], progress=False))
+"""
+
+
+def test_a_second_process_waits_for_the_first_and_takes_its_file(
+    server: Server, target: Path
+) -> None:
+    """It appended to the part of the first, and both ended with wrong advice."""
+    server.go_on = threading.Event()
+    command = [sys.executable, "-c", _FETCHING, server.url, str(target), SHA]
+    started = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    try:
+        (waits,), _, _ = select.select([one.stderr for one in started], [], [], 60)
+        words = waits.readline()
+        server.go_on.set()
+        ended = [one.communicate(timeout=60) for one in started]
+    finally:
+        for one in started:
+            one.kill()
+    assert [out for out, _ in ended] == [f"{target}\n"] * 2
+    assert words.startswith("alexbench: waiting for another process that downloads into")
+    assert server.asked == [None]
+    assert list(target.parent.iterdir()) == [target]
 
 
 @pytest.mark.parametrize("case", ["ignores ranges", "stale part", "too long part", "wrong range"])

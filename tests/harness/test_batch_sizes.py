@@ -108,6 +108,14 @@ def test_the_cpu_and_a_device_without_room_are_one_line(tmp_path: Path) -> None:
         resolved([job()], tmp_path, Room())
 
 
+def test_a_step_that_fails_at_any_size_leaves_its_row_and_other_networks(tmp_path: Path) -> None:
+    """It ended the run with "not even one image fits"."""
+    lines: list[str] = []
+    (found,) = resolved([job()], tmp_path, Room(pytorch=-1), note=lines.append)
+    assert found.case.batch_size == 128
+    assert lines[0].endswith("batches of 128, no step succeeds, at any size")
+
+
 def test_jobs_with_numbers_stay_as_they_are(tmp_path: Path) -> None:
     given = [job(batch=64)]
     assert resolved(given, tmp_path, Room()) == given

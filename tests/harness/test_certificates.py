@@ -90,6 +90,15 @@ def test_what_failed_is_not_kept(cache: Path) -> None:
     assert not cache.exists()
 
 
+def test_a_check_that_fails_takes_back_what_had_passed(cache: Path) -> None:
+    """``parity --fresh`` said "fail", and the next run took the old "pass"."""
+    (found,) = prove(subject("fake-wrong"))
+    certificates.cache(found | {"status": "pass"})
+    assert certificates.cached(found["key"])
+    prove(subject("fake-wrong"), fresh=True)
+    assert certificates.cached(found["key"]) is None
+
+
 def test_a_damaged_file_in_the_cache_is_proven_again(cache: Path) -> None:
     """Other damage: `tests.core.test_files`, of the function that reads the cache."""
     first = prove(subject())

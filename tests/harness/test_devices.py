@@ -16,6 +16,7 @@ import pytest
 from bench.analysis.clock import MISSING_SYNC, sync_audit_of
 from bench.analysis.experiments import Experiment
 from bench.cli import main
+from bench.core import signals
 from bench.core.errors import UserError
 from bench.core.limits import Limits
 from bench.core.records import Record, RecordStore
@@ -23,6 +24,7 @@ from bench.core.system import devices, nvml
 from bench.harness import batch_sizes, ceilings, certificates
 from bench.harness.certificates import Subject
 from bench.harness.devices import SharedDeviceWarning, claimed, enough, on_device
+from bench.harness.interleaving.interleave import InterleavedRun
 from bench.harness.matrix import jobs
 from bench.harness.profiles import Profile
 from bench.harness.run import open_run, run_all
@@ -84,15 +86,17 @@ def measured(
     batches: str,
     *frameworks: str,
     profile: Profile = fakes.PROFILE,
+    resume: bool = False,
     **choices: Any,
 ) -> list[Record]:
     """Records of a run on the fake accelerator."""
     given = {"kinds": ("train_throughput",), "tracks": ("idiomatic",), **choices}
     wanted, choice = on_device(Selection(frameworks=frameworks, **given), profile, "cuda")
-    run, _ = open_run(tmp_path / "results", "run", False, profile, batches)
+    run, done = open_run(tmp_path / "results", "run", resume, profile, batches)
     fits = batch_sizes.tried(run.data_folder, profile.limits)
     todo = batch_sizes.resolved(jobs(wanted, profile), run.folder, fits, choice.unusable)
-    run_all(run, todo, Listener(), parity=False, unusable=choice.unusable)  # type: ignore[arg-type]
+    with run:
+        run_all(run, todo, Listener(), done=done, parity=False, unusable=choice.unusable)  # type: ignore[arg-type]
     return run.store.read()
 
 
@@ -383,6 +387,30 @@ def test_what_does_not_fit_next_to_the_others_is_measured_alone_and_says_so(
     assert "measured alone" in alone.metrics["interleaving"]["sequential"]
     assert "sequential" not in sound.metrics["interleaving"]
     assert alone.metrics["interleaving"]["group"] != sound.metrics["interleaving"]["group"]
+
+
+def test_a_signal_ends_what_is_measured_alone_and_a_resumed_run_measures_it_again(
+    tmp_path: Path, batches: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was held until the end; the resumed run then had a row without a result."""
+    began = InterleavedRun.run_process
+    alone: list[bool] = []
+
+    def run_process(self: InterleavedRun, *given: Any) -> None:
+        if len(self._jobs) == 1:
+            alone.append(True)
+            if len(alone) == 1:
+                assert not signals._state.held
+                raise signals.Stopped(2)
+        began(self, *given)
+
+    monkeypatch.setattr(InterleavedRun, "run_process", run_process)
+    with pytest.raises(signals.Stopped):
+        measured(tmp_path, batches, "fake-gpu", "fake-gpu-crowded")
+    assert [r.case.framework for r in RecordStore(tmp_path / "results/run").read()] == ["fake-gpu"]
+    _, found = measured(tmp_path, batches, "fake-gpu", "fake-gpu-crowded", resume=True)
+    assert found.ok, found.error
+    assert "measured alone" in found.metrics["interleaving"]["sequential"]
 
 
 def test_an_execution_of_several_steps_is_timed_and_not_evaluated(

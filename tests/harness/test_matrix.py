@@ -205,7 +205,10 @@ def test_stages_can_be_chosen() -> None:
 
 
 def test_the_waterfall_has_no_timed_kinds_and_one_precision() -> None:
-    found = tasks(PROFILES["ablation"], frameworks=BOTH, precisions=("bfloat16",))
+    found = tasks(PROFILES["ablation"], frameworks=BOTH, precisions=("float32",))
+    assert found == tasks(PROFILES["ablation"], frameworks=BOTH)
+    with pytest.raises(UserError, match="track ablation is defined in float32"):
+        tasks(PROFILES["ablation"], frameworks=BOTH, precisions=("bfloat16",))
     assert {(t.kind, t.case.track, t.case.precision) for t in found} == {
         ("accuracy", "ablation", "float32")
     }
@@ -270,6 +273,14 @@ def test_nothing_installed_says_what_to_install() -> None:
             "unknown recipe 'long'.*did you mean transfer-long.*; known: steady",
         ),
         ({"recipes": ("short@x",)}, "'x' is not a number"),
+        (
+            {"recipes": ("short",), "kinds": ("train_throughput",)},
+            "--recipes short: recipes are of trainings to an accuracy, and --kinds train_throughpu",
+        ),
+        (
+            {"precisions": ("float32", "bfloat16"), "tracks": ("closed",)},
+            "--precisions bfloat16: no case here has it; track closed is defined in float32",
+        ),
         ({"inits": ("random",)}, "unknown init 'random'; known: scratch"),
         ({"seeds": 0}, "--seeds 0: must be at least 1"),
         ({"batch_sizes": (8, 0)}, "--batch-sizes .*at least 1"),

@@ -95,6 +95,20 @@ def test_a_worker_that_dies_in_the_first_batch_leaves_no_file(
     assert not list(Path().glob("*out*"))
 
 
+def test_a_worker_that_dies_later_keeps_the_finished_batches(
+    call: Call, paths: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It ended in a traceback after the line."""
+    options = ("-o", "out.npz", "--batch-size", 3)
+    assert embed(call, *paths, *options, framework="served-dying-later") == 1
+    shown = capsys.readouterr()
+    assert f"worker killed by SIGKILL; 3 of {COUNT} images done" in shown.err
+    assert shown.err.count("\n") == 1
+    assert shown.out.startswith("out.npz: 3 x 6 after dense2_relu; slice and whole network agree")
+    with np.load("out.npz") as arrays:
+        assert arrays["images"].tolist() == [str(path) for path in paths[:3]]
+
+
 def test_the_output_option_is_required(call: Call, capsys: pytest.CaptureFixture[str]) -> None:
     assert embed(call, "x.png") == 2
     assert "Missing option '-o'" in capsys.readouterr().err

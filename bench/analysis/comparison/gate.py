@@ -172,7 +172,8 @@ class Gate:
             if rules is not None:
                 raise UserError("--bench-fail-if needs an earlier run: add --bench-compare RUN")
             return None
-        return cls(RecordStore(Path(run)).read(), Rule.parse(rules) if rules else ())
+        parsed = Rule.parse(rules) if rules is not None else ()
+        return cls(RecordStore(Path(run)).read(), parsed)
 
     def compare(self, records: Iterable[Record]) -> list[Comparison]:
         """Case by case, without what was not measured this time."""

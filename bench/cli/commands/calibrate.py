@@ -44,17 +44,20 @@ def calibrate(
     profile: str,
     data: str,
     folder: Path,
-) -> None:
+) -> int:
     """Count how often equal programs are called different, and how often a slowdown is found.
 
     Simulated runs draw timings with the noise of real ones. Real runs measure a framework together
     with a copy of itself (an A/A test) and with a copy that is slowed by 5 %.
     """
     from bench.cli import calibration
-    from bench.core.errors import cannot_write
+    from bench.core.errors import cannot_write, notice
+    from bench.core.files import expanded
+    from bench.core.text import many
 
     if not simulations and not runs:
         raise click.UsageError("nothing to do: give --simulations or --runs above 0")
+    folder = expanded(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -63,4 +66,9 @@ def calibrate(
         click.echo(calibration.write_simulated(folder, simulations))
     if runs:
         chosen = calibration.RealRuns(folder, runs, framework, variant, profile, data)
-        click.echo(calibration.write_real(chosen))
+        text, failed = calibration.write_real(chosen)
+        click.echo(text)
+        if failed:
+            notice(f"{many(failed, 'measurement')} failed and are in no count")
+            return 1
+    return 0

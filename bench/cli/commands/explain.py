@@ -51,11 +51,13 @@ def explain(
 
     Without an image only filters.png is written: the kernels of the first convolution.
     """
+    from bench.core.files import expanded
     from bench.inference.explanation import class_called, explainable_layer, filters
     from bench.networks.inference import prediction_network
     from bench.weights.reading import Reading
     from bench.weights.sources import open_weights
 
+    output = expanded(output)
     reading = Reading(key=given["key"], channel_order=given["channel_order"])
     source, file = open_weights(given["weights"], reading=reading)
     sheet = output / "filters.png"
@@ -81,8 +83,6 @@ def _explained(
     run: ImageRun, network: InferenceNetwork, layer: str, wanted: int | None, drawn: _Sheets
 ) -> int:
     """Draw every image; the exit code."""
-    from bench.core.errors import UserError
-    from bench.core.text import headline
     from bench.inference.explanation import Explainer
     from bench.worker.client import WorkerError
 
@@ -92,8 +92,10 @@ def _explained(
                 found = explainer.explain(batch.images, wanted)
                 for line in drawn.draw(batch.names, batch.images, found):
                     click.echo(line)
+                run.done += len(batch.names)
     except WorkerError as error:
-        raise UserError(f"{run.row.name}: {headline(str(error))}") from None
+        run.failed(error)
+        return 1
     return run.finished()
 
 

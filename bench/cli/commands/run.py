@@ -149,6 +149,7 @@ def run(
     from bench.cli.resuming import Choice
     from bench.core import outputs
     from bench.core.errors import UserError, notice
+    from bench.core.system.devices import accelerated
     from bench.data.sources import check_there
     from bench.executors.registry import executor, make
     from bench.harness.batch_sizes import check, resolved, tried
@@ -174,6 +175,11 @@ def run(
     if not where.local and any(job.case.batch_size == AUTO_BATCH for job in todo):
         raise UserError(f"--batch-sizes auto: --executor {where.name} needs numbers")
     check(todo)
+    if options["exclusive"] and not accelerated(device.device):
+        raise UserError(
+            f"--exclusive: for accelerators, and the device is {device.device}; records have the "
+            "load of the CPUs in any case"
+        )
     here = device.device if where.local else "cpu"
     chosen = claimed(chosen, here, max(options["devices"] or (1,)), exclusive=options["exclusive"])
     current, done = open_run(

@@ -27,6 +27,7 @@ from bench.core.system.environment import commit
 from bench.core.system.processor import processor
 from bench.core.text import flatten
 from bench.harness.profiles import Profile
+from bench.harness.selection import AUTO_BATCH
 from bench.harness.source_code import digest_of
 from bench.training.frameworks import framework
 
@@ -178,6 +179,9 @@ class RunSettings:
         if follow and self.frameworks and self.frameworks != now.frameworks:
             # Without --frameworks a run has those that are installed.
             yield f"frameworks {_text(self.frameworks)}, now {_text(now.frameworks)}"
+        elif self.options == now.options and (lost := self._lost(now)):
+            more = f" and {len(lost) - 1:,} more" if len(lost) > 1 else ""
+            yield f"{lost[0]}{more} of the run, not selected now"
         if self.data.get("fingerprint") != now.data.get("fingerprint"):
             yield f"data {_label(self.data)}, now {_label(now.data)}"
         yield from _changed(self.versions, now.versions, str, both=True)
@@ -198,6 +202,14 @@ class RunSettings:
         before, after = ({(case, of) for case, of in tasks} for tasks in (self.tasks, now.tasks))
         more = after - before
         return len(more) if before <= after and all(kind(of).trained for _, of in more) else 0
+
+    def _lost(self, now: RunSettings) -> list[str]:
+        """Measurements of the run, by case and kind, that the same options do not select any more,
+        as those from weights whose file has changed."""
+        if self.chosen or now.chosen or AUTO_BATCH in (self.options.get("batch_sizes") or ()):
+            return []
+        there = {(case, of) for case, of in now.tasks or ()}
+        return [f"{of} of {case}" for case, of in self.tasks or () if (case, of) not in there]
 
     def with_trainings(self, now: RunSettings) -> RunSettings:
         """These settings, with the trainings that were added."""

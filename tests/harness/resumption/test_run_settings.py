@@ -6,9 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 from bench.analysis.audit.begun import begun_of
+from bench.cli.resuming import Choice
 from bench.core.errors import UserError
 from bench.core.records import FILE, Record, RecordStore
 from bench.core.run_paths import RUN_FILE
@@ -242,6 +244,15 @@ def test_a_framework_that_was_installed_since_is_not_added_unasked() -> None:
     assert before.differences(asked) == []
 
 
+def test_measurements_that_the_same_options_select_no_more_are_named() -> None:
+    """Of weights whose file has changed: the old trainings were never made, without a word."""
+    before, now = (replace(settings(), tasks=tasks) for tasks in ([A, B, TIMED], [A, ["c", "x"]]))
+    said = "accuracy of b and 1 more of the run, not selected now"
+    assert before.differences(now) == [said]
+    found = replace(before, options={**before.options, "batch_sizes": [0]})
+    assert found.differences(replace(now, options=found.options)) == []
+
+
 A, B, TIMED = ["a", "accuracy"], ["b", "accuracy"], ["a", "latency"]
 
 
@@ -264,6 +275,21 @@ def test_tasks_are_kept_with_the_batch_sizes_that_were_found(tmp_path: Path, bat
     assert settings.tasks == [list(task.key) for job in found for task in job.tasks]
     assert {kind for _, kind in settings.tasks} == {"startup", "latency"}
     assert not settings.chosen  # the options say the same again
+
+
+@pytest.mark.parametrize("name", [".", "../run", "sub/.."])
+def test_a_run_is_gone_on_with_from_within_its_folder(
+    tmp_path: Path, batches: str, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """``--resume .`` looked for the newest run below the folder."""
+    run, _ = resumed(tmp_path, batches)
+    run.release()
+    RecordStore(run.folder).append(Record(fakes.case(), "latency", "ok"))
+    (run.folder / "sub").mkdir()
+    monkeypatch.chdir(run.folder)
+    choice = Choice.of(click.Context(click.Command("run")), {}, Path("results"), name, None)
+    assert (choice.results / str(choice.name)).resolve() == run.folder.resolve()
+    assert choice.name == "run"
 
 
 def test_the_newest_run_is_gone_on_with_although_it_has_no_record_yet(

@@ -85,6 +85,15 @@ class Dying(FakeServer):
         return super().embed(images)
 
 
+class DyingLater(FakeServer):
+    """Is killed in a batch after the first, whose features are computed in two ways."""
+
+    def embed(self, images: PreparedImages) -> Outputs:
+        if self.calls == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().embed(images)
+
+
 class Raising(FakeServer):
     """Fails in its second batch."""
 
@@ -119,6 +128,7 @@ FRAMEWORKS = (
     _row("served", "FakeServer"),
     _row("served-parting", "Parting"),
     _row("served-dying", "Dying"),
+    _row("served-dying-later", "DyingLater"),
     _row("served-raising", "Raising"),
     _row("served-infinite", "Infinite"),
     _row("served-sleeping", "Sleeping"),
