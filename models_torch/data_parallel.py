@@ -29,6 +29,7 @@ from torch.nn.parallel import DistributedDataParallel
 from bench.core.errors import UnavailableError, UserError
 from bench.networks.architecture import BatchNorm
 from bench.training.interfaces import Images, ParallelFacts, Setup, StepInput
+from bench.training.state import part
 from models_torch.ranks import Ranks, reporting
 from models_torch.state import export_random, load_random
 from models_torch.trainer import TorchTrainer
@@ -71,8 +72,15 @@ class DataParallelTrainer(TorchTrainer):
         super().load_weights(weights)
         self._ranks.tell("load_weights", dict(weights))
 
+    def export_state(self) -> Iterator[tuple[str, NDArray[Any]]]:
+        """That of rank 0, and the random numbers of every other rank."""
+        yield from super().export_state()
+        for rank, states in enumerate(self._ranks.tell("export_random"), start=1):
+            for name, state in states.items():
+                yield f"ranks/{rank}/{name}", state
+
     def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Take network and optimiser in every rank; random numbers in rank 0."""
+        """Take network and optimiser in every rank, and in each its own random numbers."""
         super().load_state(state)
         self._ranks.tell("load_state", dict(state))
 
@@ -171,11 +179,13 @@ def _obey(
             case "load_weights":
                 trainer.load_weights(argument)
             case "load_state":
-                kept = {name: state.copy() for name, state in export_random(trainer._device)}
                 trainer.load_state(argument)
-                load_random(kept, trainer._device)  # masks of two ranks must not be alike
+                # Its own: masks of two ranks must not be alike.
+                own = {n.split("/")[2]: argument[n] for n in part(argument, f"ranks/{rank}")}
+                load_random(own, trainer._device)
         answers: dict[str, Callable[[], Any]] = {
             "losses": trainer.losses,
+            "export_random": lambda: dict(export_random(trainer._device)),
             "sync": partial(synchronised, trainer),
         }
         pipe.send(answers.get(what, lambda: None)())

@@ -123,7 +123,9 @@ class TorchTrainer:
         self.network = network.to(self._device, dtype, memory_format=choices.layout)
         parameters = [(setup.rate_of(n), p) for n, p in self.network.named_parameters()]
         fused = choices.fused and (self._scaler is None or fused_divides(self._device))
-        self._optimizer = optimizer_for(parameters, setup.recipe, fused=fused)
+        self._optimizer = optimizer_for(
+            parameters, setup.recipe, fused=fused, scaled=self._scaler is not None
+        )
         self._pass = TrainingPass(self.network, self._prepare, self._precision, self._smoothing)
         self._evaluation = EvaluationPass(self.network, self._prepare, self._precision)
         if self._compiler:

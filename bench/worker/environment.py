@@ -19,6 +19,7 @@ from bench.training.frameworks import (
 )
 
 NOT_INHERITED = {
+    "ATEN_*": "instruction set of PyTorch's own kernels",
     "COVERAGE_*": "coverage would trace the measured code",
     "COV_CORE_*": "pytest-cov starts coverage in every child process that has these",
     "CUBLAS_*": "workspaces of cuBLAS, and with them its algorithms",
@@ -29,6 +30,8 @@ NOT_INHERITED = {
     "GOMP_*": "thread binding and spinning of GCC's OpenMP runtime",
     "JAX_*": "platform, float width, matrix precision, compilation cache",
     "KERAS_BACKEND": "a registry row sets it",
+    "KERAS_MAX_*": "ends every fit of Keras after so many epochs or steps",
+    "KERAS_NNX_ENABLED": "another kind of variables of Keras on JAX",
     "KMP_*": "thread binding and spinning of Intel's and LLVM's OpenMP runtimes",
     "MALLOC_*": "glibc's allocator; a registry row sets it where a track asks for it",
     "MKL_*": "thread count and instruction set of MKL",

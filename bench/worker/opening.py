@@ -161,7 +161,9 @@ class _Opening:
     def frozen(self, progress: Progress, import_seconds: float, imported: float) -> Session:
         """A session with a frozen trunk, and a head that is trained on its features."""
         trunk_rows, head_rows = self.setup.architecture.split(self.start.layers)
-        trunk = self._build(dataclasses.replace(self.setup, architecture=trunk_rows))
+        # On one device: the features are computed once, and a process trains on several once.
+        alone = dataclasses.replace(self.setup.case, devices=1)
+        trunk = self._build(dataclasses.replace(self.setup, case=alone, architecture=trunk_rows))
         head_setup = dataclasses.replace(self.setup, architecture=head_rows)
         head = self._build(head_setup)
         build_seconds = perf_counter() - imported

@@ -42,7 +42,7 @@ class TutorialLoop:
         keras.mixed_precision.set_dtype_policy("float32")
         self._mean = np.array(setup.mean, np.float32)
         self._std = np.array(setup.std, np.float32)
-        self._size = setup.architecture.input_size
+        self._side, self._size = setup.side, setup.architecture.input_size
         self._images = self._normalised(dataset.train.images)
         self._labels = np.asarray(dataset.train.labels)
         self._model = self._built(setup)
@@ -58,16 +58,16 @@ class TutorialLoop:
 
     def _built(self, setup: Setup) -> keras.Model:
         network = alexnet.build(setup.architecture, alexnet.STOCK)
-        if self._size == 32:
+        if self._size == self._side:
             return network
-        images = keras.Input((32, 32, 3))
+        images = keras.Input((self._side, self._side, 3))
         size = (self._size, self._size)
         # Not the layer ``Resizing``: on other backends than TensorFlow it asks for TensorFlow.
         enlarged = keras.layers.Lambda(lambda x: keras.ops.image.resize(x, size))(images)
         return keras.Model(images, network(enlarged))
 
     def _normalised(self, images: Images) -> NDArray[np.float32]:
-        """(N, 32, 32, 3) float32."""
+        """(N, H, W, 3) float32."""
         scaled = np.asarray(images, np.float32) / np.float32(255)
         normalised: NDArray[np.float32] = (scaled - self._mean) / self._std
         return normalised
@@ -92,7 +92,7 @@ class TutorialLoop:
         """The loss of every step has been read."""
 
     def predict(self, images: Images) -> NDArray[Any]:
-        """Evaluation-mode logits of (N, 32, 32, 3) uint8."""
+        """Evaluation-mode logits of (N, H, W, 3) uint8."""
         logits: NDArray[Any] = self._model.predict(self._normalised(images), verbose=0)
         return logits
 

@@ -32,7 +32,7 @@ class TutorialLoop(EagerLoop):
 
     def __init__(self, setup: Setup, dataset: data.Dataset) -> None:
         device = device_of(setup.device_kind)
-        self._size = setup.architecture.input_size
+        self._side, self._size = setup.side, setup.architecture.input_size
         self._mean, self._std = setup.mean, setup.std
         network = alexnet.build(setup.architecture, alexnet.STOCK).to(device)
         optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
@@ -48,8 +48,8 @@ class TutorialLoop(EagerLoop):
 
     def _transform(self) -> transforms.Compose:
         """Crop and flip as the tutorials on CIFAR-10 do, and resize to the network's input size."""
-        steps = [transforms.RandomCrop(32, padding=4), transforms.RandomHorizontalFlip()]
-        if self._size != 32:
+        steps = [transforms.RandomCrop(self._side, padding=4), transforms.RandomHorizontalFlip()]
+        if self._size != self._side:
             steps.append(transforms.Resize(self._size))
         normalise = transforms.Normalize(self._mean, self._std)
         return transforms.Compose([*steps, transforms.ToTensor(), normalise])
@@ -60,7 +60,7 @@ class TutorialLoop(EagerLoop):
         return super().train(steps, after_step)
 
     def predict(self, images: Images) -> NDArray[Any]:
-        """Evaluation-mode logits of (N, 32, 32, 3) uint8, normalised and enlarged as a batch."""
+        """Evaluation-mode logits of (N, H, W, 3) uint8, normalised and enlarged as a batch."""
         mean, std = (
             torch.tensor(values, device=self._device).view(1, 3, 1, 1)
             for values in (self._mean, self._std)
@@ -68,7 +68,7 @@ class TutorialLoop(EagerLoop):
         with torch.inference_mode():
             x = torch.from_numpy(images).to(self._device).permute(0, 3, 1, 2)
             x = (x.float() / 255 - mean) / std
-            if self._size != 32:
+            if self._size != self._side:
                 size = (self._size, self._size)
                 x = F.interpolate(x, size=size, mode="bilinear", align_corners=False)
             logits: NDArray[Any] = self.network.eval()(x).cpu().numpy()

@@ -31,8 +31,11 @@ class LocalResponseNorm(nn.Module):
         if torch.compiler.is_compiling():
             return self._by_slices(x)
         if x.device.type != "cpu" or x.ndim != 4:
-            # Launching kernels group by group would only cost time there.
-            return nn.functional.local_response_norm(x, self.size, self.alpha, self.beta, self.k)
+            # Launching kernels group by group would only cost time there. The square of a float16
+            # above 255 is infinite.
+            wide = x if x.dtype == torch.float64 else x.float()
+            constants = (self.size, self.alpha, self.beta, self.k)
+            return nn.functional.local_response_norm(wide, *constants).to(x.dtype)
         y: Tensor = _GroupByGroup.apply(x, (self.size, self.alpha, self.beta, self.k))  # type: ignore[no-untyped-call]
         return y
 

@@ -74,12 +74,15 @@ def test_a_worker_sees_what_its_parent_sees_of_an_intel_gpu(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     "name",
     [
+        "ATEN_CPU_CAPABILITY",
         "COVERAGE_PROCESS_START",
         "COV_CORE_SOURCE",
         "CUDA_LAUNCH_BLOCKING",
         "GLIBC_TUNABLES",
         "GOMP_CPU_AFFINITY",
         "JAX_ENABLE_X64",
+        "KERAS_MAX_EPOCHS",
+        "KERAS_MAX_STEPS_PER_EPOCH",
         "KMP_AFFINITY",
         "MALLOC_ARENA_MAX",
         "OMP_PLACES",

@@ -358,6 +358,21 @@ def test_more_points_than_steps_are_one_per_step(clock: Clock, data: Dataset) ->
     assert [point["step"] for point in found.metrics["curve"]] == list(range(1, 11))
 
 
+class Short(QueueTrainer):
+    """Ends before all steps are taken."""
+
+    def train(
+        self, inputs: Iterable[StepInput], steps: int, after_step: Callable[[], None]
+    ) -> None:
+        super().train(inputs, min(steps, 3), after_step)
+
+
+def test_a_training_that_ends_early_is_no_result(clock: Clock, data: Dataset) -> None:
+    """As Keras's with KERAS_MAX_STEPS_PER_EPOCH: its record claimed all steps."""
+    with pytest.raises(RuntimeError, match="training ended at step 4, not at 5"):
+        accuracy(clock, data, evaluations=2, trainer=Short)
+
+
 class Exports(QueueTrainer):
     """Takes long over its state, and stops at a given step."""
 

@@ -141,7 +141,8 @@ def _train_until(bench: Session, training: Training, target: int) -> float:
     bench.train(target - training.step, after_step)
     bench.trainer.sync()
     training.seconds += perf_counter() - started
-    training.step = target
+    if training.step != target:
+        raise RuntimeError(f"training ended at step {training.step}, not at {target}")
     training.leave(bench.trainer.losses())
     return training.seconds - before
 

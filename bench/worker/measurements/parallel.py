@@ -6,6 +6,8 @@ from dataclasses import asdict
 from time import perf_counter
 from typing import Any, cast
 
+import numpy as np
+
 from bench.training.interfaces import ParallelTrainer
 from bench.worker.session import Session
 
@@ -28,19 +30,20 @@ def _communication(bench: Session, trainer: ParallelTrainer, steps: int) -> dict
     for block in range(bench.limits.blocks):
         for without in (False, True) if block % 2 == 0 else (True, False):
             seconds = _seconds(bench, trainer, steps, without=without)
-            if seconds is None:
-                return {"communication_reason": "the exchange is a part of the compiled step"}
+            if isinstance(seconds, str):
+                return {"communication_reason": seconds}
             pairs[without].append(seconds)
     return {"with_exchange": pairs[0], "without_exchange": pairs[1], "steps": steps}
 
 
-def _seconds(
-    bench: Session, trainer: ParallelTrainer, steps: int, *, without: bool
-) -> float | None:
+def _seconds(bench: Session, trainer: ParallelTrainer, steps: int, *, without: bool) -> float | str:
+    """Seconds of so many steps; why they cannot be had."""
     weights = trainer.export_weights() if without else {}
+    if not all(np.isfinite(weight).all() for weight in weights.values()):
+        return "the weights are no numbers any more"
     block = trainer.without_exchange() if without else None
     if without and block is None:
-        return None
+        return "the exchange is a part of the compiled step"
     if block is None:
         return _timed(bench, steps)
     with block:

@@ -6,7 +6,6 @@ The first step (trace, compile, autotune) is timed apart. Blocks are interleaved
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from time import perf_counter
 from typing import Any
@@ -317,7 +316,7 @@ def _timed(work: Callable[[], object]) -> float:
 
 def _test_batches(split: Split, size: int) -> Iterator[Images]:
     """Batches of the test images, over and over, all of one shape."""
-    order = np.resize(np.arange(len(split.labels)), math.lcm(size, len(split.labels)))
+    start, places = 0, np.arange(size)
     while True:
-        for start in range(0, len(order), size):
-            yield np.ascontiguousarray(split.images[order[start : start + size]])
+        yield np.ascontiguousarray(split.images[(start + places) % len(split.labels)])
+        start = (start + size) % len(split.labels)

@@ -33,3 +33,11 @@ def test_images_are_enlarged_for_a_network_of_larger_ones(framework: str) -> Non
     logits = ask(framework, "loops.tutorial_loop").arrays["enlarged"]
     assert logits.shape == (2, probe.CLASSES)
     assert np.isfinite(logits).all()
+
+
+@each_framework
+def test_images_of_another_size_than_32_are_taken_as_they_are(framework: str) -> None:
+    """The loop cut 32 pixels out of them, or failed: `--profile loops --resize 64`."""
+    logits = ask(framework, "loops.tutorial_loop").arrays["of larger images"]
+    assert logits.shape == (2, probe.CLASSES)
+    assert np.isfinite(logits).all()

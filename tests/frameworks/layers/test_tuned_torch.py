@@ -118,3 +118,15 @@ def test_only_the_tuned_track_takes_them() -> None:
     }
     assert set(tracks) == set(TRACKS) - {TUNED} | {"tutorial"}
     assert not any(tracks.values())
+
+
+def test_a_first_step_that_overflows_leaves_nothing_in_the_momentum() -> None:
+    """The fused kernel left memory of any value there, and the next step used it."""
+    steps = found().facts["left out"]
+    assert steps["after"] == steps["alone"] == [0.5]
+
+
+def test_float16_above_255_is_normalised_as_float32_is() -> None:
+    """Its square is infinite: such values, and those of neighbouring channels, became 0."""
+    half, single = (found().arrays[f"lrn/{name}"] for name in ("float16", "float32"))
+    np.testing.assert_allclose(half, single, rtol=2e-3)

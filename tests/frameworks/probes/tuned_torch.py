@@ -17,7 +17,10 @@ from models_torch.baselines import tutorial_loop
 from models_torch.layers import dense
 from models_torch.layers.conv import SmallMapConv2d
 from models_torch.layers.dropout import Dropout
+from models_torch.layers.lrn import LocalResponseNorm
+from models_torch.optimizer import optimizer_for, set_rate
 from models_torch.preprocess import Prepare
+from models_torch.scaling import scaled, update
 from tests.frameworks.support.convolutions import SEEING_ALL
 from tests.frameworks.support.networks import (
     ABLATION,
@@ -43,7 +46,36 @@ def run(framework: str) -> tuple[dict[str, Any], dict[str, Any]]:
     arrays |= _linear() | _dropout()
     trained = {name: _trained(framework, name) for name in VARIANTS if name.startswith("cifar")}
     arrays |= _prepared()
-    return {"tracks": tracks, "types": _types(), "trained": trained}, arrays
+    arrays |= _wide()
+    facts = {"tracks": tracks, "types": _types(), "trained": trained, "left out": _left_out()}
+    return facts, arrays
+
+
+def _left_out() -> dict[str, Any]:
+    """What two steps of the fused SGD leave of a weight, where gradients overflow in the first."""
+    found = {}
+    for overflows in (False, True):
+        weight = nn.Parameter(torch.ones(50_000))
+        rows = dataclasses.replace(recipe("standard"), weight_decay=0.0, nesterov=False)
+        optimizer = optimizer_for([(1.0, weight)], rows, scaled=True)
+        set_rate(optimizer, 0.5)
+        scaler = torch.amp.GradScaler("cpu", init_scale=8.0)
+        if overflows:
+            scaled(weight.sum(), scaler).backward()  # makes the scale
+            weight.grad = torch.full_like(weight, torch.inf)
+            update(optimizer, scaler)
+            optimizer.zero_grad()
+        scaled(weight.sum(), scaler).backward()
+        update(optimizer, scaler)
+        found["after" if overflows else "alone"] = sorted(set(weight.detach().tolist()))
+    return found
+
+
+def _wide() -> dict[str, Any]:
+    """Values of float16 whose squares are none, through the path that accelerators take."""
+    layer = LocalResponseNorm(5, 1e-4, 0.75, 1.0)
+    x = torch.linspace(100.0, 400.0, 48).reshape(2, 8, 3)
+    return {"lrn/float16": layer(x.half()).float().numpy(), "lrn/float32": layer(x).numpy()}
 
 
 def _prepared() -> dict[str, Any]:

@@ -156,6 +156,48 @@ def test_a_rank_that_ends_is_named_in_one_line(how: str, status: str, words: str
     assert found["seconds"] < 60
 
 
+@needs_two
+@pytest.mark.slow
+def test_a_resumed_training_draws_the_masks_of_every_rank_as_it_would_have() -> None:
+    """Ranks 1 and up began again with the masks of the first step."""
+    row = FRAMEWORKS["pytorch"]
+    if missing := row.missing():
+        pytest.skip(missing)
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.frameworks.support.resumed_ranks"],
+        cwd=ROOT,
+        env=environment(row),
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    found = json.loads(done.stdout)
+    assert found["losses"][1] == found["losses"][0]
+    assert found["masks differ"]
+    assert found["weights equal"]
+
+
+@needs_two
+@pytest.mark.slow
+def test_a_head_on_a_frozen_trunk_is_trained_on_two_devices() -> None:
+    """Its trunk took the process group, and a half of the CPUs, before it."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.frameworks.support.frozen_ranks"],
+        cwd=ROOT,
+        env=environment(FRAMEWORKS["pytorch"]),
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    found = json.loads(done.stdout)
+    assert found["devices"] == 2
+    assert found["steps"] > 0
+
+
 def test_who_trains_on_one_device_alone_says_why() -> None:
     assert why_one(Case("cifar-bn", "pytorch", devices=2)) is None
     assert why_one(Case("cifar-bn", "keras-tensorflow")) is None

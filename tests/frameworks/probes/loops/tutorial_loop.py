@@ -63,12 +63,18 @@ def run(framework: str) -> tuple[dict[str, Any], dict[str, Any]]:
     enlarging = _create(framework, LARGER, dataset)
     enlarging.train(1, lambda: None)
     arrays["enlarged"] = enlarging.predict(split.images[:2])
+    larger = split.images.repeat(2, axis=1).repeat(2, axis=2)
+    own = describe_pixels("larger", dataset.classes, *[Split(larger, split.labels)] * 2)
+    loop = _create(framework, LARGER, own)
+    loop.train(1, lambda: None)
+    arrays["of larger images"] = loop.predict(larger[:2])
     return facts, arrays
 
 
 def _create(framework: str, rows: Architecture, dataset: Dataset) -> Any:
     case = Case(rows.name, framework, "idiomatic", input_size=rows.input_size)
-    made = Setup(case, rows, recipe("steady"), 10, dataset.mean, dataset.std, threads=2)
+    pixels = (dataset.mean, dataset.std)
+    made = Setup(case, rows, recipe("steady"), 10, *pixels, threads=2, side=dataset.side)
     module, _, function = str(row_of(framework).tutorial_loop).partition(":")
     return getattr(importlib.import_module(module), function)(made, dataset)
 
