@@ -1,5 +1,5 @@
-"""The lines below a table: caveats, published figures, shortened recipes, provenance of weights,
-missing certificates, refused comparisons."""
+"""The lines below a table: caveats, published figures, shortened recipes, forms of weight decay,
+provenance of weights, missing certificates, refused comparisons."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from bench.core.kinds import kind
 from bench.core.records import Record
 from bench.report.columns import case_of, framework_of
 from bench.report.format import joined, share, significant
+from bench.training.frameworks import FRAMEWORKS
 from bench.training.recipes import recipe
-from bench.training.tracks import peers_of
+from bench.training.tracks import TRACKS, peers_of
 
 UNCERTIFIED = (
     "Uncertified: no passed parity certificate says that these rows are the same network and "
@@ -145,6 +146,46 @@ def _shortened(name: str, *, published: bool) -> str:
     except UserError:  # a recipe of an extension that is not here
         pass
     return f"{line}; the published figure is of a whole training" if published else line
+
+
+def forms_of_decay(rows: Iterable[Row]) -> list[str]:
+    """A line for each recipe with weight decay in a track where frameworks apply their own form of
+    it, and the rows have both: in the gradient, or apart from it (`bench.training.defaults`)."""
+    forms: dict[str, dict[bool, dict[str, None]]] = {}
+    for row in rows:
+        on = TRACKS.get(str(row.get("track")))
+        trained = any(name in row for name in ("accuracy", "difference", "threshold"))
+        if not trained or on is None or on.certified or on.stages:
+            continue
+        for label in filter(None, (framework_of(row), row.get("reference"))):
+            own = FRAMEWORKS.get(str(label).partition(" ")[0])
+            if own and own.defaults:
+                inside = "weight-decay" in own.defaults.already
+                found = forms.setdefault(str(row["recipe"]), {True: {}, False: {}})
+                found[inside][str(label)] = None
+    return [
+        line
+        for name, found in forms.items()
+        if all(found.values()) and (line := _on_decay(name, *map(list, found.values())))
+    ]
+
+
+def _on_decay(name: str, inside: list[str], apart: list[str]) -> str:
+    try:
+        found = recipe(name)
+    except UserError:  # a recipe of an extension that is not here
+        return ""
+    if not found.weight_decay:
+        return ""
+    line = f"{name}: weight decay is a part of the gradient in {joined(inside)}, where "
+    if found.optimizer == "adam":
+        line += "Adam divides it by the gradients' size"
+    elif found.momentum:
+        line += f"momentum makes it {1 / (1 - found.momentum):g} times as strong as"
+        return f"{line} in {joined(apart)}, whose own form is apart from the gradient"
+    else:
+        return ""
+    return f"{line}; in {joined(apart)} it is apart from it"
 
 
 def provenance(rows: Iterable[Row]) -> list[str]:

@@ -158,6 +158,7 @@ def _section(
     below = [
         *(footnotes.published(part) if dagger else ()),
         *footnotes.shortened(part),
+        *footnotes.forms_of_decay(part),
         *footnotes.provenance(part),
         *table.notes(part),
         *footnotes.not_compared(part),

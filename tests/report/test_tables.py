@@ -610,3 +610,38 @@ def test_a_share_ends_at_0_and_100_percent_wherever_it_stands(tmp_path):
     stale(page, write=True)
     assert line["95 % interval"] == "[0.0, 100.0] %"
     assert "40.0 % [0.0, 100.0]" in page.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("track", "recipe", "words"),
+    [
+        (
+            "tuned",
+            "fast",
+            "fast: weight decay is a part of the gradient in pytorch, where momentum makes it 10 "
+            "times as strong as in keras-tensorflow, whose own form is apart from the gradient",
+        ),
+        (
+            "idiomatic",
+            "ablation",
+            "ablation: weight decay is a part of the gradient in pytorch, where Adam divides it by "
+            "the gradients' size; in keras-tensorflow it is apart from it",
+        ),
+        ("closed", "fast", ""),
+        ("tuned", "tutorial-torch-scratch", ""),
+    ],
+)
+def test_two_forms_of_weight_decay_are_named(track: str, recipe: str, words: str) -> None:
+    """Keras's acts once, and PyTorch's through the momentum: no table said so."""
+    both = [
+        record
+        for name in ("pytorch", "keras-tensorflow")
+        for record in make_trained(
+            "cifar-bn", (0.7, 0.71), framework=name, track=track, recipe=recipe
+        )
+    ]
+    for table in ("accuracy", "accuracy_differences"):
+        notes = [line for s in sections(TABLE[table], both) for line in s.notes]
+        assert [line for line in notes if "decay" in line] == ([words] if words else [])
+    alone = sections(TABLE["accuracy"], both[:2])
+    assert not any("decay" in line for section in alone for line in section.notes)
