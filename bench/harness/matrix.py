@@ -65,6 +65,11 @@ def jobs(selection: Selection, profile: Profile) -> list[Job]:
             f"--recipes {','.join(selection.recipes)}: recipes are of trainings to an accuracy, "
             f"and --kinds {','.join(selection.kinds)} has none; add accuracy to it"
         )
+    if found and selection.weights and all(job.case.init != "pretrained" for job in found):
+        raise UserError(
+            f"--weights {selection.weights}: all that is selected starts from scratch; give "
+            "--inits pretrained, or a recipe that starts from weights"
+        )
     if selection.stages and not any(job.case.defaults for job in found):
         raise UserError(
             f"--stages {','.join(selection.stages)}: no case here has one of them; only the track "

@@ -278,6 +278,10 @@ def test_nothing_installed_says_what_to_install() -> None:
             "--recipes short: recipes are of trainings to an accuracy, and --kinds train_throughpu",
         ),
         (
+            {"recipes": ("tutorial-keras-bn",), "weights": "mine.pth", "frameworks": ("fake",)},
+            "--weights mine.pth: all that is selected starts from scratch",
+        ),
+        (
             {"precisions": ("float32", "bfloat16"), "tracks": ("closed",)},
             "--precisions bfloat16: no case here has it; track closed is defined in float32",
         ),
