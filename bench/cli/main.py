@@ -20,6 +20,7 @@ from bench import __version__
 from bench.core import extensions, outputs, signals
 from bench.core.cache import isolate_matplotlib
 from bench.core.errors import BAD_PATHS, SYSTEM_ERRORS, UserError, notice
+from bench.core.signals import to_nowhere
 
 COMMANDS = (
     "run",
@@ -96,8 +97,22 @@ def main() -> None:
     outputs.keep("stderr")
     _escape_what_cannot_be_encoded()
     with signals.raising():
-        code = _code()
+        code = _flushed(_code())
     sys.exit(code)
+
+
+def _flushed(code: int) -> int:
+    """The exit code once all output is out: what cannot go out at the interpreter's own end is
+    words about an exception that is ignored, and exit code 120."""
+    try:
+        if sys.stdout is not None:  # closed when the process began
+            sys.stdout.flush()
+    except (OSError, ValueError) as error:
+        to_nowhere(1)
+        if isinstance(error, OSError) and not isinstance(error, BrokenPipeError) and not code:
+            return _failed(f"output: {error.strerror}", 1)
+        return code or 1
+    return code
 
 
 def _escape_what_cannot_be_encoded() -> None:

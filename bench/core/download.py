@@ -25,7 +25,7 @@ from rich.progress import (
 )
 
 from bench.core import terminal
-from bench.core.errors import UserError, notice
+from bench.core.errors import UserError, kind_of, notice
 
 CIFAR10_URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
 # Published on the same author's CIFAR-10 page, next to the link.
@@ -105,7 +105,7 @@ def fetch(url: str, target: Path, *, checksum: str, progress: bool = True) -> Pa
             return _fetch(url, part, target, checksum, progress)
     except OSError as error:
         reason = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or error
-        raise UserError(
+        raise kind_of(error)(
             f"{part}: cannot be written ({reason}); make room, or set $ALEXBENCH_CACHE to a "
             "folder that can be written"
         ) from error

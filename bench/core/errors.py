@@ -83,6 +83,11 @@ def reason_of(error: Exception) -> str:
     return " ".join(str(error).split())[:200]
 
 
+def kind_of(error: OSError) -> type[UserError]:
+    """`OutputError` where the system refuses (no room, no permission), which is exit code 1."""
+    return OutputError if error.errno in SYSTEM_ERRORS else UserError
+
+
 def cannot_write(path: Path, error: OSError, advice: str, *, what: str = "to") -> UserError:
     """The error of a file or folder that cannot be written.
 
@@ -96,7 +101,7 @@ def cannot_write(path: Path, error: OSError, advice: str, *, what: str = "to") -
         An `OutputError` where the system refuses (no room, no permission); else, for a path that
         cannot be one, a `UserError`.
     """
-    kind = OutputError if error.errno in SYSTEM_ERRORS else UserError
+    kind = kind_of(error)
     why = error.strerror or error
     if isinstance(error, FileExistsError):  # a folder was to be made there
         why = f"{error.filename or path} is no folder"

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.core.case import Case
-from bench.core.errors import OutputError, UserError, reason_of
+from bench.core.errors import OutputError, UserError, kind_of, reason_of
 from bench.core.files import write_lines
 from bench.core.meanwhile import uncollected
 from bench.core.schema.record_fields import check
@@ -245,7 +245,7 @@ class RecordStore:
             try:
                 _replace(self.path, lines)
             except OSError as error:
-                raise UserError(f"cannot write {self.path}: {error.strerror}") from error
+                raise kind_of(error)(f"cannot write {self.path}: {error.strerror}") from error
         return number
 
     def _lines(self) -> Iterator[tuple[bytes, Record]]:

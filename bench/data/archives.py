@@ -14,13 +14,14 @@ import re
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, NamedTuple
 
 from bench.core.errors import UserError, notice
+from bench.core.text import printable
 from bench.data.pixels import SUFFIXES
 
 FORMS = (
@@ -127,15 +128,25 @@ def find_dataset(path: Path) -> Path:
     """
     if not os.path.exists(path):  # unlike the method of Path, never raises
         raise UserError(f"{path}: no such file or folder; expected {FORMS}")
-    if path.is_file() or _walk(path):
+    denied: list[UserError] = []
+    if path.is_file() or _walk(path, denied=denied):
         return path
     archives = [child for child in sorted(path.iterdir()) if _looks_like_archive(child)]
+    if denied and not archives:
+        raise denied[0]
     if not archives:
         if _walk(path, unsplit=True):
             return path
         if (inner := _only_folder(path)) is not None:
             return find_dataset(inner)
         raise UserError(f"{path}: {_instead(path)}; expected {FORMS}")
+    classes = sorted({name.partition("/")[0] for name, _ in _class_folders(str(path), "")})
+    if classes:
+        names = ", ".join(map(printable, classes[:4])) + (", …" if len(classes) > 4 else "")
+        notice(
+            f"{path}: taken is an archive, and not the class folders next to it ({names}); to read "
+            "these, move the archive away"
+        )
     if len(archives) == 1:
         return archives[0]
     names = ", ".join(archive.name for archive in archives[:4])
@@ -192,12 +203,18 @@ _IS_CIFAR_100 = (
 
 
 def listing(folder: Path) -> str:
-    """sha256 (hex) over relative path, size and modification time of a folder's dataset files."""
+    """sha256 (hex) over relative path, size and modification time of a folder's dataset files.
+
+    Raises UserError where one of them cannot be read, as a link that leads nowhere.
+    """
     digest = hashlib.sha256()
     for name, entry in _dataset_files(folder):
         if entry.is_dir():  # its time changes with files that are not ours
             continue
-        facts = entry.stat()
+        try:
+            facts = entry.stat()
+        except OSError as error:
+            raise UserError(f"{entry.path}: cannot be read ({error.strerror})") from error
         digest.update(os.fsencode(name) + f"\0{facts.st_size}\0{facts.st_mtime_ns}\n".encode())
     return digest.hexdigest()
 
@@ -226,6 +243,7 @@ class _Entries:
         self._skipped: list[str] = []
         self._without_class: list[str] = []
         self._outside: list[str] = []
+        self._others: list[str] = []
         self._cifar_100 = False
 
     def add(self, entry: Entry) -> None:
@@ -263,6 +281,8 @@ class _Entries:
         elif entry.content is not None and (match := _UNSPLIT.fullmatch(entry.name)):
             key = (match["top"] or "", f"{UNSPLIT}/{match['path']}")
             self._add_file(self._unsplit, key, entry.name, entry.content)
+        else:
+            self._others.append(entry.name)
 
     def bundle(self) -> Bundle:
         """All of it. Raises UserError where there is no dataset, or more than one."""
@@ -278,7 +298,10 @@ class _Entries:
             )
         found = {name: content for (_, name), content in sorted(files.items())}
         folders = frozenset(path for top, path in self._folders if top == tops[0])
-        left = (self._skipped, self._without_class, self._beside(tops[0]) if self._files else ())
+        skipped, beside = self._skipped, list(self._beside(tops[0]))
+        if not self._files:
+            skipped, beside = self._in_no_split(tops[0])
+        left = (skipped, self._without_class, beside)
         return Bundle(self._path, found, folders, *(tuple(sorted(names)) for names in left))
 
     def _beside(self, top: str) -> Iterator[str]:
@@ -289,6 +312,14 @@ class _Entries:
             usual = not first.startswith((".", "__MACOSX")) and not _SPLIT_NAME.fullmatch(first)
             if name.startswith(start) and rest and usual:
                 yield name.removeprefix(start)
+
+    def _in_no_split(self, top: str) -> tuple[list[str], list[str]]:
+        """Other files in the class folders, and images in their sub-folders."""
+        start = f"{top}/" if top else ""
+        below = [name.removeprefix(start) for name in self._others if name.startswith(start)]
+        usual = [n for n in below if "/" in n and not n.startswith((".", "__MACOSX"))]
+        images = [n for n in usual if _IMAGE_NAME.fullmatch(n.rpartition("/")[2])]
+        return [name for name in usual if name not in set(images)], images
 
     def _instead(self) -> str:
         if self._cifar_100:
@@ -306,21 +337,35 @@ def _dataset_files(folder: Path) -> list[tuple[str, os.DirEntry[str]]]:
     return _walk(folder) or _walk(folder, unsplit=True)
 
 
-def _walk(folder: Path, *, unsplit: bool = False) -> list[tuple[str, os.DirEntry[str]]]:
+def _walk(
+    folder: Path, *, unsplit: bool = False, denied: list[UserError] | None = None
+) -> list[tuple[str, os.DirEntry[str]]]:
     """Dataset files and class folders with their relative names, sorted.
 
     Looks into the folder itself, then one level down, and nowhere that no form of dataset needs.
-    With `unsplit` class folders are looked for that are in no split.
+    With `unsplit` class folders are looked for that are in no split. Folders that may not be read
+    are an error where nothing is found; with `denied` that goes there.
     """
+    closed: list[UserError] = []
     try:
         own = _found_in(str(folder), "", unsplit)
-        if not own:
-            for child in os.scandir(folder):
-                if child.is_dir() and child.name != "__MACOSX":
+        for child in () if own else os.scandir(folder):
+            if child.is_dir() and child.name != "__MACOSX":
+                try:
                     own += _found_in(child.path, f"{child.name}/", unsplit)
+                except PermissionError as error:  # what is not used may be unreadable
+                    closed.append(_unreadable(error))
     except OSError as error:
-        raise UserError(f"{error.filename}: cannot be read ({error.strerror})") from error
+        raise _unreadable(error) from error
+    if closed and not own:
+        if denied is None:
+            raise closed[0]
+        denied += closed
     return sorted(own, key=lambda pair: os.fsencode(pair[0]))
+
+
+def _unreadable(error: OSError) -> UserError:
+    return UserError(f"{error.filename}: cannot be read ({error.strerror})")
 
 
 def _found_in(folder: str, prefix: str, unsplit: bool) -> list[tuple[str, os.DirEntry[str]]]:
@@ -349,10 +394,15 @@ def _files_in(folder: str, prefix: str, deepest: int) -> Iterator[tuple[str, os.
         name = f"{prefix}/{entry.name}"
         if entry.name.startswith(".") or entry.name == "__MACOSX":
             continue
-        if entry.is_file():
+        if entry.is_file() or _leads_nowhere(entry):
             yield name, entry
         elif deepest and entry.is_dir():
             yield from _files_in(entry.path, name, deepest - 1)
+
+
+def _leads_nowhere(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a link without what it leads to: reading it is an error, which says so."""
+    return entry.is_symlink() and not os.path.exists(entry.path)
 
 
 def _class_folders(folder: str, prefix: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
@@ -364,7 +414,7 @@ def _class_folders(folder: str, prefix: str) -> Iterator[tuple[str, os.DirEntry[
             images = [
                 (f"{prefix}{group.name}/{file.name}", file)
                 for file in os.scandir(group.path)
-                if _IMAGE_NAME.fullmatch(file.name) and file.is_file()
+                if _IMAGE_NAME.fullmatch(file.name) and (file.is_file() or _leads_nowhere(file))
             ]
             if images:
                 found[group.name] = images
@@ -376,6 +426,7 @@ def _class_folders(folder: str, prefix: str) -> Iterator[tuple[str, os.DirEntry[
 def _read_folder(folder: Path) -> Iterator[Entry]:
     files = _dataset_files(folder)
     yield from (Entry(name) for name in _next_to_splits(folder, files[0][0] if files else ""))
+    yield from map(Entry, _deeper_in_classes(folder, [name for name, _ in files]))
     for name, entry in files:
         try:
             is_folder = entry.is_dir()
@@ -398,6 +449,24 @@ def _next_to_splits(folder: Path, file: str) -> Iterator[str]:
             if usual and group.is_dir() and not _SPLIT_NAME.fullmatch(group.name):
                 for name, _entry in _files_in(group.path, prefix + group.name, _DEEPEST):
                     yield name
+
+
+def _deeper_in_classes(folder: Path, files: Sequence[str]) -> Iterator[str]:
+    """What else is below class folders that are in no split: ``files`` are the images that lie in
+    the classes themselves."""
+    tops = {name.rpartition("/")[0].rpartition("/")[0] for name in files}
+    if len(tops) != 1 or not all(_UNSPLIT.fullmatch(name) for name in files):
+        return
+    (top,) = tops
+    start = f"{top}/" if top else ""
+    taken = set(files)
+    with suppress(OSError):  # what is not used may be unreadable
+        for group in os.scandir(folder / top):
+            usual = not group.name.startswith(".") and group.name != "__MACOSX"
+            if usual and group.is_dir() and not _SPLIT_NAME.fullmatch(group.name):
+                for name, _entry in _files_in(group.path, start + group.name, _DEEPEST):
+                    if name not in taken:
+                        yield name
 
 
 class _CheckedStream:

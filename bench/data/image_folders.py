@@ -197,6 +197,8 @@ def _beside(bundle: Bundle) -> tuple[str, ...]:
     if not folders:
         return ()
     each = ", ".join(f"{count} in {printable(name)}/" for name, count in folders.items())
+    if all(name.startswith(f"{UNSPLIT}/") for name in bundle.files):
+        return (f"images not used, since without splits a class has none in sub-folders: {each}",)
     return (f"images not used, since splits are called train, val or test: {each}",)
 
 

@@ -24,7 +24,7 @@ from bench.core.download import (
     file_checksum,
     in_keras_cache,
 )
-from bench.core.errors import UserError, notice
+from bench.core.errors import UserError, kind_of, notice
 from bench.core.files import expanded
 from bench.data import dataset as data
 from bench.data import synthetic
@@ -46,7 +46,7 @@ NAMES = ("auto", "cifar10", "generated")
 _NOT_AVAILABLE = "CIFAR-10 is not available"
 _DECODING_SECONDS = 3600.0
 """For 60,000 images from a slow disk; CIFAR-10 takes seconds."""
-_CACHE_FORMAT = 3  # raise it when earlier decoded copies must not be used any more
+_CACHE_FORMAT = 4  # raise it when earlier decoded copies must not be used any more
 
 
 class SyntheticDataWarning(UserWarning):
@@ -138,7 +138,7 @@ def _saved_in(folder: Path, dataset: Dataset) -> str:
     try:
         data.save(dataset, folder)
     except OSError as error:
-        raise UserError(
+        raise kind_of(error)(
             f"{folder}: cannot be written ({error.strerror or error}); make room, or set "
             "$ALEXBENCH_CACHE to a folder with 200 MB free"
         ) from error

@@ -170,17 +170,17 @@ def filters(architecture: Architecture, tensors: Weights, title: str) -> Image.I
 
 
 def class_called(network: InferenceNetwork, wanted: str) -> int:
-    """The index of a class by its name or number.
+    """The index of a class by its name, or by its number where none is called so.
 
     Raises:
         UserError: There is no such class, or several have the name.
     """
     names = [network.label(index) for index in range(network.width)]
-    if wanted.isdecimal() and int(wanted) < network.width:
-        return int(wanted)
     found = [i for i, name in enumerate(names) if name.casefold() == wanted.casefold()]
     if len(found) == 1:
         return found[0]
+    if wanted.isdecimal() and int(wanted) < network.width:
+        return int(wanted)
     if found:
         raise UserError(f"--class {wanted}: {len(found)} classes are called so; give its number")
     known = ", ".join(names) if len(names) <= 20 else f"numbers 0 to {network.width - 1}"

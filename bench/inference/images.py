@@ -13,7 +13,7 @@ import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -45,11 +45,13 @@ class FoundImages:
         paths: In the order given, those of a folder sorted.
         skipped: Other files in the folders, hidden ones apart.
         folders: Sub-folders that were not looked into.
+        links: Links to folders elsewhere, which are not followed.
     """
 
     paths: list[Path]
     skipped: list[Path]
     folders: list[Path]
+    links: list[Path] = field(default_factory=list)
 
     def summary(self) -> str:
         """One line about what was passed over; empty where that is nothing."""
@@ -62,6 +64,9 @@ class FoundImages:
         if self.folders:
             word = "sub-folder" if len(self.folders) == 1 else "sub-folders"
             parts.append(f"{len(self.folders)} {word} (--recursive takes them)")
+        if self.links:
+            words = "link to a folder" if len(self.links) == 1 else "links to folders"
+            parts.append(f"{len(self.links)} {words} (give the path of each)")
         return f"passed over: {' and '.join(parts)}" if parts else ""
 
 
@@ -88,6 +93,7 @@ def _look_into(folder: Path, recursive: bool, found: FoundImages) -> None:
             # Some systems keep data of their own in hidden files with these suffixes.
             shown = [entry for entry in listed if not entry.name.startswith(".")]
     except OSError:
+        found.paths.append(folder)  # reading it raises the error
         return
     for entry in sorted(shown, key=lambda entry: os.fsencode(entry.name)):
         path = folder / entry.name
@@ -96,12 +102,21 @@ def _look_into(folder: Path, recursive: bool, found: FoundImages) -> None:
         elif entry.is_dir():
             if not recursive:
                 found.folders.append(path)
-            elif not entry.is_symlink():  # a link may lead round in a circle
+            elif not entry.is_symlink():
                 _look_into(path, recursive, found)
+            elif not _leads_back(path):
+                found.links.append(path)
         elif _looks_like_image(path):
             found.paths.append(path)
         else:
             found.skipped.append(path)
+
+
+def _leads_back(link: Path) -> bool:
+    """Whether a link leads to a folder that it is in, which is looked into anyway."""
+    with suppress(OSError):
+        return link.resolve() in link.parent.resolve().parents or link.samefile(link.parent)
+    return True
 
 
 def _looks_like_image(path: Path) -> bool:

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from bench.core.errors import UserError
+from bench.core.errors import UserError, cannot_write
 from bench.inference.output import Output
 from bench.training.interfaces import Outputs
 
@@ -180,5 +180,4 @@ class FileWriter:
             yield
         except OSError as error:
             self._discard()
-            reason = error.strerror or str(error)
-            raise UserError(f"cannot write to {self._path}: {reason}; give another -o") from error
+            raise cannot_write(self._path, error, "give another -o") from error

@@ -121,7 +121,9 @@ def choose(
     size = input_size or facts.input_size or facts.preprocessing.size
     whole = row.architecture(count, head=head, input_size=size).with_constants(facts.constants)
     rows = _with_top(whole, include_top)
-    return Chosen(row.name, head, rows, _taken(source, rows, asked), facts)
+    # The names are those of the source's last layer, whose place another takes.
+    known = facts if asked == "source" else replace(facts, categories=())
+    return Chosen(row.name, head, rows, _taken(source, rows, asked), known)
 
 
 def _check_number(name: str, value: object) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.core.errors import UserError
+from bench.core.errors import UserError, kind_of
 from bench.core.files import temporary_directory
 from bench.networks.pretrained import FACTS, Facts, Pretrained
 from bench.networks.weight_names import published_names, renamed
@@ -73,7 +73,7 @@ def convert(
             full = error.errno == errno.ENOSPC
             reason = "the disk is full" if full else error.strerror or error
             advice = "make room or write elsewhere"
-            raise UserError(f"{out}: cannot be written ({reason}); {advice}") from error
+            raise kind_of(error)(f"{out}: cannot be written ({reason}); {advice}") from error
 
 
 def _verified(found: Pretrained, prepared: Path, out: Path, given: GivenModel | None) -> list[str]:

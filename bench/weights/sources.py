@@ -18,7 +18,7 @@ from typing import Any
 from bench import __version__
 from bench.core.cache import cache_folder, damaged, keep, recall, temporary_folder, writable
 from bench.core.download import check_reachable, file_checksum
-from bench.core.errors import UserError, notice
+from bench.core.errors import UserError, kind_of, notice
 from bench.core.files import expanded, temporary_directory
 from bench.networks.preprocessing import BVLC, TORCHVISION, Preprocessing
 from bench.networks.pretrained import Facts, Pretrained
@@ -29,7 +29,7 @@ from bench.weights.identify import AmbiguousError
 from bench.weights.reading import AS_IT_IS, Reading
 from bench.worker.client import call
 
-_FORMAT = 3  # raise it when older prepared copies must not be used any more
+_FORMAT = 4  # raise it when older prepared copies must not be used any more
 _TORCHVISION_URL = "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth"
 """Where torchvision downloads from: asked before a worker is started for it."""
 _TRUNK = ("conv1", "conv2", "conv3", "conv4", "conv5")
@@ -372,7 +372,7 @@ def _cache(found: Pretrained, file: Path) -> Path:
         except OSError as error:
             full = error.errno == errno.ENOSPC
             reason = "the disk is full" if full else error.strerror or error
-            raise UserError(
+            raise kind_of(error)(
                 f"{target}: cannot be written ({reason}); make room, or set $ALEXBENCH_CACHE to a "
                 "folder with 250 MB free"
             ) from error

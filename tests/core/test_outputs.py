@@ -36,3 +36,20 @@ def test_streams_of_a_test_stay(capsys: pytest.CaptureFixture[str]) -> None:
     outputs.keep("stdout")
     print("captured")
     assert capsys.readouterr().out == "captured\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize("command", ["list", "list --json"])
+def test_output_that_does_not_go_out_is_one_line_and_exit_code_1(command: str) -> None:
+    """It was "Exception ignored in …" and exit code 120."""
+    program = f"{sys.executable} -m bench {command} > /dev/full"
+    done = subprocess.run(
+        ["bash", "-c", program],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "No space left on device" in done.stderr

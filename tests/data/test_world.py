@@ -132,6 +132,62 @@ def test_without_splits_a_fifth_of_each_class_is_the_test(
     assert again.fingerprint == found.fingerprint
 
 
+def test_without_splits_what_is_left_out_is_counted(tmp_path: Path) -> None:
+    """A class whose images lie in sub-folders, or are of another kind, vanished without a word."""
+    image = png(pixels(1, 9)[0])
+    more = {"fox/a/1.png": image, "fox/b/2.png": image, "dog/old/3.png": image}
+    other = {"gnu/1.heic": b"heic", "notes/readme.txt": b"text"}
+    plain = open_quietly(write_folder(tmp_path / "plain", classes_alone()))
+    found = open_quietly(write_folder(tmp_path / "animals", classes_alone() | more | other))
+    assert found.fingerprint == plain.fingerprint
+    assert "without splits a class has none in sub-folders: 1 in dog/, 2 in fox/" in found.notes
+    assert "passed over in class folders: 1 .heic, 1 .txt" in found.notes
+    (tmp_path / "top" / "animals").parent.mkdir()
+    wrapped = open_quietly(write_folder(tmp_path / "top" / "animals", classes_alone() | more))
+    assert "1 in dog/, 2 in fox/" in wrapped.notes
+    packed = open_quietly(write_zip(tmp_path / "a.zip", classes_alone() | other))
+    assert "passed over in class folders: 1 .heic, 1 .txt" in packed.notes
+
+
+def test_an_archive_next_to_class_folders_is_taken_and_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write_folder(tmp_path / "animals", classes_alone(4))
+    write_zip(folder / "animals.zip", classes_alone())
+    assert len(open_quietly(folder).train) == 24
+    assert "taken is an archive, and not the class folders next to it (cat, dog, emu)" in (
+        capsys.readouterr().err
+    )
+
+
+@pytest.mark.parametrize("name", ["train/cat/99.png", "cat/99.png"])
+def test_a_link_to_an_image_that_is_not_there_is_one_line(tmp_path: Path, name: str) -> None:
+    """As those of git-annex without their content: the data set was smaller, without a word."""
+    files = image_files() if name.startswith("train") else classes_alone()
+    folder = write_folder(tmp_path / "animals", files)
+    (folder / name).symlink_to(tmp_path / "annex" / "99.png")
+    assert "99.png: cannot be read (No such file or directory)" in refusal(folder)
+
+
+def test_a_folder_that_may_not_be_read_costs_no_archive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As lost+found where a disk is mounted."""
+    real = archives._found_in
+
+    def found_in(folder: str, prefix: str, unsplit: bool) -> object:
+        if folder.endswith("lost+found"):
+            raise PermissionError(13, "Permission denied", folder)
+        return real(folder, prefix, unsplit)
+
+    monkeypatch.setattr(archives, "_found_in", found_in)
+    disk = tmp_path / "disk"
+    (disk / "lost+found").mkdir(parents=True)
+    assert "lost+found: cannot be read (Permission denied)" in refusal(disk)
+    write_zip(disk / "animals.zip", classes_alone())
+    assert len(open_quietly(disk).train) == 24
+
+
 @pytest.mark.parametrize("form", ["folder", "tar", "zip"])
 def test_a_training_split_alone_gives_a_fifth_to_the_test(tmp_path: Path, form: str) -> None:
     """As competitions hand them out: the test images are there, without their classes."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -182,6 +183,13 @@ def test_an_unknown_class_is_refused_with_those_there_are(network: InferenceNetw
     assert class_called(network, "B") == class_called(network, "1") == 1
     with pytest.raises(UserError, match="--class zebra: no such class; known: a, b, c, d, e"):
         class_called(network, "zebra")
+
+
+def test_a_name_that_is_a_number_is_the_class_called_so(network: InferenceNetwork) -> None:
+    """Folders called 1 to 5 are the classes 0 to 4."""
+    names = replace(network.facts, categories=("1", "2", "3", "4", "10"))
+    numbered = replace(network, facts=names)
+    assert [class_called(numbered, name) for name in ("1", "3", "10", "0")] == [0, 2, 4, 0]
 
 
 def test_what_is_refused_writes_nothing(

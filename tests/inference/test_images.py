@@ -386,6 +386,29 @@ def test_recursive_takes_sub_folders_and_no_circle(tmp_path: Path) -> None:
     found = find_images([tmp_path], recursive=True)
     assert sorted(found.paths) == sorted(paths)
     assert not found.folders
+    assert not found.links
+
+
+def test_linked_folders_are_counted_and_unreadable_ones_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their images were left out, and the exit code was 0."""
+    tree(tmp_path / "there")
+    holiday = tmp_path / "holiday"
+    (holiday / "closed").mkdir(parents=True)
+    (holiday / "2025").symlink_to(tmp_path / "there")
+    found = find_images([holiday], recursive=True)
+    assert [path.name for path in found.links] == ["2025"]
+    assert found.summary() == "passed over: 1 link to a folder (give the path of each)"
+    scandir = os.scandir
+
+    def refusing(path: Path) -> object:
+        if Path(path).name == "closed":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    assert holiday / "closed" in find_images([holiday], recursive=True).paths
 
 
 def test_names_in_any_bytes_are_read(tmp_path: Path) -> None:

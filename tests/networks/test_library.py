@@ -164,3 +164,14 @@ def test_an_image_in_memory_is_converted_as_predict_converts_it(
 def test_what_is_no_image_is_one_line(given: object, message: str) -> None:
     with pytest.raises(UserError, match=message):
         library.prepared(given, _BYTES)
+
+
+def test_a_new_last_layer_has_no_names_of_the_old_one() -> None:
+    """With as many classes, predictions had the names of other ones."""
+    rows = variant("cifar-linear").architecture(3)
+    model = Chosen("cifar-linear", "source", rows, {})
+    library.save(model, initial_weights(rows, 0), "named.safetensors", ["cat", "dog", "emu"])
+    given = {"name": "cifar-linear", "weights": "named.safetensors"}
+    assert chosen(**given).categories == ("cat", "dog", "emu")
+    for classes in (None, 3):
+        assert chosen(**given, head="replace-last", classes=classes).categories == ()

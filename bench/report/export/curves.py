@@ -141,10 +141,20 @@ def to_mlflow(records: Iterable[Record], target: str) -> int:
         target: A folder, the address of a tracking server, or ``sqlite:///<file>``.
 
     Raises:
-        UserError: mlflow is missing.
+        UserError: mlflow is missing, or does not take the target.
     """
     _need("mlflow", "mlflow")
-    from mlflow import MlflowClient  # noqa: PLC0415  # an optional package
+    from mlflow.exceptions import MlflowException  # noqa: PLC0415  # an optional package
+
+    try:
+        return _into_mlflow(records, target)
+    except MlflowException as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"{target}: MLflow does not take it ({reason})") from error
+
+
+def _into_mlflow(records: Iterable[Record], target: str) -> int:
+    from mlflow import MlflowClient  # noqa: PLC0415
     from mlflow.entities import Metric, Param, RunTag  # noqa: PLC0415
 
     if "://" not in target:  # since version 3 a folder has to be asked for
