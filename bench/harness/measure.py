@@ -100,21 +100,21 @@ class _Ended:
         """Its records that are not there yet.
 
         They are complete together, and pairs only together: a signal does not come between them.
-        What did not fit on an accelerator next to the others is measured alone after them.
+        What did not fit on an accelerator is measured alone after them, or gets the batch that fits.
         """
         without_room: list[tuple[TaskResults, Record]] = []
         with signals.held():
             for results, record in zip(self.results, self._made(), strict=True):
                 if record.key in done:
                     continue
-                if record.status == "oom":
+                if record.status == "oom" and accelerated(record.case.device):
                     without_room.append((results, record))
                 else:
                     yield record
         fits = batch_sizes.tried(data, limits)
         for results, record in without_room:
             job = next(job for job in self.jobs if results.task in job.tasks)
-            if len(self.jobs) > 1 and accelerated(job.case.device):
+            if len(self.jobs) > 1:
                 only = dataclasses.replace(job, tasks=(results.task,))
                 alone = _measure_interleaved([only], data, limits, listener, None)
                 yield from map(_sequential, alone)
