@@ -100,7 +100,7 @@ class _Ended:
         """Its records that are not there yet.
 
         They are complete together, and pairs only together: a signal does not come between them.
-        What did not fit on an accelerator is measured alone after them, or gets the batch that fits.
+        After them, what did not fit on an accelerator is measured alone, or gets the batch that does.
         """
         without_room: list[tuple[TaskResults, Record]] = []
         with signals.held():
