@@ -100,7 +100,8 @@ class _Ended:
         """Its records that are not there yet.
 
         They are complete together, and pairs only together: a signal does not come between them.
-        After them, what did not fit on an accelerator is measured alone, or gets the batch that does.
+        What did not fit on an accelerator comes after them: measured alone, or with the batch that
+        fits.
         """
         without_room: list[tuple[TaskResults, Record]] = []
         with signals.held():
