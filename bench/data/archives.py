@@ -317,9 +317,13 @@ class _Entries:
         """Other files in the class folders, and images in their sub-folders."""
         start = f"{top}/" if top else ""
         below = [name.removeprefix(start) for name in self._others if name.startswith(start)]
-        usual = [n for n in below if "/" in n and not n.startswith((".", "__MACOSX"))]
-        images = [n for n in usual if _IMAGE_NAME.fullmatch(n.rpartition("/")[2])]
-        return [name for name in usual if name not in set(images)], images
+        others: list[str] = []
+        images: list[str] = []
+        for name in below:
+            if "/" in name and not name.startswith((".", "__MACOSX")):
+                image = _IMAGE_NAME.fullmatch(name.rpartition("/")[2])
+                (images if image else others).append(name)
+        return others, images
 
     def _instead(self) -> str:
         if self._cifar_100:
@@ -408,16 +412,14 @@ def _leads_nowhere(entry: os.DirEntry[str]) -> bool:
 def _class_folders(folder: str, prefix: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
     """Images of folders next to each other, at least two with images."""
     found: dict[str, list[tuple[str, os.DirEntry[str]]]] = {}
-    for group in os.scandir(folder):
-        usual = not group.name.startswith(".") and group.name != "__MACOSX"
-        if group.is_dir() and usual and not _SPLIT_NAME.fullmatch(group.name):
-            images = [
-                (f"{prefix}{group.name}/{file.name}", file)
-                for file in os.scandir(group.path)
-                if _IMAGE_NAME.fullmatch(file.name) and (file.is_file() or _leads_nowhere(file))
-            ]
-            if images:
-                found[group.name] = images
+    for group in _usual_folders(folder):
+        images = [
+            (f"{prefix}{group.name}/{file.name}", file)
+            for file in os.scandir(group.path)
+            if _IMAGE_NAME.fullmatch(file.name) and (file.is_file() or _leads_nowhere(file))
+        ]
+        if images:
+            found[group.name] = images
     if len(found) > 1:
         for images in found.values():
             yield from images
@@ -443,12 +445,7 @@ def _next_to_splits(folder: Path, file: str) -> Iterator[str]:
     prefix = "" if _SPLIT_NAME.fullmatch(first) else f"{first}/"
     if not _SPLIT_NAME.fullmatch((rest if prefix else file).partition("/")[0]):
         return
-    with suppress(OSError):  # what is not used may be unreadable
-        for group in os.scandir(folder / prefix):
-            usual = not group.name.startswith(".") and group.name != "__MACOSX"
-            if usual and group.is_dir() and not _SPLIT_NAME.fullmatch(group.name):
-                for name, _entry in _files_in(group.path, prefix + group.name, _DEEPEST):
-                    yield name
+    yield from _outside_of_splits(folder, prefix)
 
 
 def _deeper_in_classes(folder: Path, files: Sequence[str]) -> Iterator[str]:
@@ -460,13 +457,23 @@ def _deeper_in_classes(folder: Path, files: Sequence[str]) -> Iterator[str]:
     (top,) = tops
     start = f"{top}/" if top else ""
     taken = set(files)
+    yield from (name for name in _outside_of_splits(folder, start) if name not in taken)
+
+
+def _outside_of_splits(folder: Path, prefix: str) -> Iterator[str]:
+    """Files in folders that are no split, below a prefix: ``""`` or ``top/``."""
     with suppress(OSError):  # what is not used may be unreadable
-        for group in os.scandir(folder / top):
-            usual = not group.name.startswith(".") and group.name != "__MACOSX"
-            if usual and group.is_dir() and not _SPLIT_NAME.fullmatch(group.name):
-                for name, _entry in _files_in(group.path, start + group.name, _DEEPEST):
-                    if name not in taken:
-                        yield name
+        for group in _usual_folders(folder / prefix):
+            for name, _entry in _files_in(group.path, prefix + group.name, _DEEPEST):
+                yield name
+
+
+def _usual_folders(folder: str | Path) -> Iterator[os.DirEntry[str]]:
+    """The folders in a folder that are no split and not hidden."""
+    for group in os.scandir(folder):
+        usual = not group.name.startswith(".") and group.name != "__MACOSX"
+        if usual and group.is_dir() and not _SPLIT_NAME.fullmatch(group.name):
+            yield group
 
 
 class _CheckedStream:

@@ -35,6 +35,22 @@ def _fakes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("ALEXBENCH_EXTENSIONS", "tests.support.plugins.fake_normalised_framework")
 
 
+def program(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """What a program of `tests.frameworks.support` does with PyTorch's ranks."""
+    row = FRAMEWORKS["pytorch"]
+    if missing := row.missing():
+        pytest.skip(missing)
+    return subprocess.run(
+        [sys.executable, "-m", f"tests.frameworks.support.{name}", *arguments],
+        cwd=ROOT,
+        env=environment(row),
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+
+
 def certificate(name: str, framework: str) -> dict[str, object]:
     if missing := FRAMEWORKS[framework].missing():
         pytest.skip(missing)
@@ -137,18 +153,7 @@ def test_strong_and_weak_scaling_in_one_run(
     ],
 )
 def test_a_rank_that_ends_is_named_in_one_line(how: str, status: str, words: str) -> None:
-    row = FRAMEWORKS["pytorch"]
-    if missing := row.missing():
-        pytest.skip(missing)
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.frameworks.support.lost_rank", how],
-        cwd=ROOT,
-        env=environment(row),
-        capture_output=True,
-        text=True,
-        timeout=200,
-        check=False,
-    )
+    done = program("lost_rank", how)
     found = json.loads(done.stdout)
     assert found["status"] == status
     assert found["error"].startswith(words)
@@ -160,18 +165,7 @@ def test_a_rank_that_ends_is_named_in_one_line(how: str, status: str, words: str
 @pytest.mark.slow
 def test_a_resumed_training_draws_the_masks_of_every_rank_as_it_would_have() -> None:
     """Ranks 1 and up began again with the masks of the first step."""
-    row = FRAMEWORKS["pytorch"]
-    if missing := row.missing():
-        pytest.skip(missing)
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.frameworks.support.resumed_ranks"],
-        cwd=ROOT,
-        env=environment(row),
-        capture_output=True,
-        text=True,
-        timeout=200,
-        check=False,
-    )
+    done = program("resumed_ranks")
     assert done.returncode == 0, done.stderr[-2000:]
     found = json.loads(done.stdout)
     assert found["losses"][1] == found["losses"][0]
@@ -183,15 +177,7 @@ def test_a_resumed_training_draws_the_masks_of_every_rank_as_it_would_have() -> 
 @pytest.mark.slow
 def test_a_head_on_a_frozen_trunk_is_trained_on_two_devices() -> None:
     """Its trunk took the process group, and a half of the CPUs, before it."""
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.frameworks.support.frozen_ranks"],
-        cwd=ROOT,
-        env=environment(FRAMEWORKS["pytorch"]),
-        capture_output=True,
-        text=True,
-        timeout=200,
-        check=False,
-    )
+    done = program("frozen_ranks")
     assert done.returncode == 0, done.stderr[-2000:]
     found = json.loads(done.stdout)
     assert found["devices"] == 2
