@@ -287,7 +287,10 @@ class _Entries:
     def bundle(self) -> Bundle:
         """All of it. Raises UserError where there is no dataset, or more than one."""
         several = len({path.split("/")[1] for _, path in self._unsplit}) > 1
-        files = self._files or (self._unsplit if several else {})
+        deeper: list[str] = []
+        files = self._files
+        if not files and several:
+            files, deeper = _at_one_depth(self._unsplit)
         tops = sorted({top for top, _ in files})
         if not files:
             raise UserError(f"{self._path}: {self._instead()}; expected {FORMS}")
@@ -301,6 +304,7 @@ class _Entries:
         skipped, beside = self._skipped, list(self._beside(tops[0]))
         if not self._files:
             skipped, beside = self._in_no_split(tops[0])
+            beside += deeper
         left = (skipped, self._without_class, beside)
         return Bundle(self._path, found, folders, *(tuple(sorted(names)) for names in left))
 
@@ -331,6 +335,22 @@ class _Entries:
         if self._without_class:
             return _no_classes(self._without_class[0].split("/")[-2])
         return "no dataset in it"
+
+
+def _at_one_depth(
+    unsplit: dict[tuple[str, str], bytes],
+) -> tuple[dict[tuple[str, str], bytes], list[str]]:
+    """Files of class folders, and the names of images in sub-folders of these: below the top
+    folder, as a folder on the disk is read. All of them are files where the tops lie apart."""
+    top = min((top for top, _ in unsplit), key=lambda top: (top.count("/") if top else -1, top))
+    start = f"{top}/" if top else ""
+    files = {key: content for key, content in unsplit.items() if key[0] == top}
+    others = [(one, path) for one, path in unsplit if one != top]
+    classes = {path.split("/")[1] for _, path in files}
+    if len(classes) < 2 or not all(one.startswith(start) for one, _ in others):
+        return unsplit, []
+    names = (f"{one}/{path.removeprefix(f'{UNSPLIT}/')}" for one, path in others)
+    return files, [name.removeprefix(start) for name in names]
 
 
 def _looks_like_archive(path: Path) -> bool:

@@ -35,6 +35,7 @@ from bench.data.dataset import Dataset, load
 from bench.executors.cores import own_cores
 from bench.executors.parcels import data_folder, weights_file
 from bench.executors.requests import (
+    OTHER_CODE,
     Answer,
     CertificateRequest,
     GroupRequest,
@@ -104,6 +105,8 @@ def measure_group(request: GroupRequest, node: str) -> Answer:
         node: The engine's name of this node; records have an opaque label of it.
     """
     _enter(request.setting)
+    if request.setting.code not in ("", code()):  # Slurm has not said which node it takes
+        return Answer(refused=OTHER_CODE)
     try:
         with own_cores(request.cpus):
             return _measured(request, label_of(node))

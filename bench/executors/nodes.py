@@ -129,13 +129,14 @@ class Nodes:
         if new:
             self._meet(new, listener)
 
-    def exclude(self, name: str, why: str, listener: Listener) -> None:
-        """Give a node no further group."""
+    def exclude(self, name: str, why: str, listener: Listener) -> bool:
+        """Give a node no further group; whether that can be: Slurm chooses its nodes itself."""
         if name in self._found and self._found[name].alive:
             self._found[name].alive = False
             self._refused[name] = why
             self._changed()
             listener.note(f"{label_of(name)} takes no further group: {why}")
+        return name in self._found
 
     def met(self, name: str, answer: Answer, listener: Listener) -> None:
         """Report what the user should know of a group's node."""

@@ -13,7 +13,7 @@ from functools import cache
 
 from bench.core.case import Case
 from bench.core.text import without_folders
-from bench.executors.requests import NodeFacts, label_of
+from bench.executors.requests import OTHER_CODE, NodeFacts, label_of
 from bench.networks.normalisations import family
 
 
@@ -53,7 +53,7 @@ def _family(variant: str) -> str:
 def excluded(facts: NodeFacts, code: str) -> str | None:
     """Why a node takes no part at all; None where it does."""
     if facts.code != code:
-        return "its alexbench is another one than the command's; install the same version there"
+        return OTHER_CODE
     if facts.unusable and len(facts.unusable) == len(facts.versions):
         reasons = dict.fromkeys(facts.unusable.values())
         return "no framework can measure there: " + "; ".join(reasons)

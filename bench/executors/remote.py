@@ -63,6 +63,7 @@ class RemoteExecutor:
             sha256(name.encode()).hexdigest()[:16],
             os.environ.get("ALEXBENCH_EXTENSIONS", ""),
             os.environ.get(KEPT, ""),
+            on_node.code(),
         )
         self._nodes = Nodes(cluster, self._setting, threads, len(run.dataset.classes))
         self._waiting: dict[str, deque[_Attempt]] = {}
@@ -222,8 +223,8 @@ class RemoteExecutor:
         answer: Answer
         name, answer = outcome
         if answer.refused:
-            self._nodes.exclude(name, answer.refused, listener)
-            yield from self._again(attempt, Lost(answer.refused), listener, noted=True)
+            noted = self._nodes.exclude(name, answer.refused, listener)
+            yield from self._again(attempt, Lost(answer.refused), listener, noted=noted)
             return
         self._ended += 1
         self._nodes.met(name, answer, listener)

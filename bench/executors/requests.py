@@ -22,11 +22,13 @@ class Setting:
         run: Name of the run on its nodes, the same when it goes on.
         extensions: ``ALEXBENCH_EXTENSIONS`` of the command; a node's own come first.
         kept: ``ALEXBENCH_KEEP_ENV`` of the command.
+        code: Digest of its code that measures; empty: nodes do not compare theirs with it.
     """
 
     run: str
     extensions: str = ""
     kept: str = ""
+    code: str = ""
 
 
 @dataclass(frozen=True)
@@ -132,6 +134,10 @@ class Answer:
     received: bool = False
     notes: tuple[str, ...] = ()
     files: dict[str, bytes] = field(default_factory=dict)
+
+
+OTHER_CODE = "its alexbench is another one than the command's; install the same version there"
+"""Why a node measures nothing."""
 
 
 def label_of(node: str) -> str:

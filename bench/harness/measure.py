@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Generator, Iterator, Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -47,8 +47,10 @@ def measure(
     listener: Listener,
     files: RunFiles | None = None,
     done: Keys = NOTHING,
-) -> Iterator[Record]:
+) -> Generator[Record, None, None]:
     """The records of jobs that are measured together (`bench.harness.interleaving.grouping`).
+
+    Who stops before the last one closes it: signals are held back between records of one group.
 
     Args:
         jobs: The whole group, those of its tasks among them that have a record.
@@ -60,12 +62,14 @@ def measure(
     """
     rest = without(jobs, done)
     if not rest:
-        return iter(())
-    if kind(jobs[0].tasks[0].kind).timed:
-        if files and rest != list(jobs) and (ended := _ended_before(jobs, listener, files, done)):
-            return ended.records(data, limits, listener, done)
-        return _measure_interleaved(rest, data, limits, listener, files)
-    return (record for job in rest for record in _measure_alone(job, data, limits, listener, files))
+        return
+    if not kind(jobs[0].tasks[0].kind).timed:
+        for job in rest:
+            yield from _measure_alone(job, data, limits, listener, files)
+    elif files and rest != list(jobs) and (ended := _ended_before(jobs, listener, files, done)):
+        yield from ended.records(data, limits, listener, done)
+    else:
+        yield from _measure_interleaved(rest, data, limits, listener, files)
 
 
 def without(jobs: Sequence[Job], done: Keys) -> list[Job]:

@@ -7,7 +7,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -191,7 +191,7 @@ class Run(Measurer):
         # What a stopped run has left depends on the profile's limits, not on the time it had.
         files = RunFiles(self.folder, self.dataset, self.profile.limits, self.save_weights)
         found = measure(group, self.data_folder, self._limits_of(group), listener, files, done)
-        with self.stage(group):
+        with self.stage(group), closing(found):
             for record in found:
                 yield self.write(self.completed(record, listener), listener)
 

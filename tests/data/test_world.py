@@ -145,7 +145,9 @@ def test_without_splits_what_is_left_out_is_counted(tmp_path: Path) -> None:
     (tmp_path / "top" / "animals").parent.mkdir()
     wrapped = open_quietly(write_folder(tmp_path / "top" / "animals", classes_alone() | more))
     assert "1 in dog/, 2 in fox/" in wrapped.notes
-    packed = open_quietly(write_zip(tmp_path / "a.zip", classes_alone() | other))
+    packed = open_quietly(write_zip(tmp_path / "a.zip", classes_alone() | more | other))
+    assert packed.fingerprint == plain.fingerprint
+    assert "without splits a class has none in sub-folders: 1 in dog/, 2 in fox/" in packed.notes
     assert "passed over in class folders: 1 .heic, 1 .txt" in packed.notes
 
 

@@ -15,7 +15,7 @@ from bench.core.errors import UserError
 from bench.core.records import Record
 from bench.executors import node as on_node
 from bench.executors import nodes, remote
-from bench.executors.cluster import Lost, Place
+from bench.executors.cluster import Lost, Needs, Place
 from bench.executors.remote import ATTEMPTS, RemoteExecutor
 from bench.executors.requests import Answer, Setting, label_of
 from bench.harness.matrix import jobs
@@ -196,6 +196,25 @@ def test_a_node_without_room_for_the_data_takes_no_further_group(
         listener.notes
     )
     assert sum(label in line and "no further" in line for line in listener.notes) == 1
+
+
+def test_a_node_with_other_code_that_the_engine_has_chosen_measures_nothing(
+    start: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Slurm(FakeCluster):
+        def _outcome(self, function: Any, request: Any, nodes: list[str], needs: Needs) -> Any:
+            with monkeypatch.context() as there:
+                if function is on_node.measure_group:
+                    there.setattr(on_node, "code", lambda: "of another version")
+                _, answer = super()._outcome(function, request, nodes, needs)
+            return "a node of the partition", answer
+
+    run = start()
+    listener = measure(run, Slurm("partition"), "fake", seeds=1, kinds=("accuracy",))
+    (record,) = run.store.read()
+    why = "its alexbench is another one than the command's; install the same version there"
+    assert (record.status, record.error) == ("failed", f"given up after 3 attempts: {why}")
+    assert [line for line in listener.notes if why in line and "attempt 2 of 3" in line]
 
 
 def test_the_last_node_is_gone_and_the_rest_is_skipped_with_a_reason(

@@ -19,7 +19,7 @@ from rich.console import Console
 
 from bench.cli.progress import Display, result_line
 from bench.core import signals
-from bench.core.errors import UserError
+from bench.core.errors import OutputError, UserError
 from bench.core.kinds import TIMED
 from bench.core.records import Record, RecordStore
 from bench.harness import ceilings
@@ -147,6 +147,23 @@ def test_a_signal_while_a_group_is_written_comes_after_its_last_record(
     records = run.store.read()
     assert len(records) == 4
     assert len({record.metrics["interleaving"]["group"] for record in records}) == 1
+
+
+def test_a_signal_is_not_held_back_after_a_record_that_could_not_be_written(
+    results: Path, batches: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: RecordStore, *records: Record) -> None:
+        raise OutputError("no space left")
+
+    run, _ = start(results, batches)
+    monkeypatch.setattr(RecordStore, "append", full)
+    chosen = jobs(selection("fake", "fake-two", kinds=("startup",)), run.profile)
+    with signals.raising():
+        with pytest.raises(OutputError) as kept:  # it holds on to the frames that it went through
+            run_all(run, chosen, Listener(run), parity=False)
+        with pytest.raises(signals.Stopped):
+            os.kill(os.getpid(), signal.SIGTERM)
+    assert "no space left" in str(kept.value)
 
 
 def test_the_parent_keeps_no_record_that_is_written(

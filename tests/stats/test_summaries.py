@@ -67,6 +67,15 @@ def test_metrics_are_pooled_as_their_rows_say() -> None:
     }
 
 
+def test_the_parts_of_a_startup_add_up_to_its_mean() -> None:
+    names = ("import_seconds", "build_seconds", "first_step_seconds")
+    processes = [
+        dict(zip(names, seconds, strict=True)) for seconds in ((9, 1, 2), (3, 1, 2), (3, 4, 2))
+    ]
+    totals = [sum(process.values()) for process in processes]
+    assert sum(pooled(processes).values()) == pytest.approx(sum(totals) / 3)
+
+
 def test_a_metric_that_was_not_measured_stays_empty() -> None:
     assert pooled([{"overhead": None}, {"overhead": None}]) == {"overhead": None}
 

@@ -165,7 +165,7 @@ class Metric:
         type: Of its JSON value (`bench.core.schema.shapes`); null is allowed where there was
             nothing to measure.
         pooled: How the values of several processes become one: ``first`` (that of the first
-            process, which alone has what is measured once), ``median``, ``max``, ``energy``
+            process, which alone has what is measured once), ``mean``, ``max``, ``energy``
             (joules, seconds and images added up) or ``joined`` (one list after the other).
     """
 
@@ -187,29 +187,29 @@ METRICS: dict[str, Metric] = {
             (STARTUP,),
             "Importing the framework in a process that has NumPy and the data already.",
             "s",
-            pooled="median",
+            pooled="mean",
         ),
-        Metric("build_seconds", (STARTUP,), "Building the network.", "s", pooled="median"),
+        Metric("build_seconds", (STARTUP,), "Building the network.", "s", pooled="mean"),
         Metric(
             "first_step_seconds",
             (STARTUP, *THROUGHPUT),
             "The first step or call: trace, compile, allocate.",
             "s",
-            pooled="median",
+            pooled="mean",
         ),
         Metric(
             "worker_seconds",
             (STARTUP,),
             "From the start of the process to the end of the first step, as the parent sees it.",
             "s",
-            pooled="median",
+            pooled="mean",
         ),
         Metric(
             "bare_seconds",
             (STARTUP,),
             "The same for the shortest program that takes one training step.",
             "s",
-            pooled="median",
+            pooled="mean",
         ),
         Metric(
             "steps_per_sample",

@@ -33,7 +33,7 @@ def _energy(values: Sequence[Any]) -> dict[str, Any]:
 
 _POOLS: dict[str, Callable[[Sequence[Any]], Any]] = {
     "first": lambda values: values[0],
-    "median": lambda values: float(np.median(values)),
+    "mean": lambda values: float(np.mean(values)),
     "max": max,
     "energy": _energy,
     "joined": lambda values: [one for value in values for one in value],
