@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from statistics import median
 
+from bench.analysis.comparison.comparability import ROWS, differences, in_words
 from bench.analysis.comparison.pairing import AccuracyDifference, accuracy_difference
 from bench.analysis.experiments import Data, framework_labels_of
 from bench.analysis.rows import IDENTITY, Row, mean_over_seeds, provenance_columns
@@ -27,6 +28,8 @@ from bench.training.defaults import OWN, STAGES, chain
 from bench.training.frameworks import FRAMEWORKS
 from bench.training.tracks import track
 
+_SHARES = tuple(rule for rule in ROWS if not rule.certified)
+"""What speeds that are compared share in every track; stages switch settings of the others."""
 GAP_DEFAULTS, GAP_SHARED = "gap at framework defaults", "gap at shared defaults"
 
 
@@ -74,8 +77,11 @@ Stages = list[StageResult]
 def steady_rate(record: Record) -> float | None:
     """Images/s of training after the first evaluation, so without trace and compile.
 
-    The median over the stretches between evaluations; None where there is no second one.
+    The median over the stretches between evaluations; None where there is no second one, and where
+    the training was resumed: trace and compile of its later processes are in a stretch.
     """
+    if (record.metrics.get("parts") or 1) > 1:
+        return None
     curve = record.metrics.get("curve") or []
     rates = [
         (after["images"] - before["images"]) / (after["seconds"] - before["seconds"])
@@ -182,7 +188,7 @@ def _rows_of(case: Case, steps: Stages, data: Data) -> list[Row]:
         row |= _columns("delta", change.estimate) | {"pairs": change.pairs}
         row |= _columns("images_per_second", geometric_mean(list(rates.values())))
         row |= _columns("ratio", rate_change(before, step))
-        rows.append(row)
+        rows.append(row | _refusal(before, step, "the stage before it"))
         before = step if step.records else before
     return rows
 
@@ -210,7 +216,7 @@ def _gap_rows(network: Case, frameworks: Mapping[str, Stages], data: Data) -> li
             row |= _columns("delta", change.estimate) | {"pairs": change.pairs}
             row |= _columns("images_per_second", estimates.UNKNOWN)
             row |= _columns("ratio", rate_change(theirs, ours))
-            rows.append(row)
+            rows.append(row | _refusal(theirs, ours, reference))
     return rows
 
 
@@ -249,9 +255,25 @@ def rate_change(before: StageResult | None, stage: StageResult) -> estimates.Est
 
     Stages are trained one after the other, a process per seed and a rate per process: no pairs, and
     no blocks to estimate a spread within processes from. Hence Welch's interval of the logarithms.
+    Unknown where the two had unlike shares of a machine.
     """
+    if _unlike(before, stage):
+        return estimates.UNKNOWN
     logarithms = ([math.log(r) for r in s.rates().values()] if s else [] for s in (stage, before))
     return _exponential(welch_difference(*logarithms))
+
+
+def _unlike(before: StageResult | None, stage: StageResult) -> str:
+    """What differs in machine, threads and device, in words: what a track's stages all share."""
+    if before is None or not before.ok or not stage.ok:
+        return ""
+    return in_words(differences(stage.ok[0], before.ok[0], _SHARES, same_seed=False))
+
+
+def _refusal(before: StageResult | None, stage: StageResult, reference: str) -> Row:
+    """Why images/s are not compared, as columns; no column where they are."""
+    words = _unlike(before, stage)
+    return {"reference": reference, "not_compared": f"in images/s: {words}"} if words else {}
 
 
 def geometric_mean(values: Sequence[float]) -> estimates.Estimate:

@@ -99,7 +99,18 @@ class Results:
             return {"reference": None, "not_compared": None}
         same = reference is experiment
         words = "" if same else in_words(self.between(experiment, reference))
-        return {"reference": reference.case.framework_label, "not_compared": words or None}
+        return {"reference": self.reference_name(reference), "not_compared": words or None}
+
+    def reference_name(self, reference: Experiment) -> str:
+        """The framework that others are compared with, and its precision where they have it in
+        several."""
+        own = reference.case
+        several = any(
+            other.case.framework_label == own.framework_label
+            and other.case.precision != own.precision
+            for other in self.peers(reference)
+        )
+        return f"{own.framework_label} {own.precision}" if several else own.framework_label
 
     def rate(self, experiment: Experiment) -> estimates.Estimate:
         """Images/s (of calls and starts: a second) with its interval; NaN without a sample."""

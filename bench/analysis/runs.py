@@ -12,7 +12,7 @@ from typing import Any
 from bench.analysis.comparison.compare import Comparison
 from bench.analysis.comparison.compare import compare as compare_records
 from bench.core.errors import UserError, notice
-from bench.core.records import Record, RecordStore
+from bench.core.records import Record, RecordStore, run_names
 from bench.core.run_paths import Folder, check_records, find
 
 
@@ -87,26 +87,13 @@ def read(
     stores = find(paths, passed_over)
     check_records(stores, passed_over)
     runs = [
-        Run(name, tuple(store.read()), store.folder)
-        for name, store in zip(_names(stores), stores, strict=True)
+        Run(name, tuple(store.read(name)), store.folder)
+        for name, store in zip(run_names(stores), stores, strict=True)
     ]
     if len(runs) < least:
         there = ", ".join(run.name for run in runs)
         raise UserError(f"{least} runs are needed, and there is only {there}")
     return runs
-
-
-def _names(stores: Sequence[RecordStore]) -> list[str]:
-    """A name for each run; with the folder above it where two runs have the same name."""
-    homes: dict[str, set[Path]] = {}
-    for store in stores:
-        homes.setdefault(store.name, set()).add(store.path.resolve())
-    return [
-        f"{store.folder.resolve().parent.name}/{store.name}"
-        if len(homes[store.name]) > 1
-        else store.name
-        for store in stores
-    ]
 
 
 @dataclass(frozen=True)

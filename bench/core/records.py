@@ -12,7 +12,7 @@ import marshal
 import math
 import os
 import struct
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -126,12 +126,40 @@ _NAMES = tuple(field.name for field in dataclasses.fields(Record) if field.compa
 
 
 def read_all(runs: Iterable[Path]) -> list[Record]:
-    """The records of several run folders, in their order.
+    """The records of several run folders, in their order; their ``run`` is as of `run_names`.
 
     Raises:
         UserError: A folder has no records, or a line of them is none.
     """
-    return [record for run in runs for record in RecordStore(run).read()]
+    stores = [RecordStore(run) for run in runs]
+    named = zip(stores, run_names(stores), strict=True)
+    return [record for store, name in named for record in store.read(name)]
+
+
+def run_names(stores: Sequence[RecordStore]) -> list[str]:
+    """A name for each run, in their order; with the folders above it where two of them would have
+    the same name."""
+    places = [store.path.resolve() for store in stores]
+    names = [store.name for store in stores]
+    for depth in range(1, max((len(place.parts) for place in places), default=0)):
+        homes: dict[str, set[Path]] = {}
+        for name, place in zip(names, places, strict=True):
+            homes.setdefault(name, set()).add(place)
+        if all(len(home) == 1 for home in homes.values()):
+            break
+        names = [
+            printable("/".join([*_above(place)[-depth:], store.name]))
+            if len(homes[name]) > 1
+            else name
+            for store, place, name in zip(stores, places, names, strict=True)
+        ]
+    return names
+
+
+def _above(records: Path) -> tuple[str, ...]:
+    """The names of the folders above what a run is called by."""
+    named = records.parent if records.name == FILE else records
+    return named.parent.parts[1:]
 
 
 class _Shared:
@@ -208,13 +236,16 @@ class RecordStore:
                 "give a folder with room that can be written to with --results"
             ) from error
 
-    def read(self) -> list[Record]:
+    def read(self, name: str = "") -> list[Record]:
         """All records in the order of writing.
+
+        Args:
+            name: Their ``run``, where it is not that of the folder (`run_names`).
 
         A last line without its newline is what a killed run leaves: it is passed over. Any other
         line that is no record raises UserError with its number.
         """
-        run, shared = self.name, _Shared()
+        run, shared = name or self.name, _Shared()
         with uncollected():
             return [shared(record, run) for _, record in self._lines()]
 

@@ -26,7 +26,7 @@ from bench.core.errors import cannot_write, notice
 from bench.core.files import write_whole
 from bench.core.kinds import kind
 from bench.core.meanwhile import uncollected
-from bench.core.records import Record, RecordStore, read_all
+from bench.core.records import Record, RecordStore, read_all, run_names
 from bench.core.run_paths import find
 from bench.core.samples import by_process
 from bench.core.text import many, without_folders
@@ -131,9 +131,10 @@ def merge(runs: Iterable[Path], read: Iterable[Record] | None = None) -> Merged:
     stores = find(runs)
     records = read_all(store.path for store in stores) if read is None else list(read)
     newest, older = latest(records)
-    return Merged(
-        newest, _older(older, newest), {store.name: begun(store.folder) for store in stores}
-    )
+    options = {
+        name: begun(store.folder) for name, store in zip(run_names(stores), stores, strict=True)
+    }
+    return Merged(newest, _older(older, newest), options)
 
 
 def _older(older: Sequence[Record], newest: Iterable[Record]) -> list[str]:

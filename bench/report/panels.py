@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 from matplotlib.axes import Axes
 
 from bench.analysis.caveats import footnotes_on
-from bench.analysis.experiments import Experiment, bar_names
+from bench.analysis.experiments import Experiment, bar_names, curve_names
 from bench.analysis.results import Results
 from bench.core.case import Case
 from bench.report.footnotes import signed
@@ -34,6 +35,30 @@ def panels_of(found: Sequence[Experiment]) -> dict[Case, list[Experiment]]:
     for experiment in found:
         panels.setdefault(experiment.peers, []).append(experiment)
     return panels
+
+
+@dataclass(frozen=True)
+class Lines:
+    """What the curves or marks of a plot are called, and by which they have their look.
+
+    Attributes:
+        names: By case: its framework, with the precision where a panel has it in several.
+        known: All names that the look of one may depend on, so that it is the same in all plots.
+    """
+
+    names: Mapping[Case, str]
+    known: tuple[str, ...]
+
+    @classmethod
+    def of(cls, frameworks: Iterable[str], panels: Iterable[Iterable[Experiment]]) -> Lines:
+        """Those of the panels of a plot, in a part of a report with these frameworks."""
+        names = curve_names([experiment.case for experiment in panel] for panel in panels)
+        return cls(names, tuple(dict.fromkeys([*frameworks, *names.values()])))
+
+    @property
+    def shown(self) -> list[str]:
+        """The names of the legend, in the order of tables."""
+        return list(dict.fromkeys(self.names.values()))
 
 
 def first_panels(

@@ -446,7 +446,8 @@ _PIECE = 18
 
 
 def _mark_label(normalisation: str) -> str:
-    return "no normalisation" if normalisation == "none" else normalisation
+    words = {"none": "no normalisation", "unknown": "another network, or several"}
+    return words.get(normalisation, normalisation)
 
 
 _LETTERS_PER_INCH = 14

@@ -130,9 +130,9 @@ def _lines(rows: Sequence[Row]) -> list[list[str]]:
         own = case_of(row)
         taken = kind in merged.get(replace(own, recipe=""), {})
         merged.setdefault(own if taken else replace(own, recipe=""), {})[kind] = row
-    merged = _named(merged)
     # Latency is measured at batch 1: it goes into its network's lines of every batch size.
     _spread_latency(merged)
+    merged = _named(merged)
     names = labels(replace(case, framework="") for case in merged)
     return [
         [

@@ -7,7 +7,7 @@ sections of their own.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import takewhile
 from pathlib import Path
@@ -127,10 +127,18 @@ def _sections(table: Table, results: Results) -> list[Section]:
     for record in results.removed:
         if record.kind in table.times:
             removed.setdefault((record.case.track, is_certified(record)), []).append(record)
-    return [
-        _section(table, results.data, kind, part, removed.get(kind, ()))
+    found = [
+        _section(table, results.data, kind, part, removed.pop(kind, ()))
         for kind, part in sorted(parts.items(), key=_section_order)
     ]
+    if found:  # of tracks that have no row left
+        lost = [
+            line
+            for (on, _), records in removed.items()
+            for line in footnotes.removed(records, where=f" in the {on} track")
+        ]
+        found[-1] = replace(found[-1], notes=(*found[-1].notes, *lost))
+    return found
 
 
 _SECTIONS = {table.name: partial(_sections, table) for table in TABLES}

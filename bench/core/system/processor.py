@@ -12,6 +12,8 @@ PyTorch and TensorFlow, emulates the type without them:
 https://uxlfoundation.github.io/oneDNN/dev_guide_data_types.html"""
 
 _INFO = Path("/proc/cpuinfo")
+_OF_ARM = ("CPU implementer", "CPU part", "CPU variant", "CPU revision")
+"""What the kernel says of an Arm core, where it knows no name of its model."""
 _WIDEST = ("avx2", "avx512f", *BFLOAT16_FLAGS)
 
 
@@ -21,6 +23,9 @@ def processor() -> str:
     fields = _fields()
     if not fields:
         return platform.processor() or platform.machine()
+    if not _flags():  # another architecture's
+        words = [fields[name] for name in _OF_ARM if fields.get(name)]
+        return fields.get("model name") or " ".join([platform.machine(), *words])
     widest = [name for name in _WIDEST if name in _flags()]
     return f"{fields.get('model name', platform.machine())} ({', '.join(widest) or 'no AVX2'})"
 

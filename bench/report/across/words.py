@@ -8,6 +8,7 @@ from bench.analysis import values
 from bench.analysis.across.changes import Change
 from bench.analysis.across.entries import Entry
 from bench.analysis.across.series import Point
+from bench.analysis.caveats import is_removed
 from bench.analysis.comparison.compare import (
     ONLY_A,
     ONLY_B,
@@ -144,9 +145,12 @@ def names_by_kind(found: Iterable[tuple[Case, str]]) -> dict[tuple[Case, str], s
 
 def value_of(records: Sequence[Record]) -> str:
     """The result of a case in a run over its seeds, with its unit; else its status."""
-    found = [record for record in records if record.ok and record.samples]
-    if not found:
+    done = [record for record in records if record.ok and record.samples]
+    if not done:
         return NOTHING if not records or records[0].ok else records[0].status
+    found = [record for record in done if not (kind(record.kind).timed and is_removed(record))]
+    if not found:
+        return NOTHING
     value = quantity(records[0].kind, values.value_of(found).value)
     return f"{value} ({len(found)} seeds)" if len(found) > 1 else value
 

@@ -10,14 +10,14 @@ from itertools import combinations
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from bench.analysis.experiments import Experiment, framework_labels_of, labels, without_recipe
+from bench.analysis.experiments import Experiment, labels, without_recipe
 from bench.analysis.results import Results
 from bench.analysis.rows import mean_over_seeds
 from bench.core.kinds import TRAIN_THROUGHPUT
 from bench.core.text import many
 from bench.report.captions import ARROW, With, read_with
 from bench.report.format import RATIO, SHARE, interval, significant
-from bench.report.panels import first_panels, panels_of, signed_title
+from bench.report.panels import Lines, first_panels, panels_of, signed_title
 from bench.report.plot_axes import accuracy_axis, draw_interval, ends_of, plain_numbers, possible
 from bench.report.plot_style import (
     ALONE,
@@ -71,21 +71,24 @@ def accuracy_vs_throughput(part: Part) -> Drawing | None:
     ((axes,),) = grid_of_axes(figure, 1, 1)
     _scales(axes, points)
     names = labels(panels)
+    marks = Lines.of(
+        part.frameworks, [[point.trained for point in panel] for panel in panels.values()]
+    )
     for panel in panels.values():
-        _cloud(axes, panel, part.frameworks)
+        _cloud(axes, panel, marks)
     signed = {
         signed_title(names[case], [e for p in panel for e in (p.trained, p.timed)]): panel
         for case, panel in panels.items()
     }
     _name_clouds(axes, signed)
     networks = [case.variant for case in panels]
-    framework_legend(figure, framework_labels_of(e.case for e in both), networks=networks)
+    framework_legend(figure, marks.shown, networks=networks)
     return Drawing(
         f"accuracy_vs_throughput_{part.track}",
         title,
         f"{read_with(_HOW, frozenset(_marks(axes, panels.values())))}{left_out}",
         figure,
-        notes=tuple(_puzzles(points, part.results)),
+        notes=tuple(_puzzles(points, part.results, marks)),
     )
 
 
@@ -123,7 +126,7 @@ def _point(trained: Experiment, timed: Experiment, results: Results) -> _Point:
     return _Point(trained, timed, results.rate(timed), inside)
 
 
-def _puzzles(points: Sequence[_Point], results: Results) -> list[str]:
+def _puzzles(points: Sequence[_Point], results: Results, marks: Lines) -> list[str]:
     """A note for each pair of interleaved points whose paired ratio is another one than the
     quotient of their medians, the largest difference first: which of the two holds."""
     found: list[tuple[float, str]] = []
@@ -136,7 +139,7 @@ def _puzzles(points: Sequence[_Point], results: Results) -> list[str]:
         quotient = one.speed.value / other.speed.value
         apart = max(quotient / versus.ratio.value, versus.ratio.value / quotient)
         if apart >= _APART:
-            first, second = _two_names(one, other)
+            first, second = _two_names(one, other, marks)
             words = (
                 f"{first} over {second}: {RATIO.value(quotient)} by the medians of their own "
                 f"blocks, {RATIO.estimate(*versus.ratio)} by pairs of neighbouring blocks: "
@@ -149,36 +152,34 @@ def _puzzles(points: Sequence[_Point], results: Results) -> list[str]:
     return [*(words for _, words in found[:_NOTES]), *([rest] * (more > 0))]
 
 
-def _two_names(one: _Point, other: _Point) -> tuple[str, str]:
+def _two_names(one: _Point, other: _Point, marks: Lines) -> tuple[str, str]:
     """Both points by what tells them apart: network, framework or both."""
-    left, right = one.timed.case, other.timed.case
-    if left.framework_label == right.framework_label:
-        return left.variant, f"{right.variant} in {right.framework_label}"
-    return (
-        f"{left.variant} in {left.framework_label}",
-        f"{right.variant} in {right.framework_label}",
-    )
+    left, right = one.trained.case, other.trained.case
+    if marks.names[left] == marks.names[right]:
+        return left.variant, f"{right.variant} in {marks.names[right]}"
+    return f"{left.variant} in {marks.names[left]}", f"{right.variant} in {marks.names[right]}"
 
 
-def _cloud(axes: Axes, panel: Sequence[_Point], frameworks: Sequence[str]) -> None:
+def _cloud(axes: Axes, panel: Sequence[_Point], marks: Lines) -> None:
     """The points of one network, their intervals, and the line that joins them."""
     ordered = sorted(panel, key=lambda point: point.speed.value)
     xs, ys = ([getattr(p, name).value for p in ordered] for name in ("speed", "accuracy"))
     axes.plot(xs, ys, color=SOFT, linewidth=0.7, alpha=0.6, zorder=1)
     for point in panel:
         case = point.trained.case
-        tint = colour(case.framework_label, frameworks)
+        name = marks.names[case]
+        tint = colour(name, marks.known)
         x, y = point.speed.value, point.accuracy.value
         line = partial(draw_interval, axes, tint=tint, width=0.9)
         line(y, point.speed, axes.get_xlim(), show=significant)
         line(x, point.accuracy, axes.get_ylim(), show=SHARE.value, upright=True)
-        inside = face(case.framework_label, frameworks)
+        inside = face(name, marks.known)
         shape = marker(case.variant)
         (mark,) = axes.plot(x, y, shape, color=tint, mfc=inside, markersize=8, zorder=3)
         speed = interval(significant(point.speed.low), significant(point.speed.high))
         accuracy = SHARE.estimate(*point.accuracy)
         what = f"{significant(x)} images/s {speed}, {accuracy}"
-        hover(mark, f"{case.variant} in {case.framework_label}: {what}")
+        hover(mark, f"{case.variant} in {name}: {what}")
 
 
 def _name_clouds(axes: Axes, names: Mapping[str, Sequence[_Point]]) -> None:

@@ -162,9 +162,9 @@ class Forest:
 
     def _labels(self, groups: Mapping[str, Sequence[Row]]) -> list[str]:
         return [
-            self._label(row, name)
+            self._label(row, names)
             for some in groups.values()
-            for row, name in zip(some, self._names(some), strict=True)
+            for row, names in zip(some, self._names(some), strict=True)
         ]
 
     def _first(self, found: Sequence[Row]) -> tuple[dict[str, list[Row]], str]:
@@ -217,8 +217,8 @@ class Forest:
                 names[at] = heading
                 headings.append(at)
                 at += 1
-            for row, name in zip(some, self._names(some), strict=True):
-                label = self._label(row, name)
+            for row, words in zip(some, self._names(some), strict=True):
+                label = self._label(row, words)
                 at += _lines_above(label) if narrow else 0
                 if known(row.get(self.keys[0])):
                     self._line(axes, at, row, label, limits, frameworks)
@@ -267,11 +267,20 @@ class Forest:
         hover(mark, f"{label}: {figures}")
         beside(axes, at, figures)
 
-    def _names(self, rows: Sequence[Row]) -> Iterator[str]:
+    def _names(self, rows: Sequence[Row]) -> Iterator[tuple[str, str]]:
+        """Network and framework of each row, with the precision where the rows have several."""
         if self.network is not None:
-            return map(self.network, rows)
-        found = labels(dict.fromkeys(_network(row) for row in rows))
-        return (found[_network(row)] for row in rows)
+            networks = list(map(self.network, rows))
+        else:
+            found = labels(dict.fromkeys(_network(row) for row in rows))
+            networks = [found[_network(row)] for row in rows]
+        named = list(zip(networks, map(framework_of, rows), strict=True))
+        precisions: dict[tuple[str, str], set[str]] = {}
+        for names, row in zip(named, rows, strict=True):
+            precisions.setdefault(names, set()).add(str(row.get("precision") or ""))
+        for names, row in zip(named, rows, strict=True):
+            several = len(precisions[names]) > 1
+            yield names[0], f"{names[1]} {row['precision']}" if several else names[1]
 
     def _interval(self, row: Row) -> Interval:
         low, high = (row.get(key) for key in self.keys[1:])
@@ -287,8 +296,8 @@ class Forest:
         _, low, high = found
         return low is not None and high is not None and not low <= self.nothing <= high
 
-    def _label(self, row: Row, network: str) -> str:
-        words = [network, framework_of(row), self.detail(row)]
+    def _label(self, row: Row, names: tuple[str, str]) -> str:
+        words = [*names, self.detail(row)]
         return signed(
             " · ".join(word for word in words if word), on=has_caveat(row, seconds=self.timed)
         )

@@ -11,10 +11,12 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from bench.analysis.caveats import is_removed
-from bench.analysis.experiments import latest
+from bench.analysis.experiments import data_of, latest
 from bench.analysis.values import own_value
+from bench.core.errors import UserError
 from bench.core.kinds import kind
 from bench.core.records import Record
+from bench.report.format import joined
 
 _NANOSECONDS = 1e9
 
@@ -67,13 +69,24 @@ FORMATS = {"github-action-benchmark": github_action_benchmark, "bencher": benche
 
 
 def _with_result(records: Iterable[Record]) -> list[Record]:
-    """Of several records of one case and data the one that was started last, with a value."""
-    return [
+    """Of several records of one case the one that was started last, with a value.
+
+    Raises:
+        UserError: They are of several data: a service knows a result by its name alone.
+    """
+    found = [
         record
         for record in latest(records)[0]
         if record.ok and not (kind(record.kind).timed and is_removed(record))
         if own_value(record) is not None
     ]
+    data = dict.fromkeys(data_of(record).label for record in found)
+    if len(data) > 1:
+        raise UserError(
+            f"records of several data ({joined(list(data))}): a service knows a result by the name "
+            "of its case alone; export runs on the same data"
+        )
+    return found
 
 
 def _result(record: Record) -> _Result:

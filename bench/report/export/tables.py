@@ -16,6 +16,7 @@ from typing import Any
 
 import pandas as pd
 
+from bench.analysis.experiments import latest
 from bench.analysis.frame import frame_of
 from bench.core.case import Case
 from bench.core.errors import UserError, unknown
@@ -41,7 +42,8 @@ def export(
     """A table in one of the formats of `FORMATS`.
 
     Args:
-        records: Of one or more runs; all of them, also several of one case.
+        records: Of one or more runs. The tidy table has all of them; of several of one case a
+            report's table has the one that was started last.
         to: Name of the format.
         table: `RECORDS`, or the name of a table of the report.
         columns: Those to take, in this order; by default all, or those for readers (see above).
@@ -55,6 +57,7 @@ def export(
     found = next((row for row in TABLES if row.name == table), None)
     if found is None:
         raise unknown("table", table, names())
+    records, _ = latest(records)  # as in the report: one of two runs of a case
     if to in _FOR_READERS and not columns:
         return _FOR_READERS[to](found, Report(records)).encode()
     return FORMATS[to](_chosen(frame(found, records), columns))

@@ -271,12 +271,12 @@ def _others(lead: Finding, others: Sequence[Finding]) -> str:
 
 
 def _missing(question: Question, report: Report) -> str:
-    if question.needs:
+    if question.needs and not _is_uncertified(question, report):
         return f"Not measured in this run; `{command(question)}` measures it. {question.needs}."
     rows = [row for row in _rows(question, report) if row["seeds"]]
     if not rows:
         return f"Not measured in this run; `{command(question)}` measures it."
-    if not question.frameworks:
+    if not question.frameworks and not question.needs:
         return f"Nothing to compare was measured in this run; `{command(question)}` measures it."
     if without := sum(not is_certified_row(row) for row in rows):
         have = "has" if without == 1 else "have"
@@ -287,6 +287,13 @@ def _missing(question: Question, report: Report) -> str:
         )
     names = joined(list(dict.fromkeys(findings.title(case_of(row)) for row in rows)))
     return f"Measured in this run of {names} alone; `{command(question)}` compares frameworks."
+
+
+def _is_uncertified(question: Question, report: Report) -> bool:
+    """Whether trainings from pretrained weights were measured, none with a passed certificate."""
+    rows = [row for row in _rows(question, report) if row["seeds"]]
+    pretrained = [row for row in rows if row["init"] == "pretrained"]
+    return bool(pretrained) and not any(map(is_certified_row, pretrained))
 
 
 def _rows(question: Question, report: Report) -> list[Row]:

@@ -16,6 +16,7 @@ from bench.analysis.results import Results
 from bench.analysis.rows import Row
 from bench.core.case import Case
 from bench.core.kinds import ACCURACY, INFERENCE, LATENCY, TRAIN_THROUGHPUT, kind
+from bench.networks.architecture import Dense
 from bench.networks.variants import VARIANTS
 from bench.report.chapters.normalisation import NOT_INTERLEAVED, normalisation_rows
 from bench.report.columns import case_of
@@ -409,7 +410,18 @@ def _costs(row: Row) -> str:
 
 def _start_apart(case: Case) -> Case:
     """What a training from pretrained weights shares with one from scratch."""
-    return replace(case, init="scratch", weights=None, frozen=False, recipe="")
+    return replace(
+        case, init="scratch", weights=None, frozen=False, recipe="", head=_head_alike(case)
+    )
+
+
+def _head_alike(case: Case) -> str:
+    """Its head; a new last layer is the source's own where that is the end of the network: both
+    have as many units as the data has classes."""
+    if case.head != "replace-last" or case.variant not in VARIANTS:
+        return case.head
+    ends = isinstance(VARIANTS[case.variant].architecture().layers[-1], Dense)
+    return "source" if ends else case.head
 
 
 def _pretrained(

@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from bench.analysis.experiments import without_seed
+from bench.analysis.certified import status_of
+from bench.analysis.experiments import by_dataset, without_seed
 from bench.analysis.rows import IDENTITY, Row
 from bench.core.case import Case
 from bench.core.kinds import KINDS
@@ -30,6 +31,8 @@ DETAILED = 12_000
 SAMPLES = 240
 """Samples of a record that are in the page at most, evenly spread over the measurement."""
 _CASE = IDENTITY[2:]
+_CERTIFIED = ("track", "variant", "framework", "head", "execution")
+"""What a certificate is of."""
 SETS = ("case", "settings", "environment", "dataset", "certificate")
 """The settings of a record, by name, in the order of its ``sets``."""
 _OPTION = " --"
@@ -50,27 +53,30 @@ class Details:
         self._records = records[:DETAILED]
         self._begun = begun
         self._found: dict[Hashable, list[int]] = {}
+        data = {id(r): of.fingerprint for of, some in by_dataset(self._records) for r in some}
         for place, record in enumerate(self._records):
             case = without_seed(record.case)
             key = tuple(getattr(case, name) for name in _CASE)
-            for key_of in ((*key, record.kind), (*key[:2], case.framework, case.head)):
+            certificate = tuple(getattr(case, name) for name in _CERTIFIED)
+            status = record.parity.get("key"), status_of(record)
+            for key_of in ((data[id(record)], *key, record.kind), (*certificate, *status)):
                 self._found.setdefault(key_of, []).append(place)
 
     def of(self, table: Table, row: Row) -> list[int]:
         """The places of the records that a row is about; empty where it names no case."""
         kinds = [row["kind"]] if "kind" in row else list(table.kinds) or list(KINDS)
         if not all(name in row for name in _CASE):
-            return self._of_network(row)
-        key = tuple(row[name] for name in _CASE)
+            return self._of_certificate(row)
+        key = (row["fingerprint"], *(row[name] for name in _CASE))
         found = [place for name in kinds for place in self._found.get((*key, name), ())]
         # Of a row about one seed, or about one stage of an ablation, no others.
         wanted = [(name, row[key]) for name, key in _OWN.items() if row.get(key) is not None]
         cases = ((place, self._records[place].case) for place in found)
         return [p for p, case in cases if all(getattr(case, n) == value for n, value in wanted)]
 
-    def _of_network(self, row: Row) -> list[int]:
-        """The first record of the track, network, framework and head: of a certificate's row."""
-        key = tuple(row.get(name) for name in ("track", "variant", "framework", "head"))
+    def _of_certificate(self, row: Row) -> list[int]:
+        """The first record that has the certificate of a row."""
+        key = tuple(row.get(name) for name in (*_CERTIFIED, "key", "status"))
         return self._found.get(key, [])[:1]
 
     def to_json(self) -> dict[str, Any]:
@@ -122,6 +128,7 @@ def _facts(record: Record, samples: list[list[float | None]]) -> dict[str, Any]:
         "status": record.status,
         "samples": samples,
         "taken": len(record.samples),
+        "each": each if (each := _each(record)) > 1 else None,
         "steps": steps if (steps := _steps(record)) > 1 else None,
         "range": _range(record) if len(record.samples) > SAMPLES else [],
         "unit": record.unit,
@@ -192,13 +199,16 @@ def _pairs_of_cases(cases: Iterable[Case]) -> list[Pairs]:
     return found
 
 
+def _each(record: Record) -> int:
+    """Which samples of a record are in the page: every one, every second, …"""
+    return max(1, -(-len(record.samples) // SAMPLES))
+
+
 def _samples(records: Sequence[Record]) -> list[list[list[float | None]]]:
     """The samples of each process of each record with `_DIGITS` digits; at most `SAMPLES` of a
     record."""
     found = [
-        [some[:: -(-len(record.samples) // SAMPLES)] for some in by_process(record)]
-        if record.samples
-        else []
+        [some[:: _each(record)] for some in by_process(record)] if record.samples else []
         for record in records
     ]
     # Of all records at once: numbers one by one would take longer than the rest of the details.

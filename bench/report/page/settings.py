@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bench.analysis.experiments import Data, data_of
 from bench.core.kinds import KINDS
 from bench.core.records import Record
 from bench.core.text import flatten, without_folders
@@ -97,13 +99,20 @@ def differences(of: Mapping[str, Pairs]) -> Differences:
 
 
 def settings_of_cases(records: Sequence[Record]) -> dict[str, Pairs]:
-    """The settings in force by case and kinds; kinds of one case with equal settings share."""
-    found: dict[tuple[str, Pairs], list[str]] = {}
+    """The settings in force by case and kinds, and by data where one name would be of two; kinds of
+    one case with equal settings share."""
+    found: dict[tuple[str, Data, Pairs], list[str]] = {}
     places, flat = list(KINDS), Flat()
     for record in sorted(records, key=lambda r: (r.case.id, places.index(r.kind))):
         if record.settings:
-            found.setdefault((record.case.id, flat(record.settings)), []).append(record.kind)
-    return {f"{case} ({', '.join(kinds)})": pairs for (case, pairs), kinds in found.items()}
+            key = record.case.id, data_of(record), flat(record.settings)
+            found.setdefault(key, []).append(record.kind)
+    names = [(f"{case} ({', '.join(kinds)})", data) for (case, data, _), kinds in found.items()]
+    often = Counter(name for name, _ in names)
+    return {
+        f"{name} on {data.label}" if often[name] > 1 else name: pairs
+        for (name, data), (_, _, pairs) in zip(names, found, strict=True)
+    }
 
 
 def environments(records: Sequence[Record]) -> dict[str, Pairs]:

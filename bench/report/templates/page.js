@@ -277,8 +277,9 @@ function columnsOf(header, cells) {
   const [unit] = units, apart = units.size > 1;
   const name = apart || !unit || unit === "x" || header.includes(unit) ? header : `${header} (${unit})`;
   return [
-    ...(found.some((one) => one[1]) ? [[name, ...found.map((one) => plain(one[1]))]] : []),
-    ...(apart ? [[`${header} unit`, ...found.map((one) => one[2] ?? "")]] : []),
+    // A word in the place of a number, as "never" or "reference", is what the cell says.
+    ...(found.some((one) => one[1]) ? [[name, ...found.map((one) => plain(one[1] ?? one[2]))]] : []),
+    ...(apart ? [[`${header} unit`, ...found.map((one) => (one[1] && one[2]) ?? "")]] : []),
     ...(found.some((one) => one[3]) ? [3, 4].map((end) =>
       [`${header} ${end === 3 ? "low" : "high"}`, ...found.map((one) => plain(one[end]))]) : []),
   ];
@@ -395,7 +396,7 @@ function strip(record) {
     some.forEach((value, turn) => {
       if (value === null) return;
       plot.append(draw("circle", { class: "dot", cx: x(value), cy: y, r: 4 },
-        draw("title", {}, `sample ${turn + 1} of process ${place + 1}: ${show(value)}`)));
+        draw("title", {}, `sample ${turn * (record.each ?? 1) + 1} of process ${place + 1}: ${show(value)}`)));
     });
   });
   for (const [value, anchor] of [[low, "start"], [high, "end"]])

@@ -129,7 +129,7 @@ def gap_lines(rows: Sequence[Row]) -> list[str]:
             ends.setdefault(case_of(row), {})[row["stage"]] = row
     names = labels(replace(case, framework="") for case in ends)
     return [
-        f"{signed(names[replace(case, framework='')], on=has_caveat(found[GAP_SHARED]))}: "
+        f"{signed(names[replace(case, framework='')], on=any(map(has_caveat, found.values())))}: "
         f"gap between the frameworks ({case.framework}): "
         f"at framework defaults {_gap(found[GAP_DEFAULTS])} → "
         f"at shared ones {_gap(found[GAP_SHARED])}."

@@ -12,7 +12,7 @@ from matplotlib.ticker import (
     PercentFormatter,
 )
 
-from bench.analysis.experiments import Experiment, framework_labels_of, labels, start_of
+from bench.analysis.experiments import Experiment, labels, start_of
 from bench.analysis.rows import Row, accuracy_rows
 from bench.analysis.time_to_accuracy import before_training, startup_of
 from bench.core.kinds import TRAIN_THROUGHPUT
@@ -25,12 +25,14 @@ from bench.report.columns import (
     case_of,
     dagger,
     fraction,
+    framework_of,
     how,
     number,
     seeds_of,
     who,
     whole,
 )
+from bench.report.footnotes import has_caveat, signed
 from bench.report.format import (
     NOTHING,
     joined,
@@ -41,8 +43,7 @@ from bench.report.format import (
     significant,
 )
 from bench.report.leads import extremes
-from bench.report.leads import who as who_is
-from bench.report.panels import SEEDS, first_panels, panels_of, signed_title
+from bench.report.panels import SEEDS, Lines, first_panels, panels_of, signed_title
 from bench.report.plot_axes import from_zero, plain_numbers
 from bench.report.plot_style import (
     SOFT,
@@ -104,7 +105,7 @@ def accuracy_curves(part: Part) -> Drawing | None:
     if not found:
         return None
     panels, left_out = first_panels(panels_of(found), "accuracy", part.panels)
-    names = labels(panels)
+    names, lines = labels(panels), Lines.of(part.frameworks, panels.values())
     title = f"Accuracy while training, {part.track} track"
     timed = any(_curves(e, "seconds") for panel in panels.values() for e in panel)
     units = _AXES if timed else _AXES[:1]
@@ -129,7 +130,7 @@ def accuracy_curves(part: Part) -> Drawing | None:
             seconds = _WITH_STARTUP if started else _OF_TRAINING
             axes.set_xlabel(_EPOCHS if unit == "epoch" else seconds)
             for experiment in shown:
-                _learning(axes, experiment, _curves(experiment, unit, started), part.frameworks)
+                _learning(axes, experiment, _curves(experiment, unit, started), lines)
             axes.set_ylabel("test accuracy")
             axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
             axes.xaxis.set_major_formatter(plain_numbers())
@@ -141,8 +142,7 @@ def accuracy_curves(part: Part) -> Drawing | None:
     for axes in places:
         axes.set_axis_off()
     networks = [case.variant for case in panels]
-    names_of = framework_labels_of(e.case for e in found)
-    framework_legend(figure, names_of, lines=True, networks=networks)
+    framework_legend(figure, lines.shown, lines=True, networks=networks)
     return Drawing(
         f"accuracy_curves_{part.track}",
         title,
@@ -179,11 +179,9 @@ def _curves(experiment: Experiment, unit: str = "epoch", started: bool = False) 
     return found
 
 
-def _learning(
-    axes: Axes, experiment: Experiment, curves: Sequence[Curve], frameworks: Sequence[str]
-) -> None:
-    framework = experiment.case.framework_label
-    tint = colour(framework, frameworks)
+def _learning(axes: Axes, experiment: Experiment, curves: Sequence[Curve], lines: Lines) -> None:
+    name = lines.names[experiment.case]
+    tint = colour(name, lines.known)
     xs = [[x for x, _ in curve] for curve in curves]
     ys = [[y for _, y in curve] for curve in curves]
     if len(curves) > 1:
@@ -198,12 +196,12 @@ def _learning(
         y,
         color=tint,
         linewidth=2,
-        linestyle=dash(framework, frameworks),
+        linestyle=dash(name, lines.known),
         marker=marker(experiment.case.variant),
         markersize=4.5,
     )
     what = f"{percent(float(y[-1]))} after {significant(float(x[-1]))} {axes.get_xlabel()}"
-    hover(line, f"{framework}: {what} ({many(len(curves), 'seed')})")
+    hover(line, f"{name}: {what} ({many(len(curves), 'seed')})")
 
 
 def with_and_without_weights(rows: Sequence[Row]) -> str:
@@ -212,7 +210,7 @@ def with_and_without_weights(rows: Sequence[Row]) -> str:
     groups: dict[str, list[Row]] = {}
     for row in rows:
         if known(row["accuracy"]):
-            groups.setdefault(who_is(row, seconds=False), []).append(row)
+            groups.setdefault(f"{row['variant']} in {framework_of(row)}", []).append(row)
     found = {
         name: sorted(some, key=lambda row: float(row["accuracy"]), reverse=True)
         for name, some in groups.items()
@@ -240,7 +238,8 @@ def _some_starts(rows: Sequence[Row]) -> Sequence[Row]:
 
 def _with_start(row: Row) -> str:
     conditions = (start_of(case_of(row)), f"recipe {row['recipe']}")
-    return f"{percent(row['accuracy'])} ({', '.join(conditions)})"
+    shown = f"{percent(row['accuracy'])} ({', '.join(conditions)})"
+    return signed(shown, on=has_caveat(row, seconds=False))
 
 
 TABLE = Table(

@@ -53,7 +53,7 @@ def _against_reference(experiment: Experiment, results: Results) -> Row | None:
         return None
     if reference is not None:
         refused = in_words(results.between(experiment, reference))
-        against = reference.case.framework_label
+        against = results.reference_name(reference)
         return _row(experiment, reference, results.data, "framework", (against, refused))
     # Nothing to compare with: without a result, or a certificate. It is not left out silently.
     peers = results.peers(experiment)

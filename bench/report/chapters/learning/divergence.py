@@ -261,6 +261,7 @@ def _steps(values: NDArray[np.float64]) -> NDArray[np.int64]:
 
 def lead(rows: Sequence[Row]) -> str:
     """The soonest and the latest divergence, and from which framework."""
+    rows = [row for row in rows if row["first_difference"] is not None]  # those compared
     references = joined(list(dict.fromkeys(str(row["reference"]) for row in rows)))
     say = extremes(
         f"The loss first differs from that of {references} by more than {share(_DIVERGED)} at step",

@@ -12,7 +12,7 @@ from matplotlib.colors import to_hex
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import PercentFormatter
 
-from bench.analysis.experiments import Experiment, framework_labels_of, labels
+from bench.analysis.experiments import Experiment, labels
 from bench.analysis.published import MEAN_OF_CLASSES
 from bench.analysis.results import Results
 from bench.analysis.rows import (
@@ -28,7 +28,7 @@ from bench.core.case import Case
 from bench.report.columns import Column, dagger, fraction, how, seeds_of, text, who, whole
 from bench.report.format import joined, known, percent, share
 from bench.report.leads import who_among
-from bench.report.panels import first_panels, panels_of, signed_title
+from bench.report.panels import Lines, first_panels, panels_of, signed_title
 from bench.report.plot_axes import accuracy_axis, one_scale
 from bench.report.plot_style import (
     ALONE,
@@ -129,7 +129,7 @@ def per_class(part: Part) -> Drawing | None:
     if not found:
         return None
     panels, left_out = first_panels(panels_of(found), "per_class", part.panels)
-    names = labels(panels)
+    names, dots = labels(panels), Lines.of(part.frameworks, panels.values())
     columns = part.across(len(panels))
     rows = -(-len(panels) // columns)
     classes, hardest = _hardest(found, _DRAWN)
@@ -141,14 +141,14 @@ def per_class(part: Part) -> Drawing | None:
         axes.set_title(
             in_lines(signed_title(names[case], panel, timed=False), part.letters(_LETTERS))
         )
-        _dots(axes, panel, part.frameworks, classes)
+        _dots(axes, panel, dots, classes)
         letters = _NAME_ON_PHONE if part.narrow else _NAME
         axes.set_yticks(range(len(classes)), [_short(name, letters) for name in classes])
     one_scale(places[: len(panels)])
     for axes in places[len(panels) :]:
         axes.set_axis_off()
     networks = [case.variant for case in panels]
-    framework_legend(figure, framework_labels_of(e.case for e in found), networks=networks)
+    framework_legend(figure, dots.shown, networks=networks)
     return Drawing(
         f"per_class_{part.track}",
         title,
@@ -180,20 +180,18 @@ def _short(name: str, letters: int) -> str:
     return f"{name[: letters - 1 - end].rstrip()}…{name[-end:].lstrip()}"
 
 
-def _dots(
-    axes: Axes, panel: Sequence[Experiment], frameworks: Sequence[str], classes: Sequence[str]
-) -> None:
+def _dots(axes: Axes, panel: Sequence[Experiment], dots: Lines, classes: Sequence[str]) -> None:
     for place, experiment in enumerate(panel):
-        framework = experiment.case.framework_label
+        name_of = dots.names[experiment.case]
         shift = 0.16 * (place - (len(panel) - 1) / 2)  # next to each other where they agree
-        tint = colour(framework, frameworks)
+        tint = colour(name_of, dots.known)
         values = _per_class(experiment)
         for line, name in enumerate(classes):
             value = values[name]
             shape = marker(experiment.case.variant)
-            inside = face(framework, frameworks)
+            inside = face(name_of, dots.known)
             (dot,) = axes.plot(value, line + shift, shape, color=tint, markersize=5.5, mfc=inside)
-            hover(dot, f"{framework}, {name}: {percent(value)}")
+            hover(dot, f"{name_of}, {name}: {percent(value)}")
     axes.set_xlim(*accuracy_axis((axes.dataLim.x0, axes.dataLim.x1), 0.05))
     axes.invert_yaxis()
     axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))

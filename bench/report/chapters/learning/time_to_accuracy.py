@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from bench.analysis.certified import is_certified_row
-from bench.analysis.experiments import Data, Experiment, framework_labels_of, labels
+from bench.analysis.experiments import Data, Experiment, labels
 from bench.analysis.published import accuracies_at, published_figure
 from bench.analysis.results import Results
 from bench.analysis.rows import Row, counts, identity, mean_over_seeds
@@ -27,7 +27,7 @@ from bench.report.captions import AT_LEAST, AT_MOST, With
 from bench.report.columns import Column, case_of, how, number, seeds_of, who, whole
 from bench.report.format import NOTHING, count, joined, known, significant
 from bench.report.leads import extremes
-from bench.report.panels import first_lines, signed_title
+from bench.report.panels import Lines, first_lines, signed_title
 from bench.report.plot_axes import from_zero, plain_numbers
 from bench.report.plot_style import (
     ALONE,
@@ -310,7 +310,7 @@ def time_to_accuracy(part: Part) -> Drawing | None:
     rows = len(found) * columns // across
     wide = 0.6 + 3.4 * columns if columns > 1 else ALONE
     figure = new_figure(part.width(wide), 1.2 + 2.4 * rows, title, part.data)
-    frameworks = part.frameworks
+    curves = Lines.of(part.frameworks, [follow.members for follow in found])
     places = chain.from_iterable(grid_of_axes(figure, rows, across))
     for follow in found:
         line = list(islice(places, columns))
@@ -319,13 +319,13 @@ def time_to_accuracy(part: Part) -> Drawing | None:
             name = f"{names[follow.members[0].peers]}: {100 * goal:g}\N{NO-BREAK SPACE}%"
             name = signed_title(name, _with_left_out(follow, part))
             axes.set_title(in_lines(name, part.letters(_LETTERS)))
-            _panel(axes, follow, goal, frameworks)
+            _panel(axes, follow, goal, curves)
         for axes in line[len(goals) :]:
             axes.set_axis_off()
         line[0].set_ylabel("seeds that reached it")
     framework_legend(
         figure,
-        framework_labels_of(e.case for f in found for e in f.members),
+        curves.shown,
         lines=True,
         networks=[e.case.variant for f in found for e in f.members],
     )
@@ -373,12 +373,12 @@ def _how(found: Sequence[TimeToAccuracy]) -> str:
     )
 
 
-def _panel(axes: Axes, follow: TimeToAccuracy, goal: float, frameworks: Sequence[str]) -> None:
+def _panel(axes: Axes, follow: TimeToAccuracy, goal: float, curves: Lines) -> None:
     unit = _unit(follow)
     horizon = follow.horizon(unit)
     for experiment in follow.members:
         if seeds := follow.seeds(experiment, goal, unit):
-            _curve(axes, experiment, seeds, frameworks)
+            _curve(axes, experiment, seeds, curves)
     axes.axvline(horizon, color=SOFT, linewidth=0.9, linestyle=":")
     from_zero(axes)
     axes.set_ylim(-0.05, 1.08)
@@ -389,18 +389,16 @@ def _panel(axes: Axes, follow: TimeToAccuracy, goal: float, frameworks: Sequence
     axes.set_xlabel(seconds if follow.timed else "training images")
 
 
-def _curve(
-    axes: Axes, experiment: Experiment, seeds: Sequence[Seed], frameworks: Sequence[str]
-) -> None:
+def _curve(axes: Axes, experiment: Experiment, seeds: Sequence[Seed], curves: Lines) -> None:
     """Steps up where seeds arrive (marked), flat to the end, ticks where seeds end without it."""
-    framework = experiment.case.framework_label
-    tint = colour(framework, frameworks)
+    name = curves.names[experiment.case]
+    tint = colour(name, curves.known)
     curve = survival_curve(seeds)
     x, y = [0.0, *curve.times], [0.0, *(1 - share for share in curve.shares)]
-    style = dash(framework, frameworks)
+    style = dash(name, curves.known)
     (line,) = axes.step(x, y, where="post", color=tint, linewidth=1.6, linestyle=style)
     reached = sum(seed.reached for seed in seeds)
-    hover(line, f"{framework}: reached by {reached} of {many(len(seeds), 'seed')}")
+    hover(line, f"{name}: reached by {reached} of {many(len(seeds), 'seed')}")
     arrived = {seed.time for seed in seeds if seed.reached}
     level = dict(zip(x, y, strict=True))
     axes.plot(

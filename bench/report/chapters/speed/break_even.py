@@ -23,11 +23,11 @@ from bench.core.case import Case
 from bench.core.kinds import TRAIN_THROUGHPUT
 from bench.report.captions import With, read_with
 from bench.report.chapters.speed.interleaved import reference_of
-from bench.report.columns import Column, framework_of, how, number, text, who
+from bench.report.columns import Column, case_of, framework_of, how, number, text, who
 from bench.report.footnotes import has_caveat, signed
 from bench.report.format import NOTHING, count, joined, known, ratio, significant
 from bench.report.leads import names_of
-from bench.report.panels import first_panels, signed_title
+from bench.report.panels import Lines, first_panels, signed_title
 from bench.report.plot_axes import plain_numbers
 from bench.report.plot_style import (
     ALONE,
@@ -45,6 +45,7 @@ from bench.report.report import Part
 from bench.report.table import Chart, Table
 from bench.stats import estimates
 from bench.stats.verdicts import INCONCLUSIVE, TIE, speed_verdict
+from bench.training.tracks import peers_of
 
 _THIN, _THICK = 1.0, 2.0  # points
 _NAMED = 2  # pairs without a break-even below a panel; more would be higher than the panel
@@ -225,15 +226,21 @@ def lead(rows: Sequence[Row]) -> str:
 def _in_words(rows: Sequence[Row]) -> str:
     """Pairs by their verdict: ``cifar-bn: pytorch is ahead of keras-jax from 205 images on.``"""
     parts: dict[str, list[str]] = {}
+    networks = labels(dict.fromkeys(map(_network, rows)))
     for row in rows:
         names = signed(_faster_of(row), on=has_caveat(row)), reference_of(row)
+        network = networks[_network(row)]
         if row["verdict"] in (AHEAD, EVEN):
-            parts[f"{row['variant']}: {_ahead(*names, images=row['images'])}"] = []
+            parts[f"{network}: {_ahead(*names, images=row['images'])}"] = []
         else:
-            words = f"{row['variant']}: no break-even, {row['verdict']}"
+            words = f"{network}: no break-even, {row['verdict']}"
             parts.setdefault(words, []).append(" and ".join(names))
     shown = (f"{words} ({', '.join(of)})" if of else words for words, of in parts.items())
     return f"{'; '.join(shown)}."
+
+
+def _network(row: Row) -> Case:
+    return peers_of(case_of(row))
 
 
 def _faster_of(row: Row) -> str:
@@ -269,6 +276,8 @@ def break_even(part: Part) -> Drawing | None:
         return None
     panels, left_out = first_panels(found, "break_even", part.panels)
     names = labels(panels)
+    drawn = [[side.steady for side in sides] for sides in panels.values()]
+    curves = Lines.of(part.frameworks, drawn)
     columns = part.across(len(panels))
     rows = -(-len(panels) // columns)
     title = f"Seconds from the start of a process, {part.track} track"
@@ -278,11 +287,10 @@ def break_even(part: Part) -> Drawing | None:
     for axes, (case, sides) in zip(places, panels.items(), strict=False):
         measured = [e for side in sides for e in (side.steady, side.start)]
         axes.set_title(in_lines(signed_title(names[case], measured), part.letters(_LETTERS)))
-        _lines(axes, sides, part)
+        _lines(axes, sides, part, curves)
     for axes in places[len(panels) :]:
         axes.set_axis_off()
-    frameworks = [name for name in part.frameworks if _has(name, panels.values())]
-    framework_legend(figure, frameworks, lines=True)
+    framework_legend(figure, curves.shown, lines=True)
     return Drawing(
         f"break_even_{part.track}",
         title,
@@ -314,21 +322,17 @@ def _marks(panels: Iterable[Sequence[Side]]) -> set[str]:
     return dots | {_THIN_LINE for sides in every if any(_undecided(*p) for p in _pairs(sides))}
 
 
-def _has(framework: str, panels: Iterable[Sequence[Side]]) -> bool:
-    return any(side.steady.case.framework_label == framework for sides in panels for side in sides)
-
-
-def _lines(axes: Axes, sides: Sequence[Side], part: Part) -> None:
+def _lines(axes: Axes, sides: Sequence[Side], part: Part, curves: Lines) -> None:
     reach = _reach(sides)
     undecided = [pair for pair in _pairs(sides) if _undecided(*pair)]
     thin = [side for pair in undecided for side in pair]
     for side in sides:
-        name = side.steady.case.framework_label
+        name = curves.names[side.steady.case]
         (line,) = axes.plot(
             (0, reach),
             (side.startup, side.startup + reach / side.rate),
-            color=colour(name, part.frameworks),
-            linestyle=dash(name, part.frameworks),
+            color=colour(name, curves.known),
+            linestyle=dash(name, curves.known),
             linewidth=_THIN if side in thin else _THICK,
         )
         start, rate = significant(side.startup), significant(side.rate)

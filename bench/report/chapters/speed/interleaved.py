@@ -116,8 +116,9 @@ def columns(rows: Sequence[Row]) -> list[Column]:
 
 def reference_of(row: Row) -> str:
     """The reference, with its precision where that is another one."""
-    same = row["precision"] == row["reference_precision"]
-    return f"{row['reference']}" if same else f"{row['reference']} {row['reference_precision']}"
+    name, precision = str(row["reference"]), str(row["reference_precision"])
+    same = row["precision"] == precision or name.endswith(f" {precision}")
+    return name if same else f"{name} {precision}"
 
 
 def _fastest_blocks(row: Row) -> str:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from matplotlib.axes import Axes
 
-from bench.analysis.experiments import Experiment
+from bench.analysis.experiments import Experiment, without_recipe
 from bench.analysis.results import Results
 from bench.analysis.rows import Row, comparability_rows
 from bench.analysis.utilisation import device_memory
@@ -81,10 +80,14 @@ def memory(part: Part) -> Drawing | None:
 
 
 def _by_network(found: Sequence[Experiment]) -> dict[Case, list[Experiment]]:
-    """Panels whatever the recipe: memory does not depend on the schedule."""
+    """Panels whatever the recipe, of several the first: memory does not depend on the schedule."""
     panels: dict[Case, list[Experiment]] = {}
+    taken = set()
     for experiment in found:
-        panels.setdefault(replace(experiment.peers, recipe=""), []).append(experiment)
+        bar = without_recipe(experiment.case), experiment.kind
+        if bar not in taken:
+            taken.add(bar)
+            panels.setdefault(without_recipe(experiment.peers), []).append(experiment)
     return panels
 
 

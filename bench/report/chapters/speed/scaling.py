@@ -26,8 +26,7 @@ from bench.report.columns import (
     whole,
 )
 from bench.report.format import LEVEL, NOTHING, RATIO, known, percent
-from bench.report.leads import Lead, both
-from bench.report.leads import who as who_is
+from bench.report.leads import Lead, both, who_among
 from bench.report.plot_axes import Ends, Interval, ratio_axis
 from bench.report.table import Chart, Table
 
@@ -88,7 +87,7 @@ def _of(scaling: str) -> Lead:
             (row for row in rows if row["scaling"] == scaling and _stands(row)),
             key=lambda row: row["efficiency"],
         )
-        shown = [_in_words(row) for row in (*found[:1], *found[1:][-1:])]
+        shown = [_in_words(row, found) for row in (*found[:1], *found[1:][-1:])]
         return f"Efficiency in {scaling} scaling: {' to '.join(shown)}." if shown else ""
 
     return lead
@@ -99,9 +98,9 @@ def _stands(row: Row) -> bool:
     return known(row["efficiency"]) and not row["doubt"]
 
 
-def _in_words(row: Row) -> str:
+def _in_words(row: Row, among: Sequence[Row]) -> str:
     value = LEVEL.estimate(row["efficiency"], *(row[name] for name in _ENDS))
-    return f"{value} ({who_is(row)} on {row['devices']} devices)"
+    return f"{value} ({who_among(row, among)} on {row['devices']} devices)"
 
 
 TABLE = Table(
