@@ -99,7 +99,8 @@ class Experiment:
 
 
 def latest(records: Iterable[Record]) -> tuple[list[Record], list[Record]]:
-    """Records with one per case, kind and dataset (the one started last), and those passed over."""
+    """Records with one per case, kind and dataset, and those passed over: the one started last, of
+    those with a result where there are any."""
     newest: dict[tuple[str, str, str], Record] = {}
     older: list[Record] = []
     for record in records:
@@ -107,7 +108,7 @@ def latest(records: Iterable[Record]) -> tuple[list[Record], list[Record]]:
         if key not in newest:
             newest[key] = record
             continue
-        first, second = sorted((newest[key], record), key=lambda r: r.started_at)
+        first, second = sorted((newest[key], record), key=lambda r: (r.ok, r.started_at))
         newest[key] = second
         older.append(first)
     return list(newest.values()), older

@@ -143,8 +143,10 @@ def _accuracy_row(experiment: Experiment, data: Data) -> Row:
     metrics = [record.metrics for record in experiment.ok]
     row["diverged"] = sum(bool(m.get("diverged")) for m in metrics)
     row |= _estimate("accuracy", mean_over_seeds([record.samples[0] for record in experiment.ok]))
+    # A training that diverged has stopped early: it is none of all steps.
+    whole = [m for m in metrics if not m.get("diverged")] or metrics
     for name in ("train_seconds", "train_images"):
-        row[name] = mean_over_seeds([m[name] for m in metrics if m.get(name) is not None]).value
+        row[name] = mean_over_seeds([m[name] for m in whole if m.get(name) is not None]).value
     flipped = [m["test_accuracy_with_flips"] for m in metrics if "test_accuracy_with_flips" in m]
     of_all = len(flipped) == len(metrics)  # else it is no figure next to the mean of all seeds
     row["accuracy_with_flips"] = mean_over_seeds(flipped if of_all else []).value

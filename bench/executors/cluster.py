@@ -66,6 +66,8 @@ class Cluster(Protocol):
     """Requests that may wait there for every node."""
     shared: bool
     """Whether nodes see the folders of the command's machine."""
+    answer_seconds: float
+    """In which a node must say what it is, once it is asked."""
 
     def places(self) -> dict[str, Place]:
         """The live nodes by name.

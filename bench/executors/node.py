@@ -209,8 +209,8 @@ class _Notes:
 def _enter(setting: Setting) -> None:
     """Take over the command's extensions and kept variables."""
     os.environ.setdefault("ALEXBENCH_EXTENSIONS", setting.extensions)
-    if setting.kept:
-        os.environ[KEPT] = setting.kept
+    os.environ |= setting.kept
+    os.environ[KEPT] = ",".join(setting.kept)  # not what another run has left in this process
     extensions.load()
     _sweep()
 

@@ -10,6 +10,7 @@ from typing import Any
 from bench.core import signals
 from bench.core.case import Case
 from bench.core.errors import UserError
+from bench.core.records import Record
 from bench.core.system.devices import accelerated
 from bench.core.text import many
 from bench.executors import node as on_node
@@ -30,14 +31,12 @@ from bench.executors.requests import (
     Setting,
     label_of,
 )
-from bench.harness.certificates import Certificate, Subject, cache, cached
+from bench.harness.certificates import CHECK_BYTES, Certificate, Subject, cache, cached
 from bench.harness.listener import Listener
 from bench.harness.matrix import Job
 from bench.training.frameworks import framework
 from bench.training.tracks import track
 
-_LOOK_SECONDS = 300.0
-"""In which a node must say what it is; a cold import from a slow disk takes a minute."""
 _REFRESH_SECONDS = 5.0
 _ATTEMPTS = 3
 
@@ -114,6 +113,12 @@ class Nodes:
                 f"no node can measure anything: {'; '.join(reasons) or 'there is none'}"
             )
 
+    def remember(self, records: Iterable[Record]) -> None:
+        """Measure on where earlier records of the run were measured."""
+        for record in records:
+            if kind := (record.environment.get("node") or {}).get("kind"):
+                self._placement.keep(record.case, str(kind))
+
     def refresh(self, listener: Listener, *, now: bool = False) -> None:
         """Notice nodes that have come or gone."""
         if not now and time.monotonic() - self._refreshed < _REFRESH_SECONDS:
@@ -160,7 +165,9 @@ class Nodes:
             gpus = int(accelerated(self._device))
             needs = Needs(0, gpus, 0)
             tickets[self._cluster.submit(on_node.describe, request, needs, [name])] = name
-        for ticket, outcome in _all(self._cluster, tickets):
+        if tickets:
+            listener.waiting(0.0, f"{many(len(tickets), 'node')} asked what they are")
+        for ticket, outcome in _all(self._cluster, tickets, self._cluster.answer_seconds):
             name = tickets[ticket]
             if isinstance(outcome, Lost):
                 self._refuse(name, outcome.why, listener)
@@ -288,7 +295,8 @@ class Nodes:
             cpus = self._found[nodes[0]].facts.cpus
             request = CertificateRequest(self._setting, subjects, cpus)
             devices = max(subject.devices for subject in subjects)
-            needs = Needs(cpus, devices if accelerated(self._device) else 0)
+            gpus = devices if accelerated(self._device) else 0
+            needs = Needs(cpus, gpus, min(CHECK_BYTES, self.limit(nodes)))
             ticket = self._cluster.submit(on_node.certify, request, needs, nodes)
             tickets[ticket] = (kind, name, subjects, number)
         for ticket, outcome in _all(self._cluster, tickets, math.inf):
@@ -307,7 +315,7 @@ class Nodes:
 
 
 def _all(
-    cluster: Cluster, tickets: dict[Ticket, Any], seconds: float = _LOOK_SECONDS
+    cluster: Cluster, tickets: dict[Ticket, Any], seconds: float
 ) -> Iterator[tuple[Ticket, Any]]:
     """All answers as they come; a `Lost` for what has none in time. An exception cancels them."""
     left = dict(tickets)

@@ -103,6 +103,15 @@ class Placement:
         self._kinds: dict[tuple[tuple[str, str], str], str] = {}
         self._load: Counter[str] = Counter()
 
+    def keep(self, case: Case, kind: str) -> None:
+        """A case was measured on a kind of node: what is compared with it will be, too."""
+        shared = comparison_of(case), ""
+        if shared not in self._kinds:
+            self._kinds[shared] = kind
+            self._load[kind] += 1
+        if self._kinds[shared] != kind:
+            self._kinds.setdefault((shared[0], case.framework), kind)
+
     def kind_of(self, case: Case, frameworks: Iterable[str], nodes: Iterable[Node]) -> str | None:
         """The kind of node that measures a case; None where no live node can.
 

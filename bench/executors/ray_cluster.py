@@ -61,6 +61,7 @@ class RayCluster:
 
     window = 2
     shared = False
+    answer_seconds = 300.0  # a cold import from a slow disk takes a minute
 
     def __init__(self, address: str | None = None) -> None:
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")

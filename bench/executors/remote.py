@@ -25,17 +25,22 @@ from bench.executors.cluster import Cluster, Lost, Needs, Ticket
 from bench.executors.nodes import Nodes
 from bench.executors.parcels import Parcel
 from bench.executors.requests import Answer, GroupRequest, Setting
+from bench.harness.certificates import CHECK_BYTES
 from bench.harness.devices import scaled
 from bench.harness.interleaving.grouping import bytes_of
 from bench.harness.listener import Listener
 from bench.harness.matrix import Job
 from bench.harness.measure import NOTHING, Keys, without
+from bench.harness.resumption.run_settings import RunSettings
 from bench.harness.run import Run
-from bench.worker.environment import KEPT
+from bench.training.tracks import track
+from bench.worker.environment import kept
 
 ATTEMPTS = 3
 """Of a group whose node is lost: the first one and two more."""
 _POLL_SECONDS = 1.0
+_PARENT_BYTES = 1 << 30
+"""Of the process that starts workers and has the images, in a job of its own."""
 
 
 @dataclass
@@ -58,11 +63,13 @@ class RemoteExecutor:
 
     def __init__(self, run: Run, cluster: Cluster, threads: int | None = None) -> None:
         self._run, self._cluster = run, cluster
+        begun = RunSettings.read(run.folder)
         name = f"{run.folder.resolve()} {run.dataset.fingerprint}"
+        name += f" {begun.started_at}" if begun else ""  # not one of its name that was removed
         self._setting = Setting(
             sha256(name.encode()).hexdigest()[:16],
             os.environ.get("ALEXBENCH_EXTENSIONS", ""),
-            os.environ.get(KEPT, ""),
+            {name: os.environ[name] for name in kept() if name in os.environ},
             on_node.code(),
         )
         self._nodes = Nodes(cluster, self._setting, threads, len(run.dataset.classes))
@@ -71,7 +78,9 @@ class RemoteExecutor:
         self._running: dict[Ticket, _Attempt] = {}
         self._skipped: list[tuple[Job, str]] = []
         self._parity = True
-        self._devices: tuple[int, ...] = ()
+        self._noted: set[str] = set()
+        # Of the whole run, however little of it is left.
+        self._devices = tuple((begun.options.get("devices") if begun else None) or ())
         self._submitted = self._ended = 0
         self._data: Parcel | None = None
         self._weights: dict[Path, Parcel] = {}
@@ -90,7 +99,9 @@ class RemoteExecutor:
         self._parity = parity
         if not jobs:
             return
-        self._devices = tuple({job.case.devices for job in jobs})
+        self._devices = tuple({*self._devices, *(job.case.devices for job in jobs)})
+        if self._run.store.path.exists():
+            self._nodes.remember(self._run.store)
         self._nodes.look(jobs, listener)
         data = self._run.dataset
         folder = self._run.data_folder
@@ -131,7 +142,7 @@ class RemoteExecutor:
             signals.check()
             self._nodes.refresh(listener)
             yield from self._skip(listener)
-            self._fill()
+            self._fill(listener)
             self._show(listener)
             ended = self._cluster.done(self._running, _POLL_SECONDS)
             attempts = [(self._running.pop(ticket), outcome) for ticket, outcome in ended]
@@ -174,7 +185,7 @@ class RemoteExecutor:
             listener.finished(record)
             yield record
 
-    def _fill(self) -> None:
+    def _fill(self, listener: Listener) -> None:
         """Hand groups to the engine, not more than it can soon begin."""
         begun = Counter(attempt.kind for attempt in self._running.values())
         for kind in list(self._waiting):
@@ -189,8 +200,22 @@ class RemoteExecutor:
                     self._submitted -= 1
                     self._place(attempt.group, attempt.number)
                     continue
+                try:
+                    ticket = self._hand_over(attempt, nodes)
+                except UserError as error:
+                    if not self._running:
+                        raise
+                    # The engine takes no more for now; what runs is not lost for that.
+                    waiting.appendleft(attempt)
+                    self._note_once(f"{error}; tried again when a group has ended", listener)
+                    return
                 begun[kind] += 1
-                self._running[self._hand_over(attempt, nodes)] = attempt
+                self._running[ticket] = attempt
+
+    def _note_once(self, line: str, listener: Listener) -> None:
+        if line not in self._noted:
+            self._noted.add(line)
+            listener.note(line)
 
     def _hand_over(self, attempt: _Attempt, nodes: Sequence[str]) -> Ticket:
         assert self._data is not None
@@ -211,10 +236,20 @@ class RemoteExecutor:
             folder=self._run.folder.resolve() if self._cluster.shared else None,
             save_weights=self._run.save_weights,
         )
-        memory = min(sum(bytes_of(job) for job in attempt.group), self._nodes.limit(nodes))
+        memory = min(self._bytes_of(request), self._nodes.limit(nodes))
         gpus = max(case.devices for case in cases) if accelerated(cases[0].device) else 0
         needs = Needs(facts.cpus, gpus, int(memory))
         return self._cluster.submit(on_node.measure_group, request, needs, nodes)
+
+    def _bytes_of(self, request: GroupRequest) -> float:
+        """Memory of a group; where the engine enforces it, with the process that measures, and
+        what its missing certificates take."""
+        memory = sum(map(bytes_of, request.jobs))
+        if not self._cluster.shared:
+            return memory
+        certified = sum(track(job.case.track).certified for job in request.jobs)
+        checks = CHECK_BYTES * (request.parity and len(request.certificates) < certified)
+        return max(memory, checks) + _PARENT_BYTES
 
     def _end(self, attempt: _Attempt, outcome: Any, listener: Listener) -> Iterator[Record]:
         if isinstance(outcome, Lost):

@@ -21,13 +21,13 @@ class Setting:
     Attributes:
         run: Name of the run on its nodes, the same when it goes on.
         extensions: ``ALEXBENCH_EXTENSIONS`` of the command; a node's own come first.
-        kept: ``ALEXBENCH_KEEP_ENV`` of the command.
+        kept: Variables of the command that its option ``--keep-env`` names, with their values.
         code: Digest of its code that measures; empty: nodes do not compare theirs with it.
     """
 
     run: str
     extensions: str = ""
-    kept: str = ""
+    kept: Mapping[str, str] = field(default_factory=dict)
     code: str = ""
 
 

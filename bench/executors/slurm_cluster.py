@@ -13,11 +13,18 @@ from pathlib import Path
 from typing import Any
 
 from bench.core.errors import UserError
+from bench.core.system.resources import usable_cpus
+from bench.core.text import without_folders
 from bench.executors.cluster import Lost, Needs, Place, Ticket
 from bench.executors.node import measure_group
 from bench.executors.parcels import Parcel
 
 _PARTITION = "partition"
+_WINDOW = 64
+_LOGS = "You can check full logs"
+"""Where submitit's error goes on after the traceback."""
+_DESCRIBE_MINUTES = 10
+"""Time limit of a job that says what its node is: a short one is scheduled sooner."""
 
 
 def _on_node(function: Callable[..., Any], request: Any) -> tuple[str, Any]:
@@ -37,13 +44,14 @@ class SlurmCluster:
         threads: CPUs of every job.
     """
 
-    window = 64
     shared = True
+    answer_seconds = math.inf  # a job may wait for hours in the queue
 
     def __init__(self, address: str | None, folder: Path, hours: float, threads: int) -> None:
         import submitit  # noqa: PLC0415
 
         self._local = address == "local"
+        self.window = max(1, len(usable_cpus()) // threads) if self._local else _WINDOW
         cluster = "local" if self._local else "slurm"
         self._executor = submitit.AutoExecutor(folder=folder, cluster=cluster)
         partition, _, constraint = (address or "").partition(":")
@@ -69,8 +77,10 @@ class SlurmCluster:
     ) -> Ticket:
         """A job; one that measures has its node for itself."""
         options = dict(self._options)
-        if needs.memory:
-            options["mem_gb"] = max(1.0, round(needs.memory / 2**30, 1))
+        if not needs.cpus:
+            options["timeout_min"] = min(_DESCRIBE_MINUTES, options["timeout_min"])
+        if needs.memory:  # rounded down: not more than the node has
+            options["mem_gb"] = max(1.0, math.floor(10 * needs.memory / 2**30) / 10)
         if needs.gpus:
             options["gpus_per_node"] = needs.gpus
         if needs.cpus and not self._local:
@@ -114,13 +124,14 @@ def _outcome(job: Any) -> Any:
                 getattr(job.paths, name).unlink(missing_ok=True)
         return found
     state = str(job.state).split()[0].upper()
-    lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()]
+    trace = str(error).partition(_LOGS)[0]
+    lines = [line.strip() for line in trace.splitlines() if line.strip(" -")]
     if state.startswith("OUT_OF_ME"):
         return Lost("Slurm has ended it: out of memory", "oom")
     if state.startswith("TIMEOUT"):
         return Lost("Slurm has ended it: its time limit", "timeout", again=False)
     if type(error).__name__ == "FailedJobError":  # raised by the function itself
-        return Lost(lines[-1] if lines else "no reason given", again=False)
+        return Lost(without_folders(lines[-1]) if lines else "no reason given", again=False)
     return Lost(f"its job was lost ({state})")
 
 

@@ -40,7 +40,7 @@ Progress = Callable[[float, str], None]
 CERTIFIED_PACKAGES = ("core", "networks", "data", "training", "parity")
 """Packages of ``bench`` whose code a certificate depends on: the parity check and all below it."""
 
-_CHECK_BYTES = 6 << 30
+CHECK_BYTES = 6 << 30
 """Memory of one parity check: float64 weights, gradients and optimiser slots, in the framework and
 in the reference."""
 
@@ -145,7 +145,7 @@ class _ParityChecks:
         most = max(1, len(cpus) // 2) if any(accelerated(s.device) for s in subjects) else len(cpus)
         # A check of several devices needs a CPU for each.
         most //= max((s.devices for s in subjects), default=1)
-        places = max(1, min(len(groups), most, usable_memory() // _CHECK_BYTES))
+        places = max(1, min(len(groups), most, usable_memory() // CHECK_BYTES))
         self._shares: Queue[list[int]] = Queue()
         for place in range(places):
             self._shares.put(cpus[place::places])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from time import sleep
 from typing import Any
 
@@ -15,6 +16,7 @@ import psutil
 from bench.core.system import resources
 from bench.core.system.machine import OTHERS, STEAL, Monitor
 from bench.core.system.resources import usable_cpus
+from bench.worker.process import orphan_seconds
 
 MACHINE_STATE = "machine_state"
 """Key of a record's ``environment``."""
@@ -39,12 +41,17 @@ class Observer:
 
     def __init__(self) -> None:
         self._swapped = _swapped_bytes()
-        self._monitor = Monitor(usable_cpus())
+        self._orphans = orphan_seconds()
+        self._cpus = usable_cpus()
+        self._monitor = Monitor(self._cpus)
 
     def state(self) -> dict[str, Any]:
         """``others``, ``steal`` and ``throttled`` (shares of the CPUs), ``load`` (of the last
         minute) and ``swapped_bytes`` (in and out, by all processes); None where it is not shown."""
         found = self._monitor.end()
+        if found.others is not None:  # the ranks of our own trainings are no others
+            own = (orphan_seconds() - self._orphans) / (found.seconds * len(self._cpus))
+            found = replace(found, others=max(0.0, found.others - own))
         shares = {name: getattr(found, name) for name in ("others", "steal", "throttled", "load")}
         rounded = {name: None if v is None else round(v, 4) for name, v in shares.items()}
         before, after = self._swapped, _swapped_bytes()

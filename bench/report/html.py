@@ -149,6 +149,11 @@ def _older(older: Sequence[Record], newest: Iterable[Record]) -> list[str]:
             f"{record.case.id}, {record.kind}: measured more than once; the one of {when} is left "
             "out, a later one is shown"
         )
+        if later.started_at < record.started_at:
+            line = (
+                f"{record.case.id}, {record.kind}: {record.status} at {when}; the result of before "
+                "is shown"
+            )
         same = identical(record, later)
         lines.append(f"{line} ({same})." if same else f"{line}.")
     return lines

@@ -15,6 +15,9 @@ from bench.stats.estimates import UNKNOWN as UNKNOWN
 from bench.stats.estimates import Estimate, mean_estimate
 from bench.stats.intervals import CONFIDENCE
 
+_ROUNDING = 1e-12
+"""Two differences of accuracies that differ by less are the same."""
+
 
 def paired_difference(ours: Mapping[int, float], theirs: Mapping[int, float]) -> Estimate:
     """Mean of ours minus theirs over the seeds that both have, with its paired t interval.
@@ -24,11 +27,20 @@ def paired_difference(ours: Mapping[int, float], theirs: Mapping[int, float]) ->
         theirs: The same of the other side.
 
     Returns:
-        Not a number without a shared seed; no interval with one.
+        Not a number without a shared seed; no interval with one, and with two that differ by the
+        same amount: accuracies are multiples of one image, so that two of them soon do.
     """
     shared = sorted(ours.keys() & theirs.keys())
     differences = [ours[seed] - theirs[seed] for seed in shared]
-    return mean_estimate(differences) if differences else UNKNOWN
+    if not differences:
+        return UNKNOWN
+    found = mean_estimate(differences)
+    by_chance = len(shared) == 2 and abs(found.value) > 0 and _spread(differences) < _ROUNDING
+    return Estimate(found.value, None, None) if by_chance else found
+
+
+def _spread(values: Sequence[float]) -> float:
+    return max(values) - min(values)
 
 
 def welch_difference(ours: Sequence[float], theirs: Sequence[float]) -> Estimate:

@@ -17,7 +17,7 @@ from bench.core.errors import UserError
 from bench.core.files import temporary_directory
 from bench.core.limits import Limits
 from bench.core.system.devices import parse
-from bench.core.system.resources import usable_cpus
+from bench.core.system.resources import bound, usable_cpus
 from bench.core.text import headline
 from bench.networks.architecture import Architecture
 from bench.training.frameworks import Framework, framework
@@ -271,21 +271,26 @@ def _one_line(row: Framework, function: str, error: WorkerError) -> str:
     return f"{row.name}: {function}: {line}"
 
 
-def bare_start(case: Case) -> float | None:
+def bare_start(case: Case, cpus: Sequence[int] = ()) -> float | None:
     """Seconds of the shortest process that takes one step of the case's network.
 
     In the environment of a worker, from the start of the process to the end of the step. None for
     a framework without such a process, or where it fails.
+
+    Args:
+        case: Of the worker.
+        cpus: CPUs that the process is bound to; by default all that this one may use.
     """
     module = framework(case.framework).bare_start
     if module is None:
         return None
     arguments = (case.variant, str(case.input_size), str(case.batch_size))
-    with temporary_directory() as home:
+    own = sorted(cpus) or usable_cpus()
+    with temporary_directory() as home, bound(own):
         began = perf_counter()
         with subprocess.Popen(
             [sys.executable, "-m", module, *arguments],
-            env=environment(case, Path(home), threads=len(usable_cpus())),
+            env=environment(case, Path(home), threads=len(own)),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -14,9 +14,12 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 from typing import Any, Self
+
+import psutil
 
 from bench.core import signals
 from bench.core.case import Case
@@ -26,20 +29,38 @@ from bench.worker.environment import environment
 from bench.worker.events import LONGEST_LINE, Event, Fields, parse
 
 OnProgress = Callable[[float, str], None]
-"""Called with the share that is done, and a note."""
+"""Called with the share that is done, 0 to 1, and a few words."""
 
 
 def unheard(done: float, note: str) -> None:
     """Progress that nobody shows."""
 
 
-"""Called with the share that is done, 0 to 1, and a few words."""
-
 _TAIL_LINES = 12
 _TAIL_BYTES = 1 << 16
 _POLL_SECONDS = 1.0
 """How often a silent worker is checked for life: when it dies, a child of its own may hold the pipe
 open, and no end of file would ever come."""
+
+
+class _Orphans:
+    seconds = 0.0
+
+
+def orphan_seconds() -> float:
+    """CPU seconds of what workers had started, as the other ranks of a data-parallel training, and
+    that was killed with them: nobody waits for it, so that no count of ended children has it."""
+    return _Orphans.seconds
+
+
+def _seconds_of_children(pid: int) -> float:
+    found = 0.0
+    with suppress(psutil.Error):
+        for child in psutil.Process(pid).children(recursive=True):
+            with suppress(psutil.Error):
+                times = child.cpu_times()
+                found += times.user + times.system
+    return found
 
 
 class WorkerError(Exception):
@@ -116,6 +137,8 @@ class WorkerProcess:
             pass  # it is dead, and the next request reports that
 
     def _kill(self) -> None:
+        if self._process.returncode is None:
+            _Orphans.seconds += _seconds_of_children(self._process.pid)
         self._signal(signal.SIGKILL)
         self._process.wait()
 

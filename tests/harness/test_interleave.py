@@ -232,7 +232,7 @@ def test_a_start_is_held_against_a_bare_one_while_the_worker_rests(
 ) -> None:
     awake: list[set[str]] = []
 
-    def bare(case: Any) -> float:
+    def bare(case: Any, cpus: Any) -> float:
         awake.append(set(script.awake))
         return 1.25
 

@@ -361,7 +361,7 @@ def test_frameworks_that_start_from_other_weights_are_said_to():
 
 def test_means_are_of_the_seeds_that_both_have():
     """ "1.0 points more: 71.6 % and 72.9 %": the means were of all seeds of each side."""
-    said = sentence(LEARNING, learned((0.700, 0.712, 0.750, 0.752), (0.7101, 0.7221)))
+    said = sentence(LEARNING, learned((0.700, 0.712, 0.750, 0.752), (0.7101, 0.7222)))
     assert "1.0 points more test accuracy than PyTorch" in said
     assert "71.6 % and 70.6 % over the 2 seeds that both have" in said
 

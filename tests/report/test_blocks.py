@@ -58,7 +58,7 @@ def test_a_comparison_is_of_the_accuracies_of_two_runs_on_whatever_images(page):
     runs = (("first", 0.52, DATASET, "02"), ("second", 0.5, OTHER_DATASET, "03"))
     for run, accuracy, data, day in runs:
         begun = f"2025-01-{day}T03:04:05+00:00"  # two measurements, no copies of one
-        for seed in range(2):
+        for seed in range(3):
             record = make_record(kind="accuracy", seed=seed, dataset=data, started_at=begun)
             store = RecordStore(page.parents[1] / "results" / run)
             store.append(replace(record, samples=(accuracy + 0.01 * seed,)))
@@ -66,7 +66,7 @@ def test_a_comparison_is_of_the_accuracies_of_two_runs_on_whatever_images(page):
     text = written(page, f"{comment.format('first,second')}\n<!-- /table -->\n")
     _, _, row = [line for line in text.splitlines() if line.startswith("|")]
     assert [cell.strip() for cell in row.split("|")[1:-1]] == [
-        *("cifar-bn", "2", "-2.0 [-2.0, -2.0]", "lower")
+        *("cifar-bn", "3", "-2.0 [-2.0, -2.0]", "lower")
     ]
     with pytest.raises(UserError, match="of two runs; give run=A,B"):
         written(page, f"{comment.format('first')}\n<!-- /table -->\n")

@@ -21,6 +21,7 @@ class FakeCluster:
     """Each request runs when it is waited for, on the first of its nodes that lives."""
 
     window = 2
+    answer_seconds = 300.0
 
     def __init__(self, *names: str, shared: bool = True) -> None:
         self.shared = shared

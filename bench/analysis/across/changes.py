@@ -17,9 +17,11 @@ from importlib.util import find_spec
 import numpy as np
 
 from bench.analysis.across.series import Point, Series, series_of
+from bench.analysis.doubts import doubt_of
 from bench.analysis.runs import Run
 from bench.analysis.speeds import speeds_of, with_conditions
 from bench.core.kinds import kind
+from bench.core.system.machine import TOLERATED, disturbed_share
 from bench.stats.estimates import Estimate, unpaired
 from bench.stats.seeds import welch_difference
 from bench.stats.verdicts import ACCURACY, INCONCLUSIVE, TIE, Verdict, speed_verdict, verdict
@@ -143,11 +145,22 @@ def _change(before: Sequence[Point], after: Sequence[Point], timed: bool, place:
 
 
 def _speeds(before: Sequence[Point], after: Sequence[Point]) -> tuple[Estimate, Verdict]:
-    """Ratio of levels of runs: each run counts as what a process is within a run."""
+    """Ratio of levels of runs: each run counts as what a process is within a run.
+
+    Runs that give no verdict, as disturbed ones, are left out where enough others are there.
+    """
+    calm = [[point for point in side if not _is_doubtful(point)] for side in (before, after)]
+    if min(map(len, calm)) >= LEAST:
+        before, after = calm
     sides = [[_pooled(point) for point in side] for side in (after, before)]
     records = [record for point in (*before, *after) for record in point.records]
     ratio = with_conditions(unpaired(*sides), records)
     return ratio.ratio, speed_verdict(ratio)
+
+
+def _is_doubtful(point: Point) -> bool:
+    shares = [disturbed_share(record.metrics) for record in point.records]
+    return max(shares, default=0.0) > TOLERATED or bool(doubt_of(point.records))
 
 
 def _pooled(point: Point) -> list[float]:

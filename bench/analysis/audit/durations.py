@@ -70,7 +70,8 @@ def _slept(measured: Measured) -> Found:
         names = {name for _, name in group}
         low, high = group[0][0], group[-1][0]
         others = [s for s, name in measured if name in names and abs(s / low - 1) > APART]
-        if len(names) >= SEVERAL and others:
+        by_chance = _chance(group, measured, low * SAME) >= BY_CHANCE
+        if len(names) >= SEVERAL and others and not by_chance:
             yield (
                 "",
                 f"{len(group)} of {len(measured)} epochs of {len(names)} cases last "

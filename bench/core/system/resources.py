@@ -11,6 +11,7 @@ import math
 import os
 import platform
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from bench.core.errors import UserError
@@ -44,6 +45,17 @@ def bind(cpus: Iterable[int]) -> None:
     """Bind this process to CPUs; without effect where the system binds no process."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, cpus)
+
+
+@contextmanager
+def bound(cpus: Iterable[int]) -> Iterator[None]:
+    """A block in which this thread, and what it starts, is bound to CPUs."""
+    before = affinity()
+    bind(cpus)
+    try:
+        yield
+    finally:
+        bind(before)
 
 
 def check_measuring() -> None:

@@ -29,6 +29,7 @@ from bench.core.limits import Limits
 from bench.core.samples import Block
 from bench.core.system.devices import accelerated
 from bench.core.system.machine import BlockState
+from bench.core.system.resources import usable_cpus
 from bench.harness.interleaving.grouping import in_round
 from bench.harness.matrix import Job, Task
 from bench.harness.results import TimedBlock, checked, checked_block, checked_states
@@ -211,7 +212,9 @@ class InterleavedRun:
                 found = slot.use(self._on_progress).measure(kind, self._on_progress)
                 answer = checked(found, kind)
                 if row_of(kind).startup and self._limits.bare_start:
-                    answer["metrics"] |= _bare_start_seconds(slot, perf_counter() - began)
+                    answer["metrics"] |= _bare_start_seconds(
+                        slot, perf_counter() - began, self._limits
+                    )
                 states = checked_states(answer)
                 block = TimedBlock(answer["samples"], states[0] if len(states) == 1 else None)
                 task_results.add(process, 0, block)
@@ -334,9 +337,10 @@ def _disturbed(turn: Turn) -> bool:
     return any(block.state.disturbed for block in turn.values() if block.state)
 
 
-def _bare_start_seconds(slot: Slot, worker_seconds: float) -> dict[str, float]:
+def _bare_start_seconds(slot: Slot, worker_seconds: float, limits: Limits) -> dict[str, float]:
     """Start-up as the parent sees it, from the start of the process to the end of the first step,
-    next to that of the shortest process that takes a step."""
+    next to that of the shortest process that takes a step, on the same CPUs."""
     slot.rest()
-    bare = bare_start(slot.job.case)
+    case = slot.job.case
+    bare = bare_start(case, limits.cpus_of(case.devices, usable_cpus()))
     return {} if bare is None else {"worker_seconds": worker_seconds, "bare_seconds": bare}

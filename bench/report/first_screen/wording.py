@@ -46,11 +46,13 @@ def speed_sentence(subject: Subject, versus: Ratio) -> str:
     """What a ratio of speeds says, without a full stop."""
     one, other = subject.one, subject.other
     verdict, ratio = speed_verdict(versus), versus.ratio
+    apart = "" if versus.pairs else ", not interleaved"
     if verdict.word == TIE:
         bound = speed_bound(ratio)
-        return f"no difference of {bound} was found between {one} and {other} in {subject.noun}"
+        words = f"no difference of {bound} was found between {one} and {other} in {subject.noun}"
+        return f"{words}{apart}"
     if verdict.word != INCONCLUSIVE:
-        return f"{one} {subject.verb} {change(ratio, other)}"
+        return f"{one} {subject.verb} {change(ratio, other)}{apart}"
     who = f"{one} compared with {other} in {subject.noun} is inconclusive"
     if verdict.reason == WIDE:
         return f"{who}: {_reach(ratio)}{_undetectable(versus.detectable)}"

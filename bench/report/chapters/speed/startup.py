@@ -11,6 +11,7 @@ from matplotlib.patches import Patch
 from bench.analysis.experiments import Experiment, labels
 from bench.analysis.results import Results
 from bench.analysis.rows import Row, counts, identity, mean_over_seeds
+from bench.analysis.values import value_of
 from bench.core.records import Record
 from bench.report.captions import With
 from bench.report.columns import Column, how, number, seeds_of, who
@@ -28,6 +29,7 @@ from bench.report.plot_style import (
 )
 from bench.report.report import Part
 from bench.report.table import Chart, Table
+from bench.stats.estimates import UNKNOWN
 
 _PARTS = {
     "import_seconds": ("import", "#4677a8"),
@@ -43,7 +45,7 @@ def startup_rows(results: Results) -> list[Row]:
     for experiment in results.experiments("startup"):
         row = identity(experiment, results.data) | counts(experiment)
         row |= results.comparability(experiment)
-        seconds = mean_over_seeds([s for r in experiment.ok for s in r.samples])
+        seconds = value_of(experiment.ok) if experiment.ok else UNKNOWN
         row |= {"seconds": seconds.value, "low": seconds.low, "high": seconds.high}
         for part in _PARTS:
             found = [r.metrics[part] for r in experiment.ok if r.metrics.get(part) is not None]
