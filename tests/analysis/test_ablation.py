@@ -402,3 +402,38 @@ def test_nothing_of_the_plot_is_cut_off(tmp_path: Path) -> None:
                 assert whole.x0 <= box.x0
                 assert box.x1 <= whole.x1
             assert np.isfinite(axes.dataLim.get_points()).all()
+
+
+def test_a_resumed_training_has_no_steady_rate() -> None:
+    """Trace and compile of its second process are in a stretch between two evaluations."""
+    record = next(r for r in make_waterfall() if r.ok)
+    assert steady_rate(record) is not None
+    assert steady_rate(replace(record, metrics={**record.metrics, "parts": 2})) is None
+
+
+def test_images_per_second_of_two_machines_are_not_compared() -> None:
+    records = [
+        replace(record, environment={**record.environment, "cpu": "another"})
+        if record.case.framework == "keras-tensorflow"
+        else record
+        for record in make_waterfall()
+    ]
+    rows = ablation_rows(records, DATA)
+    gaps = [row for row in rows if row["status"] == "gap" and "tensorflow" in row["framework"]]
+    assert gaps
+    for gap in gaps:
+        assert math.isnan(gap["ratio"])
+        assert not math.isnan(gap["delta"])
+        assert gap["not_compared"].startswith("in images/s: cpu another against ")
+    own = row(rows, "keras-tensorflow", "bn-momentum")
+    assert own["ratio"] > 0
+    assert "in images/s: cpu another against" in as_markdown(TABLE, records)
+
+
+def test_a_gap_has_the_sign_of_a_caveat_at_either_end() -> None:
+    caveat = {"on": "all", "why": "elsewhere"}
+    records = [
+        replace(record, caveats=(caveat,)) if record.case.defaults == OWN else record
+        for record in make_waterfall()
+    ]
+    assert all("‡" in line.partition(":")[0] for line in gap_lines(ablation_rows(records, DATA)))

@@ -343,3 +343,19 @@ def test_the_latest_of_a_history_has_the_difference_of_its_interval() -> None:
     (series,) = series_of(runs)
     assert series.last is not None
     assert series.last.comparison.difference == pytest.approx(2.0)
+
+
+def test_a_disturbed_run_hides_no_change() -> None:
+    runs = over_days([1, 1.01, 0.99, 1, 1.01, 1.2, 1.21, 1.19, 1.2])
+    (record,) = runs[2].records
+    disturbed = replace(record, metrics={**record.metrics, "disturbed": 0.3})
+    runs[2] = replace(runs[2], records=(disturbed,))
+    (history,) = histories(runs)
+    assert [change.verdict for change in history.changes] == ["slower"]
+
+
+def test_a_value_whose_seconds_are_no_measurement_is_not_shown() -> None:
+    caveat = {"on": "seconds", "why": "other work ran"}
+    record = make_record(kind="latency")
+    assert value_of([record]).endswith(" ms")
+    assert value_of([replace(record, caveats=(caveat,))]) == "—"

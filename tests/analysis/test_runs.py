@@ -1,15 +1,18 @@
 """Runs by the paths of a command line: folders, files, patterns with strangers in them."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import bench
+from bench.analysis.comparison.mixed import with_mixed_seeds_noted
 from bench.analysis.runs import Filter, read
 from bench.core.errors import UserError
 from bench.core.records import Record, RecordStore
 from bench.core.run_paths import find, folder_of
+from bench.report.html import merge
 from tests.support.synthetic_records.synthetic import make_failure, make_record
 
 
@@ -118,3 +121,34 @@ def test_a_filter_takes_what_has_all_of_its_values(results: Path) -> None:
         Filter({"framework": ("keras-jax",)}, cases=(runs[0].records[0].case.id,)).of(runs)
     assert Filter(kinds=("latency",)).takes(make_failure("latency"))
     assert not Filter(kinds=("latency",)).takes(make_failure("accuracy"))
+
+
+def test_runs_of_one_name_have_their_folders_in_it_everywhere(tmp_path: Path) -> None:
+    paths = [
+        store(tmp_path / host / "results" / "night", make_record(seed=seed, kind="accuracy"))
+        for seed, host in enumerate("ab")
+    ]
+    names = ["a/results/night", "b/results/night"]
+    found = read(paths)
+    assert [run.name for run in found] == names
+    assert [run.records[0].run for run in found] == names
+    merged = merge(paths)
+    assert [record.run for record in merged.records] == names
+    assert list(merged.begun) == names
+
+
+def test_seeds_of_two_kinds_of_node_or_versions_are_noted() -> None:
+    def measured(seed: int, **environment: object) -> Record:
+        record = make_record(kind="accuracy", seed=seed, run="night")
+        return replace(record, environment={**record.environment, **environment})
+
+    alike = [measured(seed, node={"label": str(seed), "kind": "a"}) for seed in range(2)]
+    assert with_mixed_seeds_noted(alike) == alike
+    unlike = [alike[0], measured(1, node={"label": "1", "kind": "b"}, cpu="another")]
+    noted = with_mixed_seeds_noted(unlike)
+    assert all("seeds of 2 kinds of node under unlike" in r.caveats[0]["why"] for r in noted)
+    versions = [
+        replace(measured(seed, versions={"torch": version}), run=version)
+        for seed, version in enumerate(("2.14", "2.15"))
+    ]
+    assert "versions.torch" in with_mixed_seeds_noted(versions)[0].caveats[0]["why"]

@@ -576,3 +576,30 @@ def test_a_block_of_a_page_has_the_answers(tmp_path):
     assert "- **Who trains faster here?** Keras on TensorFlow trains cifar-bn 12 % faster" in text
     assert stale(page, write=False) == []
     assert len(markdown([])[0].splitlines()) == 6
+
+
+def test_speeds_that_did_not_run_interleaved_say_so():
+    pytorch, keras = timed([1.5] * 3, processes=4)
+    alone = {"interleaving": {**keras.metrics["interleaving"], "group": "another"}}
+    said = sentence(TRAINING, [pytorch, replace(keras, metrics=alone)])
+    assert "50 % faster than PyTorch" in said
+    assert ", not interleaved (" in said
+    assert "not interleaved" not in sentence(TRAINING, timed([1.5] * 3))
+
+
+def test_pretrained_weights_without_a_certificate_are_named_as_measured():
+    records = [
+        replace(record, case=replace(record.case, track="closed"), parity=FAILED_PARITY)
+        for start in ({}, {"init": "scratch", "weights": None})
+        for record in pretrained((0.7, 0.71), **start)
+    ]
+    said = sentence(PRETRAINING, records)
+    assert said.startswith("Measured in this run, but not compared: 2 of 2 rows have no passed")
+
+
+def test_a_new_last_layer_of_as_many_classes_is_compared_with_the_sources_own():
+    ours = pretrained((0.7, 0.71), head="replace-last")
+    theirs = pretrained((0.5, 0.51), init="scratch", weights=None, recipe="standard")
+    said = sentence(PRETRAINING, [*ours, *theirs])
+    assert "20.0 points more" in said
+    assert "not measured" not in said

@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from bench.analysis.experiments import latest
 from bench.analysis.frame import COLUMNS, frame_of
 from bench.cli.commands import export as command
 from bench.core.case import Case
@@ -25,7 +26,12 @@ from bench.report.export.tables import FORMATS, RECORDS, export, latex
 from bench.report.html import write_results
 from bench.report.tables import frame
 from tests.support import bencher_formats
-from tests.support.synthetic_records.synthetic import make_failure, make_record, make_run
+from tests.support.synthetic_records.synthetic import (
+    OTHER_DATASET,
+    make_failure,
+    make_record,
+    make_run,
+)
 
 PUBLISHED = Path(__file__).parents[2] / "results"
 STATS = {"mean": 1.0, "stddev": 0, "median": 1.0, "iqr": 0.0}
@@ -310,3 +316,28 @@ def test_a_writer_without_its_package_is_one_line(
     monkeypatch.setattr("bench.report.export.curves.find_spec", lambda _: None)
     with pytest.raises(UserError, match=rf"{module} is not installed: pip install 'alexbench\["):
         curves.WRITERS[to]([], "somewhere")
+
+
+def test_a_table_of_two_runs_has_each_case_once() -> None:
+    """Two runs of one seed are no two seeds: as in a report of both."""
+    first, again = (
+        make_record(kind="accuracy", samples=(value,), run=run, started_at=f"2025-01-0{day}T00:00")
+        for day, (run, value) in enumerate((("one", 0.5), ("two", 0.6)), start=1)
+    )
+    found = READERS["csv"](export([again, first], "csv", "accuracy"))
+    assert found[["seeds", "accuracy", "run"]].values.tolist() == [[1, 0.6, "two"]]
+
+
+@pytest.mark.parametrize("to", benchmarks.FORMATS)
+def test_services_get_results_on_one_data_set(to: str) -> None:
+    records = [make_record(), make_record(dataset=OTHER_DATASET)]
+    with pytest.raises(UserError, match="records of several data"):
+        benchmarks.FORMATS[to](records)
+    assert benchmarks.FORMATS[to](records[:1])
+
+
+def test_a_later_failure_keeps_the_result_of_before() -> None:
+    done = make_record(started_at="2025-01-01T00:00:00+00:00")
+    lost = make_failure("latency", started_at="2025-01-02T00:00:00+00:00", status="oom")
+    assert latest([done, lost])[0] == latest([lost, done])[0] == [done]
+    assert json.loads(benchmarks.FORMATS["bencher"]([done, lost]))

@@ -6,7 +6,9 @@ import dataclasses
 import re
 
 from bench.analysis.rows import Row, accuracy_rows
+from bench.report.chapters.learning import divergence
 from bench.report.chapters.learning.accuracy import with_and_without_weights
+from bench.report.chapters.speed import break_even
 from bench.report.leads import compared, extremes, who_among
 from tests.support.parts import results_of
 from tests.support.synthetic_records.synthetic import make_record
@@ -87,3 +89,42 @@ def test_pretrained_networks_stand_next_to_the_best_one_from_scratch() -> None:
     said = with_and_without_weights(accuracy_rows(results_of(records)))
     assert re.findall(r"(\d+)\.0 %", said) == ["90", "89", "88", "50"]
     assert "50.0 % (scratch, recipe recipe-50)" in said
+
+
+def test_a_refused_training_is_not_said_to_stay_with_the_reference() -> None:
+    rows = [
+        {
+            **dataclasses.asdict(make_record(kind="accuracy", framework="keras-jax").case),
+            "reference": "pytorch",
+            "first_difference": None,
+            "divergence_step_0.01": None,
+        }
+    ]
+    assert divergence.lead(rows) == ""
+    together = [{**rows[0], "first_difference": 1e-7}]
+    assert "1 of 1: not within the steps compared." in divergence.lead(together)
+
+
+def test_a_caveat_on_one_start_takes_no_start_out_of_the_comparison() -> None:
+    caveat = {"on": "accuracy", "why": "measured elsewhere"}
+    records = [
+        make_record(kind="accuracy", samples=(0.684,), init="pretrained", weights="bvlc"),
+        make_record(kind="accuracy", samples=(0.354,), caveats=(caveat,)),
+    ]
+    said = with_and_without_weights(accuracy_rows(results_of(records)))
+    assert said == (
+        "Test accuracy of cifar-bn in pytorch: 68.4 % (pretrained bvlc, fine-tuned, recipe "
+        "steady) and 35.4 % (scratch, recipe steady) ‡."
+    )
+
+
+def test_batches_of_one_network_are_told_apart_in_a_lead() -> None:
+    case = dataclasses.asdict(make_record(kind="train_throughput").case)
+    common = {"reference": "keras-jax", "reference_precision": case["precision"]}
+    rows = [
+        {**case, **common, "batch_size": batch, "verdict": break_even.AHEAD, "images": images}
+        for batch, images in ((128, 205.0), (256, 410.0))
+    ]
+    said = break_even.lead(rows)
+    assert "cifar-bn · batch 128: " in said
+    assert "cifar-bn · batch 256: " in said

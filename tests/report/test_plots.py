@@ -14,7 +14,7 @@ from bench.core.records import RecordStore
 from bench.report import plots as report_plots
 from bench.report.chapters import TABLES
 from bench.report.chapters.learning.accuracy import accuracy_curves, accuracy_vs_throughput
-from bench.report.chapters.learning.accuracy_differences import DIFFERENCES
+from bench.report.chapters.learning.accuracy_differences import DIFFERENCES, difference_rows
 from bench.report.chapters.learning.per_class import _DARK, _LIGHT, confusion, per_class
 from bench.report.chapters.speed.interleaved import SPEEDS
 from bench.report.chapters.speed.latency import latency
@@ -43,7 +43,7 @@ from bench.report.plot_style import (
 from bench.report.plots import CHARTS, write_plots
 from bench.report.report import Part, Report
 from bench.training.tracks import TRACKS
-from tests.support.parts import part_of, row_names
+from tests.support.parts import part_of, results_of, row_names
 from tests.support.synthetic_records.synthetic import (
     FRAMEWORKS,
     OTHER_DATASET,
@@ -704,3 +704,40 @@ def test_a_plot_that_fails_is_an_error_or_a_line(tmp_path, monkeypatch):
     assert write_plots([make_record()], tmp_path, failed) == []
     (line,) = failed
     assert line.endswith(": ValueError: planted failure")
+
+
+@pytest.mark.parametrize("drawn", [accuracy_curves, per_class, accuracy_vs_throughput])
+def test_two_precisions_of_a_framework_have_names_and_looks_of_their_own(drawn):
+    records = [
+        make_record(kind=kind, precision=precision, track="tuned")
+        for precision in ("float32", "bfloat16")
+        for kind in ("accuracy", "train_throughput")
+    ]
+    (legend,) = draw(drawn, records).figure.legends
+    words = [text.get_text() for text in legend.get_texts()]
+    assert words[:2] == ["pytorch bfloat16", "pytorch float32"]
+
+
+def test_rows_of_two_precisions_have_names_of_their_own_in_a_forest():
+    records = [
+        make_record(kind="accuracy", precision=precision, track="tuned", framework=name, seed=seed)
+        for precision in ("float32", "bfloat16")
+        for name in ("pytorch", "keras-jax")
+        for seed in range(2)
+    ]
+    (axes,) = draw(DIFFERENCES.draw, records).figure.axes
+    names = row_names(axes)
+    assert len(set(names)) == len(names) == 3
+    assert any("keras-jax float32" in name for name in names)
+    told = {row["reference"] for row in difference_rows(results_of(records))}
+    assert told == {"pytorch bfloat16"}
+
+
+def test_memory_of_two_recipes_is_one_bar_of_the_first():
+    records = [make_record(kind="accuracy", recipe=recipe) for recipe in ("quick", "standard")]
+    figure = draw(memory, records).figure
+    words = [
+        text.get_text() for axes in figure.axes for text in [*axes.texts, *axes.get_yticklabels()]
+    ]
+    assert words.count("pytorch") == 1
+    assert not any("not comparable" in word for word in words)

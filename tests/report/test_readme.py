@@ -50,3 +50,13 @@ def test_an_overview_has_one_table_for_the_tracks_it_is_asked_for():
     assert rows
     assert all(row.startswith("| closed ") for row in rows)
     assert overview(records, ["no-such-track"]) == []
+
+
+def test_latency_stands_with_its_network_where_that_has_two_recipes():
+    kinds = ("accuracy", "train_throughput", "latency")
+    records = [make_record(kind=kind) for kind in kinds]
+    records.append(make_record(kind="accuracy", recipe="another"))
+    rows = [line for line in overview(records)[0].splitlines() if "pytorch" in line]
+    assert len(rows) == 2
+    assert [row.split("|")[8].strip() == "—" for row in rows] == [False, True]
+    assert not any("batch 1" in row for row in rows)

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from bench.analysis.experiments import by_dataset, labels, latest
+from bench.analysis.values import value_of
 from bench.core.records import RecordStore
 from bench.core.text import without_folders
 from bench.report.blocks import stale
@@ -645,3 +646,45 @@ def test_two_forms_of_weight_decay_are_named(track: str, recipe: str, words: str
         assert [line for line in notes if "decay" in line] == ([words] if words else [])
     alone = sections(TABLE["accuracy"], both[:2])
     assert not any("decay" in line for section in alone for line in section.notes)
+
+
+def test_a_track_whose_rows_are_all_removed_is_named_below_the_others() -> None:
+    caveat = {"on": "seconds", "why": "other work ran"}
+    records = [
+        make_record(kind="inference", caveats=(caveat,)),
+        make_record(kind="inference", track="idiomatic"),
+    ]
+    text = as_markdown(TABLE["throughput"], records)
+    assert (
+        "‡ Removed, since the seconds are no measurement: inference of cifar-bn in pytorch in the "
+        "closed track: other work ran"
+    ) in text
+
+
+def test_training_takes_as_long_as_one_that_went_to_its_end() -> None:
+    whole, stopped = (make_record(kind="accuracy", seed=seed) for seed in range(2))
+    gone = {**stopped.metrics, "diverged": True, "train_seconds": 4.0, "train_images": 10}
+    found = only("accuracy", [whole, replace(stopped, metrics=gone)])
+    assert found["train_seconds"] == whole.metrics["train_seconds"]
+    assert found["train_images"] == whole.metrics["train_images"]
+    assert found["diverged"] == 1
+
+
+def test_the_reference_has_its_precision_where_it_has_several() -> None:
+    records = [
+        make_record(kind="inference", precision=precision, track="idiomatic", framework=name)
+        for name, precision in (
+            ("pytorch", "bfloat16"),
+            ("pytorch", "float32"),
+            ("keras-jax", "float32"),
+        )
+    ]
+    assert set(frame(TABLE["throughput"], records)["reference"]) == {"pytorch bfloat16"}
+
+
+def test_the_interval_of_two_starts_is_that_of_levels_and_positive() -> None:
+    record = make_record(kind="startup", samples=(3.7, 4.9))
+    found = only("startup", [record])
+    value = value_of([record])
+    assert (found["seconds"], found["low"], found["high"]) == pytest.approx(value)
+    assert found["low"] > 0

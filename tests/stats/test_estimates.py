@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from bench.stats import estimates as stats
 from bench.stats import intervals
+from bench.stats.seeds import paired_difference
 from tests.stats.coverage import coverage
 
 SECONDS = st.floats(1e-6, 1e4)
@@ -200,3 +201,10 @@ def test_equal_seeds_are_exact():
 def test_mean_of_nothing_is_an_error():
     with pytest.raises(ValueError, match="needs a value"):
         stats.mean_estimate([])
+
+
+def test_two_seeds_that_differ_by_one_image_say_nothing_of_the_spread():
+    one_image = paired_difference({0: 0.6, 1: 0.61}, {0: 0.5995, 1: 0.6095})
+    assert one_image.value == pytest.approx(0.0005)
+    assert one_image[1:] == (None, None)
+    assert paired_difference({0: 0.6, 1: 0.61}, {0: 0.6, 1: 0.61}) == (0.0, 0.0, 0.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,6 +33,11 @@ def _fresh() -> Iterator[None]:
         (2 * ZEN_3, "AMD EPYC (avx2)", False),
         (SKYLAKE, "Intel(R) Xeon(R) Gold (avx2, avx512f)", False),
         ("model name : old\nflags : sse\n", "old (no AVX2)", False),
+        (
+            "processor : 0\nFeatures : fp asimd\nCPU implementer : 0x41\nCPU part : 0xd0c\n",
+            f"{platform.machine()} 0x41 0xd0c",
+            False,
+        ),
     ],
 )
 def test_a_processor_is_named_with_what_it_computes_in(

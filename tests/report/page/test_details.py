@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -10,10 +11,18 @@ from bench.report.chapters import TABLES
 from bench.report.chapters.trust.overhead import TOGETHER
 from bench.report.page.commands import command_of
 from bench.report.page.details import SAMPLES, SETS, Details, as_json, keys_of
-from bench.report.page.settings import ABSENT, differences, environments
+from bench.report.page.settings import ABSENT, differences, environments, settings_of_cases
 from bench.report.report import Report
 from bench.report.tables import sections
-from tests.support.synthetic_records.synthetic import ENVIRONMENT, SETTINGS, make_record, make_run
+from tests.support.synthetic_records.synthetic import (
+    DATASET,
+    ENVIRONMENT,
+    OTHER_DATASET,
+    PARITY,
+    SETTINGS,
+    make_record,
+    make_run,
+)
 
 RUN = make_run(seeds=2)
 
@@ -115,3 +124,32 @@ def test_environments_are_named_by_what_tells_them_apart(frameworks, runs, names
     ]
     assert list(environments(records)) == names
     assert list(environments(records[:1])) == ["Environment"]
+
+
+def test_rows_of_two_data_sets_open_to_their_own_records():
+    records = [make_record(dataset=data) for data in (DATASET, OTHER_DATASET)]
+    (latency,) = (table for table in TABLES if table.name == "latency")
+    details = Details(records, {})
+    for section in sections(latency, Report(records)):
+        (row,) = section.rows
+        assert [records[p].dataset["name"] for p in details.of(latency, row)] == [row["dataset"]]
+    assert len(settings_of_cases([replace(r, settings=r.settings | {"x": r.dataset["name"]})
+                                  for r in records])) == 2  # fmt: skip
+
+
+def test_a_certificate_opens_to_a_record_that_has_it():
+    records = [
+        make_record(execution=execution, parity={**PARITY, "key": execution})
+        for execution in ("eager", "compiled")
+    ]
+    (parity,) = (table for table in TABLES if table.name == "parity")
+    rows = [row for section in sections(parity, Report(records)) for row in section.rows]
+    found = {row["key"]: Details(records, {}).of(parity, row) for row in rows}
+    assert found == {"eager": [0], "compiled": [1]}
+
+
+def test_thinned_samples_say_how_many_each_stands_for():
+    (found,) = Details([make_record(samples=(1.0,) * 700)], {}).to_json()["records"]
+    assert found["each"] == 3
+    (whole,) = Details([make_record(samples=(1.0,) * 10)], {}).to_json()["records"]
+    assert "each" not in whole
