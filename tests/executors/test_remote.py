@@ -19,9 +19,11 @@ from bench.executors.cluster import Lost, Needs, Place
 from bench.executors.remote import ATTEMPTS, RemoteExecutor
 from bench.executors.requests import Answer, Setting, label_of
 from bench.harness.matrix import jobs
+from bench.harness.resumption.run_settings import Begun, RunSettings
 from bench.harness.run import Run, open_run, run_all
 from bench.harness.selection import Selection
 from bench.training.frameworks import FRAMEWORKS
+from bench.worker.environment import KEPT
 from tests.support import fakes
 from tests.support.clusters import FakeCluster
 from tests.support.plugins import instant
@@ -415,3 +417,67 @@ def test_a_node_with_fewer_devices_than_train_together_takes_no_part(
     with pytest.raises(UserError, match=why):
         run_all(run, found, Listener(), executor=RemoteExecutor(run, cluster))  # type: ignore[arg-type]
     assert not run.store.path.exists()
+
+
+def test_an_engine_that_takes_no_more_for_now_loses_nothing(start: Callable[..., Run]) -> None:
+    """A limit of jobs per user: what runs is not cancelled, and the rest comes later."""
+
+    class Full(FakeCluster):
+        def submit(self, function: Any, request: Any, needs: Needs, nodes: Any) -> int:
+            if function is on_node.measure_group and len(self._requests) == 1:
+                raise UserError("sbatch does not take the job: limit")
+            return super().submit(function, request, needs, nodes)
+
+    run, cluster = start(), Full("one")
+    listener = measure(run, cluster, "fake", seeds=3, kinds=("accuracy",))
+    assert [record.ok for record in run.store.read()] == [True] * 3
+    assert cluster.cancelled == 0
+    said = "sbatch does not take the job: limit; tried again when a group has ended"
+    assert listener.notes.count(said) == 1
+
+
+def test_a_run_goes_on_where_its_cases_were_measured(start: Callable[..., Run]) -> None:
+    run, cluster = start(), FakeCluster("one", "two")
+    cluster.facts["one"], cluster.facts["two"] = {"kind": "aa"}, {"kind": "zz"}
+    cluster.nodes = {"two": Place(cpus=1)}
+    measure(run, cluster, "fake", seeds=1, kinds=("accuracy",))
+    run.release()
+    again = start(resume=True)
+    cluster.nodes = {"one": Place(cpus=1), "two": Place(cpus=1)}
+    measure(again, cluster, "fake", seeds=3, kinds=("accuracy",))
+    kinds = [record.environment["node"]["kind"] for record in again.store.read()]
+    assert kinds == ["zz"] * 3
+
+
+def test_a_run_keeps_variables_with_their_values_and_has_a_name_of_its_own(
+    start: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_PROC_BIND", "close")
+    monkeypatch.setenv(KEPT, "OMP_PROC_BIND")
+    run = start()
+    settings = RunSettings.now(Begun("alexbench run", {}), run.profile, {})
+    settings.write(run.folder)
+    first = RemoteExecutor(run, FakeCluster("one"))._setting
+    assert first.kept == {"OMP_PROC_BIND": "close"}
+    dataclasses.replace(settings, started_at="2020-01-01T00:00:00+00:00").write(run.folder)
+    assert RemoteExecutor(run, FakeCluster("one"))._setting.run != first.run
+
+
+def test_devices_are_those_of_the_whole_run(start: Callable[..., Run]) -> None:
+    run = start()
+    begun = Begun("alexbench run", {"devices": [1, 2]})
+    RunSettings.now(begun, run.profile, {}).write(run.folder)
+    cluster = FakeCluster("one")
+    cluster.facts["one"] = {"cpus": 4}
+    limits: list[int] = []
+    submit = cluster.submit
+
+    def kept(function: Any, request: Any, needs: Needs, nodes: Any) -> int:
+        if function is on_node.measure_group:
+            limits.append(request.profile.limits.device_cpus)
+            cluster.planted["one"] = [Answer(refused="enough is known")]
+        return submit(function, request, needs, nodes)
+
+    cluster.submit = kept  # type: ignore[method-assign]
+    measure(run, cluster, "fake", seeds=1, kinds=("accuracy",))
+    assert limits == [2]

@@ -13,6 +13,7 @@ import pytest
 
 from bench.core.errors import UserError
 from bench.core.records import RecordStore
+from bench.core.system.resources import usable_cpus
 from bench.executors import node as on_node
 from bench.executors.cluster import Lost, Needs
 from bench.executors.registry import executor
@@ -66,6 +67,9 @@ def test_what_is_asked_of_sbatch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
         "--exclusive",
     ):
         assert f"#SBATCH {line}\n" in submitted, submitted
+    cluster.submit(on_node.describe, request, Needs(), ["partition"])
+    asked = (tmp_path / "submitted").read_text()
+    assert "#SBATCH --time=10\n" in asked, asked  # a short job is scheduled sooner
     ((ended, outcome),) = cluster.done([job], 30)
     assert ended is job
     assert outcome == Lost("its job was lost (NODE_FAIL)")
@@ -100,3 +104,21 @@ def test_a_run_in_jobs_of_this_machine(tmp_path: Path) -> None:
     assert refused.returncode == 2
     assert "say how many CPUs a job takes" in refused.stderr
     assert not (tmp_path / "results" / "other").exists()
+
+
+def _raises(request: object) -> None:
+    raise ValueError("planted in the job")
+
+
+def test_the_reason_of_a_job_is_what_it_has_raised(tmp_path: Path) -> None:
+    """submitit's own text ends with the paths of its logs."""
+    cluster = SlurmCluster("local", tmp_path / "jobs", 0.1, threads=1)
+    job = cluster.submit(_raises, None, Needs(1), ["partition"])
+    ((_, outcome),) = cluster.done([job], 60)
+    assert outcome == Lost("ValueError: planted in the job", again=False)
+
+
+def test_as_many_local_jobs_wait_as_have_cpus_and_asking_is_short(tmp_path: Path) -> None:
+    cpus = len(usable_cpus())
+    assert SlurmCluster("local", tmp_path, 1.0, threads=cpus).window == 1
+    assert SlurmCluster("local", tmp_path, 1.0, threads=1).window == cpus

@@ -1,15 +1,20 @@
 """The machine before a run: how busy it is, with whom, and what a record says of it."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 import psutil
 import pytest
 
+from bench.core.system.machine import BlockState
 from bench.core.system.resources import usable_cpus
 from bench.harness import observer
 from bench.harness.observer import Observer, look
+from bench.worker.process import WorkerProcess, orphan_seconds
 from tests.support import planted_machine
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -66,3 +71,27 @@ def test_swapping_is_counted_in_bytes(monkeypatch: pytest.MonkeyPatch, tmp_path:
     assert made.state()["swapped_bytes"] == 7 * PAGE
     (tmp_path / "proc/vmstat").unlink()
     assert made.state()["swapped_bytes"] is None
+
+
+def test_what_was_killed_with_our_workers_is_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ranks of a data-parallel training: nobody waits for them, and a count of ended children has
+    them not."""
+    cpus = usable_cpus()
+    made = Observer()
+    process = WorkerProcess.__new__(WorkerProcess)
+    program = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'while True: pass'])"
+    process._process = subprocess.Popen([sys.executable, "-c", program], start_new_session=True)
+    sleep(1.5)
+    before = orphan_seconds()
+    process.stop()
+    used = orphan_seconds() - before
+    assert used > 0.3
+    seconds = made._monitor.end().seconds
+    monkeypatch.setattr(
+        made._monitor, "end", lambda: planted(seconds, others=used / (seconds * len(cpus)))
+    )
+    assert made.state()["others"] == pytest.approx(0, abs=0.02)
+
+
+def planted(seconds: float, others: float) -> BlockState:
+    return BlockState(seconds, 0.0, 1, others, None, None, None)

@@ -314,3 +314,22 @@ def test_a_bare_start_ends_with_its_line(monkeypatch: pytest.MonkeyPatch, tmp_pa
             assert least < seconds < most
     monkeypatch.setitem(FRAMEWORKS, "fake", replace(FRAMEWORKS["fake"], bare_start=None))
     assert bare_start(case) is None
+
+
+def test_a_bare_start_has_the_cpus_of_its_worker(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "bare_cpus.py").write_text(
+        "import os\n"
+        "found = sorted(os.sched_getaffinity(0)), os.environ['OMP_NUM_THREADS']\n"
+        "open('cpus', 'w').write(repr(found))\n"
+        "print('done', flush=True)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setitem(FRAMEWORKS, "fake", replace(FRAMEWORKS["fake"], bare_start="bare_cpus"))
+    before = os.sched_getaffinity(0)
+    cpu = min(before)
+    assert bare_start(fakes.case(batch_size=16), [cpu])
+    assert (tmp_path / "cpus").read_text() == repr(([cpu], "1"))
+    assert os.sched_getaffinity(0) == before
