@@ -160,6 +160,24 @@ def test_columns_hide_and_what_is_shown_is_copied(chromium, path):
         assert page.errors == []
 
 
+def test_a_word_in_the_place_of_a_number_is_copied(chromium, tmp_path):
+    low, high = (
+        make_record(kind="accuracy", framework=name, samples=(value,))
+        for name, value in (("pytorch", 0.5), ("keras-jax", 0.7))
+    )
+    late = [{**goal, "images": None, "seconds": None} for goal in low.metrics["thresholds"]]
+    flat = [{**point, "test_accuracy": 0.1} for point in low.metrics["curve"]]
+    metrics = {**low.metrics, "curve": flat, "thresholds": late}
+    path = write_results([replace(low, metrics=metrics), high], tmp_path)
+    options = {"permissions": ["clipboard-read", "clipboard-write"]}
+    with page_of(chromium, path, **options) as page:
+        part = opened(page, "time_to_accuracy")
+        assert "never" in column(part, "median (s)")
+        part.get_by_role("button", name="Copy CSV").click()
+        first, *rows = csv.reader(copied(page, markdown=False).splitlines())
+        assert "never" in [row[first.index("median (s)")] for row in rows]
+
+
 def test_a_row_opens_to_samples_settings_certificate_and_command(page):
     part = opened(page, "throughput")
     opener = part.locator("tbody tr td.opens button").first
