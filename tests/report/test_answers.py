@@ -12,6 +12,7 @@ from bench.core.records import RecordStore
 from bench.report.blocks import stale
 from bench.report.chapters.speed.startup import startup_rows
 from bench.report.first_screen import answers as first_screen
+from bench.report.first_screen import findings
 from bench.report.first_screen.answers import (
     QUESTIONS,
     answers,
@@ -28,6 +29,7 @@ from bench.report.report import Report
 from bench.stats import estimates
 from bench.stats.estimates import Estimate
 from tests.support.command_line import parsed
+from tests.support.parts import results_of
 from tests.support.synthetic_records.synthetic import FAILED_PARITY, OTHER_DATASET, make_record
 from tests.support.synthetic_records.synthetic_normalisation import (
     make_normalisations,
@@ -603,3 +605,17 @@ def test_a_new_last_layer_of_as_many_classes_is_compared_with_the_sources_own():
     said = sentence(PRETRAINING, [*ours, *theirs])
     assert "20.0 points more" in said
     assert "not measured" not in said
+
+
+def test_precisions_of_one_framework_are_named_in_small_plots():
+    found = [
+        make_record(kind=kind, precision=precision, track="tuned", samples=samples)
+        for precision in ("bfloat16", "float32")
+        for kind, samples in (("accuracy", (0.6,)), ("train_throughput", (0.01, 0.011)))
+    ]
+    results = results_of(found)
+    for find in (findings.learning, findings.training):
+        (finding,) = find(results, False)
+        labels = [mark.label for mark in finding.marks]
+        assert len(set(labels)) == len(labels)
+        assert any("PyTorch in float32" in label for label in labels)

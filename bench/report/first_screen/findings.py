@@ -120,9 +120,9 @@ def learning(results: Results, named: bool) -> list[Finding]:
         words += _by_images(ours, theirs, difference.means) + _chance(ours, difference.means)
         made = _finding(words, place, difference.verdict.word, ours, theirs)
         made = replace(made, **_effect_of(difference))
-        both = zip((ours, theirs), difference.means, strict=True)
+        both = zip((one, other), difference.means, strict=True)
         marks = [
-            Mark(f"{network}, {title(e.case)}, {e.case.track}", ACCURATE, mean) for e, mean in both
+            Mark(f"{network}, {name}, {ours.case.track}", ACCURATE, mean) for name, mean in both
         ][::-1]
         found.append(replace(made, marks=tuple(marks)))
     return found
@@ -188,7 +188,7 @@ def _speeds(results: Results, named: bool, name: str, verb: str, noun: str) -> l
         word, value = speed_verdict(versus).word, versus.ratio.value
         place = _place(results, named, ours, theirs)
         made = _finding(words, place, word, ours, theirs)
-        what = [title(ours.case)] if frameworks > 1 else []
+        what = [one] if frameworks > 1 or ours.case.framework == theirs.case.framework else []
         what += [network] if networks > 1 or frameworks == 1 else []
         mark = _speed_mark(ours, what, versus.ratio, decided=word not in _NO_DIFFERENCE)
         effect = wording.size(value)

@@ -23,6 +23,7 @@ _OF_WEIGHTS = ("key", "channel_order", "partial")
 _SIGNIFICANT = ("profile", "data", "resize", "validation", "threads", "keep_env", *_OF_WEIGHTS)
 """Options that change what is measured, and that no record repeats."""
 _WEIGHTS = "weights"
+_DATA = "data"
 _DEVICES = "devices"
 """Where it is given, one device of the CPU is a share of its cores."""
 
@@ -34,8 +35,9 @@ def begun(folder: Path) -> Begun:
     except UserError:
         return {}
     known = {name: found[name] for name in (*_SIGNIFICANT, _DEVICES) if found.get(name)}
-    # Its folder is of the machine that measured.
-    return known | ({_WEIGHTS: Path(found[_WEIGHTS]).name} if found.get(_WEIGHTS) else {})
+    # Their folders are of the machine that measured.
+    paths = (name for name in (_WEIGHTS, _DATA) if found.get(name))
+    return known | {name: Path(found[name]).name for name in paths}
 
 
 def command_of(record: Record, options: Begun | None = None) -> str:

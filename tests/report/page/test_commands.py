@@ -104,3 +104,9 @@ def test_options_without_a_value_are_left_out(tmp_path):
     options = {"profile": "quick", "data": "auto", "threads": None, "validation": False}
     (tmp_path / "run.json").write_text(json.dumps({"options": options}), encoding="utf-8")
     assert begun(tmp_path) == {"profile": "quick", "data": "auto"}
+
+
+def test_folders_of_the_machine_that_measured_are_in_no_command(tmp_path):
+    options = {"data": "/home/someone/pictures/cifar10.tar", "weights": "/home/someone/w.npy"}
+    (tmp_path / "run.json").write_text(json.dumps({"options": options}), "utf-8")
+    assert begun(tmp_path) == {"data": "cifar10.tar", "weights": "w.npy"}
