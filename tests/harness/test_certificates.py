@@ -167,7 +167,7 @@ def test_frameworks_are_proven_side_by_side_on_cpus_of_their_own(
     assert sorted(given.values()) == [[0], [1]]
     given.clear()
     # The memory that may be used holds one check alone.
-    monkeypatch.setattr(certificates, "usable_memory", lambda: certificates._CHECK_BYTES)
+    monkeypatch.setattr(certificates, "usable_memory", lambda: certificates.CHECK_BYTES)
     prove(subject("fake-wrong"), subject("fake-dies-in-check"))
     assert sorted(given.values()) == [[0, 1], [0, 1]]
 
