@@ -188,7 +188,9 @@ def _rows_of(case: Case, steps: Stages, data: Data) -> list[Row]:
         row |= _columns("delta", change.estimate) | {"pairs": change.pairs}
         row |= _columns("images_per_second", geometric_mean(list(rates.values())))
         row |= _columns("ratio", rate_change(before, step))
-        rows.append(row | _refusal(before, step, "the stage before it"))
+        rows.append(
+            row | _refusal(before, step, f"the stage before ({before.title})" if before else "")
+        )
         before = step if step.records else before
     return rows
 
@@ -216,7 +218,8 @@ def _gap_rows(network: Case, frameworks: Mapping[str, Stages], data: Data) -> li
             row |= _columns("delta", change.estimate) | {"pairs": change.pairs}
             row |= _columns("images_per_second", estimates.UNKNOWN)
             row |= _columns("ratio", rate_change(theirs, ours))
-            rows.append(row | _refusal(theirs, ours, reference))
+            refusal = _refusal(theirs, ours, f"{reference} {title.removeprefix('gap ')}")
+            rows.append(row | refusal | ({"compared_as": name} if refusal else {}))
     return rows
 
 

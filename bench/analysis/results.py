@@ -105,12 +105,17 @@ class Results:
         """The framework that others are compared with, and its precision where they have it in
         several."""
         own = reference.case
-        several = any(
+        several = self.has_several_precisions(reference)
+        return f"{own.framework_label} {own.precision}" if several else own.framework_label
+
+    def has_several_precisions(self, experiment: Experiment) -> bool:
+        """Whether others that it may be compared with have its framework in another precision."""
+        own = experiment.case
+        return any(
             other.case.framework_label == own.framework_label
             and other.case.precision != own.precision
-            for other in self.peers(reference)
+            for other in self.peers(experiment)
         )
-        return f"{own.framework_label} {own.precision}" if several else own.framework_label
 
     def rate(self, experiment: Experiment) -> estimates.Estimate:
         """Images/s (of calls and starts: a second) with its interval; NaN without a sample."""

@@ -166,7 +166,7 @@ class Nodes:
             needs = Needs(0, gpus, 0)
             tickets[self._cluster.submit(on_node.describe, request, needs, [name])] = name
         if tickets:
-            listener.waiting(0.0, f"{many(len(tickets), 'node')} asked what they are")
+            listener.waiting(0.0, "waiting for nodes to say what they are")
         for ticket, outcome in _all(self._cluster, tickets, self._cluster.answer_seconds):
             name = tickets[ticket]
             if isinstance(outcome, Lost):

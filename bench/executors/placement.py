@@ -102,15 +102,21 @@ class Placement:
     def __init__(self) -> None:
         self._kinds: dict[tuple[tuple[str, str], str], str] = {}
         self._load: Counter[str] = Counter()
+        self._kept: dict[tuple[str, str], Counter[str]] = {}
+        """How many earlier records of a comparison each kind has."""
 
     def keep(self, case: Case, kind: str) -> None:
         """A case was measured on a kind of node: what is compared with it will be, too."""
         shared = comparison_of(case), ""
-        if shared not in self._kinds:
-            self._kinds[shared] = kind
-            self._load[kind] += 1
-        if self._kinds[shared] != kind:
-            self._kinds.setdefault((shared[0], case.framework), kind)
+        counted = self._kept.setdefault(shared[0], Counter())
+        counted[kind] += 1
+        before, most = self._kinds.get(shared), counted.most_common(1)[0][0]
+        if before != most:
+            self._load[most] += 1
+            if before:
+                self._load[before] -= 1
+            self._kinds[shared] = most
+        self._kinds[shared[0], case.framework] = kind
 
     def kind_of(self, case: Case, frameworks: Iterable[str], nodes: Iterable[Node]) -> str | None:
         """The kind of node that measures a case; None where no live node can.
@@ -135,6 +141,8 @@ class Placement:
         if not able:
             return None
         names = list(frameworks)
+        if self._kinds.get(shared) not in {None, *by_kind}:
+            self._load[self._kinds.pop(shared)] -= 1  # all nodes of that kind are gone
 
         def worth(kind: str) -> tuple[float, float, str]:
             here = by_kind[kind]

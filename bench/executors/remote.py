@@ -25,7 +25,7 @@ from bench.executors.cluster import Cluster, Lost, Needs, Ticket
 from bench.executors.nodes import Nodes
 from bench.executors.parcels import Parcel
 from bench.executors.requests import Answer, GroupRequest, Setting
-from bench.harness.certificates import CHECK_BYTES
+from bench.harness.certificates import CHECK_BYTES, Subject
 from bench.harness.devices import scaled
 from bench.harness.interleaving.grouping import bytes_of
 from bench.harness.listener import Listener
@@ -79,6 +79,8 @@ class RemoteExecutor:
         self._skipped: list[tuple[Job, str]] = []
         self._parity = True
         self._noted: set[str] = set()
+        self._full = False
+        """Whether the engine has refused a group, and none has ended since."""
         # Of the whole run, however little of it is left.
         self._devices = tuple((begun.options.get("devices") if begun else None) or ())
         self._submitted = self._ended = 0
@@ -145,6 +147,7 @@ class RemoteExecutor:
             self._fill(listener)
             self._show(listener)
             ended = self._cluster.done(self._running, _POLL_SECONDS)
+            self._full = self._full and not ended
             attempts = [(self._running.pop(ticket), outcome) for ticket, outcome in ended]
             # All that is here is written before anything else is done about it, and the disk is
             # waited for once: on a busy one that takes longer than all else.
@@ -187,6 +190,8 @@ class RemoteExecutor:
 
     def _fill(self, listener: Listener) -> None:
         """Hand groups to the engine, not more than it can soon begin."""
+        if self._full:
+            return
         begun = Counter(attempt.kind for attempt in self._running.values())
         for kind in list(self._waiting):
             waiting = self._waiting[kind]
@@ -207,6 +212,7 @@ class RemoteExecutor:
                         raise
                     # The engine takes no more for now; what runs is not lost for that.
                     waiting.appendleft(attempt)
+                    self._full = True
                     self._note_once(f"{error}; tried again when a group has ended", listener)
                     return
                 begun[kind] += 1
@@ -247,8 +253,10 @@ class RemoteExecutor:
         memory = sum(map(bytes_of, request.jobs))
         if not self._cluster.shared:
             return memory
-        certified = sum(track(job.case.track).certified for job in request.jobs)
-        checks = CHECK_BYTES * (request.parity and len(request.certificates) < certified)
+        classes = len(self._run.dataset.classes)
+        certified = [job.case for job in request.jobs if track(job.case.track).certified]
+        subjects = {Subject.of(case, classes) for case in certified}
+        checks = CHECK_BYTES * (request.parity and len(request.certificates) < len(subjects))
         return max(memory, checks) + _PARENT_BYTES
 
     def _end(self, attempt: _Attempt, outcome: Any, listener: Listener) -> Iterator[Record]:

@@ -9,7 +9,7 @@ from bench.analysis.caveats import SECONDS, reasons
 from bench.analysis.experiments import Data, labels, start_of
 from bench.analysis.published import MEAN_OF_CLASSES
 from bench.analysis.rows import Row
-from bench.core.case import Case
+from bench.core.case import PRECISIONS, Case
 from bench.core.errors import UserError
 from bench.core.kinds import kind
 from bench.core.records import Record
@@ -157,7 +157,9 @@ def forms_of_decay(rows: Iterable[Row]) -> list[str]:
         trained = any(name in row for name in ("accuracy", "difference", "threshold"))
         if not trained or on is None or on.certified or on.stages:
             continue
-        for label in filter(None, (framework_of(row), row.get("reference"))):
+        for name in filter(None, (framework_of(row), row.get("reference"))):
+            words, _, last = str(name).rpartition(" ")
+            label = words if last in PRECISIONS else name
             own = FRAMEWORKS.get(str(label).partition(" ")[0])
             if own and own.defaults:
                 inside = "weight-decay" in own.defaults.already
@@ -218,11 +220,20 @@ def _refusals(rows: Sequence[Row]) -> list[str]:
         return []
     names = labels(dict.fromkeys(_network(row) for row in rows if "recipe" in row))
     return [
-        f"{framework_of(row)} is not compared with {row['reference']} on "
+        f"{_compared_as(row)} is not compared with {row['reference']} on "
         f"{names[_network(row)]}: {row['not_compared']}"
         for row in rows
         if row.get("not_compared")
     ]
+
+
+def _compared_as(row: Row) -> str:
+    """What of a row is compared; a gap between two frameworks has both in its name."""
+    named = row.get("compared_as")
+    if named:
+        return str(named)
+    stage = f" ({row['switched']})" if row.get("stage") else ""
+    return f"{framework_of(row)}{stage}"
 
 
 def why_uncertified(rows: Iterable[Row]) -> list[str]:

@@ -121,8 +121,8 @@ class _Failure:
 def merge(runs: Iterable[Path], read: Iterable[Record] | None = None) -> Merged:
     """The records of several runs together (`bench.core.run_paths.find`).
 
-    Where two runs have the same case, kind and data, the one started last counts, and a note says
-    so. Raises UserError where there is no run.
+    Where two runs have the same case, kind and data, the one started last counts, of those with a
+    result where there are any, and a note says so. Raises UserError where there is no run.
 
     Args:
         runs: Their paths.
@@ -149,10 +149,10 @@ def _older(older: Sequence[Record], newest: Iterable[Record]) -> list[str]:
             f"{record.case.id}, {record.kind}: measured more than once; the one of {when} is left "
             "out, a later one is shown"
         )
-        if later.started_at < record.started_at:
+        if later.ok and not record.ok:
             line = (
-                f"{record.case.id}, {record.kind}: {record.status} at {when}; the result of before "
-                "is shown"
+                f"{record.case.id}, {record.kind}: {record.status} in one run; the result of "
+                "another is shown"
             )
         same = identical(record, later)
         lines.append(f"{line} ({same})." if same else f"{line}.")

@@ -43,7 +43,8 @@ class Lines:
 
     Attributes:
         names: By case: its framework, with the precision where a panel has it in several.
-        known: All names that the look of one may depend on, so that it is the same in all plots.
+        known: All names that the looks depend on: those of the part's frameworks first, so that
+            these look the same in all of its plots.
     """
 
     names: Mapping[Case, str]

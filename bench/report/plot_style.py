@@ -31,6 +31,7 @@ from matplotlib.text import Text
 from matplotlib.transforms import ScaledTranslation
 
 from bench.analysis.experiments import Data
+from bench.core.case import PRECISIONS
 from bench.core.files import write_whole
 from bench.networks.normalisations import normalisation_of
 from bench.training.frameworks import FRAMEWORKS
@@ -147,8 +148,16 @@ def dash(label: str, labels: Sequence[str]) -> Dash:
 
 
 def face(label: str, labels: Sequence[str]) -> str:
-    """The colour within a mark: white for an unusual execution, where marks alone are drawn."""
-    return colour(label, labels) if label == _framework(label) else "white"
+    """The colour within a mark, where marks alone are drawn: white for an unusual execution, and
+    for the second precision of a framework."""
+    own = _framework(label)
+    told = [name for name in labels if _framework(name) == own and _has_precision(name)]
+    filled = label == own or told[:1] == [label]
+    return colour(label, labels) if filled else "white"
+
+
+def _has_precision(label: str) -> bool:
+    return label.rpartition(" ")[2] in PRECISIONS
 
 
 def _framework(label: str) -> str:
@@ -336,6 +345,7 @@ def framework_legend(
     figure: Figure,
     frameworks: Iterable[str],
     *,
+    known: Sequence[str] = (),
     lines: bool = False,
     broad: Container[str] = (),
     networks: Iterable[str] = (),
@@ -345,23 +355,25 @@ def framework_legend(
     Args:
         figure: The figure.
         frameworks: Names, each with its colour.
+        known: All names that the plot has its looks from; by default these.
         lines: Whether the plot has curves: then each has its line style, too.
         broad: The frameworks whose curve is the broad pale one (`BROAD`).
         networks: The networks whose marks are in the plot.
     """
     names, plain = list(frameworks), {"linewidth": 2}
+    known = known or names
     handles = [
         Line2D(
             [],
             [],
-            color=colour(name, names),
+            color=colour(name, known),
             marker="" if lines else "s",
-            markerfacecolor=face(name, names),
+            markerfacecolor=face(name, known),
             label=name,
             **(
                 BROAD
                 if name in broad
-                else {"linestyle": dash(name, names) if lines else ""} | plain
+                else {"linestyle": dash(name, known) if lines else ""} | plain
             ),
         )
         for name in names

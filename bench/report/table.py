@@ -57,6 +57,8 @@ class Table:
         always: Whether the files are written without rows, too.
         part: The heading of its sections, where that is not the track's title.
         times: The kinds whose seconds it shows: it lists those that a caveat removed.
+        all_tracks: Whether it has a row for every case of these, so that it names what was removed
+            of tracks that have no row left.
         lead: The sentence that its chapter of the page begins with.
         kinds: The kinds that a row is about where it does not say: what it opens to.
     """
@@ -71,6 +73,7 @@ class Table:
     always: bool = False
     part: str | None = None
     times: tuple[str, ...] = ()
+    all_tracks: bool = False
     lead: Lead = no_lead
     kinds: tuple[str, ...] = ()
     shown: Callable[[Sequence[Row]], Sequence[Row]] = _all_rows

@@ -131,7 +131,7 @@ def _sections(table: Table, results: Results) -> list[Section]:
         _section(table, results.data, kind, part, removed.pop(kind, ()))
         for kind, part in sorted(parts.items(), key=_section_order)
     ]
-    if found:  # of tracks that have no row left
+    if found and table.all_tracks:
         lost = [
             line
             for (on, _), records in removed.items()

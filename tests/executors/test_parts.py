@@ -213,3 +213,16 @@ def test_the_reason_that_ray_gives_is_the_line(
     monkeypatch.setattr("sys.executable", str(python))
     with pytest.raises(UserError, match=r"^--executor ray: None here; start the cluster with"):
         check_ray(None)
+
+
+def test_a_kind_that_is_gone_leaves_its_comparisons_spread_over_the_others() -> None:
+    def node(name: str, kind: str) -> Node:
+        return Node(name, NodeFacts(kind, "", 1, 1, "", {"fake": {}}, {}, {}))
+
+    placement = Placement()
+    networks = [Case(name, "fake") for name in ("imagenet-lrn", "torchvision", "tiny", "cifar-bn")]
+    for case in networks:
+        placement.keep(case, "gone")
+    there = [node("one", "aa"), node("two", "bb")]
+    kinds = [placement.kind_of(case, ["fake"], there) for case in networks]
+    assert sorted(map(str, kinds)) == ["aa", "aa", "bb", "bb"]

@@ -423,15 +423,24 @@ def test_an_engine_that_takes_no_more_for_now_loses_nothing(start: Callable[...,
     """A limit of jobs per user: what runs is not cancelled, and the rest comes later."""
 
     class Full(FakeCluster):
+        refused = 0
+        waits = 5
+
         def submit(self, function: Any, request: Any, needs: Needs, nodes: Any) -> int:
             if function is on_node.measure_group and len(self._requests) == 1:
+                self.refused += 1
                 raise UserError("sbatch does not take the job: limit")
             return super().submit(function, request, needs, nodes)
+
+        def done(self, tickets: Any, seconds: float) -> list[tuple[Any, Any]]:
+            self.waits -= self.refused > 0
+            return [] if self.refused and self.waits > 0 else super().done(tickets, seconds)
 
     run, cluster = start(), Full("one")
     listener = measure(run, cluster, "fake", seeds=3, kinds=("accuracy",))
     assert [record.ok for record in run.store.read()] == [True] * 3
     assert cluster.cancelled == 0
+    assert cluster.refused == 2  # once for each group that runs, however long it runs
     said = "sbatch does not take the job: limit; tried again when a group has ended"
     assert listener.notes.count(said) == 1
 

@@ -609,13 +609,17 @@ def test_a_new_last_layer_of_as_many_classes_is_compared_with_the_sources_own():
 
 def test_precisions_of_one_framework_are_named_in_small_plots():
     found = [
-        make_record(kind=kind, precision=precision, track="tuned", samples=samples)
-        for precision in ("bfloat16", "float32")
+        make_record(kind=kind, precision=precision, track="tuned", samples=samples, framework=name)
+        for name, precision in (
+            ("pytorch", "bfloat16"),
+            ("pytorch", "float32"),
+            ("keras-jax", "bfloat16"),
+        )
         for kind, samples in (("accuracy", (0.6,)), ("train_throughput", (0.01, 0.011)))
     ]
     results = results_of(found)
-    for find in (findings.learning, findings.training):
-        (finding,) = find(results, False)
-        labels = [mark.label for mark in finding.marks]
-        assert len(set(labels)) == len(labels)
-        assert any("PyTorch in float32" in label for label in labels)
+    accurate = [mark.label for f in findings.learning(results, False) for mark in f.marks]
+    names = ["PyTorch in bfloat16", "PyTorch in float32", "PyTorch in bfloat16", "Keras on JAX"]
+    assert accurate == [f"cifar-bn, {name}, tuned" for name in names]
+    speeds = [mark.label for f in findings.training(results, False) for mark in f.marks]
+    assert len(set(speeds)) == len(speeds) == 2

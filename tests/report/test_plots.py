@@ -713,9 +713,22 @@ def test_two_precisions_of_a_framework_have_names_and_looks_of_their_own(drawn):
         for precision in ("float32", "bfloat16")
         for kind in ("accuracy", "train_throughput")
     ]
-    (legend,) = draw(drawn, records).figure.legends
+    # Another execution takes a spare line style before them.
+    records.append(make_record(execution="compiled", track="tuned"))
+    figure = draw(drawn, records).figure
+    (legend,) = figure.legends
     words = [text.get_text() for text in legend.get_texts()]
-    assert words[:2] == ["pytorch bfloat16", "pytorch float32"]
+    told = dict(zip(words, map(look, legend.legend_handles), strict=True))
+    assert list(told)[:2] == ["pytorch bfloat16", "pytorch float32"]
+    both = [told[name][drawn is accuracy_curves] for name in list(told)[:2]]
+    assert len(set(both)) == 2
+    there = {look(line)[drawn is accuracy_curves] for axes in figure.axes for line in axes.lines}
+    assert set(both) <= there
+
+
+def look(line):
+    """The colour within a mark, and the dashes of a line."""
+    return mpl.colors.to_hex(line.get_markerfacecolor()), str(line._dash_pattern)
 
 
 def test_rows_of_two_precisions_have_names_of_their_own_in_a_forest():

@@ -82,7 +82,7 @@ def accuracy_vs_throughput(part: Part) -> Drawing | None:
     }
     _name_clouds(axes, signed)
     networks = [case.variant for case in panels]
-    framework_legend(figure, marks.shown, networks=networks)
+    framework_legend(figure, marks.shown, known=marks.known, networks=networks)
     return Drawing(
         f"accuracy_vs_throughput_{part.track}",
         title,

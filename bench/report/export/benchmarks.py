@@ -69,7 +69,7 @@ FORMATS = {"github-action-benchmark": github_action_benchmark, "bencher": benche
 
 
 def _with_result(records: Iterable[Record]) -> list[Record]:
-    """Of several records of one case the one that was started last, with a value.
+    """Of several records of one case the last one with a value (`latest`).
 
     Raises:
         UserError: They are of several data: a service knows a result by its name alone.

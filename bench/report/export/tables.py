@@ -43,7 +43,7 @@ def export(
 
     Args:
         records: Of one or more runs. The tidy table has all of them; of several of one case a
-            report's table has the one that was started last.
+            report's table has the one that the report has.
         to: Name of the format.
         table: `RECORDS`, or the name of a table of the report.
         columns: Those to take, in this order; by default all, or those for readers (see above).

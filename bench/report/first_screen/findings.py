@@ -120,9 +120,10 @@ def learning(results: Results, named: bool) -> list[Finding]:
         words += _by_images(ours, theirs, difference.means) + _chance(ours, difference.means)
         made = _finding(words, place, difference.verdict.word, ours, theirs)
         made = replace(made, **_effect_of(difference))
-        both = zip((one, other), difference.means, strict=True)
+        both = zip((ours, theirs), difference.means, strict=True)
         marks = [
-            Mark(f"{network}, {name}, {ours.case.track}", ACCURATE, mean) for name, mean in both
+            Mark(f"{network}, {_title_among(e, results)}, {e.case.track}", ACCURATE, mean)
+            for e, mean in both
         ][::-1]
         found.append(replace(made, marks=tuple(marks)))
     return found
@@ -188,7 +189,8 @@ def _speeds(results: Results, named: bool, name: str, verb: str, noun: str) -> l
         word, value = speed_verdict(versus).word, versus.ratio.value
         place = _place(results, named, ours, theirs)
         made = _finding(words, place, word, ours, theirs)
-        what = [one] if frameworks > 1 or ours.case.framework == theirs.case.framework else []
+        several = frameworks > 1 or ours.case.framework == theirs.case.framework
+        what = [_title_among(ours, results)] if several else []
         what += [network] if networks > 1 or frameworks == 1 else []
         mark = _speed_mark(ours, what, versus.ratio, decided=word not in _NO_DIFFERENCE)
         effect = wording.size(value)
@@ -224,6 +226,12 @@ def _names(ours: Experiment, theirs: Experiment) -> tuple[str, str]:
         f"{title(e.case)} in {e.case.precision}" if apart else title(e.case) for e in (ours, theirs)
     )
     return one, other
+
+
+def _title_among(experiment: Experiment, results: Results) -> str:
+    """The framework, with its precision where it is compared in several."""
+    several = results.has_several_precisions(experiment)
+    return title(experiment.case) + (f" in {experiment.case.precision}" if several else "")
 
 
 def title(case: Case) -> str:

@@ -53,7 +53,7 @@ def speed_sentence(subject: Subject, versus: Ratio) -> str:
         return f"{words}{apart}"
     if verdict.word != INCONCLUSIVE:
         return f"{one} {subject.verb} {change(ratio, other)}{apart}"
-    who = f"{one} compared with {other} in {subject.noun} is inconclusive"
+    who = f"{one} compared with {other} in {subject.noun} is inconclusive{apart}"
     if verdict.reason == WIDE:
         return f"{who}: {_reach(ratio)}{_undetectable(versus.detectable)}"
     spread = f" ({_reach(ratio)})" if ratio.low is not None else ""

@@ -13,6 +13,7 @@ from bench.core.kinds import kind
 from bench.core.records import Record
 from bench.core.run_file import read_run_file
 from bench.core.run_paths import RUN_FILE
+from bench.data.sources import NAMES
 from bench.training.tracks import track
 
 Begun = Mapping[str, Any]
@@ -36,8 +37,19 @@ def begun(folder: Path) -> Begun:
         return {}
     known = {name: found[name] for name in (*_SIGNIFICANT, _DEVICES) if found.get(name)}
     # Their folders are of the machine that measured.
-    paths = (name for name in (_WEIGHTS, _DATA) if found.get(name))
-    return known | {name: Path(found[name]).name for name in paths}
+    if found.get(_WEIGHTS):
+        known[_WEIGHTS] = Path(found[_WEIGHTS]).name
+    if found.get(_DATA):
+        known[_DATA] = _without_folder(str(found[_DATA]))
+    return known
+
+
+def _without_folder(data: str) -> str:
+    """The last name of a path to images, never one that stands for other data."""
+    if data in NAMES:
+        return data
+    name = Path(data).name
+    return f"./{name}" if not name or name in NAMES else name
 
 
 def command_of(record: Record, options: Begun | None = None) -> str:

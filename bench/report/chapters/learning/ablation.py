@@ -158,6 +158,9 @@ class _Measure:
     """Whether caveats on seconds are caveats of it."""
 
 
+_Change = tuple[StageResult, StageResult, Estimate]
+
+
 def _percent_change(before: StageResult | None, step: StageResult) -> Estimate:
     return Estimate(*(None if x is None else 100 * (x - 1) for x in rate_change(before, step)))  # type: ignore[arg-type]
 
@@ -222,7 +225,7 @@ def defaults(part: Part) -> Drawing | None:
             heading = _heading(who, steps, measure)
             axes.set_title(in_lines(heading, part.letters(len(heading)) + 12), fontsize=9)
             axes.set_xlabel(f"change, {measure.axis}")
-            _bars(axes, _changes(steps, measure), limit, colour(name, frameworks))
+            _bars(axes, _changes(steps, measure), limit, colour(name, frameworks), measure)
             titles = [step.title for step in steps[1:]] if axes is line[0] or part.narrow else []
             above = _ABOVE if part.narrow else None
             name_rows(axes, dict(enumerate(titles)), above=above, size=9 if part.narrow else 10)
@@ -254,52 +257,64 @@ def _heading(name: str, steps: Stages, measure: _Measure) -> str:
     return f"{name}: {measure.title}" + (f" {' → '.join(levels)}" if any(ends) else "")
 
 
-def _changes(steps: Stages, measure: _Measure) -> list[tuple[StageResult, Estimate]]:
-    """Every stage after the first with what it changed against the one before that was run."""
+def _changes(steps: Stages, measure: _Measure) -> list[_Change]:
+    """Every stage after the first with the one before it that was run, and what it changed."""
     found = []
     before = steps[0]
     for step in steps[1:]:
-        found.append((step, measure.change(before, step)))
+        found.append((before, step, measure.change(before, step)))
         before = step if step.records else before
     return found
 
 
 def _limit(columns: Sequence[Stages], measure: _Measure) -> float:
     """How far from zero an interval is drawn in a column of panels."""
-    changes = [change for steps in columns for _, change in _changes(steps, measure)]
+    changes = [change for steps in columns for _, _, change in _changes(steps, measure)]
     return reach([change for change in changes if known(change.value)])
 
 
 def _bars(
-    axes: Axes, changes: Sequence[tuple[StageResult, Estimate]], limit: float, tint: str
+    axes: Axes,
+    changes: Sequence[_Change],
+    limit: float,
+    tint: str,
+    measure: _Measure,
 ) -> None:
     """One bar a stage; where there is none, why not."""
-    for place, (step, change) in enumerate(changes):
+    for place, (before, step, change) in enumerate(changes):
         if known(change.value):
-            _bar(axes, place, change, limit, tint)
+            _bar(axes, place, change, limit, tint, len(step.ok))
         else:
-            _remark(axes, place, _why_no_bar(step))
+            _remark(axes, place, _why_no_bar(before, step, timed=measure.timed))
     axes.axvline(0, color=INK, linewidth=0.8)
     axes.set_ylim(len(changes) - 0.4, -0.6)  # the first on top
     axes.xaxis.set_major_locator(MaxNLocator(6))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:+g}" if value else "0"))
 
 
-def _why_no_bar(step: StageResult) -> str:
+def _why_no_bar(before: StageResult, step: StageResult, *, timed: bool) -> str:
     if not step.records:
         return "not run" if step.measured else "already its default"
     if step.ok and all(map(is_removed, step.ok)):
         return "removed: the seconds are no measurement"
-    return "no result before it" if any(r.ok for r in step.records) else "no result"
+    if not step.ok:
+        return "no result"
+    if not before.ok:
+        return "no result before it"
+    return (
+        "no steady images/s"
+        if timed and not (step.rates() and before.rates())
+        else "not comparable"
+    )
 
 
-def _bar(axes: Axes, place: int, change: Estimate, limit: float, tint: str) -> None:
-    """A bar with its interval, hollow where that contains zero; of one seed a hollow mark alone."""
+def _bar(axes: Axes, place: int, change: Estimate, limit: float, tint: str, seeds: int) -> None:
+    """A bar with its interval, hollow where that contains zero; without one a hollow mark alone."""
     value, low, high = change
     figures = CHANGE.estimate(*change)
     if low is None or high is None:
         (artist,) = axes.plot(value, place, "D", color=tint, markerfacecolor="white", markersize=6)
-        figures += ", one seed"
+        figures += ", one seed" if seeds == 1 else ", no interval"
     else:
         face = "white" if low <= 0 <= high else tint
         (artist,) = axes.barh(place, value, _BAR, facecolor=face, edgecolor=tint, linewidth=1.2)
@@ -345,8 +360,8 @@ TABLE = Table(
     "switched to the shared value and left there. Changes are to the stage above that was "
     "run, with 95 % t intervals, paired by seed where the runs of a seed share batches and initial "
     "weights: one that contains 0 points (or 1x) shows no difference. "
-    "Images/s are of the same runs, after the first evaluation. The last lines of a network are "
-    "the gap between the frameworks at both ends.",
+    "Images/s are of the same runs, after the first evaluation; a resumed training has none. The "
+    "last lines of a network are the gap between the frameworks at both ends.",
     rows_of,
     columns,
     charts=(Chart("defaults", defaults),),

@@ -142,7 +142,7 @@ def accuracy_curves(part: Part) -> Drawing | None:
     for axes in places:
         axes.set_axis_off()
     networks = [case.variant for case in panels]
-    framework_legend(figure, lines.shown, lines=True, networks=networks)
+    framework_legend(figure, lines.shown, known=lines.known, lines=True, networks=networks)
     return Drawing(
         f"accuracy_curves_{part.track}",
         title,

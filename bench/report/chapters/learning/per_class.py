@@ -148,7 +148,7 @@ def per_class(part: Part) -> Drawing | None:
     for axes in places[len(panels) :]:
         axes.set_axis_off()
     networks = [case.variant for case in panels]
-    framework_legend(figure, dots.shown, networks=networks)
+    framework_legend(figure, dots.shown, known=dots.known, networks=networks)
     return Drawing(
         f"per_class_{part.track}",
         title,

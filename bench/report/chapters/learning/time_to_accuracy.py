@@ -326,6 +326,7 @@ def time_to_accuracy(part: Part) -> Drawing | None:
     framework_legend(
         figure,
         curves.shown,
+        known=curves.known,
         lines=True,
         networks=[e.case.variant for f in found for e in f.members],
     )

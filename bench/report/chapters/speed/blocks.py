@@ -178,5 +178,6 @@ TABLE = Table(
     columns,
     charts=(Chart("blocks", blocks, _KINDS),),
     times=_KINDS,
+    all_tracks=True,
     lead=extremes("Interquartile range of block times, over their median:", "spread", percent),
 )

@@ -290,7 +290,7 @@ def break_even(part: Part) -> Drawing | None:
         _lines(axes, sides, part, curves)
     for axes in places[len(panels) :]:
         axes.set_axis_off()
-    framework_legend(figure, curves.shown, lines=True)
+    framework_legend(figure, curves.shown, known=curves.known, lines=True)
     return Drawing(
         f"break_even_{part.track}",
         title,

@@ -134,6 +134,7 @@ TABLE = Table(
     columns,
     charts=(Chart("latency", latency, ("latency",)),),
     times=("latency",),
+    all_tracks=True,
     lead=both(
         extremes("Half of the calls took", "p50", lambda s: f"{significant(1000 * s)} ms"),
         compared("verdict"),

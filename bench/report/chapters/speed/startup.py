@@ -151,6 +151,7 @@ TABLE = Table(
     columns,
     charts=(Chart("startup", startup, ("startup",)),),
     times=("startup",),
+    all_tracks=True,
     lead=extremes(
         "From an empty process to the end of the first step:",
         "seconds",

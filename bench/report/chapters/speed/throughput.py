@@ -200,6 +200,7 @@ TABLE = Table(
     notes=notes,
     always=True,
     times=_KINDS,
+    all_tracks=True,
     lead=both(
         *(
             extremes(
