@@ -165,8 +165,10 @@ def _layers(step: spec.Step, kernels: str, layer_set: LayerSet) -> list[keras.la
 
 
 def _lrn(row: spec.LocalResponseNorm, kind: type[keras.layers.Layer]) -> keras.layers.Layer:
-    # Under a mixed policy powers and sums need float32, as Keras's guide on it recommends.
-    dtype = {"dtype": "float32"} if kind is StockLocalResponseNorm else {}
+    # Under a mixed policy powers and sums need float32, as Keras's guide on it recommends; in
+    # float16 the square of 256 is infinite.
+    half = keras.config.dtype_policy().compute_dtype == "float16"
+    dtype = {"dtype": "float32"} if half or kind is StockLocalResponseNorm else {}
     return kind(row.size, row.alpha, row.beta, row.k, name=row.name, **dtype)
 
 

@@ -33,6 +33,10 @@ SECONDS = 600.0
 _POLL_SECONDS = 0.2
 
 
+class TooLargeError(ValueError):
+    """What is read takes more memory than it may have."""
+
+
 @contextmanager
 def confined(
     work: Callable[[Path], Any], seconds: float = SECONDS, cpu_seconds: float | None = None
@@ -47,6 +51,7 @@ def confined(
 
     Raises:
         UserError: As ``work`` raised it.
+        TooLargeError: ``work`` had not the memory that it needs.
         ValueError: ``work`` raised another error, crashed, or exceeded a limit; one line says what.
         OSError: There can be no folder or process.
     """
@@ -85,6 +90,8 @@ def _returned(work: Callable[[], Any], seconds: float, cpu_seconds: float) -> An
     kind, value = json.loads(content)
     if kind == "refused":
         raise UserError(value)
+    if kind == "large":
+        raise TooLargeError(value)
     if kind == "failed":
         raise ValueError(value)
     return value
@@ -117,6 +124,8 @@ def _run(work: Callable[[], Any], descriptor: int, parent: int, cpu_seconds: flo
             content = json.dumps(answer)
         except UserError as error:
             content = json.dumps(["refused", str(error)])
+        except MemoryError:
+            content = json.dumps(["large", "MemoryError"])
         except Exception as error:  # damaged files raise nearly every type there is
             reason = " ".join(str(error).split())[:300] or type(error).__name__
             content = json.dumps(["failed", reason])

@@ -478,6 +478,10 @@ def _deeper_in_classes(folder: Path, files: Sequence[str]) -> Iterator[str]:
     start = f"{top}/" if top else ""
     taken = set(files)
     yield from (name for name in _outside_of_splits(folder, start) if name not in taken)
+    with suppress(OSError):  # a class called train, or images without a class
+        for split in os.scandir(folder / start):
+            if split.is_dir() and _SPLIT_NAME.fullmatch(split.name):
+                yield from (name for name, _ in _files_in(split.path, start + split.name, 0))
 
 
 def _outside_of_splits(folder: Path, prefix: str) -> Iterator[str]:

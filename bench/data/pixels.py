@@ -98,6 +98,8 @@ def differences(image: Image.Image) -> list[str]:
         raise ValueError(f"pixels of kind {image.mode}; expected 8-bit RGB")
     if (_raw16(image) or "").endswith("S"):
         raise ValueError("signed 16-bit pixels, which have no white; expected 8-bit RGB")
+    if any(_layout(tile[3]) == "I;12" for tile in getattr(image, "tile", ())):
+        raise ValueError("12-bit pixels, which are not scaled; expected 8-bit RGB")
     found = [] if image.mode == "RGB" else [_KINDS[image.mode]]
     if _raw16(image) and not image.mode.startswith("I"):
         found.append("16 bits a channel")

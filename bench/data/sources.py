@@ -9,6 +9,7 @@ import json
 import os
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,8 +17,9 @@ import numpy as np
 import PIL
 
 from bench.core.cache import cache_folder, damaged, keep, recall, temporary_folder, writable
-from bench.core.confined import confined
+from bench.core.confined import TooLargeError, confined
 from bench.core.download import (
+    CIFAR10_CHECKSUM,
     DownloadError,
     cifar10_archive,
     fetch_cifar10,
@@ -69,13 +71,14 @@ def open_dataset(
     """
     if resize is not None and not 16 <= resize <= 512:
         raise UserError(f"--resize {resize}: expected a side of 16 to 512 pixels")
-    found = _open(spec, writable(cache or cache_folder()), progress, resize)
+    place = cache or cache_folder()
+    found = _open(spec, place, writable(place), progress, resize)
     if found.notes and not found.notes.startswith(_NOT_AVAILABLE):
         notice(f"{spec}: {found.notes}")
     return found
 
 
-def _open(spec: str, store: Path, progress: bool, resize: int | None) -> Dataset:
+def _open(spec: str, cache: Path, store: Path, progress: bool, resize: int | None) -> Dataset:
     if resize is not None and (spec == "generated" or _is_cifar(spec)):
         raise UserError(
             f"--resize {resize}: it is for images in class folders, and --data {spec} has 32 "
@@ -88,7 +91,7 @@ def _open(spec: str, store: Path, progress: bool, resize: int | None) -> Dataset
     if named := os.environ.get("ALEXBENCH_DATA"):
         return _open_named(named, store, progress, resize)
     try:
-        archive = in_keras_cache(cifar10_archive(store)) or fetch_cifar10(store, progress)
+        archive = _in_cache(cache, store) or fetch_cifar10(store, progress)
         return _open_path(archive, store, progress)
     except DownloadError as error:
         if spec == "cifar10":
@@ -150,6 +153,16 @@ def prepared_name(dataset: Dataset) -> str:
     facts = {key: value for key, value in data.meta(dataset).items() if key != "fingerprint"}
     suffix = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:8]
     return f"{dataset.fingerprint[:32]}-{suffix}"
+
+
+def _in_cache(cache: Path, store: Path) -> Path | None:
+    """The archive that Keras has downloaded, or that of a cache that can only be read."""
+    own = cifar10_archive(cache)
+    if cache != store and own.is_file():
+        with suppress(OSError):
+            if file_checksum(own, CIFAR10_CHECKSUM) == CIFAR10_CHECKSUM:
+                return own
+    return in_keras_cache(cifar10_archive(store))
 
 
 def _open_named(path: str, store: Path, progress: bool, resize: int | None) -> Dataset:
@@ -229,6 +242,11 @@ def _confined(source: Path, store: Path, progress: bool, resize: int | None) -> 
             return data.load(Path(folder))
     except OSError:  # no room for a folder or a process
         return _decode(source, progress, resize)
+    except TooLargeError as error:
+        raise UserError(
+            f"{source}: its files take more memory than there is for reading them; give smaller "
+            "images, or fewer"
+        ) from error
     except ValueError as error:
         raise UserError(f"{source}: cannot be decoded ({error}); get it again") from error
 

@@ -77,7 +77,7 @@ def find_images(given: Iterable[Path], recursive: bool = False) -> FoundImages:
     """
     found = FoundImages([], [], [])
     for path in given:
-        if not path.is_dir():
+        if not os.path.isdir(path):  # unlike the method of Path, never raises
             found.paths.append(path)
             continue
         before = len(found.paths)
@@ -97,9 +97,10 @@ def _look_into(folder: Path, recursive: bool, found: FoundImages) -> None:
         return
     for entry in sorted(shown, key=lambda entry: os.fsencode(entry.name)):
         path = folder / entry.name
-        if path.suffix.lower() in SUFFIXES and not (recursive and entry.is_dir()):
+        folder_there = os.path.isdir(path)
+        if path.suffix.lower() in SUFFIXES and not (recursive and folder_there):
             found.paths.append(path)
-        elif entry.is_dir():
+        elif folder_there:
             if not recursive:
                 found.folders.append(path)
             elif not entry.is_symlink():
@@ -127,6 +128,8 @@ def _looks_like_image(path: Path) -> bool:
         with path.open("rb") as file:
             head = file.read(16)
     except OSError:
+        return False
+    if head.startswith(b"BM") and head[6:10] != bytes(4):  # reserved in a BMP; letters in a text
         return False
     riff = head[:4] == b"RIFF" and head[8:12] == b"WEBP"
     return head.startswith(_STARTS) or riff or head[4:12] in (b"ftypavif", b"ftypavis")

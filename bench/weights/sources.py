@@ -341,7 +341,9 @@ def _digest_of(path: Path) -> Path:
 def _lacks_categories(found: Pretrained) -> bool:
     """Whether the logits have no names although torchvision, which has them, is installed."""
     facts = found.facts
-    nameless = facts.variant == "torchvision" and facts.classes == 1000 and not facts.categories
+    # A last layer of its own may have as many classes: they are not ImageNet's.
+    own = facts.head == "source" and not facts.categories
+    nameless = own and facts.variant == "torchvision" and facts.classes == 1000
     try:
         return nameless and for_files(".pth") is not None
     except UserError:

@@ -273,7 +273,7 @@ def measure(session: Session, kind: str) -> Fields:
         "metrics": result.metrics | watch.whole(before) | _reserved(session.trainer),
         "machine": [state.to_json() for state in session.schedule.states],
         "settings": settings,
-        "peak_memory_bytes": peak_memory_bytes(),
+        "peak_memory_bytes": peak_memory_bytes(getattr(session.trainer, "processes", ())),
         "device_memory_bytes": session.trainer.device_memory(),
     }
 

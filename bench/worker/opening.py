@@ -156,6 +156,7 @@ class _Opening:
         session = self._session(trainer, self.setup, progress, (import_seconds, build_seconds))
         if self.setup.device_kind != "cpu":
             session.hold_images()
+            session.build_seconds = perf_counter() - imported
         return session
 
     def frozen(self, progress: Progress, import_seconds: float, imported: float) -> Session:
@@ -172,6 +173,8 @@ class _Opening:
         keep = self.limits.keep_features
         session.trunk = trunk
         session.inputs = FeatureInputs(trunk, self.dataset, plan, self.setup.steps, keep=keep)
+        # With the first features, for which the trunk is traced and compiled.
+        session.build_seconds = perf_counter() - imported
         return session
 
     def _build(self, setup: Setup) -> Trainer:

@@ -45,6 +45,7 @@ class TutorialLoop:
         self._side, self._size = setup.side, setup.architecture.input_size
         self._images = self._normalised(dataset.train.images)
         self._labels = np.asarray(dataset.train.labels)
+        self._order = np.random.default_rng(setup.case.seed)
         self._model = self._built(setup)
         self._model.compile(
             optimizer="adam", loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -76,11 +77,15 @@ class TutorialLoop:
         """As many epochs as ``steps`` take, and a part of one; the mean loss so far at each."""
         losses: list[float] = []
         while len(losses) < steps:
-            part = slice(0, (steps - len(losses)) * BATCH_SIZE)
+            images, labels = self._images, self._labels
+            number = (steps - len(losses)) * BATCH_SIZE
+            if number < len(labels):  # of all classes, which may lie one after the other
+                part = self._order.permutation(len(labels))[:number]
+                images, labels = images[part], labels[part]
             callback = _AfterStep(after_step)
             self._model.fit(
-                self._images[part],
-                self._labels[part],
+                images,
+                labels,
                 batch_size=BATCH_SIZE,
                 verbose=0,
                 callbacks=[callback],

@@ -43,6 +43,8 @@ def loader_of(
         batch_size=batch_size,
         shuffle=True,
         num_workers=workers,
+        # BatchNorm has no moments of a single image, and PyTorch raises an error.
+        drop_last=len(images) > batch_size and len(images) % batch_size == 1,
         generator=torch.Generator().manual_seed(seed),
     )
 

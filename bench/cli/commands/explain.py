@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bench.cli.images import ImageRun
+from bench.cli.images import ImageRun, printable
 from bench.cli.options import explain_options
 
 if TYPE_CHECKING:
@@ -115,7 +115,8 @@ class _Sheets:
         shares, pixels = softmax(found.logits), shown(images, self._network.preprocessing)
         for place, name in enumerate(names):
             index = int(found.classes[place])
-            words = f"{self._network.label(index)} {100 * shares[place, index]:.1f} %"
+            label = printable(self._network.label(index))
+            words = f"{label} {100 * shares[place, index]:.1f} %"
             out = self._free(f"{Path(name).stem}-gradcam")
             overlay(pixels[place], found.maps[place], f"{words} {self._how}").save(out)
             yield f"{out}: {words}"

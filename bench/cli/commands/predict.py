@@ -75,7 +75,7 @@ class _Tables:
             table.add_column("class", justify="right", no_wrap=True)
             table.add_column("label")
             for found in self._predictions.of(row):
-                label = Text(found.label)
+                label = Text(printable(found.label))
                 table.add_row(f"{100 * found.probability:.2f} %", str(found.index), label)
             self._console.print(table)
 

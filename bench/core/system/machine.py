@@ -147,9 +147,11 @@ class Monitor:
         self._before = self._read()
 
     def include(self, processes: Iterable[int]) -> None:
-        """Count processes as this one: the other ranks of a data-parallel training."""
+        """Count processes as this one: the other ranks of a data-parallel training.
+
+        A block that has begun goes on: they were started in it, and all of their time is our own.
+        """
         self._children = [resources.ROOT / f"proc/{pid}/stat" for pid in processes]
-        self._before = self._read()
 
     def begin(self) -> None:
         """Begin another block."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import hashlib
 import os
 import select
 import signal
 import sys
 import threading
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -104,19 +106,34 @@ def _started(pid: int) -> int | None:
 
 @functools.cache
 def _namespace() -> int:
+    """A number of this machine and its namespace of processes: the first namespace has the same
+    number on every machine, and machines share folders."""
     try:
-        return os.stat("/proc/self/ns/pid").st_ino
+        namespace = os.stat("/proc/self/ns/pid").st_ino
     except OSError:
         return 0
+    machine = os.uname().nodename
+    with suppress(OSError):
+        machine += Path("/etc/machine-id").read_text(encoding="utf-8", errors="replace")
+    digest = hashlib.sha256(f"{namespace} {machine}".encode()).digest()
+    return int.from_bytes(digest[:6], "big")
 
 
-def peak_memory_bytes() -> int | None:
-    """Highest resident memory of this process since it was started.
+def peak_memory_bytes(others: Iterable[int] = ()) -> int | None:
+    """Highest resident memory of this process since it was started, and of others added to it.
 
     From VmHWM: ``ru_maxrss`` would count the parent's memory too, which a forked child inherits.
+
+    Args:
+        others: Their ids; the peaks of all need not have been at one time.
     """
+    found = [_peak_of(str(pid)) for pid in ("self", *others)]
+    return sum(filter(None, found)) or None
+
+
+def _peak_of(process: str) -> int | None:
     try:
-        status = Path("/proc/self/status").read_text(encoding="ascii")
+        status = Path(f"/proc/{process}/status").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return None
     for line in status.splitlines():

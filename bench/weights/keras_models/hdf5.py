@@ -33,8 +33,8 @@ _PARTS = {
     (2, 1): ("weight", "bias"),
     (1, 1, 1, 1): ("weight", "bias", "running_mean", "running_var"),
 }
-_UNUSED = ("optimizer", "seed_generator")
-"""Groups of state that no forward pass depends on."""
+_UNUSED = ("optimizer", "seed_generator", "metrics")
+"""Groups of state that no forward pass depends on; in Keras 2 metrics are layers."""
 Arrays = dict[str, NDArray[Any]]
 
 
