@@ -20,8 +20,10 @@ if "--benchmark-only" in sys.argv:  # before the other imports, which take a sec
     atexit.register(signals.ignore)
     outputs.keep("stdout", "stderr")
 
+import os
 import shlex
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -44,7 +46,7 @@ from bench.core.files import expanded
 from bench.core.kinds import kind
 from bench.core.records import Record
 from bench.core.system.devices import NAMES
-from bench.data.sources import SyntheticDataWarning
+from bench.data.sources import SyntheticDataWarning, check_there
 from bench.harness.devices import claimed, on_device
 from bench.harness.interleaving.grouping import groups
 from bench.harness.matrix import Job, Task, jobs
@@ -58,6 +60,8 @@ from bench.training.frameworks import framework, precision_note
 
 _BENCHMARKS = Path(__file__).resolve().parent / "benchmarks"
 _SESSION = "alexbench-session"
+_TEXTS = ("frameworks", "variants", "executions", "results", "data", "compare")
+"""Options whose empty text would mean all, or the current folder."""
 _COLUMNS = ["min", "median", "iqr", "rounds"]
 
 
@@ -81,10 +85,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption("--bench-results", default="results", help="folder of all runs")
     group.addoption(
-        "--bench-frameworks", default="", help="frameworks to measure, separated by commas"
+        "--bench-frameworks", default=None, help="frameworks to measure, separated by commas"
     )
-    group.addoption("--bench-variants", default="", help="variants to measure, separated by commas")
-    group.addoption("--bench-executions", default="", help=f"any of {', '.join(EXECUTION_NAMES)}")
+    group.addoption(
+        "--bench-variants", default=None, help="variants to measure, separated by commas"
+    )
+    group.addoption("--bench-executions", default=None, help=f"any of {', '.join(EXECUTION_NAMES)}")
     group.addoption(
         "--bench-compare", metavar="RUN", help="compare the results with those of an earlier run"
     )
@@ -135,6 +141,14 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(str(error)) from None
 
 
+def _check_given(config: pytest.Config) -> None:
+    """Raise UserError for an option of a list or place that is given and has nothing in it."""
+    for name in _TEXTS:
+        value = config.getoption(f"bench_{name}")
+        if value is not None and not value.strip(" ,"):
+            raise UserError(f"--bench-{name}: nothing is given; leave it out, or give a value")
+
+
 def _check_one_process(config: pytest.Config) -> None:
     """Raise UserError where pytest-xdist would spread the tests."""
     if getattr(config.option, "numprocesses", None):
@@ -148,7 +162,8 @@ def _set_table(config: pytest.Config) -> None:
 
     pytest-benchmark reads its options in a ``pytest_configure`` that runs after all others.
     """
-    arguments = (*config.getini("addopts"), *config.invocation_params.args)
+    variable = shlex.split(os.environ.get("PYTEST_ADDOPTS", ""))
+    arguments = (*config.getini("addopts"), *variable, *config.invocation_params.args)
     given = {str(argument).partition("=")[0] for argument in arguments}
     if "--benchmark-columns" not in given:
         config.option.benchmark_columns = _COLUMNS
@@ -174,7 +189,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     session = metafunc.config.pluginmanager.get_plugin(_SESSION)
     tasks = session.tasks(marker.args[0]) if session else []
-    metafunc.parametrize("task", tasks, ids=[_test_id(task) for task in tasks])
+    metafunc.parametrize("task", tasks, ids=_test_ids(tasks))
+
+
+def _test_ids(tasks: Sequence[Task]) -> list[str]:
+    """The ids of tasks of a kind; the start of a training is in it where two have one name."""
+    ids = [_test_id(task) for task in tasks]
+    often = Counter(ids)
+    return [
+        f"{name}-{task.case.init}" if often[name] > 1 and task.case.init != "scratch" else name
+        for name, task in zip(ids, tasks, strict=True)
+    ]
 
 
 def _test_id(task: Task) -> str:
@@ -227,6 +252,12 @@ class Session:
         self._config = config
         self._open = ExitStack()
         self._clock = WorkerClock()
+        _check_given(config)
+        # Read first: a wrong path is an error before weights are downloaded and an hour measured.
+        self._gate = Gate.of(config.getoption("bench_compare"), config.getoption("bench_fail_if"))
+        if config.getoption("bench_summary") == "":
+            raise UserError("--bench-summary: no name of a file; is $GITHUB_STEP_SUMMARY set?")
+        check_there(config.getoption("bench_data"))
         self._profile = profile(config.getoption("bench_profile"))
         selection = Selection(
             variants=named(config.getoption("bench_variants")),
@@ -241,10 +272,6 @@ class Session:
         self._jobs = jobs(selection, self._profile)
         self._selection = selection
         self._groups = groups(self._jobs, self._profile.together)
-        # Read first: a wrong path is an error before an hour of measuring, not after it.
-        self._gate = Gate.of(config.getoption("bench_compare"), config.getoption("bench_fail_if"))
-        if config.getoption("bench_summary") == "":
-            raise UserError("--bench-summary: no name of a file; is $GITHUB_STEP_SUMMARY set?")
         self._run: Run | None = None
         self._order: list[tuple[str, str]] = []
         self._wanted: set[tuple[str, str]] = set()
@@ -448,6 +475,8 @@ class Session:
         """Fail a session whose tests passed but whose results break ``--bench-fail-if``."""
         if signals.received() is not None:
             signals.acknowledge()
+        if self._config.getoption("collectonly"):
+            return
         broken = self._gate and self._gate.failures(self._records.values())
         if broken and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
@@ -455,6 +484,9 @@ class Session:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """A line per record: pytest-benchmark's columns cannot hold images/s and accuracy."""
         if not self._records or self._run is None:
+            if self._gate and not self._config.getoption("collectonly"):
+                for line in self._gate.failures([]):
+                    terminalreporter.write_line(f"FAILED {line}", red=True)
             return
         data = self._run.dataset
         terminalreporter.section("alexbench")

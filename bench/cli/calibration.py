@@ -27,6 +27,7 @@ from bench.core import extensions
 from bench.core.files import write_whole
 from bench.core.kinds import KINDS
 from bench.core.records import Record
+from bench.data.sources import check_there
 from bench.harness.matrix import jobs
 from bench.harness.profiles import profile
 from bench.harness.run import open_run, run_all
@@ -153,20 +154,30 @@ class RealRuns:
     data: str
 
 
-def measured(runs: RealRuns) -> tuple[list[dict[str, Any]], int]:
-    """Measure the runs; rows with the verdict of each, then of all of them pooled, and how many
-    measurements failed."""
+def check(runs: RealRuns) -> None:
+    """Raise UserError where the runs cannot be measured, before anything is written."""
+    check_there(runs.data)
+    jobs(_selection(runs), profile(runs.profile))
+
+
+def _selection(runs: RealRuns) -> Selection:
+    """The framework, its copy and its slowed copy, which an extension adds."""
     own = os.environ.get("ALEXBENCH_EXTENSIONS", "").split(",")
-    os.environ["ALEXBENCH_EXTENSIONS"] = ",".join([*filter(None, own), EXTENSIONS])
+    if EXTENSIONS not in own:
+        os.environ["ALEXBENCH_EXTENSIONS"] = ",".join([*filter(None, own), EXTENSIONS])
     extensions.load()
-    failed = 0
-    name = runs.framework
-    selection = Selection(
+    return Selection(
         variants=(runs.variant,),
-        frameworks=(name, f"{name}{COPY}", f"{name}{SLOWED}"),
+        frameworks=(runs.framework, f"{runs.framework}{COPY}", f"{runs.framework}{SLOWED}"),
         tracks=("closed",),
         kinds=("train_throughput",),
     )
+
+
+def measured(runs: RealRuns) -> tuple[list[dict[str, Any]], int]:
+    """Measure the runs; rows with the verdict of each, then of all of them pooled, and how many
+    measurements failed."""
+    selection, failed = _selection(runs), 0
     records: list[list[Record]] = []
     # One group takes a group's time, not all that the profile has for a run.
     chosen = replace(profile(runs.profile), run_seconds=0.0)

@@ -9,7 +9,7 @@ import socket
 import threading
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import monotonic
 from urllib.parse import urlsplit
@@ -77,6 +77,15 @@ def in_keras_cache(own: Path) -> Path | None:
                 return path
         except OSError:
             continue
+    return None
+
+
+def downloaded_cifar10(cache: Path) -> Path | None:
+    """The official archive of a cache, where it is there and whole."""
+    own = cifar10_archive(cache)
+    with suppress(OSError):
+        if own.is_file() and file_checksum(own, CIFAR10_CHECKSUM) == CIFAR10_CHECKSUM:
+            return own
     return None
 
 

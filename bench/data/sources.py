@@ -9,7 +9,6 @@ import json
 import os
 import warnings
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,9 +18,9 @@ import PIL
 from bench.core.cache import cache_folder, damaged, keep, recall, temporary_folder, writable
 from bench.core.confined import TooLargeError, confined
 from bench.core.download import (
-    CIFAR10_CHECKSUM,
     DownloadError,
     cifar10_archive,
+    downloaded_cifar10,
     fetch_cifar10,
     file_checksum,
     in_keras_cache,
@@ -91,7 +90,9 @@ def _open(spec: str, cache: Path, store: Path, progress: bool, resize: int | Non
     if named := os.environ.get("ALEXBENCH_DATA"):
         return _open_named(named, store, progress, resize)
     try:
-        archive = _in_cache(cache, store) or fetch_cifar10(store, progress)
+        # A cache that can only be read may have it.
+        read = downloaded_cifar10(cache) if cache != store else None
+        archive = read or in_keras_cache(cifar10_archive(store)) or fetch_cifar10(store, progress)
         return _open_path(archive, store, progress)
     except DownloadError as error:
         if spec == "cifar10":
@@ -153,16 +154,6 @@ def prepared_name(dataset: Dataset) -> str:
     facts = {key: value for key, value in data.meta(dataset).items() if key != "fingerprint"}
     suffix = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:8]
     return f"{dataset.fingerprint[:32]}-{suffix}"
-
-
-def _in_cache(cache: Path, store: Path) -> Path | None:
-    """The archive that Keras has downloaded, or that of a cache that can only be read."""
-    own = cifar10_archive(cache)
-    if cache != store and own.is_file():
-        with suppress(OSError):
-            if file_checksum(own, CIFAR10_CHECKSUM) == CIFAR10_CHECKSUM:
-                return own
-    return in_keras_cache(cifar10_archive(store))
 
 
 def _open_named(path: str, store: Path, progress: bool, resize: int | None) -> Dataset:

@@ -53,13 +53,16 @@ def jobs(selection: Selection, profile: Profile) -> list[Job]:
             f"none of {', '.join(profile.frameworks)} is installed; "
             "pip install 'alexbench[torch,tensorflow]'"
         )
-    every = [
+    named = [
         *_timed_jobs(selection, profile, names),
         *_accuracy_jobs(selection, profile, names),
-        *_pretraining_jobs(selection, profile, names),
     ]
-    found = list(_once(every))
+    found = list(_once([*named, *_pretraining_jobs(selection, profile, names)]))
     trained = any(kind(task.kind).trained for job in found for task in job.tasks)
+    if named:
+        _check_read(selection, named)
+    if found and not trained:
+        _check_not_trained(selection)
     if found and selection.recipes and not trained:
         raise UserError(
             f"--recipes {','.join(selection.recipes)}: recipes are of trainings to an accuracy, "
@@ -85,6 +88,30 @@ def jobs(selection: Selection, profile: Profile) -> list[Job]:
     if not found:
         raise UserError(f"nothing to measure: {selection} selects no case of {profile.name}")
     return found
+
+
+def _check_read(selection: Selection, named: Sequence[Job]) -> None:
+    """Raise UserError for options about reading weights where none are read."""
+    options = {
+        "--key": selection.key,
+        "--channel-order": selection.channel_order,
+        "--partial": selection.partial,
+    }
+    given = [name for name, value in options.items() if value]
+    if given and all(job.case.init != "pretrained" for job in named):
+        raise UserError(
+            f"{', '.join(given)}: how a file of weights is read, and none is; give --weights FILE"
+        )
+
+
+def _check_not_trained(selection: Selection) -> None:
+    """Raise UserError for options about trainings where there is none."""
+    options = {"--seeds": selection.seeds, "--budget": selection.budget != 1}
+    if given := [name for name, value in options.items() if value]:
+        raise UserError(
+            f"{', '.join(given)}: for trainings to an accuracy, and nothing here is trained; add "
+            "accuracy to --kinds"
+        )
 
 
 def _once(found: Sequence[Job]) -> Iterator[Job]:
@@ -163,6 +190,9 @@ def _pretraining_jobs(
             tracks=(pair.track,),
             recipes=(name,),
             weights=weights,
+            key=None,
+            channel_order=None,
+            partial=False,
         )
         for seed in range(selection.seeds or profile.seeds):
             for case, file in _cases(chosen, profile, (one_of(names),), ACCURACY, seed):
@@ -179,9 +209,12 @@ def _cases(
 ) -> Iterator[tuple[Case, Path | None]]:
     """Every case of a kind, with the file of the weights that it starts from."""
     tracks = _tracks(selection, profile, of_kind)
+    if not tracks:  # nor any network that may be refused
+        return
     # Frameworks turn fastest: those that are compared are measured close together in time.
     for network, on, name in product(_networks(selection, profile, of_kind), tracks, names):
-        alone = network.variant in profile.in_one_framework and not selection.variants
+        named = selection.variants or selection.weights
+        alone = network.variant in profile.in_one_framework and not named
         if alone and name != one_of(names):
             continue
         case = Case(

@@ -420,7 +420,9 @@ def folder_to_resume(results: Path, name: str | None) -> Path:
         where = "" if Path(name).parent != Path() else f" in {results}"
         raise UserError(f"no run {name!r} to resume{where}; start it without --resume")
     # A run that was stopped in its first group has no record yet, and rounds to go on from.
-    found = [path for name in (FILE, RUN_FILE) for path in results.glob(f"*/{name}")]
+    # A name may have a folder in it.
+    places = [f"{folder}/{name}" for name in (FILE, RUN_FILE) for folder in ("*", "*/*")]
+    found = [path for place in places for path in results.glob(place)]
     if not found:
         raise UserError(f"no run to resume in {results}; start one without --resume")
     return max(found, key=lambda path: path.stat().st_mtime).parent

@@ -226,9 +226,10 @@ def _reading(selection: Selection) -> Reading:
 def _published(selection: Selection, rows: Sequence[str], recipe: Recipe) -> list[str]:
     names = _chosen(recipe, "variant", selection.variants, recipe.variant, tuple(rows))
     found = [PUBLISHED[name] for name in names if name in PUBLISHED]
-    if not found:
+    missing = [name for name in names if name not in PUBLISHED]
+    if missing and (selection.variants or not found):
         raise UserError(
-            f"init pretrained: no weights are published for {', '.join(names)}; "
+            f"init pretrained: no weights are published for {', '.join(missing)}; "
             f"name a file with --weights, or take {' or '.join(PUBLISHED)}"
         )
     return found

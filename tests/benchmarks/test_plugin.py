@@ -15,10 +15,14 @@ from typing import Any
 import pytest
 
 import bench
+from bench import plugin
+from bench.core.case import Case
 from bench.core.records import Record, RecordStore
+from bench.harness.matrix import Task
 from bench.plugin import Session
 from tests.support import bencher_formats, fakes
 from tests.support.pytest_sessions import Call, Ended, run_sessions
+from tests.support.synthetic_records.synthetic import make_record
 
 ROOT = Path(bench.__file__).parent.parent
 SPEED = ROOT / "bench" / "benchmarks" / "bench_speed.py"
@@ -226,6 +230,8 @@ WRONG = {
     ("--bench-compare", "nowhere"): "no records.jsonl in nowhere",
     ("--bench-fail-if", "slower:5%"): "--bench-compare RUN",
     ("--bench-compare", "nowhere", "--bench-fail-if", ""): "must look like slower:5%",
+    ("--bench-variants", " ,"): "--bench-variants: nothing is given; leave it out",
+    ("--bench-results", ""): "--bench-results: nothing is given; leave it out",
     ("--bench-summary", ""): "is $GITHUB_STEP_SUMMARY set",
 }
 
@@ -241,8 +247,12 @@ def idle(tmp_path_factory: pytest.TempPathFactory, batches: str) -> dict[Any, En
     (folder / "file").write_text("")
     (folder / "test_other.py").write_text("def test_other():\n    pass\n")
     here = ("--pyargs", "bench", *options(batches, "fake"))
+    RecordStore(folder / "before").append(make_record())
+    gate = ("--bench-compare", "before", "--bench-fail-if", "slower:5%")
     calls = {wrong: session(folder, *here, *wrong) for wrong in WRONG} | {
         "collect": session(folder, *here, "--collect-only", "-q"),
+        "gated": session(folder, *here, "--collect-only", "-q", *gate),
+        "nothing": session(folder, *here, *gate, "-k", "no_such_case"),
         "tests": session(folder, "--pyargs", "bench", "test_other.py"),
         "extension": session(folder, *here, ALEXBENCH_EXTENSIONS="no_such_extension"),
     }
@@ -275,6 +285,24 @@ def test_collect_only_lists_the_tasks(idle: dict[Any, Ended]) -> None:
     assert idle["collect"].returncode == 0, idle["collect"].stdout
     assert "test_latency[tiny-fake-closed]" in idle["collect"].stdout
     assert "test_accuracy[tiny-fake-closed-s0]" in idle["collect"].stdout
+
+
+def test_a_gate_fails_no_list_of_tests_and_says_why_it_fails(idle: dict[Any, Ended]) -> None:
+    assert idle["gated"].returncode == 0, idle["gated"].stdout
+    assert "FAILED" not in idle["gated"].stdout
+    assert "nothing was compared" in idle["nothing"].stdout
+
+
+def test_trainings_of_one_name_have_their_start_in_their_ids() -> None:
+    ours, theirs, other = (
+        Task(Case(variant, "pytorch", init=init), "accuracy")
+        for variant, init in (("a", "pretrained"), ("a", "scratch"), ("b", "pretrained"))
+    )
+    assert plugin._test_ids([ours, theirs, other]) == [
+        "a-pytorch-closed-s0-pretrained",
+        "a-pytorch-closed-s0",
+        "b-pytorch-closed-s0",
+    ]
 
 
 def test_without_benchmark_only_nothing_is_measured(idle: dict[Any, Ended]) -> None:

@@ -569,6 +569,19 @@ def test_auto_takes_the_archive_that_was_downloaded_before(
     assert_batches(sources.open_dataset("auto", progress=False))
 
 
+@pytest.mark.usefixtures("offline")
+def test_a_cache_that_can_only_be_read_has_the_archive(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Synthetic images took the place of CIFAR-10, which was there."""
+    target = download.cifar10_archive(cache)
+    target.parent.mkdir(parents=True)
+    write_tar(target, binary_files())
+    monkeypatch.setattr(download, "CIFAR10_CHECKSUM", download.file_checksum(target, "md5:"))
+    monkeypatch.setattr(sources, "writable", lambda folder: tmp_path / "elsewhere")
+    assert_batches(sources.open_dataset("auto", progress=False))
+
+
 def test_official_set_is_known_by_counts_names_and_statistics(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

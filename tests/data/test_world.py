@@ -530,3 +530,11 @@ def test_a_tar_with_a_folder_name_that_is_a_file(tmp_path: Path) -> None:
         assert open_quietly(make(tmp_path / make.__name__, files)).classes == ("cat", "dog")
     with tarfile.open(tmp_path / "write_tar") as tar:
         assert "train/classes.txt" in tar.getnames()
+
+
+def test_a_class_that_is_called_as_a_split_is_not_lost_without_a_word(tmp_path: Path) -> None:
+    files = classes_alone() | {"train/1.png": png(pixels(1, 9)[0])}
+    for made in (write_folder(tmp_path / "a", files), write_zip(tmp_path / "a.zip", files)):
+        found = open_quietly(made)
+        assert found.classes == ("cat", "dog", "emu")
+        assert "train/ has 1 image" in found.notes or "1 in train/" in found.notes

@@ -285,6 +285,18 @@ def test_nothing_installed_says_what_to_install() -> None:
             {"precisions": ("float32", "bfloat16"), "tracks": ("closed",)},
             "--precisions bfloat16: no case here has it; track closed is defined in float32",
         ),
+        (
+            {"seeds": 3, "budget": 0.5, "kinds": ("latency",)},
+            "--seeds, --budget: for trainings to an accuracy, and nothing here is trained",
+        ),
+        (
+            {"channel_order": "BGR", "kinds": ("latency",)},
+            "--channel-order: how a file of weights is read, and none is",
+        ),
+        (
+            {"inits": ("pretrained",), "variants": ("torchvision", "cifar-bn")},
+            "init pretrained: no weights are published for cifar-bn;",
+        ),
         ({"inits": ("random",)}, "unknown init 'random'; known: scratch"),
         ({"seeds": 0}, "--seeds 0: must be at least 1"),
         ({"batch_sizes": (8, 0)}, "--batch-sizes .*at least 1"),

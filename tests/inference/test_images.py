@@ -420,3 +420,39 @@ def test_names_in_any_bytes_are_read(tmp_path: Path) -> None:
 def test_a_folder_of_folders_says_what_looks_into_them(tmp_path: Path) -> None:
     (tmp_path / "outer" / "inner").mkdir(parents=True)
     assert refusal(tmp_path / "outer").endswith("--recursive looks into its sub-folders")
+
+
+def test_twelve_bits_are_refused_and_not_clipped(tmp_path: Path) -> None:
+    entries = [
+        (256, 4, 1, 2), (257, 4, 1, 2), (258, 3, 1, 12), (259, 3, 1, 1), (262, 3, 1, 1),
+        (273, 4, 1, 8), (277, 3, 1, 1), (278, 4, 1, 2), (279, 4, 1, 6),
+    ]  # fmt: skip
+    data = bytes((0x80, 0x00, 0x10)) * 2  # two rows of two pixels
+    head = b"II*\0" + struct.pack("<I", 8 + len(data)) + data
+    table = struct.pack("<H", len(entries))
+    table += b"".join(
+        struct.pack("<HHI", *entry[:3])
+        + (struct.pack("<HH", entry[3], 0) if entry[1] == 3 else struct.pack("<I", entry[3]))
+        for entry in entries
+    )
+    path = tmp_path / "twelve.tif"
+    path.write_bytes(head + table + bytes(4))
+    with pytest.raises(UserError, match="12-bit pixels, which are not scaled"):
+        read_rgb(path, convert=True)
+
+
+def test_a_text_that_begins_as_a_bitmap_is_passed_over(tmp_path: Path) -> None:
+    Image.new("RGB", (2, 2)).save(tmp_path / "real.png")
+    Image.new("RGB", (2, 2)).save(tmp_path / "bitmap", "BMP")
+    (tmp_path / "labels.csv").write_text("BMI,age,weight\n21,40,70\n")
+    found = find_images([tmp_path])
+    assert [path.name for path in found.paths] == ["bitmap", "real.png"]
+    assert [path.name for path in found.skipped] == ["labels.csv"]
+
+
+def test_a_link_that_cannot_be_followed_costs_one_line(tmp_path: Path) -> None:
+    Image.new("RGB", (2, 2)).save(tmp_path / "a.png")
+    (tmp_path / "self").symlink_to(tmp_path / "self")
+    found = find_images([tmp_path, tmp_path / ("x" * 300)], recursive=True)
+    assert tmp_path / "a.png" in found.paths
+    assert len(found.paths) == 2

@@ -405,3 +405,14 @@ def test_rows_describe_every_source(monkeypatch: pytest.MonkeyPatch, planted: Pa
     assert rows["torchvision"]["checksum"] == "sha256:7be5be79"
     assert json.loads(json.dumps(list(rows.values())))
     assert [row["name"] for row in sources.brief()] == list(rows)
+
+
+def test_a_last_layer_of_its_own_has_no_names_of_imagenet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "for_files", lambda suffix: object())
+    for head, named in (("source", True), ("replace-last", False), ("narrow", False)):
+        own = {"variant": "torchvision", "head": head, "classes": 1000, "categories": ()}
+        found, _ = open_weights(str(write(tmp_path / f"{head}.safetensors", weights())))
+        changed = replace(found, facts=replace(found.facts, **own))
+        assert sources._lacks_categories(changed) is named

@@ -58,6 +58,9 @@ def calibrate(
     if not simulations and not runs:
         raise click.UsageError("nothing to do: give --simulations or --runs above 0")
     folder = expanded(folder)
+    chosen = calibration.RealRuns(folder, runs, framework, variant, profile, data)
+    if runs:
+        calibration.check(chosen)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -65,7 +68,6 @@ def calibrate(
     if simulations:
         click.echo(calibration.write_simulated(folder, simulations))
     if runs:
-        chosen = calibration.RealRuns(folder, runs, framework, variant, profile, data)
         text, failed = calibration.write_real(chosen)
         click.echo(text)
         if failed:

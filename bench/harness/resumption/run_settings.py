@@ -212,11 +212,13 @@ class RunSettings:
         return [f"{of} of {case}" for case, of in self.tasks or () if (case, of) not in there]
 
     def with_trainings(self, now: RunSettings) -> RunSettings:
-        """These settings, with the trainings that were added."""
+        """These settings, with the trainings that were added; what they differ in besides stays as
+        the run was begun."""
+        selected = {name: now.options[name] for name in SELECTING if name in now.options}
         entry = {"at": now.started_at, "command": now.command, "added": self.added(now)}
         return dataclasses.replace(
             self,
-            options=now.options,
+            options=self.options | selected,
             tasks=now.tasks,
             frameworks=now.frameworks,
             versions=now.versions | self.versions,

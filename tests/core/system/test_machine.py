@@ -177,3 +177,11 @@ def test_a_process_on_the_same_cpus_makes_a_block_disturbed() -> None:
     assert state.others is not None
     assert state.others > 0.25
     assert state.cpu_seconds == pytest.approx(used, abs=0.05)
+
+
+def test_a_block_that_has_begun_goes_on_when_ranks_are_counted(planted: Planted) -> None:
+    """A start-up is observed from its import on, and not from its last step."""
+    monitor = Monitor([0, 1])
+    planted.clock = 102.0
+    monitor.include(())
+    assert monitor.end().seconds == 2.0

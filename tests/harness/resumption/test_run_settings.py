@@ -219,6 +219,27 @@ def test_more_seeds_are_added_to_a_run_without_a_caveat(tmp_path: Path, batches:
     assert [entry["added"] for entry in kept["resumed"]] == [1]
 
 
+def test_what_else_differs_when_trainings_are_added_stays_as_it_was_begun(
+    tmp_path: Path, batches: str
+) -> None:
+    """Else a third call would find no difference, and measure without a caveat."""
+    profile = fakes.PROFILE
+
+    def begin(seeds: int, threads: int | None, *, anyway: bool = False) -> Any:
+        tasks = tuple(task.key for job in selected(seeds, "accuracy") for task in job.tasks)
+        begun = Begun("x", {"seeds": seeds, "threads": threads}, ("fake",), tasks)
+        here = (tmp_path / "run").exists()
+        run, _ = open_run(tmp_path, "run", here, profile, batches, begun=begun, anyway=anyway)
+        run.release()
+        return run
+
+    begin(1, None)
+    assert begin(3, 1, anyway=True).caveats
+    settings = begun_of(tmp_path / "run")
+    assert settings
+    assert settings["options"] == {"seeds": 3, "threads": None}
+
+
 def test_added_trainings_are_kept_with_anyway_and_its_caveat(tmp_path: Path, batches: str) -> None:
     opened(tmp_path, batches, selected(1, "accuracy"))[0].release()
     kept = tmp_path / "run" / RUN_FILE
