@@ -42,8 +42,7 @@ class Config:
         self.invocation_params = SimpleNamespace(args=())
 
     def getoption(self, name: str) -> Any:
-        texts = ("bench_variants", "bench_executions", "bench_keep_env")
-        return self._options.get(name, "" if name in texts else None)
+        return self._options.get(name, "" if name == "bench_keep_env" else None)
 
 
 @pytest.fixture

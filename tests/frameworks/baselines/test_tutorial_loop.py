@@ -29,6 +29,17 @@ def test_it_says_what_it_does(framework: str) -> None:
 
 
 @each_framework
+def test_a_part_of_an_epoch_is_of_all_classes(framework: str) -> None:
+    seen = ask(framework, "loops.tutorial_loop").facts["seen"]
+    assert framework == "pytorch" or len(seen) > 5  # 32 images; the first 32 are of three classes
+
+
+@each_framework
+def test_a_last_batch_of_one_image_ends_no_training(framework: str) -> None:
+    assert ask(framework, "loops.tutorial_loop").facts["steps_of_odd"] == 6
+
+
+@each_framework
 def test_images_are_enlarged_for_a_network_of_larger_ones(framework: str) -> None:
     logits = ask(framework, "loops.tutorial_loop").arrays["enlarged"]
     assert logits.shape == (2, probe.CLASSES)

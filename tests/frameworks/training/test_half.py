@@ -41,6 +41,14 @@ def test_what_is_in_force_is_read_back(framework: str, track: str) -> None:
 
 @each_framework
 @each_track
+def test_squares_of_large_values_are_not_infinite_in_an_lrn(framework: str, track: str) -> None:
+    found = trained(framework, track, "float16")
+    stock = framework == "pytorch" and track == "idiomatic"  # PyTorch's own layer: docs/gpu.md
+    assert found["large_values"] or stock
+
+
+@each_framework
+@each_track
 def test_a_step_whose_gradients_overflow_is_left_out_and_the_scale_halved(
     framework: str, track: str
 ) -> None:

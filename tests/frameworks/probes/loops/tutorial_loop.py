@@ -43,6 +43,12 @@ SMALL = Architecture(
         Dense("dense2", CLASSES),
     ),
 )
+NORMALISED = replace(
+    SMALL,
+    name="normalised",
+    layers=(*SMALL.layers[:-2], BatchNorm("dense1_bn"), *SMALL.layers[-2:]),
+)
+"""With a BatchNorm of vectors, which has no moments of one image."""
 LARGER = replace(SMALL, input_size=64)
 """Of images twice the size of those that it gets."""
 
@@ -68,7 +74,32 @@ def run(framework: str) -> tuple[dict[str, Any], dict[str, Any]]:
     loop = _create(framework, LARGER, own)
     loop.train(1, lambda: None)
     arrays["of larger images"] = loop.predict(larger[:2])
+    # One class after the other, as in folders; and a last batch of one image.
+    order = np.argsort(split.labels, kind="stable")
+    sorted_ = Split(split.images[order], split.labels[order])
+    loop = _create(framework, SMALL, describe_pixels("sorted", dataset.classes, sorted_, sorted_))
+    facts["seen"] = _labels_of_one_step(loop)
+    odd = Split(split.images[:129], split.labels[:129])
+    loop = _create(framework, NORMALISED, describe_pixels("odd", dataset.classes, odd, odd))
+    facts["steps_of_odd"] = len(loop.train(6, lambda: None))
     return facts, arrays
+
+
+def _labels_of_one_step(loop: Any) -> list[int]:
+    """The classes that a part of an epoch trains on, where the loop calls ``fit``."""
+    model = getattr(loop, "_model", None)
+    if model is None:
+        return []
+    seen: list[int] = []
+    fit = model.fit
+
+    def kept(images: Any, labels: Any, **options: Any) -> Any:
+        seen.extend(np.unique(labels).tolist())
+        return fit(images, labels, **options)
+
+    model.fit = kept
+    loop.train(1, lambda: None)
+    return seen
 
 
 def _create(framework: str, rows: Architecture, dataset: Dataset) -> Any:
