@@ -541,7 +541,7 @@ class Session:
             raise SystemExit(error.exit_code) from None
         if number := signals.received():
             stopped = signals.Stopped(number)
-            stopped.advice = how_to_go_on(run, len(self._wanted))
+            stopped.advice = how_to_go_on(run, self._wanted)
             notice(str(stopped))
 
 

@@ -56,7 +56,7 @@ def measure_and_report(
     """
     tasks = [task for job in todo for task in job.tasks]
     display = Display(len(tasks), there=sum(task.key in done for task in tasks))
-    wanted = len({task.key for job in todo for task in job.tasks})
+    wanted = {task.key for job in todo for task in job.tasks}
     stopped: signals.Stopped | None = None
     if executor is None and (busy := run.look_at_machine()):
         notice(f"warning: {busy}")
@@ -110,11 +110,17 @@ def outcome(run: Run) -> list[str]:
     return run.plan.outcome() if run.plan else []
 
 
-def how_to_go_on(run: Run, wanted: int) -> str:
-    """How far a stopped run is, and the command that goes on with it."""
-    there = run.store.count()
-    line = f"{there} of {many(wanted, 'measurement')} {'is' if wanted == 1 else 'are'} there"
-    if there == wanted:
+def how_to_go_on(run: Run, wanted: Keys) -> str:
+    """How far a stopped run is, and the command that goes on with it.
+
+    Args:
+        run: The run, which may have other measurements, too.
+        wanted: Those that were asked for; one that failed is measured again.
+    """
+    records = run.store if run.store.path.exists() else ()
+    there, number = len({r.key for r in records if r.ok} & wanted), len(wanted)
+    line = f"{there} of {many(number, 'measurement')} {'is' if number == 1 else 'are'} there"
+    if there == number:
         return line
     begun = checkpoints.begun(run.folder)
     kept = f", and of the others {begun}" if begun else ""
@@ -123,6 +129,8 @@ def how_to_go_on(run: Run, wanted: int) -> str:
 
 def _resume_command(run: Run) -> str:
     anyway = " --anyway" if run.caveats else ""  # it has been needed for this one
+    if anyway and "--resume" in sys.argv:  # with options that the run was not begun with
+        return f"{_program()} {shlex.join(sys.argv[1:])}"
     return f"{_program()} run --resume {shlex.quote(str(run.folder))}{anyway}"
 
 

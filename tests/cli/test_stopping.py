@@ -7,13 +7,16 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from bench.cli.measuring import how_to_go_on
 from bench.core.records import RecordStore
 from bench.core.run_paths import RUN_FILE
 from bench.harness.resumption.run_settings import RunSettings
 from tests.support import fakes
+from tests.support.synthetic_records.synthetic import make_failure, make_record
 
 RUN = Path("results", "stopped")
 CHOSEN = (
@@ -94,6 +97,26 @@ def test_a_stopped_run_reports_and_goes_on_without_its_options() -> None:
     assert sorted(map(tuple, begun.tasks or ())) == sorted(record.key for record in records)
     assert not begun.chosen
     assert not list(RUN.glob(".lock"))
+
+
+def test_the_command_to_go_on_with_is_the_one_that_selects_what_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a run with other measurements, and one that failed: neither is one of those asked for."""
+    store = RecordStore(tmp_path / "night")
+    done, failed = make_record(), make_failure("latency", framework="keras-jax")
+    store.append(done, failed, make_record(kind="startup"))
+    given = {"store": store, "folder": store.folder, "caveats": ()}
+    wanted = {done.key, failed.key}
+    said = how_to_go_on(SimpleNamespace(**given), wanted)  # type: ignore[arg-type]
+    assert said.startswith("1 of 2 measurements are there; go on with: ")
+    assert said.endswith(f" run --resume {store.folder}")
+    typed = ["alexbench", "run", "--resume", "night", "--anyway", "--kinds", "latency"]
+    monkeypatch.setattr(sys, "argv", typed)
+    given["caveats"] = ({"on": "all", "why": "other options"},)
+    said = how_to_go_on(SimpleNamespace(**given), wanted)  # type: ignore[arg-type]
+    assert said.endswith("go on with: alexbench run --resume night --anyway --kinds latency")
+    assert how_to_go_on(SimpleNamespace(**given), {done.key}) == "1 of 1 measurement is there"  # type: ignore[arg-type]
 
 
 @pytest.mark.slow
