@@ -95,10 +95,12 @@ def verdict(estimate: Estimate, margin: Margin, processes: int) -> Verdict:
         return Verdict("")
     if processes < ENOUGH_RUNS:
         return Verdict(INCONCLUSIVE, f"one {margin.run} on a side, so the spread is unknown")
-    if low is None or high is None or math.isnan(low) or math.isnan(high):
+    if low is None or high is None:
         return Verdict(
             INCONCLUSIVE, f"no interval: two {margin.run}s that agree say nothing of the spread"
         )
+    if math.isnan(low) or math.isnan(high):
+        return Verdict(INCONCLUSIVE, "no interval")
     if low > margin.equal:
         return Verdict(margin.above)
     if high < margin.equal:

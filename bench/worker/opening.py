@@ -155,8 +155,9 @@ class _Opening:
         build_seconds = perf_counter() - imported
         session = self._session(trainer, self.setup, progress, (import_seconds, build_seconds))
         if self.setup.device_kind != "cpu":
+            began = perf_counter()
             session.hold_images()
-            session.build_seconds = perf_counter() - imported
+            session.build_seconds += perf_counter() - began
         return session
 
     def frozen(self, progress: Progress, import_seconds: float, imported: float) -> Session:
@@ -172,9 +173,10 @@ class _Opening:
         plan = plan_for(self.setup, self.dataset)
         keep = self.limits.keep_features
         session.trunk = trunk
+        began = perf_counter()
         session.inputs = FeatureInputs(trunk, self.dataset, plan, self.setup.steps, keep=keep)
-        # With the first features, for which the trunk is traced and compiled.
-        session.build_seconds = perf_counter() - imported
+        # The first features, for which the trunk is traced and compiled, and no digest of weights.
+        session.build_seconds += perf_counter() - began
         return session
 
     def _build(self, setup: Setup) -> Trainer:

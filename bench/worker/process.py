@@ -19,8 +19,6 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, Self
 
-import psutil
-
 from bench.core import signals
 from bench.core.case import Case
 from bench.core.files import temporary_directory
@@ -54,6 +52,8 @@ def orphan_seconds() -> float:
 
 
 def _seconds_of_children(pid: int) -> float:
+    import psutil  # noqa: PLC0415  # only a training on several devices needs it
+
     found = 0.0
     with suppress(psutil.Error):
         for child in psutil.Process(pid).children(recursive=True):
@@ -87,6 +87,7 @@ class WorkerProcess:
         ``timeout_seconds`` is for one request; then the worker is killed.
         """
         self._timeout_seconds = timeout_seconds
+        self._has_ranks = case.devices > 1
         self._stderr = tempfile.TemporaryFile("w+b")  # noqa: SIM115  closed in close()
         self._home = temporary_directory()
         self._oom_kills = oom_kills()
@@ -137,7 +138,7 @@ class WorkerProcess:
             pass  # it is dead, and the next request reports that
 
     def _kill(self) -> None:
-        if self._process.returncode is None:
+        if self._has_ranks and self._process.returncode is None:
             _Orphans.seconds += _seconds_of_children(self._process.pid)
         self._signal(signal.SIGKILL)
         self._process.wait()

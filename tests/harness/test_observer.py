@@ -79,6 +79,7 @@ def test_what_was_killed_with_our_workers_is_no_other(monkeypatch: pytest.Monkey
     cpus = usable_cpus()
     made = Observer()
     process = WorkerProcess.__new__(WorkerProcess)
+    process._has_ranks = True
     program = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'while True: pass'])"
     process._process = subprocess.Popen([sys.executable, "-c", program], start_new_session=True)
     sleep(1.5)

@@ -21,7 +21,7 @@ from bench.analysis.doubts import doubt_of
 from bench.analysis.runs import Run
 from bench.analysis.speeds import speeds_of, with_conditions
 from bench.core.kinds import kind
-from bench.core.system.machine import TOLERATED, disturbed_share
+from bench.core.system.machine import is_disturbed
 from bench.stats.estimates import Estimate, unpaired
 from bench.stats.seeds import welch_difference
 from bench.stats.verdicts import ACCURACY, INCONCLUSIVE, TIE, Verdict, speed_verdict, verdict
@@ -159,8 +159,8 @@ def _speeds(before: Sequence[Point], after: Sequence[Point]) -> tuple[Estimate, 
 
 
 def _is_doubtful(point: Point) -> bool:
-    shares = [disturbed_share(record.metrics) for record in point.records]
-    return max(shares, default=0.0) > TOLERATED or bool(doubt_of(point.records))
+    disturbed = any(is_disturbed(record.metrics) for record in point.records)
+    return disturbed or bool(doubt_of(point.records))
 
 
 def _pooled(point: Point) -> list[float]:
