@@ -58,5 +58,5 @@ def test_the_way_to_go_on_is_a_command_that_is_taken(
     """A folder with a space, and a run that could only be resumed with --anyway."""
     folder = tmp_path / "my run"
     run: Any = SimpleNamespace(store=RecordStore(folder), folder=folder, caveats=caveats)
-    said = measuring.how_to_go_on(run, 3)
+    said = measuring.how_to_go_on(run, {("cifar-bn", "training")})
     assert said.endswith(f" run --resume '{folder}'{option}")

@@ -17,13 +17,16 @@ import os, sys, time
 from bench.core import signals
 def ready():
     print("ready", flush=True)
+def wait():
+    while True:  # a signal between Python's last look and a sleep is seen after the sleep
+        time.sleep(0.01)
 """
 ENDING = (
     START
     + """
 signals.install()
 ready()
-time.sleep(60)
+wait()
 """
 )
 RAISING = (
@@ -33,7 +36,7 @@ try:
     with signals.raising():
         try:
             ready()
-            time.sleep(60)
+            wait()
         except signals.Stopped as error:
             signals.acknowledge()
             with signals.held("no report is written"):
@@ -67,7 +70,7 @@ LOST = (
 class Swallowing:
     def __del__(self):
         ready()
-        time.sleep(60)
+        wait()
 try:
     with signals.raising():
         held = Swallowing()
@@ -85,7 +88,7 @@ with signals.raising():
     child = os.fork()
     if child == 0:
         ready()
-        time.sleep(60)
+        wait()
     else:
         print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
@@ -219,7 +222,9 @@ def test_output_of_a_terminal_that_is_gone_goes_nowhere() -> None:
     )
     os.close(terminal)
     os.close(write)
-    os.read(controller, 100)  # "ready"
+    said = b""
+    while not said.endswith(b"ready\r\n"):  # it may come in two pieces
+        said += os.read(controller, 100)
     os.close(controller)
     os.close(read)
     process.send_signal(signal.SIGHUP)
