@@ -35,12 +35,15 @@ def paired_difference(ours: Mapping[int, float], theirs: Mapping[int, float]) ->
     if not differences:
         return UNKNOWN
     found = mean_estimate(differences)
-    by_chance = len(shared) == 2 and abs(found.value) > 0 and _spread(differences) < _ROUNDING
+    return _unless_by_chance(found, differences)
+
+
+def _unless_by_chance(found: Estimate, *sides: Sequence[float]) -> Estimate:
+    """The estimate, without an interval where none is known: of two values that happen to be
+    equal."""
+    even = all(max(values) - min(values) < _ROUNDING for values in sides)
+    by_chance = even and min(map(len, sides)) == 2 and abs(found.value) > 0
     return Estimate(found.value, None, None) if by_chance else found
-
-
-def _spread(values: Sequence[float]) -> float:
-    return max(values) - min(values)
 
 
 def welch_difference(ours: Sequence[float], theirs: Sequence[float]) -> Estimate:
@@ -51,7 +54,8 @@ def welch_difference(ours: Sequence[float], theirs: Sequence[float]) -> Estimate
         theirs: The same of the other side.
 
     Returns:
-        Not a number where a side is empty; no interval where a side has one value.
+        Not a number where a side is empty; no interval where a side has one value, and where no
+        side has a spread and one has two values: see `paired_difference`.
     """
     if not ours or not theirs:
         return UNKNOWN
@@ -59,7 +63,8 @@ def welch_difference(ours: Sequence[float], theirs: Sequence[float]) -> Estimate
     if min(len(ours), len(theirs)) < 2:
         return Estimate(value, None, None)
     if min(ours) == max(ours) and min(theirs) == max(theirs):
-        return Estimate(value, value, value)  # no spread at all: scipy divides by it
+        without_width = Estimate(value, value, value)  # no spread at all: scipy divides by it
+        return _unless_by_chance(without_width, ours, theirs)
     with warnings.catch_warnings():
         # Of one side without a spread scipy says that it lost precision: its variance is 0.
         warnings.simplefilter("ignore", RuntimeWarning)

@@ -225,14 +225,23 @@ def test_the_paired_interval_is_scipys(ours, theirs):
 @QUICK
 def test_a_difference_turned_round_is_its_negative(ours, theirs):
     there, back = welch_difference(ours, theirs), welch_difference(theirs, ours)
+    if there.low is None:  # two equal values of a side
+        assert there == (-back.value, None, None)
+        return
     assert there.low <= there.value + 1e-12
     assert there.value <= there.high + 1e-12
     assert there == pytest.approx((-back.value, -back.high, -back.low), abs=1e-9)
 
 
 def test_no_spread_at_all_is_exact():
-    assert welch_difference([0.75, 0.75], [0.5, 0.5]) == (0.25, 0.25, 0.25)
+    assert welch_difference([0.75] * 3, [0.5] * 3) == (0.25, 0.25, 0.25)
+    assert welch_difference([0.5] * 2, [0.5] * 2) == (0.0, 0.0, 0.0)
     assert math.isnan(welch_difference([], [0.5]).value)
+
+
+@pytest.mark.parametrize("sides", [([0.75] * 2, [0.5] * 2), ([0.75] * 3, [0.5] * 2)])
+def test_two_seeds_that_happen_to_be_equal_give_no_interval(sides):
+    assert welch_difference(*sides) == (0.25, None, None)
 
 
 @pytest.fixture

@@ -317,7 +317,8 @@ FEATURES = Table(
     "of an image (mirrored is another view) and cached. *Recomputed (s)* is what the same training "
     "would take if every batch went through the trunk again, at the pace of some steps timed after "
     "it. *Features already cached* is the same ratio for a second training, which computes no "
-    "features.",
+    "features. *Training (s)* has trace and compile in it and *recomputed (s)* has not, so both "
+    "ratios are lower bounds.",
     feature_rows,
     feature_columns,
     charts=(Chart("features", _FEATURES.draw, ("accuracy",)),),
