@@ -166,7 +166,7 @@ class ImageRun:
     def finished(self) -> int:
         """Report what was converted; the exit code, 2 when an image was refused."""
         if summary := self._conversions.summary():
-            self._report(f"{summary}; --strict refuses them")
+            self._report(f"{summary}; {self._conversions.under_strict()}")
         return 2 if self._refused else 0
 
     def failed(self, error: Exception) -> None:

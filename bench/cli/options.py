@@ -251,8 +251,9 @@ _IMAGE_OPTIONS: tuple[Decorator, ...] = (
     click.option(
         "--strict",
         is_flag=True,
-        help="Refuse images that are not upright 8-bit RGB, instead of converting grey, CMYK, "
-        "palette, transparent (on white), 16-bit, EXIF-turned and animated (first frame) ones.",
+        help="Refuse images that are not 8-bit RGB, instead of converting grey, CMYK, palette, "
+        "transparent (on white), 16-bit and animated (first frame) ones; take those that EXIF "
+        "turns as they are stored.",
     ),
     click.option("--convert", is_flag=True, hidden=True, help="Has no effect: it is the default."),
     click.option(

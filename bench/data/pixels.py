@@ -83,6 +83,13 @@ class Conversions:
             f"RGB: {each}"
         )
 
+    def under_strict(self) -> str:
+        """What ``--strict`` does to the converted images."""
+        refused = self.kinds.keys() - {TURNED}
+        if TURNED not in self.kinds:
+            return "--strict refuses them"
+        return f"--strict takes those turned as stored{' and refuses the others' * bool(refused)}"
+
 
 Reopen = Callable[[], ImageFile.ImageFile]
 """Opens the same image again, to decode it with another layout."""

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 from bench.core.errors import UserError
 from bench.inference.output import Predictions
@@ -328,6 +328,27 @@ def test_a_folder_as_it_is_costs_one_line_about_what_was_converted(
         "alexbench: 2 images converted to upright 8-bit RGB: 1 grey, 1 RGB with alpha; --strict "
         "refuses them",
     ]
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["turned"], "1 turned by EXIF; --strict takes those turned as stored"),
+        (["turned", "grey"], "--strict takes those turned as stored and refuses the others"),
+    ],
+)
+def test_strict_takes_images_turned_by_exif_as_stored(
+    call: Call, capsys: pytest.CaptureFixture[str], names: list[str], said: str
+) -> None:
+    turned = Image.Exif()
+    turned[ExifTags.Base.Orientation] = 6
+    image = Image.new("RGB", (20, 24), "teal")
+    image.save("turned.jpg", exif=turned)
+    image.convert("L").save("grey.jpg")
+    paths = [Path(f"{name}.jpg") for name in names]
+    assert predict(call, *paths, "--json") == 0
+    assert capsys.readouterr().err.rstrip().endswith(said)
+    assert predict(call, *paths, "--strict", "--json") == (0 if names == ["turned"] else 2)
 
 
 def test_strict_refuses_what_is_not_plain_rgb(

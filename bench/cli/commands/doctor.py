@@ -37,7 +37,8 @@ from bench.worker.device.probing import DeviceChoice, choose
 @device_option
 @json_option("text")
 def doctor(no_ceilings: bool, fresh: bool, device: str, as_json: bool) -> None:
-    """Show the settings each framework really uses here, its peak FLOP/s, and what is missing."""
+    """Show the settings in force in each framework here (closed track), its peak FLOP/s, and what
+    is missing."""
     choice = choose(device, [name for name, row in FRAMEWORKS.items() if not row.missing()])
     found = diagnose(with_ceilings=not no_ceilings, fresh=fresh, choice=choice)
     if choice.words:
