@@ -100,7 +100,7 @@ class Experiment:
 
 def latest(records: Iterable[Record]) -> tuple[list[Record], list[Record]]:
     """Records with one per case, kind and dataset, and those passed over: the one started last, of
-    those with a result where there are any."""
+    those with a result where there are any. Of copies of one measurement it has all caveats."""
     newest: dict[tuple[str, str, str], Record] = {}
     older: list[Record] = []
     for record in records:
@@ -109,9 +109,18 @@ def latest(records: Iterable[Record]) -> tuple[list[Record], list[Record]]:
             newest[key] = record
             continue
         first, second = sorted((newest[key], record), key=lambda r: (r.ok, r.started_at))
+        if are_copies(first, second):
+            more = [caveat for caveat in first.caveats if caveat not in second.caveats]
+            second = replace(second, caveats=(*more, *second.caveats))
         newest[key] = second
         older.append(first)
     return list(newest.values()), older
+
+
+def are_copies(one: Record, other: Record) -> bool:
+    """Whether two records of one case are copies of one measurement, caveats apart."""
+    same = one.started_at == other.started_at and one.samples == other.samples
+    return same and bool(one.started_at and one.samples)
 
 
 def by_dataset(records: Sequence[Record]) -> list[tuple[Data, list[Record]]]:

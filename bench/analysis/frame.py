@@ -10,11 +10,12 @@ import pandas as pd
 
 from bench.analysis.certified import status_of
 from bench.analysis.runs import read
-from bench.analysis.values import UNITS, own_value
+from bench.analysis.values import UNITS, own_estimate
 from bench.core.case import Case
 from bench.core.records import Record
 from bench.core.run_paths import Folder
 from bench.core.samples import by_process
+from bench.stats.estimates import Estimate
 
 CASE_COLUMNS = tuple(field.name for field in dataclasses.fields(Case))
 COLUMNS = {
@@ -128,5 +129,6 @@ def _result(record: Record) -> dict[str, Any]:
     key = next((name for name in UNITS if name in summary), None)
     if key is None:
         return named
-    ends = {name: summary.get(name) for name in ("low", "high")}
-    return {"value": own_value(record), "unit": UNITS[key], **ends, **named}
+    own = own_estimate(record)
+    found = own._asdict() if own else dict.fromkeys(Estimate._fields)
+    return {**found, "unit": UNITS[key], **named}

@@ -45,6 +45,17 @@ def value_of(records: Sequence[Record]) -> Estimate:
     return Estimate(value, scale * level.low, scale * level.high)
 
 
+def own_estimate(record: Record) -> Estimate | None:
+    """The value of one record with the interval that tables show; None where it has no value.
+
+    One training has no interval.
+    """
+    value = own_value(record)
+    if value is None:
+        return None
+    return value_of([record]) if kind(record.kind).timed else Estimate(value, None, None)
+
+
 def own_value(record: Record) -> float | None:
     """The value of one record; None where its summary has none.
 

@@ -20,7 +20,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from bench.analysis.comparison.compare import identical
-from bench.analysis.experiments import Data, latest, without_seed
+from bench.analysis.experiments import Data, are_copies, latest, without_seed
 from bench.core.case import Case
 from bench.core.errors import cannot_write, notice
 from bench.core.files import write_whole
@@ -154,6 +154,12 @@ def _older(older: Sequence[Record], newest: Iterable[Record]) -> list[str]:
                 f"{record.case.id}, {record.kind}: {record.status} in one run; the result of "
                 "another is shown"
             )
+        if are_copies(record, later):
+            lines.append(
+                f"{record.case.id}, {record.kind}: given twice, as copies of one measurement; it "
+                "counts once, with the caveats of both."
+            )
+            continue
         same = identical(record, later)
         lines.append(f"{line} ({same})." if same else f"{line}.")
     return lines

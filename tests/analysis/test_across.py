@@ -149,6 +149,20 @@ def test_a_machine_that_comes_back_has_its_old_conditions() -> None:
     assert all(point.broken for point in series.points[1:])
 
 
+def test_what_changed_is_told_of_one_machine() -> None:
+    """Two machines in turns; the second one has the new version a night earlier."""
+    new = {**ENVIRONMENT, "versions": {**ENVIRONMENT["versions"], "torch": "9.9"}}  # type: ignore[dict-item]
+    certificate = {**PARITY, "versions": {"torch": "9.9"}}
+    runs = [
+        timed(1, 1),
+        timed(1, 2, environment={**new, "cpu": "Another"}, parity=certificate),
+        timed(1, 3, environment=new, parity=certificate),
+    ]
+    series = only([a_run(f"run-{i}", record) for i, record in enumerate(runs)])
+    (words,) = series.points[2].changed
+    assert words.endswith("→ 9.9")
+
+
 def test_seeds_of_a_run_are_one_point_and_failures_are_listed() -> None:
     seeds = [
         make_record(kind="accuracy", seed=seed, samples=(0.6 + seed / 100,)) for seed in (0, 1)
@@ -328,10 +342,24 @@ def test_an_accuracy_is_compared_by_the_seeds_that_both_runs_have() -> None:
     assert by_seeds(entry) == "by 2 shared seeds: 42.0 % → 44.0 %"
 
 
+def test_an_accuracy_that_was_not_compared_says_so_of_each_seed() -> None:
+    failed = make_failure("accuracy", error="OSError: disk full")
+    others = [replace(r, dataset=OTHER_DATASET) for r in accuracies(0.4, 0.5)[1:]]
+    (entry,) = entries_of(accuracies(0.4, 0.5), [failed, *others])
+    reason = entry.comparison.reason or ""
+    assert "seed 0 refused (B has no result" in reason
+    assert "seed 1 refused (different data" in reason
+    (entry,) = entries_of(accuracies(0.4, 0.5), others)
+    assert entry.comparison.verdict == "refused"
+    assert "seed 0 only in A" in (entry.comparison.reason or "")
+
+
 def test_an_interval_without_width_says_that_the_runs_are_identical() -> None:
     once, again = (accuracies(0.4, 0.5, weights="ab") for _ in range(2))
     (entry,) = entries_of(once, again)
     assert verdict_of(entry) == "tie, identical runs"
+    (entry,) = entries_of(once[:1], again[:1])
+    assert verdict_of(entry) == "inconclusive, identical runs"
     (entry,) = entries_of(accuracies(0.4, 0.5), accuracies(0.4, 0.5))
     assert verdict_of(entry) == "tie, equal accuracies"
     (entry,) = entries_of(accuracies(0.4, 0.5), accuracies(0.401, 0.5012))

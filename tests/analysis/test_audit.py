@@ -256,6 +256,9 @@ def test_caveats_in_the_notes_that_no_record_carries_are_found(tmp_path: Path) -
     assert finding.line == "caveat: its notes name caveats, and no record carries one"
     assert audit(honest(), notes_of(tmp_path / "two")) == []
     assert notes_of(tmp_path / "three") == ""
+    both = notes.replace("## one", "## first, one")
+    (tmp_path / "README.md").write_text(both, encoding="utf-8")
+    assert notes_of(tmp_path / "one") == notes_of(tmp_path / "first") != ""
     known = replace(honest()[0], caveats=({"on": "all", "why": "other work ran"},))
     assert audit([known, *honest()[1:]], notes_of(tmp_path / "one")) == []
 

@@ -101,9 +101,12 @@ def test_a_caveat_is_there_once_and_can_be_removed(run: Path) -> None:
         ("--all", "--on", "seconds", "--why", "  "),
         ("--all", "--on", "weather", "--why", WHY),
         ("--case", "nothing", "--on", "seconds", "--why", WHY),
+        ("--all", "--case", RECORDS[1].case.id, "--on", "seconds", "--why", WHY),
+        ("--all", "--on", "speed", "--check", "interval", "--remove"),
     ],
 )
 def test_wrong_usage_changes_nothing(run: Path, arguments: Sequence[str]) -> None:
+    call(run, "--all", "--on", "speed", "--why", "there before")
     before = (run / "records.jsonl").read_bytes()
     assert isinstance(call(run, *arguments).exception, ClickException | UserError)
     assert (run / "records.jsonl").read_bytes() == before

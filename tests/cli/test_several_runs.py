@@ -95,6 +95,9 @@ def test_accuracies_on_other_images_are_refused_with_the_option_that_compares_th
     RecordStore(Path("two")).append(other)
     assert call(compare, "one", "two").stderr.splitlines()[-1] == hint
     assert hint not in call(compare, "one", "two", "--across-data").stderr
+    elsewhere = replace(other, environment={**other.environment, "cpu": "Another"})
+    RecordStore(Path("elsewhere")).append(elsewhere)
+    assert hint not in call(compare, "one", "elsewhere").stderr
     RecordStore(Path("three")).append(replace(timed(1.0, day=9), dataset=OTHER_DATASET))
     assert hint not in call(compare, "results/run-1", "three").stderr
 
@@ -154,6 +157,8 @@ def test_history_reads_whatever_a_pattern_finds() -> None:
     assert row["changes"] == []
     assert call(history, "results", "--html", "--by", "commit").stdout == "history.html\n"
     assert "<h1>History of 4 runs</h1>" in Path("history.html").read_text()
+    with pytest.raises(click.UsageError, match="--by is of the plots"):
+        call(history, "results", "--by", "commit")
 
 
 @pytest.mark.usefixtures("undrawn")

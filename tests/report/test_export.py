@@ -16,6 +16,7 @@ import pytest
 
 from bench.analysis.experiments import latest
 from bench.analysis.frame import COLUMNS, frame_of
+from bench.analysis.values import value_of
 from bench.cli.commands import export as command
 from bench.core.case import Case
 from bench.core.errors import OutputError, UserError
@@ -175,6 +176,16 @@ def test_bencher_gets_its_metric_format(records: list[Record]) -> None:
     assert all(re.fullmatch(r"[a-z-]+", slug) for slug in slugs)
     read = bencher_formats.read_json(benchmarks.bencher(records))
     assert read.keys() == {record.case.id for record in records if record.ok}
+
+
+def test_exports_have_the_intervals_of_tables() -> None:
+    latency = make_record(kind="latency", samples=(0.2, 0.22, 0.21, 0.23))
+    _, low, high = value_of([latency])
+    found = json.loads(benchmarks.bencher([latency]))[latency.case.id]["latency"]
+    assert found["lower_value"] == pytest.approx(1e9 * low)
+    assert found["upper_value"] == pytest.approx(1e9 * high)
+    (row,) = frame_of([latency]).to_dict("records")
+    assert (row["low"], row["high"]) == (low, high)
 
 
 @pytest.mark.parametrize(

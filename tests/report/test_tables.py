@@ -563,6 +563,16 @@ def test_the_later_of_two_equal_cases_counts():
     assert latest([old, new]) == ([new], [old])
 
 
+def test_a_copy_of_a_measurement_loses_no_caveat():
+    when = "2025-01-01T00:00:00+00:00"
+    caveats = [{"on": "seconds", "why": why} for why in ("stopped", "busy")]
+    first, second = (make_record(started_at=when, caveats=(caveat,)) for caveat in caveats)
+    for pair in ([first, second], [second, first]):
+        (kept,), (copy,) = latest(pair)
+        assert sorted(c["why"] for c in kept.caveats) == ["busy", "stopped"]
+        assert copy == pair[0]
+
+
 def test_idiomatic_frameworks_are_compared_whatever_precision_each_chose() -> None:
     records = [
         make_record(kind="inference", framework="pytorch", track="idiomatic", precision="bfloat16"),

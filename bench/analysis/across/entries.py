@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from statistics import mean
 
 from bench.analysis.comparison.compare import (
+    REFUSED,
     Comparison,
     Sides,
     by_key,
@@ -37,8 +38,8 @@ class Entry:
         case: With seed 0 where it stands for all seeds.
         comparison: Its figure and interval; of an accuracy the mean over the shared seeds.
         pairs: The records of the earlier and the later run that were compared, by seed.
-        same: Why the interval has no width: both sides are the same trainings, or as accurate in
-            every seed; else empty.
+        same: That both sides are the same trainings, or, with an interval without a width, as
+            accurate in every seed; else empty.
     """
 
     case: Case
@@ -110,20 +111,37 @@ def _over_seeds(
 ) -> Entry:
     compared = [row for row in rows if row.has_figure]
     if not compared:
-        return Entry(case, replace(rows[0], case=case.id))
+        return Entry(case, replace(_not_compared(rows, a, b, sides), case=case.id))
     pairs = tuple((a[row.case, row.kind], b[row.case, row.kind]) for row in compared)
     first = compared[0]
     # Of each seed: which weights it ended in, and the mean, which the entry has as its figure.
     own = [f"mean over {first.runs} seeds: ", "identical training: "]
     notes = [note for row in compared for note in row.reasons if not note.startswith(tuple(own))]
-    for row in rows:
-        if not row.has_figure:
-            record = a.get((row.case, row.kind)) or b[row.case, row.kind]
-            why = f" ({row.reason})" if row.reason else ""
-            notes.append(f"seed {record.case.seed} {only_in(row.verdict, sides)}{why}")
+    notes += [_of_seed(row, a, b, sides) for row in rows if not row.has_figure]
     same = ""
-    if first.low is not None and first.low == first.high == 0:
-        same = IDENTICAL if all(identical(*pair) for pair in pairs) else EQUAL
+    if all(identical(*pair) for pair in pairs):
+        same = IDENTICAL
+    elif first.low is not None and first.low == first.high == 0:
+        same = EQUAL
     reasons = tuple(dict.fromkeys(notes))
     row = replace(first, case=case.id, difference=first.mean, reasons=reasons)
     return Entry(case, row, pairs, same)
+
+
+def _of_seed(
+    row: Comparison, a: Mapping[Key, Record], b: Mapping[Key, Record], sides: Sides
+) -> str:
+    """Why a seed was not compared: ``seed 0 only in A``."""
+    record = a.get((row.case, row.kind)) or b[row.case, row.kind]
+    why = f" ({row.reason})" if row.reason else ""
+    return f"seed {record.case.seed} {only_in(row.verdict, sides)}{why}"
+
+
+def _not_compared(
+    rows: Sequence[Comparison], a: Mapping[Key, Record], b: Mapping[Key, Record], sides: Sides
+) -> Comparison:
+    """The row of seeds none of which was compared; of seeds with unlike reasons it has all."""
+    first = next((row for row in rows if row.verdict == REFUSED), rows[0])
+    if len({(row.verdict, row.reasons) for row in rows}) == 1:
+        return first
+    return replace(first, reasons=tuple(_of_seed(row, a, b, sides) for row in rows))

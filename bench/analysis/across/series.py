@@ -71,7 +71,8 @@ class Point:
         conditions: Number of its data, certificate, machine and settings in the series: points
             with one number may be compared.
         broken: What is not as at the point before; empty where the two may be joined.
-        changed: Versions and commit that are not as at the point before, in words.
+        changed: Versions and commit that are not as at the last point before it with the same
+            conditions (of new ones: at the point before), in words.
         begun: When the first measurement of the whole run began (UTC, ISO 8601); empty where it is
             unknown.
     """
@@ -203,7 +204,7 @@ def _joined(points: Iterable[Point]) -> tuple[Point, ...]:
             broken = _broken(found[-1], point)
             alike = [n for n, other in newest.items() if not _broken(other, point)]
             conditions = found[-1].conditions if not broken else next(iter(alike), len(newest))
-            changed = _changed(found[-1], point)
+            changed = _changed(newest.get(conditions, found[-1]), point)
             point = replace(point, conditions=conditions, broken=broken, changed=changed)
         found.append(point)
         newest[point.conditions] = point

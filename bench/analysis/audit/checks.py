@@ -88,6 +88,8 @@ def audit(
 def notes_of(run: Path) -> str:
     """The section about a run in the ``README.md`` next to its folder; empty where there is none.
 
+    Its heading is the name of the folder, or several with commas between them.
+
     Raises:
         UserError: There is such a file, and it cannot be read.
     """
@@ -96,8 +98,11 @@ def notes_of(run: Path) -> str:
         text = page.read_text(encoding="utf-8") if page.is_file() else ""
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{page}: cannot be read ({reason_of(error)})") from error
-    _, found, rest = text.partition(f"\n## {run.resolve().name}\n")
-    return rest.partition("\n## ")[0] if found else ""
+    for section in f"\n{text}".split("\n## ")[1:]:
+        names, _, notes = section.partition("\n")
+        if run.resolve().name in [name.strip() for name in names.split(",")]:
+            return notes
+    return ""
 
 
 def _shown(check: Callable[[Sequence[Record]], Found]) -> Callable[[Sequence[Record]], Found]:

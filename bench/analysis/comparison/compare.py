@@ -27,7 +27,7 @@ from bench.stats.estimates import Ratio, noise_of, unpaired
 from bench.stats.verdicts import speed_verdict, without_verdict
 
 ONLY_A, ONLY_B, REFUSED = "only in A", "only in B", "refused"
-_FACTS = ("cpu", "cores", "os", "python", "alexbench", "commit")
+_FACTS = ("cpu", "cores", "governor", "os", "python", "alexbench", "commit")
 """Facts of an environment that a comparison names where they differ, next to versions."""
 _DIGEST = 12
 

@@ -63,6 +63,10 @@ def annotate(
 
     if not (chosen or everything):
         raise click.UsageError("select records by --case, --variants, …, or take --all")
+    if chosen and everything:
+        raise click.UsageError("--all takes all records, and other options select some: give one")
+    if remove and checks:
+        raise click.UsageError("--check is of an added caveat; --remove goes by --on and --why")
     if not remove and not (why and why.strip()):
         raise click.UsageError("--why is missing: what must a reader know?")
     words = " ".join((why or "").split()).rstrip(".")

@@ -41,9 +41,10 @@ def audit(runs: tuple[Path, ...], as_json: bool) -> int:
     for run in read(rest) if (rest := [run for run in runs if run not in alone]) else ():
         some = audit_records(run.records, notes_of(run.folder), begun_of(run.folder))
         found.append((run.folder, many(len(run.records), "record"), some))
-    findings = [finding for *_, some in found for finding in some]
+    findings = [(folder, finding) for folder, _, some in found for finding in some]
     if as_json:
-        click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
+        rows = [{"run": str(folder), **asdict(finding)} for folder, finding in findings]
+        click.echo(json.dumps(rows, indent=2))
         return int(bool(findings))
     for folder, number, some in found:
         for finding in some:

@@ -19,12 +19,11 @@ if TYPE_CHECKING:
 @click.option(
     "--by",
     type=click.Choice(("time", "commit", "run")),
-    default="time",
-    show_default=True,
-    help="Horizontal axis of the plots; runs that are close in time have a step each.",
+    default=None,
+    help="Horizontal axis of the plots, by default time; runs close in time have a step each.",
 )
 def history(
-    runs: tuple[Path, ...], chosen: Filter, by: str, as_json: bool, page: Path | None
+    runs: tuple[Path, ...], chosen: Filter, by: str | None, as_json: bool, page: Path | None
 ) -> None:
     """Show each case over several runs: values, intervals, change points.
 
@@ -40,8 +39,10 @@ def history(
         from bench.report.across.history_page import history_page
         from bench.report.across.page import write_page
 
-        click.echo(write_page(page, history_page(found, by)))
+        click.echo(write_page(page, history_page(found, by or "time")))
         return
+    if by is not None:
+        raise click.UsageError("--by is of the plots: add --html or -o PAGE")
     from bench.report.across.history_text import history_json, history_text
 
     if as_json:

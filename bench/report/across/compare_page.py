@@ -170,6 +170,8 @@ def _differing(found: SideBySide) -> Chapter:
         for row in found.differing
     ]
     nothing = "Data, certificates, settings, versions and machine are the same in all shared cases."
+    if not any(sum(r is not None and r.ok for r in some) > 1 for some in found.records.values()):
+        nothing = "No case has a result in two of the runs."
     right = [False, True, *(False for _ in runs)]
     headers = ["fact", "cases", *runs]
     part = Part.table(headers, right, rows) if rows else Part(lines=(nothing,))

@@ -101,10 +101,11 @@ def nothing_compared(found: SideBySide) -> dict[int, str]:
 
 
 def on_other_images(found: SideBySide) -> bool:
-    """Whether accuracies were refused because the runs have other images."""
+    """Whether accuracies were refused for the sole reason that the runs have other images."""
     rows = (row for some in found.comparisons for row in some if kind(row.kind).trained)
     why = f"different {DATA}"
-    return any(row.verdict == REFUSED and row.reasons[0].startswith(why) for row in rows)
+    refused = [row.reasons for row in rows if row.verdict == REFUSED]
+    return any(len(reasons) == 1 and reasons[0].startswith(why) for reasons in refused)
 
 
 def _of_run(found: SideBySide, place: int, line: str) -> str:

@@ -8,23 +8,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any
 
 from bench.analysis.caveats import is_removed
 from bench.analysis.experiments import data_of, latest
-from bench.analysis.values import own_value
+from bench.analysis.values import own_estimate, own_value
 from bench.core.errors import UserError
 from bench.core.kinds import kind
 from bench.core.records import Record
 from bench.report.format import joined
+from bench.stats.estimates import Estimate
 
 _NANOSECONDS = 1e9
-
-
-class _Result(NamedTuple):
-    value: float
-    low: float | None
-    high: float | None
 
 
 def github_action_benchmark(records: Iterable[Record]) -> bytes:
@@ -89,21 +84,21 @@ def _with_result(records: Iterable[Record]) -> list[Record]:
     return found
 
 
-def _result(record: Record) -> _Result:
-    value = own_value(record)
-    assert value is not None, "records without a value are left out"
-    return _Result(value, record.summary.get("low"), record.summary.get("high"))
+def _result(record: Record) -> Estimate:
+    found = own_estimate(record)
+    assert found is not None, "records without a value are left out"
+    return found
 
 
-def _bigger_is_better(record: Record) -> _Result:
+def _bigger_is_better(record: Record) -> Estimate:
     found = _result(record)
     row = kind(record.kind)
     if row.throughput or not row.timed:
         return found
     value, low, high = found
     if low is None or high is None:
-        return _Result(1 / value, None, None)
-    return _Result(1 / value, 1 / high, 1 / low)
+        return Estimate(1 / value, None, None)
+    return Estimate(1 / value, 1 / high, 1 / low)
 
 
 def _unit(record: Record) -> str:
