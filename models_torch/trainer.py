@@ -256,8 +256,9 @@ class TorchTrainer:
         """Evaluation-mode logits, on the host."""
         if self._evaluated is None:
             self._evaluated = self._for_evaluation()
+            self._evaluated.eval()  # once: in every call it would be a part of a latency
         with torch.inference_mode(self._compiler is None), torch.no_grad():
-            logits: Logits = self._evaluated.eval()(self._tensor(images)).cpu().numpy()
+            logits: Logits = self._evaluated(self._tensor(images)).cpu().numpy()
         return logits
 
     def _for_evaluation(self) -> EvaluationPass:

@@ -28,7 +28,7 @@ from bench.core.system.machine import OTHERS
 from bench.core.system.processor import processor
 from bench.core.system.resources import usable_cpus
 from bench.core.text import headline, without_folders
-from bench.harness.devices import card_of
+from bench.harness.devices import conditions_of
 from bench.harness.observer import Observer
 from bench.training.frameworks import Framework, framework
 from bench.training.interfaces import Operation
@@ -240,7 +240,7 @@ def _why(found: Found, precision: str) -> str:
 
 def _key(row: Framework, operations: Sequence[Operation], device: str) -> dict[str, Any]:
     return {
-        **card_of(device),
+        **conditions_of(device, row.name),
         "format": _FORMAT,
         "framework": row.name,
         "versions": row.versions(),

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from queue import Queue
+from threading import Lock
 from typing import Any
 
 from bench.core.cache import cache_folder, keep, recall
@@ -27,7 +28,7 @@ from bench.core.system.devices import accelerated
 from bench.core.system.processor import processor
 from bench.core.system.resources import usable_cpus, usable_memory
 from bench.core.text import headline, without_folders
-from bench.harness.devices import card_of
+from bench.harness.devices import conditions_of
 from bench.harness.source_code import code_digest
 from bench.networks.architecture import Architecture
 from bench.networks.variants import variant
@@ -45,6 +46,8 @@ CHECK_BYTES = 6 << 30
 in the reference."""
 
 _LIMITS = Limits(timeout_seconds=1800)
+_OF_THE_MACHINE = ("oom", "timeout")
+"""What other checks may be the reason of: such a check is made once more, alone."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ class Subject:
             "versions": versions_of(row),
             "cpu": processor(),
             "code": code_digest(row.trainer, CERTIFIED_PACKAGES),
-            **card_of(self.device),
+            **conditions_of(self.device, self.framework),
         }
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
@@ -144,8 +147,11 @@ class _ParityChecks:
         # Two CPUs each for many checks on an accelerator: the reference computes here.
         most = max(1, len(cpus) // 2) if any(accelerated(s.device) for s in subjects) else len(cpus)
         # A check of several devices needs a CPU for each.
-        most //= max((s.devices for s in subjects), default=1)
-        places = max(1, min(len(groups), most, usable_memory() // CHECK_BYTES))
+        devices = max((s.devices for s in subjects), default=1)
+        most //= devices
+        places = max(1, min(len(groups), most, usable_memory() // (CHECK_BYTES * devices)))
+        self._again: list[Subject] = []
+        self._groups, self._count = len(groups), Lock()
         self._shares: Queue[list[int]] = Queue()
         for place in range(places):
             self._shares.put(cpus[place::places])
@@ -168,17 +174,27 @@ class _ParityChecks:
 
     def _check_all(self, subjects: list[Subject]) -> None:
         cpus = self._shares.get()
-        remaining = list(subjects)
+        self._check(list(subjects), cpus)
+        self._shares.put(cpus)
+        with self._count:
+            self._groups -= 1
+            last = not self._groups
+        if last:  # alone now
+            again, self._again = self._again, []
+            self._check(again, usable_cpus(), again=True)
+
+    def _check(self, remaining: list[Subject], cpus: list[int], *, again: bool = False) -> None:
+        """Check subjects; those whose worker was killed or took too long are left for `again`."""
         try:
             while remaining and not self._stopped:
-                self._check_in_one_worker(remaining, cpus)
+                self._check_in_one_worker(remaining, cpus, again=again)
         except BaseException as error:
             for subject in remaining:
                 self._found[subject].set_exception(error)
-        finally:
-            self._shares.put(cpus)
 
-    def _check_in_one_worker(self, remaining: list[Subject], cpus: list[int]) -> None:
+    def _check_in_one_worker(
+        self, remaining: list[Subject], cpus: list[int], *, again: bool
+    ) -> None:
         """Check subjects until none remains or one fails to answer: the rest get a fresh worker."""
         first = remaining[0]
         where = {"device": first.device, "devices": first.devices}
@@ -187,21 +203,19 @@ class _ParityChecks:
             self._workers.add(worker)
             alive = not self._stopped  # else it was started while the others were stopped
             while remaining and alive:
-                certificate, alive = self._check(worker, remaining[0])
+                certificate = _facts(remaining[0])
+                try:
+                    certificate |= _ask(worker, remaining[0], self._progress)
+                    cache(certificate)
+                except WorkerError as error:
+                    alive = False
+                    if error.status in _OF_THE_MACHINE and not again:
+                        self._again.append(remaining.pop(0))
+                        break
+                    reason = headline(without_folders(str(error)).strip())
+                    certificate["problem"] = f"the parity check could not be carried out: {reason}"
                 self._found[remaining.pop(0)].set_result(certificate)
             self._workers.discard(worker)
-
-    def _check(self, worker: Worker, subject: Subject) -> tuple[Certificate, bool]:
-        """The certificate, and whether the worker can make another."""
-        certificate = _facts(subject)
-        try:
-            certificate |= _ask(worker, subject, self._progress)
-        except WorkerError as error:
-            reason = headline(without_folders(str(error)).strip())
-            certificate["problem"] = f"the parity check could not be carried out: {reason}"
-            return certificate, False
-        cache(certificate)
-        return certificate, True
 
 
 def _ask(worker: Worker, subject: Subject, progress: Progress) -> Certificate:

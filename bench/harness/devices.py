@@ -14,16 +14,22 @@ from bench.core.system.resources import usable_cpus
 from bench.harness.profiles import Profile
 from bench.harness.selection import Selection, SelectionElsewhere
 from bench.training import frameworks
-from bench.worker.device.probing import DeviceChoice, choose, others_on
+from bench.worker.device.probing import DeviceChoice, choose, others_on, probe
+from bench.worker.environment import kept_environment
 
 
 class SharedDeviceWarning(UserWarning):
     """Another program computes on the device that is measured."""
 
 
-def card_of(device: str) -> dict[str, Any]:
-    """The card that a cached result belongs to; empty for the CPU, which keys name themselves."""
-    return {"device": device, "gpu": nvml.card(device).facts()} if accelerated(device) else {}
+def conditions_of(device: str, framework: str) -> dict[str, Any]:
+    """What a result that is kept belongs to, besides the processor, which keys name themselves: the
+    variables of ``--keep-env``, and the card, which the framework names where NVML does not."""
+    found: dict[str, Any] = {"kept": kept} if (kept := kept_environment()) else {}
+    if not accelerated(device):
+        return found
+    card = nvml.card(device).facts() or probe(framework, device).name
+    return found | {"device": device, "gpu": card}
 
 
 def on_device(

@@ -15,7 +15,7 @@ from bench.harness.profiles import Profile
 from bench.harness.selection import AUTO_BATCH, Network, Selection, networks
 from bench.networks import variants
 from bench.training import frameworks
-from bench.training.defaults import NAMES, chain
+from bench.training.defaults import NAMES, SHARED_EPS, WEIGHT_DECAY, chain
 from bench.training.recipes import recipe
 from bench.training.tracks import ABLATION, track
 from bench.weights.sources import available
@@ -289,8 +289,16 @@ def _stages(selection: Selection, case: Case) -> tuple[str, ...]:
             f"recipe {case.recipe!r}: the {ABLATION} track switches Adam's defaults; "
             "take a recipe with Adam, as --recipes ablation"
         )
+    eps = recipe(case.recipe).eps
+    if eps != SHARED_EPS:
+        raise UserError(
+            f"recipe {case.recipe!r}: its eps is {eps:g} in every framework, and the {ABLATION} "
+            f"track switches from each framework's own to {SHARED_EPS:g}"
+        )
     architecture = variants.variant(case.variant).architecture()
     stages = chain(architecture, case.framework)
+    if not recipe(case.recipe).weight_decay:
+        stages = [stage for stage in stages if stage != WEIGHT_DECAY]  # it would switch nothing
     wanted = [stage for stage in stages if stage in (selection.stages or NAMES)]
     # Every other seed in the other direction: a machine that drifts favours no stage.
     return tuple(reversed(wanted) if case.seed % 2 else wanted)

@@ -133,7 +133,8 @@ class _Ended:
                 "blocks": results.blocks,
                 "stopped": self.conclusion.stopped,
                 "precision_goal": self.limits.precision,
-                "group_seconds": group_limit(self.results, self.limits),
+                "group_seconds": self.conclusion.group_seconds
+                or group_limit(self.results, self.limits),
             }
             yield _with_machine(_timed_record(results, interleaving), self.conclusion.machine)
 
@@ -181,9 +182,10 @@ def _measure_interleaved(
             seconds.append(perf_counter() - began)
             stopped = stopping_reason(all_results, limits, seconds)
         if stopped is not None:
-            # Where all rounds are those of a stopped run, there is nothing here that was observed.
-            machine = observer.state() if len(seconds) > earlier else {}
-            conclusion = Conclusion(uuid4().hex[:12], stopped, machine)
+            # Rounds of a stopped run were not observed here; their blocks have their own states.
+            machine = {} if earlier else observer.state()
+            within = group_limit(all_results, limits)
+            conclusion = Conclusion(uuid4().hex[:12], stopped, machine, within)
         rounds.keep(all_results, seconds, conclusion)
     yield from _Ended(jobs, all_results, conclusion, limits).records(data, limits, listener)
     rounds.remove()
@@ -263,7 +265,8 @@ def _measure_alone(
             started_at=kept.started_at if kept else started_at,
             seconds=perf_counter() - began + (kept.seconds if kept else 0.0),
         )
-        yield _with_machine(record, observer.state())
+        resumed = kept is not None and kept.resume is not None  # its first part was not observed
+        yield _with_machine(record, {} if resumed else observer.state())
 
 
 def _failure(task: Task, error: WorkerError | None) -> Record:

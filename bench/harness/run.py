@@ -287,7 +287,7 @@ def run_all(
     except BaseException:
         executor.cancel()
         raise
-    checkpoints.remove_rounds(run.folder)
+    checkpoints.remove_rounds(run.folder, {record.key for record in run.store})
 
 
 def _rescued(records: Sequence[Record]) -> str:

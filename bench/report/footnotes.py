@@ -183,7 +183,11 @@ def _on_decay(name: str, inside: list[str], apart: list[str]) -> str:
     if found.optimizer == "adam":
         line += "Adam divides it by the gradients' size"
     elif found.momentum:
-        line += f"momentum makes it {1 / (1 - found.momentum):g} times as strong as"
+        times = 1 / (1 - found.momentum)
+        line += f"momentum makes it {times:g} times as strong "
+        if found.trunk_rate not in (0, 1):  # the decay that is apart has no rates of layers
+            line += f"({times * found.trunk_rate:.2g} times in layers that come with weights) "
+        line += "as"
         return f"{line} in {joined(apart)}, whose own form is apart from the gradient"
     else:
         return ""

@@ -100,6 +100,11 @@ STAGES = (
     ),
 )
 
+SHARED_EPS = 1e-8
+"""Of Adam, at the end of the ablation."""
+WEIGHT_DECAY = "weight-decay"
+"""The stage that switches nothing where a recipe has no decay."""
+
 _PLACES = {stage.name: place for place, stage in enumerate(STAGES)}
 NAMES = (OWN, *_PLACES)
 """Everything that ``Case.defaults`` may be in the ablation."""

@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
 
 from bench.core.case import COMPILED, DEFAULT_EXECUTION, EAGER, GRAPHS, Case
 from bench.core.errors import UserError, unknown
+from bench.core.system import nvml
 from bench.core.system.devices import accelerated, parse
 from bench.core.system.processor import BFLOAT16_FLAGS, has_bfloat16
 from bench.training.framework_defaults import KERAS, TORCH, FrameworkDefaults
 from bench.training.tracks import track
 
 _BFLOAT16 = "bfloat16"
+_BFLOAT16_CAPABILITY = 8.0
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,7 @@ class Framework:
     trainer: str
     extra: str
     modules: tuple[str, ...]
+    libraries: tuple[str, ...] = ()
     blocked: tuple[str, ...] = ()
     environment: dict[str, str] = field(default_factory=dict)
     tuned_environment: dict[str, str] = field(default_factory=dict)
@@ -122,12 +126,20 @@ class Framework:
     def versions(self) -> dict[str, str]:
         """Installed versions of its packages, read from their metadata."""
         found = {}
-        for package in self.modules:
-            try:
-                found[package] = version(package)
-            except PackageNotFoundError:
-                continue
+        for package in (*self.modules, *self.libraries):
+            with suppress(PackageNotFoundError):
+                found[package] = _version(package)
         return found
+
+
+def _version(module: str) -> str:
+    """Version of the package that a module is from, which may have another name, as
+    ``tensorflow-cpu``. Raises PackageNotFoundError where none is known."""
+    try:
+        return version(module)
+    except PackageNotFoundError:
+        (package, *_) = packages_distributions().get(module) or [module]
+        return version(package)
 
 
 # https://docs.pytorch.org/docs/stable/generated/torch.use_deterministic_algorithms.html
@@ -250,6 +262,7 @@ FRAMEWORKS: dict[str, Framework] = {
             "jax",
             "jax",
             title="Keras on JAX",
+            libraries=("jaxlib",),  # XLA is in it
             device_installs={"cuda": "pip install 'jax[cuda13]'"},
             repeatability=_JAX_PROMISE,
             several=("cpu", "cuda"),
@@ -294,23 +307,39 @@ def own_precision(name: str, device: str) -> str:
     """The precision of a framework on this machine, where it may choose and nothing else is asked
     for.
 
-    A processor without instructions for bfloat16 emulates it, many times slower than float32.
+    What has no instructions for bfloat16 emulates it, many times slower than float32.
     """
     wanted = framework(name).precision_on(device)
-    emulated = wanted == _BFLOAT16 and not accelerated(device) and not has_bfloat16()
-    return "float32" if emulated else wanted
+    return "float32" if wanted == _BFLOAT16 and without_bfloat16(device) else wanted
+
+
+def without_bfloat16(device: str) -> str | None:
+    """Why bfloat16 is emulated on a device of this machine, in a few words; None where it is not,
+    and where that is unknown.
+
+    https://docs.nvidia.com/cuda/cuda-c-programming-guide/ (compute capabilities): from 8.0 on.
+    """
+    if not accelerated(device):
+        flags = " or ".join(BFLOAT16_FLAGS)
+        return None if has_bfloat16() else f"this processor has no bfloat16 ({flags})"
+    capability = str((nvml.card(device).facts() or {}).get("compute_capability") or "")
+    if not capability or float(capability) >= _BFLOAT16_CAPABILITY:
+        return None
+    return f"a card of compute capability {capability} has no bfloat16 (from 8.0 on)"
 
 
 def precision_note(cases: Iterable[Case]) -> str | None:
-    """What a processor without bfloat16 means for the cases that are measured on it, in a line."""
-    mine = [case for case in cases if not accelerated(case.device)]
-    if has_bfloat16() or not mine:
+    """What a processor or a card without bfloat16 means for the cases that are measured on it, in a
+    line."""
+    mine = list(cases)  # on one device
+    lacking = without_bfloat16(mine[0].device) if mine else None
+    if lacking is None:
         return None
-    lacking = f"this processor has no bfloat16 ({' or '.join(BFLOAT16_FLAGS)})"
     if any(case.precision == _BFLOAT16 for case in mine):
         return f"warning: {lacking}: it is emulated, and many times slower than float32"
-    free = [case for case in mine if not track(case.track).shared_precision]
-    if not any(framework(case.framework).precision == _BFLOAT16 for case in free):
+    free = [c for c in mine if not track(c.track).shared_precision and c.precision == "float32"]
+    wanted = (framework(case.framework).precision_on(case.device) for case in free)
+    if _BFLOAT16 not in wanted:
         return None
     tracks = " and ".join(dict.fromkeys(case.track for case in free))
     return f"{tracks} track in float32: {lacking}"
@@ -336,6 +365,12 @@ def why_one(case: Case) -> str | None:
     if case.devices == 1 or case.device.partition(":")[0] in row.several:
         return None
     return f"--devices {case.devices} on {case.device}: {row.why_one}"
+
+
+def ranks_of(case: Case) -> int:
+    """Processes that train a case together: one for each device, unless one has them all."""
+    row = FRAMEWORKS.get(case.framework)  # one of another machine may be unknown here
+    return 1 if row and row.several_environment else case.devices
 
 
 def several_environment_of(case: Case) -> dict[str, str]:

@@ -68,8 +68,15 @@ _COMPILER_CACHES = ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR")
 _SET_BY_SUITE = (
     "KERAS_BACKEND",
     "KERAS_HOME",
+    "KERAS_TORCH_DEVICE",
+    "JAX_PLATFORMS",
+    "CUDA_DEVICE_ORDER",
     "CUDA_VISIBLE_DEVICES",
+    "XLA_PYTHON_CLIENT_PREALLOCATE",
+    "TF_FORCE_GPU_ALLOW_GROWTH",
+    "PYTHONPATH",
     "PYTHONSAFEPATH",
+    "TF_CPP_MIN_LOG_LEVEL",
     *_COMPILER_CACHES,
 )
 _ROOT = Path(__file__).resolve().parents[2]
@@ -103,8 +110,16 @@ def environment(case: Case, home: Path, threads: int) -> dict[str, str]:
         **worker_environment(case.device, case.devices),
         **framework(case.framework).environment,
         **tuned_environment_of(case),
-        **several_environment_of(case),
+        **_kept(several_environment_of(case)),
     }
+
+
+def _kept(several: dict[str, str]) -> dict[str, str]:
+    """The variables of ``--keep-env``, which hold whatever a track or several devices set; flags
+    that both have are put together."""
+    found = {name: os.environ[name] for name in kept() if name in os.environ}
+    joined = {name: f"{found[name]} {flags}" for name, flags in several.items() if name in found}
+    return several | found | joined
 
 
 def _user(home: Path) -> dict[str, str]:

@@ -19,6 +19,8 @@ _PHRASES = (
     "not enough memory",  # the same on Windows
     "resource_exhausted",  # JAX has one class for all that XLA reports
     "_status_alloc_failed",  # cuDNN and cuBLAS
+    "cublas_status_not_initialized",  # its handle has no room on a full card
+    "dst tensor is not initialized",  # TensorFlow's copy to a full card
 )
 """What a message has in it, in small letters."""
 

@@ -141,6 +141,25 @@ def test_the_cpus_of_several_devices_are_those_of_all_processes(shares, found):
     assert [difference.key for difference in differences(left, right)] == found
 
 
+@pytest.mark.parametrize(
+    ("track", "modes", "found"),
+    [
+        ("closed", ("local", "synchronised"), ["batch_norm"]),
+        ("closed", ("local", "local"), []),
+        ("closed", (None, None), []),
+        ("tuned", ("local", "synchronised"), []),
+    ],
+)
+def test_local_and_synchronised_batch_norm_are_not_the_same_arithmetic(track, modes, found):
+    names = ("pytorch", "keras-jax")
+    pair = [
+        replace(record, metrics={**record.metrics, "parallel": {"batch_norm": mode}})
+        for name, mode in zip(names, modes, strict=True)
+        for record in [make_record(framework=name, track=track, devices=2)]
+    ]
+    assert [difference.key for difference in differences(*pair)] == found
+
+
 @pytest.mark.parametrize("key", ["threads", "affinity", "tf32", "batch_plan_sha256"])
 def test_what_is_unknown_of_either_is_no_difference(key):
     known = make_record(settings={**SETTINGS, key: 1})

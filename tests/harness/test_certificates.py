@@ -14,13 +14,15 @@ import pytest
 from bench.cli import main
 from bench.core.errors import UserError
 from bench.core.records import Record
-from bench.harness import certificates
+from bench.harness import ceilings, certificates
 from bench.harness import run as runner
 from bench.harness.certificates import Certificate, Subject, obtain
 from bench.harness.matrix import jobs
 from bench.harness.run import open_run, run_all
 from bench.harness.selection import Selection
 from bench.harness.source_code import files_of, modules_of
+from bench.training.frameworks import FRAMEWORKS
+from bench.worker import environment
 from bench.worker.client import WorkerError
 from tests.support import fakes
 
@@ -137,6 +139,26 @@ def test_a_check_that_takes_too_long_says_so_and_not_what_its_worker_said_last(
     assert found["problem"].endswith("no answer within 1800 s, worker stopped")
 
 
+@pytest.mark.parametrize("status", ["oom", "timeout"])
+def test_a_check_that_the_machine_ended_is_made_once_more_alone(
+    monkeypatch: pytest.MonkeyPatch, status: str
+) -> None:
+    first, asked = certificates._ask, []
+
+    def ends_once(worker: Any, subject: Subject, progress: Any) -> Certificate:
+        asked.append(subject.variant)
+        if asked == ["tiny"] or (asked.count("wider") == 1 and subject.variant == "wider"):
+            raise WorkerError(status, "killed by the kernel")
+        return first(worker, subject, progress)
+
+    monkeypatch.setattr(certificates, "usable_cpus", lambda: [0])  # one after the other
+    monkeypatch.setattr(certificates, "_ask", ends_once)
+    wider = Subject("wider", "fake-certified", "source", 40, 10)
+    found = prove(subject(), wider)
+    assert [certificate["status"] for certificate in found] == ["pass", "pass"]
+    assert asked == ["tiny", "wider", "tiny", "wider"]
+
+
 def test_a_framework_that_cannot_be_looked_into_fails_with_the_reason() -> None:
     (found,) = prove(subject("fake"))
     assert "cannot be checked" in found["problem"]
@@ -201,6 +223,17 @@ def test_another_network_has_another_key() -> None:
         replace(subject(), classes=7).key,
     }
     assert len(keys) == 6
+
+
+def test_kept_variables_are_parts_of_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They may round what a check would have compared."""
+    before = subject().key, ceilings._key(FRAMEWORKS["fake-certified"], [], "cpu")
+    monkeypatch.setenv(environment.KEPT, "")
+    monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_enable_fast_math=true")
+    environment.keep(["XLA_FLAGS"])
+    after = subject().key, ceilings._key(FRAMEWORKS["fake-certified"], [], "cpu")
+    assert before[0] != after[0]
+    assert before[1] != after[1]
 
 
 @pytest.mark.parametrize("changed", ["versions_of", "code_digest"])

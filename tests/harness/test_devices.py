@@ -22,6 +22,7 @@ from bench.core.limits import Limits
 from bench.core.records import Record, RecordStore
 from bench.core.system import devices, nvml
 from bench.harness import batch_sizes, ceilings, certificates
+from bench.harness import devices as harness_devices
 from bench.harness.certificates import Subject
 from bench.harness.devices import SharedDeviceWarning, claimed, enough, on_device
 from bench.harness.interleaving.interleave import InterleavedRun
@@ -582,6 +583,18 @@ def test_a_certificate_of_the_cpu_is_none_of_the_device(
     assert len(keys) == 6
     case = fakes.case("fake-certified", device="cuda")
     assert Subject.of(case, 10).device == "cuda"
+
+
+def test_where_nvml_says_nothing_the_framework_names_the_card(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def named(name: str) -> dict[str, Any]:
+        found = probing.Probe("cuda:0", name)
+        monkeypatch.setattr(harness_devices, "probe", lambda *_: found)
+        return harness_devices.conditions_of("cuda", "fake")
+
+    assert named("MI300X") != named("MI250X")
+    assert named("MI300X") == {"device": "cuda", "gpu": "MI300X"}
 
 
 def test_a_certificate_of_the_device_is_not_made_on_the_cpu() -> None:

@@ -13,9 +13,10 @@ from bench.core.system import nvml
 from bench.data.sources import prepared
 from bench.harness import measure as measurements
 from bench.harness.interleaving import interleave
-from bench.harness.interleaving.grouping import groups
+from bench.harness.interleaving.grouping import bytes_of, groups
 from bench.harness.interleaving.interleave import InterleavedRun, TaskResults
 from bench.harness.matrix import Job, Task
+from bench.training.frameworks import FRAMEWORKS
 from bench.worker.client import Worker, WorkerError, unheard
 from tests.support import fakes
 
@@ -346,6 +347,16 @@ def test_a_group_that_the_memory_does_not_hold_is_one_per_network() -> None:
     timed = [job("a", "inference"), job("b", "inference")]
     found = [each for name in NETWORKS for each in of(name, *timed)]
     assert [len(group) for group in groups(found, NETWORKS, 4 * 2**30)] == [2, 2, 2]
+
+
+def test_each_rank_of_a_training_on_several_devices_has_memory_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    several = replace(job("a", "inference").case, devices=4)
+    of_ranks = bytes_of(replace(job("a", "inference"), case=several))
+    row = replace(FRAMEWORKS["pytorch"], several_environment={"FLAGS": "{devices}"})
+    monkeypatch.setitem(FRAMEWORKS, "a", row)
+    assert bytes_of(replace(job("a", "inference"), case=several)) == of_ranks - 3 * 2**30
 
 
 @pytest.mark.parametrize(("gibibytes", "sizes"), [(4, [2, 2, 2]), (80, [6])])

@@ -199,6 +199,19 @@ def test_the_waterfall_takes_every_stage_of_a_framework_once_a_seed() -> None:
     assert seeds == sorted(seeds)
 
 
+def test_a_recipe_decides_which_stages_switch_something(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Framework, "missing", lambda _: None)
+    name = "keras-jax"
+    chosen = {"variants": ("tiny",), "frameworks": (name,)}
+    assert "weight-decay" in stages(name, 0, **chosen)
+    found = stages(name, 0, recipes=("quick",), **chosen)
+    assert "own" in found
+    assert "weight-decay" not in found
+    chosen["variants"] = ("cifar-bn",)
+    with pytest.raises(UserError, match="its eps is 1e-07 in every framework"):
+        stages(name, 0, recipes=("tutorial-keras-bn",), **chosen)
+
+
 def test_stages_can_be_chosen() -> None:
     chosen = {"variants": ("tiny",), "frameworks": ("fake",), "stages": ("layout", "own")}
     assert stages("fake", 0, **chosen) == ["own", "layout"]

@@ -633,6 +633,13 @@ def test_a_share_ends_at_0_and_100_percent_wherever_it_stands(tmp_path):
             "times as strong as in keras-tensorflow, whose own form is apart from the gradient",
         ),
         (
+            "tuned",
+            "transfer",
+            "transfer: weight decay is a part of the gradient in pytorch, where momentum makes it "
+            "10 times as strong (2.5 times in layers that come with weights) as in "
+            "keras-tensorflow, whose own form is apart from the gradient",
+        ),
+        (
             "idiomatic",
             "ablation",
             "ablation: weight decay is a part of the gradient in pytorch, where Adam divides it by "

@@ -164,11 +164,32 @@ def test_a_variable_that_is_asked_for_reaches_a_worker_and_is_recorded(
     assert "/home/me" not in flags
 
 
+def test_a_variable_that_is_asked_for_holds_whatever_a_track_or_several_devices_set(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    row = replace(
+        FRAMEWORKS["fake"],
+        tuned_environment={"TF_ENABLE_ONEDNN_OPTS": "1"},
+        several_environment={"XLA_FLAGS": "--devices={devices}"},
+    )
+    monkeypatch.setitem(FRAMEWORKS, "fake", row)
+    monkeypatch.setenv(KEPT, "")
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
+    monkeypatch.setenv("XLA_FLAGS", "--mine")
+    case = fakes.case(track="tuned", devices=2)
+    assert environment(case, tmp_path, 1)["XLA_FLAGS"] == "--devices=2"
+    keep(["TF_ENABLE_ONEDNN_OPTS", "XLA_FLAGS"])
+    found = environment(case, tmp_path, 1)
+    assert found["TF_ENABLE_ONEDNN_OPTS"] == "0"
+    assert found["XLA_FLAGS"] == "--mine --devices=2"
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [
         ("OMP_NUM_THREADS", "give --threads N"),
         ("KERAS_BACKEND", "the suite sets it itself"),
+        ("JAX_PLATFORMS", "the suite sets it itself"),
         ("OMP_PLACES", "no such variable"),
     ],
 )

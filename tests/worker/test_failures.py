@@ -21,6 +21,11 @@ OUT_OF_MEMORY = {
         "RuntimeError",
         "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
     ),
+    "PyTorch, cuBLAS on a full card": (
+        "RuntimeError",
+        "CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`",
+    ),
+    "TensorFlow, a copy to a full card": ("InternalError", "Dst tensor is not initialized."),
     "PyTorch, cuDNN": ("RuntimeError", "cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
     "PyTorch, Metal": ("RuntimeError", "MPS backend out of memory (MPS allocated: 9.00 GB)"),
     "PyTorch, CPU": ("RuntimeError", "DefaultCPUAllocator: can't allocate memory: you tried"),

@@ -68,6 +68,7 @@ ROWS = (
     # The closed track's promise. Layout and execution are each framework's own and may differ.
     Rule("settings", r"weight_dtype|compute_dtype|accumulat.*", certified=True),
     Rule("settings", r".*tf32.*", certified=True),
+    Rule("settings", r"batch_norm", certified=True),  # over a device's images, or over all devices'
     Rule("settings", _OF_A_SEED, certified=True, per_seed=True),
     Rule("settings", r"recipe\.(?!description$).*", certified=True),  # a new wording is no change
 )
@@ -169,12 +170,16 @@ def _unequal_facts(one: Record, other: Record, where: str) -> dict[str, tuple[An
 
 
 def _facts(record: Record, where: str) -> Mapping[str, Any]:
-    """A field of a record; the CPUs are those of all processes that train together."""
+    """A field of a record, with what several devices add to the settings; the CPUs are those of all
+    processes that train together."""
     facts: Mapping[str, Any] = getattr(record, where)
-    shares = (record.metrics.get("parallel") or {}).get("cpus")
-    if where == "settings" and shares:
-        return {**facts, "cpu_affinity": sorted({cpu for share in shares for cpu in share})}
-    return facts
+    parallel = record.metrics.get("parallel") or {}
+    if where != "settings" or not parallel:
+        return facts
+    found = {**facts, "batch_norm": parallel.get("batch_norm")}
+    if shares := parallel.get("cpus"):
+        found["cpu_affinity"] = sorted({cpu for share in shares for cpu in share})
+    return found
 
 
 def _differ(key: str, one: Any, other: Any) -> bool:

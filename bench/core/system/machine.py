@@ -141,6 +141,7 @@ class Monitor:
         """
         self._cpus = [f"cpu{cpu}" for cpu in cpus]
         self._stat = resources.ROOT / "proc/stat"
+        self._shown = not _is_of_a_container(resources.ROOT / "proc/self/mountinfo")
         self._harness = None if harness is None else resources.ROOT / f"proc/{harness}/stat"
         self._children: list[Path] = []
         self._throttle = throttle_files()
@@ -178,12 +179,23 @@ class Monitor:
 
     def _read(self) -> _Reading:
         # The counts of the whole machine first: what the rest of this costs is then our own.
-        busy, steal = _counted(self._stat, self._cpus)
+        busy, steal = _counted(self._stat, self._cpus) if self._shown else (None, None)
         own = process_time() + sum(os.times()[2:4])  # with children that have ended
         own += sum(map(_used_by, self._children))
         harness = 0.0 if self._harness is None else _used_by(self._harness)
         throttled = throttled_seconds(self._throttle)
         return _Reading(perf_counter(), own, own + harness, busy, steal, throttled)
+
+
+def _is_of_a_container(mounts: Path) -> bool:
+    """Whether /proc/stat is lxcfs's, which shows what the container itself uses and nothing of the
+    rest of the machine; see proc_pid_mountinfo(5)."""
+    try:
+        lines = mounts.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return False
+    found = (line.split(" - ", 1) for line in lines if " /proc/stat " in line)
+    return any(source.startswith("fuse.lxcfs") for _, source in found)
 
 
 def _share(before: float | None, after: float | None, capacity: float) -> float | None:

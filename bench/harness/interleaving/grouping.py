@@ -21,6 +21,7 @@ from bench.core.system.devices import accelerated
 from bench.core.system.resources import usable_memory
 from bench.harness.matrix import Job
 from bench.networks.normalisations import family
+from bench.training.frameworks import ranks_of
 from bench.training.tracks import peers_of
 
 _GIB = 2**30
@@ -98,6 +99,6 @@ def _card_bytes(device: str) -> float:
 
 
 def bytes_of(job: Job) -> float:
-    """Resident memory of the worker of a job, about."""
+    """Resident memory of the processes of a job, about."""
     images = job.case.batch_size * (job.case.input_size / 32) ** 2
-    return _PROCESS_BYTES + _IMAGE_BYTES * images
+    return _PROCESS_BYTES * ranks_of(job.case) + _IMAGE_BYTES * images

@@ -12,7 +12,7 @@ import hashlib
 import json
 import re
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,21 +23,19 @@ from bench.core.errors import UserError
 from bench.core.limits import Limits
 from bench.core.records import Record
 from bench.core.run_paths import WEIGHTS
-from bench.core.system import nvml
-from bench.core.system.devices import accelerated
 from bench.core.system.processor import processor
-from bench.core.system.resources import affinity
+from bench.core.system.resources import usable_cpus
 from bench.core.text import many
 from bench.data.dataset import Dataset
 from bench.harness.certificates import versions_of
+from bench.harness.devices import conditions_of
 from bench.harness.matrix import Task
-from bench.harness.resumption.rounds import Rounds, kept_rounds
+from bench.harness.resumption.rounds import Rounds, kept_rounds, tasks_of
 from bench.harness.source_code import code_digest
 from bench.training.frameworks import framework
 from bench.training.recipes import recipe
 from bench.worker import checkpoints
 from bench.worker.checkpoints import TrainingFiles
-from bench.worker.environment import kept_environment
 
 FOLDER = "checkpoints"
 
@@ -108,7 +106,7 @@ class RunFiles:
             "limits": dataclasses.asdict(self.limits),
             "code": [code_digest(row.trainer, (*_PACKAGES, "harness")) for row in rows.values()],
             "versions": {name: versions_of(row) for name, row in rows.items()},
-            "machine": _machine(tasks[0].case.device),
+            "machine": _machine(tasks[0].case.device, tasks[0].case.framework),
         }
         return Rounds(self.run / FOLDER / f"group-{name}.json", key)
 
@@ -122,7 +120,7 @@ class RunFiles:
             "limits": [self.limits.evaluations, self.limits.keep_features],
             "code": code_digest(row.trainer, _PACKAGES),
             "versions": versions_of(row),
-            "machine": _machine(case.device),
+            "machine": _machine(case.device, case.framework),
         }
 
 
@@ -136,11 +134,18 @@ def prune(run: Path, cases: Iterable[str]) -> None:
         pass  # there are others, or none
 
 
-def remove_rounds(run: Path) -> None:
-    """Remove rounds of a run that is complete: those of a group that was killed after its last
-    record, or between two records and then went on under other conditions."""
+def remove_rounds(run: Path, done: Set[tuple[str, str]]) -> None:
+    """Remove rounds whose records are all there: those of a group that was killed after its last
+    record, or between two records and then went on under other conditions.
+
+    Args:
+        run: Folder of the run.
+        done: What has a record.
+    """
     for path in (run / FOLDER).glob("group-*"):
-        path.unlink(missing_ok=True)
+        tasks = tasks_of(path)
+        if tasks is None or tasks <= done:
+            path.unlink(missing_ok=True)
     prune(run, ())
 
 
@@ -181,10 +186,9 @@ def _digest(case_id: str) -> str:
     return hashlib.sha256(case_id.encode()).hexdigest()[:16]
 
 
-def _machine(device: str) -> list[Any]:
+def _machine(device: str, framework: str) -> list[Any]:
     """A record names one machine, one card and one environment: samples of two are never in one."""
-    found = [processor(), len(affinity()), *kept_environment()]
-    return [*found, nvml.card(device).facts()] if accelerated(device) else found
+    return [processor(), len(usable_cpus()), conditions_of(device, framework)]
 
 
 def _differences(found: dict[str, Any], wanted: dict[str, Any]) -> list[str]:

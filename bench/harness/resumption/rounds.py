@@ -37,11 +37,13 @@ class Conclusion:
         group: Name that joins the records of the group.
         stopped: Which stopping criterion was met.
         machine: The machine's state while the group was measured (`bench.harness.observer`).
+        group_seconds: The time limit that was in force; None where it is unknown.
     """
 
     group: str
     stopped: str
     machine: dict[str, Any]
+    group_seconds: float | None = None
 
 
 class Rounds:
@@ -122,6 +124,15 @@ class Rounds:
             with suppress(OSError):
                 self._path.unlink()
                 self._path.parent.rmdir()  # fails where there are others
+
+
+def tasks_of(path: Path) -> set[tuple[str, str]] | None:
+    """Cases and kinds of a group's file; None where it cannot be read."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))["content"]
+        return {(case, kind) for case, kind in content["key"]["tasks"]}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
 
 
 def kept_rounds(path: Path) -> int:

@@ -100,6 +100,25 @@ def test_what_is_not_shown_is_unknown_and_disturbs_nothing(planted: Planted, mis
     assert not state.disturbed
 
 
+@pytest.mark.parametrize(
+    ("mount", "known"),
+    [
+        ("36 28 0:31 / /proc/stat rw,nosuid - fuse.lxcfs lxcfs rw,user_id=0", False),
+        ("36 28 0:31 / /proc/uptime rw,nosuid - fuse.lxcfs lxcfs rw,user_id=0", True),
+        ("22 28 0:21 / /proc rw,nosuid - proc proc rw", True),
+    ],
+)
+def test_a_container_that_shows_itself_alone_says_nothing_of_others(
+    planted: Planted, mount: str, known: bool
+) -> None:
+    planted_machine.plant(planted.folder, {"proc/self/mountinfo": f"{mount}\n"})
+    monitor = Monitor([0, 1])
+    monitor.begin()
+    planted.clock = 101.0
+    state = monitor.end()
+    assert (state.others is not None, state.steal is not None) == (known, known)
+
+
 def test_a_cpu_that_the_kernel_does_not_list_makes_the_shares_unknown(planted: Planted) -> None:
     monitor = Monitor([0, 9])
     monitor.begin()

@@ -409,8 +409,21 @@ def test_a_stopped_group_keeps_the_rounds_that_are_done(
         assert record.samples[: len(samples)] == tuple(samples)
         assert processes(record) == {0, 1}
         assert record.started_at
+        assert record.environment["machine_state"] == {}, "of the second round alone"
     assert rounds_of(tmp_path) == []
     assert not (run.folder / checkpoints.FOLDER).exists()
+
+
+def test_a_narrower_selection_leaves_the_rounds_of_others(
+    tmp_path: Path, batches: str, stopped_after_a_round: list[Any]
+) -> None:
+    run, done = opened(tmp_path, "run", True, fakes.TWICE, batches)
+    chosen = Selection(frameworks=("fake",), tracks=("closed",), kinds=("accuracy",))
+    run_all(run, jobs(chosen, fakes.TWICE), Listener(), done=done, parity=False)
+    run, done = opened(tmp_path, "run", True, fakes.TWICE, batches)
+    listener = Listener()
+    run_all(run, pair(), listener, done=done, parity=False)
+    assert listener.notes == ["tiny: goes on with round 2 of processes"]
 
 
 def test_a_group_that_was_stopped_after_its_last_round_is_written_without_another(
@@ -479,7 +492,9 @@ def test_a_group_that_was_killed_between_two_records_is_completed(
     records = run.store.read()
     assert run.store.path.read_bytes().startswith(first)
     assert [record.case.framework for record in records] == ["fake", "fake-two"]
-    assert len({record.metrics["interleaving"]["group"] for record in records}) == 1
+    interleavings = [record.metrics["interleaving"] for record in records]
+    assert len({found["group"] for found in interleavings}) == 1
+    assert len({found["group_seconds"] for found in interleavings}) == 1
     for record, result in zip(records, results, strict=True):
         assert list(record.samples) == result["samples"]
     assert rounds_of(tmp_path) == []
