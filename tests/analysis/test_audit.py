@@ -313,7 +313,22 @@ def test_the_command_says_the_reasons_and_exits_with_1(tmp_path: Path) -> None:
     assert bad.return_value == 1
     assert bad.output.startswith("certificate: cifar-bn/pytorch/closed/")
     as_json = CliRunner().invoke(command, [str(tmp_path / "bad"), "--json"], standalone_mode=False)
-    assert json.loads(as_json.output)[0]["check"] == "certificate"
+    (finding, *_) = json.loads(as_json.output)
+    assert (finding["run"], finding["check"]) == (str(tmp_path / "bad"), "certificate")
+
+
+@pytest.mark.parametrize("path", ["", "*"])
+def test_a_folder_of_runs_is_audited_with_those_of_certificates_alone(
+    tmp_path: Path, path: str
+) -> None:
+    store = RecordStore(tmp_path / "measured")
+    for record in honest():
+        store.append(record)
+    (tmp_path / "proven").mkdir()
+    (tmp_path / "proven" / "certificates.json").write_text(json.dumps([CERTIFICATE]))
+    done = CliRunner().invoke(command, [str(tmp_path / path)], standalone_mode=False)
+    assert f"{tmp_path / 'proven'}: 1 certificate, 0 findings" in done.output
+    assert f"{tmp_path / 'measured'}: 6 records, 0 findings" in done.output
 
 
 def test_many_trainings_of_a_large_run_agree_by_chance() -> None:

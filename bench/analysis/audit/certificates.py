@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from glob import glob, has_magic
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,16 @@ _PROBLEM = ("weights_sha256", "batches_sha256")
 def has_certificates_alone(run: Path) -> bool:
     """Whether a folder holds certificates and no records."""
     return (run / CERTIFICATES).is_file() and not (run / FILE).is_file()
+
+
+def with_certificates_alone(paths: Sequence[Path]) -> Iterator[Path]:
+    """Paths of a command line, and after a folder of runs or a pattern the runs of certificates
+    alone in it, which have no records to be found by."""
+    for path in paths:
+        yield path
+        inside = glob(str(path)) if has_magic(str(path)) and not path.exists() else ()
+        folders = map(Path, inside) if inside else path.iterdir() if path.is_dir() else ()
+        yield from sorted(folder for folder in folders if has_certificates_alone(folder))
 
 
 def certificates_of(run: Path) -> list[Mapping[str, Any]]:

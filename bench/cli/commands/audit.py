@@ -32,6 +32,7 @@ def audit(runs: tuple[Path, ...], as_json: bool) -> int:
     from bench.analysis.runs import read
     from bench.core.text import many
 
+    runs = tuple(of_certificates.with_certificates_alone(runs))
     alone = [run for run in runs if of_certificates.has_certificates_alone(run)]
     found = []
     for folder in alone:
