@@ -25,6 +25,7 @@ from bench.core.kinds import KINDS
 from bench.core.records import Record
 from bench.core.system.machine import disturbed_share
 from bench.stats import estimates
+from bench.stats.seeds import mean_of_seeds
 from bench.stats.verdicts import speed_verdict
 from bench.training.recipes import recipe
 
@@ -155,8 +156,8 @@ def _accuracy_row(experiment: Experiment, data: Data) -> Row:
 
 
 def mean_over_seeds(values: Sequence[float]) -> estimates.Estimate:
-    """Mean with its t interval; not a number where there is no value."""
-    return estimates.mean_estimate(values) if values else estimates.UNKNOWN
+    """Mean with its t interval (`mean_of_seeds`); not a number where there is no value."""
+    return mean_of_seeds(values) if values else estimates.UNKNOWN
 
 
 def _estimate(name: str, estimate: estimates.Estimate) -> Row:

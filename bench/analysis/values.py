@@ -12,7 +12,8 @@ from bench.analysis.speeds import speeds_of
 from bench.core.kinds import kind
 from bench.core.records import Record
 from bench.core.samples import by_process
-from bench.stats.estimates import COARSE, Estimate, mean_estimate, median_estimate, percentiles
+from bench.stats.estimates import COARSE, Estimate, median_estimate, percentiles
+from bench.stats.seeds import mean_of_seeds
 
 UNITS = {"images_per_second": "images/s", "p50": "s", "seconds": "s", "fraction": "fraction"}
 """Keys of ``summary`` that can be the value of a record (each record has one), with their units."""
@@ -31,7 +32,7 @@ def value_of(records: Sequence[Record]) -> Estimate:
     row = kind(records[0].kind)
     samples = [sample for record in records for sample in record.samples]
     if not row.timed:
-        return mean_estimate(samples)
+        return mean_of_seeds(samples)
     of = speeds_of if row.throughput else by_process
     processes = [process for record in records for process in of(record)]
     # A clock too coarse for a call reads zero.

@@ -296,7 +296,7 @@ class Nodes:
             request = CertificateRequest(self._setting, subjects, cpus)
             devices = max(subject.devices for subject in subjects)
             gpus = devices if accelerated(self._device) else 0
-            needs = Needs(cpus, gpus, min(CHECK_BYTES, self.limit(nodes)))
+            needs = Needs(cpus, gpus, min(CHECK_BYTES * devices, self.limit(nodes)))
             ticket = self._cluster.submit(on_node.certify, request, needs, nodes)
             tickets[ticket] = (kind, name, subjects, number)
         for ticket, outcome in _all(self._cluster, tickets, math.inf):

@@ -256,7 +256,8 @@ class RemoteExecutor:
         classes = len(self._run.dataset.classes)
         certified = [job.case for job in request.jobs if track(job.case.track).certified]
         subjects = {Subject.of(case, classes) for case in certified}
-        checks = CHECK_BYTES * (request.parity and len(request.certificates) < len(subjects))
+        missing = request.parity and len(request.certificates) < len(subjects)
+        checks = missing * CHECK_BYTES * max((s.devices for s in subjects), default=1)
         return max(memory, checks) + _PARENT_BYTES
 
     def _end(self, attempt: _Attempt, outcome: Any, listener: Listener) -> Iterator[Record]:

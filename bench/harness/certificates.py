@@ -181,7 +181,8 @@ class _ParityChecks:
             last = not self._groups
         if last:  # alone now
             again, self._again = self._again, []
-            self._check(again, usable_cpus(), again=True)
+            for subject in again:  # a worker each: they are of several frameworks
+                self._check([subject], usable_cpus(), again=True)
 
     def _check(self, remaining: list[Subject], cpus: list[int], *, again: bool = False) -> None:
         """Check subjects; those whose worker was killed or took too long are left for `again`."""

@@ -149,8 +149,8 @@ def _ended_before(
     """
     all_results = [TaskResults(task) for job in jobs for task in job.tasks]
     rounds = files.group([results.task for results in all_results])
-    _, note = rounds.take(all_results)
-    if note:
+    seconds, note = rounds.take(all_results)
+    if note and (rounds.conclusion or not seconds):  # else they are of a group that is no more
         listener.note(f"{jobs[0].case.variant}: {note}")
     if rounds.conclusion is None:
         return None

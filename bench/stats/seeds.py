@@ -35,14 +35,18 @@ def paired_difference(ours: Mapping[int, float], theirs: Mapping[int, float]) ->
     if not differences:
         return UNKNOWN
     found = mean_estimate(differences)
-    return _unless_by_chance(found, differences)
+    even = max(differences) - min(differences) < _ROUNDING
+    by_chance = even and len(differences) == 2 and abs(found.value) > 0
+    return Estimate(found.value, None, None) if by_chance else found
 
 
-def _unless_by_chance(found: Estimate, *sides: Sequence[float]) -> Estimate:
-    """The estimate, without an interval where none is known: of two values that happen to be
-    equal."""
-    even = all(max(values) - min(values) < _ROUNDING for values in sides)
-    by_chance = even and min(map(len, sides)) == 2 and abs(found.value) > 0
+def mean_of_seeds(values: Sequence[float]) -> Estimate:
+    """Mean over seeds with its t interval; none of one seed, and of two that happen to be equal.
+
+    Raises ValueError when there is no value.
+    """
+    found = mean_estimate(values)
+    by_chance = len(values) == 2 and values[0] == values[1]
     return Estimate(found.value, None, None) if by_chance else found
 
 
@@ -54,17 +58,20 @@ def welch_difference(ours: Sequence[float], theirs: Sequence[float]) -> Estimate
         theirs: The same of the other side.
 
     Returns:
-        Not a number where a side is empty; no interval where a side has one value, and where no
-        side has a spread and one has two values: see `paired_difference`.
+        Not a number where a side is empty; no interval where a side has one value, or two that are
+        equal (see `paired_difference`), unless all are.
     """
     if not ours or not theirs:
         return UNKNOWN
     value = mean_estimate(ours).value - mean_estimate(theirs).value
     if min(len(ours), len(theirs)) < 2:
         return Estimate(value, None, None)
-    if min(ours) == max(ours) and min(theirs) == max(theirs):
-        without_width = Estimate(value, value, value)  # no spread at all: scipy divides by it
-        return _unless_by_chance(without_width, ours, theirs)
+    even = [min(side) == max(side) for side in (ours, theirs)]
+    if any(same and len(side) == 2 for same, side in zip(even, (ours, theirs), strict=True)):
+        by_chance = not all(even) or value != 0
+        return Estimate(value, None, None) if by_chance else Estimate(0.0, 0.0, 0.0)
+    if all(even):
+        return Estimate(value, value, value)  # no spread at all: scipy divides by it
     with warnings.catch_warnings():
         # Of one side without a spread scipy says that it lost precision: its variance is 0.
         warnings.simplefilter("ignore", RuntimeWarning)

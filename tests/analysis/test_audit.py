@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import zlib
 from dataclasses import replace
 from pathlib import Path
@@ -327,8 +328,14 @@ def test_a_folder_of_runs_is_audited_with_those_of_certificates_alone(
     (tmp_path / "proven").mkdir()
     (tmp_path / "proven" / "certificates.json").write_text(json.dumps([CERTIFICATE]))
     done = CliRunner().invoke(command, [str(tmp_path / path)], standalone_mode=False)
-    assert f"{tmp_path / 'proven'}: 1 certificate, 0 findings" in done.output
-    assert f"{tmp_path / 'measured'}: 6 records, 0 findings" in done.output
+    assert done.stdout.splitlines() == [
+        f"{tmp_path / 'proven'}: 1 certificate, 0 findings",
+        f"{tmp_path / 'measured'}: 6 records, 0 findings",
+    ]
+    assert done.stderr == ""
+    shutil.rmtree(tmp_path / "measured")
+    done = CliRunner().invoke(command, [str(tmp_path / path)], standalone_mode=False)
+    assert done.stdout == "1 certificate, 0 findings\n"
 
 
 def test_many_trainings_of_a_large_run_agree_by_chance() -> None:

@@ -92,7 +92,7 @@ def test_accuracies_on_other_images_are_refused_with_the_option_that_compares_th
     record = make_record(kind="accuracy")
     other = replace(record, dataset=OTHER_DATASET, started_at="2026-01-02T00:00:00+00:00")
     RecordStore(Path("one")).append(record)
-    RecordStore(Path("two")).append(other)
+    RecordStore(Path("two")).append(replace(other, caveats=({"on": "all", "why": "x"},)))
     assert call(compare, "one", "two").stderr.splitlines()[-1] == hint
     assert hint not in call(compare, "one", "two", "--across-data").stderr
     elsewhere = replace(other, environment={**other.environment, "cpu": "Another"})

@@ -162,7 +162,9 @@ def stopped_in_an_import(
         "import sys, time\n"
         "class Slow:\n"
         "    def find_spec(self, name, *_):\n"
-        f"        if name == {of!r}: print('importing', flush=True); time.sleep(60)\n"
+        f"        if name == {of!r}:\n"
+        "            print('importing', flush=True)\n"
+        "            while True: time.sleep(0.01)\n"
         "sys.meta_path.insert(0, Slow())\n"
     )
     process = start([sys.executable, "-c", slow + script, *arguments])
@@ -190,7 +192,8 @@ def test_so_it_is_in_those_of_pytest() -> None:
 
 @pytest.mark.slow
 def test_a_signal_while_pytest_collects_is_said() -> None:
-    Path("test_slow.py").write_text("import time; open('collecting', 'w'); time.sleep(60)\n")
+    script = "import time\nopen('collecting', 'w')\nwhile True: time.sleep(0.01)\n"
+    Path("test_slow.py").write_text(script)
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "bench.plugin"]
     options = ["--benchmark-only", "--bench-frameworks", "fake", "test_slow.py"]
     code, _, err = stopped([*command, *options], signal.SIGTERM, "collecting")

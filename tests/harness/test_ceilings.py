@@ -208,7 +208,7 @@ def test_a_worker_is_bound_and_told_its_threads() -> None:
         found = worker.ceiling(SMALL, lambda done, note: None)
     # The fake's pace is its threads: a thousand calls a second for each.
     paces = [answer["flops_per_second"] for answer in found[:2]]
-    assert paces == [pytest.approx(o.flops * 1000, rel=0.9) for o in SMALL]
+    assert paces == [pytest.approx(o.flops * 1000, rel=0.4) for o in SMALL]
 
 
 def test_what_the_cache_has_is_not_measured_again(asked: Asked) -> None:

@@ -153,9 +153,10 @@ def test_a_check_that_the_machine_ended_is_made_once_more_alone(
 
     monkeypatch.setattr(certificates, "usable_cpus", lambda: [0])  # one after the other
     monkeypatch.setattr(certificates, "_ask", ends_once)
-    wider = Subject("wider", "fake-certified", "source", 40, 10)
+    wider = Subject("wider", "fake-wrong", "source", 40, 10)
     found = prove(subject(), wider)
-    assert [certificate["status"] for certificate in found] == ["pass", "pass"]
+    assert [certificate["status"] for certificate in found] == ["pass", "fail"]
+    assert [certificate["framework"] for certificate in found] == ["fake-certified", "fake-wrong"]
     assert asked == ["tiny", "wider", "tiny", "wider"]
 
 

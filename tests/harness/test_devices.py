@@ -316,12 +316,18 @@ def test_a_small_operation_that_is_always_late_is_no_fault() -> None:
     ],
 )
 def test_operations_that_are_often_late_are_a_fault_and_one_is_none(
-    checks: str, fault: bool
+    checks: str, fault: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench, trainer = session_of("fake-gpu-unclocked")
+    now = [0.0]
+    monkeypatch.setattr("bench.worker.device.time.perf_counter", lambda: now[0])
     seconds = {".": [0.0], "L": [2 * PATIENCE, 0.0, 0.0, 0.0]}  # then three of the idle device
     calls = iter(each for check in checks for each in seconds[check])
-    trainer.through_queue = lambda: time.sleep(next(calls))  # type: ignore[attr-defined]
+
+    def through() -> None:
+        now[0] += next(calls)
+
+    trainer.through_queue = through  # type: ignore[attr-defined]
     queue = DeviceQueue(bench.trainer)
     for _ in checks[:-1]:
         queue.finish()

@@ -13,7 +13,7 @@ from bench.analysis.comparison.pairing import accuracy_difference
 from bench.report.charts.accuracy_seeds import seeds as draw_seeds
 from bench.report.plot_style import style
 from bench.report.tables import TABLES, frame, sections
-from bench.stats.seeds import paired_difference, welch_difference
+from bench.stats.seeds import mean_of_seeds, paired_difference, welch_difference
 from tests.support.parts import part_of, row_names
 from tests.support.synthetic_records.synthetic import FAILED_PARITY, make_failure, make_record
 from tests.support.synthetic_records.synthetic_normalisation import make_trained
@@ -239,9 +239,14 @@ def test_no_spread_at_all_is_exact():
     assert math.isnan(welch_difference([], [0.5]).value)
 
 
-@pytest.mark.parametrize("sides", [([0.75] * 2, [0.5] * 2), ([0.75] * 3, [0.5] * 2)])
+@pytest.mark.parametrize(
+    "sides",
+    [([0.75] * 2, [0.5] * 2), ([0.75] * 3, [0.5] * 2), ([0.75] * 2, [0.51, 0.5, 0.49])],
+)
 def test_two_seeds_that_happen_to_be_equal_give_no_interval(sides):
-    assert welch_difference(*sides) == (0.25, None, None)
+    assert welch_difference(*sides) == (pytest.approx(0.25), None, None)
+    assert mean_of_seeds([0.75] * 2) == (0.75, None, None)
+    assert mean_of_seeds([0.75] * 3) == (0.75, 0.75, 0.75)
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from glob import glob, has_magic
 from pathlib import Path
 from typing import Any
@@ -23,14 +23,26 @@ def has_certificates_alone(run: Path) -> bool:
     return (run / CERTIFICATES).is_file() and not (run / FILE).is_file()
 
 
-def with_certificates_alone(paths: Sequence[Path]) -> Iterator[Path]:
-    """Paths of a command line, and after a folder of runs or a pattern the runs of certificates
-    alone in it, which have no records to be found by."""
-    for path in paths:
-        yield path
-        inside = glob(str(path)) if has_magic(str(path)) and not path.exists() else ()
-        folders = map(Path, inside) if inside else path.iterdir() if path.is_dir() else ()
-        yield from sorted(folder for folder in folders if has_certificates_alone(folder))
+def apart(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
+    """Paths of a command line, runs of certificates alone apart from all others.
+
+    As in `bench.core.run_paths.find`, a pattern stands for what it matches, and a folder of runs
+    for all of them where it is the only path.
+    """
+    named = list(dict.fromkeys(path for given in paths for path in _matching(given)))
+    alone = [path for path in named if has_certificates_alone(path)]
+    rest = [path for path in named if path not in alone]
+    if len(named) == 1 and rest and rest[0].is_dir():
+        inside = sorted(rest[0].iterdir())
+        alone = [path for path in inside if has_certificates_alone(path)]
+        if alone and not any((path / FILE).is_file() for path in (*rest, *inside)):
+            rest = []
+    return alone, rest
+
+
+def _matching(path: Path) -> list[Path]:
+    found = glob(str(path)) if has_magic(str(path)) and not path.exists() else []
+    return sorted(map(Path, found)) or [path]
 
 
 def certificates_of(run: Path) -> list[Mapping[str, Any]]:

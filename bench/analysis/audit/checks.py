@@ -122,7 +122,7 @@ def _load(records: Sequence[Record]) -> Found:
     unknown = [
         r
         for r in timed
-        if not r.metrics.get(_MACHINE) and not is_removed(r) and not answers(r, "load")
+        if not _says_what_else_ran(r) and not is_removed(r) and not answers(r, "load")
     ]
     if unknown:
         names = {kind(record.kind).label for record in unknown}
@@ -132,6 +132,13 @@ def _load(records: Sequence[Record]) -> Found:
             f"{'does' if len(unknown) == 1 else 'do'} not say what else ran on the "
             "machine, and no caveat answers it",
         )
+
+
+def _says_what_else_ran(record: Record) -> bool:
+    """Whether a block at least has a share: a container may show its own use alone."""
+    machine = record.metrics.get(_MACHINE) or {}
+    others = machine.get("others")
+    return bool(machine) and (others is None or any(share is not None for share in others))
 
 
 def _certificates(records: Sequence[Record]) -> Found:

@@ -32,14 +32,13 @@ def audit(runs: tuple[Path, ...], as_json: bool) -> int:
     from bench.analysis.runs import read
     from bench.core.text import many
 
-    runs = tuple(of_certificates.with_certificates_alone(runs))
-    alone = [run for run in runs if of_certificates.has_certificates_alone(run)]
+    alone, rest = of_certificates.apart(runs)
     found = []
     for folder in alone:
         certificates = of_certificates.certificates_of(folder)
         number = many(len(certificates), "certificate")
         found.append((folder, number, of_certificates.audit_certificates(certificates)))
-    for run in read(rest) if (rest := [run for run in runs if run not in alone]) else ():
+    for run in read(rest) if rest else ():
         some = audit_records(run.records, notes_of(run.folder), begun_of(run.folder))
         found.append((run.folder, many(len(run.records), "record"), some))
     findings = [(folder, finding) for folder, _, some in found for finding in some]

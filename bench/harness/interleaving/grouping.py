@@ -50,7 +50,8 @@ def groups(
     made = []
     scaled = len({job.case.devices for job in found}) > 1
     for group in _by(found, lambda job: _shared(job, together, scaled=scaled)):
-        fits = sum(map(bytes_of, group)) <= min(limit, _card_bytes(group[0].case.device))
+        on_card = sum(_PROCESS_BYTES + _bytes_of_images(job) for job in group)  # one card of each
+        fits = on_card <= _card_bytes(group[0].case.device) and sum(map(bytes_of, group)) <= limit
         made += [group] if fits else _by(group, lambda job: _shared(job, ()))
     return made
 
@@ -100,5 +101,8 @@ def _card_bytes(device: str) -> float:
 
 def bytes_of(job: Job) -> float:
     """Resident memory of the processes of a job, about."""
-    images = job.case.batch_size * (job.case.input_size / 32) ** 2
-    return _PROCESS_BYTES * ranks_of(job.case) + _IMAGE_BYTES * images
+    return _PROCESS_BYTES * ranks_of(job.case) + _bytes_of_images(job)
+
+
+def _bytes_of_images(job: Job) -> float:
+    return _IMAGE_BYTES * job.case.batch_size * (job.case.input_size / 32) ** 2

@@ -64,6 +64,21 @@ TINY = Architecture(
 )
 
 
+def _of_tiny(*names: str) -> Architecture:
+    return replace(TINY, layers=tuple(row for row in TINY.layers if row.name in names))
+
+
+ONE_OF_EACH = _of_tiny(
+    *("c1", "c1_norm", "c1_relu", "c1_response", "p1", "c2", "flat", "drop1", "d2")
+)
+"""Every kind of layer once, and the groups: what is compiled takes its time by the layer."""
+WITH_STATE = _of_tiny(
+    *("c1", "c1_norm", "c1_relu", "p1", "flat"),
+    *("drop1", "d1", "d1_norm", "d1_relu", "drop2", "d2"),
+)
+"""What has weights, statistics, slots and generators; two dropouts, whose generators may not be
+swapped."""
+
 NEW_HEADS_ON = ("cifar-bn", "torchvision")
 """One with BatchNorm of dense layers, one without and of large images."""
 LARGE = "torchvision"

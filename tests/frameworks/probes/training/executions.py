@@ -14,7 +14,7 @@ from tests.frameworks.probes.ablation import undropped
 from tests.frameworks.probes.training.held import CLOSED
 from tests.frameworks.support.networks import (
     FREE,
-    TINY,
+    ONE_OF_EACH,
     random_images,
     seeded_weights,
     setup,
@@ -55,7 +55,7 @@ def _unusual(framework: str, track: str, execution: str, eager: dict[str, Any]) 
 
 def _in_one_call(framework: str, track: str, execution: str) -> dict[str, Any]:
     """Losses and logits after all steps in one call of ``train``, and how many were counted."""
-    rows = TINY if TRACKS[track].shared_masks else undropped(TINY)
+    rows = ONE_OF_EACH if TRACKS[track].shared_masks else undropped(ONE_OF_EACH)
     given = setup(rows, steps=STEPS, track=track)
     given = replace(given, case=replace(given.case, framework=framework, execution=execution))
     trainer = create_loaded(framework, given, seeded_weights(rows))
@@ -79,7 +79,7 @@ def _masks(rows: Architecture, track: str, step: int) -> dict[str, Any]:
 
 def _trained(framework: str, track: str, execution: str) -> tuple[dict[str, Any], Any]:
     """Losses of single steps, and logits afterwards."""
-    rows = TINY if TRACKS[track].shared_masks else undropped(TINY)
+    rows = ONE_OF_EACH if TRACKS[track].shared_masks else undropped(ONE_OF_EACH)
     given = setup(rows, steps=STEPS, track=track)
     case = replace(given.case, framework=framework, execution=execution)
     given = replace(given, case=case)

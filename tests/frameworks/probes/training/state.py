@@ -25,8 +25,8 @@ from tests.frameworks.support.networks import (
     ADAM,
     IDIOMATIC,
     SGD,
-    TINY,
     TUNED,
+    WITH_STATE,
     labels,
     random_images,
     seeded_weights,
@@ -61,7 +61,7 @@ TRAININGS: dict[str, tuple[Recipe, dict[str, Any]]] = {
 """Executed as the framework does by default, where nothing else is said."""
 HELD = ("closed held", "idiomatic held")
 """From crops of images that the trainer holds, as on an accelerator."""
-SPLIT = Split(random_images(30, seed=2), labels(30, TINY.classes, seed=2))
+SPLIT = Split(random_images(30, seed=2), labels(30, WITH_STATE.classes, seed=2))
 PLAN = BatchPlan(
     images=30, batch_size=BATCH, seed=5, augmentation=Augmentation(padding=3, flip=True)
 )
@@ -79,7 +79,7 @@ def same_training(framework: str, name: str) -> str:
 
     def described(name: str) -> tuple[Recipe, Case, bool]:
         recipe, case = TRAININGS[name]
-        return recipe, Case(TINY.name, framework, **case), name in HELD
+        return recipe, Case(WITH_STATE.name, framework, **case), name in HELD
 
     return next(other for other in TRAININGS if described(other) == described(name))
 
@@ -90,7 +90,7 @@ def run(framework: str) -> tuple[dict[str, Any], dict[str, Any]]:
     for name, (recipe, case) in TRAININGS.items():
         if same_training(framework, name) != name:
             continue
-        given = setup(TINY, recipe, steps=STEPS, **case)
+        given = setup(WITH_STATE, recipe, steps=STEPS, **case)
         execution = case.get("execution", "")
         named = replace(given.case, framework=framework, execution=execution)
         given = replace(given, case=named)
@@ -142,7 +142,7 @@ class _Training:
 
     def _whole(self, *, export: bool) -> tuple[Any, list[float], Path]:
         """The trainer, the losses after the export, and the file of the state."""
-        trainer = self._created(seeded_weights(TINY))
+        trainer = self._created(seeded_weights(WITH_STATE))
         folder, taken, found = Path(tempfile.mkdtemp(dir=os.environ["PROBES"])), 0, Path()
 
         def export_state() -> None:
@@ -165,7 +165,7 @@ class _Training:
         return trainer, trainer.losses(), found
 
     def _inputs(self, first: int) -> Iterator[StepInput]:
-        masks = DropoutMasks(TINY, 0)
+        masks = DropoutMasks(WITH_STATE, 0)
         shared = track(self.given.case.track).shared_masks
         for step in range(first, STEPS):
             batch = PLAN.batch(step)
@@ -191,7 +191,7 @@ def _logits(trainer: Any) -> Any:
 def _refusals(framework: str, given: Setup) -> dict[str, str]:
     """What the trainer says of states that are not its own."""
     trainer = create(framework, given)
-    trainer.load_weights(seeded_weights(TINY))
+    trainer.load_weights(seeded_weights(WITH_STATE))
     inputs = _Training(framework, given, (1,))
     trainer.train(inputs._inputs(0), 1, lambda: None)
     state = {name: np.array(array) for name, array in trainer.export_state()}
