@@ -34,6 +34,11 @@ class Data(NamedTuple):
         return self.fingerprint[:12]
 
     @property
+    def words(self) -> str:
+        """Its name, and the fingerprint that tells it from another of that name."""
+        return f"{self.name} ({self.short})" if self.short else self.name
+
+    @property
     def is_cifar(self) -> bool:
         """Whether a figure for CIFAR-10 says something next to rows on these images."""
         return "cifar" in self.name.lower()

@@ -80,8 +80,15 @@ _HEADERS = {
 _AS_PUBLISHED = {"threshold", "goal"}
 """Fractions that were chosen, not measured: shown with the digits they were given."""
 _RATIOS = {"ratio", "ratio_again", "worker_ratio"}
-_SPEEDS = {*_RATIOS, "p50", "p90", "p99", "detectable", "share", "utilisation", "verdict"}
+_SPEEDS = {
+    *_RATIOS,
+    *("p50", "p90", "p99", "detectable", "share", "utilisation", "verdict"),
+    *("efficiency", "speed_up", "communication", "pays_images", "pays_epochs", "fastest_ratio"),
+    *("joules_per_image", "spread", "slowest", "median", "block", "synced", "unsynced", "slope"),
+}
 """Keys of speeds and times, next to those in seconds or per second."""
+_OF_SPEEDS = ("break_even", "blocks", "clock")
+"""Tables of nothing else."""
 _QUANTITIES = {
     **dict.fromkeys(
         ("accuracy", "accuracy_with_flips", "loop_accuracy", "utilisation", "communication"), SHARE
@@ -302,7 +309,8 @@ def _padded(parts: Iterable[str]) -> str:
 def _is_timed(name: str, keys: Iterable[str]) -> bool:
     """Whether columns of a table are speeds or times."""
     times = next((table.times for table in TABLES if table.name == name), ())
-    return bool(times) and any("second" in key or key in _SPEEDS for key in keys)
+    of_speeds = name in _OF_SPEEDS
+    return bool(times) and any(of_speeds or "second" in key or key in _SPEEDS for key in keys)
 
 
 def _table(rows: Sequence[Row], columns: str, name: str) -> list[str]:

@@ -60,7 +60,7 @@ def is_timed(row: Row) -> bool:
 
 def on_data(data: Data) -> str:
     """The words after the names of rows that say which data they are of."""
-    return f" on {data.name} ({data.short})" if data.short else f" on {data.name}"
+    return f" on {data.words}"
 
 
 def caveats(rows: Iterable[Row], *, seconds: bool = True, where: str = "") -> list[str]:

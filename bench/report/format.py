@@ -200,7 +200,7 @@ def markdown(headers: Sequence[str], rows: Sequence[Sequence[str]], right: Seque
 
     Raises ValueError when a row has another number of cells than there are headers.
     """
-    cells = [[_escaped(cell) for cell in row] for row in (headers, *rows)]
+    cells = [[escaped_cell(cell) for cell in row] for row in (headers, *rows)]
     widths = [max(3, *map(len, column)) for column in zip(*cells, strict=True)]
     rule = [
         "-" * (width - 1) + ":" if numeric else "-" * width
@@ -219,7 +219,7 @@ def _line(row: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> s
     return "| " + " | ".join(padded) + " |"
 
 
-def _escaped(cell: str) -> str:
+def escaped_cell(cell: str) -> str:
     """One line, and no character that would end the cell or begin HTML."""
     flat = " ".join(cell.split())
     return flat.replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|")

@@ -239,6 +239,7 @@ def _page(
     return template.render(
         assets=assets(),
         large=report.large,
+        several_data=len(report.datasets) > 1,
         notes=_first([without_folders(note) for note in notes]),
         groups=found,
         contact_sheet=_contact_sheet(folder / CONTACT_SHEET),

@@ -13,7 +13,7 @@ from bench.core.files import write_whole
 from bench.core.records import Record
 from bench.data.cifar_batches import OFFICIAL
 from bench.networks.variants import VARIANTS
-from bench.report.format import count, percent, significant
+from bench.report.format import count, escaped_cell, percent, significant
 from bench.training.tracks import TRACKS
 
 _COPY = "not the official CIFAR-10, so the accuracy is not comparable with published ones"
@@ -80,7 +80,7 @@ def card(record: Record) -> str:
 
 
 def _section(title: str, facts: Mapping[str, str | None]) -> list[str]:
-    lines = [f"| {name} | {value} |" for name, value in facts.items() if value]
+    lines = [f"| {name} | {escaped_cell(value)} |" for name, value in facts.items() if value]
     return [f"## {title}", "", "| | |", "|---|---|", *lines, ""]
 
 
@@ -122,7 +122,7 @@ def _per_class(record: Record) -> list[str]:
     found = record.metrics.get("per_class") or {}
     if not found:
         return []
-    rows = [f"| {name} | {percent(share)} |" for name, share in found.items()]
+    rows = [f"| {escaped_cell(name)} | {percent(share)} |" for name, share in found.items()]
     return ["| class | accuracy |", "|---|---:|", *rows, ""]
 
 

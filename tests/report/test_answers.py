@@ -30,7 +30,13 @@ from bench.stats import estimates
 from bench.stats.estimates import Estimate
 from tests.support.command_line import parsed
 from tests.support.parts import results_of
-from tests.support.synthetic_records.synthetic import FAILED_PARITY, OTHER_DATASET, make_record
+from tests.support.synthetic_records.synthetic import (
+    DATASET,
+    FAILED_PARITY,
+    OTHER_DATASET,
+    SETTINGS,
+    make_record,
+)
 from tests.support.synthetic_records.synthetic_normalisation import (
     make_normalisations,
     make_trained,
@@ -170,8 +176,12 @@ def test_a_row_without_a_certificate_is_left_out_and_named():
 
 
 def test_one_framework_alone_was_measured_and_is_named():
-    pytorch, _ = timed([1.5] * 3)
+    pytorch, keras = timed([1.5] * 3)
     assert sentence(TRAINING, [pytorch]).startswith("Measured in this run of PyTorch alone; `alex")
+    elsewhere = replace(keras, dataset=OTHER_DATASET)
+    assert sentence(TRAINING, [pytorch, elsewhere]).startswith(
+        "Measured in this run of PyTorch and Keras on TensorFlow, but no network under the same "
+    )
     assert sentence(SERVING, [pytorch]).startswith("Not measured in this run; ")
 
 
@@ -260,6 +270,10 @@ def test_a_framework_that_is_much_slower_as_recommended_is_named_with_both_figur
     )
     assert "26.8" not in sentence(SERVING, [calls(0.02), calls(0.0268, **stock)])
     assert "26.8" not in sentence(SERVING, [calls(0.0108), calls(0.0268, track="tuned")])
+    threads = {"settings": {**SETTINGS, "threads": {"intra_op": 1, "inter_op": 1}}}
+    assert "26.8" not in sentence(SERVING, [calls(0.0108), calls(0.0268, **stock, **threads)])
+    busy = replace(records[1], metrics={**records[1].metrics, "disturbed": 0.5})
+    assert "26.8" not in sentence(SERVING, [records[0], busy])
 
 
 @pytest.mark.parametrize("track", ["closed", "idiomatic"])
@@ -388,9 +402,30 @@ def test_one_seed_has_the_interval_that_its_test_images_leave():
     )
     assert "(10.0 points more; the 2,000 test images alone give [+7.1, +12.9])" in said
     said = by_images_alone((0.2, 0.6), 2000)
-    assert said == "40.0 points less; the 2,000 test images alone give [-42.8, -37.2]"
+    assert said == "40.0 points less; the 2,000 test images alone give [-42.7, -37.2]"
+    assert by_images_alone((1.0, 1.0), 20).endswith("test images alone give [-12.3, +12.3]")
     assert by_images_alone((0.2, 0.6), 0) == ""
     assert "test images alone" not in sentence(LEARNING, learned((0.6, 0.61), (0.7, 0.71)))
+
+
+def test_findings_and_marks_name_the_data_where_there_are_two_sets_of_one_name():
+    other = {**DATASET, "fingerprint": "f" * 64}
+    records = [*timed([1.2] * 3), *(replace(r, dataset=other) for r in timed([1.4] * 3))]
+    lead, *_ = [answer for answer in answers(records) if answer.details]
+    words = " ".join([lead.sentence, *lead.details])
+    for data in (DATASET, other):
+        short = f"({data['fingerprint'][:12]})"
+        assert short in words
+        assert short in lead.plot
+    both = [answer.sentence for answer in answers(with_onednn_left_out(records))]
+    assert sum("computes without oneDNN" in said for said in both) == 1
+    assert max(said.count("computes without oneDNN") for said in both) == 1
+
+
+def with_onednn_left_out(records):
+    keras = "keras-tensorflow"
+    settings = [{**r.settings, "onednn": r.case.framework != keras} for r in records]
+    return [replace(r, settings=s) for r, s in zip(records, settings, strict=True)]
 
 
 def test_accuracies_at_chance_are_called_so():
@@ -540,7 +575,8 @@ def test_a_certificate_of_another_network_is_no_passed_one():
 
 
 def test_how_sure_says_detectable_difference_certificates_and_machine():
-    said = sentence(SURE, [*timed([1.1, 1.12, 1.14]), *timed([0.9, 1, 1.1], variant="cifar-lrn")])
+    two = [*timed([1.1, 1.12, 1.14]), *timed([0.9, 1, 1.1], variant="cifar-lrn")]
+    said = sentence(SURE, two)
     assert said.startswith("Detectable differences in speed of training between frameworks: ")
     assert "4 of 4 results of the closed track have a passed certificate." in said
     assert said.endswith("What else ran on the machine was not recorded.")
@@ -548,6 +584,9 @@ def test_how_sure_says_detectable_difference_certificates_and_machine():
     said = sentence(SURE, alike)
     assert said.startswith("Detectable difference in speed of training between frameworks: ")
     assert "% in all 2 comparisons." in said
+    sizes = [float(size) for size in re.findall(r"([\d.]+) %", sentence(SURE, two)[:160])]
+    low, high, middle = sizes[:3]
+    assert low < middle < high, "the median of two is between them"
     alone = sentence(SURE, timed([1.1, 1.12, 1.14], processes=1))
     assert "none has a verdict" in alone
 

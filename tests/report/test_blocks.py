@@ -54,6 +54,16 @@ def test_the_interval_of_an_efficiency_stands_next_to_it(page):
     assert re.fullmatch(r"\| +[\d.,]+ \| +[\d.]+ % \[[\d.]+, [\d.]+\] \|", row)
 
 
+def test_an_efficiency_is_a_speed_with_its_caveat(page):
+    caveat = {"on": "speed", "why": "other work ran"}
+    marked = [replace(record, caveats=(caveat,)) for record in scaling.RUN]
+    RecordStore(page.parents[1] / "results" / "scaled").append(*marked)
+    comment = "<!-- table: run=scaled name=scaling columns='framework, efficiency' -->"
+    text = written(page, f"{comment}\n<!-- /table -->\n")
+    assert "| pytorch ‡ " in text
+    assert "‡ All rows: other work ran." in text
+
+
 def test_a_comparison_is_of_the_accuracies_of_two_runs_on_whatever_images(page):
     runs = (("first", 0.52, DATASET, "02"), ("second", 0.5, OTHER_DATASET, "03"))
     for run, accuracy, data, day in runs:

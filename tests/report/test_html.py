@@ -225,9 +225,11 @@ def test_with_several_datasets_a_caveat_of_all_rows_names_its_data(tmp_path):
     records += [make_record(framework=name, dataset=OTHER_DATASET) for name in FRAMEWORKS]
     text = report(records, tmp_path).text.partition('{"records"')[0]
     assert text.count("‡ All rows on cifar10 (0a1b2c3d4e5f): tests ran meanwhile") == 1
+    assert "closed, cifar10 (0a1b2c3d4e5f)" in text
     alone = report(records[: len(FRAMEWORKS)], tmp_path).text
     of_tables = "‡ All rows of this table: see Read this first"
     assert text.count(of_tables) == alone.count(of_tables) > 0
+    assert "closed, cifar10" not in alone
 
 
 @pytest.mark.usefixtures("undrawn")

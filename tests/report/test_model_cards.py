@@ -62,6 +62,14 @@ def test_a_caveat_of_the_record_is_on_the_card() -> None:
     assert "| caveats | half the images |" in card(made)
 
 
+def test_names_and_caveats_end_no_cell() -> None:
+    made = dataclasses.replace(record(), caveats=({"on": "accuracy", "why": "a\nb | c"},))
+    found = {**made.metrics, "per_class": {"cats|dogs": 0.8}}
+    page = card(dataclasses.replace(made, metrics=found))
+    assert "| caveats | a b \\| c |" in page
+    assert "| cats\\|dogs | 80.0 % |" in page
+
+
 def test_a_card_lies_next_to_each_file_that_is_there(tmp_path: Path) -> None:
     (tmp_path / "one.safetensors").touch()
     gone = {"file": "gone.safetensors", "weights_sha256": ""}

@@ -13,7 +13,7 @@ import numpy as np
 from bench.analysis.caveats import is_removed
 from bench.analysis.experiments import Data, Experiment
 from bench.analysis.results import Results
-from bench.analysis.rows import Row, identity
+from bench.analysis.rows import Row, identity, provenance_columns
 from bench.core.kinds import TRAIN_THROUGHPUT, kind
 from bench.core.records import Record
 from bench.report.charts.forest import Forest
@@ -67,6 +67,8 @@ def _same_machine(one: Experiment, other: Experiment) -> bool:
 def _row(experiment: Experiment, loop: Experiment, data: Data) -> Row:
     row = identity(experiment, data) | {"seeds": len(experiment.ok), "failed": experiment.failed}
     row |= {"parity": experiment.parity, "parity_problem": experiment.problem}
+    both = provenance_columns([*experiment.ok, *loop.ok])
+    row |= {name: both[name] for name in ("run", "caveats", "speed_caveats")}
     row |= _article(_blocks(loop))
     row |= {"goal": GOAL, "reached": None, "seconds": None, "ratio": None}
     if kind(experiment.kind).trained:

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from statistics import median
 
 from markupsafe import Markup
 
@@ -218,7 +219,8 @@ def _answer(question: Question, report: Report) -> Answer:
     several = len(report.datasets) > 1
     found = [f for results in report.datasets for f in question.find(results, several)]
     found.sort(key=lambda finding: finding.order)
-    remarks = [words for results in report.datasets for words in question.remarks(results)]
+    said = (words for results in report.datasets for words in question.remarks(results))
+    remarks = list(dict.fromkeys(said))  # of two data sets the same
     if not found:
         sentences = " ".join([_missing(question, report), *map(_sentence, remarks)])
         return Answer(question.text, sentences, _uncertified(question, report))
@@ -285,8 +287,12 @@ def _missing(question: Question, report: Report) -> str:
             f"Measured in this run, but not compared: {without} of {of} {have} no passed parity "
             "certificate."
         )
-    names = joined(list(dict.fromkeys(findings.title(case_of(row)) for row in rows)))
-    return f"Measured in this run of {names} alone; `{command(question)}` compares frameworks."
+    names = list(dict.fromkeys(findings.title(case_of(row)) for row in rows))
+    measures = f"`{command(question)}` compares frameworks"
+    if len(names) > 1:
+        conditions = "no network under the same conditions in two of them"
+        return f"Measured in this run of {joined(names)}, but {conditions}; {measures}."
+    return f"Measured in this run of {names[0]} alone; {measures}."
 
 
 def _is_uncertified(question: Question, report: Report) -> bool:
@@ -325,6 +331,9 @@ def several_devices(records: Records) -> Answer:
     rows = [results.once(scaling.TABLE.rows) for results in report.datasets]
     certified = [list(filter(is_certified_row, some)) for some in rows]
     leads = [scaling.TABLE.lead(some) for some in certified]
+    if len(report.datasets) > 1:
+        on = [results.data.words for results in report.datasets]
+        leads = [f"On {data}: {lead}" for data, lead in zip(on, leads, strict=True) if lead]
     missing = "Nothing was measured on one device to compare with."
     if any(certified):
         missing = "What was measured may not be compared: the chapter below says why."
@@ -358,20 +367,20 @@ def _detectable(report: Report) -> str:
     labels = joined([row.label for row in KINDS.values() if row.name in kinds])
     if all(e.case.framework != reference.case.framework for e, reference, _ in compared):
         labels += " between frameworks"
-    sizes = sorted(size for _, _, size in compared if size is not None)
+    sizes = [size for _, _, size in compared if size is not None]
     if not compared:
         return "No speeds are compared."
     if not sizes:
         return f"No comparison of {labels} has two processes on each side, so none has a verdict."
-    smallest, median, largest = (detected(sizes[i]) for i in (0, len(sizes) // 2, -1))
+    smallest, middle, largest = (detected(size) for size in (min(sizes), median(sizes), max(sizes)))
     if len(sizes) == 1:
-        return f"Detectable difference in speed of {labels}: {median} (one comparison)."
+        return f"Detectable difference in speed of {labels}: {middle} (one comparison)."
     if smallest == largest:
         return (
-            f"Detectable difference in speed of {labels}: {median} in all {len(sizes)} comparisons."
+            f"Detectable difference in speed of {labels}: {middle} in all {len(sizes)} comparisons."
         )
     return (
-        f"Detectable differences in speed of {labels}: {smallest} to {largest} (median {median}, "
+        f"Detectable differences in speed of {labels}: {smallest} to {largest} (median {middle}, "
         f"{len(sizes)} comparisons)."
     )
 

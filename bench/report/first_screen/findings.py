@@ -121,8 +121,9 @@ def learning(results: Results, named: bool) -> list[Finding]:
         made = _finding(words, place, difference.verdict.word, ours, theirs)
         made = replace(made, **_effect_of(difference))
         both = zip((ours, theirs), difference.means, strict=True)
+        on = [results.data.words] if named else []
         marks = [
-            Mark(f"{network}, {_title_among(e, results)}, {e.case.track}", ACCURATE, mean)
+            Mark(", ".join([network, _title_among(e, results), e.case.track, *on]), ACCURATE, mean)
             for e, mean in both
         ][::-1]
         found.append(replace(made, marks=tuple(marks)))
@@ -137,8 +138,10 @@ def normalising(results: Results, named: bool) -> list[Finding]:
     for row, case in zip(rows, cases, strict=True):
         # One place for all networks under the same conditions: a sentence may hold two of them.
         same = [c for c in cases if (c.framework, c.track) == (case.framework, case.track)]
-        place = ", ".join([_place_of(results, named, case), *_telling(case, same)])
-        found.append(_normalisation(row, place))
+        telling = _telling(case, same)
+        place = ", ".join([_place_of(results, named, case), *telling])
+        on = [results.data.words] if named else []
+        found.append(_normalisation(row, place, [f"over {row['base']}", *telling, *on]))
     return found
 
 
@@ -160,7 +163,10 @@ def pretraining(results: Results, named: bool) -> list[Finding]:
         place = [made.place, *_telling(ours.case, weights, ("batch_size", "input_size"))]
         made = replace(made, place=", ".join(place))
         if theirs and made.marks:
-            details = (_telling(theirs.case, own), _telling(ours.case, weights))
+            on = [results.data.words] if named else []
+            details = (
+                [*_telling(c, some), *on] for c, some in ((theirs.case, own), (ours.case, weights))
+            )
             marks = zip(made.marks, details, strict=True)
             made = replace(made, marks=tuple(replace(m, detail=", ".join(d)) for m, d in marks))
         found.append(made)
@@ -190,9 +196,11 @@ def _speeds(results: Results, named: bool, name: str, verb: str, noun: str) -> l
         place = _place(results, named, ours, theirs)
         made = _finding(words, place, word, ours, theirs)
         several = frameworks > 1 or ours.case.framework == theirs.case.framework
+        several = several or results.has_several_precisions(ours)
         what = [_title_among(ours, results)] if several else []
         what += [network] if networks > 1 or frameworks == 1 else []
         mark = _speed_mark(ours, what, versus.ratio, decided=word not in _NO_DIFFERENCE)
+        mark = replace(mark, detail=results.data.words if named else "")
         effect = wording.size(value)
         effect = f"{effect} on {_SINGLE}" if name == LATENCY else effect
         found.append(replace(made, effect=effect, size=value, marks=(mark,)))
@@ -255,7 +263,7 @@ def _place_of(results: Results, named: bool, case: Case, of: str = "") -> str:
         case.precision,
         *([f"batch {case.batch_size}"] if timed else []),
         *([device_of(case)] if device_of(case) != "cpu" else []),
-        *([results.data.name] if named else []),
+        *([results.data.words] if named else []),
         *(["synthetic images"] if trained and results.data.is_synthetic else []),
     ]
     return ", ".join(part for part in parts if part)
@@ -326,7 +334,7 @@ def _chance(experiment: Experiment, means: Iterable[float]) -> str:
     return f"; chance is {percent(1 / len(classes), 0)}, so neither has clearly learned"
 
 
-def _normalisation(row: Row, place: str) -> Finding:
+def _normalisation(row: Row, place: str, detail: Sequence[str]) -> Finding:
     case = case_of(row)
     base, place = str(row["base"]), f"{title(case)}, {place}"
     layers = str(row["normalisation"]).partition(" over ")[0]
@@ -342,7 +350,7 @@ def _normalisation(row: Row, place: str) -> Finding:
         variant=case.variant,
         track=case.track,
         group=(base, case.recipe, place),
-        marks=_both_changes(row),
+        marks=tuple(replace(mark, detail=", ".join(detail)) for mark in _both_changes(row)),
     )
     if not (why := row["not_compared"]):
         return finding

@@ -17,6 +17,7 @@ from bench.core.records import Record
 from bench.report.first_screen.findings import title
 from bench.report.footnotes import signed
 from bench.report.format import joined, significant
+from bench.stats.verdicts import without_verdict
 from bench.training.frameworks import ONEDNN_SWITCH
 from bench.training.tracks import TRACKS, peers_of
 
@@ -38,11 +39,13 @@ def slower_as_recommended(results: Results, *kinds: str) -> list[str]:
         results: The results of one dataset.
         kinds: The kinds of measurement that it is about.
     """
+    pairs = list(_pairs(results, kinds))
+    names = labels(_network(stock) for stock, _ in pairs)
     sentences = []
-    for stock, certified in _pairs(results, kinds):
+    for stock, certified in pairs:
         seconds = _seconds(stock), _seconds(certified)
         if seconds[0] > SLOWER * seconds[1]:
-            sentences.append(_sentence(stock, certified, seconds))
+            sentences.append(_sentence(stock, certified, seconds, names[_network(stock)]))
     return sentences
 
 
@@ -109,7 +112,7 @@ def _left_out_onednn(record: Record) -> bool:
 
 
 def _pairs(results: Results, kinds: tuple[str, ...]) -> Iterator[tuple[Experiment, Experiment]]:
-    """Stock and certified experiments of one case on one machine."""
+    """Stock and certified experiments of one case on one share of a machine, undisturbed."""
     found = [e for e in results.experiments(*kinds) if e.ok and e.case.track in TRACKS]
     certified = {
         (_anywhere(e.case), e.kind): e
@@ -119,7 +122,9 @@ def _pairs(results: Results, kinds: tuple[str, ...]) -> Iterator[tuple[Experimen
     for e in found:
         row = TRACKS[e.case.track]
         other = certified.get((_anywhere(e.case), e.kind))
-        if other and not row.certified and not row.own_kernels and _same_machine(e, other):
+        if other is None or row.certified or row.own_kernels or results.between(e, other):
+            continue
+        if not without_verdict(results.ratio(e, other)):
             yield e, other
 
 
@@ -128,10 +133,9 @@ def _anywhere(case: Case) -> Case:
     return replace(case, track="", precision="", recipe="")
 
 
-def _same_machine(one: Experiment, other: Experiment) -> bool:
-    facts = ("cpu", "cores", "gpu")
-    left, right = one.ok[0].environment, other.ok[0].environment
-    return all(left.get(fact) == right.get(fact) for fact in facts)
+def _network(experiment: Experiment) -> Case:
+    """Its case for a label: the frameworks of one network share it."""
+    return replace(experiment.case, framework="", track="", precision="")
 
 
 def _seconds(experiment: Experiment) -> float:
@@ -140,9 +144,10 @@ def _seconds(experiment: Experiment) -> float:
     return 1 / value if kind(experiment.kind).throughput else value
 
 
-def _sentence(stock: Experiment, certified: Experiment, seconds: tuple[float, float]) -> str:
+def _sentence(
+    stock: Experiment, certified: Experiment, seconds: tuple[float, float], network: str
+) -> str:
     case = stock.case
-    network = labels([replace(case, framework="")])[replace(case, framework="")]
     if kind(stock.kind).throughput:
         ours, theirs = (f"{significant(1 / s)} images/s" for s in seconds)
         link, note = "at", ""

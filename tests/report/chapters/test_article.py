@@ -315,3 +315,9 @@ def test_the_profile_times_the_loop_and_trains_in_pytorch(monkeypatch: pytest.Mo
         ("train_throughput", "tuned"),
         ("accuracy", "tuned"),
     ]
+
+
+def test_a_row_has_the_caveats_of_the_loop_too() -> None:
+    loop = replace(make_article(), caveats=({"on": "speed", "why": "other work ran"},))
+    (found,) = frame(TABLE, [loop, make_transfer()])["speed_caveats"]
+    assert found == "other work ran"

@@ -69,6 +69,15 @@ def test_a_run_on_several_devices_has_one_more_answer() -> None:
     assert alone.sentence == "What was measured has no parity certificate."
 
 
+def test_disturbed_efficiencies_are_no_lead_and_each_data_set_has_its_own() -> None:
+    busy = [replace(r, metrics={**r.metrics, "disturbed": 0.5}) for r in RUN]
+    (section,) = sections(TABLE, busy)
+    assert section.lead == ""
+    other = [replace(r, dataset={**r.dataset, "fingerprint": "f" * 64}) for r in RUN]
+    (answer,) = [a for a in answers([*RUN, *other]) if "several devices" in a.question]
+    assert "On synthetic records (ffffffffffff): Efficiency in strong scaling" in answer.sentence
+
+
 def test_devices_of_two_machines_have_no_efficiency() -> None:
     other = {**RUN[0].environment, "cpu": "Another CPU"}
     apart = [replace(r, environment=other) if r.case.devices == 1 else r for r in RUN]

@@ -179,6 +179,13 @@ def rows_of(*records: Any) -> list[dict[str, Any]]:
     return tutorial_loop_rows(results_of(records))
 
 
+def test_a_row_has_the_caveats_of_its_training_too() -> None:
+    marked = replace(trained(), caveats=({"on": "speed", "why": "other work ran"},), run="later")
+    (row,) = rows_of(timed(), marked)
+    assert row["speed_caveats"] == "other work ran"
+    assert "later" in row["run"]
+
+
 def test_the_ratio_is_taken_block_by_block() -> None:
     (row,) = rows_of(timed(), make_record(kind="train_throughput", track="idiomatic", seed=1))
     # 400 images/s beside 50, 50 and 25

@@ -8,7 +8,7 @@ import numpy as np
 
 from bench.analysis.experiments import Data, Experiment
 from bench.analysis.results import Results
-from bench.analysis.rows import Row, identity
+from bench.analysis.rows import Row, identity, provenance_columns
 from bench.core.kinds import TRAIN_THROUGHPUT
 from bench.core.records import Record
 from bench.report.captions import ARROW, HOLLOW, With
@@ -34,7 +34,9 @@ def tutorial_loop_rows(results: Results) -> list[Row]:
     for timed in results.experiments(TRAIN_THROUGHPUT):
         if _with_loop(timed):
             training = next((e for e in trainings if _same_network(e, timed)), None)
-            rows.append(_speed(timed, results.data) | _accuracy(training))
+            both = provenance_columns([*timed.ok, *(training.ok if training else ())])
+            told = {name: both[name] for name in ("run", "caveats", "speed_caveats")}
+            rows.append(_speed(timed, results.data) | _accuracy(training) | told)
     return rows
 
 

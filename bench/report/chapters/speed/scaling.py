@@ -11,6 +11,7 @@ from matplotlib.ticker import PercentFormatter
 from bench.analysis.rows import Row
 from bench.analysis.scaling import STRONG, WEAK, scaling_rows
 from bench.core.kinds import TRAIN_THROUGHPUT
+from bench.core.system.machine import TOLERATED
 from bench.report.captions import With
 from bench.report.charts.forest import Forest
 from bench.report.columns import (
@@ -94,8 +95,10 @@ def _of(scaling: str) -> Lead:
 
 
 def _stands(row: Row) -> bool:
-    """Whether there is an efficiency, and no doubt about the speeds that it is of."""
-    return known(row["efficiency"]) and not row["doubt"]
+    """Whether there is an efficiency, no doubt about the speeds that it is of, and nothing that
+    disturbed them."""
+    calm = (row["disturbed"] or 0) <= TOLERATED
+    return known(row["efficiency"]) and not row["doubt"] and calm
 
 
 def _in_words(row: Row, among: Sequence[Row]) -> str:
