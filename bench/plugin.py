@@ -150,7 +150,13 @@ def _check_given(config: pytest.Config) -> None:
 
 
 def _check_one_process(config: pytest.Config) -> None:
-    """Raise UserError where pytest-xdist would spread the tests."""
+    """Raise UserError where another plugin would spread the tests, or run one again: the rest of
+    its group is not measured with it."""
+    if getattr(config.option, "reruns", None):
+        raise UserError(
+            "--benchmark-only measures a case once: leave --reruns out; alexbench run --resume RUN "
+            "measures again what failed"
+        )
     if getattr(config.option, "numprocesses", None):
         raise UserError(
             "--benchmark-only measures case by case: leave -n out, or add -n 0 where the ini has it"

@@ -224,13 +224,14 @@ class RecordStore:
         """
         self._check_regular()
         lines = [_line(record) for record in records]
-        before = 0
+        before: int | None = None
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             before = self.path.stat().st_size if self.path.exists() else 0
             _append(self.path, lines)
         except OSError as error:
-            _cut(self.path, before)
+            if before is not None:
+                _cut(self.path, before)
             raise OutputError(
                 f"cannot write {self.path}: {error.strerror}; what was written before is intact, "
                 "give a folder with room that can be written to with --results"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 import os
 import shutil
 import time
@@ -108,7 +109,7 @@ def measure_group(request: GroupRequest, node: str) -> Answer:
     if request.setting.code not in ("", code()):  # Slurm has not said which node it takes
         return Answer(refused=OTHER_CODE)
     try:
-        with own_cores(request.cpus):
+        with own_cores(request.cpus, math.inf):  # others may train for hours
             return _measured(request, label_of(node))
     except UserError as error:
         return Answer(refused=without_folders(" ".join(str(error).split())))

@@ -10,7 +10,7 @@ import fcntl
 import os
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -143,7 +143,8 @@ def _locked(path: Path) -> Iterator[None]:
     except OSError as error:
         raise cannot_write(lock, error, "give the node a folder with $ALEXBENCH_CACHE") from error
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with suppress(OSError):  # some file systems have no locks; files appear whole all the same
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
         os.close(descriptor)

@@ -77,6 +77,7 @@ class RemoteExecutor:
         """By kind of node: one that is busy does not hold the others up."""
         self._running: dict[Ticket, _Attempt] = {}
         self._skipped: list[tuple[Job, str]] = []
+        self._listener: Listener | None = None
         self._parity = True
         self._noted: set[str] = set()
         self._full = False
@@ -146,28 +147,43 @@ class RemoteExecutor:
             yield from self._skip(listener)
             self._fill(listener)
             self._show(listener)
-            ended = self._cluster.done(self._running, _POLL_SECONDS)
-            self._full = self._full and not ended
-            attempts = [(self._running.pop(ticket), outcome) for ticket, outcome in ended]
-            # All that is here is written before anything else is done about it, and the disk is
-            # waited for once: on a busy one that takes longer than all else.
-            measured = [
-                record
-                for _, outcome in attempts
-                for record in _records_of(outcome, self._keep_files(outcome))
-            ]
-            if measured:
-                yield from self._run.write_together(measured, listener)
+            with signals.held():  # its node has removed what it would go on from
+                attempts, written = self._collect(_POLL_SECONDS, listener)
+            yield from written
             for attempt, outcome in attempts:
                 yield from self._end(attempt, outcome, listener)
         self._cluster.close()
 
+    def _collect(
+        self, seconds: float, listener: Listener
+    ) -> tuple[list[tuple[_Attempt, Any]], list[Record]]:
+        """What has ended, and its records, written.
+
+        All that is here is written before anything else is done about it, and the disk is waited
+        for once: on a busy one that takes longer than all else.
+        """
+        self._listener = listener
+        ended = self._cluster.done(self._running, seconds)
+        self._full = self._full and not ended
+        attempts = [(self._running.pop(ticket), outcome) for ticket, outcome in ended]
+        measured = [
+            record
+            for _, outcome in attempts
+            for record in _records_of(outcome, self._keep_files(outcome))
+        ]
+        return attempts, list(self._run.write_together(measured, listener)) if measured else []
+
     def cancel(self) -> None:
-        """End what runs, on every node."""
-        self._waiting.clear()
-        self._cluster.cancel(self._running)
-        self._running.clear()
-        self._cluster.close()
+        """Write what has ended meanwhile, and end what runs, on every node."""
+        try:
+            if self._running and self._listener is not None:
+                with suppress(Exception):
+                    self._collect(0.0, self._listener)
+        finally:
+            self._waiting.clear()
+            self._cluster.cancel(self._running)
+            self._running.clear()
+            self._cluster.close()
 
     def _show(self, listener: Listener) -> None:
         words = (

@@ -23,6 +23,8 @@ _PARTITION = "partition"
 _WINDOW = 64
 _LOGS = "You can check full logs"
 """Where submitit's error goes on after the traceback."""
+_TIMED_OUT = "timed-out and not checkpointable"
+"""What submitit raises in a job that Slurm's signal has reached before its time limit."""
 _DESCRIBE_MINUTES = 10
 """Time limit of a job that says what its node is: a short one is scheduled sooner."""
 
@@ -63,6 +65,8 @@ class SlurmCluster:
         if not self._local:
             self._options |= {"slurm_partition": partition} if partition else {}
             self._options |= {"slurm_constraint": constraint} if constraint else {}
+            # From Slurm 22.05 on srun does not take it from sbatch: a task would have one CPU.
+            self._options["slurm_srun_args"] = [f"--cpus-per-task={threads}"]
 
     def places(self) -> dict[str, Place]:
         """One entry: Slurm chooses the node within the partition."""
@@ -83,6 +87,8 @@ class SlurmCluster:
             options["mem_gb"] = max(1.0, math.floor(10 * needs.memory / 2**30) / 10)
         if needs.gpus:
             options["gpus_per_node"] = needs.gpus
+            if self._local:
+                self.window = 1  # submitit shows every process the first card
         if needs.cpus and not self._local:
             options["slurm_exclusive"] = True
         self._executor.update_parameters(**options)
@@ -125,6 +131,8 @@ def _outcome(job: Any) -> Any:
         return found
     state = str(job.state).split()[0].upper()
     trace = str(error).partition(_LOGS)[0]
+    if _TIMED_OUT in trace:
+        state = "TIMEOUT"
     lines = [line.strip() for line in trace.splitlines() if line.strip(" -")]
     if state.startswith("OUT_OF_ME"):
         return Lost("Slurm has ended it: out of memory", "oom")

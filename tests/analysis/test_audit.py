@@ -334,8 +334,10 @@ def test_a_folder_of_runs_is_audited_with_those_of_certificates_alone(
     ]
     assert done.stderr == ""
     shutil.rmtree(tmp_path / "measured")
+    (tmp_path / "README.md").write_text("of these runs")
     done = CliRunner().invoke(command, [str(tmp_path / path)], standalone_mode=False)
     assert done.stdout == "1 certificate, 0 findings\n"
+    assert ("README.md: no run" in done.stderr) == (path == "*")
 
 
 def test_many_trainings_of_a_large_run_agree_by_chance() -> None:

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ import pytest
 import bench
 from bench import plugin
 from bench.core.case import Case
+from bench.core.errors import UserError
 from bench.core.records import Record, RecordStore
 from bench.harness.matrix import Task
 from bench.plugin import Session
@@ -319,3 +321,9 @@ def test_a_signal_in_a_frame_that_is_on_no_line_yet_is_printed() -> None:
         stopped()
     Session.pytest_keyboard_interrupt(None, found)  # type: ignore[arg-type]
     assert "stopped by SIGINT" in str(found.getrepr(funcargs=True))
+
+
+def test_a_case_is_not_measured_again_by_another_plugin() -> None:
+    config: Any = SimpleNamespace(option=SimpleNamespace(reruns=2))
+    with pytest.raises(UserError, match="leave --reruns out"):
+        plugin._check_one_process(config)

@@ -171,7 +171,10 @@ def stopped_in_an_import(
     assert process.stdout
     assert process.stdout.readline() == "importing\n"
     process.send_signal(which)
-    _, err = process.communicate(timeout=60)
+    try:
+        _, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
     return process.returncode, err
 
 
@@ -192,7 +195,7 @@ def test_so_it_is_in_those_of_pytest() -> None:
 
 @pytest.mark.slow
 def test_a_signal_while_pytest_collects_is_said() -> None:
-    script = "import time\nopen('collecting', 'w')\nwhile True: time.sleep(0.01)\n"
+    script = "import time\nopen('collecting', 'w')\nfor _ in range(9999): time.sleep(0.01)\n"
     Path("test_slow.py").write_text(script)
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "bench.plugin"]
     options = ["--benchmark-only", "--bench-frameworks", "fake", "test_slow.py"]

@@ -300,6 +300,22 @@ def test_of_records_that_cannot_be_written_together_none_is(
     assert store.path.read_bytes() == before
 
 
+def test_a_file_system_that_fails_before_anything_is_written_costs_no_record(
+    store: RecordStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.append(of_seed(0))
+    before = store.path.read_bytes()
+
+    def stale(*_: object, **__: object) -> None:
+        raise OSError(116, "Stale file handle")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("bench.core.records.Path.mkdir", stale)
+        with pytest.raises(OutputError, match="Stale file handle"):
+            store.append(of_seed(1))
+    assert store.path.read_bytes() == before
+
+
 def test_a_file_without_failures_is_left_as_it_is(store: RecordStore) -> None:
     store.append(of_seed(0), of_seed(1))
     before = store.path.stat().st_ino

@@ -78,6 +78,15 @@ def test_the_data_comes_once() -> None:
     assert fetched == [1]
 
 
+def test_a_file_system_without_locks_has_the_data_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(*_: object) -> None:
+        raise OSError(38, "Function not implemented")
+
+    monkeypatch.setattr(parcels.fcntl, "flock", none)
+    with parcels._locked(Path("data")):
+        pass
+
+
 def test_data_that_is_shared_is_not_sent(tmp_path: Path) -> None:
     data = fakes.images()
     folder = prepared(data, tmp_path / "shared")

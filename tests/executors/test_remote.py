@@ -362,6 +362,8 @@ def test_a_stopped_run_cancels_what_runs_and_goes_on(
     assert cluster.cancelled >= 1
     before = run.store.count()
     assert 0 < before < 4
+    groups = {case for _, cases, _ in cluster.groups for case in cases}
+    assert {r.case.id for r in run.store.read()} == groups, "what has ended is written"
     monkeypatch.setattr("bench.executors.remote.signals.check", lambda: None)
     run.release()
     again = start(resume=True)

@@ -8,6 +8,7 @@ import sys
 from collections import Counter
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -18,7 +19,7 @@ from bench.executors import node as on_node
 from bench.executors.cluster import Lost, Needs
 from bench.executors.registry import executor
 from bench.executors.requests import NodeRequest, Setting
-from bench.executors.slurm_cluster import SlurmCluster
+from bench.executors.slurm_cluster import SlurmCluster, _outcome
 from tests.support import fakes
 
 # Not importorskip: tests/test_isolation.py imports this module without pytest.
@@ -67,6 +68,8 @@ def test_what_is_asked_of_sbatch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
         "--exclusive",
     ):
         assert f"#SBATCH {line}\n" in submitted, submitted
+    (task,) = [line for line in submitted.splitlines() if line.startswith("srun ")]
+    assert "--cpus-per-task=8" in task
     cluster.submit(on_node.describe, request, Needs(), ["partition"])
     asked = (tmp_path / "submitted").read_text()
     assert "#SBATCH --time=10\n" in asked, asked  # a short job is scheduled sooner
@@ -118,7 +121,19 @@ def test_the_reason_of_a_job_is_what_it_has_raised(tmp_path: Path) -> None:
     assert outcome == Lost("ValueError: planted in the job", again=False)
 
 
+def test_a_job_that_slurm_ends_for_its_time_has_run_out_of_time() -> None:
+    """submitit raises in the job, which Slurm then calls failed."""
+    said = "UncompletedJobError: Job not requeued because: timed-out and not checkpointable.\n"
+    error = type("FailedJobError", (Exception,), {})(said)
+    job = SimpleNamespace(exception=lambda: error, state="FAILED")
+    assert _outcome(job) == Lost("Slurm has ended it: its time limit", "timeout", again=False)
+
+
 def test_as_many_local_jobs_wait_as_have_cpus_and_asking_is_short(tmp_path: Path) -> None:
     cpus = len(usable_cpus())
+    on_card = SlurmCluster("local", tmp_path / "jobs", 0.1, threads=1)
+    job = on_card.submit(_raises, None, Needs(1, gpus=1), ["partition"])
+    assert on_card.window == 1, "submitit shows all of them the first card"
+    on_card.cancel([job])
     assert SlurmCluster("local", tmp_path, 1.0, threads=cpus).window == 1
     assert SlurmCluster("local", tmp_path, 1.0, threads=1).window == cpus

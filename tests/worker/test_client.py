@@ -313,7 +313,7 @@ def test_a_bare_start_ends_with_its_line(monkeypatch: pytest.MonkeyPatch, tmp_pa
             assert seconds is None
         else:
             assert seconds is not None
-            assert 0.2 < seconds < whole - 1.4
+            assert 0.2 < seconds < whole - 0.7
     monkeypatch.setitem(FRAMEWORKS, "fake", replace(FRAMEWORKS["fake"], bare_start=None))
     assert bare_start(case) is None
 

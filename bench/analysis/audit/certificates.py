@@ -10,8 +10,9 @@ from typing import Any
 
 from bench.analysis.audit.checks import Finding
 from bench.analysis.certified import PASS, above_bound
-from bench.core.errors import UserError, reason_of
-from bench.core.records import FILE
+from bench.core.errors import UserError, notice, reason_of
+from bench.core.files import expanded
+from bench.core.records import FILE, SUFFIX
 
 CERTIFICATES = "certificates.json"
 _PROBLEM = ("weights_sha256", "batches_sha256")
@@ -26,21 +27,30 @@ def has_certificates_alone(run: Path) -> bool:
 def apart(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
     """Paths of a command line, runs of certificates alone apart from all others.
 
-    As in `bench.core.run_paths.find`, a pattern stands for what it matches, and a folder of runs
-    for all of them where it is the only path.
+    As in `bench.core.run_paths.find`, a pattern stands for what it matches, a folder of runs for
+    all of them where it is the only path that is left, and what is no run is passed over.
     """
-    named = list(dict.fromkeys(path for given in paths for path in _matching(given)))
-    alone = [path for path in named if has_certificates_alone(path)]
+    named = [path for given in paths for path in _matching(given)]
+    alone = dict.fromkeys(path for path in named if has_certificates_alone(path))
     rest = [path for path in named if path not in alone]
-    if len(named) == 1 and rest and rest[0].is_dir():
+    inside: list[Path] = []
+    if len(rest) == 1 and rest[0].is_dir() and not _may_be_run(rest[0]):
         inside = sorted(rest[0].iterdir())
-        alone = [path for path in inside if has_certificates_alone(path)]
-        if alone and not any((path / FILE).is_file() for path in (*rest, *inside)):
-            rest = []
-    return alone, rest
+        alone |= dict.fromkeys(path for path in inside if has_certificates_alone(path))
+    if alone and not any(map(_may_be_run, rest)) and not any((p / FILE).is_file() for p in inside):
+        for path in [] if inside else rest:
+            notice(f"{path}: no run (no {FILE} in it); passed over")
+        rest = []
+    return list(alone), rest
 
 
-def _matching(path: Path) -> list[Path]:
+def _may_be_run(path: Path) -> bool:
+    """Whether reading it says what it is: a run, a file of records, nothing at all."""
+    return (path / FILE).is_file() or path.suffix == SUFFIX or not path.exists()
+
+
+def _matching(given: Path) -> list[Path]:
+    path = expanded(given)
     found = glob(str(path)) if has_magic(str(path)) and not path.exists() else []
     return sorted(map(Path, found)) or [path]
 

@@ -63,7 +63,7 @@ def seeds(part: Part) -> Drawing | None:
         title,
         "A point is the test accuracy at the end of one seed's training, a cross that of one "
         "that diverged; both are in the mean. The line below them is the mean with its 95 % t "
-        "interval, where there are two seeds at least; an arrow with a value is an end beyond the "
+        "interval, where two seeds at least differ; an arrow with a value is an end beyond the "
         "panel. Failed seeds have no point and are counted below the name. Scales do not start at "
         f"zero.{left_out}",
         figure,
@@ -125,7 +125,7 @@ def _interval(experiment: Experiment) -> Interval:
 def _mean(axes: Axes, place: int, experiment: Experiment) -> None:
     found = _interval(experiment)
     if found[1] is None:
-        return  # one seed is its own mean
+        return  # one seed is its own mean, and so are two that agree
     y = place + _LIFT
     draw_interval(axes, y, found, axes.get_xlim(), show=SHARE.value, width=1.4)
     axes.plot(found[0], y, "|", color=INK, markersize=9, markeredgewidth=1.8)

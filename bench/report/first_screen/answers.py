@@ -81,11 +81,14 @@ class Question:
     paired: bool = False
     frameworks: bool = True
     needs: str = ""
-    remarks: Callable[[Results], list[str]] = lambda _: []
+    remarks: Callable[[Results, bool], list[str]] = lambda *_: []
 
 
-def _on_speed(results: Results, *, kinds: tuple[str, ...], said: tuple[str, ...] = ()) -> list[str]:
-    return [*slower_as_recommended(results, *kinds), *without_onednn(results, *kinds, said=said)]
+def _on_speed(
+    results: Results, named: bool, *, kinds: tuple[str, ...], said: tuple[str, ...] = ()
+) -> list[str]:
+    slower = slower_as_recommended(results, *kinds, named=named)
+    return [*slower, *without_onednn(results, *kinds, said=said)]
 
 
 _SMALL = ",".join(
@@ -117,7 +120,7 @@ QUESTIONS = (
         findings.learning,
         f"--kinds {ACCURACY}",
         (ACCURACY,),
-        remarks=own_starts,
+        remarks=lambda results, _: own_starts(results),
     ),
     Question(
         "What do BN and LRN bring and cost?",
@@ -219,7 +222,7 @@ def _answer(question: Question, report: Report) -> Answer:
     several = len(report.datasets) > 1
     found = [f for results in report.datasets for f in question.find(results, several)]
     found.sort(key=lambda finding: finding.order)
-    said = (words for results in report.datasets for words in question.remarks(results))
+    said = (words for results in report.datasets for words in question.remarks(results, several))
     remarks = list(dict.fromkeys(said))  # of two data sets the same
     if not found:
         sentences = " ".join([_missing(question, report), *map(_sentence, remarks)])

@@ -113,7 +113,7 @@ def learning(results: Results, named: bool) -> list[Finding]:
         subject = Subject(one, other, "reaches", f"on {network}")
         place = _place(results, named, ours, theirs)
         if refused := in_words(results.between(ours, theirs)):
-            found.append(_refused(subject, refused, ours, theirs))
+            found.append(_refused(subject, refused, ours, theirs, _on(results, named)))
             continue
         difference = accuracy_difference(ours.ok, theirs.ok)
         words = wording.accuracy_sentence(subject, difference)
@@ -121,7 +121,7 @@ def learning(results: Results, named: bool) -> list[Finding]:
         made = _finding(words, place, difference.verdict.word, ours, theirs)
         made = replace(made, **_effect_of(difference))
         both = zip((ours, theirs), difference.means, strict=True)
-        on = [results.data.words] if named else []
+        on = _on(results, named)
         marks = [
             Mark(", ".join([network, _title_among(e, results), e.case.track, *on]), ACCURATE, mean)
             for e, mean in both
@@ -140,7 +140,7 @@ def normalising(results: Results, named: bool) -> list[Finding]:
         same = [c for c in cases if (c.framework, c.track) == (case.framework, case.track)]
         telling = _telling(case, same)
         place = ", ".join([_place_of(results, named, case), *telling])
-        on = [results.data.words] if named else []
+        on = _on(results, named)
         found.append(_normalisation(row, place, [f"over {row['base']}", *telling, *on]))
     return found
 
@@ -163,7 +163,7 @@ def pretraining(results: Results, named: bool) -> list[Finding]:
         place = [made.place, *_telling(ours.case, weights, ("batch_size", "input_size"))]
         made = replace(made, place=", ".join(place))
         if theirs and made.marks:
-            on = [results.data.words] if named else []
+            on = _on(results, named)
             details = (
                 [*_telling(c, some), *on] for c, some in ((theirs.case, own), (ours.case, weights))
             )
@@ -188,7 +188,7 @@ def _speeds(results: Results, named: bool, name: str, verb: str, noun: str) -> l
         one, other = _names(ours, theirs)
         subject = Subject(one, other, f"{verb} {network}", f"{noun} {network}")
         if refused := in_words(results.between(ours, theirs)):
-            found.append(_refused(subject, refused, ours, theirs))
+            found.append(_refused(subject, refused, ours, theirs, _on(results, named)))
             continue
         versus = results.ratio(ours, theirs)
         words = wording.speed_sentence(subject, versus)
@@ -200,7 +200,7 @@ def _speeds(results: Results, named: bool, name: str, verb: str, noun: str) -> l
         what = [_title_among(ours, results)] if several else []
         what += [network] if networks > 1 or frameworks == 1 else []
         mark = _speed_mark(ours, what, versus.ratio, decided=word not in _NO_DIFFERENCE)
-        mark = replace(mark, detail=results.data.words if named else "")
+        mark = replace(mark, detail=", ".join(_on(results, named)))
         effect = wording.size(value)
         effect = f"{effect} on {_SINGLE}" if name == LATENCY else effect
         found.append(replace(made, effect=effect, size=value, marks=(mark,)))
@@ -263,10 +263,15 @@ def _place_of(results: Results, named: bool, case: Case, of: str = "") -> str:
         case.precision,
         *([f"batch {case.batch_size}"] if timed else []),
         *([device_of(case)] if device_of(case) != "cpu" else []),
-        *([results.data.words] if named else []),
+        *_on(results, named),
         *(["synthetic images"] if trained and results.data.is_synthetic else []),
     ]
     return ", ".join(part for part in parts if part)
+
+
+def _on(results: Results, named: bool) -> list[str]:
+    """The dataset, where there are several."""
+    return [results.data.words] if named else []
 
 
 _SHOWN = {"recipe": "recipe {}", "batch_size": "batch {}", "input_size": "{} px"}
@@ -302,9 +307,12 @@ def _finding(words: str, place: str, verdict: str, ours: Experiment, theirs: Exp
     )
 
 
-def _refused(subject: Subject, why: str, ours: Experiment, theirs: Experiment) -> Finding:
+def _refused(
+    subject: Subject, why: str, ours: Experiment, theirs: Experiment, on: Sequence[str]
+) -> Finding:
     words = f"{subject.one} is not compared with {subject.other} in {subject.noun}: {why}"
-    return _finding(words, f"{ours.case.track} track", NOT_COMPARED, ours, theirs)
+    place = ", ".join([f"{ours.case.track} track", *on])
+    return _finding(words, place, NOT_COMPARED, ours, theirs)
 
 
 def _capital(words: str) -> str:
@@ -460,7 +468,7 @@ def _pretrained(
     place += f" and {theirs.case.recipe}" if theirs.case.recipe != case.recipe else ""
     apart = [d for d in results.between(ours, theirs) if not _of_start(d.key)]
     if apart:
-        return _refused(subject, in_words(apart), ours, theirs)
+        return _refused(subject, in_words(apart), ours, theirs, _on(results, named))
     found = accuracy_difference(ours.ok, theirs.ok)
     words = wording.accuracy_sentence(subject, found) + _by_images(ours, theirs, found.means)
     made = _finding(words, place, found.verdict.word, ours, theirs)

@@ -31,21 +31,25 @@ _VERBS = {
 }
 
 
-def slower_as_recommended(results: Results, *kinds: str) -> list[str]:
+def slower_as_recommended(results: Results, *kinds: str, named: bool = False) -> list[str]:
     """A sentence for each framework that is much slower with stock layers and recommended settings
     than in the certified track, without a full stop.
 
     Args:
         results: The results of one dataset.
         kinds: The kinds of measurement that it is about.
+        named: Whether the dataset is named.
     """
-    pairs = list(_pairs(results, kinds))
-    names = labels(_network(stock) for stock, _ in pairs)
     sentences = []
-    for stock, certified in pairs:
-        seconds = _seconds(stock), _seconds(certified)
-        if seconds[0] > SLOWER * seconds[1]:
-            sentences.append(_sentence(stock, certified, seconds, names[_network(stock)]))
+    for kind_name in kinds:
+        pairs = list(_pairs(results, (kind_name,)))
+        names = labels(_network(stock) for stock, _ in pairs)
+        for stock, certified in pairs:
+            seconds = _seconds(stock), _seconds(certified)
+            if seconds[0] > SLOWER * seconds[1]:
+                network = names[_network(stock)]
+                network += f" on {results.data.words}" * named
+                sentences.append(_sentence(stock, certified, seconds, network))
     return sentences
 
 

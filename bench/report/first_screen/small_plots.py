@@ -247,7 +247,8 @@ def _row(mark: Mark, lines: Sequence[str], axis: _Axis, top: float) -> list[str]
     if mark.low is not None and mark.high is not None and known(mark.low) and known(mark.high):
         low, high = 100 * mark.low, 100 * mark.high
         words = ", ".join(axis.show(end, mark.unit) for end in (low, high))
-        parts.insert(0, f"<title>{escape(mark.label)}  {escape(shown)} [{words}]</title>")
+        label = ", ".join(filter(None, [mark.label, mark.detail]))
+        parts.insert(0, f"<title>{escape(label)}  {escape(shown)} [{words}]</title>")
         ends = f"M{axis.x(low)} {y}H{axis.x(high)}"
         parts.append(f'<path d="{ends}" style="stroke:{_INK}" stroke-width="2"/>')
         parts += [_arrow(axis.x(low), y, 1)] if low < axis.low else []

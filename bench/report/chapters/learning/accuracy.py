@@ -246,7 +246,7 @@ TABLE = Table(
     "accuracy",
     "Test accuracy",
     (
-        "Mean over seeds with a 95 % t interval (from two seeds on).",
+        "Mean over seeds with a 95 % t interval (from two seeds that differ on).",
         With(
             ("with flips",),
             "*With flips* is the accuracy of the mean of the logits of each test image and of its "
