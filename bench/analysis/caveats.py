@@ -42,6 +42,10 @@ def footnotes_on(records: Iterable[Record], *, timed: bool) -> list[str]:
     return reasons(records, ACCURACY, ALL, *([SPEED, SECONDS] if timed else []))
 
 
+LEFT_OUT = "seconds are left out: "
+"""What a reader is told of a caveat on `SECONDS`, before its words."""
+
+
 def reasons(records: Iterable[Record], *on: str) -> list[str]:
     """Why the caveats of these records were given, each once.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from bench.analysis.caveats import SECONDS, reasons
+from bench.analysis.caveats import LEFT_OUT, SECONDS, reasons
 from bench.analysis.experiments import Data, labels, start_of
 from bench.analysis.published import MEAN_OF_CLASSES
 from bench.analysis.rows import Row
@@ -76,7 +76,7 @@ def caveats(rows: Iterable[Row], *, seconds: bool = True, where: str = "") -> li
     for row in rows:
         told = [row.get("caveats"), *([row.get("speed_caveats")] if seconds else [])]
         if seconds and row.get("seconds_caveats"):
-            told.append(f"seconds are left out: {row['seconds_caveats']}")
+            told.append(f"{LEFT_OUT}{row['seconds_caveats']}")
         for why in told:
             if why:
                 found.setdefault(str(why), []).append(row)

@@ -73,6 +73,11 @@ def test_a_caveat_names_the_checks_that_it_answers(run: Path) -> None:
     assert caveats(run)[1] == (caveat,)
 
 
+def test_that_seconds_are_left_out_is_said_once(run: Path) -> None:
+    call(run, "--all", "--on", "seconds", "--why", f"seconds are left out: {WHY}")
+    assert caveats(run)[0] == (CAVEAT,)
+
+
 def test_lines_that_stay_are_kept_byte_for_byte(run: Path) -> None:
     before = (run / "records.jsonl").read_bytes().splitlines()
     call(run, "--case", RECORDS[1].case.id, "--on", "accuracy", "--why", WHY)

@@ -59,6 +59,7 @@ def annotate(
 
     The records file is replaced as a whole; make the tables again with `alexbench report`.
     """
+    from bench.analysis.caveats import LEFT_OUT, SECONDS
     from bench.analysis.runs import read
 
     if not (chosen or everything):
@@ -70,6 +71,8 @@ def annotate(
     if not remove and not (why and why.strip()):
         raise click.UsageError("--why is missing: what must a reader know?")
     words = " ".join((why or "").split()).rstrip(".")
+    if on == SECONDS:
+        words = words.removeprefix(LEFT_OUT)  # every table says it
     caveat: dict[str, Any] = {"on": on, "why": words}
     if checks:
         caveat["answers"] = list(dict.fromkeys(checks))
