@@ -25,7 +25,7 @@ import shlex
 import warnings
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -152,10 +152,14 @@ def _check_given(config: pytest.Config) -> None:
 def _check_one_process(config: pytest.Config) -> None:
     """Raise UserError where another plugin would spread the tests, or run one again: the rest of
     its group is not measured with it."""
-    if getattr(config.option, "reruns", None):
+    reruns = getattr(config.option, "reruns", None)
+    if reruns is None:
+        with suppress(ValueError, KeyError):
+            reruns = config.getini("reruns")
+    if int(reruns or 0):
         raise UserError(
-            "--benchmark-only measures a case once: leave --reruns out; alexbench run --resume RUN "
-            "measures again what failed"
+            "--benchmark-only measures a case once: leave --reruns out, or add --reruns 0 where "
+            "the ini has it; alexbench run --resume RUN measures again what failed"
         )
     if getattr(config.option, "numprocesses", None):
         raise UserError(

@@ -222,10 +222,10 @@ class RecordStore:
         Raises:
             OutputError: They cannot be written; then none of them is.
         """
-        self._check_regular()
         lines = [_line(record) for record in records]
         before: int | None = None
         try:
+            self._check_regular()
             self.folder.mkdir(parents=True, exist_ok=True)
             before = self.path.stat().st_size if self.path.exists() else 0
             _append(self.path, lines)

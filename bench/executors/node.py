@@ -94,7 +94,7 @@ def describe(request: NodeRequest) -> NodeFacts:
 def certify(request: CertificateRequest) -> list[tuple[Subject, Certificate]]:
     """The certificates of this kind of node: from its cache, or made here."""
     _enter(request.setting)
-    with own_cores(request.cpus):
+    with own_cores(request.cpus, math.inf):
         return list(obtain(request.subjects, unheard))
 
 

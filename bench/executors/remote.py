@@ -14,7 +14,7 @@ from typing import Any
 
 from bench.core import signals
 from bench.core.case import Case
-from bench.core.errors import UserError
+from bench.core.errors import OutputError, UserError, notice
 from bench.core.files import write_whole
 from bench.core.records import Record
 from bench.core.run_paths import WEIGHTS
@@ -99,7 +99,7 @@ class RemoteExecutor:
         Raises:
             UserError: No node can measure any of the jobs, or the data has no room.
         """
-        self._parity = parity
+        self._parity, self._listener = parity, listener
         if not jobs:
             return
         self._devices = tuple({*self._devices, *(job.case.devices for job in jobs)})
@@ -162,7 +162,6 @@ class RemoteExecutor:
         All that is here is written before anything else is done about it, and the disk is waited
         for once: on a busy one that takes longer than all else.
         """
-        self._listener = listener
         ended = self._cluster.done(self._running, seconds)
         self._full = self._full and not ended
         attempts = [(self._running.pop(ticket), outcome) for ticket, outcome in ended]
@@ -177,8 +176,11 @@ class RemoteExecutor:
         """Write what has ended meanwhile, and end what runs, on every node."""
         try:
             if self._running and self._listener is not None:
-                with suppress(Exception):
-                    self._collect(0.0, self._listener)
+                with suppress(Exception), signals.held():
+                    try:
+                        self._collect(0.0, self._listener)
+                    except OutputError as error:  # it says where records are
+                        notice(str(error))
         finally:
             self._waiting.clear()
             self._cluster.cancel(self._running)

@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from bench.core import signals
 from bench.core.errors import UserError
 from bench.core.system.resources import usable_cpus
 from bench.core.text import without_folders
@@ -100,15 +101,26 @@ class SlurmCluster:
         return job
 
     def done(self, tickets: Iterable[Ticket], seconds: float) -> list[tuple[Ticket, Any]]:
-        """Wait until one has ended; all that have."""
+        """Wait until one has ended; all that have. Without waiting, those that have a result.
+
+        A signal ends the wait, that for the result of a job without one, too, which takes 15 s.
+        """
         waiting: list[Any] = list(tickets)
+        if not seconds:
+            return [(job, _outcome(job)) for job in waiting if job.paths.result_pickle.exists()]
         ends = time.monotonic() + seconds
-        while True:
+        while signals.received() is None:
             if ended := [job for job in waiting if job.done()]:
-                return [(job, _outcome(job)) for job in ended]
+                found = []
+                for job in ended:
+                    found.append((job, _outcome(job)))
+                    if signals.received() is not None:
+                        break
+                return found
             if time.monotonic() >= ends:
-                return []
+                break
             time.sleep(0.1)
+        return []
 
     def cancel(self, tickets: Iterable[Ticket]) -> None:
         """Cancel the jobs."""

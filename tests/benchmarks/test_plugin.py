@@ -324,6 +324,9 @@ def test_a_signal_in_a_frame_that_is_on_no_line_yet_is_printed() -> None:
 
 
 def test_a_case_is_not_measured_again_by_another_plugin() -> None:
-    config: Any = SimpleNamespace(option=SimpleNamespace(reruns=2))
-    with pytest.raises(UserError, match="leave --reruns out"):
-        plugin._check_one_process(config)
+    for given, ini in ((2, 0), (None, 2)):
+        option = SimpleNamespace(reruns=given)
+        config: Any = SimpleNamespace(option=option, getini={"reruns": ini}.__getitem__)
+        with pytest.raises(UserError, match="leave --reruns out"):
+            plugin._check_one_process(config)
+    plugin._check_one_process(SimpleNamespace(option=SimpleNamespace(), getini={}.__getitem__))  # type: ignore[arg-type]

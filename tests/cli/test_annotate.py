@@ -76,6 +76,10 @@ def test_a_caveat_names_the_checks_that_it_answers(run: Path) -> None:
 def test_that_seconds_are_left_out_is_said_once(run: Path) -> None:
     call(run, "--all", "--on", "seconds", "--why", f"seconds are left out: {WHY}")
     assert caveats(run)[0] == (CAVEAT,)
+    older = {**CAVEAT, "why": f"seconds are left out: {WHY}"}  # as versions before this wrote it
+    RecordStore(run).change(lambda record: replace(record, caveats=(older,)))
+    call(run, "--all", "--on", "seconds", "--why", f"seconds are left out: {WHY}", "--remove")
+    assert caveats(run)[0] == ()
 
 
 def test_lines_that_stay_are_kept_byte_for_byte(run: Path) -> None:

@@ -362,14 +362,32 @@ def test_a_stopped_run_cancels_what_runs_and_goes_on(
     assert cluster.cancelled >= 1
     before = run.store.count()
     assert 0 < before < 4
-    groups = {case for _, cases, _ in cluster.groups for case in cases}
-    assert {r.case.id for r in run.store.read()} == groups, "what has ended is written"
     monkeypatch.setattr("bench.executors.remote.signals.check", lambda: None)
     run.release()
     again = start(resume=True)
     measure(again, FakeCluster("one"), "fake")
     assert set(counted(again).values()) == {1}
     assert len(counted(again)) == 4
+
+
+def test_what_has_ended_when_a_run_is_stopped_is_written(
+    start: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its node has removed what it would go on from."""
+    run, cluster = start(), FakeCluster("one")
+    cluster.quick = True
+
+    def stops(self: RemoteExecutor, listener: Any) -> None:
+        raise signals.Stopped(2)
+
+    monkeypatch.setattr(RemoteExecutor, "_show", stops)  # after the first groups were handed over
+    executor = RemoteExecutor(run, cluster)
+    chosen = Selection(frameworks=("fake",), tracks=("closed",), kinds=("accuracy",), seeds=3)
+    with pytest.raises(signals.Stopped):
+        run_all(run, jobs(chosen, run.profile), Listener(), parity=False, executor=executor)  # type: ignore[arg-type]
+    (group,) = [cases for _, cases, _ in cluster.groups]
+    assert [record.case.id for record in run.store.read()] == list(group)
+    assert cluster.cancelled == 1
 
 
 def test_nothing_left_asks_no_node(start: Callable[..., Run]) -> None:

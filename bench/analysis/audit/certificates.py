@@ -38,7 +38,7 @@ def apart(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
         inside = sorted(rest[0].iterdir())
         alone |= dict.fromkeys(path for path in inside if has_certificates_alone(path))
     if alone and not any(map(_may_be_run, rest)) and not any((p / FILE).is_file() for p in inside):
-        for path in [] if inside else rest:
+        for path in rest if not any(map(has_certificates_alone, inside)) else ():
             notice(f"{path}: no run (no {FILE} in it); passed over")
         rest = []
     return list(alone), rest
