@@ -287,7 +287,8 @@ def run_all(
     except BaseException:
         executor.cancel()
         raise
-    checkpoints.remove_rounds(run.folder, {record.key for record in run.store})
+    records = run.store if run.store.path.exists() else ()
+    checkpoints.remove_rounds(run.folder, lambda: {record.key for record in records})
 
 
 def _rescued(records: Sequence[Record]) -> str:

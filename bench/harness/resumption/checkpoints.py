@@ -12,7 +12,7 @@ import hashlib
 import json
 import re
 import shutil
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -134,17 +134,19 @@ def prune(run: Path, cases: Iterable[str]) -> None:
         pass  # there are others, or none
 
 
-def remove_rounds(run: Path, done: Set[tuple[str, str]]) -> None:
+def remove_rounds(run: Path, done: Callable[[], Set[tuple[str, str]]]) -> None:
     """Remove rounds whose records are all there: those of a group that was killed after its last
     record, or between two records and then went on under other conditions.
 
     Args:
         run: Folder of the run.
-        done: What has a record.
+        done: Returns what has a record; called where there are rounds.
     """
-    for path in (run / FOLDER).glob("group-*"):
+    left = list((run / FOLDER).glob("group-*"))
+    there = done() if left else frozenset()
+    for path in left:
         tasks = tasks_of(path)
-        if tasks is None or tasks <= done:
+        if tasks is None or tasks <= there:
             path.unlink(missing_ok=True)
     prune(run, ())
 
