@@ -185,6 +185,11 @@ def received() -> int | None:
     return _state.received
 
 
+def is_pending() -> bool:
+    """Whether a signal has come whose exception has not been caught yet."""
+    return _state.received is not None and _state.error is not None and not _state.acknowledged
+
+
 def acknowledge() -> None:
     """The exception has been caught, and what remains to do is begun."""
     _state.acknowledged = True

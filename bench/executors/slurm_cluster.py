@@ -109,12 +109,12 @@ class SlurmCluster:
         if not seconds:
             return [(job, _outcome(job)) for job in waiting if job.paths.result_pickle.exists()]
         ends = time.monotonic() + seconds
-        while signals.received() is None:
+        while not signals.is_pending():
             if ended := [job for job in waiting if job.done()]:
                 found = []
                 for job in ended:
                     found.append((job, _outcome(job)))
-                    if signals.received() is not None:
+                    if signals.is_pending():
                         break
                 return found
             if time.monotonic() >= ends:

@@ -204,6 +204,9 @@ def test_handlers_of_before_come_back() -> None:
         with pytest.raises(Stopped, match="stopped by SIGTERM"):
             os.kill(os.getpid(), signal.SIGTERM)
         assert signals.received() == signal.SIGTERM
+        assert signals.is_pending()
+        signals.acknowledge()
+        assert not signals.is_pending()
     assert {number: signal.getsignal(number) for number in STOPPING} == before
 
 
