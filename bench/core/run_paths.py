@@ -38,7 +38,7 @@ def find(paths: Iterable[Folder], passed_over: Callable[[str], None] = notice) -
     Raises:
         UserError: Paths are given and no run is there; or nothing matches a pattern.
     """
-    named = [path for text in paths for path in _matching(text)]
+    named = [path for text in paths for path in matching(text)]
     found = {path: _stores(path, alone=len(named) == 1) for path in named}
     others = [path for path, stores in found.items() if not stores]
     stores = [store for path in named for store in found[path]]
@@ -93,14 +93,15 @@ def check_records(
 
 def folder_of(paths: Sequence[Folder]) -> Path:
     """Where a report on these runs is written: a folder of runs itself, else the first run's."""
-    first = _matching(paths[0])
+    first = matching(paths[0])
     if len(paths) == 1 and len(first) == 1 and first[0].is_dir():
         return first[0]
     return find(paths, lambda _: None)[0].folder
 
 
-def _matching(text: Folder) -> list[Path]:
-    """The paths that a pattern stands for (where no shell has replaced it); else the path."""
+def matching(text: Folder) -> list[Path]:
+    """The paths that a pattern stands for (where no shell has replaced it); else the path. Raises
+    UserError where nothing matches."""
     path = expanded(Path(text))
     if path.exists() or not has_magic(str(path)):
         return [path]

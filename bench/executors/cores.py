@@ -8,6 +8,7 @@ of a process that dies.
 from __future__ import annotations
 
 import fcntl
+import math
 import os
 import tempfile
 import time
@@ -22,12 +23,12 @@ _WAIT_SECONDS = 0.2
 
 
 @contextmanager
-def own_cores(count: int, wait_seconds: float = 3600.0) -> Iterator[list[int]]:
+def own_cores(count: int, wait_seconds: float = math.inf) -> Iterator[list[int]]:
     """Bind this process, and the workers it starts, to ``count`` CPUs that no other group has.
 
     Args:
         count: How many.
-        wait_seconds: How long to wait for those that others have.
+        wait_seconds: How long to wait for those that others have, who may train for hours.
 
     Raises:
         UserError: This node has not so many, or they do not become free.

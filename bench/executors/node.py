@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import math
 import os
 import shutil
 import time
@@ -94,7 +93,7 @@ def describe(request: NodeRequest) -> NodeFacts:
 def certify(request: CertificateRequest) -> list[tuple[Subject, Certificate]]:
     """The certificates of this kind of node: from its cache, or made here."""
     _enter(request.setting)
-    with own_cores(request.cpus, math.inf):
+    with own_cores(request.cpus):
         return list(obtain(request.subjects, unheard))
 
 
@@ -109,7 +108,7 @@ def measure_group(request: GroupRequest, node: str) -> Answer:
     if request.setting.code not in ("", code()):  # Slurm has not said which node it takes
         return Answer(refused=OTHER_CODE)
     try:
-        with own_cores(request.cpus, math.inf):  # others may train for hours
+        with own_cores(request.cpus):
             return _measured(request, label_of(node))
     except UserError as error:
         return Answer(refused=without_folders(" ".join(str(error).split())))

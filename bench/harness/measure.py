@@ -127,14 +127,16 @@ class _Ended:
                 yield _with_advice(record, job, fits)
 
     def _made(self) -> Iterator[Record]:
+        within = self.conclusion.group_seconds
+        if within is None:  # rounds of a version that did not keep it
+            within = group_limit(self.results, self.limits)
         for results in self.results:
             interleaving = {
                 "group": self.conclusion.group,
                 "blocks": results.blocks,
                 "stopped": self.conclusion.stopped,
                 "precision_goal": self.limits.precision,
-                "group_seconds": self.conclusion.group_seconds
-                or group_limit(self.results, self.limits),
+                "group_seconds": within,
             }
             yield _with_machine(_timed_record(results, interleaving), self.conclusion.machine)
 

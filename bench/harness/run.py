@@ -287,8 +287,7 @@ def run_all(
     except BaseException:
         executor.cancel()
         raise
-    records = run.store if run.store.path.exists() else ()
-    checkpoints.remove_rounds(run.folder, lambda: {record.key for record in records})
+    checkpoints.remove_rounds(run.store)
 
 
 def _rescued(records: Sequence[Record]) -> str:

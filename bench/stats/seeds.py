@@ -16,7 +16,7 @@ from bench.stats.estimates import Estimate, mean_estimate
 from bench.stats.intervals import CONFIDENCE
 
 _ROUNDING = 1e-12
-"""Two differences of accuracies that differ by less are the same."""
+"""Two accuracies, or differences of them, that differ by less are the same."""
 
 
 def paired_difference(ours: Mapping[int, float], theirs: Mapping[int, float]) -> Estimate:
@@ -35,9 +35,13 @@ def paired_difference(ours: Mapping[int, float], theirs: Mapping[int, float]) ->
     if not differences:
         return UNKNOWN
     found = mean_estimate(differences)
-    even = max(differences) - min(differences) < _ROUNDING
-    by_chance = even and len(differences) == 2 and abs(found.value) > 0
+    by_chance = _two_agree(differences) and abs(found.value) > 0
     return Estimate(found.value, None, None) if by_chance else found
+
+
+def _two_agree(values: Sequence[float]) -> bool:
+    """Whether they are two that happen to be equal, which says nothing of their spread."""
+    return len(values) == 2 and max(values) - min(values) < _ROUNDING
 
 
 def mean_of_seeds(values: Sequence[float]) -> Estimate:
@@ -46,8 +50,7 @@ def mean_of_seeds(values: Sequence[float]) -> Estimate:
     Raises ValueError when there is no value.
     """
     found = mean_estimate(values)
-    by_chance = len(values) == 2 and values[0] == values[1]
-    return Estimate(found.value, None, None) if by_chance else found
+    return Estimate(found.value, None, None) if _two_agree(values) else found
 
 
 def welch_difference(ours: Sequence[float], theirs: Sequence[float]) -> Estimate:
@@ -58,19 +61,18 @@ def welch_difference(ours: Sequence[float], theirs: Sequence[float]) -> Estimate
         theirs: The same of the other side.
 
     Returns:
-        Not a number where a side is empty; no interval where a side has one value, or two that are
-        equal (see `paired_difference`), unless all are.
+        Not a number where a side is empty; no interval where a side has one value, or two that
+        happen to be equal (see `paired_difference`), unless all values of both sides are equal.
     """
     if not ours or not theirs:
         return UNKNOWN
     value = mean_estimate(ours).value - mean_estimate(theirs).value
     if min(len(ours), len(theirs)) < 2:
         return Estimate(value, None, None)
-    even = [min(side) == max(side) for side in (ours, theirs)]
-    if any(same and len(side) == 2 for same, side in zip(even, (ours, theirs), strict=True)):
-        by_chance = not all(even) or value != 0
-        return Estimate(value, None, None) if by_chance else Estimate(0.0, 0.0, 0.0)
-    if all(even):
+    even = all(min(side) == max(side) for side in (ours, theirs))
+    if any(map(_two_agree, (ours, theirs))) and not (even and value == 0):
+        return Estimate(value, None, None)
+    if even:
         return Estimate(value, value, value)  # no spread at all: scipy divides by it
     with warnings.catch_warnings():
         # Of one side without a spread scipy says that it lost precision: its variance is 0.

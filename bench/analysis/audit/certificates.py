@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from glob import glob, has_magic
 from pathlib import Path
 from typing import Any
 
 from bench.analysis.audit.checks import Finding
 from bench.analysis.certified import PASS, above_bound
 from bench.core.errors import UserError, notice, reason_of
-from bench.core.files import expanded
 from bench.core.records import FILE, SUFFIX
+from bench.core.run_paths import matching
 
 CERTIFICATES = "certificates.json"
 _PROBLEM = ("weights_sha256", "batches_sha256")
@@ -30,15 +29,14 @@ def apart(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
     As in `bench.core.run_paths.find`, a pattern stands for what it matches, a folder of runs for
     all of them where it is the only path that is left, and what is no run is passed over.
     """
-    named = [path for given in paths for path in _matching(given)]
+    named = [path for given in paths for path in matching(given)]
     alone = dict.fromkeys(path for path in named if has_certificates_alone(path))
     rest = [path for path in named if path not in alone]
-    inside: list[Path] = []
-    if len(rest) == 1 and rest[0].is_dir() and not _may_be_run(rest[0]):
-        inside = sorted(rest[0].iterdir())
-        alone |= dict.fromkeys(path for path in inside if has_certificates_alone(path))
-    if alone and not any(map(_may_be_run, rest)) and not any((p / FILE).is_file() for p in inside):
-        for path in rest if not any(map(has_certificates_alone, inside)) else ():
+    inside = sorted(rest[0].iterdir()) if len(rest) == 1 and rest[0].is_dir() else []
+    proven = [path for path in inside if has_certificates_alone(path)]
+    alone |= dict.fromkeys(proven)
+    if alone and not any(map(_may_be_run, (*rest, *inside))):
+        for path in rest if not proven else ():
             notice(f"{path}: no run (no {FILE} in it); passed over")
         rest = []
     return list(alone), rest
@@ -47,12 +45,6 @@ def apart(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
 def _may_be_run(path: Path) -> bool:
     """Whether reading it says what it is: a run, a file of records, nothing at all."""
     return (path / FILE).is_file() or path.suffix == SUFFIX or not path.exists()
-
-
-def _matching(given: Path) -> list[Path]:
-    path = expanded(given)
-    found = glob(str(path)) if has_magic(str(path)) and not path.exists() else []
-    return sorted(map(Path, found)) or [path]
 
 
 def certificates_of(run: Path) -> list[Mapping[str, Any]]:

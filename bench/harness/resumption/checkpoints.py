@@ -12,7 +12,7 @@ import hashlib
 import json
 import re
 import shutil
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +21,7 @@ from typing import Any
 from bench.core.case import Case
 from bench.core.errors import UserError
 from bench.core.limits import Limits
-from bench.core.records import Record
+from bench.core.records import Record, RecordStore
 from bench.core.run_paths import WEIGHTS
 from bench.core.system.processor import processor
 from bench.core.system.resources import usable_cpus
@@ -134,21 +134,16 @@ def prune(run: Path, cases: Iterable[str]) -> None:
         pass  # there are others, or none
 
 
-def remove_rounds(run: Path, done: Callable[[], Set[tuple[str, str]]]) -> None:
-    """Remove rounds whose records are all there: those of a group that was killed after its last
-    record, or between two records and then went on under other conditions.
-
-    Args:
-        run: Folder of the run.
-        done: Returns what has a record; called where there are rounds.
-    """
-    left = list((run / FOLDER).glob("group-*"))
-    there = done() if left else frozenset()
+def remove_rounds(store: RecordStore) -> None:
+    """Remove rounds of a run whose records are all there: those of a group that was killed after
+    its last record, or between two records and then went on under other conditions."""
+    left = list((store.folder / FOLDER).glob("group-*"))
+    done = {record.key for record in store} if left and store.path.exists() else set()
     for path in left:
         tasks = tasks_of(path)
-        if tasks is None or tasks <= there:
+        if tasks is None or tasks <= done:
             path.unlink(missing_ok=True)
-    prune(run, ())
+    prune(store.folder, ())
 
 
 def begun(run: Path) -> str:
