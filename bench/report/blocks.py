@@ -84,7 +84,7 @@ _SPEEDS = {
     *_RATIOS,
     *("p50", "p90", "p99", "detectable", "share", "utilisation", "verdict"),
     *("efficiency", "speed_up", "communication", "pays_images", "pays_epochs", "fastest_ratio"),
-    *("joules_per_image", "spread", "slowest", "median", "block", "synced", "unsynced", "slope"),
+    "joules_per_image",
 }
 """Keys of speeds and times, next to those in seconds or per second."""
 _OF_SPEEDS = ("break_even", "blocks", "clock")

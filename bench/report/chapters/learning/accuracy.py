@@ -246,7 +246,7 @@ TABLE = Table(
     "accuracy",
     "Test accuracy",
     (
-        "Mean over seeds with a 95 % t interval (from two seeds that differ on).",
+        "Mean over seeds with a 95 % t interval; one seed has none, nor have two that agree.",
         With(
             ("with flips",),
             "*With flips* is the accuracy of the mean of the logits of each test image and of its "
