@@ -64,8 +64,8 @@ def seeds(part: Part) -> Drawing | None:
         "A point is the test accuracy at the end of one seed's training, a cross that of one "
         "that diverged; both are in the mean. The line below them is the mean with its 95 % t "
         "interval, unless there is one seed or two agree; an arrow with a value is an end beyond "
-        "the panel. Failed seeds have no point and are counted below the name. Scales do not start at "
-        f"zero.{left_out}",
+        "the panel. Failed seeds have no point and are counted below the name. Scales do not start "
+        f"at zero.{left_out}",
         figure,
     )
 
